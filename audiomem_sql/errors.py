@@ -1,0 +1,107 @@
+"""Every error that leaves this package.
+
+    AudioMemError
+    ├── NotAudioMemoryError    not FLAC at all, or FLAC that is music
+    ├── FormatVersionError     written by a newer version of this package
+    ├── DamagedFileError       bytes that do not match their checksums, or that contradict each other
+    │   └── TruncatedFileError     pages that should be there are beyond the end of the file
+    ├── SchemaError            column definitions that cannot be understood, or that do not fit the file
+    ├── DataTypeError          a value that does not fit its column
+    ├── ConstraintError        NOT NULL, UNIQUE or PRIMARY KEY would be violated
+    ├── LimitError             a value, a row or a table larger than the format allows
+    ├── OptionError            an option, profile or command that does not exist, or a value it cannot take
+    ├── QueryError             a filter that cannot be understood
+    ├── StorageError           the operating system refused: path, permission, space
+    ├── BusyError              another process is writing and the time to wait is over
+    ├── UnsupportedError       part of the surface that this version does not have
+    └── MissingExtraError      an optional package is not installed
+
+A message says what is wrong, names the file and the place (page, cell, row, column), and says what to do next.
+"""
+
+from __future__ import annotations
+
+import os
+
+
+class AudioMemError(Exception):
+    """Root of the tree. ``str(error)`` reads ``file: place: what. remedy``.
+
+    Parameters
+    ----------
+    what: the fault, one sentence without a full stop.
+    file: the file concerned.
+    place: page, cell, row or column inside it.
+    remedy: what the reader of the message can do, one sentence.
+    """
+
+    def __init__(
+        self,
+        what: str,
+        *,
+        file: str | os.PathLike[str] | None = None,
+        place: str | None = None,
+        remedy: str | None = None,
+    ) -> None:
+        self.what = what
+        self.file = os.fspath(file) if file is not None else None
+        self.place = place
+        self.remedy = remedy
+        head = ": ".join(part for part in (self.file, place, what) if part)
+        super().__init__(f"{head}. {remedy}" if remedy else head)
+
+
+class NotAudioMemoryError(AudioMemError):
+    """The file is not FLAC, or is FLAC without a table in it."""
+
+
+class FormatVersionError(AudioMemError):
+    """The file needs a newer version of this package."""
+
+
+class DamagedFileError(AudioMemError):
+    """Bytes that do not match their checksums, or that contradict each other."""
+
+
+class TruncatedFileError(DamagedFileError):
+    """Pages that should be there are beyond the end of the file."""
+
+
+class SchemaError(AudioMemError):
+    """Column definitions that cannot be understood, or that do not fit the file."""
+
+
+class DataTypeError(AudioMemError):
+    """A value that does not fit its column; the message names the column."""
+
+
+class ConstraintError(AudioMemError):
+    """NOT NULL, UNIQUE or PRIMARY KEY would be violated; the message names the columns."""
+
+
+class LimitError(AudioMemError):
+    """A value, a row or a table larger than the format allows."""
+
+
+class OptionError(AudioMemError):
+    """An option, profile or command that does not exist, or a value that it cannot take."""
+
+
+class QueryError(AudioMemError):
+    """A filter that cannot be understood, or that names a column that is not there."""
+
+
+class StorageError(AudioMemError):
+    """The operating system refused: a path, a permission, space on the disk."""
+
+
+class BusyError(AudioMemError):
+    """Another process is writing, and the time to wait is over."""
+
+
+class UnsupportedError(AudioMemError):
+    """A part of the surface that this version does not have."""
+
+
+class MissingExtraError(AudioMemError):
+    """An optional package is not installed; the message names the extra that brings it."""
