@@ -1,0 +1,127 @@
+"""The types a column can have, as SQL spells them, as Arrow holds them and as SQLite declares them.
+
+| Kind      | stored value           | Arrow                      | declared to SQLite | affinity |
+|-----------|------------------------|----------------------------|--------------------|----------|
+| INTEGER   | int, 64 bit            | int64                      | INTEGER            | INTEGER  |
+| REAL      | float, never NaN       | float64                    | REAL               | REAL     |
+| TEXT      | str                    | string                     | TEXT               | TEXT     |
+| BLOB      | bytes                  | binary                     | BLOB               | BLOB     |
+| BOOLEAN   | bool                   | bool                       | BOOLEAN INTEGER    | INTEGER  |
+| TIMESTAMP | int, µs since 1970 UTC | timestamp[us], no zone     | TIMESTAMP TEXT     | TEXT     |
+| JSON      | str                    | string                     | JSON TEXT          | TEXT     |
+| FLOAT[n]  | bytes, n × float32 LE  | fixed_size_list<float>[n]  | FLOAT[n] BLOB      | BLOB     |
+
+Affinity is found in the declared type by the rules of "Datatypes In SQLite", section 3.1: a name with INT, else with
+CHAR, CLOB or TEXT, else with BLOB, else with REAL, FLOA or DOUB. pyarrow is imported only where it is needed.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from enum import Enum
+from typing import TYPE_CHECKING
+
+from audiomem_sql.errors import SchemaError
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+MAX_WIDTH = 65535  # numbers in one FLOAT[n]
+
+
+class Kind(Enum):
+    """The eight types; the value is the SQL name."""
+
+    INTEGER = "INTEGER"
+    REAL = "REAL"
+    TEXT = "TEXT"
+    BLOB = "BLOB"
+    BOOLEAN = "BOOLEAN"
+    TIMESTAMP = "TIMESTAMP"
+    JSON = "JSON"
+    FLOAT = "FLOAT"
+
+
+_SYNONYMS = {
+    **{kind.value: kind for kind in Kind if kind is not Kind.FLOAT},
+    "INT": Kind.INTEGER,
+    "BIGINT": Kind.INTEGER,
+    "DOUBLE": Kind.REAL,
+    "DOUBLE PRECISION": Kind.REAL,
+    "FLOAT": Kind.REAL,
+    "STRING": Kind.TEXT,
+    "VARCHAR": Kind.TEXT,
+    "BOOL": Kind.BOOLEAN,
+    "DATETIME": Kind.TIMESTAMP,
+}
+_VECTOR = re.compile(r"FLOAT ?\[ ?([0-9]{1,9}) ?\]")
+_VARCHAR = re.compile(r"VARCHAR ?\( ?[0-9]+ ?\)")
+_KNOWN = "INTEGER, REAL, TEXT, BLOB, BOOLEAN, TIMESTAMP, JSON, FLOAT[n]"
+
+
+@dataclass(frozen=True, slots=True)
+class ColumnType:
+    """A kind, and for FLOAT the number of float32 values in a vector.
+
+    Raises SchemaError for a width outside 1..65535, or a width on another kind.
+    """
+
+    kind: Kind
+    width: int = 0
+
+    def __post_init__(self) -> None:
+        if self.kind is Kind.FLOAT:
+            if not 1 <= self.width <= MAX_WIDTH:
+                raise SchemaError(
+                    f"FLOAT[{self.width}] is not a type", remedy=f"The width of a vector is 1 to {MAX_WIDTH}"
+                )
+        elif self.width:
+            raise SchemaError(f"{self.kind.value} has no width", remedy="Only FLOAT[n] has one")
+
+    def __str__(self) -> str:
+        return f"FLOAT[{self.width}]" if self.kind is Kind.FLOAT else self.kind.value
+
+    @classmethod
+    def parse(cls, text: str, column: str | None = None) -> ColumnType:
+        """The type that ``text`` spells, in any case and spacing; ``column`` is named in the SchemaError."""
+        place = f"column {column}" if column is not None else None
+        folded = " ".join(text.upper().split())
+        if kind := _SYNONYMS.get(folded):
+            return cls(kind)
+        if _VARCHAR.fullmatch(folded):
+            return cls(Kind.TEXT)
+        if vector := _VECTOR.fullmatch(folded):
+            try:
+                return cls(Kind.FLOAT, int(vector[1]))
+            except SchemaError as error:
+                raise SchemaError(error.what, place=place, remedy=error.remedy) from None
+        what = f"{text.strip()} is not a type" if text.strip() else "the type is missing"
+        raise SchemaError(what, place=place, remedy=f"The types are {_KNOWN}")
+
+
+def arrow_type(column_type: ColumnType) -> pa.DataType:
+    """The exact Arrow type in which the engine passes a column around; timestamps are UTC and carry no zone."""
+    import pyarrow as pa
+
+    if column_type.kind is Kind.FLOAT:
+        return pa.list_(pa.float32(), column_type.width)
+    return {
+        Kind.INTEGER: pa.int64,
+        Kind.REAL: pa.float64,
+        Kind.TEXT: pa.string,
+        Kind.BLOB: pa.binary,
+        Kind.BOOLEAN: pa.bool_,
+        Kind.TIMESTAMP: lambda: pa.timestamp("us"),
+        Kind.JSON: pa.string,
+    }[column_type.kind]()
+
+
+_DECLARED = {Kind.BOOLEAN: "BOOLEAN INTEGER", Kind.TIMESTAMP: "TIMESTAMP TEXT", Kind.JSON: "JSON TEXT"}
+
+
+def sqlite_declaration(column_type: ColumnType) -> str:
+    """The type to write in the statement for ``sqlite3_declare_vtab``, with the affinity of the table above."""
+    if column_type.kind is Kind.FLOAT:
+        return f"{column_type} BLOB"  # FLOA alone would be REAL; BLOB comes first in SQLite's rules
+    return _DECLARED.get(column_type.kind, column_type.kind.value)
