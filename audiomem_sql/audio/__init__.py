@@ -1,0 +1,24 @@
+"""Bytes ⇄ sound: pages of bytes as the frames of a FLAC file. Nothing here knows about tables."""
+
+from __future__ import annotations
+
+from audiomem_sql.audio.flac import FlacWriter
+from audiomem_sql.audio.frames import frame_count, frame_offset, frame_size
+from audiomem_sql.audio.pages import DecodedPages, VerbatimPages, open_pages
+from audiomem_sql.audio.profiles import PROFILES, Profile, resolve
+from audiomem_sql.audio.source import PageSource, Probe
+
+__all__ = [
+    "PROFILES",
+    "DecodedPages",
+    "FlacWriter",
+    "PageSource",
+    "Probe",
+    "Profile",
+    "VerbatimPages",
+    "frame_count",
+    "frame_offset",
+    "frame_size",
+    "open_pages",
+    "resolve",
+]

@@ -1,0 +1,198 @@
+"""Pages of a file that was encoded again.
+
+Another encoder may choose any frame length and leave all metadata out; the samples are the same, and pages are cut from
+them: page n is samples ``n × block_size`` to ``(n + 1) × block_size``. Decoding is libsndfile's.
+"""
+
+from __future__ import annotations
+
+import threading
+from typing import Any
+
+import numpy as np
+
+from audiomem_sql.audio.frames import Bytes
+from audiomem_sql.audio.metadata import Metadata
+from audiomem_sql.audio.profiles import BITS_PER_SAMPLE, BLOCK_STEP, MAX_BLOCK_SIZE, match
+from audiomem_sql.audio.rawfile import RawFile
+from audiomem_sql.audio.source import HEAD_BYTES, Flags, Probe, missing_pages, unreadable_page
+from audiomem_sql.errors import DamagedFileError, NotAudioMemoryError, OptionError
+
+UNKNOWN_LENGTH = 1 << 36
+"""libsndfile gives a length beyond what STREAMINFO can express when the encoder wrote to a pipe and left it out."""
+
+
+class DecodedPages:
+    """A ``PageSource`` that decodes; the file may come from any FLAC encoder.
+
+    Takes over ``file``. One thread decodes at a time. The depth is the stream's, or 16 bits where a 16-bit file was stored
+    in 24. Where the stream ends early or does not say how long it is, opening decodes a few places to find its end, and
+    damage there can make ``present`` too low.
+
+    Raises ``NotAudioMemoryError`` if ``probe`` finds no page, ``DamagedFileError`` if nothing can be decoded.
+    """
+
+    verbatim = False
+
+    def __init__(self, file: RawFile, start: int, metadata: Metadata, probe: Probe) -> None:
+        self.path = file.path
+        self.application = metadata.application
+        self.comments = metadata.comments
+        self._file = file
+        self._start = start
+        self._lock = threading.Lock()
+        self._sound: Any = None
+        try:
+            bits, block_size = self._identify(metadata, probe)
+            try:
+                self.profile = match(metadata.sample_rate, bits, metadata.channels, block_size)
+            except OptionError as fault:
+                raise NotAudioMemoryError(f"not a table: {fault.what}", file=self.path) from fault
+            length = self._length()
+            self.page_count = length // block_size if length < UNKNOWN_LENGTH else 0
+            self.present = self._find_present()
+            self.page_count = self.page_count or self.present
+        except BaseException:
+            self.close()
+            raise
+
+    def read(self, first: int, count: int) -> Bytes:
+        """Pages ``first … first + count``, fresh uint8 (count, page_size).
+
+        Raises ``TruncatedFileError`` for pages beyond the end, ``DamagedFileError`` naming a page that does not decode.
+        """
+        missing_pages(self, first, count)
+        pages, ok = self.read_checked(first, count)
+        if not ok.all():
+            raise unreadable_page(self, first + int(np.argmin(ok)))
+        return pages
+
+    def read_checked(self, first: int, count: int) -> tuple[Bytes, Flags]:
+        """The same with a flag a page; a page that does not decode, or is not there, is zeros and False."""
+        pages = np.zeros((count, self.profile.page_size), dtype=np.uint8)
+        ok = np.zeros(count, dtype=np.bool_)
+        there = max(0, min(count, self.present - first))
+        with self._lock:
+            if there and self._decode(first, pages[:there]):
+                ok[:there] = True
+            elif there > 1:
+                for index in range(there):
+                    ok[index] = self._decode(first + index, pages[index : index + 1])
+        return pages, ok
+
+    def close(self) -> None:
+        """Let go of the file; twice is harmless."""
+        with self._lock:
+            self._forget()
+            self._file.close()
+
+    def _identify(self, metadata: Metadata, probe: Probe) -> tuple[int, int]:
+        """Depth and block size: the first place with a page header, which is frame 0 unless that one is damaged."""
+        if metadata.bits_per_sample not in BITS_PER_SAMPLE:
+            raise NotAudioMemoryError(
+                f"not a table: {metadata.bits_per_sample} bits per sample",
+                file=self.path,
+                remedy="Tables have 16 or 24",
+            )
+        refusal: NotAudioMemoryError | None = None
+        for span in (HEAD_BYTES, MAX_BLOCK_SIZE + HEAD_BYTES):
+            samples = self._samples(0, span)
+            for at in range(0, len(samples) - HEAD_BYTES + 1, BLOCK_STEP):
+                for bits in range(metadata.bits_per_sample, 8, -8):
+                    head = (
+                        samples[at : at + HEAD_BYTES, :1]
+                        .astype(">i4")
+                        .view(np.uint8)[:, : bits // 8]
+                        .tobytes()
+                    )
+                    try:
+                        block_size = probe(head[:HEAD_BYTES])
+                    except NotAudioMemoryError as fault:
+                        refusal = refusal or fault
+                        continue
+                    if block_size > 0 and at % block_size == 0:
+                        return bits, block_size
+        raise refusal or NotAudioMemoryError(
+            "not a table: this FLAC file holds sound only",
+            file=self.path,
+            remedy="Open a file made by audiomem create",
+        )
+
+    def _samples(self, at: int, count: int) -> np.ndarray[Any, np.dtype[np.int32]]:
+        """int32 (up to ``count``, channels) from sample ``at`` on, left-justified. Raises ``DamagedFileError``."""
+        with self._lock:
+            try:
+                sound = self._open()
+                sound.seek(at)
+                samples: np.ndarray[Any, np.dtype[np.int32]] = sound.read(
+                    count, dtype="int32", always_2d=True
+                )
+            except (RuntimeError, OSError, ValueError) as fault:
+                self._forget()
+                raise DamagedFileError(
+                    f"cannot be decoded: {str(fault) or 'no FLAC frame found'}",
+                    file=self.path,
+                    place=f"sample {at}",
+                ) from fault
+        return samples
+
+    def _decode(self, first: int, pages: Bytes) -> bool:
+        """Fill ``pages``; False, and zeros, if any of them does not decode. The lock is held."""
+        profile = self.profile
+        count = len(pages)
+        try:
+            sound = self._open()
+            sound.seek(first * profile.block_size)
+            samples = sound.read(count * profile.block_size, dtype="int32", always_2d=True)
+        except (RuntimeError, OSError, ValueError):
+            self._forget()  # a decoder that lost its place fails from then on
+            return False
+        if samples.shape != (count * profile.block_size, profile.channels):
+            self._forget()
+            return False
+        shape = (count, profile.channels, profile.block_size, profile.bytes_per_sample)
+        planes = samples.reshape(count, profile.block_size, profile.channels).transpose(0, 2, 1)
+        for byte in range(profile.bytes_per_sample):
+            pages.reshape(shape)[..., byte] = planes >> (24 - 8 * byte) & 0xFF
+        return True
+
+    def _length(self) -> int:
+        with self._lock:
+            try:
+                return int(self._open().frames)
+            except (RuntimeError, OSError) as fault:
+                raise DamagedFileError(
+                    f"cannot be decoded: {str(fault) or 'no FLAC frame found'}", file=self.path
+                ) from fault
+
+    def _find_present(self) -> int:
+        """Number of pages up to the last that decodes, found by doubling and halving."""
+        page = np.empty((1, self.profile.page_size), dtype=np.uint8)
+        with self._lock:
+            if self.page_count and self._decode(self.page_count - 1, page):
+                return self.page_count
+            low, high = 0, 1
+            limit = self.page_count or UNKNOWN_LENGTH // self.profile.block_size
+            while high < limit and self._decode(high - 1, page):
+                low, high = high, high * 2
+            high = min(high, limit)
+            while low < high:
+                middle = (low + high) // 2
+                if self._decode(middle, page):
+                    low = middle + 1
+                else:
+                    high = middle
+        return low
+
+    def _open(self) -> Any:
+        """The decoder, opened anew after a fault. Raises RuntimeError as libsndfile does."""
+        if self._sound is None:
+            import soundfile  # only files that were encoded again need it
+
+            self._sound = soundfile.SoundFile(self._file.duplicate(self._start), closefd=True)
+        return self._sound
+
+    def _forget(self) -> None:
+        sound, self._sound = self._sound, None
+        if sound is not None:
+            sound.close()

@@ -1,0 +1,81 @@
+"""What the layers above see of a file: numbered pages of one size.
+
+``VerbatimPages`` and ``DecodedPages`` are the two implementations; ``open_pages`` chooses.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from audiomem_sql.audio.frames import Bytes
+from audiomem_sql.audio.profiles import Profile
+from audiomem_sql.errors import DamagedFileError, OptionError, TruncatedFileError
+
+Flags = npt.NDArray[np.bool_]
+
+HEAD_BYTES = 64
+Probe = Callable[[bytes], int]
+"""Given the first ``HEAD_BYTES`` payload bytes of channel 0 of a page, returns the block size that the page was written
+with, or raises ``NotAudioMemoryError``."""
+
+
+class PageSource(Protocol):
+    """Pages of a file.
+
+    ``page_count`` is how many the stream says it holds: a damaged STREAMINFO can make it too high, so take no memory on
+    its word. ``present`` is how many whole pages are really there. ``profile`` is named as in ``PROFILES`` or ``custom``.
+    ``application`` is the payload of the APPLICATION block ``AUDM``, if the file still has one; ``comments`` has field
+    names in upper case.
+    """
+
+    path: str
+    profile: Profile
+    page_count: int
+    present: int
+    verbatim: bool
+    application: bytes | None
+    comments: dict[str, str]
+
+    def read(self, first: int, count: int) -> Bytes:
+        """Pages ``first … first + count``, fresh uint8 (count, page_size).
+
+        Raises ``TruncatedFileError`` naming pages that are not there, ``DamagedFileError`` naming a page whose frame is
+        not intact.
+        """
+
+    def read_checked(self, first: int, count: int) -> tuple[Bytes, Flags]:
+        """Pages and bool (count,): False where the frame is not intact or not there. Raises only ``StorageError``.
+
+        A page that is not ok holds what could be got of it and zeros for the rest.
+        """
+
+    def close(self) -> None:
+        """Let go of the file; twice is harmless."""
+
+
+def missing_pages(source: PageSource, first: int, count: int) -> None:
+    """Raise ``TruncatedFileError`` if any of these pages is beyond the end, ``OptionError`` for impossible numbers."""
+    if first < 0 or count < 0:
+        raise OptionError(f"{count} pages from page {first}", file=source.path)
+    if count and first + count > source.present:
+        lost = max(first, source.present)
+        raise TruncatedFileError(
+            f"the file ends after {source.present} of {max(source.page_count, first + count)} pages",
+            file=source.path,
+            place=f"page {lost}" if lost == first + count - 1 else f"pages {lost} to {first + count - 1}",
+            remedy="Run audiomem repair, or restore the file from a copy",
+        )
+
+
+def unreadable_page(source: PageSource, page: int) -> DamagedFileError:
+    """The error for a page whose frame is not intact."""
+    return DamagedFileError(
+        "the FLAC frame is damaged",
+        file=source.path,
+        place=f"page {page}",
+        remedy="Run audiomem repair, or restore the file from a copy",
+    )
