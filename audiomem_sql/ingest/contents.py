@@ -1,0 +1,248 @@
+"""The bytes and the characters of an input file: gunzipped, bounded, and decoded without guessing wildly.
+
+Encodings, in this order: a byte order mark (UTF-8, UTF-16, UTF-32); UTF-8; the character set that an HTML file
+declares; Windows-1252, if the file has no control bytes and no valid multi-byte UTF-8 in it. Anything else is
+refused: a UTF-8 file with one damaged byte is not turned into mojibake.
+"""
+
+from __future__ import annotations
+
+import codecs
+import gzip
+import io
+import os
+import re
+import stat
+import zlib
+from pathlib import Path
+from typing import IO, TYPE_CHECKING
+
+from audiomem_sql.errors import DamagedFileError, DataTypeError, LimitError, StorageError
+
+if TYPE_CHECKING:
+    from _typeshed import WriteableBuffer
+
+SIZE_LIMIT = 1 << 30
+"""Bytes of prose read from one file, and bytes that one compressed file may expand to."""
+
+VALUE_LIMIT = 1 << 26
+"""Characters of one CSV field or one JSON line; more than that is a quotation mark that was never closed."""
+
+HEAD_SIZE = 8192
+_STEP = 1 << 20
+_BOMS = (
+    (codecs.BOM_UTF8, "utf-8-sig"),
+    (codecs.BOM_UTF32_LE, "utf-32"),  # before UTF-16: its mark begins with that of UTF-16
+    (codecs.BOM_UTF32_BE, "utf-32"),
+    (codecs.BOM_UTF16_LE, "utf-16"),
+    (codecs.BOM_UTF16_BE, "utf-16"),
+)
+_CP1252_TEXT = bytes({9, 10, 12, 13, *range(32, 127), *range(128, 256)} - {0x81, 0x8D, 0x8F, 0x90, 0x9D})
+_MULTIBYTE = re.compile(rb"[\xc2-\xdf][\x80-\xbf]|[\xe0-\xef][\x80-\xbf]{2}|[\xf0-\xf4][\x80-\xbf]{3}")
+_DECLARED = re.compile(rb"""(?:charset|encoding)\s*=\s*["']?\s*([A-Za-z0-9_.:-]+)""", re.IGNORECASE)
+
+
+class _Gunzip(io.RawIOBase):
+    """A gzip stream that stops at `SIZE_LIMIT` bytes and raises this package's errors."""
+
+    def __init__(self, raw: IO[bytes], name: str) -> None:
+        self._raw = raw
+        self._gzip = gzip.GzipFile(fileobj=raw, mode="rb")
+        self._name = name
+        self._count = 0
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: WriteableBuffer) -> int:
+        view = memoryview(buffer)
+        try:
+            data = self._gzip.read1(len(view))
+        except (EOFError, gzip.BadGzipFile, zlib.error) as error:
+            raise DamagedFileError(
+                f"the gzip data cannot be read ({error})",
+                file=self._name,
+                place=f"byte {self._count} of the content",
+                remedy="Compress the file again from its original.",
+            ) from error
+        self._count += len(data)
+        if self._count > SIZE_LIMIT:
+            raise _too_large(self._name)
+        view[: len(data)] = data
+        return len(data)
+
+    def close(self) -> None:
+        if not self.closed:
+            self._gzip.close()
+            self._raw.close()
+        super().close()
+
+
+def _too_large(name: str) -> LimitError:
+    return LimitError(
+        f"the content is larger than {SIZE_LIMIT >> 20} MiB",
+        file=name,
+        remedy="Split the file into smaller ones.",
+    )
+
+
+def is_gzip(path: Path) -> bool:
+    """Whether the name says that the content is gzip-compressed."""
+    return path.suffix.lower() == ".gz"
+
+
+def open_bytes(path: Path, name: str) -> IO[bytes]:
+    """The content of a regular file as a binary stream, gunzipped if its name ends in ``.gz``.
+
+    Raises `StorageError` if it cannot be opened or is not a regular file; reading raises `DamagedFileError` for
+    broken gzip data and `LimitError` where it expands beyond `SIZE_LIMIT`.
+    """
+    try:
+        # O_NONBLOCK: a pipe that took the place of the file is refused below, not waited for
+        descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
+        raw = os.fdopen(descriptor, "rb")
+    except OSError as error:
+        raise storage_error(error, name) from error
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        raw.close()
+        raise StorageError("this is not a regular file", file=name, remedy="Give a file or a folder.")
+    return io.BufferedReader(_Gunzip(raw, name), _STEP) if is_gzip(path) else raw
+
+
+def storage_error(error: OSError, name: str) -> StorageError:
+    """What the operating system said, as an error of this package."""
+    return StorageError(
+        f"cannot be read ({error.strerror or error})", file=name, remedy="Check the path and its permissions."
+    )
+
+
+def head(path: Path, name: str) -> bytes:
+    """The first `HEAD_SIZE` bytes of the content."""
+    with open_bytes(path, name) as stream:
+        try:
+            return stream.read(HEAD_SIZE)
+        except OSError as error:
+            raise storage_error(error, name) from error
+
+
+def binary_reason(start: bytes, *, utf8_only: bool) -> str | None:
+    """Why content that begins with `start` is not text, or None if it may well be.
+
+    `utf8_only` asks for valid UTF-8 (or a byte order mark) as well, for files whose name promises nothing.
+    """
+    if start.startswith(tuple(mark for mark, _ in _BOMS)):
+        return None
+    if b"\0" in start:
+        return "binary: it has NUL bytes"
+    if utf8_only:
+        try:
+            codecs.getincrementaldecoder("utf-8")().decode(start, final=len(start) < HEAD_SIZE)
+        except UnicodeDecodeError as error:
+            return f"not UTF-8 text: byte {error.start} does not fit"
+    return None
+
+
+def encoding_of(stream: IO[bytes], name: str, *, declared: bool = False) -> str:
+    """The Python codec for a whole binary stream, which is read to its end.
+
+    `declared` lets a character set named in the first 1,024 bytes (``<meta charset>``, ``<?xml encoding?>``) count
+    when the bytes are not UTF-8. Raises `DataTypeError` naming the byte that no encoding explains.
+    """
+    data = stream.read(_STEP)
+    for mark, codec in _BOMS:
+        if data.startswith(mark):
+            return codec
+    label = _declared_codec(data[:1024]) if declared else None
+    decoder = codecs.getincrementaldecoder("utf-8")()
+    offset = 0
+    bad: int | None = None
+    is_cp1252 = True
+    while True:
+        zero = data.find(b"\0")
+        if zero >= 0:
+            raise DataTypeError(
+                "this is a binary file, it has NUL bytes",
+                file=name,
+                place=f"byte {offset + zero}",
+                remedy="Save it as UTF-8 text, or leave it out.",
+            )
+        if bad is None:
+            waiting = len(decoder.getstate()[0])
+            try:
+                decoder.decode(data, final=not data)
+            except UnicodeDecodeError as error:
+                bad = offset - waiting + error.start
+        if is_cp1252 and not data.isascii():
+            is_cp1252 = not data.translate(None, _CP1252_TEXT) and not _MULTIBYTE.search(data)
+        elif is_cp1252:
+            is_cp1252 = not data.translate(None, _CP1252_TEXT)
+        if not data:
+            break
+        offset += len(data)
+        data = stream.read(_STEP)
+    if bad is None:
+        return "utf-8"
+    if label is not None:
+        return label
+    if is_cp1252:
+        return "cp1252"
+    raise _undecodable(name, bad)
+
+
+def _declared_codec(start: bytes) -> str | None:
+    found = _DECLARED.search(start)
+    if found is None:
+        return None
+    try:
+        codec = codecs.lookup(found[1].decode("ascii"))
+        "".encode(codec.name)  # refuses codecs that are not character sets, such as "hex"
+    except LookupError:
+        return None
+    return None if codec.name == "utf-8" else codec.name
+
+
+def _undecodable(name: str, offset: int, codec: str = "UTF-8") -> DataTypeError:
+    return DataTypeError(
+        f"the text is not valid {codec}",
+        file=name,
+        place=f"byte {offset}",
+        remedy="Save it as UTF-8, or leave it out.",
+    )
+
+
+def read_text(path: Path, name: str, *, declared: bool = False) -> str:
+    r"""The whole content as characters: no byte order mark, every line ends in ``\n``.
+
+    Raises `DataTypeError` for what is not text, `LimitError` beyond `SIZE_LIMIT`, and what `open_bytes` raises.
+    """
+    with open_bytes(path, name) as stream:
+        try:
+            data = stream.read(SIZE_LIMIT + 1)
+        except OSError as error:
+            raise storage_error(error, name) from error
+    if len(data) > SIZE_LIMIT:
+        raise _too_large(name)
+    codec = encoding_of(io.BytesIO(data), name, declared=declared)
+    try:
+        text = data.decode(codec)
+    except UnicodeDecodeError as error:
+        raise _undecodable(name, error.start, codec) from error
+    zero = text.find("\0")
+    if zero >= 0:
+        raise DataTypeError(
+            "this is a binary file, it has NUL characters", file=name, place=f"character {zero}"
+        )
+    return text.replace("\r\n", "\n").replace("\r", "\n")
+
+
+def open_text(path: Path, name: str) -> io.TextIOWrapper:
+    """The content as a stream of characters with its line ends as they are, for files of rows.
+
+    The file is read once before, to know its encoding. Raises what `read_text` raises, except for its limit.
+    """
+    with open_bytes(path, name) as stream:
+        try:
+            codec = encoding_of(stream, name)
+        except OSError as error:
+            raise storage_error(error, name) from error
+    return io.TextIOWrapper(open_bytes(path, name), encoding=codec, newline="")
