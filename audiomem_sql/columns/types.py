@@ -86,7 +86,7 @@ class ColumnType:
     def parse(cls, text: str, column: str | None = None) -> ColumnType:
         """The type that ``text`` spells, in any case and spacing; ``column`` is named in the SchemaError."""
         place = f"column {column}" if column is not None else None
-        folded = " ".join(text.upper().split())
+        folded = " ".join(text.upper().split()) if text.isascii() else ""
         if kind := _SYNONYMS.get(folded):
             return cls(kind)
         if _VARCHAR.fullmatch(folded):
@@ -104,17 +104,20 @@ def arrow_type(column_type: ColumnType) -> pa.DataType:
     """The exact Arrow type in which the engine passes a column around; timestamps are UTC and carry no zone."""
     import pyarrow as pa
 
-    if column_type.kind is Kind.FLOAT:
+    kind = column_type.kind
+    if kind is Kind.INTEGER:
+        return pa.int64()
+    if kind is Kind.REAL:
+        return pa.float64()
+    if kind is Kind.BLOB:
+        return pa.binary()
+    if kind is Kind.BOOLEAN:
+        return pa.bool_()
+    if kind is Kind.TIMESTAMP:
+        return pa.timestamp("us")
+    if kind is Kind.FLOAT:
         return pa.list_(pa.float32(), column_type.width)
-    return {
-        Kind.INTEGER: pa.int64,
-        Kind.REAL: pa.float64,
-        Kind.TEXT: pa.string,
-        Kind.BLOB: pa.binary,
-        Kind.BOOLEAN: pa.bool_,
-        Kind.TIMESTAMP: lambda: pa.timestamp("us"),
-        Kind.JSON: pa.string,
-    }[column_type.kind]()
+    return pa.string()
 
 
 _DECLARED = {Kind.BOOLEAN: "BOOLEAN INTEGER", Kind.TIMESTAMP: "TIMESTAMP TEXT", Kind.JSON: "JSON TEXT"}
@@ -124,4 +127,4 @@ def sqlite_declaration(column_type: ColumnType) -> str:
     """The type to write in the statement for ``sqlite3_declare_vtab``, with the affinity of the table above."""
     if column_type.kind is Kind.FLOAT:
         return f"{column_type} BLOB"  # FLOA alone would be REAL; BLOB comes first in SQLite's rules
-    return _DECLARED.get(column_type.kind, column_type.kind.value)
+    return _DECLARED.get(column_type.kind, column_type.kind.name)

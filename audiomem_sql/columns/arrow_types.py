@@ -1,0 +1,76 @@
+"""Which column type holds an Arrow type, and what the metadata of an Arrow field says about its column."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from audiomem_sql.columns.column import FLAGS, refusal
+from audiomem_sql.columns.types import ColumnType, Kind
+from audiomem_sql.errors import SchemaError
+
+
+def told_by(item: Any) -> dict[str, Any]:
+    """What the metadata of a field says, if it is ours and still fits the field's type."""
+    metadata = item.metadata or {}
+    if b"audiomem:type" not in metadata:
+        return {}
+    try:
+        told: dict[str, Any] = {"type": ColumnType.parse(metadata[b"audiomem:type"].decode())}
+        told["collation"] = metadata.get(b"audiomem:collation", b"BINARY").decode()
+    except (SchemaError, UnicodeDecodeError):
+        return {}
+    kind = told["type"].kind
+    try:
+        now = infer(item.name, item.type, told["type"].width)
+    except SchemaError:
+        return {}
+    if now != told["type"] and not (kind is Kind.JSON and now.kind is Kind.TEXT):
+        return {}
+    return told | {flag: metadata.get(f"audiomem:{flag}".encode()) == b"1" for flag in FLAGS}
+
+
+def infer(name: str, data_type: Any, width: int = 0) -> ColumnType:
+    """The column type that holds an Arrow type. ``width`` is used for lists of variable length."""
+    from pyarrow import types
+
+    if isinstance(getattr(data_type, "extension_name", None), str):
+        if data_type.extension_name == "arrow.json":
+            return ColumnType(Kind.JSON)
+        return infer(name, data_type.storage_type, width)
+    if types.is_dictionary(data_type) or types.is_run_end_encoded(data_type):
+        return infer(name, data_type.value_type, width)
+    if types.is_boolean(data_type):
+        return ColumnType(Kind.BOOLEAN)
+    if types.is_integer(data_type):
+        return ColumnType(Kind.INTEGER)
+    if types.is_floating(data_type):
+        return ColumnType(Kind.REAL)
+    if types.is_timestamp(data_type) or types.is_date(data_type):
+        return ColumnType(Kind.TIMESTAMP)
+    if str(data_type) in ("string", "large_string", "string_view", "null"):
+        return ColumnType(Kind.TEXT)
+    if str(data_type) in ("binary", "large_binary", "binary_view") or types.is_fixed_size_binary(data_type):
+        return ColumnType(Kind.BLOB)
+    if is_list(data_type) and types.is_floating(data_type.value_type):
+        if types.is_fixed_size_list(data_type):
+            width = data_type.list_size
+        if width:
+            try:
+                return ColumnType(Kind.FLOAT, width)
+            except SchemaError as error:
+                raise refusal(name, error.what, error.remedy) from None
+        raise refusal(
+            name,
+            f"the Arrow type {data_type} does not tell the width of the vectors",
+            "Pass a list_(float32, n)",
+        )
+    raise refusal(
+        name, f"no column type holds the Arrow type {data_type}", "Cast the column, or leave it out"
+    )
+
+
+def is_list(data_type: Any) -> bool:
+    """Whether an Arrow type is a list of any layout."""
+    return str(data_type).startswith(
+        ("list<", "large_list<", "fixed_size_list<", "list_view<", "large_list_view<")
+    )

@@ -1,0 +1,167 @@
+"""One column: its name, type and constraints, in SQL and in the catalog."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from audiomem_sql.columns.types import ColumnType, Kind, sqlite_declaration
+from audiomem_sql.errors import SchemaError
+
+#: The hidden columns behind the one that bears the table's name, in their order.
+HIDDEN = ("rank", "distance", "k", "version", "as_of")
+_ROWID_NAMES = ("rowid", "oid", "_rowid_")
+_COLLATIONS = ("BINARY", "NOCASE", "RTRIM")
+_ASCII_CAPITALS = {capital: capital + 32 for capital in range(ord("A"), ord("Z") + 1)}
+_BARE_NAME = re.compile(r"[A-Za-z_\u0080-\U0010ffff][A-Za-z0-9_\u0080-\U0010ffff]*")
+FLAGS = ("not_null", "unique", "primary_key", "semantic")
+# https://www.sqlite.org/lang_keywords.html
+_RESERVED = """
+    ABORT ACTION ADD AFTER ALL ALTER ALWAYS ANALYZE AND AS ASC ATTACH AUTOINCREMENT BEFORE BEGIN BETWEEN BY CASCADE
+    CASE CAST CHECK COLLATE COLUMN COMMIT CONFLICT CONSTRAINT CREATE CROSS CURRENT CURRENT_DATE CURRENT_TIME
+    CURRENT_TIMESTAMP DATABASE DEFAULT DEFERRABLE DEFERRED DELETE DESC DETACH DISTINCT DO DROP EACH ELSE END ESCAPE
+    EXCEPT EXCLUDE EXCLUSIVE EXISTS EXPLAIN FAIL FILTER FIRST FOLLOWING FOR FOREIGN FROM FULL GENERATED GLOB GROUP
+    GROUPS HAVING IF IGNORE IMMEDIATE IN INDEX INDEXED INITIALLY INNER INSERT INSTEAD INTERSECT INTO IS ISNULL JOIN KEY
+    LAST LEFT LIKE LIMIT MATCH MATERIALIZED NATURAL NO NOT NOTHING NOTNULL NULL NULLS OF OFFSET ON OR ORDER OTHERS OUTER
+    OVER PARTITION PLAN PRAGMA PRECEDING PRIMARY QUERY RAISE RANGE RECURSIVE REFERENCES REGEXP REINDEX RELEASE RENAME
+    REPLACE RESTRICT RETURNING RIGHT ROLLBACK ROW ROWS SAVEPOINT SELECT SEMANTIC SET TABLE TEMP TEMPORARY THEN TIES TO
+    TRANSACTION TRIGGER UNBOUNDED UNION UNIQUE UPDATE USING VACUUM VALUES VIEW VIRTUAL WHEN WHERE WINDOW WITH WITHIN
+    WITHOUT"""
+_KEYWORDS = frozenset(_RESERVED.split())
+
+
+def fold(name: str) -> str:
+    """A name as SQLite compares it: ASCII letters without case, all others as they are."""
+    return name.translate(_ASCII_CAPITALS)
+
+
+def quote(name: str) -> str:
+    """``name`` as an SQL identifier, in quotes."""
+    return '"' + name.replace('"', '""') + '"'
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """A column. PRIMARY KEY on any type but INTEGER makes it ``unique`` and ``not_null``, as in STRICT tables."""
+
+    name: str
+    type: ColumnType
+    not_null: bool = False
+    unique: bool = False
+    primary_key: bool = False
+    collation: str = "BINARY"
+    semantic: bool = False
+
+    def __post_init__(self) -> None:
+        if self.primary_key and not self.is_rowid:
+            object.__setattr__(self, "unique", True)
+            object.__setattr__(self, "not_null", True)
+
+    @property
+    def is_rowid(self) -> bool:
+        """Whether this is INTEGER PRIMARY KEY, another name of the rowid."""
+        return self.primary_key and self.type.kind is Kind.INTEGER
+
+    def sql(self) -> str:
+        """The definition as a user would write it."""
+        bare = _BARE_NAME.fullmatch(self.name) and self.name.upper() not in _KEYWORDS
+        parts = [self.name if bare else quote(self.name), str(self.type)]
+        implied = self.primary_key and not self.is_rowid
+        if self.primary_key:
+            parts.append("PRIMARY KEY")
+        if self.not_null and not implied:
+            parts.append("NOT NULL")
+        if self.unique and not implied:
+            parts.append("UNIQUE")
+        if self.collation != "BINARY":
+            parts.append(f"COLLATE {self.collation}")
+        if self.semantic:
+            parts.append("SEMANTIC")
+        return " ".join(parts)
+
+    def declaration(self) -> str:
+        """The definition for ``sqlite3_declare_vtab``.
+
+        Only the rowid is declared PRIMARY KEY. For any other key SQLite would make an index without pages, and
+        ``PRAGMA integrity_check`` would report "invalid page number".
+        """
+        parts = [quote(self.name), sqlite_declaration(self.type)]
+        if self.is_rowid:
+            parts.append("PRIMARY KEY")
+        elif self.not_null:
+            parts.append("NOT NULL")
+        if self.unique and not self.is_rowid:
+            parts.append("UNIQUE")
+        if self.collation != "BINARY":
+            parts.append(f"COLLATE {self.collation}")
+        return " ".join(parts)
+
+    def to_catalog(self) -> dict[str, Any]:
+        """A plain dict; what has its default is left out."""
+        packed: dict[str, Any] = {"name": self.name, "type": str(self.type)}
+        packed |= {flag: True for flag in FLAGS if getattr(self, flag)}
+        if self.collation != "BINARY":
+            packed["collation"] = self.collation
+        return packed
+
+    @classmethod
+    def from_catalog(cls, packed: object) -> Column:
+        """The column that ``to_catalog`` packed. Raises SchemaError; keys that begin with ``x_`` are ignored."""
+        if not isinstance(packed, Mapping):
+            raise SchemaError("a column of the catalog is not a map")
+        name, type_name = packed.get("name"), packed.get("type")
+        if not isinstance(name, str) or not isinstance(type_name, str):
+            raise SchemaError("a column of the catalog has no name or no type")
+        settings: dict[str, Any] = {}
+        for key, value in packed.items():
+            if key in ("name", "type") or (isinstance(key, str) and key.startswith("x_")):
+                continue
+            if (key in FLAGS and isinstance(value, bool)) or (key == "collation" and isinstance(value, str)):
+                settings[key] = value
+            else:
+                raise refusal(
+                    name,
+                    f"{key}={value!r} means nothing here",
+                    "The file may need a newer version of this package",
+                )
+        return cls(name, ColumnType.parse(type_name, name), **settings)
+
+
+def refusal(column: str, what: str, remedy: str | None = None) -> SchemaError:
+    """The error for ``column``."""
+    return SchemaError(what, place=f"column {column}", remedy=remedy)
+
+
+def check(column: Column) -> None:
+    """Raise SchemaError where SQL would refuse the column."""
+    name, kind = column.name, column.type.kind
+    if not name:
+        raise SchemaError("a column has an empty name")
+    if "\0" in name:
+        raise refusal(ascii(name), "a name cannot contain the character NUL")
+    if not name.isascii() and any("\ud800" <= letter <= "\udfff" for letter in name):
+        raise refusal(ascii(name), "the name is not valid Unicode")
+    if fold(name) in _ROWID_NAMES:
+        raise refusal(
+            name, "the name means the rowid", "Choose another name, or name an INTEGER PRIMARY KEY id"
+        )
+    if fold(name) in HIDDEN:
+        raise refusal(
+            name,
+            "every table has a hidden column of this name",
+            f"Choose another name than {', '.join(HIDDEN)}",
+        )
+    if column.collation not in _COLLATIONS:
+        raise refusal(
+            name, f"there is no collation {column.collation}", f"The collations are {', '.join(_COLLATIONS)}"
+        )
+    if column.collation != "BINARY" and kind is not Kind.TEXT:
+        raise refusal(name, f"{column.type} has no collation", "COLLATE belongs to TEXT columns")
+    if column.semantic and kind is not Kind.TEXT:
+        raise refusal(name, f"{column.type} cannot be SEMANTIC", "Only TEXT is searched by meaning")
+    if (column.unique or column.primary_key) and kind in (Kind.FLOAT, Kind.JSON):
+        raise refusal(
+            name, f"{column.type} cannot be a key", "Choose another column for UNIQUE or PRIMARY KEY"
+        )
