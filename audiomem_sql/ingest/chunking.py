@@ -30,6 +30,7 @@ _WIDE_STOP = re.compile(r"[。！？｡]+[」』）”’]*(?=\S)")  # scripts t
 _STOPS = ".!?…。！？｡"
 _CLOSING = "\"'”’»)]}*_`」』）"
 _OPENING = "\"'“‘«([{*_`「『（"
+_STARTERS = _OPENING + "-#>~@$"  # what a sentence, or the line of markup around it, may begin with
 _TITLE_SEPARATORS = "-–—|·:»«/"
 
 _NEVER_LAST = (
@@ -125,18 +126,11 @@ def spans(text: str, size: int, overlap: int, min_size: int) -> Iterator[tuple[i
     position = _resume(text, -1, opening.end()) if opening else 0
     sentences: list[int] = []  # where sentences begin that the next chunk may repeat, in order
     while position < end:
-        if end - position <= size:
-            yield next((s for s in sentences if end - s <= size), position), position, end
+        if not sentences and end - position <= size:
+            yield position, position, end
             return
-        cuts = _cuts(text, position, position + size)
-        start, cut = position, None
-        for start in sentences:
-            cut = _best(cuts, start, start + size, end, min_size, _SENTENCE)
-            if cut is not None:
-                break
-        if cut is None:
-            start = position
-            cut = _best(cuts, position, position + size, end, min_size, _WORD)
+        cuts = _cuts(text, position, position + size, end)
+        start, cut = _choose(cuts, sentences, position, size, end, min_size)
         if cut is None:
             edge = _character_edge(text, position, position + size)
             cut = _Cut(edge, edge, _WORD)
@@ -145,6 +139,23 @@ def spans(text: str, size: int, overlap: int, min_size: int) -> Iterator[tuple[i
             begun = [*sentences, position, *(c.resume for c in cuts if c.rank <= _SENTENCE)]
             sentences = [s for s in begun if max(start + 1, cut.stop - overlap) <= s < cut.stop]
         position = cut.resume
+
+
+def _choose(
+    cuts: list[_Cut], sentences: list[int], position: int, size: int, end: int, min_size: int
+) -> tuple[int, _Cut | None]:
+    """Where the chunk starts, with the longest overlap that leaves room for a sentence, and where it is cut."""
+    rest = _Cut(end, end, _PARAGRAPH)
+    for start in sentences:
+        if end - start <= size:
+            return start, rest
+    for start in sentences:
+        cut = _best(cuts, start, start + size, end, min_size, _SENTENCE)
+        if cut is not None:
+            return start, cut
+    if end - position <= size:
+        return position, rest
+    return position, _best(cuts, position, position + size, end, min_size, _WORD)
 
 
 def _best(cuts: list[_Cut], start: int, limit: int, end: int, min_size: int, worst: int) -> _Cut | None:
@@ -161,10 +172,10 @@ def _best(cuts: list[_Cut], start: int, limit: int, end: int, min_size: int, wor
     return None
 
 
-def _cuts(text: str, position: int, limit: int) -> list[_Cut]:
-    """Where ``text[position:limit]`` may be cut, in order; white space that begins at `limit` counts."""
+def _cuts(text: str, position: int, limit: int, end: int) -> list[_Cut]:
+    """Where ``text[position:limit]`` may be cut before `end`, in order; white space that begins at `limit` counts."""
     cuts: list[_Cut] = []
-    edge = limit + 1
+    edge = min(limit + 1, end)
     for match in _SPACE.finditer(text, position, edge):
         stop, after = match.span()
         if stop == position:
@@ -206,7 +217,7 @@ def _ends_sentence(text: str, stop: int, after: int) -> bool:
     if mark not in _STOPS:
         return False
     follower = text[after]
-    if follower.islower():
+    if follower.islower() or not (follower.isalnum() or follower in _STARTERS or not follower.isascii()):
         return False
     if mark != ".":
         return True
@@ -227,15 +238,25 @@ def _ends_sentence(text: str, stop: int, after: int) -> bool:
 def _character_edge(text: str, position: int, limit: int) -> int:
     """The last place up to `limit` that is not inside a character made of several code points."""
     for edge in range(limit, max(position + 1, limit - _STEPS_BACK), -1):
-        if not _joined(text[edge - 1], text[edge]):
+        if not _joined(text, position, edge):
             return edge
     return limit
 
 
-def _joined(left: str, right: str) -> bool:
+def _joined(text: str, position: int, edge: int) -> bool:
+    """Whether the code points before and after `edge` are one character to a reader (after UAX 29, shortened)."""
+    left, right = text[edge - 1], text[edge]
     if left.isascii() and right.isascii():
         return False
-    is_joiner = left == "\u200d" or right in "\u200d\u200c"
-    is_mark = unicodedata.category(right).startswith("M") or "\U0001f3fb" <= right <= "\U0001f3ff"
-    is_flag = "\U0001f1e6" <= left <= "\U0001f1ff" and "\U0001f1e6" <= right <= "\U0001f1ff"
-    return is_joiner or is_mark or is_flag
+    if left == "\u200d" or right in "\u200d\u200c" or unicodedata.category(right).startswith("M"):
+        return True
+    if "\U0001f3fb" <= right <= "\U0001f3ff":  # skin tones
+        return True
+    first = edge  # flags are pairs of letters
+    while _is_flag_letter(right) and first > position and _is_flag_letter(text[first - 1]):
+        first -= 1
+    return (edge - first) % 2 == 1
+
+
+def _is_flag_letter(character: str) -> bool:
+    return "\U0001f1e6" <= character <= "\U0001f1ff"

@@ -51,7 +51,7 @@ def assemble(parts: Sequence[Part], title: str | None = None) -> Document:
     for index, (level, name, text) in enumerate(parts):
         heading = " ".join(name.split()) if name else ""
         if len(heading) > HEADING_LIMIT:
-            heading, text = "", f"{heading}\n\n{text}"
+            heading, text = "", f"{heading}\n\n{text}".rstrip()
         while above and above[-1][0] >= level:
             above.pop()
         if level == 1:

@@ -11,7 +11,9 @@ from audiomem_sql.ingest.documents import Document, Part, assemble
 if TYPE_CHECKING:
     from selectolax.lexbor import LexborNode
 
-_DROPPED_TAGS = "head script style nav noscript template svg iframe object canvas audio video select datalist"
+_DROPPED_TAGS = (
+    "head script style nav noscript button template svg iframe object canvas audio video select datalist"
+)
 _BLOCK_TAGS = (
     "address article aside blockquote body center dd details dialog div dl dt fieldset figcaption figure footer form "
     "header hgroup hr html legend main menu ol p pre search section summary table ul caption"
@@ -19,7 +21,7 @@ _BLOCK_TAGS = (
 _DROPPED = frozenset(_DROPPED_TAGS.split())
 _BLOCKS = frozenset(_BLOCK_TAGS.split())
 _HEADINGS = frozenset(("h1", "h2", "h3", "h4", "h5", "h6"))
-_LAYOUT = "td table, td h1, td h2, td h3, td h4, td h5, td h6, td pre"
+_LAYOUT = "table, pre, h1, h2, h3, h4, h5, h6"
 _SPACE = re.compile(r"[ \t\n\r\f\xa0]+")
 
 
@@ -57,6 +59,16 @@ def _walk(root: LexborNode) -> Iterator[tuple[LexborNode, bool]]:
         waiting.append((node, False))
         if node.first_child is not None:
             waiting.append((node.first_child, True))
+
+
+def _is_layout(table: LexborNode) -> bool:
+    """Whether the rows of `table` hold what a row of data does not."""
+    rows = table.first_child
+    while rows is not None:
+        if rows.tag in ("tbody", "thead", "tfoot") and rows.css_first(_LAYOUT) is not None:
+            return True
+        rows = rows.next
+    return False
 
 
 class _Writer:
@@ -154,7 +166,7 @@ class _Reader:
             self._lists.append(None if tag != "ol" else int(start) if start.isdecimal() else 1)
         elif tag == "table":
             self._break(2)
-            self._tables.append(node.css_first(_LAYOUT) is not None)
+            self._tables.append(_is_layout(node))
         elif tag == "tr":
             self._break(1)
             self._row_has_cell = False
