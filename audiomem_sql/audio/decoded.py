@@ -7,9 +7,11 @@ them: page n is samples ``n × block_size`` to ``(n + 1) × block_size``. Decodi
 from __future__ import annotations
 
 import threading
+from bisect import bisect_left
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from audiomem_sql.audio.frames import Bytes
 from audiomem_sql.audio.metadata import Metadata
@@ -21,13 +23,20 @@ from audiomem_sql.errors import DamagedFileError, NotAudioMemoryError, OptionErr
 UNKNOWN_LENGTH = 1 << 36
 """libsndfile gives a length beyond what STREAMINFO can express when the encoder wrote to a pipe and left it out."""
 
+BAD_SEEK = 39
+"""libsndfile's SFE_BAD_SEEK."""
+UNREAD = 1
+"""No sample: those of up to 24 bits are left-justified in 32."""
+
+Samples = npt.NDArray[np.int32]
+
 
 class DecodedPages:
     """A ``PageSource`` that decodes; the file may come from any FLAC encoder.
 
     Takes over ``file``. One thread decodes at a time. The depth is the stream's, or 16 bits where a 16-bit file was stored
-    in 24. Where the stream ends early or does not say how long it is, opening decodes a few places to find its end, and
-    damage there can make ``present`` too low.
+    in 24. Where the stream ends early, opening decodes a few places to find its end, and damage there can make ``present`` too
+    low; where it does not say how long it is, opening decodes it all.
 
     Raises ``NotAudioMemoryError`` if ``probe`` finds no page, ``DamagedFileError`` if nothing can be decoded.
     """
@@ -118,15 +127,11 @@ class DecodedPages:
             remedy="Open a file made by audiomem create",
         )
 
-    def _samples(self, at: int, count: int) -> np.ndarray[Any, np.dtype[np.int32]]:
+    def _samples(self, at: int, count: int) -> Samples:
         """int32 (up to ``count``, channels) from sample ``at`` on, left-justified. Raises ``DamagedFileError``."""
         with self._lock:
             try:
-                sound = self._open()
-                sound.seek(at)
-                samples: np.ndarray[Any, np.dtype[np.int32]] = sound.read(
-                    count, dtype="int32", always_2d=True
-                )
+                samples = self._pull(at, count)
             except (RuntimeError, OSError, ValueError) as fault:
                 self._forget()
                 raise DamagedFileError(
@@ -141,9 +146,7 @@ class DecodedPages:
         profile = self.profile
         count = len(pages)
         try:
-            sound = self._open()
-            sound.seek(first * profile.block_size)
-            samples = sound.read(count * profile.block_size, dtype="int32", always_2d=True)
+            samples = self._pull(first * profile.block_size, count * profile.block_size)
         except (RuntimeError, OSError, ValueError):
             self._forget()  # a decoder that lost its place fails from then on
             return False
@@ -166,23 +169,56 @@ class DecodedPages:
                 ) from fault
 
     def _find_present(self) -> int:
-        """Number of pages up to the last that decodes, found by doubling and halving."""
+        """Number of pages up to the last that decodes: one look if the length is true, halving if the file is cut."""
         page = np.empty((1, self.profile.page_size), dtype=np.uint8)
         with self._lock:
-            if self.page_count and self._decode(self.page_count - 1, page):
+            if not self.page_count:
+                return self._count_all(page)
+            if self._decode(self.page_count - 1, page):
                 return self.page_count
-            low, high = 0, 1
-            limit = self.page_count or UNKNOWN_LENGTH // self.profile.block_size
-            while high < limit and self._decode(high - 1, page):
-                low, high = high, high * 2
-            high = min(high, limit)
-            while low < high:
-                middle = (low + high) // 2
-                if self._decode(middle, page):
-                    low = middle + 1
-                else:
-                    high = middle
-        return low
+            return bisect_left(range(self.page_count), True, key=lambda n: not self._decode(n, page))
+
+    def _count_all(self, page: Bytes) -> int:
+        n = 0
+        while self._decode(n, page):
+            n += 1
+        return n
+
+    def _pull(self, at: int, count: int) -> Samples:
+        """int32 (up to ``count``, channels) from sample ``at`` on. Raises RuntimeError as libsndfile does."""
+        sound = self._open()
+        if sound.frames >= UNKNOWN_LENGTH:
+            return self._pull_unknown(at, count)
+        if sound.tell() != at:
+            sound.seek(at)
+        samples: Samples = sound.read(count, dtype="int32", always_2d=True)
+        return samples
+
+    def _pull_unknown(self, at: int, count: int) -> Samples:
+        """The same for a stream of unknown length, where libFLAC finds no place close to the end.
+
+        Such a place is reached by decoding on from one before it. Even a good read raises ``BAD_SEEK`` when it comes to the
+        end, because soundfile seeks after it; what was read by then is told from what was not by ``UNREAD``.
+        """
+        sound, start, back = self._open(), at, 0
+        while sound.tell() != start:
+            try:
+                sound.seek(start)
+            except RuntimeError:
+                if not start:
+                    raise
+                self._forget()
+                sound, back = self._open(), back * 2 or MAX_BLOCK_SIZE
+                start = max(0, at - back)
+        samples = np.full((at - start + count, sound.channels), UNREAD, dtype=np.int32)
+        try:
+            sound.read(out=samples)
+        except RuntimeError as fault:
+            self._forget()
+            if getattr(fault, "code", 0) != BAD_SEEK:
+                raise
+        unread = (samples[:, 0] == UNREAD).nonzero()[0]
+        return samples[at - start : unread[0] if len(unread) else None]
 
     def _open(self) -> Any:
         """The decoder, opened anew after a fault. Raises RuntimeError as libsndfile does."""

@@ -11,6 +11,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from fastcrc import crc16
+
 from audiomem_sql.audio.frames import (
     MAX_HEADER_SIZE,
     SYNC,
@@ -69,14 +71,34 @@ def geometry_at(file: RawFile, audio_start: int) -> Geometry | None:
 
 
 def confirmed(file: RawFile, geometry: Geometry, total: int) -> bool:
-    """Whether the frames at the end are in place too. ``total`` is the page count of the metadata, 0 if not known."""
+    """Whether the frames keep to the geometry up to the end. ``total`` is the page count of the metadata, 0 if not known."""
     whole = geometry.frames_in(file)
     if not whole:
         return False
     if total and geometry.offset(total) == file.size:
         return True
-    ends = {whole, total} if 0 < total < whole else {whole}
-    return any(geometry.last_in_place(file, end) is not None for end in ends)
+    for end in (whole, min(total, whole)):
+        last = geometry.last_in_place(file, end)
+        if last is not None:
+            return not _shortened(file, geometry, last)
+    return False
+
+
+def _shortened(file: RawFile, geometry: Geometry, last: int) -> bool:
+    """Whether what follows frame ``last``, the last in place, was not damaged or cut off but made smaller by an encoder.
+
+    Then the next header comes early, or the file ends with a frame that is smaller than ours and yet complete.
+    """
+    n = last
+    following = frame_header(geometry.profile, n + 1)
+    if file.read(geometry.offset(n + 1), len(following)) == following:
+        n += 1
+        following = frame_header(geometry.profile, n + 1)
+    start, stop = geometry.offset(n), geometry.offset(n + 1)
+    frame = file.read(start, stop - start)
+    if following in frame:
+        return True
+    return len(frame) < stop - start and crc16.umts(frame) == 0  # a CRC over its own footer is zero
 
 
 def search(file: RawFile) -> Iterator[Geometry]:

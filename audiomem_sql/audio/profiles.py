@@ -89,7 +89,7 @@ class Profile:
 
 def expressible_rate(sample_rate: int) -> bool:
     """Whether a frame header can state this rate in Hz: 16 bits of Hz, or 16 bits of tens of Hz."""
-    return 1 <= sample_rate <= 0xFFFF or (sample_rate <= MAX_SAMPLE_RATE and sample_rate % 10 == 0)
+    return 1 <= sample_rate <= MAX_SAMPLE_RATE and (sample_rate <= 0xFFFF or sample_rate % 10 == 0)
 
 
 PROFILES: dict[str, Profile] = {}

@@ -1,0 +1,67 @@
+from __future__ import annotations
+
+import os
+import shutil
+from pathlib import Path
+
+import pytest
+
+from audiomem_sql.audio import PROFILES, Profile, resolve
+from audiomem_sql.audio.profiles import AUTO_MINIMUMS, _choose, match
+from audiomem_sql.errors import OptionError
+
+
+def test_page_sizes() -> None:
+    assert {name: profile.page_size for name, profile in PROFILES.items()} == {
+        "server": 98_304,
+        "desktop": 24_576,
+        "mobile": 12_288,
+        "embedded": 8_192,
+    }
+    assert all(profile.page_size % 1024 == 0 for profile in PROFILES.values())
+
+
+@pytest.mark.parametrize(
+    ("shape", "word"),
+    [
+        ((48_000, 8, 2, 4096), "8 bits"),
+        ((48_000, 32, 2, 4096), "32 bits"),
+        ((48_000, 24, 0, 4096), "0 channels"),
+        ((48_000, 24, 9, 4096), "9 channels"),
+        ((48_000, 24, 2, 0), "block size 0"),
+        ((48_000, 24, 2, 4000), "block size 4000"),
+        ((48_000, 24, 2, 65_536), "block size 65536"),
+        ((0, 24, 2, 4096), "sample rate 0"),
+        ((-10, 24, 2, 4096), "sample rate -10"),
+        ((65_537, 24, 2, 4096), "sample rate 65537"),
+        ((655_360, 24, 2, 4096), "sample rate 655360"),
+        ((48_000, 16, 1, 2048), "4096 bytes"),
+    ],
+)
+def test_impossible_shapes_are_named(shape: tuple[int, int, int, int], word: str) -> None:
+    with pytest.raises(OptionError, match=word):
+        Profile("custom", *shape)
+
+
+def test_resolve_and_match() -> None:
+    assert resolve("desktop") is PROFILES["desktop"]
+    with pytest.raises(OptionError, match="server, desktop, mobile, embedded and auto"):
+        resolve("laptop")
+    assert match(44_100, 24, 2, 2048) is PROFILES["mobile"]
+    assert match(44_100, 24, 2, 4096).name == "custom"
+
+
+def test_auto_measures_the_machine(tmp_path: Path) -> None:
+    memory = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    expected = _choose(os.cpu_count() or 2, memory, shutil.disk_usage(tmp_path).free)
+    assert resolve("auto", tmp_path).name == expected
+    assert resolve("auto", tmp_path / "not" / "yet").name == expected
+
+
+def test_auto_takes_the_first_profile_whose_minimums_are_met() -> None:
+    gib = 1 << 30
+    for name, minimums in AUTO_MINIMUMS.items():
+        assert _choose(*minimums) == name
+    assert _choose(64, 512 * gib, 63 * gib) == "desktop"
+    assert _choose(1, 512 * gib, 512 * gib) == "mobile"
+    assert _choose(64, 512 * gib, gib - 1) == "embedded"
