@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, TypeAlias
 
 from audiomem_sql.columns.column import FLAGS, refusal
 from audiomem_sql.columns.types import ColumnType, Kind
 from audiomem_sql.errors import SchemaError
 
+#: pyarrow's own annotations come and go with its version, and with them whether an array has a parameter.
+ArrowArray: TypeAlias = Any
+ArrowField: TypeAlias = Any
+ArrowType: TypeAlias = Any
 
-def told_by(item: Any) -> dict[str, Any]:
+
+def told_by(item: ArrowField) -> dict[str, Any]:
     """What the metadata of a field says, if it is ours and still fits the field's type."""
     metadata = item.metadata or {}
     if b"audiomem:type" not in metadata:
@@ -29,7 +34,7 @@ def told_by(item: Any) -> dict[str, Any]:
     return told | {flag: metadata.get(f"audiomem:{flag}".encode()) == b"1" for flag in FLAGS}
 
 
-def infer(name: str, data_type: Any, width: int = 0) -> ColumnType:
+def infer(name: str, data_type: ArrowType, width: int = 0) -> ColumnType:
     """The column type that holds an Arrow type. ``width`` is used for lists of variable length."""
     from pyarrow import types
 
@@ -69,7 +74,7 @@ def infer(name: str, data_type: Any, width: int = 0) -> ColumnType:
     )
 
 
-def is_list(data_type: Any) -> bool:
+def is_list(data_type: ArrowType) -> bool:
     """Whether an Arrow type is a list of any layout."""
     return str(data_type).startswith(
         ("list<", "large_list<", "fixed_size_list<", "list_view<", "large_list_view<")

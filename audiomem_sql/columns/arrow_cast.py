@@ -1,0 +1,325 @@
+"""One column of Arrow data, or of Python values, as exactly the Arrow type that its column has.
+
+What SQL would convert is converted, by the rules of ``affinity``: the usual types as whole arrays, all others value by
+value. What cannot be stored raises DataTypeError with the number of its row, counted from 0. NaN in a REAL or INTEGER
+column becomes NULL, as in SQLite.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from pyarrow import types
+
+from audiomem_sql.columns.affinity import StoredValue, converter, not_null_failed
+from audiomem_sql.columns.arrow_types import ArrowArray, ArrowType, is_list
+from audiomem_sql.columns.column import Column
+from audiomem_sql.columns.numeric_text import MAX_INTEGER
+from audiomem_sql.columns.timestamps import MAX_MICROS, MIN_MICROS
+from audiomem_sql.columns.types import ColumnType, Kind, arrow_type
+from audiomem_sql.errors import DataTypeError
+from audiomem_sql.types import BoolArray
+
+_PIECE = 1 << 30  # bytes; string and binary arrays address at most 2 GiB
+_MICROS = {"s": 1_000_000, "ms": 1_000, "us": 1}
+_DAY = 86_400_000_000
+
+
+def cast_column(column: Column, chunks: Sequence[ArrowArray]) -> ArrowArray:
+    """The chunks as ``arrow_type(column.type)``.
+
+    Raises DataTypeError, naming the column and the first row that cannot be stored; ConstraintError for a NULL where
+    there must be none.
+    """
+    found: list[ArrowArray] = []
+    first = 0
+    for chunk in chunks:
+        try:
+            for piece in _pieces(column, chunk, first):
+                found += _cast(column, piece, first)
+                first += len(piece)
+        except pa.ArrowException as error:
+            raise DataTypeError(f"the Arrow data of column {column.name} cannot be read: {error}") from error
+    return _checked(column, found)
+
+
+def cast_values(column: Column, values: Sequence[object]) -> ArrowArray:
+    """Python values as ``arrow_type(column.type)``, each through ``affinity.convert``. Raises as ``cast_column``."""
+    return _checked(column, _by_value(column, values, 0))
+
+
+def stored_array(values: Sequence[StoredValue], column_type: ColumnType) -> list[ArrowArray]:
+    """Values as ``affinity.convert`` returns them, as arrays of ``arrow_type(column_type)``; one, unless it is huge."""
+    target: ArrowType = arrow_type(column_type)
+    if column_type.kind is Kind.FLOAT:
+        empty = bytes(4 * column_type.width)
+        joined = b"".join(value if isinstance(value, bytes) else empty for value in values)
+        null = np.fromiter((value is None for value in values), dtype=np.bool_, count=len(values))
+        return [_vectors(np.frombuffer(joined, dtype="<f4"), ~null, target)]
+    if column_type.kind is Kind.TIMESTAMP:
+        return [pa.array(values, pa.int64()).cast(target)]
+    array: ArrowArray = pa.array(values, target)
+    return array.chunks if isinstance(array, pa.ChunkedArray) else [array]
+
+
+def null_array(rows: int, column_type: ColumnType) -> ArrowArray:
+    """``rows`` NULLs, as ``arrow_type(column_type)``."""
+    target: ArrowType = arrow_type(column_type)
+    return pa.nulls(rows, target)
+
+
+def _checked(column: Column, arrays: list[ArrowArray]) -> ArrowArray:
+    if column.not_null and not column.is_rowid:
+        first = 0
+        for array in arrays:
+            if array.null_count:
+                raise not_null_failed(column, first + pc.index(array.is_null(), True).as_py())
+            first += len(array)
+    target: ArrowType = arrow_type(column.type)
+    return pa.chunked_array(arrays, target)
+
+
+def _pieces(column: Column, chunk: ArrowArray, first: int) -> Iterator[ArrowArray]:
+    """The chunk, checked, without dictionaries and extensions, and in parts where 32-bit offsets would not do."""
+    try:
+        chunk.validate(full=True)
+    except pa.ArrowException:
+        _find_invalid_text(column, chunk, first)
+        raise
+    while True:
+        if isinstance(chunk, pa.ExtensionArray):
+            chunk = chunk.storage
+        elif types.is_dictionary(chunk.type):
+            chunk = chunk.dictionary_decode()
+        elif types.is_run_end_encoded(chunk.type):
+            chunk = pc.call_function("run_end_decode", [chunk])
+        elif str(chunk.type) == "string_view":
+            chunk = chunk.cast(pa.large_string())
+        elif str(chunk.type) == "binary_view":
+            chunk = chunk.cast(pa.large_binary())
+        else:
+            break
+    if types.is_large_string(chunk.type) or types.is_large_binary(chunk.type):
+        yield from _halves(chunk)
+    else:
+        yield chunk
+
+
+def _halves(chunk: ArrowArray) -> Iterator[ArrowArray]:
+    if chunk.nbytes <= _PIECE or len(chunk) < 2:
+        yield chunk
+    else:
+        middle = len(chunk) // 2
+        yield from _halves(chunk.slice(0, middle))
+        yield from _halves(chunk.slice(middle))
+
+
+def _find_invalid_text(column: Column, chunk: ArrowArray, first: int) -> None:
+    if types.is_string(chunk.type) or types.is_large_string(chunk.type):
+        raw = chunk.view(pa.binary() if types.is_string(chunk.type) else pa.large_binary())
+        raw.validate(full=True)  # raises for what is worse than the text
+        for row, value in enumerate(raw):
+            try:
+                if value.is_valid:
+                    value.as_py().decode()
+            except UnicodeDecodeError:
+                raise _refused(column, first + row, "TEXT", "It is invalid UTF-8") from None
+
+
+def _cast(column: Column, array: ArrowArray, first: int) -> list[ArrowArray]:
+    kind, given = column.type.kind, array.type
+    if array.null_count == len(array):
+        return [null_array(len(array), column.type)]
+    if whole := _WHOLE.get((kind, _family(given))):
+        return [whole(column, array, first)]
+    if _family(given) in ("integer", "real", "boolean", "text", "blob") or kind is Kind.JSON:
+        return _by_value(column, array.to_pylist(), first)
+    raise _refused(column, first + _first(array.is_valid()), str(given), "Cast the column")
+
+
+def _family(given: ArrowType) -> str:
+    if types.is_integer(given):
+        return "integer"
+    if types.is_floating(given):
+        return "real"
+    if types.is_boolean(given):
+        return "boolean"
+    if types.is_string(given) or types.is_large_string(given):
+        return "text"
+    if types.is_binary(given) or types.is_large_binary(given) or types.is_fixed_size_binary(given):
+        return "blob"
+    if types.is_timestamp(given) or types.is_date(given):
+        return "time"
+    return "list" if is_list(given) else "other"
+
+
+def _by_value(column: Column, values: Sequence[object], first: int) -> list[ArrowArray]:
+    function = converter(column)
+    stored: list[StoredValue] = []
+    try:
+        for value in values:
+            stored.append(function(value))
+    except DataTypeError as error:
+        raise DataTypeError(error.what, place=f"row {first + len(stored)}", remedy=error.remedy) from None
+    return stored_array(stored, column.type)
+
+
+# --- whole arrays ------------------------------------------------------------------------------------------------------
+
+
+def _same(column: Column, array: ArrowArray, first: int) -> ArrowArray:
+    return array.cast(arrow_type(column.type))
+
+
+def _integer_from_integer(column: Column, array: ArrowArray, first: int) -> ArrowArray:
+    _check_64_bits(column, array, first)
+    return array.cast(pa.int64())
+
+
+def _integer_from_real(column: Column, array: ArrowArray, first: int) -> ArrowArray:
+    reals = _without_nan(array)
+    valid, values = _valid(reals), reals.fill_null(0.0).to_numpy(zero_copy_only=False)
+    good = (values == np.trunc(values)) & (np.abs(values) < 2.0**63)
+    if not good.all():
+        row = int(np.argmin(good))
+        raise _refused(column, first + row, "REAL", f"The value is {values[row]}")
+    return pa.array(values.astype(np.int64), mask=~valid)
+
+
+def _integer_from_boolean(column: Column, array: ArrowArray, first: int) -> ArrowArray:
+    return array.cast(pa.int64())
+
+
+def _real_from_integer(column: Column, array: ArrowArray, first: int) -> ArrowArray:
+    _check_64_bits(column, array, first)
+    return array.cast(pa.float64(), safe=False)  # to the nearest, as SQLite does
+
+
+def _real_from_real(column: Column, array: ArrowArray, first: int) -> ArrowArray:
+    return pc.add(_without_nan(array), 0.0)  # -0.0 becomes 0.0
+
+
+def _real_from_boolean(column: Column, array: ArrowArray, first: int) -> ArrowArray:
+    return array.cast(pa.int8()).cast(pa.float64())
+
+
+def _boolean_from_integer(column: Column, array: ArrowArray, first: int) -> ArrowArray:
+    wrong = pc.greater(array.cast(pa.uint64(), safe=False), pa.scalar(1, pa.uint64()))
+    if pc.any(wrong).as_py():
+        row = _first(wrong)
+        raise _refused(column, first + row, "INT", f"The value is {array[row]}")
+    return array.cast(pa.bool_())
+
+
+def _timestamp_from_time(column: Column, array: ArrowArray, first: int) -> ArrowArray:
+    given = array.type
+    valid = _valid(array)
+    if types.is_date32(given):
+        scale, counts = _DAY, array.view(pa.int32()).cast(pa.int64())
+    else:
+        unit = "ms" if types.is_date64(given) else given.unit
+        scale, counts = _MICROS.get(unit, 0), array.view(pa.int64())
+    values = counts.fill_null(0).to_numpy(zero_copy_only=False)
+    if scale:
+        good = (values >= -(-MIN_MICROS // scale)) & (values <= MAX_MICROS // scale)
+        fault = "It is outside the years 0001 to 9999"
+    else:
+        good = values % 1000 == 0  # nanoseconds, which reach from 1677 to 2262
+        fault = "It is finer than a microsecond: round it"
+    if not good.all():
+        raise _refused(column, first + int(np.argmin(good)), str(given), fault)
+    micros = values * scale if scale else values // 1000
+    return pa.array(micros, mask=~valid).cast(arrow_type(column.type))
+
+
+def _json_from_text(column: Column, array: ArrowArray, first: int) -> ArrowArray:
+    _by_value(column, array.to_pylist(), first)
+    return array.cast(pa.string())
+
+
+def _vector_from_list(column: Column, array: ArrowArray, first: int) -> ArrowArray:
+    width, given = column.type.width, array.type
+    if not (types.is_floating(given.value_type) or types.is_integer(given.value_type)):
+        raise _refused(column, first + _first(array.is_valid()), str(given), "A vector is a list of numbers")
+    valid = _valid(array)
+    rows = np.flatnonzero(valid)
+    lengths = pc.list_value_length(array).fill_null(0).to_numpy(zero_copy_only=False)
+    if (wrong := lengths[rows] != width).any():
+        row = int(rows[np.argmax(wrong)])
+        raise _refused(
+            column, first + row, str(given), f"It has {lengths[row]} numbers, and {width} are needed"
+        )
+    flat: ArrowArray = pc.list_flatten(array)
+    if flat.null_count:
+        row = int(rows[_first(flat.is_null()) // width])
+        raise _refused(column, first + row, str(given), "A number in it is NULL")
+    with np.errstate(over="ignore"):
+        values = flat.to_numpy(zero_copy_only=False).astype("<f4")
+    if not (good := np.isfinite(values)).all():
+        row = int(rows[int(np.argmin(good)) // width])
+        raise _refused(
+            column, first + row, str(given), "A number in it is NaN, infinite or too large for float32"
+        )
+    if len(rows) < len(array):
+        spread = np.zeros((len(array), width), dtype="<f4")
+        spread[rows] = values.reshape(-1, width)
+        values = spread.ravel()
+    return _vectors(values, valid, arrow_type(column.type))
+
+
+_WHOLE: dict[tuple[Kind, str], Callable[[Column, ArrowArray, int], ArrowArray]] = {
+    (Kind.INTEGER, "integer"): _integer_from_integer,
+    (Kind.INTEGER, "real"): _integer_from_real,
+    (Kind.INTEGER, "boolean"): _integer_from_boolean,
+    (Kind.REAL, "integer"): _real_from_integer,
+    (Kind.REAL, "real"): _real_from_real,
+    (Kind.REAL, "boolean"): _real_from_boolean,
+    (Kind.TEXT, "text"): _same,
+    (Kind.BLOB, "blob"): _same,
+    (Kind.BOOLEAN, "boolean"): _same,
+    (Kind.BOOLEAN, "integer"): _boolean_from_integer,
+    (Kind.TIMESTAMP, "time"): _timestamp_from_time,
+    (Kind.JSON, "text"): _json_from_text,
+    (Kind.FLOAT, "list"): _vector_from_list,
+}
+
+
+def _check_64_bits(column: Column, array: ArrowArray, first: int) -> None:
+    if types.is_uint64(array.type):
+        wrong = pc.greater(array, pa.scalar(MAX_INTEGER, pa.uint64()))
+        if pc.any(wrong).as_py():
+            row = _first(wrong)
+            raise _refused(
+                column, first + row, "INT", f"The value is {array[row]}, which does not fit 64 bits"
+            )
+
+
+def _without_nan(array: ArrowArray) -> ArrowArray:
+    reals = array.cast(pa.float64())
+    nan = pc.is_nan(reals)
+    return pc.if_else(nan, None, reals) if pc.any(nan).as_py() else reals
+
+
+def _vectors(values: Any, valid: BoolArray, target: ArrowType) -> ArrowArray:
+    mask = None if valid.all() else pa.array(~valid)
+    return pa.FixedSizeListArray.from_arrays(pa.array(values), type=target, mask=mask)
+
+
+def _valid(array: ArrowArray) -> BoolArray:
+    mask: BoolArray = array.is_valid().to_numpy(zero_copy_only=False)
+    return mask
+
+
+def _first(truths: ArrowArray) -> int:
+    """The place of the first true value."""
+    return int(pc.index(truths, True).as_py())
+
+
+def _refused(column: Column, row: int, what: str, remedy: str) -> DataTypeError:
+    return DataTypeError(
+        f"cannot store {what} value in {column.type} column {column.name}", place=f"row {row}", remedy=remedy
+    )

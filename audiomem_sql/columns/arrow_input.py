@@ -1,0 +1,204 @@
+"""Tables that users bring, in any form, as Arrow tables that fit a schema exactly.
+
+Taken are a pyarrow Table, RecordBatch or RecordBatchReader, a pandas DataFrame, whatever has ``__arrow_c_stream__``
+(polars, DuckDB, …), a list of dicts, and a dict of lists or arrays. The index of a DataFrame is left out: call
+``reset_index()`` to keep it. In messages, rows are counted from 0.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, TypeAlias
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from pyarrow import types
+
+from audiomem_sql.columns.arrow_cast import cast_column, cast_values, null_array
+from audiomem_sql.columns.arrow_types import ArrowArray, ArrowField, is_list
+from audiomem_sql.columns.schema import Schema, fold
+from audiomem_sql.errors import DataTypeError, OptionError, SchemaError
+
+#: A column as it came: Arrow data with its field, or Python values.
+_Source: TypeAlias = tuple[ArrowField, list[ArrowArray]] | list[Any]
+
+
+def to_table(
+    data: object,
+    schema: Schema | None = None,
+    primary_key: str | None = None,
+    semantic: str | Iterable[str] = (),
+) -> tuple[pa.Table, Schema]:
+    """The rows of ``data`` as a table of ``schema.to_arrow()``, and the schema.
+
+    With a schema, columns are matched by name without regard to case, and those that are missing are NULL. Without one
+    it is inferred, as in ``Schema.from_arrow``, with ``primary_key`` and ``semantic``; a list of vectors of variable
+    length takes its width from its first vector.
+
+    Raises
+    ------
+    SchemaError: a column that the schema does not have, a name given twice, a type that no column has.
+    DataTypeError: a value that does not fit its column; the message names the column and the first such row.
+    ConstraintError: a NULL in a NOT NULL column. A rowid may be NULL: it asks for the next one.
+    OptionError: ``primary_key`` or ``semantic`` beside a schema.
+    """
+    if schema is not None and (primary_key is not None or semantic):
+        raise OptionError(
+            "primary_key and semantic belong to a new table", remedy="The schema says both already"
+        )
+    rows, sources = _sources(data, typed=schema is not None)
+    folded: dict[str, str] = {}
+    for name in sources:
+        if (other := folded.setdefault(fold(name), name)) != name:
+            raise SchemaError(
+                f"the data has the columns {other} and {name}",
+                remedy="Capitals make no difference: rename one",
+            )
+    if schema is None:
+        arrow = {name: _inferred(name, source) for name, source in sources.items()}
+        widths = {name: width for name, (_, chunks) in arrow.items() if (width := _first_width(chunks))}
+        fields = pa.schema([item.with_name(name) for name, (item, _) in arrow.items()])
+        schema = Schema.from_arrow(fields, primary_key, semantic, widths)
+        sources = dict(arrow)
+    if unknown := [name for name in sources if name not in schema]:
+        raise SchemaError(
+            f"the table has no column {', '.join(unknown)}",
+            remedy=f"Its columns are {', '.join(schema.names)}",
+        )
+    cast = []
+    for column in schema.columns:
+        source = sources[folded[fold(column.name)]] if fold(column.name) in folded else None
+        if source is None:
+            cast.append(cast_column(column, [null_array(rows, column.type)]))
+        elif isinstance(source, tuple):
+            cast.append(cast_column(column, source[1]))
+        else:
+            cast.append(cast_values(column, source))
+    return pa.Table.from_arrays(cast, schema=schema.to_arrow()), schema
+
+
+def _sources(data: Any, typed: bool) -> tuple[int, dict[str, _Source]]:
+    """The number of rows and the columns. Python values stay what they are if ``typed``, as a schema will tell."""
+    pandas = sys.modules.get("pandas")
+    try:
+        if pandas is not None and isinstance(data, pandas.DataFrame):
+            return _from_pandas(data, typed)
+        if isinstance(data, pa.Table):
+            table = data
+        elif isinstance(data, pa.RecordBatch):
+            table = pa.Table.from_batches([data])
+        elif isinstance(data, pa.RecordBatchReader):
+            table = data.read_all()
+        elif hasattr(data, "__arrow_c_stream__"):
+            table = pa.RecordBatchReader.from_stream(data).read_all()
+        elif isinstance(data, Mapping):
+            return _from_columns(data)
+        elif isinstance(data, list | tuple):
+            return _from_rows(data)
+        else:
+            raise DataTypeError(
+                f"a value of type {type(data).__name__} is no table",
+                remedy="Pass a DataFrame, an Arrow table, a list of dicts or a dict of lists",
+            )
+    except pa.ArrowException as error:
+        raise DataTypeError(f"the Arrow data cannot be read: {error}") from error
+    return table.num_rows, _named(
+        (item.name, (item, table.column(i).chunks)) for i, item in enumerate(table.schema)
+    )
+
+
+def _named(columns: Iterable[tuple[str, _Source]]) -> dict[str, _Source]:
+    named: dict[str, _Source] = {}
+    for name, source in columns:
+        if name in named:
+            raise SchemaError(f"the data has two columns {name}", remedy="Rename one")
+        named[name] = source
+    return named
+
+
+def _from_pandas(frame: Any, typed: bool) -> tuple[int, dict[str, _Source]]:
+    def source(series: Any) -> _Source:
+        if not typed or series.dtype != object:
+            try:
+                return _arrow(pa.Array.from_pandas(series))
+            except (pa.ArrowException, TypeError, ValueError, OverflowError):
+                pass  # the schema, or the error of the inference, will tell
+        return list(series)
+
+    columns = ((str(label), source(frame.iloc[:, i])) for i, label in enumerate(frame.columns))
+    return len(frame), _named(columns)
+
+
+def _from_columns(data: Mapping[Any, Any]) -> tuple[int, dict[str, _Source]]:
+    def source(name: str, values: Any) -> _Source:
+        if isinstance(values, pa.Array | pa.ChunkedArray):
+            return _arrow(values)
+        if isinstance(values, np.ndarray):
+            if values.ndim == 2 and values.dtype.kind == "f" and values.shape[1]:
+                flat = pa.array(np.ascontiguousarray(values).ravel())
+                return _arrow(pa.FixedSizeListArray.from_arrays(flat, values.shape[1]))
+            if values.ndim == 1 and values.dtype.kind in "iufb":
+                return _arrow(pa.array(values))
+            return list(values)
+        if hasattr(values, "__arrow_c_array__") or hasattr(values, "__arrow_c_stream__"):
+            return _arrow(pa.chunked_array(values))
+        if isinstance(values, str | bytes) or not isinstance(values, Iterable):
+            raise DataTypeError(f"the values of column {name} are no list, but a {type(values).__name__}")
+        return list(values)
+
+    columns = _named((_name(key), source(_name(key), values)) for key, values in data.items())
+    lengths = {name: _length(column) for name, column in columns.items()}
+    if len(set(lengths.values())) > 1:
+        told = ", ".join(f"{name} {length}" for name, length in lengths.items())
+        raise DataTypeError(f"the columns have different numbers of rows: {told}")
+    return next(iter(lengths.values()), 0), columns
+
+
+def _from_rows(data: Sequence[Any]) -> tuple[int, dict[str, _Source]]:
+    names: dict[Any, None] = {}
+    for row, values in enumerate(data):
+        if not isinstance(values, Mapping):
+            raise DataTypeError(f"the row is no dict, but a {type(values).__name__}", place=f"row {row}")
+        names.update(dict.fromkeys(values))
+    return len(data), {_name(key): [row.get(key) for row in data] for key in names}
+
+
+def _name(key: object) -> str:
+    if not isinstance(key, str):
+        raise SchemaError(f"the name of a column is a text, not {key!r}")
+    return key
+
+
+def _arrow(array: Any) -> tuple[ArrowField, list[ArrowArray]]:
+    chunks = array.chunks if isinstance(array, pa.ChunkedArray) else [array]
+    return pa.field("", array.type), chunks
+
+
+def _length(source: _Source) -> int:
+    return sum(len(chunk) for chunk in source[1]) if isinstance(source, tuple) else len(source)
+
+
+def _inferred(name: str, source: _Source) -> tuple[ArrowField, list[ArrowArray]]:
+    """Python values as Arrow infers them."""
+    if isinstance(source, tuple):
+        return source
+    try:
+        return _arrow(pa.array(source, from_pandas=True))
+    except (pa.ArrowException, TypeError, ValueError, OverflowError) as error:
+        raise DataTypeError(
+            f"column {name} has no type that holds all of its values: {error}",
+            remedy="Convert them to one type, or give a schema",
+        ) from error
+
+
+def _first_width(chunks: Sequence[ArrowArray]) -> int:
+    """Numbers in the first vector; 0 where there is none, or the type tells its width or is no list."""
+    for chunk in chunks:
+        if not is_list(chunk.type) or types.is_fixed_size_list(chunk.type):
+            return 0
+        lengths = pc.list_value_length(chunk).drop_null()
+        if len(lengths):
+            return int(lengths[0].as_py())
+    return 0
