@@ -103,25 +103,26 @@ class DecodedPages:
                 file=self.path,
                 remedy="Tables have 16 or 24",
             )
-        refusal: NotAudioMemoryError | None = None
-        for span in (HEAD_BYTES, MAX_BLOCK_SIZE + HEAD_BYTES):
-            samples = self._samples(0, span)
-            for at in range(0, len(samples) - HEAD_BYTES + 1, BLOCK_STEP):
-                for bits in range(metadata.bits_per_sample, 8, -8):
-                    head = (
-                        samples[at : at + HEAD_BYTES, :1]
-                        .astype(">i4")
-                        .view(np.uint8)[:, : bits // 8]
-                        .tobytes()
-                    )
-                    try:
-                        block_size = probe(head[:HEAD_BYTES])
-                    except NotAudioMemoryError as fault:
-                        refusal = refusal or fault
-                        continue
-                    if block_size > 0 and at % block_size == 0:
-                        return bits, block_size
-        raise refusal or NotAudioMemoryError(
+        fault: NotAudioMemoryError | DamagedFileError | None = None
+        end = min(MAX_BLOCK_SIZE, metadata.total_samples or MAX_BLOCK_SIZE)
+        for at in range(0, end + 1, BLOCK_STEP):
+            try:
+                samples = self._samples(at, HEAD_BYTES)
+            except DamagedFileError as found:
+                fault = fault or found
+                continue
+            if len(samples) < HEAD_BYTES:
+                break
+            for bits in range(metadata.bits_per_sample, 8, -8):
+                head = samples[:, :1].astype(">i4").view(np.uint8)[:, : bits // 8].tobytes()
+                try:
+                    block_size = probe(head[:HEAD_BYTES])
+                except NotAudioMemoryError as found:
+                    fault = fault or found
+                    continue
+                if block_size > 0 and at % block_size == 0:
+                    return bits, block_size
+        raise fault or NotAudioMemoryError(
             "not a table: this FLAC file holds sound only",
             file=self.path,
             remedy="Open a file made by audiomem create",

@@ -42,7 +42,7 @@ def cast_column(column: Column, chunks: Sequence[ArrowArray]) -> ArrowArray:
             for piece in _pieces(column, chunk, first):
                 found += _cast(column, piece, first)
                 first += len(piece)
-        except pa.ArrowException as error:
+        except (pa.ArrowException, ValueError, OverflowError) as error:  # the last two: dates beyond Python's
             raise DataTypeError(f"the Arrow data of column {column.name} cannot be read: {error}") from error
     return _checked(column, found)
 
@@ -119,15 +119,24 @@ def _halves(chunk: ArrowArray) -> Iterator[ArrowArray]:
 
 
 def _find_invalid_text(column: Column, chunk: ArrowArray, first: int) -> None:
-    if types.is_string(chunk.type) or types.is_large_string(chunk.type):
-        raw = chunk.view(pa.binary() if types.is_string(chunk.type) else pa.large_binary())
-        raw.validate(full=True)  # raises for what is worse than the text
-        for row, value in enumerate(raw):
-            try:
-                if value.is_valid:
-                    value.as_py().decode()
-            except UnicodeDecodeError:
-                raise _refused(column, first + row, "TEXT", "It is invalid UTF-8") from None
+    texts = chunk.dictionary if types.is_dictionary(chunk.type) else chunk
+    if types.is_string(texts.type):
+        raw = texts.view(pa.binary())
+    elif types.is_large_string(texts.type):
+        raw = texts.view(pa.large_binary())
+    elif str(texts.type) == "string_view":
+        raw = texts.cast(pa.binary_view())
+    else:
+        return
+    raw.validate(full=True)  # raises for what is worse than the text
+    if types.is_dictionary(chunk.type):
+        raw = raw.take(chunk.indices)
+    for row, value in enumerate(raw.to_pylist()):
+        try:
+            if value is not None:
+                value.decode()
+        except UnicodeDecodeError:
+            raise _refused(column, first + row, "TEXT", "It is invalid UTF-8") from None
 
 
 def _cast(column: Column, array: ArrowArray, first: int) -> list[ArrowArray]:

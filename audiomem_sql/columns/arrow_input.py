@@ -142,7 +142,7 @@ def _from_columns(data: Mapping[Any, Any]) -> tuple[int, dict[str, _Source]]:
             if values.ndim == 1 and values.dtype.kind in "iufb":
                 return _arrow(pa.array(values))
             return list(values)
-        if hasattr(values, "__arrow_c_array__") or hasattr(values, "__arrow_c_stream__"):
+        if hasattr(values, "__arrow_c_stream__") and not hasattr(values, "tolist"):
             return _arrow(pa.chunked_array(values))
         if isinstance(values, str | bytes) or not isinstance(values, Iterable):
             raise DataTypeError(f"the values of column {name} are no list, but a {type(values).__name__}")

@@ -1,0 +1,53 @@
+"""AudioMemory SQL: tables kept in FLAC audio files.
+
+Everything is imported at first use, so that ``import audiomem_sql`` costs milliseconds.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from audiomem_sql._version import __version__
+
+if TYPE_CHECKING:
+    from audiomem_sql.errors import AudioMemError
+    from audiomem_sql.frames import open, read_flac, write_flac
+    from audiomem_sql.table import Table
+    from audiomem_sql.vtab.sqlite import connect, install_hook, register
+
+__all__ = [
+    "AudioMemError",
+    "Table",
+    "__version__",
+    "connect",
+    "install_hook",
+    "open",
+    "read_flac",
+    "register",
+    "write_flac",
+]
+
+_HOMES = {
+    "AudioMemError": "errors",
+    "Table": "table",
+    "connect": "vtab.sqlite",
+    "install_hook": "vtab.sqlite",
+    "open": "frames",
+    "read_flac": "frames",
+    "register": "vtab.sqlite",
+    "write_flac": "frames",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    import importlib
+
+    value = getattr(importlib.import_module(f"{__name__}.{_HOMES[name]}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -1,0 +1,110 @@
+"""Rows that arrive as an Arrow table: numbering them, and checking their keys, without a Python value a row."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from audiomem_sql.bloom import hash_keys
+from audiomem_sql.columns.sql_values import sql_values
+from audiomem_sql.errors import ConstraintError, LimitError
+from audiomem_sql.scan import Batch
+from audiomem_sql.snapshot import Snapshot
+from audiomem_sql.transaction import MAX_ROWID, Transaction
+from audiomem_sql.types import I64Array
+
+#: Rows in a batch that is handed to the writer.
+BATCH_ROWS = 1 << 16
+
+
+def number_rows(table: pa.Table, snapshot: Snapshot) -> tuple[I64Array, pa.Table]:
+    """Rowids for new rows, int64 (n,), ascending, and the rows in that order.
+
+    They are the INTEGER PRIMARY KEY's values where the table has one and they are not NULL; otherwise they follow the
+    greatest rowid so far.
+    """
+    place, count = snapshot.schema.rowid_column, table.num_rows
+    following = max(snapshot.high_rowid, 0) + 1
+    given = None if place is None else table.column(place).combine_chunks()
+    if given is None or given.null_count == count:
+        rowids = _following(following, count)
+    else:
+        missing = np.asarray(given.is_null())
+        rowids = np.array(given.fill_null(0), dtype=np.int64)
+        if missing.any():
+            following = max(following, int(rowids[~missing].max()) + 1)
+            rowids[missing] = _following(following, int(missing.sum()))
+        if (np.diff(rowids) <= 0).any():
+            order = np.argsort(rowids, kind="stable")
+            rowids, table = rowids[order], table.take(pa.array(order))
+    if place is not None:
+        table = table.set_column(place, table.schema.field(place), pa.array(rowids))
+    return rowids, table
+
+
+def _following(first: int, count: int) -> I64Array:
+    if first + count - 1 > MAX_ROWID:
+        raise LimitError("the greatest rowid there can be is taken", remedy="Give the rows keys of their own.")
+    return np.arange(first, first + count, dtype=np.int64)
+
+
+def check_keys(rowids: I64Array, table: pa.Table, snapshot: Snapshot, path: str) -> None:
+    """ConstraintError if a key of the new rows is there already, or twice among them."""
+    schema = snapshot.schema
+    name = "rowid" if schema.rowid_column is None else schema.columns[schema.rowid_column].name
+    twice = np.flatnonzero(np.diff(rowids) == 0)
+    if len(twice):
+        raise _not_unique(path, name, int(rowids[twice[0]]))
+    for view in snapshot.views:
+        taken = np.setdiff1d(view.segment.find_many(rowids), view.deleted)
+        if len(taken):
+            raise _not_unique(path, name, int(view.segment.rowids()[taken[0]]))
+    for place in schema.key_columns:
+        _check_unique(place, table.column(place).combine_chunks(), snapshot, path)
+
+
+def _check_unique(place: int, array: pa.Array, snapshot: Snapshot, path: str) -> None:
+    column = snapshot.schema.columns[place]
+    keys = sql_values(array.drop_null(), column.type)
+    view = Transaction(path, snapshot)
+    seen: set[Any] = set()
+    for key in keys:
+        folded = view.fold(place, key)
+        if folded in seen:
+            raise _not_unique(path, column.name, key)
+        seen.add(folded)
+    suspects = keys
+    segments = [view.segment for view in snapshot.views if view.segment.rows]
+    blooms = [segment.bloom(place) for segment in segments]
+    if column.collation == "BINARY" and keys and all(bloom is not None for bloom in blooms):
+        hashes = hash_keys(array.drop_null().to_pylist())
+        maybe = np.zeros(len(keys), bool)
+        for bloom in blooms:
+            if bloom is not None:
+                maybe |= bloom.may_contain(hashes)
+        suspects = [keys[row] for row in np.flatnonzero(maybe)]
+    for key in suspects:
+        if view.find_key(place, key) is not None:
+            raise _not_unique(path, column.name, key)
+
+
+def _not_unique(path: str, column: str, key: Any) -> ConstraintError:
+    return ConstraintError(
+        f"UNIQUE constraint failed: {column}",
+        file=path,
+        place=f"key {key!r}",
+        remedy="Remove the row, or give it another key.",
+    )
+
+
+def as_batches(rowids: I64Array, table: pa.Table) -> Iterator[Batch]:
+    """The rows in batches of a bounded size."""
+    start = 0
+    for batch in table.to_batches(max_chunksize=BATCH_ROWS):
+        stop = start + batch.num_rows
+        if stop > start:
+            yield Batch(rowids[start:stop], tuple(batch.columns))
+        start = stop

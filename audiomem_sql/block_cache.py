@@ -1,0 +1,56 @@
+"""Decoded blocks, kept while they fit: one least-recently-used cache for all tables of a process."""
+
+from __future__ import annotations
+
+import threading
+from collections import OrderedDict
+from collections.abc import Hashable
+
+import pyarrow as pa
+
+DEFAULT_BYTES = 64 << 20
+
+
+class BlockCache:
+    """Maps keys to Arrow arrays; holds at most ``capacity`` bytes. Safe to use from several threads."""
+
+    def __init__(self, capacity: int = DEFAULT_BYTES) -> None:
+        self.capacity = capacity
+        self.bytes = 0
+        self.hits = 0
+        self.misses = 0
+        self._entries: OrderedDict[Hashable, tuple[pa.Array, int]] = OrderedDict()
+        self._lock = threading.Lock()
+
+    def get(self, key: Hashable) -> pa.Array | None:
+        """The array under ``key``, now the most recently used; None if it is not there."""
+        with self._lock:
+            entry = self._entries.get(key)
+            if entry is None:
+                self.misses += 1
+                return None
+            self.hits += 1
+            self._entries.move_to_end(key)
+            return entry[0]
+
+    def put(self, key: Hashable, array: pa.Array, size: int) -> None:
+        """Keep ``array`` of ``size`` bytes, dropping what was used longest ago. Larger than a quarter: not kept."""
+        if size > self.capacity // 4:
+            return
+        with self._lock:
+            if key in self._entries:
+                return
+            self._entries[key] = (array, size)
+            self.bytes += size
+            while self.bytes > self.capacity:
+                self.bytes -= self._entries.popitem(last=False)[1][1]
+
+    def discard(self, owner: Hashable) -> None:
+        """Drop every entry whose key is a tuple that begins with ``owner``."""
+        with self._lock:
+            for key in [key for key in self._entries if isinstance(key, tuple) and key[0] == owner]:
+                self.bytes -= self._entries.pop(key)[1]
+
+
+#: The cache that tables share unless they are given another.
+SHARED = BlockCache()

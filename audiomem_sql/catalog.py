@@ -1,0 +1,225 @@
+"""The catalog: everything about a segment except its values. Stored at the front of the file and again at the end.
+
+A MessagePack map, compressed with zstd, behind a 16-byte header. Nothing in it is believed: every count, length and
+place is checked against the file before it is used, and a feature that this version does not know is refused.
+"""
+
+from __future__ import annotations
+
+import struct
+from dataclasses import dataclass, field
+from typing import Any
+
+import msgpack
+import zstandard
+
+from audiomem_sql.columns.blocks import BlockDirectory
+from audiomem_sql.columns.schema import Schema
+from audiomem_sql.columns.types import ColumnType, Kind
+from audiomem_sql.errors import AudioMemError, DamagedFileError, FormatVersionError
+from audiomem_sql.protection.crc32c import crc32c
+
+CATALOG_MAGIC = b"AuMC"
+#: magic, stored bytes behind this header, bytes before compression, CRC-32C of the stored bytes
+CATALOG_HEADER = struct.Struct("<4s I I I")
+MAX_CATALOG_BYTES = 1 << 29
+#: Features of a segment that a reader must know to read it rightly; this version writes none.
+KNOWN_FEATURES: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
+class Extent:
+    """A compressed piece of the data stream: place, bytes there, bytes before compression."""
+
+    offset: int
+    stored: int
+    raw: int
+
+
+@dataclass(frozen=True, slots=True)
+class Version:
+    """One commit: its number, its time (µs since 1970, UTC), the rows that it added and removed."""
+
+    number: int
+    time: int
+    inserted: int
+    deleted: int
+    message: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ColumnEntry:
+    """Where a column's blocks are, and its compression dictionary and Bloom filter if it has them."""
+
+    blocks: BlockDirectory
+    dictionary: Extent | None = None
+    bloom: Extent | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Catalog:
+    """The catalog of one segment.
+
+    ``entries`` has one entry for each stored column: those of the schema in order, except the one that is the rowid's
+    alias, which is not stored twice. ``first_rowid`` is set when the rowids are first, first + 1, …; otherwise
+    ``rowids`` is the entry of a hidden INTEGER column.
+    """
+
+    table_id: bytes
+    segment_id: bytes
+    schema: Schema
+    rows: int
+    versions: tuple[Version, ...]
+    entries: tuple[ColumnEntry | None, ...]
+    data_bytes: int
+    first_rowid: int | None = None
+    rowids: ColumnEntry | None = None
+    low_rowid: int = 0
+    high_rowid: int = 0
+    tombstones: Extent | None = None
+    sources: Extent | None = None
+    options: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def first_version(self) -> int:
+        """The first commit in this segment."""
+        return self.versions[0].number
+
+    @property
+    def last_version(self) -> int:
+        """The last commit in this segment."""
+        return self.versions[-1].number
+
+    def to_bytes(self) -> bytes:
+        """Header and compressed map."""
+        content = {
+            "requires": [],
+            "table": self.table_id,
+            "segment": self.segment_id,
+            "schema": self.schema.to_catalog(),
+            "rows": self.rows,
+            "versions": [[v.number, v.time, v.inserted, v.deleted, v.message] for v in self.versions],
+            "columns": [_pack_entry(entry) for entry in self.entries],
+            "data_bytes": self.data_bytes,
+            "first_rowid": self.first_rowid,
+            "rowids": _pack_entry(self.rowids),
+            "rowid_range": [self.low_rowid, self.high_rowid],
+            "tombstones": _pack_extent(self.tombstones),
+            "sources": _pack_extent(self.sources),
+            "options": self.options,
+        }
+        raw = msgpack.packb(content)
+        stored = zstandard.ZstdCompressor(level=12).compress(raw)
+        return CATALOG_HEADER.pack(CATALOG_MAGIC, len(stored), len(raw), crc32c(stored)) + stored
+
+    @classmethod
+    def from_bytes(cls, data: bytes) -> Catalog:
+        """The inverse; DamagedFileError (without a file) for anything that contradicts itself."""
+        _, size, raw_size, crc = parse_header(data)
+        stored = data[CATALOG_HEADER.size : CATALOG_HEADER.size + size]
+        if len(stored) != size or crc32c(stored) != crc:
+            raise DamagedFileError("the catalog does not match its CRC-32C")
+        try:
+            if zstandard.frame_content_size(stored) != raw_size:
+                raise DamagedFileError("the catalog states two sizes")
+            raw = zstandard.ZstdDecompressor().decompress(stored, max_output_size=raw_size)
+            content = msgpack.unpackb(raw, strict_map_key=True, max_map_len=1 << 16, max_array_len=1 << 24)
+            unknown = set(content["requires"]) - KNOWN_FEATURES
+            if unknown:
+                raise FormatVersionError(
+                    f"needs features that this version does not have: {', '.join(sorted(map(str, unknown)))}",
+                    remedy="Open it with a newer audiomem-sql.",
+                )
+            return cls._from_map(content)
+        except AudioMemError:
+            raise
+        except (zstandard.ZstdError, msgpack.UnpackException, ValueError, TypeError, KeyError, IndexError,
+                AttributeError, OverflowError) as error:  # fmt: skip
+            raise DamagedFileError(f"the catalog cannot be understood ({type(error).__name__}: {error})") from None
+
+    @classmethod
+    def _from_map(cls, content: dict[str, Any]) -> Catalog:
+        schema = Schema.from_catalog(content["schema"])
+        rows, data_bytes = _count(content["rows"]), _count(content["data_bytes"])
+        versions = tuple(
+            Version(_count(n), int(t), _count(i), _count(d), None if m is None else str(m))
+            for n, t, i, d, m in content["versions"]
+        )
+        numbers = [version.number for version in versions]
+        if not numbers or numbers != list(range(numbers[0], numbers[0] + len(numbers))):
+            raise DamagedFileError("the catalog's versions are not consecutive")
+        stored = [None if i == schema.rowid_column else c.type for i, c in enumerate(schema.columns)]
+        if len(content["columns"]) != len(stored):
+            raise DamagedFileError("the catalog has another number of columns than its schema")
+        entries = tuple(
+            None if kind is None else _unpack_entry(entry, kind, rows, data_bytes)
+            for entry, kind in zip(content["columns"], stored, strict=True)
+        )
+        first, low, high = content["first_rowid"], *map(int, content["rowid_range"])
+        rowids = None
+        if first is None and rows:
+            rowids = _unpack_entry(content["rowids"], ColumnType(Kind.INTEGER), rows, data_bytes)
+        elif rows and (int(first) != low or low + rows - 1 != high):
+            raise DamagedFileError("the catalog contradicts itself on rowids")
+        return cls(
+            table_id=bytes(content["table"]),
+            segment_id=bytes(content["segment"]),
+            schema=schema,
+            rows=rows,
+            versions=versions,
+            entries=entries,
+            data_bytes=data_bytes,
+            first_rowid=None if first is None else int(first),
+            rowids=rowids,
+            low_rowid=low,
+            high_rowid=high,
+            tombstones=_unpack_extent(content["tombstones"], data_bytes),
+            sources=_unpack_extent(content["sources"], data_bytes),
+            options=dict(content["options"]),
+        )
+
+
+def parse_header(data: bytes) -> tuple[bytes, int, int, int]:
+    """(magic, stored bytes, raw bytes, CRC-32C) from the first 16 bytes; DamagedFileError if they are not a header."""
+    if len(data) < CATALOG_HEADER.size:
+        raise DamagedFileError("the catalog ends inside its header")
+    magic, stored, raw, crc = CATALOG_HEADER.unpack_from(data)
+    if magic != CATALOG_MAGIC or max(stored, raw) > MAX_CATALOG_BYTES:
+        raise DamagedFileError("there is no catalog where one must be")
+    return magic, stored, raw, crc
+
+
+def _count(value: Any) -> int:
+    if not isinstance(value, int) or value < 0:
+        raise DamagedFileError(f"the catalog holds {value!r} where a count must be")
+    return value
+
+
+def _pack_extent(extent: Extent | None) -> list[int] | None:
+    return None if extent is None else [extent.offset, extent.stored, extent.raw]
+
+
+def _unpack_extent(value: Any, data_bytes: int) -> Extent | None:
+    if value is None:
+        return None
+    offset, stored, raw = map(_count, value)
+    if offset + stored > data_bytes or raw > MAX_CATALOG_BYTES:
+        raise DamagedFileError("the catalog names a place outside the segment")
+    return Extent(offset, stored, raw)
+
+
+def _pack_entry(entry: ColumnEntry | None) -> dict[str, Any] | None:
+    if entry is None:
+        return None
+    return {
+        "blocks": entry.blocks.to_catalog(),
+        "dictionary": _pack_extent(entry.dictionary),
+        "bloom": _pack_extent(entry.bloom),
+    }
+
+
+def _unpack_entry(value: Any, column_type: ColumnType, rows: int, data_bytes: int) -> ColumnEntry:
+    blocks = BlockDirectory.from_catalog(value["blocks"], column_type, rows, data_bytes)
+    return ColumnEntry(
+        blocks, _unpack_extent(value["dictionary"], data_bytes), _unpack_extent(value["bloom"], data_bytes)
+    )

@@ -1,0 +1,52 @@
+"""Arrow arrays as lists of the values that SQL sees: int, float, str, bytes or None."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from audiomem_sql.columns.timestamps import render_many
+from audiomem_sql.columns.types import ColumnType, Kind
+from audiomem_sql.columns.views import integers, reals, strings, valid
+
+
+def sql_values(array: pa.Array, column_type: ColumnType) -> list[Any]:
+    """One Python value a row. BOOLEAN becomes 0 or 1, TIMESTAMP its text, FLOAT[n] its little-endian bytes."""
+    kind = column_type.kind
+    values: list[Any]
+    if kind is Kind.INTEGER or kind is Kind.BOOLEAN:
+        values = integers(array).tolist()
+    elif kind is Kind.REAL:
+        values = reals(array).tolist()
+    elif kind is Kind.TIMESTAMP:
+        values = render_many(np.where(valid(array), integers(array), 0))
+    elif kind is Kind.FLOAT:
+        found = strings(array)
+        data = found.data.tobytes()
+        values = [data[i:j] for i, j in zip(found.starts.tolist(), found.ends.tolist(), strict=True)]
+    elif array.null_count == 0 and kind is not Kind.BLOB:
+        return _texts(array)
+    else:
+        # numpy's objects are made in C++, NULLs included
+        return array.to_numpy(zero_copy_only=False).tolist()  # type: ignore[no-any-return]
+    if array.null_count:
+        for row in np.flatnonzero(~valid(array)).tolist():
+            values[row] = None
+    return values
+
+
+def _texts(array: pa.Array) -> list[str]:
+    found = strings(array)
+    data = found.data.tobytes()
+    if data.isascii():
+        text = data.decode("ascii")
+        starts = found.starts.tolist()
+        return [text[i:j] for i, j in zip(starts, found.ends.tolist(), strict=True)]
+    return array.to_numpy(zero_copy_only=False).tolist()  # type: ignore[no-any-return]
+
+
+def sql_value(array: pa.Array, row: int, column_type: ColumnType) -> Any:
+    """The value of one row, as in :func:`sql_values`."""
+    return sql_values(array.slice(row, 1), column_type)[0]

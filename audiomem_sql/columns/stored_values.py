@@ -1,0 +1,37 @@
+"""Lists of stored values (see affinity) as Arrow arrays, and stored values as SQL sees them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import pyarrow as pa
+
+from audiomem_sql.columns.affinity import StoredValue
+from audiomem_sql.columns.timestamps import render
+from audiomem_sql.columns.types import ColumnType, Kind, arrow_type
+
+
+def array_of(values: Sequence[StoredValue], column_type: ColumnType) -> pa.Array:
+    """An array of the column's Arrow type."""
+    if column_type.kind is not Kind.FLOAT:
+        return pa.array(values, arrow_type(column_type))
+    blank = bytes(4 * column_type.width)
+    data = b"".join(blank if value is None else value for value in values)  # type: ignore[misc]
+    flat = pa.Array.from_buffers(pa.float32(), len(values) * column_type.width, [None, pa.py_buffer(data)], 0)
+    present = np.array([value is not None for value in values], bool)
+    validity = None if present.all() else pa.py_buffer(np.packbits(present, bitorder="little").tobytes())
+    return pa.Array.from_buffers(
+        arrow_type(column_type), len(values), [validity], int((~present).sum()), children=[flat]
+    )
+
+
+def as_sql(value: StoredValue, column_type: ColumnType) -> None | int | float | str | bytes:
+    """A stored value as SQL sees it."""
+    if value is None:
+        return None
+    if column_type.kind is Kind.BOOLEAN:
+        return int(value)
+    if column_type.kind is Kind.TIMESTAMP:
+        return render(value)  # type: ignore[arg-type]
+    return value

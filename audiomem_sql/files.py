@@ -1,0 +1,57 @@
+"""Files and folders: durable renames, the writer's lock, and the operating system's errors in our words."""
+
+from __future__ import annotations
+
+import errno
+import os
+
+from audiomem_sql.errors import StorageError
+
+_REMEDIES = {
+    errno.EACCES: "Check the permissions of the file and its folder.",
+    errno.EPERM: "Check the permissions of the file and its folder.",
+    errno.EROFS: "The file system is read-only; copy the file to a place that can be written.",
+    errno.ENOSPC: "Free space on the disk, then try again; nothing was changed.",
+    errno.EDQUOT: "Free space within the quota, then try again; nothing was changed.",
+    errno.ENOENT: "Check the path; its folder must exist.",
+    errno.EISDIR: "Name a file, not a folder.",
+    errno.ENOTDIR: "Check the path; a part of it is not a folder.",
+    errno.EMFILE: "Close other files or raise the limit of open files.",
+}
+
+
+def storage_error(error: OSError, path: str) -> StorageError:
+    """An OSError in our words, with a remedy where there is one."""
+    what = os.strerror(error.errno) if error.errno else str(error)
+    return StorageError(what, file=path, remedy=_REMEDIES.get(error.errno or 0))
+
+
+def fsync_folder(path: str) -> None:
+    """Make renames inside the folder ``path`` durable."""
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def replace_durably(source: str, target: str) -> None:
+    """Rename ``source`` to ``target`` and fsync the folder; StorageError if the system refuses."""
+    try:
+        os.replace(source, target)
+        fsync_folder(os.path.dirname(os.path.abspath(target)))
+    except OSError as error:
+        raise storage_error(error, target) from error
+
+
+def stat_identity(stat: os.stat_result) -> tuple[int, int]:
+    """Device and inode: what tells one file from another that took its place."""
+    return stat.st_dev, stat.st_ino
+
+
+def file_identity(path: str) -> tuple[int, int] | None:
+    """The identity of the file at ``path``; None if there is none."""
+    try:
+        return stat_identity(os.stat(path))
+    except OSError:
+        return None

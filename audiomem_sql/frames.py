@@ -1,0 +1,83 @@
+"""Data frames in, data frames out: the functions that pandas, Arrow and plain Python users call."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING, Any
+
+from audiomem_sql.columns.arrow_input import to_table
+from audiomem_sql.commit import Progress
+from audiomem_sql.errors import StorageError
+from audiomem_sql.table import Table
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+__all__ = ["open", "read_flac", "write_flac"]
+
+
+def open(path: str | os.PathLike[str]) -> Table:
+    """Open the table in a FLAC file.
+
+    Raises NotAudioMemoryError for a file that is no table, DamagedFileError for one that cannot be read, StorageError
+    for a path that cannot be opened.
+    """
+    return Table(path)
+
+
+def read_flac(
+    path: str | os.PathLike[str],
+    columns: Sequence[str] | None = None,
+    where: str | None = None,
+    parameters: Sequence[Any] = (),
+    **options: Any,
+) -> pd.DataFrame:
+    """Read a table, or the columns and rows asked for, into a pandas data frame.
+
+    columns: names, in the order wanted. where: a filter such as ``"year > ? AND title LIKE 'a%'"``, with ``parameters``
+    for its question marks. options: for ``pyarrow.Table.to_pandas``.
+    """
+    with Table(path) as table:
+        return table.to_pandas(columns, where, parameters, **options)
+
+
+def write_flac(
+    data: Any,
+    path: str | os.PathLike[str],
+    *,
+    primary_key: str | None = None,
+    semantic: str | Iterable[str] = (),
+    if_exists: str = "fail",
+    progress: Progress | None = None,
+    **options: Any,
+) -> Table:
+    """Write a data frame to a new FLAC file; the open table.
+
+    data: a pandas data frame, an Arrow table, batch or reader, anything with ``__arrow_c_stream__``, or a list of dicts.
+    primary_key: a column whose values are unique; an INTEGER one becomes the rowid. semantic: text columns to be
+    searched by meaning. if_exists: "fail", or "append" to add the rows to the table that is there. options: profile,
+    protection, compression_level … as in CREATE VIRTUAL TABLE.
+    """
+    exists = os.path.lexists(path)
+    if exists and if_exists == "append":
+        table = Table(path)
+        try:
+            table.append(data, progress=progress)
+        except BaseException:
+            table.close()
+            raise
+        return table
+    if exists:
+        raise StorageError(
+            "the file exists already", file=path, remedy='Choose another name, or pass if_exists="append".'
+        )
+    arrow, schema = to_table(data, None, primary_key, semantic)
+    table = Table.create(path, schema, options)
+    try:
+        table.append(arrow, progress=progress)
+    except BaseException:
+        table.close()
+        os.unlink(path)
+        raise
+    return table

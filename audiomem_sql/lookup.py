@@ -1,0 +1,115 @@
+"""Finding few rows by key: the path of point queries and of joins, where a scan would cost too much each time.
+
+An equality on the rowid is arithmetic or a binary search. On any other column it goes through Bloom filters, and from
+the fourth time on through a sorted index in memory (see key_index).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from audiomem_sql.columns.sql_values import sql_value
+from audiomem_sql.columns.types import ColumnType, Kind
+from audiomem_sql.key_index import LOOKUPS_BEFORE_INDEX, MAX_INDEX_BYTES, SMALL_ROWS, KeyIndex
+from audiomem_sql.scan import Filter, Readable
+from audiomem_sql.segment import ROWID, Segment
+from audiomem_sql.snapshot import SegmentView
+from audiomem_sql.types import I64Array
+
+#: More keys than this at once are found by a scan.
+MAX_KEYS = 64
+_PLAIN = (Kind.INTEGER, Kind.REAL, Kind.TEXT, Kind.JSON, Kind.BLOB)
+
+
+def find_rows(view: Readable, filters: Sequence[Filter]) -> list[tuple[Segment, int]] | None:
+    """The stored rows that pass ``filters``, as (segment, row), if a key leads to them; None if only a scan would.
+
+    Rows that a transaction has not written yet are not among them.
+    """
+    rowid_column = view.schema.rowid_column
+    by_key = None
+    for item in filters:
+        keys = item.bound.keys
+        if keys is None or len(keys) > MAX_KEYS:
+            continue
+        if item.column in (ROWID, rowid_column):
+            return [place for place in _by_rowid(view, keys) if _passes(place, filters, item)]
+        by_key = by_key or item
+    if by_key is None:
+        return None
+    found: list[tuple[Segment, int]] = []
+    for segment_view in view.views:
+        rows = _by_key(segment_view, by_key)
+        if rows is None:
+            return None
+        places = ((segment_view.segment, int(row)) for row in rows if segment_view.is_live(int(row)))
+        found.extend(place for place in places if _passes(place, filters, by_key))
+    return found
+
+
+def _by_rowid(view: Readable, keys: Sequence[Any]) -> Iterator[tuple[Segment, int]]:
+    for key in sorted(set(keys)):
+        for segment_view in reversed(view.views):
+            row = segment_view.find(key)
+            if row >= 0:
+                yield segment_view.segment, row
+                break
+
+
+def _by_key(view: SegmentView, item: Filter) -> I64Array | None:
+    segment, keys = view.segment, item.bound.keys
+    assert keys is not None
+    if not segment.rows:
+        return np.empty(0, np.int64)
+    index = key_index(segment, item.column)
+    if index is not None:
+        found = [index.rows(key) for key in keys]
+        return found[0] if len(found) == 1 else np.unique(np.concatenate(found))
+    if segment.bloom(item.column) is not None and not any(segment.may_contain(item.column, key) for key in keys):
+        return np.empty(0, np.int64)
+    return None
+
+
+def key_index(segment: Segment, column: int) -> KeyIndex | None:
+    """The index of a column, made when it was asked for often enough; None until then, and for very large columns."""
+    index = segment.indexes.get(column)
+    if isinstance(index, KeyIndex):
+        return index
+    count = (index or 0) + 1
+    segment.indexes[column] = count
+    if count < LOOKUPS_BEFORE_INDEX and segment.rows > SMALL_ROWS:
+        return None
+    directory = segment.directory(column)
+    if directory is not None and int(directory.raw.sum()) > MAX_INDEX_BYTES:
+        return None
+    made = KeyIndex(segment.slice(column, 0, segment.rows), segment.column_type(column))
+    segment.indexes[column] = made
+    return made
+
+
+def _passes(place: tuple[Segment, int], filters: Sequence[Filter], known: Filter) -> bool:
+    """Whether the row passes all filters; ``known`` is the one that led to it."""
+    segment, row = place
+    return all(item is known or item.bound.test(value_at(segment, item.column, row)) for item in filters)
+
+
+def value_at(segment: Segment, column: int, row: int) -> Any:
+    """The SQL value of ``column`` in one row."""
+    directory = segment.directory(column)
+    if directory is None:
+        first = segment.catalog.first_rowid
+        assert first is not None
+        return first + row
+    number = int(directory.starts.searchsorted(row, side="right")) - 1
+    return scalar(segment.block(column, number), row - int(directory.starts[number]), segment.column_type(column))
+
+
+def scalar(array: pa.Array, row: int, column_type: ColumnType) -> Any:
+    """The SQL value of one row of an array."""
+    if column_type.kind in _PLAIN:
+        return array[row].as_py()
+    return sql_value(array, row, column_type)

@@ -1,0 +1,301 @@
+"""A segment: an immutable FLAC file of rows in rowid order, read block by block.
+
+    pages 0 … c-1       the catalog
+    pages c … n-c-1     the data stream: blocks, dictionaries, filters
+    pages n-c … n-1     the catalog again
+
+Opening reads the catalog only. A column is named by its place in the schema, or by ROWID.
+"""
+
+from __future__ import annotations
+
+import threading
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from audiomem_sql.block_cache import SHARED, BlockCache
+from audiomem_sql.bloom import BloomFilter, hash_keys
+from audiomem_sql.catalog import CATALOG_HEADER, Catalog, ColumnEntry, Extent, parse_header
+from audiomem_sql.columns.blocks import BlockDirectory
+from audiomem_sql.columns.compression import Decompressor
+from audiomem_sql.columns.encoding import decode, decode_integers
+from audiomem_sql.columns.types import ColumnType, Kind, arrow_type
+from audiomem_sql.errors import AudioMemError, DamagedFileError
+from audiomem_sql.files import file_identity
+from audiomem_sql.pages import PagedFile, PageKind
+from audiomem_sql.types import I64Array
+
+#: The column number of the rowid, which every table has and no schema lists.
+ROWID = -1
+#: Most deleted rows that one segment can list.
+MAX_TOMBSTONES = 1 << 26
+
+_INTEGER = ColumnType(Kind.INTEGER)
+
+
+class Segment:
+    """A segment file opened for reading. Safe to use from several threads."""
+
+    def __init__(
+        self,
+        file: PagedFile,
+        catalog: Catalog,
+        data_page: int,
+        cache: BlockCache,
+        identity: tuple[int, int] | None = None,
+    ) -> None:
+        self.path = file.path
+        #: Which file this is, whatever is at ``path`` by now.
+        self.identity = identity
+        self.file = file
+        self.catalog = catalog
+        self.schema = catalog.schema
+        self.rows = catalog.rows
+        self.data_page = data_page
+        self._cache = cache
+        self._decompressors: dict[int, Decompressor] = {}
+        self._blooms: dict[int, BloomFilter | None] = {}
+        self._rowids: I64Array | None = None
+        #: Of each column that was looked up by key: how often, or its index once that is made (see lookup).
+        self.indexes: dict[int, Any] = {}
+        self._lock = threading.Lock()
+
+    @classmethod
+    def open(cls, path: str, cache: BlockCache = SHARED) -> Segment:
+        """Open ``path``, reading the catalog at the front, or the one at the end when the first is damaged."""
+        identity = file_identity(path)
+        file = PagedFile.open(path)
+        try:
+            try:
+                catalog, pages = _read_catalog(file, 0)
+            except DamagedFileError as error:
+                try:
+                    catalog, pages = _read_catalog(file, _last_copy(file))
+                except DamagedFileError:
+                    raise error from None
+            if catalog.segment_id != file.header.segment_id:
+                raise DamagedFileError("the catalog belongs to another segment", file=path)
+            return cls(file, catalog, pages, cache, identity)
+        except AudioMemError as error:
+            file.close()
+            if error.file is None:
+                raise type(error)(error.what, file=path, place=error.place or "catalog", remedy=error.remedy) from None
+            raise
+        except BaseException:
+            file.close()
+            raise
+
+    def close(self) -> None:
+        """Close the file and forget its blocks."""
+        self._cache.discard(id(self))
+        self.file.close()
+
+    def __del__(self) -> None:
+        if hasattr(self, "file"):
+            self.close()
+
+    # -- blocks ---------------------------------------------------------------------------------------------------
+
+    def entry(self, column: int) -> ColumnEntry | None:
+        """The catalog entry that stores ``column``; None when it is the run first_rowid, first_rowid + 1, …"""
+        if column == ROWID or column == self.schema.rowid_column:
+            return self.catalog.rowids
+        return self.catalog.entries[column]
+
+    def directory(self, column: int) -> BlockDirectory | None:
+        """The block directory of ``column``; None where :meth:`entry` is None."""
+        entry = self.entry(column)
+        return None if entry is None else entry.blocks
+
+    def column_type(self, column: int) -> ColumnType:
+        """The type of ``column``."""
+        return _INTEGER if column == ROWID else self.schema.columns[column].type
+
+    def block(self, column: int, number: int) -> pa.Array:
+        """Block ``number`` of ``column``, decoded."""
+        key = (id(self), column, number)
+        array = self._cache.get(key)
+        if array is None:
+            array = self._decode(column, number)
+            self._cache.put(key, array, array.nbytes)
+        return array
+
+    def _decode(self, column: int, number: int) -> pa.Array:
+        directory = self.directory(column)
+        assert directory is not None
+        raw = int(directory.raw[number])
+        rows = int(directory.starts[number + 1] - directory.starts[number])
+        try:
+            data = b""
+            if raw:
+                stored = self._read(int(directory.offsets[number]), int(directory.stored[number]))
+                data = self._decompressor(column).decompress(stored, raw)
+            return decode(
+                int(directory.encodings[number]), data, rows, int(directory.zones.nulls[number]), self.column_type(column)
+            )
+        except DamagedFileError as error:
+            if error.file is not None:
+                raise
+            start = int(directory.offsets[number]) // self.file.layout.payload_bytes + self.data_page
+            name = "rowid" if column == ROWID else self.schema.columns[column].name
+            raise DamagedFileError(
+                error.what,
+                file=self.path,
+                place=f"page {start}, column {name}, block {number}",
+                remedy="Run `audiomem verify` on it to list all damage, and restore the file from a copy.",
+            ) from None
+
+    def _read(self, offset: int, length: int) -> bytes:
+        return self.file.read(self.data_page, offset, length)
+
+    def extent(self, extent: Extent) -> bytes:
+        """The bytes of an extent, decompressed."""
+        try:
+            return Decompressor().decompress(self._read(extent.offset, extent.stored), extent.raw)
+        except DamagedFileError as error:
+            raise DamagedFileError(error.what, file=self.path, place=error.place, remedy=error.remedy) from None
+
+    def dictionary(self, column: int) -> bytes | None:
+        """The compression dictionary of ``column``."""
+        entry = self.entry(column)
+        return None if entry is None or entry.dictionary is None else self.extent(entry.dictionary)
+
+    def _decompressor(self, column: int) -> Decompressor:
+        found = self._decompressors.get(column)
+        if found is None:
+            with self._lock:
+                found = self._decompressors.get(column)
+                if found is None:
+                    found = self._decompressors[column] = Decompressor(self.dictionary(column))
+        return found
+
+    # -- values ---------------------------------------------------------------------------------------------------
+
+    def slice(self, column: int, start: int, stop: int) -> pa.Array:
+        """Rows start … stop - 1 of ``column`` as one array."""
+        directory = self.directory(column)
+        if directory is None:
+            first = self.catalog.first_rowid
+            assert first is not None
+            return pa.array(np.arange(first + start, first + stop, dtype=np.int64))
+        pieces = []
+        for number in directory.span(start, stop):
+            low = int(directory.starts[number])
+            array = self.block(column, number)
+            pieces.append(array.slice(max(start - low, 0), stop - max(start, low)))
+        if len(pieces) == 1:
+            return pieces[0]
+        return pa.concat_arrays(pieces) if pieces else pa.nulls(0, arrow_type(self.column_type(column)))
+
+    def take(self, column: int, rows: I64Array) -> pa.Array:
+        """The values of ``column`` at ``rows``, ascending int64 (n,); only the blocks that hold them are decoded."""
+        directory = self.directory(column)
+        if directory is None:
+            first = self.catalog.first_rowid
+            assert first is not None
+            return pa.array(rows + first)
+        numbers = np.searchsorted(directory.starts, rows, side="right") - 1
+        pieces = []
+        for number in np.unique(numbers):
+            low, high = np.searchsorted(numbers, [number, number + 1])
+            places = rows[low:high] - directory.starts[number]
+            block = self.block(column, int(number))
+            if len(places) == len(block):
+                pieces.append(block)
+            elif int(places[-1]) - int(places[0]) == len(places) - 1:
+                pieces.append(block.slice(int(places[0]), len(places)))
+            else:
+                pieces.append(block.take(pa.array(places)))
+        if len(pieces) == 1:
+            return pieces[0]
+        return pa.concat_arrays(pieces) if pieces else pa.nulls(0, arrow_type(self.column_type(column)))
+
+    # -- rowids and keys ------------------------------------------------------------------------------------------
+
+    def rowids(self) -> I64Array:
+        """All rowids, int64 (rows,), ascending. Kept after the first call."""
+        if self._rowids is None:
+            values = np.asarray(self.slice(ROWID, 0, self.rows), dtype=np.int64)
+            if self.catalog.first_rowid is None and self.rows:
+                ends = (self.catalog.low_rowid, self.catalog.high_rowid)
+                if (np.diff(values) <= 0).any() or (int(values[0]), int(values[-1])) != ends:
+                    raise DamagedFileError("the rowids are not in order", file=self.path, place="column rowid")
+            self._rowids = values
+        return self._rowids
+
+    def find(self, rowid: int) -> int:
+        """The row that has ``rowid``, or -1."""
+        if not self.rows or not self.catalog.low_rowid <= rowid <= self.catalog.high_rowid:
+            return -1
+        if self.catalog.first_rowid is not None:
+            return rowid - self.catalog.first_rowid
+        if self._rowids is None and self.rows > 4096 and not self.may_contain(ROWID, rowid):
+            return -1
+        rowids = self.rowids()
+        row = int(np.searchsorted(rowids, rowid))
+        return row if row < self.rows and rowids[row] == rowid else -1
+
+    def find_many(self, rowids: I64Array) -> I64Array:
+        """The rows that have ``rowids``, int64 (n,); those that are not here are left out."""
+        if not self.rows or not len(rowids):
+            return np.empty(0, np.int64)
+        if self.catalog.first_rowid is not None:
+            inside = (rowids >= self.catalog.low_rowid) & (rowids <= self.catalog.high_rowid)
+            return np.sort(rowids[inside] - self.catalog.first_rowid)
+        own = self.rowids()
+        rows = np.minimum(np.searchsorted(own, rowids), self.rows - 1)
+        return np.unique(rows[own[rows] == rowids])
+
+    def may_contain(self, column: int, key: int | str | bytes) -> bool:
+        """Whether ``column`` may hold ``key``, by its Bloom filter; True when it has none."""
+        bloom = self.bloom(column)
+        if bloom is None:
+            return True
+        return bool(bloom.may_contain(hash_keys([key]))[0])
+
+    def bloom(self, column: int) -> BloomFilter | None:
+        """The Bloom filter of ``column``, read at the first call."""
+        if column not in self._blooms:
+            entry = self.entry(column)
+            found = None
+            if entry is not None and entry.bloom is not None:
+                found = BloomFilter(np.frombuffer(self.extent(entry.bloom), np.uint8))
+            self._blooms[column] = found
+        return self._blooms[column]
+
+    def tombstones(self) -> I64Array:
+        """Rowids that this segment's commits deleted from segments before it, int64 (n,), ascending."""
+        extent = self.catalog.tombstones
+        if extent is None:
+            return np.empty(0, np.int64)
+        data = self.extent(extent)
+        if len(data) < 8 or int.from_bytes(data[:8], "little") > MAX_TOMBSTONES:
+            raise DamagedFileError("the list of deleted rows is too short", file=self.path)
+        values, end = decode_integers(data, 8, int.from_bytes(data[:8], "little"))
+        if end != len(data):
+            raise DamagedFileError("the list of deleted rows has the wrong length", file=self.path)
+        return values
+
+
+def _read_catalog(file: PagedFile, first_page: int) -> tuple[Catalog, int]:
+    """The catalog copy at ``first_page`` and the number of its pages."""
+    head = file.read(first_page, 0, CATALOG_HEADER.size)
+    _, stored, _, _ = parse_header(head)
+    length = CATALOG_HEADER.size + stored
+    pages = file.layout.pages_for(length)
+    if first_page + pages > file.page_count:
+        raise DamagedFileError("the catalog is longer than the file", file=file.path, place="catalog")
+    catalog = Catalog.from_bytes(file.read(first_page, 0, length))
+    if file.layout.pages_for(catalog.data_bytes) + 2 * pages != file.page_count:
+        raise DamagedFileError("the catalog and the file disagree on the number of pages", file=file.path, place="catalog")
+    return catalog, pages
+
+
+def _last_copy(file: PagedFile) -> int:
+    """The first page of the catalog copy at the end of the file."""
+    header = file.page_header(file.page_count - 1)
+    if header is None or header.kind != PageKind.CATALOG or header.index >= file.page_count:
+        raise DamagedFileError("the last page is no catalog page", file=file.path, place=f"page {file.page_count - 1}")
+    return file.page_count - 1 - header.index

@@ -1,0 +1,301 @@
+"""Writes a segment: rows in, one FLAC file out, at a temporary name until it is whole and on the disk.
+
+Blocks are compressed on several threads as rows arrive and go to a spool; when the last row is in, the catalog is
+known, and the file is laid out in order: catalog, data, catalog. Memory is bounded by the rows held back to choose
+dictionaries from and the spool's threshold, not by the table.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import tempfile
+from collections import deque
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import IO, Any
+
+import numpy as np
+import pyarrow as pa
+
+from audiomem_sql._version import __version__
+from audiomem_sql.audio import Profile
+from audiomem_sql.catalog import Catalog, ColumnEntry, Extent, Version
+from audiomem_sql.columns.column_writer import STRING_KINDS, ColumnWriter, EncodedBlock, choose_dictionary
+from audiomem_sql.columns.compression import Compressor
+from audiomem_sql.columns.encoding import encode_integers
+from audiomem_sql.columns.schema import Schema
+from audiomem_sql.columns.types import ColumnType, Kind
+from audiomem_sql.errors import LimitError, StorageError
+from audiomem_sql.files import replace_durably, storage_error
+from audiomem_sql.pages import PageKind, PageLayout, PageWriter
+from audiomem_sql.protection.levels import Level
+from audiomem_sql.segment import MAX_TOMBSTONES
+from audiomem_sql.types import I64Array
+
+#: Rows are held back until this many bytes are there to choose dictionaries from.
+SAMPLE_BYTES = 64 << 20
+#: The spool stays in memory up to this size.
+SPOOL_BYTES = 64 << 20
+#: zstd level of dictionaries, filters and lists; they are small.
+EXTENT_LEVEL = 15
+#: Pages laid out at once.
+_PAGES_AT_ONCE = 64
+
+
+@dataclass(frozen=True, slots=True)
+class WriteOptions:
+    """How a segment is written.
+
+    level: zstd level 1 to 22. block_bytes: bytes of values in a block before compression. threads: for compression.
+    """
+
+    profile: Profile
+    protection: Level
+    level: int = 9
+    block_bytes: int = 128 << 10
+    threads: int = 2
+
+
+class SegmentWriter:
+    """Collects rows for one segment; ``finish`` makes the file, ``publish`` gives it its name.
+
+    After any error call ``abandon``: nothing is left behind, and a file already at ``path`` stays as it was.
+    """
+
+    def __init__(
+        self, path: str, schema: Schema, options: WriteOptions, *, table_id: bytes, segment_id: bytes | None = None
+    ) -> None:
+        self.path = path
+        self.schema = schema
+        self.options = options
+        self.rows = 0
+        self._table_id = table_id
+        self._segment_id = segment_id or os.urandom(8)
+        self._spool: IO[bytes] = tempfile.SpooledTemporaryFile(max_size=SPOOL_BYTES)  # noqa: SIM115
+        self._spooled = 0
+        self._held: list[Sequence[pa.Array]] | None = []
+        self._held_bytes = 0
+        self._first = self._last = 0
+        self._contiguous = True
+        self._columns = {
+            number: self._column(column.name, column.type, keyed=column.unique or column.primary_key)
+            for number, column in enumerate(schema.columns)
+            if number != schema.rowid_column
+        }
+        self._rowids = self._column("rowid", ColumnType(Kind.INTEGER), keyed=True)
+        self._pool: ThreadPoolExecutor | None = None
+        self._running: deque[tuple[ColumnWriter, Future[EncodedBlock]]] = deque()
+        self._dictionaries: dict[int, Extent] = {}
+        self._temporary: str | None = None
+
+    def _column(self, name: str, column_type: ColumnType, *, keyed: bool) -> ColumnWriter:
+        return ColumnWriter(
+            name, column_type, level=self.options.level, block_bytes=self.options.block_bytes, keyed=keyed
+        )
+
+    # -- rows in --------------------------------------------------------------------------------------------------
+
+    def add(self, rowids: I64Array, columns: Sequence[pa.Array]) -> None:
+        """Append rows: rowids, int64 (n,), ascending and above all before, and one array a column of the schema."""
+        if not len(rowids):
+            return
+        if not self.rows:
+            self._first = int(rowids[0])
+        following = self._first + self.rows
+        if self._contiguous and (int(rowids[0]), int(rowids[-1])) != (following, following + len(rowids) - 1):
+            self._contiguous = False
+            for start in range(self._first, following, 1 << 20):
+                earlier = np.arange(start, min(start + (1 << 20), following), dtype=np.int64)
+                self._emit(self._rowids, self._rowids.add(pa.array(earlier)))
+        if not self._contiguous:
+            self._emit(self._rowids, self._rowids.add(pa.array(rowids)))
+        self.rows += len(rowids)
+        self._last = int(rowids[-1])
+        if self._held is None:
+            self._add_columns(columns)
+            return
+        self._held.append(columns)
+        self._held_bytes += sum(int(array.nbytes) for array in columns)
+        if self._held_bytes >= SAMPLE_BYTES:
+            self._release()
+
+    def _release(self) -> None:
+        """Choose dictionaries from the rows held back, then let them go."""
+        held, self._held = self._held or [], None
+        for number, writer in self._columns.items():
+            if writer.type.kind in STRING_KINDS:
+                dictionary = choose_dictionary([columns[number] for columns in held])
+                if dictionary is not None:
+                    writer.use_dictionary(dictionary)
+                    self._dictionaries[number] = self._store(dictionary)
+        for columns in held:
+            self._add_columns(columns)
+
+    def _add_columns(self, columns: Sequence[pa.Array]) -> None:
+        for number, writer in self._columns.items():
+            self._emit(writer, writer.add(columns[number]))
+
+    # -- blocks out -----------------------------------------------------------------------------------------------
+
+    def _emit(self, writer: ColumnWriter, blocks: list[pa.Array]) -> None:
+        for array in blocks:
+            if self.options.threads < 2 or self.rows < 256:
+                self._keep(writer, writer.encode(array))
+                continue
+            if self._pool is None:
+                self._pool = ThreadPoolExecutor(self.options.threads, thread_name_prefix="audiomem-write")
+            self._running.append((writer, self._pool.submit(writer.encode, array)))
+            while len(self._running) > 4 * self.options.threads:
+                self._collect()
+
+    def _collect(self) -> None:
+        writer, future = self._running.popleft()
+        self._keep(writer, future.result())
+
+    def _keep(self, writer: ColumnWriter, block: EncodedBlock) -> None:
+        writer.place(self._spooled, block)
+        self._append(block.stored)
+
+    def _append(self, data: bytes) -> None:
+        try:
+            self._spool.write(data)
+        except OSError as error:
+            raise storage_error(error, self.path) from error
+        self._spooled += len(data)
+
+    def _store(self, data: bytes) -> Extent:
+        stored = Compressor(EXTENT_LEVEL).compress(data)
+        extent = Extent(self._spooled, len(stored), len(data))
+        self._append(stored)
+        return extent
+
+    # -- the file -------------------------------------------------------------------------------------------------
+
+    def finish(
+        self,
+        versions: Sequence[Version],
+        *,
+        tombstones: I64Array | None = None,
+        sources: bytes | None = None,
+        options: dict[str, Any] | None = None,
+        progress: Callable[[int, int], None] | None = None,
+    ) -> None:
+        """Lay out the file at a temporary name beside ``path``, and fsync it.
+
+        versions: the commits in this segment. tombstones: rowids that they delete from earlier segments. sources: the
+        packed list of ingested sources. options: kept in the catalog. progress: called with bytes done and bytes in all.
+        """
+        if self._held is not None:
+            self._release()
+        for writer in self._columns.values():
+            self._emit(writer, writer.flush())
+        if not self._contiguous:
+            self._emit(self._rowids, self._rowids.flush())
+        while self._running:
+            self._collect()
+        catalog = Catalog(
+            table_id=self._table_id,
+            segment_id=self._segment_id,
+            schema=self.schema,
+            rows=self.rows,
+            versions=tuple(versions),
+            entries=tuple(
+                self._entry(self._columns[number], self._dictionaries.get(number)) if number in self._columns else None
+                for number in range(len(self.schema.columns))
+            ),
+            first_rowid=self._first if self._contiguous else None,
+            rowids=None if self._contiguous else self._entry(self._rowids, None),
+            low_rowid=self._first,
+            high_rowid=self._last,
+            tombstones=self._tombstones(tombstones),
+            sources=None if sources is None else self._store(sources),
+            data_bytes=self._spooled,
+            options=options or {},
+        )
+        self._lay_out(catalog, progress)
+
+    def _entry(self, writer: ColumnWriter, dictionary: Extent | None) -> ColumnEntry:
+        bloom = writer.bloom()
+        return ColumnEntry(
+            writer.directory(), dictionary, None if bloom is None else self._store(bloom.bits.tobytes())
+        )
+
+    def _tombstones(self, rowids: I64Array | None) -> Extent | None:
+        if rowids is None or not len(rowids):
+            return None
+        if len(rowids) > MAX_TOMBSTONES:
+            raise LimitError(
+                f"one commit deletes {len(rowids):,} rows, the limit is {MAX_TOMBSTONES:,}",
+                file=self.path,
+                remedy="Divide it into several transactions.",
+            )
+        return self._store(len(rowids).to_bytes(8, "little") + encode_integers(np.sort(rowids)))
+
+    def _lay_out(self, catalog: Catalog, progress: Callable[[int, int], None] | None) -> None:
+        blob = catalog.to_bytes()
+        layout = PageLayout(self.options.profile.page_size, self.options.protection)
+        pages = 2 * layout.pages_for(len(blob)) + layout.pages_for(self._spooled)
+        comments = {
+            "TITLE": os.path.splitext(os.path.basename(self.path))[0],
+            "ENCODER": f"audiomem-sql {__version__}",
+            "DESCRIPTION": f"A table of {catalog.rows} rows kept as audio; audiomem-sql reads it.",
+        }
+        folder, name = os.path.split(os.path.abspath(self.path))
+        try:
+            handle, self._temporary = tempfile.mkstemp(prefix=f".{name}.", suffix=".tmp", dir=folder)
+            with os.fdopen(handle, "w+b") as sink:
+                os.chmod(self._temporary, 0o666 & ~_umask())
+                writer = PageWriter(
+                    sink, self.options.profile, self.options.protection, self._segment_id, pages, comments
+                )
+                writer.write(blob, PageKind.CATALOG)
+                self._spool.seek(0)
+                done = 0
+                while piece := self._spool.read(_PAGES_AT_ONCE * layout.payload_bytes):
+                    writer.write(piece, PageKind.DATA)
+                    done += len(piece)
+                    if progress is not None:
+                        progress(done, self._spooled)
+                writer.write(blob, PageKind.CATALOG)
+                writer.close()
+                sink.flush()
+                os.fsync(sink.fileno())
+        except OSError as error:
+            self.abandon()
+            raise storage_error(error, self.path) from error
+        self._close()
+
+    @property
+    def temporary(self) -> str:
+        """The name of the finished file until ``publish``."""
+        if self._temporary is None:
+            raise StorageError("there is nothing to publish", file=self.path)
+        return self._temporary
+
+    def publish(self) -> None:
+        """Give the finished file its name, durably."""
+        replace_durably(self.temporary, self.path)
+        self._temporary = None
+
+    def abandon(self) -> None:
+        """Drop everything; a file already at ``path`` stays as it was."""
+        self._close()
+        if self._temporary is not None:
+            with contextlib.suppress(FileNotFoundError):
+                os.unlink(self._temporary)
+            self._temporary = None
+
+    def _close(self) -> None:
+        if self._pool is not None:
+            self._pool.shutdown(wait=True, cancel_futures=True)
+            self._pool = None
+        self._spool.close()
+
+
+def _umask() -> int:
+    """The process's umask; the only way to read it is to set it."""
+    mask = os.umask(0o077)
+    os.umask(mask)
+    return mask

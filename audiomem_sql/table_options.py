@@ -1,0 +1,89 @@
+"""The options of a table: chosen when it is created, kept in its catalog, followed by every commit."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from audiomem_sql.audio import PROFILES, Profile, resolve
+from audiomem_sql.errors import DamagedFileError, OptionError
+from audiomem_sql.protection.levels import LEVELS, level_named
+from audiomem_sql.segment_writer import WriteOptions
+
+MODULATIONS = ("pcm",)
+#: Bytes of values in a block before compression, by profile: smaller where memory is scarce.
+BLOCK_BYTES = {"server": 256 << 10, "desktop": 128 << 10, "mobile": 64 << 10, "embedded": 32 << 10}
+DEFAULT_LEVEL = 9
+
+
+@dataclass(frozen=True, slots=True)
+class TableOptions:
+    """profile, modulation, protection: names. model: of the embeddings. compression_level: zstd, 1 to 22."""
+
+    profile: str = "desktop"
+    modulation: str = "pcm"
+    protection: str = "none"
+    model: str = "all-MiniLM-L6-v2"
+    compression_level: int = DEFAULT_LEVEL
+
+    @classmethod
+    def parse(cls, given: Mapping[str, Any], folder: str = ".") -> TableOptions:
+        """From names and values as a user writes them; ``profile=auto`` is decided here, for the disk of ``folder``.
+
+        Raises OptionError, naming the option, for one that does not exist or a value that it cannot take.
+        """
+        unknown = sorted(set(given) - set(cls.__dataclass_fields__))
+        if unknown:
+            raise OptionError(
+                f"there is no option {unknown[0]}", remedy=f"Options are: {', '.join(cls.__dataclass_fields__)}."
+            )
+        profile = resolve(str(given.get("profile", "auto")).lower(), folder).name
+        modulation = str(given.get("modulation", "pcm")).lower()
+        if modulation not in MODULATIONS:
+            raise OptionError(
+                f"modulation {modulation!r} does not exist in this version",
+                remedy=f"Use one of: {', '.join(MODULATIONS)}.",
+            )
+        protection = level_named(str(given.get("protection", "none"))).name
+        model = str(given.get("model", cls.model))
+        level = given.get("compression_level", DEFAULT_LEVEL)
+        try:
+            number = int(level)
+        except (TypeError, ValueError):
+            number = 0
+        if not 1 <= number <= 22:
+            raise OptionError(f"compression_level {level!r} is not a number from 1 to 22")
+        return cls(profile, modulation, protection, model, number)
+
+    def to_catalog(self) -> dict[str, Any]:
+        """A plain dict."""
+        return {name: getattr(self, name) for name in self.__dataclass_fields__}
+
+    @classmethod
+    def from_catalog(cls, packed: Mapping[str, Any]) -> TableOptions:
+        """The inverse; what a newer version added is ignored. DamagedFileError for impossible values."""
+        known = {name: packed[name] for name in cls.__dataclass_fields__ if name in packed}
+        try:
+            options = cls(**known)
+            if options.profile not in PROFILES or options.protection not in LEVELS or options.modulation not in MODULATIONS:
+                raise ValueError(f"{options}")
+            return options
+        except (TypeError, ValueError) as error:
+            raise DamagedFileError(f"the options of the table cannot be understood ({error})") from None
+
+    @property
+    def audio_profile(self) -> Profile:
+        """The shape of the sound."""
+        return PROFILES[self.profile]
+
+    def write_options(self) -> WriteOptions:
+        """How segments are written."""
+        return WriteOptions(
+            profile=self.audio_profile,
+            protection=level_named(self.protection),
+            level=int(self.compression_level),
+            block_bytes=BLOCK_BYTES[self.profile],
+            threads=os.cpu_count() or 1,
+        )

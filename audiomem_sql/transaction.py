@@ -1,0 +1,312 @@
+"""A transaction: rows inserted and deleted, kept in memory until commit writes them as one delta segment.
+
+It reads its own writes, enforces the keys, and keeps a journal, so that any savepoint can be returned to.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterator, Sequence
+from enum import Enum
+
+import numpy as np
+
+from audiomem_sql.columns.affinity import StoredValue, check_not_null
+from audiomem_sql.columns.stored_values import array_of, as_sql
+from audiomem_sql.commit import Commit
+from audiomem_sql.errors import ConstraintError, LimitError
+from audiomem_sql.lookup import find_rows
+from audiomem_sql.predicates import Op, Predicate, bind
+from audiomem_sql.scan import Batch, Filter, scan
+from audiomem_sql.snapshot import SegmentView, Snapshot
+
+MAX_ROWID = 2**63 - 1
+#: The largest row, in bytes of text and blobs.
+MAX_ROW_BYTES = 1 << 30
+#: Rows turned into arrays at once when a commit is written.
+_CHUNK_ROWS = 1 << 14
+
+Row = tuple[StoredValue, ...]
+
+
+class OnConflict(Enum):
+    """What an insert does when a key is there already."""
+
+    RAISE = "raise"
+    IGNORE = "ignore"
+    REPLACE = "replace"
+
+
+class Transaction:
+    """Changes on top of ``snapshot``. Also :class:`~audiomem_sql.scan.Readable`: the table as the transaction sees it.
+
+    Table.begin makes one and holds the writer's lock for it.
+    """
+
+    def __init__(self, path: str, snapshot: Snapshot) -> None:
+        self.path = path
+        self.snapshot = snapshot
+        self.schema = snapshot.schema
+        self._inserted: dict[int, Row] = {}
+        self._deleted: set[int] = set()
+        self._keys: dict[int, dict[StoredValue, int]] = {place: {} for place in self.schema.key_columns}
+        self._journal: list[tuple[str, int, Row | None]] = []
+        self._marks: dict[int, int] = {}
+        self._high = snapshot.high_rowid
+        self._views: tuple[SegmentView, ...] | None = snapshot.views
+        self._pending: Batch | None = None
+        self._stale = False
+
+    # -- reading --------------------------------------------------------------------------------------------------
+
+    @property
+    def changed(self) -> bool:
+        """Whether there is anything to commit."""
+        return bool(self._inserted or self._deleted)
+
+    @property
+    def rows(self) -> int:
+        """Rows, with the changes."""
+        return self.snapshot.rows - len(self._deleted) + len(self._inserted)
+
+    @property
+    def views(self) -> Sequence[SegmentView]:
+        """The segments without the rows that this transaction deleted."""
+        if self._views is None:
+            gone = np.array(sorted(self._deleted), np.int64)
+            self._views = tuple(
+                SegmentView(view.segment, np.union1d(view.deleted, view.segment.find_many(gone)))
+                for view in self.snapshot.views
+            )
+        return self._views
+
+    @property
+    def pending(self) -> Batch | None:
+        """The rows that this transaction inserted, by rowid."""
+        if self._stale:
+            self._pending = _batch(sorted(self._inserted.items()), self) if self._inserted else None
+            self._stale = False
+        return self._pending
+
+    @property
+    def ordered(self) -> bool:
+        """Whether segments, then pending rows, are in rowid order."""
+        return self.snapshot.ordered and (not self._inserted or min(self._inserted) > self.snapshot.high_rowid)
+
+    def own_row(self, rowid: int) -> Row | None:
+        """A row that this transaction inserted, or None."""
+        return self._inserted.get(rowid)
+
+    def own_rowids(self) -> Sequence[int]:
+        """The rowids that this transaction inserted."""
+        return list(self._inserted)
+
+    def contains(self, rowid: int) -> bool:
+        """Whether a row has ``rowid``."""
+        if rowid in self._inserted:
+            return True
+        return rowid not in self._deleted and rowid <= self.snapshot.high_rowid and self.snapshot.find(rowid) is not None
+
+    # -- writing --------------------------------------------------------------------------------------------------
+
+    def insert(self, rowid: int | None, row: Sequence[StoredValue], on_conflict: OnConflict = OnConflict.RAISE) -> int | None:
+        """Add a row of stored values, one a column of the schema; its rowid, or None if it was ignored.
+
+        rowid: None for the INTEGER PRIMARY KEY's value, or else the next free one. ConstraintError names the columns.
+        """
+        values = list(row)
+        alias = self.schema.rowid_column
+        if rowid is None and alias is not None:
+            rowid = values[alias]  # type: ignore[assignment]
+        if rowid is None:
+            rowid = self.next_rowid()
+        if alias is not None:
+            values[alias] = rowid
+        for column, value in zip(self.schema.columns, values, strict=True):
+            check_not_null(value, column)
+        conflicts = self._conflicts(rowid, values)
+        if conflicts and on_conflict is OnConflict.IGNORE:
+            return None
+        if conflicts and on_conflict is OnConflict.RAISE:
+            raise self._violated(rowid, conflicts)
+        for other in sorted(set(conflicts.values())):
+            self.delete(other)
+        _check_size(values)
+        self._put(rowid, tuple(values))
+        self._journal.append(("insert", rowid, None))
+        return rowid
+
+    def update(self, old: int, new: int, row: Sequence[StoredValue], on_conflict: OnConflict = OnConflict.RAISE) -> int | None:
+        """Replace the row ``old`` by ``row`` with the rowid ``new``."""
+        mark = len(self._journal)
+        self.delete(old)
+        try:
+            done = self.insert(new, row, on_conflict)
+        except BaseException:
+            self._undo(mark)
+            raise
+        if done is None:
+            self._undo(mark)
+        return done
+
+    def delete(self, rowid: int) -> None:
+        """Remove the row ``rowid``; nothing happens if there is none."""
+        own = self._inserted.get(rowid)
+        if own is not None:
+            self._take(rowid, own)
+            self._journal.append(("take", rowid, own))
+        elif rowid not in self._deleted and self.snapshot.find(rowid) is not None:
+            self._deleted.add(rowid)
+            self._views = None
+            self._journal.append(("delete", rowid, None))
+
+    def next_rowid(self) -> int:
+        """One more than the greatest rowid so far; a free one at random when that is the greatest there is."""
+        if self._high < MAX_ROWID:
+            return max(self._high, 0) + 1
+        for _ in range(100):
+            rowid = random.randrange(1, MAX_ROWID)
+            if not self.contains(rowid):
+                return rowid
+        raise LimitError("no free rowid was found", file=self.path)
+
+    def _put(self, rowid: int, row: Row) -> None:
+        self._inserted[rowid] = row
+        self._high = max(self._high, rowid)
+        self._stale = True
+        for place, keys in self._keys.items():
+            if row[place] is not None:
+                keys[self.fold(place, row[place])] = rowid
+
+    def _take(self, rowid: int, row: Row) -> None:
+        del self._inserted[rowid]
+        self._stale = True
+        for place, keys in self._keys.items():
+            if row[place] is not None:
+                keys.pop(self.fold(place, row[place]), None)
+
+    # -- keys -----------------------------------------------------------------------------------------------------
+
+    def _conflicts(self, rowid: int, row: Sequence[StoredValue]) -> dict[str, int]:
+        """The rows in the way of a new one, by the column that they share with it."""
+        found: dict[str, int] = {}
+        alias = self.schema.rowid_column
+        if self.contains(rowid):
+            found["rowid" if alias is None else self.schema.columns[alias].name] = rowid
+        for place in self.schema.key_columns:
+            if row[place] is not None:
+                other = self.find_key(place, row[place])
+                if other is not None:
+                    found[self.schema.columns[place].name] = other
+        return found
+
+    def fold(self, place: int, value: StoredValue) -> StoredValue:
+        """The value as the column's collation compares it."""
+        collation = self.schema.columns[place].collation
+        if isinstance(value, str) and collation == "NOCASE":
+            return value.translate(_LOWER)
+        if isinstance(value, str) and collation == "RTRIM":
+            return value.rstrip(" ")
+        return value
+
+    def find_key(self, place: int, value: StoredValue) -> int | None:
+        """The rowid of the row whose unique column ``place`` equals ``value``; None if there is none."""
+        own = self._keys[place].get(self.fold(place, value))
+        if own is not None:
+            return own
+        column = self.schema.columns[place]
+        bound = bind(Predicate(place, Op.EQ, as_sql(value, column.type)), column.type, column.collation)
+        filters = [Filter(place, bound)]
+        for view in self.snapshot.views:
+            keys = bound.keys
+            if keys and view.segment.bloom(place) is not None and not view.segment.may_contain(place, keys[0]):
+                continue
+            found = find_rows(_Only(self.snapshot, view), filters)
+            if found is None:
+                rowids = [int(r) for batch in scan(_Only(self.snapshot, view), (), filters) for r in batch.rowids]
+            else:
+                rowids = [int(segment.rowids()[row]) for segment, row in found]
+            for rowid in rowids:
+                if rowid not in self._deleted:
+                    return rowid
+        return None
+
+    def _violated(self, rowid: int, conflicts: dict[str, int]) -> ConstraintError:
+        column = next(iter(conflicts))
+        return ConstraintError(
+            f"UNIQUE constraint failed: {column}",
+            file=self.path,
+            place=f"row {rowid}",
+            remedy="Use INSERT OR REPLACE or INSERT OR IGNORE, or another key.",
+        )
+
+    # -- savepoints -----------------------------------------------------------------------------------------------
+
+    def savepoint(self, number: int) -> None:
+        """Remember this moment as ``number``."""
+        self._marks[number] = len(self._journal)
+
+    def release(self, number: int) -> None:
+        """Forget savepoint ``number`` and those after it."""
+        self._marks = {mark: place for mark, place in self._marks.items() if mark < number}
+
+    def rollback_to(self, number: int) -> None:
+        """Return to savepoint ``number`` (to the beginning if it was set before the first change)."""
+        self._undo(self._marks.get(number, 0))
+        self._marks = {mark: place for mark, place in self._marks.items() if mark <= number}
+
+    def _undo(self, place: int) -> None:
+        while len(self._journal) > place:
+            what, rowid, row = self._journal.pop()
+            if what == "insert":
+                self._take(rowid, self._inserted[rowid])
+            elif what == "delete":
+                self._deleted.discard(rowid)
+                self._views = None
+            elif row is not None:
+                self._put(rowid, row)
+
+    # -- commit ---------------------------------------------------------------------------------------------------
+
+    def batches(self) -> Iterator[Batch]:
+        """The inserted rows by rowid, a bounded number at a time."""
+        rows = sorted(self._inserted.items())
+        for start in range(0, len(rows), _CHUNK_ROWS):
+            yield _batch(rows[start : start + _CHUNK_ROWS], self)
+
+    def commit_content(self, message: str | None = None, sources: bytes | None = None) -> Commit:
+        """What is to be written."""
+        deleted = np.array(sorted(self._deleted), np.int64)
+        return Commit(self.batches(), len(self._inserted), deleted, message, sources)
+
+
+class _Only:
+    """A snapshot narrowed to one segment, without anything pending."""
+
+    pending = None
+    ordered = True
+
+    def __init__(self, snapshot: Snapshot, view: SegmentView) -> None:
+        self.schema = snapshot.schema
+        self.views = (view,)
+
+
+_LOWER = {capital: capital + 32 for capital in range(ord("A"), ord("Z") + 1)}
+
+
+def _batch(rows: list[tuple[int, Row]], transaction: Transaction) -> Batch:
+    """Rows as arrays, one a column of the schema."""
+    rowids = np.fromiter((rowid for rowid, _ in rows), np.int64, len(rows))
+    columns = zip(*(row for _, row in rows), strict=True)
+    arrays = tuple(
+        array_of(values, column.type) for values, column in zip(columns, transaction.schema.columns, strict=True)
+    )
+    return Batch(rowids, arrays)
+
+
+def _check_size(row: Sequence[StoredValue]) -> None:
+    size = sum(len(value) for value in row if isinstance(value, (str, bytes)))
+    if size > MAX_ROW_BYTES // 4:  # text may take up to four bytes a character
+        size = sum(len(value.encode() if isinstance(value, str) else value) for value in row if isinstance(value, (str, bytes)))
+        if size > MAX_ROW_BYTES:
+            raise LimitError(f"a row of {size:,} bytes is over the limit of 1 GiB", remedy="Divide it into several rows.")

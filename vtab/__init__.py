@@ -1,0 +1,1 @@
+"""Doors for databases: SQLite (apsw)."""
