@@ -1,0 +1,116 @@
+"""numpy views of Arrow arrays, without copies and without ``pyarrow.compute`` (whose import costs more than a query).
+
+Slices are honoured. Where a row is NULL, numbers and byte ranges are whatever lies there: mask with :func:`valid`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from audiomem_sql.types import BoolArray, I64Array, U8Array
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+F64Array = np.ndarray[Any, np.dtype[np.float64]]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Strings:
+    """Byte strings side by side: string i is ``data[starts[i]:ends[i]]``.
+
+    data: uint8 (bytes,); starts, ends: int64 (n,), 0 <= starts <= ends <= bytes; starts never decrease, and no two
+    strings overlap.
+    """
+
+    data: U8Array
+    starts: I64Array
+    ends: I64Array
+
+    def __len__(self) -> int:
+        return len(self.starts)
+
+    @property
+    def lengths(self) -> I64Array:
+        """Bytes in each string, int64 (n,)."""
+        return self.ends - self.starts
+
+    def take(self, rows: np.ndarray[Any, Any]) -> Strings:
+        """The strings that a mask or rising indices select."""
+        return Strings(self.data, self.starts[rows], self.ends[rows])
+
+    def __getitem__(self, row: int) -> bytes:
+        return self.data[self.starts[row] : self.ends[row]].tobytes()
+
+
+def valid(array: pa.Array[Any]) -> BoolArray:
+    """True where a row is not NULL, bool (n,)."""
+    count = len(array)
+    bitmap = array.buffers()[0]
+    if array.null_count == 0 or bitmap is None:
+        return np.ones(count, np.bool_)
+    return _bits(bitmap, array.offset, count)
+
+
+def integers(array: pa.Array[Any]) -> I64Array:
+    """int64 (n,) of an INTEGER, TIMESTAMP (microseconds) or BOOLEAN (0 or 1) array."""
+    count = len(array)
+    buffer: Any = array.buffers()[1]
+    if count == 0 or buffer is None:
+        return np.zeros(count, np.int64)
+    if str(array.type) == "bool":
+        return _bits(buffer, array.offset, count).astype(np.int64)
+    return np.frombuffer(buffer, np.int64, count, array.offset * 8)
+
+
+def reals(array: pa.Array[Any]) -> F64Array:
+    """float64 (n,) of a REAL array."""
+    count = len(array)
+    buffer: Any = array.buffers()[1]
+    if count == 0 or buffer is None:
+        return np.zeros(count, np.float64)
+    return np.frombuffer(buffer, np.float64, count, array.offset * 8)
+
+
+def strings(array: pa.Array[Any]) -> Strings:
+    """The bytes of a TEXT, JSON or BLOB array, or of the little-endian float32 values of a FLOAT[n] array."""
+    count = len(array)
+    if hasattr(array.type, "list_size"):
+        values: Any = array.values  # type: ignore[attr-defined]
+        width = array.type.list_size * 4
+        floats = _octets(values.buffers()[1] if count else None)
+        first = array.offset * width + values.offset * 4
+        starts = np.arange(count, dtype=np.int64) * width
+        return Strings(floats[first : first + count * width], starts, starts + width)
+    buffers: list[Any] = array.buffers()
+    if count == 0 or buffers[1] is None:
+        return Strings(_octets(None), np.zeros(count, np.int64), np.zeros(count, np.int64))
+    kind = np.int64 if str(array.type).startswith("large_") else np.int32
+    size = np.dtype(kind).itemsize
+    offsets: I64Array = np.frombuffer(buffers[1], kind, count + 1, array.offset * size).astype(np.int64)
+    first, last = int(offsets[0]), int(offsets[-1])
+    offsets -= first
+    return Strings(_octets(buffers[2])[first:last], offsets[:-1], offsets[1:])
+
+
+def prefixes(values: Strings, width: int) -> U8Array:
+    """The first ``width`` bytes of each string, uint8 (n, width), zeros behind a shorter one."""
+    columns = np.arange(width)
+    if not len(values.data):
+        return np.zeros((len(values), width), np.uint8)
+    block = np.take(values.data, values.starts[:, None] + columns, mode="clip")
+    block[columns >= values.lengths[:, None]] = 0
+    return block
+
+
+def _octets(buffer: Any) -> U8Array:
+    return np.empty(0, np.uint8) if buffer is None or not buffer.size else np.frombuffer(buffer, np.uint8)
+
+
+def _bits(bitmap: Any, offset: int, count: int) -> BoolArray:
+    first = offset // 8
+    octets = _octets(bitmap)[first : (offset + count + 7) // 8]
+    return np.unpackbits(octets, bitorder="little")[offset - first * 8 :][:count].astype(np.bool_)

@@ -1,0 +1,258 @@
+"""Binding a predicate to a column's type: the rules of SQLite, "Datatypes In SQLite", sections 4.1 to 4.3.
+
+- NULL on the right: no row, except for IS and IS NOT.
+- Numbers are below texts, texts below blobs, whatever they say.
+- A column of numbers takes a text for the number it spells, if it spells one.
+- A column of texts takes a number for its text if the other side has no affinity of its own (a literal, a parameter),
+  and is itself taken for a number if it has (a column of numbers). A virtual table cannot see which it was: such
+  predicates are supersets, unless ``literal`` says that there is no affinity.
+- A blob is never converted.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from audiomem_sql.columns.numeric_text import numeric_text
+from audiomem_sql.columns.timestamps import MAX_MICROS, MIN_MICROS, render, text_threshold
+from audiomem_sql.columns.types import ColumnType, Kind
+from audiomem_sql.errors import QueryError
+from audiomem_sql.predicates.bounds import (
+    Bound,
+    Every,
+    Missing,
+    Nothing,
+    NumberSet,
+    OrMissing,
+    Range,
+    RealRange,
+    TimestampRange,
+    Unknown,
+)
+from audiomem_sql.predicates.operands import EMPTY, SqlValue, clean, integer_interval, real_interval, text_of
+from audiomem_sql.predicates.patterns import DOUBTFUL, MAX_PATTERN_BYTES, Pattern
+from audiomem_sql.predicates.predicate import Op, Predicate
+from audiomem_sql.predicates.texts import Collation, Matching, StringOrder, StringSet, Truth
+
+_NUMBERS = (Kind.INTEGER, Kind.BOOLEAN, Kind.REAL)
+_BLOBS = (Kind.BLOB, Kind.FLOAT)
+
+
+def bind(
+    predicate: Predicate, column_type: ColumnType, collation: str = "BINARY", *, literal: bool = False
+) -> Bound:
+    """The predicate for a column of this type (INTEGER for the rowid).
+
+    collation: the collating sequence of the comparison, as SQLite names it.
+    literal: the value comes from a filter that SQLite does not see: it has no affinity, and the answer must be exact.
+    QueryError for a value that is no SQL value, and with ``literal`` for a pattern longer than SQLite takes.
+    """
+    op = predicate.op
+    if op is Op.IS_NULL:
+        return Missing()
+    if op is Op.NOT_NULL:
+        return Every(unknown=Unknown.NEVER)
+    if op is Op.TRUE:
+        if column_type.kind in _NUMBERS:
+            return _compare(Op.NE, 0, column_type, collation, literal)
+        return Truth(column_type=column_type)
+    if op is Op.IN:
+        return _member([clean(value) for value in predicate.value], column_type, collation, literal)
+    value = clean(predicate.value)
+    if op is Op.IS:
+        if value is None:
+            return Missing()
+        return replace(_compare(Op.EQ, value, column_type, collation, literal), unknown=Unknown.NEVER)
+    if op is Op.IS_NOT:
+        if value is None:
+            return Every(unknown=Unknown.NEVER)
+        inner = _compare(Op.NE, value, column_type, collation, literal)
+        return OrMissing(inner=inner, exact=inner.exact)
+    if value is None:
+        return Nothing(unknown=Unknown.ALWAYS)
+    if op in (Op.LIKE, Op.GLOB):
+        return _match(op, value, column_type, literal)
+    return _compare(op, value, column_type, collation, literal)
+
+
+def _compare(op: Op, value: SqlValue, column_type: ColumnType, collation: str, literal: bool) -> Bound:
+    kind = column_type.kind
+    below = Every() if op in (Op.LT, Op.LE, Op.NE) else Nothing()
+    above = Every() if op in (Op.GT, Op.GE, Op.NE) else Nothing()
+    if kind in _NUMBERS:
+        if isinstance(value, str):
+            number = numeric_text(value)
+            value = value if number is None else number
+        if isinstance(value, str | bytes):
+            return below
+        return _number_range(op, value, kind)
+    if kind in _BLOBS:
+        if not isinstance(value, bytes):
+            return above
+        if kind is Kind.FLOAT and len(value) != column_type.width * 4 and op in (Op.EQ, Op.NE):
+            return Nothing() if op is Op.EQ else Every()
+        return StringOrder(op=op, operand=value, keys=(value,) if op is Op.EQ else None)
+    if isinstance(value, bytes):
+        return below
+    if not isinstance(value, str):
+        if not literal:
+            return Every(exact=False)
+        value = text_of(value)
+    sequence = _collation(collation, (value,))
+    if sequence is None:
+        return Every(exact=False)
+    if kind is Kind.TIMESTAMP:
+        return _timestamp_range(op, sequence.key(value).decode("utf-8", "surrogatepass"))
+    keys = (value,) if op is Op.EQ and sequence is Collation.BINARY else None
+    return StringOrder(op=op, operand=sequence.key(value), collation=sequence, keys=keys)
+
+
+def _number_range(op: Op, value: int | float, kind: Kind) -> Bound:
+    if kind is Kind.REAL:
+        low, high = real_interval(op, value)
+        if low > high:
+            return Every() if op is Op.NE else Nothing()
+        return RealRange(
+            low=low, high=high, negated=op is Op.NE, keys=_real_keys([low]) if op is Op.EQ else None
+        )
+    bounds = integer_interval(op, value)
+    if bounds == EMPTY:
+        return Every() if op is Op.NE else Nothing()
+    if op is Op.NE:
+        return Range(low=bounds[0], high=bounds[1], negated=True)
+    return Range(low=bounds[0], high=bounds[1], bounds=bounds, keys=bounds[:1] if op is Op.EQ else None)
+
+
+def _timestamp_range(op: Op, text: str) -> Bound:
+    """The canonical texts are in the order of their times, so any text is a place between two times."""
+    at = text_threshold(text)
+    found = at <= MAX_MICROS and render(at) == text
+    if op in (Op.EQ, Op.NE):
+        if not found:
+            return Nothing() if op is Op.EQ else Every()
+        low = high = at
+    elif op in (Op.LT, Op.LE):
+        low, high = MIN_MICROS, at if found and op is Op.LE else at - 1
+    else:
+        low, high = at + 1 if found and op is Op.GT else at, MAX_MICROS
+    if low > high:
+        return Nothing()
+    if op is Op.NE:
+        return TimestampRange(low=low, high=high, negated=True, op=op, text=text)
+    return TimestampRange(
+        low=low, high=high, op=op, text=text, bounds=(low, high), keys=(low,) if op is Op.EQ else None
+    )
+
+
+def _member(values: list[SqlValue | None], column_type: ColumnType, collation: str, literal: bool) -> Bound:
+    kind = column_type.kind
+    if not values:
+        return Nothing(unknown=Unknown.NEVER)
+    given = [value for value in values if value is not None]
+    if not given:
+        return Nothing(unknown=Unknown.ALWAYS)
+    unknown = Unknown.COLUMN if len(given) == len(values) else Unknown.UNMATCHED
+    if kind in _NUMBERS:
+        return _number_set(given, kind, unknown)
+    if kind in _BLOBS:
+        blobs = {value for value in given if isinstance(value, bytes)}
+        if kind is Kind.FLOAT:
+            blobs = {value for value in blobs if len(value) == column_type.width * 4}
+        return _string_set(blobs, blobs, Collation.BINARY, unknown)
+    if not literal and any(isinstance(value, int | float) for value in given):
+        return Every(exact=False, unknown=unknown)
+    texts = {
+        text_of(value) if isinstance(value, int | float) else value
+        for value in given
+        if not isinstance(value, bytes)
+    }
+    sequence = _collation(collation, texts)
+    if sequence is None:
+        return Every(exact=False, unknown=unknown)
+    if kind is not Kind.TIMESTAMP:
+        return _string_set(texts, {sequence.key(text) for text in texts}, sequence, unknown)
+    times: dict[int, str] = {}
+    for text in texts:
+        text = sequence.key(text).decode("utf-8", "surrogatepass")
+        at = text_threshold(text)
+        if at <= MAX_MICROS and render(at) == text:
+            times[at] = text
+    return _integer_set(sorted(times), frozenset(times.values()), unknown)
+
+
+def _number_set(given: Iterable[SqlValue], kind: Kind, unknown: Unknown) -> Bound:
+    numbers: set[Any] = set()
+    for value in given:
+        number = numeric_text(value) if isinstance(value, str) else value
+        if isinstance(number, int | float):
+            low, high = real_interval(Op.EQ, number) if kind is Kind.REAL else integer_interval(Op.EQ, number)
+            if low == high:
+                numbers.add(low)
+    if kind is not Kind.REAL:
+        return _integer_set(sorted(numbers), frozenset(numbers), unknown)
+    if not numbers:
+        return Nothing(unknown=unknown)
+    ordered = sorted(numbers)
+    return NumberSet(
+        numbers=np.array(ordered, np.float64),
+        values=frozenset(numbers),
+        keys=_real_keys(ordered),
+        unknown=unknown,
+    )
+
+
+def _integer_set(numbers: list[int], values: frozenset[Any], unknown: Unknown) -> Bound:
+    if not numbers:
+        return Nothing(unknown=unknown)
+    bounds = (numbers[0], numbers[-1])
+    return NumberSet(
+        numbers=np.array(numbers, np.int64),
+        values=values,
+        keys=tuple(numbers),
+        bounds=bounds,
+        unknown=unknown,
+    )
+
+
+def _string_set(values: Iterable[Any], keys: Iterable[bytes], sequence: Collation, unknown: Unknown) -> Bound:
+    operands = frozenset(keys)
+    if not operands:
+        return Nothing(unknown=unknown)
+    stored = tuple(sorted(values)) if sequence is Collation.BINARY else None
+    return StringSet(operands=operands, collation=sequence, keys=stored, unknown=unknown)
+
+
+def _match(op: Op, value: SqlValue, column_type: ColumnType, literal: bool) -> Bound:
+    kind = column_type.kind
+    if not literal and (kind not in (Kind.TEXT, Kind.JSON) or isinstance(value, bytes | float)):
+        return Every(exact=False)
+    if isinstance(value, bytes) or kind in _BLOBS:
+        return Nothing()
+    text = value if isinstance(value, str) else text_of(value)
+    if len(text.encode("utf-8", "surrogatepass")) > MAX_PATTERN_BYTES:
+        if literal:
+            raise QueryError(
+                "LIKE or GLOB pattern too complex", remedy=f"SQLite takes {MAX_PATTERN_BYTES:,} bytes"
+            )
+        return Every(exact=False)
+    if not literal and not DOUBTFUL.isdisjoint(text):
+        return Every(exact=False)
+    pattern = Pattern.like(text) if op is Op.LIKE else Pattern.glob(text)
+    return Matching(pattern=pattern, column_type=column_type, exact=literal)
+
+
+def _collation(name: str, texts: Iterable[str]) -> Collation | None:
+    """The collating sequence, or None if its order among these texts cannot be had from bytes."""
+    sequence = Collation.__members__.get(name.upper())
+    if sequence is Collation.NOCASE and any("\0" in text for text in texts):
+        return None  # SQLite's NOCASE stops at a NUL that both sides have, and compares lengths
+    return sequence
+
+
+def _real_keys(numbers: list[float]) -> tuple[float, ...]:
+    """Both zeros are equal, and both can be stored."""
+    return tuple(key for number in numbers for key in ((-0.0, 0.0) if number == 0 else (number,)))

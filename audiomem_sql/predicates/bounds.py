@@ -1,0 +1,216 @@
+"""Predicates bound to a column: the contract, and the ways of deciding about numbers.
+
+A :class:`Bound` answers for a whole Arrow array, for one SQL value and for a zone map, and the three never disagree:
+``test`` is ``mask`` for one row, and ``prune`` keeps every block in which ``mask`` would find a row.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from enum import Enum
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import numpy as np
+
+from audiomem_sql.columns.views import F64Array, integers, reals, valid
+from audiomem_sql.columns.zones import Zones
+from audiomem_sql.predicates.operands import EMPTY, INT64_MAX, INT64_MIN, holds, order_of
+from audiomem_sql.predicates.predicate import Op
+from audiomem_sql.types import BoolArray, I64Array
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+
+class Unknown(Enum):
+    """Rows for which a predicate is NULL, neither true nor false."""
+
+    COLUMN = "where the column is NULL"
+    UNMATCHED = "where it is not true"
+    ALWAYS = "everywhere"
+    NEVER = "nowhere"
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Bound(ABC):
+    """A predicate on a column of a known type.
+
+    exact: the mask is SQLite's answer; otherwise it may hold more rows, and SQLite must check them again.
+    unknown: the rows for which the predicate is NULL.
+    keys: for = and IN, every stored value that can match (int, microseconds for TIMESTAMP, float, str, bytes); else None.
+    bounds: for columns of integers (BOOLEAN and TIMESTAMP too), the least and greatest value that can match,
+    inclusive, (1, 0) for none; else None.
+    cost: rank; of two predicates the one with the lower rank is tried first.
+    """
+
+    exact: bool = True
+    unknown: Unknown = Unknown.COLUMN
+    keys: tuple[Any, ...] | None = None
+    bounds: tuple[int, int] | None = None
+    cost: ClassVar[int] = 0
+
+    @property
+    def equality_key(self) -> Any:
+        """The one stored value that can match, or None if the predicate is no equality with one."""
+        return self.keys[0] if self.keys is not None and len(self.keys) == 1 else None
+
+    def mask(self, array: pa.Array[Any]) -> BoolArray:
+        """The rows for which the predicate is true, bool (n,)."""
+        return self._match(array) & valid(array)
+
+    def nulls(self, array: pa.Array[Any]) -> BoolArray:
+        """The rows for which the predicate is NULL, bool (n,)."""
+        if self.unknown is Unknown.COLUMN:
+            return ~valid(array)
+        if self.unknown is Unknown.UNMATCHED:
+            return ~self.mask(array)
+        return np.full(len(array), self.unknown is Unknown.ALWAYS)
+
+    @abstractmethod
+    def test(self, value: Any) -> bool:
+        """Whether the predicate is true for one SQL value of the column (None, int, float, str or bytes)."""
+
+    def prune(self, zones: Zones) -> BoolArray:
+        """The blocks that may hold a row for which the predicate is true, bool (n,)."""
+        return zones.filled
+
+    @abstractmethod
+    def _match(self, array: pa.Array[Any]) -> BoolArray:
+        """The mask, with anything in place of NULLs."""
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Nothing(Bound):
+    """No row."""
+
+    keys: tuple[Any, ...] | None = ()
+    bounds: tuple[int, int] | None = EMPTY
+
+    def test(self, value: Any) -> bool:
+        return False
+
+    def prune(self, zones: Zones) -> BoolArray:
+        return np.zeros(len(zones), np.bool_)
+
+    def _match(self, array: pa.Array[Any]) -> BoolArray:
+        return np.zeros(len(array), np.bool_)
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Every(Bound):
+    """Every row that is not NULL."""
+
+    def test(self, value: Any) -> bool:
+        return value is not None
+
+    def _match(self, array: pa.Array[Any]) -> BoolArray:
+        return np.ones(len(array), np.bool_)
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Missing(Bound):
+    """Every row that is NULL."""
+
+    unknown: Unknown = Unknown.NEVER
+
+    def mask(self, array: pa.Array[Any]) -> BoolArray:
+        return ~valid(array)
+
+    def test(self, value: Any) -> bool:
+        return value is None
+
+    def prune(self, zones: Zones) -> BoolArray:
+        return zones.nulls > 0
+
+    def _match(self, array: pa.Array[Any]) -> BoolArray:
+        raise NotImplementedError
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class OrMissing(Bound):
+    """The rows of another predicate, and those that are NULL: IS NOT."""
+
+    inner: Bound
+    unknown: Unknown = Unknown.NEVER
+
+    def mask(self, array: pa.Array[Any]) -> BoolArray:
+        return self.inner.mask(array) | ~valid(array)
+
+    def test(self, value: Any) -> bool:
+        return value is None or self.inner.test(value)
+
+    def prune(self, zones: Zones) -> BoolArray:
+        return self.inner.prune(zones) | (zones.nulls > 0)
+
+    def _match(self, array: pa.Array[Any]) -> BoolArray:
+        raise NotImplementedError
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Range(Bound):
+    """Numbers from low to high, both included, or all but these."""
+
+    low: Any
+    high: Any
+    negated: bool = False
+    cost: ClassVar[int] = 1
+
+    def test(self, value: Any) -> bool:
+        return value is not None and (self.low <= value <= self.high) != self.negated
+
+    def prune(self, zones: Zones) -> BoolArray:
+        return (zones.beyond if self.negated else zones.touching)(self.low, self.high)
+
+    def _between(self, values: np.ndarray[Any, Any], least: Any, greatest: Any) -> BoolArray:
+        inside: BoolArray
+        if self.low == self.high:
+            inside = values == self.low
+        elif self.low <= least:
+            inside = values <= self.high
+        elif self.high >= greatest:
+            inside = values >= self.low
+        else:
+            inside = (values >= self.low) & (values <= self.high)
+        return ~inside if self.negated else inside
+
+    def _match(self, array: pa.Array[Any]) -> BoolArray:
+        return self._between(integers(array), INT64_MIN, INT64_MAX)
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class RealRange(Range):
+    """A range of doubles."""
+
+    def _match(self, array: pa.Array[Any]) -> BoolArray:
+        return self._between(reals(array), -np.inf, np.inf)
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class TimestampRange(Range):
+    """A range of microseconds that stands for the comparison of two texts."""
+
+    op: Op
+    text: str
+
+    def test(self, value: Any) -> bool:
+        return value is not None and holds(self.op, order_of(value, self.text))
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class NumberSet(Bound):
+    """Some numbers, int64 or float64 (k,), sorted; ``values`` are the SQL values of the same."""
+
+    numbers: np.ndarray[Any, Any]
+    values: frozenset[Any]
+    cost: ClassVar[int] = 2
+
+    def test(self, value: Any) -> bool:
+        return value in self.values
+
+    def prune(self, zones: Zones) -> BoolArray:
+        return zones.holding(self.numbers)
+
+    def _match(self, array: pa.Array[Any]) -> BoolArray:
+        values: I64Array | F64Array = reals(array) if self.numbers.dtype.kind == "f" else integers(array)
+        return np.isin(values, self.numbers)

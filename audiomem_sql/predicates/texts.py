@@ -1,0 +1,149 @@
+"""Predicates bound to a column of texts or blobs."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from enum import Enum
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import numpy as np
+
+from audiomem_sql.columns.sql_values import sql_values
+from audiomem_sql.columns.types import ColumnType, Kind
+from audiomem_sql.columns.views import Strings, strings
+from audiomem_sql.columns.zones import PREFIX, Zones
+from audiomem_sql.predicates.bounds import Bound
+from audiomem_sql.predicates.operands import holds, order_of, text_of
+from audiomem_sql.predicates.patterns import Pattern
+from audiomem_sql.predicates.predicate import Op
+from audiomem_sql.predicates.search import equal, lowered, member, order, without_trailing_spaces
+from audiomem_sql.types import BoolArray
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+
+class Collation(Enum):
+    """SQLite's own collating sequences."""
+
+    BINARY = "BINARY"
+    NOCASE = "NOCASE"
+    RTRIM = "RTRIM"
+
+    def key(self, value: str | bytes) -> bytes:
+        """Bytes whose memcmp order is the order of the values (for NOCASE only if one side is free of NULs)."""
+        octets = value.encode("utf-8", "surrogatepass") if isinstance(value, str) else value
+        if self is Collation.NOCASE:
+            return octets.lower()
+        return octets.rstrip(b" ") if self is Collation.RTRIM else octets
+
+    def keys(self, values: Strings) -> Strings:
+        """The same for whole arrays."""
+        if self is Collation.NOCASE:
+            return lowered(values)
+        return without_trailing_spaces(values) if self is Collation.RTRIM else values
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class StringOrder(Bound):
+    """Comparison of texts, or of blobs, with one; ``operand`` is a key of the collation."""
+
+    op: Op
+    operand: bytes
+    collation: Collation = Collation.BINARY
+    cost: ClassVar[int] = 3
+
+    def test(self, value: Any) -> bool:
+        return value is not None and holds(self.op, order_of(self.collation.key(value), self.operand))
+
+    def prune(self, zones: Zones) -> BoolArray:
+        if self.collation is not Collation.BINARY or self.op is Op.NE:
+            return zones.filled
+        least = None if self.op in (Op.LT, Op.LE) else self.operand
+        greatest = None if self.op in (Op.GT, Op.GE) else self.operand
+        return zones.touching(least, greatest)
+
+    def _match(self, array: pa.Array[Any]) -> BoolArray:
+        values = self.collation.keys(strings(array))
+        if self.op in (Op.EQ, Op.NE):
+            same = equal(values, self.operand)
+            return same if self.op is Op.EQ else ~same
+        return np.asarray(holds(self.op, order(values, self.operand)))
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class StringSet(Bound):
+    """Some texts or blobs; ``operands`` are keys of the collation."""
+
+    operands: frozenset[bytes]
+    collation: Collation = Collation.BINARY
+    cost: ClassVar[int] = 4
+
+    def test(self, value: Any) -> bool:
+        return value is not None and self.collation.key(value) in self.operands
+
+    def prune(self, zones: Zones) -> BoolArray:
+        if self.collation is not Collation.BINARY:
+            return zones.filled
+        return zones.holding(
+            np.unique(np.array([operand[:PREFIX] for operand in self.operands], f"S{PREFIX}"))
+        )
+
+    def _match(self, array: pa.Array[Any]) -> BoolArray:
+        return member(self.collation.keys(strings(array)), self.operands)
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Matching(Bound):
+    """LIKE or GLOB."""
+
+    pattern: Pattern
+    column_type: ColumnType
+    cost: ClassVar[int] = 9
+
+    def test(self, value: Any) -> bool:
+        if value is None:
+            return False
+        return self.pattern.matches(value if isinstance(value, str) else text_of(value))
+
+    def prune(self, zones: Zones) -> BoolArray:
+        if not self.pattern.segments:
+            return np.zeros(len(zones), np.bool_)
+        if not self.pattern.prefix or self.column_type.kind not in (Kind.TEXT, Kind.JSON):
+            return zones.filled
+        found = np.zeros(len(zones), np.bool_)
+        for least, greatest in self.pattern.prefix_ranges():
+            found |= zones.touching(least, greatest)
+        return found
+
+    def _match(self, array: pa.Array[Any]) -> BoolArray:
+        if self.column_type.kind in (Kind.TEXT, Kind.JSON):
+            return self.pattern.mask(strings(array))
+        return _each(array, self.column_type, self.test)
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Truth(Bound):
+    """Texts and blobs as conditions: those that start with a number other than 0."""
+
+    column_type: ColumnType
+    cost: ClassVar[int] = 8
+
+    def test(self, value: Any) -> bool:
+        if value is None:
+            return False
+        number = _NUMBER.match(value if isinstance(value, str) else value.decode("latin-1"))
+        return number is not None and float(number[1]) != 0
+
+    def _match(self, array: pa.Array[Any]) -> BoolArray:
+        return _each(array, self.column_type, self.test)
+
+
+_NUMBER = re.compile(r"[ \t-\r]*([+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?)")
+
+
+def _each(array: pa.Array[Any], column_type: ColumnType, test: Callable[[Any], bool]) -> BoolArray:
+    """``test`` for the SQL value of each row, row by row."""
+    return np.array([test(value) for value in sql_values(array, column_type)], np.bool_)
