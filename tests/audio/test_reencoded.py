@@ -254,6 +254,22 @@ def test_one_flipped_byte_costs_its_pages_only(tmp_path: Path) -> None:
     source.close()
 
 
+def test_a_damaged_first_frame_does_not_hide_the_others(tmp_path: Path) -> None:
+    profile = PROFILES["mobile"]
+    pages = make_pages(profile, 20)
+    write_file(tmp_path / "a.flac", profile, pages)
+    run("flac", "-s", "-1", "--blocksize=1152", "--padding=0", tmp_path / "a.flac", "-o", tmp_path / "b.flac")
+    data = bytearray((tmp_path / "b.flac").read_bytes())
+    data[1000:2000] = bytes(1000)
+    (tmp_path / "b.flac").write_bytes(data)
+    source = open_pages(tmp_path / "b.flac", probe)
+    assert not source.verbatim
+    got, ok = source.read_checked(0, 20)
+    assert ok.tolist() == [n > 0 for n in range(20)]
+    assert np.array_equal(got[1:], pages[1:])
+    source.close()
+
+
 def test_music_is_not_a_table(tmp_path: Path) -> None:
     path = tmp_path / "music.flac"
     for arguments in (("synth", "3", "sine", "440"), ("synth", "3", "whitenoise"), ("trim", "0", "0.0001")):
