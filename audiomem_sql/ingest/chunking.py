@@ -131,6 +131,9 @@ def spans(text: str, size: int, overlap: int, min_size: int) -> Iterator[tuple[i
             return
         cuts = _cuts(text, position, position + size, end)
         start, cut = _choose(cuts, sentences, position, size, end, min_size)
+        if cut is None and text[position].isspace():  # the word fits without the indent before it
+            position += size - len(text[position : position + size].lstrip())
+            continue
         if cut is None:
             edge = _character_edge(text, position, position + size)
             cut = _Cut(edge, edge, _WORD)
@@ -167,7 +170,7 @@ def _best(cuts: list[_Cut], start: int, limit: int, end: int, min_size: int, wor
             for cut in reversed(cuts):
                 if cut.stop < least:
                     break
-                if cut.rank == rank and cut.stop <= edge:
+                if cut.stop <= edge and (cut.rank == rank or rank == _WORD):
                     return cut
     return None
 
@@ -231,7 +234,8 @@ def _ends_sentence(text: str, stop: int, after: int) -> bool:
     if word and all(len(letter) == 1 and letter.isalpha() for letter in word.split(".")):
         return False  # an initial, or "e.g", "U.S"
     if word.isdigit():  # "1." at the start of a line numbers a list
-        return bool(text[max(0, first - 8, text.rfind("\n", 0, first) + 1) : first].strip())
+        before = text[max(0, first - 8) : first]
+        return bool(before.rpartition("\n")[2].strip())
     return True
 
 

@@ -183,6 +183,11 @@ def test_indented_lines_keep_their_indent() -> None:
     assert pieces(f"{code}\n\n{code}\n\n{code}", size=50, min_size=0) == [code] * 3
 
 
+def test_a_word_that_fits_alone_is_not_cut() -> None:
+    assert pieces(f"a\n    {'x' * 60}\n\nb", size=60) == ["a", "x" * 60, "b"]
+    assert pieces(f"  {'x' * 60} b", size=60) == ["x" * 60, "b"]
+
+
 def test_a_small_rest_is_balanced() -> None:
     text = " ".join("word" for _ in range(22))
     assert [len(piece) for piece in pieces(text, size=100)] == [84, 24]

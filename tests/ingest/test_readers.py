@@ -292,7 +292,7 @@ def test_a_heading_with_nothing_below_keeps_its_words() -> None:
 def test_markdown_loses_no_text(lines: list[str]) -> None:
     text = "".join(lines)
     document = parse_markdown(text)
-    kept = "".join(f"{s.heading or ''}\n{s.text}\n" for s in document.sections)
+    kept = "".join(f"{s.parents}\n{s.heading or ''}\n{s.text}\n" for s in document.sections)
     for word in ("text", "x", "q", "i"):
         assert kept.count(word) >= "".join(lines).count(word)
 
