@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from audiomem_sql.errors import AudioMemError
     from audiomem_sql.frames import open, read_flac, write_flac
     from audiomem_sql.table import Table
-    from audiomem_sql.vtab.sqlite import connect, install_hook, register
+    from audiomem_sql.connections import connect, install_hook, register
 
 __all__ = [
     "AudioMemError",
@@ -30,11 +30,11 @@ __all__ = [
 _HOMES = {
     "AudioMemError": "errors",
     "Table": "table",
-    "connect": "vtab.sqlite",
-    "install_hook": "vtab.sqlite",
+    "connect": "connections",
+    "install_hook": "connections",
     "open": "frames",
     "read_flac": "frames",
-    "register": "vtab.sqlite",
+    "register": "connections",
     "write_flac": "frames",
 }
 

@@ -123,6 +123,8 @@ class Transaction:
         if alias is not None:
             values[alias] = rowid
         for column, value in zip(self.schema.columns, values, strict=True):
+            if value is None and on_conflict is OnConflict.IGNORE and column.not_null and not column.is_rowid:
+                return None
             check_not_null(value, column)
         conflicts = self._conflicts(rowid, values)
         if conflicts and on_conflict is OnConflict.IGNORE:

@@ -1,0 +1,49 @@
+"""Connections with everything registered: the virtual table module, the table functions, the scalar functions."""
+
+from __future__ import annotations
+
+import os
+
+import apsw
+
+from audiomem_sql import udfs, vtab
+from audiomem_sql.columns.column import quote
+from audiomem_sql.errors import StorageError
+
+__all__ = ["connect", "install_hook", "register"]
+
+
+def register(connection: apsw.Connection) -> None:
+    """Make ``connection`` know module ``audiomem`` and all functions."""
+    vtab.register(connection)
+    udfs.register(connection)
+
+
+def install_hook() -> None:
+    """Register with every apsw connection that this process opens from now on.
+
+    SQLAlchemy over apsw, apsw's shell and peewee then see the module without a word. Calling it twice is harmless.
+    """
+    if register not in apsw.connection_hooks:
+        apsw.connection_hooks.append(register)
+
+
+def connect(path: str | os.PathLike[str], table: str | None = None) -> apsw.Connection:
+    """A connection to the table in a FLAC file; it is called ``table``, by default like the file.
+
+    Raises what :func:`audiomem_sql.open` raises.
+    """
+    full = os.path.abspath(path)
+    if not os.path.exists(full):
+        raise StorageError("there is no such file", file=path, remedy="Check the path, or create the table first.")
+    name = table or os.path.splitext(os.path.basename(full))[0]
+    connection = apsw.Connection(":memory:")
+    if register not in apsw.connection_hooks:
+        register(connection)
+    try:
+        literal = full.replace("'", "''")
+        connection.execute(f"CREATE VIRTUAL TABLE {quote(name)} USING audiomem('{literal}')")
+    except BaseException:
+        connection.close()
+        raise
+    return connection

@@ -1,0 +1,16 @@
+"""Scalar functions of SQLite, one family a module."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import apsw
+
+
+def register(connection: apsw.Connection) -> None:
+    """Make all functions known to an apsw connection."""
+    from audiomem_sql.udfs import about, vectors
+
+    about.register(connection)
+    vectors.register(connection)

@@ -1,0 +1,12 @@
+"""``audiomem_version()``: which version of this package answers."""
+
+from __future__ import annotations
+
+import apsw
+
+from audiomem_sql._version import __version__
+
+
+def register(connection: apsw.Connection) -> None:
+    """Make the function known to ``connection``."""
+    connection.create_scalar_function("audiomem_version", lambda: __version__, 0, deterministic=True)

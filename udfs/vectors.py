@@ -1,0 +1,75 @@
+"""Functions of vectors, which SQL sees as blobs of little-endian float32.
+
+``vec_from_json('[1, 2]')``, ``vec_to_json(blob)``, ``cosine_distance(a, b)`` (0 for the same direction, 2 for the
+opposite; NULL if either has no length), ``l2_distance(a, b)``. Each takes a vector as a blob or as a JSON array.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import apsw
+import numpy as np
+
+from audiomem_sql.errors import DataTypeError
+
+Vector = np.ndarray[Any, np.dtype[np.float32]]
+
+
+def vector_of(value: object) -> Vector:
+    """float32 (n,) of a blob or a JSON array. Raises DataTypeError for anything else, and for NaN and infinities."""
+    if isinstance(value, bytes):
+        if len(value) % 4:
+            raise DataTypeError(f"a blob of {len(value)} bytes is no vector of float32", remedy="Its length must be a multiple of 4.")
+        vector = np.frombuffer(value, "<f4")
+    elif isinstance(value, str):
+        try:
+            vector = np.array(json.loads(value), np.float32)
+        except (ValueError, TypeError):
+            raise DataTypeError(f"{value[:40]!r} is no JSON array of numbers") from None
+    else:
+        raise DataTypeError(f"{value!r} is no vector", remedy="Pass a blob of float32, or a JSON array of numbers.")
+    if vector.ndim != 1 or not np.isfinite(vector).all():
+        raise DataTypeError("a vector is a flat list of finite numbers")
+    return vector
+
+
+def _pair(left: object, right: object) -> tuple[Vector, Vector]:
+    a, b = vector_of(left), vector_of(right)
+    if len(a) != len(b):
+        raise DataTypeError(f"the vectors have {len(a)} and {len(b)} numbers")
+    return a, b
+
+
+def vec_from_json(text: object) -> bytes | None:
+    """The blob of a JSON array."""
+    return None if text is None else vector_of(text).astype("<f4").tobytes()
+
+
+def vec_to_json(blob: object) -> str | None:
+    """The JSON array of a blob."""
+    return None if blob is None else json.dumps([float(str(number)) for number in vector_of(blob)])
+
+
+def cosine_distance(left: object, right: object) -> float | None:
+    """1 minus the cosine of the angle between two vectors of one length; NULL if either is NULL or all zeros."""
+    if left is None or right is None:
+        return None
+    a, b = (vector.astype(np.float64) for vector in _pair(left, right))
+    lengths = float(np.linalg.norm(a) * np.linalg.norm(b))
+    return None if lengths == 0 else float(1.0 - np.dot(a, b) / lengths)
+
+
+def l2_distance(left: object, right: object) -> float | None:
+    """The Euclidean distance of two vectors of one length; NULL if either is NULL."""
+    if left is None or right is None:
+        return None
+    a, b = (vector.astype(np.float64) for vector in _pair(left, right))
+    return float(np.linalg.norm(a - b))
+
+
+def register(connection: apsw.Connection) -> None:
+    """Make the functions known to ``connection``."""
+    for function, count in ((vec_from_json, 1), (vec_to_json, 1), (cosine_distance, 2), (l2_distance, 2)):
+        connection.create_scalar_function(function.__name__, function, count, deterministic=True)

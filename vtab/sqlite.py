@@ -1,0 +1,408 @@
+"""SQLite's door: module ``audiomem`` for apsw. CamelCase only where SQLite calls in.
+
+One file per thing that SQLite knows: this one is the module and its tables, ``sqlite_cursor`` the cursor.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from functools import wraps
+from typing import Any, TypeVar
+
+import apsw
+
+from audiomem_sql.columns.affinity import compile_converters
+from audiomem_sql.columns.column import HIDDEN, fold, quote
+from audiomem_sql.columns.arguments import is_option, parse_options
+from audiomem_sql.columns.schema import Schema, parse_columns
+from audiomem_sql.errors import (
+    BusyError,
+    ConstraintError,
+    OptionError,
+    QueryError,
+    SchemaError,
+    StorageError,
+    UnsupportedError,
+)
+from audiomem_sql.planner import UNKNOWN, Constraint, Plan, Statistics, choose, parse_plan
+from audiomem_sql.predicates import Op
+from audiomem_sql.segment import ROWID
+from audiomem_sql.table import Table
+from audiomem_sql.table_options import TableOptions
+from audiomem_sql.transaction import OnConflict
+from audiomem_sql.verify import problems
+from audiomem_sql.vtab.sqlite_cursor import Cursor
+
+MODULE = "audiomem"
+
+_OPERATORS = {
+    apsw.SQLITE_INDEX_CONSTRAINT_EQ: Op.EQ,
+    apsw.SQLITE_INDEX_CONSTRAINT_NE: Op.NE,
+    apsw.SQLITE_INDEX_CONSTRAINT_LT: Op.LT,
+    apsw.SQLITE_INDEX_CONSTRAINT_LE: Op.LE,
+    apsw.SQLITE_INDEX_CONSTRAINT_GT: Op.GT,
+    apsw.SQLITE_INDEX_CONSTRAINT_GE: Op.GE,
+    apsw.SQLITE_INDEX_CONSTRAINT_IS: Op.IS,
+    apsw.SQLITE_INDEX_CONSTRAINT_ISNOT: Op.IS_NOT,
+    apsw.SQLITE_INDEX_CONSTRAINT_ISNULL: Op.IS_NULL,
+    apsw.SQLITE_INDEX_CONSTRAINT_ISNOTNULL: Op.NOT_NULL,
+    apsw.SQLITE_INDEX_CONSTRAINT_LIKE: Op.LIKE,
+    apsw.SQLITE_INDEX_CONSTRAINT_GLOB: Op.GLOB,
+}
+# apsw raises what a module raised even where SQLite ignored it, so the module itself ignores.
+_CONFLICTS = {apsw.SQLITE_REPLACE: OnConflict.REPLACE, apsw.SQLITE_IGNORE: OnConflict.IGNORE}
+
+
+class SqlConstraintError(ConstraintError, apsw.ConstraintError):
+    """A violated key: both our error and SQLite's, so that OR FAIL and OR ROLLBACK find it."""
+
+
+class SqlBusyError(BusyError, apsw.BusyError):
+    """Another process is writing: both our error and SQLite's."""
+
+
+Function = TypeVar("Function", bound=Callable[..., Any])
+
+
+def _as_sqlite(function: Function) -> Function:
+    """Give errors that SQLite has a code for that code."""
+
+    @wraps(function)
+    def called(self: VirtualTable, *arguments: Any) -> Any:
+        try:
+            return function(self, *arguments)
+        except ConstraintError as error:
+            what = error.what
+            for kind, code in _CONSTRAINT_CODES.items():
+                if what.startswith(kind):
+                    translated = SqlConstraintError(f"{kind} constraint failed: {self.name}.{what.rpartition(': ')[2]}")
+                    translated.extendedresult = code
+                    raise translated from error
+            raise
+        except BusyError as error:
+            raise SqlBusyError(error.what, file=error.file, remedy=error.remedy) from error
+
+    return called  # type: ignore[return-value]
+
+
+_CONSTRAINT_CODES = {
+    "UNIQUE": apsw.SQLITE_CONSTRAINT_UNIQUE,
+    "NOT NULL": apsw.SQLITE_CONSTRAINT_NOTNULL,
+}
+
+
+class Module:
+    """``CREATE VIRTUAL TABLE t USING audiomem('file.flac', columns …, options …)``, for one connection."""
+
+    def __init__(self) -> None:
+        self._tables: list[VirtualTable] = []
+
+    def find(self, name: str) -> VirtualTable:
+        """The table called ``name``; QueryError if the connection has none."""
+        for table in self._tables:
+            if fold(table.name) == fold(name):
+                return table
+        known = ", ".join(table.name for table in self._tables) or "none"
+        raise QueryError(f"there is no audiomem table {name}", remedy=f"Tables in use: {known}.")
+
+    def forget(self, table: VirtualTable) -> None:
+        """The connection is done with a table."""
+        if table in self._tables:
+            self._tables.remove(table)
+
+    def Create(self, connection: apsw.Connection, module: str, database: str, name: str, *arguments: str) -> Any:
+        """A table at a new file, or at one that exists; its columns may then be left out."""
+        path, definitions, options = _parse(arguments)
+        path = _resolve(connection, database, path)
+        if not os.path.lexists(path):
+            if not definitions:
+                raise StorageError(
+                    "there is no such file, and no columns are given to create it with",
+                    file=path,
+                    remedy="Check the path, or name the columns behind it: 'notes.flac', id INTEGER PRIMARY KEY, body TEXT.",
+                )
+            schema = parse_columns(definitions)
+            _hidden_names(name, schema)
+            return self._declare(connection, name, Table.create(path, schema, options))
+        return self._declare(connection, name, _open_existing(path, definitions, options))
+
+    def Connect(self, connection: apsw.Connection, module: str, database: str, name: str, *arguments: str) -> Any:
+        """The table again, from the schema of a database that was closed meanwhile; nothing is created."""
+        path, definitions, options = _parse(arguments)
+        return self._declare(connection, name, _open_existing(_resolve(connection, database, path), definitions, options))
+
+    def _declare(self, connection: apsw.Connection, name: str, table: Table) -> Any:
+        try:
+            connection.vtab_config(apsw.SQLITE_VTAB_CONSTRAINT_SUPPORT, 1)
+            connection.vtab_config(apsw.SQLITE_VTAB_DIRECTONLY)
+            hidden = ", ".join(f"{quote(column)} HIDDEN" for column in _hidden_names(name, table.schema))
+            declaration = f"CREATE TABLE x({table.schema.declaration()}, {hidden})"
+            self._tables.append(VirtualTable(self, connection, name, table))
+            return declaration, self._tables[-1]
+        except BaseException:
+            table.close()
+            raise
+
+
+def _parse(arguments: tuple[str, ...]) -> tuple[str, list[str], dict[str, str]]:
+    """(path, column definitions, options) of the arguments of CREATE VIRTUAL TABLE."""
+    if not arguments or not arguments[0].strip():
+        raise OptionError(
+            "audiomem needs the path of a FLAC file", remedy="Write: CREATE VIRTUAL TABLE t USING audiomem('t.flac', …)."
+        )
+    path = arguments[0].strip()
+    if path[0] in "'\"" and path[-1] == path[0] and len(path) > 1:
+        path = path[1:-1].replace(path[0] * 2, path[0])
+    definitions = [argument for argument in arguments[1:] if not is_option(argument)]
+    return path, definitions, parse_options(argument for argument in arguments[1:] if is_option(argument))
+
+
+def _resolve(connection: apsw.Connection, database: str, path: str) -> str:
+    """A relative path starts at the folder of the database file, so that the two travel together."""
+    if path.startswith("~"):
+        path = os.path.expanduser(path)
+    folder = os.path.dirname(connection.db_filename(database) or "")
+    return os.path.abspath(os.path.join(folder, path))
+
+
+def _open_existing(path: str, definitions: list[str], options: dict[str, str]) -> Table:
+    table = Table(path)
+    try:
+        if definitions and parse_columns(definitions) != table.schema:
+            raise SchemaError(
+                f"the columns given are not those of the file, which has {table.schema.sql()}",
+                file=path,
+                remedy="Leave the columns out: the file knows its own.",
+            )
+        if options:
+            given = TableOptions.parse(options)
+            for option in options:
+                if options[option].lower() != "auto" and getattr(given, option) != getattr(table.options, option):
+                    raise OptionError(
+                        f"the file was made with {option}={getattr(table.options, option)}",
+                        file=path,
+                        remedy="Leave the option out: the file knows its own.",
+                    )
+    except BaseException:
+        table.close()
+        raise
+    return table
+
+
+def _hidden_names(name: str, schema: Schema) -> list[str]:
+    """The hidden columns: one with the table's name, then rank, distance, k, version, as_of.
+
+    Where a column has the table's name already, the hidden one gets an underscore behind it.
+    """
+    own = name
+    while own in schema or fold(own) in HIDDEN:
+        own += "_"
+    return [own, *HIDDEN]
+
+
+class VirtualTable:
+    """One audiomem table of one connection."""
+
+    def __init__(self, module: Module, connection: apsw.Connection, name: str, table: Table) -> None:
+        self._module = module
+        self.connection = connection
+        self.name = name
+        self.table = table
+        self.open_cursors = 0
+        self._plans: dict[str, Plan] = {}
+        self._converters = compile_converters(table.schema)
+        self._width = len(table.schema)
+
+    # -- reading --------------------------------------------------------------------------------------------------
+
+    def BestIndexObject(self, index: apsw.IndexInfo) -> bool:
+        """Translate SQLite's question for the planner, and the answer back."""
+        schema, readable = self.table.schema, self.table.readable
+        constraints: list[Constraint] = []
+        offset: int | None = None
+        for number in range(index.nConstraint):
+            op, column = index.get_aConstraint_op(number), index.get_aConstraint_iColumn(number)
+            if op == apsw.SQLITE_INDEX_CONSTRAINT_OFFSET:
+                offset = number
+            if op in (apsw.SQLITE_INDEX_CONSTRAINT_OFFSET, apsw.SQLITE_INDEX_CONSTRAINT_LIMIT):
+                continue
+            self._check_supported(op, column)
+            constraints.append(self._constraint(index, number, op, column))
+        numbers = [
+            number
+            for number in range(index.nConstraint)
+            if index.get_aConstraint_op(number)
+            not in (apsw.SQLITE_INDEX_CONSTRAINT_OFFSET, apsw.SQLITE_INDEX_CONSTRAINT_LIMIT)
+        ]
+        order = 0
+        if index.nOrderBy and index.get_aOrderBy_iColumn(0) in (ROWID, schema.rowid_column):
+            order = -1 if index.get_aOrderBy_desc(0) else 1
+        choice = choose(
+            schema,
+            Statistics(readable.rows, readable.ordered),
+            constraints,
+            [column for column in range(self._width) if column in index.colUsed or (column >= 63 and 63 in index.colUsed)],
+            order=order,
+            offset=offset is not None and bool(index.get_aConstraint_usable(offset)) and not (index.nOrderBy and not order),
+        )
+        for number, argument, exact, constraint in zip(numbers, choice.arguments, choice.exact, constraints, strict=True):
+            if argument is not None:
+                index.set_aConstraintUsage_argvIndex(number, argument)
+                index.set_aConstraintUsage_omit(number, exact)
+                if constraint.op is Op.IN:
+                    index.set_aConstraintUsage_in(number, True)
+        if choice.plan.offset is not None and offset is not None:
+            index.set_aConstraintUsage_argvIndex(offset, choice.plan.offset)
+            index.set_aConstraintUsage_omit(offset, True)
+        index.idxStr = choice.plan.text(schema)
+        index.idxNum = len(choice.plan.terms)
+        index.estimatedCost = choice.cost
+        index.estimatedRows = choice.rows
+        index.orderByConsumed = bool(choice.plan.order)
+        if choice.unique:
+            index.idxFlags = apsw.SQLITE_INDEX_SCAN_UNIQUE
+        return True
+
+    def _check_supported(self, op: int, column: int) -> None:
+        if op == apsw.SQLITE_INDEX_CONSTRAINT_MATCH:
+            raise UnsupportedError(
+                "MATCH needs an index of meaning or of words, which this version does not have",
+                file=self.table.path,
+                remedy="Use LIKE or GLOB.",
+            )
+        if column >= self._width:
+            name = _hidden_names(self.name, self.table.schema)[column - self._width]
+            raise UnsupportedError(
+                f"the hidden column {name} cannot be used in a condition by this version", file=self.table.path
+            )
+
+    def _constraint(self, index: apsw.IndexInfo, number: int, op: int, column: int) -> Constraint:
+        known = _OPERATORS.get(op)
+        usable = known is not None and index.get_aConstraint_usable(number)
+        value = index.get_aConstraint_rhs(number)
+        operator = known or Op.EQ
+        if operator is Op.EQ and usable and index.get_aConstraintUsage_in(number):
+            operator = Op.IN
+        return Constraint(
+            column=ROWID if column == self.table.schema.rowid_column else column,
+            op=operator,
+            usable=usable,
+            collation=index.get_aConstraint_collation(number).upper() if usable else "BINARY",
+            value=UNKNOWN if value is None else value,
+        )
+
+    def plan(self, text: str) -> Plan:
+        """The plan that SQLite kept as text."""
+        found = self._plans.get(text)
+        if found is None:
+            found = self._plans[text] = parse_plan(text, self.table.schema)
+        return found
+
+    def Open(self) -> Cursor:
+        """A cursor. The first one open looks for commits of other processes; the others share its snapshot."""
+        if not self.open_cursors:
+            self.table.refresh()
+        self.open_cursors += 1
+        return Cursor(self)
+
+    def FindFunction(self, name: str, arguments: int) -> None:
+        """No function is overloaded."""
+        return
+
+    def Integrity(self, schema: str, name: str, quick: int) -> str | None:
+        """What PRAGMA integrity_check prints of this table; None if all is well."""
+        found = [str(problem) for problem in problems(self.table)]
+        return "\n".join(found) or None
+
+    def Disconnect(self) -> None:
+        """The connection is done with the table."""
+        self._module.forget(self)
+        self.table.close()
+
+    def Destroy(self) -> None:
+        """DROP TABLE: the connection forgets the table; the file is the user's and stays."""
+        self.Disconnect()
+
+    def Rename(self, name: str) -> None:
+        """ALTER TABLE … RENAME TO: the file keeps its name."""
+        self.name = name
+
+    # -- writing --------------------------------------------------------------------------------------------------
+
+    @_as_sqlite
+    def Begin(self) -> None:
+        """The first write of a transaction takes the writer's lock."""
+        self.table.begin()
+
+    @_as_sqlite
+    def Sync(self) -> None:
+        """Write the commit, durably: SQLite reports what fails here, and nothing that fails in Commit."""
+        self.table.prepare()
+
+    def Commit(self) -> None:
+        """The commit stands."""
+        self.table.commit()
+
+    def Rollback(self) -> None:
+        """Drop the changes, also those that Sync wrote."""
+        self.table.rollback()
+
+    def Savepoint(self, level: int) -> None:
+        """Remember this moment."""
+        if self.table.transaction is not None:
+            self.table.transaction.savepoint(level)
+
+    def Release(self, level: int) -> None:
+        """Forget savepoints from ``level`` on."""
+        if self.table.transaction is not None:
+            self.table.transaction.release(level)
+
+    def RollbackTo(self, level: int) -> None:
+        """Return to a savepoint."""
+        if self.table.transaction is not None:
+            self.table.transaction.rollback_to(level)
+
+    @_as_sqlite
+    def UpdateInsertRow(self, rowid: int | None, fields: tuple[Any, ...]) -> int | None:
+        """INSERT; the new rowid."""
+        if fields[self._width] is not None:
+            self._command(fields[self._width])
+        row = self._row(fields)
+        added = self.table.begin().insert(rowid, row, self._on_conflict())
+        if added is not None or rowid is not None:
+            return added
+        # The row was ignored. SQLite wants a rowid all the same: one that leaves last_insert_rowid() as it was.
+        return self.connection.last_insert_rowid()
+
+    @_as_sqlite
+    def UpdateChangeRow(self, rowid: int, new: int, fields: tuple[Any, ...]) -> None:
+        """UPDATE."""
+        row = self._row(fields)
+        alias = self.table.schema.rowid_column
+        if alias is not None and new == rowid:
+            if row[alias] is None:
+                raise ConstraintError(f"NOT NULL constraint failed: {self.table.schema.columns[alias].name}")
+            new = row[alias]
+        self.table.begin().update(rowid, new, row, self._on_conflict())
+
+    @_as_sqlite
+    def UpdateDeleteRow(self, rowid: int) -> None:
+        """DELETE."""
+        self.table.begin().delete(rowid)
+
+    def _row(self, fields: tuple[Any, ...]) -> list[Any]:
+        return [convert(value) for convert, value in zip(self._converters, fields, strict=False)]
+
+    def _on_conflict(self) -> OnConflict:
+        return _CONFLICTS.get(self.connection.vtab_on_conflict(), OnConflict.RAISE)
+
+    def _command(self, command: Any) -> None:
+        raise OptionError(f"there is no command {command!r} in this version", file=self.table.path)
+
+
+def register(connection: apsw.Connection) -> Module:
+    """Make module ``audiomem`` known to ``connection``."""
+    module = Module()
+    connection.create_module(MODULE, module, use_bestindex_object=True, iVersion=4)
+    return module

@@ -1,0 +1,152 @@
+"""The cursor of a virtual table: pages are decoded on demand, a batch at a time, and handed over value by value."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, Any
+
+from audiomem_sql.columns.sql_values import sql_values
+from audiomem_sql.columns.stored_values import as_sql
+from audiomem_sql.columns.types import ColumnType, Kind
+from audiomem_sql.lookup import find_rows, value_at
+from audiomem_sql.planner import Plan
+from audiomem_sql.predicates import Op, Predicate, bind
+from audiomem_sql.scan import Batch, Filter, Readable, scan
+from audiomem_sql.segment import ROWID, Segment
+from audiomem_sql.transaction import Transaction
+
+if TYPE_CHECKING:
+    from audiomem_sql.vtab.sqlite import VirtualTable
+
+_INTEGER = ColumnType(Kind.INTEGER)
+
+
+class Cursor:
+    """Rows of one plan. Values wait as one list a column; SQLite asks for them one by one."""
+
+    __slots__ = ("_batches", "_eof", "_lists", "_owner", "_plan", "_readable", "_row", "_rowids", "_rows")
+
+    def __init__(self, owner: VirtualTable) -> None:
+        self._owner = owner
+        self._readable: Readable = owner.table.readable
+        self._plan = Plan()
+        self._batches: Iterator[Batch] = iter(())
+        self._lists: list[Sequence[Any] | None] = []
+        self._rowids: Sequence[int] = ()
+        self._row = 0
+        self._rows = 0
+        self._eof = True
+
+    # -- SQLite calls these ---------------------------------------------------------------------------------------
+
+    def Filter(self, number: int, text: str, arguments: Sequence[Any]) -> None:
+        """Begin with the rows of a plan; ``arguments`` are the values that its terms refer to."""
+        self._plan = plan = self._owner.plan(text)
+        self._readable = readable = self._owner.table.readable
+        filters = [
+            Filter(term.column, self._bind(term.column, term.op, term.argument, term.collation, arguments))
+            for term in plan.terms
+        ]
+        if plan.order == 0 and plan.offset is None:
+            found = find_rows(readable, filters)
+            if found is not None:
+                self._hold(found, filters)
+                return
+        skip = 0
+        if plan.offset is not None:
+            given = arguments[plan.offset - 1]
+            skip = max(given, 0) if isinstance(given, int) else 0
+        self._batches = scan(readable, plan.columns, filters, descending=plan.order < 0, skip=skip)
+        self._advance()
+
+    def Eof(self) -> bool:
+        """Whether there is no row."""
+        return self._eof
+
+    def Next(self) -> None:
+        """The next row."""
+        self._row += 1
+        if self._row >= self._rows:
+            self._advance()
+
+    def Column(self, number: int) -> Any:
+        """A value of this row; -1 is the rowid."""
+        try:
+            return self._lists[number][self._row]  # type: ignore[index]
+        except TypeError:
+            return self._other(number)
+
+    def Rowid(self) -> int:
+        """The rowid of this row."""
+        return self._rowids[self._row]
+
+    def Close(self) -> None:
+        """Done."""
+        self._owner.open_cursors -= 1
+        self._batches = iter(())
+
+    # -- inside ---------------------------------------------------------------------------------------------------
+
+    def _bind(self, column: int, op: Op, argument: int | None, collation: str, arguments: Sequence[Any]) -> Any:
+        value = None if argument is None else arguments[argument - 1]
+        kind = _INTEGER if column == ROWID else self._readable.schema.columns[column].type
+        return bind(Predicate("rowid" if column == ROWID else column, op, value), kind, collation)
+
+    def _advance(self) -> None:
+        """Take the next batch."""
+        batch = next(self._batches, None)
+        self._row = 0
+        if batch is None:
+            self._eof, self._rows = True, 0
+            return
+        self._begin(batch.rowids.tolist())
+        columns = self._readable.schema.columns
+        for place, array in zip(self._plan.columns, batch.arrays, strict=True):
+            self._lists[place] = sql_values(array, columns[place].type)
+
+    def _hold(self, found: list[tuple[Segment, int]], filters: list[Filter]) -> None:
+        """Few rows that were found by key, and what an open transaction adds to them."""
+        self._row = 0
+        readable = self._readable
+        own = list(_own_rows(readable, filters)) if isinstance(readable, Transaction) else []
+        self._begin([value_at(segment, ROWID, row) for segment, row in found] + [rowid for rowid, _ in own])
+        columns = readable.schema.columns
+        for place in self._plan.columns:
+            stored = [value_at(segment, place, row) for segment, row in found]
+            self._lists[place] = stored + [as_sql(row[place], columns[place].type) for _, row in own]
+
+    def _begin(self, rowids: list[int]) -> None:
+        schema = self._readable.schema
+        self._rowids = rowids
+        self._rows = len(rowids)
+        self._eof = not rowids
+        self._lists = [None] * (len(schema) + 7)
+        self._lists[-1] = rowids  # Column(-1)
+        if schema.rowid_column is not None:
+            self._lists[schema.rowid_column] = rowids
+
+    def _other(self, number: int) -> Any:
+        """A column that the plan did not name: hidden ones are NULL, but for the version."""
+        schema = self._readable.schema
+        if number < len(schema):
+            row = self._owner.table.get(self._rowids[self._row])
+            return None if row is None else row[schema.names[number]]
+        return self._owner.table.version if number == len(schema) + 4 else None
+
+
+def _own_rows(transaction: Transaction, filters: list[Filter]) -> Iterator[tuple[int, tuple[Any, ...]]]:
+    """The rows that a transaction inserted and that pass."""
+    columns = transaction.schema.columns
+    alias = transaction.schema.rowid_column
+    candidates = transaction.own_rowids()
+    for item in filters:
+        if item.column in (ROWID, alias) and item.bound.keys is not None:
+            candidates = sorted(set(item.bound.keys))
+            break
+    for rowid in candidates:
+        row = transaction.own_row(rowid)
+        if row is not None and all(
+            item.bound.test(rowid if item.column == ROWID else as_sql(row[item.column], columns[item.column].type))
+            for item in filters
+        ):
+            yield rowid, row
