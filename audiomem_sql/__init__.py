@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Any
 from audiomem_sql._version import __version__
 
 if TYPE_CHECKING:
+    from audiomem_sql.connections import connect, install_hook, register
     from audiomem_sql.errors import AudioMemError
     from audiomem_sql.frames import open, read_flac, write_flac
     from audiomem_sql.table import Table
-    from audiomem_sql.connections import connect, install_hook, register
 
 __all__ = [
     "AudioMemError",

@@ -47,7 +47,9 @@ def number_rows(table: pa.Table, snapshot: Snapshot) -> tuple[I64Array, pa.Table
 
 def _following(first: int, count: int) -> I64Array:
     if first + count - 1 > MAX_ROWID:
-        raise LimitError("the greatest rowid there can be is taken", remedy="Give the rows keys of their own.")
+        raise LimitError(
+            "the greatest rowid there can be is taken", remedy="Give the rows keys of their own."
+        )
     return np.arange(first, first + count, dtype=np.int64)
 
 

@@ -135,7 +135,9 @@ class Catalog:
             raise
         except (zstandard.ZstdError, msgpack.UnpackException, ValueError, TypeError, KeyError, IndexError,
                 AttributeError, OverflowError) as error:  # fmt: skip
-            raise DamagedFileError(f"the catalog cannot be understood ({type(error).__name__}: {error})") from None
+            raise DamagedFileError(
+                f"the catalog cannot be understood ({type(error).__name__}: {error})"
+            ) from None
 
     @classmethod
     def _from_map(cls, content: dict[str, Any]) -> Catalog:

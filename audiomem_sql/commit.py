@@ -79,7 +79,11 @@ class PendingCommit:
 
 
 def write_commit(
-    files: TableFiles, snapshot: Snapshot, options: TableOptions, commit: Commit, progress: Progress | None = None
+    files: TableFiles,
+    snapshot: Snapshot,
+    options: TableOptions,
+    commit: Commit,
+    progress: Progress | None = None,
 ) -> PendingCommit:
     """Write ``commit`` on top of ``snapshot``, durably. The writer's lock must be held.
 
@@ -94,7 +98,9 @@ def write_commit(
         path, versions = files.delta(number), [version]
         files.make_folder()
         if os.path.exists(path):
-            raise DamagedFileError("this version was written already", file=path, remedy="Open the table again.")
+            raise DamagedFileError(
+                "this version was written already", file=path, remedy="Open the table again."
+            )
     catalog = snapshot.segments[0].catalog
     writer = SegmentWriter(path, snapshot.schema, options.write_options(), table_id=catalog.table_id)
     previous: str | None = None

@@ -35,7 +35,9 @@ def connect(path: str | os.PathLike[str], table: str | None = None) -> apsw.Conn
     """
     full = os.path.abspath(path)
     if not os.path.exists(full):
-        raise StorageError("there is no such file", file=path, remedy="Check the path, or create the table first.")
+        raise StorageError(
+            "there is no such file", file=path, remedy="Check the path, or create the table first."
+        )
     name = table or os.path.splitext(os.path.basename(full))[0]
     connection = apsw.Connection(":memory:")
     if register not in apsw.connection_hooks:

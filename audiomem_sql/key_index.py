@@ -36,7 +36,9 @@ class KeyIndex:
         else:
             encoded = array.dictionary_encode()
             self._codes = {key: code for code, key in enumerate(encoded.dictionary.to_pylist())}
-            keys = np.asarray(encoded.indices.fill_null(-1) if encoded.null_count else encoded.indices)[present]
+            keys = np.asarray(encoded.indices.fill_null(-1) if encoded.null_count else encoded.indices)[
+                present
+            ]
         order = np.argsort(keys, kind="stable")
         self._keys = keys[order]
         self._rows: I64Array = present[order]

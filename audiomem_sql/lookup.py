@@ -69,7 +69,9 @@ def _by_key(view: SegmentView, item: Filter) -> I64Array | None:
     if index is not None:
         found = [index.rows(key) for key in keys]
         return found[0] if len(found) == 1 else np.unique(np.concatenate(found))
-    if segment.bloom(item.column) is not None and not any(segment.may_contain(item.column, key) for key in keys):
+    if segment.bloom(item.column) is not None and not any(
+        segment.may_contain(item.column, key) for key in keys
+    ):
         return np.empty(0, np.int64)
     return None
 
@@ -105,7 +107,9 @@ def value_at(segment: Segment, column: int, row: int) -> Any:
         assert first is not None
         return first + row
     number = int(directory.starts.searchsorted(row, side="right")) - 1
-    return scalar(segment.block(column, number), row - int(directory.starts[number]), segment.column_type(column))
+    return scalar(
+        segment.block(column, number), row - int(directory.starts[number]), segment.column_type(column)
+    )
 
 
 def scalar(array: pa.Array, row: int, column_type: ColumnType) -> Any:

@@ -80,7 +80,9 @@ class PageHeader:
         head = data[: PAGE_HEADER.size - 4]
         if crc32c(head) != int.from_bytes(data[PAGE_HEADER.size - 4 : PAGE_HEADER.size], "little"):
             return None
-        _, version, kind, protection, modulation, segment, number, count, block, index, _ = PAGE_HEADER.unpack_from(data)
+        _, version, kind, protection, modulation, segment, number, count, block, index, _ = (
+            PAGE_HEADER.unpack_from(data)
+        )
         return cls(kind, protection, modulation, segment, number, count, block, index, version)
 
 
@@ -117,7 +119,9 @@ class PageLayout:
         body.reshape(-1)[: len(payload)] = np.frombuffer(payload, np.uint8)
         pages = np.zeros((count, self.page_size), np.uint8)
         cells = codec.encode(body, seed, headers[0].page_number * self.cells)
-        pages[:, self.header_bytes : self.header_bytes + self.cells * codec.cell_bytes] = cells.reshape(count, -1)
+        pages[:, self.header_bytes : self.header_bytes + self.cells * codec.cell_bytes] = cells.reshape(
+            count, -1
+        )
         copies = self.header_bytes // PAGE_HEADER.size
         heads = b"".join(header.pack() * copies for header in headers)
         pages[:, : copies * PAGE_HEADER.size] = np.frombuffer(heads, np.uint8).reshape(count, -1)
@@ -210,7 +214,11 @@ class PagedFile:
                     remedy="Open it with a newer audiomem-sql.",
                 )
             if header.block_size != source.profile.block_size:
-                raise DamagedFileError("the page header and the FLAC stream disagree on the block size", file=path, place="page 0")
+                raise DamagedFileError(
+                    "the page header and the FLAC stream disagree on the block size",
+                    file=path,
+                    place="page 0",
+                )
             return cls(source, header, level)
         except BaseException:
             source.close()
@@ -263,7 +271,9 @@ class PagedFile:
     def _cells(self, pages: U8Array, first: int, skip: int, length: int) -> tuple[U8Array, BoolArray, int]:
         """The cells that hold bytes skip … skip+length of ``pages``: payload, intact, and the number of the lowest."""
         codec = self.layout.level.cells
-        body = pages[:, self.layout.header_bytes : self.layout.header_bytes + self.layout.cells * codec.cell_bytes]
+        body = pages[
+            :, self.layout.header_bytes : self.layout.header_bytes + self.layout.cells * codec.cell_bytes
+        ]
         cells = np.ascontiguousarray(body).reshape(-1, codec.cell_bytes)
         low, high = skip // codec.payload_bytes, -(-(skip + length) // codec.payload_bytes)
         payload, intact = codec.decode(cells[low:high], self._seed, first * self.layout.cells + low)
@@ -275,8 +285,8 @@ class PagedFile:
             count = min(step, self.source.present - first)
             pages, _ = self.source.read_checked(first, count)
             bad = ~self._cells(pages, first, 0, count * self.layout.payload_bytes)[1].reshape(count, -1)
-            for page in np.flatnonzero(bad.any(axis=1)):
-                yield first + int(page), np.flatnonzero(bad[page]).tolist()
+            for place in np.flatnonzero(bad.any(axis=1)).tolist():
+                yield first + place, np.flatnonzero(bad[place]).tolist()
         for page in range(self.source.present, max(self.page_count, self.header.page_count)):
             yield page, []
 
@@ -293,7 +303,9 @@ def _block_size(path: str, first: bytes) -> int:
     header = PageHeader.unpack(first)
     if header is None:
         if first.startswith(PAGE_MAGIC):
-            raise DamagedFileError("the header does not match its CRC-32C", file=path, place="page 0", remedy=_REMEDY)
+            raise DamagedFileError(
+                "the header does not match its CRC-32C", file=path, place="page 0", remedy=_REMEDY
+            )
         raise NotAudioMemoryError(
             "this FLAC file holds sound, not a table",
             file=path,
@@ -313,7 +325,9 @@ def _any_header(source: PageSource) -> PageHeader:
     missing_pages(source, 0, 1)
     pages, _ = source.read_checked(0, 1)
     area = pages[0].tobytes()
-    for at in range(0, source.profile.page_size // PAGE_BYTES_PER_HEADER_BYTE - PAGE_HEADER.size + 1, PAGE_HEADER.size):
+    for at in range(
+        0, source.profile.page_size // PAGE_BYTES_PER_HEADER_BYTE - PAGE_HEADER.size + 1, PAGE_HEADER.size
+    ):
         header = PageHeader.unpack(area[at : at + PAGE_HEADER.size])
         if header is not None:
             return header

@@ -155,7 +155,11 @@ def _is_exact(schema: Schema, constraint: Constraint) -> bool:
     kind = Kind.INTEGER if constraint.column == ROWID else schema.columns[constraint.column].type.kind
     if kind in NUMERIC_KINDS:
         return True
-    return kind is not Kind.FLOAT and constraint.collation == "BINARY" and isinstance(constraint.value, (str, bytes))
+    return (
+        kind is not Kind.FLOAT
+        and constraint.collation == "BINARY"
+        and isinstance(constraint.value, (str, bytes))
+    )
 
 
 def _selectivity(schema: Schema, constraint: Constraint, rows: float) -> tuple[float, float, bool]:
@@ -180,7 +184,9 @@ def _selectivity(schema: Schema, constraint: Constraint, rows: float) -> tuple[f
 
 
 _IDENTIFIER = re.compile(r"[A-Za-z_][A-Za-z_0-9]*\Z")
-_RESERVED = frozenset(["AND", "IN", "IS", "LIKE", "GLOB", "NOT", "NULL", "READ", "ORDER", "OFFSET", "DESC", "SCAN", "WHERE"])
+_RESERVED = frozenset(
+    ["AND", "IN", "IS", "LIKE", "GLOB", "NOT", "NULL", "READ", "ORDER", "OFFSET", "DESC", "SCAN", "WHERE"]
+)
 _NAME = r'(?:[A-Za-z_][A-Za-z_0-9]*|"(?:[^"]|"")*")'
 _TERM = re.compile(
     rf"({_NAME}) (IS NOT NULL|IS NULL|=|<>|<=|>=|<|>|IN|LIKE|GLOB|IS NOT|IS)(?: \?(\d+))?(?: COLLATE ({_NAME}))?"
@@ -220,7 +226,9 @@ def parse_plan(text: str, schema: Schema) -> Plan:
         while match := _TERM.match(text, at):
             name, op, argument, collation = match.groups()
             terms.append(
-                Term(_column(name, schema), Op(op), int(argument) if argument else None, collation or "BINARY")
+                Term(
+                    _column(name, schema), Op(op), int(argument) if argument else None, collation or "BINARY"
+                )
             )
             at = match.end()
             if not text.startswith(" AND ", at):

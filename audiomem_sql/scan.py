@@ -237,9 +237,13 @@ def candidate_rows(segment: Segment, filters: Sequence[Filter]) -> list[tuple[in
         if directory is None:
             spans = _intersect(spans, _rowid_spans(segment, item.bound))
         else:
-            if item.bound.keys is not None and len(item.bound.keys) <= 16 and segment.bloom(item.column) is not None:
-                if not any(segment.may_contain(item.column, key) for key in item.bound.keys):
-                    return []
+            keys = item.bound.keys
+            if (
+                keys is not None
+                and len(keys) <= 16
+                and not any(segment.may_contain(item.column, key) for key in keys)
+            ):
+                return []
             keep = item.bound.prune(directory.zones)
             if not keep.all():
                 edges = np.flatnonzero(np.diff(np.concatenate([[False], keep, [False]]).astype(np.int8)))
@@ -285,7 +289,9 @@ def _rows_in(segment: Segment, columns: Sequence[int], size: int) -> int:
     for column in columns:
         directory = segment.directory(column)
         if directory is not None and directory.count and segment.rows:
-            widest = max(widest, float(directory.raw.sum()) / segment.rows, float(_densest(segment, column)) / 64)
+            widest = max(
+                widest, float(directory.raw.sum()) / segment.rows, float(_densest(segment, column)) / 64
+            )
     return max(1, min(FILTER_ROWS, int(size / widest)))
 
 

@@ -81,7 +81,9 @@ class Segment:
         except AudioMemError as error:
             file.close()
             if error.file is None:
-                raise type(error)(error.what, file=path, place=error.place or "catalog", remedy=error.remedy) from None
+                raise type(error)(
+                    error.what, file=path, place=error.place or "catalog", remedy=error.remedy
+                ) from None
             raise
         except BaseException:
             file.close()
@@ -133,7 +135,11 @@ class Segment:
                 stored = self._read(int(directory.offsets[number]), int(directory.stored[number]))
                 data = self._decompressor(column).decompress(stored, raw)
             return decode(
-                int(directory.encodings[number]), data, rows, int(directory.zones.nulls[number]), self.column_type(column)
+                int(directory.encodings[number]),
+                data,
+                rows,
+                int(directory.zones.nulls[number]),
+                self.column_type(column),
             )
         except DamagedFileError as error:
             if error.file is not None:
@@ -155,7 +161,9 @@ class Segment:
         try:
             return Decompressor().decompress(self._read(extent.offset, extent.stored), extent.raw)
         except DamagedFileError as error:
-            raise DamagedFileError(error.what, file=self.path, place=error.place, remedy=error.remedy) from None
+            raise DamagedFileError(
+                error.what, file=self.path, place=error.place, remedy=error.remedy
+            ) from None
 
     def dictionary(self, column: int) -> bytes | None:
         """The compression dictionary of ``column``."""
@@ -221,7 +229,9 @@ class Segment:
             if self.catalog.first_rowid is None and self.rows:
                 ends = (self.catalog.low_rowid, self.catalog.high_rowid)
                 if (np.diff(values) <= 0).any() or (int(values[0]), int(values[-1])) != ends:
-                    raise DamagedFileError("the rowids are not in order", file=self.path, place="column rowid")
+                    raise DamagedFileError(
+                        "the rowids are not in order", file=self.path, place="column rowid"
+                    )
             self._rowids = values
         return self._rowids
 
@@ -289,7 +299,9 @@ def _read_catalog(file: PagedFile, first_page: int) -> tuple[Catalog, int]:
         raise DamagedFileError("the catalog is longer than the file", file=file.path, place="catalog")
     catalog = Catalog.from_bytes(file.read(first_page, 0, length))
     if file.layout.pages_for(catalog.data_bytes) + 2 * pages != file.page_count:
-        raise DamagedFileError("the catalog and the file disagree on the number of pages", file=file.path, place="catalog")
+        raise DamagedFileError(
+            "the catalog and the file disagree on the number of pages", file=file.path, place="catalog"
+        )
     return catalog, pages
 
 
@@ -297,5 +309,7 @@ def _last_copy(file: PagedFile) -> int:
     """The first page of the catalog copy at the end of the file."""
     header = file.page_header(file.page_count - 1)
     if header is None or header.kind != PageKind.CATALOG or header.index >= file.page_count:
-        raise DamagedFileError("the last page is no catalog page", file=file.path, place=f"page {file.page_count - 1}")
+        raise DamagedFileError(
+            "the last page is no catalog page", file=file.path, place=f"page {file.page_count - 1}"
+        )
     return file.page_count - 1 - header.index

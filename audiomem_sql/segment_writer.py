@@ -65,7 +65,13 @@ class SegmentWriter:
     """
 
     def __init__(
-        self, path: str, schema: Schema, options: WriteOptions, *, table_id: bytes, segment_id: bytes | None = None
+        self,
+        path: str,
+        schema: Schema,
+        options: WriteOptions,
+        *,
+        table_id: bytes,
+        segment_id: bytes | None = None,
     ) -> None:
         self.path = path
         self.schema = schema
@@ -202,7 +208,9 @@ class SegmentWriter:
             rows=self.rows,
             versions=tuple(versions),
             entries=tuple(
-                self._entry(self._columns[number], self._dictionaries.get(number)) if number in self._columns else None
+                self._entry(self._columns[number], self._dictionaries.get(number))
+                if number in self._columns
+                else None
                 for number in range(len(self.schema.columns))
             ),
             first_rowid=self._first if self._contiguous else None,

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import pairwise
 
 import numpy as np
 
@@ -80,7 +81,7 @@ class Snapshot:
     def ordered(self) -> bool:
         """Whether going through the segments in order goes through the rowids in order."""
         ranges = [(s.catalog.low_rowid, s.catalog.high_rowid) for s in self.segments if s.rows]
-        return all(left[1] < right[0] for left, right in zip(ranges, ranges[1:], strict=False))
+        return all(left[1] < right[0] for left, right in pairwise(ranges))
 
     @cached_property
     def high_rowid(self) -> int:
@@ -108,10 +109,12 @@ class Snapshot:
 
 def check_chain(segments: Sequence[Segment], base: str) -> None:
     """Raise DamagedFileError unless the segments are of one table and their versions follow each other."""
-    for before, after in zip(segments, segments[1:], strict=False):
+    for before, after in pairwise(segments):
         if after.catalog.table_id != segments[0].catalog.table_id:
             raise DamagedFileError(
-                f"belongs to another table than {base}", file=after.path, remedy="Move it out of the folder of deltas."
+                f"belongs to another table than {base}",
+                file=after.path,
+                remedy="Move it out of the folder of deltas.",
             )
         expected = before.catalog.last_version + 1
         if after.catalog.first_version != expected:

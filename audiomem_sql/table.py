@@ -39,7 +39,9 @@ class Table:
     again. Use :func:`audiomem_sql.open` or :meth:`create`; a context manager, closing its files at the end.
     """
 
-    def __init__(self, path: str | os.PathLike[str], *, cache: BlockCache = SHARED, busy_timeout: float = BUSY_TIMEOUT) -> None:
+    def __init__(
+        self, path: str | os.PathLike[str], *, cache: BlockCache = SHARED, busy_timeout: float = BUSY_TIMEOUT
+    ) -> None:
         self.path = os.fspath(path)
         self.busy_timeout = busy_timeout
         self._cache = cache
@@ -66,10 +68,14 @@ class Table:
         schema = columns if isinstance(columns, Schema) else parse_columns(columns)
         files = TableFiles(os.path.abspath(path))
         if files.exists():
-            raise StorageError("the file exists already", file=files.base, remedy="Open it, or choose another name.")
+            raise StorageError(
+                "the file exists already", file=files.base, remedy="Open it, or choose another name."
+            )
         folder = os.path.dirname(files.base)
         if not os.path.isdir(folder):
-            raise StorageError("there is no such folder", file=folder, remedy="Create it first, or choose another path.")
+            raise StorageError(
+                "there is no such folder", file=folder, remedy="Create it first, or choose another path."
+            )
         if files.deltas():
             raise StorageError(
                 "deltas of another table are in the way", file=files.folder, remedy="Move that folder away."
@@ -135,7 +141,9 @@ class Table:
     def __enter__(self) -> Table:
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         self.close()
 
     # -- reading --------------------------------------------------------------------------------------------------
@@ -206,13 +214,19 @@ class Table:
         return pa.Table.from_batches(list(self.scan(columns, where, parameters)), schema)
 
     def to_pandas(
-        self, columns: Sequence[str] | None = None, where: str | None = None, parameters: Sequence[Any] = (), **options: Any
+        self,
+        columns: Sequence[str] | None = None,
+        where: str | None = None,
+        parameters: Sequence[Any] = (),
+        **options: Any,
     ) -> pd.DataFrame:
         """The rows as a pandas data frame; ``options`` go to ``pyarrow.Table.to_pandas``."""
         try:
             import pandas  # noqa: F401
         except ImportError:
-            raise MissingExtraError("pandas is not installed", remedy="Run: pip install 'audiomem-sql[pandas]'") from None
+            raise MissingExtraError(
+                "pandas is not installed", remedy="Run: pip install 'audiomem-sql[pandas]'"
+            ) from None
         return self.to_arrow(columns, where, parameters).to_pandas(**options)
 
     def __arrow_c_stream__(self, requested_schema: Any = None) -> Any:
@@ -227,11 +241,15 @@ class Table:
         if isinstance(readable, Transaction):
             own = readable.own_row(rowid)
             if own is not None:
-                return {c.name: as_sql(value, c.type) for c, value in zip(self.schema.columns, own, strict=True)}
+                return {
+                    c.name: as_sql(value, c.type) for c, value in zip(self.schema.columns, own, strict=True)
+                }
         for view in reversed(readable.views):
             row = view.find(rowid)
             if row >= 0:
-                return {name: value_at(view.segment, place, row) for place, name in enumerate(self.schema.names)}
+                return {
+                    name: value_at(view.segment, place, row) for place, name in enumerate(self.schema.names)
+                }
         return None
 
     # -- writing --------------------------------------------------------------------------------------------------
@@ -246,13 +264,21 @@ class Table:
             self.transaction = Transaction(self.path, self.snapshot)
         return self.transaction
 
-    def prepare(self, *, message: str | None = None, sources: bytes | None = None, progress: Progress | None = None) -> None:
+    def prepare(
+        self, *, message: str | None = None, sources: bytes | None = None, progress: Progress | None = None
+    ) -> None:
         """Make the transaction durable; until :meth:`commit` it can still be rolled back."""
-        if self.transaction is not None and self._prepared is None and (self.transaction.changed or sources is not None):
+        if (
+            self.transaction is not None
+            and self._prepared is None
+            and (self.transaction.changed or sources is not None)
+        ):
             content = self.transaction.commit_content(message, sources)
             self._prepared = write_commit(self.files, self.snapshot, self.options, content, progress)
 
-    def commit(self, *, message: str | None = None, sources: bytes | None = None, progress: Progress | None = None) -> int:
+    def commit(
+        self, *, message: str | None = None, sources: bytes | None = None, progress: Progress | None = None
+    ) -> int:
         """End the transaction and keep its changes; the version that the table has now."""
         try:
             self.prepare(message=message, sources=sources, progress=progress)
@@ -304,7 +330,9 @@ class Table:
             for segment in self.snapshot.segments:
                 if segment.file.truncated:
                     raise DamagedFileError(
-                        "pages are missing at the end", file=segment.path, remedy="Restore the file before writing to it."
+                        "pages are missing at the end",
+                        file=segment.path,
+                        remedy="Restore the file before writing to it.",
                     )
         except BaseException:
             self._end()

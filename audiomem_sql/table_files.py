@@ -68,7 +68,10 @@ class TableFiles:
 
         try:
             base = segment(self.base)
-            segments = [base, *(segment(path) for version, path in self.deltas() if version > base.catalog.last_version)]
+            segments = [
+                base,
+                *(segment(path) for version, path in self.deltas() if version > base.catalog.last_version),
+            ]
             check_chain(segments, self.base)
             return Snapshot(segments)
         except BaseException:
@@ -78,7 +81,9 @@ class TableFiles:
 
     def changed(self, snapshot: Snapshot) -> bool:
         """Whether something was committed since ``snapshot`` was loaded."""
-        return snapshot.segments[0].identity != file_identity(self.base) or os.path.exists(self.delta(snapshot.version + 1))
+        return snapshot.segments[0].identity != file_identity(self.base) or os.path.exists(
+            self.delta(snapshot.version + 1)
+        )
 
     def lock(self, timeout: float) -> int:
         """Become the writer: a file handle to give to :meth:`unlock`. BusyError after ``timeout`` seconds."""
@@ -119,7 +124,9 @@ class TableFiles:
         """StorageError unless commits can be written."""
         for path in (os.path.dirname(self.base), self.base):
             if not os.access(path, os.W_OK):
-                raise StorageError("cannot be written", file=path, remedy="Check the permissions of the file and its folder.")
+                raise StorageError(
+                    "cannot be written", file=path, remedy="Check the permissions of the file and its folder."
+                )
 
     def make_folder(self) -> None:
         """Create the folder of the deltas."""

@@ -16,6 +16,7 @@ MODULATIONS = ("pcm",)
 #: Bytes of values in a block before compression, by profile: smaller where memory is scarce.
 BLOCK_BYTES = {"server": 256 << 10, "desktop": 128 << 10, "mobile": 64 << 10, "embedded": 32 << 10}
 DEFAULT_LEVEL = 9
+DEFAULT_MODEL = "all-MiniLM-L6-v2"
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,7 +26,7 @@ class TableOptions:
     profile: str = "desktop"
     modulation: str = "pcm"
     protection: str = "none"
-    model: str = "all-MiniLM-L6-v2"
+    model: str = DEFAULT_MODEL
     compression_level: int = DEFAULT_LEVEL
 
     @classmethod
@@ -37,7 +38,8 @@ class TableOptions:
         unknown = sorted(set(given) - set(cls.__dataclass_fields__))
         if unknown:
             raise OptionError(
-                f"there is no option {unknown[0]}", remedy=f"Options are: {', '.join(cls.__dataclass_fields__)}."
+                f"there is no option {unknown[0]}",
+                remedy=f"Options are: {', '.join(cls.__dataclass_fields__)}.",
             )
         profile = resolve(str(given.get("profile", "auto")).lower(), folder).name
         modulation = str(given.get("modulation", "pcm")).lower()
@@ -47,7 +49,7 @@ class TableOptions:
                 remedy=f"Use one of: {', '.join(MODULATIONS)}.",
             )
         protection = level_named(str(given.get("protection", "none"))).name
-        model = str(given.get("model", cls.model))
+        model = str(given.get("model", DEFAULT_MODEL))
         level = given.get("compression_level", DEFAULT_LEVEL)
         try:
             number = int(level)
@@ -67,7 +69,11 @@ class TableOptions:
         known = {name: packed[name] for name in cls.__dataclass_fields__ if name in packed}
         try:
             options = cls(**known)
-            if options.profile not in PROFILES or options.protection not in LEVELS or options.modulation not in MODULATIONS:
+            if (
+                options.profile not in PROFILES
+                or options.protection not in LEVELS
+                or options.modulation not in MODULATIONS
+            ):
                 raise ValueError(f"{options}")
             return options
         except (TypeError, ValueError) as error:

@@ -91,7 +91,9 @@ class Transaction:
     @property
     def ordered(self) -> bool:
         """Whether segments, then pending rows, are in rowid order."""
-        return self.snapshot.ordered and (not self._inserted or min(self._inserted) > self.snapshot.high_rowid)
+        return self.snapshot.ordered and (
+            not self._inserted or min(self._inserted) > self.snapshot.high_rowid
+        )
 
     def own_row(self, rowid: int) -> Row | None:
         """A row that this transaction inserted, or None."""
@@ -105,11 +107,17 @@ class Transaction:
         """Whether a row has ``rowid``."""
         if rowid in self._inserted:
             return True
-        return rowid not in self._deleted and rowid <= self.snapshot.high_rowid and self.snapshot.find(rowid) is not None
+        return (
+            rowid not in self._deleted
+            and rowid <= self.snapshot.high_rowid
+            and self.snapshot.find(rowid) is not None
+        )
 
     # -- writing --------------------------------------------------------------------------------------------------
 
-    def insert(self, rowid: int | None, row: Sequence[StoredValue], on_conflict: OnConflict = OnConflict.RAISE) -> int | None:
+    def insert(
+        self, rowid: int | None, row: Sequence[StoredValue], on_conflict: OnConflict = OnConflict.RAISE
+    ) -> int | None:
         """Add a row of stored values, one a column of the schema; its rowid, or None if it was ignored.
 
         rowid: None for the INTEGER PRIMARY KEY's value, or else the next free one. ConstraintError names the columns.
@@ -138,7 +146,9 @@ class Transaction:
         self._journal.append(("insert", rowid, None))
         return rowid
 
-    def update(self, old: int, new: int, row: Sequence[StoredValue], on_conflict: OnConflict = OnConflict.RAISE) -> int | None:
+    def update(
+        self, old: int, new: int, row: Sequence[StoredValue], on_conflict: OnConflict = OnConflict.RAISE
+    ) -> int | None:
         """Replace the row ``old`` by ``row`` with the rowid ``new``."""
         mark = len(self._journal)
         self.delete(old)
@@ -221,11 +231,17 @@ class Transaction:
         filters = [Filter(place, bound)]
         for view in self.snapshot.views:
             keys = bound.keys
-            if keys and view.segment.bloom(place) is not None and not view.segment.may_contain(place, keys[0]):
+            if (
+                keys
+                and view.segment.bloom(place) is not None
+                and not view.segment.may_contain(place, keys[0])
+            ):
                 continue
             found = find_rows(_Only(self.snapshot, view), filters)
             if found is None:
-                rowids = [int(r) for batch in scan(_Only(self.snapshot, view), (), filters) for r in batch.rowids]
+                rowids = [
+                    int(r) for batch in scan(_Only(self.snapshot, view), (), filters) for r in batch.rowids
+                ]
             else:
                 rowids = [int(segment.rowids()[row]) for segment, row in found]
             for rowid in rowids:
@@ -301,7 +317,8 @@ def _batch(rows: list[tuple[int, Row]], transaction: Transaction) -> Batch:
     rowids = np.fromiter((rowid for rowid, _ in rows), np.int64, len(rows))
     columns = zip(*(row for _, row in rows), strict=True)
     arrays = tuple(
-        array_of(values, column.type) for values, column in zip(columns, transaction.schema.columns, strict=True)
+        array_of(values, column.type)
+        for values, column in zip(columns, transaction.schema.columns, strict=True)
     )
     return Batch(rowids, arrays)
 
@@ -309,6 +326,12 @@ def _batch(rows: list[tuple[int, Row]], transaction: Transaction) -> Batch:
 def _check_size(row: Sequence[StoredValue]) -> None:
     size = sum(len(value) for value in row if isinstance(value, (str, bytes)))
     if size > MAX_ROW_BYTES // 4:  # text may take up to four bytes a character
-        size = sum(len(value.encode() if isinstance(value, str) else value) for value in row if isinstance(value, (str, bytes)))
+        size = sum(
+            len(value.encode() if isinstance(value, str) else value)
+            for value in row
+            if isinstance(value, (str, bytes))
+        )
         if size > MAX_ROW_BYTES:
-            raise LimitError(f"a row of {size:,} bytes is over the limit of 1 GiB", remedy="Divide it into several rows.")
+            raise LimitError(
+                f"a row of {size:,} bytes is over the limit of 1 GiB", remedy="Divide it into several rows."
+            )

@@ -61,7 +61,9 @@ def _blocks(segment: Segment) -> Iterator[Problem]:
             try:
                 segment.block(column, number)
             except DamagedFileError as error:
-                yield Problem(segment.path, None, (), f"{error.place}: {error.what}" if error.place else error.what)
+                yield Problem(
+                    segment.path, None, (), f"{error.place}: {error.what}" if error.place else error.what
+                )
     try:
         segment.rowids()
         segment.tombstones()

@@ -41,7 +41,9 @@ def _filter(predicate: Predicate, schema: Schema) -> Filter:
 
 
 def _is_conjunction(node: Node) -> bool:
-    return isinstance(node, Leaf) or (isinstance(node, And) and all(_is_conjunction(child) for child in node.children))
+    return isinstance(node, Leaf) or (
+        isinstance(node, And) and all(_is_conjunction(child) for child in node.children)
+    )
 
 
 def _predicates(node: Node) -> list[Predicate]:

@@ -7,6 +7,11 @@ import apsw
 from audiomem_sql._version import __version__
 
 
+def audiomem_version(*_: object) -> str:
+    """The version of this package."""
+    return __version__
+
+
 def register(connection: apsw.Connection) -> None:
     """Make the function known to ``connection``."""
-    connection.create_scalar_function("audiomem_version", lambda: __version__, 0, deterministic=True)
+    connection.create_scalar_function("audiomem_version", audiomem_version, 0, deterministic=True)

@@ -7,6 +7,7 @@ opposite; NULL if either has no length), ``l2_distance(a, b)``. Each takes a vec
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from typing import Any
 
 import apsw
@@ -21,7 +22,10 @@ def vector_of(value: object) -> Vector:
     """float32 (n,) of a blob or a JSON array. Raises DataTypeError for anything else, and for NaN and infinities."""
     if isinstance(value, bytes):
         if len(value) % 4:
-            raise DataTypeError(f"a blob of {len(value)} bytes is no vector of float32", remedy="Its length must be a multiple of 4.")
+            raise DataTypeError(
+                f"a blob of {len(value)} bytes is no vector of float32",
+                remedy="Its length must be a multiple of 4.",
+            )
         vector = np.frombuffer(value, "<f4")
     elif isinstance(value, str):
         try:
@@ -29,7 +33,9 @@ def vector_of(value: object) -> Vector:
         except (ValueError, TypeError):
             raise DataTypeError(f"{value[:40]!r} is no JSON array of numbers") from None
     else:
-        raise DataTypeError(f"{value!r} is no vector", remedy="Pass a blob of float32, or a JSON array of numbers.")
+        raise DataTypeError(
+            f"{value!r} is no vector", remedy="Pass a blob of float32, or a JSON array of numbers."
+        )
     if vector.ndim != 1 or not np.isfinite(vector).all():
         raise DataTypeError("a vector is a flat list of finite numbers")
     return vector
@@ -71,5 +77,11 @@ def l2_distance(left: object, right: object) -> float | None:
 
 def register(connection: apsw.Connection) -> None:
     """Make the functions known to ``connection``."""
-    for function, count in ((vec_from_json, 1), (vec_to_json, 1), (cosine_distance, 2), (l2_distance, 2)):
+    functions: dict[Callable[..., Any], int] = {
+        vec_from_json: 1,
+        vec_to_json: 1,
+        cosine_distance: 2,
+        l2_distance: 2,
+    }
+    for function, count in functions.items():
         connection.create_scalar_function(function.__name__, function, count, deterministic=True)

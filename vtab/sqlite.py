@@ -8,13 +8,13 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from functools import wraps
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 import apsw
 
 from audiomem_sql.columns.affinity import compile_converters
-from audiomem_sql.columns.column import HIDDEN, fold, quote
 from audiomem_sql.columns.arguments import is_option, parse_options
+from audiomem_sql.columns.column import HIDDEN, fold, quote
 from audiomem_sql.columns.schema import Schema, parse_columns
 from audiomem_sql.errors import (
     BusyError,
@@ -57,6 +57,8 @@ _CONFLICTS = {apsw.SQLITE_REPLACE: OnConflict.REPLACE, apsw.SQLITE_IGNORE: OnCon
 class SqlConstraintError(ConstraintError, apsw.ConstraintError):
     """A violated key: both our error and SQLite's, so that OR FAIL and OR ROLLBACK find it."""
 
+    extendedresult: int
+
 
 class SqlBusyError(BusyError, apsw.BusyError):
     """Another process is writing: both our error and SQLite's."""
@@ -76,7 +78,9 @@ def _as_sqlite(function: Function) -> Function:
             what = error.what
             for kind, code in _CONSTRAINT_CODES.items():
                 if what.startswith(kind):
-                    translated = SqlConstraintError(f"{kind} constraint failed: {self.name}.{what.rpartition(': ')[2]}")
+                    translated = SqlConstraintError(
+                        f"{kind} constraint failed: {self.name}.{what.rpartition(': ')[2]}"
+                    )
                     translated.extendedresult = code
                     raise translated from error
             raise
@@ -111,7 +115,9 @@ class Module:
         if table in self._tables:
             self._tables.remove(table)
 
-    def Create(self, connection: apsw.Connection, module: str, database: str, name: str, *arguments: str) -> Any:
+    def Create(
+        self, connection: apsw.Connection, module: str, database: str, name: str, *arguments: str
+    ) -> Any:
         """A table at a new file, or at one that exists; its columns may then be left out."""
         path, definitions, options = _parse(arguments)
         path = _resolve(connection, database, path)
@@ -127,10 +133,14 @@ class Module:
             return self._declare(connection, name, Table.create(path, schema, options))
         return self._declare(connection, name, _open_existing(path, definitions, options))
 
-    def Connect(self, connection: apsw.Connection, module: str, database: str, name: str, *arguments: str) -> Any:
+    def Connect(
+        self, connection: apsw.Connection, module: str, database: str, name: str, *arguments: str
+    ) -> Any:
         """The table again, from the schema of a database that was closed meanwhile; nothing is created."""
         path, definitions, options = _parse(arguments)
-        return self._declare(connection, name, _open_existing(_resolve(connection, database, path), definitions, options))
+        return self._declare(
+            connection, name, _open_existing(_resolve(connection, database, path), definitions, options)
+        )
 
     def _declare(self, connection: apsw.Connection, name: str, table: Table) -> Any:
         try:
@@ -149,7 +159,8 @@ def _parse(arguments: tuple[str, ...]) -> tuple[str, list[str], dict[str, str]]:
     """(path, column definitions, options) of the arguments of CREATE VIRTUAL TABLE."""
     if not arguments or not arguments[0].strip():
         raise OptionError(
-            "audiomem needs the path of a FLAC file", remedy="Write: CREATE VIRTUAL TABLE t USING audiomem('t.flac', …)."
+            "audiomem needs the path of a FLAC file",
+            remedy="Write: CREATE VIRTUAL TABLE t USING audiomem('t.flac', …).",
         )
     path = arguments[0].strip()
     if path[0] in "'\"" and path[-1] == path[0] and len(path) > 1:
@@ -178,7 +189,9 @@ def _open_existing(path: str, definitions: list[str], options: dict[str, str]) -
         if options:
             given = TableOptions.parse(options)
             for option in options:
-                if options[option].lower() != "auto" and getattr(given, option) != getattr(table.options, option):
+                if options[option].lower() != "auto" and getattr(given, option) != getattr(
+                    table.options, option
+                ):
                     raise OptionError(
                         f"the file was made with {option}={getattr(table.options, option)}",
                         file=path,
@@ -242,11 +255,19 @@ class VirtualTable:
             schema,
             Statistics(readable.rows, readable.ordered),
             constraints,
-            [column for column in range(self._width) if column in index.colUsed or (column >= 63 and 63 in index.colUsed)],
+            [
+                column
+                for column in range(self._width)
+                if column in index.colUsed or (column >= 63 and 63 in index.colUsed)
+            ],
             order=order,
-            offset=offset is not None and bool(index.get_aConstraint_usable(offset)) and not (index.nOrderBy and not order),
+            offset=offset is not None
+            and bool(index.get_aConstraint_usable(offset))
+            and not (index.nOrderBy and not order),
         )
-        for number, argument, exact, constraint in zip(numbers, choice.arguments, choice.exact, constraints, strict=True):
+        for number, argument, exact, constraint in zip(
+            numbers, choice.arguments, choice.exact, constraints, strict=True
+        ):
             if argument is not None:
                 index.set_aConstraintUsage_argvIndex(number, argument)
                 index.set_aConstraintUsage_omit(number, exact)
@@ -274,7 +295,8 @@ class VirtualTable:
         if column >= self._width:
             name = _hidden_names(self.name, self.table.schema)[column - self._width]
             raise UnsupportedError(
-                f"the hidden column {name} cannot be used in a condition by this version", file=self.table.path
+                f"the hidden column {name} cannot be used in a condition by this version",
+                file=self.table.path,
             )
 
     def _constraint(self, index: apsw.IndexInfo, number: int, op: int, column: int) -> Constraint:
@@ -404,5 +426,5 @@ class VirtualTable:
 def register(connection: apsw.Connection) -> Module:
     """Make module ``audiomem`` known to ``connection``."""
     module = Module()
-    connection.create_module(MODULE, module, use_bestindex_object=True, iVersion=4)
+    connection.create_module(MODULE, cast(Any, module), use_bestindex_object=True, iVersion=4)
     return module

@@ -11,7 +11,8 @@ from audiomem_sql.columns.types import ColumnType, Kind
 from audiomem_sql.lookup import find_rows, value_at
 from audiomem_sql.planner import Plan
 from audiomem_sql.predicates import Op, Predicate, bind
-from audiomem_sql.scan import Batch, Filter, Readable, scan
+from audiomem_sql.scan import Batch, Readable, scan
+from audiomem_sql.scan import Filter as BoundTerm
 from audiomem_sql.segment import ROWID, Segment
 from audiomem_sql.transaction import Transaction
 
@@ -44,7 +45,7 @@ class Cursor:
         self._plan = plan = self._owner.plan(text)
         self._readable = readable = self._owner.table.readable
         filters = [
-            Filter(term.column, self._bind(term.column, term.op, term.argument, term.collation, arguments))
+            BoundTerm(term.column, self._bind(term.column, term.op, term.argument, term.collation, arguments))
             for term in plan.terms
         ]
         if plan.order == 0 and plan.offset is None:
@@ -87,7 +88,9 @@ class Cursor:
 
     # -- inside ---------------------------------------------------------------------------------------------------
 
-    def _bind(self, column: int, op: Op, argument: int | None, collation: str, arguments: Sequence[Any]) -> Any:
+    def _bind(
+        self, column: int, op: Op, argument: int | None, collation: str, arguments: Sequence[Any]
+    ) -> Any:
         value = None if argument is None else arguments[argument - 1]
         kind = _INTEGER if column == ROWID else self._readable.schema.columns[column].type
         return bind(Predicate("rowid" if column == ROWID else column, op, value), kind, collation)
@@ -104,7 +107,7 @@ class Cursor:
         for place, array in zip(self._plan.columns, batch.arrays, strict=True):
             self._lists[place] = sql_values(array, columns[place].type)
 
-    def _hold(self, found: list[tuple[Segment, int]], filters: list[Filter]) -> None:
+    def _hold(self, found: list[tuple[Segment, int]], filters: list[BoundTerm]) -> None:
         """Few rows that were found by key, and what an open transaction adds to them."""
         self._row = 0
         readable = self._readable
@@ -134,7 +137,7 @@ class Cursor:
         return self._owner.table.version if number == len(schema) + 4 else None
 
 
-def _own_rows(transaction: Transaction, filters: list[Filter]) -> Iterator[tuple[int, tuple[Any, ...]]]:
+def _own_rows(transaction: Transaction, filters: list[BoundTerm]) -> Iterator[tuple[int, tuple[Any, ...]]]:
     """The rows that a transaction inserted and that pass."""
     columns = transaction.schema.columns
     alias = transaction.schema.rowid_column
@@ -146,7 +149,9 @@ def _own_rows(transaction: Transaction, filters: list[Filter]) -> Iterator[tuple
     for rowid in candidates:
         row = transaction.own_row(rowid)
         if row is not None and all(
-            item.bound.test(rowid if item.column == ROWID else as_sql(row[item.column], columns[item.column].type))
+            item.bound.test(
+                rowid if item.column == ROWID else as_sql(row[item.column], columns[item.column].type)
+            )
             for item in filters
         ):
             yield rowid, row

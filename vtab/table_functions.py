@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, cast
 
 import apsw
 import apsw.ext
@@ -26,4 +26,4 @@ def register(connection: apsw.Connection, module: Module) -> None:
 
     verify.columns = ("file", "page", "cells", "problem")  # type: ignore[attr-defined]
     verify.column_access = apsw.ext.VTColumnAccess.By_Name  # type: ignore[attr-defined]
-    apsw.ext.make_virtual_module(connection, "audiomem_verify", verify)
+    apsw.ext.make_virtual_module(connection, "audiomem_verify", cast(Any, verify))

@@ -64,7 +64,9 @@ class BlockDirectory:
         }
 
     @classmethod
-    def from_catalog(cls, entry: dict[str, Any], column_type: ColumnType, rows: int, data_bytes: int) -> BlockDirectory:
+    def from_catalog(
+        cls, entry: dict[str, Any], column_type: ColumnType, rows: int, data_bytes: int
+    ) -> BlockDirectory:
         """The inverse; every length, row count and place is checked against the segment's."""
         zones = Zones.unpack(entry["zones"], column_type)
         count = len(zones.rows)
@@ -75,12 +77,21 @@ class BlockDirectory:
         if count and (int(block_rows.min()) < 1 or int(block_rows.max()) > MAX_BLOCK_ROWS):
             raise DamagedFileError("a block claims an impossible number of rows")
         if int(block_rows.sum()) != rows:
-            raise DamagedFileError(f"the blocks of a column hold {int(block_rows.sum())} rows, the segment {rows}")
+            raise DamagedFileError(
+                f"the blocks of a column hold {int(block_rows.sum())} rows, the segment {rows}"
+            )
         if (zones.nulls < 0).any() or (zones.nulls > block_rows).any():
             raise DamagedFileError("a block claims more NULLs than rows")
-        if (offsets < 0).any() or (offsets + stored > data_bytes).any() or int(raw.max(initial=0)) > MAX_BLOCK_BYTES:
+        if (
+            (offsets < 0).any()
+            or (offsets + stored > data_bytes).any()
+            or int(raw.max(initial=0)) > MAX_BLOCK_BYTES
+        ):
             raise DamagedFileError("a block lies outside the segment, or is larger than any that is written")
-        if column_type.kind is Kind.FLOAT and int(block_rows.max(initial=0)) * column_type.width * 4 > MAX_BLOCK_BYTES:
+        if (
+            column_type.kind is Kind.FLOAT
+            and int(block_rows.max(initial=0)) * column_type.width * 4 > MAX_BLOCK_BYTES
+        ):
             raise DamagedFileError("a block of vectors is larger than any that is written")
         starts = np.concatenate([np.zeros(1, np.int64), np.cumsum(block_rows, dtype=np.int64)])
         return cls(starts, offsets, stored.astype(np.int64), raw.astype(np.int64), encodings, zones)

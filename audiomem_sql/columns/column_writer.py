@@ -45,7 +45,9 @@ class ColumnWriter:
     ``place`` (in order) notes where it was stored; ``directory`` is the result.
     """
 
-    def __init__(self, name: str, column_type: ColumnType, *, level: int, block_bytes: int, keyed: bool) -> None:
+    def __init__(
+        self, name: str, column_type: ColumnType, *, level: int, block_bytes: int, keyed: bool
+    ) -> None:
         self.name = name
         self.type = column_type
         self.keyed = keyed
@@ -116,7 +118,9 @@ class ColumnWriter:
         """One block's rows, encoded and compressed. Called from several threads."""
         encoding, raw = encode(array, self.type)
         if len(raw) > MAX_BLOCK_BYTES:
-            raise LimitError("a row is over the limit of 1 GiB", place=f"column {self.name}", remedy="Divide the row.")
+            raise LimitError(
+                "a row is over the limit of 1 GiB", place=f"column {self.name}", remedy="Divide the row."
+            )
         stored = self._compressor.compress(raw) if raw else b""
         return EncodedBlock(len(array), int(encoding), len(raw), stored, Zones.of(array, self.type))
 

@@ -7,6 +7,7 @@ gives 128 KiB blocks nearly the ratio of the whole column in one frame (docs/FOR
 from __future__ import annotations
 
 import threading
+from typing import Any
 
 import zstandard
 
@@ -20,12 +21,21 @@ class Compressor:
         self._local = threading.local()
         self._dictionary: zstandard.ZstdCompressionDict | None = None
         if dictionary:
-            self._dictionary = zstandard.ZstdCompressionDict(dictionary, dict_type=zstandard.DICT_TYPE_RAWCONTENT)
+            self._dictionary = zstandard.ZstdCompressionDict(
+                dictionary, dict_type=zstandard.DICT_TYPE_RAWCONTENT
+            )
             parameters = zstandard.ZstdCompressionParameters.from_level(
-                level, source_size=block_bytes, dict_size=len(dictionary), write_checksum=0, write_content_size=1
+                level,
+                source_size=block_bytes,
+                dict_size=len(dictionary),
+                write_checksum=0,
+                write_content_size=1,
             )
             self._dictionary.precompute_compress(compression_params=parameters)
-            self._arguments = {"compression_params": parameters, "dict_data": self._dictionary}
+            self._arguments: dict[str, Any] = {
+                "compression_params": parameters,
+                "dict_data": self._dictionary,
+            }
         else:
             self._arguments = {"level": level, "write_checksum": False, "write_content_size": True}
 
@@ -34,7 +44,8 @@ class Compressor:
         compressor = getattr(self._local, "compressor", None)
         if compressor is None:
             compressor = self._local.compressor = zstandard.ZstdCompressor(**self._arguments)
-        return compressor.compress(data)  # type: ignore[no-any-return]
+        compressed: bytes = compressor.compress(data)
+        return compressed
 
 
 class Decompressor:
@@ -50,7 +61,9 @@ class Decompressor:
         if decompressor is None:
             shared = None
             if self._dictionary:
-                shared = zstandard.ZstdCompressionDict(self._dictionary, dict_type=zstandard.DICT_TYPE_RAWCONTENT)
+                shared = zstandard.ZstdCompressionDict(
+                    self._dictionary, dict_type=zstandard.DICT_TYPE_RAWCONTENT
+                )
             decompressor = self._local.decompressor = zstandard.ZstdDecompressor(dict_data=shared)
         try:
             if zstandard.frame_content_size(data) != size:

@@ -76,7 +76,9 @@ def encode(array: pa.Array, column_type: ColumnType) -> tuple[Encoding, bytes]:
         if nulls:
             array = array.fill_null([0.0] * column_type.width)
         return Encoding.VECTORS, validity + _to_planes(np.asarray(array.flatten(), dtype="<f4"))
-    return _encode_strings(array.fill_null(b"" if column_type.kind is Kind.BLOB else "") if nulls else array, validity)
+    return _encode_strings(
+        array.fill_null(b"" if column_type.kind is Kind.BLOB else "") if nulls else array, validity
+    )
 
 
 def decode(encoding: int, data: bytes, rows: int, nulls: int, column_type: ColumnType) -> pa.Array:
@@ -101,7 +103,9 @@ def decode(encoding: int, data: bytes, rows: int, nulls: int, column_type: Colum
         values, _ = decode_integers(data, at, rows)
         return pa.Array.from_buffers(target, rows, [validity, pa.py_buffer(values)], nulls)
     if encoding == Encoding.REALS:
-        return pa.Array.from_buffers(target, rows, [validity, pa.py_buffer(_from_planes(data, at, rows, "<f8", last=True))], nulls)
+        return pa.Array.from_buffers(
+            target, rows, [validity, pa.py_buffer(_from_planes(data, at, rows, "<f8", last=True))], nulls
+        )
     if encoding == Encoding.BITS:
         if len(data) - at != -(-rows // 8):
             raise DamagedFileError("a block of booleans has the wrong length")
@@ -238,7 +242,11 @@ def _encode_lengths(array: pa.Array) -> bytes:
 def _encode_strings(array: pa.Array, validity: bytes) -> tuple[Encoding, bytes]:
     """Plain strings, or distinct values and codes when at most half of the values are distinct."""
     rows = len(array)
-    if rows > 1 and array.slice(0, min(rows, 256)).dictionary_encode().dictionary.nbytes <= array.slice(0, 256).nbytes * 3 // 4:
+    if (
+        rows > 1
+        and array.slice(0, min(rows, 256)).dictionary_encode().dictionary.nbytes
+        <= array.slice(0, 256).nbytes * 3 // 4
+    ):
         encoded = array.dictionary_encode()
         distinct = len(encoded.dictionary)
         if distinct <= rows // 2:
@@ -285,4 +293,8 @@ def _decode_dictionary(data: bytes, at: int, rows: int) -> tuple[np.ndarray[Any,
     values = pa.Array.from_buffers(pa.binary(), distinct, [None, pa.py_buffer(offsets), text])
     array = values.take(pa.array(codes))
     _, taken, text = array.buffers()
-    return np.frombuffer(taken, np.int32, rows + 1), text if text is not None else pa.py_buffer(b""), at + 1 + rows * width
+    return (
+        np.frombuffer(taken, np.int32, rows + 1),
+        text if text is not None else pa.py_buffer(b""),
+        at + 1 + rows * width,
+    )

@@ -21,7 +21,7 @@ def sql_values(array: pa.Array, column_type: ColumnType) -> list[Any]:
     elif kind is Kind.REAL:
         values = reals(array).tolist()
     elif kind is Kind.TIMESTAMP:
-        values = render_many(np.where(valid(array), integers(array), 0))
+        values = list(render_many(np.where(valid(array), integers(array), 0)))
     elif kind is Kind.FLOAT:
         found = strings(array)
         data = found.data.tobytes()

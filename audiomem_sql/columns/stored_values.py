@@ -26,7 +26,7 @@ def array_of(values: Sequence[StoredValue], column_type: ColumnType) -> pa.Array
     )
 
 
-def as_sql(value: StoredValue, column_type: ColumnType) -> None | int | float | str | bytes:
+def as_sql(value: StoredValue, column_type: ColumnType) -> int | float | str | bytes | None:
     """A stored value as SQL sees it."""
     if value is None:
         return None

@@ -79,7 +79,7 @@ def strings(array: pa.Array[Any]) -> Strings:
     """The bytes of a TEXT, JSON or BLOB array, or of the little-endian float32 values of a FLOAT[n] array."""
     count = len(array)
     if hasattr(array.type, "list_size"):
-        values: Any = array.values  # type: ignore[attr-defined]
+        values: Any = array.values
         width = array.type.list_size * 4
         floats = _octets(values.buffers()[1] if count else None)
         first = array.offset * width + values.offset * 4

@@ -47,7 +47,9 @@ class Crc32cCells:
         cells[:, size:] = np.array(sums, "<u4").view(np.uint8).reshape(count, CRC_BYTES)
         return cells
 
-    def decode(self, cells: U8Array, seed: int, first: int) -> tuple[U8Array, np.ndarray[tuple[int], np.dtype[np.bool_]]]:
+    def decode(
+        self, cells: U8Array, seed: int, first: int
+    ) -> tuple[U8Array, np.ndarray[tuple[int], np.dtype[np.bool_]]]:
         """Cells, uint8 (n, cell_bytes), to payload, uint8 (n, payload_bytes), and whether each is intact, bool (n,)."""
         count, size = cells.shape[0], self.payload_bytes
         payload = np.ascontiguousarray(cells[:, :size])

@@ -37,7 +37,8 @@ def level_named(name: str) -> Level:
         return LEVELS[name.lower()]
     except KeyError:
         raise OptionError(
-            f"protection level {name!r} does not exist in this version", remedy=f"Use one of: {', '.join(LEVELS)}."
+            f"protection level {name!r} does not exist in this version",
+            remedy=f"Use one of: {', '.join(LEVELS)}.",
         ) from None
 
 
