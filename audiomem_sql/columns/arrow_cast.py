@@ -234,7 +234,7 @@ def _timestamp_from_time(column: Column, array: ArrowArray, first: int) -> Arrow
         scale, counts = _MICROS.get(unit, 0), array.view(pa.int64())
     values = counts.fill_null(0).to_numpy(zero_copy_only=False)
     if scale:
-        good = (values >= -(-MIN_MICROS // scale)) & (values <= MAX_MICROS // scale)
+        good = (values >= MIN_MICROS // scale) & (values <= MAX_MICROS // scale)
         fault = "It is outside the years 0001 to 9999"
     else:
         good = values % 1000 == 0  # nanoseconds, which reach from 1677 to 2262
