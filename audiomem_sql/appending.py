@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -11,7 +11,7 @@ import pyarrow as pa
 from audiomem_sql.bloom import hash_keys
 from audiomem_sql.columns.sql_values import sql_values
 from audiomem_sql.errors import ConstraintError, LimitError
-from audiomem_sql.scan import Batch
+from audiomem_sql.scan import Batch, Filter, RowFilter, scan
 from audiomem_sql.snapshot import Snapshot
 from audiomem_sql.transaction import MAX_ROWID, Transaction
 from audiomem_sql.types import I64Array
@@ -53,25 +53,36 @@ def _following(first: int, count: int) -> I64Array:
     return np.arange(first, first + count, dtype=np.int64)
 
 
-def check_keys(rowids: I64Array, table: pa.Table, snapshot: Snapshot, path: str) -> None:
-    """ConstraintError if a key of the new rows is there already, or twice among them."""
+def matching_rowids(snapshot: Snapshot, filters: Sequence[Filter], row_filter: RowFilter | None) -> I64Array:
+    """The rowids of the rows that pass a filter, int64 (n,), ascending."""
+    found = [batch.rowids for batch in scan(snapshot, (), filters, row_filter=row_filter)]
+    return np.sort(np.concatenate(found)) if found else np.empty(0, np.int64)
+
+
+def check_keys(rowids: I64Array, table: pa.Table, snapshot: Snapshot, path: str, deleted: I64Array) -> None:
+    """ConstraintError if a key of the new rows is there already, or twice among them.
+
+    deleted: rowids that the same commit deletes, int64 (n,); their keys are free.
+    """
     schema = snapshot.schema
     name = "rowid" if schema.rowid_column is None else schema.columns[schema.rowid_column].name
     twice = np.flatnonzero(np.diff(rowids) == 0)
     if len(twice):
         raise _not_unique(path, name, int(rowids[twice[0]]))
     for view in snapshot.views:
-        taken = np.setdiff1d(view.segment.find_many(rowids), view.deleted)
+        taken = np.setdiff1d(view.segment.find_many(np.setdiff1d(rowids, deleted)), view.deleted)
         if len(taken):
             raise _not_unique(path, name, int(view.segment.rowids()[taken[0]]))
     for place in schema.key_columns:
-        _check_unique(place, table.column(place).combine_chunks(), snapshot, path)
+        _check_unique(place, table.column(place).combine_chunks(), snapshot, path, deleted)
 
 
-def _check_unique(place: int, array: pa.Array, snapshot: Snapshot, path: str) -> None:
+def _check_unique(place: int, array: pa.Array, snapshot: Snapshot, path: str, deleted: I64Array) -> None:
     column = snapshot.schema.columns[place]
     keys = sql_values(array.drop_null(), column.type)
     view = Transaction(path, snapshot)
+    for rowid in deleted.tolist():
+        view.delete(rowid)
     seen: set[Any] = set()
     for key in keys:
         folded = view.fold(place, key)

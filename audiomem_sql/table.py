@@ -8,9 +8,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import pyarrow as pa
 
-from audiomem_sql.appending import as_batches, check_keys, number_rows
+from audiomem_sql.appending import as_batches, check_keys, matching_rowids, number_rows
 from audiomem_sql.block_cache import SHARED, BlockCache
 from audiomem_sql.catalog import Version
 from audiomem_sql.columns.arrow_input import to_table
@@ -22,6 +23,7 @@ from audiomem_sql.lookup import value_at
 from audiomem_sql.scan import Filter, Readable, RowFilter, scan
 from audiomem_sql.segment_writer import SegmentWriter
 from audiomem_sql.snapshot import Snapshot
+from audiomem_sql.sources import known_sources, pack_sources
 from audiomem_sql.table_files import TableFiles
 from audiomem_sql.table_options import TableOptions
 from audiomem_sql.transaction import Transaction
@@ -118,6 +120,11 @@ class Table:
     def versions(self) -> list[Version]:
         """Every commit in the files, oldest first."""
         return self.snapshot.versions
+
+    @property
+    def sources(self) -> dict[str, bytes]:
+        """What was ingested: the digest of every source, by name."""
+        return known_sources(self.snapshot)
 
     def __len__(self) -> int:
         return self.readable.rows
@@ -301,22 +308,38 @@ class Table:
             if self._lock is not None:
                 self._end()
 
-    def append(self, data: Any, *, message: str | None = None, progress: Progress | None = None) -> int:
+    def append(
+        self,
+        data: Any,
+        *,
+        replace: str | None = None,
+        parameters: Sequence[Any] = (),
+        sources: Mapping[str, bytes] | None = None,
+        message: str | None = None,
+        progress: Progress | None = None,
+    ) -> int:
         """Add rows in one commit, all or none; the new version.
 
         data: an Arrow table, record batch or reader, a pandas data frame, anything with ``__arrow_c_stream__``, or a
         list of dicts. Columns are matched by name; missing ones are NULL. Errors name the column and the row.
+        replace: a filter; the rows that match it (``parameters`` for its question marks) are deleted in the same commit.
+        sources: what the rows were ingested from, see :mod:`audiomem_sql.sources`.
         """
         table, _ = to_table(data, self.schema)
         if self.transaction is not None:
             raise StorageError("a transaction is open", file=self.path, remedy="Commit it first.")
+        filters, row_filter = self._where(replace, parameters)
         self._acquire()
         try:
-            if not table.num_rows:
+            deleted = np.empty(0, np.int64)
+            if replace is not None:
+                deleted = matching_rowids(self.snapshot, filters, row_filter)
+            if not table.num_rows and not len(deleted) and not sources:
                 return self.version
             rowids, table = number_rows(table, self.snapshot)
-            check_keys(rowids, table, self.snapshot, self.path)
-            content = Commit(as_batches(rowids, table), table.num_rows, message=message)
+            check_keys(rowids, table, self.snapshot, self.path, deleted)
+            packed = None if sources is None else pack_sources(sources)
+            content = Commit(as_batches(rowids, table), table.num_rows, deleted, message, packed)
             write_commit(self.files, self.snapshot, self.options, content, progress).accept()
         finally:
             self._end()
