@@ -45,6 +45,12 @@ class BlockCache:
             while self.bytes > self.capacity:
                 self.bytes -= self._entries.popitem(last=False)[1][1]
 
+    def clear(self) -> None:
+        """Drop everything."""
+        with self._lock:
+            self._entries.clear()
+            self.bytes = 0
+
     def discard(self, owner: Hashable) -> None:
         """Drop every entry whose key is a tuple that begins with ``owner``."""
         with self._lock:

@@ -38,8 +38,8 @@ from audiomem_sql.types import I64Array
 SAMPLE_BYTES = 64 << 20
 #: The spool stays in memory up to this size.
 SPOOL_BYTES = 64 << 20
-#: zstd level of dictionaries, filters and lists; they are small.
-EXTENT_LEVEL = 15
+#: Least zstd level of dictionaries, filters and lists.
+MIN_EXTENT_LEVEL = 9
 #: Pages laid out at once.
 _PAGES_AT_ONCE = 64
 
@@ -172,7 +172,7 @@ class SegmentWriter:
         self._spooled += len(data)
 
     def _store(self, data: bytes) -> Extent:
-        stored = Compressor(EXTENT_LEVEL).compress(data)
+        stored = Compressor(max(self.options.level, MIN_EXTENT_LEVEL)).compress(data)
         extent = Extent(self._spooled, len(stored), len(data))
         self._append(stored)
         return extent

@@ -1,0 +1,1 @@
+"""The targets of the design, measured side by side with SQLite, Parquet and DuckDB in one run: ``python -m benchmarks``."""

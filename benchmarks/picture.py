@@ -1,0 +1,47 @@
+"""The figures as a picture: how many times better ours is than each peer, on a logarithmic scale."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+Row = tuple[str, tuple[str, ...], str, bool]
+
+
+def draw(report: dict[str, Any], rows: tuple[Row, ...], path: Path) -> None:
+    """Write a PNG with one bar for each figure and peer; bars to the right of 1 are where ours is better."""
+    import matplotlib as mpl
+
+    mpl.use("Agg")
+    import matplotlib.pyplot as plt
+
+    stores = report["stores"]
+    peers = [name for name in stores if not name.startswith("AudioMemory")]
+    figure, axes = plt.subplots(figsize=(9, 0.34 * len(rows) * 1.6 + 1.2))
+    height = 0.8 / len(peers)
+    for number, peer in enumerate(peers):
+        places, ratios = [], []
+        for place, (label, keys, _, less) in enumerate(rows):
+            ours = _value(stores["AudioMemory, level 19" if label == "size" else "AudioMemory"], keys)
+            other = _value(stores[peer], keys)
+            if ours and other:
+                places.append(place + number * height)
+                ratios.append(other / ours if less else ours / other)
+        axes.barh(places, [ratio - 1 for ratio in ratios], height, left=1, label=f"against {peer}")
+    axes.set_xscale("log")
+    axes.axvline(1, color="black", linewidth=0.8)
+    axes.set_yticks([place + 0.4 - height / 2 for place in range(len(rows))], [row[0] for row in rows])
+    axes.invert_yaxis()
+    axes.set_xlabel("times better (right of 1) or worse (left of 1)")
+    axes.set_title(f"AudioMemory against its peers, {report['rows']:,} rows of text")
+    axes.legend(loc="best", fontsize=8)
+    figure.tight_layout()
+    figure.savefig(path, dpi=110)
+    plt.close(figure)
+
+
+def _value(figures: dict[str, Any], keys: tuple[str, ...]) -> float | None:
+    found: Any = figures
+    for key in keys:
+        found = found.get(key) if isinstance(found, dict) else None
+    return None if found is None else float(found)
