@@ -18,6 +18,7 @@ from audiomem_sql.types import I64Array
 
 #: Rows in a batch that is handed to the writer.
 BATCH_ROWS = 1 << 16
+NO_ROWIDS: I64Array = np.empty(0, np.int64)
 
 
 def number_rows(table: pa.Table, snapshot: Snapshot) -> tuple[I64Array, pa.Table]:
@@ -56,7 +57,7 @@ def _following(first: int, count: int) -> I64Array:
 def matching_rowids(snapshot: Snapshot, filters: Sequence[Filter], row_filter: RowFilter | None) -> I64Array:
     """The rowids of the rows that pass a filter, int64 (n,), ascending."""
     found = [batch.rowids for batch in scan(snapshot, (), filters, row_filter=row_filter)]
-    return np.sort(np.concatenate(found)) if found else np.empty(0, np.int64)
+    return np.sort(np.concatenate(found)) if found else NO_ROWIDS
 
 
 def check_keys(rowids: I64Array, table: pa.Table, snapshot: Snapshot, path: str, deleted: I64Array) -> None:

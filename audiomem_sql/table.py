@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 import pyarrow as pa
 
-from audiomem_sql.appending import as_batches, check_keys, matching_rowids, number_rows
+from audiomem_sql.appending import NO_ROWIDS, as_batches, check_keys, matching_rowids, number_rows
 from audiomem_sql.block_cache import SHARED, BlockCache
 from audiomem_sql.catalog import Version
 from audiomem_sql.columns.arrow_input import to_table
@@ -27,6 +26,7 @@ from audiomem_sql.sources import known_sources, pack_sources
 from audiomem_sql.table_files import TableFiles
 from audiomem_sql.table_options import TableOptions
 from audiomem_sql.transaction import Transaction
+from audiomem_sql.types import I64Array
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -325,21 +325,39 @@ class Table:
         replace: a filter; the rows that match it (``parameters`` for its question marks) are deleted in the same commit.
         sources: what the rows were ingested from, see :mod:`audiomem_sql.sources`.
         """
+        filters, row_filter = self._where(replace, parameters)
+
+        def matching(snapshot: Snapshot) -> I64Array:
+            return NO_ROWIDS if replace is None else matching_rowids(snapshot, filters, row_filter)
+
+        return self.exchange(data, matching, sources=sources, message=message, progress=progress)
+
+    def exchange(
+        self,
+        data: Any,
+        deleted: Callable[[Snapshot], I64Array],
+        *,
+        sources: Mapping[str, bytes] | None = None,
+        message: str | None = None,
+        progress: Progress | None = None,
+    ) -> int:
+        """Add and delete rows in one commit, as :meth:`append`; the new version.
+
+        deleted: given the snapshot that the commit is made on, the rowids to delete from it, int64 (n,), ascending. It is
+        called when nobody else can write.
+        """
         table, _ = to_table(data, self.schema)
         if self.transaction is not None:
             raise StorageError("a transaction is open", file=self.path, remedy="Commit it first.")
-        filters, row_filter = self._where(replace, parameters)
         self._acquire()
         try:
-            deleted = np.empty(0, np.int64)
-            if replace is not None:
-                deleted = matching_rowids(self.snapshot, filters, row_filter)
-            if not table.num_rows and not len(deleted) and not sources:
+            gone = deleted(self.snapshot)
+            if not table.num_rows and not len(gone) and not sources:
                 return self.version
             rowids, table = number_rows(table, self.snapshot)
-            check_keys(rowids, table, self.snapshot, self.path, deleted)
+            check_keys(rowids, table, self.snapshot, self.path, gone)
             packed = None if sources is None else pack_sources(sources)
-            content = Commit(as_batches(rowids, table), table.num_rows, deleted, message, packed)
+            content = Commit(as_batches(rowids, table), table.num_rows, gone, message, packed)
             write_commit(self.files, self.snapshot, self.options, content, progress).accept()
         finally:
             self._end()
