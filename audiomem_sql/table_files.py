@@ -54,14 +54,15 @@ class TableFiles:
         return sorted((int(match.group(1)), os.path.join(self.folder, match.group())) for match in matches)
 
     def load(self, cache: BlockCache, known: tuple[Segment, ...] = ()) -> Snapshot:
-        """The newest snapshot. Segments that are in ``known`` and still in place are not opened again."""
+        """The newest snapshot. Segments that are in ``known`` are not opened again if the base is still the same."""
         opened: list[Segment] = []
-        by_path = {segment.path: segment for segment in known}
+        by_path: dict[str, Segment] = {}
+        if known and known[0].identity == file_identity(self.base):
+            by_path = {segment.path: segment for segment in known}  # over the same base, a delta's name says it all
 
         def segment(path: str) -> Segment:
-            old = by_path.get(path)
-            if old is not None and old.identity == file_identity(path):
-                return old
+            if path in by_path:
+                return by_path[path]
             new = Segment.open(path, cache)
             opened.append(new)
             return new
