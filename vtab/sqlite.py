@@ -426,5 +426,11 @@ class VirtualTable:
 def register(connection: apsw.Connection) -> Module:
     """Make module ``audiomem`` known to ``connection``."""
     module = Module()
-    connection.create_module(MODULE, cast(Any, module), use_bestindex_object=True, iVersion=4)
+    try:
+        connection.create_module(MODULE, cast(Any, module), use_bestindex_object=True, iVersion=4)
+    except Exception as error:
+        # apsw has 33 places in a process for modules above version 2; below, only PRAGMA integrity_check is missing.
+        if "slots" not in str(error):
+            raise
+        connection.create_module(MODULE, cast(Any, module), use_bestindex_object=True, iVersion=2)
     return module
