@@ -1,0 +1,189 @@
+"""The oracle: the same table as a native STRICT table of SQLite and as an audiomem table, side by side.
+
+In SQL that is given to :class:`Twins`, ``{t}`` stands for table t. Everything is run once with the native tables and once
+with ours, and has to give the same rows, or an error both times.
+"""
+
+from __future__ import annotations
+
+import itertools
+import re
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+import apsw
+from audiomem_sql.connections import register
+from audiomem_sql.table import Table
+from audiomem_sql.verify import problems
+
+#: What a native table has instead of the types that SQLite lacks. INT is INTEGER that never names the rowid.
+_NATIVE = {"BOOLEAN": "INT", "TIMESTAMP": "TEXT", "JSON": "TEXT"}
+_PLACE = re.compile(r"\{(\w+)\}")
+
+Rows = list[tuple[tuple[str, Any], ...]]
+
+
+@dataclass(frozen=True)
+class ModelColumn:
+    """A column as SQL writes it: type INTEGER … FLOAT[n], and the clauses behind it."""
+
+    name: str
+    type: str
+    clauses: tuple[str, ...] = ()
+    collation: str = "BINARY"
+
+    @property
+    def is_text(self) -> bool:
+        return self.type in ("TEXT", "TIMESTAMP", "JSON")
+
+    @property
+    def is_rowid(self) -> bool:
+        return self.type == "INTEGER" and "PRIMARY KEY" in self.clauses
+
+    @property
+    def is_key(self) -> bool:
+        return "PRIMARY KEY" in self.clauses or "UNIQUE" in self.clauses
+
+    def audiomem(self) -> str:
+        return self._definition(self.type)
+
+    def native(self) -> str:
+        return self._definition("BLOB" if self.type.startswith("FLOAT") else _NATIVE.get(self.type, self.type))
+
+    def _definition(self, type_name: str) -> str:
+        collate = f" COLLATE {self.collation}" if self.collation != "BINARY" else ""
+        return " ".join([f'"{self.name}"', type_name, *self.clauses]) + collate
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """Rows with the type of each value, or an error. A real is compared digit by digit, so that -0.0 is not 0.0."""
+
+    rows: Rows | None = None
+    error: type[Exception] | None = field(default=None, compare=False)
+    message: str = field(default="", compare=False)
+
+    def same(self, other: Outcome, ordered: bool) -> bool:
+        if self.rows is None or other.rows is None:
+            return self.rows is other.rows
+        return self.rows == other.rows if ordered else Counter(self.rows) == Counter(other.rows)
+
+    def __str__(self) -> str:
+        if self.rows is None:
+            return f"{self.error.__name__ if self.error else None}: {self.message}"
+        return "\n".join(str(tuple(value for _, value in row)) for row in self.rows) or "(no rows)"
+
+
+def _marked(value: Any) -> tuple[str, Any]:
+    return type(value).__name__, repr(value) if isinstance(value, float) else value
+
+
+class Twins:
+    """One connection with pairs of tables: the native ``n_t`` and ``a_t``, whose file is ``t.flac`` in ``folder``."""
+
+    def __init__(self, folder: Path, options: Sequence[str] = ("profile=embedded",), database: str = ":memory:") -> None:
+        self.folder = folder
+        self.options = options
+        self.connection = apsw.Connection(database)
+        register(self.connection)
+        self.tables: dict[str, tuple[ModelColumn, ...]] = {}
+        self.compared = 0
+
+    # -- tables ---------------------------------------------------------------------------------------------------
+
+    def create(self, name: str, *columns: ModelColumn) -> None:
+        """Both tables; they are empty."""
+        self.tables[name] = columns
+        definitions = ", ".join(column.native() for column in columns)
+        self.connection.execute(f"CREATE TABLE n_{name}({definitions}) STRICT")
+        arguments = [self._literal(name), *(column.audiomem() for column in columns), *self.options]
+        self.connection.execute(f"CREATE VIRTUAL TABLE a_{name} USING audiomem({', '.join(arguments)})")
+
+    def path(self, name: str) -> Path:
+        return self.folder / f"{name}.flac"
+
+    def _literal(self, name: str) -> str:
+        return "'" + str(self.path(name)).replace("'", "''") + "'"
+
+    def reopen(self) -> None:
+        """Our tables are closed and opened again from their files."""
+        for name in self.tables:
+            self.connection.execute(f"DROP TABLE a_{name}")
+            self.connection.execute(f"CREATE VIRTUAL TABLE a_{name} USING audiomem({self._literal(name)})")
+
+    def __enter__(self) -> Twins:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        try:
+            if error is None:
+                self.verify()
+        finally:
+            self.connection.close()
+
+    def verify(self) -> None:
+        """The tables have the same rows, and every file is sound."""
+        if self.connection.in_transaction:
+            self.connection.execute("ROLLBACK")
+        for name in self.tables:
+            self.same(f"SELECT rowid, * FROM {{{name}}}")
+        assert self.connection.execute("PRAGMA integrity_check").get == "ok"
+        for name in self.tables:
+            with Table(self.path(name)) as table:
+                assert list(problems(table)) == []
+
+    # -- comparing ------------------------------------------------------------------------------------------------
+
+    def run(self, sql: str, bindings: Any = None) -> Outcome:
+        """What a statement gives, as it stands."""
+        try:
+            found = self.connection.execute(sql, bindings).fetchall()
+        except Exception as error:
+            return Outcome(None, type(error), str(error))
+        return Outcome([tuple(map(_marked, row)) for row in found])
+
+    def fill(self, sql: str, prefix: Callable[[str], str]) -> str:
+        """The SQL with table names in place of ``{t}``."""
+        return _PLACE.sub(lambda match: f"{prefix(match[1])}_{match[1]}", sql)
+
+    def named(self, sql: str) -> list[str]:
+        """The tables that occur in it."""
+        return sorted({name for name in _PLACE.findall(sql) if name in self.tables})
+
+    def same(self, sql: str, bindings: Any = None, *, ordered: bool = False, mixed: bool = False) -> Outcome:
+        """Run a query on the native tables, on ours and, if ``mixed``, on every mixture; all must agree."""
+        expected = self.run(self.fill(sql, lambda _: "n"), bindings)
+        for ours in self._mixtures(sql) if mixed else [self.named(sql)]:
+            text = self.fill(sql, lambda name, ours=ours: "a" if name in ours else "n")  # type: ignore[misc]
+            found = self.run(text, bindings)
+            self.compared += 1
+            assert found.same(expected, ordered), (
+                f"{text}\nbindings {bindings!r}\n-- native:\n{expected}\n-- audiomem:\n{found}\n-- plan:\n{self.plan(text, bindings)}"
+            )
+        return expected
+
+    def _mixtures(self, sql: str) -> Iterator[list[str]]:
+        names = self.named(sql)
+        for count in range(len(names), 0, -1):
+            yield from map(list, itertools.combinations(names, count))
+
+    def write(self, sql: str, bindings: Any = None) -> Outcome:
+        """Run a statement on the native table and on ours; both succeed or both fail, and return the same."""
+        expected = self.run(self.fill(sql, lambda _: "n"), bindings)
+        found = self.run(self.fill(sql, lambda _: "a"), bindings)
+        self.compared += 1
+        assert found.same(expected, False), (
+            f"{sql}\nbindings {bindings!r}\n-- native:\n{expected}\n-- audiomem:\n{found}"
+        )
+        return expected
+
+    def plan(self, sql: str, bindings: Any = None) -> str:
+        """EXPLAIN QUERY PLAN, a line a step."""
+        try:
+            return "\n".join(row[3] for row in self.connection.execute(f"EXPLAIN QUERY PLAN {sql}", bindings))
+        except apsw.Error as error:
+            return str(error)

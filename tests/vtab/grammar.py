@@ -1,0 +1,471 @@
+"""Strategies for queries: a grammar whose every sentence has one answer, whatever the order in which rows are read.
+
+So whatever depends on that order is pinned: aggregates that add or concatenate have an ORDER BY of their own, LIMIT comes
+with a total order, and where a collation takes different texts for equal, only what they share is shown. Conditions hold
+nothing that can fail (``abs``, ``sum``), because what is evaluated for which row is the planner's choice.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from hypothesis import strategies as st
+from model import ModelColumn
+
+from .tables import ANY, BLOBS, INTEGERS, REALS, TEXTS, values_of
+
+_COMPARE = ("=", "=", "=", "<", "<=", ">", ">=", "<>", "IS", "IS NOT", "IS DISTINCT FROM", "IS NOT DISTINCT FROM")
+_PATTERNS = ("%", "a%", "A%", "%a", "_", "a_", "%b%", "", "%1%", "1%", "common%", "COMMON prefix%", "é%", "a\\%", "%\0%", "__")
+_GLOBS = ("*", "a*", "A*", "*a", "?", "[a-b]*", "[^a]*", "*[", "[]]*", "", "1*", "common*", "[A-Z]?", "*b*", "[[]a]")
+_COLLATE = ("BINARY", "NOCASE", "RTRIM")
+
+
+@dataclass
+class Source:
+    """Something in FROM: the alias, its columns, and whether it has a rowid."""
+
+    alias: str
+    columns: tuple[ModelColumn, ...]
+    table: str | None = None
+
+    def ref(self, column: ModelColumn) -> str:
+        return f'{self.alias}."{column.name}"'
+
+    @property
+    def rowid(self) -> str:
+        return f"{self.alias}.rowid"
+
+
+@dataclass
+class Query:
+    """SQL with ``{t}`` for tables, named bindings, and whether its rows are in a total order."""
+
+    sql: str
+    bindings: dict[str, Any] = field(default_factory=dict)
+    ordered: bool = False
+
+    def __str__(self) -> str:
+        return f"{self.sql}\n{self.bindings}"
+
+
+def literal(value: Any) -> str:
+    """An SQL literal."""
+    if value is None:
+        return "NULL"
+    if isinstance(value, bytes):
+        return f"x'{value.hex()}'"
+    if isinstance(value, str):
+        if "\0" in value:
+            return f"CAST(x'{value.encode().hex()}' AS TEXT)"
+        return "'" + value.replace("'", "''") + "'"
+    if isinstance(value, float) and math.isinf(value):
+        return "9e999" if value > 0 else "-9e999"
+    return repr(value)
+
+
+class Grammar:
+    """Draws one query over ``tables``, which are (name, columns)."""
+
+    def __init__(self, draw: st.DrawFn, tables: Sequence[tuple[str, tuple[ModelColumn, ...]]]) -> None:
+        self.draw = draw
+        self.tables = tables
+        self.bindings: dict[str, Any] = {}
+        self.aliases = 0
+
+    # -- small things ---------------------------------------------------------------------------------------------
+
+    def pick(self, choices: Sequence[Any]) -> Any:
+        return self.draw(st.sampled_from(list(choices)))
+
+    def chance(self, of: int) -> bool:
+        """True once in ``of`` times; shrinks to False."""
+        return bool(self.draw(st.integers(0, of - 1)) == of - 1)
+
+    def constant(self, values: st.SearchStrategy[Any]) -> str:
+        """A literal, or a named parameter."""
+        value = self.draw(values)
+        if self.chance(2):
+            name = f"p{len(self.bindings)}"
+            self.bindings[name] = value
+            return f":{name}"
+        return literal(value)
+
+    def source(self) -> Source:
+        name, columns = self.pick(self.tables)
+        self.aliases += 1
+        return Source(f"s{self.aliases}", columns, name)
+
+    def from_table(self, source: Source) -> str:
+        return f"{{{source.table}}} AS {source.alias}"
+
+    def column(self, scope: Sequence[Source], want: str | None = None) -> tuple[Source, ModelColumn]:
+        """A column in scope, of type ``want`` if there is one."""
+        pairs = [(source, column) for source in scope for column in source.columns]
+        wanted = [pair for pair in pairs if pair[1].type == want]
+        found: tuple[Source, ModelColumn] = self.pick(wanted or pairs)
+        return found
+
+    def reference(self, scope: Sequence[Source]) -> str:
+        """A column, or a rowid."""
+        with_rowid = [source for source in scope if source.table]
+        if with_rowid and self.chance(6):
+            return str(self.pick(with_rowid).rowid)
+        source, column = self.column(scope)
+        return source.ref(column)
+
+    # -- expressions ----------------------------------------------------------------------------------------------
+
+    def expression(self, scope: Sequence[Source], depth: int = 2) -> str:
+        """An expression that never fails."""
+        kind = self.draw(st.integers(0, 13)) if depth > 0 else self.draw(st.integers(0, 1))
+        if kind == 0:
+            return self.reference(scope)
+        if kind == 1:
+            return self.constant(ANY)
+        one = self.expression(scope, depth - 1)
+        if kind == 2:
+            return f"({one} {self.pick(('+', '-', '*', '/', '%', '||', '&', '|', '<<'))} {self.expression(scope, depth - 1)})"
+        if kind == 3:
+            return f"{self.pick(('typeof', 'length', 'lower', 'upper', 'hex', 'quote', 'octet_length'))}({one})"
+        if kind == 4:
+            return f"CAST({one} AS {self.pick(('INTEGER', 'REAL', 'TEXT', 'BLOB', 'NUMERIC'))})"
+        if kind == 5:
+            return f"coalesce({one}, {self.expression(scope, depth - 1)})"
+        if kind == 6:
+            return f"CASE WHEN {self.condition(scope, depth - 1)} THEN {one} ELSE {self.expression(scope, depth - 1)} END"
+        if kind == 7:
+            return f"(({one}) COLLATE {self.pick(_COLLATE)})"
+        if kind == 8:
+            return f"nullif({one}, {self.expression(scope, depth - 1)})"
+        if kind == 9:
+            return f"(+{one})"
+        if kind == 10:
+            return f"{self.pick(('min', 'max', 'ifnull'))}({one}, {self.expression(scope, depth - 1)})"
+        if kind == 11:
+            return f"({self.condition(scope, depth - 1)})"
+        if kind == 12:
+            return f"(-{one})"
+        return self.scalar_subquery(scope, depth - 1)
+
+    def scalar_subquery(self, scope: Sequence[Source], depth: int) -> str:
+        """A subquery with one value."""
+        source = self.source()
+        inner = [source, *scope] if self.chance(2) else [source]
+        where = f" WHERE {self.condition(inner, depth)}" if self.chance(2) else ""
+        if self.chance(3):
+            order = f"{self.expression([source], 0)} {self.pick(('', 'DESC'))}, {source.rowid}"
+            value = self.expression([source], 0)
+            return f"(SELECT {value} FROM {self.from_table(source)}{where} ORDER BY {order} LIMIT 1 OFFSET {self.draw(st.integers(0, 2))})"
+        return f"(SELECT {self.aggregate([source], safe=True)} FROM {self.from_table(source)}{where})"
+
+    def aggregate(self, scope: Sequence[Source], *, safe: bool = False) -> str:
+        """An aggregate; ``sum`` and ``abs`` fail when they overflow, and are left out if ``safe``."""
+        source, column = self.column(scope)
+        ref = source.ref(column)
+        kinds = ["count(*)", "count", "min", "max", "total", "count distinct", "concat"] + ([] if safe else ["sum", "avg", "abs"])
+        kind = self.pick(kinds)
+        filtered = f" FILTER (WHERE {self.condition(scope, 1)})" if self.chance(5) and kind != "abs" else ""
+        if kind == "count(*)":
+            return f"count(*){filtered}"
+        if kind in ("min", "max"):
+            return f"{kind}({ref} COLLATE BINARY){filtered}"
+        if kind == "count distinct":
+            return f"count(DISTINCT {ref}){filtered}"
+        if kind == "concat":
+            return f"group_concat({ref}, '|' ORDER BY {self.total(scope)}){filtered}"
+        if kind == "abs":
+            return f"max(abs({ref}))"
+        if kind == "count":
+            return f"count({ref}){filtered}"
+        return f"{kind}({ref} ORDER BY {self.total(scope)}){filtered}"
+
+    def total(self, scope: Sequence[Source]) -> str:
+        """Terms that no two different rows share."""
+        terms = [
+            f"{source.rowid}" if source.table else f"{source.ref(column)} COLLATE BINARY, typeof({source.ref(column)})"
+            for source in scope
+            for column in ((source.columns[0],) if source.table else source.columns)
+        ]
+        return ", ".join(terms)
+
+    # -- conditions -----------------------------------------------------------------------------------------------
+
+    def condition(self, scope: Sequence[Source], depth: int = 2) -> str:
+        kind = self.draw(st.integers(0, 19)) if depth > 0 else self.draw(st.integers(0, 11))
+        source, column = self.column(scope)
+        ref = source.ref(column)
+        own = values_of(column)
+        if kind <= 1:
+            value = self.constant(st.one_of(own, own, ANY))
+            pair = (ref, value) if self.chance(2) else (value, ref)
+            return f"{pair[0]} {self.pick(_COMPARE)} {pair[1]}"
+        if kind == 2:
+            return f"{ref} {self.pick(('IS NULL', 'IS NOT NULL', 'ISNULL', 'NOTNULL'))}"
+        if kind == 3:
+            return f"{ref} {self.pick(_COMPARE)} {self.reference(scope)}"
+        if kind == 4:
+            some = st.one_of(own, own, ANY)
+            return f"{ref} {self.pick(('', 'NOT '))}BETWEEN {self.constant(some)} AND {self.constant(some)}"
+        if kind == 5:
+            some = st.one_of(own, own, ANY)
+            values = ", ".join(self.constant(some) for _ in range(self.draw(st.integers(0, 4))))
+            return f"{ref} {self.pick(('', 'NOT '))}IN ({values})"
+        if kind == 6:
+            if self.chance(3):
+                escape = self.pick(("", " ESCAPE '\\'"))
+                return f"{ref} {self.pick(('', 'NOT '))}LIKE {self.constant(st.sampled_from(_PATTERNS))}{escape}"
+            operator, patterns = self.pick((("LIKE", _PATTERNS), ("GLOB", _GLOBS)))
+            pattern = self.constant(st.one_of(st.sampled_from(patterns), TEXTS, ANY))
+            return f"{ref} {self.pick(('', 'NOT '))}{operator} {pattern}"
+        if kind == 7:
+            rowid = self.pick([s for s in scope if s.table] or [source])
+            name = rowid.rowid if rowid.table else ref
+            return f"{name} {self.pick(_COMPARE)} {self.constant(st.one_of(INTEGERS, INTEGERS, REALS, ANY))}"
+        if kind == 8:
+            return f"{ref} COLLATE {self.pick(_COLLATE)} {self.pick(_COMPARE)} {self.constant(st.one_of(own, TEXTS))}"
+        if kind == 9:
+            return ref
+        if kind == 10:
+            rowid = self.pick([s for s in scope if s.table] or [source])
+            name = rowid.rowid if rowid.table else ref
+            values = ", ".join(self.constant(INTEGERS) for _ in range(self.draw(st.integers(1, 4))))
+            return f"{name} IN ({values})"
+        if kind == 11:
+            left, right = self.column(scope)
+            value = self.constant(values_of(right))
+            return f"({ref}, {left.ref(right)}) {self.pick(('=', '<', '>=', 'IS', '<>'))} ({self.constant(own)}, {value})"
+        if kind == 12:
+            return f"({self.condition(scope, depth - 1)} AND {self.condition(scope, depth - 1)})"
+        if kind <= 14:
+            return f"({self.condition(scope, depth - 1)} OR {self.condition(scope, depth - 1)})"
+        if kind == 15:
+            return f"NOT ({self.condition(scope, depth - 1)})"
+        if kind == 16:
+            return f"{self.expression(scope, depth - 1)} {self.pick(_COMPARE)} {self.expression(scope, depth - 1)}"
+        inner = self.source()
+        seen = [inner, *scope] if self.chance(2) else [inner]
+        where = f" WHERE {self.condition(seen, depth - 1)}" if self.chance(2) else ""
+        if kind == 17:
+            return f"{self.pick(('', 'NOT '))}EXISTS (SELECT 1 FROM {self.from_table(inner)}{where})"
+        first, second = self.column([inner], column.type)
+        if kind == 18:
+            return f"{ref} {self.pick(('', 'NOT '))}IN (SELECT {first.ref(second)} FROM {self.from_table(inner)}{where})"
+        other, another = self.column(scope)
+        third = self.column([inner], another.type)[1]
+        return (
+            f"({ref}, {other.ref(another)}) {self.pick(('', 'NOT '))}IN "
+            f"(SELECT {first.ref(second)}, {inner.ref(third)} FROM {self.from_table(inner)}{where})"
+        )
+
+    # -- FROM -----------------------------------------------------------------------------------------------------
+
+    def sources(self, most: int = 3) -> tuple[str, list[Source]]:
+        """FROM and what it names."""
+        first = self.source()
+        text, scope = self.from_table(first), [first]
+        for _ in range(self.draw(st.integers(0, most - 1))):
+            following = self.source()
+            if self.chance(6):
+                following, item = self.derived(following)
+            else:
+                item = self.from_table(following)
+            join = self.pick(("JOIN", "JOIN", "LEFT JOIN", "LEFT JOIN", "CROSS JOIN", "RIGHT JOIN", "FULL JOIN", ",", "NATURAL", "USING"))
+            shared = [c.name for c in following.columns if sum(c.name == d.name for s in scope for d in s.columns) == 1]
+            if join == "USING" and shared:
+                kind = self.pick(("JOIN", "LEFT JOIN"))
+                names = ", ".join(f'"{name}"' for name in shared[: self.draw(st.integers(1, len(shared)))])
+                text += f" {kind} {item} USING ({names})"
+            elif join == "NATURAL" and len(scope) == 1:
+                text += f" NATURAL {self.pick(('JOIN', 'LEFT JOIN'))} {item}"
+            elif join in (",", "CROSS JOIN"):
+                text += f"{'' if join == ',' else ' '}{join} {item}"
+            else:
+                join = "JOIN" if join in ("USING", "NATURAL") else join
+                text += f" {join} {item} ON {self.on([*scope, following], following)}"
+            scope.append(following)
+        return text, scope
+
+    def on(self, scope: Sequence[Source], following: Source) -> str:
+        """Mostly an equality of columns, of one type or not."""
+        source, column = self.column(scope[:-1])
+        other = self.column([following], column.type)[1]
+        text = f"{source.ref(column)} {self.pick(('=', '=', '=', '=', '<', '>=', 'IS'))} {following.ref(other)}"
+        if self.chance(4):
+            text = self.condition(scope, 1)
+        if self.chance(4):
+            text += f" AND {self.condition(scope, 1)}"
+        return text
+
+    def derived(self, source: Source) -> tuple[Source, str]:
+        """A subquery in FROM: of the columns of a table."""
+        names = ", ".join(f'{source.ref(column)} AS "{column.name}"' for column in source.columns)
+        where = f" WHERE {self.condition([source], 1)}" if self.chance(2) else ""
+        self.aliases += 1
+        alias = f"s{self.aliases}"
+        return Source(alias, source.columns), f"(SELECT {names} FROM {self.from_table(source)}{where}) AS {alias}"
+
+    def where(self, scope: Sequence[Source], most: int = 3) -> str:
+        terms = [self.condition(scope) for _ in range(self.draw(st.integers(0, most)))]
+        return " WHERE " + " AND ".join(terms) if terms else ""
+
+    # -- queries --------------------------------------------------------------------------------------------------
+
+    def query(self) -> Query:
+        """Any of them."""
+        kinds = (self.plain, self.plain, self.ordered, self.ordered, self.by_rowid, self.aggregated, self.grouped)
+        more = (self.distinct, self.windowed, self.compound, self.with_cte, self.recursive)
+        sql, ordered = self.pick(kinds + more)()
+        return Query(sql, self.bindings, ordered)
+
+    def outputs(self, scope: Sequence[Source]) -> str:
+        count = self.draw(st.integers(1, 4))
+        return ", ".join(self.expression(scope, self.draw(st.integers(0, 2))) for _ in range(count))
+
+    def plain(self) -> tuple[str, bool]:
+        text, scope = self.sources()
+        items = self.pick(("*", "rows"))
+        return f"SELECT {'*' if items == '*' else self.outputs(scope)} FROM {text}{self.where(scope)}", False
+
+    def direction(self) -> str:
+        return f"{self.pick(('', ' ASC', ' DESC'))}{self.pick(('', '', ' NULLS FIRST', ' NULLS LAST'))}"
+
+    def limit(self) -> str:
+        counts = st.integers(-1, 6)
+        text = f" LIMIT {self.constant(counts)}" if self.chance(2) else ""
+        return text + (f" OFFSET {self.constant(counts)}" if text and self.chance(2) else "")
+
+    def ordered(self) -> tuple[str, bool]:
+        text, scope = self.sources(2)
+        terms = [self.expression(scope, 1) + self.direction() for _ in range(self.draw(st.integers(0, 2)))]
+        terms = [f"(+{term})" if term[0] in "0123456789" else term for term in terms if not _is_number(term)]
+        order = ", ".join([*terms, self.total(scope)])
+        return f"SELECT {self.outputs(scope)} FROM {text}{self.where(scope)} ORDER BY {order}{self.limit()}", True
+
+    def by_rowid(self) -> tuple[str, bool]:
+        source = self.source()
+        key = next((column for column in source.columns if column.is_rowid), None)
+        order = source.ref(key) if key and self.chance(2) else source.rowid
+        names = self.pick(("*", f"{source.rowid}, *", "count"))
+        names = self.outputs([source]) if names == "count" else names
+        return (
+            f"SELECT {names} FROM {self.from_table(source)}{self.where([source])} ORDER BY {order}{self.pick(('', ' DESC'))}"
+            f"{self.limit()}",
+            True,
+        )
+
+    def aggregated(self) -> tuple[str, bool]:
+        text, scope = self.sources(2)
+        items = ", ".join(self.aggregate(scope) for _ in range(self.draw(st.integers(1, 4))))
+        return f"SELECT {items} FROM {text}{self.where(scope)}", True
+
+    def shown(self, source: Source, column: ModelColumn) -> str:
+        """What texts that the column's collation takes for equal have in common."""
+        ref = source.ref(column)
+        if column.collation == "NOCASE":
+            return f"lower(substr({ref}, 1)), octet_length({ref})"
+        return f"rtrim({ref}, ' ')" if column.collation == "RTRIM" else ref
+
+    def grouped(self) -> tuple[str, bool]:
+        text, scope = self.sources(2)
+        keys = [self.column(scope) for _ in range(self.draw(st.integers(1, 2)))]
+        shown = ", ".join(self.shown(*key) for key in keys)
+        items = ", ".join(self.aggregate(scope) for _ in range(self.draw(st.integers(0, 3))))
+        having = ""
+        if self.chance(2):
+            having = f" HAVING {self.aggregate(scope, safe=True)} {self.pick(_COMPARE)} {self.constant(ANY)}"
+        by = ", ".join(source.ref(column) for source, column in keys)
+        return f"SELECT {shown}{', ' if items else ''}{items} FROM {text}{self.where(scope)} GROUP BY {by}{having}", False
+
+    def distinct(self) -> tuple[str, bool]:
+        text, scope = self.sources(2)
+        keys = [self.column(scope) for _ in range(self.draw(st.integers(1, 3)))]
+        names = ", ".join(source.ref(column) for source, column in keys)
+        where = self.where(scope)
+        if all(column.collation == "BINARY" for _, column in keys):
+            limit = ""
+            if self.chance(3):
+                limit = f" ORDER BY {names}{self.limit()}"
+            return f"SELECT DISTINCT {names} FROM {text}{where}{limit}", bool(limit)
+        return f"SELECT count(*) FROM (SELECT DISTINCT {names} FROM {text}{where})", True
+
+    def windowed(self) -> tuple[str, bool]:
+        text, scope = self.sources(2)
+        functions = []
+        for _ in range(self.draw(st.integers(1, 2))):
+            source, column = self.column(scope)
+            ref = source.ref(column)
+            function = self.pick(
+                ("row_number()", "rank()", "dense_rank()", "ntile(2)", f"lag({ref})", f"lead({ref}, 2, 'none')", f"first_value({ref})")
+                + (f"nth_value({ref}, 2)", f"count({ref})", f"sum({ref})", f"max({ref} COLLATE BINARY)", f"group_concat({ref}, '|')")
+            )
+            other, another = self.column(scope)
+            partition = f"PARTITION BY {other.ref(another)} " if self.chance(2) else ""
+            order = self.expression(scope, 0)
+            order = "" if _is_number(order) or order[0] in "0123456789:" else order + self.direction() + ", "
+            frame = ""
+            if self.chance(2):
+                bounds = self.pick(("UNBOUNDED PRECEDING AND CURRENT ROW", "1 PRECEDING AND 1 FOLLOWING", "CURRENT ROW AND UNBOUNDED FOLLOWING"))
+                frame = f" {self.pick(('ROWS', 'GROUPS', 'ROWS'))} BETWEEN {bounds}"
+            functions.append(f"{function} OVER ({partition}ORDER BY {order}{self.total(scope)}{frame})")
+        return f"SELECT {self.outputs(scope)}, {', '.join(functions)} FROM {text}{self.where(scope)}", False
+
+    def binary(self, scope: Sequence[Source], count: int) -> str:
+        """Columns that are compared byte by byte."""
+        pairs = [self.column(scope) for _ in range(count)]
+        return ", ".join(f"{s.ref(c)} COLLATE BINARY" if c.collation != "BINARY" else s.ref(c) for s, c in pairs)
+
+    def compound(self) -> tuple[str, bool]:
+        count = self.draw(st.integers(1, 2))
+        parts = []
+        for number in range(self.draw(st.integers(2, 3))):
+            text, scope = self.sources(2)
+            # integers and reals that are equal: only the type that comes first is shown
+            names = self.binary(scope, count)
+            operator = f" {self.pick(('UNION ALL', 'UNION ALL', 'UNION', 'INTERSECT', 'EXCEPT'))} " if number else ""
+            parts.append(f"{operator}SELECT {names} FROM {text}{self.where(scope, 2)}")
+        sql = "".join(parts)
+        if self.chance(3):
+            return f"SELECT * FROM ({sql}) WHERE 1", False
+        return sql, False
+
+    def with_cte(self) -> tuple[str, bool]:
+        source = self.source()
+        names = ", ".join(f'{source.ref(column)} AS "{column.name}"' for column in source.columns)
+        hint = self.pick(("", "", " MATERIALIZED", " NOT MATERIALIZED"))
+        inner = f"SELECT {names} FROM {self.from_table(source)}{self.where([source], 2)}"
+        first, second = Source("w1", source.columns), self.source()
+        scope = [first, second]
+        on = self.on(scope, second)
+        join = self.pick(("JOIN", "LEFT JOIN", "RIGHT JOIN"))
+        body = f"SELECT {self.outputs(scope)} FROM w AS w1 {join} {self.from_table(second)} ON {on}{self.where(scope, 2)}"
+        return f"WITH w AS{hint} ({inner}) {body}", False
+
+    def recursive(self) -> tuple[str, bool]:
+        start, step = self.source(), self.source()
+        first, column = self.column([start])
+        other = self.column([step], column.type)[1]
+        link = f"r.v {self.pick(('=', '<', 'IS', '='))} {step.ref(other)}"
+        third = self.column([step], column.type)[1]
+        return (
+            f"WITH RECURSIVE r(v, d) AS (SELECT {first.ref(column)}, 0 FROM {self.from_table(start)}{self.where([start], 1)} "
+            f"UNION SELECT {step.ref(third)}, r.d + 1 FROM r JOIN {self.from_table(step)} ON {link} WHERE r.d < 3) "
+            "SELECT d, count(*), count(v), count(DISTINCT quote(v)) FROM r GROUP BY d",
+            False,
+        )
+
+
+def _is_number(term: str) -> bool:
+    """Whether SQLite would take an ORDER BY term for the number of a column."""
+    return term.split(" ")[0].strip("()+-").isdecimal()
+
+
+@st.composite
+def queries(draw: st.DrawFn, tables: Sequence[tuple[str, tuple[ModelColumn, ...]]]) -> Query:
+    """A query over ``tables``, which are (name, columns)."""
+    return Grammar(draw, tables).query()
+
+
+__all__ = ["BLOBS", "Grammar", "Query", "queries"]

@@ -1,0 +1,148 @@
+"""Strategies for tables: columns, rows of awkward values, and how the rows come to lie in segments."""
+
+from __future__ import annotations
+
+import math
+import struct
+from dataclasses import dataclass
+from typing import Any
+
+from audiomem_sql.columns.timestamps import MAX_MICROS, MIN_MICROS, render
+from hypothesis import strategies as st
+from model import ModelColumn, Twins
+
+TYPES = ("INTEGER", "REAL", "TEXT", "BLOB", "BOOLEAN", "TIMESTAMP", "JSON", "FLOAT[2]")
+_TYPES = st.sampled_from((*TYPES, "INTEGER", "TEXT", "REAL", "TEXT"))
+_COLLATIONS = st.sampled_from(("BINARY", "BINARY", "NOCASE", "RTRIM"))
+_CLAUSES = st.sampled_from(((), (), (), (), ("NOT NULL",), ("UNIQUE",), ("UNIQUE", "NOT NULL")))
+#: A small pool of names, so that two tables share some (NATURAL, USING).
+_NAMES = ("a", "b", "c", "D d", "e", "group")
+
+INTEGERS = st.one_of(
+    st.integers(-2, 5),
+    st.sampled_from((2**53 - 1, 2**53, 2**53 + 1, -(2**53) - 1, 2**63 - 1, -(2**63), 2**63 - 2, 10**18, 12, -7, 2**62)),
+)
+REALS = st.one_of(
+    st.integers(-2, 5).map(float),
+    st.sampled_from((0.0, -0.0, 0.5, -1.5, 1e-300, 5e-324, 1e300, 1e308, math.inf, -math.inf, 0.1, 1 / 3)),
+    st.sampled_from((2.0**53, 2.0**53 + 2, -(2.0**53), 2.0**63, -(2.0**63), 9.2e18, 1e18, 12.0)),
+)
+_WORDS = ("", "A", "a", "a ", "A  ", "aB", "AB", "ab", "b", "é", "É", "ß", "日本", "\U0001f600x", "%", "_", "a%", "[a]", "*", "?")
+_NUMBERS = ("1", "01", "1.0", " 1", "2", "-1", "1e0", "0", "0.5", "12", "12abc", "9007199254740993", "9223372036854775808", "inf")
+_LONG = ("common prefix of many words a", "common prefix of many words b", "Common Prefix of many words A")
+_NULS = ("a\0", "a\0b", "A\0B", "\0", "1\0", "a\0 ")
+TEXTS = st.one_of(
+    st.sampled_from(_WORDS), st.sampled_from(_NUMBERS), st.sampled_from(_LONG), st.sampled_from(_NULS)
+)
+BLOBS = st.sampled_from((b"", b"\0", b"a", b"A", b"1", b"\xff", b"\xff\xff", b"ab", b"a\0b", b"\xc3", b"0123456789abcdefgh"))
+TIMESTAMPS = st.sampled_from(
+    tuple(map(render, (0, 1, -1, 1_700_000_000_000_000, 1_700_000_000_500_000, MIN_MICROS, MAX_MICROS, 86_400_000_000)))
+)
+JSONS = st.sampled_from(("null", "1", '"a"', "[]", '{"a":1}', ' {"a" : 1} ', "[1,2]", "true", "1.0", '"A"'))
+VECTORS = st.sampled_from(tuple(struct.pack("<2f", *pair) for pair in ((0, 0), (-0.0, 0), (1, 2), (1.5, -2), (3e38, 0))))
+_VALUES: dict[str, st.SearchStrategy[Any]] = {
+    "INTEGER": INTEGERS,
+    "REAL": REALS,
+    "TEXT": TEXTS,
+    "BLOB": BLOBS,
+    "BOOLEAN": st.integers(0, 1),
+    "TIMESTAMP": TIMESTAMPS,
+    "JSON": JSONS,
+    "FLOAT[2]": VECTORS,
+}
+#: What may also be offered to a column, and is converted or refused there.
+_FOREIGN: dict[str, st.SearchStrategy[Any]] = {
+    "INTEGER": st.one_of(REALS, st.sampled_from(_NUMBERS), BLOBS),
+    "REAL": st.one_of(INTEGERS, st.sampled_from(_NUMBERS), BLOBS),
+    "TEXT": st.one_of(INTEGERS, REALS, BLOBS),
+    "BLOB": st.one_of(INTEGERS, TEXTS),
+}
+#: Any SQL value, for the right side of a comparison.
+ANY = st.one_of(INTEGERS, REALS, TEXTS, BLOBS, TIMESTAMPS, JSONS, VECTORS, st.none())
+
+
+def values_of(column: ModelColumn, *, foreign: bool = False) -> st.SearchStrategy[Any]:
+    """Values for a column; with ``foreign`` also some of other types. NULL is among them."""
+    own = _VALUES[column.type]
+    some = st.one_of(own, own, own, st.none())
+    if foreign and column.type in _FOREIGN:
+        return st.one_of(*[some] * 12, _FOREIGN[column.type])
+    return some
+
+
+@st.composite
+def columns(draw: st.DrawFn, most: int = 6) -> tuple[ModelColumn, ...]:
+    """The columns of one table; at most one of them is the primary key."""
+    names = draw(st.permutations(_NAMES))[: draw(st.integers(1, most))]
+    key = draw(st.sampled_from((-1, -1, 0, 0, 0, 1)))
+    found = []
+    for place, name in enumerate(names):
+        if place == key:
+            kind = draw(st.sampled_from(("INTEGER", "INTEGER", "INTEGER", "TEXT", "REAL", "BLOB", "TIMESTAMP")))
+            clauses: tuple[str, ...] = ("PRIMARY KEY",)
+        else:
+            kind, clauses = draw(_TYPES), draw(_CLAUSES)
+            if kind in ("BOOLEAN", "FLOAT[2]", "JSON"):
+                clauses = tuple(clause for clause in clauses if clause == "NOT NULL")
+        found.append(ModelColumn(name, kind, clauses, draw(_COLLATIONS) if kind == "TEXT" else "BINARY"))
+    return tuple(found)
+
+
+@dataclass(frozen=True)
+class Step:
+    """One statement of a layout, with ``{t}`` in it, and its bindings."""
+
+    sql: str
+    bindings: tuple[Any, ...] = ()
+
+
+@dataclass(frozen=True)
+class Layout:
+    """A table as it comes about: one list of steps a transaction; the last one stays open if ``pending``."""
+
+    columns: tuple[ModelColumn, ...]
+    transactions: tuple[tuple[Step, ...], ...]
+    pending: bool
+    reopened: bool
+
+    def build(self, twins: Twins, name: str) -> None:
+        """Make the table, but for what is pending."""
+        twins.create(name, *self.columns)
+        for steps in self.transactions[: len(self.transactions) - self.pending]:
+            twins.connection.execute("BEGIN")
+            self._run(twins, name, steps)
+            twins.connection.execute("COMMIT")
+
+    def leave_pending(self, twins: Twins, name: str) -> None:
+        """The rest, in the transaction that is open."""
+        if self.pending:
+            self._run(twins, name, self.transactions[-1])
+
+    def _run(self, twins: Twins, name: str, steps: tuple[Step, ...]) -> None:
+        for step in steps:
+            twins.write(step.sql.replace("{t}", f"{{{name}}}"), step.bindings)
+
+
+@st.composite
+def layouts(draw: st.DrawFn, most_columns: int = 6, most_rows: int = 8) -> Layout:
+    """A table in one segment or in several, with rows deleted, updated, out of order or not committed yet."""
+    definition = draw(columns(most_columns))
+    row = st.tuples(*(values_of(column, foreign=True) for column in definition))
+    marks = ", ".join("?" * len(definition))
+    transactions = []
+    for _ in range(draw(st.integers(1, 3))):
+        rows = draw(st.lists(row, max_size=most_rows))
+        verb = draw(st.sampled_from(("INSERT OR IGNORE", "INSERT OR IGNORE", "INSERT OR REPLACE", "INSERT")))
+        steps = [Step(f"{verb} INTO {{t}} VALUES ({marks})", values) for values in rows]
+        change = draw(st.sampled_from(("", "", "", "DELETE", "UPDATE", "rowid")))
+        if change == "DELETE":
+            steps.append(Step("DELETE FROM {t} WHERE rowid % ? = 0", (draw(st.integers(2, 3)),)))
+        elif change == "rowid":
+            steps.append(Step("UPDATE {t} SET rowid = rowid + ? WHERE rowid = ?", draw(st.tuples(INTEGERS, INTEGERS))))
+        elif change:
+            column = draw(st.sampled_from(definition))
+            rest = "WHERE rowid = ?" if column.is_key else "WHERE rowid % 2 = ?"
+            value, place = draw(values_of(column)), draw(st.integers(0, 1 + 4 * column.is_key))
+            steps.append(Step(f'UPDATE {{t}} SET "{column.name}" = ? {rest}', (value, place)))
+        transactions.append(tuple(steps))
+    return Layout(definition, tuple(transactions), draw(st.booleans()), draw(st.booleans()))

@@ -1,0 +1,88 @@
+"""Any query that works on a STRICT table gives the same rows on an audiomem table with the same columns.
+
+``AUDIOMEM_FUZZ_SECONDS=600 pytest tests/vtab/test_conformance.py`` goes on with fresh examples for ten minutes.
+"""
+
+from __future__ import annotations
+
+import os
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+from audiomem_sql import lookup, scan, table_options
+from hypothesis import HealthCheck, given, seed, settings
+from hypothesis import strategies as st
+from model import Twins
+
+from .grammar import queries
+from .tables import Layout, layouts
+
+EXAMPLES = 350
+QUERIES = 6
+FUZZ_SECONDS = float(os.environ.get("AUDIOMEM_FUZZ_SECONDS", "0"))
+COUNTED = {"examples": 0, "compared": 0}
+
+
+@contextmanager
+def small_blocks(small: bool) -> Iterator[None]:
+    """With ``small``, a block holds a row or two and a batch a few, so that zone maps, ranges and batches have work."""
+    with pytest.MonkeyPatch.context() as patch:
+        if small:
+            patch.setitem(table_options.BLOCK_BYTES, "embedded", 24)
+            patch.setattr(scan, "BATCH_BYTES", 48)
+            patch.setattr(scan, "FIRST_BATCH_BYTES", 16)
+            patch.setattr(scan, "FILTER_ROWS", 3)
+            patch.setattr(lookup, "SMALL_ROWS", 0)
+        yield
+
+
+def check(tables: list[Layout], data: st.DataObject, small: bool) -> None:
+    with small_blocks(small), tempfile.TemporaryDirectory() as folder, Twins(Path(folder)) as twins:
+        names = [chr(ord("t") + number) for number in range(len(tables))]
+        for name, layout in zip(names, tables, strict=True):
+            layout.build(twins, name)
+        if any(layout.reopened for layout in tables):
+            twins.reopen()
+        twins.connection.execute("BEGIN")
+        for name, layout in zip(names, tables, strict=True):
+            layout.leave_pending(twins, name)
+        pairs = [(name, layout.columns) for name, layout in zip(names, tables, strict=True)]
+        for _ in range(QUERIES):
+            query = data.draw(queries(pairs))
+            twins.same(query.sql, query.bindings, ordered=query.ordered, mixed=True)
+        twins.connection.execute(data.draw(st.sampled_from(["ROLLBACK", "COMMIT"])))
+        query = data.draw(queries(pairs))
+        twins.same(query.sql, query.bindings, ordered=query.ordered, mixed=True)
+        COUNTED["examples"] += 1
+        COUNTED["compared"] += twins.compared
+
+
+_TABLES = st.lists(layouts(), min_size=1, max_size=2)
+_NO_CHECKS = list(HealthCheck)
+
+
+@settings(max_examples=EXAMPLES, derandomize=True, deadline=None, database=None, suppress_health_check=_NO_CHECKS)
+@given(_TABLES, st.data(), st.booleans())
+def test_every_query_gives_the_rows_of_a_strict_table(tables: list[Layout], data: st.DataObject, small: bool) -> None:
+    check(tables, data, small)
+
+
+@pytest.mark.skipif(not FUZZ_SECONDS, reason="AUDIOMEM_FUZZ_SECONDS says how long to look for differences")
+def test_long_campaign() -> None:
+    end = time.monotonic() + FUZZ_SECONDS
+    start = int.from_bytes(os.urandom(4), "little")
+    while time.monotonic() < end:
+        start += 1
+
+        @seed(start)
+        @settings(max_examples=200, deadline=None, database=None, suppress_health_check=_NO_CHECKS)
+        @given(_TABLES, st.data(), st.booleans())
+        def campaign(tables: list[Layout], data: st.DataObject, small: bool) -> None:
+            check(tables, data, small)
+
+        print(f"seed {start}: {COUNTED['examples']} examples, {COUNTED['compared']} statements compared so far", flush=True)
+        campaign()
