@@ -17,7 +17,7 @@ from functools import cached_property
 import numpy as np
 
 from audiomem_sql.columns.views import Strings
-from audiomem_sql.predicates.search import LOWER, first_hits, has_at, lowered, until_nul
+from audiomem_sql.predicates.search import LOWER, first_hits, has_at, lower_ascii, lowered, until_nul
 from audiomem_sql.types import BoolArray
 
 #: Bytes of a pattern above which SQLite refuses it (SQLITE_LIMIT_LIKE_PATTERN_LENGTH).
@@ -122,7 +122,7 @@ class Pattern:
         if not middle or not len(rows):
             return found
         cased = self.ignore_case and any(byte in _LETTERS for word in middle for byte in word)
-        text = values.data.tobytes().lower() if cased else values.data.tobytes()
+        text = lower_ascii(values.data) if cased else np.ascontiguousarray(values.data)
         starts, ends = values.starts[rows] + len(first), values.ends[rows] - len(last)
         for word in middle:
             hits = first_hits(text, word, starts, ends)
@@ -137,14 +137,15 @@ class Pattern:
         rows = np.flatnonzero(found)
         if self.ignore_case and len(rows):
             values = lowered(values)
-        text = values.data.tobytes()
+        data = np.ascontiguousarray(values.data)
         longest = max((segment.longest for segment in self.segments), key=len).encode(
             "utf-8", "surrogatepass"
         )
         if longest and len(rows):
-            hit = first_hits(text, longest, values.starts[rows], values.ends[rows]) >= 0
+            hit = first_hits(data, longest, values.starts[rows], values.ends[rows]) >= 0
             found[rows[~hit]] = False
             rows = rows[hit]
+        text = data.tobytes() if len(rows) else b""
         ranges = zip(values.starts[rows].tolist(), values.ends[rows].tolist(), strict=True)
         found[rows] = [self._fits(text[start:end].decode("utf-8", "replace")) for start, end in ranges]
         return found

@@ -6,6 +6,7 @@ run over the contiguous buffer and pay per hit, at most one hit a row.
 
 from __future__ import annotations
 
+import re
 from bisect import bisect_right
 from collections.abc import Collection, Sequence
 
@@ -99,43 +100,49 @@ def member(values: Strings, operands: Collection[bytes]) -> BoolArray:
     return found
 
 
-def first_hits(text: bytes, word: bytes, starts: I64Array, ends: I64Array) -> I64Array:
+def first_hits(text: U8Array, word: bytes, starts: I64Array, ends: I64Array) -> I64Array:
     """Where ``word`` (not empty) first lies within ``text[starts[i]:ends[i]]``, int64 (n,); -1: nowhere.
 
-    The ranges are in order and do not overlap.
+    The ranges are in order and do not overlap. ``re`` searches for a literal in any buffer, without a copy of it, and
+    faster than ``bytes.find``.
     """
     size = len(word)
     if not len(starts) or size > int((ends - starts).max()):
         return np.full(len(starts), -1, np.int64)
     first, stop = int(starts[0]), int(ends[-1])
     if int((ends - starts).sum()) * 4 < stop - first:
-        ranges = zip(starts.tolist(), ends.tolist(), strict=True)
-        return np.array([text.find(word, start, end) for start, end in ranges], np.int64)
+        search = re.compile(re.escape(word)).search
+        matches = (
+            search(text.data, start, end) for start, end in zip(starts.tolist(), ends.tolist(), strict=True)
+        )
+        return np.array([-1 if match is None else match.start() for match in matches], np.int64)
     places: I64Array | None = None
     if size > 1:
         places = _few_places(text, word, starts, stop)
     if places is None:
-        places = _places(np.frombuffer(text, np.uint8)[first:stop], np.frombuffer(word, np.uint8)) + first
+        places = _places(text[first:stop], np.frombuffer(word, np.uint8)) + first
     # a place that crosses the end of its row leaves no room for a later one in that row
     nearest = np.append(places, len(text))[np.searchsorted(places, starts)]
     return np.where(nearest + size <= ends, nearest, -1)
 
 
-def _few_places(text: bytes, word: bytes, starts: I64Array, stop: int) -> I64Array | None:
+def _few_places(text: U8Array, word: bytes, starts: I64Array, stop: int) -> I64Array | None:
     """The first place of ``word`` in each row that has one, in order; None if there are too many to go one by one."""
     begins: Sequence[int] = memoryview(np.ascontiguousarray(starts).data)
     most = 16 + (stop - begins[0]) // _BYTES_PER_HIT
     places: list[int] = []
     row = 0
-    place = text.find(word, begins[0], stop)
-    while place >= 0:
+    buffer, search = text.data, re.compile(re.escape(word)).search
+    match = search(buffer, begins[0], stop)
+    while match is not None:
+        place = match.start()
         places.append(place)
         row = bisect_right(begins, place, row)
         if row == len(begins):
             break
         if len(places) > most:
             return None
-        place = text.find(word, begins[row], stop)
+        match = search(buffer, begins[row], stop)
     return np.array(places, np.int64)
 
 
@@ -171,7 +178,13 @@ def without_trailing_spaces(values: Strings) -> Strings:
 
 def lowered(values: Strings) -> Strings:
     """Each string in ASCII lower case."""
-    return Strings(np.frombuffer(values.data.tobytes().lower(), np.uint8), values.starts, values.ends)
+    return Strings(lower_ascii(values.data), values.starts, values.ends)
+
+
+def lower_ascii(data: U8Array) -> U8Array:
+    """ASCII capitals as small letters, all other bytes as they are; several times faster than ``bytes.lower``."""
+    capital = (data - np.uint8(ord("A"))) < 26
+    return data | (capital.view(np.uint8) << np.uint8(5))
 
 
 def _wider(width: int, rows: int) -> int:
