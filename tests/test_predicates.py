@@ -374,7 +374,7 @@ def test_the_first_place_of_a_word_in_each_row(
     """Few hits and many, all rows and few of them."""
     values = strings(pa.array(rows * repeat, pa.binary()))
     for some in (values, values.take(np.array(sorted(row for row in chosen if row < len(values)), np.int64))):
-        hits = first_hits(values.data.tobytes(), word, some.starts, some.ends)
+        hits = first_hits(values.data, word, some.starts, some.ends)
         wanted = [some[row].find(word) for row in range(len(some))]
         assert np.where(hits < 0, -1, hits - some.starts).tolist() == wanted
 
