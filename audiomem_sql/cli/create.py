@@ -1,0 +1,59 @@
+"""``audiomem create``: an empty table in a new file."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Annotated
+
+import typer
+
+from audiomem_sql.errors import OptionError, SchemaError
+
+OptionList = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--option", "-o", metavar="NAME=VALUE", help="An option as in CREATE VIRTUAL TABLE; can be repeated."
+    ),
+]
+
+
+def create(
+    file: Annotated[str, typer.Argument(help="The FLAC file to make.", metavar="FILE")],
+    columns: Annotated[
+        list[str], typer.Argument(help='Definitions, one an argument: "id INTEGER PRIMARY KEY" "body TEXT".')
+    ],
+    profile: Annotated[
+        str | None, typer.Option(help="Shape of the sound: auto, server, desktop, mobile or embedded.")
+    ] = None,
+    protection: Annotated[str | None, typer.Option(help="Protection level.")] = None,
+    compression_level: Annotated[int | None, typer.Option(help="zstd level, 1 to 22.")] = None,
+    option: OptionList = None,
+) -> int:
+    """Make an empty table in a new file."""
+    from audiomem_sql.table import Table
+
+    options = parse_options(option or ())
+    for name, value in (
+        ("profile", profile),
+        ("protection", protection),
+        ("compression_level", compression_level),
+    ):
+        if value is not None:
+            if name in options:
+                raise OptionError(f"the option {name} is given twice")
+            options[name] = str(value)
+    try:
+        with Table.create(file, columns, options) as table:
+            print(f"{file}: {table.schema.sql()}")
+    except SchemaError as error:
+        raise OptionError(error.what, place=error.place, remedy=error.remedy) from None
+    return 0
+
+
+def parse_options(given: Sequence[str]) -> dict[str, str]:
+    """``name=value`` options as a dict; OptionError for what is none."""
+    from audiomem_sql.columns.arguments import parse_options
+
+    return parse_options(
+        name.replace("-", "_") + mark + value for name, mark, value in (o.partition("=") for o in given)
+    )

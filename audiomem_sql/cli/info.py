@@ -1,0 +1,159 @@
+"""``audiomem info``: what a file holds, from its catalogs alone."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+if TYPE_CHECKING:
+    from audiomem_sql.segment import Segment
+    from audiomem_sql.table import Table
+
+
+def info(
+    file: Annotated[str, typer.Argument(help="The FLAC file.", metavar="FILE")],
+    json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> int:
+    """Say what a file holds: columns, rows, versions, sizes, sound."""
+    from audiomem_sql.cli import output
+    from audiomem_sql.table import Table
+
+    with Table(file) as table:
+        facts = describe(table)
+    if json:
+        output.print_json(facts)
+    else:
+        _print(facts)
+    return 0
+
+
+def describe(table: Table) -> dict[str, Any]:
+    """What is known of a table without reading its rows; sizes in bytes."""
+    import os
+
+    from audiomem_sql.columns.timestamps import render
+
+    segments = table.snapshot.segments
+    sizes = [os.path.getsize(segment.path) for segment in segments]
+    profile = table.options.audio_profile
+    columns: list[dict[str, Any]] = []
+    for place, column in enumerate(table.schema.columns):
+        columns.append(
+            {
+                "name": column.name,
+                "definition": column.sql(),
+                "bytes": table.snapshot.column_bytes(place),
+                "stored": sum(_stored(segment, place) for segment in segments),
+                "blocks": sum(_blocks(segment, place) for segment in segments),
+            }
+        )
+    values = sum(column["bytes"] for column in columns)
+    return {
+        "file": table.path,
+        "table": table.name,
+        "rows": len(table),
+        "version": table.version,
+        "columns": columns,
+        "versions": [
+            {
+                "version": version.number,
+                "time": render(version.time),
+                "inserted": version.inserted,
+                "deleted": version.deleted,
+                "message": version.message,
+            }
+            for version in table.versions
+        ],
+        "size": {
+            "base": sizes[0],
+            "deltas": sum(sizes[1:]),
+            "files": len(sizes),
+            "total": sum(sizes),
+            "values": values,
+            "ratio": round(values / sum(sizes), 3),
+        },
+        "sound": {
+            "profile": table.options.profile,
+            "sample_rate": profile.sample_rate,
+            "bits_per_sample": profile.bits_per_sample,
+            "channels": profile.channels,
+            "block_size": profile.block_size,
+            "pages": sum(segment.file.page_count for segment in segments),
+            "seconds": round(
+                sum(segment.file.page_count for segment in segments)
+                * profile.block_size
+                / profile.sample_rate,
+                2,
+            ),
+        },
+        "sources": len(table.sources),
+        "options": table.options.to_catalog(),
+    }
+
+
+def _stored(segment: Segment, column: int) -> int:
+    entry = segment.entry(column)
+    if entry is None:
+        return 0
+    extents = [extent.stored for extent in (entry.dictionary, entry.bloom) if extent is not None]
+    return int(entry.blocks.stored.sum()) + sum(extents)
+
+
+def _blocks(segment: Segment, column: int) -> int:
+    directory = segment.directory(column)
+    return 0 if directory is None else int(directory.count)
+
+
+#: Versions that are listed for people; --json has all.
+SHOWN_VERSIONS = 10
+
+
+def _print(facts: dict[str, Any]) -> None:
+    from rich.text import Text
+
+    from audiomem_sql.cli import output
+
+    out = output.console()
+    size, sound, options = facts["size"], facts["sound"], facts["options"]
+    rates = f"{sound['sample_rate'] / 1000:g} kHz, {sound['bits_per_sample']} bit"
+    lines = {
+        "table": f"{facts['table']}: {output.counted(facts['rows'], 'row')}, version {facts['version']}",
+        "size": f"{output.size(size['total'])} on disk: base {output.size(size['base'])}, "
+        f"{output.counted(size['files'] - 1, 'delta')} {output.size(size['deltas'])}",
+        "values": f"{output.size(size['values'])} before compression, ratio {size['ratio']:.2f}",
+        "sound": f"{output.seconds(sound['seconds'])}, {rates}, {output.counted(sound['channels'], 'channel')}, "
+        f"profile {sound['profile']}, {output.counted(sound['pages'], 'page')}",
+        "protection": options["protection"],
+        "options": ", ".join(
+            f"{name}={value}" for name, value in options.items() if name not in ("profile", "protection")
+        ),
+    }
+    if facts["sources"]:
+        lines["sources"] = f"{facts['sources']:,} ingested"
+    out.print(Text(facts["file"], style="bold"))
+    for name, line in lines.items():
+        out.print(Text(f"  {name:<11}", style="cyan") + Text(line))
+    columns = output.grid(
+        "column", "bytes", "stored", "ratio", "blocks", right=("bytes", "stored", "ratio", "blocks")
+    )
+    for column in facts["columns"]:
+        ratio = f"{column['bytes'] / column['stored']:.2f}" if column["stored"] else ""
+        numbers = (f"{column['bytes']:,}", f"{column['stored']:,}", ratio, f"{column['blocks']:,}")
+        columns.add_row(Text(output.printable(column["definition"])), *numbers)
+    out.print(columns)
+    versions = output.grid(
+        "version", "time", "added", "removed", "message", right=("version", "added", "removed")
+    )
+    for version in facts["versions"][-SHOWN_VERSIONS:]:
+        message = Text(output.cell(version["message"] or ""))
+        counts = (f"{version['inserted']:,}", f"{version['deleted']:,}")
+        versions.add_row(str(version["version"]), version["time"], *counts, message)
+    out.print(versions)
+    if len(facts["versions"]) > SHOWN_VERSIONS:
+        out.print(
+            Text(
+                f"… and {len(facts['versions']) - SHOWN_VERSIONS:,} before them (--json lists all)",
+                style="dim",
+            )
+        )

@@ -1,0 +1,117 @@
+"""The command ``audiomem``: one module a verb, and here what becomes of errors.
+
+Exit codes: 0 fine, 1 the data is damaged or the work failed, 2 wrong usage; 130 after Ctrl-C, 141 when whoever read the
+output went away. An error is one line on stderr, without a traceback.
+
+Typer is imported here, everything heavier inside the verbs: help must come at once.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import sys
+from collections.abc import Sequence
+from typing import Annotated, Any
+
+import typer
+import typer.main
+
+from audiomem_sql.cli import create, info, ingest, shell, sql, verify
+from audiomem_sql.errors import AudioMemError, OptionError
+
+FAILED = 1
+WRONG_USAGE = 2
+INTERRUPTED = 128 + signal.SIGINT
+BROKEN_PIPE = 128 + signal.SIGPIPE
+
+app = typer.Typer(
+    name="audiomem",
+    help="Tables kept in FLAC audio files: make them, fill them, query them, check them.",
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode=None,  # rich's help costs as much time as everything else together
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+for verb in (create.create, ingest.ingest, sql.sql, shell.shell, info.info, verify.verify):
+    app.command()(verb)
+
+
+def _show_version(wanted: bool) -> None:
+    if wanted:
+        from audiomem_sql import __version__
+
+        typer.echo(f"audiomem-sql {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def audiomem(
+    version: Annotated[
+        bool,
+        typer.Option("--version", callback=_show_version, is_eager=True, help="Print the version, and end."),
+    ] = False,
+) -> None:
+    """Tables kept in FLAC audio files: make them, fill them, query them, check them."""
+
+
+def run(arguments: Sequence[str]) -> int:
+    """Run one command line; the exit code. Nothing is raised but what is a fault of this program."""
+    try:
+        code = _run(arguments)
+        sys.stdout.flush()
+        return code
+    except AudioMemError as error:
+        return _fail(str(error), WRONG_USAGE if isinstance(error, OptionError) else FAILED)
+    except (KeyboardInterrupt, typer.Abort):
+        return _fail("interrupted", INTERRUPTED)
+    except BrokenPipeError:
+        # Whatever is still buffered must go somewhere when Python ends.
+        with contextlib.suppress(OSError, ValueError):
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return BROKEN_PIPE
+    except OSError as error:
+        place = f"{error.filename}: " if error.filename else ""
+        return _fail(f"{place}{error.strerror or error}", FAILED)
+    except MemoryError:
+        return _fail("there is not enough memory for this", FAILED)
+
+
+def _run(arguments: Sequence[str]) -> int:
+    command: Any = typer.main.get_command(app)
+    try:
+        # main() of the command would turn every error into its own exit code
+        with command.make_context("audiomem", list(arguments)) as context:
+            result = command.invoke(context)
+    except typer.Exit as end:
+        return int(end.exit_code)
+    except _USAGE_ERRORS as error:
+        context = getattr(error, "ctx", None)
+        where = f" Try `{context.command_path} --help`." if context is not None else ""
+        if type(error).__name__ == "NoArgsIsHelpError":
+            print(error.format_message(), file=sys.stderr)
+            return WRONG_USAGE
+        return _fail(error.format_message().rstrip(".") + "." + where, WRONG_USAGE)
+    return result if isinstance(result, int) else 0
+
+
+#: Typer keeps them in its own click or in the real one: BadParameter, UsageError, ClickException.
+_USAGE_ERRORS: Any = typer.BadParameter.__mro__[2]
+
+
+def _fail(message: str, code: int) -> int:
+    """One line on stderr."""
+    with contextlib.suppress(OSError):
+        print("audiomem:", " ".join(message.split()), file=sys.stderr)
+    return code
+
+
+def main() -> None:
+    """Entry point of the command."""
+    for stream in (sys.stdout, sys.stderr):
+        reconfigure = getattr(stream, "reconfigure", None)
+        if reconfigure is not None:
+            reconfigure(errors="backslashreplace")
+    sys.exit(run(sys.argv[1:]))

@@ -1,0 +1,44 @@
+"""FLAC files as tables of one SQLite connection in memory."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from audiomem_sql.errors import OptionError, StorageError
+
+if TYPE_CHECKING:
+    import apsw
+
+
+def open_tables(files: Sequence[str]) -> apsw.Connection:
+    """A connection that has each file as a table called like it, without folder and extension.
+
+    OptionError when two would have the same name, and what opening a table raises.
+    """
+    import apsw
+
+    from audiomem_sql.columns.column import fold, quote
+    from audiomem_sql.connections import register
+
+    connection = apsw.Connection(":memory:")
+    register(connection)
+    taken: dict[str, str] = {}
+    for file in files:
+        if not os.path.lexists(file):
+            raise StorageError(
+                "there is no such file",
+                file=file,
+                remedy="Check the path, or make it with `audiomem create`.",
+            )
+        name = os.path.splitext(os.path.basename(file))[0]
+        other = taken.setdefault(fold(name), file)
+        if other is not file:
+            raise OptionError(
+                f"{other} and {file} would both be the table {name}",
+                remedy="Rename one, or use them one at a time.",
+            )
+        literal = os.path.abspath(file).replace("'", "''")
+        connection.execute(f"CREATE VIRTUAL TABLE {quote(name)} USING audiomem('{literal}')")
+    return connection
