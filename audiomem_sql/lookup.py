@@ -36,6 +36,8 @@ def find_rows(view: Readable, filters: Sequence[Filter]) -> list[tuple[Segment, 
         keys = item.bound.keys
         if keys is None or len(keys) > MAX_KEYS:
             continue
+        if not keys:
+            return []
         if item.column in (ROWID, rowid_column):
             return [place for place in _by_rowid(view, keys) if _passes(place, filters, item)]
         by_key = by_key or item
