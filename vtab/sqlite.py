@@ -32,6 +32,7 @@ from audiomem_sql.table import Table
 from audiomem_sql.table_options import TableOptions
 from audiomem_sql.transaction import OnConflict
 from audiomem_sql.verify import problems
+from audiomem_sql.vtab.in_lists import lists_may_be_empty
 from audiomem_sql.vtab.sqlite_cursor import Cursor
 
 MODULE = "audiomem"
@@ -304,7 +305,7 @@ class VirtualTable:
         usable = known is not None and index.get_aConstraint_usable(number)
         value = index.get_aConstraint_rhs(number)
         operator = known or Op.EQ
-        if operator is Op.EQ and usable and index.get_aConstraintUsage_in(number):
+        if operator is Op.EQ and usable and index.get_aConstraintUsage_in(number) and lists_may_be_empty():
             operator = Op.IN
         return Constraint(
             column=ROWID if column == self.table.schema.rowid_column else column,

@@ -92,6 +92,8 @@ class Cursor:
         self, column: int, op: Op, argument: int | None, collation: str, arguments: Sequence[Any]
     ) -> Any:
         value = None if argument is None else arguments[argument - 1]
+        if op is Op.IN and value is None:
+            value = ()  # what apsw makes of an empty list
         kind = _INTEGER if column == ROWID else self._readable.schema.columns[column].type
         return bind(Predicate("rowid" if column == ROWID else column, op, value), kind, collation)
 
