@@ -94,9 +94,7 @@ def ingest(
         def bad(source: Source, error: AudioMemError) -> None:
             skipped(source.name, f"{error.place}: {error.what}" if error.place else error.what)
 
-        interrupt.on_first = lambda: progress.say(
-            "audiomem: stopping; what was read is kept (Ctrl-C again drops it)"
-        )
+        interrupt.armed = True
         with _opened(file, parse_options(option or ())) as table:
             check_columns(table)
             report = ingest(
