@@ -6,18 +6,23 @@ of a byte string, or the integer itself, finished by splitmix64 so that every bi
 
 from __future__ import annotations
 
-import math
 import struct
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 from fastcrc import crc64
 
+from audiomem_sql.errors import DamagedFileError
 from audiomem_sql.types import I64Array, U8Array
 
 BITS_PER_KEY = 12
+#: A filter has at least this many bytes.
+MIN_BYTES = 8
+#: Columns with more keys have no filter: it would be larger than an extent may be.
+MAX_KEYS = (1 << 32) // BITS_PER_KEY
 PROBES = 8  # 12 bits * ln 2: one wrong "perhaps" in about 300
 
 U64Array = np.ndarray[Any, np.dtype[np.uint64]]
@@ -44,22 +49,42 @@ def hash_keys(keys: Sequence[Any]) -> U64Array:
     return hash_bytes(_bytes_of(key) for key in keys)
 
 
+def hash_array(array: pa.Array) -> U64Array:
+    """Hashes of the values of an Arrow array that are not NULL, uint64 (n,): those that :func:`hash_keys` gives."""
+    present = array.drop_null()
+    if pa.types.is_integer(array.type) or pa.types.is_timestamp(array.type):
+        return hash_integers(np.asarray(present.cast(pa.int64())))
+    return hash_keys(present.to_pylist())
+
+
 def _bytes_of(key: Any) -> bytes:
     if isinstance(key, str):
         return key.encode()
     return struct.pack("<d", key + 0.0) if isinstance(key, float) else bytes(key)
 
 
+def filter_bytes(keys: int) -> int:
+    """Bytes of the filter of so many keys."""
+    return max(MIN_BYTES, -(-keys * BITS_PER_KEY // 8))
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class BloomFilter:
-    """``bits`` is uint8 (size,): bit b of the filter is bit b % 8 of byte b // 8."""
+    """``bits`` is uint8 (size,): bit b of the filter is bit b % 8 of byte b // 8.
+
+    Raises DamagedFileError (without a place) for fewer bytes than a filter has.
+    """
 
     bits: U8Array
+
+    def __post_init__(self) -> None:
+        if len(self.bits) < MIN_BYTES:
+            raise DamagedFileError("a Bloom filter is shorter than any that is written")
 
     @classmethod
     def of(cls, hashes: U64Array) -> BloomFilter:
         """The filter that contains ``hashes``, at BITS_PER_KEY bits a key."""
-        size = max(8, math.ceil(len(hashes) * BITS_PER_KEY / 8))
+        size = filter_bytes(len(hashes))
         bits = np.zeros(size * 8, bool)
         bits[_probes(hashes, size * 8).reshape(-1)] = True
         return cls(np.packbits(bits, bitorder="little"))

@@ -13,16 +13,28 @@ from typing import Any
 import msgpack
 import zstandard
 
-from audiomem_sql.columns.blocks import BlockDirectory
+from audiomem_sql.bloom import filter_bytes
+from audiomem_sql.columns.blocks import MAX_DICTIONARY_BYTES, BlockDirectory
 from audiomem_sql.columns.schema import Schema
 from audiomem_sql.columns.types import ColumnType, Kind
-from audiomem_sql.errors import AudioMemError, DamagedFileError, FormatVersionError
+from audiomem_sql.errors import AudioMemError, DamagedFileError, FormatVersionError, LimitError
 from audiomem_sql.protection.crc32c import crc32c
 
 CATALOG_MAGIC = b"AuMC"
 #: magic, stored bytes behind this header, bytes before compression, CRC-32C of the stored bytes
 CATALOG_HEADER = struct.Struct("<4s I I I")
-MAX_CATALOG_BYTES = 1 << 29
+#: Most bytes of a catalog, before or after compression.
+MAX_CATALOG_BYTES = 1 << 28
+#: Most elements of all lists and maps of a catalog together: what it may take in memory beyond its bytes.
+MAX_ELEMENTS = 1 << 22
+#: Most elements of one list or map.
+MAX_LENGTH = 1 << 20
+MAX_VERSIONS = 1 << 19
+#: Most bytes of an extent before compression.
+MAX_EXTENT_BYTES = 1 << 30
+MAX_ROWS = 1 << 48
+TABLE_ID_BYTES = 16
+SEGMENT_ID_BYTES = 8
 #: Features of a segment that a reader must know to read it rightly; this version writes none.
 KNOWN_FEATURES: frozenset[str] = frozenset()
 
@@ -91,7 +103,7 @@ class Catalog:
         return self.versions[-1].number
 
     def to_bytes(self) -> bytes:
-        """Header and compressed map."""
+        """Header and compressed map; LimitError if it is larger than a catalog may be."""
         content = {
             "requires": [],
             "table": self.table_id,
@@ -109,6 +121,12 @@ class Catalog:
             "options": self.options,
         }
         raw = msgpack.packb(content)
+        if len(raw) > MAX_CATALOG_BYTES or len(self.versions) > MAX_VERSIONS:
+            raise LimitError(
+                f"a catalog of {len(raw):,} bytes and {len(self.versions):,} versions is over the limit of "
+                f"{MAX_CATALOG_BYTES:,} and {MAX_VERSIONS:,}",
+                remedy="Divide the table, or keep fewer versions.",
+            )
         stored = zstandard.ZstdCompressor(level=12).compress(raw)
         return CATALOG_HEADER.pack(CATALOG_MAGIC, len(stored), len(raw), crc32c(stored)) + stored
 
@@ -123,7 +141,7 @@ class Catalog:
             if zstandard.frame_content_size(stored) != raw_size:
                 raise DamagedFileError("the catalog states two sizes")
             raw = zstandard.ZstdDecompressor().decompress(stored, max_output_size=raw_size)
-            content = msgpack.unpackb(raw, strict_map_key=True, max_map_len=1 << 16, max_array_len=1 << 24)
+            content = _unpack(raw)
             unknown = set(content["requires"]) - KNOWN_FEATURES
             if unknown:
                 raise FormatVersionError(
@@ -133,18 +151,18 @@ class Catalog:
             return cls._from_map(content)
         except AudioMemError:
             raise
-        except (zstandard.ZstdError, msgpack.UnpackException, ValueError, TypeError, KeyError, IndexError,
+        except (zstandard.ZstdError, msgpack.UnpackException, ValueError, TypeError, LookupError,
                 AttributeError, OverflowError) as error:  # fmt: skip
             raise DamagedFileError(
-                f"the catalog cannot be understood ({type(error).__name__}: {error})"
+                f"the catalog cannot be understood ({type(error).__name__}: {error!s:.200})"
             ) from None
 
     @classmethod
     def _from_map(cls, content: dict[str, Any]) -> Catalog:
         schema = Schema.from_catalog(content["schema"])
-        rows, data_bytes = _count(content["rows"]), _count(content["data_bytes"])
+        rows, data_bytes = _count(content["rows"], MAX_ROWS), _count(content["data_bytes"])
         versions = tuple(
-            Version(_count(n), int(t), _count(i), _count(d), None if m is None else str(m))
+            Version(_count(n), _integer(t), _count(i), _count(d), None if m is None else str(m))
             for n, t, i, d, m in content["versions"]
         )
         numbers = [version.number for version in versions]
@@ -157,26 +175,27 @@ class Catalog:
             None if kind is None else _unpack_entry(entry, kind, rows, data_bytes)
             for entry, kind in zip(content["columns"], stored, strict=True)
         )
-        first, low, high = content["first_rowid"], *map(int, content["rowid_range"])
+        first, low, high = content["first_rowid"], *map(_integer, content["rowid_range"])
         rowids = None
-        if first is None and rows:
+        if first is None:
             rowids = _unpack_entry(content["rowids"], ColumnType(Kind.INTEGER), rows, data_bytes)
-        elif rows and (int(first) != low or low + rows - 1 != high):
+            _check_rowids(rowids.blocks, low, high)
+        elif rows and (_integer(first) != low or low + rows - 1 != high):
             raise DamagedFileError("the catalog contradicts itself on rowids")
         return cls(
-            table_id=bytes(content["table"]),
-            segment_id=bytes(content["segment"]),
+            table_id=_identifier(content["table"], TABLE_ID_BYTES),
+            segment_id=_identifier(content["segment"], SEGMENT_ID_BYTES),
             schema=schema,
             rows=rows,
             versions=versions,
             entries=entries,
             data_bytes=data_bytes,
-            first_rowid=None if first is None else int(first),
+            first_rowid=None if first is None else _integer(first),
             rowids=rowids,
             low_rowid=low,
             high_rowid=high,
-            tombstones=_unpack_extent(content["tombstones"], data_bytes),
-            sources=_unpack_extent(content["sources"], data_bytes),
+            tombstones=_unpack_extent(content["tombstones"], data_bytes, MAX_EXTENT_BYTES),
+            sources=_unpack_extent(content["sources"], data_bytes, MAX_EXTENT_BYTES),
             options=dict(content["options"]),
         )
 
@@ -191,22 +210,75 @@ def parse_header(data: bytes) -> tuple[bytes, int, int, int]:
     return magic, stored, raw, crc
 
 
-def _count(value: Any) -> int:
-    if not isinstance(value, int) or value < 0:
-        raise DamagedFileError(f"the catalog holds {value!r} where a count must be")
+class _Budget:
+    """Counts the elements of lists and maps as they are unpacked; ValueError when there are too many."""
+
+    def __init__(self) -> None:
+        self.left = MAX_ELEMENTS
+
+    def __call__(self, value: Any) -> Any:
+        self.left -= 1 + len(value)
+        if self.left < 0:
+            raise ValueError("it has more elements than any that is written")
+        return value
+
+
+def _unpack(raw: bytes) -> Any:
+    """One MessagePack value, in bounded memory: an empty list takes one byte there and 64 here."""
+    budget = _Budget()
+    return msgpack.unpackb(
+        raw,
+        strict_map_key=True,
+        max_map_len=MAX_LENGTH,
+        max_array_len=MAX_LENGTH,
+        max_ext_len=0,
+        list_hook=budget,
+        object_hook=budget,
+    )
+
+
+def _integer(value: Any, least: int = -(1 << 63), greatest: int = (1 << 63) - 1) -> int:
+    if not isinstance(value, int) or isinstance(value, bool) or not least <= value <= greatest:
+        shown = value if isinstance(value, int) else type(value).__name__
+        raise DamagedFileError(f"the catalog holds {shown} where a number from {least} to {greatest} must be")
     return value
+
+
+def _count(value: Any, greatest: int = (1 << 63) - 1) -> int:
+    return _integer(value, 0, greatest)
+
+
+def _identifier(value: Any, size: int) -> bytes:
+    if not isinstance(value, bytes) or len(value) != size:
+        raise DamagedFileError("the catalog holds an identifier of the wrong length")
+    return value
+
+
+def _check_rowids(blocks: BlockDirectory, low: int, high: int) -> None:
+    """Stored rowids rise from block to block, from the least to the greatest, and none is NULL."""
+    least, greatest = blocks.zones.low, blocks.zones.high
+    assert least is not None
+    assert greatest is not None
+    if (
+        blocks.zones.nulls.any()
+        or (least[1:] <= greatest[:-1]).any()
+        or (blocks.count and (int(least[0]), int(greatest[-1])) != (low, high))
+    ):
+        raise DamagedFileError("the catalog contradicts itself on rowids")
 
 
 def _pack_extent(extent: Extent | None) -> list[int] | None:
     return None if extent is None else [extent.offset, extent.stored, extent.raw]
 
 
-def _unpack_extent(value: Any, data_bytes: int) -> Extent | None:
+def _unpack_extent(value: Any, data_bytes: int, most: int) -> Extent | None:
     if value is None:
         return None
     offset, stored, raw = map(_count, value)
-    if offset + stored > data_bytes or raw > MAX_CATALOG_BYTES:
+    if offset + stored > data_bytes:
         raise DamagedFileError("the catalog names a place outside the segment")
+    if raw > most:
+        raise DamagedFileError("the catalog names an extent that is larger than any that is written")
     return Extent(offset, stored, raw)
 
 
@@ -223,5 +295,7 @@ def _pack_entry(entry: ColumnEntry | None) -> dict[str, Any] | None:
 def _unpack_entry(value: Any, column_type: ColumnType, rows: int, data_bytes: int) -> ColumnEntry:
     blocks = BlockDirectory.from_catalog(value["blocks"], column_type, rows, data_bytes)
     return ColumnEntry(
-        blocks, _unpack_extent(value["dictionary"], data_bytes), _unpack_extent(value["bloom"], data_bytes)
+        blocks,
+        _unpack_extent(value["dictionary"], data_bytes, MAX_DICTIONARY_BYTES),
+        _unpack_extent(value["bloom"], data_bytes, filter_bytes(rows)),
     )

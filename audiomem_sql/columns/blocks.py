@@ -20,6 +20,10 @@ from audiomem_sql.types import I64Array, U8Array
 MAX_BLOCK_ROWS = 1 << 16
 #: Most bytes in a block before compression: one row of the largest size allowed, and its lengths.
 MAX_BLOCK_BYTES = (1 << 30) + (1 << 20)
+#: Most bytes of values in a block of several rows. Blocks are cut far below it; it bounds what a reader must take.
+MAX_SHARED_BLOCK_BYTES = 16 << 20
+#: Most bytes of a compression dictionary.
+MAX_DICTIONARY_BYTES = 4 << 20
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -80,19 +84,14 @@ class BlockDirectory:
             raise DamagedFileError(
                 f"the blocks of a column hold {int(block_rows.sum())} rows, the segment {rows}"
             )
-        if (zones.nulls < 0).any() or (zones.nulls > block_rows).any():
-            raise DamagedFileError("a block claims more NULLs than rows")
-        if (
-            (offsets < 0).any()
-            or (offsets + stored > data_bytes).any()
-            or int(raw.max(initial=0)) > MAX_BLOCK_BYTES
-        ):
-            raise DamagedFileError("a block lies outside the segment, or is larger than any that is written")
-        if (
-            column_type.kind is Kind.FLOAT
-            and int(block_rows.max(initial=0)) * column_type.width * 4 > MAX_BLOCK_BYTES
-        ):
-            raise DamagedFileError("a block of vectors is larger than any that is written")
+        if (offsets < 0).any() or (offsets > data_bytes - stored.astype(np.int64)).any():
+            raise DamagedFileError("a block lies outside the segment")
+        if (offsets[1:] < offsets[:-1] + stored[:-1]).any():
+            raise DamagedFileError("the blocks of a column overlap")
+        width = 4 * column_type.width if column_type.kind is Kind.FLOAT else 0
+        size = np.maximum(raw.astype(np.int64), block_rows * width)
+        if (size > np.where(block_rows > 1, MAX_SHARED_BLOCK_BYTES, MAX_BLOCK_BYTES)).any():
+            raise DamagedFileError("a block is larger than any that is written")
         starts = np.concatenate([np.zeros(1, np.int64), np.cumsum(block_rows, dtype=np.int64)])
         return cls(starts, offsets, stored.astype(np.int64), raw.astype(np.int64), encodings, zones)
 

@@ -8,8 +8,13 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from audiomem_sql.bloom import BloomFilter, hash_integers, hash_keys
-from audiomem_sql.columns.blocks import MAX_BLOCK_BYTES, BlockDirectory
+from audiomem_sql.bloom import MAX_KEYS, BloomFilter, hash_array
+from audiomem_sql.columns.blocks import (
+    MAX_BLOCK_BYTES,
+    MAX_DICTIONARY_BYTES,
+    MAX_SHARED_BLOCK_BYTES,
+    BlockDirectory,
+)
 from audiomem_sql.columns.compression import Compressor
 from audiomem_sql.columns.encoding import encode, string_buffers
 from audiomem_sql.columns.types import ColumnType, Kind
@@ -23,7 +28,6 @@ BLOCK_ROWS = 16384
 MAX_VALUE_BYTES = 1 << 30
 #: A text column gets a dictionary of one byte in this many, and no more than the bound; below the least it gets none.
 DICTIONARY_SHARE = 10
-MAX_DICTIONARY_BYTES = 4 << 20
 MIN_DICTIONARY_SOURCE = 1 << 20
 
 
@@ -52,10 +56,10 @@ class ColumnWriter:
         self.type = column_type
         self.keyed = keyed
         self._level = level
-        self._block_bytes = block_bytes
+        self._block_bytes = min(block_bytes, MAX_SHARED_BLOCK_BYTES // 2)
         self._block_rows = BLOCK_ROWS
         if column_type.kind is Kind.FLOAT:
-            self._block_rows = max(1, min(BLOCK_ROWS, block_bytes // (4 * column_type.width)))
+            self._block_rows = max(1, min(BLOCK_ROWS, self._block_bytes // (4 * column_type.width)))
         self._compressor = Compressor(level)
         self._pending: list[pa.Array] = []
         self._places: list[tuple[int, int, int, int]] = []
@@ -94,10 +98,7 @@ class ColumnWriter:
                     remedy="Divide it over several rows.",
                 )
         if self.keyed:
-            if self.type.kind in (Kind.INTEGER, Kind.TIMESTAMP):
-                self._hashes.append(hash_integers(np.asarray(array.drop_null().cast(pa.int64()))))
-            else:
-                self._hashes.append(hash_keys(array.drop_null().to_pylist()))
+            self._hashes.append(hash_array(array))
 
     def _cut(self) -> list[pa.Array]:
         if not self._pending:
@@ -143,8 +144,10 @@ class ColumnWriter:
         )
 
     def bloom(self) -> BloomFilter | None:
-        """The filter of all keys added; None for a column that is no key."""
-        return BloomFilter.of(np.concatenate(self._hashes)) if self._hashes else None
+        """The filter of all keys added; None for a column that is no key, or has more keys than a filter can hold."""
+        if not self._hashes or sum(map(len, self._hashes)) > MAX_KEYS:
+            return None
+        return BloomFilter.of(np.concatenate(self._hashes))
 
 
 def choose_dictionary(arrays: list[pa.Array]) -> bytes | None:

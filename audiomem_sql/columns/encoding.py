@@ -23,6 +23,8 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
+from audiomem_sql.columns.blocks import MAX_SHARED_BLOCK_BYTES
+from audiomem_sql.columns.timestamps import MAX_MICROS, MIN_MICROS
 from audiomem_sql.columns.types import ColumnType, Kind, arrow_type
 from audiomem_sql.errors import DamagedFileError
 from audiomem_sql.types import I64Array, U8Array
@@ -98,14 +100,29 @@ def decode(encoding: int, data: bytes, rows: int, nulls: int, column_type: Colum
         at = -(-rows // 8)
         if len(data) < at:
             raise DamagedFileError("a block ends inside its validity bitmap")
+        if (
+            int(np.unpackbits(np.frombuffer(data, np.uint8, at), count=rows, bitorder="little").sum())
+            != rows - nulls
+        ):
+            raise DamagedFileError(
+                "the validity bitmap of a block has another number of NULLs than the catalog"
+            )
         validity = pa.py_buffer(data[:at])
     if encoding == Encoding.INTEGERS:
-        values, _ = decode_integers(data, at, rows)
+        values, end = decode_integers(data, at, rows)
+        if end != len(data):
+            raise DamagedFileError("a block of integers has the wrong length")
+        if (
+            column_type.kind is Kind.TIMESTAMP
+            and not MIN_MICROS <= int(values.min()) <= int(values.max()) <= MAX_MICROS
+        ):
+            raise DamagedFileError("a block of timestamps leaves the years 0001 to 9999")
         return pa.Array.from_buffers(target, rows, [validity, pa.py_buffer(values)], nulls)
     if encoding == Encoding.REALS:
-        return pa.Array.from_buffers(
-            target, rows, [validity, pa.py_buffer(_from_planes(data, at, rows, "<f8", last=True))], nulls
-        )
+        numbers = _from_planes(data, at, rows, "<f8", last=True)
+        if np.isnan(numbers).any():
+            raise DamagedFileError("a block of real numbers holds what is no number")
+        return pa.Array.from_buffers(target, rows, [validity, pa.py_buffer(numbers)], nulls)
     if encoding == Encoding.BITS:
         if len(data) - at != -(-rows // 8):
             raise DamagedFileError("a block of booleans has the wrong length")
@@ -170,7 +187,9 @@ def decode_integers(data: bytes, at: int, rows: int) -> tuple[I64Array, int]:
     if mode > 1 or width not in (0, 1, 2, 4, 8):
         raise DamagedFileError(f"integers of mode {mode} and width {width} do not exist")
     count = rows - mode
-    if width == 0:
+    if count == 0 or width == 0:
+        if width:
+            raise DamagedFileError("differences between rows, in a block of one row")
         codes = np.zeros(count, np.uint64)
     else:
         codes = _from_planes(data, at, count, f"<u{width}").astype(np.uint64)
@@ -288,7 +307,7 @@ def _decode_dictionary(data: bytes, at: int, rows: int) -> tuple[np.ndarray[Any,
     codes = _from_planes(data, at + LENGTHS_HEADER.size, rows, f"<u{width}")
     if int(codes.max(initial=0)) >= distinct:
         raise DamagedFileError("a code names no value")
-    if int(np.diff(offsets)[codes].sum(dtype=np.int64)) > 0x7FFFFFFF:
+    if int(np.diff(offsets)[codes].sum(dtype=np.int64)) > MAX_SHARED_BLOCK_BYTES:
         raise DamagedFileError("a block of strings is larger than any that is written")
     values = pa.Array.from_buffers(pa.binary(), distinct, [None, pa.py_buffer(offsets), text])
     array = values.take(pa.array(codes))
