@@ -34,6 +34,10 @@ PAGE_HEADER = struct.Struct("<4s B B B B 8s I I H H I")
 PAGE_BYTES_PER_HEADER_BYTE = 256
 
 
+#: So many pages at either end are searched for an intact page header.
+SEARCHED_PAGES = 16
+
+
 class PageKind(IntEnum):
     """What a page carries."""
 
@@ -128,6 +132,18 @@ class PageLayout:
         return pages
 
 
+@dataclass(frozen=True, slots=True)
+class PageDamage:
+    """What is wrong with a page. ``headers``: copies of its header that are not intact; ``cells``: those whose CRC-32C
+    does not match; ``frame``: the FLAC frame around it is not intact, or does not decode.
+    """
+
+    page: int
+    frame: bool
+    headers: int
+    cells: tuple[int, ...]
+
+
 def cell_seed(segment_id: bytes) -> int:
     """The number that ties the CRCs of a segment's cells to this segment."""
     return int.from_bytes(segment_id[:4], "little")
@@ -193,7 +209,8 @@ class PagedFile:
         self.path = source.path
         self.header = header
         self.layout = PageLayout(source.profile.page_size, level)
-        self.page_count = source.page_count
+        #: Pages of the segment: the page headers say so under a CRC, STREAMINFO does not.
+        self.page_count = header.page_count
         self._seed = cell_seed(header.segment_id)
 
     @classmethod
@@ -203,7 +220,13 @@ class PagedFile:
         Raises NotAudioMemoryError for what is no table, FormatVersionError for a newer format, DamagedFileError when
         no page header can be read where one must be.
         """
-        source = open_pages(path, lambda first: _block_size(path, first))
+        probe = _Probe(path)
+        try:
+            source = open_pages(path, probe)
+        except NotAudioMemoryError:
+            if probe.traces:
+                raise _no_header(path) from None
+            raise
         try:
             header = _any_header(source)
             level = level_coded(header.protection)
@@ -227,17 +250,23 @@ class PagedFile:
     @property
     def truncated(self) -> bool:
         """Whether pages are missing at the end of the file."""
-        return self.source.present < max(self.page_count, self.header.page_count)
+        return self.source.present < self.page_count
+
+    @property
+    def missing(self) -> range:
+        """The pages that are beyond the end of the file."""
+        return range(min(self.source.present, self.page_count), self.page_count)
 
     def page_header(self, page: int) -> PageHeader | None:
         """The header of ``page``, from the first of its copies that is intact; None if there is none."""
         pages, _ = self.source.read_checked(page, 1)
-        area = pages[0, : self.layout.header_bytes].tobytes()
-        for at in range(0, len(area) - PAGE_HEADER.size + 1, PAGE_HEADER.size):
-            header = PageHeader.unpack(area[at : at + PAGE_HEADER.size])
-            if header and header.page_number == page and header.segment_id == self.header.segment_id:
-                return header
-        return None
+        return next((header for header in self._headers(pages[0], page) if header is not None), None)
+
+    def _headers(self, content: U8Array, page: int) -> Iterator[PageHeader | None]:
+        """Each copy of the header of ``page``; None for one that is not intact, or another page's."""
+        for header in _copies(content[: self.layout.header_bytes].tobytes()):
+            own = header is not None and header.page_number == page
+            yield header if header and own and header.segment_id == self.header.segment_id else None
 
     def read(self, first_page: int, start: int, length: int) -> bytes:
         """``length`` bytes of payload from place ``start`` of the stream that begins at ``first_page``.
@@ -279,16 +308,18 @@ class PagedFile:
         payload, intact = codec.decode(cells[low:high], self._seed, first * self.layout.cells + low)
         return payload, intact, low
 
-    def damaged_cells(self, step: int = 256) -> Iterator[tuple[int, list[int]]]:
-        """Every page with damage, in order: (page, cells whose CRC-32C does not match; empty for a missing page)."""
-        for first in range(0, self.source.present, step):
-            count = min(step, self.source.present - first)
-            pages, _ = self.source.read_checked(first, count)
+    def damage(self, step: int = 64) -> Iterator[PageDamage]:
+        """Every page with damage, in order; those that are :attr:`missing` are not among them."""
+        there = min(self.source.present, self.page_count)
+        for first in range(0, there, step):
+            count = min(step, there - first)
+            pages, frames = self.source.read_checked(first, count)
             bad = ~self._cells(pages, first, 0, count * self.layout.payload_bytes)[1].reshape(count, -1)
-            for place in np.flatnonzero(bad.any(axis=1)).tolist():
-                yield first + place, np.flatnonzero(bad[place]).tolist()
-        for page in range(self.source.present, max(self.page_count, self.header.page_count)):
-            yield page, []
+            for row in range(count):
+                headers = sum(header is None for header in self._headers(pages[row], first + row))
+                if headers or bad[row].any() or not frames[row]:
+                    cells = tuple(np.flatnonzero(bad[row]).tolist())
+                    yield PageDamage(first + row, not frames[row], headers, cells)
 
     def close(self) -> None:
         """Close the file."""
@@ -298,37 +329,54 @@ class PagedFile:
 _REMEDY = "Run `audiomem verify` on it to list all damage, and restore the file from a copy."
 
 
-def _block_size(path: str, first: bytes) -> int:
-    """Samples of one channel in a page, from the first bytes of the audio; NotAudioMemoryError for music."""
-    header = PageHeader.unpack(first)
-    if header is None:
-        if first.startswith(PAGE_MAGIC):
-            raise DamagedFileError(
-                "the header does not match its CRC-32C", file=path, place="page 0", remedy=_REMEDY
+class _Probe:
+    """Samples of one channel in a page, from the first bytes of the audio; NotAudioMemoryError for music.
+
+    ``traces``: some page began like one of ours, but its header was damaged.
+    """
+
+    def __init__(self, path: str) -> None:
+        self.path = path
+        self.traces = False
+
+    def __call__(self, first: bytes) -> int:
+        header = next((header for header in _copies(first) if header is not None), None)
+        if header is None:
+            self.traces = self.traces or PAGE_MAGIC in first
+            raise NotAudioMemoryError(
+                "this FLAC file holds sound, not a table",
+                file=self.path,
+                remedy="Name a file that was made by AudioMemory, or a new one.",
             )
-        raise NotAudioMemoryError(
-            "this FLAC file holds sound, not a table",
-            file=path,
-            remedy="Name a file that was made by AudioMemory, or a new one.",
-        )
-    if header.format_version > FORMAT_VERSION:
-        raise FormatVersionError(
-            f"is in format version {header.format_version}; this version reads up to {FORMAT_VERSION}",
-            file=path,
-            remedy="Open it with a newer audiomem-sql.",
-        )
-    return header.block_size
+        if header.format_version > FORMAT_VERSION:
+            raise FormatVersionError(
+                f"is in format version {header.format_version}; this version reads up to {FORMAT_VERSION}",
+                file=self.path,
+                remedy="Open it with a newer audiomem-sql.",
+            )
+        return header.block_size
+
+
+def _copies(area: bytes) -> Iterator[PageHeader | None]:
+    """The page headers, one behind another, in ``area``; None for one that is not intact."""
+    for at in range(0, len(area) - PAGE_HEADER.size + 1, PAGE_HEADER.size):
+        yield PageHeader.unpack(area[at : at + PAGE_HEADER.size])
 
 
 def _any_header(source: PageSource) -> PageHeader:
-    """The header of page 0, from any of its copies."""
-    missing_pages(source, 0, 1)
-    pages, _ = source.read_checked(0, 1)
-    area = pages[0].tobytes()
-    for at in range(
-        0, source.profile.page_size // PAGE_BYTES_PER_HEADER_BYTE - PAGE_HEADER.size + 1, PAGE_HEADER.size
-    ):
-        header = PageHeader.unpack(area[at : at + PAGE_HEADER.size])
-        if header is not None:
-            return header
-    raise DamagedFileError("no page header can be read", file=source.path, place="page 0", remedy=_REMEDY)
+    """A page header: from the first pages, the last ones, or the APPLICATION block, whichever is intact."""
+    ends = [*range(min(SEARCHED_PAGES, source.present)), *range(source.present - 1, SEARCHED_PAGES - 1, -1)]
+    for page in ends[: 2 * SEARCHED_PAGES]:
+        content, _ = source.read_checked(page, 1)
+        area = content[0, : source.profile.page_size // PAGE_BYTES_PER_HEADER_BYTE].tobytes()
+        for header in _copies(area):
+            if header is not None and header.page_number == page:
+                return header
+    header = PageHeader.unpack(source.application or b"")
+    if header is None:
+        raise _no_header(source.path)
+    return header
+
+
+def _no_header(path: str) -> DamagedFileError:
+    return DamagedFileError("no page header can be read", file=path, place="page 0", remedy=_REMEDY)

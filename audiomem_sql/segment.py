@@ -9,6 +9,7 @@ Opening reads the catalog only. A column is named by its place in the schema, or
 
 from __future__ import annotations
 
+import struct
 import threading
 from typing import Any
 
@@ -24,7 +25,7 @@ from audiomem_sql.columns.encoding import decode, decode_integers
 from audiomem_sql.columns.types import ColumnType, Kind, arrow_type
 from audiomem_sql.errors import AudioMemError, DamagedFileError
 from audiomem_sql.files import file_identity
-from audiomem_sql.pages import PagedFile, PageKind
+from audiomem_sql.pages import SEARCHED_PAGES, PagedFile, PageKind
 from audiomem_sql.types import I64Array
 
 #: The column number of the rowid, which every table has and no schema lists.
@@ -32,7 +33,11 @@ ROWID = -1
 #: Most deleted rows that one segment can list.
 MAX_TOMBSTONES = 1 << 26
 
+#: Number of rowids in the list of deleted rows; the rowids follow as in a block of INTEGERS.
+TOMBSTONES_HEADER = struct.Struct("<Q")
+
 _INTEGER = ColumnType(Kind.INTEGER)
+_REMEDY = "Run `audiomem verify` on it to list all damage, and restore the file from a copy."
 
 
 class Segment:
@@ -117,6 +122,8 @@ class Segment:
 
     def block(self, column: int, number: int) -> pa.Array:
         """Block ``number`` of ``column``, decoded."""
+        if column == self.schema.rowid_column:
+            column = ROWID
         key = (id(self), column, number)
         array = self._cache.get(key)
         if array is None:
@@ -134,24 +141,31 @@ class Segment:
             if raw:
                 stored = self._read(int(directory.offsets[number]), int(directory.stored[number]))
                 data = self._decompressor(column).decompress(stored, raw)
-            return decode(
+            array = decode(
                 int(directory.encodings[number]),
                 data,
                 rows,
                 int(directory.zones.nulls[number]),
                 self.column_type(column),
             )
+            if column == ROWID:
+                _check_rowids(array, directory, number)
+            return array
         except DamagedFileError as error:
             if error.file is not None:
                 raise
-            start = int(directory.offsets[number]) // self.file.layout.payload_bytes + self.data_page
+            start = self._page(int(directory.offsets[number]))
             name = "rowid" if column == ROWID else self.schema.columns[column].name
             raise DamagedFileError(
                 error.what,
                 file=self.path,
                 place=f"page {start}, column {name}, block {number}",
-                remedy="Run `audiomem verify` on it to list all damage, and restore the file from a copy.",
+                remedy=_REMEDY,
             ) from None
+
+    def _page(self, offset: int) -> int:
+        """The page that holds byte ``offset`` of the data stream."""
+        return offset // self.file.layout.payload_bytes + self.data_page
 
     def _read(self, offset: int, length: int) -> bytes:
         return self.file.read(self.data_page, offset, length)
@@ -161,9 +175,7 @@ class Segment:
         try:
             return Decompressor().decompress(self._read(extent.offset, extent.stored), extent.raw)
         except DamagedFileError as error:
-            raise DamagedFileError(
-                error.what, file=self.path, place=error.place, remedy=error.remedy
-            ) from None
+            raise self._at(error, extent) from None
 
     def dictionary(self, column: int) -> bytes | None:
         """The compression dictionary of ``column``."""
@@ -225,15 +237,13 @@ class Segment:
     def rowids(self) -> I64Array:
         """All rowids, int64 (rows,), ascending. Kept after the first call."""
         if self._rowids is None:
-            values = np.asarray(self.slice(ROWID, 0, self.rows), dtype=np.int64)
-            if self.catalog.first_rowid is None and self.rows:
-                ends = (self.catalog.low_rowid, self.catalog.high_rowid)
-                if (np.diff(values) <= 0).any() or (int(values[0]), int(values[-1])) != ends:
-                    raise DamagedFileError(
-                        "the rowids are not in order", file=self.path, place="column rowid"
-                    )
-            self._rowids = values
+            self._rowids = np.asarray(self.slice(ROWID, 0, self.rows), dtype=np.int64)
         return self._rowids
+
+    def rowid(self, row: int) -> int:
+        """The rowid of ``row``."""
+        first = self.catalog.first_rowid
+        return int(self.rowids()[row]) if first is None else first + row
 
     def find(self, rowid: int) -> int:
         """The row that has ``rowid``, or -1."""
@@ -271,33 +281,98 @@ class Segment:
             entry = self.entry(column)
             found = None
             if entry is not None and entry.bloom is not None:
-                found = BloomFilter(np.frombuffer(self.extent(entry.bloom), np.uint8))
+                try:
+                    found = BloomFilter(np.frombuffer(self.extent(entry.bloom), np.uint8))
+                except DamagedFileError as error:
+                    raise self._at(error, entry.bloom) from None
             self._blooms[column] = found
         return self._blooms[column]
+
+    def check_copies(self) -> None:
+        """DamagedFileError unless the two copies of the catalog are the same."""
+        last = _last_copy(self.file)
+        if _read_raw_catalog(self.file, last) != _read_raw_catalog(self.file, 0):
+            raise DamagedFileError(
+                "the two copies of the catalog differ", file=self.path, place=f"page {last}"
+            )
+
+    def check_places(self) -> None:
+        """DamagedFileError unless everything in the data stream has a place of its own, with nothing in between."""
+        catalog = self.catalog
+        found = [np.empty((0, 2), np.int64)]
+        for entry in (*catalog.entries, catalog.rowids):
+            found.extend(_places(entry))
+        for extent in (catalog.tombstones, catalog.sources):
+            if extent is not None:
+                found.append(np.array([[extent.offset, extent.stored]], np.int64))
+        places = np.concatenate(found)
+        places = places[np.lexsort((places[:, 1], places[:, 0]))]
+        ends = np.concatenate([np.zeros(1, np.int64), places.sum(axis=1)])
+        if (np.concatenate([places[:, 0], [catalog.data_bytes]]) != ends).any():
+            raise DamagedFileError(
+                "the data stream has gaps, or two things at one place", file=self.path, place="catalog"
+            )
 
     def tombstones(self) -> I64Array:
         """Rowids that this segment's commits deleted from segments before it, int64 (n,), ascending."""
         extent = self.catalog.tombstones
         if extent is None:
             return np.empty(0, np.int64)
-        data = self.extent(extent)
-        if len(data) < 8 or int.from_bytes(data[:8], "little") > MAX_TOMBSTONES:
-            raise DamagedFileError("the list of deleted rows is too short", file=self.path)
-        values, end = decode_integers(data, 8, int.from_bytes(data[:8], "little"))
-        if end != len(data):
-            raise DamagedFileError("the list of deleted rows has the wrong length", file=self.path)
-        return values
+        try:
+            return _decode_tombstones(self.extent(extent))
+        except DamagedFileError as error:
+            raise self._at(error, extent) from None
+
+    def _at(self, error: DamagedFileError, extent: Extent) -> DamagedFileError:
+        """``error`` with the place of ``extent``, unless it has one."""
+        if error.file is not None:
+            return error
+        place = f"page {self._page(extent.offset)}"
+        return DamagedFileError(error.what, file=self.path, place=place, remedy=_REMEDY)
+
+
+def _read_raw_catalog(file: PagedFile, first_page: int) -> bytes:
+    """The bytes of the catalog copy at ``first_page``, as its header tells their number."""
+    _, stored, _, _ = parse_header(file.read(first_page, 0, CATALOG_HEADER.size))
+    return file.read(first_page, 0, CATALOG_HEADER.size + stored)
+
+
+def _check_rowids(array: pa.Array, directory: BlockDirectory, number: int) -> None:
+    """DamagedFileError (without a place) unless the rowids rise, and from the zone map's least to its greatest."""
+    values, zones = np.asarray(array), directory.zones
+    assert zones.low is not None
+    assert zones.high is not None
+    ends = int(zones.low[number]), int(zones.high[number])
+    if (values[1:] <= values[:-1]).any() or (int(values[0]), int(values[-1])) != ends:
+        raise DamagedFileError("the rowids are not in order, or not those of the zone map")
+
+
+def _places(entry: ColumnEntry | None) -> list[I64Array]:
+    """Offset and stored bytes of all that ``entry`` names, int64 (n, 2)."""
+    if entry is None:
+        return []
+    extents = [extent for extent in (entry.dictionary, entry.bloom) if extent is not None]
+    return [
+        np.stack([entry.blocks.offsets, entry.blocks.stored], axis=1),
+        *(np.array([[extent.offset, extent.stored]], np.int64) for extent in extents),
+    ]
+
+
+def _decode_tombstones(data: bytes) -> I64Array:
+    count = int.from_bytes(data[: TOMBSTONES_HEADER.size], "little")
+    if len(data) < TOMBSTONES_HEADER.size or count > MAX_TOMBSTONES:
+        raise DamagedFileError("the list of deleted rows has an impossible length")
+    values, end = decode_integers(data, TOMBSTONES_HEADER.size, count)
+    if end != len(data) or (values[1:] <= values[:-1]).any():
+        raise DamagedFileError("the list of deleted rows has the wrong length, or is not in order")
+    return values
 
 
 def _read_catalog(file: PagedFile, first_page: int) -> tuple[Catalog, int]:
     """The catalog copy at ``first_page`` and the number of its pages."""
-    head = file.read(first_page, 0, CATALOG_HEADER.size)
-    _, stored, _, _ = parse_header(head)
-    length = CATALOG_HEADER.size + stored
-    pages = file.layout.pages_for(length)
-    if first_page + pages > file.page_count:
-        raise DamagedFileError("the catalog is longer than the file", file=file.path, place="catalog")
-    catalog = Catalog.from_bytes(file.read(first_page, 0, length))
+    data = _read_raw_catalog(file, first_page)
+    pages = file.layout.pages_for(len(data))
+    catalog = Catalog.from_bytes(data)
     if file.layout.pages_for(catalog.data_bytes) + 2 * pages != file.page_count:
         raise DamagedFileError(
             "the catalog and the file disagree on the number of pages", file=file.path, place="catalog"
@@ -306,10 +381,12 @@ def _read_catalog(file: PagedFile, first_page: int) -> tuple[Catalog, int]:
 
 
 def _last_copy(file: PagedFile) -> int:
-    """The first page of the catalog copy at the end of the file."""
-    header = file.page_header(file.page_count - 1)
-    if header is None or header.kind != PageKind.CATALOG or header.index >= file.page_count:
-        raise DamagedFileError(
-            "the last page is no catalog page", file=file.path, place=f"page {file.page_count - 1}"
-        )
-    return file.page_count - 1 - header.index
+    """The first page of the catalog copy at the end of the file, which every page of it tells."""
+    last = file.page_count - 1
+    for page in range(last, max(last - SEARCHED_PAGES, -1), -1):
+        header = file.page_header(page) if page < file.source.present else None
+        if header is not None:
+            if header.kind == PageKind.CATALOG and header.index <= page:
+                return page - header.index
+            break
+    raise DamagedFileError("no catalog at the end of the file", file=file.path, place=f"page {last}")
