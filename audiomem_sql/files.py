@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import errno
 import os
+import re
+import tempfile
 
 from audiomem_sql.errors import StorageError
 
@@ -13,6 +15,8 @@ _REMEDIES = {
     errno.EROFS: "The file system is read-only; copy the file to a place that can be written.",
     errno.ENOSPC: "Free space on the disk, then try again; nothing was changed.",
     errno.EDQUOT: "Free space within the quota, then try again; nothing was changed.",
+    errno.EFBIG: "Raise the limit of file sizes, then try again; nothing was changed.",
+    errno.EEXIST: "Open it, or choose another name.",
     errno.ENOENT: "Check the path; its folder must exist.",
     errno.EISDIR: "Name a file, not a folder.",
     errno.ENOTDIR: "Check the path; a part of it is not a folder.",
@@ -42,6 +46,33 @@ def replace_durably(source: str, target: str) -> None:
         fsync_folder(os.path.dirname(os.path.abspath(target)))
     except OSError as error:
         raise storage_error(error, target) from error
+
+
+def link_durably(source: str, target: str) -> None:
+    """Rename ``source`` to ``target``, which must be free; StorageError if it is not, or if the system refuses."""
+    try:
+        os.link(source, target)
+        os.unlink(source)
+        fsync_folder(os.path.dirname(os.path.abspath(target)))
+    except OSError as error:
+        taken = FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST))
+        raise storage_error(taken if os.path.lexists(target) else error, target) from error
+
+
+def temporary_file(path: str) -> tuple[int, str]:
+    """A new file beside ``path`` that is to become it: handle and name, ``.<name of path>.<letters>.tmp``."""
+    folder, name = os.path.split(os.path.abspath(path))
+    return tempfile.mkstemp(prefix=f".{name}.", suffix=".tmp", dir=folder)
+
+
+def abandoned_files(path: str) -> list[str]:
+    """What writers of ``path`` that were killed have left behind: their temporary files, and what they set aside."""
+    folder, name = os.path.split(os.path.abspath(path))
+    left = re.compile(re.escape(f".{name}.") + r"[a-z0-9_]{8}\.tmp(\.old)?")
+    try:
+        return [os.path.join(folder, found) for found in os.listdir(folder) if left.fullmatch(found)]
+    except OSError:
+        return []
 
 
 def stat_identity(stat: os.stat_result) -> tuple[int, int]:

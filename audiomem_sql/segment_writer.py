@@ -21,17 +21,17 @@ import pyarrow as pa
 
 from audiomem_sql._version import __version__
 from audiomem_sql.audio import Profile
-from audiomem_sql.catalog import Catalog, ColumnEntry, Extent, Version
+from audiomem_sql.catalog import MAX_EXTENT_BYTES, Catalog, ColumnEntry, Extent, Version
 from audiomem_sql.columns.column_writer import STRING_KINDS, ColumnWriter, EncodedBlock, choose_dictionary
 from audiomem_sql.columns.compression import Compressor
 from audiomem_sql.columns.encoding import encode_integers
 from audiomem_sql.columns.schema import Schema
 from audiomem_sql.columns.types import ColumnType, Kind
 from audiomem_sql.errors import LimitError, StorageError
-from audiomem_sql.files import replace_durably, storage_error
+from audiomem_sql.files import link_durably, replace_durably, storage_error, temporary_file
 from audiomem_sql.pages import PageKind, PageLayout, PageWriter
 from audiomem_sql.protection.levels import Level
-from audiomem_sql.segment import MAX_TOMBSTONES
+from audiomem_sql.segment import MAX_TOMBSTONES, TOMBSTONES_HEADER
 from audiomem_sql.types import I64Array
 
 #: Rows are held back until this many bytes are there to choose dictionaries from.
@@ -130,6 +130,7 @@ class SegmentWriter:
     def _release(self) -> None:
         """Choose dictionaries from the rows held back, then let them go."""
         held, self._held = self._held or [], None
+        self._collect_all()  # so that places do not depend on the number of threads
         for number, writer in self._columns.items():
             if writer.type.kind in STRING_KINDS:
                 dictionary = choose_dictionary([columns[number] for columns in held])
@@ -160,6 +161,10 @@ class SegmentWriter:
         writer, future = self._running.popleft()
         self._keep(writer, future.result())
 
+    def _collect_all(self) -> None:
+        while self._running:
+            self._collect()
+
     def _keep(self, writer: ColumnWriter, block: EncodedBlock) -> None:
         writer.place(self._spooled, block)
         self._append(block.stored)
@@ -172,6 +177,12 @@ class SegmentWriter:
         self._spooled += len(data)
 
     def _store(self, data: bytes) -> Extent:
+        if len(data) > MAX_EXTENT_BYTES:
+            raise LimitError(
+                f"a list of {len(data):,} bytes is over the limit of {MAX_EXTENT_BYTES:,}",
+                file=self.path,
+                remedy="Divide it into several transactions.",
+            )
         stored = Compressor(max(self.options.level, MIN_EXTENT_LEVEL)).compress(data)
         extent = Extent(self._spooled, len(stored), len(data))
         self._append(stored)
@@ -199,8 +210,7 @@ class SegmentWriter:
             self._emit(writer, writer.flush())
         if not self._contiguous:
             self._emit(self._rowids, self._rowids.flush())
-        while self._running:
-            self._collect()
+        self._collect_all()
         catalog = Catalog(
             table_id=self._table_id,
             segment_id=self._segment_id,
@@ -239,7 +249,7 @@ class SegmentWriter:
                 file=self.path,
                 remedy="Divide it into several transactions.",
             )
-        return self._store(len(rowids).to_bytes(8, "little") + encode_integers(np.sort(rowids)))
+        return self._store(TOMBSTONES_HEADER.pack(len(rowids)) + encode_integers(np.sort(rowids)))
 
     def _lay_out(self, catalog: Catalog, progress: Callable[[int, int], None] | None) -> None:
         blob = catalog.to_bytes()
@@ -250,9 +260,8 @@ class SegmentWriter:
             "ENCODER": f"audiomem-sql {__version__}",
             "DESCRIPTION": f"A table of {catalog.rows} rows kept as audio; audiomem-sql reads it.",
         }
-        folder, name = os.path.split(os.path.abspath(self.path))
         try:
-            handle, self._temporary = tempfile.mkstemp(prefix=f".{name}.", suffix=".tmp", dir=folder)
+            handle, self._temporary = temporary_file(self.path)
             with os.fdopen(handle, "w+b") as sink:
                 os.chmod(self._temporary, 0o666 & ~_umask())
                 writer = PageWriter(
@@ -273,6 +282,9 @@ class SegmentWriter:
         except OSError as error:
             self.abandon()
             raise storage_error(error, self.path) from error
+        except StorageError as error:
+            self.abandon()
+            raise StorageError(error.what, file=self.path, place=error.place, remedy=error.remedy) from error
         self._close()
 
     @property
@@ -282,9 +294,12 @@ class SegmentWriter:
             raise StorageError("there is nothing to publish", file=self.path)
         return self._temporary
 
-    def publish(self) -> None:
-        """Give the finished file its name, durably."""
-        replace_durably(self.temporary, self.path)
+    def publish(self, *, replace: bool = True) -> None:
+        """Give the finished file its name, durably; StorageError if ``replace`` is False and the name is taken."""
+        if replace:
+            replace_durably(self.temporary, self.path)
+        else:
+            link_durably(self.temporary, self.path)
         self._temporary = None
 
     def abandon(self) -> None:

@@ -51,6 +51,7 @@ class Table:
         self.snapshot: Snapshot = self.files.load(cache)
         self.options = self._read_options()
         self._lock: int | None = None
+        self._swept = False
         self._prepared: PendingCommit | None = None
         self.transaction: Transaction | None = None
 
@@ -86,7 +87,7 @@ class Table:
         writer = SegmentWriter(files.base, schema, chosen.write_options(), table_id=os.urandom(16))
         try:
             writer.finish([Version(1, _now(), 0, 0)], options=chosen.to_catalog())
-            writer.publish()
+            writer.publish(replace=False)
         except BaseException:
             writer.abandon()
             raise
@@ -367,6 +368,9 @@ class Table:
         self.files.check_writable()
         self._lock = self.files.lock(self.busy_timeout)
         try:
+            if not self._swept:
+                self.files.sweep()
+                self._swept = True
             self.refresh()
             for segment in self.snapshot.segments:
                 if segment.file.truncated:

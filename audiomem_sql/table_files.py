@@ -6,6 +6,7 @@ that path is still the one that it locked, because a commit may put another in i
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import fcntl
 import os
@@ -15,11 +16,12 @@ from dataclasses import dataclass
 
 from audiomem_sql.block_cache import BlockCache
 from audiomem_sql.errors import BusyError, StorageError
-from audiomem_sql.files import file_identity, stat_identity, storage_error
+from audiomem_sql.files import abandoned_files, file_identity, fsync_folder, stat_identity, storage_error
 from audiomem_sql.segment import Segment
 from audiomem_sql.snapshot import Snapshot, check_chain
 
 _DELTA = re.compile(r"(\d{8,})\.flac")
+_TEMPORARY = re.compile(r"\.\d{8,}\.flac\.[a-z0-9_]{8}\.tmp")
 _LOCK_INTERVAL = 0.01
 
 
@@ -58,7 +60,9 @@ class TableFiles:
         opened: list[Segment] = []
         by_path: dict[str, Segment] = {}
         if known and known[0].identity == file_identity(self.base):
-            by_path = {segment.path: segment for segment in known}  # over the same base, a delta's name says it all
+            by_path = {
+                segment.path: segment for segment in known
+            }  # over the same base, a delta's name says it all
 
         def segment(path: str) -> Segment:
             if path in by_path:
@@ -82,8 +86,11 @@ class TableFiles:
 
     def changed(self, snapshot: Snapshot) -> bool:
         """Whether something was committed since ``snapshot`` was loaded."""
-        return snapshot.segments[0].identity != file_identity(self.base) or os.path.exists(
-            self.delta(snapshot.version + 1)
+        first, last = snapshot.segments[0], snapshot.segments[-1]
+        return (
+            first.identity != file_identity(first.path)
+            or (last is not first and last.identity != file_identity(last.path))
+            or os.path.exists(self.delta(snapshot.version + 1))
         )
 
     def lock(self, timeout: float) -> int:
@@ -117,6 +124,18 @@ class TableFiles:
         fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
         return handle
 
+    def sweep(self) -> None:
+        """Delete what killed writers left behind. The writer's lock must be held."""
+        left = abandoned_files(self.base)
+        try:
+            names = os.listdir(self.folder)
+        except OSError:
+            names = []
+        left.extend(os.path.join(self.folder, name) for name in names if _TEMPORARY.fullmatch(name))
+        for path in left:
+            with contextlib.suppress(OSError):
+                os.unlink(path)
+
     def unlock(self, handle: int) -> None:
         """Let others write."""
         os.close(handle)
@@ -130,8 +149,10 @@ class TableFiles:
                 )
 
     def make_folder(self) -> None:
-        """Create the folder of the deltas."""
+        """Create the folder of the deltas, durably."""
         try:
-            os.makedirs(self.folder, exist_ok=True)
+            if not os.path.isdir(self.folder):
+                os.makedirs(self.folder, exist_ok=True)
+                fsync_folder(os.path.dirname(self.folder))
         except OSError as error:
             raise storage_error(error, self.folder) from error
