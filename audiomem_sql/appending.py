@@ -8,8 +8,9 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from audiomem_sql.bloom import hash_keys
-from audiomem_sql.columns.sql_values import sql_values
+from audiomem_sql.bloom import hash_array
+from audiomem_sql.columns.stored_values import as_sql
+from audiomem_sql.columns.types import Kind
 from audiomem_sql.errors import ConstraintError, LimitError
 from audiomem_sql.scan import Batch, Filter, RowFilter, scan
 from audiomem_sql.snapshot import Snapshot
@@ -73,14 +74,17 @@ def check_keys(rowids: I64Array, table: pa.Table, snapshot: Snapshot, path: str,
     for view in snapshot.views:
         taken = np.setdiff1d(view.segment.find_many(np.setdiff1d(rowids, deleted)), view.deleted)
         if len(taken):
-            raise _not_unique(path, name, int(view.segment.rowids()[taken[0]]))
+            raise _not_unique(path, name, view.segment.rowid(int(taken[0])))
     for place in schema.key_columns:
         _check_unique(place, table.column(place).combine_chunks(), snapshot, path, deleted)
 
 
 def _check_unique(place: int, array: pa.Array, snapshot: Snapshot, path: str, deleted: I64Array) -> None:
     column = snapshot.schema.columns[place]
-    keys = sql_values(array.drop_null(), column.type)
+    present = array.drop_null()
+    if column.type.kind is Kind.TIMESTAMP:
+        present = present.cast(pa.int64())
+    keys = present.to_pylist()
     view = Transaction(path, snapshot)
     for rowid in deleted.tolist():
         view.delete(rowid)
@@ -88,13 +92,13 @@ def _check_unique(place: int, array: pa.Array, snapshot: Snapshot, path: str, de
     for key in keys:
         folded = view.fold(place, key)
         if folded in seen:
-            raise _not_unique(path, column.name, key)
+            raise _not_unique(path, column.name, as_sql(key, column.type))
         seen.add(folded)
     suspects = keys
     segments = [view.segment for view in snapshot.views if view.segment.rows]
     blooms = [segment.bloom(place) for segment in segments]
     if column.collation == "BINARY" and keys and all(bloom is not None for bloom in blooms):
-        hashes = hash_keys(array.drop_null().to_pylist())
+        hashes = hash_array(array)
         maybe = np.zeros(len(keys), bool)
         for bloom in blooms:
             if bloom is not None:
@@ -102,7 +106,7 @@ def _check_unique(place: int, array: pa.Array, snapshot: Snapshot, path: str, de
         suspects = [keys[row] for row in np.flatnonzero(maybe)]
     for key in suspects:
         if view.find_key(place, key) is not None:
-            raise _not_unique(path, column.name, key)
+            raise _not_unique(path, column.name, as_sql(key, column.type))
 
 
 def _not_unique(path: str, column: str, key: Any) -> ConstraintError:

@@ -243,7 +243,7 @@ class Transaction:
                     int(r) for batch in scan(_Only(self.snapshot, view), (), filters) for r in batch.rowids
                 ]
             else:
-                rowids = [int(segment.rowids()[row]) for segment, row in found]
+                rowids = [segment.rowid(row) for segment, row in found]
             for rowid in rowids:
                 if rowid not in self._deleted:
                     return rowid
