@@ -116,6 +116,12 @@ def check_chain(segments: Sequence[Segment], base: str) -> None:
                 file=after.path,
                 remedy="Move it out of the folder of deltas.",
             )
+        if after.schema != before.schema:
+            raise DamagedFileError(
+                f"has other columns than {before.path}",
+                file=after.path,
+                remedy="Restore both files from the same copy.",
+            )
         expected = before.catalog.last_version + 1
         if after.catalog.first_version != expected:
             raise DamagedFileError(

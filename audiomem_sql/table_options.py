@@ -16,6 +16,7 @@ MODULATIONS = ("pcm",)
 #: Bytes of values in a block before compression, by profile: smaller where memory is scarce.
 BLOCK_BYTES = {"server": 256 << 10, "desktop": 128 << 10, "mobile": 64 << 10, "embedded": 32 << 10}
 DEFAULT_LEVEL = 9
+MAX_LEVEL = 22
 DEFAULT_MODEL = "all-MiniLM-L6-v2"
 
 
@@ -55,8 +56,8 @@ class TableOptions:
             number = int(level)
         except (TypeError, ValueError):
             number = 0
-        if not 1 <= number <= 22:
-            raise OptionError(f"compression_level {level!r} is not a number from 1 to 22")
+        if not 1 <= number <= MAX_LEVEL:
+            raise OptionError(f"compression_level {level!r} is not a number from 1 to {MAX_LEVEL}")
         return cls(profile, modulation, protection, model, number)
 
     def to_catalog(self) -> dict[str, Any]:
@@ -73,11 +74,16 @@ class TableOptions:
                 options.profile not in PROFILES
                 or options.protection not in LEVELS
                 or options.modulation not in MODULATIONS
+                or not isinstance(options.model, str)
+                or not isinstance(options.compression_level, int)
+                or not 1 <= options.compression_level <= MAX_LEVEL
             ):
                 raise ValueError(f"{options}")
             return options
         except (TypeError, ValueError) as error:
-            raise DamagedFileError(f"the options of the table cannot be understood ({error})") from None
+            raise DamagedFileError(
+                f"the options of the table cannot be understood ({error!s:.200})"
+            ) from None
 
     @property
     def audio_profile(self) -> Profile:
