@@ -59,14 +59,16 @@ def console(stream: TextIO | None = None) -> Console:
     """A console for ``stream``, stdout by default: as wide as the terminal, or as the content where there is none."""
     from rich.console import Console
 
+    class Plain(Console):
+        """A console that leaves a broken pipe to the caller."""
+
+        def on_broken_pipe(self) -> None:
+            """Whoever read the output went away."""
+            raise BrokenPipeError
+
     out = stream or sys.stdout
-    return Console(
-        file=out,
-        width=None if out.isatty() else 100_000,
-        highlight=False,
-        markup=False,
-        emoji=False,
-        soft_wrap=False,
+    return Plain(
+        file=out, width=None if out.isatty() else 100_000, highlight=False, markup=False, emoji=False
     )
 
 
@@ -75,7 +77,14 @@ def grid(*columns: str, title: str | None = None, right: Sequence[str] = ()) -> 
     from rich import box
     from rich.table import Table as Grid
 
-    table = Grid(box=box.SIMPLE_HEAD, title=title, title_justify="left", title_style="bold", pad_edge=False)
+    table = Grid(
+        box=box.SIMPLE_HEAD,
+        show_edge=False,
+        title=title,
+        title_justify="left",
+        title_style="bold",
+        pad_edge=False,
+    )
     for column in columns:
         table.add_column(
             printable(column),
