@@ -60,7 +60,8 @@ QUERIES = (
         "SELECT topic, found, module, name, characters FROM (\n"
         "  SELECT topic, module, name, length(doc) AS characters,\n"
         "         count(*) OVER (PARTITION BY topic) AS found,\n"
-        "         row_number() OVER (PARTITION BY topic ORDER BY length(doc) DESC, id) AS place\n"
+        "         row_number() OVER (PARTITION BY topic\n"
+        "                            ORDER BY length(doc) DESC, id) AS place\n"
         "    FROM topics JOIN pydocs ON instr(doc, word))\n"
         " WHERE place = 1 ORDER BY found DESC",
     ),
@@ -105,13 +106,17 @@ def docstrings(package: str, path: Path) -> Iterator[dict[str, Any]]:
         if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
             doc = ast.get_docstring(node)
             if doc:
-                function = isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
+                takes = (
+                    f"({ast.unparse(node.args)})"
+                    if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
+                    else None
+                )
                 yield {
                     "package": package,
                     "module": module,
                     "name": name or module,
-                    "kind": "function" if function else type(node).__name__.removesuffix("Def").lower(),
-                    "signature": f"({ast.unparse(node.args)})" if function else None,
+                    "kind": "function" if takes else type(node).__name__.removesuffix("Def").lower(),
+                    "signature": takes,
                     "line": getattr(node, "lineno", 1),
                     "doc": doc.encode("utf-8", "replace").decode("utf-8"),
                 }
@@ -181,17 +186,17 @@ def main(
     started = time.perf_counter()
     write_sqlite(rows, plain)
     sizes = {
-        f"{flac.name}: one FLAC file, queried as it is": (flac.stat().st_size, took),
-        f"{plain.name}: the same rows in SQLite": (plain.stat().st_size, time.perf_counter() - started),
+        f"{flac.name}, the FLAC file": (flac.stat().st_size, took),
+        f"{plain.name}, the same rows": (plain.stat().st_size, time.perf_counter() - started),
     }
     started = time.perf_counter()
     packed = len(gzip.compress(plain.read_bytes(), 9))
-    sizes["that database through gzip -9, which cannot be queried"] = (packed, time.perf_counter() - started)
+    sizes["… after gzip -9, no longer a table"] = (packed, time.perf_counter() - started)
     flac_size = flac.stat().st_size
     lines = (
         (name, size, f"{size / flac_size:.2f} ×", f"{took:.1f} s") for name, (size, took) in sizes.items()
     )
-    show(console, ["", "bytes", "to the FLAC file", "written in"], lines)
+    show(console, ["", "bytes", "size", "time"], lines)
 
     console.rule("3  Ask", align="left")
     connection = am.connect(flac)
@@ -199,14 +204,12 @@ def main(
     connection.executemany("INSERT INTO topics VALUES (?, ?)", TOPICS)
     for title, query in QUERIES:
         console.print(Text(title, style="bold"))
-        console.print(Text(query, style="cyan"))
+        console.print(Text(query, style="cyan"), soft_wrap=True)
         started = time.perf_counter()
         cursor = connection.execute(query)
+        names = [column[0] for column in cursor.get_description()]
         answer = cursor.fetchall()
         took = time.perf_counter() - started
-        names = [
-            word.strip().split()[-1] for word in query.split("FROM")[0].removeprefix("SELECT").split(",")
-        ]
         show(console, names, answer)
         console.print(Text(f"{len(answer)} rows in {took:.2f} s\n", style="dim"))
     connection.close()
@@ -222,7 +225,8 @@ def main(
         )
     console.print(Text("\n".join(found) or "every checksum matches", style="red" if found else "green"))
     shape = f"{sound.sample_rate / 1000:g} kHz, {sound.bits_per_sample} bit, {sound.channels} channels"
-    console.print(f"{flac} plays for {length:.1f} s ({shape}); it sounds like noise, so turn the volume down")
+    console.print(f"{flac} plays for {length:.1f} s ({shape}).", soft_wrap=True)
+    console.print("It sounds like noise: turn the volume down.")
     tool = shutil.which("flac")
     if tool is None:
         console.print("`flac` is not installed, so nobody else has checked the sound here")
