@@ -1,0 +1,38 @@
+"""Every table that a test leaves behind in its folder is verified, unless the test is marked ``damages``."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from audiomem_sql.errors import NotAudioMemoryError
+from audiomem_sql.table import Table
+from audiomem_sql.verify import problems
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.addinivalue_line("markers", "damages: the test damages files on purpose, so they are not verified")
+
+
+@pytest.fixture(autouse=True)
+def _verified(request: pytest.FixtureRequest) -> Iterator[None]:
+    folder: Path | None = None
+    if "tmp_path" in request.fixturenames and request.node.get_closest_marker("damages") is None:
+        folder = request.getfixturevalue("tmp_path")
+    yield
+    if folder is not None:
+        for path in sorted(folder.rglob("*.flac")):
+            if path.is_file() and path.parent.suffix != ".d":
+                verify(path)
+
+
+def verify(path: Path) -> None:
+    """Fail on any fault in the files of the table at ``path``; sound that is no table is passed over."""
+    try:
+        table = Table(path)
+    except NotAudioMemoryError:
+        return
+    with table:
+        assert [str(problem) for problem in problems(table)] == []

@@ -1,0 +1,212 @@
+"""Feeds the reader files that were spoiled at random; run by ``make fuzz``.
+
+    AUDIOMEM_FUZZ_SECONDS=60 python tests/fuzz/fuzz_reader.py [seed]
+
+The law: of a file with damaged bytes every read gives the rows that were written, or one of our errors that names the
+file; of a file whose checksums are right and whose content is nonsense, a row or one of our errors. Nothing else is
+raised, and memory stays below a limit that the process sets for itself.
+"""
+
+from __future__ import annotations
+
+import os
+import random
+import resource
+import shutil
+import sys
+import tempfile
+import time
+import traceback
+from collections import Counter
+from collections.abc import Callable
+from functools import partial
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+sys.path.insert(0, str(Path(__file__).parent.parent))
+
+import numpy as np
+import pyarrow as pa
+from samples import SCHEMA, arrow, content, create, rows
+from sealed import Sealed
+
+from audiomem_sql.block_cache import BlockCache
+from audiomem_sql.errors import AudioMemError
+from audiomem_sql.segment import ROWID
+from audiomem_sql.table import Table
+from audiomem_sql.verify import problems
+from fuzz.mutations import spoil, spoil_sealed
+
+#: Address space that the process may take, beyond what it has when it starts.
+MEMORY = 3 << 30
+#: One file may not keep the reader busy for longer.
+SECONDS = 20.0
+BATCHES = 200
+#: Rows and options of the tables that are spoiled.
+SHAPES: list[tuple[int, dict[str, Any]]] = [
+    (300, {}),
+    (3, {}),
+    (0, {}),
+    (500, {"profile": "mobile"}),
+    (6_000, {"profile": "desktop"}),
+]
+QUERIES = [
+    None,
+    "id = 17",
+    "n BETWEEN 3 AND 300",
+    "code = 'K000017'",
+    "title LIKE 'the%' AND ok",
+    "x < 0.25 AND seen > '2001'",
+]
+
+
+class Broken(Exception):
+    """The law was not kept."""
+
+
+class Corpus:
+    """Tables of several shapes, most with deltas: their files' bytes, and what every query gives."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.tables: list[Path] = []
+        self.answers: dict[Path, dict[str | None, list[str]]] = {}
+        for number, (count, options) in enumerate(SHAPES):
+            path = folder / f"t{number}.flac"
+            with create(path, count, seed=number, **options) as table:
+                if count:
+                    table.begin()
+                    assert table.transaction is not None
+                    for rowid in range(1, count, 7):
+                        table.transaction.delete(rowid)
+                    table.commit()
+                    table.append(arrow(rows(40, number, 10**6)))
+                    table.append(arrow(rows(5, number, -(2**60))))
+                self.answers[path] = {query: answer(table, query) for query in QUERIES}
+            self.tables.append(path)
+        self.files = [
+            path for table in self.tables for path in [table, *sorted(Path(f"{table}.d").glob("*.flac"))]
+        ]
+        self.bytes = {path: path.read_bytes() for path in self.files}
+        self.sealed = {path: Sealed.read(path) for path in self.files}
+
+    def table_of(self, path: Path) -> Path:
+        return Path(str(path.parent)[:-2]) if path.parent.suffix == ".d" else path
+
+
+def answer(table: Table, where: str | None) -> list[str]:
+    """The rows that pass, by id; of a table without end only the first."""
+    found = []
+    for batch in islice(table.scan(where=where), BATCHES):
+        batch.validate(full=True)
+        found.extend(content(pa.Table.from_batches([batch])))
+    return [repr(row) for row in sorted(found, key=lambda row: row.get("id", 0))]
+
+
+def use(path: Path, answers: dict[str | None, list[str]] | None) -> Counter[str]:
+    """Every way to read the table at ``path``; how each ended. ``answers``: what queries must give, if they give at all."""
+    ends: Counter[str] = Counter()
+
+    def attempt(name: str, action: Callable[[], None]) -> None:
+        start = time.monotonic()
+        try:
+            action()
+            ends[f"{name}: read"] += 1
+        except AudioMemError as error:
+            if error.file is None or str(path) not in error.file:
+                raise Broken(f"{name}: the error names no file: {error!r}") from error
+            ends[f"{name}: {type(error).__name__}"] += 1
+        if time.monotonic() - start > SECONDS:
+            raise Broken(f"{name}: took {time.monotonic() - start:.0f} s")
+
+    def open_table() -> None:
+        tables.append(Table(path, cache=BlockCache(8 << 20)))
+
+    def query(where: str | None) -> None:
+        found = answer(table, where)
+        if answers is not None and found != answers[where]:
+            raise Broken(f"a wrong answer to {where}: {sorted(set(found) ^ set(answers[where]))[:3]}")
+
+    def get() -> None:
+        for rowid in (1, 2, 17, 250, 10**6, 10**6 + 39, -(2**60), 2**63 - 1):
+            row = table.get(rowid)
+            if row is not None and "id" in row and row["id"] != rowid:
+                raise Broken(f"row {row['id']} in the place of {rowid}")
+
+    def inner() -> None:
+        for segment in table.snapshot.segments:
+            segment.tombstones()
+            segment.dictionary(len(segment.schema) - 1)
+            segment.take(ROWID, np.arange(min(3, segment.rows)))
+
+    tables: list[Table] = []
+    attempt("open", open_table)
+    if not tables:
+        return ends
+    table = tables[0]
+    with table:
+        attempt("all", partial(query, None))
+        if set(SCHEMA.names) <= set(table.schema.names):
+            for where in QUERIES[1:]:
+                attempt("filter", partial(query, where))
+        attempt("get", get)
+        attempt("inner", inner)
+        found = list(islice(problems(table), 1000))
+        ends[f"verify: {'problems' if found else 'fine'}"] += 1
+    return ends
+
+
+def one(corpus: Corpus, seed: int, work: Path) -> Counter[str]:
+    """One spoiled file, made from ``seed`` alone."""
+    rng = random.Random(seed)
+    victim = rng.choice(corpus.files)
+    base = corpus.table_of(victim)
+    shutil.rmtree(work, ignore_errors=True)
+    for path in corpus.files:
+        if corpus.table_of(path) == base:
+            copy = work / path.relative_to(corpus.folder)
+            copy.parent.mkdir(parents=True, exist_ok=True)
+            copy.write_bytes(corpus.bytes[path])
+    spoiled = work / victim.relative_to(corpus.folder)
+    if rng.random() < 0.5:
+        spoiled.write_bytes(spoil(rng, corpus.bytes[victim]))
+        return use(work / base.name, corpus.answers[base])
+    spoil_sealed(rng, corpus.sealed[victim], spoiled)
+    return use(work / base.name, None)
+
+
+def limit_memory() -> None:
+    """Make the system refuse what a reader must not ask for."""
+    used = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
+    resource.setrlimit(resource.RLIMIT_AS, (used + MEMORY, used + MEMORY))
+
+
+def main() -> int:
+    seconds = float(os.environ.get("AUDIOMEM_FUZZ_SECONDS", "60"))
+    seed = int(sys.argv[1]) if len(sys.argv) > 1 else random.SystemRandom().randrange(1 << 40)
+    ends: Counter[str] = Counter()
+    broken = files = 0
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name) / "corpus"
+        folder.mkdir()
+        corpus = Corpus(folder)
+        limit_memory()
+        stop = time.monotonic() + seconds
+        while time.monotonic() < stop:
+            try:
+                ends += one(corpus, seed + files, Path(name) / "work")
+            except Exception:
+                broken += 1
+                print(f"seed {seed + files}:", traceback.format_exc(), sep="\n", file=sys.stderr)
+            files += 1
+    for name, count in sorted(ends.items()):
+        print(f"{count:8}  {name}")
+    print(
+        f"{files} files from seed {seed}, {broken} broke the law; peak {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss >> 10} MiB"
+    )
+    return 1 if broken else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

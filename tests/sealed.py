@@ -1,0 +1,83 @@
+"""Segment files taken apart and put together again with right checksums, whatever they then say."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import msgpack
+import zstandard
+
+from audiomem_sql.audio import Profile
+from audiomem_sql.catalog import CATALOG_HEADER, CATALOG_MAGIC, parse_header
+from audiomem_sql.pages import PagedFile, PageKind, PageLayout, PageWriter
+from audiomem_sql.protection.crc32c import crc32c
+from audiomem_sql.protection.levels import Level
+
+
+@dataclass
+class Sealed:
+    """A segment: the catalog as plain values, and the data stream."""
+
+    profile: Profile
+    level: Level
+    segment_id: bytes
+    catalog: dict[str, Any]
+    data: bytearray
+
+    @classmethod
+    def read(cls, path: Path | str) -> Sealed:
+        file = PagedFile.open(str(path))
+        try:
+            head = file.read(0, 0, CATALOG_HEADER.size)
+            _, stored, raw, _ = parse_header(head)
+            packed = file.read(0, CATALOG_HEADER.size, stored)
+            catalog = msgpack.unpackb(zstandard.ZstdDecompressor().decompress(packed, max_output_size=raw))
+            pages = file.layout.pages_for(CATALOG_HEADER.size + stored)
+            data = file.read(pages, 0, catalog["data_bytes"])
+            return cls(
+                file.source.profile, file.layout.level, file.header.segment_id, catalog, bytearray(data)
+            )
+        finally:
+            file.close()
+
+    def write(self, path: Path | str) -> None:
+        """The file, its catalog and pages with the checksums that belong to them."""
+        self.write_raw(path, msgpack.packb(self.catalog))
+
+    def write_raw(
+        self, path: Path | str, raw: bytes, *, size: int | None = None, stored: bytes | None = None
+    ) -> None:
+        """The same with ``raw`` for the map, or ``stored`` for its compressed form and ``size`` for what it claims."""
+        packed = zstandard.ZstdCompressor(level=3).compress(raw) if stored is None else stored
+        head = CATALOG_HEADER.pack(
+            CATALOG_MAGIC, len(packed), len(raw) if size is None else size, crc32c(packed)
+        )
+        self.write_blob(path, head + packed)
+
+    def write_blob(self, path: Path | str, blob: bytes) -> None:
+        """The same with ``blob`` for both copies of the catalog."""
+        with open(path, "wb") as sink:
+            layout = PageLayout(self.profile.page_size, self.level)
+            pages = 2 * layout.pages_for(len(blob)) + layout.pages_for(len(self.data))
+            writer = PageWriter(sink, self.profile, self.level, self.segment_id, pages, {"TITLE": "sealed"})
+            writer.write(blob, PageKind.CATALOG)
+            writer.write(bytes(self.data), PageKind.DATA)
+            writer.write(blob, PageKind.CATALOG)
+            writer.close()
+
+    def extent(self, place: list[int]) -> bytes:
+        """The bytes that [offset, stored, raw] names, decompressed."""
+        offset, stored, raw = place
+        return zstandard.ZstdDecompressor().decompress(
+            bytes(self.data[offset : offset + stored]), max_output_size=raw
+        )
+
+    def store(self, content: bytes) -> list[int]:
+        """Put ``content`` at the end of the data stream; [offset, stored, raw]."""
+        packed = zstandard.ZstdCompressor().compress(content)
+        place = [len(self.data), len(packed), len(content)]
+        self.data += packed
+        self.catalog["data_bytes"] = len(self.data)
+        return place
