@@ -127,8 +127,11 @@ def choose(
             arguments.append(None)
             exact.append(False)
             continue
-        number = None if constraint.op in _ALWAYS_EXACT else sum(a is not None for a in arguments) + 1
-        terms.append(Term(constraint.column, constraint.op, number, constraint.collation))
+        # IS NULL has an argument as well: SQLite takes a constraint without one for a constraint that is not used,
+        # and would not see that the plan depends on it (as on a condition in the ON of a LEFT JOIN)
+        number = sum(a is not None for a in arguments) + 1
+        needed = None if constraint.op in _ALWAYS_EXACT else number
+        terms.append(Term(constraint.column, constraint.op, needed, constraint.collation))
         arguments.append(number)
         exact.append(_is_exact(schema, constraint))
         share, read, one = _selectivity(schema, constraint, rows)
