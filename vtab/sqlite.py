@@ -19,6 +19,7 @@ from audiomem_sql.columns.schema import Schema, parse_columns
 from audiomem_sql.errors import (
     BusyError,
     ConstraintError,
+    DataTypeError,
     OptionError,
     QueryError,
     SchemaError,
@@ -391,8 +392,8 @@ class VirtualTable:
         """INSERT; the new rowid."""
         if fields[self._width] is not None:
             self._command(fields[self._width])
-        row = self._row(fields)
-        added = self.table.begin().insert(rowid, row, self._on_conflict())
+        row = self._row(fields, rowid)
+        added = None if row is None else self.table.begin().insert(rowid, row, self._on_conflict())
         if added is not None or rowid is not None:
             return added
         # The row was ignored. SQLite wants a rowid all the same: one that leaves last_insert_rowid() as it was.
@@ -401,7 +402,9 @@ class VirtualTable:
     @_as_sqlite
     def UpdateChangeRow(self, rowid: int, new: int, fields: tuple[Any, ...]) -> None:
         """UPDATE."""
-        row = self._row(fields)
+        row = self._row(fields, None if new == rowid else new)
+        if row is None:
+            return
         alias = self.table.schema.rowid_column
         if alias is not None and new == rowid:
             if row[alias] is None:
@@ -414,8 +417,21 @@ class VirtualTable:
         """DELETE."""
         self.table.begin().delete(rowid)
 
-    def _row(self, fields: tuple[Any, ...]) -> list[Any]:
-        return [convert(value) for convert, value in zip(self._converters, fields, strict=False)]
+    def _row(self, fields: tuple[Any, ...], rowid: int | None) -> list[Any] | None:
+        """The values that the columns store; None if OR IGNORE drops the row.
+
+        SQLite looks at NOT NULL and at the new ``rowid`` before the types, and at the other keys after them.
+        """
+        try:
+            return [convert(value) for convert, value in zip(self._converters, fields, strict=False)]
+        except DataTypeError:
+            if self._on_conflict() is OnConflict.IGNORE:
+                columns = self.table.schema.columns
+                if any(c.not_null and not c.is_rowid and v is None for c, v in zip(columns, fields, strict=False)):
+                    return None
+                if rowid is not None and self.table.begin().contains(rowid):
+                    return None
+            raise
 
     def _on_conflict(self) -> OnConflict:
         return _CONFLICTS.get(self.connection.vtab_on_conflict(), OnConflict.RAISE)
