@@ -52,7 +52,9 @@ class ModelColumn:
         return self._definition(self.type)
 
     def native(self) -> str:
-        return self._definition("BLOB" if self.type.startswith("FLOAT") else _NATIVE.get(self.type, self.type))
+        return self._definition(
+            "BLOB" if self.type.startswith("FLOAT") else _NATIVE.get(self.type, self.type)
+        )
 
     def _definition(self, type_name: str) -> str:
         collate = f" COLLATE {self.collation}" if self.collation != "BINARY" else ""
@@ -85,7 +87,9 @@ def _marked(value: Any) -> tuple[str, Any]:
 class Twins:
     """One connection with pairs of tables: the native ``n_t`` and ``a_t``, whose file is ``t.flac`` in ``folder``."""
 
-    def __init__(self, folder: Path, options: Sequence[str] = ("profile=embedded",), database: str = ":memory:") -> None:
+    def __init__(
+        self, folder: Path, options: Sequence[str] = ("profile=embedded",), database: str = ":memory:"
+    ) -> None:
         self.folder = folder
         self.options = options
         self.connection = apsw.Connection(database)
@@ -118,7 +122,9 @@ class Twins:
     def __enter__(self) -> Twins:
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         try:
             if error is None:
                 self.verify()
