@@ -35,8 +35,12 @@ MAX_EXTENT_BYTES = 1 << 30
 MAX_ROWS = 1 << 48
 TABLE_ID_BYTES = 16
 SEGMENT_ID_BYTES = 8
-#: Features of a segment that a reader must know to read it rightly; this version writes none.
-KNOWN_FEATURES: frozenset[str] = frozenset()
+#: The feature of segments that hold several commits: every row has the version that made it.
+ROW_VERSIONS = "row-versions"
+#: Features of a segment that a reader must know to read it rightly.
+KNOWN_FEATURES = frozenset([ROW_VERSIONS])
+
+_INTEGER = ColumnType(Kind.INTEGER)
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +78,10 @@ class Catalog:
 
     ``entries`` has one entry for each stored column: those of the schema in order, except the one that is the rowid's
     alias, which is not stored twice. ``first_rowid`` is set when the rowids are first, first + 1, …; otherwise
-    ``rowids`` is the entry of a hidden INTEGER column.
+    ``rowids`` is the entry of a hidden INTEGER column. ``created`` and ``ended`` are hidden columns too: the version that
+    made each row, and the one that deleted it (NULL: none in this segment). Without ``created`` the last version made
+    every row; without ``ended`` none was deleted here. With ``created`` a rowid may be there several times, and
+    ``tombstones`` has a version for each rowid.
     """
 
     table_id: bytes
@@ -88,8 +95,11 @@ class Catalog:
     rowids: ColumnEntry | None = None
     low_rowid: int = 0
     high_rowid: int = 0
+    created: ColumnEntry | None = None
+    ended: ColumnEntry | None = None
     tombstones: Extent | None = None
     sources: Extent | None = None
+    tags: dict[str, int] = field(default_factory=dict)
     options: dict[str, Any] = field(default_factory=dict)
 
     @property
@@ -105,7 +115,7 @@ class Catalog:
     def to_bytes(self) -> bytes:
         """Header and compressed map; LimitError if it is larger than a catalog may be."""
         content = {
-            "requires": [],
+            "requires": [] if self.created is None else [ROW_VERSIONS],
             "table": self.table_id,
             "segment": self.segment_id,
             "schema": self.schema.to_catalog(),
@@ -116,8 +126,10 @@ class Catalog:
             "first_rowid": self.first_rowid,
             "rowids": _pack_entry(self.rowids),
             "rowid_range": [self.low_rowid, self.high_rowid],
+            **({} if self.created is None else self._pack_versions()),
             "tombstones": _pack_extent(self.tombstones),
             "sources": _pack_extent(self.sources),
+            **({"tags": self.tags} if self.tags else {}),
             "options": self.options,
         }
         raw = msgpack.packb(content)
@@ -129,6 +141,9 @@ class Catalog:
             )
         stored = zstandard.ZstdCompressor(level=12).compress(raw)
         return CATALOG_HEADER.pack(CATALOG_MAGIC, len(stored), len(raw), crc32c(stored)) + stored
+
+    def _pack_versions(self) -> dict[str, Any]:
+        return {"created": _pack_entry(self.created), "ended": _pack_entry(self.ended)}
 
     @classmethod
     def from_bytes(cls, data: bytes) -> Catalog:
@@ -176,10 +191,15 @@ class Catalog:
             for entry, kind in zip(content["columns"], stored, strict=True)
         )
         first, low, high = content["first_rowid"], *map(_integer, content["rowid_range"])
+        created = ended = None
+        if ROW_VERSIONS in content["requires"]:
+            created = _unpack_entry(content["created"], _INTEGER, rows, data_bytes)
+            if content["ended"] is not None:
+                ended = _unpack_entry(content["ended"], _INTEGER, rows, data_bytes)
         rowids = None
         if first is None:
-            rowids = _unpack_entry(content["rowids"], ColumnType(Kind.INTEGER), rows, data_bytes)
-            _check_rowids(rowids.blocks, low, high)
+            rowids = _unpack_entry(content["rowids"], _INTEGER, rows, data_bytes)
+            _check_rowids(rowids.blocks, low, high, unique=created is None)
         elif rows and (_integer(first) != low or low + rows - 1 != high):
             raise DamagedFileError("the catalog contradicts itself on rowids")
         return cls(
@@ -194,8 +214,11 @@ class Catalog:
             rowids=rowids,
             low_rowid=low,
             high_rowid=high,
+            created=created,
+            ended=ended,
             tombstones=_unpack_extent(content["tombstones"], data_bytes, MAX_EXTENT_BYTES),
             sources=_unpack_extent(content["sources"], data_bytes, MAX_EXTENT_BYTES),
+            tags={str(name): _count(number) for name, number in dict(content.get("tags", {})).items()},
             options=dict(content["options"]),
         )
 
@@ -254,14 +277,15 @@ def _identifier(value: Any, size: int) -> bytes:
     return value
 
 
-def _check_rowids(blocks: BlockDirectory, low: int, high: int) -> None:
+def _check_rowids(blocks: BlockDirectory, low: int, high: int, *, unique: bool) -> None:
     """Stored rowids rise from block to block, from the least to the greatest, and none is NULL."""
     least, greatest = blocks.zones.low, blocks.zones.high
     assert least is not None
     assert greatest is not None
     if (
         blocks.zones.nulls.any()
-        or (least[1:] <= greatest[:-1]).any()
+        or (least[1:] < greatest[:-1]).any()
+        or (unique and (least[1:] == greatest[:-1]).any())
         or (blocks.count and (int(least[0]), int(greatest[-1])) != (low, high))
     ):
         raise DamagedFileError("the catalog contradicts itself on rowids")

@@ -17,7 +17,8 @@ import numpy as np
 from audiomem_sql.catalog import Version
 from audiomem_sql.errors import DamagedFileError
 from audiomem_sql.files import fsync_folder, storage_error
-from audiomem_sql.scan import Batch
+from audiomem_sql.batch import Batch
+from audiomem_sql.log import LogContent, LogWriter
 from audiomem_sql.segment_writer import SegmentWriter
 from audiomem_sql.snapshot import Snapshot
 from audiomem_sql.table_files import TableFiles
@@ -39,6 +40,26 @@ class Commit:
     deleted: I64Array = field(default_factory=lambda: np.empty(0, np.int64))
     message: str | None = None
     sources: bytes | None = None
+
+
+@dataclass(slots=True)
+class LoggedCommit:
+    """A commit that is in the log."""
+
+    version: int
+    writer: LogWriter
+    before: LogContent | None
+    after: LogContent
+
+    def accept(self) -> None:
+        """The commit stands."""
+
+    def take_back(self) -> None:
+        """Undo the commit."""
+        if self.before is not None:
+            self.writer.cut(self.before)
+        else:
+            self.writer.cut(self.after.emptied())
 
 
 @dataclass(slots=True)
@@ -89,7 +110,7 @@ def write_commit(
 
     On any error the files are as they were.
     """
-    number = snapshot.version + 1
+    number = snapshot.newest + 1
     version = Version(number, time.time_ns() // 1000, commit.inserted, len(commit.deleted), commit.message)
     replaces_base = len(snapshot.segments) == 1 and not snapshot.segments[0].rows
     if replaces_base:

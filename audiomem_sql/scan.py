@@ -16,6 +16,7 @@ from typing import Protocol
 import numpy as np
 import pyarrow as pa
 
+from audiomem_sql.batch import Batch
 from audiomem_sql.columns.schema import Schema
 from audiomem_sql.predicates import Bound
 from audiomem_sql.segment import ROWID, Segment
@@ -27,22 +28,6 @@ BATCH_BYTES = 1 << 20
 FIRST_BATCH_BYTES = 128 << 10
 #: Rows that are filtered at once.
 FILTER_ROWS = 1 << 16
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Batch:
-    """Rows of a scan: rowids, int64 (n,), and one Arrow array of n rows for each column asked for, in that order."""
-
-    rowids: I64Array
-    arrays: tuple[pa.Array, ...]
-
-    def __len__(self) -> int:
-        return len(self.rowids)
-
-    def backwards(self) -> Batch:
-        """The same rows, last first."""
-        order = pa.array(np.arange(len(self) - 1, -1, -1))
-        return Batch(self.rowids[::-1], tuple(array.take(order) for array in self.arrays))
 
 
 @dataclass(frozen=True, slots=True)

@@ -30,6 +30,12 @@ from audiomem_sql.types import I64Array
 
 #: The column number of the rowid, which every table has and no schema lists.
 ROWID = -1
+#: The columns of the versions that made and that deleted each row, where a segment has them.
+CREATED = -2
+ENDED = -3
+#: Stands for "not deleted" where versions are compared.
+NEVER = (1 << 63) - 1
+_HIDDEN = {ROWID: "rowid", CREATED: "created", ENDED: "ended"}
 #: Most deleted rows that one segment can list.
 MAX_TOMBSTONES = 1 << 26
 
@@ -37,6 +43,7 @@ MAX_TOMBSTONES = 1 << 26
 TOMBSTONES_HEADER = struct.Struct("<Q")
 
 _INTEGER = ColumnType(Kind.INTEGER)
+_NO_ROWS = range(0)
 _REMEDY = "Run `audiomem verify` on it to list all damage, and restore the file from a copy."
 
 
@@ -109,6 +116,8 @@ class Segment:
         """The catalog entry that stores ``column``; None when it is the run first_rowid, first_rowid + 1, …"""
         if column == ROWID or column == self.schema.rowid_column:
             return self.catalog.rowids
+        if column < 0:
+            return self.catalog.created if column == CREATED else self.catalog.ended
         return self.catalog.entries[column]
 
     def directory(self, column: int) -> BlockDirectory | None:
@@ -118,7 +127,7 @@ class Segment:
 
     def column_type(self, column: int) -> ColumnType:
         """The type of ``column``."""
-        return _INTEGER if column == ROWID else self.schema.columns[column].type
+        return _INTEGER if column < 0 else self.schema.columns[column].type
 
     def block(self, column: int, number: int) -> pa.Array:
         """Block ``number`` of ``column``, decoded."""
@@ -149,13 +158,13 @@ class Segment:
                 self.column_type(column),
             )
             if column == ROWID:
-                _check_rowids(array, directory, number)
+                _check_rowids(array, directory, number, unique=self.catalog.created is None)
             return array
         except DamagedFileError as error:
             if error.file is not None:
                 raise
             start = self._page(int(directory.offsets[number]))
-            name = "rowid" if column == ROWID else self.schema.columns[column].name
+            name = _HIDDEN.get(column) or self.schema.columns[column].name
             raise DamagedFileError(
                 error.what,
                 file=self.path,
@@ -245,17 +254,32 @@ class Segment:
         first = self.catalog.first_rowid
         return int(self.rowids()[row]) if first is None else first + row
 
-    def find(self, rowid: int) -> int:
-        """The row that has ``rowid``, or -1."""
+    def created(self) -> I64Array:
+        """The version that made each row, int64 (rows,)."""
+        if self.catalog.created is None:
+            return np.full(self.rows, self.catalog.last_version, np.int64)
+        return np.asarray(self.slice(CREATED, 0, self.rows), dtype=np.int64)
+
+    def ended(self) -> I64Array:
+        """The version that deleted each row, int64 (rows,); NEVER for those that no commit of this segment deleted."""
+        if self.catalog.ended is None:
+            return np.full(self.rows, NEVER, np.int64)
+        return np.asarray(self.slice(ENDED, 0, self.rows).fill_null(NEVER), dtype=np.int64)
+
+    def find(self, rowid: int) -> range:
+        """The rows that have ``rowid``: one at most, unless the segment holds several commits."""
         if not self.rows or not self.catalog.low_rowid <= rowid <= self.catalog.high_rowid:
-            return -1
+            return _NO_ROWS
         if self.catalog.first_rowid is not None:
-            return rowid - self.catalog.first_rowid
+            row = rowid - self.catalog.first_rowid
+            return range(row, row + 1)
         if self._rowids is None and self.rows > 4096 and not self.may_contain(ROWID, rowid):
-            return -1
+            return _NO_ROWS
         rowids = self.rowids()
         row = int(np.searchsorted(rowids, rowid))
-        return row if row < self.rows and rowids[row] == rowid else -1
+        if row == self.rows or rowids[row] != rowid:
+            return _NO_ROWS
+        return range(row, int(np.searchsorted(rowids, rowid, side="right")))
 
     def find_many(self, rowids: I64Array) -> I64Array:
         """The rows that have ``rowids``, int64 (n,); those that are not here are left out."""
@@ -264,9 +288,12 @@ class Segment:
         if self.catalog.first_rowid is not None:
             inside = (rowids >= self.catalog.low_rowid) & (rowids <= self.catalog.high_rowid)
             return np.sort(rowids[inside] - self.catalog.first_rowid)
-        own = self.rowids()
-        rows = np.minimum(np.searchsorted(own, rowids), self.rows - 1)
-        return np.unique(rows[own[rows] == rowids])
+        own, wanted = self.rowids(), np.unique(rowids)
+        if self.catalog.created is not None:  # a rowid may be there several times
+            places = np.minimum(np.searchsorted(wanted, own), len(wanted) - 1)
+            return np.flatnonzero(wanted[places] == own)
+        rows = np.minimum(np.searchsorted(own, wanted), self.rows - 1)
+        return rows[own[rows] == wanted]
 
     def may_contain(self, column: int, key: int | str | bytes) -> bool:
         """Whether ``column`` may hold ``key``, by its Bloom filter; True when it has none."""
@@ -300,7 +327,7 @@ class Segment:
         """DamagedFileError unless everything in the data stream has a place of its own, with nothing in between."""
         catalog = self.catalog
         found = [np.empty((0, 2), np.int64)]
-        for entry in (*catalog.entries, catalog.rowids):
+        for entry in (*catalog.entries, catalog.rowids, catalog.created, catalog.ended):
             found.extend(_places(entry))
         for extent in (catalog.tombstones, catalog.sources):
             if extent is not None:
@@ -313,13 +340,16 @@ class Segment:
                 "the data stream has gaps, or two things at one place", file=self.path, place="catalog"
             )
 
-    def tombstones(self) -> I64Array:
-        """Rowids that this segment's commits deleted from segments before it, int64 (n,), ascending."""
+    def tombstones(self) -> tuple[I64Array, I64Array]:
+        """Rowids that this segment's commits deleted from segments before it, and the versions that did, int64 (n,) each.
+
+        Ascending by rowid; no rowid is there twice, because after the first deletion it can only be in this segment.
+        """
         extent = self.catalog.tombstones
         if extent is None:
-            return np.empty(0, np.int64)
+            return np.empty(0, np.int64), np.empty(0, np.int64)
         try:
-            return _decode_tombstones(self.extent(extent))
+            return _decode_tombstones(self.extent(extent), self.catalog)
         except DamagedFileError as error:
             raise self._at(error, extent) from None
 
@@ -337,13 +367,14 @@ def _read_raw_catalog(file: PagedFile, first_page: int) -> bytes:
     return file.read(first_page, 0, CATALOG_HEADER.size + stored)
 
 
-def _check_rowids(array: pa.Array, directory: BlockDirectory, number: int) -> None:
+def _check_rowids(array: pa.Array, directory: BlockDirectory, number: int, *, unique: bool) -> None:
     """DamagedFileError (without a place) unless the rowids rise, and from the zone map's least to its greatest."""
     values, zones = np.asarray(array), directory.zones
     assert zones.low is not None
     assert zones.high is not None
     ends = int(zones.low[number]), int(zones.high[number])
-    if (values[1:] <= values[:-1]).any() or (int(values[0]), int(values[-1])) != ends:
+    steps = values[1:] <= values[:-1] if unique else values[1:] < values[:-1]
+    if steps.any() or (int(values[0]), int(values[-1])) != ends:
         raise DamagedFileError("the rowids are not in order, or not those of the zone map")
 
 
@@ -358,14 +389,20 @@ def _places(entry: ColumnEntry | None) -> list[I64Array]:
     ]
 
 
-def _decode_tombstones(data: bytes) -> I64Array:
+def _decode_tombstones(data: bytes, catalog: Catalog) -> tuple[I64Array, I64Array]:
     count = int.from_bytes(data[: TOMBSTONES_HEADER.size], "little")
     if len(data) < TOMBSTONES_HEADER.size or count > MAX_TOMBSTONES:
         raise DamagedFileError("the list of deleted rows has an impossible length")
     values, end = decode_integers(data, TOMBSTONES_HEADER.size, count)
+    if catalog.created is None:
+        versions = np.full(count, catalog.last_version, np.int64)
+    else:
+        versions, end = decode_integers(data, end, count)
     if end != len(data) or (values[1:] <= values[:-1]).any():
         raise DamagedFileError("the list of deleted rows has the wrong length, or is not in order")
-    return values
+    if ((versions < catalog.first_version) | (versions > catalog.last_version)).any():
+        raise DamagedFileError("a row is deleted by a version of another segment")
+    return values, versions
 
 
 def _read_catalog(file: PagedFile, first_page: int) -> tuple[Catalog, int]:

@@ -31,7 +31,7 @@ from audiomem_sql.errors import LimitError, StorageError
 from audiomem_sql.files import link_durably, replace_durably, storage_error, temporary_file
 from audiomem_sql.pages import PageKind, PageLayout, PageWriter
 from audiomem_sql.protection.levels import Level
-from audiomem_sql.segment import MAX_TOMBSTONES, TOMBSTONES_HEADER
+from audiomem_sql.segment import MAX_TOMBSTONES, NEVER, TOMBSTONES_HEADER
 from audiomem_sql.types import I64Array
 
 #: Rows are held back until this many bytes are there to choose dictionaries from.
@@ -91,6 +91,10 @@ class SegmentWriter:
             if number != schema.rowid_column
         }
         self._rowids = self._column("rowid", ColumnType(Kind.INTEGER), keyed=True)
+        self._created = self._column("created", ColumnType(Kind.INTEGER), keyed=False)
+        self._ended = self._column("ended", ColumnType(Kind.INTEGER), keyed=False)
+        self._versioned = False
+        self._any_ended = False
         self._pool: ThreadPoolExecutor | None = None
         self._running: deque[tuple[ColumnWriter, Future[EncodedBlock]]] = deque()
         self._dictionaries: dict[int, Extent] = {}
@@ -103,14 +107,26 @@ class SegmentWriter:
 
     # -- rows in --------------------------------------------------------------------------------------------------
 
-    def add(self, rowids: I64Array, columns: Sequence[pa.Array]) -> None:
-        """Append rows: rowids, int64 (n,), ascending and above all before, and one array a column of the schema."""
+    def add(
+        self,
+        rowids: I64Array,
+        columns: Sequence[pa.Array],
+        created: I64Array | None = None,
+        ended: I64Array | None = None,
+    ) -> None:
+        """Append rows: rowids, int64 (n,), ascending and above all before, and one array a column of the schema.
+
+        created, ended: of a segment with several commits, the version that made each row and the one that deleted it
+        (NEVER for none), int64 (n,); given with every call or with none. A rowid may then be there several times.
+        """
         if not len(rowids):
             return
+        if created is not None and ended is not None:
+            self._add_versions(created, ended)
         if not self.rows:
             self._first = int(rowids[0])
         following = self._first + self.rows
-        if self._contiguous and (int(rowids[0]), int(rowids[-1])) != (following, following + len(rowids) - 1):
+        if self._contiguous and (int(rowids[0]) != following or (np.diff(rowids) != 1).any()):
             self._contiguous = False
             for start in range(self._first, following, 1 << 20):
                 earlier = np.arange(start, min(start + (1 << 20), following), dtype=np.int64)
@@ -126,6 +142,13 @@ class SegmentWriter:
         self._held_bytes += sum(int(array.nbytes) for array in columns)
         if self._held_bytes >= SAMPLE_BYTES:
             self._release()
+
+    def _add_versions(self, created: I64Array, ended: I64Array) -> None:
+        self._versioned = True
+        self._emit(self._created, self._created.add(pa.array(created)))
+        gone = ended != NEVER
+        self._any_ended = self._any_ended or bool(gone.any())
+        self._emit(self._ended, self._ended.add(pa.array(ended, mask=~gone)))
 
     def _release(self) -> None:
         """Choose dictionaries from the rows held back, then let them go."""
@@ -195,21 +218,26 @@ class SegmentWriter:
         versions: Sequence[Version],
         *,
         tombstones: I64Array | None = None,
+        tombstone_versions: I64Array | None = None,
         sources: bytes | None = None,
+        tags: dict[str, int] | None = None,
         options: dict[str, Any] | None = None,
         progress: Callable[[int, int], None] | None = None,
     ) -> None:
         """Lay out the file at a temporary name beside ``path``, and fsync it.
 
-        versions: the commits in this segment. tombstones: rowids that they delete from earlier segments. sources: the
-        packed list of ingested sources. options: kept in the catalog. progress: called with bytes done and bytes in all.
+        versions: the commits in this segment. tombstones: rowids that they delete from earlier segments, ascending;
+        tombstone_versions: the version that deletes each, for a segment with several commits. sources: the packed list
+        of ingested sources. tags: names of versions. options: kept in the catalog. progress: called with bytes done and
+        bytes in all.
         """
+        self._versioned = self._versioned or tombstone_versions is not None
         if self._held is not None:
             self._release()
         for writer in self._columns.values():
             self._emit(writer, writer.flush())
-        if not self._contiguous:
-            self._emit(self._rowids, self._rowids.flush())
+        for writer in (self._rowids, self._created, self._ended):
+            self._emit(writer, writer.flush())
         self._collect_all()
         catalog = Catalog(
             table_id=self._table_id,
@@ -227,7 +255,10 @@ class SegmentWriter:
             rowids=None if self._contiguous else self._entry(self._rowids, None),
             low_rowid=self._first,
             high_rowid=self._last,
-            tombstones=self._tombstones(tombstones),
+            created=self._entry(self._created, None) if self._versioned else None,
+            ended=self._entry(self._ended, None) if self._any_ended else None,
+            tombstones=self._tombstones(tombstones, tombstone_versions),
+            tags=tags or {},
             sources=None if sources is None else self._store(sources),
             data_bytes=self._spooled,
             options=options or {},
@@ -240,7 +271,7 @@ class SegmentWriter:
             writer.directory(), dictionary, None if bloom is None else self._store(bloom.bits.tobytes())
         )
 
-    def _tombstones(self, rowids: I64Array | None) -> Extent | None:
+    def _tombstones(self, rowids: I64Array | None, versions: I64Array | None) -> Extent | None:
         if rowids is None or not len(rowids):
             return None
         if len(rowids) > MAX_TOMBSTONES:
@@ -249,7 +280,8 @@ class SegmentWriter:
                 file=self.path,
                 remedy="Divide it into several transactions.",
             )
-        return self._store(TOMBSTONES_HEADER.pack(len(rowids)) + encode_integers(np.sort(rowids)))
+        listed = TOMBSTONES_HEADER.pack(len(rowids)) + encode_integers(rowids)
+        return self._store(listed + (b"" if versions is None else encode_integers(versions)))
 
     def _lay_out(self, catalog: Catalog, progress: Callable[[int, int], None] | None) -> None:
         blob = catalog.to_bytes()

@@ -12,9 +12,11 @@ from itertools import pairwise
 
 import numpy as np
 
+from audiomem_sql.batch import Batch, Row, batch_of
 from audiomem_sql.catalog import Version
 from audiomem_sql.columns.schema import Schema
-from audiomem_sql.errors import DamagedFileError
+from audiomem_sql.errors import DamagedFileError, QueryError
+from audiomem_sql.log import LogContent, LogRecord
 from audiomem_sql.segment import Segment
 from audiomem_sql.types import BoolArray, I64Array
 
@@ -47,54 +49,138 @@ class SegmentView:
 
     def find(self, rowid: int) -> int:
         """The live row with ``rowid``, or -1."""
-        row = self.segment.find(rowid)
-        return row if row >= 0 and self.is_live(row) else -1
+        return next((row for row in self.segment.find(rowid) if self.is_live(row)), -1)
 
 
 class Snapshot:
-    """The rows of one version. ``segments`` are in the order of their versions."""
+    """The rows of one version. ``segments`` are in the order of their versions; ``log`` holds the commits after them.
 
-    def __init__(self, segments: Sequence[Segment]) -> None:
+    version: the version to see, by default the newest.
+    """
+
+    def __init__(
+        self, segments: Sequence[Segment], log: LogContent | None = None, version: int | None = None
+    ) -> None:
         self.segments = tuple(segments)
+        self.log = log
         self.schema: Schema = self.segments[-1].schema
-        self.version = self.segments[-1].catalog.last_version
+        self.logged = logged_commits(self.segments, log)
+        self.newest = self.logged[-1].version if self.logged else self.segments[-1].catalog.last_version
+        self.version = self.newest if version is None else version
+        self.own_rows, self._gone = replay(self.logged, self.version)
         self.views = self._views()
-        self.rows = sum(view.live_rows for view in self.views)
-        self.pending = None
+        self.rows = sum(view.live_rows for view in self.views) + len(self.own_rows)
+
+    def after(self, log: LogContent) -> Snapshot:
+        """This newest snapshot after the one commit that ``log`` has more, without a replay of the others."""
+        record = log.records[log.count - 1]
+        made = Snapshot.__new__(Snapshot)
+        made.segments, made.log, made.schema = self.segments, log, self.schema
+        made.logged = [*self.logged, record]
+        made.newest = made.version = record.version
+        made.own_rows = dict(self.own_rows)
+        gone = {rowid for rowid in record.deleted if made.own_rows.pop(rowid, None) is None}
+        made.own_rows.update(record.inserted)
+        made._gone = self._gone | gone
+        made.views = made._views() if gone else self.views
+        made.rows = sum(view.live_rows for view in made.views) + len(made.own_rows)
+        return made
+
+    def at(self, version: int) -> Snapshot:
+        """The same files as they were at ``version``; QueryError if that version is not kept."""
+        if version == self.version:
+            return self
+        kept = self.versions
+        if not kept[0].number <= version <= self.newest:
+            tags = ", ".join(f"{name} ({number})" for name, number in sorted(self.tags.items())) or "none"
+            raise QueryError(
+                f"version {version} is not kept: versions {kept[0].number} to {self.newest} are",
+                file=self.segments[0].path,
+                remedy=f"Tags: {tags}.",
+            )
+        return Snapshot(self.segments, self.log, version)
+
+    @cached_property
+    def tags(self) -> dict[str, int]:
+        """Names of versions."""
+        found: dict[str, int] = {}
+        for segment in self.segments:
+            found |= segment.catalog.tags
+        for record in self.logged:
+            found |= record.tags
+        return {name: number for name, number in found.items() if number}
 
     def _views(self) -> tuple[SegmentView, ...]:
         views: list[SegmentView] = []
-        deleted = np.empty(0, np.int64)
+        later = np.array(sorted(self._gone), np.int64)
         for segment in reversed(self.segments):
-            views.append(SegmentView(segment, segment.find_many(deleted)))
-            tombstones = segment.tombstones()
-            if len(tombstones):
-                deleted = np.union1d(deleted, tombstones)
+            if segment.catalog.first_version > self.version:
+                continue
+            views.append(SegmentView(segment, self._hidden_rows(segment, later)))
+            rowids, versions = segment.tombstones()
+            if len(rowids):
+                later = np.union1d(later, rowids[versions <= self.version])
         return tuple(reversed(views))
 
-    @property
+    def _hidden_rows(self, segment: Segment, later: I64Array) -> I64Array:
+        """The rows of ``segment`` that this version does not show, int64 (n,), ascending."""
+        hidden = segment.find_many(later)
+        catalog = segment.catalog
+        if catalog.created is None:
+            return hidden if catalog.last_version <= self.version else np.arange(segment.rows)
+        if catalog.ended is not None or catalog.last_version > self.version:
+            outside = (segment.created() > self.version) | (segment.ended() <= self.version)
+            hidden = np.union1d(hidden, np.flatnonzero(outside))
+        return hidden
+
+    @cached_property
     def versions(self) -> list[Version]:
-        """Every commit that is in the files, oldest first."""
-        return [version for segment in self.segments for version in segment.catalog.versions]
+        """Every commit that is kept, oldest first."""
+        stored = [version for segment in self.segments for version in segment.catalog.versions]
+        return stored + [
+            Version(record.version, record.time, len(record.inserted), len(record.deleted), record.message)
+            for record in self.logged
+        ]
+
+    @cached_property
+    def pending(self) -> Batch | None:
+        """The rows that are in the log only."""
+        return batch_of(sorted(self.own_rows.items()), self.schema) if self.own_rows else None
 
     @cached_property
     def ordered(self) -> bool:
-        """Whether going through the segments in order goes through the rowids in order."""
+        """Whether going through the segments in order, then the log, goes through the rowids in order."""
         ranges = [(s.catalog.low_rowid, s.catalog.high_rowid) for s in self.segments if s.rows]
+        if self.own_rows:
+            ranges.append((min(self.own_rows), max(self.own_rows)))
         return all(left[1] < right[0] for left, right in pairwise(ranges))
 
     @cached_property
     def high_rowid(self) -> int:
         """The greatest rowid that was ever given out in these files; 0 when there was none above."""
-        return max((s.catalog.high_rowid for s in self.segments if s.rows), default=0)
+        stored = [segment.catalog.high_rowid for segment in self.segments if segment.rows]
+        logged = [rowid for record in self.logged for rowid, _ in record.inserted]
+        return max(stored + logged, default=0)
+
+    def contains(self, rowid: int) -> bool:
+        """Whether a row has ``rowid``."""
+        return rowid in self.own_rows or self.find(rowid) is not None
 
     def find(self, rowid: int) -> tuple[SegmentView, int] | None:
-        """The segment and row of ``rowid``, or None."""
+        """The segment and row of ``rowid``, or None; rows that are in the log only are not looked at."""
         for view in reversed(self.views):
             row = view.find(rowid)
             if row >= 0:
                 return view, row
         return None
+
+    def own_row(self, rowid: int) -> Row | None:
+        """A row that is in the log only, or None."""
+        return self.own_rows.get(rowid)
+
+    def own_rowids(self) -> Sequence[int]:
+        """The rowids that are in the log only."""
+        return list(self.own_rows)
 
     def close(self) -> None:
         """Close the files. Scans that are still running fail."""
@@ -105,6 +191,34 @@ class Snapshot:
         """Bytes of ``column`` before compression, from the catalogs alone."""
         directories = (segment.directory(column) for segment in self.segments)
         return sum(int(directory.raw.sum()) for directory in directories if directory is not None)
+
+
+def logged_commits(segments: Sequence[Segment], log: LogContent | None) -> list[LogRecord]:
+    """The commits in the log that are not in a segment yet. DamagedFileError if some in between are missing."""
+    if log is None:
+        return []
+    stored = segments[-1].catalog.last_version
+    if log.after > stored:
+        raise DamagedFileError(
+            f"the log begins behind version {log.after}, but the files end with version {stored}",
+            file=segments[0].path,
+            remedy="Restore the missing delta from a copy.",
+        )
+    return [record for record in log.records[: log.count] if record.version > stored]
+
+
+def replay(commits: Sequence[LogRecord], version: int) -> tuple[dict[int, Row], set[int]]:
+    """(rows by rowid, rowids deleted from the segments) after the commits up to ``version``."""
+    rows: dict[int, Row] = {}
+    gone: set[int] = set()
+    for record in commits:
+        if record.version > version:
+            break
+        for rowid in record.deleted:
+            if rows.pop(rowid, None) is None:
+                gone.add(rowid)
+        rows.update(record.inserted)
+    return rows, gone
 
 
 def check_chain(segments: Sequence[Segment], base: str) -> None:

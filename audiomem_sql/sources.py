@@ -5,13 +5,13 @@ Every segment stores the list of the sources that its commits ingested; the newe
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import msgpack
 
 from audiomem_sql.errors import DamagedFileError
+from audiomem_sql.log import LogRecord
 from audiomem_sql.segment import Segment
-from audiomem_sql.snapshot import Snapshot
 
 DIGEST_BYTES = 16
 #: Sources that one segment can name.
@@ -52,9 +52,18 @@ def segment_sources(segment: Segment) -> dict[str, bytes]:
         raise DamagedFileError(error.what, file=segment.path, place="sources") from None
 
 
-def known_sources(snapshot: Snapshot) -> dict[str, bytes]:
+def known_sources(segments: Sequence[Segment], commits: Sequence[LogRecord] = ()) -> dict[str, bytes]:
     """Every source whose rows were ingested, with the digest of its newest reading."""
     found: dict[str, bytes] = {}
-    for segment in snapshot.segments:
+    for segment in segments:
         found |= segment_sources(segment)
+    return found | logged_sources(commits)
+
+
+def logged_sources(commits: Sequence[LogRecord]) -> dict[str, bytes]:
+    """The sources that commits in the log ingested."""
+    found: dict[str, bytes] = {}
+    for record in commits:
+        if record.sources is not None:
+            found |= unpack_sources(record.sources)
     return found

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from datetime import datetime
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
@@ -15,9 +17,27 @@ from audiomem_sql.block_cache import SHARED, BlockCache
 from audiomem_sql.catalog import Version
 from audiomem_sql.columns.arrow_input import to_table
 from audiomem_sql.columns.schema import Schema, parse_columns
-from audiomem_sql.columns.stored_values import as_sql
-from audiomem_sql.commit import Commit, PendingCommit, Progress, write_commit
-from audiomem_sql.errors import DamagedFileError, MissingExtraError, StorageError
+from audiomem_sql.columns.stored_values import as_sql, stored_rows
+from audiomem_sql.columns.timestamps import parse
+from audiomem_sql.commit import Commit, LoggedCommit, PendingCommit, Progress, write_commit
+from audiomem_sql.compaction import (
+    SMALL_DELTAS,
+    VACUUM_LEVEL,
+    Retention,
+    checkpoint,
+    merge,
+    small_deltas,
+    vacuum,
+)
+from audiomem_sql.errors import (
+    BusyError,
+    DamagedFileError,
+    MissingExtraError,
+    OptionError,
+    QueryError,
+    StorageError,
+)
+from audiomem_sql.log import LogRecord, LogWriter
 from audiomem_sql.lookup import value_at
 from audiomem_sql.scan import Filter, Readable, RowFilter, scan
 from audiomem_sql.segment_writer import SegmentWriter
@@ -32,6 +52,12 @@ if TYPE_CHECKING:
     import pandas as pd
 
 BUSY_TIMEOUT = 5.0
+#: Commits of at most this size go to the log.
+LOGGED_COMMIT_BYTES = 256 << 10
+LOGGED_ROWS = 1 << 12
+#: The log becomes a delta when it is larger than this, or holds so many commits.
+CHECKPOINT_BYTES = 1 << 20
+CHECKPOINT_COMMITS = 1000
 
 
 class Table:
@@ -52,7 +78,8 @@ class Table:
         self.options = self._read_options()
         self._lock: int | None = None
         self._swept = False
-        self._prepared: PendingCommit | None = None
+        self._prepared: PendingCommit | LoggedCommit | None = None
+        self._log: LogWriter | None = None
         self.transaction: Transaction | None = None
 
     @classmethod
@@ -125,7 +152,7 @@ class Table:
     @property
     def sources(self) -> dict[str, bytes]:
         """What was ingested: the digest of every source, by name."""
-        return known_sources(self.snapshot)
+        return known_sources(self.snapshot.segments, self.snapshot.logged)
 
     def __len__(self) -> int:
         return self.readable.rows
@@ -137,13 +164,21 @@ class Table:
         """Look for commits of others; True if there were any. Nothing happens inside a transaction."""
         if self.transaction is not None or not self.files.changed(self.snapshot):
             return False
-        self.snapshot = self.files.load(self._cache, self.snapshot.segments)
+        self.snapshot = self.files.load(self._cache, self.snapshot)
         self.options = self._read_options()
         return True
 
     def close(self) -> None:
-        """Roll back what is not committed, and close the files."""
+        """Roll back what is not committed, turn what this table logged into a delta, and close the files.
+
+        The log is left alone when another process is writing: it is as durable, and will be turned into one by that.
+        """
         self.rollback()
+        if self._log is not None:
+            self._log.close()
+            self._log = None
+            with contextlib.suppress(BusyError, StorageError):
+                self.checkpoint(timeout=0)
         self.snapshot.close()
 
     def __enter__(self) -> Table:
@@ -246,12 +281,9 @@ class Table:
     def get(self, rowid: int) -> dict[str, Any] | None:
         """The row with ``rowid`` as SQL sees it, by column name; None if there is none."""
         readable = self.readable
-        if isinstance(readable, Transaction):
-            own = readable.own_row(rowid)
-            if own is not None:
-                return {
-                    c.name: as_sql(value, c.type) for c, value in zip(self.schema.columns, own, strict=True)
-                }
+        own = readable.own_row(rowid)
+        if own is not None:
+            return {c.name: as_sql(value, c.type) for c, value in zip(self.schema.columns, own, strict=True)}
         for view in reversed(readable.views):
             row = view.find(rowid)
             if row >= 0:
@@ -275,14 +307,27 @@ class Table:
     def prepare(
         self, *, message: str | None = None, sources: bytes | None = None, progress: Progress | None = None
     ) -> None:
-        """Make the transaction durable; until :meth:`commit` it can still be rolled back."""
-        if (
-            self.transaction is not None
-            and self._prepared is None
-            and (self.transaction.changed or sources is not None)
-        ):
-            content = self.transaction.commit_content(message, sources)
+        """Make the transaction durable; until :meth:`commit` it can still be rolled back.
+
+        Few bytes go to the log; many become a delta at once.
+        """
+        transaction = self.transaction
+        if transaction is None or self._prepared is not None or not (transaction.changed or sources is not None):
+            return
+        if transaction.logged_size() <= LOGGED_COMMIT_BYTES:
+            record = transaction.record(self.snapshot.newest + 1, _now(), message, sources)
+            self._prepared = self._append_to_log(record)
+        else:
+            self._checkpoint()
+            content = transaction.commit_content(message, sources)
             self._prepared = write_commit(self.files, self.snapshot, self.options, content, progress)
+
+    def _append_to_log(self, record: LogRecord) -> LoggedCommit:
+        snapshot = self.snapshot
+        if self._log is None:
+            self._log = LogWriter(self.files.log, snapshot.segments[0].catalog.table_id)
+        after = self._log.append(snapshot.log, record, snapshot.newest)
+        return LoggedCommit(record.version, self._log, snapshot.log, after)
 
     def commit(
         self, *, message: str | None = None, sources: bytes | None = None, progress: Progress | None = None
@@ -293,11 +338,111 @@ class Table:
         except BaseException:
             self.rollback()
             raise
-        if self._prepared is not None:
-            self._prepared.accept()
-            self._prepared = None
+        prepared, self._prepared = self._prepared, None
+        if prepared is not None:
+            prepared.accept()
+        if isinstance(prepared, LoggedCommit):
+            self.snapshot = self.snapshot.after(prepared.after)
+            if prepared.after.end > CHECKPOINT_BYTES or prepared.after.count >= CHECKPOINT_COMMITS:
+                self._checkpoint_after_commit()
         self._end()
         return self.version
+
+    def _checkpoint_after_commit(self) -> None:
+        """The commit is durable already: what fails here is tried again at the next one."""
+        self.transaction = None
+        with contextlib.suppress(StorageError):
+            self._checkpoint()
+
+    def checkpoint(self, *, timeout: float | None = None) -> bool:
+        """Turn the log into a delta; False if there was nothing in it. BusyError after ``timeout`` seconds."""
+        self._no_transaction()
+        self._acquire(timeout)
+        try:
+            return self._checkpoint()
+        finally:
+            self._end()
+
+    def _checkpoint(self) -> bool:
+        """The same while the writer's lock is held; many small deltas are merged."""
+        done = checkpoint(self.files, self.snapshot, self.options)
+        if done:
+            self._reload()
+            small = small_deltas(self.snapshot)
+            if len(small) >= SMALL_DELTAS:
+                merge(self.files, self.snapshot, self.options, small)
+                self._reload()
+        return done
+
+    def merge(self) -> None:
+        """Make one delta of all deltas and the log; cheap beside a vacuum, because the base stays as it is."""
+        self._no_transaction()
+        self._acquire()
+        try:
+            self._checkpoint()
+            if len(self.snapshot.segments) > 2:
+                merge(self.files, self.snapshot, self.options, self.snapshot.segments[1:])
+        finally:
+            self._end()
+
+    def vacuum(
+        self, *, retain: Retention | None = None, level: int = VACUUM_LEVEL, progress: Progress | None = None
+    ) -> int:
+        """Make one file of base, deltas and log, compressed harder; the oldest version that is kept.
+
+        retain: which versions to keep, by default all; tagged ones are kept in any case. level: zstd, 1 to 22. progress:
+        called with rows done and rows in all. Readers go on with the files that they have open.
+        """
+        self._no_transaction()
+        self._acquire()
+        try:
+            self._checkpoint()
+            oldest = (retain or Retention()).oldest(self.snapshot, _now())
+            vacuum(self.files, self.snapshot, self.options, oldest, level=level, progress=progress)
+        finally:
+            self._end()
+        return oldest
+
+    def tag(self, name: str, version: int | None = None) -> None:
+        """Name a version, by default the newest; vacuum keeps it. An empty commit holds the name."""
+        self._no_transaction()
+        if not name or name.isdigit():
+            raise OptionError(f"{name!r} is no name for a version", file=self.path, remedy="Use letters.")
+        self._acquire()
+        try:
+            number = self.snapshot.newest if version is None else self.snapshot.at(version).version
+            record = LogRecord(self.snapshot.newest + 1, _now(), message=f"tag {name}", tags={name: number})
+            self.snapshot = self.snapshot.after(self._append_to_log(record).after)
+        finally:
+            self._end()
+
+    @property
+    def tags(self) -> dict[str, int]:
+        """Names of versions."""
+        return self.snapshot.tags
+
+    def at(self, version: int | str | None = None, as_of: str | datetime | None = None) -> Snapshot:
+        """The snapshot of a version: by number, by tag, or the newest at a time (UTC unless it says otherwise).
+
+        QueryError, with the versions and tags that are kept, for one that is not.
+        """
+        if as_of is not None:
+            moment = parse(as_of)
+            numbers = [v.number for v in self.snapshot.versions if v.time <= moment]
+            return self.snapshot.at(numbers[-1] if numbers else self.snapshot.versions[0].number - 1)
+        if isinstance(version, str) and not version.isdigit():
+            if version not in self.tags:
+                known = ", ".join(sorted(self.tags)) or "none"
+                raise QueryError(f"there is no tag {version!r}", file=self.path, remedy=f"Tags: {known}.")
+            return self.snapshot.at(self.tags[version])
+        return self.snapshot if version is None else self.snapshot.at(int(version))
+
+    def _no_transaction(self) -> None:
+        if self.transaction is not None:
+            raise StorageError("a transaction is open", file=self.path, remedy="Commit it first.")
+
+    def _reload(self) -> None:
+        self.snapshot = self.files.load(self._cache, self.snapshot)
 
     def rollback(self) -> None:
         """End the transaction and drop its changes."""
@@ -348,11 +493,13 @@ class Table:
         called when nobody else can write.
         """
         table, _ = to_table(data, self.schema)
-        if self.transaction is not None:
-            raise StorageError("a transaction is open", file=self.path, remedy="Commit it first.")
+        self._no_transaction()
         self._acquire()
         try:
             gone = deleted(self.snapshot)
+            if table.num_rows <= LOGGED_ROWS and table.nbytes + 9 * len(gone) <= LOGGED_COMMIT_BYTES:
+                return self._exchange_few(table, gone, sources, message)
+            self._checkpoint()
             if not table.num_rows and not len(gone) and not sources:
                 return self.version
             rowids, table = number_rows(table, self.snapshot)
@@ -364,14 +511,32 @@ class Table:
             self._end()
         return self.version
 
-    def _acquire(self) -> None:
+    def _exchange_few(
+        self, table: pa.Table, gone: I64Array, sources: Mapping[str, bytes] | None, message: str | None
+    ) -> int:
+        """The same through the log."""
+        self.transaction = Transaction(self.path, self.snapshot)
+        try:
+            for rowid in gone.tolist():
+                self.transaction.delete(rowid)
+            for row in stored_rows(table, self.schema):
+                self.transaction.insert(None, row)
+        except BaseException:
+            self.rollback()
+            raise
+        return self.commit(message=message, sources=pack_sources(sources) if sources else None)
+
+    def _acquire(self, timeout: float | None = None) -> None:
         self.files.check_writable()
-        self._lock = self.files.lock(self.busy_timeout)
+        self._lock = self.files.lock(self.busy_timeout if timeout is None else timeout)
         try:
             if not self._swept:
                 self.files.sweep()
                 self._swept = True
             self.refresh()
+            if self.snapshot.log is not None and not self.snapshot.logged:
+                self.files.remove_log()  # all of it is in a segment: a crash came before its removal
+                self._reload()
             for segment in self.snapshot.segments:
                 if segment.file.truncated:
                     raise DamagedFileError(

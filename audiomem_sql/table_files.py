@@ -1,4 +1,4 @@
-"""The files of one table: the base ``X.flac``, and its deltas ``X.flac.d/<version>.flac``.
+"""The files of one table: the base ``X.flac``, its deltas ``X.flac.d/<version>.flac``, and its log ``X.flac-wal``.
 
 One process writes at a time. It holds an exclusive lock (flock) on the base file, and looks again whether the file at
 that path is still the one that it locked, because a commit may put another in its place.
@@ -15,14 +15,16 @@ import time
 from dataclasses import dataclass
 
 from audiomem_sql.block_cache import BlockCache
-from audiomem_sql.errors import BusyError, StorageError
+from audiomem_sql.errors import BusyError, DamagedFileError, StorageError
 from audiomem_sql.files import abandoned_files, file_identity, fsync_folder, stat_identity, storage_error
+from audiomem_sql.log import read_log
 from audiomem_sql.segment import Segment
 from audiomem_sql.snapshot import Snapshot, check_chain
 
 _DELTA = re.compile(r"(\d{8,})\.flac")
 _TEMPORARY = re.compile(r"\.\d{8,}\.flac\.[a-z0-9_]{8}\.tmp")
 _LOCK_INTERVAL = 0.01
+_LOAD_ATTEMPTS = 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,30 +57,53 @@ class TableFiles:
         matches = (match for match in map(_DELTA.fullmatch, names) if match)
         return sorted((int(match.group(1)), os.path.join(self.folder, match.group())) for match in matches)
 
-    def load(self, cache: BlockCache, known: tuple[Segment, ...] = ()) -> Snapshot:
-        """The newest snapshot. Segments that are in ``known`` are not opened again if the base is still the same."""
+    @property
+    def log(self) -> str:
+        """The path of the write-ahead log."""
+        return self.base + "-wal"
+
+    def load(self, cache: BlockCache, known: Snapshot | None = None) -> Snapshot:
+        """The newest snapshot. What ``known`` has open and is still the same is not opened again.
+
+        Nothing is locked: when files are replaced meanwhile, by a merge or a vacuum, it begins again.
+        """
+        for attempt in range(_LOAD_ATTEMPTS):
+            before = file_identity(self.base)
+            try:
+                return self._load(cache, known)
+            except (DamagedFileError, StorageError):
+                # The log is read before the folder is listed, so a gap between the two is a sign of change, not of loss.
+                if attempt == _LOAD_ATTEMPTS - 1 or (attempt >= 2 and file_identity(self.base) == before):
+                    raise
+            time.sleep(_LOCK_INTERVAL)
+        raise AssertionError("the last attempt returns or raises")
+
+    def _load(self, cache: BlockCache, known: Snapshot | None) -> Snapshot:
         opened: list[Segment] = []
-        by_path: dict[str, Segment] = {}
-        if known and known[0].identity == file_identity(self.base):
-            by_path = {
-                segment.path: segment for segment in known
-            }  # over the same base, a delta's name says it all
+        by_path = {} if known is None else {segment.path: segment for segment in known.segments}
 
         def segment(path: str) -> Segment:
-            if path in by_path:
-                return by_path[path]
+            old = by_path.get(path)
+            if old is not None and old.identity == file_identity(path):
+                return old
             new = Segment.open(path, cache)
             opened.append(new)
             return new
 
         try:
             base = segment(self.base)
-            segments = [
-                base,
-                *(segment(path) for version, path in self.deltas() if version > base.catalog.last_version),
-            ]
+            catalog = base.catalog
+            log = read_log(self.log, catalog.table_id, len(base.schema), None if known is None else known.log)
+            segments: list[Segment] = []
+            first = None  # of the segment after the next: deltas that a merge replaced end behind it
+            for _, path in reversed([entry for entry in self.deltas() if entry[0] > catalog.last_version]):
+                delta = segment(path)
+                if first is None or delta.catalog.last_version < first:
+                    segments.insert(0, delta)
+                    first = delta.catalog.first_version
+            segments.insert(0, base)
             check_chain(segments, self.base)
-            return Snapshot(segments)
+            return Snapshot(segments, log)
         except BaseException:
             for new in opened:
                 new.close()
@@ -87,11 +112,32 @@ class TableFiles:
     def changed(self, snapshot: Snapshot) -> bool:
         """Whether something was committed since ``snapshot`` was loaded."""
         first, last = snapshot.segments[0], snapshot.segments[-1]
-        return (
-            first.identity != file_identity(first.path)
-            or (last is not first and last.identity != file_identity(last.path))
-            or os.path.exists(self.delta(snapshot.version + 1))
-        )
+        if first.identity != file_identity(first.path):
+            return True
+        try:
+            stat = os.stat(self.log)
+        except OSError:
+            if snapshot.log is not None:
+                return True
+        else:
+            log = snapshot.log
+            if log is None or log.identity != stat_identity(stat) or stat.st_size > log.seen:
+                return True
+        if last is not first and last.identity != file_identity(last.path):
+            return True
+        if snapshot.logged and os.path.exists(self.delta(snapshot.newest)):
+            return True
+        return os.path.exists(self.delta(snapshot.newest + 1))
+
+    def remove_log(self) -> None:
+        """Delete the log: its commits are in a segment."""
+        try:
+            os.unlink(self.log)
+            fsync_folder(os.path.dirname(self.log))
+        except FileNotFoundError:
+            pass
+        except OSError as error:
+            raise storage_error(error, self.log) from error
 
     def lock(self, timeout: float) -> int:
         """Become the writer: a file handle to give to :meth:`unlock`. BusyError after ``timeout`` seconds."""

@@ -17,7 +17,8 @@ from audiomem_sql.commit import Commit
 from audiomem_sql.errors import ConstraintError, LimitError
 from audiomem_sql.lookup import find_rows
 from audiomem_sql.predicates import Op, Predicate, bind
-from audiomem_sql.scan import Batch, Filter, scan
+from audiomem_sql.batch import Batch
+from audiomem_sql.scan import Filter, scan
 from audiomem_sql.snapshot import SegmentView, Snapshot
 
 MAX_ROWID = 2**63 - 1
@@ -26,7 +27,6 @@ MAX_ROW_BYTES = 1 << 30
 #: Rows turned into arrays at once when a commit is written.
 _CHUNK_ROWS = 1 << 14
 
-Row = tuple[StoredValue, ...]
 
 
 class OnConflict(Enum):
@@ -50,6 +50,7 @@ class Transaction:
         self._inserted: dict[int, Row] = {}
         self._deleted: set[int] = set()
         self._keys: dict[int, dict[StoredValue, int]] = {place: {} for place in self.schema.key_columns}
+        self._log_keys: dict[int, dict[StoredValue, int]] = {}
         self._journal: list[tuple[str, int, Row | None]] = []
         self._marks: dict[int, int] = {}
         self._high = snapshot.high_rowid
@@ -70,6 +71,11 @@ class Transaction:
         return self.snapshot.rows - len(self._deleted) + len(self._inserted)
 
     @property
+    def version(self) -> int:
+        """The version that the transaction is made on."""
+        return self.snapshot.version
+
+    @property
     def views(self) -> Sequence[SegmentView]:
         """The segments without the rows that this transaction deleted."""
         if self._views is None:
@@ -82,9 +88,13 @@ class Transaction:
 
     @property
     def pending(self) -> Batch | None:
-        """The rows that this transaction inserted, by rowid."""
+        """The rows outside the segments, by rowid: those of the log, with the changes."""
+        if not self._inserted and not self._deleted:
+            return self.snapshot.pending
         if self._stale:
-            self._pending = _batch(sorted(self._inserted.items()), self) if self._inserted else None
+            rows = [(rowid, row) for rowid, row in self.snapshot.own_rows.items() if rowid not in self._deleted]
+            rows.extend(self._inserted.items())
+            self._pending = batch_of(sorted(rows), self.schema) if rows else None
             self._stale = False
         return self._pending
 
@@ -96,12 +106,16 @@ class Transaction:
         )
 
     def own_row(self, rowid: int) -> Row | None:
-        """A row that this transaction inserted, or None."""
-        return self._inserted.get(rowid)
+        """A row outside the segments, or None."""
+        own = self._inserted.get(rowid)
+        if own is None and rowid not in self._deleted:
+            return self.snapshot.own_row(rowid)
+        return own
 
     def own_rowids(self) -> Sequence[int]:
-        """The rowids that this transaction inserted."""
-        return list(self._inserted)
+        """The rowids outside the segments."""
+        logged = [rowid for rowid in self.snapshot.own_rowids() if rowid not in self._deleted]
+        return [*logged, *self._inserted]
 
     def contains(self, rowid: int) -> bool:
         """Whether a row has ``rowid``."""
@@ -110,7 +124,7 @@ class Transaction:
         return (
             rowid not in self._deleted
             and rowid <= self.snapshot.high_rowid
-            and self.snapshot.find(rowid) is not None
+            and self.snapshot.contains(rowid)
         )
 
     # -- writing --------------------------------------------------------------------------------------------------
@@ -167,9 +181,9 @@ class Transaction:
         if own is not None:
             self._take(rowid, own)
             self._journal.append(("take", rowid, own))
-        elif rowid not in self._deleted and self.snapshot.find(rowid) is not None:
+        elif rowid not in self._deleted and self.snapshot.contains(rowid):
             self._deleted.add(rowid)
-            self._views = None
+            self._views, self._stale = None, True
             self._journal.append(("delete", rowid, None))
 
     def next_rowid(self) -> int:
@@ -223,9 +237,13 @@ class Transaction:
 
     def find_key(self, place: int, value: StoredValue) -> int | None:
         """The rowid of the row whose unique column ``place`` equals ``value``; None if there is none."""
-        own = self._keys[place].get(self.fold(place, value))
+        folded = self.fold(place, value)
+        own = self._keys[place].get(folded)
         if own is not None:
             return own
+        logged = self._logged_keys(place).get(folded)
+        if logged is not None and logged not in self._deleted:
+            return logged
         column = self.schema.columns[place]
         bound = bind(Predicate(place, Op.EQ, as_sql(value, column.type)), column.type, column.collation)
         filters = [Filter(place, bound)]
@@ -248,6 +266,15 @@ class Transaction:
                 if rowid not in self._deleted:
                     return rowid
         return None
+
+    def _logged_keys(self, place: int) -> dict[StoredValue, int]:
+        """The keys of the rows in the log."""
+        found = self._log_keys.get(place)
+        if found is None:
+            rows = self.snapshot.own_rows.items()
+            found = {self.fold(place, row[place]): rowid for rowid, row in rows if row[place] is not None}
+            self._log_keys[place] = found
+        return found
 
     def _violated(self, rowid: int, conflicts: dict[str, int]) -> ConstraintError:
         column = next(iter(conflicts))
@@ -280,7 +307,7 @@ class Transaction:
                 self._take(rowid, self._inserted[rowid])
             elif what == "delete":
                 self._deleted.discard(rowid)
-                self._views = None
+                self._views, self._stale = None, True
             elif row is not None:
                 self._put(rowid, row)
 
@@ -290,7 +317,18 @@ class Transaction:
         """The inserted rows by rowid, a bounded number at a time."""
         rows = sorted(self._inserted.items())
         for start in range(0, len(rows), _CHUNK_ROWS):
-            yield _batch(rows[start : start + _CHUNK_ROWS], self)
+            yield batch_of(rows[start : start + _CHUNK_ROWS], self.schema)
+
+    def logged_size(self) -> int:
+        """About the bytes that the changes take in the log."""
+        texts = sum(
+            len(value) for row in self._inserted.values() for value in row if isinstance(value, (str, bytes))
+        )
+        return texts + 9 * (len(self._inserted) * (len(self.schema) + 1) + len(self._deleted))
+
+    def record(self, version: int, time: int, message: str | None, sources: bytes | None) -> LogRecord:
+        """The changes as a record of the log."""
+        return LogRecord(version, time, sorted(self._inserted.items()), sorted(self._deleted), message, sources)
 
     def commit_content(self, message: str | None = None, sources: bytes | None = None) -> Commit:
         """What is to be written."""
@@ -310,17 +348,6 @@ class _Only:
 
 
 _LOWER = {capital: capital + 32 for capital in range(ord("A"), ord("Z") + 1)}
-
-
-def _batch(rows: list[tuple[int, Row]], transaction: Transaction) -> Batch:
-    """Rows as arrays, one a column of the schema."""
-    rowids = np.fromiter((rowid for rowid, _ in rows), np.int64, len(rows))
-    columns = zip(*(row for _, row in rows), strict=True)
-    arrays = tuple(
-        array_of(values, column.type)
-        for values, column in zip(columns, transaction.schema.columns, strict=True)
-    )
-    return Batch(rowids, arrays)
 
 
 def _check_size(row: Sequence[StoredValue]) -> None:

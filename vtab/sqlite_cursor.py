@@ -11,7 +11,8 @@ from audiomem_sql.columns.types import ColumnType, Kind
 from audiomem_sql.lookup import find_rows, value_at
 from audiomem_sql.planner import Plan
 from audiomem_sql.predicates import Op, Predicate, bind
-from audiomem_sql.scan import Batch, Readable, scan
+from audiomem_sql.batch import Batch
+from audiomem_sql.scan import Readable, scan
 from audiomem_sql.scan import Filter as BoundTerm
 from audiomem_sql.segment import ROWID, Segment
 from audiomem_sql.transaction import Transaction

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 import pyarrow as pa
 
 from audiomem_sql.columns.affinity import StoredValue
+from audiomem_sql.columns.schema import Schema
+from audiomem_sql.columns.sql_values import sql_values
 from audiomem_sql.columns.timestamps import render
 from audiomem_sql.columns.types import ColumnType, Kind, arrow_type
 
@@ -24,6 +26,17 @@ def array_of(values: Sequence[StoredValue], column_type: ColumnType) -> pa.Array
     return pa.Array.from_buffers(
         arrow_type(column_type), len(values), [validity], int((~present).sum()), children=[flat]
     )
+
+
+def stored_rows(table: pa.Table, schema: Schema) -> Iterator[tuple[StoredValue, ...]]:
+    """The rows of an Arrow table with the schema's types, as stored values."""
+    columns: list[list[StoredValue]] = []
+    for column, chunks in zip(schema.columns, table.columns, strict=True):
+        array = chunks.combine_chunks()
+        if column.type.kind is Kind.TIMESTAMP:
+            array = array.cast(pa.int64())
+        columns.append(sql_values(array, column.type) if column.type.kind is Kind.FLOAT else array.to_pylist())
+    return zip(*columns, strict=True)
 
 
 def as_sql(value: StoredValue, column_type: ColumnType) -> int | float | str | bytes | None:

@@ -1,0 +1,280 @@
+"""The write-ahead log ``X.flac-wal``: commits that are durable but not yet in a segment.
+
+    header   magic, format version, table id, the version before the first record, salt, CRC-32C of these
+    record   length, CRC-32C, MessagePack map          … one a commit
+
+A record's CRC-32C starts from the salt and its version, so neither a record of an older log in the same file nor one
+out of order passes. Replay stops at the first record that is not whole: what a crash tore was never acknowledged. A
+commit is one write and one fdatasync.
+"""
+
+from __future__ import annotations
+
+import os
+import struct
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import msgpack
+
+from audiomem_sql.batch import Row
+from audiomem_sql.errors import DamagedFileError, FormatVersionError, LimitError
+from audiomem_sql.files import file_identity, fsync_folder, storage_error
+from audiomem_sql.protection.crc32c import crc32c
+
+LOG_MAGIC = b"AuML"
+LOG_VERSION = 1
+#: magic, format version, table id, version before the first record, salt, CRC-32C of what stands before it
+LOG_HEADER = struct.Struct("<4s I 16s Q I I")
+#: bytes of the map behind it, CRC-32C of the map
+RECORD_HEADER = struct.Struct("<I I")
+#: The largest record.
+MAX_RECORD_BYTES = (1 << 31) - 1
+
+
+@dataclass(frozen=True, slots=True)
+class LogRecord:
+    """One commit: version, time (µs since 1970, UTC), rows added, rowids removed, message, packed list of sources."""
+
+    version: int
+    time: int
+    inserted: Sequence[tuple[int, Row]] = ()
+    deleted: Sequence[int] = ()
+    message: str | None = None
+    sources: bytes | None = None
+    tags: Mapping[str, int] = field(default_factory=dict)
+
+    def pack(self) -> bytes:
+        """The MessagePack map. LimitError when it is too large for a record."""
+        content = {
+            "version": self.version,
+            "time": self.time,
+            "inserted": [[rowid, list(row)] for rowid, row in self.inserted],
+            "deleted": list(self.deleted),
+            "message": self.message,
+            "sources": self.sources,
+            "tags": dict(self.tags),
+        }
+        try:
+            packed = msgpack.packb(content)
+        except (ValueError, OverflowError) as error:
+            raise LimitError(f"a commit cannot be logged ({error})") from None
+        assert isinstance(packed, bytes)
+        if len(packed) > MAX_RECORD_BYTES:
+            raise LimitError(f"a commit of {len(packed):,} bytes is too large for the log")
+        return packed
+
+    @classmethod
+    def unpack(cls, packed: bytes, width: int) -> LogRecord:
+        """The inverse, for rows of ``width`` columns. DamagedFileError (without a file) for anything else."""
+        try:
+            content: dict[str, Any] = msgpack.unpackb(packed)
+            rows = [(int(rowid), tuple(row)) for rowid, row in content["inserted"]]
+            record = cls(
+                version=int(content["version"]),
+                time=int(content["time"]),
+                inserted=rows,
+                deleted=[int(rowid) for rowid in content["deleted"]],
+                message=content["message"],
+                sources=content["sources"],
+                tags={str(name): int(number) for name, number in content["tags"].items()},
+            )
+        except (msgpack.UnpackException, ValueError, TypeError, KeyError, AttributeError) as error:
+            raise DamagedFileError(f"a record cannot be understood ({type(error).__name__}: {error})") from None
+        if any(len(row) != width for _, row in rows):
+            raise DamagedFileError("a record has another number of columns than the table")
+        return record
+
+
+@dataclass(slots=True)
+class LogContent:
+    """What was read of a log: its records, where the last whole one ends, and whether something torn stands behind.
+
+    ``records`` may be shared with later contents of the same log; the first ``count`` are those of this one.
+    """
+
+    identity: tuple[int, int] | None = None
+    after: int = 0
+    salt: int = 0
+    end: int = 0
+    torn: bool = False
+    records: list[LogRecord] = field(default_factory=list)
+    count: int = 0
+    seen: int = 0  # bytes of the file when it was read
+
+    @property
+    def version(self) -> int:
+        """The version of the last record, or the one before the first."""
+        return self.records[self.count - 1].version if self.count else self.after
+
+    def emptied(self) -> LogContent:
+        """The same log without records."""
+        return LogContent(self.identity, self.after, self.salt, LOG_HEADER.size)
+
+    def grown(self, record: LogRecord, end: int) -> LogContent:
+        """This content with one more record."""
+        records = self.records if len(self.records) == self.count else self.records[: self.count]
+        records.append(record)
+        return LogContent(self.identity, self.after, self.salt, end, False, records, self.count + 1, end)
+
+
+def read_log(path: str, table_id: bytes, width: int, known: LogContent | None = None) -> LogContent | None:
+    """The log of table ``table_id``, whose rows have ``width`` columns; None if there is none.
+
+    known: what was read before; if the file is still the same only what was appended is read. DamagedFileError for a
+    file that is no log or belongs to another table. A torn header counts as no log: nothing in it was acknowledged.
+    """
+    try:
+        handle = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        raise storage_error(error, path) from error
+    try:
+        stat = os.fstat(handle)
+        identity = (stat.st_dev, stat.st_ino)
+        header = _read_header(handle, path, table_id, identity)
+        if header is None:
+            return None
+        # A new log may have the file number of the old one, but not its salt.
+        if known is None or known.identity != identity or known.salt != header.salt or stat.st_size < known.end:
+            known = header
+        return replace(_read_records(handle, stat.st_size, known, path, width), seen=stat.st_size)
+    except OSError as error:
+        raise storage_error(error, path) from error
+    finally:
+        os.close(handle)
+
+
+def _read_header(handle: int, path: str, table_id: bytes, identity: tuple[int, int]) -> LogContent | None:
+    head = os.pread(handle, LOG_HEADER.size, 0)
+    if len(head) < LOG_HEADER.size or not any(head):
+        return None
+    magic, version, table, after, salt, crc = LOG_HEADER.unpack(head)
+    if magic != LOG_MAGIC or crc != crc32c(head[:-4]):
+        raise DamagedFileError(
+            "this is no write-ahead log, or its header is damaged",
+            file=path,
+            remedy="Move it away to open the table without the commits in it.",
+        )
+    if version > LOG_VERSION:
+        raise FormatVersionError(
+            f"the log is in format version {version}", file=path, remedy="Open it with a newer audiomem-sql."
+        )
+    if table != table_id:
+        raise DamagedFileError("the log belongs to another table", file=path, remedy="Move it away.")
+    return LogContent(identity, after, salt, LOG_HEADER.size)
+
+
+def _read_records(handle: int, size: int, content: LogContent, path: str, width: int) -> LogContent:
+    """``content`` with every whole record behind it."""
+    while content.end < size:
+        head = os.pread(handle, RECORD_HEADER.size, content.end)
+        if len(head) < RECORD_HEADER.size:
+            return replace(content, torn=True)
+        length, crc = RECORD_HEADER.unpack(head)
+        if length > size - content.end - RECORD_HEADER.size:
+            return replace(content, torn=True)
+        packed = os.pread(handle, length, content.end + RECORD_HEADER.size)
+        if len(packed) < length or crc != _record_crc(packed, content.salt, content.version + 1):
+            return replace(content, torn=True)
+        try:
+            record = LogRecord.unpack(packed, width)
+        except DamagedFileError as error:
+            raise DamagedFileError(error.what, file=path, place=f"byte {content.end}") from None
+        if record.version != content.version + 1:
+            return replace(content, torn=True)
+        content = content.grown(record, content.end + RECORD_HEADER.size + length)
+    return content
+
+
+def _record_crc(packed: bytes, salt: int, version: int) -> int:
+    return crc32c(packed, (salt + version) & 0xFFFFFFFF)
+
+
+class LogWriter:
+    """Appends commits. The writer's lock of the table must be held for every call."""
+
+    def __init__(self, path: str, table_id: bytes) -> None:
+        self.path = path
+        self._table_id = table_id
+        self._handle = -1
+        self._identity: tuple[int, int] | None = None
+
+    def append(self, content: LogContent | None, record: LogRecord, after: int) -> LogContent:
+        """Add ``record`` behind ``content`` (None: no log yet), durably; the content that the log has now.
+
+        after: the version before the record, for a new log. On any error the log is as it was: what was written of
+        the record is cut off again, and if even that fails its CRC cannot match.
+        """
+        packed = record.pack()
+        if content is None:
+            content = self._create(after)
+        self._open(content)
+        crc = _record_crc(packed, content.salt, record.version)
+        data = RECORD_HEADER.pack(len(packed), crc) + packed
+        try:
+            if content.torn:
+                os.ftruncate(self._handle, content.end)
+            _write_all(self._handle, data, content.end)
+            os.fdatasync(self._handle)
+        except OSError as error:
+            self._cut(content.end)
+            raise storage_error(error, self.path) from error
+        return content.grown(record, content.end + len(data))
+
+    def cut(self, content: LogContent) -> None:
+        """Take back everything behind ``content``, durably."""
+        self._open(content)
+        try:
+            os.ftruncate(self._handle, content.end)
+            os.fdatasync(self._handle)
+        except OSError as error:
+            raise storage_error(error, self.path) from error
+
+    def close(self) -> None:
+        """Close the file."""
+        if self._handle >= 0:
+            os.close(self._handle)
+        self._handle, self._identity = -1, None
+
+    def _create(self, after: int) -> LogContent:
+        """A new log, empty and durable."""
+        self.close()
+        salt = int.from_bytes(os.urandom(4), "little")
+        head = LOG_HEADER.pack(LOG_MAGIC, LOG_VERSION, self._table_id, after, salt, 0)[:-4]
+        try:
+            handle = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o666)
+            self._handle = handle
+            _write_all(handle, head + crc32c(head).to_bytes(4, "little"), 0)
+            os.fsync(handle)
+            fsync_folder(os.path.dirname(self.path))
+        except OSError as error:
+            raise storage_error(error, self.path) from error
+        self._identity = file_identity(self.path)
+        return LogContent(self._identity, after, salt, LOG_HEADER.size)
+
+    def _open(self, content: LogContent) -> None:
+        if self._handle >= 0 and self._identity == content.identity:
+            return
+        self.close()
+        try:
+            self._handle = os.open(self.path, os.O_RDWR | os.O_CLOEXEC)
+        except OSError as error:
+            raise storage_error(error, self.path) from error
+        self._identity = content.identity
+
+    def _cut(self, end: int) -> None:
+        try:
+            os.ftruncate(self._handle, end)
+            os.fdatasync(self._handle)
+        except OSError:
+            self.close()
+
+
+def _write_all(handle: int, data: bytes, offset: int) -> None:
+    view = memoryview(data)
+    while view:
+        written = os.pwrite(handle, view, offset)
+        view, offset = view[written:], offset + written
