@@ -146,7 +146,7 @@ class PageDamage:
 
 def cell_seed(segment_id: bytes) -> int:
     """The number that ties the CRCs of a segment's cells to this segment."""
-    return int.from_bytes(segment_id[:4], "little")
+    return crc32c(segment_id)
 
 
 class PageWriter:
