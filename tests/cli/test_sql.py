@@ -8,6 +8,7 @@ import json
 import math
 import os
 import pty
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -145,6 +146,19 @@ def test_a_reader_that_goes_away(notes: str, tmp_path: Path) -> None:
             running.stdout.close()
             assert running.stderr.read() == b""
             assert running.wait() == 141
+
+
+def test_ctrl_c_ends_a_query_that_never_ends(notes: str, tmp_path: Path) -> None:
+    query = "SELECT 1; WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT count(*) FROM n"
+    command = [sys.executable, "-m", "audiomem_sql", "sql", notes, query]
+    with subprocess.Popen(
+        command, cwd=tmp_path, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE
+    ) as running:
+        assert running.stderr is not None
+        assert running.stderr.readline().startswith(b"1 row in ")
+        running.send_signal(signal.SIGINT)
+        assert running.stderr.read() == b"audiomem: interrupted\n"
+        assert running.wait() == 130
 
 
 def test_a_terminal_is_filled_and_not_exceeded(notes: str, tmp_path: Path) -> None:
