@@ -60,9 +60,10 @@ class TableFiles:
         opened: list[Segment] = []
         by_path: dict[str, Segment] = {}
         if known and known[0].identity == file_identity(self.base):
-            by_path = {
-                segment.path: segment for segment in known
-            }  # over the same base, a delta's name says it all
+            # over the same base a delta's name says it all, but for the last: its commit may have been taken back
+            by_path = {segment.path: segment for segment in known[:-1]}
+            if known[-1].identity == file_identity(known[-1].path):
+                by_path[known[-1].path] = known[-1]
 
         def segment(path: str) -> Segment:
             if path in by_path:
