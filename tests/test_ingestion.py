@@ -13,6 +13,7 @@ from audiomem_sql.ingest.sources import Source, find_sources
 from audiomem_sql.ingestion import DEFAULT_COLUMNS, Reading, ingest
 from audiomem_sql.sources import pack_sources, unpack_sources
 from audiomem_sql.table import Table
+from audiomem_sql.verify import problems
 
 
 def bodies(table: Table) -> list[str]:
@@ -75,6 +76,20 @@ def test_sources_of_the_newest_segment_win(tmp_path: Path) -> None:
 def test_nonsense_is_no_list_of_sources(packed: bytes) -> None:
     with pytest.raises(DamagedFileError, match="list of sources"):
         unpack_sources(packed)
+
+
+@pytest.mark.damages
+def test_verify_reads_the_list_of_sources(tmp_path: Path) -> None:
+    with Table.create(tmp_path / "t.flac", ["body TEXT"]) as table:
+        table.begin()
+        table.commit(sources=b"\xc1")
+        with pytest.raises(DamagedFileError, match=r"t\.flac: sources: the list of sources"):
+            table.sources  # noqa: B018
+        told: list[tuple[int, int]] = []
+        found = [problem.what for problem in problems(table, lambda *at: told.append(at))]
+        assert found == ["sources: the list of sources cannot be understood (FormatError)"]
+        assert told == sorted(told)
+        assert told[-1][0] == told[-1][1]
 
 
 def test_list_of_sources_comes_back() -> None:
