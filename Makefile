@@ -3,6 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 DATA ?=
+SECONDS ?= 60
 ARGS ?=
 
 .PHONY: demo test lint bench fuzz clean
@@ -22,7 +23,7 @@ bench: $(VENV)/installed-test
 	$(BIN)/python -m benchmarks $(if $(DATA),--data $(DATA)) $(ARGS)
 
 fuzz: $(VENV)/installed-test
-	$(BIN)/python -m tests.fuzz $(ARGS)
+	AUDIOMEM_FUZZ_SECONDS=$(SECONDS) $(BIN)/python tests/fuzz/fuzz_reader.py $(ARGS)
 
 $(VENV)/bin/python:
 	$(PYTHON) -m venv $(VENV)

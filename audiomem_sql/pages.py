@@ -11,7 +11,7 @@ of bytes, and everything above this module names places in that stream.
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from enum import IntEnum
 from typing import BinaryIO
@@ -146,7 +146,7 @@ class PageDamage:
 
 def cell_seed(segment_id: bytes) -> int:
     """The number that ties the CRCs of a segment's cells to this segment."""
-    return int.from_bytes(segment_id[:4], "little")
+    return crc32c(segment_id)
 
 
 class PageWriter:
@@ -308,8 +308,11 @@ class PagedFile:
         payload, intact = codec.decode(cells[low:high], self._seed, first * self.layout.cells + low)
         return payload, intact, low
 
-    def damage(self, step: int = 64) -> Iterator[PageDamage]:
-        """Every page with damage, in order; those that are :attr:`missing` are not among them."""
+    def damage(self, step: int = 64, progress: Callable[[int], None] | None = None) -> Iterator[PageDamage]:
+        """Every page with damage, in order; those that are :attr:`missing` are not among them.
+
+        progress: called with the number of pages looked at.
+        """
         there = min(self.source.present, self.page_count)
         for first in range(0, there, step):
             count = min(step, there - first)
@@ -320,6 +323,8 @@ class PagedFile:
                 if headers or bad[row].any() or not frames[row]:
                     cells = tuple(np.flatnonzero(bad[row]).tolist())
                     yield PageDamage(first + row, not frames[row], headers, cells)
+            if progress is not None:
+                progress(first + count)
 
     def close(self) -> None:
         """Close the file."""

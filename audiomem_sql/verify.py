@@ -12,6 +12,7 @@ from audiomem_sql.bloom import hash_array
 from audiomem_sql.columns.zones import Zones
 from audiomem_sql.errors import DamagedFileError
 from audiomem_sql.segment import ROWID, Segment
+from audiomem_sql.sources import segment_sources
 from audiomem_sql.table import Table
 
 #: Rowids that are compared at once.
@@ -35,30 +36,35 @@ class Problem:
 def problems(table: Table, progress: Callable[[int, int], None] | None = None) -> Iterator[Problem]:
     """Every fault in the files of ``table``, in the order of the files.
 
-    progress: called with pages looked at and pages in all.
+    progress: called with pages looked at and pages in all; a page is looked at twice, for its bytes and for its meaning,
+    and counts a half each time.
     """
     segments = table.snapshot.segments
     total = sum(segment.file.page_count for segment in segments)
     done, whole = 0, True
+
+    def tell(pages: float) -> None:
+        if progress is not None:
+            progress(int(done + pages), total)
+
     for segment in segments:
         intact = True
-        for problem in _pages(segment):
+        for problem in _pages(segment, tell):
             intact = intact and not problem.cells and problem.page is not None
             yield problem
         if intact:
-            for what in _contents(segment):
+            for what in _contents(segment, tell):
                 intact = False
                 yield Problem(segment.path, None, (), what)
         whole = whole and intact
         done += segment.file.page_count
-        if progress is not None:
-            progress(done, total)
+        tell(0)
     if whole:
         yield from _shared_rowids(table)
 
 
-def _pages(segment: Segment) -> Iterator[Problem]:
-    for damage in segment.file.damage():
+def _pages(segment: Segment, tell: Callable[[float], None]) -> Iterator[Problem]:
+    for damage in segment.file.damage(progress=lambda seen: tell(seen / 2)):
         faults = []
         if damage.cells:
             plural = "s" if len(damage.cells) > 1 else ""
@@ -74,7 +80,7 @@ def _pages(segment: Segment) -> Iterator[Problem]:
         yield Problem(segment.path, None, (), what)
 
 
-def _contents(segment: Segment) -> Iterator[str]:
+def _contents(segment: Segment, tell: Callable[[float], None]) -> Iterator[str]:
     """Cells that are intact may still hold what makes no sense: compare everything with everything else."""
     checks: list[Callable[[], None]] = [
         segment.check_copies,
@@ -85,7 +91,8 @@ def _contents(segment: Segment) -> Iterator[str]:
         directory = segment.directory(column)
         if directory is not None and (column == ROWID or column != segment.schema.rowid_column):
             checks.extend(partial(_check_block, segment, column, n) for n in range(directory.count))
-    for check in checks:
+    for number, check in enumerate(checks):
+        tell(segment.file.page_count * (1 + number / len(checks)) / 2)
         try:
             check()
         except DamagedFileError as error:
@@ -94,9 +101,7 @@ def _contents(segment: Segment) -> Iterator[str]:
 
 def _check_extents(segment: Segment) -> None:
     segment.tombstones()
-    for extent in (segment.catalog.sources,):
-        if extent is not None:
-            segment.extent(extent)
+    segment_sources(segment)
 
 
 def _check_block(segment: Segment, column: int, number: int) -> None:

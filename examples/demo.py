@@ -21,6 +21,8 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
+import apsw
+import apsw.ext
 from rich import box
 from rich.console import Console
 from rich.progress import track
@@ -207,9 +209,9 @@ def main(
         console.print(Text(query, style="cyan"), soft_wrap=True)
         started = time.perf_counter()
         cursor = connection.execute(query)
-        names = [column[0] for column in cursor.get_description()]
         answer = cursor.fetchall()
         took = time.perf_counter() - started
+        names = [name for name, _ in apsw.ext.query_info(connection, query).description]
         show(console, names, answer)
         console.print(Text(f"{len(answer)} rows in {took:.2f} s\n", style="dim"))
     connection.close()

@@ -20,7 +20,10 @@ OptionList = Annotated[
 def create(
     file: Annotated[str, typer.Argument(help="The FLAC file to make.", metavar="FILE")],
     columns: Annotated[
-        list[str], typer.Argument(help='Definitions, one an argument: "id INTEGER PRIMARY KEY" "body TEXT".')
+        list[str],
+        typer.Argument(
+            metavar="COLUMN...", help='Definitions, one an argument: "id INTEGER PRIMARY KEY" "body TEXT".'
+        ),
     ],
     profile: Annotated[
         str | None, typer.Option(help="Shape of the sound: auto, server, desktop, mobile or embedded.")

@@ -73,10 +73,16 @@ def ingest(
                 progress.say("audiomem: skipped more; all are counted, and --json lists them")
 
         mine = os.path.realpath(file)
+
+        def is_own(path: str | os.PathLike[str]) -> bool:
+            return f"{os.path.realpath(path)}/".startswith((f"{mine}/", f"{mine}.d/"))
+
         sources = [
             source
-            for source in find_sources(paths, on_skip=lambda path, reason: skipped(str(path), reason))
-            if os.path.realpath(source.path) != mine
+            for source in find_sources(
+                paths, on_skip=lambda path, reason: None if is_own(path) else skipped(str(path), reason)
+            )
+            if not is_own(source.path)
         ]
         if not sources:
             output.note(

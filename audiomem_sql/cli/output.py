@@ -114,33 +114,54 @@ def cell(value: Any) -> str:
 
 def print_rows(names: Sequence[str], rows: Iterable[Sequence[Any]]) -> int:
     """Print a result as tables for people; the number of rows."""
-    from rich.text import Text
-
     out = console()
     total = 0
     remaining = iter(rows)
     while True:
         block = list(islice(remaining, ROWS_AT_ONCE))
-        if not block and total:
-            return total
-        table = grid()
-        for place, name in enumerate(names):
-            values = [row[place] for row in block if row[place] is not None]
-            numbers = bool(values) and all(isinstance(value, int | float) for value in values)
-            table.add_column(
-                Text(printable(name)),
-                justify="right" if numbers else "left",
-                no_wrap=True,
-                overflow="ellipsis",
-            )
-        for row in block:
-            table.add_row(
-                *(Text("NULL", style="dim") if value is None else Text(cell(value)) for value in row)
-            )
-        out.print(table)
+        if block or not total:
+            out.print(_block([printable(name) for name in names], block, out.width))
         total += len(block)
         if len(block) < ROWS_AT_ONCE:
             return total
+
+
+def _block(names: Sequence[str], rows: Sequence[Sequence[Any]], width: int) -> Grid:
+    """Some rows as a table of at most ``width`` characters."""
+    from rich.cells import cell_len
+    from rich.text import Text
+
+    columns = [
+        [None if row[place] is None else cell(row[place]) for row in rows] for place in range(len(names))
+    ]
+    wanted = [
+        max(map(cell_len, (name, *(text or "NULL" for text in column))))
+        for name, column in zip(names, columns, strict=True)
+    ]
+    table = grid()
+    for place, most in enumerate(shares(wanted, width - 3 * (len(names) - 1))):
+        values = [row[place] for row in rows if row[place] is not None]
+        numbers = bool(values) and all(isinstance(value, int | float) for value in values)
+        table.add_column(
+            Text(names[place]),
+            justify="right" if numbers else "left",
+            max_width=most,
+            no_wrap=True,
+            overflow="ellipsis",
+        )
+    for texts in zip(*columns, strict=True):
+        table.add_row(*(Text("NULL", style="dim") if text is None else Text(text) for text in texts))
+    return table
+
+
+def shares(wanted: Sequence[int], available: int) -> list[int]:
+    """Widths for columns that want so much: who wants little gets it, the others get equal parts of the rest."""
+    given = [0] * len(wanted)
+    by_size = sorted(range(len(wanted)), key=wanted.__getitem__)
+    for done, place in enumerate(by_size):
+        given[place] = max(1, min(wanted[place], available // (len(wanted) - done)))
+        available -= given[place]
+    return given
 
 
 def json_value(value: Any) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import re
 import sys
 import time
 from collections import deque
@@ -15,6 +16,8 @@ from audiomem_sql.errors import OptionError, QueryError
 
 if TYPE_CHECKING:
     import apsw
+
+_NUMBER = re.compile(r"-?(0|[1-9][0-9]*)(\.[0-9]+)?([eE][+-]?[0-9]+)?")
 
 
 def sql(
@@ -109,12 +112,11 @@ def _parameter(given: str) -> tuple[str, Any]:
     name = name.lstrip(":@$")
     if not mark or not name:
         raise OptionError(f"{given!r} is no parameter", remedy="Write -p name=value.")
-    for kind in (int, float):
-        with contextlib.suppress(ValueError):
-            number = kind(value)
-            if kind is float or (str(number) == value and -(2**63) <= number < 2**63):
-                return name, number
-    return name, value
+    if not _NUMBER.fullmatch(value):
+        return name, value
+    if value.lstrip("-").isdigit() and -(2**63) <= int(value) < 2**63:
+        return name, int(value)
+    return name, float(value)
 
 
 def _remedy(connection: apsw.Connection, message: str) -> str | None:

@@ -11,6 +11,9 @@ from audiomem_sql.errors import OptionError, StorageError
 if TYPE_CHECKING:
     import apsw
 
+#: Steps of SQLite's machine between two looks at Ctrl-C; some hundredths of a second.
+_STEPS = 1_000_000
+
 
 def open_tables(files: Sequence[str]) -> apsw.Connection:
     """A connection that has each file as a table called like it, without folder and extension.
@@ -24,6 +27,8 @@ def open_tables(files: Sequence[str]) -> apsw.Connection:
 
     connection = apsw.Connection(":memory:")
     register(connection)
+    # SQLite's own loops never come back to Python, where Ctrl-C is noticed.
+    connection.set_progress_handler(lambda: False, _STEPS)
     taken: dict[str, str] = {}
     for file in files:
         if not os.path.lexists(file):

@@ -1,0 +1,226 @@
+"""audiomem ingest: what is new is added, what has changed is replaced, and a source is there whole or not at all."""
+
+from __future__ import annotations
+
+import json
+import os
+import pty
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import audiomem_sql as am
+
+from .conftest import Command, contents, fails
+
+
+@pytest.fixture
+def docs(tmp_path: Path) -> Path:
+    """A folder with sources of several kinds."""
+    folder = tmp_path / "docs"
+    (folder / "deep").mkdir(parents=True)
+    (folder / "a.md").write_text("# Sound\n\nA table can be heard.\n\n## Silence\n\nAn empty one, hardly.\n")
+    (folder / "deep" / "b.txt").write_text("Plain words.\n")
+    (folder / "c.csv").write_text("title,body,importance\nOne,first,1\nTwo,second,0.5\n")
+    (folder / "d.jsonl").write_text('{"title": "x", "text": "line"}\n')
+    return folder
+
+
+def ingested(audiomem: Command, *arguments: str) -> dict[str, Any]:
+    """The summary of an ingest."""
+    result = audiomem("ingest", *arguments, "--json")
+    assert result.code == 0, result
+    facts = json.loads(result.out)
+    assert isinstance(facts, dict)
+    return facts
+
+
+def counts(facts: dict[str, Any]) -> tuple[int, int, int, int]:
+    """New, changed, unchanged, skipped."""
+    sources = facts["sources"]
+    return sources["new"], sources["changed"], sources["unchanged"], len(sources["skipped"])
+
+
+def bodies(file: str) -> dict[str, list[str]]:
+    """The texts of each source, in order."""
+    found: dict[str, list[str]] = {}
+    with am.open(file) as table:
+        for row in sorted(table.to_arrow().to_pylist(), key=lambda row: (row["source"], row["seq"])):
+            found.setdefault(row["source"], []).append(row["body"])
+    return found
+
+
+def test_default_table(audiomem: Command, docs: Path) -> None:
+    shown = audiomem("ingest", "kb.flac", "docs")
+    assert shown.code == 0
+    assert shown.err == ""
+    assert shown.out.startswith(
+        "sources: 4 new, 0 changed, 0 unchanged, 0 skipped\nrows: 6 added, 0 removed, 6 in all\n"
+    )
+    with am.open("kb.flac") as table:
+        assert table.schema.sql() == (
+            "id INTEGER PRIMARY KEY, source TEXT, seq INTEGER, title TEXT, body TEXT, created_at TIMESTAMP, importance REAL"
+        )
+        rows = table.to_arrow().to_pylist()
+        assert [row["id"] for row in rows] == [1, 2, 3, 4, 5, 6]
+        assert [(row["title"], row["importance"]) for row in rows if row["source"] == "docs/c.csv"] == [
+            ("One", 1),
+            ("Two", 0.5),
+        ]
+        assert sorted(table.sources) == ["docs/a.md", "docs/c.csv", "docs/d.jsonl", "docs/deep/b.txt"]
+        assert table.versions[-1].message == "ingest: 4 sources"
+    assert bodies("kb.flac")["docs/a.md"] == ["A table can be heard.", "An empty one, hardly."]
+
+
+def test_again_adds_nothing(audiomem: Command, docs: Path) -> None:
+    ingested(audiomem, "kb.flac", "docs")
+    before = contents(Path())
+    facts = ingested(audiomem, "kb.flac", "docs")
+    assert counts(facts) == (0, 0, 4, 0)
+    assert (facts["rows_added"], facts["version"]) == (0, 2)
+    assert contents(Path()) == before
+
+
+def test_changed_source_replaces_its_rows_in_one_commit(audiomem: Command, docs: Path) -> None:
+    ingested(audiomem, "kb.flac", "docs")
+    (docs / "a.md").write_text("# Sound\n\nHeard again.\n")
+    (docs / "e.md").write_text("New.\n")
+    facts = ingested(audiomem, "kb.flac", "docs")
+    assert counts(facts) == (1, 1, 3, 0)
+    assert (facts["rows_added"], facts["rows_removed"], facts["rows"], facts["version"]) == (2, 2, 6, 3)
+    assert bodies("kb.flac")["docs/a.md"] == ["Heard again."]
+    assert counts(ingested(audiomem, "kb.flac", "docs")) == (0, 0, 5, 0)
+    with am.open("kb.flac") as table:
+        assert [(version.inserted, version.deleted) for version in table.versions] == [(0, 0), (6, 0), (2, 2)]
+
+
+def test_source_that_became_empty_loses_its_rows(audiomem: Command, docs: Path) -> None:
+    ingested(audiomem, "kb.flac", "docs")
+    (docs / "a.md").write_text("\n")
+    facts = ingested(audiomem, "kb.flac", "docs")
+    assert (counts(facts), facts["rows"]) == ((0, 1, 3, 0), 4)
+
+
+def test_other_chunks_are_a_change(audiomem: Command, docs: Path) -> None:
+    (docs / "a.md").write_text("Words and words. " * 30)
+    assert ingested(audiomem, "kb.flac", "docs/a.md")["rows"] == 1
+    facts = ingested(audiomem, "kb.flac", "docs/a.md", "--size", "100")
+    assert counts(facts) == (0, 1, 0, 0)
+    assert facts["rows"] > 4
+    assert all(len(body) <= 100 for body in bodies("kb.flac")["docs/a.md"])
+
+
+def test_table_of_another_shape(audiomem: Command, docs: Path) -> None:
+    audiomem("create", "kb.flac", "body TEXT", "extra BLOB", "Source TEXT", "seq INTEGER")
+    assert ingested(audiomem, "kb.flac", "docs")["rows"] == 6
+    (docs / "c.csv").write_text("body\nother\n")
+    assert ingested(audiomem, "kb.flac", "docs")["rows"] == 5
+    audiomem("create", "narrow.flac", "id INTEGER PRIMARY KEY", "body TEXT")
+    before = contents(Path())
+    fails(audiomem("ingest", "narrow.flac", "docs"), 1, "narrow.flac", "no column source")
+    assert contents(Path()) == before
+
+
+def test_rows_of_others_stay(audiomem: Command, docs: Path) -> None:
+    ingested(audiomem, "kb.flac", "docs")
+    audiomem("sql", "kb.flac", "INSERT INTO kb(source, body) VALUES ('mine', 'by hand')")
+    (docs / "a.md").write_text("Changed.\n")
+    facts = ingested(audiomem, "kb.flac", "docs")
+    assert facts["rows_removed"] == 2
+    assert bodies("kb.flac")["mine"] == ["by hand"]
+
+
+def test_bad_sources_are_reported_and_passed_over(audiomem: Command, docs: Path) -> None:
+    (docs / "bad.jsonl").write_text('{"text": "fine"}\n{"text": \n')
+    (docs / "picture.png").write_bytes(b"\x89PNG\r\n\x1a\n" + bytes(range(256)))
+    (docs / "broken.parquet").write_bytes(b"PAR1 no PAR1")
+    result = audiomem("ingest", "docs/kb.flac", "docs")
+    assert result.code == 0
+    assert "sources: 4 new, 0 changed, 0 unchanged, 3 skipped\n" in result.out
+    lines = result.err.splitlines()
+    assert len(lines) == 3
+    assert all(line.startswith("audiomem: skipped docs/") for line in lines)
+    assert "docs/bad.jsonl" not in bodies("docs/kb.flac")
+    # The table itself lies among its sources, and is none.
+    assert counts(ingested(audiomem, "docs/kb.flac", "docs")) == (0, 0, 4, 3)
+
+
+def test_nothing_that_can_be_read(audiomem: Command, tmp_path: Path) -> None:
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "bad").mkdir()
+    (tmp_path / "bad" / "bad.jsonl").write_text("{\n")
+    fails(audiomem("ingest", "kb.flac", "empty"), 1, "nothing that can be read")
+    result = audiomem("ingest", "kb.flac", "bad")
+    assert result.code == 1
+    assert result.err.splitlines()[-1] == "audiomem: bad: nothing could be read."
+    assert not (tmp_path / "kb.flac").exists()
+
+
+def test_small_commits_give_the_same_rows(audiomem: Command, docs: Path) -> None:
+    for number in range(10):
+        (docs / f"n{number}.md").write_text(f"# {number}\n\nText number {number}.\n")
+    ingested(audiomem, "one.flac", "docs")
+    facts = ingested(audiomem, "many.flac", "docs", "--commit-every", "0.00002")
+    assert facts["commits"] > 5
+    assert bodies("many.flac") == bodies("one.flac")
+    assert counts(ingested(audiomem, "many.flac", "docs")) == (0, 0, 14, 0)
+
+
+def test_options_of_the_new_file(audiomem: Command, docs: Path) -> None:
+    ingested(audiomem, "kb.flac", "docs", "-o", "profile=embedded", "-o", "compression_level=3")
+    with am.open("kb.flac") as table:
+        assert (table.options.profile, table.options.compression_level) == ("embedded", 3)
+
+
+def corpus(folder: Path, files: int) -> None:
+    """Many files, each of several rows that name their number."""
+    for number in range(files):
+        path = folder / f"{number // 500:03d}" / f"{number:05d}.md"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(
+            "".join(f"# Part {part}\n\n{number} of {part} " + "words " * 60 + "\n\n" for part in range(7))
+        )
+
+
+def test_ctrl_c_keeps_whole_sources(tmp_path: Path, audiomem: Command) -> None:
+    corpus(tmp_path / "docs", 4000)
+    command = [sys.executable, "-m", "audiomem_sql", "ingest", "kb.flac", "docs", "--commit-every", "0.05"]
+    with subprocess.Popen(
+        command, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as running:
+        while not list(tmp_path.glob("kb.flac.d/*3.flac")):
+            assert running.poll() is None
+            time.sleep(0.01)
+        running.send_signal(signal.SIGINT)
+        out, err = running.communicate()
+    assert running.returncode == 130
+    assert "Traceback" not in err
+    assert "stopping" in err
+    assert "interrupted" in err.splitlines()[-1]
+    assert out.startswith("sources: ")
+    found = bodies(str(tmp_path / "kb.flac"))
+    assert 3 <= len(found) < 4000
+    assert all(len(texts) == 7 for texts in found.values())
+    with am.open(tmp_path / "kb.flac") as table:
+        assert set(found) == set(table.sources)
+    facts = ingested(audiomem, "kb.flac", "docs")
+    assert counts(facts) == (4000 - len(found), 0, len(found), 0)
+    assert facts["rows"] == 28000
+
+
+def test_progress_on_a_terminal(tmp_path: Path) -> None:
+    corpus(tmp_path / "docs", 50)
+    ours, theirs = pty.openpty()
+    command = [sys.executable, "-m", "audiomem_sql", "ingest", "kb.flac", "docs"]
+    environment = os.environ | {"COLUMNS": "100", "TERM": "xterm"}
+    done = subprocess.run(command, cwd=tmp_path, stdout=subprocess.PIPE, stderr=theirs, env=environment)
+    os.close(theirs)
+    assert done.returncode == 0
+    assert b"50 new" in done.stdout
+    assert b"50 sources" in os.read(ours, 1 << 16)
+    os.close(ours)
