@@ -8,11 +8,11 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
+from audiomem_sql.batch import Batch
 from audiomem_sql.bloom import hash_array
 from audiomem_sql.columns.stored_values import as_sql
 from audiomem_sql.columns.types import Kind
 from audiomem_sql.errors import ConstraintError, LimitError
-from audiomem_sql.batch import Batch
 from audiomem_sql.scan import Filter, RowFilter, scan
 from audiomem_sql.snapshot import Snapshot
 from audiomem_sql.transaction import MAX_ROWID, Transaction

@@ -14,10 +14,10 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from audiomem_sql.batch import Batch
 from audiomem_sql.catalog import Version
 from audiomem_sql.errors import DamagedFileError
 from audiomem_sql.files import fsync_folder, storage_error
-from audiomem_sql.batch import Batch
 from audiomem_sql.log import LogContent, LogWriter
 from audiomem_sql.segment_writer import SegmentWriter
 from audiomem_sql.snapshot import Snapshot

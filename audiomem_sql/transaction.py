@@ -11,13 +11,14 @@ from enum import Enum
 
 import numpy as np
 
+from audiomem_sql.batch import Batch, Row, batch_of
 from audiomem_sql.columns.affinity import StoredValue, check_not_null
-from audiomem_sql.columns.stored_values import array_of, as_sql
+from audiomem_sql.columns.stored_values import as_sql
 from audiomem_sql.commit import Commit
 from audiomem_sql.errors import ConstraintError, LimitError
+from audiomem_sql.log import LogRecord
 from audiomem_sql.lookup import find_rows
 from audiomem_sql.predicates import Op, Predicate, bind
-from audiomem_sql.batch import Batch
 from audiomem_sql.scan import Filter, scan
 from audiomem_sql.snapshot import SegmentView, Snapshot
 
