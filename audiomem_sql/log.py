@@ -2,6 +2,7 @@
 
     header   magic, format version, table id, the version before the first record, salt, CRC-32C of these
     record   length, CRC-32C, MessagePack map          … one a commit
+    zeros    up to a fixed size: room for what is to come
 
 A record's CRC-32C starts from the salt and its version, so neither a record of an older log in the same file nor one
 out of order passes. Replay stops at the first record that is not whole: what a crash tore was never acknowledged. A
@@ -20,7 +21,7 @@ import msgpack
 
 from audiomem_sql.batch import Row
 from audiomem_sql.errors import DamagedFileError, FormatVersionError, LimitError
-from audiomem_sql.files import file_identity, fsync_folder, storage_error
+from audiomem_sql.files import file_identity, fsync_folder, stat_identity, storage_error
 from audiomem_sql.protection.crc32c import crc32c
 
 LOG_MAGIC = b"AuML"
@@ -29,6 +30,10 @@ LOG_VERSION = 1
 LOG_HEADER = struct.Struct("<4s I 16s Q I I")
 #: bytes of the map behind it, CRC-32C of the map
 RECORD_HEADER = struct.Struct("<I I")
+#: A new log is filled with zeros up to here: a commit then changes no size, and its fdatasync flushes its bytes alone.
+LOG_FILE_BYTES = 5 << 18
+_SALT_OFFSET = 32
+_ZEROS_LOOKED_AT = 4096
 #: The largest record.
 MAX_RECORD_BYTES = (1 << 31) - 1
 
@@ -101,7 +106,6 @@ class LogContent:
     torn: bool = False
     records: list[LogRecord] = field(default_factory=list)
     count: int = 0
-    seen: int = 0  # bytes of the file when it was read
 
     @property
     def version(self) -> int:
@@ -116,7 +120,7 @@ class LogContent:
         """This content with one more record."""
         records = self.records if len(self.records) == self.count else self.records[: self.count]
         records.append(record)
-        return LogContent(self.identity, self.after, self.salt, end, False, records, self.count + 1, end)
+        return LogContent(self.identity, self.after, self.salt, end, False, records, self.count + 1)
 
 
 def read_log(path: str, table_id: bytes, width: int, known: LogContent | None = None) -> LogContent | None:
@@ -140,7 +144,7 @@ def read_log(path: str, table_id: bytes, width: int, known: LogContent | None = 
         # A new log may have the file number of the old one, but not its salt.
         if known is None or known.identity != identity or known.salt != header.salt or stat.st_size < known.end:
             known = header
-        return replace(_read_records(handle, stat.st_size, known, path, width), seen=stat.st_size)
+        return _read_records(handle, stat.st_size, known, path, width)
     except OSError as error:
         raise storage_error(error, path) from error
     finally:
@@ -169,14 +173,14 @@ def _read_header(handle: int, path: str, table_id: bytes, identity: tuple[int, i
 
 def _read_records(handle: int, size: int, content: LogContent, path: str, width: int) -> LogContent:
     """``content`` with every whole record behind it."""
-    while content.end < size:
-        head = os.pread(handle, RECORD_HEADER.size, content.end)
-        if len(head) < RECORD_HEADER.size:
-            return replace(content, torn=True)
-        length, crc = RECORD_HEADER.unpack(head)
-        if length > size - content.end - RECORD_HEADER.size:
-            return replace(content, torn=True)
-        packed = os.pread(handle, length, content.end + RECORD_HEADER.size)
+    start = content.end
+    data = os.pread(handle, max(size - start, 0), start)
+    while len(data) - (content.end - start) >= RECORD_HEADER.size:
+        at = content.end - start
+        length, crc = RECORD_HEADER.unpack_from(data, at)
+        if not length and not crc:
+            return replace(content, torn=any(data[at : at + _ZEROS_LOOKED_AT]))
+        packed = data[at + RECORD_HEADER.size : at + RECORD_HEADER.size + length]
         if len(packed) < length or crc != _record_crc(packed, content.salt, content.version + 1):
             return replace(content, torn=True)
         try:
@@ -186,7 +190,24 @@ def _read_records(handle: int, size: int, content: LogContent, path: str, width:
         if record.version != content.version + 1:
             return replace(content, torn=True)
         content = content.grown(record, content.end + RECORD_HEADER.size + length)
-    return content
+    return replace(content, torn=any(data[content.end - start :]))
+
+
+def has_more(path: str, content: LogContent) -> bool:
+    """Whether something was written behind ``content``, or another log took its place."""
+    try:
+        handle = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    except OSError:
+        return True
+    try:
+        if stat_identity(os.fstat(handle)) != content.identity:
+            return True
+        salt = os.pread(handle, 4, _SALT_OFFSET)
+        return int.from_bytes(salt, "little") != content.salt or any(os.pread(handle, RECORD_HEADER.size, content.end))
+    except OSError:
+        return True
+    finally:
+        os.close(handle)
 
 
 def _record_crc(packed: bytes, salt: int, version: int) -> int:
@@ -216,7 +237,7 @@ class LogWriter:
         data = RECORD_HEADER.pack(len(packed), crc) + packed
         try:
             if content.torn:
-                os.ftruncate(self._handle, content.end)
+                self._blank(content.end)
             _write_all(self._handle, data, content.end)
             os.fdatasync(self._handle)
         except OSError as error:
@@ -228,7 +249,7 @@ class LogWriter:
         """Take back everything behind ``content``, durably."""
         self._open(content)
         try:
-            os.ftruncate(self._handle, content.end)
+            self._blank(content.end)
             os.fdatasync(self._handle)
         except OSError as error:
             raise storage_error(error, self.path) from error
@@ -247,7 +268,8 @@ class LogWriter:
         try:
             handle = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o666)
             self._handle = handle
-            _write_all(handle, head + crc32c(head).to_bytes(4, "little"), 0)
+            head += crc32c(head).to_bytes(4, "little")
+            _write_all(handle, head + bytes(LOG_FILE_BYTES - len(head)), 0)
             os.fsync(handle)
             fsync_folder(os.path.dirname(self.path))
         except OSError as error:
@@ -265,9 +287,14 @@ class LogWriter:
             raise storage_error(error, self.path) from error
         self._identity = content.identity
 
+    def _blank(self, end: int) -> None:
+        """Zeros from ``end`` on."""
+        os.ftruncate(self._handle, end)
+        os.ftruncate(self._handle, max(end, LOG_FILE_BYTES))
+
     def _cut(self, end: int) -> None:
         try:
-            os.ftruncate(self._handle, end)
+            self._blank(end)
             os.fdatasync(self._handle)
         except OSError:
             self.close()

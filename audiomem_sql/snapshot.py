@@ -83,6 +83,7 @@ class Snapshot:
         made.own_rows.update(record.inserted)
         made._gone = self._gone | gone
         made.views = made._views() if gone else self.views
+        made.high_rowid = max([self.high_rowid, *(rowid for rowid, _ in record.inserted)])
         made.rows = sum(view.live_rows for view in made.views) + len(made.own_rows)
         return made
 

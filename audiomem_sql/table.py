@@ -341,6 +341,8 @@ class Table:
         prepared, self._prepared = self._prepared, None
         if prepared is not None:
             prepared.accept()
+            if not isinstance(prepared, LoggedCommit):
+                self._reload()
         if isinstance(prepared, LoggedCommit):
             self.snapshot = self.snapshot.after(prepared.after)
             if prepared.after.end > CHECKPOINT_BYTES or prepared.after.count >= CHECKPOINT_COMMITS:
@@ -382,6 +384,7 @@ class Table:
             self._checkpoint()
             if len(self.snapshot.segments) > 2:
                 merge(self.files, self.snapshot, self.options, self.snapshot.segments[1:])
+                self._reload()
         finally:
             self._end()
 
@@ -399,6 +402,7 @@ class Table:
             self._checkpoint()
             oldest = (retain or Retention()).oldest(self.snapshot, _now())
             vacuum(self.files, self.snapshot, self.options, oldest, level=level, progress=progress)
+            self._reload()
         finally:
             self._end()
         return oldest
@@ -507,6 +511,7 @@ class Table:
             packed = None if sources is None else pack_sources(sources)
             content = Commit(as_batches(rowids, table), table.num_rows, gone, message, packed)
             write_commit(self.files, self.snapshot, self.options, content, progress).accept()
+            self._reload()
         finally:
             self._end()
         return self.version
@@ -553,7 +558,6 @@ class Table:
         if self._lock is not None:
             self.files.unlock(self._lock)
             self._lock = None
-        self.refresh()
 
 
 def _record_batch(arrays: list[pa.Array], rows: int, schema: pa.Schema) -> pa.RecordBatch:

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from audiomem_sql.block_cache import BlockCache
 from audiomem_sql.errors import BusyError, DamagedFileError, StorageError
 from audiomem_sql.files import abandoned_files, file_identity, fsync_folder, stat_identity, storage_error
-from audiomem_sql.log import read_log
+from audiomem_sql.log import has_more, read_log
 from audiomem_sql.segment import Segment
 from audiomem_sql.snapshot import Snapshot, check_chain
 
@@ -114,15 +114,8 @@ class TableFiles:
         first, last = snapshot.segments[0], snapshot.segments[-1]
         if first.identity != file_identity(first.path):
             return True
-        try:
-            stat = os.stat(self.log)
-        except OSError:
-            if snapshot.log is not None:
-                return True
-        else:
-            log = snapshot.log
-            if log is None or log.identity != stat_identity(stat) or stat.st_size > log.seen:
-                return True
+        if os.path.exists(self.log) if snapshot.log is None else has_more(self.log, snapshot.log):
+            return True
         if last is not first and last.identity != file_identity(last.path):
             return True
         if snapshot.logged and os.path.exists(self.delta(snapshot.newest)):
