@@ -36,5 +36,7 @@ def batch_of(rows: Sequence[tuple[int, Row]], schema: Schema) -> Batch:
     """Rows of stored values (at least one) as a batch with an array for every column of the schema."""
     rowids = np.fromiter((rowid for rowid, _ in rows), np.int64, len(rows))
     columns = zip(*(row for _, row in rows), strict=True)
-    arrays = tuple(array_of(values, column.type) for values, column in zip(columns, schema.columns, strict=True))
+    arrays = tuple(
+        array_of(values, column.type) for values, column in zip(columns, schema.columns, strict=True)
+    )
     return Batch(rowids, arrays)

@@ -56,13 +56,17 @@ class Retention:
         if self.count is None and self.seconds is None:
             return versions[0].number
         if (self.count is not None and self.count < 1) or (self.seconds is not None and self.seconds < 0):
-            raise OptionError("a vacuum keeps at least the newest version", remedy="Pass a count of 1 or more.")
+            raise OptionError(
+                "a vacuum keeps at least the newest version", remedy="Pass a count of 1 or more."
+            )
         kept = [snapshot.newest, *snapshot.tags.values()]
         if self.count is not None:
             kept.append(versions[max(0, len(versions) - self.count)].number)
         if self.seconds is not None:
             young = [version.number for version in versions if version.time >= now - self.seconds * 1e6]
-            kept.append(young[0] - 1 if young else snapshot.newest)  # the newest when the period began is part of it
+            kept.append(
+                young[0] - 1 if young else snapshot.newest
+            )  # the newest when the period began is part of it
         return max(versions[0].number, min(kept))
 
 
@@ -77,7 +81,9 @@ def checkpoint(files: TableFiles, snapshot: Snapshot, options: TableOptions) -> 
             snapshot,
             versions=snapshot.versions if first_rows else snapshot.versions[-len(commits) :],
             sources=logged_sources(commits),
-            tags=snapshot.tags if first_rows else {k: v for record in commits for k, v in record.tags.items()},
+            tags=snapshot.tags
+            if first_rows
+            else {k: v for record in commits for k, v in record.tags.items()},
         )
         if not first_rows:
             files.make_folder()

@@ -86,7 +86,9 @@ class LogRecord:
                 tags={str(name): int(number) for name, number in content["tags"].items()},
             )
         except (msgpack.UnpackException, ValueError, TypeError, KeyError, AttributeError) as error:
-            raise DamagedFileError(f"a record cannot be understood ({type(error).__name__}: {error})") from None
+            raise DamagedFileError(
+                f"a record cannot be understood ({type(error).__name__}: {error})"
+            ) from None
         if any(len(row) != width for _, row in rows):
             raise DamagedFileError("a record has another number of columns than the table")
         return record
@@ -142,7 +144,12 @@ def read_log(path: str, table_id: bytes, width: int, known: LogContent | None = 
         if header is None:
             return None
         # A new log may have the file number of the old one, but not its salt.
-        if known is None or known.identity != identity or known.salt != header.salt or stat.st_size < known.end:
+        if (
+            known is None
+            or known.identity != identity
+            or known.salt != header.salt
+            or stat.st_size < known.end
+        ):
             known = header
         return _read_records(handle, stat.st_size, known, path, width)
     except OSError as error:
@@ -203,7 +210,9 @@ def has_more(path: str, content: LogContent) -> bool:
         if stat_identity(os.fstat(handle)) != content.identity:
             return True
         salt = os.pread(handle, 4, _SALT_OFFSET)
-        return int.from_bytes(salt, "little") != content.salt or any(os.pread(handle, RECORD_HEADER.size, content.end))
+        return int.from_bytes(salt, "little") != content.salt or any(
+            os.pread(handle, RECORD_HEADER.size, content.end)
+        )
     except OSError:
         return True
     finally:

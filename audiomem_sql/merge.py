@@ -93,7 +93,10 @@ def _bytes_per_row(segment: Segment) -> float:
 
 
 def _window_end(
-    segments: Sequence[Segment], rowids: Sequence[I64Array], places: Sequence[int], bytes_per_row: Sequence[float]
+    segments: Sequence[Segment],
+    rowids: Sequence[I64Array],
+    places: Sequence[int],
+    bytes_per_row: Sequence[float],
 ) -> int:
     """The greatest rowid of the next window: no segment has more rows or bytes below it than a window may have."""
     ends = []
@@ -121,7 +124,9 @@ def _combined(parts: Sequence[VersionedBatch], tombstones: Tombstones) -> Versio
     rowids = np.concatenate([part.batch.rowids for part in parts])
     created = np.concatenate([part.created for part in parts])
     ended = np.concatenate([part.ended for part in parts])
-    arrays = [pa.concat_arrays(list(column)) for column in zip(*(part.batch.arrays for part in parts), strict=True)]
+    arrays = [
+        pa.concat_arrays(list(column)) for column in zip(*(part.batch.arrays for part in parts), strict=True)
+    ]
     if len(parts) > 1:
         order = np.lexsort((created, rowids))
         if (np.diff(order) != 1).any():

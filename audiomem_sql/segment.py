@@ -264,7 +264,8 @@ class Segment:
         """The version that deleted each row, int64 (rows,); NEVER for those that no commit of this segment deleted."""
         if self.catalog.ended is None:
             return np.full(self.rows, NEVER, np.int64)
-        return np.asarray(self.slice(ENDED, 0, self.rows).fill_null(NEVER), dtype=np.int64)
+        ended: I64Array = np.asarray(self.slice(ENDED, 0, self.rows).fill_null(NEVER), dtype=np.int64)
+        return ended
 
     def find(self, rowid: int) -> range:
         """The rows that have ``rowid``: one at most, unless the segment holds several commits."""
@@ -293,7 +294,8 @@ class Segment:
             places = np.minimum(np.searchsorted(wanted, own), len(wanted) - 1)
             return np.flatnonzero(wanted[places] == own)
         rows = np.minimum(np.searchsorted(own, wanted), self.rows - 1)
-        return rows[own[rows] == wanted]
+        found: I64Array = rows[own[rows] == wanted]
+        return found
 
     def may_contain(self, column: int, key: int | str | bytes) -> bool:
         """Whether ``column`` may hold ``key``, by its Bloom filter; True when it has none."""

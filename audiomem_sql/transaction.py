@@ -29,7 +29,6 @@ MAX_ROW_BYTES = 1 << 30
 _CHUNK_ROWS = 1 << 14
 
 
-
 class OnConflict(Enum):
     """What an insert does when a key is there already."""
 
@@ -93,7 +92,9 @@ class Transaction:
         if not self._inserted and not self._deleted:
             return self.snapshot.pending
         if self._stale:
-            rows = [(rowid, row) for rowid, row in self.snapshot.own_rows.items() if rowid not in self._deleted]
+            rows = [
+                (rowid, row) for rowid, row in self.snapshot.own_rows.items() if rowid not in self._deleted
+            ]
             rows.extend(self._inserted.items())
             self._pending = batch_of(sorted(rows), self.schema) if rows else None
             self._stale = False
@@ -123,9 +124,7 @@ class Transaction:
         if rowid in self._inserted:
             return True
         return (
-            rowid not in self._deleted
-            and rowid <= self.snapshot.high_rowid
-            and self.snapshot.contains(rowid)
+            rowid not in self._deleted and rowid <= self.snapshot.high_rowid and self.snapshot.contains(rowid)
         )
 
     # -- writing --------------------------------------------------------------------------------------------------
@@ -329,7 +328,9 @@ class Transaction:
 
     def record(self, version: int, time: int, message: str | None, sources: bytes | None) -> LogRecord:
         """The changes as a record of the log."""
-        return LogRecord(version, time, sorted(self._inserted.items()), sorted(self._deleted), message, sources)
+        return LogRecord(
+            version, time, sorted(self._inserted.items()), sorted(self._deleted), message, sources
+        )
 
     def commit_content(self, message: str | None = None, sources: bytes | None = None) -> Commit:
         """What is to be written."""

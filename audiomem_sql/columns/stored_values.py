@@ -35,7 +35,9 @@ def stored_rows(table: pa.Table, schema: Schema) -> Iterator[tuple[StoredValue, 
         array = chunks.combine_chunks()
         if column.type.kind is Kind.TIMESTAMP:
             array = array.cast(pa.int64())
-        columns.append(sql_values(array, column.type) if column.type.kind is Kind.FLOAT else array.to_pylist())
+        columns.append(
+            sql_values(array, column.type) if column.type.kind is Kind.FLOAT else array.to_pylist()
+        )
     return zip(*columns, strict=True)
 
 

@@ -1,0 +1,250 @@
+"""Reading a table: the newest snapshot of a FLAC file, its deltas and its log, or the snapshot of one version."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Sequence
+from datetime import datetime
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Self
+
+import pyarrow as pa
+
+from audiomem_sql.block_cache import SHARED, BlockCache
+from audiomem_sql.catalog import Version
+from audiomem_sql.columns.schema import Schema
+from audiomem_sql.columns.stored_values import as_sql
+from audiomem_sql.columns.timestamps import parse
+from audiomem_sql.errors import DamagedFileError, MissingExtraError, QueryError
+from audiomem_sql.lookup import value_at
+from audiomem_sql.scan import Filter, Readable, RowFilter, scan
+from audiomem_sql.snapshot import Snapshot
+from audiomem_sql.sources import known_sources
+from audiomem_sql.table_files import TableFiles
+from audiomem_sql.table_options import TableOptions
+from audiomem_sql.transaction import Transaction
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+class TableReader:
+    """A table opened for reading, at its newest version or at one that was asked for.
+
+    ``schema``, ``version`` and ``len(table)`` speak of the snapshot that was looked at last; :meth:`refresh` looks again,
+    unless a version was asked for. A context manager, closing its files at the end.
+    """
+
+    def __init__(
+        self,
+        path: str | os.PathLike[str],
+        *,
+        version: int | str | None = None,
+        as_of: str | datetime | None = None,
+        cache: BlockCache = SHARED,
+    ) -> None:
+        self.path = os.fspath(path)
+        self._cache = cache
+        self.files = TableFiles(os.path.abspath(self.path))
+        self.snapshot: Snapshot = self.files.load(cache)
+        self.options = self._read_options()
+        self._pinned = version is not None or as_of is not None
+        if self._pinned:
+            try:
+                self.snapshot = self.at(version, as_of)
+            except BaseException:
+                self.snapshot.close()
+                raise
+
+    def _read_options(self) -> TableOptions:
+        try:
+            return TableOptions.from_catalog(self.snapshot.segments[-1].catalog.options)
+        except DamagedFileError as error:
+            self.snapshot.close()
+            raise DamagedFileError(error.what, file=self.path, place="catalog") from None
+
+    # -- what it is -----------------------------------------------------------------------------------------------
+
+    @property
+    def name(self) -> str:
+        """The name of the table: the file's, without folder and extension."""
+        return os.path.splitext(os.path.basename(self.path))[0]
+
+    @property
+    def schema(self) -> Schema:
+        """The columns."""
+        return self.snapshot.schema
+
+    @property
+    def version(self) -> int:
+        """The number of the newest commit seen."""
+        return self.snapshot.version
+
+    @property
+    def versions(self) -> list[Version]:
+        """Every commit in the files, oldest first."""
+        return self.snapshot.versions
+
+    @property
+    def sources(self) -> dict[str, bytes]:
+        """What was ingested: the digest of every source, by name."""
+        return known_sources(self.snapshot.segments, self.snapshot.logged)
+
+    def __len__(self) -> int:
+        return self.readable.rows
+
+    def __repr__(self) -> str:
+        return f"<Table {self.path!r}: {len(self)} rows, {len(self.schema)} columns, version {self.version}>"
+
+    @property
+    def tags(self) -> dict[str, int]:
+        """Names of versions."""
+        return self.snapshot.tags
+
+    def at(self, version: int | str | None = None, as_of: str | datetime | None = None) -> Snapshot:
+        """The snapshot of a version: by number, by tag, or the newest at a time (UTC unless it says otherwise).
+
+        QueryError, with the versions and tags that are kept, for one that is not.
+        """
+        if as_of is not None:
+            moment = parse(as_of)
+            numbers = [v.number for v in self.snapshot.versions if v.time <= moment]
+            return self.snapshot.at(numbers[-1] if numbers else self.snapshot.versions[0].number - 1)
+        if isinstance(version, str) and not version.isdigit():
+            if version not in self.tags:
+                known = ", ".join(sorted(self.tags)) or "none"
+                raise QueryError(f"there is no tag {version!r}", file=self.path, remedy=f"Tags: {known}.")
+            return self.snapshot.at(self.tags[version])
+        return self.snapshot if version is None else self.snapshot.at(int(version))
+
+    def refresh(self) -> bool:
+        """Look for commits of others; True if there were any."""
+        if self._pinned or not self.files.changed(self.snapshot):
+            return False
+        self._reload()
+        self.options = self._read_options()
+        return True
+
+    def _reload(self) -> None:
+        self.snapshot = self.files.load(self._cache, self.snapshot)
+
+    def close(self) -> None:
+        """Close the files."""
+        self.snapshot.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    # -- reading --------------------------------------------------------------------------------------------------
+
+    @property
+    def readable(self) -> Transaction | Snapshot:
+        """What a query reads now."""
+        return self.snapshot
+
+    def scan(
+        self,
+        columns: Sequence[str] | None = None,
+        where: str | None = None,
+        parameters: Sequence[Any] = (),
+        *,
+        limit: int | None = None,
+    ) -> Iterator[pa.RecordBatch]:
+        """The rows as record batches, decoded as they are asked for.
+
+        columns: names, in the order wanted; all by default. where: a filter such as ``"year > ? AND title LIKE 'a%'"``
+        with ``parameters`` for its question marks. limit: most rows.
+        """
+        numbers, schema = self._projection(columns)
+        filters, row_filter = self._where(where, parameters)
+        return self._batches(self.readable, numbers, schema, filters, row_filter, limit)
+
+    def _batches(
+        self,
+        readable: Readable,
+        numbers: list[int],
+        schema: pa.Schema,
+        filters: list[Filter],
+        row_filter: RowFilter | None,
+        limit: int | None,
+    ) -> Iterator[pa.RecordBatch]:
+        left = limit
+        if left is not None and left <= 0:
+            return
+        for batch in scan(readable, numbers, filters, row_filter=row_filter):
+            arrays = list(batch.arrays)
+            if left is not None and left < len(batch):
+                arrays = [array.slice(0, left) for array in arrays]
+            yield _record_batch(arrays, min(len(batch), left if left is not None else len(batch)), schema)
+            if left is not None:
+                left -= len(batch)
+                if left <= 0:
+                    return
+
+    def _projection(self, columns: Sequence[str] | None) -> tuple[list[int], pa.Schema]:
+        names = list(self.schema.names) if columns is None else list(columns)
+        numbers = [self.schema.index(name) for name in names]
+        arrow = self.schema.to_arrow()
+        return numbers, pa.schema([arrow.field(number) for number in numbers])
+
+    def _where(self, where: str | None, parameters: Sequence[Any]) -> tuple[list[Filter], RowFilter | None]:
+        if where is None:
+            return [], None
+        from audiomem_sql.where import parse_where
+        from audiomem_sql.where_filter import filters_of
+
+        return filters_of(parse_where(where, self.schema.names, parameters), self.schema)
+
+    def to_arrow(
+        self, columns: Sequence[str] | None = None, where: str | None = None, parameters: Sequence[Any] = ()
+    ) -> pa.Table:
+        """The rows as an Arrow table; arguments as in :meth:`scan`."""
+        _, schema = self._projection(columns)
+        return pa.Table.from_batches(list(self.scan(columns, where, parameters)), schema)
+
+    def to_pandas(
+        self,
+        columns: Sequence[str] | None = None,
+        where: str | None = None,
+        parameters: Sequence[Any] = (),
+        **options: Any,
+    ) -> pd.DataFrame:
+        """The rows as a pandas data frame; ``options`` go to ``pyarrow.Table.to_pandas``."""
+        try:
+            import pandas  # noqa: F401
+        except ImportError:
+            raise MissingExtraError(
+                "pandas is not installed", remedy="Run: pip install 'audiomem-sql[pandas]'"
+            ) from None
+        return self.to_arrow(columns, where, parameters).to_pandas(**options)
+
+    def __arrow_c_stream__(self, requested_schema: Any = None) -> Any:
+        """The Arrow PyCapsule interface: anything that reads Arrow reads the table, batch by batch."""
+        _, schema = self._projection(None)
+        reader = pa.RecordBatchReader.from_batches(schema, self.scan())
+        return reader.__arrow_c_stream__(requested_schema)
+
+    def get(self, rowid: int) -> dict[str, Any] | None:
+        """The row with ``rowid`` as SQL sees it, by column name; None if there is none."""
+        readable = self.readable
+        own = readable.own_row(rowid)
+        if own is not None:
+            return {c.name: as_sql(value, c.type) for c, value in zip(self.schema.columns, own, strict=True)}
+        for view in reversed(readable.views):
+            row = view.find(rowid)
+            if row >= 0:
+                return {
+                    name: value_at(view.segment, place, row) for place, name in enumerate(self.schema.names)
+                }
+        return None
+
+
+def _record_batch(arrays: list[pa.Array], rows: int, schema: pa.Schema) -> pa.RecordBatch:
+    if arrays:
+        return pa.RecordBatch.from_arrays(arrays, schema=schema)
+    return pa.RecordBatch.from_struct_array(pa.array([{}] * rows, pa.struct([])))
