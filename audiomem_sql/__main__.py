@@ -2,4 +2,5 @@
 
 from audiomem_sql.cli.main import main
 
-main()
+if __name__ == "__main__":  # processes that read sources import this module again
+    main()

@@ -22,6 +22,7 @@ A message says what is wrong, names the file and the place (page, cell, row, col
 from __future__ import annotations
 
 import os
+from typing import Any
 
 
 class AudioMemError(Exception):
@@ -49,6 +50,16 @@ class AudioMemError(Exception):
         self.remedy = remedy
         head = ": ".join(part for part in (self.file, place, what) if part)
         super().__init__(f"{head}. {remedy}" if remedy else head)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Errors travel between processes with all that they say."""
+        return _rebuilt, (type(self), self.what, self.file, self.place, self.remedy)
+
+
+def _rebuilt(
+    kind: type[AudioMemError], what: str, file: str | None, place: str | None, remedy: str | None
+) -> AudioMemError:
+    return kind(what, file=file, place=place, remedy=remedy)
 
 
 class NotAudioMemoryError(AudioMemError):

@@ -6,25 +6,37 @@ is as it was adds nothing. What a source said is remembered by a digest of its b
 
 from __future__ import annotations
 
-import hashlib
+import multiprocessing
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, field
-from typing import Any
+from functools import partial
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from audiomem_sql.appending import NO_ROWIDS, matching_rowids
-from audiomem_sql.errors import AudioMemError, SchemaError
-from audiomem_sql.ingest.chunking import SIZE, check_sizes
-from audiomem_sql.ingest.rows import rows_of
-from audiomem_sql.ingest.sources import RECORD_KINDS, Source, digest
+from audiomem_sql.errors import AudioMemError, SchemaError, StorageError
+from audiomem_sql.ingest.sources import Source
 from audiomem_sql.predicates import Op, Predicate, bind
+from audiomem_sql.reading import (
+    COLUMNS,
+    Outcome,
+    Reading,
+    RowBuffer,
+    Stopped,
+    leave_interrupts,
+    read_group,
+    read_source,
+)
 from audiomem_sql.scan import Filter
 from audiomem_sql.snapshot import Snapshot
-from audiomem_sql.sources import DIGEST_BYTES
 from audiomem_sql.table import Table
 from audiomem_sql.types import I64Array
+
+__all__ = ["DEFAULT_COLUMNS", "Reading", "Report", "check_columns", "ingest"]
 
 #: The table that is made for sources when there is none.
 DEFAULT_COLUMNS = (
@@ -43,45 +55,13 @@ COMMIT_CHARACTERS = 64 << 20
 #: Sources in a commit.
 COMMIT_SOURCES = 1 << 16
 
-_TYPES: dict[str, pa.DataType] = {
-    "source": pa.string(),
-    "seq": pa.int64(),
-    "title": pa.string(),
-    "body": pa.string(),
-    "created_at": pa.timestamp("us"),
-    "importance": pa.float64(),
-}
-_BATCH_ROWS = 8192
-
-
-@dataclass(frozen=True, slots=True)
-class Reading:
-    """How sources become rows: characters in a chunk, and how many of them it repeats of the one before; for files of
-    records, the columns that hold body and title. OptionError for sizes that cannot be."""
-
-    size: int = SIZE
-    overlap: int = 0
-    body_column: str | None = None
-    title_column: str | None = None
-
-    def __post_init__(self) -> None:
-        check_sizes(self.size, self.overlap)
-
-    def rows(self, source: Source) -> Iterator[dict[str, Any]]:
-        """The rows of ``source``."""
-        return rows_of(
-            source,
-            size=self.size,
-            overlap=self.overlap,
-            body_column=self.body_column,
-            title_column=self.title_column,
-        )
-
-    def digest(self, source: Source) -> bytes:
-        """What ``source`` says when it is read like this, 16 bytes; StorageError if it cannot be read."""
-        columns = (self.body_column, self.title_column) if source.kind in RECORD_KINDS else ()
-        how = repr((source.kind, self.size, self.overlap, *columns))
-        return hashlib.blake2b(digest(source) + how.encode(), digest_size=DIGEST_BYTES).digest()
+#: New sources of so many bytes in all are worth processes of their own.
+PARALLEL_BYTES = 4 << 20
+#: A source of so many bytes is not sent between processes.
+LARGE_SOURCE = 8 << 20
+#: Sources that a process reads at once, and their bytes.
+GROUP_SOURCES = 256
+GROUP_BYTES = 512 << 10
 
 
 @dataclass(slots=True)
@@ -110,6 +90,7 @@ def ingest(
     reading: Reading | None = None,
     *,
     commit_characters: int = COMMIT_CHARACTERS,
+    processes: int = 1,
     on_source: Callable[[Source], None] | None = None,
     on_skip: Callable[[Source, AudioMemError], None] | None = None,
     on_commit: Callable[[int], None] | None = None,
@@ -117,19 +98,16 @@ def ingest(
 ) -> Report:
     """Bring ``table`` up to date with ``sources``.
 
-    on_source: called when a source is done with. on_skip: called for one that cannot be read; the others go on.
-    on_commit: called with the rows that are about to be written. stop: asked again and again; once it says True, the
-    source that is being read is dropped, what was read before it is committed, and the report says ``stopped``.
+    commit_characters: of text in a commit. processes: that read sources if there is much to read; a script that wants
+    more than one keeps what it does behind ``if __name__ == "__main__"``. on_source: called when a source is done with.
+    on_skip: called for one that cannot be read; the others go on. on_commit: called with the rows that are about to be
+    written. stop: asked again and again; once it says True, the source that is being read is dropped, what was read
+    before it is committed, and the report says ``stopped``.
 
     Raises SchemaError for a table without the columns for it, and what Table.append raises; earlier commits stand.
     """
-    return _Ingestion(table, reading or Reading(), on_commit, stop).run(
-        sources, commit_characters, on_source, on_skip
-    )
-
-
-class _Stopped(Exception):
-    """The user wants no more."""
+    ingestion = _Ingestion(table, reading or Reading(), on_source, on_skip, on_commit, stop)
+    return ingestion.run(list(sources), commit_characters, processes)
 
 
 class _Ingestion:
@@ -137,62 +115,102 @@ class _Ingestion:
         self,
         table: Table,
         reading: Reading,
+        on_source: Callable[[Source], None] | None,
+        on_skip: Callable[[Source, AudioMemError], None] | None,
         on_commit: Callable[[int], None] | None,
         stop: Callable[[], bool] | None,
     ) -> None:
         check_columns(table)
         self._table = table
         self._reading = reading
+        self._on_source = on_source
+        self._on_skip = on_skip
         self._on_commit = on_commit
         self._stop = stop or (lambda: False)
-        self._names = [name for name in _TYPES if name in table.schema]
+        self._names = [name for name in COLUMNS if name in table.schema]
         self._known = table.sources
-        self._buffer = _Buffer(self._names)
+        self._buffer = RowBuffer(self._names)
         self._pending: dict[str, bytes] = {}
+        self._owed = 0  # sources whose rows are in the buffer, and whose outcome is still to come
         self.report = Report()
 
-    def run(
-        self,
-        sources: Iterable[Source],
-        commit_characters: int,
-        on_source: Callable[[Source], None] | None,
-        on_skip: Callable[[Source, AudioMemError], None] | None,
-    ) -> Report:
+    def run(self, sources: Sequence[Source], commit_characters: int, processes: int) -> Report:
+        # Those that are known by name have most likely not changed, and digests are quick.
+        unknown = sum(source.size for source in sources if source.name not in self._known)
+        parallel = processes > 1 and unknown >= PARALLEL_BYTES
         try:
-            for source in sources:
-                if self._stop():
-                    raise _Stopped
-                try:
-                    self._read(source)
-                except AudioMemError as error:
-                    self.report.skipped.append((source.name, error.what))
-                    if on_skip is not None:
-                        on_skip(source, error)
-                if on_source is not None:
-                    on_source(source)
-                if self._buffer.characters >= commit_characters or len(self._pending) >= COMMIT_SOURCES:
+            for source, outcome in self._ahead(sources, processes) if parallel else self._one_by_one(sources):
+                if outcome.error is not None:
+                    self.report.skipped.append((source.name, outcome.error.what))
+                    if self._on_skip is not None:
+                        self._on_skip(source, outcome.error)
+                elif outcome.digest is None:
+                    self.report.unchanged += 1
+                else:
+                    self._pending[source.name] = outcome.digest
+                if self._on_source is not None:
+                    self._on_source(source)
+                full = self._buffer.characters >= commit_characters or len(self._pending) >= COMMIT_SOURCES
+                if full and not self._owed:
                     self._commit()
-        except _Stopped:
+        except Stopped:
             self.report.stopped = True
         self._commit()
         return self.report
 
-    def _read(self, source: Source) -> None:
-        """Put the rows of ``source`` into the buffer, unless they are in the table already."""
-        found = self._reading.digest(source)
-        if self._pending.get(source.name, self._known.get(source.name)) == found:
-            self.report.unchanged += 1
-            return
-        mark = self._buffer.mark()
-        try:
-            for number, row in enumerate(self._reading.rows(source)):
-                self._buffer.add(row)
-                if not number % 256 and self._stop():
-                    raise _Stopped
-        except BaseException:
-            self._buffer.cut(mark)
-            raise
-        self._pending[source.name] = found
+    def _one_by_one(self, sources: Sequence[Source]) -> Iterator[tuple[Source, Outcome]]:
+        for source in sources:
+            if self._stop():
+                raise Stopped
+            yield (
+                source,
+                read_source(source, self._known.get(source.name), self._reading, self._buffer, self._stop),
+            )
+
+    def _ahead(self, sources: Sequence[Source], processes: int) -> Iterator[tuple[Source, Outcome]]:
+        """The same from several processes, in the same order; very large sources are read here."""
+        read = partial(read_group, reading=self._reading, names=self._names)
+        context = multiprocessing.get_context("spawn")
+        with ProcessPoolExecutor(processes, context, leave_interrupts) as pool:
+            waiting: deque[tuple[list[Source], Future[tuple[pa.Table, int, list[Outcome]]] | None]] = deque()
+            try:
+                groups = _groups(sources)
+                while True:
+                    while len(waiting) < 4 * processes and (group := next(groups, None)) is not None:
+                        large = len(group) == 1 and group[0].size >= LARGE_SOURCE
+                        known = [(source, self._known.get(source.name)) for source in group]
+                        waiting.append((group, None if large else pool.submit(read, known)))
+                    if not waiting:
+                        return
+                    group, future = waiting.popleft()
+                    if future is None:
+                        yield from self._one_by_one(group)
+                        continue
+                    table, characters, outcomes = self._result(future)
+                    self._buffer.extend(table, characters)
+                    self._owed = len(group)
+                    for source, outcome in zip(group, outcomes, strict=True):
+                        self._owed -= 1
+                        yield source, outcome
+            finally:
+                pool.shutdown(wait=False, cancel_futures=True)
+
+    def _result(
+        self, future: Future[tuple[pa.Table, int, list[Outcome]]]
+    ) -> tuple[pa.Table, int, list[Outcome]]:
+        while True:
+            if self._stop():
+                raise Stopped
+            try:
+                return future.result(timeout=0.1)
+            except TimeoutError:
+                continue
+            except BrokenProcessPool:
+                raise StorageError(
+                    "a process that reads sources was ended from outside",
+                    file=self._table.path,
+                    remedy="There may be too little memory. What is committed stays; run it again to go on.",
+                ) from None
 
     def _commit(self) -> None:
         if not self._pending:
@@ -220,11 +238,25 @@ class _Ingestion:
         self.report.text_bytes += pc.sum(pc.binary_length(rows.column("body"))).as_py() or 0
         self._known = self._table.sources
         self._pending = {}
-        self._buffer = _Buffer(self._names)
+        self._buffer = RowBuffer(self._names)
 
 
 def _count(sources: int) -> str:
     return "1 source" if sources == 1 else f"{sources:,} sources"
+
+
+def _groups(sources: Iterable[Source]) -> Iterator[list[Source]]:
+    """Neighbours that are read together; a large source is alone."""
+    group: list[Source] = []
+    size = 0
+    for source in sources:
+        if group and (size + source.size > GROUP_BYTES or len(group) >= GROUP_SOURCES):
+            yield group
+            group, size = [], 0
+        group.append(source)
+        size += source.size
+    if group:
+        yield group
 
 
 def check_columns(table: Table) -> None:
@@ -234,7 +266,7 @@ def check_columns(table: Table) -> None:
             raise SchemaError(
                 f"the table has no column {name}, which ingested text needs",
                 file=table.path,
-                remedy=f"Ingest into a new file, or into a table with {', '.join(_TYPES)}.",
+                remedy=f"Ingest into a new file, or into a table with {', '.join(COLUMNS)}.",
             )
 
 
@@ -244,54 +276,3 @@ def rows_of_sources(snapshot: Snapshot, names: Sequence[str]) -> I64Array:
     column = snapshot.schema.columns[place]
     bound = bind(Predicate(place, Op.IN, list(names)), column.type, literal=True)
     return matching_rowids(snapshot, [Filter(place, bound)], None)
-
-
-class _Buffer:
-    """Rows on their way: Python values first, Arrow batches as soon as there are many."""
-
-    def __init__(self, names: Sequence[str]) -> None:
-        self._schema = pa.schema([(name, _TYPES[name]) for name in names])
-        self._columns: list[tuple[str, list[Any]]] = [(name, []) for name in names]
-        self._batches: list[pa.RecordBatch] = []
-        self._flushed = 0
-        self._waiting = 0
-        self.characters = 0
-
-    def add(self, row: dict[str, Any]) -> None:
-        """Take one row."""
-        for name, values in self._columns:
-            values.append(row[name])
-        self.characters += len(row["body"])
-        self._waiting += 1
-        if self._waiting >= _BATCH_ROWS:
-            self._flush()
-
-    def mark(self) -> tuple[int, int]:
-        """The place that :meth:`cut` goes back to."""
-        return self._flushed + self._waiting, self.characters
-
-    def cut(self, mark: tuple[int, int]) -> None:
-        """Drop the rows that came after ``mark``."""
-        rows, self.characters = mark
-        self._flush()
-        while self._batches and self._flushed > rows:
-            last = self._batches.pop()
-            self._flushed -= last.num_rows
-            if self._flushed < rows:
-                self._batches.append(last.slice(0, rows - self._flushed))
-                self._flushed = rows
-
-    def _flush(self) -> None:
-        if not self._waiting:
-            return
-        arrays = [pa.array(values, self._schema.field(name).type) for name, values in self._columns]
-        self._batches.append(pa.RecordBatch.from_arrays(arrays, schema=self._schema))
-        self._flushed += self._waiting
-        self._waiting = 0
-        for _, values in self._columns:
-            values.clear()
-
-    def table(self) -> pa.Table:
-        """All rows."""
-        self._flush()
-        return pa.Table.from_batches(self._batches, self._schema)

@@ -6,10 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-
-from audiomem_sql.errors import NotAudioMemoryError
-from audiomem_sql.table import Table
-from audiomem_sql.verify import problems
+from samples import verify
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -26,13 +23,3 @@ def _verified(request: pytest.FixtureRequest) -> Iterator[None]:
         for path in sorted(folder.rglob("*.flac")):
             if path.is_file() and path.parent.suffix != ".d":
                 verify(path)
-
-
-def verify(path: Path) -> None:
-    """Fail on any fault in the files of the table at ``path``; sound that is no table is passed over."""
-    try:
-        table = Table(path)
-    except NotAudioMemoryError:
-        return
-    with table:
-        assert [str(problem) for problem in problems(table)] == []

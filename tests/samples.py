@@ -10,7 +10,9 @@ import numpy as np
 import pyarrow as pa
 
 from audiomem_sql.columns.schema import Schema, parse_columns
+from audiomem_sql.errors import NotAudioMemoryError
 from audiomem_sql.table import Table
+from audiomem_sql.verify import problems
 
 COLUMNS = [
     "id INTEGER PRIMARY KEY",
@@ -98,3 +100,13 @@ def create(path: Path, count: int = 100, seed: int = 0, **options: Any) -> Table
     if count:
         table.append(arrow(rows(count, seed)))
     return table
+
+
+def verify(path: Path) -> None:
+    """Fail on any fault in the files of the table at ``path``; sound that is no table is passed over."""
+    try:
+        table = Table(path)
+    except NotAudioMemoryError:
+        return
+    with table:
+        assert [str(problem) for problem in problems(table)] == []

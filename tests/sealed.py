@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import msgpack
+import numpy as np
 import zstandard
 
 from audiomem_sql.audio import Profile
@@ -81,3 +82,44 @@ class Sealed:
         self.data += packed
         self.catalog["data_bytes"] = len(self.data)
         return place
+
+    def _entries(self) -> list[dict[str, Any]]:
+        return [entry for entry in (*self.catalog["columns"], self.catalog["rowids"]) if entry]
+
+    def extents(self) -> list[tuple[dict[str, Any], str]]:
+        """Where [offset, stored, raw] stand: the map and its key."""
+        owners = [(entry, name) for entry in self._entries() for name in ("dictionary", "bloom")]
+        owners += [(self.catalog, name) for name in ("tombstones", "sources")]
+        return [(owner, name) for owner, name in owners if owner[name]]
+
+    def blocks(self) -> list[tuple[dict[str, Any], int]]:
+        """Every block: the entry of its column, and its number."""
+        return [
+            (entry, number)
+            for entry in self._entries()
+            for number in range(len(entry["blocks"]["encodings"]))
+        ]
+
+    def numbers(self, entry: dict[str, Any], name: str) -> list[int]:
+        """An array of the block directory; offsets as places, not as steps."""
+        array = np.frombuffer(entry["blocks"][name], {"offsets": "<i8", "stored": "<u4", "raw": "<u4"}[name])
+        return (np.cumsum(array) if name == "offsets" else array).tolist()
+
+    def block(self, entry: dict[str, Any], number: int) -> bytes:
+        """The bytes of a block before compression."""
+        offset, stored = (self.numbers(entry, name)[number] for name in ("offsets", "stored"))
+        return self.decompress(entry, bytes(self.data[offset : offset + stored]))
+
+    def dictionary(self, entry: dict[str, Any]) -> zstandard.ZstdCompressionDict | None:
+        """The compression dictionary of a column, which may stand decompressed in its entry."""
+        place = entry["dictionary"]
+        if not place:
+            return None
+        content = place if isinstance(place, bytes) else self.extent(place)
+        return zstandard.ZstdCompressionDict(content, dict_type=zstandard.DICT_TYPE_RAWCONTENT)
+
+    def decompress(self, entry: dict[str, Any], packed: bytes) -> bytes:
+        """A block of the column of ``entry``."""
+        if not packed:
+            return b""
+        return zstandard.ZstdDecompressor(dict_data=self.dictionary(entry)).decompress(packed)

@@ -177,7 +177,6 @@ HOSTILE = [
     change("columns", N, "blocks", "zones", "nulls", value=lambda raw: array(raw, "<i8", _0=50)),
     change("columns", N, "blocks", "zones", "nulls", value=lambda raw: array(raw, "<i8", _0=0)),
     change("columns", 2, "blocks", "zones", "low", value=np.array([np.nan], "<f8").tobytes()),
-    change("columns", 2, "blocks", "zones", "low", value=np.array([np.inf], "<f8").tobytes()),
     change("columns", CODE, "bloom", value=[0, 1, 2**30]),
     change("columns", CODE, "bloom", value=[-1, 1, 8]),
     change("columns", CODE, "bloom", value=[0, 2**63, 8]),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 from pathlib import Path
 
 import msgpack
@@ -128,6 +129,44 @@ def test_source_that_fails_half_way_leaves_nothing(tmp_path: Path) -> None:
         assert [(Path(name).name, report.new) for name, _ in report.skipped] == [("b.jsonl", 2)]
         assert bodies(table) == ["before"] + ["line"] * 20_000
         assert len(table.sources) == 2
+
+
+def test_several_processes_read_the_same(tmp_path: Path) -> None:
+    folder = tmp_path / "docs"
+    folder.mkdir()
+    for number in range(300):
+        (folder / f"{number:03d}.md").write_text(f"# {number}\n\n" + "Some sentences, and more. " * 700)
+    (folder / "010.jsonl").write_text('{"text": "line"}\n' * 100 + "{")
+    (folder / "020.jsonl").write_text('{"text": "a long line of a large file"}\n' * (9 << 20 >> 5))
+    (folder / "empty.txt").write_text("")
+    sources = find_sources([folder])
+    reports, tables = [], []
+    for processes in (1, 2):
+        done: list[str] = []
+        with Table.create(tmp_path / f"{processes}.flac", DEFAULT_COLUMNS) as table:
+            report = ingest(
+                table,
+                sources,
+                commit_characters=2_000_000,
+                processes=processes,
+                on_source=lambda source, done=done: done.append(source.name),  # type: ignore[misc]
+            )
+            assert done == [source.name for source in sources]
+            assert {Path(name).name for name, _ in report.skipped} == {"010.jsonl"}
+            assert len(table.sources) == 302
+            assert report.commits > 2
+            reports.append((report.new, report.rows_added, report.text_bytes, report.skipped))
+            tables.append(table.to_arrow())
+    assert reports[0] == reports[1]
+    assert tables[0].equals(tables[1])
+
+
+def test_errors_travel_between_processes() -> None:
+    error = DamagedFileError("what", file="file", place="place", remedy="remedy")
+    again = pickle.loads(pickle.dumps(error))
+    assert type(again) is DamagedFileError
+    assert vars(again) == vars(error)
+    assert str(again) == str(error)
 
 
 def test_stopping_inside_a_source_drops_it(tmp_path: Path) -> None:

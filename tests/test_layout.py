@@ -27,7 +27,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
     ("snapshot",),
     ("scan", "lookup", "planner", "where", "where_filter"),
     ("table_options", "table_files", "commit", "transaction", "appending", "sources", "table", "verify"),
-    ("ingest", "ingestion", "frames", "migrations", "udfs", "vtab"),
+    ("ingest", "ingestion", "reading", "frames", "migrations", "udfs", "vtab"),
     ("connections",),
     ("cli", "__main__", "__init__"),
 )

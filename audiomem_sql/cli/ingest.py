@@ -107,6 +107,7 @@ def ingest(
                 table,
                 sources,
                 reading,
+                processes=os.cpu_count() or 1,
                 commit_characters=int(commit_every * 1e6) or 1,
                 on_source=finished,
                 on_skip=bad,

@@ -176,36 +176,17 @@ def change_catalog_frame(rng: random.Random, sealed: Sealed, path: Path) -> None
         sealed.write_raw(path, raw, stored=bytes(mutate_bytes(rng, bytearray(stored))))
 
 
-def _blocks(catalog: dict[str, Any]) -> list[tuple[dict[str, Any], int]]:
-    entries = [entry for entry in (*catalog["columns"], catalog["rowids"]) if entry]
-    return [(entry, number) for entry in entries for number in range(len(entry["blocks"]["encodings"]))]
-
-
 def change_block(rng: random.Random, sealed: Sealed, path: Path) -> None:
     """A block's bytes before compression, moved to the end of the data stream, its directory entry put right."""
-    choices = _blocks(sealed.catalog)
+    choices = sealed.blocks()
     if not choices:
         return change_catalog(rng, sealed, path)
     entry, number = rng.choice(choices)
     blocks = entry["blocks"]
-
-    def numbers(name: str, size: int) -> list[int]:
-        raw = blocks[name]
-        return [
-            int.from_bytes(raw[i : i + size], "little", signed=size == 8) for i in range(0, len(raw), size)
-        ]
-
-    steps, stored, raws = numbers("offsets", 8), numbers("stored", 4), numbers("raw", 4)
-    offsets = [sum(steps[: i + 1]) for i in range(len(steps))]
-    dictionary = sealed.extent(entry["dictionary"]) if entry["dictionary"] else b""
-    shared = (
-        zstandard.ZstdCompressionDict(dictionary, dict_type=zstandard.DICT_TYPE_RAWCONTENT)
-        if dictionary
-        else None
-    )
-    place = offsets[number]
+    offsets, stored, raws = (sealed.numbers(entry, name) for name in ("offsets", "stored", "raw"))
+    shared, place = sealed.dictionary(entry), offsets[number]
     packed = bytes(sealed.data[place : place + stored[number]])
-    plain = bytearray(zstandard.ZstdDecompressor(dict_data=shared).decompress(packed) if packed else b"")
+    plain = bytearray(sealed.decompress(entry, packed))
     if number != len(offsets) - 1:  # only the last block of a column can move to the end
         packed = bytes(mutate_bytes(rng, bytearray(packed)))[: stored[number]].ljust(stored[number], b"\0")
         sealed.data[place : place + stored[number]] = packed
@@ -236,15 +217,7 @@ def change_data(rng: random.Random, sealed: Sealed, path: Path) -> None:
 
 def change_extent(rng: random.Random, sealed: Sealed, path: Path) -> None:
     """A dictionary, a Bloom filter or a list: other bytes, rightly stored."""
-    catalog = sealed.catalog
-    owners = [
-        (entry, name)
-        for entry in (*catalog["columns"], catalog["rowids"])
-        if entry
-        for name in ("dictionary", "bloom")
-    ]
-    owners += [(catalog, name) for name in ("tombstones", "sources")]
-    owners = [(owner, name) for owner, name in owners if owner[name]]
+    owners = sealed.extents()
     if owners:
         owner, name = rng.choice(owners)
         owner[name] = sealed.store(bytes(mutate_bytes(rng, bytearray(sealed.extent(owner[name])))))
