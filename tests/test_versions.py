@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from audiomem_sql.changes import changes
 from audiomem_sql.compaction import Retention
 from audiomem_sql.errors import QueryError
 from audiomem_sql.scan import scan
@@ -68,6 +69,37 @@ def commit_at_random(table: Table, model: Model, rng: random.Random) -> None:
         model.versions[version] = rows
 
 
+def expected_changes(model: Model, version: int) -> list[tuple[Any, ...]]:
+    """What one commit changed, from the two versions around it."""
+    before, after = model.versions[version - 1], model.versions[version]
+    found: list[tuple[Any, ...]] = []
+    for rowid in sorted(before.keys() | after.keys()):
+        old, new = before.get(rowid), after.get(rowid)
+        if old is not None and new is not None:
+            if old != new:
+                found += [(version, rowid, "update_preimage", old), (version, rowid, "update_postimage", new)]
+        elif old is not None:
+            found.append((version, rowid, "delete", old))
+        elif new is not None:
+            found.append((version, rowid, "insert", new))
+    return found
+
+
+def check_changes(table: Table, model: Model, oldest: int) -> None:
+    first, last = oldest + 1, max(model.versions)
+    if first > last:
+        return
+    found = [(c.version, c.rowid, c.kind, c.values) for c in changes(table.snapshot, first, last)]
+    # a row that a commit deleted and inserted as it was, or updated to what it was, counts as replaced
+    found = [
+        change
+        for at, change in enumerate(found)
+        if not (change[2] == "update_preimage" and found[at + 1][3] == change[3])
+        and not (change[2] == "update_postimage" and found[at - 1][3] == change[3])
+    ]
+    assert found == [change for version in range(first, last + 1) for change in expected_changes(model, version)]
+
+
 def check(table: Table, model: Model, oldest: int = 1) -> None:
     for version, rows in model.versions.items():
         if version >= oldest:
@@ -108,6 +140,7 @@ def test_every_version_reads_the_same(tmp_path: Path, seed: int) -> None:
             assert len(table.snapshot.segments) == 1
         if step % 7 == 0:
             check(table, model, oldest)
+            check_changes(table, model, oldest)
     check(table, model, oldest)
     table.close()
     assert not (tmp_path / "t.flac-wal").exists()
