@@ -11,9 +11,8 @@ import numpy as np
 from audiomem_sql.batch import Row
 from audiomem_sql.columns.sql_values import sql_values
 from audiomem_sql.columns.stored_values import as_sql
-from audiomem_sql.errors import QueryError
 from audiomem_sql.merge import Tombstones
-from audiomem_sql.segment import NEVER, Segment
+from audiomem_sql.segment import Segment
 from audiomem_sql.snapshot import Snapshot
 from audiomem_sql.types import I64Array
 
@@ -51,7 +50,9 @@ def changes(snapshot: Snapshot, first: int, last: int) -> list[Change]:
         for versions, found in ((created, added), (ended, removed)):
             rows = np.flatnonzero((versions >= first) & (versions <= last))
             for key, values in zip(
-                zip(versions[rows].tolist(), rowids[rows].tolist(), strict=True), _values(segment, rows), strict=True
+                zip(versions[rows].tolist(), rowids[rows].tolist(), strict=True),
+                _values(segment, rows),
+                strict=True,
             ):
                 found[key] = values
     live: dict[int, Row] = {}
@@ -84,7 +85,8 @@ def _values(segment: Segment, rows: I64Array) -> Iterator[tuple[Any, ...]]:
     if not len(rows):
         return iter(())
     columns = [
-        sql_values(segment.take(place, rows), column.type) for place, column in enumerate(segment.schema.columns)
+        sql_values(segment.take(place, rows), column.type)
+        for place, column in enumerate(segment.schema.columns)
     ]
     return zip(*columns, strict=True)
 

@@ -38,6 +38,7 @@ SMALL_DELTAS = 8
 #: zstd level of a vacuum.
 VACUUM_LEVEL = 19
 _ROWS_AT_ONCE = 1 << 14
+_UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 7 * 86400}
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +50,19 @@ class Retention:
 
     count: int | None = None
     seconds: float | None = None
+
+    @classmethod
+    def parse(cls, text: str) -> Retention:
+        """``all``, a number of versions, or an age such as ``30d`` (s, m, h, d, w)."""
+        if text == "all":
+            return cls()
+        if text.isdigit():
+            return cls(count=int(text))
+        if text[:-1].isdigit() and text[-1:] in _UNITS:
+            return cls(seconds=int(text[:-1]) * _UNITS[text[-1]])
+        raise OptionError(
+            f"{text!r} says nothing about versions", remedy="Write all, a number, or an age such as 30d."
+        )
 
     def oldest(self, snapshot: Snapshot, now: int) -> int:
         """The oldest version to keep; ``now`` in µs since 1970."""

@@ -11,10 +11,12 @@ from functools import cached_property
 from itertools import pairwise
 
 import numpy as np
+import pyarrow as pa
 
 from audiomem_sql.batch import Batch, Row, batch_of
 from audiomem_sql.catalog import Version
 from audiomem_sql.columns.schema import Schema
+from audiomem_sql.columns.stored_values import stored_rows
 from audiomem_sql.errors import DamagedFileError, QueryError
 from audiomem_sql.log import LogContent, LogRecord
 from audiomem_sql.segment import Segment
@@ -174,6 +176,16 @@ class Snapshot:
             if row >= 0:
                 return view, row
         return None
+
+    def stored_row(self, rowid: int) -> Row | None:
+        """The row ``rowid`` as stored values, or None."""
+        own = self.own_rows.get(rowid)
+        found = None if own is not None else self.find(rowid)
+        if found is None:
+            return own
+        view, row = found
+        columns = [view.segment.slice(place, row, row + 1) for place in range(len(self.schema))]
+        return next(stored_rows(pa.Table.from_arrays(columns, list(self.schema.names)), self.schema))
 
     def own_row(self, rowid: int) -> Row | None:
         """A row that is in the log only, or None."""

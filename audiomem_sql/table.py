@@ -14,6 +14,7 @@ import pyarrow as pa
 from audiomem_sql.appending import NO_ROWIDS, as_batches, check_keys, matching_rowids, number_rows
 from audiomem_sql.block_cache import SHARED, BlockCache
 from audiomem_sql.catalog import Version
+from audiomem_sql.changes import changes
 from audiomem_sql.columns.arrow_input import to_table
 from audiomem_sql.columns.schema import Schema, parse_columns
 from audiomem_sql.columns.stored_values import stored_rows
@@ -369,6 +370,29 @@ class Table(TableReader):
         finally:
             self._end()
         return oldest
+
+    def restore(self, version: int | str) -> int:
+        """Make the rows of an old version the newest, in a commit of its own; the new version."""
+        self._no_transaction()
+        old = self.at(version)
+        changed = [
+            change
+            for change in changes(self.snapshot, old.version, self.version)
+            if change.version > old.version
+        ]
+        rowids = sorted({change.rowid for change in changed})
+        transaction = self.begin()
+        try:
+            for rowid in rowids:
+                transaction.delete(rowid)
+            for rowid in rowids:
+                row = old.stored_row(rowid)
+                if row is not None:
+                    transaction.insert(rowid, row)
+            return self.commit(message=f"restore version {old.version}")
+        except BaseException:
+            self.rollback()
+            raise
 
     def tag(self, name: str, version: int | None = None) -> None:
         """Name a version, by default the newest; vacuum keeps it. An empty commit holds the name."""

@@ -42,6 +42,14 @@ class TableFiles:
         """The path of the delta whose last version is ``version``."""
         return os.path.join(self.folder, f"{version:08d}.flac")
 
+    def size(self) -> int:
+        """Bytes of all files."""
+        total = 0
+        for path in (self.base, self.log, *(path for _, path in self.deltas())):
+            with contextlib.suppress(OSError):
+                total += os.path.getsize(path)
+        return total
+
     def exists(self) -> bool:
         """Whether the base file is there."""
         return os.path.lexists(self.base)

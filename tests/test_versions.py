@@ -97,7 +97,9 @@ def check_changes(table: Table, model: Model, oldest: int) -> None:
         if not (change[2] == "update_preimage" and found[at + 1][3] == change[3])
         and not (change[2] == "update_postimage" and found[at - 1][3] == change[3])
     ]
-    assert found == [change for version in range(first, last + 1) for change in expected_changes(model, version)]
+    assert found == [
+        change for version in range(first, last + 1) for change in expected_changes(model, version)
+    ]
 
 
 def check(table: Table, model: Model, oldest: int = 1) -> None:
@@ -138,6 +140,14 @@ def test_every_version_reads_the_same(tmp_path: Path, seed: int) -> None:
             count = rng.choice([None, 1, 5, 20])
             oldest = max(oldest, table.vacuum(retain=Retention(count=count), level=1))
             assert len(table.snapshot.segments) == 1
+        elif event < 0.38 and max(model.versions) > oldest:
+            version = rng.randint(oldest, max(model.versions))
+            if table.restore(version) > max(model.versions):
+                model.versions[table.version] = model.versions[version]
+        elif event < 0.40:
+            table.tag(f"step{step}")
+            model.versions[table.version] = model.newest
+            assert rows_at(table.at(f"step{step}")) == model.newest
         if step % 7 == 0:
             check(table, model, oldest)
             check_changes(table, model, oldest)

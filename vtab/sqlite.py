@@ -427,7 +427,9 @@ class VirtualTable:
         except DataTypeError:
             if self._on_conflict() is OnConflict.IGNORE:
                 columns = self.table.schema.columns
-                if any(c.not_null and not c.is_rowid and v is None for c, v in zip(columns, fields, strict=False)):
+                if any(
+                    c.not_null and not c.is_rowid and v is None for c, v in zip(columns, fields, strict=False)
+                ):
                     return None
                 if rowid is not None and self.table.begin().contains(rowid):
                     return None

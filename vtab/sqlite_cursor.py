@@ -5,15 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
+from audiomem_sql.batch import Batch
 from audiomem_sql.columns.sql_values import sql_values
 from audiomem_sql.columns.stored_values import as_sql
 from audiomem_sql.columns.types import ColumnType, Kind
 from audiomem_sql.lookup import find_rows, value_at
 from audiomem_sql.planner import Plan
 from audiomem_sql.predicates import Op, Predicate, bind
-from audiomem_sql.batch import Batch
-from audiomem_sql.scan import Readable, scan
 from audiomem_sql.scan import Filter as BoundTerm
+from audiomem_sql.scan import Readable, scan
 from audiomem_sql.segment import ROWID, Segment
 from audiomem_sql.transaction import Transaction
 

@@ -18,7 +18,19 @@ from typing import Annotated, Any
 import typer
 import typer.main
 
-from audiomem_sql.cli import create, info, ingest, shell, sql, verify
+from audiomem_sql.cli import (
+    changes,
+    create,
+    info,
+    ingest,
+    restore,
+    shell,
+    snapshots,
+    sql,
+    tag,
+    vacuum,
+    verify,
+)
 from audiomem_sql.errors import AudioMemError, OptionError
 
 FAILED = 1
@@ -35,7 +47,19 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for verb in (create.create, ingest.ingest, sql.sql, shell.shell, info.info, verify.verify):
+for verb in (
+    create.create,
+    ingest.ingest,
+    sql.sql,
+    shell.shell,
+    info.info,
+    snapshots.snapshots,
+    changes.changes,
+    tag.tag,
+    restore.restore,
+    vacuum.vacuum,
+    verify.verify,
+):
     app.command()(verb)
 
 

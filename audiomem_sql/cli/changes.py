@@ -1,0 +1,31 @@
+"""``audiomem changes``: what commits changed."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+
+def changes(
+    file: Annotated[str, typer.Argument(help="The FLAC file.", metavar="FILE")],
+    first: Annotated[int, typer.Argument(help="The first version.", metavar="FIRST")],
+    last: Annotated[
+        int | None,
+        typer.Argument(help="The last version, included; the newest if it is left out.", metavar="LAST"),
+    ] = None,
+    json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """List the rows that the commits FIRST to LAST added, removed and replaced."""
+    from audiomem_sql.changes import changes as changes_of
+    from audiomem_sql.cli import output
+    from audiomem_sql.table_reader import TableReader
+
+    with TableReader(file) as table:
+        names = ("version", "rowid", "change", *table.schema.names)
+        found = changes_of(table.snapshot, first, table.version if last is None else last)
+        rows = [(change.version, change.rowid, change.kind, *change.values) for change in found]
+    if json:
+        output.print_json([dict(zip(names, row, strict=True)) for row in rows])
+        return
+    output.print_rows(names, rows)

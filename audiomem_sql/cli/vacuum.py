@@ -1,0 +1,51 @@
+"""``audiomem vacuum``: one file, compressed harder."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+
+def vacuum(
+    file: Annotated[str, typer.Argument(help="The FLAC file.", metavar="FILE")],
+    retain: Annotated[
+        str,
+        typer.Option(
+            "--retain", help="Versions to keep: all, a number of them, or an age such as 30d or 12h."
+        ),
+    ] = "all",
+    level: Annotated[int, typer.Option("--level", help="zstd level, 1 to 22.", min=1, max=22)] = 19,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Say what would be kept, and change nothing.")
+    ] = False,
+) -> None:
+    """Make one file of base, deltas and log. Tagged versions are kept in any case, with all after them."""
+    import time
+
+    from audiomem_sql.cli import output
+    from audiomem_sql.cli.progress import bar
+    from audiomem_sql.compaction import Retention
+    from audiomem_sql.table import Table
+
+    kept = retention(retain)
+    policy = Retention(
+        count=int(kept) if retain.isdigit() else None, seconds=None if retain.isdigit() else kept
+    )
+    with Table(file) as table:
+        before, versions = table.files.size(), table.versions
+        if dry_run:
+            oldest = policy.oldest(table.snapshot, time.time_ns() // 1000)
+            print(
+                f"{file}: would keep versions {oldest} to {table.version} of {versions[0].number} to {table.version}, "
+                f"and make one file of {output.counted(len(table.snapshot.segments), 'file')}, {output.size(before)}"
+            )
+            return
+        started = time.perf_counter()
+        with bar("rows") as progress:
+            oldest = table.vacuum(retain=policy, level=level, progress=progress.to)
+        after = table.files.size()
+        print(
+            f"{file}: {output.size(before)} before, {output.size(after)} after; versions {oldest} to {table.version} kept; "
+            f"in {output.seconds(time.perf_counter() - started)}"
+        )
