@@ -28,10 +28,7 @@ def vacuum(
     from audiomem_sql.compaction import Retention
     from audiomem_sql.table import Table
 
-    kept = retention(retain)
-    policy = Retention(
-        count=int(kept) if retain.isdigit() else None, seconds=None if retain.isdigit() else kept
-    )
+    policy = Retention.parse(retain)
     with Table(file) as table:
         before, versions = table.files.size(), table.versions
         if dry_run:
