@@ -8,6 +8,7 @@ from __future__ import annotations
 import random
 from collections.abc import Iterator, Sequence
 from enum import Enum
+from typing import Any
 
 import numpy as np
 
@@ -15,8 +16,10 @@ from audiomem_sql.columns.affinity import StoredValue, check_not_null
 from audiomem_sql.columns.stored_values import array_of, as_sql
 from audiomem_sql.commit import Commit
 from audiomem_sql.errors import ConstraintError, LimitError
+from audiomem_sql.key_index import KeyIndex
 from audiomem_sql.lookup import find_rows
 from audiomem_sql.predicates import Op, Predicate, bind
+from audiomem_sql.predicates.texts import Collation
 from audiomem_sql.scan import Batch, Filter, scan
 from audiomem_sql.snapshot import SegmentView, Snapshot
 
@@ -25,6 +28,8 @@ MAX_ROWID = 2**63 - 1
 MAX_ROW_BYTES = 1 << 30
 #: Rows turned into arrays at once when a commit is written.
 _CHUNK_ROWS = 1 << 14
+#: So many inserted rows are looked through one by one rather than indexed.
+_FEW_ROWS = 64
 
 Row = tuple[StoredValue, ...]
 
@@ -55,6 +60,7 @@ class Transaction:
         self._high = snapshot.high_rowid
         self._views: tuple[SegmentView, ...] | None = snapshot.views
         self._pending: Batch | None = None
+        self._indexes: dict[tuple[int, str], KeyIndex] = {}
         self._stale = False
 
     # -- reading --------------------------------------------------------------------------------------------------
@@ -85,6 +91,7 @@ class Transaction:
         """The rows that this transaction inserted, by rowid."""
         if self._stale:
             self._pending = _batch(sorted(self._inserted.items()), self) if self._inserted else None
+            self._indexes = {}
             self._stale = False
         return self._pending
 
@@ -102,6 +109,21 @@ class Transaction:
     def own_rowids(self) -> Sequence[int]:
         """The rowids that this transaction inserted."""
         return list(self._inserted)
+
+    def own_rowids_by_key(self, place: int, collation: str, keys: Sequence[Any]) -> Sequence[int]:
+        """Of these, at least those whose column ``place`` has one of ``keys``, see Bound.lookup."""
+        if len(self._inserted) <= _FEW_ROWS:
+            return self.own_rowids()
+        unique = self._keys.get(place)
+        if unique is not None and self.schema.columns[place].collation == collation == "BINARY":
+            return list({unique[key]: None for key in keys if key in unique})
+        pending = self.pending
+        assert pending is not None
+        index = self._indexes.get((place, collation))
+        if index is None:
+            index = KeyIndex(pending.arrays[place], self.schema.columns[place].type, collation)
+            self._indexes[place, collation] = index
+        return sorted({int(pending.rowids[row]) for key in keys for row in index.rows(key)})
 
     def contains(self, rowid: int) -> bool:
         """Whether a row has ``rowid``."""
@@ -215,10 +237,8 @@ class Transaction:
     def fold(self, place: int, value: StoredValue) -> StoredValue:
         """The value as the column's collation compares it."""
         collation = self.schema.columns[place].collation
-        if isinstance(value, str) and collation == "NOCASE":
-            return value.translate(_LOWER)
-        if isinstance(value, str) and collation == "RTRIM":
-            return value.rstrip(" ")
+        if isinstance(value, str) and collation != "BINARY":
+            return Collation(collation).equality_key(value)
         return value
 
     def find_key(self, place: int, value: StoredValue) -> int | None:
@@ -307,9 +327,6 @@ class _Only:
     def __init__(self, snapshot: Snapshot, view: SegmentView) -> None:
         self.schema = snapshot.schema
         self.views = (view,)
-
-
-_LOWER = {capital: capital + 32 for capital in range(ord("A"), ord("Z") + 1)}
 
 
 def _batch(rows: list[tuple[int, Row]], transaction: Transaction) -> Batch:
