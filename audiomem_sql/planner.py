@@ -98,7 +98,10 @@ class Statistics:
     ordered: bool
 
 
-_ALWAYS_EXACT = (Op.IS_NULL, Op.NOT_NULL)
+_NO_VALUE = (Op.IS_NULL, Op.NOT_NULL)
+#: SQLite converts the values of an IN before it hands them over, and where it checks one by one, it compares a text
+#: with a number in another way than IN does: so IN is decided here.
+_ALWAYS_EXACT = (*_NO_VALUE, Op.IN)
 _PATTERNS = (Op.LIKE, Op.GLOB)
 
 
@@ -130,7 +133,7 @@ def choose(
         # IS NULL has an argument as well: SQLite takes a constraint without one for a constraint that is not used,
         # and would not see that the plan depends on it (as on a condition in the ON of a LEFT JOIN)
         number = sum(a is not None for a in arguments) + 1
-        needed = None if constraint.op in _ALWAYS_EXACT else number
+        needed = None if constraint.op in _NO_VALUE else number
         terms.append(Term(constraint.column, constraint.op, needed, constraint.collation))
         arguments.append(number)
         exact.append(_is_exact(schema, constraint))

@@ -28,6 +28,7 @@ from audiomem_sql.errors import (
 )
 from audiomem_sql.planner import UNKNOWN, Constraint, Plan, Statistics, choose, parse_plan
 from audiomem_sql.predicates import Op
+from audiomem_sql.predicates.texts import Collation
 from audiomem_sql.segment import ROWID
 from audiomem_sql.table import Table
 from audiomem_sql.table_options import TableOptions
@@ -273,7 +274,7 @@ class VirtualTable:
             if argument is not None:
                 index.set_aConstraintUsage_argvIndex(number, argument)
                 index.set_aConstraintUsage_omit(number, exact)
-                if constraint.op is Op.IN:
+                if constraint.op is Op.IN and lists_may_be_empty():
                     index.set_aConstraintUsage_in(number, True)
         if choice.plan.offset is not None and offset is not None:
             index.set_aConstraintUsage_argvIndex(offset, choice.plan.offset)
@@ -304,15 +305,18 @@ class VirtualTable:
     def _constraint(self, index: apsw.IndexInfo, number: int, op: int, column: int) -> Constraint:
         known = _OPERATORS.get(op)
         usable = known is not None and index.get_aConstraint_usable(number)
+        collation = index.get_aConstraint_collation(number).upper() if usable else "BINARY"
+        if collation not in Collation.__members__:
+            usable, collation = False, "BINARY"  # one of the application's own
         value = index.get_aConstraint_rhs(number)
         operator = known or Op.EQ
-        if operator is Op.EQ and usable and index.get_aConstraintUsage_in(number) and lists_may_be_empty():
+        if operator is Op.EQ and usable and index.get_aConstraintUsage_in(number):
             operator = Op.IN
         return Constraint(
             column=ROWID if column == self.table.schema.rowid_column else column,
             op=operator,
             usable=usable,
-            collation=index.get_aConstraint_collation(number).upper() if usable else "BINARY",
+            collation=collation,
             value=UNKNOWN if value is None else value,
         )
 
@@ -427,9 +431,13 @@ class VirtualTable:
         except DataTypeError:
             if self._on_conflict() is OnConflict.IGNORE:
                 columns = self.table.schema.columns
-                if any(c.not_null and not c.is_rowid and v is None for c, v in zip(columns, fields, strict=False)):
+                if any(
+                    c.not_null and not c.is_rowid and v is None for c, v in zip(columns, fields, strict=False)
+                ):
                     return None
-                if rowid is not None and self.table.begin().contains(rowid):
+                alias = self.table.schema.rowid_column
+                new = rowid if rowid is not None or alias is None else self._converters[alias](fields[alias])
+                if isinstance(new, int) and self.table.begin().contains(new):
                     return None
             raise
 
