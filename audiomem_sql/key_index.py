@@ -6,13 +6,18 @@ it, a join on a column that is no key would scan the column once for each row of
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 
+from audiomem_sql.batch import Batch
+from audiomem_sql.columns.schema import Schema
+from audiomem_sql.columns.sql_values import sql_values
 from audiomem_sql.columns.types import ColumnType, Kind
 from audiomem_sql.columns.views import integers, reals, valid
+from audiomem_sql.predicates.texts import Collation
 from audiomem_sql.types import I64Array
 
 _NONE = np.empty(0, np.int64)
@@ -21,12 +26,14 @@ LOOKUPS_BEFORE_INDEX = 4
 SMALL_ROWS = 4096
 #: A text column with more bytes than this is scanned each time rather than indexed.
 MAX_INDEX_BYTES = 256 << 20
+#: So many rows outside the segments are looked through one by one rather than indexed.
+FEW_ROWS = 64
 
 
 class KeyIndex:
-    """Maps a stored value to the rows that hold it."""
+    """Maps a stored value, or for texts what a collation compares of it, to the rows that hold it."""
 
-    def __init__(self, array: pa.Array, column_type: ColumnType) -> None:
+    def __init__(self, array: pa.Array, column_type: ColumnType, collation: str = "BINARY") -> None:
         present = np.flatnonzero(valid(array))
         self._codes: dict[Any, int] | None = None
         if column_type.kind in (Kind.INTEGER, Kind.TIMESTAMP, Kind.BOOLEAN):
@@ -34,22 +41,55 @@ class KeyIndex:
         elif column_type.kind is Kind.REAL:
             keys = reals(array)[present]
         else:
-            encoded = array.dictionary_encode()
-            self._codes = {key: code for code, key in enumerate(encoded.dictionary.to_pylist())}
-            keys = np.asarray(encoded.indices.fill_null(-1) if encoded.null_count else encoded.indices)[
-                present
-            ]
+            keys = self._encode(array, column_type, collation)[present]
         order = np.argsort(keys, kind="stable")
         self._keys = keys[order]
         self._rows: I64Array = present[order]
 
+    def _encode(self, array: pa.Array, column_type: ColumnType, collation: str) -> I64Array:
+        """A number for each row, the same for the same key."""
+        codes: dict[Any, int] = {}
+        if column_type.kind is Kind.FLOAT:
+            self._codes = codes
+            return np.array(
+                [codes.setdefault(value, len(codes)) for value in sql_values(array, column_type)], np.int64
+            )
+        encoded = array.dictionary_encode()
+        values = encoded.dictionary.to_pylist()
+        rows = np.asarray(encoded.indices.fill_null(0) if encoded.null_count else encoded.indices)
+        if collation == "BINARY":
+            self._codes = {value: code for code, value in enumerate(values)}
+            return rows
+        fold = Collation(collation).key
+        self._codes = codes
+        folded = np.array([codes.setdefault(fold(value), len(codes)) for value in values], np.int64)
+        return folded[rows] if len(folded) else rows
+
     def rows(self, key: Any) -> I64Array:
-        """The rows whose value is ``key`` (int, float, str or bytes, as stored), ascending."""
+        """The rows whose value is ``key``, ascending: int, float, str or bytes as stored, or a key of the collation."""
         if self._codes is not None:
             key = self._codes.get(key)
             if key is None:
                 return _NONE
-        low = int(np.searchsorted(self._keys, key, side="left"))
-        if low == len(self._keys) or self._keys[low] != key:
+        keys = self._keys
+        low = keys.searchsorted(key)
+        if low == len(keys) or keys[low] != key:
             return _NONE
-        return self._rows[low : int(np.searchsorted(self._keys, key, side="right"))]
+        return self._rows[low : keys.searchsorted(key, side="right")]
+
+
+def indexed_rowids(
+    rows: Batch,
+    schema: Schema,
+    indexes: dict[tuple[int, str], KeyIndex],
+    place: int,
+    collation: str,
+    keys: Sequence[Any],
+) -> list[int]:
+    """The rowids of ``rows`` whose column ``place`` has one of ``keys``; the index is kept in ``indexes``."""
+    index = indexes.get((place, collation))
+    if index is None:
+        index = indexes[place, collation] = KeyIndex(
+            rows.arrays[place], schema.columns[place].type, collation
+        )
+    return sorted({int(rows.rowids[row]) for key in keys for row in index.rows(key)})

@@ -17,8 +17,6 @@ from audiomem_sql.columns.types import ColumnType, Kind
 from audiomem_sql.key_index import LOOKUPS_BEFORE_INDEX, MAX_INDEX_BYTES, SMALL_ROWS, KeyIndex
 from audiomem_sql.scan import Filter, Readable
 from audiomem_sql.segment import ROWID, Segment
-from audiomem_sql.snapshot import SegmentView
-from audiomem_sql.types import I64Array
 
 #: More keys than this at once are found by a scan.
 MAX_KEYS = 64
@@ -31,30 +29,46 @@ def find_rows(view: Readable, filters: Sequence[Filter]) -> list[tuple[Segment, 
     Rows that a transaction has not written yet are not among them.
     """
     rowid_column = view.schema.rowid_column
-    by_key = None
+    chosen: tuple[Filter, str, Sequence[Any]] | None = None
     for item in filters:
-        keys = item.bound.keys
-        if keys is None or len(keys) > MAX_KEYS:
+        known = item.bound.lookup
+        if known is None or len(known[1]) > MAX_KEYS:
             continue
-        if not keys:
+        if not known[1]:
             return []
-        if item.column in (ROWID, rowid_column):
-            return [place for place in _by_rowid(view, keys) if _passes(place, filters, item)]
-        by_key = by_key or item
-    if by_key is None:
+        if item.column == ROWID or item.column == rowid_column:
+            chosen = (item, *known)
+            break
+        chosen = chosen or (item, *known)
+    if chosen is None:
         return None
+    item, collation, keys = chosen
+    found = find_by_key(view, item.column, collation, keys)
+    if found is None or len(filters) == 1:
+        return found
+    return [place for place in found if _passes(place, filters, item)]
+
+
+def find_by_key(
+    view: Readable, column: int, collation: str, keys: Sequence[Any]
+) -> list[tuple[Segment, int]] | None:
+    """The stored rows whose ``column`` has one of ``keys`` (see Bound.lookup); None if only a scan would find them."""
+    if column == ROWID or column == view.schema.rowid_column:
+        return list(_by_rowid(view, keys))
     found: list[tuple[Segment, int]] = []
     for segment_view in view.views:
-        rows = _by_key(segment_view, by_key)
+        segment = segment_view.segment
+        rows = _by_key(segment, column, collation, keys)
         if rows is None:
             return None
-        places = ((segment_view.segment, int(row)) for row in rows if segment_view.is_live(int(row)))
-        found.extend(place for place in places if _passes(place, filters, by_key))
+        if len(segment_view.deleted):
+            rows = [row for row in rows if segment_view.is_live(row)]
+        found += [(segment, row) for row in rows]
     return found
 
 
 def _by_rowid(view: Readable, keys: Sequence[Any]) -> Iterator[tuple[Segment, int]]:
-    for key in sorted(set(keys)):
+    for key in sorted(set(keys)) if len(keys) > 1 else keys:
         for segment_view in reversed(view.views):
             row = segment_view.find(key)
             if row >= 0:
@@ -62,36 +76,39 @@ def _by_rowid(view: Readable, keys: Sequence[Any]) -> Iterator[tuple[Segment, in
                 break
 
 
-def _by_key(view: SegmentView, item: Filter) -> I64Array | None:
-    segment, keys = view.segment, item.bound.keys
-    assert keys is not None
+def _by_key(segment: Segment, column: int, collation: str, keys: Sequence[Any]) -> list[int] | None:
     if not segment.rows:
-        return np.empty(0, np.int64)
-    index = key_index(segment, item.column)
+        return []
+    index = key_index(segment, column, collation)
     if index is not None:
-        found = [index.rows(key) for key in keys]
-        return found[0] if len(found) == 1 else np.unique(np.concatenate(found))
-    if segment.bloom(item.column) is not None and not any(
-        segment.may_contain(item.column, key) for key in keys
+        if len(keys) == 1:
+            rows: list[int] = index.rows(keys[0]).tolist()
+        else:
+            rows = np.unique(np.concatenate([index.rows(key) for key in keys])).tolist()
+        return rows
+    if (
+        collation == "BINARY"
+        and segment.bloom(column) is not None
+        and not any(segment.may_contain(column, key) for key in keys)
     ):
-        return np.empty(0, np.int64)
+        return []
     return None
 
 
-def key_index(segment: Segment, column: int) -> KeyIndex | None:
+def key_index(segment: Segment, column: int, collation: str = "BINARY") -> KeyIndex | None:
     """The index of a column, made when it was asked for often enough; None until then, and for very large columns."""
-    index = segment.indexes.get(column)
+    index = segment.indexes.get((column, collation))
     if isinstance(index, KeyIndex):
         return index
     count = (index or 0) + 1
-    segment.indexes[column] = count
+    segment.indexes[column, collation] = count
     if count < LOOKUPS_BEFORE_INDEX and segment.rows > SMALL_ROWS:
         return None
     directory = segment.directory(column)
     if directory is not None and int(directory.raw.sum()) > MAX_INDEX_BYTES:
         return None
-    made = KeyIndex(segment.slice(column, 0, segment.rows), segment.column_type(column))
-    segment.indexes[column] = made
+    made = KeyIndex(segment.slice(column, 0, segment.rows), segment.column_type(column), collation)
+    segment.indexes[column, collation] = made
     return made
 
 

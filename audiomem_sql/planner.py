@@ -4,6 +4,7 @@ Every door hands its constraints to :func:`choose` and gets a :class:`Plan`. A p
 idxStr and shows it in EXPLAIN QUERY PLAN); its grammar is
 
     plan   := "SCAN" | "WHERE" term ("AND" term)*   [ "READ" column ("," column)* ] [ "ORDER rowid" ["DESC"] ] [ "OFFSET" ?n ]
+              [ "VERSION" ?n | "AS OF" ?n ]
     term   := column operator ["?n"]
     column := a name, in double quotes unless it is a plain identifier
 
@@ -56,6 +57,8 @@ class Plan:
     columns: tuple[int, ...] = ()
     order: int = 0
     offset: int | None = None
+    version: int | None = None
+    as_of: int | None = None
 
     def text(self, schema: Schema) -> str:
         """The plan in the grammar above."""
@@ -71,6 +74,10 @@ class Plan:
             words.append("ORDER rowid" + (" DESC" if self.order < 0 else ""))
         if self.offset is not None:
             words.append(f"OFFSET ?{self.offset}")
+        if self.version is not None:
+            words.append(f"VERSION ?{self.version}")
+        if self.as_of is not None:
+            words.append(f"AS OF ?{self.as_of}")
         return " ".join(words)
 
 
@@ -98,7 +105,10 @@ class Statistics:
     ordered: bool
 
 
-_ALWAYS_EXACT = (Op.IS_NULL, Op.NOT_NULL)
+_NO_VALUE = (Op.IS_NULL, Op.NOT_NULL)
+#: SQLite converts the values of an IN before it hands them over, and where it checks one by one, it compares a text
+#: with a number in another way than IN does: so IN is decided here.
+_ALWAYS_EXACT = (*_NO_VALUE, Op.IN)
 _PATTERNS = (Op.LIKE, Op.GLOB)
 
 
@@ -110,11 +120,13 @@ def choose(
     *,
     order: int = 0,
     offset: bool = False,
+    moment: str | None = None,
 ) -> Choice:
     """The plan for a query that needs ``columns`` of the rows that satisfy ``constraints``.
 
     order: the rowid order that is wanted (1, -1, 0 for any). offset: the query has an OFFSET, which the plan takes
-    over when it decides every constraint alone.
+    over when it decides every constraint alone. moment: "version" or "as_of" if the query asks for one; its value is
+    the last argument.
     """
     terms: list[Term] = []
     arguments: list[int | None] = []
@@ -130,7 +142,7 @@ def choose(
         # IS NULL has an argument as well: SQLite takes a constraint without one for a constraint that is not used,
         # and would not see that the plan depends on it (as on a condition in the ON of a LEFT JOIN)
         number = sum(a is not None for a in arguments) + 1
-        needed = None if constraint.op in _ALWAYS_EXACT else number
+        needed = None if constraint.op in _NO_VALUE else number
         terms.append(Term(constraint.column, constraint.op, needed, constraint.collation))
         arguments.append(number)
         exact.append(_is_exact(schema, constraint))
@@ -145,7 +157,14 @@ def choose(
     takes_order = order if order and statistics.ordered else 0
     takes_offset = offset and all(exact) and (not order or bool(takes_order))
     last = sum(a is not None for a in arguments)
-    plan = Plan(tuple(terms), tuple(sorted(columns)), takes_order, last + 1 if takes_offset else None)
+    plan = Plan(
+        tuple(terms),
+        tuple(sorted(columns)),
+        takes_order,
+        last + 1 if takes_offset else None,
+        last + takes_offset + 1 if moment == "version" else None,
+        last + takes_offset + 1 if moment == "as_of" else None,
+    )
     return Choice(plan, tuple(arguments), tuple(exact), cost, int(rows), unique)
 
 
@@ -223,7 +242,7 @@ def _column(text: str, schema: Schema) -> int:
 
 def parse_plan(text: str, schema: Schema) -> Plan:
     """The inverse of :meth:`Plan.text`; QueryError for anything else."""
-    at, terms, columns, order, offset = 0, [], [], 0, None
+    at, terms, columns, order = 0, [], [], 0
     if text.startswith("WHERE "):
         at = 6
         while match := _TERM.match(text, at):
@@ -252,8 +271,17 @@ def parse_plan(text: str, schema: Schema) -> Plan:
         order = 1
         if text.startswith(" DESC", at):
             at, order = at + 5, -1
-    if match := re.compile(r" OFFSET \?(\d+)").match(text, at):
-        at, offset = match.end(), int(match.group(1))
+    numbers: dict[str, int] = {}
+    for name in ("OFFSET", "VERSION", "AS OF"):
+        if match := re.compile(rf" {name} \?(\d+)").match(text, at):
+            at, numbers[name] = match.end(), int(match.group(1))
     if at != len(text) or at == 0:
         raise QueryError(f"this is no plan: {text!r}")
-    return Plan(tuple(terms), tuple(columns), order, offset)
+    return Plan(
+        tuple(terms),
+        tuple(columns),
+        order,
+        numbers.get("OFFSET"),
+        numbers.get("VERSION"),
+        numbers.get("AS OF"),
+    )

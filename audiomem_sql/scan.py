@@ -7,7 +7,7 @@ the next is decoded on another thread, from the second batch on: a LIMIT 1 costs
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cache
@@ -90,6 +90,22 @@ def scan(
             skip = 0
         else:
             yield batch
+
+
+def in_rowid_order(batches: Iterable[Batch], *, descending: bool = False, skip: int = 0) -> Iterator[Batch]:
+    """The rows of all ``batches`` by rowid, but for the first ``skip``: they are collected before the first is given."""
+    collected = list(batches)
+    if not collected:
+        return
+    rowids = np.concatenate([batch.rowids for batch in collected])
+    order = np.argsort(rowids)
+    order = order[::-1][skip:] if descending else order[skip:]
+    columns = [
+        pa.chunked_array(arrays) for arrays in zip(*(batch.arrays for batch in collected), strict=True)
+    ]
+    for start in range(0, len(order), FILTER_ROWS):
+        rows = order[start : start + FILTER_ROWS]
+        yield Batch(rowids[rows], tuple(column.take(pa.array(rows)).combine_chunks() for column in columns))
 
 
 def _ahead(tasks: Iterator[Callable[[], list[Batch]]]) -> Iterator[Batch]:

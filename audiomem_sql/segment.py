@@ -70,8 +70,8 @@ class Segment:
         self._decompressors: dict[int, Decompressor] = {}
         self._blooms: dict[int, BloomFilter | None] = {}
         self._rowids: I64Array | None = None
-        #: Of each column that was looked up by key: how often, or its index once that is made (see lookup).
-        self.indexes: dict[int, Any] = {}
+        #: Of each column and collation that was looked up by key: how often, or its index once made (see lookup).
+        self.indexes: dict[tuple[int, str], Any] = {}
         self._lock = threading.Lock()
 
     @classmethod

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import pairwise
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -18,6 +19,7 @@ from audiomem_sql.catalog import Version
 from audiomem_sql.columns.schema import Schema
 from audiomem_sql.columns.stored_values import stored_rows
 from audiomem_sql.errors import DamagedFileError, QueryError
+from audiomem_sql.key_index import FEW_ROWS, KeyIndex, indexed_rowids
 from audiomem_sql.log import LogContent, LogRecord
 from audiomem_sql.segment import Segment
 from audiomem_sql.types import BoolArray, I64Array
@@ -194,6 +196,17 @@ class Snapshot:
     def own_rowids(self) -> Sequence[int]:
         """The rowids that are in the log only."""
         return list(self.own_rows)
+
+    def own_rowids_by_key(self, place: int, collation: str, keys: Sequence[Any]) -> Sequence[int]:
+        """Of these, at least those whose column ``place`` has one of ``keys``, see Bound.lookup."""
+        if len(self.own_rows) <= FEW_ROWS:
+            return self.own_rowids()
+        assert self.pending is not None
+        return indexed_rowids(self.pending, self.schema, self._indexes, place, collation, keys)
+
+    @cached_property
+    def _indexes(self) -> dict[tuple[int, str], KeyIndex]:
+        return {}
 
     def close(self) -> None:
         """Close the files. Scans that are still running fail."""

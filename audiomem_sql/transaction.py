@@ -8,6 +8,7 @@ from __future__ import annotations
 import random
 from collections.abc import Iterator, Sequence
 from enum import Enum
+from typing import Any
 
 import numpy as np
 
@@ -16,9 +17,11 @@ from audiomem_sql.columns.affinity import StoredValue, check_not_null
 from audiomem_sql.columns.stored_values import as_sql
 from audiomem_sql.commit import Commit
 from audiomem_sql.errors import ConstraintError, LimitError
+from audiomem_sql.key_index import FEW_ROWS, KeyIndex, indexed_rowids
 from audiomem_sql.log import LogRecord
 from audiomem_sql.lookup import find_rows
 from audiomem_sql.predicates import Op, Predicate, bind
+from audiomem_sql.predicates.texts import Collation
 from audiomem_sql.scan import Filter, scan
 from audiomem_sql.snapshot import SegmentView, Snapshot
 
@@ -56,6 +59,7 @@ class Transaction:
         self._high = snapshot.high_rowid
         self._views: tuple[SegmentView, ...] | None = snapshot.views
         self._pending: Batch | None = None
+        self._indexes: dict[tuple[int, str], KeyIndex] = {}
         self._stale = False
 
     # -- reading --------------------------------------------------------------------------------------------------
@@ -97,6 +101,7 @@ class Transaction:
             ]
             rows.extend(self._inserted.items())
             self._pending = batch_of(sorted(rows), self.schema) if rows else None
+            self._indexes = {}
             self._stale = False
         return self._pending
 
@@ -114,10 +119,33 @@ class Transaction:
             return self.snapshot.own_row(rowid)
         return own
 
+    def stored_row(self, rowid: int) -> Row | None:
+        """The row ``rowid`` as stored values, or None."""
+        own = self._inserted.get(rowid)
+        if own is None and rowid not in self._deleted:
+            return self.snapshot.stored_row(rowid)
+        return own
+
     def own_rowids(self) -> Sequence[int]:
         """The rowids outside the segments."""
         logged = [rowid for rowid in self.snapshot.own_rowids() if rowid not in self._deleted]
         return [*logged, *self._inserted]
+
+    def own_rowids_by_key(self, place: int, collation: str, keys: Sequence[Any]) -> Sequence[int]:
+        """Of these, at least those whose column ``place`` has one of ``keys``, see Bound.lookup."""
+        logged = [
+            rowid
+            for rowid in self.snapshot.own_rowids_by_key(place, collation, keys)
+            if rowid not in self._deleted
+        ]
+        if len(self._inserted) <= FEW_ROWS:
+            return [*logged, *self._inserted]
+        unique = self._keys.get(place)
+        if unique is not None and self.schema.columns[place].collation == collation == "BINARY":
+            return [*logged, *{unique[key]: None for key in keys if key in unique}]
+        pending = self.pending
+        assert pending is not None
+        return indexed_rowids(pending, self.schema, self._indexes, place, collation, keys)
 
     def contains(self, rowid: int) -> bool:
         """Whether a row has ``rowid``."""
@@ -229,10 +257,8 @@ class Transaction:
     def fold(self, place: int, value: StoredValue) -> StoredValue:
         """The value as the column's collation compares it."""
         collation = self.schema.columns[place].collation
-        if isinstance(value, str) and collation == "NOCASE":
-            return value.translate(_LOWER)
-        if isinstance(value, str) and collation == "RTRIM":
-            return value.rstrip(" ")
+        if isinstance(value, str) and collation != "BINARY":
+            return Collation(collation).equality_key(value)
         return value
 
     def find_key(self, place: int, value: StoredValue) -> int | None:
@@ -347,9 +373,6 @@ class _Only:
     def __init__(self, snapshot: Snapshot, view: SegmentView) -> None:
         self.schema = snapshot.schema
         self.views = (view,)
-
-
-_LOWER = {capital: capital + 32 for capital in range(ord("A"), ord("Z") + 1)}
 
 
 def _check_size(row: Sequence[StoredValue]) -> None:

@@ -16,6 +16,7 @@ from types import TracebackType
 from typing import Any
 
 import apsw
+
 from audiomem_sql.connections import register
 from audiomem_sql.table import Table
 from audiomem_sql.verify import problems

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import os
 import random
+import re
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from pathlib import Path
 
 import pyarrow as pa
 import pytest
-from samples import SCHEMA, arrow, content, create, rows, same
+from samples import SCHEMA, arrow, content, create, rows, same, verify
 
 from audiomem_sql.errors import BusyError, DamagedFileError, StorageError
 from audiomem_sql.table import Table
@@ -251,3 +253,47 @@ def test_messages_and_times(tmp_path: Path) -> None:
         assert [version.message for version in table.versions] == [None, "first row", "é" * 1000]
         times = [before, *(version.time for version in table.versions), time.time_ns() // 1000]
         assert times == sorted(times)
+
+
+READ_ONLY = """
+import os
+from audiomem_sql.errors import StorageError
+with Table(sys.argv[1]) as table:
+    table.append(arrow(rows(1, 0, 100)))  # everything that is imported late is imported by now
+    if os.getuid() == 0:
+        os.setuid(65534)
+    assert table.refresh() is False
+    assert len(content(table)) == 6
+    try:
+        table.append(arrow(rows(1, 0, 200)))
+    except StorageError as error:
+        print(error)
+try:
+    create(Path(sys.argv[1]).with_name("u.flac"), 0)
+except StorageError as error:
+    print(error)
+"""
+
+
+def test_a_folder_that_cannot_be_written() -> None:
+    """In a process of another user, if this one is root's."""
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        create(folder / "t.flac", 5).close()
+        folder.chmod(0o755)
+        writer = start(READ_ONLY, folder / "t.flac")
+        if os.getuid() != 0:
+            folder.chmod(0o555)
+        out, _ = writer.communicate()
+        folder.chmod(0o755)
+        assert writer.returncode == 0
+        first, second = out.splitlines()
+        assert first.startswith(f"{folder}: cannot be written. Check the permissions")
+        assert second.startswith(f"{folder / 'u.flac'}: Permission denied. Check the permissions")
+        verify(folder / "t.flac")
+
+
+@pytest.mark.parametrize("path", ["/proc/t.flac", "/proc/self/fd/t.flac", "/dev/null/t.flac"])
+def test_places_where_no_file_can_be(path: str) -> None:
+    with pytest.raises(StorageError, match=re.escape(os.path.dirname(path))):
+        create(Path(path), 0)

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import random
 import re
+import subprocess
+import sys
 from collections import Counter
 from pathlib import Path
 
@@ -136,3 +139,14 @@ def test_verify_lists_all(tmp_path: Path) -> None:
         f"{delta}: page 2: the FLAC frame around it is damaged",
         f"{delta}: page {len(there) - 2} to {len(there) - 1}: missing, the file ends before them",
     ]
+
+
+def test_the_fuzzer_itself() -> None:
+    """As ``make fuzz`` runs it, for a moment: it limits its own memory, and fails if the law is broken."""
+    script = Path(__file__).parent / "fuzz" / "fuzz_reader.py"
+    done = subprocess.run(
+        [sys.executable, "-W", "error", script, "77"],
+        env={**os.environ, "AUDIOMEM_FUZZ_SECONDS": "3"}, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert " 0 broke the law" in done.stdout

@@ -16,6 +16,7 @@ from audiomem_sql.columns.affinity import compile_converters
 from audiomem_sql.columns.arguments import is_option, parse_options
 from audiomem_sql.columns.column import HIDDEN, fold, quote
 from audiomem_sql.columns.schema import Schema, parse_columns
+from audiomem_sql.compaction import Retention
 from audiomem_sql.errors import (
     BusyError,
     ConstraintError,
@@ -28,6 +29,7 @@ from audiomem_sql.errors import (
 )
 from audiomem_sql.planner import UNKNOWN, Constraint, Plan, Statistics, choose, parse_plan
 from audiomem_sql.predicates import Op
+from audiomem_sql.predicates.texts import Collation
 from audiomem_sql.segment import ROWID
 from audiomem_sql.table import Table
 from audiomem_sql.table_options import TableOptions
@@ -235,21 +237,25 @@ class VirtualTable:
         """Translate SQLite's question for the planner, and the answer back."""
         schema, readable = self.table.schema, self.table.readable
         constraints: list[Constraint] = []
+        numbers: list[int] = []
         offset: int | None = None
+        moments: dict[int, str] = {}
         for number in range(index.nConstraint):
             op, column = index.get_aConstraint_op(number), index.get_aConstraint_iColumn(number)
             if op == apsw.SQLITE_INDEX_CONSTRAINT_OFFSET:
                 offset = number
-            if op in (apsw.SQLITE_INDEX_CONSTRAINT_OFFSET, apsw.SQLITE_INDEX_CONSTRAINT_LIMIT):
-                continue
-            self._check_supported(op, column)
-            constraints.append(self._constraint(index, number, op, column))
-        numbers = [
-            number
-            for number in range(index.nConstraint)
-            if index.get_aConstraint_op(number)
-            not in (apsw.SQLITE_INDEX_CONSTRAINT_OFFSET, apsw.SQLITE_INDEX_CONSTRAINT_LIMIT)
-        ]
+            elif op == apsw.SQLITE_INDEX_CONSTRAINT_LIMIT:
+                pass
+            elif column >= self._width:
+                moments[number] = self._moment(op, column)
+                if not index.get_aConstraint_usable(number):
+                    return False  # the rows depend on it: SQLite must find an order of its loops in which it is known
+            else:
+                self._check_match(op)
+                constraints.append(self._constraint(index, number, op, column))
+                numbers.append(number)
+        if len(moments) > 1:
+            raise UnsupportedError("a query reads one version of a table at a time", file=self.table.path)
         order = 0
         if index.nOrderBy and index.get_aOrderBy_iColumn(0) in (ROWID, schema.rowid_column):
             order = -1 if index.get_aOrderBy_desc(0) else 1
@@ -266,14 +272,20 @@ class VirtualTable:
             offset=offset is not None
             and bool(index.get_aConstraint_usable(offset))
             and not (index.nOrderBy and not order),
+            moment=next(iter(moments.values()), None),
         )
+        for number in moments:
+            asked = choice.plan.version or choice.plan.as_of
+            assert asked is not None
+            index.set_aConstraintUsage_argvIndex(number, asked)
+            index.set_aConstraintUsage_omit(number, True)
         for number, argument, exact, constraint in zip(
             numbers, choice.arguments, choice.exact, constraints, strict=True
         ):
             if argument is not None:
                 index.set_aConstraintUsage_argvIndex(number, argument)
                 index.set_aConstraintUsage_omit(number, exact)
-                if constraint.op is Op.IN:
+                if constraint.op is Op.IN and lists_may_be_empty():
                     index.set_aConstraintUsage_in(number, True)
         if choice.plan.offset is not None and offset is not None:
             index.set_aConstraintUsage_argvIndex(offset, choice.plan.offset)
@@ -287,32 +299,41 @@ class VirtualTable:
             index.idxFlags = apsw.SQLITE_INDEX_SCAN_UNIQUE
         return True
 
-    def _check_supported(self, op: int, column: int) -> None:
+    def _moment(self, op: int, column: int) -> str:
+        """``version`` or ``as_of``, for an equality on one of the two."""
+        self._check_match(op)
+        name = _hidden_names(self.name, self.table.schema)[column - self._width]
+        if name in ("version", "as_of") and op == apsw.SQLITE_INDEX_CONSTRAINT_EQ:
+            return name
+        raise UnsupportedError(
+            f"this condition on the hidden column {name} is not understood",
+            file=self.table.path,
+            remedy="Write version = 3, version = 'tag' or as_of = '2026-01-31 12:00:00'.",
+        )
+
+    def _check_match(self, op: int) -> None:
         if op == apsw.SQLITE_INDEX_CONSTRAINT_MATCH:
             raise UnsupportedError(
                 "MATCH needs an index of meaning or of words, which this version does not have",
                 file=self.table.path,
                 remedy="Use LIKE or GLOB.",
             )
-        if column >= self._width:
-            name = _hidden_names(self.name, self.table.schema)[column - self._width]
-            raise UnsupportedError(
-                f"the hidden column {name} cannot be used in a condition by this version",
-                file=self.table.path,
-            )
 
     def _constraint(self, index: apsw.IndexInfo, number: int, op: int, column: int) -> Constraint:
         known = _OPERATORS.get(op)
         usable = known is not None and index.get_aConstraint_usable(number)
+        collation = index.get_aConstraint_collation(number).upper() if usable else "BINARY"
+        if collation not in Collation.__members__:
+            usable, collation = False, "BINARY"  # one of the application's own
         value = index.get_aConstraint_rhs(number)
         operator = known or Op.EQ
-        if operator is Op.EQ and usable and index.get_aConstraintUsage_in(number) and lists_may_be_empty():
+        if operator is Op.EQ and usable and index.get_aConstraintUsage_in(number):
             operator = Op.IN
         return Constraint(
             column=ROWID if column == self.table.schema.rowid_column else column,
             op=operator,
             usable=usable,
-            collation=index.get_aConstraint_collation(number).upper() if usable else "BINARY",
+            collation=collation,
             value=UNKNOWN if value is None else value,
         )
 
@@ -391,7 +412,8 @@ class VirtualTable:
     def UpdateInsertRow(self, rowid: int | None, fields: tuple[Any, ...]) -> int | None:
         """INSERT; the new rowid."""
         if fields[self._width] is not None:
-            self._command(fields[self._width])
+            self._command(fields[self._width], fields[self._width + 1])
+            return self.connection.last_insert_rowid()
         row = self._row(fields, rowid)
         added = None if row is None else self.table.begin().insert(rowid, row, self._on_conflict())
         if added is not None or rowid is not None:
@@ -431,15 +453,38 @@ class VirtualTable:
                     c.not_null and not c.is_rowid and v is None for c, v in zip(columns, fields, strict=False)
                 ):
                     return None
-                if rowid is not None and self.table.begin().contains(rowid):
+                alias = self.table.schema.rowid_column
+                new = rowid if rowid is not None or alias is None else self._converters[alias](fields[alias])
+                if isinstance(new, int) and self.table.begin().contains(new):
                     return None
             raise
 
     def _on_conflict(self) -> OnConflict:
         return _CONFLICTS.get(self.connection.vtab_on_conflict(), OnConflict.RAISE)
 
-    def _command(self, command: Any) -> None:
-        raise OptionError(f"there is no command {command!r} in this version", file=self.table.path)
+    def _command(self, command: Any, argument: Any) -> None:
+        """``INSERT INTO t(t) VALUES ('vacuum')``, with an argument in the column ``rank``."""
+        table = self.table
+        if table.transaction is not None and table.transaction.changed:
+            raise OptionError("a command needs a transaction of its own", file=table.path, remedy="Commit first.")
+        table.rollback()  # SQLite began one, but nothing is in it
+        if command == "vacuum":
+            table.vacuum(retain=Retention.parse("all" if argument is None else str(argument)))
+        elif command == "merge":
+            table.merge()
+        elif command == "checkpoint":
+            table.checkpoint()
+        elif command == "tag" and isinstance(argument, str):
+            table.tag(argument)
+        elif command == "restore" and isinstance(argument, (int, str)):
+            table.restore(argument)
+        else:
+            raise OptionError(
+                f"there is no command {command!r} with the argument {argument!r}",
+                file=table.path,
+                remedy="Commands are vacuum, merge, checkpoint, and with an argument in the column rank: "
+                "vacuum (all, a number, or an age such as 30d), tag (a name), restore (a version).",
+            )
 
 
 def register(connection: apsw.Connection) -> Module:

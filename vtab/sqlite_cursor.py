@@ -9,18 +9,22 @@ from audiomem_sql.batch import Batch
 from audiomem_sql.columns.sql_values import sql_values
 from audiomem_sql.columns.stored_values import as_sql
 from audiomem_sql.columns.types import ColumnType, Kind
-from audiomem_sql.lookup import find_rows, value_at
-from audiomem_sql.planner import Plan
+from audiomem_sql.errors import QueryError
+from audiomem_sql.lookup import find_by_key, find_rows, value_at
+from audiomem_sql.planner import Plan, Term
 from audiomem_sql.predicates import Op, Predicate, bind
 from audiomem_sql.scan import Filter as BoundTerm
-from audiomem_sql.scan import Readable, scan
+from audiomem_sql.scan import in_rowid_order, scan
 from audiomem_sql.segment import ROWID, Segment
+from audiomem_sql.snapshot import Snapshot
 from audiomem_sql.transaction import Transaction
 
 if TYPE_CHECKING:
     from audiomem_sql.vtab.sqlite import VirtualTable
 
 _INTEGER = ColumnType(Kind.INTEGER)
+#: Where a value of this type can only equal a stored value that is the same.
+_STORED: dict[Kind, type] = {Kind.INTEGER: int, Kind.TEXT: str, Kind.JSON: str, Kind.BLOB: bytes}
 
 
 class Cursor:
@@ -30,7 +34,7 @@ class Cursor:
 
     def __init__(self, owner: VirtualTable) -> None:
         self._owner = owner
-        self._readable: Readable = owner.table.readable
+        self._readable: Transaction | Snapshot = owner.table.readable
         self._plan = Plan()
         self._batches: Iterator[Batch] = iter(())
         self._lists: list[Sequence[Any] | None] = []
@@ -44,7 +48,12 @@ class Cursor:
     def Filter(self, number: int, text: str, arguments: Sequence[Any]) -> None:
         """Begin with the rows of a plan; ``arguments`` are the values that its terms refer to."""
         self._plan = plan = self._owner.plan(text)
-        self._readable = readable = self._owner.table.readable
+        self._readable = readable = self._as_asked(plan, arguments)
+        if len(plan.terms) == 1 and type(readable) is Snapshot and not readable.own_rows:
+            found = self._by_one_key(plan.terms[0], arguments)
+            if found is not None:
+                self._hold(found, [])
+                return
         filters = [
             BoundTerm(term.column, self._bind(term.column, term.op, term.argument, term.collation, arguments))
             for term in plan.terms
@@ -58,7 +67,13 @@ class Cursor:
         if plan.offset is not None:
             given = arguments[plan.offset - 1]
             skip = max(given, 0) if isinstance(given, int) else 0
-        self._batches = scan(readable, plan.columns, filters, descending=plan.order < 0, skip=skip)
+        if plan.order and not readable.ordered:
+            # the statement was prepared before rows were written out of order
+            self._batches = in_rowid_order(
+                scan(readable, plan.columns, filters), descending=plan.order < 0, skip=skip
+            )
+        else:
+            self._batches = scan(readable, plan.columns, filters, descending=plan.order < 0, skip=skip)
         self._advance()
 
     def Eof(self) -> bool:
@@ -89,14 +104,37 @@ class Cursor:
 
     # -- inside ---------------------------------------------------------------------------------------------------
 
+    def _as_asked(self, plan: Plan, arguments: Sequence[Any]) -> Transaction | Snapshot:
+        """What the query reads: the newest rows, or those of the version that it asks for."""
+        table = self._owner.table
+        if plan.version is not None:
+            return table.at(_version(arguments[plan.version - 1], table.path))
+        if plan.as_of is not None:
+            return table.at(as_of=arguments[plan.as_of - 1])
+        return table.readable
+
+    def _by_one_key(self, term: Term, arguments: Sequence[Any]) -> list[tuple[Segment, int]] | None:
+        """The usual lookup of a join, without what other predicates need: ``term`` equals a value as it is stored."""
+        if (term.op is not Op.EQ and term.op is not Op.IN) or term.collation != "BINARY":
+            return None
+        column, value = term.column, arguments[0]
+        kind = Kind.INTEGER if column == ROWID else self._readable.schema.columns[column].type.kind
+        if type(value) is not _STORED.get(kind):
+            return None
+        return find_by_key(self._readable, column, "BINARY", (value,))
+
     def _bind(
         self, column: int, op: Op, argument: int | None, collation: str, arguments: Sequence[Any]
     ) -> Any:
         value = None if argument is None else arguments[argument - 1]
-        if op is Op.IN and value is None:
-            value = ()  # what apsw makes of an empty list
+        if op is Op.IN and not isinstance(value, (set, frozenset)):
+            value = (
+                () if value is None else (value,)
+            )  # apsw makes None of an empty list; see in_lists for one value
         kind = _INTEGER if column == ROWID else self._readable.schema.columns[column].type
-        return bind(Predicate("rowid" if column == ROWID else column, op, value), kind, collation)
+        return bind(
+            Predicate("rowid" if column == ROWID else column, op, value), kind, collation, converted=True
+        )
 
     def _advance(self) -> None:
         """Take the next batch."""
@@ -114,7 +152,7 @@ class Cursor:
         """Few rows that were found by key, and what an open transaction adds to them."""
         self._row = 0
         readable = self._readable
-        own = list(_own_rows(readable, filters)) if isinstance(readable, Transaction) else []
+        own = list(_own_rows(readable, filters)) if readable.own_rowids() else []
         self._begin([value_at(segment, ROWID, row) for segment, row in found] + [rowid for rowid, _ in own])
         columns = readable.schema.columns
         for place in self._plan.columns:
@@ -135,21 +173,34 @@ class Cursor:
         """A column that the plan did not name: hidden ones are NULL, but for the version."""
         schema = self._readable.schema
         if number < len(schema):
-            row = self._owner.table.get(self._rowids[self._row])
-            return None if row is None else row[schema.names[number]]
-        return self._owner.table.version if number == len(schema) + 4 else None
+            row = self._readable.stored_row(self._rowids[self._row])
+            return None if row is None else as_sql(row[number], schema.columns[number].type)
+        return self._readable.version if number == len(schema) + 4 else None
 
 
-def _own_rows(transaction: Transaction, filters: list[BoundTerm]) -> Iterator[tuple[int, tuple[Any, ...]]]:
-    """The rows that a transaction inserted and that pass."""
+def _version(value: Any, path: str) -> int | str:
+    if not isinstance(value, (int, str)):
+        raise QueryError(f"{value!r} is no version", file=path, remedy="Pass a number or a tag.")
+    return value
+
+
+def _own_rows(
+    transaction: Transaction | Snapshot, filters: list[BoundTerm]
+) -> Iterator[tuple[int, tuple[Any, ...]]]:
+    """The rows outside the segments that pass."""
     columns = transaction.schema.columns
     alias = transaction.schema.rowid_column
-    candidates = transaction.own_rowids()
+    candidates: Sequence[int] | None = None
     for item in filters:
-        if item.column in (ROWID, alias) and item.bound.keys is not None:
-            candidates = sorted(set(item.bound.keys))
+        known = item.bound.lookup
+        if known is None:
+            continue
+        if item.column == ROWID or item.column == alias:
+            candidates = sorted(set(known[1]))
             break
-    for rowid in candidates:
+        if candidates is None:
+            candidates = transaction.own_rowids_by_key(item.column, *known)
+    for rowid in transaction.own_rowids() if candidates is None else candidates:
         row = transaction.own_row(rowid)
         if row is not None and all(
             item.bound.test(

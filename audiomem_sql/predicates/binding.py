@@ -36,19 +36,26 @@ from audiomem_sql.predicates.bounds import (
 from audiomem_sql.predicates.operands import EMPTY, SqlValue, clean, integer_interval, real_interval, text_of
 from audiomem_sql.predicates.patterns import DOUBTFUL, MAX_PATTERN_BYTES, Pattern
 from audiomem_sql.predicates.predicate import Op, Predicate
-from audiomem_sql.predicates.texts import Collation, Matching, StringOrder, StringSet, Truth
+from audiomem_sql.predicates.texts import Collation, Matching, StringOrder, StringSet, TextSet, Truth
 
 _NUMBERS = (Kind.INTEGER, Kind.BOOLEAN, Kind.REAL)
 _BLOBS = (Kind.BLOB, Kind.FLOAT)
 
 
 def bind(
-    predicate: Predicate, column_type: ColumnType, collation: str = "BINARY", *, literal: bool = False
+    predicate: Predicate,
+    column_type: ColumnType,
+    collation: str = "BINARY",
+    *,
+    literal: bool = False,
+    converted: bool = False,
 ) -> Bound:
     """The predicate for a column of this type (INTEGER for the rowid).
 
     collation: the collating sequence of the comparison, as SQLite names it.
     literal: the value comes from a filter that SQLite does not see: it has no affinity, and the answer must be exact.
+    converted: the values of an IN have the affinity of the comparison already, as SQLite hands them to a virtual table:
+    there are numbers among them only if texts are compared as numbers, and the answer is exact.
     QueryError for a value that is no SQL value, and with ``literal`` for a pattern longer than SQLite takes.
     """
     op = predicate.op
@@ -61,7 +68,8 @@ def bind(
             return _compare(Op.NE, 0, column_type, collation, literal)
         return Truth(column_type=column_type)
     if op is Op.IN:
-        return _member([clean(value) for value in predicate.value], column_type, collation, literal)
+        values = [clean(value) for value in predicate.value]
+        return _member(values, column_type, collation, literal, converted)
     value = clean(predicate.value)
     if op is Op.IS:
         if value is None:
@@ -104,6 +112,8 @@ def _compare(op: Op, value: SqlValue, column_type: ColumnType, collation: str, l
         value = text_of(value)
     sequence = _collation(collation, (value,))
     if sequence is None:
+        if op in (Op.EQ, Op.NE) and collation.upper() in Collation.__members__:
+            return _text_set([value], column_type, collation, Unknown.COLUMN, negated=op is Op.NE)
         return Every(exact=False)
     if kind is Kind.TIMESTAMP:
         return _timestamp_range(op, sequence.key(value).decode("utf-8", "surrogatepass"))
@@ -148,7 +158,9 @@ def _timestamp_range(op: Op, text: str) -> Bound:
     )
 
 
-def _member(values: list[SqlValue | None], column_type: ColumnType, collation: str, literal: bool) -> Bound:
+def _member(
+    values: list[SqlValue | None], column_type: ColumnType, collation: str, literal: bool, converted: bool
+) -> Bound:
     kind = column_type.kind
     if not values:
         return Nothing(unknown=Unknown.NEVER)
@@ -163,7 +175,10 @@ def _member(values: list[SqlValue | None], column_type: ColumnType, collation: s
         if kind is Kind.FLOAT:
             blobs = {value for value in blobs if len(value) == column_type.width * 4}
         return _string_set(blobs, blobs, Collation.BINARY, unknown)
+    known = collation.upper() in Collation.__members__
     if not literal and any(isinstance(value, int | float) for value in given):
+        if known and converted:
+            return _text_set(given, column_type, collation, unknown)
         return Every(exact=False, unknown=unknown)
     texts = {
         text_of(value) if isinstance(value, int | float) else value
@@ -172,7 +187,11 @@ def _member(values: list[SqlValue | None], column_type: ColumnType, collation: s
     }
     sequence = _collation(collation, texts)
     if sequence is None:
-        return Every(exact=False, unknown=unknown)
+        return (
+            _text_set(texts, column_type, collation, unknown)
+            if known
+            else Every(exact=False, unknown=unknown)
+        )
     if kind is not Kind.TIMESTAMP:
         return _string_set(texts, {sequence.key(text) for text in texts}, sequence, unknown)
     times: dict[int, str] = {}
@@ -224,6 +243,25 @@ def _string_set(values: Iterable[Any], keys: Iterable[bytes], sequence: Collatio
         return Nothing(unknown=unknown)
     stored = tuple(sorted(values)) if sequence is Collation.BINARY else None
     return StringSet(operands=operands, collation=sequence, keys=stored, unknown=unknown)
+
+
+def _text_set(
+    values: Iterable[SqlValue],
+    column_type: ColumnType,
+    collation: str,
+    unknown: Unknown,
+    *,
+    negated: bool = False,
+) -> Bound:
+    sequence = Collation(collation.upper())
+    return TextSet(
+        operands=frozenset(sequence.equality_key(value) for value in values if isinstance(value, str)),
+        numbers=frozenset(value for value in values if isinstance(value, int | float)),
+        collation=sequence,
+        column_type=column_type,
+        negated=negated,
+        unknown=unknown,
+    )
 
 
 def _match(op: Op, value: SqlValue, column_type: ColumnType, literal: bool) -> Bound:

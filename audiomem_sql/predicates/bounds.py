@@ -7,6 +7,7 @@ A :class:`Bound` answers for a whole Arrow array, for one SQL value and for a zo
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import Enum
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -54,6 +55,14 @@ class Bound(ABC):
     def equality_key(self) -> Any:
         """The one stored value that can match, or None if the predicate is no equality with one."""
         return self.keys[0] if self.keys is not None and len(self.keys) == 1 else None
+
+    @property
+    def lookup(self) -> tuple[str, Sequence[Any]] | None:
+        """(collation, keys of that collation): no other stored value can match; None if that is not so of a few keys.
+
+        The keys are ``keys`` for BINARY, and otherwise the bytes that the collation compares.
+        """
+        return None if self.keys is None else ("BINARY", self.keys)
 
     def mask(self, array: pa.Array[Any]) -> BoolArray:
         """The rows for which the predicate is true, bool (n,)."""

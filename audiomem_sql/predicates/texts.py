@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from enum import Enum
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
+from audiomem_sql.columns.numeric_text import numeric_text
 from audiomem_sql.columns.sql_values import sql_values
 from audiomem_sql.columns.types import ColumnType, Kind
 from audiomem_sql.columns.views import Strings, strings
@@ -39,6 +40,13 @@ class Collation(Enum):
             return octets.lower()
         return octets.rstrip(b" ") if self is Collation.RTRIM else octets
 
+    def equality_key(self, value: str) -> bytes:
+        """Bytes that are the same where the values are equal, NULs or not: NOCASE ends at a NUL, and compares lengths."""
+        octets = value.encode("utf-8", "surrogatepass")
+        if self is not Collation.NOCASE or b"\0" not in octets:
+            return self.key(octets)
+        return octets.partition(b"\0")[0].lower() + b"\0%d" % len(octets)
+
     def keys(self, values: Strings) -> Strings:
         """The same for whole arrays."""
         if self is Collation.NOCASE:
@@ -54,6 +62,12 @@ class StringOrder(Bound):
     operand: bytes
     collation: Collation = Collation.BINARY
     cost: ClassVar[int] = 3
+
+    @property
+    def lookup(self) -> tuple[str, Sequence[Any]] | None:
+        if self.op is Op.EQ and self.collation is not Collation.BINARY:
+            return self.collation.value, (self.operand,)
+        return super().lookup
 
     def test(self, value: Any) -> bool:
         return value is not None and holds(self.op, order_of(self.collation.key(value), self.operand))
@@ -81,6 +95,12 @@ class StringSet(Bound):
     collation: Collation = Collation.BINARY
     cost: ClassVar[int] = 4
 
+    @property
+    def lookup(self) -> tuple[str, Sequence[Any]] | None:
+        if self.collation is not Collation.BINARY:
+            return self.collation.value, tuple(self.operands)
+        return super().lookup
+
     def test(self, value: Any) -> bool:
         return value is not None and self.collation.key(value) in self.operands
 
@@ -93,6 +113,33 @@ class StringSet(Bound):
 
     def _match(self, array: pa.Array[Any]) -> BoolArray:
         return member(self.collation.keys(strings(array)), self.operands)
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class TextSet(Bound):
+    """Some texts, decided row by row: for NOCASE beyond a NUL, and where texts stand for the numbers that they spell.
+
+    operands: equality keys of the collation; numbers: if there are any, a text that spells a number is that number.
+    """
+
+    operands: frozenset[bytes]
+    numbers: frozenset[int | float]
+    collation: Collation
+    column_type: ColumnType
+    negated: bool = False
+    cost: ClassVar[int] = 8
+
+    def test(self, value: Any) -> bool:
+        return value is not None and self._holds(value) != self.negated
+
+    def _holds(self, text: str) -> bool:
+        number = numeric_text(text) if self.numbers else None
+        return (
+            self.collation.equality_key(text) in self.operands if number is None else number in self.numbers
+        )
+
+    def _match(self, array: pa.Array[Any]) -> BoolArray:
+        return _each(array, self.column_type, self.test)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

@@ -17,9 +17,55 @@ from model import ModelColumn
 
 from .tables import ANY, BLOBS, INTEGERS, REALS, TEXTS, values_of
 
-_COMPARE = ("=", "=", "=", "<", "<=", ">", ">=", "<>", "IS", "IS NOT", "IS DISTINCT FROM", "IS NOT DISTINCT FROM")
-_PATTERNS = ("%", "a%", "A%", "%a", "_", "a_", "%b%", "", "%1%", "1%", "common%", "COMMON prefix%", "é%", "a\\%", "%\0%", "__")
-_GLOBS = ("*", "a*", "A*", "*a", "?", "[a-b]*", "[^a]*", "*[", "[]]*", "", "1*", "common*", "[A-Z]?", "*b*", "[[]a]")
+_COMPARE = (
+    "=",
+    "=",
+    "=",
+    "<",
+    "<=",
+    ">",
+    ">=",
+    "<>",
+    "IS",
+    "IS NOT",
+    "IS DISTINCT FROM",
+    "IS NOT DISTINCT FROM",
+)
+_PATTERNS = (
+    "%",
+    "a%",
+    "A%",
+    "%a",
+    "_",
+    "a_",
+    "%b%",
+    "",
+    "%1%",
+    "1%",
+    "common%",
+    "COMMON prefix%",
+    "é%",
+    "a\\%",
+    "%\0%",
+    "__",
+)
+_GLOBS = (
+    "*",
+    "a*",
+    "A*",
+    "*a",
+    "?",
+    "[a-b]*",
+    "[^a]*",
+    "*[",
+    "[]]*",
+    "",
+    "1*",
+    "common*",
+    "[A-Z]?",
+    "*b*",
+    "[[]a]",
+)
 _COLLATE = ("BINARY", "NOCASE", "RTRIM")
 
 
@@ -129,7 +175,9 @@ class Grammar:
         if kind == 2:
             return f"({one} {self.pick(('+', '-', '*', '/', '%', '||', '&', '|', '<<'))} {self.expression(scope, depth - 1)})"
         if kind == 3:
-            return f"{self.pick(('typeof', 'length', 'lower', 'upper', 'hex', 'quote', 'octet_length'))}({one})"
+            return (
+                f"{self.pick(('typeof', 'length', 'lower', 'upper', 'hex', 'quote', 'octet_length'))}({one})"
+            )
         if kind == 4:
             return f"CAST({one} AS {self.pick(('INTEGER', 'REAL', 'TEXT', 'BLOB', 'NUMERIC'))})"
         if kind == 5:
@@ -165,7 +213,9 @@ class Grammar:
         """An aggregate; ``sum`` and ``abs`` fail when they overflow, and are left out if ``safe``."""
         source, column = self.column(scope)
         ref = source.ref(column)
-        kinds = ["count(*)", "count", "min", "max", "total", "count distinct", "concat"] + ([] if safe else ["sum", "avg", "abs"])
+        kinds = ["count(*)", "count", "min", "max", "total", "count distinct", "concat"] + (
+            [] if safe else ["sum", "avg", "abs"]
+        )
         kind = self.pick(kinds)
         filtered = f" FILTER (WHERE {self.condition(scope, 1)})" if self.chance(5) and kind != "abs" else ""
         if kind == "count(*)":
@@ -185,7 +235,9 @@ class Grammar:
     def total(self, scope: Sequence[Source]) -> str:
         """Terms that no two different rows share."""
         terms = [
-            f"{source.rowid}" if source.table else f"{source.ref(column)} COLLATE BINARY, typeof({source.ref(column)})"
+            f"{source.rowid}"
+            if source.table
+            else f"{source.ref(column)} COLLATE BINARY, typeof({source.ref(column)})"
             for source in scope
             for column in ((source.columns[0],) if source.table else source.columns)
         ]
@@ -216,7 +268,9 @@ class Grammar:
         if kind == 6:
             if self.chance(3):
                 escape = self.pick(("", " ESCAPE '\\'"))
-                return f"{ref} {self.pick(('', 'NOT '))}LIKE {self.constant(st.sampled_from(_PATTERNS))}{escape}"
+                return (
+                    f"{ref} {self.pick(('', 'NOT '))}LIKE {self.constant(st.sampled_from(_PATTERNS))}{escape}"
+                )
             operator, patterns = self.pick((("LIKE", _PATTERNS), ("GLOB", _GLOBS)))
             pattern = self.constant(st.one_of(st.sampled_from(patterns), TEXTS, ANY))
             return f"{ref} {self.pick(('', 'NOT '))}{operator} {pattern}"
@@ -272,8 +326,25 @@ class Grammar:
                 following, item = self.derived(following)
             else:
                 item = self.from_table(following)
-            join = self.pick(("JOIN", "JOIN", "LEFT JOIN", "LEFT JOIN", "CROSS JOIN", "RIGHT JOIN", "FULL JOIN", ",", "NATURAL", "USING"))
-            shared = [c.name for c in following.columns if sum(c.name == d.name for s in scope for d in s.columns) == 1]
+            join = self.pick(
+                (
+                    "JOIN",
+                    "JOIN",
+                    "LEFT JOIN",
+                    "LEFT JOIN",
+                    "CROSS JOIN",
+                    "RIGHT JOIN",
+                    "FULL JOIN",
+                    ",",
+                    "NATURAL",
+                    "USING",
+                )
+            )
+            shared = [
+                c.name
+                for c in following.columns
+                if sum(c.name == d.name for s in scope for d in s.columns) == 1
+            ]
             if join == "USING" and shared:
                 kind = self.pick(("JOIN", "LEFT JOIN"))
                 names = ", ".join(f'"{name}"' for name in shared[: self.draw(st.integers(1, len(shared)))])
@@ -292,7 +363,9 @@ class Grammar:
         """Mostly an equality of columns, of one type or not."""
         source, column = self.column(scope[:-1])
         other = self.column([following], column.type)[1]
-        text = f"{source.ref(column)} {self.pick(('=', '=', '=', '=', '<', '>=', 'IS'))} {following.ref(other)}"
+        text = (
+            f"{source.ref(column)} {self.pick(('=', '=', '=', '=', '<', '>=', 'IS'))} {following.ref(other)}"
+        )
         if self.chance(4):
             text = self.condition(scope, 1)
         if self.chance(4):
@@ -305,7 +378,9 @@ class Grammar:
         where = f" WHERE {self.condition([source], 1)}" if self.chance(2) else ""
         self.aliases += 1
         alias = f"s{self.aliases}"
-        return Source(alias, source.columns), f"(SELECT {names} FROM {self.from_table(source)}{where}) AS {alias}"
+        return Source(
+            alias, source.columns
+        ), f"(SELECT {names} FROM {self.from_table(source)}{where}) AS {alias}"
 
     def where(self, scope: Sequence[Source], most: int = 3) -> str:
         terms = [self.condition(scope) for _ in range(self.draw(st.integers(0, most)))]
@@ -315,7 +390,15 @@ class Grammar:
 
     def query(self) -> Query:
         """Any of them."""
-        kinds = (self.plain, self.plain, self.ordered, self.ordered, self.by_rowid, self.aggregated, self.grouped)
+        kinds = (
+            self.plain,
+            self.plain,
+            self.ordered,
+            self.ordered,
+            self.by_rowid,
+            self.aggregated,
+            self.grouped,
+        )
         more = (self.distinct, self.windowed, self.compound, self.with_cte, self.recursive)
         sql, ordered = self.pick(kinds + more)()
         return Query(sql, self.bindings, ordered)
@@ -342,7 +425,10 @@ class Grammar:
         terms = [self.expression(scope, 1) + self.direction() for _ in range(self.draw(st.integers(0, 2)))]
         terms = [f"(+{term})" if term[0] in "0123456789" else term for term in terms if not _is_number(term)]
         order = ", ".join([*terms, self.total(scope)])
-        return f"SELECT {self.outputs(scope)} FROM {text}{self.where(scope)} ORDER BY {order}{self.limit()}", True
+        return (
+            f"SELECT {self.outputs(scope)} FROM {text}{self.where(scope)} ORDER BY {order}{self.limit()}",
+            True,
+        )
 
     def by_rowid(self) -> tuple[str, bool]:
         source = self.source()
@@ -377,7 +463,10 @@ class Grammar:
         if self.chance(2):
             having = f" HAVING {self.aggregate(scope, safe=True)} {self.pick(_COMPARE)} {self.constant(ANY)}"
         by = ", ".join(source.ref(column) for source, column in keys)
-        return f"SELECT {shown}{', ' if items else ''}{items} FROM {text}{self.where(scope)} GROUP BY {by}{having}", False
+        return (
+            f"SELECT {shown}{', ' if items else ''}{items} FROM {text}{self.where(scope)} GROUP BY {by}{having}",
+            False,
+        )
 
     def distinct(self) -> tuple[str, bool]:
         text, scope = self.sources(2)
@@ -398,8 +487,22 @@ class Grammar:
             source, column = self.column(scope)
             ref = source.ref(column)
             function = self.pick(
-                ("row_number()", "rank()", "dense_rank()", "ntile(2)", f"lag({ref})", f"lead({ref}, 2, 'none')", f"first_value({ref})")
-                + (f"nth_value({ref}, 2)", f"count({ref})", f"sum({ref})", f"max({ref} COLLATE BINARY)", f"group_concat({ref}, '|')")
+                (
+                    "row_number()",
+                    "rank()",
+                    "dense_rank()",
+                    "ntile(2)",
+                    f"lag({ref})",
+                    f"lead({ref}, 2, 'none')",
+                    f"first_value({ref})",
+                )
+                + (
+                    f"nth_value({ref}, 2)",
+                    f"count({ref})",
+                    f"sum({ref})",
+                    f"max({ref} COLLATE BINARY)",
+                    f"group_concat({ref}, '|')",
+                )
             )
             other, another = self.column(scope)
             partition = f"PARTITION BY {other.ref(another)} " if self.chance(2) else ""
@@ -407,7 +510,13 @@ class Grammar:
             order = "" if _is_number(order) or order[0] in "0123456789:" else order + self.direction() + ", "
             frame = ""
             if self.chance(2):
-                bounds = self.pick(("UNBOUNDED PRECEDING AND CURRENT ROW", "1 PRECEDING AND 1 FOLLOWING", "CURRENT ROW AND UNBOUNDED FOLLOWING"))
+                bounds = self.pick(
+                    (
+                        "UNBOUNDED PRECEDING AND CURRENT ROW",
+                        "1 PRECEDING AND 1 FOLLOWING",
+                        "CURRENT ROW AND UNBOUNDED FOLLOWING",
+                    )
+                )
                 frame = f" {self.pick(('ROWS', 'GROUPS', 'ROWS'))} BETWEEN {bounds}"
             functions.append(f"{function} OVER ({partition}ORDER BY {order}{self.total(scope)}{frame})")
         return f"SELECT {self.outputs(scope)}, {', '.join(functions)} FROM {text}{self.where(scope)}", False
@@ -415,7 +524,9 @@ class Grammar:
     def binary(self, scope: Sequence[Source], count: int) -> str:
         """Columns that are compared byte by byte."""
         pairs = [self.column(scope) for _ in range(count)]
-        return ", ".join(f"{s.ref(c)} COLLATE BINARY" if c.collation != "BINARY" else s.ref(c) for s, c in pairs)
+        return ", ".join(
+            f"{s.ref(c)} COLLATE BINARY" if c.collation != "BINARY" else s.ref(c) for s, c in pairs
+        )
 
     def compound(self) -> tuple[str, bool]:
         count = self.draw(st.integers(1, 2))
@@ -424,7 +535,9 @@ class Grammar:
             text, scope = self.sources(2)
             # integers and reals that are equal: only the type that comes first is shown
             names = self.binary(scope, count)
-            operator = f" {self.pick(('UNION ALL', 'UNION ALL', 'UNION', 'INTERSECT', 'EXCEPT'))} " if number else ""
+            operator = (
+                f" {self.pick(('UNION ALL', 'UNION ALL', 'UNION', 'INTERSECT', 'EXCEPT'))} " if number else ""
+            )
             parts.append(f"{operator}SELECT {names} FROM {text}{self.where(scope, 2)}")
         sql = "".join(parts)
         if self.chance(3):

@@ -7,9 +7,10 @@ import struct
 from dataclasses import dataclass
 from typing import Any
 
-from audiomem_sql.columns.timestamps import MAX_MICROS, MIN_MICROS, render
 from hypothesis import strategies as st
 from model import ModelColumn, Twins
+
+from audiomem_sql.columns.timestamps import MAX_MICROS, MIN_MICROS, render
 
 TYPES = ("INTEGER", "REAL", "TEXT", "BLOB", "BOOLEAN", "TIMESTAMP", "JSON", "FLOAT[2]")
 _TYPES = st.sampled_from((*TYPES, "INTEGER", "TEXT", "REAL", "TEXT"))
@@ -20,26 +21,73 @@ _NAMES = ("a", "b", "c", "D d", "e", "group")
 
 INTEGERS = st.one_of(
     st.integers(-2, 5),
-    st.sampled_from((2**53 - 1, 2**53, 2**53 + 1, -(2**53) - 1, 2**63 - 1, -(2**63), 2**63 - 2, 10**18, 12, -7, 2**62)),
+    st.sampled_from(
+        (2**53 - 1, 2**53, 2**53 + 1, -(2**53) - 1, 2**63 - 1, -(2**63), 2**63 - 2, 10**18, 12, -7, 2**62)
+    ),
 )
 REALS = st.one_of(
     st.integers(-2, 5).map(float),
     st.sampled_from((0.0, -0.0, 0.5, -1.5, 1e-300, 5e-324, 1e300, 1e308, math.inf, -math.inf, 0.1, 1 / 3)),
     st.sampled_from((2.0**53, 2.0**53 + 2, -(2.0**53), 2.0**63, -(2.0**63), 9.2e18, 1e18, 12.0)),
 )
-_WORDS = ("", "A", "a", "a ", "A  ", "aB", "AB", "ab", "b", "é", "É", "ß", "日本", "\U0001f600x", "%", "_", "a%", "[a]", "*", "?")
-_NUMBERS = ("1", "01", "1.0", " 1", "2", "-1", "1e0", "0", "0.5", "12", "12abc", "9007199254740993", "9223372036854775808", "inf")
+_WORDS = (
+    "",
+    "A",
+    "a",
+    "a ",
+    "A  ",
+    "aB",
+    "AB",
+    "ab",
+    "b",
+    "é",
+    "É",
+    "ß",
+    "日本",
+    "\U0001f600x",
+    "%",
+    "_",
+    "a%",
+    "[a]",
+    "*",
+    "?",
+)
+_NUMBERS = (
+    "1",
+    "01",
+    "1.0",
+    " 1",
+    "2",
+    "-1",
+    "1e0",
+    "0",
+    "0.5",
+    "12",
+    "12abc",
+    "9007199254740993",
+    "9223372036854775808",
+    "inf",
+)
 _LONG = ("common prefix of many words a", "common prefix of many words b", "Common Prefix of many words A")
 _NULS = ("a\0", "a\0b", "A\0B", "\0", "1\0", "a\0 ")
 TEXTS = st.one_of(
     st.sampled_from(_WORDS), st.sampled_from(_NUMBERS), st.sampled_from(_LONG), st.sampled_from(_NULS)
 )
-BLOBS = st.sampled_from((b"", b"\0", b"a", b"A", b"1", b"\xff", b"\xff\xff", b"ab", b"a\0b", b"\xc3", b"0123456789abcdefgh"))
+BLOBS = st.sampled_from(
+    (b"", b"\0", b"a", b"A", b"1", b"\xff", b"\xff\xff", b"ab", b"a\0b", b"\xc3", b"0123456789abcdefgh")
+)
 TIMESTAMPS = st.sampled_from(
-    tuple(map(render, (0, 1, -1, 1_700_000_000_000_000, 1_700_000_000_500_000, MIN_MICROS, MAX_MICROS, 86_400_000_000)))
+    tuple(
+        map(
+            render,
+            (0, 1, -1, 1_700_000_000_000_000, 1_700_000_000_500_000, MIN_MICROS, MAX_MICROS, 86_400_000_000),
+        )
+    )
 )
 JSONS = st.sampled_from(("null", "1", '"a"', "[]", '{"a":1}', ' {"a" : 1} ', "[1,2]", "true", "1.0", '"A"'))
-VECTORS = st.sampled_from(tuple(struct.pack("<2f", *pair) for pair in ((0, 0), (-0.0, 0), (1, 2), (1.5, -2), (3e38, 0))))
+VECTORS = st.sampled_from(
+    tuple(struct.pack("<2f", *pair) for pair in ((0, 0), (-0.0, 0), (1, 2), (1.5, -2), (3e38, 0)))
+)
 _VALUES: dict[str, st.SearchStrategy[Any]] = {
     "INTEGER": INTEGERS,
     "REAL": REALS,
@@ -57,6 +105,9 @@ _FOREIGN: dict[str, st.SearchStrategy[Any]] = {
     "TEXT": st.one_of(INTEGERS, REALS, BLOBS),
     "BLOB": st.one_of(INTEGERS, TEXTS),
 }
+#: Rowids: SQLite and we agree on the one given to a row without, unless the greatest is negative, was deleted, or is the
+#: greatest possible. So tables have either NULLs and the first kind, or the second kind and no NULL.
+FREE_ROWIDS = st.one_of(st.integers(1, 9), st.sampled_from((12, 2**53, 10**18, 2**62)))
 #: Any SQL value, for the right side of a comparison.
 ANY = st.one_of(INTEGERS, REALS, TEXTS, BLOBS, TIMESTAMPS, JSONS, VECTORS, st.none())
 
@@ -78,7 +129,9 @@ def columns(draw: st.DrawFn, most: int = 6) -> tuple[ModelColumn, ...]:
     found = []
     for place, name in enumerate(names):
         if place == key:
-            kind = draw(st.sampled_from(("INTEGER", "INTEGER", "INTEGER", "TEXT", "REAL", "BLOB", "TIMESTAMP")))
+            kind = draw(
+                st.sampled_from(("INTEGER", "INTEGER", "INTEGER", "TEXT", "REAL", "BLOB", "TIMESTAMP"))
+            )
             clauses: tuple[str, ...] = ("PRIMARY KEY",)
         else:
             kind, clauses = draw(_TYPES), draw(_CLAUSES)
@@ -127,22 +180,31 @@ class Layout:
 def layouts(draw: st.DrawFn, most_columns: int = 6, most_rows: int = 8) -> Layout:
     """A table in one segment or in several, with rows deleted, updated, out of order or not committed yet."""
     definition = draw(columns(most_columns))
-    row = st.tuples(*(values_of(column, foreign=True) for column in definition))
+    alias = next((column for column in definition if column.is_rowid), None)
+    free = alias is not None and draw(st.booleans())
+    ids = st.one_of(FREE_ROWIDS, st.none(), st.none()) if free else INTEGERS
+    row = st.tuples(*(ids if column.is_rowid else values_of(column, foreign=True) for column in definition))
     marks = ", ".join("?" * len(definition))
+    verbs = ["INSERT OR IGNORE", "INSERT OR IGNORE", "INSERT"]
+    if not free or not any(column.is_key and not column.is_rowid for column in definition):
+        verbs.append("INSERT OR REPLACE")
     transactions = []
     for _ in range(draw(st.integers(1, 3))):
         rows = draw(st.lists(row, max_size=most_rows))
-        verb = draw(st.sampled_from(("INSERT OR IGNORE", "INSERT OR IGNORE", "INSERT OR REPLACE", "INSERT")))
+        verb = draw(st.sampled_from(verbs))
         steps = [Step(f"{verb} INTO {{t}} VALUES ({marks})", values) for values in rows]
         change = draw(st.sampled_from(("", "", "", "DELETE", "UPDATE", "rowid")))
         if change == "DELETE":
-            steps.append(Step("DELETE FROM {t} WHERE rowid % ? = 0", (draw(st.integers(2, 3)),)))
+            condition = "rowid % ? = 0 AND rowid <> (SELECT max(rowid) FROM {t})"
+            steps.append(Step(f"DELETE FROM {{t}} WHERE {condition}", (draw(st.integers(2, 3)),)))
         elif change == "rowid":
-            steps.append(Step("UPDATE {t} SET rowid = rowid + ? WHERE rowid = ?", draw(st.tuples(INTEGERS, INTEGERS))))
+            step, place = draw(st.integers(0, 9)), draw(st.integers(1, 5))
+            steps.append(Step("UPDATE {t} SET rowid = rowid + ? WHERE rowid = ?", (step, place)))
         elif change:
-            column = draw(st.sampled_from(definition))
-            rest = "WHERE rowid = ?" if column.is_key else "WHERE rowid % 2 = ?"
-            value, place = draw(values_of(column)), draw(st.integers(0, 1 + 4 * column.is_key))
-            steps.append(Step(f'UPDATE {{t}} SET "{column.name}" = ? {rest}', (value, place)))
+            column = draw(st.sampled_from([column for column in definition if column is not alias] or [None]))
+            if column is not None:
+                rest = "WHERE rowid = ?" if column.is_key else "WHERE rowid % 2 = ?"
+                value, place = draw(values_of(column)), draw(st.integers(0, 1 + 4 * column.is_key))
+                steps.append(Step(f'UPDATE {{t}} SET "{column.name}" = ? {rest}', (value, place)))
         transactions.append(tuple(steps))
     return Layout(definition, tuple(transactions), draw(st.booleans()), draw(st.booleans()))

@@ -13,10 +13,11 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from audiomem_sql import lookup, scan, table_options
-from hypothesis import HealthCheck, given, seed, settings
+from hypothesis import HealthCheck, Phase, given, seed, settings
 from hypothesis import strategies as st
 from model import Twins
+
+from audiomem_sql import lookup, scan, table_options
 
 from .grammar import queries
 from .tables import Layout, layouts
@@ -63,11 +64,17 @@ def check(tables: list[Layout], data: st.DataObject, small: bool) -> None:
 
 _TABLES = st.lists(layouts(), min_size=1, max_size=2)
 _NO_CHECKS = list(HealthCheck)
+#: What is found is printed as it is; shrinking takes longer than finding it.
+_PHASES = [Phase.generate, Phase.shrink] if os.environ.get("AUDIOMEM_FUZZ_SHRINK") else [Phase.generate]
 
 
-@settings(max_examples=EXAMPLES, derandomize=True, deadline=None, database=None, suppress_health_check=_NO_CHECKS)
+@settings(
+    max_examples=EXAMPLES, derandomize=True, deadline=None, database=None, suppress_health_check=_NO_CHECKS
+)
 @given(_TABLES, st.data(), st.booleans())
-def test_every_query_gives_the_rows_of_a_strict_table(tables: list[Layout], data: st.DataObject, small: bool) -> None:
+def test_every_query_gives_the_rows_of_a_strict_table(
+    tables: list[Layout], data: st.DataObject, small: bool
+) -> None:
     check(tables, data, small)
 
 
@@ -79,10 +86,15 @@ def test_long_campaign() -> None:
         start += 1
 
         @seed(start)
-        @settings(max_examples=200, deadline=None, database=None, suppress_health_check=_NO_CHECKS)
+        @settings(
+            max_examples=200, phases=_PHASES, deadline=None, database=None, suppress_health_check=_NO_CHECKS
+        )
         @given(_TABLES, st.data(), st.booleans())
         def campaign(tables: list[Layout], data: st.DataObject, small: bool) -> None:
             check(tables, data, small)
 
-        print(f"seed {start}: {COUNTED['examples']} examples, {COUNTED['compared']} statements compared so far", flush=True)
+        print(
+            f"seed {start}: {COUNTED['examples']} examples, {COUNTED['compared']} statements compared so far",
+            flush=True,
+        )
         campaign()

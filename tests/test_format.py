@@ -1,0 +1,259 @@
+"""docs/FORMAT.md says what the code does: its tables are read and compared."""
+
+from __future__ import annotations
+
+import re
+import struct
+from pathlib import Path
+
+import msgpack
+import numpy as np
+import pyarrow as pa
+import pytest
+import zstandard
+from samples import arrow, create, rows
+from sealed import Sealed
+
+from audiomem_sql import bloom, catalog, pages, segment
+from audiomem_sql.audio import PROFILES
+from audiomem_sql.audio.metadata import APPLICATION_ID, MAX_SEEK_POINTS, SEEK_SECONDS
+from audiomem_sql.audio.rawfile import RawFile
+from audiomem_sql.columns import blocks, column_writer, encoding
+from audiomem_sql.columns.column import FLAGS
+from audiomem_sql.columns.types import MAX_WIDTH, ColumnType, Kind
+from audiomem_sql.columns.zones import PREFIX, Zones
+from audiomem_sql.pages import PagedFile, PageHeader, PageLayout
+from audiomem_sql.protection.crc32c import crc32c
+from audiomem_sql.protection.levels import LEVELS
+from audiomem_sql.table_files import TableFiles
+from audiomem_sql.table_options import TableOptions
+
+TEXT = (Path(__file__).parent.parent / "docs" / "FORMAT.md").read_text()
+
+
+def table(heading: str, number: int = 0) -> list[dict[str, str]]:
+    """The rows of a table below a heading, by the names of its columns."""
+    section = re.split(r"^#{1,3} ", TEXT.partition(f"# {heading}\n")[2], maxsplit=1, flags=re.MULTILINE)[0]
+    assert section, heading
+    found = re.findall(r"(?:^\|.*\n)+", section, re.MULTILINE)[number]
+    lines = [[cell.strip() for cell in line.strip("|").split("|")] for line in found.splitlines()]
+    return [dict(zip(lines[0], line, strict=True)) for line in lines[2:]]
+
+
+def keys(heading: str, number: int = 0) -> set[str]:
+    return {row["key"].strip("`") for row in table(heading, number)}
+
+
+TYPES = {"u8": "B", "u16": "H", "u32": "I", "u64": "Q", "i64": "q", "bytes": "s"}
+
+
+@pytest.mark.parametrize(
+    ("heading", "layout"),
+    [
+        ("Page header", pages.PAGE_HEADER),
+        ("3. Catalog", catalog.CATALOG_HEADER),
+        ("Integers header", encoding.INTEGERS_HEADER),
+    ],
+)
+def test_structures(heading: str, layout: struct.Struct) -> None:
+    at, codes = 0, "<"
+    for row in table(heading):
+        assert int(row["offset"]) == at
+        at += int(row["size"])
+        codes += (row["size"] if row["type"] == "bytes" else "") + TYPES[row["type"]]
+    assert at == layout.size == struct.calcsize(codes)
+    assert codes == layout.format.replace(" ", "")
+
+
+def test_tombstones() -> None:
+    count, header, codes = table("Tombstones")
+    assert int(count["size"]) == int(header["offset"]) == segment.TOMBSTONES_HEADER.size
+    assert int(header["size"]) == encoding.INTEGERS_HEADER.size
+    assert int(codes["offset"]) == int(header["offset"]) + int(header["size"])
+
+
+def test_magic_values_and_codes() -> None:
+    fields = {row["field"] for row in table("Page header")}
+    assert f"magic `{pages.PAGE_MAGIC.decode()}`" in fields
+    assert f"format version: {pages.FORMAT_VERSION}" in fields
+    assert "kind: " + ", ".join(f"{kind.value} {kind.name.lower()}" for kind in pages.PageKind) in fields
+    assert "protection: " + ", ".join(f"{level.code} `{name}`" for name, level in LEVELS.items()) in fields
+    assert f"modulation: {pages.MODULATION_PCM} `pcm`" in fields
+    assert f"magic `{catalog.CATALOG_MAGIC.decode()}`" in {row["field"] for row in table("3. Catalog")}
+    assert f"id `{APPLICATION_ID.decode()}`" in TEXT
+    assert f"every {SEEK_SECONDS} seconds, at most {MAX_SEEK_POINTS:,}" in TEXT
+    assert f"first {pages.SEARCHED_PAGES} pages, the last {pages.SEARCHED_PAGES}" in TEXT
+    assert "Version 1 has none" in TEXT
+    assert not catalog.KNOWN_FEATURES
+
+
+def test_profiles_and_cells() -> None:
+    for row in table("Frames"):
+        profile = PROFILES[row["profile"]]
+        layout = PageLayout(profile.page_size, LEVELS["none"])
+        told = [
+            int(row[name])
+            for name in ("rate (Hz)", "bits", "channels", "block size", "page size", "header area", "cells")
+        ]
+        shape = [
+            profile.sample_rate,
+            profile.bits_per_sample,
+            profile.channels,
+            profile.block_size,
+            profile.page_size,
+        ]
+        assert told == [*shape, layout.header_bytes, layout.cells]
+        assert int(row["payload bytes (`none`)"]) == layout.payload_bytes
+        assert layout.header_bytes % pages.PAGE_HEADER.size in (0, 16)
+        assert layout.header_bytes + layout.cells * layout.level.cell_bytes <= profile.page_size
+    assert {row["profile"] for row in table("Frames")} == set(PROFILES)
+    for row in table("Cell"):
+        level = LEVELS[row["protection"]]
+        assert [int(row[name]) for name in ("code", "cell bytes", "payload bytes")] == [
+            level.code, level.cell_bytes, level.cells.payload_bytes,
+        ]  # fmt: skip
+    assert {row["protection"] for row in table("Cell")} == set(LEVELS)
+
+
+def test_encodings() -> None:
+    found = {int(row["code"]): (row["encoding"], row["types"]) for row in table("4. Blocks")}
+    assert {code: name for code, (name, _) in found.items()} == {
+        code.value: code.name for code in encoding.Encoding
+    }
+    for kind in Kind:
+        name = "FLOAT[n]" if kind is Kind.FLOAT else kind.name
+        told = {code for code, (_, types) in found.items() if name in types.split(", ")}
+        assert told == {code.value for code in encoding._BY_KIND[kind]}
+
+
+def test_limits() -> None:
+    for row in table("Limits"):
+        name = row["constant"].strip("`")
+        values = {
+            vars(module)[name]
+            for module in (catalog, blocks, column_writer, segment, bloom)
+            if name in vars(module)
+        }
+        assert values == {int(row["value"])}, name
+    told = {row["constant"].strip("`") for row in table("Limits")}
+    for module in (catalog, blocks, segment, bloom):
+        assert {name for name in vars(module) if name.startswith("MAX_")} <= told
+    assert f"n from 1 to {MAX_WIDTH:,}" in TEXT
+    assert f"{bloom.BITS_PER_KEY} bits a key, at least\n{bloom.MIN_BYTES} bytes" in TEXT
+    assert f"A key sets {bloom.PROBES} bits" in TEXT
+    assert f"1 to {blocks.MAX_BLOCK_ROWS:,}" in TEXT
+    assert f"and BLOB {PREFIX} bytes" in TEXT
+    assert column_writer.MIN_DICTIONARY_SOURCE == 1 << 20
+
+
+def test_catalog_keys(tmp_path: Path) -> None:
+    """Every key that is written is described, and every key described is written."""
+    with create(tmp_path / "t.flac", 50) as made:
+        made.append(arrow(rows(5, 0, 1001)))
+        made.append([{"id": 5001}, {"id": 5003}], sources={"a.md": bytes(16)}, replace="id < 5")
+    sealed = Sealed.read(tmp_path / "t.flac.d" / "00000004.flac")
+    assert set(sealed.catalog) == keys("Catalog map")
+    entry = sealed.catalog["columns"][1]
+    assert set(entry) == keys("Column entry and extent")
+    assert set(entry["blocks"]) == keys("Block directory")
+    assert set(entry["blocks"]["zones"]) == keys("Zone maps")
+    assert {key for column in sealed.catalog["schema"] for key in column} <= keys("Schema column")
+    assert keys("Schema column") == {"name", "type", "collation", *FLAGS}
+    meaning = next(row["meaning"] for row in table("Catalog map") if row["key"] == "`options`")
+    assert (
+        set(sealed.catalog["options"])
+        == set(TableOptions.__dataclass_fields__)
+        == set(re.findall(r"`(\w+)`", meaning))
+    )
+    assert sealed.catalog["versions"][0][:1] == [4]
+    assert msgpack.unpackb(sealed.extent(sealed.catalog["sources"])) == {"a.md": bytes(16)}
+    assert sealed.catalog["tombstones"] is not None
+    assert sealed.catalog["rowids"]["bloom"] is not None
+
+
+def test_zone_maps_of_every_type() -> None:
+    sizes = {
+        Kind.REAL: 8,
+        Kind.TEXT: 16,
+        Kind.JSON: 16,
+        Kind.BLOB: 16,
+        Kind.INTEGER: 8,
+        Kind.BOOLEAN: 8,
+        Kind.TIMESTAMP: 8,
+    }
+    for kind, size in sizes.items():
+        packed = Zones.build([3], [(0, 1, 2) if size == 8 else (0, b"a", b"b")], ColumnType(kind)).pack()
+        assert [len(packed[name]) for name in ("rows", "nulls", "low", "high")] == [8, 8, size, size]
+    assert set(Zones.build([3], [(0, None, None)], ColumnType(Kind.FLOAT, 2)).pack()) == {"rows", "nulls"}
+
+
+def test_names_of_files() -> None:
+    names = [row["name"].strip("`") for row in table("5. Files of a table")]
+    files = TableFiles("notes.flac")
+    assert names[0] == files.base
+    assert names[1] == files.delta(17)
+
+
+def test_a_reader_made_from_the_document_alone(tmp_path: Path) -> None:
+    """Page 0 of a file, by the offsets of the document: header, cell, catalog, first block of a column."""
+    with create(tmp_path / "t.flac", 20):
+        pass
+    file = PagedFile.open(str(tmp_path / "t.flac"))
+    count, page_one = file.page_count, file.source.read(1, 1)[0].tobytes()
+    page = file.source.read(0, 1)[0].tobytes()
+    raw = RawFile(tmp_path / "t.flac")
+    whole = raw.read(0, raw.size)
+    raw.close()
+    file.close()
+    assert page in whole
+    assert page[:4] == b"AuMP"
+    assert crc32c(page[:28]) == int.from_bytes(page[28:32], "little")
+    segment_id = page[8:16]
+    assert int.from_bytes(page[20:24], "little") == count
+    assert int.from_bytes(page[24:26], "little") == 4096
+    assert PageHeader.unpack(page[:32]) is not None
+
+    def payload(data: bytes, number: int) -> bytes:
+        parts = []
+        for cell in range(8):
+            at = 32 + cell * 1020
+            start = (crc32c(segment_id) + number * 8 + cell) % 2**32
+            assert reference_crc(data[at : at + 1016], start) == int.from_bytes(
+                data[at + 1016 : at + 1020], "little"
+            )
+            parts.append(data[at : at + 1016])
+        return b"".join(parts)
+
+    stream = payload(page, 0)
+    magic, stored, size, crc = struct.unpack_from("<4sIII", stream)
+    assert magic == b"AuMC"
+    packed = stream[16 : 16 + stored]
+    assert crc32c(packed) == crc
+    content = msgpack.unpackb(zstandard.ZstdDecompressor().decompress(packed, max_output_size=size))
+    entry = content["columns"][1]["blocks"]
+    offset, stored = (
+        int.from_bytes(entry["offsets"][:8], "little"),
+        int.from_bytes(entry["stored"][:4], "little"),
+    )
+    block = zstandard.ZstdDecompressor().decompress(payload(page_one, 1)[offset : offset + stored])
+    validity = np.unpackbits(np.frombuffer(block[:3], np.uint8), bitorder="little")[:20]
+    mode, width, base, scale, _ = struct.unpack_from("<BBqQq", block, 3)
+    codes = block[29:]
+    assert mode == 0
+    values = []
+    for row in range(20):
+        code = int.from_bytes(bytes(codes[plane * 20 + row] for plane in range(width)), "little")
+        value = (base + scale * code) % 2**64
+        values.append((value - 2**64 if value >= 2**63 else value) if validity[row] else None)
+    assert values == [row["n"] for row in rows(20)]
+    assert pa.array(values).null_count == int(np.frombuffer(entry["zones"]["nulls"], "<i8")[0])
+
+
+def reference_crc(data: bytes, start: int) -> int:
+    """CRC-32C bit by bit."""
+    register = start ^ 0xFFFFFFFF
+    for byte in data:
+        register ^= byte
+        for _ in range(8):
+            register = register >> 1 ^ (0x82F63B78 if register & 1 else 0)
+    return register ^ 0xFFFFFFFF
