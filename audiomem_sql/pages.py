@@ -11,6 +11,7 @@ of bytes, and everything above this module names places in that stream.
 from __future__ import annotations
 
 import struct
+from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from enum import IntEnum
@@ -369,18 +370,34 @@ def _copies(area: bytes) -> Iterator[PageHeader | None]:
 
 
 def _any_header(source: PageSource) -> PageHeader:
-    """A page header: from the first pages, the last ones, or the APPLICATION block, whichever is intact."""
-    ends = [*range(min(SEARCHED_PAGES, source.present)), *range(source.present - 1, SEARCHED_PAGES - 1, -1)]
-    for page in ends[: 2 * SEARCHED_PAGES]:
-        content, _ = source.read_checked(page, 1)
-        area = content[0, : source.profile.page_size // PAGE_BYTES_PER_HEADER_BYTE].tobytes()
-        for header in _copies(area):
-            if header is not None and header.page_number == page:
-                return header
-    header = PageHeader.unpack(source.application or b"")
-    if header is None:
+    """A page header of this file.
+
+    That of page 0, if the last page belongs to the same segment. Otherwise one of them may be damaged, or have come from
+    another file: the segment that most pages at either end belong to decides, then the APPLICATION block.
+    """
+    missing_pages(source, 0, 1)
+    last = source.present - 1
+    found = {page: _header_of(source, page) for page in {0, last}}
+    first = found[0]
+    if first is not None and (other := found[last]) is not None and other.segment_id == first.segment_id:
+        return first
+    for page in (*range(min(SEARCHED_PAGES, last)), *range(max(SEARCHED_PAGES, last - SEARCHED_PAGES), last)):
+        found[page] = _header_of(source, page)
+    headers = [found[page] for page in sorted(found)] + [PageHeader.unpack(source.application or b"")]
+    intact = [header for header in headers if header is not None]
+    if not intact:
         raise _no_header(source.path)
-    return header
+    votes = Counter(header.segment_id for header in intact)
+    return max(intact, key=lambda header: votes[header.segment_id])
+
+
+def _header_of(source: PageSource, page: int) -> PageHeader | None:
+    """The first intact header of ``page`` that says that it is that page's."""
+    content, _ = source.read_checked(page, 1)
+    area = content[0, : source.profile.page_size // PAGE_BYTES_PER_HEADER_BYTE].tobytes()
+    return next(
+        (header for header in _copies(area) if header is not None and header.page_number == page), None
+    )
 
 
 def _no_header(path: str) -> DamagedFileError:

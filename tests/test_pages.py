@@ -135,6 +135,18 @@ def test_a_page_of_another_file(small: Path, tmp_path: Path) -> None:
     file.close()
 
 
+@pytest.mark.parametrize("page", [0, 6])
+@pytest.mark.damages
+def test_the_first_or_last_page_of_another_file(small: Path, tmp_path: Path, page: int) -> None:
+    other = tmp_path / "other.flac"
+    write(other, PROFILES["embedded"], random.Random(1).randbytes(5 * 8128), b"segment2")
+    swap(small, place(small, page), place(small, page), 8192, other)
+    file = PagedFile.open(str(small))
+    assert file.header.segment_id == SEGMENT
+    assert [(damage.page, len(damage.cells)) for damage in file.damage()] == [(page, 8)]
+    file.close()
+
+
 @pytest.mark.damages
 def test_a_sector_of_zeros(small: Path) -> None:
     with small.open("r+b") as file:
