@@ -11,6 +11,7 @@ commit is one write and one fdatasync.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import struct
 from collections.abc import Mapping, Sequence
@@ -21,7 +22,7 @@ import msgpack
 
 from audiomem_sql.batch import Row
 from audiomem_sql.errors import DamagedFileError, FormatVersionError, LimitError
-from audiomem_sql.files import file_identity, fsync_folder, stat_identity, storage_error
+from audiomem_sql.files import fsync_folder, stat_identity, storage_error
 from audiomem_sql.protection.crc32c import crc32c
 
 LOG_MAGIC = b"AuML"
@@ -34,6 +35,7 @@ RECORD_HEADER = struct.Struct("<I I")
 LOG_FILE_BYTES = 5 << 18
 _SALT_OFFSET = 32
 _ZEROS_LOOKED_AT = 4096
+_READ_AT_ONCE = 64 << 10
 #: The largest record.
 MAX_RECORD_BYTES = (1 << 31) - 1
 
@@ -98,6 +100,7 @@ class LogRecord:
 class LogContent:
     """What was read of a log: its records, where the last whole one ends, and whether something torn stands behind.
 
+    last: offset and header of the last record, by which one that was taken back is told from the one in its place.
     ``records`` may be shared with later contents of the same log; the first ``count`` are those of this one.
     """
 
@@ -106,6 +109,7 @@ class LogContent:
     salt: int = 0
     end: int = 0
     torn: bool = False
+    last: tuple[int, bytes] = (0, b"")
     records: list[LogRecord] = field(default_factory=list)
     count: int = 0
 
@@ -118,11 +122,21 @@ class LogContent:
         """The same log without records."""
         return LogContent(self.identity, self.after, self.salt, LOG_HEADER.size)
 
-    def grown(self, record: LogRecord, end: int) -> LogContent:
-        """This content with one more record."""
+    def grown(self, record: LogRecord, header: bytes, end: int) -> LogContent:
+        """This content with one more record, which has ``header`` and ends at ``end``."""
         records = self.records if len(self.records) == self.count else self.records[: self.count]
         records.append(record)
-        return LogContent(self.identity, self.after, self.salt, end, False, records, self.count + 1)
+        last = (self.end, header)
+        return LogContent(self.identity, self.after, self.salt, end, False, last, records, self.count + 1)
+
+    def stands_in(self, handle: int) -> bool:
+        """Whether the file begins with what was read: no other log took its place, and no record was taken back."""
+        offset, header = self.last
+        return (
+            stat_identity(os.fstat(handle)) == self.identity
+            and int.from_bytes(os.pread(handle, 4, _SALT_OFFSET), "little") == self.salt
+            and os.pread(handle, len(header), offset) == header
+        )
 
 
 def read_log(path: str, table_id: bytes, width: int, known: LogContent | None = None) -> LogContent | None:
@@ -138,32 +152,26 @@ def read_log(path: str, table_id: bytes, width: int, known: LogContent | None = 
     except OSError as error:
         raise storage_error(error, path) from error
     try:
-        stat = os.fstat(handle)
-        identity = (stat.st_dev, stat.st_ino)
-        header = _read_header(handle, path, table_id, identity)
+        header = _read_header(handle, path, table_id)
         if header is None:
             return None
-        # A new log may have the file number of the old one, but not its salt.
-        if (
-            known is None
-            or known.identity != identity
-            or known.salt != header.salt
-            or stat.st_size < known.end
-        ):
+        if known is None or not known.stands_in(handle):
             known = header
-        return _read_records(handle, stat.st_size, known, path, width)
+        return _read_records(handle, known, path, width)
     except OSError as error:
         raise storage_error(error, path) from error
     finally:
         os.close(handle)
 
 
-def _read_header(handle: int, path: str, table_id: bytes, identity: tuple[int, int]) -> LogContent | None:
+def _read_header(handle: int, path: str, table_id: bytes) -> LogContent | None:
     head = os.pread(handle, LOG_HEADER.size, 0)
     if len(head) < LOG_HEADER.size or not any(head):
         return None
     magic, version, table, after, salt, crc = LOG_HEADER.unpack(head)
     if magic != LOG_MAGIC or crc != crc32c(head[:-4]):
+        if not any(os.pread(handle, _ZEROS_LOOKED_AT, LOG_HEADER.size)):
+            return None
         raise DamagedFileError(
             "this is no write-ahead log, or its header is damaged",
             file=path,
@@ -175,19 +183,30 @@ def _read_header(handle: int, path: str, table_id: bytes, identity: tuple[int, i
         )
     if table != table_id:
         raise DamagedFileError("the log belongs to another table", file=path, remedy="Move it away.")
-    return LogContent(identity, after, salt, LOG_HEADER.size)
+    return LogContent(stat_identity(os.fstat(handle)), after, salt, LOG_HEADER.size)
 
 
-def _read_records(handle: int, size: int, content: LogContent, path: str, width: int) -> LogContent:
+def _read_records(handle: int, content: LogContent, path: str, width: int) -> LogContent:
     """``content`` with every whole record behind it."""
-    start = content.end
-    data = os.pread(handle, max(size - start, 0), start)
-    while len(data) - (content.end - start) >= RECORD_HEADER.size:
+    start, data = content.end, b""
+
+    def read(size: int) -> bytes:
+        """``size`` bytes behind ``content``, or what there is of them."""
+        nonlocal start, data
         at = content.end - start
-        length, crc = RECORD_HEADER.unpack_from(data, at)
+        if len(data) - at < size:
+            data, start = os.pread(handle, max(size, _READ_AT_ONCE), content.end), content.end
+            at = 0
+        return data[at : at + size]
+
+    while len(header := read(RECORD_HEADER.size)) == RECORD_HEADER.size:
+        length, crc = RECORD_HEADER.unpack(header)
         if not length and not crc:
-            return replace(content, torn=any(data[at : at + _ZEROS_LOOKED_AT]))
-        packed = data[at + RECORD_HEADER.size : at + RECORD_HEADER.size + length]
+            return replace(content, torn=any(read(_ZEROS_LOOKED_AT)))
+        size = RECORD_HEADER.size + length
+        if content.end + size > os.fstat(handle).st_size:
+            return replace(content, torn=True)
+        packed = read(size)[RECORD_HEADER.size :]
         if len(packed) < length or crc != _record_crc(packed, content.salt, content.version + 1):
             return replace(content, torn=True)
         try:
@@ -196,23 +215,18 @@ def _read_records(handle: int, size: int, content: LogContent, path: str, width:
             raise DamagedFileError(error.what, file=path, place=f"byte {content.end}") from None
         if record.version != content.version + 1:
             return replace(content, torn=True)
-        content = content.grown(record, content.end + RECORD_HEADER.size + length)
-    return replace(content, torn=any(data[content.end - start :]))
+        content = content.grown(record, header, content.end + size)
+    return replace(content, torn=any(header))
 
 
 def has_more(path: str, content: LogContent) -> bool:
-    """Whether something was written behind ``content``, or another log took its place."""
+    """Whether something was written behind ``content``, its last record was taken back, or another log took its place."""
     try:
         handle = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     except OSError:
         return True
     try:
-        if stat_identity(os.fstat(handle)) != content.identity:
-            return True
-        salt = os.pread(handle, 4, _SALT_OFFSET)
-        return int.from_bytes(salt, "little") != content.salt or any(
-            os.pread(handle, RECORD_HEADER.size, content.end)
-        )
+        return not content.stands_in(handle) or any(os.pread(handle, RECORD_HEADER.size, content.end))
     except OSError:
         return True
     finally:
@@ -243,7 +257,8 @@ class LogWriter:
             content = self._create(after)
         self._open(content)
         crc = _record_crc(packed, content.salt, record.version)
-        data = RECORD_HEADER.pack(len(packed), crc) + packed
+        header = RECORD_HEADER.pack(len(packed), crc)
+        data = header + packed
         try:
             if content.torn:
                 self._blank(content.end)
@@ -252,7 +267,7 @@ class LogWriter:
         except OSError as error:
             self._cut(content.end)
             raise storage_error(error, self.path) from error
-        return content.grown(record, content.end + len(data))
+        return content.grown(record, header, content.end + len(data))
 
     def cut(self, content: LogContent) -> None:
         """Take back everything behind ``content``, durably."""
@@ -282,8 +297,11 @@ class LogWriter:
             os.fsync(handle)
             fsync_folder(os.path.dirname(self.path))
         except OSError as error:
+            self.close()
+            with contextlib.suppress(OSError):
+                os.unlink(self.path)
             raise storage_error(error, self.path) from error
-        self._identity = file_identity(self.path)
+        self._identity = stat_identity(os.fstat(handle))
         return LogContent(self._identity, after, salt, LOG_HEADER.size)
 
     def _open(self, content: LogContent) -> None:
