@@ -16,14 +16,16 @@ import numpy as np
 
 from audiomem_sql.batch import Batch
 from audiomem_sql.catalog import Version
-from audiomem_sql.errors import DamagedFileError
+from audiomem_sql.errors import DamagedFileError, StorageError
 from audiomem_sql.files import fsync_folder, storage_error
 from audiomem_sql.log import LogContent, LogWriter
 from audiomem_sql.segment_writer import SegmentWriter
 from audiomem_sql.snapshot import Snapshot
+from audiomem_sql.sources import known_sources, pack_sources, unpack_sources
 from audiomem_sql.table_files import TableFiles
 from audiomem_sql.table_options import TableOptions
 from audiomem_sql.types import I64Array
+from audiomem_sql.writer_lock import WriterLock
 
 Progress = Callable[[int, int], None]
 
@@ -68,12 +70,11 @@ class PendingCommit:
 
     version: int
     path: str
-    previous: str | None  # what stood at path before, under a temporary name
-    lock: int | None  # held on the file that is at path now
+    previous: str | None = None  # what stood at path before, under a temporary name
 
     def accept(self) -> None:
         """The commit stands."""
-        self._let_go(remove=True)
+        self.forget_previous()
 
     def take_back(self) -> None:
         """Undo the commit: no trace of it remains."""
@@ -86,27 +87,24 @@ class PendingCommit:
             fsync_folder(os.path.dirname(self.path))
         except OSError as error:
             raise storage_error(error, self.path) from error
-        finally:
-            self._let_go(remove=False)
 
-    def _let_go(self, *, remove: bool) -> None:
-        if remove and self.previous is not None:
-            with contextlib.suppress(FileNotFoundError):
+    def forget_previous(self) -> None:
+        """Delete what stood at path before."""
+        if self.previous is not None:
+            with contextlib.suppress(OSError):  # what stays is removed by the next writer's sweep
                 os.unlink(self.previous)
             self.previous = None
-        if self.lock is not None:
-            os.close(self.lock)
-            self.lock = None
 
 
 def write_commit(
     files: TableFiles,
+    lock: WriterLock,
     snapshot: Snapshot,
     options: TableOptions,
     commit: Commit,
     progress: Progress | None = None,
 ) -> PendingCommit:
-    """Write ``commit`` on top of ``snapshot``, durably. The writer's lock must be held.
+    """Write ``commit`` on top of ``snapshot``, durably. ``lock`` must be held, and is on the new base if there is one.
 
     On any error the files are as they were.
     """
@@ -124,31 +122,42 @@ def write_commit(
             )
     catalog = snapshot.segments[0].catalog
     writer = SegmentWriter(path, snapshot.schema, options.write_options(), table_id=catalog.table_id)
-    previous: str | None = None
-    lock: int | None = None
+    pending = PendingCommit(number, path)
+    temporary: str | None = None
     try:
         for batch in commit.batches:
             writer.add(batch.rowids, batch.arrays)
         writer.finish(
             versions,
             tombstones=commit.deleted,
-            sources=commit.sources,
+            sources=_all_sources(snapshot, commit) if replaces_base else commit.sources,
+            tags=snapshot.tags if replaces_base else None,
             options=options.to_catalog(),
             progress=progress,
         )
+        temporary = writer.temporary
         if replaces_base:
-            lock = files.lock_file(writer.temporary)
-            previous = writer.temporary + ".old"
+            lock.follow(temporary)
+            previous = temporary + ".old"
             os.link(path, previous)
+            pending.previous = previous
         writer.publish()
     except BaseException as error:
+        if temporary is not None and not os.path.exists(temporary):  # it has its name, but that may not last
+            with contextlib.suppress(StorageError):
+                pending.take_back()
+        else:
+            pending.forget_previous()
         writer.abandon()
-        if lock is not None:
-            os.close(lock)
-        if previous is not None:
-            with contextlib.suppress(FileNotFoundError):
-                os.unlink(previous)
         if isinstance(error, OSError):
             raise storage_error(error, path) from error
         raise
-    return PendingCommit(number, path, previous, lock)
+    return pending
+
+
+def _all_sources(snapshot: Snapshot, commit: Commit) -> bytes | None:
+    """The sources of a base that takes the place of an empty one: what is known, and those of the commit."""
+    if commit.sources is None and snapshot.segments[0].catalog.sources is None:
+        return None
+    known = known_sources(snapshot.segments)
+    return pack_sources(known | (unpack_sources(commit.sources) if commit.sources else {}))

@@ -29,6 +29,7 @@ from audiomem_sql.sources import known_sources, logged_sources, pack_sources
 from audiomem_sql.table_files import TableFiles
 from audiomem_sql.table_options import TableOptions
 from audiomem_sql.types import I64Array
+from audiomem_sql.writer_lock import WriterLock
 
 Progress = Callable[[int, int], None]
 
@@ -84,7 +85,7 @@ class Retention:
         return max(versions[0].number, min(kept))
 
 
-def checkpoint(files: TableFiles, snapshot: Snapshot, options: TableOptions) -> bool:
+def checkpoint(files: TableFiles, lock: WriterLock, snapshot: Snapshot, options: TableOptions) -> bool:
     """Turn the log into a delta, or into the base of a table without rows; False if there was nothing in it."""
     commits = snapshot.logged
     if commits:
@@ -94,7 +95,7 @@ def checkpoint(files: TableFiles, snapshot: Snapshot, options: TableOptions) -> 
             files.base if first_rows else files.delta(snapshot.newest),
             snapshot,
             versions=snapshot.versions if first_rows else snapshot.versions[-len(commits) :],
-            sources=logged_sources(commits),
+            sources=known_sources(snapshot.segments, commits) if first_rows else logged_sources(commits),
             tags=snapshot.tags
             if first_rows
             else {k: v for record in commits for k, v in record.tags.items()},
@@ -107,6 +108,7 @@ def checkpoint(files: TableFiles, snapshot: Snapshot, options: TableOptions) -> 
             _logged_rows(commits, snapshot.schema),
             _logged_tombstones(commits),
             versioned=len(segment.versions) > 1,
+            lock=lock,
         )
     if snapshot.log is not None:
         files.remove_log()
@@ -143,6 +145,7 @@ def merge(files: TableFiles, snapshot: Snapshot, options: TableOptions, deltas: 
 
 def vacuum(
     files: TableFiles,
+    lock: WriterLock,
     snapshot: Snapshot,
     options: TableOptions,
     oldest: int,
@@ -172,7 +175,7 @@ def vacuum(
                 progress(done, total)
 
     stronger = WriteOptions(write.profile, write.protection, level, write.block_bytes, write.threads)
-    segment.write(options, stronger, rows(), None, versioned=len(versions) > 1)
+    segment.write(options, stronger, rows(), None, versioned=len(versions) > 1, lock=lock)
     _remove([delta.path for delta in snapshot.segments[1:]])
     with contextlib.suppress(OSError):
         os.rmdir(files.folder)
@@ -196,10 +199,11 @@ class _Segment:
         tombstones: Tombstones | None,
         *,
         versioned: bool,
+        lock: WriterLock | None = None,
     ) -> None:
+        """lock: what is to be the base is locked before it is."""
         table_id = self.snapshot.segments[0].catalog.table_id
         writer = SegmentWriter(self.path, self.snapshot.schema, write, table_id=table_id)
-        handle: int | None = None
         try:
             for part in rows:
                 if versioned:
@@ -218,15 +222,12 @@ class _Segment:
                 tags=self.tags,
                 options=options.to_catalog(),
             )
-            if self.path == self.snapshot.segments[0].path:
-                handle = TableFiles(self.path).lock_file(writer.temporary)
+            if lock is not None and self.path == self.snapshot.segments[0].path:
+                lock.follow(writer.temporary)
             writer.publish(replace=True)
         except BaseException:
             writer.abandon()
             raise
-        finally:
-            if handle is not None:
-                os.close(handle)
 
 
 def _logged_tombstones(commits: Sequence[LogRecord]) -> Tombstones:

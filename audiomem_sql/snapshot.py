@@ -106,6 +106,12 @@ class Snapshot:
         return Snapshot(self.segments, self.log, version)
 
     @cached_property
+    def files(self) -> tuple[tuple[int, int] | None, ...]:
+        """The identities of the files."""
+        log = None if self.log is None else self.log.identity
+        return (*(segment.identity for segment in self.segments), log)
+
+    @cached_property
     def tags(self) -> dict[str, int]:
         """Names of versions."""
         found: dict[str, int] = {}

@@ -43,6 +43,7 @@ from audiomem_sql.table_options import TableOptions
 from audiomem_sql.table_reader import TableReader
 from audiomem_sql.transaction import Transaction
 from audiomem_sql.types import I64Array
+from audiomem_sql.writer_lock import WriterLock
 
 BUSY_TIMEOUT = 5.0
 #: Commits of at most this size go to the log.
@@ -66,7 +67,7 @@ class Table(TableReader):
         super().__init__(path, cache=cache)
         self.busy_timeout = busy_timeout
         self.transaction: Transaction | None = None
-        self._lock: int | None = None
+        self._lock = WriterLock(self.files.base)
         self._swept = False
         self._prepared: PendingCommit | LoggedCommit | None = None
         self._log: LogWriter | None = None
@@ -133,6 +134,7 @@ class Table(TableReader):
             self._log = None
             with contextlib.suppress(BusyError, StorageError):
                 self.checkpoint(timeout=0)
+        self._lock.close()
         self.snapshot.close()
 
     # -- writing --------------------------------------------------------------------------------------------------
@@ -167,7 +169,9 @@ class Table(TableReader):
         else:
             self._checkpoint()
             content = transaction.commit_content(message, sources)
-            self._prepared = write_commit(self.files, self.snapshot, self.options, content, progress)
+            self._prepared = write_commit(
+                self.files, self._lock, self.snapshot, self.options, content, progress
+            )
 
     def _append_to_log(self, record: LogRecord) -> LoggedCommit:
         snapshot = self.snapshot
@@ -214,7 +218,7 @@ class Table(TableReader):
                 self._prepared.take_back()
         finally:
             self._prepared = None
-            if self._lock is not None:
+            if self._lock.held:
                 self._end()
 
     def append(
@@ -269,7 +273,7 @@ class Table(TableReader):
             check_keys(rowids, table, self.snapshot, self.path, gone)
             packed = None if sources is None else pack_sources(sources)
             content = Commit(as_batches(rowids, table), table.num_rows, gone, message, packed)
-            write_commit(self.files, self.snapshot, self.options, content, progress).accept()
+            write_commit(self.files, self._lock, self.snapshot, self.options, content, progress).accept()
             self._reload()
         finally:
             self._end()
@@ -292,12 +296,15 @@ class Table(TableReader):
 
     def _acquire(self, timeout: float | None = None) -> None:
         self.files.check_writable()
-        self._lock = self.files.lock(self.busy_timeout if timeout is None else timeout)
+        self._lock.acquire(self.busy_timeout if timeout is None else timeout)
         try:
+            known = self.snapshot
+            self.refresh()
             if not self._swept:
                 self.files.sweep()
-                self._swept = True
-            self.refresh()
+            if not self._swept or known.files != self.snapshot.files:
+                self.files.settle()
+            self._swept = True
             if self.snapshot.log is not None and not self.snapshot.logged:
                 self.files.remove_log()  # all of it is in a segment: a crash came before its removal
                 self._reload()
@@ -314,9 +321,8 @@ class Table(TableReader):
 
     def _end(self) -> None:
         self.transaction = None
-        if self._lock is not None:
-            self.files.unlock(self._lock)
-            self._lock = None
+        if self._lock.held:
+            self._lock.release()
 
     # -- upkeep ----------------------------------------------------------------------------------------------------
 
@@ -331,7 +337,7 @@ class Table(TableReader):
 
     def _checkpoint(self) -> bool:
         """The same while the writer's lock is held; many small deltas are merged."""
-        done = checkpoint(self.files, self.snapshot, self.options)
+        done = checkpoint(self.files, self._lock, self.snapshot, self.options)
         if done:
             self._reload()
             small = small_deltas(self.snapshot)
@@ -365,7 +371,9 @@ class Table(TableReader):
         try:
             self._checkpoint()
             oldest = (retain or Retention()).oldest(self.snapshot, _now())
-            vacuum(self.files, self.snapshot, self.options, oldest, level=level, progress=progress)
+            vacuum(
+                self.files, self._lock, self.snapshot, self.options, oldest, level=level, progress=progress
+            )
             self._reload()
         finally:
             self._end()
@@ -374,15 +382,11 @@ class Table(TableReader):
     def restore(self, version: int | str) -> int:
         """Make the rows of an old version the newest, in a commit of its own; the new version."""
         self._no_transaction()
-        old = self.at(version)
-        changed = [
-            change
-            for change in changes(self.snapshot, old.version, self.version)
-            if change.version > old.version
-        ]
-        rowids = sorted({change.rowid for change in changed})
         transaction = self.begin()
         try:
+            old = self.at(version)
+            changed = changes(self.snapshot, old.version, self.version)
+            rowids = sorted({change.rowid for change in changed if change.version > old.version})
             for rowid in rowids:
                 transaction.delete(rowid)
             for rowid in rowids:

@@ -1,29 +1,26 @@
 """The files of one table: the base ``X.flac``, its deltas ``X.flac.d/<version>.flac``, and its log ``X.flac-wal``.
 
-One process writes at a time. It holds an exclusive lock (flock) on the base file, and looks again whether the file at
-that path is still the one that it locked, because a commit may put another in its place.
+One process writes at a time, see :mod:`audiomem_sql.writer_lock`; readers lock nothing.
 """
 
 from __future__ import annotations
 
 import contextlib
-import errno
-import fcntl
 import os
 import re
 import time
 from dataclasses import dataclass
 
 from audiomem_sql.block_cache import BlockCache
-from audiomem_sql.errors import BusyError, DamagedFileError, StorageError
-from audiomem_sql.files import abandoned_files, file_identity, fsync_folder, stat_identity, storage_error
+from audiomem_sql.errors import DamagedFileError, StorageError
+from audiomem_sql.files import abandoned_files, file_identity, fsync_folder, storage_error
 from audiomem_sql.log import has_more, read_log
 from audiomem_sql.segment import Segment
 from audiomem_sql.snapshot import Snapshot, check_chain
 
 _DELTA = re.compile(r"(\d{8,})\.flac")
 _TEMPORARY = re.compile(r"\.\d{8,}\.flac\.[a-z0-9_]{8}\.tmp")
-_LOCK_INTERVAL = 0.01
+_LOAD_INTERVAL = 0.01
 _LOAD_ATTEMPTS = 20
 
 
@@ -77,13 +74,18 @@ class TableFiles:
         """
         for attempt in range(_LOAD_ATTEMPTS):
             before = file_identity(self.base)
+            last = attempt == _LOAD_ATTEMPTS - 1
             try:
-                return self._load(cache, known)
+                snapshot = self._load(cache, known)
             except (DamagedFileError, StorageError):
                 # The log is read before the folder is listed, so a gap between the two is a sign of change, not of loss.
-                if attempt == _LOAD_ATTEMPTS - 1 or (attempt >= 2 and file_identity(self.base) == before):
+                if last or (attempt >= 2 and file_identity(self.base) == before):
                     raise
-            time.sleep(_LOCK_INTERVAL)
+            else:
+                # A new base takes its place before what it holds is removed: while it is the same, nothing was missing.
+                if last or file_identity(self.base) == snapshot.segments[0].identity:
+                    return snapshot
+            time.sleep(_LOAD_INTERVAL)
         raise AssertionError("the last attempt returns or raises")
 
     def _load(self, cache: BlockCache, known: Snapshot | None) -> Snapshot:
@@ -140,37 +142,6 @@ class TableFiles:
         except OSError as error:
             raise storage_error(error, self.log) from error
 
-    def lock(self, timeout: float) -> int:
-        """Become the writer: a file handle to give to :meth:`unlock`. BusyError after ``timeout`` seconds."""
-        deadline = time.monotonic() + timeout
-        while True:
-            try:
-                handle = os.open(self.base, os.O_RDONLY | os.O_CLOEXEC)
-            except OSError as error:
-                raise storage_error(error, self.base) from error
-            try:
-                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                if stat_identity(os.fstat(handle)) == file_identity(self.base):
-                    return handle
-            except OSError as error:
-                if error.errno not in (errno.EWOULDBLOCK, errno.EINTR):
-                    os.close(handle)
-                    raise storage_error(error, self.base) from error
-            os.close(handle)
-            if time.monotonic() >= deadline:
-                raise BusyError(
-                    f"another process is writing, for {timeout:g} s by now",
-                    file=self.base,
-                    remedy="Try again later, or raise the busy timeout.",
-                )
-            time.sleep(_LOCK_INTERVAL)
-
-    def lock_file(self, path: str) -> int:
-        """Lock a file that is about to become the base."""
-        handle = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        return handle
-
     def sweep(self) -> None:
         """Delete what killed writers left behind. The writer's lock must be held."""
         left = abandoned_files(self.base)
@@ -183,10 +154,6 @@ class TableFiles:
             with contextlib.suppress(OSError):
                 os.unlink(path)
 
-    def unlock(self, handle: int) -> None:
-        """Let others write."""
-        os.close(handle)
-
     def check_writable(self) -> None:
         """StorageError unless commits can be written."""
         for path in (os.path.dirname(self.base), self.base):
@@ -198,8 +165,17 @@ class TableFiles:
     def make_folder(self) -> None:
         """Create the folder of the deltas, durably."""
         try:
-            if not os.path.isdir(self.folder):
+            if not self.deltas():  # whoever made it may have been killed before it was durable
                 os.makedirs(self.folder, exist_ok=True)
                 fsync_folder(os.path.dirname(self.folder))
         except OSError as error:
             raise storage_error(error, self.folder) from error
+
+    def settle(self) -> None:
+        """Make durable what another process gave its name: it may have been killed before it could."""
+        try:
+            fsync_folder(os.path.dirname(self.base))
+            if os.path.isdir(self.folder):
+                fsync_folder(self.folder)
+        except OSError as error:
+            raise storage_error(error, self.base) from error
