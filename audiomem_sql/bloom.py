@@ -23,6 +23,8 @@ BITS_PER_KEY = 12
 MIN_BYTES = 8
 #: Columns with more keys have no filter: it would be larger than an extent may be.
 MAX_KEYS = (1 << 32) // BITS_PER_KEY
+#: Each takes 64 bytes, several times, while its places are worked out.
+_HASHES_AT_ONCE = 1 << 16
 PROBES = 8  # 12 bits * ln 2: one wrong "perhaps" in about 300
 
 U64Array = np.ndarray[Any, np.dtype[np.uint64]]
@@ -86,7 +88,8 @@ class BloomFilter:
         """The filter that contains ``hashes``, at BITS_PER_KEY bits a key."""
         size = filter_bytes(len(hashes))
         bits = np.zeros(size * 8, bool)
-        bits[_probes(hashes, size * 8).reshape(-1)] = True
+        for start in range(0, len(hashes), _HASHES_AT_ONCE):
+            bits[_probes(hashes[start : start + _HASHES_AT_ONCE], size * 8).reshape(-1)] = True
         return cls(np.packbits(bits, bitorder="little"))
 
     def may_contain(self, hashes: U64Array) -> np.ndarray[Any, np.dtype[np.bool_]]:

@@ -17,7 +17,7 @@ from audiomem_sql.types import I64Array
 
 #: Rows, and bytes of values before compression, in a window.
 WINDOW_ROWS = 1 << 16
-WINDOW_BYTES = 16 << 20
+WINDOW_BYTES = 8 << 20
 
 
 @dataclass(frozen=True, slots=True, eq=False)

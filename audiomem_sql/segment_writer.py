@@ -35,9 +35,9 @@ from audiomem_sql.segment import MAX_TOMBSTONES, NEVER, TOMBSTONES_HEADER
 from audiomem_sql.types import I64Array
 
 #: Rows are held back until this many bytes are there to choose dictionaries from.
-SAMPLE_BYTES = 64 << 20
+SAMPLE_BYTES = 48 << 20
 #: The spool stays in memory up to this size.
-SPOOL_BYTES = 64 << 20
+SPOOL_BYTES = 8 << 20
 #: Least zstd level of dictionaries, filters and lists.
 MIN_EXTENT_LEVEL = 9
 #: Pages laid out at once.
@@ -160,8 +160,9 @@ class SegmentWriter:
                 if dictionary is not None:
                     writer.use_dictionary(dictionary)
                     self._dictionaries[number] = self._store(dictionary)
-        for columns in held:
-            self._add_columns(columns)
+        held.reverse()
+        while held:
+            self._add_columns(held.pop())
 
     def _add_columns(self, columns: Sequence[pa.Array]) -> None:
         for number, writer in self._columns.items():
