@@ -107,7 +107,7 @@ def checkpoint(files: TableFiles, lock: WriterLock, snapshot: Snapshot, options:
             options.write_options(),
             _logged_rows(commits, snapshot.schema),
             _logged_tombstones(commits),
-            versioned=len(segment.versions) > 1,
+            versioned=len(commits) > 1,
             lock=lock,
         )
     if snapshot.log is not None:

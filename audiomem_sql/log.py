@@ -317,7 +317,8 @@ class LogWriter:
     def _blank(self, end: int) -> None:
         """Zeros from ``end`` on."""
         os.ftruncate(self._handle, end)
-        os.ftruncate(self._handle, max(end, LOG_FILE_BYTES))
+        with contextlib.suppress(OSError):  # less room kept free
+            os.ftruncate(self._handle, max(end, LOG_FILE_BYTES))
 
     def _cut(self, end: int) -> None:
         try:

@@ -128,14 +128,16 @@ class Table(TableReader):
 
         The log is left alone when another process is writing: it is as durable, and will be turned into one by that.
         """
-        self.rollback()
-        if self._log is not None:
-            self._log.close()
-            self._log = None
-            with contextlib.suppress(BusyError, StorageError):
-                self.checkpoint(timeout=0)
-        self._lock.close()
-        self.snapshot.close()
+        try:
+            self.rollback()
+            if self._log is not None:
+                self._log.close()
+                self._log = None
+                with contextlib.suppress(BusyError, DamagedFileError, StorageError):
+                    self.checkpoint(timeout=0)
+        finally:
+            self._lock.close()
+            self.snapshot.close()
 
     # -- writing --------------------------------------------------------------------------------------------------
 
@@ -287,8 +289,9 @@ class Table(TableReader):
         try:
             for rowid in gone.tolist():
                 self.transaction.delete(rowid)
-            for row in stored_rows(table, self.schema):
-                self.transaction.insert(None, row)
+            rowids, table = number_rows(table, self.snapshot)
+            for rowid, row in zip(rowids.tolist(), stored_rows(table, self.schema), strict=True):
+                self.transaction.insert(rowid, row)
         except BaseException:
             self.rollback()
             raise

@@ -106,8 +106,17 @@ class TableFiles:
             log = read_log(self.log, catalog.table_id, len(base.schema), None if known is None else known.log)
             segments: list[Segment] = []
             first = None  # of the segment after the next: deltas that a merge replaced end behind it
-            for _, path in reversed([entry for entry in self.deltas() if entry[0] > catalog.last_version]):
+            for number, path in reversed(
+                [entry for entry in self.deltas() if entry[0] > catalog.last_version]
+            ):
                 delta = segment(path)
+                if delta.catalog.last_version != number:
+                    raise DamagedFileError(
+                        f"the delta with version {number} is missing: what has its name ends with version "
+                        f"{delta.catalog.last_version}",
+                        file=self.base,
+                        remedy="Restore the missing file from a copy.",
+                    )
                 if first is None or delta.catalog.last_version < first:
                     segments.insert(0, delta)
                     first = delta.catalog.first_version
@@ -128,9 +137,8 @@ class TableFiles:
             return True
         if last is not first and last.identity != file_identity(last.path):
             return True
-        if snapshot.logged and os.path.exists(self.delta(snapshot.newest)):
-            return True
-        return os.path.exists(self.delta(snapshot.newest + 1))
+        # A delta is named by its last version, so the next one's name cannot be told from the newest version.
+        return any(number > last.catalog.last_version for number, _ in self.deltas())
 
     def remove_log(self) -> None:
         """Delete the log: its commits are in a segment."""

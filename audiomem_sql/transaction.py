@@ -143,7 +143,7 @@ class Transaction:
         unique = self._keys.get(place)
         if unique is not None and self.schema.columns[place].collation == collation == "BINARY":
             return [*logged, *{unique[key]: None for key in keys if key in unique}]
-        pending = self.pending
+        pending = self.pending  # the rows of the log are among them
         assert pending is not None
         return indexed_rowids(pending, self.schema, self._indexes, place, collation, keys)
 
@@ -180,7 +180,7 @@ class Transaction:
         if conflicts and on_conflict is OnConflict.IGNORE:
             return None
         if conflicts and on_conflict is OnConflict.RAISE:
-            raise self._violated(rowid, conflicts)
+            raise self._violated(rowid, values, conflicts)
         for other in sorted(set(conflicts.values())):
             self.delete(other)
         _check_size(values)
@@ -302,12 +302,17 @@ class Transaction:
             self._log_keys[place] = found
         return found
 
-    def _violated(self, rowid: int, conflicts: dict[str, int]) -> ConstraintError:
-        column = next(iter(conflicts))
+    def _violated(self, rowid: int, row: Sequence[StoredValue], conflicts: dict[str, int]) -> ConstraintError:
+        name = next(iter(conflicts))
+        place = self.schema.find(name)
+        if place is None or place == self.schema.rowid_column:
+            key = f"key {rowid}"
+        else:
+            key = f"key {as_sql(row[place], self.schema.columns[place].type)!r}, row {rowid}"
         return ConstraintError(
-            f"UNIQUE constraint failed: {column}",
+            f"UNIQUE constraint failed: {name}",
             file=self.path,
-            place=f"row {rowid}",
+            place=key,
             remedy="Use INSERT OR REPLACE or INSERT OR IGNORE, or another key.",
         )
 

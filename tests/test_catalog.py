@@ -91,6 +91,7 @@ def base(tmp_path_factory: pytest.TempPathFactory) -> Path:
     spread = [dict(row, id=row["id"] * 3) for row in rows(50)]
     with create(folder / "spread.flac", 0) as table:
         table.append(arrow(spread))
+        table.checkpoint()
         table.begin()
         assert table.transaction is not None
         for rowid in range(3, 60, 3):

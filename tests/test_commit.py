@@ -146,6 +146,7 @@ def test_killed_while_creating(tmp_path: Path) -> None:
 def test_what_a_killed_writer_left_is_removed(tmp_path: Path) -> None:
     path = tmp_path / "t.flac"
     with create(path, 5) as table:
+        table.checkpoint()
         table.append(arrow(rows(5, 0, 6)))
     left = [".t.flac.abcdefgh.tmp", ".t.flac.a_c0efgh.tmp.old", "t.flac.d/.00000004.flac.abcdefgh.tmp"]
     kept = [
@@ -180,14 +181,15 @@ assert len(table) == int(sys.argv[4]), len(table)
 """
 
 
+@pytest.mark.parametrize("count", [500, 5000], ids=["log", "delta"])
 @pytest.mark.parametrize("before", [0, 10])
 @pytest.mark.parametrize("limit", [0, 1, 100, 4096, 10_000, 30_000])
-def test_no_room(tmp_path: Path, before: int, limit: int) -> None:
+def test_no_room(tmp_path: Path, before: int, limit: int, count: int) -> None:
     """The system refuses to let files grow; the table stays as it was."""
     path = tmp_path / "t.flac"
     create(path, before).close()
     data = path.read_bytes()
-    writer = start(FULL, path, limit, 500, before)
+    writer = start(FULL, path, limit, count, before)
     out, _ = writer.communicate()
     assert writer.returncode == 0
     assert "File too large" in out
@@ -235,6 +237,7 @@ def test_a_file_cut_short_is_not_written_to(tmp_path: Path) -> None:
 def test_a_version_that_was_written_already(tmp_path: Path) -> None:
     path = tmp_path / "t.flac"
     with create(path, 5) as table:
+        table.checkpoint()
         (tmp_path / "t.flac.d").mkdir()
         blocked = tmp_path / "t.flac.d" / "00000003.flac"
         blocked.mkdir()

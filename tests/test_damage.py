@@ -115,6 +115,7 @@ def test_the_rest_stays_readable(tmp_path: Path) -> None:
 def test_verify_lists_all(tmp_path: Path) -> None:
     path = tmp_path / "t.flac"
     with create(path, 400) as table:
+        table.checkpoint()
         table.append(arrow(rows(400, 0, 1001)))
     places = offsets(path)
     data = bytearray(path.read_bytes())

@@ -39,7 +39,7 @@ def test_every_row() -> None:
         assert [(v.number, v.inserted, v.deleted, v.message) for v in table.versions] == [
             (1, 0, 0, None), (2, 60, 0, "sixty rows"), (3, 21, 4, "été"),
         ]  # fmt: skip
-        assert known_sources(table.snapshot) == {"a.md": b"\1" * 16}
+        assert known_sources(table.snapshot.segments) == {"a.md": b"\1" * 16}
         row = table.get(2**62)
         assert row is not None
         assert (row["title"], row["seen"], row["ok"]) == ("Row 121 of the table", "2019-08-13 00:00:00", 0)

@@ -9,6 +9,8 @@ import msgpack
 import pytest
 
 import audiomem_sql as am
+from sealed import Sealed
+
 from audiomem_sql.errors import ConstraintError, DamagedFileError, QueryError, SchemaError
 from audiomem_sql.ingest.sources import Source, find_sources
 from audiomem_sql.ingestion import DEFAULT_COLUMNS, Reading, ingest
@@ -81,9 +83,13 @@ def test_nonsense_is_no_list_of_sources(packed: bytes) -> None:
 
 @pytest.mark.damages
 def test_verify_reads_the_list_of_sources(tmp_path: Path) -> None:
-    with Table.create(tmp_path / "t.flac", ["body TEXT"]) as table:
-        table.begin()
-        table.commit(sources=b"\xc1")
+    path = tmp_path / "t.flac"
+    with Table.create(path, ["body TEXT"]) as table:
+        table.append([{"body": "1"}])
+    sealed = Sealed.read(path)
+    sealed.catalog["sources"] = sealed.store(b"\xc1")
+    sealed.write(path)
+    with Table(path) as table:
         with pytest.raises(DamagedFileError, match=r"t\.flac: sources: the list of sources"):
             table.sources  # noqa: B018
         told: list[tuple[int, int]] = []

@@ -25,6 +25,7 @@ from audiomem_sql.errors import (
     SchemaError,
     StorageError,
 )
+from audiomem_sql.log import LOG_HEADER
 from audiomem_sql.table import Table
 
 
@@ -53,17 +54,21 @@ def test_what_goes_in_comes_out(tmp_path: Path, profile: str) -> None:
 
 def test_several_deltas_deletions_and_replacements(tmp_path: Path) -> None:
     with create(tmp_path / "t.flac", 60) as table:
+        table.checkpoint()
         model = {row["id"]: row for row in rows(60)}
         for start in (61, 71, 10**12, -(2**63)):
             added = rows(10, 1, start)
             added = [dict(row, code=row["code"] and f"{row['code']}-{start}") for row in added]
             table.append(arrow(added))
+            table.checkpoint()
             model |= {row["id"]: row for row in added}
         gone = [1, 2, 3, 65, 10**12 + 3, -(2**63), 999]
         delete(table, gone)
+        table.checkpoint()
         for rowid in gone:
             model.pop(rowid, None)
         table.append(arrow([dict(rows(1, 5, 2)[0], code="again")]))
+        table.checkpoint()
         model[2] = dict(rows(1, 5, 2)[0], code="again")
         expected = [model[key] for key in sorted(model)]
         assert same(content(table), expected)
@@ -216,13 +221,37 @@ def test_rollback_leaves_no_trace(tmp_path: Path) -> None:
             table.rollback()
             assert len(table) == 0
         assert (tmp_path / "t.flac").read_bytes() == before
+        assert not any((tmp_path / "t.flac-wal").read_bytes()[LOG_HEADER.size :])
         table.append(arrow(rows(3)))
+        table.checkpoint()
         table.begin()
         assert table.transaction is not None
         table.transaction.delete(1)
         table.prepare()
         table.rollback()
         assert len(table) == 3
+        assert not any((tmp_path / "t.flac-wal").read_bytes()[LOG_HEADER.size :])
+    assert os.listdir(tmp_path) == ["t.flac"]
+
+
+def test_rollback_of_what_is_too_large_for_the_log(tmp_path: Path) -> None:
+    with create(tmp_path / "t.flac", 0) as table:
+        before = (tmp_path / "t.flac").read_bytes()
+        for rows_before in (0, 1):
+            if rows_before:
+                table.append([{"id": 1}])
+                table.checkpoint()
+                before = (tmp_path / "t.flac").read_bytes()
+            for _ in range(2):
+                table.begin()
+                assert table.transaction is not None
+                for number in range(2, 302):
+                    table.transaction.insert(number, [number, None, None, "x" * 2000, *[None] * 7])
+                table.prepare()
+                assert (tmp_path / "t.flac").read_bytes() != before or os.listdir(tmp_path / "t.flac.d")
+                table.rollback()
+                assert len(table) == rows_before
+            assert (tmp_path / "t.flac").read_bytes() == before
         assert os.listdir(tmp_path / "t.flac.d") == []
 
 
@@ -274,8 +303,10 @@ def test_what_is_refused(tmp_path: Path) -> None:
 def test_deltas_that_do_not_belong(tmp_path: Path) -> None:
     for name in ("t", "u"):
         with create(tmp_path / f"{name}.flac", 5) as table:
+            table.checkpoint()
             for start in (6, 11, 16):
                 table.append(arrow(rows(5, 0, start)))
+                table.checkpoint()
     folder = tmp_path / "t.flac.d"
     original = {path.name: path.read_bytes() for path in folder.iterdir()}
 

@@ -79,11 +79,14 @@ def tagged(path: Path, profile: str) -> None:
 def test_base_and_delta(tmp_path: Path, profile: str, change: Callable[[Path, str], None]) -> None:
     path = tmp_path / "t.flac"
     with create(path, 400, profile=profile) as table:
+        table.checkpoint()
         table.append(arrow(rows(30, 0, 1001)))
+        table.checkpoint()
         table.begin()
         assert table.transaction is not None
         table.transaction.delete(5)
         table.commit()
+        table.checkpoint()
         expected = content(table)
         versions = table.versions
     for file in (path, *(tmp_path / "t.flac.d").iterdir()):
@@ -102,6 +105,7 @@ def test_base_and_delta(tmp_path: Path, profile: str, change: Callable[[Path, st
 @pytest.mark.parametrize("profile", ["server", "desktop", "mobile", "embedded"])
 def test_what_the_tools_say(tmp_path: Path, profile: str) -> None:
     with create(tmp_path / "t.flac", 400, profile=profile) as table:
+        table.checkpoint()
         table.append(arrow(rows(30, 0, 1001)))
     for path in (tmp_path / "t.flac", tmp_path / "t.flac.d" / "00000003.flac"):
         run("flac", "-t", "-s", "-w", path)

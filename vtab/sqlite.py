@@ -466,7 +466,9 @@ class VirtualTable:
         """``INSERT INTO t(t) VALUES ('vacuum')``, with an argument in the column ``rank``."""
         table = self.table
         if table.transaction is not None and table.transaction.changed:
-            raise OptionError("a command needs a transaction of its own", file=table.path, remedy="Commit first.")
+            raise OptionError(
+                "a command needs a transaction of its own", file=table.path, remedy="Commit first."
+            )
         table.rollback()  # SQLite began one, but nothing is in it
         if command == "vacuum":
             table.vacuum(retain=Retention.parse("all" if argument is None else str(argument)))

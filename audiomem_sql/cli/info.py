@@ -36,6 +36,11 @@ def describe(table: Table) -> dict[str, Any]:
 
     segments = table.snapshot.segments
     sizes = [os.path.getsize(segment.path) for segment in segments]
+    log = os.path.getsize(table.files.log) if table.snapshot.log is not None else 0
+    total = sum(sizes) + log
+    tags: dict[int, list[str]] = {}
+    for name, number in sorted(table.tags.items()):
+        tags.setdefault(number, []).append(name)
     profile = table.options.audio_profile
     columns: list[dict[str, Any]] = []
     for place, column in enumerate(table.schema.columns):
@@ -61,6 +66,7 @@ def describe(table: Table) -> dict[str, Any]:
                 "time": render(version.time),
                 "inserted": version.inserted,
                 "deleted": version.deleted,
+                "tags": tags.get(version.number, []),
                 "message": version.message,
             }
             for version in table.versions
@@ -68,10 +74,11 @@ def describe(table: Table) -> dict[str, Any]:
         "size": {
             "base": sizes[0],
             "deltas": sum(sizes[1:]),
-            "files": len(sizes),
-            "total": sum(sizes),
+            "log": log,
+            "files": len(sizes) + (table.snapshot.log is not None),
+            "total": total,
             "values": values,
-            "ratio": round(values / sum(sizes), 3),
+            "ratio": round(values / total, 3),
         },
         "sound": {
             "profile": table.options.profile,
@@ -120,7 +127,8 @@ def _print(facts: dict[str, Any]) -> None:
     lines = {
         "table": f"{facts['table']}: {output.counted(facts['rows'], 'row')}, version {facts['version']}",
         "size": f"{output.size(size['total'])} on disk: base {output.size(size['base'])}, "
-        f"{output.counted(size['files'] - 1, 'delta')} {output.size(size['deltas'])}",
+        f"{output.counted(size['files'] - 1 - bool(size['log']), 'delta')} {output.size(size['deltas'])}"
+        + (f", log {output.size(size['log'])}" if size["log"] else ""),
         "values": f"{output.size(size['values'])} before compression, ratio {size['ratio']:.2f}",
         "sound": f"{output.seconds(sound['seconds'])}, {rates}, {output.counted(sound['channels'], 'channel')}, "
         f"profile {sound['profile']}, {output.counted(sound['pages'], 'page')}",
@@ -143,12 +151,13 @@ def _print(facts: dict[str, Any]) -> None:
         columns.add_row(Text(output.printable(column["definition"])), *numbers)
     out.print(columns)
     versions = output.grid(
-        "version", "time", "added", "removed", "message", right=("version", "added", "removed")
+        "version", "time", "added", "removed", "tags", "message", right=("version", "added", "removed")
     )
     for version in facts["versions"][-SHOWN_VERSIONS:]:
         message = Text(output.cell(version["message"] or ""))
         counts = (f"{version['inserted']:,}", f"{version['deleted']:,}")
-        versions.add_row(str(version["version"]), version["time"], *counts, message)
+        tags = Text(output.printable(", ".join(version["tags"])))
+        versions.add_row(str(version["version"]), version["time"], *counts, tags, message)
     out.print(versions)
     if len(facts["versions"]) > SHOWN_VERSIONS:
         out.print(

@@ -219,11 +219,13 @@ def test_info_counts_deltas(audiomem: Command, notes: str) -> None:
     for number in range(12):
         audiomem("sql", notes, f"UPDATE notes SET size = {number} WHERE id = 1")
     facts = json.loads(audiomem("info", notes, "--json").out)
-    assert facts["size"]["files"] == 13
+    assert facts["version"] == 14
+    assert facts["size"]["files"] == 6  # the first eight became one
     assert facts["size"]["deltas"] == sum(path.stat().st_size for path in Path(f"{notes}.d").iterdir())
     shown = audiomem("info", notes).out
-    assert "12 deltas" in shown
+    assert "5 deltas" in shown
     assert "and 4 before them" in shown
+    assert facts["size"]["total"] == Path(notes).stat().st_size + facts["size"]["deltas"]
 
 
 def test_verify(audiomem: Command, notes: str) -> None:
