@@ -1,0 +1,204 @@
+"""What is done to a table while its disk fails: steps that together come through every path that writes, and a model."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from audiomem_sql import compaction, log, table
+from audiomem_sql.compaction import Retention
+from audiomem_sql.scan import scan
+from audiomem_sql.snapshot import Snapshot
+from audiomem_sql.table import Table
+from audiomem_sql.verify import problems
+
+COLUMNS = ["id INTEGER PRIMARY KEY", "name TEXT UNIQUE", "v INTEGER", "b BLOB"]
+Rows = dict[int, tuple[Any, ...]]
+
+
+def small_limits(patch: pytest.MonkeyPatch) -> None:
+    """The same paths with less work: a short log, large commits that are not that large, merges soon."""
+    patch.setattr(log, "LOG_FILE_BYTES", 2 << 10)
+    patch.setattr(table, "LOGGED_ROWS", 30)
+    patch.setattr(table, "LOGGED_COMMIT_BYTES", 4 << 10)
+    patch.setattr(table, "CHECKPOINT_BYTES", 6 << 10)
+    patch.setattr(table, "SMALL_DELTAS", 3)
+    assert compaction.SMALL_DELTA_BYTES
+
+
+def rows_at(snapshot: Snapshot) -> Rows:
+    """The rows by rowid."""
+    found: Rows = {}
+    for batch in scan(snapshot, [0, 1, 2, 3]):
+        for row in zip(*(array.to_pylist() for array in batch.arrays), strict=True):
+            assert row[0] not in found
+            found[row[0]] = row
+    assert len(found) == snapshot.rows
+    return found
+
+
+@dataclass(slots=True)
+class Model:
+    """Every version as a plain dict, and the tags; ``oldest`` is the oldest version that must be there."""
+
+    versions: dict[int, Rows] = field(default_factory=lambda: {1: {}})
+    tags: dict[str, int] = field(default_factory=dict)
+    oldest: int = 1
+    newest: int = 1
+
+    @property
+    def rows(self) -> Rows:
+        """The newest."""
+        return self.versions[self.newest]
+
+    def copy(self) -> Model:
+        return Model(dict(self.versions), dict(self.tags), self.oldest, self.newest)
+
+    def with_commit(self, rows: Rows, tag: str | None = None) -> Model:
+        """The model after one more commit."""
+        made = self.copy()
+        made.newest += 1
+        made.versions[made.newest] = rows
+        if tag is not None:
+            made.tags[tag] = made.newest - 1
+        return made
+
+
+def check(found: Table, model: Model, *, all_versions: bool = True) -> None:
+    """The table is exactly what the model says; old versions may be kept for longer."""
+    assert found.version == model.newest
+    assert rows_at(found.snapshot) == model.rows
+    assert model.tags.items() <= found.tags.items()
+    kept = [version.number for version in found.versions]
+    assert kept == list(range(kept[0], model.newest + 1))
+    assert kept[0] <= model.oldest
+    for number in kept if all_versions else kept[:1]:
+        assert rows_at(found.at(number)) == model.versions[number], number
+    assert [str(problem) for problem in problems(found)] == []
+
+
+Attempt = Callable[[Model], None]
+Step = Callable[[Table, Model, Attempt, random.Random], Model]
+
+
+def _insert(count: int, size: int = 10) -> Step:
+    def step(open_table: Table, model: Model, attempt: Attempt, rng: random.Random) -> Model:
+        first = max(model.rows, default=0) + 1  # nothing that was deleted is the highest
+        first = max(first, open_table.snapshot.high_rowid + 1)
+        new = {
+            rowid: (rowid, f"k{rng.random()}", rng.randint(-9, 9), rng.randbytes(size))
+            for rowid in range(first, first + count)
+        }
+        after = model.with_commit(model.rows | new)
+        attempt(after)
+        open_table.append([dict(zip(["id", "name", "v", "b"], row, strict=True)) for row in new.values()])
+        return after
+
+    return step
+
+
+def _change(open_table: Table, model: Model, attempt: Attempt, rng: random.Random) -> Model:
+    """A transaction that updates, deletes and inserts again."""
+    rows = dict(model.rows)
+    transaction = open_table.begin()
+    for rowid in rng.sample(sorted(rows), min(4, len(rows))):
+        row = (rowid, rows[rowid][1], rng.randint(100, 999), None)
+        transaction.update(rowid, rowid, row)
+        rows[rowid] = row
+    for rowid in rng.sample(sorted(rows), min(3, len(rows))):
+        transaction.delete(rowid)
+        del rows[rowid]
+    after = model.with_commit(rows)
+    attempt(after)
+    open_table.commit(message="changed")
+    return after
+
+
+def _delete_all(open_table: Table, model: Model, attempt: Attempt, rng: random.Random) -> Model:
+    after = model.with_commit({})
+    attempt(after)
+    open_table.append([], replace="id > ?", parameters=[0])
+    return after
+
+
+def _undone(size: int) -> Step:
+    """Prepared, as by a transaction over several tables, then rolled back."""
+
+    def step(open_table: Table, model: Model, attempt: Attempt, rng: random.Random) -> Model:
+        transaction = open_table.begin()
+        rowid = transaction.insert(None, (None, f"undone{rng.random()}", 0, bytes(size)))
+        assert rowid is not None
+        row = transaction.stored_row(rowid)
+        assert row is not None
+        attempt(model.with_commit(model.rows | {rowid: row}))
+        open_table.prepare()
+        open_table.rollback()
+        return model
+
+    return step
+
+
+def _tag(open_table: Table, model: Model, attempt: Attempt, rng: random.Random) -> Model:
+    name = f"tag{model.newest}"
+    after = model.with_commit(model.rows, name)
+    attempt(after)
+    open_table.tag(name)
+    return after
+
+
+def _restore(open_table: Table, model: Model, attempt: Attempt, rng: random.Random) -> Model:
+    number = max(model.oldest, model.newest - 3)
+    if model.versions[number] == model.rows:
+        return model
+    after = model.with_commit(model.versions[number])
+    attempt(after)
+    open_table.restore(number)
+    return after
+
+
+def _checkpoint(open_table: Table, model: Model, attempt: Attempt, rng: random.Random) -> Model:
+    open_table.checkpoint()
+    return model
+
+
+def _merge(open_table: Table, model: Model, attempt: Attempt, rng: random.Random) -> Model:
+    open_table.merge()
+    return model
+
+
+def _vacuum(count: int | None) -> Step:
+    def step(open_table: Table, model: Model, attempt: Attempt, rng: random.Random) -> Model:
+        after = model.copy()
+        if count is not None:
+            after.oldest = min([max(model.oldest, model.newest - count + 1), *model.tags.values()])
+        attempt(after)
+        assert open_table.vacuum(retain=Retention(count=count), level=1) <= after.oldest
+        return after
+
+    return step
+
+
+LARGE = _insert(60, 200)
+SMALL = _insert(2)
+UNDONE = [_undone(10), _undone(9000)]
+STEPS: dict[str, list[Step]] = {
+    "by small commits": [
+        SMALL, _change, _tag, _checkpoint, SMALL, UNDONE[0], SMALL, _checkpoint, _change, LARGE, _change, UNDONE[1],
+        SMALL, _merge, _restore, _vacuum(4), SMALL, _checkpoint, SMALL, _checkpoint, _change, _checkpoint, SMALL,
+        *[_insert(3, 700)] * 6, _vacuum(None),
+    ],
+    "by large commits": [
+        _tag, UNDONE[1], LARGE, SMALL, LARGE, _delete_all, _vacuum(1), UNDONE[1], LARGE, _change, LARGE, _merge,
+        SMALL, _vacuum(None), LARGE, _vacuum(2),
+    ],
+}  # fmt: skip
+
+
+def create(path: Path) -> Table:
+    """The table that the steps begin with."""
+    return Table.create(path, COLUMNS, {"profile": "embedded"})
