@@ -194,8 +194,10 @@ class Catalog:
         created = ended = None
         if ROW_VERSIONS in content["requires"]:
             created = _unpack_entry(content["created"], _INTEGER, rows, data_bytes)
+            _check_versions(created.blocks, numbers, every=True)
             if content["ended"] is not None:
                 ended = _unpack_entry(content["ended"], _INTEGER, rows, data_bytes)
+                _check_versions(ended.blocks, numbers, every=False)
         rowids = None
         if first is None:
             rowids = _unpack_entry(content["rowids"], _INTEGER, rows, data_bytes)
@@ -289,6 +291,19 @@ def _check_rowids(blocks: BlockDirectory, low: int, high: int, *, unique: bool) 
         or (blocks.count and (int(least[0]), int(greatest[-1])) != (low, high))
     ):
         raise DamagedFileError("the catalog contradicts itself on rowids")
+
+
+def _check_versions(blocks: BlockDirectory, numbers: list[int], *, every: bool) -> None:
+    """Rows were made and deleted by versions of this segment; ``every``: none is NULL."""
+    zones = blocks.zones
+    assert zones.low is not None
+    assert zones.high is not None
+    filled = zones.filled
+    if (every and zones.nulls.any()) or (
+        filled.any()
+        and not numbers[0] <= int(zones.low[filled].min()) <= int(zones.high[filled].max()) <= numbers[-1]
+    ):
+        raise DamagedFileError("the catalog contradicts itself on versions")
 
 
 def _pack_extent(extent: Extent | None) -> list[int] | None:

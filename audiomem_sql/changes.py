@@ -36,7 +36,7 @@ def changes(snapshot: Snapshot, first: int, last: int) -> list[Change]:
     as having inserted all that it shows.
     """
     for version in (first, last):
-        snapshot.at(version)
+        snapshot.check_kept(version)
     added: dict[tuple[int, int], tuple[Any, ...]] = {}
     removed: dict[tuple[int, int], tuple[Any, ...]] = {}
     segments = snapshot.segments

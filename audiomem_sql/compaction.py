@@ -57,9 +57,9 @@ class Retention:
         """``all``, a number of versions, or an age such as ``30d`` (s, m, h, d, w)."""
         if text == "all":
             return cls()
-        if text.isdigit():
+        if text.isdecimal():
             return cls(count=int(text))
-        if text[:-1].isdigit() and text[-1:] in _UNITS:
+        if text[:-1].isdecimal() and text[-1:] in _UNITS:
             return cls(seconds=int(text[:-1]) * _UNITS[text[-1]])
         raise OptionError(
             f"{text!r} says nothing about versions", remedy="Write all, a number, or an age such as 30d."

@@ -14,7 +14,7 @@ from __future__ import annotations
 import contextlib
 import os
 import struct
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -93,6 +93,12 @@ class LogRecord:
             ) from None
         if any(len(row) != width for _, row in rows):
             raise DamagedFileError("a record has another number of columns than the table")
+        if (
+            any(not -(1 << 63) <= rowid < 1 << 63 for rowid in record.deleted)
+            or not isinstance(record.message, str | None)
+            or not isinstance(record.sources, bytes | None)
+        ):
+            raise DamagedFileError("a record holds something else where a number, a text or bytes must be")
         return record
 
 
@@ -139,11 +145,18 @@ class LogContent:
         )
 
 
-def read_log(path: str, table_id: bytes, width: int, known: LogContent | None = None) -> LogContent | None:
+def read_log(
+    path: str,
+    table_id: bytes,
+    width: int,
+    known: LogContent | None = None,
+    check: Callable[[int, Row], None] | None = None,
+) -> LogContent | None:
     """The log of table ``table_id``, whose rows have ``width`` columns; None if there is none.
 
-    known: what was read before; if the file is still the same only what was appended is read. DamagedFileError for a
-    file that is no log or belongs to another table. A torn header counts as no log: nothing in it was acknowledged.
+    known: what was read before; if the file is still the same only what was appended is read. check: given each rowid
+    and row, raises DamagedFileError for one that the table cannot hold. DamagedFileError for a file that is no log or
+    belongs to another table. A torn header counts as no log: nothing in it was acknowledged.
     """
     try:
         handle = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
@@ -157,7 +170,7 @@ def read_log(path: str, table_id: bytes, width: int, known: LogContent | None = 
             return None
         if known is None or not known.stands_in(handle):
             known = header
-        return _read_records(handle, known, path, width)
+        return _read_records(handle, known, path, width, check)
     except OSError as error:
         raise storage_error(error, path) from error
     finally:
@@ -186,7 +199,9 @@ def _read_header(handle: int, path: str, table_id: bytes) -> LogContent | None:
     return LogContent(stat_identity(os.fstat(handle)), after, salt, LOG_HEADER.size)
 
 
-def _read_records(handle: int, content: LogContent, path: str, width: int) -> LogContent:
+def _read_records(
+    handle: int, content: LogContent, path: str, width: int, check: Callable[[int, Row], None] | None
+) -> LogContent:
     """``content`` with every whole record behind it."""
     start, data = content.end, b""
 
@@ -211,6 +226,9 @@ def _read_records(handle: int, content: LogContent, path: str, width: int) -> Lo
             return replace(content, torn=True)
         try:
             record = LogRecord.unpack(packed, width)
+            if check is not None:
+                for rowid, row in record.inserted:
+                    check(rowid, row)
         except DamagedFileError as error:
             raise DamagedFileError(error.what, file=path, place=f"byte {content.end}") from None
         if record.version != content.version + 1:

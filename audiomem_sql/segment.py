@@ -129,6 +129,10 @@ class Segment:
         """The type of ``column``."""
         return _INTEGER if column < 0 else self.schema.columns[column].type
 
+    def column_name(self, column: int) -> str:
+        """The name of ``column`` in messages."""
+        return _HIDDEN.get(column) or self.schema.columns[column].name
+
     def block(self, column: int, number: int) -> pa.Array:
         """Block ``number`` of ``column``, decoded."""
         if column == self.schema.rowid_column:
@@ -164,7 +168,7 @@ class Segment:
             if error.file is not None:
                 raise
             start = self._page(int(directory.offsets[number]))
-            name = _HIDDEN.get(column) or self.schema.columns[column].name
+            name = self.column_name(column)
             raise DamagedFileError(
                 error.what,
                 file=self.path,

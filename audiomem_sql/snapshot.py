@@ -24,6 +24,9 @@ from audiomem_sql.log import LogContent, LogRecord
 from audiomem_sql.segment import Segment
 from audiomem_sql.types import BoolArray, I64Array
 
+#: Snapshots of other versions that a snapshot remembers.
+_OTHERS_KEPT = 8
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class SegmentView:
@@ -95,15 +98,32 @@ class Snapshot:
         """The same files as they were at ``version``; QueryError if that version is not kept."""
         if version == self.version:
             return self
-        kept = self.versions
-        if not kept[0].number <= version <= self.newest:
-            tags = ", ".join(f"{name} ({number})" for name, number in sorted(self.tags.items())) or "none"
-            raise QueryError(
-                f"version {version} is not kept: versions {kept[0].number} to {self.newest} are",
-                file=self.segments[0].path,
-                remedy=f"Tags: {tags}.",
-            )
-        return Snapshot(self.segments, self.log, version)
+        found = self._others.get(version)
+        if found is None:
+            self.check_kept(version)
+            while len(self._others) >= _OTHERS_KEPT:
+                self._others.pop(next(iter(self._others)), None)
+            found = self._others[version] = Snapshot(self.segments, self.log, version)
+        return found
+
+    @cached_property
+    def _others(self) -> dict[int, Snapshot]:
+        """Other versions that were asked for: a join asks for the same one again and again."""
+        return {}
+
+    def check_kept(self, version: int) -> None:
+        """QueryError unless ``version`` is one of those that are kept."""
+        if not self.versions[0].number <= version <= self.newest:
+            raise self.not_kept(f"version {version} is not kept")
+
+    def not_kept(self, what: str) -> QueryError:
+        """The error that ``what``, with the versions and tags that are kept."""
+        tags = ", ".join(f"{name} ({number})" for name, number in sorted(self.tags.items())) or "none"
+        return QueryError(
+            what,
+            file=self.segments[0].path,
+            remedy=f"Versions {self.versions[0].number} to {self.newest} are kept; tags: {tags}.",
+        )
 
     @cached_property
     def files(self) -> tuple[tuple[int, int] | None, ...]:

@@ -404,7 +404,7 @@ class Table(TableReader):
     def tag(self, name: str, version: int | None = None) -> None:
         """Name a version, by default the newest; vacuum keeps it. An empty commit holds the name."""
         self._no_transaction()
-        if not name or name.isdigit():
+        if not name or name.isdecimal():
             raise OptionError(f"{name!r} is no name for a version", file=self.path, remedy="Use letters.")
         self._acquire()
         try:

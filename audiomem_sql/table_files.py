@@ -12,6 +12,7 @@ import time
 from dataclasses import dataclass
 
 from audiomem_sql.block_cache import BlockCache
+from audiomem_sql.columns.stored_values import row_check
 from audiomem_sql.errors import DamagedFileError, StorageError
 from audiomem_sql.files import abandoned_files, file_identity, fsync_folder, storage_error
 from audiomem_sql.log import has_more, read_log
@@ -103,7 +104,8 @@ class TableFiles:
         try:
             base = segment(self.base)
             catalog = base.catalog
-            log = read_log(self.log, catalog.table_id, len(base.schema), None if known is None else known.log)
+            before = None if known is None else known.log
+            log = read_log(self.log, catalog.table_id, len(base.schema), before, row_check(base.schema))
             segments: list[Segment] = []
             first = None  # of the segment after the next: deltas that a merge replaced end behind it
             for number, path in reversed(

@@ -14,8 +14,8 @@ from audiomem_sql.block_cache import SHARED, BlockCache
 from audiomem_sql.catalog import Version
 from audiomem_sql.columns.schema import Schema
 from audiomem_sql.columns.stored_values import as_sql
-from audiomem_sql.columns.timestamps import parse
-from audiomem_sql.errors import DamagedFileError, MissingExtraError, QueryError
+from audiomem_sql.columns.timestamps import parse, render
+from audiomem_sql.errors import DamagedFileError, MissingExtraError
 from audiomem_sql.lookup import value_at
 from audiomem_sql.scan import Filter, Readable, RowFilter, scan
 from audiomem_sql.snapshot import Snapshot
@@ -88,7 +88,12 @@ class TableReader:
     @property
     def sources(self) -> dict[str, bytes]:
         """What was ingested: the digest of every source, by name."""
-        return known_sources(self.snapshot.segments, self.snapshot.logged)
+        try:
+            return known_sources(self.snapshot.segments, self.snapshot.logged)
+        except DamagedFileError as error:
+            if error.file is not None:
+                raise
+            raise DamagedFileError(error.what, file=self.files.log, place="sources") from None
 
     def __len__(self) -> int:
         return self.readable.rows
@@ -106,16 +111,21 @@ class TableReader:
 
         QueryError, with the versions and tags that are kept, for one that is not.
         """
+        snapshot = self.snapshot
         if as_of is not None:
             moment = parse(as_of)
-            numbers = [v.number for v in self.snapshot.versions if v.time <= moment]
-            return self.snapshot.at(numbers[-1] if numbers else self.snapshot.versions[0].number - 1)
-        if isinstance(version, str) and not version.isdigit():
-            if version not in self.tags:
-                known = ", ".join(sorted(self.tags)) or "none"
-                raise QueryError(f"there is no tag {version!r}", file=self.path, remedy=f"Tags: {known}.")
-            return self.snapshot.at(self.tags[version])
-        return self.snapshot if version is None else self.snapshot.at(int(version))
+            numbers = [v.number for v in snapshot.versions if v.time <= moment]
+            if not numbers:
+                first = render(snapshot.versions[0].time)
+                raise snapshot.not_kept(
+                    f"the oldest version that is kept is of {first}, after {render(moment)}"
+                )
+            return snapshot.at(numbers[-1])
+        if isinstance(version, str) and not version.isdecimal():
+            if version not in snapshot.tags:
+                raise snapshot.not_kept(f"there is no tag {version!r}")
+            return snapshot.at(snapshot.tags[version])
+        return snapshot if version is None else snapshot.at(int(version))
 
     def refresh(self) -> bool:
         """Look for commits of others; True if there were any."""

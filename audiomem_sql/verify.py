@@ -11,9 +11,11 @@ import numpy as np
 from audiomem_sql.bloom import hash_array
 from audiomem_sql.columns.zones import Zones
 from audiomem_sql.errors import DamagedFileError
-from audiomem_sql.segment import ROWID, Segment
-from audiomem_sql.sources import segment_sources
-from audiomem_sql.table import Table
+from audiomem_sql.log import LogContent
+from audiomem_sql.segment import CREATED, ENDED, ROWID, Segment
+from audiomem_sql.snapshot import Snapshot
+from audiomem_sql.sources import logged_sources, segment_sources
+from audiomem_sql.table_reader import TableReader
 
 #: Rowids that are compared at once.
 _ROWS_AT_ONCE = 1 << 16
@@ -33,8 +35,8 @@ class Problem:
         return f"{self.file}: {place}{self.what}"
 
 
-def problems(table: Table, progress: Callable[[int, int], None] | None = None) -> Iterator[Problem]:
-    """Every fault in the files of ``table``, in the order of the files.
+def problems(table: TableReader, progress: Callable[[int, int], None] | None = None) -> Iterator[Problem]:
+    """Every fault in the files of ``table``, in the order of the files; the log, which has no pages, comes last.
 
     progress: called with pages looked at and pages in all; a page is looked at twice, for its bytes and for its meaning,
     and counts a half each time.
@@ -60,7 +62,14 @@ def problems(table: Table, progress: Callable[[int, int], None] | None = None) -
         done += segment.file.page_count
         tell(0)
     if whole:
-        yield from _shared_rowids(table)
+        yield from _shared_rowids(table.snapshot)
+    snapshot = table.snapshot
+    for name, number in snapshot.tags.items():
+        if not snapshot.versions[0].number <= number <= snapshot.newest:
+            what = f"the tag {name} names version {number}, which is not kept"
+            yield Problem(snapshot.segments[-1].path, None, (), what)
+    for what in _log(snapshot, whole=whole):
+        yield Problem(table.files.log, None, (), what)
 
 
 def _pages(segment: Segment, tell: Callable[[float], None]) -> Iterator[Problem]:
@@ -87,10 +96,11 @@ def _contents(segment: Segment, tell: Callable[[float], None]) -> Iterator[str]:
         segment.check_places,
         lambda: _check_extents(segment),
     ]
-    for column in [ROWID, *range(len(segment.schema))]:
+    for column in [ROWID, CREATED, ENDED, *range(len(segment.schema))]:
         directory = segment.directory(column)
-        if directory is not None and (column == ROWID or column != segment.schema.rowid_column):
+        if directory is not None and (column < 0 or column != segment.schema.rowid_column):
             checks.extend(partial(_check_block, segment, column, n) for n in range(directory.count))
+    checks.append(lambda: _check_versions(segment))
     for number, check in enumerate(checks):
         tell(segment.file.page_count * (1 + number / len(checks)) / 2)
         try:
@@ -112,7 +122,7 @@ def _check_block(segment: Segment, column: int, number: int) -> None:
     rows = int(directory.starts[number + 1] - directory.starts[number])
     true = Zones.build([rows], [Zones.of(array, segment.column_type(column))], segment.column_type(column))
     stated = directory.zones.take(np.array([number]))
-    name = "rowid" if column == ROWID else segment.schema.columns[column].name
+    name = segment.column_name(column)
     place = f"column {name}, block {number}"
     if true.filled[0] and (true.low, true.high) != (stated.low, stated.high):
         raise DamagedFileError("the zone map has another least or greatest value", place=place)
@@ -121,9 +131,60 @@ def _check_block(segment: Segment, column: int, number: int) -> None:
         raise DamagedFileError("the Bloom filter lacks a key", place=place)
 
 
-def _shared_rowids(table: Table) -> Iterator[Problem]:
+def _check_versions(segment: Segment) -> None:
+    """A row was made before it was deleted, and the one before it under its rowid was deleted when it was made."""
+    if segment.catalog.created is None:
+        return
+    created, ended, rowids = segment.created(), segment.ended(), segment.rowids()
+    wrong = np.flatnonzero(ended <= created)
+    again = np.flatnonzero((rowids[1:] == rowids[:-1]) & (created[1:] < ended[:-1]))
+    if len(wrong):
+        raise DamagedFileError(f"row {rowids[wrong[0]]} was deleted before it was made", place="column ended")
+    if len(again):
+        raise DamagedFileError(f"row {rowids[again[0]]} was there twice in a version", place="column ended")
+
+
+def _log(snapshot: Snapshot, *, whole: bool) -> Iterator[str]:
+    """What is wrong with the log: its end, and commits that do not fit what was there before them.
+
+    whole: the segments are well, so that they can be asked.
+    """
+    log = snapshot.log
+    if log is None:
+        return
+    yield from _tail(log)
+    stored = snapshot.at(snapshot.segments[-1].catalog.last_version) if snapshot.logged else snapshot
+    live: set[int] = set()
+    gone: set[int] = set()
+    for record in snapshot.logged:
+        place = f"version {record.version}: "
+        for rowid in record.deleted:
+            there = rowid in live or (rowid not in gone and (not whole or stored.contains(rowid)))
+            if not there:
+                yield f"{place}row {rowid} is deleted, but was not there"
+            live.discard(rowid)
+            gone.add(rowid)
+        for rowid, _ in record.inserted:
+            if rowid in live or (whole and rowid not in gone and stored.contains(rowid)):
+                yield f"{place}row {rowid} is there twice"
+            live.add(rowid)
+        try:
+            logged_sources([record])
+        except DamagedFileError as error:
+            yield f"{place}{error.what}"
+
+
+def _tail(log: LogContent) -> Iterator[str]:
+    if log.torn:
+        yield (
+            f"byte {log.end}: what stands behind version {log.version} is no whole commit; "
+            "it is passed over, and the next commit takes its place"
+        )
+
+
+def _shared_rowids(snapshot: Snapshot) -> Iterator[Problem]:
     """Rows of two segments that have the same rowid, where the later one did not delete the earlier."""
-    views = table.snapshot.views
+    views = snapshot.views
     for place, later in enumerate(views[1:], 1):
         for start in range(0, later.segment.rows, _ROWS_AT_ONCE):
             stop = min(start + _ROWS_AT_ONCE, later.segment.rows)

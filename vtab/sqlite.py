@@ -411,8 +411,8 @@ class VirtualTable:
     @_as_sqlite
     def UpdateInsertRow(self, rowid: int | None, fields: tuple[Any, ...]) -> int | None:
         """INSERT; the new rowid."""
-        if fields[self._width] is not None:
-            self._command(fields[self._width], fields[self._width + 1])
+        if any(value is not None for value in fields[self._width :]):
+            self._command(*fields[self._width :])
             return self.connection.last_insert_rowid()
         row = self._row(fields, rowid)
         added = None if row is None else self.table.begin().insert(rowid, row, self._on_conflict())
@@ -424,6 +424,14 @@ class VirtualTable:
     @_as_sqlite
     def UpdateChangeRow(self, rowid: int, new: int, fields: tuple[Any, ...]) -> None:
         """UPDATE."""
+        version, as_of = fields[self._width + 4 :]
+        others = fields[self._width : self._width + 4]
+        if version != self.table.version or as_of is not None or others != (None, None, None, None):
+            raise UnsupportedError(
+                "UPDATE changes the newest version only, and no hidden column",
+                file=self.table.path,
+                remedy="To have an old version again: INSERT INTO t(t, rank) VALUES ('restore', 3).",
+            )
         row = self._row(fields, None if new == rowid else new)
         if row is None:
             return
@@ -462,9 +470,18 @@ class VirtualTable:
     def _on_conflict(self) -> OnConflict:
         return _CONFLICTS.get(self.connection.vtab_on_conflict(), OnConflict.RAISE)
 
-    def _command(self, command: Any, argument: Any) -> None:
+    def _command(self, command: Any, argument: Any, *others: Any) -> None:
         """``INSERT INTO t(t) VALUES ('vacuum')``, with an argument in the column ``rank``."""
         table = self.table
+        if others != (None,) * len(others) or not _is_command(command, argument):
+            raise OptionError(
+                f"there is no command {command!r} with the argument {argument!r}"
+                if command is not None
+                else "a hidden column cannot be written to",
+                file=table.path,
+                remedy="Commands are vacuum, merge, checkpoint, and with an argument in the column rank: "
+                "vacuum (all, a number, or an age such as 30d), tag (a name), restore (a version).",
+            )
         if table.transaction is not None and table.transaction.changed:
             raise OptionError(
                 "a command needs a transaction of its own", file=table.path, remedy="Commit first."
@@ -476,17 +493,24 @@ class VirtualTable:
             table.merge()
         elif command == "checkpoint":
             table.checkpoint()
-        elif command == "tag" and isinstance(argument, str):
+        elif command == "tag":
             table.tag(argument)
-        elif command == "restore" and isinstance(argument, (int, str)):
-            table.restore(argument)
         else:
-            raise OptionError(
-                f"there is no command {command!r} with the argument {argument!r}",
-                file=table.path,
-                remedy="Commands are vacuum, merge, checkpoint, and with an argument in the column rank: "
-                "vacuum (all, a number, or an age such as 30d), tag (a name), restore (a version).",
-            )
+            table.restore(argument)
+
+
+#: What stands in the column rank beside each command.
+_ARGUMENTS: dict[str, tuple[type, ...]] = {
+    "vacuum": (type(None), int, str),
+    "merge": (type(None),),
+    "checkpoint": (type(None),),
+    "tag": (str,),
+    "restore": (int, str),
+}
+
+
+def _is_command(command: Any, argument: Any) -> bool:
+    return isinstance(command, str) and isinstance(argument, _ARGUMENTS.get(command, ()))
 
 
 def register(connection: apsw.Connection) -> Module:

@@ -30,12 +30,13 @@ _STORED: dict[Kind, type] = {Kind.INTEGER: int, Kind.TEXT: str, Kind.JSON: str, 
 class Cursor:
     """Rows of one plan. Values wait as one list a column; SQLite asks for them one by one."""
 
-    __slots__ = ("_batches", "_eof", "_lists", "_owner", "_plan", "_readable", "_row", "_rowids", "_rows")
+    __slots__ = ("_asked", "_batches", "_eof", "_lists", "_owner", "_plan", "_readable", "_row", "_rowids", "_rows")
 
     def __init__(self, owner: VirtualTable) -> None:
         self._owner = owner
         self._readable: Transaction | Snapshot = owner.table.readable
         self._plan = Plan()
+        self._asked: Any = None  # the value that version or as_of was compared with
         self._batches: Iterator[Batch] = iter(())
         self._lists: list[Sequence[Any] | None] = []
         self._rowids: Sequence[int] = ()
@@ -48,7 +49,13 @@ class Cursor:
     def Filter(self, number: int, text: str, arguments: Sequence[Any]) -> None:
         """Begin with the rows of a plan; ``arguments`` are the values that its terms refer to."""
         self._plan = plan = self._owner.plan(text)
-        self._readable = readable = self._as_asked(plan, arguments)
+        moment = plan.version or plan.as_of
+        self._asked = None if moment is None else arguments[moment - 1]
+        if moment is not None and self._asked is None:  # nothing equals NULL
+            self._batches = iter(())
+            self._advance()
+            return
+        self._readable = readable = self._as_asked(plan)
         if len(plan.terms) == 1 and type(readable) is Snapshot and not readable.own_rows:
             found = self._by_one_key(plan.terms[0], arguments)
             if found is not None:
@@ -104,14 +111,12 @@ class Cursor:
 
     # -- inside ---------------------------------------------------------------------------------------------------
 
-    def _as_asked(self, plan: Plan, arguments: Sequence[Any]) -> Transaction | Snapshot:
+    def _as_asked(self, plan: Plan) -> Transaction | Snapshot:
         """What the query reads: the newest rows, or those of the version that it asks for."""
         table = self._owner.table
         if plan.version is not None:
-            return table.at(_version(arguments[plan.version - 1], table.path))
-        if plan.as_of is not None:
-            return table.at(as_of=arguments[plan.as_of - 1])
-        return table.readable
+            return table.at(version_of(self._asked, table.path))
+        return table.readable if plan.as_of is None else table.at(as_of=self._asked)
 
     def _by_one_key(self, term: Term, arguments: Sequence[Any]) -> list[tuple[Segment, int]] | None:
         """The usual lookup of a join, without what other predicates need: ``term`` equals a value as it is stored."""
@@ -170,15 +175,23 @@ class Cursor:
             self._lists[schema.rowid_column] = rowids
 
     def _other(self, number: int) -> Any:
-        """A column that the plan did not name: hidden ones are NULL, but for the version."""
+        """A column that the plan did not name: hidden ones are NULL, but for the version and the time asked for.
+
+        They are as they were asked for, a tag say, so that SQLite finds them equal if it compares them again.
+        """
         schema = self._readable.schema
         if number < len(schema):
             row = self._readable.stored_row(self._rowids[self._row])
             return None if row is None else as_sql(row[number], schema.columns[number].type)
-        return self._readable.version if number == len(schema) + 4 else None
+        if number == len(schema) + 4:
+            return self._readable.version if self._plan.version is None else self._asked
+        return self._asked if number == len(schema) + 5 and self._plan.as_of is not None else None
 
 
-def _version(value: Any, path: str) -> int | str:
+def version_of(value: Any, path: str) -> int | str:
+    """The number or tag of a version that SQL gives; QueryError for anything else."""
+    if isinstance(value, float) and value.is_integer():
+        return int(value)
     if not isinstance(value, (int, str)):
         raise QueryError(f"{value!r} is no version", file=path, remedy="Pass a number or a tag.")
     return value

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import weakref
 from collections.abc import Callable, Iterator
 from typing import Any, cast
 
@@ -10,9 +12,13 @@ import apsw
 import apsw.ext
 
 from audiomem_sql.changes import changes
+from audiomem_sql.columns.column import quote
 from audiomem_sql.columns.timestamps import render
+from audiomem_sql.errors import QueryError
+from audiomem_sql.table import Table
 from audiomem_sql.verify import problems
 from audiomem_sql.vtab.sqlite import Module
+from audiomem_sql.vtab.sqlite_cursor import version_of
 
 
 def register(connection: apsw.Connection, module: Module) -> None:
@@ -21,33 +27,50 @@ def register(connection: apsw.Connection, module: Module) -> None:
     ``module`` has its tables. ``audiomem_changes`` gives the changed rows as a JSON object, because the columns of a
     table function are fixed before its arguments are known; JSON has blobs as text of hexadecimal digits.
     """
+    connected = weakref.ref(connection)
+
+    def table_called(name: Any) -> Table:
+        """The table, with the commits of others, unless a statement that is running reads it already."""
+        if not isinstance(name, str):
+            raise QueryError(f"{name!r} is no table", remedy="Pass the name of an audiomem table as text.")
+        try:
+            found = module.find(name)
+        except QueryError:
+            # A table of a database that was opened again is connected by the first statement that names it.
+            with contextlib.suppress(apsw.SQLError):
+                cast(apsw.Connection, connected()).execute(f"SELECT 1 FROM {quote(name)} LIMIT 0").fetchall()
+            found = module.find(name)
+        if not found.open_cursors:
+            found.table.refresh()
+        return found.table
 
     def audiomem_verify(table: str) -> Iterator[tuple[Any, ...]]:
-        for problem in problems(module.find(table).table):
+        for problem in problems(table_called(table)):
             yield problem.file, problem.page, ",".join(map(str, problem.cells)), problem.what
 
     def audiomem_snapshots(table: str) -> Iterator[tuple[Any, ...]]:
-        found = module.find(table).table
-        found.refresh()
+        snapshot = table_called(table).snapshot
         tags: dict[int, list[str]] = {}
-        for name, number in sorted(found.tags.items()):
+        for name, number in sorted(snapshot.tags.items()):
             tags.setdefault(number, []).append(name)
-        for version in found.versions:
-            tag = ", ".join(tags.get(version.number, ())) or None
+        for version in snapshot.versions:
             yield (
                 version.number,
                 render(version.time),
                 version.inserted,
                 version.deleted,
-                tag,
+                ", ".join(tags.get(version.number, ())) or None,
                 version.message,
             )
 
-    def audiomem_changes(table: str, first: int, last: int) -> Iterator[tuple[Any, ...]]:
-        found = module.find(table).table
-        found.refresh()
+    def audiomem_changes(
+        table: str, first: int | str, last: int | str | None = None
+    ) -> Iterator[tuple[Any, ...]]:
+        found = table_called(table)
+        low = found.at(version_of(first, found.path)).version
+        high = found.version if last is None else found.at(version_of(last, found.path)).version
         names = found.schema.names
-        for change in changes(found.snapshot, first, last):
+        for change in changes(found.snapshot, low, high):
             row = dict(zip(names, map(_json_value, change.values), strict=True))
             yield change.version, change.rowid, change.kind, json.dumps(row, ensure_ascii=False)
 

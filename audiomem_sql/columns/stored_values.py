@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 import pyarrow as pa
@@ -10,8 +10,9 @@ import pyarrow as pa
 from audiomem_sql.columns.affinity import StoredValue
 from audiomem_sql.columns.schema import Schema
 from audiomem_sql.columns.sql_values import sql_values
-from audiomem_sql.columns.timestamps import render
+from audiomem_sql.columns.timestamps import MAX_MICROS, MIN_MICROS, render
 from audiomem_sql.columns.types import ColumnType, Kind, arrow_type
+from audiomem_sql.errors import DamagedFileError
 
 
 def array_of(values: Sequence[StoredValue], column_type: ColumnType) -> pa.Array:
@@ -26,6 +27,43 @@ def array_of(values: Sequence[StoredValue], column_type: ColumnType) -> pa.Array
     return pa.Array.from_buffers(
         arrow_type(column_type), len(values), [validity], int((~present).sum()), children=[flat]
     )
+
+
+def row_check(schema: Schema) -> Callable[[int, Sequence[object]], None]:
+    """A function of (rowid, row) that raises DamagedFileError, without a file, unless the table could have stored both."""
+    checks = [(column, _STORED[column.type.kind]) for column in schema.columns]
+    alias = schema.rowid_column
+
+    def check(rowid: int, row: Sequence[object]) -> None:
+        for (column, fits), value in zip(checks, row, strict=True):
+            if not column.not_null if value is None else fits(value, column.type):
+                continue
+            raise DamagedFileError(f"row {rowid}, column {column.name}: it cannot hold what is there")
+        if not _is_integer(rowid) or (alias is not None and row[alias] != rowid):
+            raise DamagedFileError(f"row {rowid}: its key is another one")
+
+    return check
+
+
+def _is_integer(value: object, *_: ColumnType) -> bool:
+    return type(value) is int and -(1 << 63) <= value < 1 << 63
+
+
+def _is_text(value: object, *_: ColumnType) -> bool:
+    return type(value) is str
+
+
+#: Whether a value that is not NULL is one that a column of this kind stores.
+_STORED: dict[Kind, Callable[[object, ColumnType], bool]] = {
+    Kind.INTEGER: _is_integer,
+    Kind.REAL: lambda value, _: type(value) is float and value == value,
+    Kind.TEXT: _is_text,
+    Kind.JSON: _is_text,
+    Kind.BLOB: lambda value, _: type(value) is bytes,
+    Kind.BOOLEAN: lambda value, _: type(value) is bool,
+    Kind.TIMESTAMP: lambda value, _: type(value) is int and MIN_MICROS <= value <= MAX_MICROS,
+    Kind.FLOAT: lambda value, kind: type(value) is bytes and len(value) == 4 * kind.width,
+}
 
 
 def stored_rows(table: pa.Table, schema: Schema) -> Iterator[tuple[StoredValue, ...]]:
