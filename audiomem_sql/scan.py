@@ -154,7 +154,9 @@ class _Work:
     def batches(self, readable: Readable, skip: int) -> Iterator[Batch | int]:
         """All batches; instead of a segment that lies wholly within the first ``skip`` rows, its number of rows."""
         if self.descending and readable.pending is not None:
-            yield from self._pending(readable.pending)
+            for batch in self._pending(readable.pending):
+                skip = max(0, skip - len(batch))
+                yield batch
         for view in reversed(readable.views) if self.descending else readable.views:
             if 0 < view.live_rows <= skip:
                 skip -= view.live_rows
