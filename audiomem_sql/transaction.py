@@ -56,7 +56,7 @@ class Transaction:
         self._deleted: set[int] = set()
         self._keys: dict[int, dict[StoredValue, int]] = {place: {} for place in self.schema.key_columns}
         self._journal: list[tuple[str, int, Row | None]] = []
-        self._marks: dict[int, int] = {}
+        self._marks: dict[int, tuple[int, int]] = {}  # by number: steps in the journal, the greatest rowid
         self._high = snapshot.high_rowid
         self._views: tuple[SegmentView, ...] | None = snapshot.views
         self._pending: Batch | None = None
@@ -282,7 +282,7 @@ class Transaction:
 
     def savepoint(self, number: int) -> None:
         """Remember this moment as ``number``."""
-        self._marks[number] = len(self._journal)
+        self._marks[number] = len(self._journal), self._high
 
     def release(self, number: int) -> None:
         """Forget savepoint ``number`` and those after it."""
@@ -290,7 +290,9 @@ class Transaction:
 
     def rollback_to(self, number: int) -> None:
         """Return to savepoint ``number`` (to the beginning if it was set before the first change)."""
-        self._undo(self._marks.get(number, 0))
+        steps, high = self._marks.get(number, (0, self.snapshot.high_rowid))
+        self._undo(steps)
+        self._high = high
         self._marks = {mark: place for mark, place in self._marks.items() if mark <= number}
 
     def _undo(self, place: int) -> None:
