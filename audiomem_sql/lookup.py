@@ -17,7 +17,6 @@ from audiomem_sql.columns.types import ColumnType, Kind
 from audiomem_sql.key_index import LOOKUPS_BEFORE_INDEX, MAX_INDEX_BYTES, SMALL_ROWS, KeyIndex
 from audiomem_sql.scan import Filter, Readable
 from audiomem_sql.segment import ROWID, Segment
-from audiomem_sql.snapshot import SegmentView
 
 #: More keys than this at once are found by a scan.
 MAX_KEYS = 64

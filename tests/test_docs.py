@@ -58,7 +58,9 @@ def test_python_and_sql(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None
 
 def test_console(tmp_path: Path) -> None:
     (tmp_path / "docs").mkdir()
-    (tmp_path / "docs" / "a.md").write_text("# Sound\n\nA table can be heard.\n\n# Silence\n\nAn empty one, hardly.\n")
+    (tmp_path / "docs" / "a.md").write_text(
+        "# Sound\n\nA table can be heard.\n\n# Silence\n\nAn empty one, hardly.\n"
+    )
     ran = 0
     for how, code in blocks():
         if how == "console":
