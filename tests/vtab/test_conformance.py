@@ -22,7 +22,7 @@ from audiomem_sql import lookup, scan, table_options
 from .grammar import queries
 from .tables import Layout, layouts
 
-EXAMPLES = 350
+EXAMPLES = 500
 QUERIES = 6
 FUZZ_SECONDS = float(os.environ.get("AUDIOMEM_FUZZ_SECONDS", "0"))
 COUNTED = {"examples": 0, "compared": 0}
