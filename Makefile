@@ -24,6 +24,7 @@ bench: $(VENV)/installed-test
 
 fuzz: $(VENV)/installed-test
 	AUDIOMEM_FUZZ_SECONDS=$(SECONDS) $(BIN)/python tests/fuzz/fuzz_reader.py $(ARGS)
+	AUDIOMEM_FUZZ_SECONDS=$(SECONDS) $(BIN)/python -m pytest -q -s tests/vtab/test_conformance.py
 
 $(VENV)/bin/python:
 	$(PYTHON) -m venv $(VENV)

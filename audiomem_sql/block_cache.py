@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections import OrderedDict
+from collections import OrderedDict, deque
 from collections.abc import Hashable
 
 import pyarrow as pa
@@ -21,10 +21,13 @@ class BlockCache:
         self.misses = 0
         self._entries: OrderedDict[Hashable, tuple[pa.Array, int]] = OrderedDict()
         self._lock = threading.Lock()
+        self._gone: deque[Hashable] = deque()
 
     def get(self, key: Hashable) -> pa.Array | None:
         """The array under ``key``, now the most recently used; None if it is not there."""
         with self._lock:
+            if self._gone:
+                self._sweep()
             entry = self._entries.get(key)
             if entry is None:
                 self.misses += 1
@@ -38,6 +41,8 @@ class BlockCache:
         if size > self.capacity // 4:
             return
         with self._lock:
+            if self._gone:
+                self._sweep()
             if key in self._entries:
                 return
             self._entries[key] = (array, size)
@@ -52,9 +57,22 @@ class BlockCache:
             self.bytes = 0
 
     def discard(self, owner: Hashable) -> None:
-        """Drop every entry whose key is a tuple that begins with ``owner``."""
-        with self._lock:
-            for key in [key for key in self._entries if isinstance(key, tuple) and key[0] == owner]:
+        """Drop every entry whose key is a tuple that begins with ``owner``.
+
+        Never waits: a garbage collection may call this in the midst of any other method, on the same thread. Then the
+        entries go when the cache is used next.
+        """
+        self._gone.append(owner)
+        if self._lock.acquire(blocking=False):
+            try:
+                self._sweep()
+            finally:
+                self._lock.release()
+
+    def _sweep(self) -> None:
+        while self._gone:
+            owner = self._gone.popleft()
+            for key in [key for key in list(self._entries) if isinstance(key, tuple) and key[0] == owner]:
                 self.bytes -= self._entries.pop(key)[1]
 
 

@@ -132,7 +132,7 @@ def choose(
     arguments: list[int | None] = []
     exact: list[bool] = []
     rows, cost = float(max(statistics.rows, 1)), 0.0
-    unique = False
+    few = unique = False
     scanned = float(max(statistics.rows, 1))
     for constraint in constraints:
         if not constraint.usable:
@@ -149,8 +149,10 @@ def choose(
         share, read, one = _selectivity(schema, constraint, rows)
         rows = max(1.0, rows * share)
         scanned = min(scanned, read)
-        unique = unique or one
-    if unique:
+        few = few or one
+        # a plan that is no more than a superset can give several rows, and IS NULL as well
+        unique = unique or (one and exact[-1] and (constraint.op is Op.EQ or constraint.column == ROWID))
+    if few:
         rows, cost = 1.0, 1.0
     else:
         cost = 20.0 + scanned * 0.2 + rows * (1.0 + 0.25 * len(columns))

@@ -54,7 +54,9 @@ class Transaction:
         self._deleted: set[int] = set()
         self._keys: dict[int, dict[StoredValue, int]] = {place: {} for place in self.schema.key_columns}
         self._log_keys: dict[int, dict[StoredValue, int]] = {}
-        self._journal: list[tuple[str, int, Row | None]] = []
+        self._journal: list[
+            tuple[str, int, Row | None, int]
+        ] = []  # what, rowid, the row taken, the greatest rowid then
         self._marks: dict[int, int] = {}
         self._high = snapshot.high_rowid
         self._views: tuple[SegmentView, ...] | None = snapshot.views
@@ -181,26 +183,26 @@ class Transaction:
             return None
         if conflicts and on_conflict is OnConflict.RAISE:
             raise self._violated(rowid, values, conflicts)
+        _check_size(values)
         for other in sorted(set(conflicts.values())):
             self.delete(other)
-        _check_size(values)
+        self._journal.append(("insert", rowid, None, self._high))
         self._put(rowid, tuple(values))
-        self._journal.append(("insert", rowid, None))
         return rowid
 
     def update(
         self, old: int, new: int, row: Sequence[StoredValue], on_conflict: OnConflict = OnConflict.RAISE
     ) -> int | None:
         """Replace the row ``old`` by ``row`` with the rowid ``new``."""
-        mark = len(self._journal)
+        mark = self.steps
         self.delete(old)
         try:
             done = self.insert(new, row, on_conflict)
         except BaseException:
-            self._undo(mark)
+            self.undo(mark)
             raise
         if done is None:
-            self._undo(mark)
+            self.undo(mark)
         return done
 
     def delete(self, rowid: int) -> None:
@@ -208,11 +210,11 @@ class Transaction:
         own = self._inserted.get(rowid)
         if own is not None:
             self._take(rowid, own)
-            self._journal.append(("take", rowid, own))
+            self._journal.append(("take", rowid, own, self._high))
         elif rowid not in self._deleted and self.snapshot.contains(rowid):
             self._deleted.add(rowid)
             self._views, self._stale = None, True
-            self._journal.append(("delete", rowid, None))
+            self._journal.append(("delete", rowid, None, self._high))
 
     def next_rowid(self) -> int:
         """One more than the greatest rowid so far; a free one at random when that is the greatest there is."""
@@ -320,7 +322,7 @@ class Transaction:
 
     def savepoint(self, number: int) -> None:
         """Remember this moment as ``number``."""
-        self._marks[number] = len(self._journal)
+        self._marks[number] = self.steps
 
     def release(self, number: int) -> None:
         """Forget savepoint ``number`` and those after it."""
@@ -328,12 +330,18 @@ class Transaction:
 
     def rollback_to(self, number: int) -> None:
         """Return to savepoint ``number`` (to the beginning if it was set before the first change)."""
-        self._undo(self._marks.get(number, 0))
+        self.undo(self._marks.get(number, 0))
         self._marks = {mark: place for mark, place in self._marks.items() if mark <= number}
 
-    def _undo(self, place: int) -> None:
-        while len(self._journal) > place:
-            what, rowid, row = self._journal.pop()
+    @property
+    def steps(self) -> int:
+        """How many changes were made."""
+        return len(self._journal)
+
+    def undo(self, steps: int) -> None:
+        """Take back all changes but the first ``steps``."""
+        while len(self._journal) > steps:
+            what, rowid, row, high = self._journal.pop()
             if what == "insert":
                 self._take(rowid, self._inserted[rowid])
             elif what == "delete":
@@ -341,6 +349,7 @@ class Transaction:
                 self._views, self._stale = None, True
             elif row is not None:
                 self._put(rowid, row)
+            self._high = high
 
     # -- commit ---------------------------------------------------------------------------------------------------
 

@@ -12,7 +12,7 @@ from typing import Any, TypeVar, cast
 
 import apsw
 
-from audiomem_sql.columns.affinity import compile_converters
+from audiomem_sql.columns.affinity import compile_converters, not_null_failed
 from audiomem_sql.columns.arguments import is_option, parse_options
 from audiomem_sql.columns.column import HIDDEN, fold, quote
 from audiomem_sql.columns.schema import Schema, parse_columns
@@ -94,6 +94,30 @@ def _as_sqlite(function: Function) -> Function:
     return called  # type: ignore[return-value]
 
 
+def _changes_a_row(function: Function) -> Function:
+    """Undo the rows that a statement changed already when it fails at a later one.
+
+    SQLite calls RollbackTo for that, but apsw leaves the call out while an exception is on its way, as it is then.
+    """
+
+    @wraps(function)
+    def called(self: VirtualTable, *arguments: Any) -> Any:
+        transaction = self.table.begin()
+        changes = self.connection.total_changes()
+        if changes != self._changes:  # it counts whole statements, so this is the first row of one
+            self._changes, self._steps = changes, transaction.steps
+        try:
+            return function(self, *arguments)
+        except BaseException as error:
+            if not isinstance(error, apsw.ConstraintError) or self.connection.vtab_on_conflict() not in _KEPT:
+                transaction.undo(self._steps)
+            raise
+
+    return called  # type: ignore[return-value]
+
+
+#: OR FAIL keeps the rows before the one that failed; OR ROLLBACK ends the transaction.
+_KEPT = (apsw.SQLITE_FAIL, apsw.SQLITE_ROLLBACK)
 _CONSTRAINT_CODES = {
     "UNIQUE": apsw.SQLITE_CONSTRAINT_UNIQUE,
     "NOT NULL": apsw.SQLITE_CONSTRAINT_NOTNULL,
@@ -230,6 +254,8 @@ class VirtualTable:
         self._plans: dict[str, Plan] = {}
         self._converters = compile_converters(table.schema)
         self._width = len(table.schema)
+        self._changes = -1  # of the connection, when the statement that writes now began
+        self._steps = 0  # of the transaction, at that moment
 
     # -- reading --------------------------------------------------------------------------------------------------
 
@@ -378,6 +404,7 @@ class VirtualTable:
     @_as_sqlite
     def Begin(self) -> None:
         """The first write of a transaction takes the writer's lock."""
+        self._changes = -1
         self.table.begin()
 
     @_as_sqlite
@@ -405,9 +432,11 @@ class VirtualTable:
 
     def RollbackTo(self, level: int) -> None:
         """Return to a savepoint."""
+        self._changes = -1
         if self.table.transaction is not None:
             self.table.transaction.rollback_to(level)
 
+    @_changes_a_row
     @_as_sqlite
     def UpdateInsertRow(self, rowid: int | None, fields: tuple[Any, ...]) -> int | None:
         """INSERT; the new rowid."""
@@ -421,6 +450,7 @@ class VirtualTable:
         # The row was ignored. SQLite wants a rowid all the same: one that leaves last_insert_rowid() as it was.
         return self.connection.last_insert_rowid()
 
+    @_changes_a_row
     @_as_sqlite
     def UpdateChangeRow(self, rowid: int, new: int, fields: tuple[Any, ...]) -> None:
         """UPDATE."""
@@ -432,7 +462,7 @@ class VirtualTable:
                 file=self.table.path,
                 remedy="To have an old version again: INSERT INTO t(t, rank) VALUES ('restore', 3).",
             )
-        row = self._row(fields, None if new == rowid else new)
+        row = self._row(fields, None if new == rowid else new, rowid)
         if row is None:
             return
         alias = self.table.schema.rowid_column
@@ -442,30 +472,44 @@ class VirtualTable:
             new = row[alias]
         self.table.begin().update(rowid, new, row, self._on_conflict())
 
+    @_changes_a_row
     @_as_sqlite
     def UpdateDeleteRow(self, rowid: int) -> None:
         """DELETE."""
         self.table.begin().delete(rowid)
 
-    def _row(self, fields: tuple[Any, ...], rowid: int | None) -> list[Any] | None:
+    def _row(self, fields: tuple[Any, ...], new: int | None, old: int | None = None) -> list[Any] | None:
         """The values that the columns store; None if OR IGNORE drops the row.
 
-        SQLite looks at NOT NULL and at the new ``rowid`` before the types, and at the other keys after them.
+        SQLite looks at the type of the rowid, at NOT NULL, and whether the rowid is new, before the types of the others.
         """
         try:
             return [convert(value) for convert, value in zip(self._converters, fields, strict=False)]
         except DataTypeError:
+            first = self._violated_before_types(fields, new, old)
+            if first is None:
+                raise
             if self._on_conflict() is OnConflict.IGNORE:
-                columns = self.table.schema.columns
-                if any(
-                    c.not_null and not c.is_rowid and v is None for c, v in zip(columns, fields, strict=False)
-                ):
-                    return None
-                alias = self.table.schema.rowid_column
-                new = rowid if rowid is not None or alias is None else self._converters[alias](fields[alias])
-                if isinstance(new, int) and self.table.begin().contains(new):
-                    return None
-            raise
+                return None
+            raise first from None
+
+    def _violated_before_types(
+        self, fields: tuple[Any, ...], new: int | None, old: int | None
+    ) -> ConstraintError | None:
+        schema = self.table.schema
+        alias, name = schema.rowid_column, "rowid"
+        if alias is not None:
+            name = schema.columns[alias].name
+            if new is None:
+                new = cast("int | None", self._converters[alias](fields[alias]))
+        for column, value in zip(schema.columns, fields, strict=False):
+            if value is None and column.not_null and not column.is_rowid:
+                return not_null_failed(column)
+        if new is None or new == old or self._on_conflict() is OnConflict.REPLACE:
+            return None
+        return (
+            ConstraintError(f"UNIQUE constraint failed: {name}") if self.table.begin().contains(new) else None
+        )
 
     def _on_conflict(self) -> OnConflict:
         return _CONFLICTS.get(self.connection.vtab_on_conflict(), OnConflict.RAISE)
