@@ -495,8 +495,6 @@ class Grammar:
                     f"lag({ref})",
                     f"lead({ref}, 2, 'none')",
                     f"first_value({ref})",
-                )
-                + (
                     f"nth_value({ref}, 2)",
                     f"count({ref})",
                     f"sum({ref})",
