@@ -4,9 +4,10 @@ VENV := .venv
 BIN := $(VENV)/bin
 DATA ?=
 SECONDS ?= 60
+KILLS ?= 1000
 ARGS ?=
 
-.PHONY: demo test lint bench fuzz clean
+.PHONY: demo test lint bench fuzz crash clean
 
 demo: $(VENV)/installed
 	$(BIN)/python examples/demo.py demo
@@ -25,6 +26,10 @@ bench: $(VENV)/installed-test
 fuzz: $(VENV)/installed-test
 	AUDIOMEM_FUZZ_SECONDS=$(SECONDS) $(BIN)/python tests/fuzz/fuzz_reader.py $(ARGS)
 	AUDIOMEM_FUZZ_SECONDS=$(SECONDS) $(BIN)/python -m pytest -q -s tests/vtab/test_conformance.py
+
+crash: $(VENV)/installed-test
+	AUDIOMEM_CRASH_KILLS=$(or $(AUDIOMEM_CRASH_KILLS),$(KILLS)) $(BIN)/python tests/crash $(ARGS)
+	AUDIOMEM_CONCURRENCY_SECONDS=$(SECONDS) $(BIN)/python -m pytest tests/test_concurrency.py
 
 $(VENV)/bin/python:
 	$(PYTHON) -m venv $(VENV)

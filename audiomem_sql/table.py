@@ -192,15 +192,17 @@ class Table(TableReader):
             self.rollback()
             raise
         prepared, self._prepared = self._prepared, None
-        if prepared is not None:
-            prepared.accept()
-            if not isinstance(prepared, LoggedCommit):
+        try:
+            if prepared is not None:
+                prepared.accept()
+            if isinstance(prepared, LoggedCommit):
+                self.snapshot = self.snapshot.after(prepared.after)
+                if prepared.after.end > CHECKPOINT_BYTES or prepared.after.count >= CHECKPOINT_COMMITS:
+                    self._checkpoint_after_commit()
+            elif prepared is not None:
                 self._reload()
-        if isinstance(prepared, LoggedCommit):
-            self.snapshot = self.snapshot.after(prepared.after)
-            if prepared.after.end > CHECKPOINT_BYTES or prepared.after.count >= CHECKPOINT_COMMITS:
-                self._checkpoint_after_commit()
-        self._end()
+        finally:
+            self._end()
         return self.version
 
     def _checkpoint_after_commit(self) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
@@ -9,16 +10,21 @@ from functools import partial
 import numpy as np
 
 from audiomem_sql.bloom import hash_array
+from audiomem_sql.columns.stored_values import row_check
 from audiomem_sql.columns.zones import Zones
 from audiomem_sql.errors import DamagedFileError
-from audiomem_sql.log import LogContent
+from audiomem_sql.log import read_log
 from audiomem_sql.segment import CREATED, ENDED, ROWID, Segment
 from audiomem_sql.snapshot import Snapshot
 from audiomem_sql.sources import logged_sources, segment_sources
+from audiomem_sql.table_files import TableFiles
 from audiomem_sql.table_reader import TableReader
 
 #: Rowids that are compared at once.
 _ROWS_AT_ONCE = 1 << 16
+#: How often, and how many seconds apart, a log is read before its end counts as torn.
+_LOG_READINGS = 5
+_LOG_INTERVAL = 0.02
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +74,7 @@ def problems(table: TableReader, progress: Callable[[int, int], None] | None = N
         if not snapshot.versions[0].number <= number <= snapshot.newest:
             what = f"the tag {name} names version {number}, which is not kept"
             yield Problem(snapshot.segments[-1].path, None, (), what)
-    for what in _log(snapshot, whole=whole):
+    for what in (*_log_file(snapshot, table.files), *_logged(snapshot, whole=whole)):
         yield Problem(table.files.log, None, (), what)
 
 
@@ -144,16 +150,35 @@ def _check_versions(segment: Segment) -> None:
         raise DamagedFileError(f"row {rowids[again[0]]} was there twice in a version", place="column ended")
 
 
-def _log(snapshot: Snapshot, *, whole: bool) -> Iterator[str]:
-    """What is wrong with the log: its end, and commits that do not fit what was there before them.
-
-    whole: the segments are well, so that they can be asked.
-    """
+def _log_file(snapshot: Snapshot, files: TableFiles) -> Iterator[str]:
+    """What is wrong with the log as it is on the disk now."""
     log = snapshot.log
     if log is None:
         return
-    yield from _tail(log)
-    stored = snapshot.at(snapshot.segments[-1].catalog.last_version) if snapshot.logged else snapshot
+    base = snapshot.segments[0]
+    for _ in range(_LOG_READINGS):  # a commit that is being written looks torn
+        try:
+            found = read_log(files.log, base.catalog.table_id, len(base.schema), check=row_check(base.schema))
+        except DamagedFileError as error:
+            yield f"{error.place}: {error.what}" if error.place else error.what
+            return
+        if found is None or found.salt != log.salt:
+            return  # another process turned it into a delta
+        if found.count >= log.count and not found.torn:
+            return
+        what = f"byte {found.end}: what stands behind version {found.version} is no whole commit"
+        time.sleep(_LOG_INTERVAL)
+    yield f"{what}; it is passed over, and the next commit takes its place"
+
+
+def _logged(snapshot: Snapshot, *, whole: bool) -> Iterator[str]:
+    """Commits in the log that do not fit what was there before them.
+
+    whole: the segments are well, so that they can be asked.
+    """
+    if not snapshot.logged:
+        return
+    stored = snapshot.at(snapshot.segments[-1].catalog.last_version)
     live: set[int] = set()
     gone: set[int] = set()
     for record in snapshot.logged:
@@ -172,14 +197,6 @@ def _log(snapshot: Snapshot, *, whole: bool) -> Iterator[str]:
             logged_sources([record])
         except DamagedFileError as error:
             yield f"{place}{error.what}"
-
-
-def _tail(log: LogContent) -> Iterator[str]:
-    if log.torn:
-        yield (
-            f"byte {log.end}: what stands behind version {log.version} is no whole commit; "
-            "it is passed over, and the next commit takes its place"
-        )
 
 
 def _shared_rowids(snapshot: Snapshot) -> Iterator[Problem]:

@@ -7,10 +7,9 @@ from pathlib import Path
 
 import msgpack
 import pytest
-
-import audiomem_sql as am
 from sealed import Sealed
 
+import audiomem_sql as am
 from audiomem_sql.errors import ConstraintError, DamagedFileError, QueryError, SchemaError
 from audiomem_sql.ingest.sources import Source, find_sources
 from audiomem_sql.ingestion import DEFAULT_COLUMNS, Reading, ingest

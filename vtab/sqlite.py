@@ -16,7 +16,6 @@ from audiomem_sql.columns.affinity import compile_converters, not_null_failed
 from audiomem_sql.columns.arguments import is_option, parse_options
 from audiomem_sql.columns.column import HIDDEN, fold, quote
 from audiomem_sql.columns.schema import Schema, parse_columns
-from audiomem_sql.compaction import Retention
 from audiomem_sql.errors import (
     BusyError,
     ConstraintError,
@@ -35,6 +34,7 @@ from audiomem_sql.table import Table
 from audiomem_sql.table_options import TableOptions
 from audiomem_sql.transaction import OnConflict
 from audiomem_sql.verify import problems
+from audiomem_sql.vtab.commands import run_command
 from audiomem_sql.vtab.in_lists import lists_may_be_empty
 from audiomem_sql.vtab.sqlite_cursor import Cursor
 
@@ -274,14 +274,17 @@ class VirtualTable:
                 pass
             elif column >= self._width:
                 moments[number] = self._moment(op, column)
-                if not index.get_aConstraint_usable(number):
-                    return False  # the rows depend on it: SQLite must find an order of its loops in which it is known
             else:
                 self._check_match(op)
                 constraints.append(self._constraint(index, number, op, column))
                 numbers.append(number)
-        if len(moments) > 1:
-            raise UnsupportedError("a query reads one version of a table at a time", file=self.table.path)
+        if len(set(moments.values())) > 1:
+            raise UnsupportedError(
+                "version and as_of exclude each other", file=self.table.path, remedy="Ask for one of them."
+            )
+        moment = self._chosen(index, moments)
+        if moments and moment is None:
+            return False  # the rows depend on it: SQLite must find an order of its loops in which it is known
         order = 0
         if index.nOrderBy and index.get_aOrderBy_iColumn(0) in (ROWID, schema.rowid_column):
             order = -1 if index.get_aOrderBy_desc(0) else 1
@@ -298,13 +301,13 @@ class VirtualTable:
             offset=offset is not None
             and bool(index.get_aConstraint_usable(offset))
             and not (index.nOrderBy and not order),
-            moment=next(iter(moments.values()), None),
+            moment=None if moment is None else moments[moment],
         )
-        for number in moments:
+        if moment is not None:
             asked = choice.plan.version or choice.plan.as_of
             assert asked is not None
-            index.set_aConstraintUsage_argvIndex(number, asked)
-            index.set_aConstraintUsage_omit(number, True)
+            index.set_aConstraintUsage_argvIndex(moment, asked)
+            index.set_aConstraintUsage_omit(moment, True)
         for number, argument, exact, constraint in zip(
             numbers, choice.arguments, choice.exact, constraints, strict=True
         ):
@@ -336,6 +339,11 @@ class VirtualTable:
             file=self.table.path,
             remedy="Write version = 3, version = 'tag' or as_of = '2026-01-31 12:00:00'.",
         )
+
+    def _chosen(self, index: apsw.IndexInfo, moments: dict[int, str]) -> int | None:
+        """The condition that says which version to read, a constant if there is one; SQLite compares the others."""
+        usable = [number for number in moments if index.get_aConstraint_usable(number)]
+        return min(usable, key=lambda number: index.get_aConstraint_rhs(number) is None, default=None)
 
     def _check_match(self, op: int) -> None:
         if op == apsw.SQLITE_INDEX_CONSTRAINT_MATCH:
@@ -441,7 +449,7 @@ class VirtualTable:
     def UpdateInsertRow(self, rowid: int | None, fields: tuple[Any, ...]) -> int | None:
         """INSERT; the new rowid."""
         if any(value is not None for value in fields[self._width :]):
-            self._command(*fields[self._width :])
+            run_command(self.table, fields[self._width :])
             return self.connection.last_insert_rowid()
         row = self._row(fields, rowid)
         added = None if row is None else self.table.begin().insert(rowid, row, self._on_conflict())
@@ -513,48 +521,6 @@ class VirtualTable:
 
     def _on_conflict(self) -> OnConflict:
         return _CONFLICTS.get(self.connection.vtab_on_conflict(), OnConflict.RAISE)
-
-    def _command(self, command: Any, argument: Any, *others: Any) -> None:
-        """``INSERT INTO t(t) VALUES ('vacuum')``, with an argument in the column ``rank``."""
-        table = self.table
-        if others != (None,) * len(others) or not _is_command(command, argument):
-            raise OptionError(
-                f"there is no command {command!r} with the argument {argument!r}"
-                if command is not None
-                else "a hidden column cannot be written to",
-                file=table.path,
-                remedy="Commands are vacuum, merge, checkpoint, and with an argument in the column rank: "
-                "vacuum (all, a number, or an age such as 30d), tag (a name), restore (a version).",
-            )
-        if table.transaction is not None and table.transaction.changed:
-            raise OptionError(
-                "a command needs a transaction of its own", file=table.path, remedy="Commit first."
-            )
-        table.rollback()  # SQLite began one, but nothing is in it
-        if command == "vacuum":
-            table.vacuum(retain=Retention.parse("all" if argument is None else str(argument)))
-        elif command == "merge":
-            table.merge()
-        elif command == "checkpoint":
-            table.checkpoint()
-        elif command == "tag":
-            table.tag(argument)
-        else:
-            table.restore(argument)
-
-
-#: What stands in the column rank beside each command.
-_ARGUMENTS: dict[str, tuple[type, ...]] = {
-    "vacuum": (type(None), int, str),
-    "merge": (type(None),),
-    "checkpoint": (type(None),),
-    "tag": (str,),
-    "restore": (int, str),
-}
-
-
-def _is_command(command: Any, argument: Any) -> bool:
-    return isinstance(command, str) and isinstance(argument, _ARGUMENTS.get(command, ()))
 
 
 def register(connection: apsw.Connection) -> Module:

@@ -30,7 +30,18 @@ _STORED: dict[Kind, type] = {Kind.INTEGER: int, Kind.TEXT: str, Kind.JSON: str, 
 class Cursor:
     """Rows of one plan. Values wait as one list a column; SQLite asks for them one by one."""
 
-    __slots__ = ("_asked", "_batches", "_eof", "_lists", "_owner", "_plan", "_readable", "_row", "_rowids", "_rows")
+    __slots__ = (
+        "_asked",
+        "_batches",
+        "_eof",
+        "_lists",
+        "_owner",
+        "_plan",
+        "_readable",
+        "_row",
+        "_rowids",
+        "_rows",
+    )
 
     def __init__(self, owner: VirtualTable) -> None:
         self._owner = owner

@@ -44,11 +44,11 @@ def register(connection: apsw.Connection, module: Module) -> None:
             found.table.refresh()
         return found.table
 
-    def audiomem_verify(table: str) -> Iterator[tuple[Any, ...]]:
+    def audiomem_verify(table: str | None = None) -> Iterator[tuple[Any, ...]]:
         for problem in problems(table_called(table)):
             yield problem.file, problem.page, ",".join(map(str, problem.cells)), problem.what
 
-    def audiomem_snapshots(table: str) -> Iterator[tuple[Any, ...]]:
+    def audiomem_snapshots(table: str | None = None) -> Iterator[tuple[Any, ...]]:
         snapshot = table_called(table).snapshot
         tags: dict[int, list[str]] = {}
         for name, number in sorted(snapshot.tags.items()):
@@ -64,7 +64,7 @@ def register(connection: apsw.Connection, module: Module) -> None:
             )
 
     def audiomem_changes(
-        table: str, first: int | str, last: int | str | None = None
+        table: str | None = None, first: int | str | None = None, last: int | str | None = None
     ) -> Iterator[tuple[Any, ...]]:
         found = table_called(table)
         low = found.at(version_of(first, found.path)).version

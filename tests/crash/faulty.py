@@ -98,8 +98,9 @@ class FileLayer:
         if os.path.isdir(path):
             self._handles[handle] = -1, os.path.relpath(path, self._folder)
             return handle
-        if new:
+        if new or inode not in self._numbers:
             self._numbers[inode] = 1 + max(self._numbers.values(), default=0) + len(self.operations)
+        if new:
             self._named(self._numbers[inode], path)
         self._handles[handle] = self._numbers[inode], str(path)
         if flags & os.O_TRUNC and not new:

@@ -1,0 +1,50 @@
+"""Commands: ``INSERT INTO t(t) VALUES ('vacuum')``, with an argument in the column ``rank``."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from audiomem_sql.compaction import Retention
+from audiomem_sql.errors import OptionError
+from audiomem_sql.table import Table
+
+#: The commands, and what may stand in the column rank beside each.
+ARGUMENTS: dict[str, tuple[type, ...]] = {
+    "vacuum": (type(None), int, str),
+    "merge": (type(None),),
+    "checkpoint": (type(None),),
+    "tag": (str,),
+    "restore": (int, str),
+}
+
+
+def run_command(table: Table, hidden: Sequence[Any]) -> None:
+    """Do what a row with values in its hidden columns says: the table-named one, rank, and four that stay NULL.
+
+    OptionError when that is no command, or when the transaction has changed the table already.
+    """
+    command, argument, *others = hidden
+    known = isinstance(command, str) and command in ARGUMENTS and type(argument) in ARGUMENTS[command]
+    if not known or any(value is not None for value in others):
+        raise OptionError(
+            "a hidden column cannot be written to"
+            if command is None
+            else f"there is no command {command!r} with the argument {argument!r}",
+            file=table.path,
+            remedy="Commands are vacuum, merge, checkpoint, and with an argument in the column rank: "
+            "vacuum (all, a number, or an age such as 30d), tag (a name), restore (a version).",
+        )
+    if table.transaction is not None and table.transaction.changed:
+        raise OptionError("a command needs a transaction of its own", file=table.path, remedy="Commit first.")
+    table.rollback()  # SQLite began one, but nothing is in it
+    if command == "vacuum":
+        table.vacuum(retain=Retention.parse("all" if argument is None else str(argument)))
+    elif command == "merge":
+        table.merge()
+    elif command == "checkpoint":
+        table.checkpoint()
+    elif command == "tag":
+        table.tag(argument)
+    else:
+        table.restore(argument)
