@@ -22,7 +22,8 @@ def register(connection: apsw.Connection) -> None:
 def install_hook() -> None:
     """Register with every apsw connection that this process opens from now on.
 
-    SQLAlchemy over apsw, apsw's shell and peewee then see the module without a word. Calling it twice is harmless.
+    apsw's shell and peewee's APSWDatabase then see the module without a word, and so does whatever else opens apsw
+    connections. (SQLAlchemy's own SQLite dialect takes no apsw connection.) Calling it twice is harmless.
     """
     if register not in apsw.connection_hooks:
         apsw.connection_hooks.append(register)
