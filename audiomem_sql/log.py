@@ -36,6 +36,7 @@ LOG_FILE_BYTES = 5 << 18
 _SALT_OFFSET = 32
 _ZEROS_LOOKED_AT = 4096
 _READ_AT_ONCE = 64 << 10
+_RECORD_BEGINS = b"\x87\xa7version"
 #: The largest record.
 MAX_RECORD_BYTES = (1 << 31) - 1
 
@@ -235,6 +236,25 @@ def _read_records(
             return replace(content, torn=True)
         content = content.grown(record, header, content.end + size)
     return replace(content, torn=any(header))
+
+
+def commits_behind(path: str, content: LogContent, width: int) -> bool:
+    """Whether whole commits stand behind what is torn: then no crash tore it, because each was durable before the next."""
+    try:
+        with open(path, "rb") as file:
+            file.seek(content.end)
+            data = file.read()
+    except OSError as error:
+        raise storage_error(error, path) from error
+    at = RECORD_HEADER.size
+    while (at := data.find(_RECORD_BEGINS, at + 1)) >= 0:
+        length, crc = RECORD_HEADER.unpack_from(data, at - RECORD_HEADER.size)
+        packed = data[at : at + length]
+        with contextlib.suppress(DamagedFileError):
+            version = LogRecord.unpack(packed, width).version
+            if version > content.version and crc == _record_crc(packed, content.salt, version):
+                return True
+    return False
 
 
 def has_more(path: str, content: LogContent) -> bool:

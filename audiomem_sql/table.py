@@ -34,7 +34,7 @@ from audiomem_sql.errors import (
     OptionError,
     StorageError,
 )
-from audiomem_sql.log import LogRecord, LogWriter
+from audiomem_sql.log import LogRecord, LogWriter, commits_behind
 from audiomem_sql.segment_writer import SegmentWriter
 from audiomem_sql.snapshot import Snapshot
 from audiomem_sql.sources import pack_sources
@@ -310,6 +310,14 @@ class Table(TableReader):
             if not self._swept or known.files != self.snapshot.files:
                 self.files.settle()
             self._swept = True
+            log = self.snapshot.log
+            if log is not None and log.torn and commits_behind(self.files.log, log, len(self.schema)):
+                raise DamagedFileError(
+                    f"version {log.version + 1} is damaged, and whole commits stand behind it",
+                    file=self.files.log,
+                    place=f"byte {log.end}",
+                    remedy="Restore the log from a copy before writing, or move it away to go on without its commits.",
+                )
             if self.snapshot.log is not None and not self.snapshot.logged:
                 self.files.remove_log()  # all of it is in a segment: a crash came before its removal
                 self._reload()

@@ -13,7 +13,7 @@ from audiomem_sql.bloom import hash_array
 from audiomem_sql.columns.stored_values import row_check
 from audiomem_sql.columns.zones import Zones
 from audiomem_sql.errors import DamagedFileError
-from audiomem_sql.log import read_log
+from audiomem_sql.log import commits_behind, read_log
 from audiomem_sql.segment import CREATED, ENDED, ROWID, Segment
 from audiomem_sql.snapshot import Snapshot
 from audiomem_sql.sources import logged_sources, segment_sources
@@ -155,7 +155,7 @@ def _log_file(snapshot: Snapshot, files: TableFiles) -> Iterator[str]:
     log = snapshot.log
     if log is None:
         return
-    base = snapshot.segments[0]
+    base, seen = snapshot.segments[0], log.count
     for _ in range(_LOG_READINGS):  # a commit that is being written looks torn
         try:
             found = read_log(files.log, base.catalog.table_id, len(base.schema), check=row_check(base.schema))
@@ -164,11 +164,15 @@ def _log_file(snapshot: Snapshot, files: TableFiles) -> Iterator[str]:
             return
         if found is None or found.salt != log.salt:
             return  # another process turned it into a delta
-        if found.count >= log.count and not found.torn:
+        if found.count >= seen and not found.torn:
             return
-        what = f"byte {found.end}: what stands behind version {found.version} is no whole commit"
+        log = found
         time.sleep(_LOG_INTERVAL)
-    yield f"{what}; it is passed over, and the next commit takes its place"
+    what = f"byte {log.end}: what stands behind version {log.version} is no whole commit"
+    if commits_behind(files.log, log, len(base.schema)):
+        yield f"{what}, but whole commits stand behind it, which are lost"
+    else:
+        yield f"{what}; it is passed over, and the next commit takes its place"
 
 
 def _logged(snapshot: Snapshot, *, whole: bool) -> Iterator[str]:

@@ -84,7 +84,8 @@ class Sealed:
         return place
 
     def _entries(self) -> list[dict[str, Any]]:
-        return [entry for entry in (*self.catalog["columns"], self.catalog["rowids"]) if entry]
+        hidden = (self.catalog.get(name) for name in ("rowids", "created", "ended"))
+        return [entry for entry in (*self.catalog["columns"], *hidden) if entry]
 
     def extents(self) -> list[tuple[dict[str, Any], str]]:
         """Where [offset, stored, raw] stand: the map and its key."""

@@ -14,17 +14,24 @@ from sealed import Sealed
 
 from audiomem_sql.audio.metadata import read_metadata
 from audiomem_sql.audio.rawfile import RawFile
+from audiomem_sql.changes import changes
 from audiomem_sql.columns.schema import parse_columns
+from audiomem_sql.log import RECORD_HEADER
 from audiomem_sql.sources import known_sources
 from audiomem_sql.table import Table
+from audiomem_sql.table_reader import TableReader
+from audiomem_sql.verify import problems
 
 EXPECTED: dict[str, Any] = json.loads((FOLDER / "expected.json").read_text())
 FILES = sorted(str(path.relative_to(FOLDER)) for path in FOLDER.rglob("*.flac"))
 
 
 def test_they_are_small() -> None:
-    assert FILES == ["large.flac", "small.flac", "small.flac.d/00000003.flac"]
-    assert sum(path.stat().st_size for path in FOLDER.rglob("*") if path.is_file()) < 200_000
+    assert FILES == [
+        "large.flac", "small.flac", "small.flac.d/00000003.flac", "versions.flac",
+        "versions.flac.d/00000005.flac",
+    ]  # fmt: skip
+    assert sum(path.stat().st_size for path in FOLDER.rglob("*") if path.is_file()) < 250_000
 
 
 def test_every_row() -> None:
@@ -52,13 +59,67 @@ def test_every_row() -> None:
     assert parse_columns([wanted["columns"].split(", ")[0]]).columns[0] == LARGE.columns[0]
 
 
+def test_every_version() -> None:
+    wanted = EXPECTED["versions.flac"]
+    with Table(FOLDER / "versions.flac") as table:
+        assert table.schema.sql() == wanted["columns"]
+        assert table.version == 8
+        assert [[v.number, v.time, v.inserted, v.deleted, v.message] for v in table.versions] == wanted[
+            "versions"
+        ]
+        assert table.tags == wanted["tags"]
+        assert {name: digest.hex() for name, digest in table.sources.items()} == wanted["sources"]
+        assert table.snapshot.segments[1].catalog.created is not None
+    for number, rows in wanted["rows"].items():
+        with TableReader(FOLDER / "versions.flac", version=number) as old:
+            assert old.to_arrow().sort_by("id").to_pylist() == rows
+            assert len(old) == len(rows)
+            for row in rows:
+                assert old.get(row["id"]) == row
+    with TableReader(FOLDER / "versions.flac", version="end") as old:
+        assert old.version == 7
+        assert old.to_arrow(where="word = 'word 11'").column("n").to_pylist() == [None]
+        found = [(c.version, c.rowid, c.kind) for c in changes(old.snapshot, 4, 6)]
+        assert found == [
+            (4, 2, "update_preimage"), (4, 2, "update_postimage"), (4, 5, "delete"), (4, 11, "delete"),
+            (5, 12, "insert"), (5, 2**40, "insert"),
+            (6, 12, "update_preimage"), (6, 12, "update_postimage"), (6, 13, "insert"),
+        ]  # fmt: skip
+
+
+def test_a_log_that_was_left_behind_goes_on(tmp_path: Path) -> None:
+    """A copy: its torn end is told and cleared, the log becomes a delta, and everything becomes one file."""
+    wanted = EXPECTED["versions.flac"]["rows"]
+    for name in ("versions.flac", "versions.flac-wal", "versions.flac.d/00000005.flac"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_bytes((FOLDER / name).read_bytes())
+    log = tmp_path / "versions.flac-wal"
+    log.write_bytes(log.read_bytes()[:-500] + RECORD_HEADER.pack(100, 1) + b"torn" + bytes(400))
+    with Table(tmp_path / "versions.flac") as table:
+        (problem,) = problems(table)
+        assert "what stands behind version 8 is no whole commit; it is passed over" in problem.what
+        assert table.append([{"id": 99, "word": "ninety-nine"}]) == 9
+        assert list(problems(table)) == []
+        table.checkpoint()
+        assert list(problems(table)) == []
+        assert sorted(path.name for path in tmp_path.rglob("*")) == [
+            "00000005.flac", "00000009.flac", "versions.flac", "versions.flac.d",
+        ]  # fmt: skip
+        for _ in range(2):
+            for number, rows in wanted.items():
+                with table.checkout(int(number)) as old:
+                    assert old.to_arrow().sort_by("id").to_pylist() == rows
+            table.vacuum()
+        assert [path.name for path in tmp_path.iterdir()] == ["versions.flac"]
+
+
 def live_rowids(view: Any) -> list[int]:
     gone = set(view.deleted.tolist())
     return [rowid for row, rowid in enumerate(view.segment.rowids().tolist()) if row not in gone]
 
 
 def test_verify_finds_nothing() -> None:
-    for name in ("small.flac", "large.flac"):
+    for name in ("small.flac", "large.flac", "versions.flac"):
         verify(FOLDER / name)
 
 
@@ -69,6 +130,11 @@ def test_written_again(tmp_path: Path, name: str) -> None:
     if list(zstandard.ZSTD_VERSION) == EXPECTED["zstd"]:
         assert frames(tmp_path / name) == frames(FOLDER / name)
     assert meaning(tmp_path / name) == meaning(FOLDER / name)
+
+
+def test_the_log_written_again(tmp_path: Path) -> None:
+    make(tmp_path)
+    assert (tmp_path / "versions.flac-wal").read_bytes() == (FOLDER / "versions.flac-wal").read_bytes()
 
 
 def frames(path: Path) -> bytes:

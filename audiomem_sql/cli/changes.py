@@ -9,9 +9,9 @@ import typer
 
 def changes(
     file: Annotated[str, typer.Argument(help="The FLAC file.", metavar="FILE")],
-    first: Annotated[int, typer.Argument(help="The first version.", metavar="FIRST")],
+    first: Annotated[str, typer.Argument(help="The first version, by number or by tag.", metavar="FIRST")],
     last: Annotated[
-        int | None,
+        str | None,
         typer.Argument(help="The last version, included; the newest if it is left out.", metavar="LAST"),
     ] = None,
     json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
@@ -23,9 +23,6 @@ def changes(
 
     with TableReader(file) as table:
         names = ("version", "rowid", "change", *table.schema.names)
-        found = changes_of(table.snapshot, first, table.version if last is None else last)
+        found = changes_of(table.snapshot, table.at(first).version, table.at(last).version)
         rows = [(change.version, change.rowid, change.kind, *change.values) for change in found]
-    if json:
-        output.print_json([dict(zip(names, row, strict=True)) for row in rows])
-        return
-    output.print_rows(names, rows)
+    (output.print_json_rows if json else output.print_rows)(names, rows)

@@ -11,7 +11,19 @@ from audiomem_sql import __version__
 
 from .conftest import Command
 
-VERBS = ("create", "ingest", "sql", "shell", "info", "verify")
+VERBS = (
+    "create",
+    "ingest",
+    "sql",
+    "shell",
+    "info",
+    "snapshots",
+    "changes",
+    "tag",
+    "restore",
+    "vacuum",
+    "verify",
+)
 HEAVY = {
     "numpy",
     "pyarrow",
