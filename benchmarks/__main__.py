@@ -8,6 +8,7 @@ import os
 import platform
 import random
 import shutil
+import sys
 import tempfile
 import time
 from importlib import metadata
@@ -197,7 +198,7 @@ def main() -> None:
     parser.add_argument("--no-million", action="store_true", help="leave out the table of a million rows")
     arguments = parser.parse_args()
 
-    console = Console()
+    console = Console(width=None if sys.stdout.isatty() else 160)
     table = rows_of(arguments.data, arguments.rows)
     extra = repeated(table, 7000)
     extra = extra.set_column(0, "id", pc.add(extra["id"], len(table)))
