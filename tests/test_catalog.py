@@ -13,6 +13,8 @@ import msgpack
 import numpy as np
 import pytest
 import zstandard
+from fixtures.make_v1 import FOLDER, write
+from fixtures.make_v1 import VERSIONED as VERSIONED_SCHEMA
 from hypothesis import given
 from hypothesis import strategies as st
 from samples import arrow, content, create, rows, same
@@ -29,10 +31,11 @@ from audiomem_sql.catalog import (
     Extent,
     Version,
 )
+from audiomem_sql.columns.encoding import encode_integers
 from audiomem_sql.columns.schema import parse_columns
-from audiomem_sql.errors import AudioMemError, DamagedFileError, FormatVersionError, SchemaError
+from audiomem_sql.errors import AudioMemError, DamagedFileError, FormatVersionError, QueryError, SchemaError
 from audiomem_sql.protection.crc32c import crc32c
-from audiomem_sql.segment import MAX_TOMBSTONES, TOMBSTONES_HEADER
+from audiomem_sql.segment import MAX_TOMBSTONES, NEVER, TOMBSTONES_HEADER
 from audiomem_sql.table import Table
 from audiomem_sql.verify import problems
 
@@ -378,3 +381,93 @@ def test_sizes_that_are_claimed(base: Path, tmp_path_factory: pytest.TempPathFac
         sealed.write_blob(path, head or b"\0")
         with pytest.raises(DamagedFileError, match=r"run\.flac"):
             Table(path)
+
+
+def versioned(folder: Path, change_delta: Callable[[Sealed], None] | None = None) -> Path:
+    """The fixture with several versions in a delta, changed, without its log; the path of the base."""
+    (folder / "versions.flac.d").mkdir(exist_ok=True)
+    path = folder / "versions.flac"
+    path.write_bytes((FOLDER / "versions.flac").read_bytes())
+    sealed = Sealed.read(FOLDER / "versions.flac.d" / "00000005.flac")
+    if change_delta is not None:
+        change_delta(sealed)
+    sealed.write(folder / "versions.flac.d" / "00000005.flac")
+    return path
+
+
+def tombstones(rowids: list[int], versions: list[int]) -> Callable[[Sealed], None]:
+    """Put another list of deleted rows into the segment."""
+
+    def action(sealed: Sealed) -> None:
+        content = TOMBSTONES_HEADER.pack(len(rowids)) + encode_integers(np.array(rowids, np.int64))
+        sealed.catalog["tombstones"] = sealed.store(content + encode_integers(np.array(versions, np.int64)))
+
+    action.__name__ = f"tombstones {rowids} {versions}"
+    return action
+
+
+NUMBERS = "blocks", "zones"
+VERSIONED = [
+    change("requires", value=[]),
+    change("created", value=None),
+    change("created", value={}),
+    change("created", *NUMBERS, "nulls", value=lambda raw: array(raw, "<i8", _0=1)),
+    change("created", *NUMBERS, "low", value=lambda raw: array(raw, "<i8", _0=2)),
+    change("created", *NUMBERS, "high", value=lambda raw: array(raw, "<i8", _0=6)),
+    change("created", *NUMBERS, "rows", value=lambda raw: array(raw, "<i8", _0=4)),
+    change("ended", value={}),
+    change("ended", *NUMBERS, "low", value=lambda raw: array(raw, "<i8", _0=2)),
+    change("ended", *NUMBERS, "high", value=lambda raw: array(raw, "<i8", _0=2**62)),
+    change("ended", *NUMBERS, "rows", value=lambda raw: array(raw, "<i8", _0=4)),
+    change("versions", value=lambda versions: versions[1:]),
+    change("versions", value=lambda versions: [*versions, [6, 0, 0, 0, None]]),
+    change("first_rowid", value=2),
+    *(change("tags", value=bad) for bad in (["start"], {"start": -1}, {"start": "2"}, {"start": None}, 7)),
+    tombstones([2, 5], [3, 5, 4, 3]),
+    tombstones([2, 5], [3, 6]),
+    tombstones([2, 5], [2, 4]),
+    tombstones([5, 2], [3, 4]),
+    tombstones([2, 2], [3, 4]),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("action", VERSIONED, ids=lambda action: action.__name__)
+def test_versions_that_contradict_each_other(
+    tmp_path_factory: pytest.TempPathFactory, action: Callable[[Sealed], None]
+) -> None:
+    path = versioned(tmp_path_factory.mktemp("h"), action)
+    with pytest.raises(DamagedFileError, match=r"versions\.flac"):
+        use(path)
+
+
+def test_tags_without_a_version(tmp_path_factory: pytest.TempPathFactory) -> None:
+    """A number that is none of those kept is read, and told by verify; 0 takes a name back."""
+    path = versioned(
+        tmp_path_factory.mktemp("h"), change("tags", value={"start": 2, "far": 2**40, "gone": 0})
+    )
+    assert "the tag far names version 1099511627776, which is not kept" in found_by_verify(path)
+    with Table(path) as table:
+        assert table.tags == {"start": 2, "far": 2**40}
+        with pytest.raises(QueryError, match="is not kept"):
+            table.at("far")
+
+
+@pytest.mark.parametrize(
+    ("created", "ended", "what"),
+    [
+        ([3, 4], [4, 4], "row 7 was deleted before it was made"),
+        ([3, 4], [3, 5], "row 7 was deleted before it was made"),
+        ([3, 3], [5, NEVER], "row 7 was there twice in a version"),
+        ([3, 4], [NEVER, NEVER], "row 7 was there twice in a version"),
+    ],
+)
+def test_versions_of_rows_that_only_verify_looks_at(
+    tmp_path_factory: pytest.TempPathFactory, created: list[int], ended: list[int], what: str
+) -> None:
+    path = versioned(tmp_path_factory.mktemp("h"))
+    rows_of_7 = [(7, {"id": 7}, *both) for both in zip(created, ended, strict=True)]
+    write(
+        path.parent / "versions.flac.d" / "00000005.flac", "embedded", VERSIONED_SCHEMA, rows_of_7,
+        [Version(number, 0, 0, 0) for number in (3, 4, 5)], b"segment5", [7], deleted_by=[3],
+    )  # fmt: skip
+    assert what in found_by_verify(path)

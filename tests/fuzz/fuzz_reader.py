@@ -32,11 +32,12 @@ from samples import SCHEMA, arrow, content, create, rows
 from sealed import Sealed
 
 from audiomem_sql.block_cache import BlockCache
+from audiomem_sql.changes import changes
 from audiomem_sql.errors import AudioMemError
 from audiomem_sql.segment import ROWID
 from audiomem_sql.table import Table
 from audiomem_sql.verify import problems
-from fuzz.mutations import spoil, spoil_sealed
+from fuzz.mutations import spoil, spoil_log, spoil_sealed
 
 #: Address space that the process may take, beyond what it has when it starts.
 MEMORY = 3 << 30
@@ -66,32 +67,47 @@ class Broken(Exception):
 
 
 class Corpus:
-    """Tables of several shapes, most with deltas: their files' bytes, and what every query gives."""
+    """Tables of several shapes, most with deltas and a log: their files' bytes, and what every query gives."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.tables: list[Path] = []
         self.answers: dict[Path, dict[str | None, list[str]]] = {}
+        self.bytes: dict[Path, bytes] = {}
         for number, (count, options) in enumerate(SHAPES):
             path = folder / f"t{number}.flac"
             with create(path, count, seed=number, **options) as table:
                 if count:
+                    table.checkpoint()
                     table.begin()
                     assert table.transaction is not None
                     for rowid in range(1, count, 7):
                         table.transaction.delete(rowid)
                     table.commit()
+                    table.checkpoint()
                     table.append(arrow(rows(40, number, 10**6)))
+                    table.append([{"id": 10**6}], replace=f"id = {10**6}")
+                    table.checkpoint()  # a delta with two versions
                     table.append(arrow(rows(5, number, -(2**60))))
+                    table.append([], replace=f"id = {10**6 + 1}")
                 self.answers[path] = {query: answer(table, query) for query in QUERIES}
+                left = {file: file.read_bytes() for file in folder.rglob(f"{path.name}*") if file.is_file()}
+                left |= {file: file.read_bytes() for file in Path(f"{path}.d").glob("*.flac")}
             self.tables.append(path)
-        self.files = [
-            path for table in self.tables for path in [table, *sorted(Path(f"{table}.d").glob("*.flac"))]
-        ]
-        self.bytes = {path: path.read_bytes() for path in self.files}
-        self.sealed = {path: Sealed.read(path) for path in self.files}
+            shutil.rmtree(f"{path}.d", ignore_errors=True)
+            for (
+                file,
+                content_then,
+            ) in left.items():  # as if the writer had been killed before it closed the table
+                file.parent.mkdir(exist_ok=True)
+                file.write_bytes(content_then)
+            self.bytes |= left
+        self.files = sorted(self.bytes)
+        self.sealed = {path: Sealed.read(path) for path in self.files if path.suffix == ".flac"}
 
     def table_of(self, path: Path) -> Path:
+        if path.suffix != ".flac":
+            return path.with_name(path.name.removesuffix("-wal"))
         return Path(str(path.parent)[:-2]) if path.parent.suffix == ".d" else path
 
 
@@ -140,6 +156,12 @@ def use(path: Path, answers: dict[str | None, list[str]] | None) -> Counter[str]
             segment.dictionary(len(segment.schema) - 1)
             segment.take(ROWID, np.arange(min(3, segment.rows)))
 
+    def versions() -> None:
+        for version in [*table.versions][:20]:
+            len(list(islice(table.at(version.number).views, 10)))
+        changes(table.snapshot, table.versions[0].number, table.version)
+        len(table.sources)
+
     tables: list[Table] = []
     attempt("open", open_table)
     if not tables:
@@ -152,6 +174,7 @@ def use(path: Path, answers: dict[str | None, list[str]] | None) -> Counter[str]
                 attempt("filter", partial(query, where))
         attempt("get", get)
         attempt("inner", inner)
+        attempt("versions", versions)
         found = list(islice(problems(table), 1000))
         ends[f"verify: {'problems' if found else 'fine'}"] += 1
     return ends
@@ -169,6 +192,9 @@ def one(corpus: Corpus, seed: int, work: Path) -> Counter[str]:
             copy.parent.mkdir(parents=True, exist_ok=True)
             copy.write_bytes(corpus.bytes[path])
     spoiled = work / victim.relative_to(corpus.folder)
+    if victim.suffix != ".flac":
+        spoiled.write_bytes(spoil_log(rng, corpus.bytes[victim]))
+        return use(work / base.name, None)
     if rng.random() < 0.5:
         spoiled.write_bytes(spoil(rng, corpus.bytes[victim]))
         return use(work / base.name, corpus.answers[base])

@@ -16,6 +16,9 @@ import msgpack
 import zstandard
 from sealed import Sealed
 
+from audiomem_sql.log import LOG_HEADER, RECORD_HEADER
+from audiomem_sql.protection.crc32c import crc32c
+
 SECTOR = 4096
 #: Numbers that programs stumble over.
 NUMBERS = [
@@ -254,3 +257,36 @@ def spoil(rng: random.Random, data: bytes) -> bytes:
 def spoil_sealed(rng: random.Random, sealed: Sealed, path: Path) -> None:
     """A sealed mutation of a segment, written to ``path``."""
     rng.choice(SEALED)(rng, copy.deepcopy(sealed), path)
+
+
+def spoil_log(rng: random.Random, data: bytes) -> bytes:
+    """A log spoiled blindly, or with other values in a record or in the header, under right checksums."""
+    used = data[: len(data.rstrip(b"\0")) + 100]
+    what = rng.randrange(3)
+    if what == 0:
+        return spoil(rng, used)
+    fields = list(LOG_HEADER.unpack_from(used))
+    first, salt, at = fields[3] + 1, fields[4], LOG_HEADER.size
+    records: list[Any] = []
+    while length := RECORD_HEADER.unpack_from(used, at)[0]:
+        at += RECORD_HEADER.size
+        records.append(msgpack.unpackb(used[at : at + length]))
+        at += length
+    if what == 1:
+        fields[rng.choice((1, 3))] = rng.choice(NUMBERS) & 0xFFFFFFFF
+    else:
+        for _ in range(rng.choice((1, 1, 2, 3))):
+            container = rng.choice([c for c in _containers(records, []) if c and c is not records])
+            key = rng.choice(list(container) if isinstance(container, dict) else range(len(container)))
+            container[key] = any_value(rng, container[key])
+    head = LOG_HEADER.pack(*fields)[:-4]
+    out = head + crc32c(head).to_bytes(4, "little")
+    for number, record in enumerate(records, first):
+        try:
+            packed = msgpack.packb(record)
+        except (OverflowError, ValueError):  # a number that MessagePack cannot express
+            packed = b"\xc0"
+        if rng.random() < 0.1:
+            packed = bytes(mutate_bytes(rng, bytearray(packed)))
+        out += RECORD_HEADER.pack(len(packed), crc32c(packed, (salt + number) % 2**32)) + packed
+    return out + bytes(100)
