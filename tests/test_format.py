@@ -14,7 +14,8 @@ import zstandard
 from samples import arrow, create, rows
 from sealed import Sealed
 
-from audiomem_sql import bloom, catalog, pages, segment
+from audiomem_sql import bloom, catalog, compaction, log, pages, segment
+from audiomem_sql import table as table_module
 from audiomem_sql.audio import PROFILES
 from audiomem_sql.audio.metadata import APPLICATION_ID, MAX_SEEK_POINTS, SEEK_SECONDS
 from audiomem_sql.audio.rawfile import RawFile
@@ -22,9 +23,11 @@ from audiomem_sql.columns import blocks, column_writer, encoding
 from audiomem_sql.columns.column import FLAGS
 from audiomem_sql.columns.types import MAX_WIDTH, ColumnType, Kind
 from audiomem_sql.columns.zones import PREFIX, Zones
+from audiomem_sql.log import LogRecord
 from audiomem_sql.pages import PagedFile, PageHeader, PageLayout
 from audiomem_sql.protection.crc32c import crc32c
 from audiomem_sql.protection.levels import LEVELS
+from audiomem_sql.table import Table
 from audiomem_sql.table_files import TableFiles
 from audiomem_sql.table_options import TableOptions
 
@@ -53,6 +56,7 @@ TYPES = {"u8": "B", "u16": "H", "u32": "I", "u64": "Q", "i64": "q", "bytes": "s"
         ("Page header", pages.PAGE_HEADER),
         ("3. Catalog", catalog.CATALOG_HEADER),
         ("Integers header", encoding.INTEGERS_HEADER),
+        ("Log header", log.LOG_HEADER),
     ],
 )
 def test_structures(heading: str, layout: struct.Struct) -> None:
@@ -83,8 +87,51 @@ def test_magic_values_and_codes() -> None:
     assert f"id `{APPLICATION_ID.decode()}`" in TEXT
     assert f"every {SEEK_SECONDS} seconds, at most {MAX_SEEK_POINTS:,}" in TEXT
     assert f"first {pages.SEARCHED_PAGES} pages, the last {pages.SEARCHED_PAGES}" in TEXT
-    assert "Version 1 has none" in TEXT
-    assert not catalog.KNOWN_FEATURES
+    assert f"Version 1 has one: `{catalog.ROW_VERSIONS}`" in TEXT
+    assert {catalog.ROW_VERSIONS} == catalog.KNOWN_FEATURES
+    fields = {row["field"] for row in table("Log header")}
+    assert f"magic `{log.LOG_MAGIC.decode()}`" in fields
+    assert f"format version of the log: {log.LOG_VERSION}" in fields
+    assert f"zeros up to {log.LOG_FILE_BYTES} bytes" in TEXT
+
+
+def test_when_the_log_becomes_a_delta() -> None:
+    assert f"a commit of up to {table_module.LOGGED_COMMIT_BYTES >> 10} KiB" in TEXT
+    assert f"It comes at {table_module.CHECKPOINT_BYTES >> 20} MiB" in TEXT
+    assert f"at {table_module.CHECKPOINT_COMMITS:,} commits" in TEXT
+    assert compaction.SMALL_DELTAS == 8
+    assert "It comes when eight deltas in a row" in TEXT
+    assert f"smaller than {compaction.SMALL_DELTA_BYTES >> 20} MiB each" in TEXT
+
+
+def test_a_log_made_from_the_document_alone(tmp_path: Path) -> None:
+    """Header and two records, by the tables of the document; then a record out of order, and a torn one."""
+    with Table.create(tmp_path / "t.flac", ["id INTEGER PRIMARY KEY", "word TEXT"]) as made:
+        made.append([{"word": "one"}])
+        table_id = made.snapshot.segments[0].catalog.table_id
+    length, crc, _ = table("Log record")
+    assert int(crc["offset"]) == int(length["size"])
+    assert int(length["size"]) + int(crc["size"]) == log.RECORD_HEADER.size
+    assert set(LogRecord(1, 0).__dataclass_fields__) == keys("Log record", 1)
+
+    def packed(number: int, salt: int = 7, **changes: object) -> bytes:
+        content: dict[str, object] = {
+            "version": number, "time": 1_700_000_000_000_000, "inserted": [[number, [number, "word"]]],
+            "deleted": [], "message": None, "sources": None, "tags": {},
+        }  # fmt: skip
+        data = msgpack.packb(content | changes)
+        return struct.pack("<II", len(data), reference_crc(data, (salt + number) % 2**32)) + data
+
+    head = b"AuML" + struct.pack("<I16sQI", 1, table_id, 2, 7)
+    head += reference_crc(head, 0).to_bytes(4, "little")
+    whole = head + packed(3, tags={"three": 3}) + packed(4, deleted=[1], message="four")
+    for behind in (bytes(100), packed(6), packed(5, salt=8), packed(5)[:-1], b"", packed(5, version=7)):
+        (tmp_path / "t.flac-wal").write_bytes(whole + behind)
+        with Table(tmp_path / "t.flac") as opened:
+            assert opened.to_arrow().to_pylist() == [{"id": 3, "word": "word"}, {"id": 4, "word": "word"}]
+            assert opened.tags == {"three": 3}
+            assert (opened.version, opened.versions[-1].message) == (4, "four")
+    (tmp_path / "t.flac-wal").write_bytes(whole)
 
 
 def test_profiles_and_cells() -> None:
@@ -149,9 +196,17 @@ def test_limits() -> None:
 def test_catalog_keys(tmp_path: Path) -> None:
     """Every key that is written is described, and every key described is written."""
     with create(tmp_path / "t.flac", 50) as made:
+        made.checkpoint()
         made.append(arrow(rows(5, 0, 1001)))
+        made.checkpoint()
         made.append([{"id": 5001}, {"id": 5003}], sources={"a.md": bytes(16)}, replace="id < 5")
-    sealed = Sealed.read(tmp_path / "t.flac.d" / "00000004.flac")
+        made.append([{"id": 5005}], replace="id = 5001")
+        made.tag("a")
+    sealed = Sealed.read(tmp_path / "t.flac.d" / "00000003.flac")
+    assert set(sealed.catalog) == keys("Catalog map") - {"created", "ended", "tags"}
+    sealed = Sealed.read(tmp_path / "t.flac.d" / "00000006.flac")
+    assert sealed.catalog["requires"] == [catalog.ROW_VERSIONS]
+    assert set(sealed.catalog["created"]) == set(sealed.catalog["ended"]) == keys("Column entry and extent")
     assert set(sealed.catalog) == keys("Catalog map")
     entry = sealed.catalog["columns"][1]
     assert set(entry) == keys("Column entry and extent")
@@ -167,7 +222,10 @@ def test_catalog_keys(tmp_path: Path) -> None:
     )
     assert sealed.catalog["versions"][0][:1] == [4]
     assert msgpack.unpackb(sealed.extent(sealed.catalog["sources"])) == {"a.md": bytes(16)}
-    assert sealed.catalog["tombstones"] is not None
+    content = sealed.extent(sealed.catalog["tombstones"])
+    rowids, end = encoding.decode_integers(content, 8, int.from_bytes(content[:8], "little"))
+    versions, end = encoding.decode_integers(content, end, len(rowids))
+    assert (rowids.tolist(), versions.tolist(), end) == ([1, 2, 3, 4], [4, 4, 4, 4], len(content))
     assert sealed.catalog["rowids"]["bloom"] is not None
 
 
@@ -188,10 +246,11 @@ def test_zone_maps_of_every_type() -> None:
 
 
 def test_names_of_files() -> None:
-    names = [row["name"].strip("`") for row in table("5. Files of a table")]
+    names = [row["name"].strip("`") for row in table("6. Files of a table")]
     files = TableFiles("notes.flac")
     assert names[0] == files.base
     assert names[1] == files.delta(17)
+    assert names[2] == files.log
 
 
 def test_a_reader_made_from_the_document_alone(tmp_path: Path) -> None:
