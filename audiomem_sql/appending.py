@@ -8,10 +8,12 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
+from audiomem_sql import transaction
 from audiomem_sql.batch import Batch
 from audiomem_sql.bloom import hash_array
 from audiomem_sql.columns.stored_values import as_sql
 from audiomem_sql.columns.types import Kind
+from audiomem_sql.columns.views import strings, valid
 from audiomem_sql.errors import ConstraintError, LimitError
 from audiomem_sql.scan import Filter, RowFilter, scan
 from audiomem_sql.snapshot import Snapshot
@@ -21,6 +23,24 @@ from audiomem_sql.types import I64Array
 #: Rows in a batch that is handed to the writer.
 BATCH_ROWS = 1 << 16
 NO_ROWIDS: I64Array = np.empty(0, np.int64)
+
+
+def check_sizes(table: pa.Table, path: str) -> None:
+    """LimitError, naming the row (from 0), if the texts and blobs of one are over the limit together."""
+    if table.nbytes <= transaction.MAX_ROW_BYTES:
+        return
+    sizes = np.zeros(table.num_rows, np.int64)
+    for column in table.columns:
+        if pa.types.is_string(column.type) or pa.types.is_binary(column.type):
+            sizes += np.concatenate([strings(chunk).lengths * valid(chunk) for chunk in column.chunks])
+    largest = int(sizes.argmax())
+    if sizes[largest] > transaction.MAX_ROW_BYTES:
+        raise LimitError(
+            f"a row of {int(sizes[largest]):,} bytes is over the limit of {transaction.MAX_ROW_BYTES:,}",
+            file=path,
+            place=f"row {largest}",
+            remedy="Divide it into several rows.",
+        )
 
 
 def number_rows(table: pa.Table, snapshot: Snapshot) -> tuple[I64Array, pa.Table]:

@@ -11,7 +11,14 @@ from typing import Any
 
 import pyarrow as pa
 
-from audiomem_sql.appending import NO_ROWIDS, as_batches, check_keys, matching_rowids, number_rows
+from audiomem_sql.appending import (
+    NO_ROWIDS,
+    as_batches,
+    check_keys,
+    check_sizes,
+    matching_rowids,
+    number_rows,
+)
 from audiomem_sql.block_cache import SHARED, BlockCache
 from audiomem_sql.catalog import Version
 from audiomem_sql.changes import changes
@@ -264,6 +271,7 @@ class Table(TableReader):
         called when nobody else can write.
         """
         table, _ = to_table(data, self.schema)
+        check_sizes(table, self.path)
         self._no_transaction()
         self._acquire()
         try:

@@ -399,5 +399,6 @@ def _check_size(row: Sequence[StoredValue]) -> None:
         )
         if size > MAX_ROW_BYTES:
             raise LimitError(
-                f"a row of {size:,} bytes is over the limit of 1 GiB", remedy="Divide it into several rows."
+                f"a row of {size:,} bytes is over the limit of {MAX_ROW_BYTES:,}",
+                remedy="Divide it into several rows.",
             )
