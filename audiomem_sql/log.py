@@ -74,8 +74,8 @@ class LogRecord:
         return packed
 
     @classmethod
-    def unpack(cls, packed: bytes, width: int) -> LogRecord:
-        """The inverse, for rows of ``width`` columns. DamagedFileError (without a file) for anything else."""
+    def unpack(cls, packed: bytes) -> LogRecord:
+        """The inverse. DamagedFileError (without a file) for anything else."""
         try:
             content: dict[str, Any] = msgpack.unpackb(packed)
             rows = [(int(rowid), tuple(row)) for rowid, row in content["inserted"]]
@@ -92,8 +92,6 @@ class LogRecord:
             raise DamagedFileError(
                 f"a record cannot be understood ({type(error).__name__}: {error})"
             ) from None
-        if any(len(row) != width for _, row in rows):
-            raise DamagedFileError("a record has another number of columns than the table")
         if (
             any(not -(1 << 63) <= rowid < 1 << 63 for rowid in record.deleted)
             or not isinstance(record.message, str | None)
@@ -109,6 +107,7 @@ class LogContent:
 
     last: offset and header of the last record, by which one that was taken back is told from the one in its place.
     ``records`` may be shared with later contents of the same log; the first ``count`` are those of this one.
+    checked: how many of them are known to be rows of the table.
     """
 
     identity: tuple[int, int] | None = None
@@ -119,6 +118,7 @@ class LogContent:
     last: tuple[int, bytes] = (0, b"")
     records: list[LogRecord] = field(default_factory=list)
     count: int = 0
+    checked: int = 0
 
     @property
     def version(self) -> int:
@@ -134,7 +134,9 @@ class LogContent:
         records = self.records if len(self.records) == self.count else self.records[: self.count]
         records.append(record)
         last = (self.end, header)
-        return LogContent(self.identity, self.after, self.salt, end, False, last, records, self.count + 1)
+        return LogContent(
+            self.identity, self.after, self.salt, end, False, last, records, self.count + 1, self.checked
+        )
 
     def stands_in(self, handle: int) -> bool:
         """Whether the file begins with what was read: no other log took its place, and no record was taken back."""
@@ -146,18 +148,12 @@ class LogContent:
         )
 
 
-def read_log(
-    path: str,
-    table_id: bytes,
-    width: int,
-    known: LogContent | None = None,
-    check: Callable[[int, Row], None] | None = None,
-) -> LogContent | None:
-    """The log of table ``table_id``, whose rows have ``width`` columns; None if there is none.
+def read_log(path: str, table_id: bytes, known: LogContent | None = None) -> LogContent | None:
+    """The log of table ``table_id``; None if there is none.
 
-    known: what was read before; if the file is still the same only what was appended is read. check: given each rowid
-    and row, raises DamagedFileError for one that the table cannot hold. DamagedFileError for a file that is no log or
-    belongs to another table. A torn header counts as no log: nothing in it was acknowledged.
+    known: what was read before; if the file is still the same only what was appended is read. DamagedFileError for a
+    file that is no log or belongs to another table. A torn header counts as no log: nothing in it was acknowledged.
+    Whether the records are rows of the table is for :func:`check_rows`, once it is known which columns they have.
     """
     try:
         handle = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
@@ -171,7 +167,7 @@ def read_log(
             return None
         if known is None or not known.stands_in(handle):
             known = header
-        return _read_records(handle, known, path, width, check)
+        return _read_records(handle, known, path)
     except OSError as error:
         raise storage_error(error, path) from error
     finally:
@@ -200,9 +196,27 @@ def _read_header(handle: int, path: str, table_id: bytes) -> LogContent | None:
     return LogContent(stat_identity(os.fstat(handle)), after, salt, LOG_HEADER.size)
 
 
-def _read_records(
-    handle: int, content: LogContent, path: str, width: int, check: Callable[[int, Row], None] | None
-) -> LogContent:
+def check_rows(
+    path: str, content: LogContent, stored: int, width: int, check: Callable[[int, Row], None]
+) -> None:
+    """DamagedFileError unless the rows of the commits behind version ``stored`` are such as the table can hold.
+
+    width: the number of columns. check: given a rowid and a row, raises DamagedFileError for one that cannot be.
+    """
+    for record in content.records[content.checked : content.count]:
+        if record.version <= stored:  # of a time when the table had other columns, perhaps
+            continue
+        try:
+            for rowid, row in record.inserted:
+                if len(row) != width:
+                    raise DamagedFileError("a record has another number of columns than the table")
+                check(rowid, row)
+        except DamagedFileError as error:
+            raise DamagedFileError(error.what, file=path, place=f"version {record.version}") from None
+    content.checked = content.count
+
+
+def _read_records(handle: int, content: LogContent, path: str) -> LogContent:
     """``content`` with every whole record behind it."""
     start, data = content.end, b""
 
@@ -226,10 +240,7 @@ def _read_records(
         if len(packed) < length or crc != _record_crc(packed, content.salt, content.version + 1):
             return replace(content, torn=True)
         try:
-            record = LogRecord.unpack(packed, width)
-            if check is not None:
-                for rowid, row in record.inserted:
-                    check(rowid, row)
+            record = LogRecord.unpack(packed)
         except DamagedFileError as error:
             raise DamagedFileError(error.what, file=path, place=f"byte {content.end}") from None
         if record.version != content.version + 1:
@@ -238,7 +249,7 @@ def _read_records(
     return replace(content, torn=any(header))
 
 
-def commits_behind(path: str, content: LogContent, width: int) -> bool:
+def commits_behind(path: str, content: LogContent) -> bool:
     """Whether whole commits stand behind what is torn: then no crash tore it, because each was durable before the next."""
     try:
         with open(path, "rb") as file:
@@ -251,7 +262,7 @@ def commits_behind(path: str, content: LogContent, width: int) -> bool:
         length, crc = RECORD_HEADER.unpack_from(data, at - RECORD_HEADER.size)
         packed = data[at : at + length]
         with contextlib.suppress(DamagedFileError):
-            version = LogRecord.unpack(packed, width).version
+            version = LogRecord.unpack(packed).version
             if version > content.version and crc == _record_crc(packed, content.salt, version):
                 return True
     return False
@@ -305,7 +316,9 @@ class LogWriter:
         except OSError as error:
             self._cut(content.end)
             raise storage_error(error, self.path) from error
-        return content.grown(record, header, content.end + len(data))
+        grown = content.grown(record, header, content.end + len(data))
+        grown.checked = grown.count
+        return grown
 
     def cut(self, content: LogContent) -> None:
         """Take back everything behind ``content``, durably."""

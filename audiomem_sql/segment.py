@@ -12,6 +12,7 @@ from __future__ import annotations
 import struct
 import threading
 from typing import Any
+from weakref import WeakValueDictionary
 
 import numpy as np
 import pyarrow as pa
@@ -72,6 +73,8 @@ class Segment:
         self._rowids: I64Array | None = None
         #: Of each column and collation that was looked up by key: how often, or its index once made (see lookup).
         self.indexes: dict[tuple[int, str], Any] = {}
+        #: The segment with the columns of other schemas (see evolved_segment).
+        self.evolved: WeakValueDictionary[Any, Segment] = WeakValueDictionary()
         self._lock = threading.Lock()
 
     @classmethod

@@ -21,7 +21,15 @@ import pyarrow as pa
 
 from audiomem_sql._version import __version__
 from audiomem_sql.audio import Profile
-from audiomem_sql.catalog import MAX_EXTENT_BYTES, Catalog, ColumnEntry, Extent, Version
+from audiomem_sql.catalog import (
+    MAX_EXTENT_BYTES,
+    NO_HISTORY,
+    Catalog,
+    ColumnEntry,
+    Extent,
+    SchemaHistory,
+    Version,
+)
 from audiomem_sql.columns.column_writer import STRING_KINDS, ColumnWriter, EncodedBlock, choose_dictionary
 from audiomem_sql.columns.compression import Compressor
 from audiomem_sql.columns.encoding import encode_integers
@@ -223,13 +231,15 @@ class SegmentWriter:
         sources: bytes | None = None,
         tags: dict[str, int] | None = None,
         options: dict[str, Any] | None = None,
+        history: SchemaHistory = NO_HISTORY,
         progress: Callable[[int, int], None] | None = None,
     ) -> None:
         """Lay out the file at a temporary name beside ``path``, and fsync it.
 
         versions: the commits in this segment. tombstones: rowids that they delete from earlier segments, ascending;
         tombstone_versions: the version that deletes each, for a segment with several commits. sources: the packed list
-        of ingested sources. tags: names of versions. options: kept in the catalog. progress: called with bytes done and
+        of ingested sources. tags: names of versions. options: kept in the catalog. history: how the columns changed
+        from one of ``versions`` to another. progress: called with bytes done and
         bytes in all.
         """
         self._versioned = self._versioned or tombstone_versions is not None
@@ -263,6 +273,7 @@ class SegmentWriter:
             sources=None if sources is None else self._store(sources),
             data_bytes=self._spooled,
             options=options or {},
+            history=history,
         )
         self._lay_out(catalog, progress)
 

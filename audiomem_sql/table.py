@@ -20,7 +20,7 @@ from audiomem_sql.appending import (
     number_rows,
 )
 from audiomem_sql.block_cache import SHARED, BlockCache
-from audiomem_sql.catalog import Version
+from audiomem_sql.catalog import Migration, Version
 from audiomem_sql.changes import changes
 from audiomem_sql.columns.arrow_input import to_table
 from audiomem_sql.columns.schema import Schema, parse_columns
@@ -39,9 +39,12 @@ from audiomem_sql.errors import (
     BusyError,
     DamagedFileError,
     OptionError,
+    SchemaError,
     StorageError,
+    UnsupportedError,
 )
 from audiomem_sql.log import LogRecord, LogWriter, commits_behind
+from audiomem_sql.migrations.changes import SchemaChange, parse_change
 from audiomem_sql.segment_writer import SegmentWriter
 from audiomem_sql.snapshot import Snapshot
 from audiomem_sql.sources import pack_sources
@@ -69,9 +72,15 @@ class Table(TableReader):
     """
 
     def __init__(
-        self, path: str | os.PathLike[str], *, cache: BlockCache = SHARED, busy_timeout: float = BUSY_TIMEOUT
+        self,
+        path: str | os.PathLike[str],
+        *,
+        version: int | str | None = None,
+        as_of: str | datetime | None = None,
+        cache: BlockCache = SHARED,
+        busy_timeout: float = BUSY_TIMEOUT,
     ) -> None:
-        super().__init__(path, cache=cache)
+        super().__init__(path, version=version, as_of=as_of, cache=cache)
         self.busy_timeout = busy_timeout
         self.transaction: Transaction | None = None
         self._lock = WriterLock(self.files.base)
@@ -308,6 +317,12 @@ class Table(TableReader):
         return self.commit(message=message, sources=pack_sources(sources) if sources else None)
 
     def _acquire(self, timeout: float | None = None) -> None:
+        if self._pinned:
+            raise UnsupportedError(
+                f"this is version {self.version}, which does not change",
+                file=self.path,
+                remedy="Open the table without a version to write to it.",
+            )
         self.files.check_writable()
         self._lock.acquire(self.busy_timeout if timeout is None else timeout)
         try:
@@ -319,7 +334,7 @@ class Table(TableReader):
                 self.files.settle()
             self._swept = True
             log = self.snapshot.log
-            if log is not None and log.torn and commits_behind(self.files.log, log, len(self.schema)):
+            if log is not None and log.torn and commits_behind(self.files.log, log):
                 raise DamagedFileError(
                     f"version {log.version + 1} is damaged, and whole commits stand behind it",
                     file=self.files.log,
@@ -361,10 +376,10 @@ class Table(TableReader):
         done = checkpoint(self.files, self._lock, self.snapshot, self.options)
         if done:
             self._reload()
-            small = small_deltas(self.snapshot)
-            if len(small) >= SMALL_DELTAS:
-                merge(self.files, self.snapshot, self.options, small)
-                self._reload()
+        small = small_deltas(self.snapshot)
+        if len(small) >= SMALL_DELTAS:
+            merge(self.files, self.snapshot, self.options, small)
+            self._reload()
         return done
 
     def merge(self) -> None:
@@ -405,7 +420,7 @@ class Table(TableReader):
         self._no_transaction()
         transaction = self.begin()
         try:
-            old = self.at(version)
+            old = self.at(version, schema=self.schema)
             changed = changes(self.snapshot, old.version, self.version)
             rowids = sorted({change.rowid for change in changed if change.version > old.version})
             for rowid in rowids:
@@ -418,6 +433,33 @@ class Table(TableReader):
         except BaseException:
             self.rollback()
             raise
+
+    def alter(self, change: SchemaChange | str, *, message: str | None = None) -> int:
+        """Change the columns, in a commit of its own; the new version. Older versions keep the columns that they had.
+
+        change: ``"add column year INTEGER DEFAULT 2000"``, ``"drop column year"``, ``"rename column year TO born"``, or
+        one of the objects of :mod:`audiomem_sql.migrations` that they describe. SchemaError for what cannot be done.
+        No row is written: those that are there have the DEFAULT in a new column.
+        """
+        self._no_transaction()
+        self._acquire()
+        try:
+            change = parse_change(change) if isinstance(change, str) else change
+            schema = change.apply(self.snapshot.schema, self.snapshot.next_column)
+            self._checkpoint()
+            content = Commit((), 0, message=message or str(change), schema=schema, change=str(change))
+            write_commit(self.files, self._lock, self.snapshot, self.options, content).accept()
+            self._reload()
+        except SchemaError as error:
+            raise SchemaError(error.what, file=self.path, place=error.place, remedy=error.remedy) from None
+        finally:
+            self._end()
+        return self.version
+
+    @property
+    def migrations(self) -> tuple[Migration, ...]:
+        """Every change of the columns so far, oldest first."""
+        return self.snapshot.migrations
 
     def tag(self, name: str, version: int | None = None) -> None:
         """Name a version, by default the newest; vacuum keeps it. An empty commit holds the name."""

@@ -15,7 +15,7 @@ from audiomem_sql.block_cache import BlockCache
 from audiomem_sql.columns.stored_values import row_check
 from audiomem_sql.errors import DamagedFileError, StorageError
 from audiomem_sql.files import abandoned_files, file_identity, fsync_folder, storage_error
-from audiomem_sql.log import has_more, read_log
+from audiomem_sql.log import check_rows, has_more, read_log
 from audiomem_sql.segment import Segment
 from audiomem_sql.snapshot import Snapshot, check_chain
 
@@ -105,7 +105,7 @@ class TableFiles:
             base = segment(self.base)
             catalog = base.catalog
             before = None if known is None else known.log
-            log = read_log(self.log, catalog.table_id, len(base.schema), before, row_check(base.schema))
+            log = read_log(self.log, catalog.table_id, before)
             segments: list[Segment] = []
             first = None  # of the segment after the next: deltas that a merge replaced end behind it
             for number, path in reversed(
@@ -124,6 +124,10 @@ class TableFiles:
                     first = delta.catalog.first_version
             segments.insert(0, base)
             check_chain(segments, self.base)
+            if log is not None:
+                newest = segments[-1].catalog
+                schema = newest.schemas[-1][1]
+                check_rows(self.log, log, newest.last_version, len(schema), row_check(schema))
             return Snapshot(segments, log)
         except BaseException:
             for new in opened:

@@ -106,10 +106,15 @@ class TableReader:
         """Names of versions."""
         return self.snapshot.tags
 
-    def at(self, version: int | str | None = None, as_of: str | datetime | None = None) -> Snapshot:
+    def at(
+        self,
+        version: int | str | None = None,
+        as_of: str | datetime | None = None,
+        schema: Schema | None = None,
+    ) -> Snapshot:
         """The snapshot of a version: by number, by tag, or the newest at a time (UTC unless it says otherwise).
 
-        QueryError, with the versions and tags that are kept, for one that is not.
+        schema: the columns to see it with, by default those that it had. QueryError, with the versions and tags that are kept, for one that is not.
         """
         snapshot = self.snapshot
         if as_of is not None:
@@ -120,12 +125,12 @@ class TableReader:
                 raise snapshot.not_kept(
                     f"the oldest version that is kept is of {first}, after {render(moment)}"
                 )
-            return snapshot.at(numbers[-1])
+            return snapshot.at(numbers[-1], schema)
         if isinstance(version, str) and not version.isdecimal():
             if version not in snapshot.tags:
                 raise snapshot.not_kept(f"there is no tag {version!r}")
-            return snapshot.at(snapshot.tags[version])
-        return snapshot if version is None else snapshot.at(int(version))
+            return snapshot.at(snapshot.tags[version], schema)
+        return snapshot.at(snapshot.version if version is None else int(version), schema)
 
     def refresh(self) -> bool:
         """Look for commits of others; True if there were any."""

@@ -13,7 +13,7 @@ from audiomem_sql.bloom import hash_array
 from audiomem_sql.columns.stored_values import row_check
 from audiomem_sql.columns.zones import Zones
 from audiomem_sql.errors import DamagedFileError
-from audiomem_sql.log import commits_behind, read_log
+from audiomem_sql.log import check_rows, commits_behind, read_log
 from audiomem_sql.segment import CREATED, ENDED, ROWID, Segment
 from audiomem_sql.snapshot import Snapshot
 from audiomem_sql.sources import logged_sources, segment_sources
@@ -158,7 +158,11 @@ def _log_file(snapshot: Snapshot, files: TableFiles) -> Iterator[str]:
     base, seen = snapshot.segments[0], log.count
     for _ in range(_LOG_READINGS):  # a commit that is being written looks torn
         try:
-            found = read_log(files.log, base.catalog.table_id, len(base.schema), check=row_check(base.schema))
+            found = read_log(files.log, base.catalog.table_id)
+            if found is not None:
+                schema = snapshot.schemas[-1][1]
+                stored = snapshot.segments[-1].catalog.last_version
+                check_rows(files.log, found, stored, len(schema), row_check(schema))
         except DamagedFileError as error:
             yield f"{error.place}: {error.what}" if error.place else error.what
             return
@@ -169,7 +173,7 @@ def _log_file(snapshot: Snapshot, files: TableFiles) -> Iterator[str]:
         log = found
         time.sleep(_LOG_INTERVAL)
     what = f"byte {log.end}: what stands behind version {log.version} is no whole commit"
-    if commits_behind(files.log, log, len(base.schema)):
+    if commits_behind(files.log, log):
         yield f"{what}, but whole commits stand behind it, which are lost"
     else:
         yield f"{what}; it is passed over, and the next commit takes its place"

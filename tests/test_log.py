@@ -23,6 +23,7 @@ from audiomem_sql.log import (
     LogContent,
     LogRecord,
     LogWriter,
+    check_rows,
     has_more,
     read_log,
 )
@@ -60,7 +61,7 @@ def written(path: Path, records: list[LogRecord], after: int = 1) -> LogContent:
 
 
 def read(path: Path, known: LogContent | None = None) -> LogContent:
-    found = read_log(str(path), TABLE_ID, 3, known)
+    found = read_log(str(path), TABLE_ID, known)
     assert found is not None
     return found
 
@@ -206,7 +207,7 @@ def test_bytes_of_any_kind(tmp_path: Path, seed: int) -> None:
             )
         path.write_bytes(spoiled)
         try:
-            found = records_of(read_log(str(path), TABLE_ID, 3))
+            found = records_of(read_log(str(path), TABLE_ID))
         except AudioMemError as error:
             files.add(error.file)
         else:
@@ -234,7 +235,7 @@ def test_a_whole_record_that_makes_no_sense(tmp_path: Path) -> None:
         path.unlink()
     written(path, [record(2), LogRecord(3, 0, [(1, (1, 2, 3))])])
     with pytest.raises(DamagedFileError, match="another number of columns"):
-        read_log(str(path), TABLE_ID, 4)
+        check_rows(str(path), read(path), 1, 4, lambda rowid, row: None)
 
 
 def header(table_id: bytes = TABLE_ID, version: int = 1, after: int = 1) -> bytes:
@@ -244,10 +245,10 @@ def header(table_id: bytes = TABLE_ID, version: int = 1, after: int = 1) -> byte
 
 def test_other_files_in_its_place(tmp_path: Path) -> None:
     path = tmp_path / "log"
-    assert read_log(str(path), TABLE_ID, 3) is None
+    assert read_log(str(path), TABLE_ID) is None
     for nothing in (b"", b"\0", bytes(100), header()[:20], header()[:20] + bytes(5000), bytes(44) + b"x"):
         path.write_bytes(nothing)
-        assert read_log(str(path), TABLE_ID, 3) is None
+        assert read_log(str(path), TABLE_ID) is None
         assert records_of(written(path, [record(2)])) == records_of(read(path)) == [record(2)]
     path.write_bytes(header(bytes(16)))
     with pytest.raises(DamagedFileError, match="log: the log belongs to another table"):

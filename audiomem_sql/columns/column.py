@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from audiomem_sql.columns.types import ColumnType, Kind, sqlite_declaration
@@ -16,6 +16,7 @@ _ROWID_NAMES = ("rowid", "oid", "_rowid_")
 _COLLATIONS = ("BINARY", "NOCASE", "RTRIM")
 _ASCII_CAPITALS = {capital: capital + 32 for capital in range(ord("A"), ord("Z") + 1)}
 _BARE_NAME = re.compile(r"[A-Za-z_\u0080-\U0010ffff][A-Za-z0-9_\u0080-\U0010ffff]*")
+MAX_COLUMN_ID = (1 << 31) - 1
 FLAGS = ("not_null", "unique", "primary_key", "semantic")
 # https://www.sqlite.org/lang_keywords.html
 _RESERVED = """
@@ -44,7 +45,10 @@ def quote(name: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """A column. PRIMARY KEY on any type but INTEGER makes it ``unique`` and ``not_null``, as in STRICT tables."""
+    """A column. PRIMARY KEY on any type but INTEGER makes it ``unique`` and ``not_null``, as in STRICT tables.
+
+    ``id`` tells it from every other column that the table ever had, whatever it is called; -1: it has not got one yet.
+    """
 
     name: str
     type: ColumnType
@@ -53,6 +57,7 @@ class Column:
     primary_key: bool = False
     collation: str = "BINARY"
     semantic: bool = False
+    id: int = field(default=-1, compare=False)
 
     def __post_init__(self) -> None:
         if self.primary_key and not self.is_rowid:
@@ -118,7 +123,11 @@ class Column:
         for key, value in packed.items():
             if key in ("name", "type") or (isinstance(key, str) and key.startswith("x_")):
                 continue
-            if (key in FLAGS and isinstance(value, bool)) or (key == "collation" and isinstance(value, str)):
+            if (
+                (key in FLAGS and isinstance(value, bool))
+                or (key == "collation" and isinstance(value, str))
+                or (key == "id" and type(value) is int and 0 <= value <= MAX_COLUMN_ID)
+            ):
                 settings[key] = value
             else:
                 raise refusal(

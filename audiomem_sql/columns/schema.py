@@ -7,7 +7,7 @@ file says. All of them end in the same checks, in ``Schema`` itself. pyarrow is 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -38,7 +38,10 @@ MAX_COLUMNS = 2000 - len(HIDDEN) - 1
 
 @dataclass(frozen=True)
 class Schema:
-    """The columns of a table, in order. Raises SchemaError, naming the column, where SQL would refuse the table."""
+    """The columns of a table, in order. Raises SchemaError, naming the column, where SQL would refuse the table.
+
+    Columns without an id get their place. Two schemas are equal when they are written alike, whatever their ids.
+    """
 
     columns: tuple[Column, ...]
     _places: Mapping[str, int] = field(init=False, repr=False, compare=False)
@@ -62,6 +65,17 @@ class Schema:
         if len(keys := [column.name for column in self.columns if column.primary_key]) > 1:
             raise refusal(keys[1], f"{keys[0]} is the primary key already", "A table has one, of one column")
         object.__setattr__(self, "_places", places)
+        if any(column.id < 0 for column in self.columns):
+            object.__setattr__(
+                self,
+                "columns",
+                tuple(
+                    column if column.id >= 0 else replace(column, id=place)
+                    for place, column in enumerate(self.columns)
+                ),
+            )
+        if len(set(self.ids)) < len(self.ids):
+            raise SchemaError("two columns have the same id")
 
     def __len__(self) -> int:
         return len(self.columns)
@@ -70,6 +84,15 @@ class Schema:
     def names(self) -> tuple[str, ...]:
         """The column names, as written."""
         return tuple(column.name for column in self.columns)
+
+    @cached_property
+    def ids(self) -> tuple[int, ...]:
+        """The ids of the columns, in order."""
+        return tuple(column.id for column in self.columns)
+
+    def is_same(self, other: Schema) -> bool:
+        """Whether ``other`` has the same columns, not only columns that are written alike."""
+        return self is other or (self.ids == other.ids and self == other)
 
     def find(self, name: str) -> int | None:
         """The place of a column by name, as SQLite compares names; None if there is none."""
@@ -111,8 +134,11 @@ class Schema:
         return ", ".join(column.declaration() for column in self.columns)
 
     def to_catalog(self) -> list[dict[str, Any]]:
-        """Plain lists and dicts."""
-        return [column.to_catalog() for column in self.columns]
+        """Plain lists and dicts; an id that is the place is left out."""
+        return [
+            column.to_catalog() | ({} if column.id == place else {"id": column.id})
+            for place, column in enumerate(self.columns)
+        ]
 
     @classmethod
     def from_catalog(cls, packed: object) -> Schema:
