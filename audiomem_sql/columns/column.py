@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from audiomem_sql.columns.syntax import DEFAULT_REMEDY, is_default
 from audiomem_sql.columns.types import ColumnType, Kind, sqlite_declaration
 from audiomem_sql.errors import SchemaError
 
@@ -17,6 +18,8 @@ _COLLATIONS = ("BINARY", "NOCASE", "RTRIM")
 _ASCII_CAPITALS = {capital: capital + 32 for capital in range(ord("A"), ord("Z") + 1)}
 _BARE_NAME = re.compile(r"[A-Za-z_\u0080-\U0010ffff][A-Za-z0-9_\u0080-\U0010ffff]*")
 FLAGS = ("not_null", "unique", "primary_key", "semantic")
+#: What a column has as text, in the catalog and in the metadata of Arrow, and what it is without.
+TEXTS: dict[str, str | None] = {"collation": "BINARY", "default": None}
 # https://www.sqlite.org/lang_keywords.html
 _RESERVED = """
     ABORT ACTION ADD AFTER ALL ALTER ALWAYS ANALYZE AND AS ASC ATTACH AUTOINCREMENT BEFORE BEGIN BETWEEN BY CASCADE
@@ -44,7 +47,10 @@ def quote(name: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """A column. PRIMARY KEY on any type but INTEGER makes it ``unique`` and ``not_null``, as in STRICT tables."""
+    """A column. PRIMARY KEY on any type but INTEGER makes it ``unique`` and ``not_null``, as in STRICT tables.
+
+    ``default`` is the SQL behind DEFAULT as it was written, with its parentheses; see ``defaults`` for its value.
+    """
 
     name: str
     type: ColumnType
@@ -53,6 +59,7 @@ class Column:
     primary_key: bool = False
     collation: str = "BINARY"
     semantic: bool = False
+    default: str | None = None
 
     def __post_init__(self) -> None:
         if self.primary_key and not self.is_rowid:
@@ -75,6 +82,8 @@ class Column:
             parts.append("NOT NULL")
         if self.unique and not implied:
             parts.append("UNIQUE")
+        if self.default is not None:
+            parts.append(f"DEFAULT {self.default}")
         if self.collation != "BINARY":
             parts.append(f"COLLATE {self.collation}")
         if self.semantic:
@@ -85,7 +94,7 @@ class Column:
         """The definition for ``sqlite3_declare_vtab``.
 
         Only the rowid is declared PRIMARY KEY. For any other key SQLite would make an index without pages, and
-        ``PRAGMA integrity_check`` would report "invalid page number".
+        ``PRAGMA integrity_check`` would report "invalid page number". DEFAULT is left out, as SQLite does not apply it.
         """
         parts = [quote(self.name), sqlite_declaration(self.type)]
         if self.is_rowid:
@@ -102,8 +111,7 @@ class Column:
         """A plain dict; what has its default is left out."""
         packed: dict[str, Any] = {"name": self.name, "type": str(self.type)}
         packed |= {flag: True for flag in FLAGS if getattr(self, flag)}
-        if self.collation != "BINARY":
-            packed["collation"] = self.collation
+        packed |= {key: text for key, absent in TEXTS.items() if (text := getattr(self, key)) != absent}
         return packed
 
     @classmethod
@@ -118,7 +126,7 @@ class Column:
         for key, value in packed.items():
             if key in ("name", "type") or (isinstance(key, str) and key.startswith("x_")):
                 continue
-            if (key in FLAGS and isinstance(value, bool)) or (key == "collation" and isinstance(value, str)):
+            if (key in FLAGS and isinstance(value, bool)) or (key in TEXTS and isinstance(value, str)):
                 settings[key] = value
             else:
                 raise refusal(
@@ -159,6 +167,8 @@ def check(column: Column) -> None:
         )
     if column.collation != "BINARY" and kind is not Kind.TEXT:
         raise refusal(name, f"{column.type} has no collation", "COLLATE belongs to TEXT columns")
+    if column.default is not None and not is_default(column.default):
+        raise refusal(name, f"DEFAULT {column.default:.80} cannot be understood", DEFAULT_REMEDY)
     if column.semantic and kind is not Kind.TEXT:
         raise refusal(name, f"{column.type} cannot be SEMANTIC", "Only TEXT is searched by meaning")
     if (column.unique or column.primary_key) and kind in (Kind.FLOAT, Kind.JSON):
