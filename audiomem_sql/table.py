@@ -23,6 +23,7 @@ from audiomem_sql.block_cache import SHARED, BlockCache
 from audiomem_sql.catalog import Migration, Version
 from audiomem_sql.changes import changes
 from audiomem_sql.columns.arrow_input import to_table
+from audiomem_sql.columns.definitions import check_definitions
 from audiomem_sql.columns.schema import Schema, parse_columns
 from audiomem_sql.columns.stored_values import stored_rows
 from audiomem_sql.commit import Commit, LoggedCommit, PendingCommit, Progress, write_commit
@@ -102,6 +103,7 @@ class Table(TableReader):
         columns: a schema, or definitions such as ``"id INTEGER PRIMARY KEY"``. options: see TableOptions.
         """
         schema = columns if isinstance(columns, Schema) else parse_columns(columns)
+        check_definitions(schema)
         files = TableFiles(os.path.abspath(path))
         if files.exists():
             raise StorageError(
@@ -254,7 +256,7 @@ class Table(TableReader):
         """Add rows in one commit, all or none; the new version.
 
         data: an Arrow table, record batch or reader, a pandas data frame, anything with ``__arrow_c_stream__``, or a
-        list of dicts. Columns are matched by name; missing ones are NULL. Errors name the column and the row.
+        list of dicts. Columns are matched by name; missing ones take their default. Errors name the column and the row.
         replace: a filter; the rows that match it (``parameters`` for its question marks) are deleted in the same commit.
         sources: what the rows were ingested from, see :mod:`audiomem_sql.sources`.
         """

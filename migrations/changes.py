@@ -9,8 +9,9 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Protocol
 
-from audiomem_sql.columns.arguments import Lexeme, Token, lexemes
 from audiomem_sql.columns.column import fold, quote
+from audiomem_sql.columns.defaults import constant, is_constant
+from audiomem_sql.columns.lexemes import Lexeme, Token, lexemes
 from audiomem_sql.columns.schema import Schema, parse_columns
 from audiomem_sql.errors import SchemaError
 
@@ -38,7 +39,10 @@ class AddColumn:
             raise _refusal(column.name, "there is a column of that name already")
         if column.primary_key or column.unique:
             raise _refusal(column.name, "a column that is added cannot be PRIMARY KEY or UNIQUE")
-        if column.not_null:
+        if column.default is not None and (column.default.startswith("(") or not is_constant(column)):
+            raise _refusal(column.name, "the DEFAULT of a column that is added is a literal")
+        initial = constant(column)
+        if column.not_null and initial is None:
             raise _refusal(
                 column.name,
                 "a column that is added and NOT NULL needs a DEFAULT, for the rows that are there",
@@ -91,13 +95,12 @@ def parse_change(text: str) -> SchemaChange:
     ``add column NAME TYPE …``, ``drop column NAME``, ``rename column NAME TO NEW``. SchemaError for anything else.
     """
     words = lexemes(text)
-    verb = words[0] if words else None
-    rest = words[1:]
-    if rest and rest[0].is_word("COLUMN") and len(rest) > 1:
-        rest = rest[1:]
+    verb, rest = (words[0], words[1:]) if words else (None, [])
+    skipped = [rest[0]] if len(rest) > 1 and rest[0].is_word("COLUMN") else []
+    rest = rest[len(skipped) :]
     if verb is not None and rest:
         if verb.is_word("ADD"):
-            return AddColumn(_behind(text, verb, words[1] if rest is not words[1:] else None))
+            return AddColumn(_behind(text, verb, *skipped))
         if verb.is_word("DROP") and len(rest) == 1 and _is_name(rest[0]):
             return DropColumn(rest[0].value)
         if (
@@ -118,11 +121,10 @@ def _is_name(word: Lexeme) -> bool:
     return word.token in (Token.WORD, Token.QUOTED)
 
 
-def _behind(text: str, *words: Lexeme | None) -> str:
+def _behind(text: str, *words: Lexeme) -> str:
     """``text`` without its first words."""
     for word in words:
-        if word is not None:
-            text = text[text.index(word.text) + len(word.text) :]
+        text = text[text.index(word.text) + len(word.text) :]
     return text.strip()
 
 

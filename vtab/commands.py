@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from audiomem_sql.columns.arguments import Token, lexemes
+from audiomem_sql.columns.lexemes import Token, lexemes
 from audiomem_sql.compaction import Retention
 from audiomem_sql.errors import OptionError
 from audiomem_sql.migrations import DropColumn

@@ -15,6 +15,7 @@ import apsw
 from audiomem_sql.columns.affinity import compile_converters, not_null_failed
 from audiomem_sql.columns.arguments import is_option, parse_options
 from audiomem_sql.columns.column import HIDDEN, fold, quote
+from audiomem_sql.columns.defaults import fillers
 from audiomem_sql.columns.schema import Schema, parse_columns
 from audiomem_sql.errors import (
     BusyError,
@@ -263,6 +264,7 @@ class VirtualTable:
         self.open_cursors = 0
         self._plans: dict[str, Plan] = {}
         self._converters = compile_converters(self.schema)
+        self._defaults = fillers(self.schema)
         self._width = len(self.schema)
         self._changes = -1  # of the connection, when the statement that writes now began
         self._steps = 0  # of the transaction, at that moment
@@ -496,7 +498,7 @@ class VirtualTable:
             if not self.table.schema.is_same(self.schema):
                 self.connection.execute("PRAGMA writable_schema=RESET")  # SQLite asks for the columns again
             return self.connection.last_insert_rowid()
-        row = self._row(fields, rowid)
+        row = self._row(self._with_defaults(fields), rowid)
         added = None if row is None else self.table.begin().insert(rowid, row, self._on_conflict())
         if added is not None or rowid is not None:
             return added
@@ -530,6 +532,16 @@ class VirtualTable:
     def UpdateDeleteRow(self, rowid: int) -> None:
         """DELETE."""
         self.table.begin().delete(rowid)
+
+    def _with_defaults(self, fields: tuple[Any, ...]) -> tuple[Any, ...]:
+        """The fields of a new row. SQLite says NULL for a column that INSERT left out, and for one set to NULL."""
+        if not any(fields[place] is None for place, _ in self._defaults):
+            return fields
+        filled = list(fields)
+        for place, default in self._defaults:
+            if filled[place] is None:
+                filled[place] = default()
+        return tuple(filled)
 
     def _row(self, fields: tuple[Any, ...], new: int | None, old: int | None = None) -> list[Any] | None:
         """The values that the columns store; None if OR IGNORE drops the row.

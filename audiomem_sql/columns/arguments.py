@@ -8,78 +8,16 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass
-from enum import Enum
 from typing import Any
 
 from audiomem_sql.columns.column import Column, refusal
+from audiomem_sql.columns.lexemes import SPACE, WORD, Lexeme, Token, end_of_space, lexemes, source
+from audiomem_sql.columns.syntax import DEFAULT_REMEDY, default_length
 from audiomem_sql.columns.types import ColumnType
 from audiomem_sql.errors import OptionError, SchemaError
 
-
-class Token(Enum):
-    """What a token is: a bare word, a quoted identifier, a 'string', a number, or a punctuation mark."""
-
-    WORD = "word"
-    QUOTED = "quoted"
-    STRING = "string"
-    NUMBER = "number"
-    MARK = "mark"
-
-
-@dataclass(frozen=True, slots=True)
-class Lexeme:
-    """One token: its kind, its meaning (unquoted; words as written) and its source text."""
-
-    token: Token
-    value: str
-    text: str
-
-    def is_word(self, *words: str) -> bool:
-        """Whether this is one of ``words``, given in capitals, outside quotes."""
-        return self.token is Token.WORD and self.value.isascii() and self.value.upper() in words
-
-
-_WORD = r"[A-Za-z_\u0080-\U0010ffff][A-Za-z0-9_$\u0080-\U0010ffff]*"
-_SPACE = r"(?>(?:[ \t\n\f\r]|--[^\n]*(?:\n|\Z)|/\*.*?(?:\*/|\Z))*)"  # atomic: a comment ends at its first */
-_LEXEME = re.compile(
-    rf"""(?P<word>{_WORD})
-    | "(?P<double>(?:[^"]|"")*)" | `(?P<back>(?:[^`]|``)*)` | \[(?P<bracket>[^\]]*)\]
-    | '(?P<string>(?:[^']|'')*)'
-    | (?P<number>[0-9][0-9A-Za-z_.]*)
-    | (?P<mark>[^\s"'`\[])""",
-    re.VERBOSE | re.DOTALL,
-)
-_SPACES = re.compile(_SPACE, re.DOTALL)
-_OPTION = re.compile(rf"{_SPACE}({_WORD}){_SPACE}=(?!=)(.*)", re.DOTALL)
+_OPTION = re.compile(rf"{SPACE}({WORD}){SPACE}=(?!=)(.*)", re.DOTALL)
 _BARE_VALUE = re.compile(r"[^\s'\"]+")
-
-
-def lexemes(definition: str) -> list[Lexeme]:
-    """The tokens of a column definition, comments left out. Raises SchemaError where a quote is not closed."""
-    found = []
-    at = _end_of_space(definition, 0)
-    while at < len(definition):
-        match = _LEXEME.match(definition, at)
-        if match is None:
-            raise SchemaError(
-                f"{definition.strip()!r} cannot be read from character {at + 1} on",
-                remedy="Look for a quotation mark that is not closed",
-            )
-        group = match.lastgroup or ""
-        value = match[group]
-        token = Token.QUOTED
-        if group == "double":
-            value = value.replace('""', '"')
-        elif group == "back":
-            value = value.replace("``", "`")
-        elif group == "string":
-            token, value = Token.STRING, value.replace("''", "'")
-        elif group != "bracket":
-            token = Token(group)
-        found.append(Lexeme(token, value, match[0]))
-        at = _end_of_space(definition, match.end())
-    return found
 
 
 def is_option(argument: str) -> bool:
@@ -108,7 +46,7 @@ def parse_options(arguments: Iterable[str]) -> dict[str, str]:
 
 
 def _option_value(name: str, text: str) -> str:
-    text = text[_end_of_space(text, 0) :].rstrip()
+    text = text[end_of_space(text, 0) :].rstrip()
     if text[:1] in ("'", '"'):
         quote = text[0]
         inside = text[1:-1]
@@ -122,13 +60,8 @@ def _option_value(name: str, text: str) -> str:
     )
 
 
-def _end_of_space(text: str, at: int) -> int:
-    match = _SPACES.match(text, at)
-    return match.end() if match else at
-
-
-_CLAUSES = ("PRIMARY", "NOT", "NULL", "UNIQUE", "COLLATE", "SEMANTIC")
-_UNSUPPORTED = ("DEFAULT", "CHECK", "REFERENCES", "GENERATED", "AS", "CONSTRAINT", "ON")
+_CLAUSES = ("PRIMARY", "NOT", "NULL", "UNIQUE", "DEFAULT", "COLLATE", "SEMANTIC")
+_UNSUPPORTED = ("CHECK", "REFERENCES", "GENERATED", "AS", "CONSTRAINT", "ON")
 _TABLE_LEVEL = {"PRIMARY": "KEY", "UNIQUE": "(", "FOREIGN": "KEY", "CHECK": "("}
 
 
@@ -151,7 +84,7 @@ def parse_column(definition: str) -> Column:
     name = first.value
     end = next((i for i, word in enumerate(rest) if word.is_word(*_CLAUSES, *_UNSUPPORTED)), len(rest))
     column_type = ColumnType.parse(" ".join(word.text for word in rest[:end]), name)
-    return Column(name, column_type, **_parse_clauses(name, rest[end:]))
+    return Column(name, column_type, **_parse_clauses(name, definition, rest[end:]))
 
 
 def _is_table_level(first: Lexeme, rest: list[Lexeme]) -> bool:
@@ -159,7 +92,7 @@ def _is_table_level(first: Lexeme, rest: list[Lexeme]) -> bool:
     return following is not None and bool(rest) and rest[0].value.upper() == following
 
 
-def _parse_clauses(name: str, words: list[Lexeme]) -> dict[str, Any]:
+def _parse_clauses(name: str, definition: str, words: list[Lexeme]) -> dict[str, Any]:
     settings: dict[str, Any] = {}
 
     def put(key: str, value: bool | str) -> None:
@@ -192,6 +125,13 @@ def _parse_clauses(name: str, words: list[Lexeme]) -> dict[str, Any]:
             put("not_null", False)
         elif word.is_word("UNIQUE", "SEMANTIC"):
             put(word.value.lower(), True)
+        elif word.is_word("DEFAULT"):
+            length = default_length(words)
+            if not length:
+                found = words[0].text if words else "the end"
+                raise refusal(name, f"a value is expected behind DEFAULT, not {found}", DEFAULT_REMEDY)
+            put("default", source(definition, words[:length]))
+            del words[:length]
         elif word.is_word("COLLATE"):
             if not words or words[0].token not in (Token.WORD, Token.QUOTED):
                 raise refusal(name, "COLLATE needs the name of a collation")
@@ -202,6 +142,6 @@ def _parse_clauses(name: str, words: list[Lexeme]) -> dict[str, Any]:
             raise refusal(
                 name,
                 f"{word.text} cannot be understood here",
-                "Behind the type come PRIMARY KEY, NOT NULL, UNIQUE, COLLATE, SEMANTIC",
+                "Behind the type come PRIMARY KEY, NOT NULL, UNIQUE, DEFAULT, COLLATE, SEMANTIC",
             )
     return settings

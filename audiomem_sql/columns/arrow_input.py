@@ -16,7 +16,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from pyarrow import types
 
-from audiomem_sql.columns.arrow_cast import cast_column, cast_values, null_array
+from audiomem_sql.columns.arrow_cast import cast_column, cast_values, default_arrays
 from audiomem_sql.columns.arrow_types import ArrowArray, ArrowField, is_list
 from audiomem_sql.columns.schema import Schema, fold
 from audiomem_sql.errors import DataTypeError, OptionError, SchemaError
@@ -33,7 +33,8 @@ def to_table(
 ) -> tuple[pa.Table, Schema]:
     """The rows of ``data`` as a table of ``schema.to_arrow()``, and the schema.
 
-    With a schema, columns are matched by name without regard to case, and those that are missing are NULL. Without one
+    With a schema, columns are matched by name without regard to case, and those that are missing take
+    their default, or else NULL. A NULL that is there stays one. Without a schema
     it is inferred, as in ``Schema.from_arrow``, with ``primary_key`` and ``semantic``; a list of vectors of variable
     length takes its width from its first vector.
 
@@ -71,7 +72,7 @@ def to_table(
     for column in schema.columns:
         source = sources[folded[fold(column.name)]] if fold(column.name) in folded else None
         if source is None:
-            cast.append(cast_column(column, [null_array(rows, column.type)]))
+            cast.append(cast_column(column, default_arrays(column, rows)))
         elif isinstance(source, tuple):
             cast.append(cast_column(column, source[1]))
         else:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, TypeAlias
 
-from audiomem_sql.columns.column import FLAGS, refusal
+from audiomem_sql.columns.column import FLAGS, TEXTS, refusal
 from audiomem_sql.columns.types import ColumnType, Kind
 from audiomem_sql.errors import SchemaError
 
@@ -21,7 +21,9 @@ def told_by(item: ArrowField) -> dict[str, Any]:
         return {}
     try:
         told: dict[str, Any] = {"type": ColumnType.parse(metadata[b"audiomem:type"].decode())}
-        told["collation"] = metadata.get(b"audiomem:collation", b"BINARY").decode()
+        for key, absent in TEXTS.items():
+            text = metadata.get(f"audiomem:{key}".encode())
+            told[key] = absent if text is None else text.decode()
     except (SchemaError, UnicodeDecodeError):
         return {}
     kind = told["type"].kind

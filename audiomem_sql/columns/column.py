@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from audiomem_sql.columns.syntax import DEFAULT_REMEDY, is_default
 from audiomem_sql.columns.types import ColumnType, Kind, sqlite_declaration
 from audiomem_sql.errors import SchemaError
 
@@ -18,6 +19,8 @@ _ASCII_CAPITALS = {capital: capital + 32 for capital in range(ord("A"), ord("Z")
 _BARE_NAME = re.compile(r"[A-Za-z_\u0080-\U0010ffff][A-Za-z0-9_\u0080-\U0010ffff]*")
 MAX_COLUMN_ID = (1 << 31) - 1
 FLAGS = ("not_null", "unique", "primary_key", "semantic")
+#: What a column has as text, in the catalog and in the metadata of Arrow, and what it is without.
+TEXTS: dict[str, str | None] = {"collation": "BINARY", "default": None}
 # https://www.sqlite.org/lang_keywords.html
 _RESERVED = """
     ABORT ACTION ADD AFTER ALL ALTER ALWAYS ANALYZE AND AS ASC ATTACH AUTOINCREMENT BEFORE BEGIN BETWEEN BY CASCADE
@@ -48,6 +51,7 @@ class Column:
     """A column. PRIMARY KEY on any type but INTEGER makes it ``unique`` and ``not_null``, as in STRICT tables.
 
     ``id`` tells it from every other column that the table ever had, whatever it is called; -1: it has not got one yet.
+    ``default`` is the SQL behind DEFAULT as it was written, with its parentheses; see ``defaults`` for its value.
     """
 
     name: str
@@ -57,6 +61,7 @@ class Column:
     primary_key: bool = False
     collation: str = "BINARY"
     semantic: bool = False
+    default: str | None = None
     id: int = field(default=-1, compare=False)
 
     def __post_init__(self) -> None:
@@ -80,6 +85,8 @@ class Column:
             parts.append("NOT NULL")
         if self.unique and not implied:
             parts.append("UNIQUE")
+        if self.default is not None:
+            parts.append(f"DEFAULT {self.default}")
         if self.collation != "BINARY":
             parts.append(f"COLLATE {self.collation}")
         if self.semantic:
@@ -90,7 +97,7 @@ class Column:
         """The definition for ``sqlite3_declare_vtab``.
 
         Only the rowid is declared PRIMARY KEY. For any other key SQLite would make an index without pages, and
-        ``PRAGMA integrity_check`` would report "invalid page number".
+        ``PRAGMA integrity_check`` would report "invalid page number". DEFAULT is left out, as SQLite does not apply it.
         """
         parts = [quote(self.name), sqlite_declaration(self.type)]
         if self.is_rowid:
@@ -107,8 +114,7 @@ class Column:
         """A plain dict; what has its default is left out."""
         packed: dict[str, Any] = {"name": self.name, "type": str(self.type)}
         packed |= {flag: True for flag in FLAGS if getattr(self, flag)}
-        if self.collation != "BINARY":
-            packed["collation"] = self.collation
+        packed |= {key: text for key, absent in TEXTS.items() if (text := getattr(self, key)) != absent}
         return packed
 
     @classmethod
@@ -125,7 +131,7 @@ class Column:
                 continue
             if (
                 (key in FLAGS and isinstance(value, bool))
-                or (key == "collation" and isinstance(value, str))
+                or (key in TEXTS and isinstance(value, str))
                 or (key == "id" and type(value) is int and 0 <= value <= MAX_COLUMN_ID)
             ):
                 settings[key] = value
@@ -168,6 +174,8 @@ def check(column: Column) -> None:
         )
     if column.collation != "BINARY" and kind is not Kind.TEXT:
         raise refusal(name, f"{column.type} has no collation", "COLLATE belongs to TEXT columns")
+    if column.default is not None and not is_default(column.default):
+        raise refusal(name, f"DEFAULT {column.default:.80} cannot be understood", DEFAULT_REMEDY)
     if column.semantic and kind is not Kind.TEXT:
         raise refusal(name, f"{column.type} cannot be SEMANTIC", "Only TEXT is searched by meaning")
     if (column.unique or column.primary_key) and kind in (Kind.FLOAT, Kind.JSON):

@@ -10,6 +10,7 @@ from dataclasses import replace
 
 from audiomem_sql.columns.affinity import StoredValue
 from audiomem_sql.columns.column import Column
+from audiomem_sql.columns.defaults import constant
 from audiomem_sql.columns.schema import Schema
 from audiomem_sql.errors import DamagedFileError
 
@@ -33,8 +34,11 @@ def places_in(stored: Schema, schema: Schema) -> tuple[int | None, ...]:
 
 
 def initial_value(column: Column) -> StoredValue:
-    """The value of ``column`` in rows that were written before it was added."""
-    return None
+    """The value of ``column`` in rows that were written before it was added: its DEFAULT, as a column stores it.
+
+    SchemaError if the default has no such value, which no column that was added has.
+    """
+    return constant(column)
 
 
 def row_translation(

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from audiomem_sql.columns.arguments import is_option, parse_column, parse_options
 from audiomem_sql.columns.arrow_types import infer, told_by
-from audiomem_sql.columns.column import FLAGS, HIDDEN, Column, check, fold, quote, refusal
+from audiomem_sql.columns.column import FLAGS, HIDDEN, TEXTS, Column, check, fold, quote, refusal
 from audiomem_sql.columns.types import arrow_type
 from audiomem_sql.errors import SchemaError
 
@@ -158,8 +158,11 @@ class Schema:
         for column in self.columns:
             metadata = {b"audiomem:type": str(column.type).encode()}
             metadata |= {f"audiomem:{flag}".encode(): b"1" for flag in FLAGS if getattr(column, flag)}
-            if column.collation != "BINARY":
-                metadata[b"audiomem:collation"] = column.collation.encode()
+            metadata |= {
+                f"audiomem:{key}".encode(): text.encode()
+                for key, absent in TEXTS.items()
+                if (text := getattr(column, key)) != absent
+            }
             nullable = column.is_rowid or not column.not_null
             fields.append(
                 pa.field(column.name, arrow_type(column.type), nullable=nullable, metadata=metadata)
@@ -210,6 +213,7 @@ class Schema:
                 primary_key=key,
                 collation=told.get("collation", "BINARY"),
                 semantic=fold(item.name) in meant if wanted else told.get("semantic", False),
+                default=told.get("default"),
             )
             columns.append(column)
         return cls(tuple(columns))

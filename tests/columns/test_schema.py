@@ -3,6 +3,7 @@ from __future__ import annotations
 import contextlib
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -59,6 +60,11 @@ def columns(draw: st.DrawFn) -> Column:
         unique=key and draw(st.booleans()),
         collation=draw(st.sampled_from(["BINARY", "NOCASE", "RTRIM"])) if text else "BINARY",
         semantic=text and draw(st.booleans()),
+        default=draw(
+            st.sampled_from(
+                [None, None, "5", "- 1.5e-3", "'it''s'", "x'00'", "(1 /* ) */ + 2)", "CURRENT_TIME"]
+            )
+        ),
     )
 
 
@@ -69,7 +75,7 @@ def schemas(draw: st.DrawFn) -> Schema:
     if keys and draw(st.sampled_from([False, True])):
         i = draw(st.sampled_from(keys))
         old = found[i]
-        found[i] = Column(old.name, old.type, old.not_null, old.unique, True, old.collation, old.semantic)
+        found[i] = replace(old, primary_key=True)
     return Schema(tuple(found))
 
 
@@ -185,7 +191,14 @@ def test_definitions(definition: str, column: Column | None) -> None:
         ("year", ["year", "type is missing"]),
         ("year PRIMARY KEY", ["year", "type is missing"]),
         ("year NUMBER", ["year", "NUMBER", "FLOAT[n]"]),
-        ("year INTEGER DEFAULT 5", ["year", "DEFAULT is not supported yet"]),
+        ("year INTEGER DEFAULT", ["year", "a value is expected behind DEFAULT, not the end"]),
+        ("year TEXT DEFAULT hello", ["year", "not hello"]),
+        ("year TEXT DEFAULT - 'x'", ["year", "not -"]),
+        ("year TEXT DEFAULT (1; 2)", ["year", "not ("]),
+        ("year TEXT DEFAULT (1", ["year", "not ("]),
+        ("year TEXT DEFAULT ()", ["year", "not ("]),
+        ("year TEXT DEFAULT (1) + 2", ["year", "+"]),
+        ("year TEXT DEFAULT 1 DEFAULT 2", ["year", "twice"]),
         ("year INTEGER CHECK (year > 0)", ["year", "CHECK is not supported yet"]),
         ("year INTEGER REFERENCES other(id)", ["year", "REFERENCES is not supported yet"]),
         ("year INTEGER GENERATED ALWAYS AS (1)", ["year", "GENERATED is not supported yet"]),
