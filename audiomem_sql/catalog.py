@@ -306,6 +306,8 @@ def _unpack_history(content: dict[str, Any], stored: Schema, numbers: list[int])
         m.version > numbers[-1] or not m.number for m in migrations
     ):
         raise DamagedFileError("the catalog's changes of columns are not in order")
+    if set(firsts[1:]) - {migration.version for migration in migrations}:
+        raise DamagedFileError("the catalog has a change of columns that says nothing")
     next_column = _count(content["next_column"], MAX_COLUMN_ID + 1)
     if any(column.id >= next_column for _, schema in ((0, stored), *schemas) for column in schema.columns):
         raise DamagedFileError("the catalog contradicts itself on the ids of columns")

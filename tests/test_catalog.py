@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable
@@ -437,6 +438,53 @@ def test_versions_that_contradict_each_other(
 ) -> None:
     path = versioned(tmp_path_factory.mktemp("h"), action)
     with pytest.raises(DamagedFileError, match=r"versions\.flac"):
+        use(path)
+
+
+def columns_fixture(folder: Path, name: str, action: Callable[[Sealed], None]) -> Path:
+    """The fixture whose columns change, with ``name`` changed; the path of the base."""
+    shutil.copytree(FOLDER, folder / "copy")
+    sealed = Sealed.read(folder / "copy" / name)
+    action(sealed)
+    sealed.write(folder / "copy" / name)
+    return folder / "copy" / "columns.flac"
+
+
+BASE, DELTA = "columns.flac", "columns.flac.d/00000007.flac"
+COLUMN_LIES = [
+    (BASE, change("schemas", value=None)),
+    (BASE, change("schemas", value=lambda schemas: schemas[1:])),
+    (BASE, change("schemas", value=lambda schemas: schemas[::-1])),
+    (BASE, change("schemas", value=lambda schemas: [*schemas, [7, schemas[0][1]]])),
+    (BASE, change("schemas", 1, 1, 3, "type", value="TEXT")),
+    (BASE, change("schemas", 2, 1, 2, "id", value=0)),
+    (BASE, change("schemas", 2, 1, 2, "id", value=-1)),
+    (BASE, change("schemas", 2, 1, 2, "id", value=True)),
+    (BASE, change("schema", 2, "id", value=9)),
+    (BASE, change("next_column", value=3)),
+    (BASE, change("next_column", value=2**32)),
+    (BASE, change("migrations", value={})),
+    (BASE, change("migrations", value=lambda steps: steps[::-1])),
+    (BASE, change("migrations", value=lambda steps: [*steps, [4, 7, "later"]])),
+    (BASE, change("migrations", 0, 0, value=0)),
+    (DELTA, change("migrations", 0, 1, value=6)),
+    (DELTA, change("migrations", value=[])),
+    (DELTA, change("requires", value=[])),
+    (DELTA, change("schema", 2, "type", value="TEXT")),
+    (DELTA, change("schema", 3, "default", value="'no number'")),
+    (DELTA, change("schema", 3, "default", value="random()")),
+    (DELTA, change("schema", 3, "default", value="(SELECT 1)")),
+    (DELTA, change("schema", 0, "id", value=5)),
+]
+
+
+@pytest.mark.damages
+@pytest.mark.parametrize(("name", "action"), COLUMN_LIES, ids=lambda item: getattr(item, "__name__", "in"))
+def test_columns_that_contradict_each_other(
+    tmp_path: Path, name: str, action: Callable[[Sealed], None]
+) -> None:
+    path = columns_fixture(tmp_path, name, action)
+    with pytest.raises((DamagedFileError, SchemaError), match=r"columns\.flac|column"):
         use(path)
 
 

@@ -11,6 +11,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 import zstandard
+from fixtures.make_v1 import FOLDER
 from samples import arrow, create, rows
 from sealed import Sealed
 
@@ -20,7 +21,7 @@ from audiomem_sql.audio import PROFILES
 from audiomem_sql.audio.metadata import APPLICATION_ID, MAX_SEEK_POINTS, SEEK_SECONDS
 from audiomem_sql.audio.rawfile import RawFile
 from audiomem_sql.columns import blocks, column_writer, encoding
-from audiomem_sql.columns.column import FLAGS
+from audiomem_sql.columns.column import FLAGS, TEXTS
 from audiomem_sql.columns.types import MAX_WIDTH, ColumnType, Kind
 from audiomem_sql.columns.zones import PREFIX, Zones
 from audiomem_sql.log import LogRecord
@@ -87,8 +88,8 @@ def test_magic_values_and_codes() -> None:
     assert f"id `{APPLICATION_ID.decode()}`" in TEXT
     assert f"every {SEEK_SECONDS} seconds, at most {MAX_SEEK_POINTS:,}" in TEXT
     assert f"first {pages.SEARCHED_PAGES} pages, the last {pages.SEARCHED_PAGES}" in TEXT
-    assert f"Version 1 has one: `{catalog.ROW_VERSIONS}`" in TEXT
-    assert {catalog.ROW_VERSIONS} == catalog.KNOWN_FEATURES
+    assert f"Version 1 has two: `{catalog.ROW_VERSIONS}`, `{catalog.SCHEMA_CHANGES}`" in TEXT
+    assert {catalog.ROW_VERSIONS, catalog.SCHEMA_CHANGES} == catalog.KNOWN_FEATURES
     fields = {row["field"] for row in table("Log header")}
     assert f"magic `{log.LOG_MAGIC.decode()}`" in fields
     assert f"format version of the log: {log.LOG_VERSION}" in fields
@@ -202,18 +203,27 @@ def test_catalog_keys(tmp_path: Path) -> None:
         made.append([{"id": 5001}, {"id": 5003}], sources={"a.md": bytes(16)}, replace="id < 5")
         made.append([{"id": 5005}], replace="id = 5001")
         made.tag("a")
+        made.checkpoint()
+        made.alter("add column late TEXT DEFAULT ''")
     sealed = Sealed.read(tmp_path / "t.flac.d" / "00000003.flac")
-    assert set(sealed.catalog) == keys("Catalog map") - {"created", "ended", "tags"}
+    changed = {"schemas", "migrations", "next_column"}
+    assert set(sealed.catalog) == keys("Catalog map") - {"created", "ended", "tags"} - changed
     sealed = Sealed.read(tmp_path / "t.flac.d" / "00000006.flac")
     assert sealed.catalog["requires"] == [catalog.ROW_VERSIONS]
     assert set(sealed.catalog["created"]) == set(sealed.catalog["ended"]) == keys("Column entry and extent")
-    assert set(sealed.catalog) == keys("Catalog map")
+    assert set(sealed.catalog) == keys("Catalog map") - changed
+    sealed = Sealed.read(tmp_path / "t.flac.d" / "00000007.flac")
+    assert sealed.catalog["requires"] == [catalog.SCHEMA_CHANGES]
+    assert set(sealed.catalog) == keys("Catalog map") - {"created", "ended", "tags"}
+    sealed = Sealed.read(FOLDER / "columns.flac")
+    assert [version for version, _ in sealed.catalog["schemas"]] == [3, 4, 6]
     entry = sealed.catalog["columns"][1]
     assert set(entry) == keys("Column entry and extent")
     assert set(entry["blocks"]) == keys("Block directory")
     assert set(entry["blocks"]["zones"]) == keys("Zone maps")
     assert {key for column in sealed.catalog["schema"] for key in column} <= keys("Schema column")
-    assert keys("Schema column") == {"name", "type", "collation", *FLAGS}
+    assert "id" in sealed.catalog["schemas"][2][1][2]
+    assert keys("Schema column") == {"name", "type", "id", *TEXTS, *FLAGS}
     meaning = next(row["meaning"] for row in table("Catalog map") if row["key"] == "`options`")
     assert (
         set(sealed.catalog["options"])
