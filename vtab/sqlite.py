@@ -482,7 +482,8 @@ class VirtualTable:
         alias = self.table.schema.rowid_column
         if alias is not None and new == rowid:
             if row[alias] is None:
-                raise ConstraintError(f"NOT NULL constraint failed: {self.table.schema.columns[alias].name}")
+                name = self.table.schema.columns[alias].name  # in SQLite, too, this is a matter of types
+                raise DataTypeError(f"cannot store NULL value in INTEGER PRIMARY KEY column {name}")
             new = row[alias]
         self.table.begin().update(rowid, new, row, self._on_conflict())
 

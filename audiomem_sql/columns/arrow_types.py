@@ -8,7 +8,6 @@ from typing import Any, TypeAlias
 
 from audiomem_sql.columns.column import FLAGS, TEXTS, fold, refusal
 from audiomem_sql.columns.constraints import Check, Key
-from audiomem_sql.columns.syntax import is_expression
 from audiomem_sql.columns.types import ColumnType, Kind
 from audiomem_sql.errors import SchemaError
 
@@ -53,7 +52,7 @@ def told_of(checks: Sequence[Check], keys: Sequence[Key]) -> dict[bytes, bytes] 
 def told_together(
     metadata: Mapping[bytes, bytes] | None, names: Sequence[str]
 ) -> tuple[tuple[Check, ...], tuple[Key, ...]]:
-    """The inverse: what is ours and speaks of columns that are still there."""
+    """The inverse: what is ours; keys only if their columns are still there."""
     try:
         told = json.loads((metadata or {}).get(_CONSTRAINTS, b"{}"))
         checks = [Check.from_catalog(check) for check in told.get("checks", ())]
@@ -61,10 +60,7 @@ def told_together(
     except (SchemaError, ValueError, TypeError, AttributeError, RecursionError):
         return (), ()
     there = {fold(name) for name in names}
-    return (
-        tuple(check for check in checks if is_expression(check.expression)),
-        tuple(key for key in keys if {fold(name) for name in key.columns} <= there),
-    )
+    return tuple(checks), tuple(key for key in keys if {fold(name) for name in key.columns} <= there)
 
 
 def infer(name: str, data_type: ArrowType, width: int = 0) -> ColumnType:

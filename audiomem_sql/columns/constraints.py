@@ -67,11 +67,14 @@ class Key:
         return cls(tuple(columns), primary, name)
 
 
-def check_expression(check: Check) -> None:
-    """Raise SchemaError unless the CHECK holds one expression. Whether SQLite understands it, ``checks`` finds out."""
-    if not is_expression(check.expression):
+def check_constraint(constraint: Check | Key) -> None:
+    """Raise SchemaError unless the name is one, and a CHECK holds one expression; ``checks`` asks SQLite what it means."""
+    name = constraint.name or ""
+    if "\0" in name or any("\ud800" <= letter <= "\udfff" for letter in name):
+        raise SchemaError(f"the name of the constraint {name!a} is not valid Unicode, or holds a NUL")
+    if isinstance(constraint, Check) and not is_expression(constraint.expression):
         raise SchemaError(
-            f"CHECK ({check.expression:.80}) cannot be understood",
+            f"CHECK ({constraint.expression:.80}) cannot be understood",
             remedy="Write one expression in parentheses, with balanced ones inside",
         )
 

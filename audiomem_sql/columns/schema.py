@@ -24,7 +24,7 @@ from audiomem_sql.columns.column import (
     quote,
     refusal,
 )
-from audiomem_sql.columns.constraints import Check, Key, check_expression
+from audiomem_sql.columns.constraints import Check, Key, check_constraint
 from audiomem_sql.columns.types import arrow_type
 from audiomem_sql.errors import SchemaError
 
@@ -81,8 +81,9 @@ class Schema:
         object.__setattr__(self, "_places", places)
         object.__setattr__(self, "checks", tuple(self.checks))
         object.__setattr__(self, "keys", tuple(self.keys))
-        for constraint in self.checks:
-            check_expression(constraint)
+        constraints: tuple[Check | Key, ...] = (*self.checks, *self.keys)
+        for constraint in constraints:
+            check_constraint(constraint)
         for key in self.keys:
             self._check_key(key)
         primary = [column.name for column in self.columns if column.primary_key]
@@ -212,7 +213,8 @@ class Schema:
 
         Parameters
         ----------
-        schema: names, types, nullability, and the metadata that ``to_arrow`` writes, where it still fits the types.
+        schema: names, types, nullability, and the metadata that ``to_arrow`` writes, where it still fits the types and the
+            columns that are there.
         primary_key: the column that is the key, instead of the one in the metadata.
         semantic: the columns to search by meaning, instead of those in the metadata.
         widths: numbers per vector for lists of variable length, by column.
@@ -250,7 +252,18 @@ class Schema:
         checks, keys = told_together(schema.metadata, [column.name for column in columns])
         if primary_key is not None or any(column.primary_key for column in columns):
             keys = tuple(key for key in keys if not key.primary)
-        return cls(tuple(columns), checks, keys)
+        return cls(tuple(columns), tuple(check for check in checks if _means_something(check, columns)), keys)
+
+
+def _means_something(check: Check, columns: Sequence[Column]) -> bool:
+    """Whether a CHECK that came with Arrow data speaks of the columns that are there."""
+    from audiomem_sql.columns.checks import Checks  # knows schemas
+
+    try:
+        Checks(Schema(tuple(columns), (check,)))
+    except SchemaError:
+        return False
+    return True
 
 
 def parse_columns(definitions: Sequence[str]) -> Schema:
