@@ -44,8 +44,11 @@ SEGMENT_ID_BYTES = 8
 ROW_VERSIONS = "row-versions"
 #: The feature of segments in which the columns change from one version to another.
 SCHEMA_CHANGES = "schema-changes"
+#: The features of tables that have CHECK, and keys of several columns: who writes to them must look at those.
+CHECKS = "checks"
+COMBINED_KEYS = "combined-keys"
 #: Features of a segment that a reader must know to read it rightly.
-KNOWN_FEATURES = frozenset([ROW_VERSIONS, SCHEMA_CHANGES])
+KNOWN_FEATURES = frozenset([ROW_VERSIONS, SCHEMA_CHANGES, CHECKS, COMBINED_KEYS])
 
 _INTEGER = ColumnType(Kind.INTEGER)
 
@@ -94,7 +97,15 @@ class SchemaHistory:
     def to_catalog(self) -> dict[str, Any]:
         """A plain dict."""
         return {
-            "schemas": [[version, schema.to_catalog()] for version, schema in self.schemas],
+            "schemas": [
+                [
+                    version,
+                    schema.to_catalog(),
+                    [check.to_catalog() for check in schema.checks],
+                    [key.to_catalog() for key in schema.keys],
+                ]
+                for version, schema in self.schemas
+            ],
             "migrations": [[m.number, m.version, m.text] for m in self.migrations],
             "next_column": self.next_column,
         }
@@ -123,7 +134,7 @@ class Catalog:
     made each row, and the one that deleted it (NULL: none in this segment). Without ``created`` the last version made
     every row; without ``ended`` none was deleted here. ``schema`` is how the rows are stored, and what every version of
     the segment shows, unless ``history`` has others. With ``created`` a rowid may be there several times, and
-    ``tombstones`` has a version for each rowid.
+    ``tombstones`` has a version for each rowid. ``key_blooms`` are the filters of ``schema.combined_keys``.
     """
 
     table_id: bytes
@@ -139,6 +150,7 @@ class Catalog:
     high_rowid: int = 0
     created: ColumnEntry | None = None
     ended: ColumnEntry | None = None
+    key_blooms: tuple[Extent | None, ...] = ()
     tombstones: Extent | None = None
     sources: Extent | None = None
     tags: dict[str, int] = field(default_factory=dict)
@@ -171,10 +183,11 @@ class Catalog:
     def to_bytes(self) -> bytes:
         """Header and compressed map; LimitError if it is larger than a catalog may be."""
         content = {
-            "requires": self._features(),
+            "requires": self._requires(),
             "table": self.table_id,
             "segment": self.segment_id,
             "schema": self.schema.to_catalog(),
+            **self._pack_constraints(),
             "rows": self.rows,
             "versions": [[v.number, v.time, v.inserted, v.deleted, v.message] for v in self.versions],
             "columns": [_pack_entry(entry) for entry in self.entries],
@@ -199,10 +212,24 @@ class Catalog:
         stored = zstandard.ZstdCompressor(level=12).compress(raw)
         return CATALOG_HEADER.pack(CATALOG_MAGIC, len(stored), len(raw), crc32c(stored)) + stored
 
-    def _features(self) -> list[str]:
-        return ([] if self.created is None else [ROW_VERSIONS]) + (
-            [] if self.history == NO_HISTORY else [SCHEMA_CHANGES]
-        )
+    def _requires(self) -> list[str]:
+        needed = {
+            ROW_VERSIONS: self.created is not None,
+            SCHEMA_CHANGES: self.history != NO_HISTORY,
+            CHECKS: self.schema.checks,
+            COMBINED_KEYS: self.schema.keys,
+        }
+        return [feature for feature, need in needed.items() if need]
+
+    def _pack_constraints(self) -> dict[str, Any]:
+        schema = self.schema
+        packed: dict[str, Any] = {}
+        if schema.checks:
+            packed["checks"] = [check.to_catalog() for check in schema.checks]
+        if schema.keys:
+            packed["keys"] = [key.to_catalog() for key in schema.keys]
+            packed["key_blooms"] = [_pack_extent(bloom) for bloom in self.key_blooms]
+        return packed
 
     def _pack_versions(self) -> dict[str, Any]:
         return {"created": _pack_entry(self.created), "ended": _pack_entry(self.ended)}
@@ -236,7 +263,12 @@ class Catalog:
 
     @classmethod
     def _from_map(cls, content: dict[str, Any]) -> Catalog:
-        schema = Schema.from_catalog(content["schema"])
+        has_checks, has_keys = CHECKS in content["requires"], COMBINED_KEYS in content["requires"]
+        schema = Schema.from_catalog(
+            content["schema"],
+            content["checks"] if has_checks else (),
+            content["keys"] if has_keys else (),
+        )
         rows, data_bytes = _count(content["rows"], MAX_ROWS), _count(content["data_bytes"])
         versions = tuple(
             Version(_count(n), _integer(t), _count(i), _count(d), None if m is None else str(m))
@@ -252,6 +284,12 @@ class Catalog:
             None if kind is None else _unpack_entry(entry, kind, rows, data_bytes)
             for entry, kind in zip(content["columns"], stored, strict=True)
         )
+        key_blooms = tuple(
+            _unpack_extent(bloom, data_bytes, filter_bytes(rows))
+            for bloom in (content["key_blooms"] if has_keys else ())
+        )
+        if len(key_blooms) != len(schema.combined_keys):
+            raise DamagedFileError("the catalog has another number of filters than its schema has keys")
         first, low, high = content["first_rowid"], *map(_integer, content["rowid_range"])
         created = ended = None
         if ROW_VERSIONS in content["requires"]:
@@ -280,6 +318,7 @@ class Catalog:
             high_rowid=high,
             created=created,
             ended=ended,
+            key_blooms=key_blooms,
             tombstones=_unpack_extent(content["tombstones"], data_bytes, MAX_EXTENT_BYTES),
             sources=_unpack_extent(content["sources"], data_bytes, MAX_EXTENT_BYTES),
             tags={str(name): _count(number) for name, number in dict(content.get("tags", {})).items()},
@@ -291,7 +330,9 @@ class Catalog:
 
 
 def _unpack_history(content: dict[str, Any], stored: Schema, numbers: list[int]) -> SchemaHistory:
-    schemas = tuple((_count(version), Schema.from_catalog(packed)) for version, packed in content["schemas"])
+    schemas = tuple(
+        (_count(version), Schema.from_catalog(*packed)) for version, *packed in content["schemas"]
+    )
     firsts = [version for version, _ in schemas]
     if schemas and (
         firsts[0] != numbers[0] or any(b <= a for a, b in pairwise(firsts)) or firsts[-1] > numbers[-1]

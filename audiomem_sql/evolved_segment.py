@@ -108,6 +108,14 @@ class EvolvedSegment(Segment):
         place = self._place(column)
         return None if place is None else self.stored.bloom(place)
 
+    def key_bloom(self, number: int) -> BloomFilter | None:
+        """The Bloom filter of a key of several columns, if the segment behind has that key."""
+        wanted = tuple(self._places[place] for place in self.schema.combined_keys[number])
+        for other, places in enumerate(self.stored.schema.combined_keys):
+            if places == wanted:
+                return self.stored.key_bloom(other)
+        return None
+
     def rowids(self) -> I64Array:
         """All rowids."""
         return self.stored.rowids()

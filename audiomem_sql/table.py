@@ -11,10 +11,11 @@ from typing import Any
 
 import pyarrow as pa
 
+from audiomem_sql.altering import altered_schema
 from audiomem_sql.appending import (
     NO_ROWIDS,
     as_batches,
-    check_keys,
+    check_rows,
     check_sizes,
     matching_rowids,
     number_rows,
@@ -23,7 +24,7 @@ from audiomem_sql.block_cache import SHARED, BlockCache
 from audiomem_sql.catalog import Migration, Version
 from audiomem_sql.changes import changes
 from audiomem_sql.columns.arrow_input import to_table
-from audiomem_sql.columns.definitions import check_definitions
+from audiomem_sql.columns.creation import check_definitions
 from audiomem_sql.columns.schema import Schema, parse_columns
 from audiomem_sql.columns.stored_values import stored_rows
 from audiomem_sql.commit import Commit, LoggedCommit, PendingCommit, Progress, write_commit
@@ -293,7 +294,7 @@ class Table(TableReader):
             if not table.num_rows and not len(gone) and not sources:
                 return self.version
             rowids, table = number_rows(table, self.snapshot)
-            check_keys(rowids, table, self.snapshot, self.path, gone)
+            check_rows(rowids, table, self.snapshot, self.path, gone)
             packed = None if sources is None else pack_sources(sources)
             content = Commit(as_batches(rowids, table), table.num_rows, gone, message, packed)
             write_commit(self.files, self._lock, self.snapshot, self.options, content, progress).accept()
@@ -447,7 +448,7 @@ class Table(TableReader):
         self._acquire()
         try:
             change = parse_change(change) if isinstance(change, str) else change
-            schema = change.apply(self.snapshot.schema, self.snapshot.next_column)
+            schema = altered_schema(self.snapshot, change)
             self._checkpoint()
             content = Commit((), 0, message=message or str(change), schema=schema, change=str(change))
             write_commit(self.files, self._lock, self.snapshot, self.options, content).accept()

@@ -205,7 +205,9 @@ class TableReader:
         names = list(self.schema.names) if columns is None else list(columns)
         numbers = [self.schema.index(name) for name in names]
         arrow = self.schema.to_arrow()
-        return numbers, pa.schema([arrow.field(number) for number in numbers])
+        whole = len(set(numbers)) == len(self.schema)  # a constraint speaks of several columns
+        fields = [arrow.field(number) for number in numbers]
+        return numbers, pa.schema(fields, arrow.metadata if whole else None)
 
     def _where(self, where: str | None, parameters: Sequence[Any]) -> tuple[list[Filter], RowFilter | None]:
         if where is None:

@@ -19,6 +19,7 @@ from audiomem_sql.snapshot import Snapshot
 from audiomem_sql.sources import logged_sources, segment_sources
 from audiomem_sql.table_files import TableFiles
 from audiomem_sql.table_reader import TableReader
+from audiomem_sql.unique_keys import combined_hashes
 
 #: Rowids that are compared at once.
 _ROWS_AT_ONCE = 1 << 16
@@ -106,6 +107,10 @@ def _contents(segment: Segment, tell: Callable[[float], None]) -> Iterator[str]:
         directory = segment.directory(column)
         if directory is not None and (column < 0 or column != segment.schema.rowid_column):
             checks.extend(partial(_check_block, segment, column, n) for n in range(directory.count))
+    for key in range(len(segment.schema.combined_keys)):
+        checks.extend(
+            partial(_check_key, segment, key, start) for start in range(0, segment.rows, _ROWS_AT_ONCE)
+        )
     checks.append(lambda: _check_versions(segment))
     for number, check in enumerate(checks):
         tell(segment.file.page_count * (1 + number / len(checks)) / 2)
@@ -135,6 +140,19 @@ def _check_block(segment: Segment, column: int, number: int) -> None:
     bloom = segment.bloom(column)
     if bloom is not None and not bloom.may_contain(hash_array(array)).all():
         raise DamagedFileError("the Bloom filter lacks a key", place=place)
+
+
+def _check_key(segment: Segment, number: int, start: int) -> None:
+    """The Bloom filter of a key of several columns has the keys of the rows from ``start`` on."""
+    bloom = segment.key_bloom(number)
+    places = segment.schema.combined_keys[number]
+    if bloom is None:
+        return
+    _, hashes = combined_hashes(segment, places, start, min(start + _ROWS_AT_ONCE, segment.rows))
+    if not bloom.may_contain(hashes).all():
+        raise DamagedFileError(
+            "the Bloom filter lacks a key", place=f"key ({', '.join(map(segment.column_name, places))})"
+        )
 
 
 def _check_versions(segment: Segment) -> None:

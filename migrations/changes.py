@@ -1,7 +1,7 @@
 """Changes of the columns, each from one schema to the next: what ALTER TABLE does to a native table.
 
-Rows are not looked at: old ones have the DEFAULT in a new column, and a dropped one stays in the files for as long as a
-version that shows it is kept.
+No row is written: old ones have the DEFAULT in a new column, and a dropped one stays in the files for as long as a version
+that shows it is kept.
 """
 
 from __future__ import annotations
@@ -9,9 +9,10 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Protocol
 
-from audiomem_sql.columns.column import fold, quote
+from audiomem_sql.columns.checks import checks_of, with_renamed_column
+from audiomem_sql.columns.column import fold
 from audiomem_sql.columns.defaults import constant, is_constant
-from audiomem_sql.columns.lexemes import Lexeme, Token, lexemes
+from audiomem_sql.columns.lexemes import Lexeme, Token, lexemes, quote
 from audiomem_sql.columns.schema import Schema, parse_columns
 from audiomem_sql.errors import SchemaError
 
@@ -34,7 +35,8 @@ class AddColumn:
 
     def apply(self, schema: Schema, next_column: int) -> Schema:
         """The columns with the new one."""
-        (column,) = parse_columns([self.definition]).columns
+        added = parse_columns([self.definition])
+        (column,) = added.columns
         if column.name in schema:
             raise _refusal(column.name, "there is a column of that name already")
         if column.primary_key or column.unique:
@@ -47,7 +49,8 @@ class AddColumn:
                 column.name,
                 "a column that is added and NOT NULL needs a DEFAULT, for the rows that are there",
             )
-        return Schema((*schema.columns, replace(column, id=next_column)))
+        columns = (*schema.columns, replace(column, id=next_column))
+        return Schema(columns, (*schema.checks, *added.checks), schema.keys)
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +69,15 @@ class DropColumn:
             raise _refusal(column.name, "a column that is PRIMARY KEY or UNIQUE cannot be dropped")
         if len(schema) == 1:
             raise _refusal(column.name, "the last column cannot be dropped")
-        return Schema(tuple(other for other in schema.columns if other is not column))
+        for key in schema.keys:
+            if fold(column.name) in map(fold, key.columns):
+                raise _refusal(column.name, f"it is part of {key.sql()}, so it cannot be dropped")
+        after = schema.changed([other for other in schema.columns if other is not column])
+        try:
+            checks_of(after)
+        except SchemaError as error:
+            raise _refusal(column.name, f"it cannot be dropped: {error}") from None
+        return after
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,9 +95,16 @@ class RenameColumn:
         column = schema[self.name]
         if fold(self.new) != fold(column.name) and self.new in schema:
             raise _refusal(self.new, "there is a column of that name already")
-        return Schema(
-            tuple(replace(other, name=self.new) if other is column else other for other in schema.columns)
-        )
+        columns = [replace(other, name=self.new) if other is column else other for other in schema.columns]
+        keys = [
+            replace(
+                key,
+                columns=tuple(self.new if fold(name) == fold(column.name) else name for name in key.columns),
+            )
+            for key in schema.keys
+        ]
+        checks = with_renamed_column(schema, column.name, self.new) if schema.checks else ()
+        return Schema(tuple(columns), checks, tuple(keys))
 
 
 def parse_change(text: str) -> SchemaChange:

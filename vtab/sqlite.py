@@ -85,12 +85,13 @@ def _as_sqlite(function: Function) -> Function:
         try:
             return function(self, *arguments)
         except ConstraintError as error:
-            what = error.what
             for kind, code in _CONSTRAINT_CODES.items():
-                if what.startswith(kind):
-                    translated = SqlConstraintError(
-                        f"{kind} constraint failed: {self.name}.{what.rpartition(': ')[2]}"
-                    )
+                prefix = f"{kind} constraint failed: "
+                if error.what.startswith(prefix):
+                    what = error.what.removeprefix(prefix)
+                    if kind != "CHECK":
+                        what = ", ".join(f"{self.name}.{column}" for column in what.split(", "))
+                    translated = SqlConstraintError(prefix + what)
                     translated.extendedresult = code
                     raise translated from error
             raise
@@ -127,6 +128,7 @@ _KEPT = (apsw.SQLITE_FAIL, apsw.SQLITE_ROLLBACK)
 _CONSTRAINT_CODES = {
     "UNIQUE": apsw.SQLITE_CONSTRAINT_UNIQUE,
     "NOT NULL": apsw.SQLITE_CONSTRAINT_NOTNULL,
+    "CHECK": apsw.SQLITE_CONSTRAINT_CHECK,
 }
 
 
@@ -517,13 +519,16 @@ class VirtualTable:
                 file=self.table.path,
                 remedy="To have an old version again: INSERT INTO t(t, rank) VALUES ('restore', 3).",
             )
+        if self._on_conflict() is OnConflict.REPLACE:
+            fields = self._with_defaults(fields, only_needed=True)
         row = self._row(fields, None if new == rowid else new, rowid)
         if row is None:
             return
         alias = self.schema.rowid_column
         if alias is not None and new == rowid:
             if row[alias] is None:
-                raise ConstraintError(f"NOT NULL constraint failed: {self.schema.columns[alias].name}")
+                name = self.schema.columns[alias].name  # in SQLite, too, this is a matter of types
+                raise DataTypeError(f"cannot store NULL value in INTEGER PRIMARY KEY column {name}")
             new = row[alias]
         self.table.begin().update(rowid, new, row, self._on_conflict())
 
@@ -533,20 +538,24 @@ class VirtualTable:
         """DELETE."""
         self.table.begin().delete(rowid)
 
-    def _with_defaults(self, fields: tuple[Any, ...]) -> tuple[Any, ...]:
-        """The fields of a new row. SQLite says NULL for a column that INSERT left out, and for one set to NULL."""
+    def _with_defaults(self, fields: tuple[Any, ...], *, only_needed: bool = False) -> tuple[Any, ...]:
+        """The fields of a new row. SQLite says NULL for a column that INSERT left out, and for one set to NULL.
+
+        only_needed: in NOT NULL columns alone, as UPDATE OR REPLACE does.
+        """
         if not any(fields[place] is None for place, _ in self._defaults):
             return fields
         filled = list(fields)
         for place, default in self._defaults:
-            if filled[place] is None:
+            if filled[place] is None and (not only_needed or self.table.schema.columns[place].not_null):
                 filled[place] = default()
         return tuple(filled)
 
     def _row(self, fields: tuple[Any, ...], new: int | None, old: int | None = None) -> list[Any] | None:
         """The values that the columns store; None if OR IGNORE drops the row.
 
-        SQLite looks at the type of the rowid, at NOT NULL, and whether the rowid is new, before the types of the others.
+        SQLite looks at the type of the rowid, at NOT NULL, and whether the rowid is new, before the types of the others;
+        with a CHECK, which needs the types, it looks at these before the rowid.
         """
         try:
             return [convert(value) for convert, value in zip(self._converters, fields, strict=False)]
@@ -570,7 +579,7 @@ class VirtualTable:
         for column, value in zip(schema.columns, fields, strict=False):
             if value is None and column.not_null and not column.is_rowid:
                 return not_null_failed(column)
-        if new is None or new == old or self._on_conflict() is OnConflict.REPLACE:
+        if new is None or new == old or schema.checks or self._on_conflict() is OnConflict.REPLACE:
             return None
         return (
             ConstraintError(f"UNIQUE constraint failed: {name}") if self.table.begin().contains(new) else None

@@ -2,48 +2,31 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from audiomem_sql.columns.lexemes import bare, quote
 from audiomem_sql.columns.syntax import DEFAULT_REMEDY, is_default
 from audiomem_sql.columns.types import ColumnType, Kind, sqlite_declaration
 from audiomem_sql.errors import SchemaError
+
+__all__ = ["FLAGS", "HIDDEN", "TEXTS", "Column", "check", "check_key_type", "fold", "quote", "refusal"]
 
 #: The hidden columns behind the one that bears the table's name, in their order.
 HIDDEN = ("rank", "distance", "k", "version", "as_of")
 _ROWID_NAMES = ("rowid", "oid", "_rowid_")
 _COLLATIONS = ("BINARY", "NOCASE", "RTRIM")
 _ASCII_CAPITALS = {capital: capital + 32 for capital in range(ord("A"), ord("Z") + 1)}
-_BARE_NAME = re.compile(r"[A-Za-z_\u0080-\U0010ffff][A-Za-z0-9_\u0080-\U0010ffff]*")
 MAX_COLUMN_ID = (1 << 31) - 1
 FLAGS = ("not_null", "unique", "primary_key", "semantic")
 #: What a column has as text, in the catalog and in the metadata of Arrow, and what it is without.
 TEXTS: dict[str, str | None] = {"collation": "BINARY", "default": None}
-# https://www.sqlite.org/lang_keywords.html
-_RESERVED = """
-    ABORT ACTION ADD AFTER ALL ALTER ALWAYS ANALYZE AND AS ASC ATTACH AUTOINCREMENT BEFORE BEGIN BETWEEN BY CASCADE
-    CASE CAST CHECK COLLATE COLUMN COMMIT CONFLICT CONSTRAINT CREATE CROSS CURRENT CURRENT_DATE CURRENT_TIME
-    CURRENT_TIMESTAMP DATABASE DEFAULT DEFERRABLE DEFERRED DELETE DESC DETACH DISTINCT DO DROP EACH ELSE END ESCAPE
-    EXCEPT EXCLUDE EXCLUSIVE EXISTS EXPLAIN FAIL FILTER FIRST FOLLOWING FOR FOREIGN FROM FULL GENERATED GLOB GROUP
-    GROUPS HAVING IF IGNORE IMMEDIATE IN INDEX INDEXED INITIALLY INNER INSERT INSTEAD INTERSECT INTO IS ISNULL JOIN KEY
-    LAST LEFT LIKE LIMIT MATCH MATERIALIZED NATURAL NO NOT NOTHING NOTNULL NULL NULLS OF OFFSET ON OR ORDER OTHERS OUTER
-    OVER PARTITION PLAN PRAGMA PRECEDING PRIMARY QUERY RAISE RANGE RECURSIVE REFERENCES REGEXP REINDEX RELEASE RENAME
-    REPLACE RESTRICT RETURNING RIGHT ROLLBACK ROW ROWS SAVEPOINT SELECT SEMANTIC SET TABLE TEMP TEMPORARY THEN TIES TO
-    TRANSACTION TRIGGER UNBOUNDED UNION UNIQUE UPDATE USING VACUUM VALUES VIEW VIRTUAL WHEN WHERE WINDOW WITH WITHIN
-    WITHOUT"""
-_KEYWORDS = frozenset(_RESERVED.split())
 
 
 def fold(name: str) -> str:
     """A name as SQLite compares it: ASCII letters without case, all others as they are."""
     return name.translate(_ASCII_CAPITALS)
-
-
-def quote(name: str) -> str:
-    """``name`` as an SQL identifier, in quotes."""
-    return '"' + name.replace('"', '""') + '"'
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,8 +59,7 @@ class Column:
 
     def sql(self) -> str:
         """The definition as a user would write it."""
-        bare = _BARE_NAME.fullmatch(self.name) and self.name.upper() not in _KEYWORDS
-        parts = [self.name if bare else quote(self.name), str(self.type)]
+        parts = [bare(self.name), str(self.type)]
         implied = self.primary_key and not self.is_rowid
         if self.primary_key:
             parts.append("PRIMARY KEY")
@@ -178,7 +160,13 @@ def check(column: Column) -> None:
         raise refusal(name, f"DEFAULT {column.default:.80} cannot be understood", DEFAULT_REMEDY)
     if column.semantic and kind is not Kind.TEXT:
         raise refusal(name, f"{column.type} cannot be SEMANTIC", "Only TEXT is searched by meaning")
-    if (column.unique or column.primary_key) and kind in (Kind.FLOAT, Kind.JSON):
+    if column.unique or column.primary_key:
+        check_key_type(column)
+
+
+def check_key_type(column: Column) -> None:
+    """Raise SchemaError if no key can hold the column."""
+    if column.type.kind in (Kind.FLOAT, Kind.JSON):
         raise refusal(
-            name, f"{column.type} cannot be a key", "Choose another column for UNIQUE or PRIMARY KEY"
+            column.name, f"{column.type} cannot be a key", "Choose another column for UNIQUE or PRIMARY KEY"
         )

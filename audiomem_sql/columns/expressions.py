@@ -45,6 +45,7 @@ def empty_database() -> apsw.Connection:
     connection = apsw.Connection(":memory:")
     connection.config(apsw.SQLITE_DBCONFIG_DQS_DDL, 0)
     connection.config(apsw.SQLITE_DBCONFIG_DQS_DML, 0)
+    connection.limit(apsw.SQLITE_LIMIT_ATTACHED, 0)
     return connection
 
 

@@ -71,4 +71,6 @@ def union(newest: Schema, older: Iterable[Schema]) -> Schema:
             ids.add(column.id)
             name = column.name if column.name not in Schema(tuple(columns)) else f"{column.name}#{column.id}"
             columns.append(replace(column, name=name, not_null=False, unique=False, primary_key=False))
-    return newest if len(columns) == len(newest) else Schema(tuple(columns))
+    if len(columns) == len(newest):
+        return newest
+    return Schema(tuple(columns), newest.checks, newest.keys)

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from audiomem_sql.columns.schema import Schema, parse_columns
-from audiomem_sql.errors import SchemaError, UnsupportedError
+from audiomem_sql.errors import ConstraintError, SchemaError, UnsupportedError
 from audiomem_sql.migrations import AddColumn, DropColumn, RenameColumn, migrate, parse_change
 from audiomem_sql.table import Table
 
@@ -80,6 +80,50 @@ def test_what_is_refused(tmp_path: Path, change: str, what: str) -> None:
         assert error.value.file == table.path
         assert table.version == 1
         assert not table.migrations
+
+
+def test_constraints_go_along(tmp_path: Path) -> None:
+    columns = [
+        "a TEXT",
+        'b INTEGER CHECK (b > 0 OR "b" IS NULL)',
+        "c TEXT",
+        "UNIQUE (a, B)",
+        "CHECK (length(c) < 9)",
+    ]
+    with Table.create(tmp_path / "t.flac", columns) as table:
+        table.append([{"a": "x", "b": 1}, {"a": "x", "b": 2}])
+        for change, what in (
+            ("drop column b", "part of UNIQUE"),
+            ("drop column c", "no such column"),
+            ("add column d INTEGER CHECK (b < 2)", "CHECK constraint failed"),
+            ("add column d INTEGER CHECK (e < 2)", "no such column"),
+            ("add column d INTEGER CHECK (random() < 2)", "next time"),
+        ):
+            with pytest.raises((SchemaError, ConstraintError), match=what):
+                table.alter(change)
+        table.alter("add column d INTEGER DEFAULT 5 CHECK (d + b < 9)")
+        table.alter('rename column b to "b 2"')
+        table.alter("rename column c to k2")
+        assert table.schema.sql() == (
+            'a TEXT, "b 2" INTEGER, k2 TEXT, d INTEGER DEFAULT 5, CHECK ("b 2" > 0 OR "b 2" IS NULL), '
+            'CHECK (length("k2") < 9), CHECK (d + "b 2" < 9), UNIQUE (a, "b 2")'
+        )
+        for row, what in (
+            ({"a": "x", "b 2": 1}, "UNIQUE"),
+            ({"a": "y", "b 2": 0}, "CHECK"),
+            ({"a": "y", "b 2": 4}, "CHECK"),
+            ({"a": "y", "b 2": 3, "k2": "more than nine"}, "CHECK"),
+        ):
+            with pytest.raises(ConstraintError, match=what):
+                table.append([row])
+        table.append([{"a": "y", "b 2": 3}])
+        table.vacuum()
+    with Table(tmp_path / "t.flac") as table:
+        assert table.checkout(version=2).schema.sql() == (
+            'a TEXT, b INTEGER, c TEXT, CHECK (b > 0 OR "b" IS NULL), CHECK (length(c) < 9), UNIQUE (a, B)'
+        )
+        with pytest.raises(ConstraintError, match="UNIQUE"):
+            table.append([{"a": "x", "b 2": 1}])
 
 
 def test_the_last_column_stays() -> None:

@@ -1,7 +1,8 @@
-"""What a new table must fulfil beyond the grammar: its defaults have values, and those fit."""
+"""What a new table must fulfil beyond the grammar: its defaults have values that fit, and SQLite understands its CHECKs."""
 
 from __future__ import annotations
 
+from audiomem_sql.columns.checks import Checks
 from audiomem_sql.columns.defaults import check_default
 from audiomem_sql.columns.schema import Schema
 
@@ -13,3 +14,5 @@ def check_definitions(schema: Schema) -> None:
     """
     for column in schema.columns:
         check_default(column)
+    if schema.checks:
+        Checks(schema)
