@@ -236,7 +236,7 @@ def test_catalog_keys(tmp_path: Path) -> None:
     assert sealed.catalog["requires"] == [catalog.SCHEMA_CHANGES]
     assert set(sealed.catalog) >= {"schemas", "migrations", "next_column"}
     sealed = Sealed.read(FOLDER / "columns.flac")
-    assert [version for version, _ in sealed.catalog["schemas"]] == [3, 4, 6]
+    assert [entry[0] for entry in sealed.catalog["schemas"]] == [3, 4, 6]
     assert "id" in sealed.catalog["schemas"][2][1][2]
 
 
