@@ -18,7 +18,7 @@ from audiomem_sql.columns.stored_values import as_sql
 from audiomem_sql.commit import Commit
 from audiomem_sql.errors import ConstraintError, LimitError
 from audiomem_sql.key_index import FEW_ROWS, KeyIndex, indexed_rowids
-from audiomem_sql.log import LogRecord
+from audiomem_sql.log_record import LogRecord
 from audiomem_sql.lookup import find_rows
 from audiomem_sql.predicates import Op, Predicate, bind
 from audiomem_sql.predicates.texts import Collation

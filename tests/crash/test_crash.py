@@ -8,6 +8,7 @@ import pytest
 
 from audiomem_sql.errors import AudioMemError
 from audiomem_sql.table import Table
+from crash import threads
 from crash.faulty import FileLayer
 from crash.kill import run
 from crash.sweep import check_crash, crash_states, quick, record, sweep_crashes, sweep_failures
@@ -28,6 +29,25 @@ def test_calls_that_fail(tmp_path: Path, which: str) -> None:
 @pytest.mark.damages
 def test_killed_writers(tmp_path: Path) -> None:
     assert run(20, 1, tmp_path / "killed")["commits"] > 20
+
+
+@pytest.mark.damages
+def test_crashes_of_threads(tmp_path: Path) -> None:
+    found = threads.sweep_crashes(tmp_path, steps=6, every=8)
+    assert found["crashes"] > 30
+    assert found["several that were not acknowledged"]
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_syncs_that_fail_under_threads(tmp_path: Path, seed: int) -> None:
+    told = threads.fail_syncs(tmp_path, seed, steps=20)
+    assert told["done"] > 10
+    assert told["failed"] > 10
+
+
+@pytest.mark.damages
+def test_killed_threads(tmp_path: Path) -> None:
+    assert threads.kill(8, 1, tmp_path / "killed")["appends"] > 20
 
 
 @pytest.mark.damages
