@@ -7,17 +7,19 @@ from __future__ import annotations
 
 import os
 import random
+import shutil
+import statistics
 import tempfile
 import threading
 import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 
+from audiomem_sql.block_cache import BlockCache
 from audiomem_sql.table import Table
-from benchmarks.timing import once, timed
+from benchmarks.timing import timed
 
 COLUMNS = ["id INTEGER PRIMARY KEY", "who INTEGER", "text TEXT"]
 COMMITS = 4000
@@ -78,59 +80,71 @@ def group_commit(folder: Path) -> None:
             )
 
 
-def row(number: int) -> dict[str, Any]:
-    """A row of some words."""
-    return {"id": number, "who": number % 7, "text": f"row {number}: " + "la " * (number % 40)}
+def rows(count: int) -> list[dict[str, Any]]:
+    """Rows with some 500 bytes of text each, as a chunk of prose has."""
+    rng = random.Random(0)
+    words = ["".join(rng.choices("etaoinshrdlu", k=rng.randrange(2, 10))) for _ in range(5000)]
+    return [
+        {"id": number, "who": number % 7, "text": " ".join(rng.choices(words, k=85))}
+        for number in range(1, count + 1)
+    ]
 
 
 def many_commits(folder: Path) -> None:
     """Files, and how fast they are read, after 10,000 one-row commits; beside the same rows in one file."""
-    (folder / "many").mkdir()
-    path, most = folder / "many" / "many.flac", 0
-    table = Table.create(path, COLUMNS)
+    many, one, vacuumed = (folder / name / "t.flac" for name in ("many", "one", "vacuumed"))
+    many.parent.mkdir()
+    one.parent.mkdir()
+    data = rows(ROWS)
+    table, most = Table.create(many, COLUMNS), 0
     started = time.perf_counter()
-    for number in range(1, ROWS + 1):
-        table.append([row(number)])
+    for number, row in enumerate(data, 1):
+        table.append([row])
+        most = max(most, files(many))
         if number % 97 == 0:
             table.close()
-            table = Table(path)
-        most = max(most, files(path))
-    print(
-        f"{ROWS:,} commits in {time.perf_counter() - started:.1f} s, at most {most} files, {files(path)} now"
-    )
+            table = Table(many)
     table.close()
-    one = folder / "one.flac"
-    with Table.create(one, COLUMNS) as written:
-        written.append(pa.Table.from_pylist([row(number) for number in range(1, ROWS + 1)]))
-    keys = random.Random(0).choices(range(1, ROWS + 1), k=2000)
-    for what, measure in (("open", opening), ("point read", gets(keys)), ("full scan", scans)):
-        ours, single = measure(path), measure(one)
-        print(f"{what}: {ours:.3f} ms after the commits, {single:.3f} ms in one file, {ours / single:.2f} ×")
+    seconds = time.perf_counter() - started
+    print(f"{ROWS:,} commits, opened again after every 97th, in {seconds:.1f} s: at most {most} files")
+    with Table.create(one, COLUMNS) as table:
+        table.append(pa.Table.from_pylist(data))
+    shutil.copytree(many.parent, vacuumed.parent)
+    with Table(vacuumed) as table:
+        table.vacuum(level=table.options.compression_level)
+    figures = [read(path) for path in (many, one, vacuumed)]
+    for what in figures[0]:
+        ours, single, same = (figure[what] for figure in figures)
+        print(
+            f"{what}: {ours:.3f} ms in {files(many)} files, {single:.3f} ms in one ({ours / single:.2f} ×), "
+            f"{same:.3f} ms in one with all versions ({ours / same:.2f} ×)"
+        )
+
+
+def read(path: Path) -> dict[str, float]:
+    """Milliseconds, medians, with a cache that is empty at first."""
+    seen: dict[str, list[float]] = {}
+    for seed in range(15):
+        cache = BlockCache()
+        keys = random.Random(seed).choices(range(1, ROWS + 1), k=1000)
+        started = time.perf_counter()
+        with Table(path, cache=cache) as table:
+            opened = time.perf_counter()
+            table.to_arrow()
+            scanned = time.perf_counter()
+            table.to_arrow()
+            again = time.perf_counter()
+            cache.clear()
+            gets = timed(table.get, keys).p50
+        times = (opened - started, scanned - opened, again - scanned, gets / 1e3)
+        for what, seconds in zip(("open", "full scan", "full scan again", "point read"), times, strict=True):
+            seen.setdefault(what, []).append(seconds * 1e3)
+    return {what: statistics.median(times) for what, times in seen.items()}
 
 
 def files(path: Path) -> int:
     """In the folder of the table at ``path``."""
     return sum(len(names) for _, _, names in os.walk(path.parent))
-
-
-def opening(path: Path) -> float:
-    return min(once(lambda: Table(path).close()) for _ in range(20)) * 1e3
-
-
-def gets(keys: list[int]) -> Callable[[Path], float]:
-    def measure(path: Path) -> float:
-        with Table(path) as table:
-            return timed(table.get, keys, budget=20).p50
-
-    return measure
-
-
-def scans(path: Path) -> float:
-    def scan() -> None:
-        with Table(path) as table:
-            assert table.to_arrow().num_rows == ROWS
-
-    return min(once(scan) for _ in range(10)) * 1e3
 
 
 if __name__ == "__main__":
