@@ -22,7 +22,7 @@ from audiomem_sql.columns.schema import Schema
 from audiomem_sql.errors import OptionError
 from audiomem_sql.evolved_segment import seen_as
 from audiomem_sql.files import fsync_folder
-from audiomem_sql.log import LogRecord
+from audiomem_sql.log_record import LogRecord
 from audiomem_sql.merge import Tombstones, VersionedBatch, kept_rows, merged_rows
 from audiomem_sql.segment import NEVER, Segment
 from audiomem_sql.segment_writer import SegmentWriter, WriteOptions

@@ -359,7 +359,7 @@ class SegmentWriter:
         """Drop everything; a file already at ``path`` stays as it was."""
         self._close()
         if self._temporary is not None:
-            with contextlib.suppress(FileNotFoundError):
+            with contextlib.suppress(OSError):  # what stays is removed by the next writer
                 os.unlink(self._temporary)
             self._temporary = None
 

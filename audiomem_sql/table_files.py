@@ -15,7 +15,7 @@ from audiomem_sql.block_cache import BlockCache
 from audiomem_sql.columns.stored_values import row_check
 from audiomem_sql.errors import DamagedFileError, StorageError
 from audiomem_sql.files import abandoned_files, file_identity, fsync_folder, storage_error
-from audiomem_sql.log import check_rows, has_more, read_log
+from audiomem_sql.log import check_rows, commits_behind, has_more, read_log
 from audiomem_sql.segment import Segment
 from audiomem_sql.snapshot import Snapshot, check_chain
 
@@ -174,6 +174,24 @@ class TableFiles:
             if not os.access(path, os.W_OK):
                 raise StorageError(
                     "cannot be written", file=path, remedy="Check the permissions of the file and its folder."
+                )
+
+    def check_undamaged(self, snapshot: Snapshot) -> None:
+        """DamagedFileError if writing would make a damage worse, or hide it. The writer's lock must be held."""
+        log = snapshot.log
+        if log is not None and log.torn and commits_behind(self.log, log):
+            raise DamagedFileError(
+                f"version {log.version + 1} is damaged, and whole commits stand behind it",
+                file=self.log,
+                place=f"byte {log.end}",
+                remedy="Restore the log from a copy before writing, or move it away to go on without its commits.",
+            )
+        for segment in snapshot.segments:
+            if segment.file.truncated:
+                raise DamagedFileError(
+                    "pages are missing at the end",
+                    file=segment.path,
+                    remedy="Restore the file before writing to it.",
                 )
 
     def make_folder(self) -> None:

@@ -18,7 +18,7 @@ from audiomem_sql.columns.checks import check_failed, checks_of
 from audiomem_sql.commit import Commit
 from audiomem_sql.errors import ConstraintError, LimitError
 from audiomem_sql.key_index import FEW_ROWS, KeyIndex, indexed_rowids
-from audiomem_sql.log import LogRecord
+from audiomem_sql.log_record import LogRecord
 from audiomem_sql.snapshot import SegmentView, Snapshot
 from audiomem_sql.unique_keys import Places, UniqueKeys
 

@@ -35,7 +35,7 @@ class WriterLock:
         while not self._try():
             if time.monotonic() >= deadline:
                 raise BusyError(
-                    f"another process is writing, for {timeout:g} s by now",
+                    f"another process is writing, for {timeout:.3g} s by now",
                     file=self.base,
                     remedy="Try again later, or raise the busy timeout.",
                 )

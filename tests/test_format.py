@@ -15,8 +15,7 @@ from fixtures.make_v1 import FOLDER
 from samples import arrow, create, rows
 from sealed import Sealed
 
-from audiomem_sql import bloom, catalog, compaction, log, pages, segment
-from audiomem_sql import table as table_module
+from audiomem_sql import bloom, catalog, compaction, log, pages, segment, table_writer
 from audiomem_sql.audio import PROFILES
 from audiomem_sql.audio.metadata import APPLICATION_ID, MAX_SEEK_POINTS, SEEK_SECONDS
 from audiomem_sql.audio.rawfile import RawFile
@@ -24,7 +23,7 @@ from audiomem_sql.columns import blocks, column_writer, encoding
 from audiomem_sql.columns.column import FLAGS, TEXTS
 from audiomem_sql.columns.types import MAX_WIDTH, ColumnType, Kind
 from audiomem_sql.columns.zones import PREFIX, Zones
-from audiomem_sql.log import LogRecord
+from audiomem_sql.log_record import LogRecord
 from audiomem_sql.pages import PagedFile, PageHeader, PageLayout
 from audiomem_sql.protection.crc32c import crc32c
 from audiomem_sql.protection.levels import LEVELS
@@ -98,9 +97,9 @@ def test_magic_values_and_codes() -> None:
 
 
 def test_when_the_log_becomes_a_delta() -> None:
-    assert f"a commit of up to {table_module.LOGGED_COMMIT_BYTES >> 10} KiB" in TEXT
-    assert f"It comes at {table_module.CHECKPOINT_BYTES >> 20} MiB" in TEXT
-    assert f"at {table_module.CHECKPOINT_COMMITS:,} commits" in TEXT
+    assert f"a commit of up to {table_writer.LOGGED_COMMIT_BYTES >> 10} KiB" in TEXT
+    assert f"It comes at {table_writer.CHECKPOINT_BYTES >> 20} MiB" in TEXT
+    assert f"at {table_writer.CHECKPOINT_COMMITS:,} commits" in TEXT
     assert compaction.SMALL_DELTAS == 8
     assert "It comes when eight deltas in a row" in TEXT
     assert f"smaller than {compaction.SMALL_DELTA_BYTES >> 20} MiB each" in TEXT
@@ -133,6 +132,17 @@ def test_a_log_made_from_the_document_alone(tmp_path: Path) -> None:
             assert opened.to_arrow().to_pylist() == [{"id": 3, "word": "word"}, {"id": 4, "word": "word"}]
             assert opened.tags == {"three": 3}
             assert (opened.version, opened.versions[-1].message) == (4, "four")
+    group = msgpack.packb([msgpack.unpackb(packed(number)[8:]) for number in (5, 6, 7)])
+    together = struct.pack("<II", len(group), reference_crc(group, 7 + 5)) + group
+    for behind, versions in (
+        (together, [3, 4, 5, 6, 7]),
+        (together[:-1], [3, 4]),
+        (packed(5) + together, [3, 4, 5]),
+    ):
+        (tmp_path / "t.flac-wal").write_bytes(whole + behind)
+        with Table(tmp_path / "t.flac") as opened:
+            assert [version.number for version in opened.versions[2:]] == versions
+            assert opened.to_arrow(["id"]).column(0).to_pylist() == versions
     (tmp_path / "t.flac-wal").write_bytes(whole)
 
 

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 from samples import INTEGERS, REALS, TEXTS, arrow, content, create, rows, same
 
-from audiomem_sql import log as log_module
+from audiomem_sql import log_record
 from audiomem_sql.errors import AudioMemError, DamagedFileError, FormatVersionError, LimitError, StorageError
 from audiomem_sql.log import (
     LOG_FILE_BYTES,
@@ -21,12 +21,12 @@ from audiomem_sql.log import (
     LOG_MAGIC,
     RECORD_HEADER,
     LogContent,
-    LogRecord,
     LogWriter,
     check_rows,
     has_more,
     read_log,
 )
+from audiomem_sql.log_record import LogRecord
 from audiomem_sql.protection.crc32c import crc32c
 from audiomem_sql.table import Table
 
@@ -99,7 +99,7 @@ def test_records_larger_than_the_room_kept_free(tmp_path: Path) -> None:
 
 
 def test_a_record_that_is_too_large(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(log_module, "MAX_RECORD_BYTES", 1000)
+    monkeypatch.setattr(log_record, "MAX_RECORD_BYTES", 1000)
     before = written(tmp_path / "log", [record(2)])
     data = (tmp_path / "log").read_bytes()
     writer = LogWriter(str(tmp_path / "log"), TABLE_ID)

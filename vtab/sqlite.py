@@ -109,7 +109,7 @@ def _changes_a_row(function: Function) -> Function:
 
     @wraps(function)
     def called(self: VirtualTable, *arguments: Any) -> Any:
-        transaction = self.table.begin()
+        transaction = self.table.begin(any_thread=True)
         changes = self.connection.total_changes()
         if changes != self._changes:  # it counts whole statements, so this is the first row of one
             self._changes, self._steps = changes, transaction.steps
@@ -455,7 +455,7 @@ class VirtualTable:
     def Begin(self) -> None:
         """The first write of a transaction takes the writer's lock."""
         self._changes = -1
-        self.table.begin()
+        self.table.begin(any_thread=True)
         try:
             self._compare_schemas(writing=True)
         except SchemaError:

@@ -82,9 +82,10 @@ def to_table(
 
 def _sources(data: Any, typed: bool) -> tuple[int, dict[str, _Source]]:
     """The number of rows and the columns. Python values stay what they are if ``typed``, as a schema will tell."""
-    pandas = sys.modules.get("pandas")
+    # Another thread may be in the middle of importing it: what has no DataFrame yet has made no data frame.
+    frame = getattr(sys.modules.get("pandas"), "DataFrame", None)
     try:
-        if pandas is not None and isinstance(data, pandas.DataFrame):
+        if frame is not None and isinstance(data, frame):
             return _from_pandas(data, typed)
         if isinstance(data, pa.Table):
             table = data

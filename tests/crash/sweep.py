@@ -158,7 +158,8 @@ def run_in_trouble(folder: Path, which: str, trouble: Trouble, error: int) -> bo
         except StorageError:
             failed = True
             trouble.end()
-            table = Table(path) if path.exists() else create(path)
+            assert not path.exists(), "it failed, and left a table"
+            table = create(path)
         for number, step in enumerate(STEPS[which]):
             if number % 5 == 4:
                 table.close()

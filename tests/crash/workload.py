@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from audiomem_sql import compaction, log, table
+from audiomem_sql import compaction, log, table_writer
 from audiomem_sql.compaction import Retention
 from audiomem_sql.scan import scan
 from audiomem_sql.snapshot import Snapshot
@@ -24,10 +24,10 @@ Rows = dict[int, tuple[Any, ...]]
 def small_limits(patch: pytest.MonkeyPatch) -> None:
     """The same paths with less work: a short log, large commits that are not that large, merges soon."""
     patch.setattr(log, "LOG_FILE_BYTES", 2 << 10)
-    patch.setattr(table, "LOGGED_ROWS", 30)
-    patch.setattr(table, "LOGGED_COMMIT_BYTES", 4 << 10)
-    patch.setattr(table, "CHECKPOINT_BYTES", 6 << 10)
-    patch.setattr(table, "SMALL_DELTAS", 3)
+    patch.setattr(table_writer, "LOGGED_ROWS", 30)
+    patch.setattr(table_writer, "LOGGED_COMMIT_BYTES", 4 << 10)
+    patch.setattr(table_writer, "CHECKPOINT_BYTES", 6 << 10)
+    patch.setattr(table_writer, "SMALL_DELTAS", 3)
     assert compaction.SMALL_DELTA_BYTES
 
 
