@@ -38,7 +38,9 @@ class CellCode(Protocol):
         """Parity cells, uint8 (parities, size), of source cells, uint8 (sources, size)."""
 
     def decode(self, cells: U8Array, present: BoolArray) -> tuple[U8Array, BoolArray]:
-        """All cells, as far as those that are ``present``, bool (cells,), tell; and which are there now."""
+        """All cells, as far as those that are ``present``, bool (cells,), tell; and which are there now: none but those
+        present, if these contradict each other.
+        """
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,9 +71,11 @@ class ReedSolomonCells:
         if present.all() or (~present).sum() > self.parities:
             return cells.copy(), present.copy()
         found = self._code.decode(cells.T, ~present)
-        # With nothing wrong besides what is erased, every word is solved; were it not, the bytes were not what
-        # their checksums say, and nothing more is known about any cell.
-        return np.ascontiguousarray(found.words.T), present | bool(found.intact.all())
+        whole = np.ascontiguousarray(found.words.T)
+        # The code would correct a present cell, too. But one that passed its checksum and is wrong all the same is no
+        # case to guess in.
+        sound = bool(found.intact.all()) and np.array_equal(whole[present], cells[present])
+        return (whole, np.ones_like(present)) if sound else (cells.copy(), present.copy())
 
 
 def cell_code(sources: int, parities: int) -> CellCode:

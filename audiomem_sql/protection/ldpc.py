@@ -125,7 +125,9 @@ class Staircase:
         """Fill in cells that are lost.
 
         cells: uint8 (sources + parities, size), parities last. present: bool, one a cell; what is not present may hold
-        anything. Returns the cells, and whether each is there now: a cell is either right or not there.
+        anything. Returns the cells, and whether each is there now: a cell is either right or not there. Equations that
+        were not needed are tried on what was found; if one is not met, a cell that is present is not what was written, and
+        nothing is brought back, because one wrong cell may have gone into all of it.
         """
         cells = cells.copy()
         cells[~present] = 0
@@ -151,11 +153,22 @@ class Staircase:
             known = found.determined
             cells[left[known]] = combine(found.combination[known], sums[useful])
             there[left[known]] = True
-        return cells, there
+        return (cells, there) if self._consistent(cells, there) else (cells, present.copy())
 
     def decodable(self, present: BoolArray) -> BoolArray:
         """Which cells :meth:`decode` would have, bool (sources + parities,), worked out without any cell."""
         return self.decode(np.zeros((len(present), 1), np.uint8), present)[1]
+
+    def _consistent(self, cells: U8Array, there: BoolArray) -> bool:
+        """Whether all equations are met whose cells are all there."""
+        complete = np.ones(self.parities, np.bool_)
+        complete[self._edges_of(np.flatnonzero(~there))[1]] = False
+        rows = np.flatnonzero(complete)
+        above = _staircase(self.parities)[1][rows]
+        sums = self._sums(cells, rows)
+        sums ^= cells[self.sources + rows]
+        sums[above >= 0] ^= cells[self.sources + above[above >= 0]]
+        return not sums.any()
 
     def _sums(self, cells: U8Array, rows: I64Array) -> U8Array:
         """XOR of the source cells of each of ``rows``, uint8 (len(rows), size)."""

@@ -143,6 +143,16 @@ def test_a_hole_comes_back(start: int) -> None:
     assert code.decodable(present).all()
 
 
+@pytest.mark.parametrize("code", BOTH, ids=repr)
+@pytest.mark.parametrize("at", [0, -1])
+def test_a_wrong_cell_that_counts_as_present_spoils_no_other(code: CellCode, at: int) -> None:
+    cells = whole(code, 6)
+    present = without(len(cells), code.parities // 2, 7)
+    cells[np.flatnonzero(present)[at], 3] ^= 1
+    _, there = code.decode(cells, present)
+    assert np.array_equal(there, present)
+
+
 def test_nothing_left() -> None:
     code = Staircase(300, 80)
     _, there = code.decode(np.zeros((380, 3), np.uint8), np.zeros(380, np.bool_))
