@@ -7,7 +7,7 @@
     │   └── TruncatedFileError     pages that should be there are beyond the end of the file
     ├── SchemaError            column definitions that cannot be understood, or that do not fit the file
     ├── DataTypeError          a value that does not fit its column
-    ├── ConstraintError        NOT NULL, UNIQUE or PRIMARY KEY would be violated
+    ├── ConstraintError        NOT NULL, UNIQUE, PRIMARY KEY or CHECK would be violated
     ├── LimitError             a value, a row or a table larger than the format allows
     ├── OptionError            an option, profile or command that does not exist, or a value it cannot take
     ├── QueryError             a filter that cannot be understood
@@ -87,7 +87,7 @@ class DataTypeError(AudioMemError):
 
 
 class ConstraintError(AudioMemError):
-    """NOT NULL, UNIQUE or PRIMARY KEY would be violated; the message names the columns."""
+    """NOT NULL, UNIQUE, PRIMARY KEY or CHECK would be violated; the message names the columns, or the CHECK."""
 
 
 class LimitError(AudioMemError):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import random
 import shutil
 import subprocess
@@ -519,3 +520,49 @@ def test_versions_of_rows_that_only_verify_looks_at(
         [Version(number, 0, 0, 0) for number in (3, 4, 5)], b"segment5", [7], deleted_by=[3],
     )  # fmt: skip
     assert what in found_by_verify(path)
+
+
+@pytest.mark.damages
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"checks": [{"expression": "nowhere(a)"}]},
+        {"checks": [{"expression": "a IN (SELECT 1)"}]},
+        {"checks": [{"expression": "load_extension('x') IS NULL"}]},
+        {"checks": [{"expression": "1) ; ATTACH 'x' AS y; --"}]},
+        {"checks": [{"expression": "z > 0"}]},
+        {"checks": 5},
+        {"keys": [{"columns": ["a", "z"]}]},
+        {"keys": []},
+        {
+            "schema": [
+                {"name": "a", "type": "TEXT", "default": "(load_extension('x'))"},
+                {"name": "b", "type": "TEXT"},
+            ]
+        },
+        {
+            "schema": [
+                {"name": "a", "type": "TEXT", "default": "1; DROP TABLE x"},
+                {"name": "b", "type": "TEXT"},
+            ]
+        },
+        {"schema": [{"name": "a", "type": "BLOB", "default": "5"}, {"name": "b", "type": "TEXT"}]},
+    ],
+)
+def test_constraints_that_were_put_into_a_file(tmp_path: Path, changes: dict[str, Any]) -> None:
+    """They are refused when the file is opened, or at the latest when a row is written; nothing else happens."""
+    columns = ["a TEXT", "b TEXT", "CHECK (a <> 'x')", "UNIQUE (a, b)"]
+    Table.create(tmp_path / "t.flac", columns, {"profile": "embedded"}).close()
+    sealed = Sealed.read(tmp_path / "t.flac")
+    sealed.catalog |= changes
+    sealed.write(tmp_path / "t.flac")
+    before = sorted(os.listdir(tmp_path))
+    try:
+        with Table(tmp_path / "t.flac") as table:
+            assert table.to_arrow().num_rows == 0
+            with pytest.raises(AudioMemError):
+                table.append([{"b": "y"}])
+            assert table.version == 1
+    except AudioMemError:
+        pass
+    assert sorted(os.listdir(tmp_path)) == before

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 if TYPE_CHECKING:
+    from audiomem_sql.columns.constraints import Check, Key
     from audiomem_sql.segment import Segment
     from audiomem_sql.table import Table
 
@@ -42,6 +43,7 @@ def describe(table: Table) -> dict[str, Any]:
     for name, number in sorted(table.tags.items()):
         tags.setdefault(number, []).append(name)
     profile = table.options.audio_profile
+    parts: tuple[Check | Key, ...] = (*table.schema.checks, *table.schema.keys)
     columns: list[dict[str, Any]] = []
     for place, column in enumerate(table.schema.columns):
         columns.append(
@@ -60,6 +62,7 @@ def describe(table: Table) -> dict[str, Any]:
         "rows": len(table),
         "version": table.version,
         "columns": columns,
+        "constraints": [part.sql() for part in parts],
         "versions": [
             {
                 "version": version.number,
@@ -150,6 +153,8 @@ def _print(facts: dict[str, Any]) -> None:
         numbers = (f"{column['bytes']:,}", f"{column['stored']:,}", ratio, f"{column['blocks']:,}")
         columns.add_row(Text(output.printable(column["definition"])), *numbers)
     out.print(columns)
+    for constraint in facts["constraints"]:
+        out.print(Text(output.printable(constraint)))
     versions = output.grid(
         "version", "time", "added", "removed", "tags", "message", right=("version", "added", "removed")
     )

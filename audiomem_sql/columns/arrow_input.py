@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterable, Mapping, Sequence
+from enum import Enum
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -18,11 +19,18 @@ from pyarrow import types
 
 from audiomem_sql.columns.arrow_cast import cast_column, cast_values, default_arrays
 from audiomem_sql.columns.arrow_types import ArrowArray, ArrowField, is_list
-from audiomem_sql.columns.schema import Schema, fold
+from audiomem_sql.columns.defaults import sql_values_of
+from audiomem_sql.columns.schema import Column, Schema, fold
 from audiomem_sql.errors import DataTypeError, OptionError, SchemaError
 
 #: A column as it came: Arrow data with its field, or Python values.
 _Source: TypeAlias = tuple[ArrowField, list[ArrowArray]] | list[Any]
+
+
+class _Missing(Enum):
+    """Stands in the place of a column that one dict of a list lacks."""
+
+    VALUE = "missing"
 
 
 def to_table(
@@ -76,7 +84,7 @@ def to_table(
         elif isinstance(source, tuple):
             cast.append(cast_column(column, source[1]))
         else:
-            cast.append(cast_values(column, source))
+            cast.append(cast_values(column, _with_defaults(column, source)))
     return pa.Table.from_arrays(cast, schema=schema.to_arrow()), schema
 
 
@@ -98,7 +106,7 @@ def _sources(data: Any, typed: bool) -> tuple[int, dict[str, _Source]]:
         elif isinstance(data, Mapping):
             return _from_columns(data)
         elif isinstance(data, list | tuple):
-            return _from_rows(data)
+            return _from_rows(data, typed)
         else:
             raise DataTypeError(
                 f"a value of type {type(data).__name__} is no table",
@@ -158,13 +166,23 @@ def _from_columns(data: Mapping[Any, Any]) -> tuple[int, dict[str, _Source]]:
     return next(iter(lengths.values()), 0), columns
 
 
-def _from_rows(data: Sequence[Any]) -> tuple[int, dict[str, _Source]]:
+def _from_rows(data: Sequence[Any], typed: bool) -> tuple[int, dict[str, _Source]]:
     names: dict[Any, None] = {}
     for row, values in enumerate(data):
         if not isinstance(values, Mapping):
             raise DataTypeError(f"the row is no dict, but a {type(values).__name__}", place=f"row {row}")
         names.update(dict.fromkeys(values))
-    return len(data), {_name(key): [row.get(key) for row in data] for key in names}
+    missing = _Missing.VALUE if typed else None
+    return len(data), {_name(key): [row.get(key, missing) for row in data] for key in names}
+
+
+def _with_defaults(column: Column, given: list[Any]) -> list[Any]:
+    """Python values, with the column's default where a row did not name the column."""
+    count = sum(value is _Missing.VALUE for value in given)
+    if not count:
+        return given
+    fill = iter(sql_values_of(column, count))
+    return [next(fill) if value is _Missing.VALUE else value for value in given]
 
 
 def _name(key: object) -> str:

@@ -36,6 +36,7 @@ _TABLE = "the row"
 _MOMENTS = ("now", "localtime", "utc")
 #: Evaluators that a thread keeps.
 _KEPT = 16
+#: Rows that are Python values at once.
 _ROWS_AT_ONCE = 1 << 10
 _threads = threading.local()
 
@@ -72,7 +73,7 @@ class Checks:
         named: set[str] = set()
         for check in schema.checks:
             named |= self._columns_of(check)
-        constraints = ", ".join(f"{check.sql()}" for check in schema.checks)
+        constraints = ", ".join(check.sql() for check in schema.checks)
         self._try(f'CREATE TABLE "{_TABLE}"({columns}, {constraints})')
         self._try(f'INSERT INTO "{_TABLE}" DEFAULT VALUES')
         self._places = [place for place, column in enumerate(schema.columns) if column.name in named]
@@ -139,17 +140,16 @@ class Checks:
 
     def check_table(self, rowids: I64Array, table: pa.Table) -> None:
         """ConstraintError, naming the first row that violates a CHECK, of an Arrow table with the schema's types."""
-        chosen = table.select(self._places)
-        start = 0
-        for batch in chosen.to_batches(max_chunksize=_ROWS_AT_ONCE):
-            numbers = rowids[start : start + batch.num_rows].tolist()
+        for start in range(0, len(rowids), _ROWS_AT_ONCE):
+            piece = table.slice(start, _ROWS_AT_ONCE)
             columns = [
-                sql_values(column, kind) for column, kind in zip(batch.columns, self._types, strict=True)
+                sql_values(piece.column(place).combine_chunks(), kind)
+                for place, kind in zip(self._places, self._types, strict=True)
             ]
+            numbers = rowids[start : start + _ROWS_AT_ONCE].tolist()
             failure = self._first(zip(numbers, *columns, strict=True))
             if failure is not None:
                 raise check_failed(failure, self._rowid)
-            start += batch.num_rows
 
     def _first(self, rows: Iterable[tuple[Any, ...]]) -> str | None:
         """The failure of the first of (rowid, values …) that has one; its rowid is then in ``_rowid``."""

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
+from audiomem_sql.columns.column import Column, fold, refusal
 from audiomem_sql.columns.lexemes import bare
 from audiomem_sql.columns.syntax import is_expression
 from audiomem_sql.errors import SchemaError
@@ -65,6 +66,21 @@ class Key:
         if not isinstance(primary, bool) or not isinstance(name, str | None):
             raise SchemaError("a key of the catalog is neither primary nor not, or has a name that is none")
         return cls(tuple(columns), primary, name)
+
+
+def with_keys(columns: Sequence[Column], keys: Sequence[Key]) -> tuple[Column, ...]:
+    """The columns with keys of one column each, which were said behind them. Raises SchemaError."""
+    found = list(columns)
+    for key in keys:
+        (name,) = key.columns
+        place = next((i for i, column in enumerate(found) if fold(column.name) == fold(name)), None)
+        if place is None:
+            raise SchemaError(f"{key.sql()}: there is no column {name}")
+        if key.primary and (primary := [column.name for column in found if column.primary_key]):
+            raise refusal(name, f"{primary[0]} is the primary key already", "A table has one")
+        column = found[place]
+        found[place] = replace(column, primary_key=True) if key.primary else replace(column, unique=True)
+    return tuple(found)
 
 
 def check_constraint(constraint: Check | Key) -> None:

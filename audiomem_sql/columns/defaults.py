@@ -64,20 +64,28 @@ def values(column: Column, count: int) -> list[StoredValue]:
         raise refusal(column.name, f"the default {column.default}: {error.what}") from None
 
 
+def sql_values_of(column: Column, count: int) -> list[SqlValue]:
+    """What ``count`` rows hold that do not name the column, as SQL sees it; NULL for the rowid and without a default."""
+    if column.default is None or column.is_rowid:
+        return [None] * count
+    found = [constant(column)] * count if is_constant(column) else values(column, count)
+    return [as_sql(value, column.type) for value in found]
+
+
 def fillers(schema: Schema) -> list[tuple[int, Callable[[], SqlValue]]]:
     """For each column with a default its place, and what gives the value for the next row as SQL sees it.
 
     INTEGER PRIMARY KEY is not among them: as in SQLite, NULL there asks for the next rowid.
     """
     return [
-        (place, partial(_filled, column))
+        (place, partial(_one, column))
         for place, column in enumerate(schema.columns)
         if column.default is not None and not column.is_rowid
     ]
 
 
-def _filled(column: Column) -> SqlValue:
-    return as_sql(constant(column) if is_constant(column) else values(column, 1)[0], column.type)
+def _one(column: Column) -> SqlValue:
+    return sql_values_of(column, 1)[0]
 
 
 @lru_cache(maxsize=1024)

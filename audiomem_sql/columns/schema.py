@@ -24,7 +24,7 @@ from audiomem_sql.columns.column import (
     quote,
     refusal,
 )
-from audiomem_sql.columns.constraints import Check, Key, check_constraint
+from audiomem_sql.columns.constraints import Check, Key, check_constraint, with_keys
 from audiomem_sql.columns.types import arrow_type
 from audiomem_sql.errors import SchemaError
 
@@ -311,22 +311,6 @@ def parse_columns(definitions: Sequence[str]) -> Schema:
             columns.append(parsed.column)
         checks += parsed.checks
         keys += parsed.keys
-    return Schema(*_with_own_keys(columns, checks, keys))
-
-
-def _with_own_keys(
-    columns: Sequence[Column], checks: Sequence[Check], keys: Sequence[Key]
-) -> tuple[tuple[Column, ...], tuple[Check, ...], tuple[Key, ...]]:
-    """The parts of a schema, in which a key of one column is said by that column."""
-    found = list(columns)
-    for key in keys:
-        if len(key.columns) > 1:
-            continue
-        place = next((i for i, column in enumerate(found) if fold(column.name) == fold(key.columns[0])), None)
-        if place is None:
-            raise SchemaError(f"{key.sql()}: there is no column {key.columns[0]}")
-        if key.primary and (primary := [column.name for column in found if column.primary_key]):
-            raise refusal(key.columns[0], f"{primary[0]} is the primary key already", "A table has one")
-        column = found[place]
-        found[place] = replace(column, primary_key=True) if key.primary else replace(column, unique=True)
-    return tuple(found), tuple(checks), tuple(key for key in keys if len(key.columns) > 1)
+    alone = [key for key in keys if len(key.columns) == 1]
+    together = tuple(key for key in keys if len(key.columns) > 1)
+    return Schema(with_keys(columns, alone), tuple(checks), together)

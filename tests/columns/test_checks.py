@@ -139,6 +139,29 @@ def test_whole_arrays(conditions: list[str]) -> None:
     compiled.check_table(rowids, table)
 
 
+@pytest.mark.parametrize(("condition", "first"), [("0", 7), ("1 > 2", 7), ("rowid < 3000", 3000)])
+def test_whole_arrays_without_a_column(condition: str, first: int) -> None:
+    schema = parse_columns(["a INTEGER", f"CHECK ({condition})"])
+    table = pa.table({"a": pa.array(range(5000))})
+    with pytest.raises(ConstraintError, match=f"row {first}: CHECK constraint failed: {condition}"):
+        Checks(schema).check_table(np.arange(5000) + 7, table)
+
+
+def test_whole_arrays_of_every_type() -> None:
+    says = "a = '1970-01-01 00:00:01' AND typeof(b) = 'integer' AND c ->> 'x' = 1 AND length(d) = 8 AND typeof(e) = 'blob'"
+    schema = parse_columns(["a TIMESTAMP", "b BOOLEAN", "c JSON", "d FLOAT[2]", "e BLOB", f"CHECK ({says})"])
+    row = {"a": 1_000_000, "b": True, "c": '{"x": 1}', "d": [1.0, 2.0], "e": b"z"}
+    compiled = Checks(schema)
+    compiled.check_table(np.arange(3), pa.Table.from_pylist([row] * 3, schema.to_arrow()))
+    for name, wrong in (("a", 0), ("c", "{}"), ("c", '{"x": 2}')):
+        table = pa.Table.from_pylist([row, row | {name: wrong}], schema.to_arrow())
+        if wrong == "{}":
+            compiled.check_table(np.arange(2), table)
+            continue
+        with pytest.raises(ConstraintError, match="row 1: CHECK"):
+            compiled.check_table(np.arange(2), table)
+
+
 def test_one_for_each_thread() -> None:
     schema = parse_columns(["a INTEGER CHECK (a > 0)"])
     assert checks_of(parse_columns(["a INTEGER"])) is None

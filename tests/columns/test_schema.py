@@ -17,7 +17,9 @@ from hypothesis import strategies as st
 from audiomem_sql.columns.column import HIDDEN
 from audiomem_sql.columns.schema import (
     MAX_COLUMNS,
+    Check,
     Column,
+    Key,
     Schema,
     fold,
     is_option,
@@ -68,6 +70,9 @@ def columns(draw: st.DrawFn) -> Column:
     )
 
 
+NAMES = st.sampled_from([None, None, "plain", "two words", 'quo"te', "check", ""])
+
+
 @st.composite
 def schemas(draw: st.DrawFn) -> Schema:
     found = draw(st.lists(columns(), min_size=1, max_size=6, unique_by=lambda column: fold(column.name)))
@@ -76,7 +81,22 @@ def schemas(draw: st.DrawFn) -> Schema:
         i = draw(st.sampled_from(keys))
         old = found[i]
         found[i] = replace(old, primary_key=True)
-    return Schema(tuple(found))
+    together = []
+    if len(keys) > 1:
+        for _ in range(draw(st.integers(0, 2))):
+            chosen = draw(st.lists(st.sampled_from(keys), min_size=2, unique=True))
+            primary = not any(column.primary_key for column in found) and not any(
+                key.primary for key in together
+            )
+            names = tuple(found[i].name for i in chosen)
+            together.append(Key(names, primary and draw(st.booleans()), draw(NAMES)))
+    checks = []
+    for column in draw(st.lists(st.sampled_from(found), max_size=2)):
+        expression = draw(
+            st.sampled_from(["{} IS NOT 5", "(1 /* ) */ > {})", "{} <> 'it''s )' -- )\n AND 1"])
+        )
+        checks.append(Check(expression.replace("{}", quote(column.name)), draw(NAMES)))
+    return Schema(tuple(found), tuple(checks), tuple(together))
 
 
 # --- round trips -------------------------------------------------------------------------------------------------------
@@ -84,8 +104,9 @@ def schemas(draw: st.DrawFn) -> Schema:
 
 @given(schemas())
 def test_sql_is_read_back(schema: Schema) -> None:
-    assert parse_columns([column.sql() for column in schema.columns]) == schema
-    assert schema.sql() == ", ".join(column.sql() for column in schema.columns)
+    parts: list[Column | Check | Key] = [*schema.columns, *schema.checks, *schema.keys]
+    assert parse_columns([part.sql() for part in parts]) == schema
+    assert schema.sql() == ", ".join(part.sql() for part in parts)
 
 
 @given(schemas())
@@ -97,7 +118,9 @@ def test_arrow_is_read_back(schema: Schema) -> None:
 def test_catalog_is_read_back(schema: Schema) -> None:
     packed = msgpack.unpackb(msgpack.packb(schema.to_catalog()))
     packed[0]["x_later"] = {"anything": [1]}
-    assert Schema.from_catalog(packed) == schema
+    checks = [check.to_catalog() | {"x_later": 1} for check in schema.checks]
+    keys = msgpack.unpackb(msgpack.packb([key.to_catalog() for key in schema.keys]))
+    assert Schema.from_catalog(packed, checks, keys) == schema
 
 
 class Recorder:
@@ -264,6 +287,69 @@ def test_only_our_errors_leave_the_parser(text: str) -> None:
             function()
         except AudioMemError as error:
             str(error).encode()
+
+
+@pytest.mark.parametrize(
+    ("definitions", "equal"),
+    [
+        (["id INTEGER", "PRIMARY KEY (id)"], ["id INTEGER PRIMARY KEY"]),
+        (["id INTEGER", "CONSTRAINT k PRIMARY KEY ([ID] ASC)"], ["id INTEGER PRIMARY KEY"]),
+        (["id TEXT COLLATE NOCASE", 'PRIMARY KEY ("Id")'], ["id TEXT PRIMARY KEY COLLATE NOCASE"]),
+        (["a TEXT", "b TEXT", "UNIQUE (b) UNIQUE (a)"], ["a TEXT UNIQUE", "b TEXT UNIQUE"]),
+        (["a TEXT CHECK (a > 'b') UNIQUE", "b TEXT"], ["a TEXT UNIQUE", "b TEXT", "CHECK (a > 'b')"]),
+        (
+            ["a TEXT CONSTRAINT x NOT NULL CONSTRAINT y DEFAULT 5 CONSTRAINT z CHECK (a)"],
+            ["a TEXT NOT NULL DEFAULT 5", "CONSTRAINT z CHECK (a)"],
+        ),
+        (
+            ["a TEXT", "b TEXT", "PRIMARY KEY (a, b)"],
+            ["a TEXT NOT NULL", "b TEXT NOT NULL", "PRIMARY KEY (a, b)"],
+        ),
+    ],
+)
+def test_what_means_the_same(definitions: list[str], equal: list[str]) -> None:
+    assert parse_columns(definitions) == parse_columns(equal)
+    assert parse_columns(definitions) != parse_columns(["a TEXT"])
+
+
+def test_constraints_of_the_table_are_found() -> None:
+    schema = parse_columns(
+        [
+            "CHECK (a <> ', (' /* ) */)",
+            "a TEXT",
+            "b INTEGER",
+            "CONSTRAINT k UNIQUE (b, A)",
+            "UNIQUE (a, b)",
+            "UNIQUE (b, a)",
+        ]
+    )
+    assert schema.checks == (Check("a <> ', ('"),)
+    assert schema.keys == (Key(("b", "A"), name="k"), Key(("a", "b")), Key(("b", "a")))
+    assert schema.combined_keys == ((1, 0), (0, 1))
+    assert schema.key_columns == ()
+
+
+@pytest.mark.parametrize(
+    "bad",
+    [5, [5], [{}], [{"expression": 5}], [{"expression": "a); DROP TABLE t; --"}], [{"expression": "1", "name": 5}],
+     [{"expression": "1", "later": True}], [{"expression": "1", "name": "a\0b"}], [{"expression": "a" * 70000}],
+     [{"expression": ""}], [{"expression": "')'"}, {"expression": "(("}], [{"expression": "a\ud800"}]],
+)  # fmt: skip
+def test_checks_of_a_catalog_that_are_none(bad: object) -> None:
+    with pytest.raises(SchemaError):
+        Schema.from_catalog([{"name": "a", "type": "TEXT"}], bad)
+
+
+@pytest.mark.parametrize(
+    "bad",
+    [5, [5], [{}], [{"columns": "ab"}], [{"columns": ["a"]}], [{"columns": ["a", "a"]}], [{"columns": ["a", "c"]}],
+     [{"columns": ["a", 5]}], [{"columns": ["a", "b"], "primary": 1}], [{"columns": ["a", "b"], "bloom": None}],
+     [{"columns": ["a", "b"], "name": b"x"}], [{"columns": ["a", "b"], "primary": True}] * 2, [{"columns": ["a", "j"]}]],
+)  # fmt: skip
+def test_keys_of_a_catalog_that_are_none(bad: object) -> None:
+    columns = [{"name": "a", "type": "TEXT"}, {"name": "b", "type": "REAL"}, {"name": "j", "type": "JSON"}]
+    with pytest.raises(SchemaError):
+        Schema.from_catalog(columns, (), bad)
 
 
 def test_what_concerns_several_columns() -> None:
