@@ -21,7 +21,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
     ("errors", "types", "_version"),
     ("files", "block_cache", "bloom", "audio", "protection"),
     ("columns",),
-    ("predicates", "pages"),
+    ("predicates", "page_layout", "page_writer", "recovery", "pages"),
     ("batch", "catalog", "combined_keys", "log", "log_record", "migrations"),
     ("segment", "segment_writer", "key_index", "evolved_segment"),
     ("snapshot", "merge"),
