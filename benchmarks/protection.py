@@ -14,6 +14,7 @@ import numpy as np
 
 from audiomem_sql.audio.frames import frame_size, header_size
 from audiomem_sql.audio.profiles import PROFILES
+from audiomem_sql.protection.ldpc import Staircase
 from audiomem_sql.protection.page_code import PageCode
 from audiomem_sql.protection.parity import ParityPlan, ParityShare
 from audiomem_sql.protection.parity_encoder import ParityEncoder
@@ -23,6 +24,7 @@ from benchmarks.timing import once
 SECTOR = 4096
 CELLS = 24  # of a desktop page
 METADATA = 5000  # bytes before the first frame, about
+SPARE = 40  # with so many parity cells to spare, random losses come back: the table of overheads says so
 RUN = 6  # cells that a row depends on: one compressed block, about
 DESKTOP = PROFILES["desktop"]
 
@@ -112,25 +114,38 @@ class Outcome:
 
 
 def survive(
-    candidate: Candidate, plain: int, draw: Callable[[np.random.Generator, int], np.ndarray], seeds: int
+    candidate: Candidate,
+    plain: int,
+    draw: Callable[[np.random.Generator, int], np.ndarray],
+    seeds: int,
+    spare: int = SPARE,
 ) -> Outcome:
-    """Damage files of ``plain`` pages and bring back what can be."""
+    """Damage files of ``plain`` pages and bring back what can be.
+
+    spare: a group that has so many more parity cells than it lost of all cells is not decoded, but taken as brought back;
+    one that lost more than its parity cells as if nothing of it came back.
+    """
     total, parity = candidate.pages(plain)
     geometry = Geometry(total, candidate.cell_bytes)
     plan = ParityPlan((total - parity) * CELLS, parity * CELLS)
-    files, cells, rows = 0, 0.0, 0.0
+    files, cells, runs = 0, 0.0, 0.0
     for seed in range(seeds):
         present = geometry.present(draw(np.random.default_rng(seed), geometry.sectors))
         intact = np.zeros(plan.sources, bool)
         for group in range(plan.groups):
             own = plan.sources_of(group)
-            both = np.concatenate([own, plan.sources + plan.parities_of(group)])
+            rows = plan.parities_of(group)
+            both = np.concatenate([own, plan.sources + rows])
+            left = len(rows) - int((~present[both]).sum())
+            if left >= spare or left < 0:
+                intact[own] = present[own] | (left >= spare)
+                continue
             _, there = plan.recover(group, np.zeros((len(both), 1), np.uint8), present[both])
             intact[own] = there[: len(own)]
         files += not intact.all()
         cells += 1 - intact.mean()
-        rows += 1 - np.lib.stride_tricks.sliding_window_view(intact, RUN).all(axis=1).mean()
-    return Outcome(files, cells / seeds, rows / seeds)
+        runs += 1 - np.lib.stride_tricks.sliding_window_view(intact, RUN).all(axis=1).mean()
+    return Outcome(files, cells / seeds, runs / seeds)
 
 
 def failures(sizes: list[float], seeds: int) -> None:
@@ -150,8 +165,26 @@ def failures(sizes: list[float], seeds: int) -> None:
                 f"{candidate.name}; {size:g} MB, {plain} → {total} pages, {parity} of parity: {total / plain - 1:+.1%}"
             )
             for name, draw in damages.items():
-                found = survive(candidate, plain, draw, seeds)
+                spare = plain * CELLS if name.startswith("hole") else SPARE  # holes are no random losses
+                found = survive(candidate, plain, draw, seeds, spare)
                 print(f"    {name:18} {found.files:4} {found.cells:9.2e} {found.rows:9.2e}", flush=True)
+
+
+def overheads(trials: int) -> None:
+    """How often a staircase fails that has so many more parity cells than are lost at random."""
+    print(f"\nstaircase: share of {trials} losses of all but so many as the parity that do not come back\n")
+    for cells, parities in ((264, 60), (1488, 298), (4096, 410), (8192, 820), (8192, 1640)):
+        code = Staircase(cells - parities, parities)
+        rng = np.random.default_rng(7)
+        shares = []
+        for spare in (0, 1, 2, 3, 6, 10, 15, 20):
+            failed = 0
+            for _ in range(trials):
+                present = np.ones(cells, bool)
+                present[rng.choice(cells, parities - spare, replace=False)] = False
+                failed += not code.decodable(present).all()
+            shares.append(f"{spare}: {failed / trials:.3f}")
+        print(f"{cells:5} cells, {parities:4} parity   " + "   ".join(shares), flush=True)
 
 
 def speeds(runs: int) -> None:
@@ -208,6 +241,7 @@ def main() -> None:
     parser.add_argument("--runs", type=int, default=5)
     arguments = parser.parse_args()
     speeds(arguments.runs)
+    overheads(arguments.seeds)
     failures(arguments.sizes, arguments.seeds)
 
 

@@ -7,10 +7,10 @@ After RFC 5170 (LDPC-Staircase): source column c takes part in :data:`ONES` rows
 so encoding is XOR alone, in time proportional to the data. Three things differ from the RFC:
 
 - The rows of a column come from splitmix64 instead of the Park-Miller generator, which has 31 bits of state.
-- The row above r is not r - 1. Lost neighbours on the staircase make one equation of all their rows; were they
-  neighbours in the file too, a hole that takes the greater part of the parity would leave the rest with no ones of many a
-  column. Row r is step r × stride mod parities, the stride near the golden section of the parities: what is left of the
-  staircase by a hole is spread evenly over it.
+- The row above r is not r - 1: the staircase goes through the rows in a mixed order. Lost neighbours on it make one
+  equation of all their rows; were they neighbours in the file too, a hole that takes the greater part of the parity would
+  make one equation of most rows, and leave no ones of many a column in the others. Mixed, what such a hole leaves is
+  still a code with seven ones a column.
 - Decoding does not stop where peeling does: what is left is solved by elimination over GF(2), after which about 15 more
   parity cells than lost ones are enough, whatever the size (``docs/PROTECTION.md`` has the measurements).
 """
@@ -20,7 +20,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import pairwise
-from math import gcd
 
 import numpy as np
 
@@ -31,7 +30,6 @@ ONES = 7
 """Rows that a source column takes part in: more ones lose fewer cells to chance, and cost as many XORs more."""
 SEED = 5170
 """The matrices of the format. Another seed makes other files."""
-GOLDEN_SECTION = 0.6180339887498949
 
 
 @lru_cache(maxsize=16)
@@ -79,12 +77,13 @@ def _columns_of_rows(sources: int, parities: int, seed: int) -> tuple[I64Array, 
 
 
 @lru_cache(maxsize=16)
-def _staircase(parities: int) -> tuple[I64Array, I64Array, I64Array]:
-    """The rows from the top step down; of each row, the row above it and the row below it, -1 if there is none."""
-    stride = round(parities * GOLDEN_SECTION)
-    while gcd(stride, parities) != 1:
-        stride += 1
-    order = np.argsort(np.arange(parities) * stride % parities)
+def _staircase(parities: int, seed: int) -> tuple[I64Array, I64Array, I64Array]:
+    """The rows from the top step down; of each row, the row above it and the row below it, -1 if there is none.
+
+    They are in the order of splitmix64's finaliser of seed × 2**32 + 2**31 + row.
+    """
+    number = np.arange(parities, dtype=np.uint64) + np.uint64((seed << 32) + (1 << 31))
+    order = np.argsort(_mixed(number), kind="stable")
     above, below = np.full(parities, -1, np.int64), np.full(parities, -1, np.int64)
     above[order[1:]] = order[:-1]
     below[order[:-1]] = order[1:]
@@ -113,7 +112,7 @@ class Staircase:
 
     def finish(self, sums: U8Array) -> U8Array:
         """Sums to which all source cells were added become the parity cells, in place."""
-        for above, row in pairwise(_staircase(self.parities)[0].tolist()):
+        for above, row in pairwise(_staircase(self.parities, self.seed)[0].tolist()):
             sums[row] ^= sums[above]
         return sums
 
@@ -139,7 +138,7 @@ class Staircase:
         sums = np.zeros((self.parities, cells.shape[1]), np.uint8)
         sums[useful] = self._sums(cells, useful)
         sums[useful] ^= cells[self.sources + useful]
-        above = _staircase(self.parities)[1][useful]
+        above = _staircase(self.parities, self.seed)[1][useful]
         sums[useful[above >= 0]] ^= cells[self.sources + above[above >= 0]]
         left, edges_cell, edges_row = _peel(cells, sums, edges_cell, edges_row, len(cells))
         there = present.copy()
@@ -164,7 +163,7 @@ class Staircase:
         complete = np.ones(self.parities, np.bool_)
         complete[self._edges_of(np.flatnonzero(~there))[1]] = False
         rows = np.flatnonzero(complete)
-        above = _staircase(self.parities)[1][rows]
+        above = _staircase(self.parities, self.seed)[1][rows]
         sums = self._sums(cells, rows)
         sums ^= cells[self.sources + rows]
         sums[above >= 0] ^= cells[self.sources + above[above >= 0]]
@@ -182,7 +181,7 @@ class Staircase:
         """Every one of the matrix in the columns of ``lost``: (cell, row), both int64."""
         sources, parities = lost[lost < self.sources], lost[lost >= self.sources]
         rows = self.rows[sources]
-        below = _staircase(self.parities)[2][parities - self.sources]
+        below = _staircase(self.parities, self.seed)[2][parities - self.sources]
         cell = np.concatenate([np.repeat(sources, rows.shape[1]), parities, parities[below >= 0]])
         row = np.concatenate([rows.reshape(-1), parities - self.sources, below[below >= 0]])
         return cell, row

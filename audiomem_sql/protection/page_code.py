@@ -67,5 +67,5 @@ class PageCode:
         probed = min(_PROBED, self.depth)
         some = pages.reshape(len(pages), self.code.n, self.depth)[:, :, :: -(-self.depth // probed)]
         part = replace(self, depth=some.shape[2])
-        found = part.decode(np.ascontiguousarray(some).reshape(len(pages), -1))
+        found = part.decode(np.ascontiguousarray(some).reshape(len(pages), part.page_bytes))
         return np.asarray(found.intact.any(axis=1))

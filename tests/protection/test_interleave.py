@@ -88,3 +88,10 @@ def test_random_bytes_and_a_sector() -> None:
     assert not found.intact[:4].any()
     assert found.intact[4:].all()
     assert np.array_equal(found.data[4:], data[4:])
+
+
+def test_no_pages() -> None:
+    none = np.zeros((0, PAGE.page_bytes), np.uint8)
+    assert PAGE.encode(none[:, : PAGE.data_bytes]).shape == none.shape
+    assert PAGE.decode(none).data.shape == (0, PAGE.data_bytes)
+    assert PAGE.worth_decoding(none).shape == (0,)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from math import gcd
 from pathlib import Path
 
 import numpy as np
@@ -32,18 +31,23 @@ def without(count: int, lost: int, seed: int) -> BoolArray:
     return present
 
 
+def splitmix64(number: int) -> int:
+    mask = 2**64 - 1
+    h = (number + 0x9E3779B97F4A7C15) & mask
+    h = ((h ^ h >> 30) * 0xBF58476D1CE4E5B9) & mask
+    h = ((h ^ h >> 27) * 0x94D049BB133111EB) & mask
+    return h ^ h >> 31
+
+
 def parity_check(code: Staircase) -> BoolArray:
     """The matrix in full, bool (parities, sources + parities)."""
     matrix = np.zeros((code.parities, code.sources + code.parities), np.bool_)
     matrix[code.rows.T, np.arange(code.sources)] = True
     row = np.arange(code.parities)
     matrix[row, code.sources + row] = True
-    stride = round(code.parities * 0.6180339887498949)
-    while gcd(stride, code.parities) > 1:
-        stride += 1
-    at_step = np.empty(code.parities, np.int64)
-    at_step[row * stride % code.parities] = row
-    matrix[at_step[1:], code.sources + at_step[:-1]] = True
+    keys = [splitmix64((code.seed << 32) + (1 << 31) + at) for at in range(code.parities)]
+    order = sorted(range(code.parities), key=keys.__getitem__)
+    matrix[order[1:], [code.sources + above for above in order[:-1]]] = True
     return matrix
 
 
@@ -134,13 +138,15 @@ def test_losses_close_to_the_parity_come_back() -> None:
     assert failed == 0
 
 
-@pytest.mark.parametrize("start", range(0, 1621, 108))
-def test_a_hole_comes_back(start: int) -> None:
+@pytest.mark.parametrize(("sources", "parities"), [(1600, 400), (5216, 1504), (900, 100)])
+def test_a_hole_anywhere_comes_back(sources: int, parities: int) -> None:
     """Also one that takes most of the parity and some sources."""
-    code = Staircase(1600, 400)
-    present = np.ones(2000, np.bool_)
-    present[start : start + 380] = False
-    assert code.decodable(present).all()
+    code = Staircase(sources, parities)
+    for length in (parities * 2 // 3, parities - parities // 40 - 20):
+        for start in range(0, sources + parities - length, parities // 5):
+            present = np.ones(sources + parities, np.bool_)
+            present[start : start + length] = False
+            assert code.decodable(present).all(), (start, length)
 
 
 @pytest.mark.parametrize("code", BOTH, ids=repr)
