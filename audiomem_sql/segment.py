@@ -444,7 +444,8 @@ def _any_catalog(file: PagedFile) -> tuple[Catalog, int]:
             try:
                 return _read_catalog(file, page)
             except DamagedFileError as error:
-                first = first or error
+                error.__context__ = None  # it and the traceback hold all that was read
+                first = first or error.with_traceback(None)
     except DamagedFileError:
         pass  # the last copy cannot be found
     assert first is not None
