@@ -281,8 +281,16 @@ class SegmentWriter:
             data_bytes=self._spooled,
             options=options or {},
             history=history,
+            comments={} if self.options.protection.share is None else self._comments(),
         )
         self._lay_out(catalog, progress)
+
+    def _comments(self) -> dict[str, str]:
+        return {
+            "TITLE": os.path.splitext(os.path.basename(self.path))[0],
+            "ENCODER": f"audiomem-sql {__version__}",
+            "DESCRIPTION": f"A table of {self.rows} rows kept as audio; audiomem-sql reads it.",
+        }
 
     def _entry(self, writer: ColumnWriter, dictionary: Extent | None) -> ColumnEntry:
         return ColumnEntry(writer.directory(), dictionary, self._store_filter(writer.bloom()))
@@ -304,11 +312,6 @@ class SegmentWriter:
 
     def _lay_out(self, catalog: Catalog, progress: Callable[[int, int], None] | None) -> None:
         blob = catalog.to_bytes()
-        comments = {
-            "TITLE": os.path.splitext(os.path.basename(self.path))[0],
-            "ENCODER": f"audiomem-sql {__version__}",
-            "DESCRIPTION": f"A table of {catalog.rows} rows kept as audio; audiomem-sql reads it.",
-        }
         try:
             handle, self._temporary = temporary_file(self.path)
             with os.fdopen(handle, "w+b") as sink:
@@ -321,7 +324,7 @@ class SegmentWriter:
                     blob,
                     self._spool,
                     self._spooled,
-                    comments,
+                    self._comments(),
                     progress,
                 )
                 sink.flush()

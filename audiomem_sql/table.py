@@ -99,13 +99,21 @@ class Table(TableWriter):
             self._end()
 
     def vacuum(
-        self, *, retain: Retention | None = None, level: int = VACUUM_LEVEL, progress: Progress | None = None
+        self,
+        *,
+        retain: Retention | None = None,
+        level: int = VACUUM_LEVEL,
+        protection: str | None = None,
+        progress: Progress | None = None,
     ) -> int:
         """Make one file of base, deltas and log, compressed harder; the oldest version that is kept.
 
-        retain: which versions to keep, by default all; tagged ones are kept in any case. level: zstd, 1 to 22. progress:
-        called with rows done and rows in all. Readers go on with the files that they have open.
+        retain: which versions to keep, by default all; tagged ones are kept in any case. level: zstd, 1 to 22. protection:
+        the level that the table has from now on, by default the one that it had. progress: called with rows done and rows in
+        all. Readers go on with the files that they have open.
         """
+        if protection is not None:
+            protection = level_named(protection).name
         self._no_transaction()
         self._acquire()
         try:
@@ -118,6 +126,33 @@ class Table(TableWriter):
         finally:
             self._end()
         return oldest
+
+    def repair(self, *, progress: Progress | None = None) -> list[Repair]:
+        """Make every damaged file what it was, byte for byte; what was done, a file each.
+
+        Files that are whole stay as they are. UnsupportedError without protection. DamagedFileError when something cannot be
+        recovered: then that file stays as it is. Readers go on with the files that they have open.
+        """
+        self._no_transaction()
+        self._acquire(damaged=True)
+        done: list[Repair] = []
+        try:
+            for segment in self.snapshot.segments:
+                temporary, repair = repaired(segment, segment.path, progress)
+                done.append(repair)
+                try:
+                    if repair.changed:
+                        if segment.path == self.files.base:
+                            self._lock.follow(temporary)
+                        replace_durably(temporary, segment.path)
+                finally:
+                    with contextlib.suppress(FileNotFoundError):
+                        os.unlink(temporary)
+            if any(repair.changed for repair in done):
+                self._reload()
+        finally:
+            self._end()
+        return done
 
     def restore(self, version: int | str) -> int:
         """Make the rows of an old version the newest, in a commit of its own; the new version."""

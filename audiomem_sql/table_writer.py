@@ -290,8 +290,13 @@ class TableWriter(TableReader):
         if self.transaction is not None and self._turn.mine:
             raise StorageError("a transaction is open", file=self.path, remedy="Commit it first.")
 
-    def _acquire(self, timeout: float | None = None, append: Append | None = None) -> bool:
-        """Become the writer, among the threads and among the processes; False if another thread did ``append`` meanwhile."""
+    def _acquire(
+        self, timeout: float | None = None, append: Append | None = None, *, damaged: bool = False
+    ) -> bool:
+        """Become the writer, among the threads and among the processes; False if another thread did ``append`` meanwhile.
+
+        damaged: also where damage forbids to write anything but its repair.
+        """
         if self._pinned:
             raise UnsupportedError(
                 f"this is version {self.version}, which does not change",
@@ -303,13 +308,13 @@ class TableWriter(TableReader):
         if not self._turn.enter(seconds, append, 0 if append is None else append.table.nbytes):
             return False
         try:
-            self._lock_files(max(0.0, deadline - time.monotonic()))
+            self._lock_files(max(0.0, deadline - time.monotonic()), damaged=damaged)
         except BaseException:
             self._end()
             raise
         return True
 
-    def _lock_files(self, timeout: float) -> None:
+    def _lock_files(self, timeout: float, *, damaged: bool = False) -> None:
         """Take the writer's lock, and see to it that what is there can be built upon."""
         self.files.check_writable()
         self._lock.acquire(timeout)
@@ -321,7 +326,8 @@ class TableWriter(TableReader):
         if not self._swept or known.files != self.snapshot.files:
             self.files.settle()
         self._swept = True
-        self.files.check_undamaged(self.snapshot)
+        if not damaged:
+            self.files.check_undamaged(self.snapshot)
         if self.snapshot.log is not None and not self.snapshot.logged:
             self.files.remove_log()  # all of it is in a segment: a crash came before its removal
             self._reload()
