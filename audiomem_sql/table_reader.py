@@ -15,6 +15,7 @@ from audiomem_sql.catalog import Version
 from audiomem_sql.columns.schema import Schema
 from audiomem_sql.columns.stored_values import as_sql
 from audiomem_sql.columns.timestamps import parse, render
+from audiomem_sql.damage import tell_torn_log
 from audiomem_sql.errors import DamagedFileError, MissingExtraError
 from audiomem_sql.lookup import value_at
 from audiomem_sql.scan import Filter, Readable, RowFilter, scan
@@ -48,6 +49,7 @@ class TableReader:
         self.files = TableFiles(os.path.abspath(self.path))
         self.snapshot: Snapshot = self.files.load(cache)
         self.options = self._read_options()
+        tell_torn_log(self.files, self.snapshot)
         self._pinned = version is not None or as_of is not None
         if self._pinned:
             try:

@@ -36,6 +36,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
         "transaction",
         "appending",
         "group_commit",
+        "damage",
     ),
     ("changes", "compaction", "table_reader", "table_writer", "table", "verify"),
     ("ingest", "ingestion", "reading", "frames", "migrations", "udfs", "vtab"),
@@ -126,6 +127,7 @@ def test_links_are_relative(name: str) -> None:
 def test_the_exported_surface() -> None:
     assert audiomem_sql.__all__ == [
         "AudioMemError",
+        "DamageWarning",
         "Table",
         "__version__",
         "connect",
