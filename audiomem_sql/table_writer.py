@@ -305,6 +305,7 @@ class TableWriter(TableReader):
             self.files.sweep()
         if not self._swept or known.files != self.snapshot.files:
             self.files.settle()
+            self.files.remove_leftovers(self.snapshot)
         self._swept = True
         self.files.check_undamaged(self.snapshot)
         if self.snapshot.log is not None and not self.snapshot.logged:

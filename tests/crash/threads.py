@@ -121,6 +121,7 @@ def check_crash(folder: Path, tree: Tree, done: set[str], tried: set[str], *, cr
         assert len(there) == table.version - 1
         assert faults(table, torn=True) == []
         table.append(rows_of("after", 2, 0))
+        assert [path for _, path in table.files.deltas()] == [s.path for s in table.snapshot.segments[1:]]
     with Table(folder / NAME) as table:
         assert appends_in(table) == there | {"after"}
         assert faults(table, torn=False) == []
