@@ -17,13 +17,16 @@ if TYPE_CHECKING:
 __all__ = ["open", "read_flac", "write_flac"]
 
 
-def open(path: str | os.PathLike[str]) -> Table:
+def open(path: str | os.PathLike[str], *, salvage: bool = False) -> Table:
     """Open the table in a FLAC file.
+
+    salvage: where deltas are missing or cannot be read, read what the other files hold, and warn which versions are
+    missing, instead of raising an error. Such a table cannot be written to.
 
     Raises NotAudioMemoryError for a file that is no table, DamagedFileError for one that cannot be read, StorageError
     for a path that cannot be opened.
     """
-    return Table(path)
+    return Table(path, salvage=salvage)
 
 
 def read_flac(

@@ -124,7 +124,7 @@ class TableFiles:
                 segments.insert(0, delta)
                 first = delta.catalog.first_version
             segments.insert(0, base)
-            check_chain(segments, self.base)
+            check_chain(segments, log)
             return Snapshot(segments, log)
         except BaseException:
             for new in opened:

@@ -50,9 +50,14 @@ class TableWriter(TableReader):
     """
 
     def __init__(
-        self, path: str | os.PathLike[str], *, cache: BlockCache = SHARED, busy_timeout: float = BUSY_TIMEOUT
+        self,
+        path: str | os.PathLike[str],
+        *,
+        cache: BlockCache = SHARED,
+        busy_timeout: float = BUSY_TIMEOUT,
+        salvage: bool = False,
     ) -> None:
-        super().__init__(path, cache=cache)
+        super().__init__(path, cache=cache, salvage=salvage)
         self.busy_timeout = busy_timeout
         self.transaction: Transaction | None = None
         self._turn: WriterTurn[Append] = WriterTurn(self.files.base)
@@ -283,6 +288,12 @@ class TableWriter(TableReader):
 
     def _acquire(self, timeout: float | None = None, append: Append | None = None) -> bool:
         """Become the writer, among the threads and among the processes; False if another thread did ``append`` meanwhile."""
+        if self.salvage:
+            raise StorageError(
+                "a table that is opened for salvage is only read",
+                file=self.path,
+                remedy="Restore the missing files, or write what is left to a new table with write_flac.",
+            )
         seconds = self.busy_timeout if timeout is None else timeout
         deadline = time.monotonic() + seconds
         if not self._turn.enter(seconds, append, 0 if append is None else append.table.nbytes):

@@ -37,6 +37,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
         "appending",
         "group_commit",
         "damage",
+        "salvage",
     ),
     ("changes", "compaction", "table_reader", "table_writer", "table", "verify"),
     ("ingest", "ingestion", "reading", "frames", "migrations", "udfs", "vtab"),

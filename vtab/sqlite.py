@@ -206,7 +206,7 @@ def _resolve(connection: apsw.Connection, database: str, path: str) -> str:
 
 
 def _open_existing(path: str, definitions: list[str], options: dict[str, str]) -> Table:
-    table = Table(path)
+    table = Table(path, salvage=_salvage(options))
     try:
         if definitions and parse_columns(definitions) != table.schema:
             raise SchemaError(
@@ -229,6 +229,14 @@ def _open_existing(path: str, definitions: list[str], options: dict[str, str]) -
         table.close()
         raise
     return table
+
+
+def _salvage(options: dict[str, str]) -> bool:
+    """Take ``salvage=on`` out of the options: how the file is opened, not how it was made."""
+    chosen = options.pop("salvage", "off").lower()
+    if chosen not in ("on", "off"):
+        raise OptionError(f"salvage is on or off, not {chosen!r}")
+    return chosen == "on"
 
 
 def _hidden_names(name: str, schema: Schema) -> list[str]:
