@@ -31,7 +31,7 @@ from audiomem_sql.table_reader import TableReader
 from audiomem_sql.transaction import Transaction
 from audiomem_sql.types import I64Array
 from audiomem_sql.writer_lock import WriterLock
-from audiomem_sql.writer_turn import Ticket, WriterTurn
+from audiomem_sql.writer_turn import WriterTurn
 
 BUSY_TIMEOUT = 5.0
 #: Commits of at most this size go to the log.
@@ -236,28 +236,14 @@ class TableWriter(TableReader):
         """Through the log, with what other threads append meanwhile; None if it is too large after all."""
         if not self._acquire(append=append):
             return append.outcome()
-        taken: list[Ticket[Append]] = []
         try:
+            group = Group(self.path, self.snapshot, LOGGED_COMMIT_BYTES)
             try:
-                group, room = Group(self.path, self.snapshot, LOGGED_COMMIT_BYTES), CHECKPOINT_BYTES
                 group.add(append)
-                while more := self._turn.take(room):
-                    taken += more
-                    for ticket in more:
-                        assert ticket.item is not None
-                        group.add(ticket.item)
-                        room -= ticket.size
+                group.collect(self._turn, CHECKPOINT_BYTES)
                 self.snapshot = group.flush(self._log_writer())
             finally:
-                for ticket in taken:
-                    assert ticket.item is not None
-                    if not ticket.item.decided:
-                        ticket.item.error = StorageError(
-                            "the thread that wrote these rows with its own was interrupted",
-                            file=self.path,
-                            remedy="Look whether they are there before you append them again.",
-                        )
-                self._turn.answer(taken)
+                group.answer(self._turn)
             self._checkpoint_after_commit()
         finally:
             self._end()
