@@ -73,7 +73,7 @@ class Table(TableWriter):
 
     def checkout(self, version: int | str | None = None, as_of: str | datetime | None = None) -> TableReader:
         """The table as it was, to read: by number, by tag, or by time."""
-        return TableReader(self.path, version=version, as_of=as_of, cache=self._cache)
+        return TableReader(self.path, version=version, as_of=as_of, cache=self._cache, salvage=self.salvage)
 
     # -- upkeep ----------------------------------------------------------------------------------------------------
 

@@ -15,12 +15,15 @@ if TYPE_CHECKING:
 def info(
     file: Annotated[str, typer.Argument(help="The FLAC file.", metavar="FILE")],
     json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    salvage: Annotated[
+        bool, typer.Option("--salvage", help="Say what is left where deltas of the table are missing.")
+    ] = False,
 ) -> int:
     """Say what a file holds: columns, rows, versions, sizes, sound."""
     from audiomem_sql.cli import output
     from audiomem_sql.table import Table
 
-    with Table(file) as table:
+    with Table(file, salvage=salvage) as table:
         facts = describe(table)
     if json:
         output.print_json(facts)
@@ -61,6 +64,7 @@ def describe(table: Table) -> dict[str, Any]:
         "table": table.name,
         "rows": len(table),
         "version": table.version,
+        "missing": [[gap.start, gap[-1]] for gap in table.snapshot.gaps],
         "columns": columns,
         "constraints": [part.sql() for part in parts],
         "versions": [
@@ -140,6 +144,9 @@ def _print(facts: dict[str, Any]) -> None:
             f"{name}={value}" for name, value in options.items() if name not in ("profile", "protection")
         ),
     }
+    if facts["missing"]:
+        gaps = (str(first) if first == last else f"{first} to {last}" for first, last in facts["missing"])
+        lines["missing"] = f"versions {', '.join(gaps)}"
     if facts["sources"]:
         lines["sources"] = f"{facts['sources']:,} ingested"
     out.print(Text(facts["file"], style="bold"))
