@@ -329,9 +329,7 @@ class Catalog:
             history=_unpack_history(content, schema, numbers)
             if SCHEMA_CHANGES in content["requires"]
             else NO_HISTORY,
-            comments={
-                str(name): str(text) for name, text in dict(content.get("comments", {})).items()
-            },
+            comments={str(name): str(text) for name, text in dict(content.get("comments", {})).items()},
         )
 
 

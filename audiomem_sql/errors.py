@@ -16,7 +16,8 @@
     ├── UnsupportedError       part of the surface that this version does not have
     └── MissingExtraError      an optional package is not installed
 
-A message says what is wrong, names the file and the place (page, cell, row, column), and says what to do next.
+A message says what is wrong, names the file and the place (page, cell, row, column), and says what to do next. Damage that
+leaves the rest of a table readable is a DamageWarning.
 """
 
 from __future__ import annotations
@@ -72,6 +73,10 @@ class FormatVersionError(AudioMemError):
 
 class DamagedFileError(AudioMemError):
     """Bytes that do not match their checksums, or that contradict each other."""
+
+
+class DamageWarning(UserWarning):
+    """Damage that does not keep the table from being read; said once in a process."""
 
 
 class TruncatedFileError(DamagedFileError):

@@ -28,12 +28,13 @@ import pyarrow as pa
 from audiomem_sql.appending import number_rows
 from audiomem_sql.columns.schema import Schema
 from audiomem_sql.columns.stored_values import stored_rows
-from audiomem_sql.errors import AudioMemError, SchemaError
+from audiomem_sql.errors import AudioMemError, SchemaError, StorageError
 from audiomem_sql.log import LogContent, LogWriter
 from audiomem_sql.log_record import LogRecord
 from audiomem_sql.snapshot import Snapshot
 from audiomem_sql.transaction import Transaction
 from audiomem_sql.types import I64Array
+from audiomem_sql.writer_turn import Ticket, WriterTurn
 
 
 @dataclass(slots=True, eq=False)
@@ -107,6 +108,7 @@ class Group:
         self._content = snapshot.log or LogContent(after=snapshot.newest)
         self._records: list[LogRecord] = []
         self._appends: list[Append] = []
+        self._taken: list[Ticket[Append]] = []
 
     def add(self, append: Append) -> None:
         """Check one more append on top of those before, and keep its record; or the error that it makes."""
@@ -123,6 +125,27 @@ class Group:
         self._after = self._after.after(self._content)
         self._records.append(record)
         self._appends.append(append)
+
+    def collect(self, turn: WriterTurn[Append], room: int) -> None:
+        """Add what other threads wait with, of ``room`` bytes at most; also what comes while that is checked."""
+        while more := turn.take(room):
+            self._taken += more
+            for ticket in more:
+                assert ticket.item is not None
+                self.add(ticket.item)
+                room -= ticket.size
+
+    def answer(self, turn: WriterTurn[Append]) -> None:
+        """Wake the threads whose appends were collected; those about which nothing was decided get an error."""
+        for ticket in self._taken:
+            assert ticket.item is not None
+            if not ticket.item.decided:
+                ticket.item.error = StorageError(
+                    "the thread that wrote these rows with its own was interrupted",
+                    file=self._path,
+                    remedy="Look whether they are there before you append them again.",
+                )
+        turn.answer(self._taken)
 
     def flush(self, log: LogWriter) -> Snapshot:
         """Make all of it durable; the snapshot after. What fails here failed for every one of them."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import shutil
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -11,10 +12,13 @@ from dataclasses import dataclass
 import numpy as np
 
 from audiomem_sql.catalog import CATALOG_HEADER, parse_header
-from audiomem_sql.errors import DamagedFileError, UnsupportedError
-from audiomem_sql.files import storage_error, temporary_file
+from audiomem_sql.errors import DamagedFileError, StorageError, UnsupportedError
+from audiomem_sql.files import replace_durably, storage_error, temporary_file
 from audiomem_sql.page_writer import lay_out
 from audiomem_sql.segment import Segment
+from audiomem_sql.snapshot import Snapshot
+from audiomem_sql.table_files import TableFiles
+from audiomem_sql.types import I64Array
 
 Progress = Callable[[int, int], None]
 #: Bytes of the data stream that are read at once, and held in memory before a file is used.
@@ -65,7 +69,7 @@ def repaired(segment: Segment, target: str, progress: Progress | None = None) ->
                     file.layout.level,
                     catalog.segment_id,
                     blob,
-                    data,  # type: ignore[arg-type]
+                    data,
                     catalog.data_bytes,
                     dict(catalog.comments),
                 )
@@ -81,6 +85,27 @@ def repaired(segment: Segment, target: str, progress: Progress | None = None) ->
         if isinstance(error, OSError):
             raise storage_error(error, target) from error
         raise
+
+
+def repair_copy(
+    snapshot: Snapshot, files: TableFiles, target: str, progress: Progress | None = None
+) -> list[Repair]:
+    """Write a table as it was made to ``target``, which must be free, with its deltas and its log; what was done."""
+    copy = TableFiles(os.path.abspath(target))
+    if copy.exists() or copy.deltas() or os.path.lexists(copy.log):
+        raise StorageError("the file exists already", file=copy.base, remedy="Choose another name.")
+    done = []
+    for segment in reversed(snapshot.segments):  # the base last: without it there is no table
+        path = copy.base
+        if segment.path != files.base:
+            copy.make_folder()
+            path = os.path.join(copy.folder, os.path.basename(segment.path))
+        temporary, repair = repaired(segment, path, progress)
+        done.append(repair)
+        if segment is snapshot.segments[0] and snapshot.logged:
+            shutil.copyfile(files.log, copy.log)
+        replace_durably(temporary, path)
+    return done[::-1]
 
 
 def _same(path: str, other: str) -> bool:
@@ -134,7 +159,7 @@ def losses(segment: Segment, cells: Sequence[int]) -> Iterator[Loss]:
             yield Loss(name, int(blocks.starts[number]), int(blocks.starts[number + 1]))
 
 
-def _touched(starts: np.ndarray, size: int, low: int, high: int) -> bool:  # type: ignore[type-arg]
+def _touched(starts: I64Array, size: int, low: int, high: int) -> bool:
     return bool(((starts + size > low) & (starts < high)).any())
 
 

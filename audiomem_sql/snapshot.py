@@ -118,7 +118,7 @@ class Snapshot:
             self.check_kept(version)
             while len(self._others) >= _OTHERS_KEPT:
                 self._others.pop(next(iter(self._others)), None)
-            found = self._others[key] = Snapshot(self.segments, self.log, version, schema)
+            found = self._others[key] = type(self)(self.segments, self.log, version, schema)
         return found
 
     @cached_property
@@ -177,6 +177,11 @@ class Snapshot:
             file=self.segments[0].path,
             remedy=f"Versions {self.versions[0].number} to {self.newest} are kept; tags: {tags}.",
         )
+
+    @property
+    def gaps(self) -> tuple[range, ...]:
+        """Versions that no file holds: none, but see :mod:`audiomem_sql.salvage`."""
+        return ()
 
     @cached_property
     def files(self) -> tuple[tuple[int, int] | None, ...]:
@@ -299,16 +304,10 @@ class Snapshot:
 
 
 def logged_commits(segments: Sequence[Segment], log: LogContent | None) -> list[LogRecord]:
-    """The commits in the log that are not in a segment yet. DamagedFileError if some in between are missing."""
+    """The commits in the log that are not in a segment yet."""
     if log is None:
         return []
     stored = segments[-1].catalog.last_version
-    if log.after > stored:
-        raise DamagedFileError(
-            f"the log begins behind version {log.after}, but the files end with version {stored}",
-            file=segments[0].path,
-            remedy="Restore the missing delta from a copy.",
-        )
     return [record for record in log.records[: log.count] if record.version > stored]
 
 
@@ -326,28 +325,46 @@ def replay(commits: Sequence[LogRecord], version: int) -> tuple[dict[int, Row], 
     return rows, gone
 
 
-def check_chain(segments: Sequence[Segment], base: str) -> None:
-    """Raise DamagedFileError unless the segments are of one table and their versions follow each other."""
+def check_chain(segments: Sequence[Segment], log: LogContent | None) -> None:
+    """Raise DamagedFileError unless the segments and the log are of one table and their versions follow each other."""
+    base = segments[0].path
     for before, after in pairwise(segments):
-        if after.catalog.table_id != segments[0].catalog.table_id:
-            raise DamagedFileError(
-                f"belongs to another table than {base}",
-                file=after.path,
-                remedy="Move it out of the folder of deltas.",
-            )
-        same = after.catalog.schemas[0][1].is_same(before.catalog.schemas[-1][1])
-        if not same and after.catalog.first_version not in [
-            step.version for step in after.catalog.history.migrations
-        ]:
-            raise DamagedFileError(
-                f"has other columns than {before.path}",
-                file=after.path,
-                remedy="Restore both files from the same copy.",
-            )
+        check_neighbours(before, after, base)
         expected = before.catalog.last_version + 1
         if after.catalog.first_version != expected:
             raise DamagedFileError(
                 f"the delta with version {expected} is missing: the next one is {after.path}",
                 file=base,
-                remedy="Restore the missing file from a copy.",
+                remedy="Restore the missing file from a copy, or read what is left with salvage=True.",
             )
+    stored = segments[-1].catalog.last_version
+    if log is not None and log.after > stored:
+        raise DamagedFileError(
+            f"the log begins behind version {log.after}, but the files end with version {stored}",
+            file=base,
+            remedy="Restore the missing delta from a copy, or read what is left with salvage=True.",
+        )
+
+
+def check_neighbours(before: Segment, after: Segment, base: str) -> None:
+    """Raise DamagedFileError unless the two segments are of one table, and the second says how its columns differ."""
+    check_table(before, after, base)
+    same = after.catalog.schemas[0][1].is_same(before.catalog.schemas[-1][1])
+    if not same and after.catalog.first_version not in [
+        step.version for step in after.catalog.history.migrations
+    ]:
+        raise DamagedFileError(
+            f"has other columns than {before.path}",
+            file=after.path,
+            remedy="Restore both files from the same copy.",
+        )
+
+
+def check_table(before: Segment, after: Segment, base: str) -> None:
+    """Raise DamagedFileError unless the two segments are of one table."""
+    if after.catalog.table_id != before.catalog.table_id:
+        raise DamagedFileError(
+            f"belongs to another table than {base}",
+            file=after.path,
+            remedy="Move it out of the folder of deltas.",
+        )

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
@@ -16,8 +18,11 @@ from audiomem_sql.columns.schema import Schema, parse_columns
 from audiomem_sql.commit import Commit, Progress, write_commit
 from audiomem_sql.compaction import VACUUM_LEVEL, Retention, merge, vacuum
 from audiomem_sql.errors import OptionError, SchemaError, StorageError
+from audiomem_sql.files import replace_durably
 from audiomem_sql.log_record import LogRecord
 from audiomem_sql.migrations.changes import SchemaChange, parse_change
+from audiomem_sql.protection.levels import level_named
+from audiomem_sql.repair import Repair, repaired
 from audiomem_sql.segment_writer import SegmentWriter
 from audiomem_sql.table_files import TableFiles
 from audiomem_sql.table_options import TableOptions
@@ -73,7 +78,7 @@ class Table(TableWriter):
 
     def checkout(self, version: int | str | None = None, as_of: str | datetime | None = None) -> TableReader:
         """The table as it was, to read: by number, by tag, or by time."""
-        return TableReader(self.path, version=version, as_of=as_of, cache=self._cache)
+        return TableReader(self.path, version=version, as_of=as_of, cache=self._cache, salvage=self.salvage)
 
     # -- upkeep ----------------------------------------------------------------------------------------------------
 
@@ -119,9 +124,9 @@ class Table(TableWriter):
         try:
             self._checkpoint()
             oldest = (retain or Retention()).oldest(self.snapshot, now())
-            vacuum(
-                self.files, self._lock, self.snapshot, self.options, oldest, level=level, progress=progress
-            )
+            options = self.options if protection is None else replace(self.options, protection=protection)
+            vacuum(self.files, self._lock, self.snapshot, options, oldest, level=level, progress=progress)
+            self.options = options
             self._reload()
         finally:
             self._end()

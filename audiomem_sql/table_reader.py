@@ -15,8 +15,10 @@ from audiomem_sql.catalog import Version
 from audiomem_sql.columns.schema import Schema
 from audiomem_sql.columns.stored_values import as_sql
 from audiomem_sql.columns.timestamps import parse, render
+from audiomem_sql.damage import tell_torn_log
 from audiomem_sql.errors import DamagedFileError, MissingExtraError
 from audiomem_sql.lookup import value_at
+from audiomem_sql.salvage import SalvagedSnapshot, load_salvaged
 from audiomem_sql.scan import Filter, Readable, RowFilter, scan
 from audiomem_sql.snapshot import Snapshot
 from audiomem_sql.sources import known_sources
@@ -33,6 +35,8 @@ class TableReader:
 
     ``schema``, ``version`` and ``len(table)`` speak of the snapshot that was looked at last; :meth:`refresh` looks again,
     unless a version was asked for. A context manager, closing its files at the end.
+
+    salvage: read what there is where files are missing, see :mod:`audiomem_sql.salvage`; it stays as it was found.
     """
 
     def __init__(
@@ -42,12 +46,15 @@ class TableReader:
         version: int | str | None = None,
         as_of: str | datetime | None = None,
         cache: BlockCache = SHARED,
+        salvage: bool = False,
     ) -> None:
         self.path = os.fspath(path)
         self._cache = cache
         self.files = TableFiles(os.path.abspath(self.path))
-        self.snapshot: Snapshot = self.files.load(cache)
+        self.salvage = salvage
+        self.snapshot: Snapshot = load_salvaged(self.files, cache) if salvage else self.files.load(cache)
         self.options = self._read_options()
+        tell_torn_log(self.files, self.snapshot)
         self._pinned = version is not None or as_of is not None
         if self._pinned:
             try:
@@ -125,6 +132,8 @@ class TableReader:
                 raise snapshot.not_kept(
                     f"the oldest version that is kept is of {first}, after {render(moment)}"
                 )
+            if isinstance(snapshot, SalvagedSnapshot):
+                snapshot.check_moment(numbers[-1], moment)
             return snapshot.at(numbers[-1], schema)
         if isinstance(version, str) and not version.isdecimal():
             if version not in snapshot.tags:
@@ -134,7 +143,7 @@ class TableReader:
 
     def refresh(self) -> bool:
         """Look for commits of others; True if there were any."""
-        if self._pinned or not self.files.changed(self.snapshot):
+        if self._pinned or self.salvage or not self.files.changed(self.snapshot):
             return False
         self._reload()
         self.options = self._read_options()

@@ -32,7 +32,7 @@ from audiomem_sql.table_reader import TableReader
 from audiomem_sql.transaction import Transaction
 from audiomem_sql.types import I64Array
 from audiomem_sql.writer_lock import WriterLock
-from audiomem_sql.writer_turn import Ticket, WriterTurn
+from audiomem_sql.writer_turn import WriterTurn
 
 BUSY_TIMEOUT = 5.0
 #: Commits of at most this size go to the log.
@@ -58,8 +58,9 @@ class TableWriter(TableReader):
         as_of: str | datetime | None = None,
         cache: BlockCache = SHARED,
         busy_timeout: float = BUSY_TIMEOUT,
+        salvage: bool = False,
     ) -> None:
-        super().__init__(path, version=version, as_of=as_of, cache=cache)
+        super().__init__(path, version=version, as_of=as_of, cache=cache, salvage=salvage)
         self.busy_timeout = busy_timeout
         self.transaction: Transaction | None = None
         self._turn: WriterTurn[Append] = WriterTurn(self.files.base)
@@ -239,28 +240,14 @@ class TableWriter(TableReader):
         """Through the log, with what other threads append meanwhile; None if it is too large after all."""
         if not self._acquire(append=append):
             return append.outcome()
-        taken: list[Ticket[Append]] = []
         try:
+            group = Group(self.path, self.snapshot, LOGGED_COMMIT_BYTES)
             try:
-                group, room = Group(self.path, self.snapshot, LOGGED_COMMIT_BYTES), CHECKPOINT_BYTES
                 group.add(append)
-                while more := self._turn.take(room):
-                    taken += more
-                    for ticket in more:
-                        assert ticket.item is not None
-                        group.add(ticket.item)
-                        room -= ticket.size
+                group.collect(self._turn, CHECKPOINT_BYTES)
                 self.snapshot = group.flush(self._log_writer())
             finally:
-                for ticket in taken:
-                    assert ticket.item is not None
-                    if not ticket.item.decided:
-                        ticket.item.error = StorageError(
-                            "the thread that wrote these rows with its own was interrupted",
-                            file=self.path,
-                            remedy="Look whether they are there before you append them again.",
-                        )
-                self._turn.answer(taken)
+                group.answer(self._turn)
             self._checkpoint_after_commit()
         finally:
             self._end()
@@ -297,6 +284,12 @@ class TableWriter(TableReader):
 
         damaged: also where damage forbids to write anything but its repair.
         """
+        if self.salvage:
+            raise StorageError(
+                "a table that is opened for salvage is only read",
+                file=self.path,
+                remedy="Restore the missing files, or write what is left to a new table with write_flac.",
+            )
         if self._pinned:
             raise UnsupportedError(
                 f"this is version {self.version}, which does not change",
@@ -325,6 +318,7 @@ class TableWriter(TableReader):
             self.files.sweep()
         if not self._swept or known.files != self.snapshot.files:
             self.files.settle()
+            self.files.remove_leftovers(self.snapshot)
         self._swept = True
         if not damaged:
             self.files.check_undamaged(self.snapshot)

@@ -78,6 +78,9 @@ def problems(table: TableReader, progress: Callable[[int, int], None] | None = N
     if whole:
         yield from _shared_rowids(table.snapshot)
     snapshot = table.snapshot
+    for gap in snapshot.gaps:
+        what = f"versions {gap.start} to {gap[-1]} are missing: no file holds them"
+        yield Problem(table.files.base, None, (), what)
     for name, number in snapshot.tags.items():
         if not snapshot.versions[0].number <= number <= snapshot.newest:
             what = f"the tag {name} names version {number}, which is not kept"
@@ -106,7 +109,11 @@ def _pages(segment: Segment, tell: Callable[[float], None]) -> Iterator[Problem]
         if damage.frame:
             faults.append("the FLAC frame around it is damaged")
         yield Problem(
-            segment.path, damage.page, damage.cells, "; ".join(filter(None, faults)), repair or _harmless(damage)
+            segment.path,
+            damage.page,
+            damage.cells,
+            "; ".join(filter(None, faults)),
+            repair or _harmless(damage),
         )
     missing = file.missing
     if missing:

@@ -108,6 +108,7 @@ def test_when_the_log_becomes_a_delta() -> None:
     assert f"smaller than {compaction.SMALL_DELTA_BYTES >> 20} MiB each" in TEXT
 
 
+@pytest.mark.filterwarnings("ignore::audiomem_sql.DamageWarning")
 def test_a_log_made_from_the_document_alone(tmp_path: Path) -> None:
     """Header and two records, by the tables of the document; then a record out of order, and a torn one."""
     with Table.create(tmp_path / "t.flac", ["id INTEGER PRIMARY KEY", "word TEXT"]) as made:

@@ -15,8 +15,16 @@ from typing import Any
 
 import pytest
 
+import audiomem_sql
 from audiomem_sql import table_writer
-from audiomem_sql.errors import AudioMemError, BusyError, ConstraintError, DataTypeError, StorageError
+from audiomem_sql.errors import (
+    AudioMemError,
+    BusyError,
+    ConstraintError,
+    DataTypeError,
+    OptionError,
+    StorageError,
+)
 from audiomem_sql.log import commits_behind, read_log
 from audiomem_sql.table import Table
 
@@ -471,3 +479,27 @@ def test_a_table_that_cannot_be_written_tells_everyone(
                 call.result()
         monkeypatch.undo()
         assert table.append([{"v": 1}]) == 2
+
+
+def test_a_connection_that_threads_hand_on(tmp_path: Path) -> None:
+    """SQLite lets a connection pass from thread to thread, also in the middle of a transaction."""
+    path = tmp_path / "t.flac"
+    create(path).close()
+    connection = audiomem_sql.connect(path)
+    for statement in (
+        "BEGIN",
+        "INSERT INTO t(v) VALUES (1)",
+        "INSERT INTO t(t, rank) VALUES ('tag', 'x')",
+        "SAVEPOINT s",
+        "INSERT INTO t(v) VALUES (2)",
+        "UPDATE t SET v = v + 10",
+        "COMMIT",
+    ):
+        call = Call(lambda statement=statement: connection.execute(statement).fetchall())  # type: ignore[misc]
+        if "tag" in statement:
+            with pytest.raises(OptionError, match="a command needs a transaction of its own"):
+                call.result()
+        else:
+            call.result()
+    assert Call(lambda: connection.execute("SELECT v FROM t").fetchall()).result() == [(11,), (12,)]
+    connection.close()

@@ -38,8 +38,10 @@ FLOORS: tuple[tuple[str, ...], ...] = (
         "appending",
         "altering",
         "group_commit",
+        "damage",
+        "salvage",
     ),
-    ("changes", "compaction", "table_reader", "table_writer", "table", "verify"),
+    ("changes", "compaction", "repair", "table_reader", "table_writer", "table", "verify"),
     ("ingest", "ingestion", "reading", "frames", "udfs", "vtab"),
     ("connections",),
     ("cli", "__main__", "__init__"),
@@ -134,6 +136,7 @@ def test_links_are_relative(name: str) -> None:
 def test_the_exported_surface() -> None:
     assert audiomem_sql.__all__ == [
         "AudioMemError",
+        "DamageWarning",
         "Table",
         "__version__",
         "connect",

@@ -216,7 +216,12 @@ def _open_existing(
     path: str, definitions: list[str], options: dict[str, str], *, again: bool = False
 ) -> Table:
     """The table at ``path``. again: it was created long ago, and its columns may have changed since."""
-    table = Table(path, version=options.pop("version", None), as_of=options.pop("as_of", None))
+    table = Table(
+        path,
+        version=options.pop("version", None),
+        as_of=options.pop("as_of", None),
+        salvage=_salvage(options),
+    )
     try:
         changed = again and table.migrations
         if definitions and not changed and parse_columns(definitions) != table.schema:
@@ -240,6 +245,14 @@ def _open_existing(
         table.close()
         raise
     return table
+
+
+def _salvage(options: dict[str, str]) -> bool:
+    """Take ``salvage=on`` out of the options: how the file is opened, not how it was made."""
+    chosen = options.pop("salvage", "off").lower()
+    if chosen not in ("on", "off"):
+        raise OptionError(f"salvage is on or off, not {chosen!r}")
+    return chosen == "on"
 
 
 def _hidden_names(name: str, schema: Schema) -> list[str]:

@@ -14,6 +14,9 @@ from crash.kill import run
 from crash.sweep import check_crash, crash_states, quick, record, sweep_crashes, sweep_failures
 from crash.workload import STEPS, create
 
+# A crash may leave a torn record; tests/test_log.py says when that is told.
+pytestmark = pytest.mark.filterwarnings("ignore::audiomem_sql.DamageWarning")
+
 
 @pytest.mark.damages
 @pytest.mark.parametrize("which", STEPS)
@@ -33,9 +36,12 @@ def test_killed_writers(tmp_path: Path) -> None:
 
 @pytest.mark.damages
 def test_crashes_of_threads(tmp_path: Path) -> None:
-    found = threads.sweep_crashes(tmp_path, steps=6, every=8)
-    assert found["crashes"] > 30
-    assert found["several that were not acknowledged"]
+    for attempt in range(8):  # whether appends meet in a flush is up to the scheduler
+        found = threads.sweep_crashes(tmp_path / str(attempt), steps=6, every=8)
+        assert found["crashes"] > 30
+        if found["several that were not acknowledged"]:
+            return
+    pytest.fail("no two appends ever shared a flush")
 
 
 @pytest.mark.parametrize("seed", range(3))

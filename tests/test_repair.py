@@ -1,0 +1,173 @@
+"""Repair: damage of every kind within a level's reach, and files that are then what they were, byte for byte."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from samples import arrow, content, rows
+
+from audiomem_sql.errors import DamagedFileError, StorageError, UnsupportedError
+from audiomem_sql.frames import write_flac
+from audiomem_sql.table import Table
+from audiomem_sql.verify import problems
+
+Damage = Callable[[bytearray, random.Random], None]
+
+
+def sectors(share: float) -> Damage:
+    def damage(data: bytearray, rng: random.Random) -> None:
+        count = len(data) // 4096
+        for sector in rng.sample(range(count), int(count * share)):
+            data[sector * 4096 : (sector + 1) * 4096] = rng.randbytes(4096)
+
+    return damage
+
+
+def scattered(share: float) -> Damage:
+    def damage(data: bytearray, rng: random.Random) -> None:
+        for _ in range(int(len(data) * share)):
+            data[rng.randrange(len(data))] ^= rng.randint(1, 255)
+
+    return damage
+
+
+def hole(share: float, where: float) -> Damage:
+    def damage(data: bytearray, rng: random.Random) -> None:
+        length = int(len(data) * share)
+        start = int((len(data) - length) * where)
+        data[start : start + length] = bytes(length)
+
+    return damage
+
+
+DAMAGES = {
+    "standard": [sectors(0.05), scattered(0.005), hole(0.05, 0.4), scattered(0.0001), hole(0.05, 1.0)],
+    "archive": [sectors(0.12), scattered(0.02), hole(0.12, 0.5), hole(0.12, 1.0), sectors(0.12)],
+}
+
+
+def made(path: Path, protection: str, count: int = 4000) -> bytes:
+    write_flac(arrow(rows(count)), path, primary_key="id", profile="embedded", protection=protection).close()
+    return path.read_bytes()
+
+
+@pytest.mark.damages
+@pytest.mark.parametrize("protection", DAMAGES)
+def test_what_was_damaged_is_what_it_was(tmp_path: Path, protection: str) -> None:
+    path = tmp_path / "t.flac"
+    whole = made(path, protection)
+    with Table(path) as table:
+        truth = content(table)
+        assert list(problems(table)) == []
+    for seed, damage in enumerate(DAMAGES[protection]):
+        rng, data = random.Random(seed), bytearray(whole)
+        damage(data, rng)
+        path.write_bytes(data)
+        with Table(path) as table:
+            assert content(table) == truth
+            found = list(problems(table))
+            assert found
+            assert all(problem.repair for problem in found)
+            assert [repair.changed for repair in table.repair()] == [True]
+            assert list(problems(table)) == []
+            assert content(table) == truth
+        assert path.read_bytes() == whole
+        assert [entry.name for entry in tmp_path.iterdir()] == ["t.flac"]
+
+
+@pytest.mark.damages
+def test_a_copy_is_repaired(tmp_path: Path) -> None:
+    """Base, delta and log; what is damaged stays as it is."""
+    path = tmp_path / "t.flac"
+    made(path, "archive", 500)
+    with Table(path) as table:
+        table.append(arrow(rows(50, 0, 1001)))
+        table.checkpoint()
+        delta = Path(table.snapshot.segments[1].path)
+        table.append([{"id": 9001}])
+        truth = content(table)
+        before = {file: file.read_bytes() for file in (path, delta)}
+        for file, data in before.items():
+            broken = bytearray(data)
+            sectors(0.1)(broken, random.Random(1))
+            file.write_bytes(broken)
+        damaged = path.read_bytes()
+        with Table(path) as broken_table:
+            from audiomem_sql.repair import repair_copy
+
+            done = repair_copy(broken_table.snapshot, broken_table.files, str(tmp_path / "new.flac"))
+            assert [each.changed for each in done] == [True, True]
+            with pytest.raises(StorageError, match="exists already"):
+                repair_copy(broken_table.snapshot, broken_table.files, str(tmp_path / "new.flac"))
+    assert path.read_bytes() == damaged
+    assert (tmp_path / "new.flac").read_bytes() == before[path]
+    assert (tmp_path / "new.flac.d" / delta.name).read_bytes() == before[delta]
+    with Table(tmp_path / "new.flac") as table:
+        assert content(table) == truth
+        assert list(problems(table)) == []
+
+
+@pytest.mark.damages
+def test_too_much_is_told_and_nothing_is_written(tmp_path: Path) -> None:
+    path = tmp_path / "t.flac"
+    whole = made(path, "standard")
+    data = bytearray(whole)
+    start = len(data) // 4
+    data[start : start + len(data) // 4] = random.Random(1).randbytes(len(data) // 4)
+    path.write_bytes(data)
+    with Table(path) as table:
+        found = list(problems(table))
+        lost = [problem for problem in found if problem.repair is None]
+        assert lost
+        assert any("of rows" in problem.what for problem in lost)
+        with pytest.raises(DamagedFileError, match="page"):
+            table.repair()
+        with pytest.raises(DamagedFileError, match="CRC-32C"):
+            content(table)
+    assert path.read_bytes() == data
+
+
+def test_without_protection_there_is_nothing_to_repair_with(tmp_path: Path) -> None:
+    made(tmp_path / "t.flac", "none", 10)
+    with Table(tmp_path / "t.flac") as table, pytest.raises(UnsupportedError, match="protection none"):
+        table.repair()
+
+
+@pytest.mark.parametrize("before", ["none", "standard", "archive"])
+def test_a_vacuum_changes_the_level(tmp_path: Path, before: str) -> None:
+    path = tmp_path / "t.flac"
+    made(path, before, 300)
+    with Table(path) as table:
+        truth = content(table)
+        for after in ("archive", "none", "standard"):
+            table.vacuum(level=3, protection=after)
+            assert table.options.protection == after
+            assert table.snapshot.segments[0].file.layout.level.name == after
+            assert content(table) == truth
+            assert list(problems(table)) == []
+    with Table(path) as table:
+        assert table.options.protection == "standard"
+
+
+@pytest.mark.damages
+def test_every_copy_of_the_catalog_but_one(tmp_path: Path) -> None:
+    path = tmp_path / "t.flac"
+    whole = made(path, "archive")
+    with Table(path) as table:
+        file = table.snapshot.segments[0].file
+        assert file.map is not None
+        copies, size = file.map.copies, len(whole) // file.page_count
+        assert len(set(copies)) == 4
+        truth = content(table)
+    for kept in range(4):
+        data = bytearray(whole)
+        for number, page in enumerate(copies):
+            if number != kept:
+                at = len(whole) * page // file.page_count
+                data[at : at + size] = bytes(size)
+        path.write_bytes(data)
+        with Table(path) as table:
+            assert content(table) == truth
