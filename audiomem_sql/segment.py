@@ -78,6 +78,8 @@ class Segment:
         self.indexes: dict[tuple[int | tuple[int, ...], str], Any] = {}
         #: The segment with the columns of other schemas (see evolved_segment).
         self.evolved: WeakValueDictionary[Any, Segment] = WeakValueDictionary()
+        #: Leave out rows that cannot be recovered, instead of raising an error.
+        self.skip_damage = False
         self._lock = threading.Lock()
 
     @classmethod
@@ -303,7 +305,12 @@ class Segment:
 
     def may_contain(self, column: int, key: int | str | bytes) -> bool:
         """Whether ``column`` may hold ``key``, by its Bloom filter; True when it has none."""
-        bloom = self.bloom(column)
+        try:
+            bloom = self.bloom(column)
+        except DamagedFileError:
+            if not self.skip_damage:
+                raise
+            return True
         if bloom is None:
             return True
         return bool(bloom.may_contain(hash_keys([key]))[0])

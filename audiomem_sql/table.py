@@ -23,6 +23,7 @@ from audiomem_sql.log_record import LogRecord
 from audiomem_sql.migrations.changes import SchemaChange, parse_change
 from audiomem_sql.protection.levels import level_named
 from audiomem_sql.repair import Repair, repaired
+from audiomem_sql.scan import in_rowid_order, scan
 from audiomem_sql.segment_writer import SegmentWriter
 from audiomem_sql.table_files import TableFiles
 from audiomem_sql.table_options import TableOptions
@@ -76,9 +77,42 @@ class Table(TableWriter):
             raise
         return cls(path, cache=cache)
 
+    @classmethod
+    def salvaged(
+        cls, broken: TableReader, path: str | os.PathLike[str], options: Mapping[str, Any] | None = None
+    ) -> Table:
+        """A new table at ``path``, which must be free, of the rows that can be read of ``broken``, with their rowids.
+
+        options: instead of those that it had.
+        """
+        made = cls.create(path, broken.schema, broken.options.to_catalog() | dict(options or {}))
+        try:
+            made._acquire()
+            try:
+                columns = range(len(broken.schema))
+                there = sum(len(batch) for batch in scan(broken.snapshot, columns))
+                rows = scan(broken.snapshot, columns)
+                ordered = rows if broken.snapshot.ordered else in_rowid_order(rows)
+                content = Commit(ordered, there, message=f"salvaged from {broken.path}")
+                write_commit(made.files, made._lock, made.snapshot, made.options, content).accept()
+                made._reload()
+            finally:
+                made._end()
+        except BaseException:
+            made.close()
+            raise
+        return made
+
     def checkout(self, version: int | str | None = None, as_of: str | datetime | None = None) -> TableReader:
         """The table as it was, to read: by number, by tag, or by time."""
-        return TableReader(self.path, version=version, as_of=as_of, cache=self._cache, salvage=self.salvage)
+        return TableReader(
+            self.path,
+            version=version,
+            as_of=as_of,
+            cache=self._cache,
+            salvage=self.salvage,
+            on_damage=self.on_damage,
+        )
 
     # -- upkeep ----------------------------------------------------------------------------------------------------
 

@@ -59,8 +59,11 @@ class TableWriter(TableReader):
         cache: BlockCache = SHARED,
         busy_timeout: float = BUSY_TIMEOUT,
         salvage: bool = False,
+        on_damage: str = "fail",
     ) -> None:
-        super().__init__(path, version=version, as_of=as_of, cache=cache, salvage=salvage)
+        super().__init__(
+            path, version=version, as_of=as_of, cache=cache, salvage=salvage, on_damage=on_damage
+        )
         self.busy_timeout = busy_timeout
         self.transaction: Transaction | None = None
         self._turn: WriterTurn[Append] = WriterTurn(self.files.base)

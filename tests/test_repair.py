@@ -6,10 +6,18 @@ import random
 from collections.abc import Callable
 from pathlib import Path
 
+import apsw
 import pytest
 from samples import arrow, content, rows
 
-from audiomem_sql.errors import DamagedFileError, StorageError, UnsupportedError
+from audiomem_sql.connections import register
+from audiomem_sql.errors import (
+    DamagedFileError,
+    DamageWarning,
+    OptionError,
+    StorageError,
+    UnsupportedError,
+)
 from audiomem_sql.frames import write_flac
 from audiomem_sql.table import Table
 from audiomem_sql.verify import problems
@@ -171,3 +179,60 @@ def test_every_copy_of_the_catalog_but_one(tmp_path: Path) -> None:
         path.write_bytes(data)
         with Table(path) as table:
             assert content(table) == truth
+
+
+def broken_table(folder: Path) -> tuple[Path, dict[int, object]]:
+    """A table of which a hole took more than its level can bring back; the rows that were in it by id."""
+    path = folder / "t.flac"
+    whole = made(path, "standard")
+    with Table(path) as table:
+        truth = {row["id"]: row for row in content(table)}
+    data = bytearray(whole)
+    start = len(data) * 3 // 10
+    data[start : start + len(data) // 5] = random.Random(2).randbytes(len(data) // 5)
+    path.write_bytes(data)
+    return path, truth
+
+
+@pytest.mark.damages
+def test_what_cannot_be_recovered_is_left_out(tmp_path: Path) -> None:
+    path, truth = broken_table(tmp_path)
+    with Table(path) as table, pytest.raises(DamagedFileError):
+        content(table)
+    with (
+        pytest.warns(DamageWarning, match=r"rows \d+ to \d+ are left out"),
+        Table(path, on_damage="skip") as table,
+    ):
+        found = content(table)
+        assert 100 < len(found) < len(truth)
+        assert all(row == truth[row["id"]] for row in found)
+        narrow = table.to_arrow(["id"]).num_rows
+        assert narrow >= len(found)  # only the columns that are read count
+        assert len(table.to_arrow(where="title LIKE '%1%'")) < len(truth)
+        assert table.to_arrow(where="id = 3").num_rows <= 1
+    con = apsw.Connection(":memory:")
+    register(con)
+    con.execute(f"CREATE VIRTUAL TABLE t USING audiomem('{path}', on_damage=skip)")
+    assert con.execute("SELECT count(*), min(id) FROM (SELECT * FROM t)").fetchone() is not None
+    ids = [row[0] for row in con.execute("SELECT * FROM t ORDER BY id DESC")]
+    assert sorted(ids) == [row["id"] for row in found]
+    assert ids == sorted(ids, reverse=True)
+    con.close()
+    with pytest.raises(OptionError, match="on_damage"):
+        Table(path, on_damage="ignore")
+
+
+@pytest.mark.damages
+@pytest.mark.filterwarnings("ignore::audiomem_sql.errors.DamageWarning")
+def test_the_rest_is_saved(tmp_path: Path) -> None:
+    path, truth = broken_table(tmp_path)
+    with (
+        Table(path, salvage=True, on_damage="skip") as broken,
+        Table.salvaged(broken, tmp_path / "new.flac", {"protection": "archive"}) as saved,
+    ):
+        rows_of = content(saved)
+        assert saved.versions[-1].inserted == len(rows_of)
+        assert "salvaged" in (saved.versions[-1].message or "")
+        assert list(problems(saved)) == []
+    assert 100 < len(rows_of) < len(truth)
+    assert all(row == truth[row["id"]] for row in rows_of)

@@ -26,6 +26,8 @@ from audiomem_sql.cli import (
     ingest,
     repair,
     restore,
+    salvage,
+    scrub,
     shell,
     snapshots,
     sql,
@@ -62,6 +64,8 @@ for verb in (
     vacuum.vacuum,
     verify.verify,
     repair.repair,
+    salvage.salvage,
+    scrub.scrub,
 ):
     app.command()(verb)
 
