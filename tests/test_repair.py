@@ -199,11 +199,9 @@ def test_what_cannot_be_recovered_is_left_out(tmp_path: Path) -> None:
     path, truth = broken_table(tmp_path)
     with Table(path) as table, pytest.raises(DamagedFileError):
         content(table)
-    with (
-        pytest.warns(DamageWarning, match=r"rows \d+ to \d+ are left out"),
-        Table(path, on_damage="skip") as table,
-    ):
-        found = content(table)
+    with Table(path, on_damage="skip") as table:
+        with pytest.warns(DamageWarning, match=r"rows \d+ to \d+ are left out"):
+            found = content(table)
         assert 100 < len(found) < len(truth)
         assert all(row == truth[row["id"]] for row in found)
         narrow = table.to_arrow(["id"]).num_rows
