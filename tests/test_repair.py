@@ -195,6 +195,7 @@ def broken_table(folder: Path) -> tuple[Path, dict[int, object]]:
 
 
 @pytest.mark.damages
+@pytest.mark.filterwarnings("ignore::audiomem_sql.errors.DamageWarning")
 def test_what_cannot_be_recovered_is_left_out(tmp_path: Path) -> None:
     path, truth = broken_table(tmp_path)
     with Table(path) as table, pytest.raises(DamagedFileError):

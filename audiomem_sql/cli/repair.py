@@ -19,6 +19,7 @@ def repair(
 ) -> None:
     """Write every damaged file of a table again, byte for byte as it was made. The table must have protection."""
     import dataclasses
+    import os
 
     from audiomem_sql.cli import output
     from audiomem_sql.cli.progress import bar
@@ -37,4 +38,5 @@ def repair(
     for each in done:
         cells = output.counted(each.inner + each.outer, "cell")
         said = f"repaired, {cells} brought back" if each.changed else "was whole"
-        print(f"{each.file}: {said}")
+        name = file if each.file == os.path.abspath(file) else each.file
+        print(f"{name}: {said}")
