@@ -67,9 +67,9 @@ class Append:
 
     def check_schema(self, snapshot: Snapshot) -> None:
         """SchemaError if the table got other columns since the rows were converted to those that it had."""
-        if not self.schema.is_same(snapshot.schema):
+        if not self.schema.is_same(snapshot.schema.visible):
             raise SchemaError(
-                f"the columns of the table were changed meanwhile, they are {snapshot.schema.sql()}",
+                f"the columns of the table were changed meanwhile, they are {snapshot.schema.visible.sql()}",
                 remedy="Append the rows again.",
             )
 

@@ -17,6 +17,7 @@ from audiomem_sql.columns.creation import check_definitions
 from audiomem_sql.columns.schema import Schema, parse_columns
 from audiomem_sql.commit import Commit, Progress, write_commit
 from audiomem_sql.compaction import VACUUM_LEVEL, Retention, merge, vacuum
+from audiomem_sql.embedding import dimensions_of
 from audiomem_sql.errors import OptionError, SchemaError, StorageError
 from audiomem_sql.files import replace_durably
 from audiomem_sql.log_record import LogRecord
@@ -68,6 +69,8 @@ class Table(TableWriter):
                 "deltas of another table are in the way", file=files.folder, remedy="Move that folder away."
             )
         chosen = TableOptions.parse(options or {}, folder)
+        if schema.semantic_columns:
+            schema = schema.with_vectors(dimensions_of(chosen.model))
         writer = SegmentWriter(files.base, schema, chosen.write_options(), table_id=os.urandom(16))
         try:
             writer.finish([Version(1, now(), 0, 0)], options=chosen.to_catalog())
@@ -198,7 +201,7 @@ class Table(TableWriter):
         self._no_transaction()
         transaction = self.begin()
         try:
-            old = self.at(version, schema=self.schema)
+            old = self.at(version, schema=self.snapshot.schema)
             changed = changes(self.snapshot, old.version, self.version)
             rowids = sorted({change.rowid for change in changed if change.version > old.version})
             for rowid in rowids:

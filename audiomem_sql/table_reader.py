@@ -91,7 +91,7 @@ class TableReader:
     @property
     def schema(self) -> Schema:
         """The columns."""
-        return self.snapshot.schema
+        return self.snapshot.schema.visible
 
     @property
     def version(self) -> int:
@@ -272,7 +272,7 @@ class TableReader:
         readable = self.readable
         own = readable.own_row(rowid)
         if own is not None:
-            return {c.name: as_sql(value, c.type) for c, value in zip(self.schema.columns, own, strict=True)}
+            return {c.name: as_sql(value, c.type) for c, value in zip(self.schema.columns, own, strict=False)}
         for view in reversed(readable.views):
             row = view.find(rowid)
             if row >= 0:

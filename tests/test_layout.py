@@ -20,12 +20,12 @@ PACKAGE = ROOT / "audiomem_sql"
 FLOORS: tuple[tuple[str, ...], ...] = (
     ("errors", "types", "warning", "_version"),
     ("files", "block_cache", "bloom", "audio", "protection"),
-    ("columns",),
+    ("columns", "semantic"),
     ("predicates", "page_layout", "page_writer", "recovery", "pages"),
     ("batch", "catalog", "combined_keys", "log", "log_record", "migrations"),
     ("segment", "segment_writer", "key_index", "evolved_segment"),
     ("snapshot", "merge"),
-    ("lost_rows", "scan", "lookup", "planner", "where", "where_filter"),
+    ("lost_rows", "scan", "lookup", "search", "planner", "where", "where_filter"),
     (
         "table_options",
         "table_files",
@@ -37,6 +37,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
         "transaction",
         "appending",
         "altering",
+        "embedding",
         "group_commit",
         "damage",
         "salvage",

@@ -418,7 +418,7 @@ class VirtualTable:
     def readable(self) -> Transaction | Snapshot:
         """What a statement reads, with the columns that SQLite knows."""
         readable = self.table.readable
-        if isinstance(readable, Snapshot) and not readable.schema.is_same(self.schema):
+        if isinstance(readable, Snapshot) and not readable.schema.visible.is_same(self.schema):
             return readable.at(readable.version, self.schema)
         return readable
 

@@ -178,7 +178,7 @@ class Cursor:
             self._lists[place] = stored + [as_sql(row[place], columns[place].type) for _, row in own]
 
     def _begin(self, rowids: list[int]) -> None:
-        schema = self._readable.schema
+        schema = self._owner.schema
         self._rowids = rowids
         self._rows = len(rowids)
         self._eof = not rowids
@@ -192,7 +192,7 @@ class Cursor:
 
         They are as they were asked for, a tag say, so that SQLite finds them equal if it compares them again.
         """
-        schema = self._readable.schema
+        schema = self._owner.schema
         if number < len(schema):
             row = self._readable.stored_row(self._rowids[self._row])
             return None if row is None else as_sql(row[number], schema.columns[number].type)

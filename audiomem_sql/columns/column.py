@@ -46,11 +46,17 @@ class Column:
     semantic: bool = False
     default: str | None = None
     id: int = field(default=-1, compare=False)
+    vector_of: int = -1
 
     def __post_init__(self) -> None:
         if self.primary_key and not self.is_rowid:
             object.__setattr__(self, "unique", True)
             object.__setattr__(self, "not_null", True)
+
+    @property
+    def is_hidden(self) -> bool:
+        """Whether no user sees it: it holds the vectors of the column with the id ``vector_of``."""
+        return self.vector_of >= 0
 
     @property
     def is_rowid(self) -> bool:
@@ -96,6 +102,8 @@ class Column:
         """A plain dict; what has its default is left out."""
         packed: dict[str, Any] = {"name": self.name, "type": str(self.type)}
         packed |= {flag: True for flag in FLAGS if getattr(self, flag)}
+        if self.is_hidden:
+            packed["vector_of"] = self.vector_of
         packed |= {key: text for key, absent in TEXTS.items() if (text := getattr(self, key)) != absent}
         return packed
 
@@ -114,7 +122,7 @@ class Column:
             if (
                 (key in FLAGS and isinstance(value, bool))
                 or (key in TEXTS and isinstance(value, str))
-                or (key == "id" and type(value) is int and 0 <= value <= MAX_COLUMN_ID)
+                or (key in ("id", "vector_of") and type(value) is int and 0 <= value <= MAX_COLUMN_ID)
             ):
                 settings[key] = value
             else:

@@ -41,9 +41,17 @@ _WORDS = re.compile(r"\w+")
 class Embedder(Protocol):
     """Makes vectors of texts. ``digest``: 16 bytes that tell its weights from all others."""
 
-    name: str
-    dimensions: int
-    digest: bytes
+    @property
+    def name(self) -> str:
+        """The name of the model."""
+
+    @property
+    def dimensions(self) -> int:
+        """Numbers of a vector."""
+
+    @property
+    def digest(self) -> bytes:
+        """The digest of the weights."""
 
     def embed(self, texts: Sequence[str], progress: Progress | None = None) -> F32Array:
         """Vectors of length 1, float32 (len(texts), dimensions). progress: called with texts done and texts in all."""
@@ -169,7 +177,7 @@ def _weights_digest(model: Any) -> bytes:
 def normalised(vectors: F32Array) -> F32Array:
     """Vectors of length 1, float32 (n, d); one of zeros becomes (1, 0, 0, …)."""
     lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
-    found = np.divide(vectors, lengths, out=np.zeros_like(vectors), where=lengths > 0)
+    found: F32Array = np.divide(vectors, lengths, out=np.zeros_like(vectors), where=lengths > 0)
     found[lengths[:, 0] == 0, :1] = 1
     return found
 
