@@ -6,7 +6,7 @@ without a vector are not found. Distances are cosine distances: 0 for the same d
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -106,13 +106,11 @@ def distances(vectors: F32Array, query: F32Array) -> F32Array:
     return found
 
 
-def searched_place(names: Sequence[str], vectors: dict[int, int], column: int | None, path: str) -> int:
-    """The place of the vectors that are searched: those of ``column``, or of the only column that has some.
+def searched_column(names: Sequence[str], vectors: Mapping[int, int], path: str) -> int:
+    """The place of the column that a search of the whole table looks at: the only one that has vectors.
 
     QueryError where there are none, or several to choose from.
     """
-    if column is not None:
-        return vectors[column]
     if not vectors:
         raise QueryError(
             "no column is searched by meaning",
@@ -126,4 +124,4 @@ def searched_place(names: Sequence[str], vectors: dict[int, int], column: int | 
             file=path,
             remedy="Name one of them: WHERE body MATCH :query.",
         )
-    return next(iter(vectors.values()))
+    return next(iter(vectors))

@@ -21,7 +21,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
     ("errors", "types", "warning", "_version"),
     ("files", "block_cache", "bloom", "audio", "protection"),
     ("columns", "semantic"),
-    ("predicates", "page_layout", "page_writer", "recovery", "pages"),
+    ("predicates", "vectors_in_sql", "page_layout", "page_writer", "recovery", "pages"),
     ("batch", "catalog", "combined_keys", "log", "log_record", "migrations"),
     ("segment", "segment_writer", "key_index", "evolved_segment"),
     ("snapshot", "merge"),
