@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pyarrow as pa
 
 from audiomem_sql.columns.schema import Schema
 from audiomem_sql.columns.stored_values import array_of
-from audiomem_sql.errors import AudioMemError, UnsupportedError
-from audiomem_sql.semantic.embedders import Embedder, HashingEmbedder, Progress, embedder_named
+from audiomem_sql.errors import AudioMemError, QueryError, UnsupportedError
+from audiomem_sql.semantic.embedders import Embedder, F32Array, HashingEmbedder, Progress, embedder_named
 from audiomem_sql.table_options import TableOptions
+from audiomem_sql.vectors_in_sql import vector_of
 
+#: The longest text to search for.
+MAX_QUERY_CHARACTERS = 1 << 20
 #: Numbers of a vector of models that need not be loaded to know it.
 KNOWN_DIMENSIONS = {"all-MiniLM-L6-v2": 384, HashingEmbedder.name: HashingEmbedder.dimensions}
 
@@ -55,3 +59,24 @@ def embed_texts(texts: list[str], embedder: Embedder) -> list[bytes]:
         raise
     except (RuntimeError, ValueError, OSError) as error:
         raise UnsupportedError(f"the model {embedder.name} failed: {error!s:.200}") from error
+
+
+def query_vector(asked: object, schema: Schema, place: int, options: TableOptions, path: str) -> F32Array:
+    """What is searched for as a vector, float32 (n,).
+
+    asked: a text, where column ``place`` holds vectors of texts; otherwise numbers: an array, a list, bytes or JSON.
+    """
+    if schema.columns[place].is_hidden and isinstance(asked, str):
+        if not asked.strip():
+            raise QueryError("the words to search for are empty", file=path, remedy="Write some words.")
+        if len(asked) > MAX_QUERY_CHARACTERS:
+            raise QueryError(
+                f"a query of {len(asked):,} characters is over the limit of {MAX_QUERY_CHARACTERS:,}",
+                file=path,
+                remedy="Search for a part of it.",
+            )
+        found: F32Array = table_embedder(options, schema, path).embed([asked])[0]
+        return found
+    if isinstance(asked, (list, tuple, np.ndarray)):
+        return np.asarray(asked, np.float32).reshape(-1)
+    return vector_of(asked)

@@ -314,6 +314,7 @@ class Transaction:
                     old = self.snapshot.stored_row(rowid) if rowid in self._deleted else None
                     if old is not None and old[place] == text and old[target] is not None:
                         self._inserted[rowid] = (*row[:target], old[target], *row[target + 1 :])
+                        self._stale = True
                     else:
                         missing[rowid] = text
             for rowid, vector in zip(missing, embed(list(missing.values())) if missing else (), strict=True):

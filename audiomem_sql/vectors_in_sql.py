@@ -23,7 +23,8 @@ def vector_of(value: object) -> Vector:
         vector = np.frombuffer(value, "<f4")
     elif isinstance(value, str):
         try:
-            vector = np.array(json.loads(value), np.float32)
+            with np.errstate(over="ignore"):  # infinity is refused below
+                vector = np.array(json.loads(value), np.float32)
         except (ValueError, TypeError):
             raise DataTypeError(f"{value[:40]!r} is no JSON array of numbers") from None
     else:

@@ -6,30 +6,25 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from audiomem_sql.batch import Batch
-from audiomem_sql.columns.schema import Schema
 from audiomem_sql.columns.sql_values import sql_values
 from audiomem_sql.columns.stored_values import as_sql
 from audiomem_sql.columns.types import ColumnType, Kind
-from audiomem_sql.embedding import table_embedder
+from audiomem_sql.embedding import query_vector
 from audiomem_sql.errors import QueryError
 from audiomem_sql.lookup import find_by_key, find_rows, value_at
 from audiomem_sql.planner import Plan, Term
 from audiomem_sql.predicates import Op, Predicate, bind
 from audiomem_sql.scan import Filter as BoundTerm
 from audiomem_sql.scan import in_rowid_order, scan
-from audiomem_sql.search import F32Array, Neighbours, nearest
+from audiomem_sql.search import Neighbours, nearest
 from audiomem_sql.segment import ROWID, Segment
 from audiomem_sql.snapshot import Snapshot
-from audiomem_sql.table import Table
 from audiomem_sql.transaction import Transaction
-from audiomem_sql.vectors_in_sql import vector_of as as_vector
 
 if TYPE_CHECKING:
     from audiomem_sql.vtab.sqlite import VirtualTable
 
 _INTEGER = ColumnType(Kind.INTEGER)
-#: The longest text to search for.
-MAX_QUERY_CHARACTERS = 1 << 20
 #: Where a value of this type can only equal a stored value that is the same.
 _STORED: dict[Kind, type] = {Kind.INTEGER: int, Kind.TEXT: str, Kind.JSON: str, Kind.BLOB: bytes}
 
@@ -193,7 +188,7 @@ class Cursor:
         if asked is None:  # nothing matches NULL
             self._found = iter(())
         else:
-            query = query_vector(asked, full, place, table)
+            query = query_vector(asked, full, place, table.options, table.path)
             self._found = nearest(readable, place, query, filters, k=k)
         self._advance()
 
@@ -270,25 +265,6 @@ class Cursor:
         if number == len(schema) + 4:
             return self._readable.version if self._plan.version is None else self._asked
         return self._asked if number == len(schema) + 5 and self._plan.as_of is not None else None
-
-
-def query_vector(asked: Any, schema: Schema, place: int, table: Table) -> F32Array:
-    """The vector that MATCH gives, or the one of the text that it gives, float32 (n,)."""
-    column = schema.columns[place]
-    if not column.is_hidden:
-        return as_vector(asked)
-    if isinstance(asked, str):
-        if not asked.strip():
-            raise QueryError("the words to search for are empty", file=table.path, remedy="Write some words.")
-        if len(asked) > MAX_QUERY_CHARACTERS:
-            raise QueryError(
-                f"a query of {len(asked):,} characters is over the limit of {MAX_QUERY_CHARACTERS:,}",
-                file=table.path,
-                remedy="Search for a part of it.",
-            )
-        found: F32Array = table_embedder(table.options, schema, table.path).embed([asked])[0]
-        return found
-    return as_vector(asked)
 
 
 def rows_wanted(k: Any, path: str) -> int:

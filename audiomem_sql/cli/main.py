@@ -28,6 +28,7 @@ from audiomem_sql.cli import (
     restore,
     salvage,
     scrub,
+    search,
     shell,
     snapshots,
     sql,
@@ -66,6 +67,7 @@ for verb in (
     repair.repair,
     salvage.salvage,
     scrub.scrub,
+    search.search,
 ):
     app.command()(verb)
 
