@@ -232,7 +232,7 @@ def test_catalog_keys(tmp_path: Path) -> None:
     assert set(entry["blocks"]) == keys("Block directory")
     assert set(entry["blocks"]["zones"]) == keys("Zone maps")
     assert {key for column in sealed.catalog["schema"] for key in column} <= keys("Schema column")
-    assert keys("Schema column") == {"name", "type", "id", *TEXTS, *FLAGS}
+    assert keys("Schema column") == {"name", "type", "id", "vector_of", *TEXTS, *FLAGS}
     meaning = next(row["meaning"] for row in table("Catalog map") if row["key"] == "`options`")
     assert (
         set(sealed.catalog["options"])
