@@ -49,6 +49,7 @@ class DecodedPages:
     """
 
     verbatim = False
+    in_place = False
 
     def __init__(self, file: RawFile, start: int, metadata: Metadata, probe: Probe) -> None:
         self.path = file.path

@@ -49,6 +49,7 @@ class VerbatimPages:
     """
 
     verbatim = True
+    in_place = True
 
     def __init__(self, file: RawFile, geometry: Geometry, metadata: Metadata | None) -> None:
         self.path = file.path

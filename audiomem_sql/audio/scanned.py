@@ -50,6 +50,7 @@ class ScannedPages:
     """
 
     verbatim = True
+    in_place = False
 
     def __init__(
         self, file: RawFile, profile: Profile, metadata: Metadata | None, page_count: int = 0

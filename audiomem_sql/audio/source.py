@@ -35,7 +35,8 @@ class PageSource(Protocol):
 
     ``page_count`` is how many the stream says it holds: a damaged STREAMINFO can make it too high, so take no memory on
     its word. ``present`` is how many whole pages are really there. ``profile`` is named as in ``PROFILES`` or ``custom``.
-    ``application`` is the payload of the APPLICATION block ``AUDM``, if the file still has one; ``comments`` has field
+    ``in_place``: pages are where arithmetic says, and
+    nowhere else was looked. ``application`` is the payload of the APPLICATION block ``AUDM``, if the file still has one; ``comments`` has field
     names in upper case.
     """
 
@@ -44,6 +45,7 @@ class PageSource(Protocol):
     page_count: int
     present: int
     verbatim: bool
+    in_place: bool
     application: bytes | None
     comments: dict[str, str]
 
