@@ -9,6 +9,8 @@ import pyarrow as pa
 import pytest
 from samples import arrow, rows
 
+from audiomem_sql.protection.crc32c import Crc32cCells
+from audiomem_sql.types import BoolArray, U8Array
 from damage.campaign import LOST, MOVED, Tally, run
 from damage.comparison import Comparison, Reading
 from damage.damages import Damage, Hole, Inserted, Scattered, Sectors
@@ -85,6 +87,21 @@ def test_a_wrong_value_would_be_noticed() -> None:
     tally, reading = Tally(), Reading(np.zeros(3, bool))
     reading.take(comparison)
     tally.add(reading, np.zeros(3, bool))
+    with pytest.raises(AssertionError):
+        never_silent(tally)
+
+
+def test_without_checksums_wrong_values_come_back(
+    levels: dict[str, Ours], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What stands between damage and the reader are the CRCs: the campaign sees it when they are not looked at."""
+
+    def decode(self: Crc32cCells, cells: U8Array, seed: int, first: int) -> tuple[U8Array, BoolArray]:
+        return np.ascontiguousarray(cells[:, : self.payload_bytes]), np.ones(len(cells), bool)
+
+    monkeypatch.setattr(Crc32cCells, "decode", decode)
+    tally = run(levels["none"], Scattered(5e-5), range(5))
+    assert tally.wrong > 0
     with pytest.raises(AssertionError):
         never_silent(tally)
 
