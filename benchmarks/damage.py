@@ -19,8 +19,10 @@ import numpy as np
 import pyarrow as pa
 
 import audiomem_sql as am
+from audiomem_sql.block_cache import BlockCache
 from audiomem_sql.pages import PagedFile
 from audiomem_sql.protection.crc32c import Crc32cCells
+from audiomem_sql.table import Table
 from audiomem_sql.types import BoolArray, U8Array
 from benchmarks.__main__ import rows_of
 from benchmarks.timing import once
@@ -74,7 +76,7 @@ def writing(folder: Path, table: pa.Table, runs: int) -> None:
 
 
 def reading(folder: Path, runs: int) -> None:
-    """The payload of a whole file, in pieces, with and without checksums."""
+    """The payload of a whole file, in pieces, and all rows of the table, with and without checksums."""
     for level in LEVELS:
         file = PagedFile.open(str(folder / f"{level}.flac"))
         pages = file.page_count if file.map is None else file.map.source
@@ -96,6 +98,21 @@ def reading(folder: Path, runs: int) -> None:
                 flush=True,
             )
         file.close()
+
+        def scan(path: Path = folder / f"{level}.flac") -> None:
+            with Table(path, cache=BlockCache()) as table:
+                table.to_arrow()
+
+        def scan_blindly(scan: Callable[[], None] = scan) -> None:
+            with unchecked():
+                scan()
+
+        seconds = medians({"checked": scan, "unchecked": scan_blindly}, runs)
+        print(
+            f"all rows, {level:9} {seconds['checked'] * 1e3:.0f} ms checked, {seconds['unchecked'] * 1e3:.0f} unchecked: "
+            f"{seconds['checked'] / seconds['unchecked'] - 1:+.0%} time",
+            flush=True,
+        )
 
 
 def main() -> None:

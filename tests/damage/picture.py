@@ -25,6 +25,7 @@ def draw(report: Report, path: Path) -> None:
     import matplotlib.pyplot as plt
 
     figure, axes = plt.subplots(figsize=(8, 4.2))
+    broad = {"none": 6, "standard": 6}  # others lie on these lines
     for store, (label, colour, style) in STYLES.items():
         figures = report.get(store, {})
         points = [
@@ -33,7 +34,10 @@ def draw(report: Report, path: Path) -> None:
             if (name := Scattered(rate).name) in figures
         ]
         if points:
-            axes.plot(*zip(*points, strict=True), style, color=colour, label=label, markersize=5)
+            width = broad.get(store, 1.6)
+            axes.plot(
+                *zip(*points, strict=True), style, color=colour, label=label, markersize=5, linewidth=width
+            )
     axes.set_xscale("log")
     axes.set_ylim(-3, 103)
     axes.set_xlabel("share of all bytes that are wrong, one by one, anywhere in the file")

@@ -12,7 +12,7 @@ from damage.picture import STYLES
 def percent(share: float) -> str:
     """A share that is rounded to 100 % or to 0 only when it is."""
     if share in (0, 1):
-        return f"{share:.0%}"
+        return f"{share * 100:.0f} %"
     text = f"{share:.2%}" if 0.0001 <= share < 0.9999 else f"{share:.4%}"
     return text.replace("%", " %")
 
