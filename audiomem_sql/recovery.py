@@ -172,12 +172,17 @@ class Recovery:
         groups = sorted({self._pages.group_of(cell) for cell in cells})
         for start in range(0, len(groups), GROUPS_AT_ONCE):
             some = groups[start : start + GROUPS_AT_ONCE]
-            unsolved = self._solve(some, found, corrected=False)
+            unsolved = self._solve(some, cells, found, corrected=False)
             if unsolved:
-                self._solve(unsolved, found, corrected=True)
+                self._solve(unsolved, cells, found, corrected=True)
 
     def _solve(
-        self, groups: Sequence[int], found: dict[int, tuple[bytes, bool]], *, corrected: bool
+        self,
+        groups: Sequence[int],
+        wanted: Sequence[int],
+        found: dict[int, tuple[bytes, bool]],
+        *,
+        corrected: bool,
     ) -> list[int]:
         """Solve ``groups``; those that have cells missing all the same.
 
@@ -190,6 +195,9 @@ class Recovery:
         self._collect(numbers, cells, present, corrected=corrected)
         unsolved = []
         for group in groups:
+            for row in np.flatnonzero(np.isin(numbers[group], wanted) & present[group]).tolist():
+                # read again, it passes: it did not come from a place that is damaged, but was read wrongly before
+                self._remember(int(numbers[group][row]), cells[group][row].tobytes(), found, outer=False)
             lost = np.flatnonzero(~present[group])
             for row in lost.tolist():
                 known = self._known.get(int(numbers[group][row]))
@@ -202,6 +210,8 @@ class Recovery:
                     self._remember(int(numbers[group][row]), whole[row].tobytes(), found, outer=True)
             if not now.all():
                 unsolved.append(group)
+                if corrected:  # nothing more can be done for any of its cells
+                    self._hopeless.update(numbers[group][~now].tolist())
         return unsolved
 
     def _collect(
