@@ -6,15 +6,16 @@ stream. Every byte that leaves it has passed a CRC-32C, or was recovered from su
 
 from __future__ import annotations
 
+import threading
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
 
-from audiomem_sql.audio import PageSource, open_pages
+from audiomem_sql.audio import PageSource, open_pages, rescan
 from audiomem_sql.audio.source import missing_pages
-from audiomem_sql.errors import DamagedFileError, FormatVersionError, NotAudioMemoryError
+from audiomem_sql.errors import AudioMemError, DamagedFileError, FormatVersionError, NotAudioMemoryError
 from audiomem_sql.page_layout import (
     FORMAT_VERSION,
     MODULATION_PCM,
@@ -30,6 +31,8 @@ from audiomem_sql.protection.levels import Level, level_coded
 from audiomem_sql.recovery import Corrections, Recovery
 from audiomem_sql.types import BoolArray, I64Array, U8Array
 
+#: Pages that tell whether it was worth while to look for pages anew.
+_SAMPLED_PAGES = 64
 #: So many pages at either end are searched for an intact page header.
 SEARCHED_PAGES = 16
 
@@ -59,6 +62,9 @@ class PagedFile:
         #: Pages of the segment: the page headers say so under a CRC, STREAMINFO does not.
         self.page_count = header.page_count
         self._seed = cell_seed(header.segment_id)
+        self._looking = threading.Lock()
+        self._looked = False
+        self._replaced: list[PageSource] = []
         #: Where the pages of a protected segment are; None without protection.
         self.map: SegmentMap | None = None
         self._recovery: Recovery | None = None
@@ -145,11 +151,10 @@ class PagedFile:
         pages, _ = self.source.read_checked(first, last - first + 1)
         skip = start % size
         payload, intact, lowest = self._cells(pages, first, skip, length)
-        if not intact.all() and self._recovery is not None:
-            bad = np.flatnonzero(~intact)
-            found = self._recovery.cells(bad + lowest + first * self.layout.cells)
-            payload[bad[found.there]] = found.payload[found.there]
-            intact[bad] = found.there
+        if not intact.all():
+            self._mend(payload, intact, first * self.layout.cells + lowest)
+            if not intact.all() and self._look_again():
+                return self.read(first_page, start, length)
         if not intact.all():
             cell = lowest + int(np.flatnonzero(~intact)[0])
             raise DamagedFileError(
@@ -160,6 +165,50 @@ class PagedFile:
             )
         offset = skip - lowest * self.layout.level.cells.payload_bytes
         return payload.reshape(-1)[offset : offset + length].tobytes()
+
+    def _mend(self, payload: U8Array, intact: BoolArray, number: int) -> None:
+        """Recover cells that are not intact, in place; ``number``: of the first, in the segment."""
+        bad = np.flatnonzero(~intact)
+        if self._recovery is not None:
+            found = self._recovery.cells(bad + number)
+            payload[bad[found.there]] = found.payload[found.there]
+            intact[bad] = found.there
+            return
+        for page in np.unique((bad + number) // self.layout.cells).tolist():
+            for reading in self.source.alternatives(page):
+                other, passed = self._cells(reading[np.newaxis], page, 0, self.layout.payload_bytes)[:2]
+                for cell in np.flatnonzero(passed).tolist():
+                    place = page * self.layout.cells + cell - number
+                    if 0 <= place < len(intact) and not intact[place]:
+                        payload[place], intact[place] = other[cell], True
+
+    def _whole_cells(self, source: PageSource) -> int:
+        """Cells that are intact in some pages all over the file, as ``source`` reads them."""
+        step = max(1, self.page_count // _SAMPLED_PAGES)
+        whole = 0
+        for page in range(step // 2, self.page_count, step):
+            content, _ = source.read_checked(page, 1)
+            whole += int(self._cells(content, page, 0, self.layout.payload_bytes)[1].sum())
+        return whole
+
+    def _look_again(self) -> bool:
+        """Look for the pages anew, once: bytes may have been put in and taken out. True if that found more of them."""
+        with self._looking:
+            if self._looked or not self.source.in_place:
+                return False
+            self._looked = True
+            try:
+                source = rescan(self.path, self.source.profile, self.page_count)
+            except AudioMemError:
+                return False
+            if self._whole_cells(source) > self._whole_cells(self.source):
+                self._replaced.append(self.source)
+                self.source = source
+                if self._recovery is not None:
+                    self._recovery.look_at(source)
+                return True
+            source.close()
+            return False
 
     def _cells(self, pages: U8Array, first: int, skip: int, length: int) -> tuple[U8Array, BoolArray, int]:
         """The cells that hold bytes skip … skip+length of ``pages``: payload, intact, and the number of the lowest."""
@@ -206,7 +255,8 @@ class PagedFile:
 
     def close(self) -> None:
         """Close the file."""
-        self.source.close()
+        for source in (self.source, *self._replaced):
+            source.close()
 
 
 _REMEDY = "Run `audiomem verify` on it to list all damage, and restore the file from a copy."

@@ -75,8 +75,15 @@ class Recovery:
         self._layout = pages.layout
         self._seed = seed
         self._lock = threading.RLock()
+        self._moved = not source.in_place
         self._known = _Known(max(1024, CACHE_BYTES // self._layout.cell_payload))
         self._hopeless: set[int] = set()
+
+    def look_at(self, source: PageSource) -> None:
+        """Read pages from ``source`` from now on."""
+        with self._lock:
+            self._source, self._moved = source, not source.in_place
+            self._hopeless.clear()
 
     def cells(self, wanted: Sequence[int] | I64Array) -> Recovered:
         """The payload of cells, by their numbers in the segment, that failed their CRC."""
@@ -126,6 +133,9 @@ class Recovery:
         code = self._layout.code
         assert code is not None
         _, intact = self._decode(self._layout.cells_of(content), page)
+        other = self._read_otherwise(page, intact)
+        if other:
+            return other
         body = self._layout.body(content)
         if intact.all() or not code.worth_decoding(body)[0]:
             return {}
@@ -139,8 +149,15 @@ class Recovery:
             found |= self._passing(code.decode(body, erased).data, page, intact)
         return found
 
+    def _read_otherwise(self, page: int, intact: BoolArray) -> dict[int, bytes]:
+        """The cells of a page that pass their CRC when its bytes are taken from another place (see PageSource)."""
+        found: dict[int, bytes] = {}
+        for reading in self._source.alternatives(page):
+            found |= self._passing(self._layout.cells_of(reading[np.newaxis]), page, intact)
+        return found
+
     def _passing(self, data: U8Array, page: int, before: BoolArray) -> dict[int, bytes]:
-        cells = np.ascontiguousarray(data).reshape(-1, self._layout.level.cell_bytes)
+        cells = np.ascontiguousarray(data).reshape(-1, self._layout.level.cell_bytes)[: self._layout.cells]
         payload, intact = self._decode(cells, page)
         first = page * self._layout.cells
         return {first + int(i): payload[i].tobytes() for i in np.flatnonzero(intact & ~before)}
@@ -155,12 +172,17 @@ class Recovery:
         groups = sorted({self._pages.group_of(cell) for cell in cells})
         for start in range(0, len(groups), GROUPS_AT_ONCE):
             some = groups[start : start + GROUPS_AT_ONCE]
-            unsolved = self._solve(some, found, corrected=False)
+            unsolved = self._solve(some, cells, found, corrected=False)
             if unsolved:
-                self._solve(unsolved, found, corrected=True)
+                self._solve(unsolved, cells, found, corrected=True)
 
     def _solve(
-        self, groups: Sequence[int], found: dict[int, tuple[bytes, bool]], *, corrected: bool
+        self,
+        groups: Sequence[int],
+        wanted: Sequence[int],
+        found: dict[int, tuple[bytes, bool]],
+        *,
+        corrected: bool,
     ) -> list[int]:
         """Solve ``groups``; those that have cells missing all the same.
 
@@ -173,6 +195,9 @@ class Recovery:
         self._collect(numbers, cells, present, corrected=corrected)
         unsolved = []
         for group in groups:
+            for row in np.flatnonzero(np.isin(numbers[group], wanted) & present[group]).tolist():
+                # read again, it passes: it did not come from a place that is damaged, but was read wrongly before
+                self._remember(int(numbers[group][row]), cells[group][row].tobytes(), found, outer=False)
             lost = np.flatnonzero(~present[group])
             for row in lost.tolist():
                 known = self._known.get(int(numbers[group][row]))
@@ -185,6 +210,8 @@ class Recovery:
                     self._remember(int(numbers[group][row]), whole[row].tobytes(), found, outer=True)
             if not now.all():
                 unsolved.append(group)
+                if corrected:  # nothing more can be done for any of its cells
+                    self._hopeless.update(numbers[group][~now].tolist())
         return unsolved
 
     def _collect(
@@ -210,7 +237,7 @@ class Recovery:
             own = self._layout.cells_of(content)
             places = wanted[low:high] - first * per_page
             payload, intact = self._check(own, places, first)
-            if corrected and not intact.all():
+            if not intact.all() and (corrected or self._moved):
                 for page in np.unique(places[~intact] // per_page).tolist():
                     fixed = self._corrected(first + page, content[page : page + 1])
                     for at in np.flatnonzero((places // per_page == page) & ~intact).tolist():

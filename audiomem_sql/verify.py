@@ -121,7 +121,7 @@ def _pages(segment: Segment, tell: Callable[[float], None]) -> Iterator[Problem]
         numbers = np.arange(missing[0] * file.layout.cells, (missing[-1] + 1) * file.layout.cells)
         there, _ = file.recover(numbers)
         repair = "parity" if there.all() else None
-        said = _consequence(segment, repair, numbers[~there].tolist())
+        said = _consequence(segment, repair, numbers[~there].tolist()) if protected else ""
         yield Problem(segment.path, None, (), f"{what}; {said}" if said else what, repair)
 
 

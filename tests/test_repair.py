@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 
@@ -235,3 +236,45 @@ def test_the_rest_is_saved(tmp_path: Path) -> None:
         assert list(problems(saved)) == []
     assert 100 < len(rows_of) < len(truth)
     assert all(row == truth[row["id"]] for row in rows_of)
+
+
+def moved(kind: str, where: float, count: int) -> Damage:
+    def damage(data: bytearray, rng: random.Random) -> None:
+        at = int(len(data) * where)
+        if kind == "in":
+            data[at:at] = rng.randbytes(count)
+        elif kind == "out":
+            del data[at : at + count]
+        else:  # and back in place behind it
+            del data[at : at + count]
+            data[at * 3 // 2 : at * 3 // 2] = rng.randbytes(count)
+
+    return damage
+
+
+@pytest.mark.damages
+@pytest.mark.parametrize("kind", ["in", "out", "both"])
+@pytest.mark.parametrize("protection", ["none", "archive"])
+def test_bytes_that_were_put_in_or_taken_out(tmp_path: Path, protection: str, kind: str) -> None:
+    path = tmp_path / "t.flac"
+    whole = made(path, protection)
+    with Table(path) as table:
+        truth = {row["id"]: row for row in content(table)}
+    for seed, (where, count) in enumerate([(0.3, 1), (0.55, 700), (0.5, 30_000), (0.001, 40), (0.9, 5000)]):
+        if kind == "both" and where > 0.6:
+            continue
+        data = bytearray(whole)
+        moved(kind, where, count)(data, random.Random(seed))
+        path.write_bytes(data)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", DamageWarning)
+            with Table(path, on_damage="skip") as table:
+                found = content(table)
+        assert all(row == truth[row["id"]] for row in found)
+        if protection == "archive":
+            assert len(found) == len(truth)
+            with Table(path) as table:
+                table.repair()
+            assert path.read_bytes() == whole
+        elif kind == "in":
+            assert len(found) > len(truth) * 0.6
