@@ -4,8 +4,8 @@ The codes are laid out coordinate by coordinate and cut into groups of neighbour
 each group has a Huffman code of its own; the rotation sorts coordinates by variance, so neighbours are distributed alike.
 From every code the centre of its list is taken first, and the sign goes to the lowest bit, which leaves small numbers.
 
-An arithmetic coder would save another 4 % (docs/VECTORS.md); but libzstd decodes a million vectors a second, and what
-is coded in numpy a twentieth of that.
+An arithmetic coder would save another 4 % (docs/VECTORS.md); but libzstd decodes a million vectors of 384 numbers a second,
+and interleaved rANS in numpy a twentieth of that.
 """
 
 from __future__ import annotations
