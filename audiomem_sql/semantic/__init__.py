@@ -1,1 +1,4 @@
-"""Text and meaning: vectors, keywords, and their fusion."""
+"""Text and meaning: embedders, vectors in few bytes, and indexes that find the nearest.
+
+Everything here is texts, arrays and bytes; it knows neither segments nor SQL.
+"""
