@@ -22,7 +22,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
     ("files", "block_cache", "bloom", "audio", "protection"),
     ("columns", "semantic"),
     ("predicates", "vectors_in_sql", "page_layout", "page_writer", "recovery", "pages"),
-    ("batch", "catalog", "combined_keys", "log", "log_record", "migrations"),
+    ("batch", "catalog", "vector_extents", "combined_keys", "log", "log_record", "migrations"),
     ("segment", "segment_writer", "key_index", "evolved_segment"),
     ("snapshot", "merge"),
     ("lost_rows", "scan", "lookup", "search", "planner", "where", "where_filter"),
