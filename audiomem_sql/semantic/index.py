@@ -26,7 +26,7 @@ from audiomem_sql.types import BoolArray, I64Array
 CACHE_BYTES = 512 << 20
 SHARED = BlockCache(CACHE_BYTES)
 #: By default a search looks through lists with this share of the vectors, and with so many at least.
-SEEN = 0.1
+SEEN = 0.2
 LEAST_SEEN = 50_000
 #: It goes on until it has seen so many allowed rows, so that a narrow filter makes it exhaustive.
 LEAST_ALLOWED = 4000
@@ -137,7 +137,7 @@ class VectorIndex:
         ----------
         queries: float32 (m, d), of any length but 0.
         allowed: bool (rows,); rows that are not do not exist for this search. If k of them have vectors, k come back.
-        probes: lists to look through; ``lists`` of them is exhaustive. By default as many as hold a tenth of the vectors,
+        probes: lists to look through; ``lists`` of them is exhaustive. By default as many as hold a fifth of the vectors,
             50,000 vectors, and 4,000 allowed ones.
 
         Rows int64 (m, k), nearest first, equally near ones by number, -1 where there are fewer; distances float32 (m, k),
