@@ -20,7 +20,7 @@ PACKAGE = ROOT / "audiomem_sql"
 FLOORS: tuple[tuple[str, ...], ...] = (
     ("errors", "types", "_version"),
     ("files", "block_cache", "bloom", "audio", "protection"),
-    ("columns",),
+    ("columns", "semantic"),
     ("predicates", "page_layout", "page_writer", "recovery", "pages"),
     ("batch", "catalog", "combined_keys", "log", "log_record", "migrations"),
     ("segment", "segment_writer", "key_index", "evolved_segment"),

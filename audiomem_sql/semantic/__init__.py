@@ -1,0 +1,1 @@
+"""Text and meaning: vectors, keywords, and their fusion."""
