@@ -25,8 +25,9 @@ from audiomem_sql.compaction import SMALL_DELTAS, checkpoint, merge, small_delta
 from audiomem_sql.embedding import embed_texts, table_embedder, with_vectors
 from audiomem_sql.errors import BusyError, DamagedFileError, StorageError, UnsupportedError
 from audiomem_sql.group_commit import Append, Group
-from audiomem_sql.log import LogWriter
 from audiomem_sql.log_record import LogRecord
+from audiomem_sql.log_writer import LogWriter
+from audiomem_sql.protection.levels import level_named
 from audiomem_sql.snapshot import Snapshot
 from audiomem_sql.sources import pack_sources
 from audiomem_sql.table_reader import TableReader
@@ -146,6 +147,9 @@ class TableWriter(TableReader):
     def _log_writer(self) -> LogWriter:
         if self._log is None:
             self._log = LogWriter(self.files.log, self.snapshot.segments[0].catalog.table_id)
+        self._log.copies = level_named(
+            self.options.protection
+        ).log_copies  # a vacuum may have changed the level
         return self._log
 
     def commit(
