@@ -49,8 +49,10 @@ CHECKS = "checks"
 COMBINED_KEYS = "combined-keys"
 #: The feature of segments that hold columns of vectors as indexes.
 VECTORS = "vectors"
+#: The feature of segments that have keyword indexes: who merges them must make new ones.
+KEYWORDS = "keywords"
 #: Features of a segment that a reader must know to read it rightly.
-KNOWN_FEATURES = frozenset([ROW_VERSIONS, SCHEMA_CHANGES, CHECKS, COMBINED_KEYS, VECTORS])
+KNOWN_FEATURES = frozenset([ROW_VERSIONS, SCHEMA_CHANGES, CHECKS, COMBINED_KEYS, VECTORS, KEYWORDS])
 
 _INTEGER = ColumnType(Kind.INTEGER)
 
@@ -118,6 +120,14 @@ NO_HISTORY = SchemaHistory()
 
 
 @dataclass(frozen=True, slots=True)
+class KeywordExtents:
+    """Where the keyword index of a column is: its header, and its pieces one behind another, which are not compressed."""
+
+    header: Extent
+    pieces: Extent
+
+
+@dataclass(frozen=True, slots=True)
 class VectorExtents:
     """Where the index of a column of vectors is: its header, and its lists."""
 
@@ -174,6 +184,7 @@ class Catalog:
     history: SchemaHistory = NO_HISTORY
     comments: dict[str, str] = field(default_factory=dict)
     vectors: dict[int, VectorExtents] = field(default_factory=dict)
+    keywords: dict[int, KeywordExtents] = field(default_factory=dict)
 
     @property
     def schemas(self) -> tuple[tuple[int, Schema], ...]:
@@ -225,6 +236,7 @@ class Catalog:
                 if self.vectors
                 else {}
             ),
+            **({"keywords": self._pack_keywords()} if self.keywords else {}),
         }
         raw = msgpack.packb(content)
         if len(raw) > MAX_CATALOG_BYTES or len(self.versions) > MAX_VERSIONS:
@@ -243,8 +255,15 @@ class Catalog:
             CHECKS: self.schema.checks,
             COMBINED_KEYS: self.schema.keys,
             VECTORS: self.vectors,
+            KEYWORDS: self.keywords,
         }
         return [feature for feature, need in needed.items() if need]
+
+    def _pack_keywords(self) -> list[Any]:
+        return [
+            [place, _pack_extent(found.header), _pack_extent(found.pieces)]
+            for place, found in sorted(self.keywords.items())
+        ]
 
     def _pack_constraints(self) -> dict[str, Any]:
         schema = self.schema
@@ -354,6 +373,7 @@ class Catalog:
             if SCHEMA_CHANGES in content["requires"]
             else NO_HISTORY,
             vectors=vectors,
+            keywords=_unpack_keywords(content, schema, data_bytes) if KEYWORDS in content["requires"] else {},
             comments={str(name): str(text) for name, text in dict(content.get("comments", {})).items()},
         )
 
@@ -370,6 +390,19 @@ def _unpack_vectors(content: dict[str, Any], schema: Schema, data_bytes: int) ->
             raise DamagedFileError("the catalog has an index of vectors without a place")
         first, *others = [extent for extent in extents if extent is not None]
         found[number] = VectorExtents(first, tuple(others))
+    return found
+
+
+def _unpack_keywords(content: dict[str, Any], schema: Schema, data_bytes: int) -> dict[int, KeywordExtents]:
+    """The keyword indexes, by the place of their columns."""
+    found: dict[int, KeywordExtents] = {}
+    for place, header, pieces in content["keywords"]:
+        number = _count(place, len(schema) - 1)
+        first = _unpack_extent(header, data_bytes, MAX_EXTENT_BYTES)
+        second = _unpack_extent(pieces, data_bytes, MAX_ROWS)
+        if number in found or schema.columns[number].type.kind is not Kind.TEXT or not first or not second:
+            raise DamagedFileError("the catalog has a keyword index for a column that has none")
+        found[number] = KeywordExtents(first, second)
     return found
 
 

@@ -21,6 +21,7 @@ from audiomem_sql.columns.zones import Zones
 from audiomem_sql.errors import DamagedFileError
 from audiomem_sql.segment import Segment
 from audiomem_sql.semantic.index import VectorIndex
+from audiomem_sql.semantic.keyword_index import KeywordIndex
 from audiomem_sql.types import I64Array
 
 #: Most rows, and about the most bytes, of a block of initial values.
@@ -108,6 +109,11 @@ class EvolvedSegment(Segment):
         """The index that stands for the blocks of ``column``."""
         place = self._place(column)
         return None if place is None else self.stored.vector_index(place)
+
+    def keyword_index(self, column: int) -> KeywordIndex | None:
+        """The keyword index of ``column``."""
+        place = self._place(column)
+        return None if place is None else self.stored.keyword_index(place)
 
     def holds_vectors(self, column: int) -> bool:
         """Whether an index stands for the blocks of ``column``: here those are seen to before anybody asks."""

@@ -4,7 +4,7 @@ Every door hands its constraints to :func:`choose` and gets a :class:`Plan`. A p
 idxStr and shows it in EXPLAIN QUERY PLAN); its grammar is
 
     plan   := "SCAN" | "WHERE" term ("AND" term)*   [ "READ" column ("," column)* ] [ "ORDER rowid" ["DESC"] ] [ "OFFSET" ?n ]
-              [ "VERSION" ?n | "AS OF" ?n ]  [ "MATCH" column "?n" [ "K" ?n ] ]
+              [ "VERSION" ?n | "AS OF" ?n ]  [ "MATCH" (column | "*") "?n" [ "K" ?n ] ]
     term   := column operator ["?n"]
     column := a name, in double quotes unless it is a plain identifier
 
@@ -53,7 +53,7 @@ class Term:
 class Plan:
     """What to read. ``columns``: places in the schema, ascending. ``order``: 1 ascending, -1 descending, 0 any.
 
-    match: the column that is searched, and the argument that it is searched for; the rows then come nearest first, and
+    match: the column that is searched (-1: the table), and the argument that it is searched for; the rows then come nearest first, and
     no more of them than argument ``k`` says.
     """
 
@@ -85,7 +85,8 @@ class Plan:
         if self.as_of is not None:
             words.append(f"AS OF ?{self.as_of}")
         if self.match is not None:
-            words.append(f"MATCH {_name(self.match[0], schema)} ?{self.match[1]}")
+            searched = "*" if self.match[0] < 0 else _name(self.match[0], schema)
+            words.append(f"MATCH {searched} ?{self.match[1]}")
         if self.k is not None:
             words.append(f"K ?{self.k}")
         return " ".join(words)
@@ -234,7 +235,7 @@ _TERM = re.compile(
     rf"({_NAME}) (IS NOT NULL|IS NULL|=|<>|<=|>=|<|>|IN|LIKE|GLOB|IS NOT|IS)(?: \?(\d+))?(?: COLLATE ({_NAME}))?"
 )
 _COLUMN = re.compile(_NAME)
-_MATCH = re.compile(rf" MATCH ({_NAME}) \?(\d+)")
+_MATCH = re.compile(rf" MATCH ({_NAME}|\*) \?(\d+)")
 _K = re.compile(r" K \?(\d+)")
 
 
@@ -299,7 +300,8 @@ def parse_plan(text: str, schema: Schema) -> Plan:
             at, numbers[name] = match.end(), int(match.group(1))
     match_at: tuple[int, int] | None = None
     if match := _MATCH.match(text, at):
-        at, match_at = match.end(), (_column(match.group(1), schema), int(match.group(2)))
+        searched = -1 if match.group(1) == "*" else _column(match.group(1), schema)
+        at, match_at = match.end(), (searched, int(match.group(2)))
     if match := _K.match(text, at):
         at, numbers["K"] = match.end(), int(match.group(1))
     if at != len(text) or at == 0:

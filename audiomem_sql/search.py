@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import reduce
+from operator import add
 
 import numpy as np
 import numpy.typing as npt
@@ -15,10 +17,15 @@ import numpy.typing as npt
 from audiomem_sql.batch import Batch
 from audiomem_sql.columns.schema import Schema
 from audiomem_sql.columns.views import valid
-from audiomem_sql.errors import DataTypeError, QueryError
+from audiomem_sql.errors import DataTypeError
 from audiomem_sql.scan import Filter, Readable, RowFilter, scan
 from audiomem_sql.segment import Segment
+from audiomem_sql.semantic.bm25 import F64Array
+from audiomem_sql.semantic.fusion import reciprocal_rank_fusion
 from audiomem_sql.semantic.index import VectorIndex
+from audiomem_sql.semantic.keyword_match import KeywordSource, Matches, match
+from audiomem_sql.semantic.keyword_query import Expression
+from audiomem_sql.semantic.keyword_rows import KeywordRows
 from audiomem_sql.snapshot import SegmentView
 from audiomem_sql.types import BoolArray, I64Array
 from audiomem_sql.vector_extents import matrix
@@ -26,15 +33,20 @@ from audiomem_sql.vector_extents import matrix
 F32Array = npt.NDArray[np.float32]
 #: Rows that are handed over at once, to begin with; then more and more.
 _FIRST = 16
+#: The best rows by meaning, and by words, that are fused.
+_FUSED = 1000
 _MOST = 4096
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Neighbours:
-    """Rows in the order of their distances: int64 (n,), float32 (n,)."""
+    """Rows, best first: int64 (n,). distances: float32 (n,), NaN where there is none. ranks: float64 (n,), lower is better;
+    None where they are the distances.
+    """
 
     rowids: I64Array
     distances: F32Array
+    ranks: F64Array | None = None
 
     def __len__(self) -> int:
         return len(self.rowids)
@@ -83,6 +95,107 @@ def checked(query: F32Array, width: int) -> F32Array:
     return (query / np.float32(length)).astype(np.float32)
 
 
+def by_words(
+    readable: Readable,
+    columns: Mapping[str, int],
+    expression: Expression,
+    filters: Sequence[Filter] = (),
+    *,
+    row_filter: RowFilter | None = None,
+) -> tuple[I64Array, F64Array]:
+    """The rows that hold the words and pass the filters, best first: rowids int64 (n,), BM25 scores (lower is better).
+
+    columns: the places of those that the expression speaks of. The statistics are those of all rows of the segments,
+    deleted ones included until a vacuum.
+    """
+    found: list[tuple[_Part, Matches]] = []
+    for part in _parts(readable):
+        sources: dict[str, KeywordSource] = {}
+        for name, place in columns.items():
+            if part.pending is not None:
+                sources[name] = KeywordRows(part.pending.arrays[place])
+            else:
+                segment = part.views[0].segment
+                sources[name] = segment.keyword_index(place) or KeywordRows(
+                    segment.slice(place, 0, segment.rows)
+                )
+        found.append((part, match(expression, sources)))
+    if not found:
+        return np.empty(0, np.int64), np.empty(0)
+    statistics = reduce(add, (matches.statistics for _, matches in found))
+    rowids: list[I64Array] = []
+    scores: list[F64Array] = []
+    for part, matches in found:
+        if part.pending is not None:
+            own = part.pending.rowids
+            allowed: BoolArray | None = None
+            if filters or row_filter is not None:
+                passed = [batch.rowids for batch in scan(part, (), filters, row_filter=row_filter)]
+                allowed = np.isin(own, np.concatenate([np.empty(0, np.int64), *passed]))
+        else:
+            own = part.views[0].segment.rowids()
+            allowed = allowed_rows(part, filters, row_filter)
+        rows, values = matches.score(statistics, None, allowed)
+        rowids.append(own[rows])
+        scores.append(values)
+    ids, ranked = np.concatenate(rowids), np.concatenate(scores)
+    order = np.lexsort((ids, ranked))
+    return ids[order], ranked[order]
+
+
+def fused(
+    readable: Readable,
+    place: int,
+    query: F32Array,
+    columns: Mapping[str, int],
+    expression: Expression,
+    filters: Sequence[Filter] = (),
+    *,
+    row_filter: RowFilter | None = None,
+    k: int | None = None,
+) -> Iterator[Neighbours]:
+    """By meaning and by words: reciprocal-rank fusion of the best of both, then all others by meaning alone."""
+    near: dict[int, float] = {}
+    for part in nearest(readable, place, query, filters, row_filter=row_filter, k=_FUSED):
+        near.update(zip(part.rowids.tolist(), part.distances.tolist(), strict=True))
+    worded, _ = by_words(readable, columns, expression, filters, row_filter=row_filter)
+    rowids, scores = reciprocal_rank_fusion([np.array(list(near), np.int64), worded[:_FUSED]], limit=k)
+    values = np.array([near.get(rowid, np.nan) for rowid in rowids.tolist()], np.float32)
+    yield from _in_steps(Neighbours(rowids, values, -scores))
+    if k is not None or len(near) < _FUSED:
+        return
+    seen = set(rowids.tolist())
+    for part in nearest(readable, place, query, filters, row_filter=row_filter):
+        new = np.array([rowid not in seen for rowid in part.rowids.tolist()], bool)
+        if new.any():
+            yield Neighbours(part.rowids[new], part.distances[new], np.zeros(int(new.sum())))
+
+
+def ranked_by_words(
+    readable: Readable,
+    columns: Mapping[str, int],
+    expression: Expression,
+    filters: Sequence[Filter] = (),
+    *,
+    row_filter: RowFilter | None = None,
+    k: int | None = None,
+) -> Iterator[Neighbours]:
+    """The rows that hold the words, best first; all of them, or ``k``. They have a rank and no distance."""
+    rowids, scores = by_words(readable, columns, expression, filters, row_filter=row_filter)
+    rowids, scores = rowids[:k], scores[:k]
+    yield from _in_steps(Neighbours(rowids, np.full(len(rowids), np.nan, np.float32), scores))
+
+
+def _in_steps(found: Neighbours) -> Iterator[Neighbours]:
+    """Few rows first, then more."""
+    assert found.ranks is not None
+    at, step = 0, _FIRST
+    while at < len(found):
+        part = slice(at, at + step)
+        yield Neighbours(found.rowids[part], found.distances[part], found.ranks[part])
+        at, step = at + step, min(4 * step, _MOST)
+
+
 class _Ranking:
     """The rows of one search, ranked segment by segment: those with an index by that, all others one by one."""
 
@@ -96,7 +209,6 @@ class _Ranking:
     ) -> None:
         self._place = place
         self._query = query
-        self._filtered = bool(filters) or row_filter is not None
         self._indexed: list[tuple[Segment, VectorIndex, BoolArray | None]] = []
         rowids: list[I64Array] = [np.empty(0, np.int64)]
         found: list[F32Array] = [np.empty(0, np.float32)]
@@ -104,7 +216,7 @@ class _Ranking:
             index = None if part.pending is not None else part.views[0].segment.vector_index(place)
             if index is not None:
                 view = part.views[0]
-                self._indexed.append((view.segment, index, self._allowed(part, filters, row_filter)))
+                self._indexed.append((view.segment, index, allowed_rows(part, filters, row_filter)))
                 continue
             for batch in scan(part, (place,), filters, row_filter=row_filter):
                 there = np.flatnonzero(valid(batch.arrays[0]))
@@ -112,20 +224,6 @@ class _Ranking:
                     rowids.append(batch.rowids[there])
                     found.append(distances(matrix(batch.arrays[0])[there], query))
         self._rowids, self._distances = np.concatenate(rowids), np.concatenate(found)
-
-    def _allowed(
-        self, part: _Part, filters: tuple[Filter, ...], row_filter: RowFilter | None
-    ) -> BoolArray | None:
-        """Which rows of a segment may be found, bool (rows,); None for all."""
-        view = part.views[0]
-        if not self._filtered:
-            return view.live(0, view.segment.rows)
-        allowed = np.zeros(view.segment.rows, bool)
-        for batch in scan(part, (), filters, row_filter=row_filter):
-            rows = view.segment.find_many(batch.rowids)
-            allowed[rows] = True
-        live = view.live(0, view.segment.rows)
-        return allowed if live is None else allowed & live
 
     def best(self, k: int) -> tuple[I64Array, F32Array]:
         """The ``k`` nearest of all, int64 (n,) rowids and float32 (n,) distances; fewer if there are no more."""
@@ -152,6 +250,18 @@ class _Part:
     ordered: bool = True
 
 
+def allowed_rows(part: _Part, filters: Sequence[Filter], row_filter: RowFilter | None) -> BoolArray | None:
+    """Which rows of a segment may be found, bool (rows,); None for all."""
+    view = part.views[0]
+    live = view.live(0, view.segment.rows)
+    if not filters and row_filter is None:
+        return live
+    allowed = np.zeros(view.segment.rows, bool)
+    for batch in scan(part, (), filters, row_filter=row_filter):
+        allowed[view.segment.find_many(batch.rowids)] = True
+    return allowed if live is None else allowed & live
+
+
 def _parts(readable: Readable) -> Iterator[_Part]:
     for view in readable.views:
         if view.live_rows:
@@ -168,24 +278,3 @@ def distances(vectors: F32Array, query: F32Array) -> F32Array:
     )
     found: F32Array = np.maximum(1 - cosines, 0).astype(np.float32)
     return found
-
-
-def searched_column(names: Sequence[str], vectors: Mapping[int, int], path: str) -> int:
-    """The place of the column that a search of the whole table looks at: the only one that has vectors.
-
-    QueryError where there are none, or several to choose from.
-    """
-    if not vectors:
-        raise QueryError(
-            "no column is searched by meaning",
-            file=path,
-            remedy="Declare one as TEXT SEMANTIC, or name a column of vectors: WHERE vec MATCH :query.",
-        )
-    if len(vectors) > 1:
-        several = ", ".join(names[place] for place in vectors)
-        raise QueryError(
-            f"several columns are searched by meaning: {several}",
-            file=path,
-            remedy="Name one of them: WHERE body MATCH :query.",
-        )
-    return next(iter(vectors))

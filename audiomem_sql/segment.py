@@ -12,6 +12,7 @@ from __future__ import annotations
 import struct
 import threading
 from collections.abc import Iterator
+from functools import partial
 from typing import Any
 from weakref import WeakValueDictionary
 
@@ -27,9 +28,11 @@ from audiomem_sql.columns.encoding import decode, decode_integers
 from audiomem_sql.columns.types import ColumnType, Kind, arrow_type
 from audiomem_sql.errors import AudioMemError, DamagedFileError
 from audiomem_sql.files import file_identity
+from audiomem_sql.keyword_extents import open_keywords
 from audiomem_sql.page_layout import PageKind
 from audiomem_sql.pages import SEARCHED_PAGES, PagedFile
 from audiomem_sql.semantic.index import VectorIndex
+from audiomem_sql.semantic.keyword_index import KeywordIndex
 from audiomem_sql.types import I64Array
 from audiomem_sql.vector_extents import ListReader, array_of_vectors
 
@@ -76,6 +79,7 @@ class Segment:
         self._blooms: dict[int, BloomFilter | None] = {}
         self._key_blooms: dict[int, BloomFilter | None] = {}
         self._vector_indexes: dict[int, VectorIndex] = {}
+        self._keyword_indexes: dict[int, KeywordIndex] = {}
         self._rowids: I64Array | None = None
         #: Of each column and collation, or key of several columns, that was looked up: how often, or its index once made (see lookup).
         self.indexes: dict[tuple[int | tuple[int, ...], str], Any] = {}
@@ -234,6 +238,26 @@ class Segment:
                     self._vector_indexes[column] = found
         return found
 
+    def keyword_index(self, column: int) -> KeywordIndex | None:
+        """The keyword index of ``column``; None if it has none. Its header is read at the first call."""
+        extents = self.catalog.keywords.get(column)
+        if extents is None:
+            return None
+        found = self._keyword_indexes.get(column)
+        if found is None:
+            try:
+                found = open_keywords(
+                    self.extent(extents.header),
+                    extents.pieces,
+                    self.rows,
+                    self._read,
+                    partial(self.take, column),
+                )
+            except DamagedFileError as error:
+                raise self._at(error, extents.header) from None
+            self._keyword_indexes[column] = found
+        return found
+
     def _vectors(self, column: int, rows: I64Array) -> pa.Array:
         """The vectors of ``rows``, int64 (n,), as they were stored."""
         index = self.vector_index(column)
@@ -390,6 +414,7 @@ class Segment:
         for entry in (*catalog.entries, catalog.rowids, catalog.created, catalog.ended):
             found.extend(_places(entry))
         lists = [each for index in catalog.vectors.values() for each in (index.header, *index.lists)]
+        lists += [each for words in catalog.keywords.values() for each in (words.header, words.pieces)]
         for extent in (*catalog.key_blooms, catalog.tombstones, catalog.sources, *lists):
             if extent is not None:
                 found.append(np.array([[extent.offset, extent.stored]], np.int64))

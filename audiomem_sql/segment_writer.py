@@ -39,6 +39,7 @@ from audiomem_sql.columns.types import ColumnType, Kind
 from audiomem_sql.combined_keys import CombinedHashes
 from audiomem_sql.errors import LimitError, StorageError
 from audiomem_sql.files import link_durably, replace_durably, storage_error, temporary_file
+from audiomem_sql.keyword_extents import KeywordSpool
 from audiomem_sql.page_writer import lay_out
 from audiomem_sql.protection.levels import Level
 from audiomem_sql.segment import MAX_TOMBSTONES, NEVER, TOMBSTONES_HEADER
@@ -107,6 +108,7 @@ class SegmentWriter:
             for number, column in enumerate(schema.columns)
             if column.is_hidden
         }
+        self._keywords = {number: KeywordSpool() for number in schema.indexed_columns}
         self._rowids = self._column("rowid", ColumnType(Kind.INTEGER), keyed=True)
         self._created = self._column("created", ColumnType(Kind.INTEGER), keyed=False)
         self._ended = self._column("ended", ColumnType(Kind.INTEGER), keyed=False)
@@ -192,6 +194,8 @@ class SegmentWriter:
             self._emit(writer, writer.add(columns[number]))
         for number, spool in self._vectors.items():
             spool.add(columns[number])
+        for number, words in self._keywords.items():
+            words.add(columns[number])
 
     # -- blocks out -----------------------------------------------------------------------------------------------
 
@@ -237,6 +241,11 @@ class SegmentWriter:
         self._append(stored)
         return extent
 
+    def _put(self, data: bytes) -> Extent:
+        extent = Extent(self._spooled, len(data), len(data))
+        self._append(data)
+        return extent
+
     # -- the file -------------------------------------------------------------------------------------------------
 
     def finish(
@@ -268,6 +277,7 @@ class SegmentWriter:
             self._emit(writer, writer.flush())
         self._collect_all()
         vectors = {number: spool.finish(self._store) for number, spool in self._vectors.items()}
+        keywords = {number: words.finish(self._store, self._put) for number, words in self._keywords.items()}
         catalog = Catalog(
             table_id=self._table_id,
             segment_id=self._segment_id,
@@ -294,6 +304,7 @@ class SegmentWriter:
             options=options or {},
             history=history,
             vectors=vectors,
+            keywords=keywords,
             comments={} if self.options.protection.share is None else self._comments(),
         )
         self._lay_out(catalog, progress)

@@ -17,14 +17,12 @@ from audiomem_sql.catalog import Version
 from audiomem_sql.columns.schema import Schema
 from audiomem_sql.columns.stored_values import as_sql
 from audiomem_sql.columns.timestamps import parse, render
-from audiomem_sql.columns.types import Kind
 from audiomem_sql.damage import tell_torn_log
-from audiomem_sql.embedding import query_vector
 from audiomem_sql.errors import DamagedFileError, MissingExtraError, OptionError, QueryError
 from audiomem_sql.lookup import value_at
+from audiomem_sql.query import WHOLE, results
 from audiomem_sql.salvage import SalvagedSnapshot, load_salvaged
 from audiomem_sql.scan import Filter, Readable, RowFilter, scan
-from audiomem_sql.search import nearest, searched_column
 from audiomem_sql.snapshot import Snapshot
 from audiomem_sql.sources import known_sources
 from audiomem_sql.table_files import TableFiles
@@ -282,31 +280,30 @@ class TableReader:
         columns: Sequence[str] | None = None,
         column: str | None = None,
     ) -> pa.Table:
-        """The ``k`` rows nearest to ``query``, nearest first, with their cosine distances in a column ``distance``.
+        """The ``k`` rows that answer ``query`` best, the best first, with their cosine distances in a column ``distance``.
 
-        query: a text for a column that is searched by meaning; for that or a column of vectors float32 (n,), as an array, a
+        query: a text, by meaning, by words (INDEXED columns, FTS5's syntax) or by both, which ``semantic:``, ``keyword:`` and
+        ``hybrid:`` before it can choose; a row found by words alone has no distance. For a column that is searched by meaning; for that or a column of vectors float32 (n,), as an array, a
         list, bytes, or JSON. where: a filter, which is applied before the rows are ranked. column: which one to search, by
         default the only one that is declared SEMANTIC.
         """
         if k < 1:
             raise QueryError(f"k = {k} is no number of rows", file=self.path, remedy="Ask for 1 or more.")
         full = self.snapshot.schema
-        place = searched_column(full.names, full.vectors, self.path) if column is None else full.index(column)
-        target = full.vectors.get(place, place)
-        if full.columns[target].type.kind is not Kind.FLOAT:
-            raise QueryError(
-                f"column {column} has no vectors", file=self.path, remedy="Search another column."
-            )
-        vector = query_vector(query, full, target, self.options, self.path)
+        place = WHOLE if column is None else full.index(column)
         filters, row_filter = self._where(where, parameters)
         numbers, schema = self._projection(columns)
-        found = list(nearest(self.readable, target, vector, filters, row_filter=row_filter, k=k))
+        answers = results(
+            self.readable, full, place, query, self.options, self.path, filters, row_filter=row_filter, k=k
+        )
+        found = list(answers)
         schema = schema.remove_metadata().append(pa.field("distance", pa.float32()))
         if not found:
             return schema.empty_table()
         rows = [(rowid, self.readable.stored_row(rowid)) for part in found for rowid in part.rowids.tolist()]
         batch = batch_of([(rowid, row) for rowid, row in rows if row is not None], full)
-        distances = pa.array(np.concatenate([part.distances for part in found]))
+        values = np.concatenate([part.distances for part in found])
+        distances = pa.array(values, mask=np.isnan(values))
         return pa.Table.from_arrays([*(batch.arrays[number] for number in numbers), distances], schema=schema)
 
     def get(self, rowid: int) -> dict[str, Any] | None:

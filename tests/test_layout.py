@@ -51,6 +51,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
         "appending",
         "altering",
         "embedding",
+        "query",
         "group_commit",
         "damage",
         "salvage",

@@ -158,7 +158,7 @@ def test_what_cannot_be_searched(tmp_path: Path) -> None:
     with Table.create(tmp_path / "t.flac", ["a TEXT", "v FLOAT[2]", "n INTEGER"]) as table:
         for query, options, error, what in (
             ("x", {}, QueryError, "no column is searched"),
-            ("x", {"column": "a"}, QueryError, "has no vectors"),
+            ("x", {"column": "a"}, QueryError, "not searched by meaning"),
             ([1.0], {"column": "v"}, DataTypeError, "1 numbers"),
             ([1.0, float("nan")], {"column": "v"}, DataTypeError, "finite"),
             ([0.0, 0.0], {"column": "v"}, DataTypeError, "not all of them 0"),

@@ -9,14 +9,14 @@ from audiomem_sql.batch import Batch
 from audiomem_sql.columns.sql_values import sql_values
 from audiomem_sql.columns.stored_values import as_sql
 from audiomem_sql.columns.types import ColumnType, Kind
-from audiomem_sql.embedding import query_vector
 from audiomem_sql.errors import QueryError
 from audiomem_sql.lookup import find_by_key, find_rows, value_at
 from audiomem_sql.planner import Plan, Term
 from audiomem_sql.predicates import Op, Predicate, bind
+from audiomem_sql.query import results
 from audiomem_sql.scan import Filter as BoundTerm
 from audiomem_sql.scan import in_rowid_order, scan
-from audiomem_sql.search import Neighbours, nearest
+from audiomem_sql.search import Neighbours
 from audiomem_sql.segment import ROWID, Segment
 from audiomem_sql.snapshot import Snapshot
 from audiomem_sql.transaction import Transaction
@@ -41,6 +41,7 @@ class Cursor:
         "_lists",
         "_owner",
         "_plan",
+        "_ranks",
         "_readable",
         "_row",
         "_rowids",
@@ -54,7 +55,8 @@ class Cursor:
         self._asked: Any = None  # the value that version or as_of was compared with
         self._batches: Iterator[Batch] = iter(())
         self._found: Iterator[Neighbours] | None = None
-        self._distances: Sequence[float] = ()
+        self._distances: Sequence[float | None] = ()
+        self._ranks: Sequence[float | None] = ()
         self._lists: list[Sequence[Any] | None] = []
         self._rowids: Sequence[int] = ()
         self._row = 0
@@ -172,7 +174,6 @@ class Cursor:
         k = None if plan.k is None else rows_wanted(arguments[plan.k - 1], table.path)
         table.embed_pending()
         full = table.snapshot.schema
-        place = full.vectors.get(column, column)
         if plan.version is not None:
             readable: Transaction | Snapshot = table.at(version_of(self._asked, table.path), schema=full)
         elif plan.as_of is not None:
@@ -188,8 +189,7 @@ class Cursor:
         if asked is None:  # nothing matches NULL
             self._found = iter(())
         else:
-            query = query_vector(asked, full, place, table.options, table.path)
-            self._found = nearest(readable, place, query, filters, k=k)
+            self._found = results(readable, full, column, asked, table.options, table.path, filters, k=k)
         self._advance()
 
     def _take_neighbours(self) -> None:
@@ -202,7 +202,8 @@ class Cursor:
             return
         readable, rowids = self._readable, found.rowids.tolist()
         self._begin(rowids)
-        self._distances = found.distances.tolist()
+        self._distances = [None if value != value else value for value in found.distances.tolist()]
+        self._ranks = self._distances if found.ranks is None else found.ranks.tolist()
         columns = readable.schema.columns
         own = {rowid: row for rowid in rowids if (row := readable.own_row(rowid)) is not None}
         stored = {rowid: place_of(readable, rowid) for rowid in rowids if rowid not in own}
@@ -261,7 +262,7 @@ class Cursor:
             row = self._readable.stored_row(self._rowids[self._row])
             return None if row is None else as_sql(row[number], schema.columns[number].type)
         if self._found is not None and number - len(schema) in (1, 2):
-            return self._distances[self._row]
+            return (self._ranks if number == len(schema) + 1 else self._distances)[self._row]
         if number == len(schema) + 4:
             return self._readable.version if self._plan.version is None else self._asked
         return self._asked if number == len(schema) + 5 and self._plan.as_of is not None else None

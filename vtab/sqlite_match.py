@@ -1,7 +1,7 @@
 """MATCH in SQLite: what of a query is a search, and how its answer is ordered.
 
-``t MATCH :words`` searches the table by meaning, ``body MATCH :words`` one of its columns, and ``vec MATCH :vector`` a column of
-vectors. Rows come nearest first, lazily: whatever else SQLite checks by itself, LIMIT stops the search when enough have passed.
+``t MATCH :words`` searches the table by meaning and by words, ``body MATCH :words`` one of its columns, and ``vec MATCH :vector`` a column of
+vectors. Rows come best first, lazily: whatever else SQLite checks by itself, LIMIT stops the search when enough have passed.
 """
 
 from __future__ import annotations
@@ -10,10 +10,9 @@ from typing import TYPE_CHECKING
 
 import apsw
 
-from audiomem_sql.columns.types import Kind
 from audiomem_sql.errors import QueryError
 from audiomem_sql.planner import Plan
-from audiomem_sql.search import searched_column
+from audiomem_sql.query import WHOLE, searched
 
 if TYPE_CHECKING:
     from audiomem_sql.vtab.sqlite import VirtualTable
@@ -31,6 +30,7 @@ class Search:
         self.k: int | None = None
         self._query: int | None = None
         self.blocked = False
+        self._only_meaning = True
 
     def takes(self, index: apsw.IndexInfo, number: int, op: int, column: int) -> bool:
         """Whether constraint ``number`` belongs to the search, or is checked by SQLite alone on what it gives."""
@@ -59,29 +59,21 @@ class Search:
         self._query = number
 
     def _searched(self, column: int) -> int:
-        """The place of the column that MATCH on ``column``, or on the whole table, searches."""
-        schema, path = self._owner.table.snapshot.schema, self._owner.table.path
-        vectors = schema.vectors
-        if column == self._owner.width:
-            return searched_column(schema.names, vectors, path)
+        """The place of the column that MATCH searches; WHOLE for the table. QueryError where there is nothing to search."""
+        table = self._owner.table
+        schema = table.snapshot.schema
         if column > self._owner.width:
-            raise QueryError("a hidden column has nothing to MATCH", file=path)
-        declared = schema.columns[column]
-        if declared.type.kind is Kind.FLOAT:
-            return column
-        if column not in vectors:
-            raise QueryError(
-                f"column {declared.name} is not searched by meaning",
-                file=path,
-                remedy="MATCH needs a column that was declared SEMANTIC, or one of type FLOAT[n]; LIKE and GLOB need neither.",
-            )
-        return column
+            raise QueryError("a hidden column has nothing to MATCH", file=table.path)
+        chosen = WHOLE if column == self._owner.width else column
+        self._only_meaning = not searched(schema, chosen, table.path).words
+        return chosen
 
     def orders(self, index: apsw.IndexInfo) -> bool:
-        """Whether ORDER BY asks for what comes anyway: the nearest first."""
+        """Whether ORDER BY asks for what comes anyway: the best first. By distance only if words play no part."""
+        wanted = (RANK, DISTANCE) if self._only_meaning else (RANK,)
         return (
             index.nOrderBy == 1
-            and index.get_aOrderBy_iColumn(0) - self._owner.width in (RANK, DISTANCE)
+            and index.get_aOrderBy_iColumn(0) - self._owner.width in wanted
             and not index.get_aOrderBy_desc(0)
         )
 

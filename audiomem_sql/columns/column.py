@@ -19,7 +19,7 @@ _ROWID_NAMES = ("rowid", "oid", "_rowid_")
 _COLLATIONS = ("BINARY", "NOCASE", "RTRIM")
 _ASCII_CAPITALS = {capital: capital + 32 for capital in range(ord("A"), ord("Z") + 1)}
 MAX_COLUMN_ID = (1 << 31) - 1
-FLAGS = ("not_null", "unique", "primary_key", "semantic")
+FLAGS = ("not_null", "unique", "primary_key", "semantic", "indexed")
 #: What a column has as text, in the catalog and in the metadata of Arrow, and what it is without.
 TEXTS: dict[str, str | None] = {"collation": "BINARY", "default": None}
 
@@ -47,6 +47,7 @@ class Column:
     default: str | None = None
     id: int = field(default=-1, compare=False)
     vector_of: int = -1
+    indexed: bool = False
 
     def __post_init__(self) -> None:
         if self.primary_key and not self.is_rowid:
@@ -79,6 +80,8 @@ class Column:
             parts.append(f"COLLATE {self.collation}")
         if self.semantic:
             parts.append("SEMANTIC")
+        if self.indexed:
+            parts.append("INDEXED")
         return " ".join(parts)
 
     def declaration(self) -> str:
@@ -168,6 +171,8 @@ def check(column: Column) -> None:
         raise refusal(name, f"DEFAULT {column.default:.80} cannot be understood", DEFAULT_REMEDY)
     if column.semantic and kind is not Kind.TEXT:
         raise refusal(name, f"{column.type} cannot be SEMANTIC", "Only TEXT is searched by meaning")
+    if column.indexed and kind is not Kind.TEXT:
+        raise refusal(name, f"{column.type} cannot be INDEXED", "Only TEXT is searched by its words")
     if column.unique or column.primary_key:
         check_key_type(column)
 

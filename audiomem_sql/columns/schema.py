@@ -212,6 +212,11 @@ class Schema:
         return tuple(dict.fromkeys(key for key in places if self.rowid_column not in key))
 
     @cached_property
+    def indexed_columns(self) -> tuple[int, ...]:
+        """The places of the columns that are searched by their words."""
+        return tuple(i for i, column in enumerate(self.columns) if column.indexed)
+
+    @cached_property
     def semantic_columns(self) -> tuple[int, ...]:
         """The places of the columns that are searched by meaning."""
         return tuple(i for i, column in enumerate(self.columns) if column.semantic)
@@ -313,6 +318,7 @@ class Schema:
                 primary_key=key,
                 collation=told.get("collation", "BINARY"),
                 semantic=fold(item.name) in meant if wanted else told.get("semantic", False),
+                indexed=told.get("indexed", False),
                 default=told.get("default"),
             )
             columns.append(column)
