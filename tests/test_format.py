@@ -106,8 +106,15 @@ def test_magic_values_and_codes() -> None:
     assert f"id `{APPLICATION_ID.decode()}`" in TEXT
     assert f"every {SEEK_SECONDS} seconds, at most {MAX_SEEK_POINTS:,}" in TEXT
     assert f"first {pages.SEARCHED_PAGES} pages, the last {pages.SEARCHED_PAGES}" in TEXT
-    features = (catalog.ROW_VERSIONS, catalog.SCHEMA_CHANGES, catalog.CHECKS, catalog.COMBINED_KEYS)
-    assert f"Version 1 has four: {', '.join(f'`{feature}`' for feature in features)}" in TEXT
+    features = (
+        catalog.ROW_VERSIONS,
+        catalog.SCHEMA_CHANGES,
+        catalog.CHECKS,
+        catalog.COMBINED_KEYS,
+        catalog.VECTORS,
+        catalog.KEYWORDS,
+    )
+    assert f"Version 1 has six: {', '.join(f'`{feature}`' for feature in features)}" in TEXT
     assert set(features) == catalog.KNOWN_FEATURES
     fields = {row["field"] for row in table("Log header")}
     assert f"magic `{log_content.LOG_MAGIC.decode()}`" in fields
@@ -315,7 +322,9 @@ def test_catalog_keys(tmp_path: Path) -> None:
         made.checkpoint()
         made.alter("add column late TEXT DEFAULT ''")
     sealed = Sealed.read(tmp_path / "t.flac.d" / "00000003.flac")
-    changed = {"schemas", "migrations", "next_column", "checks", "keys", "key_blooms"}
+    changed = {
+        "schemas", "migrations", "next_column", "checks", "keys", "key_blooms", "vectors", "keywords", "comments",
+    }  # fmt: skip
     assert set(sealed.catalog) == keys("Catalog map") - {"created", "ended", "tags"} - changed
     sealed = Sealed.read(tmp_path / "t.flac.d" / "00000006.flac")
     assert sealed.catalog["requires"] == [catalog.ROW_VERSIONS]
