@@ -11,12 +11,13 @@ from audiomem_sql._version import __version__
 
 if TYPE_CHECKING:
     from audiomem_sql.connections import connect, install_hook, register
-    from audiomem_sql.errors import AudioMemError
+    from audiomem_sql.errors import AudioMemError, DamageWarning
     from audiomem_sql.frames import open, read_flac, write_flac
     from audiomem_sql.table import Table
 
 __all__ = [
     "AudioMemError",
+    "DamageWarning",
     "Table",
     "__version__",
     "connect",
@@ -29,6 +30,7 @@ __all__ = [
 
 _HOMES = {
     "AudioMemError": "errors",
+    "DamageWarning": "errors",
     "Table": "table",
     "connect": "connections",
     "install_hook": "connections",

@@ -10,15 +10,20 @@ import pyarrow as pa
 
 from audiomem_sql import transaction
 from audiomem_sql.batch import Batch
-from audiomem_sql.bloom import hash_array
+from audiomem_sql.bloom import BloomFilter, U64Array, hash_array
+from audiomem_sql.columns.affinity import StoredValue
+from audiomem_sql.columns.checks import checks_of
+from audiomem_sql.columns.schema import Schema
 from audiomem_sql.columns.stored_values import as_sql
 from audiomem_sql.columns.types import Kind
 from audiomem_sql.columns.views import strings, valid
+from audiomem_sql.combined_keys import folded, hash_rows
 from audiomem_sql.errors import ConstraintError, LimitError
 from audiomem_sql.scan import Filter, RowFilter, scan
 from audiomem_sql.snapshot import Snapshot
 from audiomem_sql.transaction import MAX_ROWID, Transaction
-from audiomem_sql.types import I64Array
+from audiomem_sql.types import BoolArray, I64Array
+from audiomem_sql.unique_keys import Places
 
 #: Rows in a batch that is handed to the writer.
 BATCH_ROWS = 1 << 16
@@ -82,8 +87,8 @@ def matching_rowids(snapshot: Snapshot, filters: Sequence[Filter], row_filter: R
     return np.sort(np.concatenate(found)) if found else NO_ROWIDS
 
 
-def check_keys(rowids: I64Array, table: pa.Table, snapshot: Snapshot, path: str, deleted: I64Array) -> None:
-    """ConstraintError if a key of the new rows is there already, or twice among them.
+def check_rows(rowids: I64Array, table: pa.Table, snapshot: Snapshot, path: str, deleted: I64Array) -> None:
+    """ConstraintError if a CHECK fails, or a key of the new rows is there already, or twice among them.
 
     deleted: rowids that the same commit deletes, int64 (n,); their keys are free.
     """
@@ -96,38 +101,98 @@ def check_keys(rowids: I64Array, table: pa.Table, snapshot: Snapshot, path: str,
         taken = np.setdiff1d(view.segment.find_many(np.setdiff1d(rowids, deleted)), view.deleted)
         if len(taken):
             raise _not_unique(path, name, view.segment.rowid(int(taken[0])))
-    for place in schema.key_columns:
-        _check_unique(place, table.column(place).combine_chunks(), snapshot, path, deleted)
+    checks = checks_of(schema)
+    if checks is not None:
+        checks.check_table(rowids, table)
+    after = Transaction(path, snapshot)
+    if not after.keys.all:
+        return
+    for rowid in deleted.tolist():
+        after.delete(rowid)
+    for places in after.keys.all:
+        if len(places) == 1:
+            _check_column(places, table, after)
+        else:
+            _check_combined(places, table, after)
 
 
-def _check_unique(place: int, array: pa.Array, snapshot: Snapshot, path: str, deleted: I64Array) -> None:
-    column = snapshot.schema.columns[place]
+def _check_column(places: Places, table: pa.Table, after: Transaction) -> None:
+    """A key of one column."""
+    (place,) = places
+    column = after.schema.columns[place]
+    array = table.column(place).combine_chunks()
     present = array.drop_null()
     if column.type.kind is Kind.TIMESTAMP:
         present = present.cast(pa.int64())
     keys = present.to_pylist()
-    view = Transaction(path, snapshot)
-    for rowid in deleted.tolist():
-        view.delete(rowid)
     seen: set[Any] = set()
     for key in keys:
-        folded = view.fold(place, key)
-        if folded in seen:
-            raise _not_unique(path, column.name, as_sql(key, column.type))
-        seen.add(folded)
+        same = folded(key, column)
+        if same in seen:
+            raise _not_unique(after.path, column.name, as_sql(key, column.type))
+        seen.add(same)
     suspects = keys
-    segments = [view.segment for view in snapshot.views if view.segment.rows]
+    segments = [view.segment for view in after.snapshot.views if view.segment.rows]
     blooms = [segment.bloom(place) for segment in segments]
     if column.collation == "BINARY" and keys and all(bloom is not None for bloom in blooms):
-        hashes = hash_array(array)
-        maybe = np.zeros(len(keys), bool)
-        for bloom in blooms:
-            if bloom is not None:
-                maybe |= bloom.may_contain(hashes)
-        suspects = [keys[row] for row in np.flatnonzero(maybe)]
+        suspects = [keys[row] for row in np.flatnonzero(_perhaps_in(blooms, hash_array(array)))]
+    row: list[StoredValue] = [None] * len(after.schema)
     for key in suspects:
-        if view.find_key(place, key) is not None:
-            raise _not_unique(path, column.name, as_sql(key, column.type))
+        row[place] = key
+        if after.keys.find(places, row) is not None:
+            raise _not_unique(after.path, column.name, as_sql(key, column.type))
+
+
+def _check_combined(places: Places, table: pa.Table, after: Transaction) -> None:
+    """A key of several columns: first by hashes, then the few rows that share one."""
+    columns = [after.schema.columns[place] for place in places]
+    rows, hashes = hash_rows([table.column(place).combine_chunks() for place in places], columns)
+    order = np.argsort(hashes, kind="stable")
+    same = np.flatnonzero(np.diff(hashes[order].view(np.int64)) == 0)
+    seen: set[Any] = set()
+    for row in rows[order[np.union1d(same, same + 1)]].tolist():
+        values = _row(table, places, row, after.schema)
+        key = after.keys.fold(places, values)
+        if key in seen:
+            raise _key_not_unique(places, values, after)
+        seen.add(key)
+    number = after.schema.combined_keys.index(places)
+    blooms = [view.segment.key_bloom(number) for view in after.snapshot.views if view.segment.rows]
+    perhaps = (
+        np.ones(len(rows), bool) if any(bloom is None for bloom in blooms) else _perhaps_in(blooms, hashes)
+    )
+    for row in rows[perhaps].tolist():
+        values = _row(table, places, row, after.schema)
+        if after.keys.find(places, values) is not None:
+            raise _key_not_unique(places, values, after)
+
+
+def _perhaps_in(blooms: Sequence[BloomFilter | None], hashes: U64Array) -> BoolArray:
+    """Whether one of the filters may contain each hash, bool (n,)."""
+    maybe = np.zeros(len(hashes), bool)
+    for bloom in blooms:
+        if bloom is not None:
+            maybe |= bloom.may_contain(hashes)
+    return maybe
+
+
+def _row(table: pa.Table, places: Places, row: int, schema: Schema) -> list[StoredValue]:
+    """A row as stored values, of which only those of a key are looked up."""
+    values: list[StoredValue] = [None] * len(schema)
+    for place in places:
+        value = table.column(place)[row]
+        is_time = schema.columns[place].type.kind is Kind.TIMESTAMP
+        values[place] = value.cast(pa.int64()).as_py() if is_time else value.as_py()
+    return values
+
+
+def _key_not_unique(places: Places, row: Sequence[StoredValue], after: Transaction) -> ConstraintError:
+    return ConstraintError(
+        f"UNIQUE constraint failed: {after.keys.names(places)}",
+        file=after.path,
+        place=after.keys.shown(places, row),
+        remedy="Remove the row, or give it another key.",
+    )
 
 
 def _not_unique(path: str, column: str, key: Any) -> ConstraintError:

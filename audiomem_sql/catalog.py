@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import struct
 from dataclasses import dataclass, field
+from itertools import pairwise
 from typing import Any
 
 import msgpack
@@ -15,6 +16,8 @@ import zstandard
 
 from audiomem_sql.bloom import filter_bytes
 from audiomem_sql.columns.blocks import MAX_DICTIONARY_BYTES, BlockDirectory
+from audiomem_sql.columns.column import MAX_COLUMN_ID
+from audiomem_sql.columns.layouts import places_in
 from audiomem_sql.columns.schema import Schema
 from audiomem_sql.columns.types import ColumnType, Kind
 from audiomem_sql.errors import AudioMemError, DamagedFileError, FormatVersionError, LimitError
@@ -30,6 +33,8 @@ MAX_ELEMENTS = 1 << 22
 #: Most elements of one list or map.
 MAX_LENGTH = 1 << 20
 MAX_VERSIONS = 1 << 19
+#: Most changes of the columns of a table.
+MAX_MIGRATIONS = 1 << 16
 #: Most bytes of an extent before compression.
 MAX_EXTENT_BYTES = 1 << 30
 MAX_ROWS = 1 << 48
@@ -37,8 +42,13 @@ TABLE_ID_BYTES = 16
 SEGMENT_ID_BYTES = 8
 #: The feature of segments that hold several commits: every row has the version that made it.
 ROW_VERSIONS = "row-versions"
+#: The feature of segments in which the columns change from one version to another.
+SCHEMA_CHANGES = "schema-changes"
+#: The features of tables that have CHECK, and keys of several columns: who writes to them must look at those.
+CHECKS = "checks"
+COMBINED_KEYS = "combined-keys"
 #: Features of a segment that a reader must know to read it rightly.
-KNOWN_FEATURES = frozenset([ROW_VERSIONS])
+KNOWN_FEATURES = frozenset([ROW_VERSIONS, SCHEMA_CHANGES, CHECKS, COMBINED_KEYS])
 
 _INTEGER = ColumnType(Kind.INTEGER)
 
@@ -64,6 +74,48 @@ class Version:
 
 
 @dataclass(frozen=True, slots=True)
+class Migration:
+    """One change of the columns: its number in the table, counted from 1, the version that made it, and what it says."""
+
+    number: int
+    version: int
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class SchemaHistory:
+    """How the columns of a segment change from version to version.
+
+    schemas: empty, or the columns from the first version on, and from each that changed them. migrations: what those
+    versions did; after a vacuum also those before the first version. next_column: above every id that a column had.
+    """
+
+    schemas: tuple[tuple[int, Schema], ...] = ()
+    migrations: tuple[Migration, ...] = ()
+    next_column: int = 0
+
+    def to_catalog(self) -> dict[str, Any]:
+        """A plain dict."""
+        return {
+            "schemas": [
+                [
+                    version,
+                    schema.to_catalog(),
+                    [check.to_catalog() for check in schema.checks],
+                    [key.to_catalog() for key in schema.keys],
+                ]
+                for version, schema in self.schemas
+            ],
+            "migrations": [[m.number, m.version, m.text] for m in self.migrations],
+            "next_column": self.next_column,
+        }
+
+
+#: Of a segment that knows of no changes.
+NO_HISTORY = SchemaHistory()
+
+
+@dataclass(frozen=True, slots=True)
 class ColumnEntry:
     """Where a column's blocks are, and its compression dictionary and Bloom filter if it has them."""
 
@@ -80,8 +132,9 @@ class Catalog:
     alias, which is not stored twice. ``first_rowid`` is set when the rowids are first, first + 1, …; otherwise
     ``rowids`` is the entry of a hidden INTEGER column. ``created`` and ``ended`` are hidden columns too: the version that
     made each row, and the one that deleted it (NULL: none in this segment). Without ``created`` the last version made
-    every row; without ``ended`` none was deleted here. With ``created`` a rowid may be there several times, and
-    ``tombstones`` has a version for each rowid.
+    every row; without ``ended`` none was deleted here. ``schema`` is how the rows are stored, and what every version of
+    the segment shows, unless ``history`` has others. With ``created`` a rowid may be there several times, and
+    ``tombstones`` has a version for each rowid. ``key_blooms`` are the filters of ``schema.combined_keys``.
     """
 
     table_id: bytes
@@ -97,10 +150,25 @@ class Catalog:
     high_rowid: int = 0
     created: ColumnEntry | None = None
     ended: ColumnEntry | None = None
+    key_blooms: tuple[Extent | None, ...] = ()
     tombstones: Extent | None = None
     sources: Extent | None = None
     tags: dict[str, int] = field(default_factory=dict)
     options: dict[str, Any] = field(default_factory=dict)
+    history: SchemaHistory = NO_HISTORY
+
+    @property
+    def schemas(self) -> tuple[tuple[int, Schema], ...]:
+        """(first version with it, schema), oldest first; at least one."""
+        return self.history.schemas or ((self.first_version, self.schema),)
+
+    def schema_at(self, version: int) -> Schema:
+        """The columns that the table had at ``version``, one of this segment's."""
+        found = self.schemas[0][1]
+        for first, schema in self.schemas:
+            if first <= version:
+                found = schema
+        return found
 
     @property
     def first_version(self) -> int:
@@ -115,10 +183,11 @@ class Catalog:
     def to_bytes(self) -> bytes:
         """Header and compressed map; LimitError if it is larger than a catalog may be."""
         content = {
-            "requires": [] if self.created is None else [ROW_VERSIONS],
+            "requires": self._requires(),
             "table": self.table_id,
             "segment": self.segment_id,
             "schema": self.schema.to_catalog(),
+            **self._pack_constraints(),
             "rows": self.rows,
             "versions": [[v.number, v.time, v.inserted, v.deleted, v.message] for v in self.versions],
             "columns": [_pack_entry(entry) for entry in self.entries],
@@ -131,6 +200,7 @@ class Catalog:
             "sources": _pack_extent(self.sources),
             **({"tags": self.tags} if self.tags else {}),
             "options": self.options,
+            **({} if self.history == NO_HISTORY else self.history.to_catalog()),
         }
         raw = msgpack.packb(content)
         if len(raw) > MAX_CATALOG_BYTES or len(self.versions) > MAX_VERSIONS:
@@ -141,6 +211,25 @@ class Catalog:
             )
         stored = zstandard.ZstdCompressor(level=12).compress(raw)
         return CATALOG_HEADER.pack(CATALOG_MAGIC, len(stored), len(raw), crc32c(stored)) + stored
+
+    def _requires(self) -> list[str]:
+        needed = {
+            ROW_VERSIONS: self.created is not None,
+            SCHEMA_CHANGES: self.history != NO_HISTORY,
+            CHECKS: self.schema.checks,
+            COMBINED_KEYS: self.schema.keys,
+        }
+        return [feature for feature, need in needed.items() if need]
+
+    def _pack_constraints(self) -> dict[str, Any]:
+        schema = self.schema
+        packed: dict[str, Any] = {}
+        if schema.checks:
+            packed["checks"] = [check.to_catalog() for check in schema.checks]
+        if schema.keys:
+            packed["keys"] = [key.to_catalog() for key in schema.keys]
+            packed["key_blooms"] = [_pack_extent(bloom) for bloom in self.key_blooms]
+        return packed
 
     def _pack_versions(self) -> dict[str, Any]:
         return {"created": _pack_entry(self.created), "ended": _pack_entry(self.ended)}
@@ -174,7 +263,12 @@ class Catalog:
 
     @classmethod
     def _from_map(cls, content: dict[str, Any]) -> Catalog:
-        schema = Schema.from_catalog(content["schema"])
+        has_checks, has_keys = CHECKS in content["requires"], COMBINED_KEYS in content["requires"]
+        schema = Schema.from_catalog(
+            content["schema"],
+            content["checks"] if has_checks else (),
+            content["keys"] if has_keys else (),
+        )
         rows, data_bytes = _count(content["rows"], MAX_ROWS), _count(content["data_bytes"])
         versions = tuple(
             Version(_count(n), _integer(t), _count(i), _count(d), None if m is None else str(m))
@@ -190,6 +284,12 @@ class Catalog:
             None if kind is None else _unpack_entry(entry, kind, rows, data_bytes)
             for entry, kind in zip(content["columns"], stored, strict=True)
         )
+        key_blooms = tuple(
+            _unpack_extent(bloom, data_bytes, filter_bytes(rows))
+            for bloom in (content["key_blooms"] if has_keys else ())
+        )
+        if len(key_blooms) != len(schema.combined_keys):
+            raise DamagedFileError("the catalog has another number of filters than its schema has keys")
         first, low, high = content["first_rowid"], *map(_integer, content["rowid_range"])
         created = ended = None
         if ROW_VERSIONS in content["requires"]:
@@ -218,11 +318,41 @@ class Catalog:
             high_rowid=high,
             created=created,
             ended=ended,
+            key_blooms=key_blooms,
             tombstones=_unpack_extent(content["tombstones"], data_bytes, MAX_EXTENT_BYTES),
             sources=_unpack_extent(content["sources"], data_bytes, MAX_EXTENT_BYTES),
             tags={str(name): _count(number) for name, number in dict(content.get("tags", {})).items()},
             options=dict(content["options"]),
+            history=_unpack_history(content, schema, numbers)
+            if SCHEMA_CHANGES in content["requires"]
+            else NO_HISTORY,
         )
+
+
+def _unpack_history(content: dict[str, Any], stored: Schema, numbers: list[int]) -> SchemaHistory:
+    schemas = tuple(
+        (_count(version), Schema.from_catalog(*packed)) for version, *packed in content["schemas"]
+    )
+    firsts = [version for version, _ in schemas]
+    if schemas and (
+        firsts[0] != numbers[0] or any(b <= a for a, b in pairwise(firsts)) or firsts[-1] > numbers[-1]
+    ):
+        raise DamagedFileError("the catalog contradicts itself on the columns of its versions")
+    for _, schema in schemas:
+        places_in(stored, schema)
+    if len(content["migrations"]) > MAX_MIGRATIONS:
+        raise DamagedFileError("the catalog has more changes of columns than any that is written")
+    migrations = tuple(Migration(_count(n), _count(v), str(text)) for n, v, text in content["migrations"])
+    if any(b.number != a.number + 1 or b.version <= a.version for a, b in pairwise(migrations)) or any(
+        m.version > numbers[-1] or not m.number for m in migrations
+    ):
+        raise DamagedFileError("the catalog's changes of columns are not in order")
+    if set(firsts[1:]) - {migration.version for migration in migrations}:
+        raise DamagedFileError("the catalog has a change of columns that says nothing")
+    next_column = _count(content["next_column"], MAX_COLUMN_ID + 1)
+    if any(column.id >= next_column for _, schema in ((0, stored), *schemas) for column in schema.columns):
+        raise DamagedFileError("the catalog contradicts itself on the ids of columns")
+    return SchemaHistory(schemas, migrations, next_column)
 
 
 def parse_header(data: bytes) -> tuple[bytes, int, int, int]:

@@ -9,8 +9,10 @@ from typing import Any
 import numpy as np
 
 from audiomem_sql.batch import Row
+from audiomem_sql.columns.schema import Schema
 from audiomem_sql.columns.sql_values import sql_values
 from audiomem_sql.columns.stored_values import as_sql
+from audiomem_sql.evolved_segment import seen_as
 from audiomem_sql.merge import Tombstones
 from audiomem_sql.segment import Segment
 from audiomem_sql.snapshot import Snapshot
@@ -21,7 +23,10 @@ INSERT, DELETE, PREIMAGE, POSTIMAGE = "insert", "delete", "update_preimage", "up
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """A row as one commit found it (delete, update_preimage) or left it (insert, update_postimage)."""
+    """A row as one commit found it (delete, update_preimage) or left it (insert, update_postimage).
+
+    values: one for each column of the schema that the table had then, see Snapshot.schema_at.
+    """
 
     version: int
     rowid: int
@@ -48,15 +53,16 @@ def changes(snapshot: Snapshot, first: int, last: int) -> list[Change]:
         later = _joined([Tombstones.of(segments[place + 1 :]), logged])
         ended = np.minimum(segment.ended(), later.ends(rowids, created))
         for versions, found in ((created, added), (ended, removed)):
-            rows = np.flatnonzero((versions >= first) & (versions <= last))
-            for key, values in zip(
-                zip(versions[rows].tolist(), rowids[rows].tolist(), strict=True),
-                _values(segment, rows),
-                strict=True,
-            ):
-                found[key] = values
+            for low, high, schema in _spans(snapshot, first, last):
+                rows = np.flatnonzero((versions >= low) & (versions <= high))
+                for key, values in zip(
+                    zip(versions[rows].tolist(), rowids[rows].tolist(), strict=True),
+                    _values(seen_as(segment, schema), rows),
+                    strict=True,
+                ):
+                    found[key] = values
     live: dict[int, Row] = {}
-    types = [column.type for column in snapshot.schema.columns]
+    types = [column.type for column in snapshot.schemas[-1][1].columns]
     for record in snapshot.logged:
         for rowid in record.deleted:
             row = live.pop(rowid, None)
@@ -67,6 +73,14 @@ def changes(snapshot: Snapshot, first: int, last: int) -> list[Change]:
             if first <= record.version <= last:
                 added[record.version, rowid] = tuple(map(as_sql, row, types))
     return list(_in_order(added, removed))
+
+
+def _spans(snapshot: Snapshot, first: int, last: int) -> Iterator[tuple[int, int, Schema]]:
+    """The versions from ``first`` to ``last`` as stretches with the same columns: (first, last, schema)."""
+    starts = [max(start, first) for start, _ in snapshot.schemas[1:]]
+    for low, high, (_, schema) in zip([first, *starts], [*starts, last + 1], snapshot.schemas, strict=True):
+        if low < high and low <= last:
+            yield low, min(high - 1, last), schema
 
 
 def _in_order(

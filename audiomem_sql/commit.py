@@ -15,7 +15,8 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from audiomem_sql.batch import Batch
-from audiomem_sql.catalog import Version
+from audiomem_sql.catalog import NO_HISTORY, Migration, SchemaHistory, Version
+from audiomem_sql.columns.schema import Schema
 from audiomem_sql.errors import DamagedFileError, StorageError
 from audiomem_sql.files import fsync_folder, storage_error
 from audiomem_sql.log import LogContent, LogWriter
@@ -34,7 +35,8 @@ Progress = Callable[[int, int], None]
 class Commit:
     """What is committed: batches in ascending rowid order with an array for every column, and rowids deleted before.
 
-    message: for the list of versions. sources: the packed list of ingested sources.
+    message: for the list of versions. sources: the packed list of ingested sources. schema: the columns from this commit
+    on, which then has no rows; ``change`` says how they changed.
     """
 
     batches: Iterable[Batch]
@@ -42,6 +44,8 @@ class Commit:
     deleted: I64Array = field(default_factory=lambda: np.empty(0, np.int64))
     message: str | None = None
     sources: bytes | None = None
+    schema: Schema | None = None
+    change: str = ""
 
 
 @dataclass(slots=True)
@@ -121,7 +125,8 @@ def write_commit(
                 "this version was written already", file=path, remedy="Open the table again."
             )
     catalog = snapshot.segments[0].catalog
-    writer = SegmentWriter(path, snapshot.schema, options.write_options(), table_id=catalog.table_id)
+    schema = commit.schema or snapshot.schema
+    writer = SegmentWriter(path, schema, options.write_options(), table_id=catalog.table_id)
     pending = PendingCommit(number, path)
     temporary: str | None = None
     try:
@@ -133,6 +138,7 @@ def write_commit(
             sources=_all_sources(snapshot, commit) if replaces_base else commit.sources,
             tags=snapshot.tags if replaces_base else None,
             options=options.to_catalog(),
+            history=_history(snapshot, commit, number, versions[0].number),
             progress=progress,
         )
         temporary = writer.temporary
@@ -153,6 +159,20 @@ def write_commit(
             raise storage_error(error, path) from error
         raise
     return pending
+
+
+def _history(snapshot: Snapshot, commit: Commit, number: int, first: int) -> SchemaHistory:
+    """How the columns change in a segment that holds the versions from ``first`` to ``number``, the commit's."""
+    before = snapshot.history(first) if first < number else NO_HISTORY
+    if commit.schema is None:
+        return before
+    count = len(snapshot.migrations)
+    schemas = before.schemas or ((first, snapshot.schema),) if first < number else ()
+    return SchemaHistory(
+        (*schemas, (number, commit.schema)) if schemas else (),
+        (*before.migrations, Migration(count + 1, number, commit.change)),
+        max(snapshot.next_column, *(column_id + 1 for column_id in commit.schema.ids)),
+    )
 
 
 def _all_sources(snapshot: Snapshot, commit: Commit) -> bytes | None:

@@ -16,11 +16,13 @@ from dataclasses import dataclass
 import numpy as np
 
 from audiomem_sql.batch import Row, batch_of
-from audiomem_sql.catalog import Version
+from audiomem_sql.catalog import NO_HISTORY, SchemaHistory, Version
+from audiomem_sql.columns.layouts import union
 from audiomem_sql.columns.schema import Schema
 from audiomem_sql.errors import OptionError
+from audiomem_sql.evolved_segment import seen_as
 from audiomem_sql.files import fsync_folder
-from audiomem_sql.log import LogRecord
+from audiomem_sql.log_record import LogRecord
 from audiomem_sql.merge import Tombstones, VersionedBatch, kept_rows, merged_rows
 from audiomem_sql.segment import NEVER, Segment
 from audiomem_sql.segment_writer import SegmentWriter, WriteOptions
@@ -108,6 +110,9 @@ def checkpoint(files: TableFiles, lock: WriterLock, snapshot: Snapshot, options:
             _logged_rows(commits, snapshot.schema),
             _logged_tombstones(commits),
             versioned=len(commits) > 1,
+            history=snapshot.history(snapshot.segments[0].catalog.first_version)
+            if first_rows
+            else NO_HISTORY,
             lock=lock,
         )
     if snapshot.log is not None:
@@ -139,7 +144,15 @@ def merge(files: TableFiles, snapshot: Snapshot, options: TableOptions, deltas: 
     rowids, first = np.unique(tombstones.rowids, return_index=True)
     # Of each rowid the first deletion may be of a row in a file before; the others are of rows in these files.
     outside = Tombstones(rowids, tombstones.versions[first])
-    segment.write(options, options.write_options(), merged_rows(deltas), outside, versioned=True)
+    history = snapshot.history(
+        deltas[0].catalog.first_version,
+        [step for delta in deltas for step in delta.catalog.history.migrations],
+    )
+    stored = _stored(snapshot, history)
+    rows = merged_rows([seen_as(delta, stored) for delta in deltas])
+    segment.write(
+        options, options.write_options(), rows, outside, versioned=True, schema=stored, history=history
+    )
     _remove([delta.path for delta in deltas[:-1]])
 
 
@@ -163,10 +176,13 @@ def vacuum(
         files.base, snapshot, versions=versions, sources=known_sources(snapshot.segments), tags=snapshot.tags
     )
     total = sum(segment.rows for segment in snapshot.segments)
+    history = snapshot.history(oldest)
+    stored = _stored(snapshot, history)
+    segments = [seen_as(segment, stored) for segment in snapshot.segments]
 
     def rows() -> Iterator[VersionedBatch]:
         done = 0
-        for batch in merged_rows(snapshot.segments):
+        for batch in merged_rows(segments):
             done += len(batch.batch)
             kept = kept_rows(batch, oldest)
             if kept is not None:
@@ -175,7 +191,16 @@ def vacuum(
                 progress(done, total)
 
     stronger = WriteOptions(write.profile, write.protection, level, write.block_bytes, write.threads)
-    segment.write(options, stronger, rows(), None, versioned=len(versions) > 1, lock=lock)
+    segment.write(
+        options,
+        stronger,
+        rows(),
+        None,
+        versioned=len(versions) > 1,
+        schema=stored,
+        history=history,
+        lock=lock,
+    )
     _remove([delta.path for delta in snapshot.segments[1:]])
     with contextlib.suppress(OSError):
         os.rmdir(files.folder)
@@ -199,11 +224,13 @@ class _Segment:
         tombstones: Tombstones | None,
         *,
         versioned: bool,
+        schema: Schema | None = None,
+        history: SchemaHistory = NO_HISTORY,
         lock: WriterLock | None = None,
     ) -> None:
-        """lock: what is to be the base is locked before it is."""
+        """schema: that of ``rows``, by default the newest. lock: what is to be the base is locked before it is."""
         table_id = self.snapshot.segments[0].catalog.table_id
-        writer = SegmentWriter(self.path, self.snapshot.schema, write, table_id=table_id)
+        writer = SegmentWriter(self.path, schema or self.snapshot.schema, write, table_id=table_id)
         try:
             for part in rows:
                 if versioned:
@@ -221,6 +248,7 @@ class _Segment:
                 sources=pack_sources(self.sources) if self.sources else None,
                 tags=self.tags,
                 options=options.to_catalog(),
+                history=history,
             )
             if lock is not None and self.path == self.snapshot.segments[0].path:
                 lock.follow(writer.temporary)
@@ -228,6 +256,11 @@ class _Segment:
         except BaseException:
             writer.abandon()
             raise
+
+
+def _stored(snapshot: Snapshot, history: SchemaHistory) -> Schema:
+    """The columns of a segment with all rows of ``history``."""
+    return union(snapshot.schema, (schema for _, schema in history.schemas))
 
 
 def _logged_tombstones(commits: Sequence[LogRecord]) -> Tombstones:

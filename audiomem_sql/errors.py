@@ -7,7 +7,7 @@
     │   └── TruncatedFileError     pages that should be there are beyond the end of the file
     ├── SchemaError            column definitions that cannot be understood, or that do not fit the file
     ├── DataTypeError          a value that does not fit its column
-    ├── ConstraintError        NOT NULL, UNIQUE or PRIMARY KEY would be violated
+    ├── ConstraintError        NOT NULL, UNIQUE, PRIMARY KEY or CHECK would be violated
     ├── LimitError             a value, a row or a table larger than the format allows
     ├── OptionError            an option, profile or command that does not exist, or a value it cannot take
     ├── QueryError             a filter that cannot be understood
@@ -16,7 +16,8 @@
     ├── UnsupportedError       part of the surface that this version does not have
     └── MissingExtraError      an optional package is not installed
 
-A message says what is wrong, names the file and the place (page, cell, row, column), and says what to do next.
+A message says what is wrong, names the file and the place (page, cell, row, column), and says what to do next. Damage that
+leaves the rest of a table readable is a DamageWarning.
 """
 
 from __future__ import annotations
@@ -74,6 +75,10 @@ class DamagedFileError(AudioMemError):
     """Bytes that do not match their checksums, or that contradict each other."""
 
 
+class DamageWarning(UserWarning):
+    """Damage that does not keep the table from being read; said once in a process."""
+
+
 class TruncatedFileError(DamagedFileError):
     """Pages that should be there are beyond the end of the file."""
 
@@ -87,7 +92,7 @@ class DataTypeError(AudioMemError):
 
 
 class ConstraintError(AudioMemError):
-    """NOT NULL, UNIQUE or PRIMARY KEY would be violated; the message names the columns."""
+    """NOT NULL, UNIQUE, PRIMARY KEY or CHECK would be violated; the message names the columns, or the CHECK."""
 
 
 class LimitError(AudioMemError):

@@ -49,14 +49,29 @@ def replace_durably(source: str, target: str) -> None:
 
 
 def link_durably(source: str, target: str) -> None:
-    """Rename ``source`` to ``target``, which must be free; StorageError if it is not, or if the system refuses."""
+    """Rename ``source`` to ``target``, which must be free; StorageError if it is not, or if the system refuses.
+
+    After an error nothing has the name ``target`` that did not have it before, unless the message says so.
+    """
     try:
         os.link(source, target)
-        os.unlink(source)
-        fsync_folder(os.path.dirname(os.path.abspath(target)))
     except OSError as error:
         taken = FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST))
         raise storage_error(taken if os.path.lexists(target) else error, target) from error
+    try:
+        os.unlink(source)
+        fsync_folder(os.path.dirname(os.path.abspath(target)))
+    except OSError as error:
+        try:
+            os.unlink(target)
+        except OSError as second:
+            raise StorageError(
+                f"{os.strerror(error.errno or errno.EIO)}, and what was made cannot be removed "
+                f"({os.strerror(second.errno or errno.EIO)}): it may be lost when the power fails",
+                file=target,
+                remedy="Remove it, or copy it to a disk that works.",
+            ) from error
+        raise storage_error(error, target) from error
 
 
 def temporary_file(path: str) -> tuple[int, str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Sequence
+from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from audiomem_sql.columns.arrow_input import to_table
@@ -17,13 +18,23 @@ if TYPE_CHECKING:
 __all__ = ["open", "read_flac", "write_flac"]
 
 
-def open(path: str | os.PathLike[str]) -> Table:
+def open(
+    path: str | os.PathLike[str],
+    *,
+    version: int | str | None = None,
+    as_of: str | datetime | None = None,
+    salvage: bool = False,
+) -> Table:
     """Open the table in a FLAC file.
 
-    Raises NotAudioMemoryError for a file that is no table, DamagedFileError for one that cannot be read, StorageError
+    version, as_of: the table as it was, by number, by tag or by time, with the columns that it had; to read only.
+    salvage: where deltas are missing or cannot be read, read what the other files hold, and warn which versions are
+    missing, instead of raising an error. Such a table cannot be written to.
+
+    Raises QueryError for a version that is not kept, NotAudioMemoryError for a file that is no table, DamagedFileError for one that cannot be read, StorageError
     for a path that cannot be opened.
     """
-    return Table(path)
+    return Table(path, version=version, as_of=as_of, salvage=salvage)
 
 
 def read_flac(

@@ -1,7 +1,7 @@
 """The write-ahead log ``X.flac-wal``: commits that are durable but not yet in a segment.
 
     header   magic, format version, table id, the version before the first record, salt, CRC-32C of these
-    record   length, CRC-32C, MessagePack map          … one a commit
+    record   length, CRC-32C, MessagePack map          … one a commit, or a list of maps: commits flushed together
     zeros    up to a fixed size: room for what is to come
 
 A record's CRC-32C starts from the salt and its version, so neither a record of an older log in the same file nor one
@@ -14,15 +14,13 @@ from __future__ import annotations
 import contextlib
 import os
 import struct
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
-
-import msgpack
 
 from audiomem_sql.batch import Row
-from audiomem_sql.errors import DamagedFileError, FormatVersionError, LimitError
+from audiomem_sql.errors import DamagedFileError, FormatVersionError
 from audiomem_sql.files import fsync_folder, stat_identity, storage_error
+from audiomem_sql.log_record import LogRecord, pack_commits, unpack_commits
 from audiomem_sql.protection.crc32c import crc32c
 
 LOG_MAGIC = b"AuML"
@@ -36,71 +34,9 @@ LOG_FILE_BYTES = 5 << 18
 _SALT_OFFSET = 32
 _ZEROS_LOOKED_AT = 4096
 _READ_AT_ONCE = 64 << 10
-_RECORD_BEGINS = b"\x87\xa7version"
-#: The largest record.
-MAX_RECORD_BYTES = (1 << 31) - 1
-
-
-@dataclass(frozen=True, slots=True)
-class LogRecord:
-    """One commit: version, time (µs since 1970, UTC), rows added, rowids removed, message, packed list of sources."""
-
-    version: int
-    time: int
-    inserted: Sequence[tuple[int, Row]] = ()
-    deleted: Sequence[int] = ()
-    message: str | None = None
-    sources: bytes | None = None
-    tags: Mapping[str, int] = field(default_factory=dict)
-
-    def pack(self) -> bytes:
-        """The MessagePack map. LimitError when it is too large for a record."""
-        content = {
-            "version": self.version,
-            "time": self.time,
-            "inserted": [[rowid, list(row)] for rowid, row in self.inserted],
-            "deleted": list(self.deleted),
-            "message": self.message,
-            "sources": self.sources,
-            "tags": dict(self.tags),
-        }
-        try:
-            packed = msgpack.packb(content)
-        except (ValueError, OverflowError) as error:
-            raise LimitError(f"a commit cannot be logged ({error})") from None
-        assert isinstance(packed, bytes)
-        if len(packed) > MAX_RECORD_BYTES:
-            raise LimitError(f"a commit of {len(packed):,} bytes is too large for the log")
-        return packed
-
-    @classmethod
-    def unpack(cls, packed: bytes, width: int) -> LogRecord:
-        """The inverse, for rows of ``width`` columns. DamagedFileError (without a file) for anything else."""
-        try:
-            content: dict[str, Any] = msgpack.unpackb(packed)
-            rows = [(int(rowid), tuple(row)) for rowid, row in content["inserted"]]
-            record = cls(
-                version=int(content["version"]),
-                time=int(content["time"]),
-                inserted=rows,
-                deleted=[int(rowid) for rowid in content["deleted"]],
-                message=content["message"],
-                sources=content["sources"],
-                tags={str(name): int(number) for name, number in content["tags"].items()},
-            )
-        except (msgpack.UnpackException, ValueError, TypeError, KeyError, AttributeError) as error:
-            raise DamagedFileError(
-                f"a record cannot be understood ({type(error).__name__}: {error})"
-            ) from None
-        if any(len(row) != width for _, row in rows):
-            raise DamagedFileError("a record has another number of columns than the table")
-        if (
-            any(not -(1 << 63) <= rowid < 1 << 63 for rowid in record.deleted)
-            or not isinstance(record.message, str | None)
-            or not isinstance(record.sources, bytes | None)
-        ):
-            raise DamagedFileError("a record holds something else where a number, a text or bytes must be")
-        return record
+#: The map of a commit, and the bytes that may stand before the first one: no list, or one of up to 15, 65,535, 2³² - 1.
+_COMMIT_BEGINS = b"\x87\xa7version"
+_LIST_HEADERS = (0, 1, 3, 5)
 
 
 @dataclass(slots=True)
@@ -109,6 +45,7 @@ class LogContent:
 
     last: offset and header of the last record, by which one that was taken back is told from the one in its place.
     ``records`` may be shared with later contents of the same log; the first ``count`` are those of this one.
+    checked: how many of them are known to be rows of the table.
     """
 
     identity: tuple[int, int] | None = None
@@ -119,6 +56,7 @@ class LogContent:
     last: tuple[int, bytes] = (0, b"")
     records: list[LogRecord] = field(default_factory=list)
     count: int = 0
+    checked: int = 0
 
     @property
     def version(self) -> int:
@@ -129,12 +67,14 @@ class LogContent:
         """The same log without records."""
         return LogContent(self.identity, self.after, self.salt, LOG_HEADER.size)
 
-    def grown(self, record: LogRecord, header: bytes, end: int) -> LogContent:
-        """This content with one more record, which has ``header`` and ends at ``end``."""
+    def grown(self, commits: Sequence[LogRecord], header: bytes, end: int) -> LogContent:
+        """This content with the commits of one more record, which has ``header`` and ends at ``end``."""
         records = self.records if len(self.records) == self.count else self.records[: self.count]
-        records.append(record)
-        last = (self.end, header)
-        return LogContent(self.identity, self.after, self.salt, end, False, last, records, self.count + 1)
+        records.extend(commits)
+        last, count = (self.end, header), self.count + len(commits)
+        return LogContent(
+            self.identity, self.after, self.salt, end, False, last, records, count, self.checked
+        )
 
     def stands_in(self, handle: int) -> bool:
         """Whether the file begins with what was read: no other log took its place, and no record was taken back."""
@@ -146,18 +86,12 @@ class LogContent:
         )
 
 
-def read_log(
-    path: str,
-    table_id: bytes,
-    width: int,
-    known: LogContent | None = None,
-    check: Callable[[int, Row], None] | None = None,
-) -> LogContent | None:
-    """The log of table ``table_id``, whose rows have ``width`` columns; None if there is none.
+def read_log(path: str, table_id: bytes, known: LogContent | None = None) -> LogContent | None:
+    """The log of table ``table_id``; None if there is none.
 
-    known: what was read before; if the file is still the same only what was appended is read. check: given each rowid
-    and row, raises DamagedFileError for one that the table cannot hold. DamagedFileError for a file that is no log or
-    belongs to another table. A torn header counts as no log: nothing in it was acknowledged.
+    known: what was read before; if the file is still the same only what was appended is read. DamagedFileError for a
+    file that is no log or belongs to another table. A torn header counts as no log: nothing in it was acknowledged.
+    Whether the records are rows of the table is for :func:`check_rows`, once it is known which columns they have.
     """
     try:
         handle = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
@@ -171,7 +105,7 @@ def read_log(
             return None
         if known is None or not known.stands_in(handle):
             known = header
-        return _read_records(handle, known, path, width, check)
+        return _read_records(handle, known, path)
     except OSError as error:
         raise storage_error(error, path) from error
     finally:
@@ -200,9 +134,27 @@ def _read_header(handle: int, path: str, table_id: bytes) -> LogContent | None:
     return LogContent(stat_identity(os.fstat(handle)), after, salt, LOG_HEADER.size)
 
 
-def _read_records(
-    handle: int, content: LogContent, path: str, width: int, check: Callable[[int, Row], None] | None
-) -> LogContent:
+def check_rows(
+    path: str, content: LogContent, stored: int, width: int, check: Callable[[int, Row], None]
+) -> None:
+    """DamagedFileError unless the rows of the commits behind version ``stored`` are such as the table can hold.
+
+    width: the number of columns. check: given a rowid and a row, raises DamagedFileError for one that cannot be.
+    """
+    for record in content.records[content.checked : content.count]:
+        if record.version <= stored:  # of a time when the table had other columns, perhaps
+            continue
+        try:
+            for rowid, row in record.inserted:
+                if len(row) != width:
+                    raise DamagedFileError("a record has another number of columns than the table")
+                check(rowid, row)
+        except DamagedFileError as error:
+            raise DamagedFileError(error.what, file=path, place=f"version {record.version}") from None
+    content.checked = content.count
+
+
+def _read_records(handle: int, content: LogContent, path: str) -> LogContent:
     """``content`` with every whole record behind it."""
     start, data = content.end, b""
 
@@ -226,19 +178,16 @@ def _read_records(
         if len(packed) < length or crc != _record_crc(packed, content.salt, content.version + 1):
             return replace(content, torn=True)
         try:
-            record = LogRecord.unpack(packed, width)
-            if check is not None:
-                for rowid, row in record.inserted:
-                    check(rowid, row)
+            commits = unpack_commits(packed)
         except DamagedFileError as error:
             raise DamagedFileError(error.what, file=path, place=f"byte {content.end}") from None
-        if record.version != content.version + 1:
+        if commits[0].version != content.version + 1:
             return replace(content, torn=True)
-        content = content.grown(record, header, content.end + size)
+        content = content.grown(commits, header, content.end + size)
     return replace(content, torn=any(header))
 
 
-def commits_behind(path: str, content: LogContent, width: int) -> bool:
+def commits_behind(path: str, content: LogContent) -> bool:
     """Whether whole commits stand behind what is torn: then no crash tore it, because each was durable before the next."""
     try:
         with open(path, "rb") as file:
@@ -247,13 +196,14 @@ def commits_behind(path: str, content: LogContent, width: int) -> bool:
     except OSError as error:
         raise storage_error(error, path) from error
     at = RECORD_HEADER.size
-    while (at := data.find(_RECORD_BEGINS, at + 1)) >= 0:
-        length, crc = RECORD_HEADER.unpack_from(data, at - RECORD_HEADER.size)
-        packed = data[at : at + length]
-        with contextlib.suppress(DamagedFileError):
-            version = LogRecord.unpack(packed, width).version
-            if version > content.version and crc == _record_crc(packed, content.salt, version):
-                return True
+    while (at := data.find(_COMMIT_BEGINS, at + 1)) >= 0:
+        for start in (at - size for size in _LIST_HEADERS if at - size > RECORD_HEADER.size):
+            length, crc = RECORD_HEADER.unpack_from(data, start - RECORD_HEADER.size)
+            packed = data[start : start + length]
+            with contextlib.suppress(DamagedFileError):
+                version = unpack_commits(packed)[0].version
+                if version > content.version and crc == _record_crc(packed, content.salt, version):
+                    return True
     return False
 
 
@@ -285,16 +235,22 @@ class LogWriter:
         self._identity: tuple[int, int] | None = None
 
     def append(self, content: LogContent | None, record: LogRecord, after: int) -> LogContent:
-        """Add ``record`` behind ``content`` (None: no log yet), durably; the content that the log has now.
+        """:meth:`append_group` of one commit."""
+        return self.append_group(content, [record], after)
 
-        after: the version before the record, for a new log. On any error the log is as it was: what was written of
-        the record is cut off again, and if even that fails its CRC cannot match.
+    def append_group(
+        self, content: LogContent | None, commits: Sequence[LogRecord], after: int
+    ) -> LogContent:
+        """Add commits behind ``content`` (None: no log yet), durably, all or none; the content that the log has now.
+
+        after: the version before them, for a new log. On any error the log is as it was: what was written is cut off
+        again.
         """
-        packed = record.pack()
+        packed = pack_commits(commits)
         if content is None:
             content = self._create(after)
         self._open(content)
-        crc = _record_crc(packed, content.salt, record.version)
+        crc = _record_crc(packed, content.salt, commits[0].version)
         header = RECORD_HEADER.pack(len(packed), crc)
         data = header + packed
         try:
@@ -305,7 +261,12 @@ class LogWriter:
         except OSError as error:
             self._cut(content.end)
             raise storage_error(error, self.path) from error
-        return content.grown(record, header, content.end + len(data))
+        except BaseException:  # Ctrl-C: whoever is told that nothing happened must be right
+            self._cut(content.end)
+            raise
+        grown = content.grown(commits, header, content.end + len(data))
+        grown.checked = grown.count
+        return grown
 
     def cut(self, content: LogContent) -> None:
         """Take back everything behind ``content``, durably."""

@@ -12,6 +12,7 @@ from __future__ import annotations
 import struct
 import threading
 from typing import Any
+from weakref import WeakValueDictionary
 
 import numpy as np
 import pyarrow as pa
@@ -69,9 +70,12 @@ class Segment:
         self._cache = cache
         self._decompressors: dict[int, Decompressor] = {}
         self._blooms: dict[int, BloomFilter | None] = {}
+        self._key_blooms: dict[int, BloomFilter | None] = {}
         self._rowids: I64Array | None = None
-        #: Of each column and collation that was looked up by key: how often, or its index once made (see lookup).
-        self.indexes: dict[tuple[int, str], Any] = {}
+        #: Of each column and collation, or key of several columns, that was looked up: how often, or its index once made (see lookup).
+        self.indexes: dict[tuple[int | tuple[int, ...], str], Any] = {}
+        #: The segment with the columns of other schemas (see evolved_segment).
+        self.evolved: WeakValueDictionary[Any, Segment] = WeakValueDictionary()
         self._lock = threading.Lock()
 
     @classmethod
@@ -312,14 +316,22 @@ class Segment:
         """The Bloom filter of ``column``, read at the first call."""
         if column not in self._blooms:
             entry = self.entry(column)
-            found = None
-            if entry is not None and entry.bloom is not None:
-                try:
-                    found = BloomFilter(np.frombuffer(self.extent(entry.bloom), np.uint8))
-                except DamagedFileError as error:
-                    raise self._at(error, entry.bloom) from None
-            self._blooms[column] = found
+            self._blooms[column] = None if entry is None else self._filter(entry.bloom)
         return self._blooms[column]
+
+    def key_bloom(self, number: int) -> BloomFilter | None:
+        """The Bloom filter of a key of several columns, by its place in ``schema.combined_keys``, read at the first call."""
+        if number not in self._key_blooms:
+            self._key_blooms[number] = self._filter(self.catalog.key_blooms[number])
+        return self._key_blooms[number]
+
+    def _filter(self, extent: Extent | None) -> BloomFilter | None:
+        if extent is None:
+            return None
+        try:
+            return BloomFilter(np.frombuffer(self.extent(extent), np.uint8))
+        except DamagedFileError as error:
+            raise self._at(error, extent) from None
 
     def check_copies(self) -> None:
         """DamagedFileError unless the two copies of the catalog are the same."""
@@ -335,7 +347,7 @@ class Segment:
         found = [np.empty((0, 2), np.int64)]
         for entry in (*catalog.entries, catalog.rowids, catalog.created, catalog.ended):
             found.extend(_places(entry))
-        for extent in (catalog.tombstones, catalog.sources):
+        for extent in (*catalog.key_blooms, catalog.tombstones, catalog.sources):
             if extent is not None:
                 found.append(np.array([[extent.offset, extent.stored]], np.int64))
         places = np.concatenate(found)

@@ -21,12 +21,22 @@ import pyarrow as pa
 
 from audiomem_sql._version import __version__
 from audiomem_sql.audio import Profile
-from audiomem_sql.catalog import MAX_EXTENT_BYTES, Catalog, ColumnEntry, Extent, Version
+from audiomem_sql.bloom import BloomFilter
+from audiomem_sql.catalog import (
+    MAX_EXTENT_BYTES,
+    NO_HISTORY,
+    Catalog,
+    ColumnEntry,
+    Extent,
+    SchemaHistory,
+    Version,
+)
 from audiomem_sql.columns.column_writer import STRING_KINDS, ColumnWriter, EncodedBlock, choose_dictionary
 from audiomem_sql.columns.compression import Compressor
 from audiomem_sql.columns.encoding import encode_integers
 from audiomem_sql.columns.schema import Schema
 from audiomem_sql.columns.types import ColumnType, Kind
+from audiomem_sql.combined_keys import CombinedHashes
 from audiomem_sql.errors import LimitError, StorageError
 from audiomem_sql.files import link_durably, replace_durably, storage_error, temporary_file
 from audiomem_sql.pages import PageKind, PageLayout, PageWriter
@@ -93,6 +103,10 @@ class SegmentWriter:
         self._rowids = self._column("rowid", ColumnType(Kind.INTEGER), keyed=True)
         self._created = self._column("created", ColumnType(Kind.INTEGER), keyed=False)
         self._ended = self._column("ended", ColumnType(Kind.INTEGER), keyed=False)
+        self._keys = [
+            CombinedHashes(places, [schema.columns[place] for place in places])
+            for places in schema.combined_keys
+        ]
         self._versioned = False
         self._any_ended = False
         self._pool: ThreadPoolExecutor | None = None
@@ -123,6 +137,8 @@ class SegmentWriter:
             return
         if created is not None and ended is not None:
             self._add_versions(created, ended)
+        for key in self._keys:
+            key.add(columns)
         if not self.rows:
             self._first = int(rowids[0])
         following = self._first + self.rows
@@ -223,13 +239,15 @@ class SegmentWriter:
         sources: bytes | None = None,
         tags: dict[str, int] | None = None,
         options: dict[str, Any] | None = None,
+        history: SchemaHistory = NO_HISTORY,
         progress: Callable[[int, int], None] | None = None,
     ) -> None:
         """Lay out the file at a temporary name beside ``path``, and fsync it.
 
         versions: the commits in this segment. tombstones: rowids that they delete from earlier segments, ascending;
         tombstone_versions: the version that deletes each, for a segment with several commits. sources: the packed list
-        of ingested sources. tags: names of versions. options: kept in the catalog. progress: called with bytes done and
+        of ingested sources. tags: names of versions. options: kept in the catalog. history: how the columns changed
+        from one of ``versions`` to another. progress: called with bytes done and
         bytes in all.
         """
         self._versioned = self._versioned or tombstone_versions is not None
@@ -258,19 +276,21 @@ class SegmentWriter:
             high_rowid=self._last,
             created=self._entry(self._created, None) if self._versioned else None,
             ended=self._entry(self._ended, None) if self._any_ended else None,
+            key_blooms=tuple(self._store_filter(key.bloom()) for key in self._keys),
             tombstones=self._tombstones(tombstones, tombstone_versions),
             tags=tags or {},
             sources=None if sources is None else self._store(sources),
             data_bytes=self._spooled,
             options=options or {},
+            history=history,
         )
         self._lay_out(catalog, progress)
 
     def _entry(self, writer: ColumnWriter, dictionary: Extent | None) -> ColumnEntry:
-        bloom = writer.bloom()
-        return ColumnEntry(
-            writer.directory(), dictionary, None if bloom is None else self._store(bloom.bits.tobytes())
-        )
+        return ColumnEntry(writer.directory(), dictionary, self._store_filter(writer.bloom()))
+
+    def _store_filter(self, bloom: BloomFilter | None) -> Extent | None:
+        return None if bloom is None else self._store(bloom.bits.tobytes())
 
     def _tombstones(self, rowids: I64Array | None, versions: I64Array | None) -> Extent | None:
         if rowids is None or not len(rowids):
@@ -339,7 +359,7 @@ class SegmentWriter:
         """Drop everything; a file already at ``path`` stays as it was."""
         self._close()
         if self._temporary is not None:
-            with contextlib.suppress(FileNotFoundError):
+            with contextlib.suppress(OSError):  # what stays is removed by the next writer
                 os.unlink(self._temporary)
             self._temporary = None
 

@@ -15,12 +15,15 @@ import numpy as np
 import pyarrow as pa
 
 from audiomem_sql.batch import Batch, Row, batch_of
-from audiomem_sql.catalog import Version
+from audiomem_sql.catalog import NO_HISTORY, Migration, SchemaHistory, Version
+from audiomem_sql.columns.layouts import row_translation
 from audiomem_sql.columns.schema import Schema
 from audiomem_sql.columns.stored_values import stored_rows
 from audiomem_sql.errors import DamagedFileError, QueryError
+from audiomem_sql.evolved_segment import seen_as
 from audiomem_sql.key_index import FEW_ROWS, KeyIndex, indexed_rowids
-from audiomem_sql.log import LogContent, LogRecord
+from audiomem_sql.log import LogContent
+from audiomem_sql.log_record import LogRecord
 from audiomem_sql.segment import Segment
 from audiomem_sql.types import BoolArray, I64Array
 
@@ -62,19 +65,27 @@ class SegmentView:
 class Snapshot:
     """The rows of one version. ``segments`` are in the order of their versions; ``log`` holds the commits after them.
 
-    version: the version to see, by default the newest.
+    version: the version to see, by default the newest. schema: the columns to see, by default those of that version.
     """
 
     def __init__(
-        self, segments: Sequence[Segment], log: LogContent | None = None, version: int | None = None
+        self,
+        segments: Sequence[Segment],
+        log: LogContent | None = None,
+        version: int | None = None,
+        schema: Schema | None = None,
     ) -> None:
         self.segments = tuple(segments)
         self.log = log
-        self.schema: Schema = self.segments[-1].schema
         self.logged = logged_commits(self.segments, log)
         self.newest = self.logged[-1].version if self.logged else self.segments[-1].catalog.last_version
         self.version = self.newest if version is None else version
+        self.schema: Schema = self.schema_at(self.version) if schema is None else schema
         self.own_rows, self._gone = replay(self.logged, self.version)
+        newest = self.segments[-1].catalog.schemas[-1][1]
+        if self.own_rows and not self.schema.is_same(newest):
+            translate = row_translation(newest, self.schema)
+            self.own_rows = {rowid: translate(row) for rowid, row in self.own_rows.items()}
         self.views = self._views()
         self.rows = sum(view.live_rows for view in self.views) + len(self.own_rows)
 
@@ -94,22 +105,64 @@ class Snapshot:
         made.rows = sum(view.live_rows for view in made.views) + len(made.own_rows)
         return made
 
-    def at(self, version: int) -> Snapshot:
-        """The same files as they were at ``version``; QueryError if that version is not kept."""
-        if version == self.version:
+    def at(self, version: int, schema: Schema | None = None) -> Snapshot:
+        """The same files as they were at ``version``; QueryError if that version is not kept.
+
+        schema: columns to see it with, instead of those that it had: then one that was added later has its DEFAULT.
+        """
+        if version == self.version and (schema is None or schema is self.schema):
             return self
-        found = self._others.get(version)
+        key = (version, 0 if schema is None else id(schema))  # alive as long as the snapshot that has it
+        found = self._others.get(key)
         if found is None:
             self.check_kept(version)
             while len(self._others) >= _OTHERS_KEPT:
                 self._others.pop(next(iter(self._others)), None)
-            found = self._others[version] = Snapshot(self.segments, self.log, version)
+            found = self._others[key] = type(self)(self.segments, self.log, version, schema)
         return found
 
     @cached_property
-    def _others(self) -> dict[int, Snapshot]:
+    def _others(self) -> dict[tuple[int, int], Snapshot]:
         """Other versions that were asked for: a join asks for the same one again and again."""
         return {}
+
+    def schema_at(self, version: int) -> Schema:
+        """The columns that the table had at ``version``."""
+        holding = [segment for segment in self.segments if segment.catalog.first_version <= version]
+        return (holding or self.segments[:1])[-1].catalog.schema_at(version)
+
+    @cached_property
+    def schemas(self) -> tuple[tuple[int, Schema], ...]:
+        """(first version with it, schema), for every change of the columns that is kept, oldest first."""
+        found: list[tuple[int, Schema]] = []
+        for segment in self.segments:
+            for first, schema in segment.catalog.schemas:
+                if not found or not schema.is_same(found[-1][1]):
+                    found.append((first, schema))
+        return tuple(found)
+
+    @cached_property
+    def migrations(self) -> tuple[Migration, ...]:
+        """Every change of the columns that the table went through, oldest first."""
+        return tuple(step for segment in self.segments for step in segment.catalog.history.migrations)
+
+    @cached_property
+    def next_column(self) -> int:
+        """The id for a new column: above every one that was used."""
+        used = [column_id + 1 for _, schema in self.schemas for column_id in schema.ids]
+        return max(used + [segment.catalog.history.next_column for segment in self.segments])
+
+    def history(self, first: int, migrations: Sequence[Migration] | None = None) -> SchemaHistory:
+        """What a segment says that holds all versions from ``first`` on.
+
+        migrations: those that it records, by default all.
+        """
+        begun = [place for place, (start, _) in enumerate(self.schemas) if start <= first] or [0]
+        schemas = [(max(start, first), schema) for start, schema in self.schemas[begun[-1] :]]
+        recorded = tuple(self.migrations if migrations is None else migrations)
+        if len(schemas) < 2 and not recorded:
+            return NO_HISTORY
+        return SchemaHistory(tuple(schemas) if len(schemas) > 1 else (), recorded, self.next_column)
 
     def check_kept(self, version: int) -> None:
         """QueryError unless ``version`` is one of those that are kept."""
@@ -124,6 +177,11 @@ class Snapshot:
             file=self.segments[0].path,
             remedy=f"Versions {self.versions[0].number} to {self.newest} are kept; tags: {tags}.",
         )
+
+    @property
+    def gaps(self) -> tuple[range, ...]:
+        """Versions that no file holds: none, but see :mod:`audiomem_sql.salvage`."""
+        return ()
 
     @cached_property
     def files(self) -> tuple[tuple[int, int] | None, ...]:
@@ -147,7 +205,7 @@ class Snapshot:
         for segment in reversed(self.segments):
             if segment.catalog.first_version > self.version:
                 continue
-            views.append(SegmentView(segment, self._hidden_rows(segment, later)))
+            views.append(SegmentView(seen_as(segment, self.schema), self._hidden_rows(segment, later)))
             rowids, versions = segment.tombstones()
             if len(rowids):
                 later = np.union1d(later, rowids[versions <= self.version])
@@ -241,21 +299,15 @@ class Snapshot:
 
     def column_bytes(self, column: int) -> int:
         """Bytes of ``column`` before compression, from the catalogs alone."""
-        directories = (segment.directory(column) for segment in self.segments)
+        directories = (seen_as(segment, self.schema).directory(column) for segment in self.segments)
         return sum(int(directory.raw.sum()) for directory in directories if directory is not None)
 
 
 def logged_commits(segments: Sequence[Segment], log: LogContent | None) -> list[LogRecord]:
-    """The commits in the log that are not in a segment yet. DamagedFileError if some in between are missing."""
+    """The commits in the log that are not in a segment yet."""
     if log is None:
         return []
     stored = segments[-1].catalog.last_version
-    if log.after > stored:
-        raise DamagedFileError(
-            f"the log begins behind version {log.after}, but the files end with version {stored}",
-            file=segments[0].path,
-            remedy="Restore the missing delta from a copy.",
-        )
     return [record for record in log.records[: log.count] if record.version > stored]
 
 
@@ -273,25 +325,46 @@ def replay(commits: Sequence[LogRecord], version: int) -> tuple[dict[int, Row], 
     return rows, gone
 
 
-def check_chain(segments: Sequence[Segment], base: str) -> None:
-    """Raise DamagedFileError unless the segments are of one table and their versions follow each other."""
+def check_chain(segments: Sequence[Segment], log: LogContent | None) -> None:
+    """Raise DamagedFileError unless the segments and the log are of one table and their versions follow each other."""
+    base = segments[0].path
     for before, after in pairwise(segments):
-        if after.catalog.table_id != segments[0].catalog.table_id:
-            raise DamagedFileError(
-                f"belongs to another table than {base}",
-                file=after.path,
-                remedy="Move it out of the folder of deltas.",
-            )
-        if after.schema != before.schema:
-            raise DamagedFileError(
-                f"has other columns than {before.path}",
-                file=after.path,
-                remedy="Restore both files from the same copy.",
-            )
+        check_neighbours(before, after, base)
         expected = before.catalog.last_version + 1
         if after.catalog.first_version != expected:
             raise DamagedFileError(
                 f"the delta with version {expected} is missing: the next one is {after.path}",
                 file=base,
-                remedy="Restore the missing file from a copy.",
+                remedy="Restore the missing file from a copy, or read what is left with salvage=True.",
             )
+    stored = segments[-1].catalog.last_version
+    if log is not None and log.after > stored:
+        raise DamagedFileError(
+            f"the log begins behind version {log.after}, but the files end with version {stored}",
+            file=base,
+            remedy="Restore the missing delta from a copy, or read what is left with salvage=True.",
+        )
+
+
+def check_neighbours(before: Segment, after: Segment, base: str) -> None:
+    """Raise DamagedFileError unless the two segments are of one table, and the second says how its columns differ."""
+    check_table(before, after, base)
+    same = after.catalog.schemas[0][1].is_same(before.catalog.schemas[-1][1])
+    if not same and after.catalog.first_version not in [
+        step.version for step in after.catalog.history.migrations
+    ]:
+        raise DamagedFileError(
+            f"has other columns than {before.path}",
+            file=after.path,
+            remedy="Restore both files from the same copy.",
+        )
+
+
+def check_table(before: Segment, after: Segment, base: str) -> None:
+    """Raise DamagedFileError unless the two segments are of one table."""
+    if after.catalog.table_id != before.catalog.table_id:
+        raise DamagedFileError(
+            f"belongs to another table than {base}",
+            file=after.path,
+            remedy="Move it out of the folder of deltas.",
+        )

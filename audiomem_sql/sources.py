@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 import msgpack
 
 from audiomem_sql.errors import DamagedFileError
-from audiomem_sql.log import LogRecord
+from audiomem_sql.log_record import LogRecord
 from audiomem_sql.segment import Segment
 
 DIGEST_BYTES = 16

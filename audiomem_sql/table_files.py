@@ -13,9 +13,9 @@ from dataclasses import dataclass
 
 from audiomem_sql.block_cache import BlockCache
 from audiomem_sql.columns.stored_values import row_check
-from audiomem_sql.errors import DamagedFileError, StorageError
+from audiomem_sql.errors import AudioMemError, DamagedFileError, StorageError
 from audiomem_sql.files import abandoned_files, file_identity, fsync_folder, storage_error
-from audiomem_sql.log import has_more, read_log
+from audiomem_sql.log import check_rows, commits_behind, has_more, read_log
 from audiomem_sql.segment import Segment
 from audiomem_sql.snapshot import Snapshot, check_chain
 
@@ -105,12 +105,14 @@ class TableFiles:
             base = segment(self.base)
             catalog = base.catalog
             before = None if known is None else known.log
-            log = read_log(self.log, catalog.table_id, len(base.schema), before, row_check(base.schema))
+            log = read_log(self.log, catalog.table_id, before)
             segments: list[Segment] = []
-            first = None  # of the segment after the next: deltas that a merge replaced end behind it
+            first = None  # version of the delta before: what ends behind it was replaced by a merge, and is not looked at
             for number, path in reversed(
                 [entry for entry in self.deltas() if entry[0] > catalog.last_version]
             ):
+                if first is not None and number >= first:
+                    continue
                 delta = segment(path)
                 if delta.catalog.last_version != number:
                     raise DamagedFileError(
@@ -119,11 +121,14 @@ class TableFiles:
                         file=self.base,
                         remedy="Restore the missing file from a copy.",
                     )
-                if first is None or delta.catalog.last_version < first:
-                    segments.insert(0, delta)
-                    first = delta.catalog.first_version
+                segments.insert(0, delta)
+                first = delta.catalog.first_version
             segments.insert(0, base)
-            check_chain(segments, self.base)
+            check_chain(segments, log)
+            if log is not None:
+                newest = segments[-1].catalog
+                schema = newest.schemas[-1][1]
+                check_rows(self.log, log, newest.last_version, len(schema), row_check(schema))
             return Snapshot(segments, log)
         except BaseException:
             for new in opened:
@@ -164,12 +169,49 @@ class TableFiles:
             with contextlib.suppress(OSError):
                 os.unlink(path)
 
+    def remove_leftovers(self, snapshot: Snapshot) -> None:
+        """Delete deltas that a merge or a vacuum replaced, when a crash came before it could.
+
+        The writer's lock must be held, and what replaced them must be durable (:meth:`settle`). A file is deleted only if
+        its own catalog says that it is of this table, and that all its commits are in ``snapshot``. Loading never opens the
+        name of such a file, unless it saw the folder before the merge; then it misses it and begins again. Who has it open
+        keeps it.
+        """
+        chain = {segment.path for segment in snapshot.segments}
+        removed = False
+        for _, path in self.deltas():
+            if path not in chain and _replaced(path, snapshot):
+                with contextlib.suppress(OSError):
+                    os.unlink(path)
+                    removed = True
+        if removed and len(chain) == 1:
+            with contextlib.suppress(OSError):
+                os.rmdir(self.folder)
+
     def check_writable(self) -> None:
         """StorageError unless commits can be written."""
         for path in (os.path.dirname(self.base), self.base):
             if not os.access(path, os.W_OK):
                 raise StorageError(
                     "cannot be written", file=path, remedy="Check the permissions of the file and its folder."
+                )
+
+    def check_undamaged(self, snapshot: Snapshot) -> None:
+        """DamagedFileError if writing would make a damage worse, or hide it. The writer's lock must be held."""
+        log = snapshot.log
+        if log is not None and log.torn and commits_behind(self.log, log):
+            raise DamagedFileError(
+                f"version {log.version + 1} is damaged, and whole commits stand behind it",
+                file=self.log,
+                place=f"byte {log.end}",
+                remedy="Restore the log from a copy before writing, or move it away to go on without its commits.",
+            )
+        for segment in snapshot.segments:
+            if segment.file.truncated:
+                raise DamagedFileError(
+                    "pages are missing at the end",
+                    file=segment.path,
+                    remedy="Restore the file before writing to it.",
                 )
 
     def make_folder(self) -> None:
@@ -189,3 +231,29 @@ class TableFiles:
                 fsync_folder(self.folder)
         except OSError as error:
             raise storage_error(error, self.base) from error
+
+
+def _replaced(path: str, snapshot: Snapshot) -> bool:
+    """Whether every commit of the delta at ``path`` is in the segments of ``snapshot``, or older than what is kept."""
+    try:
+        left = Segment.open(path, BlockCache(0))
+    except AudioMemError:
+        return False
+    try:
+        base = snapshot.segments[0].catalog
+        stored = {
+            version.number: version for segment in snapshot.segments for version in segment.catalog.versions
+        }
+        return (
+            left.catalog.table_id == base.table_id
+            and left.catalog.last_version <= snapshot.segments[-1].catalog.last_version
+            and not any(segment.file.truncated for segment in snapshot.segments)
+            and all(
+                stored[version.number] == version
+                if version.number in stored
+                else version.number < base.first_version
+                for version in left.catalog.versions
+            )
+        )
+    finally:
+        left.close()

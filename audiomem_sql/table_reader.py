@@ -15,8 +15,10 @@ from audiomem_sql.catalog import Version
 from audiomem_sql.columns.schema import Schema
 from audiomem_sql.columns.stored_values import as_sql
 from audiomem_sql.columns.timestamps import parse, render
+from audiomem_sql.damage import tell_torn_log
 from audiomem_sql.errors import DamagedFileError, MissingExtraError
 from audiomem_sql.lookup import value_at
+from audiomem_sql.salvage import SalvagedSnapshot, load_salvaged
 from audiomem_sql.scan import Filter, Readable, RowFilter, scan
 from audiomem_sql.snapshot import Snapshot
 from audiomem_sql.sources import known_sources
@@ -33,6 +35,8 @@ class TableReader:
 
     ``schema``, ``version`` and ``len(table)`` speak of the snapshot that was looked at last; :meth:`refresh` looks again,
     unless a version was asked for. A context manager, closing its files at the end.
+
+    salvage: read what there is where files are missing, see :mod:`audiomem_sql.salvage`; it stays as it was found.
     """
 
     def __init__(
@@ -42,12 +46,15 @@ class TableReader:
         version: int | str | None = None,
         as_of: str | datetime | None = None,
         cache: BlockCache = SHARED,
+        salvage: bool = False,
     ) -> None:
         self.path = os.fspath(path)
         self._cache = cache
         self.files = TableFiles(os.path.abspath(self.path))
-        self.snapshot: Snapshot = self.files.load(cache)
+        self.salvage = salvage
+        self.snapshot: Snapshot = load_salvaged(self.files, cache) if salvage else self.files.load(cache)
         self.options = self._read_options()
+        tell_torn_log(self.files, self.snapshot)
         self._pinned = version is not None or as_of is not None
         if self._pinned:
             try:
@@ -106,10 +113,15 @@ class TableReader:
         """Names of versions."""
         return self.snapshot.tags
 
-    def at(self, version: int | str | None = None, as_of: str | datetime | None = None) -> Snapshot:
+    def at(
+        self,
+        version: int | str | None = None,
+        as_of: str | datetime | None = None,
+        schema: Schema | None = None,
+    ) -> Snapshot:
         """The snapshot of a version: by number, by tag, or the newest at a time (UTC unless it says otherwise).
 
-        QueryError, with the versions and tags that are kept, for one that is not.
+        schema: the columns to see it with, by default those that it had. QueryError, with the versions and tags that are kept, for one that is not.
         """
         snapshot = self.snapshot
         if as_of is not None:
@@ -120,16 +132,18 @@ class TableReader:
                 raise snapshot.not_kept(
                     f"the oldest version that is kept is of {first}, after {render(moment)}"
                 )
-            return snapshot.at(numbers[-1])
+            if isinstance(snapshot, SalvagedSnapshot):
+                snapshot.check_moment(numbers[-1], moment)
+            return snapshot.at(numbers[-1], schema)
         if isinstance(version, str) and not version.isdecimal():
             if version not in snapshot.tags:
                 raise snapshot.not_kept(f"there is no tag {version!r}")
-            return snapshot.at(snapshot.tags[version])
-        return snapshot if version is None else snapshot.at(int(version))
+            return snapshot.at(snapshot.tags[version], schema)
+        return snapshot.at(snapshot.version if version is None else int(version), schema)
 
     def refresh(self) -> bool:
         """Look for commits of others; True if there were any."""
-        if self._pinned or not self.files.changed(self.snapshot):
+        if self._pinned or self.salvage or not self.files.changed(self.snapshot):
             return False
         self._reload()
         self.options = self._read_options()
@@ -200,7 +214,9 @@ class TableReader:
         names = list(self.schema.names) if columns is None else list(columns)
         numbers = [self.schema.index(name) for name in names]
         arrow = self.schema.to_arrow()
-        return numbers, pa.schema([arrow.field(number) for number in numbers])
+        whole = len(set(numbers)) == len(self.schema)  # a constraint speaks of several columns
+        fields = [arrow.field(number) for number in numbers]
+        return numbers, pa.schema(fields, arrow.metadata if whole else None)
 
     def _where(self, where: str | None, parameters: Sequence[Any]) -> tuple[list[Filter], RowFilter | None]:
         if where is None:

@@ -14,16 +14,13 @@ import numpy as np
 
 from audiomem_sql.batch import Batch, Row, batch_of
 from audiomem_sql.columns.affinity import StoredValue, check_not_null
-from audiomem_sql.columns.stored_values import as_sql
+from audiomem_sql.columns.checks import check_failed, checks_of
 from audiomem_sql.commit import Commit
 from audiomem_sql.errors import ConstraintError, LimitError
 from audiomem_sql.key_index import FEW_ROWS, KeyIndex, indexed_rowids
-from audiomem_sql.log import LogRecord
-from audiomem_sql.lookup import find_rows
-from audiomem_sql.predicates import Op, Predicate, bind
-from audiomem_sql.predicates.texts import Collation
-from audiomem_sql.scan import Filter, scan
+from audiomem_sql.log_record import LogRecord
 from audiomem_sql.snapshot import SegmentView, Snapshot
+from audiomem_sql.unique_keys import Places, UniqueKeys
 
 MAX_ROWID = 2**63 - 1
 #: The largest row, in bytes of text and blobs.
@@ -52,8 +49,7 @@ class Transaction:
         self.schema = snapshot.schema
         self._inserted: dict[int, Row] = {}
         self._deleted: set[int] = set()
-        self._keys: dict[int, dict[StoredValue, int]] = {place: {} for place in self.schema.key_columns}
-        self._log_keys: dict[int, dict[StoredValue, int]] = {}
+        self.keys = UniqueKeys(snapshot, self._deleted)
         self._journal: list[
             tuple[str, int, Row | None, int]
         ] = []  # what, rowid, the row taken, the greatest rowid then
@@ -142,9 +138,9 @@ class Transaction:
         ]
         if len(self._inserted) <= FEW_ROWS:
             return [*logged, *self._inserted]
-        unique = self._keys.get(place)
+        unique = self.keys.own((place,))
         if unique is not None and self.schema.columns[place].collation == collation == "BINARY":
-            return [*logged, *{unique[key]: None for key in keys if key in unique}]
+            return [*logged, *{unique[key,]: None for key in keys if (key,) in unique}]
         pending = self.pending  # the rows of the log are among them
         assert pending is not None
         return indexed_rowids(pending, self.schema, self._indexes, place, collation, keys)
@@ -178,13 +174,19 @@ class Transaction:
             if value is None and on_conflict is OnConflict.IGNORE and column.not_null and not column.is_rowid:
                 return None
             check_not_null(value, column)
+        checks = checks_of(self.schema)
+        failed = None if checks is None else checks.failed(rowid, values)
+        if failed is not None:
+            if on_conflict is OnConflict.IGNORE:
+                return None
+            raise check_failed(failed)
         conflicts = self._conflicts(rowid, values)
         if conflicts and on_conflict is OnConflict.IGNORE:
             return None
         if conflicts and on_conflict is OnConflict.RAISE:
             raise self._violated(rowid, values, conflicts)
         _check_size(values)
-        for other in sorted(set(conflicts.values())):
+        for other in sorted({other for _, other in conflicts}):
             self.delete(other)
         self._journal.append(("insert", rowid, None, self._high))
         self._put(rowid, tuple(values))
@@ -230,91 +232,31 @@ class Transaction:
         self._inserted[rowid] = row
         self._high = max(self._high, rowid)
         self._stale = True
-        for place, keys in self._keys.items():
-            if row[place] is not None:
-                keys[self.fold(place, row[place])] = rowid
+        self.keys.put(rowid, row)
 
     def _take(self, rowid: int, row: Row) -> None:
         del self._inserted[rowid]
         self._stale = True
-        for place, keys in self._keys.items():
-            if row[place] is not None:
-                keys.pop(self.fold(place, row[place]), None)
+        self.keys.take(row)
 
     # -- keys -----------------------------------------------------------------------------------------------------
 
-    def _conflicts(self, rowid: int, row: Sequence[StoredValue]) -> dict[str, int]:
-        """The rows in the way of a new one, by the column that they share with it."""
-        found: dict[str, int] = {}
+    def _conflicts(self, rowid: int, row: Sequence[StoredValue]) -> list[tuple[Places, int]]:
+        """The keys that a new row shares with others, and the rowids of those; () stands for the rowid."""
+        found: list[tuple[Places, int]] = [((), rowid)] if self.contains(rowid) else []
+        found.extend(self.keys.conflicts(row))
+        return found
+
+    def _violated(
+        self, rowid: int, row: Sequence[StoredValue], conflicts: list[tuple[Places, int]]
+    ) -> ConstraintError:
+        places, _ = conflicts[0]
         alias = self.schema.rowid_column
-        if self.contains(rowid):
-            found["rowid" if alias is None else self.schema.columns[alias].name] = rowid
-        for place in self.schema.key_columns:
-            if row[place] is not None:
-                other = self.find_key(place, row[place])
-                if other is not None:
-                    found[self.schema.columns[place].name] = other
-        return found
-
-    def fold(self, place: int, value: StoredValue) -> StoredValue:
-        """The value as the column's collation compares it."""
-        collation = self.schema.columns[place].collation
-        if isinstance(value, str) and collation != "BINARY":
-            return Collation(collation).equality_key(value)
-        return value
-
-    def find_key(self, place: int, value: StoredValue) -> int | None:
-        """The rowid of the row whose unique column ``place`` equals ``value``; None if there is none."""
-        folded = self.fold(place, value)
-        own = self._keys[place].get(folded)
-        if own is not None:
-            return own
-        logged = self._logged_keys(place).get(folded)
-        if logged is not None and logged not in self._deleted:
-            return logged
-        column = self.schema.columns[place]
-        bound = bind(Predicate(place, Op.EQ, as_sql(value, column.type)), column.type, column.collation)
-        filters = [Filter(place, bound)]
-        for view in self.snapshot.views:
-            keys = bound.keys
-            if (
-                keys
-                and view.segment.bloom(place) is not None
-                and not view.segment.may_contain(place, keys[0])
-            ):
-                continue
-            found = find_rows(_Only(self.snapshot, view), filters)
-            if found is None:
-                rowids = [
-                    int(r) for batch in scan(_Only(self.snapshot, view), (), filters) for r in batch.rowids
-                ]
-            else:
-                rowids = [segment.rowid(row) for segment, row in found]
-            for rowid in rowids:
-                if rowid not in self._deleted:
-                    return rowid
-        return None
-
-    def _logged_keys(self, place: int) -> dict[StoredValue, int]:
-        """The keys of the rows in the log."""
-        found = self._log_keys.get(place)
-        if found is None:
-            rows = self.snapshot.own_rows.items()
-            found = {self.fold(place, row[place]): rowid for rowid, row in rows if row[place] is not None}
-            self._log_keys[place] = found
-        return found
-
-    def _violated(self, rowid: int, row: Sequence[StoredValue], conflicts: dict[str, int]) -> ConstraintError:
-        name = next(iter(conflicts))
-        place = self.schema.find(name)
-        if place is None or place == self.schema.rowid_column:
-            key = f"key {rowid}"
-        else:
-            key = f"key {as_sql(row[place], self.schema.columns[place].type)!r}, row {rowid}"
+        names = self.keys.names(places) or ("rowid" if alias is None else self.schema.columns[alias].name)
         return ConstraintError(
-            f"UNIQUE constraint failed: {name}",
+            f"UNIQUE constraint failed: {names}",
             file=self.path,
-            place=key,
+            place=f"{self.keys.shown(places, row)}, row {rowid}" if places else f"key {rowid}",
             remedy="Use INSERT OR REPLACE or INSERT OR IGNORE, or another key.",
         )
 
@@ -376,17 +318,6 @@ class Transaction:
         """What is to be written."""
         deleted = np.array(sorted(self._deleted), np.int64)
         return Commit(self.batches(), len(self._inserted), deleted, message, sources)
-
-
-class _Only:
-    """A snapshot narrowed to one segment, without anything pending."""
-
-    pending = None
-    ordered = True
-
-    def __init__(self, snapshot: Snapshot, view: SegmentView) -> None:
-        self.schema = snapshot.schema
-        self.views = (view,)
 
 
 def _check_size(row: Sequence[StoredValue]) -> None:

@@ -13,12 +13,13 @@ from audiomem_sql.bloom import hash_array
 from audiomem_sql.columns.stored_values import row_check
 from audiomem_sql.columns.zones import Zones
 from audiomem_sql.errors import DamagedFileError
-from audiomem_sql.log import commits_behind, read_log
+from audiomem_sql.log import check_rows, commits_behind, read_log
 from audiomem_sql.segment import CREATED, ENDED, ROWID, Segment
 from audiomem_sql.snapshot import Snapshot
 from audiomem_sql.sources import logged_sources, segment_sources
 from audiomem_sql.table_files import TableFiles
 from audiomem_sql.table_reader import TableReader
+from audiomem_sql.unique_keys import combined_hashes
 
 #: Rowids that are compared at once.
 _ROWS_AT_ONCE = 1 << 16
@@ -70,6 +71,9 @@ def problems(table: TableReader, progress: Callable[[int, int], None] | None = N
     if whole:
         yield from _shared_rowids(table.snapshot)
     snapshot = table.snapshot
+    for gap in snapshot.gaps:
+        what = f"versions {gap.start} to {gap[-1]} are missing: no file holds them"
+        yield Problem(table.files.base, None, (), what)
     for name, number in snapshot.tags.items():
         if not snapshot.versions[0].number <= number <= snapshot.newest:
             what = f"the tag {name} names version {number}, which is not kept"
@@ -106,6 +110,10 @@ def _contents(segment: Segment, tell: Callable[[float], None]) -> Iterator[str]:
         directory = segment.directory(column)
         if directory is not None and (column < 0 or column != segment.schema.rowid_column):
             checks.extend(partial(_check_block, segment, column, n) for n in range(directory.count))
+    for key in range(len(segment.schema.combined_keys)):
+        checks.extend(
+            partial(_check_key, segment, key, start) for start in range(0, segment.rows, _ROWS_AT_ONCE)
+        )
     checks.append(lambda: _check_versions(segment))
     for number, check in enumerate(checks):
         tell(segment.file.page_count * (1 + number / len(checks)) / 2)
@@ -137,6 +145,19 @@ def _check_block(segment: Segment, column: int, number: int) -> None:
         raise DamagedFileError("the Bloom filter lacks a key", place=place)
 
 
+def _check_key(segment: Segment, number: int, start: int) -> None:
+    """The Bloom filter of a key of several columns has the keys of the rows from ``start`` on."""
+    bloom = segment.key_bloom(number)
+    places = segment.schema.combined_keys[number]
+    if bloom is None:
+        return
+    _, hashes = combined_hashes(segment, places, start, min(start + _ROWS_AT_ONCE, segment.rows))
+    if not bloom.may_contain(hashes).all():
+        raise DamagedFileError(
+            "the Bloom filter lacks a key", place=f"key ({', '.join(map(segment.column_name, places))})"
+        )
+
+
 def _check_versions(segment: Segment) -> None:
     """A row was made before it was deleted, and the one before it under its rowid was deleted when it was made."""
     if segment.catalog.created is None:
@@ -158,7 +179,11 @@ def _log_file(snapshot: Snapshot, files: TableFiles) -> Iterator[str]:
     base, seen = snapshot.segments[0], log.count
     for _ in range(_LOG_READINGS):  # a commit that is being written looks torn
         try:
-            found = read_log(files.log, base.catalog.table_id, len(base.schema), check=row_check(base.schema))
+            found = read_log(files.log, base.catalog.table_id)
+            if found is not None:
+                schema = snapshot.schemas[-1][1]
+                stored = snapshot.segments[-1].catalog.last_version
+                check_rows(files.log, found, stored, len(schema), row_check(schema))
         except DamagedFileError as error:
             yield f"{error.place}: {error.what}" if error.place else error.what
             return
@@ -169,7 +194,7 @@ def _log_file(snapshot: Snapshot, files: TableFiles) -> Iterator[str]:
         log = found
         time.sleep(_LOG_INTERVAL)
     what = f"byte {log.end}: what stands behind version {log.version} is no whole commit"
-    if commits_behind(files.log, log, len(base.schema)):
+    if commits_behind(files.log, log):
         yield f"{what}, but whole commits stand behind it, which are lost"
     else:
         yield f"{what}; it is passed over, and the next commit takes its place"

@@ -10,6 +10,8 @@ import errno
 import fcntl
 import os
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 from audiomem_sql.errors import BusyError
 from audiomem_sql.files import file_identity, stat_identity, storage_error
@@ -35,7 +37,7 @@ class WriterLock:
         while not self._try():
             if time.monotonic() >= deadline:
                 raise BusyError(
-                    f"another process is writing, for {timeout:g} s by now",
+                    f"another process is writing, for {timeout:.3g} s by now",
                     file=self.base,
                     remedy="Try again later, or raise the busy timeout.",
                 )
@@ -95,3 +97,27 @@ class WriterLock:
             except OSError as error:
                 raise storage_error(error, self.base) from error
         return self._handles[-1]
+
+
+@contextmanager
+def nobody_writes(base: str) -> Iterator[bool]:
+    """Whether it is sure that nobody writes to the table as long as the body lasts, which should be short: writers wait.
+
+    The lock is shared with others that look. One who writes at this moment is not waited for.
+    """
+    try:
+        handle = os.open(base, os.O_RDONLY | os.O_CLOEXEC)
+    except OSError as error:
+        raise storage_error(error, base) from error
+    try:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_SH | fcntl.LOCK_NB)
+            free = True
+        except OSError as error:
+            free = error.errno not in (
+                errno.EWOULDBLOCK,
+                errno.EINTR,
+            )  # where there are no locks nobody can write
+        yield free and stat_identity(os.fstat(handle)) == file_identity(base)
+    finally:
+        os.close(handle)

@@ -100,12 +100,17 @@ class Twins:
 
     # -- tables ---------------------------------------------------------------------------------------------------
 
-    def create(self, name: str, *columns: ModelColumn) -> None:
-        """Both tables; they are empty."""
+    def create(self, name: str, *columns: ModelColumn, constraints: Sequence[str] = ()) -> None:
+        """Both tables; they are empty. constraints: those of the table."""
         self.tables[name] = columns
-        definitions = ", ".join(column.native() for column in columns)
+        definitions = ", ".join([*(column.native() for column in columns), *constraints])
         self.connection.execute(f"CREATE TABLE n_{name}({definitions}) STRICT")
-        arguments = [self._literal(name), *(column.audiomem() for column in columns), *self.options]
+        arguments = [
+            self._literal(name),
+            *(column.audiomem() for column in columns),
+            *constraints,
+            *self.options,
+        ]
         self.connection.execute(f"CREATE VIRTUAL TABLE a_{name} USING audiomem({', '.join(arguments)})")
 
     def path(self, name: str) -> Path:
@@ -180,9 +185,12 @@ class Twins:
         for count in range(len(names), 0, -1):
             yield from map(list, itertools.combinations(names, count))
 
-    def write(self, sql: str, bindings: Any = None) -> Outcome:
-        """Run a statement on the native table and on ours; both succeed or both fail, and return the same."""
-        expected = self.run(self.fill(sql, lambda _: "n"), bindings)
+    def write(self, sql: str, bindings: Any = None, *, native: str | None = None) -> Outcome:
+        """Run a statement on the native table and on ours; both succeed or both fail, and return the same.
+
+        native: what the native table is told instead.
+        """
+        expected = self.run(self.fill(native or sql, lambda _: "n"), bindings)
         found = self.run(self.fill(sql, lambda _: "a"), bindings)
         self.compared += 1
         assert found.same(expected, False), (

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import random
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable
@@ -440,6 +442,53 @@ def test_versions_that_contradict_each_other(
         use(path)
 
 
+def columns_fixture(folder: Path, name: str, action: Callable[[Sealed], None]) -> Path:
+    """The fixture whose columns change, with ``name`` changed; the path of the base."""
+    shutil.copytree(FOLDER, folder / "copy")
+    sealed = Sealed.read(folder / "copy" / name)
+    action(sealed)
+    sealed.write(folder / "copy" / name)
+    return folder / "copy" / "columns.flac"
+
+
+BASE, DELTA = "columns.flac", "columns.flac.d/00000007.flac"
+COLUMN_LIES = [
+    (BASE, change("schemas", value=None)),
+    (BASE, change("schemas", value=lambda schemas: schemas[1:])),
+    (BASE, change("schemas", value=lambda schemas: schemas[::-1])),
+    (BASE, change("schemas", value=lambda schemas: [*schemas, [7, schemas[0][1]]])),
+    (BASE, change("schemas", 1, 1, 3, "type", value="TEXT")),
+    (BASE, change("schemas", 2, 1, 2, "id", value=0)),
+    (BASE, change("schemas", 2, 1, 2, "id", value=-1)),
+    (BASE, change("schemas", 2, 1, 2, "id", value=True)),
+    (BASE, change("schema", 2, "id", value=9)),
+    (BASE, change("next_column", value=3)),
+    (BASE, change("next_column", value=2**32)),
+    (BASE, change("migrations", value={})),
+    (BASE, change("migrations", value=lambda steps: steps[::-1])),
+    (BASE, change("migrations", value=lambda steps: [*steps, [4, 7, "later"]])),
+    (BASE, change("migrations", 0, 0, value=0)),
+    (DELTA, change("migrations", 0, 1, value=6)),
+    (DELTA, change("migrations", value=[])),
+    (DELTA, change("requires", value=[])),
+    (DELTA, change("schema", 2, "type", value="TEXT")),
+    (DELTA, change("schema", 3, "default", value="'no number'")),
+    (DELTA, change("schema", 3, "default", value="random()")),
+    (DELTA, change("schema", 3, "default", value="(SELECT 1)")),
+    (DELTA, change("schema", 0, "id", value=5)),
+]
+
+
+@pytest.mark.damages
+@pytest.mark.parametrize(("name", "action"), COLUMN_LIES, ids=lambda item: getattr(item, "__name__", "in"))
+def test_columns_that_contradict_each_other(
+    tmp_path: Path, name: str, action: Callable[[Sealed], None]
+) -> None:
+    path = columns_fixture(tmp_path, name, action)
+    with pytest.raises((DamagedFileError, SchemaError), match=r"columns\.flac|column"):
+        use(path)
+
+
 def test_tags_without_a_version(tmp_path_factory: pytest.TempPathFactory) -> None:
     """A number that is none of those kept is read, and told by verify; 0 takes a name back."""
     path = versioned(
@@ -471,3 +520,49 @@ def test_versions_of_rows_that_only_verify_looks_at(
         [Version(number, 0, 0, 0) for number in (3, 4, 5)], b"segment5", [7], deleted_by=[3],
     )  # fmt: skip
     assert what in found_by_verify(path)
+
+
+@pytest.mark.damages
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"checks": [{"expression": "nowhere(a)"}]},
+        {"checks": [{"expression": "a IN (SELECT 1)"}]},
+        {"checks": [{"expression": "load_extension('x') IS NULL"}]},
+        {"checks": [{"expression": "1) ; ATTACH 'x' AS y; --"}]},
+        {"checks": [{"expression": "z > 0"}]},
+        {"checks": 5},
+        {"keys": [{"columns": ["a", "z"]}]},
+        {"keys": []},
+        {
+            "schema": [
+                {"name": "a", "type": "TEXT", "default": "(load_extension('x'))"},
+                {"name": "b", "type": "TEXT"},
+            ]
+        },
+        {
+            "schema": [
+                {"name": "a", "type": "TEXT", "default": "1; DROP TABLE x"},
+                {"name": "b", "type": "TEXT"},
+            ]
+        },
+        {"schema": [{"name": "a", "type": "BLOB", "default": "5"}, {"name": "b", "type": "TEXT"}]},
+    ],
+)
+def test_constraints_that_were_put_into_a_file(tmp_path: Path, changes: dict[str, Any]) -> None:
+    """They are refused when the file is opened, or at the latest when a row is written; nothing else happens."""
+    columns = ["a TEXT", "b TEXT", "CHECK (a <> 'x')", "UNIQUE (a, b)"]
+    Table.create(tmp_path / "t.flac", columns, {"profile": "embedded"}).close()
+    sealed = Sealed.read(tmp_path / "t.flac")
+    sealed.catalog |= changes
+    sealed.write(tmp_path / "t.flac")
+    before = sorted(os.listdir(tmp_path))
+    try:
+        with Table(tmp_path / "t.flac") as table:
+            assert table.to_arrow().num_rows == 0
+            with pytest.raises(AudioMemError):
+                table.append([{"b": "y"}])
+            assert table.version == 1
+    except AudioMemError:
+        pass
+    assert sorted(os.listdir(tmp_path)) == before

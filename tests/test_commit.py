@@ -16,6 +16,7 @@ import pyarrow as pa
 import pytest
 from samples import SCHEMA, arrow, content, create, rows, same, verify
 
+from audiomem_sql.compaction import Retention
 from audiomem_sql.errors import BusyError, DamagedFileError, StorageError
 from audiomem_sql.table import Table
 
@@ -163,6 +164,90 @@ def test_what_a_killed_writer_left_is_removed(tmp_path: Path) -> None:
         table.append(arrow(rows(5, 0, 11)))
     assert not any((tmp_path / name).exists() for name in left)
     assert all((tmp_path / name).exists() for name in kept)
+
+
+@pytest.mark.parametrize("how", ["merge", "vacuum", "vacuum to one version"])
+def test_deltas_that_were_replaced_are_removed_by_the_next_writer(tmp_path: Path, how: str) -> None:
+    """A crash came before they were deleted. Readers pass them over, also one that holds them open."""
+    path, folder = tmp_path / "t.flac", tmp_path / "t.flac.d"
+    with create(path, 5) as table:
+        for first in (6, 7, 8, 9):
+            table.checkpoint()
+            table.append(arrow(rows(1, 0, first)))
+        table.checkpoint()
+        saved = {file.name: file.read_bytes() for file in folder.iterdir()}
+        assert len(saved) == 4
+        with Table(path) as held:
+            if how == "merge":
+                table.merge()
+            else:
+                table.vacuum(retain=Retention(count=1 if "one" in how else None), level=1)
+                folder.mkdir(exist_ok=True)
+            kept = {file.name for file in folder.iterdir()}
+            for name, data in saved.items():
+                if name not in kept:
+                    (folder / name).write_bytes(data)
+            with Table(path) as reader:
+                assert same(content(reader), [*rows(5), *(rows(1, 0, n)[0] for n in (6, 7, 8, 9))])
+                reader.refresh()
+            assert len(list(folder.iterdir())) == 4
+            with Table(path) as writer:
+                writer.append(arrow(rows(1, 0, 10)))
+                assert {file.name for file in folder.iterdir()} == kept if kept else not folder.exists()
+                assert len(content(writer)) == 10
+            assert same(content(held), [*rows(5), *(rows(1, 0, n)[0] for n in (6, 7, 8, 9))])
+
+
+@pytest.mark.damages
+def test_deltas_that_are_not_contained_stay(tmp_path: Path) -> None:
+    """Another table's, one of another history, one that cannot be read; and all, when what replaced them is cut off."""
+    path, folder = tmp_path / "t.flac", tmp_path / "t.flac.d"
+
+    def grow(table: Table, seed: int) -> None:
+        table.checkpoint()
+        for first in (1001, 1002):
+            table.append(arrow(rows(1, seed, first)))
+            table.checkpoint()
+
+    with create(path, 400) as table:
+        table.checkpoint()
+    for name, seed in (("copy", 1), ("other", 2)):
+        (tmp_path / name).mkdir()
+        if name == "copy":
+            (tmp_path / name / "t.flac").write_bytes(path.read_bytes())
+            with Table(tmp_path / name / "t.flac") as table:
+                grow(table, seed)
+        else:
+            with create(tmp_path / name / "t.flac", 400) as table:
+                grow(table, seed)
+    with Table(path) as table:
+        grow(table, 0)
+        own = (folder / "00000003.flac").read_bytes()
+        table.vacuum(level=1)
+    folder.mkdir()
+    left = folder / "00000003.flac"
+    for data in (
+        (tmp_path / "copy" / "t.flac.d" / "00000003.flac").read_bytes(),
+        (tmp_path / "other" / "t.flac.d" / "00000003.flac").read_bytes(),
+        own[:1000],
+        b"music",
+    ):
+        left.write_bytes(data)
+        with Table(path) as table:
+            table.begin()
+            table.rollback()
+        assert left.read_bytes() == data
+    left.write_bytes(own)
+    whole = path.read_bytes()
+    path.write_bytes(whole[: -len(whole) // 3])
+    with Table(path) as table, pytest.raises(DamagedFileError, match="pages are missing"):
+        table.begin()
+    assert left.exists()
+    path.write_bytes(whole)
+    with Table(path) as table:
+        table.begin()
+        table.rollback()
+    assert not folder.exists()
 
 
 FULL = """

@@ -25,7 +25,7 @@ HEAD = f"""
 import sys, time
 import apsw
 import audiomem_sql
-from audiomem_sql import table as table_module
+from audiomem_sql import table_writer
 from audiomem_sql.compaction import Retention
 from audiomem_sql.errors import BusyError
 from audiomem_sql.table import Table
@@ -34,7 +34,7 @@ path = sys.argv[1]
 """
 WRITER = """
 import random
-table_module.CHECKPOINT_COMMITS = 60
+table_writer.CHECKPOINT_COMMITS = 60
 rng = random.Random(7)
 table = Table(path)
 print("ready", flush=True)

@@ -3,12 +3,24 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
 import pytest
 import zstandard
-from fixtures.make_v1 import FOLDER, LARGE, SMALL, digest, expected, make, plain
+from fixtures.make_v1 import (
+    CHANGES,
+    COLUMNS_ROWS,
+    FOLDER,
+    LARGE,
+    SMALL,
+    columns_at,
+    digest,
+    expected,
+    make,
+    plain,
+)
 from samples import content, verify
 from sealed import Sealed
 
@@ -16,6 +28,7 @@ from audiomem_sql.audio.metadata import read_metadata
 from audiomem_sql.audio.rawfile import RawFile
 from audiomem_sql.changes import changes
 from audiomem_sql.columns.schema import parse_columns
+from audiomem_sql.errors import DamageWarning
 from audiomem_sql.log import RECORD_HEADER
 from audiomem_sql.sources import known_sources
 from audiomem_sql.table import Table
@@ -28,10 +41,11 @@ FILES = sorted(str(path.relative_to(FOLDER)) for path in FOLDER.rglob("*.flac"))
 
 def test_they_are_small() -> None:
     assert FILES == [
+        "columns.flac", "columns.flac.d/00000007.flac", "columns.flac.d/00000008.flac",
         "large.flac", "small.flac", "small.flac.d/00000003.flac", "versions.flac",
         "versions.flac.d/00000005.flac",
     ]  # fmt: skip
-    assert sum(path.stat().st_size for path in FOLDER.rglob("*") if path.is_file()) < 250_000
+    assert sum(path.stat().st_size for path in FOLDER.rglob("*") if path.is_file()) < 320_000
 
 
 def test_every_row() -> None:
@@ -87,6 +101,26 @@ def test_every_version() -> None:
         ]  # fmt: skip
 
 
+def test_every_schema(tmp_path: Path) -> None:
+    """Every version with the columns that it had, as the files are and after everything became one."""
+    shutil.copytree(FOLDER, tmp_path / "copy")
+    for path in (FOLDER / "columns.flac", tmp_path / "copy" / "columns.flac"):
+        with Table(path) as table:
+            if path.parent != FOLDER:
+                table.vacuum()
+                assert len(table.snapshot.segments) == 1
+            assert [(m.number, m.version, m.text) for m in table.migrations] == [
+                (number, version, text) for number, (version, text) in enumerate(CHANGES.items(), 1)
+            ]
+            assert table.snapshot.next_column == 5
+        for number, rows in COLUMNS_ROWS.items():
+            with TableReader(path, version=number) as old:
+                assert old.schema.is_same(columns_at(number))
+                found = old.to_arrow().sort_by("id").to_pylist()
+                assert found == [dict(zip(old.schema.names, row, strict=True)) for row in rows]
+                assert old.get(1) == found[0]
+
+
 def test_a_log_that_was_left_behind_goes_on(tmp_path: Path) -> None:
     """A copy: its torn end is told and cleared, the log becomes a delta, and everything becomes one file."""
     wanted = EXPECTED["versions.flac"]["rows"]
@@ -95,7 +129,9 @@ def test_a_log_that_was_left_behind_goes_on(tmp_path: Path) -> None:
         (tmp_path / name).write_bytes((FOLDER / name).read_bytes())
     log = tmp_path / "versions.flac-wal"
     log.write_bytes(log.read_bytes()[:-500] + RECORD_HEADER.pack(100, 1) + b"torn" + bytes(400))
-    with Table(tmp_path / "versions.flac") as table:
+    with pytest.warns(DamageWarning, match="what stands behind version 8 is no whole commit"):
+        table = Table(tmp_path / "versions.flac")
+    with table:
         (problem,) = problems(table)
         assert "what stands behind version 8 is no whole commit; it is passed over" in problem.what
         assert table.append([{"id": 99, "word": "ninety-nine"}]) == 9
@@ -119,7 +155,7 @@ def live_rowids(view: Any) -> list[int]:
 
 
 def test_verify_finds_nothing() -> None:
-    for name in ("small.flac", "large.flac", "versions.flac"):
+    for name in ("columns.flac", "small.flac", "large.flac", "versions.flac"):
         verify(FOLDER / name)
 
 

@@ -11,19 +11,19 @@ import numpy as np
 import pyarrow as pa
 import pytest
 import zstandard
+from fixtures.make_v1 import FOLDER
 from samples import arrow, create, rows
 from sealed import Sealed
 
-from audiomem_sql import bloom, catalog, compaction, log, pages, segment
-from audiomem_sql import table as table_module
+from audiomem_sql import bloom, catalog, compaction, log, pages, segment, table_writer
 from audiomem_sql.audio import PROFILES
 from audiomem_sql.audio.metadata import APPLICATION_ID, MAX_SEEK_POINTS, SEEK_SECONDS
 from audiomem_sql.audio.rawfile import RawFile
 from audiomem_sql.columns import blocks, column_writer, encoding
-from audiomem_sql.columns.column import FLAGS
+from audiomem_sql.columns.column import FLAGS, TEXTS
 from audiomem_sql.columns.types import MAX_WIDTH, ColumnType, Kind
 from audiomem_sql.columns.zones import PREFIX, Zones
-from audiomem_sql.log import LogRecord
+from audiomem_sql.log_record import LogRecord
 from audiomem_sql.pages import PagedFile, PageHeader, PageLayout
 from audiomem_sql.protection.crc32c import crc32c
 from audiomem_sql.protection.levels import LEVELS
@@ -87,8 +87,9 @@ def test_magic_values_and_codes() -> None:
     assert f"id `{APPLICATION_ID.decode()}`" in TEXT
     assert f"every {SEEK_SECONDS} seconds, at most {MAX_SEEK_POINTS:,}" in TEXT
     assert f"first {pages.SEARCHED_PAGES} pages, the last {pages.SEARCHED_PAGES}" in TEXT
-    assert f"Version 1 has one: `{catalog.ROW_VERSIONS}`" in TEXT
-    assert {catalog.ROW_VERSIONS} == catalog.KNOWN_FEATURES
+    features = (catalog.ROW_VERSIONS, catalog.SCHEMA_CHANGES, catalog.CHECKS, catalog.COMBINED_KEYS)
+    assert f"Version 1 has four: {', '.join(f'`{feature}`' for feature in features)}" in TEXT
+    assert set(features) == catalog.KNOWN_FEATURES
     fields = {row["field"] for row in table("Log header")}
     assert f"magic `{log.LOG_MAGIC.decode()}`" in fields
     assert f"format version of the log: {log.LOG_VERSION}" in fields
@@ -96,14 +97,15 @@ def test_magic_values_and_codes() -> None:
 
 
 def test_when_the_log_becomes_a_delta() -> None:
-    assert f"a commit of up to {table_module.LOGGED_COMMIT_BYTES >> 10} KiB" in TEXT
-    assert f"It comes at {table_module.CHECKPOINT_BYTES >> 20} MiB" in TEXT
-    assert f"at {table_module.CHECKPOINT_COMMITS:,} commits" in TEXT
+    assert f"a commit of up to {table_writer.LOGGED_COMMIT_BYTES >> 10} KiB" in TEXT
+    assert f"It comes at {table_writer.CHECKPOINT_BYTES >> 20} MiB" in TEXT
+    assert f"at {table_writer.CHECKPOINT_COMMITS:,} commits" in TEXT
     assert compaction.SMALL_DELTAS == 8
     assert "It comes when eight deltas in a row" in TEXT
     assert f"smaller than {compaction.SMALL_DELTA_BYTES >> 20} MiB each" in TEXT
 
 
+@pytest.mark.filterwarnings("ignore::audiomem_sql.DamageWarning")
 def test_a_log_made_from_the_document_alone(tmp_path: Path) -> None:
     """Header and two records, by the tables of the document; then a record out of order, and a torn one."""
     with Table.create(tmp_path / "t.flac", ["id INTEGER PRIMARY KEY", "word TEXT"]) as made:
@@ -131,6 +133,17 @@ def test_a_log_made_from_the_document_alone(tmp_path: Path) -> None:
             assert opened.to_arrow().to_pylist() == [{"id": 3, "word": "word"}, {"id": 4, "word": "word"}]
             assert opened.tags == {"three": 3}
             assert (opened.version, opened.versions[-1].message) == (4, "four")
+    group = msgpack.packb([msgpack.unpackb(packed(number)[8:]) for number in (5, 6, 7)])
+    together = struct.pack("<II", len(group), reference_crc(group, 7 + 5)) + group
+    for behind, versions in (
+        (together, [3, 4, 5, 6, 7]),
+        (together[:-1], [3, 4]),
+        (packed(5) + together, [3, 4, 5]),
+    ):
+        (tmp_path / "t.flac-wal").write_bytes(whole + behind)
+        with Table(tmp_path / "t.flac") as opened:
+            assert [version.number for version in opened.versions[2:]] == versions
+            assert opened.to_arrow(["id"]).column(0).to_pylist() == versions
     (tmp_path / "t.flac-wal").write_bytes(whole)
 
 
@@ -202,18 +215,21 @@ def test_catalog_keys(tmp_path: Path) -> None:
         made.append([{"id": 5001}, {"id": 5003}], sources={"a.md": bytes(16)}, replace="id < 5")
         made.append([{"id": 5005}], replace="id = 5001")
         made.tag("a")
+        made.checkpoint()
+        made.alter("add column late TEXT DEFAULT ''")
     sealed = Sealed.read(tmp_path / "t.flac.d" / "00000003.flac")
-    assert set(sealed.catalog) == keys("Catalog map") - {"created", "ended", "tags"}
+    changed = {"schemas", "migrations", "next_column", "checks", "keys", "key_blooms"}
+    assert set(sealed.catalog) == keys("Catalog map") - {"created", "ended", "tags"} - changed
     sealed = Sealed.read(tmp_path / "t.flac.d" / "00000006.flac")
     assert sealed.catalog["requires"] == [catalog.ROW_VERSIONS]
     assert set(sealed.catalog["created"]) == set(sealed.catalog["ended"]) == keys("Column entry and extent")
-    assert set(sealed.catalog) == keys("Catalog map")
+    assert set(sealed.catalog) == keys("Catalog map") - changed
     entry = sealed.catalog["columns"][1]
     assert set(entry) == keys("Column entry and extent")
     assert set(entry["blocks"]) == keys("Block directory")
     assert set(entry["blocks"]["zones"]) == keys("Zone maps")
     assert {key for column in sealed.catalog["schema"] for key in column} <= keys("Schema column")
-    assert keys("Schema column") == {"name", "type", "collation", *FLAGS}
+    assert keys("Schema column") == {"name", "type", "id", *TEXTS, *FLAGS}
     meaning = next(row["meaning"] for row in table("Catalog map") if row["key"] == "`options`")
     assert (
         set(sealed.catalog["options"])
@@ -227,6 +243,48 @@ def test_catalog_keys(tmp_path: Path) -> None:
     versions, end = encoding.decode_integers(content, end, len(rowids))
     assert (rowids.tolist(), versions.tolist(), end) == ([1, 2, 3, 4], [4, 4, 4, 4], len(content))
     assert sealed.catalog["rowids"]["bloom"] is not None
+    sealed = Sealed.read(tmp_path / "t.flac.d" / "00000007.flac")
+    assert sealed.catalog["requires"] == [catalog.SCHEMA_CHANGES]
+    assert set(sealed.catalog) >= {"schemas", "migrations", "next_column"}
+    sealed = Sealed.read(FOLDER / "columns.flac")
+    assert [entry[0] for entry in sealed.catalog["schemas"]] == [3, 4, 6]
+    assert "id" in sealed.catalog["schemas"][2][1][2]
+
+
+def test_constraints_of_the_table(tmp_path: Path) -> None:
+    """What is written of them, and the filter of a key of three columns, worked out from the document alone."""
+    columns = ["a TEXT COLLATE NOCASE", "b INTEGER DEFAULT 5", "c REAL", "CONSTRAINT p PRIMARY KEY (c, a, b)"]
+    with Table.create(tmp_path / "t.flac", [*columns, "UNIQUE (b, c)", "CONSTRAINT n CHECK (b > 0)"]) as made:
+        made.append([{"a": "Ab", "b": 7, "c": -1.5}, {"a": "X\0yz", "b": 2, "c": 0.0}])
+    sealed = Sealed.read(tmp_path / "t.flac")
+    assert sealed.catalog["requires"] == [catalog.CHECKS, catalog.COMBINED_KEYS]
+    assert {key for check in sealed.catalog["checks"] for key in check} == keys("Constraints of the table", 0)
+    assert {key for made in sealed.catalog["keys"] for key in made} == keys("Constraints of the table", 1)
+    assert len(sealed.catalog["key_blooms"]) == 2
+
+    def finaliser(k: int) -> int:
+        h = (k + 0x9E3779B97F4A7C15) % 2**64
+        h = (h ^ (h >> 30)) * 0xBF58476D1CE4E5B9 % 2**64
+        h = (h ^ (h >> 27)) * 0x94D049BB133111EB % 2**64
+        return h ^ (h >> 31)
+
+    def crc64(data: bytes) -> int:
+        register = 0
+        for byte in data:
+            register ^= byte << 56
+            for _ in range(8):
+                register = (register << 1 ^ (0x42F0E1EBA9EA3693 if register >> 63 else 0)) % 2**64
+        return register
+
+    assert crc64(b"123456789") == 0x6C40DF5F0B497347
+    bits = sealed.extent(sealed.catalog["key_blooms"][0])
+    for c, a, b in ((-1.5, b"ab", 7), (0.0, b"x\x004", 2)):
+        h = 0
+        for part in (crc64(struct.pack("<d", c)), crc64(a), b):
+            h = finaliser(h ^ finaliser(part))
+        for i in range(8):
+            bit = (h % 2**32 + i * (h >> 32 | 1)) % 2**64 % (8 * len(bits))
+            assert bits[bit // 8] >> bit % 8 & 1
 
 
 def test_zone_maps_of_every_type() -> None:

@@ -7,25 +7,34 @@ import random
 import shutil
 import subprocess
 import sys
+import warnings
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from samples import INTEGERS, REALS, TEXTS, arrow, content, create, rows, same
 
-from audiomem_sql import log as log_module
-from audiomem_sql.errors import AudioMemError, DamagedFileError, FormatVersionError, LimitError, StorageError
+from audiomem_sql import log_record
+from audiomem_sql.errors import (
+    AudioMemError,
+    DamagedFileError,
+    DamageWarning,
+    FormatVersionError,
+    LimitError,
+    StorageError,
+)
 from audiomem_sql.log import (
     LOG_FILE_BYTES,
     LOG_HEADER,
     LOG_MAGIC,
     RECORD_HEADER,
     LogContent,
-    LogRecord,
     LogWriter,
+    check_rows,
     has_more,
     read_log,
 )
+from audiomem_sql.log_record import LogRecord
 from audiomem_sql.protection.crc32c import crc32c
 from audiomem_sql.table import Table
 
@@ -60,7 +69,7 @@ def written(path: Path, records: list[LogRecord], after: int = 1) -> LogContent:
 
 
 def read(path: Path, known: LogContent | None = None) -> LogContent:
-    found = read_log(str(path), TABLE_ID, 3, known)
+    found = read_log(str(path), TABLE_ID, known)
     assert found is not None
     return found
 
@@ -98,7 +107,7 @@ def test_records_larger_than_the_room_kept_free(tmp_path: Path) -> None:
 
 
 def test_a_record_that_is_too_large(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(log_module, "MAX_RECORD_BYTES", 1000)
+    monkeypatch.setattr(log_record, "MAX_RECORD_BYTES", 1000)
     before = written(tmp_path / "log", [record(2)])
     data = (tmp_path / "log").read_bytes()
     writer = LogWriter(str(tmp_path / "log"), TABLE_ID)
@@ -206,7 +215,7 @@ def test_bytes_of_any_kind(tmp_path: Path, seed: int) -> None:
             )
         path.write_bytes(spoiled)
         try:
-            found = records_of(read_log(str(path), TABLE_ID, 3))
+            found = records_of(read_log(str(path), TABLE_ID))
         except AudioMemError as error:
             files.add(error.file)
         else:
@@ -234,7 +243,7 @@ def test_a_whole_record_that_makes_no_sense(tmp_path: Path) -> None:
         path.unlink()
     written(path, [record(2), LogRecord(3, 0, [(1, (1, 2, 3))])])
     with pytest.raises(DamagedFileError, match="another number of columns"):
-        read_log(str(path), TABLE_ID, 4)
+        check_rows(str(path), read(path), 1, 4, lambda rowid, row: None)
 
 
 def header(table_id: bytes = TABLE_ID, version: int = 1, after: int = 1) -> bytes:
@@ -244,10 +253,10 @@ def header(table_id: bytes = TABLE_ID, version: int = 1, after: int = 1) -> byte
 
 def test_other_files_in_its_place(tmp_path: Path) -> None:
     path = tmp_path / "log"
-    assert read_log(str(path), TABLE_ID, 3) is None
+    assert read_log(str(path), TABLE_ID) is None
     for nothing in (b"", b"\0", bytes(100), header()[:20], header()[:20] + bytes(5000), bytes(44) + b"x"):
         path.write_bytes(nothing)
-        assert read_log(str(path), TABLE_ID, 3) is None
+        assert read_log(str(path), TABLE_ID) is None
         assert records_of(written(path, [record(2)])) == records_of(read(path)) == [record(2)]
     path.write_bytes(header(bytes(16)))
     with pytest.raises(DamagedFileError, match="log: the log belongs to another table"):
@@ -346,6 +355,117 @@ def test_all_of_it_in_a_segment_already(tmp_path: Path) -> None:
         assert same(content(table), [*rows(5), *rows(5, 0, 6), *rows(1, 0, 11)])
         assert [version.number for version in table.versions] == [1, 2, 3, 4]
     log.write_bytes(saved)
+
+
+def torn(log: Path, end: int, bytes_in: int = 30) -> None:
+    """Put the beginning of a record at ``end``."""
+    data = bytearray(log.read_bytes())
+    whole = record(99).pack() + bytes(100)
+    data[end : end + bytes_in] = (RECORD_HEADER.pack(len(whole), 7) + whole)[:bytes_in]
+    log.write_bytes(data)
+
+
+@pytest.mark.damages
+def test_a_torn_end_is_told_once(tmp_path: Path) -> None:
+    """With file, byte, version and what to do, as a warning at the line that opened the table; not for zeros."""
+    path, log = tmp_path / "t.flac", tmp_path / "t.flac-wal"
+    with create(path, 5) as table:
+        table.append(arrow(rows(1, 0, 6)))
+        assert table.snapshot.log is not None
+        end = table.snapshot.log.end
+        Table(path).close()
+        torn(log, end)
+        with pytest.warns(DamageWarning) as told:
+            Table(path).close()
+        assert len(told) == 1
+        assert told[0].filename == __file__
+        text = str(told[0].message)
+        assert text.startswith(f"{log}: byte {end}: what stands behind version 3 is no whole commit. ")
+        assert "the next commit takes its place" in text
+        assert "audiomem verify" in text
+        Table(path).close()
+        with table.checkout(version=2):
+            pass
+
+
+@pytest.mark.damages
+def test_damage_in_the_middle_is_told(tmp_path: Path) -> None:
+    path, log = tmp_path / "t.flac", tmp_path / "t.flac-wal"
+    table = create(path, 5)
+    for first in (6, 7, 8):
+        table.append(arrow(rows(1, 0, first)))
+    data = bytearray(log.read_bytes())
+    end = read_log(str(log), table.snapshot.segments[0].catalog.table_id).records  # type: ignore[union-attr]
+    assert [each.version for each in end] == [2, 3, 4, 5]
+    at = bytes(data).index(b"\xa7version\x03")
+    data[at + 20] ^= 1
+    log.write_bytes(data)
+    with pytest.warns(DamageWarning, match="version 3 is damaged, and whole commits stand behind it") as told:
+        other = Table(path)
+    assert len(told) == 1
+    assert "restore the log from a copy" in str(told[0].message)
+    with pytest.raises(DamagedFileError, match="version 3 is damaged"):
+        other.append(arrow(rows(1, 0, 9)))
+    other.close()
+    table.close()
+
+
+@pytest.mark.damages
+def test_a_commit_that_is_being_written_is_not_told(tmp_path: Path) -> None:
+    """A reader that comes in the middle of a write sees the same bytes; somebody has the lock then."""
+    path, log = tmp_path / "t.flac", tmp_path / "t.flac-wal"
+    with create(path, 5) as table:
+        table.append(arrow(rows(1, 0, 6)))
+        assert table.snapshot.log is not None
+        end, data = table.snapshot.log.end, log.read_bytes()
+        table.begin()
+        torn(log, end)
+        for _ in range(2):
+            with Table(path) as reader:
+                assert reader.snapshot.log is not None
+                assert reader.snapshot.log.torn
+        log.write_bytes(data)
+        table.rollback()
+        Table(path).close()
+        table.begin()
+        torn(log, end)
+        table.rollback()
+        with pytest.warns(DamageWarning, match="no whole commit"):
+            Table(path).close()
+        table.refresh()
+        table.append(arrow(rows(1, 0, 7)))
+        assert same(content(table), [*rows(5), *rows(1, 0, 6), *rows(1, 0, 7)])
+
+
+RACE = """
+import sys
+from audiomem_sql.table import Table
+table = Table(sys.argv[1])
+table.append([{"raw": bytes(100_000)}])
+print("ready", flush=True)
+while True:
+    table.append([{"raw": bytes(100_000)}])
+"""
+
+
+def test_readers_that_race_with_a_writer_hear_nothing(tmp_path: Path) -> None:
+    path = tmp_path / "t.flac"
+    create(path, 5).close()
+    with subprocess.Popen([sys.executable, "-c", RACE, str(path)], stdout=subprocess.PIPE) as writer:
+        assert writer.stdout is not None
+        writer.stdout.readline()
+        try:
+            seen = set()
+            for _ in range(150):
+                with Table(path) as table:
+                    seen.add(table.version)
+        finally:
+            writer.kill()
+    assert len(seen) > 5
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DamageWarning)  # it was killed wherever it was
+        with Table(path) as table:
+            table.append([{"raw": b""}])
 
 
 @pytest.mark.damages

@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from audiomem_sql.columns.lexemes import Token, lexemes
 from audiomem_sql.compaction import Retention
 from audiomem_sql.errors import OptionError
+from audiomem_sql.migrations import DropColumn
 from audiomem_sql.table import Table
 
 #: The commands, and what may stand in the column rank beside each.
@@ -16,13 +18,20 @@ ARGUMENTS: dict[str, tuple[type, ...]] = {
     "checkpoint": (type(None),),
     "tag": (str,),
     "restore": (int, str),
+    "add column": (str,),
+    "drop column": (str,),
+    "rename column": (str,),
 }
 
+#: Those that change what a table says, and that ROLLBACK cannot take back.
+_LASTING = ("add column", "drop column", "rename column")
 
-def run_command(table: Table, hidden: Sequence[Any]) -> None:
+
+def run_command(table: Table, hidden: Sequence[Any], *, alone: bool) -> None:
     """Do what a row with values in its hidden columns says: the table-named one, rank, and four that stay NULL.
 
-    OptionError when that is no command, or when the transaction has changed the table already.
+    alone: no transaction was begun by hand. OptionError when that is no command, when the transaction has changed the
+    table already, and when it was begun by hand but could not undo the command.
     """
     command, argument, *others = hidden
     known = isinstance(command, str) and command in ARGUMENTS and type(argument) in ARGUMENTS[command]
@@ -33,10 +42,17 @@ def run_command(table: Table, hidden: Sequence[Any]) -> None:
             else f"there is no command {command!r} with the argument {argument!r}",
             file=table.path,
             remedy="Commands are vacuum, merge, checkpoint, and with an argument in the column rank: "
-            "vacuum (all, a number, or an age such as 30d), tag (a name), restore (a version).",
+            "vacuum (all, a number, or an age such as 30d), tag (a name), restore (a version), "
+            "add column (NAME TYPE), drop column (NAME), rename column (NAME TO NEW).",
         )
     if table.transaction is not None and table.transaction.changed:
         raise OptionError("a command needs a transaction of its own", file=table.path, remedy="Commit first.")
+    if not alone and command in _LASTING:
+        raise OptionError(
+            f"{command} cannot be undone, so it cannot be part of a transaction",
+            file=table.path,
+            remedy="Run it outside BEGIN and COMMIT.",
+        )
     table.rollback()  # SQLite began one, but nothing is in it
     if command == "vacuum":
         table.vacuum(retain=Retention.parse("all" if argument is None else str(argument)))
@@ -46,5 +62,15 @@ def run_command(table: Table, hidden: Sequence[Any]) -> None:
         table.checkpoint()
     elif command == "tag":
         table.tag(argument)
-    else:
+    elif command == "restore":
         table.restore(argument)
+    elif command == "drop column":
+        table.alter(DropColumn(_bare(argument)))
+    else:
+        table.alter(f"{command} {argument}")
+
+
+def _bare(name: str) -> str:
+    """A name that may stand in quotes, as it may in SQL."""
+    words = lexemes(name)
+    return words[0].value if len(words) == 1 and words[0].token in (Token.WORD, Token.QUOTED) else name

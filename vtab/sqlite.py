@@ -15,6 +15,7 @@ import apsw
 from audiomem_sql.columns.affinity import compile_converters, not_null_failed
 from audiomem_sql.columns.arguments import is_option, parse_options
 from audiomem_sql.columns.column import HIDDEN, fold, quote
+from audiomem_sql.columns.defaults import fillers
 from audiomem_sql.columns.schema import Schema, parse_columns
 from audiomem_sql.errors import (
     BusyError,
@@ -30,9 +31,10 @@ from audiomem_sql.planner import UNKNOWN, Constraint, Plan, Statistics, choose, 
 from audiomem_sql.predicates import Op
 from audiomem_sql.predicates.texts import Collation
 from audiomem_sql.segment import ROWID
+from audiomem_sql.snapshot import Snapshot
 from audiomem_sql.table import Table
 from audiomem_sql.table_options import TableOptions
-from audiomem_sql.transaction import OnConflict
+from audiomem_sql.transaction import OnConflict, Transaction
 from audiomem_sql.verify import problems
 from audiomem_sql.vtab.commands import run_command
 from audiomem_sql.vtab.in_lists import lists_may_be_empty
@@ -68,6 +70,10 @@ class SqlBusyError(BusyError, apsw.BusyError):
     """Another process is writing: both our error and SQLite's."""
 
 
+class SqlSchemaChangedError(SchemaError, apsw.SchemaChangeError):
+    """The columns changed while a statement knew the old ones: both our error and SQLite's."""
+
+
 Function = TypeVar("Function", bound=Callable[..., Any])
 
 
@@ -79,12 +85,13 @@ def _as_sqlite(function: Function) -> Function:
         try:
             return function(self, *arguments)
         except ConstraintError as error:
-            what = error.what
             for kind, code in _CONSTRAINT_CODES.items():
-                if what.startswith(kind):
-                    translated = SqlConstraintError(
-                        f"{kind} constraint failed: {self.name}.{what.rpartition(': ')[2]}"
-                    )
+                prefix = f"{kind} constraint failed: "
+                if error.what.startswith(prefix):
+                    what = error.what.removeprefix(prefix)
+                    if kind != "CHECK":
+                        what = ", ".join(f"{self.name}.{column}" for column in what.split(", "))
+                    translated = SqlConstraintError(prefix + what)
                     translated.extendedresult = code
                     raise translated from error
             raise
@@ -102,7 +109,7 @@ def _changes_a_row(function: Function) -> Function:
 
     @wraps(function)
     def called(self: VirtualTable, *arguments: Any) -> Any:
-        transaction = self.table.begin()
+        transaction = self.table.begin(any_thread=True)
         changes = self.connection.total_changes()
         if changes != self._changes:  # it counts whole statements, so this is the first row of one
             self._changes, self._steps = changes, transaction.steps
@@ -121,6 +128,7 @@ _KEPT = (apsw.SQLITE_FAIL, apsw.SQLITE_ROLLBACK)
 _CONSTRAINT_CODES = {
     "UNIQUE": apsw.SQLITE_CONSTRAINT_UNIQUE,
     "NOT NULL": apsw.SQLITE_CONSTRAINT_NOTNULL,
+    "CHECK": apsw.SQLITE_CONSTRAINT_CHECK,
 }
 
 
@@ -166,9 +174,8 @@ class Module:
     ) -> Any:
         """The table again, from the schema of a database that was closed meanwhile; nothing is created."""
         path, definitions, options = _parse(arguments)
-        return self._declare(
-            connection, name, _open_existing(_resolve(connection, database, path), definitions, options)
-        )
+        path = _resolve(connection, database, path)
+        return self._declare(connection, name, _open_existing(path, definitions, options, again=True))
 
     def _declare(self, connection: apsw.Connection, name: str, table: Table) -> Any:
         try:
@@ -205,10 +212,19 @@ def _resolve(connection: apsw.Connection, database: str, path: str) -> str:
     return os.path.abspath(os.path.join(folder, path))
 
 
-def _open_existing(path: str, definitions: list[str], options: dict[str, str]) -> Table:
-    table = Table(path)
+def _open_existing(
+    path: str, definitions: list[str], options: dict[str, str], *, again: bool = False
+) -> Table:
+    """The table at ``path``. again: it was created long ago, and its columns may have changed since."""
+    table = Table(
+        path,
+        version=options.pop("version", None),
+        as_of=options.pop("as_of", None),
+        salvage=_salvage(options),
+    )
     try:
-        if definitions and parse_columns(definitions) != table.schema:
+        changed = again and table.migrations
+        if definitions and not changed and parse_columns(definitions) != table.schema:
             raise SchemaError(
                 f"the columns given are not those of the file, which has {table.schema.sql()}",
                 file=path,
@@ -231,6 +247,14 @@ def _open_existing(path: str, definitions: list[str], options: dict[str, str]) -
     return table
 
 
+def _salvage(options: dict[str, str]) -> bool:
+    """Take ``salvage=on`` out of the options: how the file is opened, not how it was made."""
+    chosen = options.pop("salvage", "off").lower()
+    if chosen not in ("on", "off"):
+        raise OptionError(f"salvage is on or off, not {chosen!r}")
+    return chosen == "on"
+
+
 def _hidden_names(name: str, schema: Schema) -> list[str]:
     """The hidden columns: one with the table's name, then rank, distance, k, version, as_of.
 
@@ -250,10 +274,13 @@ class VirtualTable:
         self.connection = connection
         self.name = name
         self.table = table
+        #: The columns as they were declared to SQLite; the file may have others by now.
+        self.schema = table.schema
         self.open_cursors = 0
         self._plans: dict[str, Plan] = {}
-        self._converters = compile_converters(table.schema)
-        self._width = len(table.schema)
+        self._converters = compile_converters(self.schema)
+        self._defaults = fillers(self.schema)
+        self._width = len(self.schema)
         self._changes = -1  # of the connection, when the statement that writes now began
         self._steps = 0  # of the transaction, at that moment
 
@@ -261,7 +288,7 @@ class VirtualTable:
 
     def BestIndexObject(self, index: apsw.IndexInfo) -> bool:
         """Translate SQLite's question for the planner, and the answer back."""
-        schema, readable = self.table.schema, self.table.readable
+        schema, readable = self.schema, self.table.readable
         constraints: list[Constraint] = []
         numbers: list[int] = []
         offset: int | None = None
@@ -331,7 +358,7 @@ class VirtualTable:
     def _moment(self, op: int, column: int) -> str:
         """``version`` or ``as_of``, for an equality on one of the two."""
         self._check_match(op)
-        name = _hidden_names(self.name, self.table.schema)[column - self._width]
+        name = _hidden_names(self.name, self.schema)[column - self._width]
         if name in ("version", "as_of") and op == apsw.SQLITE_INDEX_CONSTRAINT_EQ:
             return name
         raise UnsupportedError(
@@ -364,7 +391,7 @@ class VirtualTable:
         if operator is Op.EQ and usable and index.get_aConstraintUsage_in(number):
             operator = Op.IN
         return Constraint(
-            column=ROWID if column == self.table.schema.rowid_column else column,
+            column=ROWID if column == self.schema.rowid_column else column,
             op=operator,
             usable=usable,
             collation=collation,
@@ -375,15 +402,43 @@ class VirtualTable:
         """The plan that SQLite kept as text."""
         found = self._plans.get(text)
         if found is None:
-            found = self._plans[text] = parse_plan(text, self.table.schema)
+            found = self._plans[text] = parse_plan(text, self.schema)
         return found
 
     def Open(self) -> Cursor:
         """A cursor. The first one open looks for commits of other processes; the others share its snapshot."""
         if not self.open_cursors:
             self.table.refresh()
+            self._compare_schemas()
+        cursor = Cursor(self)
         self.open_cursors += 1
-        return Cursor(self)
+        return cursor
+
+    def readable(self) -> Transaction | Snapshot:
+        """What a statement reads, with the columns that SQLite knows."""
+        readable = self.table.readable
+        if isinstance(readable, Snapshot) and not readable.schema.is_same(self.schema):
+            return readable.at(readable.version, self.schema)
+        return readable
+
+    def _compare_schemas(self, *, writing: bool = False) -> None:
+        """When the file has other columns by now, make SQLite ask for them again at the next statement.
+
+        This statement goes on if it reads, and what it knows is still there; otherwise SqlSchemaChangedError.
+        """
+        current = self.table.schema
+        if current.is_same(self.schema):
+            return
+        self.connection.execute("PRAGMA writable_schema=RESET")
+        kept = {column.id: column for column in current.columns}
+        if writing or any(
+            column.id not in kept or kept[column.id] != column for column in self.schema.columns
+        ):
+            raise SqlSchemaChangedError(
+                "the columns of the table were changed by another connection",
+                file=self.table.path,
+                remedy="They are known now: run the statement again.",
+            )
 
     def FindFunction(self, name: str, arguments: int) -> None:
         """No function is overloaded."""
@@ -413,7 +468,12 @@ class VirtualTable:
     def Begin(self) -> None:
         """The first write of a transaction takes the writer's lock."""
         self._changes = -1
-        self.table.begin()
+        self.table.begin(any_thread=True)
+        try:
+            self._compare_schemas(writing=True)
+        except SchemaError:
+            self.table.rollback()
+            raise
 
     @_as_sqlite
     def Sync(self) -> None:
@@ -449,9 +509,11 @@ class VirtualTable:
     def UpdateInsertRow(self, rowid: int | None, fields: tuple[Any, ...]) -> int | None:
         """INSERT; the new rowid."""
         if any(value is not None for value in fields[self._width :]):
-            run_command(self.table, fields[self._width :])
+            run_command(self.table, fields[self._width :], alone=not self.connection.in_transaction)
+            if not self.table.schema.is_same(self.schema):
+                self.connection.execute("PRAGMA writable_schema=RESET")  # SQLite asks for the columns again
             return self.connection.last_insert_rowid()
-        row = self._row(fields, rowid)
+        row = self._row(self._with_defaults(fields), rowid)
         added = None if row is None else self.table.begin().insert(rowid, row, self._on_conflict())
         if added is not None or rowid is not None:
             return added
@@ -470,13 +532,16 @@ class VirtualTable:
                 file=self.table.path,
                 remedy="To have an old version again: INSERT INTO t(t, rank) VALUES ('restore', 3).",
             )
+        if self._on_conflict() is OnConflict.REPLACE:
+            fields = self._with_defaults(fields, only_needed=True)
         row = self._row(fields, None if new == rowid else new, rowid)
         if row is None:
             return
-        alias = self.table.schema.rowid_column
+        alias = self.schema.rowid_column
         if alias is not None and new == rowid:
             if row[alias] is None:
-                raise ConstraintError(f"NOT NULL constraint failed: {self.table.schema.columns[alias].name}")
+                name = self.schema.columns[alias].name  # in SQLite, too, this is a matter of types
+                raise DataTypeError(f"cannot store NULL value in INTEGER PRIMARY KEY column {name}")
             new = row[alias]
         self.table.begin().update(rowid, new, row, self._on_conflict())
 
@@ -486,10 +551,24 @@ class VirtualTable:
         """DELETE."""
         self.table.begin().delete(rowid)
 
+    def _with_defaults(self, fields: tuple[Any, ...], *, only_needed: bool = False) -> tuple[Any, ...]:
+        """The fields of a new row. SQLite says NULL for a column that INSERT left out, and for one set to NULL.
+
+        only_needed: in NOT NULL columns alone, as UPDATE OR REPLACE does.
+        """
+        if not any(fields[place] is None for place, _ in self._defaults):
+            return fields
+        filled = list(fields)
+        for place, default in self._defaults:
+            if filled[place] is None and (not only_needed or self.table.schema.columns[place].not_null):
+                filled[place] = default()
+        return tuple(filled)
+
     def _row(self, fields: tuple[Any, ...], new: int | None, old: int | None = None) -> list[Any] | None:
         """The values that the columns store; None if OR IGNORE drops the row.
 
-        SQLite looks at the type of the rowid, at NOT NULL, and whether the rowid is new, before the types of the others.
+        SQLite looks at the type of the rowid, at NOT NULL, and whether the rowid is new, before the types of the others;
+        with a CHECK, which needs the types, it looks at these before the rowid.
         """
         try:
             return [convert(value) for convert, value in zip(self._converters, fields, strict=False)]
@@ -504,7 +583,7 @@ class VirtualTable:
     def _violated_before_types(
         self, fields: tuple[Any, ...], new: int | None, old: int | None
     ) -> ConstraintError | None:
-        schema = self.table.schema
+        schema = self.schema
         alias, name = schema.rowid_column, "rowid"
         if alias is not None:
             name = schema.columns[alias].name
@@ -513,7 +592,7 @@ class VirtualTable:
         for column, value in zip(schema.columns, fields, strict=False):
             if value is None and column.not_null and not column.is_rowid:
                 return not_null_failed(column)
-        if new is None or new == old or self._on_conflict() is OnConflict.REPLACE:
+        if new is None or new == old or schema.checks or self._on_conflict() is OnConflict.REPLACE:
             return None
         return (
             ConstraintError(f"UNIQUE constraint failed: {name}") if self.table.begin().contains(new) else None

@@ -45,7 +45,7 @@ class Cursor:
 
     def __init__(self, owner: VirtualTable) -> None:
         self._owner = owner
-        self._readable: Transaction | Snapshot = owner.table.readable
+        self._readable: Transaction | Snapshot = owner.readable()
         self._plan = Plan()
         self._asked: Any = None  # the value that version or as_of was compared with
         self._batches: Iterator[Batch] = iter(())
@@ -126,8 +126,10 @@ class Cursor:
         """What the query reads: the newest rows, or those of the version that it asks for."""
         table = self._owner.table
         if plan.version is not None:
-            return table.at(version_of(self._asked, table.path))
-        return table.readable if plan.as_of is None else table.at(as_of=self._asked)
+            return table.at(version_of(self._asked, table.path), schema=self._owner.schema)
+        if plan.as_of is not None:
+            return table.at(as_of=self._asked, schema=self._owner.schema)
+        return self._owner.readable()
 
     def _by_one_key(self, term: Term, arguments: Sequence[Any]) -> list[tuple[Segment, int]] | None:
         """The usual lookup of a join, without what other predicates need: ``term`` equals a value as it is stored."""

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 if TYPE_CHECKING:
+    from audiomem_sql.columns.constraints import Check, Key
     from audiomem_sql.segment import Segment
     from audiomem_sql.table import Table
 
@@ -14,12 +15,15 @@ if TYPE_CHECKING:
 def info(
     file: Annotated[str, typer.Argument(help="The FLAC file.", metavar="FILE")],
     json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    salvage: Annotated[
+        bool, typer.Option("--salvage", help="Say what is left where deltas of the table are missing.")
+    ] = False,
 ) -> int:
     """Say what a file holds: columns, rows, versions, sizes, sound."""
     from audiomem_sql.cli import output
     from audiomem_sql.table import Table
 
-    with Table(file) as table:
+    with Table(file, salvage=salvage) as table:
         facts = describe(table)
     if json:
         output.print_json(facts)
@@ -42,6 +46,7 @@ def describe(table: Table) -> dict[str, Any]:
     for name, number in sorted(table.tags.items()):
         tags.setdefault(number, []).append(name)
     profile = table.options.audio_profile
+    parts: tuple[Check | Key, ...] = (*table.schema.checks, *table.schema.keys)
     columns: list[dict[str, Any]] = []
     for place, column in enumerate(table.schema.columns):
         columns.append(
@@ -59,7 +64,9 @@ def describe(table: Table) -> dict[str, Any]:
         "table": table.name,
         "rows": len(table),
         "version": table.version,
+        "missing": [[gap.start, gap[-1]] for gap in table.snapshot.gaps],
         "columns": columns,
+        "constraints": [part.sql() for part in parts],
         "versions": [
             {
                 "version": version.number,
@@ -137,6 +144,9 @@ def _print(facts: dict[str, Any]) -> None:
             f"{name}={value}" for name, value in options.items() if name not in ("profile", "protection")
         ),
     }
+    if facts["missing"]:
+        gaps = (str(first) if first == last else f"{first} to {last}" for first, last in facts["missing"])
+        lines["missing"] = f"versions {', '.join(gaps)}"
     if facts["sources"]:
         lines["sources"] = f"{facts['sources']:,} ingested"
     out.print(Text(facts["file"], style="bold"))
@@ -150,6 +160,8 @@ def _print(facts: dict[str, Any]) -> None:
         numbers = (f"{column['bytes']:,}", f"{column['stored']:,}", ratio, f"{column['blocks']:,}")
         columns.add_row(Text(output.printable(column["definition"])), *numbers)
     out.print(columns)
+    for constraint in facts["constraints"]:
+        out.print(Text(output.printable(constraint)))
     versions = output.grid(
         "version", "time", "added", "removed", "tags", "message", right=("version", "added", "removed")
     )

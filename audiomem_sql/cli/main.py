@@ -12,7 +12,8 @@ import contextlib
 import os
 import signal
 import sys
-from collections.abc import Sequence
+import warnings
+from collections.abc import Iterator, Sequence
 from typing import Annotated, Any
 
 import typer
@@ -31,7 +32,7 @@ from audiomem_sql.cli import (
     vacuum,
     verify,
 )
-from audiomem_sql.errors import AudioMemError, OptionError
+from audiomem_sql.errors import AudioMemError, DamageWarning, OptionError
 
 FAILED = 1
 WRONG_USAGE = 2
@@ -84,7 +85,8 @@ def audiomem(
 def run(arguments: Sequence[str]) -> int:
     """Run one command line; the exit code. Nothing is raised but what is a fault of this program."""
     try:
-        code = _run(arguments)
+        with _warnings_in_a_line():
+            code = _run(arguments)
         sys.stdout.flush()
         return code
     except AudioMemError as error:
@@ -101,6 +103,23 @@ def run(arguments: Sequence[str]) -> int:
         return _fail(f"{place}{error.strerror or error}", FAILED)
     except MemoryError:
         return _fail("there is not enough memory for this", FAILED)
+
+
+@contextlib.contextmanager
+def _warnings_in_a_line() -> Iterator[None]:
+    """What is damaged but does not keep the command from its work, on stderr."""
+    with warnings.catch_warnings():
+        others = warnings.showwarning
+
+        def show(message: Any, category: Any, *arguments: Any, **options: Any) -> None:
+            if issubclass(category, DamageWarning):
+                _say(f"warning: {message}")
+            else:
+                others(message, category, *arguments, **options)
+
+        warnings.simplefilter("always", DamageWarning)
+        warnings.showwarning = show
+        yield
 
 
 def _run(arguments: Sequence[str]) -> int:
@@ -126,10 +145,14 @@ _USAGE_ERRORS: Any = typer.BadParameter.__mro__[2]
 
 
 def _fail(message: str, code: int) -> int:
+    _say(message)
+    return code
+
+
+def _say(message: str) -> None:
     """One line on stderr."""
     with contextlib.suppress(OSError):
         print("audiomem:", " ".join(message.split()), file=sys.stderr)
-    return code
 
 
 def main() -> None:

@@ -33,6 +33,9 @@ def sql(
     ] = None,
     json: Annotated[bool, typer.Option("--json", help="Print a JSON array of objects.")] = False,
     csv: Annotated[bool, typer.Option("--csv", help="Print CSV with a header.")] = False,
+    salvage: Annotated[
+        bool, typer.Option("--salvage", help="Read what is left where deltas of a table are missing.")
+    ] = False,
 ) -> int:
     """Run SQL and print what it gives. INSERT, UPDATE and DELETE change the files."""
     import apsw
@@ -48,7 +51,7 @@ def sql(
         raise OptionError(
             "the query is empty", remedy='Write for example: audiomem sql notes.flac "SELECT * FROM notes"'
         )
-    connection = open_tables(files)
+    connection = open_tables(files, salvage=salvage)
     started = time.perf_counter()
     printer = output.print_json_rows if json else output.print_csv_rows if csv else output.print_rows
     shown = 0

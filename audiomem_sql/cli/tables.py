@@ -15,8 +15,10 @@ if TYPE_CHECKING:
 _STEPS = 1_000_000
 
 
-def open_tables(files: Sequence[str]) -> apsw.Connection:
+def open_tables(files: Sequence[str], *, salvage: bool = False) -> apsw.Connection:
     """A connection that has each file as a table called like it, without folder and extension.
+
+    salvage: of tables whose files are not all there, what is left, to be read only.
 
     OptionError when two would have the same name, and what opening a table raises.
     """
@@ -45,5 +47,7 @@ def open_tables(files: Sequence[str]) -> apsw.Connection:
                 remedy="Rename one, or use them one at a time.",
             )
         literal = os.path.abspath(file).replace("'", "''")
-        connection.execute(f"CREATE VIRTUAL TABLE {quote(name)} USING audiomem('{literal}')")
+        connection.execute(
+            f"CREATE VIRTUAL TABLE {quote(name)} USING audiomem('{literal}'{', salvage=on' if salvage else ''})"
+        )
     return connection

@@ -1,6 +1,6 @@
 """The arguments of ``CREATE VIRTUAL TABLE … USING audiomem(…)``: SQLite hands each one over as the text between commas.
 
-An argument is a column definition, ``name TYPE clauses``, or an option, ``name=value``. Which options exist is decided
+An argument is a column definition, ``name TYPE clauses``, a constraint of the table, or an option, ``name=value``. Which options exist is decided
 by who reads them.
 """
 
@@ -9,77 +9,17 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
-from enum import Enum
 from typing import Any
 
-from audiomem_sql.columns.column import Column, refusal
+from audiomem_sql.columns.column import Column
+from audiomem_sql.columns.constraints import Check, Key
+from audiomem_sql.columns.lexemes import SPACE, WORD, Lexeme, Token, end_of_space, lexemes, source
+from audiomem_sql.columns.syntax import DEFAULT_REMEDY, default_length, enclosed_length
 from audiomem_sql.columns.types import ColumnType
 from audiomem_sql.errors import OptionError, SchemaError
 
-
-class Token(Enum):
-    """What a token is: a bare word, a quoted identifier, a 'string', a number, or a punctuation mark."""
-
-    WORD = "word"
-    QUOTED = "quoted"
-    STRING = "string"
-    NUMBER = "number"
-    MARK = "mark"
-
-
-@dataclass(frozen=True, slots=True)
-class Lexeme:
-    """One token: its kind, its meaning (unquoted; words as written) and its source text."""
-
-    token: Token
-    value: str
-    text: str
-
-    def is_word(self, *words: str) -> bool:
-        """Whether this is one of ``words``, given in capitals, outside quotes."""
-        return self.token is Token.WORD and self.value.isascii() and self.value.upper() in words
-
-
-_WORD = r"[A-Za-z_\u0080-\U0010ffff][A-Za-z0-9_$\u0080-\U0010ffff]*"
-_SPACE = r"(?>(?:[ \t\n\f\r]|--[^\n]*(?:\n|\Z)|/\*.*?(?:\*/|\Z))*)"  # atomic: a comment ends at its first */
-_LEXEME = re.compile(
-    rf"""(?P<word>{_WORD})
-    | "(?P<double>(?:[^"]|"")*)" | `(?P<back>(?:[^`]|``)*)` | \[(?P<bracket>[^\]]*)\]
-    | '(?P<string>(?:[^']|'')*)'
-    | (?P<number>[0-9][0-9A-Za-z_.]*)
-    | (?P<mark>[^\s"'`\[])""",
-    re.VERBOSE | re.DOTALL,
-)
-_SPACES = re.compile(_SPACE, re.DOTALL)
-_OPTION = re.compile(rf"{_SPACE}({_WORD}){_SPACE}=(?!=)(.*)", re.DOTALL)
+_OPTION = re.compile(rf"{SPACE}({WORD}){SPACE}=(?!=)(.*)", re.DOTALL)
 _BARE_VALUE = re.compile(r"[^\s'\"]+")
-
-
-def lexemes(definition: str) -> list[Lexeme]:
-    """The tokens of a column definition, comments left out. Raises SchemaError where a quote is not closed."""
-    found = []
-    at = _end_of_space(definition, 0)
-    while at < len(definition):
-        match = _LEXEME.match(definition, at)
-        if match is None:
-            raise SchemaError(
-                f"{definition.strip()!r} cannot be read from character {at + 1} on",
-                remedy="Look for a quotation mark that is not closed",
-            )
-        group = match.lastgroup or ""
-        value = match[group]
-        token = Token.QUOTED
-        if group == "double":
-            value = value.replace('""', '"')
-        elif group == "back":
-            value = value.replace("``", "`")
-        elif group == "string":
-            token, value = Token.STRING, value.replace("''", "'")
-        elif group != "bracket":
-            token = Token(group)
-        found.append(Lexeme(token, value, match[0]))
-        at = _end_of_space(definition, match.end())
-    return found
 
 
 def is_option(argument: str) -> bool:
@@ -108,7 +48,7 @@ def parse_options(arguments: Iterable[str]) -> dict[str, str]:
 
 
 def _option_value(name: str, text: str) -> str:
-    text = text[_end_of_space(text, 0) :].rstrip()
+    text = text[end_of_space(text, 0) :].rstrip()
     if text[:1] in ("'", '"'):
         quote = text[0]
         inside = text[1:-1]
@@ -122,27 +62,28 @@ def _option_value(name: str, text: str) -> str:
     )
 
 
-def _end_of_space(text: str, at: int) -> int:
-    match = _SPACES.match(text, at)
-    return match.end() if match else at
-
-
-_CLAUSES = ("PRIMARY", "NOT", "NULL", "UNIQUE", "COLLATE", "SEMANTIC")
-_UNSUPPORTED = ("DEFAULT", "CHECK", "REFERENCES", "GENERATED", "AS", "CONSTRAINT", "ON")
+_CLAUSES = ("PRIMARY", "NOT", "NULL", "UNIQUE", "DEFAULT", "CHECK", "COLLATE", "SEMANTIC", "CONSTRAINT")
+_UNSUPPORTED = ("REFERENCES", "GENERATED", "AS", "ON")
 _TABLE_LEVEL = {"PRIMARY": "KEY", "UNIQUE": "(", "FOREIGN": "KEY", "CHECK": "("}
 
 
-def parse_column(definition: str) -> Column:
-    """The column that a definition describes. Raises SchemaError for what is not understood or not supported."""
+@dataclass(frozen=True, slots=True)
+class Definition:
+    """What one argument defines: a column with its CHECKs, or constraints of the table. A key may have one column."""
+
+    column: Column | None = None
+    checks: tuple[Check, ...] = ()
+    keys: tuple[Key, ...] = ()
+
+
+def parse_definition(definition: str) -> Definition:
+    """What a definition says. Raises SchemaError for what is not understood or not supported."""
     words = lexemes(definition)
     if not words:
         raise SchemaError("a column definition is empty", remedy="Look for a comma too many")
     first, *rest = words
     if first.token is Token.WORD and (first.is_word("CONSTRAINT") or _is_table_level(first, rest)):
-        raise SchemaError(
-            f"constraints of the whole table are not supported yet: {definition.strip()}",
-            remedy="Keys have one column: write PRIMARY KEY or UNIQUE behind that column's type",
-        )
+        return _Clauses("the table", definition, words).of_table()
     if first.token not in (Token.WORD, Token.QUOTED):
         raise SchemaError(
             f"{definition.strip()!r} does not begin with the name of a column",
@@ -151,7 +92,19 @@ def parse_column(definition: str) -> Column:
     name = first.value
     end = next((i for i, word in enumerate(rest) if word.is_word(*_CLAUSES, *_UNSUPPORTED)), len(rest))
     column_type = ColumnType.parse(" ".join(word.text for word in rest[:end]), name)
-    return Column(name, column_type, **_parse_clauses(name, rest[end:]))
+    clauses = _Clauses(f"column {name}", definition, rest[end:])
+    return Definition(Column(name, column_type, **clauses.of_column()), tuple(clauses.checks))
+
+
+def parse_column(definition: str) -> Column:
+    """The column that a definition describes, which has no CHECK. Raises SchemaError for anything else."""
+    parsed = parse_definition(definition)
+    if parsed.column is None or parsed.checks:
+        raise SchemaError(
+            f"only a column without CHECK can be defined here, not {definition.strip()}",
+            remedy="Leave the constraint out",
+        )
+    return parsed.column
 
 
 def _is_table_level(first: Lexeme, rest: list[Lexeme]) -> bool:
@@ -159,49 +112,145 @@ def _is_table_level(first: Lexeme, rest: list[Lexeme]) -> bool:
     return following is not None and bool(rest) and rest[0].value.upper() == following
 
 
-def _parse_clauses(name: str, words: list[Lexeme]) -> dict[str, Any]:
-    settings: dict[str, Any] = {}
+class _Clauses:
+    """The words behind a column's type, or those of a table's constraints, taken one by one."""
 
-    def put(key: str, value: bool | str) -> None:
-        if key in settings:
-            raise refusal(name, f"{key.upper().replace('_', ' ')} is told twice")
-        settings[key] = value
+    def __init__(self, place: str, definition: str, words: list[Lexeme]) -> None:
+        self.place = place
+        self.definition = definition
+        self.words = list(words)
+        self.checks: list[Check] = []
 
-    def expect(*expected: str) -> None:
-        if not words or not words[0].is_word(*expected):
-            found = words[0].text if words else "the end"
-            raise refusal(name, f"{expected[0]} is expected, not {found}")
-        words.pop(0)
+    def of_column(self) -> dict[str, Any]:
+        """What the column has, by field; CHECKs go to ``checks``. Names of other constraints are of no use to anybody."""
+        found: dict[str, Any] = {}
+        name: str | None = None
 
-    words = list(words)
-    while words:
-        word = words.pop(0)
-        if word.is_word("PRIMARY"):
-            expect("KEY")
-            put("primary_key", True)
-            if words and words[0].is_word("ASC"):
-                words.pop(0)
-            elif words and words[0].is_word("DESC", "AUTOINCREMENT"):
-                raise refusal(
-                    name, f"PRIMARY KEY {words[0].text} is not supported yet", "Write PRIMARY KEY alone"
+        def put(key: str, value: bool | str) -> None:
+            if key in found:
+                raise self.refusal(f"{key.upper().replace('_', ' ')} is told twice")
+            found[key] = value
+
+        while self.words:
+            word = self.words.pop(0)
+            if word.is_word("CONSTRAINT"):
+                name = self.name()
+                continue
+            if word.is_word("PRIMARY"):
+                self.expect("KEY")
+                put("primary_key", True)
+                if self.words and self.words[0].is_word("ASC"):
+                    self.words.pop(0)
+                if self.words and self.words[0].is_word("DESC", "AUTOINCREMENT"):
+                    raise self.refusal(
+                        f"PRIMARY KEY {self.words[0].text} is not supported", "Write PRIMARY KEY alone"
+                    )
+            elif word.is_word("NOT"):
+                self.expect("NULL")
+                put("not_null", True)
+            elif word.is_word("NULL"):
+                put("not_null", False)
+            elif word.is_word("UNIQUE", "SEMANTIC"):
+                put(word.value.lower(), True)
+            elif word.is_word("DEFAULT"):
+                put("default", self.default())
+            elif word.is_word("CHECK"):
+                self.checks.append(Check(self.expression(), name))
+            elif word.is_word("COLLATE"):
+                if not self.words or self.words[0].token not in (Token.WORD, Token.QUOTED):
+                    raise self.refusal("COLLATE needs the name of a collation")
+                put("collation", self.words.pop(0).value.upper())
+            elif word.is_word(*_UNSUPPORTED):
+                raise self.refusal(f"{word.value.upper()} is not supported", "Leave the clause out")
+            else:
+                raise self.refusal(
+                    f"{word.text} cannot be understood here",
+                    "Behind the type come PRIMARY KEY, NOT NULL, UNIQUE, DEFAULT, CHECK, COLLATE, SEMANTIC",
                 )
-        elif word.is_word("NOT"):
-            expect("NULL")
-            put("not_null", True)
-        elif word.is_word("NULL"):
-            put("not_null", False)
-        elif word.is_word("UNIQUE", "SEMANTIC"):
-            put(word.value.lower(), True)
-        elif word.is_word("COLLATE"):
-            if not words or words[0].token not in (Token.WORD, Token.QUOTED):
-                raise refusal(name, "COLLATE needs the name of a collation")
-            put("collation", words.pop(0).value.upper())
-        elif word.is_word(*_UNSUPPORTED):
-            raise refusal(name, f"{word.value.upper()} is not supported yet", "Leave the clause out")
-        else:
-            raise refusal(
-                name,
-                f"{word.text} cannot be understood here",
-                "Behind the type come PRIMARY KEY, NOT NULL, UNIQUE, COLLATE, SEMANTIC",
-            )
-    return settings
+            name = None
+        if name is not None:
+            raise self.refusal(f"nothing follows CONSTRAINT {name}")
+        return found
+
+    def of_table(self) -> Definition:
+        """Constraints, which need no comma between them."""
+        keys: list[Key] = []
+        name: str | None = None
+        while self.words:
+            word = self.words.pop(0)
+            if word.is_word("CONSTRAINT"):
+                name = self.name()
+                continue
+            if word.is_word("CHECK"):
+                self.checks.append(Check(self.expression(), name))
+            elif word.is_word("UNIQUE"):
+                keys.append(Key(self.columns(), False, name))
+            elif word.is_word("PRIMARY"):
+                self.expect("KEY")
+                keys.append(Key(self.columns(), True, name))
+            elif word.is_word("FOREIGN", *_UNSUPPORTED):
+                what = "FOREIGN KEY" if word.is_word("FOREIGN") else word.value.upper()
+                raise self.refusal(f"{what} is not supported", "Leave the constraint out")
+            else:
+                raise self.refusal(
+                    f"{word.text} cannot be understood here",
+                    "Constraints of the table are CHECK, UNIQUE and PRIMARY KEY, each with (…)",
+                )
+            name = None
+        if name is not None:
+            raise self.refusal(f"nothing follows CONSTRAINT {name}")
+        return Definition(None, tuple(self.checks), tuple(keys))
+
+    def refusal(self, what: str, remedy: str | None = None) -> SchemaError:
+        return SchemaError(what, place=self.place, remedy=remedy)
+
+    def expect(self, *expected: str) -> None:
+        """Take a word or mark, one of ``expected``."""
+        if not self.words or not (self.words[0].is_word(*expected) or self.words[0].text in expected):
+            found = self.words[0].text if self.words else "the end"
+            raise self.refusal(f"{expected[0]} is expected, not {found}")
+        self.words.pop(0)
+
+    def name(self) -> str:
+        """The name behind CONSTRAINT."""
+        if not self.words or self.words[0].token not in (Token.WORD, Token.QUOTED, Token.STRING):
+            raise self.refusal("a name is expected behind CONSTRAINT")
+        return self.words.pop(0).value
+
+    def default(self) -> str:
+        """The text of the value behind DEFAULT."""
+        length = default_length(self.words)
+        if not length:
+            found = self.words[0].text if self.words else "the end"
+            raise self.refusal(f"a value is expected behind DEFAULT, not {found}", DEFAULT_REMEDY)
+        taken, self.words = self.words[:length], self.words[length:]
+        return source(self.definition, taken)
+
+    def expression(self) -> str:
+        """The text in the parentheses behind CHECK."""
+        length = enclosed_length(self.words)
+        if length < 3:
+            raise self.refusal("an expression in parentheses is expected behind CHECK")
+        taken, self.words = self.words[1 : length - 1], self.words[length:]
+        return source(self.definition, taken)
+
+    def columns(self) -> tuple[str, ...]:
+        """The names in the parentheses behind UNIQUE or PRIMARY KEY."""
+        found: list[str] = []
+        self.expect("(")
+        while True:
+            if not self.words or self.words[0].token not in (Token.WORD, Token.QUOTED):
+                raise self.refusal("a key is made of columns: (a, b)")
+            found.append(self.words.pop(0).value)
+            if self.words and self.words[0].is_word("ASC"):
+                self.words.pop(0)
+            elif self.words and self.words[0].is_word("DESC", "COLLATE", "AUTOINCREMENT"):
+                raise self.refusal(
+                    f"{self.words[0].text} in a key is not supported",
+                    "A key has the collations of its columns",
+                )
+            if self.words and self.words[0].text == ",":
+                self.words.pop(0)
+                continue
+            self.expect(")")
+            return tuple(found)

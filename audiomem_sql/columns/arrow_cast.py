@@ -18,6 +18,7 @@ from pyarrow import types
 from audiomem_sql.columns.affinity import StoredValue, converter, not_null_failed
 from audiomem_sql.columns.arrow_types import ArrowArray, ArrowType, is_list
 from audiomem_sql.columns.column import Column
+from audiomem_sql.columns.defaults import constant, is_constant, values
 from audiomem_sql.columns.numeric_text import MAX_INTEGER
 from audiomem_sql.columns.timestamps import MAX_MICROS, MIN_MICROS
 from audiomem_sql.columns.types import ColumnType, Kind, arrow_type
@@ -25,6 +26,7 @@ from audiomem_sql.errors import DataTypeError
 from audiomem_sql.types import BoolArray
 
 _PIECE = 1 << 30  # bytes; string and binary arrays address at most 2 GiB
+_REPEATED = 1 << 24  # about the bytes of an array that a default is repeated in
 _MICROS = {"s": 1_000_000, "ms": 1_000, "us": 1}
 _DAY = 86_400_000_000
 
@@ -70,6 +72,20 @@ def null_array(rows: int, column_type: ColumnType) -> ArrowArray:
     """``rows`` NULLs, as ``arrow_type(column_type)``."""
     target: ArrowType = arrow_type(column_type)
     return pa.nulls(rows, target)
+
+
+def default_arrays(column: Column, rows: int) -> list[ArrowArray]:
+    """What ``rows`` rows hold of which nothing is said, as arrays of ``arrow_type(column.type)``: the default, or NULLs."""
+    if column.default is None or column.is_rowid:
+        return [null_array(rows, column.type)]
+    if not is_constant(column):
+        return stored_array(values(column, rows), column.type)
+    value = constant(column)
+    size = len(value) if isinstance(value, str | bytes) else 8
+    many = min(rows, max(1, _REPEATED // max(size, 8)))
+    (block,) = stored_array([value], column.type)
+    block = block.take(pa.array(np.zeros(many, np.int64)))
+    return [block] * (rows // many) + [block.slice(0, rows % many)] if rows else [block]
 
 
 def _checked(column: Column, arrays: list[ArrowArray]) -> ArrowArray:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterable, Mapping, Sequence
+from enum import Enum
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -16,13 +17,20 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from pyarrow import types
 
-from audiomem_sql.columns.arrow_cast import cast_column, cast_values, null_array
+from audiomem_sql.columns.arrow_cast import cast_column, cast_values, default_arrays
 from audiomem_sql.columns.arrow_types import ArrowArray, ArrowField, is_list
-from audiomem_sql.columns.schema import Schema, fold
+from audiomem_sql.columns.defaults import sql_values_of
+from audiomem_sql.columns.schema import Column, Schema, fold
 from audiomem_sql.errors import DataTypeError, OptionError, SchemaError
 
 #: A column as it came: Arrow data with its field, or Python values.
 _Source: TypeAlias = tuple[ArrowField, list[ArrowArray]] | list[Any]
+
+
+class _Missing(Enum):
+    """Stands in the place of a column that one dict of a list lacks."""
+
+    VALUE = "missing"
 
 
 def to_table(
@@ -33,7 +41,8 @@ def to_table(
 ) -> tuple[pa.Table, Schema]:
     """The rows of ``data`` as a table of ``schema.to_arrow()``, and the schema.
 
-    With a schema, columns are matched by name without regard to case, and those that are missing are NULL. Without one
+    With a schema, columns are matched by name without regard to case, and those that are missing take
+    their default, or else NULL. A NULL that is there stays one. Without a schema
     it is inferred, as in ``Schema.from_arrow``, with ``primary_key`` and ``semantic``; a list of vectors of variable
     length takes its width from its first vector.
 
@@ -71,19 +80,20 @@ def to_table(
     for column in schema.columns:
         source = sources[folded[fold(column.name)]] if fold(column.name) in folded else None
         if source is None:
-            cast.append(cast_column(column, [null_array(rows, column.type)]))
+            cast.append(cast_column(column, default_arrays(column, rows)))
         elif isinstance(source, tuple):
             cast.append(cast_column(column, source[1]))
         else:
-            cast.append(cast_values(column, source))
+            cast.append(cast_values(column, _with_defaults(column, source)))
     return pa.Table.from_arrays(cast, schema=schema.to_arrow()), schema
 
 
 def _sources(data: Any, typed: bool) -> tuple[int, dict[str, _Source]]:
     """The number of rows and the columns. Python values stay what they are if ``typed``, as a schema will tell."""
-    pandas = sys.modules.get("pandas")
+    # Another thread may be in the middle of importing it: what has no DataFrame yet has made no data frame.
+    frame = getattr(sys.modules.get("pandas"), "DataFrame", None)
     try:
-        if pandas is not None and isinstance(data, pandas.DataFrame):
+        if frame is not None and isinstance(data, frame):
             return _from_pandas(data, typed)
         if isinstance(data, pa.Table):
             table = data
@@ -96,7 +106,7 @@ def _sources(data: Any, typed: bool) -> tuple[int, dict[str, _Source]]:
         elif isinstance(data, Mapping):
             return _from_columns(data)
         elif isinstance(data, list | tuple):
-            return _from_rows(data)
+            return _from_rows(data, typed)
         else:
             raise DataTypeError(
                 f"a value of type {type(data).__name__} is no table",
@@ -156,13 +166,23 @@ def _from_columns(data: Mapping[Any, Any]) -> tuple[int, dict[str, _Source]]:
     return next(iter(lengths.values()), 0), columns
 
 
-def _from_rows(data: Sequence[Any]) -> tuple[int, dict[str, _Source]]:
+def _from_rows(data: Sequence[Any], typed: bool) -> tuple[int, dict[str, _Source]]:
     names: dict[Any, None] = {}
     for row, values in enumerate(data):
         if not isinstance(values, Mapping):
             raise DataTypeError(f"the row is no dict, but a {type(values).__name__}", place=f"row {row}")
         names.update(dict.fromkeys(values))
-    return len(data), {_name(key): [row.get(key) for row in data] for key in names}
+    missing = _Missing.VALUE if typed else None
+    return len(data), {_name(key): [row.get(key, missing) for row in data] for key in names}
+
+
+def _with_defaults(column: Column, given: list[Any]) -> list[Any]:
+    """Python values, with the column's default where a row did not name the column."""
+    count = sum(value is _Missing.VALUE for value in given)
+    if not count:
+        return given
+    fill = iter(sql_values_of(column, count))
+    return [next(fill) if value is _Missing.VALUE else value for value in given]
 
 
 def _name(key: object) -> str:

@@ -1,10 +1,13 @@
-"""Which column type holds an Arrow type, and what the metadata of an Arrow field says about its column."""
+"""Which column type holds an Arrow type, and what Arrow metadata say about columns and constraints."""
 
 from __future__ import annotations
 
+import json
+from collections.abc import Mapping, Sequence
 from typing import Any, TypeAlias
 
-from audiomem_sql.columns.column import FLAGS, refusal
+from audiomem_sql.columns.column import FLAGS, TEXTS, fold, refusal
+from audiomem_sql.columns.constraints import Check, Key
 from audiomem_sql.columns.types import ColumnType, Kind
 from audiomem_sql.errors import SchemaError
 
@@ -12,6 +15,8 @@ from audiomem_sql.errors import SchemaError
 ArrowArray: TypeAlias = Any
 ArrowField: TypeAlias = Any
 ArrowType: TypeAlias = Any
+
+_CONSTRAINTS = b"audiomem:constraints"
 
 
 def told_by(item: ArrowField) -> dict[str, Any]:
@@ -21,7 +26,9 @@ def told_by(item: ArrowField) -> dict[str, Any]:
         return {}
     try:
         told: dict[str, Any] = {"type": ColumnType.parse(metadata[b"audiomem:type"].decode())}
-        told["collation"] = metadata.get(b"audiomem:collation", b"BINARY").decode()
+        for key, absent in TEXTS.items():
+            text = metadata.get(f"audiomem:{key}".encode())
+            told[key] = absent if text is None else text.decode()
     except (SchemaError, UnicodeDecodeError):
         return {}
     kind = told["type"].kind
@@ -32,6 +39,28 @@ def told_by(item: ArrowField) -> dict[str, Any]:
     if now != told["type"] and not (kind is Kind.JSON and now.kind is Kind.TEXT):
         return {}
     return told | {flag: metadata.get(f"audiomem:{flag}".encode()) == b"1" for flag in FLAGS}
+
+
+def told_of(checks: Sequence[Check], keys: Sequence[Key]) -> dict[bytes, bytes] | None:
+    """What the metadata of a whole Arrow schema says of a table's constraints; None if it has none."""
+    if not checks and not keys:
+        return None
+    told = {"checks": [check.to_catalog() for check in checks], "keys": [key.to_catalog() for key in keys]}
+    return {_CONSTRAINTS: json.dumps(told, ensure_ascii=False).encode()}
+
+
+def told_together(
+    metadata: Mapping[bytes, bytes] | None, names: Sequence[str]
+) -> tuple[tuple[Check, ...], tuple[Key, ...]]:
+    """The inverse: what is ours; keys only if their columns are still there."""
+    try:
+        told = json.loads((metadata or {}).get(_CONSTRAINTS, b"{}"))
+        checks = [Check.from_catalog(check) for check in told.get("checks", ())]
+        keys = [Key.from_catalog(key) for key in told.get("keys", ())]
+    except (SchemaError, ValueError, TypeError, AttributeError, RecursionError):
+        return (), ()
+    there = {fold(name) for name in names}
+    return tuple(checks), tuple(key for key in keys if {fold(name) for name in key.columns} <= there)
 
 
 def infer(name: str, data_type: ArrowType, width: int = 0) -> ColumnType:

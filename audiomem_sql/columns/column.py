@@ -2,34 +2,26 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
+from audiomem_sql.columns.lexemes import bare, quote
+from audiomem_sql.columns.syntax import DEFAULT_REMEDY, is_default
 from audiomem_sql.columns.types import ColumnType, Kind, sqlite_declaration
 from audiomem_sql.errors import SchemaError
+
+__all__ = ["FLAGS", "HIDDEN", "TEXTS", "Column", "check", "check_key_type", "fold", "quote", "refusal"]
 
 #: The hidden columns behind the one that bears the table's name, in their order.
 HIDDEN = ("rank", "distance", "k", "version", "as_of")
 _ROWID_NAMES = ("rowid", "oid", "_rowid_")
 _COLLATIONS = ("BINARY", "NOCASE", "RTRIM")
 _ASCII_CAPITALS = {capital: capital + 32 for capital in range(ord("A"), ord("Z") + 1)}
-_BARE_NAME = re.compile(r"[A-Za-z_\u0080-\U0010ffff][A-Za-z0-9_\u0080-\U0010ffff]*")
+MAX_COLUMN_ID = (1 << 31) - 1
 FLAGS = ("not_null", "unique", "primary_key", "semantic")
-# https://www.sqlite.org/lang_keywords.html
-_RESERVED = """
-    ABORT ACTION ADD AFTER ALL ALTER ALWAYS ANALYZE AND AS ASC ATTACH AUTOINCREMENT BEFORE BEGIN BETWEEN BY CASCADE
-    CASE CAST CHECK COLLATE COLUMN COMMIT CONFLICT CONSTRAINT CREATE CROSS CURRENT CURRENT_DATE CURRENT_TIME
-    CURRENT_TIMESTAMP DATABASE DEFAULT DEFERRABLE DEFERRED DELETE DESC DETACH DISTINCT DO DROP EACH ELSE END ESCAPE
-    EXCEPT EXCLUDE EXCLUSIVE EXISTS EXPLAIN FAIL FILTER FIRST FOLLOWING FOR FOREIGN FROM FULL GENERATED GLOB GROUP
-    GROUPS HAVING IF IGNORE IMMEDIATE IN INDEX INDEXED INITIALLY INNER INSERT INSTEAD INTERSECT INTO IS ISNULL JOIN KEY
-    LAST LEFT LIKE LIMIT MATCH MATERIALIZED NATURAL NO NOT NOTHING NOTNULL NULL NULLS OF OFFSET ON OR ORDER OTHERS OUTER
-    OVER PARTITION PLAN PRAGMA PRECEDING PRIMARY QUERY RAISE RANGE RECURSIVE REFERENCES REGEXP REINDEX RELEASE RENAME
-    REPLACE RESTRICT RETURNING RIGHT ROLLBACK ROW ROWS SAVEPOINT SELECT SEMANTIC SET TABLE TEMP TEMPORARY THEN TIES TO
-    TRANSACTION TRIGGER UNBOUNDED UNION UNIQUE UPDATE USING VACUUM VALUES VIEW VIRTUAL WHEN WHERE WINDOW WITH WITHIN
-    WITHOUT"""
-_KEYWORDS = frozenset(_RESERVED.split())
+#: What a column has as text, in the catalog and in the metadata of Arrow, and what it is without.
+TEXTS: dict[str, str | None] = {"collation": "BINARY", "default": None}
 
 
 def fold(name: str) -> str:
@@ -37,14 +29,13 @@ def fold(name: str) -> str:
     return name.translate(_ASCII_CAPITALS)
 
 
-def quote(name: str) -> str:
-    """``name`` as an SQL identifier, in quotes."""
-    return '"' + name.replace('"', '""') + '"'
-
-
 @dataclass(frozen=True, slots=True)
 class Column:
-    """A column. PRIMARY KEY on any type but INTEGER makes it ``unique`` and ``not_null``, as in STRICT tables."""
+    """A column. PRIMARY KEY on any type but INTEGER makes it ``unique`` and ``not_null``, as in STRICT tables.
+
+    ``id`` tells it from every other column that the table ever had, whatever it is called; -1: it has not got one yet.
+    ``default`` is the SQL behind DEFAULT as it was written, with its parentheses; see ``defaults`` for its value.
+    """
 
     name: str
     type: ColumnType
@@ -53,6 +44,8 @@ class Column:
     primary_key: bool = False
     collation: str = "BINARY"
     semantic: bool = False
+    default: str | None = None
+    id: int = field(default=-1, compare=False)
 
     def __post_init__(self) -> None:
         if self.primary_key and not self.is_rowid:
@@ -66,8 +59,7 @@ class Column:
 
     def sql(self) -> str:
         """The definition as a user would write it."""
-        bare = _BARE_NAME.fullmatch(self.name) and self.name.upper() not in _KEYWORDS
-        parts = [self.name if bare else quote(self.name), str(self.type)]
+        parts = [bare(self.name), str(self.type)]
         implied = self.primary_key and not self.is_rowid
         if self.primary_key:
             parts.append("PRIMARY KEY")
@@ -75,6 +67,8 @@ class Column:
             parts.append("NOT NULL")
         if self.unique and not implied:
             parts.append("UNIQUE")
+        if self.default is not None:
+            parts.append(f"DEFAULT {self.default}")
         if self.collation != "BINARY":
             parts.append(f"COLLATE {self.collation}")
         if self.semantic:
@@ -85,7 +79,7 @@ class Column:
         """The definition for ``sqlite3_declare_vtab``.
 
         Only the rowid is declared PRIMARY KEY. For any other key SQLite would make an index without pages, and
-        ``PRAGMA integrity_check`` would report "invalid page number".
+        ``PRAGMA integrity_check`` would report "invalid page number". DEFAULT is left out, as SQLite does not apply it.
         """
         parts = [quote(self.name), sqlite_declaration(self.type)]
         if self.is_rowid:
@@ -102,8 +96,7 @@ class Column:
         """A plain dict; what has its default is left out."""
         packed: dict[str, Any] = {"name": self.name, "type": str(self.type)}
         packed |= {flag: True for flag in FLAGS if getattr(self, flag)}
-        if self.collation != "BINARY":
-            packed["collation"] = self.collation
+        packed |= {key: text for key, absent in TEXTS.items() if (text := getattr(self, key)) != absent}
         return packed
 
     @classmethod
@@ -118,7 +111,11 @@ class Column:
         for key, value in packed.items():
             if key in ("name", "type") or (isinstance(key, str) and key.startswith("x_")):
                 continue
-            if (key in FLAGS and isinstance(value, bool)) or (key == "collation" and isinstance(value, str)):
+            if (
+                (key in FLAGS and isinstance(value, bool))
+                or (key in TEXTS and isinstance(value, str))
+                or (key == "id" and type(value) is int and 0 <= value <= MAX_COLUMN_ID)
+            ):
                 settings[key] = value
             else:
                 raise refusal(
@@ -159,9 +156,17 @@ def check(column: Column) -> None:
         )
     if column.collation != "BINARY" and kind is not Kind.TEXT:
         raise refusal(name, f"{column.type} has no collation", "COLLATE belongs to TEXT columns")
+    if column.default is not None and not is_default(column.default):
+        raise refusal(name, f"DEFAULT {column.default:.80} cannot be understood", DEFAULT_REMEDY)
     if column.semantic and kind is not Kind.TEXT:
         raise refusal(name, f"{column.type} cannot be SEMANTIC", "Only TEXT is searched by meaning")
-    if (column.unique or column.primary_key) and kind in (Kind.FLOAT, Kind.JSON):
+    if column.unique or column.primary_key:
+        check_key_type(column)
+
+
+def check_key_type(column: Column) -> None:
+    """Raise SchemaError if no key can hold the column."""
+    if column.type.kind in (Kind.FLOAT, Kind.JSON):
         raise refusal(
-            name, f"{column.type} cannot be a key", "Choose another column for UNIQUE or PRIMARY KEY"
+            column.name, f"{column.type} cannot be a key", "Choose another column for UNIQUE or PRIMARY KEY"
         )

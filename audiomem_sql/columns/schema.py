@@ -7,13 +7,24 @@ file says. All of them end in the same checks, in ``Schema`` itself. pyarrow is 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from audiomem_sql.columns.arguments import is_option, parse_column, parse_options
-from audiomem_sql.columns.arrow_types import infer, told_by
-from audiomem_sql.columns.column import FLAGS, HIDDEN, Column, check, fold, quote, refusal
+from audiomem_sql.columns.arguments import is_option, parse_definition, parse_options
+from audiomem_sql.columns.arrow_types import infer, told_by, told_of, told_together
+from audiomem_sql.columns.column import (
+    FLAGS,
+    HIDDEN,
+    TEXTS,
+    Column,
+    check,
+    check_key_type,
+    fold,
+    quote,
+    refusal,
+)
+from audiomem_sql.columns.constraints import Check, Key, check_constraint, with_keys
 from audiomem_sql.columns.types import arrow_type
 from audiomem_sql.errors import SchemaError
 
@@ -23,7 +34,9 @@ if TYPE_CHECKING:
 __all__ = [
     "HIDDEN",
     "MAX_COLUMNS",
+    "Check",
     "Column",
+    "Key",
     "Schema",
     "fold",
     "is_option",
@@ -38,9 +51,17 @@ MAX_COLUMNS = 2000 - len(HIDDEN) - 1
 
 @dataclass(frozen=True)
 class Schema:
-    """The columns of a table, in order. Raises SchemaError, naming the column, where SQL would refuse the table."""
+    """The columns of a table, in order. Raises SchemaError, naming the column, where SQL would refuse the table.
+
+    Columns without an id get their place. Two schemas are equal when they are written alike, whatever their ids.
+
+    checks: of columns and of the table, in the order in which they are tried. keys: those of several columns; a key of one
+    is said by its column.
+    """
 
     columns: tuple[Column, ...]
+    checks: tuple[Check, ...] = ()
+    keys: tuple[Key, ...] = ()
     _places: Mapping[str, int] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
@@ -59,9 +80,44 @@ class Schema:
             if fold(column.name) in places:
                 raise refusal(column.name, "the name is used twice; capitals make no difference")
             places[fold(column.name)] = place
-        if len(keys := [column.name for column in self.columns if column.primary_key]) > 1:
-            raise refusal(keys[1], f"{keys[0]} is the primary key already", "A table has one, of one column")
         object.__setattr__(self, "_places", places)
+        if any(column.id < 0 for column in self.columns):
+            object.__setattr__(
+                self,
+                "columns",
+                tuple(
+                    column if column.id >= 0 else replace(column, id=place)
+                    for place, column in enumerate(self.columns)
+                ),
+            )
+        if len(set(self.ids)) < len(self.ids):
+            raise SchemaError("two columns have the same id")
+        object.__setattr__(self, "checks", tuple(self.checks))
+        object.__setattr__(self, "keys", tuple(self.keys))
+        constraints: tuple[Check | Key, ...] = (*self.checks, *self.keys)
+        for constraint in constraints:
+            check_constraint(constraint)
+        for key in self.keys:
+            self._check_key(key)
+        primary = [column.name for column in self.columns if column.primary_key]
+        primary += [", ".join(key.columns) for key in self.keys if key.primary]
+        if len(primary) > 1:
+            raise refusal(primary[1], f"{primary[0]} is the primary key already", "A table has one")
+
+    def _check_key(self, key: Key) -> None:
+        """A key is of several columns of the table; those of the primary key become NOT NULL, as in STRICT tables."""
+        places = [self.index(name) for name in key.columns]
+        if len(places) < 2 or len(set(places)) < len(places):
+            raise SchemaError(
+                f"{key.sql()} is no key of several columns", remedy="Name each column once, and at least two"
+            )
+        for place in places:
+            check_key_type(self.columns[place])
+        if key.primary:
+            columns = list(self.columns)
+            for place in places:
+                columns[place] = replace(columns[place], not_null=True)
+            object.__setattr__(self, "columns", tuple(columns))
 
     def __len__(self) -> int:
         return len(self.columns)
@@ -70,6 +126,19 @@ class Schema:
     def names(self) -> tuple[str, ...]:
         """The column names, as written."""
         return tuple(column.name for column in self.columns)
+
+    @cached_property
+    def ids(self) -> tuple[int, ...]:
+        """The ids of the columns, in order."""
+        return tuple(column.id for column in self.columns)
+
+    def is_same(self, other: Schema) -> bool:
+        """Whether ``other`` has the same columns, not only columns that are written alike."""
+        return self is other or (self.ids == other.ids and self == other)
+
+    def changed(self, columns: Sequence[Column]) -> Schema:
+        """These constraints with other columns."""
+        return Schema(tuple(columns), self.checks, self.keys)
 
     def find(self, name: str) -> int | None:
         """The place of a column by name, as SQLite compares names; None if there is none."""
@@ -98,33 +167,53 @@ class Schema:
         return tuple(i for i, column in enumerate(self.columns) if column.unique and not column.is_rowid)
 
     @cached_property
+    def combined_keys(self) -> tuple[tuple[int, ...], ...]:
+        """The places of the columns of each of ``keys`` that must be looked for.
+
+        One that contains the rowid is unique because of that.
+        """
+        places = [tuple(map(self.index, key.columns)) for key in self.keys]
+        return tuple(dict.fromkeys(key for key in places if self.rowid_column not in key))
+
+    @cached_property
     def semantic_columns(self) -> tuple[int, ...]:
         """The places of the columns that are searched by meaning."""
         return tuple(i for i, column in enumerate(self.columns) if column.semantic)
 
     def sql(self) -> str:
         """The definitions as a user would write them, separated by commas."""
-        return ", ".join(column.sql() for column in self.columns)
+        parts: tuple[Column | Check | Key, ...] = (*self.columns, *self.checks, *self.keys)
+        return ", ".join(part.sql() for part in parts)
 
     def declaration(self) -> str:
         """The definitions for ``sqlite3_declare_vtab``, without ``CREATE TABLE x(`` and the hidden columns."""
         return ", ".join(column.declaration() for column in self.columns)
 
     def to_catalog(self) -> list[dict[str, Any]]:
-        """Plain lists and dicts."""
-        return [column.to_catalog() for column in self.columns]
+        """The columns as plain lists and dicts, an id that is the place left out; ``checks`` and ``keys`` have a
+        ``to_catalog`` of their own.
+        """
+        return [
+            column.to_catalog() | ({} if column.id == place else {"id": column.id})
+            for place, column in enumerate(self.columns)
+        ]
 
     @classmethod
-    def from_catalog(cls, packed: object) -> Schema:
-        """The schema that ``to_catalog`` packed. Raises SchemaError, and nothing else, on any input."""
+    def from_catalog(cls, packed: object, checks: object = (), keys: object = ()) -> Schema:
+        """The schema whose parts ``to_catalog`` packed. Raises SchemaError, and nothing else, on any input."""
         if not isinstance(packed, list | tuple):
             raise SchemaError("the columns of the catalog are not a list")
-        return cls(tuple(Column.from_catalog(column) for column in packed))
+        if not isinstance(checks, list | tuple) or not isinstance(keys, list | tuple):
+            raise SchemaError("the constraints of the catalog are not a list")
+        return cls(
+            tuple(Column.from_catalog(column) for column in packed),
+            tuple(Check.from_catalog(check) for check in checks),
+            tuple(Key.from_catalog(key) for key in keys),
+        )
 
     def to_arrow(self) -> pa.Schema:
-        """The Arrow schema. Each field's metadata holds the definition, so ``from_arrow`` gives this schema again.
-
-        A rowid is nullable: NULL asks for the next one.
+        """The Arrow schema. Its metadata and those of the fields hold the definition, so ``from_arrow`` gives this schema
+        again. A rowid is nullable: NULL asks for the next one.
         """
         import pyarrow as pa
 
@@ -132,13 +221,16 @@ class Schema:
         for column in self.columns:
             metadata = {b"audiomem:type": str(column.type).encode()}
             metadata |= {f"audiomem:{flag}".encode(): b"1" for flag in FLAGS if getattr(column, flag)}
-            if column.collation != "BINARY":
-                metadata[b"audiomem:collation"] = column.collation.encode()
+            metadata |= {
+                f"audiomem:{key}".encode(): text.encode()
+                for key, absent in TEXTS.items()
+                if (text := getattr(column, key)) != absent
+            }
             nullable = column.is_rowid or not column.not_null
             fields.append(
                 pa.field(column.name, arrow_type(column.type), nullable=nullable, metadata=metadata)
             )
-        return pa.schema(fields)
+        return pa.schema(fields, told_of(self.checks, self.keys))
 
     @classmethod
     def from_arrow(
@@ -152,7 +244,8 @@ class Schema:
 
         Parameters
         ----------
-        schema: names, types, nullability, and the metadata that ``to_arrow`` writes, where it still fits the types.
+        schema: names, types, nullability, and the metadata that ``to_arrow`` writes, where it still fits the types and the
+            columns that are there.
         primary_key: the column that is the key, instead of the one in the metadata.
         semantic: the columns to search by meaning, instead of those in the metadata.
         widths: numbers per vector for lists of variable length, by column.
@@ -184,9 +277,24 @@ class Schema:
                 primary_key=key,
                 collation=told.get("collation", "BINARY"),
                 semantic=fold(item.name) in meant if wanted else told.get("semantic", False),
+                default=told.get("default"),
             )
             columns.append(column)
-        return cls(tuple(columns))
+        checks, keys = told_together(schema.metadata, [column.name for column in columns])
+        if primary_key is not None or any(column.primary_key for column in columns):
+            keys = tuple(key for key in keys if not key.primary)
+        return cls(tuple(columns), tuple(check for check in checks if _means_something(check, columns)), keys)
+
+
+def _means_something(check: Check, columns: Sequence[Column]) -> bool:
+    """Whether a CHECK that came with Arrow data speaks of the columns that are there."""
+    from audiomem_sql.columns.checks import Checks  # knows schemas
+
+    try:
+        Checks(Schema(tuple(columns), (check,)))
+    except SchemaError:
+        return False
+    return True
 
 
 def parse_columns(definitions: Sequence[str]) -> Schema:
@@ -194,4 +302,15 @@ def parse_columns(definitions: Sequence[str]) -> Schema:
 
     Raises SchemaError, naming the column, for what cannot be understood or is not supported.
     """
-    return Schema(tuple(parse_column(definition) for definition in definitions))
+    columns: list[Column] = []
+    checks: list[Check] = []
+    keys: list[Key] = []
+    for definition in definitions:
+        parsed = parse_definition(definition)
+        if parsed.column is not None:
+            columns.append(parsed.column)
+        checks += parsed.checks
+        keys += parsed.keys
+    alone = [key for key in keys if len(key.columns) == 1]
+    together = tuple(key for key in keys if len(key.columns) > 1)
+    return Schema(with_keys(columns, alone), tuple(checks), together)

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from audiomem_sql.pages import FORMAT_VERSION, PAGE_HEADER, PAGE_MAGIC, PageHeader
+from audiomem_sql.table import Table
 
 from .conftest import Command, contents, fails, process
 
@@ -225,3 +226,23 @@ def test_existing_files_are_left_alone(audiomem: Command, files: Path) -> None:
     for file in ("good.flac", "music.flac", "text.flac"):
         fails(audiomem("create", file, "a TEXT"), 1, file, "exists already")
     assert contents(files) == before
+
+
+@pytest.mark.damages
+def test_damage_that_leaves_the_table_readable_is_one_line_on_stderr(
+    audiomem: Command, tmp_path: Path
+) -> None:
+    with Table.create("t.flac", ["id INTEGER PRIMARY KEY", "v INTEGER"]) as table:
+        table.append([{"v": 1}])
+        log, end = Path("t.flac-wal"), table.snapshot.log.end  # type: ignore[union-attr]
+        data = bytearray(log.read_bytes())
+        data[end : end + 9] = b"half of a"
+        log.write_bytes(data)
+        shown = audiomem("sql", "t.flac", "SELECT v FROM t", "--csv")
+        assert (shown.code, shown.out) == (0, "v\n1\n")
+        first, *_ = shown.err.splitlines()
+        assert first.startswith(
+            f"audiomem: warning: {tmp_path / log}: byte {end}: what stands behind version 2 "
+        )
+        assert shown.err.count("warning") == 1
+        assert audiomem("verify", "t.flac").code == 1

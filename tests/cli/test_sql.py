@@ -254,3 +254,14 @@ def test_two_files_with_one_name(audiomem: Command, notes: str) -> None:
     Path("other").mkdir()
     audiomem("create", "other/notes.flac", "id INTEGER")
     fails(audiomem("sql", notes, "other/notes.flac", "SELECT 1"), 2, "notes.flac", "other/notes.flac")
+
+
+def test_info_names_the_constraints(audiomem: Command, tmp_path: Path) -> None:
+    file = str(tmp_path / "plays.flac")
+    made = audiomem(
+        "create", file, "a TEXT", "b INTEGER DEFAULT 5", "UNIQUE (a, b)", "CHECK (b = 5 OR b > 9)"
+    )
+    assert made.out.endswith("a TEXT, b INTEGER DEFAULT 5, CHECK (b = 5 OR b > 9), UNIQUE (a, b)\n")
+    constraints = json.loads(audiomem("info", file, "--json").out)["constraints"]
+    assert constraints == ["CHECK (b = 5 OR b > 9)", "UNIQUE (a, b)"]
+    assert "CHECK (b = 5 OR b > 9)\n" in audiomem("info", file).out

@@ -554,3 +554,41 @@ def test_tables_fit_their_schema_or_are_refused_with_our_errors(
     assert isinstance(same, Schema)
     assert same == schema
     assert again.equals(table)
+
+
+def test_a_missing_column_takes_its_default() -> None:
+    schema = parse_columns(
+        [
+            "id INTEGER PRIMARY KEY DEFAULT 5",
+            "a TEXT NOT NULL DEFAULT 'x'",
+            "b INTEGER DEFAULT (3 * 4)",
+            "t TIMESTAMP DEFAULT '2001-02-03'",
+            "v FLOAT[2] DEFAULT '[1, 2]'",
+            "r INTEGER DEFAULT (random())",
+            "n REAL",
+        ]
+    )
+    whole, _ = to_table({"n": [1.5] * 1000}, schema)
+    assert whole.schema == schema.to_arrow()
+    assert whole.column("r").combine_chunks().unique().to_pylist() == whole.column("r").to_pylist()
+    first, *others = whole.drop_columns(["r"]).to_pylist()
+    at = datetime(2001, 2, 3)
+    assert first == {"id": None, "a": "x", "b": 12, "t": at, "v": [1.0, 2.0], "n": 1.5}
+    assert others == [first] * 999
+    some, _ = to_table([{"n": 1, "b": None}, {"a": "y"}, {"t": None, "b": 3}], schema)
+    assert some.select(["id", "a", "b", "t", "v", "n"]).to_pylist() == [
+        {"id": None, "a": "x", "b": None, "t": at, "v": [1.0, 2.0], "n": 1.0},
+        {"id": None, "a": "y", "b": 12, "t": at, "v": [1.0, 2.0], "n": None},
+        {"id": None, "a": "x", "b": 3, "t": None, "v": [1.0, 2.0], "n": None},
+    ]
+    with pytest.raises(ConstraintError, match="row 1: NOT NULL constraint failed: a"):
+        to_table([{"n": 1}, {"a": None}], schema)
+    assert to_table([], schema)[0].num_rows == 0
+
+
+def test_a_large_default_is_repeated_in_pieces() -> None:
+    schema = parse_columns(["a TEXT DEFAULT (hex(zeroblob(1048576)))", "b INTEGER"])
+    table, _ = to_table({"b": range(25)}, schema)
+    assert table.num_rows == 25
+    assert {len(text) for text in table.column("a").to_pylist()} == {1 << 21}
+    assert to_table({"b": []}, schema)[0].num_rows == 0

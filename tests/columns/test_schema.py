@@ -3,6 +3,7 @@ from __future__ import annotations
 import contextlib
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,9 @@ from hypothesis import strategies as st
 from audiomem_sql.columns.column import HIDDEN
 from audiomem_sql.columns.schema import (
     MAX_COLUMNS,
+    Check,
     Column,
+    Key,
     Schema,
     fold,
     is_option,
@@ -59,7 +62,15 @@ def columns(draw: st.DrawFn) -> Column:
         unique=key and draw(st.booleans()),
         collation=draw(st.sampled_from(["BINARY", "NOCASE", "RTRIM"])) if text else "BINARY",
         semantic=text and draw(st.booleans()),
+        default=draw(
+            st.sampled_from(
+                [None, None, "5", "- 1.5e-3", "'it''s'", "x'00'", "(1 /* ) */ + 2)", "CURRENT_TIME"]
+            )
+        ),
     )
+
+
+NAMES = st.sampled_from([None, None, "plain", "two words", 'quo"te', "check", ""])
 
 
 @st.composite
@@ -69,8 +80,23 @@ def schemas(draw: st.DrawFn) -> Schema:
     if keys and draw(st.sampled_from([False, True])):
         i = draw(st.sampled_from(keys))
         old = found[i]
-        found[i] = Column(old.name, old.type, old.not_null, old.unique, True, old.collation, old.semantic)
-    return Schema(tuple(found))
+        found[i] = replace(old, primary_key=True)
+    together = []
+    if len(keys) > 1:
+        for _ in range(draw(st.integers(0, 2))):
+            chosen = draw(st.lists(st.sampled_from(keys), min_size=2, unique=True))
+            primary = not any(column.primary_key for column in found) and not any(
+                key.primary for key in together
+            )
+            names = tuple(found[i].name for i in chosen)
+            together.append(Key(names, primary and draw(st.booleans()), draw(NAMES)))
+    checks = []
+    for column in draw(st.lists(st.sampled_from(found), max_size=2)):
+        expression = draw(
+            st.sampled_from(["{} IS NOT 5", "(1 /* ) */ > {})", "{} <> 'it''s )' -- )\n AND 1"])
+        )
+        checks.append(Check(expression.replace("{}", quote(column.name)), draw(NAMES)))
+    return Schema(tuple(found), tuple(checks), tuple(together))
 
 
 # --- round trips -------------------------------------------------------------------------------------------------------
@@ -78,8 +104,9 @@ def schemas(draw: st.DrawFn) -> Schema:
 
 @given(schemas())
 def test_sql_is_read_back(schema: Schema) -> None:
-    assert parse_columns([column.sql() for column in schema.columns]) == schema
-    assert schema.sql() == ", ".join(column.sql() for column in schema.columns)
+    parts: list[Column | Check | Key] = [*schema.columns, *schema.checks, *schema.keys]
+    assert parse_columns([part.sql() for part in parts]) == schema
+    assert schema.sql() == ", ".join(part.sql() for part in parts)
 
 
 @given(schemas())
@@ -91,7 +118,9 @@ def test_arrow_is_read_back(schema: Schema) -> None:
 def test_catalog_is_read_back(schema: Schema) -> None:
     packed = msgpack.unpackb(msgpack.packb(schema.to_catalog()))
     packed[0]["x_later"] = {"anything": [1]}
-    assert Schema.from_catalog(packed) == schema
+    checks = [check.to_catalog() | {"x_later": 1} for check in schema.checks]
+    keys = msgpack.unpackb(msgpack.packb([key.to_catalog() for key in schema.keys]))
+    assert Schema.from_catalog(packed, checks, keys) == schema
 
 
 class Recorder:
@@ -185,20 +214,38 @@ def test_definitions(definition: str, column: Column | None) -> None:
         ("year", ["year", "type is missing"]),
         ("year PRIMARY KEY", ["year", "type is missing"]),
         ("year NUMBER", ["year", "NUMBER", "FLOAT[n]"]),
-        ("year INTEGER DEFAULT 5", ["year", "DEFAULT is not supported yet"]),
-        ("year INTEGER CHECK (year > 0)", ["year", "CHECK is not supported yet"]),
-        ("year INTEGER REFERENCES other(id)", ["year", "REFERENCES is not supported yet"]),
-        ("year INTEGER GENERATED ALWAYS AS (1)", ["year", "GENERATED is not supported yet"]),
-        ("year INTEGER AS (1)", ["year", "AS is not supported yet"]),
-        ("year INTEGER UNIQUE ON CONFLICT IGNORE", ["year", "ON is not supported yet"]),
+        ("year INTEGER DEFAULT", ["year", "a value is expected behind DEFAULT, not the end"]),
+        ("year TEXT DEFAULT hello", ["year", "not hello"]),
+        ("year TEXT DEFAULT - 'x'", ["year", "not -"]),
+        ("year TEXT DEFAULT (1; 2)", ["year", "not ("]),
+        ("year TEXT DEFAULT (1", ["year", "not ("]),
+        ("year TEXT DEFAULT ()", ["year", "not ("]),
+        ("year TEXT DEFAULT (1) + 2", ["year", "+"]),
+        ("year TEXT DEFAULT 1 DEFAULT 2", ["year", "twice"]),
+        ("year INTEGER CHECK year > 0", ["year", "parentheses is expected behind CHECK"]),
+        ("year INTEGER CHECK ()", ["year", "parentheses is expected behind CHECK"]),
+        ("year INTEGER CHECK (year > 0", ["year", "parentheses is expected behind CHECK"]),
+        ("year INTEGER CHECK (1; 2)", ["year", "parentheses is expected behind CHECK"]),
+        ("year INTEGER CONSTRAINT", ["year", "a name is expected"]),
+        ("year INTEGER CONSTRAINT positive", ["year", "nothing follows CONSTRAINT positive"]),
+        ("year INTEGER REFERENCES other(id)", ["year", "REFERENCES is not supported"]),
+        ("year INTEGER GENERATED ALWAYS AS (1)", ["year", "GENERATED is not supported"]),
+        ("year INTEGER AS (1)", ["year", "AS is not supported"]),
+        ("year INTEGER UNIQUE ON CONFLICT IGNORE", ["year", "ON is not supported"]),
         ("year INTEGER PRIMARY KEY AUTOINCREMENT", ["year", "AUTOINCREMENT"]),
         ("year INTEGER PRIMARY KEY ASC AUTOINCREMENT", ["year", "AUTOINCREMENT"]),
         ("year INTEGER PRIMARY KEY DESC", ["year", "DESC"]),
-        ("PRIMARY KEY (a, b)", ["Keys have one column"]),
-        ("UNIQUE(a)", ["Keys have one column"]),
-        ("CONSTRAINT k UNIQUE (a, b)", ["Keys have one column"]),
-        ("FOREIGN KEY (a) REFERENCES b(c)", ["not supported yet"]),
-        ("CHECK (a > b)", ["not supported yet"]),
+        ("PRIMARY KEY (a", ["the table", ") is expected, not the end"]),
+        ("PRIMARY KEY (a DESC)", ["the table", "DESC in a key is not supported"]),
+        ("UNIQUE (a COLLATE NOCASE, b)", ["the table", "COLLATE in a key is not supported"]),
+        ("UNIQUE (a, b) ON CONFLICT IGNORE", ["the table", "ON is not supported"]),
+        ("UNIQUE (a + 1, b)", ["the table", ") is expected, not +"]),
+        ("UNIQUE ('a')", ["the table", "a key is made of columns"]),
+        ("UNIQUE ()", ["the table", "a key is made of columns"]),
+        ("CONSTRAINT k", ["the table", "nothing follows CONSTRAINT k"]),
+        ("CHECK (a > b) 5", ["the table", "5 cannot be understood here"]),
+        ("FOREIGN KEY (a) REFERENCES b(c)", ["FOREIGN KEY is not supported"]),
+        ("CONSTRAINT f FOREIGN KEY (a) REFERENCES b(c)", ["FOREIGN KEY is not supported"]),
         ("year INTEGER SEMANTIC", ["year", "SEMANTIC"]),
         ("year JSON SEMANTIC", ["year", "SEMANTIC"]),
         ("year FLOAT[3] UNIQUE", ["year", "key"]),
@@ -240,6 +287,69 @@ def test_only_our_errors_leave_the_parser(text: str) -> None:
             function()
         except AudioMemError as error:
             str(error).encode()
+
+
+@pytest.mark.parametrize(
+    ("definitions", "equal"),
+    [
+        (["id INTEGER", "PRIMARY KEY (id)"], ["id INTEGER PRIMARY KEY"]),
+        (["id INTEGER", "CONSTRAINT k PRIMARY KEY ([ID] ASC)"], ["id INTEGER PRIMARY KEY"]),
+        (["id TEXT COLLATE NOCASE", 'PRIMARY KEY ("Id")'], ["id TEXT PRIMARY KEY COLLATE NOCASE"]),
+        (["a TEXT", "b TEXT", "UNIQUE (b) UNIQUE (a)"], ["a TEXT UNIQUE", "b TEXT UNIQUE"]),
+        (["a TEXT CHECK (a > 'b') UNIQUE", "b TEXT"], ["a TEXT UNIQUE", "b TEXT", "CHECK (a > 'b')"]),
+        (
+            ["a TEXT CONSTRAINT x NOT NULL CONSTRAINT y DEFAULT 5 CONSTRAINT z CHECK (a)"],
+            ["a TEXT NOT NULL DEFAULT 5", "CONSTRAINT z CHECK (a)"],
+        ),
+        (
+            ["a TEXT", "b TEXT", "PRIMARY KEY (a, b)"],
+            ["a TEXT NOT NULL", "b TEXT NOT NULL", "PRIMARY KEY (a, b)"],
+        ),
+    ],
+)
+def test_what_means_the_same(definitions: list[str], equal: list[str]) -> None:
+    assert parse_columns(definitions) == parse_columns(equal)
+    assert parse_columns(definitions) != parse_columns(["a TEXT"])
+
+
+def test_constraints_of_the_table_are_found() -> None:
+    schema = parse_columns(
+        [
+            "CHECK (a <> ', (' /* ) */)",
+            "a TEXT",
+            "b INTEGER",
+            "CONSTRAINT k UNIQUE (b, A)",
+            "UNIQUE (a, b)",
+            "UNIQUE (b, a)",
+        ]
+    )
+    assert schema.checks == (Check("a <> ', ('"),)
+    assert schema.keys == (Key(("b", "A"), name="k"), Key(("a", "b")), Key(("b", "a")))
+    assert schema.combined_keys == ((1, 0), (0, 1))
+    assert schema.key_columns == ()
+
+
+@pytest.mark.parametrize(
+    "bad",
+    [5, [5], [{}], [{"expression": 5}], [{"expression": "a); DROP TABLE t; --"}], [{"expression": "1", "name": 5}],
+     [{"expression": "1", "later": True}], [{"expression": "1", "name": "a\0b"}], [{"expression": "a" * 70000}],
+     [{"expression": ""}], [{"expression": "')'"}, {"expression": "(("}], [{"expression": "a\ud800"}]],
+)  # fmt: skip
+def test_checks_of_a_catalog_that_are_none(bad: object) -> None:
+    with pytest.raises(SchemaError):
+        Schema.from_catalog([{"name": "a", "type": "TEXT"}], bad)
+
+
+@pytest.mark.parametrize(
+    "bad",
+    [5, [5], [{}], [{"columns": "ab"}], [{"columns": ["a"]}], [{"columns": ["a", "a"]}], [{"columns": ["a", "c"]}],
+     [{"columns": ["a", 5]}], [{"columns": ["a", "b"], "primary": 1}], [{"columns": ["a", "b"], "bloom": None}],
+     [{"columns": ["a", "b"], "name": b"x"}], [{"columns": ["a", "b"], "primary": True}] * 2, [{"columns": ["a", "j"]}]],
+)  # fmt: skip
+def test_keys_of_a_catalog_that_are_none(bad: object) -> None:
+    columns = [{"name": "a", "type": "TEXT"}, {"name": "b", "type": "REAL"}, {"name": "j", "type": "JSON"}]
+    with pytest.raises(SchemaError):
+        Schema.from_catalog(columns, (), bad)
 
 
 def test_what_concerns_several_columns() -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
 
-from crash import kill
+from crash import kill, threads
 from crash.sweep import sweep_crashes, sweep_failures
 from crash.workload import STEPS
 
@@ -25,6 +25,7 @@ def main() -> None:
         with tempfile.TemporaryDirectory() as folder:
             total += sweep_failures(Path(folder), which)
         print(f"{which}: {', '.join(f'{count:,} × {what}' for what, count in total.items())}", flush=True)
+    threads.main()
     kill.main()
 
 

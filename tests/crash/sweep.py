@@ -66,6 +66,10 @@ def check_crash(folder: Path, tree: Tree, allowed: list[Model], *, maybe_none: b
         assert fitting, f"version {table.version}, expected {[model.newest for model in allowed]}"
         after = fitting[0].with_commit(fitting[0].rows | {10_000: (10_000, "after the crash", 1, b"")})
         table.append([{"id": 10_000, "name": "after the crash", "v": 1, "b": b""}])
+        chain = [segment.path for segment in table.snapshot.segments[1:]]
+        assert [path for _, path in table.files.deltas()] == chain, (
+            "deltas that were replaced are still there"
+        )
         check(table, after, all_versions=False)
     left = [path.name for path in folder.rglob("*") if ".tmp" in path.name]
     assert left == []
@@ -158,7 +162,8 @@ def run_in_trouble(folder: Path, which: str, trouble: Trouble, error: int) -> bo
         except StorageError:
             failed = True
             trouble.end()
-            table = Table(path) if path.exists() else create(path)
+            assert not path.exists(), "it failed, and left a table"
+            table = create(path)
         for number, step in enumerate(STEPS[which]):
             if number % 5 == 4:
                 table.close()

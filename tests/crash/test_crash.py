@@ -6,12 +6,16 @@ from pathlib import Path
 
 import pytest
 
-from audiomem_sql.errors import AudioMemError
+from audiomem_sql.errors import AudioMemError, StorageError
 from audiomem_sql.table import Table
+from crash import threads
 from crash.faulty import FileLayer
 from crash.kill import run
 from crash.sweep import check_crash, crash_states, quick, record, sweep_crashes, sweep_failures
 from crash.workload import STEPS, create
+
+# A crash may leave a torn record; tests/test_log.py says when that is told.
+pytestmark = pytest.mark.filterwarnings("ignore::audiomem_sql.DamageWarning")
 
 
 @pytest.mark.damages
@@ -28,6 +32,28 @@ def test_calls_that_fail(tmp_path: Path, which: str) -> None:
 @pytest.mark.damages
 def test_killed_writers(tmp_path: Path) -> None:
     assert run(20, 1, tmp_path / "killed")["commits"] > 20
+
+
+@pytest.mark.damages
+def test_crashes_of_threads(tmp_path: Path) -> None:
+    for attempt in range(8):  # whether appends meet in a flush is up to the scheduler
+        found = threads.sweep_crashes(tmp_path / str(attempt), steps=6, every=8)
+        assert found["crashes"] > 30
+        if found["several that were not acknowledged"]:
+            return
+    pytest.fail("no two appends ever shared a flush")
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_syncs_that_fail_under_threads(tmp_path: Path, seed: int) -> None:
+    told = threads.fail_syncs(tmp_path, seed, steps=20)
+    assert told["done"] > 10
+    assert told["failed"] > 10
+
+
+@pytest.mark.damages
+def test_killed_threads(tmp_path: Path) -> None:
+    assert threads.kill(8, 1, tmp_path / "killed")["appends"] > 20
 
 
 @pytest.mark.damages
@@ -65,3 +91,38 @@ def test_names_that_a_killed_writer_gave_are_made_durable(tmp_path: Path) -> Non
             other.begin()
             other.rollback()
         assert sorted(o.path for o in layer.operations if o.kind == "folder") == [".", "t.flac.d"]
+
+
+@pytest.mark.parametrize("removable", [True, False])
+def test_a_table_whose_creation_failed(tmp_path: Path, removable: bool) -> None:
+    """Whichever call fails: no table is left, or the error says that there is one. Then it can be created."""
+    path = tmp_path / "t.flac"
+    with FileLayer(tmp_path) as layer:
+        create(path).close()
+    path.unlink()
+    told = 0
+    for at, call in enumerate(layer.calls):
+        if call == "pwrite":
+            continue  # one that fails writes a part; what comes after writes the rest
+        count = -1
+
+        def fails(name: str, at: int = at) -> bool:
+            nonlocal count
+            count += 1
+            return count == at or (count > at and name == "unlink" and not removable)
+
+        with FileLayer(tmp_path, fails), pytest.raises(StorageError) as raised:
+            create(path)
+        if path.exists():
+            assert not removable
+            assert "what was made cannot be removed (Input/output error)" in str(raised.value)
+            Table(path).close()
+            path.unlink()
+            told += 1
+        for left in tmp_path.iterdir():
+            assert not removable or call == "unlink", call
+            assert left.name.endswith(".tmp")
+            left.unlink()
+        create(path).close()
+        path.unlink()
+    assert told == (0 if removable else 2)

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from audiomem_sql import compaction, log, table
+from audiomem_sql import compaction, log, table_writer
 from audiomem_sql.compaction import Retention
 from audiomem_sql.scan import scan
 from audiomem_sql.snapshot import Snapshot
@@ -18,16 +18,17 @@ from audiomem_sql.table import Table
 from audiomem_sql.verify import problems
 
 COLUMNS = ["id INTEGER PRIMARY KEY", "name TEXT UNIQUE", "v INTEGER", "b BLOB"]
+NAMES = ("id", "name", "v", "b")
 Rows = dict[int, tuple[Any, ...]]
 
 
 def small_limits(patch: pytest.MonkeyPatch) -> None:
     """The same paths with less work: a short log, large commits that are not that large, merges soon."""
     patch.setattr(log, "LOG_FILE_BYTES", 2 << 10)
-    patch.setattr(table, "LOGGED_ROWS", 30)
-    patch.setattr(table, "LOGGED_COMMIT_BYTES", 4 << 10)
-    patch.setattr(table, "CHECKPOINT_BYTES", 6 << 10)
-    patch.setattr(table, "SMALL_DELTAS", 3)
+    patch.setattr(table_writer, "LOGGED_ROWS", 30)
+    patch.setattr(table_writer, "LOGGED_COMMIT_BYTES", 4 << 10)
+    patch.setattr(table_writer, "CHECKPOINT_BYTES", 6 << 10)
+    patch.setattr(table_writer, "SMALL_DELTAS", 3)
     assert compaction.SMALL_DELTA_BYTES
 
 
@@ -50,6 +51,7 @@ class Model:
     tags: dict[str, int] = field(default_factory=dict)
     oldest: int = 1
     newest: int = 1
+    columns: dict[int, tuple[str, ...]] = field(default_factory=lambda: {1: NAMES})
 
     @property
     def rows(self) -> Rows:
@@ -57,13 +59,16 @@ class Model:
         return self.versions[self.newest]
 
     def copy(self) -> Model:
-        return Model(dict(self.versions), dict(self.tags), self.oldest, self.newest)
+        return Model(dict(self.versions), dict(self.tags), self.oldest, self.newest, dict(self.columns))
 
-    def with_commit(self, rows: Rows, tag: str | None = None) -> Model:
+    def with_commit(
+        self, rows: Rows, tag: str | None = None, columns: tuple[str, ...] | None = None
+    ) -> Model:
         """The model after one more commit."""
         made = self.copy()
         made.newest += 1
         made.versions[made.newest] = rows
+        made.columns[made.newest] = columns or self.columns[self.newest]
         if tag is not None:
             made.tags[tag] = made.newest - 1
         return made
@@ -88,6 +93,7 @@ def check(found: Table, model: Model, *, all_versions: bool = True, torn: bool =
     assert kept[0] <= model.oldest
     for number in kept if all_versions else kept[:1]:
         assert rows_at(found.at(number)) == model.versions[number], number
+        assert found.at(number).schema.names == model.columns[number], number
     assert faults(found, torn=torn) == []
 
 
@@ -170,6 +176,16 @@ def _restore(open_table: Table, model: Model, attempt: Attempt, rng: random.Rand
     return after
 
 
+def _alter(change: str, columns: tuple[str, ...]) -> Step:
+    def step(open_table: Table, model: Model, attempt: Attempt, rng: random.Random) -> Model:
+        after = model.with_commit(model.rows, columns=columns)
+        attempt(after)
+        open_table.alter(change)
+        return after
+
+    return step
+
+
 def _checkpoint(open_table: Table, model: Model, attempt: Attempt, rng: random.Random) -> Model:
     open_table.checkpoint()
     return model
@@ -194,6 +210,11 @@ def _vacuum(count: int | None) -> Step:
 
 LARGE = _insert(60, 200)
 SMALL = _insert(2)
+ALTERED = [
+    _alter("add column e TEXT DEFAULT 'x'", (*NAMES, "e")),
+    _alter("rename column e to f", (*NAMES, "f")),
+    _alter("drop column f", NAMES),
+]
 UNDONE = [_undone(10), _undone(9000)]
 STEPS: dict[str, list[Step]] = {
     "by small commits": [
@@ -202,7 +223,7 @@ STEPS: dict[str, list[Step]] = {
         *[_insert(3, 700)] * 6, _vacuum(None),
     ],
     "by large commits": [
-        _tag, UNDONE[1], LARGE, SMALL, LARGE, _delete_all, _vacuum(1), UNDONE[1], LARGE, _change, LARGE, _merge,
+        _tag, UNDONE[1], LARGE, SMALL, ALTERED[0], LARGE, ALTERED[1], SMALL, ALTERED[2], _delete_all, _vacuum(1), UNDONE[1], LARGE, _change, LARGE, _merge,
         SMALL, _vacuum(None), LARGE, _vacuum(2),
     ],
 }  # fmt: skip

@@ -17,6 +17,7 @@ import sys
 import tempfile
 import time
 import traceback
+import warnings
 from collections import Counter
 from collections.abc import Callable
 from functools import partial
@@ -33,7 +34,7 @@ from sealed import Sealed
 
 from audiomem_sql.block_cache import BlockCache
 from audiomem_sql.changes import changes
-from audiomem_sql.errors import AudioMemError
+from audiomem_sql.errors import AudioMemError, DamageWarning
 from audiomem_sql.segment import ROWID
 from audiomem_sql.table import Table
 from audiomem_sql.verify import problems
@@ -182,6 +183,12 @@ def use(path: Path, answers: dict[str | None, list[str]] | None) -> Counter[str]
 
 def one(corpus: Corpus, seed: int, work: Path) -> Counter[str]:
     """One spoiled file, made from ``seed`` alone."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DamageWarning)
+        return _one(corpus, seed, work)
+
+
+def _one(corpus: Corpus, seed: int, work: Path) -> Counter[str]:
     rng = random.Random(seed)
     victim = rng.choice(corpus.files)
     base = corpus.table_of(victim)

@@ -16,6 +16,30 @@ TYPES = ("INTEGER", "REAL", "TEXT", "BLOB", "BOOLEAN", "TIMESTAMP", "JSON", "FLO
 _TYPES = st.sampled_from((*TYPES, "INTEGER", "TEXT", "REAL", "TEXT"))
 _COLLATIONS = st.sampled_from(("BINARY", "BINARY", "NOCASE", "RTRIM"))
 _CLAUSES = st.sampled_from(((), (), (), (), ("NOT NULL",), ("UNIQUE",), ("UNIQUE", "NOT NULL")))
+#: What DEFAULT may say of a type, as SQL.
+_DEFAULTS = {
+    "INTEGER": ("7", "-1", "'12'", "(1 + 1)", "0x10"),
+    "REAL": ("1", "-.5e1", "(1.0 / 3)"),
+    "TEXT": ("'a'", "''", "12", "(upper('ab') || 'c')"),
+    "BLOB": ("x''", "x'6100'"),
+    "BOOLEAN": ("TRUE", "false", "0"),
+}
+#: What CHECK may say of a column of a type; ``{c}`` is the column, ``{d}`` another.
+_CHECKS = {
+    "INTEGER": ("{c} <> 3", "{c} > -1000 OR {c} < 0", "typeof({c}) IN ('integer', 'null')", "{c} IS NOT {d}"),
+    "REAL": ("{c} < 1e300", "typeof({c}) IN ('real', 'null')", "{c} <> {d}"),
+    "TEXT": (
+        "{c} <> 'A'",
+        "length({c}) < 4",
+        "{c} < 'b' OR {c} GLOB '*b*'",
+        "{c} NOT LIKE 'a_' OR {d} IS NULL",
+    ),
+    "BLOB": ("{c} <> x'41'", "typeof({c}) IN ('blob', 'null')"),
+    "BOOLEAN": ("{c}", "{c} IN (0, 1)", "NOT {c} OR {d} IS NOT NULL"),
+    "TIMESTAMP": ("{c} < '2100'", "length({c}) >= 19"),
+    "JSON": ("json_valid({c})", "length({c}) < 1000"),
+    "FLOAT[2]": ("length({c}) = 8",),
+}
 #: A small pool of names, so that two tables share some (NATURAL, USING).
 _NAMES = ("a", "b", "c", "D d", "e", "group")
 
@@ -137,8 +161,39 @@ def columns(draw: st.DrawFn, most: int = 6) -> tuple[ModelColumn, ...]:
             kind, clauses = draw(_TYPES), draw(_CLAUSES)
             if kind in ("BOOLEAN", "FLOAT[2]", "JSON"):
                 clauses = tuple(clause for clause in clauses if clause == "NOT NULL")
+            if kind in _DEFAULTS and draw(st.integers(0, 4)) == 0:
+                clauses = (*clauses, f"DEFAULT {draw(st.sampled_from(_DEFAULTS[kind]))}")
         found.append(ModelColumn(name, kind, clauses, draw(_COLLATIONS) if kind == "TEXT" else "BINARY"))
     return tuple(found)
+
+
+@st.composite
+def constraints(draw: st.DrawFn, definition: tuple[ModelColumn, ...]) -> tuple[str, ...]:
+    """CHECKs and keys of several columns, for one table in four each."""
+    found = []
+    able = [column for column in definition if column.type not in ("JSON", "FLOAT[2]")]
+    if len(able) > 1 and draw(st.integers(0, 3)) == 0:
+        key = draw(st.lists(st.sampled_from(able), min_size=2, max_size=3, unique=True))
+        primary = not any("PRIMARY KEY" in column.clauses for column in definition) and draw(st.booleans())
+        names = ", ".join(f'"{column.name}"' for column in key)
+        found.append(f"{'PRIMARY KEY' if primary else 'UNIQUE'} ({names})")
+    if draw(st.integers(0, 3)) == 0:
+        for column in draw(st.lists(st.sampled_from(definition), min_size=1, max_size=2)):
+            condition = draw(st.sampled_from(_CHECKS[column.type]))
+            other = draw(st.sampled_from(definition))
+            found.append(f"CHECK ({condition.format(c=quoted(column), d=quoted(other))})")
+    return tuple(found)
+
+
+def quoted(column: ModelColumn) -> str:
+    """The column's name as SQL."""
+    return f'"{column.name}"'
+
+
+def native_value(column: ModelColumn) -> str:
+    """What a native table is given for a value: ours takes the default for NULL, as SQLite does not tell them apart."""
+    default = next((text for text in column.clauses if text.startswith("DEFAULT ")), None)
+    return "?" if default is None else f"coalesce(?, {default.removeprefix('DEFAULT ')})"
 
 
 @dataclass(frozen=True)
@@ -147,6 +202,7 @@ class Step:
 
     sql: str
     bindings: tuple[Any, ...] = ()
+    native: str | None = None  # what a native table is told instead
 
 
 @dataclass(frozen=True)
@@ -154,13 +210,14 @@ class Layout:
     """A table as it comes about: one list of steps a transaction; the last one stays open if ``pending``."""
 
     columns: tuple[ModelColumn, ...]
+    constraints: tuple[str, ...]
     transactions: tuple[tuple[Step, ...], ...]
     pending: bool
     reopened: bool
 
     def build(self, twins: Twins, name: str) -> None:
         """Make the table, but for what is pending."""
-        twins.create(name, *self.columns)
+        twins.create(name, *self.columns, constraints=self.constraints)
         for steps in self.transactions[: len(self.transactions) - self.pending]:
             twins.connection.execute("BEGIN")
             self._run(twins, name, steps)
@@ -173,7 +230,11 @@ class Layout:
 
     def _run(self, twins: Twins, name: str, steps: tuple[Step, ...]) -> None:
         for step in steps:
-            twins.write(step.sql.replace("{t}", f"{{{name}}}"), step.bindings)
+            named = [
+                None if sql is None else sql.replace("{t}", f"{{{name}}}") for sql in (step.sql, step.native)
+            ]
+            assert named[0] is not None
+            twins.write(named[0], step.bindings, native=named[1])
 
 
 @st.composite
@@ -184,15 +245,21 @@ def layouts(draw: st.DrawFn, most_columns: int = 6, most_rows: int = 8) -> Layou
     free = alias is not None and draw(st.booleans())
     ids = st.one_of(FREE_ROWIDS, st.none(), st.none()) if free else INTEGERS
     row = st.tuples(*(ids if column.is_rowid else values_of(column, foreign=True) for column in definition))
+    together = draw(constraints(definition))
     marks = ", ".join("?" * len(definition))
+    natives = ", ".join(map(native_value, definition))
+    in_keys = [quoted(column) for column in definition if any(quoted(column) in text for text in together)]
     verbs = ["INSERT OR IGNORE", "INSERT OR IGNORE", "INSERT"]
-    if not free or not any(column.is_key and not column.is_rowid for column in definition):
+    keyed = any(column.is_key and not column.is_rowid for column in definition)
+    keyed = keyed or any(not text.startswith("CHECK") for text in together)
+    if not free or not keyed:
         verbs.append("INSERT OR REPLACE")
     transactions = []
     for _ in range(draw(st.integers(1, 3))):
         rows = draw(st.lists(row, max_size=most_rows))
         verb = draw(st.sampled_from(verbs))
-        steps = [Step(f"{verb} INTO {{t}} VALUES ({marks})", values) for values in rows]
+        start = f"{verb} INTO {{t}} VALUES"
+        steps = [Step(f"{start} ({marks})", values, f"{start} ({natives})") for values in rows]
         change = draw(st.sampled_from(("", "", "", "DELETE", "UPDATE", "rowid")))
         if change == "DELETE":
             condition = "rowid % ? = 0 AND rowid <> (SELECT max(rowid) FROM {t})"
@@ -203,8 +270,9 @@ def layouts(draw: st.DrawFn, most_columns: int = 6, most_rows: int = 8) -> Layou
         elif change:
             column = draw(st.sampled_from([column for column in definition if column is not alias] or [None]))
             if column is not None:
-                rest = "WHERE rowid = ?" if column.is_key else "WHERE rowid % 2 = ?"
-                value, place = draw(values_of(column)), draw(st.integers(0, 1 + 4 * column.is_key))
+                one = column.is_key or quoted(column) in in_keys
+                rest = "WHERE rowid = ?" if one else "WHERE rowid % 2 = ?"
+                value, place = draw(values_of(column)), draw(st.integers(0, 1 + 4 * one))
                 steps.append(Step(f'UPDATE {{t}} SET "{column.name}" = ? {rest}', (value, place)))
         transactions.append(tuple(steps))
-    return Layout(definition, tuple(transactions), draw(st.booleans()), draw(st.booleans()))
+    return Layout(definition, together, tuple(transactions), draw(st.booleans()), draw(st.booleans()))

@@ -199,8 +199,16 @@ def test_duplicate_columns(con: apsw.Connection, tmp_path: Path, columns: str) -
     [
         "a",
         "a VECTOR",
-        "a TEXT DEFAULT 'x'",
-        "a TEXT, PRIMARY KEY (a)",
+        "a INTEGER DEFAULT 'x'",
+        "a TEXT DEFAULT (nowhere())",
+        "a TEXT CHECK (nowhere(a))",
+        "a TEXT CHECK (a IN (SELECT 1))",
+        "a TEXT CHECK (a < datetime('now'))",
+        "a TEXT, b TEXT, UNIQUE (a, c)",
+        "a TEXT, b TEXT, FOREIGN KEY (a) REFERENCES b(c)",
+        "a TEXT REFERENCES b(c)",
+        "a INTEGER, b INTEGER AS (a + 1)",
+        "a INTEGER PRIMARY KEY AUTOINCREMENT",
         "a TEXT PRIMARY KEY, b TEXT PRIMARY KEY",
     ],
 )

@@ -11,6 +11,9 @@ What SQLite does not do, or does in another way, for virtual tables of any kind 
 And one thing is ours: a rowid that is given automatically follows the greatest one there ever was, as with AUTOINCREMENT,
 and is never negative, while SQLite gives the rowid of a deleted last row again. So where the two would differ, the steps
 below name the rowid. When the greatest possible rowid is taken, both choose a free one at random.
+
+Where a column has a DEFAULT, an INSERT of NULL takes it in ours, because SQLite does not tell the two apart; the native
+table is given ``coalesce(value, default)``.
 """
 
 from __future__ import annotations
@@ -51,7 +54,23 @@ OTHERS = (
     ModelColumn("i", "INTEGER", ("UNIQUE", "NOT NULL")),
     ModelColumn("r", "REAL", ("UNIQUE",)),
     ModelColumn("b", "BLOB", ("UNIQUE",)),
+    ModelColumn("d", "INTEGER", ("DEFAULT 2",)),
+    ModelColumn("dn", "TEXT", ("NOT NULL", "DEFAULT 'a'")),
+    ModelColumn("du", "TEXT", ("UNIQUE", "DEFAULT (1 + 1)")),
+    ModelColumn("x", "TEXT", (), "NOCASE"),
+    ModelColumn("xr", "TEXT", (), "RTRIM"),
+    ModelColumn("y", "INTEGER"),
+    ModelColumn("z", "REAL"),
+    ModelColumn("bb", "BLOB"),
 )
+#: What a CHECK may say about a column of a type, and about two.
+CHECKS: dict[str, tuple[str, ...]] = {
+    "INTEGER": ("{} <> 2", "{} > 0 OR {} IS NULL", "typeof({}) = 'integer'", "CASE WHEN {} = 4 THEN 0 END"),
+    "REAL": ("{} < 2", "{} = CAST({} AS INTEGER)", "typeof({}) = 'real'"),
+    "TEXT": ("{} <> 'b'", "length({}) < 3", "{} IN ('a', '', '1')", "{} LIKE 'a%' OR {} IS NULL", "{} > 'A'"),
+    "BLOB": ("{} <> x'41'", "length({}) > 0"),
+}
+ACROSS = ("{} IS NOT {}", "{} <= {}", "coalesce({}, 1) OR {} IS NULL", "({}, 1) < ({}, 2)")
 VALUES: dict[str, tuple[Any, ...]] = {
     "INTEGER": (1, 2, 3, 4, None, "2", 3.0, "x", 0.5, -1, 2**62),
     "REAL": (1.5, 0.0, -0.0, 1, "2", None, "x", 1e300, 2.5),
@@ -72,17 +91,38 @@ class Writes(RuleBasedStateMachine):
         self.native, self.ours = apsw.Connection(":memory:"), apsw.Connection(":memory:")
         register(self.ours)
         self.columns: tuple[ModelColumn, ...] = ()
+        self.keys: list[tuple[ModelColumn, ...]] = []
+        self.checks: list[str] = []
         self.greatest = 0
         self.savepoints: list[str] = []
 
     @initialize(
         key=st.sampled_from(KEYS),
         others=st.lists(st.sampled_from(OTHERS), min_size=1, max_size=4, unique=True),
+        data=st.data(),
     )
-    def create(self, key: ModelColumn | None, others: list[ModelColumn]) -> None:
+    def create(self, key: ModelColumn | None, others: list[ModelColumn], data: st.DataObject) -> None:
         self.columns = (*((key,) if key else ()), *others)
-        self.native.execute(f"CREATE TABLE t({', '.join(column.native() for column in self.columns)}) STRICT")
-        self.connect(*(column.audiomem() for column in self.columns), "profile=embedded")
+        constraints = []
+        if len(others) > 1 and data.draw(st.booleans()):
+            for number in range(data.draw(st.integers(1, 2))):
+                chosen = st.lists(st.sampled_from(others), min_size=2, max_size=3, unique=True)
+                self.keys.append(tuple(data.draw(chosen)))
+                primary = not number and key is None and data.draw(st.booleans())
+                names = ", ".join(column.name for column in self.keys[-1])
+                constraints.append(f"{'PRIMARY KEY' if primary else 'CONSTRAINT k UNIQUE'} ({names})")
+        for _ in range(data.draw(st.integers(0, 2))):
+            column = data.draw(st.sampled_from(self.columns))
+            condition = data.draw(st.sampled_from(CHECKS[column.type])).replace("{}", column.name)
+            if data.draw(st.booleans()):
+                condition = data.draw(st.sampled_from(ACROSS)).format(
+                    column.name, data.draw(st.sampled_from(self.columns)).name
+                )
+            self.checks.append(condition)
+            constraints.append(f"CONSTRAINT c{len(self.checks)} CHECK ({condition})")
+        native = ", ".join([*(column.native() for column in self.columns), *constraints])
+        self.native.execute(f"CREATE TABLE t({native}) STRICT")
+        self.connect(*(column.audiomem() for column in self.columns), *constraints, "profile=embedded")
 
     def connect(self, *arguments: str) -> None:
         self.ours.execute(
@@ -103,9 +143,9 @@ class Writes(RuleBasedStateMachine):
 
     # -- both sides -----------------------------------------------------------------------------------------------
 
-    def both(self, sql: str, bindings: tuple[Any, ...] = ()) -> bool:
-        """Run it on both; whether it succeeded."""
-        expected, found = self.run(self.native, sql, bindings), self.run(self.ours, sql, bindings)
+    def both(self, sql: str, bindings: tuple[Any, ...] = (), native: str | None = None) -> bool:
+        """Run it on both; whether it succeeded. native: what the native table is told instead."""
+        expected, found = self.run(self.native, native or sql, bindings), self.run(self.ours, sql, bindings)
         assert (expected is None) == (found is None), (
             f"{sql} {bindings}\nnative: {expected}\naudiomem: {found}"
         )
@@ -117,6 +157,8 @@ class Writes(RuleBasedStateMachine):
             assert isinstance(found, apsw.ConstraintError), (
                 f"{sql} {bindings}\nnative: {expected}\naudiomem: {found!r}"
             )
+            if "CHECK" in str(expected) or "NOT NULL" in str(expected):
+                assert str(found) == str(expected)
         assert self.native.in_transaction == self.ours.in_transaction, sql
         return expected is None
 
@@ -141,8 +183,11 @@ class Writes(RuleBasedStateMachine):
         wrong = WRONG[column.type] if right else ()
         return data.draw(st.sampled_from([value for value in VALUES[column.type] if value not in wrong]))
 
-    def rows(self, data: st.DataObject, most: int) -> tuple[str, tuple[Any, ...]]:
-        """Columns and VALUES of some new rows, with explicit rowids where automatic ones would differ."""
+    def rows(self, data: st.DataObject, most: int) -> tuple[str, tuple[Any, ...], str]:
+        """Columns and VALUES of some new rows, with explicit rowids where automatic ones would differ.
+
+        And the same for the native table, which takes NULL for a value.
+        """
         count = data.draw(st.integers(1, most))
         rows = [
             tuple(self.value(data, column, right=count > 1) for column in self.columns) for _ in range(count)
@@ -162,18 +207,28 @@ class Writes(RuleBasedStateMachine):
                 rows = [(number, *row) for number, row in zip(numbers, rows, strict=True)]
             # within the statement, OR REPLACE may delete the last row again
             self.greatest = max([self.greatest, *(row[0] for row in rows if isinstance(row[0], int))])
-        marks = ", ".join("(" + ", ".join("?" * len(names)) + ")" for _ in rows)
-        return f"({', '.join(names)}) VALUES {marks}", tuple(value for row in rows for value in row)
+        left_out = data.draw(st.sampled_from((None, None, *(column.name for column in self.columns[1:]))))
+        if left_out is not None:
+            place = names.index(left_out)
+            names.pop(place)
+            rows = [row[:place] + row[place + 1 :] for row in rows]
+        defaults = {column.name: default_of(column) for column in self.columns}
+        marks = ", ".join(filled("?", defaults.get(name)) for name in names)
+        return (
+            f"({', '.join(names)}) VALUES {', '.join([_listed('?', len(names))] * len(rows))}",
+            tuple(value for row in rows for value in row),
+            f"({', '.join(names)}) VALUES {', '.join([f'({marks})'] * len(rows))}",
+        )
 
     @rule(data=st.data(), conflict=CONFLICTS)
     def insert(self, data: st.DataObject, conflict: str) -> None:
-        values, bindings = self.rows(data, 1)
-        self.both(f"INSERT{conflict} INTO t{values}", bindings)
+        values, bindings, native = self.rows(data, 1)
+        self.both(f"INSERT{conflict} INTO t{values}", bindings, f"INSERT{conflict} INTO t{native}")
 
     @rule(data=st.data(), conflict=CONFLICTS)
     def insert_several(self, data: st.DataObject, conflict: str) -> None:
-        values, bindings = self.rows(data, 4)
-        self.both(f"INSERT{conflict} INTO t{values}", bindings)
+        values, bindings, native = self.rows(data, 4)
+        self.both(f"INSERT{conflict} INTO t{values}", bindings, f"INSERT{conflict} INTO t{native}")
 
     @rule(data=st.data(), conflict=CONFLICTS, shift=st.integers(-1, 3))
     def insert_from_itself(self, data: st.DataObject, conflict: str, shift: int) -> None:
@@ -195,9 +250,11 @@ class Writes(RuleBasedStateMachine):
                 chosen.append(f"{column.name} + {shift}")
         names = ", ".join(column.name for column in self.columns)
         rowid = "" if self.columns[0].is_rowid else "rowid, "
-        source = f"SELECT {rowid and f'rowid + {shift}, '}{', '.join(chosen)} FROM t ORDER BY rowid"
+        start, end = f"SELECT {rowid and f'rowid + {shift}, '}", " FROM t ORDER BY rowid"
         self.greatest = max(self.greatest, self.greatest + shift)
-        self.both(f"INSERT{conflict} INTO t({rowid}{names}) {source}")
+        native = [filled(text, default_of(column)) for text, column in zip(chosen, self.columns, strict=True)]
+        insert = f"INSERT{conflict} INTO t({rowid}{names}) {start}"
+        self.both(insert + ", ".join(chosen) + end, (), insert + ", ".join(native) + end)
 
     @rule(data=st.data(), conflict=CONFLICTS, rowid=st.integers(1, 6))
     def update_one(self, data: st.DataObject, conflict: str, rowid: int) -> None:
@@ -212,7 +269,8 @@ class Writes(RuleBasedStateMachine):
 
     @rule(data=st.data(), conflict=CONFLICTS, remainder=st.integers(0, 2))
     def update_several(self, data: st.DataObject, conflict: str, remainder: int) -> None:
-        free = [column for column in self.columns if not column.is_key]
+        combined = {column for key in self.keys for column in key}
+        free = [column for column in self.columns if not column.is_key and column not in combined]
         if free:
             column = data.draw(st.sampled_from(free))
             value = self.value(data, column, right=True)
@@ -222,7 +280,7 @@ class Writes(RuleBasedStateMachine):
 
     def has_gaps(self, column: ModelColumn, value: Any) -> bool:
         """Whether which rows are changed before the first failure would depend on their order."""
-        return value is None and "NOT NULL" in column.clauses
+        return bool(self.checks) or (value is None and "NOT NULL" in column.clauses)
 
     @rule(data=st.data())
     def delete(self, data: st.DataObject) -> None:
@@ -262,6 +320,21 @@ class Writes(RuleBasedStateMachine):
     def reopen(self) -> None:
         self.ours.execute("DROP TABLE t")
         self.connect()
+
+
+def default_of(column: ModelColumn) -> str | None:
+    """What the column's DEFAULT says, as SQL."""
+    return next(
+        (text.removeprefix("DEFAULT ") for text in column.clauses if text.startswith("DEFAULT")), None
+    )
+
+
+def filled(text: str, default: str | None) -> str:
+    return text if default is None else f"coalesce({text}, {default})"
+
+
+def _listed(text: str, count: int) -> str:
+    return f"({', '.join([text] * count)})"
 
 
 def _marked(row: tuple[Any, ...]) -> tuple[Any, ...]:

@@ -1,0 +1,76 @@
+"""Rows of one schema seen through another: columns are told by their ids, whatever their names and places.
+
+A column that was added after the rows were written has its DEFAULT in them. One that was dropped is left out.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
+
+from audiomem_sql.columns.affinity import StoredValue
+from audiomem_sql.columns.column import Column
+from audiomem_sql.columns.defaults import constant
+from audiomem_sql.columns.schema import Schema
+from audiomem_sql.errors import DamagedFileError
+
+
+def places_in(stored: Schema, schema: Schema) -> tuple[int | None, ...]:
+    """For each column of ``schema`` its place in ``stored``; None for one that is not there.
+
+    DamagedFileError, without a file, if a column has another type there, or is the rowid in one of the two only.
+    """
+    by_id = {column.id: place for place, column in enumerate(stored.columns)}
+    found = tuple(by_id.get(column.id) for column in schema.columns)
+    for column, place in zip(schema.columns, found, strict=True):
+        if place is None:
+            changed = column.is_rowid
+        else:
+            other = stored.columns[place]
+            changed = other.type != column.type or other.is_rowid != column.is_rowid
+        if changed:
+            raise DamagedFileError(f"column {column.name} has another type in an older version")
+    return found
+
+
+def initial_value(column: Column) -> StoredValue:
+    """The value of ``column`` in rows that were written before it was added: its DEFAULT, as a column stores it.
+
+    SchemaError if the default has no such value, which no column that was added has.
+    """
+    return constant(column)
+
+
+def row_translation(
+    stored: Schema, schema: Schema
+) -> Callable[[Sequence[StoredValue]], tuple[StoredValue, ...]]:
+    """A function from a row of ``stored`` to the same row of ``schema``."""
+    places = places_in(stored, schema)
+    initial = [initial_value(column) for column in schema.columns]
+
+    def translate(row: Sequence[StoredValue]) -> tuple[StoredValue, ...]:
+        return tuple(
+            value if place is None else row[place] for place, value in zip(places, initial, strict=True)
+        )
+
+    return translate
+
+
+def union(newest: Schema, older: Iterable[Schema]) -> Schema:
+    """A schema with the columns of ``newest``, and behind them those of ``older`` ones that were dropped since.
+
+    The latter promise nothing: rows that were written after them have nothing there. One whose name is in use by now
+    gets its id behind it.
+    """
+    columns = list(newest.columns)
+    ids = set(newest.ids)
+    for schema in older:
+        for column in schema.columns:
+            if column.id in ids:
+                continue
+            ids.add(column.id)
+            name = column.name if column.name not in Schema(tuple(columns)) else f"{column.name}#{column.id}"
+            columns.append(replace(column, name=name, not_null=False, unique=False, primary_key=False))
+    if len(columns) == len(newest):
+        return newest
+    return Schema(tuple(columns), newest.checks, newest.keys)

@@ -1,0 +1,61 @@
+"""Damage that does not keep a table from being read: said once in a process, as a DamageWarning."""
+
+from __future__ import annotations
+
+import os
+import sys
+import warnings
+from collections.abc import Hashable
+
+from audiomem_sql.errors import DamagedFileError, DamageWarning, StorageError
+from audiomem_sql.log import commits_behind, read_log
+from audiomem_sql.snapshot import Snapshot
+from audiomem_sql.table_files import TableFiles
+from audiomem_sql.writer_lock import nobody_writes
+
+_PACKAGE = os.path.dirname(os.path.abspath(__file__))
+_told: set[Hashable] = set()
+
+
+def warn_once(about: Hashable, message: str) -> None:
+    """Warn, as if the caller of this package had, unless ``about`` was warned about before."""
+    if about in _told:
+        return
+    _told.add(about)
+    level, frame = 1, sys._getframe()
+    while frame.f_back is not None and frame.f_code.co_filename.startswith(_PACKAGE):
+        level, frame = level + 1, frame.f_back
+    warnings.warn(message, DamageWarning, stacklevel=level)
+
+
+def tell_torn_log(files: TableFiles, snapshot: Snapshot) -> None:
+    """Warn if the log that ``snapshot`` was loaded from ends with something that is no whole commit.
+
+    A commit that is being written looks the same for a moment. So it is looked at again while nobody can write; if somebody
+    does, nothing is said: that writer has looked itself, and is about to put its commit there.
+    """
+    log = snapshot.log
+    if log is None or not log.torn or (files.log, log.salt) in _told:
+        return
+    base = snapshot.segments[0]
+    try:
+        with nobody_writes(files.base) as sure:
+            found = read_log(files.log, base.catalog.table_id)
+        if not sure or found is None or not found.torn:
+            return
+        damaged = commits_behind(files.log, found)
+    except (DamagedFileError, StorageError):
+        return  # whoever asks for what is in it will be told
+    place = f"{files.log}: byte {found.end}"
+    if damaged:
+        message = (
+            f"{place}: version {found.version + 1} is damaged, and whole commits stand behind it. The table is read up to "
+            f"version {found.version}, and cannot be written to: restore the log from a copy, or move it away to go on "
+            "without its commits."
+        )
+    else:
+        message = (
+            f"{place}: what stands behind version {found.version} is no whole commit. It was never acknowledged, if a writer "
+            "was stopped there; the next commit takes its place. If none was, the disk may be failing: run `audiomem verify`."
+        )
+    warn_once((files.log, found.salt), message)

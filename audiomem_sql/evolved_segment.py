@@ -1,0 +1,137 @@
+"""A segment read through a schema that is not its own: columns were added, dropped or renamed since it was written.
+
+It is a Segment to all who read: columns are named by their place in the other schema. One that the file does not have
+is made of blocks that hold its initial value over and over, with zone maps that say so, so that scans prune it like any.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from audiomem_sql.bloom import BloomFilter
+from audiomem_sql.catalog import ColumnEntry
+from audiomem_sql.columns.blocks import BlockDirectory
+from audiomem_sql.columns.layouts import initial_value, places_in
+from audiomem_sql.columns.schema import Schema
+from audiomem_sql.columns.stored_values import array_of
+from audiomem_sql.columns.zones import Zones
+from audiomem_sql.errors import DamagedFileError
+from audiomem_sql.segment import Segment
+from audiomem_sql.types import I64Array
+
+#: Most rows, and about the most bytes, of a block of initial values.
+_ROWS = 1 << 14
+_BYTES = 1 << 20
+
+
+def seen_as(segment: Segment, schema: Schema) -> Segment:
+    """``segment`` with the columns of ``schema``; itself if those are its own."""
+    if segment.schema.is_same(schema):
+        return segment
+    key = (schema, schema.ids)
+    found = segment.evolved.get(key)
+    if found is None:
+        found = segment.evolved[key] = EvolvedSegment(segment, schema)
+    return found
+
+
+class EvolvedSegment(Segment):
+    """``stored`` with the columns of ``schema``. DamagedFileError if a column has another type in it."""
+
+    def __init__(self, stored: Segment, schema: Schema) -> None:
+        self.stored = stored
+        self.path, self.identity, self.file = stored.path, stored.identity, stored.file
+        self.catalog, self.rows, self.data_page = stored.catalog, stored.rows, stored.data_page
+        self.schema = schema
+        self.indexes = {}
+        try:
+            self._places = places_in(stored.schema, schema)
+        except DamagedFileError as error:
+            raise DamagedFileError(error.what, file=stored.path, place="catalog") from None
+        self._constants: dict[int, tuple[ColumnEntry, pa.Array]] = {}
+
+    def close(self) -> None:
+        """Nothing: the file belongs to the segment behind."""
+
+    def __del__(self) -> None:
+        """The same."""
+
+    def _place(self, column: int) -> int | None:
+        """The column of the segment behind; None if it has none."""
+        return column if column < 0 else self._places[column]
+
+    def entry(self, column: int) -> ColumnEntry | None:
+        """The catalog entry of ``column``, made up for one that is not stored."""
+        place = self._place(column)
+        return self._constant(column)[0] if place is None else self.stored.entry(place)
+
+    def block(self, column: int, number: int) -> pa.Array:
+        """Block ``number`` of ``column``, decoded."""
+        place = self._place(column)
+        if place is not None:
+            return self.stored.block(place, number)
+        entry, values = self._constant(column)
+        return values.slice(0, int(entry.blocks.zones.rows[number]))
+
+    def _constant(self, column: int) -> tuple[ColumnEntry, pa.Array]:
+        """The entry and the largest block of a column that is not stored."""
+        found = self._constants.get(column)
+        if found is None:
+            declared = self.schema.columns[column]
+            value = initial_value(declared)
+            size = 8 if value is None or not isinstance(value, str | bytes) else max(len(value), 8)
+            most = max(1, min(_ROWS, self.rows, _BYTES // size))
+            starts = np.append(np.arange(0, self.rows, most, dtype=np.int64), self.rows)
+            counts = np.diff(starts)
+            values = array_of([value] * most, declared.type)
+            one = Zones.of(values.slice(0, 1), declared.type)
+            zones = Zones.build(
+                counts.tolist(),
+                [(0 if value is not None else count, *one[1:]) for count in counts.tolist()],
+                declared.type,
+            )
+            nothing = np.zeros(len(counts), np.int64)
+            blocks = BlockDirectory(starts, nothing, nothing, counts * size, nothing.astype(np.uint8), zones)
+            found = self._constants[column] = ColumnEntry(blocks), values
+        return found
+
+    def dictionary(self, column: int) -> bytes | None:
+        """The compression dictionary of ``column``."""
+        place = self._place(column)
+        return None if place is None else self.stored.dictionary(place)
+
+    def bloom(self, column: int) -> BloomFilter | None:
+        """The Bloom filter of ``column``."""
+        place = self._place(column)
+        return None if place is None else self.stored.bloom(place)
+
+    def key_bloom(self, number: int) -> BloomFilter | None:
+        """The Bloom filter of a key of several columns, if the segment behind has that key."""
+        wanted = tuple(self._places[place] for place in self.schema.combined_keys[number])
+        for other, places in enumerate(self.stored.schema.combined_keys):
+            if places == wanted:
+                return self.stored.key_bloom(other)
+        return None
+
+    def rowids(self) -> I64Array:
+        """All rowids."""
+        return self.stored.rowids()
+
+    def find(self, rowid: int) -> range:
+        """The rows that have ``rowid``."""
+        return self.stored.find(rowid)
+
+    def find_many(self, rowids: I64Array) -> I64Array:
+        """The rows that have ``rowids``."""
+        return self.stored.find_many(rowids)
+
+    def tombstones(self) -> tuple[I64Array, I64Array]:
+        """Rowids deleted from segments before, and the versions that did."""
+        return self.stored.tombstones()
+
+    def extent(self, extent: Any) -> bytes:
+        """The bytes of an extent."""
+        return self.stored.extent(extent)

@@ -1,0 +1,150 @@
+"""Changes of the columns, each from one schema to the next: what ALTER TABLE does to a native table.
+
+No row is written: old ones have the DEFAULT in a new column, and a dropped one stays in the files for as long as a version
+that shows it is kept.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Protocol
+
+from audiomem_sql.columns.checks import checks_of, with_renamed_column
+from audiomem_sql.columns.column import fold
+from audiomem_sql.columns.defaults import constant, is_constant
+from audiomem_sql.columns.lexemes import Lexeme, Token, lexemes, quote
+from audiomem_sql.columns.schema import Schema, parse_columns
+from audiomem_sql.errors import SchemaError
+
+
+class SchemaChange(Protocol):
+    """One step. ``str`` gives what :func:`parse_change` reads; that is also what the file records."""
+
+    def apply(self, schema: Schema, next_column: int) -> Schema:
+        """The columns after the step; a new one gets the id ``next_column``. SchemaError for what cannot be done."""
+
+
+@dataclass(frozen=True, slots=True)
+class AddColumn:
+    """Add a column at the end. ``definition``: as in CREATE TABLE, such as ``year INTEGER NOT NULL DEFAULT 2000``."""
+
+    definition: str
+
+    def __str__(self) -> str:
+        return f"add column {self.definition.strip()}"
+
+    def apply(self, schema: Schema, next_column: int) -> Schema:
+        """The columns with the new one."""
+        added = parse_columns([self.definition])
+        (column,) = added.columns
+        if column.name in schema:
+            raise _refusal(column.name, "there is a column of that name already")
+        if column.primary_key or column.unique:
+            raise _refusal(column.name, "a column that is added cannot be PRIMARY KEY or UNIQUE")
+        if column.default is not None and (column.default.startswith("(") or not is_constant(column)):
+            raise _refusal(column.name, "the DEFAULT of a column that is added is a literal")
+        initial = constant(column)
+        if column.not_null and initial is None:
+            raise _refusal(
+                column.name,
+                "a column that is added and NOT NULL needs a DEFAULT, for the rows that are there",
+            )
+        columns = (*schema.columns, replace(column, id=next_column))
+        return Schema(columns, (*schema.checks, *added.checks), schema.keys)
+
+
+@dataclass(frozen=True, slots=True)
+class DropColumn:
+    """Drop a column. Older versions still show it."""
+
+    name: str
+
+    def __str__(self) -> str:
+        return f"drop column {quote(self.name)}"
+
+    def apply(self, schema: Schema, next_column: int) -> Schema:
+        """The columns without this one."""
+        column = schema[self.name]
+        if column.primary_key or column.unique:
+            raise _refusal(column.name, "a column that is PRIMARY KEY or UNIQUE cannot be dropped")
+        if len(schema) == 1:
+            raise _refusal(column.name, "the last column cannot be dropped")
+        for key in schema.keys:
+            if fold(column.name) in map(fold, key.columns):
+                raise _refusal(column.name, f"it is part of {key.sql()}, so it cannot be dropped")
+        after = schema.changed([other for other in schema.columns if other is not column])
+        try:
+            checks_of(after)
+        except SchemaError as error:
+            raise _refusal(column.name, f"it cannot be dropped: {error}") from None
+        return after
+
+
+@dataclass(frozen=True, slots=True)
+class RenameColumn:
+    """Give a column another name. Older versions show the one that it had."""
+
+    name: str
+    new: str
+
+    def __str__(self) -> str:
+        return f"rename column {quote(self.name)} to {quote(self.new)}"
+
+    def apply(self, schema: Schema, next_column: int) -> Schema:
+        """The columns with this one renamed."""
+        column = schema[self.name]
+        if fold(self.new) != fold(column.name) and self.new in schema:
+            raise _refusal(self.new, "there is a column of that name already")
+        columns = [replace(other, name=self.new) if other is column else other for other in schema.columns]
+        keys = [
+            replace(
+                key,
+                columns=tuple(self.new if fold(name) == fold(column.name) else name for name in key.columns),
+            )
+            for key in schema.keys
+        ]
+        checks = with_renamed_column(schema, column.name, self.new) if schema.checks else ()
+        return Schema(tuple(columns), checks, tuple(keys))
+
+
+def parse_change(text: str) -> SchemaChange:
+    """The change that a text describes; ``column`` may be left out, as in SQL.
+
+    ``add column NAME TYPE …``, ``drop column NAME``, ``rename column NAME TO NEW``. SchemaError for anything else.
+    """
+    words = lexemes(text)
+    verb, rest = (words[0], words[1:]) if words else (None, [])
+    skipped = [rest[0]] if len(rest) > 1 and rest[0].is_word("COLUMN") else []
+    rest = rest[len(skipped) :]
+    if verb is not None and rest:
+        if verb.is_word("ADD"):
+            return AddColumn(_behind(text, verb, *skipped))
+        if verb.is_word("DROP") and len(rest) == 1 and _is_name(rest[0]):
+            return DropColumn(rest[0].value)
+        if (
+            verb.is_word("RENAME")
+            and len(rest) == 3
+            and rest[1].is_word("TO")
+            and _is_name(rest[0])
+            and _is_name(rest[2])
+        ):
+            return RenameColumn(rest[0].value, rest[2].value)
+    raise SchemaError(
+        f"{text!r} is no change of the columns",
+        remedy="Write add column NAME TYPE, drop column NAME, or rename column NAME TO NEW.",
+    )
+
+
+def _is_name(word: Lexeme) -> bool:
+    return word.token in (Token.WORD, Token.QUOTED)
+
+
+def _behind(text: str, *words: Lexeme) -> str:
+    """``text`` without its first words."""
+    for word in words:
+        text = text[text.index(word.text) + len(word.text) :]
+    return text.strip()
+
+
+def _refusal(name: str, what: str) -> SchemaError:
+    return SchemaError(what, place=f"column {name}")
