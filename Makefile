@@ -5,9 +5,10 @@ BIN := $(VENV)/bin
 DATA ?=
 SECONDS ?= 60
 KILLS ?= 1000
+SEEDS ?= 100
 ARGS ?=
 
-.PHONY: demo test lint bench fuzz crash clean
+.PHONY: demo test lint bench fuzz crash damage clean
 
 demo: $(VENV)/installed
 	$(BIN)/python examples/demo.py demo
@@ -30,6 +31,9 @@ fuzz: $(VENV)/installed-test
 crash: $(VENV)/installed-test
 	AUDIOMEM_CRASH_KILLS=$(or $(AUDIOMEM_CRASH_KILLS),$(KILLS)) $(BIN)/python tests/crash $(ARGS)
 	AUDIOMEM_CONCURRENCY_SECONDS=$(SECONDS) $(BIN)/python -m pytest tests/test_concurrency.py
+
+damage: $(VENV)/installed-test
+	$(BIN)/python tests/damage --seeds $(SEEDS) $(if $(DATA),--data $(DATA)) $(ARGS)
 
 $(VENV)/bin/python:
 	$(PYTHON) -m venv $(VENV)

@@ -135,6 +135,7 @@ class Catalog:
     every row; without ``ended`` none was deleted here. ``schema`` is how the rows are stored, and what every version of
     the segment shows, unless ``history`` has others. With ``created`` a rowid may be there several times, and
     ``tombstones`` has a version for each rowid. ``key_blooms`` are the filters of ``schema.combined_keys``.
+    ``comments``, in a protected segment, are those of the FLAC file, so that it can be made again.
     """
 
     table_id: bytes
@@ -156,6 +157,7 @@ class Catalog:
     tags: dict[str, int] = field(default_factory=dict)
     options: dict[str, Any] = field(default_factory=dict)
     history: SchemaHistory = NO_HISTORY
+    comments: dict[str, str] = field(default_factory=dict)
 
     @property
     def schemas(self) -> tuple[tuple[int, Schema], ...]:
@@ -201,6 +203,7 @@ class Catalog:
             **({"tags": self.tags} if self.tags else {}),
             "options": self.options,
             **({} if self.history == NO_HISTORY else self.history.to_catalog()),
+            **({"comments": self.comments} if self.comments else {}),
         }
         raw = msgpack.packb(content)
         if len(raw) > MAX_CATALOG_BYTES or len(self.versions) > MAX_VERSIONS:
@@ -326,6 +329,7 @@ class Catalog:
             history=_unpack_history(content, schema, numbers)
             if SCHEMA_CHANGES in content["requires"]
             else NO_HISTORY,
+            comments={str(name): str(text) for name, text in dict(content.get("comments", {})).items()},
         )
 
 

@@ -2,30 +2,12 @@
 
 from __future__ import annotations
 
-import os
-import sys
-import warnings
-from collections.abc import Hashable
-
-from audiomem_sql.errors import DamagedFileError, DamageWarning, StorageError
+from audiomem_sql.errors import DamagedFileError, StorageError
 from audiomem_sql.log import commits_behind, read_log
 from audiomem_sql.snapshot import Snapshot
 from audiomem_sql.table_files import TableFiles
+from audiomem_sql.warning import told, warn_once
 from audiomem_sql.writer_lock import nobody_writes
-
-_PACKAGE = os.path.dirname(os.path.abspath(__file__))
-_told: set[Hashable] = set()
-
-
-def warn_once(about: Hashable, message: str) -> None:
-    """Warn, as if the caller of this package had, unless ``about`` was warned about before."""
-    if about in _told:
-        return
-    _told.add(about)
-    level, frame = 1, sys._getframe()
-    while frame.f_back is not None and frame.f_code.co_filename.startswith(_PACKAGE):
-        level, frame = level + 1, frame.f_back
-    warnings.warn(message, DamageWarning, stacklevel=level)
 
 
 def tell_torn_log(files: TableFiles, snapshot: Snapshot) -> None:
@@ -35,7 +17,7 @@ def tell_torn_log(files: TableFiles, snapshot: Snapshot) -> None:
     does, nothing is said: that writer has looked itself, and is about to put its commit there.
     """
     log = snapshot.log
-    if log is None or not log.torn or (files.log, log.salt) in _told:
+    if log is None or not log.torn or (files.log, log.salt) in told:
         return
     base = snapshot.segments[0]
     try:

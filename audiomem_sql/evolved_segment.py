@@ -53,6 +53,11 @@ class EvolvedSegment(Segment):
             raise DamagedFileError(error.what, file=stored.path, place="catalog") from None
         self._constants: dict[int, tuple[ColumnEntry, pa.Array]] = {}
 
+    @property
+    def skip_damage(self) -> bool:  # type: ignore[override]
+        """Leave out rows that cannot be recovered, instead of raising an error."""
+        return self.stored.skip_damage
+
     def close(self) -> None:
         """Nothing: the file belongs to the segment behind."""
 

@@ -24,17 +24,19 @@ def open(
     version: int | str | None = None,
     as_of: str | datetime | None = None,
     salvage: bool = False,
+    on_damage: str = "fail",
 ) -> Table:
     """Open the table in a FLAC file.
 
     version, as_of: the table as it was, by number, by tag or by time, with the columns that it had; to read only.
     salvage: where deltas are missing or cannot be read, read what the other files hold, and warn which versions are
     missing, instead of raising an error. Such a table cannot be written to.
+    on_damage: ``fail``, or ``skip`` to leave out rows whose bytes cannot be recovered, and warn which they are.
 
     Raises QueryError for a version that is not kept, NotAudioMemoryError for a file that is no table, DamagedFileError for one that cannot be read, StorageError
     for a path that cannot be opened.
     """
-    return Table(path, version=version, as_of=as_of, salvage=salvage)
+    return Table(path, version=version, as_of=as_of, salvage=salvage, on_damage=on_damage)
 
 
 def read_flac(

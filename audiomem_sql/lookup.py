@@ -53,6 +53,8 @@ def find_by_key(
     view: Readable, column: int, collation: str, keys: Sequence[Any]
 ) -> list[tuple[Segment, int]] | None:
     """The stored rows whose ``column`` has one of ``keys`` (see Bound.lookup); None if only a scan would find them."""
+    if any(each.segment.skip_damage for each in view.views):
+        return None  # a scan knows how to leave rows out
     if column == ROWID or column == view.schema.rowid_column:
         return list(_by_rowid(view, keys))
     found: list[tuple[Segment, int]] = []

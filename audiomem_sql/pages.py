@@ -1,205 +1,54 @@
-"""Pages: the unit of a segment file, and the payload stream that they carry.
+"""Reading the pages of a segment file, and the payload stream that they carry.
 
-A page is one FLAC frame. It begins with a header area of ``page_size / 256`` bytes, filled with copies of the 32-byte
-page header; the rest is one cell for each KiB of the page. The payloads of all cells, one after another, are a stream
-of bytes, and everything above this module names places in that stream.
-
-    page n   | header, header, … | cell 0 | cell 1 | … | cell m-1 |
-    cell     | payload | CRC-32C |
+The payloads of all cells, one after another, are a stream of bytes, and everything above this module names places in that
+stream. Every byte that leaves it has passed a CRC-32C, or was recovered from such ones (see ``recovery``).
 """
 
 from __future__ import annotations
 
-import struct
+import threading
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from enum import IntEnum
-from typing import BinaryIO
 
 import numpy as np
 
-from audiomem_sql.audio import FlacWriter, PageSource, Profile, open_pages
+from audiomem_sql.audio import PageSource, open_pages, rescan
 from audiomem_sql.audio.source import missing_pages
-from audiomem_sql.errors import DamagedFileError, FormatVersionError, NotAudioMemoryError
-from audiomem_sql.protection.crc32c import crc32c
-from audiomem_sql.protection.levels import PAGE_BYTES_PER_CELL, Level, level_coded
-from audiomem_sql.types import BoolArray, U8Array
+from audiomem_sql.errors import AudioMemError, DamagedFileError, FormatVersionError, NotAudioMemoryError
+from audiomem_sql.page_layout import (
+    FORMAT_VERSION,
+    MODULATION_PCM,
+    PAGE_BYTES_PER_HEADER_BYTE,
+    PAGE_HEADER,
+    PAGE_MAGIC,
+    PageHeader,
+    PageLayout,
+    SegmentMap,
+    cell_seed,
+)
+from audiomem_sql.protection.levels import Level, level_coded
+from audiomem_sql.recovery import Corrections, Recovery
+from audiomem_sql.types import BoolArray, I64Array, U8Array
 
-PAGE_MAGIC = b"AuMP"
-FORMAT_VERSION = 1
-MODULATION_PCM = 0
-
-#: magic, format version, kind, protection, modulation, segment id, page number, page count, block size, index, CRC-32C
-PAGE_HEADER = struct.Struct("<4s B B B B 8s I I H H I")
-PAGE_BYTES_PER_HEADER_BYTE = 256
-
-
+#: Pages that tell whether it was worth while to look for pages anew.
+_SAMPLED_PAGES = 64
 #: So many pages at either end are searched for an intact page header.
 SEARCHED_PAGES = 16
-
-
-class PageKind(IntEnum):
-    """What a page carries."""
-
-    CATALOG = 0
-    DATA = 1
-
-
-@dataclass(frozen=True, slots=True)
-class PageHeader:
-    """The 32 bytes that every page begins with."""
-
-    kind: int
-    protection: int
-    modulation: int
-    segment_id: bytes
-    page_number: int
-    page_count: int
-    block_size: int
-    index: int  # of a catalog page: its place inside its copy of the catalog
-    format_version: int = FORMAT_VERSION
-
-    def pack(self) -> bytes:
-        """The 32 bytes, CRC-32C included."""
-        head = PAGE_HEADER.pack(
-            PAGE_MAGIC,
-            self.format_version,
-            self.kind,
-            self.protection,
-            self.modulation,
-            self.segment_id,
-            self.page_number,
-            self.page_count,
-            self.block_size,
-            self.index,
-            0,
-        )[:-4]
-        return head + crc32c(head).to_bytes(4, "little")
-
-    @classmethod
-    def unpack(cls, data: bytes) -> PageHeader | None:
-        """The header in the first 32 bytes of ``data``; None if they are not one."""
-        if len(data) < PAGE_HEADER.size or not data.startswith(PAGE_MAGIC):
-            return None
-        head = data[: PAGE_HEADER.size - 4]
-        if crc32c(head) != int.from_bytes(data[PAGE_HEADER.size - 4 : PAGE_HEADER.size], "little"):
-            return None
-        _, version, kind, protection, modulation, segment, number, count, block, index, _ = (
-            PAGE_HEADER.unpack_from(data)
-        )
-        return cls(kind, protection, modulation, segment, number, count, block, index, version)
-
-
-@dataclass(frozen=True, slots=True)
-class PageLayout:
-    """Where things are inside a page of ``page_size`` bytes at a protection level."""
-
-    page_size: int
-    level: Level
-
-    @property
-    def header_bytes(self) -> int:
-        """Bytes of the header area."""
-        return self.page_size // PAGE_BYTES_PER_HEADER_BYTE
-
-    @property
-    def cells(self) -> int:
-        """Cells in a page."""
-        return self.page_size // PAGE_BYTES_PER_CELL
-
-    @property
-    def payload_bytes(self) -> int:
-        """Bytes of the payload stream in a page."""
-        return self.cells * self.level.cells.payload_bytes
-
-    def pages_for(self, length: int) -> int:
-        """Pages that ``length`` bytes of payload take."""
-        return -(-length // self.payload_bytes)
-
-    def assemble(self, headers: list[PageHeader], payload: bytes, seed: int) -> U8Array:
-        """Whole pages, uint8 (n, page_size), for n headers and at most n pages of payload (the rest is zeros)."""
-        count, codec = len(headers), self.level.cells
-        body = np.zeros((count * self.cells, codec.payload_bytes), np.uint8)
-        body.reshape(-1)[: len(payload)] = np.frombuffer(payload, np.uint8)
-        pages = np.zeros((count, self.page_size), np.uint8)
-        cells = codec.encode(body, seed, headers[0].page_number * self.cells)
-        pages[:, self.header_bytes : self.header_bytes + self.cells * codec.cell_bytes] = cells.reshape(
-            count, -1
-        )
-        copies = self.header_bytes // PAGE_HEADER.size
-        heads = b"".join(header.pack() * copies for header in headers)
-        pages[:, : copies * PAGE_HEADER.size] = np.frombuffer(heads, np.uint8).reshape(count, -1)
-        return pages
 
 
 @dataclass(frozen=True, slots=True)
 class PageDamage:
     """What is wrong with a page. ``headers``: copies of its header that are not intact; ``cells``: those whose CRC-32C
-    does not match; ``frame``: the FLAC frame around it is not intact, or does not decode.
+    does not match; ``frame``: the FLAC frame around it is not intact, or does not decode; ``parity``: the inner code's
+    parity is not that of the page.
     """
 
     page: int
     frame: bool
     headers: int
     cells: tuple[int, ...]
-
-
-def cell_seed(segment_id: bytes) -> int:
-    """The number that ties the CRCs of a segment's cells to this segment."""
-    return crc32c(segment_id)
-
-
-class PageWriter:
-    """Writes the pages of one segment to a FLAC file.
-
-    The number of pages must be known; ``catalog`` and ``data`` are then written in file order.
-    """
-
-    def __init__(
-        self,
-        sink: BinaryIO,
-        profile: Profile,
-        level: Level,
-        segment_id: bytes,
-        pages: int,
-        comments: dict[str, str],
-    ) -> None:
-        self.layout = PageLayout(profile.page_size, level)
-        self._block_size = profile.block_size
-        self._segment_id = segment_id
-        self._pages = pages
-        self._next = 0
-        self._flac = FlacWriter(sink, profile, pages, self._header(0, PageKind.CATALOG, 0).pack(), comments)
-
-    def _header(self, page: int, kind: PageKind, index: int) -> PageHeader:
-        return PageHeader(
-            kind=kind,
-            protection=self.layout.level.code,
-            modulation=MODULATION_PCM,
-            segment_id=self._segment_id,
-            page_number=page,
-            page_count=self._pages,
-            block_size=self._block_size,
-            index=index,
-        )
-
-    def write(self, payload: bytes, kind: PageKind) -> None:
-        """Append ``payload`` as whole pages; only the last piece of a kind may be no multiple of the page payload."""
-        step = 64 * self.layout.payload_bytes
-        for at in range(0, len(payload), step):
-            piece = payload[at : at + step]
-            first = at // self.layout.payload_bytes if kind == PageKind.CATALOG else 0
-            headers = [
-                self._header(self._next + i, kind, first + i if kind == PageKind.CATALOG else 0)
-                for i in range(self.layout.pages_for(len(piece)))
-            ]
-            self._flac.write_pages(self.layout.assemble(headers, piece, cell_seed(self._segment_id)))
-            self._next += len(headers)
-
-    def close(self) -> None:
-        """Finish the FLAC stream; the sink stays open."""
-        self._flac.close()
+    parity: bool = False
 
 
 class PagedFile:
@@ -213,6 +62,15 @@ class PagedFile:
         #: Pages of the segment: the page headers say so under a CRC, STREAMINFO does not.
         self.page_count = header.page_count
         self._seed = cell_seed(header.segment_id)
+        self._looking = threading.Lock()
+        self._looked = False
+        self._replaced: list[PageSource] = []
+        #: Where the pages of a protected segment are; None without protection.
+        self.map: SegmentMap | None = None
+        self._recovery: Recovery | None = None
+        if level.share is not None:
+            self.map = SegmentMap(self.layout, header.page_count, header.index)
+            self._recovery = Recovery(source, self.map, self._seed)
 
     @classmethod
     def open(cls, path: str) -> PagedFile:
@@ -249,6 +107,11 @@ class PagedFile:
             raise
 
     @property
+    def corrections(self) -> Corrections:
+        """What was repaired since the file was opened."""
+        return Corrections() if self._recovery is None else self._recovery.corrections
+
+    @property
     def truncated(self) -> bool:
         """Whether pages are missing at the end of the file."""
         return self.source.present < self.page_count
@@ -272,8 +135,8 @@ class PagedFile:
     def read(self, first_page: int, start: int, length: int) -> bytes:
         """``length`` bytes of payload from place ``start`` of the stream that begins at ``first_page``.
 
-        One positioned read of the file. Raises DamagedFileError naming page and cell, TruncatedFileError naming the
-        pages that are missing.
+        One positioned read of the file, and more only where a cell must be recovered. Raises DamagedFileError naming page and
+        cell, and, without protection, TruncatedFileError naming the pages that are missing.
         """
         if length == 0:
             return b""
@@ -283,10 +146,15 @@ class PagedFile:
             raise DamagedFileError(
                 f"a reference leads to page {last} of {self.page_count}", file=self.path, remedy=_REMEDY
             )
-        missing_pages(self.source, first, last - first + 1)
+        if self._recovery is None:
+            missing_pages(self.source, first, last - first + 1)
         pages, _ = self.source.read_checked(first, last - first + 1)
         skip = start % size
         payload, intact, lowest = self._cells(pages, first, skip, length)
+        if not intact.all():
+            self._mend(payload, intact, first * self.layout.cells + lowest)
+            if not intact.all() and self._look_again():
+                return self.read(first_page, start, length)
         if not intact.all():
             cell = lowest + int(np.flatnonzero(~intact)[0])
             raise DamagedFileError(
@@ -298,13 +166,54 @@ class PagedFile:
         offset = skip - lowest * self.layout.level.cells.payload_bytes
         return payload.reshape(-1)[offset : offset + length].tobytes()
 
+    def _mend(self, payload: U8Array, intact: BoolArray, number: int) -> None:
+        """Recover cells that are not intact, in place; ``number``: of the first, in the segment."""
+        bad = np.flatnonzero(~intact)
+        if self._recovery is not None:
+            found = self._recovery.cells(bad + number)
+            payload[bad[found.there]] = found.payload[found.there]
+            intact[bad] = found.there
+            return
+        for page in np.unique((bad + number) // self.layout.cells).tolist():
+            for reading in self.source.alternatives(page):
+                other, passed = self._cells(reading[np.newaxis], page, 0, self.layout.payload_bytes)[:2]
+                for cell in np.flatnonzero(passed).tolist():
+                    place = page * self.layout.cells + cell - number
+                    if 0 <= place < len(intact) and not intact[place]:
+                        payload[place], intact[place] = other[cell], True
+
+    def _whole_cells(self, source: PageSource) -> int:
+        """Cells that are intact in some pages all over the file, as ``source`` reads them."""
+        step = max(1, self.page_count // _SAMPLED_PAGES)
+        whole = 0
+        for page in range(step // 2, self.page_count, step):
+            content, _ = source.read_checked(page, 1)
+            whole += int(self._cells(content, page, 0, self.layout.payload_bytes)[1].sum())
+        return whole
+
+    def _look_again(self) -> bool:
+        """Look for the pages anew, once: bytes may have been put in and taken out. True if that found more of them."""
+        with self._looking:
+            if self._looked or not self.source.in_place:
+                return False
+            self._looked = True
+            try:
+                source = rescan(self.path, self.source.profile, self.page_count)
+            except AudioMemError:
+                return False
+            if self._whole_cells(source) > self._whole_cells(self.source):
+                self._replaced.append(self.source)
+                self.source = source
+                if self._recovery is not None:
+                    self._recovery.look_at(source)
+                return True
+            source.close()
+            return False
+
     def _cells(self, pages: U8Array, first: int, skip: int, length: int) -> tuple[U8Array, BoolArray, int]:
         """The cells that hold bytes skip … skip+length of ``pages``: payload, intact, and the number of the lowest."""
         codec = self.layout.level.cells
-        body = pages[
-            :, self.layout.header_bytes : self.layout.header_bytes + self.layout.cells * codec.cell_bytes
-        ]
-        cells = np.ascontiguousarray(body).reshape(-1, codec.cell_bytes)
+        cells = self.layout.cells_of(pages)
         low, high = skip // codec.payload_bytes, -(-(skip + length) // codec.payload_bytes)
         payload, intact = codec.decode(cells[low:high], self._seed, first * self.layout.cells + low)
         return payload, intact, low
@@ -319,17 +228,35 @@ class PagedFile:
             count = min(step, there - first)
             pages, frames = self.source.read_checked(first, count)
             bad = ~self._cells(pages, first, 0, count * self.layout.payload_bytes)[1].reshape(count, -1)
+            spoiled = self._spoiled_parity(pages)
             for row in range(count):
                 headers = sum(header is None for header in self._headers(pages[row], first + row))
-                if headers or bad[row].any() or not frames[row]:
+                parity = bool(spoiled[row]) and not bad[row].any()
+                if headers or bad[row].any() or parity or not frames[row]:
                     cells = tuple(np.flatnonzero(bad[row]).tolist())
-                    yield PageDamage(first + row, not frames[row], headers, cells)
+                    yield PageDamage(first + row, not frames[row], headers, cells, parity)
             if progress is not None:
                 progress(first + count)
 
+    def _spoiled_parity(self, pages: U8Array) -> BoolArray:
+        """Whether the inner code's parity is not that of the cells, bool (n,)."""
+        code = self.layout.code
+        if code is None:
+            return np.zeros(len(pages), bool)
+        body = self.layout.body(pages)
+        return np.asarray((code.encode(body[:, : code.data_bytes]) != body).any(axis=1))
+
+    def recover(self, cells: I64Array) -> tuple[BoolArray, BoolArray]:
+        """Whether damaged cells, by their numbers in the segment, can be recovered, and by the outer code; bool (n,) each."""
+        if self._recovery is None:
+            return np.zeros(len(cells), bool), np.zeros(len(cells), bool)
+        found = self._recovery.cells(cells)
+        return found.there, found.outer
+
     def close(self) -> None:
         """Close the file."""
-        self.source.close()
+        for source in (self.source, *self._replaced):
+            source.close()
 
 
 _REMEDY = "Run `audiomem verify` on it to list all damage, and restore the file from a copy."

@@ -16,12 +16,12 @@ import numpy as np
 
 from audiomem_sql.block_cache import BlockCache
 from audiomem_sql.columns.stored_values import row_check
-from audiomem_sql.damage import warn_once
 from audiomem_sql.errors import AudioMemError, DamagedFileError, QueryError
 from audiomem_sql.log import LogContent, check_rows, read_log
 from audiomem_sql.segment import Segment
 from audiomem_sql.snapshot import SegmentView, Snapshot, check_table
 from audiomem_sql.table_files import TableFiles
+from audiomem_sql.warning import warn_once
 
 
 class SalvagedSnapshot(Snapshot):

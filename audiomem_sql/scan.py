@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cache
+from itertools import pairwise
 from typing import Protocol
 
 import numpy as np
@@ -18,6 +19,8 @@ import pyarrow as pa
 
 from audiomem_sql.batch import Batch
 from audiomem_sql.columns.schema import Schema
+from audiomem_sql.errors import DamagedFileError
+from audiomem_sql.lost_rows import tell_lost_rows
 from audiomem_sql.predicates import Bound
 from audiomem_sql.segment import ROWID, Segment
 from audiomem_sql.snapshot import SegmentView
@@ -186,7 +189,32 @@ class _Work:
             yield lambda start=start, stop=stop: self.run(view, start, stop)  # type: ignore[misc]
 
     def run(self, view: SegmentView, start: int, stop: int) -> list[Batch]:
-        """The batches of rows start … stop - 1."""
+        """The batches of rows start … stop - 1; those that are damaged beyond repair left out, if that is wanted."""
+        try:
+            return self._run(view, start, stop)
+        except DamagedFileError:
+            if not view.segment.skip_damage:
+                raise
+            return self._readable(view, start, stop)
+
+    def _readable(self, view: SegmentView, start: int, stop: int) -> list[Batch]:
+        """The batches of the rows whose blocks can all be read; of the others a warning."""
+        segment = view.segment
+        edges = {start, stop}
+        for column in [*range(len(segment.schema)), ROWID]:
+            directory = segment.directory(column)
+            if directory is not None:
+                edges |= {edge for edge in directory.starts.tolist() if start < edge < stop}
+        found: list[Batch] = []
+        for low, high in pairwise(sorted(edges)) if not self.descending else pairwise(sorted(edges)[::-1]):
+            low, high = min(low, high), max(low, high)
+            try:
+                found += self._run(view, low, high)
+            except DamagedFileError as error:
+                tell_lost_rows(segment, low, high, error)
+        return found
+
+    def _run(self, view: SegmentView, start: int, stop: int) -> list[Batch]:
         segment = view.segment
         chosen: I64Array | None = None  # places relative to start; None: all
         live = view.live(start, stop)

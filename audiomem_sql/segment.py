@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import struct
 import threading
+from collections.abc import Iterator
 from typing import Any
 from weakref import WeakValueDictionary
 
@@ -26,7 +27,8 @@ from audiomem_sql.columns.encoding import decode, decode_integers
 from audiomem_sql.columns.types import ColumnType, Kind, arrow_type
 from audiomem_sql.errors import AudioMemError, DamagedFileError
 from audiomem_sql.files import file_identity
-from audiomem_sql.pages import SEARCHED_PAGES, PagedFile, PageKind
+from audiomem_sql.page_layout import PageKind
+from audiomem_sql.pages import SEARCHED_PAGES, PagedFile
 from audiomem_sql.types import I64Array
 
 #: The column number of the rowid, which every table has and no schema lists.
@@ -76,6 +78,8 @@ class Segment:
         self.indexes: dict[tuple[int | tuple[int, ...], str], Any] = {}
         #: The segment with the columns of other schemas (see evolved_segment).
         self.evolved: WeakValueDictionary[Any, Segment] = WeakValueDictionary()
+        #: Leave out rows that cannot be recovered, instead of raising an error.
+        self.skip_damage = False
         self._lock = threading.Lock()
 
     @classmethod
@@ -84,13 +88,7 @@ class Segment:
         identity = file_identity(path)
         file = PagedFile.open(path)
         try:
-            try:
-                catalog, pages = _read_catalog(file, 0)
-            except DamagedFileError as error:
-                try:
-                    catalog, pages = _read_catalog(file, _last_copy(file))
-                except DamagedFileError:
-                    raise error from None
+            catalog, pages = _any_catalog(file)
             if catalog.segment_id != file.header.segment_id:
                 raise DamagedFileError("the catalog belongs to another segment", file=path)
             return cls(file, catalog, pages, cache, identity)
@@ -307,7 +305,12 @@ class Segment:
 
     def may_contain(self, column: int, key: int | str | bytes) -> bool:
         """Whether ``column`` may hold ``key``, by its Bloom filter; True when it has none."""
-        bloom = self.bloom(column)
+        try:
+            bloom = self.bloom(column)
+        except DamagedFileError:
+            if not self.skip_damage:
+                raise
+            return True
         if bloom is None:
             return True
         return bool(bloom.may_contain(hash_keys([key]))[0])
@@ -334,12 +337,12 @@ class Segment:
             raise self._at(error, extent) from None
 
     def check_copies(self) -> None:
-        """DamagedFileError unless the two copies of the catalog are the same."""
-        last = _last_copy(self.file)
-        if _read_raw_catalog(self.file, last) != _read_raw_catalog(self.file, 0):
-            raise DamagedFileError(
-                "the two copies of the catalog differ", file=self.path, place=f"page {last}"
-            )
+        """DamagedFileError unless all copies of the catalog are the same."""
+        for other in list(_copies(self.file))[1:]:
+            if _read_raw_catalog(self.file, other) != _read_raw_catalog(self.file, 0):
+                raise DamagedFileError(
+                    "two copies of the catalog differ", file=self.path, place=f"page {other}"
+                )
 
     def check_places(self) -> None:
         """DamagedFileError unless everything in the data stream has a place of its own, with nothing in between."""
@@ -428,11 +431,41 @@ def _read_catalog(file: PagedFile, first_page: int) -> tuple[Catalog, int]:
     data = _read_raw_catalog(file, first_page)
     pages = file.layout.pages_for(len(data))
     catalog = Catalog.from_bytes(data)
-    if file.layout.pages_for(catalog.data_bytes) + 2 * pages != file.page_count:
+    behind = file.layout.pages_for(catalog.data_bytes)
+    if file.map is not None:
+        fits = (file.map.catalog, file.map.data) == (pages, behind)
+    else:
+        fits = behind + 2 * pages == file.page_count
+    if not fits:
         raise DamagedFileError(
             "the catalog and the file disagree on the number of pages", file=file.path, place="catalog"
         )
     return catalog, pages
+
+
+def _any_catalog(file: PagedFile) -> tuple[Catalog, int]:
+    """The catalog, from the first of its copies that can be read, and the number of its pages."""
+    first: DamagedFileError | None = None
+    try:
+        for page in _copies(file):
+            try:
+                return _read_catalog(file, page)
+            except DamagedFileError as error:
+                error.__context__ = None  # it and the traceback hold all that was read
+                first = first or error.with_traceback(None)
+    except DamagedFileError:
+        pass  # the last copy cannot be found
+    assert first is not None
+    raise first
+
+
+def _copies(file: PagedFile) -> Iterator[int]:
+    """The first page of each copy of the catalog. DamagedFileError where one cannot be found."""
+    if file.map is not None:
+        yield from file.map.copies
+    else:
+        yield 0
+        yield _last_copy(file)
 
 
 def _last_copy(file: PagedFile) -> int:

@@ -39,7 +39,7 @@ from audiomem_sql.columns.types import ColumnType, Kind
 from audiomem_sql.combined_keys import CombinedHashes
 from audiomem_sql.errors import LimitError, StorageError
 from audiomem_sql.files import link_durably, replace_durably, storage_error, temporary_file
-from audiomem_sql.pages import PageKind, PageLayout, PageWriter
+from audiomem_sql.page_writer import lay_out
 from audiomem_sql.protection.levels import Level
 from audiomem_sql.segment import MAX_TOMBSTONES, NEVER, TOMBSTONES_HEADER
 from audiomem_sql.types import I64Array
@@ -50,8 +50,6 @@ SAMPLE_BYTES = 48 << 20
 SPOOL_BYTES = 8 << 20
 #: Least zstd level of dictionaries, filters and lists.
 MIN_EXTENT_LEVEL = 9
-#: Pages laid out at once.
-_PAGES_AT_ONCE = 64
 
 
 @dataclass(frozen=True, slots=True)
@@ -283,8 +281,16 @@ class SegmentWriter:
             data_bytes=self._spooled,
             options=options or {},
             history=history,
+            comments={} if self.options.protection.share is None else self._comments(),
         )
         self._lay_out(catalog, progress)
+
+    def _comments(self) -> dict[str, str]:
+        return {
+            "TITLE": os.path.splitext(os.path.basename(self.path))[0],
+            "ENCODER": f"audiomem-sql {__version__}",
+            "DESCRIPTION": f"A table of {self.rows} rows kept as audio; audiomem-sql reads it.",
+        }
 
     def _entry(self, writer: ColumnWriter, dictionary: Extent | None) -> ColumnEntry:
         return ColumnEntry(writer.directory(), dictionary, self._store_filter(writer.bloom()))
@@ -306,30 +312,21 @@ class SegmentWriter:
 
     def _lay_out(self, catalog: Catalog, progress: Callable[[int, int], None] | None) -> None:
         blob = catalog.to_bytes()
-        layout = PageLayout(self.options.profile.page_size, self.options.protection)
-        pages = 2 * layout.pages_for(len(blob)) + layout.pages_for(self._spooled)
-        comments = {
-            "TITLE": os.path.splitext(os.path.basename(self.path))[0],
-            "ENCODER": f"audiomem-sql {__version__}",
-            "DESCRIPTION": f"A table of {catalog.rows} rows kept as audio; audiomem-sql reads it.",
-        }
         try:
             handle, self._temporary = temporary_file(self.path)
             with os.fdopen(handle, "w+b") as sink:
                 os.chmod(self._temporary, 0o666 & ~_umask())
-                writer = PageWriter(
-                    sink, self.options.profile, self.options.protection, self._segment_id, pages, comments
+                lay_out(
+                    sink,
+                    self.options.profile,
+                    self.options.protection,
+                    self._segment_id,
+                    blob,
+                    self._spool,
+                    self._spooled,
+                    self._comments(),
+                    progress,
                 )
-                writer.write(blob, PageKind.CATALOG)
-                self._spool.seek(0)
-                done = 0
-                while piece := self._spool.read(_PAGES_AT_ONCE * layout.payload_bytes):
-                    writer.write(piece, PageKind.DATA)
-                    done += len(piece)
-                    if progress is not None:
-                        progress(done, self._spooled)
-                writer.write(blob, PageKind.CATALOG)
-                writer.close()
                 sink.flush()
                 os.fsync(sink.fileno())
         except OSError as error:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
@@ -16,8 +18,12 @@ from audiomem_sql.columns.schema import Schema, parse_columns
 from audiomem_sql.commit import Commit, Progress, write_commit
 from audiomem_sql.compaction import VACUUM_LEVEL, Retention, merge, vacuum
 from audiomem_sql.errors import OptionError, SchemaError, StorageError
+from audiomem_sql.files import replace_durably
 from audiomem_sql.log_record import LogRecord
 from audiomem_sql.migrations.changes import SchemaChange, parse_change
+from audiomem_sql.protection.levels import level_named
+from audiomem_sql.repair import Repair, repaired
+from audiomem_sql.scan import in_rowid_order, scan
 from audiomem_sql.segment_writer import SegmentWriter
 from audiomem_sql.table_files import TableFiles
 from audiomem_sql.table_options import TableOptions
@@ -71,9 +77,42 @@ class Table(TableWriter):
             raise
         return cls(path, cache=cache)
 
+    @classmethod
+    def salvaged(
+        cls, broken: TableReader, path: str | os.PathLike[str], options: Mapping[str, Any] | None = None
+    ) -> Table:
+        """A new table at ``path``, which must be free, of the rows that can be read of ``broken``, with their rowids.
+
+        options: instead of those that it had.
+        """
+        made = cls.create(path, broken.schema, broken.options.to_catalog() | dict(options or {}))
+        try:
+            made._acquire()
+            try:
+                columns = range(len(broken.schema))
+                there = sum(len(batch) for batch in scan(broken.snapshot, columns))
+                rows = scan(broken.snapshot, columns)
+                ordered = rows if broken.snapshot.ordered else in_rowid_order(rows)
+                content = Commit(ordered, there, message=f"salvaged from {broken.path}")
+                write_commit(made.files, made._lock, made.snapshot, made.options, content).accept()
+                made._reload()
+            finally:
+                made._end()
+        except BaseException:
+            made.close()
+            raise
+        return made
+
     def checkout(self, version: int | str | None = None, as_of: str | datetime | None = None) -> TableReader:
         """The table as it was, to read: by number, by tag, or by time."""
-        return TableReader(self.path, version=version, as_of=as_of, cache=self._cache, salvage=self.salvage)
+        return TableReader(
+            self.path,
+            version=version,
+            as_of=as_of,
+            cache=self._cache,
+            salvage=self.salvage,
+            on_damage=self.on_damage,
+        )
 
     # -- upkeep ----------------------------------------------------------------------------------------------------
 
@@ -99,25 +138,60 @@ class Table(TableWriter):
             self._end()
 
     def vacuum(
-        self, *, retain: Retention | None = None, level: int = VACUUM_LEVEL, progress: Progress | None = None
+        self,
+        *,
+        retain: Retention | None = None,
+        level: int = VACUUM_LEVEL,
+        protection: str | None = None,
+        progress: Progress | None = None,
     ) -> int:
         """Make one file of base, deltas and log, compressed harder; the oldest version that is kept.
 
-        retain: which versions to keep, by default all; tagged ones are kept in any case. level: zstd, 1 to 22. progress:
-        called with rows done and rows in all. Readers go on with the files that they have open.
+        retain: which versions to keep, by default all; tagged ones are kept in any case. level: zstd, 1 to 22. protection:
+        the level that the table has from now on, by default the one that it had. progress: called with rows done and rows in
+        all. Readers go on with the files that they have open.
         """
+        if protection is not None:
+            protection = level_named(protection).name
         self._no_transaction()
         self._acquire()
         try:
             self._checkpoint()
             oldest = (retain or Retention()).oldest(self.snapshot, now())
-            vacuum(
-                self.files, self._lock, self.snapshot, self.options, oldest, level=level, progress=progress
-            )
+            options = self.options if protection is None else replace(self.options, protection=protection)
+            vacuum(self.files, self._lock, self.snapshot, options, oldest, level=level, progress=progress)
+            self.options = options
             self._reload()
         finally:
             self._end()
         return oldest
+
+    def repair(self, *, progress: Progress | None = None) -> list[Repair]:
+        """Make every damaged file what it was, byte for byte; what was done, a file each.
+
+        Files that are whole stay as they are. UnsupportedError without protection. DamagedFileError when something cannot be
+        recovered: then that file stays as it is. Readers go on with the files that they have open.
+        """
+        self._no_transaction()
+        self._acquire(damaged=True)
+        done: list[Repair] = []
+        try:
+            for segment in self.snapshot.segments:
+                temporary, repair = repaired(segment, segment.path, progress)
+                done.append(repair)
+                try:
+                    if repair.changed:
+                        if segment.path == self.files.base:
+                            self._lock.follow(temporary)
+                        replace_durably(temporary, segment.path)
+                finally:
+                    with contextlib.suppress(FileNotFoundError):
+                        os.unlink(temporary)
+            if any(repair.changed for repair in done):
+                self._reload()
+        finally:
+            self._end()
+        return done
 
     def restore(self, version: int | str) -> int:
         """Make the rows of an old version the newest, in a commit of its own; the new version."""

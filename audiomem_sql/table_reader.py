@@ -16,7 +16,7 @@ from audiomem_sql.columns.schema import Schema
 from audiomem_sql.columns.stored_values import as_sql
 from audiomem_sql.columns.timestamps import parse, render
 from audiomem_sql.damage import tell_torn_log
-from audiomem_sql.errors import DamagedFileError, MissingExtraError
+from audiomem_sql.errors import DamagedFileError, MissingExtraError, OptionError
 from audiomem_sql.lookup import value_at
 from audiomem_sql.salvage import SalvagedSnapshot, load_salvaged
 from audiomem_sql.scan import Filter, Readable, RowFilter, scan
@@ -37,6 +37,7 @@ class TableReader:
     unless a version was asked for. A context manager, closing its files at the end.
 
     salvage: read what there is where files are missing, see :mod:`audiomem_sql.salvage`; it stays as it was found.
+    on_damage: ``fail``, or ``skip`` to leave out the rows that cannot be recovered, with a DamageWarning that names them.
     """
 
     def __init__(
@@ -47,12 +48,17 @@ class TableReader:
         as_of: str | datetime | None = None,
         cache: BlockCache = SHARED,
         salvage: bool = False,
+        on_damage: str = "fail",
     ) -> None:
+        if on_damage not in ("fail", "skip"):
+            raise OptionError(f"on_damage is fail or skip, not {on_damage!r}")
+        self.on_damage = on_damage
         self.path = os.fspath(path)
         self._cache = cache
         self.files = TableFiles(os.path.abspath(self.path))
         self.salvage = salvage
         self.snapshot: Snapshot = load_salvaged(self.files, cache) if salvage else self.files.load(cache)
+        self._mark_segments()
         self.options = self._read_options()
         tell_torn_log(self.files, self.snapshot)
         self._pinned = version is not None or as_of is not None
@@ -62,6 +68,11 @@ class TableReader:
             except BaseException:
                 self.snapshot.close()
                 raise
+
+    def _mark_segments(self) -> None:
+        """Tell the segments what to do about damage."""
+        for segment in self.snapshot.segments:
+            segment.skip_damage = self.on_damage == "skip"
 
     def _read_options(self) -> TableOptions:
         try:
@@ -151,6 +162,7 @@ class TableReader:
 
     def _reload(self) -> None:
         self.snapshot = self.files.load(self._cache, self.snapshot)
+        self._mark_segments()
 
     def close(self) -> None:
         """Close the files."""

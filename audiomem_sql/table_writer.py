@@ -59,8 +59,11 @@ class TableWriter(TableReader):
         cache: BlockCache = SHARED,
         busy_timeout: float = BUSY_TIMEOUT,
         salvage: bool = False,
+        on_damage: str = "fail",
     ) -> None:
-        super().__init__(path, version=version, as_of=as_of, cache=cache, salvage=salvage)
+        super().__init__(
+            path, version=version, as_of=as_of, cache=cache, salvage=salvage, on_damage=on_damage
+        )
         self.busy_timeout = busy_timeout
         self.transaction: Transaction | None = None
         self._turn: WriterTurn[Append] = WriterTurn(self.files.base)
@@ -277,8 +280,13 @@ class TableWriter(TableReader):
         if self.transaction is not None and self._turn.mine:
             raise StorageError("a transaction is open", file=self.path, remedy="Commit it first.")
 
-    def _acquire(self, timeout: float | None = None, append: Append | None = None) -> bool:
-        """Become the writer, among the threads and among the processes; False if another thread did ``append`` meanwhile."""
+    def _acquire(
+        self, timeout: float | None = None, append: Append | None = None, *, damaged: bool = False
+    ) -> bool:
+        """Become the writer, among the threads and among the processes; False if another thread did ``append`` meanwhile.
+
+        damaged: also where damage forbids to write anything but its repair.
+        """
         if self.salvage:
             raise StorageError(
                 "a table that is opened for salvage is only read",
@@ -296,13 +304,13 @@ class TableWriter(TableReader):
         if not self._turn.enter(seconds, append, 0 if append is None else append.table.nbytes):
             return False
         try:
-            self._lock_files(max(0.0, deadline - time.monotonic()))
+            self._lock_files(max(0.0, deadline - time.monotonic()), damaged=damaged)
         except BaseException:
             self._end()
             raise
         return True
 
-    def _lock_files(self, timeout: float) -> None:
+    def _lock_files(self, timeout: float, *, damaged: bool = False) -> None:
         """Take the writer's lock, and see to it that what is there can be built upon."""
         self.files.check_writable()
         self._lock.acquire(timeout)
@@ -315,7 +323,8 @@ class TableWriter(TableReader):
             self.files.settle()
             self.files.remove_leftovers(self.snapshot)
         self._swept = True
-        self.files.check_undamaged(self.snapshot)
+        if not damaged:
+            self.files.check_undamaged(self.snapshot)
         if self.snapshot.log is not None and not self.snapshot.logged:
             self.files.remove_log()  # all of it is in a segment: a crash came before its removal
             self._reload()

@@ -14,6 +14,8 @@ from audiomem_sql.columns.stored_values import row_check
 from audiomem_sql.columns.zones import Zones
 from audiomem_sql.errors import DamagedFileError
 from audiomem_sql.log import check_rows, commits_behind, read_log
+from audiomem_sql.pages import PageDamage
+from audiomem_sql.repair import Loss, losses
 from audiomem_sql.segment import CREATED, ENDED, ROWID, Segment
 from audiomem_sql.snapshot import Snapshot
 from audiomem_sql.sources import logged_sources, segment_sources
@@ -30,12 +32,17 @@ _LOG_INTERVAL = 0.02
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """A fault: the file, the page and the damaged cells in it, as far as it has them, and what it is."""
+    """A fault: the file, the page and the damaged cells in it, as far as it has them, and what it is.
+
+    repair: what brings the cells back, ``page`` (the parity in their page) or ``parity`` (other cells of the file); None if
+    nothing does, ``file`` if no cell is concerned and writing the file again is enough.
+    """
 
     file: str
     page: int | None
     cells: tuple[int, ...]
     what: str
+    repair: str | None = None
 
     def __str__(self) -> str:
         place = "" if self.page is None else f"page {self.page}: "
@@ -59,7 +66,7 @@ def problems(table: TableReader, progress: Callable[[int, int], None] | None = N
     for segment in segments:
         intact = True
         for problem in _pages(segment, tell):
-            intact = intact and not problem.cells and problem.page is not None
+            intact = intact and problem.repair is not None
             yield problem
         if intact:
             for what in _contents(segment, tell):
@@ -83,20 +90,65 @@ def problems(table: TableReader, progress: Callable[[int, int], None] | None = N
 
 
 def _pages(segment: Segment, tell: Callable[[float], None]) -> Iterator[Problem]:
-    for damage in segment.file.damage(progress=lambda seen: tell(seen / 2)):
+    file = segment.file
+    protected = file.map is not None
+    for damage in file.damage(progress=lambda seen: tell(seen / 2)):
         faults = []
+        repair = "file" if protected else None
         if damage.cells:
             plural = "s" if len(damage.cells) > 1 else ""
             faults.append(f"cell{plural} {', '.join(map(str, damage.cells))}: CRC-32C mismatch")
+            numbers = damage.page * file.layout.cells + np.array(damage.cells)
+            there, outer = file.recover(numbers)
+            repair = ("parity" if outer.any() else "page") if there.all() else None
+            faults.append(_consequence(segment, repair, numbers[~there].tolist()))
+        if damage.parity:
+            faults.append("the page's parity is damaged")
         if damage.headers:
             faults.append(f"{damage.headers} copies of the page header are damaged")
         if damage.frame:
             faults.append("the FLAC frame around it is damaged")
-        yield Problem(segment.path, damage.page, damage.cells, "; ".join(faults))
-    missing = segment.file.missing
+        yield Problem(
+            segment.path,
+            damage.page,
+            damage.cells,
+            "; ".join(filter(None, faults)),
+            repair or _harmless(damage),
+        )
+    missing = file.missing
     if missing:
         what = f"page {missing[0]} to {missing[-1]}: missing, the file ends before them"
-        yield Problem(segment.path, None, (), what)
+        numbers = np.arange(missing[0] * file.layout.cells, (missing[-1] + 1) * file.layout.cells)
+        there, _ = file.recover(numbers)
+        repair = "parity" if there.all() else None
+        said = _consequence(segment, repair, numbers[~there].tolist()) if protected else ""
+        yield Problem(segment.path, None, (), f"{what}; {said}" if said else what, repair)
+
+
+def _harmless(damage: PageDamage) -> str | None:
+    """``file`` where no cell is damaged, so that everything can be read all the same."""
+    return None if damage.cells else "file"
+
+
+def _consequence(segment: Segment, repair: str | None, lost: list[int]) -> str:
+    """What becomes of damaged cells: how they are repaired, or the rows that they cost."""
+    if repair is not None:
+        return {"page": "repairable by the parity in the page", "parity": "repairable by other cells"}[repair]
+    costs: dict[str, list[str]] = {}
+    for loss in losses(segment, lost):
+        costs.setdefault(loss.column or "rowid", []).append(_rows(segment, loss))
+    if not costs:
+        return ""
+    named = "; ".join(f"{column} of rows {', '.join(spans)}" for column, spans in costs.items())
+    return f"lost: {named}"
+
+
+def _rows(segment: Segment, loss: Loss) -> str:
+    """The rowids from the first to the last of a loss; their places in the segment when the rowids are lost, too."""
+    try:
+        return f"{segment.rowid(loss.start)}–{segment.rowid(loss.stop - 1)}"
+    except DamagedFileError:
+        return f"{loss.start + 1}–{loss.stop} of the file"
 
 
 def _contents(segment: Segment, tell: Callable[[float], None]) -> Iterator[str]:

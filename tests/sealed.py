@@ -12,7 +12,9 @@ import zstandard
 
 from audiomem_sql.audio import Profile
 from audiomem_sql.catalog import CATALOG_HEADER, CATALOG_MAGIC, parse_header
-from audiomem_sql.pages import PagedFile, PageKind, PageLayout, PageWriter
+from audiomem_sql.page_layout import PageKind, PageLayout
+from audiomem_sql.page_writer import PageWriter
+from audiomem_sql.pages import PagedFile
 from audiomem_sql.protection.crc32c import crc32c
 from audiomem_sql.protection.levels import Level
 

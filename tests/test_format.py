@@ -15,7 +15,7 @@ from fixtures.make_v1 import FOLDER
 from samples import arrow, create, rows
 from sealed import Sealed
 
-from audiomem_sql import bloom, catalog, compaction, log, pages, segment, table_writer
+from audiomem_sql import bloom, catalog, compaction, log, page_layout, pages, segment, table_writer
 from audiomem_sql.audio import PROFILES
 from audiomem_sql.audio.metadata import APPLICATION_ID, MAX_SEEK_POINTS, SEEK_SECONDS
 from audiomem_sql.audio.rawfile import RawFile
@@ -24,7 +24,8 @@ from audiomem_sql.columns.column import FLAGS, TEXTS
 from audiomem_sql.columns.types import MAX_WIDTH, ColumnType, Kind
 from audiomem_sql.columns.zones import PREFIX, Zones
 from audiomem_sql.log_record import LogRecord
-from audiomem_sql.pages import PagedFile, PageHeader, PageLayout
+from audiomem_sql.page_layout import PageHeader, PageLayout
+from audiomem_sql.pages import PagedFile
 from audiomem_sql.protection.crc32c import crc32c
 from audiomem_sql.protection.levels import LEVELS
 from audiomem_sql.table import Table
@@ -53,7 +54,7 @@ TYPES = {"u8": "B", "u16": "H", "u32": "I", "u64": "Q", "i64": "q", "bytes": "s"
 @pytest.mark.parametrize(
     ("heading", "layout"),
     [
-        ("Page header", pages.PAGE_HEADER),
+        ("Page header", page_layout.PAGE_HEADER),
         ("3. Catalog", catalog.CATALOG_HEADER),
         ("Integers header", encoding.INTEGERS_HEADER),
         ("Log header", log.LOG_HEADER),
@@ -78,11 +79,13 @@ def test_tombstones() -> None:
 
 def test_magic_values_and_codes() -> None:
     fields = {row["field"] for row in table("Page header")}
-    assert f"magic `{pages.PAGE_MAGIC.decode()}`" in fields
-    assert f"format version: {pages.FORMAT_VERSION}" in fields
-    assert "kind: " + ", ".join(f"{kind.value} {kind.name.lower()}" for kind in pages.PageKind) in fields
+    assert f"magic `{page_layout.PAGE_MAGIC.decode()}`" in fields
+    assert f"format version: {page_layout.FORMAT_VERSION}" in fields
+    assert (
+        "kind: " + ", ".join(f"{kind.value} {kind.name.lower()}" for kind in page_layout.PageKind) in fields
+    )
     assert "protection: " + ", ".join(f"{level.code} `{name}`" for name, level in LEVELS.items()) in fields
-    assert f"modulation: {pages.MODULATION_PCM} `pcm`" in fields
+    assert f"modulation: {page_layout.MODULATION_PCM} `pcm`" in fields
     assert f"magic `{catalog.CATALOG_MAGIC.decode()}`" in {row["field"] for row in table("3. Catalog")}
     assert f"id `{APPLICATION_ID.decode()}`" in TEXT
     assert f"every {SEEK_SECONDS} seconds, at most {MAX_SEEK_POINTS:,}" in TEXT
@@ -164,7 +167,7 @@ def test_profiles_and_cells() -> None:
         ]
         assert told == [*shape, layout.header_bytes, layout.cells]
         assert int(row["payload bytes (`none`)"]) == layout.payload_bytes
-        assert layout.header_bytes % pages.PAGE_HEADER.size in (0, 16)
+        assert layout.header_bytes % page_layout.PAGE_HEADER.size in (0, 16)
         assert layout.header_bytes + layout.cells * layout.level.cell_bytes <= profile.page_size
     assert {row["profile"] for row in table("Frames")} == set(PROFILES)
     for row in table("Cell"):

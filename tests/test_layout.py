@@ -18,14 +18,14 @@ PACKAGE = ROOT / "audiomem_sql"
 
 #: From the ground up. A module may import from its own floor and from those below it, never from one above.
 FLOORS: tuple[tuple[str, ...], ...] = (
-    ("errors", "types", "_version"),
+    ("errors", "types", "warning", "_version"),
     ("files", "block_cache", "bloom", "audio", "protection"),
     ("columns",),
-    ("predicates", "pages"),
+    ("predicates", "page_layout", "page_writer", "recovery", "pages"),
     ("batch", "catalog", "combined_keys", "log", "log_record", "migrations"),
     ("segment", "segment_writer", "key_index", "evolved_segment"),
     ("snapshot", "merge"),
-    ("scan", "lookup", "planner", "where", "where_filter"),
+    ("lost_rows", "scan", "lookup", "planner", "where", "where_filter"),
     (
         "table_options",
         "table_files",
@@ -41,8 +41,8 @@ FLOORS: tuple[tuple[str, ...], ...] = (
         "damage",
         "salvage",
     ),
-    ("changes", "compaction", "table_reader", "table_writer", "table", "verify"),
-    ("ingest", "ingestion", "reading", "frames", "udfs", "vtab"),
+    ("changes", "compaction", "repair", "table_reader", "table_writer", "table", "verify"),
+    ("ingest", "ingestion", "reading", "frames", "scrub", "udfs", "vtab"),
     ("connections",),
     ("cli", "__main__", "__init__"),
 )

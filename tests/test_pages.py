@@ -16,7 +16,9 @@ from audiomem_sql.errors import (
     NotAudioMemoryError,
     TruncatedFileError,
 )
-from audiomem_sql.pages import PAGE_HEADER, PagedFile, PageHeader, PageKind, PageLayout, PageWriter
+from audiomem_sql.page_layout import PAGE_HEADER, PageHeader, PageKind, PageLayout
+from audiomem_sql.page_writer import PageWriter
+from audiomem_sql.pages import PagedFile
 from audiomem_sql.protection.levels import NONE
 
 SEGMENT = b"segment1"

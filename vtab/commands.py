@@ -16,6 +16,7 @@ ARGUMENTS: dict[str, tuple[type, ...]] = {
     "vacuum": (type(None), int, str),
     "merge": (type(None),),
     "checkpoint": (type(None),),
+    "repair": (type(None),),
     "tag": (str,),
     "restore": (int, str),
     "add column": (str,),
@@ -41,7 +42,7 @@ def run_command(table: Table, hidden: Sequence[Any], *, alone: bool) -> None:
             if command is None
             else f"there is no command {command!r} with the argument {argument!r}",
             file=table.path,
-            remedy="Commands are vacuum, merge, checkpoint, and with an argument in the column rank: "
+            remedy="Commands are vacuum, merge, checkpoint, repair, and with an argument in the column rank: "
             "vacuum (all, a number, or an age such as 30d), tag (a name), restore (a version), "
             "add column (NAME TYPE), drop column (NAME), rename column (NAME TO NEW).",
         )
@@ -60,6 +61,8 @@ def run_command(table: Table, hidden: Sequence[Any], *, alone: bool) -> None:
         table.merge()
     elif command == "checkpoint":
         table.checkpoint()
+    elif command == "repair":
+        table.repair()
     elif command == "tag":
         table.tag(argument)
     elif command == "restore":

@@ -221,6 +221,7 @@ def _open_existing(
         version=options.pop("version", None),
         as_of=options.pop("as_of", None),
         salvage=_salvage(options),
+        on_damage=options.pop("on_damage", "fail").lower(),
     )
     try:
         changed = again and table.migrations

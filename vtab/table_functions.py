@@ -46,7 +46,7 @@ def register(connection: apsw.Connection, module: Module) -> None:
 
     def audiomem_verify(table: str | None = None) -> Iterator[tuple[Any, ...]]:
         for problem in problems(table_called(table)):
-            yield problem.file, problem.page, ",".join(map(str, problem.cells)), problem.what
+            yield problem.file, problem.page, ",".join(map(str, problem.cells)), problem.what, problem.repair
 
     def audiomem_snapshots(table: str | None = None) -> Iterator[tuple[Any, ...]]:
         snapshot = table_called(table).snapshot
@@ -74,7 +74,7 @@ def register(connection: apsw.Connection, module: Module) -> None:
             row = dict(zip(names, map(_json_value, change.values), strict=True))
             yield change.version, change.rowid, change.kind, json.dumps(row, ensure_ascii=False)
 
-    _make(connection, audiomem_verify, ("file", "page", "cells", "problem"))
+    _make(connection, audiomem_verify, ("file", "page", "cells", "problem", "repair"))
     _make(
         connection,
         audiomem_snapshots,

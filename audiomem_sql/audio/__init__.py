@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from audiomem_sql.audio.flac import FlacWriter
 from audiomem_sql.audio.frames import frame_count, frame_offset, frame_size
-from audiomem_sql.audio.pages import DecodedPages, VerbatimPages, open_pages
+from audiomem_sql.audio.pages import DecodedPages, ScannedPages, VerbatimPages, open_pages, rescan
 from audiomem_sql.audio.profiles import PROFILES, Profile, resolve
 from audiomem_sql.audio.source import PageSource, Probe
 
@@ -15,10 +15,12 @@ __all__ = [
     "PageSource",
     "Probe",
     "Profile",
+    "ScannedPages",
     "VerbatimPages",
     "frame_count",
     "frame_offset",
     "frame_size",
     "open_pages",
+    "rescan",
     "resolve",
 ]

@@ -17,7 +17,14 @@ from audiomem_sql.audio.frames import Bytes
 from audiomem_sql.audio.metadata import Metadata
 from audiomem_sql.audio.profiles import BITS_PER_SAMPLE, BLOCK_STEP, MAX_BLOCK_SIZE, match
 from audiomem_sql.audio.rawfile import RawFile
-from audiomem_sql.audio.source import HEAD_BYTES, Flags, Probe, missing_pages, unreadable_page
+from audiomem_sql.audio.source import (
+    HEAD_BYTES,
+    Flags,
+    Probe,
+    missing_pages,
+    no_alternatives,
+    unreadable_page,
+)
 from audiomem_sql.errors import DamagedFileError, NotAudioMemoryError, OptionError
 
 UNKNOWN_LENGTH = 1 << 36
@@ -42,6 +49,7 @@ class DecodedPages:
     """
 
     verbatim = False
+    in_place = False
 
     def __init__(self, file: RawFile, start: int, metadata: Metadata, probe: Probe) -> None:
         self.path = file.path
@@ -88,6 +96,10 @@ class DecodedPages:
                 for index in range(there):
                     ok[index] = self._decode(first + index, pages[index : index + 1])
         return pages, ok
+
+    def alternatives(self, page: int) -> Bytes:
+        """None: samples are numbered."""
+        return no_alternatives(self)
 
     def close(self) -> None:
         """Let go of the file; twice is harmless."""

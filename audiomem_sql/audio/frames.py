@@ -34,8 +34,12 @@ from audiomem_sql.audio.profiles import Profile, match
 from audiomem_sql.errors import OptionError
 
 Bytes = npt.NDArray[np.uint8]
+Numbers = npt.NDArray[np.int64]
+Flags = npt.NDArray[np.bool_]
 
 SYNC = b"\xff\xf8"
+VARIABLE_SYNC = b"\xff\xf9"
+"""The same of a stream with frames of different sizes, which are not ours."""
 VERBATIM = 0x02
 FOOTER_SIZE = 2
 MAX_HEADER_SIZE = 16
@@ -87,6 +91,14 @@ def frame_offset(profile: Profile, audio_start: int, n: int) -> int:
     return audio_start + n * frame_size(profile, 0) + sum(n - step for step in NUMBER_STEPS if n > step)
 
 
+def frame_offsets(profile: Profile, numbers: Numbers) -> Numbers:
+    """``frame_offset(profile, 0, n)`` of many frames: int64 (n,) → int64 (n,)."""
+    offsets = numbers * frame_size(profile, 0)
+    for step in NUMBER_STEPS:
+        offsets += np.maximum(numbers - step, 0)
+    return offsets
+
+
 def frame_count(profile: Profile, audio_bytes: int) -> int:
     """Whole frames in ``audio_bytes`` bytes: the largest n with ``frame_offset(profile, 0, n) <= audio_bytes``."""
     most = max(audio_bytes, 0) // frame_size(profile, 0)
@@ -103,15 +115,18 @@ def frame_headers(profile: Profile, first: int, count: int) -> Bytes:
 
     All of them must have numbers of one length: see ``number_runs``.
     """
+    return numbered_headers(profile, np.arange(first, first + count, dtype=np.int64), number_length(first))
+
+
+def numbered_headers(profile: Profile, numbers: Numbers, length: int) -> Bytes:
+    """Headers of the frames ``numbers``, int64 (n,) → uint8 (n, header size); each is coded in ``length`` bytes."""
     size_code, size_bytes = _block_size_field(profile)
     rate_code, rate_bytes = _rate_field(profile)
-    length = number_length(first)
-    tail = size_bytes + rate_bytes
+    count, tail = len(numbers), size_bytes + rate_bytes
     headers = np.empty((count, 5 + length + len(tail)), dtype=np.uint8)
     headers[:, 0:2] = np.frombuffer(SYNC, dtype=np.uint8)
     headers[:, 2] = size_code << 4 | rate_code
     headers[:, 3] = (profile.channels - 1) << 4 | BIT_DEPTH_CODES[profile.bits_per_sample] << 1
-    numbers = np.arange(first, first + count, dtype=np.int64)
     lead = 0 if length == 1 else 0xFF << (8 - length) & 0xFF
     headers[:, 4] = lead | numbers >> 6 * (length - 1)
     for index in range(1, length):
@@ -183,7 +198,7 @@ def pack_frames(profile: Profile, first: int, payload: Bytes) -> Bytes:
     return frames
 
 
-def unpack_frames(profile: Profile, first: int, frames: Bytes, pages: Bytes) -> npt.NDArray[np.bool_]:
+def unpack_frames(profile: Profile, first: int, frames: Bytes, pages: Bytes) -> Flags:
     """Copy the samples of ``frames`` (n, frame size) into ``pages`` (n, page_size); the reverse of ``pack_frames``.
 
     Returns bool (n,): whether header and subframe bytes are exactly those of these frame numbers. CRC-16 is not looked at.
@@ -193,7 +208,7 @@ def unpack_frames(profile: Profile, first: int, frames: Bytes, pages: Bytes) -> 
     body = _body(profile, frames, header)
     pages.reshape(count, profile.channels, profile.channel_size)[...] = body[:, :, 1:]
     expected = frame_headers(profile, first, count)
-    ok: npt.NDArray[np.bool_] = (frames[:, :header] == expected).all(axis=1)
+    ok: Flags = (frames[:, :header] == expected).all(axis=1)
     ok &= (body[:, :, 0] == VERBATIM).all(axis=1)
     return ok
 

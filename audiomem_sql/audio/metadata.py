@@ -174,6 +174,18 @@ def read_metadata(file: RawFile, start: int) -> Metadata:
     return Metadata(rate, bits, channels, least, most, packed & MAX_SAMPLES, md5, at, application, comments)
 
 
+def total_pages(metadata: Metadata | None, profile: Profile) -> int:
+    """Pages that STREAMINFO says there are; 0 if it does not know, or speaks of another sound."""
+    if metadata is None or (
+        metadata.sample_rate,
+        metadata.bits_per_sample,
+        metadata.channels,
+        metadata.max_block_size,
+    ) != (profile.sample_rate, profile.bits_per_sample, profile.channels, profile.block_size):
+        return 0
+    return metadata.total_samples // profile.block_size
+
+
 def _parse_comments(raw: bytes) -> dict[str, str]:
     """First value of each field, names upper-cased; whatever can be read of a damaged block."""
     comments: dict[str, str] = {}

@@ -1,28 +1,43 @@
 """Opening a file as numbered pages.
 
-A file as we wrote it is read by offset, without decoding; one that was encoded again is decoded. Which of the two it is,
-is decided by its frames alone (see ``locate``).
+A file as we wrote it is read by offset, without decoding; one whose frames have moved by the headers of its frames; one that
+was encoded again is decoded. Which it is, is decided by its frames alone: the first and the last (see ``locate``), or, where
+these are lost or do not agree, frames from all over the file (see ``census``).
 """
 
 from __future__ import annotations
 
 import os
 from collections.abc import Iterable
+from contextlib import suppress
 
 import numpy as np
 
+from audiomem_sql.audio.census import WINDOW, Census, censuses
 from audiomem_sql.audio.decoded import DecodedPages
-from audiomem_sql.audio.frames import Bytes, frame_count, frame_size, header_size, number_runs, unpack_frames
-from audiomem_sql.audio.locate import Geometry, confirmed, geometry_at, search
-from audiomem_sql.audio.metadata import Metadata, read_metadata, stream_start
+from audiomem_sql.audio.frames import SYNC, VARIABLE_SYNC, Bytes, header_size
+from audiomem_sql.audio.locate import Arrangement, Geometry, confirmed, geometry_at
+from audiomem_sql.audio.metadata import Metadata, read_metadata, stream_start, total_pages
+from audiomem_sql.audio.profiles import Profile
 from audiomem_sql.audio.rawfile import RawFile
-from audiomem_sql.audio.source import HEAD_BYTES, Flags, PageSource, Probe, missing_pages, unreadable_page
+from audiomem_sql.audio.scanned import ScannedPages, rescan
+from audiomem_sql.audio.source import (
+    HEAD_BYTES,
+    Flags,
+    PageSource,
+    Probe,
+    missing_pages,
+    no_alternatives,
+    unreadable_page,
+)
 from audiomem_sql.errors import DamagedFileError, NotAudioMemoryError
 
-__all__ = ["DecodedPages", "PageSource", "Probe", "VerbatimPages", "open_pages"]
+__all__ = ["DecodedPages", "PageSource", "Probe", "ScannedPages", "VerbatimPages", "open_pages", "rescan"]
 
 PROBED_PAGES = 16
-"""Pages whose beginning is looked at before a file is told to be no table."""
+"""Pages at the front whose beginning is looked at before a file is told to be no table, …"""
+SPREAD_PAGES = 64
+"""… and, if all of those are lost, pages all over the file."""
 
 
 class VerbatimPages:
@@ -34,6 +49,7 @@ class VerbatimPages:
     """
 
     verbatim = True
+    in_place = True
 
     def __init__(self, file: RawFile, geometry: Geometry, metadata: Metadata | None) -> None:
         self.path = file.path
@@ -42,7 +58,7 @@ class VerbatimPages:
         self.comments = metadata.comments if metadata else {}
         self._file = file
         self._geometry = geometry
-        self.page_count, self.present = _count(file, geometry, _total_pages(metadata, geometry))
+        self.page_count, self.present = _count(file, geometry, total_pages(metadata, geometry.profile))
 
     def read(self, first: int, count: int) -> Bytes:
         """Pages ``first … first + count``, fresh uint8 (count, page_size).
@@ -58,22 +74,11 @@ class VerbatimPages:
 
     def read_checked(self, first: int, count: int) -> tuple[Bytes, Flags]:
         """The same with a flag a page, for pages damaged or beyond the end; only ``StorageError`` is raised."""
-        start, stop = self._geometry.offset(first), self._geometry.offset(first + count)
-        raw = np.frombuffer(self._file.read(start, stop - start), dtype=np.uint8)
-        there = len(raw)
-        if there < stop - start:
-            raw = np.concatenate([raw, np.zeros(stop - start - there, dtype=np.uint8)])
-        pages = np.empty((count, self.profile.page_size), dtype=np.uint8)
-        ok = np.empty(count, dtype=np.bool_)
-        for n, run in number_runs(first, count):
-            at, size = self._geometry.offset(n) - start, frame_size(self.profile, n)
-            frames = raw[at : at + run * size].reshape(run, size)
-            rows = slice(n - first, n - first + run)
-            ok[rows] = unpack_frames(self.profile, n, frames, pages[rows])
-        if there < stop - start:
-            whole = frame_count(self.profile, start + there - self._geometry.audio_start)
-            ok[max(0, whole - first) :] = False
-        return pages, ok
+        return self._geometry.read(self._file, first, count)
+
+    def alternatives(self, page: int) -> Bytes:
+        """None: every page has one place."""
+        return no_alternatives(self)
 
     def close(self) -> None:
         """Let go of the file; twice is harmless."""
@@ -106,46 +111,64 @@ def _open(file: RawFile, probe: Probe) -> PageSource:
         metadata = read_metadata(file, start)
     except (NotAudioMemoryError, DamagedFileError) as found:
         fault = found
-    for geometry in _geometries(file, metadata):
-        if confirmed(file, geometry, _total_pages(metadata, geometry)) and _has_pages(file, geometry, probe):
+    if metadata is not None and (geometry := geometry_at(file, metadata.audio_start)) is not None:
+        total = total_pages(metadata, geometry.profile)
+        if confirmed(file, geometry, total) and _has_pages(file, geometry, probe):
             return VerbatimPages(file, geometry, metadata)
+    if (ours := _search(file, metadata, probe)) is not None:
+        return ours
     if metadata is None:
         raise fault or NotAudioMemoryError("not a FLAC file", file=file.path)
     return DecodedPages(file, start, metadata, probe)
 
 
-def _geometries(file: RawFile, metadata: Metadata | None) -> Iterable[Geometry]:
-    """Where the metadata ends, and then, if that leads nowhere, wherever frames are found."""
-    if metadata is not None and (geometry := geometry_at(file, metadata.audio_start)) is not None:
-        yield geometry
-    yield from search(file)
+def _search(file: RawFile, metadata: Metadata | None, probe: Probe) -> PageSource | None:
+    """The pages that frames all over the file announce; None where there are none, or an encoder made them smaller."""
+    # A stream with good metadata, in which a frame follows on it, is music or was encoded again: no need to search it all.
+    intact = metadata is not None and file.read(metadata.audio_start, 2) in (SYNC, VARIABLE_SYNC)
+    frame = metadata.max_block_size * metadata.channels * metadata.bits_per_sample // 8 if metadata else 0
+    for census in censuses(file, not intact, max(WINDOW, 2 * frame)):
+        if not _accepted(_heads(file, census), census.profile, probe):
+            continue
+        arrangement, run = census.arrangement(file)
+        if arrangement is Arrangement.IN_PLACE:
+            return VerbatimPages(file, run.geometry, metadata)
+        if arrangement is Arrangement.DISPLACED:
+            scanned = ScannedPages(file, census.profile, metadata)
+            if not scanned.made_smaller:
+                return scanned
+        return None
+    return None
 
 
 def _has_pages(file: RawFile, geometry: Geometry, probe: Probe) -> bool:
-    """Whether the page headers, too, say that frames are pages: the first that ``probe`` accepts decides."""
-    for n in range(min(PROBED_PAGES, geometry.frames_in(file))):
-        try:
-            return probe(_head(file, geometry, n)) == geometry.profile.block_size
-        except NotAudioMemoryError:
-            continue
+    """Whether the page headers, too, say that frames are pages."""
+    there = geometry.frames_in(file)
+    numbers = dict.fromkeys(
+        [*range(min(PROBED_PAGES, there)), *range(0, there, -(-there // SPREAD_PAGES) or 1)]
+    )
+    return _accepted((_head(file, geometry, n) for n in numbers), geometry.profile, probe)
+
+
+def _accepted(heads: Iterable[bytes], profile: Profile, probe: Probe) -> bool:
+    """Whether these are beginnings of pages of ``profile``: the first that ``probe`` accepts decides."""
+    for head in heads:
+        with suppress(NotAudioMemoryError):
+            if len(head) == HEAD_BYTES:
+                return probe(head) == profile.block_size
     return False
+
+
+def _heads(file: RawFile, census: Census) -> Iterable[bytes]:
+    """Beginnings of pages all over the file, of the frames that were found."""
+    count = len(census.places)
+    for index in range(0, count, -(-count // SPREAD_PAGES)):
+        n = int(census.numbers[index])
+        yield file.read(int(census.places[index]) + header_size(census.profile, n) + 1, HEAD_BYTES)
 
 
 def _head(file: RawFile, geometry: Geometry, n: int) -> bytes:
     return file.read(geometry.offset(n) + header_size(geometry.profile, n) + 1, HEAD_BYTES)
-
-
-def _total_pages(metadata: Metadata | None, geometry: Geometry) -> int:
-    """Pages that STREAMINFO says there are; 0 if it does not know, or speaks of another sound."""
-    profile = geometry.profile
-    if metadata is None or (
-        metadata.sample_rate,
-        metadata.bits_per_sample,
-        metadata.channels,
-        metadata.max_block_size,
-    ) != (profile.sample_rate, profile.bits_per_sample, profile.channels, profile.block_size):
-        return 0
-    return metadata.total_samples // profile.block_size
 
 
 def _count(file: RawFile, geometry: Geometry, total: int) -> tuple[int, int]:
@@ -155,6 +178,5 @@ def _count(file: RawFile, geometry: Geometry, total: int) -> tuple[int, int]:
         cut_short = geometry.offset(present) < file.size and geometry.in_place(file, present)
         return present + cut_short, present
     if present > total:
-        last = geometry.last_in_place(file, present)
-        present = max(total, last + 1 if last is not None else 0)
+        present = geometry.furthest(file, total - 1, present) + 1
     return max(total, present), present

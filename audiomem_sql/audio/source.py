@@ -1,6 +1,6 @@
 """What the layers above see of a file: numbered pages of one size.
 
-``VerbatimPages`` and ``DecodedPages`` are the two implementations; ``open_pages`` chooses.
+``VerbatimPages``, ``ScannedPages`` and ``DecodedPages`` are the implementations; ``open_pages`` chooses.
 """
 
 from __future__ import annotations
@@ -9,13 +9,20 @@ from collections.abc import Callable
 from typing import Protocol
 
 import numpy as np
-import numpy.typing as npt
 
-from audiomem_sql.audio.frames import Bytes
+from audiomem_sql.audio.frames import Bytes, Flags
 from audiomem_sql.audio.profiles import Profile
 from audiomem_sql.errors import DamagedFileError, OptionError, TruncatedFileError
 
-Flags = npt.NDArray[np.bool_]
+__all__ = [
+    "HEAD_BYTES",
+    "Flags",
+    "PageSource",
+    "Probe",
+    "missing_pages",
+    "no_alternatives",
+    "unreadable_page",
+]
 
 HEAD_BYTES = 64
 Probe = Callable[[bytes], int]
@@ -28,7 +35,8 @@ class PageSource(Protocol):
 
     ``page_count`` is how many the stream says it holds: a damaged STREAMINFO can make it too high, so take no memory on
     its word. ``present`` is how many whole pages are really there. ``profile`` is named as in ``PROFILES`` or ``custom``.
-    ``application`` is the payload of the APPLICATION block ``AUDM``, if the file still has one; ``comments`` has field
+    ``in_place``: pages are where arithmetic says, and
+    nowhere else was looked. ``application`` is the payload of the APPLICATION block ``AUDM``, if the file still has one; ``comments`` has field
     names in upper case.
     """
 
@@ -37,6 +45,7 @@ class PageSource(Protocol):
     page_count: int
     present: int
     verbatim: bool
+    in_place: bool
     application: bytes | None
     comments: dict[str, str]
 
@@ -53,8 +62,20 @@ class PageSource(Protocol):
         A page that is not ok holds what could be got of it and zeros for the rest.
         """
 
+    def alternatives(self, page: int) -> Bytes:
+        """Other readings of ``page``, uint8 (n, page_size), n maybe 0. Raises only ``StorageError``.
+
+        Where bytes were put in or taken out inside a page, which of its bytes belong where cannot be told from the frames
+        alone. Whoever has checksums of parts may try these for the parts that fail in ``read_checked``.
+        """
+
     def close(self) -> None:
         """Let go of the file; twice is harmless."""
+
+
+def no_alternatives(source: PageSource) -> Bytes:
+    """``alternatives`` of a page that can be read in one way only."""
+    return np.empty((0, source.profile.page_size), dtype=np.uint8)
 
 
 def missing_pages(source: PageSource, first: int, count: int) -> None:

@@ -84,6 +84,7 @@ def describe(table: Table) -> dict[str, Any]:
             "log": log,
             "files": len(sizes) + (table.snapshot.log is not None),
             "total": total,
+            "protection": sum(_protection(segment) for segment in segments),
             "values": values,
             "ratio": round(values / total, 3),
         },
@@ -101,6 +102,11 @@ def describe(table: Table) -> dict[str, Any]:
                 2,
             ),
         },
+        "repaired": {
+            "page": sum(segment.file.corrections.inner for segment in segments),
+            "parity": sum(segment.file.corrections.outer for segment in segments),
+            "failed": sum(segment.file.corrections.failed for segment in segments),
+        },
         "sources": len(table.sources),
         "options": table.options.to_catalog(),
     }
@@ -112,6 +118,20 @@ def _stored(segment: Segment, column: int) -> int:
         return 0
     extents = [extent.stored for extent in (entry.dictionary, entry.bloom) if extent is not None]
     return int(entry.blocks.stored.sum()) + sum(extents)
+
+
+def _protection(segment: Segment) -> int:
+    """Bytes that the file would be smaller without protection."""
+    from audiomem_sql.page_layout import PageLayout
+    from audiomem_sql.protection.levels import NONE
+
+    file, catalog = segment.file, segment.catalog
+    if file.map is None:
+        return 0
+    plain = PageLayout(file.layout.page_size, NONE)
+    pages = 2 * plain.pages_for(file.map.catalog * file.layout.payload_bytes)
+    pages += plain.pages_for(catalog.data_bytes)
+    return (file.page_count - pages) * file.layout.page_size
 
 
 def _blocks(segment: Segment, column: int) -> int:
@@ -139,7 +159,13 @@ def _print(facts: dict[str, Any]) -> None:
         "values": f"{output.size(size['values'])} before compression, ratio {size['ratio']:.2f}",
         "sound": f"{output.seconds(sound['seconds'])}, {rates}, {output.counted(sound['channels'], 'channel')}, "
         f"profile {sound['profile']}, {output.counted(sound['pages'], 'page')}",
-        "protection": options["protection"],
+        "protection": options["protection"]
+        + (f", {output.size(size['protection'])}" if size["protection"] else "")
+        + (
+            f" (+ {100 * size['protection'] / (size['total'] - size['log'] - size['protection']):.1f} %)"
+            if size["protection"]
+            else ""
+        ),
         "options": ", ".join(
             f"{name}={value}" for name, value in options.items() if name not in ("profile", "protection")
         ),

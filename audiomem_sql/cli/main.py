@@ -24,7 +24,10 @@ from audiomem_sql.cli import (
     create,
     info,
     ingest,
+    repair,
     restore,
+    salvage,
+    scrub,
     shell,
     snapshots,
     sql,
@@ -60,6 +63,9 @@ for verb in (
     restore.restore,
     vacuum.vacuum,
     verify.verify,
+    repair.repair,
+    salvage.salvage,
+    scrub.scrub,
 ):
     app.command()(verb)
 

@@ -36,6 +36,9 @@ def sql(
     salvage: Annotated[
         bool, typer.Option("--salvage", help="Read what is left where deltas of a table are missing.")
     ] = False,
+    on_damage: Annotated[
+        str, typer.Option("--on-damage", help="fail, or skip rows that cannot be recovered.", metavar="WHAT")
+    ] = "fail",
 ) -> int:
     """Run SQL and print what it gives. INSERT, UPDATE and DELETE change the files."""
     import apsw
@@ -51,7 +54,9 @@ def sql(
         raise OptionError(
             "the query is empty", remedy='Write for example: audiomem sql notes.flac "SELECT * FROM notes"'
         )
-    connection = open_tables(files, salvage=salvage)
+    if on_damage not in ("fail", "skip"):
+        raise OptionError(f"--on-damage is fail or skip, not {on_damage!r}")
+    connection = open_tables(files, salvage=salvage, on_damage=on_damage)
     started = time.perf_counter()
     printer = output.print_json_rows if json else output.print_csv_rows if csv else output.print_rows
     shown = 0

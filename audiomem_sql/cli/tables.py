@@ -15,10 +15,10 @@ if TYPE_CHECKING:
 _STEPS = 1_000_000
 
 
-def open_tables(files: Sequence[str], *, salvage: bool = False) -> apsw.Connection:
+def open_tables(files: Sequence[str], *, salvage: bool = False, on_damage: str = "fail") -> apsw.Connection:
     """A connection that has each file as a table called like it, without folder and extension.
 
-    salvage: of tables whose files are not all there, what is left, to be read only.
+    salvage: of tables whose files are not all there, what is left, to be read only. on_damage: fail, or skip rows.
 
     OptionError when two would have the same name, and what opening a table raises.
     """
@@ -47,7 +47,8 @@ def open_tables(files: Sequence[str], *, salvage: bool = False) -> apsw.Connecti
                 remedy="Rename one, or use them one at a time.",
             )
         literal = os.path.abspath(file).replace("'", "''")
-        connection.execute(
-            f"CREATE VIRTUAL TABLE {quote(name)} USING audiomem('{literal}'{', salvage=on' if salvage else ''})"
+        how = (", salvage=on" if salvage else "") + (
+            f", on_damage='{on_damage}'" if on_damage != "fail" else ""
         )
+        connection.execute(f"CREATE VIRTUAL TABLE {quote(name)} USING audiomem('{literal}'{how})")
     return connection

@@ -16,6 +16,9 @@ def vacuum(
         ),
     ] = "all",
     level: Annotated[int, typer.Option("--level", help="zstd level, 1 to 22.", min=1, max=22)] = 19,
+    protection: Annotated[
+        str | None, typer.Option("--protection", help="none, standard or archive, from now on.")
+    ] = None,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Say what would be kept, and change nothing.")
     ] = False,
@@ -40,7 +43,7 @@ def vacuum(
             return
         started = time.perf_counter()
         with bar("rows") as progress:
-            oldest = table.vacuum(retain=policy, level=level, progress=progress.to)
+            oldest = table.vacuum(retain=policy, level=level, protection=protection, progress=progress.to)
         after = table.files.size()
         print(
             f"{file}: {output.size(before)} before, {output.size(after)} after; versions {oldest} to {table.version} kept; "

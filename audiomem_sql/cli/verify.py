@@ -48,6 +48,7 @@ def verify(
                 "page": problem.page,
                 "cells": list(problem.cells),
                 "problem": problem.what,
+                "repair": problem.repair,
             }
             for problem in found
         ]
@@ -57,9 +58,12 @@ def verify(
         return int(bool(found))
     took = f"in {time.perf_counter() - started:.1f} s"
     if found:
-        output.note(
-            f"audiomem: {file}: {output.counted(len(found), 'problem')} {took}. Restore the file from a copy."
+        what_to_do = (
+            "`audiomem repair` makes the file what it was."
+            if all(problem.repair for problem in found)
+            else "Restore the file from a copy."
         )
+        output.note(f"audiomem: {file}: {output.counted(len(found), 'problem')} {took}. {what_to_do}")
         return 1
     print(
         f"{file}: all well: {output.counted(rows, 'row')}, {output.counted(pages, 'page')} "

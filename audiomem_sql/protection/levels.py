@@ -1,4 +1,4 @@
-"""Protection levels: how the body of a page is divided into cells."""
+"""Protection levels: how the body of a page is divided into cells, and which codes stand in for what is lost."""
 
 from __future__ import annotations
 
@@ -6,6 +6,8 @@ from dataclasses import dataclass
 
 from audiomem_sql.errors import OptionError
 from audiomem_sql.protection.crc32c import Crc32cCells
+from audiomem_sql.protection.parity import ParityShare
+from audiomem_sql.protection.reed_solomon import ReedSolomon
 
 #: One cell for each KiB of a page, whatever the level.
 PAGE_BYTES_PER_CELL = 1024
@@ -13,11 +15,17 @@ PAGE_BYTES_PER_CELL = 1024
 
 @dataclass(frozen=True, slots=True)
 class Level:
-    """A protection level. ``code`` is what a page header holds."""
+    """A protection level. ``code`` is what a page header holds.
+
+    code_word: the inner code, interleaved over the page; four of its words have the data of a cell. share: how many of the
+    pages are parity. Both None: damage is found, not repaired.
+    """
 
     name: str
     code: int
     cell_bytes: int
+    code_word: ReedSolomon | None = None
+    share: ParityShare | None = None
 
     @property
     def cells(self) -> Crc32cCells:
@@ -27,8 +35,12 @@ class Level:
 
 #: CRC-32C only: damage is found and never returned, not repaired. Four codewords of 255 bytes make room for a cell.
 NONE = Level("none", 0, 4 * 255)
+#: Scattered wrong bytes, and 8 % of the file's sectors.
+STANDARD = Level("standard", 1, 4 * 223, ReedSolomon(255, 223), ParityShare(1, 10))
+#: 15 % of the file's sectors, wherever they are.
+ARCHIVE = Level("archive", 2, 4 * 223, ReedSolomon(255, 223), ParityShare(1, 5, 1))
 
-LEVELS = {level.name: level for level in (NONE,)}
+LEVELS = {level.name: level for level in (NONE, STANDARD, ARCHIVE)}
 
 
 def level_named(name: str) -> Level:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from audiomem_sql.pages import FORMAT_VERSION, PAGE_HEADER, PAGE_MAGIC, PageHeader
+from audiomem_sql.page_layout import FORMAT_VERSION, PAGE_HEADER, PAGE_MAGIC, PageHeader
 from audiomem_sql.table import Table
 
 from .conftest import Command, contents, fails, process

@@ -1,0 +1,42 @@
+"""``audiomem repair``: make a damaged table what it was."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+
+def repair(
+    file: Annotated[str, typer.Argument(help="The FLAC file.", metavar="FILE")],
+    output_file: Annotated[
+        str | None,
+        typer.Option(
+            "-o", "--output", help="Write the repaired table here, and leave FILE as it is.", metavar="NEW"
+        ),
+    ] = None,
+    json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """Write every damaged file of a table again, byte for byte as it was made. The table must have protection."""
+    import dataclasses
+    import os
+
+    from audiomem_sql.cli import output
+    from audiomem_sql.cli.progress import bar
+    from audiomem_sql.repair import repair_copy
+    from audiomem_sql.table import Table
+
+    with Table(file) as table, bar("bytes") as progress:
+        done = (
+            table.repair(progress=progress.to)
+            if output_file is None
+            else repair_copy(table.snapshot, table.files, output_file, progress.to)
+        )
+    if json:
+        output.print_json([dataclasses.asdict(each) for each in done])
+        return
+    for each in done:
+        cells = output.counted(each.inner + each.outer, "cell")
+        said = f"repaired, {cells} brought back" if each.changed else "was whole"
+        name = file if each.file == os.path.abspath(file) else each.file
+        print(f"{name}: {said}")

@@ -1,0 +1,85 @@
+"""The outer code of few cells: Reed-Solomon across them, byte by byte, which wastes nothing.
+
+Any ``sources`` of the cells are enough (the code is maximum distance separable). A staircase needs some 15 more, which a
+large group does not feel; a group of up to 255 cells would, and for that many a byte is large enough a symbol.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+
+from audiomem_sql.protection.galois import ORDER
+from audiomem_sql.protection.ldpc import Staircase
+from audiomem_sql.protection.reed_solomon import ReedSolomon
+from audiomem_sql.types import BoolArray, U8Array
+
+
+class CellCode(Protocol):
+    """An erasure code over cells of one size: uint8 (cells, size), sources first."""
+
+    @property
+    def sources(self) -> int:
+        """Cells that hold data."""
+
+    @property
+    def parities(self) -> int:
+        """Cells that are made of them."""
+
+    def add(self, sums: U8Array, column: int, cell: U8Array) -> None:
+        """Add a source cell to ``sums``, uint8 (parities, size), in place; zeros to begin with, any order of columns."""
+
+    def finish(self, sums: U8Array) -> U8Array:
+        """The parity cells, once all sources (but those of zeros) were added; made in place."""
+
+    def encode(self, cells: U8Array) -> U8Array:
+        """Parity cells, uint8 (parities, size), of source cells, uint8 (sources, size)."""
+
+    def decode(self, cells: U8Array, present: BoolArray) -> tuple[U8Array, BoolArray]:
+        """All cells, as far as those that are ``present``, bool (cells,), tell; and which are there now: none but those
+        present, if these contradict each other.
+        """
+
+
+@dataclass(frozen=True, slots=True)
+class ReedSolomonCells:
+    """RS(sources + parities, sources) over the bytes at the same place of all cells. At most 255 cells."""
+
+    sources: int
+    parities: int
+
+    @property
+    def _code(self) -> ReedSolomon:
+        return ReedSolomon(self.sources + self.parities, self.sources)
+
+    def add(self, sums: U8Array, column: int, cell: U8Array) -> None:
+        """Add source cell ``column``, uint8 (size,), to ``sums``, uint8 (parities, size), in place."""
+        sums ^= self._code.contribution(column, cell).T
+
+    def finish(self, sums: U8Array) -> U8Array:
+        """The parity cells: the sums themselves."""
+        return sums
+
+    def encode(self, cells: U8Array) -> U8Array:
+        """Parity cells, uint8 (parities, size), of source cells, uint8 (sources, size)."""
+        return np.ascontiguousarray(self._code.parity(cells.T).T)
+
+    def decode(self, cells: U8Array, present: BoolArray) -> tuple[U8Array, BoolArray]:
+        """Fill in cells that are lost: all of them, or, if they are more than ``parities``, none."""
+        if present.all() or (~present).sum() > self.parities:
+            return cells.copy(), present.copy()
+        found = self._code.decode(cells.T, ~present)
+        whole = np.ascontiguousarray(found.words.T)
+        # The code would correct a present cell, too. But one that passed its checksum and is wrong all the same is no
+        # case to guess in.
+        sound = bool(found.intact.all()) and np.array_equal(whole[present], cells[present])
+        return (whole, np.ones_like(present)) if sound else (cells.copy(), present.copy())
+
+
+def cell_code(sources: int, parities: int) -> CellCode:
+    """The outer code of a group of cells."""
+    if sources + parities <= ORDER:
+        return ReedSolomonCells(sources, parities)
+    return Staircase(sources, parities)

@@ -1,0 +1,71 @@
+"""The inner code: Reed-Solomon codewords interleaved over the whole of a page, against scattered wrong bytes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from audiomem_sql.protection.interleave import Interleave
+from audiomem_sql.protection.reed_solomon import ReedSolomon
+from audiomem_sql.types import BoolArray, I64Array, U8Array
+
+_PROBED = 4  # codewords that tell whether a page is worth decoding
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class PageCorrection:
+    """data: uint8 (pages, data_bytes). intact: bool (pages, depth), by codeword: codeword w holds the bytes whose place
+    is w modulo depth. corrections: int64 (pages,), bytes changed, parity included.
+    """
+
+    data: U8Array
+    intact: BoolArray
+    corrections: I64Array
+
+
+@dataclass(frozen=True, slots=True)
+class PageCode:
+    """``depth`` codewords of ``code`` to a page: the data as it is, then all parity."""
+
+    code: ReedSolomon
+    depth: int
+
+    @property
+    def data_bytes(self) -> int:
+        """Bytes of data in a page."""
+        return self.code.k * self.depth
+
+    @property
+    def page_bytes(self) -> int:
+        """Bytes of a page, parity included."""
+        return self.code.n * self.depth
+
+    def encode(self, data: U8Array) -> U8Array:
+        """Data, uint8 (pages, data_bytes), to pages, uint8 (pages, page_bytes)."""
+        pages = np.empty((len(data), self.page_bytes), np.uint8)
+        pages[:, : self.data_bytes] = data
+        parity = self.code.parity(Interleave(self.depth, self.code.k).decode(data))
+        pages[:, self.data_bytes :] = Interleave(self.depth, self.code.parities).encode(parity)
+        return pages
+
+    def decode(self, pages: U8Array, erased: BoolArray | None = None) -> PageCorrection:
+        """Correct pages, uint8 (pages, page_bytes). erased: bool of the same shape, bytes known to be wrong."""
+        layout = Interleave(self.depth, self.code.n)
+        found = self.code.decode(layout.decode(pages), None if erased is None else layout.decode(erased))
+        return PageCorrection(
+            Interleave(self.depth, self.code.k).encode(found.words[:, : self.code.k]),
+            found.intact.reshape(-1, self.depth),
+            found.corrections.reshape(-1, self.depth).sum(axis=1),
+        )
+
+    def worth_decoding(self, pages: U8Array) -> BoolArray:
+        """Whether any of a few codewords of each page can be corrected, bool (pages,).
+
+        A lost sector ruins all codewords of its page alike; a page that is full of them need not be worked through.
+        """
+        probed = min(_PROBED, self.depth)
+        some = pages.reshape(len(pages), self.code.n, self.depth)[:, :, :: -(-self.depth // probed)]
+        part = replace(self, depth=some.shape[2])
+        found = part.decode(np.ascontiguousarray(some).reshape(len(pages), part.page_bytes))
+        return np.asarray(found.intact.any(axis=1))

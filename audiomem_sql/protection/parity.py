@@ -1,0 +1,117 @@
+"""Which cells of a segment stand in for each other: arithmetic on sizes, so that nothing about it has to be stored.
+
+    source cell i  →  group i mod G, column i div G          parity cell j  →  group j mod G, row j div G
+
+Neighbours are in different groups, so a hole of any length takes the same number of cells, but one, from every group: what
+one group survives, all do. G is a prime, so that damage which comes back every so many pages does not fall on one group.
+All groups have the same matrix: a column of the segment, G neighbouring cells, is added to the parity in one piece. Where
+the numbers do not divide, the last groups have a source cell of zeros that is stored nowhere, and a parity cell that is
+lost from the beginning.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from audiomem_sql.protection.cell_code import CellCode, cell_code
+from audiomem_sql.types import BoolArray, I64Array, U8Array
+
+LARGEST_GROUP = 8192
+"""Cells of a group at most. More of them share out chance better, and take longer to bring one back."""
+
+
+@dataclass(frozen=True, slots=True)
+class ParityShare:
+    """How many of all pages are parity: numerator / denominator of them, rounded up, and ``extra`` more."""
+
+    numerator: int
+    denominator: int
+    extra: int = 0
+
+    def parity_pages(self, total: int) -> int:
+        """Parity pages among ``total`` pages."""
+        return -(-total * self.numerator // self.denominator) + self.extra
+
+    def total_pages(self, source: int) -> int:
+        """All pages, if ``source`` are not parity: the only number of which so many are left."""
+        # total - parity_pages(total) grows by 0 or 1 with each page, so it takes every value.
+        kept = self.denominator - self.numerator
+        total = (source + self.extra) * self.denominator // kept
+        while total - self.parity_pages(total) < source:
+            total += 1
+        return total
+
+
+@dataclass(frozen=True, slots=True)
+class ParityPlan:
+    """The groups of ``sources`` source cells and ``parities`` parity cells, both numbered from 0 in file order."""
+
+    sources: int
+    parities: int
+
+    def __post_init__(self) -> None:
+        if self.sources < 1 or self.parities < 1:
+            raise ValueError(f"{self.sources} source and {self.parities} parity cells are no code")
+
+    @property
+    def groups(self) -> int:
+        """Number of groups: 1, or the least prime that makes none larger than :data:`LARGEST_GROUP`."""
+        least = -(-(self.sources + self.parities) // LARGEST_GROUP)
+        return 1 if least == 1 else _prime_from(least)
+
+    @property
+    def columns(self) -> int:
+        """Source cells of the largest group."""
+        return -(-self.sources // self.groups)
+
+    @property
+    def rows(self) -> int:
+        """Parity cells of the largest group."""
+        return -(-self.parities // self.groups)
+
+    @property
+    def code(self) -> CellCode:
+        """The code of every group."""
+        return cell_code(self.columns, self.rows)
+
+    def place_of_source(self, cell: int) -> tuple[int, int]:
+        """(group, column) of a source cell."""
+        return cell % self.groups, cell // self.groups
+
+    def place_of_parity(self, cell: int) -> tuple[int, int]:
+        """(group, row) of a parity cell."""
+        return cell % self.groups, cell // self.groups
+
+    def sources_of(self, group: int) -> I64Array:
+        """The source cells of a group, int64 (columns or one less,), by column."""
+        return np.arange(group, self.sources, self.groups)
+
+    def parities_of(self, group: int) -> I64Array:
+        """The parity cells of a group, int64 (rows or one less,), by row."""
+        return np.arange(group, self.parities, self.groups)
+
+    def recover(self, group: int, cells: U8Array, present: BoolArray) -> tuple[U8Array, BoolArray]:
+        """Fill in what a group has lost.
+
+        cells: uint8 (n, size), those of :meth:`sources_of`, then those of :meth:`parities_of`; present: bool (n,).
+        Returns the same cells, and whether each is there now.
+        """
+        sources = len(self.sources_of(group))
+        columns = self.columns
+        own = np.concatenate([np.arange(sources), columns + np.arange(len(cells) - sources)])
+        whole = np.zeros((columns + self.rows, cells.shape[1]), np.uint8)
+        whole[own] = cells
+        there = np.zeros(len(whole), np.bool_)
+        there[sources:columns] = True
+        there[own] = present
+        found, now = self.code.decode(whole, there)
+        return found[own], now[own]
+
+
+def _prime_from(number: int) -> int:
+    """The least prime that is not below ``number``."""
+    while number < 2 or any(number % divisor == 0 for divisor in range(2, int(number**0.5) + 1)):
+        number += 1
+    return number

@@ -1,0 +1,161 @@
+"""Reed-Solomon codes over GF(2^8), many codewords at a time.
+
+RS(n, k) is systematic: a codeword is k bytes of data, then n - k of parity, the remainder of the data times
+x ** (n - k) by the product of (x - alpha ** i), i in 0 … n - k - 1 (Reed and Solomon 1960). It corrects e wrong bytes
+and f erased ones (wrong ones whose place is known) if 2 e + f <= n - k. Byte for byte that of the Python package
+reedsolo with its defaults. n < 255 is a shortened code.
+
+Both directions come down to tables: what a byte at a place adds to the parity is looked up and XORed. Received data is
+encoded anew; if its parity is the received one, the codeword is intact. Only for the others the syndromes are worked
+out, and ``errata`` finds what is wrong.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import lru_cache
+
+import numpy as np
+
+from audiomem_sql.protection.errata import find_errata
+from audiomem_sql.protection.galois import ORDER, generator, multiply, power
+from audiomem_sql.types import BoolArray, I64Array, U8Array
+
+_AT_ONCE = 2048  # codewords whose parity is summed up in the cache
+
+
+@lru_cache(maxsize=8)
+def _parity_table(n: int, k: int) -> np.ndarray[tuple[int, int, int], np.dtype[np.uint64]]:
+    """What byte b at data place p adds to the parity: uint64 (k, 256, width), n - k bytes and zeros up to the width."""
+    parities = n - k
+    divisor = generator(parities)[1:]
+    remainder = np.zeros((k, parities), np.uint8)  # of x ** (n - 1 - p), from the lowest power on
+    row = divisor
+    for place in range(k - 1, -1, -1):
+        remainder[place] = row
+        row = np.append(row[1:], np.uint8(0)) ^ multiply(divisor, row[:1])
+    width = -(-parities // 8)
+    table = np.zeros((k, 256, width * 8), np.uint8)
+    table[:, :, :parities] = multiply(np.arange(256, dtype=np.uint8)[None, :, None], remainder[:, None, :])
+    table.flags.writeable = False
+    return table.view(np.uint64)
+
+
+@lru_cache(maxsize=8)
+def _syndrome_matrix(parities: int) -> U8Array:
+    """Syndrome i of a remainder is the sum of its bytes times row i: uint8 (parities, parities)."""
+    i = np.arange(parities)
+    return power(i[:, None] * (parities - 1 - i)[None, :])
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Corrected:
+    """What became of received codewords.
+
+    words: uint8 (count, n), those that are not ``intact`` as they were received. intact: bool (count,), whether the word
+    is a codeword now. corrections: int64 (count,), bytes that were changed.
+    """
+
+    words: U8Array
+    intact: BoolArray
+    corrections: I64Array
+
+
+@dataclass(frozen=True, slots=True)
+class ReedSolomon:
+    """RS(n, k). Arrays of codewords are uint8 (count, n); one that is laid out by places (the transpose of a C array,
+    as ``interleave`` gives) is taken without a copy. Raises ValueError for parameters that are no code.
+    """
+
+    n: int = 255
+    k: int = 223
+
+    def __post_init__(self) -> None:
+        if not 0 < self.k < self.n <= ORDER:
+            raise ValueError(f"RS({self.n}, {self.k}) is not a code over GF(2^8)")
+
+    @property
+    def parities(self) -> int:
+        """Bytes of parity in a codeword: that many erasures, or half as many errors, can be corrected."""
+        return self.n - self.k
+
+    def parity(self, data: U8Array) -> U8Array:
+        """Parity, uint8 (count, n - k), of data, uint8 (count, k)."""
+        count = len(data)
+        table = _parity_table(self.n, self.k)
+        out = np.empty((count, table.shape[2]), np.uint64)
+        looked_up = np.empty((min(count, _AT_ONCE), table.shape[2]), np.uint64)
+        for start in range(0, count, _AT_ONCE):
+            total = out[start : start + _AT_ONCE]
+            part = looked_up[: len(total)]
+            places = np.ascontiguousarray(data[start : start + _AT_ONCE].T)
+            total[:] = 0
+            for entries, values in zip(table, places, strict=True):
+                # "clip" never clips a byte; it spares numpy the copy that "raise" makes
+                entries.take(values, 0, part, "clip")
+                np.bitwise_xor(total, part, total)
+        return out.view(np.uint8)[:, : self.parities]
+
+    def contribution(self, place: int, values: U8Array) -> U8Array:
+        """What bytes, uint8 (count,), at one place of the data add to the parity: uint8 (count, n - k)."""
+        added: U8Array = _parity_table(self.n, self.k)[place].take(values, 0).view(np.uint8)
+        return added[:, : self.parities]
+
+    def encode(self, data: U8Array) -> U8Array:
+        """Codewords, uint8 (count, n), of data, uint8 (count, k)."""
+        words = np.empty((self.n, len(data)), np.uint8).T
+        words[:, : self.k] = data
+        words[:, self.k :] = self.parity(data)
+        return words
+
+    def syndromes(self, words: U8Array) -> U8Array:
+        """Syndromes, uint8 (count, n - k): the word as a polynomial, at alpha ** i. All zero for a codeword."""
+        return self._syndromes(self._remainder(words))
+
+    def check(self, words: U8Array) -> BoolArray:
+        """Whether each word, uint8 (count, n), is a codeword."""
+        return np.logical_not(self._remainder(words).any(axis=1))
+
+    def decode(self, words: U8Array, erased: BoolArray | None = None) -> Corrected:
+        """Correct what can be corrected.
+
+        words: uint8 (count, n). erased: bool (count, n), or (n,) for all alike: bytes known to be wrong, whose value does
+        not matter. A word with more errors than the code corrects is reported as not intact, or, rarely, becomes
+        another codeword (about 1 in t! for errors alone; what was erased leaves less to tell by): a CRC above tells.
+        """
+        remainder = self._remainder(words)
+        bad = np.flatnonzero(remainder.any(axis=1))
+        intact = np.ones(len(words), np.bool_)
+        corrections = np.zeros(len(words), np.int64)
+        if not len(bad):
+            return Corrected(words, intact, corrections)
+        if erased is None:
+            gone = np.zeros((len(bad), self.n), np.bool_)
+        elif erased.ndim == 1:
+            gone = np.broadcast_to(erased, (len(bad), self.n))
+        else:
+            gone = erased[bad]
+        errata = find_errata(self._syndromes(remainder[bad]), gone)
+        out = words.copy(order="K")
+        word = bad[errata.word]
+        out[word, errata.place] ^= errata.value
+        # Whatever the algebra said, the syndromes decide: no word passes that is no codeword.
+        intact[bad] = errata.solved
+        solved = bad[errata.solved]
+        still = ~self.check(out[solved]) if len(solved) else np.zeros(0, np.bool_)
+        intact[solved[still]] = False
+        out[solved[still]] = words[solved[still]]
+        np.add.at(corrections, word, errata.value != 0)
+        corrections[~intact] = 0
+        return Corrected(out, intact, corrections)
+
+    def _remainder(self, words: U8Array) -> U8Array:
+        """Received parity minus that of the received data, uint8 (count, n - k)."""
+        return self.parity(words[:, : self.k]) ^ words[:, self.k :]
+
+    def _syndromes(self, remainder: U8Array) -> U8Array:
+        matrix = _syndrome_matrix(self.parities)
+        out = np.zeros((self.parities, len(remainder)), np.uint8)
+        for place, byte in enumerate(remainder.T):
+            out ^= multiply(matrix[:, place, None], byte[None, :])
+        return out.T
