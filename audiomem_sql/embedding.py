@@ -8,7 +8,10 @@ import pyarrow as pa
 from audiomem_sql.columns.schema import Schema
 from audiomem_sql.columns.stored_values import array_of
 from audiomem_sql.errors import AudioMemError, QueryError, UnsupportedError
+from audiomem_sql.predicates import Op, Predicate, bind
+from audiomem_sql.scan import Filter
 from audiomem_sql.semantic.embedders import Embedder, F32Array, HashingEmbedder, Progress, embedder_named
+from audiomem_sql.snapshot import Snapshot
 from audiomem_sql.table_options import TableOptions
 from audiomem_sql.vectors_in_sql import vector_of
 
@@ -80,3 +83,10 @@ def query_vector(asked: object, schema: Schema, place: int, options: TableOption
     if isinstance(asked, (list, tuple, np.ndarray)):
         return np.asarray(asked, np.float32).reshape(-1)
     return vector_of(asked)
+
+
+def missing_vectors(snapshot: Snapshot) -> list[Filter]:
+    """Filters for rows that have no vector yet in the first column of vectors."""
+    schema = snapshot.schema
+    place = next(iter(schema.vectors.values()))
+    return [Filter(place, bind(Predicate(place, Op.IS_NULL, None), schema.columns[place].type))]

@@ -105,6 +105,10 @@ class EvolvedSegment(Segment):
             found = self._constants[column] = ColumnEntry(blocks), values
         return found
 
+    def is_index_only(self, column: int) -> bool:
+        """Whether ``column`` has neither blocks nor zone maps, but an index."""
+        return self._place(column) in self.catalog.vectors
+
     def vector_index(self, column: int) -> VectorIndex | None:
         """The index that stands for the blocks of ``column``."""
         place = self._place(column)

@@ -219,6 +219,10 @@ class Segment:
         """Whether an index stands for the blocks of ``column``."""
         return column in self.catalog.vectors
 
+    def is_index_only(self, column: int) -> bool:
+        """Whether ``column`` has neither blocks nor zone maps, but an index."""
+        return column in self.catalog.vectors
+
     def vector_index(self, column: int) -> VectorIndex | None:
         """The index that stands for the blocks of ``column``; None for any other. Its header is read at the first call."""
         extents = self.catalog.vectors.get(column)

@@ -68,6 +68,7 @@ class TableReader:
         if self._pinned:
             try:
                 self.snapshot = self.at(version, as_of)
+                self.options = self._read_options()
             except BaseException:
                 self.snapshot.close()
                 raise
@@ -79,7 +80,9 @@ class TableReader:
 
     def _read_options(self) -> TableOptions:
         try:
-            return TableOptions.from_catalog(self.snapshot.segments[-1].catalog.options)
+            snapshot = self.snapshot
+            holding = [s for s in snapshot.segments if s.catalog.first_version <= snapshot.version]
+            return TableOptions.from_catalog((holding or snapshot.segments)[-1].catalog.options)
         except DamagedFileError as error:
             self.snapshot.close()
             raise DamagedFileError(error.what, file=self.path, place="catalog") from None

@@ -9,10 +9,12 @@ from typing import Any
 import numpy as np
 import pytest
 
+from audiomem_sql import embedding
 from audiomem_sql.compaction import Retention
 from audiomem_sql.errors import DataTypeError, QueryError, SchemaError
 from audiomem_sql.frames import write_flac
-from audiomem_sql.semantic.embedders import HashingEmbedder
+from audiomem_sql.scan import scan
+from audiomem_sql.semantic.embedders import HashingEmbedder, normalised
 from audiomem_sql.table import Table
 from audiomem_sql.verify import problems
 
@@ -182,3 +184,40 @@ def test_what_cannot_be_searched(tmp_path: Path) -> None:
         table.alter("drop column a")
         assert table.search("sound", k=1)["title"].to_pylist() == ["sound"]
         assert len(table.snapshot.schema) == 2
+
+
+def test_reembedding(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    real, wide = embedding.embedder_named, HashingEmbedder()
+
+    class Narrow(HashingEmbedder):
+        name, dimensions = "other", 128
+
+        def embed(self, texts: Any, progress: Any = None) -> Any:
+            vectors = wide.embed(texts)
+            return normalised(vectors[:, :128] + vectors[:, 128:])
+
+    monkeypatch.setattr(embedding, "embedder_named", lambda name: Narrow() if name == "other" else real(name))
+    with Table.create(
+        tmp_path / "t.flac", ["body TEXT SEMANTIC", "n INTEGER"], {"model": "hashing"}
+    ) as table:
+        table.append([{"body": f"{WORDS[n % 12]} {n}", "n": n} for n in range(50)] + [{"n": 99}])
+        before = table.version
+        table.begin().delete(3)
+        table.commit()
+        rowids = [rowid for batch in scan(table.snapshot, ()) for rowid in batch.rowids.tolist()]
+        steps: list[tuple[int, int]] = []
+        table.reembed("other", progress=lambda done, total: steps.append((done, total)))
+        assert table.options.model == "other"
+        assert steps[-1] == (50, 50)
+        assert sorted(r for batch in scan(table.snapshot, ()) for r in batch.rowids.tolist()) == rowids
+        assert "audio" in table.search("audio", k=1)["body"].to_pylist()[0]
+        assert table.snapshot.schema.columns[-1].type.width == 128
+        assert table.checkout(before).search("audio", k=1).num_rows == 1  # with the model that it had
+        assert table.reembed("other") == table.version
+        table.vacuum(retain=Retention(count=1))
+        assert "audio" in table.search("audio", k=1)["body"].to_pylist()[0]
+    with (
+        Table.create(tmp_path / "n.flac", ["body TEXT"]) as plain,
+        pytest.raises(SchemaError, match="by meaning"),
+    ):
+        plain.reembed()

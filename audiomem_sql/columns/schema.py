@@ -127,9 +127,12 @@ class Schema:
             places[column.vector_of]: place for place, column in enumerate(self.columns) if column.is_hidden
         }
 
-    def with_vectors(self, dimensions: int) -> Schema:
-        """This schema with a column for the vectors of each column that is searched by meaning and has none yet."""
-        following = max(self.ids) + 1
+    def with_vectors(self, dimensions: int, following: int | None = None) -> Schema:
+        """This schema with a column for the vectors of each column that is searched by meaning and has none yet.
+
+        following: the id of the first, by default the next one.
+        """
+        following = max(self.ids) + 1 if following is None else following
         added: list[Column] = []
         for place, column in enumerate(self.columns):
             if column.semantic and place not in self.vectors:
