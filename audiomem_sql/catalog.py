@@ -47,8 +47,12 @@ SCHEMA_CHANGES = "schema-changes"
 #: The features of tables that have CHECK, and keys of several columns: who writes to them must look at those.
 CHECKS = "checks"
 COMBINED_KEYS = "combined-keys"
+#: The feature of segments that hold columns of vectors as indexes.
+VECTORS = "vectors"
+#: The feature of segments that have keyword indexes: who merges them must make new ones.
+KEYWORDS = "keywords"
 #: Features of a segment that a reader must know to read it rightly.
-KNOWN_FEATURES = frozenset([ROW_VERSIONS, SCHEMA_CHANGES, CHECKS, COMBINED_KEYS])
+KNOWN_FEATURES = frozenset([ROW_VERSIONS, SCHEMA_CHANGES, CHECKS, COMBINED_KEYS, VECTORS, KEYWORDS])
 
 _INTEGER = ColumnType(Kind.INTEGER)
 
@@ -116,6 +120,26 @@ NO_HISTORY = SchemaHistory()
 
 
 @dataclass(frozen=True, slots=True)
+class KeywordExtents:
+    """Where the keyword index of a column is: its header, and its pieces one behind another, which are not compressed."""
+
+    header: Extent
+    pieces: Extent
+
+
+@dataclass(frozen=True, slots=True)
+class VectorExtents:
+    """Where the index of a column of vectors is: its header, and its lists."""
+
+    header: Extent
+    lists: tuple[Extent, ...]
+
+    def to_catalog(self) -> list[Any]:
+        """Extents as lists."""
+        return [_pack_extent(self.header), [_pack_extent(each) for each in self.lists]]
+
+
+@dataclass(frozen=True, slots=True)
 class ColumnEntry:
     """Where a column's blocks are, and its compression dictionary and Bloom filter if it has them."""
 
@@ -135,7 +159,8 @@ class Catalog:
     every row; without ``ended`` none was deleted here. ``schema`` is how the rows are stored, and what every version of
     the segment shows, unless ``history`` has others. With ``created`` a rowid may be there several times, and
     ``tombstones`` has a version for each rowid. ``key_blooms`` are the filters of ``schema.combined_keys``.
-    ``comments``, in a protected segment, are those of the FLAC file, so that it can be made again.
+    ``comments``, in a protected segment, are those of the FLAC file, so that it can be made again. ``vectors`` has the
+    indexes that stand for blocks, by the place of their columns, which have no entry.
     """
 
     table_id: bytes
@@ -158,6 +183,8 @@ class Catalog:
     options: dict[str, Any] = field(default_factory=dict)
     history: SchemaHistory = NO_HISTORY
     comments: dict[str, str] = field(default_factory=dict)
+    vectors: dict[int, VectorExtents] = field(default_factory=dict)
+    keywords: dict[int, KeywordExtents] = field(default_factory=dict)
 
     @property
     def schemas(self) -> tuple[tuple[int, Schema], ...]:
@@ -204,6 +231,12 @@ class Catalog:
             "options": self.options,
             **({} if self.history == NO_HISTORY else self.history.to_catalog()),
             **({"comments": self.comments} if self.comments else {}),
+            **(
+                {"vectors": [[place, *self.vectors[place].to_catalog()] for place in sorted(self.vectors)]}
+                if self.vectors
+                else {}
+            ),
+            **({"keywords": self._pack_keywords()} if self.keywords else {}),
         }
         raw = msgpack.packb(content)
         if len(raw) > MAX_CATALOG_BYTES or len(self.versions) > MAX_VERSIONS:
@@ -221,8 +254,16 @@ class Catalog:
             SCHEMA_CHANGES: self.history != NO_HISTORY,
             CHECKS: self.schema.checks,
             COMBINED_KEYS: self.schema.keys,
+            VECTORS: self.vectors,
+            KEYWORDS: self.keywords,
         }
         return [feature for feature, need in needed.items() if need]
+
+    def _pack_keywords(self) -> list[Any]:
+        return [
+            [place, _pack_extent(found.header), _pack_extent(found.pieces)]
+            for place, found in sorted(self.keywords.items())
+        ]
 
     def _pack_constraints(self) -> dict[str, Any]:
         schema = self.schema
@@ -283,6 +324,8 @@ class Catalog:
         stored = [None if i == schema.rowid_column else c.type for i, c in enumerate(schema.columns)]
         if len(content["columns"]) != len(stored):
             raise DamagedFileError("the catalog has another number of columns than its schema")
+        vectors = _unpack_vectors(content, schema, data_bytes) if VECTORS in content["requires"] else {}
+        stored = [None if place in vectors else kind for place, kind in enumerate(stored)]
         entries = tuple(
             None if kind is None else _unpack_entry(entry, kind, rows, data_bytes)
             for entry, kind in zip(content["columns"], stored, strict=True)
@@ -329,8 +372,38 @@ class Catalog:
             history=_unpack_history(content, schema, numbers)
             if SCHEMA_CHANGES in content["requires"]
             else NO_HISTORY,
+            vectors=vectors,
+            keywords=_unpack_keywords(content, schema, data_bytes) if KEYWORDS in content["requires"] else {},
             comments={str(name): str(text) for name, text in dict(content.get("comments", {})).items()},
         )
+
+
+def _unpack_vectors(content: dict[str, Any], schema: Schema, data_bytes: int) -> dict[int, VectorExtents]:
+    """The indexes of the columns of vectors, by place."""
+    found: dict[int, VectorExtents] = {}
+    for place, header, lists in content["vectors"]:
+        number = _count(place, len(schema) - 1)
+        if number in found or schema.columns[number].type.kind is not Kind.FLOAT:
+            raise DamagedFileError("the catalog has an index of vectors for a column that has none")
+        extents = [_unpack_extent(each, data_bytes, MAX_EXTENT_BYTES) for each in (header, *lists)]
+        if any(extent is None for extent in extents):
+            raise DamagedFileError("the catalog has an index of vectors without a place")
+        first, *others = [extent for extent in extents if extent is not None]
+        found[number] = VectorExtents(first, tuple(others))
+    return found
+
+
+def _unpack_keywords(content: dict[str, Any], schema: Schema, data_bytes: int) -> dict[int, KeywordExtents]:
+    """The keyword indexes, by the place of their columns."""
+    found: dict[int, KeywordExtents] = {}
+    for place, header, pieces in content["keywords"]:
+        number = _count(place, len(schema) - 1)
+        first = _unpack_extent(header, data_bytes, MAX_EXTENT_BYTES)
+        second = _unpack_extent(pieces, data_bytes, MAX_ROWS)
+        if number in found or schema.columns[number].type.kind is not Kind.TEXT or not first or not second:
+            raise DamagedFileError("the catalog has a keyword index for a column that has none")
+        found[number] = KeywordExtents(first, second)
+    return found
 
 
 def _unpack_history(content: dict[str, Any], stored: Schema, numbers: list[int]) -> SchemaHistory:

@@ -62,7 +62,7 @@ def changes(snapshot: Snapshot, first: int, last: int) -> list[Change]:
                 ):
                     found[key] = values
     live: dict[int, Row] = {}
-    types = [column.type for column in snapshot.schemas[-1][1].columns]
+    types = [column.type for column in snapshot.schemas[-1][1].visible.columns]
     for record in snapshot.logged:
         for rowid in record.deleted:
             row = live.pop(rowid, None)
@@ -100,7 +100,7 @@ def _values(segment: Segment, rows: I64Array) -> Iterator[tuple[Any, ...]]:
         return iter(())
     columns = [
         sql_values(segment.take(place, rows), column.type)
-        for place, column in enumerate(segment.schema.columns)
+        for place, column in enumerate(segment.schema.visible.columns)
     ]
     return zip(*columns, strict=True)
 

@@ -19,7 +19,8 @@ from audiomem_sql.catalog import NO_HISTORY, Migration, SchemaHistory, Version
 from audiomem_sql.columns.schema import Schema
 from audiomem_sql.errors import DamagedFileError, StorageError
 from audiomem_sql.files import fsync_folder, storage_error
-from audiomem_sql.log import LogContent, LogWriter
+from audiomem_sql.log_content import LogContent
+from audiomem_sql.log_writer import LogWriter
 from audiomem_sql.segment_writer import SegmentWriter
 from audiomem_sql.snapshot import Snapshot
 from audiomem_sql.sources import known_sources, pack_sources, unpack_sources

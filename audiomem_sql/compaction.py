@@ -26,6 +26,7 @@ from audiomem_sql.log_record import LogRecord
 from audiomem_sql.merge import Tombstones, VersionedBatch, kept_rows, merged_rows
 from audiomem_sql.segment import NEVER, Segment
 from audiomem_sql.segment_writer import SegmentWriter, WriteOptions
+from audiomem_sql.semantic.codec import VectorCodec
 from audiomem_sql.snapshot import Snapshot
 from audiomem_sql.sources import known_sources, logged_sources, pack_sources
 from audiomem_sql.table_files import TableFiles
@@ -230,7 +231,9 @@ class _Segment:
     ) -> None:
         """schema: that of ``rows``, by default the newest. lock: what is to be the base is locked before it is."""
         table_id = self.snapshot.segments[0].catalog.table_id
-        writer = SegmentWriter(self.path, schema or self.snapshot.schema, write, table_id=table_id)
+        schema = schema or self.snapshot.schema
+        codecs = _codecs(self.snapshot, schema)
+        writer = SegmentWriter(self.path, schema, write, table_id=table_id, codecs=codecs)
         try:
             for part in rows:
                 if versioned:
@@ -256,6 +259,17 @@ class _Segment:
         except BaseException:
             writer.abandon()
             raise
+
+
+def _codecs(snapshot: Snapshot, schema: Schema) -> dict[int, VectorCodec]:
+    """How the largest segment stores each column of vectors: merged with the same codec, vectors stay as they are."""
+    found: dict[int, VectorCodec] = {}
+    largest = max(snapshot.segments, key=lambda segment: segment.rows)
+    for place in schema.vectors.values():
+        index = seen_as(largest, schema).vector_index(place)
+        if index is not None and index.count:
+            found[place] = index.codec
+    return found
 
 
 def _stored(snapshot: Snapshot, history: SchemaHistory) -> Schema:

@@ -20,6 +20,8 @@ from audiomem_sql.columns.stored_values import array_of
 from audiomem_sql.columns.zones import Zones
 from audiomem_sql.errors import DamagedFileError
 from audiomem_sql.segment import Segment
+from audiomem_sql.semantic.index import VectorIndex
+from audiomem_sql.semantic.keyword_index import KeywordIndex
 from audiomem_sql.types import I64Array
 
 #: Most rows, and about the most bytes, of a block of initial values.
@@ -102,6 +104,38 @@ class EvolvedSegment(Segment):
             blocks = BlockDirectory(starts, nothing, nothing, counts * size, nothing.astype(np.uint8), zones)
             found = self._constants[column] = ColumnEntry(blocks), values
         return found
+
+    def is_index_only(self, column: int) -> bool:
+        """Whether ``column`` has neither blocks nor zone maps, but an index."""
+        return self._place(column) in self.catalog.vectors
+
+    def vector_index(self, column: int) -> VectorIndex | None:
+        """The index that stands for the blocks of ``column``."""
+        place = self._place(column)
+        return None if place is None else self.stored.vector_index(place)
+
+    def keyword_index(self, column: int) -> KeywordIndex | None:
+        """The keyword index of ``column``."""
+        place = self._place(column)
+        return None if place is None else self.stored.keyword_index(place)
+
+    def holds_vectors(self, column: int) -> bool:
+        """Whether an index stands for the blocks of ``column``: here those are seen to before anybody asks."""
+        return False
+
+    def slice(self, column: int, start: int, stop: int) -> pa.Array:
+        """Rows start … stop - 1 of ``column`` as one array."""
+        place = self._place(column)
+        if place in self.catalog.vectors:
+            return self.stored.slice(place, start, stop)
+        return super().slice(column, start, stop)
+
+    def take(self, column: int, rows: I64Array) -> pa.Array:
+        """The values of ``column`` at ``rows``, ascending int64 (n,)."""
+        place = self._place(column)
+        if place in self.catalog.vectors:
+            return self.stored.take(place, rows)
+        return super().take(column, rows)
 
     def dictionary(self, column: int) -> bytes | None:
         """The compression dictionary of ``column``."""

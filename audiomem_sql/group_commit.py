@@ -29,8 +29,9 @@ from audiomem_sql.appending import number_rows
 from audiomem_sql.columns.schema import Schema
 from audiomem_sql.columns.stored_values import stored_rows
 from audiomem_sql.errors import AudioMemError, SchemaError, StorageError
-from audiomem_sql.log import LogContent, LogWriter
+from audiomem_sql.log_content import LogContent
 from audiomem_sql.log_record import LogRecord
+from audiomem_sql.log_writer import LogWriter
 from audiomem_sql.snapshot import Snapshot
 from audiomem_sql.transaction import Transaction
 from audiomem_sql.types import I64Array
@@ -67,9 +68,9 @@ class Append:
 
     def check_schema(self, snapshot: Snapshot) -> None:
         """SchemaError if the table got other columns since the rows were converted to those that it had."""
-        if not self.schema.is_same(snapshot.schema):
+        if not self.schema.is_same(snapshot.schema.visible):
             raise SchemaError(
-                f"the columns of the table were changed meanwhile, they are {snapshot.schema.sql()}",
+                f"the columns of the table were changed meanwhile, they are {snapshot.schema.visible.sql()}",
                 remedy="Append the rows again.",
             )
 

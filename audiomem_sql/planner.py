@@ -4,7 +4,7 @@ Every door hands its constraints to :func:`choose` and gets a :class:`Plan`. A p
 idxStr and shows it in EXPLAIN QUERY PLAN); its grammar is
 
     plan   := "SCAN" | "WHERE" term ("AND" term)*   [ "READ" column ("," column)* ] [ "ORDER rowid" ["DESC"] ] [ "OFFSET" ?n ]
-              [ "VERSION" ?n | "AS OF" ?n ]
+              [ "VERSION" ?n | "AS OF" ?n ]  [ "MATCH" (column | "*") "?n" [ "K" ?n ] ]
     term   := column operator ["?n"]
     column := a name, in double quotes unless it is a plain identifier
 
@@ -51,7 +51,11 @@ class Term:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What to read. ``columns``: places in the schema, ascending. ``order``: 1 ascending, -1 descending, 0 any."""
+    """What to read. ``columns``: places in the schema, ascending. ``order``: 1 ascending, -1 descending, 0 any.
+
+    match: the column that is searched (-1: the table), and the argument that it is searched for; the rows then come nearest first, and
+    no more of them than argument ``k`` says.
+    """
 
     terms: tuple[Term, ...] = ()
     columns: tuple[int, ...] = ()
@@ -59,6 +63,8 @@ class Plan:
     offset: int | None = None
     version: int | None = None
     as_of: int | None = None
+    match: tuple[int, int] | None = None
+    k: int | None = None
 
     def text(self, schema: Schema) -> str:
         """The plan in the grammar above."""
@@ -78,6 +84,11 @@ class Plan:
             words.append(f"VERSION ?{self.version}")
         if self.as_of is not None:
             words.append(f"AS OF ?{self.as_of}")
+        if self.match is not None:
+            searched = "*" if self.match[0] < 0 else _name(self.match[0], schema)
+            words.append(f"MATCH {searched} ?{self.match[1]}")
+        if self.k is not None:
+            words.append(f"K ?{self.k}")
         return " ".join(words)
 
 
@@ -121,12 +132,15 @@ def choose(
     order: int = 0,
     offset: bool = False,
     moment: str | None = None,
+    match: int | None = None,
+    k: bool = False,
 ) -> Choice:
     """The plan for a query that needs ``columns`` of the rows that satisfy ``constraints``.
 
     order: the rowid order that is wanted (1, -1, 0 for any). offset: the query has an OFFSET, which the plan takes
-    over when it decides every constraint alone. moment: "version" or "as_of" if the query asks for one; its value is
-    the last argument.
+    over when it decides every constraint alone. moment: "version" or "as_of" if the query asks for one. match: the column
+    that is searched; then what it is searched for, and ``k`` if the query gives one, are the last arguments, behind the
+    moment.
     """
     terms: list[Term] = []
     arguments: list[int | None] = []
@@ -156,9 +170,12 @@ def choose(
         rows, cost = 1.0, 1.0
     else:
         cost = 20.0 + scanned * 0.2 + rows * (1.0 + 0.25 * len(columns))
-    takes_order = order if order and statistics.ordered else 0
-    takes_offset = offset and all(exact) and (not order or bool(takes_order))
+    if match is not None:
+        cost, few, unique = 50.0 + scanned * 0.3 + rows, False, unique
+    takes_order = order if order and statistics.ordered and match is None else 0
+    takes_offset = offset and match is None and all(exact) and (not order or bool(takes_order))
     last = sum(a is not None for a in arguments)
+    behind = last + takes_offset + (moment is not None)
     plan = Plan(
         tuple(terms),
         tuple(sorted(columns)),
@@ -166,6 +183,8 @@ def choose(
         last + 1 if takes_offset else None,
         last + takes_offset + 1 if moment == "version" else None,
         last + takes_offset + 1 if moment == "as_of" else None,
+        None if match is None else (match, behind + 1),
+        behind + 2 if match is not None and k else None,
     )
     return Choice(plan, tuple(arguments), tuple(exact), cost, int(rows), unique)
 
@@ -216,6 +235,8 @@ _TERM = re.compile(
     rf"({_NAME}) (IS NOT NULL|IS NULL|=|<>|<=|>=|<|>|IN|LIKE|GLOB|IS NOT|IS)(?: \?(\d+))?(?: COLLATE ({_NAME}))?"
 )
 _COLUMN = re.compile(_NAME)
+_MATCH = re.compile(rf" MATCH ({_NAME}|\*) \?(\d+)")
+_K = re.compile(r" K \?(\d+)")
 
 
 def _name(column: int, schema: Schema) -> str:
@@ -277,6 +298,12 @@ def parse_plan(text: str, schema: Schema) -> Plan:
     for name in ("OFFSET", "VERSION", "AS OF"):
         if match := re.compile(rf" {name} \?(\d+)").match(text, at):
             at, numbers[name] = match.end(), int(match.group(1))
+    match_at: tuple[int, int] | None = None
+    if match := _MATCH.match(text, at):
+        searched = -1 if match.group(1) == "*" else _column(match.group(1), schema)
+        at, match_at = match.end(), (searched, int(match.group(2)))
+    if match := _K.match(text, at):
+        at, numbers["K"] = match.end(), int(match.group(1))
     if at != len(text) or at == 0:
         raise QueryError(f"this is no plan: {text!r}")
     return Plan(
@@ -286,4 +313,6 @@ def parse_plan(text: str, schema: Schema) -> Plan:
         numbers.get("OFFSET"),
         numbers.get("VERSION"),
         numbers.get("AS OF"),
+        match_at,
+        numbers.get("K"),
     )

@@ -17,7 +17,8 @@ import numpy as np
 from audiomem_sql.block_cache import BlockCache
 from audiomem_sql.columns.stored_values import row_check
 from audiomem_sql.errors import AudioMemError, DamagedFileError, QueryError
-from audiomem_sql.log import LogContent, check_rows, read_log
+from audiomem_sql.log import check_rows, read_log
+from audiomem_sql.log_content import LogContent
 from audiomem_sql.segment import Segment
 from audiomem_sql.snapshot import SegmentView, Snapshot, check_table
 from audiomem_sql.table_files import TableFiles

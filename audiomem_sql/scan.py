@@ -264,6 +264,8 @@ def candidate_rows(segment: Segment, filters: Sequence[Filter]) -> list[tuple[in
     """The stretches of rows, (start, stop) ascending and apart, outside which no row can pass the filters."""
     spans = np.array([[0, segment.rows]], np.int64)
     for item in filters:
+        if segment.is_index_only(item.column):
+            continue
         directory = segment.directory(item.column)
         if directory is None:
             spans = _intersect(spans, _rowid_spans(segment, item.bound))

@@ -12,6 +12,7 @@ from __future__ import annotations
 import struct
 import threading
 from collections.abc import Iterator
+from functools import partial
 from typing import Any
 from weakref import WeakValueDictionary
 
@@ -27,9 +28,13 @@ from audiomem_sql.columns.encoding import decode, decode_integers
 from audiomem_sql.columns.types import ColumnType, Kind, arrow_type
 from audiomem_sql.errors import AudioMemError, DamagedFileError
 from audiomem_sql.files import file_identity
+from audiomem_sql.keyword_extents import open_keywords
 from audiomem_sql.page_layout import PageKind
 from audiomem_sql.pages import SEARCHED_PAGES, PagedFile
+from audiomem_sql.semantic.index import VectorIndex
+from audiomem_sql.semantic.keyword_index import KeywordIndex
 from audiomem_sql.types import I64Array
+from audiomem_sql.vector_extents import ListReader, array_of_vectors
 
 #: The column number of the rowid, which every table has and no schema lists.
 ROWID = -1
@@ -73,6 +78,8 @@ class Segment:
         self._decompressors: dict[int, Decompressor] = {}
         self._blooms: dict[int, BloomFilter | None] = {}
         self._key_blooms: dict[int, BloomFilter | None] = {}
+        self._vector_indexes: dict[int, VectorIndex] = {}
+        self._keyword_indexes: dict[int, KeywordIndex] = {}
         self._rowids: I64Array | None = None
         #: Of each column and collation, or key of several columns, that was looked up: how often, or its index once made (see lookup).
         self.indexes: dict[tuple[int | tuple[int, ...], str], Any] = {}
@@ -208,8 +215,66 @@ class Segment:
 
     # -- values ---------------------------------------------------------------------------------------------------
 
+    def holds_vectors(self, column: int) -> bool:
+        """Whether an index stands for the blocks of ``column``."""
+        return column in self.catalog.vectors
+
+    def is_index_only(self, column: int) -> bool:
+        """Whether ``column`` has neither blocks nor zone maps, but an index."""
+        return column in self.catalog.vectors
+
+    def vector_index(self, column: int) -> VectorIndex | None:
+        """The index that stands for the blocks of ``column``; None for any other. Its header is read at the first call."""
+        extents = self.catalog.vectors.get(column)
+        if extents is None:
+            return None
+        found = self._vector_indexes.get(column)
+        if found is None:
+            with self._lock:
+                found = self._vector_indexes.get(column)
+                if found is None:
+                    try:
+                        found = VectorIndex(
+                            self.extent(extents.header), self.rows, ListReader(extents.lists, self.extent)
+                        )
+                    except DamagedFileError as error:
+                        raise self._at(error, extents.header) from None
+                    self._vector_indexes[column] = found
+        return found
+
+    def keyword_index(self, column: int) -> KeywordIndex | None:
+        """The keyword index of ``column``; None if it has none. Its header is read at the first call."""
+        extents = self.catalog.keywords.get(column)
+        if extents is None:
+            return None
+        found = self._keyword_indexes.get(column)
+        if found is None:
+            try:
+                found = open_keywords(
+                    self.extent(extents.header),
+                    extents.pieces,
+                    self.rows,
+                    self._read,
+                    partial(self.take, column),
+                )
+            except DamagedFileError as error:
+                raise self._at(error, extents.header) from None
+            self._keyword_indexes[column] = found
+        return found
+
+    def _vectors(self, column: int, rows: I64Array) -> pa.Array:
+        """The vectors of ``rows``, int64 (n,), as they were stored."""
+        index = self.vector_index(column)
+        assert index is not None
+        try:
+            return array_of_vectors(index.vectors(rows), self.column_type(column))
+        except DamagedFileError as error:
+            raise self._at(error, self.catalog.vectors[column].header) from None
+
     def slice(self, column: int, start: int, stop: int) -> pa.Array:
         """Rows start … stop - 1 of ``column`` as one array."""
+        if self.holds_vectors(column):
+            return self._vectors(column, np.arange(start, stop, dtype=np.int64))
         directory = self.directory(column)
         if directory is None:
             first = self.catalog.first_rowid
@@ -226,6 +291,8 @@ class Segment:
 
     def take(self, column: int, rows: I64Array) -> pa.Array:
         """The values of ``column`` at ``rows``, ascending int64 (n,); only the blocks that hold them are decoded."""
+        if self.holds_vectors(column):
+            return self._vectors(column, rows)
         directory = self.directory(column)
         if directory is None:
             first = self.catalog.first_rowid
@@ -350,7 +417,9 @@ class Segment:
         found = [np.empty((0, 2), np.int64)]
         for entry in (*catalog.entries, catalog.rowids, catalog.created, catalog.ended):
             found.extend(_places(entry))
-        for extent in (*catalog.key_blooms, catalog.tombstones, catalog.sources):
+        lists = [each for index in catalog.vectors.values() for each in (index.header, *index.lists)]
+        lists += [each for words in catalog.keywords.values() for each in (words.header, words.pieces)]
+        for extent in (*catalog.key_blooms, catalog.tombstones, catalog.sources, *lists):
             if extent is not None:
                 found.append(np.array([[extent.offset, extent.stored]], np.int64))
         places = np.concatenate(found)

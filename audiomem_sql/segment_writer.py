@@ -11,7 +11,7 @@ import contextlib
 import os
 import tempfile
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import IO, Any
@@ -39,10 +39,13 @@ from audiomem_sql.columns.types import ColumnType, Kind
 from audiomem_sql.combined_keys import CombinedHashes
 from audiomem_sql.errors import LimitError, StorageError
 from audiomem_sql.files import link_durably, replace_durably, storage_error, temporary_file
+from audiomem_sql.keyword_extents import KeywordSpool
 from audiomem_sql.page_writer import lay_out
 from audiomem_sql.protection.levels import Level
 from audiomem_sql.segment import MAX_TOMBSTONES, NEVER, TOMBSTONES_HEADER
+from audiomem_sql.semantic.codec import VectorCodec
 from audiomem_sql.types import I64Array
+from audiomem_sql.vector_extents import VectorSpool
 
 #: Rows are held back until this many bytes are there to choose dictionaries from.
 SAMPLE_BYTES = 48 << 20
@@ -80,7 +83,9 @@ class SegmentWriter:
         *,
         table_id: bytes,
         segment_id: bytes | None = None,
+        codecs: Mapping[int, VectorCodec] | None = None,
     ) -> None:
+        """codecs: of columns of vectors that come from other segments, by place."""
         self.path = path
         self.schema = schema
         self.options = options
@@ -96,8 +101,14 @@ class SegmentWriter:
         self._columns = {
             number: self._column(column.name, column.type, keyed=column.unique or column.primary_key)
             for number, column in enumerate(schema.columns)
-            if number != schema.rowid_column
+            if number != schema.rowid_column and not column.is_hidden
         }
+        self._vectors = {
+            number: VectorSpool(column.type.width, (codecs or {}).get(number))
+            for number, column in enumerate(schema.columns)
+            if column.is_hidden
+        }
+        self._keywords = {number: KeywordSpool() for number in schema.indexed_columns}
         self._rowids = self._column("rowid", ColumnType(Kind.INTEGER), keyed=True)
         self._created = self._column("created", ColumnType(Kind.INTEGER), keyed=False)
         self._ended = self._column("ended", ColumnType(Kind.INTEGER), keyed=False)
@@ -181,6 +192,10 @@ class SegmentWriter:
     def _add_columns(self, columns: Sequence[pa.Array]) -> None:
         for number, writer in self._columns.items():
             self._emit(writer, writer.add(columns[number]))
+        for number, spool in self._vectors.items():
+            spool.add(columns[number])
+        for number, words in self._keywords.items():
+            words.add(columns[number])
 
     # -- blocks out -----------------------------------------------------------------------------------------------
 
@@ -226,6 +241,11 @@ class SegmentWriter:
         self._append(stored)
         return extent
 
+    def _put(self, data: bytes) -> Extent:
+        extent = Extent(self._spooled, len(data), len(data))
+        self._append(data)
+        return extent
+
     # -- the file -------------------------------------------------------------------------------------------------
 
     def finish(
@@ -256,6 +276,8 @@ class SegmentWriter:
         for writer in (self._rowids, self._created, self._ended):
             self._emit(writer, writer.flush())
         self._collect_all()
+        vectors = {number: spool.finish(self._store) for number, spool in self._vectors.items()}
+        keywords = {number: words.finish(self._store, self._put) for number, words in self._keywords.items()}
         catalog = Catalog(
             table_id=self._table_id,
             segment_id=self._segment_id,
@@ -281,6 +303,8 @@ class SegmentWriter:
             data_bytes=self._spooled,
             options=options or {},
             history=history,
+            vectors=vectors,
+            keywords=keywords,
             comments={} if self.options.protection.share is None else self._comments(),
         )
         self._lay_out(catalog, progress)
@@ -365,6 +389,8 @@ class SegmentWriter:
             self._pool.shutdown(wait=True, cancel_futures=True)
             self._pool = None
         self._spool.close()
+        for vectors in self._vectors.values():
+            vectors.close()
 
 
 def _umask() -> int:

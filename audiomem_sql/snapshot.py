@@ -22,7 +22,7 @@ from audiomem_sql.columns.stored_values import stored_rows
 from audiomem_sql.errors import DamagedFileError, QueryError
 from audiomem_sql.evolved_segment import seen_as
 from audiomem_sql.key_index import FEW_ROWS, KeyIndex, indexed_rowids
-from audiomem_sql.log import LogContent
+from audiomem_sql.log_content import LogContent
 from audiomem_sql.log_record import LogRecord
 from audiomem_sql.segment import Segment
 from audiomem_sql.types import BoolArray, I64Array

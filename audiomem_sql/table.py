@@ -9,6 +9,8 @@ from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
+import numpy as np
+
 from audiomem_sql.altering import altered_schema
 from audiomem_sql.block_cache import SHARED, BlockCache
 from audiomem_sql.catalog import Migration, Version
@@ -17,6 +19,7 @@ from audiomem_sql.columns.creation import check_definitions
 from audiomem_sql.columns.schema import Schema, parse_columns
 from audiomem_sql.commit import Commit, Progress, write_commit
 from audiomem_sql.compaction import VACUUM_LEVEL, Retention, merge, vacuum
+from audiomem_sql.embedding import dimensions_of, missing_vectors
 from audiomem_sql.errors import OptionError, SchemaError, StorageError
 from audiomem_sql.files import replace_durably
 from audiomem_sql.log_record import LogRecord
@@ -29,6 +32,9 @@ from audiomem_sql.table_files import TableFiles
 from audiomem_sql.table_options import TableOptions
 from audiomem_sql.table_reader import TableReader
 from audiomem_sql.table_writer import TableWriter, now
+
+#: Rows in a commit of :meth:`Table.reembed`.
+_REEMBEDDED = 2000
 
 
 class Table(TableWriter):
@@ -68,6 +74,8 @@ class Table(TableWriter):
                 "deltas of another table are in the way", file=files.folder, remedy="Move that folder away."
             )
         chosen = TableOptions.parse(options or {}, folder)
+        if schema.semantic_columns:
+            schema = schema.with_vectors(dimensions_of(chosen.model))
         writer = SegmentWriter(files.base, schema, chosen.write_options(), table_id=os.urandom(16))
         try:
             writer.finish([Version(1, now(), 0, 0)], options=chosen.to_catalog())
@@ -198,7 +206,7 @@ class Table(TableWriter):
         self._no_transaction()
         transaction = self.begin()
         try:
-            old = self.at(version, schema=self.schema)
+            old = self.at(version, schema=self.snapshot.schema)
             changed = changes(self.snapshot, old.version, self.version)
             rowids = sorted({change.rowid for change in changed if change.version > old.version})
             for rowid in rowids:
@@ -232,6 +240,51 @@ class Table(TableWriter):
             raise SchemaError(error.what, file=self.path, place=error.place, remedy=error.remedy) from None
         finally:
             self._end()
+        return self.version
+
+    def reembed(self, model: str | None = None, *, progress: Progress | None = None) -> int:
+        """Make all vectors anew, with ``model`` from now on (by default the one that the table has); the new version.
+
+        The first commit gives the table other columns of vectors, the following ones fill them, some thousand rows each: one
+        that is stopped goes on where it stopped, when it is called again with the same model. Older versions keep theirs.
+        progress: called with rows done and rows in all.
+        """
+        self._no_transaction()
+        if not self.schema.semantic_columns:
+            raise SchemaError(
+                "no column is searched by meaning", file=self.path, remedy="Declare one SEMANTIC."
+            )
+        chosen = replace(self.options, model=model or self.options.model)
+        width = dimensions_of(chosen.model)
+        self._acquire()
+        try:
+            before = self.snapshot.schema
+            schema = before.visible.with_vectors(width, self.snapshot.next_column)
+            self._checkpoint()
+            what = f"reembed with {chosen.model}"
+            resumed = self.snapshot.migrations and self.snapshot.migrations[-1].text == what
+            if not resumed or len(before) == len(before.visible):
+                content = Commit((), 0, message=what, schema=schema, change=what)
+                write_commit(self.files, self._lock, self.snapshot, chosen, content).accept()
+                self._reload()
+                self.options = chosen
+        finally:
+            self._end()
+        rowids = np.concatenate(
+            [
+                np.empty(0, np.int64),
+                *(batch.rowids for batch in scan(self.snapshot, (), missing_vectors(self.snapshot))),
+            ]
+        )
+        for start in range(0, len(rowids), _REEMBEDDED):
+            transaction = self.begin()
+            for rowid in rowids[start : start + _REEMBEDDED].tolist():
+                row = self.snapshot.stored_row(rowid)
+                if row is not None:
+                    transaction.update(rowid, rowid, row[: len(self.schema)])
+            self.commit(message=what)
+            if progress is not None:
+                progress(min(start + _REEMBEDDED, len(rowids)), len(rowids))
         return self.version
 
     @property

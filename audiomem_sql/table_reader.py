@@ -8,16 +8,19 @@ from datetime import datetime
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
+import numpy as np
 import pyarrow as pa
 
+from audiomem_sql.batch import batch_of
 from audiomem_sql.block_cache import SHARED, BlockCache
 from audiomem_sql.catalog import Version
 from audiomem_sql.columns.schema import Schema
 from audiomem_sql.columns.stored_values import as_sql
 from audiomem_sql.columns.timestamps import parse, render
 from audiomem_sql.damage import tell_torn_log
-from audiomem_sql.errors import DamagedFileError, MissingExtraError, OptionError
+from audiomem_sql.errors import DamagedFileError, MissingExtraError, OptionError, QueryError
 from audiomem_sql.lookup import value_at
+from audiomem_sql.query import WHOLE, results
 from audiomem_sql.salvage import SalvagedSnapshot, load_salvaged
 from audiomem_sql.scan import Filter, Readable, RowFilter, scan
 from audiomem_sql.snapshot import Snapshot
@@ -65,6 +68,7 @@ class TableReader:
         if self._pinned:
             try:
                 self.snapshot = self.at(version, as_of)
+                self.options = self._read_options()
             except BaseException:
                 self.snapshot.close()
                 raise
@@ -76,7 +80,9 @@ class TableReader:
 
     def _read_options(self) -> TableOptions:
         try:
-            return TableOptions.from_catalog(self.snapshot.segments[-1].catalog.options)
+            snapshot = self.snapshot
+            holding = [s for s in snapshot.segments if s.catalog.first_version <= snapshot.version]
+            return TableOptions.from_catalog((holding or snapshot.segments)[-1].catalog.options)
         except DamagedFileError as error:
             self.snapshot.close()
             raise DamagedFileError(error.what, file=self.path, place="catalog") from None
@@ -91,7 +97,7 @@ class TableReader:
     @property
     def schema(self) -> Schema:
         """The columns."""
-        return self.snapshot.schema
+        return self.snapshot.schema.visible
 
     @property
     def version(self) -> int:
@@ -267,12 +273,48 @@ class TableReader:
         reader = pa.RecordBatchReader.from_batches(schema, self.scan())
         return reader.__arrow_c_stream__(requested_schema)
 
+    def search(
+        self,
+        query: Any,
+        k: int = 10,
+        where: str | None = None,
+        parameters: Sequence[Any] = (),
+        *,
+        columns: Sequence[str] | None = None,
+        column: str | None = None,
+    ) -> pa.Table:
+        """The ``k`` rows that answer ``query`` best, the best first, with their cosine distances in a column ``distance``.
+
+        query: a text, by meaning, by words (INDEXED columns, FTS5's syntax) or by both, which ``semantic:``, ``keyword:`` and
+        ``hybrid:`` before it can choose; a row found by words alone has no distance. For a column that is searched by meaning; for that or a column of vectors float32 (n,), as an array, a
+        list, bytes, or JSON. where: a filter, which is applied before the rows are ranked. column: which one to search, by
+        default the only one that is declared SEMANTIC.
+        """
+        if k < 1:
+            raise QueryError(f"k = {k} is no number of rows", file=self.path, remedy="Ask for 1 or more.")
+        full = self.snapshot.schema
+        place = WHOLE if column is None else full.index(column)
+        filters, row_filter = self._where(where, parameters)
+        numbers, schema = self._projection(columns)
+        answers = results(
+            self.readable, full, place, query, self.options, self.path, filters, row_filter=row_filter, k=k
+        )
+        found = list(answers)
+        schema = schema.remove_metadata().append(pa.field("distance", pa.float32()))
+        if not found:
+            return schema.empty_table()
+        rows = [(rowid, self.readable.stored_row(rowid)) for part in found for rowid in part.rowids.tolist()]
+        batch = batch_of([(rowid, row) for rowid, row in rows if row is not None], full)
+        values = np.concatenate([part.distances for part in found])
+        distances = pa.array(values, mask=np.isnan(values))
+        return pa.Table.from_arrays([*(batch.arrays[number] for number in numbers), distances], schema=schema)
+
     def get(self, rowid: int) -> dict[str, Any] | None:
         """The row with ``rowid`` as SQL sees it, by column name; None if there is none."""
         readable = self.readable
         own = readable.own_row(rowid)
         if own is not None:
-            return {c.name: as_sql(value, c.type) for c, value in zip(self.schema.columns, own, strict=True)}
+            return {c.name: as_sql(value, c.type) for c, value in zip(self.schema.columns, own, strict=False)}
         for view in reversed(readable.views):
             row = view.find(rowid)
             if row >= 0:

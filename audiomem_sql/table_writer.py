@@ -22,10 +22,12 @@ from audiomem_sql.block_cache import SHARED, BlockCache
 from audiomem_sql.columns.arrow_input import to_table
 from audiomem_sql.commit import Commit, LoggedCommit, PendingCommit, Progress, write_commit
 from audiomem_sql.compaction import SMALL_DELTAS, checkpoint, merge, small_deltas
+from audiomem_sql.embedding import embed_texts, table_embedder, with_vectors
 from audiomem_sql.errors import BusyError, DamagedFileError, StorageError, UnsupportedError
 from audiomem_sql.group_commit import Append, Group
-from audiomem_sql.log import LogWriter
 from audiomem_sql.log_record import LogRecord
+from audiomem_sql.log_writer import LogWriter
+from audiomem_sql.protection.levels import level_named
 from audiomem_sql.snapshot import Snapshot
 from audiomem_sql.sources import pack_sources
 from audiomem_sql.table_reader import TableReader
@@ -120,6 +122,7 @@ class TableWriter(TableReader):
             or not (transaction.changed or sources is not None)
         ):
             return
+        self.embed_pending()
         if transaction.logged_size() <= LOGGED_COMMIT_BYTES:
             record = transaction.record(self.snapshot.newest + 1, now(), message, sources)
             self._prepared = self._append_to_log(record)
@@ -130,6 +133,12 @@ class TableWriter(TableReader):
                 self.files, self._lock, self.snapshot, self.options, content, progress
             )
 
+    def embed_pending(self) -> None:
+        """Make the vectors of what the open transaction has added so far."""
+        if self.transaction is not None and self.snapshot.schema.vectors:
+            embedder = table_embedder(self.options, self.snapshot.schema, self.path)
+            self.transaction.embed(lambda texts: embed_texts(texts, embedder))
+
     def _append_to_log(self, record: LogRecord) -> LoggedCommit:
         writer, snapshot = self._log_writer(), self.snapshot
         after = writer.append(snapshot.log, record, snapshot.newest)
@@ -138,6 +147,9 @@ class TableWriter(TableReader):
     def _log_writer(self) -> LogWriter:
         if self._log is None:
             self._log = LogWriter(self.files.log, self.snapshot.segments[0].catalog.table_id)
+        self._log.copies = level_named(
+            self.options.protection
+        ).log_copies  # a vacuum may have changed the level
         return self._log
 
     def commit(
@@ -232,6 +244,10 @@ class TableWriter(TableReader):
         table, _ = to_table(data, schema)
         check_sizes(table, self.path)
         self._no_transaction()
+        full = self.snapshot.schema
+        if full.vectors and full.visible is schema:
+            embedder = table_embedder(self.options, full, self.path)
+            table = with_vectors(table, full, embedder, progress)
         append = Append(table, schema, deleted, pack_sources(sources) if sources else None, message)
         if table.num_rows <= LOGGED_ROWS and table.nbytes <= LOGGED_COMMIT_BYTES:
             version = self._append_logged(append)

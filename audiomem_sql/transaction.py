@@ -6,7 +6,7 @@ It reads its own writes, enforces the keys, and keeps a journal, so that any sav
 from __future__ import annotations
 
 import random
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from enum import Enum
 from typing import Any
 
@@ -162,7 +162,7 @@ class Transaction:
 
         rowid: None for the INTEGER PRIMARY KEY's value, or else the next free one. ConstraintError names the columns.
         """
-        values = list(row)
+        values = [*row, *[None] * (len(self.schema) - len(row))]  # vectors are made when it ends
         alias = self.schema.rowid_column
         if rowid is None and alias is not None:
             rowid = values[alias]  # type: ignore[assignment]
@@ -300,6 +300,27 @@ class Transaction:
         rows = sorted(self._inserted.items())
         for start in range(0, len(rows), _CHUNK_ROWS):
             yield batch_of(rows[start : start + _CHUNK_ROWS], self.schema)
+
+    def embed(self, embed: Callable[[list[str]], list[bytes]]) -> None:
+        """Give the new rows the vectors that they lack. A row whose text is as it was keeps the one that it had.
+
+        embed: makes vectors, as they are stored, of texts.
+        """
+        for place, target in self.schema.vectors.items():
+            missing: dict[int, str] = {}
+            for rowid, row in self._inserted.items():
+                text = row[place]
+                if isinstance(text, str) and row[target] is None:
+                    old = self.snapshot.stored_row(rowid) if rowid in self._deleted else None
+                    if old is not None and old[place] == text and old[target] is not None:
+                        self._inserted[rowid] = (*row[:target], old[target], *row[target + 1 :])
+                        self._stale = True
+                    else:
+                        missing[rowid] = text
+            for rowid, vector in zip(missing, embed(list(missing.values())) if missing else (), strict=True):
+                row = self._inserted[rowid]
+                self._inserted[rowid] = (*row[:target], vector, *row[target + 1 :])
+                self._stale = True
 
     def logged_size(self) -> int:
         """About the bytes that the changes take in the log."""

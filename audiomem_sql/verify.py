@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
@@ -10,24 +9,19 @@ from functools import partial
 import numpy as np
 
 from audiomem_sql.bloom import hash_array
-from audiomem_sql.columns.stored_values import row_check
 from audiomem_sql.columns.zones import Zones
 from audiomem_sql.errors import DamagedFileError
-from audiomem_sql.log import check_rows, commits_behind, read_log
+from audiomem_sql.log_faults import log_faults
 from audiomem_sql.pages import PageDamage
 from audiomem_sql.repair import Loss, losses
 from audiomem_sql.segment import CREATED, ENDED, ROWID, Segment
 from audiomem_sql.snapshot import Snapshot
-from audiomem_sql.sources import logged_sources, segment_sources
-from audiomem_sql.table_files import TableFiles
+from audiomem_sql.sources import segment_sources
 from audiomem_sql.table_reader import TableReader
 from audiomem_sql.unique_keys import combined_hashes
 
 #: Rowids that are compared at once.
 _ROWS_AT_ONCE = 1 << 16
-#: How often, and how many seconds apart, a log is read before its end counts as torn.
-_LOG_READINGS = 5
-_LOG_INTERVAL = 0.02
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,8 +79,8 @@ def problems(table: TableReader, progress: Callable[[int, int], None] | None = N
         if not snapshot.versions[0].number <= number <= snapshot.newest:
             what = f"the tag {name} names version {number}, which is not kept"
             yield Problem(snapshot.segments[-1].path, None, (), what)
-    for what in (*_log_file(snapshot, table.files), *_logged(snapshot, whole=whole)):
-        yield Problem(table.files.log, None, (), what)
+    for what, repair in log_faults(snapshot, table.files, whole=whole):
+        yield Problem(table.files.log, None, (), what, repair)
 
 
 def _pages(segment: Segment, tell: Callable[[float], None]) -> Iterator[Problem]:
@@ -221,63 +215,6 @@ def _check_versions(segment: Segment) -> None:
         raise DamagedFileError(f"row {rowids[wrong[0]]} was deleted before it was made", place="column ended")
     if len(again):
         raise DamagedFileError(f"row {rowids[again[0]]} was there twice in a version", place="column ended")
-
-
-def _log_file(snapshot: Snapshot, files: TableFiles) -> Iterator[str]:
-    """What is wrong with the log as it is on the disk now."""
-    log = snapshot.log
-    if log is None:
-        return
-    base, seen = snapshot.segments[0], log.count
-    for _ in range(_LOG_READINGS):  # a commit that is being written looks torn
-        try:
-            found = read_log(files.log, base.catalog.table_id)
-            if found is not None:
-                schema = snapshot.schemas[-1][1]
-                stored = snapshot.segments[-1].catalog.last_version
-                check_rows(files.log, found, stored, len(schema), row_check(schema))
-        except DamagedFileError as error:
-            yield f"{error.place}: {error.what}" if error.place else error.what
-            return
-        if found is None or found.salt != log.salt:
-            return  # another process turned it into a delta
-        if found.count >= seen and not found.torn:
-            return
-        log = found
-        time.sleep(_LOG_INTERVAL)
-    what = f"byte {log.end}: what stands behind version {log.version} is no whole commit"
-    if commits_behind(files.log, log):
-        yield f"{what}, but whole commits stand behind it, which are lost"
-    else:
-        yield f"{what}; it is passed over, and the next commit takes its place"
-
-
-def _logged(snapshot: Snapshot, *, whole: bool) -> Iterator[str]:
-    """Commits in the log that do not fit what was there before them.
-
-    whole: the segments are well, so that they can be asked.
-    """
-    if not snapshot.logged:
-        return
-    stored = snapshot.at(snapshot.segments[-1].catalog.last_version)
-    live: set[int] = set()
-    gone: set[int] = set()
-    for record in snapshot.logged:
-        place = f"version {record.version}: "
-        for rowid in record.deleted:
-            there = rowid in live or (rowid not in gone and (not whole or stored.contains(rowid)))
-            if not there:
-                yield f"{place}row {rowid} is deleted, but was not there"
-            live.discard(rowid)
-            gone.add(rowid)
-        for rowid, _ in record.inserted:
-            if rowid in live or (whole and rowid not in gone and stored.contains(rowid)):
-                yield f"{place}row {rowid} is there twice"
-            live.add(rowid)
-        try:
-            logged_sources([record])
-        except DamagedFileError as error:
-            yield f"{place}{error.what}"
 
 
 def _shared_rowids(snapshot: Snapshot) -> Iterator[Problem]:

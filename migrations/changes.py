@@ -49,7 +49,13 @@ class AddColumn:
                 column.name,
                 "a column that is added and NOT NULL needs a DEFAULT, for the rows that are there",
             )
-        columns = (*schema.columns, replace(column, id=next_column))
+        if column.semantic:
+            raise _refusal(
+                column.name,
+                "a column that is added cannot be SEMANTIC: the rows that are there have no vectors",
+            )
+        seen = len(schema.visible)
+        columns = (*schema.columns[:seen], replace(column, id=next_column), *schema.columns[seen:])
         return Schema(columns, (*schema.checks, *added.checks), schema.keys)
 
 
@@ -67,12 +73,14 @@ class DropColumn:
         column = schema[self.name]
         if column.primary_key or column.unique:
             raise _refusal(column.name, "a column that is PRIMARY KEY or UNIQUE cannot be dropped")
-        if len(schema) == 1:
+        if len(schema.visible) == 1:
             raise _refusal(column.name, "the last column cannot be dropped")
         for key in schema.keys:
             if fold(column.name) in map(fold, key.columns):
                 raise _refusal(column.name, f"it is part of {key.sql()}, so it cannot be dropped")
-        after = schema.changed([other for other in schema.columns if other is not column])
+        after = schema.changed(
+            [other for other in schema.columns if other is not column and other.vector_of != column.id]
+        )
         try:
             checks_of(after)
         except SchemaError as error:

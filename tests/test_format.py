@@ -10,12 +10,26 @@ import msgpack
 import numpy as np
 import pyarrow as pa
 import pytest
+import reedsolo
 import zstandard
 from fixtures.make_v1 import FOLDER
 from samples import arrow, create, rows
 from sealed import Sealed
 
-from audiomem_sql import bloom, catalog, compaction, log, page_layout, pages, segment, table_writer
+from audiomem_sql import (
+    bloom,
+    catalog,
+    compaction,
+    log,
+    log_content,
+    log_copies,
+    log_writer,
+    page_layout,
+    pages,
+    protected_log,
+    segment,
+    table_writer,
+)
 from audiomem_sql.audio import PROFILES
 from audiomem_sql.audio.metadata import APPLICATION_ID, MAX_SEEK_POINTS, SEEK_SECONDS
 from audiomem_sql.audio.rawfile import RawFile
@@ -28,6 +42,7 @@ from audiomem_sql.page_layout import PageHeader, PageLayout
 from audiomem_sql.pages import PagedFile
 from audiomem_sql.protection.crc32c import crc32c
 from audiomem_sql.protection.levels import LEVELS
+from audiomem_sql.protection.piece_code import PAYLOAD_BYTES
 from audiomem_sql.table import Table
 from audiomem_sql.table_files import TableFiles
 from audiomem_sql.table_options import TableOptions
@@ -57,7 +72,8 @@ TYPES = {"u8": "B", "u16": "H", "u32": "I", "u64": "Q", "i64": "q", "bytes": "s"
         ("Page header", page_layout.PAGE_HEADER),
         ("3. Catalog", catalog.CATALOG_HEADER),
         ("Integers header", encoding.INTEGERS_HEADER),
-        ("Log header", log.LOG_HEADER),
+        ("Log header", log_content.LOG_HEADER),
+        ("Header of a protected record", protected_log.RECORD_FIELDS),
     ],
 )
 def test_structures(heading: str, layout: struct.Struct) -> None:
@@ -90,13 +106,23 @@ def test_magic_values_and_codes() -> None:
     assert f"id `{APPLICATION_ID.decode()}`" in TEXT
     assert f"every {SEEK_SECONDS} seconds, at most {MAX_SEEK_POINTS:,}" in TEXT
     assert f"first {pages.SEARCHED_PAGES} pages, the last {pages.SEARCHED_PAGES}" in TEXT
-    features = (catalog.ROW_VERSIONS, catalog.SCHEMA_CHANGES, catalog.CHECKS, catalog.COMBINED_KEYS)
-    assert f"Version 1 has four: {', '.join(f'`{feature}`' for feature in features)}" in TEXT
+    features = (
+        catalog.ROW_VERSIONS,
+        catalog.SCHEMA_CHANGES,
+        catalog.CHECKS,
+        catalog.COMBINED_KEYS,
+        catalog.VECTORS,
+        catalog.KEYWORDS,
+    )
+    assert f"Version 1 has six: {', '.join(f'`{feature}`' for feature in features)}" in TEXT
     assert set(features) == catalog.KNOWN_FEATURES
     fields = {row["field"] for row in table("Log header")}
-    assert f"magic `{log.LOG_MAGIC.decode()}`" in fields
-    assert f"format version of the log: {log.LOG_VERSION}" in fields
-    assert f"zeros up to {log.LOG_FILE_BYTES} bytes" in TEXT
+    assert f"magic `{log_content.LOG_MAGIC.decode()}`" in fields
+    assert (
+        f"format version of the log: {log_content.PLAIN_VERSION}, or {log_content.PROTECTED_VERSION} with protection"
+        in fields
+    )
+    assert f"zeros up to {log_writer.LOG_FILE_BYTES} bytes" in TEXT
 
 
 def test_when_the_log_becomes_a_delta() -> None:
@@ -148,6 +174,81 @@ def test_a_log_made_from_the_document_alone(tmp_path: Path) -> None:
             assert [version.number for version in opened.versions[2:]] == versions
             assert opened.to_arrow(["id"]).column(0).to_pylist() == versions
     (tmp_path / "t.flac-wal").write_bytes(whole)
+
+
+@pytest.mark.filterwarnings("ignore::audiomem_sql.DamageWarning")
+@pytest.mark.parametrize("copies", [2, 3, 6])
+def test_a_protected_log_made_from_the_document_alone(tmp_path: Path, copies: int) -> None:
+    """Its pieces with another's Reed-Solomon code, one record longer than a piece and one longer than a strip."""
+    strip = int(re.findall(r"strips of (\d+) bytes", TEXT)[0])
+    assert strip == log_copies.STRIP_BYTES
+    assert f"p ≤ {PAYLOAD_BYTES}" in TEXT
+    assert f"c is from 2 to {protected_log.MAX_COPIES}" in TEXT
+    for name in ("standard", "archive"):
+        assert f"{LEVELS[name].log_copies} with\n`{name}`" in TEXT or (
+            f"{LEVELS[name].log_copies} with `{name}`" in TEXT
+        )
+    assert f"magic `{protected_log.RECORD_MAGIC.decode()}`" in {
+        row["field"] for row in table("Header of a protected record")
+    }
+    code = reedsolo.RSCodec(32)
+    path = tmp_path / "t.flac"
+    with Table.create(path, ["id INTEGER PRIMARY KEY", "b BLOB"]) as made:
+        table_id = made.snapshot.segments[0].catalog.table_id
+
+    def piece(payload: bytes, seed: int) -> bytes:
+        data = payload + reference_crc(payload, seed % 2**32).to_bytes(4, "little")
+        words = -(-len(data) // 223)
+        padded = bytes(words * 223 - len(data)) + data
+        parity = [code.encode(padded[word::words])[223:] for word in range(words)]
+        return data + bytes(parity[i % words][i // words] for i in range(32 * words))
+
+    def packed(number: int, size: int, salt: int = 9) -> bytes:
+        commit = {
+            "version": number, "time": 1_700_000_000_000_000, "inserted": [[number, [number, b"x" * size]]],
+            "deleted": [], "message": None, "sources": None, "tags": {},
+        }  # fmt: skip
+        data = msgpack.packb(commit)
+        crc = reference_crc(data, (salt + number) % 2**32)
+        parts = [piece(struct.pack("<4sIQI", b"AuMR", len(data), number, crc), salt)]
+        parts += [piece(data[n * 888 : n * 888 + 888], crc + n) for n in range(-(-len(data) // 888))]
+        return b"".join(parts)
+
+    head = b"AuML" + struct.pack("<I16sQI", 2, table_id, 1, 9)
+    head += reference_crc(head, 0).to_bytes(4, "little")
+    whole = piece(head + copies.to_bytes(4, "little"), 0)
+    assert len(whole) == 80
+    whole += packed(2, 10) + packed(3, 2000)
+    large = whole + packed(4, 260_000)
+    for stream, last in (
+        (large, 4), (whole + packed(5, 1), 3), (whole + packed(4, 1, salt=8), 3), (large[:-200], 3), (large[:-20], 4),
+    ):  # fmt: skip
+        strips = [stream[start : start + strip].ljust(strip, b"\0") for start in range(0, len(stream), strip)]
+        log_bytes = b"".join(each * copies for each in strips)
+        (tmp_path / "t.flac-wal").write_bytes(log_bytes)
+        with Table(path) as opened:
+            assert opened.version == last
+            assert opened.to_arrow(["id"]).column(0).to_pylist() == list(range(2, last + 1))
+    for copy in range(copies):  # one copy, and nothing else
+        alone = b"".join(
+            each.rjust((copy + 1) * strip, b"\0").ljust(copies * strip, b"\0") for each in strips
+        )
+        (tmp_path / "t.flac-wal").write_bytes(alone)
+        with Table(path) as opened:
+            assert opened.version == 4
+    (tmp_path / "t.flac-wal").unlink()
+
+
+def test_what_a_writer_makes_of_a_protected_log(tmp_path: Path) -> None:
+    """The same bytes as from the document: the size of the file, and each copy alike."""
+    with Table.create(tmp_path / "t.flac", ["v INTEGER"], {"protection": "standard"}) as made:
+        made.append([{"v": 1}])
+        data = (tmp_path / "t.flac-wal").read_bytes()
+        strip = log_copies.STRIP_BYTES
+        assert len(data) == 3 * strip
+        assert data[:strip] == data[strip : 2 * strip] == data[2 * strip :]
+        assert data[:8] == b"AuML" + (2).to_bytes(4, "little")
+        assert data[80:84] == b"AuMR"
 
 
 def test_profiles_and_cells() -> None:
@@ -221,7 +322,9 @@ def test_catalog_keys(tmp_path: Path) -> None:
         made.checkpoint()
         made.alter("add column late TEXT DEFAULT ''")
     sealed = Sealed.read(tmp_path / "t.flac.d" / "00000003.flac")
-    changed = {"schemas", "migrations", "next_column", "checks", "keys", "key_blooms"}
+    changed = {
+        "schemas", "migrations", "next_column", "checks", "keys", "key_blooms", "vectors", "keywords", "comments",
+    }  # fmt: skip
     assert set(sealed.catalog) == keys("Catalog map") - {"created", "ended", "tags"} - changed
     sealed = Sealed.read(tmp_path / "t.flac.d" / "00000006.flac")
     assert sealed.catalog["requires"] == [catalog.ROW_VERSIONS]
@@ -232,7 +335,7 @@ def test_catalog_keys(tmp_path: Path) -> None:
     assert set(entry["blocks"]) == keys("Block directory")
     assert set(entry["blocks"]["zones"]) == keys("Zone maps")
     assert {key for column in sealed.catalog["schema"] for key in column} <= keys("Schema column")
-    assert keys("Schema column") == {"name", "type", "id", *TEXTS, *FLAGS}
+    assert keys("Schema column") == {"name", "type", "id", "vector_of", *TEXTS, *FLAGS}
     meaning = next(row["meaning"] for row in table("Catalog map") if row["key"] == "`options`")
     assert (
         set(sealed.catalog["options"])

@@ -24,17 +24,14 @@ from audiomem_sql.errors import (
     StorageError,
 )
 from audiomem_sql.log import (
-    LOG_FILE_BYTES,
-    LOG_HEADER,
-    LOG_MAGIC,
     RECORD_HEADER,
-    LogContent,
-    LogWriter,
     check_rows,
     has_more,
     read_log,
 )
+from audiomem_sql.log_content import LOG_HEADER, LOG_MAGIC, LogContent
 from audiomem_sql.log_record import LogRecord
+from audiomem_sql.log_writer import LOG_FILE_BYTES, LogWriter
 from audiomem_sql.protection.crc32c import crc32c
 from audiomem_sql.table import Table
 
@@ -261,8 +258,8 @@ def test_other_files_in_its_place(tmp_path: Path) -> None:
     path.write_bytes(header(bytes(16)))
     with pytest.raises(DamagedFileError, match="log: the log belongs to another table"):
         read(path)
-    path.write_bytes(header(version=2))
-    with pytest.raises(FormatVersionError, match="log: the log is in format version 2"):
+    path.write_bytes(header(version=3))
+    with pytest.raises(FormatVersionError, match="log: the log is in format version 3"):
         read(path)
     path.write_bytes(b"something else entirely, for more than a header and a bit")
     with pytest.raises(DamagedFileError, match="this is no write-ahead log"):

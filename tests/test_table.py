@@ -25,7 +25,7 @@ from audiomem_sql.errors import (
     SchemaError,
     StorageError,
 )
-from audiomem_sql.log import LOG_HEADER
+from audiomem_sql.log_content import LOG_HEADER
 from audiomem_sql.table import Table
 
 

@@ -10,7 +10,9 @@ if TYPE_CHECKING:
 
 def register(connection: apsw.Connection) -> None:
     """Make all functions known to an apsw connection."""
-    from audiomem_sql.udfs import about, vectors
+    from audiomem_sql.udfs import about, meaning, vectors, words
 
     about.register(connection)
+    meaning.register(connection)
     vectors.register(connection)
+    words.register(connection)

@@ -39,6 +39,7 @@ from audiomem_sql.verify import problems
 from audiomem_sql.vtab.commands import run_command
 from audiomem_sql.vtab.in_lists import lists_may_be_empty
 from audiomem_sql.vtab.sqlite_cursor import Cursor
+from audiomem_sql.vtab.sqlite_match import Search
 
 MODULE = "audiomem"
 
@@ -294,16 +295,16 @@ class VirtualTable:
         numbers: list[int] = []
         offset: int | None = None
         moments: dict[int, str] = {}
+        search = Search(self)
         for number in range(index.nConstraint):
             op, column = index.get_aConstraint_op(number), index.get_aConstraint_iColumn(number)
             if op == apsw.SQLITE_INDEX_CONSTRAINT_OFFSET:
                 offset = number
-            elif op == apsw.SQLITE_INDEX_CONSTRAINT_LIMIT:
+            elif op == apsw.SQLITE_INDEX_CONSTRAINT_LIMIT or search.takes(index, number, op, column):
                 pass
             elif column >= self._width:
                 moments[number] = self._moment(op, column)
             else:
-                self._check_match(op)
                 constraints.append(self._constraint(index, number, op, column))
                 numbers.append(number)
         if len(set(moments.values())) > 1:
@@ -313,6 +314,9 @@ class VirtualTable:
         moment = self._chosen(index, moments)
         if moments and moment is None:
             return False  # the rows depend on it: SQLite must find an order of its loops in which it is known
+        if search.blocked:
+            return False
+        by_distance = search.match is not None and search.orders(index)
         order = 0
         if index.nOrderBy and index.get_aOrderBy_iColumn(0) in (ROWID, schema.rowid_column):
             order = -1 if index.get_aOrderBy_desc(0) else 1
@@ -330,7 +334,10 @@ class VirtualTable:
             and bool(index.get_aConstraint_usable(offset))
             and not (index.nOrderBy and not order),
             moment=None if moment is None else moments[moment],
+            match=search.match,
+            k=search.k is not None,
         )
+        search.answer(index, choice.plan)
         if moment is not None:
             asked = choice.plan.version or choice.plan.as_of
             assert asked is not None
@@ -351,14 +358,13 @@ class VirtualTable:
         index.idxNum = len(choice.plan.terms)
         index.estimatedCost = choice.cost
         index.estimatedRows = choice.rows
-        index.orderByConsumed = bool(choice.plan.order)
+        index.orderByConsumed = bool(choice.plan.order) or by_distance
         if choice.unique:
             index.idxFlags = apsw.SQLITE_INDEX_SCAN_UNIQUE
         return True
 
     def _moment(self, op: int, column: int) -> str:
         """``version`` or ``as_of``, for an equality on one of the two."""
-        self._check_match(op)
         name = _hidden_names(self.name, self.schema)[column - self._width]
         if name in ("version", "as_of") and op == apsw.SQLITE_INDEX_CONSTRAINT_EQ:
             return name
@@ -372,14 +378,6 @@ class VirtualTable:
         """The condition that says which version to read, a constant if there is one; SQLite compares the others."""
         usable = [number for number in moments if index.get_aConstraint_usable(number)]
         return min(usable, key=lambda number: index.get_aConstraint_rhs(number) is None, default=None)
-
-    def _check_match(self, op: int) -> None:
-        if op == apsw.SQLITE_INDEX_CONSTRAINT_MATCH:
-            raise UnsupportedError(
-                "MATCH needs an index of meaning or of words, which this version does not have",
-                file=self.table.path,
-                remedy="Use LIKE or GLOB.",
-            )
 
     def _constraint(self, index: apsw.IndexInfo, number: int, op: int, column: int) -> Constraint:
         known = _OPERATORS.get(op)
@@ -398,6 +396,11 @@ class VirtualTable:
             collation=collation,
             value=UNKNOWN if value is None else value,
         )
+
+    @property
+    def width(self) -> int:
+        """Columns that are not hidden; the hidden ones follow."""
+        return self._width
 
     def plan(self, text: str) -> Plan:
         """The plan that SQLite kept as text."""
@@ -418,7 +421,7 @@ class VirtualTable:
     def readable(self) -> Transaction | Snapshot:
         """What a statement reads, with the columns that SQLite knows."""
         readable = self.table.readable
-        if isinstance(readable, Snapshot) and not readable.schema.is_same(self.schema):
+        if isinstance(readable, Snapshot) and not readable.schema.visible.is_same(self.schema):
             return readable.at(readable.version, self.schema)
         return readable
 

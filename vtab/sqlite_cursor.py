@@ -13,8 +13,10 @@ from audiomem_sql.errors import QueryError
 from audiomem_sql.lookup import find_by_key, find_rows, value_at
 from audiomem_sql.planner import Plan, Term
 from audiomem_sql.predicates import Op, Predicate, bind
+from audiomem_sql.query import results
 from audiomem_sql.scan import Filter as BoundTerm
 from audiomem_sql.scan import in_rowid_order, scan
+from audiomem_sql.search import Neighbours
 from audiomem_sql.segment import ROWID, Segment
 from audiomem_sql.snapshot import Snapshot
 from audiomem_sql.transaction import Transaction
@@ -33,10 +35,13 @@ class Cursor:
     __slots__ = (
         "_asked",
         "_batches",
+        "_distances",
         "_eof",
+        "_found",
         "_lists",
         "_owner",
         "_plan",
+        "_ranks",
         "_readable",
         "_row",
         "_rowids",
@@ -49,6 +54,9 @@ class Cursor:
         self._plan = Plan()
         self._asked: Any = None  # the value that version or as_of was compared with
         self._batches: Iterator[Batch] = iter(())
+        self._found: Iterator[Neighbours] | None = None
+        self._distances: Sequence[float | None] = ()
+        self._ranks: Sequence[float | None] = ()
         self._lists: list[Sequence[Any] | None] = []
         self._rowids: Sequence[int] = ()
         self._row = 0
@@ -65,6 +73,10 @@ class Cursor:
         if moment is not None and self._asked is None:  # nothing equals NULL
             self._batches = iter(())
             self._advance()
+            return
+        self._found = None
+        if plan.match is not None:
+            self._search(plan, arguments)
             return
         self._readable = readable = self._as_asked(plan)
         if len(plan.terms) == 1 and type(readable) is Snapshot and not readable.own_rows:
@@ -154,8 +166,61 @@ class Cursor:
             Predicate("rowid" if column == ROWID else column, op, value), kind, collation, converted=True
         )
 
+    def _search(self, plan: Plan, arguments: Sequence[Any]) -> None:
+        """Begin with the rows nearest to what is asked for."""
+        table = self._owner.table
+        assert plan.match is not None
+        column, argument = plan.match
+        k = None if plan.k is None else rows_wanted(arguments[plan.k - 1], table.path)
+        table.embed_pending()
+        full = table.snapshot.schema
+        if plan.version is not None:
+            readable: Transaction | Snapshot = table.at(version_of(self._asked, table.path), schema=full)
+        elif plan.as_of is not None:
+            readable = table.at(as_of=self._asked, schema=full)
+        else:
+            readable = table.readable
+        self._readable = readable
+        filters = [
+            BoundTerm(term.column, self._bind(term.column, term.op, term.argument, term.collation, arguments))
+            for term in plan.terms
+        ]
+        asked = arguments[argument - 1]
+        if asked is None:  # nothing matches NULL
+            self._found = iter(())
+        else:
+            self._found = results(readable, full, column, asked, table.options, table.path, filters, k=k)
+        self._advance()
+
+    def _take_neighbours(self) -> None:
+        """The next rows of a search."""
+        assert self._found is not None
+        found = next(self._found, None)
+        self._row = 0
+        if found is None:
+            self._eof, self._rows = True, 0
+            return
+        readable, rowids = self._readable, found.rowids.tolist()
+        self._begin(rowids)
+        self._distances = [None if value != value else value for value in found.distances.tolist()]
+        self._ranks = self._distances if found.ranks is None else found.ranks.tolist()
+        columns = readable.schema.columns
+        own = {rowid: row for rowid in rowids if (row := readable.own_row(rowid)) is not None}
+        stored = {rowid: place_of(readable, rowid) for rowid in rowids if rowid not in own}
+        for place in self._plan.columns:
+            kind = columns[place].type
+            self._lists[place] = [
+                as_sql(own[rowid][place], kind)
+                if rowid in own
+                else value_at(stored[rowid][0], place, stored[rowid][1])
+                for rowid in rowids
+            ]
+
     def _advance(self) -> None:
         """Take the next batch."""
+        if self._found is not None:
+            self._take_neighbours()
+            return
         batch = next(self._batches, None)
         self._row = 0
         if batch is None:
@@ -178,7 +243,7 @@ class Cursor:
             self._lists[place] = stored + [as_sql(row[place], columns[place].type) for _, row in own]
 
     def _begin(self, rowids: list[int]) -> None:
-        schema = self._readable.schema
+        schema = self._owner.schema
         self._rowids = rowids
         self._rows = len(rowids)
         self._eof = not rowids
@@ -192,13 +257,33 @@ class Cursor:
 
         They are as they were asked for, a tag say, so that SQLite finds them equal if it compares them again.
         """
-        schema = self._readable.schema
+        schema = self._owner.schema
         if number < len(schema):
             row = self._readable.stored_row(self._rowids[self._row])
             return None if row is None else as_sql(row[number], schema.columns[number].type)
+        if self._found is not None and number - len(schema) in (1, 2):
+            return (self._ranks if number == len(schema) + 1 else self._distances)[self._row]
         if number == len(schema) + 4:
             return self._readable.version if self._plan.version is None else self._asked
         return self._asked if number == len(schema) + 5 and self._plan.as_of is not None else None
+
+
+def rows_wanted(k: Any, path: str) -> int:
+    """The number behind ``k =``. QueryError for what is no positive number."""
+    if isinstance(k, float) and k.is_integer():
+        k = int(k)
+    if not isinstance(k, int) or k < 1:
+        raise QueryError(f"k = {k!r} is no number of rows", file=path, remedy="Write k = 10, or LIMIT 10.")
+    return k
+
+
+def place_of(readable: Transaction | Snapshot, rowid: int) -> tuple[Segment, int]:
+    """The segment and row of a row that is there."""
+    for view in reversed(readable.views):
+        row = view.find(rowid)
+        if row >= 0:
+            return view.segment, row
+    raise AssertionError(f"row {rowid} was found, and is not there")
 
 
 def version_of(value: Any, path: str) -> int | str:

@@ -70,7 +70,7 @@ def register(connection: apsw.Connection, module: Module) -> None:
         low = found.at(version_of(first, found.path)).version
         high = found.version if last is None else found.at(version_of(last, found.path)).version
         for change in changes(found.snapshot, low, high):
-            names = found.snapshot.schema_at(change.version).names
+            names = found.snapshot.schema_at(change.version).visible.names
             row = dict(zip(names, map(_json_value, change.values), strict=True))
             yield change.version, change.rowid, change.kind, json.dumps(row, ensure_ascii=False)
 

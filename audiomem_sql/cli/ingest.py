@@ -44,6 +44,13 @@ def ingest(
         float, typer.Option(help="Million characters of text in a commit.", metavar="MILLIONS")
     ] = 64,
     option: OptionList = None,
+    model: Annotated[
+        str | None,
+        typer.Option(
+            "--model",
+            help="Of a new table: search bodies by meaning with this model, such as all-MiniLM-L6-v2.",
+        ),
+    ] = None,
     json: Annotated[bool, typer.Option("--json", help="Print the summary as JSON.")] = False,
 ) -> int:
     """Read files and folders into a table: new sources are added, changed ones replace their old rows.
@@ -101,7 +108,8 @@ def ingest(
             skipped(source.name, f"{error.place}: {error.what}" if error.place else error.what)
 
         interrupt.armed = True
-        with _opened(file, parse_options(option or ())) as table:
+        options = parse_options(option or ()) | ({} if model is None else {"model": model})
+        with _opened(file, options) as table:
             check_columns(table)
             report = ingest(
                 table,
@@ -169,7 +177,11 @@ def _opened(file: str, options: dict[str, str]) -> Iterator[Table]:
         with Table(file) as table:
             yield table
         return
-    table = Table.create(file, DEFAULT_COLUMNS, options)
+    columns = [
+        f"{column} SEMANTIC" if "model" in options and column.startswith("body ") else column
+        for column in DEFAULT_COLUMNS
+    ]
+    table = Table.create(file, columns, options)
     try:
         with table:
             yield table

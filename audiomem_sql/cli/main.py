@@ -24,10 +24,12 @@ from audiomem_sql.cli import (
     create,
     info,
     ingest,
+    reembed,
     repair,
     restore,
     salvage,
     scrub,
+    search,
     shell,
     snapshots,
     sql,
@@ -63,9 +65,11 @@ for verb in (
     restore.restore,
     vacuum.vacuum,
     verify.verify,
+    reembed.reembed,
     repair.repair,
     salvage.salvage,
     scrub.scrub,
+    search.search,
 ):
     app.command()(verb)
 

@@ -62,7 +62,18 @@ def _option_value(name: str, text: str) -> str:
     )
 
 
-_CLAUSES = ("PRIMARY", "NOT", "NULL", "UNIQUE", "DEFAULT", "CHECK", "COLLATE", "SEMANTIC", "CONSTRAINT")
+_CLAUSES = (
+    "PRIMARY",
+    "NOT",
+    "NULL",
+    "UNIQUE",
+    "DEFAULT",
+    "CHECK",
+    "COLLATE",
+    "SEMANTIC",
+    "INDEXED",
+    "CONSTRAINT",
+)
 _UNSUPPORTED = ("REFERENCES", "GENERATED", "AS", "ON")
 _TABLE_LEVEL = {"PRIMARY": "KEY", "UNIQUE": "(", "FOREIGN": "KEY", "CHECK": "("}
 
@@ -150,7 +161,7 @@ class _Clauses:
                 put("not_null", True)
             elif word.is_word("NULL"):
                 put("not_null", False)
-            elif word.is_word("UNIQUE", "SEMANTIC"):
+            elif word.is_word("UNIQUE", "SEMANTIC", "INDEXED"):
                 put(word.value.lower(), True)
             elif word.is_word("DEFAULT"):
                 put("default", self.default())
@@ -165,7 +176,7 @@ class _Clauses:
             else:
                 raise self.refusal(
                     f"{word.text} cannot be understood here",
-                    "Behind the type come PRIMARY KEY, NOT NULL, UNIQUE, DEFAULT, CHECK, COLLATE, SEMANTIC",
+                    "Behind the type come PRIMARY KEY, NOT NULL, UNIQUE, DEFAULT, CHECK, COLLATE, SEMANTIC, INDEXED",
                 )
             name = None
         if name is not None:

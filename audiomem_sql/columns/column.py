@@ -19,7 +19,7 @@ _ROWID_NAMES = ("rowid", "oid", "_rowid_")
 _COLLATIONS = ("BINARY", "NOCASE", "RTRIM")
 _ASCII_CAPITALS = {capital: capital + 32 for capital in range(ord("A"), ord("Z") + 1)}
 MAX_COLUMN_ID = (1 << 31) - 1
-FLAGS = ("not_null", "unique", "primary_key", "semantic")
+FLAGS = ("not_null", "unique", "primary_key", "semantic", "indexed")
 #: What a column has as text, in the catalog and in the metadata of Arrow, and what it is without.
 TEXTS: dict[str, str | None] = {"collation": "BINARY", "default": None}
 
@@ -46,11 +46,18 @@ class Column:
     semantic: bool = False
     default: str | None = None
     id: int = field(default=-1, compare=False)
+    vector_of: int = -1
+    indexed: bool = False
 
     def __post_init__(self) -> None:
         if self.primary_key and not self.is_rowid:
             object.__setattr__(self, "unique", True)
             object.__setattr__(self, "not_null", True)
+
+    @property
+    def is_hidden(self) -> bool:
+        """Whether no user sees it: it holds the vectors of the column with the id ``vector_of``."""
+        return self.vector_of >= 0
 
     @property
     def is_rowid(self) -> bool:
@@ -73,6 +80,8 @@ class Column:
             parts.append(f"COLLATE {self.collation}")
         if self.semantic:
             parts.append("SEMANTIC")
+        if self.indexed:
+            parts.append("INDEXED")
         return " ".join(parts)
 
     def declaration(self) -> str:
@@ -96,6 +105,8 @@ class Column:
         """A plain dict; what has its default is left out."""
         packed: dict[str, Any] = {"name": self.name, "type": str(self.type)}
         packed |= {flag: True for flag in FLAGS if getattr(self, flag)}
+        if self.is_hidden:
+            packed["vector_of"] = self.vector_of
         packed |= {key: text for key, absent in TEXTS.items() if (text := getattr(self, key)) != absent}
         return packed
 
@@ -114,7 +125,7 @@ class Column:
             if (
                 (key in FLAGS and isinstance(value, bool))
                 or (key in TEXTS and isinstance(value, str))
-                or (key == "id" and type(value) is int and 0 <= value <= MAX_COLUMN_ID)
+                or (key in ("id", "vector_of") and type(value) is int and 0 <= value <= MAX_COLUMN_ID)
             ):
                 settings[key] = value
             else:
@@ -160,6 +171,8 @@ def check(column: Column) -> None:
         raise refusal(name, f"DEFAULT {column.default:.80} cannot be understood", DEFAULT_REMEDY)
     if column.semantic and kind is not Kind.TEXT:
         raise refusal(name, f"{column.type} cannot be SEMANTIC", "Only TEXT is searched by meaning")
+    if column.indexed and kind is not Kind.TEXT:
+        raise refusal(name, f"{column.type} cannot be INDEXED", "Only TEXT is searched by its words")
     if column.unique or column.primary_key:
         check_key_type(column)
 

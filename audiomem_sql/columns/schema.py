@@ -25,7 +25,7 @@ from audiomem_sql.columns.column import (
     refusal,
 )
 from audiomem_sql.columns.constraints import Check, Key, check_constraint, with_keys
-from audiomem_sql.columns.types import arrow_type
+from audiomem_sql.columns.types import ColumnType, Kind, arrow_type
 from audiomem_sql.errors import SchemaError
 
 if TYPE_CHECKING:
@@ -92,6 +92,7 @@ class Schema:
             )
         if len(set(self.ids)) < len(self.ids):
             raise SchemaError("two columns have the same id")
+        self._check_vectors()
         object.__setattr__(self, "checks", tuple(self.checks))
         object.__setattr__(self, "keys", tuple(self.keys))
         constraints: tuple[Check | Key, ...] = (*self.checks, *self.keys)
@@ -103,6 +104,44 @@ class Schema:
         primary += [", ".join(key.columns) for key in self.keys if key.primary]
         if len(primary) > 1:
             raise refusal(primary[1], f"{primary[0]} is the primary key already", "A table has one")
+
+    def _check_vectors(self) -> None:
+        """Hidden columns come last, and each has the vectors of a column that is searched by meaning."""
+        hidden = [column.is_hidden for column in self.columns]
+        semantic = {column.id for column in self.columns if column.semantic}
+        of = [column.vector_of for column in self.columns if column.is_hidden]
+        if hidden != sorted(hidden) or len(set(of)) < len(of) or not semantic.issuperset(of) or all(hidden):
+            raise SchemaError("a column of vectors belongs to no column that is searched by meaning")
+
+    @cached_property
+    def visible(self) -> Schema:
+        """The columns that users see: without those of vectors, which are behind them."""
+        seen = [column for column in self.columns if not column.is_hidden]
+        return self if len(seen) == len(self) else Schema(tuple(seen), self.checks, self.keys)
+
+    @cached_property
+    def vectors(self) -> dict[int, int]:
+        """The place of the vectors of each column that is searched by meaning, by its place."""
+        places = {column.id: place for place, column in enumerate(self.columns)}
+        return {
+            places[column.vector_of]: place for place, column in enumerate(self.columns) if column.is_hidden
+        }
+
+    def with_vectors(self, dimensions: int, following: int | None = None) -> Schema:
+        """This schema with a column for the vectors of each column that is searched by meaning and has none yet.
+
+        following: the id of the first, by default the next one.
+        """
+        following = max(self.ids) + 1 if following is None else following
+        added: list[Column] = []
+        for place, column in enumerate(self.columns):
+            if column.semantic and place not in self.vectors:
+                name = f"{column.name} (vectors)"
+                while name in self:
+                    name += "_"
+                vectors = ColumnType(Kind.FLOAT, dimensions)
+                added.append(Column(name, vectors, id=following + len(added), vector_of=column.id))
+        return self if not added else self.changed([*self.columns, *added])
 
     def _check_key(self, key: Key) -> None:
         """A key is of several columns of the table; those of the primary key become NOT NULL, as in STRICT tables."""
@@ -174,6 +213,11 @@ class Schema:
         """
         places = [tuple(map(self.index, key.columns)) for key in self.keys]
         return tuple(dict.fromkeys(key for key in places if self.rowid_column not in key))
+
+    @cached_property
+    def indexed_columns(self) -> tuple[int, ...]:
+        """The places of the columns that are searched by their words."""
+        return tuple(i for i, column in enumerate(self.columns) if column.indexed)
 
     @cached_property
     def semantic_columns(self) -> tuple[int, ...]:
@@ -277,6 +321,7 @@ class Schema:
                 primary_key=key,
                 collation=told.get("collation", "BINARY"),
                 semantic=fold(item.name) in meant if wanted else told.get("semantic", False),
+                indexed=told.get("indexed", False),
                 default=told.get("default"),
             )
             columns.append(column)

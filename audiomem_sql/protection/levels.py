@@ -18,7 +18,8 @@ class Level:
     """A protection level. ``code`` is what a page header holds.
 
     code_word: the inner code, interleaved over the page; four of its words have the data of a cell. share: how many of the
-    pages are parity. Both None: damage is found, not repaired.
+    pages are parity. Both None: damage is found, not repaired. log_copies: how often the log of such a table is written; one
+    that is written once has no parity either.
     """
 
     name: str
@@ -26,6 +27,7 @@ class Level:
     cell_bytes: int
     code_word: ReedSolomon | None = None
     share: ParityShare | None = None
+    log_copies: int = 1
 
     @property
     def cells(self) -> Crc32cCells:
@@ -36,9 +38,9 @@ class Level:
 #: CRC-32C only: damage is found and never returned, not repaired. Four codewords of 255 bytes make room for a cell.
 NONE = Level("none", 0, 4 * 255)
 #: Scattered wrong bytes, and 8 % of the file's sectors.
-STANDARD = Level("standard", 1, 4 * 223, ReedSolomon(255, 223), ParityShare(1, 10))
+STANDARD = Level("standard", 1, 4 * 223, ReedSolomon(255, 223), ParityShare(1, 10), 3)
 #: 15 % of the file's sectors, wherever they are.
-ARCHIVE = Level("archive", 2, 4 * 223, ReedSolomon(255, 223), ParityShare(1, 5, 1))
+ARCHIVE = Level("archive", 2, 4 * 223, ReedSolomon(255, 223), ParityShare(1, 5, 1), 6)
 
 LEVELS = {level.name: level for level in (NONE, STANDARD, ARCHIVE)}
 

@@ -22,6 +22,7 @@ from audiomem_sql.protection.galois import ORDER, generator, multiply, power
 from audiomem_sql.types import BoolArray, I64Array, U8Array
 
 _AT_ONCE = 2048  # codewords whose parity is summed up in the cache
+_FEW = 8  # codewords for which one look-up of all places is faster than one for each place
 
 
 @lru_cache(maxsize=8)
@@ -83,6 +84,10 @@ class ReedSolomon:
         """Parity, uint8 (count, n - k), of data, uint8 (count, k)."""
         count = len(data)
         table = _parity_table(self.n, self.k)
+        if count <= _FEW:
+            added = table[np.arange(self.k)[:, None], data.T]
+            summed: U8Array = np.bitwise_xor.reduce(added, axis=0).view(np.uint8)
+            return summed[:, : self.parities]
         out = np.empty((count, table.shape[2]), np.uint64)
         looked_up = np.empty((min(count, _AT_ONCE), table.shape[2]), np.uint64)
         for start in range(0, count, _AT_ONCE):

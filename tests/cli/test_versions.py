@@ -11,7 +11,8 @@ from typing import Any
 import pytest
 
 import audiomem_sql as am
-from audiomem_sql.log import LOG_HEADER, RECORD_HEADER
+from audiomem_sql.log import RECORD_HEADER
+from audiomem_sql.log_content import LOG_HEADER
 
 from .conftest import Command, Result, contents, fails
 

@@ -32,12 +32,12 @@ def quick() -> Iterator[None]:
         yield
 
 
-def record(folder: Path, which: str) -> tuple[list[Operation], list[str]]:
+def record(folder: Path, which: str, protection: str = "none") -> tuple[list[Operation], list[str]]:
     """Everything that a workload asks of the disk, with marks: ("try", model) before a commit, ("done", model) after."""
     rng = random.Random(which)
     with FileLayer(folder) as layer:
         layer.mark(("try", Model()))
-        table = create(folder / NAME)
+        table = create(folder / NAME, protection)
         model = Model()
         layer.mark(("done", model))
         for number, step in enumerate(STEPS[which]):
@@ -118,12 +118,14 @@ def crash_states(operations: list[Operation], ways: int = 3) -> Iterator[tuple[s
                 )
 
 
-def sweep_crashes(folder: Path, which: str, *, every: int = 1, ways: int = 3) -> int:
+def sweep_crashes(
+    folder: Path, which: str, *, every: int = 1, ways: int = 3, protection: str = "none"
+) -> int:
     """Check each crash of a workload, or one in ``every``; how many were checked."""
     checked = 0
     with quick():
         (folder / "recorded").mkdir()
-        operations, _ = record(folder / "recorded", which)
+        operations, _ = record(folder / "recorded", which, protection)
         for number, (what, tree, allowed, maybe_none) in enumerate(crash_states(operations, ways)):
             if number % every == 0:
                 try:
@@ -151,19 +153,19 @@ class Trouble:
         self.over = True
 
 
-def run_in_trouble(folder: Path, which: str, trouble: Trouble, error: int) -> bool:
+def run_in_trouble(folder: Path, which: str, trouble: Trouble, error: int, protection: str = "none") -> bool:
     """Run a workload; each step that fails must leave what was there before, and is done again. Whether one failed."""
     rng = random.Random(which)
     model, failed = Model(), False
     path = folder / NAME
     with FileLayer(folder, trouble, error):
         try:
-            table = create(path)
+            table = create(path, protection)
         except StorageError:
             failed = True
             trouble.end()
             assert not path.exists(), "it failed, and left a table"
-            table = create(path)
+            table = create(path, protection)
         for number, step in enumerate(STEPS[which]):
             if number % 5 == 4:
                 table.close()
@@ -180,7 +182,9 @@ def run_in_trouble(folder: Path, which: str, trouble: Trouble, error: int) -> bo
                         model = attempts[0]  # it is the rollback that failed, and said so
                     if other.versions[0].number > model.oldest:
                         model = attempts[0]  # a vacuum that was done when the last of its calls failed
-                    check(other, model)
+                    check(
+                        other, model, torn=protection != "none"
+                    )  # a copy of the log may be lost with the disk full
                 if number % 2:
                     table.close()
                     table = Table(path)
@@ -201,12 +205,12 @@ def check_now(table: Table, model: Model) -> None:
         check(other, model, all_versions=False)
 
 
-def sweep_failures(folder: Path, which: str, *, every: int = 1) -> Counter[str]:
+def sweep_failures(folder: Path, which: str, *, every: int = 1, protection: str = "none") -> Counter[str]:
     """Let each call fail once, and let the disk be full from each call on; how often which was done."""
     checked: Counter[str] = Counter()
     with quick():
         (folder / "recorded").mkdir()
-        _, calls = record(folder / "recorded", which)
+        _, calls = record(folder / "recorded", which, protection)
         kinds = [
             ("call that fails", None, errno.EIO, False),
             ("full disk", GROWING, errno.ENOSPC, True),
@@ -219,7 +223,7 @@ def sweep_failures(folder: Path, which: str, *, every: int = 1) -> Counter[str]:
                 shutil.rmtree(run, ignore_errors=True)
                 run.mkdir()
                 try:
-                    run_in_trouble(run, which, Trouble(at, names, lasting=lasting), error)
+                    run_in_trouble(run, which, Trouble(at, names, lasting=lasting), error, protection)
                 except Exception as problem:
                     raise AssertionError(
                         f"{which}, {kind} at {at}: {type(problem).__name__}: {problem}"

@@ -24,6 +24,16 @@ def test_crashes(tmp_path: Path, which: str) -> None:
     assert sweep_crashes(tmp_path, which, every=20) > 12
 
 
+@pytest.mark.damages
+def test_crashes_with_a_log_in_copies(tmp_path: Path) -> None:
+    assert sweep_crashes(tmp_path, "by small commits", every=40, protection="standard") > 20
+
+
+def test_calls_that_fail_with_a_log_in_copies(tmp_path: Path) -> None:
+    failed = sweep_failures(tmp_path, "by small commits", every=80, protection="standard")
+    assert sum(failed.values()) > 5
+
+
 @pytest.mark.parametrize("which", STEPS)
 def test_calls_that_fail(tmp_path: Path, which: str) -> None:
     assert sum(sweep_failures(tmp_path, which, every=30).values()) > 5

@@ -10,12 +10,12 @@ from typing import Any
 
 import pytest
 
-from audiomem_sql import compaction, log, table_writer
+from audiomem_sql import compaction, log_copies, log_writer, table_writer
 from audiomem_sql.compaction import Retention
 from audiomem_sql.scan import scan
 from audiomem_sql.snapshot import Snapshot
 from audiomem_sql.table import Table
-from audiomem_sql.verify import problems
+from audiomem_sql.verify import Problem, problems
 
 COLUMNS = ["id INTEGER PRIMARY KEY", "name TEXT UNIQUE", "v INTEGER", "b BLOB"]
 NAMES = ("id", "name", "v", "b")
@@ -24,7 +24,8 @@ Rows = dict[int, tuple[Any, ...]]
 
 def small_limits(patch: pytest.MonkeyPatch) -> None:
     """The same paths with less work: a short log, large commits that are not that large, merges soon."""
-    patch.setattr(log, "LOG_FILE_BYTES", 2 << 10)
+    patch.setattr(log_writer, "LOG_FILE_BYTES", 2 << 10)
+    patch.setattr(log_copies, "STRIP_BYTES", 4 << 10)
     patch.setattr(table_writer, "LOGGED_ROWS", 30)
     patch.setattr(table_writer, "LOGGED_COMMIT_BYTES", 4 << 10)
     patch.setattr(table_writer, "CHECKPOINT_BYTES", 6 << 10)
@@ -74,12 +75,17 @@ class Model:
         return made
 
 
+def _left_by_crash(problem: Problem) -> bool:
+    """A commit that was not whole, or is whole in some of its copies only."""
+    return "is no whole commit" in problem.what or "copies are damaged" in problem.what
+
+
 def faults(found: Table, *, torn: bool) -> list[str]:
     """What verify finds; torn: apart from the end of a log, which a crash may tear."""
     return [
         str(problem)
         for problem in problems(found)
-        if not (torn and problem.file == found.files.log and "is no whole commit" in problem.what)
+        if not (torn and problem.file == found.files.log and _left_by_crash(problem))
     ]
 
 
@@ -229,6 +235,6 @@ STEPS: dict[str, list[Step]] = {
 }  # fmt: skip
 
 
-def create(path: Path) -> Table:
+def create(path: Path, protection: str = "none") -> Table:
     """The table that the steps begin with."""
-    return Table.create(path, COLUMNS, {"profile": "embedded"})
+    return Table.create(path, COLUMNS, {"profile": "embedded", "protection": protection})

@@ -16,7 +16,8 @@ import msgpack
 import zstandard
 from sealed import Sealed
 
-from audiomem_sql.log import LOG_HEADER, RECORD_HEADER
+from audiomem_sql.log import RECORD_HEADER
+from audiomem_sql.log_content import LOG_HEADER
 from audiomem_sql.protection.crc32c import crc32c
 
 SECTOR = 4096

@@ -22,7 +22,6 @@ from audiomem_sql.errors import (
     QueryError,
     SchemaError,
     StorageError,
-    UnsupportedError,
 )
 
 COLUMNS = "id INTEGER PRIMARY KEY, title TEXT NOT NULL, year INTEGER"
@@ -301,7 +300,7 @@ def test_hidden_columns(con: apsw.Connection, tmp_path: Path) -> None:
         "version",
         "as_of",
     ]
-    with pytest.raises(UnsupportedError):
+    with pytest.raises(QueryError, match="searched by meaning"):
         con.execute("SELECT * FROM notes WHERE notes MATCH 'one'")
     with pytest.raises(OptionError):
         con.execute("INSERT INTO notes(notes) VALUES ('sing')")

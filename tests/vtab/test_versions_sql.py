@@ -22,8 +22,9 @@ from audiomem_sql.errors import (
     StorageError,
     UnsupportedError,
 )
-from audiomem_sql.log import LOG_HEADER, LogContent, LogWriter
+from audiomem_sql.log_content import LOG_HEADER, LogContent
 from audiomem_sql.log_record import LogRecord
+from audiomem_sql.log_writer import LogWriter
 from audiomem_sql.planner import parse_plan
 from audiomem_sql.table import Table
 from audiomem_sql.vtab import sqlite, table_functions

@@ -1,0 +1,56 @@
+"""``audiomem search``: the rows that answer a question."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+import typer
+
+
+def search(
+    file: Annotated[str, typer.Argument(help="The FLAC file.", metavar="FILE")],
+    query: Annotated[str, typer.Argument(help="A question, or some words.", metavar="QUERY")],
+    k: Annotated[int, typer.Option("-k", help="Rows to show.", min=1)] = 10,
+    where: Annotated[
+        str | None, typer.Option("--where", help='Only rows for which this is true, such as "year > 2020".')
+    ] = None,
+    version: Annotated[str | None, typer.Option("--version", help="A version: number or tag.")] = None,
+    column: Annotated[str | None, typer.Option("--column", help="The column to search.")] = None,
+    json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """Find the rows nearest in meaning to QUERY, the nearest first."""
+    from audiomem_sql.cli import output
+    from audiomem_sql.table import Table
+
+    with Table(file, version=version) as table:
+        found = table.search(query, k=k, where=where, column=column).to_pylist()
+        if json:
+            output.print_json(found)
+            return
+        for number, row in enumerate(found, 1):
+            _show(number, row)
+        if not found:
+            output.note("nothing was found")
+
+
+def _show(number: int, row: dict[str, Any]) -> None:
+    """One result: its place, distance and short values on a line, its longest text below."""
+    from rich.text import Text
+
+    from audiomem_sql.cli import output
+
+    distance = row.pop("distance")
+    texts = {name: value for name, value in row.items() if isinstance(value, str)}
+    longest = max(texts, key=lambda name: len(texts[name]), default=None)
+    short = "  ".join(
+        f"{name}={output.cell(value)}" for name, value in row.items() if name != longest and value is not None
+    )
+    out = output.console()
+    out.print(
+        Text(f"{number:3}. ", style="bold")
+        + Text(f"{distance:.3f}  ", style="cyan")
+        + Text(output.printable(short))
+    )
+    if longest is not None:
+        body = " ".join(texts[longest].split())
+        out.print(Text("     " + output.printable(body[:300] + ("…" if len(body) > 300 else ""))))

@@ -1,0 +1,50 @@
+"""The words of an INDEXED column in a segment: an index for BM25, beside the blocks of its texts."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import pyarrow as pa
+
+from audiomem_sql.catalog import Extent, KeywordExtents
+from audiomem_sql.semantic.keyword_encoder import encode_keywords
+from audiomem_sql.semantic.keyword_index import KeywordIndex
+from audiomem_sql.types import I64Array
+
+
+class KeywordSpool:
+    """The texts of one column on their way into a segment."""
+
+    def __init__(self) -> None:
+        self._texts: list[pa.Array] = []
+
+    def add(self, array: pa.Array) -> None:
+        """Append an array of texts."""
+        self._texts.append(array)
+
+    def finish(self, store: Callable[[bytes], Extent], put: Callable[[bytes], Extent]) -> KeywordExtents:
+        """Make the index. store: puts bytes where they are read at once; put: as they are, to be read in parts."""
+        texts = pa.concat_arrays(self._texts) if self._texts else pa.array([], pa.string())
+        self._texts.clear()
+        made = encode_keywords(texts)
+        return KeywordExtents(store(made.header), put(b"".join(made.pieces)))
+
+
+def open_keywords(
+    header: bytes,
+    pieces: Extent,
+    rows: int,
+    read: Callable[[int, int], bytes],
+    texts: Callable[[I64Array], pa.Array],
+) -> KeywordIndex:
+    """The index behind ``header``. read: bytes of the data stream by place and length; texts: those of rows."""
+    starts = np.empty(0, np.int64)
+
+    def piece(number: int) -> bytes:
+        return read(pieces.offset + int(starts[number]), int(index.directory.piece_sizes[number]))
+
+    index = KeywordIndex(header, piece, rows, texts)
+    sizes = index.directory.piece_sizes
+    starts = np.cumsum(sizes) - sizes
+    return index

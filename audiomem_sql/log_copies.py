@@ -1,0 +1,114 @@
+"""Where the copies of a protected log are in its file, and reading and writing them.
+
+    strips     copy 0    copy 1    …    copy 0    copy 1    …
+    bytes      0 …       0 …            262144 …  262144 …
+
+A log that is written c times is cut into strips of 256 KiB, and the file has c copies of the first strip, then c of the
+second. So copies are a strip apart, at the same place of their sectors, and the log may grow for as long as it must:
+nothing stands in its way, as a mirror at a fixed place would. The file grows by c strips of zeros at a time, so that few
+commits change its size.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+STRIP_BYTES = 256 << 10
+_READ_AT_ONCE = 64 << 10
+
+
+@dataclass(slots=True)
+class Copies:
+    """The file behind ``handle``, which has everything ``count`` times. Offsets are those of one copy."""
+
+    handle: int
+    count: int
+    _held: dict[int, tuple[int, bytes]] = field(default_factory=dict)
+
+    def place(self, copy: int, offset: int) -> int:
+        """Where a byte is in the file."""
+        strip, inside = divmod(offset, STRIP_BYTES)
+        return (strip * self.count + copy) * STRIP_BYTES + inside
+
+    def size(self) -> int:
+        """Bytes that the file has room for in every copy, or had before its end was lost."""
+        return -(-os.fstat(self.handle).st_size // (self.count * STRIP_BYTES)) * STRIP_BYTES
+
+    def read(self, copy: int, offset: int, size: int, ahead: int = 0) -> bytes:
+        """``size`` bytes of a copy; zeros where the file ends before them. ahead: bytes to read with them, and to hold."""
+        start, data = self._held.get(copy, (0, b""))
+        if not start <= offset or offset + size > start + len(data):
+            start, data = offset, self._read(copy, offset, max(size, ahead))
+            if ahead:
+                self._held[copy] = start, data
+        return data[offset - start : offset - start + size]
+
+    def all(self, offset: int, size: int) -> list[bytes]:
+        """The same bytes of every copy."""
+        return [self.read(copy, offset, size) for copy in range(self.count)]
+
+    def first(self, offset: int, size: int) -> bytes:
+        """Bytes of copy 0, which is read ahead."""
+        return self.read(0, offset, size, _READ_AT_ONCE)
+
+    def _read(self, copy: int, offset: int, size: int) -> bytes:
+        parts = [
+            os.pread(self.handle, length, place).ljust(length, b"\0")
+            for place, length in self._spans(copy, offset, size)
+        ]
+        return b"".join(parts)
+
+    def _spans(self, copy: int, offset: int, size: int) -> Iterator[tuple[int, int]]:
+        """(place in the file, bytes) of a range, strip by strip."""
+        while size:
+            length = min(size, STRIP_BYTES - offset % STRIP_BYTES)
+            yield self.place(copy, offset), length
+            offset, size = offset + length, size - length
+
+    def reserve(self, end: int) -> None:
+        """Room up to ``end`` in every copy, filled with zeros."""
+        group = self.count * STRIP_BYTES
+        needed = -(-end // STRIP_BYTES) * group
+        there = os.fstat(self.handle).st_size
+        while there < needed:
+            length = min(needed - there, group)
+            write_all(self.handle, bytes(length), there)
+            there += length
+
+    def write(self, copy: int, offset: int, data: bytes) -> None:
+        """Write ``data`` to one copy."""
+        self._held.pop(copy, None)
+        at = 0
+        for place, length in self._spans(copy, offset, len(data)):
+            write_all(self.handle, data[at : at + length], place)
+            at += length
+
+    def blank(self, end: int) -> bool:
+        """Zeros from ``end`` on, in every copy; whether the copies of what stands before are all kept.
+
+        Strips that hold nothing else are cut off, what shares its strip with records is written over. If that fails, the
+        file is cut behind copy 0 of what stays, which needs no room on the disk, and the other copies of it are lost.
+        """
+        self._held.clear()
+        group = self.count * STRIP_BYTES
+        last = end // STRIP_BYTES
+        if os.fstat(self.handle).st_size > (last + 1) * group:
+            os.ftruncate(self.handle, (last + 1) * group)
+        try:
+            for copy in range(self.count):
+                there = self._read(copy, end, (last + 1) * STRIP_BYTES - end).rstrip(b"\0")
+                self.write(copy, end, bytes(len(there)))
+        except OSError:
+            os.ftruncate(self.handle, self.place(0, end))
+            return False
+        return True
+
+
+def write_all(handle: int, data: bytes, offset: int) -> None:
+    """Write ``data`` at ``offset`` of the file, however many calls it takes."""
+    view = memoryview(data)
+    while view:
+        written = os.pwrite(handle, view, offset)
+        view, offset = view[written:], offset + written

@@ -1,0 +1,280 @@
+"""The nearest rows to a vector: filtered first, then ranked, and handed over as far as somebody asks for more.
+
+Every segment is ranked by the index of its vectors, and rows outside the segments, or with vectors of the user's own, one by
+one; what is nearest overall comes first. Rows without a vector are not found. Distances are cosine distances: 0 for the same direction, 2 for the opposite.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import reduce
+from operator import add
+
+import numpy as np
+import numpy.typing as npt
+
+from audiomem_sql.batch import Batch
+from audiomem_sql.columns.schema import Schema
+from audiomem_sql.columns.views import valid
+from audiomem_sql.errors import DataTypeError
+from audiomem_sql.scan import Filter, Readable, RowFilter, scan
+from audiomem_sql.segment import Segment
+from audiomem_sql.semantic.bm25 import F64Array
+from audiomem_sql.semantic.fusion import reciprocal_rank_fusion
+from audiomem_sql.semantic.index import VectorIndex
+from audiomem_sql.semantic.keyword_match import KeywordSource, Matches, match
+from audiomem_sql.semantic.keyword_query import Expression
+from audiomem_sql.semantic.keyword_rows import KeywordRows
+from audiomem_sql.snapshot import SegmentView
+from audiomem_sql.types import BoolArray, I64Array
+from audiomem_sql.vector_extents import matrix
+
+F32Array = npt.NDArray[np.float32]
+#: Rows that are handed over at once, to begin with; then more and more.
+_FIRST = 16
+#: The best rows by meaning, and by words, that are fused.
+_FUSED = 1000
+_MOST = 4096
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Neighbours:
+    """Rows, best first: int64 (n,). distances: float32 (n,), NaN where there is none. ranks: float64 (n,), lower is better;
+    None where they are the distances.
+    """
+
+    rowids: I64Array
+    distances: F32Array
+    ranks: F64Array | None = None
+
+    def __len__(self) -> int:
+        return len(self.rowids)
+
+
+def nearest(
+    readable: Readable,
+    place: int,
+    query: F32Array,
+    filters: Sequence[Filter] = (),
+    *,
+    row_filter: RowFilter | None = None,
+    k: int | None = None,
+) -> Iterator[Neighbours]:
+    """The rows that pass the filters, nearest first; all of them, or ``k``.
+
+    place: a column of type FLOAT[n]. query: float32 (n,). DataTypeError for one of another length, or that is not finite.
+    """
+    query = checked(query, readable.schema.columns[place].type.width)
+    ranking = _Ranking(readable, place, query, tuple(filters), row_filter)
+    seen: set[int] = set()
+    left, step = k, _FIRST
+    while left is None or left > 0:
+        wanted = len(seen) + (step if left is None else min(step, left))
+        rowids, values = ranking.best(wanted)
+        new = np.array([rowid not in seen for rowid in rowids.tolist()], bool)
+        rowids, values = rowids[new], values[new]
+        if not len(rowids):
+            return
+        if left is not None:
+            rowids, values = rowids[:left], values[:left]
+            left -= len(rowids)
+        yield Neighbours(rowids, values)
+        seen.update(rowids.tolist())
+        step = min(4 * step, _MOST)
+
+
+def checked(query: F32Array, width: int) -> F32Array:
+    """``query`` with length 1. DataTypeError unless it is ``width`` finite numbers, not all of them 0."""
+    query = np.ascontiguousarray(query, np.float32).reshape(-1)
+    if len(query) != width:
+        raise DataTypeError(f"the query has {len(query)} numbers, the vectors have {width}")
+    length = float(np.linalg.norm(query.astype(np.float64)))
+    if not np.isfinite(query).all() or not np.isfinite(length) or length == 0:
+        raise DataTypeError("the query must be finite numbers, not all of them 0")
+    return (query / np.float32(length)).astype(np.float32)
+
+
+def by_words(
+    readable: Readable,
+    columns: Mapping[str, int],
+    expression: Expression,
+    filters: Sequence[Filter] = (),
+    *,
+    row_filter: RowFilter | None = None,
+) -> tuple[I64Array, F64Array]:
+    """The rows that hold the words and pass the filters, best first: rowids int64 (n,), BM25 scores (lower is better).
+
+    columns: the places of those that the expression speaks of. The statistics are those of all rows of the segments,
+    deleted ones included until a vacuum.
+    """
+    found: list[tuple[_Part, Matches]] = []
+    for part in _parts(readable):
+        sources: dict[str, KeywordSource] = {}
+        for name, place in columns.items():
+            if part.pending is not None:
+                sources[name] = KeywordRows(part.pending.arrays[place])
+            else:
+                segment = part.views[0].segment
+                sources[name] = segment.keyword_index(place) or KeywordRows(
+                    segment.slice(place, 0, segment.rows)
+                )
+        found.append((part, match(expression, sources)))
+    if not found:
+        return np.empty(0, np.int64), np.empty(0)
+    statistics = reduce(add, (matches.statistics for _, matches in found))
+    rowids: list[I64Array] = []
+    scores: list[F64Array] = []
+    for part, matches in found:
+        if part.pending is not None:
+            own = part.pending.rowids
+            allowed: BoolArray | None = None
+            if filters or row_filter is not None:
+                passed = [batch.rowids for batch in scan(part, (), filters, row_filter=row_filter)]
+                allowed = np.isin(own, np.concatenate([np.empty(0, np.int64), *passed]))
+        else:
+            own = part.views[0].segment.rowids()
+            allowed = allowed_rows(part, filters, row_filter)
+        rows, values = matches.score(statistics, None, allowed)
+        rowids.append(own[rows])
+        scores.append(values)
+    ids, ranked = np.concatenate(rowids), np.concatenate(scores)
+    order = np.lexsort((ids, ranked))
+    return ids[order], ranked[order]
+
+
+def fused(
+    readable: Readable,
+    place: int,
+    query: F32Array,
+    columns: Mapping[str, int],
+    expression: Expression,
+    filters: Sequence[Filter] = (),
+    *,
+    row_filter: RowFilter | None = None,
+    k: int | None = None,
+) -> Iterator[Neighbours]:
+    """By meaning and by words: reciprocal-rank fusion of the best of both, then all others by meaning alone."""
+    near: dict[int, float] = {}
+    for part in nearest(readable, place, query, filters, row_filter=row_filter, k=_FUSED):
+        near.update(zip(part.rowids.tolist(), part.distances.tolist(), strict=True))
+    worded, _ = by_words(readable, columns, expression, filters, row_filter=row_filter)
+    rowids, scores = reciprocal_rank_fusion([np.array(list(near), np.int64), worded[:_FUSED]], limit=k)
+    values = np.array([near.get(rowid, np.nan) for rowid in rowids.tolist()], np.float32)
+    yield from _in_steps(Neighbours(rowids, values, -scores))
+    if k is not None or len(near) < _FUSED:
+        return
+    seen = set(rowids.tolist())
+    for part in nearest(readable, place, query, filters, row_filter=row_filter):
+        new = np.array([rowid not in seen for rowid in part.rowids.tolist()], bool)
+        if new.any():
+            yield Neighbours(part.rowids[new], part.distances[new], np.zeros(int(new.sum())))
+
+
+def ranked_by_words(
+    readable: Readable,
+    columns: Mapping[str, int],
+    expression: Expression,
+    filters: Sequence[Filter] = (),
+    *,
+    row_filter: RowFilter | None = None,
+    k: int | None = None,
+) -> Iterator[Neighbours]:
+    """The rows that hold the words, best first; all of them, or ``k``. They have a rank and no distance."""
+    rowids, scores = by_words(readable, columns, expression, filters, row_filter=row_filter)
+    rowids, scores = rowids[:k], scores[:k]
+    yield from _in_steps(Neighbours(rowids, np.full(len(rowids), np.nan, np.float32), scores))
+
+
+def _in_steps(found: Neighbours) -> Iterator[Neighbours]:
+    """Few rows first, then more."""
+    assert found.ranks is not None
+    at, step = 0, _FIRST
+    while at < len(found):
+        part = slice(at, at + step)
+        yield Neighbours(found.rowids[part], found.distances[part], found.ranks[part])
+        at, step = at + step, min(4 * step, _MOST)
+
+
+class _Ranking:
+    """The rows of one search, ranked segment by segment: those with an index by that, all others one by one."""
+
+    def __init__(
+        self,
+        readable: Readable,
+        place: int,
+        query: F32Array,
+        filters: tuple[Filter, ...],
+        row_filter: RowFilter | None,
+    ) -> None:
+        self._place = place
+        self._query = query
+        self._indexed: list[tuple[Segment, VectorIndex, BoolArray | None]] = []
+        rowids: list[I64Array] = [np.empty(0, np.int64)]
+        found: list[F32Array] = [np.empty(0, np.float32)]
+        for part in _parts(readable):
+            index = None if part.pending is not None else part.views[0].segment.vector_index(place)
+            if index is not None:
+                view = part.views[0]
+                self._indexed.append((view.segment, index, allowed_rows(part, filters, row_filter)))
+                continue
+            for batch in scan(part, (place,), filters, row_filter=row_filter):
+                there = np.flatnonzero(valid(batch.arrays[0]))
+                if len(there):
+                    rowids.append(batch.rowids[there])
+                    found.append(distances(matrix(batch.arrays[0])[there], query))
+        self._rowids, self._distances = np.concatenate(rowids), np.concatenate(found)
+
+    def best(self, k: int) -> tuple[I64Array, F32Array]:
+        """The ``k`` nearest of all, int64 (n,) rowids and float32 (n,) distances; fewer if there are no more."""
+        rowids, values = [self._rowids], [self._distances]
+        for segment, index, allowed in self._indexed:
+            rows, near = index.search(self._query[np.newaxis], min(k, segment.rows), allowed)
+            there = rows[0] >= 0
+            own = rows[0][there]
+            first = segment.catalog.first_rowid
+            rowids.append(segment.rowids()[own] if first is None else own + first)
+            values.append(near[0][there])
+        ids, ranked = np.concatenate(rowids), np.concatenate(values)
+        order = np.lexsort((ids, ranked))[:k]
+        return ids[order], ranked[order]
+
+
+@dataclass(frozen=True, slots=True)
+class _Part:
+    """One segment of what is searched, or the rows outside the segments; see scan.Readable."""
+
+    schema: Schema
+    views: tuple[SegmentView, ...]
+    pending: Batch | None
+    ordered: bool = True
+
+
+def allowed_rows(part: _Part, filters: Sequence[Filter], row_filter: RowFilter | None) -> BoolArray | None:
+    """Which rows of a segment may be found, bool (rows,); None for all."""
+    view = part.views[0]
+    live = view.live(0, view.segment.rows)
+    if not filters and row_filter is None:
+        return live
+    allowed = np.zeros(view.segment.rows, bool)
+    for batch in scan(part, (), filters, row_filter=row_filter):
+        allowed[view.segment.find_many(batch.rowids)] = True
+    return allowed if live is None else allowed & live
+
+
+def _parts(readable: Readable) -> Iterator[_Part]:
+    for view in readable.views:
+        if view.live_rows:
+            yield _Part(readable.schema, (view,), None)
+    if readable.pending is not None:
+        yield _Part(readable.schema, (), readable.pending)
+
+
+def distances(vectors: F32Array, query: F32Array) -> F32Array:
+    """Cosine distances of vectors, float32 (n, d), from one of length 1, float32 (n,); 2 where a vector has no length."""
+    lengths = np.sqrt(np.einsum("ij,ij->i", vectors, vectors))
+    cosines = np.divide(
+        vectors @ query, lengths, out=np.full(len(vectors), -1, np.float32), where=lengths > 0
+    )
+    found: F32Array = np.maximum(1 - cosines, 0).astype(np.float32)
+    return found

@@ -1,0 +1,85 @@
+"""The vectors of a hidden column in a segment: an index of few bytes, instead of blocks of float32."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import IO, Any
+
+import numpy as np
+import pyarrow as pa
+
+from audiomem_sql.catalog import Extent, VectorExtents
+from audiomem_sql.columns.types import ColumnType, arrow_type
+from audiomem_sql.columns.views import valid
+from audiomem_sql.semantic.arrays import F32Array
+from audiomem_sql.semantic.codec import VectorCodec
+from audiomem_sql.semantic.writing import encode_index
+from audiomem_sql.types import BoolArray
+
+_SPOOL_BYTES = 32 << 20
+
+
+class VectorSpool:
+    """The vectors of one column on their way into a segment, in memory or, when they are many, in a file.
+
+    codec: that of other segments, whose vectors then stay as they are bit by bit.
+    """
+
+    def __init__(self, width: int, codec: VectorCodec | None = None) -> None:
+        self._width = width
+        self._codec = codec
+        self._file: IO[bytes] = tempfile.SpooledTemporaryFile(max_size=_SPOOL_BYTES)  # noqa: SIM115
+        self._present: list[BoolArray] = []
+
+    def add(self, array: pa.Array) -> None:
+        """Append an array of FLOAT[n]."""
+        there = valid(array)
+        vectors = matrix(array)
+        if not there.all():
+            vectors = np.where(there[:, None], vectors, np.float32(0))
+        self._file.write(np.ascontiguousarray(vectors, "<f4").tobytes())
+        self._present.append(there)
+
+    def finish(self, store: Callable[[bytes], Extent]) -> VectorExtents:
+        """Make the index, and put its parts where ``store`` puts bytes."""
+        present = np.concatenate([np.empty(0, bool), *self._present])
+        self._file.seek(0)
+        vectors = np.frombuffer(self._file.read(), "<f4").reshape(len(present), self._width)
+        self.close()
+        codec = None if self._codec is None or self._codec.outgrown(len(vectors)) else self._codec
+        made = encode_index(vectors, present, codec, embed=True)
+        return VectorExtents(store(made.header), tuple(store(part) for part in made.lists))
+
+    def close(self) -> None:
+        """Let go of the file."""
+        self._file.close()
+
+
+def matrix(array: pa.Array) -> F32Array:
+    """The vectors of an array of FLOAT[n], float32 (rows, n); anything where it is NULL."""
+    width = array.type.list_size
+    flat = array.values.slice(array.offset * width, len(array) * width)
+    return np.asarray(flat, dtype=np.float32).reshape(len(array), width)
+
+
+def array_of_vectors(vectors: F32Array, column_type: ColumnType) -> pa.Array:
+    """An array of FLOAT[n] of float32 (rows, n); NULL where a vector is NaN."""
+    missing = np.isnan(vectors[:, 0]) if len(vectors) else np.empty(0, bool)
+    flat = pa.array(np.ascontiguousarray(np.where(missing[:, None], np.float32(0), vectors)).reshape(-1))
+    made: Any = pa.FixedSizeListArray.from_arrays(
+        flat, type=arrow_type(column_type), mask=pa.array(missing) if missing.any() else None
+    )
+    return made
+
+
+@dataclass(frozen=True, slots=True)
+class ListReader:
+    """Reads list ``number`` of an index out of a segment."""
+
+    extents: tuple[Extent, ...]
+    read: Callable[[Extent], bytes]
+
+    def __call__(self, number: int) -> bytes:
+        return self.read(self.extents[number])

@@ -1,0 +1,29 @@
+"""Reciprocal-rank fusion."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from audiomem_sql.semantic.fusion import reciprocal_rank_fusion
+
+
+def test_two_rankings() -> None:
+    rows, scores = reciprocal_rank_fusion([np.array([7, 3, 9]), np.array([3, 5])])
+    assert rows.tolist() == [3, 7, 5, 9]
+    assert scores.tolist() == pytest.approx([1 / 62 + 1 / 61, 1 / 61, 1 / 62, 1 / 63])
+
+
+def test_equal_scores_go_by_rowid() -> None:
+    rows, scores = reciprocal_rank_fusion([np.array([9, -2]), np.array([-2, 9]), np.array([4])])
+    assert rows.tolist() == [-2, 9, 4]
+    assert scores[0] == scores[1]
+    assert reciprocal_rank_fusion([np.array([5]), np.array([1])], limit=1)[0].tolist() == [1]
+
+
+def test_nothing_and_repeats() -> None:
+    assert reciprocal_rank_fusion([])[0].tolist() == []
+    assert reciprocal_rank_fusion([np.array([], np.int64)])[0].tolist() == []
+    rows, scores = reciprocal_rank_fusion([np.array([1, 2, 1])], k=0)
+    assert rows.tolist() == [1, 2]
+    assert scores.tolist() == [1, 0.5]

@@ -1,0 +1,89 @@
+"""MATCH in SQLite: what of a query is a search, and how its answer is ordered.
+
+``t MATCH :words`` searches the table by meaning and by words, ``body MATCH :words`` one of its columns, and ``vec MATCH :vector`` a column of
+vectors. Rows come best first, lazily: whatever else SQLite checks by itself, LIMIT stops the search when enough have passed.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import apsw
+
+from audiomem_sql.errors import QueryError
+from audiomem_sql.planner import Plan
+from audiomem_sql.query import WHOLE, searched
+
+if TYPE_CHECKING:
+    from audiomem_sql.vtab.sqlite import VirtualTable
+
+#: Places of the hidden columns behind the visible ones.
+OWN, RANK, DISTANCE, K = 0, 1, 2, 3
+
+
+class Search:
+    """The search in one question of SQLite's. ``match``: the column that is searched; None without a search."""
+
+    def __init__(self, owner: VirtualTable) -> None:
+        self._owner = owner
+        self.match: int | None = None
+        self.k: int | None = None
+        self._query: int | None = None
+        self.blocked = False
+        self._only_meaning = True
+
+    def takes(self, index: apsw.IndexInfo, number: int, op: int, column: int) -> bool:
+        """Whether constraint ``number`` belongs to the search, or is checked by SQLite alone on what it gives."""
+        hidden = column - self._owner.width
+        if op == apsw.SQLITE_INDEX_CONSTRAINT_MATCH:
+            self._take_match(index, number, column)
+            return True
+        if hidden == K and op == apsw.SQLITE_INDEX_CONSTRAINT_EQ:
+            if index.get_aConstraint_usable(number):
+                self.k = number
+            else:
+                self.blocked = True
+            return True
+        return hidden in (OWN, RANK, DISTANCE)
+
+    def _take_match(self, index: apsw.IndexInfo, number: int, column: int) -> None:
+        if self._query is not None:
+            raise QueryError(
+                "a query has two MATCH on the same table",
+                file=self._owner.table.path,
+                remedy="Use one of them.",
+            )
+        self.match = self._searched(column)
+        if not index.get_aConstraint_usable(number):
+            self.blocked = True
+        self._query = number
+
+    def _searched(self, column: int) -> int:
+        """The place of the column that MATCH searches; WHOLE for the table. QueryError where there is nothing to search."""
+        table = self._owner.table
+        schema = table.snapshot.schema
+        if column > self._owner.width:
+            raise QueryError("a hidden column has nothing to MATCH", file=table.path)
+        chosen = WHOLE if column == self._owner.width else column
+        self._only_meaning = not searched(schema, chosen, table.path).words
+        return chosen
+
+    def orders(self, index: apsw.IndexInfo) -> bool:
+        """Whether ORDER BY asks for what comes anyway: the best first. By distance only if words play no part."""
+        wanted = (RANK, DISTANCE) if self._only_meaning else (RANK,)
+        return (
+            index.nOrderBy == 1
+            and index.get_aOrderBy_iColumn(0) - self._owner.width in wanted
+            and not index.get_aOrderBy_desc(0)
+        )
+
+    def answer(self, index: apsw.IndexInfo, plan: Plan) -> None:
+        """Tell SQLite which arguments the plan wants."""
+        if plan.match is not None:
+            assert self._query is not None
+            index.set_aConstraintUsage_argvIndex(self._query, plan.match[1])
+            index.set_aConstraintUsage_omit(self._query, True)
+        if plan.k is not None:
+            assert self.k is not None
+            index.set_aConstraintUsage_argvIndex(self.k, plan.k)
+            index.set_aConstraintUsage_omit(self.k, True)
