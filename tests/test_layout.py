@@ -58,7 +58,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
     ),
     ("changes", "compaction", "log_faults", "repair", "table_reader", "table_writer", "table", "verify"),
     ("ingest", "ingestion", "reading", "frames", "scrub", "udfs", "vtab"),
-    ("connections",),
+    ("connections", "loadable"),
     ("cli", "__main__", "__init__"),
 )
 FLOOR = {name: floor for floor, names in enumerate(FLOORS) for name in names}
@@ -71,7 +71,7 @@ ALLOWED = {
     "columns.checks": {"apsw"},
     "columns.expressions": {"apsw"},
 }
-DOORS = {"cli", "connections", "frames", "ingest", "udfs", "vtab", "__main__"}
+DOORS = {"cli", "connections", "frames", "ingest", "loadable", "udfs", "vtab", "__main__"}
 
 
 def modules() -> Iterator[tuple[str, ast.Module]]:
