@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -10,7 +12,18 @@ from samples import verify
 
 
 def pytest_configure(config: pytest.Config) -> None:
+    _build_extension()
     config.addinivalue_line("markers", "damages: the test damages files on purpose, so they are not verified")
+
+
+def _build_extension() -> None:
+    """SQLite's loadable extension of this tree, unless it is newer than its sources."""
+    root = Path(__file__).parent.parent
+    built = root / "audiomem_sql" / "audiomem.so"
+    sources = [root / "setup.py", *(root / "vtab" / "native").glob("*.[ch]")]
+    if not built.exists() or built.stat().st_mtime < max(source.stat().st_mtime for source in sources):
+        command = [sys.executable, "setup.py", "--quiet", "build_ext", "--inplace", "--force"]
+        subprocess.run(command, cwd=root, check=True, capture_output=True)
 
 
 @pytest.fixture(autouse=True)

@@ -45,6 +45,24 @@ class SqlSchemaChangedError(SchemaChangedError, SchemaError, apsw.SchemaChangeEr
 Function = TypeVar("Function", bound=Callable[..., Any])
 
 
+def raised(error: BaseException, table: str | None) -> BaseException:
+    """What apsw's user catches: our error, and SQLite's as well where it has a code for that."""
+    made: BaseException | None = None
+    if isinstance(error, ConstraintError) and table is not None:
+        found = constraint(error, table)
+        if found is not None:
+            made = SqlConstraintError(found[1])
+            made.extendedresult = found[0]
+    elif isinstance(error, BusyError):
+        made = SqlBusyError(error.what, file=error.file, remedy=error.remedy)
+    elif isinstance(error, SchemaChangedError):
+        made = SqlSchemaChangedError(error.what, file=error.file, remedy=error.remedy)
+    if made is None:
+        return error
+    made.__cause__ = error
+    return made
+
+
 def _as_sqlite(function: Function) -> Function:
     """Give errors that SQLite has a code for that code."""
 
@@ -52,15 +70,8 @@ def _as_sqlite(function: Function) -> Function:
     def called(self: ApswTable, *arguments: Any) -> Any:
         try:
             return function(self, *arguments)
-        except ConstraintError as error:
-            found = constraint(error, self.name)
-            if found is None:
-                raise
-            translated = SqlConstraintError(found[1])
-            translated.extendedresult = found[0]
-            raise translated from error
-        except BusyError as error:
-            raise SqlBusyError(error.what, file=error.file, remedy=error.remedy) from error
+        except (BusyError, ConstraintError, SchemaChangedError) as error:
+            raise raised(error, self.name) from error
 
     return called  # type: ignore[return-value]
 
@@ -122,8 +133,6 @@ class Module(Tables):
 class ApswTable(VirtualTable):
     """One audiomem table of one apsw connection."""
 
-    schema_changed = SqlSchemaChangedError
-
     def __init__(self, module: Module, connection: apsw.Connection, name: str, table: Table) -> None:
         super().__init__(module, connection, name, table)
         self.apsw = connection
@@ -149,6 +158,7 @@ class ApswTable(VirtualTable):
             index.idxFlags = apsw.SQLITE_INDEX_SCAN_UNIQUE
         return True
 
+    @_as_sqlite
     def Open(self) -> Cursor:
         """A cursor."""
         self.opened()

@@ -49,9 +49,6 @@ _HOW_TO_ASK = {
 class VirtualTable:
     """One audiomem table of one connection."""
 
-    #: What tells a statement that the columns have changed.
-    schema_changed: type[SchemaChangedError] = SchemaChangedError
-
     def __init__(self, tables: Tables, connection: Host, name: str, table: Table) -> None:
         self._tables = tables
         self.connection = connection
@@ -204,7 +201,7 @@ class VirtualTable:
         if writing or any(
             column.id not in kept or kept[column.id] != column for column in self.schema.columns
         ):
-            raise self.schema_changed(
+            raise SchemaChangedError(
                 "the columns of the table were changed by another connection",
                 file=self.table.path,
                 remedy="They are known now: run the statement again.",
