@@ -156,6 +156,8 @@ def test_the_exported_surface() -> None:
         "__version__",
         "connect",
         "install_hook",
+        "load",
+        "loadable_path",
         "open",
         "read_flac",
         "register",
