@@ -16,9 +16,9 @@ from itertools import islice
 from typing import Any
 
 import numpy as np
-import pyarrow as pa
 
 from audiomem_sql.columns.column import quote
+from audiomem_sql.columns.stored_values import integer_array
 from audiomem_sql.errors import QueryError
 from audiomem_sql.table import Table
 from audiomem_sql.vtab import arguments as creation
@@ -186,7 +186,7 @@ class NativeCursor:
 def _crossing_values(values: Any) -> Any:
     if type(values) is list:
         return values
-    return (pa.array(values) if isinstance(values, np.ndarray) else values).__arrow_c_array__()
+    return (integer_array(values) if isinstance(values, np.ndarray) else values).__arrow_c_array__()
 
 
 class FunctionTable:
