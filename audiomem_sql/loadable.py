@@ -1,6 +1,7 @@
-"""SQLite's loadable extension: where it is, loading it into a connection, and what it asks Python for.
+"""The loadable extensions of SQLite and DuckDB: where they are, loading one into a connection, and what they ask Python for.
 
-``audiomem.so`` is one file for every SQLite client and every CPython from 3.11 on; see docs/CLIENTS.md.
+``audiomem.so`` is one file for every SQLite client and every CPython from 3.11 on, ``audiomem.duckdb_extension`` one for
+every DuckDB from 1.4 on; see docs/CLIENTS.md.
 """
 
 from __future__ import annotations
@@ -11,26 +12,35 @@ import threading
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from audiomem_sql.errors import MissingExtraError, UnsupportedError
+from audiomem_sql.errors import MissingExtraError, OptionError, UnsupportedError
 
 if TYPE_CHECKING:
     import apsw
 
-#: Beside this file, where the build leaves it.
-_FILE = "audiomem.so"
+#: Beside this file, where the build leaves them.
+_FILES = {"sqlite": "audiomem.so", "duckdb": "audiomem.duckdb_extension"}
+_BUILD = {
+    "sqlite": "Install a wheel; or a C compiler and SQLite's headers (on Debian: apt install gcc libsqlite3-dev), and then the "
+    "package again. apsw needs no extension: audiomem_sql.connect",
+    "duckdb": "Install a wheel; or a C compiler (on Debian: apt install gcc libc6-dev), and then the package again",
+}
 #: Of the thread that loads the extension: ``raised``, how its host takes exceptions.
 _loading = threading.local()
 
 
-def loadable_path() -> str:
-    """The path of the extension, for ``.load`` and ``load_extension``. MissingExtraError where it was not built."""
-    path = os.path.join(os.path.dirname(os.path.abspath(__file__)), _FILE)
+def loadable_path(database: str = "sqlite") -> str:
+    """The path of the extension, for ``.load`` and ``load_extension`` of SQLite, and for ``LOAD`` of DuckDB.
+
+    database: ``sqlite`` or ``duckdb``; OptionError for another. MissingExtraError where it was not built.
+    """
+    if database not in _FILES:
+        raise OptionError(f"there is no extension for {database!r}", remedy="Known: sqlite, duckdb.")
+    path = os.path.join(os.path.dirname(os.path.abspath(__file__)), _FILES[database])
     if not os.path.exists(path):
         raise MissingExtraError(
-            "SQLite's loadable extension was not built when this package was installed",
+            "the loadable extension was not built when this package was installed",
             file=path,
-            remedy="Install a wheel; or a C compiler and SQLite's headers (on Debian: apt install gcc libsqlite3-dev), "
-            "and then the package again. apsw needs no extension: audiomem_sql.connect",
+            remedy=_BUILD[database],
         )
     return path
 
@@ -68,7 +78,7 @@ def load_for_apsw(connection: apsw.Connection) -> bool:
 
     from audiomem_sql.vtab.sqlite import raised
 
-    path = os.path.join(os.path.dirname(os.path.abspath(__file__)), _FILE)
+    path = os.path.join(os.path.dirname(os.path.abspath(__file__)), _FILES["sqlite"])
     if os.environ.get("AUDIOMEM_EXTENSION") == "off" or not os.path.exists(path):
         return False
     if not hasattr(connection, "load_extension"):
@@ -95,3 +105,11 @@ def attach(*host: Callable[..., Any]) -> Any:
         (function.name, count, function.call) for function in udfs.functions() for count in function.counts
     ]
     return Door(NativeHost(*host), scalars, getattr(_loading, "raised", None))
+
+
+def attach_duckdb() -> Any:
+    """Called by DuckDB's extension: what to register with the database that it was loaded into."""
+    from audiomem_sql import udfs
+    from audiomem_sql.vtab.duckdb_extension import Door
+
+    return Door([(function.name, function.counts, function.call) for function in udfs.functions()])

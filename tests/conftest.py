@@ -17,11 +17,12 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def _build_extension() -> None:
-    """SQLite's loadable extension of this tree, unless it is newer than its sources."""
+    """The loadable extensions of this tree, unless they are newer than their sources."""
     root = Path(__file__).parent.parent
-    built = root / "audiomem_sql" / "audiomem.so"
+    built = [root / "audiomem_sql" / name for name in ("audiomem.so", "audiomem.duckdb_extension")]
     sources = [root / "setup.py", *(root / "vtab" / "native").glob("*.[ch]")]
-    if not built.exists() or built.stat().st_mtime < max(source.stat().st_mtime for source in sources):
+    newest = max(source.stat().st_mtime for source in sources)
+    if not all(file.exists() and file.stat().st_mtime >= newest for file in built):
         command = [sys.executable, "setup.py", "--quiet", "build_ext", "--inplace", "--force"]
         subprocess.run(command, cwd=root, check=True, capture_output=True)
 

@@ -8,13 +8,10 @@ import typer
 
 
 def extension_path(
-    database: Annotated[str, typer.Argument(help="The database that loads it: sqlite.", metavar="DATABASE")],
+    database: Annotated[str, typer.Argument(help="What loads it: sqlite or duckdb.", metavar="DATABASE")],
 ) -> int:
     """Print the path of the extension that makes a database know FLAC tables."""
-    from audiomem_sql.errors import OptionError
     from audiomem_sql.loadable import loadable_path
 
-    if database != "sqlite":
-        raise OptionError(f"there is no extension for {database}", remedy="Known: sqlite.")
-    print(loadable_path())
+    print(loadable_path(database))
     return 0

@@ -10,6 +10,7 @@ import sysconfig
 import zipfile
 from pathlib import Path
 
+import duckdb
 import pytest
 
 from .conftest import ENVIRONMENT, ROOT
@@ -109,12 +110,17 @@ def test_a_wheel_has_the_extension_and_it_starts_its_environment(sources: Path, 
         text=True,
     )
     assert (done.stdout, done.stderr) == ("from a wheel\n", "")
+    connection = duckdb.connect(config={"allow_unsigned_extensions": "true"})
+    other = packages / "audiomem_sql" / "audiomem.duckdb_extension"
+    connection.execute(f"LOAD '{other}'")
+    assert connection.execute(f"FROM '{tmp_path / 't.flac'}'").fetchall() == [("from a wheel",)]
+    connection.close()
 
 
 def test_without_a_compiler_the_rest_is_installed(sources: Path, tmp_path: Path) -> None:
     made = wheel(sources, tmp_path, CC="/bin/false")
     packages = environment(tmp_path / "fresh", made)
-    assert not (packages / "audiomem_sql" / "audiomem.so").exists()
+    assert not [*(packages / "audiomem_sql").glob("audiomem.*")]
     code = """
 import audiomem_sql
 audiomem_sql.write_flac([{"a": 1}], "t.flac").close()

@@ -4,8 +4,6 @@
 */
 #include "audiomem.h"
 
-__thread const sqlite3_api_routines *sqlite3_api;
-
 /* ---- what Python asks of the connection -------------------------------------------------------------------------- */
 
 static sqlite3 *database(PyObject *self) { return py.PyCapsule_GetPointer(self, "sqlite3"); }
@@ -80,7 +78,7 @@ struct scalar {
 static void scalar_call(sqlite3_context *context, int argc, sqlite3_value **argv) {
   struct scalar *scalar = sqlite3_user_data(context);
   struct gil gil = gil_take(scalar->door->api);
-  const sqlite3_api_routines *api = sqlite3_api;
+  const void *before = host;
   PyObject *arguments, *result = NULL;
   char *message = NULL;
   struct cell cell;
@@ -103,7 +101,7 @@ static void scalar_call(sqlite3_context *context, int argc, sqlite3_value **argv
   }
   if (arguments != NULL) {
     result = py.PyObject_CallObject(scalar->callable, arguments);
-    sqlite3_api = api;
+    host = before;
     py.Py_DecRef(arguments);
   }
   if (cell_read(&cell, result) < 0) {
@@ -198,34 +196,13 @@ static int register_functions(sqlite3 *db, struct door *door) {
   return rc;
 }
 
-/* An exception before there is a door to explain it: what was imported is missing, or not of this Python. */
-static char *import_failed(void) {
-  PyObject *type, *value, *traceback, *words;
-  struct cell text;
-  char *message;
-
-  py.PyErr_Fetch(&type, &value, &traceback);
-  py.PyErr_NormalizeException(&type, &value, &traceback);
-  words = value == NULL ? NULL : call(value, "__str__", NULL);
-  if (words == NULL || cell_read(&text, words) < 0 || text.type != 't') text.as.bytes.data = "an error without a message";
-  message = sqlite3_mprintf("audiomem: the package audiomem-sql does not run in Python %.6s of this process: %s. Install it there, "
-                            "or set AUDIOMEM_PYTHON to the bin/python of the virtual environment that has it",
-                            py.Py_GetVersion(), text.as.bytes.data);
-  py.PyErr_Clear();
-  if (words != NULL) py.Py_DecRef(words);
-  if (type != NULL) py.Py_DecRef(type);
-  if (value != NULL) py.Py_DecRef(value);
-  if (traceback != NULL) py.Py_DecRef(traceback);
-  return message;
-}
-
 static int register_all(sqlite3 *db, char **message) {
   struct door *door;
   PyObject *object = attach(db);
   int rc;
 
   if (object == NULL) {
-    *message = import_failed();
+    *message = sqlite_words(import_failed());
     return SQLITE_ERROR;
   }
   door = sqlite3_malloc(sizeof(*door));
@@ -250,14 +227,18 @@ __attribute__((visibility("default")))
 #endif
 int sqlite3_audiomem_init(sqlite3 *db, char **message, const sqlite3_api_routines *api) {
   struct gil gil;
+  char *failed = NULL;
   int rc;
 
-  sqlite3_api = api;
+  host = api;
   if (sqlite3_libversion_number() < 3026000) { /* SQLITE_VTAB_DIRECTONLY is younger; nothing else is needed of 3.31 */
     *message = sqlite3_mprintf("audiomem: SQLite 3.26 or newer is needed, and this is %s", sqlite3_libversion());
     return SQLITE_ERROR;
   }
-  if (runtime_start(message) < 0) return SQLITE_ERROR;
+  if (runtime_start(&failed) < 0) {
+    *message = sqlite_words(failed);
+    return SQLITE_ERROR;
+  }
   gil = gil_take(api);
   if (!gil.entered) {
     *message = sqlite3_mprintf("audiomem: Python has ended in this process");

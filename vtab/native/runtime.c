@@ -5,12 +5,13 @@
 ** pyvenv.cfg says. Everything that Python would end the process for is looked at before it is started.
 */
 #define _GNU_SOURCE
-#include "audiomem.h"
+#include "runtime.h"
 
 #include <dlfcn.h>
 #include <limits.h>
 #include <locale.h>
 #include <pthread.h>
+#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -18,6 +19,17 @@
 #include <wchar.h>
 
 struct python py;
+__thread const void *host;
+
+char *words(const char *format, ...) {
+  char text[3 * PATH_MAX];
+  va_list given;
+
+  va_start(given, format);
+  vsnprintf(text, sizeof(text), format, given);
+  va_end(given);
+  return strdup(text);
+}
 
 /* Where things are. `minor`: of Python 3.minor; 0 if it is not known yet. */
 struct place {
@@ -102,7 +114,7 @@ static int find_environment(struct place *place, char **message) {
 
   if (asked != NULL && *asked) {
     if (environment_of(place, asked) == 0) return 0;
-    *message = sqlite3_mprintf("audiomem: AUDIOMEM_PYTHON is %s, and there is no Python that can be run. Set it to the "
+    *message = words("audiomem: AUDIOMEM_PYTHON is %s, and there is no Python that can be run. Set it to the "
                                "bin/python of the virtual environment that audiomem-sql is installed in",
                                asked);
     return -1;
@@ -134,7 +146,7 @@ static int find_environment(struct place *place, char **message) {
     join(path, active, "bin/python");
     if (environment_of(place, path) == 0) return 0;
   }
-  *message = sqlite3_mprintf("audiomem: there is no virtual environment around %s. Set AUDIOMEM_PYTHON to the bin/python of the "
+  *message = words("audiomem: there is no virtual environment around %s. Set AUDIOMEM_PYTHON to the bin/python of the "
                              "one that audiomem-sql is installed in",
                              place->package);
   return -1;
@@ -150,7 +162,7 @@ static void *open_libpython(const struct place *place, char **message) {
 
   if (asked != NULL && *asked) {
     library = dlopen(asked, RTLD_NOW | RTLD_GLOBAL);
-    if (library == NULL) *message = sqlite3_mprintf("audiomem: AUDIOMEM_LIBPYTHON cannot be loaded: %s", dlerror());
+    if (library == NULL) *message = words("audiomem: AUDIOMEM_LIBPYTHON cannot be loaded: %s", dlerror());
     return library;
   }
   snprintf(name, sizeof(name), "libpython3.%d.so.1.0", place->minor);
@@ -158,13 +170,13 @@ static void *open_libpython(const struct place *place, char **message) {
     snprintf(path, sizeof(path), "%.4000s/%s/%s", place->home, FOLDERS[i], name);
     if (access(path, R_OK) == 0) {
       library = dlopen(path, RTLD_NOW | RTLD_GLOBAL);
-      if (library == NULL) *message = sqlite3_mprintf("audiomem: %s", dlerror());
+      if (library == NULL) *message = words("audiomem: %s", dlerror());
       return library;
     }
   }
   library = dlopen(name, RTLD_NOW | RTLD_GLOBAL); /* wherever the system looks */
   if (library == NULL) {
-    *message = sqlite3_mprintf("audiomem: %s of the Python of %s was not found in %s/lib. Install it (on Debian: apt install "
+    *message = words("audiomem: %s of the Python of %s was not found in %s/lib. Install it (on Debian: apt install "
                                "libpython3.%d; pyenv: build with --enable-shared), or set AUDIOMEM_LIBPYTHON to its path",
                                name, place->python, place->home, place->minor);
   }
@@ -190,7 +202,7 @@ static int look_up(void *library, char **message) {
   *(void **)&py.is_finalizing = dlsym(library, "Py_IsFinalizing"); /* from 3.13 on */
   if (py.is_finalizing == NULL) *(void **)&py.is_finalizing = dlsym(library, "_Py_IsFinalizing");
   if (missing == NULL && py.none != NULL && py.list_type != NULL && py.runtime_error != NULL) return 0;
-  *message = sqlite3_mprintf("audiomem: this Python has no %s; CPython 3.11 or newer is needed", missing);
+  *message = words("audiomem: this Python has no %s; CPython 3.11 or newer is needed", missing);
   return -1;
 }
 
@@ -199,30 +211,31 @@ static int check_version(char **message) {
 
   sscanf(py.Py_GetVersion(), "3.%d", &minor);
   if (minor >= 11) return 0;
-  *message = sqlite3_mprintf("audiomem: Python 3.11 or newer is needed, and this is %s", py.Py_GetVersion());
+  *message = words("audiomem: Python 3.11 or newer is needed, and this is %s", py.Py_GetVersion());
   return -1;
 }
 
 static int start(const struct place *place, char **message) {
   void (*set_program_name)(const wchar_t *);
-  wchar_t *(*decode)(const char *, size_t *), *program;
+  wchar_t *(*decode)(const char *, size_t *);
+  static wchar_t *program; /* Python keeps the pointer */
   char name[64], *locale;
   int *utf8_mode;
   void *library;
 
   if (place->minor < 11) {
-    *message = sqlite3_mprintf("audiomem: %s is Python 3.%d, and 3.11 or newer is needed. Set AUDIOMEM_PYTHON to the bin/python "
+    *message = words("audiomem: %s is Python 3.%d, and 3.11 or newer is needed. Set AUDIOMEM_PYTHON to the bin/python "
                                "of a virtual environment with audiomem-sql",
                                place->python, place->minor);
     return -1;
   }
   if (getenv("PYTHONHOME") != NULL) {
-    *message = sqlite3_mprintf("audiomem: PYTHONHOME is set, which hides the virtual environment of %s. Unset it", place->python);
+    *message = words("audiomem: PYTHONHOME is set, which hides the virtual environment of %s. Unset it", place->python);
     return -1;
   }
   snprintf(name, sizeof(name), "lib/python3.%d/encodings/__init__.py", place->minor);
   if (!is_file(place->home, name) && !is_file(place->home, name + 3)) {
-    *message = sqlite3_mprintf("audiomem: the Python that %s was made with is gone: there is no %s/%s. Make the environment again, "
+    *message = words("audiomem: the Python that %s was made with is gone: there is no %s/%s. Make the environment again, "
                                "or set AUDIOMEM_PYTHON to the bin/python of another one",
                                place->prefix, place->home, name);
     return -1;
@@ -232,14 +245,14 @@ static int start(const struct place *place, char **message) {
   *(void **)&set_program_name = dlsym(library, "Py_SetProgramName");
   *(void **)&decode = dlsym(library, "Py_DecodeLocale");
   if (set_program_name == NULL || decode == NULL) {
-    *message = sqlite3_mprintf("audiomem: this Python is too new: %s", py.Py_GetVersion());
+    *message = words("audiomem: this Python is too new: %s", py.Py_GetVersion());
     return -1;
   }
   utf8_mode = dlsym(library, "Py_UTF8Mode");
   if (utf8_mode != NULL) *utf8_mode = 1; /* file names are what SQLite says: UTF-8 */
   locale = setlocale(LC_CTYPE, NULL);
   locale = locale == NULL ? NULL : strdup(locale);
-  program = decode(place->python, NULL); /* Python keeps the pointer */
+  program = decode(place->python, NULL);
   set_program_name(program == NULL ? L"python3" : program);
   py.Py_InitializeEx(0); /* no handlers of signals: Ctrl-C is the host's */
   if (locale != NULL) setlocale(LC_CTYPE, locale);
@@ -262,7 +275,7 @@ static int find_package(struct place *place, char **message) {
   Dl_info info;
 
   if (dladdr((void *)&find_package, &info) == 0 || realpath(info.dli_fname, place->package) == NULL) {
-    *message = sqlite3_mprintf("audiomem: the extension does not know where it lies");
+    *message = words("audiomem: the extension does not know where it lies");
     return -1;
   }
   up(place->package); /* audiomem_sql/audiomem.so */
@@ -288,7 +301,7 @@ static void borrow(struct place *place) {
     snprintf(path, sizeof(path), "%.4000s/lib/python3.%d/site-packages", place->prefix, minor);
     add_path(path, 0);
   }
-  sqlite3_free(ignored);
+  free(ignored);
 }
 
 static int run_once(char **message) {
@@ -302,7 +315,7 @@ static int run_once(char **message) {
 
     if (look_up(RTLD_DEFAULT, message) < 0 || check_version(message) < 0) return -1;
     if (py.Py_IsInitialized()) {
-      gil = gil_take(sqlite3_api);
+      gil = gil_take(host);
       if (gil.entered) borrow(&place);
       gil_give(&gil);
       return 0;
@@ -328,12 +341,12 @@ int runtime_start(char **message) {
   return rc;
 }
 
-struct gil gil_take(const sqlite3_api_routines *api) {
+struct gil gil_take(const void *now) {
   struct gil gil;
 
   memset(&gil, 0, sizeof(gil));
-  gil.before = sqlite3_api;
-  sqlite3_api = api;
+  gil.before = host;
+  host = now;
   if (!py.Py_IsInitialized() || (py.is_finalizing != NULL && py.is_finalizing())) return gil;
   gil.entered = 1;
   gil.state = py.PyGILState_Ensure();
@@ -342,10 +355,10 @@ struct gil gil_take(const sqlite3_api_routines *api) {
 }
 
 void gil_give(struct gil *gil) {
-  const sqlite3_api_routines *before = gil->before;
+  const void *before = gil->before;
 
   if (!gil->entered) {
-    sqlite3_api = before;
+    host = before;
     return;
   }
   if (py.PyErr_Occurred()) {
@@ -356,5 +369,25 @@ void gil_give(struct gil *gil) {
     py.PyErr_Restore(gil->type, gil->value, gil->traceback);
   }
   py.PyGILState_Release(gil->state);
-  sqlite3_api = before;
+  host = before;
+}
+
+char *import_failed(void) {
+  PyObject *type, *value, *traceback, *told;
+  struct cell text;
+  char *message;
+
+  py.PyErr_Fetch(&type, &value, &traceback);
+  py.PyErr_NormalizeException(&type, &value, &traceback);
+  told = value == NULL ? NULL : call(value, "__str__", NULL);
+  if (told == NULL || cell_read(&text, told) < 0 || text.type != 't') text.as.bytes.data = "an error without a message";
+  message = words("audiomem: the package audiomem-sql does not run in Python %.6s of this process: %s. Install it there, "
+                            "or set AUDIOMEM_PYTHON to the bin/python of the virtual environment that has it",
+                            py.Py_GetVersion(), text.as.bytes.data);
+  py.PyErr_Clear();
+  if (told != NULL) py.Py_DecRef(told);
+  if (type != NULL) py.Py_DecRef(type);
+  if (value != NULL) py.Py_DecRef(value);
+  if (traceback != NULL) py.Py_DecRef(traceback);
+  return message;
 }

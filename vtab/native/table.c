@@ -23,25 +23,6 @@ static const sqlite3_api_routines *api_of(const sqlite3_vtab *vtab) { return ((c
 
 static const char ENDED[] = "audiomem: Python has ended in this process";
 
-static PyObject *boolean(int value) { return py.PyBool_FromLong(value != 0); }
-
-/* A tuple of the objects before a null pointer, which it takes over; NULL if one could not be made. */
-static PyObject *tuple(int count, PyObject **items) {
-  PyObject *made = py.PyTuple_New(count);
-  int i, failed = made == NULL;
-
-  for (i = 0; i < count; i++) {
-    if (items[i] == NULL) failed = 1;
-    else if (made != NULL) py.PyTuple_SetItem(made, i, items[i]);
-    else py.Py_DecRef(items[i]);
-  }
-  if (failed && made != NULL) {
-    py.Py_DecRef(made);
-    made = NULL;
-  }
-  return made;
-}
-
 static PyObject *values_of(int count, sqlite3_value **values) {
   PyObject *made = py.PyTuple_New(count);
   int i;
@@ -399,7 +380,7 @@ static int column(sqlite3_vtab_cursor *base, sqlite3_context *context, int numbe
   struct gil gil;
   int rc = SQLITE_OK;
 
-  sqlite3_api = api_of(base->pVtab);
+  host = api_of(base->pVtab);
   if (number < 0) {
     sqlite3_result_int64(context, part_rowid(&cursor->part, cursor->row));
     return SQLITE_OK;

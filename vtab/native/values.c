@@ -1,15 +1,9 @@
-/* Values of SQLite as values of Python and back, and exceptions as errors. The GIL is held in all of it. */
+/* Values of SQLite as values of Python and back, and exceptions as errors. The GIL is held in all of it but part_result. */
 #include "audiomem.h"
 
+#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
-
-PyObject *text_object(const char *text) {
-  if (text == NULL) {
-    py.Py_IncRef(py.none);
-    return py.none;
-  }
-  return py.PyUnicode_FromStringAndSize(text, (Py_ssize_t)strlen(text));
-}
 
 /* The values of a list behind IN, for which xBestIndex asked; NULL without an exception if it is none, but SQL's NULL. */
 static PyObject *listed(sqlite3_value *value) {
@@ -58,46 +52,12 @@ PyObject *python_value(sqlite3_value *value) {
   }
 }
 
-int cell_read(struct cell *cell, PyObject *object) {
-  PyObject *type;
-
-  if (object == NULL) return -1;
-  if (object == py.none) {
-    cell->type = 'n';
-    return 0;
-  }
-  type = py.PyObject_Type(object);
-  if (type == NULL) return -1;
-  py.Py_DecRef(type); /* the object keeps it */
-  if (type == py.long_type || type == py.bool_type) {
-    cell->type = 'i';
-    cell->as.integer = py.PyLong_AsLongLong(object);
-    return cell->as.integer == -1 && py.PyErr_Occurred() ? -1 : 0;
-  }
-  if (type == py.float_type) {
-    cell->type = 'f';
-    cell->as.real = py.PyFloat_AsDouble(object);
-    return 0;
-  }
-  if (type == py.unicode_type) {
-    cell->type = 't';
-    cell->as.bytes.data = py.PyUnicode_AsUTF8AndSize(object, &cell->as.bytes.size);
-    return cell->as.bytes.data == NULL ? -1 : 0;
-  }
-  if (type == py.bytes_type) {
-    cell->type = 'b';
-    return py.PyBytes_AsStringAndSize(object, (char **)&cell->as.bytes.data, &cell->as.bytes.size);
-  }
-  py.PyErr_SetString(*py.runtime_error, "a value is of a type that SQL does not have");
-  return -1;
-}
-
 /* SQLite takes a null pointer for NULL, even of no bytes. Everything is copied, as it may outlive the part. */
-void text_result(sqlite3_context *context, const char *data, size_t size) {
+static void text_result(sqlite3_context *context, const char *data, size_t size) {
   sqlite3_result_text64(context, size ? data : "", size, SQLITE_TRANSIENT, SQLITE_UTF8);
 }
 
-void blob_result(sqlite3_context *context, const void *data, size_t size) {
+static void blob_result(sqlite3_context *context, const void *data, size_t size) {
   sqlite3_result_blob64(context, size ? data : "", size, SQLITE_TRANSIENT);
 }
 
@@ -120,15 +80,109 @@ void cell_result(sqlite3_context *context, const struct cell *cell) {
   }
 }
 
-PyObject *call(PyObject *object, const char *method, PyObject *arguments) {
-  const sqlite3_api_routines *api = sqlite3_api;
-  PyObject *bound = py.PyErr_Occurred() ? NULL : py.PyObject_GetAttrString(object, method);
-  PyObject *result = bound == NULL ? NULL : py.PyObject_CallObject(bound, arguments);
+/* YYYY-MM-DD HH:MM:SS, and a fraction without the zeros at its end, if there is one: as columns/timestamps.py. The days are
+** counted from March, in eras of 400 years (https://howardhinnant.github.io/date_algorithms.html). */
+static void time_result(sqlite3_context *context, int64_t micros) {
+  char text[64];
+  int64_t seconds = micros / 1000000, fraction = micros % 1000000, days, clock, era, day, year;
+  int month, size;
 
-  sqlite3_api = api;
-  if (bound != NULL) py.Py_DecRef(bound);
-  if (arguments != NULL) py.Py_DecRef(arguments);
-  return result;
+  if (fraction < 0) {
+    fraction += 1000000;
+    seconds--;
+  }
+  days = seconds / 86400;
+  clock = seconds % 86400;
+  if (clock < 0) {
+    clock += 86400;
+    days--;
+  }
+  days += 719468;
+  era = (days >= 0 ? days : days - 146096) / 146097;
+  day = days - era * 146097;
+  year = (day - day / 1460 + day / 36524 - day / 146096) / 365;
+  day -= 365 * year + year / 4 - year / 100;
+  month = (int)((5 * day + 2) / 153);
+  day = day - (153 * month + 2) / 5 + 1;
+  month += month < 10 ? 3 : -9;
+  year += era * 400 + (month <= 2);
+  size = snprintf(text, sizeof(text), "%04d-%02d-%02d %02d:%02d:%02d", (int)year, month, (int)day, (int)(clock / 3600),
+                  (int)(clock / 60 % 60), (int)(clock % 60));
+  if (fraction) {
+    size += snprintf(text + size, sizeof(text) - (size_t)size, ".%06d", (int)fraction);
+    while (text[size - 1] == '0') size--;
+  }
+  text_result(context, text, (size_t)size);
+}
+
+int part_result(const struct part *part, int number, Py_ssize_t row, sqlite3_context *context) {
+  const struct column *column = &part->columns[number];
+  int64_t at = column->offset + row;
+
+  if (!is_there(column, at)) {
+    sqlite3_result_null(context);
+    return 1;
+  }
+  switch (column->kind) {
+  case ABSENT:
+    return 0;
+  case CONSTANT:
+    cell_result(context, column->cells);
+    break;
+  case CELLS:
+    cell_result(context, &column->cells[row]);
+    break;
+  case INTEGERS:
+    sqlite3_result_int64(context, ((const int64_t *)column->values)[at]);
+    break;
+  case REALS:
+    sqlite3_result_double(context, ((const double *)column->values)[at]);
+    break;
+  case FLOATS:
+    sqlite3_result_double(context, (double)((const float *)column->values)[at]);
+    break;
+  case BOOLEANS:
+    sqlite3_result_int(context, ((const uint8_t *)column->values)[at >> 3] >> (at & 7) & 1);
+    break;
+  case TIMES:
+    time_result(context, ((const int64_t *)column->values)[at]);
+    break;
+  case TEXTS: {
+    const int32_t *places = (const int32_t *)column->values + at;
+
+    text_result(context, column->data + places[0], (size_t)(places[1] - places[0]));
+    break;
+  }
+  case TEXTS64: {
+    const int64_t *places = (const int64_t *)column->values + at;
+
+    text_result(context, column->data + places[0], (size_t)(places[1] - places[0]));
+    break;
+  }
+  case BLOBS: {
+    const int32_t *places = (const int32_t *)column->values + at;
+
+    blob_result(context, column->data + places[0], (size_t)(places[1] - places[0]));
+    break;
+  }
+  case BLOBS64: {
+    const int64_t *places = (const int64_t *)column->values + at;
+
+    blob_result(context, column->data + places[0], (size_t)(places[1] - places[0]));
+    break;
+  }
+  case VECTORS:
+    blob_result(context, (const char *)column->values + (size_t)at * column->width, column->width);
+    break;
+  }
+  return 1;
+}
+
+sqlite3_int64 part_rowid(const struct part *part, Py_ssize_t row) {
+  const struct column *column = &part->columns[part->count - 1];
+
+  if (column->kind == INTEGERS) return ((const int64_t *)column->values)[column->offset + row];
+  return column->kind == CELLS && column->cells[row].type == 'i' ? column->cells[row].as.integer : 0;
 }
 
 int explain(PyObject *owner, char **message) {
@@ -170,4 +224,11 @@ int explain(PyObject *owner, char **message) {
   if (value != NULL) py.Py_DecRef(value);
   if (traceback != NULL) py.Py_DecRef(traceback);
   return rc;
+}
+
+char *sqlite_words(char *message) {
+  char *copy = sqlite3_mprintf("%s", message ? message : "audiomem: out of memory");
+
+  free(message);
+  return copy;
 }
