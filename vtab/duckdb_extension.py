@@ -21,6 +21,7 @@ from audiomem_sql.columns.types import ColumnType, Kind
 from audiomem_sql.errors import AudioMemError, NotAudioMemoryError, QueryError
 from audiomem_sql.table_reader import TableReader
 from audiomem_sql.vtab import codes
+from audiomem_sql.vtab.open_tables import OpenTables
 from audiomem_sql.vtab.rows import rows_wanted, version_of
 
 BOOLEAN, BIGINT, FLOAT, DOUBLE, TIMESTAMP, VARCHAR, BLOB, LIST, ARRAY, ANY = (
@@ -54,15 +55,11 @@ Batches = Callable[[list[int]], Iterator[pa.RecordBatch]]
 class Source:
     """What a table function gives: its columns, and their rows when they are asked for."""
 
-    def __init__(self, reader: TableReader, schema: pa.Schema, rows: int | None, batches: Batches) -> None:
-        self._reader = reader  # kept open for as long as DuckDB keeps this
+    def __init__(self, schema: pa.Schema, batches: Batches, rows: int | None = None) -> None:
         self._batches = batches
         self.columns = tuple(_column(field) for field in schema)
         #: How many rows there are; None: not known.
         self.rows = rows
-
-    def __del__(self) -> None:
-        self._reader.close()
 
     def open(self, wanted: Sequence[int]) -> Stream:
         """The rows with the columns at the places ``wanted``; -1 stands for none."""
@@ -143,7 +140,7 @@ class Door:
         if not name.lower().endswith(".flac"):
             return False
         try:
-            TableReader(name).close()
+            _TABLES.at(name)
         except NotAudioMemoryError:
             return False
         except AudioMemError:
@@ -158,77 +155,73 @@ def message(error: BaseException) -> str:
 
 def audiomem_scan(path: Any, version: Any, as_of: Any, where: Any) -> Source:
     """The rows of a file, of its newest version or of another one."""
-    with _opened(path, version, as_of) as opened:
-        reader = opened.reader
-        schema = reader.schema.to_arrow()
-        reader.scan([], where)  # a filter that is wrong is told at once
+    reader = _opened(path, version, as_of)
+    schema = reader.schema.to_arrow()
+    reader.scan([], where)  # a filter that is wrong is told at once
 
-        def batches(places: list[int]) -> Iterator[pa.RecordBatch]:
-            return reader.scan([schema.names[place] for place in places], where)
+    def batches(places: list[int]) -> Iterator[pa.RecordBatch]:
+        return reader.scan([schema.names[place] for place in places], where)
 
-        return opened.source(schema, batches, len(reader) if where is None else None)
+    return Source(schema, batches, len(reader) if where is None else None)
 
 
 def audiomem_search(
     path: Any, query: Any, k: Any, version: Any, as_of: Any, where: Any, column: Any
 ) -> Source:
     """The rows nearest to a text, with their distances."""
-    with _opened(path, version, as_of) as opened:
-        reader = opened.reader
-        if not isinstance(query, str):
-            raise QueryError("there is nothing to search for", file=reader.path, remedy="Pass a text.")
-        count = 10 if k is None else rows_wanted(k, reader.path)
-        names = reader.schema.names
-        schema = reader.schema.to_arrow().append(pa.field("distance", pa.float32()))
+    reader = _opened(path, version, as_of)
+    if not isinstance(query, str):
+        raise QueryError("there is nothing to search for", file=reader.path, remedy="Pass a text.")
+    count = 10 if k is None else rows_wanted(k, reader.path)
+    names = reader.schema.names
+    schema = reader.schema.to_arrow().append(pa.field("distance", pa.float32()))
 
-        def batches(places: list[int]) -> Iterator[pa.RecordBatch]:
-            wanted = [names[place] for place in places if place < len(names)]
-            found = reader.search(query, count, where, columns=wanted, column=column)
-            if places and places[-1] < len(names):
-                found = found.drop_columns(["distance"])
-            return iter(found.combine_chunks().to_batches())
+    def batches(places: list[int]) -> Iterator[pa.RecordBatch]:
+        wanted = [names[place] for place in places if place < len(names)]
+        found = reader.search(query, count, where, columns=wanted, column=column)
+        if places and places[-1] < len(names):
+            found = found.drop_columns(["distance"])
+        return iter(found.combine_chunks().to_batches())
 
-        return opened.source(schema, batches)
+    return Source(schema, batches)
 
 
 def audiomem_snapshots(path: Any) -> Source:
     """The versions of a file."""
-    with _opened(path) as opened:
-        reader = opened.reader
-        tags: dict[int, list[str]] = {}
-        for name, number in sorted(reader.tags.items()):
-            tags.setdefault(number, []).append(name)
-        rows = [
-            (v.number, v.time, v.inserted, v.deleted, ", ".join(tags.get(v.number, ())) or None, v.message)
-            for v in reader.versions
-        ]
-        return opened.made(_SNAPSHOTS, list(zip(*rows, strict=True)))
+    reader = _opened(path)
+    tags: dict[int, list[str]] = {}
+    for name, number in sorted(reader.tags.items()):
+        tags.setdefault(number, []).append(name)
+    rows = [
+        (v.number, v.time, v.inserted, v.deleted, ", ".join(tags.get(v.number, ())) or None, v.message)
+        for v in reader.versions
+    ]
+    return _made(_SNAPSHOTS, list(zip(*rows, strict=True)))
 
 
 def audiomem_changes(path: Any, first: Any, last: Any) -> Source:
     """What commits changed, with the columns that the newest of them has."""
-    with _opened(path) as opened:
-        reader = opened.reader
-        low = reader.at(version_of(first, reader.path)).version
-        high = reader.version if last is None else reader.at(version_of(last, reader.path)).version
-        snapshot = reader.snapshot
-        newest = snapshot.schema_at(high).visible
-        rows = [
-            (
-                each.version,
-                each.rowid,
-                each.kind,
-                *_by_column(snapshot.schema_at(each.version).visible, newest, each.values),
-            )
-            for each in changes(snapshot, low, high)
-        ]
-        schema = pa.schema([*_CHANGES, *newest.to_arrow().remove_metadata()])
-        columns = list(zip(*rows, strict=True)) or [()] * len(schema)
-        typed = [
-            [_stored(value, column.type) for value in values]
-            for values, column in zip(columns[len(_CHANGES) :], newest.columns, strict=True)
-        ]
-        return opened.made(schema, [*columns[: len(_CHANGES)], *typed])
+    reader = _opened(path)
+    low = reader.at(version_of(first, reader.path)).version
+    high = reader.version if last is None else reader.at(version_of(last, reader.path)).version
+    snapshot = reader.snapshot
+    newest = snapshot.schema_at(high).visible
+    rows = [
+        (
+            each.version,
+            each.rowid,
+            each.kind,
+            *_by_column(snapshot.schema_at(each.version).visible, newest, each.values),
+        )
+        for each in changes(snapshot, low, high)
+    ]
+    schema = pa.schema([*_CHANGES, *newest.to_arrow().remove_metadata()])
+    columns = list(zip(*rows, strict=True)) or [()] * len(schema)
+    typed = [
+        [_stored(value, column.type) for value in values]
+        for values, column in zip(columns[len(_CHANGES) :], newest.columns, strict=True)
+    ]
+    return _made(schema, [*columns[: len(_CHANGES)], *typed])
 
 
 # -- inside -----------------------------------------------------------------------------------------------------------
@@ -247,34 +240,22 @@ _SNAPSHOTS = pa.schema(
 _CHANGES = pa.schema([("snapshot_id", pa.int64()), ("row_id", pa.int64()), ("change_type", pa.string())])
 
 
-class _opened:
-    """A file that is open: closed again unless a source is made of it."""
+_TABLES = OpenTables()
 
-    def __init__(self, path: Any, version: Any = None, as_of: Any = None) -> None:
-        if not isinstance(path, str):
-            raise QueryError("there is no path", remedy="Pass the path of a FLAC file as text.")
-        if version is not None and as_of is not None:
-            raise QueryError("version and as_of exclude each other", file=path, remedy="Pass one of them.")
-        moment = None if version is None else version_of(version, path)
-        self.reader = TableReader(path, version=moment, as_of=as_of)
 
-    def __enter__(self) -> _opened:
-        return self
+def _opened(path: Any, version: Any = None, as_of: Any = None) -> TableReader:
+    if not isinstance(path, str):
+        raise QueryError("there is no path", remedy="Pass the path of a FLAC file as text.")
+    if version is not None and as_of is not None:
+        raise QueryError("version and as_of exclude each other", file=path, remedy="Pass one of them.")
+    return _TABLES.at(path, None if version is None else version_of(version, path), as_of)
 
-    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
-        if kind is not None:
-            self.reader.close()
 
-    def source(self, schema: pa.Schema, batches: Batches, rows: int | None = None) -> Source:
-        """What DuckDB reads."""
-        return Source(self.reader, schema, rows, batches)
-
-    def made(self, schema: pa.Schema, columns: Sequence[Sequence[Any]]) -> Source:
-        """The same of values that are there already, a list for each column."""
-        table = pa.Table.from_arrays(
-            [_array(values, field.type) for values, field in zip(columns, schema, strict=True)], schema=schema
-        ).combine_chunks()
-        return self.source(schema, lambda places: iter(table.select(places or [0]).to_batches()), len(table))
+def _made(schema: pa.Schema, columns: Sequence[Sequence[Any]]) -> Source:
+    """What DuckDB reads, of values that are there already, a list for each column."""
+    arrays = [_array(values, field.type) for values, field in zip(columns, schema, strict=True)]
+    table = pa.Table.from_arrays(arrays, schema=schema).combine_chunks()
+    return Source(schema, lambda places: iter(table.select(places or [0]).to_batches()), len(table))
 
 
 def _array(values: Sequence[Any], arrow_type: pa.DataType) -> pa.Array:

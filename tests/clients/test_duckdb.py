@@ -21,6 +21,7 @@ from audiomem_sql import udfs
 from audiomem_sql.loadable import loadable_path
 from audiomem_sql.table import Table
 from audiomem_sql.vtab.duckdb_extension import Door
+from audiomem_sql.vtab.open_tables import KEPT
 
 from .conftest import ENVIRONMENT, ROOT, Said
 
@@ -195,6 +196,44 @@ def test_commits_of_others_are_seen_by_the_next_statement(
         assert connection.execute(query).fetchone() == (5,)
         table.vacuum()
         assert connection.execute(query).fetchone() == (5,)
+
+
+def test_a_file_that_is_replaced_or_gone(connection: duckdb.DuckDBPyConnection, tmp_path: Path) -> None:
+    notes(tmp_path)
+    path = tmp_path / "notes.flac"
+    assert connection.execute(f"SELECT count(*) FROM '{path}'").fetchone() == (4,)
+    path.rename(tmp_path / "old.flac")
+    with pytest.raises(duckdb.Error, match="there is no such file"):
+        connection.execute(f"FROM '{path}'")
+    audiomem_sql.write_flac([{"other": "columns"}], path).close()
+    assert connection.execute(f"FROM '{path}'").fetchall() == [("columns",)]
+    (tmp_path / "new").mkdir()
+    audiomem_sql.write_flac([{"a": 1}], tmp_path / "new" / "notes.flac").close()
+    (tmp_path / "new" / "notes.flac").replace(path)
+    assert connection.execute(f"FROM '{path}'").fetchall() == [(1,)]
+
+
+def test_a_statement_reads_what_there_was_when_it_was_prepared(
+    connection: duckdb.DuckDBPyConnection, tmp_path: Path
+) -> None:
+    path = tmp_path / "t.flac"
+    create(path, 20_000).close()
+    begun = connection.cursor().execute(f"SELECT id FROM '{path}'")
+    rows = begun.fetchmany(10)
+    with Table(path) as table:
+        table.append([{"id": 30_000, "code": "new"}])
+        table.vacuum()
+    assert connection.execute(f"SELECT count(*) FROM '{path}'").fetchone() == (20_001,)
+    rows += begun.fetchall()
+    assert [number for (number,) in rows] == list(range(1, 20_001))
+
+
+def test_more_tables_than_are_kept_open(connection: duckdb.DuckDBPyConnection, tmp_path: Path) -> None:
+    for number in range(KEPT + 3):
+        audiomem_sql.write_flac([{"n": number}], tmp_path / f"t{number}.flac").close()
+    query = " UNION ALL ".join(f"FROM '{tmp_path / f't{number}.flac'}'" for number in range(KEPT + 3))
+    for _ in range(2):
+        assert sorted(connection.execute(query).fetchall()) == [(number,) for number in range(KEPT + 3)]
 
 
 def test_changes_across_a_change_of_the_columns(
