@@ -76,9 +76,15 @@ class Table(TableWriter):
         chosen = TableOptions.parse(options or {}, folder)
         if schema.semantic_columns:
             schema = schema.with_vectors(dimensions_of(chosen.model))
-        writer = SegmentWriter(files.base, schema, chosen.write_options(), table_id=os.urandom(16))
+        writer = SegmentWriter(
+            files.base,
+            schema,
+            chosen.write_options(),
+            table_id=os.urandom(16),
+            table_options=chosen.to_catalog(),
+        )
         try:
-            writer.finish([Version(1, now(), 0, 0)], options=chosen.to_catalog())
+            writer.finish([Version(1, now(), 0, 0)])
             writer.publish(replace=False)
         except BaseException:
             writer.abandon()

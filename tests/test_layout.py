@@ -27,6 +27,8 @@ FLOORS: tuple[tuple[str, ...], ...] = (
         "catalog",
         "vector_extents",
         "keyword_extents",
+        "labels",
+        "label_writer",
         "combined_keys",
         "log",
         "log_content",
