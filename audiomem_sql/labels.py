@@ -51,6 +51,8 @@ class Labelled(IntEnum):
 
 #: The columns that no schema lists: rowids, and the versions that made and that ended each row.
 HIDDEN_COLUMNS = {-1: 0xFFFF, -2: 0xFFFE, -3: 0xFFFD}
+#: A segment with more columns has no labels.
+MAX_LABELLED_COLUMNS = 65_000
 _SHOWN = {code: column for column, code in HIDDEN_COLUMNS.items()}
 
 

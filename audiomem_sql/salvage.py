@@ -3,6 +3,9 @@
 Each delta lists the commits that are in it, so a gap in the chain has known versions. Of a version before the gap nothing
 is lost. A version after it is put together from what there is: rows that only the missing commits added are not shown, and
 rows that only they deleted are; a row that they replaced is shown as it was before, unless a later commit replaced it, too.
+
+A file whose catalogs are all lost is read by the labels of its blocks (see ``unlisted_segment``). Then only the newest version
+can be had.
 """
 
 from __future__ import annotations
@@ -15,6 +18,7 @@ from itertools import pairwise
 import numpy as np
 
 from audiomem_sql.block_cache import BlockCache
+from audiomem_sql.catalog import Version
 from audiomem_sql.columns.stored_values import row_check
 from audiomem_sql.errors import AudioMemError, DamagedFileError, QueryError
 from audiomem_sql.log import check_rows, read_log
@@ -22,6 +26,7 @@ from audiomem_sql.log_content import LogContent
 from audiomem_sql.segment import Segment
 from audiomem_sql.snapshot import SegmentView, Snapshot, check_table
 from audiomem_sql.table_files import TableFiles
+from audiomem_sql.unlisted_segment import UnlistedSegment
 from audiomem_sql.warning import warn_once
 
 
@@ -38,8 +43,25 @@ class SalvagedSnapshot(Snapshot):
             range(before[1] + 1, after[0]) for before, after in pairwise(ends) if after[0] > before[1] + 1
         )
 
+    @cached_property
+    def unlisted(self) -> tuple[UnlistedSegment, ...]:
+        """The segments that have no catalog."""
+        return tuple(segment for segment in self.segments if isinstance(segment, UnlistedSegment))
+
+    @cached_property
+    def versions(self) -> list[Version]:
+        """Every commit that is known, oldest first."""
+        unknown = {id(version) for segment in self.unlisted for version in segment.catalog.versions[:-1]}
+        return [version for version in super().versions if id(version) not in unknown]
+
     def check_kept(self, version: int) -> None:
         """QueryError unless ``version`` is one of those that are kept, and in none of the gaps."""
+        if self.unlisted and version != self.newest:
+            raise QueryError(
+                f"version {version} cannot be told: the catalog of {self.unlisted[0].path} is lost",
+                file=self.segments[0].path,
+                remedy=f"The newest version, {self.newest}, is there as far as its rows are.",
+            )
         super().check_kept(version)
         if any(version in gap for gap in self.gaps):
             raise self.not_kept(f"version {version} is missing")
@@ -85,11 +107,11 @@ def named(gaps: Sequence[range]) -> str:
 def load_salvaged(files: TableFiles, cache: BlockCache) -> Snapshot:
     """The newest snapshot; if it cannot be had, all that can be read, and a DamageWarning that says what is missing.
 
-    The base must be readable: what opening it raises is raised here.
+    The base must be readable, by its catalog or without: what opening it raises is raised here.
     """
     with contextlib.suppress(AudioMemError):
         return files.load(cache)
-    base = Segment.open(files.base, cache)
+    base = _opened(files.base, cache)
     opened, unreadable = [base], []
     try:
         segments: list[Segment] = []
@@ -113,9 +135,21 @@ def load_salvaged(files: TableFiles, cache: BlockCache) -> Snapshot:
     return snapshot
 
 
+def _opened(path: str, cache: BlockCache) -> Segment:
+    """The segment at ``path``, if need be without its catalog. DamagedFileError that says what was tried."""
+    try:
+        return Segment.open(path, cache)
+    except DamagedFileError as error:
+        first = error.with_traceback(None)
+    try:
+        return UnlistedSegment.open(path, cache)
+    except DamagedFileError as error:
+        raise error from first
+
+
 def _whole(path: str, number: int, base: Segment, cache: BlockCache) -> Segment:
     """The delta that ends with version ``number``, if its catalog, rowids and deletions can be read: without these its rows would be wrong."""
-    segment = Segment.open(path, cache)
+    segment = _opened(path, cache)
     try:
         check_table(base, segment, base.path)
         if segment.catalog.last_version != number:
@@ -152,9 +186,22 @@ def _tell(files: TableFiles, snapshot: SalvagedSnapshot, unreadable: Sequence[st
             else f"{named(snapshot.gaps)} of {snapshot.versions[0].number} to {snapshot.newest} is missing: "
             "rows that it added are not shown, and rows that it deleted may be"
         )
+    for segment in snapshot.unlisted:
+        lost = len(segment.lost)
+        parts.append(
+            f"all catalogs of {segment.path} are lost: its rows are read by the labels of their blocks"
+            + (f", {lost:,} of which cannot be read" if lost else "")
+            + "".join(f"; {note}" for note in segment.notes)
+        )
     if unreadable:
         parts.append(f"not read: {'; '.join(unreadable)}")
     warn_once(
-        ("salvage", files.base, snapshot.gaps, *unreadable),
+        (
+            "salvage",
+            files.base,
+            snapshot.gaps,
+            *[segment.identity for segment in snapshot.unlisted],
+            *unreadable,
+        ),
         f"{files.base}: {'. '.join(parts)}. Restore the files from a copy, or write what is left to a new table.",
     )

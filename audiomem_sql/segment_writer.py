@@ -42,7 +42,7 @@ from audiomem_sql.errors import LimitError, StorageError
 from audiomem_sql.files import link_durably, replace_durably, storage_error, temporary_file
 from audiomem_sql.keyword_extents import KeywordSpool
 from audiomem_sql.label_writer import LabelWriter
-from audiomem_sql.labels import Facts, Label, Labelled
+from audiomem_sql.labels import MAX_LABELLED_COLUMNS, Facts, Label, Labelled
 from audiomem_sql.page_writer import lay_out
 from audiomem_sql.protection.levels import Level
 from audiomem_sql.segment import CREATED, ENDED, MAX_TOMBSTONES, NEVER, ROWID, TOMBSTONES_HEADER
@@ -102,7 +102,9 @@ class SegmentWriter:
         self._segment_id = segment_id or os.urandom(8)
         self._table_options = dict(table_options or {})
         self._labels = (
-            LabelWriter(table_id, self._segment_id, schema, self._table_options) if labels else None
+            LabelWriter(table_id, self._segment_id, schema, self._table_options)
+            if labels and len(schema) <= MAX_LABELLED_COLUMNS
+            else None
         )
         self._waiting: deque[Label] = deque()
         self._spool: IO[bytes] = tempfile.SpooledTemporaryFile(max_size=SPOOL_BYTES)  # noqa: SIM115

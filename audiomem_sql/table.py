@@ -74,7 +74,7 @@ class Table(TableWriter):
                 "deltas of another table are in the way", file=files.folder, remedy="Move that folder away."
             )
         chosen = TableOptions.parse(options or {}, folder)
-        if schema.semantic_columns:
+        if len(schema.vectors) < len(schema.semantic_columns):
             schema = schema.with_vectors(dimensions_of(chosen.model))
         writer = SegmentWriter(
             files.base,
@@ -99,11 +99,11 @@ class Table(TableWriter):
 
         options: instead of those that it had.
         """
-        made = cls.create(path, broken.schema, broken.options.to_catalog() | dict(options or {}))
+        made = cls.create(path, broken.snapshot.schema, broken.options.to_catalog() | dict(options or {}))
         try:
             made._acquire()
             try:
-                columns = range(len(broken.schema))
+                columns = range(len(broken.snapshot.schema))
                 there = sum(len(batch) for batch in scan(broken.snapshot, columns))
                 rows = scan(broken.snapshot, columns)
                 ordered = rows if broken.snapshot.ordered else in_rowid_order(rows)

@@ -38,7 +38,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
         "migrations",
         "protected_log",
     ),
-    ("segment", "segment_writer", "key_index", "evolved_segment"),
+    ("segment", "segment_writer", "found_labels", "unlisted_segment", "key_index", "evolved_segment"),
     ("snapshot", "merge"),
     ("lost_rows", "scan", "lookup", "search", "planner", "where", "where_filter"),
     (
