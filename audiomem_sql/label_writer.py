@@ -19,15 +19,15 @@ class LabelWriter:
         self._seed = crc32c(segment_id)
         self._map = pack_map(table_id, schema, options)
         self._signposts: list[int] = []
-        self._every = max(SIGNPOST_BYTES, SIGNPOST_SHARE * (SIGNPOST.size + len(self._map)))
+        self._least = SIGNPOST_SHARE * (SIGNPOST.size + len(self._map))
         self._due = 0
 
     def behind(self, label: Label) -> bytes:
         """What stands behind the bytes that ``label`` is of: itself, and maybe the room for a signpost."""
         packed = label.pack(self._seed)
-        if label.place < self._due:
+        if label.end < self._due:
             return packed
-        self._due = label.end + self._every
+        self._due = label.end + max(self._least, min(label.end, SIGNPOST_BYTES))
         self._signposts.append(label.end)
         return packed + bytes(SIGNPOST.size) + self._map
 

@@ -30,9 +30,10 @@ LABEL = struct.Struct("<4s B B H Q Q I I I I I")
 SIGNPOST_MAGIC = b"AuMS"
 #: magic, stored bytes of the map behind it, its CRC-32C, flags, columns shown, place, rows, first version, last version, time, first rowid, CRC-32C
 SIGNPOST = struct.Struct("<4s I I H H Q Q Q Q q q I")
-#: A signpost comes first, last, and whenever so many bytes, or so many times its own size, were stored.
+#: A signpost comes first, last, and whenever as many bytes again were stored, but at most so many; and at least so many times
+#: its own size.
 SIGNPOST_BYTES = 1 << 19
-SIGNPOST_SHARE = 1024
+SIGNPOST_SHARE = 32
 #: Most bytes of a signpost's map, stored or before compression.
 MAX_SIGNPOST_BYTES = 1 << 24
 

@@ -87,6 +87,8 @@ class Segment:
         self.evolved: WeakValueDictionary[Any, Segment] = WeakValueDictionary()
         #: Leave out rows that cannot be recovered, instead of raising an error.
         self.skip_damage = False
+        #: Put NULL for values that cannot be recovered, in rows whose rowid can.
+        self.null_damage = False
         self._lock = threading.Lock()
 
     @classmethod

@@ -336,13 +336,15 @@ class SegmentWriter:
         self._versioned = self._versioned or tombstone_versions is not None
         if self._held is not None:
             self._release()
-        self._collect_all()
-        if self._labels is not None:
-            self._labels.want_signpost()
         writers = [*self._columns.values(), self._rowids, self._created]
         writers.insert(len(writers) if self._labels is None else 0, self._ended)  # labels of it may wait
+        last = max(self._columns, default=None)
         for writer in writers:
-            self._emit(writer, writer.flush())
+            blocks = writer.flush()
+            if writer.number == last and self._labels is not None:
+                self._collect_all()
+                self._labels.want_signpost()
+            self._emit(writer, blocks)
         self._collect_all()
         vectors = {
             number: spool.finish(self._store_vectors(number)) for number, spool in self._vectors.items()

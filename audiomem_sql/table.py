@@ -97,9 +97,17 @@ class Table(TableWriter):
     ) -> Table:
         """A new table at ``path``, which must be free, of the rows that can be read of ``broken``, with their rowids.
 
-        options: instead of those that it had.
+        With ``on_damage="null"`` also of the rows that can be read in part; columns that lost values may then be NULL, and are
+        no longer a primary key. options: instead of those that it had.
         """
-        made = cls.create(path, broken.snapshot.schema, broken.options.to_catalog() | dict(options or {}))
+        schema = broken.snapshot.schema
+        if broken.on_damage == "null":
+            columns = range(len(schema))
+            lost = {
+                c for batch in scan(broken.snapshot, columns) for c in columns if batch.arrays[c].null_count
+            }
+            schema = schema.nullable(lost)
+        made = cls.create(path, schema, broken.options.to_catalog() | dict(options or {}))
         try:
             made._acquire()
             try:

@@ -24,9 +24,7 @@ def spans(path: Path) -> tuple[list[tuple[int, int]], list[tuple[int, int]]]:
         for page in range(file.page_count)
     ]
     segment.close()
-    return [places[page] for page in data], [
-        place for page, place in enumerate(places) if page not in data
-    ]
+    return [places[page] for page in data], [place for page, place in enumerate(places) if page not in data]
 
 
 def without_catalog(path: Path, rng: random.Random, how: str) -> bytes:
@@ -42,4 +40,3 @@ def without_catalog(path: Path, rng: random.Random, how: str) -> bytes:
         else:
             data[start:stop] = bytes(stop - start) if how == "zeroed" else rng.randbytes(stop - start)
     return bytes(data)
-
