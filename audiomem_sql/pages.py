@@ -273,7 +273,7 @@ class PagedFile:
             source.close()
 
 
-_REMEDY = "Run `audiomem verify` on it to list all damage, and restore the file from a copy."
+_REMEDY = "Restore it from a copy. `audiomem verify` lists all damage, `audiomem salvage` saves the rest."
 
 
 class _Probe:

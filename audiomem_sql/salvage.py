@@ -6,11 +6,14 @@ rows that only they deleted are; a row that they replaced is shown as it was bef
 
 A file whose catalogs are all lost is read by the labels of its blocks (see ``unlisted_segment``). Then only the newest version
 can be had.
+
+Without a base the deltas are read alone: they hold all that they need, but for the rows of before.
 """
 
 from __future__ import annotations
 
 import contextlib
+import os
 from collections.abc import Sequence
 from functools import cached_property
 from itertools import pairwise
@@ -33,10 +36,15 @@ from audiomem_sql.warning import warn_once
 class SalvagedSnapshot(Snapshot):
     """A snapshot of segments that need not follow each other, and of a log that need not follow them."""
 
+    #: Whether the first segment is the base.
+    based = True
+
     @cached_property
     def gaps(self) -> tuple[range, ...]:
         """The versions that no file holds."""
         ends = [(s.catalog.first_version, s.catalog.last_version) for s in self.segments]
+        if not self.based:
+            ends.insert(0, (0, 0))
         if self.log is not None and self.log.after >= ends[-1][1]:
             ends.append((self.log.after + 1, self.log.version))
         return tuple(
@@ -97,6 +105,12 @@ class SalvagedSnapshot(Snapshot):
         return tuple(reversed(views))
 
 
+class BaselessSnapshot(SalvagedSnapshot):
+    """The same without a base: all versions before the first delta that is there are missing."""
+
+    based = False
+
+
 def named(gaps: Sequence[range]) -> str:
     """``version 4``, ``versions 4 to 6 and 9``."""
     texts = [str(gap.start) if len(gap) == 1 else f"{gap.start} to {gap[-1]}" for gap in gaps]
@@ -107,26 +121,39 @@ def named(gaps: Sequence[range]) -> str:
 def load_salvaged(files: TableFiles, cache: BlockCache) -> Snapshot:
     """The newest snapshot; if it cannot be had, all that can be read, and a DamageWarning that says what is missing.
 
-    The base must be readable, by its catalog or without: what opening it raises is raised here.
+    What opening the base raises is raised here if no delta can be read either.
     """
     with contextlib.suppress(AudioMemError):
         return files.load(cache)
-    base = _opened(files.base, cache)
-    opened, unreadable = [base], []
+    base: Segment | None = None
+    failed: AudioMemError | None = None
+    try:
+        base = _opened(files.base, cache)
+    except AudioMemError as error:
+        failed = error
+    opened, unreadable = [] if base is None else [base], []
     try:
         segments: list[Segment] = []
-        first: int | None = None
         for number, path in reversed(files.deltas()):
-            if number > base.catalog.last_version and (first is None or number < first):
+            if (base is None or number > base.catalog.last_version) and (
+                not segments or number < segments[0].catalog.first_version
+            ):
                 try:
-                    delta = _whole(path, number, base, cache)
+                    delta = _whole(path, number, base or next(iter(segments), None), cache)
                 except (AudioMemError, OSError) as error:
                     unreadable.append(str(error).split("\n")[0])
                     continue
                 opened.append(delta)
                 segments.insert(0, delta)
-                first = delta.catalog.first_version
-        snapshot = SalvagedSnapshot([base, *segments], _log(files, [base, *segments][-1], unreadable))
+        if base is not None:
+            segments.insert(0, base)
+        elif not segments:
+            assert failed is not None
+            raise failed
+        log = _log(files, segments[-1], unreadable)
+        if failed is not None:
+            unreadable.insert(0, f"the base: {failed.what}")
+        snapshot = (BaselessSnapshot if base is None else SalvagedSnapshot)(segments, log)
     except BaseException:
         for segment in opened:
             segment.close()
@@ -147,11 +174,12 @@ def _opened(path: str, cache: BlockCache) -> Segment:
         raise error from first
 
 
-def _whole(path: str, number: int, base: Segment, cache: BlockCache) -> Segment:
-    """The delta that ends with version ``number``, if its catalog, rowids and deletions can be read: without these its rows would be wrong."""
+def _whole(path: str, number: int, other: Segment | None, cache: BlockCache) -> Segment:
+    """The delta that ends with version ``number``, of the table that ``other`` is of, if its catalog, rowids and deletions can be read: without these its rows would be wrong."""
     segment = _opened(path, cache)
     try:
-        check_table(base, segment, base.path)
+        if other is not None:
+            check_table(other, segment, other.path)
         if segment.catalog.last_version != number:
             raise DamagedFileError(f"ends with version {segment.catalog.last_version}", file=path)
         segment.tombstones()
@@ -179,19 +207,27 @@ def _log(files: TableFiles, newest: Segment, unreadable: list[str]) -> LogConten
 def _tell(files: TableFiles, snapshot: SalvagedSnapshot, unreadable: Sequence[str]) -> None:
     parts = []
     if snapshot.gaps:
+        oldest = min(snapshot.versions[0].number, snapshot.gaps[0].start)
         parts.append(
-            f"{named(snapshot.gaps)} of {snapshot.versions[0].number} to {snapshot.newest} are missing: "
+            f"{named(snapshot.gaps)} of {oldest} to {snapshot.newest} are missing: "
             "rows that they added are not shown, and rows that they deleted may be"
             if len(snapshot.gaps) > 1 or len(snapshot.gaps[0]) > 1
-            else f"{named(snapshot.gaps)} of {snapshot.versions[0].number} to {snapshot.newest} is missing: "
+            else f"{named(snapshot.gaps)} of {oldest} to {snapshot.newest} is missing: "
             "rows that it added are not shown, and rows that it deleted may be"
         )
-    for segment in snapshot.unlisted:
-        lost = len(segment.lost)
+    if snapshot.unlisted:
+        names = [os.path.basename(segment.path) for segment in snapshot.unlisted]
+        lost = sum(len(segment.lost) for segment in snapshot.unlisted)
+        notes = [
+            f"; of {name}, {note}"
+            for name, segment in zip(names, snapshot.unlisted, strict=True)
+            for note in segment.notes
+        ]
         parts.append(
-            f"all catalogs of {segment.path} are lost: its rows are read by the labels of their blocks"
-            + (f", {lost:,} of which cannot be read" if lost else "")
-            + "".join(f"; {note}" for note in segment.notes)
+            f"all catalogs of {', '.join(names)} are lost: rows are read by the labels of their blocks"
+            + (f", of which {lost:,} cannot be read" if lost else "")
+            + f", and only the newest version, {snapshot.newest}, can be had"
+            + "".join(notes)
         )
     if unreadable:
         parts.append(f"not read: {'; '.join(unreadable)}")
@@ -203,5 +239,5 @@ def _tell(files: TableFiles, snapshot: SalvagedSnapshot, unreadable: Sequence[st
             *[segment.identity for segment in snapshot.unlisted],
             *unreadable,
         ),
-        f"{files.base}: {'. '.join(parts)}. Restore the files from a copy, or write what is left to a new table.",
+        f"{files.base}: {'; '.join(parts)}. Restore the files from a copy, or write what is left to a new table.",
     )

@@ -273,6 +273,51 @@ def test_meaning_and_keywords(tmp_path: Path) -> None:
     path.write_bytes(whole)
 
 
+def test_only_deltas_are_left(tmp_path: Path) -> None:
+    """Without their catalogs, too."""
+    path = tmp_path / "t.flac"
+    chain(path)
+    with Table(path) as table:
+        base = table.snapshot.segments[0].catalog.last_version
+        made = {row["id"]: row for row in rows_of(table)}
+        with table.checkout(base) as old:
+            before = {row["id"] for row in old.to_arrow().to_pylist() if row == made.get(row["id"])}
+    for number, file in enumerate(sorted(Path(f"{path}.d").iterdir())):
+        file.write_bytes(without_catalog(file, random.Random(number), "random"))
+    path.write_bytes(path.read_bytes()[:3000])
+    with pytest.warns(
+        DamageWarning, match=r"versions 1 to 2 of 1 to .* are missing.*all catalogs of 0.*not read"
+    ):
+        table = saved(path)
+    with table:
+        found = {row["id"]: row for row in rows_of(table)}
+    assert found == {rowid: row for rowid, row in made.items() if rowid not in before}
+
+
+def test_nothing_is_left_of_any_row(tmp_path: Path) -> None:
+    """A column of which all is lost: an error, and no new table, unless rows in part are wanted."""
+    path, new = tmp_path / "t.flac", tmp_path / "new.flac"
+    with Table.create(path, ["id INTEGER PRIMARY KEY", "v TEXT", "n REAL"], {"profile": "embedded"}) as table:
+        table.append([{"id": n, "v": f"value {n}", "n": n / 3} for n in range(1, 400)])
+        table.vacuum()
+        entry = table.snapshot.segments[0].catalog.entries[1]
+        assert entry is not None
+        offsets, stored = entry.blocks.offsets.tolist(), entry.blocks.stored.tolist()
+    sealed = Sealed.read(path)
+    for at, size in zip(offsets, stored, strict=True):
+        sealed.data[at : at + size] = bytes(size)
+    sealed.write(path)
+    path.write_bytes(without_catalog(path, random.Random(0), "random"))
+    with saved(path) as broken, pytest.raises(DamagedFileError, match="not one of 399 rows can be read"):
+        Table.salvaged(broken, new)
+    assert sorted(file.name for file in tmp_path.iterdir()) == ["t.flac"]
+    done = process("salvage", "t.flac", "-o", "new.flac", cwd=tmp_path)
+    assert (done.code, done.out) == (1, "")
+    assert "--partial" in done.err
+    with saved(path, on_damage="null") as broken, Table.salvaged(broken, new) as table:
+        assert rows_of(table) == [{"id": n, "v": None, "n": n / 3} for n in range(1, 400)]
+
+
 def test_the_command(tmp_path: Path) -> None:
     path = tmp_path / "t.flac"
     write_flac(arrow(rows(300)), path, primary_key="id", profile="embedded").close()
@@ -281,8 +326,10 @@ def test_the_command(tmp_path: Path) -> None:
     data[inside[1][0] + 2000 : inside[1][0] + 2010] = bytes(10)
     path.write_bytes(data)
     done = process("salvage", "t.flac", "-o", "new.flac", cwd=tmp_path)
-    assert done.code == 0, done.err
-    assert "all catalogs of" in done.err
+    assert (done.code, done.out) == (1, "")  # one block of a column is lost, and it has one
+    assert "all catalogs of t.flac are lost" in done.err
+    assert "not one of 300 rows can be read as a whole" in done.err
+    assert not (tmp_path / "new.flac").exists()
     all_rows = process("salvage", "t.flac", "-o", "all.flac", "--partial", cwd=tmp_path)
     assert all_rows.code == 0, all_rows.err
     assert "300 of 300 rows saved" in all_rows.out

@@ -28,7 +28,11 @@ def salvage(
     from audiomem_sql.cli import output
     from audiomem_sql.table import Table
 
+    kept = 0
     with Table(file, salvage=True, on_damage="null" if partial else "skip") as broken:
         rows = len(broken)
         with Table.salvaged(broken, output_file, {"protection": protection}) as saved:
-            print(f"{output_file}: {len(saved):,} of {output.counted(rows, 'row')} saved")
+            kept = len(saved)
+            print(f"{output_file}: {kept:,} of {output.counted(rows, 'row')} saved")
+    if kept < rows and not partial:
+        output.note("`--partial` also saves rows of which only some columns are lost, with NULL for these.")
