@@ -206,10 +206,9 @@ def test_without_a_base(tmp_path: Path, base: bytes | str | None) -> None:
     before = {file: file.read_bytes() for file in tmp_path.rglob("*") if file.is_file()}
     with pytest.raises(audiomem_sql.AudioMemError):
         audiomem_sql.open(path)
-    with (
-        pytest.warns(DamageWarning, match="versions 1 to 2 of 1 to 6 are missing.*not read: the base: "),
-        audiomem_sql.open(path, salvage=True) as table,
-    ):
+    with pytest.warns(DamageWarning, match="versions 1 to 2 of 1 to 6 are missing.*not read: the base: "):
+        table = audiomem_sql.open(path, salvage=True)
+    with table:
         assert rows_of(table) == replayed(left, 6)
         with table.checkout(4) as old:
             assert rows_of(old) == replayed(left, 4)
