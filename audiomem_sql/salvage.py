@@ -68,7 +68,7 @@ class SalvagedSnapshot(Snapshot):
             raise QueryError(
                 f"version {version} cannot be told: the catalog of {self.unlisted[0].path} is lost",
                 file=self.segments[0].path,
-                remedy=f"The newest version, {self.newest}, is there as far as its rows are.",
+                remedy=f"Only the newest version, {self.newest}, can be read.",
             )
         super().check_kept(version)
         if any(version in gap for gap in self.gaps):
