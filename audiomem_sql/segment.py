@@ -53,7 +53,7 @@ TOMBSTONES_HEADER = struct.Struct("<Q")
 
 _INTEGER = ColumnType(Kind.INTEGER)
 _NO_ROWS = range(0)
-_REMEDY = "Run `audiomem verify` on it to list all damage, and restore the file from a copy."
+_REMEDY = "Restore it from a copy. `audiomem verify` lists all damage, `audiomem salvage` saves the rest."
 
 
 class Segment:
@@ -88,6 +88,8 @@ class Segment:
         self.evolved: WeakValueDictionary[Any, Segment] = WeakValueDictionary()
         #: Leave out rows that cannot be recovered, instead of raising an error.
         self.skip_damage = False
+        #: Put NULL for values that cannot be recovered, in rows whose rowid can.
+        self.null_damage = False
         self._lock = threading.Lock()
 
     @classmethod

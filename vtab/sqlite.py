@@ -158,7 +158,7 @@ class Module:
         """A table at a new file, or at one that exists; its columns may then be left out."""
         path, definitions, options = _parse(arguments)
         path = _resolve(connection, database, path)
-        if not os.path.lexists(path):
+        if not os.path.lexists(path) and options.get("salvage", "off").lower() != "on":
             if not definitions:
                 raise StorageError(
                     "there is no such file, and no columns are given to create it with",
