@@ -19,6 +19,7 @@ import pyarrow as pa
 
 from audiomem_sql.batch import Batch
 from audiomem_sql.columns.schema import Schema
+from audiomem_sql.columns.stored_values import int64_view, integer_array
 from audiomem_sql.columns.types import arrow_type
 from audiomem_sql.errors import DamagedFileError
 from audiomem_sql.lost_rows import tell_lost_rows, tell_lost_values
@@ -109,7 +110,9 @@ def in_rowid_order(batches: Iterable[Batch], *, descending: bool = False, skip: 
     ]
     for start in range(0, len(order), FILTER_ROWS):
         rows = order[start : start + FILTER_ROWS]
-        yield Batch(rowids[rows], tuple(column.take(pa.array(rows)).combine_chunks() for column in columns))
+        yield Batch(
+            rowids[rows], tuple(column.take(integer_array(rows)).combine_chunks() for column in columns)
+        )
 
 
 def _ahead(tasks: Iterator[Callable[[], list[Batch]]]) -> Iterator[Batch]:
@@ -160,8 +163,8 @@ class _Work:
         """The rows of a transaction that pass."""
 
         def load(column: int) -> pa.Array:
-            array = pa.array(pending.rowids) if column == ROWID else pending.arrays[column]
-            return array if chosen is None else array.take(pa.array(chosen))
+            array = integer_array(pending.rowids) if column == ROWID else pending.arrays[column]
+            return array if chosen is None else array.take(integer_array(chosen))
 
         chosen: I64Array | None = None
         for test in [*(_column_test(item) for item in self.filters), self.row_filter]:
@@ -284,10 +287,10 @@ class _Work:
             part = rows[at : at + step]
             low, high = int(part[0]), int(part[-1]) + 1
             if high - low == len(part):
-                rowids = np.asarray(segment.slice(ROWID, low, high))
+                rowids = int64_view(segment.slice(ROWID, low, high))
                 arrays = tuple(segment.slice(column, low, high) for column in self.columns)
             else:
-                rowids = np.asarray(segment.take(ROWID, part))
+                rowids = int64_view(segment.take(ROWID, part))
                 arrays = tuple(segment.take(column, part) for column in self.columns)
             batch = Batch(rowids, arrays)
             yield batch.backwards() if self.descending else batch

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import os
 from collections.abc import Iterator, Sequence
 from datetime import datetime
@@ -159,6 +160,16 @@ class TableReader:
                 raise snapshot.not_kept(f"there is no tag {version!r}")
             return snapshot.at(snapshot.tags[version], schema)
         return snapshot.at(snapshot.version if version is None else int(version), schema)
+
+    def pinned(self, version: int | str | None = None, as_of: str | datetime | None = None) -> TableReader:
+        """The table at a version, or as it is now, without opening a file again; later commits do not show in it.
+
+        It shares what is open: it must not be closed, and fails when this reader is. QueryError as :meth:`at`.
+        """
+        view = copy.copy(self)
+        view.snapshot, view._pinned = self.at(version, as_of), True
+        view.options = view._read_options()
+        return view
 
     def refresh(self) -> bool:
         """Look for commits of others; True if there were any."""

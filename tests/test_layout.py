@@ -60,7 +60,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
     ),
     ("changes", "compaction", "log_faults", "repair", "table_reader", "table_writer", "table", "verify"),
     ("ingest", "ingestion", "reading", "frames", "scrub", "udfs", "vtab"),
-    ("connections",),
+    ("connections", "loadable"),
     ("cli", "__main__", "__init__"),
 )
 FLOOR = {name: floor for floor, names in enumerate(FLOORS) for name in names}
@@ -73,7 +73,7 @@ ALLOWED = {
     "columns.checks": {"apsw"},
     "columns.expressions": {"apsw"},
 }
-DOORS = {"cli", "connections", "frames", "ingest", "udfs", "vtab", "__main__"}
+DOORS = {"cli", "connections", "frames", "ingest", "loadable", "udfs", "vtab", "__main__"}
 
 
 def modules() -> Iterator[tuple[str, ast.Module]]:
@@ -158,6 +158,8 @@ def test_the_exported_surface() -> None:
         "__version__",
         "connect",
         "install_hook",
+        "load",
+        "loadable_path",
         "open",
         "read_flac",
         "register",
