@@ -26,7 +26,7 @@ from audiomem_sql.catalog import CATALOG_HEADER, Catalog, ColumnEntry, Extent, p
 from audiomem_sql.columns.blocks import BlockDirectory
 from audiomem_sql.columns.compression import Decompressor
 from audiomem_sql.columns.encoding import decode, decode_integers
-from audiomem_sql.columns.stored_values import integer_array, integers_of
+from audiomem_sql.columns.stored_values import int64_view, integer_array
 from audiomem_sql.columns.types import ColumnType, Kind, arrow_type
 from audiomem_sql.errors import AudioMemError, DamagedFileError
 from audiomem_sql.files import file_identity
@@ -54,7 +54,7 @@ TOMBSTONES_HEADER = struct.Struct("<Q")
 
 _INTEGER = ColumnType(Kind.INTEGER)
 _NO_ROWS = range(0)
-_REMEDY = "Run `audiomem verify` on it to list all damage, and restore the file from a copy."
+_REMEDY = "Restore it from a copy. `audiomem verify` lists all damage, `audiomem salvage` saves the rest."
 
 
 class Segment:
@@ -89,6 +89,8 @@ class Segment:
         self.evolved: WeakValueDictionary[Any, Segment] = WeakValueDictionary()
         #: Leave out rows that cannot be recovered, instead of raising an error.
         self.skip_damage = False
+        #: Put NULL for values that cannot be recovered, in rows whose rowid can.
+        self.null_damage = False
         self._lock = threading.Lock()
 
     @classmethod
@@ -325,7 +327,7 @@ class Segment:
     def rowids(self) -> I64Array:
         """All rowids, int64 (rows,), ascending. Kept after the first call."""
         if self._rowids is None:
-            self._rowids = integers_of(self.slice(ROWID, 0, self.rows))
+            self._rowids = int64_view(self.slice(ROWID, 0, self.rows))
         return self._rowids
 
     def rowid(self, row: int) -> int:
@@ -337,7 +339,7 @@ class Segment:
         """The version that made each row, int64 (rows,)."""
         if self.catalog.created is None:
             return np.full(self.rows, self.catalog.last_version, np.int64)
-        return integers_of(self.slice(CREATED, 0, self.rows))
+        return int64_view(self.slice(CREATED, 0, self.rows))
 
     def ended(self) -> I64Array:
         """The version that deleted each row, int64 (rows,); NEVER for those that no commit of this segment deleted."""

@@ -41,7 +41,8 @@ class TableReader:
     unless a version was asked for. A context manager, closing its files at the end.
 
     salvage: read what there is where files are missing, see :mod:`audiomem_sql.salvage`; it stays as it was found.
-    on_damage: ``fail``, or ``skip`` to leave out the rows that cannot be recovered, with a DamageWarning that names them.
+    on_damage: ``fail``, or ``skip`` to leave out the rows that cannot be recovered, with a DamageWarning that names them, or
+    ``null`` to leave out only rows whose rowid is lost, and to put NULL where other values are; a DamageWarning names those, too.
     """
 
     def __init__(
@@ -54,8 +55,8 @@ class TableReader:
         salvage: bool = False,
         on_damage: str = "fail",
     ) -> None:
-        if on_damage not in ("fail", "skip"):
-            raise OptionError(f"on_damage is fail or skip, not {on_damage!r}")
+        if on_damage not in ("fail", "skip", "null"):
+            raise OptionError(f"on_damage is fail, skip or null, not {on_damage!r}")
         self.on_damage = on_damage
         self.path = os.fspath(path)
         self._cache = cache
@@ -77,7 +78,8 @@ class TableReader:
     def _mark_segments(self) -> None:
         """Tell the segments what to do about damage."""
         for segment in self.snapshot.segments:
-            segment.skip_damage = self.on_damage == "skip"
+            segment.skip_damage = self.on_damage != "fail"
+            segment.null_damage = self.on_damage == "null"
 
     def _read_options(self) -> TableOptions:
         try:

@@ -27,6 +27,8 @@ FLOORS: tuple[tuple[str, ...], ...] = (
         "catalog",
         "vector_extents",
         "keyword_extents",
+        "labels",
+        "label_writer",
         "combined_keys",
         "log",
         "log_content",
@@ -36,7 +38,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
         "migrations",
         "protected_log",
     ),
-    ("segment", "segment_writer", "key_index", "evolved_segment"),
+    ("segment", "segment_writer", "found_labels", "unlisted_segment", "key_index", "evolved_segment"),
     ("snapshot", "merge"),
     ("lost_rows", "scan", "lookup", "search", "planner", "where", "where_filter"),
     (

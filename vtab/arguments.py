@@ -18,7 +18,7 @@ def create(host: Host, database: str, name: str, arguments: Sequence[str]) -> Ta
     """A table at a new file, or at one that exists; its columns may then be left out."""
     path, definitions, options = _parse(arguments)
     path = _resolve(host, database, path)
-    if os.path.lexists(path):
+    if os.path.lexists(path) or options.get("salvage", "off").lower() == "on":
         return _open_existing(path, definitions, options)
     if not definitions:
         raise StorageError(

@@ -98,7 +98,7 @@ def integer_array(values: np.ndarray[Any, np.dtype[np.integer[Any]]]) -> pa.Arra
     return pa.Array.from_buffers(pa.from_numpy_dtype(given.dtype), len(given), [None, pa.py_buffer(given)], 0)
 
 
-def integers_of(array: pa.Array) -> I64Array:
+def int64_view(array: pa.Array) -> I64Array:
     """What an int64 array of Arrow without NULLs holds, (n,), not to be written to; without importing pandas, either."""
     if not len(array):
         return np.empty(0, np.int64)
