@@ -50,6 +50,7 @@ _TYPES: dict[pa.DataType, int] = {
 _MOMENT = (("version", ANY), ("as_of", VARCHAR))
 #: What a part of rows is made of: batches with the columns that are asked for, by their places.
 Batches = Callable[[list[int]], Iterator[pa.RecordBatch]]
+Many = Callable[..., list[Any]] | None
 
 
 class Source:
@@ -117,8 +118,8 @@ class ScalarFunction:
 class Door:
     """What the extension registers with a database."""
 
-    def __init__(self, functions: Sequence[tuple[str, Sequence[int], Callable[..., Any]]]) -> None:
-        #: of (name, numbers of arguments, function of one row)
+    def __init__(self, functions: Sequence[tuple[str, Sequence[int], Callable[..., Any], Many]]) -> None:
+        #: of (name, numbers of arguments, function of one row, function of many)
         self.scalars = tuple(_scalar(*function) for function in functions)
         self.tables = (
             TableFunction("audiomem_scan", (VARCHAR,), (*_MOMENT, ("filter", VARCHAR)), audiomem_scan),
@@ -299,10 +300,12 @@ _SIGNATURES: dict[str, tuple[tuple[int, ...], int]] = {
 }
 
 
-def _scalar(name: str, counts: Sequence[int], function: Callable[..., Any]) -> ScalarFunction:
+def _scalar(name: str, counts: Sequence[int], function: Callable[..., Any], many: Many) -> ScalarFunction:
     types, returns = _SIGNATURES[name]
 
     def call(rows: int, *columns: list[Any]) -> list[Any]:
-        return [function() for _ in range(rows)] if not columns else list(map(function, *columns))
+        if many is not None:
+            return many(*columns)
+        return list(map(function, *columns)) if columns else [function() for _ in range(rows)]
 
     return ScalarFunction(name, tuple(types[:count] for count in counts), returns, call)

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import apsw
 import duckdb
 import numpy as np
 import pytest
@@ -18,6 +19,7 @@ from samples import SCHEMA, content, create
 
 import audiomem_sql
 from audiomem_sql import udfs
+from audiomem_sql.errors import UnsupportedError
 from audiomem_sql.loadable import loadable_path
 from audiomem_sql.table import Table
 from audiomem_sql.vtab.duckdb_extension import Door
@@ -306,8 +308,38 @@ def snippet_of(connection: duckdb.DuckDBPyConnection) -> Any:
     return " ".join(str(found[0]).split())
 
 
-def _functions() -> list[tuple[str, tuple[int, ...], Callable[..., Any]]]:
-    return [(function.name, function.counts, function.call) for function in udfs.functions()]
+def _functions() -> list[tuple[Any, ...]]:
+    return [(each.name, each.counts, each.call, each.many) for each in udfs.functions()]
+
+
+def test_texts_are_embedded_together(connection: duckdb.DuckDBPyConnection, tmp_path: Path) -> None:
+    texts = "SELECT CASE WHEN i % 7 > 0 THEN 'text ' || (i % 5) END AS text FROM range(5000) AS r(i)"
+    query = f"SELECT text, embed(text, 'hashing') AS v FROM ({texts})"
+    (different, nulls) = (
+        connection.execute(f"SELECT count(DISTINCT v), count(*) - count(v) FROM ({query})").fetchone() or ()
+    )
+    assert (different, nulls) == (5, 715)
+    sqlite = apsw.Connection(":memory:")
+    audiomem_sql.register(sqlite)
+    for text, vector in connection.execute(
+        f"SELECT DISTINCT ON (text) * FROM ({query}) WHERE text IS NOT NULL"
+    ).fetchall():
+        ((expected,),) = sqlite.execute("SELECT embed(?, 'hashing')", (text,)).fetchall()
+        assert np.array(vector, "<f4").tobytes() == expected
+    sqlite.close()
+    with pytest.raises(duckdb.Error, match="embed takes a text, and the name of a model"):
+        connection.execute("SELECT embed('x', NULL)")
+
+
+def test_load_takes_a_connection_of_duckdb(tmp_path: Path) -> None:
+    made = duckdb.connect(config={"allow_unsigned_extensions": "true"})
+    audiomem_sql.load(made)
+    assert made.execute("SELECT audiomem_version()").fetchone() == (audiomem_sql.__version__,)
+    made.close()
+    closed = duckdb.connect()
+    with pytest.raises(UnsupportedError, match="allow_unsigned_extensions"):
+        audiomem_sql.load(closed)
+    closed.close()
 
 
 def test_both_extensions_in_one_process(python: Callable[[str], Said], tmp_path: Path) -> None:

@@ -19,7 +19,7 @@ from audiomem_sql.loadable import loadable_path
 from .grammar import Query, literal, queries
 from .tables import Layout, layouts
 
-EXAMPLES = 12
+EXAMPLES = 8
 QUERIES = 25
 COUNTED = {"answers": 0, "errors": 0}
 _BINDING = re.compile(r":(p\d+)")
@@ -59,10 +59,18 @@ def _answers(folder: Path, twins: Twins, asked: list[Query], prefix: str) -> lis
     lines = [f".load {loadable_path()}", ".mode quote"]
     for query in asked:
         sql = twins.fill(query.sql, lambda _: prefix)
-        sql = _BINDING.sub(lambda match, query=query: literal(query.bindings[match[1]]), sql)  # type: ignore[misc]
-        lines += ['.print "\\n---"', f"{sql};"]
+        sql = _BINDING.sub(lambda match, query=query: " " + literal(query.bindings[match[1]]), sql)  # type: ignore[misc]
+        lines += ['.print "\\n---"', sql, ";"]  # two signs in it are a comment
     done = subprocess.run(
-        ["sqlite3", "-batch", "-init", "/dev/null", "n.db"],
+        [
+            "stdbuf",
+            "-oL",  # so that errors come where they belong
+            "sqlite3",
+            "-batch",
+            "-init",
+            "/dev/null",
+            "n.db",
+        ],
         input="\n".join([*lines, ""]).encode(),
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
