@@ -19,10 +19,10 @@ from samples import SCHEMA, content, create
 
 import audiomem_sql
 from audiomem_sql import udfs
-from audiomem_sql.errors import UnsupportedError
+from audiomem_sql.errors import SchemaError, UnsupportedError
 from audiomem_sql.loadable import loadable_path
 from audiomem_sql.table import Table
-from audiomem_sql.vtab.duckdb_extension import Door
+from audiomem_sql.vtab.duckdb_extension import Door, audiomem_scan
 from audiomem_sql.vtab.open_tables import KEPT
 
 from .conftest import ENVIRONMENT, ROOT, Said
@@ -215,7 +215,28 @@ def test_a_file_that_is_replaced_or_gone(connection: duckdb.DuckDBPyConnection, 
     assert connection.execute(f"FROM '{path}'").fetchall() == [(1,)]
 
 
-def test_a_statement_reads_what_there_was_when_it_was_prepared(
+def test_a_prepared_statement_sees_later_commits(
+    connection: duckdb.DuckDBPyConnection, tmp_path: Path
+) -> None:
+    notes(tmp_path)
+    path = tmp_path / "notes.flac"
+    connection.execute(f"PREPARE rows AS SELECT count(*), max(id) FROM '{path}'")
+    connection.execute(f"PREPARE old AS SELECT count(*) FROM audiomem_scan('{path}', version := 'spring')")
+    connection.execute(f"PREPARE versions AS SELECT max(snapshot_id) FROM audiomem_snapshots('{path}')")
+    connection.execute(f"PREPARE made AS SELECT max(id) FROM audiomem_changes('{path}', 2, NULL)")
+    assert connection.execute("EXECUTE rows").fetchone() == (4, 4)
+    with Table(path) as table:
+        table.append([{"id": 9, "title": "e"}])
+        expected = {"rows": (5, 9), "old": (3,), "versions": (5,), "made": (9,)}
+        assert {name: connection.execute(f"EXECUTE {name}").fetchone() for name in expected} == expected
+        prepared = audiomem_scan(str(path), None, None, None)  # DuckDB may prepare again by itself, or not
+        table.alter("add column more TEXT")
+        with pytest.raises(SchemaError, match="Prepare it again"):
+            prepared.open([0])
+    assert connection.execute(f"SELECT count(more) FROM '{path}'").fetchone() == (0,)
+
+
+def test_a_statement_that_runs_reads_what_there_was_when_it_began(
     connection: duckdb.DuckDBPyConnection, tmp_path: Path
 ) -> None:
     path = tmp_path / "t.flac"
