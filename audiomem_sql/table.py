@@ -19,7 +19,7 @@ from audiomem_sql.columns.creation import check_definitions
 from audiomem_sql.columns.schema import Schema, parse_columns
 from audiomem_sql.commit import Commit, Progress, write_commit
 from audiomem_sql.compaction import VACUUM_LEVEL, Retention, merge, vacuum
-from audiomem_sql.embedding import dimensions_of, missing_vectors
+from audiomem_sql.embedding import dimensions_of, embedder_of, missing_vectors
 from audiomem_sql.errors import OptionError, SchemaError, StorageError
 from audiomem_sql.files import replace_durably
 from audiomem_sql.log_record import LogRecord
@@ -29,7 +29,7 @@ from audiomem_sql.repair import Repair, repaired
 from audiomem_sql.scan import in_rowid_order, scan
 from audiomem_sql.segment_writer import SegmentWriter
 from audiomem_sql.table_files import TableFiles
-from audiomem_sql.table_options import TableOptions
+from audiomem_sql.table_options import TableOptions, check_backend
 from audiomem_sql.table_reader import TableReader
 from audiomem_sql.table_writer import TableWriter, now
 
@@ -75,7 +75,7 @@ class Table(TableWriter):
             )
         chosen = TableOptions.parse(options or {}, folder)
         if schema.semantic_columns:
-            schema = schema.with_vectors(dimensions_of(chosen.model))
+            schema = schema.with_vectors(dimensions_of(chosen.model, chosen.model_backend))
         writer = SegmentWriter(files.base, schema, chosen.write_options(), table_id=os.urandom(16))
         try:
             writer.finish([Version(1, now(), 0, 0)], options=chosen.to_catalog())
@@ -93,7 +93,9 @@ class Table(TableWriter):
 
         options: instead of those that it had.
         """
-        made = cls.create(path, broken.schema, broken.options.to_catalog() | dict(options or {}))
+        kept = broken.options.to_catalog()
+        del kept["model_digest"]  # of vectors that are made anew
+        made = cls.create(path, broken.schema, kept | dict(options or {}))
         try:
             made._acquire()
             try:
@@ -242,8 +244,16 @@ class Table(TableWriter):
             self._end()
         return self.version
 
-    def reembed(self, model: str | None = None, *, progress: Progress | None = None) -> int:
-        """Make all vectors anew, with ``model`` from now on (by default the one that the table has); the new version.
+    def reembed(
+        self,
+        model: str | None = None,
+        *,
+        model_backend: str | None = None,
+        progress: Progress | None = None,
+    ) -> int:
+        """Make all vectors anew, with ``model`` and its ``model_backend`` from now on; the new version.
+
+        Either is, by default, the one that the table has.
 
         The first commit gives the table other columns of vectors, the following ones fill them, some thousand rows each: one
         that is stopped goes on where it stopped, when it is called again with the same model. Older versions keep theirs.
@@ -254,15 +264,23 @@ class Table(TableWriter):
             raise SchemaError(
                 "no column is searched by meaning", file=self.path, remedy="Declare one SEMANTIC."
             )
-        chosen = replace(self.options, model=model or self.options.model)
-        width = dimensions_of(chosen.model)
+        model = model or self.options.model
+        backend = model_backend or ("torch" if model == "hashing" else self.options.model_backend)
+        check_backend(model, backend)
+        embedder = embedder_of(model, backend)
+        width, digest = embedder.dimensions, embedder.digest.hex()
+        chosen = replace(self.options, model=model, model_backend=backend, model_digest=digest)
         self._acquire()
         try:
             before = self.snapshot.schema
             schema = before.visible.with_vectors(width, self.snapshot.next_column)
             self._checkpoint()
-            what = f"reembed with {chosen.model}"
-            resumed = self.snapshot.migrations and self.snapshot.migrations[-1].text == what
+            what = f"reembed with {chosen.model} ({chosen.model_backend})"
+            resumed = (
+                self.snapshot.migrations
+                and self.snapshot.migrations[-1].text == what
+                and self.options.model_digest == digest
+            )
             if not resumed or len(before) == len(before.visible):
                 content = Commit((), 0, message=what, schema=schema, change=what)
                 write_commit(self.files, self._lock, self.snapshot, chosen, content).accept()

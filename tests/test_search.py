@@ -196,7 +196,11 @@ def test_reembedding(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
             vectors = wide.embed(texts)
             return normalised(vectors[:, :128] + vectors[:, 128:])
 
-    monkeypatch.setattr(embedding, "embedder_named", lambda name: Narrow() if name == "other" else real(name))
+    monkeypatch.setattr(
+        embedding,
+        "embedder_named",
+        lambda name, backend="torch": Narrow() if name == "other" else real(name, backend),
+    )
     with Table.create(
         tmp_path / "t.flac", ["body TEXT SEMANTIC", "n INTEGER"], {"model": "hashing"}
     ) as table:

