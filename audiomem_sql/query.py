@@ -102,6 +102,15 @@ def results(
     )
 
 
+def words_of(schema: Schema, column: int, asked: Any, path: str) -> tuple[Expression | None, dict[str, int]]:
+    """The words that a search looks for, None if it has none to do with words; and the places of the columns it looks in."""
+    place = searched(schema, column, path)
+    mode, text = _mode(asked, place, path)
+    if mode == "semantic":
+        return None, place.words
+    return _parsed(text, place, path) if mode == "keyword" else _any_word(text, place), place.words
+
+
 def _mode(asked: Any, place: Searched, path: str) -> tuple[str, Any]:
     """``semantic``, ``keyword`` or ``hybrid``, and what is asked without the word for it."""
     if not isinstance(asked, str):

@@ -20,7 +20,7 @@ from audiomem_sql.columns.views import valid
 from audiomem_sql.errors import DataTypeError
 from audiomem_sql.scan import Filter, Readable, RowFilter, scan
 from audiomem_sql.segment import Segment
-from audiomem_sql.semantic.bm25 import F64Array
+from audiomem_sql.semantic.bm25 import F64Array, coverage
 from audiomem_sql.semantic.fusion import reciprocal_rank_fusion
 from audiomem_sql.semantic.index import VectorIndex
 from audiomem_sql.semantic.keyword_match import KeywordSource, Matches, match
@@ -102,10 +102,10 @@ def by_words(
     filters: Sequence[Filter] = (),
     *,
     row_filter: RowFilter | None = None,
-) -> tuple[I64Array, F64Array]:
+) -> tuple[I64Array, F64Array, float]:
     """The rows that hold the words and pass the filters, best first: rowids int64 (n,), BM25 scores (lower is better).
 
-    columns: the places of those that the expression speaks of. The statistics are those of all rows of the segments,
+    Third, how much of what is asked the best of them holds, 0 to 1 (bm25.coverage). columns: the places of those that the expression speaks of. The statistics are those of all rows of the segments,
     deleted ones included until a vacuum.
     """
     found: list[tuple[_Part, Matches]] = []
@@ -121,7 +121,7 @@ def by_words(
                 )
         found.append((part, match(expression, sources)))
     if not found:
-        return np.empty(0, np.int64), np.empty(0)
+        return np.empty(0, np.int64), np.empty(0), 0.0
     statistics = reduce(add, (matches.statistics for _, matches in found))
     rowids: list[I64Array] = []
     scores: list[F64Array] = []
@@ -140,7 +140,7 @@ def by_words(
         scores.append(values)
     ids, ranked = np.concatenate(rowids), np.concatenate(scores)
     order = np.lexsort((ids, ranked))
-    return ids[order], ranked[order]
+    return ids[order], ranked[order], coverage(statistics, float(ranked.min(initial=0)))
 
 
 def fused(
@@ -154,12 +154,18 @@ def fused(
     row_filter: RowFilter | None = None,
     k: int | None = None,
 ) -> Iterator[Neighbours]:
-    """By meaning and by words: reciprocal-rank fusion of the best of both, then all others by meaning alone."""
+    """By meaning and by words: reciprocal-rank fusion of the best of both, then all others by meaning alone.
+
+    Words weigh as much as the square of what the best row holds of them: a code or a name that stands in a row counts in full, a
+    question of which the best row has half the words counts a quarter (docs/VECTORS.md has the figures).
+    """
     near: dict[int, float] = {}
     for part in nearest(readable, place, query, filters, row_filter=row_filter, k=_FUSED):
         near.update(zip(part.rowids.tolist(), part.distances.tolist(), strict=True))
-    worded, _ = by_words(readable, columns, expression, filters, row_filter=row_filter)
-    rowids, scores = reciprocal_rank_fusion([np.array(list(near), np.int64), worded[:_FUSED]], limit=k)
+    worded, _, held = by_words(readable, columns, expression, filters, row_filter=row_filter)
+    rowids, scores = reciprocal_rank_fusion(
+        [np.array(list(near), np.int64), worded[:_FUSED]], weights=[1.0, held**2], limit=k
+    )
     values = np.array([near.get(rowid, np.nan) for rowid in rowids.tolist()], np.float32)
     yield from _in_steps(Neighbours(rowids, values, -scores))
     if k is not None or len(near) < _FUSED:
@@ -181,7 +187,7 @@ def ranked_by_words(
     k: int | None = None,
 ) -> Iterator[Neighbours]:
     """The rows that hold the words, best first; all of them, or ``k``. They have a rank and no distance."""
-    rowids, scores = by_words(readable, columns, expression, filters, row_filter=row_filter)
+    rowids, scores, _ = by_words(readable, columns, expression, filters, row_filter=row_filter)
     rowids, scores = rowids[:k], scores[:k]
     yield from _in_steps(Neighbours(rowids, np.full(len(rowids), np.nan, np.float32), scores))
 

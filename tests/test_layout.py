@@ -52,6 +52,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
         "altering",
         "embedding",
         "query",
+        "shown",
         "group_commit",
         "damage",
         "salvage",

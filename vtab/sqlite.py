@@ -31,6 +31,7 @@ from audiomem_sql.planner import UNKNOWN, Constraint, Plan, Statistics, choose, 
 from audiomem_sql.predicates import Op
 from audiomem_sql.predicates.texts import Collation
 from audiomem_sql.segment import ROWID
+from audiomem_sql.shown import FoundRow, highlight, snippet
 from audiomem_sql.snapshot import Snapshot
 from audiomem_sql.table import Table
 from audiomem_sql.table_options import TableOptions
@@ -444,9 +445,9 @@ class VirtualTable:
                 remedy="They are known now: run the statement again.",
             )
 
-    def FindFunction(self, name: str, arguments: int) -> None:
-        """No function is overloaded."""
-        return
+    def FindFunction(self, name: str, arguments: int) -> Callable[..., Any] | None:
+        """``highlight`` and ``snippet`` know the row where their first argument is the table."""
+        return {"highlight": highlight, "snippet": snippet}.get(name.lower())
 
     def Integrity(self, schema: str, name: str, quick: int) -> str | None:
         """What PRAGMA integrity_check prints of this table; None if all is well."""
@@ -529,8 +530,11 @@ class VirtualTable:
     def UpdateChangeRow(self, rowid: int, new: int, fields: tuple[Any, ...]) -> None:
         """UPDATE."""
         version, as_of = fields[self._width + 4 :]
-        others = fields[self._width : self._width + 4]
-        if version != self.table.version or as_of is not None or others != (None, None, None, None):
+        own, *others = fields[self._width : self._width + 4]
+        # A row that MATCH found comes with what the cursor says of it: FoundRow, rank, distance.
+        found = own is None or isinstance(own, FoundRow)
+        found = found and others[2] is None and all(isinstance(v, float | None) for v in others[:2])
+        if version != self.table.version or as_of is not None or not found:
             raise UnsupportedError(
                 "UPDATE changes the newest version only, and no hidden column",
                 file=self.table.path,

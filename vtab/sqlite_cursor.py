@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
+import apsw
+
 from audiomem_sql.batch import Batch
 from audiomem_sql.columns.sql_values import sql_values
 from audiomem_sql.columns.stored_values import as_sql
@@ -13,11 +15,13 @@ from audiomem_sql.errors import QueryError
 from audiomem_sql.lookup import find_by_key, find_rows, value_at
 from audiomem_sql.planner import Plan, Term
 from audiomem_sql.predicates import Op, Predicate, bind
-from audiomem_sql.query import results
+from audiomem_sql.query import results, words_of
 from audiomem_sql.scan import Filter as BoundTerm
 from audiomem_sql.scan import in_rowid_order, scan
 from audiomem_sql.search import Neighbours
 from audiomem_sql.segment import ROWID, Segment
+from audiomem_sql.semantic.keyword_query import Expression
+from audiomem_sql.shown import FoundRow
 from audiomem_sql.snapshot import Snapshot
 from audiomem_sql.transaction import Transaction
 
@@ -46,6 +50,7 @@ class Cursor:
         "_row",
         "_rowids",
         "_rows",
+        "_words",
     )
 
     def __init__(self, owner: VirtualTable) -> None:
@@ -62,6 +67,7 @@ class Cursor:
         self._row = 0
         self._rows = 0
         self._eof = True
+        self._words: tuple[Expression | None, dict[str, int]] = None, {}
 
     # -- SQLite calls these ---------------------------------------------------------------------------------------
 
@@ -75,6 +81,7 @@ class Cursor:
             self._advance()
             return
         self._found = None
+        self._words = None, {}
         if plan.match is not None:
             self._search(plan, arguments)
             return
@@ -189,6 +196,7 @@ class Cursor:
         if asked is None:  # nothing matches NULL
             self._found = iter(())
         else:
+            self._words = words_of(full, column, asked, table.path)
             self._found = results(readable, full, column, asked, table.options, table.path, filters, k=k)
         self._advance()
 
@@ -215,6 +223,11 @@ class Cursor:
                 else value_at(stored[rowid][0], place, stored[rowid][1])
                 for rowid in rowids
             ]
+
+    def _found_row(self) -> FoundRow:
+        """What the hidden column called like the table holds: this row, for highlight and snippet. SQL sees NULL."""
+        names = self._owner.schema.names
+        return FoundRow(RowOfCursor(self._readable, self._rowids[self._row]), names, *self._words)
 
     def _advance(self) -> None:
         """Take the next batch."""
@@ -261,11 +274,30 @@ class Cursor:
         if number < len(schema):
             row = self._readable.stored_row(self._rowids[self._row])
             return None if row is None else as_sql(row[number], schema.columns[number].type)
+        if number == len(schema):
+            return apsw.pyobject(self._found_row())
         if self._found is not None and number - len(schema) in (1, 2):
             return (self._ranks if number == len(schema) + 1 else self._distances)[self._row]
         if number == len(schema) + 4:
             return self._readable.version if self._plan.version is None else self._asked
         return self._asked if number == len(schema) + 5 and self._plan.as_of is not None else None
+
+
+class RowOfCursor:
+    """The row that a cursor is at, for functions that are called for it."""
+
+    __slots__ = ("_readable", "_rowid")
+
+    def __init__(self, readable: Transaction | Snapshot, rowid: int) -> None:
+        self._readable = readable
+        self._rowid = rowid
+
+    def value(self, column: int) -> Any:
+        """What a column holds, as SQL has it."""
+        if column == self._readable.schema.rowid_column:
+            return self._rowid
+        row = self._readable.stored_row(self._rowid)
+        return None if row is None else as_sql(row[column], self._readable.schema.columns[column].type)
 
 
 def rows_wanted(k: Any, path: str) -> int:
