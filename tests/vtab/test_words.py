@@ -216,7 +216,8 @@ def test_functions_of_the_table_beside_meaning(sql: apsw.Connection) -> None:
         (None, "2021", "2")
     ]  # the first column, as in FTS5
     sql.execute("UPDATE t SET year = 2022 WHERE t MATCH 'keyword: reset'")
-    assert sql.execute("SELECT t, year FROM t WHERE t MATCH 'keyword: reset'").fetchall() == [(None, 2022)]
+    seen = "SELECT typeof(t), t IS NULL, year FROM t WHERE t MATCH 'keyword: reset'"
+    assert sql.execute(seen).fetchall() == [("null", 1, 2022)]
     old = "SELECT highlight(t, 2, '[', ']'), year FROM t WHERE t MATCH 'keyword: reset' AND version = 2"
     assert sql.execute(old).fetchall() == [("How do I [reset] a password?", 2020)]
     for query, what in (
