@@ -132,6 +132,7 @@ def ingest(
                 ),
                 stop=lambda: interrupt.seen,
             )
+            table.checkpoint()  # closing would do it; the sizes below are those of what is left then
             facts = _facts(table, report, early, time.perf_counter() - started)
     if json:
         output.print_json(facts)
