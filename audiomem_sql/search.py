@@ -60,15 +60,17 @@ def nearest(
     *,
     row_filter: RowFilter | None = None,
     k: int | None = None,
+    first: int = _FIRST,
 ) -> Iterator[Neighbours]:
     """The rows that pass the filters, nearest first; all of them, or ``k``.
 
     place: a column of type FLOAT[n]. query: float32 (n,). DataTypeError for one of another length, or that is not finite.
+    first: rows that are handed over at once to begin with.
     """
     query = checked(query, readable.schema.columns[place].type.width)
     ranking = _Ranking(readable, place, query, tuple(filters), row_filter)
     seen: set[int] = set()
-    left, step = k, _FIRST
+    left, step = k, first
     while left is None or left > 0:
         wanted = len(seen) + (step if left is None else min(step, left))
         rowids, values = ranking.best(wanted)
@@ -154,27 +156,30 @@ def fused(
     row_filter: RowFilter | None = None,
     k: int | None = None,
 ) -> Iterator[Neighbours]:
-    """By meaning and by words: reciprocal-rank fusion of the best of both, then all others by meaning alone.
+    """By meaning and by words: reciprocal-rank fusion of the best of both, then all others by meaning, then by words.
 
     Words weigh as much as the square of what the best row holds of them: a code or a name that stands in a row counts in full, a
     question of which the best row has half the words counts a quarter (docs/VECTORS.md has the figures).
     """
-    near: dict[int, float] = {}
-    for part in nearest(readable, place, query, filters, row_filter=row_filter, k=_FUSED):
-        near.update(zip(part.rowids.tolist(), part.distances.tolist(), strict=True))
+    depth = max(_FUSED, k or 0)
+    by_meaning = nearest(readable, place, query, filters, row_filter=row_filter, first=depth)
+    near = next(by_meaning, Neighbours(np.empty(0, np.int64), np.empty(0, np.float32)))
     worded, _, held = by_words(readable, columns, expression, filters, row_filter=row_filter)
-    rowids, scores = reciprocal_rank_fusion(
-        [np.array(list(near), np.int64), worded[:_FUSED]], weights=[1.0, held**2], limit=k
-    )
-    values = np.array([near.get(rowid, np.nan) for rowid in rowids.tolist()], np.float32)
+    rowids, scores = reciprocal_rank_fusion([near.rowids, worded[:depth]], weights=[1.0, held**2], limit=k)
+    known = dict(zip(near.rowids.tolist(), near.distances.tolist(), strict=True))
+    values = np.array([known.get(rowid, np.nan) for rowid in rowids.tolist()], np.float32)
     yield from _in_steps(Neighbours(rowids, values, -scores))
-    if k is not None or len(near) < _FUSED:
+    if k is not None:
         return
-    seen = set(rowids.tolist())
-    for part in nearest(readable, place, query, filters, row_filter=row_filter):
-        new = np.array([rowid not in seen for rowid in part.rowids.tolist()], bool)
+    shown = rowids
+    for part in by_meaning:
+        new = ~np.isin(part.rowids, shown)
         if new.any():
             yield Neighbours(part.rowids[new], part.distances[new], np.zeros(int(new.sum())))
+            shown = np.concatenate([shown, part.rowids[new]])
+    rest = worded[depth:]
+    rest = rest[~np.isin(rest, shown)]
+    yield from _in_steps(Neighbours(rest, np.full(len(rest), np.nan, np.float32), np.zeros(len(rest))))
 
 
 def ranked_by_words(

@@ -136,6 +136,40 @@ def test_both(sql: apsw.Connection) -> None:
     assert "[password]" in str(sql.execute(shown).fetchall()[0][1])
 
 
+def test_both_give_as_many_rows_as_are_asked_for(tmp_path: Path) -> None:
+    """Beyond the rows that are fused: those with a vector first, then those that only hold the words."""
+    columns = ["id INTEGER PRIMARY KEY", "title TEXT INDEXED", "body TEXT SEMANTIC"]
+    with Table.create(tmp_path / "t.flac", columns, {"model": "hashing", "profile": "embedded"}) as table:
+        for first in (1, 1801):  # one segment and the log
+            table.append(
+                [
+                    {"id": n, "title": "frame" if n % 5 else "page", "body": None if n % 2 else f"row {n}"}
+                    for n in range(first, first + 1800)
+                ]
+            )
+            if first == 1:
+                table.vacuum()
+        near = {n for n in range(1, 3601) if n % 2 == 0}
+        worded = {n for n in range(1, 3601) if n % 5}
+        for k in (10, 1000, 1001, 1500, 3000, len(near | worded), 10**6):
+            found = table.search("frame", k=k)["id"].to_pylist()
+            assert len(found) == min(k, len(near | worded))
+            assert len(set(found)) == len(found)
+        assert set(found) == near | worded
+        assert table.search("frame", k=1500, where="id > 3400").num_rows == sum(
+            n > 3400 for n in near | worded
+        )
+    sql = apsw.Connection(str(tmp_path / "t.sqlite"))
+    register(sql)
+    sql.execute("CREATE VIRTUAL TABLE t USING audiomem('t.flac')")
+    rows = sql.execute("SELECT id, rank FROM t WHERE t MATCH 'frame' ORDER BY rank").fetchall()
+    assert len(rows) == len(near | worded)
+    assert {row[0] for row in rows} == near | worded
+    assert [row[1] for row in rows] == sorted(row[1] for row in rows)
+    assert len(ids(sql, "SELECT id FROM t WHERE t MATCH 'frame' LIMIT 2900")) == 2900
+    sql.close()
+
+
 def test_words_alone(tmp_path: Path) -> None:
     with Table.create(tmp_path / "t.flac", ["id INTEGER PRIMARY KEY", "body TEXT INDEXED"]) as table:
         table.append([{"body": "cats and dogs"}, {"body": "birds"}, {"body": None}])
