@@ -26,6 +26,7 @@ from audiomem_sql.semantic.index import VectorIndex
 from audiomem_sql.semantic.keyword_match import KeywordSource, Matches, match
 from audiomem_sql.semantic.keyword_query import Expression
 from audiomem_sql.semantic.keyword_rows import KeywordRows
+from audiomem_sql.semantic.scanning import products_of
 from audiomem_sql.snapshot import SegmentView
 from audiomem_sql.types import BoolArray, I64Array
 from audiomem_sql.vector_extents import matrix
@@ -285,7 +286,10 @@ def distances(vectors: F32Array, query: F32Array) -> F32Array:
     """Cosine distances of vectors, float32 (n, d), from one of length 1, float32 (n,); 2 where a vector has no length."""
     lengths = np.sqrt(np.einsum("ij,ij->i", vectors, vectors))
     cosines = np.divide(
-        vectors @ query, lengths, out=np.full(len(vectors), -1, np.float32), where=lengths > 0
+        products_of(query[np.newaxis], vectors)[0],
+        lengths,
+        out=np.full(len(vectors), -1, np.float32),
+        where=lengths > 0,
     )
     found: F32Array = np.maximum(1 - cosines, 0).astype(np.float32)
     return found

@@ -98,7 +98,8 @@ def _snippet_of_row(found: FoundRow, column: object, marks: list[str], size: int
         return None
     if expression is None or name not in found.words:
         expression, name, row = parse_query('""', ["text"]), "text", {"text": value}
-    return shown.snippet(value, expression, *marks, size, row=row, column=name)
+    open_, close, ellipsis = marks
+    return shown.snippet(value, expression, open_, close, ellipsis, size, row=row, column=name)
 
 
 def _query(query: object, function: str) -> object:

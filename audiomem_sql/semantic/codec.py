@@ -25,7 +25,7 @@ from audiomem_sql.semantic.packing import pack_bytes, unpack_bytes
 from audiomem_sql.semantic.rotation import MAX_ROTATED, principal_axes, rotation_of
 
 #: Mean step of a trained codec, in standard deviations of a coordinate (root mean square over coordinates).
-STEP = 0.28
+STEP = 0.285
 #: With fewer dimensions than this it shrinks, because what moves a cosine is the step against the length of the vector.
 STEP_DIMENSIONS = 384
 #: How fast steps shrink as the variance grows: 0 is least squared error, 0.5 keeps more of the nearest ten.
