@@ -16,8 +16,8 @@ import numpy.typing as npt
 
 from audiomem_sql.batch import Batch
 from audiomem_sql.columns.schema import Schema
-from audiomem_sql.columns.views import valid
-from audiomem_sql.errors import DataTypeError
+from audiomem_sql.errors import DamagedFileError, DataTypeError
+from audiomem_sql.predicates import Op, Predicate, bind
 from audiomem_sql.scan import Filter, Readable, RowFilter, scan
 from audiomem_sql.segment import Segment
 from audiomem_sql.semantic.bm25 import F64Array, coverage
@@ -30,6 +30,7 @@ from audiomem_sql.semantic.scanning import products_of
 from audiomem_sql.snapshot import SegmentView
 from audiomem_sql.types import BoolArray, I64Array
 from audiomem_sql.vector_extents import matrix
+from audiomem_sql.warning import warn_once
 
 F32Array = npt.NDArray[np.float32]
 #: Rows that are handed over at once, to begin with; then more and more.
@@ -111,17 +112,40 @@ def by_words(
     Third, how much of what is asked the best of them holds, 0 to 1 (bm25.coverage). columns: the places of those that the expression speaks of. The statistics are those of all rows of the segments,
     deleted ones included until a vacuum.
     """
+    asked = (readable, columns, expression, filters, row_filter)
+    try:
+        return _by_words(*asked, use_indexes=True)
+    except DamagedFileError as error:
+        found = _by_words(
+            *asked, use_indexes=False
+        )  # fails, too, unless it was an index of words that is damaged
+        warn_once(
+            ("words", error.file, error.place),
+            f"{error.file}: an index of words is damaged, and all texts are read instead: {error.place}: {error.what}",
+        )
+        return found
+
+
+def _by_words(
+    readable: Readable,
+    columns: Mapping[str, int],
+    expression: Expression,
+    filters: Sequence[Filter],
+    row_filter: RowFilter | None,
+    *,
+    use_indexes: bool,
+) -> tuple[I64Array, F64Array, float]:
+    """:func:`by_words`, with the indexes of the segments or with their texts. The answers are the same."""
     found: list[tuple[_Part, Matches]] = []
     for part in _parts(readable):
         sources: dict[str, KeywordSource] = {}
         for name, place in columns.items():
             if part.pending is not None:
                 sources[name] = KeywordRows(part.pending.arrays[place])
-            else:
-                segment = part.views[0].segment
-                sources[name] = segment.keyword_index(place) or KeywordRows(
-                    segment.slice(place, 0, segment.rows)
-                )
+                continue
+            segment = part.views[0].segment
+            index = segment.keyword_index(place) if use_indexes else None
+            sources[name] = index or KeywordRows(segment.slice(place, 0, segment.rows))
         found.append((part, match(expression, sources)))
     if not found:
         return np.empty(0, np.int64), np.empty(0), 0.0
@@ -224,24 +248,32 @@ class _Ranking:
         self._indexed: list[tuple[Segment, VectorIndex, BoolArray | None]] = []
         rowids: list[I64Array] = [np.empty(0, np.int64)]
         found: list[F32Array] = [np.empty(0, np.float32)]
+        # Blocks without a vector, such as those of a column that was added, are not even made.
+        present = Filter(
+            place, bind(Predicate(place, Op.NOT_NULL, None), readable.schema.columns[place].type)
+        )
         for part in _parts(readable):
-            index = None if part.pending is not None else part.views[0].segment.vector_index(place)
+            try:
+                index = None if part.pending is not None else part.views[0].segment.vector_index(place)
+            except DamagedFileError as error:
+                raise self._with_remedy(error, part.views[0].segment) from None
             if index is not None:
                 view = part.views[0]
                 self._indexed.append((view.segment, index, allowed_rows(part, filters, row_filter)))
                 continue
-            for batch in scan(part, (place,), filters, row_filter=row_filter):
-                there = np.flatnonzero(valid(batch.arrays[0]))
-                if len(there):
-                    rowids.append(batch.rowids[there])
-                    found.append(distances(matrix(batch.arrays[0])[there], query))
+            for batch in scan(part, (place,), (*filters, present), row_filter=row_filter):
+                rowids.append(batch.rowids)
+                found.append(distances(matrix(batch.arrays[0]), query))
         self._rowids, self._distances = np.concatenate(rowids), np.concatenate(found)
 
     def best(self, k: int) -> tuple[I64Array, F32Array]:
         """The ``k`` nearest of all, int64 (n,) rowids and float32 (n,) distances; fewer if there are no more."""
         rowids, values = [self._rowids], [self._distances]
         for segment, index, allowed in self._indexed:
-            rows, near = index.search(self._query[np.newaxis], min(k, segment.rows), allowed)
+            try:
+                rows, near = index.search(self._query[np.newaxis], min(k, segment.rows), allowed)
+            except DamagedFileError as error:
+                raise self._with_remedy(error, segment) from None
             there = rows[0] >= 0
             own = rows[0][there]
             first = segment.catalog.first_rowid
@@ -250,6 +282,15 @@ class _Ranking:
         ids, ranked = np.concatenate(rowids), np.concatenate(values)
         order = np.lexsort((ids, ranked))[:k]
         return ids[order], ranked[order]
+
+    def _with_remedy(self, error: DamagedFileError, segment: Segment) -> DamagedFileError:
+        """``error``, which came up in the vectors of ``segment``: what they were made of is still there."""
+        return DamagedFileError(
+            error.what,
+            file=error.file or segment.path,
+            place=error.place or "the index of vectors",
+            remedy=f"{error.remedy + ' ' if error.remedy else ''}`audiomem reembed` makes the vectors anew.",
+        )
 
 
 @dataclass(frozen=True, slots=True)

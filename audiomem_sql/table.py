@@ -233,7 +233,7 @@ class Table(TableWriter):
         self._acquire()
         try:
             change = parse_change(change) if isinstance(change, str) else change
-            schema = altered_schema(self.snapshot, change)
+            schema = altered_schema(self.snapshot, change, self.options)
             self._checkpoint()
             content = Commit((), 0, message=message or str(change), schema=schema, change=str(change))
             write_commit(self.files, self._lock, self.snapshot, self.options, content).accept()

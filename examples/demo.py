@@ -61,8 +61,8 @@ QUERIES = (
     ),
     (
         "A join with an ordinary table: the longest docstring on each topic",
-        "SELECT topic, found, module, name, characters FROM (\n"
-        "  SELECT topic, module, name, length(doc) AS characters,\n"
+        "SELECT topic, found, package, name, characters FROM (\n"
+        "  SELECT topic, package, name, length(doc) AS characters,\n"
         "         count(*) OVER (PARTITION BY topic) AS found,\n"
         "         row_number() OVER (PARTITION BY topic\n"
         "                            ORDER BY length(doc) DESC, id) AS place\n"
@@ -103,20 +103,30 @@ HELP_COLUMNS = (
 )
 #: Parts of the standard library that nobody asks for.
 UNASKED = ("lib2to3", "turtledemo", "ensurepip", "pydoc_data")
+ASKED = (
+    "how many days does a month have",
+    "the ten most common elements",
+    "guess which delimiter a csv file uses",
+    "fix some arguments of a function in advance",
+    "lock that the same thread can take twice",
+    "remove common indentation from a text",
+    "turn a string into an ip address object",
+    "evaluate a literal safely",
+)
 QUESTIONS = (
     (
-        "By meaning and by words",
-        "SELECT name, summary FROM pyhelp\n"
-        " WHERE pyhelp MATCH 'delete a directory that still has files in it' LIMIT 3",
+        "Some questions, and the best answer to each: by meaning and by words",
+        "SELECT question, name AS answer FROM asked JOIN pyhelp\n"
+        "    ON pyhelp.pyhelp MATCH question AND pyhelp.k = 1",
     ),
     (
-        "The same in other words than the documentation has",
+        "Three answers to one",
         "SELECT name, summary FROM pyhelp\n"
-        " WHERE pyhelp MATCH 'remember results so that they are not computed again' LIMIT 3",
+        " WHERE pyhelp MATCH 'create a temporary folder that goes away by itself' LIMIT 3",
     ),
     (
-        "With a condition, which comes before the ranking",
-        "SELECT name, summary, round(distance, 2) AS distance FROM pyhelp\n"
+        "By meaning alone, with a condition, which comes before the ranking",
+        "SELECT name, round(distance, 2) AS distance FROM pyhelp\n"
         " WHERE pyhelp MATCH 'semantic: run things at the same time'\n"
         "   AND kind = 'class' AND package <> 'asyncio' LIMIT 3",
     ),
@@ -127,11 +137,12 @@ QUESTIONS = (
         " ORDER BY rank LIMIT 3",
     ),
     (
-        "Before shutil was taken out, and after",
-        "SELECT then.name AS before, now.name AS after FROM\n"
-        "  (SELECT name FROM pyhelp WHERE pyhelp MATCH 'copy a whole folder tree'\n"
-        "      AND version = 'complete' LIMIT 1) AS then,\n"
-        "  (SELECT name FROM pyhelp WHERE pyhelp MATCH 'copy a whole folder tree' LIMIT 1) AS now",
+        "Before the rows of shutil were deleted, and after",
+        "SELECT before.name AS before, after.name AS after FROM\n"
+        "  (SELECT name FROM pyhelp WHERE pyhelp MATCH 'how wide is the terminal window'\n"
+        "      AND version = 'complete' LIMIT 1) AS before,\n"
+        "  (SELECT name FROM pyhelp WHERE pyhelp MATCH 'how wide is the terminal window'\n"
+        "    LIMIT 1) AS after",
     ),
 )
 
@@ -226,7 +237,7 @@ def library_rows(rows: Iterable[dict[str, Any]] | None = None) -> list[dict[str,
                 "name": name,
                 "kind": row["kind"],
                 "package": package,
-                "summary": summary if len(summary) <= 52 else summary[:50] + "..",
+                "summary": summary if len(summary) <= 44 else summary[:42] + "..",
                 "doc": f"{name}\n{doc}",
             }
     return list(found.values())
@@ -271,6 +282,8 @@ def ask(console: Console, flac: Path, rows: list[dict[str, Any]]) -> None:
     console.print(f"{len(chosen) / took:,.0f} docstrings/s; {flac.name} has {size:,} bytes,")
     console.print("texts, vectors, and an index of the words\n")
     connection = am.connect(flac)
+    connection.execute("CREATE TABLE asked(question TEXT)")
+    connection.executemany("INSERT INTO asked VALUES (?)", [(question,) for question in ASKED])
     answers(console, connection, QUESTIONS[:-1])
     connection.execute("DELETE FROM pyhelp WHERE package = 'shutil'")
     answers(console, connection, QUESTIONS[-1:])
@@ -294,7 +307,7 @@ def show(console: Console, names: Iterable[str], rows: Iterable[Iterable[Any]]) 
     listed = [list(row) for row in rows]
     for place, name in enumerate(names):
         number = bool(listed) and isinstance(listed[0][place], int | float)
-        grid.add_column(name, justify="right" if number else "left", no_wrap=True)
+        grid.add_column(name, justify="right" if number else "left", no_wrap=number, overflow="fold")
     for row in listed:
         grid.add_row(*(Text(f"{value:,}" if isinstance(value, int) else str(value)) for value in row))
     console.print(grid)
@@ -310,6 +323,7 @@ def main(
     flac, plain, asked = folder / "pydocs.flac", folder / "pydocs.sqlite", folder / "pyhelp.flac"
     for old in (flac, plain, asked):
         old.unlink(missing_ok=True)
+        Path(f"{old}-wal").unlink(missing_ok=True)  # of a demonstration that was stopped
         shutil.rmtree(f"{old}.d", ignore_errors=True)
 
     console.rule("1  Collect", align="left")

@@ -8,14 +8,16 @@ what runs it: ``torch``, or ``onnx`` with int8 weights, whose digest is another 
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
+import importlib
 import importlib.util
 import os
 import re
 import threading
 import unicodedata
 from collections import OrderedDict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import cache
 from itertools import pairwise
 from typing import Any, Protocol
@@ -162,12 +164,26 @@ def _load(name: str, folder: str | None) -> Any:
             remedy="Install it with: pip install 'audiomem-sql[semantic]'. Or create the table with model=hashing.",
         ) from None
     try:
-        return Model(folder or name, device="cpu")
+        with _no_bar():
+            return Model(folder or name, device="cpu")
     except (OSError, ValueError, RuntimeError) as error:
         raise MissingExtraError(
             f"the model {name} cannot be loaded ({str(error).splitlines()[0]:.200})",
             remedy="Check its name, and that it is in the cache of models or can be fetched.",
         ) from None
+
+
+@contextlib.contextmanager
+def _no_bar() -> Iterator[None]:
+    """Without the bar that transformers draws while it reads weights, which takes a tenth of a second."""
+    logging: Any = importlib.import_module("transformers.utils.logging")
+    shown = logging.is_progress_bar_enabled()
+    logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        if shown:
+            logging.enable_progress_bar()
 
 
 def _weights_digest(model: Any) -> bytes:
