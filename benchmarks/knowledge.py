@@ -305,7 +305,7 @@ class Chroma(KnowledgeBase):
 
     def load(self, rows: pa.Table, vectors: Array) -> None:
         collection = self._client().create_collection(
-            "kb", embedding_function=None, configuration={"hnsw": {"space": "cosine"}}
+            "knowledge", embedding_function=None, configuration={"hnsw": {"space": "cosine"}}
         )
         for start in range(0, len(rows), 5000):
             part = rows.slice(start, 5000)
@@ -317,7 +317,7 @@ class Chroma(KnowledgeBase):
             )
 
     def open(self) -> None:
-        self._collection = self._client().get_collection("kb", embedding_function=None)
+        self._collection = self._client().get_collection("knowledge", embedding_function=None)
 
     def nearest(self, query: Array) -> list[int]:
         found = self._collection.query(

@@ -38,7 +38,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
     ),
     ("segment", "segment_writer", "key_index", "evolved_segment"),
     ("snapshot", "merge"),
-    ("lost_rows", "scan", "lookup", "search", "planner", "where", "where_filter"),
+    ("lost_rows", "scan", "lookup", "found_rows", "search", "planner", "where", "where_filter"),
     (
         "table_options",
         "table_files",
