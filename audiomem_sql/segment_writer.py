@@ -391,6 +391,8 @@ class SegmentWriter:
         self._spool.close()
         for vectors in self._vectors.values():
             vectors.close()
+        for words in self._keywords.values():
+            words.close()
 
 
 def _umask() -> int:

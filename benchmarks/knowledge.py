@@ -14,6 +14,7 @@ import datetime
 import importlib.util
 import random
 import shutil
+import subprocess
 import sys
 import tempfile
 from abc import ABC, abstractmethod
@@ -315,6 +316,8 @@ class Chroma(KnowledgeBase):
                 documents=part["body"].to_pylist(),
                 metadatas=part.select(["source", "title", "created_at"]).to_pylist(),
             )
+        tool = Path(sys.executable).with_name("chroma")
+        subprocess.run([tool, "vacuum", "--path", self.folder, "--force"], check=True, capture_output=True)
 
     def open(self) -> None:
         self._collection = self._client().get_collection("knowledge", embedding_function=None)

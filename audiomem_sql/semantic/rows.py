@@ -75,7 +75,7 @@ class SpooledRows:
         """All rows in order."""
         step = _rows_of_piece(self.width, self._dtype)
         for start in range(0, self._rows, step):
-            yield self._read(start, min(start + step, self._rows))
+            yield self.read(start, min(start + step, self._rows))
 
     def take(self, rows: I64Array) -> Array:
         """Rising int64 (m,) ``rows``. Reads everything between the first and the last."""
@@ -84,11 +84,12 @@ class SpooledRows:
         while at < len(rows):
             start = int(rows[at])
             end = int(np.searchsorted(rows, start + step))
-            taken[at:end] = self._read(start, int(rows[end - 1]) + 1)[rows[at:end] - start]
+            taken[at:end] = self.read(start, int(rows[end - 1]) + 1)[rows[at:end] - start]
             at = end
         return taken
 
-    def _read(self, start: int, stop: int) -> Array:
+    def read(self, start: int, stop: int) -> Array:
+        """Rows start … stop - 1."""
         size = self.width * self._dtype.itemsize
         self._file.seek(start * size)
         return np.frombuffer(self._file.read((stop - start) * size), self._dtype).reshape(-1, self.width)
