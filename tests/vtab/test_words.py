@@ -170,6 +170,16 @@ def test_both_give_as_many_rows_as_are_asked_for(tmp_path: Path) -> None:
     sql.close()
 
 
+def test_a_query_may_be_very_long(sql: apsw.Connection) -> None:
+    fill(sql, random.Random(4), 1, 40)
+    long = " ".join(f"word{n}" for n in range(20_000))
+    assert len(ids(sql, "SELECT id FROM t WHERE t MATCH ? LIMIT 5", f"sound {long}")) == 5
+    huge = ids(sql, "SELECT id FROM t WHERE t MATCH ? AND k = 9223372036854775807", "sound")
+    assert set(huge) == set(ids(sql, "SELECT id FROM t WHERE t MATCH ?", "sound"))
+    with pytest.raises(QueryError, match="over the limit of 1,048,576"):
+        sql.execute("SELECT id FROM t WHERE t MATCH ?", ("word " * 300_000,)).fetchall()
+
+
 def test_words_alone(tmp_path: Path) -> None:
     with Table.create(tmp_path / "t.flac", ["id INTEGER PRIMARY KEY", "body TEXT INDEXED"]) as table:
         table.append([{"body": "cats and dogs"}, {"body": "birds"}, {"body": None}])
