@@ -94,7 +94,7 @@ class Table(TableWriter):
         options: instead of those that it had.
         """
         kept = broken.options.to_catalog()
-        del kept["model_digest"]  # of vectors that are made anew
+        kept.pop("model_digest", None)  # of vectors that are made anew
         made = cls.create(path, broken.schema, kept | dict(options or {}))
         try:
             made._acquire()

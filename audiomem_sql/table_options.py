@@ -19,6 +19,7 @@ BLOCK_BYTES = {"server": 256 << 10, "desktop": 128 << 10, "mobile": 64 << 10, "e
 DEFAULT_LEVEL = 9
 MAX_LEVEL = 22
 DEFAULT_MODEL = "all-MiniLM-L6-v2"
+_LEFT_OUT = (("model_backend", BACKENDS[0]), ("model_digest", ""))
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,8 +68,9 @@ class TableOptions:
         return cls(profile, modulation, protection, model, backend, compression_level=number)
 
     def to_catalog(self) -> dict[str, Any]:
-        """A plain dict."""
-        return {name: getattr(self, name) for name in self.__dataclass_fields__}
+        """A plain dict; what came later than the format is left out where it says nothing, so that files are as they were."""
+        packed = {name: getattr(self, name) for name in self.__dataclass_fields__}
+        return {name: value for name, value in packed.items() if (name, value) not in _LEFT_OUT}
 
     @classmethod
     def from_catalog(cls, packed: Mapping[str, Any]) -> TableOptions:
