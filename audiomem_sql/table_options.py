@@ -11,6 +11,7 @@ from audiomem_sql.audio import PROFILES, Profile, resolve
 from audiomem_sql.errors import DamagedFileError, OptionError
 from audiomem_sql.protection.levels import LEVELS, level_named
 from audiomem_sql.segment_writer import WriteOptions
+from audiomem_sql.semantic.embedders import BACKENDS, HashingEmbedder
 
 MODULATIONS = ("pcm",)
 #: Bytes of values in a block before compression, by profile: smaller where memory is scarce.
@@ -18,16 +19,22 @@ BLOCK_BYTES = {"server": 256 << 10, "desktop": 128 << 10, "mobile": 64 << 10, "e
 DEFAULT_LEVEL = 9
 MAX_LEVEL = 22
 DEFAULT_MODEL = "all-MiniLM-L6-v2"
+_LEFT_OUT = (("model_backend", BACKENDS[0]), ("model_digest", ""))
 
 
 @dataclass(frozen=True, slots=True)
 class TableOptions:
-    """profile, modulation, protection: names. model: of the embeddings. compression_level: zstd, 1 to 22."""
+    """profile, modulation, protection: names. model: of the embeddings; model_backend: what runs it. compression_level: zstd, 1 to 22.
+
+    model_digest: 32 hex digits of the weights that made the vectors, empty as long as there are none; nobody chooses it.
+    """
 
     profile: str = "desktop"
     modulation: str = "pcm"
     protection: str = "none"
     model: str = DEFAULT_MODEL
+    model_backend: str = BACKENDS[0]
+    model_digest: str = ""
     compression_level: int = DEFAULT_LEVEL
 
     @classmethod
@@ -36,12 +43,10 @@ class TableOptions:
 
         Raises OptionError, naming the option, for one that does not exist or a value that it cannot take.
         """
-        unknown = sorted(set(given) - set(cls.__dataclass_fields__))
+        known = [name for name in cls.__dataclass_fields__ if name != "model_digest"]
+        unknown = sorted(set(given) - set(known))
         if unknown:
-            raise OptionError(
-                f"there is no option {unknown[0]}",
-                remedy=f"Options are: {', '.join(cls.__dataclass_fields__)}.",
-            )
+            raise OptionError(f"there is no option {unknown[0]}", remedy=f"Options are: {', '.join(known)}.")
         profile = resolve(str(given.get("profile", "auto")).lower(), folder).name
         modulation = str(given.get("modulation", "pcm")).lower()
         if modulation not in MODULATIONS:
@@ -51,6 +56,8 @@ class TableOptions:
             )
         protection = level_named(str(given.get("protection", "none"))).name
         model = str(given.get("model", DEFAULT_MODEL))
+        backend = str(given.get("model_backend", BACKENDS[0])).lower()
+        check_backend(model, backend)
         level = given.get("compression_level", DEFAULT_LEVEL)
         try:
             number = int(level)
@@ -58,11 +65,12 @@ class TableOptions:
             number = 0
         if not 1 <= number <= MAX_LEVEL:
             raise OptionError(f"compression_level {level!r} is not a number from 1 to {MAX_LEVEL}")
-        return cls(profile, modulation, protection, model, number)
+        return cls(profile, modulation, protection, model, backend, compression_level=number)
 
     def to_catalog(self) -> dict[str, Any]:
-        """A plain dict."""
-        return {name: getattr(self, name) for name in self.__dataclass_fields__}
+        """A plain dict; what came later than the format is left out where it says nothing, so that files are as they were."""
+        packed = {name: getattr(self, name) for name in self.__dataclass_fields__}
+        return {name: value for name, value in packed.items() if (name, value) not in _LEFT_OUT}
 
     @classmethod
     def from_catalog(cls, packed: Mapping[str, Any]) -> TableOptions:
@@ -75,6 +83,9 @@ class TableOptions:
                 or options.protection not in LEVELS
                 or options.modulation not in MODULATIONS
                 or not isinstance(options.model, str)
+                or options.model_backend not in BACKENDS
+                or not isinstance(options.model_digest, str)
+                or len(bytes.fromhex(options.model_digest)) not in (0, 16)
                 or not isinstance(options.compression_level, int)
                 or not 1 <= options.compression_level <= MAX_LEVEL
             ):
@@ -98,4 +109,16 @@ class TableOptions:
             level=int(self.compression_level),
             block_bytes=BLOCK_BYTES[self.profile],
             threads=os.cpu_count() or 1,
+        )
+
+
+def check_backend(model: str, backend: str) -> None:
+    """OptionError unless ``backend`` can run ``model``."""
+    if backend not in BACKENDS:
+        raise OptionError(
+            f"model_backend {backend!r} does not exist", remedy=f"Use one of: {', '.join(BACKENDS)}."
+        )
+    if model == HashingEmbedder.name and backend != BACKENDS[0]:
+        raise OptionError(
+            f"model=hashing has no model_backend={backend}", remedy="Leave it out: hashing needs none."
         )
