@@ -13,6 +13,8 @@ if TYPE_CHECKING:
     from audiomem_sql.connections import connect, install_hook, register
     from audiomem_sql.errors import AudioMemError, DamageWarning
     from audiomem_sql.frames import open, read_flac, write_flac
+    from audiomem_sql.pandas import read_sql
+    from audiomem_sql.polars import scan_flac
     from audiomem_sql.table import Table
 
 __all__ = [
@@ -24,7 +26,9 @@ __all__ = [
     "install_hook",
     "open",
     "read_flac",
+    "read_sql",
     "register",
+    "scan_flac",
     "write_flac",
 ]
 
@@ -36,7 +40,9 @@ _HOMES = {
     "install_hook": "connections",
     "open": "frames",
     "read_flac": "frames",
+    "read_sql": "pandas",
     "register": "connections",
+    "scan_flac": "polars",
     "write_flac": "frames",
 }
 

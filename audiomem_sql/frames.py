@@ -44,15 +44,21 @@ def read_flac(
     columns: Sequence[str] | None = None,
     where: str | None = None,
     parameters: Sequence[Any] = (),
+    *,
+    dtype_backend: str | None = None,
+    version: int | str | None = None,
+    as_of: str | datetime | None = None,
     **options: Any,
 ) -> pd.DataFrame:
     """Read a table, or the columns and rows asked for, into a pandas data frame.
 
     columns: names, in the order wanted. where: a filter such as ``"year > ? AND title LIKE 'a%'"``, with ``parameters``
-    for its question marks. options: for ``pyarrow.Table.to_pandas``.
+    for its question marks. dtype_backend: ``numpy_nullable`` or ``pyarrow``, as in pandas; by default each column has the dtype that
+    it was written with. version, as_of: as in :func:`open`. options: ``categories``, names of columns that become categories, and those of
+    ``pyarrow.Array.to_pandas``.
     """
-    with Table(path) as table:
-        return table.to_pandas(columns, where, parameters, **options)
+    with Table(path, version=version, as_of=as_of) as table:
+        return table.to_pandas(columns, where, parameters, dtype_backend=dtype_backend, **options)
 
 
 def write_flac(
@@ -67,7 +73,7 @@ def write_flac(
 ) -> Table:
     """Write a data frame to a new FLAC file; the open table.
 
-    data: a pandas data frame, an Arrow table, batch or reader, anything with ``__arrow_c_stream__``, or a list of dicts.
+    data: a pandas data frame, a polars data frame or lazy frame, an Arrow table, batch or reader, anything with ``__arrow_c_stream__``, or a list of dicts.
     primary_key: a column whose values are unique; an INTEGER one becomes the rowid. semantic: text columns to be
     searched by meaning. if_exists: "fail", or "append" to add the rows to the table that is there. options: profile,
     protection, compression_level … as in CREATE VIRTUAL TABLE.

@@ -18,7 +18,7 @@ from audiomem_sql.columns.schema import Schema
 from audiomem_sql.columns.stored_values import as_sql
 from audiomem_sql.columns.timestamps import parse, render
 from audiomem_sql.damage import tell_torn_log
-from audiomem_sql.errors import DamagedFileError, MissingExtraError, OptionError, QueryError
+from audiomem_sql.errors import DamagedFileError, OptionError, QueryError
 from audiomem_sql.lookup import value_at
 from audiomem_sql.query import WHOLE, results
 from audiomem_sql.salvage import SalvagedSnapshot, load_salvaged
@@ -256,16 +256,26 @@ class TableReader:
         columns: Sequence[str] | None = None,
         where: str | None = None,
         parameters: Sequence[Any] = (),
+        *,
+        dtype_backend: str | None = None,
         **options: Any,
     ) -> pd.DataFrame:
-        """The rows as a pandas data frame; ``options`` go to ``pyarrow.Table.to_pandas``."""
-        try:
-            import pandas  # noqa: F401
-        except ImportError:
-            raise MissingExtraError(
-                "pandas is not installed", remedy="Run: pip install 'audiomem-sql[pandas]'"
-            ) from None
-        return self.to_arrow(columns, where, parameters).to_pandas(**options)
+        """The rows as a pandas data frame, with the dtypes that they were written with.
+
+        dtype_backend: ``numpy_nullable`` or ``pyarrow``, as in pandas, for all columns. options: ``categories``, names of columns
+        that become categories, and those of ``pyarrow.Array.to_pandas``. See :mod:`audiomem_sql.pandas_frames`.
+        """
+        from audiomem_sql.pandas_frames import frame_of
+
+        table = self.to_arrow(columns, where, parameters)
+        origins = [self.schema[name].origin for name in table.column_names]
+        return frame_of(table, origins, dtype_backend, **options)
+
+    def _repr_html_(self) -> str:
+        """What notebooks show, see :mod:`audiomem_sql.display`."""
+        from audiomem_sql.display import html_of
+
+        return html_of(self)
 
     def __arrow_c_stream__(self, requested_schema: Any = None) -> Any:
         """The Arrow PyCapsule interface: anything that reads Arrow reads the table, batch by batch."""

@@ -56,22 +56,36 @@ FLOORS: tuple[tuple[str, ...], ...] = (
         "damage",
         "salvage",
     ),
-    ("changes", "compaction", "log_faults", "repair", "table_reader", "table_writer", "table", "verify"),
-    ("ingest", "ingestion", "reading", "frames", "scrub", "udfs", "vtab"),
+    ("changes", "compaction", "display", "log_faults", "pandas_frames", "repair", "table_reader", "table_writer", "table", "verify"),
+    ("ingest", "ingestion", "reading", "frames", "polars", "polars_predicate", "scrub", "udfs", "vtab"),
     ("connections",),
+    ("dbapi", "pandas", "sqlalchemy"),
     ("cli", "__main__", "__init__"),
 )
 FLOOR = {name: floor for floor, names in enumerate(FLOORS) for name in names}
 #: Packages that only doors may import.
-FOREIGN = {"apsw", "duckdb", "pandas", "typer", "rich", "selectolax", "markdown_it"}
-#: TableReader.to_pandas looks whether pandas is there, to say what to install; SQLite itself evaluates DEFAULT and CHECK.
+FOREIGN = {"apsw", "duckdb", "pandas", "polars", "sqlalchemy", "typer", "rich", "selectolax", "markdown_it"}
+#: TableReader.to_pandas needs pandas; SQLite itself evaluates DEFAULT and CHECK.
 ALLOWED = {
-    "table_reader": {"pandas"},
+    "pandas_frames": {"pandas"},
     "columns.arrow_input": {"pandas"},
     "columns.checks": {"apsw"},
     "columns.expressions": {"apsw"},
 }
-DOORS = {"cli", "connections", "frames", "ingest", "udfs", "vtab", "__main__"}
+DOORS = {
+    "__main__",
+    "cli",
+    "connections",
+    "dbapi",
+    "frames",
+    "ingest",
+    "pandas",
+    "polars",
+    "polars_predicate",
+    "sqlalchemy",
+    "udfs",
+    "vtab",
+}
 
 
 def modules() -> Iterator[tuple[str, ast.Module]]:
@@ -158,7 +172,9 @@ def test_the_exported_surface() -> None:
         "install_hook",
         "open",
         "read_flac",
+        "read_sql",
         "register",
+        "scan_flac",
         "write_flac",
     ]
     assert all(getattr(audiomem_sql, name) is not None for name in audiomem_sql.__all__)
