@@ -56,7 +56,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
         "damage",
         "salvage",
     ),
-    ("changes", "compaction", "display", "log_faults", "pandas_frames", "repair", "table_reader", "table_writer", "table", "verify"),
+    ("changes", "compaction", "description", "display", "log_faults", "pandas_frames", "repair", "table_reader", "table_writer", "table", "verify"),
     ("ingest", "ingestion", "reading", "frames", "polars", "polars_predicate", "scrub", "udfs", "vtab"),
     ("connections",),
     ("dbapi", "pandas", "sqlalchemy"),
