@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from audiomem_sql._version import __version__
 
 if TYPE_CHECKING:
+    from audiomem_sql.arrow_dataset import dataset
     from audiomem_sql.connections import connect, install_hook, register
     from audiomem_sql.errors import AudioMemError, DamageWarning
     from audiomem_sql.frames import open, read_flac, write_flac
@@ -23,6 +24,7 @@ __all__ = [
     "Table",
     "__version__",
     "connect",
+    "dataset",
     "install_hook",
     "open",
     "read_flac",
@@ -37,6 +39,7 @@ _HOMES = {
     "DamageWarning": "errors",
     "Table": "table",
     "connect": "connections",
+    "dataset": "arrow_dataset",
     "install_hook": "connections",
     "open": "frames",
     "read_flac": "frames",

@@ -55,9 +55,7 @@ def html_of(table: TableReader) -> str:
         f"<small>{escape(facts['file'])}: {escape(', '.join(told))}</small>",
         _picture(os.fspath(table.files.base)),
         _rows(("column", "bytes"), columns[:_COLUMNS], len(columns), "columns"),
-        _rows(
-            ("version", "time", "rows", "tags", "message"), versions, len(facts["versions"]), "versions"
-        ),
+        _rows(("version", "time", "rows", "tags", "message"), versions, len(facts["versions"]), "versions"),
     ]
     return f"<div>{''.join(parts)}</div>"
 

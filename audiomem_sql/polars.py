@@ -61,7 +61,9 @@ def scan_flac(
         with TableReader(path, version=version, as_of=as_of) as table:
             if _columns_of(table.schema, stored_types) != seen:
                 raise SchemaError(
-                    "the columns have changed since the scan was made", file=path, remedy="Call scan_flac again."
+                    "the columns have changed since the scan was made",
+                    file=path,
+                    remedy="Call scan_flac again.",
                 )
             for frame in _frames(table, names, seen, asked, rows):
                 yield frame if predicate is None else frame.filter(predicate)
@@ -87,7 +89,8 @@ def _seen_type(column: Column, origin: Origin | None) -> ArrowType:
 def _dtype(column: Column, origin: Origin | None) -> Any:
     """The dtype of polars that a column is seen in."""
     if origin is not None and origin.category and pa.types.is_string(origin.type):
-        return pl.Enum(origin.categories) if origin.ordered and origin.categories else pl.Categorical()
+        kinds = [str(kind) for kind in origin.categories or ()]
+        return pl.Enum(kinds) if origin.ordered and kinds else pl.Categorical()
     plain = arrow_type(column.type) if origin is None else origin.type
     return pl.Series(pl.from_arrow(pa.chunked_array([], plain))).dtype
 

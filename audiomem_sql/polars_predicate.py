@@ -57,7 +57,9 @@ def translate(predicate: pl.Expr, targets: Mapping[str, Target]) -> Translated |
         return _condition(tree, targets)
     except _Unknown:
         return None
-    except Exception:  # an expression that cannot be written as JSON, or a form that this version does not have
+    except (
+        Exception
+    ):  # an expression that cannot be written as JSON, or a form that this version does not have
         return None
 
 

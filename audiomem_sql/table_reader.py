@@ -32,6 +32,8 @@ from audiomem_sql.transaction import Transaction
 if TYPE_CHECKING:
     import pandas as pd
 
+    from audiomem_sql.arrow_dataset import FlacDataset
+
 
 class TableReader:
     """A table opened for reading, at its newest version or at one that was asked for.
@@ -276,6 +278,15 @@ class TableReader:
         from audiomem_sql.display import html_of
 
         return html_of(self)
+
+    def dataset(self, *, live: bool = False) -> FlacDataset:
+        """This table as a lazy ``pyarrow.dataset.Dataset`` for DuckDB, polars and pyarrow.
+
+        It shows the snapshot of now; live: whenever it is queried, the newest one.
+        """
+        from audiomem_sql.arrow_dataset import dataset
+
+        return dataset(self, live=live)
 
     def __arrow_c_stream__(self, requested_schema: Any = None) -> Any:
         """The Arrow PyCapsule interface: anything that reads Arrow reads the table, batch by batch."""

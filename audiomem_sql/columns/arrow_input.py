@@ -73,10 +73,7 @@ def to_table(
         fields = pa.schema([item.with_name(name) for name, (item, _) in arrow.items()])
         schema = Schema.from_arrow(fields, primary_key, semantic, widths)
         schema = schema.changed(
-            [
-                replace(column, origin=origin_of(*arrow[column.name], column.type))
-                for column in schema.columns
-            ]
+            [replace(column, origin=origin_of(*arrow[column.name], column.type)) for column in schema.columns]
         )
         sources = dict(arrow)
     if unknown := [name for name in sources if name not in schema]:

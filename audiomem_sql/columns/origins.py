@@ -26,9 +26,11 @@ BACKENDS = ("numpy_nullable", "pyarrow")
 #: Characters of the text; categories that do not fit are not kept.
 MAX_CHARACTERS = 1 << 16
 _ZONED = re.compile(r"timestamp\[(s|ms|us|ns), tz=([A-Za-z0-9_+:/-]{1,64})\]")
+_WIDTHS = (8, 16, 32, 64)
 _ALIASES = frozenset(
-    "int8 int16 int32 int64 uint8 uint16 uint32 uint64 halffloat float double bool string binary date32[day] date64[ms] "
-    "timestamp[s] timestamp[ms] timestamp[us] timestamp[ns]".split()
+    [f"{sign}int{bits}" for sign in ("", "u") for bits in _WIDTHS]
+    + [f"timestamp[{unit}]" for unit in ("s", "ms", "us", "ns")]
+    + ["halffloat", "float", "double", "bool", "string", "binary", "date32[day]", "date64[ms]"]
 )
 
 
@@ -115,7 +117,15 @@ def parse_origin(text: str | None) -> Origin | None:
             pa.array(kinds, given)
         category = told.get("category") is True
         return Origin(given, backend, category, kinds, told.get("ordered") is True and kinds is not None)
-    except (pa.ArrowException, ValueError, TypeError, KeyError, AttributeError, OverflowError, RecursionError):
+    except (
+        pa.ArrowException,
+        ValueError,
+        TypeError,
+        KeyError,
+        AttributeError,
+        OverflowError,
+        RecursionError,
+    ):
         return None
 
 
