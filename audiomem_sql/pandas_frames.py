@@ -64,10 +64,8 @@ def _series(array: ArrowArray, backend: str | None, options: dict[str, Any]) -> 
 
     if backend == "pyarrow":
         mapper: Any = pd.ArrowDtype
-    elif backend == "numpy_nullable" or array.null_count:
-        mapper = _nullable(backend).get
     else:
-        mapper = None
+        mapper = _dtypes(backend, array.null_count > 0).get
     given = {"types_mapper": mapper} | options
     if types.is_timestamp(array.type) and array.type.tz and backend != "pyarrow":
         # An unknown zone is not worth the table: its times are shown as UTC.
@@ -78,25 +76,31 @@ def _series(array: ArrowArray, backend: str | None, options: dict[str, Any]) -> 
     return array.to_pandas(**given)
 
 
-def _nullable(backend: str | None) -> dict[ArrowType, Any]:
-    """The dtypes of pandas that have a NULL of their own; of those, what numpy lacks, where numpy's are wanted."""
+def _dtypes(backend: str | None, nulls: bool) -> dict[ArrowType, Any]:
+    """The dtypes that are not the ones pyarrow would choose: those with a NULL of their own, where it is needed or asked for,
+    and pandas' own texts, also where all of them are NULL.
+    """
     import pandas as pd
 
-    found: dict[ArrowType, Any] = {
-        pa.int8(): pd.Int8Dtype(),
-        pa.int16(): pd.Int16Dtype(),
-        pa.int32(): pd.Int32Dtype(),
-        pa.int64(): pd.Int64Dtype(),
-        pa.uint8(): pd.UInt8Dtype(),
-        pa.uint16(): pd.UInt16Dtype(),
-        pa.uint32(): pd.UInt32Dtype(),
-        pa.uint64(): pd.UInt64Dtype(),
-        pa.bool_(): pd.BooleanDtype(),
-    }
-    if backend == "numpy_nullable":
+    found: dict[ArrowType, Any] = {}
+    if backend is not None or nulls:
+        found |= {
+            pa.int8(): pd.Int8Dtype(),
+            pa.int16(): pd.Int16Dtype(),
+            pa.int32(): pd.Int32Dtype(),
+            pa.int64(): pd.Int64Dtype(),
+            pa.uint8(): pd.UInt8Dtype(),
+            pa.uint16(): pd.UInt16Dtype(),
+            pa.uint32(): pd.UInt32Dtype(),
+            pa.uint64(): pd.UInt64Dtype(),
+            pa.bool_(): pd.BooleanDtype(),
+        }
+    if backend is not None:
         found |= {
             pa.float32(): pd.Float32Dtype(),
             pa.float64(): pd.Float64Dtype(),
             pa.string(): pd.StringDtype(),
         }
+    elif int(pd.__version__.split(".")[0]) >= 3:
+        found[pa.string()] = pd.StringDtype(na_value=float("nan"))
     return found

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import pyarrow as pa
 
 from audiomem_sql.columns.arrow_types import ArrowType
@@ -114,6 +115,8 @@ def _frames(
 
 
 def _series(name: str, array: Any, column: Column, origin: Origin | None) -> pl.Series:
+    if pa.types.is_fixed_size_list(array.type):  # polars misreads a part of an array of these
+        array = array.take(pa.array(np.arange(len(array))))
     chunked = pa.chunked_array([array])
     if origin is None:
         return pl.Series(name, pl.from_arrow(chunked))

@@ -155,13 +155,17 @@ def _from_pandas(frame: Any, typed: bool) -> tuple[int, dict[str, _Source]]:
 
 def _from_polars(series: Any) -> _Source:
     """A column of polars; DataTypeError for types that Arrow does not have."""
-    try:
-        return _arrow(series.to_arrow())
-    except Exception as error:  # polars and pyarrow each have errors of their own for it
-        raise DataTypeError(
-            f"column {series.name} of type {series.dtype} cannot be read as Arrow: {error}",
-            remedy="Cast the column, or leave it out",
-        ) from error
+    what: Exception | None = None
+    if str(series.dtype) != "Object":  # whose Arrow form are addresses in memory
+        try:
+            return _arrow(series.to_arrow())
+        except Exception as error:  # polars and pyarrow each have errors of their own for it
+            what = error
+    raise DataTypeError(
+        f"column {series.name} of type {series.dtype} cannot be read as Arrow"
+        + (f": {what}" if what else ""),
+        remedy="Cast the column, or leave it out",
+    ) from what
 
 
 def _backend(dtype: Any) -> bytes:
