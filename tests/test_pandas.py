@@ -294,7 +294,7 @@ def test_read_sql(tmp_path: Path) -> None:
         with pytest.raises(QueryError, match="several"):
             am.read_sql("SELECT 1; SELECT 2", connection)
         with pytest.raises(apsw.SQLError):
-            am.read_sql("SELECT nothing FROM notes", connection)
+            am.read_sql("SELECT missing FROM notes", connection)
 
 
 def test_read_sql_of_a_table_of_sqlite(tmp_path: Path) -> None:
