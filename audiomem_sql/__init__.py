@@ -11,7 +11,7 @@ from audiomem_sql._version import __version__
 
 if TYPE_CHECKING:
     from audiomem_sql.arrow_dataset import dataset
-    from audiomem_sql.connections import connect, install_hook, register
+    from audiomem_sql.connections import attach, connect, install_hook, register, register_duckdb
     from audiomem_sql.errors import AudioMemError, DamageWarning
     from audiomem_sql.frames import open, read_flac, write_flac
     from audiomem_sql.table import Table
@@ -21,12 +21,14 @@ __all__ = [
     "DamageWarning",
     "Table",
     "__version__",
+    "attach",
     "connect",
     "dataset",
     "install_hook",
     "open",
     "read_flac",
     "register",
+    "register_duckdb",
     "write_flac",
 ]
 
@@ -34,12 +36,14 @@ _HOMES = {
     "AudioMemError": "errors",
     "DamageWarning": "errors",
     "Table": "table",
+    "attach": "connections",
     "connect": "connections",
     "dataset": "arrow_dataset",
     "install_hook": "connections",
     "open": "frames",
     "read_flac": "frames",
     "register": "connections",
+    "register_duckdb": "connections",
     "write_flac": "frames",
 }
 

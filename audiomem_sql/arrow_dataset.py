@@ -17,6 +17,7 @@ import pyarrow.compute as pc
 import pyarrow.dataset as ds
 
 from audiomem_sql.arrow_filter import filters_of_expression
+from audiomem_sql.columns.schema import Schema
 from audiomem_sql.errors import QueryError, SchemaError, UnsupportedError
 from audiomem_sql.scan import Filter, RowFilter, scan
 from audiomem_sql.snapshot import Snapshot
@@ -42,6 +43,8 @@ class FlacDataset(ds.Dataset):  # type: ignore[misc]
         self._live = live
         self._expression = expression
         self._snapshot: Snapshot = table.snapshot
+        #: The columns that somebody was told of.
+        self._told: Schema | None = None
 
     # -- what it is -----------------------------------------------------------------------------------------------
 
@@ -58,10 +61,15 @@ class FlacDataset(ds.Dataset):  # type: ignore[misc]
     @property
     def schema(self) -> pa.Schema:
         """The columns."""
+        self._look()
+        self._told = self._snapshot.schema
+        return self._told.visible.to_arrow()
+
+    def _look(self) -> None:
+        """Look for commits of others, if that is wanted."""
         if self._live:
             self._table.refresh()
             self._snapshot = self._table.snapshot
-        return self._snapshot.schema.visible.to_arrow()
 
     @property
     def partition_expression(self) -> pc.Expression:
@@ -118,6 +126,11 @@ class FlacDataset(ds.Dataset):  # type: ignore[misc]
         batch_size: most rows in a batch. use_threads: decode ahead on other threads. The remaining options are those of
         files that pyarrow reads, and change nothing here. QueryError for columns that are not there.
         """
+        self._look()
+        if columns is None and self._told is not None and not self._snapshot.schema.is_same(self._told):
+            raise QueryError(
+                "the columns of the table have changed", file=self._table.path, remedy="Register it again."
+            )
         return FlacScanner(self, self._snapshot, columns, self._both(filter), batch_size, use_threads)
 
     def to_batches(

@@ -174,12 +174,14 @@ def test_the_exported_surface() -> None:
         "DamageWarning",
         "Table",
         "__version__",
+        "attach",
         "connect",
         "dataset",
         "install_hook",
         "open",
         "read_flac",
         "register",
+        "register_duckdb",
         "write_flac",
     ]
     assert all(getattr(audiomem_sql, name) is not None for name in audiomem_sql.__all__)
