@@ -254,17 +254,20 @@ class FlacScanner:
             row_filter=self._row_filter,
             ahead=_threads() if self._use_threads else 0,
         )
-        for batch in found:
-            if self._places:
-                whole = pa.RecordBatch.from_arrays(list(batch.arrays), schema=self._read_schema)
-            else:
-                whole = pa.RecordBatch.from_struct_array(pa.array([{}] * len(batch), pa.struct([])))
-            for start in range(0, len(batch), self._batch_size):
-                part = whole.slice(start, self._batch_size)
-                if self._computed is None:
-                    yield part
+        try:
+            for batch in found:
+                if self._places:
+                    whole = pa.RecordBatch.from_arrays(list(batch.arrays), schema=self._read_schema)
                 else:
-                    yield from self._compute(part).combine_chunks().to_batches()
+                    whole = pa.RecordBatch.from_struct_array(pa.array([{}] * len(batch), pa.struct([])))
+                for start in range(0, len(batch), self._batch_size):
+                    part = whole.slice(start, self._batch_size)
+                    if self._computed is None:
+                        yield part
+                    else:
+                        yield from self._compute(part).combine_chunks().to_batches()
+        except QueryError as error:
+            raise QueryError(error.what, file=self._path, remedy=error.remedy) from None
 
     def scan_batches(self) -> Iterator[ds.TaggedRecordBatch]:
         """UnsupportedError: the batches belong to no fragment."""
