@@ -264,6 +264,9 @@ def _options(node: Call, column: Any) -> Any:
         nulls, values = given["null_matching_behavior"].as_py(), given["value_set"].values
         if nulls not in (_MATCH_NULLS, _SKIP_NULLS) or values.type != column:
             raise _UnknownError
+        if pa.types.is_floating(column):
+            # Arrow's sets tell -0.0 from 0.0; no column holds the first, and DuckDB 1.5, which sends sets of numbers, means both
+            values = pc.add(values, 0.0)
         return pc.SetLookupOptions(value_set=values, skip_nulls=nulls == _SKIP_NULLS)
     if name in _PATTERNS and _is_text(column):
         return pc.MatchSubstringOptions(

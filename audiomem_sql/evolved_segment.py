@@ -6,6 +6,7 @@ is made of blocks that hold its initial value over and over, with zone maps that
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -82,6 +83,13 @@ class EvolvedSegment(Segment):
             return self.stored.block(place, number)
         entry, values = self._constant(column)
         return values.slice(0, int(entry.blocks.zones.rows[number]))
+
+    def blocks(self, column: int, numbers: Sequence[int]) -> list[pa.Array]:
+        """Blocks of ``column``, decoded."""
+        place = self._place(column)
+        if place is not None:
+            return self.stored.blocks(place, numbers)
+        return [self.block(column, number) for number in numbers]
 
     def _constant(self, column: int) -> tuple[ColumnEntry, pa.Array]:
         """The entry and the largest block of a column that is not stored."""

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import struct
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from functools import partial
 from typing import Any
 from weakref import WeakValueDictionary
@@ -44,6 +44,9 @@ ENDED = -3
 #: Stands for "not deleted" where versions are compared.
 NEVER = (1 << 63) - 1
 _HIDDEN = {ROWID: "rowid", CREATED: "created", ENDED: "ended"}
+#: Blocks that are needed together are read at once, up to so many bytes, with so many that are not needed in between.
+RUN_BYTES = 1 << 20
+GAP_BYTES = 16 << 10
 #: Most deleted rows that one segment can list.
 MAX_TOMBSTONES = 1 << 26
 
@@ -146,14 +149,61 @@ class Segment:
         """Block ``number`` of ``column``, decoded."""
         if column == self.schema.rowid_column:
             column = ROWID
-        key = (id(self), column, number)
-        array = self._cache.get(key)
-        if array is None:
-            array = self._decode(column, number)
-            self._cache.put(key, array, array.nbytes)
+        array = self._cache.get((id(self), column, number))
+        return self._decode(column, number) if array is None else array
+
+    def blocks(self, column: int, numbers: Sequence[int]) -> list[pa.Array]:
+        """Blocks of ``column``, by ascending ``numbers``; those that lie side by side in the file are read at once."""
+        if len(numbers) == 1:
+            return [self.block(column, numbers[0])]
+        if column == self.schema.rowid_column:
+            column = ROWID
+        found = {number: self._cache.get((id(self), column, number)) for number in numbers}
+        missing = [number for number, array in found.items() if array is None]
+        for run in self._runs(column, missing):
+            stored = self._stored_run(column, run)
+            for number in run:
+                found[number] = self._decode(column, number, stored.get(number))
+        return list(found.values())
+
+    def _runs(self, column: int, numbers: list[int]) -> Iterator[list[int]]:
+        """The blocks in groups that are worth one read."""
+        directory = self.directory(column)
+        assert directory is not None
+        run: list[int] = []
+        for number in numbers:
+            if run:
+                end = int(directory.offsets[run[-1]] + directory.stored[run[-1]])
+                whole = int(directory.offsets[number] + directory.stored[number] - directory.offsets[run[0]])
+                if int(directory.offsets[number]) - end > GAP_BYTES or whole > RUN_BYTES:
+                    yield run
+                    run = []
+            run.append(number)
+        if run:
+            yield run
+
+    def _stored_run(self, column: int, run: list[int]) -> dict[int, Any]:
+        """The stored bytes of the blocks of a run; nothing for those that each must be read alone, because of damage."""
+        directory = self.directory(column)
+        assert directory is not None
+        if len(run) == 1:
+            return {}
+        first = int(directory.offsets[run[0]])
+        try:
+            data = self._read(first, int(directory.offsets[run[-1]] + directory.stored[run[-1]]) - first)
+        except DamagedFileError:
+            return {}
+        view = memoryview(data)
+        places = {number: int(directory.offsets[number]) - first for number in run}
+        return {number: view[at : at + int(directory.stored[number])] for number, at in places.items()}
+
+    def _decode(self, column: int, number: int, given: Any = None) -> pa.Array:
+        """Block ``number``, decoded and put into the cache; ``given``: its stored bytes, if they were read already."""
+        array = self._decoded(column, number, given)
+        self._cache.put((id(self), column, number), array, array.nbytes)
         return array
 
-    def _decode(self, column: int, number: int) -> pa.Array:
+    def _decoded(self, column: int, number: int, given: Any) -> pa.Array:
         directory = self.directory(column)
         assert directory is not None
         raw = int(directory.raw[number])
@@ -161,7 +211,9 @@ class Segment:
         try:
             data = b""
             if raw:
-                stored = self._read(int(directory.offsets[number]), int(directory.stored[number]))
+                stored = given
+                if stored is None:
+                    stored = self._read(int(directory.offsets[number]), int(directory.stored[number]))
                 data = self._decompressor(column).decompress(stored, raw)
             array = decode(
                 int(directory.encodings[number]),
@@ -281,9 +333,9 @@ class Segment:
             assert first is not None
             return pa.array(np.arange(first + start, first + stop, dtype=np.int64))
         pieces = []
-        for number in directory.span(start, stop):
+        span = directory.span(start, stop)
+        for number, array in zip(span, self.blocks(column, span), strict=True):
             low = int(directory.starts[number])
-            array = self.block(column, number)
             pieces.append(array.slice(max(start - low, 0), stop - max(start, low)))
         if len(pieces) == 1:
             return pieces[0]
@@ -300,10 +352,10 @@ class Segment:
             return pa.array(rows + first)
         numbers = np.searchsorted(directory.starts, rows, side="right") - 1
         pieces = []
-        for number in np.unique(numbers):
+        needed = np.unique(numbers).tolist()
+        for number, block in zip(needed, self.blocks(column, needed), strict=True):
             low, high = np.searchsorted(numbers, [number, number + 1])
             places = rows[low:high] - directory.starts[number]
-            block = self.block(column, int(number))
             if len(places) == len(block):
                 pieces.append(block)
             elif int(places[-1]) - int(places[0]) == len(places) - 1:
