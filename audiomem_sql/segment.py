@@ -24,7 +24,7 @@ from audiomem_sql.bloom import BloomFilter, hash_keys
 from audiomem_sql.catalog import CATALOG_HEADER, Catalog, ColumnEntry, Extent, parse_header
 from audiomem_sql.columns.blocks import BlockDirectory
 from audiomem_sql.columns.compression import Decompressor
-from audiomem_sql.columns.encoding import decode, decode_integers
+from audiomem_sql.columns.encoding import decode, decode_coded, decode_integers
 from audiomem_sql.columns.types import ColumnType, Kind, arrow_type
 from audiomem_sql.errors import AudioMemError, DamagedFileError
 from audiomem_sql.files import file_identity
@@ -152,18 +152,19 @@ class Segment:
         array = self._cache.get((id(self), column, number))
         return self._decode(column, number) if array is None else array
 
-    def blocks(self, column: int, numbers: Sequence[int]) -> list[pa.Array]:
-        """Blocks of ``column``, by ascending ``numbers``; those that lie side by side in the file are read at once."""
-        if len(numbers) == 1:
-            return [self.block(column, numbers[0])]
+    def blocks(self, column: int, numbers: Sequence[int], *, coded: bool = False) -> list[pa.Array]:
+        """Blocks of ``column``, by ascending ``numbers``; those that lie side by side in the file are read at once.
+
+        coded: as dictionary arrays with int32 codes, for a column of texts.
+        """
         if column == self.schema.rowid_column:
             column = ROWID
-        found = {number: self._cache.get((id(self), column, number)) for number in numbers}
+        found = {number: self._cache.get(self._key(column, number, coded)) for number in numbers}
         missing = [number for number, array in found.items() if array is None]
         for run in self._runs(column, missing):
             stored = self._stored_run(column, run)
             for number in run:
-                found[number] = self._decode(column, number, stored.get(number))
+                found[number] = self._decode(column, number, stored.get(number), coded=coded)
         return list(found.values())
 
     def _runs(self, column: int, numbers: list[int]) -> Iterator[list[int]]:
@@ -197,13 +198,17 @@ class Segment:
         places = {number: int(directory.offsets[number]) - first for number in run}
         return {number: view[at : at + int(directory.stored[number])] for number, at in places.items()}
 
-    def _decode(self, column: int, number: int, given: Any = None) -> pa.Array:
+    def _key(self, column: int, number: int, coded: bool) -> tuple[int, ...]:
+        """Where the cache has a block."""
+        return (id(self), column, number, 1) if coded else (id(self), column, number)
+
+    def _decode(self, column: int, number: int, given: Any = None, *, coded: bool = False) -> pa.Array:
         """Block ``number``, decoded and put into the cache; ``given``: its stored bytes, if they were read already."""
-        array = self._decoded(column, number, given)
-        self._cache.put((id(self), column, number), array, array.nbytes)
+        array = self._decoded(column, number, given, coded)
+        self._cache.put(self._key(column, number, coded), array, array.nbytes)
         return array
 
-    def _decoded(self, column: int, number: int, given: Any) -> pa.Array:
+    def _decoded(self, column: int, number: int, given: Any, coded: bool) -> pa.Array:
         directory = self.directory(column)
         assert directory is not None
         raw = int(directory.raw[number])
@@ -215,7 +220,7 @@ class Segment:
                 if stored is None:
                     stored = self._read(int(directory.offsets[number]), int(directory.stored[number]))
                 data = self._decompressor(column).decompress(stored, raw)
-            array = decode(
+            array = (decode_coded if coded else decode)(
                 int(directory.encodings[number]),
                 data,
                 rows,
@@ -323,8 +328,8 @@ class Segment:
         except DamagedFileError as error:
             raise self._at(error, self.catalog.vectors[column].header) from None
 
-    def slice(self, column: int, start: int, stop: int) -> pa.Array:
-        """Rows start … stop - 1 of ``column`` as one array."""
+    def slice(self, column: int, start: int, stop: int, *, coded: bool = False) -> pa.Array:
+        """Rows start … stop - 1 of ``column`` as one array; ``coded``: see :meth:`blocks`."""
         if self.holds_vectors(column):
             return self._vectors(column, np.arange(start, stop, dtype=np.int64))
         directory = self.directory(column)
@@ -334,15 +339,21 @@ class Segment:
             return pa.array(np.arange(first + start, first + stop, dtype=np.int64))
         pieces = []
         span = directory.span(start, stop)
-        for number, array in zip(span, self.blocks(column, span), strict=True):
+        for number, array in zip(span, self.blocks(column, span, coded=coded), strict=True):
             low = int(directory.starts[number])
             pieces.append(array.slice(max(start - low, 0), stop - max(start, low)))
+        return self._joined(pieces, column)
+
+    def _joined(self, pieces: list[pa.Array], column: int) -> pa.Array:
         if len(pieces) == 1:
             return pieces[0]
         return pa.concat_arrays(pieces) if pieces else pa.nulls(0, arrow_type(self.column_type(column)))
 
-    def take(self, column: int, rows: I64Array) -> pa.Array:
-        """The values of ``column`` at ``rows``, ascending int64 (n,); only the blocks that hold them are decoded."""
+    def take(self, column: int, rows: I64Array, *, coded: bool = False) -> pa.Array:
+        """The values of ``column`` at ``rows``, ascending int64 (n,); only the blocks that hold them are decoded.
+
+        coded: see :meth:`blocks`.
+        """
         if self.holds_vectors(column):
             return self._vectors(column, rows)
         directory = self.directory(column)
@@ -353,7 +364,7 @@ class Segment:
         numbers = np.searchsorted(directory.starts, rows, side="right") - 1
         pieces = []
         needed = np.unique(numbers).tolist()
-        for number, block in zip(needed, self.blocks(column, needed), strict=True):
+        for number, block in zip(needed, self.blocks(column, needed, coded=coded), strict=True):
             low, high = np.searchsorted(numbers, [number, number + 1])
             places = rows[low:high] - directory.starts[number]
             if len(places) == len(block):
@@ -362,9 +373,7 @@ class Segment:
                 pieces.append(block.slice(int(places[0]), len(places)))
             else:
                 pieces.append(block.take(pa.array(places)))
-        if len(pieces) == 1:
-            return pieces[0]
-        return pa.concat_arrays(pieces) if pieces else pa.nulls(0, arrow_type(self.column_type(column)))
+        return self._joined(pieces, column)
 
     # -- rowids and keys ------------------------------------------------------------------------------------------
 

@@ -76,7 +76,34 @@ def check_connection(connection: Any) -> None:
 def attach(connection: Any, source: TableReader | str, name: str) -> None:
     """Make the table known as ``name``; every query sees what is committed by then."""
     check_connection(connection)
-    connection.register(name, dataset(source, live=True))
+    rows = dataset(source, live=True, coded=True)
+    known = _with_row_count(rows)
+    if known is None:
+        connection.register(name, rows)
+    else:
+        connection._register_arrow_source(name, known)
+
+
+def _with_row_count(rows: FlacDataset) -> Any:
+    """The dataset as DuckDB 2 wraps one, with the number of rows, from which it tells the smaller side of a join.
+
+    That class is no public part of DuckDB, which takes a dataset without it, too: then there is None.
+    """
+    try:
+        from duckdb import DuckDBPyConnection
+        from duckdb._sources.pyarrow import PyArrowDatasetSource
+    except ImportError:
+        return None
+    if not hasattr(DuckDBPyConnection, "_register_arrow_source"):
+        return None
+
+    class CountedSource(PyArrowDatasetSource):  # type: ignore[misc]
+        schema_is_stable = False
+
+        def rows(self) -> int:
+            return rows.count_rows()
+
+    return CountedSource(rows)
 
 
 def register(connection: Any, replace_function: Callable[[Any, str, Callable[..., Any], str], None]) -> None:
@@ -163,7 +190,7 @@ def _variables_of_caller() -> dict[str, Any]:
 def _scan(table: TableReader, version: object, as_of: object) -> FlacDataset:
     if as_of is not None and not isinstance(as_of, str | datetime):
         raise QueryError(f"{as_of!r} is no time", file=table.path, remedy="Pass a TIMESTAMP or a text.")
-    return dataset(table, version=_version(version, table), as_of=as_of)
+    return dataset(table, version=_version(version, table), as_of=as_of, coded=True)
 
 
 def _search(
