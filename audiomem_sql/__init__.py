@@ -11,7 +11,7 @@ from audiomem_sql._version import __version__
 
 if TYPE_CHECKING:
     from audiomem_sql.arrow_dataset import dataset
-    from audiomem_sql.connections import connect, install_hook, register
+    from audiomem_sql.connections import attach, connect, install_hook, register, register_duckdb
     from audiomem_sql.errors import AudioMemError, DamageWarning
     from audiomem_sql.frames import open, read_flac, write_flac
     from audiomem_sql.pandas import read_sql
@@ -23,6 +23,7 @@ __all__ = [
     "DamageWarning",
     "Table",
     "__version__",
+    "attach",
     "connect",
     "dataset",
     "install_hook",
@@ -30,7 +31,11 @@ __all__ = [
     "read_flac",
     "read_sql",
     "register",
+<<<<<<< HEAD
     "scan_flac",
+=======
+    "register_duckdb",
+>>>>>>> arrow
     "write_flac",
 ]
 
@@ -38,6 +43,7 @@ _HOMES = {
     "AudioMemError": "errors",
     "DamageWarning": "errors",
     "Table": "table",
+    "attach": "connections",
     "connect": "connections",
     "dataset": "arrow_dataset",
     "install_hook": "connections",
@@ -45,7 +51,11 @@ _HOMES = {
     "read_flac": "frames",
     "read_sql": "pandas",
     "register": "connections",
+<<<<<<< HEAD
     "scan_flac": "polars",
+=======
+    "register_duckdb": "connections",
+>>>>>>> arrow
     "write_flac": "frames",
 }
 

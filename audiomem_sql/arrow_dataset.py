@@ -12,16 +12,21 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.dataset as ds
 
 from audiomem_sql.arrow_filter import filters_of_expression
+from audiomem_sql.columns.encoding import Encoding
+from audiomem_sql.columns.schema import Schema
+from audiomem_sql.columns.types import Kind
 from audiomem_sql.errors import QueryError, SchemaError, UnsupportedError
 from audiomem_sql.scan import Filter, RowFilter, scan
 from audiomem_sql.snapshot import Snapshot
 from audiomem_sql.table_reader import TableReader
 
+_CODED = (Encoding.DICTIONARY, Encoding.NULLS)
 #: What DuckDB's threads share out among each other: as many rows as a row group of its own has.
 _BATCH_ROWS = 122_880
 
@@ -35,13 +40,22 @@ class FlacDataset(ds.Dataset):  # type: ignore[misc]
     """
 
     def __init__(
-        self, table: TableReader, *, live: bool = False, expression: pc.Expression | None = None
+        self,
+        table: TableReader,
+        *,
+        live: bool = False,
+        coded: bool = False,
+        expression: pc.Expression | None = None,
     ) -> None:
+        """coded: give texts of which many are the same as dictionary arrays, where the file has them as such."""
         # Dataset.__init__ refuses everybody; what it would set up is used by none of the methods here
         self._table = table
         self._live = live
+        self._coded = coded
         self._expression = expression
         self._snapshot: Snapshot = table.snapshot
+        #: The columns that somebody was told of.
+        self._told: Schema | None = None
 
     # -- what it is -----------------------------------------------------------------------------------------------
 
@@ -58,10 +72,29 @@ class FlacDataset(ds.Dataset):  # type: ignore[misc]
     @property
     def schema(self) -> pa.Schema:
         """The columns."""
+        self._look()
+        self._told = self._snapshot.schema
+        return self._arrow_schema()
+
+    def _arrow_schema(self) -> pa.Schema:
+        """The columns as Arrow types them, of the snapshot."""
+        whole = self._snapshot.schema.visible.to_arrow()
+        for place in self._coded_columns():
+            field = whole.field(place)
+            whole = whole.set(place, field.with_type(pa.dictionary(pa.int32(), field.type)))
+        return whole
+
+    def _coded_columns(self) -> frozenset[int]:
+        """The places of the columns that are given as dictionary arrays."""
+        schema = self._snapshot.schema.visible
+        texts = [place for place, column in enumerate(schema.columns) if column.type.kind is Kind.TEXT]
+        return frozenset(place for place in texts if self._coded and _repeats(self._snapshot, place))
+
+    def _look(self) -> None:
+        """Look for commits of others, if that is wanted."""
         if self._live:
             self._table.refresh()
             self._snapshot = self._table.snapshot
-        return self._snapshot.schema.visible.to_arrow()
 
     @property
     def partition_expression(self) -> pc.Expression:
@@ -72,7 +105,7 @@ class FlacDataset(ds.Dataset):  # type: ignore[misc]
         return f"<FlacDataset {self._table.path!r}: version {self.version}>"
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return _reopened, (self._table.path, self.version, self._live, self._expression)
+        return _reopened, (self._table.path, self.version, self._live, self._coded, self._expression)
 
     def close(self) -> None:
         """Close the table; scans that are still running fail."""
@@ -90,7 +123,7 @@ class FlacDataset(ds.Dataset):  # type: ignore[misc]
 
     def filter(self, expression: pc.Expression) -> FlacDataset:
         """The same rows, but for those for which ``expression`` is not true."""
-        made = FlacDataset(self._table, live=self._live, expression=self._both(expression))
+        made = FlacDataset(self._table, live=self._live, coded=self._coded, expression=self._both(expression))
         made._snapshot = self._snapshot
         return made
 
@@ -118,6 +151,11 @@ class FlacDataset(ds.Dataset):  # type: ignore[misc]
         batch_size: most rows in a batch. use_threads: decode ahead on other threads. The remaining options are those of
         files that pyarrow reads, and change nothing here. QueryError for columns that are not there.
         """
+        self._look()
+        if columns is None and self._told is not None and not self._snapshot.schema.is_same(self._told):
+            raise QueryError(
+                "the columns of the table have changed", file=self._table.path, remedy="Register it again."
+            )
         return FlacScanner(self, self._snapshot, columns, self._both(filter), batch_size, use_threads)
 
     def to_batches(
@@ -202,7 +240,8 @@ class FlacScanner:
         self._batch_size, self._use_threads = batch_size, use_threads
         self._path = dataset.table.path
         schema = snapshot.schema.visible
-        whole = schema.to_arrow()
+        whole = dataset._arrow_schema()
+        self._coded = dataset._coded_columns()
         #: The columns before anything is worked out of them.
         self.dataset_schema: pa.Schema = whole
         self._computed: Mapping[str, pc.Expression] | None = None
@@ -240,18 +279,22 @@ class FlacScanner:
             self._filters,
             row_filter=self._row_filter,
             ahead=_threads() if self._use_threads else 0,
+            coded=self._coded,
         )
-        for batch in found:
-            if self._places:
-                whole = pa.RecordBatch.from_arrays(list(batch.arrays), schema=self._read_schema)
-            else:
-                whole = pa.RecordBatch.from_struct_array(pa.array([{}] * len(batch), pa.struct([])))
-            for start in range(0, len(batch), self._batch_size):
-                part = whole.slice(start, self._batch_size)
-                if self._computed is None:
-                    yield part
+        try:
+            for batch in found:
+                if self._places:
+                    whole = pa.RecordBatch.from_arrays(list(batch.arrays), schema=self._read_schema)
                 else:
-                    yield from self._compute(part).combine_chunks().to_batches()
+                    whole = pa.RecordBatch.from_struct_array(pa.array([{}] * len(batch), pa.struct([])))
+                for start in range(0, len(batch), self._batch_size):
+                    part = whole.slice(start, self._batch_size)
+                    if self._computed is None:
+                        yield part
+                    else:
+                        yield from self._compute(part).combine_chunks().to_batches()
+        except QueryError as error:
+            raise QueryError(error.what, file=self._path, remedy=error.remedy) from None
 
     def scan_batches(self) -> Iterator[ds.TaggedRecordBatch]:
         """UnsupportedError: the batches belong to no fragment."""
@@ -302,6 +345,7 @@ def dataset(
     version: int | str | None = None,
     as_of: str | datetime | None = None,
     live: bool = False,
+    coded: bool = False,
 ) -> FlacDataset:
     """A table as a lazy Arrow dataset.
 
@@ -309,17 +353,31 @@ def dataset(
     or by time. live: every query sees the newest version, instead of all of them the same.
     """
     if not isinstance(table, TableReader):
-        return FlacDataset(TableReader(table, version=version, as_of=as_of), live=live)
-    made = FlacDataset(table, live=live and version is None and as_of is None)
+        return FlacDataset(TableReader(table, version=version, as_of=as_of), live=live, coded=coded)
+    made = FlacDataset(table, live=live and version is None and as_of is None, coded=coded)
     if version is not None or as_of is not None:
         made._snapshot = table.at(version, as_of)
     return made
 
 
-def _reopened(path: str, version: int, live: bool, expression: pc.Expression | None) -> FlacDataset:
+def _reopened(
+    path: str, version: int, live: bool, coded: bool, expression: pc.Expression | None
+) -> FlacDataset:
     """A dataset of another process."""
-    made = dataset(path, version=None if live else version, live=live)
+    made = dataset(path, version=None if live else version, live=live, coded=coded)
     return made if expression is None else made.filter(expression)
+
+
+def _repeats(snapshot: Snapshot, place: int) -> bool:
+    """Whether nearly all rows of a column are stored as codes for few texts."""
+    coded = rows = 0
+    for view in snapshot.views:
+        directory = view.segment.directory(place)
+        if directory is not None:
+            counts = np.diff(directory.starts)
+            coded += int(counts[np.isin(directory.encodings, _CODED)].sum())
+            rows += int(counts.sum())
+    return rows > 0 and coded >= 0.9 * rows
 
 
 def _threads() -> int:

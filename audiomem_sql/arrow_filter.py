@@ -121,22 +121,30 @@ def _row_filter(parts: Sequence[Evaluate], schema: Schema) -> RowFilter:
 def _whole(expression: pc.Expression, schema: Schema, names: Sequence[str]) -> RowFilter:
     """The expression evaluated by pyarrow, which is given the columns ``names``."""
     places = [schema.index(name) for name in names]
+    number = "".join(names) + "#"  # no column is called that
     types = pa.schema(
-        [(name, arrow_type(schema.columns[place].type)) for name, place in zip(names, places, strict=True)]
+        [
+            *(
+                (name, arrow_type(schema.columns[place].type))
+                for name, place in zip(names, places, strict=True)
+            ),
+            (number, pa.int64()),
+        ]
     )
 
-    def passes(load: Callable[[int], pa.Array[Any]]) -> BoolArray:
-        batch = pa.RecordBatch.from_arrays([load(place) for place in places], schema=types)
+    def evaluated(columns: list[pa.Array[Any]]) -> BoolArray:
+        count = len(columns[0])
+        batch = pa.RecordBatch.from_arrays([*columns, pa.array(np.arange(count))], schema=types)
         try:
-            found = ds.InMemoryDataset(batch).to_table(columns={"": expression}, use_threads=False)
-        except pa.ArrowException as error:
+            found = ds.InMemoryDataset(batch).to_table([number], expression, use_threads=False)
+        except (pa.ArrowException, TypeError) as error:
             raise QueryError(f"Arrow cannot evaluate the filter: {error}") from None
-        column = found.column(0).combine_chunks()
-        if not pa.types.is_boolean(column.type) and not pa.types.is_null(column.type):
-            raise QueryError(f"the filter is {column.type}, not true or false")
-        return _true(column)
+        mask = np.zeros(count, np.bool_)
+        mask[found.column(0).to_numpy()] = True
+        return mask
 
-    return passes
+    evaluated([pa.nulls(0, field.type) for field in types][:-1])
+    return lambda load: evaluated([load(place) for place in places])
 
 
 def _true(array: pa.Array[Any]) -> BoolArray:
@@ -256,6 +264,9 @@ def _options(node: Call, column: Any) -> Any:
         nulls, values = given["null_matching_behavior"].as_py(), given["value_set"].values
         if nulls not in (_MATCH_NULLS, _SKIP_NULLS) or values.type != column:
             raise _UnknownError
+        if pa.types.is_floating(column):
+            # Arrow's sets tell -0.0 from 0.0; no column holds the first, and DuckDB 1.5, which sends sets of numbers, means both
+            values = pc.add(values, 0.0)
         return pc.SetLookupOptions(value_set=values, skip_nulls=nulls == _SKIP_NULLS)
     if name in _PATTERNS and _is_text(column):
         return pc.MatchSubstringOptions(

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cache
@@ -78,15 +78,18 @@ def scan(
     descending: bool = False,
     skip: int = 0,
     ahead: int = 1,
+    coded: Collection[int] = (),
 ) -> Iterator[Batch]:
     """The rows of ``snapshot`` that pass every filter, as batches of ``columns``; never an empty batch.
 
     row_filter: applied after ``filters``. descending: segments and rows in reverse. skip: rows to leave out at the
-    start. ahead: stretches of rows that are decoded on other threads while the consumer is busy. Raises DamagedFileError when a block that is needed does not match its checksum.
+    start. ahead: stretches of rows that are decoded on other threads while the consumer is busy.
+    coded: columns of texts to give as dictionary arrays with int32 codes.
+
+    Raises DamagedFileError when a block that is needed does not match its checksum.
     """
-    work = _Work(
-        tuple(columns), tuple(sorted(filters, key=lambda f: f.bound.cost)), row_filter, descending, ahead
-    )
+    ranked = tuple(sorted(filters, key=lambda f: f.bound.cost))
+    work = _Work(tuple(columns), ranked, row_filter, descending, ahead, frozenset(coded))
     for batch in work.batches(snapshot, skip if not filters and row_filter is None else 0):
         if isinstance(batch, int):
             skip -= batch
@@ -149,6 +152,7 @@ class _Work:
     row_filter: RowFilter | None
     descending: bool
     ahead: int
+    coded: frozenset[int]
 
     def batches(self, readable: Readable, skip: int) -> Iterator[Batch | int]:
         """All batches; instead of a segment that lies wholly within the first ``skip`` rows, its number of rows."""
@@ -180,7 +184,11 @@ class _Work:
                 chosen = passed if chosen is None else chosen[passed]
         rowids = pending.rowids if chosen is None else pending.rowids[chosen]
         if len(rowids):
-            batch = Batch(rowids, tuple(load(column) for column in self.columns))
+            arrays = tuple(
+                load(column).dictionary_encode() if column in self.coded else load(column)
+                for column in self.columns
+            )
+            batch = Batch(rowids, arrays)
             yield batch.backwards() if self.descending else batch
 
     def tasks(self, view: SegmentView) -> Iterator[Callable[[], list[Batch]]]:
@@ -259,10 +267,14 @@ class _Work:
             low, high = int(part[0]), int(part[-1]) + 1
             if high - low == len(part):
                 rowids = np.asarray(segment.slice(ROWID, low, high))
-                arrays = tuple(segment.slice(column, low, high) for column in self.columns)
+                arrays = tuple(
+                    segment.slice(column, low, high, coded=column in self.coded) for column in self.columns
+                )
             else:
                 rowids = np.asarray(segment.take(ROWID, part))
-                arrays = tuple(segment.take(column, part) for column in self.columns)
+                arrays = tuple(
+                    segment.take(column, part, coded=column in self.coded) for column in self.columns
+                )
             batch = Batch(rowids, arrays)
             yield batch.backwards() if self.descending else batch
 

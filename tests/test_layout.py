@@ -191,6 +191,7 @@ def test_the_exported_surface() -> None:
         "DamageWarning",
         "Table",
         "__version__",
+        "attach",
         "connect",
         "dataset",
         "install_hook",
@@ -198,6 +199,7 @@ def test_the_exported_surface() -> None:
         "read_flac",
         "read_sql",
         "register",
+        "register_duckdb",
         "scan_flac",
         "write_flac",
     ]
