@@ -31,11 +31,8 @@ __all__ = [
     "read_flac",
     "read_sql",
     "register",
-<<<<<<< HEAD
-    "scan_flac",
-=======
     "register_duckdb",
->>>>>>> arrow
+    "scan_flac",
     "write_flac",
 ]
 
@@ -51,11 +48,8 @@ _HOMES = {
     "read_flac": "frames",
     "read_sql": "pandas",
     "register": "connections",
-<<<<<<< HEAD
-    "scan_flac": "polars",
-=======
     "register_duckdb": "connections",
->>>>>>> arrow
+    "scan_flac": "polars",
     "write_flac": "frames",
 }
 
