@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from audiomem_sql.columns.arrow_input import to_table
 from audiomem_sql.commit import Progress
 from audiomem_sql.errors import StorageError
+from audiomem_sql.streaming import example_of, is_stream
 from audiomem_sql.table import Table
 
 if TYPE_CHECKING:
@@ -68,6 +69,7 @@ def write_flac(
     """Write a data frame to a new FLAC file; the open table.
 
     data: a pandas data frame, an Arrow table, batch or reader, anything with ``__arrow_c_stream__``, or a list of dicts.
+    A relation of DuckDB (``con.sql(…)``) or a dataset is written batch by batch, see ``Table.append_stream``.
     primary_key: a column whose values are unique; an INTEGER one becomes the rowid. semantic: text columns to be
     searched by meaning. if_exists: "fail", or "append" to add the rows to the table that is there. options: profile,
     protection, compression_level … as in CREATE VIRTUAL TABLE.
@@ -85,10 +87,13 @@ def write_flac(
         raise StorageError(
             "the file exists already", file=path, remedy='Choose another name, or pass if_exists="append".'
         )
-    arrow, schema = to_table(data, None, primary_key, semantic)
+    if is_stream(data):
+        _, schema = to_table(example_of(data), None, primary_key, semantic)
+    else:
+        data, schema = to_table(data, None, primary_key, semantic)
     table = Table.create(path, schema, options)
     try:
-        table.append(arrow, progress=progress)
+        table.append_stream(data, progress=progress)
     except BaseException:
         table.close()
         os.unlink(path)
