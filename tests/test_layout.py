@@ -65,6 +65,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
         "group_commit",
         "damage",
         "salvage",
+        "streaming",
     ),
     (
         "arrow_dataset",

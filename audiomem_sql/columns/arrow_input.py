@@ -1,8 +1,8 @@
 """Tables that users bring, in any form, as Arrow tables that fit a schema exactly.
 
-Taken are a pyarrow Table, RecordBatch or RecordBatchReader, a pandas DataFrame, a polars DataFrame or LazyFrame, whatever has
-``__arrow_c_stream__`` (DuckDB, …), a list of dicts, and a dict of lists or arrays. The index of a DataFrame is left out: call
-``reset_index()`` to keep it. In messages, rows are counted from 0.
+Taken are a pyarrow Table, RecordBatch, RecordBatchReader or Dataset, a pandas DataFrame, a polars DataFrame or LazyFrame,
+whatever has ``__arrow_c_stream__`` (DuckDB, …), a list of dicts, and a dict of lists or arrays. The index of a DataFrame is
+left out: call ``reset_index()`` to keep it. In messages, rows are counted from 0.
 """
 
 from __future__ import annotations
@@ -112,6 +112,8 @@ def _sources(data: Any, typed: bool) -> tuple[int, dict[str, _Source]]:
             return data.height, _named((series.name, _from_polars(series)) for series in data)
         elif polars is not None and isinstance(data, polars.LazyFrame):
             return _sources(data.collect(), typed)
+        elif hasattr(data, "scanner") and hasattr(data, "to_table"):
+            table = data.to_table()
         elif hasattr(data, "__arrow_c_stream__"):
             table = pa.RecordBatchReader.from_stream(data).read_all()
         elif isinstance(data, Mapping):

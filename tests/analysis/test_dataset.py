@@ -72,9 +72,9 @@ def test_a_filter_reads_only_the_blocks_that_may_match(tmp_path: Path) -> None:
         read: list[tuple[int, int]] = []
         decode = segment._decode
 
-        def noted(column: int, number: int, given: Any = None) -> pa.Array:
+        def noted(column: int, number: int, given: Any = None, **how: bool) -> pa.Array:
             read.append((column, number))
-            return decode(column, number, given)
+            return decode(column, number, given, **how)
 
         segment._decode = noted  # type: ignore[method-assign]
         with duckdb.connect() as connection:
