@@ -26,7 +26,7 @@ import pyarrow as pa
 from rich.console import Console
 
 import audiomem_sql as am
-from audiomem_sql import table as table_module
+from audiomem_sql import table_writer
 from audiomem_sql.block_cache import SHARED
 from benchmarks.__main__ import machine, repeated, rows_of
 from benchmarks.stores import COLUMNS
@@ -86,19 +86,19 @@ def point_reads(folder: Path, rows: pa.Table) -> dict[str, Any]:
     Small deltas are merged by themselves; here they are kept apart to show what they would cost.
     """
     found: dict[str, Any] = {}
-    small = table_module.SMALL_DELTAS
+    small = table_writer.SMALL_DELTAS
     for deltas in DELTAS:
         path = folder / f"deltas{deltas}.flac"
         base = len(rows) - 5 * deltas
         am.write_flac(rows.slice(0, base), path, primary_key="id").close()
-        table_module.SMALL_DELTAS = 1 << 30
+        table_writer.SMALL_DELTAS = 1 << 30
         try:
             with am.open(path) as table:
                 for number in range(deltas):
                     table.append(rows.slice(base + 5 * number, 5))
                     table.checkpoint()
         finally:
-            table_module.SMALL_DELTAS = small
+            table_writer.SMALL_DELTAS = small
         found[str(deltas)] = _gets(am.connect(path), path.stem, len(rows))
         if deltas == DELTAS[-1]:
             with am.open(path) as table:
@@ -165,13 +165,15 @@ def vacuums(folder: Path, rows: pa.Table) -> dict[str, Any]:
 
 
 _PEAK = """
-import resource, sys, time
+import re, sys, time
 import audiomem_sql as am
+def peak():  # of this process alone; what getrusage gives begins with the peak of the parent
+    return int(re.search(r"VmHWM:\\s*(\\d+)", open("/proc/self/status").read())[1])
 with am.open(sys.argv[1]) as table:
-    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    before = peak()
     start = time.perf_counter()
     table.vacuum(level=int(sys.argv[2]))
-    print(time.perf_counter() - start, before, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
+    print(time.perf_counter() - start, before, peak())
 """
 
 

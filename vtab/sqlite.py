@@ -268,6 +268,13 @@ def _hidden_names(name: str, schema: Schema) -> list[str]:
     return [own, *HIDDEN]
 
 
+#: What can be said of a hidden column that is an argument.
+_HOW_TO_ASK = {
+    "k": "Write k = 10, beside a MATCH.",
+    "version": "Write version = 3, version = 'tag' or as_of = '2026-01-31 12:00:00'.",
+}
+
+
 class VirtualTable:
     """One audiomem table of one connection."""
 
@@ -311,6 +318,7 @@ class VirtualTable:
             raise UnsupportedError(
                 "version and as_of exclude each other", file=self.table.path, remedy="Ask for one of them."
             )
+        search.check()
         moment = self._chosen(index, moments)
         if moments and moment is None:
             return False  # the rows depend on it: SQLite must find an order of its loops in which it is known
@@ -371,7 +379,7 @@ class VirtualTable:
         raise UnsupportedError(
             f"this condition on the hidden column {name} is not understood",
             file=self.table.path,
-            remedy="Write version = 3, version = 'tag' or as_of = '2026-01-31 12:00:00'.",
+            remedy=_HOW_TO_ASK["k" if name == "k" else "version"],
         )
 
     def _chosen(self, index: apsw.IndexInfo, moments: dict[int, str]) -> int | None:

@@ -68,6 +68,15 @@ class Search:
         self._only_meaning = not searched(schema, chosen, table.path).words
         return chosen
 
+    def check(self) -> None:
+        """QueryError if ``k`` says how many rows of a search are wanted, and there is no search."""
+        if self.match is None and (self.k is not None or self.blocked):
+            raise QueryError(
+                "the hidden column k says how many rows a MATCH gives, and there is no MATCH",
+                file=self._owner.table.path,
+                remedy="Add one, or use LIMIT.",
+            )
+
     def orders(self, index: apsw.IndexInfo) -> bool:
         """Whether ORDER BY asks for what comes anyway: the best first. By distance only if words play no part."""
         wanted = (RANK, DISTANCE) if self._only_meaning else (RANK,)

@@ -175,7 +175,8 @@ def test_the_plan_names_the_version(sql: apsw.Connection, table: Table) -> None:
         ("as_of = '1999-12-31 23:59:59'", QueryError, "after 1999-12-31 23:59:59. Versions 1 to 5 are kept; tags: half (3)."),
         ("as_of = 'yesterday'", DataTypeError, "'yesterday' is no timestamp"),
         ("as_of = 20260101", DataTypeError, "is no timestamp"),
-        ("k = 3", UnsupportedError, "hidden column k"),
+        ("k = 3", QueryError, "there is no MATCH. Add one, or use LIMIT."),
+        ("k < 3", UnsupportedError, "hidden column k is not understood. Write k = 10, beside a MATCH."),
     ],
 )  # fmt: skip
 def test_versions_that_are_not_there(
