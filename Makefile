@@ -6,15 +6,25 @@ DATA ?=
 SECONDS ?= 60
 KILLS ?= 1000
 SEEDS ?= 100
+# The oldest DuckDB that is supported, and the last of each minor version but the newest, which `make test` has.
+DUCKDB ?= 1.4.0 1.4.5 1.5.6
 ARGS ?=
 
-.PHONY: demo test lint bench fuzz crash damage clean
+.PHONY: demo test duckdb lint bench fuzz crash damage clean
 
 demo: $(VENV)/installed
 	$(BIN)/python examples/demo.py demo
 
 test: $(VENV)/installed-test
 	$(BIN)/python -m pytest $(ARGS)
+
+duckdb: $(VENV)/installed-test
+	set -e; for version in $(DUCKDB); do \
+	  test -d $(VENV)/duckdb-$$version || $(BIN)/pip install --quiet --disable-pip-version-check --no-deps \
+	    --target $(VENV)/duckdb-$$version duckdb==$$version; \
+	  PYTHONPATH=$(VENV)/duckdb-$$version AUDIOMEM_DUCKDB=$$version AUDIOMEM_ANALYSIS_QUERIES=100 \
+	    $(BIN)/python -m pytest -q tests/vtab/test_duckdb.py tests/analysis tests/test_streaming.py $(ARGS); \
+	done
 
 lint: $(VENV)/installed-test
 	$(BIN)/ruff check .

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Sequence
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -25,7 +26,19 @@ Matrix = np.ndarray[Any, np.dtype[np.float64]]
 
 def register(connection: Any) -> None:
     """Make the functions known to a DuckDB connection; those that it knows by these names are replaced."""
-    made: dict[str, tuple[Callable[..., Any], str]] = {
+    for name, (function, returned) in _functions().items():
+        replace_function(connection, name, function, returned)
+    # a function of Python has arguments
+    connection.execute(f"CREATE OR REPLACE TEMP MACRO audiomem_version() AS '{about.audiomem_version()}'")
+
+
+@cache
+def _functions() -> dict[str, tuple[Callable[..., Any], str]]:
+    """The functions and what they return, made once.
+
+    A connection that is closed leaves its functions to the others of its database, but lets go of what Python gave it.
+    """
+    return {
         "embed": (_embed, "BLOB"),
         "vec_from_json": (_each("vec_from_json", vectors.vec_from_json, (1,), pa.binary()), "BLOB"),
         "vec_to_json": (_each("vec_to_json", vectors.vec_to_json, (1,), pa.string()), "VARCHAR"),
@@ -34,21 +47,22 @@ def register(connection: Any) -> None:
         "highlight": (_each("highlight", words.highlight, (2, 3, 4), pa.string()), "VARCHAR"),
         "snippet": (_each("snippet", words.snippet, (2, 3, 4, 5, 6), pa.string()), "VARCHAR"),
     }
-    for name, (function, returned) in made.items():
-        replace_function(connection, name, function, returned)
-    # a function of Python has arguments
-    connection.execute(f"CREATE OR REPLACE TEMP MACRO audiomem_version() AS '{about.audiomem_version()}'")
 
 
 def replace_function(connection: Any, name: str, function: Callable[..., Any], returned: str) -> None:
-    """Register a function of Arrow arrays, in place of one that was registered before."""
+    """Register a function of Arrow arrays, in place of one that was registered before.
+
+    One that another connection to the same database registered stays: it belongs to all of them. Whoever calls this keeps
+    ``function`` alive, see :func:`_functions`.
+    """
     import duckdb
 
     with contextlib.suppress(duckdb.Error):  # there was none
         connection.remove_function(name)
-    connection.create_function(
-        name, function, None, returned, type="arrow", null_handling="special", side_effects=False
-    )
+    with contextlib.suppress(duckdb.CatalogException):
+        connection.create_function(
+            name, function, None, returned, type="arrow", null_handling="special", side_effects=False
+        )
 
 
 def _each(

@@ -11,6 +11,7 @@ from __future__ import annotations
 import hashlib
 import os
 import sys
+import threading
 from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -37,7 +38,7 @@ OLDEST = (1, 4)
 #: The Python function that the macros call.
 _SOURCE = "audiomem_source"
 _PREFIX = "audiomem_source_"
-#: Most tables and answers that a connection holds open for its functions.
+#: Most tables and answers that are held open for the functions.
 _KEPT = 32
 
 _MACROS = {
@@ -109,11 +110,11 @@ def _with_row_count(rows: FlacDataset) -> Any:
 def register(connection: Any, replace_function: Callable[[Any, str, Callable[..., Any], str], None]) -> None:
     """Make ``audiomem_scan``, ``audiomem_search``, ``audiomem_snapshots`` and ``audiomem_changes`` known.
 
-    They belong to this connection; each cursor of it is registered by itself. replace_function: how an Arrow function
+    The macros belong to this connection; each cursor of it is registered by itself. replace_function: how an Arrow function
     gets a name.
     """
     check_connection(connection)
-    replace_function(connection, _SOURCE, _Sources().name_of, "VARCHAR")
+    replace_function(connection, _SOURCE, _name_of, "VARCHAR")
     for name, (parameters, arguments) in _MACROS.items():
         connection.execute(
             f"CREATE OR REPLACE TEMP MACRO {name}({parameters}) AS TABLE "
@@ -131,15 +132,20 @@ class _Answer:
 
 
 class _Sources:
-    """The tables and answers of the functions of one connection."""
+    """The tables and answers of the functions, of all connections."""
 
     def __init__(self) -> None:
+        self._lock = threading.RLock()
         self._tables: OrderedDict[str, TableReader] = OrderedDict()
         self._answers: OrderedDict[str, _Answer] = OrderedDict()
 
     def name_of(self, *arguments: Any) -> Any:
         """Evaluate a call, given as Arrow arrays of one value each, and put what it gives where DuckDB looks for it."""
         function, path, *rest = (argument[0].as_py() for argument in arguments)
+        with self._lock:
+            return self._named(function, path, rest)
+
+    def _named(self, function: str, path: object, rest: list[Any]) -> Any:
         if not isinstance(path, str):
             raise QueryError(f"{path!r} is no path", remedy=f"Write {function}('notes.flac').")
         table = self._table(path)
@@ -182,6 +188,11 @@ def _variables_of_caller() -> dict[str, Any]:
     ):
         frame = frame.f_back
     return frame.f_globals
+
+
+# A connection that is closed leaves its functions to the others of its database, but lets go of what Python gave it:
+# therefore they live as long as the process.
+_name_of = _Sources().name_of
 
 
 # -- the functions ---------------------------------------------------------------------------------------------------
