@@ -27,6 +27,7 @@ from audiomem_sql.snapshot import Snapshot
 from audiomem_sql.sources import known_sources
 from audiomem_sql.table_files import TableFiles
 from audiomem_sql.table_options import TableOptions
+from audiomem_sql.top import first_rows, parse_order
 from audiomem_sql.transaction import Transaction
 
 if TYPE_CHECKING:
@@ -330,6 +331,31 @@ class TableReader:
         values = np.concatenate([part.distances for part in found])[there]
         distances = pa.array(values, mask=np.isnan(values))
         return pa.Table.from_arrays([*(batch.arrays[number] for number in numbers), distances], schema=schema)
+
+    def top(
+        self,
+        ordering: str,
+        k: int = 10,
+        where: str | None = None,
+        parameters: Sequence[Any] = (),
+        *,
+        columns: Sequence[str] | None = None,
+    ) -> pa.Table:
+        """The first ``k`` rows in an order such as ``"year DESC, title"``, of those that pass ``where``.
+
+        Columns that the order does not name are read of these rows only, see :mod:`audiomem_sql.top`.
+        """
+        if k < 1:
+            raise QueryError(f"k = {k} is no number of rows", file=self.path, remedy="Ask for 1 or more.")
+        readable = self.readable
+        filters, row_filter = self._where(where, parameters)
+        numbers, schema = self._projection(columns)
+        rowids = first_rows(readable, parse_order(ordering, self.schema), k, filters, row_filter).tolist()
+        rows = [(rowid, row) for rowid in rowids if (row := readable.stored_row(rowid)) is not None]
+        if not rows:
+            return schema.empty_table()
+        batch = batch_of(rows, self.snapshot.schema)
+        return pa.Table.from_arrays([batch.arrays[number] for number in numbers], schema=schema)
 
     def get(self, rowid: int) -> dict[str, Any] | None:
         """The row with ``rowid`` as SQL sees it, by column name; None if there is none."""

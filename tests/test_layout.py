@@ -43,6 +43,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
         "scan",
         "lookup",
         "search",
+        "top",
         "planner",
         "where",
         "where_filter",

@@ -47,6 +47,10 @@ _MACROS = {
         "path, query, k := 10, condition := NULL, version := NULL, searched := NULL",
         "path, query, k, condition, version, searched",
     ),
+    "audiomem_top": (
+        "path, ordering, k := 10, condition := NULL, version := NULL",
+        "path, ordering, k, condition, version",
+    ),
     "audiomem_snapshots": ("path", "path"),
     "audiomem_changes": ("path, first_version, last_version := NULL", "path, first_version, last_version"),
 }
@@ -108,7 +112,7 @@ def _with_row_count(rows: FlacDataset) -> Any:
 
 
 def register(connection: Any, replace_function: Callable[[Any, str, Callable[..., Any], str], None]) -> None:
-    """Make ``audiomem_scan``, ``audiomem_search``, ``audiomem_snapshots`` and ``audiomem_changes`` known.
+    """Make ``audiomem_scan``, ``audiomem_search``, ``audiomem_top``, ``audiomem_snapshots`` and ``audiomem_changes`` known.
 
     The macros belong to this connection; each cursor of it is registered by itself. replace_function: how an Arrow function
     gets a name.
@@ -219,6 +223,17 @@ def _search(
         return old.search(query, k, where, column=column)
 
 
+def _top(table: TableReader, ordering: object, k: object, condition: object, version: object) -> pa.Table:
+    if not isinstance(k, int):
+        raise QueryError(f"k = {k!r} is no number of rows", file=table.path, remedy="Ask for 1 or more.")
+    if not isinstance(ordering, str) or not isinstance(condition, str | None):
+        raise QueryError("an order and a condition are texts", file=table.path)
+    if version is None:
+        return table.top(ordering, k, condition)
+    with TableReader(table.path, version=_version(version, table)) as old:
+        return old.top(ordering, k, condition)
+
+
 def _version(given: object, table: TableReader) -> int | str | None:
     if given is not None and not isinstance(given, int | str):
         raise QueryError(f"{given!r} is no version", file=table.path, remedy="Pass a number or a tag.")
@@ -288,6 +303,7 @@ def _stored(value: Any, column_type: ColumnType) -> StoredValue:
 _FUNCTIONS: dict[str, Callable[..., Any]] = {
     "audiomem_scan": _scan,
     "audiomem_search": _search,
+    "audiomem_top": _top,
     "audiomem_snapshots": _snapshots,
     "audiomem_changes": _changes,
 }

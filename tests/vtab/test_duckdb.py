@@ -173,6 +173,15 @@ def test_search(con: Any, notes: Path) -> None:
     assert (2022,) in con.execute(joined).fetchall()
 
 
+def test_the_first_rows_in_an_order(con: Any, notes: Path) -> None:
+    query = f"SELECT id FROM audiomem_top('{notes}', 'year DESC, id', k := 2)"
+    assert con.execute(query).fetchall() == [(2,), (4,)]
+    older = f"SELECT id FROM audiomem_top('{notes}', 'year', condition := 'id > 2', version := 'before')"
+    assert con.execute(older).fetchall() == [(3,), (4,), (5,)]
+    with pytest.raises(duckdb.Error, match="no order"):
+        con.execute(f"FROM audiomem_top('{notes}', 'year +')")
+
+
 def test_functions(con: Any) -> None:
     assert con.execute(
         "SELECT cosine_distance([1.0, 0], [0, 1.0]), l2_distance('[0,0]', '[3,4]')"
