@@ -12,10 +12,12 @@ import hashlib
 import os
 import sys
 import threading
+import weakref
 from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
+from types import ModuleType
 from typing import Any, cast
 
 import pyarrow as pa
@@ -132,7 +134,8 @@ class _Answer:
 
     rows: Any
     version: int
-    seen_by: list[dict[str, Any]]
+    #: The modules that have it among their variables; not the variables, which hold connections alive.
+    seen_by: weakref.WeakSet[ModuleType]
 
 
 class _Sources:
@@ -157,17 +160,18 @@ class _Sources:
         name = _PREFIX + key
         found = self._answers.get(name)
         if found is None or found.version != table.version:
-            seen_by = found.seen_by if found is not None else []
+            seen_by = found.seen_by if found is not None else weakref.WeakSet()
             found = self._answers[name] = _Answer(_FUNCTIONS[function](table, *rest), table.version, seen_by)
         self._answers.move_to_end(name)
         variables = _variables_of_caller()
         variables[name] = found.rows
-        if not any(seen is variables for seen in found.seen_by):
-            found.seen_by.append(variables)
+        module = sys.modules.get(str(variables.get("__name__")))
+        if module is not None and vars(module) is variables:
+            found.seen_by.add(module)
         while len(self._answers) > _KEPT:
             old, answer = self._answers.popitem(last=False)
             for seen in answer.seen_by:
-                seen.pop(old, None)
+                vars(seen).pop(old, None)
         return pa.array([name])
 
     def _table(self, path: str) -> TableReader:

@@ -285,6 +285,27 @@ def test_functions_outlive_the_cursor_that_registered_them(notes: Path) -> None:
         assert con.execute("SELECT cosine_distance([1], [1])").fetchall() == [(0,)]
 
 
+def test_a_connection_that_nobody_closes_ends_quietly(notes: Path) -> None:
+    code = (
+        "import sys, duckdb, audiomem_sql as am\n"
+        "con = duckdb.connect()\n"
+        "am.register_duckdb(con)\n"
+        "print(con.execute(f\"SELECT count(*) FROM audiomem_scan('{sys.argv[1]}')\").fetchall())\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code, str(notes)], capture_output=True, text=True, check=True
+    )
+    assert (done.stdout, done.stderr) == ("[(5,)]\n", "")
+
+
+def test_many_calls_leave_few_variables(con: Any, notes: Path) -> None:
+    for number in range(100):
+        con.execute(
+            f"SELECT count(*) FROM audiomem_top('{notes}', 'id', condition := 'id > {number}')"
+        ).fetchall()
+    assert sum(name.startswith("audiomem_source_") for name in globals()) <= 40
+
+
 def test_without_the_package_the_extra_is_named() -> None:
     code = (
         "import sys; sys.modules['duckdb'] = None\n"
