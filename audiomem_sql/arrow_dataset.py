@@ -45,17 +45,24 @@ class FlacDataset(ds.Dataset):  # type: ignore[misc]
         *,
         live: bool = False,
         coded: bool = False,
+        evolving: bool = False,
         expression: pc.Expression | None = None,
     ) -> None:
-        """coded: give texts of which many are the same as dictionary arrays, where the file has them as such."""
+        """coded: give texts of which many are the same as dictionary arrays, where the file has them as such.
+
+        evolving: who asks for the schema asks anew before each scan, so columns may come and go.
+        """
         # Dataset.__init__ refuses everybody; what it would set up is used by none of the methods here
         self._table = table
         self._live = live
         self._coded = coded
+        self._evolving = evolving
         self._expression = expression
         self._snapshot: Snapshot = table.snapshot
         #: The columns that somebody was told of.
         self._told: Schema | None = None
+        #: Whether the texts of a column, by its id, are given as dictionary arrays.
+        self._codes: dict[int, bool] = {}
 
     # -- what it is -----------------------------------------------------------------------------------------------
 
@@ -71,10 +78,20 @@ class FlacDataset(ds.Dataset):  # type: ignore[misc]
 
     @property
     def schema(self) -> pa.Schema:
-        """The columns."""
+        """The columns. QueryError if they are others than somebody was told of before, who may keep to those."""
         self._look()
-        self._told = self._snapshot.schema
+        if self._told is None or self._evolving:
+            self._told = self._snapshot.schema
+        elif not self._snapshot.schema.is_same(self._told):
+            raise self._changed()
         return self._arrow_schema()
+
+    def _changed(self) -> QueryError:
+        return QueryError(
+            "the columns of the table have changed",
+            file=self._table.path,
+            remedy="Attach or register it again.",
+        )
 
     def _arrow_schema(self) -> pa.Schema:
         """The columns as Arrow types them, of the snapshot."""
@@ -85,10 +102,18 @@ class FlacDataset(ds.Dataset):  # type: ignore[misc]
         return whole
 
     def _coded_columns(self) -> frozenset[int]:
-        """The places of the columns that are given as dictionary arrays."""
+        """The places of the columns that are given as dictionary arrays.
+
+        Once told, this stays for as long as the dataset lives: DuckDB 1.5 asks for the types when a table is registered, and
+        reads the arrays of every later scan as such.
+        """
+        if not self._coded:
+            return frozenset()
         schema = self._snapshot.schema.visible
-        texts = [place for place, column in enumerate(schema.columns) if column.type.kind is Kind.TEXT]
-        return frozenset(place for place in texts if self._coded and _repeats(self._snapshot, place))
+        for place, column in enumerate(schema.columns):
+            if column.type.kind is Kind.TEXT and column.id not in self._codes:
+                self._codes[column.id] = _repeats(self._snapshot, place)
+        return frozenset(place for place, column in enumerate(schema.columns) if self._codes.get(column.id))
 
     def _look(self) -> None:
         """Look for commits of others, if that is wanted."""
@@ -123,8 +148,15 @@ class FlacDataset(ds.Dataset):  # type: ignore[misc]
 
     def filter(self, expression: pc.Expression) -> FlacDataset:
         """The same rows, but for those for which ``expression`` is not true."""
-        made = FlacDataset(self._table, live=self._live, coded=self._coded, expression=self._both(expression))
+        made = FlacDataset(
+            self._table,
+            live=self._live,
+            coded=self._coded,
+            evolving=self._evolving,
+            expression=self._both(expression),
+        )
         made._snapshot = self._snapshot
+        made._codes = self._codes
         return made
 
     def _both(self, expression: pc.Expression | None) -> pc.Expression | None:
@@ -152,11 +184,16 @@ class FlacDataset(ds.Dataset):  # type: ignore[misc]
         files that pyarrow reads, and change nothing here. QueryError for columns that are not there.
         """
         self._look()
-        if columns is None and self._told is not None and not self._snapshot.schema.is_same(self._told):
-            raise QueryError(
-                "the columns of the table have changed", file=self._table.path, remedy="Register it again."
-            )
+        if self._told is not None and not self._still_has(columns, self._told):
+            raise self._changed()
         return FlacScanner(self, self._snapshot, columns, self._both(filter), batch_size, use_threads)
+
+    def _still_has(self, columns: Columns, told: Schema) -> bool:
+        """Whether columns that were ``told`` of are what they were; names that nobody was told of are another matter."""
+        now = self._snapshot.schema
+        if columns is None or isinstance(columns, Mapping):
+            return now.is_same(told)
+        return all(now[name].type == told[name].type for name in columns if name in told and name in now)
 
     def to_batches(
         self, columns: Columns = None, filter: pc.Expression | None = None, **options: Any
@@ -346,15 +383,19 @@ def dataset(
     as_of: str | datetime | None = None,
     live: bool = False,
     coded: bool = False,
+    evolving: bool = False,
 ) -> FlacDataset:
     """A table as a lazy Arrow dataset.
 
     table: a path, or an open table, which then stays whose it is. version, as_of: the table as it was, by number, by tag
-    or by time. live: every query sees the newest version, instead of all of them the same.
+    or by time. live: every query sees the newest version, instead of all of them the same. coded, evolving: as in
+    :class:`FlacDataset`.
     """
     if not isinstance(table, TableReader):
-        return FlacDataset(TableReader(table, version=version, as_of=as_of), live=live, coded=coded)
-    made = FlacDataset(table, live=live and version is None and as_of is None, coded=coded)
+        opened = TableReader(table, version=version, as_of=as_of)
+        return FlacDataset(opened, live=live, coded=coded, evolving=evolving)
+    live = live and version is None and as_of is None
+    made = FlacDataset(table, live=live, coded=coded, evolving=evolving)
     if version is not None or as_of is not None:
         made._snapshot = table.at(version, as_of)
     return made

@@ -83,10 +83,9 @@ def check_connection(connection: Any) -> None:
 def attach(connection: Any, source: TableReader | str, name: str) -> None:
     """Make the table known as ``name``; every query sees what is committed by then."""
     check_connection(connection)
-    rows = dataset(source, live=True, coded=True)
-    known = _with_row_count(rows)
+    known = _with_row_count(dataset(source, live=True, coded=True, evolving=True))
     if known is None:
-        connection.register(name, rows)
+        connection.register(name, dataset(source, live=True, coded=True))
     else:
         connection._register_arrow_source(name, known)
 

@@ -122,6 +122,39 @@ def test_a_commit_during_a_scan_changes_nothing_in_it(con: Any, tmp_path: Path) 
         assert con.execute("SELECT count(*) FROM t").fetchone() == (100_001,)
 
 
+@pytest.mark.parametrize("door", ["attach", "register"])
+def test_texts_that_repeat_and_then_do_not(con: Any, tmp_path: Path, door: str) -> None:
+    """They begin as dictionary arrays; DuckDB 1.5 would read what comes later as such, too."""
+    rows = pa.table({"id": range(1, 5001), "word": [f"word {i % 5}" for i in range(5000)]})
+    with am.write_flac(rows, tmp_path / "t.flac", primary_key="id") as table:
+        source = am.dataset(table, live=True, coded=True)
+        am.attach(con, table, "t") if door == "attach" else con.register("t", source)
+        query = "SELECT count(DISTINCT word), max(word), sum(length(word)) FROM t"
+        assert con.execute(query).fetchall() == [(5, "word 4", 30_000)]
+        more = [f"{i:05}" for i in range(30_000)]
+        table.append(pa.table({"id": range(5001, 35_001), "word": more}))
+        assert con.execute(query).fetchall() == [(30_005, "word 4", 180_000)]
+
+
+@pytest.mark.parametrize("door", ["attach", "register"])
+def test_columns_that_change_are_seen_or_refused(con: Any, tmp_path: Path, door: str) -> None:
+    """A column of the same name and another type must not be read as what it was."""
+    rows = pa.table({"id": range(1, 5001), "word": [f"word {i % 5}" for i in range(5000)]})
+    with am.write_flac(rows, tmp_path / "t.flac", primary_key="id") as table:
+        am.attach(con, table, "t") if door == "attach" else con.register("t", am.dataset(table, live=True))
+        assert con.execute("SELECT max(word) FROM t").fetchall() == [("word 4",)]
+        table.alter("drop column word")
+        table.alter("add column word INTEGER DEFAULT 7")
+        if door == "attach" and int(duckdb.__version__.split(".")[0]) >= 2:
+            assert con.execute("SELECT sum(word) FROM t").fetchall() == [(35_000,)]
+        else:
+            for query in ("SELECT max(word) FROM t", "SELECT max(length(word)) FROM t", "FROM t LIMIT 1"):
+                with pytest.raises(duckdb.Error, match=r"altered|changed"):
+                    con.execute(query).fetchall()
+        am.attach(con, table, "t")
+        assert con.execute("SELECT sum(word) FROM t").fetchall() == [(35_000,)]
+
+
 def test_versions(con: Any, notes: Path) -> None:
     def bodies(arguments: str) -> list[tuple[Any, ...]]:
         found: list[tuple[Any, ...]] = con.execute(
