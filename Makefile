@@ -22,7 +22,7 @@ duckdb: $(VENV)/installed-test
 	set -e; for version in $(DUCKDB); do \
 	  test -d $(VENV)/duckdb-$$version || $(BIN)/pip install --quiet --disable-pip-version-check --no-deps \
 	    --target $(VENV)/duckdb-$$version duckdb==$$version; \
-	  PYTHONPATH=$(VENV)/duckdb-$$version AUDIOMEM_DUCKDB=$$version AUDIOMEM_ANALYSIS_QUERIES=100 \
+	  PYTHONPATH=$(abspath $(VENV))/duckdb-$$version AUDIOMEM_DUCKDB=$$version AUDIOMEM_ANALYSIS_QUERIES=100 \
 	    $(BIN)/python -m pytest -q tests/vtab/test_duckdb.py tests/analysis tests/test_streaming.py $(ARGS); \
 	done
 
