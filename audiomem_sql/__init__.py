@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from audiomem_sql.connections import attach, connect, install_hook, register, register_duckdb
     from audiomem_sql.errors import AudioMemError, DamageWarning
     from audiomem_sql.frames import open, read_flac, write_flac
+    from audiomem_sql.loadable import load, loadable_path
     from audiomem_sql.pandas import read_sql
     from audiomem_sql.polars import scan_flac
     from audiomem_sql.table import Table
@@ -27,6 +28,8 @@ __all__ = [
     "connect",
     "dataset",
     "install_hook",
+    "load",
+    "loadable_path",
     "open",
     "read_flac",
     "read_sql",
@@ -44,6 +47,8 @@ _HOMES = {
     "connect": "connections",
     "dataset": "arrow_dataset",
     "install_hook": "connections",
+    "load": "loadable",
+    "loadable_path": "loadable",
     "open": "frames",
     "read_flac": "frames",
     "read_sql": "pandas",

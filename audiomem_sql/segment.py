@@ -26,6 +26,7 @@ from audiomem_sql.catalog import CATALOG_HEADER, Catalog, ColumnEntry, Extent, p
 from audiomem_sql.columns.blocks import BlockDirectory
 from audiomem_sql.columns.compression import Decompressor
 from audiomem_sql.columns.encoding import decode, decode_coded, decode_integers
+from audiomem_sql.columns.stored_values import int64_view, integer_array
 from audiomem_sql.columns.types import ColumnType, Kind, arrow_type
 from audiomem_sql.errors import AudioMemError, DamagedFileError
 from audiomem_sql.files import file_identity
@@ -56,7 +57,7 @@ TOMBSTONES_HEADER = struct.Struct("<Q")
 
 _INTEGER = ColumnType(Kind.INTEGER)
 _NO_ROWS = range(0)
-_REMEDY = "Run `audiomem verify` on it to list all damage, and restore the file from a copy."
+_REMEDY = "Restore it from a copy. `audiomem verify` lists all damage, `audiomem salvage` saves the rest."
 
 
 class Segment:
@@ -91,6 +92,8 @@ class Segment:
         self.evolved: WeakValueDictionary[Any, Segment] = WeakValueDictionary()
         #: Leave out rows that cannot be recovered, instead of raising an error.
         self.skip_damage = False
+        #: Put NULL for values that cannot be recovered, in rows whose rowid can.
+        self.null_damage = False
         self._lock = threading.Lock()
 
     @classmethod
@@ -181,7 +184,8 @@ class Segment:
             if run:
                 end = int(directory.offsets[run[-1]] + directory.stored[run[-1]])
                 whole = int(directory.offsets[number] + directory.stored[number] - directory.offsets[run[0]])
-                if int(directory.offsets[number]) - end > GAP_BYTES or whole > RUN_BYTES:
+                gap = int(directory.offsets[number]) - end  # below 0: one of them is lost
+                if not 0 <= gap <= GAP_BYTES or whole > RUN_BYTES:
                     yield run
                     run = []
             run.append(number)
@@ -341,7 +345,7 @@ class Segment:
         if directory is None:
             first = self.catalog.first_rowid
             assert first is not None
-            return pa.array(np.arange(first + start, first + stop, dtype=np.int64))
+            return integer_array(np.arange(first + start, first + stop, dtype=np.int64))
         pieces = []
         span = directory.span(start, stop)
         for number, array in zip(span, self.blocks(column, span, coded=coded), strict=True):
@@ -365,7 +369,7 @@ class Segment:
         if directory is None:
             first = self.catalog.first_rowid
             assert first is not None
-            return pa.array(rows + first)
+            return integer_array(rows + first)
         numbers = np.searchsorted(directory.starts, rows, side="right") - 1
         pieces = []
         needed = np.unique(numbers).tolist()
@@ -377,7 +381,7 @@ class Segment:
             elif int(places[-1]) - int(places[0]) == len(places) - 1:
                 pieces.append(block.slice(int(places[0]), len(places)))
             else:
-                pieces.append(block.take(pa.array(places)))
+                pieces.append(block.take(integer_array(places)))
         return self._joined(pieces, column)
 
     # -- rowids and keys ------------------------------------------------------------------------------------------
@@ -385,7 +389,7 @@ class Segment:
     def rowids(self) -> I64Array:
         """All rowids, int64 (rows,), ascending. Kept after the first call."""
         if self._rowids is None:
-            self._rowids = np.asarray(self.slice(ROWID, 0, self.rows), dtype=np.int64)
+            self._rowids = int64_view(self.slice(ROWID, 0, self.rows))
         return self._rowids
 
     def rowid(self, row: int) -> int:
@@ -397,7 +401,7 @@ class Segment:
         """The version that made each row, int64 (rows,)."""
         if self.catalog.created is None:
             return np.full(self.rows, self.catalog.last_version, np.int64)
-        return np.asarray(self.slice(CREATED, 0, self.rows), dtype=np.int64)
+        return int64_view(self.slice(CREATED, 0, self.rows))
 
     def ended(self) -> I64Array:
         """The version that deleted each row, int64 (rows,); NEVER for those that no commit of this segment deleted."""

@@ -94,6 +94,8 @@ def decode(encoding: int, data: bytes, rows: int, nulls: int, column_type: Colum
         return pa.nulls(rows, target)
     if encoding not in _BY_KIND[column_type.kind]:
         raise DamagedFileError(f"encoding {encoding} cannot hold {column_type} values")
+    if rows < 1:
+        raise DamagedFileError("a block holds no row")
     validity, at = _decode_validity(data, rows, nulls)
     if encoding == Encoding.INTEGERS:
         values, end = decode_integers(data, at, rows)
@@ -254,7 +256,7 @@ def _from_planes(data: bytes, at: int, count: int, dtype: str, *, last: bool = F
     if len(data) - at < size or (last and len(data) - at != size):
         raise DamagedFileError("a block has the wrong length")
     planes = np.frombuffer(data, np.uint8, size, at)
-    if np.dtype(dtype).itemsize == 1:
+    if count == 0 or np.dtype(dtype).itemsize == 1:
         return planes.view(dtype)
     return np.ascontiguousarray(planes.reshape(-1, count).T).reshape(-1).view(dtype)
 
@@ -321,7 +323,8 @@ def _decode_dictionary(data: bytes, at: int, rows: int) -> tuple[np.ndarray[Any,
     if int(np.diff(offsets)[codes].sum(dtype=np.int64)) > MAX_SHARED_BLOCK_BYTES:
         raise DamagedFileError("a block of strings is larger than any that is written")
     values = pa.Array.from_buffers(pa.binary(), len(offsets) - 1, [None, pa.py_buffer(offsets), text])
-    array = values.take(pa.array(codes))
+    indices = pa.Array.from_buffers(pa.from_numpy_dtype(codes.dtype), rows, [None, pa.py_buffer(codes)], 0)
+    array = values.take(indices)
     _, taken, text = array.buffers()
     return np.frombuffer(taken, np.int32, rows + 1), text if text is not None else pa.py_buffer(b""), end
 

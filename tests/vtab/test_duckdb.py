@@ -59,19 +59,19 @@ def test_this_is_the_version_that_was_asked_for() -> None:
     assert duckdb.__version__ == os.environ.get("AUDIOMEM_DUCKDB", duckdb.__version__)
 
 
-@pytest.mark.parametrize("door", ["attach", "scan", "register"])
-def test_random_queries_have_the_answers_of_a_table_in_memory(con: Any, twin: Twin, door: str) -> None:  # noqa: F811
+@pytest.mark.parametrize("way", ["attach", "scan", "register"])
+def test_random_queries_have_the_answers_of_a_table_in_memory(con: Any, twin: Twin, way: str) -> None:  # noqa: F811
     """Whatever reaches the scan and whatever does not: filters, columns, LIKE, expressions, NULL, NaN."""
     con.register("arrow_rows", twin.memory)
     con.execute("CREATE TABLE own AS FROM arrow_rows")
-    ours = f"audiomem_scan('{twin.table.path}')" if door == "scan" else "ours"
-    if door == "attach":
+    ours = f"audiomem_scan('{twin.table.path}')" if way == "scan" else "ours"
+    if way == "attach":
         am.attach(con, twin.table.path, "ours")
-    elif door == "register":
+    elif way == "register":
         con.register("ours", am.dataset(twin.table.path))
     passed = 0
     for seed in range(QUERIES):
-        rng = random.Random(f"{door} {seed}")
+        rng = random.Random(f"{way} {seed}")
         columns = rng.sample(twin.memory.column_names, rng.randrange(1, 5))
         shown = ", ".join(columns) if rng.random() < 0.8 else "count(*)"
         query = f"SELECT {shown} FROM ? WHERE {condition(rng)}"
@@ -122,13 +122,13 @@ def test_a_commit_during_a_scan_changes_nothing_in_it(con: Any, tmp_path: Path) 
         assert con.execute("SELECT count(*) FROM t").fetchone() == (100_001,)
 
 
-@pytest.mark.parametrize("door", ["attach", "register"])
-def test_texts_that_repeat_and_then_do_not(con: Any, tmp_path: Path, door: str) -> None:
+@pytest.mark.parametrize("way", ["attach", "register"])
+def test_texts_that_repeat_and_then_do_not(con: Any, tmp_path: Path, way: str) -> None:
     """They begin as dictionary arrays; DuckDB 1.5 would read what comes later as such, too."""
     rows = pa.table({"id": range(1, 5001), "word": [f"word {i % 5}" for i in range(5000)]})
     with am.write_flac(rows, tmp_path / "t.flac", primary_key="id") as table:
         source = am.dataset(table, live=True, coded=True)
-        am.attach(con, table, "t") if door == "attach" else con.register("t", source)
+        am.attach(con, table, "t") if way == "attach" else con.register("t", source)
         query = "SELECT count(DISTINCT word), max(word), sum(length(word)) FROM t"
         assert con.execute(query).fetchall() == [(5, "word 4", 30_000)]
         more = [f"{i:05}" for i in range(30_000)]
@@ -136,16 +136,16 @@ def test_texts_that_repeat_and_then_do_not(con: Any, tmp_path: Path, door: str) 
         assert con.execute(query).fetchall() == [(30_005, "word 4", 180_000)]
 
 
-@pytest.mark.parametrize("door", ["attach", "register"])
-def test_columns_that_change_are_seen_or_refused(con: Any, tmp_path: Path, door: str) -> None:
+@pytest.mark.parametrize("way", ["attach", "register"])
+def test_columns_that_change_are_seen_or_refused(con: Any, tmp_path: Path, way: str) -> None:
     """A column of the same name and another type must not be read as what it was."""
     rows = pa.table({"id": range(1, 5001), "word": [f"word {i % 5}" for i in range(5000)]})
     with am.write_flac(rows, tmp_path / "t.flac", primary_key="id") as table:
-        am.attach(con, table, "t") if door == "attach" else con.register("t", am.dataset(table, live=True))
+        am.attach(con, table, "t") if way == "attach" else con.register("t", am.dataset(table, live=True))
         assert con.execute("SELECT max(word) FROM t").fetchall() == [("word 4",)]
         table.alter("drop column word")
         table.alter("add column word INTEGER DEFAULT 7")
-        if door == "attach" and int(duckdb.__version__.split(".")[0]) >= 2:
+        if way == "attach" and int(duckdb.__version__.split(".")[0]) >= 2:
             assert con.execute("SELECT sum(word) FROM t").fetchall() == [(35_000,)]
         else:
             for query in ("SELECT max(word) FROM t", "SELECT max(length(word)) FROM t", "FROM t LIMIT 1"):
