@@ -10,5 +10,4 @@ from __future__ import annotations
 from audiomem_sql.shown import highlight, snippet
 from audiomem_sql.udfs.function import Function
 
-
 FUNCTIONS = (Function(highlight, (2, 3, 4)), Function(snippet, (2, 3, 4, 5, 6)))
