@@ -59,15 +59,22 @@ def _taken(
     except DamagedFileError:
         if not segment.skip_damage:
             raise
-    whole = np.array([_is_whole(segment, int(row), columns) for row in rows], np.bool_)
+    errors = [_error(segment, row, columns) for row in rows.tolist()]
+    whole = np.array([error is None for error in errors], np.bool_)
+    for number in np.flatnonzero(~whole).tolist():  # the first row of each run tells of all of it
+        error, row = errors[number], int(rows[number])
+        if error is not None and not (number and errors[number - 1] and rows[number - 1] == row - 1):
+            stop = next(
+                (n for n in range(number, len(rows)) if whole[n] or rows[n] != row + n - number), len(rows)
+            )
+            tell_lost_rows(segment, row, row + stop - number, error)
     return places[whole], rows[whole], [segment.take(column, rows[whole]) for column in columns]
 
 
-def _is_whole(segment: Segment, row: int, columns: Sequence[int]) -> bool:
+def _error(segment: Segment, row: int, columns: Sequence[int]) -> DamagedFileError | None:
     try:
         for column in columns:
             segment.slice(column, row, row + 1)
     except DamagedFileError as error:
-        tell_lost_rows(segment, row, row + 1, error)
-        return False
-    return True
+        return error
+    return None

@@ -176,5 +176,7 @@ def test_found_rows_that_are_lost_are_left_out_where_damage_is_passed_over(tmp_p
         with pytest.warns(DamageWarning, match="left out"):
             there = len(table.to_arrow())
         assert 0 < there < 400
-        assert table.search("page", k=400).num_rows == there
-        assert table.top("id DESC", k=400, columns=["body"]).num_rows == there
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", DamageWarning)  # of other runs of rows than a scan tells of
+            assert table.search("page", k=400).num_rows == there
+            assert table.top("id DESC", k=400, columns=["body"]).num_rows == there
