@@ -16,10 +16,9 @@ import pyarrow as pa
 
 from audiomem_sql import shown
 from audiomem_sql.errors import DataTypeError
-from audiomem_sql.semantic.embedders import embedder_named
-from audiomem_sql.table_options import DEFAULT_MODEL
 from audiomem_sql.types import BoolArray
 from audiomem_sql.udfs import about, vectors
+from audiomem_sql.udfs.meaning import embed_many
 from audiomem_sql.vectors_in_sql import vector_of
 
 Matrix = np.ndarray[Any, np.dtype[np.float64]]
@@ -87,26 +86,9 @@ def _each(
 
 def _embed(*arguments: Any) -> Any:
     """Vectors of texts, those that are the same once."""
-    if len(arguments) not in (1, 2):
+    if len(arguments) not in (1, 2, 3):
         raise _wrong_count("embed", len(arguments))
-    texts = _array(arguments[0]).to_pylist()
-    models = _array(arguments[1]).to_pylist() if len(arguments) == 2 else [DEFAULT_MODEL] * len(texts)
-    found: dict[tuple[str, str], bytes] = {}
-    for model in dict.fromkeys(models):
-        wanted = list(
-            dict.fromkeys(
-                text for text, named in zip(texts, models, strict=True) if named == model and text is not None
-            )
-        )
-        if not all(isinstance(text, str) for text in [*wanted, model]):
-            raise DataTypeError("embed takes a text, and the name of a model")
-        if wanted:
-            made = embedder_named(model).embed(wanted).astype("<f4")
-            found.update({(text, model): vector.tobytes() for text, vector in zip(wanted, made, strict=True)})
-    return pa.array(
-        [None if text is None else found[text, model] for text, model in zip(texts, models, strict=True)],
-        pa.binary(),
-    )
+    return pa.array(embed_many(*(_array(argument).to_pylist() for argument in arguments)), pa.binary())
 
 
 def _distance(
