@@ -11,7 +11,7 @@ from __future__ import annotations
 import contextlib
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -191,7 +191,7 @@ def vacuum(
             if progress is not None:
                 progress(done, total)
 
-    stronger = WriteOptions(write.profile, write.protection, level, write.block_bytes, write.threads)
+    stronger = replace(write, level=level)
     segment.write(
         options,
         stronger,

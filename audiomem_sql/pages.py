@@ -19,6 +19,7 @@ from audiomem_sql.errors import AudioMemError, DamagedFileError, FormatVersionEr
 from audiomem_sql.page_layout import (
     FORMAT_VERSION,
     MODULATION_PCM,
+    MODULATION_SPECTRUM,
     PAGE_BYTES_PER_HEADER_BYTE,
     PAGE_HEADER,
     PAGE_MAGIC,
@@ -58,7 +59,7 @@ class PagedFile:
         self.source = source
         self.path = source.path
         self.header = header
-        self.layout = PageLayout(source.profile.page_size, level)
+        self.layout = PageLayout(source.page_size, level)
         #: Pages of the segment: the page headers say so under a CRC, STREAMINFO does not.
         self.page_count = header.page_count
         self._seed = cell_seed(header.segment_id)
@@ -89,11 +90,15 @@ class PagedFile:
         try:
             header = _any_header(source)
             level = level_coded(header.protection)
-            if level is None or header.modulation != MODULATION_PCM:
+            if level is None or header.modulation not in (MODULATION_PCM, MODULATION_SPECTRUM):
                 raise FormatVersionError(
                     f"needs protection code {header.protection} and modulation code {header.modulation}",
                     file=path,
                     remedy="Open it with a newer audiomem-sql.",
+                )
+            if (header.modulation == MODULATION_SPECTRUM) != (source.mode is not None):
+                raise DamagedFileError(
+                    "the page header and the sound disagree on the modulation", file=path, place="page 0"
                 )
             if header.block_size != source.profile.block_size:
                 raise DamagedFileError(
@@ -198,7 +203,7 @@ class PagedFile:
                 return False
             self._looked = True
             try:
-                source = rescan(self.path, self.source.profile, self.page_count)
+                source = rescan(self.path, self.source.profile, self.page_count, self.source.mode)
             except AudioMemError:
                 return False
             if self._whole_cells(source) > self._whole_cells(self.source):
@@ -321,7 +326,7 @@ def _any_header(source: PageSource) -> PageHeader:
 def _header_of(source: PageSource, page: int) -> PageHeader | None:
     """The first intact header of ``page`` that says that it is that page's."""
     content, _ = source.read_checked(page, 1)
-    area = content[0, : source.profile.page_size // PAGE_BYTES_PER_HEADER_BYTE].tobytes()
+    area = content[0, : source.page_size // PAGE_BYTES_PER_HEADER_BYTE].tobytes()
     return next(
         (header for header in _copies(area) if header is not None and header.page_number == page), None
     )

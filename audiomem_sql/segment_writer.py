@@ -21,6 +21,7 @@ import pyarrow as pa
 
 from audiomem_sql._version import __version__
 from audiomem_sql.audio import Profile
+from audiomem_sql.audio.bands import Mode
 from audiomem_sql.bloom import BloomFilter
 from audiomem_sql.catalog import (
     MAX_EXTENT_BYTES,
@@ -60,6 +61,7 @@ class WriteOptions:
     """How a segment is written.
 
     level: zstd level 1 to 22. block_bytes: bytes of values in a block before compression. threads: for compression.
+    mode: of the spectrum; None for pages that are the samples.
     """
 
     profile: Profile
@@ -67,6 +69,7 @@ class WriteOptions:
     level: int = 9
     block_bytes: int = 128 << 10
     threads: int = 2
+    mode: Mode | None = None
 
 
 class SegmentWriter:
@@ -350,6 +353,7 @@ class SegmentWriter:
                     self._spooled,
                     self._comments(),
                     progress,
+                    self.options.mode,
                 )
                 sink.flush()
                 os.fsync(sink.fileno())

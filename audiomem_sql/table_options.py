@@ -8,11 +8,13 @@ from dataclasses import dataclass
 from typing import Any
 
 from audiomem_sql.audio import PROFILES, Profile, resolve
+from audiomem_sql.audio.bands import PLANS, ROBUSTNESS, Mode
+from audiomem_sql.audio.spectrum import spectrum_profile, transforms
 from audiomem_sql.errors import DamagedFileError, OptionError
 from audiomem_sql.protection.levels import LEVELS, level_named
 from audiomem_sql.segment_writer import WriteOptions
 
-MODULATIONS = ("pcm",)
+MODULATIONS = ("pcm", "spectrum")
 #: Bytes of values in a block before compression, by profile: smaller where memory is scarce.
 BLOCK_BYTES = {"server": 256 << 10, "desktop": 128 << 10, "mobile": 64 << 10, "embedded": 32 << 10}
 DEFAULT_LEVEL = 9
@@ -22,13 +24,18 @@ DEFAULT_MODEL = "all-MiniLM-L6-v2"
 
 @dataclass(frozen=True, slots=True)
 class TableOptions:
-    """profile, modulation, protection: names. model: of the embeddings. compression_level: zstd, 1 to 22."""
+    """profile, modulation, protection: names. model: of the embeddings. compression_level: zstd, 1 to 22.
+
+    band_plan, robustness: names, for modulation=spectrum.
+    """
 
     profile: str = "desktop"
     modulation: str = "pcm"
     protection: str = "none"
     model: str = DEFAULT_MODEL
     compression_level: int = DEFAULT_LEVEL
+    band_plan: str = "flat"
+    robustness: str = "exact"
 
     @classmethod
     def parse(cls, given: Mapping[str, Any], folder: str = ".") -> TableOptions:
@@ -58,11 +65,32 @@ class TableOptions:
             number = 0
         if not 1 <= number <= MAX_LEVEL:
             raise OptionError(f"compression_level {level!r} is not a number from 1 to {MAX_LEVEL}")
-        return cls(profile, modulation, protection, model, number)
+        plan = str(given.get("band_plan", "flat")).lower()
+        robustness = str(given.get("robustness", "exact")).lower()
+        options = cls(profile, modulation, protection, model, number, plan, robustness)
+        mode = Mode.of(plan, robustness)
+        if modulation == "spectrum":
+            transforms()
+            spectrum_profile(PROFILES[profile], mode)
+        elif (plan, robustness) != ("flat", "exact"):
+            name = "band_plan" if plan != "flat" else "robustness"
+            raise OptionError(
+                f"{name} says how modulation=spectrum is done; the modulation is {modulation}",
+                remedy="Add modulation=spectrum.",
+            )
+        return options
+
+    @property
+    def mode(self) -> Mode | None:
+        """Of the spectrum; None for pages that are the samples."""
+        return Mode.of(self.band_plan, self.robustness) if self.modulation == "spectrum" else None
 
     def to_catalog(self) -> dict[str, Any]:
         """A plain dict."""
-        return {name: getattr(self, name) for name in self.__dataclass_fields__}
+        fields = {name: getattr(self, name) for name in self.__dataclass_fields__}
+        if self.modulation == "pcm":
+            del fields["band_plan"], fields["robustness"]
+        return fields
 
     @classmethod
     def from_catalog(cls, packed: Mapping[str, Any]) -> TableOptions:
@@ -77,6 +105,8 @@ class TableOptions:
                 or not isinstance(options.model, str)
                 or not isinstance(options.compression_level, int)
                 or not 1 <= options.compression_level <= MAX_LEVEL
+                or options.band_plan not in PLANS
+                or options.robustness not in ROBUSTNESS
             ):
                 raise ValueError(f"{options}")
             return options
@@ -88,7 +118,8 @@ class TableOptions:
     @property
     def audio_profile(self) -> Profile:
         """The shape of the sound."""
-        return PROFILES[self.profile]
+        mode = self.mode
+        return PROFILES[self.profile] if mode is None else spectrum_profile(PROFILES[self.profile], mode)
 
     def write_options(self) -> WriteOptions:
         """How segments are written."""
@@ -98,4 +129,5 @@ class TableOptions:
             level=int(self.compression_level),
             block_bytes=BLOCK_BYTES[self.profile],
             threads=os.cpu_count() or 1,
+            mode=self.mode,
         )

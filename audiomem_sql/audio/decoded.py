@@ -13,9 +13,11 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from audiomem_sql.audio.bands import Mode
 from audiomem_sql.audio.frames import Bytes
 from audiomem_sql.audio.metadata import Metadata
-from audiomem_sql.audio.profiles import BITS_PER_SAMPLE, BLOCK_STEP, MAX_BLOCK_SIZE, match
+from audiomem_sql.audio.modulated import modulation_of
+from audiomem_sql.audio.profiles import BITS_PER_SAMPLE, BLOCK_STEP, MAX_BLOCK_SIZE, Profile, match
 from audiomem_sql.audio.rawfile import RawFile
 from audiomem_sql.audio.source import (
     HEAD_BYTES,
@@ -23,8 +25,10 @@ from audiomem_sql.audio.source import (
     Probe,
     missing_pages,
     no_alternatives,
+    nothing_doubtful,
     unreadable_page,
 )
+from audiomem_sql.audio.spectrum import BLOCK_SIZES, Spectrum
 from audiomem_sql.errors import DamagedFileError, NotAudioMemoryError, OptionError
 
 UNKNOWN_LENGTH = 1 << 36
@@ -50,6 +54,7 @@ class DecodedPages:
 
     verbatim = False
     in_place = False
+    mode: Mode | None = None
 
     def __init__(self, file: RawFile, start: int, metadata: Metadata, probe: Probe) -> None:
         self.path = file.path
@@ -59,12 +64,15 @@ class DecodedPages:
         self._start = start
         self._lock = threading.Lock()
         self._sound: Any = None
+        #: How the pages are modulated; None for those that are the samples themselves.
+        self.spectrum: Spectrum | None = None
         try:
             bits, block_size = self._identify(metadata, probe)
             try:
                 self.profile = match(metadata.sample_rate, bits, metadata.channels, block_size)
             except OptionError as fault:
                 raise NotAudioMemoryError(f"not a table: {fault.what}", file=self.path) from fault
+            self.page_size = self.profile.page_size
             length = self._length()
             self.page_count = length // block_size if length < UNKNOWN_LENGTH else 0
             self.present = self._find_present()
@@ -101,6 +109,10 @@ class DecodedPages:
         """None: samples are numbered."""
         return no_alternatives(self)
 
+    def doubtful(self, page: int) -> Flags:
+        """Nothing: bytes do not tell."""
+        return nothing_doubtful(self)
+
     def close(self) -> None:
         """Let go of the file; twice is harmless."""
         with self._lock:
@@ -134,11 +146,33 @@ class DecodedPages:
                     continue
                 if block_size > 0 and at % block_size == 0:
                     return bits, block_size
+            if at % BLOCK_SIZES[0] == 0 and (spectrum := self._modulation(at, metadata, probe)) is not None:
+                self.spectrum = spectrum
+                return spectrum.profile.bits_per_sample, spectrum.profile.block_size
         raise fault or NotAudioMemoryError(
             "not a table: this FLAC file holds sound only",
             file=self.path,
             remedy="Open a file made by audiomem create",
         )
+
+    def _modulation(self, at: int, metadata: Metadata, probe: Probe) -> Spectrum | None:
+        """The modulation of a page at sample ``at``."""
+        for block in BLOCK_SIZES:
+            if at % block:
+                continue
+            for bits in range(metadata.bits_per_sample, 8, -8):
+                profile = match(metadata.sample_rate, bits, metadata.channels, block)
+                try:
+                    samples = self._samples(at, block)
+                except DamagedFileError:
+                    return None
+                if len(samples) < block:
+                    return None
+                page = np.empty((1, profile.page_size), np.uint8)
+                _cut(samples, profile, page)
+                if (found := modulation_of(page[0], profile, probe)) is not None:
+                    return found
+        return None
 
     def _samples(self, at: int, count: int) -> Samples:
         """int32 (up to ``count``, channels) from sample ``at`` on, left-justified. Raises ``DamagedFileError``."""
@@ -166,10 +200,7 @@ class DecodedPages:
         if samples.shape != (count * profile.block_size, profile.channels):
             self._forget()
             return False
-        shape = (count, profile.channels, profile.block_size, profile.bytes_per_sample)
-        planes = samples.reshape(count, profile.block_size, profile.channels).transpose(0, 2, 1)
-        for byte in range(profile.bytes_per_sample):
-            pages.reshape(shape)[..., byte] = planes >> (24 - 8 * byte) & 0xFF
+        _cut(samples, profile, pages)
         return True
 
     def _length(self) -> int:
@@ -245,3 +276,12 @@ class DecodedPages:
         sound, self._sound = self._sound, None
         if sound is not None:
             sound.close()
+
+
+def _cut(samples: Samples, profile: Profile, pages: Bytes) -> None:
+    """Fill pages, uint8 (n, page_size), from samples, int32 (n × block_size, channels), left-justified."""
+    count = len(pages)
+    shape = (count, profile.channels, profile.block_size, profile.bytes_per_sample)
+    planes = samples.reshape(count, profile.block_size, profile.channels).transpose(0, 2, 1)
+    for byte in range(profile.bytes_per_sample):
+        pages.reshape(shape)[..., byte] = planes >> (24 - 8 * byte) & 0xFF

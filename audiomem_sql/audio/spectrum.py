@@ -275,7 +275,8 @@ class Spectrum:
         for place in range(MODE_DIGITS):
             digits[:, SEED_DIGITS + place] = self.mode.code >> 3 * place & 7
         digits[:, -1] = _GRAY3[7]
-        return (_UNGRAY3[digits] - 3.5) * self.control_distance
+        control: Floats = (_UNGRAY3[digits] - 3.5) * self.control_distance
+        return control
 
     def _scramble(self, slot: int, seeds: npt.NDArray[np.int64], units: npt.NDArray[np.int64]) -> Words:
         """What the words of a band are XORed with, uint64 (n, words)."""
