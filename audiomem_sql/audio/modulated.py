@@ -21,7 +21,9 @@ from audiomem_sql.audio.spectrum import Health, Spectrum, identify, spectrum_of
 from audiomem_sql.errors import DamagedFileError, NotAudioMemoryError
 
 REMEMBERED = 16
-"""Pages that are kept once they are demodulated: a query asks for many small places of one page."""
+"""Pages that are kept once they are demodulated: a query asks for many small places of one page, …"""
+DOUBTFUL_BYTES = 32 << 20
+"""… and bytes of pages with wrong samples, which take long."""
 
 
 class ModulatedPages:
@@ -46,6 +48,7 @@ class ModulatedPages:
         self.sound = sound
         self._lock = threading.Lock()
         self._pages: OrderedDict[int, tuple[Bytes, bool, Flags]] = OrderedDict()
+        self._hard: OrderedDict[int, tuple[Bytes, bool, Flags]] = OrderedDict()
 
     def read(self, first: int, count: int) -> Bytes:
         """Pages ``first … first + count``, fresh uint8 (count, page_size); raises as every ``PageSource`` does."""
@@ -60,7 +63,12 @@ class ModulatedPages:
         pages = np.zeros((count, self.page_size), np.uint8)
         ok = np.zeros(count, np.bool_)
         with self._lock:
-            known = {n: self._pages[n] for n in range(first, first + count) if n in self._pages}
+            known = {
+                n: pages[n]
+                for pages in (self._pages, self._hard)
+                for n in range(first, first + count)
+                if n in pages
+            }
         start = first
         while start < first + count:
             if start in known:
@@ -82,29 +90,35 @@ class ModulatedPages:
         with self._lock:
             for name, health in reading.health.items():
                 self.health[name].add(health)
-            for row in range(max(0, count - REMEMBERED), count):
-                self._pages[first + row] = reading.pages[row].copy(), bool(good[row]), reading.doubtful[row]
+            for row in range(count):
+                if reading.doubtful[row].any() or row >= count - REMEMBERED:
+                    kept = self._hard if reading.doubtful[row].any() else self._pages
+                    kept[first + row] = reading.pages[row].copy(), bool(good[row]), reading.doubtful[row]
+            while len(self._hard) * self.page_size > DOUBTFUL_BYTES:
+                self._hard.popitem(last=False)
             while len(self._pages) > REMEMBERED:
                 self._pages.popitem(last=False)
         return reading.pages, good
 
     def alternatives(self, page: int) -> Bytes:
         """What the codes of the bands make of the page, and other readings of its sound."""
-        sounds = np.concatenate([self.sound.read_checked(page, 1)[0], self.sound.alternatives(page)])
+        with self._lock:
+            known = page in self._hard  # then the codes were asked already
+        others = self.sound.alternatives(page)
+        if known and not len(others):
+            return np.empty((0, self.page_size), np.uint8)
+        sounds = np.concatenate([self.sound.read_checked(page, 1)[0], others])
         if len(sounds) == 1 and all(slot.code is None for slot in self.spectrum.slots):
             return np.empty((0, self.page_size), np.uint8)
         return self.spectrum.demodulate(sounds, correct=True).pages
 
     def doubtful(self, page: int) -> Flags:
         """The bytes of a page whose block of samples is not what was written, bool (page_size,)."""
+        self.read_checked(page, 1)
         with self._lock:
-            known = self._pages.get(page)
-        if known is None:
-            self.read_checked(page, 1)
-            with self._lock:
-                known = self._pages.get(page)
+            known = self._hard.get(page)
         lost = np.zeros(self.page_size, np.bool_)
-        if known is None or not known[2].any():
+        if known is None:
             return lost
         for slot, start, stop in self.spectrum.parts:
             if slot.band.data_bytes == CODEWORD:  # a band with a code has made what it can of it

@@ -51,6 +51,9 @@ MARGIN = 0.02
 FIXES = 8
 """How often a block is nudged away from borders before another seed is tried."""
 
+PROBED = 2
+"""Codewords of a band that tell whether the others are worth decoding."""
+
 PER_WORD = {(24, False): 3, (16, False): 5, (24, True): 16, (16, True): 16}
 """Coefficients that carry a 64-bit word, by depth and whether it is for broadcast."""
 DISTANCE = {(24, False): 2.3, (16, False): 3.4, (24, True): 262_144.0, (16, True): 1_024.0}
@@ -389,7 +392,14 @@ class Spectrum:
                 lost = None
                 if doubtful.any() and erased.sum() < slot.codewords * code.parities:
                     lost = weave.decode(erased[None])
-                found = code.decode(weave.decode(stored[None, :length]), lost)
+                received = weave.decode(stored[None, :length])
+                if lost is None and not code.decode(received[:PROBED]).intact.any():
+                    received = received[:0]  # noise: not worth working through
+                found = code.decode(received, lost)
+                if not len(received):
+                    health.lost += slot.codewords
+                    reading.pages[n, start:stop] = stored[: stop - start]
+                    continue
                 health.corrections += int(found.corrections.sum())
                 health.lost += int((~found.intact).sum())
                 data = Interleave(slot.codewords, code.k).encode(found.words[:, : code.k])[0]
