@@ -25,6 +25,8 @@ bench: $(VENV)/installed-test
 	$(BIN)/python -m benchmarks $(if $(DATA),--data $(DATA)) $(ARGS)
 
 fuzz: $(VENV)/installed-test
+	$(BIN)/pip install --quiet --disable-pip-version-check -e '.[test,fuzz]'
+	AUDIOMEM_FUZZ_SECONDS=$(SECONDS) $(BIN)/python tests/fuzz/fuzz_parsers.py
 	AUDIOMEM_FUZZ_SECONDS=$(SECONDS) $(BIN)/python tests/fuzz/fuzz_reader.py $(ARGS)
 	AUDIOMEM_FUZZ_SECONDS=$(SECONDS) $(BIN)/python -m pytest -q -s tests/vtab/test_conformance.py
 

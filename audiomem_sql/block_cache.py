@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import threading
 from collections import OrderedDict, deque
-from collections.abc import Hashable
+from collections.abc import Hashable, Iterator
+from contextlib import contextmanager
 
 import pyarrow as pa
 
@@ -22,6 +23,17 @@ class BlockCache:
         self._entries: OrderedDict[Hashable, tuple[pa.Array, int]] = OrderedDict()
         self._lock = threading.Lock()
         self._gone: deque[Hashable] = deque()
+        self._local = threading.local()
+
+    @contextmanager
+    def bypassed(self) -> Iterator[None]:
+        """While this lasts, what this thread puts is not kept: whoever reads everything once would push out what others use."""
+        before = getattr(self._local, "bypassed", False)
+        self._local.bypassed = True
+        try:
+            yield
+        finally:
+            self._local.bypassed = before
 
     def get(self, key: Hashable) -> pa.Array | None:
         """The array under ``key``, now the most recently used; None if it is not there."""
@@ -38,7 +50,7 @@ class BlockCache:
 
     def put(self, key: Hashable, array: pa.Array, size: int) -> None:
         """Keep ``array`` of ``size`` bytes, dropping what was used longest ago. Larger than a quarter: not kept."""
-        if size > self.capacity // 4:
+        if size > self.capacity // 4 or getattr(self._local, "bypassed", False):
             return
         with self._lock:
             if self._gone:

@@ -192,16 +192,17 @@ def vacuum(
                 progress(done, total)
 
     stronger = replace(write, level=level)
-    segment.write(
-        options,
-        stronger,
-        rows(),
-        None,
-        versioned=len(versions) > 1,
-        schema=stored,
-        history=history,
-        lock=lock,
-    )
+    with snapshot.segments[0].read_once():
+        segment.write(
+            options,
+            stronger,
+            rows(),
+            None,
+            versioned=len(versions) > 1,
+            schema=stored,
+            history=history,
+            lock=lock,
+        )
     _remove([delta.path for delta in snapshot.segments[1:]])
     with contextlib.suppress(OSError):
         os.rmdir(files.folder)

@@ -12,6 +12,7 @@ from __future__ import annotations
 import struct
 import threading
 from collections.abc import Iterator
+from contextlib import AbstractContextManager
 from functools import partial
 from typing import Any
 from weakref import WeakValueDictionary
@@ -118,6 +119,10 @@ class Segment:
     def __del__(self) -> None:
         if hasattr(self, "file"):
             self.close()
+
+    def read_once(self) -> AbstractContextManager[None]:
+        """While this lasts, blocks that this thread reads are not kept in the cache."""
+        return self._cache.bypassed()
 
     # -- blocks ---------------------------------------------------------------------------------------------------
 

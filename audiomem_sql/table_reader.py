@@ -304,8 +304,9 @@ class TableReader:
         if not found:
             return schema.empty_table()
         rows = [(rowid, self.readable.stored_row(rowid)) for part in found for rowid in part.rowids.tolist()]
+        there = [row is not None for _, row in rows]  # some are not if damage is passed over
         batch = batch_of([(rowid, row) for rowid, row in rows if row is not None], full)
-        values = np.concatenate([part.distances for part in found])
+        values = np.concatenate([part.distances for part in found])[there]
         distances = pa.array(values, mask=np.isnan(values))
         return pa.Table.from_arrays([*(batch.arrays[number] for number in numbers), distances], schema=schema)
 

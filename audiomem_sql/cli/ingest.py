@@ -122,6 +122,7 @@ def ingest(
                 on_commit=lambda rows: progress.doing(f"writing {output.counted(rows, 'row')}"),
                 stop=lambda: interrupt.seen,
             )
+            table.checkpoint()  # closing would do it; the sizes below are those of what is left then
             facts = _facts(table, report, early, time.perf_counter() - started)
     if json:
         output.print_json(facts)

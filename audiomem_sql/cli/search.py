@@ -20,16 +20,22 @@ def search(
 ) -> None:
     """Find the rows nearest in meaning to QUERY, the nearest first."""
     from audiomem_sql.cli import output
+    from audiomem_sql.columns.sql_values import sql_values
     from audiomem_sql.table import Table
 
     with Table(file, version=version) as table:
-        found = table.search(query, k=k, where=where, column=column).to_pylist()
+        found = table.search(query, k=k, where=where, column=column)
         if json:
-            output.print_json(found)
+            values = [
+                sql_values(found[column.name].combine_chunks(), column.type)
+                for column in table.schema.columns
+            ]
+            rows = zip(*values, found["distance"].to_pylist(), strict=True)
+            output.print_json_rows(found.column_names, rows)
             return
-        for number, row in enumerate(found, 1):
+        for number, row in enumerate(found.to_pylist(), 1):
             _show(number, row)
-        if not found:
+        if not found.num_rows:
             output.note("nothing was found")
 
 
@@ -48,7 +54,7 @@ def _show(number: int, row: dict[str, Any]) -> None:
     out = output.console()
     out.print(
         Text(f"{number:3}. ", style="bold")
-        + Text(f"{distance:.3f}  ", style="cyan")
+        + Text("words  " if distance is None else f"{distance:.3f}  ", style="cyan")
         + Text(output.printable(short))
     )
     if longest is not None:

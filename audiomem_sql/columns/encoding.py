@@ -94,6 +94,8 @@ def decode(encoding: int, data: bytes, rows: int, nulls: int, column_type: Colum
         return pa.nulls(rows, target)
     if encoding not in _BY_KIND[column_type.kind]:
         raise DamagedFileError(f"encoding {encoding} cannot hold {column_type} values")
+    if rows < 1:
+        raise DamagedFileError("a block holds no row")
     validity = None
     at = 0
     if nulls:
@@ -232,7 +234,7 @@ def _from_planes(data: bytes, at: int, count: int, dtype: str, *, last: bool = F
     if len(data) - at < size or (last and len(data) - at != size):
         raise DamagedFileError("a block has the wrong length")
     planes = np.frombuffer(data, np.uint8, size, at)
-    if np.dtype(dtype).itemsize == 1:
+    if count == 0 or np.dtype(dtype).itemsize == 1:
         return planes.view(dtype)
     return np.ascontiguousarray(planes.reshape(-1, count).T).reshape(-1).view(dtype)
 

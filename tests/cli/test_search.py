@@ -1,0 +1,66 @@
+"""search: what is printed for people and for programs."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from .conftest import Command
+
+
+@pytest.fixture
+def man(audiomem: Command) -> str:
+    """Three rows, searched by meaning and by words, with values that JSON has no type for."""
+    columns = (
+        "id INTEGER PRIMARY KEY",
+        "body TEXT SEMANTIC INDEXED",
+        "seen TIMESTAMP",
+        "data BLOB",
+        "done BOOLEAN",
+    )
+    assert audiomem("create", "man.flac", *columns, "--option", "model=hashing").code == 0
+    change = """INSERT INTO man(body, seen, data, done) VALUES
+      ('disks are full', '2024-03-01 10:00:00', x'00ff', 1), ('cats sleep', NULL, NULL, 0), ('full moon', NULL, x'', NULL)"""
+    assert audiomem("sql", "man.flac", change).code == 0
+    return "man.flac"
+
+
+def test_json_has_the_values_of_sql(audiomem: Command, man: str) -> None:
+    found = json.loads(audiomem("search", man, "semantic: disks are full", "-k", "1", "--json").out)
+    sql = json.loads(audiomem("sql", man, "SELECT * FROM man WHERE id = 1", "--json").out)
+    assert found[0].pop("distance") == pytest.approx(0, abs=1e-3)
+    assert found == sql
+
+
+def test_rows_found_by_words_have_no_distance(audiomem: Command, man: str) -> None:
+    shown = audiomem("search", man, "keyword: full")
+    assert shown.code == 0
+    assert shown.out.count("words") == 2
+    assert "cats" not in shown.out
+    listed = json.loads(audiomem("search", man, "keyword: full", "--json").out)
+    assert sorted((row["id"], row["distance"]) for row in listed) == [(1, None), (3, None)]
+
+
+def test_nothing_found(audiomem: Command, man: str) -> None:
+    nothing = audiomem("search", man, "keyword: unicorn")
+    assert (nothing.code, nothing.out) == (0, "")
+    assert "nothing was found" in nothing.err
+    assert json.loads(audiomem("search", man, "keyword: unicorn", "--json").out) == []
+
+
+def test_conditions_and_versions(audiomem: Command, man: str) -> None:
+    assert audiomem("tag", man, "before").code == 0
+    assert audiomem("sql", man, "DELETE FROM man WHERE id = 1").code == 0
+    old = audiomem("search", man, "full", "--version", "before", "--where", "done", "--json")
+    assert [row["id"] for row in json.loads(old.out)] == [1]
+    now = audiomem("search", man, "full", "--where", "id < 3", "--json")
+    assert [row["id"] for row in json.loads(now.out)] == [2]
+
+
+def test_the_summary_of_an_ingest_has_the_sizes_of_what_is_left(audiomem: Command, tmp_path: Path) -> None:
+    (tmp_path / "a.md").write_text("# Frames\n\nA frame is a page.\n")
+    facts = json.loads(audiomem("ingest", "kb.flac", "a.md", "--json").out)
+    assert facts["value_bytes"] > 0
+    assert facts["file_bytes"] == (tmp_path / "kb.flac").stat().st_size
