@@ -55,7 +55,10 @@ class PageWriter:
         self._pages = pages
         self._catalog_pages = catalog_pages
         self._next = 0
-        self._flac = FlacWriter(sink, profile, pages, self._header(0, PageKind.CATALOG, 0).pack(), comments)
+        self._lead = 0 if self._spectrum is None else self._spectrum.lead
+        frames = pages + 2 * self._lead
+        self._flac = FlacWriter(sink, profile, frames, self._header(0, PageKind.CATALOG, 0).pack(), comments)
+        self._silence()
 
     def _header(self, page: int, kind: PageKind, index: int) -> PageHeader:
         return PageHeader(
@@ -85,7 +88,13 @@ class PageWriter:
 
     def close(self) -> None:
         """Finish the FLAC stream; the sink stays open."""
+        self._silence()
         self._flac.close()
+
+    def _silence(self) -> None:
+        """What a broadcast begins and ends with."""
+        for _ in range(self._lead):
+            self._flac.write_pages(np.zeros((1, self._flac.profile.page_size), np.uint8))
 
 
 def page_layout(profile: Profile, level: Level, mode: Mode | None) -> PageLayout:

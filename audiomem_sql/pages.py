@@ -82,7 +82,7 @@ class PagedFile:
         """
         probe = _Probe(path)
         try:
-            source = open_pages(path, probe)
+            source = open_pages(path, probe, _number)
         except NotAudioMemoryError:
             if probe.traces:
                 raise _no_header(path) from None
@@ -293,6 +293,11 @@ class _Probe:
                 remedy="Open it with a newer audiomem-sql.",
             )
         return header.block_size
+
+
+def _number(first: bytes) -> int | None:
+    """The number of the page that begins so; None where no copy of its header is intact."""
+    return next((header.page_number for header in _copies(first) if header is not None), None)
 
 
 def _copies(area: bytes) -> Iterator[PageHeader | None]:

@@ -46,8 +46,7 @@ class Mender:
         if len(nulls) > WATCHED - CONTROL:
             nulls = nulls[np.linspace(0, len(nulls) - 1, WATCHED - CONTROL).astype(np.int64)]
         self.known: npt.NDArray[np.int64] = np.concatenate([self._control, nulls])
-        used = [np.arange(start, start + slot.words) for slot in spectrum.slots for start in slot.starts]
-        self._carrying = np.concatenate(used)
+        self._carrying = spectrum.carrying
         self.limit = SUSPICIOUS * ROUNDING**2
         time = np.arange(DCT)
         scale = np.where(self.known == 0, (1 / DCT) ** 0.5, (2 / DCT) ** 0.5)

@@ -9,7 +9,7 @@ import numpy as np
 
 from audiomem_sql.audio.bands import CODEWORD, Mode
 from audiomem_sql.audio.frames import Bytes, Flags
-from audiomem_sql.audio.profiles import Profile
+from audiomem_sql.audio.profiles import Profile, usual_depth
 from audiomem_sql.audio.source import (
     HEAD_BYTES,
     PageSource,
@@ -36,8 +36,9 @@ class ModulatedPages:
         self.path = sound.path
         self.profile = sound.profile
         self.page_size = spectrum.page_size
-        self.page_count = sound.page_count
-        self.present = sound.present
+        self._lead = spectrum.lead
+        self.page_count = max(0, sound.page_count - 2 * self._lead)
+        self.present = min(max(0, sound.present - self._lead), self.page_count)
         self.verbatim = sound.verbatim
         self.in_place = sound.in_place
         self.application = sound.application
@@ -84,7 +85,7 @@ class ModulatedPages:
         return pages, ok
 
     def _demodulated(self, first: int, count: int) -> tuple[Bytes, Flags]:
-        sound, ok = self.sound.read_checked(first, count)
+        sound, ok = self.sound.read_checked(first + self._lead, count)
         reading = self.spectrum.demodulate(sound, measured=True)
         good = ok & ~reading.doubtful.any(axis=1)
         with self._lock:
@@ -104,10 +105,10 @@ class ModulatedPages:
         """What the codes of the bands make of the page, and other readings of its sound."""
         with self._lock:
             known = page in self._hard  # then the codes were asked already
-        others = self.sound.alternatives(page)
+        others = self.sound.alternatives(page + self._lead)
         if known and not len(others):
             return np.empty((0, self.page_size), np.uint8)
-        sounds = np.concatenate([self.sound.read_checked(page, 1)[0], others])
+        sounds = np.concatenate([self.sound.read_checked(page + self._lead, 1)[0], others])
         if len(sounds) == 1 and all(slot.code is None for slot in self.spectrum.slots):
             return np.empty((0, self.page_size), np.uint8)
         return self.spectrum.demodulate(sounds, correct=True).pages
@@ -136,8 +137,8 @@ def modulation_of(sound: Bytes, profile: Profile, probe: Probe) -> Spectrum | No
     What ``probe`` raises besides ``NotAudioMemoryError`` passes through.
     """
     mode = identify(sound, profile)
-    if mode is None:
-        return None
+    if mode is None or (mode.broadcast and profile.bits_per_sample != usual_depth(profile)):
+        return None  # a broadcast that lost bits is listened to (``aligned``)
     try:
         spectrum = spectrum_of(profile, mode)
         page = spectrum.demodulate(sound[None], correct=True).pages[0]

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from audiomem_sql.audio.aligned import Numbered, aligned
 from audiomem_sql.audio.bands import Mode
 from audiomem_sql.audio.census import WINDOW, Census, censuses
 from audiomem_sql.audio.decoded import DecodedPages
@@ -96,7 +97,9 @@ class VerbatimPages:
         self._file.close()
 
 
-def open_pages(path: str | os.PathLike[str], probe: Probe) -> PageSource:
+def open_pages(
+    path: str | os.PathLike[str], probe: Probe, numbered: Numbered = lambda head: None
+) -> PageSource:
     """Open a FLAC file for reading pages.
 
     ``probe`` is called with the first 64 payload bytes of channel 0 of page 0 – and, if it refuses those, of further
@@ -108,13 +111,13 @@ def open_pages(path: str | os.PathLike[str], probe: Probe) -> PageSource:
     """
     file = RawFile(path)
     try:
-        return _open(file, probe)
+        return _open(file, probe, numbered)
     except BaseException:
         file.close()
         raise
 
 
-def _open(file: RawFile, probe: Probe) -> PageSource:
+def _open(file: RawFile, probe: Probe, numbered: Numbered) -> PageSource:
     start = stream_start(file)
     metadata: Metadata | None = None
     fault: NotAudioMemoryError | DamagedFileError | None = None
@@ -130,7 +133,12 @@ def _open(file: RawFile, probe: Probe) -> PageSource:
         return ours
     if metadata is None:
         raise fault or NotAudioMemoryError("not a FLAC file", file=file.path)
-    decoded = DecodedPages(file, start, metadata, probe)
+    try:
+        decoded = DecodedPages(file, start, metadata, probe)
+    except NotAudioMemoryError:
+        if (heard := aligned(file.path, start, metadata, probe, numbered)) is not None:
+            return heard
+        raise
     return decoded if decoded.spectrum is None else ModulatedPages(decoded, decoded.spectrum)
 
 

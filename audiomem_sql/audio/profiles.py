@@ -145,6 +145,16 @@ def match(sample_rate: int, bits_per_sample: int, channels: int, block_size: int
     return Profile(CUSTOM, sample_rate, bits_per_sample, channels, block_size)
 
 
+def usual_depth(shape: Profile) -> int:
+    """Bits per sample of the named profile of this rate and number of channels; 24 if there is none."""
+    found = (
+        profile.bits_per_sample
+        for profile in PROFILES.values()
+        if (profile.sample_rate, profile.channels) == (shape.sample_rate, shape.channels)
+    )
+    return next(found, BITS_PER_SAMPLE[-1])
+
+
 def _choose(processors: int, memory: int, free: int) -> str:
     for name, minimums in AUTO_MINIMUMS.items():
         if all(has >= needs for has, needs in zip((processors, memory, free), minimums, strict=True)):

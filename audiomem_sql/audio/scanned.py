@@ -176,8 +176,10 @@ def rescan(
         metadata: Metadata | None = None
         with suppress(NotAudioMemoryError, DamagedFileError):
             metadata = read_metadata(file, stream_start(file))
-        pages = ScannedPages(file, profile, metadata, page_count)
-        return pages if mode is None else ModulatedPages(pages, spectrum_of(profile, mode))
+        spectrum = None if mode is None else spectrum_of(profile, mode)
+        silent = 0 if spectrum is None or not page_count else 2 * spectrum.lead
+        pages = ScannedPages(file, profile, metadata, page_count + silent)
+        return pages if spectrum is None else ModulatedPages(pages, spectrum)
     except BaseException:
         file.close()
         raise

@@ -16,6 +16,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from functools import cached_property, lru_cache
+from math import ceil
 from typing import Any
 
 import numpy as np
@@ -38,6 +39,8 @@ BLOCK_SIZES = (16_384, 32_768, 49_152)
 CONTROL = 7
 """Control coefficients of a block: four for the seed, two for the mode, one pilot; three bits each."""
 SEED_DIGITS, MODE_DIGITS = 4, 2
+STRICT, LENIENT = 0.1, 0.4
+"""How far from whole numbers control levels may be, in sound that is as it was written, and in any."""
 SEEDS = 8**SEED_DIGITS
 NULLS = 5
 """Coefficients that the flat plan leaves at zero between its levels, so that wrong samples show."""
@@ -54,10 +57,18 @@ FIXES = 8
 PROBED = 2
 """Codewords of a band that tell whether the others are worth decoding."""
 
-PER_WORD = {(24, False): 3, (16, False): 5, (24, True): 16, (16, True): 16}
-"""Coefficients that carry a 64-bit word, by depth and whether it is for broadcast."""
-DISTANCE = {(24, False): 2.3, (16, False): 3.4, (24, True): 262_144.0, (16, True): 1_024.0}
-"""Between two levels, in steps of a sample."""
+DISTANCE = {3: 2.3, 5: 3.4}
+"""Between two levels in steps of a sample, by the coefficients that carry a 64-bit word, where samples arrive as they were."""
+LOUD = (255 / 12) ** 0.5 / 32
+"""Root mean square of a coefficient of a broadcast, in full scales: its samples are noise at −18 dBFS."""
+BROADCAST_FIELDS = (26, 16, 12)
+"""Coefficients that carry a word of a broadcast: the first that leaves room for a page; the first only with codes to correct it."""
+MAX_FRAME = 200_000
+"""Bytes of a frame at most: ffmpeg reads no FLAC whose first ten frames have more than 2 MiB."""
+QUIET = 10 ** (-3.1 / 20)
+"""Largest sample of a broadcast: 3 dB more do not clip it."""
+LEAD_SECONDS = 1.0
+"""A broadcast begins and ends with so much silence, in whole frames: nothing is lost with what is cut off there."""
 
 
 @lru_cache(maxsize=1)
@@ -139,32 +150,62 @@ class Reading:
 
 def spectrum_profile(base: Profile, mode: Mode) -> Profile:
     """The shape of sound in which ``base`` is modulated: its rate, depth and channels, and a block size for pages of 8 KiB or more."""
-    for block in BLOCK_SIZES:
-        shape = Profile(base.name, base.sample_rate, base.bits_per_sample, base.channels, block)
-        if Spectrum(shape, mode, checked=False).page_size >= MIN_PAGE_SIZE:
-            return shape
+    for per_word in _words(base, mode):
+        for shape in shapes(base):
+            if Spectrum(shape, mode, checked=False, per_word=per_word).page_size >= MIN_PAGE_SIZE:
+                return shape
     raise OptionError(
         f"profile {base.name} has no room for a page in the bands {', '.join(band.name for band in mode.plan.bands)}",
         remedy="Choose another band plan or profile.",
     )
 
 
+def shapes(base: Profile) -> list[Profile]:
+    """The shapes of sound in which ``base`` may be modulated, smaller frames first."""
+    found = [
+        Profile(base.name, base.sample_rate, base.bits_per_sample, base.channels, block)
+        for block in BLOCK_SIZES
+    ]
+    return [shape for shape in found if shape.page_size <= MAX_FRAME]
+
+
+def _words(shape: Profile, mode: Mode) -> tuple[int, ...]:
+    """Coefficients that may carry a word, most robust first."""
+    if not mode.broadcast:
+        return (3,) if shape.bits_per_sample == 24 else (5,)
+    return BROADCAST_FIELDS if mode.bands else BROADCAST_FIELDS[1:]
+
+
+def _per_word(shape: Profile, mode: Mode) -> int:
+    """Coefficients that carry a word: the first number with which a frame has room for a page."""
+    words = _words(shape, mode)
+    for per_word in words[:-1]:
+        for each in shapes(shape):
+            if Spectrum(each, mode, checked=False, per_word=per_word).page_size >= MIN_PAGE_SIZE:
+                return per_word
+    return words[-1]
+
+
 class Spectrum:
     """The modulation of one shape of sound in one mode. ``page_size``: bytes that a page carries. Safe to share."""
 
-    def __init__(self, profile: Profile, mode: Mode, *, checked: bool = True) -> None:
+    def __init__(self, profile: Profile, mode: Mode, *, checked: bool = True, per_word: int = 0) -> None:
         self.profile = profile
         self.mode = mode
         self.units = profile.channels * (profile.block_size // DCT)
-        kind = profile.bits_per_sample, mode.broadcast
-        self.per_word, self.distance = PER_WORD[kind], DISTANCE[kind]
-        self.bits = _split(self.per_word)
-        self.peak = int(PEAK * (1 << profile.bits_per_sample - 1))
-        levels = np.array(self.bits)
-        #: Root mean square of a coefficient that carries bits, in steps of a sample.
-        self.amplitude = float(np.sqrt(((4.0**levels - 1) / 12).mean()) * self.distance)
+        full_scale = 1 << profile.bits_per_sample - 1
+        self.per_word = per_word or _per_word(profile, mode)
+        self.bits = split(self.per_word)
+        #: Root mean square of a coefficient that carries bits, in levels.
+        spread = float(np.sqrt(((4.0 ** np.array(self.bits) - 1) / 12).mean()))
+        self.distance = LOUD * full_scale / spread if mode.broadcast else DISTANCE[self.per_word]
+        self.peak = int((QUIET if mode.broadcast else PEAK) * full_scale)
+        #: Frames of silence before the first page, and behind the last.
+        self.lead = ceil(LEAD_SECONDS * profile.sample_rate / profile.block_size) if mode.broadcast else 0
+        #: The same in steps of a sample.
+        self.amplitude = spread * self.distance
         self.control_distance = self.amplitude / (63 / 12) ** 0.5
-        self.first = _coefficient(LOWEST, profile)
+        self.first = coefficient(LOWEST, profile)
         self.slots = self._slots()
         capacity = sum(slot.payload for slot in self.slots)
         self.page_size = capacity // PAGE_STEP * PAGE_STEP
@@ -173,12 +214,12 @@ class Spectrum:
 
     def _slots(self) -> tuple[Slot, ...]:
         slots = []
-        limit = _coefficient(self.mode.limit(self.profile.sample_rate), self.profile)
+        limit = coefficient(self.mode.limit(self.profile.sample_rate), self.profile)
         for band in self.mode.plan.bands:
             if band.name == "control":
                 continue
-            low = max(_coefficient(band.low, self.profile), self.first + CONTROL)
-            high = min(_coefficient(band.high, self.profile), limit, DCT)
+            low = max(coefficient(band.low, self.profile), self.first + CONTROL)
+            high = min(coefficient(band.high, self.profile), limit, DCT)
             words = (high - low - (0 if self.mode.bands else NULLS)) // self.per_word
             if words < 1:
                 continue
@@ -189,6 +230,12 @@ class Spectrum:
                 payload = stored // CODEWORD * band.data_bytes
             slots.append(Slot(band, low, high, words, starts, self.bits, stored, payload))
         return tuple(slots)
+
+    @cached_property
+    def carrying(self) -> npt.NDArray[np.int64]:
+        """Coefficients that carry bits."""
+        used = [np.arange(start, start + slot.words) for slot in self.slots for start in slot.starts]
+        return np.concatenate(used)
 
     @cached_property
     def nulls(self) -> npt.NDArray[np.int64]:
@@ -374,13 +421,15 @@ class Spectrum:
             if doubtful.any():
                 seeds = self._seeds(coefficients)
         reading.doubtful[n] = doubtful
+        pilots = coefficients[:, self.first + CONTROL - 1] / self.control_distance
+        heard = np.abs(pilots - 3.5) < LENIENT  # silence has no health
         for number, (slot, start, stop) in enumerate(self.parts):
             words = self._words(slot, coefficients)
             words ^= self._scramble(number, seeds, np.arange(self.units))
             stored = np.ascontiguousarray(words.astype("<u8", copy=False)).view(np.uint8).reshape(-1)
             code = slot.code
             health = reading.health.setdefault(slot.band.name, Health()) if measured or code else Health()
-            if measured:
+            if measured and heard[n % self.units]:
                 self._measure(slot, coefficients[n % self.units], health)
             if code is None:
                 reading.pages[n, start:stop] = stored[: stop - start]
@@ -450,21 +499,32 @@ def identify(sound: Bytes, profile: Profile) -> Mode | None:
         return None
     blocks = unpacked(sound[None], profile).reshape(-1, DCT)
     coefficients = transforms().dct(blocks, type=2, norm="ortho", axis=-1)
-    first = _coefficient(LOWEST, profile)
-    votes: dict[int, int] = {}
+    first = coefficient(LOWEST, profile)
     for broadcast in (False, True):
         distance = Spectrum(profile, Mode(0, broadcast), checked=False).control_distance
-        control = coefficients[:, first : first + CONTROL] / distance + 3.5
-        near = np.abs(control - np.rint(control)) < 0.1
-        near &= (control > -0.5) & (control < 7.5)
-        good = near.all(axis=1) & (np.abs(control[:, -1] - 7) < 0.1)
-        digits = _GRAY3[np.clip(np.rint(control), 0, 7).astype(np.int64)]
-        codes = digits[:, SEED_DIGITS] | digits[:, SEED_DIGITS + 1] << 3
-        for code in codes[good & (codes >> 5 == broadcast)].tolist():
-            votes[code] = votes.get(code, 0) + 1
-    if not votes:
-        return None
-    return Mode.coded(max(votes, key=lambda code: votes[code]))
+        mode = _voted(coefficients[:, first : first + CONTROL] / distance + 3.5, STRICT)
+        if mode is not None and mode.broadcast == broadcast:
+            return mode
+    return None
+
+
+def mode_of_control(control: Floats) -> Mode | None:
+    """The mode by control coefficients, (n, CONTROL), of any loudness and sign; None if they agree on none."""
+    pilot = control[:, -1].mean() / 3.5
+    return None if not pilot else _voted(control / pilot + 3.5, LENIENT)
+
+
+def _voted(levels: Floats, tolerance: float) -> Mode | None:
+    """The mode that most blocks name whose control levels, (n, CONTROL), are all near whole numbers."""
+    near = np.abs(levels - np.rint(levels)) < tolerance
+    near &= (levels > -0.5) & (levels < 7.5)
+    good = near.all(axis=1) & (np.abs(levels[:, -1] - 7) < tolerance)
+    digits = _GRAY3[np.clip(np.rint(levels), 0, 7).astype(np.int64)]
+    codes = digits[:, SEED_DIGITS] | digits[:, SEED_DIGITS + 1] << 3
+    votes: dict[int, int] = {}
+    for code in codes[good].tolist():
+        votes[code] = votes.get(code, 0) + 1
+    return Mode.coded(max(votes, key=lambda code: votes[code])) if votes else None
 
 
 def spectrum_of(profile: Profile, mode: Mode) -> Spectrum:
@@ -480,12 +540,12 @@ def _spectrum(profile: Profile, mode: Mode) -> Spectrum:
     return Spectrum(profile, mode)
 
 
-def _coefficient(frequency: float, profile: Profile) -> int:
+def coefficient(frequency: float, profile: Profile) -> int:
     """The first coefficient at or above a frequency in Hz, at most ``DCT``."""
     return min(DCT, int(np.ceil(frequency * 2 * DCT / profile.sample_rate)))
 
 
-def _split(fields: int) -> tuple[int, ...]:
+def split(fields: int) -> tuple[int, ...]:
     """64 bits in so many fields, the larger ones last."""
     least, more = divmod(64, fields)
     return tuple(least + (place >= fields - more) for place in range(fields))

@@ -18,11 +18,11 @@ from audiomem_sql.audio.spectrum import (
     PEAK,
     Spectrum,
     _from_gray,
-    _split,
     _stream,
     _to_gray,
     identify,
     spectrum_profile,
+    split,
     unpacked,
 )
 
@@ -96,7 +96,7 @@ def test_bytes_made_to_be_loud(name: str, seeds: int) -> None:
 
 @pytest.mark.parametrize("fields", [3, 5, 16])
 def test_neighbouring_levels_differ_in_one_bit(fields: int) -> None:
-    bits = _split(fields)
+    bits = split(fields)
     assert sum(bits) == 64
     words = np.random.default_rng(1).integers(0, 1 << 63, 1000, dtype=np.uint64)
     assert np.array_equal(_from_gray(_to_gray(words, bits), bits), words)
