@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -85,6 +86,13 @@ class TableOptions:
         """Of the spectrum; None for pages that are the samples."""
         return Mode.of(self.band_plan, self.robustness) if self.modulation == "spectrum" else None
 
+    def changed(self, changes: Mapping[str, Any], folder: str = ".") -> TableOptions:
+        """These with some others; OptionError as from ``parse``. What only a spectrum has goes with it."""
+        given = self.to_catalog()
+        if str(changes.get("modulation", self.modulation)).lower() == "pcm":
+            given = {name: value for name, value in given.items() if name not in ("band_plan", "robustness")}
+        return TableOptions.parse(given | dict(changes), folder)
+
     def to_catalog(self) -> dict[str, Any]:
         """A plain dict."""
         fields = {name: getattr(self, name) for name in self.__dataclass_fields__}
@@ -121,13 +129,18 @@ class TableOptions:
         mode = self.mode
         return PROFILES[self.profile] if mode is None else spectrum_profile(PROFILES[self.profile], mode)
 
-    def write_options(self) -> WriteOptions:
-        """How segments are written."""
+    def write_options(self, avoid: frozenset[str] = frozenset()) -> WriteOptions:
+        """How segments are written; avoid: names of bands to do without, if those that are left have room for a page."""
+        mode, shape = self.mode, self.audio_profile
+        if mode is not None and avoid:
+            with contextlib.suppress(OptionError):
+                less = Mode.of(self.band_plan, self.robustness, avoid)
+                mode, shape = less, spectrum_profile(PROFILES[self.profile], less)
         return WriteOptions(
-            profile=self.audio_profile,
+            profile=shape,
             protection=level_named(self.protection),
             level=int(self.compression_level),
             block_bytes=BLOCK_BYTES[self.profile],
             threads=os.cpu_count() or 1,
-            mode=self.mode,
+            mode=mode,
         )

@@ -72,7 +72,9 @@ SURVIVED: dict[str, Process] = {
 }
 
 
-def made(path: Path, plan: str = "flat", profile: str = "desktop", protection: str = "none") -> list[dict[str, Any]]:
+def made(
+    path: Path, plan: str = "flat", profile: str = "desktop", protection: str = "none"
+) -> list[dict[str, Any]]:
     """A broadcast at ``path``; its rows."""
     sound = {"modulation": "spectrum", "band_plan": plan, "robustness": "broadcast"}
     with create(path, 300, profile=profile, protection=protection, **sound) as table:

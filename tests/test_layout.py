@@ -38,7 +38,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
     ),
     ("segment", "segment_writer", "key_index", "evolved_segment"),
     ("snapshot", "merge"),
-    ("lost_rows", "scan", "lookup", "search", "planner", "where", "where_filter"),
+    ("bands", "lost_rows", "scan", "lookup", "search", "planner", "where", "where_filter"),
     (
         "table_options",
         "table_files",
@@ -57,7 +57,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
         "salvage",
     ),
     ("changes", "compaction", "log_faults", "repair", "table_reader", "table_writer", "table", "verify"),
-    ("ingest", "ingestion", "reading", "frames", "scrub", "udfs", "vtab"),
+    ("ingest", "ingestion", "reading", "frames", "scrub", "spectrogram", "udfs", "vtab"),
     ("connections",),
     ("cli", "__main__", "__init__"),
 )

@@ -11,6 +11,7 @@ from typing import Any, cast
 import apsw
 import apsw.ext
 
+from audiomem_sql.bands import bands
 from audiomem_sql.changes import changes
 from audiomem_sql.columns.column import quote
 from audiomem_sql.columns.timestamps import render
@@ -22,7 +23,7 @@ from audiomem_sql.vtab.sqlite_cursor import version_of
 
 
 def register(connection: apsw.Connection, module: Module) -> None:
-    """Make ``audiomem_verify``, ``audiomem_snapshots`` and ``audiomem_changes`` known to ``connection``.
+    """Make ``audiomem_verify``, ``audiomem_bands``, ``audiomem_snapshots`` and ``audiomem_changes`` known to ``connection``.
 
     ``module`` has its tables. ``audiomem_changes`` gives the changed rows as a JSON object, because the columns of a
     table function are fixed before its arguments are known; JSON has blobs as text of hexadecimal digits.
@@ -47,6 +48,20 @@ def register(connection: apsw.Connection, module: Module) -> None:
     def audiomem_verify(table: str | None = None) -> Iterator[tuple[Any, ...]]:
         for problem in problems(table_called(table)):
             yield problem.file, problem.page, ",".join(map(str, problem.cells)), problem.what, problem.repair
+
+    def audiomem_bands(table: str | None = None) -> Iterator[tuple[Any, ...]]:
+        for band in bands(table_called(table).snapshot):
+            sizes = (band.bits, round(band.redundancy, 3), band.bytes)
+            yield (
+                band.name,
+                band.low,
+                band.high,
+                *sizes,
+                band.health,
+                band.error,
+                band.corrections,
+                band.lost,
+            )
 
     def audiomem_snapshots(table: str | None = None) -> Iterator[tuple[Any, ...]]:
         snapshot = table_called(table).snapshot
@@ -75,6 +90,22 @@ def register(connection: apsw.Connection, module: Module) -> None:
             yield change.version, change.rowid, change.kind, json.dumps(row, ensure_ascii=False)
 
     _make(connection, audiomem_verify, ("file", "page", "cells", "problem", "repair"))
+    _make(
+        connection,
+        audiomem_bands,
+        (
+            "band",
+            "low_hz",
+            "high_hz",
+            "bits_per_coefficient",
+            "redundancy",
+            "bytes",
+            "health",
+            "error_vector_magnitude",
+            "corrections",
+            "lost",
+        ),
+    )
     _make(
         connection,
         audiomem_snapshots,

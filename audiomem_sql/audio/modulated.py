@@ -111,7 +111,23 @@ class ModulatedPages:
         sounds = np.concatenate([self.sound.read_checked(page + self._lead, 1)[0], others])
         if len(sounds) == 1 and all(slot.code is None for slot in self.spectrum.slots):
             return np.empty((0, self.page_size), np.uint8)
-        return self.spectrum.demodulate(sounds, correct=True).pages
+        reading = self.spectrum.demodulate(sounds, correct=True)
+        with self._lock:
+            for name, health in reading.health.items():
+                self.health[name].add(health)
+        return reading.pages
+
+    def measured(self, pages: int) -> dict[str, Health]:
+        """The health of each band: what reading showed so far, and that of ``pages`` pages all over the file, by name."""
+        found = {name: Health() for name in self.health}
+        for page in sorted({n * self.present // pages for n in range(pages)} if self.present else ()):
+            sound, _ = self.sound.read_checked(page + self._lead, 1)
+            for name, health in self.spectrum.demodulate(sound, measured=True, correct=True).health.items():
+                found[name].add(health)
+        with self._lock:
+            for name, health in self.health.items():
+                found[name].add(health)
+        return found
 
     def doubtful(self, page: int) -> Flags:
         """The bytes of a page whose block of samples is not what was written, bool (page_size,)."""
