@@ -15,6 +15,7 @@ import numpy as np
 
 from audiomem_sql.audio import PageSource, open_pages, rescan
 from audiomem_sql.audio.source import missing_pages
+from audiomem_sql.audio.traces import traces
 from audiomem_sql.errors import AudioMemError, DamagedFileError, FormatVersionError, NotAudioMemoryError
 from audiomem_sql.page_layout import (
     FORMAT_VERSION,
@@ -86,6 +87,14 @@ class PagedFile:
         except NotAudioMemoryError:
             if probe.traces:
                 raise _no_header(path) from None
+            if (evidence := traces(path)) is not None:
+                raise DamagedFileError(
+                    "this is AudioMemory sound whose samples were changed – by a lossy encoder, or another level or rate – "
+                    f"({evidence}); none of its pages can be read",
+                    file=path,
+                    remedy="Take the file from before that. What is to outlive such things is made with "
+                    "modulation=spectrum and robustness=broadcast.",
+                ) from None
             raise
         try:
             header = _any_header(source)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import subprocess
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,7 @@ import soundfile
 from samples import arrow, content, create, rows, same
 from test_transcoding import RAW_24, ffmpeg, run
 
-from audiomem_sql.errors import AudioMemError
+from audiomem_sql.errors import AudioMemError, DamagedFileError
 from audiomem_sql.table import Table
 from audiomem_sql.verify import problems
 
@@ -157,3 +158,45 @@ def test_noise_of_that_loudness_is_no_table(tmp_path: Path) -> None:
     soundfile.write(tmp_path / "music.flac", noise, 48_000, subtype="PCM_24")
     with pytest.raises(AudioMemError, match="holds sound"):
         Table(tmp_path / "music.flac")
+
+
+@pytest.mark.parametrize("tagged", [True, False])
+@pytest.mark.parametrize(
+    "process",
+    [mp3_320, sox("vol", "-1dB"), resampled_by_sox, truncated],
+    ids=["mp3", "gain", "rate", "16 bit"],
+)
+def test_pcm_that_was_changed_is_told(tmp_path: Path, process: Process, tagged: bool) -> None:
+    """It survives what leaves samples as they are, and nothing else; the error says what it is, and what to do."""
+    path, heard = tmp_path / "t.flac", tmp_path / "heard.flac"
+    with create(path, 2000, profile="desktop") as table:
+        table.checkpoint()
+    process(path, heard)
+    if not tagged:
+        run("metaflac", "--remove-all-tags", heard)
+    elif "audiomem-sql" not in metadata_of(heard):
+        run("metaflac", "--set-tag=DESCRIPTION=audiomem-sql reads it", heard)
+    before = heard.read_bytes()
+    with pytest.raises(
+        DamagedFileError, match=r"samples were changed.*none of its pages.*robustness=broadcast"
+    ):
+        Table(heard)
+    assert heard.read_bytes() == before
+    heard.unlink()
+
+
+def test_what_is_left_of_a_table_that_fades_in_is_read(tmp_path: Path) -> None:
+    path, heard = tmp_path / "t.flac", tmp_path / "heard.flac"
+    with create(path, 2000, profile="embedded", protection="archive") as table:
+        table.checkpoint()
+        expected = content(table)
+        seconds = table.snapshot.segments[0].file.page_count * 4096 / 22_050
+    run("sox", "-D", path, heard, "fade", "t", str(seconds * 0.05))
+    with Table(heard) as table:
+        assert same(content(table), expected)
+        table.repair()
+    assert heard.read_bytes() == path.read_bytes()
+
+
+def metadata_of(path: Path) -> str:
+    return subprocess.run(["metaflac", "--list", path], capture_output=True, text=True, check=True).stdout

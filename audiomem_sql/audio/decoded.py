@@ -7,6 +7,7 @@ them: page n is samples ``n × block_size`` to ``(n + 1) × block_size``. Decodi
 from __future__ import annotations
 
 from bisect import bisect_left
+from collections.abc import Iterator
 
 import numpy as np
 
@@ -28,6 +29,9 @@ from audiomem_sql.audio.source import (
 )
 from audiomem_sql.audio.spectrum import BLOCK_SIZES, Spectrum
 from audiomem_sql.errors import DamagedFileError, NotAudioMemoryError, OptionError
+
+LATER = (0.25, 0.5, 0.75)
+"""Where else, as shares of the length, pages are looked for if there is none at the front."""
 
 
 class DecodedPages:
@@ -110,15 +114,14 @@ class DecodedPages:
                 remedy="Tables have 16 or 24",
             )
         fault: NotAudioMemoryError | DamagedFileError | None = None
-        end = min(MAX_BLOCK_SIZE, metadata.total_samples or MAX_BLOCK_SIZE)
-        for at in range(0, end + 1, BLOCK_STEP):
+        for at in _searched(metadata.total_samples):
             try:
                 samples = self._decoder.samples(at, HEAD_BYTES)
             except DamagedFileError as found:
                 fault = fault or found
                 continue
             if len(samples) < HEAD_BYTES:
-                break
+                continue
             for bits in range(metadata.bits_per_sample, 8, -8):
                 head = samples[:, :1].astype(">i4").view(np.uint8)[:, : bits // 8].tobytes()
                 try:
@@ -184,6 +187,15 @@ class DecodedPages:
         while self._decode(n, page):
             n += 1
         return n
+
+
+def _searched(total: int) -> Iterator[int]:
+    """Samples at which a page may begin: those of the first, and, in case these were changed, some in the middle."""
+    end = min(MAX_BLOCK_SIZE, total or MAX_BLOCK_SIZE)
+    yield from range(0, end + 1, BLOCK_STEP)
+    for share in LATER:
+        first = int(total * share) // BLOCK_STEP * BLOCK_STEP
+        yield from range(max(first, end + 1), min(first + MAX_BLOCK_SIZE, total), BLOCK_STEP)
 
 
 def cut_pages(samples: Samples, profile: Profile, pages: Bytes) -> None:
