@@ -48,7 +48,7 @@ from audiomem_sql.semantic.codec import VectorCodec
 from audiomem_sql.types import I64Array
 from audiomem_sql.vector_extents import VectorSpool
 
-#: Rows are held back until this many bytes are there to choose dictionaries from.
+#: Rows are held back until this many bytes are there to choose dictionaries from, unless memory is scarce.
 SAMPLE_BYTES = 48 << 20
 #: The spool stays in memory up to this size.
 SPOOL_BYTES = 8 << 20
@@ -61,7 +61,8 @@ class WriteOptions:
     """How a segment is written.
 
     level: zstd level 1 to 22. block_bytes: bytes of values in a block before compression. threads: for compression.
-    mode: of the spectrum; None for pages that are the samples.
+    mode: of the spectrum; None for pages that are the samples. sample_bytes: rows are held back until so many are there to choose
+    dictionaries from.
     """
 
     profile: Profile
@@ -69,6 +70,7 @@ class WriteOptions:
     level: int = 9
     block_bytes: int = 128 << 10
     threads: int = 2
+    sample_bytes: int = SAMPLE_BYTES
     mode: Mode | None = None
 
 
@@ -168,7 +170,7 @@ class SegmentWriter:
             return
         self._held.append(columns)
         self._held_bytes += sum(int(array.nbytes) for array in columns)
-        if self._held_bytes >= SAMPLE_BYTES:
+        if self._held_bytes >= self.options.sample_bytes:
             self._release()
 
     def _add_versions(self, created: I64Array, ended: I64Array) -> None:

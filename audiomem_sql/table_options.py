@@ -13,11 +13,15 @@ from audiomem_sql.audio.bands import PLANS, ROBUSTNESS, Mode
 from audiomem_sql.audio.spectrum import spectrum_profile, transforms
 from audiomem_sql.errors import DamagedFileError, OptionError
 from audiomem_sql.protection.levels import LEVELS, level_named
-from audiomem_sql.segment_writer import WriteOptions
+from audiomem_sql.segment_writer import SAMPLE_BYTES, WriteOptions
 
 MODULATIONS = ("pcm", "spectrum")
 #: Bytes of values in a block before compression, by profile: smaller where memory is scarce.
 BLOCK_BYTES = {"server": 256 << 10, "desktop": 128 << 10, "mobile": 64 << 10, "embedded": 32 << 10}
+#: Threads that compress, and bytes of rows held back to choose dictionaries from, where memory is scarce.
+MOST_THREADS = {"embedded": 1, "mobile": 2}
+MAX_THREADS = 64
+SAMPLED_BYTES = {"embedded": 4 << 20, "mobile": 16 << 20}
 DEFAULT_LEVEL = 9
 MAX_LEVEL = 22
 DEFAULT_MODEL = "all-MiniLM-L6-v2"
@@ -141,6 +145,7 @@ class TableOptions:
             protection=level_named(self.protection),
             level=int(self.compression_level),
             block_bytes=BLOCK_BYTES[self.profile],
-            threads=os.cpu_count() or 1,
+            threads=min(os.cpu_count() or 1, MOST_THREADS.get(self.profile, MAX_THREADS)),
+            sample_bytes=SAMPLED_BYTES.get(self.profile, SAMPLE_BYTES),
             mode=mode,
         )

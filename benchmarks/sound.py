@@ -172,8 +172,12 @@ def processes(rows: pa.Table) -> None:
                 table.vacuum()
             sizes.append(os.path.getsize(made))
             for name, process in PROCESSES.items():
-                process(made, heard)
-                shares[name].append(intact(heard, bodies))
+                try:
+                    process(made, heard)
+                except subprocess.CalledProcessError:  # nothing is left of a file that was cut
+                    shares[name].append(0.0)
+                else:
+                    shares[name].append(intact(heard, bodies))
     print("| process | " + " | ".join(MODES) + " |")
     print("|---" * (len(MODES) + 1) + "|")
     for name, found in shares.items():

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import matplotlib.image
 import pytest
 from samples import content, create, same
 
+from audiomem_sql.audio import PROFILES, resolve
 from audiomem_sql.cli.main import run
 from audiomem_sql.table import Table
 
@@ -79,3 +81,17 @@ def test_play_hands_a_player_a_quiet_part(
     sound, rate = soundfile.read(tmp_path / "heard.wav")
     assert len(sound) == rate // 2
     assert 0 < abs(sound).max() < 0.11
+
+
+def test_info_tells_the_profile_for_this_machine(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["info", "--hardware", "--json"]) == 0
+    told = json.loads(capsys.readouterr().out)
+    assert told["profile"] == resolve("auto").name
+    assert told["profile"] not in told["missing"]
+    assert told["memory"] > 0
+    assert run(["info", str(tmp_path / "new.flac"), "--hardware"]) == 0
+    shown = capsys.readouterr().out
+    assert f"profile=auto is {told['profile']}" in shown
+    assert all(name in shown for name in PROFILES)
+    assert run(["info"]) == 2
+    assert "no file is named" in capsys.readouterr().err
