@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from audiomem_sql.connections import connect, install_hook, register
     from audiomem_sql.errors import AudioMemError, DamageWarning
     from audiomem_sql.frames import open, read_flac, write_flac
+    from audiomem_sql.loadable import load, loadable_path
     from audiomem_sql.table import Table
 
 __all__ = [
@@ -22,6 +23,8 @@ __all__ = [
     "__version__",
     "connect",
     "install_hook",
+    "load",
+    "loadable_path",
     "open",
     "read_flac",
     "register",
@@ -34,6 +37,8 @@ _HOMES = {
     "Table": "table",
     "connect": "connections",
     "install_hook": "connections",
+    "load": "loadable",
+    "loadable_path": "loadable",
     "open": "frames",
     "read_flac": "frames",
     "register": "connections",

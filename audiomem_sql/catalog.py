@@ -289,7 +289,7 @@ class Catalog:
             if zstandard.frame_content_size(stored) != raw_size:
                 raise DamagedFileError("the catalog states two sizes")
             raw = zstandard.ZstdDecompressor().decompress(stored, max_output_size=raw_size)
-            content = _unpack(raw)
+            content = unpack_bounded(raw)
             unknown = set(content["requires"]) - KNOWN_FEATURES
             if unknown:
                 raise FormatVersionError(
@@ -455,7 +455,7 @@ class _Budget:
         return value
 
 
-def _unpack(raw: bytes) -> Any:
+def unpack_bounded(raw: bytes) -> Any:
     """One MessagePack value, in bounded memory: an empty list takes one byte there and 64 here."""
     budget = _Budget()
     return msgpack.unpackb(

@@ -127,7 +127,9 @@ def write_commit(
             )
     catalog = snapshot.segments[0].catalog
     schema = commit.schema or snapshot.schema
-    writer = SegmentWriter(path, schema, options.write_options(), table_id=catalog.table_id)
+    writer = SegmentWriter(
+        path, schema, options.write_options(), table_id=catalog.table_id, table_options=options.to_catalog()
+    )
     pending = PendingCommit(number, path)
     temporary: str | None = None
     try:
@@ -138,7 +140,6 @@ def write_commit(
             tombstones=commit.deleted,
             sources=_all_sources(snapshot, commit) if replaces_base else commit.sources,
             tags=snapshot.tags if replaces_base else None,
-            options=options.to_catalog(),
             history=_history(snapshot, commit, number, versions[0].number),
             progress=progress,
         )

@@ -236,7 +236,14 @@ class _Segment:
         table_id = self.snapshot.segments[0].catalog.table_id
         schema = schema or self.snapshot.schema
         codecs = _codecs(self.snapshot, schema)
-        writer = SegmentWriter(self.path, schema, write, table_id=table_id, codecs=codecs)
+        writer = SegmentWriter(
+            self.path,
+            schema,
+            write,
+            table_id=table_id,
+            codecs=codecs,
+            table_options=options.to_catalog(),
+        )
         try:
             for part in rows:
                 if versioned:
@@ -253,7 +260,6 @@ class _Segment:
                 else None,
                 sources=pack_sources(self.sources) if self.sources else None,
                 tags=self.tags,
-                options=options.to_catalog(),
                 history=history,
             )
             if lock is not None and self.path == self.snapshot.segments[0].path:

@@ -60,6 +60,11 @@ class EvolvedSegment(Segment):
         """Leave out rows that cannot be recovered, instead of raising an error."""
         return self.stored.skip_damage
 
+    @property
+    def null_damage(self) -> bool:  # type: ignore[override]
+        """Put NULL for values that cannot be recovered, in rows whose rowid can."""
+        return self.stored.null_damage
+
     def close(self) -> None:
         """Nothing: the file belongs to the segment behind."""
 

@@ -7,6 +7,16 @@ from audiomem_sql.segment import Segment
 from audiomem_sql.warning import warn_once
 
 
+def tell_lost_values(segment: Segment, column: int, start: int, stop: int, error: DamagedFileError) -> None:
+    """Warn, once a process, that NULL stands for ``column`` of rows ``start`` to ``stop`` - 1 because of ``error``."""
+    name = segment.column_name(column)
+    rows = f"rows {segment.rowid(start)} to {segment.rowid(stop - 1)}"
+    warn_once(
+        ("values", segment.path, segment.identity, name, start, stop),
+        f"{segment.path}: column {name} of {rows} is lost, and NULL stands for it: {error.place}: {error.what}",
+    )
+
+
 def tell_lost_rows(segment: Segment, start: int, stop: int, error: DamagedFileError) -> None:
     """Warn, once a process, that rows ``start`` to ``stop`` - 1 of ``segment`` are left out because of ``error``."""
     try:

@@ -232,6 +232,20 @@ class PagedFile:
         payload, intact = codec.decode(cells[low:high], self._seed, first * self.layout.cells + low)
         return payload, intact, low
 
+    def cells(self, first: int, count: int) -> tuple[U8Array, BoolArray]:
+        """Payload, uint8 (n, size), of all cells of pages ``first …``, and which are intact or recovered, bool (n,).
+
+        Zeros stand for those that are neither, also for those of pages that are missing.
+        """
+        pages, _ = self.source.read_checked(first, count)
+        payload, intact, lowest = self._cells(pages, first, 0, count * self.layout.payload_bytes)
+        if not intact.all():
+            self._mend(payload, intact, first * self.layout.cells + lowest)
+            if not intact.all() and self._look_again():
+                return self.cells(first, count)
+            payload[~intact] = 0
+        return payload, intact
+
     def damage(self, step: int = 64, progress: Callable[[int], None] | None = None) -> Iterator[PageDamage]:
         """Every page with damage, in order; those that are :attr:`missing` are not among them.
 
@@ -273,7 +287,7 @@ class PagedFile:
             source.close()
 
 
-_REMEDY = "Run `audiomem verify` on it to list all damage, and restore the file from a copy."
+_REMEDY = "Restore it from a copy. `audiomem verify` lists all damage, `audiomem salvage` saves the rest."
 
 
 class _Probe:

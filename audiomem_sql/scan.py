@@ -19,8 +19,10 @@ import pyarrow as pa
 
 from audiomem_sql.batch import Batch
 from audiomem_sql.columns.schema import Schema
+from audiomem_sql.columns.stored_values import int64_view, integer_array
+from audiomem_sql.columns.types import arrow_type
 from audiomem_sql.errors import DamagedFileError
-from audiomem_sql.lost_rows import tell_lost_rows
+from audiomem_sql.lost_rows import tell_lost_rows, tell_lost_values
 from audiomem_sql.predicates import Bound
 from audiomem_sql.segment import ROWID, Segment
 from audiomem_sql.snapshot import SegmentView
@@ -108,7 +110,9 @@ def in_rowid_order(batches: Iterable[Batch], *, descending: bool = False, skip: 
     ]
     for start in range(0, len(order), FILTER_ROWS):
         rows = order[start : start + FILTER_ROWS]
-        yield Batch(rowids[rows], tuple(column.take(pa.array(rows)).combine_chunks() for column in columns))
+        yield Batch(
+            rowids[rows], tuple(column.take(integer_array(rows)).combine_chunks() for column in columns)
+        )
 
 
 def _ahead(tasks: Iterator[Callable[[], list[Batch]]]) -> Iterator[Batch]:
@@ -159,8 +163,8 @@ class _Work:
         """The rows of a transaction that pass."""
 
         def load(column: int) -> pa.Array:
-            array = pa.array(pending.rowids) if column == ROWID else pending.arrays[column]
-            return array if chosen is None else array.take(pa.array(chosen))
+            array = integer_array(pending.rowids) if column == ROWID else pending.arrays[column]
+            return array if chosen is None else array.take(integer_array(chosen))
 
         chosen: I64Array | None = None
         for test in [*(_column_test(item) for item in self.filters), self.row_filter]:
@@ -211,8 +215,44 @@ class _Work:
             try:
                 found += self._run(view, low, high)
             except DamagedFileError as error:
-                tell_lost_rows(segment, low, high, error)
+                try:
+                    if not segment.null_damage:
+                        raise
+                    found += self._with_nulls(view, low, high)
+                except DamagedFileError:
+                    tell_lost_rows(segment, low, high, error)
         return found
+
+    def _with_nulls(self, view: SegmentView, start: int, stop: int) -> list[Batch]:
+        """Rows start … stop - 1, which lie in one block of each column, with NULL for what cannot be recovered.
+
+        DamagedFileError if the rowids cannot be either, or a condition cannot be looked at.
+        """
+        segment = view.segment
+        rowids = segment.slice(ROWID, start, stop)
+        readable: dict[int, pa.Array] = {ROWID: rowids}
+        for column in dict.fromkeys(self.columns):
+            try:
+                readable[column] = segment.slice(column, start, stop)
+            except DamagedFileError as error:
+                tell_lost_values(segment, column, start, stop, error)
+                readable[column] = pa.nulls(stop - start, arrow_type(segment.column_type(column)))
+        live = view.live(start, stop)
+        chosen = np.arange(stop - start) if live is None else np.flatnonzero(live)
+
+        def load(column: int) -> pa.Array:
+            return segment.take(column, chosen + start)
+
+        for test in [*(_column_test(item) for item in self.filters), self.row_filter]:
+            if test is not None and len(chosen):
+                chosen = chosen[np.flatnonzero(test(load))]
+        if not len(chosen):
+            return []
+        rows = pa.array(chosen)
+        batch = Batch(
+            np.asarray(rowids)[chosen], tuple(readable[column].take(rows) for column in self.columns)
+        )
+        return [batch.backwards() if self.descending else batch]
 
     def _run(self, view: SegmentView, start: int, stop: int) -> list[Batch]:
         segment = view.segment
@@ -247,10 +287,10 @@ class _Work:
             part = rows[at : at + step]
             low, high = int(part[0]), int(part[-1]) + 1
             if high - low == len(part):
-                rowids = np.asarray(segment.slice(ROWID, low, high))
+                rowids = int64_view(segment.slice(ROWID, low, high))
                 arrays = tuple(segment.slice(column, low, high) for column in self.columns)
             else:
-                rowids = np.asarray(segment.take(ROWID, part))
+                rowids = int64_view(segment.take(ROWID, part))
                 arrays = tuple(segment.take(column, part) for column in self.columns)
             batch = Batch(rowids, arrays)
             yield batch.backwards() if self.descending else batch

@@ -26,6 +26,7 @@ from audiomem_sql.catalog import CATALOG_HEADER, Catalog, ColumnEntry, Extent, p
 from audiomem_sql.columns.blocks import BlockDirectory
 from audiomem_sql.columns.compression import Decompressor
 from audiomem_sql.columns.encoding import decode, decode_integers
+from audiomem_sql.columns.stored_values import int64_view, integer_array
 from audiomem_sql.columns.types import ColumnType, Kind, arrow_type
 from audiomem_sql.errors import AudioMemError, DamagedFileError
 from audiomem_sql.files import file_identity
@@ -53,7 +54,7 @@ TOMBSTONES_HEADER = struct.Struct("<Q")
 
 _INTEGER = ColumnType(Kind.INTEGER)
 _NO_ROWS = range(0)
-_REMEDY = "Run `audiomem verify` on it to list all damage, and restore the file from a copy."
+_REMEDY = "Restore it from a copy. `audiomem verify` lists all damage, `audiomem salvage` saves the rest."
 
 
 class Segment:
@@ -88,6 +89,8 @@ class Segment:
         self.evolved: WeakValueDictionary[Any, Segment] = WeakValueDictionary()
         #: Leave out rows that cannot be recovered, instead of raising an error.
         self.skip_damage = False
+        #: Put NULL for values that cannot be recovered, in rows whose rowid can.
+        self.null_damage = False
         self._lock = threading.Lock()
 
     @classmethod
@@ -284,7 +287,7 @@ class Segment:
         if directory is None:
             first = self.catalog.first_rowid
             assert first is not None
-            return pa.array(np.arange(first + start, first + stop, dtype=np.int64))
+            return integer_array(np.arange(first + start, first + stop, dtype=np.int64))
         pieces = []
         for number in directory.span(start, stop):
             low = int(directory.starts[number])
@@ -302,7 +305,7 @@ class Segment:
         if directory is None:
             first = self.catalog.first_rowid
             assert first is not None
-            return pa.array(rows + first)
+            return integer_array(rows + first)
         numbers = np.searchsorted(directory.starts, rows, side="right") - 1
         pieces = []
         for number in np.unique(numbers):
@@ -314,7 +317,7 @@ class Segment:
             elif int(places[-1]) - int(places[0]) == len(places) - 1:
                 pieces.append(block.slice(int(places[0]), len(places)))
             else:
-                pieces.append(block.take(pa.array(places)))
+                pieces.append(block.take(integer_array(places)))
         if len(pieces) == 1:
             return pieces[0]
         return pa.concat_arrays(pieces) if pieces else pa.nulls(0, arrow_type(self.column_type(column)))
@@ -324,7 +327,7 @@ class Segment:
     def rowids(self) -> I64Array:
         """All rowids, int64 (rows,), ascending. Kept after the first call."""
         if self._rowids is None:
-            self._rowids = np.asarray(self.slice(ROWID, 0, self.rows), dtype=np.int64)
+            self._rowids = int64_view(self.slice(ROWID, 0, self.rows))
         return self._rowids
 
     def rowid(self, row: int) -> int:
@@ -336,7 +339,7 @@ class Segment:
         """The version that made each row, int64 (rows,)."""
         if self.catalog.created is None:
             return np.full(self.rows, self.catalog.last_version, np.int64)
-        return np.asarray(self.slice(CREATED, 0, self.rows), dtype=np.int64)
+        return int64_view(self.slice(CREATED, 0, self.rows))
 
     def ended(self) -> I64Array:
         """The version that deleted each row, int64 (rows,); NEVER for those that no commit of this segment deleted."""

@@ -13,7 +13,8 @@ import tempfile
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from itertools import count
 from typing import IO, Any
 
 import numpy as np
@@ -41,9 +42,11 @@ from audiomem_sql.combined_keys import CombinedHashes
 from audiomem_sql.errors import LimitError, StorageError
 from audiomem_sql.files import link_durably, replace_durably, storage_error, temporary_file
 from audiomem_sql.keyword_extents import KeywordSpool
+from audiomem_sql.label_writer import LabelWriter
+from audiomem_sql.labels import MAX_LABELLED_COLUMNS, Facts, Label, Labelled
 from audiomem_sql.page_writer import lay_out
 from audiomem_sql.protection.levels import Level
-from audiomem_sql.segment import MAX_TOMBSTONES, NEVER, TOMBSTONES_HEADER
+from audiomem_sql.segment import CREATED, ENDED, MAX_TOMBSTONES, NEVER, ROWID, TOMBSTONES_HEADER
 from audiomem_sql.semantic.codec import VectorCodec
 from audiomem_sql.types import I64Array
 from audiomem_sql.vector_extents import VectorSpool
@@ -89,14 +92,26 @@ class SegmentWriter:
         table_id: bytes,
         segment_id: bytes | None = None,
         codecs: Mapping[int, VectorCodec] | None = None,
+        table_options: Mapping[str, Any] | None = None,
+        labels: bool = True,
     ) -> None:
-        """codecs: of columns of vectors that come from other segments, by place."""
+        """codecs: of columns of vectors that come from other segments, by place. table_options: kept in the catalog.
+
+        labels: put them into the data stream (see :mod:`audiomem_sql.labels`); False for files as they were before.
+        """
         self.path = path
         self.schema = schema
         self.options = options
         self.rows = 0
         self._table_id = table_id
         self._segment_id = segment_id or os.urandom(8)
+        self._table_options = dict(table_options or {})
+        self._labels = (
+            LabelWriter(table_id, self._segment_id, schema, self._table_options)
+            if labels and len(schema) <= MAX_LABELLED_COLUMNS
+            else None
+        )
+        self._waiting: deque[Label] = deque()
         self._spool: IO[bytes] = tempfile.SpooledTemporaryFile(max_size=SPOOL_BYTES)  # noqa: SIM115
         self._spooled = 0
         self._held: list[Sequence[pa.Array]] | None = []
@@ -104,7 +119,7 @@ class SegmentWriter:
         self._first = self._last = 0
         self._contiguous = True
         self._columns = {
-            number: self._column(column.name, column.type, keyed=column.unique or column.primary_key)
+            number: self._column(number, column.name, column.type, keyed=column.unique or column.primary_key)
             for number, column in enumerate(schema.columns)
             if number != schema.rowid_column and not column.is_hidden
         }
@@ -114,9 +129,9 @@ class SegmentWriter:
             if column.is_hidden
         }
         self._keywords = {number: KeywordSpool() for number in schema.indexed_columns}
-        self._rowids = self._column("rowid", ColumnType(Kind.INTEGER), keyed=True)
-        self._created = self._column("created", ColumnType(Kind.INTEGER), keyed=False)
-        self._ended = self._column("ended", ColumnType(Kind.INTEGER), keyed=False)
+        self._rowids = self._column(ROWID, "rowid", ColumnType(Kind.INTEGER), keyed=True)
+        self._created = self._column(CREATED, "created", ColumnType(Kind.INTEGER), keyed=False)
+        self._ended = self._column(ENDED, "ended", ColumnType(Kind.INTEGER), keyed=False)
         self._keys = [
             CombinedHashes(places, [schema.columns[place] for place in places])
             for places in schema.combined_keys
@@ -128,9 +143,14 @@ class SegmentWriter:
         self._dictionaries: dict[int, Extent] = {}
         self._temporary: str | None = None
 
-    def _column(self, name: str, column_type: ColumnType, *, keyed: bool) -> ColumnWriter:
+    def _column(self, number: int, name: str, column_type: ColumnType, *, keyed: bool) -> ColumnWriter:
         return ColumnWriter(
-            name, column_type, level=self.options.level, block_bytes=self.options.block_bytes, keyed=keyed
+            name,
+            column_type,
+            number=number,
+            level=self.options.level,
+            block_bytes=self.options.block_bytes,
+            keyed=keyed,
         )
 
     # -- rows in --------------------------------------------------------------------------------------------------
@@ -189,7 +209,7 @@ class SegmentWriter:
                 dictionary = choose_dictionary([columns[number] for columns in held])
                 if dictionary is not None:
                     writer.use_dictionary(dictionary)
-                    self._dictionaries[number] = self._store(dictionary)
+                    self._dictionaries[number] = self._store(dictionary, Labelled.DICTIONARY, number)
         held.reverse()
         while held:
             self._add_columns(held.pop())
@@ -224,8 +244,38 @@ class SegmentWriter:
             self._collect()
 
     def _keep(self, writer: ColumnWriter, block: EncodedBlock) -> None:
+        if self._labels is not None:
+            block = self._labelled(writer, block)
         writer.place(self._spooled, block)
         self._append(block.stored)
+
+    def _labelled(self, writer: ColumnWriter, block: EncodedBlock) -> EncodedBlock:
+        """``block`` with its label behind it.
+
+        Whether the column of ended rows will be stored at all is not known while it has NULLs only. So labels of its blocks
+        of NULLs, which have no bytes, wait, and stand behind another block's.
+        """
+        assert self._labels is not None
+        what = Labelled.BLOCK_WITH_DICTIONARY if writer.number in self._dictionaries else Labelled.BLOCK
+        label = Label(
+            what,
+            writer.number,
+            self._spooled,
+            len(block.stored),
+            block.raw,
+            writer.rows_placed,
+            block.rows,
+            block.zone[0],
+            block.encoding,
+        )
+        if writer is self._ended and not block.stored:
+            self._waiting.append(label)
+            return block
+        stored = block.stored + self._labels.behind(label)
+        while self._any_ended and self._waiting:
+            late = replace(self._waiting.popleft(), place=self._spooled + len(stored))
+            stored += self._labels.behind(late)
+        return replace(block, stored=stored)
 
     def _append(self, data: bytes) -> None:
         try:
@@ -234,7 +284,8 @@ class SegmentWriter:
             raise storage_error(error, self.path) from error
         self._spooled += len(data)
 
-    def _store(self, data: bytes) -> Extent:
+    def _store(self, data: bytes, what: Labelled | None = None, column: int = 0, number: int = 0) -> Extent:
+        """Compress ``data``, and put it behind what was stored; what: with a label that says so."""
         if len(data) > MAX_EXTENT_BYTES:
             raise LimitError(
                 f"a list of {len(data):,} bytes is over the limit of {MAX_EXTENT_BYTES:,}",
@@ -242,9 +293,24 @@ class SegmentWriter:
                 remedy="Divide it into several transactions.",
             )
         stored = Compressor(max(self.options.level, MIN_EXTENT_LEVEL)).compress(data)
+        if what is not None and self._labels is not None:
+            label = Label(what, column, self._spooled, len(stored), len(data), number)
+            stored += self._labels.behind(label)
         extent = Extent(self._spooled, len(stored), len(data))
         self._append(stored)
         return extent
+
+    def _store_vectors(self, column: int) -> Callable[[bytes], Extent]:
+        """A function that stores the header, then list after list, of the index of ``column``."""
+        numbers = count()
+
+        def store(data: bytes) -> Extent:
+            number = next(numbers)
+            if not number:
+                return self._store(data, Labelled.VECTOR_HEADER, column)
+            return self._store(data, Labelled.VECTOR_LIST, column, number - 1)
+
+        return store
 
     def _put(self, data: bytes) -> Extent:
         extent = Extent(self._spooled, len(data), len(data))
@@ -261,7 +327,6 @@ class SegmentWriter:
         tombstone_versions: I64Array | None = None,
         sources: bytes | None = None,
         tags: dict[str, int] | None = None,
-        options: dict[str, Any] | None = None,
         history: SchemaHistory = NO_HISTORY,
         progress: Callable[[int, int], None] | None = None,
     ) -> None:
@@ -269,19 +334,26 @@ class SegmentWriter:
 
         versions: the commits in this segment. tombstones: rowids that they delete from earlier segments, ascending;
         tombstone_versions: the version that deletes each, for a segment with several commits. sources: the packed list
-        of ingested sources. tags: names of versions. options: kept in the catalog. history: how the columns changed
+        of ingested sources. tags: names of versions. history: how the columns changed
         from one of ``versions`` to another. progress: called with bytes done and
         bytes in all.
         """
         self._versioned = self._versioned or tombstone_versions is not None
         if self._held is not None:
             self._release()
-        for writer in self._columns.values():
-            self._emit(writer, writer.flush())
-        for writer in (self._rowids, self._created, self._ended):
-            self._emit(writer, writer.flush())
+        writers = [*self._columns.values(), self._rowids, self._created]
+        writers.insert(len(writers) if self._labels is None else 0, self._ended)  # labels of it may wait
+        last = max(self._columns, default=None)
+        for writer in writers:
+            blocks = writer.flush()
+            if writer.number == last and self._labels is not None:
+                self._collect_all()
+                self._labels.want_signpost()
+            self._emit(writer, blocks)
         self._collect_all()
-        vectors = {number: spool.finish(self._store) for number, spool in self._vectors.items()}
+        vectors = {
+            number: spool.finish(self._store_vectors(number)) for number, spool in self._vectors.items()
+        }
         keywords = {number: words.finish(self._store, self._put) for number, words in self._keywords.items()}
         catalog = Catalog(
             table_id=self._table_id,
@@ -306,13 +378,28 @@ class SegmentWriter:
             tags=tags or {},
             sources=None if sources is None else self._store(sources),
             data_bytes=self._spooled,
-            options=options or {},
+            options=self._table_options,
             history=history,
             vectors=vectors,
             keywords=keywords,
             comments={} if self.options.protection.share is None else self._comments(),
         )
+        if self._labels is not None:
+            self._labels.finish(self._spool, self._facts(catalog))
         self._lay_out(catalog, progress)
+
+    def _facts(self, catalog: Catalog) -> Facts:
+        return Facts(
+            rows=self.rows,
+            shown=len(catalog.schemas[-1][1]),
+            first_version=catalog.first_version,
+            last_version=catalog.last_version,
+            time=catalog.versions[-1].time,
+            first_rowid=catalog.first_rowid,
+            versioned=catalog.created is not None,
+            ended=catalog.ended is not None,
+            deleting=catalog.tombstones is not None,
+        )
 
     def _comments(self) -> dict[str, str]:
         return {
@@ -337,7 +424,9 @@ class SegmentWriter:
                 remedy="Divide it into several transactions.",
             )
         listed = TOMBSTONES_HEADER.pack(len(rowids)) + encode_integers(rowids)
-        return self._store(listed + (b"" if versions is None else encode_integers(versions)))
+        return self._store(
+            listed + (b"" if versions is None else encode_integers(versions)), Labelled.TOMBSTONES
+        )
 
     def _lay_out(self, catalog: Catalog, progress: Callable[[int, int], None] | None) -> None:
         blob = catalog.to_bytes()

@@ -20,7 +20,7 @@ from audiomem_sql.columns.schema import Schema, parse_columns
 from audiomem_sql.commit import Commit, Progress, write_commit
 from audiomem_sql.compaction import VACUUM_LEVEL, Retention, merge, vacuum
 from audiomem_sql.embedding import dimensions_of, missing_vectors
-from audiomem_sql.errors import OptionError, SchemaError, StorageError
+from audiomem_sql.errors import DamagedFileError, OptionError, SchemaError, StorageError
 from audiomem_sql.files import replace_durably
 from audiomem_sql.log_record import LogRecord
 from audiomem_sql.migrations.changes import SchemaChange, parse_change
@@ -76,11 +76,17 @@ class Table(TableWriter):
                 "deltas of another table are in the way", file=files.folder, remedy="Move that folder away."
             )
         chosen = TableOptions.parse(options or {}, folder)
-        if schema.semantic_columns:
+        if len(schema.vectors) < len(schema.semantic_columns):
             schema = schema.with_vectors(dimensions_of(chosen.model))
-        writer = SegmentWriter(files.base, schema, chosen.write_options(), table_id=os.urandom(16))
+        writer = SegmentWriter(
+            files.base,
+            schema,
+            chosen.write_options(),
+            table_id=os.urandom(16),
+            table_options=chosen.to_catalog(),
+        )
         try:
-            writer.finish([Version(1, now(), 0, 0)], options=chosen.to_catalog())
+            writer.finish([Version(1, now(), 0, 0)])
             writer.publish(replace=False)
         except BaseException:
             writer.abandon()
@@ -93,14 +99,31 @@ class Table(TableWriter):
     ) -> Table:
         """A new table at ``path``, which must be free, of the rows that can be read of ``broken``, with their rowids.
 
-        options: instead of those that it had.
+        With ``on_damage="null"`` also of the rows that can be read in part; columns that lost values may then be NULL, and are
+        no longer a primary key. options: instead of those that it had. DamagedFileError if there are rows, and not one of them
+        can be read; then, as after any other error, there is no new table.
         """
-        made = cls.create(path, broken.schema, broken.options.to_catalog() | dict(options or {}))
+        schema = broken.snapshot.schema
+        if broken.on_damage == "null":
+            columns = range(len(schema))
+            lost = {
+                c for batch in scan(broken.snapshot, columns) for c in columns if batch.arrays[c].null_count
+            }
+            schema = schema.nullable(lost)
+        made = cls.create(path, schema, broken.options.to_catalog() | dict(options or {}))
         try:
             made._acquire()
             try:
-                columns = range(len(broken.schema))
+                columns = range(len(broken.snapshot.schema))
                 there = sum(len(batch) for batch in scan(broken.snapshot, columns))
+                if not there and len(broken):
+                    raise DamagedFileError(
+                        f"not one of {len(broken):,} rows can be read as a whole",
+                        file=broken.files.base,
+                        remedy="`audiomem salvage --partial` saves what is left of them, with NULL for the rest."
+                        if broken.on_damage != "null"
+                        else "Restore the file from a copy.",
+                    )
                 rows = scan(broken.snapshot, columns)
                 ordered = rows if broken.snapshot.ordered else in_rowid_order(rows)
                 content = Commit(ordered, there, message=f"salvaged from {broken.path}")
@@ -110,6 +133,8 @@ class Table(TableWriter):
                 made._end()
         except BaseException:
             made.close()
+            with contextlib.suppress(OSError):
+                os.unlink(made.files.base)  # made above, and empty
             raise
         return made
 

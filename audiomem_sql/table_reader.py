@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import os
 from collections.abc import Iterator, Sequence
 from datetime import datetime
@@ -40,7 +41,8 @@ class TableReader:
     unless a version was asked for. A context manager, closing its files at the end.
 
     salvage: read what there is where files are missing, see :mod:`audiomem_sql.salvage`; it stays as it was found.
-    on_damage: ``fail``, or ``skip`` to leave out the rows that cannot be recovered, with a DamageWarning that names them.
+    on_damage: ``fail``, or ``skip`` to leave out the rows that cannot be recovered, with a DamageWarning that names them, or
+    ``null`` to leave out only rows whose rowid is lost, and to put NULL where other values are; a DamageWarning names those, too.
     """
 
     def __init__(
@@ -53,8 +55,8 @@ class TableReader:
         salvage: bool = False,
         on_damage: str = "fail",
     ) -> None:
-        if on_damage not in ("fail", "skip"):
-            raise OptionError(f"on_damage is fail or skip, not {on_damage!r}")
+        if on_damage not in ("fail", "skip", "null"):
+            raise OptionError(f"on_damage is fail, skip or null, not {on_damage!r}")
         self.on_damage = on_damage
         self.path = os.fspath(path)
         self._cache = cache
@@ -76,7 +78,8 @@ class TableReader:
     def _mark_segments(self) -> None:
         """Tell the segments what to do about damage."""
         for segment in self.snapshot.segments:
-            segment.skip_damage = self.on_damage == "skip"
+            segment.skip_damage = self.on_damage != "fail"
+            segment.null_damage = self.on_damage == "null"
 
     def _read_options(self) -> TableOptions:
         try:
@@ -157,6 +160,16 @@ class TableReader:
                 raise snapshot.not_kept(f"there is no tag {version!r}")
             return snapshot.at(snapshot.tags[version], schema)
         return snapshot.at(snapshot.version if version is None else int(version), schema)
+
+    def pinned(self, version: int | str | None = None, as_of: str | datetime | None = None) -> TableReader:
+        """The table at a version, or as it is now, without opening a file again; later commits do not show in it.
+
+        It shares what is open: it must not be closed, and fails when this reader is. QueryError as :meth:`at`.
+        """
+        view = copy.copy(self)
+        view.snapshot, view._pinned = self.at(version, as_of), True
+        view.options = view._read_options()
+        return view
 
     def refresh(self) -> bool:
         """Look for commits of others; True if there were any."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -10,7 +12,19 @@ from samples import verify
 
 
 def pytest_configure(config: pytest.Config) -> None:
+    _build_extension()
     config.addinivalue_line("markers", "damages: the test damages files on purpose, so they are not verified")
+
+
+def _build_extension() -> None:
+    """The loadable extensions of this tree, unless they are newer than their sources."""
+    root = Path(__file__).parent.parent
+    built = [root / "audiomem_sql" / name for name in ("audiomem.so", "audiomem.duckdb_extension")]
+    sources = [root / "setup.py", *(root / "vtab" / "native").glob("*.[ch]")]
+    newest = max(source.stat().st_mtime for source in sources)
+    if not all(file.exists() and file.stat().st_mtime >= newest for file in built):
+        command = [sys.executable, "setup.py", "--quiet", "build_ext", "--inplace", "--force"]
+        subprocess.run(command, cwd=root, check=True, capture_output=True)
 
 
 @pytest.fixture(autouse=True)

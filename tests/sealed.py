@@ -111,6 +111,8 @@ class Sealed:
     def block(self, entry: dict[str, Any], number: int) -> bytes:
         """The bytes of a block before compression."""
         offset, stored = (self.numbers(entry, name)[number] for name in ("offsets", "stored"))
+        if not self.numbers(entry, "raw")[number]:
+            return b""
         return self.decompress(entry, bytes(self.data[offset : offset + stored]))
 
     def dictionary(self, entry: dict[str, Any]) -> zstandard.ZstdCompressionDict | None:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import random
 import shutil
 from pathlib import Path
 from typing import Any
 
 import pytest
 import zstandard
+from damage.catalogs import without_catalog
 from fixtures.make_v1 import (
     CHANGES,
     COLUMNS_ROWS,
@@ -33,6 +35,7 @@ from audiomem_sql.log import RECORD_HEADER
 from audiomem_sql.sources import known_sources
 from audiomem_sql.table import Table
 from audiomem_sql.table_reader import TableReader
+from audiomem_sql.unlisted_segment import UnlistedSegment
 from audiomem_sql.verify import problems
 
 EXPECTED: dict[str, Any] = json.loads((FOLDER / "expected.json").read_text())
@@ -42,10 +45,10 @@ FILES = sorted(str(path.relative_to(FOLDER)) for path in FOLDER.rglob("*.flac"))
 def test_they_are_small() -> None:
     assert FILES == [
         "columns.flac", "columns.flac.d/00000007.flac", "columns.flac.d/00000008.flac",
-        "large.flac", "small.flac", "small.flac.d/00000003.flac", "versions.flac",
+        "labels.flac", "labels.flac.d/00000004.flac", "large.flac", "small.flac", "small.flac.d/00000003.flac", "versions.flac",
         "versions.flac.d/00000005.flac",
     ]  # fmt: skip
-    assert sum(path.stat().st_size for path in FOLDER.rglob("*") if path.is_file()) < 320_000
+    assert sum(path.stat().st_size for path in FOLDER.rglob("*") if path.is_file()) < 380_000
 
 
 def test_every_row() -> None:
@@ -121,6 +124,24 @@ def test_every_schema(tmp_path: Path) -> None:
                 assert old.get(1) == found[0]
 
 
+@pytest.mark.damages
+@pytest.mark.filterwarnings("ignore::audiomem_sql.DamageWarning")
+def test_labels(tmp_path: Path) -> None:
+    """With the catalogs, and without any."""
+    wanted = EXPECTED["labels.flac"]
+    shutil.copytree(FOLDER, tmp_path / "copy")
+    path = tmp_path / "copy" / "labels.flac"
+    for salvage in (False, True):
+        with Table(path, salvage=salvage) as table:
+            assert (table.version, table.schema.sql()) == (4, wanted["columns"])
+            assert digest(sorted(content(table), key=lambda row: row["id"])) == wanted["sha256"]
+            assert [isinstance(each, UnlistedSegment) for each in table.snapshot.segments] == [salvage] * 2
+            assert table.snapshot.segments[0].dictionary(1)
+        for file in (path, path.parent / "labels.flac.d" / "00000004.flac"):
+            if not salvage:
+                file.write_bytes(without_catalog(file, random.Random(1), "zeroed"))
+
+
 def test_a_log_that_was_left_behind_goes_on(tmp_path: Path) -> None:
     """A copy: its torn end is told and cleared, the log becomes a delta, and everything becomes one file."""
     wanted = EXPECTED["versions.flac"]["rows"]
@@ -155,7 +176,7 @@ def live_rowids(view: Any) -> list[int]:
 
 
 def test_verify_finds_nothing() -> None:
-    for name in ("columns.flac", "small.flac", "large.flac", "versions.flac"):
+    for name in ("columns.flac", "labels.flac", "small.flac", "large.flac", "versions.flac"):
         verify(FOLDER / name)
 
 

@@ -22,6 +22,7 @@ from audiomem_sql import (
     bloom,
     catalog,
     compaction,
+    labels,
     log,
     log_content,
     log_copies,
@@ -74,6 +75,8 @@ TYPES = {"u8": "B", "u16": "H", "u32": "I", "u64": "Q", "i64": "q", "bytes": "s"
         ("Page header", page_layout.PAGE_HEADER),
         ("3. Catalog", catalog.CATALOG_HEADER),
         ("Integers header", encoding.INTEGERS_HEADER),
+        ("Labels", labels.LABEL),
+        ("Signposts", labels.SIGNPOST),
         ("Log header", log_content.LOG_HEADER),
         ("Header of a protected record", protected_log.RECORD_FIELDS),
     ],
@@ -121,6 +124,16 @@ def test_magic_values_and_codes() -> None:
     )
     assert f"Version 1 has six: {', '.join(f'`{feature}`' for feature in features)}" in TEXT
     assert set(features) == catalog.KNOWN_FEATURES
+    fields = {row["field"] for row in table("Labels")}
+    assert f"magic `{labels.LABEL_MAGIC.decode()}`" in fields
+    kinds = (f"{kind.value} {kind.name.lower().replace('_', ' ')}" for kind in labels.Labelled)
+    assert f"what it stands behind: {', '.join(kinds)}" in fields
+    names = {segment.ROWID: "rowids", segment.CREATED: "`created`", segment.ENDED: "`ended`"}
+    hidden = (f"0x{code:X} {names[column]}" for column, code in labels.HIDDEN_COLUMNS.items())
+    assert f"column, by its place in the schema; {', '.join(hidden)}" in fields
+    assert f"more than {labels.MAX_LABELLED_COLUMNS:,} columns" in TEXT
+    assert f"magic `{labels.SIGNPOST_MAGIC.decode()}`" in {row["field"] for row in table("Signposts")}
+    assert f"{labels.SIGNPOST_BYTES >> 10} KiB at the most, and {labels.SIGNPOST_SHARE} times" in TEXT
     fields = {row["field"] for row in table("Log header")}
     assert f"magic `{log_content.LOG_MAGIC.decode()}`" in fields
     assert (

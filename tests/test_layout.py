@@ -27,6 +27,8 @@ FLOORS: tuple[tuple[str, ...], ...] = (
         "catalog",
         "vector_extents",
         "keyword_extents",
+        "labels",
+        "label_writer",
         "combined_keys",
         "log",
         "log_content",
@@ -36,7 +38,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
         "migrations",
         "protected_log",
     ),
-    ("segment", "segment_writer", "key_index", "evolved_segment"),
+    ("segment", "segment_writer", "found_labels", "unlisted_segment", "key_index", "evolved_segment"),
     ("snapshot", "merge"),
     ("bands", "lost_rows", "scan", "lookup", "search", "planner", "where", "where_filter"),
     (
@@ -58,7 +60,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
     ),
     ("changes", "compaction", "log_faults", "repair", "table_reader", "table_writer", "table", "verify"),
     ("ingest", "ingestion", "reading", "frames", "scrub", "spectrogram", "udfs", "vtab"),
-    ("connections",),
+    ("connections", "loadable"),
     ("cli", "__main__", "__init__"),
 )
 FLOOR = {name: floor for floor, names in enumerate(FLOORS) for name in names}
@@ -71,7 +73,7 @@ ALLOWED = {
     "columns.checks": {"apsw"},
     "columns.expressions": {"apsw"},
 }
-DOORS = {"cli", "connections", "frames", "ingest", "udfs", "vtab", "__main__"}
+DOORS = {"cli", "connections", "frames", "ingest", "loadable", "udfs", "vtab", "__main__"}
 
 
 def modules() -> Iterator[tuple[str, ast.Module]]:
@@ -156,6 +158,8 @@ def test_the_exported_surface() -> None:
         "__version__",
         "connect",
         "install_hook",
+        "load",
+        "loadable_path",
         "open",
         "read_flac",
         "register",

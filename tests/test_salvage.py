@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import random
+import shutil
 import warnings
 from collections.abc import Callable
 from pathlib import Path
@@ -186,9 +187,44 @@ def test_what_else_can_be_wrong(tmp_path: Path) -> None:
             audiomem_sql.open(case / "t.flac", salvage=True) as table,
         ):
             assert rows_of(table) == left(*missing)
+    shutil.rmtree(tmp_path / "case0" / "t.flac.d")
     (tmp_path / "case0" / "t.flac").write_bytes(b"music")
     with pytest.raises(NotAudioMemoryError):
         audiomem_sql.open(tmp_path / "case0" / "t.flac", salvage=True)
+
+
+@pytest.mark.parametrize("base", [None, b"music", b"", "zeroed"])
+def test_without_a_base(tmp_path: Path, base: bytes | str | None) -> None:
+    """The deltas and the log are read alone, and it is said that the versions before them are missing."""
+    path, new = tmp_path / "t.flac", tmp_path / "new.flac"
+    commits = make(path)
+    size = path.stat().st_size
+    path.unlink()
+    if base is not None:
+        path.write_bytes(bytes(size) if base == "zeroed" else base)  # type: ignore[arg-type]
+    left = {number: made for number, made in commits.items() if number > 2}
+    before = {file: file.read_bytes() for file in tmp_path.rglob("*") if file.is_file()}
+    with pytest.raises(audiomem_sql.AudioMemError):
+        audiomem_sql.open(path)
+    with pytest.warns(DamageWarning, match="versions 1 to 2 of 1 to 6 are missing.*not read: the base: "):
+        table = audiomem_sql.open(path, salvage=True)
+    with table:
+        assert rows_of(table) == replayed(left, 6)
+        with table.checkout(4) as old:
+            assert rows_of(old) == replayed(left, 4)
+        for number in (1, 2):
+            with pytest.raises(QueryError):
+                table.at(number)
+        with Table.salvaged(table, new) as made:
+            assert rows_of(made) == replayed(left, 6)
+    shown = process("sql", "t.flac", "SELECT count(*) AS n FROM t", "--csv", "--salvage", cwd=tmp_path)
+    assert (shown.code, shown.out) == (0, f"n\n{len(replayed(left, 6))}\n")
+    new.unlink()
+    assert {file: file.read_bytes() for file in tmp_path.rglob("*") if file.is_file()} == before
+    for file in (tmp_path / "t.flac.d").iterdir():
+        file.unlink()
+    with pytest.raises(audiomem_sql.AudioMemError):
+        audiomem_sql.open(path, salvage=True)
 
 
 def test_a_table_that_is_well(tmp_path: Path) -> None:

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import apsw
-
 from audiomem_sql._version import __version__
+from audiomem_sql.udfs.function import Function
 
 
 def audiomem_version(*_: object) -> str:
@@ -12,6 +11,4 @@ def audiomem_version(*_: object) -> str:
     return __version__
 
 
-def register(connection: apsw.Connection) -> None:
-    """Make the function known to ``connection``."""
-    connection.create_scalar_function("audiomem_version", audiomem_version, 0, deterministic=True)
+FUNCTIONS = (Function(audiomem_version, (0,)),)

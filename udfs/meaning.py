@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any, cast
-
-import apsw
-
 from audiomem_sql.errors import DataTypeError
 from audiomem_sql.semantic.embedders import embedder_named
 from audiomem_sql.table_options import DEFAULT_MODEL
+from audiomem_sql.udfs.function import Function
 
 
 def embed(text: object, model: object = DEFAULT_MODEL) -> bytes | None:
@@ -21,7 +18,4 @@ def embed(text: object, model: object = DEFAULT_MODEL) -> bytes | None:
     return vector
 
 
-def register(connection: apsw.Connection) -> None:
-    """Make the function known to ``connection``."""
-    for arguments in (1, 2):
-        connection.create_scalar_function("embed", cast(Any, embed), arguments, deterministic=True)
+FUNCTIONS = (Function(embed, (1, 2)),)

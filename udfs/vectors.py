@@ -7,13 +7,11 @@ opposite; NULL if either has no length), ``l2_distance(a, b)``. Each takes a vec
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
-from typing import Any
 
-import apsw
 import numpy as np
 
 from audiomem_sql.errors import DataTypeError
+from audiomem_sql.udfs.function import Function
 from audiomem_sql.vectors_in_sql import Vector, vector_of
 
 
@@ -51,13 +49,9 @@ def l2_distance(left: object, right: object) -> float | None:
     return float(np.linalg.norm(a - b))
 
 
-def register(connection: apsw.Connection) -> None:
-    """Make the functions known to ``connection``."""
-    functions: dict[Callable[..., Any], int] = {
-        vec_from_json: 1,
-        vec_to_json: 1,
-        cosine_distance: 2,
-        l2_distance: 2,
-    }
-    for function, count in functions.items():
-        connection.create_scalar_function(function.__name__, function, count, deterministic=True)
+FUNCTIONS = (
+    Function(vec_from_json, (1,)),
+    Function(vec_to_json, (1,)),
+    Function(cosine_distance, (2,)),
+    Function(l2_distance, (2,)),
+)

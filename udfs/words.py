@@ -6,13 +6,10 @@ of the row that it is called for.
 
 from __future__ import annotations
 
-from typing import Any, cast
-
-import apsw
-
 from audiomem_sql.errors import DataTypeError
 from audiomem_sql.semantic import highlight as shown
 from audiomem_sql.semantic.keyword_query import parse_query
+from audiomem_sql.udfs.function import Function
 
 
 def highlight(text: object, query: object, open_: object = "[", close: object = "]") -> str | None:
@@ -46,9 +43,4 @@ def _texts(*values: object) -> list[str]:
     return [str(value) for value in values]
 
 
-def register(connection: apsw.Connection) -> None:
-    """Make the functions known to ``connection``."""
-    for arguments in (2, 3, 4):
-        connection.create_scalar_function("highlight", cast(Any, highlight), arguments, deterministic=True)
-    for arguments in (2, 3, 4, 5, 6):
-        connection.create_scalar_function("snippet", cast(Any, snippet), arguments, deterministic=True)
+FUNCTIONS = (Function(highlight, (2, 3, 4)), Function(snippet, (2, 3, 4, 5, 6)))

@@ -10,6 +10,6 @@ if TYPE_CHECKING:
 
 def register(connection: apsw.Connection) -> None:
     """Make module ``audiomem`` and the table functions known to an apsw connection."""
-    from audiomem_sql.vtab import sqlite, table_functions
+    from audiomem_sql.vtab import sqlite
 
-    table_functions.register(connection, sqlite.register(connection))
+    sqlite.register_functions(connection, sqlite.register(connection))

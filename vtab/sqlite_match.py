@@ -8,14 +8,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import apsw
-
 from audiomem_sql.errors import QueryError
 from audiomem_sql.planner import Plan
 from audiomem_sql.query import WHOLE, searched
+from audiomem_sql.vtab.question import EQ, MATCH, Answer, Asked, Question
 
 if TYPE_CHECKING:
-    from audiomem_sql.vtab.sqlite import VirtualTable
+    from audiomem_sql.vtab.virtual_table import VirtualTable
 
 #: Places of the hidden columns behind the visible ones.
 OWN, RANK, DISTANCE, K = 0, 1, 2, 3
@@ -32,29 +31,29 @@ class Search:
         self.blocked = False
         self._only_meaning = True
 
-    def takes(self, index: apsw.IndexInfo, number: int, op: int, column: int) -> bool:
-        """Whether constraint ``number`` belongs to the search, or is checked by SQLite alone on what it gives."""
-        hidden = column - self._owner.width
-        if op == apsw.SQLITE_INDEX_CONSTRAINT_MATCH:
-            self._take_match(index, number, column)
+    def takes(self, number: int, asked: Asked) -> bool:
+        """Whether condition ``number`` belongs to the search, or is checked by SQLite alone on what it gives."""
+        hidden = asked.column - self._owner.width
+        if asked.op == MATCH:
+            self._take_match(number, asked)
             return True
-        if hidden == K and op == apsw.SQLITE_INDEX_CONSTRAINT_EQ:
-            if index.get_aConstraint_usable(number):
+        if hidden == K and asked.op == EQ:
+            if asked.usable:
                 self.k = number
             else:
                 self.blocked = True
             return True
         return hidden in (OWN, RANK, DISTANCE)
 
-    def _take_match(self, index: apsw.IndexInfo, number: int, column: int) -> None:
+    def _take_match(self, number: int, asked: Asked) -> None:
         if self._query is not None:
             raise QueryError(
                 "a query has two MATCH on the same table",
                 file=self._owner.table.path,
                 remedy="Use one of them.",
             )
-        self.match = self._searched(column)
-        if not index.get_aConstraint_usable(number):
+        self.match = self._searched(asked.column)
+        if not asked.usable:
             self.blocked = True
         self._query = number
 
@@ -77,22 +76,19 @@ class Search:
                 remedy="Add one, or use LIMIT.",
             )
 
-    def orders(self, index: apsw.IndexInfo) -> bool:
+    def orders(self, question: Question) -> bool:
         """Whether ORDER BY asks for what comes anyway: the best first. By distance only if words play no part."""
         wanted = (RANK, DISTANCE) if self._only_meaning else (RANK,)
-        return (
-            index.nOrderBy == 1
-            and index.get_aOrderBy_iColumn(0) - self._owner.width in wanted
-            and not index.get_aOrderBy_desc(0)
-        )
+        if len(question.order) != 1:
+            return False
+        column, descending = question.order[0]
+        return column - self._owner.width in wanted and not descending
 
-    def answer(self, index: apsw.IndexInfo, plan: Plan) -> None:
+    def answer(self, answer: Answer, plan: Plan) -> None:
         """Tell SQLite which arguments the plan wants."""
         if plan.match is not None:
             assert self._query is not None
-            index.set_aConstraintUsage_argvIndex(self._query, plan.match[1])
-            index.set_aConstraintUsage_omit(self._query, True)
+            answer.use(self._query, plan.match[1])
         if plan.k is not None:
             assert self.k is not None
-            index.set_aConstraintUsage_argvIndex(self.k, plan.k)
-            index.set_aConstraintUsage_omit(self.k, True)
+            answer.use(self.k, plan.k)

@@ -2,45 +2,63 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
-import weakref
 from collections.abc import Callable, Iterator
-from typing import Any, cast
-
-import apsw
-import apsw.ext
+from dataclasses import dataclass
+from typing import Any
 
 from audiomem_sql.bands import bands
 from audiomem_sql.changes import changes
 from audiomem_sql.columns.column import quote
 from audiomem_sql.columns.timestamps import render
-from audiomem_sql.errors import QueryError
+from audiomem_sql.errors import AudioMemError, QueryError
 from audiomem_sql.table import Table
 from audiomem_sql.verify import problems
-from audiomem_sql.vtab.sqlite import Module
-from audiomem_sql.vtab.sqlite_cursor import version_of
+from audiomem_sql.vtab.question import Host
+from audiomem_sql.vtab.rows import version_of
+from audiomem_sql.vtab.tables import Tables
+
+BAND_COLUMNS = (
+    "band",
+    "low_hz",
+    "high_hz",
+    "bits_per_coefficient",
+    "redundancy",
+    "bytes",
+    "health",
+    "error_vector_magnitude",
+    "corrections",
+    "lost",
+)
 
 
-def register(connection: apsw.Connection, module: Module) -> None:
-    """Make ``audiomem_verify``, ``audiomem_bands``, ``audiomem_snapshots`` and ``audiomem_changes`` known to ``connection``.
+@dataclass(frozen=True, slots=True)
+class TableFunction:
+    """A function that gives rows of ``columns``; it is called with as many of ``parameters`` as SQL gives, by name."""
 
-    ``module`` has its tables. ``audiomem_changes`` gives the changed rows as a JSON object, because the columns of a
-    table function are fixed before its arguments are known; JSON has blobs as text of hexadecimal digits.
+    name: str
+    columns: tuple[str, ...]
+    parameters: tuple[str, ...]
+    call: Callable[..., Iterator[tuple[Any, ...]]]
+
+
+def table_functions(tables: Tables, host: Callable[[], Host]) -> tuple[TableFunction, ...]:
+    """``audiomem_verify``, ``audiomem_bands``, ``audiomem_snapshots`` and ``audiomem_changes`` of one connection.
+
+    ``tables`` are those that it has in use. ``audiomem_changes`` gives the changed rows as a JSON object, because the columns
+    of a table function are fixed before its arguments are known; JSON has blobs as text of hexadecimal digits.
     """
-    connected = weakref.ref(connection)
 
     def table_called(name: Any) -> Table:
         """The table, with the commits of others, unless a statement that is running reads it already."""
         if not isinstance(name, str):
             raise QueryError(f"{name!r} is no table", remedy="Pass the name of an audiomem table as text.")
         try:
-            found = module.find(name)
+            found = tables.find(name)
         except QueryError:
             # A table of a database that was opened again is connected by the first statement that names it.
-            with contextlib.suppress(apsw.SQLError):
-                cast(apsw.Connection, connected()).execute(f"SELECT 1 FROM {quote(name)} LIMIT 0").fetchall()
-            found = module.find(name)
+            _connect(host(), name)
+            found = tables.find(name)
         if not found.open_cursors:
             found.table.refresh()
         return found.table
@@ -89,39 +107,35 @@ def register(connection: apsw.Connection, module: Module) -> None:
             row = dict(zip(names, map(_json_value, change.values), strict=True))
             yield change.version, change.rowid, change.kind, json.dumps(row, ensure_ascii=False)
 
-    _make(connection, audiomem_verify, ("file", "page", "cells", "problem", "repair"))
-    _make(
-        connection,
-        audiomem_bands,
-        (
-            "band",
-            "low_hz",
-            "high_hz",
-            "bits_per_coefficient",
-            "redundancy",
-            "bytes",
-            "health",
-            "error_vector_magnitude",
-            "corrections",
-            "lost",
+    return (
+        TableFunction(
+            "audiomem_verify", ("file", "page", "cells", "problem", "repair"), ("table",), audiomem_verify
+        ),
+        TableFunction("audiomem_bands", BAND_COLUMNS, ("table",), audiomem_bands),
+        TableFunction(
+            "audiomem_snapshots",
+            ("snapshot_id", "snapshot_time", "inserted", "deleted", "tag", "commit_message"),
+            ("table",),
+            audiomem_snapshots,
+        ),
+        TableFunction(
+            "audiomem_changes",
+            ("snapshot_id", "row_id", "change_type", "row"),
+            ("table", "first", "last"),
+            audiomem_changes,
         ),
     )
-    _make(
-        connection,
-        audiomem_snapshots,
-        ("snapshot_id", "snapshot_time", "inserted", "deleted", "tag", "commit_message"),
-    )
-    _make(connection, audiomem_changes, ("snapshot_id", "row_id", "change_type", "row"))
+
+
+def _connect(host: Host, name: str) -> None:
+    """Have SQLite connect a table, if there is one of that name. What goes wrong is for the caller to find."""
+    try:
+        host.execute(f"SELECT 1 FROM {quote(name)} LIMIT 0")
+    except AudioMemError:
+        raise
+    except Exception:  # SQLite's own, of whichever library
+        return
 
 
 def _json_value(value: Any) -> Any:
     return value.hex() if isinstance(value, bytes) else value
-
-
-def _make(
-    connection: apsw.Connection, function: Callable[..., Iterator[Any]], columns: tuple[str, ...]
-) -> None:
-    made = cast(Any, function)
-    made.columns = columns
-    made.column_access = apsw.ext.VTColumnAccess.By_Index
-    apsw.ext.make_virtual_module(connection, function.__name__, made)

@@ -22,6 +22,7 @@ import typer.main
 from audiomem_sql.cli import (
     changes,
     create,
+    extension_path,
     info,
     ingest,
     play,
@@ -76,6 +77,7 @@ for verb in (
     salvage.salvage,
     scrub.scrub,
     search.search,
+    extension_path.extension_path,
 ):
     app.command()(verb)
 

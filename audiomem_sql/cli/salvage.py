@@ -15,15 +15,24 @@ def salvage(
     protection: Annotated[
         str, typer.Option("--protection", help="Of the new table: none, standard or archive.")
     ] = "archive",
+    partial: Annotated[
+        bool,
+        typer.Option("--partial", help="Also rows of which some columns are lost, with NULL for these."),
+    ] = False,
 ) -> None:
     """Write the rows that can be read to a new table. What is missing is named on stderr, row by row.
 
     Of deltas that are missing, and of cells that nothing brings back, the rest is saved: the newest rows, with their rowids.
+    Where no copy of the catalog is left, neither at the front nor at the end, blocks are found by their labels.
     """
     from audiomem_sql.cli import output
     from audiomem_sql.table import Table
 
-    with Table(file, salvage=True, on_damage="skip") as broken:
+    kept = 0
+    with Table(file, salvage=True, on_damage="null" if partial else "skip") as broken:
         rows = len(broken)
         with Table.salvaged(broken, output_file, {"protection": protection}) as saved:
-            print(f"{output_file}: {len(saved):,} of {output.counted(rows, 'row')} saved")
+            kept = len(saved)
+            print(f"{output_file}: {kept:,} of {output.counted(rows, 'row')} saved")
+    if kept < rows and not partial:
+        output.note("`--partial` also saves rows of which only some columns are lost, with NULL for these.")

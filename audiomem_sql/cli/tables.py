@@ -33,7 +33,7 @@ def open_tables(files: Sequence[str], *, salvage: bool = False, on_damage: str =
     connection.set_progress_handler(lambda: False, _STEPS)
     taken: dict[str, str] = {}
     for file in files:
-        if not os.path.lexists(file):
+        if not os.path.lexists(file) and not (salvage and os.path.isdir(file + ".d")):
             raise StorageError(
                 "there is no such file",
                 file=file,

@@ -61,7 +61,7 @@ def verify(
         what_to_do = (
             "`audiomem repair` makes the file what it was."
             if all(problem.repair for problem in found)
-            else "Restore the file from a copy."
+            else f"Restore the file from a copy, or save what is left: audiomem salvage {file} -o NEW"
         )
         output.note(f"audiomem: {file}: {output.counted(len(found), 'problem')} {took}. {what_to_do}")
         return 1

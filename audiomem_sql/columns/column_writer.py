@@ -50,8 +50,19 @@ class ColumnWriter:
     """
 
     def __init__(
-        self, name: str, column_type: ColumnType, *, level: int, block_bytes: int, keyed: bool
+        self,
+        name: str,
+        column_type: ColumnType,
+        *,
+        level: int,
+        block_bytes: int,
+        keyed: bool,
+        number: int = 0,
     ) -> None:
+        """number: what the segment calls the column, for whoever asks."""
+        self.number = number
+        #: Rows of the blocks that were placed.
+        self.rows_placed = 0
         self.name = name
         self.type = column_type
         self.keyed = keyed
@@ -129,6 +140,7 @@ class ColumnWriter:
         """Note that ``block`` was stored at ``offset`` of the data stream."""
         self._places.append((offset, len(block.stored), block.raw, block.encoding))
         self._zones.append((block.rows, block.zone))
+        self.rows_placed += block.rows
 
     def directory(self) -> BlockDirectory:
         """The directory of all blocks placed."""

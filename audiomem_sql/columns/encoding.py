@@ -312,7 +312,8 @@ def _decode_dictionary(data: bytes, at: int, rows: int) -> tuple[np.ndarray[Any,
     if int(np.diff(offsets)[codes].sum(dtype=np.int64)) > MAX_SHARED_BLOCK_BYTES:
         raise DamagedFileError("a block of strings is larger than any that is written")
     values = pa.Array.from_buffers(pa.binary(), distinct, [None, pa.py_buffer(offsets), text])
-    array = values.take(pa.array(codes))
+    indices = pa.Array.from_buffers(pa.from_numpy_dtype(codes.dtype), rows, [None, pa.py_buffer(codes)], 0)
+    array = values.take(indices)
     _, taken, text = array.buffers()
     return (
         np.frombuffer(taken, np.int32, rows + 1),

@@ -6,7 +6,7 @@ file says. All of them end in the same checks, in ``Schema`` itself. pyarrow is 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -178,6 +178,23 @@ class Schema:
     def changed(self, columns: Sequence[Column]) -> Schema:
         """These constraints with other columns."""
         return Schema(tuple(columns), self.checks, self.keys)
+
+    def nullable(self, places: Collection[int]) -> Schema:
+        """This schema with NULL allowed in the columns at ``places``: what was their primary key is UNIQUE."""
+        names = {self.columns[place].name.lower() for place in places}
+        columns = [
+            column
+            if place not in places or column.is_rowid
+            else replace(
+                column, not_null=False, primary_key=False, unique=column.unique or column.primary_key
+            )
+            for place, column in enumerate(self.columns)
+        ]
+        keys = tuple(
+            replace(key, primary=False) if names & {name.lower() for name in key.columns} else key
+            for key in self.keys
+        )
+        return Schema(tuple(columns), self.checks, keys)
 
     def find(self, name: str) -> int | None:
         """The place of a column by name, as SQLite compares names; None if there is none."""

@@ -23,6 +23,7 @@ VERBS = (
     "restore",
     "vacuum",
     "verify",
+    "extension-path",
 )
 HEAVY = {
     "numpy",

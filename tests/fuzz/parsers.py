@@ -9,9 +9,10 @@ from __future__ import annotations
 import functools
 import struct
 import tempfile
+import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
 
@@ -19,6 +20,7 @@ import numpy as np
 import pyarrow as pa
 import zstandard
 from samples import COLUMNS, SCHEMA, arrow, create, rows
+from sealed import Sealed
 
 from audiomem_sql.audio import PROFILES, open_pages, rescan
 from audiomem_sql.audio.frames import parse_frame_header
@@ -27,6 +29,7 @@ from audiomem_sql.columns.encoding import Encoding, decode, encode
 from audiomem_sql.columns.schema import parse_columns
 from audiomem_sql.compaction import Retention
 from audiomem_sql.errors import AudioMemError
+from audiomem_sql.labels import LABEL, LABEL_MAGIC, SIGNPOST, SIGNPOST_MAGIC, pack_map, unpack_map
 from audiomem_sql.log import read_log
 from audiomem_sql.log_record import LogRecord, pack_commits, unpack_commits
 from audiomem_sql.page_layout import PageHeader
@@ -40,6 +43,7 @@ from audiomem_sql.semantic.keyword_query import parse_query
 from audiomem_sql.semantic.writing import EncodedIndex, encode_index
 from audiomem_sql.sources import pack_sources, unpack_sources
 from audiomem_sql.table import Table
+from audiomem_sql.unlisted_segment import UnlistedSegment
 from audiomem_sql.where import parse_where
 
 _TYPES = [column.type for column in SCHEMA.columns]
@@ -122,6 +126,43 @@ def _opened(data: bytes) -> None:
     with _file(data) as path, Table(path) as table:
         for batch in islice(table.scan(), 20):
             batch.validate(full=True)
+
+
+@functools.cache
+def _sealed() -> Sealed:
+    with _file(_table()["base"]) as path:
+        return Sealed.read(path)
+
+
+def _labelled(data: bytes) -> None:
+    """``data`` is the data stream of a file without a catalog; the CRCs of its labels and signposts are right."""
+    stream, seed = bytearray(data), crc32c(_sealed().segment_id)
+    for magic, size in ((LABEL_MAGIC, LABEL.size), (SIGNPOST_MAGIC, SIGNPOST.size)):
+        at = stream.find(magic)
+        while 0 <= at <= len(stream) - size:
+            end = at + size - 4
+            stream[end : end + 4] = crc32c(bytes(stream[at:end]), seed).to_bytes(4, "little")
+            at = stream.find(magic, at + 1)
+    with _file(b"") as path:
+        replace(_sealed(), data=stream).write_blob(path, bytes(100))
+        segment = UnlistedSegment.open(str(path))
+        segment.close()
+        with warnings.catch_warnings(action="ignore"), Table(path, salvage=True, on_damage="null") as table:
+            for batch in islice(table.scan(), 20):
+                batch.validate(full=True)
+
+
+def _labelled_seeds() -> list[bytes]:
+    return [bytes(_sealed().data)]
+
+
+def _signpost(data: bytes) -> None:
+    """``data`` is the map of a signpost before compression."""
+    unpack_map(zstandard.ZstdCompressor(level=1).compress(data))
+
+
+def _signpost_seeds() -> list[bytes]:
+    return [zstandard.ZstdDecompressor().decompress(pack_map(bytes(16), SCHEMA, {"profile": "embedded"}))]
 
 
 def _log(data: bytes) -> None:
@@ -251,6 +292,8 @@ def _encoded(*texts: str) -> Callable[[], list[bytes]]:
 PARSERS: dict[str, Parser] = {
     "frames": Parser(_frames, lambda: [_table()["base"]]),
     "table": Parser(_opened, lambda: [_table()["base"]]),
+    "labels": Parser(_labelled, _labelled_seeds),
+    "signpost": Parser(_signpost, _signpost_seeds),
     "page header": Parser(PageHeader.unpack, lambda: [bytes(96)]),
     "log": Parser(_log, lambda: [_table()["log"]]),
     "record": Parser(unpack_commits, _record_seeds),

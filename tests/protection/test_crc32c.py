@@ -44,3 +44,34 @@ def test_levels() -> None:
         assert level_coded(level.code) is level
         assert level.cells.payload_bytes + CRC_BYTES == level.cell_bytes <= PAGE_BYTES_PER_CELL
     assert level_coded(255) is None
+
+
+@given(SEEDS, st.integers(0, 100), st.integers(1, 200), st.data())
+@settings(max_examples=200, deadline=None)
+def test_many_cells_at_once(seed: int, first: int, count: int, data: st.DataObject) -> None:
+    """Runs of cells are looked at with one CRC: just those that are damaged, or stand elsewhere, are found."""
+    rng = np.random.default_rng(seed)
+    cells = CELLS.encode(rng.integers(0, 256, (count, 96), np.uint8), seed, first)
+    damaged = set(data.draw(st.sets(st.integers(0, count - 1), max_size=6)))
+    for cell in damaged:
+        cells[cell, rng.integers(100)] ^= rng.integers(1, 256)
+    left, right = data.draw(st.integers(0, count - 1)), data.draw(st.integers(0, count - 1))
+    cells[[left, right]] = cells[[right, left]]
+    if left != right:
+        damaged |= {left, right}
+    _, intact = CELLS.decode(cells, seed, first)
+    assert set(np.flatnonzero(~intact).tolist()) == damaged
+
+
+def test_cells_that_change_places() -> None:
+    """Every two of a run, whole, in each other's place; and runs across the start value 2**32."""
+    for cells in [level.cells for level in LEVELS.values()]:
+        for seed in (0, 2**32 - 17):
+            made = cells.encode(np.zeros((128, cells.payload_bytes), np.uint8), seed, 0)
+            assert cells.decode(made, seed, 0)[1].all()
+            for left in range(32, 64):
+                for right in range(32, left):
+                    other = made.copy()
+                    other[[left, right]] = other[[right, left]]
+                    assert not cells.decode(other, seed, 0)[1][[left, right]].any()
+            assert not cells.decode(made[::-1].copy(), seed, 0)[1].any()

@@ -12,7 +12,7 @@ from model import ModelColumn, Twins
 
 from audiomem_sql.key_index import KeyIndex
 from audiomem_sql.segment import Segment
-from audiomem_sql.vtab import sqlite_cursor
+from audiomem_sql.vtab import rows
 
 COLUMNS = (
     ModelColumn("id", "INTEGER", ("PRIMARY KEY",)),
@@ -71,8 +71,8 @@ def work(monkeypatch: pytest.MonkeyPatch) -> Iterator[Work]:
     counted = Work()
     decode, scan, filter_, index = (
         Segment._decode,
-        sqlite_cursor.scan,
-        sqlite_cursor.Cursor.Filter,
+        rows.scan,
+        rows.Rows.begin,
         KeyIndex.__init__,
     )
 
@@ -84,17 +84,17 @@ def work(monkeypatch: pytest.MonkeyPatch) -> Iterator[Work]:
         counted.scans += 1
         return scan(*arguments, **options)
 
-    def filtered(self: sqlite_cursor.Cursor, *arguments: Any) -> None:
+    def filtered(self: rows.Rows, *arguments: Any) -> Any:
         counted.filters += 1
-        filter_(self, *arguments)
+        return filter_(self, *arguments)
 
     def indexed(self: KeyIndex, *arguments: Any) -> None:
         counted.indexes += 1
         index(self, *arguments)
 
     monkeypatch.setattr(Segment, "_decode", decoded)
-    monkeypatch.setattr(sqlite_cursor, "scan", scanned)
-    monkeypatch.setattr(sqlite_cursor.Cursor, "Filter", filtered)
+    monkeypatch.setattr(rows, "scan", scanned)
+    monkeypatch.setattr(rows.Rows, "begin", filtered)
     monkeypatch.setattr(KeyIndex, "__init__", indexed)
     return counted
 

@@ -27,7 +27,7 @@ from audiomem_sql.log_record import LogRecord
 from audiomem_sql.log_writer import LogWriter
 from audiomem_sql.planner import parse_plan
 from audiomem_sql.table import Table
-from audiomem_sql.vtab import sqlite, table_functions
+from audiomem_sql.vtab import sqlite
 from audiomem_sql.vtab.sqlite import Module
 
 ROWS = {
@@ -43,7 +43,7 @@ def module(tmp_path: Path) -> Iterator[Module]:
     """The module, on a connection to a database in the test's folder."""
     connection = apsw.Connection(str(tmp_path / "t.sqlite"))
     module = sqlite.register(connection)
-    table_functions.register(connection, module)
+    sqlite.register_functions(connection, module)
     connection.execute(
         "CREATE VIRTUAL TABLE t USING audiomem('t.flac', id INTEGER PRIMARY KEY, name TEXT UNIQUE)"
     )

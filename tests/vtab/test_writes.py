@@ -26,6 +26,7 @@ from pathlib import Path
 from typing import Any
 
 import apsw
+import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
@@ -84,12 +85,16 @@ SAVEPOINTS = ("s1", "s2", "S3")
 
 
 class Writes(RuleBasedStateMachine):
+    extension = "on"
+
     def __init__(self) -> None:
         super().__init__()
         self.folder = tempfile.TemporaryDirectory()
         self.path = Path(self.folder.name, "t.flac")
         self.native, self.ours = apsw.Connection(":memory:"), apsw.Connection(":memory:")
-        register(self.ours)
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setenv("AUDIOMEM_EXTENSION", self.extension)
+            register(self.ours)
         self.columns: tuple[ModelColumn, ...] = ()
         self.keys: list[tuple[ModelColumn, ...]] = []
         self.checks: list[str] = []
@@ -345,7 +350,13 @@ def _marked(row: tuple[Any, ...]) -> tuple[Any, ...]:
     return tuple((type(value), repr(value)) for value in row)
 
 
-Writes.TestCase.settings = settings(
+class WritesInPython(Writes):
+    """The same with the table that is written in Python."""
+
+    extension = "off"
+
+
+Writes.TestCase.settings = WritesInPython.TestCase.settings = settings(
     max_examples=EXAMPLES,
     stateful_step_count=40,
     derandomize=not FUZZ_SECONDS,
@@ -354,3 +365,4 @@ Writes.TestCase.settings = settings(
     suppress_health_check=list(HealthCheck),
 )
 TestWrites = Writes.TestCase
+TestWritesInPython = WritesInPython.TestCase

@@ -1,0 +1,157 @@
+"""Two SQLite tables over one FLAC file, and a native one: ``python -m benchmarks.doors --data FILE.parquet``.
+
+The extension's table and the one in Python are asked in the same apsw connection pool, in turns, with a native table of the
+same rows; the least of five runs is shown. Start-up is that of the stock sqlite3 shell, from its start to its end.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import random
+import subprocess
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import apsw
+import pyarrow as pa
+from rich.console import Console
+from rich.table import Table as Grid
+
+from audiomem_sql.connections import register
+from audiomem_sql.frames import write_flac
+from audiomem_sql.loadable import loadable_path
+from benchmarks.__main__ import rows_of
+from benchmarks.timing import once
+
+QUERIES = {
+    "count(*)": "SELECT count(*) FROM t",
+    "sum(id)": "SELECT sum(id) FROM t",
+    "max(created_at)": "SELECT max(created_at) FROM t",
+    "sum(length(body))": "SELECT sum(length(body)) FROM t",
+    "count by source": "SELECT source, count(*) FROM t GROUP BY 1",
+    "LIKE '%kernel%'": "SELECT count(*) FROM t WHERE body LIKE '%kernel%'",
+    "every value": "SELECT * FROM t",
+}
+TURNS, LOOKUPS, INSERTS = 5, 2000, 20_000
+
+
+def connection(door: str, path: Path) -> apsw.Connection:
+    """A connection whose table t is native, the extension's or Python's."""
+    made = apsw.Connection(":memory:")
+    os.environ["AUDIOMEM_EXTENSION"] = "on" if door == "extension" else "off"
+    register(made)
+    made.execute(f"CREATE VIRTUAL TABLE {'f' if door == 'native' else 't'} USING audiomem('{path}')")
+    if door == "native":
+        made.execute("CREATE TABLE t(id INTEGER PRIMARY KEY, source, title, created_at, body)")
+        made.execute("INSERT INTO t SELECT id, source, title, created_at, body FROM f")
+    return made
+
+
+def drained(made: apsw.Connection, sql: str, bindings: tuple[Any, ...] = ()) -> None:
+    """Every row, as Python values."""
+    for _ in made.execute(sql, bindings):
+        pass
+
+
+def measure(path: Path, table: pa.Table, folder: Path) -> dict[str, dict[str, float]]:
+    """Seconds by what is asked and door."""
+    doors = {name: connection(name, path) for name in ("native", "python", "extension")}
+    found: dict[str, dict[str, float]] = {}
+    for label, sql in QUERIES.items():
+        found[label] = dict.fromkeys(doors, 1e9)
+        for _ in range(TURNS):
+            for name, made in doors.items():
+                found[label][name] = min(found[label][name], once(lambda m=made, s=sql: drained(m, s)))
+    keys = random.Random(0).choices(table["id"].to_pylist(), k=LOOKUPS)
+
+    def look_up(made: apsw.Connection) -> None:
+        for key in keys:
+            drained(made, "SELECT title FROM t WHERE id = ?", (key,))
+
+    label = f"{LOOKUPS} rows by id"
+    found[label] = {
+        name: min(once(lambda m=made: look_up(m)) for _ in range(2)) for name, made in doors.items()
+    }
+    found[f"{INSERTS} rows inserted"] = {name: inserted(made, name, folder) for name, made in doors.items()}
+    for made in doors.values():
+        made.close()
+    return found
+
+
+def inserted(made: apsw.Connection, name: str, folder: Path) -> float:
+    """Seconds of one transaction with many INSERTs."""
+    columns = "id INTEGER PRIMARY KEY, a TEXT, b REAL"
+    if name == "native":
+        made.execute(f"ATTACH '{folder / 'native.db'}' AS disk; CREATE TABLE disk.w({columns})")
+    else:
+        made.execute(f"CREATE VIRTUAL TABLE w USING audiomem('{folder / name}.flac', {columns})")
+
+    def insert() -> None:
+        with made:
+            made.executemany(
+                "INSERT INTO w VALUES (?, ?, ?)", ((n, f"text {n}", n * 0.5) for n in range(INSERTS))
+            )
+
+    return once(insert)
+
+
+def start_up(path: Path) -> dict[str, tuple[float, float]]:
+    """Seconds of the stock sqlite3 shell, on the clock and of a processor: the least of several."""
+    loaded = [f".load {loadable_path()}", f"CREATE VIRTUAL TABLE t USING audiomem('{path}');"]
+    scripts = {
+        "the shell alone": ["SELECT 1;"],
+        "with the extension": [loaded[0], "SELECT 1;"],
+        "to the first row": [*loaded, "SELECT id, title FROM t LIMIT 1;"],
+        "to a row by id": [*loaded, "SELECT id, title FROM t WHERE id = 77;"],
+    }
+
+    def run(lines: list[str]) -> tuple[float, float]:
+        before = os.times()
+        subprocess.run(
+            ["sqlite3", "-batch"], input="\n".join(lines), text=True, check=True, capture_output=True
+        )
+        after = os.times()
+        used = after.children_user + after.children_system - before.children_user - before.children_system
+        return after.elapsed - before.elapsed, used
+
+    found = {}
+    for name, script in scripts.items():
+        times = [run(script) for _ in range(9)]
+        found[name] = min(clock for clock, _ in times), min(used for _, used in times)
+    return found
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--data", help="a Parquet file with id, source, title, created_at, body")
+    parser.add_argument("--rows", type=int)
+    given = parser.parse_args()
+    table = rows_of(given.data, given.rows)
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder, "t.flac")
+        write_flac(table, path, primary_key="id").close()
+        found = measure(path, table, Path(folder))
+        starts = start_up(path)
+    grid = Grid("", "native, ms", "Python, ms", "extension, ms", "extension / Python", "extension, rows/s")
+    for label, seconds in found.items():
+        each = {name: seconds[name] * 1e3 for name in ("native", "python", "extension")}
+        rows = LOOKUPS if "by id" in label else INSERTS if "inserted" in label else len(table)
+        grid.add_row(
+            label,
+            *(f"{value:,.1f}" for value in each.values()),
+            f"{each['extension'] / each['python']:.2f}",
+            f"{rows / seconds['extension']:,.0f}",
+        )
+    console = Console()
+    console.print(grid)
+    console.print(
+        ", ".join(
+            f"{name} {clock:.2f} s ({used:.2f} s of a processor)" for name, (clock, used) in starts.items()
+        )
+    )
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,88 @@
+"""Builds the loadable extensions of SQLite and DuckDB beside the package; everything else is in pyproject.toml.
+
+They are no modules of Python: they include no Python.h and are linked against no libpython, so one file of each serves every
+CPython, and wheels are of the platform alone. Where a compiler or sqlite3ext.h is missing the package is installed without.
+"""
+
+import platform
+import re
+import sys
+from pathlib import Path
+
+from setuptools import Extension, setup
+from setuptools.command.bdist_wheel import bdist_wheel
+from setuptools.command.build_ext import build_ext
+
+FILES = {"audiomem": "audiomem.so", "duckdb": "audiomem.duckdb_extension"}
+
+
+class BuildLoadable(build_ext):
+    """Compiles ``audiomem_sql/audiomem.so`` and ``audiomem_sql/audiomem.duckdb_extension``."""
+
+    def get_ext_filename(self, name):
+        *package, module = name.split(".")
+        return "/".join([*package, FILES[module]])
+
+    def get_export_symbols(self, extension):
+        return extension.export_symbols
+
+    def run(self):
+        # what is built in place stays on this machine, outside the environment that it is for
+        if self.inplace or self.editable_mode:
+            for extension in self.extensions:
+                extension.define_macros.append(("AUDIOMEM_BUILT_FOR", f'"{sys.executable}"'))
+        super().run()
+
+    def build_extension(self, extension):
+        super().build_extension(extension)
+        if extension.name.endswith(".duckdb"):
+            with Path(self.get_ext_fullpath(extension.name)).open("r+b") as file:
+                if footer() not in file.read()[-len(footer()) :]:
+                    file.write(footer())
+
+
+def footer():
+    """What DuckDB looks for at the end of an extension: what it was built for, and room for a signature.
+
+    A custom section of WebAssembly, whose content are eight fields of 32 bytes, the last first (three are not used), and 256
+    bytes of signature: https://github.com/duckdb/extension-ci-tools/blob/main/scripts/append_extension_metadata.py
+    """
+    version = re.search(
+        r'= "(.*)"', Path(__file__).with_name("audiomem_sql").joinpath("_version.py").read_text()
+    )[1]
+    machine = {"x86_64": "amd64", "AMD64": "amd64", "aarch64": "arm64"}.get(
+        platform.machine(), platform.machine()
+    )
+    system = {"Linux": "linux", "Darwin": "osx"}.get(platform.system(), platform.system().lower())
+    if system == "linux" and "musl" in platform.libc_ver()[0]:
+        machine += "_musl"
+    fields = ["", "", "", "C_STRUCT", f"v{version}", "v1.2.0", f"{system}_{machine}", "4"]
+    head = b"\x00\x93\x04\x10duckdb_signature\x80\x04"
+    return head + b"".join(field.encode().ljust(32, b"\0") for field in fields) + bytes(256)
+
+
+class AnyPython(bdist_wheel):
+    """A wheel for every CPython 3 of the platform."""
+
+    def get_tag(self):
+        return "py3", "none", super().get_tag()[2]
+
+
+def loadable(name, *sources, headers):
+    return Extension(
+        name,
+        [f"vtab/native/{source}.c" for source in (*sources, "runtime", "cells", "part")],
+        depends=[f"vtab/native/{header}.h" for header in (*headers, "runtime")],
+        extra_compile_args=["-std=c99", "-Wall", "-Wextra", "-fvisibility=hidden"],
+        libraries=["dl", "pthread"],
+        optional=True,
+    )
+
+
+setup(
+    ext_modules=[
+        loadable("audiomem_sql.audiomem", "audiomem", "table", "values", headers=["audiomem"]),
+        loadable("audiomem_sql.duckdb", "duckdb", headers=["duckdb"]),
+    ],
+    cmdclass={"build_ext": BuildLoadable, "bdist_wheel": AnyPython},
+)

@@ -1,0 +1,23 @@
+"""A scalar function of SQL, however SQLite is reached."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+
+@dataclass(frozen=True, slots=True)
+class Function:
+    """``call`` takes None, int, float, str and bytes, and returns one of them; the same for the same arguments.
+
+    counts: the numbers of arguments that it can be called with.
+    """
+
+    call: Callable[..., Any]
+    counts: tuple[int, ...]
+
+    @property
+    def name(self) -> str:
+        """Its name in SQL."""
+        return self.call.__name__

@@ -1,0 +1,87 @@
+"""Which result code of SQLite an error of ours is, and how its message reads there.
+
+Numbers are those of sqlite3.h; they never change.
+"""
+
+from __future__ import annotations
+
+import errno
+from collections.abc import Iterator
+
+from audiomem_sql.errors import (
+    AudioMemError,
+    BusyError,
+    ConstraintError,
+    DamagedFileError,
+    DataTypeError,
+    LimitError,
+    NotAudioMemoryError,
+    SchemaError,
+)
+
+ERROR, BUSY, NOMEM, READONLY, INTERRUPT = 1, 5, 7, 8, 9
+CORRUPT, FULL, SCHEMA, TOOBIG, CONSTRAINT, MISMATCH, NOTADB = 11, 13, 17, 18, 19, 20, 26
+#: The kinds of constraints by the first words of their messages.
+CONSTRAINTS = {
+    "UNIQUE": CONSTRAINT | 8 << 8,
+    "NOT NULL": CONSTRAINT | 5 << 8,
+    "CHECK": CONSTRAINT | 1 << 8,
+}
+_CODES: tuple[tuple[type[BaseException], int], ...] = (
+    (BusyError, BUSY),
+    (ConstraintError, CONSTRAINT),
+    (DataTypeError, MISMATCH),  # not a constraint: OR IGNORE would drop the row without a word
+    (LimitError, TOOBIG),
+    (NotAudioMemoryError, NOTADB),
+    (DamagedFileError, CORRUPT),
+    (MemoryError, NOMEM),
+    (KeyboardInterrupt, INTERRUPT),
+)
+_ERRNOS = {
+    errno.ENOSPC: FULL,
+    errno.EDQUOT: FULL,
+    errno.EROFS: READONLY,
+    errno.EACCES: READONLY,
+    errno.EPERM: READONLY,
+}
+
+
+class SchemaChangedError(SchemaError):
+    """The columns changed while a statement knew the old ones."""
+
+
+def constraint(error: ConstraintError, table: str) -> tuple[int, str] | None:
+    """(extended code, message as SQLite words it, with the table's name) of a violated constraint, if it is one of SQLite's."""
+    for kind, code in CONSTRAINTS.items():
+        prefix = f"{kind} constraint failed: "
+        if error.what.startswith(prefix):
+            what = error.what.removeprefix(prefix)
+            if kind != "CHECK":
+                what = ", ".join(f"{table}.{column}" for column in what.split(", "))
+            return code, prefix + what
+    return None
+
+
+def explained(error: BaseException, table: str | None = None) -> tuple[int, str]:
+    """(result code, message) of any exception; ``table`` is the one that it concerns."""
+    if isinstance(error, ConstraintError) and table is not None:
+        found = constraint(error, table)
+        if found is not None:
+            return found
+    if isinstance(error, SchemaChangedError):
+        return SCHEMA, str(error)
+    message = str(error) if isinstance(error, AudioMemError) else f"{type(error).__name__}: {error}"
+    for kind, code in _CODES:
+        if isinstance(error, kind):
+            return code, message
+    for cause in _causes(error):
+        if isinstance(cause, OSError) and cause.errno in _ERRNOS:
+            return _ERRNOS[cause.errno], message
+    return ERROR, message
+
+
+def _causes(error: BaseException) -> Iterator[BaseException]:
+    seen: BaseException | None = error
+    while seen is not None:
+        yield seen
+        seen = seen.__cause__ or seen.__context__

@@ -1,0 +1,250 @@
+/* The entry point: `.load audiomem` registers module `audiomem` and all functions with the connection.
+**
+** It is never unloaded, because Python cannot be.
+*/
+#include "audiomem.h"
+
+/* ---- what Python asks of the connection -------------------------------------------------------------------------- */
+
+static sqlite3 *database(PyObject *self) { return py.PyCapsule_GetPointer(self, "sqlite3"); }
+
+static PyObject *none(void) {
+  py.Py_IncRef(py.none);
+  return py.none;
+}
+
+static const char *only_text(PyObject *arguments) {
+  struct cell cell;
+
+  if (cell_read(&cell, py.PyTuple_GetItem(arguments, 0)) < 0 || cell.type != 't') return NULL;
+  return cell.as.bytes.data;
+}
+
+static PyObject *host_execute(PyObject *self, PyObject *arguments) {
+  const char *sql = only_text(arguments);
+  sqlite3 *db = database(self);
+  char *message = NULL;
+  void *thread;
+  int rc;
+
+  if (sql == NULL || db == NULL) return NULL;
+  thread = py.PyEval_SaveThread(); /* the statements may come back to our tables */
+  rc = sqlite3_exec(db, sql, NULL, NULL, &message);
+  py.PyEval_RestoreThread(thread);
+  if (rc != SQLITE_OK) py.PyErr_SetString(*py.runtime_error, message ? message : sqlite3_errstr(rc));
+  sqlite3_free(message);
+  return rc == SQLITE_OK ? none() : NULL;
+}
+
+static PyObject *host_filename(PyObject *self, PyObject *arguments) {
+  const char *name = only_text(arguments);
+  sqlite3 *db = database(self);
+
+  return name == NULL || db == NULL ? NULL : text_object(sqlite3_db_filename(db, name));
+}
+
+static PyObject *host_rowid(PyObject *self, PyObject *arguments) {
+  (void)arguments;
+  return py.PyLong_FromLongLong(sqlite3_last_insert_rowid(database(self)));
+}
+
+static PyObject *host_conflict(PyObject *self, PyObject *arguments) {
+  (void)arguments;
+  return py.PyLong_FromLongLong(sqlite3_vtab_on_conflict(database(self)));
+}
+
+static PyObject *host_autocommit(PyObject *self, PyObject *arguments) {
+  (void)arguments;
+  return py.PyLong_FromLongLong(sqlite3_get_autocommit(database(self)));
+}
+
+/* In the order of NativeHost. */
+static struct PyMethodDef HOST[] = {
+    {"execute", host_execute, METH_VARARGS, "Run statements."},
+    {"db_filename", host_filename, METH_VARARGS, "The file of an attached database."},
+    {"last_insert_rowid", host_rowid, METH_NOARGS, "The rowid of the last INSERT."},
+    {"vtab_on_conflict", host_conflict, METH_NOARGS, "The conflict mode of the statement that calls xUpdate."},
+    {"autocommit", host_autocommit, METH_NOARGS, "Whether no transaction was begun by hand."},
+};
+enum { HOST_COUNT = sizeof(HOST) / sizeof(HOST[0]) };
+
+/* ---- scalar functions -------------------------------------------------------------------------------------------- */
+
+struct scalar {
+  struct door *door;
+  PyObject *callable;
+};
+
+static void scalar_call(sqlite3_context *context, int argc, sqlite3_value **argv) {
+  struct scalar *scalar = sqlite3_user_data(context);
+  struct gil gil = gil_take(scalar->door->api);
+  const void *before = host;
+  PyObject *arguments, *result = NULL;
+  char *message = NULL;
+  struct cell cell;
+  int i, rc;
+
+  if (!gil.entered) {
+    sqlite3_result_error(context, "audiomem: Python has ended in this process", -1);
+    return;
+  }
+  arguments = py.PyTuple_New(argc);
+  for (i = 0; arguments != NULL && i < argc; i++) {
+    PyObject *item = python_value(argv[i]);
+
+    if (item == NULL) {
+      py.Py_DecRef(arguments);
+      arguments = NULL;
+    } else {
+      py.PyTuple_SetItem(arguments, i, item);
+    }
+  }
+  if (arguments != NULL) {
+    result = py.PyObject_CallObject(scalar->callable, arguments);
+    host = before;
+    py.Py_DecRef(arguments);
+  }
+  if (cell_read(&cell, result) < 0) {
+    rc = explain(scalar->door->object, &message);
+    sqlite3_result_error(context, message ? message : "out of memory", -1);
+    sqlite3_result_error_code(context, rc);
+    sqlite3_free(message);
+  } else {
+    cell_result(context, &cell);
+  }
+  if (result != NULL) py.Py_DecRef(result);
+  gil_give(&gil);
+}
+
+static void scalar_forget(void *aux) {
+  struct scalar *scalar = aux;
+  struct gil gil = gil_take(scalar->door->api);
+
+  if (gil.entered) py.Py_DecRef(scalar->callable);
+  door_release(scalar->door);
+  sqlite3_free(scalar);
+  gil_give(&gil);
+}
+
+/* ---- registering ------------------------------------------------------------------------------------------------- */
+
+/* Call audiomem_sql.loadable.attach(*host functions). NULL with an exception. */
+static PyObject *attach(sqlite3 *db) {
+  PyObject *module = py.PyImport_ImportModule("audiomem_sql.loadable"), *self, *arguments, *result = NULL;
+  int i;
+
+  if (module == NULL) return NULL;
+  self = py.PyCapsule_New(db, "sqlite3", NULL);
+  arguments = py.PyTuple_New(HOST_COUNT);
+  for (i = 0; self != NULL && arguments != NULL && i < HOST_COUNT; i++) {
+    py.PyTuple_SetItem(arguments, i, py.PyCFunction_NewEx(&HOST[i], self, NULL));
+  }
+  if (self != NULL && arguments != NULL) result = call(module, "attach", arguments);
+  if (self != NULL) py.Py_DecRef(self);
+  py.Py_DecRef(module);
+  return result;
+}
+
+static int register_scalars(sqlite3 *db, struct door *door) {
+  PyObject *all = py.PyObject_GetAttrString(door->object, "scalars");
+  Py_ssize_t i, count = all == NULL ? 0 : py.PyTuple_Size(all);
+  int rc = all == NULL ? SQLITE_ERROR : SQLITE_OK;
+
+  for (i = 0; rc == SQLITE_OK && i < count; i++) {
+    PyObject *each = py.PyTuple_GetItem(all, i);
+    struct scalar *scalar = sqlite3_malloc(sizeof(*scalar));
+    struct cell name;
+
+    if (scalar == NULL || cell_read(&name, py.PyTuple_GetItem(each, 0)) < 0) {
+      sqlite3_free(scalar);
+      rc = SQLITE_NOMEM;
+      break;
+    }
+    scalar->door = door;
+    scalar->callable = py.PyTuple_GetItem(each, 2);
+    py.Py_IncRef(scalar->callable);
+    door->references++;
+    rc = sqlite3_create_function_v2(db, name.as.bytes.data, (int)py.PyLong_AsLongLong(py.PyTuple_GetItem(each, 1)),
+                                    SQLITE_UTF8 | SQLITE_DETERMINISTIC, scalar, scalar_call, NULL, NULL, scalar_forget);
+  }
+  if (all != NULL) py.Py_DecRef(all);
+  return rc;
+}
+
+static int register_functions(sqlite3 *db, struct door *door) {
+  PyObject *all = py.PyObject_GetAttrString(door->object, "functions");
+  Py_ssize_t i, count = all == NULL ? 0 : py.PyTuple_Size(all);
+  int rc = all == NULL ? SQLITE_ERROR : SQLITE_OK;
+
+  for (i = 0; rc == SQLITE_OK && i < count; i++) {
+    PyObject *each = py.PyTuple_GetItem(all, i);
+    struct function *function = sqlite3_malloc(sizeof(*function));
+    struct cell name;
+
+    if (function == NULL || cell_read(&name, py.PyTuple_GetItem(each, 0)) < 0) {
+      sqlite3_free(function);
+      rc = SQLITE_NOMEM;
+      break;
+    }
+    function->door = door;
+    function->object = py.PyTuple_GetItem(each, 1);
+    py.Py_IncRef(function->object);
+    door->references++;
+    rc = register_function(db, function, name.as.bytes.data);
+  }
+  if (all != NULL) py.Py_DecRef(all);
+  return rc;
+}
+
+static int register_all(sqlite3 *db, char **message) {
+  struct door *door;
+  PyObject *object = attach(db);
+  int rc;
+
+  if (object == NULL) {
+    *message = sqlite_words(import_failed());
+    return SQLITE_ERROR;
+  }
+  door = sqlite3_malloc(sizeof(*door));
+  if (door == NULL) {
+    py.Py_DecRef(object);
+    return SQLITE_NOMEM;
+  }
+  door->api = sqlite3_api;
+  door->db = db;
+  door->object = object;
+  door->references = 2; /* the module's, and this function's */
+  rc = register_module(db, door);
+  if (rc == SQLITE_OK) rc = register_scalars(db, door);
+  if (rc == SQLITE_OK) rc = register_functions(db, door);
+  if (rc != SQLITE_OK && py.PyErr_Occurred()) explain(object, message);
+  door_release(door);
+  return rc;
+}
+
+#ifdef __GNUC__
+__attribute__((visibility("default")))
+#endif
+int sqlite3_audiomem_init(sqlite3 *db, char **message, const sqlite3_api_routines *api) {
+  struct gil gil;
+  char *failed = NULL;
+  int rc;
+
+  host = api;
+  if (sqlite3_libversion_number() < 3026000) { /* SQLITE_VTAB_DIRECTONLY is younger; nothing else is needed of 3.31 */
+    *message = sqlite3_mprintf("audiomem: SQLite 3.26 or newer is needed, and this is %s", sqlite3_libversion());
+    return SQLITE_ERROR;
+  }
+  if (runtime_start(&failed) < 0) {
+    *message = sqlite_words(failed);
+    return SQLITE_ERROR;
+  }
+  gil = gil_take(api);
+  if (!gil.entered) {
+    *message = sqlite3_mprintf("audiomem: Python has ended in this process");
+    return SQLITE_ERROR;
+  }
+  rc = register_all(db, message);
+  gil_give(&gil);
+  return rc == SQLITE_OK ? SQLITE_OK_LOAD_PERMANENTLY : rc;
+}

@@ -1,0 +1,58 @@
+/* SQLite's loadable extension: what its parts know of each other.
+**
+**   audiomem.c   the entry point: registers module and functions with one connection
+**   values.c     values of SQLite <-> values of Python; Python's exceptions -> SQLite's errors
+**   table.c      the virtual table: sqlite3_module and its methods
+**
+** and what runtime.h has.
+*/
+#ifndef AUDIOMEM_H
+#define AUDIOMEM_H
+
+#include "runtime.h"
+
+#include <sqlite3ext.h>
+
+#if SQLITE_VERSION_NUMBER < 3038000
+#error "sqlite3ext.h of SQLite 3.38 or newer is needed to build; what it is loaded into may be older"
+#endif
+
+/* SQLite's functions, as sqlite3ext.h names them: those of the library whose call this thread is in. A process may have
+** several SQLite libraries (apsw, Python's, pysqlite3), and each hands in its own. Every method sets it when it is entered. */
+#define sqlite3_api ((const sqlite3_api_routines *)host)
+
+/* ---- values.c -------------------------------------------------------------------------------------------------- */
+
+PyObject *python_value(sqlite3_value *); /* a new reference; NULL with an exception */
+void cell_result(sqlite3_context *, const struct cell *);
+/* A value of a part, without Python; 0 if the part does not hold the column. */
+int part_result(const struct part *, int column, Py_ssize_t row, sqlite3_context *);
+sqlite3_int64 part_rowid(const struct part *, Py_ssize_t row);
+
+/* Turn the exception that is on its way into a result code, and a message for sqlite3_free. `owner` has a method
+** `explained`: (code, message, exception). If the last is not None it is set again, for a host that is written in Python and
+** looks for it (apsw). */
+int explain(PyObject *owner, char **message);
+/* A message of runtime.h as one for sqlite3_free; the first is freed. */
+char *sqlite_words(char *message);
+
+/* ---- table.c --------------------------------------------------------------------------------------------------- */
+
+/* What the extension has of one connection; freed when the last of its modules is. */
+struct door {
+  const sqlite3_api_routines *api;
+  sqlite3 *db;
+  PyObject *object; /* audiomem_sql.vtab.native.Door */
+  int references;
+};
+void door_release(struct door *);
+
+/* A table-valued function of a door, as client data of its module. */
+struct function {
+  struct door *door;
+  PyObject *object; /* audiomem_sql.vtab.native.FunctionTable */
+};
+int register_module(sqlite3 *, struct door *);
+int register_function(sqlite3 *, struct function *, const char *name);
+
+#endif

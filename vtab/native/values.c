@@ -1,0 +1,234 @@
+/* Values of SQLite as values of Python and back, and exceptions as errors. The GIL is held in all of it but part_result. */
+#include "audiomem.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* The values of a list behind IN, for which xBestIndex asked; NULL without an exception if it is none, but SQL's NULL. */
+static PyObject *listed(sqlite3_value *value) {
+  sqlite3_value *each = NULL;
+  PyObject *list;
+  int rc;
+
+  if (sqlite3_libversion_number() < 3038000) return NULL;
+  rc = sqlite3_vtab_in_first(value, &each);
+  if (rc != SQLITE_OK && rc != SQLITE_DONE) return NULL;
+  list = py.PyList_New(0);
+  while (list != NULL && rc == SQLITE_OK && each != NULL) {
+    PyObject *item = python_value(each);
+    int failed = item == NULL || py.PyList_Append(list, item) < 0;
+
+    if (item != NULL) py.Py_DecRef(item);
+    if (failed) {
+      py.Py_DecRef(list);
+      return NULL;
+    }
+    rc = sqlite3_vtab_in_next(value, &each);
+  }
+  return list;
+}
+
+PyObject *python_value(sqlite3_value *value) {
+  PyObject *list;
+  const void *data;
+
+  switch (sqlite3_value_type(value)) {
+  case SQLITE_INTEGER:
+    return py.PyLong_FromLongLong(sqlite3_value_int64(value));
+  case SQLITE_FLOAT:
+    return py.PyFloat_FromDouble(sqlite3_value_double(value));
+  case SQLITE_TEXT:
+    data = sqlite3_value_text(value); /* before the length, which it may change */
+    return py.PyUnicode_FromStringAndSize(data ? data : "", sqlite3_value_bytes(value));
+  case SQLITE_BLOB:
+    data = sqlite3_value_blob(value);
+    return py.PyBytes_FromStringAndSize(data ? data : "", sqlite3_value_bytes(value));
+  default: /* a list is a pointer value, which looks like NULL */
+    list = listed(value);
+    if (list != NULL || py.PyErr_Occurred()) return list;
+    py.Py_IncRef(py.none);
+    return py.none;
+  }
+}
+
+/* SQLite takes a null pointer for NULL, even of no bytes. Everything is copied, as it may outlive the part. */
+static void text_result(sqlite3_context *context, const char *data, size_t size) {
+  sqlite3_result_text64(context, size ? data : "", size, SQLITE_TRANSIENT, SQLITE_UTF8);
+}
+
+static void blob_result(sqlite3_context *context, const void *data, size_t size) {
+  sqlite3_result_blob64(context, size ? data : "", size, SQLITE_TRANSIENT);
+}
+
+void cell_result(sqlite3_context *context, const struct cell *cell) {
+  switch (cell->type) {
+  case 'i':
+    sqlite3_result_int64(context, cell->as.integer);
+    break;
+  case 'f':
+    sqlite3_result_double(context, cell->as.real);
+    break;
+  case 't':
+    text_result(context, cell->as.bytes.data, (size_t)cell->as.bytes.size);
+    break;
+  case 'b':
+    blob_result(context, cell->as.bytes.data, (size_t)cell->as.bytes.size);
+    break;
+  default:
+    sqlite3_result_null(context);
+  }
+}
+
+/* YYYY-MM-DD HH:MM:SS, and a fraction without the zeros at its end, if there is one: as columns/timestamps.py. The days are
+** counted from March, in eras of 400 years (https://howardhinnant.github.io/date_algorithms.html). */
+static void time_result(sqlite3_context *context, int64_t micros) {
+  char text[64];
+  int64_t seconds = micros / 1000000, fraction = micros % 1000000, days, clock, era, day, year;
+  int month, size;
+
+  if (fraction < 0) {
+    fraction += 1000000;
+    seconds--;
+  }
+  days = seconds / 86400;
+  clock = seconds % 86400;
+  if (clock < 0) {
+    clock += 86400;
+    days--;
+  }
+  days += 719468;
+  era = (days >= 0 ? days : days - 146096) / 146097;
+  day = days - era * 146097;
+  year = (day - day / 1460 + day / 36524 - day / 146096) / 365;
+  day -= 365 * year + year / 4 - year / 100;
+  month = (int)((5 * day + 2) / 153);
+  day = day - (153 * month + 2) / 5 + 1;
+  month += month < 10 ? 3 : -9;
+  year += era * 400 + (month <= 2);
+  size = snprintf(text, sizeof(text), "%04d-%02d-%02d %02d:%02d:%02d", (int)year, month, (int)day, (int)(clock / 3600),
+                  (int)(clock / 60 % 60), (int)(clock % 60));
+  if (fraction) {
+    size += snprintf(text + size, sizeof(text) - (size_t)size, ".%06d", (int)fraction);
+    while (text[size - 1] == '0') size--;
+  }
+  text_result(context, text, (size_t)size);
+}
+
+int part_result(const struct part *part, int number, Py_ssize_t row, sqlite3_context *context) {
+  const struct column *column = &part->columns[number];
+  int64_t at = column->offset + row;
+
+  if (!is_there(column, at)) {
+    sqlite3_result_null(context);
+    return 1;
+  }
+  switch (column->kind) {
+  case ABSENT:
+    return 0;
+  case CONSTANT:
+    cell_result(context, column->cells);
+    break;
+  case CELLS:
+    cell_result(context, &column->cells[row]);
+    break;
+  case INTEGERS:
+    sqlite3_result_int64(context, ((const int64_t *)column->values)[at]);
+    break;
+  case REALS:
+    sqlite3_result_double(context, ((const double *)column->values)[at]);
+    break;
+  case FLOATS:
+    sqlite3_result_double(context, (double)((const float *)column->values)[at]);
+    break;
+  case BOOLEANS:
+    sqlite3_result_int(context, ((const uint8_t *)column->values)[at >> 3] >> (at & 7) & 1);
+    break;
+  case TIMES:
+    time_result(context, ((const int64_t *)column->values)[at]);
+    break;
+  case TEXTS: {
+    const int32_t *places = (const int32_t *)column->values + at;
+
+    text_result(context, column->data + places[0], (size_t)(places[1] - places[0]));
+    break;
+  }
+  case TEXTS64: {
+    const int64_t *places = (const int64_t *)column->values + at;
+
+    text_result(context, column->data + places[0], (size_t)(places[1] - places[0]));
+    break;
+  }
+  case BLOBS: {
+    const int32_t *places = (const int32_t *)column->values + at;
+
+    blob_result(context, column->data + places[0], (size_t)(places[1] - places[0]));
+    break;
+  }
+  case BLOBS64: {
+    const int64_t *places = (const int64_t *)column->values + at;
+
+    blob_result(context, column->data + places[0], (size_t)(places[1] - places[0]));
+    break;
+  }
+  case VECTORS:
+    blob_result(context, (const char *)column->values + (size_t)at * column->width, column->width);
+    break;
+  }
+  return 1;
+}
+
+sqlite3_int64 part_rowid(const struct part *part, Py_ssize_t row) {
+  const struct column *column = &part->columns[part->count - 1];
+
+  if (column->kind == INTEGERS) return ((const int64_t *)column->values)[column->offset + row];
+  return column->kind == CELLS && column->cells[row].type == 'i' ? column->cells[row].as.integer : 0;
+}
+
+int explain(PyObject *owner, char **message) {
+  PyObject *type, *value, *traceback, *told, *arguments;
+  struct cell code, text;
+  int rc = SQLITE_ERROR;
+
+  py.PyErr_Fetch(&type, &value, &traceback);
+  py.PyErr_NormalizeException(&type, &value, &traceback);
+  arguments = value == NULL ? NULL : py.PyTuple_New(1);
+  if (arguments != NULL) {
+    py.Py_IncRef(value);
+    py.PyTuple_SetItem(arguments, 0, value);
+  }
+  told = arguments == NULL ? NULL : call(owner, "explained", arguments);
+  if (told != NULL && cell_read(&code, py.PyTuple_GetItem(told, 0)) == 0 &&
+      cell_read(&text, py.PyTuple_GetItem(told, 1)) == 0 && code.type == 'i' && text.type == 't') {
+    rc = (int)code.as.integer;
+    if (message != NULL) {
+      sqlite3_free(*message);
+      *message = sqlite3_mprintf("%.*s", (int)text.as.bytes.size, text.as.bytes.data);
+    }
+  } else if (message != NULL) {
+    sqlite3_free(*message);
+    *message = sqlite3_mprintf("audiomem: an error that Python cannot explain");
+  }
+  py.PyErr_Clear();
+  if (told != NULL) {
+    PyObject *raised = py.PyTuple_GetItem(told, 2);
+
+    if (raised != NULL && raised != py.none) {
+      py.Py_IncRef(raised);
+      py.PyErr_Restore(py.PyObject_Type(raised), raised, traceback);
+      traceback = NULL;
+    }
+    py.Py_DecRef(told);
+  }
+  if (type != NULL) py.Py_DecRef(type);
+  if (value != NULL) py.Py_DecRef(value);
+  if (traceback != NULL) py.Py_DecRef(traceback);
+  return rc;
+}
+
+char *sqlite_words(char *message) {
+  char *copy = sqlite3_mprintf("%s", message ? message : "audiomem: out of memory");
+
+  free(message);
+  return copy;
+}

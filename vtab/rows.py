@@ -1,0 +1,263 @@
+"""The rows of a plan, part by part: what a cursor of SQLite goes through, whichever way SQLite is reached."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, Any
+
+from audiomem_sql.batch import Batch
+from audiomem_sql.columns.stored_values import as_sql
+from audiomem_sql.columns.types import ColumnType, Kind
+from audiomem_sql.errors import QueryError
+from audiomem_sql.lookup import find_by_key, find_rows, value_at
+from audiomem_sql.planner import Plan, Term
+from audiomem_sql.predicates import Op, Predicate, bind
+from audiomem_sql.query import results
+from audiomem_sql.scan import Filter as BoundTerm
+from audiomem_sql.scan import in_rowid_order, scan
+from audiomem_sql.search import Neighbours
+from audiomem_sql.segment import ROWID, Segment
+from audiomem_sql.snapshot import Snapshot
+from audiomem_sql.transaction import Transaction
+from audiomem_sql.vtab.question import Part
+
+if TYPE_CHECKING:
+    from audiomem_sql.vtab.virtual_table import VirtualTable
+
+_INTEGER = ColumnType(Kind.INTEGER)
+#: Where a value of this type can only equal a stored value that is the same.
+_STORED: dict[Kind, type] = {Kind.INTEGER: int, Kind.TEXT: str, Kind.JSON: str, Kind.BLOB: bytes}
+
+
+class Rows:
+    """Rows of one plan, decoded as they are asked for."""
+
+    __slots__ = ("_batches", "_found", "_owner", "asked", "plan", "readable")
+
+    def __init__(self, owner: VirtualTable) -> None:
+        self._owner = owner
+        self.readable: Transaction | Snapshot = owner.readable()
+        self.plan = Plan()
+        self.asked: Any = None  # the value that version or as_of was compared with
+        self._batches: Iterator[Batch] = iter(())
+        self._found: Iterator[Neighbours] | None = None
+
+    @property
+    def searched(self) -> bool:
+        """Whether the rows are those of a search, which have ranks and distances."""
+        return self._found is not None
+
+    def begin(self, text: str, arguments: Sequence[Any]) -> Part | None:
+        """The first rows of a plan, None if there are none; ``arguments`` are the values that its terms refer to."""
+        self.plan = plan = self._owner.plan(text)
+        self._found = None
+        moment = plan.version or plan.as_of
+        self.asked = None if moment is None else arguments[moment - 1]
+        if moment is not None and self.asked is None:  # nothing equals NULL
+            self._batches = iter(())
+            return None
+        if plan.match is not None:
+            self._search(plan, arguments)
+            return self.next()
+        self.readable = readable = self._as_asked(plan)
+        if len(plan.terms) == 1 and type(readable) is Snapshot and not readable.own_rows:
+            found = self._by_one_key(plan.terms[0], arguments)
+            if found is not None:
+                return self._held(found, [])
+        filters = [
+            BoundTerm(term.column, self._bind(term.column, term.op, term.argument, term.collation, arguments))
+            for term in plan.terms
+        ]
+        if plan.order == 0 and plan.offset is None:
+            found = find_rows(readable, filters)
+            if found is not None:
+                return self._held(found, filters)
+        skip = 0
+        if plan.offset is not None:
+            given = arguments[plan.offset - 1]
+            skip = max(given, 0) if isinstance(given, int) else 0
+        if plan.order and not readable.ordered:
+            # the statement was prepared before rows were written out of order
+            self._batches = in_rowid_order(
+                scan(readable, plan.columns, filters), descending=plan.order < 0, skip=skip
+            )
+        else:
+            self._batches = scan(readable, plan.columns, filters, descending=plan.order < 0, skip=skip)
+        return self.next()
+
+    def next(self) -> Part | None:
+        """The next rows; None at the end."""
+        if self._found is not None:
+            return self._neighbours(self._found)
+        batch = next(self._batches, None)
+        return None if batch is None else Part(batch.rowids, batch.arrays)
+
+    def close(self) -> None:
+        """Done; nothing more is decoded."""
+        self._owner.open_cursors -= 1
+        self._batches, self._found = iter(()), None
+
+    def other(self, number: int, rowid: int) -> Any:
+        """A column of a row that the plan did not name: hidden ones are NULL, but for the version and the time asked for.
+
+        They are as they were asked for, a tag say, so that SQLite finds them equal if it compares them again.
+        """
+        schema = self._owner.schema
+        if number < len(schema):
+            row = self.readable.stored_row(rowid)
+            return None if row is None else as_sql(row[number], schema.columns[number].type)
+        if number == len(schema) + 4:
+            return self.readable.version if self.plan.version is None else self.asked
+        return self.asked if number == len(schema) + 5 and self.plan.as_of is not None else None
+
+    # -- inside ---------------------------------------------------------------------------------------------------
+
+    def _as_asked(self, plan: Plan) -> Transaction | Snapshot:
+        """What the query reads: the newest rows, or those of the version that it asks for."""
+        table = self._owner.table
+        if plan.version is not None:
+            return table.at(version_of(self.asked, table.path), schema=self._owner.schema)
+        if plan.as_of is not None:
+            return table.at(as_of=self.asked, schema=self._owner.schema)
+        return self._owner.readable()
+
+    def _by_one_key(self, term: Term, arguments: Sequence[Any]) -> list[tuple[Segment, int]] | None:
+        """The usual lookup of a join, without what other predicates need: ``term`` equals a value as it is stored."""
+        if (term.op is not Op.EQ and term.op is not Op.IN) or term.collation != "BINARY":
+            return None
+        column, value = term.column, arguments[0]
+        kind = Kind.INTEGER if column == ROWID else self.readable.schema.columns[column].type.kind
+        if type(value) is not _STORED.get(kind):
+            return None
+        return find_by_key(self.readable, column, "BINARY", (value,))
+
+    def _bind(
+        self, column: int, op: Op, argument: int | None, collation: str, arguments: Sequence[Any]
+    ) -> Any:
+        value = None if argument is None else arguments[argument - 1]
+        if op is Op.IN and not isinstance(value, (set, frozenset)):
+            value = (
+                () if value is None else (value,)
+            )  # apsw makes None of an empty list; see in_lists for one value
+        kind = _INTEGER if column == ROWID else self.readable.schema.columns[column].type
+        return bind(
+            Predicate("rowid" if column == ROWID else column, op, value), kind, collation, converted=True
+        )
+
+    def _search(self, plan: Plan, arguments: Sequence[Any]) -> None:
+        """Begin with the rows nearest to what is asked for."""
+        table = self._owner.table
+        assert plan.match is not None
+        column, argument = plan.match
+        k = None if plan.k is None else rows_wanted(arguments[plan.k - 1], table.path)
+        table.embed_pending()
+        full = table.snapshot.schema
+        if plan.version is not None:
+            readable: Transaction | Snapshot = table.at(version_of(self.asked, table.path), schema=full)
+        elif plan.as_of is not None:
+            readable = table.at(as_of=self.asked, schema=full)
+        else:
+            readable = table.readable
+        self.readable = readable
+        filters = [
+            BoundTerm(term.column, self._bind(term.column, term.op, term.argument, term.collation, arguments))
+            for term in plan.terms
+        ]
+        asked = arguments[argument - 1]
+        if asked is None:  # nothing matches NULL
+            self._found = iter(())
+        else:
+            self._found = results(readable, full, column, asked, table.options, table.path, filters, k=k)
+
+    def _neighbours(self, search: Iterator[Neighbours]) -> Part | None:
+        """The next rows of a search."""
+        found = next(search, None)
+        if found is None:
+            return None
+        readable, rowids = self.readable, found.rowids.tolist()
+        distances = [None if value != value else value for value in found.distances.tolist()]
+        columns = readable.schema.columns
+        own = {rowid: row for rowid in rowids if (row := readable.own_row(rowid)) is not None}
+        stored = {rowid: place_of(readable, rowid) for rowid in rowids if rowid not in own}
+        values = [
+            [
+                as_sql(own[rowid][place], columns[place].type)
+                if rowid in own
+                else value_at(stored[rowid][0], place, stored[rowid][1])
+                for rowid in rowids
+            ]
+            for place in self.plan.columns
+        ]
+        return Part(rowids, values, distances if found.ranks is None else found.ranks.tolist(), distances)
+
+    def _held(self, found: list[tuple[Segment, int]], filters: list[BoundTerm]) -> Part | None:
+        """Few rows that were found by key, and what an open transaction adds to them; there are no others."""
+        self._batches = iter(())
+        readable = self.readable
+        own = list(_own_rows(readable, filters)) if readable.own_rowids() else []
+        rowids = [value_at(segment, ROWID, row) for segment, row in found] + [rowid for rowid, _ in own]
+        if not rowids:
+            return None
+        columns = readable.schema.columns
+        return Part(
+            rowids,
+            [
+                [value_at(segment, place, row) for segment, row in found]
+                + [as_sql(row[place], columns[place].type) for _, row in own]
+                for place in self.plan.columns
+            ],
+        )
+
+
+def rows_wanted(k: Any, path: str) -> int:
+    """The number behind ``k =``. QueryError for what is no positive number."""
+    if isinstance(k, float) and k.is_integer():
+        k = int(k)
+    if not isinstance(k, int) or k < 1:
+        raise QueryError(f"k = {k!r} is no number of rows", file=path, remedy="Write k = 10, or LIMIT 10.")
+    return k
+
+
+def place_of(readable: Transaction | Snapshot, rowid: int) -> tuple[Segment, int]:
+    """The segment and row of a row that is there."""
+    for view in reversed(readable.views):
+        row = view.find(rowid)
+        if row >= 0:
+            return view.segment, row
+    raise AssertionError(f"row {rowid} was found, and is not there")
+
+
+def version_of(value: Any, path: str) -> int | str:
+    """The number or tag of a version that SQL gives; QueryError for anything else."""
+    if isinstance(value, float) and value.is_integer():
+        return int(value)
+    if not isinstance(value, (int, str)):
+        raise QueryError(f"{value!r} is no version", file=path, remedy="Pass a number or a tag.")
+    return value
+
+
+def _own_rows(
+    transaction: Transaction | Snapshot, filters: list[BoundTerm]
+) -> Iterator[tuple[int, tuple[Any, ...]]]:
+    """The rows outside the segments that pass."""
+    columns = transaction.schema.columns
+    alias = transaction.schema.rowid_column
+    candidates: Sequence[int] | None = None
+    for item in filters:
+        known = item.bound.lookup
+        if known is None:
+            continue
+        if item.column == ROWID or item.column == alias:
+            candidates = sorted(set(known[1]))
+            break
+        if candidates is None:
+            candidates = transaction.own_rowids_by_key(item.column, *known)
+    for rowid in transaction.own_rowids() if candidates is None else candidates:
+        row = transaction.own_row(rowid)
+        if row is not None and all(
+            item.bound.test(
+                rowid if item.column == ROWID else as_sql(row[item.column], columns[item.column].type)
+            )
+            for item in filters
+        ):
+            yield rowid, row

@@ -1,0 +1,35 @@
+"""The audiomem tables that a connection has in use, by name."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from audiomem_sql.columns.column import fold
+from audiomem_sql.errors import QueryError
+
+if TYPE_CHECKING:
+    from audiomem_sql.vtab.virtual_table import VirtualTable
+
+
+class Tables:
+    """The audiomem tables that a connection has in use."""
+
+    def __init__(self) -> None:
+        self._tables: list[VirtualTable] = []
+
+    def add(self, table: VirtualTable) -> None:
+        """The connection uses a table from now on."""
+        self._tables.append(table)
+
+    def find(self, name: str) -> VirtualTable:
+        """The table called ``name``; QueryError if the connection has none."""
+        for table in self._tables:
+            if fold(table.name) == fold(name):
+                return table
+        known = ", ".join(table.name for table in self._tables) or "none"
+        raise QueryError(f"there is no audiomem table {name}", remedy=f"Tables in use: {known}.")
+
+    def forget(self, table: VirtualTable) -> None:
+        """The connection is done with a table."""
+        if table in self._tables:
+            self._tables.remove(table)
