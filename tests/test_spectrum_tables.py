@@ -25,7 +25,8 @@ def test_files_of_before(tmp_path: Path, name: str) -> None:
     with Table(tmp_path / f"{name}.flac") as table:
         assert content(table) == expected()
         assert not list(problems(table))
-        assert table.options.band_plan == name
+        for option, value in PLANS[name].items():
+            assert getattr(table.options, option) == value
         table.append([{"id": 1000, "body": "new", "x": None}])
         assert len(table) == 201
 
