@@ -406,6 +406,7 @@ class SegmentWriter:
             "TITLE": os.path.splitext(os.path.basename(self.path))[0],
             "ENCODER": f"audiomem-sql {__version__}",
             "DESCRIPTION": f"A table of {self.rows} rows kept as audio; audiomem-sql reads it.",
+            "COMMENT": "It sounds like noise. To read it: pip install audiomem-sql, then audiomem info and the name of this file.",
         }
 
     def _entry(self, writer: ColumnWriter, dictionary: Extent | None) -> ColumnEntry:

@@ -69,7 +69,7 @@ def table_functions(tables: Tables, host: Callable[[], Host]) -> tuple[TableFunc
 
     def audiomem_bands(table: str | None = None) -> Iterator[tuple[Any, ...]]:
         for band in bands(table_called(table).snapshot):
-            sizes = (band.bits, round(band.redundancy, 3), band.bytes)
+            sizes = (round(band.bits, 2), round(band.redundancy, 3), band.bytes)
             yield (
                 band.name,
                 band.low,

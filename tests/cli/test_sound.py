@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import subprocess
 from pathlib import Path
 
 import matplotlib.image
@@ -95,3 +96,16 @@ def test_info_tells_the_profile_for_this_machine(tmp_path: Path, capsys: pytest.
     assert all(name in shown for name in PROFILES)
     assert run(["info"]) == 2
     assert "no file is named" in capsys.readouterr().err
+
+
+def test_a_picture_as_cover_art(table: Path) -> None:
+    assert run(["spectrogram", str(table), str(table.with_suffix(".png"))]) == 0
+    with Table(table) as opened:
+        expected = content(opened)
+    subprocess.run(["metaflac", f"--import-picture-from={table.with_suffix('.png')}", table], check=True)
+    subprocess.run(["flac", "-t", "-s", "-w", table], check=True)
+    with Table(table) as opened:
+        assert same(content(opened), expected)
+        source = opened.snapshot.segments[0].file.source
+        assert source.in_place
+        assert "pip install audiomem-sql" in source.comments["COMMENT"]
