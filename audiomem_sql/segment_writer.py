@@ -114,7 +114,7 @@ class SegmentWriter:
         self._waiting: deque[Label] = deque()
         self._spool: IO[bytes] = tempfile.SpooledTemporaryFile(max_size=SPOOL_BYTES)  # noqa: SIM115
         self._spooled = 0
-        self._held: list[Sequence[pa.Array]] | None = []
+        self._held: list[Mapping[int, pa.Array]] | None = []
         self._held_bytes = 0
         self._first = self._last = 0
         self._contiguous = True
@@ -185,11 +185,16 @@ class SegmentWriter:
             self._emit(self._rowids, self._rowids.add(pa.array(rowids)))
         self.rows += len(rowids)
         self._last = int(rowids[-1])
+        for number, spool in self._vectors.items():
+            spool.add(columns[number])
+        for number, words in self._keywords.items():
+            words.add(columns[number])
+        blocks = {number: columns[number] for number in self._columns}
         if self._held is None:
-            self._add_columns(columns)
+            self._add_columns(blocks)
             return
-        self._held.append(columns)
-        self._held_bytes += sum(int(array.nbytes) for array in columns)
+        self._held.append(blocks)
+        self._held_bytes += sum(int(array.nbytes) for array in blocks.values())
         if self._held_bytes >= self.options.sample_bytes:
             self._release()
 
@@ -214,13 +219,9 @@ class SegmentWriter:
         while held:
             self._add_columns(held.pop())
 
-    def _add_columns(self, columns: Sequence[pa.Array]) -> None:
+    def _add_columns(self, columns: Mapping[int, pa.Array]) -> None:
         for number, writer in self._columns.items():
             self._emit(writer, writer.add(columns[number]))
-        for number, spool in self._vectors.items():
-            spool.add(columns[number])
-        for number, words in self._keywords.items():
-            words.add(columns[number])
 
     # -- blocks out -----------------------------------------------------------------------------------------------
 
@@ -487,6 +488,8 @@ class SegmentWriter:
         self._spool.close()
         for vectors in self._vectors.values():
             vectors.close()
+        for words in self._keywords.values():
+            words.close()
 
 
 def _umask() -> int:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from audiomem_sql.audio import PROFILES, Profile, resolve
@@ -14,6 +14,7 @@ from audiomem_sql.audio.spectrum import spectrum_profile, transforms
 from audiomem_sql.errors import DamagedFileError, OptionError
 from audiomem_sql.protection.levels import LEVELS, level_named
 from audiomem_sql.segment_writer import SAMPLE_BYTES, WriteOptions
+from audiomem_sql.semantic.embedders import BACKENDS, HashingEmbedder
 
 MODULATIONS = ("pcm", "spectrum")
 #: Bytes of values in a block before compression, by profile: smaller where memory is scarce.
@@ -25,12 +26,14 @@ SAMPLED_BYTES = {"embedded": 4 << 20, "mobile": 16 << 20}
 DEFAULT_LEVEL = 9
 MAX_LEVEL = 22
 DEFAULT_MODEL = "all-MiniLM-L6-v2"
+_LEFT_OUT = (("model_backend", BACKENDS[0]), ("model_digest", ""))
 
 
 @dataclass(frozen=True, slots=True)
 class TableOptions:
-    """profile, modulation, protection: names. model: of the embeddings. compression_level: zstd, 1 to 22.
+    """profile, modulation, protection: names. model: of the embeddings; model_backend: what runs it. compression_level: zstd, 1 to 22.
 
+    model_digest: 32 hex digits of the weights that made the vectors, empty as long as there are none; nobody chooses it.
     band_plan, robustness: names, for modulation=spectrum.
     """
 
@@ -38,6 +41,8 @@ class TableOptions:
     modulation: str = "pcm"
     protection: str = "none"
     model: str = DEFAULT_MODEL
+    model_backend: str = BACKENDS[0]
+    model_digest: str = ""
     compression_level: int = DEFAULT_LEVEL
     band_plan: str = "flat"
     robustness: str = "exact"
@@ -48,12 +53,10 @@ class TableOptions:
 
         Raises OptionError, naming the option, for one that does not exist or a value that it cannot take.
         """
-        unknown = sorted(set(given) - set(cls.__dataclass_fields__))
+        known = [name for name in cls.__dataclass_fields__ if name != "model_digest"]
+        unknown = sorted(set(given) - set(known))
         if unknown:
-            raise OptionError(
-                f"there is no option {unknown[0]}",
-                remedy=f"Options are: {', '.join(cls.__dataclass_fields__)}.",
-            )
+            raise OptionError(f"there is no option {unknown[0]}", remedy=f"Options are: {', '.join(known)}.")
         profile = resolve(str(given.get("profile", "auto")).lower(), folder).name
         modulation = str(given.get("modulation", "pcm")).lower()
         if modulation not in MODULATIONS:
@@ -63,6 +66,8 @@ class TableOptions:
             )
         protection = level_named(str(given.get("protection", "none"))).name
         model = str(given.get("model", DEFAULT_MODEL))
+        backend = str(given.get("model_backend", BACKENDS[0])).lower()
+        check_backend(model, backend)
         level = given.get("compression_level", DEFAULT_LEVEL)
         try:
             number = int(level)
@@ -72,7 +77,16 @@ class TableOptions:
             raise OptionError(f"compression_level {level!r} is not a number from 1 to {MAX_LEVEL}")
         plan = str(given.get("band_plan", "flat")).lower()
         robustness = str(given.get("robustness", "exact")).lower()
-        options = cls(profile, modulation, protection, model, number, plan, robustness)
+        options = cls(
+            profile,
+            modulation,
+            protection,
+            model,
+            backend,
+            compression_level=number,
+            band_plan=plan,
+            robustness=robustness,
+        )
         mode = Mode.of(plan, robustness)
         if modulation == "spectrum":
             transforms()
@@ -93,16 +107,17 @@ class TableOptions:
     def changed(self, changes: Mapping[str, Any], folder: str = ".") -> TableOptions:
         """These with some others; OptionError as from ``parse``. What only a spectrum has goes with it."""
         given = self.to_catalog()
+        given.pop("model_digest", None)
         if str(changes.get("modulation", self.modulation)).lower() == "pcm":
             given = {name: value for name, value in given.items() if name not in ("band_plan", "robustness")}
-        return TableOptions.parse(given | dict(changes), folder)
+        return replace(TableOptions.parse(given | dict(changes), folder), model_digest=self.model_digest)
 
     def to_catalog(self) -> dict[str, Any]:
-        """A plain dict."""
-        fields = {name: getattr(self, name) for name in self.__dataclass_fields__}
+        """A plain dict; what came later than the format is left out where it says nothing, so that files are as they were."""
+        packed = {name: getattr(self, name) for name in self.__dataclass_fields__}
         if self.modulation == "pcm":
-            del fields["band_plan"], fields["robustness"]
-        return fields
+            del packed["band_plan"], packed["robustness"]
+        return {name: value for name, value in packed.items() if (name, value) not in _LEFT_OUT}
 
     @classmethod
     def from_catalog(cls, packed: Mapping[str, Any]) -> TableOptions:
@@ -115,6 +130,9 @@ class TableOptions:
                 or options.protection not in LEVELS
                 or options.modulation not in MODULATIONS
                 or not isinstance(options.model, str)
+                or options.model_backend not in BACKENDS
+                or not isinstance(options.model_digest, str)
+                or len(bytes.fromhex(options.model_digest)) not in (0, 16)
                 or not isinstance(options.compression_level, int)
                 or not 1 <= options.compression_level <= MAX_LEVEL
                 or options.band_plan not in PLANS
@@ -148,4 +166,16 @@ class TableOptions:
             threads=min(os.cpu_count() or 1, MOST_THREADS.get(self.profile, MAX_THREADS)),
             sample_bytes=SAMPLED_BYTES.get(self.profile, SAMPLE_BYTES),
             mode=mode,
+        )
+
+
+def check_backend(model: str, backend: str) -> None:
+    """OptionError unless ``backend`` can run ``model``."""
+    if backend not in BACKENDS:
+        raise OptionError(
+            f"model_backend {backend!r} does not exist", remedy=f"Use one of: {', '.join(BACKENDS)}."
+        )
+    if model == HashingEmbedder.name and backend != BACKENDS[0]:
+        raise OptionError(
+            f"model=hashing has no model_backend={backend}", remedy="Leave it out: hashing needs none."
         )

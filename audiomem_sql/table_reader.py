@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any, Self
 import numpy as np
 import pyarrow as pa
 
-from audiomem_sql.batch import batch_of
 from audiomem_sql.block_cache import SHARED, BlockCache
 from audiomem_sql.catalog import Version
 from audiomem_sql.columns.schema import Schema
@@ -20,6 +19,7 @@ from audiomem_sql.columns.stored_values import as_sql
 from audiomem_sql.columns.timestamps import parse, render
 from audiomem_sql.damage import tell_torn_log
 from audiomem_sql.errors import DamagedFileError, MissingExtraError, OptionError, QueryError
+from audiomem_sql.found_rows import found_rows
 from audiomem_sql.lookup import value_at
 from audiomem_sql.query import WHOLE, results
 from audiomem_sql.salvage import SalvagedSnapshot, load_salvaged
@@ -316,12 +316,13 @@ class TableReader:
         schema = schema.remove_metadata().append(pa.field("distance", pa.float32()))
         if not found:
             return schema.empty_table()
-        rows = [(rowid, self.readable.stored_row(rowid)) for part in found for rowid in part.rowids.tolist()]
-        there = [row is not None for _, row in rows]  # some are not if damage is passed over
-        batch = batch_of([(rowid, row) for rowid, row in rows if row is not None], full)
+        rowids = np.concatenate([part.rowids for part in found])
+        there, arrays = found_rows(self.readable, rowids, numbers)
+        if not there.any():  # damage is passed over
+            return schema.empty_table()
         values = np.concatenate([part.distances for part in found])[there]
         distances = pa.array(values, mask=np.isnan(values))
-        return pa.Table.from_arrays([*(batch.arrays[number] for number in numbers), distances], schema=schema)
+        return pa.Table.from_arrays([*arrays, distances], schema=schema)
 
     def get(self, rowid: int) -> dict[str, Any] | None:
         """The row with ``rowid`` as SQL sees it, by column name; None if there is none."""

@@ -22,7 +22,7 @@ from audiomem_sql.block_cache import SHARED, BlockCache
 from audiomem_sql.columns.arrow_input import to_table
 from audiomem_sql.commit import Commit, LoggedCommit, PendingCommit, Progress, write_commit
 from audiomem_sql.compaction import SMALL_DELTAS, checkpoint, merge, small_deltas
-from audiomem_sql.embedding import embed_texts, table_embedder, with_vectors
+from audiomem_sql.embedding import embed_texts, recorded, table_embedder, with_vectors
 from audiomem_sql.errors import BusyError, DamagedFileError, StorageError, UnsupportedError
 from audiomem_sql.group_commit import Append, Group
 from audiomem_sql.log_record import LogRecord
@@ -138,6 +138,7 @@ class TableWriter(TableReader):
         if self.transaction is not None and self.snapshot.schema.vectors:
             embedder = table_embedder(self.options, self.snapshot.schema, self.path)
             self.transaction.embed(lambda texts: embed_texts(texts, embedder))
+            self.options = recorded(self.options, embedder)
 
     def _append_to_log(self, record: LogRecord) -> LoggedCommit:
         writer, snapshot = self._log_writer(), self.snapshot
@@ -248,6 +249,7 @@ class TableWriter(TableReader):
         if full.vectors and full.visible is schema:
             embedder = table_embedder(self.options, full, self.path)
             table = with_vectors(table, full, embedder, progress)
+            self.options = recorded(self.options, embedder)
         append = Append(table, schema, deleted, pack_sources(sources) if sources else None, message)
         if table.num_rows <= LOGGED_ROWS and table.nbytes <= LOGGED_COMMIT_BYTES:
             version = self._append_logged(append)

@@ -355,9 +355,17 @@ def test_catalog_keys(tmp_path: Path) -> None:
     assert {key for column in sealed.catalog["schema"] for key in column} <= keys("Schema column")
     assert keys("Schema column") == {"name", "type", "id", "vector_of", *TEXTS, *FLAGS}
     meaning = next(row["meaning"] for row in table("Catalog map") if row["key"] == "`options`")
-    told = set(re.findall(r"`(\w+)`", meaning)) - {"spectrum"}
-    assert told == set(TableOptions.__dataclass_fields__)
-    assert set(sealed.catalog["options"]) == told - {"band_plan", "robustness"}
+    options = set(TableOptions.__dataclass_fields__)
+    assert set(re.findall(r"`(\w+)`", meaning)) - {"torch", "spectrum"} == options
+    assert set(sealed.catalog["options"]) == options - {
+        "model_backend",
+        "model_digest",
+        "band_plan",
+        "robustness",
+    }
+    told = TableOptions(modulation="spectrum", model_backend="onnx", model_digest="0" * 32)
+    assert set(told.to_catalog()) == options
+    assert TableOptions.from_catalog(told.to_catalog()) == told
     assert sealed.catalog["versions"][0][:1] == [4]
     assert msgpack.unpackb(sealed.extent(sealed.catalog["sources"])) == {"a.md": bytes(16)}
     content = sealed.extent(sealed.catalog["tombstones"])

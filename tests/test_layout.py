@@ -40,7 +40,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
     ),
     ("segment", "segment_writer", "found_labels", "unlisted_segment", "key_index", "evolved_segment"),
     ("snapshot", "merge"),
-    ("bands", "lost_rows", "scan", "lookup", "search", "planner", "where", "where_filter"),
+    ("bands", "lost_rows", "scan", "lookup", "found_rows", "search", "planner", "where", "where_filter"),
     (
         "table_options",
         "table_files",
@@ -54,6 +54,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
         "altering",
         "embedding",
         "query",
+        "shown",
         "group_commit",
         "damage",
         "salvage",
