@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING, Any
 
+from audiomem_sql.audio.modulated import ModulatedPages
 from audiomem_sql.columns.timestamps import render
 from audiomem_sql.page_layout import PageLayout
 from audiomem_sql.protection.levels import NONE
@@ -75,7 +76,7 @@ def describe(table: TableReader) -> dict[str, Any]:
             "block_size": profile.block_size,
             "pages": sum(segment.file.page_count for segment in segments),
             "seconds": round(
-                sum(segment.file.page_count for segment in segments)
+                sum(segment.file.page_count + 2 * _lead_of(segment) for segment in segments)
                 * profile.block_size
                 / profile.sample_rate,
                 2,
@@ -108,6 +109,12 @@ def _protection(segment: Segment) -> int:
     pages = 2 * plain.pages_for(file.map.catalog * file.layout.payload_bytes)
     pages += plain.pages_for(catalog.data_bytes)
     return (file.page_count - pages) * file.layout.page_size
+
+
+def _lead_of(segment: Segment) -> int:
+    """Frames of silence before the first page of a file."""
+    source = segment.file.source
+    return source.spectrum.lead if isinstance(source, ModulatedPages) else 0
 
 
 def _blocks(segment: Segment, column: int) -> int:

@@ -22,6 +22,7 @@ import pyarrow as pa
 
 from audiomem_sql._version import __version__
 from audiomem_sql.audio import Profile
+from audiomem_sql.audio.bands import Mode
 from audiomem_sql.bloom import BloomFilter
 from audiomem_sql.catalog import (
     MAX_EXTENT_BYTES,
@@ -50,7 +51,7 @@ from audiomem_sql.semantic.codec import VectorCodec
 from audiomem_sql.types import I64Array
 from audiomem_sql.vector_extents import VectorSpool
 
-#: Rows are held back until this many bytes are there to choose dictionaries from.
+#: Rows are held back until this many bytes are there to choose dictionaries from, unless memory is scarce.
 SAMPLE_BYTES = 48 << 20
 #: The spool stays in memory up to this size.
 SPOOL_BYTES = 8 << 20
@@ -63,6 +64,8 @@ class WriteOptions:
     """How a segment is written.
 
     level: zstd level 1 to 22. block_bytes: bytes of values in a block before compression. threads: for compression.
+    mode: of the spectrum; None for pages that are the samples. sample_bytes: rows are held back until so many are there to choose
+    dictionaries from.
     """
 
     profile: Profile
@@ -70,6 +73,8 @@ class WriteOptions:
     level: int = 9
     block_bytes: int = 128 << 10
     threads: int = 2
+    sample_bytes: int = SAMPLE_BYTES
+    mode: Mode | None = None
 
 
 class SegmentWriter:
@@ -190,7 +195,7 @@ class SegmentWriter:
             return
         self._held.append(blocks)
         self._held_bytes += sum(int(array.nbytes) for array in blocks.values())
-        if self._held_bytes >= SAMPLE_BYTES:
+        if self._held_bytes >= self.options.sample_bytes:
             self._release()
 
     def _add_versions(self, created: I64Array, ended: I64Array) -> None:
@@ -402,6 +407,7 @@ class SegmentWriter:
             "TITLE": os.path.splitext(os.path.basename(self.path))[0],
             "ENCODER": f"audiomem-sql {__version__}",
             "DESCRIPTION": f"A table of {self.rows} rows kept as audio; audiomem-sql reads it.",
+            "COMMENT": "It sounds like noise. To read it: pip install audiomem-sql, then audiomem info and the name of this file.",
         }
 
     def _entry(self, writer: ColumnWriter, dictionary: Extent | None) -> ColumnEntry:
@@ -440,6 +446,7 @@ class SegmentWriter:
                     self._spooled,
                     self._comments(),
                     progress,
+                    self.options.mode,
                 )
                 sink.flush()
                 os.fsync(sink.fileno())

@@ -33,6 +33,8 @@ from audiomem_sql.table_options import TableOptions, check_backend
 from audiomem_sql.table_reader import TableReader
 from audiomem_sql.table_writer import TableWriter, now
 
+#: Options that can be changed by writing a table anew.
+TRANSCODED = ("profile", "modulation", "band_plan", "robustness", "protection", "compression_level")
 #: Rows in a commit of :meth:`Table.reembed`.
 _REEMBEDDED = 2000
 
@@ -191,17 +193,51 @@ class Table(TableWriter):
         if protection is not None:
             protection = level_named(protection).name
         self._no_transaction()
+        options = self.options if protection is None else replace(self.options, protection=protection)
+        return self._rewrite(options, retain or Retention(), level, progress=progress)
+
+    def _rewrite(
+        self,
+        options: TableOptions,
+        retain: Retention,
+        level: int,
+        *,
+        heard: bool = True,
+        progress: Progress | None = None,
+    ) -> int:
         self._acquire()
         try:
             self._checkpoint()
-            oldest = (retain or Retention()).oldest(self.snapshot, now())
-            options = self.options if protection is None else replace(self.options, protection=protection)
-            vacuum(self.files, self._lock, self.snapshot, options, oldest, level=level, progress=progress)
+            oldest = retain.oldest(self.snapshot, now())
+            vacuum(
+                self.files,
+                self._lock,
+                self.snapshot,
+                options,
+                oldest,
+                level=level,
+                heard=heard,
+                progress=progress,
+            )
             self.options = options
             self._reload()
         finally:
             self._end()
         return oldest
+
+    def transcode(self, changes: Mapping[str, Any], *, progress: Progress | None = None) -> None:
+        """Make one file with other options: profile, modulation, band_plan, robustness, protection, compression_level.
+
+        All versions are kept. OptionError, before anything is written, for options that do not exist or do not go together.
+        """
+        for name in changes:
+            if name not in TRANSCODED:
+                raise OptionError(
+                    f"{name} is not how a table sounds", remedy=f"Options are: {', '.join(TRANSCODED)}."
+                )
+        options = self.options.changed(changes, os.path.dirname(self.path) or ".")
+        self._no_transaction()
+        self._rewrite(options, Retention(), options.compression_level, heard=False, progress=progress)
 
     def repair(self, *, progress: Progress | None = None) -> list[Repair]:
         """Make every damaged file what it was, byte for byte; what was done, a file each.

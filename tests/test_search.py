@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from samples import MODULATIONS
 
 from audiomem_sql import embedding
 from audiomem_sql.compaction import Retention
@@ -84,11 +85,14 @@ def check(table: Any, rows: Rows, rng: random.Random) -> None:
                 assert abs(exact[number] - distance) < about
 
 
-@pytest.mark.parametrize("seed", range(6))
-def test_it_equals_brute_force(tmp_path: Path, seed: int) -> None:
+@pytest.mark.parametrize(
+    ("modulation", "seed"), [*(("pcm", seed) for seed in range(4)), ("flat", 4), ("mission", 5)]
+)
+def test_it_equals_brute_force(tmp_path: Path, modulation: str, seed: int) -> None:
     rng = random.Random(seed)
     path = tmp_path / "t.flac"
-    table = Table.create(path, COLUMNS, {"model": "hashing", "profile": "embedded"})
+    options = {"model": "hashing", "profile": "embedded", **MODULATIONS[modulation]}
+    table = Table.create(path, COLUMNS, options)
     rows: Rows = {}
     versions: dict[int, Rows] = {}
     oldest = 1

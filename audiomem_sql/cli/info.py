@@ -8,16 +8,26 @@ import typer
 
 
 def info(
-    file: Annotated[str, typer.Argument(help="The FLAC file.", metavar="FILE")],
+    file: Annotated[str | None, typer.Argument(help="The FLAC file.", metavar="[FILE]")] = None,
     json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
     salvage: Annotated[
         bool, typer.Option("--salvage", help="Say what is left where deltas of the table are missing.")
+    ] = False,
+    hardware: Annotated[
+        bool, typer.Option("--hardware", help="Say which profile fits this machine, and why, and end.")
     ] = False,
 ) -> int:
     """Say what a file holds: columns, rows, versions, sizes, sound."""
     from audiomem_sql.cli import output
     from audiomem_sql.description import describe
+    from audiomem_sql.errors import OptionError
     from audiomem_sql.table import Table
+
+    if hardware:
+        _hardware(file, json)
+        return 0
+    if file is None:
+        raise OptionError("no file is named", remedy="Name a FLAC file, or ask for --hardware.")
 
     with Table(file, salvage=salvage) as table:
         facts = describe(table)
@@ -26,6 +36,44 @@ def info(
     else:
         _print(facts)
     return 0
+
+
+def _hardware(file: str | None, json: bool) -> None:
+    """What this machine has, what ``profile=auto`` makes of it for a file in that folder, and what the profiles are."""
+    import os
+
+    from rich.text import Text
+
+    from audiomem_sql.audio import PROFILES
+    from audiomem_sql.audio.hardware import measured
+    from audiomem_sql.cli import output
+    from audiomem_sql.table_options import TableOptions
+
+    folder = os.path.dirname(os.path.abspath(file or "x"))
+    here = measured(folder)
+    reasons = here.reasons()
+    facts = {
+        "processors": here.processors,
+        "memory": here.memory,
+        "free": here.free,
+        "folder": folder,
+        "profile": here.choice,
+        "missing": {name: why for name, why in reasons.items() if why},
+    }
+    if json:
+        output.print_json(facts)
+        return
+    out = output.console()
+    sizes = f"{output.size(here.memory)} of memory, {output.size(here.free)} free in {folder}"
+    out.print(Text(f"{output.counted(here.processors, 'processor')}, {sizes}"))
+    out.print(Text(f"profile=auto is {here.choice}", style="bold"))
+    grid = output.grid("profile", "sound", "block", "threads", "here")
+    for name, why in reasons.items():
+        shape, write = PROFILES[name], TableOptions(profile=name).write_options()
+        sound = f"{shape.sample_rate / 1000:g} kHz, {shape.bits_per_sample} bit, {shape.channels} ch"
+        fits = f"too little: {why}" if why else "chosen" if name == here.choice else "fits"
+        grid.add_row(name, sound, output.size(write.block_bytes), str(write.threads), fits)
+    out.print(grid)
 
 
 #: Versions that are listed for people; --json has all.
