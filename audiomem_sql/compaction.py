@@ -11,10 +11,11 @@ from __future__ import annotations
 import contextlib
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
+from audiomem_sql.bands import unhealthy
 from audiomem_sql.batch import Row, batch_of
 from audiomem_sql.catalog import NO_HISTORY, SchemaHistory, Version
 from audiomem_sql.columns.layouts import union
@@ -165,14 +166,15 @@ def vacuum(
     oldest: int,
     *,
     level: int = VACUUM_LEVEL,
+    heard: bool = True,
     progress: Progress | None = None,
 ) -> None:
     """Make one base of all segments, with every version from ``oldest`` on. The log must be empty.
 
-    progress: called with rows done and rows in all.
+    heard: bands in which little is heard are not used again. progress: called with rows done and rows in all.
     """
     versions = [version for version in snapshot.versions if version.number >= oldest]
-    write = options.write_options()
+    write = options.write_options(unhealthy(snapshot) if heard else frozenset())
     segment = _Segment(
         files.base, snapshot, versions=versions, sources=known_sources(snapshot.segments), tags=snapshot.tags
     )
@@ -191,7 +193,7 @@ def vacuum(
             if progress is not None:
                 progress(done, total)
 
-    stronger = WriteOptions(write.profile, write.protection, level, write.block_bytes, write.threads)
+    stronger = replace(write, level=level)
     with snapshot.segments[0].read_once():
         segment.write(
             options,

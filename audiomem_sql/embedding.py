@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pyarrow as pa
 
@@ -21,14 +23,22 @@ MAX_QUERY_CHARACTERS = 1 << 20
 KNOWN_DIMENSIONS = {"all-MiniLM-L6-v2": 384, HashingEmbedder.name: HashingEmbedder.dimensions}
 
 
-def dimensions_of(model: str) -> int:
+def embedder_of(model: str, backend: str) -> Embedder:
+    """The embedder of a model; nothing is loaded before it is asked for something."""
+    return embedder_named(model, backend)
+
+
+def dimensions_of(model: str, backend: str) -> int:
     """Numbers of a vector of ``model``. MissingExtraError if it must be loaded for that, and cannot be."""
-    return KNOWN_DIMENSIONS.get(model) or embedder_named(model).dimensions
+    return KNOWN_DIMENSIONS.get(model) or embedder_named(model, backend).dimensions
 
 
 def table_embedder(options: TableOptions, schema: Schema, path: str) -> Embedder:
-    """The embedder of a table. UnsupportedError if its model makes other vectors by now than those that are stored."""
-    embedder = embedder_named(options.model)
+    """The embedder of a table. UnsupportedError if its model makes other vectors by now than those that are stored.
+
+    The digest of the weights decides, which is another one for each backend: vectors of two backends are never mixed.
+    """
+    embedder = embedder_named(options.model, options.model_backend)
     for place in schema.vectors.values():
         width = schema.columns[place].type.width
         if embedder.dimensions != width:
@@ -37,7 +47,18 @@ def table_embedder(options: TableOptions, schema: Schema, path: str) -> Embedder
                 file=path,
                 remedy="Use the model that it was made with, or embed it again: audiomem reembed.",
             )
+    if options.model_digest not in ("", embedder.digest.hex()):
+        raise UnsupportedError(
+            f"the model {options.model} ({options.model_backend}) has other weights here than the one that made the vectors",
+            file=path,
+            remedy="Use the model that it was made with, or embed it again: audiomem reembed.",
+        )
     return embedder
+
+
+def recorded(options: TableOptions, embedder: Embedder) -> TableOptions:
+    """The options of a table that has vectors of ``embedder`` from now on."""
+    return options if options.model_digest else replace(options, model_digest=embedder.digest.hex())
 
 
 def with_vectors(

@@ -94,6 +94,7 @@ def ingest(
     on_source: Callable[[Source], None] | None = None,
     on_skip: Callable[[Source, AudioMemError], None] | None = None,
     on_commit: Callable[[int], None] | None = None,
+    on_rows: Callable[[int, int], None] | None = None,
     stop: Callable[[], bool] | None = None,
 ) -> Report:
     """Bring ``table`` up to date with ``sources``.
@@ -101,12 +102,12 @@ def ingest(
     commit_characters: of text in a commit. processes: that read sources if there is much to read; a script that wants
     more than one keeps what it does behind ``if __name__ == "__main__"``. on_source: called when a source is done with.
     on_skip: called for one that cannot be read; the others go on. on_commit: called with the rows that are about to be
-    written. stop: asked again and again; once it says True, the source that is being read is dropped, what was read
+    written. on_rows: called with those that are embedded, then written, and all of them. stop: asked again and again; once it says True, the source that is being read is dropped, what was read
     before it is committed, and the report says ``stopped``.
 
     Raises SchemaError for a table without the columns for it, and what Table.append raises; earlier commits stand.
     """
-    ingestion = _Ingestion(table, reading or Reading(), on_source, on_skip, on_commit, stop)
+    ingestion = _Ingestion(table, reading or Reading(), on_source, on_skip, on_commit, on_rows, stop)
     return ingestion.run(list(sources), commit_characters, processes)
 
 
@@ -118,6 +119,7 @@ class _Ingestion:
         on_source: Callable[[Source], None] | None,
         on_skip: Callable[[Source, AudioMemError], None] | None,
         on_commit: Callable[[int], None] | None,
+        on_rows: Callable[[int, int], None] | None,
         stop: Callable[[], bool] | None,
     ) -> None:
         check_columns(table)
@@ -125,6 +127,7 @@ class _Ingestion:
         self._reading = reading
         self._on_source = on_source
         self._on_skip = on_skip
+        self._on_rows = on_rows
         self._on_commit = on_commit
         self._stop = stop or (lambda: False)
         self._names = [name for name in COLUMNS if name in table.schema]
@@ -228,7 +231,11 @@ class _Ingestion:
             return rows_of_sources(snapshot, sorted(names)) if names else NO_ROWIDS
 
         self._table.exchange(
-            rows, deleted, sources=self._pending, message=f"ingest: {_count(len(self._pending))}"
+            rows,
+            deleted,
+            sources=self._pending,
+            message=f"ingest: {_count(len(self._pending))}",
+            progress=self._on_rows,
         )
         self.report.commits += 1
         self.report.new += len(self._pending) - len(names)

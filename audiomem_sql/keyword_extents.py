@@ -8,27 +8,30 @@ import numpy as np
 import pyarrow as pa
 
 from audiomem_sql.catalog import Extent, KeywordExtents
-from audiomem_sql.semantic.keyword_encoder import encode_keywords
+from audiomem_sql.semantic.keyword_encoder import KeywordWriter
 from audiomem_sql.semantic.keyword_index import KeywordIndex
 from audiomem_sql.types import I64Array
 
 
 class KeywordSpool:
-    """The texts of one column on their way into a segment."""
+    """The texts of one column on their way into a segment; their words are kept, in a file when they are many."""
 
     def __init__(self) -> None:
-        self._texts: list[pa.Array] = []
+        self._writer = KeywordWriter()
 
     def add(self, array: pa.Array) -> None:
         """Append an array of texts."""
-        self._texts.append(array)
+        self._writer.add(array)
 
     def finish(self, store: Callable[[bytes], Extent], put: Callable[[bytes], Extent]) -> KeywordExtents:
         """Make the index. store: puts bytes where they are read at once; put: as they are, to be read in parts."""
-        texts = pa.concat_arrays(self._texts) if self._texts else pa.array([], pa.string())
-        self._texts.clear()
-        made = encode_keywords(texts)
+        made = self._writer.finish()
+        self.close()
         return KeywordExtents(store(made.header), put(b"".join(made.pieces)))
+
+    def close(self) -> None:
+        """Let go of the files."""
+        self._writer.close()
 
 
 def open_keywords(

@@ -88,8 +88,10 @@ def merged_rows(segments: Sequence[Segment]) -> Iterator[VersionedBatch]:
 
 
 def _bytes_per_row(segment: Segment) -> float:
-    raw = sum(int(entry.blocks.raw.sum()) for entry in segment.catalog.entries if entry is not None)
-    return max(8.0, raw / segment.rows)
+    catalog = segment.catalog
+    raw = sum(int(entry.blocks.raw.sum()) for entry in catalog.entries if entry is not None)
+    vectors = sum(4 * catalog.schema.columns[place].type.width for place in catalog.vectors)
+    return max(8.0, raw / segment.rows + vectors)
 
 
 def _window_end(

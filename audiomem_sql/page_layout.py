@@ -34,6 +34,7 @@ from audiomem_sql.types import I64Array, U8Array
 PAGE_MAGIC = b"AuMP"
 FORMAT_VERSION = 1
 MODULATION_PCM = 0
+MODULATION_SPECTRUM = 1
 
 #: magic, format version, kind, protection, modulation, segment id, page number, page count, block size, index, CRC-32C
 PAGE_HEADER = struct.Struct("<4s B B B B 8s I I H H I")

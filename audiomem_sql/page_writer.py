@@ -11,8 +11,11 @@ from typing import IO, BinaryIO
 import numpy as np
 
 from audiomem_sql.audio import FlacWriter, Profile
+from audiomem_sql.audio.bands import Mode
+from audiomem_sql.audio.spectrum import Spectrum
 from audiomem_sql.page_layout import (
     MODULATION_PCM,
+    MODULATION_SPECTRUM,
     PageHeader,
     PageKind,
     PageLayout,
@@ -43,20 +46,25 @@ class PageWriter:
         pages: int,
         comments: dict[str, str],
         catalog_pages: int = 0,
+        mode: Mode | None = None,
     ) -> None:
-        self.layout = PageLayout(profile.page_size, level)
+        self._spectrum = None if mode is None else Spectrum(profile, mode)
+        self.layout = page_layout(profile, level, mode)
         self._block_size = profile.block_size
         self._segment_id = segment_id
         self._pages = pages
         self._catalog_pages = catalog_pages
         self._next = 0
-        self._flac = FlacWriter(sink, profile, pages, self._header(0, PageKind.CATALOG, 0).pack(), comments)
+        self._lead = 0 if self._spectrum is None else self._spectrum.lead
+        frames = pages + 2 * self._lead
+        self._flac = FlacWriter(sink, profile, frames, self._header(0, PageKind.CATALOG, 0).pack(), comments)
+        self._silence()
 
     def _header(self, page: int, kind: PageKind, index: int) -> PageHeader:
         return PageHeader(
             kind=kind,
             protection=self.layout.level.code,
-            modulation=MODULATION_PCM,
+            modulation=MODULATION_PCM if self._spectrum is None else MODULATION_SPECTRUM,
             segment_id=self._segment_id,
             page_number=page,
             page_count=self._pages,
@@ -74,12 +82,24 @@ class PageWriter:
                 self._header(self._next + i, kind, first + i if kind == PageKind.CATALOG else 0)
                 for i in range(self.layout.pages_for(len(piece)))
             ]
-            self._flac.write_pages(self.layout.assemble(headers, piece, cell_seed(self._segment_id)))
+            pages = self.layout.assemble(headers, piece, cell_seed(self._segment_id))
+            self._flac.write_pages(pages if self._spectrum is None else self._spectrum.modulate(pages))
             self._next += len(headers)
 
     def close(self) -> None:
         """Finish the FLAC stream; the sink stays open."""
+        self._silence()
         self._flac.close()
+
+    def _silence(self) -> None:
+        """What a broadcast begins and ends with."""
+        for _ in range(self._lead):
+            self._flac.write_pages(np.zeros((1, self._flac.profile.page_size), np.uint8))
+
+
+def page_layout(profile: Profile, level: Level, mode: Mode | None) -> PageLayout:
+    """The layout of pages in this sound; ``mode``: of the spectrum, None for pages that are the samples."""
+    return PageLayout(profile.page_size if mode is None else Spectrum(profile, mode).page_size, level)
 
 
 def lay_out(
@@ -92,12 +112,13 @@ def lay_out(
     length: int,
     comments: dict[str, str],
     progress: Progress | None = None,
+    mode: Mode | None = None,
 ) -> None:
     """Write a whole segment: the catalog, and the ``length`` bytes of ``data``, a file that can be read anywhere.
 
-    progress: called with bytes of data done and in all.
+    mode: of the spectrum; None for pages that are the samples. progress: called with bytes of data done and in all.
     """
-    layout = PageLayout(profile.page_size, level)
+    layout = page_layout(profile, level, mode)
     catalog_pages, data_pages = layout.pages_for(len(catalog)), layout.pages_for(length)
 
     def write_data(writer: PageWriter) -> None:
@@ -110,14 +131,16 @@ def lay_out(
                 progress(done, length)
 
     if level.share is None:
-        writer = PageWriter(sink, profile, level, segment_id, 2 * catalog_pages + data_pages, comments)
+        writer = PageWriter(
+            sink, profile, level, segment_id, 2 * catalog_pages + data_pages, comments, mode=mode
+        )
         writer.write(catalog, PageKind.CATALOG)
         write_data(writer)
         writer.write(catalog, PageKind.CATALOG)
         writer.close()
         return
     pages = SegmentMap.of(layout, catalog_pages, data_pages)
-    writer = PageWriter(sink, profile, level, segment_id, pages.total, comments, catalog_pages)
+    writer = PageWriter(sink, profile, level, segment_id, pages.total, comments, catalog_pages, mode)
     with _Parity(pages, _Source(pages, catalog, data, length)) as parity:
         writer.write(catalog, PageKind.CATALOG)
         write_data(writer)

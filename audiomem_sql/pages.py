@@ -15,10 +15,12 @@ import numpy as np
 
 from audiomem_sql.audio import PageSource, open_pages, rescan
 from audiomem_sql.audio.source import missing_pages
+from audiomem_sql.audio.traces import traces
 from audiomem_sql.errors import AudioMemError, DamagedFileError, FormatVersionError, NotAudioMemoryError
 from audiomem_sql.page_layout import (
     FORMAT_VERSION,
     MODULATION_PCM,
+    MODULATION_SPECTRUM,
     PAGE_BYTES_PER_HEADER_BYTE,
     PAGE_HEADER,
     PAGE_MAGIC,
@@ -58,7 +60,7 @@ class PagedFile:
         self.source = source
         self.path = source.path
         self.header = header
-        self.layout = PageLayout(source.profile.page_size, level)
+        self.layout = PageLayout(source.page_size, level)
         #: Pages of the segment: the page headers say so under a CRC, STREAMINFO does not.
         self.page_count = header.page_count
         self._seed = cell_seed(header.segment_id)
@@ -81,19 +83,31 @@ class PagedFile:
         """
         probe = _Probe(path)
         try:
-            source = open_pages(path, probe)
+            source = open_pages(path, probe, _number)
         except NotAudioMemoryError:
             if probe.traces:
                 raise _no_header(path) from None
+            if (evidence := traces(path)) is not None:
+                raise DamagedFileError(
+                    "this is AudioMemory sound whose samples were changed – by a lossy encoder, or another level or rate – "
+                    f"({evidence}); none of its pages can be read",
+                    file=path,
+                    remedy="Take the file from before that. What is to outlive such things is made with "
+                    "modulation=spectrum and robustness=broadcast.",
+                ) from None
             raise
         try:
             header = _any_header(source)
             level = level_coded(header.protection)
-            if level is None or header.modulation != MODULATION_PCM:
+            if level is None or header.modulation not in (MODULATION_PCM, MODULATION_SPECTRUM):
                 raise FormatVersionError(
                     f"needs protection code {header.protection} and modulation code {header.modulation}",
                     file=path,
                     remedy="Open it with a newer audiomem-sql.",
+                )
+            if (header.modulation == MODULATION_SPECTRUM) != (source.mode is not None):
+                raise DamagedFileError(
+                    "the page header and the sound disagree on the modulation", file=path, place="page 0"
                 )
             if header.block_size != source.profile.block_size:
                 raise DamagedFileError(
@@ -198,7 +212,7 @@ class PagedFile:
                 return False
             self._looked = True
             try:
-                source = rescan(self.path, self.source.profile, self.page_count)
+                source = rescan(self.path, self.source.profile, self.page_count, self.source.mode)
             except AudioMemError:
                 return False
             if self._whole_cells(source) > self._whole_cells(self.source):
@@ -304,6 +318,11 @@ class _Probe:
         return header.block_size
 
 
+def _number(first: bytes) -> int | None:
+    """The number of the page that begins so; None where no copy of its header is intact."""
+    return next((header.page_number for header in _copies(first) if header is not None), None)
+
+
 def _copies(area: bytes) -> Iterator[PageHeader | None]:
     """The page headers, one behind another, in ``area``; None for one that is not intact."""
     for at in range(0, len(area) - PAGE_HEADER.size + 1, PAGE_HEADER.size):
@@ -335,7 +354,7 @@ def _any_header(source: PageSource) -> PageHeader:
 def _header_of(source: PageSource, page: int) -> PageHeader | None:
     """The first intact header of ``page`` that says that it is that page's."""
     content, _ = source.read_checked(page, 1)
-    area = content[0, : source.profile.page_size // PAGE_BYTES_PER_HEADER_BYTE].tobytes()
+    area = content[0, : source.page_size // PAGE_BYTES_PER_HEADER_BYTE].tobytes()
     return next(
         (header for header in _copies(area) if header is not None and header.page_number == page), None
     )

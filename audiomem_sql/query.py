@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any
 
 from audiomem_sql.columns.schema import Schema
@@ -23,6 +24,8 @@ from audiomem_sql.table_options import TableOptions
 
 #: Stands for the table as a whole where a column is named.
 WHOLE = -1
+#: Different words of a hybrid query that are looked for: those of a page or two. Models read no more of a text, either.
+MOST_WORDS = 512
 _MODE = re.compile(r"\s*(semantic|keyword|hybrid)\s*:\s*", re.IGNORECASE)
 
 
@@ -102,6 +105,15 @@ def results(
     )
 
 
+def words_of(schema: Schema, column: int, asked: Any, path: str) -> tuple[Expression | None, dict[str, int]]:
+    """The words that a search looks for, None if it has none to do with words; and the places of the columns it looks in."""
+    place = searched(schema, column, path)
+    mode, text = _mode(asked, place, path)
+    if mode == "semantic":
+        return None, place.words
+    return _parsed(text, place, path) if mode == "keyword" else _any_word(text, place), place.words
+
+
 def _mode(asked: Any, place: Searched, path: str) -> tuple[str, Any]:
     """``semantic``, ``keyword`` or ``hybrid``, and what is asked without the word for it."""
     if not isinstance(asked, str):
@@ -131,6 +143,7 @@ def _parsed(text: str, place: Searched, path: str) -> Expression:
 
 
 def _any_word(text: str, place: Searched) -> Expression:
-    """Rows that hold any of the words."""
+    """Rows that hold any of the words, of a very long text any of the first ones."""
     words = dict.fromkeys(token.term.decode() for token in spans(text))
-    return parse_query(" OR ".join(map(quoted, words)) or '""', list(place.words))
+    chosen = islice(words, MOST_WORDS)
+    return parse_query(" OR ".join(map(quoted, chosen)) or '""', list(place.words))

@@ -137,7 +137,12 @@ class Recovery:
         if other:
             return other
         body = self._layout.body(content)
-        if intact.all() or not code.worth_decoding(body)[0]:
+        if intact.all():
+            return {}
+        doubtful = self._source.doubtful(page)[self._layout.header_bytes :]
+        if doubtful.any():  # where the sound itself tells, the code corrects twice as much
+            return self._passing(code.decode(body, doubtful[None]).data, page, intact)
+        if not code.worth_decoding(body)[0]:
             return {}
         found = self._passing(code.decode(body).data, page, intact)
         bad = np.flatnonzero(~intact)

@@ -72,6 +72,7 @@ def repaired(segment: Segment, target: str, progress: Progress | None = None) ->
                     data,
                     catalog.data_bytes,
                     dict(catalog.comments),
+                    mode=file.source.mode,
                 )
                 sink.flush()
                 os.fsync(sink.fileno())

@@ -16,19 +16,21 @@ import numpy.typing as npt
 
 from audiomem_sql.batch import Batch
 from audiomem_sql.columns.schema import Schema
-from audiomem_sql.columns.views import valid
-from audiomem_sql.errors import DataTypeError
+from audiomem_sql.errors import DamagedFileError, DataTypeError
+from audiomem_sql.predicates import Op, Predicate, bind
 from audiomem_sql.scan import Filter, Readable, RowFilter, scan
 from audiomem_sql.segment import Segment
-from audiomem_sql.semantic.bm25 import F64Array
+from audiomem_sql.semantic.bm25 import F64Array, coverage
 from audiomem_sql.semantic.fusion import reciprocal_rank_fusion
 from audiomem_sql.semantic.index import VectorIndex
 from audiomem_sql.semantic.keyword_match import KeywordSource, Matches, match
 from audiomem_sql.semantic.keyword_query import Expression
 from audiomem_sql.semantic.keyword_rows import KeywordRows
+from audiomem_sql.semantic.scanning import products_of
 from audiomem_sql.snapshot import SegmentView
 from audiomem_sql.types import BoolArray, I64Array
 from audiomem_sql.vector_extents import matrix
+from audiomem_sql.warning import warn_once
 
 F32Array = npt.NDArray[np.float32]
 #: Rows that are handed over at once, to begin with; then more and more.
@@ -60,15 +62,17 @@ def nearest(
     *,
     row_filter: RowFilter | None = None,
     k: int | None = None,
+    first: int = _FIRST,
 ) -> Iterator[Neighbours]:
     """The rows that pass the filters, nearest first; all of them, or ``k``.
 
     place: a column of type FLOAT[n]. query: float32 (n,). DataTypeError for one of another length, or that is not finite.
+    first: rows that are handed over at once to begin with.
     """
     query = checked(query, readable.schema.columns[place].type.width)
     ranking = _Ranking(readable, place, query, tuple(filters), row_filter)
     seen: set[int] = set()
-    left, step = k, _FIRST
+    left, step = k, first
     while left is None or left > 0:
         wanted = len(seen) + (step if left is None else min(step, left))
         rowids, values = ranking.best(wanted)
@@ -102,26 +106,49 @@ def by_words(
     filters: Sequence[Filter] = (),
     *,
     row_filter: RowFilter | None = None,
-) -> tuple[I64Array, F64Array]:
+) -> tuple[I64Array, F64Array, float]:
     """The rows that hold the words and pass the filters, best first: rowids int64 (n,), BM25 scores (lower is better).
 
-    columns: the places of those that the expression speaks of. The statistics are those of all rows of the segments,
+    Third, how much of what is asked the best of them holds, 0 to 1 (bm25.coverage). columns: the places of those that the expression speaks of. The statistics are those of all rows of the segments,
     deleted ones included until a vacuum.
     """
+    asked = (readable, columns, expression, filters, row_filter)
+    try:
+        return _by_words(*asked, use_indexes=True)
+    except DamagedFileError as error:
+        found = _by_words(
+            *asked, use_indexes=False
+        )  # fails, too, unless it was an index of words that is damaged
+        warn_once(
+            ("words", error.file, error.place),
+            f"{error.file}: an index of words is damaged, and all texts are read instead: {error.place}: {error.what}",
+        )
+        return found
+
+
+def _by_words(
+    readable: Readable,
+    columns: Mapping[str, int],
+    expression: Expression,
+    filters: Sequence[Filter],
+    row_filter: RowFilter | None,
+    *,
+    use_indexes: bool,
+) -> tuple[I64Array, F64Array, float]:
+    """:func:`by_words`, with the indexes of the segments or with their texts. The answers are the same."""
     found: list[tuple[_Part, Matches]] = []
     for part in _parts(readable):
         sources: dict[str, KeywordSource] = {}
         for name, place in columns.items():
             if part.pending is not None:
                 sources[name] = KeywordRows(part.pending.arrays[place])
-            else:
-                segment = part.views[0].segment
-                sources[name] = segment.keyword_index(place) or KeywordRows(
-                    segment.slice(place, 0, segment.rows)
-                )
+                continue
+            segment = part.views[0].segment
+            index = segment.keyword_index(place) if use_indexes else None
+            sources[name] = index or KeywordRows(segment.slice(place, 0, segment.rows))
         found.append((part, match(expression, sources)))
     if not found:
-        return np.empty(0, np.int64), np.empty(0)
+        return np.empty(0, np.int64), np.empty(0), 0.0
     statistics = reduce(add, (matches.statistics for _, matches in found))
     rowids: list[I64Array] = []
     scores: list[F64Array] = []
@@ -140,7 +167,7 @@ def by_words(
         scores.append(values)
     ids, ranked = np.concatenate(rowids), np.concatenate(scores)
     order = np.lexsort((ids, ranked))
-    return ids[order], ranked[order]
+    return ids[order], ranked[order], coverage(statistics, float(ranked.min(initial=0)))
 
 
 def fused(
@@ -154,21 +181,30 @@ def fused(
     row_filter: RowFilter | None = None,
     k: int | None = None,
 ) -> Iterator[Neighbours]:
-    """By meaning and by words: reciprocal-rank fusion of the best of both, then all others by meaning alone."""
-    near: dict[int, float] = {}
-    for part in nearest(readable, place, query, filters, row_filter=row_filter, k=_FUSED):
-        near.update(zip(part.rowids.tolist(), part.distances.tolist(), strict=True))
-    worded, _ = by_words(readable, columns, expression, filters, row_filter=row_filter)
-    rowids, scores = reciprocal_rank_fusion([np.array(list(near), np.int64), worded[:_FUSED]], limit=k)
-    values = np.array([near.get(rowid, np.nan) for rowid in rowids.tolist()], np.float32)
+    """By meaning and by words: reciprocal-rank fusion of the best of both, then all others by meaning, then by words.
+
+    Words weigh as much as the square of what the best row holds of them: a code or a name that stands in a row counts in full, a
+    question of which the best row has half the words counts a quarter (docs/VECTORS.md has the figures).
+    """
+    depth = max(_FUSED, k or 0)
+    by_meaning = nearest(readable, place, query, filters, row_filter=row_filter, first=depth)
+    near = next(by_meaning, Neighbours(np.empty(0, np.int64), np.empty(0, np.float32)))
+    worded, _, held = by_words(readable, columns, expression, filters, row_filter=row_filter)
+    rowids, scores = reciprocal_rank_fusion([near.rowids, worded[:depth]], weights=[1.0, held**2], limit=k)
+    known = dict(zip(near.rowids.tolist(), near.distances.tolist(), strict=True))
+    values = np.array([known.get(rowid, np.nan) for rowid in rowids.tolist()], np.float32)
     yield from _in_steps(Neighbours(rowids, values, -scores))
-    if k is not None or len(near) < _FUSED:
+    if k is not None:
         return
-    seen = set(rowids.tolist())
-    for part in nearest(readable, place, query, filters, row_filter=row_filter):
-        new = np.array([rowid not in seen for rowid in part.rowids.tolist()], bool)
+    shown = rowids
+    for part in by_meaning:
+        new = ~np.isin(part.rowids, shown)
         if new.any():
             yield Neighbours(part.rowids[new], part.distances[new], np.zeros(int(new.sum())))
+            shown = np.concatenate([shown, part.rowids[new]])
+    rest = worded[depth:]
+    rest = rest[~np.isin(rest, shown)]
+    yield from _in_steps(Neighbours(rest, np.full(len(rest), np.nan, np.float32), np.zeros(len(rest))))
 
 
 def ranked_by_words(
@@ -181,7 +217,7 @@ def ranked_by_words(
     k: int | None = None,
 ) -> Iterator[Neighbours]:
     """The rows that hold the words, best first; all of them, or ``k``. They have a rank and no distance."""
-    rowids, scores = by_words(readable, columns, expression, filters, row_filter=row_filter)
+    rowids, scores, _ = by_words(readable, columns, expression, filters, row_filter=row_filter)
     rowids, scores = rowids[:k], scores[:k]
     yield from _in_steps(Neighbours(rowids, np.full(len(rowids), np.nan, np.float32), scores))
 
@@ -212,24 +248,32 @@ class _Ranking:
         self._indexed: list[tuple[Segment, VectorIndex, BoolArray | None]] = []
         rowids: list[I64Array] = [np.empty(0, np.int64)]
         found: list[F32Array] = [np.empty(0, np.float32)]
+        # Blocks without a vector, such as those of a column that was added, are not even made.
+        present = Filter(
+            place, bind(Predicate(place, Op.NOT_NULL, None), readable.schema.columns[place].type)
+        )
         for part in _parts(readable):
-            index = None if part.pending is not None else part.views[0].segment.vector_index(place)
+            try:
+                index = None if part.pending is not None else part.views[0].segment.vector_index(place)
+            except DamagedFileError as error:
+                raise self._with_remedy(error, part.views[0].segment) from None
             if index is not None:
                 view = part.views[0]
                 self._indexed.append((view.segment, index, allowed_rows(part, filters, row_filter)))
                 continue
-            for batch in scan(part, (place,), filters, row_filter=row_filter):
-                there = np.flatnonzero(valid(batch.arrays[0]))
-                if len(there):
-                    rowids.append(batch.rowids[there])
-                    found.append(distances(matrix(batch.arrays[0])[there], query))
+            for batch in scan(part, (place,), (*filters, present), row_filter=row_filter):
+                rowids.append(batch.rowids)
+                found.append(distances(matrix(batch.arrays[0]), query))
         self._rowids, self._distances = np.concatenate(rowids), np.concatenate(found)
 
     def best(self, k: int) -> tuple[I64Array, F32Array]:
         """The ``k`` nearest of all, int64 (n,) rowids and float32 (n,) distances; fewer if there are no more."""
         rowids, values = [self._rowids], [self._distances]
         for segment, index, allowed in self._indexed:
-            rows, near = index.search(self._query[np.newaxis], min(k, segment.rows), allowed)
+            try:
+                rows, near = index.search(self._query[np.newaxis], min(k, segment.rows), allowed)
+            except DamagedFileError as error:
+                raise self._with_remedy(error, segment) from None
             there = rows[0] >= 0
             own = rows[0][there]
             first = segment.catalog.first_rowid
@@ -238,6 +282,15 @@ class _Ranking:
         ids, ranked = np.concatenate(rowids), np.concatenate(values)
         order = np.lexsort((ids, ranked))[:k]
         return ids[order], ranked[order]
+
+    def _with_remedy(self, error: DamagedFileError, segment: Segment) -> DamagedFileError:
+        """``error``, which came up in the vectors of ``segment``: what they were made of is still there."""
+        return DamagedFileError(
+            error.what,
+            file=error.file or segment.path,
+            place=error.place or "the index of vectors",
+            remedy=f"{error.remedy + ' ' if error.remedy else ''}`audiomem reembed` makes the vectors anew.",
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -274,7 +327,10 @@ def distances(vectors: F32Array, query: F32Array) -> F32Array:
     """Cosine distances of vectors, float32 (n, d), from one of length 1, float32 (n,); 2 where a vector has no length."""
     lengths = np.sqrt(np.einsum("ij,ij->i", vectors, vectors))
     cosines = np.divide(
-        vectors @ query, lengths, out=np.full(len(vectors), -1, np.float32), where=lengths > 0
+        products_of(query[np.newaxis], vectors)[0],
+        lengths,
+        out=np.full(len(vectors), -1, np.float32),
+        where=lengths > 0,
     )
     found: F32Array = np.maximum(1 - cosines, 0).astype(np.float32)
     return found

@@ -22,6 +22,7 @@ import pyarrow as pa
 
 from audiomem_sql._version import __version__
 from audiomem_sql.audio import Profile
+from audiomem_sql.audio.bands import Mode
 from audiomem_sql.bloom import BloomFilter
 from audiomem_sql.catalog import (
     MAX_EXTENT_BYTES,
@@ -50,7 +51,7 @@ from audiomem_sql.semantic.codec import VectorCodec
 from audiomem_sql.types import I64Array
 from audiomem_sql.vector_extents import VectorSpool
 
-#: Rows are held back until this many bytes are there to choose dictionaries from.
+#: Rows are held back until this many bytes are there to choose dictionaries from, unless memory is scarce.
 SAMPLE_BYTES = 48 << 20
 #: The spool stays in memory up to this size.
 SPOOL_BYTES = 8 << 20
@@ -63,6 +64,8 @@ class WriteOptions:
     """How a segment is written.
 
     level: zstd level 1 to 22. block_bytes: bytes of values in a block before compression. threads: for compression.
+    mode: of the spectrum; None for pages that are the samples. sample_bytes: rows are held back until so many are there to choose
+    dictionaries from.
     """
 
     profile: Profile
@@ -70,6 +73,8 @@ class WriteOptions:
     level: int = 9
     block_bytes: int = 128 << 10
     threads: int = 2
+    sample_bytes: int = SAMPLE_BYTES
+    mode: Mode | None = None
 
 
 class SegmentWriter:
@@ -109,7 +114,7 @@ class SegmentWriter:
         self._waiting: deque[Label] = deque()
         self._spool: IO[bytes] = tempfile.SpooledTemporaryFile(max_size=SPOOL_BYTES)  # noqa: SIM115
         self._spooled = 0
-        self._held: list[Sequence[pa.Array]] | None = []
+        self._held: list[Mapping[int, pa.Array]] | None = []
         self._held_bytes = 0
         self._first = self._last = 0
         self._contiguous = True
@@ -180,12 +185,17 @@ class SegmentWriter:
             self._emit(self._rowids, self._rowids.add(pa.array(rowids)))
         self.rows += len(rowids)
         self._last = int(rowids[-1])
+        for number, spool in self._vectors.items():
+            spool.add(columns[number])
+        for number, words in self._keywords.items():
+            words.add(columns[number])
+        blocks = {number: columns[number] for number in self._columns}
         if self._held is None:
-            self._add_columns(columns)
+            self._add_columns(blocks)
             return
-        self._held.append(columns)
-        self._held_bytes += sum(int(array.nbytes) for array in columns)
-        if self._held_bytes >= SAMPLE_BYTES:
+        self._held.append(blocks)
+        self._held_bytes += sum(int(array.nbytes) for array in blocks.values())
+        if self._held_bytes >= self.options.sample_bytes:
             self._release()
 
     def _add_versions(self, created: I64Array, ended: I64Array) -> None:
@@ -209,13 +219,9 @@ class SegmentWriter:
         while held:
             self._add_columns(held.pop())
 
-    def _add_columns(self, columns: Sequence[pa.Array]) -> None:
+    def _add_columns(self, columns: Mapping[int, pa.Array]) -> None:
         for number, writer in self._columns.items():
             self._emit(writer, writer.add(columns[number]))
-        for number, spool in self._vectors.items():
-            spool.add(columns[number])
-        for number, words in self._keywords.items():
-            words.add(columns[number])
 
     # -- blocks out -----------------------------------------------------------------------------------------------
 
@@ -401,6 +407,7 @@ class SegmentWriter:
             "TITLE": os.path.splitext(os.path.basename(self.path))[0],
             "ENCODER": f"audiomem-sql {__version__}",
             "DESCRIPTION": f"A table of {self.rows} rows kept as audio; audiomem-sql reads it.",
+            "COMMENT": "It sounds like noise. To read it: pip install audiomem-sql, then audiomem info and the name of this file.",
         }
 
     def _entry(self, writer: ColumnWriter, dictionary: Extent | None) -> ColumnEntry:
@@ -439,6 +446,7 @@ class SegmentWriter:
                     self._spooled,
                     self._comments(),
                     progress,
+                    self.options.mode,
                 )
                 sink.flush()
                 os.fsync(sink.fileno())
@@ -480,6 +488,8 @@ class SegmentWriter:
         self._spool.close()
         for vectors in self._vectors.values():
             vectors.close()
+        for words in self._keywords.values():
+            words.close()
 
 
 def _umask() -> int:

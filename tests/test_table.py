@@ -13,7 +13,7 @@ import pyarrow as pa
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from samples import COLUMNS, SCHEMA, arrow, content, create, rows, same
+from samples import COLUMNS, MODULATIONS, SCHEMA, arrow, content, create, rows, same
 
 import audiomem_sql as am
 from audiomem_sql.errors import (
@@ -37,10 +37,12 @@ def delete(table: Table, rowids: list[int]) -> int:
     return table.commit()
 
 
+@pytest.mark.parametrize("modulation", MODULATIONS)
 @pytest.mark.parametrize("profile", ["server", "desktop", "mobile", "embedded"])
-def test_what_goes_in_comes_out(tmp_path: Path, profile: str) -> None:
+def test_what_goes_in_comes_out(tmp_path: Path, profile: str, modulation: str) -> None:
     data = rows(300)
-    with Table.create(tmp_path / "t.flac", COLUMNS, {"profile": profile}) as table:
+    options = {"profile": profile, **MODULATIONS[modulation]}
+    with Table.create(tmp_path / "t.flac", COLUMNS, options) as table:
         assert (len(table), table.version, content(table)) == (0, 1, [])
         assert table.append(arrow(data)) == 2
         assert same(content(table), data)
@@ -52,8 +54,9 @@ def test_what_goes_in_comes_out(tmp_path: Path, profile: str) -> None:
     assert os.listdir(tmp_path) == ["t.flac"]
 
 
-def test_several_deltas_deletions_and_replacements(tmp_path: Path) -> None:
-    with create(tmp_path / "t.flac", 60) as table:
+@pytest.mark.parametrize("modulation", MODULATIONS)
+def test_several_deltas_deletions_and_replacements(tmp_path: Path, modulation: str) -> None:
+    with create(tmp_path / "t.flac", 60, **MODULATIONS[modulation]) as table:
         table.checkpoint()
         model = {row["id"]: row for row in rows(60)}
         for start in (61, 71, 10**12, -(2**63)):
@@ -356,13 +359,15 @@ COMMIT = st.tuples(
 )
 
 
-@given(st.lists(COMMIT, max_size=8))
-@settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@pytest.mark.parametrize("modulation", MODULATIONS)
+@given(commits=st.lists(COMMIT, max_size=8))
+@settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_against_a_dict(
-    tmp_path_factory: pytest.TempPathFactory, commits: list[tuple[str, list[int]]]
+    tmp_path_factory: pytest.TempPathFactory, modulation: str, commits: list[tuple[str, list[int]]]
 ) -> None:
     path = tmp_path_factory.mktemp("model") / "t.flac"
-    table = Table.create(path, ["id INTEGER PRIMARY KEY", "a TEXT"], {"profile": "embedded"})
+    options = {"profile": "embedded", **MODULATIONS[modulation]}
+    table = Table.create(path, ["id INTEGER PRIMARY KEY", "a TEXT"], options)
     other = Table(path)
     model: dict[int, str] = {}
     for number, (what, ids) in enumerate(commits):

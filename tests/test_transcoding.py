@@ -7,7 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from samples import arrow, content, create, rows, same
+from samples import MODULATIONS, arrow, content, create, rows, same
 
 from audiomem_sql.table import Table
 from audiomem_sql.verify import problems
@@ -70,15 +70,26 @@ def tagged(path: Path, profile: str) -> None:
     run("metaflac", "--set-tag=ARTIST=someone", "--set-tag=LONG=" + "x" * 9000, path)
 
 
-@pytest.mark.parametrize("profile", ["server", "desktop", "mobile", "embedded"])
+@pytest.mark.parametrize(
+    ("profile", "modulation"),
+    [
+        *((profile, "pcm") for profile in ("server", "desktop", "mobile", "embedded")),
+        ("server", "flat"),
+        ("desktop", "mission"),
+        ("mobile", "mission"),
+        ("embedded", "flat"),
+    ],
+)
 @pytest.mark.parametrize(
     "change",
     [flac_again, through_alac, through_wavpack, without_metadata, tagged],
     ids=lambda change: change.__name__,
 )
-def test_base_and_delta(tmp_path: Path, profile: str, change: Callable[[Path, str], None]) -> None:
+def test_base_and_delta(
+    tmp_path: Path, profile: str, modulation: str, change: Callable[[Path, str], None]
+) -> None:
     path = tmp_path / "t.flac"
-    with create(path, 400, profile=profile) as table:
+    with create(path, 400, profile=profile, **MODULATIONS[modulation]) as table:
         table.checkpoint()
         table.append(arrow(rows(30, 0, 1001)))
         table.checkpoint()
@@ -102,9 +113,10 @@ def test_base_and_delta(tmp_path: Path, profile: str, change: Callable[[Path, st
         assert same(content(table), expected + rows(10, 0, 2001))
 
 
+@pytest.mark.parametrize("modulation", MODULATIONS)
 @pytest.mark.parametrize("profile", ["server", "desktop", "mobile", "embedded"])
-def test_what_the_tools_say(tmp_path: Path, profile: str) -> None:
-    with create(tmp_path / "t.flac", 400, profile=profile) as table:
+def test_what_the_tools_say(tmp_path: Path, profile: str, modulation: str) -> None:
+    with create(tmp_path / "t.flac", 400, profile=profile, **MODULATIONS[modulation]) as table:
         table.checkpoint()
         table.append(arrow(rows(30, 0, 1001)))
     for path in (tmp_path / "t.flac", tmp_path / "t.flac.d" / "00000003.flac"):

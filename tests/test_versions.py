@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from samples import MODULATIONS
 
 from audiomem_sql.changes import changes
 from audiomem_sql.compaction import Retention
@@ -114,11 +115,14 @@ def check(table: Table, model: Model, oldest: int = 1) -> None:
         assert table.get(rowid) == dict(zip(("id", "name", "v"), model.newest[rowid], strict=True))
 
 
-@pytest.mark.parametrize("seed", range(12))
-def test_every_version_reads_the_same(tmp_path: Path, seed: int) -> None:
+@pytest.mark.parametrize(
+    ("modulation", "seed"),
+    [*(("pcm", seed) for seed in range(12)), ("flat", 12), ("flat", 13), ("mission", 14)],
+)
+def test_every_version_reads_the_same(tmp_path: Path, modulation: str, seed: int) -> None:
     rng = random.Random(seed)
     path = tmp_path / "t.flac"
-    table = Table.create(path, COLUMNS, {"profile": "embedded"})
+    table = Table.create(path, COLUMNS, {"profile": "embedded", **MODULATIONS[modulation]})
     model, oldest = Model(), 1
     for step in range(60):
         commit_at_random(table, model, rng)

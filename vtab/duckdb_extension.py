@@ -314,7 +314,7 @@ def _by_column(then: Schema, now: Schema, values: Sequence[Any]) -> Iterator[Any
 #: What scalar functions take, as many of it as they are called with, and what they return. Vectors are lists of FLOAT.
 _SIGNATURES: dict[str, tuple[tuple[int, ...], int]] = {
     "audiomem_version": ((), VARCHAR),
-    "embed": ((VARCHAR, VARCHAR), LIST),
+    "embed": ((VARCHAR,) * 3, LIST),
     "vec_from_json": ((VARCHAR,), LIST),
     "vec_to_json": ((LIST,), VARCHAR),
     "cosine_distance": ((LIST, LIST), DOUBLE),

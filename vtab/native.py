@@ -158,7 +158,10 @@ class NativeCursor:
         return self._crossing(self._rows.next())
 
     def other(self, column: int, row: int) -> Any:
-        """A value of a row of the part that was given last, in a column that the plan does not name."""
+        """A value of a row of the part that was given last, in a column that the plan does not name.
+
+        A FoundRow crosses as a pointer, which SQL takes for NULL and functions get back.
+        """
         return self._rows.other(column, int(self._rowids[row]))
 
     def close(self) -> None:
@@ -171,8 +174,8 @@ class NativeCursor:
         rows, schema = self._rows, self._owner.schema
         self._rowids = part.rowids
         width = len(schema)
-        columns: list[Any] = [None] * width
-        columns += [(rows.other(place, 0),) for place in range(width, width + 6)]
+        columns: list[Any] = [None] * (width + 1)  # the last of these is called like the table
+        columns += [(rows.other(place, 0),) for place in range(width + 1, width + 6)]
         columns.append(_crossing_values(part.rowids))
         if schema.rowid_column is not None:
             columns[schema.rowid_column] = columns[-1]

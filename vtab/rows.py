@@ -12,11 +12,13 @@ from audiomem_sql.errors import QueryError
 from audiomem_sql.lookup import find_by_key, find_rows, value_at
 from audiomem_sql.planner import Plan, Term
 from audiomem_sql.predicates import Op, Predicate, bind
-from audiomem_sql.query import results
+from audiomem_sql.query import results, words_of
 from audiomem_sql.scan import Filter as BoundTerm
 from audiomem_sql.scan import in_rowid_order, scan
 from audiomem_sql.search import Neighbours
 from audiomem_sql.segment import ROWID, Segment
+from audiomem_sql.semantic.keyword_query import Expression
+from audiomem_sql.shown import FoundRow
 from audiomem_sql.snapshot import Snapshot
 from audiomem_sql.transaction import Transaction
 from audiomem_sql.vtab.question import Part
@@ -32,7 +34,7 @@ _STORED: dict[Kind, type] = {Kind.INTEGER: int, Kind.TEXT: str, Kind.JSON: str, 
 class Rows:
     """Rows of one plan, decoded as they are asked for."""
 
-    __slots__ = ("_batches", "_found", "_owner", "asked", "plan", "readable")
+    __slots__ = ("_batches", "_found", "_owner", "_words", "asked", "plan", "readable")
 
     def __init__(self, owner: VirtualTable) -> None:
         self._owner = owner
@@ -41,6 +43,7 @@ class Rows:
         self.asked: Any = None  # the value that version or as_of was compared with
         self._batches: Iterator[Batch] = iter(())
         self._found: Iterator[Neighbours] | None = None
+        self._words: tuple[Expression | None, dict[str, int]] = None, {}
 
     @property
     def searched(self) -> bool:
@@ -51,6 +54,7 @@ class Rows:
         """The first rows of a plan, None if there are none; ``arguments`` are the values that its terms refer to."""
         self.plan = plan = self._owner.plan(text)
         self._found = None
+        self._words = None, {}
         moment = plan.version or plan.as_of
         self.asked = None if moment is None else arguments[moment - 1]
         if moment is not None and self.asked is None:  # nothing equals NULL
@@ -100,12 +104,15 @@ class Rows:
     def other(self, number: int, rowid: int) -> Any:
         """A column of a row that the plan did not name: hidden ones are NULL, but for the version and the time asked for.
 
-        They are as they were asked for, a tag say, so that SQLite finds them equal if it compares them again.
+        They are as they were asked for, a tag say, so that SQLite finds them equal if it compares them again. The one called
+        like the table holds the row itself, for highlight and snippet; a door hands it over so that SQL sees NULL.
         """
         schema = self._owner.schema
         if number < len(schema):
             row = self.readable.stored_row(rowid)
             return None if row is None else as_sql(row[number], schema.columns[number].type)
+        if number == len(schema):
+            return FoundRow(_Row(self.readable, rowid), schema.names, *self._words)
         if number == len(schema) + 4:
             return self.readable.version if self.plan.version is None else self.asked
         return self.asked if number == len(schema) + 5 and self.plan.as_of is not None else None
@@ -167,6 +174,7 @@ class Rows:
         if asked is None:  # nothing matches NULL
             self._found = iter(())
         else:
+            self._words = words_of(full, column, asked, table.path)
             self._found = results(readable, full, column, asked, table.options, table.path, filters, k=k)
 
     def _neighbours(self, search: Iterator[Neighbours]) -> Part | None:
@@ -207,6 +215,23 @@ class Rows:
                 for place in self.plan.columns
             ],
         )
+
+
+class _Row:
+    """The row that a cursor is at, for functions that are called for it."""
+
+    __slots__ = ("_readable", "_rowid")
+
+    def __init__(self, readable: Transaction | Snapshot, rowid: int) -> None:
+        self._readable = readable
+        self._rowid = rowid
+
+    def value(self, column: int) -> Any:
+        """What a column holds, as SQL has it."""
+        if column == self._readable.schema.rowid_column:
+            return self._rowid
+        row = self._readable.stored_row(self._rowid)
+        return None if row is None else as_sql(row[column], self._readable.schema.columns[column].type)
 
 
 def rows_wanted(k: Any, path: str) -> int:

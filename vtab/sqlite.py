@@ -14,6 +14,7 @@ import apsw
 import apsw.ext
 
 from audiomem_sql.errors import BusyError, ConstraintError, SchemaError
+from audiomem_sql.shown import highlight, snippet
 from audiomem_sql.table import Table
 from audiomem_sql.vtab import arguments as creation
 from audiomem_sql.vtab.codes import SchemaChangedError, constraint
@@ -166,9 +167,9 @@ class ApswTable(VirtualTable):
         self.open_cursors += 1
         return cursor
 
-    def FindFunction(self, name: str, arguments: int) -> None:
-        """No function is overloaded."""
-        return
+    def FindFunction(self, name: str, arguments: int) -> Callable[..., Any] | None:
+        """``highlight`` and ``snippet`` know the row where their first argument is the table."""
+        return {"highlight": highlight, "snippet": snippet}.get(name.lower())
 
     def Integrity(self, schema: str, name: str, quick: int) -> str | None:
         """What PRAGMA integrity_check prints of this table; None if all is well."""

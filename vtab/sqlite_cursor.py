@@ -5,7 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+import apsw
+
 from audiomem_sql.columns.sql_values import sql_values
+from audiomem_sql.shown import FoundRow
 from audiomem_sql.vtab.question import Part
 from audiomem_sql.vtab.rows import Rows
 
@@ -46,7 +49,8 @@ class Cursor:
         try:
             return self._lists[number][self._row]  # type: ignore[index]
         except TypeError:
-            return self._rows.other(number, self._rowids[self._row])
+            value = self._rows.other(number, self._rowids[self._row])
+            return apsw.pyobject(value) if isinstance(value, FoundRow) else value
 
     def Rowid(self) -> int:
         """The rowid of this row."""

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
+from audiomem_sql.bands import bands
 from audiomem_sql.changes import changes
 from audiomem_sql.columns.column import quote
 from audiomem_sql.columns.timestamps import render
@@ -16,6 +17,19 @@ from audiomem_sql.verify import problems
 from audiomem_sql.vtab.question import Host
 from audiomem_sql.vtab.rows import version_of
 from audiomem_sql.vtab.tables import Tables
+
+BAND_COLUMNS = (
+    "band",
+    "low_hz",
+    "high_hz",
+    "bits_per_coefficient",
+    "redundancy",
+    "bytes",
+    "health",
+    "error_vector_magnitude",
+    "corrections",
+    "lost",
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +43,7 @@ class TableFunction:
 
 
 def table_functions(tables: Tables, host: Callable[[], Host]) -> tuple[TableFunction, ...]:
-    """``audiomem_verify``, ``audiomem_snapshots`` and ``audiomem_changes`` of one connection.
+    """``audiomem_verify``, ``audiomem_bands``, ``audiomem_snapshots`` and ``audiomem_changes`` of one connection.
 
     ``tables`` are those that it has in use. ``audiomem_changes`` gives the changed rows as a JSON object, because the columns
     of a table function are fixed before its arguments are known; JSON has blobs as text of hexadecimal digits.
@@ -52,6 +66,20 @@ def table_functions(tables: Tables, host: Callable[[], Host]) -> tuple[TableFunc
     def audiomem_verify(table: str | None = None) -> Iterator[tuple[Any, ...]]:
         for problem in problems(table_called(table)):
             yield problem.file, problem.page, ",".join(map(str, problem.cells)), problem.what, problem.repair
+
+    def audiomem_bands(table: str | None = None) -> Iterator[tuple[Any, ...]]:
+        for band in bands(table_called(table).snapshot):
+            sizes = (round(band.bits, 2), round(band.redundancy, 3), band.bytes)
+            yield (
+                band.name,
+                band.low,
+                band.high,
+                *sizes,
+                band.health,
+                band.error,
+                band.corrections,
+                band.lost,
+            )
 
     def audiomem_snapshots(table: str | None = None) -> Iterator[tuple[Any, ...]]:
         snapshot = table_called(table).snapshot
@@ -83,6 +111,7 @@ def table_functions(tables: Tables, host: Callable[[], Host]) -> tuple[TableFunc
         TableFunction(
             "audiomem_verify", ("file", "page", "cells", "problem", "repair"), ("table",), audiomem_verify
         ),
+        TableFunction("audiomem_bands", BAND_COLUMNS, ("table",), audiomem_bands),
         TableFunction(
             "audiomem_snapshots",
             ("snapshot_id", "snapshot_time", "inserted", "deleted", "tag", "commit_message"),

@@ -15,6 +15,7 @@ from audiomem_sql.planner import UNKNOWN, Constraint, Plan, Statistics, choose, 
 from audiomem_sql.predicates import Op
 from audiomem_sql.predicates.texts import Collation
 from audiomem_sql.segment import ROWID
+from audiomem_sql.shown import FoundRow
 from audiomem_sql.snapshot import Snapshot
 from audiomem_sql.table import Table
 from audiomem_sql.transaction import OnConflict, Transaction
@@ -276,8 +277,11 @@ class VirtualTable:
     def change(self, rowid: int, new: int, fields: Sequence[Any]) -> None:
         """UPDATE."""
         version, as_of = fields[self._width + 4 :]
-        others = tuple(fields[self._width : self._width + 4])
-        if version != self.table.version or as_of is not None or others != (None, None, None, None):
+        own, *others = fields[self._width : self._width + 4]
+        # A row that MATCH found comes with what the cursor says of it: FoundRow, rank, distance.
+        found = own is None or isinstance(own, FoundRow)
+        found = found and others[2] is None and all(isinstance(v, float | None) for v in others[:2])
+        if version != self.table.version or as_of is not None or not found:
             raise UnsupportedError(
                 "UPDATE changes the newest version only, and no hidden column",
                 file=self.table.path,

@@ -10,14 +10,18 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable
 from contextlib import suppress
+from dataclasses import dataclass
 
 import numpy as np
 
+from audiomem_sql.audio.aligned import Numbered, aligned
+from audiomem_sql.audio.bands import Mode
 from audiomem_sql.audio.census import WINDOW, Census, censuses
 from audiomem_sql.audio.decoded import DecodedPages
-from audiomem_sql.audio.frames import SYNC, VARIABLE_SYNC, Bytes, header_size
+from audiomem_sql.audio.frames import SYNC, VARIABLE_SYNC, Bytes, frame_offset, header_size
 from audiomem_sql.audio.locate import Arrangement, Geometry, confirmed, geometry_at
 from audiomem_sql.audio.metadata import Metadata, read_metadata, stream_start, total_pages
+from audiomem_sql.audio.modulated import ModulatedPages, modulation_of
 from audiomem_sql.audio.profiles import Profile
 from audiomem_sql.audio.rawfile import RawFile
 from audiomem_sql.audio.scanned import ScannedPages, rescan
@@ -28,8 +32,10 @@ from audiomem_sql.audio.source import (
     Probe,
     missing_pages,
     no_alternatives,
+    nothing_doubtful,
     unreadable_page,
 )
+from audiomem_sql.audio.spectrum import BLOCK_SIZES, Spectrum
 from audiomem_sql.errors import DamagedFileError, NotAudioMemoryError
 
 __all__ = ["DecodedPages", "PageSource", "Probe", "ScannedPages", "VerbatimPages", "open_pages", "rescan"]
@@ -50,10 +56,12 @@ class VerbatimPages:
 
     verbatim = True
     in_place = True
+    mode: Mode | None = None
 
     def __init__(self, file: RawFile, geometry: Geometry, metadata: Metadata | None) -> None:
         self.path = file.path
         self.profile = geometry.profile
+        self.page_size = geometry.profile.page_size
         self.application = metadata.application if metadata else None
         self.comments = metadata.comments if metadata else {}
         self._file = file
@@ -80,12 +88,18 @@ class VerbatimPages:
         """None: every page has one place."""
         return no_alternatives(self)
 
+    def doubtful(self, page: int) -> Flags:
+        """Nothing: bytes do not tell."""
+        return nothing_doubtful(self)
+
     def close(self) -> None:
         """Let go of the file; twice is harmless."""
         self._file.close()
 
 
-def open_pages(path: str | os.PathLike[str], probe: Probe) -> PageSource:
+def open_pages(
+    path: str | os.PathLike[str], probe: Probe, numbered: Numbered = lambda head: None
+) -> PageSource:
     """Open a FLAC file for reading pages.
 
     ``probe`` is called with the first 64 payload bytes of channel 0 of page 0 – and, if it refuses those, of further
@@ -97,29 +111,35 @@ def open_pages(path: str | os.PathLike[str], probe: Probe) -> PageSource:
     """
     file = RawFile(path)
     try:
-        return _open(file, probe)
+        return _open(file, probe, numbered)
     except BaseException:
         file.close()
         raise
 
 
-def _open(file: RawFile, probe: Probe) -> PageSource:
+def _open(file: RawFile, probe: Probe, numbered: Numbered) -> PageSource:
     start = stream_start(file)
     metadata: Metadata | None = None
     fault: NotAudioMemoryError | DamagedFileError | None = None
     try:
         metadata = read_metadata(file, start)
-    except (NotAudioMemoryError, DamagedFileError) as found:
-        fault = found
+    except (NotAudioMemoryError, DamagedFileError) as error:
+        fault = error
     if metadata is not None and (geometry := geometry_at(file, metadata.audio_start)) is not None:
         total = total_pages(metadata, geometry.profile)
-        if confirmed(file, geometry, total) and _has_pages(file, geometry, probe):
-            return VerbatimPages(file, geometry, metadata)
+        if confirmed(file, geometry, total) and (found := _has_pages(file, geometry, probe)):
+            return found.on(VerbatimPages(file, geometry, metadata))
     if (ours := _search(file, metadata, probe)) is not None:
         return ours
     if metadata is None:
         raise fault or NotAudioMemoryError("not a FLAC file", file=file.path)
-    return DecodedPages(file, start, metadata, probe)
+    try:
+        decoded = DecodedPages(file, start, metadata, probe)
+    except NotAudioMemoryError:
+        if (heard := aligned(file.path, start, metadata, probe, numbered)) is not None:
+            return heard
+        raise
+    return decoded if decoded.spectrum is None else ModulatedPages(decoded, decoded.spectrum)
 
 
 def _search(file: RawFile, metadata: Metadata | None, probe: Probe) -> PageSource | None:
@@ -128,47 +148,62 @@ def _search(file: RawFile, metadata: Metadata | None, probe: Probe) -> PageSourc
     intact = metadata is not None and file.read(metadata.audio_start, 2) in (SYNC, VARIABLE_SYNC)
     frame = metadata.max_block_size * metadata.channels * metadata.bits_per_sample // 8 if metadata else 0
     for census in censuses(file, not intact, max(WINDOW, 2 * frame)):
-        if not _accepted(_heads(file, census), census.profile, probe):
+        if not (found := _accepted(_places(census), census.profile, probe, file)):
             continue
         arrangement, run = census.arrangement(file)
         if arrangement is Arrangement.IN_PLACE:
-            return VerbatimPages(file, run.geometry, metadata)
+            return found.on(VerbatimPages(file, run.geometry, metadata))
         if arrangement is Arrangement.DISPLACED:
             scanned = ScannedPages(file, census.profile, metadata)
             if not scanned.made_smaller:
-                return scanned
+                return found.on(scanned)
         return None
     return None
 
 
-def _has_pages(file: RawFile, geometry: Geometry, probe: Probe) -> bool:
+@dataclass(frozen=True)
+class _Accepted:
+    """That pages are ours, and how they are modulated."""
+
+    spectrum: Spectrum | None
+
+    def on(self, sound: PageSource) -> PageSource:
+        """The pages in the frames of ``sound``."""
+        return sound if self.spectrum is None else ModulatedPages(sound, self.spectrum)
+
+
+def _has_pages(file: RawFile, geometry: Geometry, probe: Probe) -> _Accepted | None:
     """Whether the page headers, too, say that frames are pages."""
     there = geometry.frames_in(file)
     numbers = dict.fromkeys(
         [*range(min(PROBED_PAGES, there)), *range(0, there, -(-there // SPREAD_PAGES) or 1)]
     )
-    return _accepted((_head(file, geometry, n) for n in numbers), geometry.profile, probe)
+    return _accepted(((geometry.offset(n), n) for n in numbers), geometry.profile, probe, file)
 
 
-def _accepted(heads: Iterable[bytes], profile: Profile, probe: Probe) -> bool:
-    """Whether these are beginnings of pages of ``profile``: the first that ``probe`` accepts decides."""
-    for head in heads:
+def _accepted(
+    places: Iterable[tuple[int, int]], profile: Profile, probe: Probe, file: RawFile
+) -> _Accepted | None:
+    """Whether the frames at these places, with these numbers, are pages of ``profile``: the first that ``probe`` accepts decides."""
+    modulated = profile.block_size in BLOCK_SIZES
+    for place, n in places:
+        head = file.read(place + header_size(profile, n) + 1, HEAD_BYTES)
+        if len(head) < HEAD_BYTES:
+            continue
         with suppress(NotAudioMemoryError):
-            if len(head) == HEAD_BYTES:
-                return probe(head) == profile.block_size
-    return False
+            return _Accepted(None) if probe(head) == profile.block_size else None
+        if modulated:
+            sound, _ = Geometry(profile, place - frame_offset(profile, 0, n)).read(file, n, 1)
+            if (spectrum := modulation_of(sound[0], profile, probe)) is not None:
+                return _Accepted(spectrum)
+    return None
 
 
-def _heads(file: RawFile, census: Census) -> Iterable[bytes]:
-    """Beginnings of pages all over the file, of the frames that were found."""
+def _places(census: Census) -> Iterable[tuple[int, int]]:
+    """Places and numbers of frames all over the file, of those that were found."""
     count = len(census.places)
     for index in range(0, count, -(-count // SPREAD_PAGES)):
-        n = int(census.numbers[index])
-        yield file.read(int(census.places[index]) + header_size(census.profile, n) + 1, HEAD_BYTES)
-
-
-def _head(file: RawFile, geometry: Geometry, n: int) -> bytes:
-    return file.read(geometry.offset(n) + header_size(geometry.profile, n) + 1, HEAD_BYTES)
+        yield int(census.places[index]), int(census.numbers[index])
 
 
 def _count(file: RawFile, geometry: Geometry, total: int) -> tuple[int, int]:

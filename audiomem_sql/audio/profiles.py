@@ -8,9 +8,9 @@ stay readable when STREAMINFO is lost.
 from __future__ import annotations
 
 import os
-import shutil
 from dataclasses import dataclass
 
+from audiomem_sql.audio.hardware import measured
 from audiomem_sql.errors import OptionError
 
 BITS_PER_SAMPLE = (16, 24)
@@ -25,9 +25,6 @@ MAX_SAMPLE_RATE = 655_350
 """Highest rate in Hz that a frame header can state (16 bits, in tens of Hz)."""
 
 CUSTOM = "custom"
-DEFAULT = "desktop"
-
-_GIB = 1 << 30
 
 
 @dataclass(frozen=True)
@@ -105,31 +102,22 @@ PROFILES.update(
     }
 )
 
-AUTO_MINIMUMS: dict[str, tuple[int, int, int]] = {
-    "server": (8, 32 * _GIB, 64 * _GIB),
-    "desktop": (2, 4 * _GIB, 8 * _GIB),
-    "mobile": (1, 1 * _GIB, 1 * _GIB),
-    "embedded": (0, 0, 0),
-}
-"""What ``auto`` asks of a machine, best profile first: processors, bytes of memory, bytes free on the disk."""
-
 
 def resolve(name: str, folder: str | os.PathLike[str] = ".") -> Profile:
-    """The profile of this name; ``auto`` measures the machine and the disk that holds ``folder``.
+    """The profile of this name; ``auto`` measures the machine and the disk that holds ``folder`` (see ``hardware``).
 
-    ``auto`` takes the first profile of ``AUTO_MINIMUMS`` whose three minimums (processors, memory, free disk) are all met.
-    A figure that the system does not tell counts as sufficient for ``desktop`` and no more.
-
-    Raises ``OptionError`` for an unknown name, listing those that exist.
+    Raises ``OptionError`` for an unknown name, listing those that exist, and for a profile that the machine cannot serve.
     """
     if name == "auto":
-        return PROFILES[_choose(_processors(), _memory(), _free_disk(folder))]
+        return PROFILES[measured(folder).choice]
     try:
-        return PROFILES[name]
+        profile = PROFILES[name]
     except KeyError:
         raise OptionError(
             f"there is no profile {name!r}", remedy=f"Profiles are {', '.join(PROFILES)} and auto"
         ) from None
+    measured(folder).check(name)
+    return profile
 
 
 def match(sample_rate: int, bits_per_sample: int, channels: int, block_size: int) -> Profile:
@@ -145,30 +133,11 @@ def match(sample_rate: int, bits_per_sample: int, channels: int, block_size: int
     return Profile(CUSTOM, sample_rate, bits_per_sample, channels, block_size)
 
 
-def _choose(processors: int, memory: int, free: int) -> str:
-    for name, minimums in AUTO_MINIMUMS.items():
-        if all(has >= needs for has, needs in zip((processors, memory, free), minimums, strict=True)):
-            return name
-    return "embedded"
-
-
-def _processors() -> int:
-    return os.cpu_count() or AUTO_MINIMUMS[DEFAULT][0]
-
-
-def _memory() -> int:
-    try:
-        return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
-    except (ValueError, OSError):
-        return AUTO_MINIMUMS[DEFAULT][1]
-
-
-def _free_disk(folder: str | os.PathLike[str]) -> int:
-    """Bytes free where ``folder`` is, or would be once its missing parents are made."""
-    path = os.path.abspath(folder)
-    while not os.path.exists(path) and os.path.dirname(path) != path:
-        path = os.path.dirname(path)
-    try:
-        return shutil.disk_usage(path).free
-    except OSError:
-        return AUTO_MINIMUMS[DEFAULT][2]
+def usual_depth(shape: Profile) -> int:
+    """Bits per sample of the named profile of this rate and number of channels; 24 if there is none."""
+    found = (
+        profile.bits_per_sample
+        for profile in PROFILES.values()
+        if (profile.sample_rate, profile.channels) == (shape.sample_rate, shape.channels)
+    )
+    return next(found, BITS_PER_SAMPLE[-1])

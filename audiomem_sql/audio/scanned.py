@@ -13,6 +13,7 @@ from itertools import pairwise
 
 import numpy as np
 
+from audiomem_sql.audio.bands import Mode
 from audiomem_sql.audio.frames import (
     Bytes,
     Flags,
@@ -23,11 +24,19 @@ from audiomem_sql.audio.frames import (
 )
 from audiomem_sql.audio.locate import Geometry, complete, padded
 from audiomem_sql.audio.metadata import Metadata, read_metadata, stream_start, total_pages
+from audiomem_sql.audio.modulated import ModulatedPages
 from audiomem_sql.audio.profiles import Profile
 from audiomem_sql.audio.rawfile import RawFile
 from audiomem_sql.audio.runs import Run, believed_runs
 from audiomem_sql.audio.seam import Seam
-from audiomem_sql.audio.source import missing_pages, no_alternatives, unreadable_page
+from audiomem_sql.audio.source import (
+    PageSource,
+    missing_pages,
+    no_alternatives,
+    nothing_doubtful,
+    unreadable_page,
+)
+from audiomem_sql.audio.spectrum import spectrum_of
 from audiomem_sql.audio.sync import find_headers
 from audiomem_sql.errors import DamagedFileError, NotAudioMemoryError
 
@@ -51,12 +60,14 @@ class ScannedPages:
 
     verbatim = True
     in_place = False
+    mode: Mode | None = None
 
     def __init__(
         self, file: RawFile, profile: Profile, metadata: Metadata | None, page_count: int = 0
     ) -> None:
         self.path = file.path
         self.profile = profile
+        self.page_size = profile.page_size
         self.application = metadata.application if metadata else None
         self.comments = metadata.comments if metadata else {}
         self._file = file
@@ -142,15 +153,21 @@ class ScannedPages:
             return no_alternatives(self)
         return np.concatenate([geometry.read(self._file, page, 1)[0] for geometry in different])
 
+    def doubtful(self, page: int) -> Flags:
+        """Nothing: bytes do not tell."""
+        return nothing_doubtful(self)
+
     def close(self) -> None:
         """Let go of the file; twice is harmless."""
         self._file.close()
 
 
-def rescan(path: str | os.PathLike[str], profile: Profile, page_count: int = 0) -> ScannedPages:
+def rescan(
+    path: str | os.PathLike[str], profile: Profile, page_count: int = 0, mode: Mode | None = None
+) -> PageSource:
     """Open a file by the headers of its frames, wherever they are; for files whose pages fail by arithmetic.
 
-    page_count: how many pages the file had, if that is known.
+    page_count: how many pages the file had, if that is known. mode: of pages that are modulated.
 
     Raises ``StorageError`` for what cannot be opened, ``DamagedFileError`` where no frame of ``profile`` is found.
     """
@@ -159,7 +176,10 @@ def rescan(path: str | os.PathLike[str], profile: Profile, page_count: int = 0) 
         metadata: Metadata | None = None
         with suppress(NotAudioMemoryError, DamagedFileError):
             metadata = read_metadata(file, stream_start(file))
-        return ScannedPages(file, profile, metadata, page_count)
+        spectrum = None if mode is None else spectrum_of(profile, mode)
+        silent = 0 if spectrum is None or not page_count else 2 * spectrum.lead
+        pages = ScannedPages(file, profile, metadata, page_count + silent)
+        return pages if spectrum is None else ModulatedPages(pages, spectrum)
     except BaseException:
         file.close()
         raise

@@ -10,6 +10,7 @@ from typing import Protocol
 
 import numpy as np
 
+from audiomem_sql.audio.bands import Mode
 from audiomem_sql.audio.frames import Bytes, Flags
 from audiomem_sql.audio.profiles import Profile
 from audiomem_sql.errors import DamagedFileError, OptionError, TruncatedFileError
@@ -21,6 +22,7 @@ __all__ = [
     "Probe",
     "missing_pages",
     "no_alternatives",
+    "nothing_doubtful",
     "unreadable_page",
 ]
 
@@ -35,6 +37,7 @@ class PageSource(Protocol):
 
     ``page_count`` is how many the stream says it holds: a damaged STREAMINFO can make it too high, so take no memory on
     its word. ``present`` is how many whole pages are really there. ``profile`` is named as in ``PROFILES`` or ``custom``.
+    ``page_size``: bytes of a page; with a modulation, which ``mode`` names, fewer than the samples have.
     ``in_place``: pages are where arithmetic says, and
     nowhere else was looked. ``application`` is the payload of the APPLICATION block ``AUDM``, if the file still has one; ``comments`` has field
     names in upper case.
@@ -42,6 +45,8 @@ class PageSource(Protocol):
 
     path: str
     profile: Profile
+    page_size: int
+    mode: Mode | None
     page_count: int
     present: int
     verbatim: bool
@@ -69,6 +74,9 @@ class PageSource(Protocol):
         alone. Whoever has checksums of parts may try these for the parts that fail in ``read_checked``.
         """
 
+    def doubtful(self, page: int) -> Flags:
+        """Bytes of ``page`` that are known not to be what was written, bool (page_size,). Raises only ``StorageError``."""
+
     def close(self) -> None:
         """Let go of the file; twice is harmless."""
 
@@ -76,6 +84,11 @@ class PageSource(Protocol):
 def no_alternatives(source: PageSource) -> Bytes:
     """``alternatives`` of a page that can be read in one way only."""
     return np.empty((0, source.profile.page_size), dtype=np.uint8)
+
+
+def nothing_doubtful(source: PageSource) -> Flags:
+    """``doubtful`` of pages whose bytes do not tell."""
+    return np.zeros(source.page_size, dtype=np.bool_)
 
 
 def missing_pages(source: PageSource, first: int, count: int) -> None:

@@ -30,6 +30,10 @@ def create(
     ] = None,
     protection: Annotated[str | None, typer.Option(help="Protection level.")] = None,
     compression_level: Annotated[int | None, typer.Option(help="zstd level, 1 to 22.")] = None,
+    model: Annotated[
+        str | None, typer.Option(help="Of SEMANTIC columns, such as all-MiniLM-L6-v2, or hashing.")
+    ] = None,
+    model_backend: Annotated[str | None, typer.Option(help="What runs the model: torch or onnx.")] = None,
     option: OptionList = None,
 ) -> int:
     """Make an empty table in a new file."""
@@ -40,6 +44,8 @@ def create(
         ("profile", profile),
         ("protection", protection),
         ("compression_level", compression_level),
+        ("model", model),
+        ("model_backend", model_backend),
     ):
         if value is not None:
             if name in options:

@@ -51,6 +51,10 @@ def ingest(
             help="Of a new table: search bodies by meaning with this model, such as all-MiniLM-L6-v2.",
         ),
     ] = None,
+    model_backend: Annotated[
+        str | None,
+        typer.Option("--model-backend", help="Of a new table with a model: torch, or onnx, which is faster."),
+    ] = None,
     json: Annotated[bool, typer.Option("--json", help="Print the summary as JSON.")] = False,
 ) -> int:
     """Read files and folders into a table: new sources are added, changed ones replace their old rows.
@@ -108,9 +112,12 @@ def ingest(
             skipped(source.name, f"{error.place}: {error.what}" if error.place else error.what)
 
         interrupt.armed = True
-        options = parse_options(option or ()) | ({} if model is None else {"model": model})
+        options = parse_options(option or ())
+        options |= {} if model is None else {"model": model}
+        options |= {} if model_backend is None else {"model_backend": model_backend}
         with _opened(file, options) as table:
             check_columns(table)
+            how = f"embedding with {model_of(table)}: " if table.schema.semantic_columns else ""
             report = ingest(
                 table,
                 sources,
@@ -120,6 +127,9 @@ def ingest(
                 on_source=finished,
                 on_skip=bad,
                 on_commit=lambda rows: progress.doing(f"writing {output.counted(rows, 'row')}"),
+                on_rows=lambda done, total: progress.doing(
+                    f"{how}{done:,} of {output.counted(total, 'row')}"
+                ),
                 stop=lambda: interrupt.seen,
             )
             table.checkpoint()  # closing would do it; the sizes below are those of what is left then
@@ -135,6 +145,12 @@ def ingest(
         output.note(f"audiomem: {', '.join(paths)}: nothing could be read.")
         return 1
     return 0
+
+
+def model_of(table: Table) -> str:
+    """The model of a table, and what runs it."""
+    options = table.options
+    return options.model if options.model == "hashing" else f"{options.model} ({options.model_backend})"
 
 
 class _Interrupt:
@@ -198,6 +214,7 @@ def _facts(
     return {
         "file": table.path,
         "version": table.version,
+        "model": model_of(table) if table.schema.semantic_columns else None,
         "rows": len(table),
         "sources": {
             "new": report.new,
@@ -233,4 +250,5 @@ def _summary(facts: dict[str, Any]) -> str:
         f"text: {output.size(facts['text_bytes'])} added; the table has {output.size(facts['value_bytes'])} "
         f"in a file of {output.size(facts['file_bytes'])}, ratio {ratio:.2f}\n"
         f"time: {facts['seconds']:.1f} s{rate}"
+        + (f", embedded with {facts['model']}" if facts["model"] else "")
     )

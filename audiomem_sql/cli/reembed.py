@@ -12,14 +12,18 @@ def reembed(
     model: Annotated[
         str | None, typer.Option("--model", help="The model from now on, such as all-MiniLM-L6-v2.")
     ] = None,
+    model_backend: Annotated[
+        str | None, typer.Option("--model-backend", help="What runs it from now on: torch or onnx.")
+    ] = None,
 ) -> None:
     """Make the vectors of all rows anew. Older versions keep theirs until a vacuum; stopped, it goes on when run again."""
     from audiomem_sql.cli import output
+    from audiomem_sql.cli.ingest import model_of
     from audiomem_sql.cli.progress import bar
     from audiomem_sql.table import Table
 
     with Table(file) as table, bar("rows") as progress:
-        version = table.reembed(model, progress=progress.to)
-        print(
-            f"{file}: {output.counted(len(table), 'row')} embedded with {table.options.model}, version {version}"
-        )
+        progress.doing(f"embedding with {model or table.options.model}")
+        version = table.reembed(model, model_backend=model_backend, progress=progress.to)
+        rows = output.counted(len(table), "row")
+        print(f"{file}: {rows} embedded with {model_of(table)}, version {version}")

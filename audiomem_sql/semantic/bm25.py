@@ -44,12 +44,26 @@ def bm25(statistics: Statistics, counts: F64Array, lengths: I64Array) -> F64Arra
         return scores
     average = statistics.tokens / statistics.documents
     norms = K1 * (1 - B + B * lengths / average)
-    for frequency, times in zip(statistics.frequencies.tolist(), counts, strict=True):
+    for idf, times in zip(weights(statistics), counts, strict=True):
+        scores += idf * (times * (K1 + 1.0) / (times + norms))
+    return -scores
+
+
+def weights(statistics: Statistics) -> list[float]:
+    """The inverse document frequency of each phrase: what a row gets that holds it once and has the average length."""
+    found = []
+    for frequency in statistics.frequencies.tolist():
         # Deleted rows may be counted in one of the two numbers and not in the other.
         ratio = (max(statistics.documents - frequency, 0) + 0.5) / (frequency + 0.5)
         idf = math.log(ratio)
-        scores += (idf if idf > 0 else MIN_IDF) * (times * (K1 + 1.0) / (times + norms))
-    return -scores
+        found.append(idf if idf > 0 else MIN_IDF)
+    return found
+
+
+def coverage(statistics: Statistics, best: float) -> float:
+    """How much of a query its best row holds, 0 to 1: the row's score, beside that of a row that holds each phrase once."""
+    possible = sum(weights(statistics))
+    return min(1.0, max(0.0, -best / possible)) if possible > 0 else 0.0
 
 
 def top(scores: F64Array, k: int | None) -> I64Array:

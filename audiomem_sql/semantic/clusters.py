@@ -9,7 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from audiomem_sql.semantic.arrays import F32Array, I8Array
+from audiomem_sql.semantic.arrays import F32Array
+from audiomem_sql.semantic.rows import ArrayRows, Rows
 
 #: Vectors for each centre that training looks at, and how often; more changes nothing that recall would show.
 SAMPLE = 64
@@ -19,15 +20,16 @@ _CHUNK = 4096
 IntArray = np.ndarray[Any, np.dtype[np.int32]]
 
 
-def cluster(directions: F32Array, lists: int) -> IntArray:
-    """The list of each of float32 (n, d), unit vectors: int32 (n,), from 0 to ``lists`` - 1. A list may be empty."""
+def cluster(directions: Rows, lists: int) -> IntArray:
+    """The list of each of n unit vectors, float32 (any, d) a piece: int32 (n,), from 0 to ``lists`` - 1. A list may be empty."""
     rng = np.random.default_rng(len(directions))
     chosen = np.sort(rng.permutation(len(directions))[: max(lists, SAMPLE * lists)])
-    sample = directions[chosen]
+    sample = directions.take(chosen)
     centres = sample[np.sort(rng.permutation(len(sample))[:lists])]
     for _ in range(ROUNDS):
         centres = _moved(centres, sample, nearest(sample, centres))
-    return nearest(directions, centres)
+    del sample
+    return np.concatenate([nearest(piece, centres) for piece in directions.pieces()])
 
 
 def nearest(directions: F32Array, centres: F32Array) -> IntArray:
@@ -38,20 +40,24 @@ def nearest(directions: F32Array, centres: F32Array) -> IntArray:
     return found
 
 
-def means_of(vectors: F32Array | I8Array, membership: IntArray, lists: int) -> F32Array:
-    """The mean of each list of (n, d), float32 (lists, d); zeros for an empty one."""
-    order = np.argsort(membership, kind="stable")
+def means_of(vectors: Rows, membership: IntArray, lists: int) -> F32Array:
+    """The mean of each list of n vectors, float32 (lists, d); zeros for an empty one."""
+    sums = np.zeros((lists, vectors.width))
+    at = 0
+    for piece in vectors.pieces():
+        numbers = membership[at : at + len(piece)]
+        at += len(piece)
+        order = np.argsort(numbers, kind="stable")
+        there, starts = np.unique(numbers[order], return_index=True)
+        sums[there] += np.add.reduceat(piece[order], starts, axis=0, dtype=np.float64)
     counts = np.bincount(membership, minlength=lists)
-    starts = np.concatenate(([0], np.cumsum(counts)))
-    means = np.zeros((lists, vectors.shape[1]), np.float32)
-    for number in np.flatnonzero(counts):
-        means[number] = vectors[order[starts[number] : starts[number + 1]]].mean(axis=0, dtype=np.float32)
+    means: F32Array = (sums / np.maximum(counts, 1)[:, None]).astype(np.float32)
     return means
 
 
 def _moved(centres: F32Array, sample: F32Array, membership: IntArray) -> F32Array:
     """Each centre at the mean direction of its vectors; one without any goes where vectors fit their centre worst."""
-    means = means_of(sample, membership, len(centres))
+    means = means_of(ArrayRows(sample), membership, len(centres))
     lengths = np.linalg.norm(means, axis=1)
     lost = np.flatnonzero(lengths < 1e-6)
     if len(lost):

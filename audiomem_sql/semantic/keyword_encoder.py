@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,11 +9,10 @@ import numpy as np
 import pyarrow as pa
 
 from audiomem_sql.columns.compression import Compressor
-from audiomem_sql.errors import LimitError
-from audiomem_sql.semantic.keyword_directory import MAX_ROWS, Directory
-from audiomem_sql.semantic.keyword_postings import PIECE_POSTINGS, encode_positions, encode_postings, ranges
+from audiomem_sql.semantic.keyword_batches import KeywordBatches
+from audiomem_sql.semantic.keyword_directory import Directory
+from audiomem_sql.semantic.keyword_postings import PIECE_POSTINGS, encode_positions, encode_postings
 from audiomem_sql.semantic.keyword_terms import BLOCK_TERMS, encode_terms, shared_bytes
-from audiomem_sql.semantic.tokenizer import TokenizedTexts, tokenize
 from audiomem_sql.types import I64Array
 
 _COMPRESSOR = Compressor(19)
@@ -35,80 +33,85 @@ def encode_keywords(texts: pa.Array, *, positions: bool = False) -> EncodedKeywo
     their words, and the index is half as large. Raises LimitError for more than 2**31 - 1 rows, and for a word that occurs
     more than 2**26 times when there are positions.
     """
-    if len(texts) > MAX_ROWS:
-        raise LimitError(f"a keyword index has up to {MAX_ROWS:,} rows, and this column {len(texts):,}")
-    tokens = tokenize(texts)
-    return _Encoder(tokens).encode(positions)
+    writer = KeywordWriter(positions=positions)
+    try:
+        writer.add(texts)
+        return writer.finish()
+    finally:
+        writer.close()
 
 
-class _Encoder:
-    """Postings of all terms, ordered by class, then by term."""
+class KeywordWriter:
+    """:func:`encode_keywords` of texts that come one array after the other, and need not be in memory together."""
 
-    def __init__(self, tokens: TokenizedTexts) -> None:
-        self._tokens = tokens
-        order = np.argsort(tokens.codes, kind="stable")
-        codes, rows = tokens.codes[order], tokens.rows[order]
-        self._positions = tokens.positions[order]
-        begins = np.ones(len(codes), np.bool_)
-        begins[1:] = (codes[1:] != codes[:-1]) | (rows[1:] != rows[:-1])
-        self._firsts = np.flatnonzero(begins)
-        self._frequencies = np.diff(np.append(self._firsts, len(codes)))
-        self._rows = rows[self._firsts].astype(np.int64)
-        self._counts = np.bincount(codes[self._firsts], minlength=len(tokens.terms)).astype(np.int64)
-        self._starts = np.cumsum(self._counts) - self._counts
-        self._classes = np.frexp(self._counts.astype(np.float64))[1].astype(np.uint8)
+    def __init__(self, *, positions: bool = False) -> None:
+        self._positions = positions
+        self._batches = KeywordBatches(positions=positions)
 
-    def encode(self, with_positions: bool) -> EncodedKeywords:
-        tokens = self._tokens
-        terms = tokens.terms.to_pylist()
-        width = _width_of(tokens.lengths)
-        class_count = int(self._classes.max(initial=0))
-        pieces = [_COMPRESSOR.compress(tokens.lengths.astype(f"<u{width}").tobytes())]
+    def add(self, texts: pa.Array) -> None:
+        """Append an array of strings. LimitError as in :func:`encode_keywords`."""
+        self._batches.add(texts)
+
+    def close(self) -> None:
+        """Let go of what was collected."""
+        self._batches.close()
+
+    def finish(self) -> EncodedKeywords:
+        """The index of all that was added."""
+        batches = self._batches
+        batches.end()
+        lengths, terms = batches.lengths, batches.terms
+        width = _width_of(lengths)
+        class_count = int(batches.classes.max(initial=0))
+        pieces = [_COMPRESSOR.compress(lengths.astype(f"<u{width}").tobytes())]
         firsts: list[bytes] = []
         spread: list[np.ndarray[Any, Any]] = []
+        before = b""
         for start in range(0, len(terms), BLOCK_TERMS):
-            block = terms[start : start + BLOCK_TERMS]
-            classes = self._classes[start : start + BLOCK_TERMS]
+            block = terms.slice(start, BLOCK_TERMS).to_pylist()
+            classes = batches.classes[start : start + BLOCK_TERMS]
             pieces.append(encode_terms(block, classes))
-            firsts.append(_shortest_between(terms[start - 1], block[0]) if start else b"")
+            firsts.append(_shortest_between(before, block[0]) if start else b"")
             spread.append(np.bincount(classes, minlength=class_count + 1)[1:].astype(np.int64))
-        groups = list(self._groups())
+            before = block[-1]
+        groups = _groups(batches)
         positions: list[bytes] = []
-        for members in groups:
-            counts = self._counts[members]
-            postings = ranges(self._starts[members], counts)
-            frequencies = self._frequencies[postings]
-            pieces.append(encode_postings(self._rows[postings], frequencies, counts))
-            if with_positions:
-                places = ranges(self._firsts[postings], frequencies)
-                first_places = np.cumsum(frequencies) - frequencies
-                positions.append(encode_positions(self._positions[places].astype(np.int64), first_places))
+        for found in batches.postings(groups):
+            pieces.append(encode_postings(found.rows, found.frequencies, found.counts))
+            if self._positions:
+                first_places = np.cumsum(found.frequencies) - found.frequencies
+                positions.append(encode_positions(found.positions, first_places))
         pieces += positions
         directory = Directory(
-            len(tokens.lengths),
-            len(tokens.codes),
+            len(lengths),
+            int(lengths.sum(dtype=np.int64)),
             len(terms),
             width,
-            with_positions,
+            self._positions,
             np.array([len(piece) for piece in pieces], np.int64),
-            np.array([self._classes[members[0]] for members in groups], np.int64),
-            np.array([len(members) for members in groups], np.int64),
+            batches.classes[batches.order[groups[:-1]]].astype(np.int64),
+            np.diff(groups),
             np.array(spread, np.int64).reshape(len(firsts), class_count),
             firsts,
         )
         return EncodedKeywords(directory.encode(), pieces)
 
-    def _groups(self) -> Iterator[I64Array]:
-        """The terms of each piece of postings: of one class, ascending, and few enough postings or one term."""
-        for size_class in range(1, int(self._classes.max(initial=0)) + 1):
-            members = np.flatnonzero(self._classes == size_class)
-            ends = np.cumsum(self._counts[members])
-            start = 0
-            while start < len(members):
-                before = int(ends[start - 1]) if start else 0
-                end = max(start + 1, int(np.searchsorted(ends, before + PIECE_POSTINGS, side="right")))
-                yield members[start:end]
-                start = end
+
+def _groups(batches: KeywordBatches) -> I64Array:
+    """Where each piece of postings begins in ``batches.order``, and where the last one ends.
+
+    The terms of one are of one class, and have few enough postings, or it is one term.
+    """
+    edges = [0]
+    classes = batches.classes[batches.order]
+    ends = np.cumsum(batches.counts)
+    while edges[-1] < len(classes):
+        start = edges[-1]
+        before = int(ends[start - 1]) if start else 0
+        full = int(np.searchsorted(ends, before + PIECE_POSTINGS, side="right"))
+        last = int(np.searchsorted(classes, classes[start], side="right"))
+        edges.append(max(start + 1, min(full, last)))
+    return np.array(edges, np.int64)
 
 
 def _shortest_between(before: bytes, term: bytes) -> bytes:

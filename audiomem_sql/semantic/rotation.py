@@ -19,12 +19,12 @@ from audiomem_sql.semantic.arrays import F32Array, I8Array
 ENTRY_STEP = 0.2
 #: Above this, the matrix takes 16 MiB and orthonormalising it tens of seconds.
 MAX_ROTATED = 4096
+_CHUNK = 4096
 
 
 def principal_axes(vectors: F32Array) -> I8Array:
     """int8 (d, d), the principal axes of float32 (n, d) as rows, the one with the greatest variance first."""
-    covariance = np.cov(vectors, rowvar=False, dtype=np.float64)
-    _, columns = np.linalg.eigh(np.atleast_2d(covariance))
+    _, columns = np.linalg.eigh(_covariance(vectors))
     axes = columns.T[::-1]
     # An axis may point either way; one choice, so that equal vectors give equal bytes.
     signs = np.sign(axes[np.arange(len(axes)), np.abs(axes).argmax(axis=1)])
@@ -32,6 +32,16 @@ def principal_axes(vectors: F32Array) -> I8Array:
     step = max(ENTRY_STEP / np.sqrt(len(axes)), float(np.abs(axes).max()) / 127)
     stored: I8Array = np.rint(axes / step).astype(np.int8)
     return stored
+
+
+def _covariance(vectors: F32Array) -> np.ndarray[Any, np.dtype[np.float64]]:
+    """float64 (d, d), in pieces: the vectors as float64 are larger than anything else that a codec is made of."""
+    mean = vectors.mean(axis=0, dtype=np.float64)
+    total = np.zeros((len(mean), len(mean)))
+    for start in range(0, len(vectors), _CHUNK):
+        part = vectors[start : start + _CHUNK] - mean
+        total += part.T @ part
+    return total / max(1, len(vectors) - 1)
 
 
 def rotation_of(axes: I8Array) -> F32Array:

@@ -117,22 +117,28 @@ def tokenize(texts: pa.Array) -> TokenizedTexts:
         counts.append(lengths)
         row = end
     lengths = np.concatenate(counts)
-    encoded = pa.chunked_array(pieces, pa.binary()).dictionary_encode().combine_chunks()
+    found, codes = ranked(pieces)
+    rows = np.repeat(np.arange(len(lengths), dtype=np.int32), lengths)
+    firsts = np.cumsum(lengths) - lengths
+    positions = np.arange(len(rows), dtype=np.int64) - np.repeat(firsts, lengths)
+    return TokenizedTexts(
+        found,
+        codes,
+        rows,
+        positions.astype(np.int32),
+        lengths.astype(np.int32),
+    )
+
+
+def ranked(words: list[pa.Array]) -> tuple[pa.Array, I32Array]:
+    """The distinct ones of binary arrays, ascending, and the place there of each of all, int32."""
+    encoded = pa.chunked_array(words, pa.binary()).dictionary_encode().combine_chunks()
     if isinstance(encoded, pa.ChunkedArray):
         encoded = encoded.chunk(0) if encoded.num_chunks else pa.array([], pa.binary()).dictionary_encode()
     order = np.asarray(pc.array_sort_indices(encoded.dictionary)).astype(np.int64)
     ranks = np.empty(len(order), np.int32)
     ranks[order] = np.arange(len(order), dtype=np.int32)
-    rows = np.repeat(np.arange(len(lengths), dtype=np.int32), lengths)
-    firsts = np.cumsum(lengths) - lengths
-    positions = np.arange(len(rows), dtype=np.int64) - np.repeat(firsts, lengths)
-    return TokenizedTexts(
-        encoded.dictionary.take(pa.array(order)),
-        ranks[np.asarray(encoded.indices)],
-        rows,
-        positions.astype(np.int32),
-        lengths.astype(np.int32),
-    )
+    return encoded.dictionary.take(pa.array(order)), ranks[np.asarray(encoded.indices)]
 
 
 def _words(data: U8Array, offsets: I64Array) -> tuple[pa.Array, I64Array]:

@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from audiomem_sql.audio import PROFILES, Profile, resolve
-from audiomem_sql.audio.profiles import AUTO_MINIMUMS, _choose, match
+from audiomem_sql.audio.hardware import AUTO_MINIMUMS, GIB, Hardware, measured
+from audiomem_sql.audio.profiles import match
 from audiomem_sql.errors import OptionError
 
 
@@ -52,16 +53,33 @@ def test_resolve_and_match() -> None:
 
 
 def test_auto_measures_the_machine(tmp_path: Path) -> None:
-    memory = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
-    expected = _choose(os.cpu_count() or 2, memory, shutil.disk_usage(tmp_path).free)
-    assert resolve("auto", tmp_path).name == expected
-    assert resolve("auto", tmp_path / "not" / "yet").name == expected
+    here = measured(tmp_path)
+    assert here.processors == len(os.sched_getaffinity(0))
+    assert 0 < here.memory <= os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    assert abs(here.free - shutil.disk_usage(tmp_path).free) < GIB
+    assert resolve("auto", tmp_path).name == here.choice
+    assert resolve("auto", tmp_path / "not" / "yet").name == here.choice
 
 
 def test_auto_takes_the_first_profile_whose_minimums_are_met() -> None:
-    gib = 1 << 30
     for name, minimums in AUTO_MINIMUMS.items():
-        assert _choose(*minimums) == name
-    assert _choose(64, 512 * gib, 63 * gib) == "desktop"
-    assert _choose(1, 512 * gib, 512 * gib) == "mobile"
-    assert _choose(64, 512 * gib, gib - 1) == "embedded"
+        assert minimums.choice == name
+        assert minimums.reasons()[name] == ""
+    assert Hardware(64, 512 * GIB, 63 * GIB).choice == "desktop"
+    assert Hardware(1, 512 * GIB, 512 * GIB).choice == "mobile"
+    assert Hardware(64, 512 * GIB, GIB - 1).choice == "embedded"
+    assert Hardware(1, 512 * GIB, 512 * GIB).reasons() == {
+        "server": "processors 1 of 8",
+        "desktop": "processors 1 of 2",
+        "mobile": "",
+        "embedded": "",
+    }
+
+
+def test_a_profile_that_the_machine_cannot_serve() -> None:
+    small = Hardware(1, GIB // 3, GIB)
+    small.check("mobile")
+    with pytest.raises(
+        OptionError, match=r"desktop cannot be served.*memory 0\.333 GiB of 0\.5 GiB.*is embedded here"
+    ):
+        small.check("desktop")

@@ -348,7 +348,7 @@ def test_texts_are_embedded_together(connection: duckdb.DuckDBPyConnection, tmp_
         ((expected,),) = sqlite.execute("SELECT embed(?, 'hashing')", (text,)).fetchall()
         assert np.array(vector, "<f4").tobytes() == expected
     sqlite.close()
-    with pytest.raises(duckdb.Error, match="embed takes a text, and the name of a model"):
+    with pytest.raises(duckdb.Error, match="embed takes a text, the name of a model, and that of a backend"):
         connection.execute("SELECT embed('x', NULL)")
 
 

@@ -21,13 +21,13 @@ ROWS = [
 ]
 
 
-@pytest.fixture
-def sql(tmp_path: Path) -> Iterator[apsw.Connection]:
+@pytest.fixture(params=["pcm", "spectrum"])
+def sql(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[apsw.Connection]:
     connection = apsw.Connection(str(tmp_path / "t.sqlite"))
     register(connection)
     connection.execute(
         "CREATE VIRTUAL TABLE t USING audiomem('t.flac', id INTEGER PRIMARY KEY, body TEXT SEMANTIC, year INTEGER, "
-        "vec FLOAT[3], model=hashing)"
+        f"vec FLOAT[3], model=hashing, modulation={request.param})"
     )
     connection.executemany("INSERT INTO t VALUES (?, ?, ?, ?)", map(bound, ROWS))
     yield connection

@@ -10,7 +10,7 @@ import apsw
 import pytest
 
 from audiomem_sql.connections import register
-from audiomem_sql.errors import QueryError, SchemaError
+from audiomem_sql.errors import AudioMemError, QueryError, SchemaError
 from audiomem_sql.frames import write_flac
 from audiomem_sql.table import Table
 
@@ -136,6 +136,50 @@ def test_both(sql: apsw.Connection) -> None:
     assert "[password]" in str(sql.execute(shown).fetchall()[0][1])
 
 
+def test_both_give_as_many_rows_as_are_asked_for(tmp_path: Path) -> None:
+    """Beyond the rows that are fused: those with a vector first, then those that only hold the words."""
+    columns = ["id INTEGER PRIMARY KEY", "title TEXT INDEXED", "body TEXT SEMANTIC"]
+    with Table.create(tmp_path / "t.flac", columns, {"model": "hashing", "profile": "embedded"}) as table:
+        for first in (1, 1801):  # one segment and the log
+            table.append(
+                [
+                    {"id": n, "title": "frame" if n % 5 else "page", "body": None if n % 2 else f"row {n}"}
+                    for n in range(first, first + 1800)
+                ]
+            )
+            if first == 1:
+                table.vacuum()
+        near = {n for n in range(1, 3601) if n % 2 == 0}
+        worded = {n for n in range(1, 3601) if n % 5}
+        for k in (10, 1000, 1001, 1500, 3000, len(near | worded), 10**6):
+            found = table.search("frame", k=k)["id"].to_pylist()
+            assert len(found) == min(k, len(near | worded))
+            assert len(set(found)) == len(found)
+        assert set(found) == near | worded
+        assert table.search("frame", k=1500, where="id > 3400").num_rows == sum(
+            n > 3400 for n in near | worded
+        )
+    sql = apsw.Connection(str(tmp_path / "t.sqlite"))
+    register(sql)
+    sql.execute("CREATE VIRTUAL TABLE t USING audiomem('t.flac')")
+    rows = sql.execute("SELECT id, rank FROM t WHERE t MATCH 'frame' ORDER BY rank").fetchall()
+    assert len(rows) == len(near | worded)
+    assert {row[0] for row in rows} == near | worded
+    assert [row[1] for row in rows] == sorted(row[1] for row in rows)
+    assert len(ids(sql, "SELECT id FROM t WHERE t MATCH 'frame' LIMIT 2900")) == 2900
+    sql.close()
+
+
+def test_a_query_may_be_very_long(sql: apsw.Connection) -> None:
+    fill(sql, random.Random(4), 1, 40)
+    long = " ".join(f"word{n}" for n in range(20_000))
+    assert len(ids(sql, "SELECT id FROM t WHERE t MATCH ? LIMIT 5", f"sound {long}")) == 5
+    huge = ids(sql, "SELECT id FROM t WHERE t MATCH ? AND k = 9223372036854775807", "sound")
+    assert set(huge) == set(ids(sql, "SELECT id FROM t WHERE t MATCH ?", "sound"))
+    with pytest.raises(QueryError, match="over the limit of 1,048,576"):
+        sql.execute("SELECT id FROM t WHERE t MATCH ?", ("word " * 300_000,)).fetchall()
+
+
 def test_words_alone(tmp_path: Path) -> None:
     with Table.create(tmp_path / "t.flac", ["id INTEGER PRIMARY KEY", "body TEXT INDEXED"]) as table:
         table.append([{"body": "cats and dogs"}, {"body": "birds"}, {"body": None}])
@@ -159,3 +203,72 @@ def test_words_alone(tmp_path: Path) -> None:
     rows = [{"body": f"{WORDS[n % 16]} {n}"} for n in range(3000)]
     with write_flac(rows, tmp_path / "many.flac") as table:
         assert "INDEXED" not in table.schema.sql()
+
+
+SHOWN = [
+    "highlight({t}, 0, '[', ']')", "highlight({t}, 1, '<', '>')", "snippet({t}, 1, '[', ']', '…', 4)",
+    "snippet({t}, 0, '[', ']', '…', 2)", "snippet({t}, -1, '[', ']', '…', 5)", "snippet({t}, -1, '', '', '', 64)",
+]  # fmt: skip
+
+
+def test_functions_of_the_table_show_what_those_of_fts5_show(tmp_path: Path) -> None:
+    sql = apsw.Connection(str(tmp_path / "t.sqlite"))
+    register(sql)
+    sql.execute("CREATE VIRTUAL TABLE t USING audiomem('t.flac', title TEXT INDEXED, body TEXT INDEXED)")
+    sql.execute("CREATE VIRTUAL TABLE fts USING fts5(title, body)")
+    rng = random.Random(7)
+    rows = [(text(rng, 5) or "sound", text(rng, 30) or "sound") for _ in range(60)]
+    rows += [("same words", "same words"), ("The page. Of a cell", "no, the cell. A page: of the sound")]
+    for table in ("t", "fts"):
+        sql.executemany(f"INSERT INTO {table}(title, body) VALUES (?, ?)", rows[:40])
+    for command in ("checkpoint", None):
+        for query in [*QUERIES, "words", "title : same"]:
+            if "NOT" in query or "NEAR" in query:
+                continue  # FTS5 highlights phrases that take no part
+            shown = ", ".join(SHOWN)
+            asked = "SELECT rowid, {0} FROM {1} WHERE {1} MATCH ? ORDER BY rowid"
+            mine = sql.execute(asked.format(shown.format(t="t"), "t"), (query,)).fetchall()
+            theirs = sql.execute(asked.format(shown.format(t="fts"), "fts"), (query,)).fetchall()
+            assert mine == theirs, query
+        if command is not None:
+            sql.execute("INSERT INTO t(t) VALUES (?)", (command,))
+            for table in ("t", "fts"):
+                sql.executemany(f"INSERT INTO {table}(title, body) VALUES (?, ?)", rows[40:])
+    asked = (
+        "SELECT highlight(a, 1, '[', ']') FROM {0} AS a WHERE {0} MATCH 'sound' ORDER BY rank, rowid LIMIT 5"
+    )
+    own = asked.replace("highlight(a", "highlight(a.{0}")
+    assert sql.execute(own.format("t")).fetchall() == sql.execute(own.format("fts")).fetchall()
+    plain = "SELECT highlight({0}, 1, '[', ']') FROM {0} WHERE rowid < 5"
+    assert sql.execute(plain.format("t")).fetchall() == sql.execute(plain.format("fts")).fetchall()
+    sql.close()
+
+
+def test_functions_of_the_table_beside_meaning(sql: apsw.Connection) -> None:
+    sql.execute("INSERT INTO t VALUES (1, 'Passwords', 'How do I reset a password?', 2020)")
+    sql.execute("INSERT INTO t VALUES (2, NULL, NULL, 2021)")
+    show = (
+        "SELECT highlight(t, 2, '[', ']'), highlight(t, 3, '[', ']'), snippet(t, -1, '[', ']', '…', 3) FROM t"
+    )
+    assert sql.execute(show + " WHERE t MATCH 'reset it'").fetchall() == [
+        ("How do I [reset] a password?", "2020", "…I [reset] a…")
+    ]
+    assert sql.execute(show + " WHERE t MATCH 'semantic: reset it'").fetchall() == [
+        ("How do I reset a password?", "2020", "Passwords")
+    ]
+    assert sql.execute(show + " WHERE id = 2").fetchall() == [
+        (None, "2021", "2")
+    ]  # the first column, as in FTS5
+    sql.execute("UPDATE t SET year = 2022 WHERE t MATCH 'keyword: reset'")
+    seen = "SELECT typeof(t), t IS NULL, year FROM t WHERE t MATCH 'keyword: reset'"
+    assert sql.execute(seen).fetchall() == [("null", 1, 2022)]
+    old = "SELECT highlight(t, 2, '[', ']'), year FROM t WHERE t MATCH 'keyword: reset' AND version = 2"
+    assert sql.execute(old).fetchall() == [("How do I [reset] a password?", 2020)]
+    for query, what in (
+        ("SELECT highlight(t, 9, '[', ']') FROM t", "no column 9"),
+        ("SELECT highlight(NULL, 'a', '[', ']'), highlight(1.5, 1, '[', ']')", "requested context"),
+        ("SELECT snippet(t, 2, '[', ']', '…', 99) FROM t WHERE t MATCH 'reset'", "1 to 64"),
+        ("SELECT highlight(t, 2, 5, ']') FROM t WHERE t MATCH 'reset'", "take texts"),
+    ):
+        with pytest.raises(AudioMemError, match=what):
+            sql.execute(query).fetchall()

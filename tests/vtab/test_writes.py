@@ -104,9 +104,12 @@ class Writes(RuleBasedStateMachine):
     @initialize(
         key=st.sampled_from(KEYS),
         others=st.lists(st.sampled_from(OTHERS), min_size=1, max_size=4, unique=True),
+        sound=st.sampled_from((*["modulation=pcm"] * 3, "modulation=spectrum")),
         data=st.data(),
     )
-    def create(self, key: ModelColumn | None, others: list[ModelColumn], data: st.DataObject) -> None:
+    def create(
+        self, key: ModelColumn | None, others: list[ModelColumn], sound: str, data: st.DataObject
+    ) -> None:
         self.columns = (*((key,) if key else ()), *others)
         constraints = []
         if len(others) > 1 and data.draw(st.booleans()):
@@ -127,7 +130,8 @@ class Writes(RuleBasedStateMachine):
             constraints.append(f"CONSTRAINT c{len(self.checks)} CHECK ({condition})")
         native = ", ".join([*(column.native() for column in self.columns), *constraints])
         self.native.execute(f"CREATE TABLE t({native}) STRICT")
-        self.connect(*(column.audiomem() for column in self.columns), *constraints, "profile=embedded")
+        columns = (column.audiomem() for column in self.columns)
+        self.connect(*columns, *constraints, "profile=embedded", sound)
 
     def connect(self, *arguments: str) -> None:
         self.ours.execute(

@@ -25,6 +25,8 @@
 
 PyObject *python_value(sqlite3_value *); /* a new reference; NULL with an exception */
 void cell_result(sqlite3_context *, const struct cell *);
+/* Any other object, which SQL takes for NULL; python_value gives it back to a function that it is an argument of. */
+void object_result(sqlite3_context *, PyObject *);
 /* A value of a part, without Python; 0 if the part does not hold the column. */
 int part_result(const struct part *, int column, Py_ssize_t row, sqlite3_context *);
 sqlite3_int64 part_rowid(const struct part *, Py_ssize_t row);

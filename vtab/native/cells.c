@@ -13,6 +13,15 @@ PyObject *text_object(const char *text) {
 
 PyObject *boolean(int value) { return py.PyBool_FromLong(value != 0); }
 
+int is_value(PyObject *object) {
+  PyObject *type = object == py.none ? NULL : py.PyObject_Type(object);
+
+  if (type == NULL) return object == py.none;
+  py.Py_DecRef(type); /* the object keeps it */
+  return type == py.long_type || type == py.bool_type || type == py.float_type || type == py.unicode_type ||
+         type == py.bytes_type;
+}
+
 int cell_read(struct cell *cell, PyObject *object) {
   PyObject *type;
 

@@ -120,6 +120,7 @@ struct cell {
 };
 
 int cell_read(struct cell *, PyObject *);         /* 0, or -1 with an exception */
+int is_value(PyObject *);                         /* whether cell_read takes an object of this type */
 PyObject *text_object(const char *);              /* a new reference; None of NULL */
 PyObject *boolean(int);
 /* A tuple of `count` objects, which it takes over; NULL with an exception if one of them is NULL, or for want of memory. */

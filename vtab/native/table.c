@@ -392,7 +392,9 @@ static int column(sqlite3_vtab_cursor *base, sqlite3_context *context, int numbe
   items[1] = py.PyLong_FromLongLong(cursor->row);
   arguments = tuple(2, items);
   value = arguments == NULL ? NULL : call(cursor->object, "other", arguments);
-  if (cell_read(&cell, value) < 0) {
+  if (value != NULL && !is_value(value)) {
+    object_result(context, value);
+  } else if (cell_read(&cell, value) < 0) {
     rc = explain(((struct table *)base->pVtab)->object, &base->pVtab->zErrMsg);
   } else {
     cell_result(context, &cell);

@@ -29,8 +29,22 @@ static PyObject *listed(sqlite3_value *value) {
   return list;
 }
 
+static const char OBJECT[] = "audiomem-object";
+
+static void object_forget(void *object) {
+  struct gil gil = gil_take(host);
+
+  if (gil.entered) py.Py_DecRef(object);
+  gil_give(&gil);
+}
+
+void object_result(sqlite3_context *context, PyObject *object) {
+  py.Py_IncRef(object);
+  sqlite3_result_pointer(context, object, OBJECT, object_forget);
+}
+
 PyObject *python_value(sqlite3_value *value) {
-  PyObject *list;
+  PyObject *list, *object;
   const void *data;
 
   switch (sqlite3_value_type(value)) {
@@ -44,7 +58,12 @@ PyObject *python_value(sqlite3_value *value) {
   case SQLITE_BLOB:
     data = sqlite3_value_blob(value);
     return py.PyBytes_FromStringAndSize(data ? data : "", sqlite3_value_bytes(value));
-  default: /* a list is a pointer value, which looks like NULL */
+  default: /* pointer values look like NULL: an object of ours, or a list */
+    object = sqlite3_value_pointer(value, OBJECT);
+    if (object != NULL) {
+      py.Py_IncRef(object);
+      return object;
+    }
     list = listed(value);
     if (list != NULL || py.PyErr_Occurred()) return list;
     py.Py_IncRef(py.none);

@@ -1,0 +1,103 @@
+"""What a machine has, and which profile fits it."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+from collections.abc import Iterator
+from dataclasses import astuple, dataclass
+
+from audiomem_sql.errors import OptionError
+
+GIB = 1 << 30
+CGROUP_MEMORY = "/sys/fs/cgroup/memory.max"
+"""Where Linux says how much memory a container may have."""
+
+
+@dataclass(frozen=True, slots=True)
+class Hardware:
+    """Processors that this process may use, bytes of memory that it may have, bytes free on the disk."""
+
+    processors: int
+    memory: int
+    free: int
+
+    @property
+    def choice(self) -> str:
+        """The name of the first profile of ``AUTO_MINIMUMS`` whose minimums are all met."""
+        return next(
+            (name for name in AUTO_MINIMUMS if not list(self._short(AUTO_MINIMUMS[name]))), "embedded"
+        )
+
+    def reasons(self) -> dict[str, str]:
+        """Of each profile, best first, what is missing for it; empty for one that fits."""
+        return {name: "; ".join(self._short(least)) for name, least in AUTO_MINIMUMS.items()}
+
+    def check(self, name: str) -> None:
+        """``OptionError`` for a profile that would not run here at all."""
+        missing = list(self._short(NEEDED[name]))
+        if missing:
+            raise OptionError(
+                f"profile {name} cannot be served by this machine: {'; '.join(missing)}",
+                remedy=f"Use profile=auto, which is {self.choice} here.",
+            )
+
+    def _short(self, least: Hardware) -> Iterator[str]:
+        for what, has, needs in zip(
+            ("processors", "memory", "free disk"), astuple(self), astuple(least), strict=True
+        ):
+            if has < needs:
+                yield f"{what} {_size(has, what)} of {_size(needs, what)}"
+
+
+AUTO_MINIMUMS = {
+    "server": Hardware(8, 32 * GIB, 64 * GIB),
+    "desktop": Hardware(2, 4 * GIB, 8 * GIB),
+    "mobile": Hardware(1, 1 * GIB, 1 * GIB),
+    "embedded": Hardware(0, 0, 0),
+}
+"""What ``auto`` asks of a machine, best profile first."""
+NEEDED = {
+    "server": Hardware(1, 1 * GIB, 0),
+    "desktop": Hardware(1, GIB // 2, 0),
+    "mobile": Hardware(1, GIB // 4, 0),
+    "embedded": Hardware(0, 0, 0),
+}
+"""Less than that, and writing a large table fails for want of memory."""
+UNKNOWN = AUTO_MINIMUMS["desktop"]
+"""A figure that the system does not tell is sufficient for this, and no more."""
+
+
+def measured(folder: str | os.PathLike[str] = ".") -> Hardware:
+    """This machine, and the disk that holds ``folder``, or would once its missing parents are made."""
+    return Hardware(_processors(), _memory(), _free(folder))
+
+
+def _processors() -> int:
+    with contextlib.suppress(AttributeError, OSError):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or UNKNOWN.processors
+
+
+def _memory() -> int:
+    total = UNKNOWN.memory
+    with contextlib.suppress(ValueError, OSError, AttributeError):
+        total = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    with contextlib.suppress(ValueError, OSError), open(CGROUP_MEMORY) as limit:
+        total = min(total, int(limit.read()))
+    return total
+
+
+def _free(folder: str | os.PathLike[str]) -> int:
+    path = os.path.abspath(folder)
+    while not os.path.exists(path) and os.path.dirname(path) != path:
+        path = os.path.dirname(path)
+    try:
+        return shutil.disk_usage(path).free
+    except OSError:
+        return UNKNOWN.free
+
+
+def _size(number: int, what: str) -> str:
+    return str(number) if what == "processors" else f"{number / GIB:.3g} GiB"

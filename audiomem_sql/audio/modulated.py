@@ -1,0 +1,163 @@
+"""Pages that lie in the spectrum of the sound: a ``PageSource`` on top of another one."""
+
+from __future__ import annotations
+
+import threading
+from collections import OrderedDict
+
+import numpy as np
+
+from audiomem_sql.audio.bands import CODEWORD, Mode
+from audiomem_sql.audio.frames import Bytes, Flags
+from audiomem_sql.audio.profiles import Profile, usual_depth
+from audiomem_sql.audio.source import (
+    HEAD_BYTES,
+    PageSource,
+    Probe,
+    missing_pages,
+    unreadable_page,
+)
+from audiomem_sql.audio.spectrum import Health, Spectrum, identify, spectrum_of
+from audiomem_sql.errors import DamagedFileError, NotAudioMemoryError
+
+REMEMBERED = 16
+"""Pages that are kept once they are demodulated: a query asks for many small places of one page, …"""
+DOUBTFUL_BYTES = 32 << 20
+"""… and bytes of pages with wrong samples, which take long."""
+
+
+class ModulatedPages:
+    """A ``PageSource`` over ``sound``, whose pages are demodulated. Safe to use from many threads.
+
+    Takes over ``sound``. ``health`` is what reading showed of each band so far, by name.
+    """
+
+    def __init__(self, sound: PageSource, spectrum: Spectrum) -> None:
+        self.path = sound.path
+        self.profile = sound.profile
+        self.page_size = spectrum.page_size
+        self._lead = spectrum.lead
+        self.page_count = max(0, sound.page_count - 2 * self._lead)
+        self.present = min(max(0, sound.present - self._lead), self.page_count)
+        self.verbatim = sound.verbatim
+        self.in_place = sound.in_place
+        self.application = sound.application
+        self.comments = sound.comments
+        self.spectrum = spectrum
+        self.mode: Mode | None = spectrum.mode
+        self.health: dict[str, Health] = {slot.band.name: Health() for slot in spectrum.slots}
+        self.sound = sound
+        self._lock = threading.Lock()
+        self._pages: OrderedDict[int, tuple[Bytes, bool, Flags]] = OrderedDict()
+        self._hard: OrderedDict[int, tuple[Bytes, bool, Flags]] = OrderedDict()
+
+    def read(self, first: int, count: int) -> Bytes:
+        """Pages ``first … first + count``, fresh uint8 (count, page_size); raises as every ``PageSource`` does."""
+        missing_pages(self, first, count)
+        pages, ok = self.read_checked(first, count)
+        if not ok.all():
+            raise unreadable_page(self, first + int(np.argmin(ok)))
+        return pages
+
+    def read_checked(self, first: int, count: int) -> tuple[Bytes, Flags]:
+        """The same with a flag a page: False where the frame is not intact, or a block is not what was written."""
+        pages = np.zeros((count, self.page_size), np.uint8)
+        ok = np.zeros(count, np.bool_)
+        with self._lock:
+            known = {
+                n: pages[n]
+                for pages in (self._pages, self._hard)
+                for n in range(first, first + count)
+                if n in pages
+            }
+        start = first
+        while start < first + count:
+            if start in known:
+                pages[start - first], ok[start - first] = known[start][:2]
+                start += 1
+                continue
+            stop = start + 1
+            while stop < first + count and stop not in known:
+                stop += 1
+            rows = slice(start - first, stop - first)
+            pages[rows], ok[rows] = self._demodulated(start, stop - start)
+            start = stop
+        return pages, ok
+
+    def _demodulated(self, first: int, count: int) -> tuple[Bytes, Flags]:
+        sound, ok = self.sound.read_checked(first + self._lead, count)
+        reading = self.spectrum.demodulate(sound, measured=True)
+        good = ok & ~reading.doubtful.any(axis=1)
+        with self._lock:
+            for name, health in reading.health.items():
+                self.health[name].add(health)
+            for row in range(count):
+                if reading.doubtful[row].any() or row >= count - REMEMBERED:
+                    kept = self._hard if reading.doubtful[row].any() else self._pages
+                    kept[first + row] = reading.pages[row].copy(), bool(good[row]), reading.doubtful[row]
+            while len(self._hard) * self.page_size > DOUBTFUL_BYTES:
+                self._hard.popitem(last=False)
+            while len(self._pages) > REMEMBERED:
+                self._pages.popitem(last=False)
+        return reading.pages, good
+
+    def alternatives(self, page: int) -> Bytes:
+        """What the codes of the bands make of the page, and other readings of its sound."""
+        with self._lock:
+            known = page in self._hard  # then the codes were asked already
+        others = self.sound.alternatives(page + self._lead)
+        if known and not len(others):
+            return np.empty((0, self.page_size), np.uint8)
+        sounds = np.concatenate([self.sound.read_checked(page + self._lead, 1)[0], others])
+        if len(sounds) == 1 and all(slot.code is None for slot in self.spectrum.slots):
+            return np.empty((0, self.page_size), np.uint8)
+        reading = self.spectrum.demodulate(sounds, correct=True)
+        with self._lock:
+            for name, health in reading.health.items():
+                self.health[name].add(health)
+        return reading.pages
+
+    def measured(self, pages: int) -> dict[str, Health]:
+        """The health of each band: what reading showed so far, and that of ``pages`` pages all over the file, by name."""
+        found = {name: Health() for name in self.health}
+        for page in sorted({n * self.present // pages for n in range(pages)} if self.present else ()):
+            sound, _ = self.sound.read_checked(page + self._lead, 1)
+            for name, health in self.spectrum.demodulate(sound, measured=True, correct=True).health.items():
+                found[name].add(health)
+        with self._lock:
+            for name, health in self.health.items():
+                found[name].add(health)
+        return found
+
+    def doubtful(self, page: int) -> Flags:
+        """The bytes of a page whose block of samples is not what was written, bool (page_size,)."""
+        self.read_checked(page, 1)
+        with self._lock:
+            known = self._hard.get(page)
+        lost = np.zeros(self.page_size, np.bool_)
+        if known is None:
+            return lost
+        for slot, start, stop in self.spectrum.parts:
+            if slot.band.data_bytes == CODEWORD:  # a band with a code has made what it can of it
+                lost[start:stop] = np.repeat(known[2], slot.words * 8)[: stop - start]
+        return lost
+
+    def close(self) -> None:
+        """Let go of the file; twice is harmless."""
+        self.sound.close()
+
+
+def modulation_of(sound: Bytes, profile: Profile, probe: Probe) -> Spectrum | None:
+    """The modulation of a page, uint8 (page_size,) of ``profile``, if there is a page of ours in it; None otherwise.
+
+    What ``probe`` raises besides ``NotAudioMemoryError`` passes through.
+    """
+    mode = identify(sound, profile)
+    if mode is None or (mode.broadcast and profile.bits_per_sample != usual_depth(profile)):
+        return None  # a broadcast that lost bits is listened to (``aligned``)
+    try:
+        spectrum = spectrum_of(profile, mode)
+        page = spectrum.demodulate(sound[None], correct=True).pages[0]
+        return spectrum if probe(page[:HEAD_BYTES].tobytes()) == profile.block_size else None
+    except (NotAudioMemoryError, DamagedFileError):
+        return None

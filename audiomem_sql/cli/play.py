@@ -1,0 +1,58 @@
+"""``audiomem play``: listen to a table."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+#: Players and what makes them play one file and end, quietly.
+PLAYERS = {
+    "ffplay": ("-nodisp", "-autoexit", "-loglevel", "error"),
+    "mpv": ("--no-video", "--really-quiet"),
+    "play": ("-q",),
+    "afplay": (),
+    "pw-play": (),
+    "paplay": (),
+}
+
+
+def play(
+    file: Annotated[str, typer.Argument(help="The FLAC file.", metavar="FILE")],
+    gain: Annotated[
+        float, typer.Option(help="dB. A table is noise, so less than 0.", max=0.0, min=-90.0)
+    ] = -20.0,
+    seconds: Annotated[float, typer.Option(help="How long.", min=0.1)] = 10.0,
+) -> int:
+    """Play a table with a player that is installed, quietly: it is noise."""
+    import os
+    import shutil
+    import subprocess
+    import tempfile
+
+    from audiomem_sql.errors import StorageError, UnsupportedError
+
+    player = next((name for name in PLAYERS if shutil.which(name)), None)
+    if player is None:
+        raise UnsupportedError(
+            f"no player was found (looked for {', '.join(PLAYERS)})",
+            remedy="Install one: apt install ffmpeg, or brew install mpv. Any program that plays FLAC will do.",
+        )
+    import soundfile
+
+    try:
+        with soundfile.SoundFile(file) as sound:
+            part = sound.read(int(seconds * sound.samplerate)) * 10 ** (gain / 20)
+            rate = sound.samplerate
+    except (RuntimeError, OSError) as fault:
+        raise StorageError(f"cannot be played: {fault}", file=file, remedy="Check the path.") from fault
+    with tempfile.TemporaryDirectory() as folder:
+        quiet = os.path.join(folder, "quiet.wav")
+        soundfile.write(quiet, part, rate)
+        done = subprocess.run([player, *PLAYERS[player], quiet], check=False)
+    if done.returncode:
+        raise UnsupportedError(
+            f"{player} cannot play here (exit code {done.returncode})",
+            remedy="Check the sound device, or open the file in another player.",
+        )
+    return 0

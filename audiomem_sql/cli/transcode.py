@@ -1,0 +1,43 @@
+"""``audiomem transcode``: the same table as another sound."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+
+def transcode(
+    file: Annotated[str, typer.Argument(help="The FLAC file.", metavar="FILE")],
+    profile: Annotated[
+        str | None, typer.Option(help="Shape of the sound: auto, server, desktop, mobile or embedded.")
+    ] = None,
+    modulation: Annotated[str | None, typer.Option(help="pcm or spectrum.")] = None,
+    band_plan: Annotated[str | None, typer.Option(help="Of a spectrum: flat, mission or ultrasonic.")] = None,
+    robustness: Annotated[str | None, typer.Option(help="Of a spectrum: exact or broadcast.")] = None,
+    protection: Annotated[str | None, typer.Option(help="none, standard or archive.")] = None,
+    compression_level: Annotated[int | None, typer.Option(help="zstd level, 1 to 22.")] = None,
+) -> None:
+    """Write a table anew, with another modulation, profile or protection; all versions stay."""
+    from audiomem_sql.cli import output
+    from audiomem_sql.cli.progress import bar
+    from audiomem_sql.errors import OptionError
+    from audiomem_sql.table import Table
+
+    given = {
+        "profile": profile,
+        "modulation": modulation,
+        "band_plan": band_plan,
+        "robustness": robustness,
+        "protection": protection,
+        "compression_level": compression_level,
+    }
+    changes = {name: value for name, value in given.items() if value is not None}
+    if not changes:
+        raise OptionError("nothing is to be changed", remedy="Name an option, such as --modulation spectrum.")
+    with Table(file) as table:
+        before = table.files.size()
+        with bar("rows") as progress:
+            table.transcode(changes, progress=progress.to)
+        options = ", ".join(f"{name}={value}" for name, value in table.options.to_catalog().items())
+        print(f"{file}: {output.size(before)} before, {output.size(table.files.size())} after; {options}")

@@ -1,0 +1,325 @@
+"""Knowledge bases of the same rows in several stores, behind one small interface: load, the nearest rows, the rows with some words."""
+
+from __future__ import annotations
+
+import datetime
+import subprocess
+import sys
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import apsw
+import numpy as np
+import pyarrow as pa
+
+import audiomem_sql as am
+from audiomem_sql import embedding
+from audiomem_sql.block_cache import SHARED as BLOCKS
+from audiomem_sql.semantic.index import SHARED as LISTS
+from audiomem_sql.table import Table
+from audiomem_sql.table_options import DEFAULT_MODEL
+from benchmarks.stores import COLUMNS
+from benchmarks.vectors import Array, K
+
+
+class KnowledgeBase(ABC):
+    """One store in a folder of its own."""
+
+    name: str
+    #: What it needs to be installed.
+    needs: str | None = None
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        folder.mkdir(parents=True)
+
+    @abstractmethod
+    def load(self, rows: pa.Table, vectors: Array) -> None:
+        """Store all rows with their vectors, and make everything small and quick that can be made so."""
+
+    @abstractmethod
+    def open(self) -> None:
+        """Open for reading, with nothing cached."""
+
+    @abstractmethod
+    def nearest(self, query: Array) -> list[int]:
+        """The ids of the K nearest rows, whose bodies are read, too."""
+
+    words: Callable[[Sequence[str]], list[int]] | None = None
+
+    def close(self) -> None:  # noqa: B027
+        """Let go of everything."""
+
+    def size(self) -> int:
+        """Bytes on the disk."""
+        return sum(path.stat().st_size for path in self.folder.rglob("*") if path.is_file())
+
+
+class Given:
+    """An embedder that knows the vectors of the rows."""
+
+    name = DEFAULT_MODEL
+    digest = b"vectors of a file"[:16]
+
+    def __init__(self, texts: Sequence[str], vectors: Array) -> None:
+        self.dimensions = vectors.shape[1]
+        self._known: dict[str, Array] = {}
+        for text, vector in zip(texts, vectors, strict=True):
+            self._known.setdefault(text, vector)
+
+    def embed(self, texts: Sequence[str], progress: Any = None) -> Array:
+        """The vectors of ``texts``, float32 (len(texts), dimensions)."""
+        return np.stack([self._known[text] for text in texts])
+
+
+class Ours(KnowledgeBase):
+    """AudioMemory SQL through SQLite, with FAISS."""
+
+    name = "AudioMemory, protection=none"
+    protection = "none"
+    level = 19
+
+    def load(self, rows: pa.Table, vectors: Array) -> None:
+        given = Given(rows["body"].to_pylist(), vectors)
+        embedding.embedder_named = lambda name, backend="torch": given  # type: ignore[assignment]
+        columns = (
+            "id INTEGER PRIMARY KEY",
+            "source TEXT",
+            "title TEXT",
+            "created_at TEXT",
+            "body TEXT SEMANTIC INDEXED",
+        )
+        options = {"protection": self.protection}
+        with Table.create(self.folder / "kb.flac", columns, options) as table:
+            table.append(rows)
+            table.vacuum(level=self.level)
+
+    def open(self) -> None:
+        BLOCKS.clear()
+        LISTS.clear()
+        self._connection = am.connect(self.folder / "kb.flac")
+
+    def nearest(self, query: Array) -> list[int]:
+        asked = "SELECT id, body FROM kb WHERE kb MATCH ? LIMIT 10"
+        return [row[0] for row in self._connection.execute(asked, (query.tobytes(),))]
+
+    def words(self, words: Sequence[str]) -> list[int]:
+        """The ids of the ten best rows by BM25 that hold all the words."""
+        asked = "SELECT id, body FROM kb WHERE kb MATCH ? ORDER BY rank LIMIT 10"
+        given = "keyword: " + " ".join(f'"{word}"' for word in words)
+        return [row[0] for row in self._connection.execute(asked, (given,))]
+
+    def close(self) -> None:
+        self._connection.close()
+
+
+class OursArchived(Ours):
+    """The same, protected against the loss of 15 % of its sectors."""
+
+    name = "AudioMemory, protection=archive"
+    protection = "archive"
+
+
+class Sqlite(KnowledgeBase):
+    """A table of SQLite, with FTS5 beside it; ``vectors``: how the vectors are kept."""
+
+    def load(self, rows: pa.Table, vectors: Array) -> None:
+        self.open()
+        sql = self._connection
+        sql.execute(
+            "CREATE TABLE kb(id INTEGER PRIMARY KEY, source TEXT, title TEXT, created_at TEXT, body TEXT);"
+            "CREATE VIRTUAL TABLE fts USING fts5(body, content='kb', content_rowid='id')"
+        )
+        with sql:
+            values = zip(*(rows[name].to_pylist() for name in COLUMNS), strict=True)
+            sql.executemany("INSERT INTO kb VALUES (?, ?, ?, ?, ?)", values)
+            self.keep(rows["id"].to_pylist(), vectors)
+        sql.execute("INSERT INTO fts(fts) VALUES ('rebuild'); INSERT INTO fts(fts) VALUES ('optimize')")
+        sql.execute("VACUUM")
+        self.close()
+
+    @abstractmethod
+    def keep(self, ids: list[int], vectors: Array) -> None:
+        """Store the vectors."""
+
+    def open(self) -> None:
+        self._connection = apsw.Connection(str(self.folder / "kb.sqlite"))
+
+    def words(self, words: Sequence[str]) -> list[int]:
+        """The ids of the ten best rows by BM25 that hold all the words."""
+        asked = (
+            "SELECT id, body FROM fts JOIN kb ON id = fts.rowid WHERE fts MATCH ? ORDER BY fts.rank LIMIT 10"
+        )
+        given = " ".join(f'"{word}"' for word in words)
+        return [
+            row[0] for row in self._connection.execute(asked.replace("id, body", "id, kb.body"), (given,))
+        ]
+
+    def close(self) -> None:
+        self._connection.close()
+
+
+class SqliteVec(Sqlite):
+    """SQLite, FTS5 and sqlite-vec with float32 vectors: exact."""
+
+    name = "SQLite + FTS5 + sqlite-vec"
+    needs = "sqlite_vec"
+    kind, given = "float[{0}]", "?"
+
+    def open(self) -> None:
+        import sqlite_vec
+
+        super().open()
+        self._connection.enable_load_extension(True)
+        self._connection.load_extension(sqlite_vec.loadable_path())
+
+    def keep(self, ids: list[int], vectors: Array) -> None:
+        kind = self.kind.format(vectors.shape[1])
+        self._connection.execute(
+            f"CREATE VIRTUAL TABLE vec USING vec0(id INTEGER PRIMARY KEY, e {kind} distance_metric=cosine)"
+        )
+        rows = ((number, vector.tobytes()) for number, vector in zip(ids, vectors, strict=True))
+        self._connection.executemany(f"INSERT INTO vec VALUES (?, {self.given})", rows)
+
+    def nearest(self, query: Array) -> list[int]:
+        asked = (
+            f"SELECT kb.id, body FROM (SELECT id, distance FROM vec WHERE e MATCH {self.given} AND k = {K}) AS v "
+            "JOIN kb ON kb.id = v.id ORDER BY distance"
+        )
+        return [row[0] for row in self._connection.execute(asked, (query.tobytes(),))]
+
+
+class SqliteVecInt8(SqliteVec):
+    """The same with vectors of int8."""
+
+    name = "SQLite + FTS5 + sqlite-vec int8"
+    kind, given = "int8[{0}]", "vec_quantize_int8(?, 'unit')"
+
+
+class Faiss(Sqlite):
+    """FAISS's flat index in a file beside SQLite: exact."""
+
+    name = "FAISS flat + SQLite + FTS5"
+    needs = "faiss"
+
+    def keep(self, ids: list[int], vectors: Array) -> None:
+        import faiss
+
+        index = faiss.IndexFlatIP(vectors.shape[1])
+        index.add(vectors)
+        faiss.write_index(index, str(self.folder / "kb.faiss"))
+        np.save(self.folder / "ids.npy", np.array(ids))
+
+    def open(self) -> None:
+        import faiss
+
+        super().open()
+        if (self.folder / "kb.faiss").exists():
+            self._index = faiss.read_index(str(self.folder / "kb.faiss"))
+            self._ids = np.load(self.folder / "ids.npy")
+
+    def nearest(self, query: Array) -> list[int]:
+        found = self._ids[self._index.search(query[np.newaxis], K)[1][0]].tolist()
+        asked = f"SELECT id, body FROM kb WHERE id IN ({', '.join('?' * len(found))})"
+        assert len(self._connection.execute(asked, found).fetchall()) == len(found)
+        return list(found)
+
+
+class Lance(KnowledgeBase):
+    """LanceDB with an FTS index and no index of the vectors: exact."""
+
+    name = "LanceDB + FTS"
+    needs = "lancedb"
+    index: Any = None
+
+    def load(self, rows: pa.Table, vectors: Array) -> None:
+        import lancedb
+        from lancedb.index import FTS, BTree, IvfPq
+
+        flat = pa.FixedSizeListArray.from_arrays(pa.array(vectors.reshape(-1)), vectors.shape[1])
+        table = lancedb.connect(str(self.folder)).create_table("kb", data=rows.append_column("vec", flat))
+        table.create_index("id", config=BTree())
+        table.create_index("body", config=FTS())
+        if self.index is not None:
+            table.create_index("vec", config=IvfPq(distance_type="cosine"))
+        table.optimize(cleanup_older_than=datetime.timedelta(0), delete_unverified=True)
+
+    def open(self) -> None:
+        import lancedb
+
+        self._table = lancedb.connect(str(self.folder)).open_table("kb")
+
+    def nearest(self, query: Array) -> list[int]:
+        search = self._table.search(query).distance_type("cosine").limit(K)
+        if self.index is not None:
+            search = search.refine_factor(self.index)
+        found: list[int] = search.select(["id", "body", "_distance"]).to_arrow()["id"].to_pylist()
+        return found
+
+    def words(self, words: Sequence[str]) -> list[int]:
+        """The ids of the ten best rows by BM25 that hold all the words."""
+        from lancedb.query import FullTextOperator, MatchQuery
+
+        asked = MatchQuery(" ".join(words), "body", operator=FullTextOperator.AND)
+        search = self._table.search(asked, query_type="fts").limit(10).select(["id", "body", "_score"])
+        found: list[int] = search.to_arrow()["id"].to_pylist()
+        return found
+
+
+class LanceIvf(Lance):
+    """The same with its index of vectors, IVF_PQ with the defaults, and ten times K exact distances of what that finds."""
+
+    name = "LanceDB IVF_PQ, refined + FTS"
+    index = 10
+
+
+class Chroma(KnowledgeBase):
+    """Chroma with its defaults, HNSW; it has no ranking of words."""
+
+    name = "Chroma"
+    needs = "chromadb"
+
+    def _client(self) -> Any:
+        import chromadb
+
+        return chromadb.PersistentClient(
+            str(self.folder), settings=chromadb.Settings(anonymized_telemetry=False)
+        )
+
+    def load(self, rows: pa.Table, vectors: Array) -> None:
+        collection = self._client().create_collection(
+            "knowledge", embedding_function=None, configuration={"hnsw": {"space": "cosine"}}
+        )
+        for start in range(0, len(rows), 5000):
+            part = rows.slice(start, 5000)
+            collection.add(
+                ids=[str(number) for number in part["id"].to_pylist()],
+                embeddings=vectors[start : start + 5000],
+                documents=part["body"].to_pylist(),
+                metadatas=part.select(["source", "title", "created_at"]).to_pylist(),
+            )
+        tool = Path(sys.executable).with_name("chroma")
+        subprocess.run([tool, "vacuum", "--path", self.folder, "--force"], check=True, capture_output=True)
+
+    def open(self) -> None:
+        self._collection = self._client().get_collection("knowledge", embedding_function=None)
+
+    def nearest(self, query: Array) -> list[int]:
+        found = self._collection.query(
+            query_embeddings=[query], n_results=K, include=["documents", "distances"]
+        )
+        return [int(number) for number in found["ids"][0]]
+
+
+STORES: dict[str, type[KnowledgeBase]] = {
+    "audiomem": Ours,
+    "archive": OursArchived,
+    "sqlite-vec": SqliteVec,
+    "sqlite-vec-int8": SqliteVecInt8,
+    "faiss": Faiss,
+    "lancedb": Lance,
+    "lancedb-ivf": LanceIvf,
+    "chroma": Chroma,
+}
