@@ -543,3 +543,18 @@ def is_short(number: float) -> bool:
     return (
         number != 0 and len(repr(number).replace(".", "").split("e")[0]) <= 12 and 1e-300 < abs(number) < 1e15
     )
+
+
+@pytest.mark.parametrize("collation", ["BINARY", "NOCASE"])
+def test_many_texts_of_which_some_end_with_nul(database: apsw.Connection, collation: str) -> None:
+    column_type = ColumnType(Kind.TEXT)
+    stored = ["\0", "", "a", "a\0", "a\0\0", "b", "\0\0", "a" * 8, "a" * 8 + "\0", "a" * 9]
+    case = Case(database, column_type, stored, [])
+    for texts in (
+        ["", "?", "A", "??", "???"],
+        ["a\0", "b", "c", "d", "e"],
+        ["a" * 8 + "\0", "x" * 8, "", "y", "z"],
+    ):
+        bound = bind(Predicate(0, Op.IN, texts), column_type, collation)
+        marks = ", ".join("?" * len(texts))
+        case.check(bound, case.rows(f"c COLLATE {collation} IN ({marks})", tuple(texts)))

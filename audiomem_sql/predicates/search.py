@@ -90,8 +90,14 @@ def member(values: Strings, operands: Collection[bytes]) -> BoolArray:
     found = np.isin(values.lengths, [len(operand) for operand in chosen])
     rows = np.flatnonzero(found)
     heads = prefixes(values.take(rows), 8).view(np.uint64).ravel()
-    wanted = np.frombuffer(b"".join(operand[:8].ljust(8, b"\0") for operand in chosen), np.uint64)
-    alike = np.isin(heads, wanted)
+    sizes = np.minimum(values.lengths[rows], 9)
+    alike = np.zeros(len(rows), np.bool_)
+    for size in {
+        min(len(operand), 9) for operand in chosen
+    }:  # heads are filled with NULs, which strings may hold, too
+        wanted = [operand[:8].ljust(8, b"\0") for operand in chosen if min(len(operand), 9) == size]
+        of_size = np.flatnonzero(sizes == size)
+        alike[of_size] = np.isin(heads[of_size], np.frombuffer(b"".join(wanted), np.uint64))
     found[rows[~alike]] = False
     long = rows[alike & (values.lengths[rows] > 8)]
     text = values.data.tobytes()

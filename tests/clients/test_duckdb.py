@@ -368,7 +368,8 @@ def test_both_extensions_in_one_process(python: Callable[[str], Said], tmp_path:
     said = python("""
 import duckdb, pysqlite3, audiomem_sql
 first = duckdb.connect(config={"allow_unsigned_extensions": "true"})
-first.execute(f"LOAD '{audiomem_sql.loadable_path('duckdb')}'; SET enable_progress_bar = false")
+first.execute("SET enable_progress_bar = false")
+first.execute(f"LOAD '{audiomem_sql.loadable_path('duckdb')}'")
 second = pysqlite3.connect(":memory:")
 audiomem_sql.load(second)
 second.execute("CREATE VIRTUAL TABLE notes USING audiomem('notes.flac')")
