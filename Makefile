@@ -6,11 +6,13 @@ DATA ?=
 SECONDS ?= 60
 KILLS ?= 1000
 SEEDS ?= 100
+# The oldest DuckDB that is supported, and the last of each minor version but the newest, which `make test` has.
+DUCKDB ?= 1.4.0 1.4.5 1.5.6
 ARGS ?=
 # Which torch the model gets; 2.13.0 has builds without CUDA where pip finds them.
 TORCH ?= torch==2.13.0
 
-.PHONY: demo test test-model lint bench fuzz crash damage clean
+.PHONY: demo test test-model duckdb lint bench fuzz crash damage clean
 
 demo: $(VENV)/installed-demo
 	HF_HUB_OFFLINE=1 $(BIN)/python examples/demo.py demo
@@ -21,6 +23,14 @@ test: $(VENV)/installed-test
 # What needs the model itself, and so half a gigabyte of packages.
 test-model: $(VENV)/installed-test $(VENV)/installed-demo
 	HF_HUB_OFFLINE=1 $(BIN)/python -m pytest tests/semantic/with_the_model.py $(ARGS)
+
+duckdb: $(VENV)/installed-test
+	set -e; for version in $(DUCKDB); do \
+	  test -d $(VENV)/duckdb-$$version || $(BIN)/pip install --quiet --disable-pip-version-check --no-deps \
+	    --target $(VENV)/duckdb-$$version duckdb==$$version; \
+	  PYTHONPATH=$(abspath $(VENV))/duckdb-$$version AUDIOMEM_DUCKDB=$$version AUDIOMEM_ANALYSIS_QUERIES=100 \
+	    $(BIN)/python -m pytest -q tests/vtab/test_duckdb.py tests/analysis tests/test_streaming.py $(ARGS); \
+	done
 
 lint: $(VENV)/installed-test
 	$(BIN)/ruff check .

@@ -10,10 +10,13 @@ from typing import TYPE_CHECKING, Any
 from audiomem_sql._version import __version__
 
 if TYPE_CHECKING:
-    from audiomem_sql.connections import connect, install_hook, register
+    from audiomem_sql.arrow_dataset import dataset
+    from audiomem_sql.connections import attach, connect, install_hook, register, register_duckdb
     from audiomem_sql.errors import AudioMemError, DamageWarning
     from audiomem_sql.frames import open, read_flac, write_flac
     from audiomem_sql.loadable import load, loadable_path
+    from audiomem_sql.pandas import read_sql
+    from audiomem_sql.polars import scan_flac
     from audiomem_sql.table import Table
 
 __all__ = [
@@ -21,13 +24,18 @@ __all__ = [
     "DamageWarning",
     "Table",
     "__version__",
+    "attach",
     "connect",
+    "dataset",
     "install_hook",
     "load",
     "loadable_path",
     "open",
     "read_flac",
+    "read_sql",
     "register",
+    "register_duckdb",
+    "scan_flac",
     "write_flac",
 ]
 
@@ -35,13 +43,18 @@ _HOMES = {
     "AudioMemError": "errors",
     "DamageWarning": "errors",
     "Table": "table",
+    "attach": "connections",
     "connect": "connections",
+    "dataset": "arrow_dataset",
     "install_hook": "connections",
     "load": "loadable",
     "loadable_path": "loadable",
     "open": "frames",
     "read_flac": "frames",
+    "read_sql": "pandas",
     "register": "connections",
+    "register_duckdb": "connections",
+    "scan_flac": "polars",
     "write_flac": "frames",
 }
 

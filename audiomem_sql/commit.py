@@ -36,12 +36,12 @@ Progress = Callable[[int, int], None]
 class Commit:
     """What is committed: batches in ascending rowid order with an array for every column, and rowids deleted before.
 
-    message: for the list of versions. sources: the packed list of ingested sources. schema: the columns from this commit
-    on, which then has no rows; ``change`` says how they changed.
+    inserted: how many rows; None when only the batches tell. message: for the list of versions. sources: the packed list
+    of ingested sources. schema: the columns from this commit on, which then has no rows; ``change`` says how they changed.
     """
 
     batches: Iterable[Batch]
-    inserted: int
+    inserted: int | None
     deleted: I64Array = field(default_factory=lambda: np.empty(0, np.int64))
     message: str | None = None
     sources: bytes | None = None
@@ -114,12 +114,11 @@ def write_commit(
     On any error the files are as they were.
     """
     number = snapshot.newest + 1
-    version = Version(number, time.time_ns() // 1000, commit.inserted, len(commit.deleted), commit.message)
     replaces_base = len(snapshot.segments) == 1 and not snapshot.segments[0].rows
     if replaces_base:
-        path, versions = files.base, [*snapshot.versions, version]
+        path, versions = files.base, list(snapshot.versions)
     else:
-        path, versions = files.delta(number), [version]
+        path, versions = files.delta(number), []
         files.make_folder()
         if os.path.exists(path):
             raise DamagedFileError(
@@ -135,6 +134,9 @@ def write_commit(
     try:
         for batch in commit.batches:
             writer.add(batch.rowids, batch.arrays)
+        inserted = writer.rows if commit.inserted is None else commit.inserted
+        now = time.time_ns() // 1000  # nobody could see the rows before they had come
+        versions.append(Version(number, now, inserted, len(commit.deleted), commit.message))
         writer.finish(
             versions,
             tombstones=commit.deleted,

@@ -1,8 +1,12 @@
-"""Connections with everything registered: the virtual table module, the table functions, the scalar functions."""
+"""Connections with everything registered: the virtual table module, the table functions, the scalar functions.
+
+apsw's connections, and DuckDB's.
+"""
 
 from __future__ import annotations
 
 import os
+from typing import Any
 
 import apsw
 
@@ -10,8 +14,9 @@ from audiomem_sql import udfs, vtab
 from audiomem_sql.columns.column import quote
 from audiomem_sql.errors import StorageError
 from audiomem_sql.loadable import load_for_apsw
+from audiomem_sql.table_reader import TableReader
 
-__all__ = ["connect", "install_hook", "register"]
+__all__ = ["attach", "connect", "install_hook", "register", "register_duckdb"]
 
 
 def register(connection: apsw.Connection) -> None:
@@ -56,3 +61,32 @@ def connect(path: str | os.PathLike[str], table: str | None = None) -> apsw.Conn
         connection.close()
         raise
     return connection
+
+
+def register_duckdb(connection: Any) -> None:
+    """Make a DuckDB connection know our table functions and scalar functions.
+
+    ``audiomem_scan('notes.flac', version := 3)``, ``audiomem_search('notes.flac', 'text', k := 10)``,
+    ``audiomem_top('notes.flac', 'year DESC', k := 10)``, ``audiomem_snapshots('notes.flac')``, ``audiomem_changes('notes.flac', 2)``; ``embed``, ``cosine_distance``,
+    ``l2_distance``, ``vec_from_json``, ``vec_to_json``, ``highlight``, ``snippet``, ``audiomem_version``. A cursor is a
+    connection of its own. OptionError for anything but a connection of DuckDB, MissingExtraError without the package.
+    """
+    from audiomem_sql.udfs import duckdb_functions
+    from audiomem_sql.vtab import duckdb as door
+
+    door.check_connection(connection)
+    duckdb_functions.register(connection)
+    door.register(connection, duckdb_functions.replace_function)
+
+
+def attach(connection: Any, table: TableReader | str | os.PathLike[str], name: str | None = None) -> str:
+    """Make a table known to a DuckDB connection by ``name``, by default the file's; the name.
+
+    Every query sees what is committed by then; columns and filters reach the scan. Writing is for Python and SQLite.
+    """
+    from audiomem_sql.vtab import duckdb as door
+
+    path = table.path if isinstance(table, TableReader) else os.fspath(table)
+    called = name or os.path.splitext(os.path.basename(path))[0]
+    door.attach(connection, table if isinstance(table, TableReader) else path, called)
+    return called

@@ -6,6 +6,7 @@ is made of blocks that hold its initial value over and over, with zone maps that
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -88,6 +89,14 @@ class EvolvedSegment(Segment):
         entry, values = self._constant(column)
         return values.slice(0, int(entry.blocks.zones.rows[number]))
 
+    def blocks(self, column: int, numbers: Sequence[int], *, coded: bool = False) -> list[pa.Array]:
+        """Blocks of ``column``, decoded."""
+        place = self._place(column)
+        if place is not None:
+            return self.stored.blocks(place, numbers, coded=coded)
+        made = [self.block(column, number) for number in numbers]
+        return [block.dictionary_encode() for block in made] if coded else made
+
     def _constant(self, column: int) -> tuple[ColumnEntry, pa.Array]:
         """The entry and the largest block of a column that is not stored."""
         found = self._constants.get(column)
@@ -128,19 +137,19 @@ class EvolvedSegment(Segment):
         """Whether an index stands for the blocks of ``column``: here those are seen to before anybody asks."""
         return False
 
-    def slice(self, column: int, start: int, stop: int) -> pa.Array:
+    def slice(self, column: int, start: int, stop: int, *, coded: bool = False) -> pa.Array:
         """Rows start … stop - 1 of ``column`` as one array."""
         place = self._place(column)
         if place in self.catalog.vectors:
             return self.stored.slice(place, start, stop)
-        return super().slice(column, start, stop)
+        return super().slice(column, start, stop, coded=coded)
 
-    def take(self, column: int, rows: I64Array) -> pa.Array:
+    def take(self, column: int, rows: I64Array, *, coded: bool = False) -> pa.Array:
         """The values of ``column`` at ``rows``, ascending int64 (n,)."""
         place = self._place(column)
         if place in self.catalog.vectors:
             return self.stored.take(place, rows)
-        return super().take(column, rows)
+        return super().take(column, rows, coded=coded)
 
     def dictionary(self, column: int) -> bytes | None:
         """The compression dictionary of ``column``."""

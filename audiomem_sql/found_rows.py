@@ -7,7 +7,10 @@ from collections.abc import Sequence
 import numpy as np
 import pyarrow as pa
 
+from audiomem_sql.errors import DamagedFileError
+from audiomem_sql.lost_rows import tell_lost_rows
 from audiomem_sql.scan import Readable
+from audiomem_sql.segment import Segment
 from audiomem_sql.types import BoolArray, I64Array
 
 
@@ -16,7 +19,7 @@ def found_rows(
 ) -> tuple[BoolArray, list[pa.Array]]:
     """Rows by rowid: which of int64 (n,) ``rowids``, each there once, exist, bool (n,); and the values of ``columns`` in those.
 
-    An array for each column, in the order of ``rowids``.
+    An array for each column, in the order of ``rowids``. Where damage is passed over, a row that is lost does not exist.
     """
     wanted = np.full(len(rowids), True)
     places: list[I64Array] = [np.empty(0, np.int64)]
@@ -36,11 +39,42 @@ def found_rows(
         left, rows = left[rows >= 0], rows[rows >= 0]
         if len(rows):
             rising = np.argsort(rows, kind="stable")
-            places.append(left[rising])
-            pieces.append([view.segment.take(column, rows[rising]) for column in columns])
+            left, rows, arrays = _taken(view.segment, left[rising], rows[rising], columns)
+            places.append(left)
+            pieces.append(arrays)
             wanted[left] = False
     place = np.concatenate(places)
     back = pa.array(np.argsort(place, kind="stable"))
     if not pieces:
         return ~wanted, []
     return ~wanted, [pa.concat_arrays(list(column)).take(back) for column in zip(*pieces, strict=True)]
+
+
+def _taken(
+    segment: Segment, places: I64Array, rows: I64Array, columns: Sequence[int]
+) -> tuple[I64Array, I64Array, list[pa.Array]]:
+    """Places, rows and values of the rows that can be read."""
+    try:
+        return places, rows, [segment.take(column, rows) for column in columns]
+    except DamagedFileError:
+        if not segment.skip_damage:
+            raise
+    errors = [_error(segment, row, columns) for row in rows.tolist()]
+    whole = np.array([error is None for error in errors], np.bool_)
+    for number in np.flatnonzero(~whole).tolist():  # the first row of each run tells of all of it
+        error, row = errors[number], int(rows[number])
+        if error is not None and not (number and errors[number - 1] and rows[number - 1] == row - 1):
+            stop = next(
+                (n for n in range(number, len(rows)) if whole[n] or rows[n] != row + n - number), len(rows)
+            )
+            tell_lost_rows(segment, row, row + stop - number, error)
+    return places[whole], rows[whole], [segment.take(column, rows[whole]) for column in columns]
+
+
+def _error(segment: Segment, row: int, columns: Sequence[int]) -> DamagedFileError | None:
+    try:
+        for column in columns:
+            segment.slice(column, row, row + 1)
+    except DamagedFileError as error:
+        return error
+    return None

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from audiomem_sql.columns.arrow_input import to_table
 from audiomem_sql.commit import Progress
 from audiomem_sql.errors import StorageError
+from audiomem_sql.streaming import example_of, is_stream
 from audiomem_sql.table import Table
 
 if TYPE_CHECKING:
@@ -33,8 +34,8 @@ def open(
     missing, instead of raising an error. Such a table cannot be written to.
     on_damage: ``fail``, or ``skip`` to leave out rows whose bytes cannot be recovered, and warn which they are.
 
-    Raises QueryError for a version that is not kept, NotAudioMemoryError for a file that is no table, DamagedFileError for one that cannot be read, StorageError
-    for a path that cannot be opened.
+    Raises QueryError for a version that is not kept, NotAudioMemoryError for a file that is no table, DamagedFileError for
+    one that cannot be read, StorageError for a path that cannot be opened.
     """
     return Table(path, version=version, as_of=as_of, salvage=salvage, on_damage=on_damage)
 
@@ -44,15 +45,21 @@ def read_flac(
     columns: Sequence[str] | None = None,
     where: str | None = None,
     parameters: Sequence[Any] = (),
+    *,
+    dtype_backend: str | None = None,
+    version: int | str | None = None,
+    as_of: str | datetime | None = None,
     **options: Any,
 ) -> pd.DataFrame:
     """Read a table, or the columns and rows asked for, into a pandas data frame.
 
     columns: names, in the order wanted. where: a filter such as ``"year > ? AND title LIKE 'a%'"``, with ``parameters``
-    for its question marks. options: for ``pyarrow.Table.to_pandas``.
+    for its question marks. dtype_backend: ``numpy_nullable`` or ``pyarrow``, as in pandas; by default each column has the
+    dtype that it was written with. version, as_of: as in :func:`open`. options: ``categories``, names of columns that
+    become categories, and those of ``pyarrow.Array.to_pandas``.
     """
-    with Table(path) as table:
-        return table.to_pandas(columns, where, parameters, **options)
+    with Table(path, version=version, as_of=as_of) as table:
+        return table.to_pandas(columns, where, parameters, dtype_backend=dtype_backend, **options)
 
 
 def write_flac(
@@ -67,7 +74,9 @@ def write_flac(
 ) -> Table:
     """Write a data frame to a new FLAC file; the open table.
 
-    data: a pandas data frame, an Arrow table, batch or reader, anything with ``__arrow_c_stream__``, or a list of dicts.
+    data: a pandas data frame, a polars data frame or lazy frame, an Arrow table, batch or reader, anything with
+    ``__arrow_c_stream__``, or a list of dicts. A relation of DuckDB (``con.sql(…)``) or a dataset is written batch by
+    batch, see ``Table.append_stream``.
     primary_key: a column whose values are unique; an INTEGER one becomes the rowid. semantic: text columns to be
     searched by meaning. if_exists: "fail", or "append" to add the rows to the table that is there. options: profile,
     protection, compression_level … as in CREATE VIRTUAL TABLE.
@@ -85,10 +94,13 @@ def write_flac(
         raise StorageError(
             "the file exists already", file=path, remedy='Choose another name, or pass if_exists="append".'
         )
-    arrow, schema = to_table(data, None, primary_key, semantic)
+    if is_stream(data):
+        _, schema = to_table(example_of(data), None, primary_key, semantic)
+    else:
+        data, schema = to_table(data, None, primary_key, semantic)
     table = Table.create(path, schema, options)
     try:
-        table.append(arrow, progress=progress)
+        table.append_stream(data, progress=progress)
     except BaseException:
         table.close()
         os.unlink(path)

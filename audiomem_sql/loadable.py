@@ -49,9 +49,13 @@ def load(connection: Any) -> None:
     """Make a connection know module ``audiomem`` and all functions.
 
     connection: of sqlite3, pysqlite3 or anything else with ``enable_load_extension`` and ``load_extension``; loading is
-    allowed for this one file only. An ``apsw.Connection`` is registered with, and needs no extension. UnsupportedError where the connection cannot
+    allowed for this one file only. An ``apsw.Connection`` is registered with, and needs no extension. A connection of DuckDB gets its
+    table functions; it must have been opened with ``allow_unsigned_extensions``. UnsupportedError where the connection cannot
     load any; MissingExtraError where it was not built.
     """
+    if type(connection).__module__ in ("duckdb", "_duckdb"):
+        _load_duckdb(connection)
+        return
     known = sys.modules.get("apsw")
     if known is not None and isinstance(connection, known.Connection):
         from audiomem_sql.connections import register
@@ -70,6 +74,17 @@ def load(connection: Any) -> None:
         connection.load_extension(path)
     finally:
         connection.enable_load_extension(False)
+
+
+def _load_duckdb(connection: Any) -> None:
+    path = loadable_path("duckdb").replace("'", "''")
+    (allowed,) = connection.execute("SELECT current_setting('allow_unsigned_extensions')").fetchone()
+    if not allowed:
+        raise UnsupportedError(
+            "this connection of DuckDB loads only DuckDB's own extensions",
+            remedy="Open it so: duckdb.connect(path, config={'allow_unsigned_extensions': 'true'})",
+        )
+    connection.execute(f"LOAD '{path}'")
 
 
 def load_for_apsw(connection: apsw.Connection) -> bool:
@@ -112,4 +127,4 @@ def attach_duckdb() -> Any:
     from audiomem_sql import udfs
     from audiomem_sql.vtab.duckdb_extension import Door
 
-    return Door([(function.name, function.counts, function.call) for function in udfs.functions()])
+    return Door([(each.name, each.counts, each.call, each.many) for each in udfs.functions()])

@@ -7,7 +7,8 @@ the next is decoded on another thread, from the second batch on: a LIMIT 1 costs
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections import deque
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cache
@@ -78,13 +79,19 @@ def scan(
     row_filter: RowFilter | None = None,
     descending: bool = False,
     skip: int = 0,
+    ahead: int = 1,
+    coded: Collection[int] = (),
 ) -> Iterator[Batch]:
     """The rows of ``snapshot`` that pass every filter, as batches of ``columns``; never an empty batch.
 
     row_filter: applied after ``filters``. descending: segments and rows in reverse. skip: rows to leave out at the
-    start. Raises DamagedFileError when a block that is needed does not match its checksum.
+    start. ahead: stretches of rows that are decoded on other threads while the consumer is busy.
+    coded: columns of texts to give as dictionary arrays with int32 codes.
+
+    Raises DamagedFileError when a block that is needed does not match its checksum.
     """
-    work = _Work(tuple(columns), tuple(sorted(filters, key=lambda f: f.bound.cost)), row_filter, descending)
+    ranked = tuple(sorted(filters, key=lambda f: f.bound.cost))
+    work = _Work(tuple(columns), ranked, row_filter, descending, ahead, frozenset(coded))
     for batch in work.batches(snapshot, skip if not filters and row_filter is None else 0):
         if isinstance(batch, int):
             skip -= batch
@@ -115,18 +122,24 @@ def in_rowid_order(batches: Iterable[Batch], *, descending: bool = False, skip: 
         )
 
 
-def _ahead(tasks: Iterator[Callable[[], list[Batch]]]) -> Iterator[Batch]:
-    """Run the tasks in order, each from the third on while the consumer is busy with the one before."""
+def _ahead(tasks: Iterator[Callable[[], list[Batch]]], count: int) -> Iterator[Batch]:
+    """Run the tasks in order, from the third on ``count`` of them while the consumer is busy with the one before."""
     for _, task in zip(range(2), tasks, strict=False):
         yield from task()
-    waiting: Future[list[Batch]] | None = None
-    for task in tasks:
-        following = _pool().submit(task)
-        if waiting is not None:
-            yield from waiting.result()
-        waiting = following
-    if waiting is not None:
-        yield from waiting.result()
+    waiting: deque[Future[list[Batch]]] = deque()
+    try:
+        for task in tasks:
+            if not count:
+                yield from task()
+                continue
+            waiting.append(_pool().submit(task))
+            if len(waiting) > count:
+                yield from waiting.popleft().result()
+        while waiting:
+            yield from waiting.popleft().result()
+    finally:
+        for task_left in waiting:
+            task_left.cancel()
 
 
 @cache
@@ -142,6 +155,8 @@ class _Work:
     filters: tuple[Filter, ...]
     row_filter: RowFilter | None
     descending: bool
+    ahead: int
+    coded: frozenset[int]
 
     def batches(self, readable: Readable, skip: int) -> Iterator[Batch | int]:
         """All batches; instead of a segment that lies wholly within the first ``skip`` rows, its number of rows."""
@@ -155,7 +170,7 @@ class _Work:
                 yield view.live_rows
             elif view.live_rows:
                 skip = 0
-                yield from _ahead(self.tasks(view))
+                yield from _ahead(self.tasks(view), self.ahead)
         if not self.descending and readable.pending is not None:
             yield from self._pending(readable.pending)
 
@@ -173,7 +188,11 @@ class _Work:
                 chosen = passed if chosen is None else chosen[passed]
         rowids = pending.rowids if chosen is None else pending.rowids[chosen]
         if len(rowids):
-            batch = Batch(rowids, tuple(load(column) for column in self.columns))
+            arrays = tuple(
+                load(column).dictionary_encode() if column in self.coded else load(column)
+                for column in self.columns
+            )
+            batch = Batch(rowids, arrays)
             yield batch.backwards() if self.descending else batch
 
     def tasks(self, view: SegmentView) -> Iterator[Callable[[], list[Batch]]]:
@@ -288,10 +307,14 @@ class _Work:
             low, high = int(part[0]), int(part[-1]) + 1
             if high - low == len(part):
                 rowids = int64_view(segment.slice(ROWID, low, high))
-                arrays = tuple(segment.slice(column, low, high) for column in self.columns)
+                arrays = tuple(
+                    segment.slice(column, low, high, coded=column in self.coded) for column in self.columns
+                )
             else:
                 rowids = int64_view(segment.take(ROWID, part))
-                arrays = tuple(segment.take(column, part) for column in self.columns)
+                arrays = tuple(
+                    segment.take(column, part, coded=column in self.coded) for column in self.columns
+                )
             batch = Batch(rowids, arrays)
             yield batch.backwards() if self.descending else batch
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import struct
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager
 from functools import partial
 from typing import Any
@@ -25,7 +25,7 @@ from audiomem_sql.bloom import BloomFilter, hash_keys
 from audiomem_sql.catalog import CATALOG_HEADER, Catalog, ColumnEntry, Extent, parse_header
 from audiomem_sql.columns.blocks import BlockDirectory
 from audiomem_sql.columns.compression import Decompressor
-from audiomem_sql.columns.encoding import decode, decode_integers
+from audiomem_sql.columns.encoding import decode, decode_coded, decode_integers
 from audiomem_sql.columns.stored_values import int64_view, integer_array
 from audiomem_sql.columns.types import ColumnType, Kind, arrow_type
 from audiomem_sql.errors import AudioMemError, DamagedFileError
@@ -46,6 +46,9 @@ ENDED = -3
 #: Stands for "not deleted" where versions are compared.
 NEVER = (1 << 63) - 1
 _HIDDEN = {ROWID: "rowid", CREATED: "created", ENDED: "ended"}
+#: Blocks that are needed together are read at once, up to so many bytes, with so many that are not needed in between.
+RUN_BYTES = 1 << 20
+GAP_BYTES = 16 << 10
 #: Most deleted rows that one segment can list.
 MAX_TOMBSTONES = 1 << 26
 
@@ -154,14 +157,67 @@ class Segment:
         """Block ``number`` of ``column``, decoded."""
         if column == self.schema.rowid_column:
             column = ROWID
-        key = (id(self), column, number)
-        array = self._cache.get(key)
-        if array is None:
-            array = self._decode(column, number)
-            self._cache.put(key, array, array.nbytes)
+        array = self._cache.get((id(self), column, number))
+        return self._decode(column, number) if array is None else array
+
+    def blocks(self, column: int, numbers: Sequence[int], *, coded: bool = False) -> list[pa.Array]:
+        """Blocks of ``column``, by ascending ``numbers``; those that lie side by side in the file are read at once.
+
+        coded: as dictionary arrays with int32 codes, for a column of texts.
+        """
+        if column == self.schema.rowid_column:
+            column = ROWID
+        found = {number: self._cache.get(self._key(column, number, coded)) for number in numbers}
+        missing = [number for number, array in found.items() if array is None]
+        for run in self._runs(column, missing):
+            stored = self._stored_run(column, run)
+            for number in run:
+                found[number] = self._decode(column, number, stored.get(number), coded=coded)
+        return list(found.values())
+
+    def _runs(self, column: int, numbers: list[int]) -> Iterator[list[int]]:
+        """The blocks in groups that are worth one read."""
+        directory = self.directory(column)
+        assert directory is not None
+        run: list[int] = []
+        for number in numbers:
+            if run:
+                end = int(directory.offsets[run[-1]] + directory.stored[run[-1]])
+                whole = int(directory.offsets[number] + directory.stored[number] - directory.offsets[run[0]])
+                gap = int(directory.offsets[number]) - end  # below 0: one of them is lost
+                if not 0 <= gap <= GAP_BYTES or whole > RUN_BYTES:
+                    yield run
+                    run = []
+            run.append(number)
+        if run:
+            yield run
+
+    def _stored_run(self, column: int, run: list[int]) -> dict[int, Any]:
+        """The stored bytes of the blocks of a run; nothing for those that each must be read alone, because of damage."""
+        directory = self.directory(column)
+        assert directory is not None
+        if len(run) == 1:
+            return {}
+        first = int(directory.offsets[run[0]])
+        try:
+            data = self._read(first, int(directory.offsets[run[-1]] + directory.stored[run[-1]]) - first)
+        except DamagedFileError:
+            return {}
+        view = memoryview(data)
+        places = {number: int(directory.offsets[number]) - first for number in run}
+        return {number: view[at : at + int(directory.stored[number])] for number, at in places.items()}
+
+    def _key(self, column: int, number: int, coded: bool) -> tuple[int, ...]:
+        """Where the cache has a block."""
+        return (id(self), column, number, 1) if coded else (id(self), column, number)
+
+    def _decode(self, column: int, number: int, given: Any = None, *, coded: bool = False) -> pa.Array:
+        """Block ``number``, decoded and put into the cache; ``given``: its stored bytes, if they were read already."""
+        array = self._decoded(column, number, given, coded)
+        self._cache.put(self._key(column, number, coded), array, array.nbytes)
         return array
 
-    def _decode(self, column: int, number: int) -> pa.Array:
+    def _decoded(self, column: int, number: int, given: Any, coded: bool) -> pa.Array:
         directory = self.directory(column)
         assert directory is not None
         raw = int(directory.raw[number])
@@ -169,9 +225,11 @@ class Segment:
         try:
             data = b""
             if raw:
-                stored = self._read(int(directory.offsets[number]), int(directory.stored[number]))
+                stored = given
+                if stored is None:
+                    stored = self._read(int(directory.offsets[number]), int(directory.stored[number]))
                 data = self._decompressor(column).decompress(stored, raw)
-            array = decode(
+            array = (decode_coded if coded else decode)(
                 int(directory.encodings[number]),
                 data,
                 rows,
@@ -279,8 +337,8 @@ class Segment:
         except DamagedFileError as error:
             raise self._at(error, self.catalog.vectors[column].header) from None
 
-    def slice(self, column: int, start: int, stop: int) -> pa.Array:
-        """Rows start … stop - 1 of ``column`` as one array."""
+    def slice(self, column: int, start: int, stop: int, *, coded: bool = False) -> pa.Array:
+        """Rows start … stop - 1 of ``column`` as one array; ``coded``: see :meth:`blocks`."""
         if self.holds_vectors(column):
             return self._vectors(column, np.arange(start, stop, dtype=np.int64))
         directory = self.directory(column)
@@ -289,16 +347,22 @@ class Segment:
             assert first is not None
             return integer_array(np.arange(first + start, first + stop, dtype=np.int64))
         pieces = []
-        for number in directory.span(start, stop):
+        span = directory.span(start, stop)
+        for number, array in zip(span, self.blocks(column, span, coded=coded), strict=True):
             low = int(directory.starts[number])
-            array = self.block(column, number)
             pieces.append(array.slice(max(start - low, 0), stop - max(start, low)))
+        return self._joined(pieces, column)
+
+    def _joined(self, pieces: list[pa.Array], column: int) -> pa.Array:
         if len(pieces) == 1:
             return pieces[0]
         return pa.concat_arrays(pieces) if pieces else pa.nulls(0, arrow_type(self.column_type(column)))
 
-    def take(self, column: int, rows: I64Array) -> pa.Array:
-        """The values of ``column`` at ``rows``, ascending int64 (n,); only the blocks that hold them are decoded."""
+    def take(self, column: int, rows: I64Array, *, coded: bool = False) -> pa.Array:
+        """The values of ``column`` at ``rows``, ascending int64 (n,); only the blocks that hold them are decoded.
+
+        coded: see :meth:`blocks`.
+        """
         if self.holds_vectors(column):
             return self._vectors(column, rows)
         directory = self.directory(column)
@@ -308,19 +372,17 @@ class Segment:
             return integer_array(rows + first)
         numbers = np.searchsorted(directory.starts, rows, side="right") - 1
         pieces = []
-        for number in np.unique(numbers):
+        needed = np.unique(numbers).tolist()
+        for number, block in zip(needed, self.blocks(column, needed, coded=coded), strict=True):
             low, high = np.searchsorted(numbers, [number, number + 1])
             places = rows[low:high] - directory.starts[number]
-            block = self.block(column, int(number))
             if len(places) == len(block):
                 pieces.append(block)
             elif int(places[-1]) - int(places[0]) == len(places) - 1:
                 pieces.append(block.slice(int(places[0]), len(places)))
             else:
                 pieces.append(block.take(integer_array(places)))
-        if len(pieces) == 1:
-            return pieces[0]
-        return pa.concat_arrays(pieces) if pieces else pa.nulls(0, arrow_type(self.column_type(column)))
+        return self._joined(pieces, column)
 
     # -- rowids and keys ------------------------------------------------------------------------------------------
 

@@ -18,7 +18,7 @@ from audiomem_sql.columns.schema import Schema
 from audiomem_sql.columns.stored_values import as_sql
 from audiomem_sql.columns.timestamps import parse, render
 from audiomem_sql.damage import tell_torn_log
-from audiomem_sql.errors import DamagedFileError, MissingExtraError, OptionError, QueryError
+from audiomem_sql.errors import DamagedFileError, OptionError, QueryError
 from audiomem_sql.found_rows import found_rows
 from audiomem_sql.lookup import value_at
 from audiomem_sql.query import WHOLE, results
@@ -28,10 +28,13 @@ from audiomem_sql.snapshot import Snapshot
 from audiomem_sql.sources import known_sources
 from audiomem_sql.table_files import TableFiles
 from audiomem_sql.table_options import TableOptions
+from audiomem_sql.top import first_rows, parse_order
 from audiomem_sql.transaction import Transaction
 
 if TYPE_CHECKING:
     import pandas as pd
+
+    from audiomem_sql.arrow_dataset import FlacDataset
 
 
 class TableReader:
@@ -269,16 +272,35 @@ class TableReader:
         columns: Sequence[str] | None = None,
         where: str | None = None,
         parameters: Sequence[Any] = (),
+        *,
+        dtype_backend: str | None = None,
         **options: Any,
     ) -> pd.DataFrame:
-        """The rows as a pandas data frame; ``options`` go to ``pyarrow.Table.to_pandas``."""
-        try:
-            import pandas  # noqa: F401
-        except ImportError:
-            raise MissingExtraError(
-                "pandas is not installed", remedy="Run: pip install 'audiomem-sql[pandas]'"
-            ) from None
-        return self.to_arrow(columns, where, parameters).to_pandas(**options)
+        """The rows as a pandas data frame, with the dtypes that they were written with.
+
+        dtype_backend: ``numpy_nullable`` or ``pyarrow``, as in pandas, for all columns. options: ``categories``, names of columns
+        that become categories, and those of ``pyarrow.Array.to_pandas``. See :mod:`audiomem_sql.pandas_frames`.
+        """
+        from audiomem_sql.pandas_frames import frame_of
+
+        table = self.to_arrow(columns, where, parameters)
+        origins = [self.schema[name].origin for name in table.column_names]
+        return frame_of(table, origins, dtype_backend, **options)
+
+    def _repr_html_(self) -> str:
+        """What notebooks show, see :mod:`audiomem_sql.display`."""
+        from audiomem_sql.display import html_of
+
+        return html_of(self)
+
+    def dataset(self, *, live: bool = False) -> FlacDataset:
+        """This table as a lazy ``pyarrow.dataset.Dataset`` for DuckDB, polars and pyarrow.
+
+        It shows the snapshot of now; live: whenever it is queried, the newest one.
+        """
+        from audiomem_sql.arrow_dataset import dataset
+
+        return dataset(self, live=live)
 
     def __arrow_c_stream__(self, requested_schema: Any = None) -> Any:
         """The Arrow PyCapsule interface: anything that reads Arrow reads the table, batch by batch."""
@@ -323,6 +345,28 @@ class TableReader:
         values = np.concatenate([part.distances for part in found])[there]
         distances = pa.array(values, mask=np.isnan(values))
         return pa.Table.from_arrays([*arrays, distances], schema=schema)
+
+    def top(
+        self,
+        ordering: str,
+        k: int = 10,
+        where: str | None = None,
+        parameters: Sequence[Any] = (),
+        *,
+        columns: Sequence[str] | None = None,
+    ) -> pa.Table:
+        """The first ``k`` rows in an order such as ``"year DESC, title"``, of those that pass ``where``.
+
+        Columns that the order does not name are read of these rows only, see :mod:`audiomem_sql.top`.
+        """
+        if k < 1:
+            raise QueryError(f"k = {k} is no number of rows", file=self.path, remedy="Ask for 1 or more.")
+        readable = self.readable
+        filters, row_filter = self._where(where, parameters)
+        numbers, schema = self._projection(columns)
+        rowids = first_rows(readable, parse_order(ordering, self.schema), k, filters, row_filter)
+        there, arrays = found_rows(readable, rowids, numbers)
+        return pa.Table.from_arrays(arrays, schema=schema) if there.any() else schema.empty_table()
 
     def get(self, rowid: int) -> dict[str, Any] | None:
         """The row with ``rowid`` as SQL sees it, by column name; None if there is none."""

@@ -10,6 +10,8 @@ from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
+import pyarrow as pa
+
 from audiomem_sql.appending import (
     NO_ROWIDS,
     as_batches,
@@ -30,6 +32,7 @@ from audiomem_sql.log_writer import LogWriter
 from audiomem_sql.protection.levels import level_named
 from audiomem_sql.snapshot import Snapshot
 from audiomem_sql.sources import pack_sources
+from audiomem_sql.streaming import UnorderedError, can_stream, is_stream, numbered, stream_of
 from audiomem_sql.table_reader import TableReader
 from audiomem_sql.transaction import Transaction
 from audiomem_sql.types import I64Array
@@ -226,6 +229,40 @@ class TableWriter(TableReader):
             return NO_ROWIDS if replace is None else matching_rowids(snapshot, filters, row_filter)
 
         return self.exchange(data, matching, sources=sources, message=message, progress=progress)
+
+    def append_stream(
+        self, data: Any, *, message: str | None = None, progress: Progress | None = None
+    ) -> int:
+        """Add rows in one commit, as :meth:`append`; the rows of a new table without having all of them in memory.
+
+        That holds for a relation of DuckDB and for an Arrow dataset, if their rows come in the order of the INTEGER PRIMARY
+        KEY, or there is none, and the table has no other key and no CHECK. Anything else is read first, as :meth:`append`
+        does. What is made of SEMANTIC and INDEXED columns, their vectors and words, is held in memory.
+        """
+        full, schema = self.snapshot.schema, self.schema
+        if not can_stream(self.snapshot) or not is_stream(data):
+            return self.append(data, message=message, progress=progress)
+        embedder = table_embedder(self.options, full, self.path) if full.vectors else None
+
+        def complete(table: pa.Table) -> pa.Table:
+            return table if embedder is None else with_vectors(table, full, embedder)
+
+        self._no_transaction()
+        self._acquire()
+        try:
+            if can_stream(self.snapshot) and self.snapshot.schema == full:
+                with stream_of(data) as reader:
+                    batches = numbered(reader, schema, self.path, complete)
+                    content = Commit(batches, None, message=message)
+                    with contextlib.suppress(UnorderedError):
+                        write_commit(
+                            self.files, self._lock, self.snapshot, self.options, content, progress
+                        ).accept()
+                        self._reload()
+                        return self.snapshot.version
+        finally:
+            self._end()
+        return self.append(data, message=message, progress=progress)
 
     def exchange(
         self,

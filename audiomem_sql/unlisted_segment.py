@@ -333,10 +333,10 @@ class UnlistedSegment(Segment):
                 found.append((self.column_name(column), start, stop, why))
         return found
 
-    def _decode(self, column: int, number: int) -> pa.Array:
+    def _decode(self, column: int, number: int, given: Any = None, *, coded: bool = False) -> pa.Array:
         why = self._lost.get(column, {}).get(number)
         if why is None:
-            return super()._decode(column, number)
+            return super()._decode(column, number, given, coded=coded)
         raise DamagedFileError(
             f"block {number} is lost: {why}", file=self.path, place=f"column {self.column_name(column)}"
         )

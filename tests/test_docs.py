@@ -1,12 +1,14 @@
-"""The README is a promise: every example in it is run, and what it shows is what comes out.
+"""The README and docs/ANALYSIS.md are promises: every example in them is run, and what they show is what comes out.
 
 A comment above a block says how it is run: ``<!-- run: python -->``, ``<!-- run: sql -->`` (on the connection that the
-first Python block opens) or ``<!-- run: console -->`` (lines behind ``$``; the lines below each must be in its output).
+first Python block opens), ``<!-- run: duckdb -->`` (on ``duck``), ``<!-- run: jupyter -->`` (as a cell, in a process of its own)
+or ``<!-- run: console -->`` (lines behind ``$``; the lines below each must be in its output).
 ``<!-- output -->`` stands above what the SQL block before it returns.
 """
 
 from __future__ import annotations
 
+import os
 import re
 import subprocess
 import sys
@@ -14,30 +16,42 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from entry_points import write_entry_points
+
+from audiomem_sql.block_cache import SHARED
 
 README = Path(__file__).parent.parent / "README.md"
+ANALYSIS = README.parent / "docs" / "ANALYSIS.md"
 _BLOCK = re.compile(r"<!-- (run: (?P<how>\w+)|output) -->\n```\w*\n(?P<code>.*?)```", re.DOTALL)
 
 
-def blocks() -> list[tuple[str, str]]:
+def blocks(page: Path = README) -> list[tuple[str, str]]:
     """(how, code) of every block that is run or compared."""
-    return [(match["how"] or "output", match["code"]) for match in _BLOCK.finditer(README.read_text())]
+    return [(match["how"] or "output", match["code"]) for match in _BLOCK.finditer(page.read_text())]
 
 
-def test_every_code_block_says_how_it_is_run() -> None:
-    fences = re.findall(r"^```\w+$", README.read_text(), re.MULTILINE)
-    assert len(fences) == len(blocks())
+@pytest.mark.parametrize("page", [README, ANALYSIS], ids=lambda page: page.stem)
+def test_every_code_block_says_how_it_is_run(page: Path) -> None:
+    fences = re.findall(r"^```\w+$", page.read_text(), re.MULTILINE)
+    assert len(fences) == len(blocks(page))
 
 
-def test_python_and_sql(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("page", [README, ANALYSIS], ids=lambda page: page.stem)
+def test_python_and_sql(page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(str(write_entry_points(tmp_path / "path")))
+    monkeypatch.setattr(SHARED, "capacity", SHARED.capacity)  # which a page may change
     names: dict[str, Any] = {}
     rows: list[tuple[Any, ...]] = []
     compared = 0
     try:
-        for how, code in blocks():
+        for how, code in blocks(page):
             if how == "python":
-                exec(compile(code, str(README), "exec"), names)
+                exec(compile(code, str(page), "exec"), names)
+            elif how == "duckdb":
+                rows = names["duck"].execute(code).fetchall()
+            elif how == "jupyter":
+                run_cell(code, tmp_path)
             elif how == "sql":
                 rows = names["connection"].execute(code).fetchall()
             elif how == "output":
@@ -50,10 +64,32 @@ def test_python_and_sql(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None
         import apsw
 
         apsw.connection_hooks.clear()
-        for name in ("connection", "con"):
+        for name in ("connection", "con", "duck"):
             if name in names:
                 names[name].close()
-    assert compared == sum(how == "output" for how, _ in blocks()) > 6
+    assert compared == sum(how == "output" for how, _ in blocks(page)) >= 6
+
+
+def run_cell(code: str, folder: Path) -> None:
+    """Run a cell of a notebook in IPython."""
+    program = (
+        "import sys; from IPython.core.interactiveshell import InteractiveShell;"
+        "InteractiveShell.instance().run_cell(sys.argv[1]).raise_error()"
+    )
+    environment = {
+        "PYTHONPATH": f"{README.parent}:{folder / 'path'}",
+        "PLOOMBER_STATS_ENABLED": "false",  # jupysql would report its use
+        "HOME": str(folder),
+        "IPYTHONDIR": str(folder / "ipython"),
+    }
+    done = subprocess.run(
+        [sys.executable, "-c", program, code],
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        env=os.environ | environment,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
 
 
 def test_console(tmp_path: Path) -> None:

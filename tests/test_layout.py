@@ -40,7 +40,20 @@ FLOORS: tuple[tuple[str, ...], ...] = (
     ),
     ("segment", "segment_writer", "found_labels", "unlisted_segment", "key_index", "evolved_segment"),
     ("snapshot", "merge"),
-    ("bands", "lost_rows", "scan", "lookup", "found_rows", "search", "planner", "where", "where_filter"),
+    (
+        "bands",
+        "lost_rows",
+        "scan",
+        "lookup",
+        "found_rows",
+        "search",
+        "top",
+        "planner",
+        "where",
+        "where_filter",
+        "arrow_expression",
+        "arrow_filter",
+    ),
     (
         "table_options",
         "table_files",
@@ -58,23 +71,63 @@ FLOORS: tuple[tuple[str, ...], ...] = (
         "group_commit",
         "damage",
         "salvage",
+        "streaming",
     ),
-    ("changes", "compaction", "log_faults", "repair", "table_reader", "table_writer", "table", "verify"),
-    ("ingest", "ingestion", "reading", "frames", "scrub", "spectrogram", "udfs", "vtab"),
+    (
+        "arrow_dataset",
+        "changes",
+        "compaction",
+        "description",
+        "display",
+        "log_faults",
+        "pandas_frames",
+        "repair",
+        "table_reader",
+        "table_writer",
+        "table",
+        "verify",
+    ),
+    (
+        "ingest",
+        "ingestion",
+        "reading",
+        "frames",
+        "polars",
+        "polars_predicate",
+        "scrub",
+        "spectrogram",
+        "udfs",
+        "vtab",
+    ),
     ("connections", "loadable"),
+    ("dbapi", "pandas", "sqlalchemy"),
     ("cli", "__main__", "__init__"),
 )
 FLOOR = {name: floor for floor, names in enumerate(FLOORS) for name in names}
 #: Packages that only doors may import.
-FOREIGN = {"apsw", "duckdb", "pandas", "typer", "rich", "selectolax", "markdown_it"}
-#: TableReader.to_pandas looks whether pandas is there, to say what to install; SQLite itself evaluates DEFAULT and CHECK.
+FOREIGN = {"apsw", "duckdb", "pandas", "polars", "sqlalchemy", "typer", "rich", "selectolax", "markdown_it"}
+#: TableReader.to_pandas needs pandas; SQLite itself evaluates DEFAULT and CHECK.
 ALLOWED = {
-    "table_reader": {"pandas"},
+    "pandas_frames": {"pandas"},
     "columns.arrow_input": {"pandas"},
     "columns.checks": {"apsw"},
     "columns.expressions": {"apsw"},
 }
-DOORS = {"cli", "connections", "frames", "ingest", "loadable", "udfs", "vtab", "__main__"}
+DOORS = {
+    "__main__",
+    "cli",
+    "connections",
+    "dbapi",
+    "frames",
+    "ingest",
+    "loadable",
+    "pandas",
+    "polars",
+    "polars_predicate",
+    "sqlalchemy",
+    "udfs",
+    "vtab",
+}
 
 
 def modules() -> Iterator[tuple[str, ast.Module]]:
@@ -157,13 +210,18 @@ def test_the_exported_surface() -> None:
         "DamageWarning",
         "Table",
         "__version__",
+        "attach",
         "connect",
+        "dataset",
         "install_hook",
         "load",
         "loadable_path",
         "open",
         "read_flac",
+        "read_sql",
         "register",
+        "register_duckdb",
+        "scan_flac",
         "write_flac",
     ]
     assert all(getattr(audiomem_sql, name) is not None for name in audiomem_sql.__all__)

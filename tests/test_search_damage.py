@@ -159,3 +159,24 @@ def test_damage_anywhere(tmp_path: Path) -> None:
                         ends["right"] += 1
     assert ends["right"] > 60
     assert ends["damaged"] > 10
+
+
+def test_found_rows_that_are_lost_are_left_out_where_damage_is_passed_over(tmp_path: Path) -> None:
+    rng = random.Random(4)
+    path = tmp_path / "t.flac"
+    with Table.create(path, ["id INTEGER PRIMARY KEY", "body TEXT SEMANTIC"], {"model": "hashing"}) as table:
+        table.append([{"body": f"page {rng.randbytes(600).hex()}"} for _ in range(400)])
+        table.vacuum()
+        blocks = table.snapshot.segments[0].directory(1)
+        assert blocks is not None
+        block = Extent(int(blocks.offsets[1]), int(blocks.stored[1]), int(blocks.raw[1]))
+    spoil(path, place_of(path, block))
+    forget()
+    with Table(path, on_damage="skip") as table:
+        with pytest.warns(DamageWarning, match="left out"):
+            there = len(table.to_arrow())
+        assert 0 < there < 400
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", DamageWarning)  # of other runs of rows than a scan tells of
+            assert table.search("page", k=400).num_rows == there
+            assert table.top("id DESC", k=400, columns=["body"]).num_rows == there

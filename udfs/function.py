@@ -11,11 +11,13 @@ from typing import Any
 class Function:
     """``call`` takes None, int, float, str and bytes, and returns one of them; the same for the same arguments.
 
-    counts: the numbers of arguments that it can be called with.
+    counts: the numbers of arguments that it can be called with. many: the same for many rows at once, of a list for each argument,
+    where that is faster.
     """
 
     call: Callable[..., Any]
     counts: tuple[int, ...]
+    many: Callable[..., list[Any]] | None = None
 
     @property
     def name(self) -> str:

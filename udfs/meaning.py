@@ -12,11 +12,30 @@ def embed(text: object, model: object = DEFAULT_MODEL, backend: object = BACKEND
     """The vector of ``text``; NULL of NULL. DataTypeError for what is no text, MissingExtraError without the model."""
     if text is None:
         return None
-    if not isinstance(text, str) or not isinstance(model, str) or not isinstance(backend, str):
-        raise DataTypeError("embed takes a text, the name of a model, and that of a backend")
-    check_backend(model, backend)
-    vector: bytes = embedder_named(model, backend).embed([text])[0].astype("<f4").tobytes()
+    vector = embed_many([text], [model], [backend])[0]
+    assert vector is not None
     return vector
 
 
-FUNCTIONS = (Function(embed, (1, 2, 3)),)
+def embed_many(
+    texts: list[object], models: list[object] | None = None, backends: list[object] | None = None
+) -> list[bytes | None]:
+    """The same of many texts: each is embedded once, and those of one model together."""
+    named = [DEFAULT_MODEL] * len(texts) if models is None else models
+    chosen = [BACKENDS[0]] * len(texts) if backends is None else backends
+    wanted: dict[tuple[str, str], dict[str, bytes]] = {}
+    for text, model, backend in zip(texts, named, chosen, strict=True):
+        if text is None:
+            continue
+        if not isinstance(text, str) or not isinstance(model, str) or not isinstance(backend, str):
+            raise DataTypeError("embed takes a text, the name of a model, and that of a backend")
+        check_backend(model, backend)
+        wanted.setdefault((model, backend), {})[text] = b""
+    for (model, backend), found in wanted.items():
+        vectors = embedder_named(model, backend).embed(list(found))
+        found.update(zip(found, (vector.astype("<f4").tobytes() for vector in vectors), strict=True))
+    rows = zip(texts, named, chosen, strict=True)
+    return [None if text is None else wanted[model, backend][text] for text, model, backend in rows]  # type: ignore[index]
+
+
+FUNCTIONS = (Function(embed, (1, 2, 3), embed_many),)

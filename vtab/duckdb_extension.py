@@ -18,7 +18,7 @@ from audiomem_sql.columns.schema import Schema
 from audiomem_sql.columns.stored_values import array_of
 from audiomem_sql.columns.timestamps import parse
 from audiomem_sql.columns.types import ColumnType, Kind
-from audiomem_sql.errors import AudioMemError, NotAudioMemoryError, QueryError
+from audiomem_sql.errors import AudioMemError, NotAudioMemoryError, QueryError, SchemaError
 from audiomem_sql.table_reader import TableReader
 from audiomem_sql.vtab import codes
 from audiomem_sql.vtab.open_tables import OpenTables
@@ -50,6 +50,7 @@ _TYPES: dict[pa.DataType, int] = {
 _MOMENT = (("version", ANY), ("as_of", VARCHAR))
 #: What a part of rows is made of: batches with the columns that are asked for, by their places.
 Batches = Callable[[list[int]], Iterator[pa.RecordBatch]]
+Many = Callable[..., list[Any]] | None
 
 
 class Source:
@@ -117,8 +118,8 @@ class ScalarFunction:
 class Door:
     """What the extension registers with a database."""
 
-    def __init__(self, functions: Sequence[tuple[str, Sequence[int], Callable[..., Any]]]) -> None:
-        #: of (name, numbers of arguments, function of one row)
+    def __init__(self, functions: Sequence[tuple[str, Sequence[int], Callable[..., Any], Many]]) -> None:
+        #: of (name, numbers of arguments, function of one row, function of many)
         self.scalars = tuple(_scalar(*function) for function in functions)
         self.tables = (
             TableFunction("audiomem_scan", (VARCHAR,), (*_MOMENT, ("filter", VARCHAR)), audiomem_scan),
@@ -155,12 +156,13 @@ def message(error: BaseException) -> str:
 
 def audiomem_scan(path: Any, version: Any, as_of: Any, where: Any) -> Source:
     """The rows of a file, of its newest version or of another one."""
-    reader = _opened(path, version, as_of)
+    table = _Named(path, version, as_of)
+    reader = table.bound
     schema = reader.schema.to_arrow()
     reader.scan([], where)  # a filter that is wrong is told at once
 
     def batches(places: list[int]) -> Iterator[pa.RecordBatch]:
-        return reader.scan([schema.names[place] for place in places], where)
+        return table.now().scan([schema.names[place] for place in places], where)
 
     return Source(schema, batches, len(reader) if where is None else None)
 
@@ -169,16 +171,16 @@ def audiomem_search(
     path: Any, query: Any, k: Any, version: Any, as_of: Any, where: Any, column: Any
 ) -> Source:
     """The rows nearest to a text, with their distances."""
-    reader = _opened(path, version, as_of)
+    table = _Named(path, version, as_of)
     if not isinstance(query, str):
-        raise QueryError("there is nothing to search for", file=reader.path, remedy="Pass a text.")
-    count = 10 if k is None else rows_wanted(k, reader.path)
-    names = reader.schema.names
-    schema = reader.schema.to_arrow().append(pa.field("distance", pa.float32()))
+        raise QueryError("there is nothing to search for", file=path, remedy="Pass a text.")
+    count = 10 if k is None else rows_wanted(k, path)
+    names = table.bound.schema.names
+    schema = table.bound.schema.to_arrow().append(pa.field("distance", pa.float32()))
 
     def batches(places: list[int]) -> Iterator[pa.RecordBatch]:
         wanted = [names[place] for place in places if place < len(names)]
-        found = reader.search(query, count, where, columns=wanted, column=column)
+        found = table.now().search(query, count, where, columns=wanted, column=column)
         if places and places[-1] < len(names):
             found = found.drop_columns(["distance"])
         return iter(found.combine_chunks().to_batches())
@@ -188,40 +190,46 @@ def audiomem_search(
 
 def audiomem_snapshots(path: Any) -> Source:
     """The versions of a file."""
-    reader = _opened(path)
-    tags: dict[int, list[str]] = {}
-    for name, number in sorted(reader.tags.items()):
-        tags.setdefault(number, []).append(name)
-    rows = [
-        (v.number, v.time, v.inserted, v.deleted, ", ".join(tags.get(v.number, ())) or None, v.message)
-        for v in reader.versions
-    ]
-    return _made(_SNAPSHOTS, list(zip(*rows, strict=True)))
+    table = _Named(path)
+
+    def rows() -> list[tuple[Any, ...]]:
+        reader = table.now()
+        tags: dict[int, list[str]] = {}
+        for name, number in sorted(reader.tags.items()):
+            tags.setdefault(number, []).append(name)
+        return [
+            (v.number, v.time, v.inserted, v.deleted, ", ".join(tags.get(v.number, ())) or None, v.message)
+            for v in reader.versions
+        ]
+
+    return _made(_SNAPSHOTS, rows)
 
 
 def audiomem_changes(path: Any, first: Any, last: Any) -> Source:
     """What commits changed, with the columns that the newest of them has."""
-    reader = _opened(path)
-    low = reader.at(version_of(first, reader.path)).version
-    high = reader.version if last is None else reader.at(version_of(last, reader.path)).version
-    snapshot = reader.snapshot
-    newest = snapshot.schema_at(high).visible
-    rows = [
-        (
-            each.version,
-            each.rowid,
-            each.kind,
-            *_by_column(snapshot.schema_at(each.version).visible, newest, each.values),
-        )
-        for each in changes(snapshot, low, high)
-    ]
-    schema = pa.schema([*_CHANGES, *newest.to_arrow().remove_metadata()])
-    columns = list(zip(*rows, strict=True)) or [()] * len(schema)
-    typed = [
-        [_stored(value, column.type) for value in values]
-        for values, column in zip(columns[len(_CHANGES) :], newest.columns, strict=True)
-    ]
-    return _made(schema, [*columns[: len(_CHANGES)], *typed])
+    table = _Named(path)
+
+    def newest(reader: TableReader) -> int:
+        return reader.version if last is None else reader.at(version_of(last, path)).version
+
+    table.bound.at(version_of(first, path))  # a version that is not kept is told at once
+    now = table.bound.snapshot.schema_at(newest(table.bound)).visible
+
+    def rows() -> list[tuple[Any, ...]]:
+        reader = table.now()
+        snapshot = reader.snapshot
+        found = changes(snapshot, reader.at(version_of(first, path)).version, newest(reader))
+        return [
+            (
+                each.version,
+                each.rowid,
+                each.kind,
+                *_by_column(snapshot.schema_at(each.version).visible, now, each.values),
+            )
+            for each in found
+        ]
+
+    return _made(pa.schema([*_CHANGES, *now.to_arrow().remove_metadata()]), rows)
 
 
 # -- inside -----------------------------------------------------------------------------------------------------------
@@ -243,25 +251,51 @@ _CHANGES = pa.schema([("snapshot_id", pa.int64()), ("row_id", pa.int64()), ("cha
 _TABLES = OpenTables()
 
 
-def _opened(path: Any, version: Any = None, as_of: Any = None) -> TableReader:
-    if not isinstance(path, str):
-        raise QueryError("there is no path", remedy="Pass the path of a FLAC file as text.")
-    if version is not None and as_of is not None:
-        raise QueryError("version and as_of exclude each other", file=path, remedy="Pass one of them.")
-    return _TABLES.at(path, None if version is None else version_of(version, path), as_of)
+class _Named:
+    """A table that a statement names: as it is when the statement is prepared, and again whenever it is run."""
+
+    def __init__(self, path: Any, version: Any = None, as_of: Any = None) -> None:
+        if not isinstance(path, str):
+            raise QueryError("there is no path", remedy="Pass the path of a FLAC file as text.")
+        if version is not None and as_of is not None:
+            raise QueryError("version and as_of exclude each other", file=path, remedy="Pass one of them.")
+        self._path, self._as_of = path, as_of
+        self._version = None if version is None else version_of(version, path)
+        self.bound = _TABLES.at(path, self._version, as_of)
+
+    def now(self) -> TableReader:
+        """The table with the commits that there are by now. SchemaError if it has other columns than it had."""
+        found = _TABLES.at(self._path, self._version, self._as_of)
+        if not found.schema.is_same(self.bound.schema):
+            raise SchemaError(
+                "the columns of the table were changed since the statement was prepared",
+                file=self._path,
+                remedy="Prepare it again.",
+            )
+        return found
 
 
-def _made(schema: pa.Schema, columns: Sequence[Sequence[Any]]) -> Source:
-    """What DuckDB reads, of values that are there already, a list for each column."""
-    arrays = [_array(values, field.type) for values, field in zip(columns, schema, strict=True)]
-    table = pa.Table.from_arrays(arrays, schema=schema).combine_chunks()
-    return Source(schema, lambda places: iter(table.select(places or [0]).to_batches()), len(table))
+def _made(schema: pa.Schema, rows: Callable[[], list[tuple[Any, ...]]]) -> Source:
+    """What DuckDB reads, of rows of values that are made when it asks."""
+
+    def batches(places: list[int]) -> Iterator[pa.RecordBatch]:
+        columns: Sequence[Sequence[Any]] = list(zip(*rows(), strict=True)) or [()] * len(schema)
+        arrays = [_array(values, field.type) for values, field in zip(columns, schema, strict=True)]
+        table = pa.Table.from_arrays(arrays, schema=schema).combine_chunks()
+        return iter(table.select(places or [0]).to_batches())
+
+    return Source(schema, batches)
 
 
 def _array(values: Sequence[Any], arrow_type: pa.DataType) -> pa.Array:
-    if not pa.types.is_fixed_size_list(arrow_type):
-        return pa.array(values, arrow_type)
-    return array_of(values, ColumnType(Kind.FLOAT, arrow_type.list_size))
+    """An array of values as SQL sees them, or of what is meant by them."""
+    if pa.types.is_fixed_size_list(arrow_type):
+        return array_of(values, ColumnType(Kind.FLOAT, arrow_type.list_size))
+    if pa.types.is_timestamp(arrow_type):
+        values = [parse(value) if isinstance(value, str) else value for value in values]
+    elif pa.types.is_boolean(arrow_type):
+        values = [None if value is None else bool(value) for value in values]
+    return pa.array(values, arrow_type)
 
 
 def _column(field: pa.Field) -> tuple[str, int, int]:
@@ -277,19 +311,10 @@ def _by_column(then: Schema, now: Schema, values: Sequence[Any]) -> Iterator[Any
     return (known.get(column.id) for column in now.columns)
 
 
-def _stored(value: Any, column_type: ColumnType) -> Any:
-    """The inverse of ``as_sql``."""
-    if value is not None and column_type.kind is Kind.TIMESTAMP:
-        return parse(value)
-    if value is not None and column_type.kind is Kind.BOOLEAN:
-        return bool(value)
-    return value
-
-
 #: What scalar functions take, as many of it as they are called with, and what they return. Vectors are lists of FLOAT.
 _SIGNATURES: dict[str, tuple[tuple[int, ...], int]] = {
     "audiomem_version": ((), VARCHAR),
-    "embed": ((VARCHAR, VARCHAR), LIST),
+    "embed": ((VARCHAR,) * 3, LIST),
     "vec_from_json": ((VARCHAR,), LIST),
     "vec_to_json": ((LIST,), VARCHAR),
     "cosine_distance": ((LIST, LIST), DOUBLE),
@@ -299,10 +324,12 @@ _SIGNATURES: dict[str, tuple[tuple[int, ...], int]] = {
 }
 
 
-def _scalar(name: str, counts: Sequence[int], function: Callable[..., Any]) -> ScalarFunction:
+def _scalar(name: str, counts: Sequence[int], function: Callable[..., Any], many: Many) -> ScalarFunction:
     types, returns = _SIGNATURES[name]
 
     def call(rows: int, *columns: list[Any]) -> list[Any]:
-        return [function() for _ in range(rows)] if not columns else list(map(function, *columns))
+        if many is not None:
+            return many(*columns)
+        return list(map(function, *columns)) if columns else [function() for _ in range(rows)]
 
     return ScalarFunction(name, tuple(types[:count] for count in counts), returns, call)

@@ -174,9 +174,7 @@ class NativeCursor:
         rows, schema = self._rows, self._owner.schema
         self._rowids = part.rowids
         width = len(schema)
-        columns: list[Any] = [None] * (
-            width + 1
-        )  # the one called like the table holds the row, see Rows.other
+        columns: list[Any] = [None] * (width + 1)  # the last of these is called like the table
         columns += [(rows.other(place, 0),) for place in range(width + 1, width + 6)]
         columns.append(_crossing_values(part.rowids))
         if schema.rowid_column is not None:

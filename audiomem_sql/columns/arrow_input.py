@@ -1,14 +1,15 @@
 """Tables that users bring, in any form, as Arrow tables that fit a schema exactly.
 
-Taken are a pyarrow Table, RecordBatch or RecordBatchReader, a pandas DataFrame, whatever has ``__arrow_c_stream__``
-(polars, DuckDB, …), a list of dicts, and a dict of lists or arrays. The index of a DataFrame is left out: call
-``reset_index()`` to keep it. In messages, rows are counted from 0.
+Taken are a pyarrow Table, RecordBatch, RecordBatchReader or Dataset, a pandas DataFrame, a polars DataFrame or LazyFrame,
+whatever has ``__arrow_c_stream__`` (DuckDB, …), a list of dicts, and a dict of lists or arrays. The index of a DataFrame is
+left out: call ``reset_index()`` to keep it. In messages, rows are counted from 0.
 """
 
 from __future__ import annotations
 
 import sys
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from enum import Enum
 from typing import Any, TypeAlias
 
@@ -20,6 +21,7 @@ from pyarrow import types
 from audiomem_sql.columns.arrow_cast import cast_column, cast_values, default_arrays
 from audiomem_sql.columns.arrow_types import ArrowArray, ArrowField, is_list
 from audiomem_sql.columns.defaults import sql_values_of
+from audiomem_sql.columns.origins import BACKEND, origin_of
 from audiomem_sql.columns.schema import Column, Schema, fold
 from audiomem_sql.errors import DataTypeError, OptionError, SchemaError
 
@@ -70,6 +72,9 @@ def to_table(
         widths = {name: width for name, (_, chunks) in arrow.items() if (width := _first_width(chunks))}
         fields = pa.schema([item.with_name(name) for name, (item, _) in arrow.items()])
         schema = Schema.from_arrow(fields, primary_key, semantic, widths)
+        schema = schema.changed(
+            [replace(column, origin=origin_of(*arrow[column.name], column.type)) for column in schema.columns]
+        )
         sources = dict(arrow)
     if unknown := [name for name in sources if name not in schema]:
         raise SchemaError(
@@ -92,6 +97,8 @@ def _sources(data: Any, typed: bool) -> tuple[int, dict[str, _Source]]:
     """The number of rows and the columns. Python values stay what they are if ``typed``, as a schema will tell."""
     # Another thread may be in the middle of importing it: what has no DataFrame yet has made no data frame.
     frame = getattr(sys.modules.get("pandas"), "DataFrame", None)
+    polars = sys.modules.get("polars")
+    polars = polars if hasattr(polars, "LazyFrame") else None
     try:
         if frame is not None and isinstance(data, frame):
             return _from_pandas(data, typed)
@@ -101,6 +108,12 @@ def _sources(data: Any, typed: bool) -> tuple[int, dict[str, _Source]]:
             table = pa.Table.from_batches([data])
         elif isinstance(data, pa.RecordBatchReader):
             table = data.read_all()
+        elif polars is not None and isinstance(data, polars.DataFrame):
+            return data.height, _named((series.name, _from_polars(series)) for series in data)
+        elif polars is not None and isinstance(data, polars.LazyFrame):
+            return _sources(data.collect(), typed)
+        elif hasattr(data, "scanner") and hasattr(data, "to_table"):
+            table = data.to_table()
         elif hasattr(data, "__arrow_c_stream__"):
             table = pa.RecordBatchReader.from_stream(data).read_all()
         elif isinstance(data, Mapping):
@@ -132,13 +145,37 @@ def _from_pandas(frame: Any, typed: bool) -> tuple[int, dict[str, _Source]]:
     def source(series: Any) -> _Source:
         if not typed or series.dtype != object:
             try:
-                return _arrow(pa.Array.from_pandas(series))
+                item, chunks = _arrow(pa.Array.from_pandas(series))
+                return item.with_metadata({BACKEND: _backend(series.dtype)}), chunks
             except (pa.ArrowException, TypeError, ValueError, OverflowError):
                 pass  # the schema, or the error of the inference, will tell
         return list(series)
 
     columns = ((str(label), source(frame.iloc[:, i])) for i, label in enumerate(frame.columns))
     return len(frame), _named(columns)
+
+
+def _from_polars(series: Any) -> _Source:
+    """A column of polars; DataTypeError for types that Arrow does not have."""
+    what: Exception | None = None
+    if str(series.dtype) != "Object":  # whose Arrow form are addresses in memory
+        try:
+            return _arrow(series.to_arrow())
+        except Exception as error:  # polars and pyarrow each have errors of their own for it
+            what = error
+    raise DataTypeError(
+        f"column {series.name} of type {series.dtype} cannot be read as Arrow"
+        + (f": {what}" if what else ""),
+        remedy="Cast the column, or leave it out",
+    ) from what
+
+
+def _backend(dtype: Any) -> bytes:
+    """Which of pandas' families a dtype belongs to, empty for numpy's."""
+    if hasattr(dtype, "pyarrow_dtype"):
+        return b"pyarrow"
+    missing = getattr(dtype, "na_value", None)
+    return b"numpy_nullable" if missing is not None and missing is sys.modules["pandas"].NA else b""
 
 
 def _from_columns(data: Mapping[Any, Any]) -> tuple[int, dict[str, _Source]]:

@@ -23,6 +23,9 @@ FLAGS = ("not_null", "unique", "primary_key", "semantic", "indexed")
 #: What a column has as text, in the catalog and in the metadata of Arrow, and what it is without.
 TEXTS: dict[str, str | None] = {"collation": "BINARY", "default": None}
 
+#: The key in the catalog for what a column was in a data frame; readers that do not know it pass over it.
+ORIGIN = "x_origin"
+
 
 def fold(name: str) -> str:
     """A name as SQLite compares it: ASCII letters without case, all others as they are."""
@@ -35,6 +38,7 @@ class Column:
 
     ``id`` tells it from every other column that the table ever had, whatever it is called; -1: it has not got one yet.
     ``default`` is the SQL behind DEFAULT as it was written, with its parentheses; see ``defaults`` for its value.
+    ``origin`` says what it was in the data frame that it came from, see ``origins``; it is no part of the definition.
     """
 
     name: str
@@ -48,6 +52,7 @@ class Column:
     id: int = field(default=-1, compare=False)
     vector_of: int = -1
     indexed: bool = False
+    origin: str | None = field(default=None, compare=False)
 
     def __post_init__(self) -> None:
         if self.primary_key and not self.is_rowid:
@@ -108,6 +113,8 @@ class Column:
         if self.is_hidden:
             packed["vector_of"] = self.vector_of
         packed |= {key: text for key, absent in TEXTS.items() if (text := getattr(self, key)) != absent}
+        if self.origin is not None:
+            packed[ORIGIN] = self.origin
         return packed
 
     @classmethod
@@ -119,6 +126,8 @@ class Column:
         if not isinstance(name, str) or not isinstance(type_name, str):
             raise SchemaError("a column of the catalog has no name or no type")
         settings: dict[str, Any] = {}
+        if isinstance(packed.get(ORIGIN), str):
+            settings["origin"] = packed[ORIGIN]
         for key, value in packed.items():
             if key in ("name", "type") or (isinstance(key, str) and key.startswith("x_")):
                 continue

@@ -63,7 +63,7 @@ class Decompressor:
         self._local = threading.local()
         self._dictionary = dictionary
 
-    def decompress(self, data: bytes, size: int) -> bytes:
+    def decompress(self, data: bytes | memoryview, size: int) -> bytes:
         """``size`` bytes from one zstd frame; DamagedFileError (without a place) if it is anything else."""
         decompressor = getattr(self._local, "decompressor", None)
         if decompressor is None:

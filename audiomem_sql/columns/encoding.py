@@ -96,20 +96,7 @@ def decode(encoding: int, data: bytes, rows: int, nulls: int, column_type: Colum
         raise DamagedFileError(f"encoding {encoding} cannot hold {column_type} values")
     if rows < 1:
         raise DamagedFileError("a block holds no row")
-    validity = None
-    at = 0
-    if nulls:
-        at = -(-rows // 8)
-        if len(data) < at:
-            raise DamagedFileError("a block ends inside its validity bitmap")
-        if (
-            int(np.unpackbits(np.frombuffer(data, np.uint8, at), count=rows, bitorder="little").sum())
-            != rows - nulls
-        ):
-            raise DamagedFileError(
-                "the validity bitmap of a block has another number of NULLs than the catalog"
-            )
-        validity = pa.py_buffer(data[:at])
+    validity, at = _decode_validity(data, rows, nulls)
     if encoding == Encoding.INTEGERS:
         values, end = decode_integers(data, at, rows)
         if end != len(data):
@@ -141,11 +128,46 @@ def decode(encoding: int, data: bytes, rows: int, nulls: int, column_type: Colum
         raise DamagedFileError("a block of strings has the wrong length")
     array = pa.Array.from_buffers(target, rows, [validity, pa.py_buffer(offsets), text], nulls)
     if target == pa.string():
-        try:
-            array.validate(full=True)
-        except pa.ArrowInvalid as error:
-            raise DamagedFileError(f"a block of text is not valid UTF-8 ({error})") from None
+        _check_text(array)
     return array
+
+
+def decode_coded(
+    encoding: int, data: bytes, rows: int, nulls: int, column_type: ColumnType
+) -> pa.DictionaryArray:
+    """A block of texts as Arrow's dictionary array, int32 codes: what it is stored as, or made of what :func:`decode` gives."""
+    if encoding != Encoding.DICTIONARY or not 0 <= nulls <= rows or arrow_type(column_type) != pa.string():
+        return decode(encoding, data, rows, nulls, column_type).dictionary_encode()
+    validity, at = _decode_validity(data, rows, nulls)
+    offsets, text, codes, end = _dictionary_parts(data, at, rows)
+    if end != len(data):
+        raise DamagedFileError("a block of strings has the wrong length")
+    values = pa.Array.from_buffers(pa.string(), len(offsets) - 1, [None, pa.py_buffer(offsets), text])
+    _check_text(values)
+    indices = pa.Array.from_buffers(pa.int32(), rows, [validity, pa.py_buffer(codes.astype(np.int32))], nulls)
+    return pa.DictionaryArray.from_arrays(indices, values, safe=False)
+
+
+def _decode_validity(data: bytes, rows: int, nulls: int) -> tuple[pa.Buffer | None, int]:
+    """The validity bitmap at the front of a block, if it has NULLs, and the place behind it."""
+    if not nulls:
+        return None, 0
+    at = -(-rows // 8)
+    if len(data) < at:
+        raise DamagedFileError("a block ends inside its validity bitmap")
+    if (
+        int(np.unpackbits(np.frombuffer(data, np.uint8, at), count=rows, bitorder="little").sum())
+        != rows - nulls
+    ):
+        raise DamagedFileError("the validity bitmap of a block has another number of NULLs than the catalog")
+    return pa.py_buffer(data[:at]), at
+
+
+def _check_text(array: pa.Array) -> None:
+    try:
+        array.validate(full=True)
+    except pa.ArrowInvalid as error:
+        raise DamagedFileError(f"a block of text is not valid UTF-8 ({error})") from None
 
 
 def integers_of(array: pa.Array) -> I64Array:
@@ -297,6 +319,20 @@ def _decode_lengths(data: bytes, at: int, rows: int) -> tuple[np.ndarray[Any, An
 
 
 def _decode_dictionary(data: bytes, at: int, rows: int) -> tuple[np.ndarray[Any, Any], pa.Buffer, int]:
+    offsets, text, codes, end = _dictionary_parts(data, at, rows)
+    if int(np.diff(offsets)[codes].sum(dtype=np.int64)) > MAX_SHARED_BLOCK_BYTES:
+        raise DamagedFileError("a block of strings is larger than any that is written")
+    values = pa.Array.from_buffers(pa.binary(), len(offsets) - 1, [None, pa.py_buffer(offsets), text])
+    indices = pa.Array.from_buffers(pa.from_numpy_dtype(codes.dtype), rows, [None, pa.py_buffer(codes)], 0)
+    array = values.take(indices)
+    _, taken, text = array.buffers()
+    return np.frombuffer(taken, np.int32, rows + 1), text if text is not None else pa.py_buffer(b""), end
+
+
+def _dictionary_parts(
+    data: bytes, at: int, rows: int
+) -> tuple[np.ndarray[Any, Any], pa.Buffer, np.ndarray[Any, Any], int]:
+    """Offsets and text of the distinct values, the code of each row, and the place behind them."""
     if len(data) < at + DICTIONARY_HEADER.size:
         raise DamagedFileError("a block of strings ends early")
     (distinct,) = DICTIONARY_HEADER.unpack_from(data, at)
@@ -309,14 +345,4 @@ def _decode_dictionary(data: bytes, at: int, rows: int) -> tuple[np.ndarray[Any,
     codes = _from_planes(data, at + LENGTHS_HEADER.size, rows, f"<u{width}")
     if int(codes.max(initial=0)) >= distinct:
         raise DamagedFileError("a code names no value")
-    if int(np.diff(offsets)[codes].sum(dtype=np.int64)) > MAX_SHARED_BLOCK_BYTES:
-        raise DamagedFileError("a block of strings is larger than any that is written")
-    values = pa.Array.from_buffers(pa.binary(), distinct, [None, pa.py_buffer(offsets), text])
-    indices = pa.Array.from_buffers(pa.from_numpy_dtype(codes.dtype), rows, [None, pa.py_buffer(codes)], 0)
-    array = values.take(indices)
-    _, taken, text = array.buffers()
-    return (
-        np.frombuffer(taken, np.int32, rows + 1),
-        text if text is not None else pa.py_buffer(b""),
-        at + 1 + rows * width,
-    )
+    return offsets, text, codes, at + LENGTHS_HEADER.size + rows * width

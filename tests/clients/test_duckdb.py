@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import apsw
 import duckdb
 import numpy as np
 import pytest
@@ -18,9 +19,10 @@ from samples import SCHEMA, content, create
 
 import audiomem_sql
 from audiomem_sql import udfs
+from audiomem_sql.errors import SchemaError, UnsupportedError
 from audiomem_sql.loadable import loadable_path
 from audiomem_sql.table import Table
-from audiomem_sql.vtab.duckdb_extension import Door
+from audiomem_sql.vtab.duckdb_extension import Door, audiomem_scan
 from audiomem_sql.vtab.open_tables import KEPT
 
 from .conftest import ENVIRONMENT, ROOT, Said
@@ -213,7 +215,28 @@ def test_a_file_that_is_replaced_or_gone(connection: duckdb.DuckDBPyConnection, 
     assert connection.execute(f"FROM '{path}'").fetchall() == [(1,)]
 
 
-def test_a_statement_reads_what_there_was_when_it_was_prepared(
+def test_a_prepared_statement_sees_later_commits(
+    connection: duckdb.DuckDBPyConnection, tmp_path: Path
+) -> None:
+    notes(tmp_path)
+    path = tmp_path / "notes.flac"
+    connection.execute(f"PREPARE rows AS SELECT count(*), max(id) FROM '{path}'")
+    connection.execute(f"PREPARE old AS SELECT count(*) FROM audiomem_scan('{path}', version := 'spring')")
+    connection.execute(f"PREPARE versions AS SELECT max(snapshot_id) FROM audiomem_snapshots('{path}')")
+    connection.execute(f"PREPARE made AS SELECT max(id) FROM audiomem_changes('{path}', 2, NULL)")
+    assert connection.execute("EXECUTE rows").fetchone() == (4, 4)
+    with Table(path) as table:
+        table.append([{"id": 9, "title": "e"}])
+        expected = {"rows": (5, 9), "old": (3,), "versions": (5,), "made": (9,)}
+        assert {name: connection.execute(f"EXECUTE {name}").fetchone() for name in expected} == expected
+        prepared = audiomem_scan(str(path), None, None, None)  # DuckDB may prepare again by itself, or not
+        table.alter("add column more TEXT")
+        with pytest.raises(SchemaError, match="Prepare it again"):
+            prepared.open([0])
+    assert connection.execute(f"SELECT count(more) FROM '{path}'").fetchone() == (0,)
+
+
+def test_a_statement_that_runs_reads_what_there_was_when_it_began(
     connection: duckdb.DuckDBPyConnection, tmp_path: Path
 ) -> None:
     path = tmp_path / "t.flac"
@@ -306,8 +329,38 @@ def snippet_of(connection: duckdb.DuckDBPyConnection) -> Any:
     return " ".join(str(found[0]).split())
 
 
-def _functions() -> list[tuple[str, tuple[int, ...], Callable[..., Any]]]:
-    return [(function.name, function.counts, function.call) for function in udfs.functions()]
+def _functions() -> list[tuple[Any, ...]]:
+    return [(each.name, each.counts, each.call, each.many) for each in udfs.functions()]
+
+
+def test_texts_are_embedded_together(connection: duckdb.DuckDBPyConnection, tmp_path: Path) -> None:
+    texts = "SELECT CASE WHEN i % 7 > 0 THEN 'text ' || (i % 5) END AS text FROM range(5000) AS r(i)"
+    query = f"SELECT text, embed(text, 'hashing') AS v FROM ({texts})"
+    (different, nulls) = (
+        connection.execute(f"SELECT count(DISTINCT v), count(*) - count(v) FROM ({query})").fetchone() or ()
+    )
+    assert (different, nulls) == (5, 715)
+    sqlite = apsw.Connection(":memory:")
+    audiomem_sql.register(sqlite)
+    for text, vector in connection.execute(
+        f"SELECT DISTINCT ON (text) * FROM ({query}) WHERE text IS NOT NULL"
+    ).fetchall():
+        ((expected,),) = sqlite.execute("SELECT embed(?, 'hashing')", (text,)).fetchall()
+        assert np.array(vector, "<f4").tobytes() == expected
+    sqlite.close()
+    with pytest.raises(duckdb.Error, match="embed takes a text, the name of a model, and that of a backend"):
+        connection.execute("SELECT embed('x', NULL)")
+
+
+def test_load_takes_a_connection_of_duckdb(tmp_path: Path) -> None:
+    made = duckdb.connect(config={"allow_unsigned_extensions": "true"})
+    audiomem_sql.load(made)
+    assert made.execute("SELECT audiomem_version()").fetchone() == (audiomem_sql.__version__,)
+    made.close()
+    closed = duckdb.connect()
+    with pytest.raises(UnsupportedError, match="allow_unsigned_extensions"):
+        audiomem_sql.load(closed)
+    closed.close()
 
 
 def test_both_extensions_in_one_process(python: Callable[[str], Said], tmp_path: Path) -> None:

@@ -239,7 +239,7 @@ static int declare(duckdb_bind_info info, PyObject *source) {
   if (columns != NULL) py.Py_DecRef(columns);
   rows = failed ? NULL : py.PyObject_GetAttrString(source, "rows");
   if (rows == NULL) return -1;
-  if (rows != py.none) duckdb_bind_set_cardinality(info, (idx_t)py.PyLong_AsLongLong(rows), true);
+  if (rows != py.none) duckdb_bind_set_cardinality(info, (idx_t)py.PyLong_AsLongLong(rows), false);
   py.Py_DecRef(rows);
   return 0;
 }

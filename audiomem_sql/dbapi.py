@@ -1,0 +1,300 @@
+"""Python's Database API 2.0 (PEP 249) over apsw, as far as SQLAlchemy and its users need it.
+
+apsw shows SQLite as it is and has an interface of its own. Here a transaction begins by itself before the first statement that
+writes, and ends with ``commit`` or ``rollback``; with ``autocommit`` there is none, as the commands of a table (vacuum, tag, …) want it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from datetime import UTC, date, datetime, time
+from typing import Any, TypeAlias
+
+import apsw
+
+from audiomem_sql import connections, errors
+
+apilevel = "2.0"
+threadsafety = 1
+paramstyle = "qmark"
+sqlite_version_info = tuple(int(part) for part in apsw.sqlite_lib_version().split("."))
+version_info = tuple(int(part) for part in apsw.apsw_version().split("."))
+
+#: Statements that change something and are no part of a transaction that begins by itself.
+_ALONE = frozenset(
+    (
+        "ALTER",
+        "ANALYZE",
+        "ATTACH",
+        "BEGIN",
+        "COMMIT",
+        "CREATE",
+        "DETACH",
+        "DROP",
+        "END",
+        "PRAGMA",
+        "REINDEX",
+        "RELEASE",
+        "ROLLBACK",
+        "VACUUM",
+    )
+)
+_FIRST_WORD = re.compile(r"(?:\s|--[^\n]*(?:\n|\Z)|/\*.*?\*/|;)*(\w*)", re.DOTALL)
+_MAGIC = b"SQLite format 3\0"
+_DATABASES = (".db", ".sqlite", ".sqlite3")
+
+# How PEP 249 builds values that fit a column: here times are text, as SQLite's own functions write them.
+Binary = bytes
+
+
+def Date(year: int, month: int, day: int) -> str:
+    """A day."""
+    return date(year, month, day).isoformat()
+
+
+def Time(hour: int, minute: int, second: int) -> str:
+    """A time of day."""
+    return time(hour, minute, second).isoformat()
+
+
+def Timestamp(year: int, month: int, day: int, hour: int, minute: int, second: int) -> str:
+    """A moment."""
+    return datetime(year, month, day, hour, minute, second).isoformat(" ")
+
+
+def DateFromTicks(ticks: float) -> str:
+    """The day, UTC, that is ``ticks`` seconds after the beginning of 1970."""
+    return datetime.fromtimestamp(ticks, UTC).date().isoformat()
+
+
+def TimeFromTicks(ticks: float) -> str:
+    """The time of day, UTC, that is ``ticks`` seconds after the beginning of 1970."""
+    return datetime.fromtimestamp(ticks, UTC).time().isoformat()
+
+
+def TimestampFromTicks(ticks: float) -> str:
+    """The moment, UTC, that is ``ticks`` seconds after the beginning of 1970."""
+    return datetime.fromtimestamp(ticks, UTC).replace(tzinfo=None).isoformat(" ")
+
+
+Parameters: TypeAlias = Sequence[Any] | Mapping[str, Any]
+
+
+# The names that PEP 249 gives to errors. They belong to our tree, and tell file, place and remedy like the rest of it.
+class Error(errors.AudioMemError):
+    """Every error of this module."""
+
+
+class InterfaceError(Error):
+    """The interface was used as it cannot be."""
+
+
+class DatabaseError(Error):
+    """Every error that comes from the database."""
+
+
+class DataError(DatabaseError):
+    """A value that does not fit its column."""
+
+
+class OperationalError(DatabaseError):
+    """What nobody is to blame for who wrote the query: a lock, a disk, damage."""
+
+
+class IntegrityError(DatabaseError):
+    """A constraint would be violated."""
+
+
+class InternalError(DatabaseError):
+    """SQLite found itself in a state that it should not be in."""
+
+
+class ProgrammingError(DatabaseError):
+    """A query that cannot be understood."""
+
+
+class NotSupportedError(DatabaseError):
+    """A part of SQL that is not there."""
+
+
+class Warning(UserWarning):
+    """The base of warnings."""
+
+
+_KINDS: tuple[tuple[tuple[type[Exception], ...], type[Error]], ...] = (
+    ((apsw.ConstraintError, errors.ConstraintError), IntegrityError),
+    ((apsw.MismatchError, apsw.TooBigError, errors.DataTypeError, errors.LimitError), DataError),
+    ((errors.UnsupportedError,), NotSupportedError),
+    ((apsw.InternalError,), InternalError),
+    ((apsw.ConnectionClosedError, apsw.CursorClosedError, apsw.ThreadingViolationError), ProgrammingError),
+    ((apsw.SQLError, apsw.BindingsError, apsw.RangeError), ProgrammingError),
+    ((errors.QueryError, errors.SchemaError, errors.OptionError), ProgrammingError),
+    ((apsw.Error, errors.AudioMemError), OperationalError),
+)
+
+
+@contextlib.contextmanager
+def _translated() -> Iterator[None]:
+    """Errors of apsw and ours under the names that they have here."""
+    try:
+        yield
+    except Error:
+        raise
+    except (apsw.Error, errors.AudioMemError) as error:
+        kind = next(kind for found, kind in _KINDS if isinstance(error, found))
+        if isinstance(error, errors.AudioMemError):
+            raise kind(error.what, file=error.file, place=error.place, remedy=error.remedy) from error
+        raise kind(str(error)) from error
+
+
+def connect(
+    path: str | os.PathLike[str] = ":memory:", *, table: str | None = None, timeout: float = 5.0
+) -> Connection:
+    """A connection to the table in a FLAC file, or to a SQLite database whose tables may be of module ``audiomem``.
+
+    path: a FLAC file, whose table is called ``table`` or else like the file; or a database, told by its first bytes, or, where
+    there is none yet, by its extension. timeout: seconds to wait for a lock of a database.
+    """
+    with _translated():
+        if is_database(path):
+            connection = apsw.Connection(os.fspath(path))
+            if connections.register not in apsw.connection_hooks:
+                connections.register(connection)
+        else:
+            connection = connections.connect(path, table)
+        connection.set_busy_timeout(round(timeout * 1000))
+    return Connection(connection)
+
+
+def is_database(path: str | os.PathLike[str]) -> bool:
+    """Whether ``path`` is a database of SQLite, or the place for a new one, and not a FLAC file."""
+    if os.fspath(path) in (":memory:", ""):
+        return True
+    try:
+        with open(path, "rb") as file:
+            head = file.read(len(_MAGIC))
+    except OSError:
+        head = b""
+    return head == _MAGIC or (not head and os.fspath(path).lower().endswith(_DATABASES))
+
+
+class Connection:
+    """A connection; ``apsw`` is the one behind it, ``autocommit`` says whether no transaction begins by itself."""
+
+    def __init__(self, connection: apsw.Connection) -> None:
+        self.apsw = connection
+        self.autocommit = False
+
+    def cursor(self) -> Cursor:
+        """A new cursor."""
+        with _translated():
+            return Cursor(self)
+
+    def execute(self, query: str, parameters: Parameters = ()) -> Cursor:
+        """A cursor that has executed ``query``."""
+        return self.cursor().execute(query, parameters)
+
+    def commit(self) -> None:
+        """End the transaction, if there is one."""
+        with _translated():
+            if self.apsw.in_transaction:
+                self.apsw.execute("COMMIT")
+
+    def rollback(self) -> None:
+        """Take back what was not committed."""
+        with _translated():
+            if self.apsw.in_transaction:
+                self.apsw.execute("ROLLBACK")
+
+    def close(self) -> None:
+        """Close it; what was not committed is lost."""
+        with _translated():
+            self.apsw.close()
+
+    def create_function(
+        self, name: str, arguments: int, function: Callable[..., Any], *, deterministic: bool = False
+    ) -> None:
+        """Make a Python function known to SQL."""
+        with _translated():
+            self.apsw.create_scalar_function(name, function, arguments, deterministic=deterministic)
+
+
+class Cursor:
+    """One statement at a time, and its rows."""
+
+    arraysize = 1
+
+    def __init__(self, connection: Connection) -> None:
+        self.connection = connection
+        self.description: tuple[tuple[Any, ...], ...] | None = None
+        self.rowcount = -1
+        self.lastrowid: int | None = None
+        self._cursor = connection.apsw.cursor()
+        self._cursor.exec_trace = self._begin
+        self._rows: Iterator[Any] = iter(())
+
+    def _begin(self, cursor: apsw.Cursor, query: str, bindings: Any) -> bool:
+        columns = cursor.get_description()
+        if columns:
+            self.description = tuple((name, kind, None, None, None, None, None) for name, kind in columns)
+        apart = self.connection.autocommit or self.connection.apsw.in_transaction
+        found = _FIRST_WORD.match(query)
+        word = found[1].upper() if found else ""
+        if not apart and word not in _ALONE and (not cursor.is_readonly or word == "SAVEPOINT"):
+            self.connection.apsw.execute("BEGIN")
+        return True
+
+    def execute(self, query: str, parameters: Parameters = ()) -> Cursor:
+        """Run ``query``; its rows are fetched afterwards."""
+        return self._run(lambda: self._cursor.execute(query, parameters or None))
+
+    def executemany(self, query: str, parameters: Iterable[Parameters]) -> Cursor:
+        """Run ``query`` with each of ``parameters``."""
+        return self._run(lambda: self._cursor.executemany(query, parameters))
+
+    def _run(self, start: Callable[[], Iterator[Any]]) -> Cursor:
+        self.description, self.rowcount, self.lastrowid = None, -1, None
+        with _translated():
+            before = self.connection.apsw.total_changes()
+            self._rows = iter(start())
+            if self.description is None:
+                for _ in self._rows:
+                    pass
+                self._rows = iter(())
+                self.rowcount = self.connection.apsw.total_changes() - before
+                self.lastrowid = self.connection.apsw.last_insert_rowid()
+        return self
+
+    def __iter__(self) -> Iterator[Any]:
+        while (row := self.fetchone()) is not None:
+            yield row
+
+    def fetchone(self) -> Any:
+        """The next row; None behind the last one."""
+        with _translated():
+            return next(self._rows, None)
+
+    def fetchmany(self, size: int | None = None) -> list[Any]:
+        """The next ``size`` rows, by default ``arraysize``."""
+        with _translated():
+            return [row for _, row in zip(range(size or self.arraysize), self._rows, strict=False)]
+
+    def fetchall(self) -> list[Any]:
+        """All rows that are left."""
+        with _translated():
+            return list(self._rows)
+
+    def close(self) -> None:
+        """Let go of the statement."""
+        with _translated():
+            self._rows = iter(())
+            self._cursor.close()
+
+    def setinputsizes(self, sizes: Any) -> None:
+        """Nothing, as PEP 249 permits."""
+
+    def setoutputsize(self, size: Any, column: Any = None) -> None:
+        """Nothing, as PEP 249 permits."""

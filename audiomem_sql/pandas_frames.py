@@ -1,0 +1,106 @@
+"""Arrow tables as pandas data frames whose columns are what they were when they were written.
+
+A column that was written from a data frame has the dtype that it had there. Any other has numpy's dtype for its type, but an
+INTEGER with NULLs is ``Int64`` and a BOOLEAN with NULLs is ``boolean``: numpy's own have no NULL, and floats in their place
+would change integers above 2⁵³.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import pyarrow as pa
+from pyarrow import types
+
+from audiomem_sql.columns.arrow_types import ArrowArray, ArrowType
+from audiomem_sql.columns.origins import BACKENDS, parse_origin
+from audiomem_sql.errors import MissingExtraError, OptionError
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+def frame_of(
+    table: pa.Table,
+    origins: Sequence[str | None],
+    dtype_backend: str | None = None,
+    categories: Sequence[str] | None = None,
+    **options: Any,
+) -> pd.DataFrame:
+    """The rows of ``table`` as a data frame.
+
+    origins: of each column what it was, see ``columns.origins``, or None. dtype_backend: ``numpy_nullable`` or ``pyarrow``, as in
+    pandas, for all columns. categories: names of columns that become categories. options: for ``pyarrow.Array.to_pandas``.
+
+    Raises MissingExtraError without pandas, OptionError for another ``dtype_backend``.
+    """
+    try:
+        import pandas as pd
+    except ImportError:
+        raise MissingExtraError(
+            "pandas is not installed", remedy="Run: pip install 'audiomem-sql[pandas]'"
+        ) from None
+    if dtype_backend is not None and dtype_backend not in BACKENDS:
+        raise OptionError(
+            f"dtype_backend {dtype_backend!r} does not exist", remedy=f"Use one of: {', '.join(BACKENDS)}."
+        )
+    series = []
+    for name, array, text in zip(table.column_names, table.columns, origins, strict=True):
+        origin = parse_origin(text)
+        shown = array if origin is None else origin.restored(array)
+        shown = array if shown is None else shown
+        if name in (categories or ()) and not types.is_dictionary(shown.type):
+            shown = shown.dictionary_encode()
+        backend = dtype_backend or (origin.backend if origin is not None else None)
+        series.append(_series(shown, backend, options))
+    frame = pd.DataFrame(dict(enumerate(series)), index=pd.RangeIndex(table.num_rows), copy=False)
+    frame.columns = pd.Index(table.column_names, dtype=None if table.column_names else object)
+    return frame
+
+
+def _series(array: ArrowArray, backend: str | None, options: dict[str, Any]) -> Any:
+    import pandas as pd
+
+    if backend == "pyarrow":
+        mapper: Any = pd.ArrowDtype
+    else:
+        mapper = _dtypes(backend, array.null_count > 0).get
+    given = {"types_mapper": mapper} | options
+    if types.is_timestamp(array.type) and array.type.tz and backend != "pyarrow":
+        # An unknown zone is not worth the table: its times are shown as UTC.
+        try:
+            return array.to_pandas(**given)
+        except Exception:
+            return array.cast(pa.timestamp(array.type.unit, "UTC")).to_pandas(**given)
+    return array.to_pandas(**given)
+
+
+def _dtypes(backend: str | None, nulls: bool) -> dict[ArrowType, Any]:
+    """The dtypes that are not the ones pyarrow would choose: those with a NULL of their own, where it is needed or asked for,
+    and pandas' own texts, also where all of them are NULL.
+    """
+    import pandas as pd
+
+    found: dict[ArrowType, Any] = {}
+    if backend is not None or nulls:
+        found |= {
+            pa.int8(): pd.Int8Dtype(),
+            pa.int16(): pd.Int16Dtype(),
+            pa.int32(): pd.Int32Dtype(),
+            pa.int64(): pd.Int64Dtype(),
+            pa.uint8(): pd.UInt8Dtype(),
+            pa.uint16(): pd.UInt16Dtype(),
+            pa.uint32(): pd.UInt32Dtype(),
+            pa.uint64(): pd.UInt64Dtype(),
+            pa.bool_(): pd.BooleanDtype(),
+        }
+    if backend is not None:
+        found |= {
+            pa.float32(): pd.Float32Dtype(),
+            pa.float64(): pd.Float64Dtype(),
+            pa.string(): pd.StringDtype(),
+        }
+    elif int(pd.__version__.split(".")[0]) >= 3:
+        found[pa.string()] = pd.StringDtype(na_value=float("nan"))
+    return found

@@ -1,0 +1,139 @@
+"""polars' door: a FLAC file as a lazy frame, which reads the columns, rows and blocks that a query asks for."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Sequence
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pyarrow as pa
+
+from audiomem_sql.columns.arrow_types import ArrowType
+from audiomem_sql.columns.column import Column
+from audiomem_sql.columns.origins import Origin, parse_origin
+from audiomem_sql.columns.types import arrow_type
+from audiomem_sql.errors import DataTypeError, MissingExtraError, SchemaError
+from audiomem_sql.polars_predicate import Target, Translated, translate
+from audiomem_sql.table_reader import TableReader
+
+try:
+    import polars as pl
+    from polars.io.plugins import register_io_source
+except ImportError:
+    raise MissingExtraError(
+        "polars is not installed, or is too old", remedy="Run: pip install 'audiomem-sql[polars]'"
+    ) from None
+
+if TYPE_CHECKING:
+    from audiomem_sql.columns.schema import Schema
+
+__all__ = ["scan_flac"]
+
+
+def scan_flac(
+    path: str | os.PathLike[str],
+    *,
+    version: int | str | None = None,
+    as_of: str | datetime | None = None,
+    stored_types: bool = False,
+) -> pl.LazyFrame:
+    """A table as a lazy frame. Nothing is read before ``collect``, and then only the columns that are asked for.
+
+    Conditions that compare a column with a constant, ``is_in``, ``is_between``, ``is_null``, ``starts_with``, and what is made of
+    them with ``&`` and ``|``, choose the blocks that are read; all others are polars' own work. Each ``collect`` sees
+    the newest version, or the one that was asked for, and all of its rows come from the same.
+
+    version, as_of: as in :func:`audiomem_sql.open`. stored_types: give each column the type that it is stored with; by default
+    it has the one that it was written with, and DataTypeError says so if later values do not fit it.
+
+    Raises what :func:`audiomem_sql.open` raises; SchemaError on ``collect``, if the columns are not the same any more.
+    """
+    with TableReader(path, version=version, as_of=as_of) as table:
+        seen = _columns_of(table.schema, stored_types)
+
+    def source(
+        columns: list[str] | None, predicate: pl.Expr | None, rows: int | None, size: int | None
+    ) -> Iterator[pl.DataFrame]:
+        # polars takes the first rows before it filters them, where it asks for both.
+        asked = None if predicate is None or rows is not None else translate(predicate, targets)
+        names = list(schema) if columns is None else columns
+        with TableReader(path, version=version, as_of=as_of) as table:
+            if _columns_of(table.schema, stored_types) != seen:
+                raise SchemaError(
+                    "the columns have changed since the scan was made",
+                    file=path,
+                    remedy="Call scan_flac again.",
+                )
+            for frame in _frames(table, names, seen, asked, rows):
+                yield frame if predicate is None else frame.filter(predicate)
+
+    schema = {column.name: _dtype(column, origin) for column, origin in seen.values()}
+    targets = {name: Target(column, _seen_type(column, origin)) for name, (column, origin) in seen.items()}
+    return register_io_source(source, schema=schema)
+
+
+def _columns_of(schema: Schema, stored_types: bool) -> dict[str, tuple[Column, Origin | None]]:
+    return {
+        column.name: (column, None if stored_types else parse_origin(column.origin))
+        for column in schema.columns
+    }
+
+
+def _seen_type(column: Column, origin: Origin | None) -> ArrowType:
+    if origin is None:
+        return arrow_type(column.type)
+    return pa.dictionary(pa.int32(), origin.type) if origin.category else origin.type
+
+
+def _dtype(column: Column, origin: Origin | None) -> Any:
+    """The dtype of polars that a column is seen in."""
+    if origin is not None and origin.category and pa.types.is_string(origin.type):
+        kinds = [str(kind) for kind in origin.categories or ()]
+        return pl.Enum(kinds) if origin.ordered and kinds else pl.Categorical()
+    plain = arrow_type(column.type) if origin is None else origin.type
+    return pl.Series(pl.from_arrow(pa.chunked_array([], plain))).dtype
+
+
+def _frames(
+    table: TableReader,
+    names: Sequence[str],
+    seen: dict[str, tuple[Column, Origin | None]],
+    asked: Translated | None,
+    rows: int | None,
+) -> Iterator[pl.DataFrame]:
+    """The rows, batch by batch, with the dtypes of :func:`_dtype`."""
+    where, values = (None, ()) if asked is None else asked
+    read = list(names) or [next(iter(seen))]  # a frame without columns does not know how many rows it has
+    empty = True
+    for batch in table.scan(read, where, values, limit=rows):
+        empty = False
+        yield pl.DataFrame([_series(name, batch.column(name), *seen[name]) for name in read]).select(names)
+    if empty:
+        yield pl.DataFrame(schema={name: _dtype(*seen[name]) for name in names})
+
+
+def _series(name: str, array: Any, column: Column, origin: Origin | None) -> pl.Series:
+    if pa.types.is_fixed_size_list(array.type):  # polars misreads a part of an array of these
+        array = array.take(pa.array(np.arange(len(array))))
+    chunked = pa.chunked_array([array])
+    if origin is None:
+        return pl.Series(name, pl.from_arrow(chunked))
+    if not origin.category:
+        restored = origin.restored(chunked)
+        if restored is None:
+            raise _misfit(column, origin)
+        return pl.Series(name, pl.from_arrow(restored))
+    plain = pl.Series(name, pl.from_arrow(chunked.cast(origin.type)))
+    try:
+        return plain.cast(_dtype(column, origin))
+    except pl.exceptions.PolarsError:
+        raise _misfit(column, origin) from None
+
+
+def _misfit(column: Column, origin: Origin) -> DataTypeError:
+    return DataTypeError(
+        f"column {column.name} was written as {origin.type}, and a value that was added later does not fit that",
+        remedy="Pass stored_types=True to see it as it is stored",
+    )
