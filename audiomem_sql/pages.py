@@ -15,6 +15,7 @@ import numpy as np
 
 from audiomem_sql.audio import PageSource, open_pages, rescan
 from audiomem_sql.audio.source import missing_pages
+from audiomem_sql.audio.spectrum import transforms
 from audiomem_sql.audio.traces import traces
 from audiomem_sql.errors import AudioMemError, DamagedFileError, FormatVersionError, NotAudioMemoryError
 from audiomem_sql.page_layout import (
@@ -88,6 +89,7 @@ class PagedFile:
             if probe.traces:
                 raise _no_header(path) from None
             if (evidence := traces(path)) is not None:
+                transforms()  # without scipy it may be one whose pages are frequencies
                 raise DamagedFileError(
                     "this is AudioMemory sound whose samples were changed – by a lossy encoder, or another level or rate – "
                     f"({evidence}); none of its pages can be read",

@@ -6,9 +6,14 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
+import soundfile
 
 import audiomem_sql as am
+from audiomem_sql.audio import spectrum
+from audiomem_sql.errors import MissingExtraError, NotAudioMemoryError
+from audiomem_sql.table import Table
 
 USES = {
     "am.read_flac(path)": ("pandas", "pandas"),
@@ -19,6 +24,9 @@ USES = {
     "import audiomem_sql.sqlalchemy": ("sqlalchemy", "sqlalchemy"),
     "am.attach(None, path)": ("duckdb", "duckdb"),
     "am.register_duckdb(None)": ("duckdb", "duckdb"),
+    "Table.create(path + '2', ['a TEXT'], {'modulation': 'spectrum'})": ("scipy", "sound"),
+    "am.open(spectrum)": ("scipy", "sound"),
+    "draw(am.open(path).snapshot, path + '.png')": ("matplotlib", "sound"),
 }
 
 
@@ -26,8 +34,10 @@ USES = {
 def test_the_extra_is_named(use: str, tmp_path: Path) -> None:
     package, extra = USES[use]
     am.write_flac([{"id": 1}], tmp_path / "t.flac").close()
+    with Table.create(tmp_path / "s.flac", ["a TEXT"], {"modulation": "spectrum"}) as table:
+        table.append([{"a": "x"}])
     code = (
-        "import sys; path = sys.argv[1]\n"
+        "import sys; path, spectrum = sys.argv[1:]\n"
         "class Missing:\n"
         "    def find_spec(self, name, *rest):\n"
         f"        if name.partition('.')[0] == {package!r}:\n"
@@ -35,10 +45,23 @@ def test_the_extra_is_named(use: str, tmp_path: Path) -> None:
         "sys.meta_path.insert(0, Missing())\n"
         "import audiomem_sql as am\n"
         "from audiomem_sql.errors import MissingExtraError\n"
+        "from audiomem_sql.spectrogram import draw\n"
+        "from audiomem_sql.table import Table\n"
         "assert am.open(path).to_arrow().num_rows == 1\n"
         f"try:\n    {use}\nexcept MissingExtraError as error:\n    print(error)\n"
     )
-    command = [sys.executable, "-c", code, str(tmp_path / "t.flac")]
+    command = [sys.executable, "-c", code, str(tmp_path / "t.flac"), str(tmp_path / "s.flac")]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     assert f"pip install 'audiomem-sql[{extra}]'" in done.stdout
+
+
+def test_music_is_no_table_without_scipy_either(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def missing() -> None:
+        raise MissingExtraError("modulation=spectrum needs scipy")
+
+    monkeypatch.setattr(spectrum, "transforms", missing)
+    noise = np.random.default_rng(1).normal(0, 0.1, (50_000, 2))
+    soundfile.write(tmp_path / "music.flac", noise, 48_000, subtype="PCM_24")
+    with pytest.raises(NotAudioMemoryError, match="holds sound"):
+        am.open(tmp_path / "music.flac")

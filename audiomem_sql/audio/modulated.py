@@ -18,7 +18,7 @@ from audiomem_sql.audio.source import (
     unreadable_page,
 )
 from audiomem_sql.audio.spectrum import Health, Spectrum, identify, spectrum_of
-from audiomem_sql.errors import DamagedFileError, NotAudioMemoryError
+from audiomem_sql.errors import DamagedFileError, MissingExtraError, NotAudioMemoryError
 
 REMEMBERED = 16
 """Pages that are kept once they are demodulated: a query asks for many small places of one page, …"""
@@ -148,11 +148,14 @@ class ModulatedPages:
 
 
 def modulation_of(sound: Bytes, profile: Profile, probe: Probe) -> Spectrum | None:
-    """The modulation of a page, uint8 (page_size,) of ``profile``, if there is a page of ours in it; None otherwise.
+    """The modulation of a page, uint8 (page_size,) of ``profile``, if there is a page of ours in it; None otherwise, and without scipy.
 
     What ``probe`` raises besides ``NotAudioMemoryError`` passes through.
     """
-    mode = identify(sound, profile)
+    try:
+        mode = identify(sound, profile)
+    except MissingExtraError:
+        return None
     if mode is None or (mode.broadcast and profile.bits_per_sample != usual_depth(profile)):
         return None  # a broadcast that lost bits is listened to (``aligned``)
     try:

@@ -27,7 +27,7 @@ def info(
         _hardware(file, json)
         return 0
     if file is None:
-        raise OptionError("no file is named", remedy="Name a FLAC file, or ask for --hardware.")
+        raise OptionError("FILE is missing", remedy="Name a FLAC file, or ask for --hardware.")
 
     with Table(file, salvage=salvage) as table:
         facts = describe(table)

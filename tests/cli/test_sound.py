@@ -95,7 +95,7 @@ def test_info_tells_the_profile_for_this_machine(tmp_path: Path, capsys: pytest.
     assert f"profile=auto is {told['profile']}" in shown
     assert all(name in shown for name in PROFILES)
     assert run(["info"]) == 2
-    assert "no file is named" in capsys.readouterr().err
+    assert "FILE is missing" in capsys.readouterr().err
 
 
 def test_a_picture_as_cover_art(table: Path) -> None:
