@@ -17,6 +17,10 @@ MEASURED_PAGES = 8
 """Pages of a file by which health is measured, besides those that were read anyway."""
 UNHEALTHY = 0.5
 """Error-vector magnitude from which a band is avoided: where nothing but noise is heard it is 0.58."""
+NOISE = 3**-0.5
+"""Error-vector magnitude of noise: deviations are anything up to a border, equally often."""
+ROUNDING = 3**-0.5
+"""Error-vector magnitude of samples that are rounded to whole numbers, times the distance of two levels."""
 NEVER_AVOIDED = ("critical",)
 """Bands without which a broadcast is not found."""
 
@@ -26,7 +30,8 @@ class BandState:
     """A band: its range in Hz; bits per coefficient; bytes stored for one that is kept; bytes of pages in it.
 
     ``error``: error-vector magnitude, the distance from the levels as a share of half the distance of two, root mean square; None
-    where nothing is heard, or the band is not of a spectrum. ``corrections``: bytes that the code of the band corrected in what was
+    where nothing is heard, or the band is not of a spectrum. ``rounding``: what it is as written, as samples are whole numbers.
+    ``corrections``: bytes that the code of the band corrected in what was
     looked at; ``lost``: codewords that it could not.
     """
 
@@ -39,11 +44,14 @@ class BandState:
     error: float | None
     corrections: int
     lost: int
+    rounding: float = 0.0
 
     @property
     def health(self) -> float | None:
-        """1 where every coefficient is on its level, 0 where there is noise."""
-        return None if self.error is None else max(0.0, 1 - self.error * 3**0.5)
+        """1 where every coefficient is where it was written, 0 where there is noise."""
+        if self.error is None:
+            return None
+        return min(1.0, max(0.0, (NOISE - self.error) / (NOISE - self.rounding)))
 
 
 def bands(snapshot: Snapshot) -> list[BandState]:
@@ -98,6 +106,7 @@ def _of_file(segment: Segment) -> Iterable[BandState]:
             heard.magnitude,
             heard.corrections,
             heard.lost,
+            ROUNDING / source.spectrum.distance,
         )
 
 
@@ -117,4 +126,5 @@ def _together(one: BandState, other: BandState) -> BandState:
         worst,
         one.corrections + other.corrections,
         one.lost + other.lost,
+        max(one.rounding, other.rounding),
     )

@@ -49,7 +49,7 @@ def test_of_a_whole_file(tmp_path: Path, options: dict[str, Any]) -> None:
     if not options:
         assert [(band.name, band.high, band.health) for band in found] == [("whole", 11_025, None)]
         return
-    assert all(band.health is not None and band.health > 0.4 and not band.lost for band in found)
+    assert all(band.health is not None and band.health > 0.95 and not band.lost for band in found)
     if "band_plan" in options:
         assert [band.name for band in found] == [band.name for band in MISSION_BANDS[:4]]
         assert [round(band.redundancy, 1) for band in found] == [4.0, 3.0, 2.0, 1.5]
@@ -62,7 +62,7 @@ def test_in_sql(tmp_path: Path) -> None:
     found = connection.execute("SELECT band, low_hz, bytes, health, lost FROM audiomem_bands('t')").fetchall()
     assert [row[0] for row in found] == [band.name for band in MISSION_BANDS[:4]]
     assert [round(row[1], -2) for row in found] == [100, 500, 2000, 8000]
-    assert all(0.4 < row[3] <= 1 and row[4] == 0 for row in found)
+    assert all(0.95 < row[3] <= 1 and row[4] == 0 for row in found)
     connection.close()
 
 

@@ -49,10 +49,14 @@ def play(
     with tempfile.TemporaryDirectory() as folder:
         quiet = os.path.join(folder, "quiet.wav")
         soundfile.write(quiet, part, rate)
-        done = subprocess.run([player, *PLAYERS[player], quiet], check=False)
-    if done.returncode:
+        done = subprocess.run(
+            [player, *PLAYERS[player], quiet], check=False, stderr=subprocess.PIPE, errors="replace"
+        )
+    said = [line.strip() for line in done.stderr.splitlines() if line.strip() and folder not in line]
+    if done.returncode or (player == "ffplay" and said):  # which ends with 0 even where there is no device
+        why = said[-1] if said else f"exit code {done.returncode}"
         raise UnsupportedError(
-            f"{player} cannot play here (exit code {done.returncode})",
+            f"{player} cannot play here ({why})",
             remedy="Check the sound device, or open the file in another player.",
         )
     return 0
