@@ -253,7 +253,8 @@ def answers(console: Console, connection: apsw.Connection, queries: Iterable[tup
         took = time.perf_counter() - started
         names = [name for name, _ in apsw.ext.query_info(connection, query).description]
         show(console, names, answer)
-        console.print(Text(f"{len(answer)} rows in {took:.2f} s\n", style="dim"))
+        rows = "1 row" if len(answer) == 1 else f"{len(answer)} rows"
+        console.print(Text(f"{rows} in {took:.2f} s\n", style="dim"))
 
 
 def ask(console: Console, flac: Path, rows: list[dict[str, Any]]) -> None:
