@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
@@ -200,3 +201,19 @@ def test_what_is_left_of_a_table_that_fades_in_is_read(tmp_path: Path) -> None:
 
 def metadata_of(path: Path) -> str:
     return subprocess.run(["metaflac", "--list", path], capture_output=True, text=True, check=True).stdout
+
+
+@pytest.mark.damages
+@pytest.mark.parametrize("seed", range(3))
+def test_a_broadcast_that_was_changed_and_then_damaged(tmp_path: Path, seed: int) -> None:
+    """What another encoder made of it, with a tenth of the file overwritten: archive bears it."""
+    path, heard = tmp_path / "t.flac", tmp_path / "heard.flac"
+    expected = made(path, protection="archive")
+    sox("vol", "-0.5", "trim", "0.31")(path, heard)
+    data = bytearray(heard.read_bytes())
+    rng = random.Random(seed)
+    start = rng.randrange(len(data) // 4, len(data) * 3 // 4)
+    data[start : start + len(data) // 10] = rng.randbytes(len(data) // 10)
+    heard.write_bytes(data)
+    with Table(heard) as table:
+        assert same(content(table), expected)

@@ -181,13 +181,14 @@ def _listen(
     if length >= UNKNOWN_LENGTH:
         return None
     for share in PLACES:
-        at = max(0, min(int(length * share), length - 2 * DCT))
-        heard = decoder.samples(at, 2 * DCT).T / float(1 << 31)
-        if heard.shape[1] < 2 * DCT or not heard.any():
-            continue
-        begin = _block_start(heard[:MAX_CHANNELS_HEARD], shape)
-        if begin is not None and (found := _pages(decoder, shape, at + begin, length, probe, numbered)):
-            return found
+        with suppress(DamagedFileError):  # there may be another place that can be decoded
+            at = max(0, min(int(length * share), length - 2 * DCT))
+            heard = decoder.samples(at, 2 * DCT).T / float(1 << 31)
+            if heard.shape[1] < 2 * DCT or not heard.any():
+                continue
+            begin = _block_start(heard[:MAX_CHANNELS_HEARD], shape)
+            if begin is not None and (found := _pages(decoder, shape, at + begin, length, probe, numbered)):
+                return found
     return None
 
 

@@ -114,11 +114,9 @@ class DecodedPages:
                 remedy="Tables have 16 or 24",
             )
         fault: NotAudioMemoryError | DamagedFileError | None = None
-        for at in _searched(metadata.total_samples):
-            try:
-                samples = self._decoder.samples(at, HEAD_BYTES)
-            except DamagedFileError as found:
-                fault = fault or found
+        for at, samples in self._heads(metadata.total_samples):
+            if isinstance(samples, DamagedFileError):
+                fault = fault or samples
                 continue
             if len(samples) < HEAD_BYTES:
                 continue
@@ -139,6 +137,27 @@ class DecodedPages:
             file=self.path,
             remedy="Open a file made by audiomem create",
         )
+
+    def _heads(self, total: int) -> Iterator[tuple[int, Samples | DamagedFileError]]:
+        """Where pages may begin, and the samples there: at the front each read alone, as some may be damaged, and, in case those
+        were changed, in stretches all over the file that are read at once."""
+        end = min(MAX_BLOCK_SIZE, total or MAX_BLOCK_SIZE)
+        for at in range(0, end + 1, BLOCK_STEP):
+            try:
+                yield at, self._decoder.samples(at, HEAD_BYTES)
+            except DamagedFileError as fault:
+                yield at, fault
+        for share in LATER:
+            first = max(end + 1, int(total * share)) // BLOCK_STEP * BLOCK_STEP
+            if first >= total:
+                continue
+            try:
+                stretch = self._decoder.samples(first, MAX_BLOCK_SIZE)
+            except DamagedFileError as fault:
+                yield first, fault
+                continue
+            for at in range(0, len(stretch), BLOCK_STEP):
+                yield first + at, stretch[at : at + HEAD_BYTES]
 
     def _modulation(self, at: int, metadata: Metadata, probe: Probe) -> Spectrum | None:
         """The modulation of a page at sample ``at``."""
@@ -187,15 +206,6 @@ class DecodedPages:
         while self._decode(n, page):
             n += 1
         return n
-
-
-def _searched(total: int) -> Iterator[int]:
-    """Samples at which a page may begin: those of the first, and, in case these were changed, some in the middle."""
-    end = min(MAX_BLOCK_SIZE, total or MAX_BLOCK_SIZE)
-    yield from range(0, end + 1, BLOCK_STEP)
-    for share in LATER:
-        first = int(total * share) // BLOCK_STEP * BLOCK_STEP
-        yield from range(max(first, end + 1), min(first + MAX_BLOCK_SIZE, total), BLOCK_STEP)
 
 
 def cut_pages(samples: Samples, profile: Profile, pages: Bytes) -> None:
