@@ -230,9 +230,9 @@ def kill(kills: int, seed: int, folder: Path, *, tell: bool = False) -> Counter[
             assert writer.stdout.readline() == "ready\n"
             time.sleep(rng.random() ** 2 * MAX_SECONDS)
             writer.kill()
-            lines = writer.stdout.read().splitlines()
+            lines = writer.stdout.read().rpartition("\n")[0].splitlines()  # the last one may be cut
         assert writer.wait() == -9, "the writer ended by itself"
-        said = [line.split() for line in lines if line.count(" ") == 1]
+        said = [line.split() for line in lines]
         assert not [append for what, append in said if what == "failed"]
         acknowledged = there | {f"k{life}.first"} | {append for _, append in said}
         with Table(folder / NAME) as table:
