@@ -136,7 +136,7 @@ class Campaign:
             assert first == f"ready {self.version}\n", f"the writer does not begin: {first!r}"
             time.sleep(rng.random() ** 2 * MAX_SECONDS)
             writer.kill()
-            lines = writer.stdout.read().splitlines()
+            lines = writer.stdout.read().rpartition("\n")[0].splitlines()  # the last one may be cut
         assert writer.wait() == -9, "the writer ended by itself"
         acknowledged = int(lines[-1].split()[1]) if lines else self.version
         return self.look(acknowledged)

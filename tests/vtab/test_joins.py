@@ -76,9 +76,9 @@ def work(monkeypatch: pytest.MonkeyPatch) -> Iterator[Work]:
         KeyIndex.__init__,
     )
 
-    def decoded(self: Segment, column: int, number: int, **options: Any) -> Any:
+    def decoded(self: Segment, column: int, number: int, *rest: Any, **options: Any) -> Any:
         counted.decoded[id(self), column, number] += 1
-        return decode(self, column, number, **options)
+        return decode(self, column, number, *rest, **options)
 
     def scanned(*arguments: Any, **options: Any) -> Any:
         counted.scans += 1
