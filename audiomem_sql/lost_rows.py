@@ -11,9 +11,10 @@ def tell_lost_values(segment: Segment, column: int, start: int, stop: int, error
     """Warn, once a process, that NULL stands for ``column`` of rows ``start`` to ``stop`` - 1 because of ``error``."""
     name = segment.column_name(column)
     rows = f"rows {segment.rowid(start)} to {segment.rowid(stop - 1)}"
+    remedy = "; `audiomem reembed` makes the vectors anew" if segment.is_derived(column) else ""
     warn_once(
         ("values", segment.path, segment.identity, name, start, stop),
-        f"{segment.path}: column {name} of {rows} is lost, and NULL stands for it: {error.place}: {error.what}",
+        f"{segment.path}: column {name} of {rows} is lost, and NULL stands for it: {error.place}: {error.what}{remedy}",
     )
 
 

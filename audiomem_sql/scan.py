@@ -235,8 +235,6 @@ class _Work:
                 found += self._run(view, low, high)
             except DamagedFileError as error:
                 try:
-                    if not segment.null_damage:
-                        raise
                     found += self._with_nulls(view, low, high)
                 except DamagedFileError:
                     tell_lost_rows(segment, low, high, error)
@@ -245,7 +243,8 @@ class _Work:
     def _with_nulls(self, view: SegmentView, start: int, stop: int) -> list[Batch]:
         """Rows start … stop - 1, which lie in one block of each column, with NULL for what cannot be recovered.
 
-        DamagedFileError if the rowids cannot be either, or a condition cannot be looked at.
+        That is any column where NULLs are wanted, and else the vectors of texts only, which can be made anew. DamagedFileError
+        for another column, if the rowids cannot be recovered either, or if a condition cannot be looked at.
         """
         segment = view.segment
         rowids = segment.slice(ROWID, start, stop)
@@ -254,6 +253,8 @@ class _Work:
             try:
                 readable[column] = segment.slice(column, start, stop)
             except DamagedFileError as error:
+                if not segment.null_damage and not segment.is_derived(column):
+                    raise
                 tell_lost_values(segment, column, start, stop, error)
                 readable[column] = pa.nulls(stop - start, arrow_type(segment.column_type(column)))
         live = view.live(start, stop)

@@ -149,6 +149,10 @@ class Segment:
         """The type of ``column``."""
         return _INTEGER if column < 0 else self.schema.columns[column].type
 
+    def is_derived(self, column: int) -> bool:
+        """Whether ``column`` has the vectors of texts, which can be made anew."""
+        return column >= 0 and self.schema.columns[column].vector_of >= 0
+
     def column_name(self, column: int) -> str:
         """The name of ``column`` in messages."""
         return _HIDDEN.get(column) or self.schema.columns[column].name

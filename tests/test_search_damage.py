@@ -180,3 +180,15 @@ def test_found_rows_that_are_lost_are_left_out_where_damage_is_passed_over(tmp_p
             warnings.simplefilter("ignore", DamageWarning)  # of other runs of rows than a scan tells of
             assert table.search("page", k=400).num_rows == there
             assert table.top("id DESC", k=400, columns=["body"]).num_rows == there
+
+
+def test_lost_vectors_cost_no_row(table_path: Path, tmp_path: Path) -> None:
+    spoil(table_path, place_of(table_path, extents(table_path)["codes"]))
+    forget()
+    with Table(table_path, on_damage="skip") as broken, pytest.warns(DamageWarning, match="reembed"):
+        saved = Table.salvaged(broken, tmp_path / "saved.flac")
+    with saved:
+        assert len(saved) == 2500
+        assert saved.search("semantic: page of a table", k=2500).num_rows < 2500
+        saved.reembed()
+        assert saved.search("semantic: page of a table", k=2500).num_rows == 2500
