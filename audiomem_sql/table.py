@@ -75,6 +75,10 @@ class Table(TableWriter):
             raise StorageError(
                 "deltas of another table are in the way", file=files.folder, remedy="Move that folder away."
             )
+        if os.path.lexists(files.log):
+            raise StorageError(
+                "the log of another table is in the way", file=files.log, remedy="Move it away."
+            )
         chosen = TableOptions.parse(options or {}, folder)
         if len(schema.vectors) < len(schema.semantic_columns):
             schema = schema.with_vectors(dimensions_of(chosen.model, chosen.model_backend))

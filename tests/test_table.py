@@ -402,3 +402,11 @@ def test_a_column_of_keys_only(tmp_path: Path) -> None:
         table.append(pa.table({"id": np.arange(100_000)}))
         assert table.to_arrow().column("id").to_pylist() == list(range(100_000))
         assert table.to_arrow(where="id BETWEEN 5 AND 7").num_rows == 3
+
+
+def test_a_log_that_another_table_left_is_in_the_way(tmp_path: Path) -> None:
+    log = tmp_path / "t.flac-wal"
+    log.write_bytes(b"left")
+    with pytest.raises(StorageError, match="the log of another table"):
+        Table.create(tmp_path / "t.flac", ["a INTEGER"])
+    assert [path.name for path in tmp_path.iterdir()] == [log.name] and log.read_bytes() == b"left"

@@ -203,3 +203,12 @@ def test_rows_of_an_open_transaction_are_indexed_as_well(ten: Twins, work: Work)
         ten.same(f"SELECT count(*) FROM {{t0}} AS a JOIN {{t1}} AS b USING ({column})")
     assert work.scans == 2
     ten.connection.execute("ROLLBACK")
+
+
+@pytest.mark.parametrize("kind", ["RIGHT", "FULL"])
+def test_like_with_escape_of_a_number_beside_an_outer_join(ten: Twins, kind: str) -> None:
+    sql = (
+        "SELECT w.num, b.num FROM (SELECT * FROM {t0} AS a WHERE a.num LIKE 'x%' ESCAPE '!') AS w "
+        f"{kind} JOIN {{t1}} AS b ON w.num = b.num"
+    )
+    assert ten.same(sql, mixed=True).rows
