@@ -409,4 +409,5 @@ def test_a_log_that_another_table_left_is_in_the_way(tmp_path: Path) -> None:
     log.write_bytes(b"left")
     with pytest.raises(StorageError, match="the log of another table"):
         Table.create(tmp_path / "t.flac", ["a INTEGER"])
-    assert [path.name for path in tmp_path.iterdir()] == [log.name] and log.read_bytes() == b"left"
+    assert list(tmp_path.iterdir()) == [log]
+    assert log.read_bytes() == b"left"
