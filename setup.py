@@ -69,6 +69,7 @@ class AnyPython(bdist_wheel):
 
 
 def loadable(name, *sources, headers):
+    """A loadable file of these sources and what both extensions share; where it cannot be built, the package goes without."""
     return Extension(
         name,
         [f"vtab/native/{source}.c" for source in (*sources, "runtime", "cells", "part")],

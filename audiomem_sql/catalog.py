@@ -23,6 +23,16 @@ from audiomem_sql.columns.types import ColumnType, Kind
 from audiomem_sql.errors import AudioMemError, DamagedFileError, FormatVersionError, LimitError
 from audiomem_sql.protection.crc32c import crc32c
 
+#: What bytes raise that are no packed values, or not those that belong there.
+MALFORMED = (
+    zstandard.ZstdError,
+    msgpack.UnpackException,
+    ValueError,
+    TypeError,
+    LookupError,
+    AttributeError,
+    OverflowError,
+)
 CATALOG_MAGIC = b"AuMC"
 #: magic, stored bytes behind this header, bytes before compression, CRC-32C of the stored bytes
 CATALOG_HEADER = struct.Struct("<4s I I I")
@@ -299,8 +309,7 @@ class Catalog:
             return cls._from_map(content)
         except AudioMemError:
             raise
-        except (zstandard.ZstdError, msgpack.UnpackException, ValueError, TypeError, LookupError,
-                AttributeError, OverflowError) as error:  # fmt: skip
+        except MALFORMED as error:
             raise DamagedFileError(
                 f"the catalog cannot be understood ({type(error).__name__}: {error!s:.200})"
             ) from None

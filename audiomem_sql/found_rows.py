@@ -61,13 +61,11 @@ def _taken(
             raise
     errors = [_error(segment, row, columns) for row in rows.tolist()]
     whole = np.array([error is None for error in errors], np.bool_)
-    for number in np.flatnonzero(~whole).tolist():  # the first row of each run tells of all of it
-        error, row = errors[number], int(rows[number])
-        if error is not None and not (number and errors[number - 1] and rows[number - 1] == row - 1):
-            stop = next(
-                (n for n in range(number, len(rows)) if whole[n] or rows[n] != row + n - number), len(rows)
-            )
-            tell_lost_rows(segment, row, row + stop - number, error)
+    lost = np.flatnonzero(~whole)
+    for run in np.split(lost, np.flatnonzero(np.diff(rows[lost]) != 1) + 1):
+        error = errors[run[0]] if len(run) else None
+        if error is not None:
+            tell_lost_rows(segment, int(rows[run[0]]), int(rows[run[-1]]) + 1, error)
     return places[whole], rows[whole], [segment.take(column, rows[whole]) for column in columns]
 
 

@@ -19,7 +19,7 @@ from typing import Any
 import msgpack
 import zstandard
 
-from audiomem_sql.catalog import unpack_bounded
+from audiomem_sql.catalog import MALFORMED, unpack_bounded
 from audiomem_sql.columns.schema import Schema
 from audiomem_sql.errors import AudioMemError, DamagedFileError
 from audiomem_sql.protection.crc32c import crc32c
@@ -214,8 +214,7 @@ def unpack_map(stored: bytes) -> tuple[bytes, Schema, dict[str, Any]]:
         return table, Schema.from_catalog(content["schema"], content["checks"], content["keys"]), options
     except AudioMemError:
         raise
-    except (zstandard.ZstdError, msgpack.UnpackException, ValueError, TypeError, LookupError,
-            AttributeError, OverflowError) as error:  # fmt: skip
+    except MALFORMED as error:
         raise DamagedFileError(
             f"a signpost cannot be understood ({type(error).__name__}: {error!s:.200})"
         ) from None

@@ -196,14 +196,14 @@ def fused(
     yield from _in_steps(Neighbours(rowids, values, -scores))
     if k is not None:
         return
-    shown = rowids
-    for part in by_meaning:
-        new = ~np.isin(part.rowids, shown)
+    shown = [rowids]
+    for part in by_meaning:  # which gives no row twice
+        new = ~np.isin(part.rowids, rowids)
         if new.any():
             yield Neighbours(part.rowids[new], part.distances[new], np.zeros(int(new.sum())))
-            shown = np.concatenate([shown, part.rowids[new]])
+            shown.append(part.rowids)
     rest = worded[depth:]
-    rest = rest[~np.isin(rest, shown)]
+    rest = rest[~np.isin(rest, np.concatenate(shown))]
     yield from _in_steps(Neighbours(rest, np.full(len(rest), np.nan, np.float32), np.zeros(len(rest))))
 
 

@@ -24,11 +24,8 @@ from audiomem_sql.audio.profiles import BLOCK_STEP, CUSTOM, Profile, match, usua
 from audiomem_sql.audio.rawfile import RawFile
 from audiomem_sql.audio.source import (
     HEAD_BYTES,
+    PageSource,
     Probe,
-    missing_pages,
-    no_alternatives,
-    nothing_doubtful,
-    unreadable_page,
 )
 from audiomem_sql.audio.spectrum import (
     BLOCK_SIZES,
@@ -104,7 +101,7 @@ class Arrangement:
     length: int
 
 
-class AlignedSound:
+class AlignedSound(PageSource):
     """A ``PageSource`` of sound as it was before something was done to it, but for noise. Takes over ``decoder``."""
 
     verbatim = False
@@ -126,14 +123,6 @@ class AlignedSound:
             spectrum.lead, -((arrangement.origin - arrangement.length) // self.profile.block_size)
         )
         self.page_count = self.present + spectrum.lead
-
-    def read(self, first: int, count: int) -> Bytes:
-        """Frames as samples, fresh uint8 (count, page_size); raises as every ``PageSource`` does."""
-        missing_pages(self, first, count)
-        pages, ok = self.read_checked(first, count)
-        if not ok.all():
-            raise unreadable_page(self, first + int(np.argmin(ok)))
-        return pages
 
     def read_checked(self, first: int, count: int) -> tuple[Bytes, Flags]:
         """The same with a flag a frame: False where samples are missing, which are zeros."""
@@ -160,14 +149,6 @@ class AlignedSound:
         steps = np.clip(np.rint(samples * (limit / (1 << 31))), -limit, limit - 1).reshape(-1).astype(">i4")
         packed = np.ascontiguousarray(steps.view(np.uint8).reshape(-1, 4)[:, 4 - width :]).reshape(-1)
         return packed, high - low == profile.block_size
-
-    def alternatives(self, page: int) -> Bytes:
-        """None."""
-        return no_alternatives(self)
-
-    def doubtful(self, page: int) -> Flags:
-        """Nothing: bytes do not tell."""
-        return nothing_doubtful(self)
 
     def close(self) -> None:
         """Let go of the file; twice is harmless."""

@@ -21,11 +21,8 @@ from audiomem_sql.audio.rawfile import RawFile
 from audiomem_sql.audio.source import (
     HEAD_BYTES,
     Flags,
+    PageSource,
     Probe,
-    missing_pages,
-    no_alternatives,
-    nothing_doubtful,
-    unreadable_page,
 )
 from audiomem_sql.audio.spectrum import BLOCK_SIZES, Spectrum
 from audiomem_sql.errors import DamagedFileError, NotAudioMemoryError, OptionError
@@ -34,7 +31,7 @@ LATER = (0.25, 0.5, 0.75)
 """Where else, as shares of the length, pages are looked for if there is none at the front."""
 
 
-class DecodedPages:
+class DecodedPages(PageSource):
     """A ``PageSource`` that decodes; the file may come from any FLAC encoder.
 
     Takes over ``file``. One thread decodes at a time. The depth is the stream's, or 16 bits where a 16-bit file was stored
@@ -70,17 +67,6 @@ class DecodedPages:
             self.close()
             raise
 
-    def read(self, first: int, count: int) -> Bytes:
-        """Pages ``first … first + count``, fresh uint8 (count, page_size).
-
-        Raises ``TruncatedFileError`` for pages beyond the end, ``DamagedFileError`` naming a page that does not decode.
-        """
-        missing_pages(self, first, count)
-        pages, ok = self.read_checked(first, count)
-        if not ok.all():
-            raise unreadable_page(self, first + int(np.argmin(ok)))
-        return pages
-
     def read_checked(self, first: int, count: int) -> tuple[Bytes, Flags]:
         """The same with a flag a page; a page that does not decode, or is not there, is zeros and False."""
         pages = np.zeros((count, self.profile.page_size), dtype=np.uint8)
@@ -92,14 +78,6 @@ class DecodedPages:
             for index in range(there):
                 ok[index] = self._decode(first + index, pages[index : index + 1])
         return pages, ok
-
-    def alternatives(self, page: int) -> Bytes:
-        """None: samples are numbered."""
-        return no_alternatives(self)
-
-    def doubtful(self, page: int) -> Flags:
-        """Nothing: bytes do not tell."""
-        return nothing_doubtful(self)
 
     def close(self) -> None:
         """Let go of the file; twice is harmless."""

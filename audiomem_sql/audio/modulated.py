@@ -14,8 +14,6 @@ from audiomem_sql.audio.source import (
     HEAD_BYTES,
     PageSource,
     Probe,
-    missing_pages,
-    unreadable_page,
 )
 from audiomem_sql.audio.spectrum import Health, Spectrum, identify, spectrum_of
 from audiomem_sql.errors import DamagedFileError, MissingExtraError, NotAudioMemoryError
@@ -26,7 +24,7 @@ DOUBTFUL_BYTES = 32 << 20
 """… and bytes of pages with wrong samples, which take long."""
 
 
-class ModulatedPages:
+class ModulatedPages(PageSource):
     """A ``PageSource`` over ``sound``, whose pages are demodulated. Safe to use from many threads.
 
     Takes over ``sound``. ``health`` is what reading showed of each band so far, by name.
@@ -50,14 +48,6 @@ class ModulatedPages:
         self._lock = threading.Lock()
         self._pages: OrderedDict[int, tuple[Bytes, bool, Flags]] = OrderedDict()
         self._hard: OrderedDict[int, tuple[Bytes, bool, Flags]] = OrderedDict()
-
-    def read(self, first: int, count: int) -> Bytes:
-        """Pages ``first … first + count``, fresh uint8 (count, page_size); raises as every ``PageSource`` does."""
-        missing_pages(self, first, count)
-        pages, ok = self.read_checked(first, count)
-        if not ok.all():
-            raise unreadable_page(self, first + int(np.argmin(ok)))
-        return pages
 
     def read_checked(self, first: int, count: int) -> tuple[Bytes, Flags]:
         """The same with a flag a page: False where the frame is not intact, or a block is not what was written."""

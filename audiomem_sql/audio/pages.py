@@ -12,8 +12,6 @@ from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import dataclass
 
-import numpy as np
-
 from audiomem_sql.audio.aligned import Numbered, aligned
 from audiomem_sql.audio.bands import Mode
 from audiomem_sql.audio.census import WINDOW, Census, censuses
@@ -30,10 +28,6 @@ from audiomem_sql.audio.source import (
     Flags,
     PageSource,
     Probe,
-    missing_pages,
-    no_alternatives,
-    nothing_doubtful,
-    unreadable_page,
 )
 from audiomem_sql.audio.spectrum import BLOCK_SIZES, Spectrum
 from audiomem_sql.errors import DamagedFileError, NotAudioMemoryError
@@ -46,7 +40,7 @@ SPREAD_PAGES = 64
 """… and, if all of those are lost, pages all over the file."""
 
 
-class VerbatimPages:
+class VerbatimPages(PageSource):
     """A ``PageSource`` over frames that hold their pages verbatim. Safe to use from many threads.
 
     Takes over ``file``. Reading any range of pages is one ``pread``. Header and subframe bytes are compared with those
@@ -68,29 +62,9 @@ class VerbatimPages:
         self._geometry = geometry
         self.page_count, self.present = _count(file, geometry, total_pages(metadata, geometry.profile))
 
-    def read(self, first: int, count: int) -> Bytes:
-        """Pages ``first … first + count``, fresh uint8 (count, page_size).
-
-        Raises ``TruncatedFileError`` for pages beyond the end, ``DamagedFileError`` naming a page whose frame header or
-        subframe bytes are not those expected.
-        """
-        missing_pages(self, first, count)
-        pages, ok = self.read_checked(first, count)
-        if not ok.all():
-            raise unreadable_page(self, first + int(np.argmin(ok)))
-        return pages
-
     def read_checked(self, first: int, count: int) -> tuple[Bytes, Flags]:
         """The same with a flag a page, for pages damaged or beyond the end; only ``StorageError`` is raised."""
         return self._geometry.read(self._file, first, count)
-
-    def alternatives(self, page: int) -> Bytes:
-        """None: every page has one place."""
-        return no_alternatives(self)
-
-    def doubtful(self, page: int) -> Flags:
-        """Nothing: bytes do not tell."""
-        return nothing_doubtful(self)
 
     def close(self) -> None:
         """Let go of the file; twice is harmless."""

@@ -31,10 +31,6 @@ from audiomem_sql.audio.runs import Run, believed_runs
 from audiomem_sql.audio.seam import Seam
 from audiomem_sql.audio.source import (
     PageSource,
-    missing_pages,
-    no_alternatives,
-    nothing_doubtful,
-    unreadable_page,
 )
 from audiomem_sql.audio.spectrum import spectrum_of
 from audiomem_sql.audio.sync import find_headers
@@ -48,7 +44,7 @@ SEAMS_COMPARED = 64
 """Shortened frames that are looked at to tell another encoder from damage."""
 
 
-class ScannedPages:
+class ScannedPages(PageSource):
     """A ``PageSource`` over frames that are found by their headers. Safe to use from many threads.
 
     Takes over ``file``. Opening reads all of it, and keeps a few numbers for each place where bytes were put in or are missing.
@@ -99,17 +95,6 @@ class ScannedPages:
                 break
         return 2 * sum(votes) > len(votes)
 
-    def read(self, first: int, count: int) -> Bytes:
-        """Pages ``first … first + count``, fresh uint8 (count, page_size).
-
-        Raises ``TruncatedFileError`` for pages beyond the end, ``DamagedFileError`` naming a page whose frame is not intact.
-        """
-        missing_pages(self, first, count)
-        pages, ok = self.read_checked(first, count)
-        if not ok.all():
-            raise unreadable_page(self, first + int(np.argmin(ok)))
-        return pages
-
     def read_checked(self, first: int, count: int) -> tuple[Bytes, Flags]:
         """The same with a flag a page, for pages damaged or beyond the end; only ``StorageError`` is raised.
 
@@ -150,12 +135,8 @@ class ScannedPages:
             geometries += [following[0].geometry] if following else self._outer[1:]
         different = list(dict.fromkeys(geometries))
         if len(different) < 2:
-            return no_alternatives(self)
+            return super().alternatives(page)
         return np.concatenate([geometry.read(self._file, page, 1)[0] for geometry in different])
-
-    def doubtful(self, page: int) -> Flags:
-        """Nothing: bytes do not tell."""
-        return nothing_doubtful(self)
 
     def close(self) -> None:
         """Let go of the file; twice is harmless."""

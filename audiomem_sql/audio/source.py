@@ -1,6 +1,7 @@
 """What the layers above see of a file: numbered pages of one size.
 
-``VerbatimPages``, ``ScannedPages`` and ``DecodedPages`` are the implementations; ``open_pages`` chooses.
+``VerbatimPages``, ``ScannedPages``, ``DecodedPages``, ``AlignedSound`` and ``ModulatedPages`` are the implementations; ``open_pages``
+chooses.
 """
 
 from __future__ import annotations
@@ -21,9 +22,6 @@ __all__ = [
     "PageSource",
     "Probe",
     "missing_pages",
-    "no_alternatives",
-    "nothing_doubtful",
-    "unreadable_page",
 ]
 
 HEAD_BYTES = 64
@@ -60,35 +58,42 @@ class PageSource(Protocol):
         Raises ``TruncatedFileError`` naming pages that are not there, ``DamagedFileError`` naming a page whose frame is
         not intact.
         """
+        missing_pages(self, first, count)
+        pages, ok = self.read_checked(first, count)
+        if not ok.all():
+            raise DamagedFileError(
+                "the FLAC frame is damaged",
+                file=self.path,
+                place=f"page {first + int(np.argmin(ok))}",
+                remedy="Run audiomem repair, or restore the file from a copy",
+            )
+        return pages
 
     def read_checked(self, first: int, count: int) -> tuple[Bytes, Flags]:
         """Pages and bool (count,): False where the frame is not intact or not there. Raises only ``StorageError``.
 
         A page that is not ok holds what could be got of it and zeros for the rest.
         """
+        ...
 
     def alternatives(self, page: int) -> Bytes:
         """Other readings of ``page``, uint8 (n, page_size), n maybe 0. Raises only ``StorageError``.
 
         Where bytes were put in or taken out inside a page, which of its bytes belong where cannot be told from the frames
-        alone. Whoever has checksums of parts may try these for the parts that fail in ``read_checked``.
+        alone. Whoever has checksums of parts may try these for the parts that fail in ``read_checked``. By default none.
         """
+        return np.empty((0, self.page_size), dtype=np.uint8)
 
     def doubtful(self, page: int) -> Flags:
-        """Bytes of ``page`` that are known not to be what was written, bool (page_size,). Raises only ``StorageError``."""
+        """Bytes of ``page`` that are known not to be what was written, bool (page_size,). Raises only ``StorageError``.
+
+        By default none: bytes do not tell.
+        """
+        return np.zeros(self.page_size, dtype=np.bool_)
 
     def close(self) -> None:
         """Let go of the file; twice is harmless."""
-
-
-def no_alternatives(source: PageSource) -> Bytes:
-    """``alternatives`` of a page that can be read in one way only."""
-    return np.empty((0, source.profile.page_size), dtype=np.uint8)
-
-
-def nothing_doubtful(source: PageSource) -> Flags:
-    """``doubtful`` of pages whose bytes do not tell."""
-    return np.zeros(source.page_size, dtype=np.bool_)
+        ...
 
 
 def missing_pages(source: PageSource, first: int, count: int) -> None:
@@ -103,13 +108,3 @@ def missing_pages(source: PageSource, first: int, count: int) -> None:
             place=f"page {lost}" if lost == first + count - 1 else f"pages {lost} to {first + count - 1}",
             remedy="Run audiomem repair, or restore the file from a copy",
         )
-
-
-def unreadable_page(source: PageSource, page: int) -> DamagedFileError:
-    """The error for a page whose frame is not intact."""
-    return DamagedFileError(
-        "the FLAC frame is damaged",
-        file=source.path,
-        place=f"page {page}",
-        remedy="Run audiomem repair, or restore the file from a copy",
-    )
