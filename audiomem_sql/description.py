@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from audiomem_sql.audio.modulated import ModulatedPages
 from audiomem_sql.columns.timestamps import render
-from audiomem_sql.page_layout import PageLayout
 from audiomem_sql.protection.levels import NONE
 
 if TYPE_CHECKING:
@@ -105,8 +105,8 @@ def _protection(segment: Segment) -> int:
     file, catalog = segment.file, segment.catalog
     if file.map is None:
         return 0
-    plain = PageLayout(file.layout.page_size, NONE)
-    pages = 2 * plain.pages_for(file.map.catalog * file.layout.payload_bytes)
+    plain = replace(file.layout, level=NONE)
+    pages = 2 * plain.catalog_pages_for(file.map.catalog * file.layout.catalog_bytes)
     pages += plain.pages_for(catalog.data_bytes)
     return (file.page_count - pages) * file.layout.page_size
 

@@ -50,7 +50,9 @@ class FoundLabels:
 class _Search:
     file: PagedFile
     seed: int
-    #: Where the payload stream, counted from page 0, says that the data stream begins.
+    #: The first page that is searched.
+    first: int = 0
+    #: Where the payload stream, counted from that page, says that the data stream begins.
     start: int | None = None
     labels: list[Label] = field(default_factory=list)
     facts: Facts | None = None
@@ -59,19 +61,20 @@ class _Search:
 
     def run(self, pages: range) -> None:
         """Search ``pages``, and what lies across two of the pieces that are read."""
-        size = self.file.layout.payload_bytes
+        size, self.first = self.file.layout.cell_payload, pages.start
+        step, stop_cell = _PAGES_AT_ONCE * self.file.layout.cells, len(pages) * self.file.layout.cells
         carried = b""
-        for first in range(pages.start, pages.stop, _PAGES_AT_ONCE):
-            payload, intact = self.file.cells(first, min(_PAGES_AT_ONCE, pages.stop - first))
+        for first in range(0, stop_cell, step):
+            payload, intact = self.file.stream_cells(pages.start, first, min(step, stop_cell - first))
             self.lost += int((~intact).sum())
             data = carried + payload.tobytes()
-            last = first + _PAGES_AT_ONCE >= pages.stop
+            last = first + step >= stop_cell
             stop = len(data) if last else len(data) - _LONGEST + 1
             self._look(data, first * size - len(carried), stop)
             carried = b"" if last else data[stop:]
 
     def _look(self, data: bytes, origin: int, stop: int) -> None:
-        """Take what begins before ``stop`` of ``data``, which is at ``origin`` of the payload stream."""
+        """Take what begins before ``stop`` of ``data``, which is at ``origin`` of what is searched."""
         at = data.find(LABEL_MAGIC, 0)
         while 0 <= at < stop:
             label = Label.unpack(data, at, self.seed)
@@ -108,7 +111,7 @@ class _Search:
                 if size > MAX_SIGNPOST_BYTES:
                     break
                 try:
-                    stored = self.file.read(0, place + SIGNPOST.size, size)
+                    stored = self.file.read(self.first, place + SIGNPOST.size, size)
                 except DamagedFileError:
                     continue
                 if crc32c(stored) == crc:
@@ -133,8 +136,9 @@ def find_labels(file: PagedFile) -> FoundLabels:
     table_id, schema, options = search.described()
     assert search.start is not None
     assert search.facts is not None
-    page = search.start // file.layout.payload_bytes
-    if file.map is not None and page != file.map.catalog:
+    page = search.first + search.start // file.layout.payload_bytes
+    known = file.data_pages()
+    if known is not None and page != known.start:
         raise _contradiction(file, "has labels that do not belong where they are")
     labels = sorted(search.labels, key=lambda label: label.place)
     if any(after.place < before.end for before, after in pairwise(labels)):
@@ -145,13 +149,14 @@ def find_labels(file: PagedFile) -> FoundLabels:
 def _pages_to_search(file: PagedFile) -> range:
     """The pages of the data stream where the headers tell them, otherwise all; not those that are certainly gone."""
     there = file.source.present
-    if file.map is None:
+    pages = file.data_pages()
+    if pages is None:
         return range(min(there, file.page_count))
-    first = file.map.catalog
-    stop = first + file.map.data
-    if file.page_count > 2 * there + 16:  # more than any parity brings back
-        stop = min(stop, there)
-    return range(first, max(first, stop))
+    if file.page_count <= 2 * there + 16:
+        return pages
+    if file.by_bands:  # cells of all pages follow on each other
+        raise _contradiction(file, "ends long before its pages do")
+    return range(pages.start, max(pages.start, min(pages.stop, there)))  # more than any parity brings back
 
 
 def _contradiction(file: PagedFile, what: str) -> DamagedFileError:

@@ -24,6 +24,8 @@ from functools import cached_property
 
 import numpy as np
 
+from audiomem_sql.audio.spectrum import Spectrum
+from audiomem_sql.cell_order import CellOrder
 from audiomem_sql.errors import DamagedFileError, LimitError
 from audiomem_sql.protection.crc32c import crc32c
 from audiomem_sql.protection.levels import PAGE_BYTES_PER_CELL, Level
@@ -35,6 +37,8 @@ PAGE_MAGIC = b"AuMP"
 FORMAT_VERSION = 1
 MODULATION_PCM = 0
 MODULATION_SPECTRUM = 1
+MODULATION_BANDS = 2
+"""As 1, and streams fill the cells of their pages by bands (see ``cell_order``)."""
 
 #: magic, format version, kind, protection, modulation, segment id, page number, page count, block size, index, CRC-32C
 PAGE_HEADER = struct.Struct("<4s B B B B 8s I I H H I")
@@ -42,6 +46,10 @@ PAGE_BYTES_PER_HEADER_BYTE = 256
 #: Most pages of one copy of the catalog in a protected segment, and most pages of a segment.
 MAX_CATALOG_PAGES = (1 << 16) - 1
 MAX_PAGES = (1 << 32) - 1
+
+
+HIGH = 8_000.0
+"""Hz. Bands that begin below hold catalogs."""
 
 
 class PageKind(IntEnum):
@@ -57,7 +65,7 @@ class PageHeader:
     """The 32 bytes that every page begins with.
 
     ``index``: in a segment without protection, of a catalog page its place inside its copy of the catalog; in a protected
-    segment, of every page the number of pages of one copy.
+    segment, and in one whose cells are filled by bands, of every page the number of pages of one copy.
     """
 
     kind: int
@@ -103,10 +111,36 @@ class PageHeader:
 
 @dataclass(frozen=True, slots=True)
 class PageLayout:
-    """Where things are inside a page of ``page_size`` bytes at a protection level."""
+    """Where things are inside a page of ``page_size`` bytes at a protection level.
+
+    tiers: as in ``CellOrder``. catalog_cells: so many cells of a page hold a catalog, the first ones; 0 for all.
+    """
 
     page_size: int
     level: Level
+    tiers: tuple[int, ...] = (0,)
+    catalog_cells: int = 0
+
+    @classmethod
+    def banded(cls, spectrum: Spectrum, level: Level) -> PageLayout:
+        """For pages whose cells are filled by bands. A cell that lies in two bands counts as one of the higher."""
+        plain = cls(spectrum.page_size, level)
+        room = range(plain.cells + 1)
+        tiers, catalog = {0}, 0
+        for slot, _, stop in spectrum.parts[:-1]:
+            first = max(
+                cell
+                for cell in room
+                if plain.header_bytes + cell * level.cell_bytes <= max(stop, plain.header_bytes)
+            )
+            tiers |= {first} & set(room[:-1])
+            catalog = first if slot.band.low < HIGH else catalog
+        return cls(spectrum.page_size, level, tuple(sorted(tiers)), catalog)
+
+    @property
+    def order(self) -> CellOrder:
+        """In which order a stream fills the cells."""
+        return CellOrder(self.cells, self.tiers)
 
     @property
     def header_bytes(self) -> int:
@@ -136,6 +170,15 @@ class PageLayout:
     def pages_for(self, length: int) -> int:
         """Pages that ``length`` bytes of payload take."""
         return -(-length // self.payload_bytes)
+
+    @property
+    def catalog_bytes(self) -> int:
+        """Bytes of a catalog in a page."""
+        return (self.catalog_cells or self.cells) * self.cell_payload
+
+    def catalog_pages_for(self, length: int) -> int:
+        """Pages that a copy of a catalog of ``length`` bytes takes."""
+        return -(-length // self.catalog_bytes)
 
     def assemble(self, headers: list[PageHeader], payload: bytes, seed: int) -> U8Array:
         """Whole pages, uint8 (n, page_size), for n headers and at most n pages of payload (the rest is zeros)."""
@@ -181,11 +224,7 @@ class SegmentMap:
         """For so many pages of one catalog and of data. LimitError if they are too many."""
         assert layout.level.share is not None
         total = layout.level.share.total_pages(4 * catalog + data)
-        if catalog > MAX_CATALOG_PAGES or total > MAX_PAGES:
-            raise LimitError(
-                f"{total:,} pages, {catalog:,} of them for the catalog, are more than a file can have",
-                remedy="Divide the table, or choose a profile with larger pages.",
-            )
+        check_pages(total, catalog)
         return cls(layout, total, catalog)
 
     @cached_property
@@ -269,6 +308,15 @@ class SegmentMap:
         own = number * size + cell % size
         place = self.plan.place_of_parity(own) if kind is PageKind.PARITY else self.plan.place_of_source(own)
         return place[0]
+
+
+def check_pages(total: int, catalog: int) -> None:
+    """LimitError if a file cannot have so many pages, or so many in a copy of the catalog."""
+    if catalog > MAX_CATALOG_PAGES or total > MAX_PAGES:
+        raise LimitError(
+            f"{total:,} pages, {catalog:,} of them for the catalog, are more than a file can have",
+            remedy="Divide the table, or choose a profile with larger pages.",
+        )
 
 
 def cell_seed(segment_id: bytes) -> int:

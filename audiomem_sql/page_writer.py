@@ -6,7 +6,7 @@ import contextlib
 import os
 import tempfile
 from collections.abc import Callable, Iterator
-from typing import IO, BinaryIO
+from typing import IO, BinaryIO, Protocol
 
 import numpy as np
 
@@ -14,6 +14,7 @@ from audiomem_sql.audio import FlacWriter, Profile
 from audiomem_sql.audio.bands import Mode
 from audiomem_sql.audio.spectrum import Spectrum
 from audiomem_sql.page_layout import (
+    MODULATION_BANDS,
     MODULATION_PCM,
     MODULATION_SPECTRUM,
     PageHeader,
@@ -21,12 +22,25 @@ from audiomem_sql.page_layout import (
     PageLayout,
     SegmentMap,
     cell_seed,
+    check_pages,
 )
 from audiomem_sql.protection.levels import Level
 from audiomem_sql.protection.parity_encoder import BUDGET_BYTES, ParityEncoder, encode_bands
 from audiomem_sql.types import U8Array
 
 Progress = Callable[[int, int], None]
+
+
+class Stream(Protocol):
+    """Bytes that can be read anywhere."""
+
+    def seek(self, place: int, /) -> int:
+        """Read from this place on."""
+
+    def read(self, size: int, /) -> bytes:
+        """So many bytes, fewer where they end."""
+
+
 #: Pages laid out at once.
 PAGES_AT_ONCE = 64
 
@@ -34,7 +48,8 @@ PAGES_AT_ONCE = 64
 class PageWriter:
     """Writes the pages of one segment to a FLAC file, in file order.
 
-    pages: how many there will be. catalog_pages: of one copy of the catalog, in a protected segment.
+    pages: how many there will be. catalog_pages: of one copy of the catalog, in a protected segment, and in one whose cells
+    are filled by bands, which ``by_bands`` says.
     """
 
     def __init__(
@@ -47,9 +62,13 @@ class PageWriter:
         comments: dict[str, str],
         catalog_pages: int = 0,
         mode: Mode | None = None,
+        by_bands: bool = False,
     ) -> None:
         self._spectrum = None if mode is None else Spectrum(profile, mode)
-        self.layout = page_layout(profile, level, mode)
+        self._modulation = MODULATION_PCM if mode is None else MODULATION_SPECTRUM
+        if by_bands:
+            self._modulation = MODULATION_BANDS
+        self.layout = page_layout(profile, level, mode, by_bands)
         self._block_size = profile.block_size
         self._segment_id = segment_id
         self._pages = pages
@@ -64,7 +83,7 @@ class PageWriter:
         return PageHeader(
             kind=kind,
             protection=self.layout.level.code,
-            modulation=MODULATION_PCM if self._spectrum is None else MODULATION_SPECTRUM,
+            modulation=self._modulation,
             segment_id=self._segment_id,
             page_number=page,
             page_count=self._pages,
@@ -97,9 +116,58 @@ class PageWriter:
             self._flac.write_pages(np.zeros((1, self._flac.profile.page_size), np.uint8))
 
 
-def page_layout(profile: Profile, level: Level, mode: Mode | None) -> PageLayout:
+def page_layout(profile: Profile, level: Level, mode: Mode | None, by_bands: bool = False) -> PageLayout:
     """The layout of pages in this sound; ``mode``: of the spectrum, None for pages that are the samples."""
-    return PageLayout(profile.page_size if mode is None else Spectrum(profile, mode).page_size, level)
+    if mode is None:
+        return PageLayout(profile.page_size, level)
+    spectrum = Spectrum(profile, mode)
+    return PageLayout.banded(spectrum, level) if by_bands else PageLayout(spectrum.page_size, level)
+
+
+class SegmentStreams:
+    """The two streams of a segment, as the cells of their pages stand: the catalog, and ``length`` bytes of ``data``."""
+
+    def __init__(self, layout: PageLayout, catalog: bytes, data: Stream, length: int) -> None:
+        self.layout = layout
+        self.length = length
+        self.catalog_pages = layout.catalog_pages_for(len(catalog))
+        self.data_pages = layout.pages_for(length)
+        self._data = data
+        self.catalog = layout.order.arranged(
+            0,
+            self.catalog_pages,
+            self.catalog_pages,
+            layout.cell_payload,
+            lambda at, size: catalog[at : at + size],
+        )
+
+    def _read(self, at: int, size: int) -> bytes:
+        self._data.seek(at)
+        return self._data.read(max(0, min(size, self.length - at)))
+
+    def data(self, first: int, count: int) -> U8Array:
+        """Payload of the cells of data pages ``first …``, uint8 (n, size)."""
+        return self.layout.order.arranged(first, count, self.data_pages, self.layout.cell_payload, self._read)
+
+    def cells(self, first: int, count: int) -> U8Array:
+        """Payload of source cells ``first …``, uint8 (count, size): a copy of the catalog, the data, three copies more."""
+        own, size = self.layout.cells, self.layout.cell_payload
+        copy, data = len(self.catalog), self.data_pages * own
+        stop = first + count
+        parts = []
+        while first < stop:
+            if copy <= first < copy + data:
+                end = min(stop, copy + data)
+                page = (first - copy) // own
+                whole = self.data(page, -(-(end - copy) // own) - page)
+                skip = first - copy - page * own
+                parts.append(whole[skip : skip + end - first])
+            else:
+                at = first if first < copy else (first - copy - data) % copy
+                end = min(stop, first + copy - at)
+                parts.append(self.catalog[at : at + end - first])
+            first = end
+        return np.concatenate(parts) if len(parts) != 1 else parts[0].reshape(-1, size)
 
 
 def lay_out(
@@ -108,82 +176,57 @@ def lay_out(
     level: Level,
     segment_id: bytes,
     catalog: bytes,
-    data: IO[bytes],
+    data: Stream,
     length: int,
     comments: dict[str, str],
     progress: Progress | None = None,
     mode: Mode | None = None,
+    by_bands: bool = False,
 ) -> None:
-    """Write a whole segment: the catalog, and the ``length`` bytes of ``data``, a file that can be read anywhere.
+    """Write a whole segment: the catalog, and the ``length`` bytes of ``data``.
 
-    mode: of the spectrum; None for pages that are the samples. progress: called with bytes of data done and in all.
+    mode: of the spectrum; None for pages that are the samples. by_bands: cells are filled by bands. progress: called with bytes
+    of data done and in all.
     """
-    layout = page_layout(profile, level, mode)
-    catalog_pages, data_pages = layout.pages_for(len(catalog)), layout.pages_for(length)
+    layout = page_layout(profile, level, mode, by_bands)
+    streams = SegmentStreams(layout, catalog, data, length)
+    copy = streams.catalog.tobytes()
 
     def write_data(writer: PageWriter) -> None:
-        data.seek(0)
-        done = 0
-        while piece := data.read(min(PAGES_AT_ONCE * layout.payload_bytes, length - done)):
-            writer.write(piece, PageKind.DATA)
-            done += len(piece)
+        for first, count in _pieces(streams.data_pages, PAGES_AT_ONCE):
+            writer.write(streams.data(first, count).tobytes(), PageKind.DATA)
             if progress is not None:
-                progress(done, length)
+                progress(min(length, (first + count) * layout.payload_bytes), length)
 
     if level.share is None:
-        writer = PageWriter(
-            sink, profile, level, segment_id, 2 * catalog_pages + data_pages, comments, mode=mode
-        )
-        writer.write(catalog, PageKind.CATALOG)
+        total = 2 * streams.catalog_pages + streams.data_pages
+        told = streams.catalog_pages if by_bands else 0
+        check_pages(total, told)
+        writer = PageWriter(sink, profile, level, segment_id, total, comments, told, mode, by_bands)
+        writer.write(copy, PageKind.CATALOG)
         write_data(writer)
-        writer.write(catalog, PageKind.CATALOG)
+        writer.write(copy, PageKind.CATALOG)
         writer.close()
         return
-    pages = SegmentMap.of(layout, catalog_pages, data_pages)
-    writer = PageWriter(sink, profile, level, segment_id, pages.total, comments, catalog_pages, mode)
-    with _Parity(pages, _Source(pages, catalog, data, length)) as parity:
-        writer.write(catalog, PageKind.CATALOG)
+    pages = SegmentMap.of(layout, streams.catalog_pages, streams.data_pages)
+    writer = PageWriter(
+        sink, profile, level, segment_id, pages.total, comments, streams.catalog_pages, mode, by_bands
+    )
+    with _Parity(pages, streams) as parity:
+        writer.write(copy, PageKind.CATALOG)
         write_data(writer)
-        writer.write(catalog, PageKind.CATALOG)
+        writer.write(copy, PageKind.CATALOG)
         parity.write(writer, 0, pages.first_parity)
-        writer.write(catalog, PageKind.CATALOG)
+        writer.write(copy, PageKind.CATALOG)
         parity.write(writer, pages.first_parity, pages.parity)
-        writer.write(catalog, PageKind.CATALOG)
+        writer.write(copy, PageKind.CATALOG)
     writer.close()
-
-
-class _Source:
-    """The payload of the source cells: a copy of the catalog, the data, three more copies; each from a page of its own."""
-
-    def __init__(self, pages: SegmentMap, catalog: bytes, data: IO[bytes], length: int) -> None:
-        self._size = pages.layout.cell_payload
-        self._data, self._length = data, length
-        self._copy = pages.catalog * pages.layout.payload_bytes
-        self._catalog = catalog.ljust(self._copy, b"\0")
-        self._behind = self._copy + pages.data * pages.layout.payload_bytes
-
-    def cells(self, first: int, count: int) -> U8Array:
-        """The payload of source cells ``first …``, uint8 (count, size)."""
-        start, stop = first * self._size, (first + count) * self._size
-        parts = []
-        while start < stop:
-            if self._copy <= start < self._behind:
-                end = min(stop, self._behind)
-                self._data.seek(start - self._copy)
-                there = self._data.read(max(0, min(end - self._copy, self._length) - (start - self._copy)))
-                parts.append(there.ljust(end - start, b"\0"))
-            else:
-                at = start if start < self._copy else (start - self._behind) % self._copy
-                end = min(stop, start + self._copy - at)
-                parts.append(self._catalog[at : at + end - start])
-            start = end
-        return np.frombuffer(b"".join(parts), np.uint8).reshape(count, self._size)
 
 
 class _Parity:
     """The parity cells of a segment, in memory or, when they are many, in a file; a context manager."""
 
-    def __init__(self, pages: SegmentMap, source: _Source) -> None:
+    def __init__(self, pages: SegmentMap, source: SegmentStreams) -> None:
         self._layout, self._size = pages.layout, pages.layout.cell_payload
         plan = pages.plan
         self._file: IO[bytes] | None = None

@@ -10,16 +10,18 @@ import threading
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 
 from audiomem_sql.audio import PageSource, open_pages, rescan
 from audiomem_sql.audio.source import missing_pages
-from audiomem_sql.audio.spectrum import transforms
+from audiomem_sql.audio.spectrum import spectrum_of, transforms
 from audiomem_sql.audio.traces import traces
 from audiomem_sql.errors import AudioMemError, DamagedFileError, FormatVersionError, NotAudioMemoryError
 from audiomem_sql.page_layout import (
     FORMAT_VERSION,
+    MODULATION_BANDS,
     MODULATION_PCM,
     MODULATION_SPECTRUM,
     PAGE_BYTES_PER_HEADER_BYTE,
@@ -36,6 +38,8 @@ from audiomem_sql.types import BoolArray, I64Array, U8Array
 
 #: Pages that tell whether it was worth while to look for pages anew.
 _SAMPLED_PAGES = 64
+#: Pages that are read at once where few cells of each are wanted.
+_READ_PAGES = 64
 #: So many pages at either end are searched for an intact page header.
 SEARCHED_PAGES = 16
 
@@ -61,7 +65,13 @@ class PagedFile:
         self.source = source
         self.path = source.path
         self.header = header
+        #: Whether cells are filled by bands.
+        self.by_bands = header.modulation == MODULATION_BANDS
         self.layout = PageLayout(source.page_size, level)
+        if self.by_bands:
+            assert source.mode is not None
+            self.layout = PageLayout.banded(spectrum_of(source.profile, source.mode), level)
+        self._order = self.layout.order
         #: Pages of the segment: the page headers say so under a CRC, STREAMINFO does not.
         self.page_count = header.page_count
         self._seed = cell_seed(header.segment_id)
@@ -101,13 +111,17 @@ class PagedFile:
         try:
             header = _any_header(source)
             level = level_coded(header.protection)
-            if level is None or header.modulation not in (MODULATION_PCM, MODULATION_SPECTRUM):
+            if level is None or header.modulation not in (
+                MODULATION_PCM,
+                MODULATION_SPECTRUM,
+                MODULATION_BANDS,
+            ):
                 raise FormatVersionError(
                     f"needs protection code {header.protection} and modulation code {header.modulation}",
                     file=path,
                     remedy="Open it with a newer audiomem-sql.",
                 )
-            if (header.modulation == MODULATION_SPECTRUM) != (source.mode is not None):
+            if (header.modulation != MODULATION_PCM) != (source.mode is not None):
                 raise DamagedFileError(
                     "the page header and the sound disagree on the modulation", file=path, place="page 0"
                 )
@@ -116,6 +130,11 @@ class PagedFile:
                     "the page header and the FLAC stream disagree on the block size",
                     file=path,
                     place="page 0",
+                )
+            if header.modulation == MODULATION_BANDS and not 0 < 2 * header.index <= header.page_count:
+                raise DamagedFileError(
+                    f"a page header says that a catalog has {header.index} of {header.page_count} pages, which cannot be",
+                    file=path,
                 )
             return cls(source, header, level)
         except BaseException:
@@ -148,55 +167,142 @@ class PagedFile:
             own = header is not None and header.page_number == page
             yield header if header and own and header.segment_id == self.header.segment_id else None
 
+    # -- streams --------------------------------------------------------------------------------------------------
+
+    def catalog_copies(self) -> tuple[int, ...] | None:
+        """The first page of each copy of the catalog, where the page headers say so; None where only the catalog's own pages do."""
+        if self.map is not None:
+            return self.map.copies
+        return (0, self.page_count - self.header.index) if self.by_bands else None
+
+    def data_pages(self) -> range | None:
+        """The pages of the data stream, where the page headers say so."""
+        if self.map is not None:
+            return range(self.map.catalog, self.map.catalog + self.map.data)
+        return range(self.header.index, self.page_count - self.header.index) if self.by_bands else None
+
+    def _stream_pages(self, first_page: int) -> int:
+        """Pages of the stream that begins at ``first_page``, which is of use only where cells are filled by bands."""
+        if not self.by_bands:
+            return self.page_count - first_page
+        data = self.data_pages()
+        assert data is not None
+        return len(data) if first_page == data.start else self.header.index
+
+    def page_at(self, first_page: int, place: int) -> int:
+        """The page that holds byte ``place`` of the stream that begins at ``first_page``."""
+        number = np.array([place // self.layout.cell_payload])
+        found = self._order.places(number, self._stream_pages(first_page))
+        return first_page + int(found[0]) // self.layout.cells
+
+    def places_in(self, first_page: int, cells: I64Array) -> I64Array:
+        """Where cells, by their numbers in the segment, are in the stream that begins at ``first_page``: bytes, int64 (n,).
+
+        For those behind the stream any place behind it; those before it are left out.
+        """
+        own = cells - first_page * self.layout.cells
+        own = own[own >= 0]
+        pages = self._stream_pages(first_page)
+        inside = own < pages * self.layout.cells
+        own[inside] = self._order.numbers(own[inside], pages)
+        return own * self.layout.cell_payload
+
     def read(self, first_page: int, start: int, length: int) -> bytes:
         """``length`` bytes of payload from place ``start`` of the stream that begins at ``first_page``.
 
-        One positioned read of the file, and more only where a cell must be recovered. Raises DamagedFileError naming page and
-        cell, and, without protection, TruncatedFileError naming the pages that are missing.
+        One positioned read of the file (of each band, where cells are filled by bands), and more only where a cell must be
+        recovered. Raises DamagedFileError naming page and cell, and, without protection, TruncatedFileError naming the pages
+        that are missing.
         """
         if length == 0:
             return b""
-        size = self.layout.payload_bytes
-        first, last = first_page + start // size, first_page + (start + length - 1) // size
-        if start < 0 or length < 0 or last >= self.page_count:
+        size = self.layout.cell_payload
+        low, high = start // size, -(-(start + length) // size)
+        pages = self._stream_pages(first_page)
+        if start < 0 or length < 0 or high > pages * self.layout.cells:
             raise DamagedFileError(
-                f"a reference leads to page {last} of {self.page_count}", file=self.path, remedy=_REMEDY
+                f"a reference leads to page {first_page + (high - 1) // self.layout.cells} of {self.page_count}",
+                file=self.path,
+                remedy=_REMEDY,
             )
-        if self._recovery is None:
-            missing_pages(self.source, first, last - first + 1)
-        pages, _ = self.source.read_checked(first, last - first + 1)
-        skip = start % size
-        payload, intact, lowest = self._cells(pages, first, skip, length)
+        numbers = self._order.places(np.arange(low, high), pages) + first_page * self.layout.cells
+        payload, intact = self._stream_cells(numbers, missing_is_error=self._recovery is None)
         if not intact.all():
-            self._mend(payload, intact, first * self.layout.cells + lowest)
-            if not intact.all() and self._look_again():
-                return self.read(first_page, start, length)
-        if not intact.all():
-            cell = lowest + int(np.flatnonzero(~intact)[0])
+            cell = int(numbers[np.flatnonzero(~intact)[0]])
             raise DamagedFileError(
                 "CRC-32C mismatch: these bytes are not the ones that were written",
                 file=self.path,
-                place=f"page {first + cell // self.layout.cells}, cell {cell % self.layout.cells}",
+                place=f"page {cell // self.layout.cells}, cell {cell % self.layout.cells}",
                 remedy=_REMEDY,
             )
-        offset = skip - lowest * self.layout.level.cells.payload_bytes
-        return payload.reshape(-1)[offset : offset + length].tobytes()
+        return payload.reshape(-1)[start - low * size :][:length].tobytes()
 
-    def _mend(self, payload: U8Array, intact: BoolArray, number: int) -> None:
-        """Recover cells that are not intact, in place; ``number``: of the first, in the segment."""
+    def stream_cells(self, first_page: int, first: int, count: int) -> tuple[U8Array, BoolArray]:
+        """Payload, uint8 (count, size), of cells ``first …`` of the stream that begins at ``first_page``, and which are intact or
+        recovered, bool (count,). Zeros stand for those that are neither, also where pages are missing.
+        """
+        pages = self._stream_pages(first_page)
+        numbers = self._order.places(np.arange(first, first + count), pages) + first_page * self.layout.cells
+        payload, intact = self._stream_cells(numbers, missing_is_error=False)
+        payload[~intact] = 0
+        return payload, intact
+
+    def _stream_cells(self, numbers: I64Array, *, missing_is_error: bool) -> tuple[U8Array, BoolArray]:
+        """Cells by their numbers in the segment: payload, and which are intact or recovered."""
+        per_page = self.layout.cells
+        payload = np.empty((len(numbers), self.layout.cell_payload), np.uint8)
+        intact = np.empty(len(numbers), np.bool_)
+        for start, stop in self._runs(numbers // per_page):
+            own = numbers[start:stop]
+            first = int(own[0]) // per_page
+            count = int(own[-1]) // per_page + 1 - first
+            if missing_is_error:
+                missing_pages(self.source, first, count)
+            pages, _ = self.source.read_checked(first, count)
+            payload[start:stop], intact[start:stop] = self._decoded(pages, own, first)
+        if not intact.all():
+            self._mend(payload, intact, numbers)
+            if not intact.all() and self._look_again():
+                return self._stream_cells(numbers, missing_is_error=missing_is_error)
+        return payload, intact
+
+    def _runs(self, pages: I64Array) -> Iterator[tuple[int, int]]:
+        """(first, behind the last) of cells on ``pages``, int64 (n,), that are read at once."""
+        if not self.by_bands:
+            yield 0, len(pages)
+            return
+        steps = np.diff(pages)
+        ends = [0, *(np.flatnonzero((steps < 0) | (steps > 1)) + 1).tolist(), len(pages)]
+        for start, stop in pairwise(ends):
+            limits = np.arange(pages[start], pages[stop - 1] + 1, _READ_PAGES)
+            bounds = [*(np.searchsorted(pages[start:stop], limits) + start).tolist(), stop]
+            yield from pairwise(bounds)
+
+    def _decoded(self, pages: U8Array, numbers: I64Array, first: int) -> tuple[U8Array, BoolArray]:
+        """The cells ``numbers`` of ``pages``, which begin with page ``first``: payload, and which are intact."""
+        codec, start = self.layout.level.cells, first * self.layout.cells
+        cells = self.layout.cells_of(pages)
+        low, high = int(numbers[0]) - start, int(numbers[-1]) - start + 1
+        if high - low == len(numbers):
+            return codec.decode(cells[low:high], self._seed, start + low)
+        return codec.decode_each(cells[numbers - start], self._seed, numbers)
+
+    def _mend(self, payload: U8Array, intact: BoolArray, numbers: I64Array) -> None:
+        """Recover cells that are not intact, in place; ``numbers``: theirs in the segment."""
         bad = np.flatnonzero(~intact)
         if self._recovery is not None:
-            found = self._recovery.cells(bad + number)
+            found = self._recovery.cells(numbers[bad])
             payload[bad[found.there]] = found.payload[found.there]
             intact[bad] = found.there
             return
-        for page in np.unique((bad + number) // self.layout.cells).tolist():
+        pages = numbers // self.layout.cells
+        for page in np.unique(pages[bad]).tolist():
+            here = np.flatnonzero((pages == page) & ~intact)
             for reading in self.source.alternatives(page):
-                other, passed = self._cells(reading[np.newaxis], page, 0, self.layout.payload_bytes)[:2]
-                for cell in np.flatnonzero(passed).tolist():
-                    place = page * self.layout.cells + cell - number
-                    if 0 <= place < len(intact) and not intact[place]:
-                        payload[place], intact[place] = other[cell], True
+                other, passed = self._cells(reading[np.newaxis], page)
+                own = numbers[here] - page * self.layout.cells
+                better = passed[own]
+                payload[here[better]], intact[here[better]] = other[own[better]], True
 
     def _whole_cells(self, source: PageSource) -> int:
         """Cells that are intact in some pages all over the file, as ``source`` reads them."""
@@ -204,7 +310,7 @@ class PagedFile:
         whole = 0
         for page in range(step // 2, self.page_count, step):
             content, _ = source.read_checked(page, 1)
-            whole += int(self._cells(content, page, 0, self.layout.payload_bytes)[1].sum())
+            whole += int(self._cells(content, page)[1].sum())
         return whole
 
     def _look_again(self) -> bool:
@@ -226,27 +332,11 @@ class PagedFile:
             source.close()
             return False
 
-    def _cells(self, pages: U8Array, first: int, skip: int, length: int) -> tuple[U8Array, BoolArray, int]:
-        """The cells that hold bytes skip … skip+length of ``pages``: payload, intact, and the number of the lowest."""
-        codec = self.layout.level.cells
-        cells = self.layout.cells_of(pages)
-        low, high = skip // codec.payload_bytes, -(-(skip + length) // codec.payload_bytes)
-        payload, intact = codec.decode(cells[low:high], self._seed, first * self.layout.cells + low)
-        return payload, intact, low
-
-    def cells(self, first: int, count: int) -> tuple[U8Array, BoolArray]:
-        """Payload, uint8 (n, size), of all cells of pages ``first …``, and which are intact or recovered, bool (n,).
-
-        Zeros stand for those that are neither, also for those of pages that are missing.
-        """
-        pages, _ = self.source.read_checked(first, count)
-        payload, intact, lowest = self._cells(pages, first, 0, count * self.layout.payload_bytes)
-        if not intact.all():
-            self._mend(payload, intact, first * self.layout.cells + lowest)
-            if not intact.all() and self._look_again():
-                return self.cells(first, count)
-            payload[~intact] = 0
-        return payload, intact
+    def _cells(self, pages: U8Array, first: int) -> tuple[U8Array, BoolArray]:
+        """All cells of ``pages``, which begin with page ``first``: payload, and which are intact."""
+        return self.layout.level.cells.decode(
+            self.layout.cells_of(pages), self._seed, first * self.layout.cells
+        )
 
     def damage(self, step: int = 64, progress: Callable[[int], None] | None = None) -> Iterator[PageDamage]:
         """Every page with damage, in order; those that are :attr:`missing` are not among them.
@@ -257,7 +347,7 @@ class PagedFile:
         for first in range(0, there, step):
             count = min(step, there - first)
             pages, frames = self.source.read_checked(first, count)
-            bad = ~self._cells(pages, first, 0, count * self.layout.payload_bytes)[1].reshape(count, -1)
+            bad = ~self._cells(pages, first)[1].reshape(count, -1)
             spoiled = self._spoiled_parity(pages)
             for row in range(count):
                 headers = sum(header is None for header in self._headers(pages[row], first + row))

@@ -73,6 +73,7 @@ def repaired(segment: Segment, target: str, progress: Progress | None = None) ->
                     catalog.data_bytes,
                     dict(catalog.comments),
                     mode=file.source.mode,
+                    by_bands=file.by_bands,
                 )
                 sink.flush()
                 os.fsync(sink.fileno())
@@ -134,9 +135,8 @@ def losses(segment: Segment, cells: Sequence[int]) -> Iterator[Loss]:
 
     A lost dictionary costs its column in all rows. A lost Bloom filter costs no row.
     """
-    layout, size = segment.file.layout, segment.file.layout.cell_payload
-    first = segment.data_page * layout.cells
-    starts = np.array(sorted({(cell - first) * size for cell in cells if cell >= first}), np.int64)
+    size = segment.file.layout.cell_payload
+    starts = np.unique(segment.file.places_in(segment.data_page, np.array(cells, np.int64)))
     if not len(starts):
         return
     columns = [*range(len(segment.schema)), -1, -2, -3]

@@ -257,7 +257,7 @@ class Segment:
 
     def _page(self, offset: int) -> int:
         """The page that holds byte ``offset`` of the data stream."""
-        return offset // self.file.layout.payload_bytes + self.data_page
+        return self.file.page_at(self.data_page, offset)
 
     def _read(self, offset: int, length: int) -> bytes:
         return self.file.read(self.data_page, offset, length)
@@ -572,13 +572,14 @@ def _decode_tombstones(data: bytes, catalog: Catalog) -> tuple[I64Array, I64Arra
 def _read_catalog(file: PagedFile, first_page: int) -> tuple[Catalog, int]:
     """The catalog copy at ``first_page`` and the number of its pages."""
     data = _read_raw_catalog(file, first_page)
-    pages = file.layout.pages_for(len(data))
+    pages = file.layout.catalog_pages_for(len(data))
     catalog = Catalog.from_bytes(data)
     behind = file.layout.pages_for(catalog.data_bytes)
     if file.map is not None:
         fits = (file.map.catalog, file.map.data) == (pages, behind)
     else:
         fits = behind + 2 * pages == file.page_count
+        fits = fits and (not file.by_bands or file.header.index == pages)
     if not fits:
         raise DamagedFileError(
             "the catalog and the file disagree on the number of pages", file=file.path, place="catalog"
@@ -604,8 +605,9 @@ def _any_catalog(file: PagedFile) -> tuple[Catalog, int]:
 
 def _copies(file: PagedFile) -> Iterator[int]:
     """The first page of each copy of the catalog. DamagedFileError where one cannot be found."""
-    if file.map is not None:
-        yield from file.map.copies
+    copies = file.catalog_copies()
+    if copies is not None:
+        yield from copies
     else:
         yield 0
         yield _last_copy(file)

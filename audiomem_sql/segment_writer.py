@@ -9,13 +9,12 @@ from __future__ import annotations
 
 import contextlib
 import os
-import tempfile
 from collections import deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from itertools import count
-from typing import IO, Any
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -30,7 +29,9 @@ from audiomem_sql.catalog import (
     Catalog,
     ColumnEntry,
     Extent,
+    KeywordExtents,
     SchemaHistory,
+    VectorExtents,
     Version,
 )
 from audiomem_sql.columns.column_writer import STRING_KINDS, ColumnWriter, EncodedBlock, choose_dictionary
@@ -39,8 +40,10 @@ from audiomem_sql.columns.encoding import encode_integers
 from audiomem_sql.columns.schema import Schema
 from audiomem_sql.columns.types import ColumnType, Kind
 from audiomem_sql.combined_keys import CombinedHashes
+from audiomem_sql.data_spool import DataSpool, Stratum
 from audiomem_sql.errors import LimitError, StorageError
 from audiomem_sql.files import link_durably, replace_durably, storage_error, temporary_file
+from audiomem_sql.importance import importance_column, stretches
 from audiomem_sql.keyword_extents import KeywordSpool
 from audiomem_sql.label_writer import LabelWriter
 from audiomem_sql.labels import MAX_LABELLED_COLUMNS, Facts, Label, Labelled
@@ -76,6 +79,11 @@ class WriteOptions:
     sample_bytes: int = SAMPLE_BYTES
     mode: Mode | None = None
 
+    @property
+    def by_bands(self) -> bool:
+        """Whether what matters most is put into the most reliable bands."""
+        return self.mode is not None and self.mode.bands != 0
+
 
 class SegmentWriter:
     """Collects rows for one segment; ``finish`` makes the file, ``publish`` gives it its name.
@@ -106,15 +114,16 @@ class SegmentWriter:
         self._table_id = table_id
         self._segment_id = segment_id or os.urandom(8)
         self._table_options = dict(table_options or {})
+        self._spool = DataSpool(SPOOL_BYTES, divided=options.by_bands)
+        self._importance = importance_column(schema) if options.by_bands else None
+        self._stratum = Stratum.ORDINARY
         self._labels = (
-            LabelWriter(table_id, self._segment_id, schema, self._table_options)
+            LabelWriter(self._spool, table_id, self._segment_id, schema, self._table_options)
             if labels and len(schema) <= MAX_LABELLED_COLUMNS
             else None
         )
         self._waiting: deque[Label] = deque()
-        self._spool: IO[bytes] = tempfile.SpooledTemporaryFile(max_size=SPOOL_BYTES)  # noqa: SIM115
-        self._spooled = 0
-        self._held: list[Mapping[int, pa.Array]] | None = []
+        self._held: list[tuple[Stratum, Mapping[int, pa.Array]]] | None = []
         self._held_bytes = 0
         self._first = self._last = 0
         self._contiguous = True
@@ -139,7 +148,7 @@ class SegmentWriter:
         self._versioned = False
         self._any_ended = False
         self._pool: ThreadPoolExecutor | None = None
-        self._running: deque[tuple[ColumnWriter, Future[EncodedBlock]]] = deque()
+        self._running: deque[tuple[ColumnWriter, Stratum, Future[EncodedBlock]]] = deque()
         self._dictionaries: dict[int, Extent] = {}
         self._temporary: str | None = None
 
@@ -189,14 +198,21 @@ class SegmentWriter:
             spool.add(columns[number])
         for number, words in self._keywords.items():
             words.add(columns[number])
-        blocks = {number: columns[number] for number in self._columns}
-        if self._held is None:
-            self._add_columns(blocks)
-            return
-        self._held.append(blocks)
-        self._held_bytes += sum(int(array.nbytes) for array in blocks.values())
-        if self._held_bytes >= self.options.sample_bytes:
-            self._release()
+        for stratum, start, stop in self._strata(columns):
+            blocks = {number: columns[number].slice(start, stop - start) for number in self._columns}
+            if self._held is None:
+                self._add_columns(stratum, blocks)
+                continue
+            self._held.append((stratum, blocks))
+            self._held_bytes += sum(int(array.nbytes) for array in blocks.values())
+            if self._held_bytes >= self.options.sample_bytes:
+                self._release()
+
+    def _strata(self, columns: Sequence[pa.Array]) -> Iterable[tuple[Stratum, int, int]]:
+        """(stratum, first row, row behind the last) of rows that matter alike."""
+        if self._importance is None:
+            return [(Stratum.ORDINARY, 0, len(columns[0]))]
+        return stretches(columns[self._importance], [columns[number] for number in self._columns])
 
     def _add_versions(self, created: I64Array, ended: I64Array) -> None:
         self._versioned = True
@@ -211,47 +227,53 @@ class SegmentWriter:
         self._collect_all()  # so that places do not depend on the number of threads
         for number, writer in self._columns.items():
             if writer.type.kind in STRING_KINDS:
-                dictionary = choose_dictionary([columns[number] for columns in held])
+                dictionary = choose_dictionary([columns[number] for _, columns in held])
                 if dictionary is not None:
                     writer.use_dictionary(dictionary)
                     self._dictionaries[number] = self._store(dictionary, Labelled.DICTIONARY, number)
         held.reverse()
         while held:
-            self._add_columns(held.pop())
+            self._add_columns(*held.pop())
 
-    def _add_columns(self, columns: Mapping[int, pa.Array]) -> None:
+    def _add_columns(self, stratum: Stratum, columns: Mapping[int, pa.Array]) -> None:
+        if stratum != self._stratum:
+            for writer in self._columns.values():
+                self._emit(writer, writer.flush())
+            self._stratum = stratum
         for number, writer in self._columns.items():
             self._emit(writer, writer.add(columns[number]))
 
     # -- blocks out -----------------------------------------------------------------------------------------------
 
     def _emit(self, writer: ColumnWriter, blocks: list[pa.Array]) -> None:
+        stratum = self._stratum if writer.number >= 0 else Stratum.STRUCTURE
         for array in blocks:
             if self.options.threads < 2 or self.rows < 256:
-                self._keep(writer, writer.encode(array))
+                self._keep(writer, stratum, writer.encode(array))
                 continue
             if self._pool is None:
                 self._pool = ThreadPoolExecutor(self.options.threads, thread_name_prefix="audiomem-write")
-            self._running.append((writer, self._pool.submit(writer.encode, array)))
+            self._running.append((writer, stratum, self._pool.submit(writer.encode, array)))
             while len(self._running) > 4 * self.options.threads:
                 self._collect()
 
     def _collect(self) -> None:
-        writer, future = self._running.popleft()
-        self._keep(writer, future.result())
+        writer, stratum, future = self._running.popleft()
+        self._keep(writer, stratum, future.result())
 
     def _collect_all(self) -> None:
         while self._running:
             self._collect()
 
-    def _keep(self, writer: ColumnWriter, block: EncodedBlock) -> None:
+    def _keep(self, writer: ColumnWriter, stratum: Stratum, block: EncodedBlock) -> None:
+        place = self._spool.place(stratum)
         if self._labels is not None:
-            block = self._labelled(writer, block)
-        writer.place(self._spooled, block)
-        self._append(block.stored)
+            block = self._labelled(writer, place, block)
+        writer.place(place, block)
+        self._append(block.stored, stratum)
 
-    def _labelled(self, writer: ColumnWriter, block: EncodedBlock) -> EncodedBlock:
-        """``block`` with its label behind it.
+    def _labelled(self, writer: ColumnWriter, place: int, block: EncodedBlock) -> EncodedBlock:
+        """``block``, which will be at ``place``, with its label behind it.
 
         Whether the column of ended rows will be stored at all is not known while it has NULLs only. So labels of its blocks
         of NULLs, which have no bytes, wait, and stand behind another block's.
@@ -261,7 +283,7 @@ class SegmentWriter:
         label = Label(
             what,
             writer.number,
-            self._spooled,
+            place,
             len(block.stored),
             block.raw,
             writer.rows_placed,
@@ -274,18 +296,24 @@ class SegmentWriter:
             return block
         stored = block.stored + self._labels.behind(label)
         while self._any_ended and self._waiting:
-            late = replace(self._waiting.popleft(), place=self._spooled + len(stored))
+            late = replace(self._waiting.popleft(), place=place + len(stored))
             stored += self._labels.behind(late)
         return replace(block, stored=stored)
 
-    def _append(self, data: bytes) -> None:
+    def _append(self, data: bytes, stratum: Stratum) -> None:
         try:
-            self._spool.write(data)
+            self._spool.append(data, stratum)
         except OSError as error:
             raise storage_error(error, self.path) from error
-        self._spooled += len(data)
 
-    def _store(self, data: bytes, what: Labelled | None = None, column: int = 0, number: int = 0) -> Extent:
+    def _store(
+        self,
+        data: bytes,
+        what: Labelled | None = None,
+        column: int = 0,
+        number: int = 0,
+        stratum: Stratum = Stratum.STRUCTURE,
+    ) -> Extent:
         """Compress ``data``, and put it behind what was stored; what: with a label that says so."""
         if len(data) > MAX_EXTENT_BYTES:
             raise LimitError(
@@ -293,13 +321,12 @@ class SegmentWriter:
                 file=self.path,
                 remedy="Divide it into several transactions.",
             )
+        place = self._spool.place(stratum)
         stored = Compressor(max(self.options.level, MIN_EXTENT_LEVEL)).compress(data)
         if what is not None and self._labels is not None:
-            label = Label(what, column, self._spooled, len(stored), len(data), number)
-            stored += self._labels.behind(label)
-        extent = Extent(self._spooled, len(stored), len(data))
-        self._append(stored)
-        return extent
+            stored += self._labels.behind(Label(what, column, place, len(stored), len(data), number))
+        self._append(stored, stratum)
+        return Extent(place, len(stored), len(data))
 
     def _store_vectors(self, column: int) -> Callable[[bytes], Extent]:
         """A function that stores the header, then list after list, of the index of ``column``."""
@@ -307,15 +334,17 @@ class SegmentWriter:
 
         def store(data: bytes) -> Extent:
             number = next(numbers)
-            if not number:
-                return self._store(data, Labelled.VECTOR_HEADER, column)
-            return self._store(data, Labelled.VECTOR_LIST, column, number - 1)
+            what = Labelled.VECTOR_LIST if number else Labelled.VECTOR_HEADER
+            return self._store(data, what, column, max(0, number - 1), Stratum.DERIVED)
 
         return store
 
+    def _store_words(self, data: bytes) -> Extent:
+        return self._store(data, stratum=Stratum.DERIVED)
+
     def _put(self, data: bytes) -> Extent:
-        extent = Extent(self._spooled, len(data), len(data))
-        self._append(data)
+        extent = Extent(self._spool.place(Stratum.DERIVED), len(data), len(data))
+        self._append(data, Stratum.DERIVED)
         return extent
 
     # -- the file -------------------------------------------------------------------------------------------------
@@ -355,7 +384,9 @@ class SegmentWriter:
         vectors = {
             number: spool.finish(self._store_vectors(number)) for number, spool in self._vectors.items()
         }
-        keywords = {number: words.finish(self._store, self._put) for number, words in self._keywords.items()}
+        keywords = {
+            number: words.finish(self._store_words, self._put) for number, words in self._keywords.items()
+        }
         catalog = Catalog(
             table_id=self._table_id,
             segment_id=self._segment_id,
@@ -378,16 +409,45 @@ class SegmentWriter:
             tombstones=self._tombstones(tombstones, tombstone_versions),
             tags=tags or {},
             sources=None if sources is None else self._store(sources),
-            data_bytes=self._spooled,
+            data_bytes=self._spool.length,
             options=self._table_options,
             history=history,
             vectors=vectors,
             keywords=keywords,
             comments={} if self.options.protection.share is None else self._comments(),
         )
+        catalog = self._settled(catalog)
         if self._labels is not None:
-            self._labels.finish(self._spool, self._facts(catalog))
+            self._labels.finish(self._facts(catalog))
         self._lay_out(catalog, progress)
+
+    def _settled(self, catalog: Catalog) -> Catalog:
+        """``catalog`` with the places that things have in the stream, now that all of them are there."""
+        if not self._spool.divided:
+            return catalog
+
+        def moved(extent: Extent) -> Extent:
+            return replace(extent, offset=self._spool.final(extent.offset))
+
+        def listed(entry: ColumnEntry | None) -> ColumnEntry | None:
+            if entry is None:
+                return None
+            return replace(
+                entry, blocks=replace(entry.blocks, offsets=self._spool.finals(entry.blocks.offsets))
+            )
+
+        return replace(
+            catalog,
+            entries=tuple(map(listed, catalog.entries)),
+            vectors={
+                place: VectorExtents(moved(index.header), tuple(map(moved, index.lists)))
+                for place, index in catalog.vectors.items()
+            },
+            keywords={
+                place: KeywordExtents(moved(index.header), moved(index.pieces))
+                for place, index in catalog.keywords.items()
+            },
+        )
 
     def _facts(self, catalog: Catalog) -> Facts:
         return Facts(
@@ -443,10 +503,11 @@ class SegmentWriter:
                     self._segment_id,
                     blob,
                     self._spool,
-                    self._spooled,
+                    self._spool.length,
                     self._comments(),
                     progress,
                     self.options.mode,
+                    self.options.by_bands,
                 )
                 sink.flush()
                 os.fsync(sink.fileno())

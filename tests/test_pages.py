@@ -232,7 +232,7 @@ def sealed_header(path: Path, **changes: int) -> None:
 @pytest.mark.damages
 def test_headers_of_the_future(tmp_path: Path) -> None:
     path = tmp_path / "t.flac"
-    for changes in ({"format_version": 2}, {"protection": 9}, {"modulation": 2}):
+    for changes in ({"format_version": 2}, {"protection": 9}, {"modulation": 200}):
         sealed_header(path, **changes)
         with pytest.raises(FormatVersionError, match=r"t\.flac"):
             PagedFile.open(str(path))

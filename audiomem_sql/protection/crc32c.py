@@ -82,6 +82,18 @@ class Crc32cCells:
             self._decode_each(cells, range(runs[-1] + RUN, count), start, intact)
         return np.ascontiguousarray(cells[:, : self.payload_bytes]), intact
 
+    def decode_each(
+        self, cells: U8Array, seed: int, numbers: np.ndarray[Any, np.dtype[np.int64]]
+    ) -> tuple[U8Array, np.ndarray[tuple[int], np.dtype[np.bool_]]]:
+        """The same for cells with any ``numbers``, int64 (n,)."""
+        cells = np.ascontiguousarray(cells)
+        size, step, crc = self.payload_bytes, self.cell_bytes, crc32.iscsi
+        raw = cells.reshape(-1).data
+        starts = ((numbers + seed) & 0xFFFFFFFF).tolist()
+        sums = [crc(raw[i * step : i * step + size], start) for i, start in enumerate(starts)]
+        stored = np.ascontiguousarray(cells[:, size:]).view("<u4").reshape(len(cells))
+        return np.ascontiguousarray(cells[:, :size]), np.array(sums, np.uint32) == stored
+
     def _decode_each(
         self, cells: U8Array, some: range, start: int, intact: np.ndarray[tuple[int], np.dtype[np.bool_]]
     ) -> None:
