@@ -1,7 +1,7 @@
 """How much rows matter, by the column ``importance``: 0 to 1, as ``audiomem ingest`` makes it.
 
 Blocks hold consecutive rows, so a block matters as much as the row of it that matters most. Blocks are therefore cut where rows that
-matter differently follow each other, in steps of some kilobytes.
+matter differently follow each other, but not into many small ones.
 """
 
 from __future__ import annotations
@@ -20,9 +20,10 @@ IMPORTANT = 0.75
 """From here on a row is IMPORTANT, …"""
 MINOR = 0.25
 """… and below that it is MINOR. A row without is neither."""
-STEP_ROWS = 32
-STEP_BYTES = 32 << 10
-"""A stretch of rows that matter alike has at least so many rows, and about so many bytes of values."""
+STRETCH_ROWS = 32
+"""Rows that matter alike are put apart if they are at least so many, and have about so many bytes of values as asked …"""
+GRAINS = 16
+"""… which is looked at with a resolution of one in so many."""
 
 
 def importance_column(schema: Schema) -> int | None:
@@ -33,17 +34,29 @@ def importance_column(schema: Schema) -> int | None:
     return None
 
 
-def stretches(importance: pa.Array, columns: Sequence[pa.Array]) -> Iterator[tuple[Stratum, int, int]]:
-    """(stratum, first row, row behind the last) of ``columns``, arrays of the same rows as ``importance``, in order."""
+def stretches(
+    importance: pa.Array, columns: Sequence[pa.Array], least_bytes: int
+) -> Iterator[tuple[Stratum, int, int]]:
+    """(stratum, first row, row behind the last) of ``columns``, arrays of the same rows as ``importance``, in order.
+
+    least_bytes: of a stretch, about.
+    """
     rows = len(importance)
     values = np.asarray(importance.cast(pa.float64(), safe=False).fill_null((IMPORTANT + MINOR) / 2))
     strata = np.where(values >= IMPORTANT, Stratum.IMPORTANT, Stratum.ORDINARY)
     strata = np.where(values < MINOR, Stratum.MINOR, strata)
     size = sum(int(array.nbytes) for array in columns) / rows
-    step = max(STEP_ROWS, int(STEP_BYTES / max(size, 1)))
-    starts = np.arange(0, rows, step)
-    most = np.minimum.reduceat(strata, starts)
+    least = max(STRETCH_ROWS, int(least_bytes / max(size, 1)))
+    grains = np.arange(0, rows, least // GRAINS)
+    most = np.minimum.reduceat(strata, grains)
     changes = np.flatnonzero(np.diff(most, prepend=-1))
-    stops = [*starts[changes[1:]].tolist(), rows]
-    for stratum, start, stop in zip(most[changes].tolist(), starts[changes].tolist(), stops, strict=True):
-        yield Stratum(stratum), start, stop
+    found, start = int(most[0]), 0
+    for stratum, at in zip(most[changes].tolist(), grains[changes].tolist(), strict=True):
+        if (
+            at - start < least
+        ):  # too short to be put apart: it matters as much as what follows, if that is more
+            found = min(found, stratum)
+        elif stratum != found:
+            yield Stratum(found), start, at
+            found, start = stratum, at
+    yield Stratum(found), start, rows

@@ -125,17 +125,13 @@ class PageLayout:
     def banded(cls, spectrum: Spectrum, level: Level) -> PageLayout:
         """For pages whose cells are filled by bands. A cell that lies in two bands counts as one of the higher."""
         plain = cls(spectrum.page_size, level)
-        room = range(plain.cells + 1)
         tiers, catalog = {0}, 0
-        for slot, _, stop in spectrum.parts[:-1]:
-            first = max(
-                cell
-                for cell in room
-                if plain.header_bytes + cell * level.cell_bytes <= max(stop, plain.header_bytes)
-            )
-            tiers |= {first} & set(room[:-1])
-            catalog = first if slot.band.low < HIGH else catalog
-        return cls(spectrum.page_size, level, tuple(sorted(tiers)), catalog)
+        for slot, _, stop in spectrum.parts:
+            below = min(plain.cells, max(0, stop - plain.header_bytes) // level.cell_bytes)
+            tiers.add(below)
+            if slot.band.low < HIGH:
+                catalog = below
+        return cls(spectrum.page_size, level, tuple(sorted(tiers - {plain.cells})), catalog)
 
     @property
     def order(self) -> CellOrder:

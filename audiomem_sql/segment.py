@@ -188,7 +188,7 @@ class Segment:
             if run:
                 end = int(directory.offsets[run[-1]] + directory.stored[run[-1]])
                 whole = int(directory.offsets[number] + directory.stored[number] - directory.offsets[run[0]])
-                gap = int(directory.offsets[number]) - end  # below 0: one of them is lost
+                gap = int(directory.offsets[number]) - end  # below 0: one is lost, or matters more
                 if not 0 <= gap <= GAP_BYTES or whole > RUN_BYTES:
                     yield run
                     run = []

@@ -212,7 +212,8 @@ class SegmentWriter:
         """(stratum, first row, row behind the last) of rows that matter alike."""
         if self._importance is None:
             return [(Stratum.ORDINARY, 0, len(columns[0]))]
-        return stretches(columns[self._importance], [columns[number] for number in self._columns])
+        kept = [columns[number] for number in self._columns]
+        return stretches(columns[self._importance], kept, self.options.block_bytes // 2)
 
     def _add_versions(self, created: I64Array, ended: I64Array) -> None:
         self._versioned = True

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import itertools
 import math
 import re
 import struct
@@ -107,9 +109,10 @@ def test_magic_values_and_codes() -> None:
     )
     assert "protection: " + ", ".join(f"{level.code} `{name}`" for name, level in LEVELS.items()) in fields
     assert (
-        f"modulation: {page_layout.MODULATION_PCM} `pcm`, {page_layout.MODULATION_SPECTRUM} `spectrum`"
-        in fields
+        f"modulation: {page_layout.MODULATION_PCM} `pcm`, {page_layout.MODULATION_SPECTRUM} `spectrum`, "
+        f"{page_layout.MODULATION_BANDS} `spectrum` whose cells are filled by bands" in fields
     )
+    assert f"bands that begin below {page_layout.HIGH:,.0f} Hz" in TEXT
     assert f"magic `{catalog.CATALOG_MAGIC.decode()}`" in {row["field"] for row in table("3. Catalog")}
     assert f"id `{APPLICATION_ID.decode()}`" in TEXT
     assert f"every {SEEK_SECONDS} seconds, at most {MAX_SEEK_POINTS:,}" in TEXT
@@ -431,6 +434,36 @@ def test_zone_maps_of_every_type() -> None:
         packed = Zones.build([3], [(0, 1, 2) if size == 8 else (0, b"a", b"b")], ColumnType(kind)).pack()
         assert [len(packed[name]) for name in ("rows", "nulls", "low", "high")] == [8, 8, size, size]
     assert set(Zones.build([3], [(0, None, None)], ColumnType(Kind.FLOAT, 2)).pack()) == {"rows", "nulls"}
+
+
+def test_cells_filled_by_bands(tmp_path: Path) -> None:
+    """The data stream of a file of several pages, put together as the document says."""
+    options = {"profile": "desktop", "modulation": "spectrum", "band_plan": "mission"}
+    with Table.create(tmp_path / "t.flac", ["body TEXT"], options) as made:
+        made.append([{"body": hashlib.sha256(str(n).encode()).hexdigest()} for n in range(3000)])
+        made.checkpoint()
+        file, first = made.snapshot.segments[0].file, made.snapshot.segments[0].data_page
+        length = made.snapshot.segments[0].catalog.data_bytes
+        stream = file.read(first, 0, length)
+        pages = [file.source.read(page, 1)[0].tobytes() for page in range(file.page_count)]
+    assert pages[0][7] == page_layout.MODULATION_BANDS
+    copy = int.from_bytes(pages[0][26:28], "little")
+    own = pages[copy:-copy]
+    assert len(own) == -(-length // (40 * 1016)) > 2
+    # payload of the bands of the mission: 8 blocks; bytes of codewords, and of data in them
+    ends, e = [], 0
+    for low, high, data in ((100, 500, 63), (500, 2000, 85), (2000, 8000, 127), (8000, 20000, 170)):
+        words = (math.ceil(high * 8192 / 48_000) - math.ceil(low * 8192 / 48_000)) // 3
+        e += 8 * words * 8 // 255 * data
+        ends.append(e)
+    tiers = sorted({0, *(max(0, e - 160) // 1020 for e in ends)} - {40})
+    tiers = [cell for cell in tiers if cell < 40]
+    found = b""
+    for low, high in itertools.pairwise([*tiers, 40]):
+        for page in own:
+            found += b"".join(page[160 + 1020 * c : 160 + 1020 * c + 1016] for c in range(low, high))
+    assert found[:length] == stream
+    assert not any(found[length:])
 
 
 def test_names_of_files() -> None:

@@ -86,7 +86,8 @@ class BlockDirectory:
             )
         if (offsets < 0).any() or (offsets > data_bytes - stored.astype(np.int64)).any():
             raise DamagedFileError("a block lies outside the segment")
-        if (offsets[1:] < offsets[:-1] + stored[:-1]).any():
+        order = np.lexsort((stored, offsets))  # by place, which with importance is not that of the rows
+        if (offsets[order[1:]] < (offsets + stored)[order[:-1]]).any():
             raise DamagedFileError("the blocks of a column overlap")
         width = 4 * column_type.width if column_type.kind is Kind.FLOAT else 0
         size = np.maximum(raw.astype(np.int64), block_rows * width)
