@@ -367,11 +367,16 @@ class PagedFile:
         return np.asarray((code.encode(body[:, : code.data_bytes]) != body).any(axis=1))
 
     def recover(self, cells: I64Array) -> tuple[BoolArray, BoolArray]:
-        """Whether damaged cells, by their numbers in the segment, can be recovered, and by the outer code; bool (n,) each."""
-        if self._recovery is None:
-            return np.zeros(len(cells), bool), np.zeros(len(cells), bool)
-        found = self._recovery.cells(cells)
-        return found.there, found.outer
+        """Whether damaged cells, by their numbers in the segment, can be recovered, and by the outer code; bool (n,) each.
+
+        Without protection, too: the code of a frequency band may have corrected what was heard.
+        """
+        if self._recovery is not None:
+            found = self._recovery.cells(cells)
+            return found.there, found.outer
+        intact = np.zeros(len(cells), np.bool_)
+        self._mend(np.empty((len(cells), self.layout.cell_payload), np.uint8), intact, cells)
+        return intact, np.zeros(len(cells), np.bool_)
 
     def close(self) -> None:
         """Close the file."""

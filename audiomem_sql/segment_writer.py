@@ -213,7 +213,7 @@ class SegmentWriter:
         if self._importance is None:
             return [(Stratum.ORDINARY, 0, len(columns[0]))]
         kept = [columns[number] for number in self._columns]
-        return stretches(columns[self._importance], kept, self.options.block_bytes // 2)
+        return stretches(columns[self._importance], kept, self.options.block_bytes // 8)
 
     def _add_versions(self, created: I64Array, ended: I64Array) -> None:
         self._versioned = True

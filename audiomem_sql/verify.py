@@ -28,8 +28,8 @@ _ROWS_AT_ONCE = 1 << 16
 class Problem:
     """A fault: the file, the page and the damaged cells in it, as far as it has them, and what it is.
 
-    repair: what brings the cells back, ``page`` (the parity in their page) or ``parity`` (other cells of the file); None if
-    nothing does, ``file`` if no cell is concerned and writing the file again is enough.
+    repair: what brings the cells back, ``page`` (the parity in their page), ``parity`` (other cells of the file) or, in a file without
+    protection, ``band`` (the code of a frequency band); None if nothing does, ``file`` if no cell is concerned and writing the file again is enough.
     """
 
     file: str
@@ -94,7 +94,8 @@ def _pages(segment: Segment, tell: Callable[[float], None]) -> Iterator[Problem]
             faults.append(f"cell{plural} {', '.join(map(str, damage.cells))}: CRC-32C mismatch")
             numbers = damage.page * file.layout.cells + np.array(damage.cells)
             there, outer = file.recover(numbers)
-            repair = ("parity" if outer.any() else "page") if there.all() else None
+            code = "page" if protected else "band"
+            repair = ("parity" if outer.any() else code) if there.all() else None
             faults.append(_consequence(segment, repair, numbers[~there].tolist()))
         if damage.parity:
             faults.append("the page's parity is damaged")
@@ -127,7 +128,11 @@ def _harmless(damage: PageDamage) -> str | None:
 def _consequence(segment: Segment, repair: str | None, lost: list[int]) -> str:
     """What becomes of damaged cells: how they are repaired, or the rows that they cost."""
     if repair is not None:
-        return {"page": "repairable by the parity in the page", "parity": "repairable by other cells"}[repair]
+        return {
+            "page": "repairable by the parity in the page",
+            "band": "corrected by the code of their frequency band",
+            "parity": "repairable by other cells",
+        }[repair]
     costs: dict[str, list[str]] = {}
     for loss in losses(segment, lost):
         costs.setdefault(loss.column or "rowid", []).append(_rows(segment, loss))

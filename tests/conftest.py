@@ -8,7 +8,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 from samples import verify
+
+settings.register_profile("house", deadline=None)  # no test is about time
+settings.load_profile("house")
 
 
 def pytest_configure(config: pytest.Config) -> None:

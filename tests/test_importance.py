@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pytest
+import soundfile
 from hypothesis import given
 from hypothesis import strategies as st
 from samples import same
@@ -178,3 +179,24 @@ def test_vectors_come_last(tmp_path: Path) -> None:
         (index,) = segment.catalog.vectors.values()
         assert min(each.offset for each in index.lists) > segment.entry(0).blocks.offsets.max()
         assert len(table.search(rows(1)[0]["body"], k=3)) == 3
+
+
+@pytest.mark.damages
+def test_what_the_code_of_a_band_corrects_is_not_said_to_be_lost(tmp_path: Path) -> None:
+    made, heard = tmp_path / "t.flac", tmp_path / "heard.flac"
+    truth = rows(300)
+    with Table.create(made, COLUMNS, {"profile": "desktop", **BROADCAST}) as table:
+        table.append(truth)
+        table.checkpoint()
+    sound, rate = soundfile.read(made)
+    noise = np.random.default_rng(3).normal(0, 0.01, sound.shape)
+    soundfile.write(heard, sound + noise, rate, subtype="PCM_24")
+    with Table(heard) as table:
+        assert same(table.to_arrow().to_pylist(), truth)
+        found = list(problems(table))
+        assert found
+        assert {problem.repair for problem in found} <= {"band", "file"}
+        assert "corrected by the code of their frequency band" in found[0].what
+        table.vacuum()
+        assert not list(problems(table))
+        assert same(table.to_arrow().to_pylist(), truth)

@@ -69,10 +69,10 @@ class BandPlan:
 
 
 CONTROL = Band("control", 20, 100, 1, "sync and gain pilots; which plan this is")
-CRITICAL = Band("critical", 100, 500, 4, "page headers and the first cells of a page")
-RELIABLE = Band("reliable", 500, 2_000, 3, "what must survive")
-STANDARD = Band("standard", 2_000, 8_000, 2, "text and columns")
-HIGH_DENSITY = Band("high-density", 8_000, 20_000, 1.5, "bulk: vectors, parity")
+CRITICAL = Band("critical", 100, 500, 4, "page headers, and the first of what cannot be done without")
+RELIABLE = Band("reliable", 500, 2_000, 3, "catalogs, structure, rows that matter most")
+STANDARD = Band("standard", 2_000, 8_000, 2, "what of these has no room below; rows")
+HIGH_DENSITY = Band("high-density", 8_000, 20_000, 1.5, "bulk: rows, vectors, indexes of words")
 ULTRASONIC = Band("ultrasonic", 20_000, 24_000, 1, "optional: only where no filter will ever be")
 WIDE = Band("wide", LOWEST, 384_000, 1, "everything")
 

@@ -18,8 +18,9 @@ from audiomem_sql.audio.source import (
 from audiomem_sql.audio.spectrum import Health, Spectrum, identify, spectrum_of
 from audiomem_sql.errors import DamagedFileError, MissingExtraError, NotAudioMemoryError
 
-REMEMBERED = 16
-"""Pages that are kept once they are demodulated: a query asks for many small places of one page, …"""
+REMEMBERED = 64
+"""Pages that are kept once they are demodulated: a query asks for many small places of one page, a scan in the order of the rows for
+some cells of a page after the other, and, by importance, for others of the same pages later, …"""
 DOUBTFUL_BYTES = 32 << 20
 """… and bytes of pages with wrong samples, which take long."""
 
@@ -54,12 +55,12 @@ class ModulatedPages(PageSource):
         pages = np.zeros((count, self.page_size), np.uint8)
         ok = np.zeros(count, np.bool_)
         with self._lock:
-            known = {
-                n: pages[n]
-                for pages in (self._pages, self._hard)
-                for n in range(first, first + count)
-                if n in pages
-            }
+            known = {}
+            for kept in (self._pages, self._hard):
+                for n in range(first, first + count):
+                    if n in kept:
+                        known[n] = kept[n]
+                        kept.move_to_end(n)
         start = first
         while start < first + count:
             if start in known:

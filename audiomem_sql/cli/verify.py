@@ -25,10 +25,13 @@ def verify(
     started = time.perf_counter()
     found: list[Problem] = []
     files = pages = rows = 0
+    anew = "repair"
     try:
         with Table(file) as table:
             segments = table.snapshot.segments
             files, rows = len(segments), len(table)
+            if any(segment.file.map is None for segment in segments):
+                anew = "vacuum"  # there is no protection to repair with
             pages = sum(segment.file.page_count for segment in segments)
             with bar("pages") as progress:
                 for problem in problems(table, progress.to):
@@ -59,7 +62,10 @@ def verify(
     took = f"in {time.perf_counter() - started:.1f} s"
     if found:
         what_to_do = (
-            "`audiomem repair` makes the file what it was."
+            {
+                "repair": "`audiomem repair` makes the file what it was.",
+                "vacuum": f"All of it can be read; audiomem vacuum {file} writes it anew.",
+            }[anew]
             if all(problem.repair for problem in found)
             else f"Restore the file from a copy, or save what is left: audiomem salvage {file} -o NEW"
         )
