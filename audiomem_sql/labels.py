@@ -19,7 +19,7 @@ from typing import Any
 import msgpack
 import zstandard
 
-from audiomem_sql.catalog import MALFORMED, unpack_bounded
+from audiomem_sql.catalog_packing import MALFORMED, unpack_bounded
 from audiomem_sql.columns.schema import Schema
 from audiomem_sql.errors import AudioMemError, DamagedFileError
 from audiomem_sql.protection.crc32c import crc32c

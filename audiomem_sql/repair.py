@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from audiomem_sql.catalog import CATALOG_HEADER, parse_header
+from audiomem_sql.catalog_packing import CATALOG_HEADER, parse_header
 from audiomem_sql.errors import DamagedFileError, StorageError, UnsupportedError
 from audiomem_sql.files import replace_durably, storage_error, temporary_file
 from audiomem_sql.page_writer import lay_out

@@ -22,7 +22,8 @@ import pyarrow as pa
 
 from audiomem_sql.block_cache import SHARED, BlockCache
 from audiomem_sql.bloom import BloomFilter, hash_keys
-from audiomem_sql.catalog import CATALOG_HEADER, Catalog, ColumnEntry, Extent, parse_header
+from audiomem_sql.catalog import Catalog, ColumnEntry, Extent
+from audiomem_sql.catalog_packing import CATALOG_HEADER, parse_header, unpack_catalog
 from audiomem_sql.columns.blocks import BlockDirectory
 from audiomem_sql.columns.compression import Decompressor
 from audiomem_sql.columns.encoding import decode, decode_coded, decode_integers
@@ -573,7 +574,7 @@ def _read_catalog(file: PagedFile, first_page: int) -> tuple[Catalog, int]:
     """The catalog copy at ``first_page`` and the number of its pages."""
     data = _read_raw_catalog(file, first_page)
     pages = file.layout.catalog_pages_for(len(data))
-    catalog = Catalog.from_bytes(data)
+    catalog = unpack_catalog(data)
     behind = file.layout.pages_for(catalog.data_bytes)
     if file.map is not None:
         fits = (file.map.catalog, file.map.data) == (pages, behind)

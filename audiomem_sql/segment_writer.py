@@ -34,6 +34,7 @@ from audiomem_sql.catalog import (
     VectorExtents,
     Version,
 )
+from audiomem_sql.catalog_packing import pack_catalog
 from audiomem_sql.columns.column_writer import STRING_KINDS, ColumnWriter, EncodedBlock, choose_dictionary
 from audiomem_sql.columns.compression import Compressor
 from audiomem_sql.columns.encoding import encode_integers
@@ -492,7 +493,7 @@ class SegmentWriter:
         )
 
     def _lay_out(self, catalog: Catalog, progress: Callable[[int, int], None] | None) -> None:
-        blob = catalog.to_bytes()
+        blob = pack_catalog(catalog)
         try:
             handle, self._temporary = temporary_file(self.path)
             with os.fdopen(handle, "w+b") as sink:

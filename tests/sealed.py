@@ -11,7 +11,7 @@ import numpy as np
 import zstandard
 
 from audiomem_sql.audio import Profile
-from audiomem_sql.catalog import CATALOG_HEADER, CATALOG_MAGIC, parse_header
+from audiomem_sql.catalog_packing import CATALOG_HEADER, CATALOG_MAGIC, parse_header
 from audiomem_sql.page_layout import PageKind, PageLayout
 from audiomem_sql.page_writer import PageWriter
 from audiomem_sql.pages import PagedFile

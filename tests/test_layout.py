@@ -25,6 +25,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
     (
         "batch",
         "catalog",
+        "catalog_packing",
         "vector_extents",
         "keyword_extents",
         "data_spool",

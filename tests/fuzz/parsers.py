@@ -24,7 +24,7 @@ from sealed import Sealed
 
 from audiomem_sql.audio import PROFILES, open_pages, rescan
 from audiomem_sql.audio.frames import parse_frame_header
-from audiomem_sql.catalog import CATALOG_HEADER, CATALOG_MAGIC, Catalog
+from audiomem_sql.catalog_packing import CATALOG_HEADER, CATALOG_MAGIC, pack_catalog, unpack_catalog
 from audiomem_sql.columns.encoding import Encoding, decode, encode
 from audiomem_sql.columns.schema import parse_columns
 from audiomem_sql.compaction import Retention
@@ -93,7 +93,7 @@ def _table() -> dict[str, bytes]:
             return {
                 "base": path.read_bytes(),
                 "log": log,
-                "catalog": table.snapshot.segments[0].catalog.to_bytes(),
+                "catalog": pack_catalog(table.snapshot.segments[0].catalog),
                 "id": table.snapshot.segments[0].catalog.table_id,
             }
 
@@ -177,8 +177,8 @@ def _catalog(data: bytes) -> None:
     """``data`` is the MessagePack map; size, compression and CRC around it are right."""
     stored = zstandard.ZstdCompressor(level=1).compress(data)
     head = CATALOG_HEADER.pack(CATALOG_MAGIC, len(stored), len(data), crc32c(stored))
-    again = Catalog.from_bytes(head + stored)
-    assert Catalog.from_bytes(again.to_bytes()).to_bytes() == again.to_bytes()
+    again = unpack_catalog(head + stored)
+    assert pack_catalog(unpack_catalog(pack_catalog(again))) == pack_catalog(again)
 
 
 def _catalog_seeds() -> list[bytes]:
