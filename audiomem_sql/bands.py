@@ -14,7 +14,9 @@ from audiomem_sql.snapshot import Snapshot
 WHOLE = "whole"
 """The one band of pages that are the samples themselves."""
 MEASURED_PAGES = 8
-"""Pages of a file by which health is measured, besides those that were read anyway."""
+"""Pages of a file by which health is measured, besides those that were read anyway, …"""
+LISTENED_PAGES = 2
+"""… and before a small file is written behind it."""
 UNHEALTHY = 0.5
 """Error-vector magnitude from which a band is avoided: where nothing but noise is heard it is 0.58."""
 NOISE = 3**-0.5
@@ -54,22 +56,24 @@ class BandState:
         return min(1.0, max(0.0, (NOISE - self.error) / (NOISE - self.rounding)))
 
 
-def bands(snapshot: Snapshot) -> list[BandState]:
-    """The bands of all files of a table, lower ones first; health is what reading showed so far, and that of some more pages."""
+def bands(snapshot: Snapshot, pages: int = MEASURED_PAGES) -> list[BandState]:
+    """The bands of all files of a table, lower ones first; health is what reading showed so far, and that of some more ``pages``."""
     found: dict[str, BandState] = {}
     for segment in snapshot.segments:
-        for state in _of_file(segment):
+        for state in _of_file(segment, pages):
             other = found.get(state.name)
             found[state.name] = state if other is None else _together(other, state)
     return sorted(found.values(), key=lambda state: state.low)
 
 
-def unhealthy(snapshot: Snapshot) -> frozenset[str]:
-    """Names of bands that the next file had better not use; those that the first file does without stay so."""
+def unhealthy(snapshot: Snapshot, pages: int = LISTENED_PAGES) -> frozenset[str]:
+    """Names of bands that the next file had better not use, by what was heard and by ``pages`` more of each file; those that the
+    first file does without stay so.
+    """
     source = snapshot.segments[0].file.source
     if not isinstance(source, ModulatedPages) or not source.spectrum.mode.bands:
         return frozenset()
-    states = [state for state in bands(snapshot) if state.error is not None]
+    states = [state for state in bands(snapshot, pages) if state.error is not None]
     bad = {state.name for state in states if (state.error or 0) > UNHEALTHY}
     if len(bad) == len(states):  # then it is not the frequencies
         bad = set()
@@ -83,7 +87,7 @@ def _done_without(mode: Mode) -> set[str]:
     return {band.name for bit, band in enumerate(MISSION_BANDS[:-1]) if not mode.bands >> bit & 1}
 
 
-def _of_file(segment: Segment) -> Iterable[BandState]:
+def _of_file(segment: Segment, pages: int) -> Iterable[BandState]:
     file = segment.file
     source = file.source
     profile = source.profile
@@ -93,7 +97,7 @@ def _of_file(segment: Segment) -> Iterable[BandState]:
             WHOLE, 0, profile.sample_rate / 2, float(profile.bits_per_sample), 1, size, None, 0, 0
         )
         return
-    health = source.measured(MEASURED_PAGES)
+    health = source.measured(pages)
     for slot, start, stop in source.spectrum.parts:
         heard = health.get(slot.band.name, Health())
         yield BandState(

@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from audiomem_sql.bands import unhealthy
 from audiomem_sql.batch import Batch
 from audiomem_sql.catalog import NO_HISTORY, Migration, SchemaHistory, Version
 from audiomem_sql.columns.schema import Schema
@@ -126,9 +127,8 @@ def write_commit(
             )
     catalog = snapshot.segments[0].catalog
     schema = commit.schema or snapshot.schema
-    writer = SegmentWriter(
-        path, schema, options.write_options(), table_id=catalog.table_id, table_options=options.to_catalog()
-    )
+    write = options.write_options(unhealthy(snapshot))
+    writer = SegmentWriter(path, schema, write, table_id=catalog.table_id, table_options=options.to_catalog())
     pending = PendingCommit(number, path)
     temporary: str | None = None
     try:

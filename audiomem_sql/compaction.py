@@ -15,7 +15,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from audiomem_sql.bands import unhealthy
+from audiomem_sql.bands import MEASURED_PAGES, unhealthy
 from audiomem_sql.batch import Row, batch_of
 from audiomem_sql.catalog import NO_HISTORY, SchemaHistory, Version
 from audiomem_sql.columns.layouts import union
@@ -108,7 +108,7 @@ def checkpoint(files: TableFiles, lock: WriterLock, snapshot: Snapshot, options:
             files.make_folder()
         segment.write(
             options,
-            options.write_options(),
+            options.write_options(unhealthy(snapshot)),
             _logged_rows(commits, snapshot.schema),
             _logged_tombstones(commits),
             versioned=len(commits) > 1,
@@ -152,9 +152,8 @@ def merge(files: TableFiles, snapshot: Snapshot, options: TableOptions, deltas: 
     )
     stored = _stored(snapshot, history)
     rows = merged_rows([seen_as(delta, stored) for delta in deltas])
-    segment.write(
-        options, options.write_options(), rows, outside, versioned=True, schema=stored, history=history
-    )
+    write = options.write_options(unhealthy(snapshot))
+    segment.write(options, write, rows, outside, versioned=True, schema=stored, history=history)
     _remove([delta.path for delta in deltas[:-1]])
 
 
@@ -174,7 +173,7 @@ def vacuum(
     heard: bands in which little is heard are not used again. progress: called with rows done and rows in all.
     """
     versions = [version for version in snapshot.versions if version.number >= oldest]
-    write = options.write_options(unhealthy(snapshot) if heard else frozenset())
+    write = options.write_options(unhealthy(snapshot, MEASURED_PAGES) if heard else frozenset())
     segment = _Segment(
         files.base, snapshot, versions=versions, sources=known_sources(snapshot.segments), tags=snapshot.tags
     )

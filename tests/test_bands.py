@@ -77,6 +77,11 @@ def test_what_is_not_heard_is_avoided(tmp_path: Path) -> None:
         reliable = next(band for band in bands(table.snapshot) if band.name == "reliable")
         assert (reliable.error or 0) > UNHEALTHY
         assert unhealthy(table.snapshot) == {"reliable"}
+        table.append(arrow(rows(5, 0, 5001)))
+        table.checkpoint()  # a file behind it does without that band, too
+        delta = table.snapshot.segments[1].file.source
+        assert [slot.band.name for slot in delta.spectrum.slots] == ["critical", "standard", "high-density"]
+        expected = content(table)
         table.vacuum()
         assert [band.name for band in bands(table.snapshot)] == ["critical", "standard", "high-density"]
         assert unhealthy(table.snapshot) == {"reliable"}
