@@ -15,8 +15,8 @@ import numpy as np
 
 from audiomem_sql.audio import PageSource, open_pages, rescan
 from audiomem_sql.audio.source import missing_pages
-from audiomem_sql.audio.spectrum import transforms
 from audiomem_sql.audio.traces import traces
+from audiomem_sql.audio.transform import transforms
 from audiomem_sql.errors import AudioMemError, DamagedFileError, FormatVersionError, NotAudioMemoryError
 from audiomem_sql.page_layout import (
     FORMAT_VERSION,

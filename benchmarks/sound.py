@@ -20,7 +20,8 @@ from scipy import fft
 
 from audiomem_sql.audio import PROFILES
 from audiomem_sql.audio.bands import PLANS, ROBUSTNESS, Mode
-from audiomem_sql.audio.spectrum import DCT, Spectrum, spectrum_profile, unpacked
+from audiomem_sql.audio.spectrum import Spectrum, spectrum_profile
+from audiomem_sql.audio.transform import DCT, unpacked
 from audiomem_sql.errors import AudioMemError
 from audiomem_sql.table import Table
 from benchmarks.__main__ import rows_of
