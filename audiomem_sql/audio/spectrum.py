@@ -16,6 +16,7 @@ from __future__ import annotations
 
 from functools import cached_property, lru_cache
 from math import ceil
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -27,8 +28,8 @@ from audiomem_sql.audio.frames import Bytes
 from audiomem_sql.audio.modulator import Modulator
 from audiomem_sql.audio.profiles import MIN_PAGE_SIZE, Profile
 from audiomem_sql.audio.slots import Slot
-from audiomem_sql.audio.transform import DCT, Floats, coefficient, transforms, unpacked
-from audiomem_sql.audio.words import split
+from audiomem_sql.audio.transform import DCT, coefficient, transforms, unpacked
+from audiomem_sql.audio.words import Words, split, stream
 from audiomem_sql.errors import DamagedFileError, OptionError
 
 BLOCK_SIZES = (16_384, 32_768, 49_152)
@@ -104,6 +105,10 @@ class Spectrum:
         spread = float(np.sqrt(((4.0 ** np.array(self.bits) - 1) / 12).mean()))
         self.distance = LOUD * full_scale / spread if mode.broadcast else DISTANCE[self.per_word]
         self.peak = int((QUIET if mode.broadcast else PEAK) * full_scale)
+        #: What holds twice the number of a level.
+        self.level: type[np.signedinteger[Any]] = np.int8 if max(self.bits) < 7 else np.int32
+        #: Of transforms: the levels of a broadcast are far apart.
+        self.precision: type[np.floating[Any]] = np.float32 if mode.broadcast else np.float64
         #: Frames of silence before the first page, and behind the last.
         self.lead = ceil(LEAD_SECONDS * profile.sample_rate / profile.block_size) if mode.broadcast else 0
         #: The same in steps of a sample.
@@ -162,6 +167,43 @@ class Spectrum:
         return tuple(parts)
 
     @cached_property
+    def columns(self) -> tuple[slice, ...]:
+        """Where the words of each slot are, when those of a block stand side by side."""
+        ends = np.cumsum([slot.words for slot in self.slots]).tolist()
+        return tuple(slice(end - slot.words, end) for end, slot in zip(ends, self.slots, strict=True))
+
+    @cached_property
+    def fields(self) -> tuple[tuple[int, int], ...]:
+        """(lowest bit, bits) of the fields of a word."""
+        return tuple((sum(self.bits[:place]), bits) for place, bits in enumerate(self.bits))
+
+    @cached_property
+    def tops(self) -> Any:
+        """The highest level of each coefficient, ``level`` (DCT,); 0 for those that carry no bits."""
+        tops = np.zeros(DCT, self.level)
+        for slot in self.slots:
+            for start, bits in zip(slot.starts, slot.bits, strict=True):
+                tops[start : start + slot.words] = (1 << bits) - 1
+        return tops
+
+    @cached_property
+    def carries(self) -> Any:
+        """1 for each coefficient that carries bits, otherwise 0, ``precision`` (DCT,)."""
+        return (self.tops > 0).astype(self.precision)
+
+    def scramble(self, words: Words, seeds: npt.NDArray[np.int64], units: npt.NDArray[np.int64]) -> None:
+        """XOR words, uint64 (n, words), with the streams of blocks ``units``, int64 (n,), of a page. The same again undoes it."""
+        plain = self._stream(0)
+        words ^= plain[units]
+        for row in np.flatnonzero(seeds).tolist():
+            words[row] ^= plain[units[row]] ^ self._stream(int(seeds[row]))[units[row]]
+
+    def _stream(self, seed: int) -> Words:
+        """What the words of a page are XORed with, uint64 (units, words)."""
+        parts = [stream(number, seed, self.units, slot.words) for number, slot in enumerate(self.slots)]
+        return np.concatenate(parts, axis=1)
+
+    @cached_property
     def _modulator(self) -> Modulator:
         return Modulator(self)
 
@@ -173,7 +215,7 @@ class Spectrum:
         """Pages, uint8 (n, page_size), as samples, uint8 (n, profile.page_size), laid out as FlacWriter wants them."""
         return self._modulator.modulate(pages)
 
-    def spectra(self, sound: Bytes) -> Floats:
+    def spectra(self, sound: Bytes) -> Any:
         """The coefficients, (n, units, DCT), of samples as bytes, uint8 (n, profile.page_size)."""
         return self._demodulator.spectra(sound)
 

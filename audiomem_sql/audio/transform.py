@@ -16,6 +16,8 @@ Floats = npt.NDArray[np.float64]
 
 DCT = 4096
 """Samples of a block, and its coefficients."""
+BLOCKS, GROUP = 16, 64
+"""Blocks that are transformed together, and whose words are put together: they stay in a processor's cache."""
 
 
 @lru_cache(maxsize=1)
@@ -35,16 +37,25 @@ def coefficient(frequency: float, profile: Profile) -> int:
     return min(DCT, int(np.ceil(frequency * 2 * DCT / profile.sample_rate)))
 
 
-def unpacked(sound: Bytes, profile: Profile) -> Floats:
-    """Big-endian samples, uint8 (n, …), as float64 (n, …) in steps of a sample."""
+def unpacked(sound: Bytes, profile: Profile, dtype: Any = np.float64) -> Any:
+    """Big-endian samples, uint8 (n, …), as float64 (n, …), or another type, in steps of a sample."""
     width = profile.bytes_per_sample
-    whole = np.zeros((sound.size // width, 4), np.uint8)
-    whole[:, :width] = sound.reshape(-1, width)
-    return np.asarray((whole.view(">i4")[:, 0] >> 32 - 8 * width).astype(np.float64)).reshape(len(sound), -1)
+    if width == 2:
+        return sound.view(">i2").astype(dtype)
+    samples = np.empty(sound.size // width, np.int32)
+    data = sound.reshape(-1)
+    # Three bytes are read as four, the last of which is the next one's first, …
+    samples[:-1] = np.lib.stride_tricks.as_strided(data[:4].view(">i4"), (len(samples) - 1,), (width,))
+    samples[:-1] >>= 8
+    samples[-1] = int.from_bytes(data[-width:].tobytes(), "big", signed=True)  # … which the last one has not
+    return samples.astype(dtype).reshape(len(sound), -1)
 
 
-def packed(samples: Floats, profile: Profile) -> Bytes:
-    """Samples in steps, of any shape, as big-endian bytes, uint8 (size × bytes of a sample,)."""
+def packed(samples: Any, profile: Profile, out: Bytes | None = None) -> Bytes:
+    """Samples in steps, of any shape, as big-endian bytes, uint8 (size × bytes of a sample,), or in ``out``, a C array of that size."""
     width = profile.bytes_per_sample
-    whole = samples.reshape(-1).astype(">i4")
-    return np.ascontiguousarray(whole.view(np.uint8).reshape(-1, 4)[:, 4 - width :]).reshape(-1)
+    whole = samples.astype("<i4").reshape(-1).view(np.uint8).reshape(-1, 4)
+    out = np.empty((len(whole), width), np.uint8) if out is None else out.reshape(-1, width)
+    for byte in range(width):
+        out[:, byte] = whole[:, width - 1 - byte]
+    return out.reshape(-1)

@@ -51,15 +51,3 @@ def stream(slot: int, seed: int, units: int, words: int) -> Words:
     numbers = (state ^ state >> np.uint64(31)).reshape(units, words)
     numbers.flags.writeable = False
     return numbers
-
-
-def scrambling(
-    slot: int, seeds: npt.NDArray[np.int64], rows: npt.NDArray[np.int64], units: int, words: int
-) -> Words:
-    """What the words of a band are XORed with, uint64 (n, words): for blocks ``rows`` of a page of ``units``, int64 (n,)."""
-    if not seeds.any():
-        found: Words = stream(slot, 0, units, words)[rows]
-        return found
-    return np.stack(
-        [stream(slot, int(seed), units, words)[row] for seed, row in zip(seeds, rows, strict=True)]
-    )
