@@ -6,8 +6,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from audiomem_sql.audio.bands import CODEWORD, Mode
+from audiomem_sql.audio.health import Health
 from audiomem_sql.audio.modulated import ModulatedPages
-from audiomem_sql.audio.spectrum import Health, Slot
+from audiomem_sql.audio.slots import Slot
 from audiomem_sql.segment import Segment
 from audiomem_sql.snapshot import Snapshot
 

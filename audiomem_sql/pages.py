@@ -16,8 +16,9 @@ import numpy as np
 
 from audiomem_sql.audio import PageSource, open_pages, rescan
 from audiomem_sql.audio.source import missing_pages
-from audiomem_sql.audio.spectrum import spectrum_of, transforms
+from audiomem_sql.audio.spectrum import spectrum_of
 from audiomem_sql.audio.traces import traces
+from audiomem_sql.audio.transform import transforms
 from audiomem_sql.errors import AudioMemError, DamagedFileError, FormatVersionError, NotAudioMemoryError
 from audiomem_sql.page_layout import (
     FORMAT_VERSION,

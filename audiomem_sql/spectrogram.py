@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from audiomem_sql.audio.modulated import ModulatedPages
 from audiomem_sql.audio.source import PageSource
-from audiomem_sql.audio.spectrum import unpacked
+from audiomem_sql.audio.transform import unpacked
 from audiomem_sql.bands import BandState, bands
 from audiomem_sql.errors import MissingExtraError, OptionError, StorageError
 from audiomem_sql.page_layout import PageKind

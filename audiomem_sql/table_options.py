@@ -10,7 +10,8 @@ from typing import Any
 
 from audiomem_sql.audio import PROFILES, Profile, resolve
 from audiomem_sql.audio.bands import PLANS, ROBUSTNESS, Mode
-from audiomem_sql.audio.spectrum import spectrum_profile, transforms
+from audiomem_sql.audio.spectrum import spectrum_profile
+from audiomem_sql.audio.transform import transforms
 from audiomem_sql.errors import DamagedFileError, OptionError
 from audiomem_sql.protection.levels import LEVELS, level_named
 from audiomem_sql.segment_writer import SAMPLE_BYTES, WriteOptions

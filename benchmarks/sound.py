@@ -1,7 +1,7 @@
 """What a modulation costs, and what tables outlive: ``python -m benchmarks.sound [--rows 2000] [--skip-speed | --skip-processes]``.
 
-Needs the programs flac, ffmpeg and sox. Speed is that of payload in one thread, the best of several runs that take turns with a bare
-cosine transform of as many samples, so that a busy machine shows in both. Prints Markdown.
+Needs the programs flac, ffmpeg and sox. Speed is that of payload for a second of processor time of one thread, the best of several
+runs that take turns with a bare cosine transform of as many samples, so that a busy machine shows in both. Prints Markdown.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ import argparse
 import os
 import subprocess
 import tempfile
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -20,13 +21,14 @@ from scipy import fft
 
 from audiomem_sql.audio import PROFILES
 from audiomem_sql.audio.bands import PLANS, ROBUSTNESS, Mode
-from audiomem_sql.audio.spectrum import DCT, Spectrum, spectrum_profile, unpacked
+from audiomem_sql.audio.spectrum import Spectrum, spectrum_profile
+from audiomem_sql.audio.transform import DCT, unpacked
 from audiomem_sql.errors import AudioMemError
+from audiomem_sql.page_writer import PAGES_AT_ONCE
 from audiomem_sql.table import Table
 from benchmarks.__main__ import rows_of
-from benchmarks.timing import once
 
-PAGES, RUNS = 12, 5
+PAGES, RUNS = PAGES_AT_ONCE, 5
 Process = Callable[[Path, Path], None]
 S24 = ("-c:a", "flac", "-sample_fmt", "s32", "-bits_per_raw_sample", "24")
 
@@ -56,7 +58,7 @@ def measured(one: Spectrum) -> tuple[float, float, float]:
     """Seconds to write some pages, to read them, and of as many bare transforms."""
     pages = np.random.default_rng(1).integers(0, 256, (PAGES, one.page_size), dtype=np.uint8)
     sound = one.modulate(pages)
-    blocks = unpacked(sound, one.profile).reshape(-1, DCT)
+    blocks = unpacked(sound, one.profile, one.precision).reshape(-1, DCT)
     runs = [
         (
             once(lambda: one.modulate(pages)),
@@ -67,6 +69,13 @@ def measured(one: Spectrum) -> tuple[float, float, float]:
     ]
     write, read, bare = (min(times) for times in zip(*runs, strict=True))
     return write, read, bare
+
+
+def once(call: Callable[[], object]) -> float:
+    """Seconds of processor time that a call takes."""
+    start = time.thread_time()
+    call()
+    return time.thread_time() - start
 
 
 def run(*command: object) -> None:

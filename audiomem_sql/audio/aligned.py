@@ -16,6 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from audiomem_sql.audio.bands import LOWEST, Mode
+from audiomem_sql.audio.control import CONTROL, mode_of_control
 from audiomem_sql.audio.decoder import UNKNOWN_LENGTH, Decoder
 from audiomem_sql.audio.frames import Bytes, Flags
 from audiomem_sql.audio.metadata import Metadata
@@ -27,20 +28,9 @@ from audiomem_sql.audio.source import (
     PageSource,
     Probe,
 )
-from audiomem_sql.audio.spectrum import (
-    BLOCK_SIZES,
-    BROADCAST_FIELDS,
-    CONTROL,
-    DCT,
-    Floats,
-    Spectrum,
-    coefficient,
-    mode_of_control,
-    shapes,
-    spectrum_of,
-    split,
-    transforms,
-)
+from audiomem_sql.audio.spectrum import BLOCK_SIZES, BROADCAST_FIELDS, Spectrum, shapes, spectrum_of
+from audiomem_sql.audio.transform import DCT, Floats, coefficient, transforms
+from audiomem_sql.audio.words import split
 from audiomem_sql.errors import DamagedFileError, MissingExtraError, NotAudioMemoryError, OptionError
 
 Numbered = Callable[[bytes], "int | None"]

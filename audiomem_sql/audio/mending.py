@@ -15,9 +15,14 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
-if TYPE_CHECKING:
-    from audiomem_sql.audio.spectrum import Floats, Spectrum
+from audiomem_sql.audio.control import CONTROL
+from audiomem_sql.audio.transform import DCT, Floats, transforms
 
+if TYPE_CHECKING:
+    from audiomem_sql.audio.spectrum import Spectrum
+
+ROUNDING = 12**-0.5
+"""Standard deviation of a coefficient whose samples were rounded."""
 SUSPICIOUS = 5.0
 """A block is doubtful if its known coefficients deviate so many times more than rounding lets them, by their mean square."""
 
@@ -38,8 +43,6 @@ class Mender:
     """For one modulation."""
 
     def __init__(self, spectrum: Spectrum) -> None:
-        from audiomem_sql.audio.spectrum import CONTROL, DCT, ROUNDING
-
         self._spectrum = spectrum
         self._control = np.arange(spectrum.first, spectrum.first + CONTROL)
         nulls = spectrum.nulls
@@ -62,8 +65,6 @@ class Mender:
 
     def deviations(self, coefficients: Floats) -> Floats:
         """Of the known coefficients from what they must be, (n, known)."""
-        from audiomem_sql.audio.spectrum import CONTROL
-
         known = coefficients[:, self.known]
         unit = self._spectrum.control_distance
         control = known[:, :CONTROL] / unit + 3.5
@@ -100,8 +101,6 @@ class Mender:
 
     def _taken_out(self, coefficients: Floats, places: list[int], values: Floats) -> bool:
         """Take samples out if all coefficients are then near levels, as they are only if these were the wrong ones."""
-        from audiomem_sql.audio.spectrum import DCT, transforms
-
         wrong, distance = np.zeros(DCT), self._spectrum.distance
         wrong[places] = values
         for _ in range(REFINED + 1):

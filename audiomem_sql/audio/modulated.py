@@ -9,13 +9,14 @@ import numpy as np
 
 from audiomem_sql.audio.bands import CODEWORD, Mode
 from audiomem_sql.audio.frames import Bytes, Flags
+from audiomem_sql.audio.health import Health
 from audiomem_sql.audio.profiles import Profile, usual_depth
 from audiomem_sql.audio.source import (
     HEAD_BYTES,
     PageSource,
     Probe,
 )
-from audiomem_sql.audio.spectrum import Health, Spectrum, identify, spectrum_of
+from audiomem_sql.audio.spectrum import Spectrum, identify, spectrum_of
 from audiomem_sql.errors import DamagedFileError, MissingExtraError, NotAudioMemoryError
 
 REMEMBERED = 64

@@ -14,7 +14,6 @@ A wrong sample shows there, and a few of them can be located and taken out (``me
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from functools import cached_property, lru_cache
 from math import ceil
 from typing import Any
@@ -22,41 +21,24 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from audiomem_sql.audio.bands import CODEWORD, LOWEST, Band, Mode
-from audiomem_sql.audio.frames import Bytes, Flags
+from audiomem_sql.audio.bands import CODEWORD, LOWEST, Mode
+from audiomem_sql.audio.control import CONTROL, STRICT, voted
+from audiomem_sql.audio.demodulator import Demodulator, Reading
+from audiomem_sql.audio.frames import Bytes
+from audiomem_sql.audio.modulator import Modulator
 from audiomem_sql.audio.profiles import MIN_PAGE_SIZE, Profile
-from audiomem_sql.errors import DamagedFileError, LimitError, MissingExtraError, OptionError
-from audiomem_sql.protection.interleave import Interleave
-from audiomem_sql.protection.reed_solomon import ReedSolomon
+from audiomem_sql.audio.slots import Slot
+from audiomem_sql.audio.transform import DCT, coefficient, transforms, unpacked
+from audiomem_sql.audio.words import Words, split, stream
+from audiomem_sql.errors import DamagedFileError, OptionError
 
-Floats = npt.NDArray[np.float64]
-Words = npt.NDArray[np.uint64]
-
-DCT = 4096
-"""Samples of a block, and its coefficients."""
 BLOCK_SIZES = (16_384, 32_768, 49_152)
 """Samples of a channel in a page: the first that makes pages large enough."""
-CONTROL = 7
-"""Control coefficients of a block: four for the seed, two for the mode, one pilot; three bits each."""
-SEED_DIGITS, MODE_DIGITS = 4, 2
-STRICT, LENIENT = 0.1, 0.4
-"""How far from whole numbers control levels may be, in sound that is as it was written, and in any."""
-SEEDS = 8**SEED_DIGITS
 NULLS = 5
 """Coefficients that the flat plan leaves at zero between its levels, so that wrong samples show."""
 PAGE_STEP = 1024
 PEAK = 10 ** (-0.1 / 20)
 """Largest sample, as a share of full scale: −0.1 dBFS."""
-ROUNDING = 12**-0.5
-"""Standard deviation of a coefficient whose samples were rounded."""
-MARGIN = 0.02
-"""By so much a coefficient stays away from the border between two levels, when it is written."""
-FIXES = 8
-"""How often a block is nudged away from borders before another seed is tried."""
-
-PROBED = 2
-"""Codewords of a band that tell whether the others are worth decoding."""
-
 DISTANCE = {3: 2.3, 5: 3.4}
 """Between two levels in steps of a sample, by the coefficients that carry a 64-bit word, where samples arrive as they were."""
 LOUD = (255 / 12) ** 0.5 / 32
@@ -69,83 +51,6 @@ QUIET = 10 ** (-3.1 / 20)
 """Largest sample of a broadcast: 3 dB more do not clip it."""
 LEAD_SECONDS = 1.0
 """A broadcast begins and ends with so much silence, in whole frames: nothing is lost with what is cut off there."""
-
-
-@lru_cache(maxsize=1)
-def transforms() -> Any:
-    """``scipy.fft``; ``MissingExtraError`` where scipy is not installed."""
-    try:
-        from scipy import fft
-    except ImportError:
-        raise MissingExtraError(
-            "modulation=spectrum needs scipy", remedy="pip install 'audiomem-sql[sound]'"
-        ) from None
-    return fft
-
-
-@dataclass(frozen=True)
-class Slot:
-    """A band in a page.
-
-    ``words`` of 64 bits in each block; field j of them is in the coefficients from ``starts[j]`` on, ``bits[j]`` bits each.
-    ``stored`` bytes in a page, of which ``payload`` count; ``low``, ``high``: its range of coefficients.
-    """
-
-    band: Band
-    low: int
-    high: int
-    words: int
-    starts: tuple[int, ...]
-    bits: tuple[int, ...]
-    stored: int
-    payload: int
-
-    @property
-    def code(self) -> ReedSolomon | None:
-        """The code of the band; None for one without redundancy."""
-        return ReedSolomon(CODEWORD, self.band.data_bytes) if self.band.data_bytes < CODEWORD else None
-
-    @property
-    def codewords(self) -> int:
-        """Codewords in a page."""
-        return self.stored // CODEWORD
-
-
-@dataclass
-class Health:
-    """What reading showed of a band: ``error`` is the sum of squared deviations from the levels, in units of half the distance
-    between two (1 is a border), over ``coefficients``; ``corrections``: bytes that its code corrected; ``lost``: codewords that it
-    could not."""
-
-    error: float = 0.0
-    coefficients: int = 0
-    corrections: int = 0
-    lost: int = 0
-
-    @property
-    def magnitude(self) -> float | None:
-        """Error-vector magnitude: root mean square deviation, 1 for the border between levels; None if not measured."""
-        return (self.error / self.coefficients) ** 0.5 if self.coefficients else None
-
-    def add(self, other: Health) -> None:
-        """Count in what another reading showed."""
-        self.error += other.error
-        self.coefficients += other.coefficients
-        self.corrections += other.corrections
-        self.lost += other.lost
-
-
-@dataclass
-class Reading:
-    """Pages as they were demodulated.
-
-    pages: uint8 (n, page_size). doubtful: bool (n, units), blocks whose samples are not those that were written. health: by the
-    name of the band.
-    """
-
-    pages: Bytes
-    doubtful: Flags
-    health: dict[str, Health] = field(default_factory=dict)
 
 
 def spectrum_profile(base: Profile, mode: Mode) -> Profile:
@@ -200,6 +105,10 @@ class Spectrum:
         spread = float(np.sqrt(((4.0 ** np.array(self.bits) - 1) / 12).mean()))
         self.distance = LOUD * full_scale / spread if mode.broadcast else DISTANCE[self.per_word]
         self.peak = int((QUIET if mode.broadcast else PEAK) * full_scale)
+        #: What holds twice the number of a level.
+        self.level: type[np.signedinteger[Any]] = np.int8 if max(self.bits) < 7 else np.int32
+        #: Of transforms: the levels of a broadcast are far apart.
+        self.precision: type[np.floating[Any]] = np.float32 if mode.broadcast else np.float64
         #: Frames of silence before the first page, and behind the last.
         self.lead = ceil(LEAD_SECONDS * profile.sample_rate / profile.block_size) if mode.broadcast else 0
         #: The same in steps of a sample.
@@ -257,237 +166,62 @@ class Spectrum:
             at = stop
         return tuple(parts)
 
-    # -- bytes to sound -------------------------------------------------------------------------------------------
+    @cached_property
+    def columns(self) -> tuple[slice, ...]:
+        """Where the words of each slot are, when those of a block stand side by side."""
+        ends = np.cumsum([slot.words for slot in self.slots]).tolist()
+        return tuple(slice(end - slot.words, end) for end, slot in zip(ends, self.slots, strict=True))
+
+    @cached_property
+    def fields(self) -> tuple[tuple[int, int], ...]:
+        """(lowest bit, bits) of the fields of a word."""
+        return tuple((sum(self.bits[:place]), bits) for place, bits in enumerate(self.bits))
+
+    @cached_property
+    def tops(self) -> Any:
+        """The highest level of each coefficient, ``level`` (DCT,); 0 for those that carry no bits."""
+        tops = np.zeros(DCT, self.level)
+        for slot in self.slots:
+            for start, bits in zip(slot.starts, slot.bits, strict=True):
+                tops[start : start + slot.words] = (1 << bits) - 1
+        return tops
+
+    @cached_property
+    def carries(self) -> Any:
+        """1 for each coefficient that carries bits, otherwise 0, ``precision`` (DCT,)."""
+        return (self.tops > 0).astype(self.precision)
+
+    def scramble(self, words: Words, seeds: npt.NDArray[np.int64], units: npt.NDArray[np.int64]) -> None:
+        """XOR words, uint64 (n, words), with the streams of blocks ``units``, int64 (n,), of a page. The same again undoes it."""
+        plain = self._stream(0)
+        words ^= plain[units]
+        for row in np.flatnonzero(seeds).tolist():
+            words[row] ^= plain[units[row]] ^ self._stream(int(seeds[row]))[units[row]]
+
+    def _stream(self, seed: int) -> Words:
+        """What the words of a page are XORed with, uint64 (units, words)."""
+        parts = [stream(number, seed, self.units, slot.words) for number, slot in enumerate(self.slots)]
+        return np.concatenate(parts, axis=1)
+
+    @cached_property
+    def _modulator(self) -> Modulator:
+        return Modulator(self)
+
+    @cached_property
+    def _demodulator(self) -> Demodulator:
+        return Demodulator(self)
 
     def modulate(self, pages: Bytes) -> Bytes:
         """Pages, uint8 (n, page_size), as samples, uint8 (n, profile.page_size), laid out as FlacWriter wants them."""
-        out = np.empty((len(pages), self.profile.page_size), np.uint8)
-        for n, page in enumerate(pages):
-            out[n] = self._modulate(page)
-        return out
+        return self._modulator.modulate(pages)
 
-    def _modulate(self, page: Bytes) -> Bytes:
-        words = [self._stored(slot, page[start:stop]) for slot, start, stop in self.parts]
-        seeds = np.zeros(self.units, np.int64)
-        coefficients = np.zeros((self.units, DCT))
-        units = np.arange(self.units)
-        self._place(words, seeds, units, coefficients)
-        samples = self._samples(coefficients)
-        bad = self._unfit(samples, coefficients)
-        while bad.any():
-            units = np.flatnonzero(bad)
-            seeds[units] += 1
-            if seeds.max() >= SEEDS:
-                raise LimitError("no scrambling keeps these bytes below full scale")  # 2 ** -4096 by chance
-            some = np.zeros((len(units), DCT))
-            self._place(words, seeds, units, some)
-            part = self._samples(some)
-            bad = np.zeros(self.units, np.bool_)
-            bad[units] = self._unfit(part, some)
-            samples[units] = part
-        return self._packed(samples)
-
-    def _stored(self, slot: Slot, payload: Bytes) -> Words:
-        """What a band stores of its part of a page: uint64 (units, words), little-endian."""
-        stored = np.zeros(slot.stored, np.uint8)
-        code = slot.code
-        if code is None:
-            stored[: len(payload)] = payload
-        else:
-            data = np.zeros(slot.payload, np.uint8)
-            data[: len(payload)] = payload
-            weave = Interleave(slot.codewords, code.k)
-            words = code.encode(weave.decode(data[None]))
-            stored[: slot.codewords * CODEWORD] = Interleave(slot.codewords).encode(words)[0]
-        return stored.view("<u8").reshape(self.units, slot.words)
-
-    def _place(
-        self, words: list[Words], seeds: npt.NDArray[np.int64], units: npt.NDArray[np.int64], out: Floats
-    ) -> None:
-        """Fill ``out``, zeros (len(units), DCT), with the coefficients of ``units``."""
-        out[:, self.first : self.first + CONTROL] = self._control(seeds[units])
-        for number, (slot, own) in enumerate(zip(self.slots, words, strict=True)):
-            scrambled = own[units] ^ self._scramble(number, seeds[units], units)
-            levels = _from_gray(scrambled, slot.bits)
-            shift = 0
-            for start, bits in zip(slot.starts, slot.bits, strict=True):
-                field = levels >> np.uint64(shift) & np.uint64((1 << bits) - 1)
-                part = out[:, start : start + slot.words]
-                np.subtract(field, ((1 << bits) - 1) / 2, out=part)
-                part *= self.distance
-                shift += bits
-
-    def _control(self, seeds: npt.NDArray[np.int64]) -> Floats:
-        """The control coefficients, (n, CONTROL)."""
-        digits = np.empty((len(seeds), CONTROL), np.int64)
-        for place in range(SEED_DIGITS):
-            digits[:, place] = seeds >> 3 * place & 7
-        for place in range(MODE_DIGITS):
-            digits[:, SEED_DIGITS + place] = self.mode.code >> 3 * place & 7
-        digits[:, -1] = _GRAY3[7]
-        control: Floats = (_UNGRAY3[digits] - 3.5) * self.control_distance
-        return control
-
-    def _scramble(self, slot: int, seeds: npt.NDArray[np.int64], units: npt.NDArray[np.int64]) -> Words:
-        """What the words of a band are XORed with, uint64 (n, words)."""
-        words = self.slots[slot].words
-        if not seeds.any():
-            found: Words = _stream(slot, 0, self.units, words)[units]
-            return found
-        rows = [
-            _stream(slot, int(seed), self.units, words)[unit] for seed, unit in zip(seeds, units, strict=True)
-        ]
-        return np.stack(rows)
-
-    def _samples(self, coefficients: Floats) -> Floats:
-        samples = transforms().idct(coefficients, type=2, norm="ortho", axis=-1)
-        return np.asarray(np.rint(samples, out=samples))
-
-    def _unfit(self, samples: Floats, coefficients: Floats) -> Flags:
-        """Blocks that are too loud, or that would not be read as they are; the others are nudged until they are."""
-        bad = np.asarray((samples.max(axis=-1) > self.peak) | (samples.min(axis=-1) < -self.peak))
-        if self.distance > 2 * DCT**0.5:  # more than rounding can do
-            return bad
-        room = self.distance / 2 - MARGIN
-        units = np.flatnonzero(~bad)
-        wanted = coefficients
-        nudged = np.zeros((0, DCT))
-        for attempt in range(FIXES + 1):
-            error = transforms().dct(samples[units], type=2, norm="ortho", axis=-1)
-            error -= wanted[units]
-            error[:, self.nulls] = 0
-            error[:, self.first : self.first + CONTROL] = 0
-            off = np.maximum(error.max(axis=-1), -error.min(axis=-1)) > room
-            if not off.any():
-                return bad
-            if attempt == FIXES:
-                bad[units[off]] = True
-                return bad
-            nudged = wanted[units] if not attempt else nudged
-            nudged, units, error = nudged[off], units[off], error[off]
-            beyond = np.abs(error) - room
-            nudged -= np.sign(error) * np.where(beyond > 0, beyond + 0.1, 0)
-            samples[units] = self._samples(nudged.copy())
-            loud = np.abs(samples[units]).max(axis=-1) > self.peak
-            bad[units[loud]] = True
-            nudged, units = nudged[~loud], units[~loud]
-            if not len(units):
-                return bad
-        return bad
-
-    def _packed(self, samples: Floats) -> Bytes:
-        """Samples, (units, DCT), as big-endian bytes, uint8 (profile.page_size,)."""
-        width = self.profile.bytes_per_sample
-        whole = samples.reshape(-1).astype(">i4")
-        return np.ascontiguousarray(whole.view(np.uint8).reshape(-1, 4)[:, 4 - width :]).reshape(-1)
-
-    # -- sound to bytes -------------------------------------------------------------------------------------------
-
-    def spectra(self, sound: Bytes) -> Floats:
+    def spectra(self, sound: Bytes) -> Any:
         """The coefficients, (n, units, DCT), of samples as bytes, uint8 (n, profile.page_size)."""
-        return np.asarray(
-            transforms().dct(
-                unpacked(sound, self.profile).reshape(len(sound), self.units, DCT),
-                type=2,
-                norm="ortho",
-                axis=-1,
-            )
-        )
+        return self._demodulator.spectra(sound)
 
     def demodulate(self, sound: Bytes, *, measured: bool = False, correct: bool = False) -> Reading:
-        """Samples as bytes, uint8 (n, profile.page_size), as pages; bytes that are wrong are not noticed here.
-
-        measured: health is worked out from some blocks. correct: bands with a code are decoded, whether or not anything
-        looks wrong; otherwise only on pages with a doubtful block.
-        """
-        reading = Reading(
-            np.empty((len(sound), self.page_size), np.uint8), np.zeros((len(sound), self.units), np.bool_)
-        )
-        for n in range(len(sound)):
-            coefficients = self.spectra(sound[n : n + 1])[0]
-            self.read_coefficients(coefficients, n, reading, measured=measured, correct=correct)
-        return reading
-
-    def read_coefficients(
-        self, coefficients: Floats, n: int, reading: Reading, *, measured: bool = False, correct: bool = False
-    ) -> None:
-        """Page ``n`` of ``reading`` from coefficients, (units, DCT), which are changed where wrong samples are taken out."""
-        from audiomem_sql.audio.mending import Mender
-
-        seeds = self._seeds(coefficients)
-        doubtful = np.zeros(self.units, np.bool_)
-        if not self.mode.broadcast:
-            doubtful = Mender.of(self).mend(coefficients)
-            if doubtful.any():
-                seeds = self._seeds(coefficients)
-        reading.doubtful[n] = doubtful
-        pilots = coefficients[:, self.first + CONTROL - 1] / self.control_distance
-        heard = np.abs(pilots - 3.5) < LENIENT  # silence has no health
-        for number, (slot, start, stop) in enumerate(self.parts):
-            words = self._words(slot, coefficients)
-            words ^= self._scramble(number, seeds, np.arange(self.units))
-            stored = np.ascontiguousarray(words.astype("<u8", copy=False)).view(np.uint8).reshape(-1)
-            code = slot.code
-            health = reading.health.setdefault(slot.band.name, Health()) if measured or code else Health()
-            if measured and heard[n % self.units]:
-                self._measure(slot, coefficients[n % self.units], health)
-            if code is None:
-                reading.pages[n, start:stop] = stored[: stop - start]
-                continue
-            length = slot.codewords * CODEWORD
-            if correct or doubtful.any():
-                weave = Interleave(slot.codewords)
-                erased = np.repeat(doubtful, slot.words * 8)[:length]
-                lost = None
-                if doubtful.any() and erased.sum() < slot.codewords * code.parities:
-                    lost = weave.decode(erased[None])
-                received = weave.decode(stored[None, :length])
-                if lost is None and not code.decode(received[:PROBED]).intact.any():
-                    received = received[:0]  # noise: not worth working through
-                found = code.decode(received, lost)
-                if not len(received):
-                    health.lost += slot.codewords
-                    reading.pages[n, start:stop] = stored[: stop - start]
-                    continue
-                health.corrections += int(found.corrections.sum())
-                health.lost += int((~found.intact).sum())
-                data = Interleave(slot.codewords, code.k).encode(found.words[:, : code.k])[0]
-            else:
-                data = stored[: slot.payload]
-            reading.pages[n, start:stop] = data[: stop - start]
-
-    def _seeds(self, coefficients: Floats) -> npt.NDArray[np.int64]:
-        digits = coefficients[:, self.first : self.first + SEED_DIGITS] / self.control_distance + 3.5
-        levels = _GRAY3[np.clip(np.rint(digits), 0, 7).astype(np.int64)]
-        return np.asarray((levels << 3 * np.arange(SEED_DIGITS)).sum(axis=-1))
-
-    def _words(self, slot: Slot, coefficients: Floats) -> Words:
-        """The words of a band, uint64 (units, words), still scrambled."""
-        words = np.zeros((len(coefficients), slot.words), np.uint64)
-        shift = 0
-        for start, bits in zip(slot.starts, slot.bits, strict=True):
-            level = coefficients[:, start : start + slot.words] * (1 / self.distance)
-            level += ((1 << bits) - 1) / 2
-            np.rint(level, out=level)
-            np.clip(level, 0, (1 << bits) - 1, out=level)
-            words |= level.astype(np.uint64) << np.uint64(shift)
-            shift += bits
-        return _to_gray(words, slot.bits)
-
-    def _measure(self, slot: Slot, coefficients: Floats, health: Health) -> None:
-        for start, bits in zip(slot.starts, slot.bits, strict=True):
-            level = coefficients[start : start + slot.words] / self.distance + ((1 << bits) - 1) / 2
-            deviation = level - np.clip(np.rint(level), 0, (1 << bits) - 1)
-            health.error += 4 * float((deviation**2).sum())
-            health.coefficients += slot.words
-
-
-def unpacked(sound: Bytes, profile: Profile) -> Floats:
-    """Big-endian samples, uint8 (n, …), as float64 (n, …) in steps of a sample."""
-    width = profile.bytes_per_sample
-    whole = np.zeros((sound.size // width, 4), np.uint8)
-    whole[:, :width] = sound.reshape(-1, width)
-    return np.asarray((whole.view(">i4")[:, 0] >> 32 - 8 * width).astype(np.float64)).reshape(len(sound), -1)
+        """Samples as bytes, uint8 (n, profile.page_size), as pages; see ``Demodulator``."""
+        return self._demodulator.demodulate(sound, measured=measured, correct=correct)
 
 
 def identify(sound: Bytes, profile: Profile) -> Mode | None:
@@ -502,29 +236,10 @@ def identify(sound: Bytes, profile: Profile) -> Mode | None:
     first = coefficient(LOWEST, profile)
     for broadcast in (False, True):
         distance = Spectrum(profile, Mode(0, broadcast), checked=False).control_distance
-        mode = _voted(coefficients[:, first : first + CONTROL] / distance + 3.5, STRICT)
+        mode = voted(coefficients[:, first : first + CONTROL] / distance + 3.5, STRICT)
         if mode is not None and mode.broadcast == broadcast:
             return mode
     return None
-
-
-def mode_of_control(control: Floats) -> Mode | None:
-    """The mode by control coefficients, (n, CONTROL), of any loudness and sign; None if they agree on none."""
-    pilot = control[:, -1].mean() / 3.5
-    return None if not pilot else _voted(control / pilot + 3.5, LENIENT)
-
-
-def _voted(levels: Floats, tolerance: float) -> Mode | None:
-    """The mode that most blocks name whose control levels, (n, CONTROL), are all near whole numbers."""
-    near = np.abs(levels - np.rint(levels)) < tolerance
-    near &= (levels > -0.5) & (levels < 7.5)
-    good = near.all(axis=1) & (np.abs(levels[:, -1] - 7) < tolerance)
-    digits = _GRAY3[np.clip(np.rint(levels), 0, 7).astype(np.int64)]
-    codes = digits[:, SEED_DIGITS] | digits[:, SEED_DIGITS + 1] << 3
-    votes: dict[int, int] = {}
-    for code in codes[good].tolist():
-        votes[code] = votes.get(code, 0) + 1
-    return Mode.coded(max(votes, key=lambda code: votes[code])) if votes else None
 
 
 def spectrum_of(profile: Profile, mode: Mode) -> Spectrum:
@@ -538,53 +253,3 @@ def spectrum_of(profile: Profile, mode: Mode) -> Spectrum:
 @lru_cache(maxsize=16)
 def _spectrum(profile: Profile, mode: Mode) -> Spectrum:
     return Spectrum(profile, mode)
-
-
-def coefficient(frequency: float, profile: Profile) -> int:
-    """The first coefficient at or above a frequency in Hz, at most ``DCT``."""
-    return min(DCT, int(np.ceil(frequency * 2 * DCT / profile.sample_rate)))
-
-
-def split(fields: int) -> tuple[int, ...]:
-    """64 bits in so many fields, the larger ones last."""
-    least, more = divmod(64, fields)
-    return tuple(least + (place >= fields - more) for place in range(fields))
-
-
-_GRAY3 = np.arange(8) ^ np.arange(8) >> 1
-_UNGRAY3 = np.argsort(_GRAY3)
-
-
-@lru_cache(maxsize=32)
-def _masks(bits: tuple[int, ...], shift: int) -> np.uint64:
-    """The bits of a word whose neighbour ``shift`` above is in the same field."""
-    mask, at = 0, 0
-    for width in bits:
-        mask |= (1 << max(0, width - shift)) - 1 << at
-        at += width
-    return np.uint64(mask)
-
-
-def _to_gray(words: Words, bits: tuple[int, ...]) -> Words:
-    return words ^ words >> np.uint64(1) & _masks(bits, 1)
-
-
-def _from_gray(words: Words, bits: tuple[int, ...]) -> Words:
-    shift = 1
-    while shift < max(bits):
-        words = words ^ words >> np.uint64(shift) & _masks(bits, shift)
-        shift *= 2
-    return words
-
-
-@lru_cache(maxsize=64)
-def _stream(slot: int, seed: int, units: int, words: int) -> Words:
-    """uint64 (units, words): numbers of splitmix64 (Steele, Lea, Flood 2014) from the state slot · 2⁵⁶ + seed · 2³² on."""
-    state = np.uint64((slot << 56) + (seed << 32)) + np.arange(
-        1, units * words + 1, dtype=np.uint64
-    ) * np.uint64(0x9E3779B97F4A7C15)
-    state = (state ^ state >> np.uint64(30)) * np.uint64(0xBF58476D1CE4E5B9)
-    state = (state ^ state >> np.uint64(27)) * np.uint64(0x94D049BB133111EB)
-    stream = (state ^ state >> np.uint64(31)).reshape(units, words)
-    stream.flags.writeable = False
-    return stream

@@ -21,7 +21,7 @@ from audiomem_sql.protection.errata import find_errata
 from audiomem_sql.protection.galois import ORDER, generator, multiply, power
 from audiomem_sql.types import BoolArray, I64Array, U8Array
 
-_AT_ONCE = 2048  # codewords whose parity is summed up in the cache
+_AT_ONCE = 1 << 17  # bytes of parity that are summed up in the cache
 _FEW = 8  # codewords for which one look-up of all places is faster than one for each place
 
 
@@ -89,11 +89,12 @@ class ReedSolomon:
             summed: U8Array = np.bitwise_xor.reduce(added, axis=0).view(np.uint8)
             return summed[:, : self.parities]
         out = np.empty((count, table.shape[2]), np.uint64)
-        looked_up = np.empty((min(count, _AT_ONCE), table.shape[2]), np.uint64)
-        for start in range(0, count, _AT_ONCE):
-            total = out[start : start + _AT_ONCE]
+        step = _AT_ONCE // (8 * table.shape[2])
+        looked_up = np.empty((min(count, step), table.shape[2]), np.uint64)
+        for start in range(0, count, step):
+            total = out[start : start + step]
             part = looked_up[: len(total)]
-            places = np.ascontiguousarray(data[start : start + _AT_ONCE].T)
+            places = np.ascontiguousarray(data[start : start + step].T)
             total[:] = 0
             for entries, values in zip(table, places, strict=True):
                 # "clip" never clips a byte; it spares numpy the copy that "raise" makes

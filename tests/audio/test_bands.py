@@ -6,7 +6,8 @@ import pytest
 
 from audiomem_sql.audio import PROFILES
 from audiomem_sql.audio.bands import FLAT, MISSION, PLANS, Band, BandPlan, Mode, plan_named
-from audiomem_sql.audio.spectrum import DCT, Spectrum, spectrum_profile
+from audiomem_sql.audio.spectrum import Spectrum, spectrum_profile
+from audiomem_sql.audio.transform import DCT
 from audiomem_sql.errors import OptionError
 
 

@@ -11,20 +11,11 @@ from hypothesis import strategies as st
 
 from audiomem_sql.audio import PROFILES
 from audiomem_sql.audio.bands import PLANS, Mode
+from audiomem_sql.audio.control import CONTROL, seeds_of
 from audiomem_sql.audio.frames import Bytes
-from audiomem_sql.audio.spectrum import (
-    CONTROL,
-    DCT,
-    PEAK,
-    Spectrum,
-    _from_gray,
-    _stream,
-    _to_gray,
-    identify,
-    spectrum_profile,
-    split,
-    unpacked,
-)
+from audiomem_sql.audio.spectrum import PEAK, Spectrum, identify, spectrum_profile
+from audiomem_sql.audio.transform import DCT, unpacked
+from audiomem_sql.audio.words import from_gray, split, stream, to_gray
 
 KINDS = [
     (name, plan, robustness) for name in PROFILES for plan in PLANS for robustness in ("exact", "broadcast")
@@ -82,13 +73,13 @@ def test_bytes_made_to_be_loud(name: str, seeds: int) -> None:
         top = np.where(phase[start : start + slot.words], (1 << bits) - 1, 0).astype(np.uint64)
         levels |= top << np.uint64(shift)
         shift += bits
-    loud = _to_gray(levels, slot.bits)
+    loud = to_gray(levels, slot.bits)
     words = np.empty_like(loud)
     for seed in range(seeds):
-        words[:, seed::seeds] = (loud ^ _stream(0, seed, one.units, slot.words))[:, seed::seeds]
+        words[:, seed::seeds] = (loud ^ stream(0, seed, one.units, slot.words))[:, seed::seeds]
     page = words.view(np.uint8).reshape(1, -1)[:, : one.page_size]
     sound = check(one, page)
-    used = one._seeds(one.spectra(sound)[0])
+    used = seeds_of(one.spectra(sound)[0, :, one.first : one.first + CONTROL] / one.control_distance)
     assert (
         used[:-1].min() >= seeds
     )  # none of the seeds that it was made for could be used; the last block is cut short
@@ -99,12 +90,12 @@ def test_neighbouring_levels_differ_in_one_bit(fields: int) -> None:
     bits = split(fields)
     assert sum(bits) == 64
     words = np.random.default_rng(1).integers(0, 1 << 63, 1000, dtype=np.uint64)
-    assert np.array_equal(_from_gray(_to_gray(words, bits), bits), words)
+    assert np.array_equal(from_gray(to_gray(words, bits), bits), words)
     shift = 0
     for width in bits:
         field = words >> np.uint64(shift) & np.uint64((1 << width) - 1)
         below = words[field < (1 << width) - 1]
-        change = _to_gray(below, bits) ^ _to_gray(below + np.uint64(1 << shift), bits)
+        change = to_gray(below, bits) ^ to_gray(below + np.uint64(1 << shift), bits)
         assert (np.bitwise_count(change) == 1).all()
         shift += width
 
