@@ -12,6 +12,7 @@ import numpy as np
 import pyarrow as pa
 
 from audiomem_sql.batch import Batch
+from audiomem_sql.columns.stored_values import filled, int64_view, integer_array
 from audiomem_sql.segment import CREATED, ENDED, NEVER, Segment
 from audiomem_sql.types import I64Array
 
@@ -114,11 +115,11 @@ def _part(segment: Segment, start: int, stop: int) -> VersionedBatch:
     if segment.catalog.created is None:
         created = np.full(stop - start, segment.catalog.last_version, np.int64)
     else:
-        created = np.asarray(segment.slice(CREATED, start, stop), dtype=np.int64)
+        created = int64_view(segment.slice(CREATED, start, stop))
     if segment.catalog.ended is None:
         ended = np.full(stop - start, NEVER, np.int64)
     else:
-        ended = np.asarray(segment.slice(ENDED, start, stop).fill_null(NEVER), dtype=np.int64)
+        ended = filled(segment.slice(ENDED, start, stop), NEVER)
     return VersionedBatch(Batch(segment.rowids()[start:stop], arrays), created, ended)
 
 
@@ -133,7 +134,7 @@ def _combined(parts: Sequence[VersionedBatch], tombstones: Tombstones) -> Versio
         order = np.lexsort((created, rowids))
         if (np.diff(order) != 1).any():
             rowids, created, ended = rowids[order], created[order], ended[order]
-            arrays = [array.take(pa.array(order)) for array in arrays]
+            arrays = [array.take(integer_array(order)) for array in arrays]
     ended = np.minimum(ended, tombstones.ends(rowids, created))
     return VersionedBatch(Batch(rowids, tuple(arrays)), created, ended)
 
@@ -147,5 +148,5 @@ def kept_rows(rows: VersionedBatch, oldest: int) -> VersionedBatch | None:
     chosen = np.flatnonzero(keep)
     if not len(chosen):
         return None
-    arrays = tuple(array.take(pa.array(chosen)) for array in rows.batch.arrays)
+    arrays = tuple(array.take(integer_array(chosen)) for array in rows.batch.arrays)
     return VersionedBatch(Batch(rows.batch.rowids[chosen], arrays), created[chosen], rows.ended[chosen])

@@ -268,7 +268,7 @@ class _Work:
                 chosen = chosen[np.flatnonzero(test(load))]
         if not len(chosen):
             return []
-        rows = pa.array(chosen)
+        rows = integer_array(chosen)
         batch = Batch(
             np.asarray(rowids)[chosen], tuple(readable[column].take(rows) for column in self.columns)
         )

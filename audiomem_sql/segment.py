@@ -26,7 +26,7 @@ from audiomem_sql.catalog import CATALOG_HEADER, Catalog, ColumnEntry, Extent, p
 from audiomem_sql.columns.blocks import BlockDirectory
 from audiomem_sql.columns.compression import Decompressor
 from audiomem_sql.columns.encoding import decode, decode_coded, decode_integers
-from audiomem_sql.columns.stored_values import int64_view, integer_array
+from audiomem_sql.columns.stored_values import filled, int64_view, integer_array
 from audiomem_sql.columns.types import ColumnType, Kind, arrow_type
 from audiomem_sql.errors import AudioMemError, DamagedFileError
 from audiomem_sql.files import file_identity
@@ -411,8 +411,7 @@ class Segment:
         """The version that deleted each row, int64 (rows,); NEVER for those that no commit of this segment deleted."""
         if self.catalog.ended is None:
             return np.full(self.rows, NEVER, np.int64)
-        ended: I64Array = np.asarray(self.slice(ENDED, 0, self.rows).fill_null(NEVER), dtype=np.int64)
-        return ended
+        return filled(self.slice(ENDED, 0, self.rows), NEVER)
 
     def find(self, rowid: int) -> range:
         """The rows that have ``rowid``: one at most, unless the segment holds several commits."""
@@ -533,7 +532,7 @@ def _read_raw_catalog(file: PagedFile, first_page: int) -> bytes:
 
 def _check_rowids(array: pa.Array, directory: BlockDirectory, number: int, *, unique: bool) -> None:
     """DamagedFileError (without a place) unless the rowids rise, and from the zone map's least to its greatest."""
-    values, zones = np.asarray(array), directory.zones
+    values, zones = int64_view(array), directory.zones
     assert zones.low is not None
     assert zones.high is not None
     ends = int(zones.low[number]), int(zones.high[number])

@@ -37,6 +37,7 @@ from audiomem_sql.columns.column_writer import STRING_KINDS, ColumnWriter, Encod
 from audiomem_sql.columns.compression import Compressor
 from audiomem_sql.columns.encoding import encode_integers
 from audiomem_sql.columns.schema import Schema
+from audiomem_sql.columns.stored_values import integer_array
 from audiomem_sql.columns.types import ColumnType, Kind
 from audiomem_sql.combined_keys import CombinedHashes
 from audiomem_sql.errors import LimitError, StorageError
@@ -180,9 +181,9 @@ class SegmentWriter:
             self._contiguous = False
             for start in range(self._first, following, 1 << 20):
                 earlier = np.arange(start, min(start + (1 << 20), following), dtype=np.int64)
-                self._emit(self._rowids, self._rowids.add(pa.array(earlier)))
+                self._emit(self._rowids, self._rowids.add(integer_array(earlier)))
         if not self._contiguous:
-            self._emit(self._rowids, self._rowids.add(pa.array(rowids)))
+            self._emit(self._rowids, self._rowids.add(integer_array(rowids)))
         self.rows += len(rowids)
         self._last = int(rowids[-1])
         for number, spool in self._vectors.items():
@@ -200,10 +201,10 @@ class SegmentWriter:
 
     def _add_versions(self, created: I64Array, ended: I64Array) -> None:
         self._versioned = True
-        self._emit(self._created, self._created.add(pa.array(created)))
+        self._emit(self._created, self._created.add(integer_array(created)))
         gone = ended != NEVER
         self._any_ended = self._any_ended or bool(gone.any())
-        self._emit(self._ended, self._ended.add(pa.array(ended, mask=~gone)))
+        self._emit(self._ended, self._ended.add(integer_array(ended, gone)))
 
     def _release(self) -> None:
         """Choose dictionaries from the rows held back, then let them go."""

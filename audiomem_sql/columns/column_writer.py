@@ -17,6 +17,7 @@ from audiomem_sql.columns.blocks import (
 )
 from audiomem_sql.columns.compression import Compressor
 from audiomem_sql.columns.encoding import encode, string_buffers
+from audiomem_sql.columns.stored_values import integer_array
 from audiomem_sql.columns.types import ColumnType, Kind
 from audiomem_sql.columns.zones import Zones
 from audiomem_sql.errors import LimitError
@@ -174,6 +175,6 @@ def choose_dictionary(arrays: list[pa.Array]) -> bytes | None:
     pieces, seen = [], 0
     for array in arrays:
         rows = np.arange(-seen % step, len(array), step)
-        pieces.append(string_buffers(array.take(pa.array(rows)).drop_null())[1].tobytes())
+        pieces.append(string_buffers(array.take(integer_array(rows)).drop_null())[1].tobytes())
         seen += len(array)
     return b"".join(pieces)[:MAX_DICTIONARY_BYTES] or None

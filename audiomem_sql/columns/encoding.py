@@ -26,6 +26,7 @@ import pyarrow as pa
 from audiomem_sql.columns.blocks import MAX_SHARED_BLOCK_BYTES
 from audiomem_sql.columns.timestamps import MAX_MICROS, MIN_MICROS
 from audiomem_sql.columns.types import ColumnType, Kind, arrow_type
+from audiomem_sql.columns.views import dictionary_codes, integers, reals, strings, valid
 from audiomem_sql.errors import DamagedFileError
 from audiomem_sql.types import I64Array, U8Array
 
@@ -66,18 +67,21 @@ def encode(array: pa.Array, column_type: ColumnType) -> tuple[Encoding, bytes]:
     rows, nulls = len(array), array.null_count
     if nulls == rows:
         return Encoding.NULLS, b""
-    validity = b"" if nulls == 0 else _pack_bits(np.asarray(array.is_valid()))
+    validity = b"" if nulls == 0 else _pack_bits(valid(array))
     if column_type.kind in _INTEGER_KINDS:
         return Encoding.INTEGERS, validity + encode_integers(integers_of(array))
     if column_type.kind is Kind.REAL:
-        values = np.asarray(array.fill_null(0.0) if nulls else array, dtype="<f8")
+        values = np.where(valid(array), reals(array), 0.0) if nulls else reals(array)
         return Encoding.REALS, validity + _to_planes(values)
     if column_type.kind is Kind.BOOLEAN:
-        return Encoding.BITS, validity + _pack_bits(np.asarray(array.fill_null(False) if nulls else array))
+        return Encoding.BITS, validity + _pack_bits(
+            integers(array) * valid(array) if nulls else integers(array)
+        )
     if column_type.kind is Kind.FLOAT:
+        vectors = strings(array).data.view("<f4").reshape(rows, -1)
         if nulls:
-            array = array.fill_null([0.0] * column_type.width)
-        return Encoding.VECTORS, validity + _to_planes(np.asarray(array.flatten(), dtype="<f4"))
+            vectors = np.where(valid(array)[:, None], vectors, np.float32(0))
+        return Encoding.VECTORS, validity + _to_planes(vectors.reshape(-1))
     return _encode_strings(
         array.fill_null(b"" if column_type.kind is Kind.BLOB else "") if nulls else array, validity
     )
@@ -172,14 +176,12 @@ def _check_text(array: pa.Array) -> None:
 
 def integers_of(array: pa.Array) -> I64Array:
     """The int64 values of an INTEGER or TIMESTAMP array; a NULL repeats the value before it (0 at the start)."""
-    if array.type != pa.int64():
-        array = array.cast(pa.int64())
+    values = integers(array)
     if array.null_count == 0:
-        return np.asarray(array, dtype=np.int64)
-    valid = np.asarray(array.is_valid())
-    values = np.asarray(array.fill_null(0), dtype=np.int64)
-    source = np.maximum.accumulate(np.where(valid, np.arange(len(valid)), 0))
-    return np.where(valid[source], values[source], 0)
+        return values
+    there = valid(array)
+    source = np.maximum.accumulate(np.where(there, np.arange(len(there)), 0))
+    return np.where(there[source], values[source], 0)
 
 
 def encode_integers(values: I64Array) -> bytes:
@@ -294,7 +296,7 @@ def _encode_strings(array: pa.Array, validity: bytes) -> tuple[Encoding, bytes]:
         distinct = len(encoded.dictionary)
         if distinct <= rows // 2:
             width = _width_of(distinct - 1)
-            codes = np.asarray(encoded.indices).astype(f"<u{width}")
+            codes = dictionary_codes(encoded).astype(f"<u{width}")
             body = DICTIONARY_HEADER.pack(distinct) + _encode_lengths(encoded.dictionary)
             return Encoding.DICTIONARY, validity + body + LENGTHS_HEADER.pack(width) + _to_planes(codes)
     return Encoding.STRINGS, validity + _encode_lengths(array)
