@@ -113,10 +113,12 @@ def lay_out(
     comments: dict[str, str],
     progress: Progress | None = None,
     mode: Mode | None = None,
+    budget: int = BUDGET_BYTES,
 ) -> None:
     """Write a whole segment: the catalog, and the ``length`` bytes of ``data``, a file that can be read anywhere.
 
     mode: of the spectrum; None for pages that are the samples. progress: called with bytes of data done and in all.
+    budget: bytes of parity that are held at once.
     """
     layout = page_layout(profile, level, mode)
     catalog_pages, data_pages = layout.pages_for(len(catalog)), layout.pages_for(length)
@@ -141,7 +143,7 @@ def lay_out(
         return
     pages = SegmentMap.of(layout, catalog_pages, data_pages)
     writer = PageWriter(sink, profile, level, segment_id, pages.total, comments, catalog_pages, mode)
-    with _Parity(pages, _Source(pages, catalog, data, length)) as parity:
+    with _Parity(pages, _Source(pages, catalog, data, length), budget) as parity:
         writer.write(catalog, PageKind.CATALOG)
         write_data(writer)
         writer.write(catalog, PageKind.CATALOG)
@@ -183,11 +185,11 @@ class _Source:
 class _Parity:
     """The parity cells of a segment, in memory or, when they are many, in a file; a context manager."""
 
-    def __init__(self, pages: SegmentMap, source: _Source) -> None:
+    def __init__(self, pages: SegmentMap, source: _Source, budget: int) -> None:
         self._layout, self._size = pages.layout, pages.layout.cell_payload
         plan = pages.plan
         self._file: IO[bytes] | None = None
-        if plan.rows * plan.groups * self._size <= BUDGET_BYTES:
+        if plan.rows * plan.groups * self._size <= budget:
             encoder = ParityEncoder(plan, self._size)
             for first, count in _pieces(plan.sources, PAGES_AT_ONCE * self._layout.cells):
                 encoder.add(first, source.cells(first, count))
@@ -201,7 +203,7 @@ class _Parity:
             os.pwrite(handle, cells.tobytes(), first * size)
 
         try:
-            encode_bands(plan, size, source.cells, write)
+            encode_bands(plan, size, source.cells, write, budget)
         except BaseException:
             self._file.close()
             raise

@@ -26,11 +26,13 @@ from audiomem_sql.catalog import CATALOG_HEADER, Catalog, ColumnEntry, Extent, p
 from audiomem_sql.columns.blocks import BlockDirectory
 from audiomem_sql.columns.compression import Decompressor
 from audiomem_sql.columns.encoding import decode, decode_coded, decode_integers
+from audiomem_sql.columns.selection import taken
 from audiomem_sql.columns.stored_values import filled, int64_view, integer_array
 from audiomem_sql.columns.types import ColumnType, Kind, arrow_type
 from audiomem_sql.errors import AudioMemError, DamagedFileError
 from audiomem_sql.files import file_identity
 from audiomem_sql.keyword_extents import open_keywords
+from audiomem_sql.limits import Limits, limits_of
 from audiomem_sql.page_layout import PageKind
 from audiomem_sql.pages import SEARCHED_PAGES, PagedFile
 from audiomem_sql.semantic.index import VectorIndex
@@ -80,6 +82,7 @@ class Segment:
         self.rows = catalog.rows
         self.data_page = data_page
         self._cache = cache
+        cache.make_room(self.limits.cache_bytes)
         self._decompressors: dict[int, Decompressor] = {}
         self._blooms: dict[int, BloomFilter | None] = {}
         self._key_blooms: dict[int, BloomFilter | None] = {}
@@ -117,9 +120,18 @@ class Segment:
             file.close()
             raise
 
+    @property
+    def limits(self) -> Limits:
+        """Of the profile that the segment was written with."""
+        return limits_of(self.catalog.options.get("profile"))
+
+    def forget(self) -> None:
+        """Let go of its blocks in the cache."""
+        self._cache.discard(id(self))
+
     def close(self) -> None:
         """Close the file and forget its blocks."""
-        self._cache.discard(id(self))
+        self.forget()
         self.file.close()
 
     def __del__(self) -> None:
@@ -385,7 +397,7 @@ class Segment:
             elif int(places[-1]) - int(places[0]) == len(places) - 1:
                 pieces.append(block.slice(int(places[0]), len(places)))
             else:
-                pieces.append(block.take(integer_array(places)))
+                pieces.append(taken(block, places))
         return self._joined(pieces, column)
 
     # -- rowids and keys ------------------------------------------------------------------------------------------

@@ -45,6 +45,7 @@ from audiomem_sql.files import link_durably, replace_durably, storage_error, tem
 from audiomem_sql.keyword_extents import KeywordSpool
 from audiomem_sql.label_writer import LabelWriter
 from audiomem_sql.labels import MAX_LABELLED_COLUMNS, Facts, Label, Labelled
+from audiomem_sql.limits import DEFAULT, LIMITS
 from audiomem_sql.page_writer import lay_out
 from audiomem_sql.protection.levels import Level
 from audiomem_sql.segment import CREATED, ENDED, MAX_TOMBSTONES, NEVER, ROWID, TOMBSTONES_HEADER
@@ -52,10 +53,7 @@ from audiomem_sql.semantic.codec import VectorCodec
 from audiomem_sql.types import I64Array
 from audiomem_sql.vector_extents import VectorSpool
 
-#: Rows are held back until this many bytes are there to choose dictionaries from, unless memory is scarce.
-SAMPLE_BYTES = 48 << 20
-#: The spool stays in memory up to this size.
-SPOOL_BYTES = 8 << 20
+_USUAL = LIMITS[DEFAULT]
 #: Least zstd level of dictionaries, filters and lists.
 MIN_EXTENT_LEVEL = 9
 
@@ -65,16 +63,17 @@ class WriteOptions:
     """How a segment is written.
 
     level: zstd level 1 to 22. block_bytes: bytes of values in a block before compression. threads: for compression.
-    mode: of the spectrum; None for pages that are the samples. sample_bytes: rows are held back until so many are there to choose
-    dictionaries from.
+    mode: of the spectrum; None for pages that are the samples. The others as in :class:`~audiomem_sql.limits.Limits`.
     """
 
     profile: Profile
     protection: Level
-    level: int = 9
-    block_bytes: int = 128 << 10
+    level: int = _USUAL.level
+    block_bytes: int = _USUAL.block_bytes
     threads: int = 2
-    sample_bytes: int = SAMPLE_BYTES
+    sample_bytes: int = _USUAL.sample_bytes
+    spool_bytes: int = _USUAL.spool_bytes
+    parity_bytes: int = _USUAL.parity_bytes
     mode: Mode | None = None
 
 
@@ -113,7 +112,7 @@ class SegmentWriter:
             else None
         )
         self._waiting: deque[Label] = deque()
-        self._spool: IO[bytes] = tempfile.SpooledTemporaryFile(max_size=SPOOL_BYTES)  # noqa: SIM115
+        self._spool: IO[bytes] = tempfile.SpooledTemporaryFile(max_size=options.spool_bytes)  # noqa: SIM115
         self._spooled = 0
         self._held: list[Mapping[int, pa.Array]] | None = []
         self._held_bytes = 0
@@ -448,6 +447,7 @@ class SegmentWriter:
                     self._comments(),
                     progress,
                     self.options.mode,
+                    self.options.parity_bytes,
                 )
                 sink.flush()
                 os.fsync(sink.fileno())

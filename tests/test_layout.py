@@ -18,8 +18,8 @@ PACKAGE = ROOT / "audiomem_sql"
 
 #: From the ground up. A module may import from its own floor and from those below it, never from one above.
 FLOORS: tuple[tuple[str, ...], ...] = (
-    ("errors", "types", "warning", "digests", "_version"),
-    ("files", "block_cache", "bloom", "audio", "protection"),
+    ("errors", "types", "warning", "digests", "limits", "_version"),
+    ("files", "block_cache", "bloom", "sparing", "audio", "protection"),
     ("columns", "semantic"),
     ("predicates", "vectors_in_sql", "page_layout", "page_writer", "recovery", "pages"),
     (

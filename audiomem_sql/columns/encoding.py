@@ -82,9 +82,7 @@ def encode(array: pa.Array, column_type: ColumnType) -> tuple[Encoding, bytes]:
         if nulls:
             vectors = np.where(valid(array)[:, None], vectors, np.float32(0))
         return Encoding.VECTORS, validity + _to_planes(vectors.reshape(-1))
-    return _encode_strings(
-        array.fill_null(b"" if column_type.kind is Kind.BLOB else "") if nulls else array, validity
-    )
+    return _encode_strings(_without_nulls(array, column_type) if nulls else array, validity)
 
 
 def decode(encoding: int, data: bytes, rows: int, nulls: int, column_type: ColumnType) -> pa.Array:
@@ -287,11 +285,7 @@ def _encode_lengths(array: pa.Array) -> bytes:
 def _encode_strings(array: pa.Array, validity: bytes) -> tuple[Encoding, bytes]:
     """Plain strings, or distinct values and codes when at most half of the values are distinct."""
     rows = len(array)
-    if (
-        rows > 1
-        and array.slice(0, min(rows, 256)).dictionary_encode().dictionary.nbytes
-        <= array.slice(0, 256).nbytes * 3 // 4
-    ):
+    if rows > 1 and _repeats(array.slice(0, 256)):
         encoded = array.dictionary_encode()
         distinct = len(encoded.dictionary)
         if distinct <= rows // 2:
@@ -300,6 +294,22 @@ def _encode_strings(array: pa.Array, validity: bytes) -> tuple[Encoding, bytes]:
             body = DICTIONARY_HEADER.pack(distinct) + _encode_lengths(encoded.dictionary)
             return Encoding.DICTIONARY, validity + body + LENGTHS_HEADER.pack(width) + _to_planes(codes)
     return Encoding.STRINGS, validity + _encode_lengths(array)
+
+
+def _repeats(sample: pa.Array) -> bool:
+    """Whether its distinct values take at most three quarters of its bytes, with four for each value's place."""
+    found = strings(sample)
+    data = found.data.tobytes()
+    distinct = {data[i:j] for i, j in zip(found.starts.tolist(), found.ends.tolist(), strict=True)}
+    size = 4 * (len(distinct) + 1) + sum(map(len, distinct))
+    return size <= (4 * (len(found) + 1) + len(data)) * 3 // 4
+
+
+def _without_nulls(array: pa.Array, column_type: ColumnType) -> pa.Array:
+    """The strings with nothing for NULL; what lies there is mostly nothing already."""
+    if strings(array).lengths[~valid(array)].any():
+        return array.fill_null(b"" if column_type.kind is Kind.BLOB else "")
+    return pa.Array.from_buffers(array.type, len(array), [None, *array.buffers()[1:]], 0, array.offset)
 
 
 def _decode_lengths(data: bytes, at: int, rows: int) -> tuple[np.ndarray[Any, Any], pa.Buffer, int]:

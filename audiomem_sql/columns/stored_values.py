@@ -19,7 +19,7 @@ from audiomem_sql.types import BoolArray, I64Array
 
 
 def array_of(values: Sequence[StoredValue], column_type: ColumnType) -> pa.Array:
-    """An array of the column's Arrow type. ``pa.array`` would import pandas, if it is installed: 36 MB, and 0.3 s."""
+    """An array of the column's Arrow type; of strings of over 2 GiB a chunked one. ``pa.array`` would import pandas, if it is installed: 36 MB, and 0.3 s."""
     kind, target = column_type.kind, arrow_type(column_type)
     if kind is not Kind.FLOAT:
         there = np.array([value is not None for value in values], bool)
@@ -34,7 +34,10 @@ def array_of(values: Sequence[StoredValue], column_type: ColumnType) -> pa.Array
             return pa.Array.from_buffers(target, len(values), [validity, _bits(truths)], nulls)
         builder = pa.lib.StringBuilder()
         builder.append_values(values)
-        buffers = builder.finish().buffers()
+        made = builder.finish()
+        if len(made) < len(values):  # beyond 2 GiB it leaves values out, and says nothing
+            return pa.array(values, target)
+        buffers = made.buffers()
         return pa.Array.from_buffers(target, len(values), buffers, nulls)
     blank = bytes(4 * column_type.width)
     data = b"".join(blank if value is None else value for value in values)  # type: ignore[misc]
