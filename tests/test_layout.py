@@ -229,6 +229,6 @@ def test_the_exported_surface() -> None:
 
 def test_import_is_light() -> None:
     """``import audiomem_sql`` brings in none of the heavy packages; each comes with the first call that needs it."""
-    code = "import sys, audiomem_sql; print(sorted({'numpy', 'pyarrow', 'apsw', 'pandas', 'soundfile'} & set(sys.modules)))"
+    code = "import sys, audiomem_sql; print(sorted({'numpy', 'pyarrow', 'apsw', 'pandas', 'psutil', 'soundfile'} & set(sys.modules)))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"

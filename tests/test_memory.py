@@ -44,4 +44,4 @@ print("imported", *sys.modules)
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     modules = set(done.stdout.rpartition("imported")[2].split())
-    assert not modules & {"pandas", "pyarrow.compute", "_hashlib", "soundfile", "scipy"}
+    assert not modules & {"pandas", "psutil", "pyarrow.compute", "_hashlib", "soundfile", "scipy"}
