@@ -23,11 +23,20 @@ _MADV_DONTNEED = 4
 _SMAPS = "/proc/self/smaps"
 
 
+_begun: list[bool] = []
+
+
+def without_kernels() -> bool:
+    """Whether it is worth some time not to load ``pyarrow.compute``, which takes 8 MB."""
+    return bool(_begun) and "pyarrow.compute" not in sys.modules
+
+
 @cache
 def spare() -> None:
     """Do it, at the first call; where the system has no such thing, that one is left out."""
     import pyarrow as pa
 
+    _begun.append(True)
     pa.set_memory_pool(pa.system_memory_pool())
     if sys.platform != "linux":
         return

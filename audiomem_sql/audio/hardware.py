@@ -14,8 +14,8 @@ from dataclasses import dataclass
 from audiomem_sql.errors import OptionError
 
 GIB = 1 << 30
-CGROUP_MEMORY = "/sys/fs/cgroup/memory.max"
-"""Where Linux says how much memory a container may have."""
+CGROUP_MEMORY = ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes")
+"""Where Linux says how much memory a container may have, in control groups of version 2 and 1."""
 BLOCK_DEVICES = "/sys/dev/block"
 """Where Linux has a folder for each block device, by its numbers."""
 
@@ -102,8 +102,9 @@ def _memory() -> int:
         total = UNKNOWN.memory
         with contextlib.suppress(ValueError, OSError, AttributeError):
             total = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
-    with contextlib.suppress(ValueError, OSError), open(CGROUP_MEMORY) as limit:
-        total = min(total, int(limit.read()))
+    for path in CGROUP_MEMORY:
+        with contextlib.suppress(ValueError, OSError), open(path) as limit:
+            total = min(total, int(limit.read()))
     return total
 
 

@@ -28,6 +28,7 @@ from audiomem_sql.columns.timestamps import MAX_MICROS, MIN_MICROS
 from audiomem_sql.columns.types import ColumnType, Kind, arrow_type
 from audiomem_sql.columns.views import dictionary_codes, integers, reals, strings, valid
 from audiomem_sql.errors import DamagedFileError
+from audiomem_sql.sparing import without_kernels
 from audiomem_sql.types import I64Array, U8Array
 
 
@@ -286,23 +287,41 @@ def _encode_strings(array: pa.Array, validity: bytes) -> tuple[Encoding, bytes]:
     """Plain strings, or distinct values and codes when at most half of the values are distinct."""
     rows = len(array)
     if rows > 1 and _repeats(array.slice(0, 256)):
-        encoded = array.dictionary_encode()
-        distinct = len(encoded.dictionary)
+        values, codes = _distinct(array)
+        distinct = len(values)
         if distinct <= rows // 2:
             width = _width_of(distinct - 1)
-            codes = dictionary_codes(encoded).astype(f"<u{width}")
-            body = DICTIONARY_HEADER.pack(distinct) + _encode_lengths(encoded.dictionary)
-            return Encoding.DICTIONARY, validity + body + LENGTHS_HEADER.pack(width) + _to_planes(codes)
+            body = DICTIONARY_HEADER.pack(distinct) + _encode_lengths(values) + LENGTHS_HEADER.pack(width)
+            return Encoding.DICTIONARY, validity + body + _to_planes(codes.astype(f"<u{width}"))
     return Encoding.STRINGS, validity + _encode_lengths(array)
+
+
+def _distinct(array: pa.Array) -> tuple[pa.Array, np.ndarray[Any, np.dtype[np.int32]]]:
+    """The distinct strings in the order in which they come first, and the place there of each, int32 (n,)."""
+    if not without_kernels():
+        encoded = array.dictionary_encode()
+        return encoded.dictionary, dictionary_codes(encoded)
+    places: dict[bytes, int] = {}
+    codes = np.fromiter(
+        (places.setdefault(value, len(places)) for value in _pieces(array)), np.int32, len(array)
+    )
+    ends = np.cumsum([0, *map(len, places)]).astype(np.int32)
+    buffers = [None, pa.py_buffer(ends), pa.py_buffer(b"".join(places))]
+    return pa.Array.from_buffers(array.type, len(places), buffers, 0), codes
+
+
+def _pieces(array: pa.Array) -> list[bytes]:
+    found = strings(array)
+    data = found.data.tobytes()
+    return [data[i:j] for i, j in zip(found.starts.tolist(), found.ends.tolist(), strict=True)]
 
 
 def _repeats(sample: pa.Array) -> bool:
     """Whether its distinct values take at most three quarters of its bytes, with four for each value's place."""
-    found = strings(sample)
-    data = found.data.tobytes()
-    distinct = {data[i:j] for i, j in zip(found.starts.tolist(), found.ends.tolist(), strict=True)}
+    pieces = _pieces(sample)
+    distinct = set(pieces)
     size = 4 * (len(distinct) + 1) + sum(map(len, distinct))
-    return size <= (4 * (len(found) + 1) + len(data)) * 3 // 4
+    return size <= (4 * (len(pieces) + 1) + sum(map(len, pieces))) * 3 // 4
 
 
 def _without_nulls(array: pa.Array, column_type: ColumnType) -> pa.Array:
@@ -335,6 +354,11 @@ def _decode_dictionary(data: bytes, at: int, rows: int) -> tuple[np.ndarray[Any,
     if int(np.diff(offsets)[codes].sum(dtype=np.int64)) > MAX_SHARED_BLOCK_BYTES:
         raise DamagedFileError("a block of strings is larger than any that is written")
     values = pa.Array.from_buffers(pa.binary(), len(offsets) - 1, [None, pa.py_buffer(offsets), text])
+    if without_kernels():
+        taken_offsets = np.zeros(rows + 1, np.int32)
+        np.cumsum(np.diff(offsets)[codes], out=taken_offsets[1:])
+        pieces = _pieces(values)
+        return taken_offsets, pa.py_buffer(b"".join([pieces[code] for code in codes.tolist()])), end
     indices = pa.Array.from_buffers(pa.from_numpy_dtype(codes.dtype), rows, [None, pa.py_buffer(codes)], 0)
     array = values.take(indices)
     _, taken, text = array.buffers()

@@ -81,7 +81,7 @@ def test_the_kind_of_the_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
 
 def test_a_container_has_less_memory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     limit = tmp_path / "memory.max"
-    monkeypatch.setattr(hardware, "CGROUP_MEMORY", str(limit))
+    monkeypatch.setattr(hardware, "CGROUP_MEMORY", (str(tmp_path / "none"), str(limit)))
     whole = measured().memory
     assert whole == psutil.virtual_memory().total
     for told, expected in ((str(GIB // 3), GIB // 3), ("max\n", whole), (str(1 << 62), whole)):
