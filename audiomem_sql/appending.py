@@ -14,9 +14,9 @@ from audiomem_sql.bloom import BloomFilter, U64Array, hash_array
 from audiomem_sql.columns.affinity import StoredValue
 from audiomem_sql.columns.checks import checks_of
 from audiomem_sql.columns.schema import Schema
-from audiomem_sql.columns.stored_values import as_sql
+from audiomem_sql.columns.stored_values import as_sql, integer_array
 from audiomem_sql.columns.types import Kind
-from audiomem_sql.columns.views import strings, valid
+from audiomem_sql.columns.views import integers, strings, valid
 from audiomem_sql.combined_keys import folded, hash_rows
 from audiomem_sql.errors import ConstraintError, LimitError
 from audiomem_sql.scan import Filter, RowFilter, scan
@@ -60,16 +60,16 @@ def number_rows(table: pa.Table, snapshot: Snapshot) -> tuple[I64Array, pa.Table
     if given is None or given.null_count == count:
         rowids = _following(following, count)
     else:
-        missing = np.asarray(given.is_null())
-        rowids = np.array(given.fill_null(0), dtype=np.int64)
+        missing = ~valid(given)
+        rowids = np.where(missing, 0, integers(given))
         if missing.any():
             following = max(following, int(rowids[~missing].max()) + 1)
             rowids[missing] = _following(following, int(missing.sum()))
         if (np.diff(rowids) <= 0).any():
             order = np.argsort(rowids, kind="stable")
-            rowids, table = rowids[order], table.take(pa.array(order))
+            rowids, table = rowids[order], table.take(integer_array(order))
     if place is not None:
-        table = table.set_column(place, table.schema.field(place), pa.array(rowids))
+        table = table.set_column(place, table.schema.field(place), integer_array(rowids))
     return rowids, table
 
 

@@ -10,7 +10,7 @@ import pyarrow as pa
 
 from audiomem_sql.columns.affinity import StoredValue
 from audiomem_sql.columns.schema import Schema
-from audiomem_sql.columns.stored_values import array_of
+from audiomem_sql.columns.stored_values import array_of, integer_array
 from audiomem_sql.types import I64Array
 
 Row = tuple[StoredValue, ...]
@@ -28,7 +28,7 @@ class Batch:
 
     def backwards(self) -> Batch:
         """The same rows, last first."""
-        order = pa.array(np.arange(len(self) - 1, -1, -1))
+        order = integer_array(np.arange(len(self) - 1, -1, -1))
         return Batch(self.rowids[::-1], tuple(array.take(order) for array in self.arrays))
 
 

@@ -9,14 +9,18 @@ from contextlib import contextmanager
 
 import pyarrow as pa
 
-DEFAULT_BYTES = 64 << 20
+from audiomem_sql.limits import LIMITS
 
 
 class BlockCache:
-    """Maps keys to Arrow arrays; holds at most ``capacity`` bytes. Safe to use from several threads."""
+    """Maps keys to Arrow arrays; holds at most ``capacity`` bytes. Safe to use from several threads.
 
-    def __init__(self, capacity: int = DEFAULT_BYTES) -> None:
-        self.capacity = capacity
+    capacity: None for what the profiles of the tables call for that have been opened in this process.
+    """
+
+    def __init__(self, capacity: int | None = None) -> None:
+        self._chosen = capacity
+        self._needed = min(limits.cache_bytes for limits in LIMITS.values())
         self.bytes = 0
         self.hits = 0
         self.misses = 0
@@ -24,6 +28,19 @@ class BlockCache:
         self._lock = threading.Lock()
         self._gone: deque[Hashable] = deque()
         self._local = threading.local()
+
+    @property
+    def capacity(self) -> int:
+        """Bytes that are kept; whoever sets it has decided, whatever is opened later."""
+        return self._needed if self._chosen is None else self._chosen
+
+    @capacity.setter
+    def capacity(self, capacity: int | None) -> None:
+        self._chosen = capacity
+
+    def make_room(self, capacity: int) -> None:
+        """A table is opened whose profile keeps so many bytes."""
+        self._needed = max(self._needed, capacity)
 
     @contextmanager
     def bypassed(self) -> Iterator[None]:

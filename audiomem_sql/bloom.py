@@ -53,9 +53,10 @@ def hash_keys(keys: Sequence[Any]) -> U64Array:
 
 def hash_array(array: pa.Array) -> U64Array:
     """Hashes of the values of an Arrow array that are not NULL, uint64 (n,): those that :func:`hash_keys` gives."""
-    present = array.drop_null()
-    if pa.types.is_integer(array.type) or pa.types.is_timestamp(array.type):
-        return hash_integers(np.asarray(present.cast(pa.int64())))
+    present = array.drop_null() if array.null_count else array
+    if pa.types.is_int64(array.type) or pa.types.is_timestamp(array.type):
+        values = np.frombuffer(present.buffers()[1] or b"", np.int64, len(present), 8 * present.offset)
+        return hash_integers(values)
     return hash_keys(present.to_pylist())
 
 

@@ -13,7 +13,8 @@ import pyarrow as pa
 from audiomem_sql.bloom import MAX_KEYS, BloomFilter, U64Array, hash_array, hash_integers, hash_keys
 from audiomem_sql.columns.affinity import StoredValue
 from audiomem_sql.columns.column import Column
-from audiomem_sql.columns.views import valid
+from audiomem_sql.columns.stored_values import integer_array
+from audiomem_sql.columns.views import dictionary_codes, valid
 from audiomem_sql.predicates.texts import Collation
 from audiomem_sql.types import I64Array
 
@@ -41,7 +42,7 @@ def hash_rows(arrays: Sequence[pa.Array], columns: Sequence[Column]) -> tuple[I6
     rows = np.flatnonzero(whole)
     combined = np.zeros(len(rows), np.uint64)
     for array, column in zip(arrays, columns, strict=True):
-        part = array if len(rows) == len(array) else array.take(pa.array(rows))
+        part = array if len(rows) == len(array) else array.take(integer_array(rows))
         combined = hash_integers((combined ^ _hash_part(part, column)).view(np.int64))
     return rows, combined
 
@@ -54,7 +55,7 @@ def _hash_part(array: pa.Array, column: Column) -> U64Array:
         distinct = hash_array(encoded.dictionary)
     else:
         distinct = hash_keys([folded(value, column) for value in encoded.dictionary.to_pylist()])
-    hashes: U64Array = distinct[np.asarray(encoded.indices)]
+    hashes: U64Array = distinct[dictionary_codes(encoded)]
     return hashes
 
 

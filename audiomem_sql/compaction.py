@@ -23,6 +23,7 @@ from audiomem_sql.columns.schema import Schema
 from audiomem_sql.errors import OptionError
 from audiomem_sql.evolved_segment import seen_as
 from audiomem_sql.files import fsync_folder
+from audiomem_sql.limits import limits_of
 from audiomem_sql.log_record import LogRecord
 from audiomem_sql.merge import Tombstones, VersionedBatch, kept_rows, merged_rows
 from audiomem_sql.segment import NEVER, Segment
@@ -30,6 +31,7 @@ from audiomem_sql.segment_writer import SegmentWriter, WriteOptions
 from audiomem_sql.semantic.codec import VectorCodec
 from audiomem_sql.snapshot import Snapshot
 from audiomem_sql.sources import known_sources, logged_sources, pack_sources
+from audiomem_sql.sparing import trim
 from audiomem_sql.table_files import TableFiles
 from audiomem_sql.table_options import TableOptions
 from audiomem_sql.types import I64Array
@@ -40,8 +42,6 @@ Progress = Callable[[int, int], None]
 #: Deltas smaller than this are merged when there are so many of them.
 SMALL_DELTA_BYTES = 8 << 20
 SMALL_DELTAS = 8
-#: zstd level of a vacuum.
-VACUUM_LEVEL = 19
 _ROWS_AT_ONCE = 1 << 14
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 7 * 86400}
 
@@ -164,13 +164,13 @@ def vacuum(
     options: TableOptions,
     oldest: int,
     *,
-    level: int = VACUUM_LEVEL,
+    level: int | None = None,
     heard: bool = True,
     progress: Progress | None = None,
 ) -> None:
     """Make one base of all segments, with every version from ``oldest`` on. The log must be empty.
 
-    heard: bands in which little is heard are not used again. progress: called with rows done and rows in all.
+    level: of zstd; None for that of the profile. heard: bands in which little is heard are not used again. progress: called with rows done and rows in all.
     """
     versions = [version for version in snapshot.versions if version.number >= oldest]
     write = options.write_options(unhealthy(snapshot, MEASURED_PAGES) if heard else frozenset())
@@ -192,7 +192,7 @@ def vacuum(
             if progress is not None:
                 progress(done, total)
 
-    stronger = replace(write, level=level)
+    stronger = replace(write, level=level or limits_of(options.profile).vacuum_level)
     with snapshot.segments[0].read_once():
         segment.write(
             options,
@@ -232,6 +232,10 @@ class _Segment:
         lock: WriterLock | None = None,
     ) -> None:
         """schema: that of ``rows``, by default the newest. lock: what is to be the base is locked before it is."""
+        if limits_of(options.profile).sparing:
+            for known in self.snapshot.segments:
+                known.forget()
+            trim()
         table_id = self.snapshot.segments[0].catalog.table_id
         schema = schema or self.snapshot.schema
         codecs = _codecs(self.snapshot, schema)

@@ -66,6 +66,10 @@ class EvolvedSegment(Segment):
         """Put NULL for values that cannot be recovered, in rows whose rowid can."""
         return self.stored.null_damage
 
+    def forget(self) -> None:
+        """Let go of the blocks of the segment behind."""
+        self.stored.forget()
+
     def close(self) -> None:
         """Nothing: the file belongs to the segment behind."""
 

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 import pyarrow as pa
 
+from audiomem_sql.columns.selection import taken
 from audiomem_sql.errors import DamagedFileError
 from audiomem_sql.lost_rows import tell_lost_rows
 from audiomem_sql.scan import Readable
@@ -31,7 +32,7 @@ def found_rows(
         own = order[at]
         here = np.flatnonzero(pending.rowids[own] == rowids)
         places.append(here)
-        pieces.append([pending.arrays[column].take(pa.array(own[here])) for column in columns])
+        pieces.append([taken(pending.arrays[column], own[here]) for column in columns])
         wanted[here] = False
     for view in reversed(readable.views):
         left = np.flatnonzero(wanted)
@@ -44,10 +45,10 @@ def found_rows(
             pieces.append(arrays)
             wanted[left] = False
     place = np.concatenate(places)
-    back = pa.array(np.argsort(place, kind="stable"))
+    back = np.argsort(place, kind="stable")
     if not pieces:
         return ~wanted, []
-    return ~wanted, [pa.concat_arrays(list(column)).take(back) for column in zip(*pieces, strict=True)]
+    return ~wanted, [taken(pa.concat_arrays(list(column)), back) for column in zip(*pieces, strict=True)]
 
 
 def _taken(

@@ -16,7 +16,7 @@ from audiomem_sql.batch import Batch
 from audiomem_sql.columns.schema import Schema
 from audiomem_sql.columns.sql_values import sql_values
 from audiomem_sql.columns.types import ColumnType, Kind
-from audiomem_sql.columns.views import integers, reals, valid
+from audiomem_sql.columns.views import dictionary_codes, integers, reals, valid
 from audiomem_sql.predicates.texts import Collation
 from audiomem_sql.types import I64Array
 
@@ -56,7 +56,7 @@ class KeyIndex:
             )
         encoded = array.dictionary_encode()
         values = encoded.dictionary.to_pylist()
-        rows = np.asarray(encoded.indices.fill_null(0) if encoded.null_count else encoded.indices)
+        rows = np.where(valid(array), dictionary_codes(encoded), 0).astype(np.int64)
         if collation == "BINARY":
             self._codes = {value: code for code, value in enumerate(values)}
             return rows

@@ -12,6 +12,8 @@ import numpy as np
 import pyarrow as pa
 
 from audiomem_sql.batch import Batch
+from audiomem_sql.columns.selection import taken
+from audiomem_sql.columns.stored_values import filled, int64_view
 from audiomem_sql.segment import CREATED, ENDED, NEVER, Segment
 from audiomem_sql.types import I64Array
 
@@ -102,9 +104,10 @@ def _window_end(
 ) -> int:
     """The greatest rowid of the next window: no segment has more rows or bytes below it than a window may have."""
     ends = []
+    window = min(WINDOW_BYTES, *(segment.limits.window_bytes for segment in segments))
     for segment, own, place, size in zip(segments, rowids, places, bytes_per_row, strict=True):
         if place < segment.rows:
-            step = max(1, min(WINDOW_ROWS, int(WINDOW_BYTES / size / len(segments))))
+            step = max(1, min(WINDOW_ROWS, int(window / size / len(segments))))
             ends.append(int(own[min(place + step, segment.rows) - 1]))
     return min(ends)
 
@@ -114,11 +117,11 @@ def _part(segment: Segment, start: int, stop: int) -> VersionedBatch:
     if segment.catalog.created is None:
         created = np.full(stop - start, segment.catalog.last_version, np.int64)
     else:
-        created = np.asarray(segment.slice(CREATED, start, stop), dtype=np.int64)
+        created = int64_view(segment.slice(CREATED, start, stop))
     if segment.catalog.ended is None:
         ended = np.full(stop - start, NEVER, np.int64)
     else:
-        ended = np.asarray(segment.slice(ENDED, start, stop).fill_null(NEVER), dtype=np.int64)
+        ended = filled(segment.slice(ENDED, start, stop), NEVER)
     return VersionedBatch(Batch(segment.rowids()[start:stop], arrays), created, ended)
 
 
@@ -133,7 +136,7 @@ def _combined(parts: Sequence[VersionedBatch], tombstones: Tombstones) -> Versio
         order = np.lexsort((created, rowids))
         if (np.diff(order) != 1).any():
             rowids, created, ended = rowids[order], created[order], ended[order]
-            arrays = [array.take(pa.array(order)) for array in arrays]
+            arrays = [taken(array, order) for array in arrays]
     ended = np.minimum(ended, tombstones.ends(rowids, created))
     return VersionedBatch(Batch(rowids, tuple(arrays)), created, ended)
 
@@ -147,5 +150,5 @@ def kept_rows(rows: VersionedBatch, oldest: int) -> VersionedBatch | None:
     chosen = np.flatnonzero(keep)
     if not len(chosen):
         return None
-    arrays = tuple(array.take(pa.array(chosen)) for array in rows.batch.arrays)
+    arrays = tuple(taken(array, chosen) for array in rows.batch.arrays)
     return VersionedBatch(Batch(rows.batch.rowids[chosen], arrays), created[chosen], rows.ended[chosen])

@@ -182,11 +182,12 @@ def lay_out(
     progress: Progress | None = None,
     mode: Mode | None = None,
     by_bands: bool = False,
+    budget: int = BUDGET_BYTES,
 ) -> None:
     """Write a whole segment: the catalog, and the ``length`` bytes of ``data``.
 
     mode: of the spectrum; None for pages that are the samples. by_bands: cells are filled by bands. progress: called with bytes
-    of data done and in all.
+    of data done and in all. budget: bytes of parity that are held at once.
     """
     layout = page_layout(profile, level, mode, by_bands)
     streams = SegmentStreams(layout, catalog, data, length)
@@ -212,7 +213,7 @@ def lay_out(
     writer = PageWriter(
         sink, profile, level, segment_id, pages.total, comments, streams.catalog_pages, mode, by_bands
     )
-    with _Parity(pages, streams) as parity:
+    with _Parity(pages, streams, budget) as parity:
         writer.write(copy, PageKind.CATALOG)
         write_data(writer)
         writer.write(copy, PageKind.CATALOG)
@@ -226,11 +227,11 @@ def lay_out(
 class _Parity:
     """The parity cells of a segment, in memory or, when they are many, in a file; a context manager."""
 
-    def __init__(self, pages: SegmentMap, source: SegmentStreams) -> None:
+    def __init__(self, pages: SegmentMap, source: SegmentStreams, budget: int) -> None:
         self._layout, self._size = pages.layout, pages.layout.cell_payload
         plan = pages.plan
         self._file: IO[bytes] | None = None
-        if plan.rows * plan.groups * self._size <= BUDGET_BYTES:
+        if plan.rows * plan.groups * self._size <= budget:
             encoder = ParityEncoder(plan, self._size)
             for first, count in _pieces(plan.sources, PAGES_AT_ONCE * self._layout.cells):
                 encoder.add(first, source.cells(first, count))
@@ -244,7 +245,7 @@ class _Parity:
             os.pwrite(handle, cells.tobytes(), first * size)
 
         try:
-            encode_bands(plan, size, source.cells, write)
+            encode_bands(plan, size, source.cells, write, budget)
         except BaseException:
             self._file.close()
             raise

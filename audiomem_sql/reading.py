@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import signal
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -10,6 +9,7 @@ from typing import Any
 
 import pyarrow as pa
 
+from audiomem_sql.digests import blake2b
 from audiomem_sql.errors import AudioMemError
 from audiomem_sql.ingest.chunking import SIZE, check_sizes
 from audiomem_sql.ingest.rows import rows_of
@@ -55,7 +55,7 @@ class Reading:
         """What ``source`` says when it is read like this, 16 bytes; StorageError if it cannot be read."""
         columns = (self.body_column, self.title_column) if source.kind in RECORD_KINDS else ()
         how = repr((source.kind, self.size, self.overlap, *columns))
-        return hashlib.blake2b(digest(source) + how.encode(), digest_size=DIGEST_BYTES).digest()
+        return blake2b(digest(source) + how.encode(), digest_size=DIGEST_BYTES).digest()
 
 
 @dataclass(frozen=True, slots=True)

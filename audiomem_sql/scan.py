@@ -20,6 +20,7 @@ import pyarrow as pa
 
 from audiomem_sql.batch import Batch
 from audiomem_sql.columns.schema import Schema
+from audiomem_sql.columns.selection import taken
 from audiomem_sql.columns.stored_values import int64_view, integer_array
 from audiomem_sql.columns.types import arrow_type
 from audiomem_sql.errors import DamagedFileError
@@ -170,7 +171,7 @@ class _Work:
                 yield view.live_rows
             elif view.live_rows:
                 skip = 0
-                yield from _ahead(self.tasks(view), self.ahead)
+                yield from _ahead(self.tasks(view), self.ahead if view.segment.limits.ahead else 0)
         if not self.descending and readable.pending is not None:
             yield from self._pending(readable.pending)
 
@@ -179,7 +180,7 @@ class _Work:
 
         def load(column: int) -> pa.Array:
             array = integer_array(pending.rowids) if column == ROWID else pending.arrays[column]
-            return array if chosen is None else array.take(integer_array(chosen))
+            return array if chosen is None else taken(array, chosen)
 
         chosen: I64Array | None = None
         for test in [*(_column_test(item) for item in self.filters), self.row_filter]:
@@ -200,7 +201,8 @@ class _Work:
         segment = view.segment
         filtered = bool(self.filters) or self.row_filter is not None
         ahead = [f.column for f in self.filters] if filtered else list(self.columns)
-        rows = min(FILTER_ROWS, _rows_in(segment, ahead, BATCH_BYTES * (4 if filtered else 1)))
+        size = min(BATCH_BYTES, segment.limits.batch_bytes)
+        rows = min(FILTER_ROWS, _rows_in(segment, ahead, size * (4 if filtered else 1)))
         first = min(rows, _rows_in(segment, self.columns, FIRST_BATCH_BYTES))
         spans: list[tuple[int, int]] = []
         for start, stop in candidate_rows(segment, self.filters):
@@ -268,9 +270,8 @@ class _Work:
                 chosen = chosen[np.flatnonzero(test(load))]
         if not len(chosen):
             return []
-        rows = pa.array(chosen)
         batch = Batch(
-            np.asarray(rowids)[chosen], tuple(readable[column].take(rows) for column in self.columns)
+            np.asarray(rowids)[chosen], tuple(taken(readable[column], chosen) for column in self.columns)
         )
         return [batch.backwards() if self.descending else batch]
 
@@ -301,7 +302,7 @@ class _Work:
 
     def _emit(self, segment: Segment, start: int, stop: int, chosen: I64Array | None) -> Iterator[Batch]:
         rows = np.arange(start, stop) if chosen is None else chosen + start
-        step = _rows_in(segment, self.columns, BATCH_BYTES)
+        step = _rows_in(segment, self.columns, min(BATCH_BYTES, segment.limits.batch_bytes))
         pieces = range(0, len(rows), step)
         for at in reversed(pieces) if self.descending else pieces:
             part = rows[at : at + step]

@@ -27,11 +27,13 @@ from audiomem_sql.catalog_packing import CATALOG_HEADER, parse_header, unpack_ca
 from audiomem_sql.columns.blocks import BlockDirectory
 from audiomem_sql.columns.compression import Decompressor
 from audiomem_sql.columns.encoding import decode, decode_coded, decode_integers
-from audiomem_sql.columns.stored_values import int64_view, integer_array
+from audiomem_sql.columns.selection import taken
+from audiomem_sql.columns.stored_values import filled, int64_view, integer_array
 from audiomem_sql.columns.types import ColumnType, Kind, arrow_type
 from audiomem_sql.errors import AudioMemError, DamagedFileError
 from audiomem_sql.files import file_identity
 from audiomem_sql.keyword_extents import open_keywords
+from audiomem_sql.limits import Limits, limits_of
 from audiomem_sql.page_layout import PageKind
 from audiomem_sql.pages import SEARCHED_PAGES, PagedFile
 from audiomem_sql.semantic.index import VectorIndex
@@ -81,6 +83,7 @@ class Segment:
         self.rows = catalog.rows
         self.data_page = data_page
         self._cache = cache
+        cache.make_room(self.limits.cache_bytes)
         self._decompressors: dict[int, Decompressor] = {}
         self._blooms: dict[int, BloomFilter | None] = {}
         self._key_blooms: dict[int, BloomFilter | None] = {}
@@ -118,9 +121,18 @@ class Segment:
             file.close()
             raise
 
+    @property
+    def limits(self) -> Limits:
+        """Of the profile that the segment was written with."""
+        return limits_of(self.catalog.options.get("profile"))
+
+    def forget(self) -> None:
+        """Let go of its blocks in the cache."""
+        self._cache.discard(id(self))
+
     def close(self) -> None:
         """Close the file and forget its blocks."""
-        self._cache.discard(id(self))
+        self.forget()
         self.file.close()
 
     def __del__(self) -> None:
@@ -386,7 +398,7 @@ class Segment:
             elif int(places[-1]) - int(places[0]) == len(places) - 1:
                 pieces.append(block.slice(int(places[0]), len(places)))
             else:
-                pieces.append(block.take(integer_array(places)))
+                pieces.append(taken(block, places))
         return self._joined(pieces, column)
 
     # -- rowids and keys ------------------------------------------------------------------------------------------
@@ -412,8 +424,7 @@ class Segment:
         """The version that deleted each row, int64 (rows,); NEVER for those that no commit of this segment deleted."""
         if self.catalog.ended is None:
             return np.full(self.rows, NEVER, np.int64)
-        ended: I64Array = np.asarray(self.slice(ENDED, 0, self.rows).fill_null(NEVER), dtype=np.int64)
-        return ended
+        return filled(self.slice(ENDED, 0, self.rows), NEVER)
 
     def find(self, rowid: int) -> range:
         """The rows that have ``rowid``: one at most, unless the segment holds several commits."""
@@ -534,7 +545,7 @@ def _read_raw_catalog(file: PagedFile, first_page: int) -> bytes:
 
 def _check_rowids(array: pa.Array, directory: BlockDirectory, number: int, *, unique: bool) -> None:
     """DamagedFileError (without a place) unless the rowids rise, and from the zone map's least to its greatest."""
-    values, zones = np.asarray(array), directory.zones
+    values, zones = int64_view(array), directory.zones
     assert zones.low is not None
     assert zones.high is not None
     ends = int(zones.low[number]), int(zones.high[number])

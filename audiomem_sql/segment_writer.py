@@ -39,6 +39,7 @@ from audiomem_sql.columns.column_writer import STRING_KINDS, ColumnWriter, Encod
 from audiomem_sql.columns.compression import Compressor
 from audiomem_sql.columns.encoding import encode_integers
 from audiomem_sql.columns.schema import Schema
+from audiomem_sql.columns.stored_values import integer_array
 from audiomem_sql.columns.types import ColumnType, Kind
 from audiomem_sql.combined_keys import CombinedHashes
 from audiomem_sql.data_spool import DataSpool, Stratum
@@ -48,6 +49,7 @@ from audiomem_sql.importance import importance_column, stretches
 from audiomem_sql.keyword_extents import KeywordSpool
 from audiomem_sql.label_writer import LabelWriter
 from audiomem_sql.labels import MAX_LABELLED_COLUMNS, Facts, Label, Labelled
+from audiomem_sql.limits import DEFAULT, LIMITS
 from audiomem_sql.page_writer import lay_out
 from audiomem_sql.protection.levels import Level
 from audiomem_sql.segment import CREATED, ENDED, MAX_TOMBSTONES, NEVER, ROWID, TOMBSTONES_HEADER
@@ -55,10 +57,7 @@ from audiomem_sql.semantic.codec import VectorCodec
 from audiomem_sql.types import I64Array
 from audiomem_sql.vector_extents import VectorSpool
 
-#: Rows are held back until this many bytes are there to choose dictionaries from, unless memory is scarce.
-SAMPLE_BYTES = 48 << 20
-#: The spool stays in memory up to this size.
-SPOOL_BYTES = 8 << 20
+_USUAL = LIMITS[DEFAULT]
 #: Least zstd level of dictionaries, filters and lists.
 MIN_EXTENT_LEVEL = 9
 
@@ -68,16 +67,17 @@ class WriteOptions:
     """How a segment is written.
 
     level: zstd level 1 to 22. block_bytes: bytes of values in a block before compression. threads: for compression.
-    mode: of the spectrum; None for pages that are the samples. sample_bytes: rows are held back until so many are there to choose
-    dictionaries from.
+    mode: of the spectrum; None for pages that are the samples. The others as in :class:`~audiomem_sql.limits.Limits`.
     """
 
     profile: Profile
     protection: Level
-    level: int = 9
-    block_bytes: int = 128 << 10
+    level: int = _USUAL.level
+    block_bytes: int = _USUAL.block_bytes
     threads: int = 2
-    sample_bytes: int = SAMPLE_BYTES
+    sample_bytes: int = _USUAL.sample_bytes
+    spool_bytes: int = _USUAL.spool_bytes
+    parity_bytes: int = _USUAL.parity_bytes
     mode: Mode | None = None
 
     @property
@@ -115,7 +115,7 @@ class SegmentWriter:
         self._table_id = table_id
         self._segment_id = segment_id or os.urandom(8)
         self._table_options = dict(table_options or {})
-        self._spool = DataSpool(SPOOL_BYTES, divided=options.by_bands)
+        self._spool = DataSpool(options.spool_bytes, divided=options.by_bands)
         self._importance = importance_column(schema) if options.by_bands else None
         self._stratum = Stratum.ORDINARY
         self._labels = (
@@ -190,9 +190,9 @@ class SegmentWriter:
             self._contiguous = False
             for start in range(self._first, following, 1 << 20):
                 earlier = np.arange(start, min(start + (1 << 20), following), dtype=np.int64)
-                self._emit(self._rowids, self._rowids.add(pa.array(earlier)))
+                self._emit(self._rowids, self._rowids.add(integer_array(earlier)))
         if not self._contiguous:
-            self._emit(self._rowids, self._rowids.add(pa.array(rowids)))
+            self._emit(self._rowids, self._rowids.add(integer_array(rowids)))
         self.rows += len(rowids)
         self._last = int(rowids[-1])
         for number, spool in self._vectors.items():
@@ -218,10 +218,10 @@ class SegmentWriter:
 
     def _add_versions(self, created: I64Array, ended: I64Array) -> None:
         self._versioned = True
-        self._emit(self._created, self._created.add(pa.array(created)))
+        self._emit(self._created, self._created.add(integer_array(created)))
         gone = ended != NEVER
         self._any_ended = self._any_ended or bool(gone.any())
-        self._emit(self._ended, self._ended.add(pa.array(ended, mask=~gone)))
+        self._emit(self._ended, self._ended.add(integer_array(ended, gone)))
 
     def _release(self) -> None:
         """Choose dictionaries from the rows held back, then let them go."""
@@ -510,6 +510,7 @@ class SegmentWriter:
                     progress,
                     self.options.mode,
                     self.options.by_bands,
+                    self.options.parity_bytes,
                 )
                 sink.flush()
                 os.fsync(sink.fileno())

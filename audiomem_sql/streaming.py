@@ -10,7 +10,6 @@ import pyarrow as pa
 
 from audiomem_sql.appending import as_batches, check_sizes
 from audiomem_sql.batch import Batch
-from audiomem_sql.columns.arrow_input import to_table
 from audiomem_sql.columns.arrow_types import is_list
 from audiomem_sql.columns.checks import checks_of
 from audiomem_sql.columns.schema import Schema
@@ -92,6 +91,8 @@ def numbered(reader: pa.RecordBatchReader, schema: Schema, path: str, complete: 
 
     Errors name the row as if all had come at once.
     """
+    from audiomem_sql.columns.arrow_input import to_table
+
     place, last, before = schema.rowid_column, 0, 0
     for arrived in _read(reader):
         try:

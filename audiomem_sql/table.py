@@ -18,16 +18,18 @@ from audiomem_sql.changes import changes
 from audiomem_sql.columns.creation import check_definitions
 from audiomem_sql.columns.schema import Schema, parse_columns
 from audiomem_sql.commit import Commit, Progress, write_commit
-from audiomem_sql.compaction import VACUUM_LEVEL, Retention, merge, vacuum
+from audiomem_sql.compaction import Retention, merge, vacuum
 from audiomem_sql.embedding import dimensions_of, embedder_of, missing_vectors
 from audiomem_sql.errors import DamagedFileError, OptionError, SchemaError, StorageError
 from audiomem_sql.files import replace_durably
+from audiomem_sql.limits import LIMITS
 from audiomem_sql.log_record import LogRecord
 from audiomem_sql.migrations.changes import SchemaChange, parse_change
 from audiomem_sql.protection.levels import level_named
 from audiomem_sql.repair import Repair, repaired
 from audiomem_sql.scan import in_rowid_order, scan
 from audiomem_sql.segment_writer import SegmentWriter
+from audiomem_sql.sparing import spare
 from audiomem_sql.table_files import TableFiles
 from audiomem_sql.table_options import TableOptions, check_backend
 from audiomem_sql.table_reader import TableReader
@@ -80,6 +82,8 @@ class Table(TableWriter):
                 "the log of another table is in the way", file=files.log, remedy="Move it away."
             )
         chosen = TableOptions.parse(options or {}, folder)
+        if LIMITS[chosen.profile].sparing:
+            spare()
         if len(schema.vectors) < len(schema.semantic_columns):
             schema = schema.with_vectors(dimensions_of(chosen.model, chosen.model_backend))
         writer = SegmentWriter(
@@ -184,13 +188,13 @@ class Table(TableWriter):
         self,
         *,
         retain: Retention | None = None,
-        level: int = VACUUM_LEVEL,
+        level: int | None = None,
         protection: str | None = None,
         progress: Progress | None = None,
     ) -> int:
         """Make one file of base, deltas and log, compressed harder; the oldest version that is kept.
 
-        retain: which versions to keep, by default all; tagged ones are kept in any case. level: zstd, 1 to 22. protection:
+        retain: which versions to keep, by default all; tagged ones are kept in any case. level: zstd, 1 to 22, by default that of the profile. protection:
         the level that the table has from now on, by default the one that it had. progress: called with rows done and rows in
         all. Readers go on with the files that they have open.
         """
@@ -204,7 +208,7 @@ class Table(TableWriter):
         self,
         options: TableOptions,
         retain: Retention,
-        level: int,
+        level: int | None,
         *,
         heard: bool = True,
         progress: Progress | None = None,

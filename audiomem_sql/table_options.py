@@ -13,18 +13,12 @@ from audiomem_sql.audio.bands import PLANS, ROBUSTNESS, Mode
 from audiomem_sql.audio.spectrum import spectrum_profile
 from audiomem_sql.audio.transform import transforms
 from audiomem_sql.errors import DamagedFileError, OptionError
+from audiomem_sql.limits import DEFAULT, LIMITS
 from audiomem_sql.protection.levels import LEVELS, level_named
-from audiomem_sql.segment_writer import SAMPLE_BYTES, WriteOptions
+from audiomem_sql.segment_writer import WriteOptions
 from audiomem_sql.semantic.embedders import BACKENDS, HashingEmbedder
 
 MODULATIONS = ("pcm", "spectrum")
-#: Bytes of values in a block before compression, by profile: smaller where memory is scarce.
-BLOCK_BYTES = {"server": 256 << 10, "desktop": 128 << 10, "mobile": 64 << 10, "embedded": 32 << 10}
-#: Threads that compress, and bytes of rows held back to choose dictionaries from, where memory is scarce.
-MOST_THREADS = {"embedded": 1, "mobile": 2}
-MAX_THREADS = 64
-SAMPLED_BYTES = {"embedded": 4 << 20, "mobile": 16 << 20}
-DEFAULT_LEVEL = 9
 MAX_LEVEL = 22
 DEFAULT_MODEL = "all-MiniLM-L6-v2"
 _LEFT_OUT = (("model_backend", BACKENDS[0]), ("model_digest", ""))
@@ -32,7 +26,7 @@ _LEFT_OUT = (("model_backend", BACKENDS[0]), ("model_digest", ""))
 
 @dataclass(frozen=True, slots=True)
 class TableOptions:
-    """profile, modulation, protection: names. model: of the embeddings; model_backend: what runs it. compression_level: zstd, 1 to 22.
+    """profile, modulation, protection: names. model: of the embeddings; model_backend: what runs it. compression_level: zstd, 1 to 22, by default that of the profile.
 
     model_digest: 32 hex digits of the weights that made the vectors, empty as long as there are none; nobody chooses it.
     band_plan, robustness: names, for modulation=spectrum.
@@ -44,7 +38,7 @@ class TableOptions:
     model: str = DEFAULT_MODEL
     model_backend: str = BACKENDS[0]
     model_digest: str = ""
-    compression_level: int = DEFAULT_LEVEL
+    compression_level: int = LIMITS[DEFAULT].level
     band_plan: str = "flat"
     robustness: str = "exact"
 
@@ -69,7 +63,7 @@ class TableOptions:
         model = str(given.get("model", DEFAULT_MODEL))
         backend = str(given.get("model_backend", BACKENDS[0])).lower()
         check_backend(model, backend)
-        level = given.get("compression_level", DEFAULT_LEVEL)
+        level = given.get("compression_level", LIMITS[profile].level)
         try:
             number = int(level)
         except (TypeError, ValueError):
@@ -109,6 +103,8 @@ class TableOptions:
         """These with some others; OptionError as from ``parse``. What only a spectrum has goes with it."""
         given = self.to_catalog()
         given.pop("model_digest", None)
+        if "profile" in changes and self.compression_level == LIMITS[self.profile].level:
+            del given["compression_level"]  # it was the profile's
         if str(changes.get("modulation", self.modulation)).lower() == "pcm":
             given = {name: value for name, value in given.items() if name not in ("band_plan", "robustness")}
         return replace(TableOptions.parse(given | dict(changes), folder), model_digest=self.model_digest)
@@ -154,7 +150,7 @@ class TableOptions:
 
     def write_options(self, avoid: frozenset[str] = frozenset()) -> WriteOptions:
         """How segments are written; avoid: names of bands to do without, if those that are left have room for a page."""
-        mode, shape = self.mode, self.audio_profile
+        mode, shape, limits = self.mode, self.audio_profile, LIMITS[self.profile]
         if mode is not None and avoid:
             with contextlib.suppress(OptionError):
                 less = Mode.of(self.band_plan, self.robustness, avoid)
@@ -163,9 +159,11 @@ class TableOptions:
             profile=shape,
             protection=level_named(self.protection),
             level=int(self.compression_level),
-            block_bytes=BLOCK_BYTES[self.profile],
-            threads=min(os.cpu_count() or 1, MOST_THREADS.get(self.profile, MAX_THREADS)),
-            sample_bytes=SAMPLED_BYTES.get(self.profile, SAMPLE_BYTES),
+            block_bytes=limits.block_bytes,
+            threads=min(os.cpu_count() or 1, limits.threads),
+            sample_bytes=limits.sample_bytes,
+            spool_bytes=limits.spool_bytes,
+            parity_bytes=limits.parity_bytes,
             mode=mode,
         )
 

@@ -20,12 +20,14 @@ from audiomem_sql.columns.timestamps import parse, render
 from audiomem_sql.damage import tell_torn_log
 from audiomem_sql.errors import DamagedFileError, OptionError, QueryError
 from audiomem_sql.found_rows import found_rows
+from audiomem_sql.limits import LIMITS
 from audiomem_sql.lookup import value_at
 from audiomem_sql.query import WHOLE, results
 from audiomem_sql.salvage import SalvagedSnapshot, load_salvaged
 from audiomem_sql.scan import Filter, Readable, RowFilter, scan
 from audiomem_sql.snapshot import Snapshot
 from audiomem_sql.sources import known_sources
+from audiomem_sql.sparing import spare, trim
 from audiomem_sql.table_files import TableFiles
 from audiomem_sql.table_options import TableOptions
 from audiomem_sql.top import first_rows, parse_order
@@ -68,6 +70,8 @@ class TableReader:
         self.snapshot: Snapshot = load_salvaged(self.files, cache) if salvage else self.files.load(cache)
         self._mark_segments()
         self.options = self._read_options()
+        if LIMITS[self.options.profile].sparing:
+            spare()
         tell_torn_log(self.files, self.snapshot)
         self._pinned = version is not None or as_of is not None
         if self._pinned:
@@ -185,6 +189,8 @@ class TableReader:
     def _reload(self) -> None:
         self.snapshot = self.files.load(self._cache, self.snapshot)
         self._mark_segments()
+        if LIMITS[self.options.profile].sparing:
+            trim()
 
     def close(self) -> None:
         """Close the files."""

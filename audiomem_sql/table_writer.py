@@ -21,7 +21,6 @@ from audiomem_sql.appending import (
     number_rows,
 )
 from audiomem_sql.block_cache import SHARED, BlockCache
-from audiomem_sql.columns.arrow_input import to_table
 from audiomem_sql.commit import Commit, LoggedCommit, PendingCommit, Progress, write_commit
 from audiomem_sql.compaction import SMALL_DELTAS, checkpoint, merge, small_deltas
 from audiomem_sql.embedding import embed_texts, recorded, table_embedder, with_vectors
@@ -278,6 +277,8 @@ class TableWriter(TableReader):
         deleted: given the snapshot that the commit is made on, the rowids to delete from it, int64 (n,), ascending. It is
         called when nobody else can write, by whichever thread does the writing.
         """
+        from audiomem_sql.columns.arrow_input import to_table
+
         schema = self.schema
         table, _ = to_table(data, schema)
         check_sizes(table, self.path)

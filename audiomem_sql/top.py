@@ -12,9 +12,9 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from audiomem_sql.columns.schema import Schema
+from audiomem_sql.columns.stored_values import int64_view, integer_array
 from audiomem_sql.columns.types import Kind
 from audiomem_sql.errors import QueryError, SchemaError
 from audiomem_sql.scan import Filter, Readable, RowFilter, scan
@@ -60,13 +60,15 @@ def first_rows(
 
     Texts and blobs are ordered by their bytes, whatever collation the column has.
     """
+    import pyarrow.compute as pc
+
     places = list(dict.fromkeys(place for place, _ in keys))
     sorting = [(str(place), "descending" if falls else "ascending") for place, falls in keys]
     sorting.append((_ROWID, "ascending"))
     names = [*map(str, places), _ROWID]
     kept: pa.Table | None = None
     for batch in scan(readable, places, filters, row_filter=row_filter, ahead=2):
-        rows = pa.Table.from_arrays([*batch.arrays, pa.array(batch.rowids)], names)
+        rows = pa.Table.from_arrays([*batch.arrays, integer_array(batch.rowids)], names)
         if kept is not None:
             if len(kept) == k:
                 rows = rows.filter(
@@ -77,11 +79,13 @@ def first_rows(
             rows = pa.concat_tables([kept, rows])
         order = pc.sort_indices(rows, sort_keys=sorting)
         kept = rows.take(order[:k])
-    return np.empty(0, np.int64) if kept is None else np.asarray(kept[_ROWID].combine_chunks())
+    return np.empty(0, np.int64) if kept is None else int64_view(kept[_ROWID].combine_chunks())
 
 
 def _may_come_before(values: pa.ChunkedArray, last: pa.Scalar, falls: bool) -> Any:
     """Which rows can be among the first, by their first key; ``last``: that of the last row that is kept."""
+    import pyarrow.compute as pc
+
     if not last.is_valid:
         return pa.chunked_array([pa.repeat(True, len(values))])
     return pc.fill_null((pc.greater_equal if falls else pc.less_equal)(values, last), False)

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import pyarrow as pa
 
 from audiomem_sql.catalog import Extent, VectorExtents
 from audiomem_sql.columns.types import ColumnType, arrow_type
-from audiomem_sql.columns.views import valid
+from audiomem_sql.columns.views import strings, valid
 from audiomem_sql.semantic.arrays import F32Array
 from audiomem_sql.semantic.codec import VectorCodec
 from audiomem_sql.semantic.rows import SpooledRows
@@ -56,18 +55,17 @@ class VectorSpool:
 def matrix(array: pa.Array) -> F32Array:
     """The vectors of an array of FLOAT[n], float32 (rows, n); anything where it is NULL."""
     width = array.type.list_size
-    flat = array.values.slice(array.offset * width, len(array) * width)
-    return np.asarray(flat, dtype=np.float32).reshape(len(array), width)
+    return strings(array).data.view("<f4").reshape(len(array), width)
 
 
 def array_of_vectors(vectors: F32Array, column_type: ColumnType) -> pa.Array:
     """An array of FLOAT[n] of float32 (rows, n); NULL where a vector is NaN."""
     missing = np.isnan(vectors[:, 0]) if len(vectors) else np.empty(0, bool)
-    flat = pa.array(np.ascontiguousarray(np.where(missing[:, None], np.float32(0), vectors)).reshape(-1))
-    made: Any = pa.FixedSizeListArray.from_arrays(
-        flat, type=arrow_type(column_type), mask=pa.array(missing) if missing.any() else None
-    )
-    return made
+    present = np.ascontiguousarray(np.where(missing[:, None], np.float32(0), vectors), np.float32)
+    flat = pa.Array.from_buffers(pa.float32(), present.size, [None, pa.py_buffer(present)], 0)
+    nulls = int(missing.sum())
+    validity = pa.py_buffer(np.packbits(~missing, bitorder="little")) if nulls else None
+    return pa.Array.from_buffers(arrow_type(column_type), len(vectors), [validity], nulls, children=[flat])
 
 
 @dataclass(frozen=True, slots=True)

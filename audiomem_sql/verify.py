@@ -9,6 +9,7 @@ from functools import partial
 import numpy as np
 
 from audiomem_sql.bloom import hash_array
+from audiomem_sql.columns.stored_values import int64_view
 from audiomem_sql.columns.zones import Zones
 from audiomem_sql.errors import DamagedFileError
 from audiomem_sql.log_faults import log_faults
@@ -228,7 +229,7 @@ def _shared_rowids(snapshot: Snapshot) -> Iterator[Problem]:
     for place, later in enumerate(views[1:], 1):
         for start in range(0, later.segment.rows, _ROWS_AT_ONCE):
             stop = min(start + _ROWS_AT_ONCE, later.segment.rows)
-            rowids = np.asarray(later.segment.slice(ROWID, start, stop))
+            rowids = int64_view(later.segment.slice(ROWID, start, stop))
             live = later.live(start, stop)
             rowids = rowids if live is None else rowids[live]
             for earlier in views[:place]:

@@ -18,8 +18,8 @@ PACKAGE = ROOT / "audiomem_sql"
 
 #: From the ground up. A module may import from its own floor and from those below it, never from one above.
 FLOORS: tuple[tuple[str, ...], ...] = (
-    ("errors", "types", "warning", "_version"),
-    ("files", "block_cache", "bloom", "audio", "protection"),
+    ("errors", "types", "warning", "digests", "limits", "_version"),
+    ("files", "block_cache", "bloom", "sparing", "audio", "protection"),
     ("columns", "semantic"),
     ("predicates", "vectors_in_sql", "cell_order", "page_layout", "page_writer", "recovery", "pages"),
     (
@@ -232,6 +232,6 @@ def test_the_exported_surface() -> None:
 
 def test_import_is_light() -> None:
     """``import audiomem_sql`` brings in none of the heavy packages; each comes with the first call that needs it."""
-    code = "import sys, audiomem_sql; print(sorted({'numpy', 'pyarrow', 'apsw', 'pandas', 'soundfile'} & set(sys.modules)))"
+    code = "import sys, audiomem_sql; print(sorted({'numpy', 'pyarrow', 'apsw', 'pandas', 'psutil', 'soundfile'} & set(sys.modules)))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"

@@ -6,7 +6,6 @@ MD5 in STREAMINFO waits for the end. Source: RFC 9639 §8.2 (STREAMINFO and its 
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Mapping
 from typing import BinaryIO
 
@@ -15,6 +14,7 @@ import numpy as np
 from audiomem_sql.audio.frames import Bytes, frame_count, frame_offset, number_runs, pack_frames
 from audiomem_sql.audio.metadata import MAX_BLOCK_LENGTH, MD5_OFFSET, build_metadata
 from audiomem_sql.audio.profiles import Profile
+from audiomem_sql.digests import md5
 from audiomem_sql.errors import OptionError, StorageError
 
 __all__ = ["FlacWriter", "frame_count", "frame_offset"]
@@ -58,7 +58,7 @@ class FlacWriter:
         self.written = 0
         self._sink = sink
         self._name = name if isinstance(name := getattr(sink, "name", None), str) else None
-        self._md5 = hashlib.md5(usedforsecurity=False)
+        self._md5 = md5(usedforsecurity=False)
         self._closed = False
         metadata = build_metadata(profile, pages, application, comments, padding)
         self.audio_start = len(metadata)

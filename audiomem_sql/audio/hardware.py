@@ -1,4 +1,7 @@
-"""What a machine has, and which profile fits it."""
+"""What a machine has, and which profile fits it.
+
+psutil knows the memory of every system; what a container may have of it, and which processors this process, it does not ask.
+"""
 
 from __future__ import annotations
 
@@ -6,22 +9,29 @@ import contextlib
 import os
 import shutil
 from collections.abc import Iterator
-from dataclasses import astuple, dataclass
+from dataclasses import dataclass
 
 from audiomem_sql.errors import OptionError
 
 GIB = 1 << 30
-CGROUP_MEMORY = "/sys/fs/cgroup/memory.max"
-"""Where Linux says how much memory a container may have."""
+CGROUP_MEMORY = ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes")
+"""Where Linux says how much memory a container may have, in control groups of version 2 and 1."""
+BLOCK_DEVICES = "/sys/dev/block"
+"""Where Linux has a folder for each block device, by its numbers."""
 
 
 @dataclass(frozen=True, slots=True)
 class Hardware:
-    """Processors that this process may use, bytes of memory that it may have, bytes free on the disk."""
+    """Processors that this process may use, bytes of memory that it may have, bytes free on the disk.
+
+    rotating: whether the disk says that it rotates (virtual ones often say so, too); None where nothing tells. No profile asks
+    for either.
+    """
 
     processors: int
     memory: int
     free: int
+    rotating: bool | None = None
 
     @property
     def choice(self) -> str:
@@ -44,8 +54,10 @@ class Hardware:
             )
 
     def _short(self, least: Hardware) -> Iterator[str]:
-        for what, has, needs in zip(
-            ("processors", "memory", "free disk"), astuple(self), astuple(least), strict=True
+        for what, has, needs in (
+            ("processors", self.processors, least.processors),
+            ("memory", self.memory, least.memory),
+            ("free disk", self.free, least.free),
         ):
             if has < needs:
                 yield f"{what} {_size(has, what)} of {_size(needs, what)}"
@@ -71,7 +83,8 @@ UNKNOWN = AUTO_MINIMUMS["desktop"]
 
 def measured(folder: str | os.PathLike[str] = ".") -> Hardware:
     """This machine, and the disk that holds ``folder``, or would once its missing parents are made."""
-    return Hardware(_processors(), _memory(), _free(folder))
+    place = _existing(folder)
+    return Hardware(_processors(), _memory(), _free(place), _rotating(place))
 
 
 def _processors() -> int:
@@ -81,18 +94,40 @@ def _processors() -> int:
 
 
 def _memory() -> int:
-    total = UNKNOWN.memory
-    with contextlib.suppress(ValueError, OSError, AttributeError):
-        total = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
-    with contextlib.suppress(ValueError, OSError), open(CGROUP_MEMORY) as limit:
-        total = min(total, int(limit.read()))
+    try:
+        import psutil
+
+        total = int(psutil.virtual_memory().total)
+    except (ImportError, OSError, RuntimeError):
+        total = UNKNOWN.memory
+        with contextlib.suppress(ValueError, OSError, AttributeError):
+            total = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    for path in CGROUP_MEMORY:
+        with contextlib.suppress(ValueError, OSError), open(path) as limit:
+            total = min(total, int(limit.read()))
     return total
 
 
-def _free(folder: str | os.PathLike[str]) -> int:
+def _existing(folder: str | os.PathLike[str]) -> str:
     path = os.path.abspath(folder)
     while not os.path.exists(path) and os.path.dirname(path) != path:
         path = os.path.dirname(path)
+    return path
+
+
+def _rotating(path: str) -> bool | None:
+    """What Linux says of the disk, or of the whole that a partition is part of; None for network and layered file systems."""
+    with contextlib.suppress(ValueError, OSError, AttributeError):
+        number = os.stat(path).st_dev
+        device = os.path.realpath(f"{BLOCK_DEVICES}/{os.major(number)}:{os.minor(number)}")
+        if os.path.exists(f"{device}/partition"):
+            device = os.path.dirname(device)
+        with open(f"{device}/queue/rotational") as told:
+            return bool(int(told.read()))
+    return None
+
+
+def _free(path: str) -> int:
     try:
         return shutil.disk_usage(path).free
     except OSError:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass
 
-from audiomem_sql.audio.hardware import measured
+from audiomem_sql.audio.hardware import NEEDED, measured
 from audiomem_sql.errors import OptionError
 
 BITS_PER_SAMPLE = (16, 24)
@@ -116,7 +116,8 @@ def resolve(name: str, folder: str | os.PathLike[str] = ".") -> Profile:
         raise OptionError(
             f"there is no profile {name!r}", remedy=f"Profiles are {', '.join(PROFILES)} and auto"
         ) from None
-    measured(folder).check(name)
+    if NEEDED[name].memory:
+        measured(folder).check(name)
     return profile
 
 

@@ -47,6 +47,7 @@ def _hardware(file: str | None, json: bool) -> None:
     from audiomem_sql.audio import PROFILES
     from audiomem_sql.audio.hardware import measured
     from audiomem_sql.cli import output
+    from audiomem_sql.limits import LIMITS
     from audiomem_sql.table_options import TableOptions
 
     folder = os.path.dirname(os.path.abspath(file or "x"))
@@ -56,6 +57,7 @@ def _hardware(file: str | None, json: bool) -> None:
         "processors": here.processors,
         "memory": here.memory,
         "free": here.free,
+        "rotating": here.rotating,
         "folder": folder,
         "profile": here.choice,
         "missing": {name: why for name, why in reasons.items() if why},
@@ -64,15 +66,22 @@ def _hardware(file: str | None, json: bool) -> None:
         output.print_json(facts)
         return
     out = output.console()
-    sizes = f"{output.size(here.memory)} of memory, {output.size(here.free)} free in {folder}"
+    kind = {None: "", True: " (a disk that rotates)", False: " (a disk that does not rotate)"}[here.rotating]
+    sizes = f"{output.size(here.memory)} of memory, {output.size(here.free)} free in {folder}{kind}"
     out.print(Text(f"{output.counted(here.processors, 'processor')}, {sizes}"))
     out.print(Text(f"profile=auto is {here.choice}", style="bold"))
-    grid = output.grid("profile", "sound", "block", "threads", "here")
+    grid = output.grid("profile", "sound", "block", "level", "threads", "cache", "here")
     for name, why in reasons.items():
-        shape, write = PROFILES[name], TableOptions(profile=name).write_options()
+        shape, write = (
+            PROFILES[name],
+            TableOptions(profile=name, compression_level=LIMITS[name].level).write_options(),
+        )
         sound = f"{shape.sample_rate / 1000:g} kHz, {shape.bits_per_sample} bit, {shape.channels} ch"
         fits = f"too little: {why}" if why else "chosen" if name == here.choice else "fits"
-        grid.add_row(name, sound, output.size(write.block_bytes), str(write.threads), fits)
+        cache = output.size(LIMITS[name].cache_bytes)
+        grid.add_row(
+            name, sound, output.size(write.block_bytes), str(write.level), str(write.threads), cache, fits
+        )
     out.print(grid)
 
 

@@ -15,7 +15,10 @@ def vacuum(
             "--retain", help="Versions to keep: all, a number of them, or an age such as 30d or 12h."
         ),
     ] = "all",
-    level: Annotated[int, typer.Option("--level", help="zstd level, 1 to 22.", min=1, max=22)] = 19,
+    level: Annotated[
+        int | None,
+        typer.Option("--level", help="zstd level, 1 to 22 [default: 19; embedded 15].", min=1, max=22),
+    ] = None,
     protection: Annotated[
         str | None, typer.Option("--protection", help="none, standard or archive, from now on.")
     ] = None,

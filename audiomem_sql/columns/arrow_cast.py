@@ -12,7 +12,6 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 from pyarrow import types
 
 from audiomem_sql.columns.affinity import StoredValue, converter, not_null_failed
@@ -20,6 +19,8 @@ from audiomem_sql.columns.arrow_types import ArrowArray, ArrowType, is_list
 from audiomem_sql.columns.column import Column
 from audiomem_sql.columns.defaults import constant, is_constant, values
 from audiomem_sql.columns.numeric_text import MAX_INTEGER
+from audiomem_sql.columns.selection import kernels
+from audiomem_sql.columns.stored_values import array_of
 from audiomem_sql.columns.timestamps import MAX_MICROS, MIN_MICROS
 from audiomem_sql.columns.types import ColumnType, Kind, arrow_type
 from audiomem_sql.errors import DataTypeError
@@ -62,9 +63,7 @@ def stored_array(values: Sequence[StoredValue], column_type: ColumnType) -> list
         joined = b"".join(value if isinstance(value, bytes) else empty for value in values)
         null = np.fromiter((value is None for value in values), dtype=np.bool_, count=len(values))
         return [_vectors(np.frombuffer(joined, dtype="<f4"), ~null, target)]
-    if column_type.kind is Kind.TIMESTAMP:
-        return [pa.array(values, pa.int64()).cast(target)]
-    array: ArrowArray = pa.array(values, target)
+    array: ArrowArray = array_of(values, column_type)
     return array.chunks if isinstance(array, pa.ChunkedArray) else [array]
 
 
@@ -93,7 +92,7 @@ def _checked(column: Column, arrays: list[ArrowArray]) -> ArrowArray:
         first = 0
         for array in arrays:
             if array.null_count:
-                raise not_null_failed(column, first + pc.index(array.is_null(), True).as_py())
+                raise not_null_failed(column, first + kernels().index(array.is_null(), True).as_py())
             first += len(array)
     target: ArrowType = arrow_type(column.type)
     return pa.chunked_array(arrays, target)
@@ -112,7 +111,7 @@ def _pieces(column: Column, chunk: ArrowArray, first: int) -> Iterator[ArrowArra
         elif types.is_dictionary(chunk.type):
             chunk = chunk.dictionary_decode()
         elif types.is_run_end_encoded(chunk.type):
-            chunk = pc.call_function("run_end_decode", [chunk])
+            chunk = kernels().call_function("run_end_decode", [chunk])
         elif str(chunk.type) == "string_view":
             chunk = chunk.cast(pa.large_string())
         elif str(chunk.type) == "binary_view":
@@ -197,12 +196,13 @@ def _by_value(column: Column, values: Sequence[object], first: int) -> list[Arro
 
 
 def _same(column: Column, array: ArrowArray, first: int) -> ArrowArray:
-    return array.cast(arrow_type(column.type))
+    target: ArrowType = arrow_type(column.type)
+    return array if array.type == target else array.cast(target)
 
 
 def _integer_from_integer(column: Column, array: ArrowArray, first: int) -> ArrowArray:
     _check_64_bits(column, array, first)
-    return array.cast(pa.int64())
+    return array if array.type == pa.int64() else array.cast(pa.int64())
 
 
 def _integer_from_real(column: Column, array: ArrowArray, first: int) -> ArrowArray:
@@ -225,7 +225,7 @@ def _real_from_integer(column: Column, array: ArrowArray, first: int) -> ArrowAr
 
 
 def _real_from_real(column: Column, array: ArrowArray, first: int) -> ArrowArray:
-    return pc.add(_without_nan(array), 0.0)  # -0.0 becomes 0.0
+    return kernels().add(_without_nan(array), 0.0)  # -0.0 becomes 0.0
 
 
 def _real_from_boolean(column: Column, array: ArrowArray, first: int) -> ArrowArray:
@@ -233,8 +233,8 @@ def _real_from_boolean(column: Column, array: ArrowArray, first: int) -> ArrowAr
 
 
 def _boolean_from_integer(column: Column, array: ArrowArray, first: int) -> ArrowArray:
-    wrong = pc.greater(array.cast(pa.uint64(), safe=False), pa.scalar(1, pa.uint64()))
-    if pc.any(wrong).as_py():
+    wrong = kernels().greater(array.cast(pa.uint64(), safe=False), pa.scalar(1, pa.uint64()))
+    if kernels().any(wrong).as_py():
         row = _first(wrong)
         raise _refused(column, first + row, "INT", f"The value is {array[row]}")
     return array.cast(pa.bool_())
@@ -272,13 +272,13 @@ def _vector_from_list(column: Column, array: ArrowArray, first: int) -> ArrowArr
         raise _refused(column, first + _first(array.is_valid()), str(given), "A vector is a list of numbers")
     valid = _valid(array)
     rows = np.flatnonzero(valid)
-    lengths = pc.list_value_length(array).fill_null(0).to_numpy(zero_copy_only=False)
+    lengths = kernels().list_value_length(array).fill_null(0).to_numpy(zero_copy_only=False)
     if (wrong := lengths[rows] != width).any():
         row = int(rows[np.argmax(wrong)])
         raise _refused(
             column, first + row, str(given), f"It has {lengths[row]} numbers, and {width} are needed"
         )
-    flat: ArrowArray = pc.list_flatten(array)
+    flat: ArrowArray = kernels().list_flatten(array)
     if flat.null_count:
         row = int(rows[_first(flat.is_null()) // width])
         raise _refused(column, first + row, str(given), "A number in it is NULL")
@@ -315,8 +315,8 @@ _WHOLE: dict[tuple[Kind, str], Callable[[Column, ArrowArray, int], ArrowArray]] 
 
 def _check_64_bits(column: Column, array: ArrowArray, first: int) -> None:
     if types.is_uint64(array.type):
-        wrong = pc.greater(array, pa.scalar(MAX_INTEGER, pa.uint64()))
-        if pc.any(wrong).as_py():
+        wrong = kernels().greater(array, pa.scalar(MAX_INTEGER, pa.uint64()))
+        if kernels().any(wrong).as_py():
             row = _first(wrong)
             raise _refused(
                 column, first + row, "INT", f"The value is {array[row]}, which does not fit 64 bits"
@@ -325,8 +325,8 @@ def _check_64_bits(column: Column, array: ArrowArray, first: int) -> None:
 
 def _without_nan(array: ArrowArray) -> ArrowArray:
     reals = array.cast(pa.float64())
-    nan = pc.is_nan(reals)
-    return pc.if_else(nan, None, reals) if pc.any(nan).as_py() else reals
+    nan = kernels().is_nan(reals)
+    return kernels().if_else(nan, None, reals) if kernels().any(nan).as_py() else reals
 
 
 def _vectors(values: Any, valid: BoolArray, target: ArrowType) -> ArrowArray:
@@ -341,7 +341,7 @@ def _valid(array: ArrowArray) -> BoolArray:
 
 def _first(truths: ArrowArray) -> int:
     """The place of the first true value."""
-    return int(pc.index(truths, True).as_py())
+    return int(kernels().index(truths, True).as_py())
 
 
 def _refused(column: Column, row: int, what: str, remedy: str) -> DataTypeError:

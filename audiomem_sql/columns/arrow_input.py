@@ -15,7 +15,6 @@ from typing import Any, TypeAlias
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 from pyarrow import types
 
 from audiomem_sql.columns.arrow_cast import cast_column, cast_values, default_arrays
@@ -23,6 +22,7 @@ from audiomem_sql.columns.arrow_types import ArrowArray, ArrowField, is_list
 from audiomem_sql.columns.defaults import sql_values_of
 from audiomem_sql.columns.origins import BACKEND, origin_of
 from audiomem_sql.columns.schema import Column, Schema, fold
+from audiomem_sql.columns.selection import kernels
 from audiomem_sql.errors import DataTypeError, OptionError, SchemaError
 
 #: A column as it came: Arrow data with its field, or Python values.
@@ -255,7 +255,7 @@ def _first_width(chunks: Sequence[ArrowArray]) -> int:
     for chunk in chunks:
         if not is_list(chunk.type) or types.is_fixed_size_list(chunk.type):
             return 0
-        lengths = pc.list_value_length(chunk).drop_null()
+        lengths = kernels().list_value_length(chunk).drop_null()
         if len(lengths):
             return int(lengths[0].as_py())
     return 0

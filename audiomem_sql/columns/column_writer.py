@@ -18,6 +18,7 @@ from audiomem_sql.columns.blocks import (
 from audiomem_sql.columns.compression import Compressor
 from audiomem_sql.columns.encoding import encode, string_buffers
 from audiomem_sql.columns.types import ColumnType, Kind
+from audiomem_sql.columns.views import strings, valid
 from audiomem_sql.columns.zones import Zones
 from audiomem_sql.errors import LimitError
 
@@ -171,9 +172,11 @@ def choose_dictionary(arrays: list[pa.Array]) -> bytes | None:
     if total < MIN_DICTIONARY_SOURCE:
         return None
     step = max(1, -(-total // min(MAX_DICTIONARY_BYTES, total // DICTIONARY_SHARE)))
-    pieces, seen = [], 0
+    pieces: list[bytes] = []
+    seen = 0
     for array in arrays:
         rows = np.arange(-seen % step, len(array), step)
-        pieces.append(string_buffers(array.take(pa.array(rows)).drop_null())[1].tobytes())
+        texts = strings(array).take(rows[valid(array)[rows]])
+        pieces.extend(texts[row] for row in range(len(texts)))
         seen += len(array)
     return b"".join(pieces)[:MAX_DICTIONARY_BYTES] or None

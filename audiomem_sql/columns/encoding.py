@@ -26,7 +26,9 @@ import pyarrow as pa
 from audiomem_sql.columns.blocks import MAX_SHARED_BLOCK_BYTES
 from audiomem_sql.columns.timestamps import MAX_MICROS, MIN_MICROS
 from audiomem_sql.columns.types import ColumnType, Kind, arrow_type
+from audiomem_sql.columns.views import dictionary_codes, integers, reals, strings, valid
 from audiomem_sql.errors import DamagedFileError
+from audiomem_sql.sparing import without_kernels
 from audiomem_sql.types import I64Array, U8Array
 
 
@@ -66,21 +68,22 @@ def encode(array: pa.Array, column_type: ColumnType) -> tuple[Encoding, bytes]:
     rows, nulls = len(array), array.null_count
     if nulls == rows:
         return Encoding.NULLS, b""
-    validity = b"" if nulls == 0 else _pack_bits(np.asarray(array.is_valid()))
+    validity = b"" if nulls == 0 else _pack_bits(valid(array))
     if column_type.kind in _INTEGER_KINDS:
         return Encoding.INTEGERS, validity + encode_integers(integers_of(array))
     if column_type.kind is Kind.REAL:
-        values = np.asarray(array.fill_null(0.0) if nulls else array, dtype="<f8")
+        values = np.where(valid(array), reals(array), 0.0) if nulls else reals(array)
         return Encoding.REALS, validity + _to_planes(values)
     if column_type.kind is Kind.BOOLEAN:
-        return Encoding.BITS, validity + _pack_bits(np.asarray(array.fill_null(False) if nulls else array))
+        return Encoding.BITS, validity + _pack_bits(
+            integers(array) * valid(array) if nulls else integers(array)
+        )
     if column_type.kind is Kind.FLOAT:
+        vectors = strings(array).data.view("<f4").reshape(rows, -1)
         if nulls:
-            array = array.fill_null([0.0] * column_type.width)
-        return Encoding.VECTORS, validity + _to_planes(np.asarray(array.flatten(), dtype="<f4"))
-    return _encode_strings(
-        array.fill_null(b"" if column_type.kind is Kind.BLOB else "") if nulls else array, validity
-    )
+            vectors = np.where(valid(array)[:, None], vectors, np.float32(0))
+        return Encoding.VECTORS, validity + _to_planes(vectors.reshape(-1))
+    return _encode_strings(_without_nulls(array, column_type) if nulls else array, validity)
 
 
 def decode(encoding: int, data: bytes, rows: int, nulls: int, column_type: ColumnType) -> pa.Array:
@@ -172,14 +175,12 @@ def _check_text(array: pa.Array) -> None:
 
 def integers_of(array: pa.Array) -> I64Array:
     """The int64 values of an INTEGER or TIMESTAMP array; a NULL repeats the value before it (0 at the start)."""
-    if array.type != pa.int64():
-        array = array.cast(pa.int64())
+    values = integers(array)
     if array.null_count == 0:
-        return np.asarray(array, dtype=np.int64)
-    valid = np.asarray(array.is_valid())
-    values = np.asarray(array.fill_null(0), dtype=np.int64)
-    source = np.maximum.accumulate(np.where(valid, np.arange(len(valid)), 0))
-    return np.where(valid[source], values[source], 0)
+        return values
+    there = valid(array)
+    source = np.maximum.accumulate(np.where(there, np.arange(len(there)), 0))
+    return np.where(there[source], values[source], 0)
 
 
 def encode_integers(values: I64Array) -> bytes:
@@ -285,19 +286,49 @@ def _encode_lengths(array: pa.Array) -> bytes:
 def _encode_strings(array: pa.Array, validity: bytes) -> tuple[Encoding, bytes]:
     """Plain strings, or distinct values and codes when at most half of the values are distinct."""
     rows = len(array)
-    if (
-        rows > 1
-        and array.slice(0, min(rows, 256)).dictionary_encode().dictionary.nbytes
-        <= array.slice(0, 256).nbytes * 3 // 4
-    ):
-        encoded = array.dictionary_encode()
-        distinct = len(encoded.dictionary)
+    if rows > 1 and _repeats(array.slice(0, 256)):
+        values, codes = _distinct(array)
+        distinct = len(values)
         if distinct <= rows // 2:
             width = _width_of(distinct - 1)
-            codes = np.asarray(encoded.indices).astype(f"<u{width}")
-            body = DICTIONARY_HEADER.pack(distinct) + _encode_lengths(encoded.dictionary)
-            return Encoding.DICTIONARY, validity + body + LENGTHS_HEADER.pack(width) + _to_planes(codes)
+            body = DICTIONARY_HEADER.pack(distinct) + _encode_lengths(values) + LENGTHS_HEADER.pack(width)
+            return Encoding.DICTIONARY, validity + body + _to_planes(codes.astype(f"<u{width}"))
     return Encoding.STRINGS, validity + _encode_lengths(array)
+
+
+def _distinct(array: pa.Array) -> tuple[pa.Array, np.ndarray[Any, np.dtype[np.int32]]]:
+    """The distinct strings in the order in which they come first, and the place there of each, int32 (n,)."""
+    if not without_kernels():
+        encoded = array.dictionary_encode()
+        return encoded.dictionary, dictionary_codes(encoded)
+    places: dict[bytes, int] = {}
+    codes = np.fromiter(
+        (places.setdefault(value, len(places)) for value in _pieces(array)), np.int32, len(array)
+    )
+    ends = np.cumsum([0, *map(len, places)]).astype(np.int32)
+    buffers = [None, pa.py_buffer(ends), pa.py_buffer(b"".join(places))]
+    return pa.Array.from_buffers(array.type, len(places), buffers, 0), codes
+
+
+def _pieces(array: pa.Array) -> list[bytes]:
+    found = strings(array)
+    data = found.data.tobytes()
+    return [data[i:j] for i, j in zip(found.starts.tolist(), found.ends.tolist(), strict=True)]
+
+
+def _repeats(sample: pa.Array) -> bool:
+    """Whether its distinct values take at most three quarters of its bytes, with four for each value's place."""
+    pieces = _pieces(sample)
+    distinct = set(pieces)
+    size = 4 * (len(distinct) + 1) + sum(map(len, distinct))
+    return size <= (4 * (len(pieces) + 1) + sum(map(len, pieces))) * 3 // 4
+
+
+def _without_nulls(array: pa.Array, column_type: ColumnType) -> pa.Array:
+    """The strings with nothing for NULL; what lies there is mostly nothing already."""
+    if strings(array).lengths[~valid(array)].any():
+        return array.fill_null(b"" if column_type.kind is Kind.BLOB else "")
+    return pa.Array.from_buffers(array.type, len(array), [None, *array.buffers()[1:]], 0, array.offset)
 
 
 def _decode_lengths(data: bytes, at: int, rows: int) -> tuple[np.ndarray[Any, Any], pa.Buffer, int]:
@@ -323,6 +354,11 @@ def _decode_dictionary(data: bytes, at: int, rows: int) -> tuple[np.ndarray[Any,
     if int(np.diff(offsets)[codes].sum(dtype=np.int64)) > MAX_SHARED_BLOCK_BYTES:
         raise DamagedFileError("a block of strings is larger than any that is written")
     values = pa.Array.from_buffers(pa.binary(), len(offsets) - 1, [None, pa.py_buffer(offsets), text])
+    if without_kernels():
+        taken_offsets = np.zeros(rows + 1, np.int32)
+        np.cumsum(np.diff(offsets)[codes], out=taken_offsets[1:])
+        pieces = _pieces(values)
+        return taken_offsets, pa.py_buffer(b"".join([pieces[code] for code in codes.tolist()])), end
     indices = pa.Array.from_buffers(pa.from_numpy_dtype(codes.dtype), rows, [None, pa.py_buffer(codes)], 0)
     array = values.take(indices)
     _, taken, text = array.buffers()

@@ -14,10 +14,10 @@ from dataclasses import dataclass
 from typing import Any
 
 import pyarrow as pa
-import pyarrow.compute as pc
 from pyarrow import types
 
 from audiomem_sql.columns.arrow_types import ArrowArray, ArrowField, ArrowType
+from audiomem_sql.columns.selection import kernels
 from audiomem_sql.columns.types import ColumnType, arrow_type
 
 #: In the metadata of an Arrow field: which of pandas' families of dtypes the column had.
@@ -79,7 +79,7 @@ class Origin:
         kinds = pa.array(self.categories, self.type)
         chunks = []
         for chunk in values.chunks:
-            places = pc.index_in(chunk, kinds)
+            places = kernels().index_in(chunk, kinds)
             if places.null_count > chunk.null_count:
                 return None
             chunks.append(pa.DictionaryArray.from_arrays(places, kinds, ordered=self.ordered))

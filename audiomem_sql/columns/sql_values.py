@@ -29,8 +29,7 @@ def sql_values(array: pa.Array, column_type: ColumnType) -> list[Any]:
     elif array.null_count == 0 and kind is not Kind.BLOB:
         return _texts(array)
     else:
-        # numpy's objects are made in C++, NULLs included
-        return array.to_numpy(zero_copy_only=False).tolist()  # type: ignore[no-any-return]
+        return array.to_pylist()  # type: ignore[no-any-return]  # to_numpy would import pandas
     if array.null_count:
         for row in np.flatnonzero(~valid(array)).tolist():
             values[row] = None
@@ -44,7 +43,7 @@ def _texts(array: pa.Array) -> list[str]:
         text = data.decode("ascii")
         starts = found.starts.tolist()
         return [text[i:j] for i, j in zip(starts, found.ends.tolist(), strict=True)]
-    return array.to_numpy(zero_copy_only=False).tolist()  # type: ignore[no-any-return]
+    return array.to_pylist()  # type: ignore[no-any-return]
 
 
 def sql_value(array: pa.Array, row: int, column_type: ColumnType) -> Any:

@@ -75,6 +75,14 @@ def reals(array: pa.Array[Any]) -> F64Array:
     return np.frombuffer(buffer, np.float64, count, array.offset * 8)
 
 
+def dictionary_codes(array: pa.DictionaryArray) -> np.ndarray[Any, np.dtype[np.int32]]:
+    """int32 (n,) of a dictionary array with int32 indices: the place of each row's value."""
+    indices = array.indices
+    count = len(indices)
+    buffer: Any = indices.buffers()[1]
+    return np.frombuffer(buffer, np.int32, count, indices.offset * 4) if count else np.zeros(0, np.int32)
+
+
 def strings(array: pa.Array[Any]) -> Strings:
     """The bytes of a TEXT, JSON or BLOB array, or of the little-endian float32 values of a FLOAT[n] array."""
     count = len(array)

@@ -12,7 +12,6 @@ a codec can be merged any number of times.
 
 from __future__ import annotations
 
-import hashlib
 import struct
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -20,6 +19,7 @@ from functools import cached_property
 
 import numpy as np
 
+from audiomem_sql.digests import blake2b
 from audiomem_sql.errors import DamagedFileError
 from audiomem_sql.semantic.arrays import MAX_DIMENSIONS, F32Array, I8Array
 from audiomem_sql.semantic.packing import pack_bytes, unpack_bytes
@@ -77,7 +77,7 @@ class VectorCodec:
     @cached_property
     def digest(self) -> bytes:
         """16 bytes that name the codec: BLAKE2b of what it is made of, not of how that is compressed."""
-        return hashlib.blake2b(self._content(), digest_size=DIGEST_BYTES).digest()
+        return blake2b(self._content(), digest_size=DIGEST_BYTES).digest()
 
     @classmethod
     def plain(cls, vectors: F32Array) -> VectorCodec:

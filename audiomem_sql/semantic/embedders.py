@@ -9,7 +9,6 @@ what runs it: ``torch``, or ``onnx`` with int8 weights, whose digest is another 
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import importlib
 import importlib.util
 import os
@@ -25,6 +24,7 @@ from typing import Any, Protocol
 import numpy as np
 import numpy.typing as npt
 
+from audiomem_sql.digests import blake2b
 from audiomem_sql.errors import DataTypeError, MissingExtraError
 from audiomem_sql.semantic.onnx_model import OnnxTransformer
 
@@ -71,7 +71,7 @@ class HashingEmbedder:
 
     name = "hashing"
     dimensions = HASHING_DIMENSIONS
-    digest = hashlib.blake2b(b"audiomem hashing embedder 1", digest_size=16).digest()
+    digest = blake2b(b"audiomem hashing embedder 1", digest_size=16).digest()
 
     def embed(self, texts: Sequence[str], progress: Progress | None = None) -> F32Array:
         """Vectors of length 1, float32 (len(texts), 256); a text without words is (1, 0, 0, …)."""
@@ -80,7 +80,7 @@ class HashingEmbedder:
             words = _WORDS.findall(unicodedata.normalize("NFKC", text).casefold())
             features = words + [f"{a} {b}" for a, b in pairwise(words)]
             for feature in features:
-                code = int.from_bytes(hashlib.blake2b(feature.encode(), digest_size=8).digest(), "little")
+                code = int.from_bytes(blake2b(feature.encode(), digest_size=8).digest(), "little")
                 weight = 1.0 if " " not in feature else 0.5
                 for shift in (0, 16):
                     place = code >> shift
@@ -190,7 +190,7 @@ def _weights_digest(model: Any) -> bytes:
     """16 bytes of all weights, in the order of their names."""
     found: bytes | None = getattr(model, "_audiomem_digest", None)
     if found is None:
-        hashed = hashlib.blake2b(digest_size=16)
+        hashed = blake2b(digest_size=16)
         for name, weight in sorted(model.state_dict().items()):
             hashed.update(name.encode())
             hashed.update(np.ascontiguousarray(weight.detach().cpu().numpy()).tobytes())
@@ -236,7 +236,7 @@ class CachedEmbedder:
         for text in texts:
             if not isinstance(text, str):
                 raise DataTypeError(f"{text!r:.40} is no text, so it cannot be embedded")
-            keys.append(hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=16).digest())
+            keys.append(blake2b(text.encode("utf-8", "surrogatepass"), digest_size=16).digest())
         with self._lock:
             found = {key: self._known[key] for key in keys if key in self._known}
         missing = {key: text for key, text in zip(keys, texts, strict=True) if key not in found}

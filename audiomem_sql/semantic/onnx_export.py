@@ -9,7 +9,6 @@ partial or was changed is made again.
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import json
 import logging
 import os
@@ -22,6 +21,7 @@ from typing import Any
 
 import numpy as np
 
+from audiomem_sql.digests import blake2b
 from audiomem_sql.errors import MissingExtraError, StorageError, UnsupportedError
 
 #: Raised when the same weights are exported in another way, which makes other vectors.
@@ -49,7 +49,7 @@ def cache_folder() -> Path:
 
 def fingerprint(name: str, folder: str | None) -> str:
     """32 hex digits of where a model comes from: its name, and names, sizes and times of its files where they are known."""
-    hashed = hashlib.blake2b(f"{EXPORT_VERSION}\0{name}\0".encode(), digest_size=16)
+    hashed = blake2b(f"{EXPORT_VERSION}\0{name}\0".encode(), digest_size=16)
     paths = [] if folder is None else [(path, path.relative_to(folder)) for path in Path(folder).rglob("*")]
     for path, place in sorted(paths):
         if path.is_file() and path.suffix in (".json", ".safetensors", ".bin", ".txt"):
@@ -119,7 +119,7 @@ def _write(name: str, model: Any, weights: bytes, made: Path) -> None:
     except Exception as error:  # torch and onnx raise whatever they like
         raise _not_exported(name, f"{type(error).__name__}: {str(error).strip()[:200]}") from error
     measure = getattr(model, "get_embedding_dimension", None) or model.get_sentence_embedding_dimension
-    digest = hashlib.blake2b(weights + b"onnx int8 %d" % EXPORT_VERSION, digest_size=16).hexdigest()
+    digest = blake2b(weights + b"onnx int8 %d" % EXPORT_VERSION, digest_size=16).hexdigest()
     about = {
         "model": name,
         "version": EXPORT_VERSION,
@@ -218,5 +218,7 @@ def _not_writable(target: Path, error: OSError) -> StorageError:
 
 
 def _hash_of(path: Path) -> str:
+    import hashlib
+
     with path.open("rb") as file:
-        return hashlib.file_digest(file, lambda: hashlib.blake2b(digest_size=16)).hexdigest()
+        return hashlib.file_digest(file, lambda: blake2b(digest_size=16)).hexdigest()

@@ -14,7 +14,6 @@ from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from audiomem_sql.columns.encoding import string_buffers
 from audiomem_sql.semantic.unicode61 import MARK, SEPARATOR, U32Array, folding_table
@@ -135,6 +134,8 @@ def ranked(words: list[pa.Array]) -> tuple[pa.Array, I32Array]:
     encoded = pa.chunked_array(words, pa.binary()).dictionary_encode().combine_chunks()
     if isinstance(encoded, pa.ChunkedArray):
         encoded = encoded.chunk(0) if encoded.num_chunks else pa.array([], pa.binary()).dictionary_encode()
+    import pyarrow.compute as pc
+
     order = np.asarray(pc.array_sort_indices(encoded.dictionary)).astype(np.int64)
     ranks = np.empty(len(order), np.int32)
     ranks[order] = np.arange(len(order), dtype=np.int32)

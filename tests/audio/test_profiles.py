@@ -2,11 +2,14 @@ from __future__ import annotations
 
 import os
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 
+import psutil
 import pytest
 
-from audiomem_sql.audio import PROFILES, Profile, resolve
+from audiomem_sql.audio import PROFILES, Profile, hardware, resolve
 from audiomem_sql.audio.hardware import AUTO_MINIMUMS, GIB, Hardware, measured
 from audiomem_sql.audio.profiles import match
 from audiomem_sql.errors import OptionError
@@ -59,6 +62,38 @@ def test_auto_measures_the_machine(tmp_path: Path) -> None:
     assert abs(here.free - shutil.disk_usage(tmp_path).free) < GIB
     assert resolve("auto", tmp_path).name == here.choice
     assert resolve("auto", tmp_path / "not" / "yet").name == here.choice
+
+
+def test_the_kind_of_the_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Out of a tree as Linux has it: a partition is asked for the disk that it is part of."""
+    number = os.stat(tmp_path).st_dev
+    disk = tmp_path / "devices" / "disk"
+    (disk / "part").mkdir(parents=True)
+    (disk / "part" / "partition").write_text("1\n")
+    (disk / "queue").mkdir()
+    (tmp_path / f"{os.major(number)}:{os.minor(number)}").symlink_to(disk / "part")
+    monkeypatch.setattr(hardware, "BLOCK_DEVICES", str(tmp_path))
+    assert measured(tmp_path).rotating is None
+    for told, expected in (("1\n", True), ("0\n", False), ("?", None)):
+        (disk / "queue" / "rotational").write_text(told)
+        assert measured(tmp_path / "not yet").rotating is expected
+
+
+def test_a_container_has_less_memory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    limit = tmp_path / "memory.max"
+    monkeypatch.setattr(hardware, "CGROUP_MEMORY", (str(tmp_path / "none"), str(limit)))
+    whole = measured().memory
+    assert whole == psutil.virtual_memory().total
+    for told, expected in ((str(GIB // 3), GIB // 3), ("max\n", whole), (str(1 << 62), whole)):
+        limit.write_text(told)
+        assert measured().memory == expected
+
+
+def test_without_psutil() -> None:
+    """The standard library does where it can."""
+    code = "import sys; sys.modules['psutil'] = None; from audiomem_sql.audio.hardware import measured; print(measured().memory)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert int(done.stdout) == measured().memory
 
 
 def test_auto_takes_the_first_profile_whose_minimums_are_met() -> None:

@@ -90,6 +90,7 @@ def test_info_tells_the_profile_for_this_machine(tmp_path: Path, capsys: pytest.
     assert told["profile"] == resolve("auto").name
     assert told["profile"] not in told["missing"]
     assert told["memory"] > 0
+    assert told["rotating"] in (True, False, None)
     assert run(["info", str(tmp_path / "new.flac"), "--hardware"]) == 0
     shown = capsys.readouterr().out
     assert f"profile=auto is {told['profile']}" in shown

@@ -33,6 +33,7 @@ HEAVY = {
     "soundfile",
     "zstandard",
     "msgpack",
+    "psutil",
     "rich.table",
     "selectolax",
 }

@@ -196,3 +196,19 @@ def test_a_dictionary_cannot_blow_up() -> None:
     bomb = DICTIONARY_HEADER.pack(1) + b"\4" + struct.pack("<I", size) + bytes(size) + b"\1" + bytes(rows)
     assert size * rows > MAX_SHARED_BLOCK_BYTES
     refused(Encoding.DICTIONARY, bomb, rows, 0, BLOB)
+
+
+def test_without_the_kernels_of_arrow(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where memory is scarce strings are told apart without them: to the same bytes, and back."""
+    text, blob = ColumnType(Kind.TEXT), ColumnType(Kind.BLOB)
+    arrays = [
+        (pa.array([f"naïve {n % 7}" for n in range(500)], pa.string()).slice(3, 400), text),
+        (pa.array([b"", b"\xff", None, b"\xff"] * 100, pa.binary()).slice(1), blob),
+        (pa.array([str(n) for n in range(300)], pa.string()), text),
+    ]
+    usual = [encode(array, kind) for array, kind in arrays]
+    assert [encoding for encoding, _ in usual] == [Encoding.DICTIONARY, Encoding.DICTIONARY, Encoding.STRINGS]
+    monkeypatch.setattr("audiomem_sql.columns.encoding.without_kernels", lambda: True)
+    assert [encode(array, kind) for array, kind in arrays] == usual
+    for (array, kind), (encoding, data) in zip(arrays, usual, strict=True):
+        assert decode(encoding, data, len(array), array.null_count, kind).equals(array)

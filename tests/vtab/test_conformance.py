@@ -10,6 +10,7 @@ import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -18,6 +19,7 @@ from hypothesis import strategies as st
 from model import Twins
 
 from audiomem_sql import lookup, scan, table_options
+from audiomem_sql.limits import LIMITS
 
 from .grammar import queries
 from .tables import Layout, layouts
@@ -33,7 +35,7 @@ def small_blocks(small: bool) -> Iterator[None]:
     """With ``small``, a block holds a row or two and a batch a few, so that zone maps, ranges and batches have work."""
     with pytest.MonkeyPatch.context() as patch:
         if small:
-            patch.setitem(table_options.BLOCK_BYTES, "embedded", 24)
+            patch.setattr(table_options, "LIMITS", {"embedded": replace(LIMITS["embedded"], block_bytes=24)})
             patch.setattr(scan, "BATCH_BYTES", 48)
             patch.setattr(scan, "FIRST_BATCH_BYTES", 16)
             patch.setattr(scan, "FILTER_ROWS", 3)

@@ -1,0 +1,36 @@
+"""Rows of Arrow arrays by their places, without loading ``pyarrow.compute`` for a few: it takes 8 MB of memory, and longer than a query."""
+
+from __future__ import annotations
+
+import sys
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from audiomem_sql.columns.stored_values import integer_array
+from audiomem_sql.types import I64Array
+
+#: So many runs of neighbouring rows are cut out and joined; more are left to Arrow's kernel.
+MAX_RUNS = 512
+
+
+def kernels() -> Any:
+    """``pyarrow.compute``."""
+    import pyarrow.compute
+
+    return pyarrow.compute
+
+
+def taken(array: pa.Array, rows: I64Array) -> pa.Array:
+    """The values at ``rows``, int64 (n,), of an array without NULLs among its places."""
+    if "pyarrow.compute" in sys.modules or not len(rows):
+        return array.take(integer_array(rows)) if len(rows) else array.slice(0, 0)
+    starts = np.flatnonzero(np.diff(rows, prepend=rows[0] - 2) != 1)
+    if len(starts) > MAX_RUNS:
+        return array.take(integer_array(rows))
+    counts = np.diff(starts, append=len(rows))
+    pieces = [
+        array.slice(row, count) for row, count in zip(rows[starts].tolist(), counts.tolist(), strict=True)
+    ]
+    return pieces[0] if len(pieces) == 1 else pa.concat_arrays(pieces)

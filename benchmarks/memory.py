@@ -1,0 +1,61 @@
+"""Memory of a process that writes and reads a small table, by profile: ``python -m benchmarks.memory``.
+
+20,000 rows of 560 bytes in twenty commits through SQL, then a checkpoint, three queries (``count(*)``, LIKE, a row by its key)
+and a vacuum. Each profile, and SQLite's own module on a table of its own, in a process of its own. Figures are MiB over a bare
+Python: the peak of the resident memory in each stage (VmHWM, which Linux lets a process set back), and in brackets that part of what
+is resident at its end that no file stands behind: the rest is pages of libraries, which the system takes back when it needs them.
+Linux only.
+"""
+
+from __future__ import annotations
+
+import argparse
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+WHAT = """
+lines = dict(line.split(":", 1) for line in open("/proc/self/status") if ":" in line)
+print("bare", *(int(lines[what].split()[0]) for what in ("VmHWM", "RssAnon")), sep="\\t")
+"""
+PROFILES = ("embedded", "mobile", "desktop", "server")
+STAGES = ("imports", "empty table", "commits", "checkpoint", "count", "filter", "row", "vacuum")
+
+
+def measured(store: str) -> dict[str, tuple[float, float]]:
+    """Of each stage with ``store``, in a process of its own, the two figures in MiB over a bare Python."""
+    peak, own = _figures("-c", WHAT)["bare"]
+    with tempfile.TemporaryDirectory() as folder:
+        stages = _figures("-m", "benchmarks.memory_work", store, folder)
+    return {name: (most - peak, anonymous - own) for name, (most, anonymous) in stages.items()}
+
+
+def _figures(*arguments: str) -> dict[str, tuple[float, float]]:
+    """What Python prints with these arguments: a name and two figures in KiB a line; here in MiB."""
+    root = Path(__file__).parent.parent
+    done = subprocess.run([sys.executable, *arguments], capture_output=True, text=True, check=False, cwd=root)
+    if done.returncode:
+        raise RuntimeError(f"{' '.join(arguments)}: {done.stderr}")
+    lines = (line.split("\t") for line in done.stdout.splitlines())
+    return {name: (int(most) / 1024, int(anonymous) / 1024) for name, most, anonymous in lines}
+
+
+def main() -> None:
+    """One process for each profile and for SQLite, and a table of what they took."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--profiles", nargs="*", default=PROFILES)
+    arguments = parser.parse_args()
+    print("| MiB over a bare Python | " + " | ".join(STAGES) + " | peak |")
+    print("|---" * (len(STAGES) + 2) + "|")
+    for store in (*arguments.profiles, "sqlite3"):
+        found = measured(store)
+        cells = [f"{peak:.1f} ({anonymous:.1f})" for peak, anonymous in (found[stage] for stage in STAGES)]
+        print(
+            f"| {store} | " + " | ".join(cells) + f" | {max(peak for peak, _ in found.values()):.1f} |",
+            flush=True,
+        )
+
+
+if __name__ == "__main__":
+    main()
