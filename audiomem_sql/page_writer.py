@@ -13,6 +13,7 @@ import numpy as np
 from audiomem_sql.audio import FlacWriter, Profile
 from audiomem_sql.audio.bands import Mode
 from audiomem_sql.audio.spectrum import Spectrum
+from audiomem_sql.audio.tags import NO_TAGS, Tags
 from audiomem_sql.page_layout import (
     MODULATION_PCM,
     MODULATION_SPECTRUM,
@@ -47,6 +48,7 @@ class PageWriter:
         comments: dict[str, str],
         catalog_pages: int = 0,
         mode: Mode | None = None,
+        tags: Tags = NO_TAGS,
     ) -> None:
         self._spectrum = None if mode is None else Spectrum(profile, mode)
         self.layout = page_layout(profile, level, mode)
@@ -57,7 +59,8 @@ class PageWriter:
         self._next = 0
         self._lead = 0 if self._spectrum is None else self._spectrum.lead
         frames = pages + 2 * self._lead
-        self._flac = FlacWriter(sink, profile, frames, self._header(0, PageKind.CATALOG, 0).pack(), comments)
+        hint = self._header(0, PageKind.CATALOG, 0).pack()
+        self._flac = FlacWriter(sink, profile, frames, hint, comments, tags=tags)
         self._silence()
 
     def _header(self, page: int, kind: PageKind, index: int) -> PageHeader:
@@ -113,10 +116,11 @@ def lay_out(
     comments: dict[str, str],
     progress: Progress | None = None,
     mode: Mode | None = None,
+    tags: Tags = NO_TAGS,
 ) -> None:
     """Write a whole segment: the catalog, and the ``length`` bytes of ``data``, a file that can be read anywhere.
 
-    mode: of the spectrum; None for pages that are the samples. progress: called with bytes of data done and in all.
+    mode: of the spectrum; None for pages that are the samples. tags: beside the comments. progress: called with bytes of data done and in all.
     """
     layout = page_layout(profile, level, mode)
     catalog_pages, data_pages = layout.pages_for(len(catalog)), layout.pages_for(length)
@@ -132,7 +136,7 @@ def lay_out(
 
     if level.share is None:
         writer = PageWriter(
-            sink, profile, level, segment_id, 2 * catalog_pages + data_pages, comments, mode=mode
+            sink, profile, level, segment_id, 2 * catalog_pages + data_pages, comments, mode=mode, tags=tags
         )
         writer.write(catalog, PageKind.CATALOG)
         write_data(writer)
@@ -140,7 +144,7 @@ def lay_out(
         writer.close()
         return
     pages = SegmentMap.of(layout, catalog_pages, data_pages)
-    writer = PageWriter(sink, profile, level, segment_id, pages.total, comments, catalog_pages, mode)
+    writer = PageWriter(sink, profile, level, segment_id, pages.total, comments, catalog_pages, mode, tags)
     with _Parity(pages, _Source(pages, catalog, data, length)) as parity:
         writer.write(catalog, PageKind.CATALOG)
         write_data(writer)

@@ -18,6 +18,7 @@ from audiomem_sql.page_writer import lay_out
 from audiomem_sql.segment import Segment
 from audiomem_sql.snapshot import Snapshot
 from audiomem_sql.table_files import TableFiles
+from audiomem_sql.tags import repaired_tags
 from audiomem_sql.types import I64Array
 
 Progress = Callable[[int, int], None]
@@ -52,6 +53,7 @@ def repaired(segment: Segment, target: str, progress: Progress | None = None) ->
         )
     _, stored, _, _ = parse_header(file.read(0, 0, CATALOG_HEADER.size))
     blob = file.read(0, 0, CATALOG_HEADER.size + stored)
+    comments, tags = repaired_tags(segment.path, catalog.comments)
     handle, temporary = -1, ""
     try:
         with tempfile.SpooledTemporaryFile(max_size=_SPOOL_BYTES) as data:
@@ -71,8 +73,9 @@ def repaired(segment: Segment, target: str, progress: Progress | None = None) ->
                     blob,
                     data,
                     catalog.data_bytes,
-                    dict(catalog.comments),
+                    comments,
                     mode=file.source.mode,
+                    tags=tags,
                 )
                 sink.flush()
                 os.fsync(sink.fileno())

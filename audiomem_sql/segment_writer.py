@@ -20,9 +20,9 @@ from typing import IO, Any
 import numpy as np
 import pyarrow as pa
 
-from audiomem_sql._version import __version__
 from audiomem_sql.audio import Profile
 from audiomem_sql.audio.bands import Mode
+from audiomem_sql.audio.tags import NO_TAGS, read_tags
 from audiomem_sql.bloom import BloomFilter
 from audiomem_sql.catalog import (
     MAX_EXTENT_BYTES,
@@ -48,6 +48,7 @@ from audiomem_sql.page_writer import lay_out
 from audiomem_sql.protection.levels import Level
 from audiomem_sql.segment import CREATED, ENDED, MAX_TOMBSTONES, NEVER, ROWID, TOMBSTONES_HEADER
 from audiomem_sql.semantic.codec import VectorCodec
+from audiomem_sql.tags import carried, own_comments
 from audiomem_sql.types import I64Array
 from audiomem_sql.vector_extents import VectorSpool
 
@@ -142,6 +143,8 @@ class SegmentWriter:
         self._running: deque[tuple[ColumnWriter, Future[EncodedBlock]]] = deque()
         self._dictionaries: dict[int, Extent] = {}
         self._temporary: str | None = None
+        self._comments: dict[str, str] = {}
+        self._tags = NO_TAGS
 
     def _column(self, number: int, name: str, column_type: ColumnType, *, keyed: bool) -> ColumnWriter:
         return ColumnWriter(
@@ -331,7 +334,7 @@ class SegmentWriter:
         history: SchemaHistory = NO_HISTORY,
         progress: Callable[[int, int], None] | None = None,
     ) -> None:
-        """Lay out the file at a temporary name beside ``path``, and fsync it.
+        """Lay out the file at a temporary name beside ``path``, and fsync it. Tags and pictures of a file at ``path`` are kept.
 
         versions: the commits in this segment. tombstones: rowids that they delete from earlier segments, ascending;
         tombstone_versions: the version that deletes each, for a segment with several commits. sources: the packed list
@@ -356,6 +359,9 @@ class SegmentWriter:
             number: spool.finish(self._store_vectors(number)) for number, spool in self._vectors.items()
         }
         keywords = {number: words.finish(self._store, self._put) for number, words in self._keywords.items()}
+        before = read_tags(self.path)
+        self._comments = own_comments(self.path, self.rows, before)
+        self._tags = carried(before, self._comments)
         catalog = Catalog(
             table_id=self._table_id,
             segment_id=self._segment_id,
@@ -383,7 +389,7 @@ class SegmentWriter:
             history=history,
             vectors=vectors,
             keywords=keywords,
-            comments={} if self.options.protection.share is None else self._comments(),
+            comments={} if self.options.protection.share is None else self._comments,
         )
         if self._labels is not None:
             self._labels.finish(self._spool, self._facts(catalog))
@@ -401,14 +407,6 @@ class SegmentWriter:
             ended=catalog.ended is not None,
             deleting=catalog.tombstones is not None,
         )
-
-    def _comments(self) -> dict[str, str]:
-        return {
-            "TITLE": os.path.splitext(os.path.basename(self.path))[0],
-            "ENCODER": f"audiomem-sql {__version__}",
-            "DESCRIPTION": f"A table of {self.rows} rows kept as audio; audiomem-sql reads it.",
-            "COMMENT": "It sounds like noise. To read it: pip install audiomem-sql, then audiomem info and the name of this file.",
-        }
 
     def _entry(self, writer: ColumnWriter, dictionary: Extent | None) -> ColumnEntry:
         return ColumnEntry(writer.directory(), dictionary, self._store_filter(writer.bloom()))
@@ -444,9 +442,10 @@ class SegmentWriter:
                     blob,
                     self._spool,
                     self._spooled,
-                    self._comments(),
+                    self._comments,
                     progress,
                     self.options.mode,
+                    self._tags,
                 )
                 sink.flush()
                 os.fsync(sink.fileno())

@@ -19,7 +19,7 @@ PACKAGE = ROOT / "audiomem_sql"
 #: From the ground up. A module may import from its own floor and from those below it, never from one above.
 FLOORS: tuple[tuple[str, ...], ...] = (
     ("errors", "types", "warning", "_version"),
-    ("files", "block_cache", "bloom", "audio", "protection"),
+    ("files", "block_cache", "bloom", "audio", "protection", "tags", "cover"),
     ("columns", "semantic"),
     ("predicates", "vectors_in_sql", "page_layout", "page_writer", "recovery", "pages"),
     (
