@@ -17,8 +17,9 @@ TORCH ?= torch==2.13.0
 demo: $(VENV)/installed-demo
 	HF_HUB_OFFLINE=1 $(BIN)/python examples/demo.py demo
 
+# On all cores; make test ARGS='-n 0 …' for one after another.
 test: $(VENV)/installed-test
-	$(BIN)/python -m pytest $(ARGS)
+	$(BIN)/python -m pytest -n logical --maxprocesses 8 --dist worksteal $(ARGS)
 
 # What needs the model itself, and so half a gigabyte of packages.
 test-model: $(VENV)/installed-test $(VENV)/installed-demo

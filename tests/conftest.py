@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -12,6 +13,10 @@ from samples import verify
 
 
 def pytest_configure(config: pytest.Config) -> None:
+    if (
+        signal.getsignal(signal.SIGINT) == signal.SIG_IGN
+    ):  # as in the background of a shell: children would ignore it, too
+        signal.signal(signal.SIGINT, signal.default_int_handler)
     _build_extension()
     config.addinivalue_line("markers", "damages: the test damages files on purpose, so they are not verified")
 

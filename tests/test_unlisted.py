@@ -12,7 +12,7 @@ from cli.conftest import process
 from damage.catalogs import spans, without_catalog
 from damage.unlisted import DAMAGES, survey
 from fixtures.make_v1 import FOLDER
-from samples import COLUMNS, arrow, content, rows, same
+from samples import COLUMNS, MODULATIONS, arrow, content, rows, same
 from sealed import Sealed
 
 from audiomem_sql.errors import DamagedFileError, DamageWarning, QueryError
@@ -34,8 +34,11 @@ def rows_of(table: Table) -> list[dict[str, Any]]:
     return content(table)
 
 
-@pytest.mark.parametrize("protection", LEVELS)
-def test_nothing_but_the_catalog_is_lost(tmp_path: Path, protection: str) -> None:
+@pytest.mark.parametrize(
+    ("protection", "modulation"),
+    [*((level, "pcm") for level in LEVELS), ("none", "flat"), ("standard", "mission"), ("archive", "flat")],
+)
+def test_nothing_but_the_catalog_is_lost(tmp_path: Path, protection: str, modulation: str) -> None:
     """All types; the columns with their constraints, the rowids and every value are what they were."""
     path, new = tmp_path / "t.flac", tmp_path / "new.flac"
     columns = [
@@ -44,7 +47,8 @@ def test_nothing_but_the_catalog_is_lost(tmp_path: Path, protection: str) -> Non
         "CHECK (n IS NULL OR n < 9e99)",
         "UNIQUE (id, code)",
     ]
-    with Table.create(path, columns, {"profile": "embedded", "protection": protection}) as table:
+    options = {"profile": "embedded", "protection": protection, **MODULATIONS[modulation]}
+    with Table.create(path, columns, options) as table:
         table.append(arrow(rows(2000)))
         truth, schema = rows_of(table), table.schema
     whole = path.read_bytes()

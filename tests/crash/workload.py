@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from samples import MODULATIONS
 
 from audiomem_sql import compaction, log_copies, log_writer, table_writer
 from audiomem_sql.audio.tags import Picture
@@ -241,6 +242,7 @@ STEPS: dict[str, list[Step]] = {
 }  # fmt: skip
 
 
-def create(path: Path, protection: str = "none") -> Table:
+def create(path: Path, protection: str = "none", modulation: str = "pcm") -> Table:
     """The table that the steps begin with."""
-    return Table.create(path, COLUMNS, {"profile": "embedded", "protection": protection})
+    options = {"profile": "embedded", "protection": protection, **MODULATIONS[modulation]}
+    return Table.create(path, COLUMNS, options)
