@@ -9,7 +9,12 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 from samples import verify
+
+# How long an example takes says something about the machine.
+settings.register_profile("audiomem", deadline=None)
+settings.load_profile("audiomem")
 
 
 def pytest_configure(config: pytest.Config) -> None:
