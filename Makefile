@@ -9,6 +9,8 @@ SEEDS ?= 100
 # The oldest DuckDB that is supported, and the last of each minor version but the newest, which `make test` has.
 DUCKDB ?= 1.4.0 1.4.5 1.5.6
 ARGS ?=
+# Tests run on all cores; ARGS='-n 0' for one after another.
+CORES := -n logical --maxprocesses 8 --dist worksteal
 # Which torch the model gets; 2.13.0 has builds without CUDA where pip finds them.
 TORCH ?= torch==2.13.0
 
@@ -18,7 +20,7 @@ demo: $(VENV)/installed-demo
 	HF_HUB_OFFLINE=1 $(BIN)/python examples/demo.py demo
 
 test: $(VENV)/installed-test
-	$(BIN)/python -m pytest $(ARGS)
+	$(BIN)/python -m pytest $(CORES) $(ARGS)
 
 # What needs the model itself, and so half a gigabyte of packages.
 test-model: $(VENV)/installed-test $(VENV)/installed-demo
@@ -29,7 +31,7 @@ duckdb: $(VENV)/installed-test
 	  test -d $(VENV)/duckdb-$$version || $(BIN)/pip install --quiet --disable-pip-version-check --no-deps \
 	    --target $(VENV)/duckdb-$$version duckdb==$$version; \
 	  PYTHONPATH=$(abspath $(VENV))/duckdb-$$version AUDIOMEM_DUCKDB=$$version AUDIOMEM_ANALYSIS_QUERIES=100 \
-	    $(BIN)/python -m pytest -q tests/vtab/test_duckdb.py tests/analysis tests/test_streaming.py $(ARGS); \
+	    $(BIN)/python -m pytest -q $(CORES) tests/vtab/test_duckdb.py tests/analysis tests/test_streaming.py $(ARGS); \
 	done
 
 lint: $(VENV)/installed-test

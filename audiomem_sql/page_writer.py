@@ -5,7 +5,8 @@ from __future__ import annotations
 import contextlib
 import os
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
 from typing import IO, BinaryIO, Protocol
 
 import numpy as np
@@ -13,6 +14,7 @@ import numpy as np
 from audiomem_sql.audio import FlacWriter, Profile
 from audiomem_sql.audio.bands import Mode
 from audiomem_sql.audio.spectrum import Spectrum
+from audiomem_sql.audio.tags import NO_TAGS, Tags
 from audiomem_sql.page_layout import (
     MODULATION_BANDS,
     MODULATION_PCM,
@@ -45,49 +47,69 @@ class Stream(Protocol):
 PAGES_AT_ONCE = 64
 
 
+@dataclass(frozen=True, slots=True)
+class FileSpec:
+    """How a segment file is made, besides what is in it.
+
+    comments: ours, by their names; tags: what others put in. mode: of the spectrum; None for pages that are the samples. by_bands: cells
+    are filled by bands.
+    """
+
+    profile: Profile
+    level: Level
+    segment_id: bytes
+    comments: Mapping[str, str]
+    tags: Tags = NO_TAGS
+    mode: Mode | None = None
+    by_bands: bool = False
+
+    @property
+    def modulation(self) -> int:
+        """As page headers say it."""
+        if self.by_bands:
+            return MODULATION_BANDS
+        return MODULATION_PCM if self.mode is None else MODULATION_SPECTRUM
+
+    @property
+    def layout(self) -> PageLayout:
+        """Of the pages."""
+        if self.mode is None:
+            return PageLayout(self.profile.page_size, self.level)
+        spectrum = Spectrum(self.profile, self.mode)
+        if self.by_bands:
+            return PageLayout.banded(spectrum, self.level)
+        return PageLayout(spectrum.page_size, self.level)
+
+
 class PageWriter:
     """Writes the pages of one segment to a FLAC file, in file order.
 
     pages: how many there will be. catalog_pages: of one copy of the catalog, in a protected segment, and in one whose cells
-    are filled by bands, which ``by_bands`` says.
+    are filled by bands.
     """
 
-    def __init__(
-        self,
-        sink: BinaryIO,
-        profile: Profile,
-        level: Level,
-        segment_id: bytes,
-        pages: int,
-        comments: dict[str, str],
-        catalog_pages: int = 0,
-        mode: Mode | None = None,
-        by_bands: bool = False,
-    ) -> None:
-        self._spectrum = None if mode is None else Spectrum(profile, mode)
-        self._modulation = MODULATION_PCM if mode is None else MODULATION_SPECTRUM
-        if by_bands:
-            self._modulation = MODULATION_BANDS
-        self.layout = page_layout(profile, level, mode, by_bands)
-        self._block_size = profile.block_size
-        self._segment_id = segment_id
+    def __init__(self, sink: BinaryIO, file: FileSpec, pages: int, catalog_pages: int = 0) -> None:
+        self._file = file
+        self._spectrum = None if file.mode is None else Spectrum(file.profile, file.mode)
+        self.layout = file.layout
         self._pages = pages
         self._catalog_pages = catalog_pages
         self._next = 0
         self._lead = 0 if self._spectrum is None else self._spectrum.lead
         frames = pages + 2 * self._lead
-        self._flac = FlacWriter(sink, profile, frames, self._header(0, PageKind.CATALOG, 0).pack(), comments)
+        first = self._header(0, PageKind.CATALOG, 0).pack()
+        self._flac = FlacWriter(sink, file.profile, frames, first, dict(file.comments), tags=file.tags)
         self._silence()
 
     def _header(self, page: int, kind: PageKind, index: int) -> PageHeader:
         return PageHeader(
             kind=kind,
             protection=self.layout.level.code,
-            modulation=self._modulation,
-            segment_id=self._segment_id,
+            modulation=self._file.modulation,
+            segment_id=self._file.segment_id,
             page_number=page,
             page_count=self._pages,
-            block_size=self._block_size,
+            block_size=self._file.profile.block_size,
             index=self._catalog_pages or index,
         )
 
@@ -101,7 +123,7 @@ class PageWriter:
                 self._header(self._next + i, kind, first + i if kind == PageKind.CATALOG else 0)
                 for i in range(self.layout.pages_for(len(piece)))
             ]
-            pages = self.layout.assemble(headers, piece, cell_seed(self._segment_id))
+            pages = self.layout.assemble(headers, piece, cell_seed(self._file.segment_id))
             self._flac.write_pages(pages if self._spectrum is None else self._spectrum.modulate(pages))
             self._next += len(headers)
 
@@ -113,15 +135,7 @@ class PageWriter:
     def _silence(self) -> None:
         """What a broadcast begins and ends with."""
         for _ in range(self._lead):
-            self._flac.write_pages(np.zeros((1, self._flac.profile.page_size), np.uint8))
-
-
-def page_layout(profile: Profile, level: Level, mode: Mode | None, by_bands: bool = False) -> PageLayout:
-    """The layout of pages in this sound; ``mode``: of the spectrum, None for pages that are the samples."""
-    if mode is None:
-        return PageLayout(profile.page_size, level)
-    spectrum = Spectrum(profile, mode)
-    return PageLayout.banded(spectrum, level) if by_bands else PageLayout(spectrum.page_size, level)
+            self._flac.write_pages(np.zeros((1, self._file.profile.page_size), np.uint8))
 
 
 class SegmentStreams:
@@ -172,24 +186,18 @@ class SegmentStreams:
 
 def lay_out(
     sink: BinaryIO,
-    profile: Profile,
-    level: Level,
-    segment_id: bytes,
+    file: FileSpec,
     catalog: bytes,
     data: Stream,
     length: int,
-    comments: dict[str, str],
     progress: Progress | None = None,
-    mode: Mode | None = None,
-    by_bands: bool = False,
     budget: int = BUDGET_BYTES,
 ) -> None:
     """Write a whole segment: the catalog, and the ``length`` bytes of ``data``.
 
-    mode: of the spectrum; None for pages that are the samples. by_bands: cells are filled by bands. progress: called with bytes
-    of data done and in all. budget: bytes of parity that are held at once.
+    progress: called with bytes of data done and in all. budget: bytes of parity that are held at once.
     """
-    layout = page_layout(profile, level, mode, by_bands)
+    layout = file.layout
     streams = SegmentStreams(layout, catalog, data, length)
     copy = streams.catalog.tobytes()
 
@@ -199,20 +207,18 @@ def lay_out(
             if progress is not None:
                 progress(min(length, (first + count) * layout.payload_bytes), length)
 
-    if level.share is None:
+    if file.level.share is None:
         total = 2 * streams.catalog_pages + streams.data_pages
-        told = streams.catalog_pages if by_bands else 0
+        told = streams.catalog_pages if file.by_bands else 0
         check_pages(total, told)
-        writer = PageWriter(sink, profile, level, segment_id, total, comments, told, mode, by_bands)
+        writer = PageWriter(sink, file, total, told)
         writer.write(copy, PageKind.CATALOG)
         write_data(writer)
         writer.write(copy, PageKind.CATALOG)
         writer.close()
         return
     pages = SegmentMap.of(layout, streams.catalog_pages, streams.data_pages)
-    writer = PageWriter(
-        sink, profile, level, segment_id, pages.total, comments, streams.catalog_pages, mode, by_bands
-    )
+    writer = PageWriter(sink, file, pages.total, streams.catalog_pages)
     with _Parity(pages, streams, budget) as parity:
         writer.write(copy, PageKind.CATALOG)
         write_data(writer)

@@ -14,10 +14,11 @@ import numpy as np
 from audiomem_sql.catalog_packing import CATALOG_HEADER, parse_header
 from audiomem_sql.errors import DamagedFileError, StorageError, UnsupportedError
 from audiomem_sql.files import replace_durably, storage_error, temporary_file
-from audiomem_sql.page_writer import lay_out
+from audiomem_sql.page_writer import FileSpec, lay_out
 from audiomem_sql.segment import Segment
 from audiomem_sql.snapshot import Snapshot
 from audiomem_sql.table_files import TableFiles
+from audiomem_sql.tags import repaired_tags
 from audiomem_sql.types import I64Array
 
 Progress = Callable[[int, int], None]
@@ -52,6 +53,7 @@ def repaired(segment: Segment, target: str, progress: Progress | None = None) ->
         )
     _, stored, _, _ = parse_header(file.read(0, 0, CATALOG_HEADER.size))
     blob = file.read(0, 0, CATALOG_HEADER.size + stored)
+    comments, tags = repaired_tags(segment.path, catalog.comments)
     handle, temporary = -1, ""
     try:
         with tempfile.SpooledTemporaryFile(max_size=_SPOOL_BYTES) as data:
@@ -63,18 +65,16 @@ def repaired(segment: Segment, target: str, progress: Progress | None = None) ->
             with os.fdopen(handle, "w+b") as sink:
                 with contextlib.suppress(OSError):
                     os.fchmod(sink.fileno(), os.stat(segment.path).st_mode & 0o777)
-                lay_out(
-                    sink,
+                made = FileSpec(
                     file.source.profile,
                     file.layout.level,
                     catalog.segment_id,
-                    blob,
-                    data,
-                    catalog.data_bytes,
-                    dict(catalog.comments),
-                    mode=file.source.mode,
-                    by_bands=file.by_bands,
+                    comments,
+                    tags,
+                    file.source.mode,
+                    file.by_bands,
                 )
+                lay_out(sink, made, blob, data, catalog.data_bytes)
                 sink.flush()
                 os.fsync(sink.fileno())
         done = file.corrections

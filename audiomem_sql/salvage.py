@@ -130,7 +130,7 @@ def load_salvaged(files: TableFiles, cache: BlockCache) -> Snapshot:
     try:
         base = _opened(files.base, cache)
     except AudioMemError as error:
-        failed = error
+        failed = error.with_traceback(None)
     opened, unreadable = [] if base is None else [base], []
     try:
         segments: list[Segment] = []

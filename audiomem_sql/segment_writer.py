@@ -19,9 +19,9 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from audiomem_sql._version import __version__
 from audiomem_sql.audio import Profile
 from audiomem_sql.audio.bands import Mode
+from audiomem_sql.audio.tags import NO_TAGS, read_tags
 from audiomem_sql.bloom import BloomFilter
 from audiomem_sql.catalog import (
     MAX_EXTENT_BYTES,
@@ -50,10 +50,11 @@ from audiomem_sql.keyword_extents import KeywordSpool
 from audiomem_sql.label_writer import LabelWriter
 from audiomem_sql.labels import MAX_LABELLED_COLUMNS, Facts, Label, Labelled
 from audiomem_sql.limits import DEFAULT, LIMITS
-from audiomem_sql.page_writer import lay_out
+from audiomem_sql.page_writer import FileSpec, lay_out
 from audiomem_sql.protection.levels import Level
 from audiomem_sql.segment import CREATED, ENDED, MAX_TOMBSTONES, NEVER, ROWID, TOMBSTONES_HEADER
 from audiomem_sql.semantic.codec import VectorCodec
+from audiomem_sql.tags import carried, own_comments
 from audiomem_sql.types import I64Array
 from audiomem_sql.vector_extents import VectorSpool
 
@@ -152,6 +153,8 @@ class SegmentWriter:
         self._running: deque[tuple[ColumnWriter, Stratum, Future[EncodedBlock]]] = deque()
         self._dictionaries: dict[int, Extent] = {}
         self._temporary: str | None = None
+        self._comments: dict[str, str] = {}
+        self._tags = NO_TAGS
 
     def _column(self, number: int, name: str, column_type: ColumnType, *, keyed: bool) -> ColumnWriter:
         return ColumnWriter(
@@ -362,7 +365,7 @@ class SegmentWriter:
         history: SchemaHistory = NO_HISTORY,
         progress: Callable[[int, int], None] | None = None,
     ) -> None:
-        """Lay out the file at a temporary name beside ``path``, and fsync it.
+        """Lay out the file at a temporary name beside ``path``, and fsync it. Tags and pictures of a file at ``path`` are kept.
 
         versions: the commits in this segment. tombstones: rowids that they delete from earlier segments, ascending;
         tombstone_versions: the version that deletes each, for a segment with several commits. sources: the packed list
@@ -389,6 +392,9 @@ class SegmentWriter:
         keywords = {
             number: words.finish(self._store_words, self._put) for number, words in self._keywords.items()
         }
+        before = read_tags(self.path)
+        self._comments = own_comments(self.path, self.rows, before)
+        self._tags = carried(before, self._comments)
         catalog = Catalog(
             table_id=self._table_id,
             segment_id=self._segment_id,
@@ -416,7 +422,7 @@ class SegmentWriter:
             history=history,
             vectors=vectors,
             keywords=keywords,
-            comments={} if self.options.protection.share is None else self._comments(),
+            comments={} if self.options.protection.share is None else self._comments,
         )
         catalog = self._settled(catalog)
         if self._labels is not None:
@@ -464,14 +470,6 @@ class SegmentWriter:
             deleting=catalog.tombstones is not None,
         )
 
-    def _comments(self) -> dict[str, str]:
-        return {
-            "TITLE": os.path.splitext(os.path.basename(self.path))[0],
-            "ENCODER": f"audiomem-sql {__version__}",
-            "DESCRIPTION": f"A table of {self.rows} rows kept as audio; audiomem-sql reads it.",
-            "COMMENT": "It sounds like noise. To read it: pip install audiomem-sql, then audiomem info and the name of this file.",
-        }
-
     def _entry(self, writer: ColumnWriter, dictionary: Extent | None) -> ColumnEntry:
         return ColumnEntry(writer.directory(), dictionary, self._store_filter(writer.bloom()))
 
@@ -498,20 +496,18 @@ class SegmentWriter:
             handle, self._temporary = temporary_file(self.path)
             with os.fdopen(handle, "w+b") as sink:
                 os.chmod(self._temporary, 0o666 & ~_umask())
-                lay_out(
-                    sink,
-                    self.options.profile,
-                    self.options.protection,
+                options = self.options
+                file = FileSpec(
+                    options.profile,
+                    options.protection,
                     self._segment_id,
-                    blob,
-                    self._spool,
-                    self._spool.length,
-                    self._comments(),
-                    progress,
-                    self.options.mode,
-                    self.options.by_bands,
-                    self.options.parity_bytes,
+                    self._comments,
+                    self._tags,
+                    options.mode,
+                    options.by_bands,
                 )
+                length, budget = self._spool.length, options.parity_bytes
+                lay_out(sink, file, blob, self._spool, length, progress, budget)
                 sink.flush()
                 os.fsync(sink.fileno())
         except OSError as error:

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from audiomem_sql.altering import altered_schema
+from audiomem_sql.audio.tags import Picture
 from audiomem_sql.block_cache import SHARED, BlockCache
 from audiomem_sql.catalog import Migration, Version
 from audiomem_sql.changes import changes
@@ -19,6 +20,7 @@ from audiomem_sql.columns.creation import check_definitions
 from audiomem_sql.columns.schema import Schema, parse_columns
 from audiomem_sql.commit import Commit, Progress, write_commit
 from audiomem_sql.compaction import Retention, merge, vacuum
+from audiomem_sql.cover import covered
 from audiomem_sql.embedding import dimensions_of, embedder_of, missing_vectors
 from audiomem_sql.errors import DamagedFileError, OptionError, SchemaError, StorageError
 from audiomem_sql.files import replace_durably
@@ -260,12 +262,9 @@ class Table(TableWriter):
             for segment in self.snapshot.segments:
                 temporary, repair = repaired(segment, segment.path, progress)
                 done.append(repair)
-                try:
-                    if repair.changed:
-                        if segment.path == self.files.base:
-                            self._lock.follow(temporary)
-                        replace_durably(temporary, segment.path)
-                finally:
+                if repair.changed:
+                    self._put_in_place(temporary, segment.path)
+                else:
                     with contextlib.suppress(FileNotFoundError):
                         os.unlink(temporary)
             if any(repair.changed for repair in done):
@@ -273,6 +272,29 @@ class Table(TableWriter):
         finally:
             self._end()
         return done
+
+    def set_cover(self, cover: Picture | None) -> None:
+        """Make ``cover`` the front cover of the table's file, in place of one that is there; None: it has none.
+
+        Rows, versions, deltas and the log stay as they are. Readers go on with the file that they have open.
+        """
+        self._no_transaction()
+        self._acquire()
+        try:
+            self._put_in_place(covered(self.files.base, cover), self.files.base)
+            self._reload()
+        finally:
+            self._end()
+
+    def _put_in_place(self, temporary: str, path: str) -> None:
+        """Let a file that says the same take the place of one of ours."""
+        try:
+            if path == self.files.base:
+                self._lock.follow(temporary)
+            replace_durably(temporary, path)
+        finally:
+            with contextlib.suppress(FileNotFoundError):
+                os.unlink(temporary)
 
     def restore(self, version: int | str) -> int:
         """Make the rows of an old version the newest, in a commit of its own; the new version."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -11,11 +12,16 @@ import pytest
 from hypothesis import settings
 from samples import verify
 
-settings.register_profile("house", deadline=None)  # no test is about time
-settings.load_profile("house")
+# How long an example takes says something about the machine.
+settings.register_profile("audiomem", deadline=None)
+settings.load_profile("audiomem")
 
 
 def pytest_configure(config: pytest.Config) -> None:
+    if (
+        signal.getsignal(signal.SIGINT) == signal.SIG_IGN
+    ):  # as in the background of a shell: children would ignore it, too
+        signal.signal(signal.SIGINT, signal.default_int_handler)
     _build_extension()
     config.addinivalue_line("markers", "damages: the test damages files on purpose, so they are not verified")
 

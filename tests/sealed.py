@@ -13,7 +13,7 @@ import zstandard
 from audiomem_sql.audio import Profile
 from audiomem_sql.catalog_packing import CATALOG_HEADER, CATALOG_MAGIC, parse_header
 from audiomem_sql.page_layout import PageKind, PageLayout
-from audiomem_sql.page_writer import PageWriter
+from audiomem_sql.page_writer import FileSpec, PageWriter
 from audiomem_sql.pages import PagedFile
 from audiomem_sql.protection.crc32c import crc32c
 from audiomem_sql.protection.levels import Level
@@ -64,7 +64,9 @@ class Sealed:
         with open(path, "wb") as sink:
             layout = PageLayout(self.profile.page_size, self.level)
             pages = 2 * layout.pages_for(len(blob)) + layout.pages_for(len(self.data))
-            writer = PageWriter(sink, self.profile, self.level, self.segment_id, pages, {"TITLE": "sealed"})
+            writer = PageWriter(
+                sink, FileSpec(self.profile, self.level, self.segment_id, {"TITLE": "sealed"}), pages
+            )
             writer.write(blob, PageKind.CATALOG)
             writer.write(bytes(self.data), PageKind.DATA)
             writer.write(blob, PageKind.CATALOG)

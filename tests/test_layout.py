@@ -19,7 +19,7 @@ PACKAGE = ROOT / "audiomem_sql"
 #: From the ground up. A module may import from its own floor and from those below it, never from one above.
 FLOORS: tuple[tuple[str, ...], ...] = (
     ("errors", "types", "warning", "digests", "limits", "_version"),
-    ("files", "block_cache", "bloom", "sparing", "audio", "protection"),
+    ("files", "block_cache", "bloom", "sparing", "audio", "protection", "tags", "cover"),
     ("columns", "semantic"),
     ("predicates", "vectors_in_sql", "cell_order", "page_layout", "page_writer", "recovery", "pages"),
     (

@@ -17,7 +17,7 @@ from audiomem_sql.errors import (
     TruncatedFileError,
 )
 from audiomem_sql.page_layout import PAGE_HEADER, PageHeader, PageKind, PageLayout
-from audiomem_sql.page_writer import PageWriter
+from audiomem_sql.page_writer import FileSpec, PageWriter
 from audiomem_sql.pages import PagedFile
 from audiomem_sql.protection.levels import NONE
 
@@ -30,7 +30,7 @@ def write(
     layout = PageLayout(profile.page_size, NONE)
     pages = 2 * layout.pages_for(len(catalog)) + layout.pages_for(len(payload))
     with path.open("wb") as sink:
-        writer = PageWriter(sink, profile, NONE, segment, pages, {"TITLE": "t"})
+        writer = PageWriter(sink, FileSpec(profile, NONE, segment, {"TITLE": "t"}), pages)
         writer.write(catalog, PageKind.CATALOG)
         writer.write(payload, PageKind.DATA)
         writer.write(catalog, PageKind.CATALOG)

@@ -13,6 +13,7 @@ from typing import Any
 import apsw
 import pytest
 from cli.conftest import process
+from samples import MODULATIONS
 
 import audiomem_sql
 from audiomem_sql.block_cache import BlockCache
@@ -237,13 +238,15 @@ def test_a_table_that_is_well(tmp_path: Path) -> None:
             table.append([{"v": "x"}])
 
 
-@pytest.mark.parametrize("seed", range(12))
-def test_any_deltas_missing(tmp_path: Path, seed: int) -> None:
+@pytest.mark.parametrize(
+    ("modulation", "seed"), [*(("pcm", seed) for seed in range(12)), ("flat", 0), ("mission", 1)]
+)
+def test_any_deltas_missing(tmp_path: Path, modulation: str, seed: int) -> None:
     """Random commits in deltas, some merged; whichever are missing, the others give what their commits alone would."""
     rng, path = random.Random(seed), tmp_path / "t.flac"
     rows: Rows = {}
     commits: dict[int, Commit] = {}
-    with Table.create(path, COLUMNS, {"profile": "embedded"}) as table:
+    with Table.create(path, COLUMNS, {"profile": "embedded", **MODULATIONS[modulation]}) as table:
         for number in range(2, 22):
             deleted = rng.sample(sorted(rows), min(len(rows), rng.randrange(4)))
             free = [rowid for rowid in range(1, 90) if rowid not in rows or rowid in deleted]

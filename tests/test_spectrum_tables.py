@@ -13,6 +13,7 @@ from damage.ours import Ours
 from fixtures.make_spectrum import FOLDER, PLANS, expected, make
 from samples import MODULATIONS, arrow, content, create, rows, same
 
+from audiomem_sql.audio import hardware
 from audiomem_sql.audio.modulated import ModulatedPages
 from audiomem_sql.errors import AudioMemError, OptionError
 from audiomem_sql.table import Table
@@ -132,6 +133,23 @@ def test_what_is_refused(tmp_path: Path) -> None:
         with pytest.raises(OptionError, match=what):
             Table.create(path, ["a TEXT"], options)
         assert not path.exists()
+
+
+def test_a_profile_that_the_container_cannot_serve(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "memory.max").write_text("300000000\n")
+    monkeypatch.setattr(hardware, "CGROUP_MEMORY", str(tmp_path / "memory.max"))
+    path = tmp_path / "t.flac"
+    for name in ("server", "desktop"):
+        with pytest.raises(OptionError, match=f"{name} cannot be served"):
+            Table.create(path, ["a TEXT"], {"profile": name, "modulation": "spectrum"})
+        assert not path.exists()
+    with Table.create(path, ["a TEXT"], {"profile": "embedded"}) as table:
+        before = path.read_bytes()
+        with pytest.raises(OptionError, match="server cannot be served"):
+            table.transcode({"profile": "server", "modulation": "spectrum"})
+        with pytest.raises(OptionError, match="no band plan 'loud'"):
+            table.transcode({"modulation": "spectrum", "band_plan": "loud"})
+        assert path.read_bytes() == before
 
 
 @pytest.mark.damages

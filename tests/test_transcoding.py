@@ -6,9 +6,12 @@ import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
+import mutagen.flac
 import pytest
+import soundfile
 from samples import MODULATIONS, arrow, content, create, rows, same
 
+from audiomem_sql.audio import PROFILES
 from audiomem_sql.table import Table
 from audiomem_sql.verify import problems
 
@@ -113,10 +116,16 @@ def test_base_and_delta(
         assert same(content(table), expected + rows(10, 0, 2001))
 
 
-@pytest.mark.parametrize("modulation", MODULATIONS)
+SOUNDS = MODULATIONS | {
+    "ultrasonic": {"modulation": "spectrum", "band_plan": "ultrasonic"},
+    "broadcast": {"modulation": "spectrum", "band_plan": "mission", "robustness": "broadcast"},
+}
+
+
+@pytest.mark.parametrize("modulation", SOUNDS)
 @pytest.mark.parametrize("profile", ["server", "desktop", "mobile", "embedded"])
 def test_what_the_tools_say(tmp_path: Path, profile: str, modulation: str) -> None:
-    with create(tmp_path / "t.flac", 400, profile=profile, **MODULATIONS[modulation]) as table:
+    with create(tmp_path / "t.flac", 400, profile=profile, **SOUNDS[modulation]) as table:
         table.checkpoint()
         table.append(arrow(rows(30, 0, 1001)))
     for path in (tmp_path / "t.flac", tmp_path / "t.flac.d" / "00000003.flac"):
@@ -124,3 +133,16 @@ def test_what_the_tools_say(tmp_path: Path, profile: str, modulation: str) -> No
         ffmpeg("-i", path, "-f", "null", "-")
         run("sox", path, "-n", "stat")
         run("metaflac", "--list", path)
+        shape, read = PROFILES[profile], mutagen.flac.FLAC(path)
+        assert read.info.pprint().startswith("FLAC")
+        assert (read.info.sample_rate, read.info.bits_per_sample, read.info.channels) == (
+            shape.sample_rate,
+            shape.bits_per_sample,
+            shape.channels,
+        )
+        assert read.seektable is not None
+        sound, _ = soundfile.read(path)
+        assert read.info.total_samples == len(sound)
+        assert "audiomem-sql" in read["encoder"][0]
+        if modulation != "pcm":
+            assert abs(sound).max() <= 10 ** (-0.1 / 20)

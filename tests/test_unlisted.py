@@ -36,7 +36,13 @@ def rows_of(table: Table) -> list[dict[str, Any]]:
 
 @pytest.mark.parametrize(
     ("protection", "modulation"),
-    [*((level, "pcm") for level in LEVELS), ("none", "mission"), ("standard", "mission"), ("none", "flat")],
+    [
+        *((level, "pcm") for level in LEVELS),
+        ("none", "flat"),
+        ("none", "mission"),
+        ("standard", "mission"),
+        ("archive", "flat"),
+    ],
 )
 def test_nothing_but_the_catalog_is_lost(tmp_path: Path, protection: str, modulation: str) -> None:
     """All types; the columns with their constraints, the rowids and every value are what they were."""

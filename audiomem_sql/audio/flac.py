@@ -14,6 +14,7 @@ import numpy as np
 from audiomem_sql.audio.frames import Bytes, frame_count, frame_offset, number_runs, pack_frames
 from audiomem_sql.audio.metadata import MAX_BLOCK_LENGTH, MD5_OFFSET, build_metadata
 from audiomem_sql.audio.profiles import Profile
+from audiomem_sql.audio.tags import NO_TAGS, Tags
 from audiomem_sql.digests import md5
 from audiomem_sql.errors import OptionError, StorageError
 
@@ -34,6 +35,7 @@ class FlacWriter:
     application: payload of the APPLICATION block ``AUDM``.
     comments: Vorbis comments; field names are stored in upper case.
     padding: bytes of the PADDING block for tag editors; 0 for none.
+    tags: comments behind these, and pictures.
 
     ``audio_start`` is the offset of frame 0 from the start of the stream, ``file_size`` the size the stream will have.
     Raises ``OptionError`` for arguments that make no file, ``LimitError`` for what is too large for FLAC, ``StorageError``
@@ -48,6 +50,7 @@ class FlacWriter:
         application: bytes,
         comments: Mapping[str, str],
         padding: int = 4096,
+        tags: Tags = NO_TAGS,
     ) -> None:
         if pages < 1:
             raise OptionError("a FLAC file has at least one page")
@@ -60,7 +63,9 @@ class FlacWriter:
         self._name = name if isinstance(name := getattr(sink, "name", None), str) else None
         self._md5 = md5(usedforsecurity=False)
         self._closed = False
-        metadata = build_metadata(profile, pages, application, comments, padding)
+        metadata = build_metadata(
+            profile, pages, application, comments, padding, tags.comments, tags.pictures
+        )
         self.audio_start = len(metadata)
         self.file_size = frame_offset(profile, self.audio_start, pages)
         try:

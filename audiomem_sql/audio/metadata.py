@@ -7,7 +7,7 @@ damaged is left out: metadata speeds things up, no page depends on it.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from struct import Struct, error
 
@@ -18,7 +18,7 @@ from audiomem_sql.audio.rawfile import RawFile
 from audiomem_sql.errors import DamagedFileError, LimitError, NotAudioMemoryError, OptionError
 
 MAGIC = b"fLaC"
-STREAMINFO, PADDING, APPLICATION, SEEKTABLE, VORBIS_COMMENT, INVALID = 0, 1, 2, 3, 4, 127
+STREAMINFO, PADDING, APPLICATION, SEEKTABLE, VORBIS_COMMENT, PICTURE, INVALID = 0, 1, 2, 3, 4, 6, 127
 LAST_BLOCK = 0x80
 MAX_BLOCK_LENGTH = (1 << 24) - 1
 
@@ -58,10 +58,17 @@ class Metadata:
 
 
 def build_metadata(
-    profile: Profile, pages: int, application: bytes, comments: Mapping[str, str], padding: int
+    profile: Profile,
+    pages: int,
+    application: bytes,
+    comments: Mapping[str, str],
+    padding: int,
+    more: Sequence[tuple[str, str]] = (),
+    pictures: Sequence[bytes] = (),
 ) -> bytes:
     """``fLaC`` and every block, the MD5 still zero. Field names of comments are upper-cased.
 
+    more: comments that follow, with names as they are, maybe several of a name. pictures: bodies of PICTURE blocks.
     Raises ``OptionError`` for a comment that cannot be stored, ``LimitError`` for what is too long.
     """
     if pages * profile.block_size > MAX_SAMPLES:
@@ -72,11 +79,20 @@ def build_metadata(
     blocks = [
         (STREAMINFO, _streaminfo(profile, pages)),
         (SEEKTABLE, _seek_table(profile, pages)),
-        (VORBIS_COMMENT, _vorbis_comment(comments)),
+        (
+            VORBIS_COMMENT,
+            _vorbis_comment([*((name.upper(), text) for name, text in comments.items()), *more]),
+        ),
         (APPLICATION, APPLICATION_ID + application),
+        *((PICTURE, body) for body in pictures),
     ]
     if padding:
         blocks.append((PADDING, bytes(padding)))
+    return join_blocks(blocks)
+
+
+def join_blocks(blocks: Sequence[tuple[int, bytes]]) -> bytes:
+    """``fLaC`` and the blocks: types and bodies. ``LimitError`` for a body that is too long."""
     parts = [MAGIC]
     for index, (kind, body) in enumerate(blocks):
         if len(body) > MAX_BLOCK_LENGTH:
@@ -109,14 +125,19 @@ def _seek_table(profile: Profile, pages: int) -> bytes:
     )
 
 
-def _vorbis_comment(comments: Mapping[str, str]) -> bytes:
+def is_comment_name(name: str) -> bool:
+    """Whether a field may be called so."""
+    return bool(name) and all(" " <= char <= "}" and char != "=" for char in name)
+
+
+def _vorbis_comment(comments: Sequence[tuple[str, str]]) -> bytes:
     entries = []
-    for name, value in comments.items():
-        if not name or not all(" " <= char <= "}" and char != "=" for char in name):
+    for name, value in comments:
+        if not is_comment_name(name):
             raise OptionError(
                 f"{name!r} cannot be the name of a comment", remedy="Use printable ASCII without ="
             )
-        entries.append(_utf8(f"{name.upper()}={value}"))
+        entries.append(_utf8(f"{name}={value}"))
     vendor = VENDOR.encode()
     packed = [LENGTH.pack(len(vendor)), vendor, LENGTH.pack(len(entries))]
     for entry in entries:
@@ -137,25 +158,11 @@ def read_metadata(file: RawFile, start: int) -> Metadata:
     Raises ``NotAudioMemoryError`` where there is no such stream, ``DamagedFileError`` for lengths beyond the file and
     for a STREAMINFO that is missing or impossible.
     """
-    if file.read(start, len(MAGIC)) != MAGIC:
-        raise NotAudioMemoryError(
-            "not a FLAC file", file=file.path, remedy="Tables are kept in files made by audiomem create"
-        )
     streaminfo: bytes | None = None
     application: bytes | None = None
     comments: dict[str, str] = {}
-    at, last = start + len(MAGIC), False
-    while not last:
-        head = file.read(at, 4)
-        if len(head) < 4:
-            raise _damaged(file, at, "the metadata ends in the middle")
-        kind, last = head[0] & ~LAST_BLOCK, bool(head[0] & LAST_BLOCK)
-        length = int.from_bytes(head[1:], "big")
-        at += 4
-        if length > file.size - at:
-            raise _damaged(file, at, f"a block of {length} bytes is longer than the file")
-        if kind == INVALID or (streaminfo is None) != (kind == STREAMINFO):
-            raise _damaged(file, at, "STREAMINFO is not the first block")
+    at = start
+    for kind, at, length in blocks_of(file, start):
         if kind == STREAMINFO:
             if length != STREAMINFO_BODY.size:
                 raise _damaged(file, at, f"STREAMINFO of {length} bytes")
@@ -174,6 +181,31 @@ def read_metadata(file: RawFile, start: int) -> Metadata:
     return Metadata(rate, bits, channels, least, most, packed & MAX_SAMPLES, md5, at, application, comments)
 
 
+def blocks_of(file: RawFile, start: int) -> Iterator[tuple[int, int, int]]:
+    """Type, offset of the body and its length, of each block of the stream whose ``fLaC`` is at ``start``.
+
+    Raises as :func:`read_metadata` does. What follows the last body is the first frame.
+    """
+    if file.read(start, len(MAGIC)) != MAGIC:
+        raise NotAudioMemoryError(
+            "not a FLAC file", file=file.path, remedy="Tables are kept in files made by audiomem create"
+        )
+    at, first, last = start + len(MAGIC), True, False
+    while not last:
+        head = file.read(at, 4)
+        if len(head) < 4:
+            raise _damaged(file, at, "the metadata ends in the middle")
+        kind, last = head[0] & ~LAST_BLOCK, bool(head[0] & LAST_BLOCK)
+        length = int.from_bytes(head[1:], "big")
+        at += 4
+        if length > file.size - at:
+            raise _damaged(file, at, f"a block of {length} bytes is longer than the file")
+        if kind == INVALID or first != (kind == STREAMINFO):
+            raise _damaged(file, at, "STREAMINFO is not the first block")
+        yield kind, at, length
+        at, first = at + length, False
+
+
 def total_pages(metadata: Metadata | None, profile: Profile) -> int:
     """Pages that STREAMINFO says there are; 0 if it does not know, or speaks of another sound."""
     if metadata is None or (
@@ -186,9 +218,9 @@ def total_pages(metadata: Metadata | None, profile: Profile) -> int:
     return metadata.total_samples // profile.block_size
 
 
-def _parse_comments(raw: bytes) -> dict[str, str]:
-    """First value of each field, names upper-cased; whatever can be read of a damaged block."""
-    comments: dict[str, str] = {}
+def comment_entries(raw: bytes) -> tuple[list[bytes], bool]:
+    """The entries of the body of a VORBIS_COMMENT block, ``name=text`` each, and whether they are all there is in it."""
+    found: list[bytes] = []
     try:
         at = LENGTH.size + LENGTH.unpack_from(raw)[0]
         (entries,) = LENGTH.unpack_from(raw, at)
@@ -197,12 +229,20 @@ def _parse_comments(raw: bytes) -> dict[str, str]:
             (length,) = LENGTH.unpack_from(raw, at)
             at += LENGTH.size + length
             if at > len(raw):
-                break
-            name, equals, value = raw[at - length : at].decode(errors="replace").partition("=")
-            if equals:
-                comments.setdefault(name.upper(), value)
+                return found, False
+            found.append(raw[at - length : at])
     except error:
-        pass
+        return found, False
+    return found, len(found) == entries and at == len(raw)
+
+
+def _parse_comments(raw: bytes) -> dict[str, str]:
+    """First value of each field, names upper-cased; whatever can be read of a damaged block."""
+    comments: dict[str, str] = {}
+    for entry in comment_entries(raw)[0]:
+        name, equals, value = entry.decode(errors="replace").partition("=")
+        if equals:
+            comments.setdefault(name.upper(), value)
     return comments
 
 

@@ -98,7 +98,7 @@ def _open(file: RawFile, probe: Probe, numbered: Numbered) -> PageSource:
     try:
         metadata = read_metadata(file, start)
     except (NotAudioMemoryError, DamagedFileError) as error:
-        fault = error
+        fault = error.with_traceback(None)  # which would keep all that the callers hold
     if metadata is not None and (geometry := geometry_at(file, metadata.audio_start)) is not None:
         total = total_pages(metadata, geometry.profile)
         if confirmed(file, geometry, total) and (found := _has_pages(file, geometry, probe)):

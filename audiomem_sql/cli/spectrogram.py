@@ -6,17 +6,29 @@ from typing import Annotated
 
 import typer
 
+from audiomem_sql.cli import output
+from audiomem_sql.errors import OptionError
+
 
 def spectrogram(
     file: Annotated[str, typer.Argument(help="The FLAC file.", metavar="FILE")],
     picture: Annotated[
-        str, typer.Argument(help="The picture to make: .png, .svg or .pdf.", metavar="PICTURE")
-    ],
+        str | None, typer.Argument(help="The picture to make: .png, .svg or .pdf.", metavar="[PICTURE]")
+    ] = None,
+    cover: Annotated[
+        bool, typer.Option("--cover", help="Put a square picture into the file, which players show.")
+    ] = False,
 ) -> None:
     """Draw what a table sounds like: frequencies over time, bands and their health, pages and damage."""
-    from audiomem_sql.spectrogram import draw
+    from audiomem_sql.spectrogram import draw, put_cover
     from audiomem_sql.table import Table
 
+    if picture is None and not cover:
+        raise OptionError("there is nothing to draw to", remedy="Name a picture, or pass --cover.")
     with Table(file) as table:
-        draw(table.snapshot, picture)
-    print(f"{picture}: {file}")
+        if picture is not None:
+            draw(table.snapshot, picture)
+            print(f"{picture}: {file}")
+        if cover:
+            made = put_cover(table)
+            print(f"{file}: cover of {made.width} by {made.height} pixels, {output.size(len(made.data))}")

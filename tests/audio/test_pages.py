@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import gc
 import os
+import weakref
 from pathlib import Path
 
 import numpy as np
@@ -164,3 +166,23 @@ def test_appended_bytes_are_not_pages(tmp_path: Path) -> None:
         assert (source.verbatim, source.page_count, source.present) == (True, 10, 10)
         assert np.array_equal(source.read(0, 10), pages)
         source.close()
+
+
+def test_damaged_metadata_keeps_nothing_alive(tmp_path: Path) -> None:
+    """An error that was caught must not hold the frames that it came through, and with them all that callers have."""
+    path = tmp_path / "a.flac"
+    write_file(path, PROFILE, make_pages(PROFILE, 10))
+    path.write_bytes(bytes(100) + path.read_bytes()[100:])
+
+    def opened() -> weakref.ref[np.ndarray]:
+        mine = np.zeros(1000)
+        source = open_pages(path, probe)
+        assert source.verbatim
+        source.close()
+        return weakref.ref(mine)
+
+    gc.disable()
+    try:
+        assert opened()() is None
+    finally:
+        gc.enable()

@@ -306,9 +306,7 @@ def test_missing_values_are_null(value: object, sql_type: str) -> None:
 
 
 @pytest.mark.parametrize("sql_type", EVERY)
-@pytest.mark.parametrize(
-    "value", [object(), Decimal(1), 1j, {1}, datetime.now, 2**63, -(2**63) - 1], ids=repr
-)
+@pytest.mark.parametrize("value", [object(), Decimal(1), 1j, {1}, datetime.now, 2**63, -(2**63) - 1])
 def test_what_no_column_takes(value: object, sql_type: str) -> None:
     assert f"{sql_type} column year" in refusal(value, sql_type)
 

@@ -12,7 +12,6 @@ from __future__ import annotations
 import os
 import random
 import shutil
-import subprocess
 import sys
 import tempfile
 import time
@@ -28,6 +27,7 @@ import pytest
 from audiomem_sql.compaction import Retention
 from audiomem_sql.errors import DamageWarning, QueryError
 from audiomem_sql.table import Table
+from crash.forked import SERVE, Writers, serve
 from crash.workload import Rows, create, faults, rows_at, small_limits
 
 MAX_SECONDS = 0.6
@@ -68,7 +68,7 @@ def apply(rows: Rows, made: Change) -> Rows:
     return left | made.added
 
 
-def write(path: Path, seed: int, life: int) -> None:
+def write(path: str, seed: int, life: int) -> None:
     """The writer: goes on until it is killed."""
     with pytest.MonkeyPatch.context() as patch:
         warnings.simplefilter(
@@ -117,27 +117,12 @@ class Campaign:
     rows: Rows | None = None
     commits: int = 0
 
-    def kill_one(self, life: int, rng: random.Random) -> str:
+    def kill_one(self, writers: Writers, life: int, rng: random.Random) -> str:
         """Let a writer write, kill it, and look at what it left; where it was."""
-        command = [
-            sys.executable,
-            "-W",
-            "error",
-            __file__,
-            "--write",
-            str(self.path),
-            str(self.seed),
-            str(life),
-        ]
-        writer = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
-        assert writer.stdout is not None
-        with writer.stdout:
-            first = writer.stdout.readline()
-            assert first == f"ready {self.version}\n", f"the writer does not begin: {first!r}"
-            time.sleep(rng.random() ** 2 * MAX_SECONDS)
-            writer.kill()
-            lines = writer.stdout.read().rpartition("\n")[0].splitlines()  # the last one may be cut
-        assert writer.wait() == -9, "the writer ended by itself"
+        first = writers.start(str(self.path), self.seed, life)
+        assert first == f"ready {self.version}\n", f"the writer does not begin: {first!r}"
+        time.sleep(rng.random() ** 2 * MAX_SECONDS)
+        lines = writers.kill()
         acknowledged = int(lines[-1].split()[1]) if lines else self.version
         return self.look(acknowledged)
 
@@ -171,24 +156,25 @@ def run(kills: int, seed: int, folder: Path, *, tell: bool = False) -> Counter[s
     found: Counter[str] = Counter()
     rng = random.Random(seed)
     campaign = None
-    for life in range(kills):
-        if life % 50 == 0:
-            shutil.rmtree(folder, ignore_errors=True)
-            folder.mkdir(parents=True)
-            create(folder / "t.flac").close()
-            campaign = Campaign(folder / "t.flac", seed + life)
-        assert campaign is not None
-        found[campaign.kill_one(life, rng)] += 1
-        found["commits"] += campaign.commits
-        campaign.commits = 0
-        if tell and life % 50 == 49:
-            print(f"{life + 1} kills, {found['commits']} commits, nothing lost", flush=True)
+    with Writers(__file__) as writers:
+        for life in range(kills):
+            if life % 50 == 0:
+                shutil.rmtree(folder, ignore_errors=True)
+                folder.mkdir(parents=True)
+                create(folder / "t.flac").close()
+                campaign = Campaign(folder / "t.flac", seed + life)
+            assert campaign is not None
+            found[campaign.kill_one(writers, life, rng)] += 1
+            found["commits"] += campaign.commits
+            campaign.commits = 0
+            if tell and life % 50 == 49:
+                print(f"{life + 1} kills, {found['commits']} commits, nothing lost", flush=True)
     return found
 
 
 def main() -> None:
-    if sys.argv[1:2] == ["--write"]:
-        write(Path(sys.argv[2]), int(sys.argv[3]), int(sys.argv[4]))
+    if sys.argv[1:2] == [SERVE]:
+        serve(write)
         return
     kills = int(os.environ.get("AUDIOMEM_CRASH_KILLS", "1000"))
     seed = int(sys.argv[1]) if len(sys.argv) > 1 else random.randrange(1 << 30)

@@ -32,12 +32,14 @@ def quick() -> Iterator[None]:
         yield
 
 
-def record(folder: Path, which: str, protection: str = "none") -> tuple[list[Operation], list[str]]:
+def record(
+    folder: Path, which: str, protection: str = "none", modulation: str = "pcm"
+) -> tuple[list[Operation], list[str]]:
     """Everything that a workload asks of the disk, with marks: ("try", model) before a commit, ("done", model) after."""
     rng = random.Random(which)
     with FileLayer(folder) as layer:
         layer.mark(("try", Model()))
-        table = create(folder / NAME, protection)
+        table = create(folder / NAME, protection, modulation)
         model = Model()
         layer.mark(("done", model))
         for number, step in enumerate(STEPS[which]):
@@ -119,13 +121,19 @@ def crash_states(operations: list[Operation], ways: int = 3) -> Iterator[tuple[s
 
 
 def sweep_crashes(
-    folder: Path, which: str, *, every: int = 1, ways: int = 3, protection: str = "none"
+    folder: Path,
+    which: str,
+    *,
+    every: int = 1,
+    ways: int = 3,
+    protection: str = "none",
+    modulation: str = "pcm",
 ) -> int:
     """Check each crash of a workload, or one in ``every``; how many were checked."""
     checked = 0
     with quick():
         (folder / "recorded").mkdir()
-        operations, _ = record(folder / "recorded", which, protection)
+        operations, _ = record(folder / "recorded", which, protection, modulation)
         for number, (what, tree, allowed, maybe_none) in enumerate(crash_states(operations, ways)):
             if number % every == 0:
                 try:
@@ -153,19 +161,26 @@ class Trouble:
         self.over = True
 
 
-def run_in_trouble(folder: Path, which: str, trouble: Trouble, error: int, protection: str = "none") -> bool:
+def run_in_trouble(
+    folder: Path,
+    which: str,
+    trouble: Trouble,
+    error: int,
+    protection: str = "none",
+    modulation: str = "pcm",
+) -> bool:
     """Run a workload; each step that fails must leave what was there before, and is done again. Whether one failed."""
     rng = random.Random(which)
     model, failed = Model(), False
     path = folder / NAME
     with FileLayer(folder, trouble, error):
         try:
-            table = create(path, protection)
+            table = create(path, protection, modulation)
         except StorageError:
             failed = True
             trouble.end()
             assert not path.exists(), "it failed, and left a table"
-            table = create(path, protection)
+            table = create(path, protection, modulation)
         for number, step in enumerate(STEPS[which]):
             if number % 5 == 4:
                 table.close()
@@ -205,12 +220,14 @@ def check_now(table: Table, model: Model) -> None:
         check(other, model, all_versions=False)
 
 
-def sweep_failures(folder: Path, which: str, *, every: int = 1, protection: str = "none") -> Counter[str]:
+def sweep_failures(
+    folder: Path, which: str, *, every: int = 1, protection: str = "none", modulation: str = "pcm"
+) -> Counter[str]:
     """Let each call fail once, and let the disk be full from each call on; how often which was done."""
     checked: Counter[str] = Counter()
     with quick():
         (folder / "recorded").mkdir()
-        _, calls = record(folder / "recorded", which, protection)
+        _, calls = record(folder / "recorded", which, protection, modulation)
         kinds = [
             ("call that fails", None, errno.EIO, False),
             ("full disk", GROWING, errno.ENOSPC, True),
@@ -223,7 +240,8 @@ def sweep_failures(folder: Path, which: str, *, every: int = 1, protection: str 
                 shutil.rmtree(run, ignore_errors=True)
                 run.mkdir()
                 try:
-                    run_in_trouble(run, which, Trouble(at, names, lasting=lasting), error, protection)
+                    trouble = Trouble(at, names, lasting=lasting)
+                    run_in_trouble(run, which, trouble, error, protection, modulation)
                 except Exception as problem:
                     raise AssertionError(
                         f"{which}, {kind} at {at}: {type(problem).__name__}: {problem}"

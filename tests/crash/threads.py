@@ -12,7 +12,6 @@ from __future__ import annotations
 import os
 import random
 import shutil
-import subprocess
 import sys
 import tempfile
 import threading
@@ -31,6 +30,7 @@ from audiomem_sql.compaction import Retention
 from audiomem_sql.errors import DamageWarning, StorageError
 from audiomem_sql.table import Table
 from crash.faulty import SYNCS, Disk, FileLayer, Operation, Tree
+from crash.forked import SERVE, Writers, serve
 from crash.workload import create, faults, small_limits
 
 NAME = "t.flac"
@@ -182,7 +182,7 @@ def fail_syncs(folder: Path, seed: int, *, steps: int) -> Counter[str]:
     return Counter(what for what, _ in said)
 
 
-def write(path: Path, life: int) -> None:
+def write(path: str, life: int) -> None:
     """The writer: six threads that append, and this one, that keeps the files in shape, until it is killed."""
     with pytest.MonkeyPatch.context() as patch:
         warnings.simplefilter(
@@ -217,40 +217,34 @@ def kill(kills: int, seed: int, folder: Path, *, tell: bool = False) -> Counter[
     found: Counter[str] = Counter()
     rng = random.Random(seed)
     there: set[str] = set()
-    for life in range(kills):
-        if life % 25 == 0:
-            shutil.rmtree(folder, ignore_errors=True)
-            folder.mkdir(parents=True)
-            create(folder / NAME).close()
-            there = set()
-        command = [sys.executable, "-W", "error", __file__, "--write", str(folder / NAME), str(life)]
-        writer = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
-        assert writer.stdout is not None
-        with writer.stdout:
-            assert writer.stdout.readline() == "ready\n"
+    with Writers(__file__) as writers:
+        for life in range(kills):
+            if life % 25 == 0:
+                shutil.rmtree(folder, ignore_errors=True)
+                folder.mkdir(parents=True)
+                create(folder / NAME).close()
+                there = set()
+            assert writers.start(str(folder / NAME), life) == "ready\n"
             time.sleep(rng.random() ** 2 * MAX_SECONDS)
-            writer.kill()
-            lines = writer.stdout.read().rpartition("\n")[0].splitlines()  # the last one may be cut
-        assert writer.wait() == -9, "the writer ended by itself"
-        said = [line.split() for line in lines]
-        assert not [append for what, append in said if what == "failed"]
-        acknowledged = there | {f"k{life}.first"} | {append for _, append in said}
-        with Table(folder / NAME) as table:
-            there = appends_in(table)
-            assert acknowledged <= there, acknowledged - there
-            assert len(there - acknowledged) <= 6
-            assert faults(table, torn=True) == []
-        found["appends"] += len(said)
-        found[f"{len(there - acknowledged)} there but not acknowledged"] += 1
-        if tell and life % 25 == 24:
-            print(f"{life + 1} kills of threads, {found['appends']} appends, nothing lost", flush=True)
+            said = [line.split() for line in writers.kill()]
+            assert not [append for what, append in said if what == "failed"]
+            acknowledged = there | {f"k{life}.first"} | {append for _, append in said}
+            with Table(folder / NAME) as table:
+                there = appends_in(table)
+                assert acknowledged <= there, acknowledged - there
+                assert len(there - acknowledged) <= 6
+                assert faults(table, torn=True) == []
+            found["appends"] += len(said)
+            found[f"{len(there - acknowledged)} there but not acknowledged"] += 1
+            if tell and life % 25 == 24:
+                print(f"{life + 1} kills of threads, {found['appends']} appends, nothing lost", flush=True)
     return found
 
 
 def main() -> None:
     """Everything of this module; stops at the first thing that is lost."""
-    if sys.argv[1:2] == ["--write"]:
-        write(Path(sys.argv[2]), int(sys.argv[3]))
+    if sys.argv[1:2] == [SERVE]:
+        serve(write)
         return
     kills = int(os.environ.get("AUDIOMEM_CRASH_KILLS", "1000")) // 5
     seed = int(sys.argv[1]) if len(sys.argv) > 1 else random.randrange(1 << 30)

@@ -9,8 +9,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from samples import MODULATIONS
 
 from audiomem_sql import compaction, log_copies, log_writer, table_writer
+from audiomem_sql.audio.tags import Picture
 from audiomem_sql.compaction import Retention
 from audiomem_sql.scan import scan
 from audiomem_sql.snapshot import Snapshot
@@ -197,6 +199,11 @@ def _checkpoint(open_table: Table, model: Model, attempt: Attempt, rng: random.R
     return model
 
 
+def _cover(open_table: Table, model: Model, attempt: Attempt, rng: random.Random) -> Model:
+    open_table.set_cover(Picture(rng.randbytes(3000), "image/png", 1, 1))
+    return model
+
+
 def _merge(open_table: Table, model: Model, attempt: Attempt, rng: random.Random) -> Model:
     open_table.merge()
     return model
@@ -224,17 +231,18 @@ ALTERED = [
 UNDONE = [_undone(10), _undone(9000)]
 STEPS: dict[str, list[Step]] = {
     "by small commits": [
-        SMALL, _change, _tag, _checkpoint, SMALL, UNDONE[0], SMALL, _checkpoint, _change, LARGE, _change, UNDONE[1],
+        SMALL, _change, _tag, _cover, _checkpoint, SMALL, UNDONE[0], SMALL, _checkpoint, _change, LARGE, _change, UNDONE[1],
         SMALL, _merge, _restore, _vacuum(4), SMALL, _checkpoint, SMALL, _checkpoint, _change, _checkpoint, SMALL,
         *[_insert(3, 700)] * 6, _vacuum(None),
     ],
     "by large commits": [
-        _tag, UNDONE[1], LARGE, SMALL, ALTERED[0], LARGE, ALTERED[1], SMALL, ALTERED[2], _delete_all, _vacuum(1), UNDONE[1], LARGE, _change, LARGE, _merge,
+        _tag, UNDONE[1], _cover, LARGE, SMALL, ALTERED[0], LARGE, ALTERED[1], SMALL, ALTERED[2], _delete_all, _vacuum(1), UNDONE[1], LARGE, _change, LARGE, _cover, _merge,
         SMALL, _vacuum(None), LARGE, _vacuum(2),
     ],
 }  # fmt: skip
 
 
-def create(path: Path, protection: str = "none") -> Table:
+def create(path: Path, protection: str = "none", modulation: str = "pcm") -> Table:
     """The table that the steps begin with."""
-    return Table.create(path, COLUMNS, {"profile": "embedded", "protection": protection})
+    options = {"profile": "embedded", "protection": protection, **MODULATIONS[modulation]}
+    return Table.create(path, COLUMNS, options)

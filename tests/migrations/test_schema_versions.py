@@ -9,6 +9,7 @@ from typing import Any
 
 import apsw
 import pytest
+from samples import MODULATIONS
 
 from audiomem_sql.changes import changes
 from audiomem_sql.columns.column import quote
@@ -194,11 +195,14 @@ def check_changes(table: Table, model: Model, oldest: int) -> None:
         assert [rows[rowid] for rowid in sorted(rows)] == model.versions[version]
 
 
-@pytest.mark.parametrize("seed", range(10))
-def test_every_version_has_its_columns(tmp_path: Path, seed: int) -> None:
+@pytest.mark.parametrize(
+    ("modulation", "seed"), [*(("pcm", seed) for seed in range(10)), ("flat", 10), ("mission", 11)]
+)
+def test_every_version_has_its_columns(tmp_path: Path, modulation: str, seed: int) -> None:
     rng = random.Random(seed)
     path = tmp_path / "t.flac"
-    table = Table.create(path, ["id INTEGER PRIMARY KEY", "body TEXT"], {"profile": "embedded"})
+    options = {"profile": "embedded", **MODULATIONS[modulation]}
+    table = Table.create(path, ["id INTEGER PRIMARY KEY", "body TEXT"], options)
     model, oldest = Model(), 1
     for _ in range(40):
         event = rng.random()

@@ -16,7 +16,7 @@ DOORS = ("extension", "python")
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     if "door" in metafunc.fixturenames:
-        metafunc.parametrize("door", DOORS, indirect=True)
+        metafunc.parametrize("door", getattr(metafunc.module, "DOORS", DOORS), indirect=True)
 
 
 @pytest.fixture(autouse=True)

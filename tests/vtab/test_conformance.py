@@ -17,6 +17,7 @@ import pytest
 from hypothesis import HealthCheck, Phase, given, seed, settings
 from hypothesis import strategies as st
 from model import Twins
+from samples import MODULATIONS
 
 from audiomem_sql import lookup, scan, table_options
 from audiomem_sql.limits import LIMITS
@@ -43,8 +44,13 @@ def small_blocks(small: bool) -> Iterator[None]:
         yield
 
 
-def check(tables: list[Layout], data: st.DataObject, small: bool) -> None:
-    with small_blocks(small), tempfile.TemporaryDirectory() as folder, Twins(Path(folder)) as twins:
+def check(tables: list[Layout], data: st.DataObject, small: bool, modulation: str = "pcm") -> None:
+    options = ["profile=embedded", *(f"{name}={value}" for name, value in MODULATIONS[modulation].items())]
+    with (
+        small_blocks(small),
+        tempfile.TemporaryDirectory() as folder,
+        Twins(Path(folder), options) as twins,
+    ):
         names = [chr(ord("t") + number) for number in range(len(tables))]
         for name, layout in zip(names, tables, strict=True):
             layout.build(twins, name)
@@ -78,6 +84,14 @@ def test_every_query_gives_the_rows_of_a_strict_table(
     tables: list[Layout], data: st.DataObject, small: bool
 ) -> None:
     check(tables, data, small)
+
+
+@settings(max_examples=40, derandomize=True, deadline=None, database=None, suppress_health_check=_NO_CHECKS)
+@given(_TABLES, st.data(), st.booleans(), st.sampled_from(["flat", "mission"]))
+def test_so_it_does_when_pages_are_frequencies(
+    tables: list[Layout], data: st.DataObject, small: bool, modulation: str
+) -> None:
+    check(tables, data, small, modulation)
 
 
 def campaign_for_a_time() -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import apsw
 import pytest
+from samples import MODULATIONS
 
 from audiomem_sql.connections import register
 from audiomem_sql.errors import AudioMemError, DataTypeError, QueryError
@@ -21,13 +22,14 @@ ROWS = [
 ]
 
 
-@pytest.fixture(params=["pcm", "spectrum"])
+@pytest.fixture(params=MODULATIONS)
 def sql(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[apsw.Connection]:
     connection = apsw.Connection(str(tmp_path / "t.sqlite"))
     register(connection)
+    sound = "".join(f", {name}={value}" for name, value in MODULATIONS[request.param].items())
     connection.execute(
         "CREATE VIRTUAL TABLE t USING audiomem('t.flac', id INTEGER PRIMARY KEY, body TEXT SEMANTIC, year INTEGER, "
-        f"vec FLOAT[3], model=hashing, modulation={request.param})"
+        f"vec FLOAT[3], model=hashing, profile=embedded{sound})"
     )
     connection.executemany("INSERT INTO t VALUES (?, ?, ?, ?)", map(bound, ROWS))
     yield connection

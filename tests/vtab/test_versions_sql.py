@@ -10,6 +10,7 @@ from typing import Any
 
 import apsw
 import pytest
+from samples import MODULATIONS
 
 from audiomem_sql import snapshot
 from audiomem_sql.columns.timestamps import render
@@ -39,13 +40,15 @@ ROWS = {
 
 
 @pytest.fixture
-def module(tmp_path: Path) -> Iterator[Module]:
+def module(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Module]:
     """The module, on a connection to a database in the test's folder."""
+    options = MODULATIONS[getattr(request, "param", "pcm")]
+    sound = "".join(f", {name}={value}" for name, value in options.items())
     connection = apsw.Connection(str(tmp_path / "t.sqlite"))
     module = sqlite.register(connection)
     sqlite.register_functions(connection, module)
     connection.execute(
-        "CREATE VIRTUAL TABLE t USING audiomem('t.flac', id INTEGER PRIMARY KEY, name TEXT UNIQUE)"
+        f"CREATE VIRTUAL TABLE t USING audiomem('t.flac', id INTEGER PRIMARY KEY, name TEXT UNIQUE{sound})"
     )
     yield module
     connection.close()
@@ -90,6 +93,7 @@ def rows(sql: apsw.Connection, where: str, *bindings: Any) -> list[Any]:
     return sql.execute(f"SELECT id, name FROM t WHERE {where} ORDER BY id", bindings).fetchall()
 
 
+@pytest.mark.parametrize("module", MODULATIONS, indirect=True)
 @pytest.mark.parametrize("place", PLACES)
 def test_time_travel(sql: apsw.Connection, tmp_path: Path, place: str) -> None:
     settle(sql, place)
@@ -200,6 +204,7 @@ def test_a_version_that_was_vacuumed_away(sql: apsw.Connection) -> None:
 # -- table functions --------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.parametrize("module", MODULATIONS, indirect=True)
 @pytest.mark.parametrize("place", PLACES)
 def test_snapshots_and_changes(sql: apsw.Connection, place: str) -> None:
     settle(sql, place)

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import apsw
 import pytest
+from samples import MODULATIONS
 
 from audiomem_sql.connections import register
 from audiomem_sql.errors import AudioMemError, QueryError, SchemaError
@@ -39,12 +40,14 @@ QUERIES = [
 
 
 @pytest.fixture
-def sql(tmp_path: Path) -> Iterator[apsw.Connection]:
+def sql(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[apsw.Connection]:
     connection = apsw.Connection(str(tmp_path / "t.sqlite"))
     register(connection)
+    options = MODULATIONS[getattr(request, "param", "pcm")]
+    sound = "".join(f", {name}={value}" for name, value in options.items())
     connection.execute(
         "CREATE VIRTUAL TABLE t USING audiomem('t.flac', id INTEGER PRIMARY KEY, title TEXT INDEXED, "
-        "body TEXT SEMANTIC INDEXED, year INTEGER, model=hashing, profile=embedded)"
+        f"body TEXT SEMANTIC INDEXED, year INTEGER, model=hashing, profile=embedded{sound})"
     )
     connection.execute("CREATE VIRTUAL TABLE fts USING fts5(title, body, content='')")
     yield connection
@@ -79,6 +82,7 @@ def check(sql: apsw.Connection) -> None:
             assert abs(mine - theirs) < 1e-9, query
 
 
+@pytest.mark.parametrize("sql", MODULATIONS, indirect=True)
 def test_the_same_as_fts5(sql: apsw.Connection) -> None:
     """Rows in the log, in the base, in deltas, and merged; the statistics are those of all of them."""
     rng = random.Random(1)
@@ -112,6 +116,7 @@ def test_filters_and_versions(sql: apsw.Connection) -> None:
     assert set(ids(sql, "SELECT id FROM t WHERE t MATCH 'keyword: sound' AND version = 'all'")) == there
 
 
+@pytest.mark.parametrize("sql", MODULATIONS, indirect=True)
 def test_both(sql: apsw.Connection) -> None:
     rows = [
         (1, "Passwords", "How do I reset a password?", 2020), (2, "Animals", "cats and dogs", 2021),

@@ -81,6 +81,8 @@ VALUES: dict[str, tuple[Any, ...]] = {
 #: Of these, what no column of the type accepts.
 WRONG: dict[str, tuple[Any, ...]] = {"INTEGER": ("x", 0.5), "REAL": ("x",), "TEXT": (b"a",), "BLOB": ("a",)}
 CONFLICTS = st.sampled_from(("", "", " OR REPLACE", " OR IGNORE", " OR FAIL", " OR ABORT", " OR ROLLBACK"))
+#: Most of the examples are about what a page is not concerned with.
+SOUNDS = (*["modulation=pcm"] * 4, "modulation=spectrum", "modulation=spectrum, band_plan=mission")
 SAVEPOINTS = ("s1", "s2", "S3")
 
 
@@ -104,7 +106,7 @@ class Writes(RuleBasedStateMachine):
     @initialize(
         key=st.sampled_from(KEYS),
         others=st.lists(st.sampled_from(OTHERS), min_size=1, max_size=4, unique=True),
-        sound=st.sampled_from((*["modulation=pcm"] * 3, "modulation=spectrum")),
+        sound=st.sampled_from(SOUNDS),
         data=st.data(),
     )
     def create(
