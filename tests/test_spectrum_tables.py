@@ -137,7 +137,7 @@ def test_what_is_refused(tmp_path: Path) -> None:
 
 def test_a_profile_that_the_container_cannot_serve(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "memory.max").write_text("300000000\n")
-    monkeypatch.setattr(hardware, "CGROUP_MEMORY", str(tmp_path / "memory.max"))
+    monkeypatch.setattr(hardware, "CGROUP_MEMORY", (str(tmp_path / "memory.max"),))
     path = tmp_path / "t.flac"
     for name in ("server", "desktop"):
         with pytest.raises(OptionError, match=f"{name} cannot be served"):
