@@ -122,6 +122,7 @@ def test_what_is_refused(tmp_path: Path) -> None:
     for options, what in (
         ({"modulation": "spectrum", "band_plan": "loud"}, "no band plan 'loud'"),
         ({"modulation": "spectrum", "robustness": "steel"}, "no robustness 'steel'"),
+        ({"modulation": "spectrum", "robustness": "lossy", "band_plan": "flat"}, "needs bands with codes"),
         ({"band_plan": "mission"}, "band_plan says how modulation=spectrum is done"),
         ({"robustness": "broadcast"}, "robustness says how modulation=spectrum is done"),
     ):

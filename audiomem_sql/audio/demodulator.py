@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from audiomem_sql.audio.bands import CODEWORD
-from audiomem_sql.audio.control import CONTROL, LENIENT, seeds_of
+from audiomem_sql.audio.control import CONTROL, LENIENT, agreed_seed, seeds_of
 from audiomem_sql.audio.frames import Bytes, Flags, Numbers
 from audiomem_sql.audio.health import Health
 from audiomem_sql.audio.mending import Mender
@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
 NARROW = 16
 """Bits of fields that are put together before they go into a word."""
+HEARD = 1.0
+"""Of 3.5, which the level of the pilot is: a block that has less is silent."""
 PROBED = 2
 """Codewords of a band that tell whether the others are worth decoding."""
 
@@ -75,7 +77,7 @@ class Demodulator:
         """What each band stores, uint8 (n, stored), of the pages ``first`` …; which blocks are doubtful is noted in ``reading``."""
         one = self._spectrum
         count = len(sound) * one.units
-        levels, seeds = np.empty((count, DCT), one.level), np.empty(count, np.int64)
+        levels, control = np.empty((count, DCT), one.level), np.empty((count, CONTROL))
         step = max(1, BLOCKS // one.units)
         watched = []
         for at in range(0, len(sound), step):
@@ -86,12 +88,18 @@ class Demodulator:
                 doubtful = Mender.of(one).mend(coefficients)
                 reading.doubtful[first:][some] = doubtful.reshape(-1, one.units)
             watched.append(coefficients[self._watched(first + at, len(coefficients))])
-            control = coefficients[:, one.first : one.first + CONTROL]
-            seeds[rows] = seeds_of(control / one.control_distance)
+            control[rows] = coefficients[:, one.first : one.first + CONTROL] / one.control_distance
             levels[rows] = self._levels(coefficients)
         if measured:
             self._measure(np.concatenate(watched), reading)
         words = self._words(levels)
+        if one.mode.lossy:
+            heard = (control[:, -1] > HEARD).reshape(len(sound), one.units)
+            reading.doubtful[first : first + len(sound)] = ~heard
+            control = control.reshape(len(sound), one.units, CONTROL) * heard[..., None]
+            seeds = np.repeat([agreed_seed(page) for page in control], one.units)
+        else:
+            seeds = seeds_of(control)
         one.scramble(words, seeds, np.resize(np.arange(one.units), count))
         return [
             np.ascontiguousarray(words[:, columns].astype("<u8", copy=False))
@@ -166,7 +174,9 @@ class Demodulator:
         """Count in blocks, (n, DCT), those that are no silence."""
         one = self._spectrum
         pilots = some[:, one.first + CONTROL - 1] / one.control_distance
-        some = some[np.abs(pilots - 3.5) < LENIENT]  # silence has no health
+        some = some[
+            pilots > HEARD if one.mode.lossy else np.abs(pilots - 3.5) < LENIENT
+        ]  # silence has no health
         level = some / one.distance + one.tops / 2
         deviation = 2 * (level - np.clip(np.rint(level), 0, one.tops))
         errors = (deviation**2).sum(axis=0, dtype=np.float64)

@@ -36,9 +36,9 @@ class Modulator:
         self._checked = spectrum.distance <= 2 * DCT**0.5  # beyond that, rounding changes no level
 
     def modulate(self, pages: Bytes) -> Bytes:
-        """Pages, uint8 (n, page_size), as samples, uint8 (n, profile.page_size), laid out as FlacWriter wants them."""
+        """Pages, uint8 (n, page_size), as samples, uint8 (n, sound_size): frame by frame, laid out as FlacWriter wants them."""
         one = self._spectrum
-        out = np.empty((len(pages), one.profile.page_size), np.uint8)
+        out = np.empty((len(pages), one.sound_size), np.uint8)
         sound = out.reshape(len(pages) * one.units, -1)
         words = self._words(pages)
         seeds = np.zeros(len(sound), np.int64)
@@ -50,7 +50,7 @@ class Modulator:
                 levels = self._levels(words[some], seeds[some], some % one.units)
                 for first in range(0, len(some), BLOCKS):
                     part = slice(first, first + BLOCKS)
-                    coefficients = self._coefficients(levels[part], seeds[some[part]])
+                    coefficients = self._coefficients(levels[part], seeds[some[part]], some[part] % one.units)
                     samples = self._samples(coefficients)
                     bad.append(some[part][self._unfit(samples, coefficients)])
                     own = some[part]
@@ -59,6 +59,8 @@ class Modulator:
                     else:
                         sound[own] = packed(samples, one.profile).reshape(len(own), -1)
             rows = np.concatenate(bad)
+            if one.mode.lossy:  # where seeds can be made out only if all blocks of a page have the same
+                rows = (np.unique(rows // one.units)[:, None] * one.units + np.arange(one.units)).reshape(-1)
             seeds[rows] += 1
             if len(rows) and seeds[rows].max() >= SEEDS:
                 raise LimitError("no scrambling keeps these bytes below full scale")  # 2 ** -4096 by chance
@@ -99,13 +101,13 @@ class Modulator:
                 levels[:, start : start + slot.words] = field[:, columns]
         return levels
 
-    def _coefficients(self, levels: Any, seeds: Numbers) -> Any:
+    def _coefficients(self, levels: Any, seeds: Numbers, units: Numbers) -> Any:
         """The coefficients, (n, DCT), by the levels of blocks, which are changed."""
         one = self._spectrum
         levels *= 2
         levels -= one.tops
         coefficients = np.multiply(levels, one.distance / 2, dtype=one.precision)
-        control = control_levels(seeds, one.mode) * one.control_distance
+        control = control_levels(seeds, one.mode, units) * one.control_distance
         coefficients[:, one.first : one.first + CONTROL] = control
         return coefficients
 
