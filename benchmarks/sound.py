@@ -1,6 +1,6 @@
 """What a modulation costs, and what tables outlive: ``python -m benchmarks.sound [--rows 2000] [--skip-speed | --skip-processes]``.
 
-Needs the programs flac, ffmpeg and sox. Speed is that of payload for a second of processor time of one thread, the best of several
+Needs the programs flac, ffmpeg and sox. Speed is that of payload for a second of processor time, the best of several
 runs that take turns with a bare cosine transform of as many samples, so that a busy machine shows in both. Prints Markdown.
 """
 
@@ -75,9 +75,9 @@ def measured(one: Spectrum) -> tuple[float, float, float]:
 
 def once(call: Callable[[], object]) -> float:
     """Seconds of processor time that a call takes."""
-    start = time.thread_time()
+    start = time.process_time()
     call()
-    return time.thread_time() - start
+    return time.process_time() - start
 
 
 def run(*command: object) -> None:

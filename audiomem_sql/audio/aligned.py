@@ -24,7 +24,6 @@ from audiomem_sql.audio.modulated import ModulatedPages
 from audiomem_sql.audio.profiles import BLOCK_STEP, CUSTOM, Profile, match, usual_depth
 from audiomem_sql.audio.rawfile import RawFile
 from audiomem_sql.audio.source import (
-    HEAD_BYTES,
     PageSource,
     Probe,
 )
@@ -266,14 +265,20 @@ def _origin(
             heard, whole = sound.read_checked(0, spectrum.frames)
             if not whole.all():
                 continue
-            head = spectrum.demodulate(heard.reshape(1, -1), correct=True).pages[0, :HEAD_BYTES].tobytes()
+            head = spectrum.head(heard)
             with suppress(NotAudioMemoryError):
                 if probe(head) == block and (number := numbered(head)) is not None:
                     votes[at - number * length_of_page - spectrum.lead * block] += 1
         return votes
 
+    # Mostly nothing was cut off, and little put before.
+    off = [
+        (begin + phase * DCT - spectrum.lead * block) % length_of_page
+        for phase in range(length_of_page // DCT)
+    ]
+    phases = sorted(range(len(off)), key=lambda phase: min(off[phase], length_of_page - off[phase]))
     for pages in (range(-1, 1), range(-NUMBERED_PAGES, NUMBERED_PAGES)):
-        for phase in range(length_of_page // DCT):
+        for phase in phases:
             if voted(phase, pages):
                 votes = voted(phase, range(-NUMBERED_PAGES // 2, NUMBERED_PAGES // 2))
                 return votes.most_common(1)[0][0]

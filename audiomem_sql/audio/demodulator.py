@@ -54,11 +54,13 @@ class Demodulator:
         samples = unpacked(sound, one.profile, one.precision).reshape(len(sound), one.units, DCT)
         return transforms().dct(samples, type=2, norm="ortho", axis=-1, overwrite_x=True)
 
-    def demodulate(self, sound: Bytes, *, measured: bool = False, correct: bool = False) -> Reading:
+    def demodulate(
+        self, sound: Bytes, *, measured: bool = False, correct: bool = False, bands: int | None = None
+    ) -> Reading:
         """Samples as bytes, uint8 (n, profile.page_size), as pages; bytes that are wrong are not noticed here.
 
         measured: health is worked out from some blocks. correct: bands with a code are decoded, whether or not anything
-        looks wrong; otherwise only on pages with a doubtful block.
+        looks wrong; otherwise only on pages with a doubtful block. bands: so many are decoded, by default all.
         """
         one = self._spectrum
         reading = Reading(
@@ -70,7 +72,7 @@ class Demodulator:
             stored = self._stored(sound[some], first, reading, measured=measured)
             for (_, start, stop), own in zip(one.parts, stored, strict=True):
                 reading.pages[some, start:stop] = own[:, : stop - start]
-            self._correct(stored, first, reading, correct=correct)
+            self._correct(stored[:bands], first, reading, correct=correct)
         return reading
 
     def _stored(self, sound: Bytes, first: int, reading: Reading, *, measured: bool) -> list[Bytes]:
@@ -122,7 +124,7 @@ class Demodulator:
     def _correct(self, stored: list[Bytes], first: int, reading: Reading, *, correct: bool) -> None:
         """Decode the bands that have a code: of pages ``first`` … with a doubtful block, or of all."""
         one = self._spectrum
-        for (slot, start, stop), own in zip(one.parts, stored, strict=True):
+        for (slot, start, stop), own in zip(one.parts, stored, strict=False):
             code = slot.code
             if code is None:
                 continue

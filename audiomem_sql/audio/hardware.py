@@ -71,10 +71,11 @@ UNKNOWN = AUTO_MINIMUMS["desktop"]
 
 def measured(folder: str | os.PathLike[str] = ".") -> Hardware:
     """This machine, and the disk that holds ``folder``, or would once its missing parents are made."""
-    return Hardware(_processors(), _memory(), _free(folder))
+    return Hardware(processors(), _memory(), _free(folder))
 
 
-def _processors() -> int:
+def processors() -> int:
+    """Those that this process may use."""
     with contextlib.suppress(AttributeError, OSError):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or UNKNOWN.processors

@@ -13,7 +13,6 @@ from audiomem_sql.audio.frames import Bytes, Flags
 from audiomem_sql.audio.health import Health
 from audiomem_sql.audio.profiles import Profile, usual_depth
 from audiomem_sql.audio.source import (
-    HEAD_BYTES,
     PageSource,
     Probe,
 )
@@ -180,9 +179,8 @@ def modulation_of(
     try:
         spectrum = spectrum_of(profile, mode)
         if spectrum.frames > 1:
-            page_number = max(0, frame - spectrum.lead) // spectrum.frames
-            sound = frames(spectrum.first_frame(page_number), spectrum.frames).reshape(-1)
-        page = spectrum.demodulate(sound[None], correct=True).pages[0]
-        return spectrum if probe(page[:HEAD_BYTES].tobytes()) == profile.block_size else None
+            page = max(0, frame - spectrum.lead) // spectrum.frames
+            sound = frames(spectrum.first_frame(page), spectrum.frames)
+        return spectrum if probe(spectrum.head(sound)) == profile.block_size else None
     except (NotAudioMemoryError, DamagedFileError):
         return None

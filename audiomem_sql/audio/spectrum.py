@@ -28,6 +28,7 @@ from audiomem_sql.audio.frames import Bytes
 from audiomem_sql.audio.modulator import Modulator
 from audiomem_sql.audio.profiles import MIN_PAGE_SIZE, Profile
 from audiomem_sql.audio.slots import Slot
+from audiomem_sql.audio.source import HEAD_BYTES
 from audiomem_sql.audio.transform import DCT, coefficient, transforms, unpacked
 from audiomem_sql.audio.words import Words, split, stream
 from audiomem_sql.errors import DamagedFileError, OptionError
@@ -37,6 +38,8 @@ BLOCK_SIZES = (16_384, 32_768, 49_152)
 NULLS = 5
 """Coefficients that the flat plan leaves at zero between its levels, so that wrong samples show."""
 PAGE_STEP = 1024
+HEAD_BANDS = 2
+"""Bands in which a page begins: the first has at least a copy of its header."""
 PEAK = 10 ** (-0.1 / 20)
 """Largest sample, as a share of full scale: −0.1 dBFS."""
 DISTANCE = {3: 2.3, 5: 3.4}
@@ -247,6 +250,11 @@ class Spectrum:
     def spectra(self, sound: Bytes) -> Any:
         """The coefficients, (n, units, DCT), of samples as bytes, uint8 (n, sound_size)."""
         return self._demodulator.spectra(sound)
+
+    def head(self, sound: Bytes) -> bytes:
+        """The first ``HEAD_BYTES`` of a page, of whose bands no more than needed are decoded; sound: uint8, sound_size of them."""
+        reading = self._demodulator.demodulate(sound.reshape(1, -1), correct=True, bands=HEAD_BANDS)
+        return reading.pages[0, :HEAD_BYTES].tobytes()
 
     def demodulate(self, sound: Bytes, *, measured: bool = False, correct: bool = False) -> Reading:
         """Samples as bytes, uint8 (n, sound_size), as pages; see ``Demodulator``."""

@@ -207,3 +207,15 @@ def test_noise_is_none_of_ours() -> None:
     assert identify(noise, one.profile) is None
     assert identify(np.zeros_like(noise), one.profile) is None
     assert identify(noise[: PROFILES["desktop"].page_size], PROFILES["desktop"]) is None
+
+
+@pytest.mark.parametrize(
+    ("plan", "robustness"), [("flat", "exact"), ("mission", "exact"), ("mission", "broadcast")]
+)
+def test_a_page_is_the_same_sound_among_others(plan: str, robustness: str) -> None:
+    """Invariant 8 of FORMAT: however many pages are modulated together, and on however many threads."""
+    one = spectrum("desktop", plan, robustness)
+    pages = np.random.default_rng(9).integers(0, 256, (40, one.page_size), dtype=np.uint8)
+    together = one.modulate(pages)
+    for first, count in ((0, 1), (7, 3), (20, 16)):
+        assert np.array_equal(one.modulate(pages[first : first + count]), together[first : first + count])
