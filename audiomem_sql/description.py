@@ -76,9 +76,7 @@ def describe(table: TableReader) -> dict[str, Any]:
             "block_size": profile.block_size,
             "pages": sum(segment.file.page_count for segment in segments),
             "seconds": round(
-                sum(segment.file.page_count + 2 * _lead_of(segment) for segment in segments)
-                * profile.block_size
-                / profile.sample_rate,
+                sum(_frames_of(segment) for segment in segments) * profile.block_size / profile.sample_rate,
                 2,
             ),
         },
@@ -111,10 +109,12 @@ def _protection(segment: Segment) -> int:
     return (file.page_count - pages) * file.layout.page_size
 
 
-def _lead_of(segment: Segment) -> int:
-    """Frames of silence before the first page of a file."""
-    source = segment.file.source
-    return source.spectrum.lead if isinstance(source, ModulatedPages) else 0
+def _frames_of(segment: Segment) -> int:
+    """Frames of a file, with the silence before and behind its pages."""
+    source, pages = segment.file.source, segment.file.page_count
+    if not isinstance(source, ModulatedPages):
+        return pages
+    return source.spectrum.first_frame(pages) + source.spectrum.lead
 
 
 def _blocks(segment: Segment, column: int) -> int:

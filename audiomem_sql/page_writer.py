@@ -96,7 +96,8 @@ class PageWriter:
         self._catalog_pages = catalog_pages
         self._next = 0
         self._lead = 0 if self._spectrum is None else self._spectrum.lead
-        frames = pages + 2 * self._lead
+        self._at_once = max(1, PAGES_AT_ONCE // (1 if self._spectrum is None else self._spectrum.frames))
+        frames = pages if self._spectrum is None else self._spectrum.first_frame(pages) + self._lead
         first = self._header(0, PageKind.CATALOG, 0).pack()
         self._flac = FlacWriter(sink, file.profile, frames, first, dict(file.comments), tags=file.tags)
         self._silence()
@@ -115,7 +116,7 @@ class PageWriter:
 
     def write(self, payload: bytes, kind: PageKind) -> None:
         """Append ``payload`` as whole pages; only the last piece of a kind may be no multiple of the page payload."""
-        step = PAGES_AT_ONCE * self.layout.payload_bytes
+        step = self._at_once * self.layout.payload_bytes
         for at in range(0, len(payload), step):
             piece = payload[at : at + step]
             first = at // self.layout.payload_bytes if kind == PageKind.CATALOG else 0
@@ -124,7 +125,9 @@ class PageWriter:
                 for i in range(self.layout.pages_for(len(piece)))
             ]
             pages = self.layout.assemble(headers, piece, cell_seed(self._file.segment_id))
-            self._flac.write_pages(pages if self._spectrum is None else self._spectrum.modulate(pages))
+            if self._spectrum is not None:
+                pages = self._spectrum.modulate(pages).reshape(-1, self._file.profile.page_size)
+            self._flac.write_pages(pages)
             self._next += len(headers)
 
     def close(self) -> None:

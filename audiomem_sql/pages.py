@@ -106,7 +106,7 @@ class PagedFile:
                     f"({evidence}); none of its pages can be read",
                     file=path,
                     remedy="Take the file from before that. What is to outlive such things is made with "
-                    "modulation=spectrum and robustness=broadcast.",
+                    "modulation=spectrum and robustness=broadcast; for lossy encoders, robustness=lossy.",
                 ) from None
             raise
         try:

@@ -70,8 +70,8 @@ class TableOptions:
             number = 0
         if not 1 <= number <= MAX_LEVEL:
             raise OptionError(f"compression_level {level!r} is not a number from 1 to {MAX_LEVEL}")
-        plan = str(given.get("band_plan", "flat")).lower()
         robustness = str(given.get("robustness", "exact")).lower()
+        plan = str(given.get("band_plan", "mission" if robustness == "lossy" else "flat")).lower()
         options = cls(
             profile,
             modulation,

@@ -53,6 +53,15 @@ def everything(made: Path, heard: Path) -> None:
     run("sox", made, "-b", "16", heard, *effects.split())
 
 
+def encoded(ending: str, *codec: str) -> Process:
+    def process(made: Path, heard: Path) -> None:
+        between = heard.with_suffix(ending)
+        ffmpeg("-i", made, *codec, between)
+        ffmpeg("-i", between, "-ar", str(soundfile.info(made).samplerate), "-c:a", "flac", *RAW_24, heard)
+
+    return process
+
+
 def mp3_320(made: Path, heard: Path) -> None:
     mp3 = heard.with_suffix(".mp3")
     ffmpeg("-i", made, "-b:a", "320k", mp3)
@@ -75,10 +84,14 @@ SURVIVED: dict[str, Process] = {
 
 
 def made(
-    path: Path, plan: str = "flat", profile: str = "desktop", protection: str = "none"
+    path: Path,
+    plan: str = "flat",
+    profile: str = "desktop",
+    protection: str = "none",
+    robustness: str = "broadcast",
 ) -> list[dict[str, Any]]:
     """A broadcast at ``path``; its rows."""
-    sound = {"modulation": "spectrum", "band_plan": plan, "robustness": "broadcast"}
+    sound = {"modulation": "spectrum", "band_plan": plan, "robustness": robustness}
     with create(path, 300, profile=profile, protection=protection, **sound) as table:
         table.checkpoint()
         return content(table)
@@ -115,6 +128,78 @@ def test_mission_outlives_mp3(tmp_path: Path) -> None:
         assert {problem.repair for problem in problems(table)} <= {"page", "parity", None}
         table.repair()
     assert heard.read_bytes() == path.read_bytes()
+
+
+def twice(made: Path, heard: Path) -> None:
+    between = heard.with_name("between.flac")
+    LOSSY["AAC 256"](made, between)
+    LOSSY["Opus 256"](between, heard)
+
+
+LOSSY: dict[str, Process] = {
+    "MP3 320": mp3_320,
+    "MP3 128": encoded(".mp3", "-b:a", "128k"),
+    "AAC 256": encoded(".m4a", "-c:a", "aac", "-b:a", "256k"),
+    "AAC 192": encoded(".m4a", "-c:a", "aac", "-b:a", "192k"),
+    "Opus 256": encoded(".opus", "-c:a", "libopus", "-b:a", "256k"),
+    "Opus 192": encoded(".opus", "-c:a", "libopus", "-b:a", "192k"),
+    "Vorbis q5": encoded(".ogg", "-c:a", "libvorbis", "-q:a", "5"),
+    "AAC 256, then Opus 256": twice,
+    "as it is": through_ffmpeg(),
+    "everything": everything,
+}
+
+
+@pytest.mark.parametrize("name", LOSSY)
+def test_lossy_encoders(tmp_path: Path, name: str) -> None:
+    expected = made(tmp_path / "t.flac", "mission", robustness="lossy")
+    survives(tmp_path / "t.flac", expected, LOSSY[name])
+
+
+@pytest.mark.parametrize(
+    ("profile", "name"), [("mobile", "Opus 256"), ("mobile", "AAC 256"), ("embedded", "as it is")]
+)
+def test_lossy_encoders_and_other_profiles(tmp_path: Path, profile: str, name: str) -> None:
+    expected = made(tmp_path / "t.flac", "mission", profile, robustness="lossy")
+    survives(tmp_path / "t.flac", expected, LOSSY[name])
+
+
+def test_what_an_encoder_made_of_it_is_repaired_byte_for_byte(tmp_path: Path) -> None:
+    path, heard = tmp_path / "t.flac", tmp_path / "heard.flac"
+    expected = made(path, "mission", protection="standard", robustness="lossy")
+    LOSSY["AAC 256"](path, heard)
+    with Table(heard) as table:
+        table.append(arrow(rows(10, 0, 2001)))
+        assert same(content(table), expected + rows(10, 0, 2001))
+    with Table(heard) as table:
+        assert table.repair()[0].changed
+    assert heard.read_bytes() == path.read_bytes()
+
+
+def test_a_page_of_several_frames_that_was_damaged(tmp_path: Path) -> None:
+    """Frames that are lost are some blocks of a page; a file that was cut short has the pages that it has."""
+    path = tmp_path / "t.flac"
+    expected = made(path, "mission", protection="archive", robustness="lossy")
+    whole = path.read_bytes()
+    data = bytearray(whole)
+    start = len(data) // 3
+    data[start : start + 300_000] = bytes(300_000)
+    path.write_bytes(data)
+    with Table(path) as table:
+        assert same(content(table), expected)
+        table.repair()
+    assert path.read_bytes() == whole
+    path.write_bytes(whole[: len(whole) * 5 // 6])
+    with Table(path) as table:
+        assert same(content(table), expected)
+        table.repair()
+    assert path.read_bytes() == whole
+    at = len(whole) // 2
+    path.write_bytes(whole[:at] + b"put in" + whole[at:])
+    with Table(path) as table:
+        assert same(content(table), expected)
+        table.repair()
+    assert path.read_bytes() == whole
 
 
 @pytest.mark.parametrize("profile", ["server", "mobile", "embedded"])

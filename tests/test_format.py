@@ -532,6 +532,42 @@ def test_a_reader_made_from_the_document_alone(tmp_path: Path) -> None:
     assert pa.array(values).null_count == int(np.frombuffer(entry["zones"]["nulls"], "<i8")[0])
 
 
+def test_a_page_of_several_frames_as_it_is_described(tmp_path: Path) -> None:
+    """The header in page 1 of a file for lossy encoders, from its samples, by nothing but the document."""
+    options = {"profile": "desktop", "modulation": "spectrum", "band_plan": "mission", "robustness": "lossy"}
+    with Table.create(tmp_path / "t.flac", ["v INTEGER"], options) as made:
+        made.append([{"v": 1}])
+        made.checkpoint()
+    samples, rate = soundfile.read(tmp_path / "t.flac", dtype="int32", always_2d=True)
+    samples >>= 8
+    silent, frames, channels, first = math.ceil(rate / 16_384), 8, 2, 4
+    assert not samples[: silent * 16_384].any()
+    assert not samples[-silent * 16_384 :].any()
+    assert len(samples) // 16_384 - 2 * silent == 3 * frames  # the catalog twice, and a page of data
+    start = (silent + frames) * 16_384
+    page = samples[start : start + frames * 16_384].reshape(frames, 4, 4096, channels)
+    blocks = page.transpose(0, 3, 1, 2).reshape(frames * channels * 4, 4096).astype(float)
+    k, t = np.arange(first, 86), np.arange(4096)
+    spectra = (2 / 4096) ** 0.5 * blocks @ np.cos(np.pi * (2 * t[:, None] + 1) * k / 8192)
+    distance = 2 * math.sqrt(255 / 12) / 32 * 2**23  # of two levels, one bit: A is half of it
+    control = spectra[:, :7] / (distance / 2 / math.sqrt(63 / 12)) + 3.5
+    assert np.abs(control - np.where(control > 3.5, 7, 0)).max() < 0.01
+    bits = np.rint(control / 7).astype(int)
+    seed = sum(int(bits[u, 0]) << u for u in range(12))
+    assert (bits[:, 0] == [seed >> u % 12 & 1 for u in range(len(bits))]).all()
+    assert (bits[:, 1:] == [1, 1, 1, 0, 1, 1]).all()  # 46: lossy, without the critical band's 1; the pilot
+    low = math.ceil(100 * 8192 / rate)
+    stored = b""
+    places = [low - first + j + j * (86 - low - 64) // 64 for j in range(64)]  # one word in the critical band
+    for u, block in enumerate(spectra):
+        word = sum(int(block[place] > 0) << j for j, place in enumerate(places))
+        word ^= finalised(((seed << 32) + (u + 1) * 0x9E3779B97F4A7C15) % 2**64)
+        stored += word.to_bytes(8, "little")
+    header = page_layout.PageHeader.unpack(stored[:32])  # interleaved: the data comes first, byte by byte
+    assert header is not None
+    assert header.page_number == 1
+
+
 def reference_crc(data: bytes, start: int) -> int:
     """CRC-32C bit by bit."""
     register = start ^ 0xFFFFFFFF
@@ -543,19 +579,22 @@ def reference_crc(data: bytes, start: int) -> int:
 
 
 def test_bands_and_levels() -> None:
-    for row, band in zip(table("Control coefficients", 1), bands.MISSION_BANDS, strict=True):
+    for row, band in zip(table("Control coefficients", 2), bands.MISSION_BANDS, strict=True):
         assert row["band"] == band.name
         assert int(row["in the mode"]) == 1 << bands.MISSION_BANDS.index(band)
         assert (float(row["from (Hz)"]), float(row["to (Hz)"])) == (band.low, band.high)
         assert int(row["data bytes of 255"]) == band.data_bytes
-    exact, coarse = {}, ""
+    exact, coarse = {}, {}
     for row in table("Words in coefficients"):
         if row["robustness"] == "exact":
             exact[int(row["coefficients a word, n"])] = float(row["distance of levels"])
         else:
-            coarse = row["coefficients a word, n"]
+            coarse[row["robustness"]] = row["coefficients a word, n"]
     assert exact == spectrum.DISTANCE
-    assert coarse == "{}, {} or {}".format(*spectrum.BROADCAST_FIELDS)
+    assert coarse == {
+        "broadcast": "{}, {} or {}".format(*spectrum.BROADCAST_FIELDS),
+        "lossy": str(spectrum.LOSSY_FIELDS),
+    }
     assert math.sqrt(255 / 12) / 32 == spectrum.LOUD
 
 

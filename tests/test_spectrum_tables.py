@@ -26,14 +26,14 @@ def test_files_of_before(tmp_path: Path, name: str) -> None:
     with Table(tmp_path / f"{name}.flac") as table:
         assert content(table) == expected(name)
         assert not list(problems(table))
-        assert table.snapshot.segments[0].file.by_bands == (name == "bands")
+        assert table.snapshot.segments[0].file.by_bands == (name in ("bands", "lossy"))
         for option, value in PLANS[name].items():
             assert getattr(table.options, option) == value
         rows = len(table)
         table.append([{"id": 1000, "body": "new"}])
         table.vacuum()
         assert len(table) == rows + 1
-        assert table.snapshot.segments[0].file.by_bands == (name in ("mission", "bands"))
+        assert table.snapshot.segments[0].file.by_bands == (name in ("mission", "bands", "lossy"))
 
 
 def test_they_are_made_as_before(tmp_path: Path) -> None:
@@ -127,6 +127,7 @@ def test_what_is_refused(tmp_path: Path) -> None:
     for options, what in (
         ({"modulation": "spectrum", "band_plan": "loud"}, "no band plan 'loud'"),
         ({"modulation": "spectrum", "robustness": "steel"}, "no robustness 'steel'"),
+        ({"modulation": "spectrum", "robustness": "lossy", "band_plan": "flat"}, "needs bands with codes"),
         ({"band_plan": "mission"}, "band_plan says how modulation=spectrum is done"),
         ({"robustness": "broadcast"}, "robustness says how modulation=spectrum is done"),
     ):

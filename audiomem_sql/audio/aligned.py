@@ -24,11 +24,17 @@ from audiomem_sql.audio.modulated import ModulatedPages
 from audiomem_sql.audio.profiles import BLOCK_STEP, CUSTOM, Profile, match, usual_depth
 from audiomem_sql.audio.rawfile import RawFile
 from audiomem_sql.audio.source import (
-    HEAD_BYTES,
     PageSource,
     Probe,
 )
-from audiomem_sql.audio.spectrum import BLOCK_SIZES, BROADCAST_FIELDS, Spectrum, shapes, spectrum_of
+from audiomem_sql.audio.spectrum import (
+    BLOCK_SIZES,
+    BROADCAST_FIELDS,
+    LOSSY_FIELDS,
+    Spectrum,
+    shapes,
+    spectrum_of,
+)
 from audiomem_sql.audio.transform import DCT, Floats, coefficient, transforms
 from audiomem_sql.audio.words import split
 from audiomem_sql.errors import DamagedFileError, MissingExtraError, NotAudioMemoryError, OptionError
@@ -185,7 +191,7 @@ def _distances(windows: npt.NDArray[np.float32], shape: Profile, listened: int) 
     pilots = np.abs(spectra[..., first + CONTROL - 1, None]) / 3.5 * (63 / 12) ** 0.5 + 1e-9
     part = spectra[..., low : low + listened] / pilots
     found = []
-    for fields in BROADCAST_FIELDS:
+    for fields in (*BROADCAST_FIELDS, LOSSY_FIELDS):
         level = part * ((4.0 ** np.array(split(fields)) - 1) / 12).mean() ** 0.5 + 0.5
         found.append(((level - np.rint(level)) ** 2).mean(axis=(0, 2)))
     return np.asarray(np.min(found, axis=0))
@@ -247,25 +253,32 @@ def _origin(
 ) -> int | None:
     """Sample 0 of frame 0, by the page headers of some pages; None where there are none."""
     block = spectrum.profile.block_size
+    length_of_page = spectrum.frames * block
 
     def voted(phase: int, pages: range) -> Counter[int]:
         votes: Counter[int] = Counter()
         for page in pages:
-            at = begin + phase * DCT + page * block
+            at = begin + phase * DCT + page * length_of_page
             if not 0 <= at < length - BLOCK_STEP:
                 continue
             sound = AlignedSound("", decoder, spectrum, Arrangement(at, gains, length), _NOTHING)
-            heard, whole = sound.read_checked(0, 1)
-            if not whole[0]:
+            heard, whole = sound.read_checked(0, spectrum.frames)
+            if not whole.all():
                 continue
-            head = spectrum.demodulate(heard, correct=True).pages[0, :HEAD_BYTES].tobytes()
+            head = spectrum.head(heard)
             with suppress(NotAudioMemoryError):
                 if probe(head) == block and (number := numbered(head)) is not None:
-                    votes[at - (number + spectrum.lead) * block] += 1
+                    votes[at - number * length_of_page - spectrum.lead * block] += 1
         return votes
 
+    # Mostly nothing was cut off, and little put before.
+    off = [
+        (begin + phase * DCT - spectrum.lead * block) % length_of_page
+        for phase in range(length_of_page // DCT)
+    ]
+    phases = sorted(range(len(off)), key=lambda phase: min(off[phase], length_of_page - off[phase]))
     for pages in (range(-1, 1), range(-NUMBERED_PAGES, NUMBERED_PAGES)):
-        for phase in range(block // DCT):
+        for phase in phases:
             if voted(phase, pages):
                 votes = voted(phase, range(-NUMBERED_PAGES // 2, NUMBERED_PAGES // 2))
                 return votes.most_common(1)[0][0]

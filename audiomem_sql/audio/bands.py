@@ -19,7 +19,9 @@ BROADCAST_LIMIT = 18_000.0
 """Hz. With ``robustness=broadcast`` what is above carries nothing: resamplers and encoders take it away …"""
 BROADCAST_SHARE = 0.9
 """… nor what is above this share of half the sample rate."""
-ROBUSTNESS = ("exact", "broadcast")
+LOSSY_LIMIT = 12_000.0
+"""Hz. With ``robustness=lossy`` what is above carries nothing, so that an encoder spends its bits on what is below."""
+ROBUSTNESS = ("exact", "broadcast", "lossy")
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,24 +102,33 @@ class Mode:
     """What a reader has to know to demodulate, besides the shape of the sound: six bits in the control coefficients.
 
     ``bands``: bit i for band i of ``MISSION_BANDS``; 0 for the flat plan. ``broadcast``: coarse levels that survive what
-    audio goes through.
+    audio goes through. ``lossy``: of those, the coarsest, which survive lossy encoders; only with bands, whose codes correct errors.
     """
 
     bands: int
     broadcast: bool = False
+    lossy: bool = False
 
     def __post_init__(self) -> None:
         if not 0 <= self.bands < 1 << len(MISSION_BANDS):
             raise OptionError(f"bands {self.bands:#b} of a mode")
+        if self.lossy and not (self.broadcast and self.bands & 1 and self.bands & 14):
+            raise OptionError(
+                "robustness=lossy needs bands with codes, the critical one and another",
+                remedy="Use band_plan=mission.",
+            )
 
     @property
     def code(self) -> int:
         """0 to 63."""
-        return self.bands | self.broadcast << 5
+        # Wherever bands of the mission are used, the critical one is: bands without it say that more is meant.
+        return self.bands & (30 if self.lossy else 31) | self.broadcast << 5
 
     @classmethod
     def coded(cls, code: int) -> Mode:
         """The mode of a code, 0 to 63."""
+        if code >> 5 and code & 14 and not code & 1:
+            return cls(code & 31 | 1, True, True)
         return cls(code & 31, bool(code >> 5))
 
     @classmethod
@@ -136,7 +147,7 @@ class Mode:
         )
         if not code and bands != FLAT.bands:
             raise OptionError(f"no band of the plan {plan} is left to write to")
-        return cls(code, robustness == "broadcast")
+        return cls(code, robustness != "exact", robustness == "lossy")
 
     @property
     def plan(self) -> BandPlan:
@@ -149,9 +160,11 @@ class Mode:
     @property
     def robustness(self) -> str:
         """One of ``ROBUSTNESS``."""
-        return ROBUSTNESS[self.broadcast]
+        return ROBUSTNESS[self.broadcast + self.lossy]
 
     def limit(self, sample_rate: int) -> float:
         """Hz above which nothing is carried."""
         half = sample_rate / 2
-        return min(BROADCAST_LIMIT, BROADCAST_SHARE * half) if self.broadcast else half
+        if not self.broadcast:
+            return half
+        return min(LOSSY_LIMIT if self.lossy else BROADCAST_LIMIT, BROADCAST_SHARE * half)

@@ -144,15 +144,24 @@ class DecodedPages(PageSource):
                 continue
             for bits in range(metadata.bits_per_sample, 8, -8):
                 profile = match(metadata.sample_rate, bits, metadata.channels, block)
+
+                def frames(first: int, count: int, profile: Profile = profile) -> Bytes:
+                    size = profile.block_size
+                    samples = np.zeros((count * size, profile.channels), np.int32)
+                    there = self._decoder.samples(first * size, count * size)
+                    samples[: len(there)] = there
+                    pages = np.empty((count, profile.page_size), np.uint8)
+                    cut_pages(samples, profile, pages)
+                    return pages
+
                 try:
-                    samples = self._decoder.samples(at, block)
+                    if len(self._decoder.samples(at, block)) < block:
+                        return None
+                    page = frames(at // block, 1)[0]
+                    found = modulation_of(page, profile, probe, at // block, frames)
                 except DamagedFileError:
                     return None
-                if len(samples) < block:
-                    return None
-                page = np.empty((1, profile.page_size), np.uint8)
-                cut_pages(samples, profile, page)
-                if (found := modulation_of(page[0], profile, probe)) is not None:
+                if found is not None:
                     return found
         return None
 

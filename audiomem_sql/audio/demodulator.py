@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from audiomem_sql.audio.bands import CODEWORD
-from audiomem_sql.audio.control import CONTROL, LENIENT, seeds_of
+from audiomem_sql.audio.control import CONTROL, LENIENT, agreed_seed, seeds_of
 from audiomem_sql.audio.frames import Bytes, Flags, Numbers
 from audiomem_sql.audio.health import Health
 from audiomem_sql.audio.mending import Mender
@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
 NARROW = 16
 """Bits of fields that are put together before they go into a word."""
+HEARD = 1.0
+"""Of 3.5, which the level of the pilot is: a block that has less is silent."""
 PROBED = 2
 """Codewords of a band that tell whether the others are worth decoding."""
 
@@ -52,11 +54,13 @@ class Demodulator:
         samples = unpacked(sound, one.profile, one.precision).reshape(len(sound), one.units, DCT)
         return transforms().dct(samples, type=2, norm="ortho", axis=-1, overwrite_x=True)
 
-    def demodulate(self, sound: Bytes, *, measured: bool = False, correct: bool = False) -> Reading:
+    def demodulate(
+        self, sound: Bytes, *, measured: bool = False, correct: bool = False, bands: int | None = None
+    ) -> Reading:
         """Samples as bytes, uint8 (n, profile.page_size), as pages; bytes that are wrong are not noticed here.
 
         measured: health is worked out from some blocks. correct: bands with a code are decoded, whether or not anything
-        looks wrong; otherwise only on pages with a doubtful block.
+        looks wrong; otherwise only on pages with a doubtful block. bands: so many are decoded, by default all.
         """
         one = self._spectrum
         reading = Reading(
@@ -68,14 +72,14 @@ class Demodulator:
             stored = self._stored(sound[some], first, reading, measured=measured)
             for (_, start, stop), own in zip(one.parts, stored, strict=True):
                 reading.pages[some, start:stop] = own[:, : stop - start]
-            self._correct(stored, first, reading, correct=correct)
+            self._correct(stored[:bands], first, reading, correct=correct)
         return reading
 
     def _stored(self, sound: Bytes, first: int, reading: Reading, *, measured: bool) -> list[Bytes]:
         """What each band stores, uint8 (n, stored), of the pages ``first`` …; which blocks are doubtful is noted in ``reading``."""
         one = self._spectrum
         count = len(sound) * one.units
-        levels, seeds = np.empty((count, DCT), one.level), np.empty(count, np.int64)
+        levels, control = np.empty((count, DCT), one.level), np.empty((count, CONTROL))
         step = max(1, BLOCKS // one.units)
         watched = []
         for at in range(0, len(sound), step):
@@ -86,12 +90,18 @@ class Demodulator:
                 doubtful = Mender.of(one).mend(coefficients)
                 reading.doubtful[first:][some] = doubtful.reshape(-1, one.units)
             watched.append(coefficients[self._watched(first + at, len(coefficients))])
-            control = coefficients[:, one.first : one.first + CONTROL]
-            seeds[rows] = seeds_of(control / one.control_distance)
+            control[rows] = coefficients[:, one.first : one.first + CONTROL] / one.control_distance
             levels[rows] = self._levels(coefficients)
         if measured:
             self._measure(np.concatenate(watched), reading)
         words = self._words(levels)
+        if one.mode.lossy:
+            heard = (control[:, -1] > HEARD).reshape(len(sound), one.units)
+            reading.doubtful[first : first + len(sound)] = ~heard
+            control = control.reshape(len(sound), one.units, CONTROL) * heard[..., None]
+            seeds = np.repeat([agreed_seed(page) for page in control], one.units)
+        else:
+            seeds = seeds_of(control)
         one.scramble(words, seeds, np.resize(np.arange(one.units), count))
         return [
             np.ascontiguousarray(words[:, columns].astype("<u8", copy=False))
@@ -114,7 +124,7 @@ class Demodulator:
     def _correct(self, stored: list[Bytes], first: int, reading: Reading, *, correct: bool) -> None:
         """Decode the bands that have a code: of pages ``first`` … with a doubtful block, or of all."""
         one = self._spectrum
-        for (slot, start, stop), own in zip(one.parts, stored, strict=True):
+        for (slot, start, stop), own in zip(one.parts, stored, strict=False):
             code = slot.code
             if code is None:
                 continue
@@ -166,7 +176,9 @@ class Demodulator:
         """Count in blocks, (n, DCT), those that are no silence."""
         one = self._spectrum
         pilots = some[:, one.first + CONTROL - 1] / one.control_distance
-        some = some[np.abs(pilots - 3.5) < LENIENT]  # silence has no health
+        some = some[
+            pilots > HEARD if one.mode.lossy else np.abs(pilots - 3.5) < LENIENT
+        ]  # silence has no health
         level = some / one.distance + one.tops / 2
         deviation = 2 * (level - np.clip(np.rint(level), 0, one.tops))
         errors = (deviation**2).sum(axis=0, dtype=np.float64)

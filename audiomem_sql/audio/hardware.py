@@ -84,10 +84,11 @@ UNKNOWN = AUTO_MINIMUMS["desktop"]
 def measured(folder: str | os.PathLike[str] = ".") -> Hardware:
     """This machine, and the disk that holds ``folder``, or would once its missing parents are made."""
     place = _existing(folder)
-    return Hardware(_processors(), _memory(), _free(place), _rotating(place))
+    return Hardware(processors(), _memory(), _free(place), _rotating(place))
 
 
-def _processors() -> int:
+def processors() -> int:
+    """Those that this process may use."""
     with contextlib.suppress(AttributeError, OSError):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or UNKNOWN.processors

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections import OrderedDict
+from collections.abc import Callable
 
 import numpy as np
 
@@ -12,13 +13,14 @@ from audiomem_sql.audio.frames import Bytes, Flags
 from audiomem_sql.audio.health import Health
 from audiomem_sql.audio.profiles import Profile, usual_depth
 from audiomem_sql.audio.source import (
-    HEAD_BYTES,
     PageSource,
     Probe,
 )
 from audiomem_sql.audio.spectrum import Spectrum, identify, spectrum_of
 from audiomem_sql.errors import DamagedFileError, MissingExtraError, NotAudioMemoryError
 
+FRAMES_AT_ONCE = 64
+"""Frames that are demodulated together, or one page."""
 REMEMBERED = 64
 """Pages that are kept once they are demodulated: a query asks for many small places of one page, a scan in the order of the rows for
 some cells of a page after the other, and, by importance, for others of the same pages later, …"""
@@ -29,6 +31,9 @@ DOUBTFUL_BYTES = 32 << 20
 class ModulatedPages(PageSource):
     """A ``PageSource`` over ``sound``, whose pages are demodulated. Safe to use from many threads.
 
+    Which frames are a page is known here and to ``Spectrum.first_frame``. A page of several frames is there if more than half of
+    them are.
+
     Takes over ``sound``. ``health`` is what reading showed of each band so far, by name.
     """
 
@@ -36,9 +41,8 @@ class ModulatedPages(PageSource):
         self.path = sound.path
         self.profile = sound.profile
         self.page_size = spectrum.page_size
-        self._lead = spectrum.lead
-        self.page_count = max(0, sound.page_count - 2 * self._lead)
-        self.present = min(max(0, sound.present - self._lead), self.page_count)
+        self.page_count = spectrum.pages_in(sound.page_count - spectrum.lead)
+        self.present = min(spectrum.pages_in(sound.present), self.page_count)
         self.verbatim = sound.verbatim
         self.in_place = sound.in_place
         self.application = sound.application
@@ -77,8 +81,16 @@ class ModulatedPages(PageSource):
         return pages, ok
 
     def _demodulated(self, first: int, count: int) -> tuple[Bytes, Flags]:
-        sound, ok = self.sound.read_checked(first + self._lead, count)
-        reading = self.spectrum.demodulate(sound, measured=True)
+        if count > (most := max(1, FRAMES_AT_ONCE // self.spectrum.frames)):
+            parts = [
+                self._demodulated(at, min(most, first + count - at))
+                for at in range(first, first + count, most)
+            ]
+            return np.concatenate([part[0] for part in parts]), np.concatenate([part[1] for part in parts])
+        sound, ok = self._heard(first, count)
+        # Where a lossy encoder was at work, a page without errors is the exception.
+        correct = self.spectrum.mode.lossy and not self.sound.verbatim
+        reading = self.spectrum.demodulate(sound, measured=True, correct=correct)
         good = ok & ~reading.doubtful.any(axis=1)
         with self._lock:
             for name, health in reading.health.items():
@@ -93,14 +105,26 @@ class ModulatedPages(PageSource):
                 self._pages.popitem(last=False)
         return reading.pages, good
 
+    def _heard(self, first: int, count: int) -> tuple[Bytes, Flags]:
+        """The sound of pages, uint8 (count, sound_size), and whether all frames of each are intact."""
+        frames = self.spectrum.frames
+        sound, ok = self.sound.read_checked(self.spectrum.first_frame(first), count * frames)
+        whole: Flags = np.asarray(ok.reshape(count, frames).all(axis=1))
+        return sound.reshape(count, -1), whole
+
     def alternatives(self, page: int) -> Bytes:
         """What the codes of the bands make of the page, and other readings of its sound."""
         with self._lock:
             known = page in self._hard  # then the codes were asked already
-        others = self.sound.alternatives(page + self._lead)
-        if known and not len(others):
+        usual, _ = self._heard(page, 1)
+        others = []
+        for frame in range(self.spectrum.frames):
+            for other in self.sound.alternatives(self.spectrum.first_frame(page) + frame):
+                others.append(usual[0].copy())
+                others[-1][frame * len(other) : (frame + 1) * len(other)] = other
+        if known and not others:
             return np.empty((0, self.page_size), np.uint8)
-        sounds = np.concatenate([self.sound.read_checked(page + self._lead, 1)[0], others])
+        sounds = np.stack([usual[0], *others])
         if len(sounds) == 1 and all(slot.code is None for slot in self.spectrum.slots):
             return np.empty((0, self.page_size), np.uint8)
         reading = self.spectrum.demodulate(sounds, correct=True)
@@ -113,7 +137,7 @@ class ModulatedPages(PageSource):
         """The health of each band: what reading showed so far, and that of ``pages`` pages all over the file, by name."""
         found = {name: Health() for name in self.health}
         for page in sorted({n * self.present // pages for n in range(pages)} if self.present else ()):
-            sound, _ = self.sound.read_checked(page + self._lead, 1)
+            sound, _ = self._heard(page, 1)
             for name, health in self.spectrum.demodulate(sound, measured=True, correct=True).health.items():
                 found[name].add(health)
         with self._lock:
@@ -139,8 +163,11 @@ class ModulatedPages(PageSource):
         self.sound.close()
 
 
-def modulation_of(sound: Bytes, profile: Profile, probe: Probe) -> Spectrum | None:
-    """The modulation of a page, uint8 (page_size,) of ``profile``, if there is a page of ours in it; None otherwise, and without scipy.
+def modulation_of(
+    sound: Bytes, profile: Profile, probe: Probe, frame: int, frames: Callable[[int, int], Bytes]
+) -> Spectrum | None:
+    """The modulation of frame number ``frame``, uint8 (page_size,) of ``profile``, if there is a page of ours in it; None otherwise,
+    and without scipy. ``frames``: the samples of others, by the first and how many, where a page has several.
 
     What ``probe`` raises besides ``NotAudioMemoryError`` passes through.
     """
@@ -152,7 +179,9 @@ def modulation_of(sound: Bytes, profile: Profile, probe: Probe) -> Spectrum | No
         return None  # a broadcast that lost bits is listened to (``aligned``)
     try:
         spectrum = spectrum_of(profile, mode)
-        page = spectrum.demodulate(sound[None], correct=True).pages[0]
-        return spectrum if probe(page[:HEAD_BYTES].tobytes()) == profile.block_size else None
+        if spectrum.frames > 1:
+            page = max(0, frame - spectrum.lead) // spectrum.frames
+            sound = frames(spectrum.first_frame(page), spectrum.frames)
+        return spectrum if probe(spectrum.head(sound)) == profile.block_size else None
     except (NotAudioMemoryError, DamagedFileError):
         return None

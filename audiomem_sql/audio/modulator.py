@@ -2,11 +2,13 @@
 
 What is one operation for many pages is done for many: the codes of the bands for all pages that are handed over, transforms for as
 many blocks as stay in a processor's cache. Every block is decided about for itself, so that the same page is the same sound
-among whatever others it is written.
+among whatever others it is written, and on however many threads.
 """
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -14,6 +16,7 @@ import numpy as np
 from audiomem_sql.audio.bands import CODEWORD
 from audiomem_sql.audio.control import CONTROL, SEEDS, control_levels
 from audiomem_sql.audio.frames import Bytes, Flags, Numbers
+from audiomem_sql.audio.hardware import processors
 from audiomem_sql.audio.slots import Slot
 from audiomem_sql.audio.transform import BLOCKS, DCT, GROUP, packed, transforms
 from audiomem_sql.audio.words import Words, from_gray
@@ -24,6 +27,8 @@ if TYPE_CHECKING:
 
 MARGIN = 0.02
 """By so much a coefficient stays away from the border between two levels, when it is written."""
+MAX_THREADS = 4
+"""Threads that write, where there are as many processors."""
 FIXES = 8
 """How often a block is nudged away from borders before another seed is tried."""
 
@@ -36,9 +41,23 @@ class Modulator:
         self._checked = spectrum.distance <= 2 * DCT**0.5  # beyond that, rounding changes no level
 
     def modulate(self, pages: Bytes) -> Bytes:
-        """Pages, uint8 (n, page_size), as samples, uint8 (n, profile.page_size), laid out as FlacWriter wants them."""
+        """Pages, uint8 (n, page_size), as samples, uint8 (n, sound_size): frame by frame, laid out as FlacWriter wants them."""
         one = self._spectrum
-        out = np.empty((len(pages), one.profile.page_size), np.uint8)
+        out = np.empty((len(pages), one.sound_size), np.uint8)
+        threads = max(1, min(MAX_THREADS, processors(), len(pages) * one.units // GROUP, len(pages)))
+        cuts = [len(pages) * i // threads for i in range(threads + 1)]
+        parts = [slice(first, stop) for first, stop in pairwise(cuts)]
+        if threads == 1:
+            self._modulate(pages, out)
+            return out
+        with ThreadPoolExecutor(threads, thread_name_prefix="audiomem-sound") as pool:
+            for _ in pool.map(lambda part: self._modulate(pages[part], out[part]), parts):
+                pass
+        return out
+
+    def _modulate(self, pages: Bytes, out: Bytes) -> None:
+        """Fill ``out`` with the samples of pages."""
+        one = self._spectrum
         sound = out.reshape(len(pages) * one.units, -1)
         words = self._words(pages)
         seeds = np.zeros(len(sound), np.int64)
@@ -50,7 +69,7 @@ class Modulator:
                 levels = self._levels(words[some], seeds[some], some % one.units)
                 for first in range(0, len(some), BLOCKS):
                     part = slice(first, first + BLOCKS)
-                    coefficients = self._coefficients(levels[part], seeds[some[part]])
+                    coefficients = self._coefficients(levels[part], seeds[some[part]], some[part] % one.units)
                     samples = self._samples(coefficients)
                     bad.append(some[part][self._unfit(samples, coefficients)])
                     own = some[part]
@@ -59,10 +78,11 @@ class Modulator:
                     else:
                         sound[own] = packed(samples, one.profile).reshape(len(own), -1)
             rows = np.concatenate(bad)
+            if one.mode.lossy:  # where seeds can be made out only if all blocks of a page have the same
+                rows = (np.unique(rows // one.units)[:, None] * one.units + np.arange(one.units)).reshape(-1)
             seeds[rows] += 1
             if len(rows) and seeds[rows].max() >= SEEDS:
                 raise LimitError("no scrambling keeps these bytes below full scale")  # 2 ** -4096 by chance
-        return out
 
     def _words(self, pages: Bytes) -> Words:
         """What is stored of pages, uint8 (n, page_size): uint64 (n × units, words), the words of all bands side by side."""
@@ -99,13 +119,13 @@ class Modulator:
                 levels[:, start : start + slot.words] = field[:, columns]
         return levels
 
-    def _coefficients(self, levels: Any, seeds: Numbers) -> Any:
+    def _coefficients(self, levels: Any, seeds: Numbers, units: Numbers) -> Any:
         """The coefficients, (n, DCT), by the levels of blocks, which are changed."""
         one = self._spectrum
         levels *= 2
         levels -= one.tops
         coefficients = np.multiply(levels, one.distance / 2, dtype=one.precision)
-        control = control_levels(seeds, one.mode) * one.control_distance
+        control = control_levels(seeds, one.mode, units) * one.control_distance
         coefficients[:, one.first : one.first + CONTROL] = control
         return coefficients
 

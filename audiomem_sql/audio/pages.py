@@ -167,8 +167,12 @@ def _accepted(
         with suppress(NotAudioMemoryError):
             return _Accepted(None) if probe(head) == profile.block_size else None
         if modulated:
-            sound, _ = Geometry(profile, place - frame_offset(profile, 0, n)).read(file, n, 1)
-            if (spectrum := modulation_of(sound[0], profile, probe)) is not None:
+            geometry = Geometry(profile, place - frame_offset(profile, 0, n))
+
+            def frames(first: int, count: int, geometry: Geometry = geometry) -> Bytes:
+                return geometry.read(file, first, count)[0]
+
+            if (spectrum := modulation_of(frames(n, 1)[0], profile, probe, n, frames)) is not None:
                 return _Accepted(spectrum)
     return None
 

@@ -158,8 +158,10 @@ def rescan(
         with suppress(NotAudioMemoryError, DamagedFileError):
             metadata = read_metadata(file, stream_start(file))
         spectrum = None if mode is None else spectrum_of(profile, mode)
-        silent = 0 if spectrum is None or not page_count else 2 * spectrum.lead
-        pages = ScannedPages(file, profile, metadata, page_count + silent)
+        frames = page_count
+        if spectrum is not None and page_count:
+            frames = spectrum.first_frame(page_count) + spectrum.lead
+        pages = ScannedPages(file, profile, metadata, frames)
         return pages if spectrum is None else ModulatedPages(pages, spectrum)
     except BaseException:
         file.close()

@@ -28,6 +28,7 @@ from audiomem_sql.audio.frames import Bytes
 from audiomem_sql.audio.modulator import Modulator
 from audiomem_sql.audio.profiles import MIN_PAGE_SIZE, Profile
 from audiomem_sql.audio.slots import Slot
+from audiomem_sql.audio.source import HEAD_BYTES
 from audiomem_sql.audio.transform import DCT, coefficient, transforms, unpacked
 from audiomem_sql.audio.words import Words, split, stream
 from audiomem_sql.errors import DamagedFileError, OptionError
@@ -37,6 +38,8 @@ BLOCK_SIZES = (16_384, 32_768, 49_152)
 NULLS = 5
 """Coefficients that the flat plan leaves at zero between its levels, so that wrong samples show."""
 PAGE_STEP = 1024
+HEAD_BANDS = 2
+"""Bands in which a page begins: the first has at least a copy of its header."""
 PEAK = 10 ** (-0.1 / 20)
 """Largest sample, as a share of full scale: −0.1 dBFS."""
 DISTANCE = {3: 2.3, 5: 3.4}
@@ -45,6 +48,10 @@ LOUD = (255 / 12) ** 0.5 / 32
 """Root mean square of a coefficient of a broadcast, in full scales: its samples are noise at −18 dBFS."""
 BROADCAST_FIELDS = (26, 16, 12)
 """Coefficients that carry a word of a broadcast: the first that leaves room for a page; the first only with codes to correct it."""
+LOSSY_FIELDS = 64
+"""Coefficients that carry a word where lossy encoders are to be borne: one bit each."""
+MAX_FRAMES = 32
+"""Frames of a page at most."""
 MAX_FRAME = 200_000
 """Bytes of a frame at most: ffmpeg reads no FLAC whose first ten frames have more than 2 MiB."""
 QUIET = 10 ** (-3.1 / 20)
@@ -56,7 +63,7 @@ LEAD_SECONDS = 1.0
 def spectrum_profile(base: Profile, mode: Mode) -> Profile:
     """The shape of sound in which ``base`` is modulated: its rate, depth and channels, and a block size for pages of 8 KiB or more."""
     for per_word in _words(base, mode):
-        for shape in shapes(base):
+        for shape in shapes(base)[: 1 if mode.lossy else None]:
             if Spectrum(shape, mode, checked=False, per_word=per_word).page_size >= MIN_PAGE_SIZE:
                 return shape
     raise OptionError(
@@ -76,6 +83,8 @@ def shapes(base: Profile) -> list[Profile]:
 
 def _words(shape: Profile, mode: Mode) -> tuple[int, ...]:
     """Coefficients that may carry a word, most robust first."""
+    if mode.lossy:
+        return (LOSSY_FIELDS,)
     if not mode.broadcast:
         return (3,) if shape.bits_per_sample == 24 else (5,)
     return BROADCAST_FIELDS if mode.bands else BROADCAST_FIELDS[1:]
@@ -97,7 +106,6 @@ class Spectrum:
     def __init__(self, profile: Profile, mode: Mode, *, checked: bool = True, per_word: int = 0) -> None:
         self.profile = profile
         self.mode = mode
-        self.units = profile.channels * (profile.block_size // DCT)
         full_scale = 1 << profile.bits_per_sample - 1
         self.per_word = per_word or _per_word(profile, mode)
         self.bits = split(self.per_word)
@@ -115,11 +123,35 @@ class Spectrum:
         self.amplitude = spread * self.distance
         self.control_distance = self.amplitude / (63 / 12) ** 0.5
         self.first = coefficient(LOWEST, profile)
-        self.slots = self._slots()
-        capacity = sum(slot.payload for slot in self.slots)
-        self.page_size = capacity // PAGE_STEP * PAGE_STEP
+        blocks = profile.channels * (profile.block_size // DCT)
+        for frames in range(1, MAX_FRAMES + 1 if self._spans(profile, mode) else 2):
+            #: Frames of a page, and its blocks.
+            self.frames, self.units = frames, blocks * frames
+            self.slots = self._slots()
+            capacity = sum(slot.payload for slot in self.slots)
+            self.page_size = capacity // PAGE_STEP * PAGE_STEP
+            if self.page_size >= MIN_PAGE_SIZE:
+                break
         if checked and self.page_size < MIN_PAGE_SIZE:
             raise OptionError(f"a page of {self.page_size} bytes; the smallest is {MIN_PAGE_SIZE}")
+
+    @staticmethod
+    def _spans(profile: Profile, mode: Mode) -> bool:
+        """Whether a page may have several frames, which are short then."""
+        return mode.lossy and profile.block_size == BLOCK_SIZES[0]
+
+    @property
+    def sound_size(self) -> int:
+        """Bytes of the samples of a page."""
+        return self.frames * self.profile.page_size
+
+    def first_frame(self, page: int) -> int:
+        """The number of the frame in which a page begins."""
+        return self.lead + page * self.frames
+
+    def pages_in(self, frames: int) -> int:
+        """Pages that begin in the first frames of a file, and of which more than half is there."""
+        return max(0, frames - self.lead + (self.frames - 1) // 2) // self.frames
 
     def _slots(self) -> tuple[Slot, ...]:
         slots = []
@@ -212,15 +244,20 @@ class Spectrum:
         return Demodulator(self)
 
     def modulate(self, pages: Bytes) -> Bytes:
-        """Pages, uint8 (n, page_size), as samples, uint8 (n, profile.page_size), laid out as FlacWriter wants them."""
+        """Pages, uint8 (n, page_size), as samples, uint8 (n, sound_size): frame by frame, laid out as FlacWriter wants them."""
         return self._modulator.modulate(pages)
 
     def spectra(self, sound: Bytes) -> Any:
-        """The coefficients, (n, units, DCT), of samples as bytes, uint8 (n, profile.page_size)."""
+        """The coefficients, (n, units, DCT), of samples as bytes, uint8 (n, sound_size)."""
         return self._demodulator.spectra(sound)
 
+    def head(self, sound: Bytes) -> bytes:
+        """The first ``HEAD_BYTES`` of a page, of whose bands no more than needed are decoded; sound: uint8, sound_size of them."""
+        reading = self._demodulator.demodulate(sound.reshape(1, -1), correct=True, bands=HEAD_BANDS)
+        return reading.pages[0, :HEAD_BYTES].tobytes()
+
     def demodulate(self, sound: Bytes, *, measured: bool = False, correct: bool = False) -> Reading:
-        """Samples as bytes, uint8 (n, profile.page_size), as pages; see ``Demodulator``."""
+        """Samples as bytes, uint8 (n, sound_size), as pages; see ``Demodulator``."""
         return self._demodulator.demodulate(sound, measured=measured, correct=correct)
 
 

@@ -14,7 +14,7 @@ def transcode(
     ] = None,
     modulation: Annotated[str | None, typer.Option(help="pcm or spectrum.")] = None,
     band_plan: Annotated[str | None, typer.Option(help="Of a spectrum: flat, mission or ultrasonic.")] = None,
-    robustness: Annotated[str | None, typer.Option(help="Of a spectrum: exact or broadcast.")] = None,
+    robustness: Annotated[str | None, typer.Option(help="Of a spectrum: exact, broadcast or lossy.")] = None,
     protection: Annotated[str | None, typer.Option(help="none, standard or archive.")] = None,
     compression_level: Annotated[int | None, typer.Option(help="zstd level, 1 to 22.")] = None,
 ) -> None:

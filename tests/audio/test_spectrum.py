@@ -10,15 +10,19 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from audiomem_sql.audio import PROFILES
-from audiomem_sql.audio.bands import PLANS, Mode
-from audiomem_sql.audio.control import CONTROL, seeds_of
+from audiomem_sql.audio.bands import PLANS, ROBUSTNESS, Mode
+from audiomem_sql.audio.control import CONTROL, agreed_seed, seeds_of
 from audiomem_sql.audio.frames import Bytes
 from audiomem_sql.audio.spectrum import PEAK, Spectrum, identify, spectrum_profile
-from audiomem_sql.audio.transform import DCT, unpacked
+from audiomem_sql.audio.transform import DCT, packed, unpacked
 from audiomem_sql.audio.words import from_gray, split, stream, to_gray
 
 KINDS = [
-    (name, plan, robustness) for name in PROFILES for plan in PLANS for robustness in ("exact", "broadcast")
+    (name, plan, robustness)
+    for name in PROFILES
+    for plan in PLANS
+    for robustness in ROBUSTNESS
+    if (plan, robustness) != ("flat", "lossy")
 ]
 
 
@@ -83,6 +87,49 @@ def test_bytes_made_to_be_loud(name: str, seeds: int) -> None:
     assert (
         used[:-1].min() >= seeds
     )  # none of the seeds that it was made for could be used; the last block is cut short
+
+
+def loud_page(one: Spectrum, seeds: int) -> Bytes:
+    """Bytes whose standard band adds up to a peak in a block of its own for each of so many seeds; uint8 (1, page_size)."""
+    number = [slot.band.name for slot in one.slots].index("standard")
+    slot, start, stop = one.parts[number]
+    high = np.cos(np.pi * (2 * 100 + 1) * np.arange(DCT) / (2 * DCT)) > 0
+    word = sum(
+        high[start : start + slot.words].astype(np.uint64) << np.uint64(place)
+        for place, start in enumerate(slot.starts)
+    )
+    words = np.zeros((one.units, slot.words), np.uint64)
+    for seed in range(seeds):
+        words[seed] = word ^ stream(number, seed, one.units, slot.words)[seed]
+    page = np.zeros(one.page_size, np.uint8)
+    page[start:stop] = words.view(np.uint8).reshape(-1)[
+        : stop - start
+    ]  # interleaved, with the data first as it was
+    return page[None]
+
+
+@pytest.mark.parametrize("seeds", [0, 1, 5, 12])
+def test_all_blocks_of_a_page_have_one_seed_that_noise_does_not_hide(seeds: int) -> None:
+    one = spectrum("desktop", "mission", "lossy")
+    page = loud_page(one, seeds)
+    sound = check(one, page)
+    control = one.spectra(sound)[0, :, one.first : one.first + CONTROL] / one.control_distance
+    assert agreed_seed(control) == seeds
+    samples = unpacked(sound, one.profile)
+    noise = np.random.default_rng(seeds).normal(0, 0.5 * samples.std(), samples.shape)
+    heard = one.demodulate(packed(np.rint(samples + noise), one.profile)[None], correct=True)
+    assert np.array_equal(heard.pages, page)
+    assert sum(health.corrections for health in heard.health.values()) > 100
+
+
+def test_silent_blocks_are_known_to_be_lost() -> None:
+    one = spectrum("desktop", "mission", "lossy")
+    page = np.random.default_rng(6).integers(0, 256, (1, one.page_size), dtype=np.uint8)
+    sound = one.modulate(page)
+    sound.reshape(one.units, -1)[:8] = 0
+    reading = one.demodulate(sound)
+    assert reading.doubtful.tolist() == [[unit < 8 for unit in range(one.units)]]
+    assert np.array_equal(reading.pages, page)
 
 
 @pytest.mark.parametrize("fields", [3, 5, 16])
@@ -163,3 +210,15 @@ def test_noise_is_none_of_ours() -> None:
     assert identify(noise, one.profile) is None
     assert identify(np.zeros_like(noise), one.profile) is None
     assert identify(noise[: PROFILES["desktop"].page_size], PROFILES["desktop"]) is None
+
+
+@pytest.mark.parametrize(
+    ("plan", "robustness"), [("flat", "exact"), ("mission", "exact"), ("mission", "broadcast")]
+)
+def test_a_page_is_the_same_sound_among_others(plan: str, robustness: str) -> None:
+    """Invariant 8 of FORMAT: however many pages are modulated together, and on however many threads."""
+    one = spectrum("desktop", plan, robustness)
+    pages = np.random.default_rng(9).integers(0, 256, (40, one.page_size), dtype=np.uint8)
+    together = one.modulate(pages)
+    for first, count in ((0, 1), (7, 3), (20, 16)):
+        assert np.array_equal(one.modulate(pages[first : first + count]), together[first : first + count])
