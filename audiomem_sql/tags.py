@@ -16,6 +16,8 @@ from audiomem_sql.audio.tags import Tags, read_tags
 MAX_TITLE = 1000
 """Characters; a longer one is left where it is. The catalog of a protected file holds the title, too."""
 COMMENT = "It sounds like noise. To read it: pip install audiomem-sql, then audiomem info and the name of this file."
+NOT_TAGS = {"ENCODER", "MAJOR_BRAND", "MINOR_VERSION", "COMPATIBLE_BRANDS"}
+"""What says how a file was made; a transcoder leaves it, and it is true no more. The last three come from MP4."""
 _DESCRIPTION = "A table of {} rows kept as audio; audiomem-sql reads it."
 _DESCRIBED = re.compile(re.escape(_DESCRIPTION).replace(r"\{\}", r"\d+"))
 
@@ -32,14 +34,19 @@ def own_comments(path: str, rows: int, before: Tags) -> dict[str, str]:
 
 
 def carried(before: Tags, ours: Mapping[str, str]) -> Tags:
-    """What of the tags of a file is not ours; ``ours``: the comments of the file that takes its place."""
+    """What of the tags of a file is not ours; ``ours``: the comments of the file that takes its place.
+
+    Our texts are ours under any name: ffmpeg makes a DESCRIPTION of a COMMENT.
+    """
+    texts = {COMMENT, ours.get("COMMENT"), ours.get("DESCRIPTION")}
     return Tags(
         tuple(
             (name, text)
             for name, text in before.comments
-            if name.upper() != "ENCODER"
+            if name.upper() not in NOT_TAGS
             and (name.upper(), text) not in ours.items()
-            and not (name.upper() == "DESCRIPTION" and _DESCRIBED.fullmatch(text))
+            and text not in texts
+            and not _DESCRIBED.fullmatch(text)
         ),
         before.pictures,
     )

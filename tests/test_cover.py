@@ -239,6 +239,24 @@ def test_a_damaged_file_with_a_cover_is_repaired_byte_for_byte(tmp_path: Path, m
         assert path.read_bytes() == whole
 
 
+@pytest.mark.damages
+@pytest.mark.parametrize("between", ["wav", "m4a", "wv", "mp3"])
+def test_what_transcoders_make_of_our_tags_is_ours(tmp_path: Path, between: str) -> None:
+    path, heard, middle = (tmp_path / name for name in ("t.flac", "heard.flac", f"x.{between}"))
+    options = {"modulation": "spectrum", "band_plan": "mission", "robustness": "broadcast"}
+    with create(path, 50, profile="desktop", protection="archive", **options) as table:
+        table.checkpoint()
+    codec = {"wav": ["-c:a", "pcm_s24le"], "m4a": ["-c:a", "alac"], "wv": [], "mp3": ["-b:a", "320k"]}[
+        between
+    ]
+    raw = ["-sample_fmt", "s32", "-bits_per_raw_sample", "24"]
+    for step in (["-i", path, *codec, middle], ["-i", middle, "-c:a", "flac", *raw, heard]):
+        subprocess.run(["ffmpeg", "-v", "error", "-y", *step], check=True)
+    with Table(heard) as table:
+        table.repair()
+    assert heard.read_bytes() == path.read_bytes()
+
+
 @pytest.fixture(scope="module")
 def covered(tmp_path_factory: pytest.TempPathFactory) -> tuple[bytes, int, list[dict[str, object]]]:
     """A file with pictures and tags, where its frames begin, and its rows."""
