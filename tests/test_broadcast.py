@@ -138,7 +138,7 @@ def twice(made: Path, heard: Path) -> None:
 
 LOSSY: dict[str, Process] = {
     "MP3 320": mp3_320,
-    "MP3 128": encoded(".mp3", "-b:a", "128k"),
+    "MP3 192": encoded(".mp3", "-b:a", "192k"),
     "AAC 256": encoded(".m4a", "-c:a", "aac", "-b:a", "256k"),
     "AAC 192": encoded(".m4a", "-c:a", "aac", "-b:a", "192k"),
     "Opus 256": encoded(".opus", "-c:a", "libopus", "-b:a", "256k"),
