@@ -21,8 +21,8 @@ if TYPE_CHECKING:
 
 NARROW = 16
 """Bits of fields that are put together before they go into a word."""
-HEARD = 1.0
-"""Of 3.5, which the level of the pilot is: a block that has less is silent."""
+HEARD = 0.25
+"""Share of the loudness of its coefficients below which a block is silent: cut off, or never there."""
 PROBED = 2
 """Codewords of a band that tell whether the others are worth decoding."""
 
@@ -80,6 +80,7 @@ class Demodulator:
         one = self._spectrum
         count = len(sound) * one.units
         levels, control = np.empty((count, DCT), one.level), np.empty((count, CONTROL))
+        heard: Flags = np.ones(count, np.bool_)
         step = max(1, BLOCKS // one.units)
         watched = []
         for at in range(0, len(sound), step):
@@ -91,14 +92,16 @@ class Demodulator:
                 reading.doubtful[first:][some] = doubtful.reshape(-1, one.units)
             watched.append(coefficients[self._watched(first + at, len(coefficients))])
             control[rows] = coefficients[:, one.first : one.first + CONTROL] / one.control_distance
+            if one.mode.lossy:
+                used = coefficients[:, one.slots[0].low : one.slots[-1].high]
+                heard[rows] = (used**2).mean(axis=1) > (HEARD * one.amplitude) ** 2
             levels[rows] = self._levels(coefficients)
         if measured:
             self._measure(np.concatenate(watched), reading)
         words = self._words(levels)
         if one.mode.lossy:
-            heard = (control[:, -1] > HEARD).reshape(len(sound), one.units)
-            reading.doubtful[first : first + len(sound)] = ~heard
-            control = control.reshape(len(sound), one.units, CONTROL) * heard[..., None]
+            reading.doubtful[first : first + len(sound)] = ~heard.reshape(len(sound), one.units)
+            control = (control * heard[:, None]).reshape(len(sound), one.units, CONTROL)
             seeds = np.repeat([agreed_seed(page) for page in control], one.units)
         else:
             seeds = seeds_of(control)
@@ -176,9 +179,7 @@ class Demodulator:
         """Count in blocks, (n, DCT), those that are no silence."""
         one = self._spectrum
         pilots = some[:, one.first + CONTROL - 1] / one.control_distance
-        some = some[
-            pilots > HEARD if one.mode.lossy else np.abs(pilots - 3.5) < LENIENT
-        ]  # silence has no health
+        some = some[pilots > 0 if one.mode.lossy else np.abs(pilots - 3.5) < LENIENT]  # silence has no health
         level = some / one.distance + one.tops / 2
         deviation = 2 * (level - np.clip(np.rint(level), 0, one.tops))
         errors = (deviation**2).sum(axis=0, dtype=np.float64)

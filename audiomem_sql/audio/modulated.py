@@ -51,6 +51,8 @@ class ModulatedPages(PageSource):
         self.mode: Mode | None = spectrum.mode
         self.health: dict[str, Health] = {slot.band.name: Health() for slot in spectrum.slots}
         self.sound = sound
+        #: Whether codes are asked at once: where a lossy encoder was at work, a page without errors is the exception.
+        self._corrects = spectrum.mode.lossy and not sound.verbatim
         self._lock = threading.Lock()
         self._pages: OrderedDict[int, tuple[Bytes, bool, Flags]] = OrderedDict()
         self._hard: OrderedDict[int, tuple[Bytes, bool, Flags]] = OrderedDict()
@@ -88,9 +90,7 @@ class ModulatedPages(PageSource):
             ]
             return np.concatenate([part[0] for part in parts]), np.concatenate([part[1] for part in parts])
         sound, ok = self._heard(first, count)
-        # Where a lossy encoder was at work, a page without errors is the exception.
-        correct = self.spectrum.mode.lossy and not self.sound.verbatim
-        reading = self.spectrum.demodulate(sound, measured=True, correct=correct)
+        reading = self.spectrum.demodulate(sound, measured=True, correct=self._corrects)
         good = ok & ~reading.doubtful.any(axis=1)
         with self._lock:
             for name, health in reading.health.items():
@@ -115,14 +115,14 @@ class ModulatedPages(PageSource):
     def alternatives(self, page: int) -> Bytes:
         """What the codes of the bands make of the page, and other readings of its sound."""
         with self._lock:
-            known = page in self._hard  # then the codes were asked already
+            asked = page in self._hard or self._corrects
         usual, _ = self._heard(page, 1)
         others = []
         for frame in range(self.spectrum.frames):
             for other in self.sound.alternatives(self.spectrum.first_frame(page) + frame):
                 others.append(usual[0].copy())
                 others[-1][frame * len(other) : (frame + 1) * len(other)] = other
-        if known and not others:
+        if asked and not others:
             return np.empty((0, self.page_size), np.uint8)
         sounds = np.stack([usual[0], *others])
         if len(sounds) == 1 and all(slot.code is None for slot in self.spectrum.slots):
