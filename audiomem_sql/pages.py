@@ -182,6 +182,18 @@ class PagedFile:
             return range(self.map.catalog, self.map.catalog + self.map.data)
         return range(self.header.index, self.page_count - self.header.index) if self.by_bands else None
 
+    def holds(self, cells: I64Array) -> BoolArray:
+        """Whether cells, by their numbers in the segment, may hold something, bool (n,): where cells are filled by bands, a catalog
+        leaves those of the higher ones empty.
+        """
+        copies = self.catalog_copies()
+        if not self.by_bands or copies is None or not self.layout.catalog_cells:
+            return np.ones(len(cells), np.bool_)
+        page, cell = cells // self.layout.cells, cells % self.layout.cells
+        first = np.array(copies)[:, None]
+        of_catalog = ((page >= first) & (page < first + self.header.index)).any(axis=0)
+        return np.asarray(~of_catalog | (cell < self.layout.catalog_cells))
+
     def _stream_pages(self, first_page: int) -> int:
         """Pages of the stream that begins at ``first_page``, which is of use only where cells are filled by bands."""
         if not self.by_bands:

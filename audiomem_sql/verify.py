@@ -97,7 +97,11 @@ def _pages(segment: Segment, tell: Callable[[float], None]) -> Iterator[Problem]
             there, outer = file.recover(numbers)
             code = "page" if protected else "band"
             repair = ("parity" if outer.any() else code) if there.all() else None
-            faults.append(_consequence(segment, repair, numbers[~there].tolist()))
+            if repair is None and not file.holds(numbers[~there]).any():
+                repair = "file"
+                faults.append("nothing is stored there")
+            else:
+                faults.append(_consequence(segment, repair, numbers[~there].tolist()))
         if damage.parity:
             faults.append("the page's parity is damaged")
         if damage.headers:
