@@ -101,8 +101,8 @@ class Demodulator:
         words = self._words(levels)
         if one.mode.lossy:
             reading.doubtful[first : first + len(sound)] = ~heard.reshape(len(sound), one.units)
-            told = (control * heard[:, None]).reshape(len(sound), one.units, CONTROL)
-            seeds = np.repeat([agreed_seed(page) for page in told], one.units)
+            pages = (control * heard[:, None]).reshape(len(sound), one.units, CONTROL)
+            seeds = np.repeat([agreed_seed(page) for page in pages], one.units)
         else:
             seeds = seeds_of(control)
         one.scramble(words, seeds, np.resize(np.arange(one.units), count))
