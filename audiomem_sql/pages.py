@@ -200,7 +200,8 @@ class PagedFile:
             return self.page_count - first_page
         data = self.data_pages()
         assert data is not None
-        return len(data) if first_page == data.start else self.header.index
+        # Without data the next copy of the catalog begins where it would.
+        return len(data) if data and first_page == data.start else self.header.index
 
     def page_at(self, first_page: int, place: int) -> int:
         """The page that holds byte ``place`` of the stream that begins at ``first_page``."""

@@ -200,3 +200,15 @@ def test_what_the_code_of_a_band_corrects_is_not_said_to_be_lost(tmp_path: Path)
         table.vacuum()
         assert not list(problems(table))
         assert same(table.to_arrow().to_pylist(), truth)
+
+
+@pytest.mark.parametrize("protection", ["none", "standard"])
+def test_a_table_without_rows(tmp_path: Path, protection: str) -> None:
+    """A copy of the catalog begins where the data would."""
+    with Table.create(tmp_path / "t.flac", COLUMNS, {"protection": protection, **MISSION}) as table:
+        assert not list(problems(table))
+    with Table(tmp_path / "t.flac") as table:
+        assert len(table) == 0
+        table.append(rows(3))
+        table.vacuum()
+        assert len(table) == 3

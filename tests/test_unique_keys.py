@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from sealed import Sealed
 
 from audiomem_sql import unique_keys
-from audiomem_sql.catalog import CHECKS, COMBINED_KEYS
+from audiomem_sql.catalog_packing import CHECKS, COMBINED_KEYS
 from audiomem_sql.columns.schema import parse_columns
 from audiomem_sql.columns.stored_values import array_of
 from audiomem_sql.combined_keys import CombinedIndex, folded, hash_key, hash_rows
