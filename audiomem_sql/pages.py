@@ -7,7 +7,6 @@ stream. Every byte that leaves it has passed a CRC-32C, or was recovered from su
 from __future__ import annotations
 
 import threading
-from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from itertools import pairwise
@@ -20,14 +19,11 @@ from audiomem_sql.audio.spectrum import spectrum_of
 from audiomem_sql.audio.traces import traces
 from audiomem_sql.audio.transform import transforms
 from audiomem_sql.errors import AudioMemError, DamagedFileError, FormatVersionError, NotAudioMemoryError
+from audiomem_sql.page_headers import REMEDY, Probe, any_header, copies_in, no_header, page_number
 from audiomem_sql.page_layout import (
-    FORMAT_VERSION,
     MODULATION_BANDS,
     MODULATION_PCM,
     MODULATION_SPECTRUM,
-    PAGE_BYTES_PER_HEADER_BYTE,
-    PAGE_HEADER,
-    PAGE_MAGIC,
     PageHeader,
     PageLayout,
     SegmentMap,
@@ -41,8 +37,6 @@ from audiomem_sql.types import BoolArray, I64Array, U8Array
 _SAMPLED_PAGES = 64
 #: Pages that are read at once where few cells of each are wanted.
 _READ_PAGES = 64
-#: So many pages at either end are searched for an intact page header.
-SEARCHED_PAGES = 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,12 +87,12 @@ class PagedFile:
         Raises NotAudioMemoryError for what is no table, FormatVersionError for a newer format, DamagedFileError when
         no page header can be read where one must be.
         """
-        probe = _Probe(path)
+        probe = Probe(path)
         try:
-            source = open_pages(path, probe, _number)
+            source = open_pages(path, probe, page_number)
         except NotAudioMemoryError:
             if probe.traces:
-                raise _no_header(path) from None
+                raise no_header(path) from None
             if (evidence := traces(path)) is not None:
                 transforms()  # without scipy it may be one whose pages are frequencies
                 raise DamagedFileError(
@@ -110,7 +104,7 @@ class PagedFile:
                 ) from None
             raise
         try:
-            header = _any_header(source)
+            header = any_header(source)
             level = level_coded(header.protection)
             if level is None or header.modulation not in (
                 MODULATION_PCM,
@@ -164,7 +158,7 @@ class PagedFile:
 
     def _headers(self, content: U8Array, page: int) -> Iterator[PageHeader | None]:
         """Each copy of the header of ``page``; None for one that is not intact, or another page's."""
-        for header in _copies(content[: self.layout.header_bytes].tobytes()):
+        for header in copies_in(content[: self.layout.header_bytes].tobytes()):
             own = header is not None and header.page_number == page
             yield header if header and own and header.segment_id == self.header.segment_id else None
 
@@ -237,7 +231,7 @@ class PagedFile:
             raise DamagedFileError(
                 f"a reference leads to page {first_page + (high - 1) // self.layout.cells} of {self.page_count}",
                 file=self.path,
-                remedy=_REMEDY,
+                remedy=REMEDY,
             )
         numbers = self._order.places(np.arange(low, high), pages) + first_page * self.layout.cells
         payload, intact = self._stream_cells(numbers, missing_is_error=self._recovery is None)
@@ -247,7 +241,7 @@ class PagedFile:
                 "CRC-32C mismatch: these bytes are not the ones that were written",
                 file=self.path,
                 place=f"page {cell // self.layout.cells}, cell {cell % self.layout.cells}",
-                remedy=_REMEDY,
+                remedy=REMEDY,
             )
         return payload.reshape(-1)[start - low * size :][:length].tobytes()
 
@@ -396,80 +390,3 @@ class PagedFile:
         """Close the file."""
         for source in (self.source, *self._replaced):
             source.close()
-
-
-_REMEDY = "Restore it from a copy. `audiomem verify` lists all damage, `audiomem salvage` saves the rest."
-
-
-class _Probe:
-    """Samples of one channel in a page, from the first bytes of the audio; NotAudioMemoryError for music.
-
-    ``traces``: some page began like one of ours, but its header was damaged.
-    """
-
-    def __init__(self, path: str) -> None:
-        self.path = path
-        self.traces = False
-
-    def __call__(self, first: bytes) -> int:
-        header = next((header for header in _copies(first) if header is not None), None)
-        if header is None:
-            self.traces = self.traces or PAGE_MAGIC in first
-            raise NotAudioMemoryError(
-                "this FLAC file holds sound, not a table",
-                file=self.path,
-                remedy="Name a file that was made by AudioMemory, or a new one.",
-            )
-        if header.format_version > FORMAT_VERSION:
-            raise FormatVersionError(
-                f"is in format version {header.format_version}; this version reads up to {FORMAT_VERSION}",
-                file=self.path,
-                remedy="Open it with a newer audiomem-sql.",
-            )
-        return header.block_size
-
-
-def _number(first: bytes) -> int | None:
-    """The number of the page that begins so; None where no copy of its header is intact."""
-    return next((header.page_number for header in _copies(first) if header is not None), None)
-
-
-def _copies(area: bytes) -> Iterator[PageHeader | None]:
-    """The page headers, one behind another, in ``area``; None for one that is not intact."""
-    for at in range(0, len(area) - PAGE_HEADER.size + 1, PAGE_HEADER.size):
-        yield PageHeader.unpack(area[at : at + PAGE_HEADER.size])
-
-
-def _any_header(source: PageSource) -> PageHeader:
-    """A page header of this file.
-
-    That of page 0, if the last page belongs to the same segment. Otherwise one of them may be damaged, or have come from
-    another file: the segment that most pages at either end belong to decides, then the APPLICATION block.
-    """
-    missing_pages(source, 0, 1)
-    last = source.present - 1
-    found = {page: _header_of(source, page) for page in {0, last}}
-    first = found[0]
-    if first is not None and (other := found[last]) is not None and other.segment_id == first.segment_id:
-        return first
-    for page in (*range(min(SEARCHED_PAGES, last)), *range(max(SEARCHED_PAGES, last - SEARCHED_PAGES), last)):
-        found[page] = _header_of(source, page)
-    headers = [found[page] for page in sorted(found)] + [PageHeader.unpack(source.application or b"")]
-    intact = [header for header in headers if header is not None]
-    if not intact:
-        raise _no_header(source.path)
-    votes = Counter(header.segment_id for header in intact)
-    return max(intact, key=lambda header: votes[header.segment_id])
-
-
-def _header_of(source: PageSource, page: int) -> PageHeader | None:
-    """The first intact header of ``page`` that says that it is that page's."""
-    content, _ = source.read_checked(page, 1)
-    area = content[0, : source.page_size // PAGE_BYTES_PER_HEADER_BYTE].tobytes()
-    return next(
-        (header for header in _copies(area) if header is not None and header.page_number == page), None
-    )
-
-
-def _no_header(path: str) -> DamagedFileError:
-    return DamagedFileError("no page header can be read", file=path, place="page 0", remedy=_REMEDY)

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from audiomem_sql.catalog_packing import CATALOG_HEADER, parse_header
+from audiomem_sql.catalog_copies import raw_catalog
 from audiomem_sql.errors import DamagedFileError, StorageError, UnsupportedError
 from audiomem_sql.files import replace_durably, storage_error, temporary_file
 from audiomem_sql.page_writer import FileSpec, lay_out
@@ -51,8 +51,7 @@ def repaired(segment: Segment, target: str, progress: Progress | None = None) ->
             file=segment.path,
             remedy="Restore it from a copy. `audiomem vacuum --protection archive` protects what is whole.",
         )
-    _, stored, _, _ = parse_header(file.read(0, 0, CATALOG_HEADER.size))
-    blob = file.read(0, 0, CATALOG_HEADER.size + stored)
+    blob = raw_catalog(file, 0)
     comments, tags = repaired_tags(segment.path, catalog.comments)
     handle, temporary = -1, ""
     try:

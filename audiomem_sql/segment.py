@@ -23,7 +23,7 @@ import pyarrow as pa
 from audiomem_sql.block_cache import SHARED, BlockCache
 from audiomem_sql.bloom import BloomFilter, hash_keys
 from audiomem_sql.catalog import Catalog, ColumnEntry, Extent
-from audiomem_sql.catalog_packing import CATALOG_HEADER, parse_header, unpack_catalog
+from audiomem_sql.catalog_copies import any_catalog, first_pages, raw_catalog
 from audiomem_sql.columns.blocks import BlockDirectory
 from audiomem_sql.columns.compression import Decompressor
 from audiomem_sql.columns.encoding import decode, decode_coded, decode_integers
@@ -34,8 +34,7 @@ from audiomem_sql.errors import AudioMemError, DamagedFileError
 from audiomem_sql.files import file_identity
 from audiomem_sql.keyword_extents import open_keywords
 from audiomem_sql.limits import Limits, limits_of
-from audiomem_sql.page_layout import PageKind
-from audiomem_sql.pages import SEARCHED_PAGES, PagedFile
+from audiomem_sql.pages import PagedFile
 from audiomem_sql.semantic.index import VectorIndex
 from audiomem_sql.semantic.keyword_index import KeywordIndex
 from audiomem_sql.types import I64Array
@@ -106,7 +105,7 @@ class Segment:
         identity = file_identity(path)
         file = PagedFile.open(path)
         try:
-            catalog, pages = _any_catalog(file)
+            catalog, pages = any_catalog(file)
             if catalog.segment_id != file.header.segment_id:
                 raise DamagedFileError("the catalog belongs to another segment", file=path)
             return cls(file, catalog, pages, cache, identity)
@@ -491,8 +490,8 @@ class Segment:
 
     def check_copies(self) -> None:
         """DamagedFileError unless all copies of the catalog are the same."""
-        for other in list(_copies(self.file))[1:]:
-            if _read_raw_catalog(self.file, other) != _read_raw_catalog(self.file, 0):
+        for other in list(first_pages(self.file))[1:]:
+            if raw_catalog(self.file, other) != raw_catalog(self.file, 0):
                 raise DamagedFileError(
                     "two copies of the catalog differ", file=self.path, place=f"page {other}"
                 )
@@ -537,12 +536,6 @@ class Segment:
         return DamagedFileError(error.what, file=self.path, place=place, remedy=_REMEDY)
 
 
-def _read_raw_catalog(file: PagedFile, first_page: int) -> bytes:
-    """The bytes of the catalog copy at ``first_page``, as its header tells their number."""
-    _, stored, _, _ = parse_header(file.read(first_page, 0, CATALOG_HEADER.size))
-    return file.read(first_page, 0, CATALOG_HEADER.size + stored)
-
-
 def _check_rowids(array: pa.Array, directory: BlockDirectory, number: int, *, unique: bool) -> None:
     """DamagedFileError (without a place) unless the rowids rise, and from the zone map's least to its greatest."""
     values, zones = int64_view(array), directory.zones
@@ -579,59 +572,3 @@ def _decode_tombstones(data: bytes, catalog: Catalog) -> tuple[I64Array, I64Arra
     if ((versions < catalog.first_version) | (versions > catalog.last_version)).any():
         raise DamagedFileError("a row is deleted by a version of another segment")
     return values, versions
-
-
-def _read_catalog(file: PagedFile, first_page: int) -> tuple[Catalog, int]:
-    """The catalog copy at ``first_page`` and the number of its pages."""
-    data = _read_raw_catalog(file, first_page)
-    pages = file.layout.catalog_pages_for(len(data))
-    catalog = unpack_catalog(data)
-    behind = file.layout.pages_for(catalog.data_bytes)
-    if file.map is not None:
-        fits = (file.map.catalog, file.map.data) == (pages, behind)
-    else:
-        fits = behind + 2 * pages == file.page_count
-        fits = fits and (not file.by_bands or file.header.index == pages)
-    if not fits:
-        raise DamagedFileError(
-            "the catalog and the file disagree on the number of pages", file=file.path, place="catalog"
-        )
-    return catalog, pages
-
-
-def _any_catalog(file: PagedFile) -> tuple[Catalog, int]:
-    """The catalog, from the first of its copies that can be read, and the number of its pages."""
-    first: DamagedFileError | None = None
-    try:
-        for page in _copies(file):
-            try:
-                return _read_catalog(file, page)
-            except DamagedFileError as error:
-                error.__context__ = None  # it and the traceback hold all that was read
-                first = first or error.with_traceback(None)
-    except DamagedFileError:
-        pass  # the last copy cannot be found
-    assert first is not None
-    raise first
-
-
-def _copies(file: PagedFile) -> Iterator[int]:
-    """The first page of each copy of the catalog. DamagedFileError where one cannot be found."""
-    copies = file.catalog_copies()
-    if copies is not None:
-        yield from copies
-    else:
-        yield 0
-        yield _last_copy(file)
-
-
-def _last_copy(file: PagedFile) -> int:
-    """The first page of the catalog copy at the end of the file, which every page of it tells."""
-    last = file.page_count - 1
-    for page in range(last, max(last - SEARCHED_PAGES, -1), -1):
-        header = file.page_header(page) if page < file.source.present else None
-        if header is not None:
-            if header.kind == PageKind.CATALOG and header.index <= page:
-                return page - header.index
-            break
-    raise DamagedFileError("no catalog at the end of the file", file=file.path, place=f"page {last}")

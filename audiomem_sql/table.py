@@ -265,7 +265,7 @@ class Table(TableWriter):
                 if repair.changed:
                     self._put_in_place(temporary, segment.path)
                 else:
-                    with contextlib.suppress(FileNotFoundError):
+                    with contextlib.suppress(OSError):  # what stays is removed by the next writer's sweep
                         os.unlink(temporary)
             if any(repair.changed for repair in done):
                 self._reload()
@@ -293,7 +293,7 @@ class Table(TableWriter):
                 self._lock.follow(temporary)
             replace_durably(temporary, path)
         finally:
-            with contextlib.suppress(FileNotFoundError):
+            with contextlib.suppress(OSError):  # what stays is removed by the next writer's sweep
                 os.unlink(temporary)
 
     def restore(self, version: int | str) -> int:

@@ -30,8 +30,8 @@ from audiomem_sql import (
     log_content,
     log_copies,
     log_writer,
+    page_headers,
     page_layout,
-    pages,
     protected_log,
     segment,
     table_writer,
@@ -119,7 +119,7 @@ def test_magic_values_and_codes() -> None:
     }
     assert f"id `{APPLICATION_ID.decode()}`" in TEXT
     assert f"every {SEEK_SECONDS} seconds, at most {MAX_SEEK_POINTS:,}" in TEXT
-    assert f"first {pages.SEARCHED_PAGES} pages, the last {pages.SEARCHED_PAGES}" in TEXT
+    assert f"first {page_headers.SEARCHED_PAGES} pages, the last {page_headers.SEARCHED_PAGES}" in TEXT
     features = (
         catalog_packing.ROW_VERSIONS,
         catalog_packing.SCHEMA_CHANGES,
