@@ -11,7 +11,7 @@ KIB, MIB = 1 << 10, 1 << 20
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """Of one profile. None of it is needed to read a file: other limits only make other blocks.
+    """Of one profile; by default of desktop. None of it is needed to read a file: other limits only make other blocks.
 
     block_bytes: of values in a block, before compression. level, vacuum_level: of zstd, for commits where a table says
     nothing else, and for a vacuum. threads: that compress. sample_bytes: of rows held back to choose dictionaries from.
@@ -21,59 +21,32 @@ class Limits:
     sparing: give memory back to the system early (see :mod:`audiomem_sql.sparing`).
     """
 
-    block_bytes: int
-    level: int
-    vacuum_level: int
-    threads: int
-    sample_bytes: int
-    cache_bytes: int
-    spool_bytes: int
-    window_bytes: int
-    batch_bytes: int
-    ahead: bool
-    parity_bytes: int
+    block_bytes: int = 128 * KIB
+    level: int = 9
+    vacuum_level: int = 19
+    threads: int = 64
+    sample_bytes: int = 48 * MIB
+    cache_bytes: int = 64 * MIB
+    spool_bytes: int = 8 * MIB
+    window_bytes: int = 8 * MIB
+    batch_bytes: int = 1 * MIB
+    ahead: bool = True
+    parity_bytes: int = 256 * MIB
     sparing: bool = False
 
 
 LIMITS: Mapping[str, Limits] = MappingProxyType(
     {
-        "server": Limits(
-            block_bytes=256 * KIB,
-            level=12,
-            vacuum_level=19,
-            threads=64,
-            sample_bytes=48 * MIB,
-            cache_bytes=256 * MIB,
-            spool_bytes=8 * MIB,
-            window_bytes=8 * MIB,
-            batch_bytes=1 * MIB,
-            ahead=True,
-            parity_bytes=256 * MIB,
-        ),
-        "desktop": Limits(
-            block_bytes=128 * KIB,
-            level=9,
-            vacuum_level=19,
-            threads=64,
-            sample_bytes=48 * MIB,
-            cache_bytes=64 * MIB,
-            spool_bytes=8 * MIB,
-            window_bytes=8 * MIB,
-            batch_bytes=1 * MIB,
-            ahead=True,
-            parity_bytes=256 * MIB,
-        ),
+        "server": Limits(block_bytes=256 * KIB, level=12, cache_bytes=256 * MIB),
+        "desktop": Limits(),
         "mobile": Limits(
             block_bytes=64 * KIB,
             level=7,
-            vacuum_level=19,
             threads=2,
             sample_bytes=16 * MIB,
             cache_bytes=16 * MIB,
             spool_bytes=4 * MIB,
             window_bytes=4 * MIB,
-            batch_bytes=1 * MIB,
-            ahead=True,
             parity_bytes=64 * MIB,
         ),
         "embedded": Limits(

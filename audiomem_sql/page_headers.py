@@ -92,4 +92,5 @@ def _header_of(source: PageSource, page: int) -> PageHeader | None:
 
 
 def no_header(path: str) -> DamagedFileError:
+    """The error for a file of which no page header is intact."""
     return DamagedFileError("no page header can be read", file=path, place="page 0", remedy=REMEDY)

@@ -13,7 +13,7 @@ import numpy as np
 
 from audiomem_sql.audio import FlacWriter, Profile
 from audiomem_sql.audio.bands import Mode
-from audiomem_sql.audio.spectrum import Spectrum
+from audiomem_sql.audio.spectrum import Spectrum, spectrum_of
 from audiomem_sql.audio.tags import NO_TAGS, Tags
 from audiomem_sql.page_layout import (
     MODULATION_BANDS,
@@ -71,11 +71,16 @@ class FileSpec:
         return MODULATION_PCM if self.mode is None else MODULATION_SPECTRUM
 
     @property
+    def spectrum(self) -> Spectrum | None:
+        """What modulates the pages."""
+        return None if self.mode is None else spectrum_of(self.profile, self.mode)
+
+    @property
     def layout(self) -> PageLayout:
         """Of the pages."""
-        if self.mode is None:
+        spectrum = self.spectrum
+        if spectrum is None:
             return PageLayout(self.profile.page_size, self.level)
-        spectrum = Spectrum(self.profile, self.mode)
         if self.by_bands:
             return PageLayout.banded(spectrum, self.level)
         return PageLayout(spectrum.page_size, self.level)
@@ -90,7 +95,7 @@ class PageWriter:
 
     def __init__(self, sink: BinaryIO, file: FileSpec, pages: int, catalog_pages: int = 0) -> None:
         self._file = file
-        self._spectrum = None if file.mode is None else Spectrum(file.profile, file.mode)
+        self._spectrum = file.spectrum
         self.layout = file.layout
         self._pages = pages
         self._catalog_pages = catalog_pages

@@ -258,8 +258,7 @@ class PagedFile:
     def _stream_cells(self, numbers: I64Array, *, missing_is_error: bool) -> tuple[U8Array, BoolArray]:
         """Cells by their numbers in the segment: payload, and which are intact or recovered."""
         per_page = self.layout.cells
-        payload = np.empty((len(numbers), self.layout.cell_payload), np.uint8)
-        intact = np.empty(len(numbers), np.bool_)
+        parts = []
         for start, stop in self._runs(numbers // per_page):
             own = numbers[start:stop]
             first = int(own[0]) // per_page
@@ -267,7 +266,11 @@ class PagedFile:
             if missing_is_error:
                 missing_pages(self.source, first, count)
             pages, _ = self.source.read_checked(first, count)
-            payload[start:stop], intact[start:stop] = self._decoded(pages, own, first)
+            parts.append(self._decoded(pages, own, first))
+        payload, intact = parts[0]
+        if len(parts) > 1:
+            payload = np.concatenate([part for part, _ in parts])
+            intact = np.concatenate([good for _, good in parts])
         if not intact.all():
             self._mend(payload, intact, numbers)
             if not intact.all() and self._look_again():

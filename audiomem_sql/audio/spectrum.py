@@ -60,6 +60,7 @@ LEAD_SECONDS = 1.0
 """A broadcast begins and ends with so much silence, in whole frames: nothing is lost with what is cut off there."""
 
 
+@lru_cache(maxsize=32)
 def spectrum_profile(base: Profile, mode: Mode) -> Profile:
     """The shape of sound in which ``base`` is modulated: its rate, depth and channels, and a block size for pages of 8 KiB or more."""
     for per_word in _words(base, mode):

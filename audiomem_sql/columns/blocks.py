@@ -86,9 +86,11 @@ class BlockDirectory:
             )
         if (offsets < 0).any() or (offsets > data_bytes - stored.astype(np.int64)).any():
             raise DamagedFileError("a block lies outside the segment")
-        order = np.lexsort((stored, offsets))  # by place, which with importance is not that of the rows
-        if (offsets[order[1:]] < (offsets + stored)[order[:-1]]).any():
-            raise DamagedFileError("the blocks of a column overlap")
+        ends = offsets + stored.astype(np.int64)
+        if (offsets[1:] < ends[:-1]).any():  # by importance they are not in the order of the rows
+            order = np.lexsort((stored, offsets))
+            if (offsets[order[1:]] < ends[order[:-1]]).any():
+                raise DamagedFileError("the blocks of a column overlap")
         width = 4 * column_type.width if column_type.kind is Kind.FLOAT else 0
         size = np.maximum(raw.astype(np.int64), block_rows * width)
         if (size > np.where(block_rows > 1, MAX_SHARED_BLOCK_BYTES, MAX_BLOCK_BYTES)).any():

@@ -10,6 +10,7 @@ several damaged cells it gives another one but for a chance of 2**-32. What diff
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cache
 from typing import Any
@@ -87,25 +88,23 @@ class Crc32cCells:
     ) -> tuple[U8Array, np.ndarray[tuple[int], np.dtype[np.bool_]]]:
         """The same for cells with any ``numbers``, int64 (n,)."""
         cells = np.ascontiguousarray(cells)
-        size, step, crc = self.payload_bytes, self.cell_bytes, crc32.iscsi
-        raw = cells.reshape(-1).data
-        starts = ((numbers + seed) & 0xFFFFFFFF).tolist()
-        sums = [crc(raw[i * step : i * step + size], start) for i, start in enumerate(starts)]
-        stored = np.ascontiguousarray(cells[:, size:]).view("<u4").reshape(len(cells))
-        return np.ascontiguousarray(cells[:, :size]), np.array(sums, np.uint32) == stored
+        intact = self._intact(cells, (numbers + seed).tolist())
+        return np.ascontiguousarray(cells[:, : self.payload_bytes]), intact
 
     def _decode_each(
         self, cells: U8Array, some: range, start: int, intact: np.ndarray[tuple[int], np.dtype[np.bool_]]
     ) -> None:
         """Look at ``some`` of the cells one by one."""
-        if not len(some):
-            return
-        size, step = self.payload_bytes, self.cell_bytes
-        raw, crc = cells.reshape(-1).data, crc32.iscsi
-        sums = [crc(raw[i * step : i * step + size], (start + i) & 0xFFFFFFFF) for i in some]
-        part = cells[some.start : some.stop, size:]
-        stored = np.ascontiguousarray(part).view("<u4").reshape(len(some))
-        intact[some.start : some.stop] = np.array(sums, np.uint32) == stored
+        starts = range(start + some.start, start + some.stop)
+        intact[some.start : some.stop] = self._intact(cells[some.start : some.stop], starts)
+
+    def _intact(self, cells: U8Array, starts: Iterable[int]) -> np.ndarray[tuple[int], np.dtype[np.bool_]]:
+        """Whether each of the cells, a C array, is intact, one by one; starts: of their CRCs, before they are cut to 32 bits."""
+        size, step, crc = self.payload_bytes, self.cell_bytes, crc32.iscsi
+        raw = cells.reshape(-1).data
+        sums = [crc(raw[i * step : i * step + size], start & 0xFFFFFFFF) for i, start in enumerate(starts)]
+        stored = np.ascontiguousarray(cells[:, size:]).view("<u4").reshape(len(cells))
+        return np.asarray(np.array(sums, np.uint32) == stored)
 
     def _of_runs(self, starts: np.ndarray[Any, Any]) -> U32Array:
         """The CRC of runs of intact cells that start from ``starts``, multiples of RUN, uint32 (n,)."""
