@@ -35,7 +35,7 @@ from audiomem_sql.audio.spectrum import (
     shapes,
     spectrum_of,
 )
-from audiomem_sql.audio.transform import DCT, Floats, coefficient, transforms
+from audiomem_sql.audio.transform import DCT, Floats, coefficient, packed, transforms
 from audiomem_sql.audio.words import split
 from audiomem_sql.errors import DamagedFileError, MissingExtraError, NotAudioMemoryError, OptionError
 
@@ -140,11 +140,9 @@ class AlignedSound(PageSource):
         except DamagedFileError:
             return np.zeros(self.page_size, np.uint8), False
         samples *= self.arrangement.gains[:, None]
-        width = profile.bytes_per_sample
-        limit = float(1 << 8 * width - 1)
-        steps = np.clip(np.rint(samples * (limit / (1 << 31))), -limit, limit - 1).reshape(-1).astype(">i4")
-        packed = np.ascontiguousarray(steps.view(np.uint8).reshape(-1, 4)[:, 4 - width :]).reshape(-1)
-        return packed, high - low == profile.block_size
+        limit = float(1 << profile.bits_per_sample - 1)
+        steps = np.clip(np.rint(samples * (limit / (1 << 31))), -limit, limit - 1)
+        return packed(steps, profile), high - low == profile.block_size
 
     def close(self) -> None:
         """Let go of the file; twice is harmless."""
