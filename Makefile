@@ -24,14 +24,14 @@ test: $(VENV)/installed-test
 
 # What needs the model itself, and so half a gigabyte of packages.
 test-model: $(VENV)/installed-test $(VENV)/installed-demo
-	HF_HUB_OFFLINE=1 $(BIN)/python -m pytest tests/semantic/with_the_model.py $(ARGS)
+	HF_HUB_OFFLINE=1 $(BIN)/python -m pytest tests/search/models/with_the_model.py $(ARGS)
 
 duckdb: $(VENV)/installed-test
 	set -e; for version in $(DUCKDB); do \
 	  test -d $(VENV)/duckdb-$$version || $(BIN)/pip install --quiet --disable-pip-version-check --no-deps \
 	    --target $(VENV)/duckdb-$$version duckdb==$$version; \
 	  PYTHONPATH=$(abspath $(VENV))/duckdb-$$version AUDIOMEM_DUCKDB=$$version AUDIOMEM_ANALYSIS_QUERIES=100 \
-	    $(BIN)/python -m pytest -q $(CORES) tests/vtab/test_duckdb.py tests/analysis tests/test_streaming.py $(ARGS); \
+	    $(BIN)/python -m pytest -q $(CORES) tests/vtab/duckdb/test_python.py tests/table/arrow_dataset tests/writing/test_streaming.py $(ARGS); \
 	done
 
 lint: $(VENV)/installed-test
@@ -50,7 +50,7 @@ fuzz: $(VENV)/installed-test
 
 crash: $(VENV)/installed-test
 	AUDIOMEM_CRASH_KILLS=$(or $(AUDIOMEM_CRASH_KILLS),$(KILLS)) $(BIN)/python tests/crash $(ARGS)
-	AUDIOMEM_CONCURRENCY_SECONDS=$(SECONDS) $(BIN)/python -m pytest tests/test_concurrency.py
+	AUDIOMEM_CONCURRENCY_SECONDS=$(SECONDS) $(BIN)/python -m pytest tests/table/test_concurrency.py
 
 damage: $(VENV)/installed-test
 	$(BIN)/python tests/damage --seeds $(SEEDS) $(if $(DATA),--data $(DATA)) $(ARGS)

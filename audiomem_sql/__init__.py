@@ -10,14 +10,14 @@ from typing import TYPE_CHECKING, Any
 from audiomem_sql._version import __version__
 
 if TYPE_CHECKING:
-    from audiomem_sql.arrow_dataset import dataset
-    from audiomem_sql.connections import attach, connect, install_hook, register, register_duckdb
+    from audiomem_sql.connections import attach, connect, install_hook, load, register, register_duckdb
     from audiomem_sql.errors import AudioMemError, DamageWarning
-    from audiomem_sql.frames import open, read_flac, write_flac
-    from audiomem_sql.loadable import load, loadable_path
+    from audiomem_sql.frames.read_write import open, read_flac, write_flac
+    from audiomem_sql.loadable import loadable_path
     from audiomem_sql.pandas import read_sql
     from audiomem_sql.polars import scan_flac
-    from audiomem_sql.table import Table
+    from audiomem_sql.table.arrow_dataset import dataset
+    from audiomem_sql.table.table import Table
 
 __all__ = [
     "AudioMemError",
@@ -42,20 +42,20 @@ __all__ = [
 _HOMES = {
     "AudioMemError": "errors",
     "DamageWarning": "errors",
-    "Table": "table",
+    "Table": "table.table",
     "attach": "connections",
     "connect": "connections",
-    "dataset": "arrow_dataset",
+    "dataset": "table.arrow_dataset",
     "install_hook": "connections",
-    "load": "loadable",
+    "load": "connections",
     "loadable_path": "loadable",
-    "open": "frames",
-    "read_flac": "frames",
+    "open": "frames.read_write",
+    "read_flac": "frames.read_write",
     "read_sql": "pandas",
     "register": "connections",
     "register_duckdb": "connections",
     "scan_flac": "polars",
-    "write_flac": "frames",
+    "write_flac": "frames.read_write",
 }
 
 

@@ -6,17 +6,18 @@ apsw's connections, and DuckDB's.
 from __future__ import annotations
 
 import os
-from typing import Any
+import sys
+from typing import TYPE_CHECKING, Any
 
-import apsw
+from audiomem_sql.errors import StorageError, UnsupportedError
+from audiomem_sql.loadable import load_for_apsw, loadable_path
 
-from audiomem_sql import udfs, vtab
-from audiomem_sql.columns.column import quote
-from audiomem_sql.errors import StorageError
-from audiomem_sql.loadable import load_for_apsw
-from audiomem_sql.table_reader import TableReader
+if TYPE_CHECKING:
+    import apsw
 
-__all__ = ["attach", "connect", "install_hook", "register", "register_duckdb"]
+    from audiomem_sql.table.reader import TableReader
+
+__all__ = ["attach", "connect", "install_hook", "load", "register", "register_duckdb"]
 
 
 def register(connection: apsw.Connection) -> None:
@@ -25,9 +26,51 @@ def register(connection: apsw.Connection) -> None:
     By the loadable extension where it was built: its table is several times as fast. Otherwise, and with AUDIOMEM_EXTENSION=off
     in the environment, by the table that is written in Python. Both give the same rows and raise the same errors.
     """
+    from audiomem_sql import udfs, vtab
+
     if not load_for_apsw(connection):
         vtab.register(connection)
         udfs.register(connection)
+
+
+def load(connection: Any) -> None:
+    """Make a connection know module ``audiomem`` and all functions.
+
+    connection: of sqlite3, pysqlite3 or anything else with ``enable_load_extension`` and ``load_extension``; loading is
+    allowed for this one file only. An ``apsw.Connection`` is registered with, and needs no extension. A connection of DuckDB gets its
+    table functions; it must have been opened with ``allow_unsigned_extensions``. UnsupportedError where the connection cannot
+    load any; MissingExtraError where it was not built.
+    """
+    if type(connection).__module__ in ("duckdb", "_duckdb"):
+        _load_duckdb(connection)
+        return
+    known = sys.modules.get("apsw")
+    if known is not None and isinstance(connection, known.Connection):
+        register(connection)
+        return
+    if not hasattr(connection, "enable_load_extension"):
+        raise UnsupportedError(
+            f"this {type(connection).__module__}.{type(connection).__name__} cannot load extensions",
+            remedy="Python was built without them. Run: pip install pysqlite3-binary, and use the module pysqlite3 in place of "
+            "sqlite3; or use audiomem_sql.connect",
+        )
+    path = loadable_path()
+    connection.enable_load_extension(True)
+    try:
+        connection.load_extension(path)
+    finally:
+        connection.enable_load_extension(False)
+
+
+def _load_duckdb(connection: Any) -> None:
+    path = loadable_path("duckdb").replace("'", "''")
+    (allowed,) = connection.execute("SELECT current_setting('allow_unsigned_extensions')").fetchone()
+    if not allowed:
+        raise UnsupportedError(
+            "this connection of DuckDB loads only DuckDB's own extensions",
+            remedy="Open it so: duckdb.connect(path, config={'allow_unsigned_extensions': 'true'})",
+        )
+    connection.execute(f"LOAD '{path}'")
 
 
 def install_hook() -> None:
@@ -36,6 +79,8 @@ def install_hook() -> None:
     apsw's shell and peewee's APSWDatabase then see the module without a word, and so does whatever else opens apsw
     connections. (SQLAlchemy's own SQLite dialect takes no apsw connection.) Calling it twice is harmless.
     """
+    import apsw
+
     if register not in apsw.connection_hooks:
         apsw.connection_hooks.append(register)
 
@@ -45,6 +90,10 @@ def connect(path: str | os.PathLike[str], table: str | None = None) -> apsw.Conn
 
     Raises what :func:`audiomem_sql.open` raises.
     """
+    import apsw
+
+    from audiomem_sql.columns.column import quote
+
     full = os.path.abspath(path)
     if not os.path.exists(full):
         raise StorageError(
@@ -72,7 +121,7 @@ def register_duckdb(connection: Any) -> None:
     connection of its own. OptionError for anything but a connection of DuckDB, MissingExtraError without the package.
     """
     from audiomem_sql.udfs import duckdb_functions
-    from audiomem_sql.vtab import duckdb as door
+    from audiomem_sql.vtab.duckdb import python as door
 
     door.check_connection(connection)
     duckdb_functions.register(connection)
@@ -84,7 +133,8 @@ def attach(connection: Any, table: TableReader | str | os.PathLike[str], name: s
 
     Every query sees what is committed by then; columns and filters reach the scan. Writing is for Python and SQLite.
     """
-    from audiomem_sql.vtab import duckdb as door
+    from audiomem_sql.table.reader import TableReader
+    from audiomem_sql.vtab.duckdb import python as door
 
     path = table.path if isinstance(table, TableReader) else os.fspath(table)
     called = name or os.path.splitext(os.path.basename(path))[0]

@@ -1,4 +1,4 @@
-"""The loadable extensions of SQLite and DuckDB: where they are, loading one into a connection, and what they ask Python for.
+"""The loadable extensions of SQLite and DuckDB: where they are, and what they ask Python for.
 
 ``audiomem.so`` is one file for every SQLite client and every CPython from 3.11 on, ``audiomem.duckdb_extension`` one for
 every DuckDB from 1.4 on; see docs/CLIENTS.md.
@@ -7,12 +7,11 @@ every DuckDB from 1.4 on; see docs/CLIENTS.md.
 from __future__ import annotations
 
 import os
-import sys
 import threading
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from audiomem_sql.errors import MissingExtraError, OptionError, UnsupportedError
+from audiomem_sql.errors import MissingExtraError, OptionError
 
 if TYPE_CHECKING:
     import apsw
@@ -45,53 +44,11 @@ def loadable_path(database: str = "sqlite") -> str:
     return path
 
 
-def load(connection: Any) -> None:
-    """Make a connection know module ``audiomem`` and all functions.
-
-    connection: of sqlite3, pysqlite3 or anything else with ``enable_load_extension`` and ``load_extension``; loading is
-    allowed for this one file only. An ``apsw.Connection`` is registered with, and needs no extension. A connection of DuckDB gets its
-    table functions; it must have been opened with ``allow_unsigned_extensions``. UnsupportedError where the connection cannot
-    load any; MissingExtraError where it was not built.
-    """
-    if type(connection).__module__ in ("duckdb", "_duckdb"):
-        _load_duckdb(connection)
-        return
-    known = sys.modules.get("apsw")
-    if known is not None and isinstance(connection, known.Connection):
-        from audiomem_sql.connections import register
-
-        register(connection)
-        return
-    if not hasattr(connection, "enable_load_extension"):
-        raise UnsupportedError(
-            f"this {type(connection).__module__}.{type(connection).__name__} cannot load extensions",
-            remedy="Python was built without them. Run: pip install pysqlite3-binary, and use the module pysqlite3 in place of "
-            "sqlite3; or use audiomem_sql.connect",
-        )
-    path = loadable_path()
-    connection.enable_load_extension(True)
-    try:
-        connection.load_extension(path)
-    finally:
-        connection.enable_load_extension(False)
-
-
-def _load_duckdb(connection: Any) -> None:
-    path = loadable_path("duckdb").replace("'", "''")
-    (allowed,) = connection.execute("SELECT current_setting('allow_unsigned_extensions')").fetchone()
-    if not allowed:
-        raise UnsupportedError(
-            "this connection of DuckDB loads only DuckDB's own extensions",
-            remedy="Open it so: duckdb.connect(path, config={'allow_unsigned_extensions': 'true'})",
-        )
-    connection.execute(f"LOAD '{path}'")
-
-
 def load_for_apsw(connection: apsw.Connection) -> bool:
     """Load the extension into an apsw connection, whose user catches Python's exceptions; False where it cannot be had."""
     import apsw
 
-    from audiomem_sql.vtab.sqlite import raised
+    from audiomem_sql.vtab.apsw.table import raised
 
     path = os.path.join(os.path.dirname(os.path.abspath(__file__)), _FILES["sqlite"])
     if os.environ.get("AUDIOMEM_EXTENSION") == "off" or not os.path.exists(path):
@@ -114,7 +71,7 @@ def load_for_apsw(connection: apsw.Connection) -> bool:
 def attach(*host: Callable[..., Any]) -> Any:
     """Called by the extension, with functions of the connection that it was loaded into: what to register there."""
     from audiomem_sql import udfs
-    from audiomem_sql.vtab.native import Door, NativeHost
+    from audiomem_sql.vtab.extension import Door, NativeHost
 
     scalars = [
         (function.name, count, function.call) for function in udfs.functions() for count in function.counts
@@ -125,6 +82,6 @@ def attach(*host: Callable[..., Any]) -> Any:
 def attach_duckdb() -> Any:
     """Called by DuckDB's extension: what to register with the database that it was loaded into."""
     from audiomem_sql import udfs
-    from audiomem_sql.vtab.duckdb_extension import Door
+    from audiomem_sql.vtab.duckdb.extension import Door
 
     return Door([(each.name, each.counts, each.call, each.many) for each in udfs.functions()])

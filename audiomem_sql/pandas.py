@@ -15,12 +15,12 @@ import pyarrow as pa
 from audiomem_sql.columns.arrow_cast import cast_values
 from audiomem_sql.columns.arrow_types import ArrowArray
 from audiomem_sql.columns.column import Column
+from audiomem_sql.columns.to_pandas import frame_of
 from audiomem_sql.columns.types import ColumnType
 from audiomem_sql.connections import connect
 from audiomem_sql.errors import AudioMemError, MissingExtraError, QueryError
-from audiomem_sql.frames import write_flac
-from audiomem_sql.pandas_frames import frame_of
-from audiomem_sql.table import Table
+from audiomem_sql.frames.read_write import write_flac
+from audiomem_sql.table.table import Table
 
 try:
     import pandas as pd

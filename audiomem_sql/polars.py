@@ -15,8 +15,8 @@ from audiomem_sql.columns.column import Column
 from audiomem_sql.columns.origins import Origin, parse_origin
 from audiomem_sql.columns.types import arrow_type
 from audiomem_sql.errors import DataTypeError, MissingExtraError, SchemaError
-from audiomem_sql.polars_predicate import Target, Translated, translate
-from audiomem_sql.table_reader import TableReader
+from audiomem_sql.frames.polars_filter import Target, Translated, translate
+from audiomem_sql.table.reader import TableReader
 
 try:
     import polars as pl

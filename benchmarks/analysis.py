@@ -30,7 +30,7 @@ from rich.console import Console
 from rich.table import Table as Grid
 
 import audiomem_sql as am
-from audiomem_sql.block_cache import SHARED
+from audiomem_sql.machine.block_cache import SHARED
 from benchmarks.__main__ import repeated, rows_of
 
 #: What is asked of a table with the columns id, source, title, created_at, body, and a small one called ``sources``.

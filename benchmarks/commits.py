@@ -17,8 +17,8 @@ from typing import Any
 
 import pyarrow as pa
 
-from audiomem_sql.block_cache import BlockCache
-from audiomem_sql.table import Table
+from audiomem_sql.machine.block_cache import BlockCache
+from audiomem_sql.table.table import Table
 from benchmarks.timing import timed
 
 COLUMNS = ["id INTEGER PRIMARY KEY", "who INTEGER", "text TEXT"]

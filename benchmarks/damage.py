@@ -19,11 +19,11 @@ import numpy as np
 import pyarrow as pa
 
 import audiomem_sql as am
-from audiomem_sql.block_cache import BlockCache
-from audiomem_sql.pages import PagedFile
+from audiomem_sql.arrays import BoolArray, U8Array
+from audiomem_sql.machine.block_cache import BlockCache
 from audiomem_sql.protection.crc32c import Crc32cCells
-from audiomem_sql.table import Table
-from audiomem_sql.types import BoolArray, U8Array
+from audiomem_sql.storage.pages.file import PagedFile
+from audiomem_sql.table.table import Table
 from benchmarks.__main__ import rows_of
 from benchmarks.timing import once
 

@@ -22,10 +22,10 @@ import pyarrow.parquet as pq
 from rich.console import Console
 from rich.table import Table as Grid
 
-from audiomem_sql.block_cache import SHARED
 from audiomem_sql.connections import register
-from audiomem_sql.frames import write_flac
+from audiomem_sql.frames.read_write import write_flac
 from audiomem_sql.loadable import loadable_path
+from audiomem_sql.machine.block_cache import SHARED
 from benchmarks.__main__ import rows_of
 from benchmarks.timing import once
 

@@ -15,7 +15,7 @@ from pathlib import Path
 import pyarrow as pa
 
 from audiomem_sql.errors import AudioMemError, DamageWarning
-from audiomem_sql.table import Table
+from audiomem_sql.table.table import Table
 from benchmarks.__main__ import rows_of
 from benchmarks.sound import PROCESSES, sox
 

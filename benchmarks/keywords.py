@@ -17,10 +17,10 @@ import apsw
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from audiomem_sql.semantic.keyword_encoder import EncodedKeywords, encode_keywords
-from audiomem_sql.semantic.keyword_index import KeywordIndex
-from audiomem_sql.semantic.keyword_query import parse_query
-from audiomem_sql.semantic.tokenizer import terms
+from audiomem_sql.indexes.words.encoder import EncodedKeywords, encode_keywords
+from audiomem_sql.indexes.words.fts_query import parse_query
+from audiomem_sql.indexes.words.index import KeywordIndex
+from audiomem_sql.indexes.words.tokenizer import terms
 from benchmarks.corpus import docstrings
 from benchmarks.timing import Times, once, timed
 

@@ -24,7 +24,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from audiomem_sql.semantic.tokenizer import terms
+from audiomem_sql.indexes.words.tokenizer import terms
 from benchmarks.knowledge_stores import STORES, KnowledgeBase, Ours
 from benchmarks.stores import COLUMNS
 from benchmarks.timing import once, timed

@@ -15,11 +15,11 @@ import numpy as np
 import pyarrow as pa
 
 import audiomem_sql as am
-from audiomem_sql import embedding
-from audiomem_sql.block_cache import SHARED as BLOCKS
-from audiomem_sql.semantic.index import SHARED as LISTS
-from audiomem_sql.table import Table
-from audiomem_sql.table_options import DEFAULT_MODEL
+from audiomem_sql.indexes.vectors.index import SHARED as LISTS
+from audiomem_sql.machine.block_cache import SHARED as BLOCKS
+from audiomem_sql.search import embedding
+from audiomem_sql.storage.segment.options import DEFAULT_MODEL
+from audiomem_sql.table.table import Table
 from benchmarks.stores import COLUMNS
 from benchmarks.vectors import Array, K
 

@@ -12,8 +12,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from audiomem_sql.audio.frames import frame_size, header_size
-from audiomem_sql.audio.profiles import PROFILES
+from audiomem_sql.audio.flac.frames import frame_size, header_size
+from audiomem_sql.audio.flac.profiles import PROFILES
 from audiomem_sql.protection.ldpc import Staircase
 from audiomem_sql.protection.page_code import PageCode
 from audiomem_sql.protection.parity import ParityPlan, ParityShare

@@ -19,9 +19,9 @@ from pathlib import Path
 import numpy as np
 import pyarrow.parquet as pq
 
-from audiomem_sql.semantic.embedders import BACKENDS, Embedder, embedder_named
-from audiomem_sql.table import Table
-from audiomem_sql.table_options import DEFAULT_MODEL
+from audiomem_sql.search.models.embedders import BACKENDS, Embedder, embedder_named
+from audiomem_sql.storage.segment.options import DEFAULT_MODEL
+from audiomem_sql.table.table import Table
 from examples.demo import HELP_COLUMNS, library_rows
 
 QUESTIONS = Path(__file__).with_name("questions.jsonl")

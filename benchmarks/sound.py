@@ -20,12 +20,12 @@ import soundfile
 from scipy import fft
 
 from audiomem_sql.audio import PROFILES
-from audiomem_sql.audio.bands import PLANS, ROBUSTNESS, Mode
-from audiomem_sql.audio.spectrum import Spectrum, spectrum_profile
-from audiomem_sql.audio.transform import DCT, unpacked
+from audiomem_sql.audio.spectrum.plans import PLANS, ROBUSTNESS, Mode
+from audiomem_sql.audio.spectrum.spectrum import Spectrum, spectrum_profile
+from audiomem_sql.audio.spectrum.transform import DCT, unpacked
 from audiomem_sql.errors import AudioMemError
-from audiomem_sql.page_writer import PAGES_AT_ONCE
-from audiomem_sql.table import Table
+from audiomem_sql.storage.pages.writer import PAGES_AT_ONCE
+from audiomem_sql.table.table import Table
 from benchmarks.__main__ import rows_of
 
 PAGES, RUNS = PAGES_AT_ONCE, 5

@@ -12,7 +12,7 @@ import duckdb
 import pyarrow as pa
 
 import audiomem_sql as am
-from audiomem_sql.block_cache import SHARED
+from audiomem_sql.machine.block_cache import SHARED
 
 COLUMNS = ("id", "source", "title", "created_at", "body")
 

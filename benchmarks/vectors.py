@@ -16,11 +16,11 @@ from typing import Any
 
 import numpy as np
 
-from audiomem_sql.block_cache import BlockCache
-from audiomem_sql.semantic.codec import VectorCodec
-from audiomem_sql.semantic.index import VectorIndex
-from audiomem_sql.semantic.index_format import decode_list
-from audiomem_sql.semantic.writing import EncodedIndex, encode_index
+from audiomem_sql.indexes.vectors.codec import VectorCodec
+from audiomem_sql.indexes.vectors.index import VectorIndex
+from audiomem_sql.indexes.vectors.index_format import decode_list
+from audiomem_sql.indexes.vectors.index_writing import EncodedIndex, encode_index
+from audiomem_sql.machine.block_cache import BlockCache
 
 Array = np.ndarray[Any, Any]
 STEPS = (0.2, 0.25, 0.3, 0.35, 0.4, 0.5)

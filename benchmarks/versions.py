@@ -26,8 +26,8 @@ import pyarrow as pa
 from rich.console import Console
 
 import audiomem_sql as am
-from audiomem_sql import table_writer
-from audiomem_sql.block_cache import SHARED
+from audiomem_sql.machine.block_cache import SHARED
+from audiomem_sql.table import writer as table_writer
 from benchmarks.__main__ import machine, repeated, rows_of
 from benchmarks.stores import COLUMNS
 from benchmarks.timing import once, timed

@@ -32,8 +32,8 @@ from rich.table import Table as Grid
 from rich.text import Text
 
 import audiomem_sql as am
-from audiomem_sql.table import Table
-from audiomem_sql.verify import problems
+from audiomem_sql.table.table import Table
+from audiomem_sql.upkeep.verify import problems
 
 COLUMNS = (
     "id INTEGER PRIMARY KEY",

@@ -10,8 +10,8 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-from audiomem_sql.table import Table
-from audiomem_sql.table_reader import TableReader
+from audiomem_sql.table.reader import TableReader
+from audiomem_sql.table.table import Table
 
 COLUMNS = ["id INTEGER PRIMARY KEY", "source TEXT", "body TEXT SEMANTIC INDEXED", "weight REAL DEFAULT 0.5"]
 HANDBOOK = """

@@ -40,7 +40,9 @@ def _build_extension() -> None:
 @pytest.fixture(autouse=True)
 def _verified(request: pytest.FixtureRequest) -> Iterator[None]:
     folder: Path | None = None
-    of_audio = request.path.parent.name == "audio"  # those tests damage sound that holds no tables
+    of_audio = (
+        Path(__file__).parent / "audio"
+    ) in request.path.parents  # those tests damage sound that holds no tables
     if "tmp_path" in request.fixturenames and not of_audio and not request.node.get_closest_marker("damages"):
         folder = request.getfixturevalue("tmp_path")
     yield

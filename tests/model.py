@@ -18,8 +18,8 @@ from typing import Any
 import apsw
 
 from audiomem_sql.connections import register
-from audiomem_sql.table import Table
-from audiomem_sql.verify import problems
+from audiomem_sql.table.table import Table
+from audiomem_sql.upkeep.verify import problems
 
 #: What a native table has instead of the types that SQLite lacks. INT is INTEGER that never names the rowid.
 _NATIVE = {"BOOLEAN": "INT", "TIMESTAMP": "TEXT", "JSON": "TEXT"}

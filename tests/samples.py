@@ -11,8 +11,8 @@ import pyarrow as pa
 
 from audiomem_sql.columns.schema import Schema, parse_columns
 from audiomem_sql.errors import NotAudioMemoryError
-from audiomem_sql.table import Table
-from audiomem_sql.verify import problems
+from audiomem_sql.table.table import Table
+from audiomem_sql.upkeep.verify import problems
 
 COLUMNS = [
     "id INTEGER PRIMARY KEY",

@@ -11,12 +11,12 @@ import numpy as np
 import zstandard
 
 from audiomem_sql.audio import Profile
-from audiomem_sql.catalog_packing import CATALOG_HEADER, CATALOG_MAGIC, parse_header
-from audiomem_sql.page_layout import PageKind, PageLayout
-from audiomem_sql.page_writer import FileSpec, PageWriter
-from audiomem_sql.pages import PagedFile
 from audiomem_sql.protection.crc32c import crc32c
 from audiomem_sql.protection.levels import Level
+from audiomem_sql.storage.pages.file import PagedFile
+from audiomem_sql.storage.pages.layout import PageKind, PageLayout
+from audiomem_sql.storage.pages.writer import FileSpec, PageWriter
+from audiomem_sql.storage.segment.catalog_packing import CATALOG_HEADER, CATALOG_MAGIC, parse_header
 
 
 @dataclass

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from audiomem_sql import dbapi, errors
-from audiomem_sql.table import Table
+from audiomem_sql.table.table import Table
 
 
 @pytest.fixture

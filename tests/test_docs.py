@@ -18,7 +18,7 @@ from typing import Any
 import pytest
 from entry_points import write_entry_points
 
-from audiomem_sql.block_cache import SHARED
+from audiomem_sql.machine.block_cache import SHARED
 
 README = Path(__file__).parent.parent / "README.md"
 ANALYSIS = README.parent / "docs" / "ANALYSIS.md"

@@ -11,9 +11,9 @@ import pytest
 import soundfile
 
 import audiomem_sql as am
-from audiomem_sql.audio import spectrum
+from audiomem_sql.audio.spectrum import spectrum
 from audiomem_sql.errors import MissingExtraError, NotAudioMemoryError
-from audiomem_sql.table import Table
+from audiomem_sql.table.table import Table
 
 USES = {
     "am.read_flac(path)": ("pandas", "pandas"),
@@ -45,8 +45,8 @@ def test_the_extra_is_named(use: str, tmp_path: Path) -> None:
         "sys.meta_path.insert(0, Missing())\n"
         "import audiomem_sql as am\n"
         "from audiomem_sql.errors import MissingExtraError\n"
-        "from audiomem_sql.spectrogram import draw\n"
-        "from audiomem_sql.table import Table\n"
+        "from audiomem_sql.sound.spectrogram import draw\n"
+        "from audiomem_sql.table.table import Table\n"
         "assert am.open(path).to_arrow().num_rows == 1\n"
         f"try:\n    {use}\nexcept MissingExtraError as error:\n    print(error)\n"
     )

@@ -1,8 +1,10 @@
-"""The house: what may import what, and that the packages list matches the folders."""
+"""The house: which room may import which, that no module lands in the hallway, and which names C code uses."""
 
 from __future__ import annotations
 
 import ast
+import importlib
+import re
 import subprocess
 import sys
 import tomllib
@@ -13,138 +15,83 @@ import pytest
 
 import audiomem_sql
 
-ROOT = Path(__file__).parent.parent
+ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "audiomem_sql"
 
-#: From the ground up. A module may import from its own floor and from those below it, never from one above.
-FLOORS: tuple[tuple[str, ...], ...] = (
-    ("errors", "types", "warning", "digests", "limits", "_version"),
-    ("files", "block_cache", "bloom", "sparing", "audio", "protection", "tags", "cover"),
-    ("columns", "semantic"),
-    (
-        "predicates",
-        "vectors_in_sql",
-        "cell_order",
-        "page_headers",
-        "page_layout",
-        "page_writer",
-        "recovery",
-        "pages",
-    ),
-    (
-        "batch",
-        "catalog",
-        "catalog_copies",
-        "catalog_packing",
-        "vector_extents",
-        "keyword_extents",
-        "data_spool",
-        "importance",
-        "labels",
-        "label_writer",
-        "combined_keys",
-        "log",
-        "log_content",
-        "log_copies",
-        "log_record",
-        "log_writer",
-        "migrations",
-        "protected_log",
-    ),
-    ("segment", "segment_writer", "found_labels", "unlisted_segment", "key_index", "evolved_segment"),
-    ("snapshot", "merge"),
-    (
-        "bands",
-        "lost_rows",
-        "scan",
-        "lookup",
-        "found_rows",
-        "search",
-        "top",
-        "planner",
-        "where",
-        "where_filter",
-        "arrow_expression",
-        "arrow_filter",
-    ),
-    (
-        "table_options",
-        "table_files",
-        "writer_lock",
-        "writer_turn",
-        "sources",
-        "commit",
-        "unique_keys",
-        "transaction",
-        "appending",
-        "altering",
-        "embedding",
-        "query",
-        "shown",
-        "group_commit",
-        "damage",
-        "salvage",
-        "streaming",
-    ),
-    (
-        "arrow_dataset",
-        "changes",
-        "compaction",
-        "description",
-        "display",
-        "log_faults",
-        "pandas_frames",
-        "repair",
-        "table_reader",
-        "table_writer",
-        "table",
-        "verify",
-    ),
-    (
-        "ingest",
-        "ingestion",
-        "reading",
-        "frames",
-        "polars",
-        "polars_predicate",
-        "scrub",
-        "spectrogram",
-        "udfs",
-        "vtab",
-    ),
-    ("connections", "loadable"),
-    ("dbapi", "pandas", "sqlalchemy"),
-    ("cli", "__main__", "__init__"),
+#: A module may import from its own room and from rooms that stand before it. A room is a folder, or a module at the top.
+ROOMS = (
+    "_version",
+    "errors",
+    "arrays",
+    "warn_once",
+    "machine",
+    "bytes",
+    "protection",
+    "audio",
+    "columns",
+    "blocks",
+    "predicates",
+    "indexes",
+    "storage",
+    "versions",
+    "scan",
+    "sound",
+    "search",
+    "migrations",
+    "writing",
+    "upkeep",
+    "table",
+    "udfs",
+    "vtab",
+    "frames",
+    "ingest",
+    "loadable",
+    "connections",
+    "dbapi",
+    "pandas",
+    "polars",
+    "sqlalchemy",
+    "cli",
+    "__main__",
+    "__init__",
 )
-FLOOR = {name: floor for floor, names in enumerate(FLOORS) for name in names}
+#: The same inside the rooms that have rooms; "." stands for the modules of the room itself.
+INNER = {
+    "audio": ("flac", "spectrum", "source", "finding", "__init__"),
+    "indexes": ("keys", "vectors", "words", "__init__"),
+    "storage": ("pages", "segment", "log", "__init__"),
+    "search": ("models", "."),
+    "vtab": (".", "apsw", "duckdb", "__init__"),
+}
+#: Rooms inside a room that do not import each other in either direction.
+STRANGERS = (
+    ("vtab", "udfs"),
+    ("indexes.keys", "indexes.vectors"),
+    ("indexes.keys", "indexes.words"),
+    ("indexes.vectors", "indexes.words"),
+    ("storage.segment", "storage.log"),
+)
 #: Packages that only doors may import.
 FOREIGN = {"apsw", "duckdb", "pandas", "polars", "sqlalchemy", "typer", "rich", "selectolax", "markdown_it"}
-#: TableReader.to_pandas needs pandas; SQLite itself evaluates DEFAULT and CHECK.
+#: to_pandas needs pandas; SQLite itself evaluates DEFAULT and CHECK.
 ALLOWED = {
-    "pandas_frames": {"pandas"},
+    "columns.to_pandas": {"pandas"},
+    "table.reader": {"pandas"},
     "columns.arrow_input": {"pandas"},
     "columns.checks": {"apsw"},
     "columns.expressions": {"apsw"},
 }
-DOORS = {
-    "__main__",
-    "cli",
-    "connections",
-    "dbapi",
-    "frames",
-    "ingest",
-    "loadable",
-    "pandas",
-    "polars",
-    "polars_predicate",
-    "sqlalchemy",
-    "udfs",
-    "vtab",
+DOORS = ROOMS[ROOMS.index("udfs") :]
+#: Every module that C code names in a string, with what it calls there.
+NAMED_BY_C = {
+    "audiomem_sql.loadable": ("attach", "attach_duckdb"),
+    "audiomem_sql.vtab.extension": (),
+    "audiomem_sql.vtab.duckdb.extension": ("message",),
 }
 
 
 def modules() -> Iterator[tuple[str, ast.Module]]:
-    """(dotted name below the package, syntax tree) of every module."""
+    """(dotted name below the package, syntax tree) of every module; a package is named by ``__init__``."""
     for path in _walk(PACKAGE):
         name = ".".join(path.relative_to(PACKAGE).with_suffix("").parts)
         yield name, ast.parse(path.read_text())
@@ -158,56 +105,107 @@ def _walk(folder: Path) -> Iterator[Path]:
             yield path
 
 
+NAMES = {name for name, _ in modules()}
+
+
 def imports(tree: ast.AST) -> Iterator[str]:
-    """Absolute names imported at run time, wherever in the module."""
-    for node in ast.iter_child_nodes(tree):
-        if isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING":
-            continue
+    """Absolute names of what is imported, wherever in the module: under TYPE_CHECKING and in functions, too."""
+    for node in ast.walk(tree):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
             assert node.level == 0, "relative import"
             assert node.module is not None
-            if node.module == "audiomem_sql":
-                yield from (f"audiomem_sql.{alias.name}" for alias in node.names)
-            else:
-                yield node.module
-        else:
-            yield from imports(node)
+            for alias in node.names:
+                inner = f"{node.module}.{alias.name}"
+                known = inner.removeprefix("audiomem_sql.")
+                yield inner if known in NAMES or f"{known}.__init__" in NAMES else node.module
 
 
-def test_nothing_points_back() -> None:
+def arrows() -> Iterator[tuple[str, str]]:
+    """(module, what it imports of the package), both named below the package."""
     for name, tree in modules():
-        own = name.split(".")[0]
         for target in imports(tree):
             if target.startswith("audiomem_sql."):
-                other = target.split(".")[1]
-                if other.startswith("__"):
-                    continue
-                assert FLOOR[other] <= FLOOR[own], f"{name} imports {target}, from a floor above"
+                yield name, target.removeprefix("audiomem_sql.")
 
 
-def test_vtab_and_udfs_do_not_know_each_other() -> None:
-    for name, tree in modules():
-        if name.split(".")[0] in ("vtab", "udfs"):
-            other = "udfs" if name.startswith("vtab") else "vtab"
-            assert not [target for target in imports(tree) if target.startswith(f"audiomem_sql.{other}")]
+def room(name: str) -> str:
+    return name.split(".")[0]
+
+
+def inner_room(name: str, rooms: tuple[str, ...]) -> str:
+    """The room inside its room that a module stands in."""
+    second = name.split(".")[1] if "." in name else "__init__"
+    return second if second in rooms else "."
+
+
+def test_arrows_run_one_way() -> None:
+    for module, target in arrows():
+        if not room(target).startswith("__"):
+            assert ROOMS.index(room(target)) <= ROOMS.index(room(module)), f"{module} imports {target}"
+
+
+def test_arrows_inside_a_room_run_one_way() -> None:
+    for module, target in arrows():
+        rooms = INNER.get(room(module))
+        if rooms is not None and room(target) == room(module):
+            own, other = inner_room(module, rooms), inner_room(target, rooms)
+            assert rooms.index(other) <= rooms.index(own), f"{module} imports {target}"
+
+
+@pytest.mark.parametrize("pair", STRANGERS, ids=" ".join)
+def test_strangers_do_not_know_each_other(pair: tuple[str, str]) -> None:
+    for one, other in (pair, pair[::-1]):
+        for module, target in arrows():
+            if f"{module}.".startswith(f"{one}."):
+                assert not f"{target}.".startswith(f"{other}."), f"{module} imports {target}"
+
+
+def test_nothing_new_in_the_hallway() -> None:
+    assert {path.stem for path in PACKAGE.glob("*.py")} <= set(ROOMS)
+    assert {path.parent.name for path in PACKAGE.glob("*/__init__.py")} <= set(ROOMS)
+
+
+def test_every_module_of_a_room_with_rooms_stands_in_one() -> None:
+    for name in NAMES:
+        rooms = INNER.get(room(name))
+        if rooms is not None:
+            assert inner_room(name, rooms) in rooms, name
+
+
+def test_tests_mirror_the_rooms() -> None:
+    """A test file stands in a folder named like a room, or at the top if what it tests stands there or is no module."""
+    top = {"docs", "examples", "extras", "layout"}
+    for path in (ROOT / "tests").glob("test_*.py"):
+        name = path.stem.removeprefix("test_")
+        assert name in top | {path.stem for path in PACKAGE.glob("*.py")}, path
 
 
 def test_only_doors_import_foreign_packages() -> None:
     for name, tree in modules():
-        if name.split(".")[0] not in DOORS:
+        if room(name) not in DOORS:
             used = {target.split(".")[0] for target in imports(tree)} & FOREIGN
             assert used <= ALLOWED.get(name, set()), name
 
 
-def test_packages_list_matches_the_folders() -> None:
-    listed = set(tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["setuptools"]["packages"])
-    folders = {"audiomem_sql"}
+def test_every_folder_with_modules_is_a_package() -> None:
     for path in _walk(PACKAGE):
-        if path.name == "__init__.py" and path.parent != PACKAGE:
-            folders.add("audiomem_sql." + ".".join(path.parent.relative_to(PACKAGE).parts))
-    assert listed == folders
+        assert (path.parent / "__init__.py").exists(), path
+    settings = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["setuptools"]["packages"]
+    assert settings == {"find": {"include": ["audiomem_sql*"]}}
+
+
+def test_the_names_that_c_code_uses() -> None:
+    sources = "".join(path.read_text() for path in sorted((ROOT / "vtab" / "native").glob("*.[ch]")))
+    assert set(re.findall(r'"(audiomem_sql(?:\.\w+)+)"', sources)) == set(NAMED_BY_C)
+    for module, names in NAMED_BY_C.items():
+        for name in names:
+            assert f'"{name}"' in sources
+            assert hasattr(importlib.import_module(module), name)
+    paths = set(re.findall(r'"(audiomem_sql/[^"]+)"', sources))
+    assert paths == {"audiomem_sql/loadable.py"}
+    assert all((ROOT / path).exists() for path in paths)
 
 
 @pytest.mark.parametrize("name", ["vtab", "udfs", "migrations"])

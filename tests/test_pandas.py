@@ -22,7 +22,7 @@ from pandas.testing import assert_frame_equal
 import audiomem_sql as am
 import audiomem_sql.pandas
 from audiomem_sql.errors import AudioMemError, OptionError, QueryError
-from audiomem_sql.table import Table
+from audiomem_sql.table.table import Table
 
 Values = st.SearchStrategy[list[Any]]
 ZONES = ("UTC", "Europe/Lisbon", "Asia/Kolkata", "+05:30")

@@ -14,9 +14,9 @@ from hypothesis import strategies as st
 from polars.testing import assert_frame_equal
 
 import audiomem_sql as am
-from audiomem_sql import polars_predicate
 from audiomem_sql.errors import AudioMemError, DataTypeError, SchemaError
-from audiomem_sql.table_reader import TableReader
+from audiomem_sql.frames import polars_filter as polars_predicate
+from audiomem_sql.table.reader import TableReader
 
 EXAMPLES = int(os.environ.get("AUDIOMEM_FRAMES", "60"))
 TEXTS = st.text(st.characters(exclude_categories=["Cs"]), max_size=5)

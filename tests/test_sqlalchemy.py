@@ -15,7 +15,7 @@ from sqlalchemy.orm import Session
 
 import audiomem_sql as am
 from audiomem_sql.errors import UnsupportedError
-from audiomem_sql.table import Table
+from audiomem_sql.table.table import Table
 
 COLUMNS = (
     "id INTEGER PRIMARY KEY",

@@ -14,12 +14,12 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from audiomem_sql import shown
+from audiomem_sql.arrays import BoolArray
 from audiomem_sql.errors import DataTypeError
-from audiomem_sql.types import BoolArray
+from audiomem_sql.search import snippets as shown
+from audiomem_sql.search.vectors_in_sql import vector_of
 from audiomem_sql.udfs import about, vectors
 from audiomem_sql.udfs.meaning import embed_many
-from audiomem_sql.vectors_in_sql import vector_of
 
 Matrix = np.ndarray[Any, np.dtype[np.float64]]
 

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from audiomem_sql.errors import DataTypeError
-from audiomem_sql.semantic.embedders import BACKENDS, embedder_named
-from audiomem_sql.table_options import DEFAULT_MODEL, check_backend
+from audiomem_sql.search.models.embedders import embedder_named
+from audiomem_sql.storage.segment.options import BACKENDS, DEFAULT_MODEL, check_backend
 from audiomem_sql.udfs.function import Function
 
 

@@ -11,8 +11,8 @@ import json
 import numpy as np
 
 from audiomem_sql.errors import DataTypeError
+from audiomem_sql.search.vectors_in_sql import Vector, vector_of
 from audiomem_sql.udfs.function import Function
-from audiomem_sql.vectors_in_sql import Vector, vector_of
 
 
 def _pair(left: object, right: object) -> tuple[Vector, Vector]:

@@ -10,6 +10,6 @@ if TYPE_CHECKING:
 
 def register(connection: apsw.Connection) -> None:
     """Make module ``audiomem`` and the table functions known to an apsw connection."""
-    from audiomem_sql.vtab import sqlite
+    from audiomem_sql.vtab.apsw import table as sqlite
 
     sqlite.register_functions(connection, sqlite.register(connection))

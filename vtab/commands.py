@@ -6,10 +6,10 @@ from collections.abc import Sequence
 from typing import Any
 
 from audiomem_sql.columns.lexemes import Token, lexemes
-from audiomem_sql.compaction import Retention
 from audiomem_sql.errors import OptionError
 from audiomem_sql.migrations import DropColumn
-from audiomem_sql.table import Table
+from audiomem_sql.table.table import Table
+from audiomem_sql.upkeep.compaction import Retention
 
 #: The commands, and what may stand in the column rank beside each.
 ARGUMENTS: dict[str, tuple[type, ...]] = {

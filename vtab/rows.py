@@ -5,23 +5,23 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
-from audiomem_sql.batch import Batch
+from audiomem_sql.columns.batch import Batch
 from audiomem_sql.columns.stored_values import as_sql
 from audiomem_sql.columns.types import ColumnType, Kind
 from audiomem_sql.errors import QueryError
-from audiomem_sql.lookup import find_by_key, find_rows, value_at
-from audiomem_sql.planner import Plan, Term
+from audiomem_sql.indexes.words.fts_query import Expression
 from audiomem_sql.predicates import Op, Predicate, bind
-from audiomem_sql.query import results, words_of
-from audiomem_sql.scan import Filter as BoundTerm
-from audiomem_sql.scan import in_rowid_order, scan
-from audiomem_sql.search import Neighbours
-from audiomem_sql.segment import ROWID, Segment
-from audiomem_sql.semantic.keyword_query import Expression
-from audiomem_sql.shown import FoundRow
-from audiomem_sql.snapshot import Snapshot
-from audiomem_sql.transaction import Transaction
+from audiomem_sql.scan.lookup import find_by_key, find_rows, value_at
+from audiomem_sql.scan.plan import Plan, Term
+from audiomem_sql.scan.scan import Filter as BoundTerm
+from audiomem_sql.scan.scan import in_rowid_order, scan
+from audiomem_sql.search.ranking import Neighbours
+from audiomem_sql.search.request import results, words_of
+from audiomem_sql.search.snippets import FoundRow
+from audiomem_sql.storage.segment.reader import ROWID, Segment
+from audiomem_sql.versions.snapshot import Snapshot
 from audiomem_sql.vtab.question import Part
+from audiomem_sql.writing.transaction import Transaction
 
 if TYPE_CHECKING:
     from audiomem_sql.vtab.virtual_table import VirtualTable

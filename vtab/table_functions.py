@@ -7,13 +7,13 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from audiomem_sql.bands import bands
-from audiomem_sql.changes import changes
 from audiomem_sql.columns.column import quote
 from audiomem_sql.columns.timestamps import render
 from audiomem_sql.errors import AudioMemError, QueryError
-from audiomem_sql.table import Table
-from audiomem_sql.verify import problems
+from audiomem_sql.sound.band_health import bands
+from audiomem_sql.table.table import Table
+from audiomem_sql.upkeep.verify import problems
+from audiomem_sql.versions.row_changes import changes
 from audiomem_sql.vtab.question import Host
 from audiomem_sql.vtab.rows import version_of
 from audiomem_sql.vtab.tables import Tables

@@ -11,18 +11,18 @@ from typing import Any, cast
 from audiomem_sql.columns.affinity import compile_converters, not_null_failed
 from audiomem_sql.columns.defaults import fillers
 from audiomem_sql.errors import ConstraintError, DataTypeError, SchemaError, UnsupportedError
-from audiomem_sql.planner import UNKNOWN, Constraint, Plan, Statistics, choose, parse_plan
 from audiomem_sql.predicates import Op
 from audiomem_sql.predicates.texts import Collation
-from audiomem_sql.segment import ROWID
-from audiomem_sql.shown import FoundRow
-from audiomem_sql.snapshot import Snapshot
-from audiomem_sql.table import Table
-from audiomem_sql.transaction import OnConflict, Transaction
-from audiomem_sql.verify import problems
+from audiomem_sql.scan.plan import UNKNOWN, Constraint, Plan, Statistics, choose, parse_plan
+from audiomem_sql.search.snippets import FoundRow
+from audiomem_sql.storage.segment.reader import ROWID
+from audiomem_sql.table.table import Table
+from audiomem_sql.upkeep.verify import problems
+from audiomem_sql.versions.snapshot import Snapshot
 from audiomem_sql.vtab.arguments import hidden_names
 from audiomem_sql.vtab.codes import SchemaChangedError
 from audiomem_sql.vtab.commands import run_command
+from audiomem_sql.vtab.match import Search
 from audiomem_sql.vtab.question import (
     EQ,
     IGNORE,
@@ -35,8 +35,8 @@ from audiomem_sql.vtab.question import (
     Host,
     Question,
 )
-from audiomem_sql.vtab.sqlite_match import Search
 from audiomem_sql.vtab.tables import Tables
+from audiomem_sql.writing.transaction import OnConflict, Transaction
 
 _CONFLICTS = {REPLACE: OnConflict.REPLACE, IGNORE: OnConflict.IGNORE}
 

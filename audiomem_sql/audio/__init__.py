@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from audiomem_sql.audio.flac import FlacWriter
-from audiomem_sql.audio.frames import frame_count, frame_offset, frame_size
-from audiomem_sql.audio.pages import DecodedPages, ScannedPages, VerbatimPages, open_pages, rescan
-from audiomem_sql.audio.profiles import PROFILES, Profile, resolve
+from audiomem_sql.audio.finding.opening import DecodedPages, ScannedPages, VerbatimPages, open_pages, rescan
+from audiomem_sql.audio.flac.frames import frame_count, frame_offset, frame_size
+from audiomem_sql.audio.flac.profiles import PROFILES, Profile, resolve
+from audiomem_sql.audio.flac.writer import FlacWriter
 from audiomem_sql.audio.source import PageSource, Probe
 
 __all__ = [

@@ -11,20 +11,18 @@ from typing import Protocol
 
 import numpy as np
 
-from audiomem_sql.audio.bands import Mode
-from audiomem_sql.audio.frames import Bytes, Flags
-from audiomem_sql.audio.profiles import Profile
+from audiomem_sql.audio.flac.frames import Bytes, Flags
+from audiomem_sql.audio.flac.profiles import Profile
+from audiomem_sql.audio.spectrum.plans import Mode
 from audiomem_sql.errors import DamagedFileError, OptionError, TruncatedFileError
 
 __all__ = [
-    "HEAD_BYTES",
     "Flags",
     "PageSource",
     "Probe",
     "missing_pages",
 ]
 
-HEAD_BYTES = 64
 Probe = Callable[[bytes], int]
 """Given the first ``HEAD_BYTES`` payload bytes of channel 0 of a page, returns the block size that the page was written
 with, or raises ``NotAudioMemoryError``."""

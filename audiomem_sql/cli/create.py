@@ -37,7 +37,7 @@ def create(
     option: OptionList = None,
 ) -> int:
     """Make an empty table in a new file."""
-    from audiomem_sql.table import Table
+    from audiomem_sql.table.table import Table
 
     options = parse_options(option or ())
     for name, value in (

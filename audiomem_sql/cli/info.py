@@ -19,9 +19,9 @@ def info(
 ) -> int:
     """Say what a file holds: columns, rows, versions, sizes, sound."""
     from audiomem_sql.cli import output
-    from audiomem_sql.description import describe
     from audiomem_sql.errors import OptionError
-    from audiomem_sql.table import Table
+    from audiomem_sql.table.description import describe
+    from audiomem_sql.table.table import Table
 
     if hardware:
         _hardware(file, json)
@@ -45,10 +45,10 @@ def _hardware(file: str | None, json: bool) -> None:
     from rich.text import Text
 
     from audiomem_sql.audio import PROFILES
-    from audiomem_sql.audio.hardware import measured
     from audiomem_sql.cli import output
-    from audiomem_sql.limits import LIMITS
-    from audiomem_sql.table_options import TableOptions
+    from audiomem_sql.machine.hardware import measured
+    from audiomem_sql.machine.limits import LIMITS
+    from audiomem_sql.storage.segment.options import TableOptions
 
     folder = os.path.dirname(os.path.abspath(file or "x"))
     here = measured(folder)

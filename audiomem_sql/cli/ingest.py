@@ -15,8 +15,8 @@ from audiomem_sql.cli.create import OptionList, parse_options
 from audiomem_sql.errors import OptionError
 
 if TYPE_CHECKING:
-    from audiomem_sql.ingestion import Report
-    from audiomem_sql.table import Table
+    from audiomem_sql.ingest.ingestion import Report
+    from audiomem_sql.table.table import Table
 
 #: Skipped sources that are named; the others are counted.
 NAMED_SKIPS = 20
@@ -64,8 +64,8 @@ def ingest(
     from audiomem_sql.cli import output
     from audiomem_sql.cli.progress import bar
     from audiomem_sql.errors import AudioMemError
+    from audiomem_sql.ingest.ingestion import Reading, check_columns, ingest
     from audiomem_sql.ingest.sources import Source, find_sources
-    from audiomem_sql.ingestion import Reading, check_columns, ingest
 
     if not 0 < commit_every <= 4096:
         raise OptionError(
@@ -181,8 +181,8 @@ class _Interrupt:
 @contextmanager
 def _opened(file: str, options: dict[str, str]) -> Iterator[Table]:
     """The table in ``file``; one that is made here and stays without a commit is taken away again."""
-    from audiomem_sql.ingestion import DEFAULT_COLUMNS
-    from audiomem_sql.table import Table
+    from audiomem_sql.ingest.ingestion import DEFAULT_COLUMNS
+    from audiomem_sql.table.table import Table
 
     if os.path.lexists(file):
         if options:

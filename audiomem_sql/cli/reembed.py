@@ -20,7 +20,7 @@ def reembed(
     from audiomem_sql.cli import output
     from audiomem_sql.cli.ingest import model_of
     from audiomem_sql.cli.progress import bar
-    from audiomem_sql.table import Table
+    from audiomem_sql.table.table import Table
 
     with Table(file) as table, bar("rows") as progress:
         progress.doing(f"embedding with {model or table.options.model}")

@@ -23,8 +23,8 @@ def repair(
 
     from audiomem_sql.cli import output
     from audiomem_sql.cli.progress import bar
-    from audiomem_sql.repair import repair_copy
-    from audiomem_sql.table import Table
+    from audiomem_sql.table.table import Table
+    from audiomem_sql.upkeep.repair import repair_copy
 
     with Table(file) as table, bar("bytes") as progress:
         done = (

@@ -12,7 +12,7 @@ def restore(
     version: Annotated[str, typer.Argument(help="The version, by number or by tag.", metavar="VERSION")],
 ) -> None:
     """Make the rows of an old version the newest, in a commit of its own; nothing is lost."""
-    from audiomem_sql.table import Table
+    from audiomem_sql.table.table import Table
 
     with Table(file) as table:
         before = table.version

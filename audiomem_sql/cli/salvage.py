@@ -26,7 +26,7 @@ def salvage(
     Where no copy of the catalog is left, neither at the front nor at the end, blocks are found by their labels.
     """
     from audiomem_sql.cli import output
-    from audiomem_sql.table import Table
+    from audiomem_sql.table.table import Table
 
     kept = 0
     with Table(file, salvage=True, on_damage="null" if partial else "skip") as broken:

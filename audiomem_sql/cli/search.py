@@ -21,7 +21,7 @@ def search(
     """Find the rows nearest in meaning to QUERY, the nearest first."""
     from audiomem_sql.cli import output
     from audiomem_sql.columns.sql_values import sql_values
-    from audiomem_sql.table import Table
+    from audiomem_sql.table.table import Table
 
     with Table(file, version=version) as table:
         found = table.search(query, k=k, where=where, column=column)

@@ -14,7 +14,7 @@ def snapshots(
     """List the versions that can be read: number, time, rows added and removed, tags, message."""
     from audiomem_sql.cli import output
     from audiomem_sql.columns.timestamps import render
-    from audiomem_sql.table_reader import TableReader
+    from audiomem_sql.table.reader import TableReader
 
     with TableReader(file) as table:
         tags: dict[int, list[str]] = {}

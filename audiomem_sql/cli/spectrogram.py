@@ -20,8 +20,8 @@ def spectrogram(
     ] = False,
 ) -> None:
     """Draw what a table sounds like: frequencies over time, bands and their health, pages and damage."""
-    from audiomem_sql.spectrogram import draw, put_cover
-    from audiomem_sql.table import Table
+    from audiomem_sql.sound.spectrogram import draw, draw_cover
+    from audiomem_sql.table.table import Table
 
     if picture is None and not cover:
         raise OptionError("there is nothing to draw to", remedy="Name a picture, or pass --cover.")
@@ -30,5 +30,6 @@ def spectrogram(
             draw(table.snapshot, picture)
             print(f"{picture}: {file}")
         if cover:
-            made = put_cover(table)
+            made = draw_cover(table.snapshot)
+            table.set_cover(made)
             print(f"{file}: cover of {made.width} by {made.height} pixels, {output.size(len(made.data))}")

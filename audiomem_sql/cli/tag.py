@@ -15,7 +15,7 @@ def tag(
     ] = None,
 ) -> None:
     """Give a version a name; vacuum keeps what has one."""
-    from audiomem_sql.table import Table
+    from audiomem_sql.table.table import Table
 
     with Table(file) as table:
         table.tag(name, version)

@@ -22,7 +22,7 @@ def transcode(
     from audiomem_sql.cli import output
     from audiomem_sql.cli.progress import bar
     from audiomem_sql.errors import OptionError
-    from audiomem_sql.table import Table
+    from audiomem_sql.table.table import Table
 
     given = {
         "profile": profile,

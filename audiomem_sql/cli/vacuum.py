@@ -31,8 +31,8 @@ def vacuum(
 
     from audiomem_sql.cli import output
     from audiomem_sql.cli.progress import bar
-    from audiomem_sql.compaction import Retention
-    from audiomem_sql.table import Table
+    from audiomem_sql.table.table import Table
+    from audiomem_sql.upkeep.compaction import Retention
 
     policy = Retention.parse(retain)
     with Table(file) as table:

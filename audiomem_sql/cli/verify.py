@@ -19,8 +19,8 @@ def verify(
 
     from audiomem_sql.cli import output
     from audiomem_sql.cli.progress import bar
-    from audiomem_sql.table import Table
-    from audiomem_sql.verify import Problem, problems
+    from audiomem_sql.table.table import Table
+    from audiomem_sql.upkeep.verify import Problem, problems
 
     started = time.perf_counter()
     found: list[Problem] = []

@@ -14,6 +14,7 @@ import numpy as np
 import pyarrow as pa
 from pyarrow import types
 
+from audiomem_sql.arrays import BoolArray
 from audiomem_sql.columns.affinity import StoredValue, converter, not_null_failed
 from audiomem_sql.columns.arrow_types import ArrowArray, ArrowType, is_list
 from audiomem_sql.columns.column import Column
@@ -24,7 +25,6 @@ from audiomem_sql.columns.stored_values import array_of
 from audiomem_sql.columns.timestamps import MAX_MICROS, MIN_MICROS
 from audiomem_sql.columns.types import ColumnType, Kind, arrow_type
 from audiomem_sql.errors import DataTypeError
-from audiomem_sql.types import BoolArray
 
 _PIECE = 1 << 30  # bytes; string and binary arrays address at most 2 GiB
 _REPEATED = 1 << 24  # about the bytes of an array that a default is repeated in

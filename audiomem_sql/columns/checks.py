@@ -12,6 +12,7 @@ from typing import Any
 
 import pyarrow as pa
 
+from audiomem_sql.arrays import I64Array
 from audiomem_sql.columns.affinity import StoredValue
 from audiomem_sql.columns.column import Column
 from audiomem_sql.columns.constraints import Check
@@ -27,7 +28,6 @@ from audiomem_sql.columns.sql_values import sql_values
 from audiomem_sql.columns.stored_values import as_sql
 from audiomem_sql.columns.types import sqlite_declaration
 from audiomem_sql.errors import ConstraintError, DataTypeError, SchemaError
-from audiomem_sql.types import I64Array
 
 CHECK_FAILED = "CHECK constraint failed: "
 _REMEDY = "Change the row, or the table's CHECK"

@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
+from audiomem_sql.arrays import I64Array
 from audiomem_sql.columns.stored_values import integer_array
-from audiomem_sql.types import I64Array
 
 #: So many runs of neighbouring rows are cut out and joined; more are left to Arrow's kernel.
 MAX_RUNS = 512

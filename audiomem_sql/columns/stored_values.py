@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
+from audiomem_sql.arrays import BoolArray, I64Array
 from audiomem_sql.columns.affinity import StoredValue
 from audiomem_sql.columns.schema import Schema
 from audiomem_sql.columns.sql_values import sql_values
@@ -15,7 +16,6 @@ from audiomem_sql.columns.timestamps import MAX_MICROS, MIN_MICROS, render
 from audiomem_sql.columns.types import ColumnType, Kind, arrow_type
 from audiomem_sql.columns.views import integers, valid
 from audiomem_sql.errors import DamagedFileError
-from audiomem_sql.types import BoolArray, I64Array
 
 
 def array_of(values: Sequence[StoredValue], column_type: ColumnType) -> pa.Array:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from audiomem_sql.types import BoolArray, I64Array, U8Array
+from audiomem_sql.arrays import BoolArray, I64Array, U8Array
 
 if TYPE_CHECKING:
     import pyarrow as pa

@@ -14,11 +14,11 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
+from audiomem_sql.arrays import BoolArray, I64Array
+from audiomem_sql.blocks.zones import Zones
 from audiomem_sql.columns.views import F64Array, integers, reals, valid
-from audiomem_sql.columns.zones import Zones
 from audiomem_sql.predicates.operands import EMPTY, INT64_MAX, INT64_MIN, holds, order_of
 from audiomem_sql.predicates.predicate import Op
-from audiomem_sql.types import BoolArray, I64Array
 
 if TYPE_CHECKING:
     import pyarrow as pa

@@ -16,9 +16,9 @@ from functools import cached_property
 
 import numpy as np
 
+from audiomem_sql.arrays import BoolArray
 from audiomem_sql.columns.views import Strings
-from audiomem_sql.predicates.search import LOWER, first_hits, has_at, lower_ascii, lowered, until_nul
-from audiomem_sql.types import BoolArray
+from audiomem_sql.predicates.substrings import LOWER, first_hits, has_at, lower_ascii, lowered, until_nul
 
 #: Bytes of a pattern above which SQLite refuses it (SQLITE_LIMIT_LIKE_PATTERN_LENGTH).
 MAX_PATTERN_BYTES = 50_000

@@ -10,17 +10,17 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
+from audiomem_sql.arrays import BoolArray
+from audiomem_sql.blocks.zones import PREFIX, Zones
 from audiomem_sql.columns.numeric_text import numeric_text
 from audiomem_sql.columns.sql_values import sql_values
 from audiomem_sql.columns.types import ColumnType, Kind
 from audiomem_sql.columns.views import Strings, strings
-from audiomem_sql.columns.zones import PREFIX, Zones
 from audiomem_sql.predicates.bounds import Bound
 from audiomem_sql.predicates.operands import holds, order_of, text_of
 from audiomem_sql.predicates.patterns import Pattern
 from audiomem_sql.predicates.predicate import Op
-from audiomem_sql.predicates.search import equal, lowered, member, order, without_trailing_spaces
-from audiomem_sql.types import BoolArray
+from audiomem_sql.predicates.substrings import equal, lowered, member, order, without_trailing_spaces
 
 if TYPE_CHECKING:
     import pyarrow as pa

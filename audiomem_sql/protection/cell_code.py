@@ -11,10 +11,10 @@ from typing import Protocol
 
 import numpy as np
 
+from audiomem_sql.arrays import BoolArray, U8Array
 from audiomem_sql.protection.galois import ORDER
 from audiomem_sql.protection.ldpc import Staircase
 from audiomem_sql.protection.reed_solomon import ReedSolomon
-from audiomem_sql.types import BoolArray, U8Array
 
 
 class CellCode(Protocol):

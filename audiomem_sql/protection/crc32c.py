@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 from fastcrc import crc32
 
-from audiomem_sql.types import U8Array
+from audiomem_sql.arrays import U8Array
 
 CRC_BYTES = 4
 #: Cells that are looked at with one CRC; a power of two.

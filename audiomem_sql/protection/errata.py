@@ -12,8 +12,8 @@ from functools import lru_cache
 
 import numpy as np
 
+from audiomem_sql.arrays import BoolArray, I64Array, U8Array
 from audiomem_sql.protection.galois import inverse, multiply, power
-from audiomem_sql.types import BoolArray, I64Array, U8Array
 
 _AT_ONCE = 1024  # words whose polynomials stay in the cache
 

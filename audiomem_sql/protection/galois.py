@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from audiomem_sql.types import I64Array, U8Array
+from audiomem_sql.arrays import I64Array, U8Array
 
 FIELD_POLYNOMIAL = 0x11D
 ORDER = 255

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from audiomem_sql.types import BoolArray, I64Array, U8Array
+from audiomem_sql.arrays import BoolArray, I64Array, U8Array
 
 _WORD_BITS = 64
 

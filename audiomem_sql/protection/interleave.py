@@ -7,7 +7,7 @@ from typing import TypeVar
 
 import numpy as np
 
-from audiomem_sql.types import BoolArray, U8Array
+from audiomem_sql.arrays import BoolArray, U8Array
 
 Bytes = TypeVar("Bytes", U8Array, BoolArray)
 

@@ -23,8 +23,8 @@ from itertools import pairwise
 
 import numpy as np
 
+from audiomem_sql.arrays import BoolArray, I64Array, U8Array
 from audiomem_sql.protection.gf2 import combine, eliminate
-from audiomem_sql.types import BoolArray, I64Array, U8Array
 
 ONES = 7
 """Rows that a source column takes part in: more ones lose fewer cells to chance, and cost as many XORs more."""

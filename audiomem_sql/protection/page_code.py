@@ -6,9 +6,9 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from audiomem_sql.arrays import BoolArray, I64Array, U8Array
 from audiomem_sql.protection.interleave import Interleave
 from audiomem_sql.protection.reed_solomon import ReedSolomon
-from audiomem_sql.types import BoolArray, I64Array, U8Array
 
 _PROBED = 4  # codewords that tell whether a page is worth decoding
 

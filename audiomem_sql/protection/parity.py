@@ -15,8 +15,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from audiomem_sql.arrays import BoolArray, I64Array, U8Array
 from audiomem_sql.protection.cell_code import CellCode, cell_code
-from audiomem_sql.types import BoolArray, I64Array, U8Array
 
 LARGEST_GROUP = 8192
 """Cells of a group at most. More of them share out chance better, and take longer to bring one back."""

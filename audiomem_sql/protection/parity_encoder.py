@@ -14,8 +14,8 @@ from itertools import pairwise
 
 import numpy as np
 
+from audiomem_sql.arrays import U8Array
 from audiomem_sql.protection.parity import ParityPlan
-from audiomem_sql.types import U8Array
 
 BUDGET_BYTES = 256 << 20
 """Bytes of parity that are held at once."""

@@ -17,10 +17,10 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
+from audiomem_sql.arrays import U8Array
 from audiomem_sql.protection.crc32c import CRC_BYTES, crc32c
 from audiomem_sql.protection.page_code import PageCode
 from audiomem_sql.protection.reed_solomon import ReedSolomon
-from audiomem_sql.types import U8Array
 
 #: What disks lose at once.
 SECTOR_BYTES = 4096

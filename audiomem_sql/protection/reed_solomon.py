@@ -17,9 +17,9 @@ from functools import lru_cache
 
 import numpy as np
 
+from audiomem_sql.arrays import BoolArray, I64Array, U8Array
 from audiomem_sql.protection.errata import find_errata
 from audiomem_sql.protection.galois import ORDER, generator, multiply, power
-from audiomem_sql.types import BoolArray, I64Array, U8Array
 
 _AT_ONCE = 1 << 17  # bytes of parity that are summed up in the cache
 _FEW = 8  # codewords for which one look-up of all places is faster than one for each place

@@ -10,9 +10,8 @@ from struct import Struct
 import numpy as np
 
 from audiomem_sql.audio import PROFILES, FlacWriter, Profile
-from audiomem_sql.audio.flac import interleave
-from audiomem_sql.audio.frames import Bytes
-from audiomem_sql.audio.source import HEAD_BYTES
+from audiomem_sql.audio.flac.frames import HEAD_BYTES, Bytes
+from audiomem_sql.audio.flac.writer import interleave
 from audiomem_sql.errors import NotAudioMemoryError
 
 HEAD = Struct("<8sII")

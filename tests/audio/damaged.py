@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from audiomem_sql.audio import PageSource, Profile, frame_offset
-from audiomem_sql.audio.frames import Bytes, frame_header, header_size
+from audiomem_sql.audio.flac.frames import Bytes, frame_header, header_size
 
 from .conftest import write_file
 

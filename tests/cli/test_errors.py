@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from audiomem_sql.page_layout import FORMAT_VERSION, PAGE_HEADER, PAGE_MAGIC, PageHeader
-from audiomem_sql.table import Table
+from audiomem_sql.storage.pages.layout import FORMAT_VERSION, PAGE_HEADER, PAGE_MAGIC, PageHeader
+from audiomem_sql.table.table import Table
 
 from .conftest import Command, contents, fails, process
 

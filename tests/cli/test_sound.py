@@ -12,7 +12,7 @@ from samples import content, create, same
 
 from audiomem_sql.audio import PROFILES, resolve
 from audiomem_sql.cli.main import run
-from audiomem_sql.table import Table
+from audiomem_sql.table.table import Table
 
 
 @pytest.fixture

@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 
 import audiomem_sql as am
-from audiomem_sql.log import RECORD_HEADER
-from audiomem_sql.log_content import LOG_HEADER
+from audiomem_sql.storage.log.content import LOG_HEADER
+from audiomem_sql.storage.log.reader import RECORD_HEADER
 
 from .conftest import Command, Result, contents, fails
 

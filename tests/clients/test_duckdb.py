@@ -21,9 +21,9 @@ import audiomem_sql
 from audiomem_sql import udfs
 from audiomem_sql.errors import SchemaError, UnsupportedError
 from audiomem_sql.loadable import loadable_path
-from audiomem_sql.table import Table
-from audiomem_sql.vtab.duckdb_extension import Door, audiomem_scan
-from audiomem_sql.vtab.open_tables import KEPT
+from audiomem_sql.table.table import Table
+from audiomem_sql.vtab.duckdb.extension import Door, audiomem_scan
+from audiomem_sql.vtab.duckdb.open_tables import KEPT
 
 from .conftest import ENVIRONMENT, ROOT, Said
 

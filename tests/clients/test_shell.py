@@ -14,7 +14,7 @@ from samples import SCHEMA, content, create
 
 import audiomem_sql
 from audiomem_sql.loadable import loadable_path
-from audiomem_sql.table import Table
+from audiomem_sql.table.table import Table
 
 from .conftest import ENVIRONMENT, Shell
 

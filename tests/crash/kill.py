@@ -24,9 +24,9 @@ sys.path.insert(0, str(Path(__file__).parent.parent))
 
 import pytest
 
-from audiomem_sql.compaction import Retention
 from audiomem_sql.errors import DamageWarning, QueryError
-from audiomem_sql.table import Table
+from audiomem_sql.table.table import Table
+from audiomem_sql.upkeep.compaction import Retention
 from crash.forked import SERVE, Writers, serve
 from crash.workload import Rows, create, faults, rows_at, small_limits
 

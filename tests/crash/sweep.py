@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from audiomem_sql.errors import StorageError
-from audiomem_sql.table import Table
+from audiomem_sql.table.table import Table
 from crash.faulty import GROWING, SYNCS, Disk, FileLayer, Operation, Tree
 from crash.workload import STEPS, UNDONE, Model, check, create, small_limits
 

@@ -8,14 +8,14 @@ from pathlib import Path
 import pytest
 
 from audiomem_sql.errors import AudioMemError, StorageError
-from audiomem_sql.table import Table
+from audiomem_sql.table.table import Table
 from crash import threads
 from crash.faulty import FileLayer
 from crash.kill import run
 from crash.sweep import check_crash, crash_states, quick, record, sweep_crashes, sweep_failures
 from crash.workload import STEPS, create
 
-# A crash may leave a torn record; tests/test_log.py says when that is told.
+# A crash may leave a torn record; tests/storage/log/test_log.py says when that is told.
 pytestmark = pytest.mark.filterwarnings("ignore::audiomem_sql.DamageWarning")
 
 

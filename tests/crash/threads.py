@@ -26,9 +26,9 @@ sys.path.insert(0, str(Path(__file__).parent.parent))
 
 import pytest
 
-from audiomem_sql.compaction import Retention
 from audiomem_sql.errors import DamageWarning, StorageError
-from audiomem_sql.table import Table
+from audiomem_sql.table.table import Table
+from audiomem_sql.upkeep.compaction import Retention
 from crash.faulty import SYNCS, Disk, FileLayer, Operation, Tree
 from crash.forked import SERVE, Writers, serve
 from crash.workload import create, faults, small_limits

@@ -11,13 +11,16 @@ from typing import Any
 import pytest
 from samples import MODULATIONS
 
-from audiomem_sql import compaction, log_copies, log_writer, table_writer
-from audiomem_sql.audio.tags import Picture
-from audiomem_sql.compaction import Retention
-from audiomem_sql.scan import scan
-from audiomem_sql.snapshot import Snapshot
-from audiomem_sql.table import Table
-from audiomem_sql.verify import Problem, problems
+from audiomem_sql.audio.flac.comments import Picture
+from audiomem_sql.scan.scan import scan
+from audiomem_sql.storage.log import copies as log_copies
+from audiomem_sql.storage.log import writer as log_writer
+from audiomem_sql.table import writer as table_writer
+from audiomem_sql.table.table import Table
+from audiomem_sql.upkeep import compaction
+from audiomem_sql.upkeep.compaction import Retention
+from audiomem_sql.upkeep.verify import Problem, problems
+from audiomem_sql.versions.snapshot import Snapshot
 
 COLUMNS = ["id INTEGER PRIMARY KEY", "name TEXT UNIQUE", "v INTEGER", "b BLOB"]
 NAMES = ("id", "name", "v", "b")

@@ -5,10 +5,10 @@ from __future__ import annotations
 import random
 from pathlib import Path
 
-from audiomem_sql.audio.frames import frame_offset
-from audiomem_sql.audio.metadata import read_metadata
-from audiomem_sql.audio.rawfile import RawFile
-from audiomem_sql.segment import Segment
+from audiomem_sql.audio.flac.frames import frame_offset
+from audiomem_sql.audio.flac.metadata import read_metadata
+from audiomem_sql.bytes.local_file import RawFile
+from audiomem_sql.storage.segment.reader import Segment
 
 
 def spans(path: Path) -> tuple[list[tuple[int, int]], list[tuple[int, int]]]:

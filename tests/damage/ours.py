@@ -11,13 +11,13 @@ import numpy.typing as npt
 import pyarrow as pa
 
 import audiomem_sql as am
-from audiomem_sql.audio.frames import frame_offset, header_size
-from audiomem_sql.audio.metadata import read_metadata
-from audiomem_sql.audio.rawfile import RawFile
-from audiomem_sql.block_cache import BlockCache
+from audiomem_sql.audio.flac.frames import frame_offset, header_size
+from audiomem_sql.audio.flac.metadata import read_metadata
+from audiomem_sql.bytes.local_file import RawFile
 from audiomem_sql.errors import AudioMemError
-from audiomem_sql.segment import Segment
-from audiomem_sql.table import Table
+from audiomem_sql.machine.block_cache import BlockCache
+from audiomem_sql.storage.segment.reader import Segment
+from audiomem_sql.table.table import Table
 from damage.comparison import Comparison, Flags, Reading
 from damage.damages import Bytes
 

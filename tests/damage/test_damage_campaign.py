@@ -9,8 +9,8 @@ import pyarrow as pa
 import pytest
 from samples import arrow, rows
 
+from audiomem_sql.arrays import BoolArray, U8Array
 from audiomem_sql.protection.crc32c import Crc32cCells
-from audiomem_sql.types import BoolArray, U8Array
 from damage.campaign import LOST, MOVED, Tally, run
 from damage.comparison import Comparison, Reading
 from damage.damages import Damage, Hole, Inserted, Scattered, Sectors

@@ -21,10 +21,10 @@ import pyarrow as pa
 sys.path.insert(0, str(Path(__file__).parent.parent.parent))
 sys.path.insert(0, str(Path(__file__).parent.parent))
 
-from audiomem_sql.block_cache import BlockCache
 from audiomem_sql.errors import AudioMemError
-from audiomem_sql.frames import write_flac
-from audiomem_sql.table import Table
+from audiomem_sql.frames.read_write import write_flac
+from audiomem_sql.machine.block_cache import BlockCache
+from audiomem_sql.table.table import Table
 from benchmarks.__main__ import rows_of
 from damage.catalogs import spans, without_catalog
 

@@ -32,12 +32,12 @@ import pyarrow as pa
 from samples import SCHEMA, arrow, content, create, rows
 from sealed import Sealed
 
-from audiomem_sql.block_cache import BlockCache
-from audiomem_sql.changes import changes
 from audiomem_sql.errors import AudioMemError, DamageWarning
-from audiomem_sql.segment import ROWID
-from audiomem_sql.table import Table
-from audiomem_sql.verify import problems
+from audiomem_sql.machine.block_cache import BlockCache
+from audiomem_sql.storage.segment.reader import ROWID
+from audiomem_sql.table.table import Table
+from audiomem_sql.upkeep.verify import problems
+from audiomem_sql.versions.row_changes import changes
 from fuzz.mutations import spoil, spoil_log, spoil_sealed
 
 #: Address space that the process may take, beyond what it has when it starts.

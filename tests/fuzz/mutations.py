@@ -16,9 +16,9 @@ import msgpack
 import zstandard
 from sealed import Sealed
 
-from audiomem_sql.log import RECORD_HEADER
-from audiomem_sql.log_content import LOG_HEADER
 from audiomem_sql.protection.crc32c import crc32c
+from audiomem_sql.storage.log.content import LOG_HEADER
+from audiomem_sql.storage.log.reader import RECORD_HEADER
 
 SECTOR = 4096
 #: Numbers that programs stumble over.

@@ -23,28 +23,40 @@ from samples import COLUMNS, SCHEMA, arrow, create, rows
 from sealed import Sealed
 
 from audiomem_sql.audio import PROFILES, open_pages, rescan
-from audiomem_sql.audio.frames import parse_frame_header
-from audiomem_sql.catalog_packing import CATALOG_HEADER, CATALOG_MAGIC, pack_catalog, unpack_catalog
-from audiomem_sql.columns.encoding import Encoding, decode, encode
+from audiomem_sql.audio.flac.frames import parse_frame_header
+from audiomem_sql.blocks.encoding import Encoding, decode, encode
 from audiomem_sql.columns.schema import parse_columns
-from audiomem_sql.compaction import Retention
 from audiomem_sql.errors import AudioMemError
-from audiomem_sql.labels import LABEL, LABEL_MAGIC, SIGNPOST, SIGNPOST_MAGIC, pack_map, unpack_map
-from audiomem_sql.log import read_log
-from audiomem_sql.log_record import LogRecord, pack_commits, unpack_commits
-from audiomem_sql.page_layout import PageHeader
-from audiomem_sql.planner import parse_plan
+from audiomem_sql.indexes.vectors.codec import VectorCodec
+from audiomem_sql.indexes.vectors.index import VectorIndex
+from audiomem_sql.indexes.vectors.index_writing import EncodedIndex, encode_index
+from audiomem_sql.indexes.words.encoder import encode_keywords
+from audiomem_sql.indexes.words.fts_query import parse_query
+from audiomem_sql.indexes.words.index import KeywordIndex
+from audiomem_sql.predicates.where import parse_where
 from audiomem_sql.protection.crc32c import crc32c
-from audiomem_sql.semantic.codec import VectorCodec
-from audiomem_sql.semantic.index import VectorIndex
-from audiomem_sql.semantic.keyword_encoder import encode_keywords
-from audiomem_sql.semantic.keyword_index import KeywordIndex
-from audiomem_sql.semantic.keyword_query import parse_query
-from audiomem_sql.semantic.writing import EncodedIndex, encode_index
-from audiomem_sql.sources import pack_sources, unpack_sources
-from audiomem_sql.table import Table
-from audiomem_sql.unlisted_segment import UnlistedSegment
-from audiomem_sql.where import parse_where
+from audiomem_sql.scan.plan import parse_plan
+from audiomem_sql.storage.log.reader import read_log
+from audiomem_sql.storage.log.record import LogRecord, pack_commits, unpack_commits
+from audiomem_sql.storage.pages.layout import PageHeader
+from audiomem_sql.storage.segment.catalog_packing import (
+    CATALOG_HEADER,
+    CATALOG_MAGIC,
+    pack_catalog,
+    unpack_catalog,
+)
+from audiomem_sql.storage.segment.labels import (
+    LABEL,
+    LABEL_MAGIC,
+    SIGNPOST,
+    SIGNPOST_MAGIC,
+    pack_map,
+    unpack_map,
+)
+from audiomem_sql.storage.segment.unlisted import UnlistedSegment
+from audiomem_sql.table.table import Table
+from audiomem_sql.upkeep.compaction import Retention
+from audiomem_sql.versions.ingested import pack_sources, unpack_sources
 
 _TYPES = [column.type for column in SCHEMA.columns]
 _BLOCK = struct.Struct("<BBHH")

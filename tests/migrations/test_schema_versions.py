@@ -11,14 +11,14 @@ import apsw
 import pytest
 from samples import MODULATIONS
 
-from audiomem_sql.changes import changes
 from audiomem_sql.columns.column import quote
-from audiomem_sql.compaction import Retention
 from audiomem_sql.connections import register
 from audiomem_sql.migrations import AddColumn, DropColumn, RenameColumn
-from audiomem_sql.table import Table
-from audiomem_sql.table_reader import TableReader
-from audiomem_sql.verify import problems
+from audiomem_sql.table.reader import TableReader
+from audiomem_sql.table.table import Table
+from audiomem_sql.upkeep.compaction import Retention
+from audiomem_sql.upkeep.verify import problems
+from audiomem_sql.versions.row_changes import changes
 
 #: Types of columns that are added, with DEFAULTs and what these are in a row.
 DEFAULTS: dict[str, list[tuple[str, Any]]] = {

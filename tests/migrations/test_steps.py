@@ -9,7 +9,7 @@ import pytest
 from audiomem_sql.columns.schema import Schema, parse_columns
 from audiomem_sql.errors import ConstraintError, SchemaError, UnsupportedError
 from audiomem_sql.migrations import AddColumn, DropColumn, RenameColumn, migrate, parse_change
-from audiomem_sql.table import Table
+from audiomem_sql.table.table import Table
 
 COLUMNS = ["id INTEGER PRIMARY KEY", "name TEXT", "code TEXT UNIQUE"]
 

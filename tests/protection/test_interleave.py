@@ -7,10 +7,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from audiomem_sql.arrays import U8Array
 from audiomem_sql.protection.interleave import Interleave
 from audiomem_sql.protection.page_code import PageCode
 from audiomem_sql.protection.reed_solomon import ReedSolomon
-from audiomem_sql.types import U8Array
 
 PAGE = PageCode(ReedSolomon(), 96)
 

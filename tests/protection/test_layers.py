@@ -5,13 +5,13 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from audiomem_sql.arrays import BoolArray, U8Array
 from audiomem_sql.protection import parity
 from audiomem_sql.protection.crc32c import Crc32cCells
 from audiomem_sql.protection.page_code import PageCode
 from audiomem_sql.protection.parity import ParityPlan, ParityShare
 from audiomem_sql.protection.parity_encoder import ParityEncoder
 from audiomem_sql.protection.reed_solomon import ReedSolomon
-from audiomem_sql.types import BoolArray, U8Array
 
 CELLS, SEED = 24, 77
 PAGE = PageCode(ReedSolomon(), 96)

@@ -10,11 +10,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from audiomem_sql.arrays import BoolArray, U8Array
 from audiomem_sql.protection.cell_code import CellCode, ReedSolomonCells, cell_code
 from audiomem_sql.protection.crc32c import crc32c
 from audiomem_sql.protection.gf2 import combine, eliminate
 from audiomem_sql.protection.ldpc import Staircase
-from audiomem_sql.types import BoolArray, U8Array
 
 GOLDEN = json.loads((Path(__file__).parent.parent / "fixtures" / "codecs.json").read_text())
 BOTH = [ReedSolomonCells(40, 12), Staircase(40, 30), Staircase(300, 80), Staircase(1000, 110)]

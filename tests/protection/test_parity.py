@@ -9,10 +9,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from audiomem_sql.arrays import U8Array
 from audiomem_sql.protection import parity
 from audiomem_sql.protection.parity import LARGEST_GROUP, ParityPlan, ParityShare
 from audiomem_sql.protection.parity_encoder import ParityEncoder, encode_bands, parity_bands
-from audiomem_sql.types import U8Array
 
 SIZE = 12
 

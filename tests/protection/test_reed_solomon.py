@@ -11,9 +11,9 @@ import reedsolo
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from audiomem_sql.arrays import BoolArray, U8Array
 from audiomem_sql.protection.galois import inverse, multiply, power
 from audiomem_sql.protection.reed_solomon import ReedSolomon
-from audiomem_sql.types import BoolArray, U8Array
 
 GOLDEN = json.loads((Path(__file__).parent.parent / "fixtures" / "codecs.json").read_text())
 CODES = [(255, 223), (255, 239), (255, 247), (255, 191), (100, 68), (40, 8), (12, 5), (3, 1), (2, 1)]

@@ -19,8 +19,9 @@ from hypothesis import strategies as st
 from model import Twins
 from samples import MODULATIONS
 
-from audiomem_sql import lookup, scan, table_options
-from audiomem_sql.limits import LIMITS
+from audiomem_sql.machine.limits import LIMITS
+from audiomem_sql.scan import lookup, scan
+from audiomem_sql.storage.segment import options as table_options
 
 from .grammar import queries
 from .tables import Layout, layouts

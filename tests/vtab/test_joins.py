@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 from model import ModelColumn, Twins
 
-from audiomem_sql.key_index import KeyIndex
-from audiomem_sql.segment import Segment
+from audiomem_sql.indexes.keys.index import KeyIndex
+from audiomem_sql.storage.segment.reader import Segment
 from audiomem_sql.vtab import rows
 
 COLUMNS = (

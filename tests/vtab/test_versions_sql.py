@@ -12,7 +12,6 @@ import apsw
 import pytest
 from samples import MODULATIONS
 
-from audiomem_sql import snapshot
 from audiomem_sql.columns.timestamps import render
 from audiomem_sql.connections import register
 from audiomem_sql.errors import (
@@ -23,13 +22,14 @@ from audiomem_sql.errors import (
     StorageError,
     UnsupportedError,
 )
-from audiomem_sql.log_content import LOG_HEADER, LogContent
-from audiomem_sql.log_record import LogRecord
-from audiomem_sql.log_writer import LogWriter
-from audiomem_sql.planner import parse_plan
-from audiomem_sql.table import Table
-from audiomem_sql.vtab import sqlite
-from audiomem_sql.vtab.sqlite import Module
+from audiomem_sql.scan.plan import parse_plan
+from audiomem_sql.storage.log.content import LOG_HEADER, LogContent
+from audiomem_sql.storage.log.record import LogRecord
+from audiomem_sql.storage.log.writer import LogWriter
+from audiomem_sql.table.table import Table
+from audiomem_sql.versions import snapshot
+from audiomem_sql.vtab.apsw import table as sqlite
+from audiomem_sql.vtab.apsw.table import Module
 
 ROWS = {
     2: [(1, "one"), (2, "two")],

@@ -12,8 +12,8 @@ from samples import MODULATIONS
 
 from audiomem_sql.connections import register
 from audiomem_sql.errors import AudioMemError, QueryError, SchemaError
-from audiomem_sql.frames import write_flac
-from audiomem_sql.table import Table
+from audiomem_sql.frames.read_write import write_flac
+from audiomem_sql.table.table import Table
 
 WORDS = [
     "sound",

@@ -33,8 +33,8 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 from model import ModelColumn
 
 from audiomem_sql.connections import register
-from audiomem_sql.table import Table
-from audiomem_sql.verify import problems
+from audiomem_sql.table.table import Table
+from audiomem_sql.upkeep.verify import problems
 
 FUZZ_SECONDS = float(os.environ.get("AUDIOMEM_FUZZ_SECONDS", "0"))
 EXAMPLES = max(60, int(FUZZ_SECONDS * 2))

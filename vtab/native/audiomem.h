@@ -44,7 +44,7 @@ char *sqlite_words(char *message);
 struct door {
   const sqlite3_api_routines *api;
   sqlite3 *db;
-  PyObject *object; /* audiomem_sql.vtab.native.Door */
+  PyObject *object; /* audiomem_sql.vtab.extension.Door */
   int references;
 };
 void door_release(struct door *);
@@ -52,7 +52,7 @@ void door_release(struct door *);
 /* A table-valued function of a door, as client data of its module. */
 struct function {
   struct door *door;
-  PyObject *object; /* audiomem_sql.vtab.native.FunctionTable */
+  PyObject *object; /* audiomem_sql.vtab.extension.FunctionTable */
 };
 int register_module(sqlite3 *, struct door *);
 int register_function(sqlite3 *, struct function *, const char *name);

@@ -1,6 +1,6 @@
 /* DuckDB's loadable extension: `LOAD 'audiomem.duckdb_extension'`.
 **
-** What the functions do is in Python (vtab/duckdb_extension.py), which is called once for a statement, and once for a part of
+** What the functions do is in Python (vtab/duckdb/extension.py), which is called once for a statement, and once for a part of
 ** rows; here values are moved between DuckDB's vectors and Arrow's arrays.
 */
 #define _GNU_SOURCE
@@ -25,7 +25,7 @@ static char *failure(void) {
 
   py.PyErr_Fetch(&type, &value, &traceback);
   py.PyErr_NormalizeException(&type, &value, &traceback);
-  module = py.PyImport_ImportModule("audiomem_sql.vtab.duckdb_extension");
+  module = py.PyImport_ImportModule("audiomem_sql.vtab.duckdb.extension");
   if (module != NULL && value != NULL) {
     py.Py_IncRef(value);
     told = call(module, "message", tuple(1, (PyObject *[]){value}));

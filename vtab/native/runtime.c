@@ -286,7 +286,7 @@ static int find_package(struct place *place, char **message) {
 
 /* A Python that runs already has the package and all that it needs, or can borrow the environment's if that is of its own version. */
 static void borrow(struct place *place) {
-  PyObject *module = py.PyImport_ImportModule("audiomem_sql.vtab.native");
+  PyObject *module = py.PyImport_ImportModule("audiomem_sql.vtab.extension");
   char path[PATH_MAX], *ignored = NULL;
   int minor = 0;
 

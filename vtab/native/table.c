@@ -1,4 +1,4 @@
-/* The virtual table: SQLite's methods, each a call of Python's half (vtab/native.py) but for stepping through a part.
+/* The virtual table: SQLite's methods, each a call of Python's half (vtab/extension.py) but for stepping through a part.
 **
 ** The same methods serve the table-valued functions, which are only read.
 */

@@ -1,0 +1,194 @@
+"""Opening a file as numbered pages.
+
+A file as we wrote it is read by offset, without decoding; one whose frames have moved by the headers of its frames; one that
+was encoded again is decoded. Which it is, is decided by its frames alone: the first and the last (see ``locate``), or, where
+these are lost or do not agree, frames from all over the file (see ``census``).
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable
+from contextlib import suppress
+from dataclasses import dataclass
+
+from audiomem_sql.audio.finding.aligned import Numbered, aligned
+from audiomem_sql.audio.finding.census import WINDOW, Census, censuses
+from audiomem_sql.audio.finding.decoded import DecodedPages
+from audiomem_sql.audio.finding.locate import Arrangement, Geometry, confirmed, geometry_at
+from audiomem_sql.audio.finding.modulated import ModulatedPages, modulation_of
+from audiomem_sql.audio.finding.scanned import ScannedPages, rescan
+from audiomem_sql.audio.flac.frames import HEAD_BYTES, SYNC, VARIABLE_SYNC, Bytes, frame_offset, header_size
+from audiomem_sql.audio.flac.metadata import Metadata, read_metadata, stream_start, total_pages
+from audiomem_sql.audio.flac.profiles import Profile
+from audiomem_sql.audio.source import (
+    Flags,
+    PageSource,
+    Probe,
+)
+from audiomem_sql.audio.spectrum.plans import Mode
+from audiomem_sql.audio.spectrum.spectrum import BLOCK_SIZES, Spectrum
+from audiomem_sql.bytes.local_file import RawFile
+from audiomem_sql.errors import DamagedFileError, NotAudioMemoryError
+
+__all__ = ["DecodedPages", "PageSource", "Probe", "ScannedPages", "VerbatimPages", "open_pages", "rescan"]
+
+PROBED_PAGES = 16
+"""Pages at the front whose beginning is looked at before a file is told to be no table, …"""
+SPREAD_PAGES = 64
+"""… and, if all of those are lost, pages all over the file."""
+
+
+class VerbatimPages(PageSource):
+    """A ``PageSource`` over frames that hold their pages verbatim. Safe to use from many threads.
+
+    Takes over ``file``. Reading any range of pages is one ``pread``. Header and subframe bytes are compared with those
+    expected; CRC-16 is not computed, as each cell inside a page has a stronger checksum. A page that is not ok still
+    holds the bytes that are where its samples belong.
+    """
+
+    verbatim = True
+    in_place = True
+    mode: Mode | None = None
+
+    def __init__(self, file: RawFile, geometry: Geometry, metadata: Metadata | None) -> None:
+        self.path = file.path
+        self.profile = geometry.profile
+        self.page_size = geometry.profile.page_size
+        self.application = metadata.application if metadata else None
+        self.comments = metadata.comments if metadata else {}
+        self._file = file
+        self._geometry = geometry
+        self.page_count, self.present = _count(file, geometry, total_pages(metadata, geometry.profile))
+
+    def read_checked(self, first: int, count: int) -> tuple[Bytes, Flags]:
+        """The same with a flag a page, for pages damaged or beyond the end; only ``StorageError`` is raised."""
+        return self._geometry.read(self._file, first, count)
+
+    def close(self) -> None:
+        """Let go of the file; twice is harmless."""
+        self._file.close()
+
+
+def open_pages(
+    path: str | os.PathLike[str], probe: Probe, numbered: Numbered = lambda head: None
+) -> PageSource:
+    """Open a FLAC file for reading pages.
+
+    ``probe`` is called with the first 64 payload bytes of channel 0 of page 0 – and, if it refuses those, of further
+    pages, since page 0 may be the damaged one – and returns the block size the page was written with.
+
+    Raises ``StorageError`` for what cannot be opened, ``NotAudioMemoryError`` for what is not FLAC or holds no pages,
+    ``DamagedFileError`` for FLAC too damaged to find its pages. Whatever ``probe`` raises besides ``NotAudioMemoryError``
+    passes through.
+    """
+    file = RawFile(path)
+    try:
+        return _open(file, probe, numbered)
+    except BaseException:
+        file.close()
+        raise
+
+
+def _open(file: RawFile, probe: Probe, numbered: Numbered) -> PageSource:
+    start = stream_start(file)
+    metadata: Metadata | None = None
+    fault: NotAudioMemoryError | DamagedFileError | None = None
+    try:
+        metadata = read_metadata(file, start)
+    except (NotAudioMemoryError, DamagedFileError) as error:
+        fault = error.with_traceback(None)  # which would keep all that the callers hold
+    if metadata is not None and (geometry := geometry_at(file, metadata.audio_start)) is not None:
+        total = total_pages(metadata, geometry.profile)
+        if confirmed(file, geometry, total) and (found := _has_pages(file, geometry, probe)):
+            return found.on(VerbatimPages(file, geometry, metadata))
+    if (ours := _search(file, metadata, probe)) is not None:
+        return ours
+    if metadata is None:
+        raise fault or NotAudioMemoryError("not a FLAC file", file=file.path)
+    try:
+        decoded = DecodedPages(file, start, metadata, probe)
+    except NotAudioMemoryError:
+        if (heard := aligned(file.path, start, metadata, probe, numbered)) is not None:
+            return heard
+        raise
+    return decoded if decoded.spectrum is None else ModulatedPages(decoded, decoded.spectrum)
+
+
+def _search(file: RawFile, metadata: Metadata | None, probe: Probe) -> PageSource | None:
+    """The pages that frames all over the file announce; None where there are none, or an encoder made them smaller."""
+    # A stream with good metadata, in which a frame follows on it, is music or was encoded again: no need to search it all.
+    intact = metadata is not None and file.read(metadata.audio_start, 2) in (SYNC, VARIABLE_SYNC)
+    frame = metadata.max_block_size * metadata.channels * metadata.bits_per_sample // 8 if metadata else 0
+    for census in censuses(file, not intact, max(WINDOW, 2 * frame)):
+        if not (found := _accepted(_places(census), census.profile, probe, file)):
+            continue
+        arrangement, run = census.arrangement(file)
+        if arrangement is Arrangement.IN_PLACE:
+            return found.on(VerbatimPages(file, run.geometry, metadata))
+        if arrangement is Arrangement.DISPLACED:
+            scanned = ScannedPages(file, census.profile, metadata)
+            if not scanned.made_smaller:
+                return found.on(scanned)
+        return None
+    return None
+
+
+@dataclass(frozen=True)
+class _Accepted:
+    """That pages are ours, and how they are modulated."""
+
+    spectrum: Spectrum | None
+
+    def on(self, sound: PageSource) -> PageSource:
+        """The pages in the frames of ``sound``."""
+        return sound if self.spectrum is None else ModulatedPages(sound, self.spectrum)
+
+
+def _has_pages(file: RawFile, geometry: Geometry, probe: Probe) -> _Accepted | None:
+    """Whether the page headers, too, say that frames are pages."""
+    there = geometry.frames_in(file)
+    numbers = dict.fromkeys(
+        [*range(min(PROBED_PAGES, there)), *range(0, there, -(-there // SPREAD_PAGES) or 1)]
+    )
+    return _accepted(((geometry.offset(n), n) for n in numbers), geometry.profile, probe, file)
+
+
+def _accepted(
+    places: Iterable[tuple[int, int]], profile: Profile, probe: Probe, file: RawFile
+) -> _Accepted | None:
+    """Whether the frames at these places, with these numbers, are pages of ``profile``: the first that ``probe`` accepts decides."""
+    modulated = profile.block_size in BLOCK_SIZES
+    for place, n in places:
+        head = file.read(place + header_size(profile, n) + 1, HEAD_BYTES)
+        if len(head) < HEAD_BYTES:
+            continue
+        with suppress(NotAudioMemoryError):
+            return _Accepted(None) if probe(head) == profile.block_size else None
+        if modulated:
+            geometry = Geometry(profile, place - frame_offset(profile, 0, n))
+
+            def frames(first: int, count: int, geometry: Geometry = geometry) -> Bytes:
+                return geometry.read(file, first, count)[0]
+
+            if (spectrum := modulation_of(frames(n, 1)[0], profile, probe, n, frames)) is not None:
+                return _Accepted(spectrum)
+    return None
+
+
+def _places(census: Census) -> Iterable[tuple[int, int]]:
+    """Places and numbers of frames all over the file, of those that were found."""
+    count = len(census.places)
+    for index in range(0, count, -(-count // SPREAD_PAGES)):
+        yield int(census.places[index]), int(census.numbers[index])
+
+
+def _count(file: RawFile, geometry: Geometry, total: int) -> tuple[int, int]:
+    """Pages that there should be and that there are. Frames in place beyond ``total`` count: they refute STREAMINFO."""
+    present = geometry.frames_in(file)
+    if not total:
+        cut_short = geometry.offset(present) < file.size and geometry.in_place(file, present)
+        return present + cut_short, present
+    if present > total:
+        present = geometry.furthest(file, total - 1, present) + 1
+    return max(total, present), present

@@ -1,0 +1,1 @@
+"""The container: frames, metadata blocks, comments and pictures, the decoder and the writer."""

@@ -1,0 +1,1 @@
+"""Bytes as frequencies: band plans, slots, the modulator and the demodulator."""

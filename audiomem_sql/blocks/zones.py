@@ -1,0 +1,189 @@
+"""Zone maps: what the blocks of one column can contain, so that most blocks need not be read.
+
+    rows    int64    rows of the block
+    nulls   int64    NULLs among them
+    low     least value:    int64 for INTEGER, BOOLEAN, TIMESTAMP · float64 for REAL · first 16 bytes for TEXT, JSON, BLOB
+    high    greatest value: the same
+
+``high`` of a text is the prefix of the true maximum, so a value v lies in the block only if
+``low <= v[:16] <= high``; numpy's 'S' takes trailing NULs for padding, so nothing stricter may be concluded.
+FLOAT[n] has no order worth keeping: low and high are None. In a block of NULLs low and high mean nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from audiomem_sql.arrays import BoolArray, I64Array
+from audiomem_sql.columns.types import ColumnType, Kind
+from audiomem_sql.columns.views import integers, prefixes, reals, strings, valid
+from audiomem_sql.errors import DamagedFileError
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+#: Bytes of a text or blob that a zone map keeps.
+PREFIX = 16
+
+_DTYPES = {
+    Kind.INTEGER: "<i8",
+    Kind.BOOLEAN: "<i8",
+    Kind.TIMESTAMP: "<i8",
+    Kind.REAL: "<f8",
+    Kind.TEXT: f"S{PREFIX}",
+    Kind.JSON: f"S{PREFIX}",
+    Kind.BLOB: f"S{PREFIX}",
+}
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Zones:
+    """Arrays with one entry a block; low and high are int64, float64, S16 or None by the column's type."""
+
+    rows: I64Array
+    nulls: I64Array
+    low: np.ndarray[Any, Any] | None
+    high: np.ndarray[Any, Any] | None
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    @property
+    def filled(self) -> BoolArray:
+        """Per block: some value is not NULL."""
+        return self.rows > self.nulls
+
+    def touching(self, least: Any = None, greatest: Any = None) -> BoolArray:
+        """Per block: it may hold a value from ``least`` to ``greatest`` (None: without limit), bool (n,).
+
+        Of texts and blobs the first 16 bytes are compared, as ``bytes``.
+        """
+        found: BoolArray = self.filled
+        if least is not None and self.high is not None:
+            found = found & (self.high >= _cut(least))
+        if greatest is not None and self.low is not None:
+            found = found & (self.low <= _cut(greatest))
+        return found
+
+    def beyond(self, least: Any, greatest: Any) -> BoolArray:
+        """Per block of numbers: it may hold a value that does not lie from ``least`` to ``greatest``, bool (n,)."""
+        if self.low is None or self.high is None:
+            return self.filled
+        inside: BoolArray = (self.low >= least) & (self.high <= greatest)
+        return self.filled & ~inside
+
+    def holding(self, values: np.ndarray[Any, Any]) -> BoolArray:
+        """Per block: it may hold one of ``values``, sorted, of the dtype of low and high, bool (n,)."""
+        if self.low is None or self.high is None:
+            return self.filled
+        found: BoolArray = np.searchsorted(values, self.low, "left") < np.searchsorted(
+            values, self.high, "right"
+        )
+        return self.filled & found
+
+    @staticmethod
+    def of(array: pa.Array[Any], column_type: ColumnType) -> tuple[int, Any, Any]:
+        """(nulls, low, high) of one block: int, float, bytes (at most 16) or None by the column's type."""
+        nulls, kind = array.null_count, column_type.kind
+        if kind is Kind.FLOAT:
+            return nulls, None, None
+        present = valid(array)
+        if kind is Kind.REAL:
+            numbers = reals(array)[present]
+            return nulls, float(numbers.min(initial=np.inf)), float(numbers.max(initial=-np.inf))
+        if kind in (Kind.TEXT, Kind.JSON, Kind.BLOB):
+            if nulls == len(array):
+                return nulls, b"", b""
+            # prefixes keep the order of the whole values, so the least prefix is the prefix of the least value
+            words = prefixes(strings(array).take(present), PREFIX).view(">u8")
+            return nulls, _extreme(words, np.min), _extreme(words, np.max)
+        values = integers(array)[present]
+        if not len(values):
+            return nulls, 0, 0
+        return nulls, int(values.min()), int(values.max())
+
+    @classmethod
+    def build(
+        cls, rows: Sequence[int], entries: Iterable[tuple[int, Any, Any]], column_type: ColumnType
+    ) -> Zones:
+        """From the number of rows of each block and what :meth:`of` said of it."""
+        nulls, low, high = zip(*entries, strict=True) if rows else ((), (), ())
+        dtype = _DTYPES.get(column_type.kind)
+        return cls(
+            np.asarray(rows, np.int64),
+            np.asarray(nulls, np.int64),
+            None if dtype is None else np.asarray(low, dtype),
+            None if dtype is None else np.asarray(high, dtype),
+        )
+
+    @classmethod
+    def concat(cls, parts: Sequence[Zones]) -> Zones:
+        """The blocks of all parts (at least one, all of one type), in order."""
+        return cls(
+            np.concatenate([part.rows for part in parts]),
+            np.concatenate([part.nulls for part in parts]),
+            None
+            if parts[0].low is None
+            else np.concatenate([part.low for part in parts if part.low is not None]),
+            None
+            if parts[0].high is None
+            else np.concatenate([part.high for part in parts if part.high is not None]),
+        )
+
+    def take(self, blocks: np.ndarray[Any, Any]) -> Zones:
+        """The blocks that a mask or indices select."""
+        return Zones(
+            self.rows[blocks],
+            self.nulls[blocks],
+            None if self.low is None else self.low[blocks],
+            None if self.high is None else self.high[blocks],
+        )
+
+    def pack(self) -> dict[str, bytes]:
+        """A map of raw little-endian arrays."""
+        packed = {"rows": self.rows.astype("<i8").tobytes(), "nulls": self.nulls.astype("<i8").tobytes()}
+        for name, bound in (("low", self.low), ("high", self.high)):
+            if bound is not None:
+                packed[name] = bound.astype(bound.dtype.newbyteorder("<")).tobytes()
+        return packed
+
+    @classmethod
+    def unpack(cls, packed: Mapping[str, Any], column_type: ColumnType) -> Zones:
+        """The inverse; lengths, counts and order are checked, DamagedFileError (without a place) if they are wrong."""
+        if not isinstance(packed, Mapping):
+            raise DamagedFileError("a zone map is missing")
+        rows = _column(packed, "rows", "<i8", None)
+        nulls = _column(packed, "nulls", "<i8", len(rows))
+        if (nulls < 0).any() or (nulls > rows).any():
+            raise DamagedFileError("a zone map has a block with more NULLs than rows")
+        dtype = _DTYPES.get(column_type.kind)
+        if dtype is None:
+            return cls(rows, nulls, None, None)
+        low = _column(packed, "low", dtype, len(rows))
+        high = _column(packed, "high", dtype, len(rows))
+        zones = cls(rows, nulls, low, high)
+        if not (low <= high)[zones.filled].all():
+            raise DamagedFileError("a zone map has a block whose least value is above its greatest")
+        return zones
+
+
+def _cut(value: Any) -> Any:
+    return np.bytes_(value[:PREFIX]) if isinstance(value, bytes) else value
+
+
+def _extreme(words: np.ndarray[Any, Any], choose: Any) -> bytes:
+    """The least or greatest of big-endian pairs, uint64 (n, 2), as its 16 bytes."""
+    first = choose(words[:, 0])
+    second = choose(words[words[:, 0] == first, 1])
+    return int(first).to_bytes(8, "big") + int(second).to_bytes(8, "big")
+
+
+def _column(packed: Mapping[str, Any], name: str, dtype: str, count: int | None) -> np.ndarray[Any, Any]:
+    raw, size = packed.get(name), np.dtype(dtype).itemsize
+    if not isinstance(raw, bytes) or len(raw) % size or (count is not None and len(raw) != count * size):
+        raise DamagedFileError(f"a zone map has the wrong length for {name!r}")
+    return np.frombuffer(raw, dtype)

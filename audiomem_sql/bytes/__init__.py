@@ -1,0 +1,1 @@
+"""Where bytes are: a contract of size, identity and reads of ranges, and the local file behind it."""

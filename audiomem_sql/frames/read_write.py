@@ -1,0 +1,108 @@
+"""Data frames in, data frames out: the functions that pandas, Arrow and plain Python users call."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Sequence
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+from audiomem_sql.columns.arrow_input import to_table
+from audiomem_sql.errors import StorageError
+from audiomem_sql.table.table import Table
+from audiomem_sql.writing.commit import Progress
+from audiomem_sql.writing.streaming import example_of, is_stream
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+__all__ = ["open", "read_flac", "write_flac"]
+
+
+def open(
+    path: str | os.PathLike[str],
+    *,
+    version: int | str | None = None,
+    as_of: str | datetime | None = None,
+    salvage: bool = False,
+    on_damage: str = "fail",
+) -> Table:
+    """Open the table in a FLAC file.
+
+    version, as_of: the table as it was, by number, by tag or by time, with the columns that it had; to read only.
+    salvage: where deltas are missing or cannot be read, read what the other files hold, and warn which versions are
+    missing, instead of raising an error. Such a table cannot be written to.
+    on_damage: ``fail``, or ``skip`` to leave out rows whose bytes cannot be recovered, and warn which they are.
+
+    Raises QueryError for a version that is not kept, NotAudioMemoryError for a file that is no table, DamagedFileError for
+    one that cannot be read, StorageError for a path that cannot be opened.
+    """
+    return Table(path, version=version, as_of=as_of, salvage=salvage, on_damage=on_damage)
+
+
+def read_flac(
+    path: str | os.PathLike[str],
+    columns: Sequence[str] | None = None,
+    where: str | None = None,
+    parameters: Sequence[Any] = (),
+    *,
+    dtype_backend: str | None = None,
+    version: int | str | None = None,
+    as_of: str | datetime | None = None,
+    **options: Any,
+) -> pd.DataFrame:
+    """Read a table, or the columns and rows asked for, into a pandas data frame.
+
+    columns: names, in the order wanted. where: a filter such as ``"year > ? AND title LIKE 'a%'"``, with ``parameters``
+    for its question marks. dtype_backend: ``numpy_nullable`` or ``pyarrow``, as in pandas; by default each column has the
+    dtype that it was written with. version, as_of: as in :func:`open`. options: ``categories``, names of columns that
+    become categories, and those of ``pyarrow.Array.to_pandas``.
+    """
+    with Table(path, version=version, as_of=as_of) as table:
+        return table.to_pandas(columns, where, parameters, dtype_backend=dtype_backend, **options)
+
+
+def write_flac(
+    data: Any,
+    path: str | os.PathLike[str],
+    *,
+    primary_key: str | None = None,
+    semantic: str | Iterable[str] = (),
+    if_exists: str = "fail",
+    progress: Progress | None = None,
+    **options: Any,
+) -> Table:
+    """Write a data frame to a new FLAC file; the open table.
+
+    data: a pandas data frame, a polars data frame or lazy frame, an Arrow table, batch or reader, anything with
+    ``__arrow_c_stream__``, or a list of dicts. A relation of DuckDB (``con.sql(…)``) or a dataset is written batch by
+    batch, see ``Table.append_stream``.
+    primary_key: a column whose values are unique; an INTEGER one becomes the rowid. semantic: text columns to be
+    searched by meaning. if_exists: "fail", or "append" to add the rows to the table that is there. options: profile,
+    protection, compression_level … as in CREATE VIRTUAL TABLE.
+    """
+    exists = os.path.lexists(path)
+    if exists and if_exists == "append":
+        table = Table(path)
+        try:
+            table.append(data, progress=progress)
+        except BaseException:
+            table.close()
+            raise
+        return table
+    if exists:
+        raise StorageError(
+            "the file exists already", file=path, remedy='Choose another name, or pass if_exists="append".'
+        )
+    if is_stream(data):
+        _, schema = to_table(example_of(data), None, primary_key, semantic)
+    else:
+        data, schema = to_table(data, None, primary_key, semantic)
+    table = Table.create(path, schema, options)
+    try:
+        table.append_stream(data, progress=progress)
+    except BaseException:
+        table.close()
+        os.unlink(path)
+        raise
+    return table

@@ -1,0 +1,1 @@
+"""Sorted indexes of keys, and hashes of keys of several columns."""

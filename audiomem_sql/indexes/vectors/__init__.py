@@ -1,0 +1,1 @@
+"""Vectors as few bytes, and the nearest of them."""

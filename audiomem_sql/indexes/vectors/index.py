@@ -1,0 +1,281 @@
+"""The index of one segment, read list by list as searches come by.
+
+A search orders the lists by their centres, looks through the first of them in full, and keeps the nearest by cosine. Filters
+go before that: only allowed rows count as looked at, and lists without any are passed over.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import lru_cache
+
+import numpy as np
+
+from audiomem_sql.arrays import BoolArray, I64Array
+from audiomem_sql.errors import DamagedFileError, DataTypeError
+from audiomem_sql.indexes.vectors.arrays import F32Array, directions_of, lengths_of, vectors_of
+from audiomem_sql.indexes.vectors.codec import VectorCodec
+from audiomem_sql.indexes.vectors.index_format import IndexHeader, decode_list
+from audiomem_sql.indexes.vectors.index_writing import CodedVectors
+from audiomem_sql.indexes.vectors.nearest import Pool
+from audiomem_sql.indexes.vectors.scanning import FEW_VECTORS, OneThread, Scanner, faiss, scanner
+from audiomem_sql.machine.block_cache import BlockCache
+
+#: Decoded lists of all indexes of the process: codes of 1.3 million vectors of 384 numbers.
+CACHE_BYTES = 512 << 20
+SHARED = BlockCache(CACHE_BYTES)
+#: By default a search looks through lists with this share of the vectors, and with so many at least.
+SEEN = 0.2
+LEAST_SEEN = 50_000
+#: It goes on until it has seen so many allowed rows, so that a narrow filter makes it exhaustive.
+LEAST_ALLOWED = 4000
+
+ReadList = Callable[[int], bytes]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class DecodedList:
+    """``sizes`` is float32 (n,): the lengths of the decoded codes, by which products become cosines."""
+
+    scanner: Scanner
+    sizes: F32Array
+    shortest: float
+    longest: float
+    lengths: F32Array | None
+
+
+class VectorIndex:
+    """An :class:`~audiomem_sql.indexes.vectors.index_writing.EncodedIndex` opened for reading. Safe to use from several threads.
+
+    Parameters
+    ----------
+    header: the header's bytes.
+    rows: rows of the segment; a header that says otherwise is damaged.
+    read_list: the bytes of list i. What it raises passes through.
+    find_codec: the codec of a digest, for an index that borrows its own; None if there is none.
+    cache: where decoded lists are kept.
+
+    Raises DamagedFileError, here and in every method that reads, for bytes that contradict each other.
+    """
+
+    def __init__(
+        self,
+        header: bytes,
+        rows: int,
+        read_list: ReadList,
+        find_codec: Callable[[bytes], VectorCodec | None] | None = None,
+        cache: BlockCache = SHARED,
+    ) -> None:
+        self._header = parsed = IndexHeader.from_bytes(header, rows)
+        self._read_list = read_list
+        self._cache = cache
+        codec = _read_codec(parsed.codec) if parsed.codec else None
+        if codec is None and find_codec is not None:
+            codec = find_codec(parsed.digest)
+        if codec is None:
+            raise DamagedFileError("the codec of an index of vectors is not there")
+        if codec.digest != parsed.digest or codec.dimensions != parsed.dimensions:
+            raise DamagedFileError("the codec of an index of vectors is another one than its header names")
+        self.codec = codec
+        self._order = np.argsort(parsed.membership, kind="stable")
+        counts = np.bincount(parsed.membership, minlength=parsed.lists + 2)
+        self._counts = counts[: parsed.lists]
+        self._starts = np.concatenate(([0], np.cumsum(counts)))
+        if (self._counts == 0).any():
+            raise DamagedFileError("a list of vectors has no row")
+        self._centres = codec.placed(parsed.centres)
+        self._centres /= np.maximum(lengths_of(self._centres), np.float32(1e-12))[:, None]
+        self._few = self.count <= FEW_VECTORS
+
+    @property
+    def dimensions(self) -> int:
+        """d, the numbers of a vector."""
+        return self._header.dimensions
+
+    @property
+    def rows(self) -> int:
+        """Rows of the segment, with and without vectors."""
+        return len(self._header.membership)
+
+    @property
+    def lists(self) -> int:
+        """Number of lists."""
+        return self._header.lists
+
+    @property
+    def count(self) -> int:
+        """Vectors that a search can find: all but those of zeros, which have no direction."""
+        return int(self._counts.sum())
+
+    @property
+    def present(self) -> BoolArray:
+        """bool (rows,): whether a row has a vector."""
+        present: BoolArray = self._header.membership != self.lists
+        return present
+
+    def close(self) -> None:
+        """Forget the decoded lists."""
+        self._cache.discard(id(self))
+
+    def __del__(self) -> None:
+        if hasattr(self, "_cache"):
+            self.close()
+
+    # -- search ---------------------------------------------------------------------------------------------------
+
+    def search(
+        self,
+        queries: F32Array,
+        k: int,
+        allowed: BoolArray | None = None,
+        probes: int | None = None,
+    ) -> tuple[I64Array, F32Array]:
+        """The ``k`` rows nearest to each query by cosine distance, 1 - cosine.
+
+        Parameters
+        ----------
+        queries: float32 (m, d), of any length but 0.
+        allowed: bool (rows,); rows that are not do not exist for this search. If k of them have vectors, k come back.
+        probes: lists to look through; ``lists`` of them is exhaustive. By default as many as hold a fifth of the vectors,
+            50,000 vectors, and 4,000 allowed ones.
+
+        Rows int64 (m, k), nearest first, equally near ones by number, -1 where there are fewer; distances float32 (m, k),
+        infinite there. Raises DataTypeError for queries that are no directions or have another d, MissingExtraError for
+        more than FEW_VECTORS vectors without FAISS.
+        """
+        directions = directions_of(vectors_of(queries, self.dimensions))
+        rotated = self.codec.rotated(directions)
+        if allowed is not None and allowed.shape != (self.rows,):
+            raise DataTypeError(f"a filter of {len(allowed)} rows, of an index of {self.rows}")
+        counts = self._counts
+        if allowed is not None:
+            counts = np.bincount(self._header.membership[allowed], minlength=self.lists + 2)[: self.lists]
+        visits = self._visits(rotated, k, counts, probes)
+        scaled = rotated * self.codec.steps
+        shift = rotated @ self.codec.offset
+        pool = Pool(len(directions), k)
+        with OneThread(None if self._few else faiss()):
+            wanted = k + max(8, k // 2)
+            for number in map(int, np.flatnonzero(visits.any(axis=0))):
+                asked = np.flatnonzero(visits[:, number])
+                self._search_list(number, asked, scaled, shift, allowed, int(counts[number]), wanted, pool)
+            while unsure := pool.unsure():
+                for number, asked, before in unsure:
+                    self._search_list(
+                        number, asked, scaled, shift, allowed, int(counts[number]), 4 * before, pool
+                    )
+        return pool.result()
+
+    def _visits(self, rotated: F32Array, k: int, counts: I64Array, probes: int | None) -> BoolArray:
+        """bool (m, lists): which lists each query looks through."""
+        filled = np.flatnonzero(counts)
+        visits = np.zeros((len(rotated), self.lists), bool)
+        if len(filled) <= 1 or (probes is not None and probes >= len(filled)):
+            visits[:, filled] = True
+            return visits
+        order = filled[np.argsort(-(rotated @ self._centres[filled].T), axis=1, kind="stable")]
+        wanted = _until(counts[order], max(k, LEAST_ALLOWED if probes is None else 0))
+        if probes is None:
+            wanted = np.maximum(wanted, _until(self._counts[order], max(LEAST_SEEN, int(SEEN * self.count))))
+        else:
+            wanted = np.maximum(wanted, probes)
+        for query, last in enumerate(wanted):
+            visits[query, order[query, :last]] = True
+        return visits
+
+    def _search_list(
+        self,
+        number: int,
+        asked: I64Array,
+        scaled: F32Array,
+        shift: F32Array,
+        allowed: BoolArray | None,
+        count: int,
+        wanted: int,
+        pool: Pool,
+    ) -> None:
+        """Give ``pool`` the ``wanted`` greatest products of list ``number`` for the queries ``asked``, int64 (q,).
+
+        The order of products is not that of cosines, because the decoded vectors have slightly different lengths: so more
+        than k are fetched, with a bound on the cosines of all others.
+        """
+        found = self._decoded(number)
+        rows = self._rows(number)
+        mask = allowed[rows] if allowed is not None and count < len(rows) else None
+        wanted = min(wanted, count)
+        products, places = found.scanner.greatest(scaled[asked], wanted, mask)
+        if places.min() < 0:
+            raise DamagedFileError(f"list {number} of vectors has fewer than it should")
+        products = products + shift[asked, None]
+        last = products[:, -1]
+        others = np.where(last > 0, last / found.shortest, last / found.longest)
+        if wanted == count:
+            others[:] = -np.inf
+        pool.add(number, wanted, asked, products / found.sizes[places], rows[places], others)
+
+    # -- vectors --------------------------------------------------------------------------------------------------
+
+    def vectors(self, rows: I64Array) -> F32Array:
+        """float32 (n, d), the vectors of int64 (n,) rows; NaN for a row that has none. IndexError beyond the rows."""
+        coded = self.coded(rows)
+        decoded = coded.decoded()
+        decoded[self._header.membership[rows] == self.lists] = np.nan
+        return decoded
+
+    def coded(self, rows: I64Array) -> CodedVectors:
+        """The vectors of int64 (n,) rows as they are stored; length 0 for a row that has none, or zeros."""
+        if len(rows) and not 0 <= int(rows.min()) <= int(rows.max()) < self.rows:
+            raise IndexError(f"rows {rows.min()} to {rows.max()} of an index of {self.rows}")
+        codes = np.zeros((len(rows), self.dimensions), np.int8)
+        lengths = np.zeros(len(rows), np.float32)
+        numbers = self._header.membership[rows]
+        for number in np.unique(numbers[numbers < self.lists]):
+            found = self._decoded(int(number))
+            here = np.flatnonzero(numbers == number)
+            places = np.searchsorted(self._rows(int(number)), rows[here])
+            codes[here] = found.scanner.codes(places)
+            lengths[here] = 1.0 if found.lengths is None else found.lengths[places]
+        return CodedVectors(self.codec, codes, lengths)
+
+    # -- lists ----------------------------------------------------------------------------------------------------
+
+    def _rows(self, number: int) -> I64Array:
+        """int64 (n,), the rows of a list, rising."""
+        rows: I64Array = self._order[self._starts[number] : self._starts[number + 1]]
+        return rows
+
+    def _decoded(self, number: int) -> DecodedList:
+        key = (id(self), number)
+        found: DecodedList | None = self._cache.get(key)
+        if found is None:
+            found = self._decode(number)
+            self._cache.put(key, found, found.sizes.size * (self.dimensions + 8))
+        return found
+
+    def _decode(self, number: int) -> DecodedList:
+        count = int(self._counts[number])
+        codes, lengths = decode_list(
+            self._read_list(number), number, count, self._header.centres[number], self._header.has_lengths
+        )
+        sizes = np.empty(count, np.float32)
+        step = max(1, (1 << 20) // self.dimensions)
+        for start in range(0, count, step):
+            placed = self.codec.placed(codes[start : start + step])
+            sizes[start : start + step] = np.sqrt(np.einsum("ij,ij->i", placed, placed))
+        if not (sizes > 0).all():
+            raise DamagedFileError(f"list {number} has a vector without a direction")
+        return DecodedList(
+            scanner(codes, few=self._few), sizes, float(sizes.min()), float(sizes.max()), lengths
+        )
+
+
+#: Making a rotation orthonormal takes longer than many searches, and a table is often opened again.
+_read_codec = lru_cache(8)(VectorCodec.from_bytes)
+
+
+def _until(counts: I64Array, wanted: int) -> I64Array:
+    """int64 (m,): how many of each query's lists, with int64 (m, lists) rows, it takes to see ``wanted`` rows, or all."""
+    before = np.cumsum(counts, axis=1)[:, :-1]
+    needed: I64Array = (before < wanted).sum(axis=1) + 1
+    return needed

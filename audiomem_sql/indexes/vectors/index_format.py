@@ -1,0 +1,170 @@
+"""The bytes of an index: one header, and a piece for each list of vectors. docs/VECTORS.md says what is at which byte.
+
+Whatever a header or a piece states is compared with the bytes that are there, and with what the reader knows, before
+memory is taken for it; what contradicts raises DamagedFileError (without a place).
+"""
+
+from __future__ import annotations
+
+import struct
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from audiomem_sql.errors import DamagedFileError, FormatVersionError
+from audiomem_sql.indexes.vectors.arrays import MAX_DIMENSIONS, F32Array, I8Array
+from audiomem_sql.indexes.vectors.codec import DIGEST_BYTES
+from audiomem_sql.indexes.vectors.packing import pack_bytes, pack_codes, unpack_bytes, unpack_codes
+
+#: magic, version, flags, 0, dimensions, lists, rows, digest of the codec, bytes of codec, centres and membership
+INDEX_HEADER = struct.Struct(f"<4s B B H I I Q {DIGEST_BYTES}s I I I")
+MAGIC = b"AuVI"
+VERSION = 1
+#: In flags: pieces have a length for each vector.
+LENGTHS = 1
+#: number of the list, its vectors, bytes of the codes
+LIST_HEADER = struct.Struct("<I I I")
+
+#: Most lists; two numbers above them say that a row is in none.
+MAX_LISTS = 65_534
+#: Most bytes of the codes of one list, decoded; the writer cuts lists that are longer.
+MAX_LIST_BYTES = 1 << 26
+#: Most bytes of the centres of an index, decoded.
+MAX_CENTRE_BYTES = 1 << 28
+
+U16Array = np.ndarray[Any, np.dtype[np.uint16]]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class IndexHeader:
+    """``membership`` is uint16 (rows,): the list of each row, ``lists`` for NULL, ``lists`` + 1 for a vector of zeros.
+
+    ``centres`` is int8 (lists, d), the middle of each list in codes. ``codec`` is empty if the codec is kept elsewhere,
+    under its ``digest``.
+    """
+
+    dimensions: int
+    has_lengths: bool
+    digest: bytes
+    codec: bytes
+    centres: I8Array
+    membership: U16Array
+
+    @property
+    def lists(self) -> int:
+        return len(self.centres)
+
+    def to_bytes(self) -> bytes:
+        """Header, codec, centres, membership."""
+        centres = pack_codes(self.centres, np.zeros(self.dimensions, np.int8)) if self.lists else b""
+        width = _width(self.lists)
+        planes = self.membership.astype(f"<u{width}").view(np.uint8).reshape(-1, width)
+        membership = pack_bytes(np.ascontiguousarray(planes.T).tobytes(), level=3)
+        return (
+            INDEX_HEADER.pack(
+                MAGIC,
+                VERSION,
+                LENGTHS if self.has_lengths else 0,
+                0,
+                self.dimensions,
+                self.lists,
+                len(self.membership),
+                self.digest,
+                len(self.codec),
+                len(centres),
+                len(membership),
+            )
+            + self.codec
+            + centres
+            + membership
+        )
+
+    @classmethod
+    def from_bytes(cls, data: bytes, rows: int) -> IndexHeader:
+        """The inverse, of an index of ``rows`` rows.
+
+        Raises FormatVersionError for a version that is newer, DamagedFileError for anything that contradicts itself.
+        """
+        if len(data) < INDEX_HEADER.size:
+            raise DamagedFileError("an index of vectors is shorter than its header")
+        magic, version, flags, zero, dimensions, lists, stated, digest, codec, centres, membership = (
+            INDEX_HEADER.unpack_from(data)
+        )
+        if magic != MAGIC:
+            raise DamagedFileError("an index of vectors does not begin like one")
+        if version != VERSION:
+            raise FormatVersionError(f"an index of vectors has version {version}, and {VERSION} is known")
+        if flags & ~LENGTHS or zero:
+            raise DamagedFileError(f"an index of vectors has flags {flags} that do not exist")
+        if stated != rows:
+            raise DamagedFileError(f"an index of vectors has {stated} rows where there are {rows}")
+        if not 0 < dimensions <= MAX_DIMENSIONS or lists > min(
+            rows, MAX_LISTS, MAX_CENTRE_BYTES // dimensions
+        ):
+            raise DamagedFileError(f"an index of vectors claims {dimensions} dimensions and {lists} lists")
+        if INDEX_HEADER.size + codec + centres + membership != len(data):
+            raise DamagedFileError("an index of vectors has another length than its parts")
+        at = INDEX_HEADER.size + codec
+        middle = np.empty((0, dimensions), np.int8)
+        if lists:
+            middle = unpack_codes(data[at : at + centres], lists, np.zeros(dimensions, np.int8))
+        elif centres:
+            raise DamagedFileError("an index of vectors without lists has centres")
+        width = _width(lists)
+        planes = np.frombuffer(unpack_bytes(data[at + centres :], rows * width), np.uint8)
+        numbers = np.ascontiguousarray(planes.reshape(width, rows).T).view(f"<u{width}").reshape(rows)
+        if rows and int(numbers.max()) > lists + 1:
+            raise DamagedFileError("a row is in a list of vectors that does not exist")
+        return cls(
+            dimensions,
+            bool(flags & LENGTHS),
+            digest,
+            data[INDEX_HEADER.size : at],
+            middle,
+            numbers.astype(np.uint16),
+        )
+
+
+def encode_list(number: int, codes: I8Array, centre: I8Array, lengths: F32Array | None) -> bytes:
+    """The piece of list ``number``: int8 (n, d) codes, and float32 (n,) lengths if the index has them."""
+    packed = pack_codes(codes, centre)
+    piece = LIST_HEADER.pack(number, len(codes), len(packed)) + packed
+    if lengths is None:
+        return piece
+    planes = np.ascontiguousarray(lengths.astype("<f4").view(np.uint8).reshape(-1, 4).T)
+    return piece + pack_bytes(planes.tobytes(), level=3)
+
+
+def decode_list(
+    piece: bytes, number: int, count: int, centre: I8Array, has_lengths: bool
+) -> tuple[I8Array, F32Array | None]:
+    """int8 (count, d) and float32 (count,) or None, if ``piece`` is the list ``number`` of ``count`` vectors.
+
+    Raises DamagedFileError (without a place) for anything else.
+    """
+    if len(piece) < LIST_HEADER.size:
+        raise DamagedFileError("a list of vectors is shorter than its header")
+    stated, vectors, size = LIST_HEADER.unpack_from(piece)
+    if (stated, vectors) != (number, count):
+        raise DamagedFileError(
+            f"list {number} of {count} vectors is expected where list {stated} of {vectors} is"
+        )
+    if count * len(centre) > max(MAX_LIST_BYTES, len(centre)):
+        raise DamagedFileError("a list of vectors is longer than any that is written")
+    end = LIST_HEADER.size + size
+    if len(piece) < end or (len(piece) > end) != has_lengths:
+        raise DamagedFileError("a list of vectors has another length than its parts")
+    codes = unpack_codes(piece[LIST_HEADER.size : end], count, centre)
+    if not has_lengths:
+        return codes, None
+    planes = np.frombuffer(unpack_bytes(piece[end:], 4 * count), np.uint8).reshape(4, count)
+    lengths = np.ascontiguousarray(planes.T).view("<f4").reshape(count).astype(np.float32)
+    if not (np.isfinite(lengths) & (lengths > 0)).all():
+        raise DamagedFileError("a vector has a length that is none")
+    return codes, lengths
+
+
+def _width(lists: int) -> int:
+    """Bytes of a list's number, with the two that stand for none."""
+    return 1 if lists + 1 <= 0xFF else 2

@@ -1,0 +1,298 @@
+"""Vectors → the index of one segment."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+
+from audiomem_sql.arrays import BoolArray, I64Array
+from audiomem_sql.errors import DataTypeError, LimitError
+from audiomem_sql.indexes.vectors.arrays import F32Array, I8Array, lengths_of, vectors_of
+from audiomem_sql.indexes.vectors.clusters import IntArray, cluster, means_of
+from audiomem_sql.indexes.vectors.codec import VectorCodec
+from audiomem_sql.indexes.vectors.index_format import (
+    MAX_CENTRE_BYTES,
+    MAX_LIST_BYTES,
+    MAX_LISTS,
+    IndexHeader,
+    U16Array,
+    encode_list,
+)
+from audiomem_sql.machine.spooled_arrays import ArrayRows, Rows, SpooledRows
+
+#: Fewer vectors than this are one list, which every search looks through.
+MIN_CLUSTERED = 20_000
+#: Vectors of a list on average, in large indexes and, if that makes few lists, in small ones.
+LIST_VECTORS = 1000
+SMALL_LIST_VECTORS = 400
+SMALL_LISTS = 64
+#: Bytes of codes that one list may have before the writer makes several for that reason alone.
+_SINGLE_LIST_BYTES = MAX_LIST_BYTES // 2
+#: Bytes of codes that are held while lists are made of them.
+_GROUP_BYTES = 64 << 20
+#: Lengths that stay in the codes. Embeddings have length 1, and their decoded forms almost.
+NEAR_ONE = (0.75, 1.25)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class CodedVectors:
+    """Vectors as they are stored: int8 (n, d) in the codes of ``codec``, times float32 (n,) ``lengths``.
+
+    A length of 1 means that the codes hold the length, too; 0 is a vector of zeros, whatever its codes. Handed from one
+    index to the next, they stay the same bit by bit.
+    """
+
+    codec: VectorCodec
+    codes: I8Array
+    lengths: F32Array
+
+    def decoded(self) -> F32Array:
+        """float32 (n, d)."""
+        return self.codec.decode(self.codes) * self.lengths[:, None]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class EncodedIndex:
+    """The index of a segment: what :class:`~audiomem_sql.indexes.vectors.index.VectorIndex` reads.
+
+    ``header`` is read when the index is opened, each of ``lists`` when a search comes by. ``borrowed``: the header names
+    ``codec`` by its digest only, and a reader has to be given it.
+    """
+
+    header: bytes
+    lists: list[bytes]
+    codec: VectorCodec
+    borrowed: bool
+
+    @property
+    def size(self) -> int:
+        """Bytes of all parts together."""
+        return len(self.header) + sum(map(len, self.lists))
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class IndexParts:
+    """What :class:`EncodedIndex` has, with the lists made one by one as somebody asks for them, once."""
+
+    header: bytes
+    lists: Iterator[bytes]
+    codec: VectorCodec
+    borrowed: bool
+
+
+def encode_index(
+    vectors: F32Array | CodedVectors,
+    present: BoolArray | None = None,
+    codec: VectorCodec | None = None,
+    *,
+    embed: bool = False,
+    lists: int | None = None,
+) -> EncodedIndex:
+    """The index of the rows of a segment.
+
+    Parameters
+    ----------
+    vectors: float32 (n, d), one vector a row of any length, or the vectors of other indexes as these have them. Without
+        ``codec`` the latter keep the codec that they come with.
+    present: bool (n,), False where the row has none (NULL); all have one by default.
+    codec: the codec of the base, used if its codes can hold the vectors. None, or one that cannot: the index has one of its
+        own, trained on the vectors (few of them: whole bytes without a rotation).
+    embed: put ``codec`` into the header; otherwise a reader has to be given it. One of its own is always there.
+    lists: number of lists; by default what suits the number of vectors.
+
+    Raises DataTypeError for vectors of another d than the codec's, and for NaN and infinities.
+    """
+    if isinstance(vectors, CodedVectors):
+        if codec is None or codec.digest == vectors.codec.digest:
+            present = _mask(present, len(vectors.codes))
+            chosen = present & (vectors.lengths > 0)
+            coded = _Coded(vectors.codec, ArrayRows(vectors.codes[chosen]), vectors.lengths[chosen])
+            return _collected(_encoded(coded, present, chosen, embed or codec is None, lists))
+        vectors = vectors.decoded()
+    vectors = np.ascontiguousarray(vectors, np.float32)
+    rows = ArrayRows(vectors if vectors.ndim == 2 else vectors_of(vectors))
+    return _collected(encoded_parts(rows, present, codec, embed=embed, lists=lists))
+
+
+def encoded_parts(
+    rows: Rows,
+    present: BoolArray | None = None,
+    codec: VectorCodec | None = None,
+    *,
+    embed: bool = False,
+    lists: int | None = None,
+) -> IndexParts:
+    """:func:`encode_index` of vectors that need not be in memory: float32 (any, d) a piece, gone through several times."""
+    present = _mask(present, len(rows))
+    sizes = [np.empty(0, np.float32)]
+    for piece, own in _pieces(rows, present):
+        kept = piece if own.all() else np.where(own[:, None], piece, np.float32(0))
+        sizes.append(lengths_of(vectors_of(kept, codec.dimensions if codec else None)))
+    lengths = np.concatenate(sizes)
+    if not np.isfinite(lengths).all():
+        raise DataTypeError("a vector is longer than float32 can say")
+    chosen = present & (lengths > 0)
+    near = (lengths >= NEAR_ONE[0]) & (lengths <= NEAR_ONE[1])
+    lengths = np.where(near, np.float32(1), lengths)
+
+    def units() -> Iterator[F32Array]:
+        at = 0
+        for piece, own in _pieces(rows, chosen):
+            own_lengths = lengths[at : at + len(piece)][own]
+            at += len(piece)
+            piece = piece if own.all() else piece[own]
+            yield piece if (own_lengths == 1).all() else piece / own_lengths[:, None]
+
+    codes = _codes(codec, units()) if codec else None
+    if codec is None or codes is None:
+        embed = True
+        codec = VectorCodec.trained_on(units, int(chosen.sum()), rows.width)
+        codes = _codes(codec, units())
+        assert codes is not None, "a codec holds what it was trained on"
+    return _encoded(_Coded(codec, codes, lengths[chosen]), present, chosen, embed, lists)
+
+
+def _pieces(rows: Rows, marks: BoolArray) -> Iterator[tuple[F32Array, BoolArray]]:
+    """The pieces of ``rows``, each with its part of bool (n,)."""
+    at = 0
+    for piece in rows.pieces():
+        yield piece, marks[at : at + len(piece)]
+        at += len(piece)
+
+
+def _codes(codec: VectorCodec, units: Iterator[F32Array]) -> SpooledRows | None:
+    """The codes of vectors; None if one would not fit."""
+    codes = SpooledRows(codec.dimensions, "i1")
+    for piece in units:
+        found = codec.encode(piece)
+        if found is None:
+            codes.close()
+            return None
+        codes.append(found)
+    return codes
+
+
+def _collected(parts: IndexParts) -> EncodedIndex:
+    return EncodedIndex(parts.header, list(parts.lists), parts.codec, parts.borrowed)
+
+
+def lists_for(count: int, dimensions: int) -> int:
+    """How many lists suit so many vectors."""
+    if not count:
+        return 0
+    if count < MIN_CLUSTERED:
+        wanted = 1
+    else:
+        wanted = max(count // LIST_VECTORS, min(SMALL_LISTS, count // SMALL_LIST_VECTORS))
+    return max(1, min(MAX_LISTS // 2, count, max(wanted, count * dimensions // _SINGLE_LIST_BYTES)))
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Coded:
+    """:class:`CodedVectors` without those of zeros, whose codes are gone through in pieces."""
+
+    codec: VectorCodec
+    codes: Rows
+    lengths: F32Array
+
+
+class _Directions:
+    """Coded vectors as unit vectors, decoded as somebody asks for them."""
+
+    def __init__(self, coded: _Coded) -> None:
+        self._coded = coded
+        self.width = coded.codec.dimensions
+
+    def __len__(self) -> int:
+        return len(self._coded.codes)
+
+    def pieces(self) -> Iterator[F32Array]:
+        for piece in self._coded.codes.pieces():
+            yield self._placed(piece)
+
+    def take(self, rows: I64Array) -> F32Array:
+        return self._placed(self._coded.codes.take(rows))
+
+    def _placed(self, codes: I8Array) -> F32Array:
+        directions = self._coded.codec.placed(codes)
+        directions /= np.maximum(lengths_of(directions), np.float32(1e-12))[:, None]
+        return directions
+
+
+def _encoded(
+    coded: _Coded, present: BoolArray, chosen: BoolArray, embed: bool, lists: int | None
+) -> IndexParts:
+    """The index of rows bool (n,) ``chosen``, whose vectors are ``coded``, in their order."""
+    codec, count = coded.codec, len(coded.codes)
+    lists = lists_for(count, codec.dimensions) if lists is None else min(lists, count, MAX_LISTS // 2)
+    numbers, centres = _divided(coded, lists)
+    lists = len(centres)
+    has_lengths = bool((coded.lengths != 1).any())
+    membership: U16Array = np.where(present, lists + 1, lists).astype(np.uint16)
+    membership[chosen] = numbers
+    header = IndexHeader(
+        codec.dimensions,
+        has_lengths,
+        codec.digest,
+        codec.to_bytes() if embed else b"",
+        centres,
+        membership,
+    )
+    pieces = _lists(coded, numbers, centres, has_lengths)
+    return IndexParts(header.to_bytes(), pieces, codec, not embed)
+
+
+def _lists(coded: _Coded, numbers: IntArray, centres: I8Array, has_lengths: bool) -> Iterator[bytes]:
+    """The bytes of each list: as many at a time as fit into memory, because reading the codes means going through all of them."""
+    order = np.argsort(numbers, kind="stable")
+    ends = np.concatenate(([0], np.cumsum(np.bincount(numbers, minlength=len(centres)))))
+    most = max(1, _GROUP_BYTES // coded.codec.dimensions)
+    first = 0
+    while first < len(centres):
+        last = max(first + 1, int(np.searchsorted(ends, ends[first] + most, side="right")) - 1)
+        group = np.sort(order[ends[first] : ends[last]])
+        codes = coded.codes.take(group)
+        for number in range(first, last):
+            rows = order[ends[number] : ends[number + 1]]
+            lengths = coded.lengths[rows] if has_lengths else None
+            yield encode_list(number, codes[np.searchsorted(group, rows)], centres[number], lengths)
+        first = last
+    if isinstance(coded.codes, SpooledRows):
+        coded.codes.close()
+
+
+def _divided(coded: _Coded, lists: int) -> tuple[IntArray, I8Array]:
+    """The list of each vector, int32 (n,), and the centres in codes, int8 (lists, d)."""
+    count, dimensions = len(coded.codes), coded.codec.dimensions
+    numbers = np.zeros(count, np.int32)
+    if lists > 1:
+        numbers = cluster(_Directions(coded), lists)
+    numbers = _cut(numbers, max(1, MAX_LIST_BYTES // dimensions))
+    lists = int(numbers.max(initial=-1)) + 1
+    if lists > min(MAX_LISTS, MAX_CENTRE_BYTES // dimensions):
+        raise LimitError(f"{count} vectors of {dimensions} numbers are too many for one index")
+    return numbers, np.rint(means_of(coded.codes, numbers, lists)).astype(np.int8)
+
+
+def _cut(numbers: IntArray, most: int) -> IntArray:
+    """Lists renumbered without gaps, and those of more than ``most`` vectors cut: equal vectors stay in one cluster."""
+    order = np.argsort(numbers, kind="stable")
+    counts = np.bincount(numbers) if len(numbers) else np.zeros(0, np.int64)
+    cut = np.empty(len(numbers), np.int32)
+    at = number = 0
+    for count in counts[counts > 0]:
+        for start in range(0, int(count), most):
+            cut[order[at + start : at + min(start + most, int(count))]] = number
+            number += 1
+        at += int(count)
+    return cut
+
+
+def _mask(present: BoolArray | None, rows: int) -> BoolArray:
+    if present is None:
+        return np.ones(rows, bool)
+    if present.shape != (rows,):
+        raise DataTypeError(f"{len(present)} marks of presence for {rows} vectors")
+    return present

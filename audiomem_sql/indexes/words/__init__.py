@@ -1,0 +1,1 @@
+"""The tokenizer, postings, FTS5 queries and BM25."""

@@ -1,0 +1,317 @@
+"""FTS5's query syntax (https://sqlite.org/fts5.html, section 3): text to an expression.
+
+    expr   := expr "OR" expr | expr "AND" expr | expr "NOT" expr      (the last binds tightest; all to the left)
+            | "(" expr ")" | colset ":" "(" expr ")" | near+          (one behind the other: AND, tighter than all)
+    near   := [colset ":"] ( ["^"] phrase | "NEAR" "(" phrase+ ["," number] ")" )
+    phrase := string ["*"] ("+" string ["*"])*
+    colset := ["-"] ( name | "{" name+ "}" )
+
+A string is a bareword or stands in double quotes; the tokenizer makes words of it, and several words are a phrase.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import NamedTuple, NoReturn, TypeAlias
+
+from audiomem_sql.errors import QueryError
+from audiomem_sql.indexes.words.tokenizer import terms as terms_of
+
+NEAR_DISTANCE = 10
+#: A greater distance is this one, as in FTS5.
+MAX_DISTANCE = 214748363
+#: Parentheses inside parentheses, and NOT behind NOT.
+MAX_DEPTH = 100
+
+
+@dataclass(frozen=True, slots=True)
+class Phrase:
+    """Words that stand one behind the other. ``terms``: (term, whether any word that begins so will do); ``first``: the
+    phrase must begin its column."""
+
+    terms: tuple[tuple[bytes, bool], ...]
+    first: bool = False
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Near:
+    """A phrase, or several near each other, in one of ``columns``; ``places`` are theirs in :attr:`Expression.phrases`."""
+
+    phrases: tuple[Phrase, ...]
+    columns: frozenset[str]
+    distance: int = NEAR_DISTANCE
+    places: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class And:
+    """All of ``children``."""
+
+    children: tuple[Node, ...]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Or:
+    """One of ``children`` at least."""
+
+    children: tuple[Node, ...]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Not:
+    """``left`` without what ``right`` has."""
+
+    left: Node
+    right: Node
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Nothing:
+    """A string without a word: no row has it."""
+
+
+Node: TypeAlias = Near | And | Or | Not | Nothing
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Expression:
+    """A query: its tree, and its phrases in the order of the text, each with the columns that it is looked for in."""
+
+    root: Node
+    phrases: tuple[tuple[Phrase, frozenset[str]], ...]
+
+
+def parse_query(text: str, columns: Sequence[str]) -> Expression:
+    """The expression that ``text`` says, over ``columns``.
+
+    Raises QueryError with FTS5's words, the place (``character 7``) and what to do, for what is no query and for a column
+    that is not there.
+    """
+    parser = _Parser(text, columns)
+    root = parser.expression(0)
+    if parser.next.kind != "end":
+        parser.refuse(parser.next)
+    phrases: list[tuple[Phrase, frozenset[str]]] = []
+    return Expression(_numbered(root, phrases), tuple(phrases))
+
+
+def quoted(text: str) -> str:
+    """A query for all words of ``text``, whatever characters it has: each in double quotes."""
+    return " ".join('"' + word.replace('"', '""') + '"' for word in text.split()) or '""'
+
+
+def _numbered(node: Node, phrases: list[tuple[Phrase, frozenset[str]]]) -> Node:
+    if isinstance(node, Near):
+        first = len(phrases)
+        phrases.extend((phrase, node.columns) for phrase in node.phrases)
+        return replace(node, places=tuple(range(first, len(phrases))))
+    if isinstance(node, Not):
+        left = _numbered(node.left, phrases)
+        return Not(left, _numbered(node.right, phrases))
+    if isinstance(node, Nothing):
+        return node
+    return replace(node, children=tuple(_numbered(child, phrases) for child in node.children))
+
+
+def _restricted(node: Node, columns: frozenset[str]) -> Node:
+    """``node`` with its phrases looked for in ``columns`` only."""
+    if isinstance(node, Near):
+        return replace(node, columns=node.columns & columns)
+    if isinstance(node, Not):
+        return Not(_restricted(node.left, columns), _restricted(node.right, columns))
+    if isinstance(node, Nothing):
+        return node
+    return replace(node, children=tuple(_restricted(child, columns) for child in node.children))
+
+
+class _Lexeme(NamedTuple):
+    kind: str  # "string", "end", "unterminated", "unknown", OR, AND, NOT, or the character itself
+    text: str  # as written
+    place: int
+
+
+class _Parser:
+    def __init__(self, text: str, columns: Sequence[str]) -> None:
+        self._text = text.partition("\0")[0]
+        self._all = frozenset(columns)
+        self._columns = {column.lower(): column for column in columns}
+        self._lexemes = list(self._read())
+        self._at = 0
+
+    @property
+    def next(self) -> _Lexeme:
+        return self._lexemes[self._at]
+
+    def _read(self) -> Iterator[_Lexeme]:
+        text, at = self._text, 0
+        while at < len(text):
+            start, character = at, text[at]
+            at += 1
+            if character in " \t\n\r":
+                continue
+            if character in "(){}:,+*-^":
+                yield _Lexeme(character, character, start)
+            elif character == '"':
+                while True:
+                    end = text.find('"', at)
+                    if end < 0:
+                        yield _Lexeme("unterminated", text[start:], start)
+                        return
+                    at = end + 1
+                    if text[at : at + 1] != '"':
+                        break
+                    at += 1
+                yield _Lexeme("string", text[start:at], start)
+            elif _is_bare(character):
+                while at < len(text) and _is_bare(text[at]):
+                    at += 1
+                word = text[start:at]
+                yield _Lexeme(word if word in ("AND", "OR", "NOT") else "string", word, start)
+            else:
+                yield _Lexeme("unknown", character, start)
+        yield _Lexeme("end", "", len(text))
+
+    def refuse(self, lexeme: _Lexeme) -> NoReturn:
+        """Raise the error for a lexeme that may not stand where it stands."""
+        if lexeme.kind == "unterminated":
+            self._fail("unterminated string", lexeme.place, "Close the double quote.")
+        self._fail(
+            f'fts5: syntax error near "{lexeme.text}"',
+            lexeme.place,
+            "Put text that is no query into double quotes.",
+        )
+
+    def _fail(self, what: str, place: int, remedy: str) -> NoReturn:
+        raise QueryError(what, place=f"character {place + 1} of the query", remedy=remedy)
+
+    def _take(self, kind: str) -> _Lexeme:
+        lexeme = self.next
+        if lexeme.kind != kind:
+            self.refuse(lexeme)
+        self._at += 1
+        return lexeme
+
+    def _skip(self, kind: str) -> bool:
+        found = self.next.kind == kind
+        self._at += found
+        return found
+
+    def _deeper(self, depth: int) -> int:
+        if depth >= MAX_DEPTH:
+            self._fail(
+                f"fts5 expression tree is too large (maximum depth {MAX_DEPTH})",
+                self.next.place,
+                "Use fewer parentheses.",
+            )
+        return depth + 1
+
+    def expression(self, depth: int) -> Node:
+        children = [self._conjunction(depth)]
+        while self._skip("OR"):
+            children.append(self._conjunction(depth))
+        return children[0] if len(children) == 1 else Or(tuple(children))
+
+    def _conjunction(self, depth: int) -> Node:
+        children = [self._exclusion(depth)]
+        while self._skip("AND"):
+            children.append(self._exclusion(depth))
+        return children[0] if len(children) == 1 else And(tuple(children))
+
+    def _exclusion(self, depth: int) -> Node:
+        node = self._primary(depth)
+        chain = depth
+        while self._skip("NOT"):
+            chain = self._deeper(chain)
+            node = Not(node, self._primary(chain))
+        return node
+
+    def _primary(self, depth: int) -> Node:
+        if self._skip("("):
+            inner = self.expression(self._deeper(depth))
+            self._take(")")
+            return inner
+        found: list[Node] = []
+        while not found or self.next.kind in ("string", "^", "-", "{"):
+            columns = self._column_set()
+            if columns is not None and not found and self._skip("("):
+                inner = self.expression(self._deeper(depth))
+                self._take(")")
+                return _restricted(inner, columns)
+            found.append(self._near(self._all if columns is None else columns))
+        # A string without a word says nothing beside others, and finds nothing alone.
+        said = [node for node in found if not isinstance(node, Nothing)] or found[:1]
+        return said[0] if len(said) == 1 else And(tuple(said))
+
+    def _column_set(self) -> frozenset[str] | None:
+        """The columns that stand before a colon, if any do."""
+        follows = self._lexemes[self._at + 1].kind if self.next.kind == "string" else ""
+        if self.next.kind not in ("-", "{") and follows != ":":
+            return None
+        without = self._skip("-")
+        named: set[str] = set()
+        if self._skip("{"):
+            while not named or self.next.kind == "string":
+                named.add(self._column(self._take("string")))
+            self._take("}")
+        else:
+            named.add(self._column(self._take("string")))
+        self._take(":")
+        return self._all - named if without else frozenset(named)
+
+    def _column(self, lexeme: _Lexeme) -> str:
+        if self.next.kind in ("unknown", "unterminated"):
+            self.refuse(self.next)
+        name = _unquoted(lexeme.text)
+        column = self._columns.get(name.lower())
+        if column is None:
+            self._fail(
+                f"no such column: {name}",
+                lexeme.place,
+                f"The columns are {', '.join(sorted(self._all))}. "
+                "Put text that is no query into double quotes.",
+            )
+        return column
+
+    def _near(self, columns: frozenset[str]) -> Node:
+        if self._skip("^"):
+            phrase = replace(self._phrase(), first=True)
+            return Near((phrase,), columns) if phrase.terms else Nothing()
+        if self.next.kind == "string" and self._lexemes[self._at + 1].kind == "(":
+            name = self._take("string")
+            self._take("(")
+            phrases = [self._phrase()]
+            while self.next.kind not in (",", ")"):
+                phrases.append(self._phrase())
+            distance = self._take("string") if self._skip(",") else None
+            self._take(")")
+            if name.text != "NEAR":
+                self.refuse(name)
+            said = tuple(phrase for phrase in phrases if phrase.terms)
+            reach = NEAR_DISTANCE if distance is None else self._distance(distance)
+            return Near(said, columns, reach) if said else Nothing()
+        phrase = self._phrase()
+        return Near((phrase,), columns) if phrase.terms else Nothing()
+
+    def _distance(self, lexeme: _Lexeme) -> int:
+        if not (lexeme.text.isascii() and lexeme.text.isdigit()):
+            self._fail(f'expected integer, got "{lexeme.text}"', lexeme.place, "Write NEAR(a b, 5).")
+        return min(int(lexeme.text[:10]) if len(lexeme.text) < 11 else MAX_DISTANCE, MAX_DISTANCE)
+
+    def _phrase(self) -> Phrase:
+        terms: list[tuple[bytes, bool]] = []
+        while True:
+            terms.extend((term, False) for term in terms_of(_unquoted(self._take("string").text)))
+            prefix = self._skip("*")
+            if terms:
+                terms[-1] = terms[-1][0], prefix
+            if not self._skip("+"):
+                return Phrase(tuple(terms))
+
+
+def _is_bare(character: str) -> bool:
+    return character > "\x7f" or character.isalnum() or character in "_\x1a"
+
+
+def _unquoted(text: str) -> str:
+    return text[1:-1].replace('""', '"') if text.startswith('"') else text

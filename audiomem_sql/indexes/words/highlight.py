@@ -1,0 +1,182 @@
+"""What FTS5's auxiliary functions highlight() and snippet() show of a row (https://sqlite.org/fts5.html, sections 5.1.2, 5.1.3)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from itertools import pairwise
+from typing import NamedTuple
+
+import numpy as np
+import pyarrow as pa
+
+from audiomem_sql.indexes.words.fts_query import Expression
+from audiomem_sql.indexes.words.match import ROW_SHIFT, match
+from audiomem_sql.indexes.words.rows_in_memory import KeywordRows
+from audiomem_sql.indexes.words.tokenizer import Token, spans
+
+#: What a snippet is given for being the beginning of a text, or of a sentence; a phrase not seen yet, and one seen.
+_AT_BEGINNING, _AT_SENTENCE, _NEW_PHRASE, _SEEN_PHRASE = 120, 100, 1000, 1
+
+
+class Instance(NamedTuple):
+    """A phrase in a text: its first token, its place in the query, and its number of tokens; ordered as FTS5 orders them."""
+
+    start: int
+    phrase: int
+    size: int
+
+
+def instances(expression: Expression, row: Mapping[str, str | None], column: str) -> list[Instance]:
+    """Where the phrases of ``expression`` stand in ``column`` of a row, in order; none if the row does not fulfil it.
+
+    Only what takes part in the match counts: both sides of NEAR where they are near, and no phrase behind NOT.
+    """
+    sources = {name: KeywordRows(pa.array([text], pa.string())) for name, text in row.items()}
+    found = match(expression, sources, places=True)
+    low = (1 << ROW_SHIFT) - 1
+    return sorted(
+        Instance(int(place), phrase, len(expression.phrases[phrase][0].terms))
+        for (phrase, name), places in found.places.items()
+        if name == column and len(found.hits[phrase].rows)
+        for place in np.asarray(places) & low
+    )
+
+
+def highlight(
+    text: str,
+    expression: Expression,
+    open_: str,
+    close: str,
+    *,
+    row: Mapping[str, str | None] | None = None,
+    column: str | None = None,
+) -> str:
+    """``text`` with ``open_`` and ``close`` around each phrase that matches; phrases that overlap share one pair.
+
+    ``row`` gives the texts of all columns, by name, where the query speaks of several; ``text`` must be one of them, ``column``.
+    """
+    column, row = _column_of(text, expression, row, column)
+    tokens = spans(text)
+    out: list[str] = []
+    at = 0
+    for first, last in _coalesced(instances(expression, row, column)):
+        start, end = tokens[first].start, tokens[last].end
+        out += [text[at:start], open_, text[start:end], close]
+        at = end
+    return "".join(out) + text[at:]
+
+
+def snippet(
+    text: str,
+    expression: Expression,
+    open_: str,
+    close: str,
+    ellipsis: str,
+    max_tokens: int,
+    *,
+    row: Mapping[str, str | None] | None = None,
+    column: str | None = None,
+) -> str:
+    """At most ``max_tokens`` tokens of ``text`` around as many different phrases as can be, highlighted.
+
+    A stretch that begins the text or a sentence is preferred to one that does not and holds as much. ``ellipsis`` stands for
+    what is left out at either end. ``row`` and ``column`` as in :func:`highlight`.
+    """
+    column, row = _column_of(text, expression, row, column)
+    tokens = spans(text)
+    found = instances(expression, row, column)
+    first, _ = _best_start(text, tokens, found, max_tokens)
+    last = first + max_tokens - 1
+    out = [ellipsis] if first > 0 else []
+    at = tokens[first].start if first > 0 and first < len(tokens) else 0
+    for begin, end in _coalesced(found):
+        if begin < first or begin > last:
+            continue
+        start, stop = tokens[begin].start, tokens[min(end, last)].end
+        out += [text[at:start], open_, text[start:stop], close]
+        at = stop
+    if last >= len(tokens) - 1:
+        out.append(text[at:])
+    else:
+        out += [text[at : max(at, tokens[last].end)], ellipsis]
+    return "".join(out)
+
+
+def best_column(row: Mapping[str, str | None], expression: Expression, max_tokens: int) -> str | None:
+    """The column of ``row`` whose snippet says most, the first of those that say as much; None if none says anything."""
+    best, best_score = None, 0
+    for column, text in row.items():
+        if text is not None:
+            found = instances(expression, row, column)
+            _, score = _best_start(text, spans(text), found, max_tokens)
+            if score > best_score:
+                best, best_score = column, score
+    return best
+
+
+def _column_of(
+    text: str, expression: Expression, row: Mapping[str, str | None] | None, column: str | None
+) -> tuple[str, Mapping[str, str | None]]:
+    if row is not None:
+        if column is not None:
+            return column, row
+        return next(name for name, value in row.items() if value == text), row
+    names = {name for _, columns in expression.phrases for name in columns} or {""}
+    return min(names), {min(names): text}
+
+
+def _coalesced(found: list[Instance]) -> list[tuple[int, int]]:
+    """First and last token of stretches of instances that overlap."""
+    stretches: list[tuple[int, int]] = []
+    for instance in found:
+        end = instance.start + instance.size - 1
+        if stretches and instance.start <= stretches[-1][1]:
+            stretches[-1] = stretches[-1][0], max(stretches[-1][1], end)
+        else:
+            stretches.append((instance.start, end))
+    return stretches
+
+
+def _best_start(text: str, tokens: list[Token], found: list[Instance], size: int) -> tuple[int, int]:
+    """The first token of the stretch of ``size`` tokens that says most, and how much it says."""
+    sentences = _sentence_starts(text, tokens)
+    best, best_score = 0, 0
+    for instance in found:
+        score, start = _score(found, instance.start, size, len(tokens))
+        if score > best_score:
+            best, best_score = start, score
+        if len(tokens) > size:
+            sentence = max(start for start in sentences if start <= instance.start)
+            if sentence < instance.start:
+                score = _score(found, sentence, size, len(tokens))[0]
+                score += _AT_BEGINNING if sentence == 0 else _AT_SENTENCE
+                if score > best_score:
+                    best, best_score = sentence, score
+    return best, best_score
+
+
+def _score(found: list[Instance], start: int, size: int, total: int) -> tuple[int, int]:
+    """What the stretch from ``start`` is worth, and the start that puts what it holds into its middle."""
+    inside = [instance for instance in found if start <= instance.start < start + size]
+    seen: set[int] = set()
+    score = 0
+    for instance in inside:
+        score += _SEEN_PHRASE if instance.phrase in seen else _NEW_PHRASE
+        seen.add(instance.phrase)
+    if not inside:
+        return score, start
+    first, last = inside[0].start, inside[-1].start + inside[-1].size
+    spare = size - (last - first)
+    middle = first - (abs(spare) // 2 if spare >= 0 else -(abs(spare) // 2))
+    return score, max(0, min(middle, total - size))
+
+
+def _sentence_starts(text: str, tokens: list[Token]) -> list[int]:
+    """The tokens that begin the text, or stand behind a full stop or a colon and white space."""
+    starts = [0]
+    for place, (before, token) in enumerate(pairwise(tokens), 1):
+        between = text[before.end : token.start]
+        rest = between.rstrip(" \t\n\r")
+        if len(rest) < len(between) and rest.endswith((".", ":")):
+            starts.append(place)
+    return starts

@@ -1,0 +1,226 @@
+"""The keyword index of one column of one segment: bytes, of which a query reads the pieces that its words need.
+
+A word costs one block of the dictionary and one piece of postings, each about 10 KB, and a score the lengths of the rows.
+docs/KEYWORDS.md has the layout.
+"""
+
+from __future__ import annotations
+
+import threading
+from bisect import bisect_right
+from collections.abc import Callable, Sequence
+from typing import Any, TypeVar
+
+import numpy as np
+import pyarrow as pa
+
+from audiomem_sql.arrays import BoolArray, I64Array
+from audiomem_sql.blocks.compression import Decompressor
+from audiomem_sql.errors import DamagedFileError, UnsupportedError
+from audiomem_sql.indexes.words.bm25 import F64Array, Statistics
+from audiomem_sql.indexes.words.directory import Directory
+from audiomem_sql.indexes.words.fts_query import Expression
+from audiomem_sql.indexes.words.match import ROW_SHIFT, Matches, match
+from audiomem_sql.indexes.words.postings import PositionsPiece, PostingsPiece
+from audiomem_sql.indexes.words.rows_in_memory import KeywordRows
+from audiomem_sql.indexes.words.terms import TermBlock
+
+#: Decoded pieces that an index keeps: about 40 KB each, blocks of the dictionary 200 KB.
+KEPT_PIECES = 192
+_NONE = np.empty(0, np.int64)
+_DECOMPRESSOR = Decompressor()
+_Piece = TypeVar("_Piece")
+
+
+class KeywordIndex:
+    """A KeywordSource over the bytes of :func:`encode_keywords`.
+
+    Parameters
+    ----------
+    header: its header.
+    read: gives the bytes of a piece by its number; they must be as they were written (cells have checksums).
+    row_count: the rows of the segment, which bound what is believed.
+    texts: gives the texts of rows (int64, ascending) as an Arrow array, for phrases in an index without positions.
+
+    Raises DamagedFileError (without a place) here and later for bytes that contradict each other, and FormatVersionError.
+    """
+
+    def __init__(
+        self,
+        header: bytes,
+        read: Callable[[int], bytes],
+        row_count: int,
+        texts: Callable[[I64Array], pa.Array] | None = None,
+    ) -> None:
+        self.directory = directory = Directory.decode(header, row_count)
+        self._read = read
+        self._texts = texts
+        self._lock = threading.Lock()
+        self._kept: dict[int, Any] = {}
+        self._lengths: I64Array | None = None
+        #: Terms of each class before each block; the first piece of each class, and the terms of its class before each piece.
+        self._before = np.cumsum(directory.spread, axis=0) - directory.spread
+        self._first_piece = np.searchsorted(
+            directory.piece_classes, np.arange(1, directory.spread.shape[1] + 2)
+        )
+        ends = np.cumsum(directory.piece_terms)
+        starts = ends - directory.piece_terms
+        self._ordinals = starts - starts[self._first_piece[directory.piece_classes - 1]]
+
+    @property
+    def row_count(self) -> int:
+        """The number of rows."""
+        return self.directory.row_count
+
+    @property
+    def lengths(self) -> I64Array:
+        """Tokens of each row, int64 (row_count,)."""
+        if self._lengths is None:
+            raw = _DECOMPRESSOR.decompress(
+                self._piece(0), self.directory.row_count * self.directory.length_width
+            )
+            lengths = np.frombuffer(raw, f"<u{self.directory.length_width}").astype(np.int64)
+            if int(lengths.sum()) != self.directory.tokens:
+                raise DamagedFileError("the lengths of rows contradict the header of their keyword index")
+            self._lengths = lengths
+        return self._lengths
+
+    def postings(self, term: bytes) -> tuple[I64Array, I64Array]:
+        """The rows that hold ``term``, ascending, and how often: int64 (df,) twice; a term that is not there has none."""
+        place = self._find(term)
+        if place is None:
+            return _NONE, _NONE
+        return self._postings_piece(place[0]).term(place[1])
+
+    def postings_of(self, terms: Sequence[bytes]) -> tuple[I64Array, I64Array]:
+        """The postings of several terms, in no order: a row stands there once for each term that it holds."""
+        places: dict[int, list[int]] = {}
+        for term in terms:
+            place = self._find(term)
+            if place is not None:
+                places.setdefault(place[0], []).append(place[1])
+        found = [
+            self._postings_piece(piece).terms(np.array(ordinals, np.int64))
+            for piece, ordinals in places.items()
+        ]
+        return (
+            np.concatenate([_NONE, *(rows for rows, _ in found)]),
+            np.concatenate([_NONE, *(counts for _, counts in found)]),
+        )
+
+    def prefixed(self, prefix: bytes) -> list[bytes]:
+        """The terms that begin with ``prefix``, ascending."""
+        found: list[bytes] = []
+        for number in range(max(0, bisect_right(self.directory.firsts, prefix) - 1), self.directory.blocks):
+            first = self.directory.firsts[number]
+            if first > prefix and not first.startswith(prefix):
+                break
+            found += [term for term in self._block(number).terms if term.startswith(prefix)]
+        return found
+
+    def occurrences(self, terms: Sequence[Sequence[bytes]], rows: I64Array) -> list[I64Array]:
+        """For each list of terms where in ``rows`` one of them stands: row << ROW_SHIFT | position, ascending.
+
+        Raises UnsupportedError if the index has no positions and no texts were offered.
+        """
+        if not self.directory.has_positions:
+            if self._texts is None:
+                raise UnsupportedError(
+                    "this keyword index has no positions, so it finds words but no phrases"
+                )
+            found = KeywordRows(self._texts(rows)).occurrences(terms, np.arange(len(rows), dtype=np.int64))
+            low = (1 << ROW_SHIFT) - 1
+            return [rows[places >> ROW_SHIFT] << ROW_SHIFT | places & low for places in found]
+        return [
+            np.sort(np.concatenate([_NONE, *(self._occurrences(term, rows) for term in alternatives)]))
+            for alternatives in terms
+        ]
+
+    def _occurrences(self, term: bytes, rows: I64Array) -> I64Array:
+        place = self._find(term)
+        if place is None:
+            return _NONE
+        number, ordinal = place
+        postings = self._postings_piece(number)
+        held, frequencies = postings.term(ordinal)
+        offset = 1 + self.directory.blocks + len(self.directory.piece_terms) + number
+        piece = self._decoded(offset, lambda data: PositionsPiece.decode(data, postings))
+        spread = np.repeat(held, frequencies)
+        places: I64Array = (spread << ROW_SHIFT) | piece.term(ordinal)
+        return places if len(rows) >= len(held) else places[np.isin(spread, rows)]
+
+    def match(self, expression: Expression) -> Matches:
+        """The rows that fulfil ``expression``, whose only column is this one, with what their scores need."""
+        (column,) = {name for _, names in expression.phrases for name in names} or {""}
+        return match(expression, {column: self})
+
+    def rows(self, expression: Expression) -> I64Array:
+        """The rows that fulfil ``expression``, ascending."""
+        return self.match(expression).rows
+
+    def statistics(self, expression: Expression) -> Statistics:
+        """What BM25 must know of this segment; those of all segments and of the log are added up."""
+        return self.match(expression).statistics
+
+    def score(
+        self,
+        expression: Expression,
+        statistics: Statistics | None = None,
+        k: int | None = None,
+        allowed: BoolArray | None = None,
+    ) -> tuple[I64Array, F64Array]:
+        """The best ``k`` of the rows that ``allowed`` (bool (row_count,)) lets through, and their scores, best first.
+
+        ``statistics`` are those of the whole snapshot; without them, of this segment.
+        """
+        found = self.match(expression)
+        return found.score(found.statistics if statistics is None else statistics, k, allowed)
+
+    def _find(self, term: bytes) -> tuple[int, int] | None:
+        """The piece of postings that has ``term``, and its ordinal there."""
+        number = bisect_right(self.directory.firsts, term) - 1
+        if number < 0:
+            return None
+        block = self._block(number)
+        place = block.place(term)
+        if place is None:
+            return None
+        column = int(block.classes[place]) - 1
+        if column >= self._before.shape[1]:
+            raise DamagedFileError("a term has a class that the directory does not have")
+        ordinal = int(self._before[number, column] + block.before[place])
+        low, high = int(self._first_piece[column]), int(self._first_piece[column + 1])
+        piece = low + int(np.searchsorted(self._ordinals[low:high], ordinal, side="right")) - 1
+        if piece < low or ordinal - self._ordinals[piece] >= self.directory.piece_terms[piece]:
+            raise DamagedFileError("a block of terms contradicts the directory of its keyword index")
+        return piece, int(ordinal - self._ordinals[piece])
+
+    def _block(self, number: int) -> TermBlock:
+        count = self.directory.block_terms(number)
+        return self._decoded(1 + number, lambda data: TermBlock.decode(data, count))
+
+    def _postings_piece(self, number: int) -> PostingsPiece:
+        size_class = int(self.directory.piece_classes[number])
+        terms = int(self.directory.piece_terms[number])
+        return self._decoded(
+            1 + self.directory.blocks + number,
+            lambda data: PostingsPiece.decode(data, size_class, terms, self.directory.row_count),
+        )
+
+    def _piece(self, number: int) -> bytes:
+        data = self._read(number)
+        if len(data) != self.directory.piece_sizes[number]:
+            raise DamagedFileError("a piece of a keyword index has another length than its directory says")
+        return data
+
+    def _decoded(self, number: int, decode: Callable[[bytes], _Piece]) -> _Piece:
+        """A decoded piece; those used last are kept."""
+        with self._lock:
+            piece: _Piece | None = self._kept.pop(number, None)
+        if piece is None:
+            piece = decode(self._piece(number))
+        with self._lock:
+            self._kept[number] = piece
+            while len(self._kept) > KEPT_PIECES:
+                del self._kept[next(iter(self._kept))]
+        return piece

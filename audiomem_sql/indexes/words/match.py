@@ -1,0 +1,329 @@
+"""Which rows fulfil a query, and how often each of its phrases stands in them.
+
+A query is matched against one column or several; what knows a column's words is a KeywordSource: the index of a segment
+(keyword_index), or rows in memory (keyword_rows). What FTS5 answers is what is answered here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import reduce
+from typing import Protocol
+
+import numpy as np
+
+from audiomem_sql.arrays import BoolArray, I64Array
+from audiomem_sql.indexes.words.bm25 import F64Array, Statistics, bm25, top
+from audiomem_sql.indexes.words.fts_query import And, Expression, Near, Node, Not, Nothing, Or, Phrase
+
+_NONE = np.empty(0, np.int64)
+#: Occurrences are int64: the row, then in the low bits the position in the row.
+ROW_SHIFT = 32
+_POSITION = (1 << ROW_SHIFT) - 1
+
+
+class KeywordSource(Protocol):
+    """What a column's words can be asked for; rows are places 0 … row_count - 1 inside the source."""
+
+    @property
+    def row_count(self) -> int:
+        """The number of rows."""
+
+    @property
+    def lengths(self) -> I64Array:
+        """Tokens of each row, int64 (row_count,)."""
+
+    def postings(self, term: bytes) -> tuple[I64Array, I64Array]:
+        """The rows that hold ``term``, ascending, and how often: int64 (df,) twice."""
+
+    def postings_of(self, terms: Sequence[bytes]) -> tuple[I64Array, I64Array]:
+        """The postings of several terms, in no order: a row stands there once for each term that it holds."""
+
+    def prefixed(self, prefix: bytes) -> list[bytes]:
+        """The terms that begin with ``prefix``, ascending."""
+
+    def occurrences(self, terms: Sequence[Sequence[bytes]], rows: I64Array) -> list[I64Array]:
+        """For each list of terms where in ``rows`` (ascending) one of them stands: row << ROW_SHIFT | position, ascending."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Hits:
+    """Rows, ascending, and in each the number of times: int64 (n,) twice."""
+
+    rows: I64Array
+    counts: I64Array
+
+    def within(self, rows: I64Array) -> Hits:
+        """The hits in ``rows``, ascending."""
+        if rows is self.rows:
+            return self
+        kept = _is_in(self.rows, rows)
+        return Hits(self.rows[kept], self.counts[kept])
+
+
+@dataclass(slots=True, eq=False)
+class Matches:
+    """What a query finds in one segment, or among the rows of the log.
+
+    ``rows`` int64 (n,) ascending; ``hits`` for each phrase of the query how often it counts in which of them; ``alone`` the
+    number of rows that hold each phrase, whatever else the query asks, int64 (phrases,); ``lengths`` int64 (row_count,).
+    """
+
+    rows: I64Array
+    hits: list[Hits]
+    alone: I64Array
+    lengths: I64Array
+    #: Where each phrase begins in each column, as occurrences; only of phrases that were looked for by position.
+    places: dict[tuple[int, str], I64Array] = field(default_factory=dict)
+
+    @property
+    def statistics(self) -> Statistics:
+        """What BM25 must know of these rows; those of all segments and of the log are added up."""
+        return Statistics(len(self.lengths), int(self.lengths.sum()), self.alone)
+
+    def score(
+        self, statistics: Statistics, k: int | None = None, allowed: BoolArray | None = None
+    ) -> tuple[I64Array, F64Array]:
+        """The best ``k`` rows and their scores, best (lowest, as FTS5 has it) first; equal ones by row.
+
+        ``allowed``, bool (row_count,), is the filter, and applies before the choice of the best.
+        """
+        rows = self.rows if allowed is None else self.rows[allowed[self.rows]]
+        counts = np.zeros((len(self.hits), len(rows)))
+        for phrase, hits in enumerate(self.hits):
+            kept = hits.within(rows)
+            counts[phrase, np.searchsorted(rows, kept.rows)] = kept.counts
+        scores = bm25(statistics, counts, self.lengths[rows])
+        best = top(scores, k)
+        return rows[best], scores[best]
+
+
+def match(expression: Expression, columns: Mapping[str, KeywordSource], *, places: bool = False) -> Matches:
+    """The rows that fulfil ``expression``; the sources have the same rows.
+
+    With ``places`` the occurrences of every phrase are kept (highlight needs them).
+    """
+    matcher = _Matcher(columns, places)
+    rows = matcher.rows_of(expression.root)
+    hits = [Hits(_NONE, _NONE)] * len(expression.phrases)
+    matcher.count(expression.root, rows, hits)
+    lengths = reduce(np.add, (source.lengths for source in columns.values()))
+    return Matches(rows, hits, matcher.alone(expression), lengths, matcher.places)
+
+
+class _Matcher:
+    """One query over the rows of some columns."""
+
+    def __init__(self, columns: Mapping[str, KeywordSource], keep_places: bool) -> None:
+        self._columns = columns
+        self._keep_places = keep_places
+        self._rows: dict[int, I64Array] = {}
+        self._phrases: dict[tuple[Phrase, str, bool], Hits] = {}
+        self._starts: dict[tuple[Phrase, str], I64Array] = {}
+        self._near: dict[int, list[Hits]] = {}
+        self.places: dict[tuple[int, str], I64Array] = {}
+
+    def rows_of(self, node: Node) -> I64Array:
+        """The rows that fulfil ``node``, ascending."""
+        known = self._rows.get(id(node))
+        if known is None:
+            known = self._rows[id(node)] = self._evaluate(node)
+        return known
+
+    def _evaluate(self, node: Node) -> I64Array:
+        if isinstance(node, Nothing):
+            return _NONE
+        if isinstance(node, Near):
+            hits = self._near[id(node)] = self._near_hits(node)
+            return hits[0].rows if len(hits) == 1 else reduce(_common, (one.rows for one in hits))
+        if isinstance(node, And):
+            return reduce(_common, (self.rows_of(child) for child in node.children))
+        if isinstance(node, Or):
+            return np.unique(np.concatenate([self.rows_of(child) for child in node.children]))
+        left = self.rows_of(node.left)
+        return left[~_is_in(left, self.rows_of(node.right))]
+
+    def count(self, node: Node, rows: I64Array, hits: list[Hits]) -> None:
+        """Put into ``hits`` what counts for BM25: phrases under nodes that are fulfilled all the way up, never under NOT."""
+        if isinstance(node, Near):
+            for place, one in zip(node.places, self._near[id(node)], strict=True):
+                hits[place] = one.within(rows)
+            return
+        if isinstance(node, And):
+            for child in node.children:
+                self.count(child, rows, hits)
+        elif isinstance(node, Or):
+            for child in node.children:
+                self.count(child, _common(rows, self.rows_of(child)), hits)
+        elif isinstance(node, Not):
+            self.count(node.left, rows, hits)
+
+    def alone(self, expression: Expression) -> I64Array:
+        """For each phrase the number of rows that hold it in the columns that it is looked for in."""
+        counts = np.zeros(len(expression.phrases), np.int64)
+        for place, (phrase, columns) in enumerate(expression.phrases):
+            found = [self._phrase(phrase, column) for column in self._columns if column in columns]
+            counts[place] = len(_merged(found).rows)
+        return counts
+
+    def _near_hits(self, node: Near) -> list[Hits]:
+        found: list[list[Hits]] = [[] for _ in node.phrases]
+        for column in self._columns:
+            if column not in node.columns:
+                continue
+            if len(node.phrases) == 1 and not self._keep_places:
+                found[0].append(self._phrase(node.phrases[0], column))
+                continue
+            starts = [self._places(phrase, column) for phrase in node.phrases]
+            if len(starts) > 1:
+                starts = near(starts, [len(phrase.terms) for phrase in node.phrases], node.distance)
+            for hits, place, places in zip(found, node.places, starts, strict=True):
+                self.places[place, column] = places
+                hits.append(_counted(places))
+        return [_merged(hits) for hits in found]
+
+    def _phrase(self, phrase: Phrase, column: str) -> Hits:
+        """The rows whose ``column`` holds ``phrase``, and how often."""
+        key = phrase, column, False
+        known = self._phrases.get(key)
+        if known is None:
+            if not phrase.terms:
+                known = Hits(_NONE, _NONE)
+            elif len(phrase.terms) > 1 or phrase.first:
+                known = _counted(self._places(phrase, column))
+            else:
+                source = self._columns[column]
+                known = _held(source, self._terms(phrase, column)[0])
+            self._phrases[key] = known
+        return known
+
+    def _places(self, phrase: Phrase, column: str) -> I64Array:
+        """Where ``phrase`` begins in ``column``: occurrences, ascending."""
+        known = self._starts.get((phrase, column))
+        if known is None:
+            known = self._starts[phrase, column] = self._find(phrase, column)
+        return known
+
+    def _find(self, phrase: Phrase, column: str) -> I64Array:
+        if not phrase.terms:
+            return _NONE
+        source = self._columns[column]
+        terms = self._terms(phrase, column)
+        rows: I64Array | None = None
+        for alternatives in terms:
+            held = _held(source, alternatives).rows
+            rows = held if rows is None else _common(rows, held)
+            if len(rows) == 0:
+                return _NONE
+        assert rows is not None
+        places: I64Array | None = None
+        for offset, found in enumerate(source.occurrences(terms, rows)):
+            # A word too near the beginning of its row would be taken for one of the row before it.
+            starts = found[(found & _POSITION) >= offset] - offset
+            places = starts if places is None else _common(places, starts)
+        assert places is not None
+        return places[(places & _POSITION) == 0] if phrase.first else places
+
+    def _terms(self, phrase: Phrase, column: str) -> list[list[bytes]]:
+        source = self._columns[column]
+        return [source.prefixed(term) if prefix else [term] for term, prefix in phrase.terms]
+
+
+def near(starts: list[I64Array], sizes: list[int], distance: int) -> list[I64Array]:
+    """Of the occurrences of some phrases those that stand near each other: at most ``distance`` tokens lie between the end
+    of any of them and the beginning of the last."""
+    rows = reduce(_common, (np.unique(places >> ROW_SHIFT) for places in starts))
+    kept: list[list[int]] = [[] for _ in starts]
+    bounds = [
+        (np.searchsorted(p, rows << ROW_SHIFT), np.searchsorted(p, (rows + 1) << ROW_SHIFT)) for p in starts
+    ]
+    for place in range(len(rows)):
+        lists = [
+            places[low[place] : high[place]].tolist()
+            for places, (low, high) in zip(starts, bounds, strict=True)
+        ]
+        _near_in_row(lists, sizes, distance, kept)
+    return [np.unique(np.array(places, np.int64)) for places in kept]
+
+
+def _near_in_row(lists: list[list[int]], sizes: list[int], distance: int, kept: list[list[int]]) -> None:
+    """One position in each list, all within reach of the greatest; then the list whose next one is the least goes on."""
+    at = [0] * len(lists)
+    most = lists[0][0]
+    while True:
+        settled = False
+        while not settled:
+            settled = True
+            for i, places in enumerate(lists):
+                least = most - sizes[i] - distance
+                if not least <= places[at[i]] <= most:
+                    settled = False
+                    while places[at[i]] < least:
+                        at[i] += 1
+                        if at[i] == len(places):
+                            return
+                    most = max(most, places[at[i]])
+        for i, places in enumerate(lists):
+            kept[i].append(places[at[i]])
+        following = [
+            places[i + 1] if i + 1 < len(places) else None for places, i in zip(lists, at, strict=True)
+        ]
+        ahead = [(value, i) for i, value in enumerate(following) if value is not None]
+        if not ahead:
+            return
+        value, i = min(ahead)
+        at[i] += 1
+        most = max(most, value)
+
+
+def _counted(places: I64Array) -> Hits:
+    rows, counts = np.unique(places >> ROW_SHIFT, return_counts=True)
+    return Hits(rows, counts.astype(np.int64))
+
+
+def _held(source: KeywordSource, terms: list[bytes]) -> Hits:
+    """The rows that hold one of ``terms``, and how often."""
+    if len(terms) == 1:
+        return Hits(*source.postings(terms[0]))
+    return _added(*source.postings_of(terms))
+
+
+def _merged(found: list[Hits]) -> Hits:
+    """The hits of several columns, added up."""
+    if len(found) == 1:
+        return found[0]
+    if not found:
+        return Hits(_NONE, _NONE)
+    return _added(
+        np.concatenate([hits.rows for hits in found]), np.concatenate([hits.counts for hits in found])
+    )
+
+
+def _added(rows: I64Array, counts: I64Array) -> Hits:
+    """Each row once, with the sum of its counts."""
+    distinct, places = np.unique(rows, return_inverse=True)
+    return Hits(distinct, np.bincount(places, counts, len(distinct)).astype(np.int64))
+
+
+def _common(a: I64Array, b: I64Array) -> I64Array:
+    """What two ascending arrays share."""
+    if a is b:
+        return a
+    return a[_is_in(a, b)]
+
+
+def _is_in(a: I64Array, b: I64Array) -> BoolArray:
+    """Whether each of ``a`` is in ``b``, both ascending; the shorter one is looked up in the longer."""
+    if len(a) == 0 or len(b) == 0:
+        return np.zeros(len(a), np.bool_)
+    if len(a) <= len(b):
+        places = np.searchsorted(b, a)
+        hits: BoolArray = b[np.minimum(places, len(b) - 1)] == a
+        return hits
+    mask = np.zeros(len(a), np.bool_)
+    places = np.searchsorted(a, b)
+    found = places < len(a)
+    found[found] = a[places[found]] == b[found]
+    mask[places[found]] = True
+    return mask

@@ -1,0 +1,123 @@
+"""The writer's lock: an exclusive flock on the base file of a table.
+
+A commit may put another file in the base's place. So whoever has the lock looks whether the file at that path is still
+the one that is locked, and a writer locks what it is about to put there (:meth:`WriterLock.follow`) before it is there.
+"""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import os
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from audiomem_sql.errors import BusyError
+from audiomem_sql.machine.durable import file_identity, stat_identity, storage_error
+
+_INTERVAL = 0.01
+
+
+class WriterLock:
+    """The lock of one open table. A process that dies releases it; a fork of the process does not have it.
+
+    The file stays open from one transaction to the next, so that taking the lock again opens nothing.
+    """
+
+    def __init__(self, base: str) -> None:
+        self.base = base
+        self.held = False
+        self._handles: list[int] = []  # of files that are, were or will be the base; the last is the newest
+        self._process = os.getpid()
+
+    def acquire(self, timeout: float) -> None:
+        """Become the writer. BusyError after ``timeout`` seconds."""
+        deadline = time.monotonic() + timeout
+        while not self._try():
+            if time.monotonic() >= deadline:
+                raise BusyError(
+                    f"another process is writing, for {timeout:.3g} s by now",
+                    file=self.base,
+                    remedy="Try again later, or raise the busy timeout.",
+                )
+            time.sleep(_INTERVAL)
+        self.held = True
+
+    def follow(self, path: str) -> None:
+        """Lock a file that is about to become the base, too."""
+        try:
+            handle = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+            self._handles.append(handle)
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            raise storage_error(error, path) from error
+
+    def release(self) -> None:
+        """Let others write."""
+        self.held = False
+        if self._process != os.getpid():
+            self.close()
+            return
+        newest = self._handles.pop()
+        self.close()
+        fcntl.flock(newest, fcntl.LOCK_UN)
+        self._handles.append(newest)
+
+    def close(self) -> None:
+        """Close the files."""
+        while self._handles:
+            os.close(self._handles.pop())
+
+    def __del__(self) -> None:
+        self.close()
+
+    def _try(self) -> bool:
+        """Whether the lock could be had now."""
+        while True:
+            handle = self._open()
+            try:
+                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                free = True
+            except OSError as error:
+                if error.errno not in (errno.EWOULDBLOCK, errno.EINTR):
+                    raise storage_error(error, self.base) from error
+                free = False
+            if stat_identity(os.fstat(handle)) == file_identity(self.base):
+                return free
+            self.close()  # another file is the base by now
+
+    def _open(self) -> int:
+        if self._process != os.getpid():
+            self.close()  # inherited: the lock on these would be the parent's
+            self._process = os.getpid()
+        if not self._handles:
+            try:
+                self._handles.append(os.open(self.base, os.O_RDONLY | os.O_CLOEXEC))
+            except OSError as error:
+                raise storage_error(error, self.base) from error
+        return self._handles[-1]
+
+
+@contextmanager
+def nobody_writes(base: str) -> Iterator[bool]:
+    """Whether it is sure that nobody writes to the table as long as the body lasts, which should be short: writers wait.
+
+    The lock is shared with others that look. One who writes at this moment is not waited for.
+    """
+    try:
+        handle = os.open(base, os.O_RDONLY | os.O_CLOEXEC)
+    except OSError as error:
+        raise storage_error(error, base) from error
+    try:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_SH | fcntl.LOCK_NB)
+            free = True
+        except OSError as error:
+            free = error.errno not in (
+                errno.EWOULDBLOCK,
+                errno.EINTR,
+            )  # where there are no locks nobody can write
+        yield free and stat_identity(os.fstat(handle)) == file_identity(base)
+    finally:
+        os.close(handle)

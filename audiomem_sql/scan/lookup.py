@@ -1,0 +1,140 @@
+"""Finding few rows by key: the path of point queries and of joins, where a scan would cost too much each time.
+
+An equality on the rowid is arithmetic or a binary search. On any other column it goes through Bloom filters, and from
+the fourth time on through a sorted index in memory (see key_index).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from audiomem_sql.columns.sql_values import sql_value
+from audiomem_sql.columns.types import ColumnType, Kind
+from audiomem_sql.indexes.keys.index import LOOKUPS_BEFORE_INDEX, MAX_INDEX_BYTES, SMALL_ROWS, KeyIndex
+from audiomem_sql.scan.scan import Filter, Readable
+from audiomem_sql.storage.segment.reader import ROWID, Segment
+
+#: More keys than this at once are found by a scan.
+MAX_KEYS = 64
+_PLAIN = (Kind.INTEGER, Kind.REAL, Kind.TEXT, Kind.JSON, Kind.BLOB)
+
+
+def find_rows(view: Readable, filters: Sequence[Filter]) -> list[tuple[Segment, int]] | None:
+    """The stored rows that pass ``filters``, as (segment, row), if a key leads to them; None if only a scan would.
+
+    Rows that a transaction has not written yet are not among them.
+    """
+    rowid_column = view.schema.rowid_column
+    chosen: tuple[Filter, str, Sequence[Any]] | None = None
+    for item in filters:
+        known = item.bound.lookup
+        if known is None or len(known[1]) > MAX_KEYS:
+            continue
+        if not known[1]:
+            return []
+        if item.column == ROWID or item.column == rowid_column:
+            chosen = (item, *known)
+            break
+        chosen = chosen or (item, *known)
+    if chosen is None:
+        return None
+    item, collation, keys = chosen
+    found = find_by_key(view, item.column, collation, keys)
+    if found is None or len(filters) == 1:
+        return found
+    return [place for place in found if _passes(place, filters, item)]
+
+
+def find_by_key(
+    view: Readable, column: int, collation: str, keys: Sequence[Any]
+) -> list[tuple[Segment, int]] | None:
+    """The stored rows whose ``column`` has one of ``keys`` (see Bound.lookup); None if only a scan would find them."""
+    if any(each.segment.skip_damage for each in view.views):
+        return None  # a scan knows how to leave rows out
+    if column == ROWID or column == view.schema.rowid_column:
+        return list(_by_rowid(view, keys))
+    found: list[tuple[Segment, int]] = []
+    for segment_view in view.views:
+        segment = segment_view.segment
+        rows = _by_key(segment, column, collation, keys)
+        if rows is None:
+            return None
+        if len(segment_view.deleted):
+            rows = [row for row in rows if segment_view.is_live(row)]
+        found += [(segment, row) for row in rows]
+    return found
+
+
+def _by_rowid(view: Readable, keys: Sequence[Any]) -> Iterator[tuple[Segment, int]]:
+    for key in sorted(set(keys)) if len(keys) > 1 else keys:
+        for segment_view in reversed(view.views):
+            row = segment_view.find(key)
+            if row >= 0:
+                yield segment_view.segment, row
+                break
+
+
+def _by_key(segment: Segment, column: int, collation: str, keys: Sequence[Any]) -> list[int] | None:
+    if not segment.rows:
+        return []
+    index = key_index(segment, column, collation)
+    if index is not None:
+        if len(keys) == 1:
+            rows: list[int] = index.rows(keys[0]).tolist()
+        else:
+            rows = np.unique(np.concatenate([index.rows(key) for key in keys])).tolist()
+        return rows
+    if (
+        collation == "BINARY"
+        and segment.bloom(column) is not None
+        and not any(segment.may_contain(column, key) for key in keys)
+    ):
+        return []
+    return None
+
+
+def key_index(segment: Segment, column: int, collation: str = "BINARY") -> KeyIndex | None:
+    """The index of a column, made when it was asked for often enough; None until then, and for very large columns."""
+    index = segment.indexes.get((column, collation))
+    if isinstance(index, KeyIndex):
+        return index
+    count = (index or 0) + 1
+    segment.indexes[column, collation] = count
+    if count < LOOKUPS_BEFORE_INDEX and segment.rows > SMALL_ROWS:
+        return None
+    directory = segment.directory(column)
+    if directory is not None and int(directory.raw.sum()) > MAX_INDEX_BYTES:
+        return None
+    made = KeyIndex(segment.slice(column, 0, segment.rows), segment.column_type(column), collation)
+    segment.indexes[column, collation] = made
+    return made
+
+
+def _passes(place: tuple[Segment, int], filters: Sequence[Filter], known: Filter) -> bool:
+    """Whether the row passes all filters; ``known`` is the one that led to it."""
+    segment, row = place
+    return all(item is known or item.bound.test(value_at(segment, item.column, row)) for item in filters)
+
+
+def value_at(segment: Segment, column: int, row: int) -> Any:
+    """The SQL value of ``column`` in one row."""
+    directory = segment.directory(column)
+    if directory is None:
+        first = segment.catalog.first_rowid
+        assert first is not None
+        return first + row
+    number = int(directory.starts.searchsorted(row, side="right")) - 1
+    return scalar(
+        segment.block(column, number), row - int(directory.starts[number]), segment.column_type(column)
+    )
+
+
+def scalar(array: pa.Array, row: int, column_type: ColumnType) -> Any:
+    """The SQL value of one row of an array."""
+    if column_type.kind in _PLAIN:
+        return array[row].as_py()
+    return sql_value(array, row, column_type)

@@ -1,0 +1,30 @@
+"""Says which rows a scan left out because nothing brings their bytes back."""
+
+from __future__ import annotations
+
+from audiomem_sql.errors import DamagedFileError
+from audiomem_sql.storage.segment.reader import Segment
+from audiomem_sql.warn_once import warn_once
+
+
+def tell_lost_values(segment: Segment, column: int, start: int, stop: int, error: DamagedFileError) -> None:
+    """Warn, once a process, that NULL stands for ``column`` of rows ``start`` to ``stop`` - 1 because of ``error``."""
+    name = segment.column_name(column)
+    rows = f"rows {segment.rowid(start)} to {segment.rowid(stop - 1)}"
+    remedy = "; `audiomem reembed` makes the vectors anew" if segment.is_derived(column) else ""
+    warn_once(
+        ("values", segment.path, segment.identity, name, start, stop),
+        f"{segment.path}: column {name} of {rows} is lost, and NULL stands for it: {error.place}: {error.what}{remedy}",
+    )
+
+
+def tell_lost_rows(segment: Segment, start: int, stop: int, error: DamagedFileError) -> None:
+    """Warn, once a process, that rows ``start`` to ``stop`` - 1 of ``segment`` are left out because of ``error``."""
+    try:
+        rows = f"rows {segment.rowid(start)} to {segment.rowid(stop - 1)}"
+    except DamagedFileError:
+        rows = f"{stop - start:,} rows, whose rowids are lost, too,"
+    warn_once(
+        ("rows", segment.path, segment.identity, start, stop),
+        f"{segment.path}: {rows} are left out: {error.place}: {error.what}",
+    )

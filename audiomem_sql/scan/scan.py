@@ -1,0 +1,399 @@
+"""Runs a plan over a snapshot: prune by zone maps, filter column by column, and decode the rest only where rows remain.
+
+A scan yields batches. Rows come segment by segment, in rowid order inside each. While the consumer works on one batch
+the next is decoded on another thread, from the second batch on: a LIMIT 1 costs one block.
+"""
+
+from __future__ import annotations
+
+import os
+from collections import deque
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import cache
+from itertools import pairwise
+from typing import Protocol
+
+import numpy as np
+import pyarrow as pa
+
+from audiomem_sql.arrays import BoolArray, I64Array
+from audiomem_sql.columns.batch import Batch
+from audiomem_sql.columns.schema import Schema
+from audiomem_sql.columns.selection import taken
+from audiomem_sql.columns.stored_values import int64_view, integer_array
+from audiomem_sql.columns.types import arrow_type
+from audiomem_sql.errors import DamagedFileError
+from audiomem_sql.predicates import Bound
+from audiomem_sql.scan.lost_rows import tell_lost_rows, tell_lost_values
+from audiomem_sql.storage.segment.reader import ROWID, Segment
+from audiomem_sql.versions.snapshot import SegmentView
+
+#: Bytes of values in a batch, before NULLs and offsets; the first batch of a scan is smaller.
+BATCH_BYTES = 1 << 20
+FIRST_BATCH_BYTES = 128 << 10
+#: Rows that are filtered at once.
+FILTER_ROWS = 1 << 16
+
+
+@dataclass(frozen=True, slots=True)
+class Filter:
+    """A bound predicate on a column: a place in the schema, or ROWID."""
+
+    column: int
+    bound: Bound
+
+
+class Readable(Protocol):
+    """What can be scanned: a snapshot, or a snapshot as a transaction sees it.
+
+    ``pending`` holds rows that are not in a segment yet, with an array for every column of the schema.
+    """
+
+    @property
+    def schema(self) -> Schema:
+        """The columns."""
+
+    @property
+    def views(self) -> Sequence[SegmentView]:
+        """The segments, each with its deleted rows."""
+
+    @property
+    def pending(self) -> Batch | None:
+        """Rows outside the segments."""
+
+    @property
+    def ordered(self) -> bool:
+        """Whether segments, then pending rows, are in rowid order."""
+
+
+#: A filter that needs several columns at once: given a loader of columns, True for the rows that pass, bool (n,).
+RowFilter = Callable[[Callable[[int], pa.Array]], BoolArray]
+
+
+def scan(
+    snapshot: Readable,
+    columns: Sequence[int],
+    filters: Sequence[Filter] = (),
+    *,
+    row_filter: RowFilter | None = None,
+    descending: bool = False,
+    skip: int = 0,
+    ahead: int = 1,
+    coded: Collection[int] = (),
+) -> Iterator[Batch]:
+    """The rows of ``snapshot`` that pass every filter, as batches of ``columns``; never an empty batch.
+
+    row_filter: applied after ``filters``. descending: segments and rows in reverse. skip: rows to leave out at the
+    start. ahead: stretches of rows that are decoded on other threads while the consumer is busy.
+    coded: columns of texts to give as dictionary arrays with int32 codes.
+
+    Raises DamagedFileError when a block that is needed does not match its checksum.
+    """
+    ranked = tuple(sorted(filters, key=lambda f: f.bound.cost))
+    work = _Work(tuple(columns), ranked, row_filter, descending, ahead, frozenset(coded))
+    for batch in work.batches(snapshot, skip if not filters and row_filter is None else 0):
+        if isinstance(batch, int):
+            skip -= batch
+        elif skip >= len(batch):
+            skip -= len(batch)
+        elif skip:
+            yield Batch(batch.rowids[skip:], tuple(array.slice(skip) for array in batch.arrays))
+            skip = 0
+        else:
+            yield batch
+
+
+def in_rowid_order(batches: Iterable[Batch], *, descending: bool = False, skip: int = 0) -> Iterator[Batch]:
+    """The rows of all ``batches`` by rowid, but for the first ``skip``: they are collected before the first is given."""
+    collected = list(batches)
+    if not collected:
+        return
+    rowids = np.concatenate([batch.rowids for batch in collected])
+    order = np.argsort(rowids)
+    order = order[::-1][skip:] if descending else order[skip:]
+    columns = [
+        pa.chunked_array(arrays) for arrays in zip(*(batch.arrays for batch in collected), strict=True)
+    ]
+    for start in range(0, len(order), FILTER_ROWS):
+        rows = order[start : start + FILTER_ROWS]
+        yield Batch(
+            rowids[rows], tuple(column.take(integer_array(rows)).combine_chunks() for column in columns)
+        )
+
+
+def _ahead(tasks: Iterator[Callable[[], list[Batch]]], count: int) -> Iterator[Batch]:
+    """Run the tasks in order, from the third on ``count`` of them while the consumer is busy with the one before."""
+    for _, task in zip(range(2), tasks, strict=False):
+        yield from task()
+    waiting: deque[Future[list[Batch]]] = deque()
+    try:
+        for task in tasks:
+            if not count:
+                yield from task()
+                continue
+            waiting.append(_pool().submit(task))
+            if len(waiting) > count:
+                yield from waiting.popleft().result()
+        while waiting:
+            yield from waiting.popleft().result()
+    finally:
+        for task_left in waiting:
+            task_left.cancel()
+
+
+@cache
+def _pool() -> ThreadPoolExecutor:
+    pool = ThreadPoolExecutor(min(4, os.cpu_count() or 1), thread_name_prefix="audiomem-scan")
+    os.register_at_fork(after_in_child=_pool.cache_clear)
+    return pool
+
+
+@dataclass(frozen=True, slots=True)
+class _Work:
+    columns: tuple[int, ...]
+    filters: tuple[Filter, ...]
+    row_filter: RowFilter | None
+    descending: bool
+    ahead: int
+    coded: frozenset[int]
+
+    def batches(self, readable: Readable, skip: int) -> Iterator[Batch | int]:
+        """All batches; instead of a segment that lies wholly within the first ``skip`` rows, its number of rows."""
+        if self.descending and readable.pending is not None:
+            for batch in self._pending(readable.pending):
+                skip = max(skip - len(batch), 0)
+                yield batch
+        for view in reversed(readable.views) if self.descending else readable.views:
+            if 0 < view.live_rows <= skip:
+                skip -= view.live_rows
+                yield view.live_rows
+            elif view.live_rows:
+                skip = 0
+                yield from _ahead(self.tasks(view), self.ahead if view.segment.limits.ahead else 0)
+        if not self.descending and readable.pending is not None:
+            yield from self._pending(readable.pending)
+
+    def _pending(self, pending: Batch) -> Iterator[Batch]:
+        """The rows of a transaction that pass."""
+
+        def load(column: int) -> pa.Array:
+            array = integer_array(pending.rowids) if column == ROWID else pending.arrays[column]
+            return array if chosen is None else taken(array, chosen)
+
+        chosen: I64Array | None = None
+        for test in [*(_column_test(item) for item in self.filters), self.row_filter]:
+            if test is not None:
+                passed = np.flatnonzero(test(load))
+                chosen = passed if chosen is None else chosen[passed]
+        rowids = pending.rowids if chosen is None else pending.rowids[chosen]
+        if len(rowids):
+            arrays = tuple(
+                load(column).dictionary_encode() if column in self.coded else load(column)
+                for column in self.columns
+            )
+            batch = Batch(rowids, arrays)
+            yield batch.backwards() if self.descending else batch
+
+    def tasks(self, view: SegmentView) -> Iterator[Callable[[], list[Batch]]]:
+        """One task for each stretch of rows that may hold a match."""
+        segment = view.segment
+        filtered = bool(self.filters) or self.row_filter is not None
+        ahead = [f.column for f in self.filters] if filtered else list(self.columns)
+        size = min(BATCH_BYTES, segment.limits.batch_bytes)
+        rows = min(FILTER_ROWS, _rows_in(segment, ahead, size * (4 if filtered else 1)))
+        first = min(rows, _rows_in(segment, self.columns, FIRST_BATCH_BYTES))
+        spans: list[tuple[int, int]] = []
+        for start, stop in candidate_rows(segment, self.filters):
+            if not spans and first < stop - start:
+                spans.append((start, start + first))
+                start += first
+            spans.extend((low, min(low + rows, stop)) for low in range(start, stop, rows))
+        for start, stop in reversed(spans) if self.descending else spans:
+            yield lambda start=start, stop=stop: self.run(view, start, stop)  # type: ignore[misc]
+
+    def run(self, view: SegmentView, start: int, stop: int) -> list[Batch]:
+        """The batches of rows start … stop - 1; those that are damaged beyond repair left out, if that is wanted."""
+        try:
+            return self._run(view, start, stop)
+        except DamagedFileError:
+            if not view.segment.skip_damage:
+                raise
+            return self._readable(view, start, stop)
+
+    def _readable(self, view: SegmentView, start: int, stop: int) -> list[Batch]:
+        """The batches of the rows whose blocks can all be read; of the others a warning."""
+        segment = view.segment
+        edges = {start, stop}
+        for column in [*range(len(segment.schema)), ROWID]:
+            directory = segment.directory(column)
+            if directory is not None:
+                edges |= {edge for edge in directory.starts.tolist() if start < edge < stop}
+        found: list[Batch] = []
+        for low, high in pairwise(sorted(edges)) if not self.descending else pairwise(sorted(edges)[::-1]):
+            low, high = min(low, high), max(low, high)
+            try:
+                found += self._run(view, low, high)
+            except DamagedFileError as error:
+                try:
+                    found += self._with_nulls(view, low, high)
+                except DamagedFileError:
+                    tell_lost_rows(segment, low, high, error)
+        return found
+
+    def _with_nulls(self, view: SegmentView, start: int, stop: int) -> list[Batch]:
+        """Rows start … stop - 1, which lie in one block of each column, with NULL for what cannot be recovered.
+
+        That is any column where NULLs are wanted, and else the vectors of texts only, which can be made anew. DamagedFileError
+        for another column, if the rowids cannot be recovered either, or if a condition cannot be looked at.
+        """
+        segment = view.segment
+        rowids = segment.slice(ROWID, start, stop)
+        readable: dict[int, pa.Array] = {ROWID: rowids}
+        for column in dict.fromkeys(self.columns):
+            try:
+                readable[column] = segment.slice(column, start, stop)
+            except DamagedFileError as error:
+                if not segment.null_damage and not segment.is_derived(column):
+                    raise
+                tell_lost_values(segment, column, start, stop, error)
+                readable[column] = pa.nulls(stop - start, arrow_type(segment.column_type(column)))
+        live = view.live(start, stop)
+        chosen = np.arange(stop - start) if live is None else np.flatnonzero(live)
+
+        def load(column: int) -> pa.Array:
+            return segment.take(column, chosen + start)
+
+        for test in [*(_column_test(item) for item in self.filters), self.row_filter]:
+            if test is not None and len(chosen):
+                chosen = chosen[np.flatnonzero(test(load))]
+        if not len(chosen):
+            return []
+        batch = Batch(
+            np.asarray(rowids)[chosen], tuple(taken(readable[column], chosen) for column in self.columns)
+        )
+        return [batch.backwards() if self.descending else batch]
+
+    def _run(self, view: SegmentView, start: int, stop: int) -> list[Batch]:
+        segment = view.segment
+        chosen: I64Array | None = None  # places relative to start; None: all
+        live = view.live(start, stop)
+        if live is not None:
+            chosen = np.flatnonzero(live)
+
+        def load(column: int) -> pa.Array:
+            if chosen is None:
+                return segment.slice(column, start, stop)
+            return segment.take(column, chosen + start)
+
+        for item in self.filters:
+            mask = item.bound.mask(load(item.column))
+            if not mask.all():
+                chosen = np.flatnonzero(mask) if chosen is None else chosen[mask]
+                if not len(chosen):
+                    return []
+        if self.row_filter is not None:
+            mask = self.row_filter(load)
+            chosen = np.flatnonzero(mask) if chosen is None else chosen[mask]
+        if chosen is not None and not len(chosen):
+            return []
+        return list(self._emit(segment, start, stop, chosen))
+
+    def _emit(self, segment: Segment, start: int, stop: int, chosen: I64Array | None) -> Iterator[Batch]:
+        rows = np.arange(start, stop) if chosen is None else chosen + start
+        step = _rows_in(segment, self.columns, min(BATCH_BYTES, segment.limits.batch_bytes))
+        pieces = range(0, len(rows), step)
+        for at in reversed(pieces) if self.descending else pieces:
+            part = rows[at : at + step]
+            low, high = int(part[0]), int(part[-1]) + 1
+            if high - low == len(part):
+                rowids = int64_view(segment.slice(ROWID, low, high))
+                arrays = tuple(
+                    segment.slice(column, low, high, coded=column in self.coded) for column in self.columns
+                )
+            else:
+                rowids = int64_view(segment.take(ROWID, part))
+                arrays = tuple(
+                    segment.take(column, part, coded=column in self.coded) for column in self.columns
+                )
+            batch = Batch(rowids, arrays)
+            yield batch.backwards() if self.descending else batch
+
+
+def _column_test(item: Filter) -> RowFilter:
+    return lambda load: item.bound.mask(load(item.column))
+
+
+def candidate_rows(segment: Segment, filters: Sequence[Filter]) -> list[tuple[int, int]]:
+    """The stretches of rows, (start, stop) ascending and apart, outside which no row can pass the filters."""
+    spans = np.array([[0, segment.rows]], np.int64)
+    for item in filters:
+        if segment.is_index_only(item.column):
+            continue
+        directory = segment.directory(item.column)
+        if directory is None:
+            spans = _intersect(spans, _rowid_spans(segment, item.bound))
+        else:
+            keys = item.bound.keys
+            if (
+                keys is not None
+                and len(keys) <= 16
+                and not any(segment.may_contain(item.column, key) for key in keys)
+            ):
+                return []
+            keep = item.bound.prune(directory.zones)
+            if not keep.all():
+                edges = np.flatnonzero(np.diff(np.concatenate([[False], keep, [False]]).astype(np.int8)))
+                spans = _intersect(spans, directory.starts[edges].reshape(-1, 2))
+        if not len(spans):
+            return []
+    return [(int(start), int(stop)) for start, stop in spans]
+
+
+def _rowid_spans(segment: Segment, bound: Bound) -> I64Array:
+    """The rows of a segment without stored rowids that a bound on the rowid allows."""
+    first = segment.catalog.first_rowid
+    assert first is not None
+    if bound.keys is not None:
+        rows = np.unique(np.array([key for key in bound.keys if isinstance(key, int)], np.int64)) - first
+        rows = rows[(rows >= 0) & (rows < segment.rows)]
+        return np.stack([rows, rows + 1], axis=1)
+    if bound.bounds is None:
+        return np.array([[0, segment.rows]], np.int64)
+    low, high = (max(bound.bounds[0] - first, 0), min(bound.bounds[1] - first + 1, segment.rows))
+    return np.array([[low, high]], np.int64) if low < high else np.empty((0, 2), np.int64)
+
+
+def _intersect(left: I64Array, right: I64Array) -> I64Array:
+    """The rows in both of two lists of stretches, int64 (n, 2)."""
+    out: list[tuple[int, int]] = []
+    i = j = 0
+    a, b = left.tolist(), right.tolist()
+    while i < len(a) and j < len(b):
+        low, high = max(a[i][0], b[j][0]), min(a[i][1], b[j][1])
+        if low < high:
+            out.append((low, high))
+        if a[i][1] < b[j][1]:
+            i += 1
+        else:
+            j += 1
+    return np.array(out, np.int64).reshape(-1, 2)
+
+
+def _rows_in(segment: Segment, columns: Sequence[int], size: int) -> int:
+    """Rows whose widest of ``columns`` takes about ``size`` bytes; blocks with very large values count in full."""
+    widest = 8.0
+    for column in columns:
+        directory = segment.directory(column)
+        if directory is not None and directory.count and segment.rows:
+            widest = max(
+                widest, float(directory.raw.sum()) / segment.rows, float(_densest(segment, column)) / 64
+            )
+    return max(1, min(FILTER_ROWS, int(size / widest)))
+
+
+def _densest(segment: Segment, column: int) -> float:
+    directory = segment.directory(column)
+    assert directory is not None
+    return float((directory.raw / np.diff(directory.starts)).max())

@@ -1,0 +1,1 @@
+"""Ranking by meaning, by words and by both; snippets; embedding of texts."""

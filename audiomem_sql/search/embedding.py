@@ -1,0 +1,113 @@
+"""Vectors for rows on their way into a table: made once, before the commit, so that a search sees what a reader sees."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pyarrow as pa
+
+from audiomem_sql.columns.schema import Schema
+from audiomem_sql.columns.stored_values import array_of
+from audiomem_sql.errors import AudioMemError, QueryError, UnsupportedError
+from audiomem_sql.predicates import Op, Predicate, bind
+from audiomem_sql.scan.scan import Filter
+from audiomem_sql.search.models.embedders import Embedder, F32Array, HashingEmbedder, Progress, embedder_named
+from audiomem_sql.search.vectors_in_sql import vector_of
+from audiomem_sql.storage.segment.options import TableOptions
+from audiomem_sql.versions.snapshot import Snapshot
+
+#: The longest text to search for.
+MAX_QUERY_CHARACTERS = 1 << 20
+#: Numbers of a vector of models that need not be loaded to know it.
+KNOWN_DIMENSIONS = {"all-MiniLM-L6-v2": 384, HashingEmbedder.name: HashingEmbedder.dimensions}
+
+
+def embedder_of(model: str, backend: str) -> Embedder:
+    """The embedder of a model; nothing is loaded before it is asked for something."""
+    return embedder_named(model, backend)
+
+
+def dimensions_of(model: str, backend: str) -> int:
+    """Numbers of a vector of ``model``. MissingExtraError if it must be loaded for that, and cannot be."""
+    return KNOWN_DIMENSIONS.get(model) or embedder_named(model, backend).dimensions
+
+
+def table_embedder(options: TableOptions, schema: Schema, path: str) -> Embedder:
+    """The embedder of a table. UnsupportedError if its model makes other vectors by now than those that are stored.
+
+    The digest of the weights decides, which is another one for each backend: vectors of two backends are never mixed.
+    """
+    embedder = embedder_named(options.model, options.model_backend)
+    for place in schema.vectors.values():
+        width = schema.columns[place].type.width
+        if embedder.dimensions != width:
+            raise UnsupportedError(
+                f"the model {options.model} makes vectors of {embedder.dimensions} numbers, the table has {width}",
+                file=path,
+                remedy="Use the model that it was made with, or embed it again: audiomem reembed.",
+            )
+    if options.model_digest not in ("", embedder.digest.hex()):
+        raise UnsupportedError(
+            f"the model {options.model} ({options.model_backend}) has other weights here than the one that made the vectors",
+            file=path,
+            remedy="Use the model that it was made with, or embed it again: audiomem reembed.",
+        )
+    return embedder
+
+
+def recorded(options: TableOptions, embedder: Embedder) -> TableOptions:
+    """The options of a table that has vectors of ``embedder`` from now on."""
+    return options if options.model_digest else replace(options, model_digest=embedder.digest.hex())
+
+
+def with_vectors(
+    table: pa.Table, schema: Schema, embedder: Embedder, progress: Progress | None = None
+) -> pa.Table:
+    """``table``, whose columns are the visible ones of ``schema``, with vectors for those that are searched by meaning."""
+    for place, target in schema.vectors.items():
+        texts = table.column(place).to_pylist()
+        there = [text for text in texts if text is not None]
+        made = iter(embedder.embed(there, progress))
+        values = [None if text is None else next(made).astype("<f4").tobytes() for text in texts]
+        column = schema.columns[target]
+        table = table.append_column(column.name, array_of(values, column.type))
+    return table
+
+
+def embed_texts(texts: list[str], embedder: Embedder) -> list[bytes]:
+    """The vectors of texts as they are stored. What the embedder raises that is no error of ours becomes one."""
+    try:
+        return [vector.astype("<f4").tobytes() for vector in embedder.embed(texts)]
+    except AudioMemError:
+        raise
+    except (RuntimeError, ValueError, OSError) as error:
+        raise UnsupportedError(f"the model {embedder.name} failed: {error!s:.200}") from error
+
+
+def query_vector(asked: object, schema: Schema, place: int, options: TableOptions, path: str) -> F32Array:
+    """What is searched for as a vector, float32 (n,).
+
+    asked: a text, where column ``place`` holds vectors of texts; otherwise numbers: an array, a list, bytes or JSON.
+    """
+    if schema.columns[place].is_hidden and isinstance(asked, str):
+        if not asked.strip():
+            raise QueryError("the words to search for are empty", file=path, remedy="Write some words.")
+        if len(asked) > MAX_QUERY_CHARACTERS:
+            raise QueryError(
+                f"a query of {len(asked):,} characters is over the limit of {MAX_QUERY_CHARACTERS:,}",
+                file=path,
+                remedy="Search for a part of it.",
+            )
+        found: F32Array = table_embedder(options, schema, path).embed([asked])[0]
+        return found
+    if isinstance(asked, (list, tuple, np.ndarray)):
+        return np.asarray(asked, np.float32).reshape(-1)
+    return vector_of(asked)
+
+
+def missing_vectors(snapshot: Snapshot) -> list[Filter]:
+    """Filters for rows that have no vector yet in the first column of vectors."""
+    schema = snapshot.schema
+    place = next(iter(schema.vectors.values()))
+    return [Filter(place, bind(Predicate(place, Op.IS_NULL, None), schema.columns[place].type))]

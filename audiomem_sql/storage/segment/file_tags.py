@@ -1,0 +1,74 @@
+"""What the tags of a table's file tell a listener, and what stays of the tags and pictures that others put into it.
+
+``ENCODER``, ``DESCRIPTION`` and ``COMMENT`` are ours, and true of the file as it was written. ``TITLE`` is the name that the file
+had when it was made, until somebody changes it. All else, and every picture, is carried over when a file takes another's place.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Mapping
+
+from audiomem_sql._version import __version__
+from audiomem_sql.audio.flac.comments import Tags, read_tags
+
+MAX_TITLE = 1000
+"""Characters; a longer one is left where it is. The catalog of a protected file holds the title, too."""
+COMMENT = "It sounds like noise. To read it: pip install audiomem-sql, then audiomem info and the name of this file."
+NOT_TAGS = {"ENCODER", "MAJOR_BRAND", "MINOR_VERSION", "COMPATIBLE_BRANDS"}
+"""What says how a file was made; a transcoder leaves it, and it is true no more. The last three come from MP4."""
+_DESCRIPTION = "A table of {} rows kept as audio; audiomem-sql reads it."
+_DESCRIBED = re.compile(re.escape(_DESCRIPTION).replace(r"\{\}", r"\d+"))
+
+
+def own_comments(path: str, rows: int, before: Tags) -> dict[str, str]:
+    """Ours, for a file of ``rows`` rows at ``path``; ``before``: the tags of the file whose place it takes."""
+    titles = [text for name, text in before.comments if name.upper() == "TITLE" and len(text) <= MAX_TITLE]
+    return {
+        "TITLE": titles[0] if titles else os.path.splitext(os.path.basename(path))[0],
+        "ENCODER": f"audiomem-sql {__version__}",
+        "DESCRIPTION": _DESCRIPTION.format(rows),
+        "COMMENT": COMMENT,
+    }
+
+
+def carried(before: Tags, ours: Mapping[str, str]) -> Tags:
+    """What of the tags of a file is not ours; ``ours``: the comments of the file that takes its place.
+
+    Our texts are ours under any name: ffmpeg makes a DESCRIPTION of a COMMENT.
+    """
+    texts = {COMMENT, ours.get("COMMENT"), ours.get("DESCRIPTION")}
+    return Tags(
+        tuple(
+            (name, text)
+            for name, text in before.comments
+            if name.upper() not in NOT_TAGS
+            and (name.upper(), text) not in ours.items()
+            and text not in texts
+            and not _DESCRIBED.fullmatch(text)
+        ),
+        before.pictures,
+    )
+
+
+def repaired_tags(path: str, ours: Mapping[str, str]) -> tuple[dict[str, str], Tags]:
+    """Comments and tags of the file at ``path`` as they were before it was damaged; ``ours``: what its catalog says they were.
+
+    Nothing tells damage to a comment from what an editor does, but its length: one that is as long as one of ours that is not
+    there is taken for that.
+    """
+    tags = read_tags(path)
+    entries = [(name.upper(), text) for name, text in tags.comments]
+    missing = [len(f"{name}={text}".encode()) for name, text in ours.items() if (name, text) not in entries]
+    kept = []
+    for name, text in tags.comments:
+        length = len(f"{name}={text}".encode())
+        if (name.upper(), text) not in ours.items() and length in missing:
+            missing.remove(length)
+        else:
+            kept.append((name, text))
+    others = carried(Tags(tuple(kept), tags.pictures), ours)
+    if others.has("TITLE"):
+        ours = {name: text for name, text in ours.items() if name != "TITLE"}
+    return dict(ours), others

@@ -1,0 +1,62 @@
+"""How much rows matter, by the column ``importance``: 0 to 1, as ``audiomem ingest`` makes it.
+
+Blocks hold consecutive rows, so a block matters as much as the row of it that matters most. Blocks are therefore cut where rows that
+matter differently follow each other, but not into many small ones.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+import pyarrow as pa
+
+from audiomem_sql.columns.schema import Schema
+from audiomem_sql.columns.types import Kind
+from audiomem_sql.storage.segment.data_spool import Stratum
+
+COLUMN = "importance"
+IMPORTANT = 0.75
+"""From here on a row is IMPORTANT, …"""
+MINOR = 0.25
+"""… and below that it is MINOR. A row without is neither."""
+STRETCH_ROWS = 32
+"""Rows that matter alike are put apart if they are at least so many, and have about so many bytes of values as asked …"""
+GRAINS = 16
+"""… which is looked at with a resolution of one in so many."""
+
+
+def importance_column(schema: Schema) -> int | None:
+    """The place of the column that says how much a row matters; None where there is none."""
+    for place, column in enumerate(schema.columns):
+        if column.name.lower() == COLUMN and column.type.kind in (Kind.REAL, Kind.INTEGER):
+            return place
+    return None
+
+
+def stretches(
+    importance: pa.Array, columns: Sequence[pa.Array], least_bytes: int
+) -> Iterator[tuple[Stratum, int, int]]:
+    """(stratum, first row, row behind the last) of ``columns``, arrays of the same rows as ``importance``, in order.
+
+    least_bytes: of a stretch, about.
+    """
+    rows = len(importance)
+    values = np.asarray(importance.cast(pa.float64(), safe=False).fill_null((IMPORTANT + MINOR) / 2))
+    strata = np.where(values >= IMPORTANT, Stratum.IMPORTANT, Stratum.ORDINARY)
+    strata = np.where(values < MINOR, Stratum.MINOR, strata)
+    size = sum(int(array.nbytes) for array in columns) / rows
+    least = max(STRETCH_ROWS, int(least_bytes / max(size, 1)))
+    grains = np.arange(0, rows, least // GRAINS)
+    most = np.minimum.reduceat(strata, grains)
+    changes = np.flatnonzero(np.diff(most, prepend=-1))
+    found, start = int(most[0]), 0
+    for stratum, at in zip(most[changes].tolist(), grains[changes].tolist(), strict=True):
+        if (
+            at - start < least
+        ):  # too short to be put apart: it matters as much as what follows, if that is more
+            found = min(found, stratum)
+        elif stratum != found:
+            yield Stratum(found), start, at
+            found, start = stratum, at
+    yield Stratum(found), start, rows

@@ -1,0 +1,53 @@
+"""The words of an INDEXED column in a segment: an index for BM25, beside the blocks of its texts."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import pyarrow as pa
+
+from audiomem_sql.arrays import I64Array
+from audiomem_sql.indexes.words.encoder import KeywordWriter
+from audiomem_sql.indexes.words.index import KeywordIndex
+from audiomem_sql.storage.segment.catalog import Extent, KeywordExtents
+
+
+class KeywordSpool:
+    """The texts of one column on their way into a segment; their words are kept, in a file when they are many."""
+
+    def __init__(self) -> None:
+        self._writer = KeywordWriter()
+
+    def add(self, array: pa.Array) -> None:
+        """Append an array of texts."""
+        self._writer.add(array)
+
+    def finish(self, store: Callable[[bytes], Extent], put: Callable[[bytes], Extent]) -> KeywordExtents:
+        """Make the index. store: puts bytes where they are read at once; put: as they are, to be read in parts."""
+        made = self._writer.finish()
+        self.close()
+        return KeywordExtents(store(made.header), put(b"".join(made.pieces)))
+
+    def close(self) -> None:
+        """Let go of the files."""
+        self._writer.close()
+
+
+def open_keywords(
+    header: bytes,
+    pieces: Extent,
+    rows: int,
+    read: Callable[[int, int], bytes],
+    texts: Callable[[I64Array], pa.Array],
+) -> KeywordIndex:
+    """The index behind ``header``. read: bytes of the data stream by place and length; texts: those of rows."""
+    starts = np.empty(0, np.int64)
+
+    def piece(number: int) -> bytes:
+        return read(pieces.offset + int(starts[number]), int(index.directory.piece_sizes[number]))
+
+    index = KeywordIndex(header, piece, rows, texts)
+    sizes = index.directory.piece_sizes
+    starts = np.cumsum(sizes) - sizes
+    return index

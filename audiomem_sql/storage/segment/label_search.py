@@ -1,0 +1,167 @@
+"""Finds the labels and signposts of a segment file whose catalog is lost, wherever they are in what can be read."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from itertools import pairwise
+from typing import Any
+
+from audiomem_sql.columns.schema import Schema
+from audiomem_sql.errors import DamagedFileError
+from audiomem_sql.protection.crc32c import crc32c
+from audiomem_sql.storage.pages.file import PagedFile
+from audiomem_sql.storage.pages.layout import cell_seed
+from audiomem_sql.storage.segment.labels import (
+    LABEL,
+    LABEL_MAGIC,
+    MAX_SIGNPOST_BYTES,
+    SIGNPOST,
+    SIGNPOST_MAGIC,
+    Facts,
+    Label,
+    Signpost,
+    unpack_map,
+)
+
+#: Pages that are searched at once, and the most labels that are taken: a file of 400 GB has fewer.
+_PAGES_AT_ONCE = 128
+MAX_LABELS = 1 << 23
+_LONGEST = max(LABEL.size, SIGNPOST.size)
+
+
+@dataclass(slots=True)
+class FoundLabels:
+    """What a data stream says of itself.
+
+    data_page: where it begins. labels: by place, apart from each other. lost_cells: those that could not be read where labels
+    may have been.
+    """
+
+    data_page: int
+    labels: list[Label]
+    facts: Facts
+    table_id: bytes
+    schema: Schema
+    options: dict[str, Any]
+    lost_cells: int
+
+
+@dataclass(slots=True)
+class _Search:
+    file: PagedFile
+    seed: int
+    #: The first page that is searched.
+    first: int = 0
+    #: Where the payload stream, counted from that page, says that the data stream begins.
+    start: int | None = None
+    labels: list[Label] = field(default_factory=list)
+    facts: Facts | None = None
+    maps: dict[tuple[int, int], list[int]] = field(default_factory=dict)
+    lost: int = 0
+
+    def run(self, pages: range) -> None:
+        """Search ``pages``, and what lies across two of the pieces that are read."""
+        size, self.first = self.file.layout.cell_payload, pages.start
+        step, stop_cell = _PAGES_AT_ONCE * self.file.layout.cells, len(pages) * self.file.layout.cells
+        carried = b""
+        for first in range(0, stop_cell, step):
+            payload, intact = self.file.stream_cells(pages.start, first, min(step, stop_cell - first))
+            self.lost += int((~intact).sum())
+            data = carried + payload.tobytes()
+            last = first + step >= stop_cell
+            stop = len(data) if last else len(data) - _LONGEST + 1
+            self._look(data, first * size - len(carried), stop)
+            carried = b"" if last else data[stop:]
+
+    def _look(self, data: bytes, origin: int, stop: int) -> None:
+        """Take what begins before ``stop`` of ``data``, which is at ``origin`` of what is searched."""
+        at = data.find(LABEL_MAGIC, 0)
+        while 0 <= at < stop:
+            label = Label.unpack(data, at, self.seed)
+            if label is not None:
+                self._begins(origin + at - label.stored - label.place)
+                self.labels.append(label)
+                if len(self.labels) > MAX_LABELS:
+                    raise _contradiction(self.file, "has more labels than any that is written")
+            at = data.find(LABEL_MAGIC, at + 1)
+        at = data.find(SIGNPOST_MAGIC, 0)
+        while 0 <= at < stop:
+            found = Signpost.unpack(data, at, self.seed)
+            if found is not None:
+                self._begins(origin + at - found.place)
+                if self.facts not in (None, found.facts):
+                    raise _contradiction(self.file, "has two signposts that contradict each other")
+                self.facts = found.facts
+                self.maps.setdefault((found.map_bytes, found.map_crc), []).append(origin + at)
+                if len(self.maps) > 1:
+                    raise _contradiction(self.file, "has two signposts that contradict each other")
+            at = data.find(SIGNPOST_MAGIC, at + 1)
+
+    def _begins(self, start: int) -> None:
+        """Note where a label says that the data stream begins: all must say the same, and a page must begin there."""
+        known = self.start is None or self.start == start
+        if not known or start < 0 or start % self.file.layout.payload_bytes:
+            raise _contradiction(self.file, "has labels that do not belong where they are")
+        self.start = start
+
+    def described(self) -> tuple[bytes, Schema, dict[str, Any]]:
+        """What the map behind the signposts says, from the first of them that can be read."""
+        for (size, crc), places in self.maps.items():
+            for place in places:
+                if size > MAX_SIGNPOST_BYTES:
+                    break
+                try:
+                    stored = self.file.read(self.first, place + SIGNPOST.size, size)
+                except DamagedFileError:
+                    continue
+                if crc32c(stored) == crc:
+                    return unpack_map(stored)
+        raise DamagedFileError(
+            "all catalogs are lost, and so is every signpost, which would say what columns there are"
+            if self.labels or self.maps
+            else "all catalogs are lost, and nothing that is left says what is where: files without rows, and those of the "
+            "first versions of AudioMemory, have no labels",
+            file=self.file.path,
+            remedy="Restore the file from a copy.",
+        )
+
+
+def find_labels(file: PagedFile) -> FoundLabels:
+    """The labels in ``file``.
+
+    DamagedFileError if there are none, no signpost that can be read, or some that contradict each other.
+    """
+    search = _Search(file, cell_seed(file.header.segment_id))
+    search.run(_pages_to_search(file))
+    table_id, schema, options = search.described()
+    assert search.start is not None
+    assert search.facts is not None
+    page = search.first + search.start // file.layout.payload_bytes
+    known = file.data_pages()
+    if known is not None and page != known.start:
+        raise _contradiction(file, "has labels that do not belong where they are")
+    labels = sorted(search.labels, key=lambda label: label.place)
+    if any(after.place < before.end for before, after in pairwise(labels)):
+        raise _contradiction(file, "has labels of two things at one place")
+    return FoundLabels(page, labels, search.facts, table_id, schema, options, search.lost)
+
+
+def _pages_to_search(file: PagedFile) -> range:
+    """The pages of the data stream where the headers tell them, otherwise all; not those that are certainly gone."""
+    there = file.source.present
+    pages = file.data_pages()
+    if pages is None:
+        return range(min(there, file.page_count))
+    if file.page_count <= 2 * there + 16:
+        return pages
+    if file.by_bands:  # cells of all pages follow on each other
+        raise _contradiction(file, "ends long before its pages do")
+    return range(pages.start, max(pages.start, min(pages.stop, there)))  # more than any parity brings back
+
+
+def _contradiction(file: PagedFile, what: str) -> DamagedFileError:
+    return DamagedFileError(
+        f"all catalogs are lost, and the file {what}",
+        file=file.path,
+        remedy="Restore the file from a copy.",
+    )

@@ -1,0 +1,183 @@
+"""The options of a table: chosen when it is created, kept in its catalog, followed by every commit."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+from audiomem_sql.audio import PROFILES, Profile, resolve
+from audiomem_sql.audio.spectrum.plans import PLANS, ROBUSTNESS, Mode
+from audiomem_sql.audio.spectrum.spectrum import spectrum_profile
+from audiomem_sql.audio.spectrum.transform import transforms
+from audiomem_sql.errors import DamagedFileError, OptionError
+from audiomem_sql.machine.limits import DEFAULT, LIMITS
+from audiomem_sql.protection.levels import LEVELS, level_named
+from audiomem_sql.storage.segment.writer import WriteOptions
+
+MODULATIONS = ("pcm", "spectrum")
+MAX_LEVEL = 22
+DEFAULT_MODEL = "all-MiniLM-L6-v2"
+#: The model that needs no package and no file; it is never chosen silently.
+HASHING = "hashing"
+#: What computes the vectors of any other model; the first is the default.
+BACKENDS = ("torch", "onnx")
+_LEFT_OUT = (("model_backend", BACKENDS[0]), ("model_digest", ""))
+
+
+@dataclass(frozen=True, slots=True)
+class TableOptions:
+    """profile, modulation, protection: names. model: of the embeddings; model_backend: what runs it. compression_level: zstd, 1 to 22, by default that of the profile.
+
+    model_digest: 32 hex digits of the weights that made the vectors, empty as long as there are none; nobody chooses it.
+    band_plan, robustness: names, for modulation=spectrum.
+    """
+
+    profile: str = "desktop"
+    modulation: str = "pcm"
+    protection: str = "none"
+    model: str = DEFAULT_MODEL
+    model_backend: str = BACKENDS[0]
+    model_digest: str = ""
+    compression_level: int = LIMITS[DEFAULT].level
+    band_plan: str = "flat"
+    robustness: str = "exact"
+
+    @classmethod
+    def parse(cls, given: Mapping[str, Any], folder: str = ".") -> TableOptions:
+        """From names and values as a user writes them; ``profile=auto`` is decided here, for the disk of ``folder``.
+
+        Raises OptionError, naming the option, for one that does not exist or a value that it cannot take.
+        """
+        known = [name for name in cls.__dataclass_fields__ if name != "model_digest"]
+        unknown = sorted(set(given) - set(known))
+        if unknown:
+            raise OptionError(f"there is no option {unknown[0]}", remedy=f"Options are: {', '.join(known)}.")
+        profile = resolve(str(given.get("profile", "auto")).lower(), folder).name
+        modulation = str(given.get("modulation", "pcm")).lower()
+        if modulation not in MODULATIONS:
+            raise OptionError(
+                f"modulation {modulation!r} does not exist in this version",
+                remedy=f"Use one of: {', '.join(MODULATIONS)}.",
+            )
+        protection = level_named(str(given.get("protection", "none"))).name
+        model = str(given.get("model", DEFAULT_MODEL))
+        backend = str(given.get("model_backend", BACKENDS[0])).lower()
+        check_backend(model, backend)
+        level = given.get("compression_level", LIMITS[profile].level)
+        try:
+            number = int(level)
+        except (TypeError, ValueError):
+            number = 0
+        if not 1 <= number <= MAX_LEVEL:
+            raise OptionError(f"compression_level {level!r} is not a number from 1 to {MAX_LEVEL}")
+        robustness = str(given.get("robustness", "exact")).lower()
+        plan = str(given.get("band_plan", "mission" if robustness == "lossy" else "flat")).lower()
+        options = cls(
+            profile,
+            modulation,
+            protection,
+            model,
+            backend,
+            compression_level=number,
+            band_plan=plan,
+            robustness=robustness,
+        )
+        mode = Mode.of(plan, robustness)
+        if modulation == "spectrum":
+            transforms()
+            spectrum_profile(PROFILES[profile], mode)
+        elif (plan, robustness) != ("flat", "exact"):
+            name = "band_plan" if plan != "flat" else "robustness"
+            raise OptionError(
+                f"{name} says how modulation=spectrum is done; the modulation is {modulation}",
+                remedy="Add modulation=spectrum.",
+            )
+        return options
+
+    @property
+    def mode(self) -> Mode | None:
+        """Of the spectrum; None for pages that are the samples."""
+        return Mode.of(self.band_plan, self.robustness) if self.modulation == "spectrum" else None
+
+    def changed(self, changes: Mapping[str, Any], folder: str = ".") -> TableOptions:
+        """These with some others; OptionError as from ``parse``. What only a spectrum has goes with it."""
+        given = self.to_catalog()
+        given.pop("model_digest", None)
+        if "profile" in changes and self.compression_level == LIMITS[self.profile].level:
+            del given["compression_level"]  # it was the profile's
+        if str(changes.get("modulation", self.modulation)).lower() == "pcm":
+            given = {name: value for name, value in given.items() if name not in ("band_plan", "robustness")}
+        return replace(TableOptions.parse(given | dict(changes), folder), model_digest=self.model_digest)
+
+    def to_catalog(self) -> dict[str, Any]:
+        """A plain dict; what came later than the format is left out where it says nothing, so that files are as they were."""
+        packed = {name: getattr(self, name) for name in self.__dataclass_fields__}
+        if self.modulation == "pcm":
+            del packed["band_plan"], packed["robustness"]
+        return {name: value for name, value in packed.items() if (name, value) not in _LEFT_OUT}
+
+    @classmethod
+    def from_catalog(cls, packed: Mapping[str, Any]) -> TableOptions:
+        """The inverse; what a newer version added is ignored. DamagedFileError for impossible values."""
+        known = {name: packed[name] for name in cls.__dataclass_fields__ if name in packed}
+        try:
+            options = cls(**known)
+            if (
+                options.profile not in PROFILES
+                or options.protection not in LEVELS
+                or options.modulation not in MODULATIONS
+                or not isinstance(options.model, str)
+                or options.model_backend not in BACKENDS
+                or not isinstance(options.model_digest, str)
+                or len(bytes.fromhex(options.model_digest)) not in (0, 16)
+                or not isinstance(options.compression_level, int)
+                or not 1 <= options.compression_level <= MAX_LEVEL
+                or options.band_plan not in PLANS
+                or options.robustness not in ROBUSTNESS
+            ):
+                raise ValueError(f"{options}")
+            return options
+        except (TypeError, ValueError) as error:
+            raise DamagedFileError(
+                f"the options of the table cannot be understood ({error!s:.200})"
+            ) from None
+
+    @property
+    def audio_profile(self) -> Profile:
+        """The shape of the sound."""
+        mode = self.mode
+        return PROFILES[self.profile] if mode is None else spectrum_profile(PROFILES[self.profile], mode)
+
+    def write_options(self, avoid: frozenset[str] = frozenset()) -> WriteOptions:
+        """How segments are written; avoid: names of bands to do without, if those that are left have room for a page."""
+        mode, shape, limits = self.mode, self.audio_profile, LIMITS[self.profile]
+        if mode is not None and avoid:
+            with contextlib.suppress(OptionError):
+                less = Mode.of(self.band_plan, self.robustness, avoid)
+                mode, shape = less, spectrum_profile(PROFILES[self.profile], less)
+        return WriteOptions(
+            profile=shape,
+            protection=level_named(self.protection),
+            level=int(self.compression_level),
+            block_bytes=limits.block_bytes,
+            threads=min(os.cpu_count() or 1, limits.threads),
+            sample_bytes=limits.sample_bytes,
+            spool_bytes=limits.spool_bytes,
+            parity_bytes=limits.parity_bytes,
+            mode=mode,
+        )
+
+
+def check_backend(model: str, backend: str) -> None:
+    """OptionError unless ``backend`` can run ``model``."""
+    if backend not in BACKENDS:
+        raise OptionError(
+            f"model_backend {backend!r} does not exist", remedy=f"Use one of: {', '.join(BACKENDS)}."
+        )
+    if model == HASHING and backend != BACKENDS[0]:
+        raise OptionError(
+            f"model=hashing has no model_backend={backend}", remedy="Leave it out: hashing needs none."
+        )

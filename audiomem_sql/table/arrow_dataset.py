@@ -1,0 +1,425 @@
+"""A table as a ``pyarrow.dataset.Dataset``: rows are decoded as they are asked for, and only those columns and blocks.
+
+DuckDB (by the name of a Python variable or with ``register``), polars (``scan_pyarrow_dataset``), pyarrow and whatever else
+takes a dataset hand over which columns they want and a filter; both reach the scan. A filter is applied exactly as Arrow
+means it (see ``arrow_filter``), since DuckDB does not look again.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.dataset as ds
+
+from audiomem_sql.blocks.encoding import Encoding
+from audiomem_sql.columns.schema import Schema
+from audiomem_sql.columns.types import Kind
+from audiomem_sql.errors import QueryError, SchemaError, UnsupportedError
+from audiomem_sql.scan.arrow_filter import filters_of_expression
+from audiomem_sql.scan.scan import Filter, RowFilter, scan
+from audiomem_sql.table.reader import TableReader
+from audiomem_sql.versions.snapshot import Snapshot
+
+_CODED = (Encoding.DICTIONARY, Encoding.NULLS)
+#: What DuckDB's threads share out among each other: as many rows as a row group of its own has.
+_BATCH_ROWS = 122_880
+
+Columns = Sequence[str] | Mapping[str, pc.Expression] | None
+
+
+class FlacDataset(ds.Dataset):  # type: ignore[misc]
+    """The rows of one snapshot of a table, or, with ``live``, of the newest one whenever somebody asks for the schema.
+
+    What was committed counts, not what an open transaction added. Scans hold the snapshot that they began with.
+    """
+
+    def __init__(
+        self,
+        table: TableReader,
+        *,
+        live: bool = False,
+        coded: bool = False,
+        evolving: bool = False,
+        expression: pc.Expression | None = None,
+    ) -> None:
+        """coded: give texts of which many are the same as dictionary arrays, where the file has them as such.
+
+        evolving: who asks for the schema asks anew before each scan, so columns may come and go.
+        """
+        # Dataset.__init__ refuses everybody; what it would set up is used by none of the methods here
+        self._table = table
+        self._live = live
+        self._coded = coded
+        self._evolving = evolving
+        self._expression = expression
+        self._snapshot: Snapshot = table.snapshot
+        #: The columns that somebody was told of.
+        self._told: Schema | None = None
+        #: Whether the texts of a column, by its id, are given as dictionary arrays.
+        self._codes: dict[int, bool] = {}
+
+    # -- what it is -----------------------------------------------------------------------------------------------
+
+    @property
+    def table(self) -> TableReader:
+        """The table that is read."""
+        return self._table
+
+    @property
+    def version(self) -> int:
+        """The number of the newest commit that is seen."""
+        return self._snapshot.version
+
+    @property
+    def schema(self) -> pa.Schema:
+        """The columns. QueryError if they are others than somebody was told of before, who may keep to those."""
+        self._look()
+        if self._told is None or self._evolving:
+            self._told = self._snapshot.schema
+        elif not self._snapshot.schema.is_same(self._told):
+            raise self._changed()
+        return self._arrow_schema()
+
+    def _changed(self) -> QueryError:
+        return QueryError(
+            "the columns of the table have changed",
+            file=self._table.path,
+            remedy="Attach or register it again.",
+        )
+
+    def _arrow_schema(self) -> pa.Schema:
+        """The columns as Arrow types them, of the snapshot."""
+        whole = self._snapshot.schema.visible.to_arrow()
+        for place in self._coded_columns():
+            field = whole.field(place)
+            whole = whole.set(place, field.with_type(pa.dictionary(pa.int32(), field.type)))
+        return whole
+
+    def _coded_columns(self) -> frozenset[int]:
+        """The places of the columns that are given as dictionary arrays.
+
+        Once told, this stays for as long as the dataset lives: DuckDB 1.5 asks for the types when a table is registered, and
+        reads the arrays of every later scan as such.
+        """
+        if not self._coded:
+            return frozenset()
+        schema = self._snapshot.schema.visible
+        for place, column in enumerate(schema.columns):
+            if column.type.kind is Kind.TEXT and column.id not in self._codes:
+                self._codes[column.id] = _repeats(self._snapshot, place)
+        return frozenset(place for place, column in enumerate(schema.columns) if self._codes.get(column.id))
+
+    def _look(self) -> None:
+        """Look for commits of others, if that is wanted."""
+        if self._live:
+            self._table.refresh()
+            self._snapshot = self._table.snapshot
+
+    @property
+    def partition_expression(self) -> pc.Expression:
+        """True: the rows have nothing in common that a directory would tell."""
+        return pc.scalar(True)
+
+    def __repr__(self) -> str:
+        return f"<FlacDataset {self._table.path!r}: version {self.version}>"
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _reopened, (self._table.path, self.version, self._live, self._coded, self._expression)
+
+    def close(self) -> None:
+        """Close the table; scans that are still running fail."""
+        self._table.close()
+
+    def replace_schema(self, schema: pa.Schema) -> FlacDataset:
+        """This dataset, if ``schema`` is its own: the types are those of the file."""
+        if not schema.equals(self.schema):
+            raise UnsupportedError(
+                "a table cannot be read with another schema",
+                file=self._table.path,
+                remedy="Cast what to_table() gives.",
+            )
+        return self
+
+    def filter(self, expression: pc.Expression) -> FlacDataset:
+        """The same rows, but for those for which ``expression`` is not true."""
+        made = FlacDataset(
+            self._table,
+            live=self._live,
+            coded=self._coded,
+            evolving=self._evolving,
+            expression=self._both(expression),
+        )
+        made._snapshot = self._snapshot
+        made._codes = self._codes
+        return made
+
+    def _both(self, expression: pc.Expression | None) -> pc.Expression | None:
+        if self._expression is None or expression is None:
+            return self._expression if expression is None else expression
+        return self._expression & expression
+
+    # -- rows -----------------------------------------------------------------------------------------------------
+
+    def scanner(
+        self,
+        columns: Columns = None,
+        filter: pc.Expression | None = None,
+        batch_size: int = _BATCH_ROWS,
+        batch_readahead: int | None = None,
+        fragment_readahead: int | None = None,
+        fragment_scan_options: Any = None,
+        use_threads: bool = True,
+        cache_metadata: bool = True,
+        memory_pool: pa.MemoryPool | None = None,
+    ) -> FlacScanner:
+        """What reads ``columns`` (names, or expressions by name) of the rows for which ``filter`` is true.
+
+        batch_size: most rows in a batch. use_threads: decode ahead on other threads. The remaining options are those of
+        files that pyarrow reads, and change nothing here. QueryError for columns that are not there.
+        """
+        self._look()
+        if self._told is not None and not self._still_has(columns, self._told):
+            raise self._changed()
+        return FlacScanner(self, self._snapshot, columns, self._both(filter), batch_size, use_threads)
+
+    def _still_has(self, columns: Columns, told: Schema) -> bool:
+        """Whether columns that were ``told`` of are what they were; names that nobody was told of are another matter."""
+        now = self._snapshot.schema
+        if columns is None or isinstance(columns, Mapping):
+            return now.is_same(told)
+        return all(now[name].type == told[name].type for name in columns if name in told and name in now)
+
+    def to_batches(
+        self, columns: Columns = None, filter: pc.Expression | None = None, **options: Any
+    ) -> Iterator[pa.RecordBatch]:
+        """The rows as record batches, decoded as they are asked for; arguments as in :meth:`scanner`."""
+        return self.scanner(columns, filter, **options).to_batches()
+
+    def to_table(
+        self, columns: Columns = None, filter: pc.Expression | None = None, **options: Any
+    ) -> pa.Table:
+        """The rows as an Arrow table; arguments as in :meth:`scanner`."""
+        return self.scanner(columns, filter, **options).to_table()
+
+    def head(
+        self, num_rows: int, columns: Columns = None, filter: pc.Expression | None = None, **options: Any
+    ) -> pa.Table:
+        """The first ``num_rows`` rows; arguments as in :meth:`scanner`. No more blocks are read than it takes."""
+        return self.scanner(columns, filter, **options).head(num_rows)
+
+    def take(
+        self, indices: Any, columns: Columns = None, filter: pc.Expression | None = None, **options: Any
+    ) -> pa.Table:
+        """The rows at places ``indices`` among those that are asked for; arguments as in :meth:`scanner`."""
+        return self.scanner(columns, filter, **options).take(indices)
+
+    def count_rows(self, filter: pc.Expression | None = None, **options: Any) -> int:
+        """How many rows there are, for which ``filter`` is true."""
+        return self.scanner([], filter, **options).count_rows()
+
+    def sort_by(self, sorting: Any, **options: Any) -> ds.InMemoryDataset:
+        """All rows in order, in memory, see ``pyarrow.Table.sort_by``."""
+        return ds.InMemoryDataset(self.to_table().sort_by(sorting, **options))
+
+    def join(self, right_dataset: Any, keys: Any, *arguments: Any, **options: Any) -> ds.InMemoryDataset:
+        """The join with another dataset, in memory, see ``pyarrow.Table.join``."""
+        joined = self.to_table().join(right_dataset.to_table(), keys, *arguments, **options)
+        return ds.InMemoryDataset(joined)
+
+    def join_asof(self, right_dataset: Any, *arguments: Any, **options: Any) -> ds.InMemoryDataset:
+        """The join with the nearest rows of another dataset, in memory, see ``pyarrow.Table.join_asof``."""
+        return ds.InMemoryDataset(self.to_table().join_asof(right_dataset.to_table(), *arguments, **options))
+
+    def get_fragments(self, filter: pc.Expression | None = None) -> Iterator[Any]:
+        """UnsupportedError: pyarrow's own engine cannot read pieces of this file."""
+        raise UnsupportedError(
+            "a FLAC table has no fragments that pyarrow's engine could read",
+            file=self._table.path,
+            remedy="Use scanner(), to_batches(), or pyarrow.RecordBatchReader.from_stream(dataset).",
+        )
+
+    _get_fragments = get_fragments
+
+    def _scan_options(self, options: Any = None) -> Any:
+        return self.get_fragments()
+
+    def _scanner_options(self, options: Any = None) -> Any:
+        return self.get_fragments()
+
+    def __arrow_c_stream__(self, requested_schema: Any = None) -> Any:
+        """The Arrow PyCapsule interface: the rows, batch by batch."""
+        return self.scanner().to_reader().__arrow_c_stream__(requested_schema)
+
+
+class FlacScanner:
+    """A scan that was asked for: the methods of ``pyarrow.dataset.Scanner``. May be run again."""
+
+    def __init__(
+        self,
+        dataset: FlacDataset,
+        snapshot: Snapshot,
+        columns: Columns,
+        expression: pc.Expression | None,
+        batch_size: int,
+        use_threads: bool,
+    ) -> None:
+        if batch_size < 1:
+            raise QueryError(
+                f"a batch of {batch_size} rows", file=dataset.table.path, remedy="Ask for 1 or more."
+            )
+        self._snapshot = snapshot
+        self._batch_size, self._use_threads = batch_size, use_threads
+        self._path = dataset.table.path
+        schema = snapshot.schema.visible
+        whole = dataset._arrow_schema()
+        self._coded = dataset._coded_columns()
+        #: The columns before anything is worked out of them.
+        self.dataset_schema: pa.Schema = whole
+        self._computed: Mapping[str, pc.Expression] | None = None
+        if isinstance(columns, Mapping):
+            self._computed, columns = columns, None
+        names = list(schema.names) if columns is None else list(columns)
+        self._filters: list[Filter] = []
+        self._row_filter: RowFilter | None = None
+        try:
+            self._places = [schema.index(name) for name in names]
+            if expression is not None:
+                self._filters, self._row_filter = filters_of_expression(expression, schema)
+        except (SchemaError, QueryError) as error:
+            raise QueryError(error.what, file=self._path, remedy=error.remedy) from None
+        complete = columns is None and self._computed is None
+        self._read_schema = pa.schema(
+            [whole.field(place) for place in self._places], whole.metadata if complete else None
+        )
+        #: The columns of the batches.
+        self.projected_schema: pa.Schema = self._read_schema
+        if self._computed is not None:
+            self.projected_schema = self._compute(self._read_schema.empty_table()).schema
+
+    def _compute(self, rows: pa.Table | pa.RecordBatch) -> pa.Table:
+        try:
+            return ds.InMemoryDataset(rows).to_table(columns=dict(self._computed or {}), use_threads=False)
+        except pa.ArrowException as error:
+            raise QueryError(f"Arrow cannot evaluate the columns: {error}", file=self._path) from None
+
+    def to_batches(self) -> Iterator[pa.RecordBatch]:
+        """The rows, decoded as they are asked for; never an empty batch."""
+        found = scan(
+            self._snapshot,
+            self._places,
+            self._filters,
+            row_filter=self._row_filter,
+            ahead=_threads() if self._use_threads else 0,
+            coded=self._coded,
+        )
+        try:
+            for batch in found:
+                if self._places:
+                    whole = pa.RecordBatch.from_arrays(list(batch.arrays), schema=self._read_schema)
+                else:
+                    whole = pa.RecordBatch.from_struct_array(pa.array([{}] * len(batch), pa.struct([])))
+                for start in range(0, len(batch), self._batch_size):
+                    part = whole.slice(start, self._batch_size)
+                    if self._computed is None:
+                        yield part
+                    else:
+                        yield from self._compute(part).combine_chunks().to_batches()
+        except QueryError as error:
+            raise QueryError(error.what, file=self._path, remedy=error.remedy) from None
+
+    def scan_batches(self) -> Iterator[ds.TaggedRecordBatch]:
+        """UnsupportedError: the batches belong to no fragment."""
+        raise UnsupportedError(
+            "the batches of a FLAC table belong to no fragment", file=self._path, remedy="Use to_batches()."
+        )
+
+    def to_reader(self) -> pa.RecordBatchReader:
+        """The rows as a stream."""
+        return pa.RecordBatchReader.from_batches(self.projected_schema, self.to_batches())
+
+    def to_table(self) -> pa.Table:
+        """All rows."""
+        return pa.Table.from_batches(list(self.to_batches()), self.projected_schema)
+
+    def head(self, num_rows: int) -> pa.Table:
+        """The first ``num_rows`` rows."""
+        found: list[pa.RecordBatch] = []
+        left = num_rows
+        batches: Iterable[pa.RecordBatch] = self.to_batches() if left > 0 else ()
+        for batch in batches:
+            found.append(batch.slice(0, left))
+            left -= batch.num_rows
+            if left <= 0:
+                break
+        return pa.Table.from_batches(found, self.projected_schema)
+
+    def take(self, indices: Any) -> pa.Table:
+        """The rows at places ``indices``."""
+        return self.to_table().take(indices)
+
+    def count_rows(self) -> int:
+        """How many rows there are."""
+        if not self._filters and self._row_filter is None:
+            return self._snapshot.rows
+        return sum(
+            len(batch) for batch in scan(self._snapshot, (), self._filters, row_filter=self._row_filter)
+        )
+
+    def __arrow_c_stream__(self, requested_schema: Any = None) -> Any:
+        """The Arrow PyCapsule interface: the rows, batch by batch."""
+        return self.to_reader().__arrow_c_stream__(requested_schema)
+
+
+def dataset(
+    table: TableReader | str | os.PathLike[str],
+    *,
+    version: int | str | None = None,
+    as_of: str | datetime | None = None,
+    live: bool = False,
+    coded: bool = False,
+    evolving: bool = False,
+) -> FlacDataset:
+    """A table as a lazy Arrow dataset.
+
+    table: a path, or an open table, which then stays whose it is. version, as_of: the table as it was, by number, by tag
+    or by time. live: every query sees the newest version, instead of all of them the same. coded, evolving: as in
+    :class:`FlacDataset`.
+    """
+    if not isinstance(table, TableReader):
+        opened = TableReader(table, version=version, as_of=as_of)
+        return FlacDataset(opened, live=live, coded=coded, evolving=evolving)
+    live = live and version is None and as_of is None
+    made = FlacDataset(table, live=live, coded=coded, evolving=evolving)
+    if version is not None or as_of is not None:
+        made._snapshot = table.at(version, as_of)
+    return made
+
+
+def _reopened(
+    path: str, version: int, live: bool, coded: bool, expression: pc.Expression | None
+) -> FlacDataset:
+    """A dataset of another process."""
+    made = dataset(path, version=None if live else version, live=live, coded=coded)
+    return made if expression is None else made.filter(expression)
+
+
+def _repeats(snapshot: Snapshot, place: int) -> bool:
+    """Whether nearly all rows of a column are stored as codes for few texts."""
+    coded = rows = 0
+    for view in snapshot.views:
+        directory = view.segment.directory(place)
+        if directory is not None:
+            counts = np.diff(directory.starts)
+            coded += int(counts[np.isin(directory.encodings, _CODED)].sum())
+            rows += int(counts.sum())
+    return rows > 0 and coded >= 0.9 * rows
+
+
+def _threads() -> int:
+    return min(4, os.cpu_count() or 1)

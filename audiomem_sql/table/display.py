@@ -1,0 +1,111 @@
+"""What a notebook shows of a table: its columns, its newest versions, its size, and what its first moments sound like."""
+
+from __future__ import annotations
+
+import base64
+import os
+import struct
+import zlib
+from html import escape
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from audiomem_sql.arrays import U8Array
+from audiomem_sql.table.description import describe
+
+if TYPE_CHECKING:
+    from audiomem_sql.table.reader import TableReader
+
+#: What is shown of each; the rest is counted.
+_COLUMNS, _VERSIONS = 40, 5
+#: Samples of the picture, in one transform, and from one transform to the next.
+_SAMPLES, _WINDOW, _STEP = 1 << 16, 256, 256
+#: Decibels from the brightest to the darkest colour.
+_RANGE = 60.0
+#: Colours from quiet to loud.
+_QUIET_TO_LOUD = ((13, 8, 60), (98, 18, 110), (187, 55, 84), (249, 142, 9), (252, 255, 164))
+
+
+def html_of(table: TableReader) -> str:
+    """A table as HTML. What comes from the file is escaped; a table whose file is gone is its ``repr``."""
+    try:
+        facts = describe(table)
+    except OSError:
+        return f"<pre>{escape(repr(table))}</pre>"
+    size, options = facts["size"], facts["options"]
+    head = f"{facts['rows']:,} rows, version {facts['version']}"
+    told = [f"{size['total']:,} bytes in {size['files']} file{'s' if size['files'] > 1 else ''}"]
+    told += [f"protection {options['protection']}", f"{facts['sound']['seconds']:,.2f} s of sound"]
+    columns = [(column["definition"], f"{column['stored']:,}") for column in facts["columns"]]
+    versions = [
+        (
+            version["version"],
+            version["time"],
+            f"+{version['inserted']:,} −{version['deleted']:,}",
+            ", ".join(version["tags"]),
+            version["message"] or "",
+        )
+        for version in reversed(facts["versions"][-_VERSIONS:])
+    ]
+    parts = [
+        f"<b>{escape(facts['table'])}</b>: {escape(head)}<br>",
+        f"<small>{escape(facts['file'])}: {escape(', '.join(told))}</small>",
+        _picture(os.fspath(table.files.base)),
+        _rows(("column", "bytes"), columns[:_COLUMNS], len(columns), "columns"),
+        _rows(("version", "time", "rows", "tags", "message"), versions, len(facts["versions"]), "versions"),
+    ]
+    return f"<div>{''.join(parts)}</div>"
+
+
+def _rows(names: tuple[str, ...], rows: list[tuple[Any, ...]], there: int, what: str) -> str:
+    head = "".join(f"<th>{escape(name)}</th>" for name in names)
+    body = "".join(
+        "<tr>" + "".join(f'<td style="text-align:left">{escape(str(cell))}</td>' for cell in row) + "</tr>"
+        for row in rows
+    )
+    more = f"<small>and {there - len(rows):,} more {what}</small>" if there > len(rows) else ""
+    return f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>{more}"
+
+
+def _picture(path: str) -> str:
+    """The spectrum of the first samples, time from left to right, high tones on top; nothing where they cannot be read."""
+    import soundfile
+
+    try:
+        samples, _ = soundfile.read(path, frames=_SAMPLES, dtype="float32", always_2d=True)
+    except (RuntimeError, OSError):
+        return ""
+    count = (len(samples) - _WINDOW) // _STEP + 1
+    if count < 2:
+        return ""
+    pieces = np.lib.stride_tricks.sliding_window_view(samples[:, 0], _WINDOW)[::_STEP][:count]
+    power = np.abs(np.fft.rfft(pieces * np.hanning(_WINDOW).astype("f4"), axis=1)) ** 2
+    decibels = 10 * np.log10(np.maximum(power, 1e-12))
+    levels = np.clip((decibels - decibels.max()) / _RANGE + 1, 0, 1)
+    image = png((levels.T[::-1] * 15).round().astype(np.uint8) * 17)  # sixteen shades: a quarter of the bytes
+    data = base64.b64encode(image).decode("ascii")
+    style = "display:block;margin:.4em 0;height:96px;width:320px"
+    return f'<img alt="spectrum of the first samples" style="{style}" src="data:image/png;base64,{data}">'
+
+
+def png(levels: U8Array) -> bytes:
+    """A picture of levels, uint8 (height, width), as PNG with a palette (ISO/IEC 15948)."""
+    anchors = np.array(_QUIET_TO_LOUD, np.float64)
+    places = np.linspace(0, len(anchors) - 1, 256)
+    palette = np.stack([np.interp(places, np.arange(len(anchors)), anchors[:, i]) for i in range(3)], 1)
+    height, width = levels.shape
+    lines = np.concatenate([np.zeros((height, 1), np.uint8), levels], axis=1)  # each line says: no filter
+
+    def chunk(name: bytes, data: bytes) -> bytes:
+        return struct.pack(">I", len(data)) + name + data + struct.pack(">I", zlib.crc32(name + data))
+
+    return b"".join(
+        (
+            b"\x89PNG\r\n\x1a\n",
+            chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, 8, 3, 0, 0, 0)),
+            chunk(b"PLTE", palette.round().astype(np.uint8).tobytes()),
+            chunk(b"IDAT", zlib.compress(lines.tobytes(), 6)),
+            chunk(b"IEND", b""),
+        )
+    )

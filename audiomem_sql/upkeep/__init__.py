@@ -1,0 +1,1 @@
+"""Checkpoint, merge and vacuum; verify, repair and salvage."""

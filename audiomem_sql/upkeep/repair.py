@@ -1,0 +1,189 @@
+"""Makes damaged segment files what they were, byte for byte, as far as their protection reaches."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from audiomem_sql.arrays import I64Array
+from audiomem_sql.errors import DamagedFileError, StorageError, UnsupportedError
+from audiomem_sql.machine.durable import replace_durably, storage_error, temporary_file
+from audiomem_sql.storage.pages.writer import FileSpec, lay_out
+from audiomem_sql.storage.segment.catalog_copies import raw_catalog
+from audiomem_sql.storage.segment.file_tags import repaired_tags
+from audiomem_sql.storage.segment.reader import Segment
+from audiomem_sql.versions.files import TableFiles
+from audiomem_sql.versions.snapshot import Snapshot
+
+Progress = Callable[[int, int], None]
+#: Bytes of the data stream that are read at once, and held in memory before a file is used.
+_AT_ONCE = 4 << 20
+_SPOOL_BYTES = 64 << 20
+_COMPARED = 1 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class Repair:
+    """What was done to a file: cells that the page's own parity brought back, and the other cells'; changed: it differed."""
+
+    file: str
+    inner: int
+    outer: int
+    changed: bool
+
+
+def repaired(segment: Segment, target: str, progress: Progress | None = None) -> tuple[str, Repair]:
+    """Write the file of ``segment`` as it was made, at a temporary name beside ``target``: that name, and what was done.
+
+    UnsupportedError without protection; DamagedFileError, naming page and cell, for what cannot be recovered: then nothing
+    is written. The file is on the disk when this returns. progress: called with bytes of data done and in all.
+    """
+    file, catalog = segment.file, segment.catalog
+    if file.map is None:
+        raise UnsupportedError(
+            "has protection none: damage is found, but there is nothing to repair it with",
+            file=segment.path,
+            remedy="Restore it from a copy. `audiomem vacuum --protection archive` protects what is whole.",
+        )
+    blob = raw_catalog(file, 0)
+    comments, tags = repaired_tags(segment.path, catalog.comments)
+    handle, temporary = -1, ""
+    try:
+        with tempfile.SpooledTemporaryFile(max_size=_SPOOL_BYTES) as data:
+            for start in range(0, catalog.data_bytes, _AT_ONCE):
+                data.write(file.read(segment.data_page, start, min(_AT_ONCE, catalog.data_bytes - start)))
+                if progress is not None:
+                    progress(start, catalog.data_bytes)
+            handle, temporary = temporary_file(target)
+            with os.fdopen(handle, "w+b") as sink:
+                with contextlib.suppress(OSError):
+                    os.fchmod(sink.fileno(), os.stat(segment.path).st_mode & 0o777)
+                made = FileSpec(
+                    file.source.profile,
+                    file.layout.level,
+                    catalog.segment_id,
+                    comments,
+                    tags,
+                    file.source.mode,
+                    file.by_bands,
+                )
+                lay_out(sink, made, blob, data, catalog.data_bytes)
+                sink.flush()
+                os.fsync(sink.fileno())
+        done = file.corrections
+        changed = not _same(temporary, segment.path)
+        return temporary, Repair(segment.path, done.inner, done.outer, changed)
+    except BaseException as error:
+        if temporary:
+            with contextlib.suppress(OSError):
+                os.unlink(temporary)
+        if isinstance(error, OSError):
+            raise storage_error(error, target) from error
+        raise
+
+
+def repair_copy(
+    snapshot: Snapshot, files: TableFiles, target: str, progress: Progress | None = None
+) -> list[Repair]:
+    """Write a table as it was made to ``target``, which must be free, with its deltas and its log; what was done."""
+    copy = TableFiles(os.path.abspath(target))
+    if copy.exists() or copy.deltas() or os.path.lexists(copy.log):
+        raise StorageError("the file exists already", file=copy.base, remedy="Choose another name.")
+    done = []
+    for segment in reversed(snapshot.segments):  # the base last: without it there is no table
+        path = copy.base
+        if segment.path != files.base:
+            copy.make_folder()
+            path = os.path.join(copy.folder, os.path.basename(segment.path))
+        temporary, repair = repaired(segment, path, progress)
+        done.append(repair)
+        if segment is snapshot.segments[0] and snapshot.logged:
+            shutil.copyfile(files.log, copy.log)
+        replace_durably(temporary, path)
+    return done[::-1]
+
+
+def _same(path: str, other: str) -> bool:
+    """Whether two files hold the same bytes."""
+    with open(path, "rb") as left, open(other, "rb") as right:
+        while True:
+            a, b = left.read(_COMPARED), right.read(_COMPARED)
+            if a != b:
+                return False
+            if not a:
+                return True
+
+
+@dataclass(frozen=True, slots=True)
+class Loss:
+    """Rows that damage costs: those of ``column`` (None: the rowids) in places ``start`` to ``stop`` - 1 of a segment."""
+
+    column: str | None
+    start: int
+    stop: int
+
+
+def losses(segment: Segment, cells: Sequence[int]) -> Iterator[Loss]:
+    """What is lost with ``cells`` of the data stream, by their numbers in the file, when nothing brings them back.
+
+    A lost dictionary costs its column in all rows. A lost Bloom filter costs no row.
+    """
+    size = segment.file.layout.cell_payload
+    starts = np.unique(segment.file.places_in(segment.data_page, np.array(cells, np.int64)))
+    if not len(starts):
+        return
+    columns = [*range(len(segment.schema)), -1, -2, -3]
+    for column in columns:
+        if column >= 0 and column == segment.schema.rowid_column:
+            continue
+        entry = segment.entry(column)
+        if entry is None:
+            continue
+        name = segment.column_name(column)
+        extent = entry.dictionary
+        if extent is not None and _touched(starts, size, extent.offset, extent.offset + extent.stored):
+            yield Loss(name, 0, segment.rows)
+            continue
+        blocks = entry.blocks
+        ends = blocks.offsets + blocks.stored
+        hit = np.searchsorted(starts, blocks.offsets - size, side="right") < np.searchsorted(
+            starts, ends, side="left"
+        )
+        for number in np.flatnonzero(hit & (blocks.stored > 0)).tolist():
+            yield Loss(name, int(blocks.starts[number]), int(blocks.starts[number + 1]))
+
+
+def _touched(starts: I64Array, size: int, low: int, high: int) -> bool:
+    return bool(((starts + size > low) & (starts < high)).any())
+
+
+def unrecoverable(segment: Segment) -> list[int]:
+    """The damaged cells of a file, by number, that nothing brings back."""
+    lost: list[int] = []
+    file = segment.file
+    per_page = file.layout.cells
+    damaged = [page.page * per_page + cell for page in file.damage() for cell in page.cells]
+    damaged += [page * per_page + cell for page in file.missing for cell in range(per_page)]
+    numbers = np.array(damaged, np.int64)
+    if len(numbers):
+        lost = numbers[~file.recover(numbers)[0]].tolist()
+    return lost
+
+
+def check_recoverable(segment: Segment) -> None:
+    """DamagedFileError that says how much is lost, unless all damage can be repaired."""
+    lost = unrecoverable(segment)
+    if lost:
+        rows = sum(loss.stop - loss.start for loss in losses(segment, lost))
+        raise DamagedFileError(
+            f"{len(lost):,} cells cannot be recovered, which costs {rows:,} values",
+            file=segment.path,
+            place=f"page {lost[0] // segment.file.layout.cells}",
+            remedy="`audiomem verify` lists them; `audiomem salvage` saves the rest.",
+        )

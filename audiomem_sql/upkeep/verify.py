@@ -1,0 +1,255 @@
+"""Looks at every cell of every file of a table, and at what the blocks say; reports every fault, never just the first."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import partial
+from typing import Protocol
+
+import numpy as np
+
+from audiomem_sql.blocks.bloom import hash_array
+from audiomem_sql.blocks.zones import Zones
+from audiomem_sql.columns.stored_values import int64_view
+from audiomem_sql.errors import DamagedFileError
+from audiomem_sql.storage.pages.file import PageDamage
+from audiomem_sql.storage.segment.reader import CREATED, ENDED, ROWID, Segment
+from audiomem_sql.upkeep.log_faults import log_faults
+from audiomem_sql.upkeep.repair import Loss, losses
+from audiomem_sql.versions.files import TableFiles
+from audiomem_sql.versions.ingested import segment_sources
+from audiomem_sql.versions.snapshot import Snapshot
+from audiomem_sql.writing.unique_keys import combined_hashes
+
+#: Rowids that are compared at once.
+_ROWS_AT_ONCE = 1 << 16
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """A fault: the file, the page and the damaged cells in it, as far as it has them, and what it is.
+
+    repair: what brings the cells back, ``page`` (the parity in their page), ``parity`` (other cells of the file) or, in a file without
+    protection, ``band`` (the code of a frequency band); None if nothing does, ``file`` if no cell is concerned and writing the file again is enough.
+    """
+
+    file: str
+    page: int | None
+    cells: tuple[int, ...]
+    what: str
+    repair: str | None = None
+
+    def __str__(self) -> str:
+        place = "" if self.page is None else f"page {self.page}: "
+        return f"{self.file}: {place}{self.what}"
+
+
+class Verifiable(Protocol):
+    """What ``problems`` reads of a table."""
+
+    @property
+    def snapshot(self) -> Snapshot: ...
+
+    @property
+    def files(self) -> TableFiles: ...
+
+
+def problems(table: Verifiable, progress: Callable[[int, int], None] | None = None) -> Iterator[Problem]:
+    """Every fault in the files of ``table``, in the order of the files; the log, which has no pages, comes last.
+
+    progress: called with pages looked at and pages in all; a page is looked at twice, for its bytes and for its meaning,
+    and counts a half each time.
+    """
+    segments = table.snapshot.segments
+    total = sum(segment.file.page_count for segment in segments)
+    done, whole = 0, True
+
+    def tell(pages: float) -> None:
+        if progress is not None:
+            progress(int(done + pages), total)
+
+    for segment in segments:
+        intact = True
+        for problem in _pages(segment, tell):
+            intact = intact and problem.repair is not None
+            yield problem
+        if intact:
+            for what in _contents(segment, tell):
+                intact = False
+                yield Problem(segment.path, None, (), what)
+        whole = whole and intact
+        done += segment.file.page_count
+        tell(0)
+    if whole:
+        yield from _shared_rowids(table.snapshot)
+    snapshot = table.snapshot
+    for gap in snapshot.gaps:
+        what = f"versions {gap.start} to {gap[-1]} are missing: no file holds them"
+        yield Problem(table.files.base, None, (), what)
+    for name, number in snapshot.tags.items():
+        if not snapshot.versions[0].number <= number <= snapshot.newest:
+            what = f"the tag {name} names version {number}, which is not kept"
+            yield Problem(snapshot.segments[-1].path, None, (), what)
+    for what, repair in log_faults(snapshot, table.files, whole=whole):
+        yield Problem(table.files.log, None, (), what, repair)
+
+
+def _pages(segment: Segment, tell: Callable[[float], None]) -> Iterator[Problem]:
+    file = segment.file
+    protected = file.map is not None
+    for damage in file.damage(progress=lambda seen: tell(seen / 2)):
+        faults = []
+        repair = "file" if protected else None
+        if damage.cells:
+            plural = "s" if len(damage.cells) > 1 else ""
+            faults.append(f"cell{plural} {', '.join(map(str, damage.cells))}: CRC-32C mismatch")
+            numbers = damage.page * file.layout.cells + np.array(damage.cells)
+            there, outer = file.recover(numbers)
+            code = "page" if protected else "band"
+            repair = ("parity" if outer.any() else code) if there.all() else None
+            if repair is None and not file.holds(numbers[~there]).any():
+                repair = "file"
+                faults.append("nothing is stored there")
+            else:
+                faults.append(_consequence(segment, repair, numbers[~there].tolist()))
+        if damage.parity:
+            faults.append("the page's parity is damaged")
+        if damage.headers:
+            faults.append(f"{damage.headers} copies of the page header are damaged")
+        if damage.frame:
+            faults.append("the FLAC frame around it is damaged")
+        yield Problem(
+            segment.path,
+            damage.page,
+            damage.cells,
+            "; ".join(filter(None, faults)),
+            repair or _harmless(damage),
+        )
+    missing = file.missing
+    if missing:
+        what = f"page {missing[0]} to {missing[-1]}: missing, the file ends before them"
+        numbers = np.arange(missing[0] * file.layout.cells, (missing[-1] + 1) * file.layout.cells)
+        there, _ = file.recover(numbers)
+        repair = "parity" if there.all() else None
+        said = _consequence(segment, repair, numbers[~there].tolist()) if protected else ""
+        yield Problem(segment.path, None, (), f"{what}; {said}" if said else what, repair)
+
+
+def _harmless(damage: PageDamage) -> str | None:
+    """``file`` where no cell is damaged, so that everything can be read all the same."""
+    return None if damage.cells else "file"
+
+
+def _consequence(segment: Segment, repair: str | None, lost: list[int]) -> str:
+    """What becomes of damaged cells: how they are repaired, or the rows that they cost."""
+    if repair is not None:
+        return {
+            "page": "repairable by the parity in the page",
+            "band": "corrected by the code of their frequency band",
+            "parity": "repairable by other cells",
+        }[repair]
+    costs: dict[str, list[str]] = {}
+    for loss in losses(segment, lost):
+        costs.setdefault(loss.column or "rowid", []).append(_rows(segment, loss))
+    if not costs:
+        return ""
+    named = "; ".join(f"{column} of rows {', '.join(spans)}" for column, spans in costs.items())
+    return f"lost: {named}"
+
+
+def _rows(segment: Segment, loss: Loss) -> str:
+    """The rowids from the first to the last of a loss; their places in the segment when the rowids are lost, too."""
+    try:
+        return f"{segment.rowid(loss.start)}–{segment.rowid(loss.stop - 1)}"
+    except DamagedFileError:
+        return f"{loss.start + 1}–{loss.stop} of the file"
+
+
+def _contents(segment: Segment, tell: Callable[[float], None]) -> Iterator[str]:
+    """Cells that are intact may still hold what makes no sense: compare everything with everything else."""
+    checks: list[Callable[[], None]] = [
+        segment.check_copies,
+        segment.check_places,
+        lambda: _check_extents(segment),
+    ]
+    for column in [ROWID, CREATED, ENDED, *range(len(segment.schema))]:
+        directory = segment.directory(column)
+        if directory is not None and (column < 0 or column != segment.schema.rowid_column):
+            checks.extend(partial(_check_block, segment, column, n) for n in range(directory.count))
+    for key in range(len(segment.schema.combined_keys)):
+        checks.extend(
+            partial(_check_key, segment, key, start) for start in range(0, segment.rows, _ROWS_AT_ONCE)
+        )
+    checks.append(lambda: _check_versions(segment))
+    for number, check in enumerate(checks):
+        tell(segment.file.page_count * (1 + number / len(checks)) / 2)
+        try:
+            check()
+        except DamagedFileError as error:
+            yield f"{error.place}: {error.what}" if error.place else error.what
+
+
+def _check_extents(segment: Segment) -> None:
+    segment.tombstones()
+    segment_sources(segment)
+
+
+def _check_block(segment: Segment, column: int, number: int) -> None:
+    """The block decodes, and its zone map and Bloom filter speak the truth."""
+    array = segment.block(column, number)
+    directory = segment.directory(column)
+    assert directory is not None
+    rows = int(directory.starts[number + 1] - directory.starts[number])
+    true = Zones.build([rows], [Zones.of(array, segment.column_type(column))], segment.column_type(column))
+    stated = directory.zones.take(np.array([number]))
+    name = segment.column_name(column)
+    place = f"column {name}, block {number}"
+    if true.filled[0] and (true.low, true.high) != (stated.low, stated.high):
+        raise DamagedFileError("the zone map has another least or greatest value", place=place)
+    bloom = segment.bloom(column)
+    if bloom is not None and not bloom.may_contain(hash_array(array)).all():
+        raise DamagedFileError("the Bloom filter lacks a key", place=place)
+
+
+def _check_key(segment: Segment, number: int, start: int) -> None:
+    """The Bloom filter of a key of several columns has the keys of the rows from ``start`` on."""
+    bloom = segment.key_bloom(number)
+    places = segment.schema.combined_keys[number]
+    if bloom is None:
+        return
+    _, hashes = combined_hashes(segment, places, start, min(start + _ROWS_AT_ONCE, segment.rows))
+    if not bloom.may_contain(hashes).all():
+        raise DamagedFileError(
+            "the Bloom filter lacks a key", place=f"key ({', '.join(map(segment.column_name, places))})"
+        )
+
+
+def _check_versions(segment: Segment) -> None:
+    """A row was made before it was deleted, and the one before it under its rowid was deleted when it was made."""
+    if segment.catalog.created is None:
+        return
+    created, ended, rowids = segment.created(), segment.ended(), segment.rowids()
+    wrong = np.flatnonzero(ended <= created)
+    again = np.flatnonzero((rowids[1:] == rowids[:-1]) & (created[1:] < ended[:-1]))
+    if len(wrong):
+        raise DamagedFileError(f"row {rowids[wrong[0]]} was deleted before it was made", place="column ended")
+    if len(again):
+        raise DamagedFileError(f"row {rowids[again[0]]} was there twice in a version", place="column ended")
+
+
+def _shared_rowids(snapshot: Snapshot) -> Iterator[Problem]:
+    """Rows of two segments that have the same rowid, where the later one did not delete the earlier."""
+    views = snapshot.views
+    for place, later in enumerate(views[1:], 1):
+        for start in range(0, later.segment.rows, _ROWS_AT_ONCE):
+            stop = min(start + _ROWS_AT_ONCE, later.segment.rows)
+            rowids = int64_view(later.segment.slice(ROWID, start, stop))
+            live = later.live(start, stop)
+            rowids = rowids if live is None else rowids[live]
+            for earlier in views[:place]:
+                rows = np.setdiff1d(earlier.segment.find_many(rowids), earlier.deleted)
+                for row in rows[:1]:
+                    rowid = earlier.segment.rowid(int(row))
+                    what = f"row {rowid} is there twice, also in {earlier.segment.path}"
+                    yield Problem(later.segment.path, None, (), what)

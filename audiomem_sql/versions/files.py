@@ -1,0 +1,259 @@
+"""The files of one table: the base ``X.flac``, its deltas ``X.flac.d/<version>.flac``, and its log ``X.flac-wal``.
+
+One process writes at a time, see :mod:`audiomem_sql.machine.writer_lock`; readers lock nothing.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+import time
+from dataclasses import dataclass
+
+from audiomem_sql.columns.stored_values import row_check
+from audiomem_sql.errors import AudioMemError, DamagedFileError, StorageError
+from audiomem_sql.machine.block_cache import BlockCache
+from audiomem_sql.machine.durable import abandoned_files, file_identity, fsync_folder, storage_error
+from audiomem_sql.storage.log.reader import check_rows, commits_behind, has_more, read_log
+from audiomem_sql.storage.segment.reader import Segment
+from audiomem_sql.versions.snapshot import Snapshot, check_chain
+
+_DELTA = re.compile(r"(\d{8,})\.flac")
+_TEMPORARY = re.compile(r"\.\d{8,}\.flac\.[a-z0-9_]{8}\.tmp")
+_LOAD_INTERVAL = 0.01
+_LOAD_ATTEMPTS = 20
+
+
+@dataclass(frozen=True, slots=True)
+class TableFiles:
+    """Paths of a table; ``base`` is absolute."""
+
+    base: str
+
+    @property
+    def folder(self) -> str:
+        """The folder of the deltas."""
+        return self.base + ".d"
+
+    def delta(self, version: int) -> str:
+        """The path of the delta whose last version is ``version``."""
+        return os.path.join(self.folder, f"{version:08d}.flac")
+
+    def size(self) -> int:
+        """Bytes of all files."""
+        total = 0
+        for path in (self.base, self.log, *(path for _, path in self.deltas())):
+            with contextlib.suppress(OSError):
+                total += os.path.getsize(path)
+        return total
+
+    def exists(self) -> bool:
+        """Whether the base file is there."""
+        return os.path.lexists(self.base)
+
+    def deltas(self) -> list[tuple[int, str]]:
+        """(last version, path) of every delta, oldest first."""
+        try:
+            names = os.listdir(self.folder)
+        except FileNotFoundError:
+            return []
+        except OSError as error:
+            raise storage_error(error, self.folder) from error
+        matches = (match for match in map(_DELTA.fullmatch, names) if match)
+        return sorted((int(match.group(1)), os.path.join(self.folder, match.group())) for match in matches)
+
+    @property
+    def log(self) -> str:
+        """The path of the write-ahead log."""
+        return self.base + "-wal"
+
+    def load(self, cache: BlockCache, known: Snapshot | None = None) -> Snapshot:
+        """The newest snapshot. What ``known`` has open and is still the same is not opened again.
+
+        Nothing is locked: when files are replaced meanwhile, by a merge or a vacuum, it begins again.
+        """
+        for attempt in range(_LOAD_ATTEMPTS):
+            before = file_identity(self.base)
+            last = attempt == _LOAD_ATTEMPTS - 1
+            try:
+                snapshot = self._load(cache, known)
+            except (DamagedFileError, StorageError):
+                # The log is read before the folder is listed, so a gap between the two is a sign of change, not of loss.
+                if last or (attempt >= 2 and file_identity(self.base) == before):
+                    raise
+            else:
+                # A new base takes its place before what it holds is removed: while it is the same, nothing was missing.
+                if last or file_identity(self.base) == snapshot.segments[0].identity:
+                    return snapshot
+            time.sleep(_LOAD_INTERVAL)
+        raise AssertionError("the last attempt returns or raises")
+
+    def _load(self, cache: BlockCache, known: Snapshot | None) -> Snapshot:
+        opened: list[Segment] = []
+        by_path = {} if known is None else {segment.path: segment for segment in known.segments}
+
+        def segment(path: str) -> Segment:
+            old = by_path.get(path)
+            if old is not None and old.identity == file_identity(path):
+                return old
+            new = Segment.open(path, cache)
+            opened.append(new)
+            return new
+
+        try:
+            base = segment(self.base)
+            catalog = base.catalog
+            before = None if known is None else known.log
+            log = read_log(self.log, catalog.table_id, before)
+            segments: list[Segment] = []
+            first = None  # version of the delta before: what ends behind it was replaced by a merge, and is not looked at
+            for number, path in reversed(
+                [entry for entry in self.deltas() if entry[0] > catalog.last_version]
+            ):
+                if first is not None and number >= first:
+                    continue
+                delta = segment(path)
+                if delta.catalog.last_version != number:
+                    raise DamagedFileError(
+                        f"the delta with version {number} is missing: what has its name ends with version "
+                        f"{delta.catalog.last_version}",
+                        file=self.base,
+                        remedy="Restore the missing file from a copy.",
+                    )
+                segments.insert(0, delta)
+                first = delta.catalog.first_version
+            segments.insert(0, base)
+            check_chain(segments, log)
+            if log is not None:
+                newest = segments[-1].catalog
+                schema = newest.schemas[-1][1]
+                check_rows(self.log, log, newest.last_version, len(schema), row_check(schema))
+            return Snapshot(segments, log)
+        except BaseException:
+            for new in opened:
+                new.close()
+            raise
+
+    def changed(self, snapshot: Snapshot) -> bool:
+        """Whether something was committed since ``snapshot`` was loaded."""
+        first, last = snapshot.segments[0], snapshot.segments[-1]
+        if first.identity != file_identity(first.path):
+            return True
+        if os.path.exists(self.log) if snapshot.log is None else has_more(self.log, snapshot.log):
+            return True
+        if last is not first and last.identity != file_identity(last.path):
+            return True
+        # A delta is named by its last version, so the next one's name cannot be told from the newest version.
+        return any(number > last.catalog.last_version for number, _ in self.deltas())
+
+    def remove_log(self) -> None:
+        """Delete the log: its commits are in a segment."""
+        try:
+            os.unlink(self.log)
+            fsync_folder(os.path.dirname(self.log))
+        except FileNotFoundError:
+            pass
+        except OSError as error:
+            raise storage_error(error, self.log) from error
+
+    def sweep(self) -> None:
+        """Delete what killed writers left behind. The writer's lock must be held."""
+        left = abandoned_files(self.base)
+        try:
+            names = os.listdir(self.folder)
+        except OSError:
+            names = []
+        left.extend(os.path.join(self.folder, name) for name in names if _TEMPORARY.fullmatch(name))
+        for path in left:
+            with contextlib.suppress(OSError):
+                os.unlink(path)
+
+    def remove_leftovers(self, snapshot: Snapshot) -> None:
+        """Delete deltas that a merge or a vacuum replaced, when a crash came before it could.
+
+        The writer's lock must be held, and what replaced them must be durable (:meth:`settle`). A file is deleted only if
+        its own catalog says that it is of this table, and that all its commits are in ``snapshot``. Loading never opens the
+        name of such a file, unless it saw the folder before the merge; then it misses it and begins again. Who has it open
+        keeps it.
+        """
+        chain = {segment.path for segment in snapshot.segments}
+        removed = False
+        for _, path in self.deltas():
+            if path not in chain and _replaced(path, snapshot):
+                with contextlib.suppress(OSError):
+                    os.unlink(path)
+                    removed = True
+        if removed and len(chain) == 1:
+            with contextlib.suppress(OSError):
+                os.rmdir(self.folder)
+
+    def check_writable(self) -> None:
+        """StorageError unless commits can be written."""
+        for path in (os.path.dirname(self.base), self.base):
+            if not os.access(path, os.W_OK):
+                raise StorageError(
+                    "cannot be written", file=path, remedy="Check the permissions of the file and its folder."
+                )
+
+    def check_undamaged(self, snapshot: Snapshot) -> None:
+        """DamagedFileError if writing would make a damage worse, or hide it. The writer's lock must be held."""
+        log = snapshot.log
+        if log is not None and log.torn and commits_behind(self.log, log):
+            raise DamagedFileError(
+                f"version {log.version + 1} is damaged, and whole commits stand behind it",
+                file=self.log,
+                place=f"byte {log.end}",
+                remedy="Restore the log from a copy before writing, or move it away to go on without its commits.",
+            )
+        for segment in snapshot.segments:
+            if segment.file.truncated:
+                raise DamagedFileError(
+                    "pages are missing at the end",
+                    file=segment.path,
+                    remedy="Restore the file before writing to it.",
+                )
+
+    def make_folder(self) -> None:
+        """Create the folder of the deltas, durably."""
+        try:
+            if not self.deltas():  # whoever made it may have been killed before it was durable
+                os.makedirs(self.folder, exist_ok=True)
+                fsync_folder(os.path.dirname(self.folder))
+        except OSError as error:
+            raise storage_error(error, self.folder) from error
+
+    def settle(self) -> None:
+        """Make durable what another process gave its name: it may have been killed before it could."""
+        try:
+            fsync_folder(os.path.dirname(self.base))
+            if os.path.isdir(self.folder):
+                fsync_folder(self.folder)
+        except OSError as error:
+            raise storage_error(error, self.base) from error
+
+
+def _replaced(path: str, snapshot: Snapshot) -> bool:
+    """Whether every commit of the delta at ``path`` is in the segments of ``snapshot``, or older than what is kept."""
+    try:
+        left = Segment.open(path, BlockCache(0))
+    except AudioMemError:
+        return False
+    try:
+        base = snapshot.segments[0].catalog
+        stored = {
+            version.number: version for segment in snapshot.segments for version in segment.catalog.versions
+        }
+        return (
+            left.catalog.table_id == base.table_id
+            and left.catalog.last_version <= snapshot.segments[-1].catalog.last_version
+            and not any(segment.file.truncated for segment in snapshot.segments)
+            and all(
+                stored[version.number] == version
+                if version.number in stored
+                else version.number < base.first_version
+                for version in left.catalog.versions
+            )
+        )
+    finally:
+        left.close()

@@ -1,0 +1,118 @@
+"""What commits changed: the rows that each one added, removed and replaced."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from audiomem_sql.arrays import I64Array
+from audiomem_sql.columns.batch import Row
+from audiomem_sql.columns.schema import Schema
+from audiomem_sql.columns.sql_values import sql_values
+from audiomem_sql.columns.stored_values import as_sql
+from audiomem_sql.storage.segment.evolved import seen_as
+from audiomem_sql.storage.segment.reader import Segment
+from audiomem_sql.versions.merge import Tombstones
+from audiomem_sql.versions.snapshot import Snapshot
+
+INSERT, DELETE, PREIMAGE, POSTIMAGE = "insert", "delete", "update_preimage", "update_postimage"
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """A row as one commit found it (delete, update_preimage) or left it (insert, update_postimage).
+
+    values: one for each column of the schema that the table had then, see Snapshot.schema_at.
+    """
+
+    version: int
+    rowid: int
+    kind: str
+    values: tuple[Any, ...]
+
+
+def changes(snapshot: Snapshot, first: int, last: int) -> list[Change]:
+    """What the commits ``first`` to ``last``, both included, changed: by version, then rowid, an old row before a new.
+
+    QueryError, with the versions that are kept, if one of the two is not. The oldest version that a vacuum kept counts
+    as having inserted all that it shows.
+    """
+    for version in (first, last):
+        snapshot.check_kept(version)
+    added: dict[tuple[int, int], tuple[Any, ...]] = {}
+    removed: dict[tuple[int, int], tuple[Any, ...]] = {}
+    segments = snapshot.segments
+    logged = _logged_tombstones(snapshot)
+    for place, segment in enumerate(segments):
+        if not segment.rows or segment.catalog.first_version > last:
+            continue
+        created, rowids = segment.created(), segment.rowids()
+        later = _joined([Tombstones.of(segments[place + 1 :]), logged])
+        ended = np.minimum(segment.ended(), later.ends(rowids, created))
+        for versions, found in ((created, added), (ended, removed)):
+            for low, high, schema in _spans(snapshot, first, last):
+                rows = np.flatnonzero((versions >= low) & (versions <= high))
+                for key, values in zip(
+                    zip(versions[rows].tolist(), rowids[rows].tolist(), strict=True),
+                    _values(seen_as(segment, schema), rows),
+                    strict=True,
+                ):
+                    found[key] = values
+    live: dict[int, Row] = {}
+    types = [column.type for column in snapshot.schemas[-1][1].visible.columns]
+    for record in snapshot.logged:
+        for rowid in record.deleted:
+            row = live.pop(rowid, None)
+            if row is not None and first <= record.version <= last:
+                removed[record.version, rowid] = tuple(map(as_sql, row, types))
+        for rowid, row in record.inserted:
+            live[rowid] = row
+            if first <= record.version <= last:
+                added[record.version, rowid] = tuple(map(as_sql, row, types))
+    return list(_in_order(added, removed))
+
+
+def _spans(snapshot: Snapshot, first: int, last: int) -> Iterator[tuple[int, int, Schema]]:
+    """The versions from ``first`` to ``last`` as stretches with the same columns: (first, last, schema)."""
+    starts = [max(start, first) for start, _ in snapshot.schemas[1:]]
+    for low, high, (_, schema) in zip([first, *starts], [*starts, last + 1], snapshot.schemas, strict=True):
+        if low < high and low <= last:
+            yield low, min(high - 1, last), schema
+
+
+def _in_order(
+    added: dict[tuple[int, int], tuple[Any, ...]], removed: dict[tuple[int, int], tuple[Any, ...]]
+) -> Iterator[Change]:
+    for version, rowid in sorted(added.keys() | removed.keys()):
+        key = (version, rowid)
+        both = key in added and key in removed
+        if key in removed:
+            yield Change(version, rowid, PREIMAGE if both else DELETE, removed[key])
+        if key in added:
+            yield Change(version, rowid, POSTIMAGE if both else INSERT, added[key])
+
+
+def _values(segment: Segment, rows: I64Array) -> Iterator[tuple[Any, ...]]:
+    if not len(rows):
+        return iter(())
+    columns = [
+        sql_values(segment.take(place, rows), column.type)
+        for place, column in enumerate(segment.schema.visible.columns)
+    ]
+    return zip(*columns, strict=True)
+
+
+def _logged_tombstones(snapshot: Snapshot) -> Tombstones:
+    pairs = sorted({(rowid, record.version) for record in snapshot.logged for rowid in record.deleted})
+    both = np.array(pairs, np.int64).reshape(-1, 2)
+    return Tombstones(both[:, 0], both[:, 1])
+
+
+def _joined(parts: Sequence[Tombstones]) -> Tombstones:
+    rowids = np.concatenate([part.rowids for part in parts])
+    versions = np.concatenate([part.versions for part in parts])
+    order = np.lexsort((versions, rowids))
+    return Tombstones(rowids[order], versions[order])

@@ -1,0 +1,370 @@
+"""A snapshot: the segments of one version, each with the rows that later segments deleted from it.
+
+Immutable: a reader that holds one sees the same rows for as long as it likes, whatever is committed meanwhile.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from audiomem_sql.arrays import BoolArray, I64Array
+from audiomem_sql.columns.batch import Batch, Row, batch_of
+from audiomem_sql.columns.layouts import row_translation
+from audiomem_sql.columns.schema import Schema
+from audiomem_sql.columns.stored_values import stored_rows
+from audiomem_sql.errors import DamagedFileError, QueryError
+from audiomem_sql.indexes.keys.index import FEW_ROWS, KeyIndex, indexed_rowids
+from audiomem_sql.storage.log.content import LogContent
+from audiomem_sql.storage.log.record import LogRecord
+from audiomem_sql.storage.segment.catalog import NO_HISTORY, Migration, SchemaHistory, Version
+from audiomem_sql.storage.segment.evolved import seen_as
+from audiomem_sql.storage.segment.reader import Segment
+
+#: Snapshots of other versions that a snapshot remembers.
+_OTHERS_KEPT = 8
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class SegmentView:
+    """A segment and its deleted rows: int64 (n,), places in the segment, ascending."""
+
+    segment: Segment
+    deleted: I64Array
+
+    @property
+    def live_rows(self) -> int:
+        """Rows that are not deleted."""
+        return self.segment.rows - len(self.deleted)
+
+    def live(self, start: int, stop: int) -> BoolArray | None:
+        """Which of rows start … stop - 1 are not deleted, bool; None when all are."""
+        low, high = np.searchsorted(self.deleted, [start, stop])
+        if low == high:
+            return None
+        live = np.ones(stop - start, bool)
+        live[self.deleted[low:high] - start] = False
+        return live
+
+    def is_live(self, row: int) -> bool:
+        """Whether ``row`` is not deleted."""
+        place = int(np.searchsorted(self.deleted, row))
+        return place == len(self.deleted) or int(self.deleted[place]) != row
+
+    def find(self, rowid: int) -> int:
+        """The live row with ``rowid``, or -1."""
+        return next((row for row in self.segment.find(rowid) if self.is_live(row)), -1)
+
+
+class Snapshot:
+    """The rows of one version. ``segments`` are in the order of their versions; ``log`` holds the commits after them.
+
+    version: the version to see, by default the newest. schema: the columns to see, by default those of that version.
+    """
+
+    def __init__(
+        self,
+        segments: Sequence[Segment],
+        log: LogContent | None = None,
+        version: int | None = None,
+        schema: Schema | None = None,
+    ) -> None:
+        self.segments = tuple(segments)
+        self.log = log
+        self.logged = logged_commits(self.segments, log)
+        self.newest = self.logged[-1].version if self.logged else self.segments[-1].catalog.last_version
+        self.version = self.newest if version is None else version
+        self.schema: Schema = self.schema_at(self.version) if schema is None else schema
+        self.own_rows, self._gone = replay(self.logged, self.version)
+        newest = self.segments[-1].catalog.schemas[-1][1]
+        if self.own_rows and not self.schema.is_same(newest):
+            translate = row_translation(newest, self.schema)
+            self.own_rows = {rowid: translate(row) for rowid, row in self.own_rows.items()}
+        self.views = self._views()
+        self.rows = sum(view.live_rows for view in self.views) + len(self.own_rows)
+
+    def after(self, log: LogContent) -> Snapshot:
+        """This newest snapshot after the one commit that ``log`` has more, without a replay of the others."""
+        record = log.records[log.count - 1]
+        made = Snapshot.__new__(Snapshot)
+        made.segments, made.log, made.schema = self.segments, log, self.schema
+        made.logged = [*self.logged, record]
+        made.newest = made.version = record.version
+        made.own_rows = dict(self.own_rows)
+        gone = {rowid for rowid in record.deleted if made.own_rows.pop(rowid, None) is None}
+        made.own_rows.update(record.inserted)
+        made._gone = self._gone | gone
+        made.views = made._views() if gone else self.views
+        made.high_rowid = max([self.high_rowid, *(rowid for rowid, _ in record.inserted)])
+        made.rows = sum(view.live_rows for view in made.views) + len(made.own_rows)
+        return made
+
+    def at(self, version: int, schema: Schema | None = None) -> Snapshot:
+        """The same files as they were at ``version``; QueryError if that version is not kept.
+
+        schema: columns to see it with, instead of those that it had: then one that was added later has its DEFAULT.
+        """
+        if version == self.version and (schema is None or schema is self.schema):
+            return self
+        key = (version, 0 if schema is None else id(schema))  # alive as long as the snapshot that has it
+        found = self._others.get(key)
+        if found is None:
+            self.check_kept(version)
+            while len(self._others) >= _OTHERS_KEPT:
+                self._others.pop(next(iter(self._others)), None)
+            found = self._others[key] = type(self)(self.segments, self.log, version, schema)
+        return found
+
+    @cached_property
+    def _others(self) -> dict[tuple[int, int], Snapshot]:
+        """Other versions that were asked for: a join asks for the same one again and again."""
+        return {}
+
+    def schema_at(self, version: int) -> Schema:
+        """The columns that the table had at ``version``."""
+        holding = [segment for segment in self.segments if segment.catalog.first_version <= version]
+        return (holding or self.segments[:1])[-1].catalog.schema_at(version)
+
+    @cached_property
+    def schemas(self) -> tuple[tuple[int, Schema], ...]:
+        """(first version with it, schema), for every change of the columns that is kept, oldest first."""
+        found: list[tuple[int, Schema]] = []
+        for segment in self.segments:
+            for first, schema in segment.catalog.schemas:
+                if not found or not schema.is_same(found[-1][1]):
+                    found.append((first, schema))
+        return tuple(found)
+
+    @cached_property
+    def migrations(self) -> tuple[Migration, ...]:
+        """Every change of the columns that the table went through, oldest first."""
+        return tuple(step for segment in self.segments for step in segment.catalog.history.migrations)
+
+    @cached_property
+    def next_column(self) -> int:
+        """The id for a new column: above every one that was used."""
+        used = [column_id + 1 for _, schema in self.schemas for column_id in schema.ids]
+        return max(used + [segment.catalog.history.next_column for segment in self.segments])
+
+    def history(self, first: int, migrations: Sequence[Migration] | None = None) -> SchemaHistory:
+        """What a segment says that holds all versions from ``first`` on.
+
+        migrations: those that it records, by default all.
+        """
+        begun = [place for place, (start, _) in enumerate(self.schemas) if start <= first] or [0]
+        schemas = [(max(start, first), schema) for start, schema in self.schemas[begun[-1] :]]
+        recorded = tuple(self.migrations if migrations is None else migrations)
+        if len(schemas) < 2 and not recorded:
+            return NO_HISTORY
+        return SchemaHistory(tuple(schemas) if len(schemas) > 1 else (), recorded, self.next_column)
+
+    def check_kept(self, version: int) -> None:
+        """QueryError unless ``version`` is one of those that are kept."""
+        if not self.versions[0].number <= version <= self.newest:
+            raise self.not_kept(f"version {version} is not kept")
+
+    def not_kept(self, what: str) -> QueryError:
+        """The error that ``what``, with the versions and tags that are kept."""
+        tags = ", ".join(f"{name} ({number})" for name, number in sorted(self.tags.items())) or "none"
+        return QueryError(
+            what,
+            file=self.segments[0].path,
+            remedy=f"Versions {self.versions[0].number} to {self.newest} are kept; tags: {tags}.",
+        )
+
+    @property
+    def gaps(self) -> tuple[range, ...]:
+        """Versions that no file holds: none, but see :mod:`audiomem_sql.upkeep.salvage`."""
+        return ()
+
+    @cached_property
+    def files(self) -> tuple[tuple[int, int] | None, ...]:
+        """The identities of the files."""
+        log = None if self.log is None else self.log.identity
+        return (*(segment.identity for segment in self.segments), log)
+
+    @cached_property
+    def tags(self) -> dict[str, int]:
+        """Names of versions."""
+        found: dict[str, int] = {}
+        for segment in self.segments:
+            found |= segment.catalog.tags
+        for record in self.logged:
+            found |= record.tags
+        return {name: number for name, number in found.items() if number}
+
+    def _views(self) -> tuple[SegmentView, ...]:
+        views: list[SegmentView] = []
+        later = np.array(sorted(self._gone), np.int64)
+        for segment in reversed(self.segments):
+            if segment.catalog.first_version > self.version:
+                continue
+            views.append(SegmentView(seen_as(segment, self.schema), self._hidden_rows(segment, later)))
+            rowids, versions = segment.tombstones()
+            if len(rowids):
+                later = np.union1d(later, rowids[versions <= self.version])
+        return tuple(reversed(views))
+
+    def _hidden_rows(self, segment: Segment, later: I64Array) -> I64Array:
+        """The rows of ``segment`` that this version does not show, int64 (n,), ascending."""
+        hidden = segment.find_many(later)
+        catalog = segment.catalog
+        if catalog.created is None:
+            return hidden if catalog.last_version <= self.version else np.arange(segment.rows)
+        if catalog.ended is not None or catalog.last_version > self.version:
+            outside = (segment.created() > self.version) | (segment.ended() <= self.version)
+            hidden = np.union1d(hidden, np.flatnonzero(outside))
+        return hidden
+
+    @cached_property
+    def versions(self) -> list[Version]:
+        """Every commit that is kept, oldest first."""
+        stored = [version for segment in self.segments for version in segment.catalog.versions]
+        return stored + [
+            Version(record.version, record.time, len(record.inserted), len(record.deleted), record.message)
+            for record in self.logged
+        ]
+
+    @cached_property
+    def pending(self) -> Batch | None:
+        """The rows that are in the log only."""
+        return batch_of(sorted(self.own_rows.items()), self.schema) if self.own_rows else None
+
+    @cached_property
+    def ordered(self) -> bool:
+        """Whether going through the segments in order, then the log, goes through the rowids in order."""
+        ranges = [(s.catalog.low_rowid, s.catalog.high_rowid) for s in self.segments if s.rows]
+        if self.own_rows:
+            ranges.append((min(self.own_rows), max(self.own_rows)))
+        return all(left[1] < right[0] for left, right in pairwise(ranges))
+
+    @cached_property
+    def high_rowid(self) -> int:
+        """The greatest rowid that was ever given out in these files; 0 when there was none above."""
+        stored = [segment.catalog.high_rowid for segment in self.segments if segment.rows]
+        logged = [rowid for record in self.logged for rowid, _ in record.inserted]
+        return max(stored + logged, default=0)
+
+    def contains(self, rowid: int) -> bool:
+        """Whether a row has ``rowid``."""
+        return rowid in self.own_rows or self.find(rowid) is not None
+
+    def find(self, rowid: int) -> tuple[SegmentView, int] | None:
+        """The segment and row of ``rowid``, or None; rows that are in the log only are not looked at."""
+        for view in reversed(self.views):
+            row = view.find(rowid)
+            if row >= 0:
+                return view, row
+        return None
+
+    def stored_row(self, rowid: int) -> Row | None:
+        """The row ``rowid`` as stored values, or None."""
+        own = self.own_rows.get(rowid)
+        found = None if own is not None else self.find(rowid)
+        if found is None:
+            return own
+        view, row = found
+        columns = [view.segment.slice(place, row, row + 1) for place in range(len(self.schema))]
+        return next(stored_rows(pa.Table.from_arrays(columns, list(self.schema.names)), self.schema))
+
+    def own_row(self, rowid: int) -> Row | None:
+        """A row that is in the log only, or None."""
+        return self.own_rows.get(rowid)
+
+    def own_rowids(self) -> Sequence[int]:
+        """The rowids that are in the log only."""
+        return list(self.own_rows)
+
+    def own_rowids_by_key(self, place: int, collation: str, keys: Sequence[Any]) -> Sequence[int]:
+        """Of these, at least those whose column ``place`` has one of ``keys``, see Bound.lookup."""
+        if len(self.own_rows) <= FEW_ROWS:
+            return self.own_rowids()
+        assert self.pending is not None
+        return indexed_rowids(self.pending, self.schema, self._indexes, place, collation, keys)
+
+    @cached_property
+    def _indexes(self) -> dict[tuple[int, str], KeyIndex]:
+        return {}
+
+    def close(self) -> None:
+        """Close the files. Scans that are still running fail."""
+        for segment in self.segments:
+            segment.close()
+
+    def column_bytes(self, column: int) -> int:
+        """Bytes of ``column`` before compression, from the catalogs alone."""
+        directories = (seen_as(segment, self.schema).directory(column) for segment in self.segments)
+        return sum(int(directory.raw.sum()) for directory in directories if directory is not None)
+
+
+def logged_commits(segments: Sequence[Segment], log: LogContent | None) -> list[LogRecord]:
+    """The commits in the log that are not in a segment yet."""
+    if log is None:
+        return []
+    stored = segments[-1].catalog.last_version
+    return [record for record in log.records[: log.count] if record.version > stored]
+
+
+def replay(commits: Sequence[LogRecord], version: int) -> tuple[dict[int, Row], set[int]]:
+    """(rows by rowid, rowids deleted from the segments) after the commits up to ``version``."""
+    rows: dict[int, Row] = {}
+    gone: set[int] = set()
+    for record in commits:
+        if record.version > version:
+            break
+        for rowid in record.deleted:
+            if rows.pop(rowid, None) is None:
+                gone.add(rowid)
+        rows.update(record.inserted)
+    return rows, gone
+
+
+def check_chain(segments: Sequence[Segment], log: LogContent | None) -> None:
+    """Raise DamagedFileError unless the segments and the log are of one table and their versions follow each other."""
+    base = segments[0].path
+    for before, after in pairwise(segments):
+        check_neighbours(before, after, base)
+        expected = before.catalog.last_version + 1
+        if after.catalog.first_version != expected:
+            raise DamagedFileError(
+                f"the delta with version {expected} is missing: the next one is {after.path}",
+                file=base,
+                remedy="Restore the missing file from a copy, or read what is left with salvage=True.",
+            )
+    stored = segments[-1].catalog.last_version
+    if log is not None and log.after > stored:
+        raise DamagedFileError(
+            f"the log begins behind version {log.after}, but the files end with version {stored}",
+            file=base,
+            remedy="Restore the missing delta from a copy, or read what is left with salvage=True.",
+        )
+
+
+def check_neighbours(before: Segment, after: Segment, base: str) -> None:
+    """Raise DamagedFileError unless the two segments are of one table, and the second says how its columns differ."""
+    check_table(before, after, base)
+    same = after.catalog.schemas[0][1].is_same(before.catalog.schemas[-1][1])
+    if not same and after.catalog.first_version not in [
+        step.version for step in after.catalog.history.migrations
+    ]:
+        raise DamagedFileError(
+            f"has other columns than {before.path}",
+            file=after.path,
+            remedy="Restore both files from the same copy.",
+        )
+
+
+def check_table(before: Segment, after: Segment, base: str) -> None:
+    """Raise DamagedFileError unless the two segments are of one table."""
+    if after.catalog.table_id != before.catalog.table_id:
+        raise DamagedFileError(
+            f"belongs to another table than {base}",
+            file=after.path,
+            remedy="Move it out of the folder of deltas.",
+        )

@@ -1,0 +1,1 @@
+"""Transactions, appends, keys, commits alone and in groups."""

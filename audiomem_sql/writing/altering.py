@@ -1,0 +1,33 @@
+"""What becomes of a table's columns by a change, and whether the rows that are there allow it."""
+
+from __future__ import annotations
+
+import pyarrow as pa
+
+from audiomem_sql.columns.checks import checks_of
+from audiomem_sql.columns.creation import check_definitions
+from audiomem_sql.columns.schema import Schema
+from audiomem_sql.migrations.changes import SchemaChange
+from audiomem_sql.scan.scan import scan
+from audiomem_sql.search.embedding import dimensions_of
+from audiomem_sql.storage.segment.options import TableOptions
+from audiomem_sql.versions.snapshot import Snapshot
+
+
+def altered_schema(snapshot: Snapshot, change: SchemaChange, options: TableOptions) -> Schema:
+    """The columns after ``change``; with a column for vectors, if the change brings a column that is searched by meaning.
+
+    SchemaError for what cannot be done, ConstraintError when a row of ``snapshot`` violates a CHECK that comes with it,
+    MissingExtraError if nobody can say how long the vectors of the table's model are.
+    """
+    before = snapshot.schema
+    schema = change.apply(before, snapshot.next_column)
+    check_definitions(schema)
+    if len(schema.semantic_columns) > len(schema.vectors):
+        width = dimensions_of(options.model, options.model_backend)
+        schema = schema.with_vectors(width, max(snapshot.next_column, *schema.ids) + 1)
+    checks = checks_of(schema) if len(schema.checks) > len(before.checks) else None
+    if checks is not None:
+        for batch in scan(snapshot.at(snapshot.version, schema), range(len(schema))):
+            checks.check_table(batch.rowids, pa.Table.from_arrays(list(batch.arrays), list(schema.names)))
+    return schema

@@ -1,0 +1,214 @@
+"""Rows that arrive as an Arrow table: numbering them, and checking their keys, without a Python value a row."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from audiomem_sql.arrays import BoolArray, I64Array
+from audiomem_sql.blocks.bloom import BloomFilter, U64Array, hash_array
+from audiomem_sql.columns.affinity import StoredValue
+from audiomem_sql.columns.batch import Batch
+from audiomem_sql.columns.checks import checks_of
+from audiomem_sql.columns.schema import Schema
+from audiomem_sql.columns.stored_values import as_sql, integer_array
+from audiomem_sql.columns.types import Kind
+from audiomem_sql.columns.views import integers, strings, valid
+from audiomem_sql.errors import ConstraintError, LimitError
+from audiomem_sql.indexes.keys.combined import folded, hash_rows
+from audiomem_sql.scan.scan import Filter, RowFilter, scan
+from audiomem_sql.versions.snapshot import Snapshot
+from audiomem_sql.writing import transaction
+from audiomem_sql.writing.transaction import MAX_ROWID, Transaction
+from audiomem_sql.writing.unique_keys import Places
+
+#: Rows in a batch that is handed to the writer.
+BATCH_ROWS = 1 << 16
+NO_ROWIDS: I64Array = np.empty(0, np.int64)
+
+
+def check_sizes(table: pa.Table, path: str) -> None:
+    """LimitError, naming the row (from 0), if the texts and blobs of one are over the limit together."""
+    if table.nbytes <= transaction.MAX_ROW_BYTES:
+        return
+    sizes = np.zeros(table.num_rows, np.int64)
+    for column in table.columns:
+        if pa.types.is_string(column.type) or pa.types.is_binary(column.type):
+            sizes += np.concatenate([strings(chunk).lengths * valid(chunk) for chunk in column.chunks])
+    largest = int(sizes.argmax())
+    if sizes[largest] > transaction.MAX_ROW_BYTES:
+        raise LimitError(
+            f"a row of {int(sizes[largest]):,} bytes is over the limit of {transaction.MAX_ROW_BYTES:,}",
+            file=path,
+            place=f"row {largest}",
+            remedy="Divide it into several rows.",
+        )
+
+
+def number_rows(table: pa.Table, snapshot: Snapshot) -> tuple[I64Array, pa.Table]:
+    """Rowids for new rows, int64 (n,), ascending, and the rows in that order.
+
+    They are the INTEGER PRIMARY KEY's values where the table has one and they are not NULL; otherwise they follow the
+    greatest rowid so far.
+    """
+    place, count = snapshot.schema.rowid_column, table.num_rows
+    following = max(snapshot.high_rowid, 0) + 1
+    given = None if place is None else table.column(place).combine_chunks()
+    if given is None or given.null_count == count:
+        rowids = _following(following, count)
+    else:
+        missing = ~valid(given)
+        rowids = np.where(missing, 0, integers(given))
+        if missing.any():
+            following = max(following, int(rowids[~missing].max()) + 1)
+            rowids[missing] = _following(following, int(missing.sum()))
+        if (np.diff(rowids) <= 0).any():
+            order = np.argsort(rowids, kind="stable")
+            rowids, table = rowids[order], table.take(integer_array(order))
+    if place is not None:
+        table = table.set_column(place, table.schema.field(place), integer_array(rowids))
+    return rowids, table
+
+
+def _following(first: int, count: int) -> I64Array:
+    if first + count - 1 > MAX_ROWID:
+        raise LimitError(
+            "the greatest rowid there can be is taken", remedy="Give the rows keys of their own."
+        )
+    return np.arange(first, first + count, dtype=np.int64)
+
+
+def matching_rowids(snapshot: Snapshot, filters: Sequence[Filter], row_filter: RowFilter | None) -> I64Array:
+    """The rowids of the rows that pass a filter, int64 (n,), ascending."""
+    found = [batch.rowids for batch in scan(snapshot, (), filters, row_filter=row_filter)]
+    return np.sort(np.concatenate(found)) if found else NO_ROWIDS
+
+
+def check_rows(rowids: I64Array, table: pa.Table, snapshot: Snapshot, path: str, deleted: I64Array) -> None:
+    """ConstraintError if a CHECK fails, or a key of the new rows is there already, or twice among them.
+
+    deleted: rowids that the same commit deletes, int64 (n,); their keys are free.
+    """
+    schema = snapshot.schema
+    name = "rowid" if schema.rowid_column is None else schema.columns[schema.rowid_column].name
+    twice = np.flatnonzero(np.diff(rowids) == 0)
+    if len(twice):
+        raise _not_unique(path, name, int(rowids[twice[0]]))
+    for view in snapshot.views:
+        taken = np.setdiff1d(view.segment.find_many(np.setdiff1d(rowids, deleted)), view.deleted)
+        if len(taken):
+            raise _not_unique(path, name, view.segment.rowid(int(taken[0])))
+    checks = checks_of(schema)
+    if checks is not None:
+        checks.check_table(rowids, table)
+    after = Transaction(path, snapshot)
+    if not after.keys.all:
+        return
+    for rowid in deleted.tolist():
+        after.delete(rowid)
+    for places in after.keys.all:
+        if len(places) == 1:
+            _check_column(places, table, after)
+        else:
+            _check_combined(places, table, after)
+
+
+def _check_column(places: Places, table: pa.Table, after: Transaction) -> None:
+    """A key of one column."""
+    (place,) = places
+    column = after.schema.columns[place]
+    array = table.column(place).combine_chunks()
+    present = array.drop_null()
+    if column.type.kind is Kind.TIMESTAMP:
+        present = present.cast(pa.int64())
+    keys = present.to_pylist()
+    seen: set[Any] = set()
+    for key in keys:
+        same = folded(key, column)
+        if same in seen:
+            raise _not_unique(after.path, column.name, as_sql(key, column.type))
+        seen.add(same)
+    suspects = keys
+    segments = [view.segment for view in after.snapshot.views if view.segment.rows]
+    blooms = [segment.bloom(place) for segment in segments]
+    if column.collation == "BINARY" and keys and all(bloom is not None for bloom in blooms):
+        suspects = [keys[row] for row in np.flatnonzero(_perhaps_in(blooms, hash_array(array)))]
+    row: list[StoredValue] = [None] * len(after.schema)
+    for key in suspects:
+        row[place] = key
+        if after.keys.find(places, row) is not None:
+            raise _not_unique(after.path, column.name, as_sql(key, column.type))
+
+
+def _check_combined(places: Places, table: pa.Table, after: Transaction) -> None:
+    """A key of several columns: first by hashes, then the few rows that share one."""
+    columns = [after.schema.columns[place] for place in places]
+    rows, hashes = hash_rows([table.column(place).combine_chunks() for place in places], columns)
+    order = np.argsort(hashes, kind="stable")
+    same = np.flatnonzero(np.diff(hashes[order].view(np.int64)) == 0)
+    seen: set[Any] = set()
+    for row in rows[order[np.union1d(same, same + 1)]].tolist():
+        values = _row(table, places, row, after.schema)
+        key = after.keys.fold(places, values)
+        if key in seen:
+            raise _key_not_unique(places, values, after)
+        seen.add(key)
+    number = after.schema.combined_keys.index(places)
+    blooms = [view.segment.key_bloom(number) for view in after.snapshot.views if view.segment.rows]
+    perhaps = (
+        np.ones(len(rows), bool) if any(bloom is None for bloom in blooms) else _perhaps_in(blooms, hashes)
+    )
+    for row in rows[perhaps].tolist():
+        values = _row(table, places, row, after.schema)
+        if after.keys.find(places, values) is not None:
+            raise _key_not_unique(places, values, after)
+
+
+def _perhaps_in(blooms: Sequence[BloomFilter | None], hashes: U64Array) -> BoolArray:
+    """Whether one of the filters may contain each hash, bool (n,)."""
+    maybe = np.zeros(len(hashes), bool)
+    for bloom in blooms:
+        if bloom is not None:
+            maybe |= bloom.may_contain(hashes)
+    return maybe
+
+
+def _row(table: pa.Table, places: Places, row: int, schema: Schema) -> list[StoredValue]:
+    """A row as stored values, of which only those of a key are looked up."""
+    values: list[StoredValue] = [None] * len(schema)
+    for place in places:
+        value = table.column(place)[row]
+        is_time = schema.columns[place].type.kind is Kind.TIMESTAMP
+        values[place] = value.cast(pa.int64()).as_py() if is_time else value.as_py()
+    return values
+
+
+def _key_not_unique(places: Places, row: Sequence[StoredValue], after: Transaction) -> ConstraintError:
+    return ConstraintError(
+        f"UNIQUE constraint failed: {after.keys.names(places)}",
+        file=after.path,
+        place=after.keys.shown(places, row),
+        remedy="Remove the row, or give it another key.",
+    )
+
+
+def _not_unique(path: str, column: str, key: Any) -> ConstraintError:
+    return ConstraintError(
+        f"UNIQUE constraint failed: {column}",
+        file=path,
+        place=f"key {key!r}",
+        remedy="Remove the row, or give it another key.",
+    )
+
+
+def as_batches(rowids: I64Array, table: pa.Table) -> Iterator[Batch]:
+    """The rows in batches of a bounded size."""
+    start = 0
+    for batch in table.to_batches(max_chunksize=BATCH_ROWS):
+        stop = start + batch.num_rows
+        if stop > start:
+            yield Batch(rowids[start:stop], tuple(batch.columns))
+        start = stop

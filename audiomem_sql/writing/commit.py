@@ -1,0 +1,187 @@
+"""A commit: rows and deletions become a segment, written beside, fsynced, and renamed into place.
+
+The segment is a delta, unless the table had no rows so far: then it takes the base's place, so that one file remains.
+Until :meth:`PendingCommit.accept` the commit can be taken back; the writer's lock must be held until then.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from audiomem_sql.arrays import I64Array
+from audiomem_sql.columns.batch import Batch
+from audiomem_sql.columns.schema import Schema
+from audiomem_sql.errors import DamagedFileError, StorageError
+from audiomem_sql.machine.durable import fsync_folder, storage_error
+from audiomem_sql.machine.writer_lock import WriterLock
+from audiomem_sql.sound.band_health import unhealthy
+from audiomem_sql.storage.log.content import LogContent
+from audiomem_sql.storage.log.writer import LogWriter
+from audiomem_sql.storage.segment.catalog import NO_HISTORY, Migration, SchemaHistory, Version
+from audiomem_sql.storage.segment.options import TableOptions
+from audiomem_sql.storage.segment.writer import SegmentWriter
+from audiomem_sql.versions.files import TableFiles
+from audiomem_sql.versions.ingested import known_sources, pack_sources, unpack_sources
+from audiomem_sql.versions.snapshot import Snapshot
+
+Progress = Callable[[int, int], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Commit:
+    """What is committed: batches in ascending rowid order with an array for every column, and rowids deleted before.
+
+    inserted: how many rows; None when only the batches tell. message: for the list of versions. sources: the packed list
+    of ingested sources. schema: the columns from this commit on, which then has no rows; ``change`` says how they changed.
+    """
+
+    batches: Iterable[Batch]
+    inserted: int | None
+    deleted: I64Array = field(default_factory=lambda: np.empty(0, np.int64))
+    message: str | None = None
+    sources: bytes | None = None
+    schema: Schema | None = None
+    change: str = ""
+
+
+@dataclass(slots=True)
+class LoggedCommit:
+    """A commit that is in the log."""
+
+    version: int
+    writer: LogWriter
+    before: LogContent | None
+    after: LogContent
+
+    def accept(self) -> None:
+        """The commit stands."""
+
+    def take_back(self) -> None:
+        """Undo the commit."""
+        if self.before is not None:
+            self.writer.cut(self.before)
+        else:
+            self.writer.cut(self.after.emptied())
+
+
+@dataclass(slots=True)
+class PendingCommit:
+    """A commit that is on the disk under its final name."""
+
+    version: int
+    path: str
+    previous: str | None = None  # what stood at path before, under a temporary name
+
+    def accept(self) -> None:
+        """The commit stands."""
+        self.forget_previous()
+
+    def take_back(self) -> None:
+        """Undo the commit: no trace of it remains."""
+        try:
+            if self.previous is not None:
+                os.replace(self.previous, self.path)
+                self.previous = None
+            else:
+                os.unlink(self.path)
+            fsync_folder(os.path.dirname(self.path))
+        except OSError as error:
+            raise storage_error(error, self.path) from error
+
+    def forget_previous(self) -> None:
+        """Delete what stood at path before."""
+        if self.previous is not None:
+            with contextlib.suppress(OSError):  # what stays is removed by the next writer's sweep
+                os.unlink(self.previous)
+            self.previous = None
+
+
+def write_commit(
+    files: TableFiles,
+    lock: WriterLock,
+    snapshot: Snapshot,
+    options: TableOptions,
+    commit: Commit,
+    progress: Progress | None = None,
+) -> PendingCommit:
+    """Write ``commit`` on top of ``snapshot``, durably. ``lock`` must be held, and is on the new base if there is one.
+
+    On any error the files are as they were.
+    """
+    number = snapshot.newest + 1
+    replaces_base = len(snapshot.segments) == 1 and not snapshot.segments[0].rows
+    if replaces_base:
+        path, versions = files.base, list(snapshot.versions)
+    else:
+        path, versions = files.delta(number), []
+        files.make_folder()
+        if os.path.exists(path):
+            raise DamagedFileError(
+                "this version was written already", file=path, remedy="Open the table again."
+            )
+    catalog = snapshot.segments[0].catalog
+    schema = commit.schema or snapshot.schema
+    write = options.write_options(unhealthy(snapshot))
+    writer = SegmentWriter(path, schema, write, table_id=catalog.table_id, table_options=options.to_catalog())
+    pending = PendingCommit(number, path)
+    temporary: str | None = None
+    try:
+        for batch in commit.batches:
+            writer.add(batch.rowids, batch.arrays)
+        inserted = writer.rows if commit.inserted is None else commit.inserted
+        now = time.time_ns() // 1000  # nobody could see the rows before they had come
+        versions.append(Version(number, now, inserted, len(commit.deleted), commit.message))
+        writer.finish(
+            versions,
+            tombstones=commit.deleted,
+            sources=_all_sources(snapshot, commit) if replaces_base else commit.sources,
+            tags=snapshot.tags if replaces_base else None,
+            history=_history(snapshot, commit, number, versions[0].number),
+            progress=progress,
+        )
+        temporary = writer.temporary
+        if replaces_base:
+            lock.follow(temporary)
+            previous = temporary + ".old"
+            os.link(path, previous)
+            pending.previous = previous
+        writer.publish()
+    except BaseException as error:
+        if temporary is not None and not os.path.exists(temporary):  # it has its name, but that may not last
+            with contextlib.suppress(StorageError):
+                pending.take_back()
+        else:
+            pending.forget_previous()
+        writer.abandon()
+        if isinstance(error, OSError):
+            raise storage_error(error, path) from error
+        raise
+    return pending
+
+
+def _history(snapshot: Snapshot, commit: Commit, number: int, first: int) -> SchemaHistory:
+    """How the columns change in a segment that holds the versions from ``first`` to ``number``, the commit's."""
+    before = snapshot.history(first) if first < number else NO_HISTORY
+    if commit.schema is None:
+        return before
+    count = len(snapshot.migrations)
+    schemas = before.schemas or ((first, snapshot.schema),) if first < number else ()
+    return SchemaHistory(
+        (*schemas, (number, commit.schema)) if schemas else (),
+        (*before.migrations, Migration(count + 1, number, commit.change)),
+        max(snapshot.next_column, *(column_id + 1 for column_id in commit.schema.ids)),
+    )
+
+
+def _all_sources(snapshot: Snapshot, commit: Commit) -> bytes | None:
+    """The sources of a base that takes the place of an empty one: what is known, and those of the commit."""
+    if commit.sources is None and snapshot.segments[0].catalog.sources is None:
+        return None
+    known = known_sources(snapshot.segments)
+    return pack_sources(known | (unpack_sources(commit.sources) if commit.sources else {}))

@@ -1,0 +1,136 @@
+"""Rows that arrive as a stream, into a new table without having all of them in memory."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from audiomem_sql.arrays import I64Array
+from audiomem_sql.columns.arrow_types import is_list
+from audiomem_sql.columns.batch import Batch
+from audiomem_sql.columns.checks import checks_of
+from audiomem_sql.columns.schema import Schema
+from audiomem_sql.errors import AudioMemError, DataTypeError
+from audiomem_sql.versions.snapshot import Snapshot
+from audiomem_sql.writing.appending import as_batches, check_sizes
+from audiomem_sql.writing.transaction import MAX_ROWID
+
+#: Rows that are asked of the source at a time: of 10 kB each they are 160 MB.
+STREAM_ROWS = 1 << 14
+
+#: Gives a table of the visible columns those of vectors.
+Complete = Callable[[pa.Table], pa.Table]
+
+
+class UnorderedError(Exception):
+    """There are no rows, or not in the order of their keys: whoever wants them needs all. It never leaves the package."""
+
+
+def is_stream(data: Any) -> bool:
+    """Whether it gives its rows batch by batch, and again whenever it is asked: a relation of DuckDB, a dataset."""
+    return _is_relation(data) or _is_dataset(data)
+
+
+def stream_of(data: Any) -> pa.RecordBatchReader:
+    """All rows of what :func:`is_stream`."""
+    if _is_relation(data):
+        return _reader(data.select("*"))  # a relation of its own: this one may have been read up to somewhere
+    return data.scanner(batch_size=STREAM_ROWS).to_reader()
+
+
+def example_of(data: Any) -> pa.Table:
+    """A table with the columns of what :func:`is_stream`, and its first rows where they tell how long a vector is.
+
+    They also tell the categories of an ENUM.
+    """
+    schema = _reader(data.limit(0)).schema if _is_relation(data) else data.schema
+    if any(_needs_rows(field.type) for field in schema):
+        with stream_of(data) as reader:
+            first = next((batch for batch in _read(reader) if batch.num_rows), None)
+        if first is not None:
+            return pa.Table.from_batches([first])
+    return schema.empty_table()
+
+
+def _needs_rows(given: pa.DataType) -> bool:
+    return pa.types.is_dictionary(given) or (is_list(given) and not pa.types.is_fixed_size_list(given))
+
+
+def _is_relation(data: Any) -> bool:
+    if type(data).__name__ != "DuckDBPyRelation":
+        return False
+    columns = data.columns
+    return len(set(columns)) == len(columns)  # DuckDB would rename the second of two that are called the same
+
+
+def _is_dataset(data: Any) -> bool:
+    if not (hasattr(data, "scanner") and hasattr(data, "schema")):
+        return False
+    if type(data).__name__ == "InMemoryDataset":
+        return False  # it may give its rows only once
+    return not any(pa.types.is_dictionary(field.type) for field in data.schema)  # each batch may have its own
+
+
+def _reader(relation: Any) -> pa.RecordBatchReader:
+    name = "to_arrow_reader" if hasattr(relation, "to_arrow_reader") else "fetch_arrow_reader"
+    return getattr(relation, name)(STREAM_ROWS)
+
+
+def can_stream(snapshot: Snapshot) -> bool:
+    """Whether the table is new, and each row can be judged without the others, but for the order of the rowids."""
+    schema = snapshot.schema
+    new = len(snapshot.segments) == 1 and not snapshot.segments[0].rows and snapshot.log is None
+    return new and not schema.key_columns and not schema.combined_keys and checks_of(schema) is None
+
+
+def numbered(reader: pa.RecordBatchReader, schema: Schema, path: str, complete: Complete) -> Iterator[Batch]:
+    """The rows of a stream as a commit takes them. UnorderedError if their keys do not rise, or are NULL, or none comes.
+
+    Errors name the row as if all had come at once.
+    """
+    from audiomem_sql.columns.arrow_input import to_table
+
+    place, last, before = schema.rowid_column, 0, 0
+    for arrived in _read(reader):
+        try:
+            table, _ = to_table(arrived, schema)
+            check_sizes(table, path)
+        except AudioMemError as error:
+            kind, number = (error.place or "").partition("row ")[::2]
+            if not kind and number.isdigit():
+                raise type(error)(
+                    error.what, file=path, place=f"row {int(number) + before}", remedy=error.remedy
+                ) from error
+            raise
+        count = table.num_rows
+        if not count:
+            continue
+        if place is None:
+            rowids: I64Array = np.arange(before + 1, before + 1 + count, dtype=np.int64)
+        else:
+            given = table.column(place).combine_chunks()
+            if given.null_count:
+                raise UnorderedError
+            rowids = np.asarray(given, np.int64)
+            # Keys below 1 are rare, and not worth a second rule.
+            if int(rowids[0]) <= last or (rowids[1:] <= rowids[:-1]).any() or int(rowids[-1]) > MAX_ROWID:
+                raise UnorderedError
+            last = int(rowids[-1])
+        before += count
+        yield from as_batches(rowids, complete(table))
+    if not before:
+        raise UnorderedError
+
+
+def _read(reader: pa.RecordBatchReader) -> Iterator[pa.RecordBatch]:
+    while True:
+        try:
+            batch = reader.read_next_batch()
+        except StopIteration:
+            return
+        except (pa.ArrowException, OSError) as error:
+            raise DataTypeError(f"the Arrow data cannot be read: {error}") from error
+        yield batch

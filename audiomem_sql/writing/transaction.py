@@ -1,0 +1,356 @@
+"""A transaction: rows inserted and deleted, kept in memory until commit writes them as one delta segment.
+
+It reads its own writes, enforces the keys, and keeps a journal, so that any savepoint can be returned to.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Iterator, Sequence
+from enum import Enum
+from typing import Any
+
+import numpy as np
+
+from audiomem_sql.columns.affinity import StoredValue, check_not_null
+from audiomem_sql.columns.batch import Batch, Row, batch_of
+from audiomem_sql.columns.checks import check_failed, checks_of
+from audiomem_sql.errors import ConstraintError, LimitError
+from audiomem_sql.indexes.keys.index import FEW_ROWS, KeyIndex, indexed_rowids
+from audiomem_sql.storage.log.record import LogRecord
+from audiomem_sql.versions.snapshot import SegmentView, Snapshot
+from audiomem_sql.writing.commit import Commit
+from audiomem_sql.writing.unique_keys import Places, UniqueKeys
+
+MAX_ROWID = 2**63 - 1
+#: The largest row, in bytes of text and blobs.
+MAX_ROW_BYTES = 1 << 30
+#: Rows turned into arrays at once when a commit is written.
+_CHUNK_ROWS = 1 << 14
+
+
+class OnConflict(Enum):
+    """What an insert does when a key is there already."""
+
+    RAISE = "raise"
+    IGNORE = "ignore"
+    REPLACE = "replace"
+
+
+class Transaction:
+    """Changes on top of ``snapshot``. Also :class:`~audiomem_sql.scan.scan.Readable`: the table as the transaction sees it.
+
+    Table.begin makes one and holds the writer's lock for it.
+    """
+
+    def __init__(self, path: str, snapshot: Snapshot) -> None:
+        self.path = path
+        self.snapshot = snapshot
+        self.schema = snapshot.schema
+        self._inserted: dict[int, Row] = {}
+        self._deleted: set[int] = set()
+        self.keys = UniqueKeys(snapshot, self._deleted)
+        self._journal: list[
+            tuple[str, int, Row | None, int]
+        ] = []  # what, rowid, the row taken, the greatest rowid then
+        self._marks: dict[int, int] = {}
+        self._high = snapshot.high_rowid
+        self._views: tuple[SegmentView, ...] | None = snapshot.views
+        self._pending: Batch | None = None
+        self._indexes: dict[tuple[int, str], KeyIndex] = {}
+        self._stale = False
+
+    # -- reading --------------------------------------------------------------------------------------------------
+
+    @property
+    def changed(self) -> bool:
+        """Whether there is anything to commit."""
+        return bool(self._inserted or self._deleted)
+
+    @property
+    def rows(self) -> int:
+        """Rows, with the changes."""
+        return self.snapshot.rows - len(self._deleted) + len(self._inserted)
+
+    @property
+    def version(self) -> int:
+        """The version that the transaction is made on."""
+        return self.snapshot.version
+
+    @property
+    def views(self) -> Sequence[SegmentView]:
+        """The segments without the rows that this transaction deleted."""
+        if self._views is None:
+            gone = np.array(sorted(self._deleted), np.int64)
+            self._views = tuple(
+                SegmentView(view.segment, np.union1d(view.deleted, view.segment.find_many(gone)))
+                for view in self.snapshot.views
+            )
+        return self._views
+
+    @property
+    def pending(self) -> Batch | None:
+        """The rows outside the segments, by rowid: those of the log, with the changes."""
+        if not self._inserted and not self._deleted:
+            return self.snapshot.pending
+        if self._stale:
+            rows = [
+                (rowid, row) for rowid, row in self.snapshot.own_rows.items() if rowid not in self._deleted
+            ]
+            rows.extend(self._inserted.items())
+            self._pending = batch_of(sorted(rows), self.schema) if rows else None
+            self._indexes = {}
+            self._stale = False
+        return self._pending
+
+    @property
+    def ordered(self) -> bool:
+        """Whether segments, then pending rows, are in rowid order."""
+        return self.snapshot.ordered and (
+            not self._inserted or min(self._inserted) > self.snapshot.high_rowid
+        )
+
+    def own_row(self, rowid: int) -> Row | None:
+        """A row outside the segments, or None."""
+        own = self._inserted.get(rowid)
+        if own is None and rowid not in self._deleted:
+            return self.snapshot.own_row(rowid)
+        return own
+
+    def stored_row(self, rowid: int) -> Row | None:
+        """The row ``rowid`` as stored values, or None."""
+        own = self._inserted.get(rowid)
+        if own is None and rowid not in self._deleted:
+            return self.snapshot.stored_row(rowid)
+        return own
+
+    def own_rowids(self) -> Sequence[int]:
+        """The rowids outside the segments."""
+        logged = [rowid for rowid in self.snapshot.own_rowids() if rowid not in self._deleted]
+        return [*logged, *self._inserted]
+
+    def own_rowids_by_key(self, place: int, collation: str, keys: Sequence[Any]) -> Sequence[int]:
+        """Of these, at least those whose column ``place`` has one of ``keys``, see Bound.lookup."""
+        logged = [
+            rowid
+            for rowid in self.snapshot.own_rowids_by_key(place, collation, keys)
+            if rowid not in self._deleted
+        ]
+        if len(self._inserted) <= FEW_ROWS:
+            return [*logged, *self._inserted]
+        unique = self.keys.own((place,))
+        if unique is not None and self.schema.columns[place].collation == collation == "BINARY":
+            return [*logged, *{unique[key,]: None for key in keys if (key,) in unique}]
+        pending = self.pending  # the rows of the log are among them
+        assert pending is not None
+        return indexed_rowids(pending, self.schema, self._indexes, place, collation, keys)
+
+    def contains(self, rowid: int) -> bool:
+        """Whether a row has ``rowid``."""
+        if rowid in self._inserted:
+            return True
+        return (
+            rowid not in self._deleted and rowid <= self.snapshot.high_rowid and self.snapshot.contains(rowid)
+        )
+
+    # -- writing --------------------------------------------------------------------------------------------------
+
+    def insert(
+        self, rowid: int | None, row: Sequence[StoredValue], on_conflict: OnConflict = OnConflict.RAISE
+    ) -> int | None:
+        """Add a row of stored values, one a column of the schema; its rowid, or None if it was ignored.
+
+        rowid: None for the INTEGER PRIMARY KEY's value, or else the next free one. ConstraintError names the columns.
+        """
+        values = [*row, *[None] * (len(self.schema) - len(row))]  # vectors are made when it ends
+        alias = self.schema.rowid_column
+        if rowid is None and alias is not None:
+            rowid = values[alias]  # type: ignore[assignment]
+        if rowid is None:
+            rowid = self.next_rowid()
+        if alias is not None:
+            values[alias] = rowid
+        for column, value in zip(self.schema.columns, values, strict=True):
+            if value is None and on_conflict is OnConflict.IGNORE and column.not_null and not column.is_rowid:
+                return None
+            check_not_null(value, column)
+        checks = checks_of(self.schema)
+        failed = None if checks is None else checks.failed(rowid, values)
+        if failed is not None:
+            if on_conflict is OnConflict.IGNORE:
+                return None
+            raise check_failed(failed)
+        conflicts = self._conflicts(rowid, values)
+        if conflicts and on_conflict is OnConflict.IGNORE:
+            return None
+        if conflicts and on_conflict is OnConflict.RAISE:
+            raise self._violated(rowid, values, conflicts)
+        _check_size(values)
+        for other in sorted({other for _, other in conflicts}):
+            self.delete(other)
+        self._journal.append(("insert", rowid, None, self._high))
+        self._put(rowid, tuple(values))
+        return rowid
+
+    def update(
+        self, old: int, new: int, row: Sequence[StoredValue], on_conflict: OnConflict = OnConflict.RAISE
+    ) -> int | None:
+        """Replace the row ``old`` by ``row`` with the rowid ``new``."""
+        mark = self.steps
+        self.delete(old)
+        try:
+            done = self.insert(new, row, on_conflict)
+        except BaseException:
+            self.undo(mark)
+            raise
+        if done is None:
+            self.undo(mark)
+        return done
+
+    def delete(self, rowid: int) -> None:
+        """Remove the row ``rowid``; nothing happens if there is none."""
+        own = self._inserted.get(rowid)
+        if own is not None:
+            self._take(rowid, own)
+            self._journal.append(("take", rowid, own, self._high))
+        elif rowid not in self._deleted and self.snapshot.contains(rowid):
+            self._deleted.add(rowid)
+            self._views, self._stale = None, True
+            self._journal.append(("delete", rowid, None, self._high))
+
+    def next_rowid(self) -> int:
+        """One more than the greatest rowid so far; a free one at random when that is the greatest there is."""
+        if self._high < MAX_ROWID:
+            return max(self._high, 0) + 1
+        for _ in range(100):
+            rowid = random.randrange(1, MAX_ROWID)
+            if not self.contains(rowid):
+                return rowid
+        raise LimitError("no free rowid was found", file=self.path)
+
+    def _put(self, rowid: int, row: Row) -> None:
+        self._inserted[rowid] = row
+        self._high = max(self._high, rowid)
+        self._stale = True
+        self.keys.put(rowid, row)
+
+    def _take(self, rowid: int, row: Row) -> None:
+        del self._inserted[rowid]
+        self._stale = True
+        self.keys.take(row)
+
+    # -- keys -----------------------------------------------------------------------------------------------------
+
+    def _conflicts(self, rowid: int, row: Sequence[StoredValue]) -> list[tuple[Places, int]]:
+        """The keys that a new row shares with others, and the rowids of those; () stands for the rowid."""
+        found: list[tuple[Places, int]] = [((), rowid)] if self.contains(rowid) else []
+        found.extend(self.keys.conflicts(row))
+        return found
+
+    def _violated(
+        self, rowid: int, row: Sequence[StoredValue], conflicts: list[tuple[Places, int]]
+    ) -> ConstraintError:
+        places, _ = conflicts[0]
+        alias = self.schema.rowid_column
+        names = self.keys.names(places) or ("rowid" if alias is None else self.schema.columns[alias].name)
+        return ConstraintError(
+            f"UNIQUE constraint failed: {names}",
+            file=self.path,
+            place=f"{self.keys.shown(places, row)}, row {rowid}" if places else f"key {rowid}",
+            remedy="Use INSERT OR REPLACE or INSERT OR IGNORE, or another key.",
+        )
+
+    # -- savepoints -----------------------------------------------------------------------------------------------
+
+    def savepoint(self, number: int) -> None:
+        """Remember this moment as ``number``."""
+        self._marks[number] = self.steps
+
+    def release(self, number: int) -> None:
+        """Forget savepoint ``number`` and those after it."""
+        self._marks = {mark: place for mark, place in self._marks.items() if mark < number}
+
+    def rollback_to(self, number: int) -> None:
+        """Return to savepoint ``number`` (to the beginning if it was set before the first change)."""
+        self.undo(self._marks.get(number, 0))
+        self._marks = {mark: place for mark, place in self._marks.items() if mark <= number}
+
+    @property
+    def steps(self) -> int:
+        """How many changes were made."""
+        return len(self._journal)
+
+    def undo(self, steps: int) -> None:
+        """Take back all changes but the first ``steps``."""
+        while len(self._journal) > steps:
+            what, rowid, row, high = self._journal.pop()
+            if what == "insert":
+                self._take(rowid, self._inserted[rowid])
+            elif what == "delete":
+                self._deleted.discard(rowid)
+                self._views, self._stale = None, True
+            elif row is not None:
+                self._put(rowid, row)
+            self._high = high
+
+    # -- commit ---------------------------------------------------------------------------------------------------
+
+    def batches(self) -> Iterator[Batch]:
+        """The inserted rows by rowid, a bounded number at a time."""
+        rows = sorted(self._inserted.items())
+        for start in range(0, len(rows), _CHUNK_ROWS):
+            yield batch_of(rows[start : start + _CHUNK_ROWS], self.schema)
+
+    def embed(self, embed: Callable[[list[str]], list[bytes]]) -> None:
+        """Give the new rows the vectors that they lack. A row whose text is as it was keeps the one that it had.
+
+        embed: makes vectors, as they are stored, of texts.
+        """
+        for place, target in self.schema.vectors.items():
+            missing: dict[int, str] = {}
+            for rowid, row in self._inserted.items():
+                text = row[place]
+                if isinstance(text, str) and row[target] is None:
+                    old = self.snapshot.stored_row(rowid) if rowid in self._deleted else None
+                    if old is not None and old[place] == text and old[target] is not None:
+                        self._inserted[rowid] = (*row[:target], old[target], *row[target + 1 :])
+                        self._stale = True
+                    else:
+                        missing[rowid] = text
+            for rowid, vector in zip(missing, embed(list(missing.values())) if missing else (), strict=True):
+                row = self._inserted[rowid]
+                self._inserted[rowid] = (*row[:target], vector, *row[target + 1 :])
+                self._stale = True
+
+    def logged_size(self) -> int:
+        """About the bytes that the changes take in the log."""
+        texts = sum(
+            len(value) for row in self._inserted.values() for value in row if isinstance(value, (str, bytes))
+        )
+        return texts + 9 * (len(self._inserted) * (len(self.schema) + 1) + len(self._deleted))
+
+    def record(self, version: int, time: int, message: str | None, sources: bytes | None) -> LogRecord:
+        """The changes as a record of the log."""
+        return LogRecord(
+            version, time, sorted(self._inserted.items()), sorted(self._deleted), message, sources
+        )
+
+    def commit_content(self, message: str | None = None, sources: bytes | None = None) -> Commit:
+        """What is to be written."""
+        deleted = np.array(sorted(self._deleted), np.int64)
+        return Commit(self.batches(), len(self._inserted), deleted, message, sources)
+
+
+def _check_size(row: Sequence[StoredValue]) -> None:
+    size = sum(len(value) for value in row if isinstance(value, (str, bytes)))
+    if size > MAX_ROW_BYTES // 4:  # text may take up to four bytes a character
+        size = sum(
+            len(value.encode() if isinstance(value, str) else value)
+            for value in row
+            if isinstance(value, (str, bytes))
+        )
+        if size > MAX_ROW_BYTES:
+            raise LimitError(
+                f"a row of {size:,} bytes is over the limit of {MAX_ROW_BYTES:,}",
+                remedy="Divide it into several rows.",
+            )

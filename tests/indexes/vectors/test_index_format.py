@@ -1,0 +1,105 @@
+"""The bytes of an index, as docs/VECTORS.md says them, and one written before, which every later version has to read."""
+
+from __future__ import annotations
+
+import json
+import re
+import struct
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from audiomem_sql.indexes.vectors import codec, index_format
+from audiomem_sql.indexes.vectors.codec import VectorCodec
+from audiomem_sql.indexes.vectors.index import VectorIndex
+from audiomem_sql.indexes.vectors.index_writing import EncodedIndex, encode_index
+from audiomem_sql.indexes.vectors.rotation import principal_axes
+from indexes.vectors.clustered import clustered
+
+ROOT = Path(__file__).parents[2]
+GOLDEN = ROOT / "fixtures" / "vectors.json"
+TEXT = (ROOT.parent / "docs" / "VECTORS.md").read_text()
+TYPES = {"u8": "B", "u16": "H", "u32": "I", "u64": "Q", "bytes": "s"}
+
+
+def written() -> EncodedIndex:
+    """An index with everything: a rotation, three lists, lengths, a NULL and a vector of zeros."""
+    vectors = clustered(40, 8)
+    fitted = VectorCodec(
+        np.linspace(0.005, 0.02, 8, dtype=np.float32),
+        np.linspace(-0.1, 0.1, 8, dtype=np.float32),
+        principal_axes(vectors),
+    )
+    vectors[::4] *= 20
+    vectors[5] = 0
+    return encode_index(vectors, np.arange(40) != 7, fitted, embed=True, lists=3)
+
+
+def golden() -> dict[str, object]:
+    """What the fixture holds. It was written once with version 1, and is never written again."""
+    index = written()
+    reader = VectorIndex(index.header, 40, index.lists.__getitem__)
+    coded = reader.coded(np.arange(40))
+    return {
+        "header": index.header.hex(),
+        "lists": [piece.hex() for piece in index.lists],
+        "digest": index.codec.digest.hex(),
+        "codes": coded.codes.tolist(),
+        "lengths": coded.lengths.tolist(),
+        "vectors": np.nan_to_num(reader.vectors(np.arange(40)), nan=-9).tolist(),
+    }
+
+
+def test_an_index_that_was_written_before() -> None:
+    wanted = json.loads(GOLDEN.read_text())
+    lists = [bytes.fromhex(piece) for piece in wanted["lists"]]
+    reader = VectorIndex(bytes.fromhex(wanted["header"]), 40, lists.__getitem__)
+    assert reader.codec.digest.hex() == wanted["digest"]
+    coded = reader.coded(np.arange(40))
+    assert coded.codes.tolist() == wanted["codes"]
+    assert np.allclose(coded.lengths, wanted["lengths"])
+    assert np.allclose(np.nan_to_num(reader.vectors(np.arange(40)), nan=-9), wanted["vectors"], atol=1e-5)
+    assert np.flatnonzero(~reader.present).tolist() == [7]
+
+
+def test_writing_the_same_twice() -> None:
+    assert written() != written()
+    assert (written().header, written().lists) == (written().header, written().lists)
+
+
+def table(heading: str) -> list[dict[str, str]]:
+    section = re.split(r"^#{1,3} ", TEXT.partition(f"# {heading}\n")[2], maxsplit=1, flags=re.MULTILINE)[0]
+    lines = [
+        [cell.strip() for cell in line.strip("|").split("|")]
+        for line in section.splitlines()
+        if line.startswith("|")
+    ]
+    return [dict(zip(lines[0], line, strict=True)) for line in lines[2:]]
+
+
+@pytest.mark.parametrize(
+    ("heading", "layout"),
+    [
+        ("Header", index_format.INDEX_HEADER),
+        ("Lists", index_format.LIST_HEADER),
+        ("Codec", codec.CODEC_HEADER),
+    ],
+)
+def test_structures(heading: str, layout: struct.Struct) -> None:
+    at, codes = 0, "<"
+    for row in table(heading):
+        assert int(row["offset"]) == at
+        at += int(row["size"])
+        codes += (row["size"] if row["type"] == "bytes" else "") + TYPES[row["type"]]
+    assert at == layout.size
+    assert codes == layout.format.replace(" ", "")
+
+
+def test_magic_values_and_limits() -> None:
+    for magic in (index_format.MAGIC, codec.MAGIC):
+        assert f"`{magic.decode()}`" in TEXT
+    for row in table("Limits"):
+        name = row["constant"].strip("`")
+        place = codec if hasattr(codec, name) and name != "VERSION" else index_format
+        assert float(getattr(place, name)) == float(row["value"].replace(",", "")), name

@@ -1,0 +1,48 @@
+"""highlight() and snippet() show what FTS5 shows."""
+
+from __future__ import annotations
+
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+
+from audiomem_sql.indexes.words.fts_query import parse_query
+from audiomem_sql.indexes.words.highlight import highlight, snippet
+from indexes.words import queries
+from indexes.words.fts5 import Fts5
+
+
+@settings(max_examples=120, deadline=None)
+@given(queries.texts, queries.queries(), st.integers(1, 8))
+@example("one two one. Two three on one", '"two one" + "one"', 2)
+@example("one . one one", '"one one one" AND one', 1)
+@example("on. one two three one two", "one + two OR three", 3)
+def test_one_column(text: str, query: str, size: int) -> None:
+    if queries.counts_more(query):
+        return
+    judge = Fts5([(text,)])
+    expression = parse_query(query, ["body"])
+    for shown in judge.shown("highlight", query, "<", ">").values():
+        assert highlight(text, expression, "<", ">") == shown
+    for shown in judge.shown("snippet", query, "<", ">", "…", size).values():
+        assert snippet(text, expression, "<", ">", "…", size) == shown
+
+
+@settings(max_examples=50, deadline=None)
+@given(queries.texts, queries.texts, queries.queries(("title", "body")))
+def test_two_columns(title: str, body: str, query: str) -> None:
+    if queries.counts_more(query):
+        return
+    expression = parse_query(query, ["title", "body"])
+    for shown in Fts5([(title, body)], ("title", "body")).shown("highlight", query, "<", ">").values():
+        assert highlight(title, expression, "<", ">", row={"title": title, "body": body}) == shown
+
+
+def test_marks_stay_inside() -> None:
+    expression = parse_query("ete AND ca", ["body"])
+    assert highlight("L'Été, c\u0327a!", expression, "[", "]") == "L'[Été], [c\u0327a]!"
+
+
+def test_a_text_that_does_not_match() -> None:
+    expression = parse_query("four", ["body"])
+    assert highlight("one two", expression, "[", "]") == "one two"
+    assert snippet("one two. three", expression, "[", "]", "…", 2) == "one two…"

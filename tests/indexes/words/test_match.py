@@ -1,0 +1,163 @@
+"""Random queries over random rows find what FTS5 finds, with the same scores."""
+
+from __future__ import annotations
+
+import random
+
+import numpy as np
+import pyarrow as pa
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from audiomem_sql.errors import UnsupportedError
+from audiomem_sql.indexes.words.encoder import encode_keywords
+from audiomem_sql.indexes.words.fts_query import parse_query
+from audiomem_sql.indexes.words.index import KeywordIndex
+from audiomem_sql.indexes.words.match import Matches, match
+from audiomem_sql.indexes.words.rows_in_memory import KeywordRows
+from indexes.words import queries
+from indexes.words.fts5 import Fts5
+
+
+def index_of(texts: pa.Array, *, positions: bool = False) -> KeywordIndex:
+    encoded = encode_keywords(texts, positions=positions)
+    return KeywordIndex(
+        encoded.header, encoded.pieces.__getitem__, len(texts), lambda rows: texts.take(pa.array(rows))
+    )
+
+
+def assert_same(query: str, found: Matches, judge: Fts5) -> None:
+    expected = judge.ranked(query)
+    rows, scores = found.score(found.statistics)
+    assert found.rows.tolist() == [row for row, _ in expected]
+    if queries.counts_more(query):
+        return
+    order = np.argsort(rows)
+    np.testing.assert_allclose(scores[order], [score for _, score in expected], rtol=1e-9, atol=1e-15)
+    assert (np.diff(scores) >= 0).all()
+    ties = np.flatnonzero(np.diff(scores) == 0)
+    assert (rows[ties] < rows[ties + 1]).all()
+
+
+@settings(max_examples=120, deadline=None)
+@given(queries.rows, queries.queries(), st.booleans())
+def test_one_column(rows: list[str | None], query: str, positions: bool) -> None:
+    judge = Fts5([(row,) for row in rows])
+    texts = pa.array(rows, pa.string())
+    expression = parse_query(query, ["body"])
+    assert_same(query, index_of(texts, positions=positions).match(expression), judge)
+    assert_same(query, match(expression, {"body": KeywordRows(texts)}), judge)
+
+
+@settings(max_examples=80, deadline=None)
+@given(
+    st.lists(st.tuples(queries.texts, queries.texts), min_size=1, max_size=8),
+    queries.queries(("title", "body")),
+)
+def test_two_columns(rows: list[tuple[str, str]], query: str) -> None:
+    columns = {
+        name: KeywordRows(pa.array(texts))
+        for name, texts in zip(("title", "body"), zip(*rows, strict=True), strict=True)
+    }
+    judge = Fts5(rows, ("title", "body"))
+    assert_same(query, match(parse_query(query, list(columns)), columns), judge)
+
+
+@settings(max_examples=40, deadline=None)
+@given(queries.rows, queries.queries(), st.integers(1, 12), st.integers(0, 5), st.data())
+def test_a_snapshot_of_several_parts_scores_as_one(
+    rows: list[str | None], query: str, cut: int, k: int, data: st.DataObject
+) -> None:
+    """Statistics are added up; the filter applies before the best k are chosen."""
+    texts = pa.array(rows, pa.string())
+    expression = parse_query(query, ["body"])
+    whole = index_of(texts).match(expression)
+    parts = [index_of(texts.slice(0, cut)).match(expression)]
+    if cut < len(rows):
+        parts.append(match(expression, {"body": KeywordRows(texts.slice(cut))}))
+    statistics = parts[0].statistics
+    for part in parts[1:]:
+        statistics += part.statistics
+    allowed = np.array(data.draw(st.lists(st.booleans(), min_size=len(rows), max_size=len(rows))))
+    expected_rows, expected = whole.score(whole.statistics, k, allowed)
+    found: list[tuple[float, int]] = []
+    for start, part in zip((0, cut), parts, strict=False):
+        got, scores = part.score(statistics, k, allowed[start : start + cut] if start == 0 else allowed[cut:])
+        found += zip(scores.tolist(), (got + start).tolist(), strict=True)
+    best = sorted(found)[:k]
+    assert [row for _, row in best] == expected_rows.tolist()
+    assert [score for score, _ in best] == expected.tolist()
+
+
+def test_many_rows() -> None:
+    """Several pieces of postings and blocks of terms, a class of each size."""
+    rng = random.Random(1)
+    words = [f"{rng.randrange(16**6):x}" for _ in range(6000)]
+    rows = [
+        " ".join(
+            rng.choices(words, k=3)
+            + ["the"] * rng.randrange(1, 400)
+            + rng.choices(words[:20], k=6)
+            + ["rare"] * (i == 77)
+        )
+        for i in range(1500)
+    ]
+    judge, texts = Fts5([(row,) for row in rows]), pa.array(rows)
+    for positions in (False, True):
+        index = index_of(texts, positions=positions)
+        for query in (
+            "the",
+            "rare",
+            words[0],
+            f'"{words[1]} {words[2]}"',
+            "a*",
+            f"{words[3]} OR {words[9]}",
+            '"the the the"',
+            f"NEAR({words[0]} {words[1]} the, 3)",
+            "^" + words[4],
+            "the AND " + words[5],
+            f"the NOT {words[1]}",
+            "f0*",
+        ):
+            assert_same(query, index.match(parse_query(query, ["body"])), judge)
+        for word in words[:300]:
+            expected = judge.rows(f'"{word}"')
+            assert index.postings(word.encode())[0].tolist() == expected
+
+
+def test_an_index_without_positions_and_texts_finds_words_only() -> None:
+    encoded = encode_keywords(pa.array(["one two"]))
+    index = KeywordIndex(encoded.header, encoded.pieces.__getitem__, 1)
+    assert index.rows(parse_query("one AND two", ["body"])).tolist() == [0]
+    with pytest.raises(UnsupportedError):
+        index.rows(parse_query('"one two"', ["body"]))
+
+
+def test_a_query_reads_few_pieces() -> None:
+    texts = pa.array([f"w{i} w{i // 2} common" for i in range(20_000)])
+    encoded = encode_keywords(texts)
+    read: list[int] = []
+
+    def piece(number: int) -> bytes:
+        read.append(number)
+        return encoded.pieces[number]
+
+    index = KeywordIndex(encoded.header, piece, len(texts))
+    assert read == []
+    assert index.postings(b"w7")[0].tolist() == [7, 14, 15]
+    assert len(read) == 2
+    index.postings(b"w7")
+    assert len(read) == 2
+    assert len(encoded.pieces) == 15
+    rows, _ = index.score(parse_query("w7 common", ["body"]), k=2)
+    assert rows.tolist() == [7, 14]
+    assert len(read) == 5
+
+
+def test_statistics_that_contradict_each_other_still_rank() -> None:
+    """Deleted rows may be counted among the rows that hold a phrase and not among all rows."""
+    found = index_of(pa.array(["one", "one two"])).match(parse_query("one", ["body"]))
+    statistics = found.statistics
+    statistics = type(statistics)(1, statistics.tokens, statistics.frequencies)
+    assert found.score(statistics)[0].tolist() == [0, 1]

@@ -1,0 +1,528 @@
+"""The write-ahead log: round trips, torn tails, damage, other logs in its place, and no room for a record."""
+
+from __future__ import annotations
+
+import os
+import random
+import shutil
+import subprocess
+import sys
+import warnings
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from samples import INTEGERS, REALS, TEXTS, arrow, content, create, rows, same
+
+from audiomem_sql.errors import (
+    AudioMemError,
+    DamagedFileError,
+    DamageWarning,
+    FormatVersionError,
+    LimitError,
+    StorageError,
+)
+from audiomem_sql.protection.crc32c import crc32c
+from audiomem_sql.storage.log import record as log_record
+from audiomem_sql.storage.log.content import LOG_HEADER, LOG_MAGIC, LogContent
+from audiomem_sql.storage.log.reader import (
+    RECORD_HEADER,
+    check_rows,
+    has_more,
+    read_log,
+)
+from audiomem_sql.storage.log.record import LogRecord
+from audiomem_sql.storage.log.writer import LOG_FILE_BYTES, LogWriter
+from audiomem_sql.table.table import Table
+
+TABLE_ID = bytes(range(16))
+BLOBS = [b"", b"\0", b"\xff" * 1000, bytes(range(256))]
+VALUES = [None, *INTEGERS, *REALS, *TEXTS, *BLOBS, "\U0010ffff", "e\u0301", "x" * 100_000]
+
+
+def record(version: int, seed: int = 0) -> LogRecord:
+    """A commit with something of everything."""
+    rng = random.Random(f"{seed}:{version}")
+    limits = [1, -1, 2**63 - 1, -(2**63)]
+    return LogRecord(
+        version,
+        1_700_000_000_000_000 + version,
+        [(rng.choice(limits) + 0, tuple(rng.choices(VALUES[:-1], k=3))) for _ in range(rng.randrange(4))],
+        [rng.choice(limits) for _ in range(rng.randrange(4))],
+        rng.choice([None, "", "naïve 🎼"]),
+        rng.choice([None, b"\x80"]),
+        rng.choice([{}, {"tag é": 1}]),
+    )
+
+
+def written(path: Path, records: list[LogRecord], after: int = 1) -> LogContent:
+    """A log with these records."""
+    writer, found = LogWriter(str(path), TABLE_ID), None
+    for each in records:
+        found = writer.append(found, each, after)
+    writer.close()
+    assert found is not None
+    return found
+
+
+def read(path: Path, known: LogContent | None = None) -> LogContent:
+    found = read_log(str(path), TABLE_ID, known)
+    assert found is not None
+    return found
+
+
+def records_of(found: LogContent | None) -> list[LogRecord]:
+    """Those of this content, comparable with others."""
+    return [] if found is None else [plain(each) for each in found.records[: found.count]]
+
+
+def plain(each: LogRecord) -> LogRecord:
+    return replace(each, inserted=list(each.inserted), deleted=list(each.deleted))
+
+
+def test_every_value_comes_back(tmp_path: Path) -> None:
+    every = [LogRecord(2 + n, n, [(n, (value, value, value))], []) for n, value in enumerate(VALUES)]
+    written(tmp_path / "log", every)
+    assert repr(records_of(read(tmp_path / "log"))) == repr(every)
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_every_record_comes_back(tmp_path: Path, seed: int) -> None:
+    every = [record(version, seed) for version in range(2, 40)]
+    end = written(tmp_path / "log", every)
+    found = read(tmp_path / "log")
+    assert records_of(found) == every
+    assert (found.end, found.version, found.torn) == (end.end, 39, False)
+
+
+def test_records_larger_than_the_room_kept_free(tmp_path: Path) -> None:
+    large = LogRecord(3, 0, [(1, ("x" * (LOG_FILE_BYTES + 10), b"y" * LOG_FILE_BYTES, None))], [])
+    every = [record(2), large, record(4), replace(large, version=5), record(6)]
+    end = written(tmp_path / "log", every)
+    assert records_of(read(tmp_path / "log")) == every
+    assert (tmp_path / "log").stat().st_size == end.end > 3 * LOG_FILE_BYTES
+
+
+def test_a_record_that_is_too_large(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(log_record, "MAX_RECORD_BYTES", 1000)
+    before = written(tmp_path / "log", [record(2)])
+    data = (tmp_path / "log").read_bytes()
+    writer = LogWriter(str(tmp_path / "log"), TABLE_ID)
+    with pytest.raises(LimitError, match="too large for the log"):
+        writer.append(before, LogRecord(3, 0, [(1, ("x" * 1000, None, None))]), 1)
+    with pytest.raises(LimitError, match="cannot be logged"):
+        writer.append(before, LogRecord(3, 0, [(1, (2**64, None, None))]), 1)
+    writer.close()
+    assert (tmp_path / "log").read_bytes() == data
+
+
+def test_only_what_is_new_is_read(tmp_path: Path) -> None:
+    writer = LogWriter(str(tmp_path / "log"), TABLE_ID)
+    first = writer.append(None, record(2), 1)
+    known = read(tmp_path / "log")
+    assert not has_more(str(tmp_path / "log"), known)
+    writer.append(first, record(3), 1)
+    assert has_more(str(tmp_path / "log"), known)
+    again = read(tmp_path / "log", known)
+    assert records_of(again) == [record(2), record(3)]
+    assert again.records[0] is known.records[0]
+    assert records_of(known) == [record(2)]
+    writer.close()
+
+
+@pytest.mark.parametrize("zeros", [True, False])
+def test_torn_at_every_byte(tmp_path: Path, zeros: bool) -> None:
+    """Of the last record only the beginning reached the disk: it is as if it had never been."""
+    path = tmp_path / "log"
+    before = written(path, [record(2), record(3)])
+    end = written(
+        path, [record(2), record(3), LogRecord(4, 0, [(1, ("abc", 300, b"xyz"))], [7], "message")]
+    ).end
+    data = path.read_bytes()[:end]
+    for cut in range(before.end, end):
+        path.write_bytes(data[:cut] + bytes(5000 if zeros else 0))
+        found = read(path)
+        assert records_of(found) == [record(2), record(3)]
+        assert found.torn == any(data[before.end : cut])
+        writer = LogWriter(str(path), TABLE_ID)
+        writer.append(found, record(4), 1)
+        writer.close()
+        assert records_of(read(path)) == [record(2), record(3), record(4)]
+        assert not read(path).torn
+
+
+def test_the_middle_of_the_last_record_is_missing(tmp_path: Path) -> None:
+    path = tmp_path / "log"
+    before = written(path, [record(2)])
+    end = written(path, [record(2), LogRecord(3, 0, [(1, (b"x" * 20_000, None, None))])]).end
+    data = path.read_bytes()
+    for start in range(before.end // 512 * 512 + 512, end, 512):
+        path.write_bytes(data[:start] + bytes(512) + data[start + 512 :])
+        assert records_of(read(path)) == [record(2)]
+    path.write_bytes(data[: before.end] + bytes(8192) + data[before.end + 8192 :])
+    found = read(path)
+    assert records_of(found) == [record(2)]
+    writer = LogWriter(str(path), TABLE_ID)
+    for length in (10, 4000, 9000):
+        grown = writer.append(found, LogRecord(3, 0, [(1, ("y" * length, None, None))]), 1)
+        assert records_of(read(path)) == records_of(grown)
+        writer.cut(found)
+        assert records_of(read(path)) == [record(2)]
+    writer.close()
+
+
+def test_bits_that_flip(tmp_path: Path) -> None:
+    """Whatever bit flips: the records before it, or an error that names the file."""
+    path = tmp_path / "log"
+    every = [
+        LogRecord(version, version, [(version, ("abc", version, b"x"))], [version]) for version in range(2, 6)
+    ]
+    end = written(path, every).end
+    data = path.read_bytes()[: end + 40]
+    refused: list[tuple[int, object]] = []
+    for bit in range(8 * len(data)):
+        spoiled = bytearray(data)
+        spoiled[bit // 8] ^= 1 << bit % 8
+        path.write_bytes(spoiled)
+        try:
+            found = records_of(read(path))
+        except (DamagedFileError, FormatVersionError) as error:
+            refused.append((bit, error.file))
+            continue
+        assert found == every[: len(found)]
+        assert len(found) < len(every) or bit >= 8 * end
+    assert refused == [(bit, str(path)) for bit in range(8 * LOG_HEADER.size)]
+
+
+@pytest.mark.parametrize("seed", range(10))
+def test_bytes_of_any_kind(tmp_path: Path, seed: int) -> None:
+    path = tmp_path / "log"
+    every = [record(version, seed) for version in range(2, 9)]
+    end = written(path, every).end
+    data = path.read_bytes()[: end + 100]
+    rng = random.Random(seed)
+    files: set[object] = set()
+    for _ in range(100):
+        spoiled = bytearray(data)
+        for _ in range(rng.randrange(1, 4)):
+            start = rng.randrange(len(data))
+            size = rng.choice([1, 4, 8, 64])
+            spoiled[start : start + size] = rng.choice(
+                [bytes(size), b"\xff" * size, rng.randbytes(size), b""]
+            )
+        path.write_bytes(spoiled)
+        try:
+            found = records_of(read_log(str(path), TABLE_ID))
+        except AudioMemError as error:
+            files.add(error.file)
+        else:
+            assert found == every[: len(found)]
+    assert files <= {str(path)}
+
+
+def test_a_whole_record_that_makes_no_sense(tmp_path: Path) -> None:
+    path = tmp_path / "log"
+    for packed in (
+        b"\xc0",
+        b"\x80",
+        b"\x93\1\2\3",
+        b"\xc1",
+        b"\x81\xa7version\xa1x",
+        record(3).pack()[:-1] + b"\xc1",
+    ):
+        end = written(path, [record(2)])
+        crc = crc32c(packed, (end.salt + 3) & 0xFFFFFFFF)
+        with path.open("r+b") as file:
+            file.seek(end.end)
+            file.write(RECORD_HEADER.pack(len(packed), crc) + packed)
+        with pytest.raises(DamagedFileError, match=f"log: byte {end.end}"):
+            read(path)
+        path.unlink()
+    written(path, [record(2), LogRecord(3, 0, [(1, (1, 2, 3))])])
+    with pytest.raises(DamagedFileError, match="another number of columns"):
+        check_rows(str(path), read(path), 1, 4, lambda rowid, row: None)
+
+
+def header(table_id: bytes = TABLE_ID, version: int = 1, after: int = 1) -> bytes:
+    head = LOG_HEADER.pack(LOG_MAGIC, version, table_id, after, 77, 0)[:-4]
+    return head + crc32c(head).to_bytes(4, "little")
+
+
+def test_other_files_in_its_place(tmp_path: Path) -> None:
+    path = tmp_path / "log"
+    assert read_log(str(path), TABLE_ID) is None
+    for nothing in (b"", b"\0", bytes(100), header()[:20], header()[:20] + bytes(5000), bytes(44) + b"x"):
+        path.write_bytes(nothing)
+        assert read_log(str(path), TABLE_ID) is None
+        assert records_of(written(path, [record(2)])) == records_of(read(path)) == [record(2)]
+    path.write_bytes(header(bytes(16)))
+    with pytest.raises(DamagedFileError, match="log: the log belongs to another table"):
+        read(path)
+    path.write_bytes(header(version=3))
+    with pytest.raises(FormatVersionError, match="log: the log is in format version 3"):
+        read(path)
+    path.write_bytes(b"something else entirely, for more than a header and a bit")
+    with pytest.raises(DamagedFileError, match="this is no write-ahead log"):
+        read(path)
+    path.unlink()
+    path.mkdir()
+    with pytest.raises(StorageError):
+        read(path)
+    with pytest.raises(StorageError):
+        written(path, [record(2)])
+
+
+def test_a_new_log_with_the_number_of_the_old(tmp_path: Path) -> None:
+    """Same file number, same size, even the same offsets: the salt tells them apart."""
+    path = tmp_path / "log"
+    known = written(path, [record(2), record(3)])
+    data = path.read_bytes()
+    other = tmp_path / "other"
+    written(other, [LogRecord(2, 5), record(3)])
+    path.write_bytes(other.read_bytes())
+    assert path.stat().st_ino == known.identity[1]  # type: ignore[index]
+    assert has_more(str(path), known)
+    assert records_of(read(path, known)) == [LogRecord(2, 5, [], []), record(3)]
+    assert records_of(known) == [record(2), record(3)]
+    path.write_bytes(data)
+    assert records_of(read(path, known)) == [record(2), record(3)]
+    path.unlink()
+    assert has_more(str(path), known)
+
+
+def test_a_record_taken_back(tmp_path: Path) -> None:
+    """Whoever has read it notices, though the one in its place is as long."""
+    path = tmp_path / "log"
+    writer = LogWriter(str(path), TABLE_ID)
+    first = writer.append(None, LogRecord(2, 1, [(1, ("a", None, None))]), 1)
+    ghost = writer.append(first, LogRecord(3, 1, [(2, ("b", None, None))]), 1)
+    known = read(path)
+    assert known.end == ghost.end
+    writer.cut(first)
+    assert has_more(str(path), known)
+    assert records_of(read(path, known)) == records_of(first)
+    other = writer.append(first, LogRecord(3, 1, [(2, ("c", None, None))]), 1)
+    assert other.end == known.end
+    assert has_more(str(path), known)
+    last = writer.append(other, LogRecord(4, 1), 1)
+    assert records_of(read(path, known)) == records_of(last)
+    assert [r.inserted for r in records_of(last)] == [[(1, ("a", None, None))], [(2, ("c", None, None))], []]
+    assert records_of(known)[1].inserted == [(2, ("b", None, None))]
+    writer.cut(first.emptied())
+    assert records_of(read(path)) == []
+    assert has_more(str(path), known)
+    writer.close()
+
+
+# -- with a table ---------------------------------------------------------------------------------------------------
+
+
+def test_a_rollback_of_what_others_have_seen(tmp_path: Path) -> None:
+    """Prepared, seen by another, rolled back: the other goes on without it, and loses nothing that it commits."""
+    path = tmp_path / "t.flac"
+    with create(path, 5) as table, Table(path) as other:
+        for first in (6, 7):
+            transaction = table.begin()
+            transaction.insert(100 + first, (None, *[None] * 10))
+            table.prepare()
+            other.refresh()
+            assert len(other) == first
+            table.rollback()
+            other.append(arrow(rows(1, 0, first)))
+            assert same(content(other), [*rows(5), *(rows(1, 0, n)[0] for n in range(6, first + 1))])
+            table.refresh()
+            assert same(content(table), content(other))
+
+
+def test_all_of_it_in_a_segment_already(tmp_path: Path) -> None:
+    """A crash came between publishing the segment and removing the log."""
+    path, log = tmp_path / "t.flac", tmp_path / "t.flac-wal"
+    with create(path, 5) as table:
+        table.append(arrow(rows(5, 0, 6)))
+        saved = log.read_bytes()
+        table.checkpoint()
+        assert not log.exists()
+        log.write_bytes(saved)
+        with Table(path) as reader:
+            assert same(content(reader), [*rows(5), *rows(5, 0, 6)])
+            assert log.exists()
+        table.append(arrow(rows(1, 0, 11)))
+        assert log.exists()
+    with Table(path) as table:
+        assert same(content(table), [*rows(5), *rows(5, 0, 6), *rows(1, 0, 11)])
+        assert [version.number for version in table.versions] == [1, 2, 3, 4]
+    log.write_bytes(saved)
+
+
+def torn(log: Path, end: int, bytes_in: int = 30) -> None:
+    """Put the beginning of a record at ``end``."""
+    data = bytearray(log.read_bytes())
+    whole = record(99).pack() + bytes(100)
+    data[end : end + bytes_in] = (RECORD_HEADER.pack(len(whole), 7) + whole)[:bytes_in]
+    log.write_bytes(data)
+
+
+@pytest.mark.damages
+def test_a_torn_end_is_told_once(tmp_path: Path) -> None:
+    """With file, byte, version and what to do, as a warning at the line that opened the table; not for zeros."""
+    path, log = tmp_path / "t.flac", tmp_path / "t.flac-wal"
+    with create(path, 5) as table:
+        table.append(arrow(rows(1, 0, 6)))
+        assert table.snapshot.log is not None
+        end = table.snapshot.log.end
+        Table(path).close()
+        torn(log, end)
+        with pytest.warns(DamageWarning) as told:
+            Table(path).close()
+        assert len(told) == 1
+        assert told[0].filename == __file__
+        text = str(told[0].message)
+        assert text.startswith(f"{log}: byte {end}: what stands behind version 3 is no whole commit. ")
+        assert "the next commit takes its place" in text
+        assert "audiomem verify" in text
+        Table(path).close()
+        with table.checkout(version=2):
+            pass
+
+
+@pytest.mark.damages
+def test_damage_in_the_middle_is_told(tmp_path: Path) -> None:
+    path, log = tmp_path / "t.flac", tmp_path / "t.flac-wal"
+    table = create(path, 5)
+    for first in (6, 7, 8):
+        table.append(arrow(rows(1, 0, first)))
+    data = bytearray(log.read_bytes())
+    end = read_log(str(log), table.snapshot.segments[0].catalog.table_id).records  # type: ignore[union-attr]
+    assert [each.version for each in end] == [2, 3, 4, 5]
+    at = bytes(data).index(b"\xa7version\x03")
+    data[at + 20] ^= 1
+    log.write_bytes(data)
+    with pytest.warns(DamageWarning, match="version 3 is damaged, and whole commits stand behind it") as told:
+        other = Table(path)
+    assert len(told) == 1
+    assert "restore the log from a copy" in str(told[0].message)
+    with pytest.raises(DamagedFileError, match="version 3 is damaged"):
+        other.append(arrow(rows(1, 0, 9)))
+    other.close()
+    table.close()
+
+
+@pytest.mark.damages
+def test_a_commit_that_is_being_written_is_not_told(tmp_path: Path) -> None:
+    """A reader that comes in the middle of a write sees the same bytes; somebody has the lock then."""
+    path, log = tmp_path / "t.flac", tmp_path / "t.flac-wal"
+    with create(path, 5) as table:
+        table.append(arrow(rows(1, 0, 6)))
+        assert table.snapshot.log is not None
+        end, data = table.snapshot.log.end, log.read_bytes()
+        table.begin()
+        torn(log, end)
+        for _ in range(2):
+            with Table(path) as reader:
+                assert reader.snapshot.log is not None
+                assert reader.snapshot.log.torn
+        log.write_bytes(data)
+        table.rollback()
+        Table(path).close()
+        table.begin()
+        torn(log, end)
+        table.rollback()
+        with pytest.warns(DamageWarning, match="no whole commit"):
+            Table(path).close()
+        table.refresh()
+        table.append(arrow(rows(1, 0, 7)))
+        assert same(content(table), [*rows(5), *rows(1, 0, 6), *rows(1, 0, 7)])
+
+
+RACE = """
+import sys
+from audiomem_sql.table.table import Table
+table = Table(sys.argv[1])
+table.append([{"raw": bytes(100_000)}])
+print("ready", flush=True)
+while True:
+    table.append([{"raw": bytes(100_000)}])
+"""
+
+
+def test_readers_that_race_with_a_writer_hear_nothing(tmp_path: Path) -> None:
+    path = tmp_path / "t.flac"
+    create(path, 5).close()
+    with subprocess.Popen([sys.executable, "-c", RACE, str(path)], stdout=subprocess.PIPE) as writer:
+        assert writer.stdout is not None
+        writer.stdout.readline()
+        try:
+            seen = set()
+            for _ in range(150):
+                with Table(path) as table:
+                    seen.add(table.version)
+        finally:
+            writer.kill()
+    assert len(seen) > 5
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DamageWarning)  # it was killed wherever it was
+        with Table(path) as table:
+            table.append([{"raw": b""}])
+
+
+@pytest.mark.damages
+def test_a_log_of_later_versions(tmp_path: Path) -> None:
+    """A delta is missing before the log begins."""
+    path = tmp_path / "t.flac"
+    with create(path, 5) as table:
+        table.checkpoint()
+        table.append(arrow(rows(1, 0, 6)))
+        table.checkpoint()
+        table.append(arrow(rows(1, 0, 7)))
+        shutil.rmtree(tmp_path / "t.flac.d")
+        with pytest.raises(
+            DamagedFileError, match="the log begins behind version 3, but the files end with version 2"
+        ):
+            Table(path)
+
+
+FULL = """
+import resource, signal, sys
+from pathlib import Path
+from samples import *
+from audiomem_sql.errors import StorageError
+from audiomem_sql.table.table import Table
+path, limit, count = sys.argv[1], int(sys.argv[2]), int(sys.argv[3])
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+table = Table(path)
+if limit % 2:
+    table.append(arrow(rows(1, 0, 100)))
+before = len(table)
+data = {file: file.read_bytes() for file in Path(path).parent.iterdir()}
+resource.setrlimit(resource.RLIMIT_FSIZE, (limit, resource.RLIM_INFINITY))
+try:
+    table.append(arrow(rows(count, 0, 200)))
+except StorageError as error:
+    print(error)
+left = {file: file.read_bytes() for file in Path(path).parent.iterdir()}
+assert left.keys() == data.keys()
+assert all(left[file].rstrip(bytes(1)) == data[file].rstrip(bytes(1)) for file in data)
+assert len(table) == before
+with Table(path) as other:
+    assert len(other) == before
+resource.setrlimit(resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
+table.append(arrow(rows(count, 0, 200)))
+assert len(table) == before + count
+table.close()
+"""
+
+
+@pytest.mark.parametrize(("limit", "count"), [(0, 3), (20, 3), (1000, 3), (100_000, 3), (101, 3), (301, 30)])
+def test_no_room_for_a_record(tmp_path: Path, limit: int, count: int) -> None:
+    """The log cannot be made, or (odd limits) cannot take the record; the next commit can."""
+    path = tmp_path / "t.flac"
+    create(path, 5).close()
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join([str(Path(__file__).parents[2]), *sys.path])}
+    done = subprocess.run(
+        [sys.executable, "-W", "error", "-c", FULL, str(path), str(limit), str(count)],
+        env=environment, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "t.flac-wal: File too large. Raise the limit" in done.stdout
+    with Table(path) as table:
+        assert len(table) == 5 + limit % 2 + count

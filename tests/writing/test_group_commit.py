@@ -1,0 +1,505 @@
+"""Threads that share one table: appends in one flush, each with a version and errors of its own; whole snapshots for readers."""
+
+from __future__ import annotations
+
+import os
+import random
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import audiomem_sql
+from audiomem_sql.errors import (
+    AudioMemError,
+    BusyError,
+    ConstraintError,
+    DataTypeError,
+    OptionError,
+    StorageError,
+)
+from audiomem_sql.storage.log.reader import commits_behind, read_log
+from audiomem_sql.table import writer as table_writer
+from audiomem_sql.table.table import Table
+
+COLUMNS = ["id INTEGER PRIMARY KEY", "name TEXT UNIQUE", "v INTEGER"]
+
+
+def create(path: Path) -> Table:
+    return Table.create(path, COLUMNS, {"profile": "embedded"})
+
+
+class Call(threading.Thread):
+    """A call in a thread of its own: what it returned, or what it raised."""
+
+    def __init__(self, function: Callable[[], Any]) -> None:
+        super().__init__(daemon=True)
+        self._function = function
+        self.value: Any = None
+        self.error: BaseException | None = None
+        self.start()
+
+    def run(self) -> None:
+        try:
+            self.value = self._function()
+        except BaseException as error:
+            self.error = error
+
+    def result(self) -> Any:
+        self.join(60)
+        assert not self.is_alive(), "it hangs"
+        if self.error is not None:
+            raise self.error
+        return self.value
+
+
+@contextmanager
+def waiting(table: Table, count: int) -> Iterator[list[Call]]:
+    """The body starts calls that all wait; at its end they go on together."""
+    calls: list[Call] = []
+    table.begin()
+    yield calls
+    deadline = time.monotonic() + 30
+    while len(table._turn._queue) < count:
+        assert time.monotonic() < deadline
+        time.sleep(0.001)
+    table.rollback()
+
+
+@pytest.fixture
+def flushes(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """One entry for every fdatasync."""
+    done: list[int] = []
+    real = os.fdatasync
+
+    def counted(handle: int) -> None:
+        real(handle)
+        done.append(handle)
+
+    monkeypatch.setattr(os, "fdatasync", counted)
+    return done
+
+
+def test_those_that_wait_share_a_flush(tmp_path: Path, flushes: list[int]) -> None:
+    path = tmp_path / "t.flac"
+    with create(path) as table:
+        table.append([{"name": "first"}])
+        flushes.clear()
+        with waiting(table, 10) as calls:
+            for number in range(10):
+                row = {"name": f"row {number}", "v": number}
+                calls.append(Call(lambda row=row: table.append([row], message=row["name"])))  # type: ignore[misc]
+        versions = [call.result() for call in calls]
+        assert len(flushes) == 1
+        assert sorted(versions) == list(range(3, 13))
+        with Table(path) as other:
+            assert other.version == table.version == 12
+            for number, version in enumerate(versions):
+                assert other.versions[version - 1].message == f"row {number}"
+                added = rows_at(other, version) - rows_at(other, version - 1)
+                assert added == {(version - 1, f"row {number}", number)}
+
+
+def rows_at(table: Table, version: int) -> set[tuple[Any, ...]]:
+    with table.checkout(version=version) as old:
+        return rows(old)
+
+
+def rows(table: Any) -> set[tuple[Any, ...]]:
+    found = [tuple(row.values()) for row in table.to_arrow().to_pylist()]
+    assert len(set(found)) == len(found) == len(table)
+    return set(found)
+
+
+def test_errors_belong_to_their_threads(tmp_path: Path, flushes: list[int]) -> None:
+    with create(tmp_path / "t.flac") as table:
+        table.append([{"id": 1, "name": "there"}])
+        flushes.clear()
+        appends: list[tuple[Any, str | None]] = [
+            ([{"name": "good"}], None),
+            ([{"name": "there"}], None),
+            ([{"id": 1, "name": "same id"}], None),
+            ([{"name": "good"}], None),  # of two that wait, one is first
+            ([{"id": 50, "name": "a"}, {"id": 50, "name": "b"}], None),
+            ([{"name": "there", "v": 2}], "id = 1"),
+            ([], "id = 77"),
+        ]
+        with waiting(table, len(appends)) as calls:
+            for data, replace in appends:
+                calls.append(Call(lambda data=data, replace=replace: table.append(data, replace=replace)))  # type: ignore[misc]
+                while len(table._turn._queue) < len(calls):
+                    time.sleep(0.001)
+            with pytest.raises(DataTypeError):
+                Call(lambda: table.append([{"name": "x", "v": "no number"}])).result()
+        for call in calls:
+            call.join(60)
+        assert [call.value for call in calls] == [3, None, None, None, None, 4, 4]
+        for place, key in ((1, "'there'"), (2, "key 1"), (3, "'good'"), (4, "key 50")):
+            error = calls[place].error
+            assert isinstance(error, ConstraintError)
+            assert key in str(error)
+        assert len(flushes) == 1
+        assert {row[1:] for row in rows(table)} == {("good", None), ("there", 2)}
+
+
+def test_a_flush_that_fails(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Everyone of the group is told, with an error of their own, and nothing is there."""
+    path = tmp_path / "t.flac"
+    with create(path) as table:
+        table.append([{"name": "first"}])
+        real, failing = os.fdatasync, True
+
+        def fdatasync(handle: int) -> None:
+            nonlocal failing
+            if failing:
+                failing = False
+                raise OSError(5, "Input/output error")
+            real(handle)
+
+        with waiting(table, 5) as calls:
+            for number in range(5):
+                calls.append(Call(lambda number=number: table.append([{"name": f"lost {number}"}])))  # type: ignore[misc]
+            monkeypatch.setattr(os, "fdatasync", fdatasync)
+        for call in calls:
+            with pytest.raises(StorageError, match="Input/output error"):
+                call.result()
+        assert len({id(call.error) for call in calls}) == 5
+        assert table.version == 2
+        with Table(path) as other:
+            assert other.version == 2
+        assert table.append([{"name": "lost 1"}]) == 3
+        assert {row[1] for row in rows(table)} == {"first", "lost 1"}
+
+
+def test_an_interrupt_in_the_thread_that_writes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is raised there; the others hear of it, nothing remains of the group, and the next append is well."""
+    path = tmp_path / "t.flac"
+    with create(path) as table:
+        table.append([{"name": "first"}])
+        real, interrupted = os.fdatasync, False
+
+        def fdatasync(handle: int) -> None:
+            nonlocal interrupted
+            if not interrupted:
+                interrupted = True
+                raise KeyboardInterrupt
+            real(handle)
+
+        with waiting(table, 4) as calls:
+            for number in range(4):
+                calls.append(Call(lambda number=number: table.append([{"name": f"lost {number}"}])))  # type: ignore[misc]
+            monkeypatch.setattr(os, "fdatasync", fdatasync)
+        for call in calls:
+            call.join(60)
+        kinds = sorted(type(call.error).__name__ for call in calls)
+        assert kinds == ["KeyboardInterrupt", "StorageError", "StorageError", "StorageError"]
+        assert table.append([{"name": "lost 1"}]) == 3
+        with Table(path) as other:
+            assert {row[1] for row in rows(other)} == {"first", "lost 1"}
+
+
+def test_a_transaction_of_another_thread(tmp_path: Path) -> None:
+    """Appends wait for it, up to the busy timeout; what it changes is seen by its thread alone."""
+    with create(tmp_path / "t.flac") as table:
+        table.append([{"name": "first"}])
+        table.busy_timeout = 0.05
+        transaction = table.begin()
+        transaction.insert(None, (None, "second", 1))
+        assert len(table) == 2
+        assert Call(lambda: len(table)).result() == 1
+        assert Call(lambda: table.get(2)).result() is None
+        assert Call(table.refresh).result() is False
+        for call in (table.begin, table.checkpoint, table.vacuum, lambda: table.append([{"v": 1}])):
+            with pytest.raises(BusyError, match=r"another thread is writing, for 0\.05 s"):
+                Call(call).result()
+        with pytest.raises(StorageError, match="the transaction is another thread's"):
+            Call(table.commit).result()
+        Call(table.rollback).result()
+        with pytest.raises(StorageError, match="a transaction is open"):
+            table.append([{"v": 1}])
+        table.busy_timeout = 30
+        waits = Call(lambda: table.append([{"name": "third"}]))
+        time.sleep(0.05)
+        assert waits.is_alive()
+        assert table.commit() == 3
+        assert waits.result() == 4
+        assert rows(table) == {(1, "first", None), (2, "second", 1), (3, "third", None)}
+
+
+def test_turns_come_in_the_order_of_asking(tmp_path: Path) -> None:
+    """A vacuum is not passed by for ever by appends that share flushes."""
+    with create(tmp_path / "t.flac") as table:
+        table.append([{"v": 0}])
+        order: list[str] = []
+
+        def told(name: str, call: Callable[[], Any]) -> Callable[[], None]:
+            def run() -> None:
+                call()
+                order.append(name)
+
+            return run
+
+        with waiting(table, 4) as calls:
+            for place, (name, call) in enumerate(
+                [
+                    ("a", lambda: table.append([{"v": 1}])),
+                    ("merge", table.merge),
+                    ("b", lambda: table.append([{"v": 2}])),
+                    ("c", lambda: table.append([{"v": 3}])),
+                ]
+            ):
+                calls.append(Call(told(name, call)))
+                while len(table._turn._queue) <= place:
+                    time.sleep(0.001)
+        for each in calls:
+            each.result()
+        assert order[:2] == ["a", "merge"]
+        assert sorted(order[2:]) == ["b", "c"]
+        assert sorted(row[2] for row in rows(table)) == [0, 1, 2, 3]
+
+
+def test_writing_within_writing_is_refused(tmp_path: Path) -> None:
+    with create(tmp_path / "t.flac") as table:
+        refused = []
+
+        def progress(done: int, total: int) -> None:
+            with pytest.raises(BusyError, match="this thread is writing to the table already"):
+                table.append([{"v": 1}])
+            refused.append(done)
+
+        table.append([{"name": f"n{number}", "v": number} for number in range(5000)], progress=progress)
+        assert refused
+        assert len(table) == 5000
+
+
+def test_a_group_is_whole_or_not_there(tmp_path: Path) -> None:
+    """Cut at any byte, or without any of its sectors: none of it is there, and no damage is claimed."""
+    path, log = tmp_path / "t.flac", tmp_path / "t.flac-wal"
+    with create(path) as table:
+        table.append([{"name": "before"}])
+        assert table.snapshot.log is not None
+        start = table.snapshot.log.end
+        with waiting(table, 5) as calls:
+            for number in range(5):
+                name = f"{number}" * 700
+                calls.append(Call(lambda name=name: table.append([{"name": name}])))  # type: ignore[misc]
+        for call in calls:
+            call.result()
+        assert table.snapshot.log is not None
+        end, data, table_id = (
+            table.snapshot.log.end,
+            log.read_bytes(),
+            table.snapshot.segments[0].catalog.table_id,
+        )
+        found = read_log(str(log), table_id)
+        assert found is not None
+        assert [record.version for record in found.records] == [2, 3, 4, 5, 6, 7]
+        for cut in [*range(start, start + 40), *range(start + 40, end, 97), end - 1]:
+            for spoiled in (
+                data[:cut] + bytes(len(data) - cut),
+                data[:cut],
+                data[:start] + bytes(cut - start) + data[cut:],
+            ):
+                if spoiled == data:
+                    continue
+                log.write_bytes(spoiled)
+                found = read_log(str(log), table_id)
+                assert found is not None
+                assert found.version == 2
+                assert not commits_behind(str(log), found)
+        # A group behind something torn, on the other hand, was flushed after it: that is damage.
+        torn = bytearray(data)
+        torn[start - 3] ^= 1
+        log.write_bytes(torn)
+        found = read_log(str(log), table_id)
+        assert found is not None
+        assert found.version == 1
+        assert commits_behind(str(log), found)
+        log.write_bytes(data)
+
+
+def test_close_waits_for_appends(tmp_path: Path) -> None:
+    path = tmp_path / "t.flac"
+    for attempt in range(5):
+        table = create(path) if attempt == 0 else Table(path)
+        told: list[int] = []
+
+        def append(table: Table = table, told: list[int] = told) -> None:
+            for _ in range(1000):
+                told.append(table.append([{"v": 1}]))
+
+        calls = [Call(append) for _ in range(4)]
+        time.sleep(0.02 * attempt)
+        table.close()
+        closed = len(told)
+        with pytest.raises(StorageError, match="the table is closed"):
+            table.append([{"v": 1}])
+        for call in calls:
+            with pytest.raises(StorageError, match="the table is closed"):
+                call.result()
+        assert len(told) - closed <= 4
+        with Table(path) as table:
+            assert set(told) <= {version.number for version in table.versions}
+            assert len(table) == table.version - 1
+            assert table.snapshot.log is None
+
+
+def of(names: set[str]) -> list[dict[str, Any]]:
+    """Rows, each of which says how many there are."""
+    return [{"name": name, "v": len(names)} for name in sorted(names, reverse=True)]
+
+
+OTHER = """
+import sys
+from audiomem_sql.table.table import Table
+with Table(sys.argv[1], busy_timeout=60) as table:
+    for number in range(int(sys.argv[2])):
+        print(table.append([{"name": f"other {number}", "v": number}]), flush=True)
+"""
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_what_every_thread_was_told(tmp_path: Path, seed: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Eight threads and another process append, replace and fail; checkpoints, merges and large appends come in between.
+
+    In the end every version holds exactly what the thread that was given it had asked for, and readers in other threads
+    saw nothing but versions.
+    """
+    monkeypatch.setattr(table_writer, "CHECKPOINT_COMMITS", 40)
+    monkeypatch.setattr(table_writer, "SMALL_DELTAS", 3)
+    monkeypatch.setattr(table_writer, "LOGGED_ROWS", 30)
+    path = tmp_path / "t.flac"
+    table = create(path)
+    table.busy_timeout = 60
+    table.append([{"name": "0:0", "v": 0}])
+    # version: (names added, names removed)
+    told: dict[int, tuple[set[str], set[str]]] = {2: ({"0:0"}, set())}
+    refused: list[str] = []
+    done = threading.Event()
+
+    def write(who: int) -> None:
+        rng = random.Random(f"{seed}:{who}")
+        for step in range(30):
+            kind = rng.random()
+            names = {f"{who}:{step}:{n}" for n in range(rng.randrange(1, 4))}
+            try:
+                if kind < 0.7:
+                    version, gone = table.append(of(names)), set()
+                elif kind < 0.8:
+                    names |= {"0:0"}  # taken
+                    table.append(of(names))
+                    raise AssertionError("a key that is there was taken")
+                elif kind < 0.9:
+                    gone = {f"{who}:{step - 1}:0"}
+                    version = table.append(of(names), replace="name = ?", parameters=[*gone])
+                elif kind < 0.94:
+                    names = {f"{who}:{step}:{n}" for n in range(60)}
+                    version, gone = table.append(of(names)), set()
+                elif kind < 0.97:
+                    transaction = table.begin()
+                    for name in names:
+                        transaction.insert(None, (None, name, len(names)))
+                    version, gone = table.commit(), set()
+                else:
+                    table.checkpoint()
+                    continue
+            except ConstraintError as error:
+                refused.append(str(error))
+                continue
+            assert version not in told
+            told[version] = names, gone
+
+    seen: list[int] = []
+
+    def read() -> None:
+        last, rng = 0, random.Random()
+        while not done.is_set():
+            if rng.random() < 0.5:
+                table.refresh()
+            assert table.version >= last
+            last = table.version
+            counts: dict[str, list[str]] = {}
+            sizes: dict[str, int] = {}
+            found = table.to_arrow(["name", "v"]).to_pylist()
+            for row in found:
+                append, _, number = row["name"].rpartition(":")
+                counts.setdefault(append, []).append(number)
+                sizes[append] = row["v"]
+            for append, numbers in counts.items():
+                if append.count(":") == 1:
+                    whole = len(numbers) + ("0" not in numbers)  # the first may have been replaced
+                    assert len(set(numbers)) == len(numbers)
+                    assert whole == sizes[append]
+            seen.append(last)
+
+    other = subprocess.Popen(
+        [sys.executable, "-c", OTHER, str(path), "15"], stdout=subprocess.PIPE, text=True
+    )
+    readers = [Call(read) for _ in range(2)]
+    writers = [Call(lambda who=who: write(who)) for who in range(8)]  # type: ignore[misc]
+    for writer in writers:
+        writer.result()
+    assert other.stdout is not None
+    with other.stdout:
+        for number, line in enumerate(other.stdout.read().split()):
+            told[int(line)] = {f"other {number}"}, set()
+    assert other.wait() == 0
+    done.set()
+    for reader in readers:
+        reader.result()
+    assert len(set(seen)) > 5
+    table.refresh()
+    assert sorted(told) == list(range(2, table.version + 1))
+    assert refused
+    assert all("'0:0'" in error for error in refused)
+    expected: set[str] = set()
+    for version in sorted(told):
+        added, gone = told[version]
+        expected = (expected - gone) | added
+        if version % 29 == 0 or version == table.version:
+            assert {row[1] for row in rows_at(table, version)} == expected
+    assert {row[1] for row in rows(table)} == expected
+    table.close()
+
+
+def test_a_table_that_cannot_be_written_tells_everyone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with create(tmp_path / "t.flac") as table:
+        monkeypatch.setattr(os, "access", lambda path, mode: False)
+        calls = [Call(lambda: table.append([{"v": 1}])) for _ in range(4)]
+        for call in calls:
+            with pytest.raises(AudioMemError, match="cannot be written"):
+                call.result()
+        monkeypatch.undo()
+        assert table.append([{"v": 1}]) == 2
+
+
+def test_a_connection_that_threads_hand_on(tmp_path: Path) -> None:
+    """SQLite lets a connection pass from thread to thread, also in the middle of a transaction."""
+    path = tmp_path / "t.flac"
+    create(path).close()
+    connection = audiomem_sql.connect(path)
+    for statement in (
+        "BEGIN",
+        "INSERT INTO t(v) VALUES (1)",
+        "INSERT INTO t(t, rank) VALUES ('tag', 'x')",
+        "SAVEPOINT s",
+        "INSERT INTO t(v) VALUES (2)",
+        "UPDATE t SET v = v + 10",
+        "COMMIT",
+    ):
+        call = Call(lambda statement=statement: connection.execute(statement).fetchall())  # type: ignore[misc]
+        if "tag" in statement:
+            with pytest.raises(OptionError, match="a command needs a transaction of its own"):
+                call.result()
+        else:
+            call.result()
+    assert Call(lambda: connection.execute("SELECT v FROM t").fetchall()).result() == [(11,), (12,)]
+    connection.close()

@@ -1,0 +1,1 @@
+"""SQLite through apsw: the module, its tables and cursors in Python."""

@@ -1,0 +1,1 @@
+"""Both doors into DuckDB: its Python package and the loadable extension."""

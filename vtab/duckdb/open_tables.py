@@ -1,0 +1,44 @@
+"""Tables that are kept open from statement to statement, where a database asks for each by its path alone."""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections import OrderedDict
+from datetime import datetime
+
+from audiomem_sql.table.reader import TableReader
+
+#: Tables that are kept open; each has a file or a few, and its blocks in the cache that all tables share.
+KEPT = 8
+
+
+class OpenTables:
+    """Readers by path, those that were used last. Safe to use from several threads."""
+
+    def __init__(self, kept: int = KEPT) -> None:
+        self._kept = kept
+        self._readers: OrderedDict[str, TableReader] = OrderedDict()
+        self._lock = threading.Lock()
+
+    def at(
+        self, path: str, version: int | str | None = None, as_of: str | datetime | None = None
+    ) -> TableReader:
+        """The table at ``path`` with the commits that there are now, or at a version; it stays as it is.
+
+        It shares its files with others, and must not be closed: they are when nobody has them any more. Raises what
+        :class:`~audiomem_sql.table.reader.TableReader` raises.
+        """
+        key = os.path.abspath(path)
+        with self._lock:
+            # taken out first: what cannot be read any more is opened anew the next time
+            known = self._readers.pop(key, None)
+            if known is None:
+                known = TableReader(path)
+            else:
+                known.refresh()
+            view = known.pinned(version, as_of)
+            self._readers[key] = known
+            if len(self._readers) > self._kept:
+                self._readers.popitem(last=False)
+        return view
