@@ -6,7 +6,6 @@ import os
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from audiomem_sql.audio.finding.modulated import ModulatedPages
 from audiomem_sql.columns.timestamps import render
 from audiomem_sql.protection.levels import NONE
 
@@ -76,7 +75,9 @@ def describe(table: TableReader) -> dict[str, Any]:
             "block_size": profile.block_size,
             "pages": sum(segment.file.page_count for segment in segments),
             "seconds": round(
-                sum(_frames_of(segment) for segment in segments) * profile.block_size / profile.sample_rate,
+                sum(segment.file.frame_count for segment in segments)
+                * profile.block_size
+                / profile.sample_rate,
                 2,
             ),
         },
@@ -107,14 +108,6 @@ def _protection(segment: Segment) -> int:
     pages = 2 * plain.catalog_pages_for(file.map.catalog * file.layout.catalog_bytes)
     pages += plain.pages_for(catalog.data_bytes)
     return (file.page_count - pages) * file.layout.page_size
-
-
-def _frames_of(segment: Segment) -> int:
-    """Frames of a file, with the silence before and behind its pages."""
-    source, pages = segment.file.source, segment.file.page_count
-    if not isinstance(source, ModulatedPages):
-        return pages
-    return source.spectrum.first_frame(pages) + source.spectrum.lead
 
 
 def _blocks(segment: Segment, column: int) -> int:

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from audiomem_sql.audio.flac.comments import Picture
+from audiomem_sql.audio import Picture
 from audiomem_sql.columns.creation import check_definitions
 from audiomem_sql.columns.schema import Schema, parse_columns
 from audiomem_sql.errors import DamagedFileError, OptionError, SchemaError, StorageError
@@ -24,7 +24,7 @@ from audiomem_sql.protection.levels import level_named
 from audiomem_sql.scan.scan import in_rowid_order, scan
 from audiomem_sql.search.embedding import dimensions_of, embedder_of, missing_vectors
 from audiomem_sql.sound.cover import covered
-from audiomem_sql.storage.log.record import LogRecord
+from audiomem_sql.storage.log import LogRecord
 from audiomem_sql.storage.segment.catalog import Migration, Version
 from audiomem_sql.storage.segment.options import HASHING, TableOptions, check_backend
 from audiomem_sql.storage.segment.writer import SegmentWriter

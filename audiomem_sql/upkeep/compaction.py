@@ -26,7 +26,7 @@ from audiomem_sql.machine.limits import limits_of
 from audiomem_sql.machine.malloc import trim
 from audiomem_sql.machine.writer_lock import WriterLock
 from audiomem_sql.sound.band_health import MEASURED_PAGES, unhealthy
-from audiomem_sql.storage.log.record import LogRecord
+from audiomem_sql.storage.log import LogRecord
 from audiomem_sql.storage.segment.catalog import NO_HISTORY, SchemaHistory, Version
 from audiomem_sql.storage.segment.evolved import seen_as
 from audiomem_sql.storage.segment.options import TableOptions

@@ -14,7 +14,7 @@ import numpy as np
 from audiomem_sql.arrays import I64Array
 from audiomem_sql.errors import DamagedFileError, StorageError, UnsupportedError
 from audiomem_sql.machine.durable import replace_durably, storage_error, temporary_file
-from audiomem_sql.storage.pages.writer import FileSpec, lay_out
+from audiomem_sql.storage.pages import FileSpec, lay_out
 from audiomem_sql.storage.segment.catalog_copies import raw_catalog
 from audiomem_sql.storage.segment.file_tags import repaired_tags
 from audiomem_sql.storage.segment.reader import Segment
@@ -65,12 +65,12 @@ def repaired(segment: Segment, target: str, progress: Progress | None = None) ->
                 with contextlib.suppress(OSError):
                     os.fchmod(sink.fileno(), os.stat(segment.path).st_mode & 0o777)
                 made = FileSpec(
-                    file.source.profile,
+                    file.profile,
                     file.layout.level,
                     catalog.segment_id,
                     comments,
                     tags,
-                    file.source.mode,
+                    file.mode,
                     file.by_bands,
                 )
                 lay_out(sink, made, blob, data, catalog.data_bytes)

@@ -13,7 +13,7 @@ from audiomem_sql.blocks.bloom import hash_array
 from audiomem_sql.blocks.zones import Zones
 from audiomem_sql.columns.stored_values import int64_view
 from audiomem_sql.errors import DamagedFileError
-from audiomem_sql.storage.pages.file import PageDamage
+from audiomem_sql.storage.pages import PageDamage
 from audiomem_sql.storage.segment.reader import CREATED, ENDED, ROWID, Segment
 from audiomem_sql.upkeep.log_faults import log_faults
 from audiomem_sql.upkeep.repair import Loss, losses

@@ -21,8 +21,7 @@ from audiomem_sql.errors import DamagedFileError, StorageError
 from audiomem_sql.machine.durable import fsync_folder, storage_error
 from audiomem_sql.machine.writer_lock import WriterLock
 from audiomem_sql.sound.band_health import unhealthy
-from audiomem_sql.storage.log.content import LogContent
-from audiomem_sql.storage.log.writer import LogWriter
+from audiomem_sql.storage.log import LogContent, LogWriter
 from audiomem_sql.storage.segment.catalog import NO_HISTORY, Migration, SchemaHistory, Version
 from audiomem_sql.storage.segment.options import TableOptions
 from audiomem_sql.storage.segment.writer import SegmentWriter

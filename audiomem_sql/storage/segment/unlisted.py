@@ -31,7 +31,7 @@ from audiomem_sql.errors import AudioMemError, DamagedFileError
 from audiomem_sql.indexes.vectors.index import VectorIndex
 from audiomem_sql.machine.block_cache import SHARED, BlockCache
 from audiomem_sql.machine.durable import file_identity
-from audiomem_sql.storage.pages.file import PagedFile
+from audiomem_sql.storage.pages import PagedFile
 from audiomem_sql.storage.segment.catalog import (
     MAX_EXTENT_BYTES,
     MAX_ROWS,

@@ -20,9 +20,7 @@ import numpy as np
 import pyarrow as pa
 
 from audiomem_sql.arrays import I64Array
-from audiomem_sql.audio import Profile
-from audiomem_sql.audio.flac.comments import NO_TAGS, read_tags
-from audiomem_sql.audio.spectrum.plans import Mode
+from audiomem_sql.audio import NO_TAGS, Mode, Profile, read_tags
 from audiomem_sql.blocks.bloom import BloomFilter
 from audiomem_sql.blocks.column_writer import STRING_KINDS, ColumnWriter, EncodedBlock, choose_dictionary
 from audiomem_sql.blocks.compression import Compressor
@@ -36,7 +34,7 @@ from audiomem_sql.indexes.vectors.codec import VectorCodec
 from audiomem_sql.machine.durable import link_durably, replace_durably, storage_error, temporary_file
 from audiomem_sql.machine.limits import DEFAULT, LIMITS
 from audiomem_sql.protection.levels import Level
-from audiomem_sql.storage.pages.writer import FileSpec, lay_out
+from audiomem_sql.storage.pages import FileSpec, lay_out
 from audiomem_sql.storage.segment.catalog import (
     MAX_EXTENT_BYTES,
     NO_HISTORY,
