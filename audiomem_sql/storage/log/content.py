@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 
 from audiomem_sql.storage.log.record import LogRecord
 
+#: Labels of a segment have the same four bytes; the next format version changes theirs.
 LOG_MAGIC = b"AuML"
 #: Of a log that is written once, and of one that is written in copies with parity.
 PLAIN_VERSION, PROTECTED_VERSION = 1, 2
