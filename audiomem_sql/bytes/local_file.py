@@ -7,7 +7,6 @@ threads share a file without a lock; a length is cut to what the file has before
 from __future__ import annotations
 
 import contextlib
-import copy
 import io
 import os
 import stat
@@ -90,12 +89,12 @@ class LocalFile(ByteSource):
 
     def reopen(self) -> LocalFile:
         """The same open file, whatever has its name by now."""
-        other = copy.copy(self)
-        other._descriptor = -1
         try:
-            other._descriptor = os.dup(self._descriptor)
+            descriptor = os.dup(self._descriptor)
         except OSError as fault:
             raise StorageError(f"cannot be opened: {fault.strerror}", file=self.name) from fault
+        other = LocalFile.__new__(LocalFile)
+        vars(other).update(vars(self), _descriptor=descriptor)
         return other
 
     def close(self) -> None:
