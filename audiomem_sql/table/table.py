@@ -332,7 +332,8 @@ class Table(TableWriter):
             write_commit(self.files, self._lock, self.snapshot, self.options, content).accept()
             self._reload()
         except SchemaError as error:
-            raise SchemaError(error.what, file=self.path, place=error.place, remedy=error.remedy) from None
+            error.at(file=self.path)
+            raise
         finally:
             self._end()
         return self.version

@@ -522,7 +522,8 @@ class SegmentWriter:
             raise storage_error(error, self.path) from error
         except StorageError as error:
             self.abandon()
-            raise StorageError(error.what, file=self.path, place=error.place, remedy=error.remedy) from error
+            error.at(file=self.path)
+            raise
         self._close()
 
     @property
