@@ -1,4 +1,4 @@
-"""tools/structure.py reads the house from its imports: no circle between rooms, a list, and a picture that stands."""
+"""tools/structure.py reads the house from its imports, and tools/walk.py from what an action does."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from tools.imports import circles
 from tools.picture import Room, draw
 from tools.rooms import ROOMS
 from tools.structure import Structure, of_tree
+from tools.walk import WALKS, files_of
 
 ROOT = Path(__file__).parents[1]
 
@@ -97,3 +98,37 @@ def test_the_script_prints_the_list() -> None:
     assert "circles between rooms: 0" in lines
     names = [line.split(":")[0] for line in lines[: lines.index("")]]
     assert names == [name for name in ROOMS if name in names]
+
+
+def test_a_walk_lists_the_files_of_an_action_in_order() -> None:
+    files = files_of("select")
+    assert all((ROOT / "audiomem_sql" / file).exists() for file in files)
+    entered = list(dict.fromkeys(file.split("/")[0] for file in files))
+    assert entered[0] == "vtab"
+    assert entered.index("scan") < entered.index("storage") < entered.index("audio")
+    assert "writing/transaction.py" not in files
+
+
+def test_a_walk_follows_other_threads_and_leaves_imports_out(tmp_path: Path) -> None:
+    (tmp_path / "module.py").write_text(
+        "def helper():\n    pass\n\n\nhelper()\n\n\nclass Thing:\n    helper()\n\n    def act(self):\n        pass\n"
+    )
+    code = (
+        f"import sys, threading; sys.path[:0] = {[str(ROOT), str(tmp_path)]!r}\n"
+        "from pathlib import Path\n"
+        "from tools.walk import Recorder\n"
+        f"with Recorder(Path({str(tmp_path)!r})) as recorder:\n"
+        "    import module\n"
+        "    imported = list(recorder.files)\n"
+        "    thread = threading.Thread(target=module.Thing().act)\n"
+        "    thread.start()\n"
+        "    thread.join()\n"
+        "print(imported, list(recorder.files))\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[] ['module.py']"
+
+
+@pytest.mark.parametrize("name", WALKS)
+def test_every_walk_can_be_walked(name: str) -> None:
+    assert len(files_of(name)) > 20
