@@ -16,7 +16,7 @@ import re
 import threading
 import unicodedata
 from collections import OrderedDict
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from functools import cache
 from itertools import pairwise
 from typing import Any, Protocol
@@ -26,10 +26,9 @@ import numpy as np
 from audiomem_sql.arrays import F32Array
 from audiomem_sql.errors import DataTypeError, MissingExtraError
 from audiomem_sql.machine.digests import blake2b
+from audiomem_sql.machine.progress import Progress
 from audiomem_sql.search.models.onnx_model import OnnxTransformer
 from audiomem_sql.storage.segment.options import BACKENDS, HASHING
-
-Progress = Callable[[int, int], object]
 
 #: Bytes of vectors that are remembered, so that the same text is embedded once.
 CACHE_BYTES = 64 << 20
