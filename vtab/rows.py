@@ -15,9 +15,7 @@ from audiomem_sql.scan.lookup import find_by_key, find_rows, value_at
 from audiomem_sql.scan.plan import Plan, Term
 from audiomem_sql.scan.scan import Filter as BoundTerm
 from audiomem_sql.scan.scan import in_rowid_order, scan
-from audiomem_sql.search.ranking import Neighbours
-from audiomem_sql.search.request import results, words_of
-from audiomem_sql.search.snippets import FoundRow
+from audiomem_sql.search import FoundRow, Neighbours, keyword_expression, results
 from audiomem_sql.storage.segment.reader import ROWID, Segment
 from audiomem_sql.versions.snapshot import Snapshot
 from audiomem_sql.vtab.question import Part
@@ -174,7 +172,7 @@ class Rows:
         if asked is None:  # nothing matches NULL
             self._found = iter(())
         else:
-            self._words = words_of(full, column, asked, table.path)
+            self._words = keyword_expression(full, column, asked, table.path)
             self._found = results(readable, full, column, asked, table.options, table.path, filters, k=k)
 
     def _neighbours(self, search: Iterator[Neighbours]) -> Part | None:

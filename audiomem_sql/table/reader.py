@@ -23,7 +23,7 @@ from audiomem_sql.scan.fetch import found_rows
 from audiomem_sql.scan.lookup import value_at
 from audiomem_sql.scan.scan import Filter, Readable, RowFilter, scan
 from audiomem_sql.scan.top_rows import first_rows, parse_order
-from audiomem_sql.search.request import WHOLE, results
+from audiomem_sql.search import WHOLE, results
 from audiomem_sql.storage.segment.catalog import Version
 from audiomem_sql.storage.segment.options import TableOptions
 from audiomem_sql.upkeep.salvage import SalvagedSnapshot, load_salvaged

@@ -23,7 +23,7 @@ from audiomem_sql.machine.progress import Progress
 from audiomem_sql.migrations.changes import SchemaChange, parse_change
 from audiomem_sql.protection.levels import level_named
 from audiomem_sql.scan.scan import in_rowid_order, scan
-from audiomem_sql.search.embedding import dimensions_of, embedder_of, missing_vectors
+from audiomem_sql.search import dimensions_of, embedder_of, missing_vectors
 from audiomem_sql.sound.cover import covered
 from audiomem_sql.storage.log.record import LogRecord
 from audiomem_sql.storage.segment.catalog import Migration, Version

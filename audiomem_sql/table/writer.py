@@ -18,7 +18,7 @@ from audiomem_sql.machine.block_cache import SHARED, BlockCache
 from audiomem_sql.machine.progress import Progress
 from audiomem_sql.machine.writer_lock import WriterLock
 from audiomem_sql.protection.levels import level_named
-from audiomem_sql.search.embedding import embed_texts, recorded, table_embedder, with_vectors
+from audiomem_sql.search import embed_texts, recorded, table_embedder, with_vectors
 from audiomem_sql.storage.log.record import LogRecord
 from audiomem_sql.storage.log.writer import LogWriter
 from audiomem_sql.table.reader import TableReader
