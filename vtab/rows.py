@@ -9,7 +9,7 @@ from audiomem_sql.columns.batch import Batch
 from audiomem_sql.columns.stored_values import as_sql
 from audiomem_sql.columns.types import ColumnType, Kind
 from audiomem_sql.errors import QueryError
-from audiomem_sql.indexes.words.fts_query import Expression
+from audiomem_sql.indexes.words import Expression
 from audiomem_sql.predicates import Op, Predicate, bind
 from audiomem_sql.scan.lookup import find_by_key, find_rows, value_at
 from audiomem_sql.scan.plan import Plan, Term

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 import numpy as np
 
 from audiomem_sql.arrays import F32Array
-from audiomem_sql.indexes.words.fts_query import Expression
+from audiomem_sql.indexes.words import Expression
 from audiomem_sql.scan.scan import Filter, Readable, RowFilter
 from audiomem_sql.search.fusion import reciprocal_rank_fusion
 from audiomem_sql.search.keyword_search import keyword_ranking

@@ -15,10 +15,7 @@ import numpy as np
 
 from audiomem_sql.arrays import BoolArray, F64Array, I64Array
 from audiomem_sql.errors import DamagedFileError
-from audiomem_sql.indexes.words.bm25 import coverage
-from audiomem_sql.indexes.words.fts_query import Expression
-from audiomem_sql.indexes.words.match import KeywordSource, Matches, match
-from audiomem_sql.indexes.words.rows_in_memory import KeywordRows
+from audiomem_sql.indexes.words import Expression, KeywordRows, KeywordSource, Matches, coverage, match
 from audiomem_sql.scan.scan import Filter, Readable, RowFilter, scan
 from audiomem_sql.search.neighbours import Neighbours, in_steps
 from audiomem_sql.search.parts import Part, allowed_rows, parts

@@ -15,8 +15,7 @@ from typing import Any
 from audiomem_sql.columns.schema import Schema
 from audiomem_sql.columns.types import Kind
 from audiomem_sql.errors import QueryError
-from audiomem_sql.indexes.words.fts_query import Expression, parse_query, quoted
-from audiomem_sql.indexes.words.tokenizer import spans
+from audiomem_sql.indexes.words import Expression, parse_query, quoted, spans
 from audiomem_sql.scan.scan import Filter, Readable, RowFilter
 from audiomem_sql.search.embedding import query_vector
 from audiomem_sql.search.hybrid_search import fused

@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from audiomem_sql.errors import DataTypeError, QueryError
-from audiomem_sql.indexes.words import highlight as marking
-from audiomem_sql.indexes.words.fts_query import Expression, parse_query
+from audiomem_sql.indexes import words
+from audiomem_sql.indexes.words import Expression, parse_query
 
 
 class Row(Protocol):
@@ -64,11 +64,11 @@ def highlight(text: object, query: object, open_: object = "[", close: object = 
         name, value = text.text(query)
         if value is None or text.expression is None or name not in text.text_columns:
             return value
-        return marking.highlight(value, text.expression, *marks, row=text.texts(), column=name)
+        return words.highlight(value, text.expression, *marks, row=text.texts(), column=name)
     if text is None or query is None:
         return None
-    value, words, before, behind = _texts(text, _query(query, "highlight"), open_, close)
-    return marking.highlight(value, parse_query(words, ["text"]), before, behind)
+    value, wanted, before, behind = _texts(text, _query(query, "highlight"), open_, close)
+    return words.highlight(value, parse_query(wanted, ["text"]), before, behind)
 
 
 def snippet(
@@ -88,14 +88,14 @@ def snippet(
     if text is None or query is None:
         return None
     size = _tokens(tokens)
-    value, words, before, behind, omitted = _texts(text, _query(query, "snippet"), open_, close, ellipsis)
-    return marking.snippet(value, parse_query(words, ["text"]), before, behind, omitted, size)
+    value, wanted, before, behind, omitted = _texts(text, _query(query, "snippet"), open_, close, ellipsis)
+    return words.snippet(value, parse_query(wanted, ["text"]), before, behind, omitted, size)
 
 
 def _snippet_of_row(found_row: FoundRow, column: object, marks: list[str], size: int) -> str | None:
     expression, texts = found_row.expression, found_row.texts()
     if isinstance(column, int) and column < 0:
-        best = None if expression is None else marking.best_column(texts, expression, size)
+        best = None if expression is None else words.best_column(texts, expression, size)
         columns = found_row.text_columns
         column = columns[best] if best is not None else min(columns.values(), default=0)
     name, value = found_row.text(column)
@@ -104,7 +104,7 @@ def _snippet_of_row(found_row: FoundRow, column: object, marks: list[str], size:
     if expression is None or name not in found_row.text_columns:
         expression, name, texts = parse_query('""', ["text"]), "text", {"text": value}
     open_, close, ellipsis = marks
-    return marking.snippet(value, expression, open_, close, ellipsis, size, row=texts, column=name)
+    return words.snippet(value, expression, open_, close, ellipsis, size, row=texts, column=name)
 
 
 def _query(query: object, function: str) -> object:

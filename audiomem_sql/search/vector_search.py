@@ -13,8 +13,7 @@ import numpy as np
 
 from audiomem_sql.arrays import BoolArray, F32Array, I64Array
 from audiomem_sql.errors import DamagedFileError, DataTypeError
-from audiomem_sql.indexes.vectors.index import VectorIndex
-from audiomem_sql.indexes.vectors.scanning import products_of
+from audiomem_sql.indexes.vectors import VectorIndex, cosine_distances
 from audiomem_sql.predicates import Op, Predicate, bind
 from audiomem_sql.scan.scan import Filter, Readable, RowFilter, scan
 from audiomem_sql.search.neighbours import FIRST_ROWS, MOST_ROWS, Neighbours
@@ -130,16 +129,3 @@ def _with_remedy(error: DamagedFileError, segment: Segment) -> DamagedFileError:
         place=error.place or "the index of vectors",
         remedy=f"{error.remedy} {remedy}" if error.remedy else remedy,
     )
-
-
-def cosine_distances(vectors: F32Array, query: F32Array) -> F32Array:
-    """Of float32 (n, d) from a query of length 1, float32 (d,): float32 (n,); 2 where a vector has no length."""
-    lengths = np.sqrt(np.einsum("ij,ij->i", vectors, vectors))
-    cosines = np.divide(
-        products_of(query[np.newaxis], vectors)[0],
-        lengths,
-        out=np.full(len(vectors), -1, np.float32),
-        where=lengths > 0,
-    )
-    distances: F32Array = np.maximum(1 - cosines, 0).astype(np.float32)
-    return distances
