@@ -27,9 +27,8 @@ from audiomem_sql.indexes.words.rows_in_memory import KeywordRows
 from audiomem_sql.predicates import Op, Predicate, bind
 from audiomem_sql.scan.scan import Filter, Readable, RowFilter, scan
 from audiomem_sql.search.fusion import reciprocal_rank_fusion
-from audiomem_sql.storage.segment.reader import Segment
-from audiomem_sql.storage.segment.vector_extents import matrix
-from audiomem_sql.versions.snapshot import SegmentView
+from audiomem_sql.storage.segment import ReadableSegment, matrix
+from audiomem_sql.versions import SegmentView
 from audiomem_sql.warn_once import warn_once
 
 F32Array = npt.NDArray[np.float32]
@@ -245,7 +244,7 @@ class _Ranking:
     ) -> None:
         self._place = place
         self._query = query
-        self._indexed: list[tuple[Segment, VectorIndex, BoolArray | None]] = []
+        self._indexed: list[tuple[ReadableSegment, VectorIndex, BoolArray | None]] = []
         rowids: list[I64Array] = [np.empty(0, np.int64)]
         found: list[F32Array] = [np.empty(0, np.float32)]
         # Blocks without a vector, such as those of a column that was added, are not even made.
@@ -283,7 +282,7 @@ class _Ranking:
         order = np.lexsort((ids, ranked))[:k]
         return ids[order], ranked[order]
 
-    def _with_remedy(self, error: DamagedFileError, segment: Segment) -> DamagedFileError:
+    def _with_remedy(self, error: DamagedFileError, segment: ReadableSegment) -> DamagedFileError:
         """``error``, which came up in the vectors of ``segment``: what they were made of is still there."""
         return DamagedFileError(
             error.what,

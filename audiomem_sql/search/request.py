@@ -20,7 +20,7 @@ from audiomem_sql.indexes.words.tokenizer import spans
 from audiomem_sql.scan.scan import Filter, Readable, RowFilter
 from audiomem_sql.search.embedding import query_vector
 from audiomem_sql.search.ranking import Neighbours, fused, nearest, ranked_by_words
-from audiomem_sql.storage.segment.options import TableOptions
+from audiomem_sql.storage.segment import TableOptions
 
 #: Stands for the table as a whole where a column is named.
 WHOLE = -1

@@ -12,7 +12,7 @@ from audiomem_sql.protection.levels import NONE
 
 if TYPE_CHECKING:
     from audiomem_sql.columns.constraints import Check, Key
-    from audiomem_sql.storage.segment.reader import Segment
+    from audiomem_sql.storage.segment import ReadableSegment
     from audiomem_sql.table.reader import TableReader
 
 
@@ -90,7 +90,7 @@ def describe(table: TableReader) -> dict[str, Any]:
     }
 
 
-def _stored(segment: Segment, column: int) -> int:
+def _stored(segment: ReadableSegment, column: int) -> int:
     entry = segment.entry(column)
     if entry is None:
         return 0
@@ -98,7 +98,7 @@ def _stored(segment: Segment, column: int) -> int:
     return int(entry.blocks.stored.sum()) + sum(extents)
 
 
-def _protection(segment: Segment) -> int:
+def _protection(segment: ReadableSegment) -> int:
     """Bytes that the file would be smaller without protection."""
     file, catalog = segment.file, segment.catalog
     if file.map is None:
@@ -109,7 +109,7 @@ def _protection(segment: Segment) -> int:
     return (file.page_count - pages) * file.layout.page_size
 
 
-def _frames_of(segment: Segment) -> int:
+def _frames_of(segment: ReadableSegment) -> int:
     """Frames of a file, with the silence before and behind its pages."""
     source, pages = segment.file.source, segment.file.page_count
     if not isinstance(source, ModulatedPages):
@@ -117,6 +117,6 @@ def _frames_of(segment: Segment) -> int:
     return source.spectrum.first_frame(pages) + source.spectrum.lead
 
 
-def _blocks(segment: Segment, column: int) -> int:
+def _blocks(segment: ReadableSegment, column: int) -> int:
     directory = segment.directory(column)
     return 0 if directory is None else int(directory.count)

@@ -24,13 +24,10 @@ from audiomem_sql.scan.lookup import value_at
 from audiomem_sql.scan.scan import Filter, Readable, RowFilter, scan
 from audiomem_sql.scan.top_rows import first_rows, parse_order
 from audiomem_sql.search.request import WHOLE, results
-from audiomem_sql.storage.segment.catalog import Version
-from audiomem_sql.storage.segment.options import TableOptions
+from audiomem_sql.storage.segment import TableOptions, Version
 from audiomem_sql.upkeep.salvage import SalvagedSnapshot, load_salvaged
 from audiomem_sql.upkeep.torn_log import tell_torn_log
-from audiomem_sql.versions.files import TableFiles
-from audiomem_sql.versions.ingested import known_sources
-from audiomem_sql.versions.snapshot import Snapshot
+from audiomem_sql.versions import Snapshot, TableFiles, known_sources
 from audiomem_sql.writing.transaction import Transaction
 
 if TYPE_CHECKING:

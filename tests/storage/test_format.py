@@ -43,13 +43,21 @@ from audiomem_sql.storage.pages import headers as page_headers
 from audiomem_sql.storage.pages import layout as page_layout
 from audiomem_sql.storage.pages.file import PagedFile
 from audiomem_sql.storage.pages.layout import PageHeader, PageLayout
-from audiomem_sql.storage.segment import catalog, catalog_packing, labels
-from audiomem_sql.storage.segment import reader as segment
-from audiomem_sql.storage.segment.options import TableOptions
+from audiomem_sql.storage.segment import (
+    CREATED,
+    ENDED,
+    ROWID,
+    TableOptions,
+    catalog,
+    catalog_packing,
+    labels,
+    tombstones,
+)
+from audiomem_sql.storage.segment.tombstones import TOMBSTONES_HEADER
 from audiomem_sql.table import writer as table_writer
 from audiomem_sql.table.table import Table
 from audiomem_sql.upkeep import compaction
-from audiomem_sql.versions.files import TableFiles
+from audiomem_sql.versions import TableFiles
 
 TEXT = (Path(__file__).parents[2] / "docs" / "FORMAT.md").read_text()
 
@@ -94,7 +102,7 @@ def test_structures(heading: str, layout: struct.Struct) -> None:
 
 def test_tombstones() -> None:
     count, header, codes = table("Tombstones")
-    assert int(count["size"]) == int(header["offset"]) == segment.TOMBSTONES_HEADER.size
+    assert int(count["size"]) == int(header["offset"]) == TOMBSTONES_HEADER.size
     assert int(header["size"]) == encoding.INTEGERS_HEADER.size
     assert int(codes["offset"]) == int(header["offset"]) + int(header["size"])
 
@@ -132,7 +140,7 @@ def test_magic_values_and_codes() -> None:
     assert f"magic `{labels.LABEL_MAGIC.decode()}`" in fields
     kinds = (f"{kind.value} {kind.name.lower().replace('_', ' ')}" for kind in labels.Labelled)
     assert f"what it stands behind: {', '.join(kinds)}" in fields
-    names = {segment.ROWID: "rowids", segment.CREATED: "`created`", segment.ENDED: "`ended`"}
+    names = {ROWID: "rowids", CREATED: "`created`", ENDED: "`ended`"}
     hidden = (f"0x{code:X} {names[column]}" for column, code in labels.HIDDEN_COLUMNS.items())
     assert f"column, by its place in the schema; {', '.join(hidden)}" in fields
     assert f"more than {labels.MAX_LABELLED_COLUMNS:,} columns" in TEXT
@@ -317,12 +325,12 @@ def test_limits() -> None:
         name = row["constant"].strip("`")
         values = {
             vars(module)[name]
-            for module in (catalog, catalog_packing, blocks, column_writer, segment, bloom)
+            for module in (catalog, catalog_packing, blocks, column_writer, tombstones, bloom)
             if name in vars(module)
         }
         assert values == {int(row["value"])}, name
     told = {row["constant"].strip("`") for row in table("Limits")}
-    for module in (catalog, catalog_packing, blocks, segment, bloom):
+    for module in (catalog, catalog_packing, blocks, tombstones, bloom):
         assert {name for name in vars(module) if name.startswith("MAX_")} <= told
     assert f"n from 1 to {MAX_WIDTH:,}" in TEXT
     assert f"{bloom.BITS_PER_KEY} bits a key, at least\n{bloom.MIN_BYTES} bytes" in TEXT

@@ -27,7 +27,7 @@ import numpy.typing as npt
 from audiomem_sql.errors import DataTypeError, MissingExtraError
 from audiomem_sql.machine.digests import blake2b
 from audiomem_sql.search.models.onnx_model import OnnxTransformer
-from audiomem_sql.storage.segment.options import BACKENDS, HASHING
+from audiomem_sql.storage.segment import BACKENDS, HASHING
 
 F32Array = npt.NDArray[np.float32]
 Progress = Callable[[int, int], object]
