@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from itertools import pairwise
 from typing import Any
 
@@ -57,23 +58,21 @@ def pack_migrations(history: SchemaHistory) -> list[list[Any]]:
     return [[m.number, m.version, m.text] for m in history.migrations]
 
 
-def history_of(
-    schemas_value: Any, migrations_value: Any, next_column_value: Any, stored: Schema, first: int, last: int
-) -> SchemaHistory:
-    """The history of a segment with the columns ``stored`` and the versions ``first`` to ``last``.
+def history_of(content: Mapping[str, Any], stored: Schema, first: int, last: int) -> SchemaHistory:
+    """The history in the map ``content`` of a segment with the columns ``stored`` and versions ``first`` to ``last``.
 
     DamagedFileError if it contradicts them.
     """
-    schemas = tuple((count(version), Schema.from_catalog(*packed)) for version, *packed in schemas_value)
+    schemas = tuple((count(version), Schema.from_catalog(*packed)) for version, *packed in content["schemas"])
     firsts = [version for version, _ in schemas]
     if schemas and (firsts[0] != first or any(b <= a for a, b in pairwise(firsts)) or firsts[-1] > last):
         raise DamagedFileError("the catalog contradicts itself on the columns of its versions")
     for _, schema in schemas:
         places_in(stored, schema)
-    migrations = _unpack_migrations(migrations_value, last)
+    migrations = _unpack_migrations(content["migrations"], last)
     if set(firsts[1:]) - {migration.version for migration in migrations}:
         raise DamagedFileError("the catalog has a change of columns that says nothing")
-    next_column = count(next_column_value, MAX_COLUMN_ID + 1)
+    next_column = count(content["next_column"], MAX_COLUMN_ID + 1)
     if any(column.id >= next_column for _, schema in ((0, stored), *schemas) for column in schema.columns):
         raise DamagedFileError("the catalog contradicts itself on the ids of columns")
     return SchemaHistory(schemas, migrations, next_column)

@@ -223,11 +223,4 @@ def unpack_keywords(unpacking: Unpacking) -> dict[int, KeywordExtents]:
 
 def unpack_history(unpacking: Unpacking) -> SchemaHistory:
     """The changes of the columns."""
-    content = unpacking.content
-    return history_of(
-        content["schemas"],
-        content["migrations"],
-        content["next_column"],
-        unpacking.schema,
-        *unpacking.version_range,
-    )
+    return history_of(unpacking.content, unpacking.schema, *unpacking.version_range)

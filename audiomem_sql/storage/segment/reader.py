@@ -31,7 +31,6 @@ from audiomem_sql.storage.segment.catalog import Catalog, ColumnEntry, Extent
 from audiomem_sql.storage.segment.catalog_copies import any_catalog
 from audiomem_sql.storage.segment.column_blocks import ColumnBlocks, LostBlocks
 from audiomem_sql.storage.segment.column_numbers import (
-    ROWID,
     is_derived_column,
     name_of_column,
     type_of_column,
@@ -192,7 +191,7 @@ class Segment:
 
     def find(self, rowid: int) -> range:
         """The rows that have ``rowid``."""
-        return self._lookup.find(rowid, self._may_contain_rowid)
+        return self._lookup.find(rowid, self)
 
     def find_many(self, rowids: I64Array) -> I64Array:
         """The rows that have ``rowids``, int64 (n,), ascending."""
@@ -221,9 +220,6 @@ class Segment:
                 raise
             return True
         return bloom is None or bool(bloom.may_contain(hash_keys([key]))[0])
-
-    def _may_contain_rowid(self, rowid: int) -> bool:
-        return self.may_contain(ROWID, rowid)
 
     def bloom(self, column: int) -> BloomFilter | None:
         """The Bloom filter of ``column``."""
