@@ -16,7 +16,7 @@ from audiomem_sql.scan.plan import Plan, Term
 from audiomem_sql.scan.scan import Filter as BoundTerm
 from audiomem_sql.scan.scan import in_rowid_order, scan
 from audiomem_sql.search import FoundRow, Neighbours, keyword_expression, results
-from audiomem_sql.storage.segment.reader import ROWID, Segment
+from audiomem_sql.storage.segment import ROWID, ReadableSegment
 from audiomem_sql.versions.snapshot import Snapshot
 from audiomem_sql.vtab.question import Part
 from audiomem_sql.writing.transaction import Transaction
@@ -126,7 +126,7 @@ class Rows:
             return table.at(as_of=self.asked, schema=self._owner.schema)
         return self._owner.readable()
 
-    def _by_one_key(self, term: Term, arguments: Sequence[Any]) -> list[tuple[Segment, int]] | None:
+    def _by_one_key(self, term: Term, arguments: Sequence[Any]) -> list[tuple[ReadableSegment, int]] | None:
         """The usual lookup of a join, without what other predicates need: ``term`` equals a value as it is stored."""
         if (term.op is not Op.EQ and term.op is not Op.IN) or term.collation != "BINARY":
             return None
@@ -196,7 +196,7 @@ class Rows:
         ]
         return Part(rowids, values, distances if found.ranks is None else found.ranks.tolist(), distances)
 
-    def _held(self, found: list[tuple[Segment, int]], filters: list[BoundTerm]) -> Part | None:
+    def _held(self, found: list[tuple[ReadableSegment, int]], filters: list[BoundTerm]) -> Part | None:
         """Few rows that were found by key, and what an open transaction adds to them; there are no others."""
         self._batches = iter(())
         readable = self.readable
@@ -241,7 +241,7 @@ def rows_wanted(k: Any, path: str) -> int:
     return k
 
 
-def place_of(readable: Transaction | Snapshot, rowid: int) -> tuple[Segment, int]:
+def place_of(readable: Transaction | Snapshot, rowid: int) -> tuple[ReadableSegment, int]:
     """The segment and row of a row that is there."""
     for view in reversed(readable.views):
         row = view.find(rowid)

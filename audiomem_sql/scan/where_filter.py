@@ -12,7 +12,7 @@ from audiomem_sql.columns.types import ColumnType, Kind
 from audiomem_sql.predicates import Predicate, bind
 from audiomem_sql.predicates.where import And, Leaf, Node, conjuncts, evaluate
 from audiomem_sql.scan.scan import Filter, RowFilter
-from audiomem_sql.storage.segment.reader import ROWID
+from audiomem_sql.storage.segment import ROWID
 
 
 def filters_of(node: Node, schema: Schema) -> tuple[list[Filter], RowFilter | None]:

@@ -24,7 +24,7 @@ from audiomem_sql.errors import QueryError, SchemaError, UnsupportedError
 from audiomem_sql.scan.arrow_filter import filters_of_expression
 from audiomem_sql.scan.scan import Filter, RowFilter, scan
 from audiomem_sql.table.reader import TableReader
-from audiomem_sql.versions.snapshot import Snapshot
+from audiomem_sql.versions import Snapshot
 
 _CODED = (Encoding.DICTIONARY, Encoding.NULLS)
 #: What DuckDB's threads share out among each other: as many rows as a row group of its own has.

@@ -26,15 +26,19 @@ from audiomem_sql.scan.scan import in_rowid_order, scan
 from audiomem_sql.search import dimensions_of, embedder_of, missing_vectors
 from audiomem_sql.sound.cover import covered
 from audiomem_sql.storage.log.record import LogRecord
-from audiomem_sql.storage.segment.catalog import Migration, Version
-from audiomem_sql.storage.segment.options import HASHING, TableOptions, check_backend
-from audiomem_sql.storage.segment.writer import SegmentWriter
+from audiomem_sql.storage.segment import (
+    HASHING,
+    Migration,
+    SegmentWriter,
+    TableOptions,
+    Version,
+    check_backend,
+)
 from audiomem_sql.table.reader import TableReader
 from audiomem_sql.table.writer import TableWriter, now
 from audiomem_sql.upkeep.compaction import Retention, merge, vacuum
 from audiomem_sql.upkeep.repair import Repair, repaired
-from audiomem_sql.versions.files import TableFiles
-from audiomem_sql.versions.row_changes import changes
+from audiomem_sql.versions import TableFiles, changes
 from audiomem_sql.writing.altering import altered_schema
 from audiomem_sql.writing.commit import Commit, write_commit
 

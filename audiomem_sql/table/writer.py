@@ -23,8 +23,7 @@ from audiomem_sql.storage.log.record import LogRecord
 from audiomem_sql.storage.log.writer import LogWriter
 from audiomem_sql.table.reader import TableReader
 from audiomem_sql.upkeep.compaction import SMALL_DELTAS, checkpoint, merge, small_deltas
-from audiomem_sql.versions.ingested import pack_sources
-from audiomem_sql.versions.snapshot import Snapshot
+from audiomem_sql.versions import Snapshot, pack_sources
 from audiomem_sql.writing.appending import (
     NO_ROWIDS,
     as_batches,

@@ -20,7 +20,7 @@ from audiomem_sql.table.table import Table
 from audiomem_sql.upkeep import compaction
 from audiomem_sql.upkeep.compaction import Retention
 from audiomem_sql.upkeep.verify import Problem, problems
-from audiomem_sql.versions.snapshot import Snapshot
+from audiomem_sql.versions import Snapshot
 
 COLUMNS = ["id INTEGER PRIMARY KEY", "name TEXT UNIQUE", "v INTEGER", "b BLOB"]
 NAMES = ("id", "name", "v", "b")
