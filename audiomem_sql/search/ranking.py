@@ -25,7 +25,8 @@ from audiomem_sql.indexes.words.fts_query import Expression
 from audiomem_sql.indexes.words.match import KeywordSource, Matches, match
 from audiomem_sql.indexes.words.rows_in_memory import KeywordRows
 from audiomem_sql.predicates import Op, Predicate, bind
-from audiomem_sql.scan.scan import Filter, Readable, RowFilter, scan
+from audiomem_sql.scan.filters import Filter, RowFilter
+from audiomem_sql.scan.scan import Readable, scan
 from audiomem_sql.search.fusion import reciprocal_rank_fusion
 from audiomem_sql.storage.segment.reader import Segment
 from audiomem_sql.storage.segment.vector_extents import matrix

@@ -17,7 +17,8 @@ from audiomem_sql.columns.types import Kind
 from audiomem_sql.errors import QueryError
 from audiomem_sql.indexes.words.fts_query import Expression, parse_query, quoted
 from audiomem_sql.indexes.words.tokenizer import spans
-from audiomem_sql.scan.scan import Filter, Readable, RowFilter
+from audiomem_sql.scan.filters import Filter, RowFilter
+from audiomem_sql.scan.scan import Readable
 from audiomem_sql.search.embedding import query_vector
 from audiomem_sql.search.ranking import Neighbours, fused, nearest, ranked_by_words
 from audiomem_sql.storage.segment.options import TableOptions
