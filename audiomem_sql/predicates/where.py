@@ -312,7 +312,8 @@ class _Parser:
         try:
             return clean(value)
         except QueryError as error:
-            raise QueryError(error.what, place=place, remedy=error.remedy) from None
+            error.at(place=place)
+            raise
 
     # -- tokens ---------------------------------------------------------------------------------------------------
 
