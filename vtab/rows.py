@@ -11,9 +11,9 @@ from audiomem_sql.columns.types import ColumnType, Kind
 from audiomem_sql.errors import QueryError
 from audiomem_sql.indexes.words import Expression
 from audiomem_sql.predicates import Op, Predicate, bind
+from audiomem_sql.scan.filters import Filter as BoundTerm
 from audiomem_sql.scan.lookup import find_by_key, find_rows, value_at
 from audiomem_sql.scan.plan import Plan, Term
-from audiomem_sql.scan.scan import Filter as BoundTerm
 from audiomem_sql.scan.scan import in_rowid_order, scan
 from audiomem_sql.search import FoundRow, Neighbours, keyword_expression, results
 from audiomem_sql.storage.segment import ROWID, ReadableSegment
@@ -145,9 +145,7 @@ class Rows:
                 () if value is None else (value,)
             )  # apsw makes None of an empty list; see in_lists for one value
         kind = _INTEGER if column == ROWID else self.readable.schema.columns[column].type
-        return bind(
-            Predicate("rowid" if column == ROWID else column, op, value), kind, collation, converted=True
-        )
+        return bind(Predicate(column, op, value), kind, collation, converted=True)
 
     def _search(self, plan: Plan, arguments: Sequence[Any]) -> None:
         """Begin with the rows nearest to what is asked for."""

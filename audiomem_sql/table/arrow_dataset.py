@@ -22,7 +22,8 @@ from audiomem_sql.columns.schema import Schema
 from audiomem_sql.columns.types import Kind
 from audiomem_sql.errors import QueryError, SchemaError, UnsupportedError
 from audiomem_sql.scan.arrow_filter import filters_of_expression
-from audiomem_sql.scan.scan import Filter, RowFilter, scan
+from audiomem_sql.scan.filters import Filter, RowFilter
+from audiomem_sql.scan.scan import scan
 from audiomem_sql.table.reader import TableReader
 from audiomem_sql.versions import Snapshot
 

@@ -20,8 +20,9 @@ from audiomem_sql.machine.block_cache import SHARED, BlockCache
 from audiomem_sql.machine.limits import LIMITS
 from audiomem_sql.machine.malloc import spare, trim
 from audiomem_sql.scan.fetch import found_rows
+from audiomem_sql.scan.filters import Filter, RowFilter, filters_of_text
 from audiomem_sql.scan.lookup import value_at
-from audiomem_sql.scan.scan import Filter, Readable, RowFilter, scan
+from audiomem_sql.scan.scan import Readable, scan
 from audiomem_sql.scan.top_rows import first_rows, parse_order
 from audiomem_sql.search import WHOLE, results
 from audiomem_sql.storage.segment.catalog import Version
@@ -259,12 +260,7 @@ class TableReader:
         return numbers, pa.schema(fields, arrow.metadata if whole else None)
 
     def _where(self, where: str | None, parameters: Sequence[Any]) -> tuple[list[Filter], RowFilter | None]:
-        if where is None:
-            return [], None
-        from audiomem_sql.predicates.where import parse_where
-        from audiomem_sql.scan.where_filter import filters_of
-
-        return filters_of(parse_where(where, self.schema.names, parameters), self.schema)
+        return filters_of_text(where, parameters, self.schema)
 
     def to_arrow(
         self, columns: Sequence[str] | None = None, where: str | None = None, parameters: Sequence[Any] = ()
