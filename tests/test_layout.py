@@ -77,6 +77,7 @@ FOREIGN = {"apsw", "duckdb", "pandas", "polars", "sqlalchemy", "typer", "rich", 
 ALLOWED = {
     "columns.to_pandas": {"pandas"},
     "table.reader": {"pandas"},
+    "table.rows": {"pandas"},
     "columns.arrow_input": {"pandas"},
     "columns.checks": {"apsw"},
     "columns.expressions": {"apsw"},

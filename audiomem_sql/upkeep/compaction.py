@@ -122,13 +122,13 @@ def checkpoint(files: TableFiles, lock: WriterLock, snapshot: Snapshot, options:
 
 
 def small_deltas(snapshot: Snapshot) -> list[Segment]:
-    """The newest deltas, as far as they are small, oldest first."""
+    """The newest deltas that are small, oldest first; none until there are enough of them to be merged."""
     found: list[Segment] = []
     for segment in reversed(snapshot.segments[1:]):
         if os.path.getsize(segment.path) > SMALL_DELTA_BYTES:
             break
         found.append(segment)
-    return found[::-1]
+    return found[::-1] if len(found) >= SMALL_DELTAS else []
 
 
 def merge(files: TableFiles, snapshot: Snapshot, options: TableOptions, deltas: Sequence[Segment]) -> None:
