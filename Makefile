@@ -8,13 +8,15 @@ KILLS ?= 1000
 SEEDS ?= 100
 # The oldest DuckDB that is supported, and the last of each minor version but the newest, which `make test` has.
 DUCKDB ?= 1.4.0 1.4.5 1.5.6
+# What `make structure` compares with: the last revision before the rooms.
+BASE ?= 5fcc71e
 ARGS ?=
 # Tests run on all cores; ARGS='-n 0' for one after another.
 CORES := -n logical --maxprocesses 8 --dist worksteal
 # Which torch the model gets; 2.13.0 has builds without CUDA where pip finds them.
 TORCH ?= torch==2.13.0
 
-.PHONY: demo test test-model duckdb lint bench fuzz crash damage clean
+.PHONY: demo test test-model duckdb lint bench fuzz crash damage structure clean
 
 demo: $(VENV)/installed-demo
 	HF_HUB_OFFLINE=1 $(BIN)/python examples/demo.py demo
@@ -54,6 +56,10 @@ crash: $(VENV)/installed-test
 
 damage: $(VENV)/installed-test
 	$(BIN)/python tests/damage --seeds $(SEEDS) $(if $(DATA),--data $(DATA)) $(ARGS)
+
+# docs/STRUCTURE.md: the rooms and what they import, beside those of BASE.
+structure: $(VENV)/bin/python
+	$(BIN)/python -m tools.structure --base $(BASE) --docs docs
 
 $(VENV)/bin/python:
 	$(PYTHON) -m venv $(VENV)

@@ -76,9 +76,8 @@ class OpenTable:
         try:
             return known_sources(self.snapshot.segments, self.snapshot.logged)
         except DamagedFileError as error:
-            if error.file is not None:
-                raise
-            raise DamagedFileError(error.what, file=self.files.log, place="sources") from None
+            error.at(file=self.files.log, place="sources")
+            raise
 
     def __len__(self) -> int:
         return self.snapshot.rows
@@ -151,4 +150,5 @@ class OpenTable:
         try:
             return TableOptions.from_catalog((written or snapshot.segments)[-1].catalog.options)
         except DamagedFileError as error:
-            raise DamagedFileError(error.what, file=self.path, place="catalog") from None
+            error.at(file=self.path, place="catalog")
+            raise

@@ -41,7 +41,8 @@ class SchemaChanges:
                 content = Commit((), 0, message=message or str(change), schema=schema, change=str(change))
                 return session.commit_segment(content)
         except SchemaError as error:
-            raise SchemaError(error.what, file=opened.path, place=error.place, remedy=error.remedy) from None
+            error.at(file=opened.path)
+            raise
 
     def reembed(self, model: str | None, model_backend: str | None, progress: Progress | None) -> int:
         """Make all vectors anew, with ``model`` and its ``model_backend`` from now on; the new version."""

@@ -13,7 +13,7 @@ import numpy as np
 
 from audiomem_sql.arrays import I64Array
 from audiomem_sql.errors import DamagedFileError, StorageError, UnsupportedError
-from audiomem_sql.machine.durable import replace_durably, storage_error, temporary_file
+from audiomem_sql.machine.durable import flush, replace_durably, storage_error, temporary_file
 from audiomem_sql.machine.progress import Progress
 from audiomem_sql.storage.pages.writer import FileSpec, lay_out
 from audiomem_sql.storage.segment.catalog_copies import raw_catalog
@@ -75,7 +75,7 @@ def repaired(segment: Segment, target: str, progress: Progress | None = None) ->
                 )
                 lay_out(sink, made, blob, data, catalog.data_bytes)
                 sink.flush()
-                os.fsync(sink.fileno())
+                flush(sink.fileno())
         done = file.corrections
         changed = not _same(temporary, segment.path)
         return temporary, Repair(segment.path, done.inner, done.outer, changed)

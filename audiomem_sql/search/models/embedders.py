@@ -22,15 +22,13 @@ from itertools import pairwise
 from typing import Any, Protocol
 
 import numpy as np
-import numpy.typing as npt
 
+from audiomem_sql.arrays import F32Array
 from audiomem_sql.errors import DataTypeError, MissingExtraError
 from audiomem_sql.machine.digests import blake2b
 from audiomem_sql.machine.progress import Progress
 from audiomem_sql.search.models.onnx_model import OnnxTransformer
 from audiomem_sql.storage.segment.options import BACKENDS, HASHING
-
-F32Array = npt.NDArray[np.float32]
 
 #: Bytes of vectors that are remembered, so that the same text is embedded once.
 CACHE_BYTES = 64 << 20

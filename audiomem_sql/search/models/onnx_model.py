@@ -14,8 +14,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
+from audiomem_sql.arrays import F32Array
 from audiomem_sql.errors import UnsupportedError
 from audiomem_sql.machine.progress import Progress
 from audiomem_sql.search.models.onnx_export import (
@@ -28,7 +28,6 @@ from audiomem_sql.search.models.onnx_export import (
     read_about,
 )
 
-F32Array = npt.NDArray[np.float32]
 _TEXTS_AT_ONCE = 256
 
 

@@ -33,7 +33,7 @@ from audiomem_sql.columns.types import ColumnType, Kind
 from audiomem_sql.errors import LimitError, StorageError
 from audiomem_sql.indexes.keys.combined import CombinedHashes
 from audiomem_sql.indexes.vectors.codec import VectorCodec
-from audiomem_sql.machine.durable import link_durably, replace_durably, storage_error, temporary_file
+from audiomem_sql.machine.durable import flush, link_durably, replace_durably, storage_error, temporary_file
 from audiomem_sql.machine.limits import DEFAULT, LIMITS
 from audiomem_sql.machine.progress import Progress
 from audiomem_sql.protection.levels import Level
@@ -517,13 +517,14 @@ class SegmentWriter:
                 length, budget = self._spool.length, options.parity_bytes
                 lay_out(sink, file, blob, self._spool, length, progress, budget)
                 sink.flush()
-                os.fsync(sink.fileno())
+                flush(sink.fileno())
         except OSError as error:
             self.abandon()
             raise storage_error(error, self.path) from error
         except StorageError as error:
             self.abandon()
-            raise StorageError(error.what, file=self.path, place=error.place, remedy=error.remedy) from error
+            error.at(file=self.path)
+            raise
         self._close()
 
     @property
