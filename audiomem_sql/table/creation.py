@@ -10,7 +10,6 @@ from typing import Any
 from audiomem_sql.columns.creation import check_definitions
 from audiomem_sql.columns.schema import Schema, parse_columns
 from audiomem_sql.errors import DamagedFileError, StorageError
-from audiomem_sql.machine.clock import now
 from audiomem_sql.machine.limits import LIMITS
 from audiomem_sql.machine.malloc import spare
 from audiomem_sql.scan.scan import in_rowid_order, scan
@@ -21,7 +20,7 @@ from audiomem_sql.storage.segment.writer import SegmentWriter
 from audiomem_sql.table.reader import TableReader
 from audiomem_sql.table.session import Session
 from audiomem_sql.versions.files import TableFiles
-from audiomem_sql.writing.commit import Commit
+from audiomem_sql.writing.commit import Commit, now
 
 
 def create_file(

@@ -24,9 +24,9 @@ from audiomem_sql.storage.segment.options import TableOptions
 from audiomem_sql.table.open_table import OpenTable
 from audiomem_sql.upkeep.compaction import checkpoint, merge, small_deltas
 from audiomem_sql.versions.snapshot import Snapshot
+from audiomem_sql.writing import log_limits
 from audiomem_sql.writing.commit import Commit, LoggedCommit, PendingCommit, write_commit
 from audiomem_sql.writing.group_commit import Append
-from audiomem_sql.writing.log_limits import is_full
 from audiomem_sql.writing.transaction import Transaction
 from audiomem_sql.writing.writer_turn import WriterTurn
 
@@ -205,7 +205,10 @@ class Session:
 
     def checkpoint_if_full(self) -> None:
         """Turn a long log into a delta. Its commits are durable already: what fails here is tried again at the next one."""
-        if is_full(self.opened.snapshot.log):
+        log = self.opened.snapshot.log
+        if log is not None and (
+            log.end > log_limits.CHECKPOINT_BYTES or log.count >= log_limits.CHECKPOINT_COMMITS
+        ):
             self.transaction = None
             with contextlib.suppress(StorageError):
                 self.checkpoint()

@@ -9,7 +9,6 @@ from dataclasses import replace
 
 from audiomem_sql.audio.flac.comments import Picture
 from audiomem_sql.errors import OptionError
-from audiomem_sql.machine.clock import now
 from audiomem_sql.machine.progress import Progress
 from audiomem_sql.protection.levels import level_named
 from audiomem_sql.sound.cover import covered
@@ -17,6 +16,7 @@ from audiomem_sql.storage.segment.options import TableOptions
 from audiomem_sql.table.session import Session
 from audiomem_sql.upkeep.compaction import Retention, merge, vacuum
 from audiomem_sql.upkeep.repair import Repair, repaired
+from audiomem_sql.writing.commit import now
 
 #: Options that can be changed by writing a table anew.
 TRANSCODED = ("profile", "modulation", "band_plan", "robustness", "protection", "compression_level")

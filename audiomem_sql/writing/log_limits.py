@@ -2,16 +2,9 @@
 
 from __future__ import annotations
 
-from audiomem_sql.storage.log.content import LogContent
-
 #: Commits of at most this size, and appends of at most so many rows, go to the log.
 LOGGED_COMMIT_BYTES = 256 << 10
 LOGGED_ROWS = 1 << 12
 #: The log becomes a delta when it is larger than this, or holds so many commits.
 CHECKPOINT_BYTES = 1 << 20
 CHECKPOINT_COMMITS = 1000
-
-
-def is_full(log: LogContent | None) -> bool:
-    """Whether the log is to become a delta."""
-    return log is not None and (log.end > CHECKPOINT_BYTES or log.count >= CHECKPOINT_COMMITS)
