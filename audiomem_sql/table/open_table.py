@@ -21,7 +21,7 @@ from audiomem_sql.versions.snapshot import Snapshot
 
 
 class OpenTable:
-    """The open files of a table: a :class:`~audiomem_sql.table.contract.ReadableTable`, and the state that parts share.
+    """The open files of a table: the state that those who read it and those who write to it share.
 
     snapshot: the one that was loaded last; whoever commits puts the new one here. options: those that the next file is
     written with. fixed: the table was opened at a version, which never changes. The arguments are those of

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from datetime import datetime
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
@@ -78,6 +78,11 @@ class TableReader:
     def options(self) -> TableOptions:
         """The options that the table is written with."""
         return self._opened.options
+
+    @property
+    def opener(self) -> Callable[..., TableReader]:
+        """Opens a table by its path to be read; datasets take it to other processes."""
+        return TableReader
 
     @property
     def salvage(self) -> bool:
@@ -221,9 +226,9 @@ class TableReader:
 
         It shows the snapshot of now; live: whenever it is queried, the newest one.
         """
-        from audiomem_sql.table.arrow_dataset import dataset
+        from audiomem_sql.table.arrow_dataset import FlacDataset
 
-        return dataset(self, live=live)
+        return FlacDataset(self, live=live)
 
     def __arrow_c_stream__(self, requested_schema: Any = None) -> Any:
         """The Arrow PyCapsule interface: anything that reads Arrow reads the table, batch by batch."""
