@@ -134,13 +134,13 @@ def checkpoint(files: TableFiles, lock: WriterLock, snapshot: Snapshot, options:
 
 
 def small_deltas(snapshot: Snapshot) -> list[ReadableSegment]:
-    """The newest deltas, as far as they are small, oldest first."""
+    """The newest deltas that are small, oldest first; none until there are enough of them to be merged."""
     found: list[ReadableSegment] = []
     for segment in reversed(snapshot.segments[1:]):
         if os.path.getsize(segment.path) > SMALL_DELTA_BYTES:
             break
         found.append(segment)
-    return found[::-1]
+    return found[::-1] if len(found) >= SMALL_DELTAS else []
 
 
 def merge(

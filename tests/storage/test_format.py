@@ -56,10 +56,10 @@ from audiomem_sql.storage.segment import (
     tombstones,
 )
 from audiomem_sql.storage.segment.tombstones import TOMBSTONES_HEADER
-from audiomem_sql.table import writer as table_writer
 from audiomem_sql.table.table import Table
 from audiomem_sql.upkeep import compaction
 from audiomem_sql.versions import TableFiles
+from audiomem_sql.writing import log_limits
 
 TEXT = (Path(__file__).parents[2] / "docs" / "FORMAT.md").read_text()
 
@@ -158,9 +158,9 @@ def test_magic_values_and_codes() -> None:
 
 
 def test_when_the_log_becomes_a_delta() -> None:
-    assert f"a commit of up to {table_writer.LOGGED_COMMIT_BYTES >> 10} KiB" in TEXT
-    assert f"It comes at {table_writer.CHECKPOINT_BYTES >> 20} MiB" in TEXT
-    assert f"at {table_writer.CHECKPOINT_COMMITS:,} commits" in TEXT
+    assert f"a commit of up to {log_limits.LOGGED_COMMIT_BYTES >> 10} KiB" in TEXT
+    assert f"It comes at {log_limits.CHECKPOINT_BYTES >> 20} MiB" in TEXT
+    assert f"at {log_limits.CHECKPOINT_COMMITS:,} commits" in TEXT
     assert compaction.SMALL_DELTAS == 8
     assert "It comes when eight deltas in a row" in TEXT
     assert f"smaller than {compaction.SMALL_DELTA_BYTES >> 20} MiB each" in TEXT
