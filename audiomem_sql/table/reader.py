@@ -19,7 +19,7 @@ from audiomem_sql.errors import DamagedFileError, OptionError, QueryError
 from audiomem_sql.machine.block_cache import SHARED, BlockCache
 from audiomem_sql.machine.limits import LIMITS
 from audiomem_sql.machine.malloc import spare, trim
-from audiomem_sql.scan.fetch import found_rows
+from audiomem_sql.scan.fetch import fetch_rows
 from audiomem_sql.scan.lookup import value_at
 from audiomem_sql.scan.scan import Filter, Readable, RowFilter, scan
 from audiomem_sql.scan.top_rows import first_rows, parse_order
@@ -345,7 +345,7 @@ class TableReader:
         if not found:
             return schema.empty_table()
         rowids = np.concatenate([part.rowids for part in found])
-        there, arrays = found_rows(self.readable, rowids, numbers)
+        there, arrays = fetch_rows(self.readable, rowids, numbers)
         if not there.any():  # damage is passed over
             return schema.empty_table()
         values = np.concatenate([part.distances for part in found])[there]
@@ -371,7 +371,7 @@ class TableReader:
         filters, row_filter = self._where(where, parameters)
         numbers, schema = self._projection(columns)
         rowids = first_rows(readable, parse_order(ordering, self.schema), k, filters, row_filter)
-        there, arrays = found_rows(readable, rowids, numbers)
+        there, arrays = fetch_rows(readable, rowids, numbers)
         return pa.Table.from_arrays(arrays, schema=schema) if there.any() else schema.empty_table()
 
     def get(self, rowid: int) -> dict[str, Any] | None:
