@@ -33,7 +33,7 @@ duckdb: $(VENV)/installed-test
 	  test -d $(VENV)/duckdb-$$version || $(BIN)/pip install --quiet --disable-pip-version-check --no-deps \
 	    --target $(VENV)/duckdb-$$version duckdb==$$version; \
 	  PYTHONPATH=$(abspath $(VENV))/duckdb-$$version AUDIOMEM_DUCKDB=$$version AUDIOMEM_ANALYSIS_QUERIES=100 \
-	    $(BIN)/python -m pytest -q $(CORES) tests/vtab/duckdb/test_python.py tests/table/arrow_dataset tests/writing/test_streaming.py $(ARGS); \
+	    $(BIN)/python -m pytest -q $(CORES) tests/vtab/duckdb tests/table/arrow_dataset tests/writing/test_streaming.py $(ARGS); \
 	done
 
 lint: $(VENV)/installed-test
