@@ -1,8 +1,8 @@
 """Choose what ``make quick`` leaves out: ``python tools/slow_tests.py REPORT.xml [SECONDS]``.
 
 The report is pytest's, of a run of all tests (``make test ARGS=--junitxml=build/tests.xml``). Functions are
-taken in from the quickest on, until all their cases together need SECONDS of one core; the names of the others
-are written to ``tests/slow.txt``, which tests/conftest.py reads. A name counts wherever it stands, so that
+taken in from the quickest on, until all their cases together need SECONDS of one core; the names of the
+others are written to tests/slow.txt, which tests/conftest.py reads. A name counts wherever it stands, so that
 tests can move to other modules.
 """
 
