@@ -11,14 +11,12 @@ DUCKDB ?= 1.4.0 1.4.5 1.5.6
 ARGS ?=
 # Anything here makes `make test` measure coverage and fail below the floor in pyproject.toml.
 COVERAGE ?=
-# What `make compare` compares with.
-BASE ?= main
 # Tests run on all cores; ARGS='-n 0' for one after another.
 CORES := -n logical --maxprocesses 8 --dist worksteal
 # Which torch the model gets; 2.13.0 has builds without CUDA where pip finds them.
 TORCH ?= torch==2.13.0
 
-.PHONY: demo test quick test-model duckdb lint workflows docs bench compare fuzz crash damage clean
+.PHONY: demo test quick test-model duckdb lint workflows docs bench compare fuzz crash damage structure clean
 
 demo: $(VENV)/installed-demo
 	HF_HUB_OFFLINE=1 $(BIN)/python examples/demo.py demo
@@ -53,11 +51,13 @@ workflows: $(VENV)/installed-actionlint
 
 # The site in build/site; every warning is an error.
 docs: $(VENV)/installed-docs
-	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet --strict
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
 
 bench: $(VENV)/installed-test
 	$(BIN)/python -m benchmarks $(if $(DATA),--data $(DATA)) $(ARGS)
 
+# Short kernels in this tree and in the revision BASE.
+compare: BASE ?= main
 compare: $(VENV)/installed-test
 	$(BIN)/python -m benchmarks.compare --base $(BASE) $(ARGS)
 
@@ -73,6 +73,11 @@ crash: $(VENV)/installed-test
 
 damage: $(VENV)/installed-test
 	$(BIN)/python tests/damage --seeds $(SEEDS) $(if $(DATA),--data $(DATA)) $(ARGS)
+
+# docs/STRUCTURE.md: the rooms and what they import, beside those of BASE, the last revision before the rooms.
+structure: BASE ?= 5fcc71e
+structure: $(VENV)/bin/python
+	$(BIN)/python -m tools.structure --base $(BASE) --docs docs
 
 $(VENV)/bin/python:
 	$(PYTHON) -m venv $(VENV)

@@ -20,7 +20,12 @@ from mkdocs.structure.pages import Page
 
 ROOT = Path(__file__).resolve().parent.parent
 #: Files of the repository and the pages that show them; those in docs/ keep their names.
-PAGES = {"README.md": "index.md", "CHANGELOG.md": "changes.md", "CONTRIBUTING.md": "contributing.md"}
+PAGES = {
+    "README.md": "index.md",
+    "CHANGELOG.md": "changes.md",
+    "CONTRIBUTING.md": "contributing.md",
+    "LICENSE": "license.md",
+}
 #: The modules that users import, by page.
 MODULES = {
     "audiomem_sql": "audiomem_sql",
@@ -37,6 +42,7 @@ _LINK = re.compile(r"(?<=\]\()(?!\w+:|#)([^)#\s]+)(#[^)\s]*)?(?=\))")
 def on_files(files: Files, config: MkDocsConfig) -> Files:
     """Add the pages."""
     sources = {page: (ROOT / file).read_text() for file, page in PAGES.items()}
+    sources["license.md"] = f"# License\n\n```text\n{sources['license.md']}```\n"
     sources |= {f"api/{page}.md": reference(module) for page, module in MODULES.items()}
     sources |= examples() | {"site.css": STYLE}
     for path, text in sources.items():

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from habits import ROOT, tool
+from tools import commit_message
 
-commit_message = tool("commit_message")
+ROOT = Path(__file__).parents[2]
 BODY = "\n\nOne class knew too much.\n"
 
 

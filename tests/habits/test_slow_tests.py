@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from habits import ROOT, tool
+from tools import slow_tests
 
-slow_tests = tool("slow_tests")
+ROOT = Path(__file__).parents[2]
 REPORT = """<testsuites><testsuite>
 <testcase classname="tests.a.test_a" name="test_one[x]" time="1.5" />
 <testcase classname="tests.a.test_a" name="test_one[y[0]]" time="2.0" />
