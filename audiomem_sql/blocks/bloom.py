@@ -15,7 +15,7 @@ import numpy as np
 import pyarrow as pa
 from fastcrc import crc64
 
-from audiomem_sql.arrays import I64Array, U8Array
+from audiomem_sql.arrays import I64Array, U8Array, U64Array
 from audiomem_sql.errors import DamagedFileError
 
 BITS_PER_KEY = 12
@@ -26,8 +26,6 @@ MAX_KEYS = (1 << 32) // BITS_PER_KEY
 #: Each takes 64 bytes, several times, while its places are worked out.
 _HASHES_AT_ONCE = 1 << 16
 PROBES = 8  # 12 bits * ln 2: one wrong "perhaps" in about 300
-
-U64Array = np.ndarray[Any, np.dtype[np.uint64]]
 
 
 def hash_integers(keys: I64Array) -> U64Array:

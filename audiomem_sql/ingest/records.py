@@ -80,7 +80,8 @@ def numbered_records(
         try:
             return default_columns(names, body_column, title_column)
         except OptionError as error:
-            raise OptionError(error.what, file=source.name, remedy=error.remedy) from None
+            error.at(file=source.name)
+            raise
 
     if source.kind == "csv":
         from audiomem_sql.ingest.delimited import read_delimited

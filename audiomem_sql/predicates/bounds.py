@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
-from audiomem_sql.arrays import BoolArray, I64Array
+from audiomem_sql.arrays import BoolArray, F64Array, I64Array
 from audiomem_sql.blocks.zones import Zones
-from audiomem_sql.columns.views import F64Array, integers, reals, valid
+from audiomem_sql.columns.views import integers, reals, valid
 from audiomem_sql.predicates.operands import EMPTY, INT64_MAX, INT64_MIN, holds, order_of
 from audiomem_sql.predicates.predicate import Op
 

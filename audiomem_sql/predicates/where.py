@@ -418,7 +418,8 @@ class _Parser:
         try:
             return clean(value)
         except QueryError as error:
-            raise QueryError(error.what, place=f"parameter {self.used}", remedy=error.remedy) from None
+            error.at(place=f"parameter {self.used}")
+            raise
 
     def scan(self) -> _Token:
         match = _TOKEN.match(self.text, self.end)

@@ -12,15 +12,14 @@ from functools import reduce
 from operator import add
 
 import numpy as np
-import numpy.typing as npt
 
-from audiomem_sql.arrays import BoolArray, I64Array
+from audiomem_sql.arrays import BoolArray, F32Array, F64Array, I64Array
 from audiomem_sql.columns.batch import Batch
 from audiomem_sql.columns.schema import Schema
 from audiomem_sql.errors import DamagedFileError, DataTypeError
 from audiomem_sql.indexes.vectors.index import VectorIndex
 from audiomem_sql.indexes.vectors.scanning import products_of
-from audiomem_sql.indexes.words.bm25 import F64Array, coverage
+from audiomem_sql.indexes.words.bm25 import coverage
 from audiomem_sql.indexes.words.fts_query import Expression
 from audiomem_sql.indexes.words.match import KeywordSource, Matches, match
 from audiomem_sql.indexes.words.rows_in_memory import KeywordRows
@@ -32,7 +31,6 @@ from audiomem_sql.storage.segment.vector_extents import matrix
 from audiomem_sql.versions.snapshot import SegmentView
 from audiomem_sql.warn_once import warn_once
 
-F32Array = npt.NDArray[np.float32]
 #: Rows that are handed over at once, to begin with; then more and more.
 _FIRST = 16
 #: The best rows by meaning, and by words, that are fused.

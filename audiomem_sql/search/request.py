@@ -139,7 +139,8 @@ def _parsed(text: str, place: Searched, path: str) -> Expression:
     try:
         return parse_query(text, list(place.words))
     except QueryError as error:
-        raise QueryError(error.what, file=path, place=error.place, remedy=error.remedy) from None
+        error.at(file=path)
+        raise
 
 
 def _any_word(text: str, place: Searched) -> Expression:

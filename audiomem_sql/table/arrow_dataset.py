@@ -331,7 +331,8 @@ class FlacScanner:
                     else:
                         yield from self._compute(part).combine_chunks().to_batches()
         except QueryError as error:
-            raise QueryError(error.what, file=self._path, remedy=error.remedy) from None
+            error.at(file=self._path)
+            raise
 
     def scan_batches(self) -> Iterator[ds.TaggedRecordBatch]:
         """UnsupportedError: the batches belong to no fragment."""

@@ -95,7 +95,8 @@ class TableReader:
             return TableOptions.from_catalog((holding or snapshot.segments)[-1].catalog.options)
         except DamagedFileError as error:
             self.snapshot.close()
-            raise DamagedFileError(error.what, file=self.path, place="catalog") from None
+            error.at(file=self.path, place="catalog")
+            raise
 
     # -- what it is -----------------------------------------------------------------------------------------------
 
@@ -125,9 +126,8 @@ class TableReader:
         try:
             return known_sources(self.snapshot.segments, self.snapshot.logged)
         except DamagedFileError as error:
-            if error.file is not None:
-                raise
-            raise DamagedFileError(error.what, file=self.files.log, place="sources") from None
+            error.at(file=self.files.log, place="sources")
+            raise
 
     def __len__(self) -> int:
         return self.readable.rows

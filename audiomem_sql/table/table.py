@@ -19,6 +19,7 @@ from audiomem_sql.machine.block_cache import SHARED, BlockCache
 from audiomem_sql.machine.durable import replace_durably
 from audiomem_sql.machine.limits import LIMITS
 from audiomem_sql.machine.malloc import spare
+from audiomem_sql.machine.progress import Progress
 from audiomem_sql.migrations.changes import SchemaChange, parse_change
 from audiomem_sql.protection.levels import level_named
 from audiomem_sql.scan.scan import in_rowid_order, scan
@@ -35,7 +36,7 @@ from audiomem_sql.upkeep.repair import Repair, repaired
 from audiomem_sql.versions.files import TableFiles
 from audiomem_sql.versions.row_changes import changes
 from audiomem_sql.writing.altering import altered_schema
-from audiomem_sql.writing.commit import Commit, Progress, write_commit
+from audiomem_sql.writing.commit import Commit, write_commit
 
 #: Options that can be changed by writing a table anew.
 TRANSCODED = ("profile", "modulation", "band_plan", "robustness", "protection", "compression_level")
@@ -332,7 +333,8 @@ class Table(TableWriter):
             write_commit(self.files, self._lock, self.snapshot, self.options, content).accept()
             self._reload()
         except SchemaError as error:
-            raise SchemaError(error.what, file=self.path, place=error.place, remedy=error.remedy) from None
+            error.at(file=self.path)
+            raise
         finally:
             self._end()
         return self.version

@@ -15,6 +15,7 @@ import pyarrow as pa
 from audiomem_sql.arrays import I64Array
 from audiomem_sql.errors import BusyError, DamagedFileError, StorageError, UnsupportedError
 from audiomem_sql.machine.block_cache import SHARED, BlockCache
+from audiomem_sql.machine.progress import Progress
 from audiomem_sql.machine.writer_lock import WriterLock
 from audiomem_sql.protection.levels import level_named
 from audiomem_sql.search.embedding import embed_texts, recorded, table_embedder, with_vectors
@@ -32,7 +33,7 @@ from audiomem_sql.writing.appending import (
     matching_rowids,
     number_rows,
 )
-from audiomem_sql.writing.commit import Commit, LoggedCommit, PendingCommit, Progress, write_commit
+from audiomem_sql.writing.commit import Commit, LoggedCommit, PendingCommit, write_commit
 from audiomem_sql.writing.group_commit import Append, Group
 from audiomem_sql.writing.streaming import UnorderedError, can_stream, is_stream, numbered, stream_of
 from audiomem_sql.writing.transaction import Transaction

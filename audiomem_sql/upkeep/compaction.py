@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -24,6 +24,7 @@ from audiomem_sql.indexes.vectors.codec import VectorCodec
 from audiomem_sql.machine.durable import fsync_folder
 from audiomem_sql.machine.limits import limits_of
 from audiomem_sql.machine.malloc import trim
+from audiomem_sql.machine.progress import Progress
 from audiomem_sql.machine.writer_lock import WriterLock
 from audiomem_sql.sound.band_health import MEASURED_PAGES, unhealthy
 from audiomem_sql.storage.log.record import LogRecord
@@ -36,8 +37,6 @@ from audiomem_sql.versions.files import TableFiles
 from audiomem_sql.versions.ingested import known_sources, logged_sources, pack_sources
 from audiomem_sql.versions.merge import Tombstones, VersionedBatch, kept_rows, merged_rows
 from audiomem_sql.versions.snapshot import Snapshot
-
-Progress = Callable[[int, int], None]
 
 #: Deltas smaller than this are merged when there are so many of them.
 SMALL_DELTA_BYTES = 8 << 20

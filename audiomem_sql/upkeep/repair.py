@@ -6,14 +6,15 @@ import contextlib
 import os
 import shutil
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from audiomem_sql.arrays import I64Array
 from audiomem_sql.errors import DamagedFileError, StorageError, UnsupportedError
-from audiomem_sql.machine.durable import replace_durably, storage_error, temporary_file
+from audiomem_sql.machine.durable import flush, replace_durably, storage_error, temporary_file
+from audiomem_sql.machine.progress import Progress
 from audiomem_sql.storage.pages.writer import FileSpec, lay_out
 from audiomem_sql.storage.segment.catalog_copies import raw_catalog
 from audiomem_sql.storage.segment.file_tags import repaired_tags
@@ -21,7 +22,6 @@ from audiomem_sql.storage.segment.reader import Segment
 from audiomem_sql.versions.files import TableFiles
 from audiomem_sql.versions.snapshot import Snapshot
 
-Progress = Callable[[int, int], None]
 #: Bytes of the data stream that are read at once, and held in memory before a file is used.
 _AT_ONCE = 4 << 20
 _SPOOL_BYTES = 64 << 20
@@ -75,7 +75,7 @@ def repaired(segment: Segment, target: str, progress: Progress | None = None) ->
                 )
                 lay_out(sink, made, blob, data, catalog.data_bytes)
                 sink.flush()
-                os.fsync(sink.fileno())
+                flush(sink.fileno())
         done = file.corrections
         changed = not _same(temporary, segment.path)
         return temporary, Repair(segment.path, done.inner, done.outer, changed)

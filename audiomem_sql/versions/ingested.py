@@ -47,9 +47,8 @@ def segment_sources(segment: Segment) -> dict[str, bytes]:
     try:
         return unpack_sources(segment.extent(extent))
     except DamagedFileError as error:
-        if error.file is not None:
-            raise
-        raise DamagedFileError(error.what, file=segment.path, place="sources") from None
+        error.at(file=segment.path, place="sources")
+        raise
 
 
 def known_sources(segments: Sequence[Segment], commits: Sequence[LogRecord] = ()) -> dict[str, bytes]:

@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from audiomem_sql.arrays import BoolArray, I64Array
-from audiomem_sql.blocks.bloom import BloomFilter, U64Array, hash_array
+from audiomem_sql.arrays import BoolArray, I64Array, U64Array
+from audiomem_sql.blocks.bloom import BloomFilter, hash_array
 from audiomem_sql.columns.affinity import StoredValue
 from audiomem_sql.columns.batch import Batch
 from audiomem_sql.columns.checks import checks_of

@@ -9,7 +9,7 @@ from __future__ import annotations
 import contextlib
 import os
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -19,6 +19,7 @@ from audiomem_sql.columns.batch import Batch
 from audiomem_sql.columns.schema import Schema
 from audiomem_sql.errors import DamagedFileError, StorageError
 from audiomem_sql.machine.durable import fsync_folder, storage_error
+from audiomem_sql.machine.progress import Progress
 from audiomem_sql.machine.writer_lock import WriterLock
 from audiomem_sql.sound.band_health import unhealthy
 from audiomem_sql.storage.log.content import LogContent
@@ -29,8 +30,6 @@ from audiomem_sql.storage.segment.writer import SegmentWriter
 from audiomem_sql.versions.files import TableFiles
 from audiomem_sql.versions.ingested import known_sources, pack_sources, unpack_sources
 from audiomem_sql.versions.snapshot import Snapshot
-
-Progress = Callable[[int, int], None]
 
 
 @dataclass(frozen=True, slots=True)

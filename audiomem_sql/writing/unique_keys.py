@@ -11,8 +11,7 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
-from audiomem_sql.arrays import I64Array
-from audiomem_sql.blocks.bloom import U64Array
+from audiomem_sql.arrays import I64Array, U64Array
 from audiomem_sql.columns.affinity import StoredValue
 from audiomem_sql.columns.batch import Row
 from audiomem_sql.columns.stored_values import as_sql

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from functools import lru_cache
+from typing import TypeAlias
 
 import numpy as np
-import numpy.typing as npt
 
-Words = npt.NDArray[np.uint64]
+from audiomem_sql.arrays import U64Array
+
+Words: TypeAlias = U64Array
 
 
 def split(fields: int) -> tuple[int, ...]:

@@ -12,9 +12,9 @@ from functools import lru_cache
 
 import numpy as np
 
-from audiomem_sql.arrays import BoolArray, I64Array
+from audiomem_sql.arrays import BoolArray, F32Array, I64Array
 from audiomem_sql.errors import DamagedFileError, DataTypeError
-from audiomem_sql.indexes.vectors.arrays import F32Array, directions_of, lengths_of, vectors_of
+from audiomem_sql.indexes.vectors.arrays import directions_of, lengths_of, vectors_of
 from audiomem_sql.indexes.vectors.codec import VectorCodec
 from audiomem_sql.indexes.vectors.index_format import IndexHeader, decode_list
 from audiomem_sql.indexes.vectors.index_writing import CodedVectors

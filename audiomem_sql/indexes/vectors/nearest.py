@@ -6,9 +6,9 @@ from collections.abc import Iterable
 
 import numpy as np
 
-from audiomem_sql.arrays import BoolArray, I64Array
+from audiomem_sql.arrays import BoolArray, F32Array, I64Array
 from audiomem_sql.errors import DataTypeError
-from audiomem_sql.indexes.vectors.arrays import F32Array, directions_of, lengths_of, vectors_of
+from audiomem_sql.indexes.vectors.arrays import directions_of, lengths_of, vectors_of
 
 
 class Pool:

@@ -12,9 +12,8 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from audiomem_sql.arrays import BoolArray, I64Array
+from audiomem_sql.arrays import BoolArray, F32Array, I8Array, I64Array
 from audiomem_sql.errors import MissingExtraError
-from audiomem_sql.indexes.vectors.arrays import F32Array, I8Array
 
 #: Up to here numpy takes about a millisecond, and FAISS need not be imported.
 FEW_VECTORS = 4096

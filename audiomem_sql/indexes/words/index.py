@@ -14,10 +14,10 @@ from typing import Any, TypeVar
 import numpy as np
 import pyarrow as pa
 
-from audiomem_sql.arrays import BoolArray, I64Array
+from audiomem_sql.arrays import BoolArray, F64Array, I64Array
 from audiomem_sql.blocks.compression import Decompressor
 from audiomem_sql.errors import DamagedFileError, UnsupportedError
-from audiomem_sql.indexes.words.bm25 import F64Array, Statistics
+from audiomem_sql.indexes.words.bm25 import Statistics
 from audiomem_sql.indexes.words.directory import Directory
 from audiomem_sql.indexes.words.fts_query import Expression
 from audiomem_sql.indexes.words.match import ROW_SHIFT, Matches, match

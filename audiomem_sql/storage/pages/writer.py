@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import tempfile
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import IO, BinaryIO, Protocol
 
@@ -16,6 +16,7 @@ from audiomem_sql.audio import FlacWriter, Profile
 from audiomem_sql.audio.flac.comments import NO_TAGS, Tags
 from audiomem_sql.audio.spectrum.plans import Mode
 from audiomem_sql.audio.spectrum.spectrum import Spectrum, spectrum_of
+from audiomem_sql.machine.progress import Progress
 from audiomem_sql.protection.levels import Level
 from audiomem_sql.protection.parity_encoder import BUDGET_BYTES, ParityEncoder, encode_bands
 from audiomem_sql.storage.pages.layout import (
@@ -29,8 +30,6 @@ from audiomem_sql.storage.pages.layout import (
     cell_seed,
     check_pages,
 )
-
-Progress = Callable[[int, int], None]
 
 
 class Stream(Protocol):

@@ -53,7 +53,8 @@ class EvolvedSegment(Segment):
         try:
             self._places = places_in(stored.schema, schema)
         except DamagedFileError as error:
-            raise DamagedFileError(error.what, file=stored.path, place="catalog") from None
+            error.at(file=stored.path, place="catalog")
+            raise
         self._constants: dict[int, tuple[ColumnEntry, pa.Array]] = {}
 
     @property

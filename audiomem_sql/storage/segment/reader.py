@@ -111,10 +111,7 @@ class Segment:
             return cls(file, catalog, pages, cache, identity)
         except AudioMemError as error:
             file.close()
-            if error.file is None:
-                raise type(error)(
-                    error.what, file=path, place=error.place or "catalog", remedy=error.remedy
-                ) from None
+            error.at(file=path, place="catalog")
             raise
         except BaseException:
             file.close()
@@ -256,16 +253,11 @@ class Segment:
                 _check_rowids(array, directory, number, unique=self.catalog.created is None)
             return array
         except DamagedFileError as error:
-            if error.file is not None:
-                raise
-            start = self._page(int(directory.offsets[number]))
-            name = self.column_name(column)
-            raise DamagedFileError(
-                error.what,
-                file=self.path,
-                place=f"page {start}, column {name}, block {number}",
-                remedy=_REMEDY,
-            ) from None
+            if error.file is None:
+                start = self._page(int(directory.offsets[number]))
+                place = f"page {start}, column {self.column_name(column)}, block {number}"
+                error.at(file=self.path, place=place, remedy=_REMEDY)
+            raise
 
     def _page(self, offset: int) -> int:
         """The page that holds byte ``offset`` of the data stream."""
@@ -279,7 +271,8 @@ class Segment:
         try:
             return Decompressor().decompress(self._read(extent.offset, extent.stored), extent.raw)
         except DamagedFileError as error:
-            raise self._at(error, extent) from None
+            self._at(error, extent)
+            raise
 
     def dictionary(self, column: int) -> bytes | None:
         """The compression dictionary of ``column``."""
@@ -320,7 +313,8 @@ class Segment:
                             self.extent(extents.header), self.rows, ListReader(extents.lists, self.extent)
                         )
                     except DamagedFileError as error:
-                        raise self._at(error, extents.header) from None
+                        self._at(error, extents.header)
+                        raise
                     self._vector_indexes[column] = found
         return found
 
@@ -340,7 +334,8 @@ class Segment:
                     partial(self.take, column),
                 )
             except DamagedFileError as error:
-                raise self._at(error, extents.header) from None
+                self._at(error, extents.header)
+                raise
             self._keyword_indexes[column] = found
         return found
 
@@ -351,7 +346,8 @@ class Segment:
         try:
             return array_of_vectors(index.vectors(rows), self.column_type(column))
         except DamagedFileError as error:
-            raise self._at(error, self.catalog.vectors[column].header) from None
+            self._at(error, self.catalog.vectors[column].header)
+            raise
 
     def slice(self, column: int, start: int, stop: int, *, coded: bool = False) -> pa.Array:
         """Rows start … stop - 1 of ``column`` as one array; ``coded``: see :meth:`blocks`."""
@@ -486,7 +482,8 @@ class Segment:
         try:
             return BloomFilter(np.frombuffer(self.extent(extent), np.uint8))
         except DamagedFileError as error:
-            raise self._at(error, extent) from None
+            self._at(error, extent)
+            raise
 
     def check_copies(self) -> None:
         """DamagedFileError unless all copies of the catalog are the same."""
@@ -526,14 +523,13 @@ class Segment:
         try:
             return _decode_tombstones(self.extent(extent), self.catalog)
         except DamagedFileError as error:
-            raise self._at(error, extent) from None
+            self._at(error, extent)
+            raise
 
-    def _at(self, error: DamagedFileError, extent: Extent) -> DamagedFileError:
-        """``error`` with the place of ``extent``, unless it has one."""
-        if error.file is not None:
-            return error
-        place = f"page {self._page(extent.offset)}"
-        return DamagedFileError(error.what, file=self.path, place=place, remedy=_REMEDY)
+    def _at(self, error: DamagedFileError, extent: Extent) -> None:
+        """Give ``error`` the place of ``extent``, unless it has one."""
+        if error.file is None:
+            error.at(file=self.path, place=f"page {self._page(extent.offset)}", remedy=_REMEDY)
 
 
 def _check_rowids(array: pa.Array, directory: BlockDirectory, number: int, *, unique: bool) -> None:

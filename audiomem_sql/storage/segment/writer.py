@@ -33,8 +33,9 @@ from audiomem_sql.columns.types import ColumnType, Kind
 from audiomem_sql.errors import LimitError, StorageError
 from audiomem_sql.indexes.keys.combined import CombinedHashes
 from audiomem_sql.indexes.vectors.codec import VectorCodec
-from audiomem_sql.machine.durable import link_durably, replace_durably, storage_error, temporary_file
+from audiomem_sql.machine.durable import flush, link_durably, replace_durably, storage_error, temporary_file
 from audiomem_sql.machine.limits import DEFAULT, LIMITS
+from audiomem_sql.machine.progress import Progress
 from audiomem_sql.protection.levels import Level
 from audiomem_sql.storage.pages.writer import FileSpec, lay_out
 from audiomem_sql.storage.segment.catalog import (
@@ -370,7 +371,7 @@ class SegmentWriter:
         sources: bytes | None = None,
         tags: dict[str, int] | None = None,
         history: SchemaHistory = NO_HISTORY,
-        progress: Callable[[int, int], None] | None = None,
+        progress: Progress | None = None,
     ) -> None:
         """Lay out the file at a temporary name beside ``path``, and fsync it. Tags and pictures of a file at ``path`` are kept.
 
@@ -497,7 +498,7 @@ class SegmentWriter:
             listed + (b"" if versions is None else encode_integers(versions)), Labelled.TOMBSTONES
         )
 
-    def _lay_out(self, catalog: Catalog, progress: Callable[[int, int], None] | None) -> None:
+    def _lay_out(self, catalog: Catalog, progress: Progress | None) -> None:
         blob = pack_catalog(catalog)
         try:
             handle, self._temporary = temporary_file(self.path)
@@ -516,13 +517,14 @@ class SegmentWriter:
                 length, budget = self._spool.length, options.parity_bytes
                 lay_out(sink, file, blob, self._spool, length, progress, budget)
                 sink.flush()
-                os.fsync(sink.fileno())
+                flush(sink.fileno())
         except OSError as error:
             self.abandon()
             raise storage_error(error, self.path) from error
         except StorageError as error:
             self.abandon()
-            raise StorageError(error.what, file=self.path, place=error.place, remedy=error.remedy) from error
+            error.at(file=self.path)
+            raise
         self._close()
 
     @property
