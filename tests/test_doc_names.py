@@ -6,7 +6,7 @@
 - ``audiomem_sql.migrations.migrate``: a module of the package, and a name that it defines or passes on;
 - ``python -m benchmarks.vectors``: a module of the repository.
 
-Links between the pages lead to a file, and to a heading where they name one.
+docs/ARCHITECTURE.md has a section for each room, in their order. Links between the pages lead to a file, and to a heading where they name one.
 """
 
 from __future__ import annotations
@@ -17,6 +17,8 @@ import re
 from pathlib import Path
 
 import pytest
+
+from tools.rooms import ROOMS
 
 ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "audiomem_sql"
@@ -126,6 +128,14 @@ def test_links_lead_somewhere(page: Path) -> None:
             if not target.exists() or (anchor and anchor not in anchors(target)):
                 broken.append(link)
     assert broken == []
+
+
+def test_architecture_has_every_room_in_order() -> None:
+    text = (ROOT / "docs" / "ARCHITECTURE.md").read_text()
+    section = re.split(r"^## ", text, flags=re.MULTILINE)
+    (rooms,) = (part for part in section if part.startswith("Rooms\n"))
+    headings = re.findall(r"^### (.*)$", rooms, re.MULTILINE)
+    assert [name for heading in headings for name in _QUOTE.findall(heading)] == list(ROOMS)
 
 
 def test_names_that_do_not_exist_are_noticed() -> None:
