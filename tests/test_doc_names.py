@@ -3,6 +3,7 @@
 - ``scan/plan.py``, ``benchmarks/damage.py``, ``storage/segment/``: a file or folder of the repository, or of the package in it;
 - ``audio/spectrum``, ``scan/plan``: a folder, or a module without its suffix;
 - ``scan/plan.py:choose``, ``versions/snapshot.py:Snapshot.at``: a name that the file defines;
+- ``Table.append``: a member of a class of the package;
 - ``audiomem_sql.migrations.migrate``: a module of the package, and a name that it defines or passes on;
 - ``python -m benchmarks.vectors``: a module of the repository.
 
@@ -18,6 +19,7 @@ from pathlib import Path
 
 import pytest
 
+from tools.imports import python_files
 from tools.rooms import ROOMS
 
 ROOT = Path(__file__).parents[1]
@@ -28,6 +30,7 @@ _QUOTE = re.compile(r"`([^`\n]+)`")
 _PATH = re.compile(r"(?:[\w.-]+/)*[\w.-]+\.(?:py|c|h|md|ipynb|json|jsonl|toml|yml)|(?:[\w-]+/)+")
 _BARE_PATH = re.compile(r"[a-z_]+(?:/[a-z_]\w*)+")
 _NAME_IN_FILE = re.compile(r"((?:\w+/)*\w+\.py):([\w.]+)")
+_MEMBER = re.compile(r"([A-Z]\w*)\.(\w+)")
 _DOTTED = re.compile(r"audiomem_sql(?:\.\w+)+")
 _MODULE_RUN = re.compile(r"python -m ((?:benchmarks|tools|tests)[\w.]*)")
 
@@ -71,6 +74,30 @@ def _defined(node: ast.stmt) -> set[str]:
     return set()
 
 
+def members_of_classes() -> dict[str, set[str]]:
+    """The members of every class of the package, with those of its bases, by the name of the class."""
+    own: dict[str, set[str]] = {}
+    bases: dict[str, list[str]] = {}
+    for path in python_files(PACKAGE):
+        for name in names_defined(path):
+            owner, _, member = name.partition(".")
+            if member:
+                own.setdefault(owner, set()).add(member)
+        for node in ast.parse(path.read_text()).body:
+            if isinstance(node, ast.ClassDef):
+                bases.setdefault(node.name, []).extend(
+                    base.id for base in node.bases if isinstance(base, ast.Name)
+                )
+    for _ in range(len(bases)):  # as deep as there are classes at most
+        before = sum(map(len, own.values()))
+        for name, above in bases.items():
+            for base in above:
+                own.setdefault(name, set()).update(own.get(base, ()))
+        if sum(map(len, own.values())) == before:
+            break
+    return own
+
+
 def resolves(dotted: str) -> bool:
     """Whether a dotted name is a module, or an attribute of one."""
     parts = dotted.split(".")
@@ -87,6 +114,9 @@ def resolves(dotted: str) -> bool:
     return False
 
 
+MEMBERS = members_of_classes()
+
+
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
 def test_what_is_named_exists(page: Path) -> None:
     missing = []
@@ -97,6 +127,8 @@ def test_what_is_named_exists(page: Path) -> None:
             file = located(match[1], page)
             if file is None or match[2] not in names_defined(file):
                 missing.append(quote)
+        if (match := _MEMBER.match(quote)) and match[1] in MEMBERS and match[2] not in MEMBERS[match[1]]:
+            missing.append(quote)
         if _DOTTED.fullmatch(quote) and not resolves(quote):
             missing.append(quote)
         if (
@@ -140,6 +172,8 @@ def test_architecture_has_every_room_in_order() -> None:
 
 def test_names_that_do_not_exist_are_noticed() -> None:
     assert names_defined(PACKAGE / "errors.py") >= {"AudioMemError", "DamageWarning"}
+    assert "append" in MEMBERS["Table"]
+    assert "no_such_member" not in MEMBERS["Table"]
     assert resolves("audiomem_sql.errors.AudioMemError")
     assert not resolves("audiomem_sql.errors.NoSuchError")
     assert not resolves("audiomem_sql.semantic")
