@@ -16,8 +16,7 @@ import pyarrow as pa
 
 from audiomem_sql.arrays import BoolArray
 from audiomem_sql.errors import DataTypeError
-from audiomem_sql.search import snippets as shown
-from audiomem_sql.search.vectors_in_sql import vector_of
+from audiomem_sql.search import highlight, snippet, vector_of
 from audiomem_sql.udfs import about, vectors
 from audiomem_sql.udfs.meaning import embed_many
 
@@ -44,8 +43,8 @@ def _functions() -> dict[str, tuple[Callable[..., Any], str]]:
         "vec_to_json": (_each("vec_to_json", vectors.vec_to_json, (1,), pa.string()), "VARCHAR"),
         "cosine_distance": (_distance("cosine_distance", vectors.cosine_distance, _cosine), "DOUBLE"),
         "l2_distance": (_distance("l2_distance", vectors.l2_distance, _l2), "DOUBLE"),
-        "highlight": (_each("highlight", shown.highlight, (2, 3, 4), pa.string()), "VARCHAR"),
-        "snippet": (_each("snippet", shown.snippet, (2, 3, 4, 5, 6), pa.string()), "VARCHAR"),
+        "highlight": (_each("highlight", highlight, (2, 3, 4), pa.string()), "VARCHAR"),
+        "snippet": (_each("snippet", snippet, (2, 3, 4, 5, 6), pa.string()), "VARCHAR"),
     }
 
 

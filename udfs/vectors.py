@@ -12,7 +12,7 @@ import numpy as np
 
 from audiomem_sql.arrays import F32Array
 from audiomem_sql.errors import DataTypeError
-from audiomem_sql.search.vectors_in_sql import vector_of
+from audiomem_sql.search import vector_of
 from audiomem_sql.udfs.function import Function
 
 

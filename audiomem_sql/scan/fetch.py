@@ -12,7 +12,7 @@ from audiomem_sql.columns.selection import taken
 from audiomem_sql.errors import DamagedFileError
 from audiomem_sql.scan.lost_rows import tell_lost_rows
 from audiomem_sql.scan.scan import Readable
-from audiomem_sql.storage.segment.reader import Segment
+from audiomem_sql.storage.segment import ReadableSegment
 
 
 def found_rows(
@@ -52,7 +52,7 @@ def found_rows(
 
 
 def _taken(
-    segment: Segment, places: I64Array, rows: I64Array, columns: Sequence[int]
+    segment: ReadableSegment, places: I64Array, rows: I64Array, columns: Sequence[int]
 ) -> tuple[I64Array, I64Array, list[pa.Array]]:
     """Places, rows and values of the rows that can be read."""
     try:
@@ -70,7 +70,7 @@ def _taken(
     return places[whole], rows[whole], [segment.take(column, rows[whole]) for column in columns]
 
 
-def _error(segment: Segment, row: int, columns: Sequence[int]) -> DamagedFileError | None:
+def _error(segment: ReadableSegment, row: int, columns: Sequence[int]) -> DamagedFileError | None:
     try:
         for column in columns:
             segment.slice(column, row, row + 1)

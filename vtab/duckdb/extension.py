@@ -19,7 +19,7 @@ from audiomem_sql.columns.timestamps import parse
 from audiomem_sql.columns.types import ColumnType, Kind
 from audiomem_sql.errors import AudioMemError, NotAudioMemoryError, QueryError, SchemaError
 from audiomem_sql.table.reader import TableReader
-from audiomem_sql.versions.row_changes import changes
+from audiomem_sql.versions import changes
 from audiomem_sql.vtab import codes
 from audiomem_sql.vtab.duckdb.open_tables import OpenTables
 from audiomem_sql.vtab.rows import rows_wanted, version_of

@@ -28,10 +28,10 @@ from audiomem_sql.columns.stored_values import array_of
 from audiomem_sql.columns.timestamps import parse
 from audiomem_sql.columns.types import ColumnType, Kind, arrow_type
 from audiomem_sql.errors import MissingExtraError, OptionError, QueryError, UnsupportedError
-from audiomem_sql.table.arrow_dataset import FlacDataset, dataset
+from audiomem_sql.table.arrow_dataset import FlacDataset
+from audiomem_sql.table.open_dataset import dataset
 from audiomem_sql.table.reader import TableReader
-from audiomem_sql.versions.row_changes import changes
-from audiomem_sql.versions.snapshot import Snapshot
+from audiomem_sql.versions import Snapshot, changes
 
 __all__ = ["OLDEST", "attach", "check_connection", "register"]
 
