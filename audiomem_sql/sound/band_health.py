@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from audiomem_sql.storage.pages import PagedFile
-from audiomem_sql.versions.snapshot import Snapshot
+from audiomem_sql.versions import Snapshot
 
 WHOLE = "whole"
 """The one band of pages that are the samples themselves."""

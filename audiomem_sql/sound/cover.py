@@ -8,7 +8,7 @@ import os
 from audiomem_sql.audio import Picture, with_cover
 from audiomem_sql.bytes import open_source
 from audiomem_sql.errors import DamagedFileError, NotAudioMemoryError
-from audiomem_sql.machine.durable import storage_error, temporary_file
+from audiomem_sql.machine.durable import flush, storage_error, temporary_file
 
 _AT_ONCE = 4 << 20
 
@@ -38,7 +38,7 @@ def covered(path: str, cover: Picture | None) -> str:
             for at in range(start, file.size, _AT_ONCE):
                 sink.write(file.read_at(at, _AT_ONCE))
             sink.flush()
-            os.fsync(sink.fileno())
+            flush(sink.fileno())
     except BaseException as error:
         if temporary:
             with contextlib.suppress(OSError):

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import io
 import threading
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
-import numpy.typing as npt
 
+from audiomem_sql.arrays import I32Array
 from audiomem_sql.audio.flac.profiles import MAX_BLOCK_SIZE
 from audiomem_sql.bytes import ByteSource
 from audiomem_sql.errors import AudioMemError, DamagedFileError
@@ -21,7 +21,7 @@ BAD_SEEK = 39
 UNREAD = 1
 """No sample: those of up to 24 bits are left-justified in 32."""
 
-Samples = npt.NDArray[np.int32]
+Samples: TypeAlias = I32Array
 
 
 class Decoder:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from functools import lru_cache
+from typing import TypeAlias
 
 import numpy as np
-import numpy.typing as npt
 
+from audiomem_sql.arrays import U64Array
 from audiomem_sql.protection import splitmix64
 
-Words = npt.NDArray[np.uint64]
+Words: TypeAlias = U64Array
 
 
 def split(fields: int) -> tuple[int, ...]:

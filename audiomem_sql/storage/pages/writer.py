@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import tempfile
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import IO, BinaryIO, Protocol
 
@@ -13,6 +13,7 @@ import numpy as np
 
 from audiomem_sql.arrays import U8Array
 from audiomem_sql.audio import NO_TAGS, FlacWriter, Mode, Profile, Spectrum, Tags, spectrum_of
+from audiomem_sql.machine.progress import Progress
 from audiomem_sql.protection.levels import Level
 from audiomem_sql.protection.parity_encoder import BUDGET_BYTES, ParityEncoder, encode_bands
 from audiomem_sql.storage.pages.layout import (
@@ -26,8 +27,6 @@ from audiomem_sql.storage.pages.layout import (
     cell_seed,
     check_pages,
 )
-
-Progress = Callable[[int, int], None]
 
 
 class Stream(Protocol):
