@@ -1,7 +1,7 @@
 """What the layers above see of a file: numbered pages of one size.
 
-``VerbatimPages``, ``ScannedPages``, ``DecodedPages``, ``AlignedSound`` and ``ModulatedPages`` are the implementations; ``open_pages``
-chooses.
+``VerbatimPages``, ``ScannedPages``, ``DecodedPages``, ``AlignedSound`` and ``ModulatedPages`` are the
+implementations; ``open_pages`` chooses.
 """
 
 from __future__ import annotations
@@ -34,11 +34,11 @@ class PageSource(Protocol):
     """Pages of a file.
 
     ``file``: the bytes they are in, closed with it.     ``page_count`` is how many the stream says it holds: a damaged STREAMINFO can make it too high, so take no memory on
-    its word. ``present`` is how many whole pages are really there. ``profile`` is named as in ``PROFILES`` or ``custom``.
-    ``page_size``: bytes of a page; with a modulation, which ``mode`` names, fewer than the samples have.
-    ``in_place``: pages are where arithmetic says, and
-    nowhere else was looked. ``application`` is the payload of the APPLICATION block ``AUDM``, if the file still has one; ``comments`` has field
-    names in upper case.
+    its word. ``present`` is how many whole pages are really there. ``profile`` is named as in ``PROFILES`` or
+    ``custom``. ``page_size``: bytes of a page; with a modulation, which ``mode`` names, fewer than the
+    samples have. ``in_place``: pages are where arithmetic says, and nowhere else was looked. ``application``
+    is the payload of the APPLICATION block ``AUDM``, if the file still has one; ``comments`` has field names
+    in upper case.
     """
 
     file: ByteSource
@@ -56,8 +56,8 @@ class PageSource(Protocol):
     def read(self, first: int, count: int) -> Bytes:
         """Pages ``first … first + count``, fresh uint8 (count, page_size).
 
-        Raises ``TruncatedFileError`` naming pages that are not there, ``DamagedFileError`` naming a page whose frame is
-        not intact.
+        Raises ``TruncatedFileError`` naming pages that are not there, ``DamagedFileError`` naming a page
+        whose frame is not intact.
         """
         missing_pages(self, first, count)
         pages, ok = self.read_checked(first, count)
@@ -80,8 +80,9 @@ class PageSource(Protocol):
     def alternatives(self, page: int) -> Bytes:
         """Other readings of ``page``, uint8 (n, page_size), n maybe 0. Raises only ``StorageError``.
 
-        Where bytes were put in or taken out inside a page, which of its bytes belong where cannot be told from the frames
-        alone. Whoever has checksums of parts may try these for the parts that fail in ``read_checked``. By default none.
+        Where bytes were put in or taken out inside a page, which of its bytes belong where cannot be told
+        from the frames alone. Whoever has checksums of parts may try these for the parts that fail in
+        ``read_checked``. By default none.
         """
         return np.empty((0, self.page_size), dtype=np.uint8)
 

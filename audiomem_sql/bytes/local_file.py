@@ -1,7 +1,8 @@
 """A file of the operating system, read by offset.
 
-The one place of the package that opens a table's file to read it. Positions are given with each call (``pread``), so
-threads share a file without a lock; a length is cut to what the file has before memory is taken.
+The one place of the package that opens a table's file to read it. Positions are given with each call
+(``pread``), so threads share a file without a lock; a length is cut to what the file has before memory is
+taken.
 """
 
 from __future__ import annotations
@@ -21,8 +22,8 @@ _FLAGS = os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK
 class LocalFile(ByteSource):
     """A regular, non-empty file open for reading.
 
-    ``identity``: device and inode, size and time of the last change. Raises ``StorageError`` for what cannot be opened and for
-    folders and devices, ``NotAudioMemoryError`` for an empty file.
+    ``identity``: device and inode, size and time of the last change. Raises ``StorageError`` for what cannot
+    be opened and for folders and devices, ``NotAudioMemoryError`` for an empty file.
     """
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
@@ -76,7 +77,8 @@ class LocalFile(ByteSource):
     def open_stream(self, offset: int) -> int | io.RawIOBase:
         """A descriptor positioned at ``offset``: a decoder in C reads it by itself.
 
-        It has a position of its own, which a duplicate would share; so the file is opened anew, if it still has its name.
+        It has a position of its own, which a duplicate would share; so the file is opened anew, if it still
+        has its name.
         """
         with contextlib.suppress(OSError):
             descriptor = os.open(self.name, _FLAGS)

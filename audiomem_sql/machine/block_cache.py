@@ -88,8 +88,8 @@ class BlockCache:
     def discard(self, owner: Hashable) -> None:
         """Drop every entry whose key is a tuple that begins with ``owner``.
 
-        Never waits: a garbage collection may call this in the midst of any other method, on the same thread. Then the
-        entries go when the cache is used next.
+        Never waits: a garbage collection may call this in the midst of any other method, on the same thread.
+        Then the entries go when the cache is used next.
         """
         self._gone.append(owner)
         if self._lock.acquire(blocking=False):

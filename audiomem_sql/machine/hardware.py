@@ -1,6 +1,7 @@
 """What a machine has, and which profile fits it.
 
-psutil knows the memory of every system; what a container may have of it, and which processors this process, it does not ask.
+psutil knows the memory of every system; what a container may have of it, and which processors this process,
+it does not ask.
 """
 
 from __future__ import annotations
@@ -24,8 +25,8 @@ BLOCK_DEVICES = "/sys/dev/block"
 class Hardware:
     """Processors that this process may use, bytes of memory that it may have, bytes free on the disk.
 
-    rotating: whether the disk says that it rotates (virtual ones often say so, too); None where nothing tells. No profile asks
-    for either.
+    rotating: whether the disk says that it rotates (virtual ones often say so, too); None where nothing
+    tells. No profile asks for either.
     """
 
     processors: int

@@ -3,9 +3,11 @@
 Three things, each of which costs a little speed, and none of them an answer:
 
 - Arrow takes its memory from malloc. Its own allocators keep what was freed, in case it is needed again.
-- malloc (glibc's) has one arena for all threads, gives free memory back from 64 KiB on, and large pieces at once.
-- The system may take back those pages of shared libraries that nothing but their loading has needed: tables of symbols and of
-  relocations, and what stands beside them. Whatever is used again comes back from the page cache, in microseconds.
+- malloc (glibc's) has one arena for all threads, gives free memory back from 64 KiB on, and large pieces at
+  once.
+- The system may take back those pages of shared libraries that nothing but their loading has needed: tables
+  of symbols and of relocations, and what stands beside them. Whatever is used again comes back from the page
+  cache, in microseconds.
 """
 
 from __future__ import annotations

@@ -1,7 +1,8 @@
 """The writer's lock: an exclusive flock on the base file of a table.
 
-A commit may put another file in the base's place. So whoever has the lock looks whether the file at that path is still
-the one that is locked, and a writer locks what it is about to put there (:meth:`WriterLock.follow`) before it is there.
+A commit may put another file in the base's place. So whoever has the lock looks whether the file at that path
+is still the one that is locked, and a writer locks what it is about to put there (:meth:`WriterLock.follow`)
+before it is there.
 """
 
 from __future__ import annotations

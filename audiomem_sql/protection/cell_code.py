@@ -1,7 +1,8 @@
 """The outer code of few cells: Reed-Solomon across them, byte by byte, which wastes nothing.
 
-Any ``sources`` of the cells are enough (the code is maximum distance separable). A staircase needs some 15 more, which a
-large group does not feel; a group of up to 255 cells would, and for that many a byte is large enough a symbol.
+Any ``sources`` of the cells are enough (the code is maximum distance separable). A staircase needs some 15
+more, which a large group does not feel; a group of up to 255 cells would, and for that many a byte is large
+enough a symbol.
 """
 
 from __future__ import annotations
@@ -72,8 +73,8 @@ class ReedSolomonCells:
             return cells.copy(), present.copy()
         found = self._code.decode(cells.T, ~present)
         whole = np.ascontiguousarray(found.words.T)
-        # The code would correct a present cell, too. But one that passed its checksum and is wrong all the same is no
-        # case to guess in.
+        # The code would correct a present cell, too. But one that passed its checksum and is wrong all the
+        # same is no case to guess in.
         sound = bool(found.intact.all()) and np.array_equal(whole[present], cells[present])
         return (whole, np.ones_like(present)) if sound else (cells.copy(), present.copy())
 

@@ -1,11 +1,13 @@
 """CRC-32C of cells: find damage on every read, so that a wrong byte is never returned.
 
-Source: RFC 3720 appendix B.4 (polynomial 0x1EDC6F41, reflected); the check value of "123456789" is 0xE3069283.
+Source: RFC 3720 appendix B.4 (polynomial 0x1EDC6F41, reflected); the check value of "123456789" is
+0xE3069283.
 
-A reader looks at ``RUN`` cells with one call. Whatever they hold, a CRC over whole cells, each with its own CRC at its end, has
-one value for each start, because a CRC is linear: what a run of intact cells gives depends on their numbers alone. A run with
-one damaged cell always gives another one, since what stands behind it changes one CRC to another without a collision; with
-several damaged cells it gives another one but for a chance of 2**-32. What differs is looked at cell by cell.
+A reader looks at ``RUN`` cells with one call. Whatever they hold, a CRC over whole cells, each with its own
+CRC at its end, has one value for each start, because a CRC is linear: what a run of intact cells gives
+depends on their numbers alone. A run with one damaged cell always gives another one, since what stands behind
+it changes one CRC to another without a collision; with several damaged cells it gives another one but for a
+chance of 2**-32. What differs is looked at cell by cell.
 """
 
 from __future__ import annotations
@@ -36,8 +38,8 @@ def crc32c(data: bytes, initial: int = 0) -> int:
 class Crc32cCells:
     """Cells of ``cell_bytes``: payload, then its CRC-32C, little-endian.
 
-    The CRC of cell ``i`` starts from ``seed + i`` (mod 2**32). A CRC is injective in its start value, so a cell that
-    was written whole, but at another place or for another segment, never passes.
+    The CRC of cell ``i`` starts from ``seed + i`` (mod 2**32). A CRC is injective in its start value, so a
+    cell that was written whole, but at another place or for another segment, never passes.
     """
 
     cell_bytes: int

@@ -1,8 +1,9 @@
 """Where a received Reed-Solomon word is wrong, and by how much, for many words at a time.
 
-From the syndromes: Berlekamp-Massey, begun with the erasures (Blahut 1983, section 7.5), finds the locator of what is
-wrong, a search over all places finds its roots (Chien 1964), and Forney's formula (1965) gives the values. Arrays hold
-coefficients by power, lowest first, as rows, and one word a column: every step is one operation over all words.
+From the syndromes: Berlekamp-Massey, begun with the erasures (Blahut 1983, section 7.5), finds the locator of
+what is wrong, a search over all places finds its roots (Chien 1964), and Forney's formula (1965) gives the
+values. Arrays hold coefficients by power, lowest first, as rows, and one word a column: every step is one
+operation over all words.
 """
 
 from __future__ import annotations
@@ -87,7 +88,8 @@ def _locator(syndromes: U8Array, start: U8Array, erasures: I64Array) -> tuple[U8
     first = int(erasures.min())
     for step in range(first, parities):
         active = step >= erasures
-        # No coefficient beyond the longest locator, or the longest that this step can make, is other than zero.
+        # No coefficient beyond the longest locator, or the longest that this step can make, is other than
+        # zero.
         top = min(int(length.max()), step) + 1
         discrepancy = np.bitwise_xor.reduce(
             multiply(locator[:top], syndromes[step - top + 1 : step + 1][::-1]), axis=0

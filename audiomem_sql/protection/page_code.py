@@ -62,7 +62,8 @@ class PageCode:
     def worth_decoding(self, pages: U8Array) -> BoolArray:
         """Whether any of a few codewords of each page can be corrected, bool (pages,).
 
-        A lost sector ruins all codewords of its page alike; a page that is full of them need not be worked through.
+        A lost sector ruins all codewords of its page alike; a page that is full of them need not be worked
+        through.
         """
         probed = min(_PROBED, self.depth)
         some = pages.reshape(len(pages), self.code.n, self.depth)[:, :, :: -(-self.depth // probed)]

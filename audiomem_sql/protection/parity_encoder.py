@@ -1,9 +1,10 @@
 """Parity of a whole segment, in memory that does not grow with it.
 
-Every group reaches over the whole segment, so no parity cell is known before the last source cell. Up to a budget, all
-of them are summed up while source cells pass by. A segment with more parity than that is read again once it is written,
-by *bands* of neighbouring groups: a band is one piece of each G source cells, so all bands together read the segment once,
-in pieces of many cells. They leave parity in pieces too; ``write`` puts these where they belong, in a file of their own.
+Every group reaches over the whole segment, so no parity cell is known before the last source cell. Up to a
+budget, all of them are summed up while source cells pass by. A segment with more parity than that is read
+again once it is written, by *bands* of neighbouring groups: a band is one piece of each G source cells, so
+all bands together read the segment once, in pieces of many cells. They leave parity in pieces too; ``write``
+puts these where they belong, in a file of their own.
 """
 
 from __future__ import annotations
@@ -73,8 +74,9 @@ def encode_bands(
 ) -> None:
     """All parity, band by band.
 
-    read: source cells by (first, count), uint8 (count, size). write: takes (first, cells), a run of parity cells, uint8
-    (count, size), that is not used again. Both are called from ``threads`` threads, which share the budget.
+    read: source cells by (first, count), uint8 (count, size). write: takes (first, cells), a run of parity
+    cells, uint8 (count, size), that is not used again. Both are called from ``threads`` threads, which share
+    the budget.
     """
 
     def encode(band: range) -> None:

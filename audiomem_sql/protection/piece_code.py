@@ -2,13 +2,13 @@
 
     payload | CRC-32C, from a start value | parity: 32 bytes for each codeword
 
-The data, payload and CRC, are shared out to as few codewords of RS(255, 223) as hold them, interleaved as in a page
-(:mod:`audiomem_sql.protection.page_code`); zeros that are not stored stand before them, so codewords are shortened. A
-wrong byte in 16 of a codeword's, 6 %, does no harm to a single copy.
+The data, payload and CRC, are shared out to as few codewords of RS(255, 223) as hold them, interleaved as in
+a page (:mod:`audiomem_sql.protection.page_code`); zeros that are not stored stand before them, so codewords
+are shortened. A wrong byte in 16 of a codeword's, 6 %, does no harm to a single copy.
 
-Of several copies, whatever passes the CRC is right. Tried, from the cheapest on: each copy; what is before the edge of a
-sector from one copy and what is behind it from another, because sectors are lost as a whole; the bytes that most copies
-have; and all of these corrected by their parity.
+Of several copies, whatever passes the CRC is right. Tried, from the cheapest on: each copy; what is before
+the edge of a sector from one copy and what is behind it from another, because sectors are lost as a whole;
+the bytes that most copies have; and all of these corrected by their parity.
 """
 
 from __future__ import annotations

@@ -1,13 +1,13 @@
 """Reed-Solomon codes over GF(2^8), many codewords at a time.
 
-RS(n, k) is systematic: a codeword is k bytes of data, then n - k of parity, the remainder of the data times
-x ** (n - k) by the product of (x - alpha ** i), i in 0 … n - k - 1 (Reed and Solomon 1960). It corrects e wrong bytes
-and f erased ones (wrong ones whose place is known) if 2 e + f <= n - k. Byte for byte that of the Python package
-reedsolo with its defaults. n < 255 is a shortened code.
+RS(n, k) is systematic: a codeword is k bytes of data, then n - k of parity, the remainder of the data times x
+** (n - k) by the product of (x - alpha ** i), i in 0 … n - k - 1 (Reed and Solomon 1960). It corrects e wrong
+bytes and f erased ones (wrong ones whose place is known) if 2 e + f <= n - k. Byte for byte that of the
+Python package reedsolo with its defaults. n < 255 is a shortened code.
 
-Both directions come down to tables: what a byte at a place adds to the parity is looked up and XORed. Received data is
-encoded anew; if its parity is the received one, the codeword is intact. Only for the others the syndromes are worked
-out, and ``errata`` finds what is wrong.
+Both directions come down to tables: what a byte at a place adds to the parity is looked up and XORed.
+Received data is encoded anew; if its parity is the received one, the codeword is intact. Only for the others
+the syndromes are worked out, and ``errata`` finds what is wrong.
 """
 
 from __future__ import annotations
@@ -53,8 +53,8 @@ def _syndrome_matrix(parities: int) -> U8Array:
 class Corrected:
     """What became of received codewords.
 
-    words: uint8 (count, n), those that are not ``intact`` as they were received. intact: bool (count,), whether the word
-    is a codeword now. corrections: int64 (count,), bytes that were changed.
+    words: uint8 (count, n), those that are not ``intact`` as they were received. intact: bool (count,),
+    whether the word is a codeword now. corrections: int64 (count,), bytes that were changed.
     """
 
     words: U8Array
@@ -125,9 +125,10 @@ class ReedSolomon:
     def decode(self, words: U8Array, erased: BoolArray | None = None) -> Corrected:
         """Correct what can be corrected.
 
-        words: uint8 (count, n). erased: bool (count, n), or (n,) for all alike: bytes known to be wrong, whose value does
-        not matter. A word with more errors than the code corrects is reported as not intact, or, rarely, becomes
-        another codeword (about 1 in t! for errors alone; what was erased leaves less to tell by): a CRC above tells.
+        words: uint8 (count, n). erased: bool (count, n), or (n,) for all alike: bytes known to be wrong,
+        whose value does not matter. A word with more errors than the code corrects is reported as not intact,
+        or, rarely, becomes another codeword (about 1 in t! for errors alone; what was erased leaves less to
+        tell by): a CRC above tells.
         """
         remainder = self._remainder(words)
         bad = np.flatnonzero(remainder.any(axis=1))

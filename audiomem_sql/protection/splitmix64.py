@@ -1,7 +1,8 @@
 """splitmix64: 64-bit numbers that look random, the same on every machine.
 
-Source: G. L. Steele, D. Lea and C. H. Flood, *Fast splittable pseudorandom number generators*, 2014. The format depends on it: it
-scrambles the bytes of a modulated page, orders the matrix of the outer code, and mixes the keys of a Bloom filter.
+Source: G. L. Steele, D. Lea and C. H. Flood, *Fast splittable pseudorandom number generators*, 2014. The
+format depends on it: it scrambles the bytes of a modulated page, orders the matrix of the outer code, and
+mixes the keys of a Bloom filter.
 """
 
 from __future__ import annotations

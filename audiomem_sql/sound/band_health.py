@@ -26,10 +26,10 @@ NEVER_AVOIDED = ("critical",)
 class BandState:
     """A band: its range in Hz; bits per coefficient; bytes stored for one that is kept; bytes of pages in it.
 
-    ``error``: error-vector magnitude, the distance from the levels as a share of half the distance of two, root mean square; None
-    where nothing is heard, or the band is not of a spectrum. ``rounding``: what it is as written, as samples are whole numbers.
-    ``corrections``: bytes that the code of the band corrected in what was
-    looked at; ``lost``: codewords that it could not.
+    ``error``: error-vector magnitude, the distance from the levels as a share of half the distance of two,
+    root mean square; None where nothing is heard, or the band is not of a spectrum. ``rounding``: what it is
+    as written, as samples are whole numbers. ``corrections``: bytes that the code of the band corrected in
+    what was looked at; ``lost``: codewords that it could not.
     """
 
     name: str

@@ -39,7 +39,8 @@ BACKGROUND, INK, FAINT = "#101018", "#f0f0f0", "#9a9aa8"
 def draw(snapshot: Snapshot, picture: str | os.PathLike[str]) -> None:
     """Draw the first file of a table to ``picture``: .png, .svg or .pdf.
 
-    OptionError for another ending, MissingExtraError without matplotlib, StorageError for what cannot be written.
+    OptionError for another ending, MissingExtraError without matplotlib, StorageError for what cannot be
+    written.
     """
     path = os.fspath(picture)
     if not path.lower().endswith(FORMATS):

@@ -1,8 +1,8 @@
 """Broadcasts whose samples are not the ones that were written: louder, cut, resampled, encoded with loss.
 
-The stream is decoded, and searched for the place where its blocks begin: only there the coefficients lie on levels. What
-level there is, and with which sign, the coefficients say too. From both follow samples as they were, as near as can be; the bytes
-in them are right, because levels of a broadcast are far apart.
+The stream is decoded, and searched for the place where its blocks begin: only there the coefficients lie on
+levels. What level there is, and with which sign, the coefficients say too. From both follow samples as they
+were, as near as can be; the bytes in them are right, because levels of a broadcast are far apart.
 """
 
 from __future__ import annotations

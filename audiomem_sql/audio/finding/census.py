@@ -1,9 +1,9 @@
 """Asking frames all over a file where they are.
 
-When the end of a file does not confirm its beginning, windows spread over all of it are searched for frame headers. What
-their frames agree on is believed: one geometry for all, with holes where nothing answers, several geometries one after
-another, where bytes were put in or taken out, or frames that another encoder made smaller. However large a file is, a
-bounded part of it is read.
+When the end of a file does not confirm its beginning, windows spread over all of it are searched for frame
+headers. What their frames agree on is believed: one geometry for all, with holes where nothing answers,
+several geometries one after another, where bytes were put in or taken out, or frames that another encoder
+made smaller. However large a file is, a bounded part of it is read.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Pages of a file that was encoded again.
 
-Another encoder may choose any frame length and leave all metadata out; the samples are the same, and pages are cut from
-them: page n is samples ``n × block_size`` to ``(n + 1) × block_size``. Decoding is libsndfile's.
+Another encoder may choose any frame length and leave all metadata out; the samples are the same, and pages
+are cut from them: page n is samples ``n × block_size`` to ``(n + 1) × block_size``. Decoding is libsndfile's.
 """
 
 from __future__ import annotations
@@ -34,9 +34,9 @@ LATER = (0.25, 0.5, 0.75)
 class DecodedPages(PageSource):
     """A ``PageSource`` that decodes; the file may come from any FLAC encoder.
 
-    Takes over ``file``. One thread decodes at a time. The depth is the stream's, or 16 bits where a 16-bit file was stored
-    in 24. Where the stream ends early, opening decodes a few places to find its end, and damage there can make ``present`` too
-    low; where it does not say how long it is, opening decodes it all.
+    Takes over ``file``. One thread decodes at a time. The depth is the stream's, or 16 bits where a 16-bit
+    file was stored in 24. Where the stream ends early, opening decodes a few places to find its end, and
+    damage there can make ``present`` too low; where it does not say how long it is, opening decodes it all.
 
     Raises ``NotAudioMemoryError`` if ``probe`` finds no page, ``DamagedFileError`` if nothing can be decoded.
     """

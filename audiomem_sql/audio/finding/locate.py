@@ -1,8 +1,9 @@
 """Where our frames are in a file, whatever its metadata says.
 
-A *geometry* is a profile and the offset of frame 0; with both, every page has its place. It is read off frame headers that
-are really there. When the last frame of the file is where arithmetic puts it, all are: a frame that another encoder made
-smaller, and bytes that were put in or taken out, move all that follow. When the end does not answer, ``census`` asks the rest.
+A *geometry* is a profile and the offset of frame 0; with both, every page has its place. It is read off frame
+headers that are really there. When the last frame of the file is where arithmetic puts it, all are: a frame
+that another encoder made smaller, and bytes that were put in or taken out, move all that follow. When the end
+does not answer, ``census`` asks the rest.
 """
 
 from __future__ import annotations
@@ -71,8 +72,8 @@ class Geometry:
     def furthest(self, file: ByteSource, low: int, stop: int) -> int:
         """The highest frame from ``low`` to before ``stop`` that is found in place; ``low`` itself is not looked at.
 
-        Looks at ``PROBES`` frames from the end on, then at as many above the first that answers, and so on: what it finds is
-        the last if about one in ``PROBES`` is intact up to there.
+        Looks at ``PROBES`` frames from the end on, then at as many above the first that answers, and so on:
+        what it finds is the last if about one in ``PROBES`` is intact up to there.
         """
         while stop - low > 1:
             step = -(-(stop - 1 - low) // PROBES)

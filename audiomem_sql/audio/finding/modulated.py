@@ -32,8 +32,8 @@ DOUBTFUL_BYTES = 32 << 20
 class ModulatedPages(PageSource):
     """A ``PageSource`` over ``sound``, whose pages are demodulated. Safe to use from many threads.
 
-    Which frames are a page is known here and to ``Shape.first_frame``. A page of several frames is there if more than half of
-    them are.
+    Which frames are a page is known here and to ``Shape.first_frame``. A page of several frames is there if
+    more than half of them are.
 
     Takes over ``sound``. ``health`` is what reading showed of each band so far, by name.
     """
@@ -54,7 +54,8 @@ class ModulatedPages(PageSource):
         self.mode: Mode | None = spectrum.shape.mode
         self.health: dict[str, Health] = {slot.band.name: Health() for slot in spectrum.shape.slots}
         self._sound = sound
-        #: Whether codes are asked at once: where a lossy encoder was at work, a page without errors is the exception.
+        #: Whether codes are asked at once: where a lossy encoder was at work, a page without errors is the
+        #: exception.
         self._corrects = spectrum.shape.mode.lossy and not sound.verbatim
         self._lock = threading.Lock()
         self._pages: OrderedDict[int, tuple[Bytes, bool, Flags]] = OrderedDict()

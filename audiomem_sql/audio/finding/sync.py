@@ -1,8 +1,8 @@
 """Frame headers of ours in any bytes.
 
-Where frames are not where arithmetic puts them, their headers tell: sync code, codes, number and CRC-8 are 6 to 16 bytes that
-do not come about by chance, least of all followed by the mark of a verbatim subframe. All is done on arrays, so bytes that are
-made to look like headers cost no more time than others.
+Where frames are not where arithmetic puts them, their headers tell: sync code, codes, number and CRC-8 are 6
+to 16 bytes that do not come about by chance, least of all followed by the mark of a verbatim subframe. All is
+done on arrays, so bytes that are made to look like headers cost no more time than others.
 """
 
 from __future__ import annotations

@@ -1,7 +1,8 @@
 """Whether sound without a page was a table once: what is left of one when its samples were changed.
 
-Tags may say so. And pages of compressed bytes are noise whose samples are all equally frequent, which no music is: the kurtosis of
-such noise is 1.8, a little more after a lossy encoder; that of natural sound and of Gaussian noise is 3 and above.
+Tags may say so. And pages of compressed bytes are noise whose samples are all equally frequent, which no
+music is: the kurtosis of such noise is 1.8, a little more after a lossy encoder; that of natural sound and of
+Gaussian noise is 3 and above.
 """
 
 from __future__ import annotations

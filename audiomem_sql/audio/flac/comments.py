@@ -1,7 +1,7 @@
 """What others put into the metadata of a file, and we keep when it is written again: comments beside ours, and pictures.
 
-Source: RFC 9639 §8.6 (Vorbis comments) and §8.8 (PICTURE). No data depends on any of it, and it has no checksum: what does not
-fit together is left out, and no file is less of a table because of it.
+Source: RFC 9639 §8.6 (Vorbis comments) and §8.8 (PICTURE). No data depends on any of it, and it has no
+checksum: what does not fit together is left out, and no file is less of a table because of it.
 """
 
 from __future__ import annotations
@@ -128,8 +128,9 @@ def is_picture(body: bytes) -> bool:
 def with_cover(file: ByteSource, cover: Picture | None) -> tuple[bytes, int]:
     """What is to stand before the frames of ``file`` so that ``cover`` is its front cover, and where its frames begin now.
 
-    None: so that it has no front cover. All other blocks stay as they are, and what stands before the stream. Raises
-    ``DamagedFileError`` and ``NotAudioMemoryError`` where the blocks cannot be told, ``LimitError`` for a cover that is too large.
+    None: so that it has no front cover. All other blocks stay as they are, and what stands before the stream.
+    Raises ``DamagedFileError`` and ``NotAudioMemoryError`` where the blocks cannot be told, ``LimitError``
+    for a cover that is too large.
     """
     start = at = stream_start(file)
     blocks: list[tuple[int, bytes]] = []

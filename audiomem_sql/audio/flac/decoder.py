@@ -89,8 +89,9 @@ class Decoder:
     def _pull_unknown(self, at: int, count: int) -> Samples:
         """The same for a stream of unknown length, where libFLAC finds no place close to the end.
 
-        Such a place is reached by decoding on from one before it. Even a good read raises ``BAD_SEEK`` when it comes to the
-        end, because soundfile seeks after it; what was read by then is told from what was not by ``UNREAD``.
+        Such a place is reached by decoding on from one before it. Even a good read raises ``BAD_SEEK`` when
+        it comes to the end, because soundfile seeks after it; what was read by then is told from what was not
+        by ``UNREAD``.
         """
         sound, start, back = self._open(), at, 0
         while sound.tell() != start:

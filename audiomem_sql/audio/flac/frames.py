@@ -1,7 +1,7 @@
 """FLAC frames that hold a page verbatim, and where they are.
 
-Source: RFC 9639 §9 (frame structure), §9.2.2 (verbatim subframe). With 16 or 24 bits every part is byte aligned, so the
-samples of a frame *are* the bytes of the page:
+Source: RFC 9639 §9 (frame structure), §9.2.2 (verbatim subframe). With 16 or 24 bits every part is byte
+aligned, so the samples of a frame *are* the bytes of the page:
 
 ====================  ==================================================================================
 bytes                 field
@@ -205,7 +205,8 @@ def pack_frames(profile: Profile, first: int, payload: Bytes) -> Bytes:
 def unpack_frames(profile: Profile, first: int, frames: Bytes, pages: Bytes) -> Flags:
     """Copy the samples of ``frames`` (n, frame size) into ``pages`` (n, page_size); the reverse of ``pack_frames``.
 
-    Returns bool (n,): whether header and subframe bytes are exactly those of these frame numbers. CRC-16 is not looked at.
+    Returns bool (n,): whether header and subframe bytes are exactly those of these frame numbers. CRC-16 is
+    not looked at.
     """
     count = frames.shape[0]
     header = header_size(profile, first)

@@ -1,8 +1,8 @@
 """FLAC metadata blocks: built for a new file, read from any file.
 
-Source: RFC 9639 §8; comments are Vorbis comments (§8.6), little-endian, unlike the rest. Every length is compared with
-the file before anything is read, and only the three blocks with something to say are read at all. A block of ours that is
-damaged is left out: metadata speeds things up, no page depends on it.
+Source: RFC 9639 §8; comments are Vorbis comments (§8.6), little-endian, unlike the rest. Every length is
+compared with the file before anything is read, and only the three blocks with something to say are read at
+all. A block of ours that is damaged is left out: metadata speeds things up, no page depends on it.
 """
 
 from __future__ import annotations
@@ -68,8 +68,8 @@ def build_metadata(
 ) -> bytes:
     """``fLaC`` and every block, the MD5 still zero. Field names of comments are upper-cased.
 
-    more: comments that follow, with names as they are, maybe several of a name. pictures: bodies of PICTURE blocks.
-    Raises ``OptionError`` for a comment that cannot be stored, ``LimitError`` for what is too long.
+    more: comments that follow, with names as they are, maybe several of a name. pictures: bodies of PICTURE
+    blocks. Raises ``OptionError`` for a comment that cannot be stored, ``LimitError`` for what is too long.
     """
     if pages * profile.block_size > MAX_SAMPLES:
         raise LimitError(
@@ -155,8 +155,8 @@ def _utf8(text: str) -> bytes:
 def read_metadata(file: ByteSource, start: int) -> Metadata:
     """The blocks of the stream whose ``fLaC`` is at offset ``start``.
 
-    Raises ``NotAudioMemoryError`` where there is no such stream, ``DamagedFileError`` for lengths beyond the file and
-    for a STREAMINFO that is missing or impossible.
+    Raises ``NotAudioMemoryError`` where there is no such stream, ``DamagedFileError`` for lengths beyond the
+    file and for a STREAMINFO that is missing or impossible.
     """
     streaminfo: bytes | None = None
     application: bytes | None = None

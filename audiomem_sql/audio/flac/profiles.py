@@ -1,8 +1,8 @@
 """Sound profiles: sample rate, bit depth, channels and block size of a file.
 
-One FLAC frame carries one page, so a profile also fixes the page size. ``channels`` and ``bits_per_sample`` are kept to
-what every FLAC tool reads alike; rates are those a frame header can state by itself (RFC 9639 §9.1.2), because a page must
-stay readable when STREAMINFO is lost.
+One FLAC frame carries one page, so a profile also fixes the page size. ``channels`` and ``bits_per_sample``
+are kept to what every FLAC tool reads alike; rates are those a frame header can state by itself (RFC 9639
+§9.1.2), because a page must stay readable when STREAMINFO is lost.
 """
 
 from __future__ import annotations
@@ -106,7 +106,8 @@ PROFILES.update(
 def resolve(name: str, folder: str | os.PathLike[str] = ".") -> Profile:
     """The profile of this name; ``auto`` measures the machine and the disk that holds ``folder`` (see ``hardware``).
 
-    Raises ``OptionError`` for an unknown name, listing those that exist, and for a profile that the machine cannot serve.
+    Raises ``OptionError`` for an unknown name, listing those that exist, and for a profile that the machine
+    cannot serve.
     """
     if name == "auto":
         return PROFILES[measured(folder).choice]

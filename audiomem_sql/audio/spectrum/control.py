@@ -1,7 +1,7 @@
 """Control coefficients: the seed and the mode of a block, and a pilot for its level, in three bits each.
 
-With ``robustness=lossy`` they have one bit each, since a lossy encoder leaves noise of half a level here: the mode is what blocks say on
-the average, and all blocks of a page have one seed, of which each says a bit.
+With ``robustness=lossy`` they have one bit each, since a lossy encoder leaves noise of half a level here: the
+mode is what blocks say on the average, and all blocks of a page have one seed, of which each says a bit.
 """
 
 from __future__ import annotations

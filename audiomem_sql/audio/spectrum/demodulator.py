@@ -30,8 +30,8 @@ PROBED = 2
 class Reading:
     """Pages as they were demodulated.
 
-    pages: uint8 (n, page_size). doubtful: bool (n, units), blocks whose samples are not those that were written. health: by the
-    name of the band.
+    pages: uint8 (n, page_size). doubtful: bool (n, units), blocks whose samples are not those that were
+    written. health: by the name of the band.
     """
 
     pages: Bytes
@@ -62,8 +62,9 @@ class Demodulator:
     ) -> Reading:
         """Samples as bytes, uint8 (n, profile.page_size), as pages; bytes that are wrong are not noticed here.
 
-        measured: health is worked out from some blocks. correct: bands with a code are decoded, whether or not anything
-        looks wrong; otherwise only on pages with a doubtful block. bands: so many are decoded, by default all.
+        measured: health is worked out from some blocks. correct: bands with a code are decoded, whether or
+        not anything looks wrong; otherwise only on pages with a doubtful block. bands: so many are decoded,
+        by default all.
         """
         shape = self._shape
         reading = Reading(

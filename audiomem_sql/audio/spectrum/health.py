@@ -11,8 +11,8 @@ ROUNDING = 3**-0.5
 @dataclass
 class Health:
     """What reading showed of a band: ``error`` is the sum of squared deviations from the levels, in units of half the distance
-    between two (1 is a border), over ``coefficients``; ``corrections``: bytes that its code corrected; ``lost``: codewords that it
-    could not."""
+    between two (1 is a border), over ``coefficients``; ``corrections``: bytes that its code corrected;
+    ``lost``: codewords that it could not."""
 
     error: float = 0.0
     coefficients: int = 0

@@ -1,10 +1,10 @@
 """Taking a few wrong samples out of a block.
 
-A wrong sample adds one and the same cosine pattern, sampled at its place, to all coefficients; those that are known anyway
-– zeros, and control coefficients, whose levels are far apart – show it. With m of them known, up to about m ÷ 4 wrong samples
-are found one after another: always the place with which most is explained (orthogonal least squares; Chen, Billings, Luo
-1989). What was found is taken out only if all coefficients of the block are near levels without it, and the checksums above
-decide in any case.
+A wrong sample adds one and the same cosine pattern, sampled at its place, to all coefficients; those that are
+known anyway – zeros, and control coefficients, whose levels are far apart – show it. With m of them known, up
+to about m ÷ 4 wrong samples are found one after another: always the place with which most is explained
+(orthogonal least squares; Chen, Billings, Luo 1989). What was found is taken out only if all coefficients of
+the block are near levels without it, and the checksums above decide in any case.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """Bytes to sound: pages as samples.
 
-What is one operation for many pages is done for many: the codes of the bands for all pages that are handed over, transforms for as
-many blocks as stay in a processor's cache. Every block is decided about for itself, so that the same page is the same sound
-among whatever others it is written, and on however many threads.
+What is one operation for many pages is done for many: the codes of the bands for all pages that are handed
+over, transforms for as many blocks as stay in a processor's cache. Every block is decided about for itself,
+so that the same page is the same sound among whatever others it is written, and on however many threads.
 """
 
 from __future__ import annotations

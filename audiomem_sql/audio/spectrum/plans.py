@@ -1,7 +1,8 @@
 """Band plans: which frequencies carry what, and how much of a band is redundancy.
 
-A plan is data. ``MISSION`` divides the spectrum by reliability: low frequencies pass through most things that happen to
-audio, so what matters most lies there, with the most redundancy. ``FLAT`` is one band without redundancy, the densest.
+A plan is data. ``MISSION`` divides the spectrum by reliability: low frequencies pass through most things that
+happen to audio, so what matters most lies there, with the most redundancy. ``FLAT`` is one band without
+redundancy, the densest.
 """
 
 from __future__ import annotations
@@ -101,8 +102,9 @@ def plan_named(name: str) -> BandPlan:
 class Mode:
     """What a reader has to know to demodulate, besides the shape of the sound: six bits in the control coefficients.
 
-    ``bands``: bit i for band i of ``MISSION_BANDS``; 0 for the flat plan. ``broadcast``: coarse levels that survive what
-    audio goes through. ``lossy``: of those, the coarsest, which survive lossy encoders; only with bands, whose codes correct errors.
+    ``bands``: bit i for band i of ``MISSION_BANDS``; 0 for the flat plan. ``broadcast``: coarse levels that
+    survive what audio goes through. ``lossy``: of those, the coarsest, which survive lossy encoders; only
+    with bands, whose codes correct errors.
     """
 
     bands: int
@@ -121,7 +123,8 @@ class Mode:
     @property
     def code(self) -> int:
         """0 to 63."""
-        # Wherever bands of the mission are used, the critical one is: bands without it say that more is meant.
+        # Wherever bands of the mission are used, the critical one is: bands without it say that more is
+        # meant.
         return self.bands & (30 if self.lossy else 31) | self.broadcast << 5
 
     @classmethod

@@ -50,11 +50,13 @@ class Shape:
     Of a page
         page_size: bytes that it carries; ``frames`` of it, and ``units``, its blocks; ``slots``: its bands.
     Of a block
-        first: its first control coefficient; per_word: coefficients that carry a 64-bit word, of ``bits`` each.
+        first: its first control coefficient; per_word: coefficients that carry a 64-bit word, of ``bits``
+        each.
     Of a coefficient
         distance: of two levels, in steps of a sample; amplitude: root mean square of one that carries bits;
-        control_distance: of two levels of a control coefficient; peak: the largest sample, all in those steps.
-        level: what holds twice the number of a level. precision: of transforms, since the levels of a broadcast are far apart.
+        control_distance: of two levels of a control coefficient; peak: the largest sample, all in those
+        steps. level: what holds twice the number of a level. precision: of transforms, since the levels of a
+        broadcast are far apart.
     lead: frames of silence before the first page, and behind the last.
     """
 

@@ -1,15 +1,16 @@
 """Bytes ⇄ frequencies: pages as the coefficients of a cosine transform.
 
-The samples of a channel are cut into blocks of 4,096. Each block is the inverse of an orthonormal DCT-II (Ahmed, Natarajan,
-Rao 1974), computed by scipy.fft; its coefficient k is the amplitude at k × rate ÷ 8,192 Hz. Coefficients carry 64-bit words, a few
-bits each, as Gray-coded levels at equal distances. Samples are rounded to integers, which disturbs every coefficient by 0.29
-on average; the distance of levels leaves room for that, and the writer decodes what it wrote before it keeps it.
+The samples of a channel are cut into blocks of 4,096. Each block is the inverse of an orthonormal DCT-II
+(Ahmed, Natarajan, Rao 1974), computed by scipy.fft; its coefficient k is the amplitude at k × rate ÷ 8,192
+Hz. Coefficients carry 64-bit words, a few bits each, as Gray-coded levels at equal distances. Samples are
+rounded to integers, which disturbs every coefficient by 0.29 on average; the distance of levels leaves room
+for that, and the writer decodes what it wrote before it keeps it.
 
-Bytes are scrambled, so that amplitudes are those of noise whatever the bytes are. A block that would come too close to
-full scale is scrambled with the next seed; the seed is in its control coefficients.
+Bytes are scrambled, so that amplitudes are those of noise whatever the bytes are. A block that would come too
+close to full scale is scrambled with the next seed; the seed is in its control coefficients.
 
-What carries nothing – coefficients below 20 Hz, those left over in a band – is zero, and control coefficients are far apart.
-A wrong sample shows there, and a few of them can be located and taken out (``mending``).
+What carries nothing – coefficients below 20 Hz, those left over in a band – is zero, and control coefficients
+are far apart. A wrong sample shows there, and a few of them can be located and taken out (``mending``).
 """
 
 from __future__ import annotations

@@ -5,25 +5,29 @@
              pieces of the map or list of maps, 888 bytes each, the last one what is left
     zeros
 
-All of these are pieces (:mod:`audiomem_sql.protection.piece_code`), with a CRC-32C and Reed-Solomon parity each, and
-everything is written several times (:mod:`audiomem_sql.storage.log.copies`), with one fdatasync for all.
+All of these are pieces (:mod:`audiomem_sql.protection.piece_code`), with a CRC-32C and Reed-Solomon parity
+each, and everything is written several times (:mod:`audiomem_sql.storage.log.copies`), with one fdatasync for
+all.
 
-*Two codes for two kinds of damage.* A piece bears 16 wrong bytes in 255, which is all that scattered damage needs. Lost
-sectors are another matter: a commit has to be on the disk when it is acknowledged, most are smaller than a sector, and of
-what is in one sector no parity brings back anything unless that is as large and in another. So the code is repetition,
-which is optimal for one sector. If each is lost with probability s, a log of n sectors is whole with (1 - s ** c) ** n.
-Replay must stop at the first record that does not come back, because a version builds on the one before; so it is the
-whole log that counts, and two copies are too few for it: at s = 15 % the log of 500 small commits, 29 sectors, would be
-whole every other time. ``standard`` has three copies, ``archive`` six; a copy more costs no flush, only its bytes.
+*Two codes for two kinds of damage.* A piece bears 16 wrong bytes in 255, which is all that scattered damage
+needs. Lost sectors are another matter: a commit has to be on the disk when it is acknowledged, most are
+smaller than a sector, and of what is in one sector no parity brings back anything unless that is as large and
+in another. So the code is repetition, which is optimal for one sector. If each is lost with probability s, a
+log of n sectors is whole with (1 - s ** c) ** n. Replay must stop at the first record that does not come
+back, because a version builds on the one before; so it is the whole log that counts, and two copies are too
+few for it: at s = 15 % the log of 500 small commits, 29 sectors, would be whole every other time.
+``standard`` has three copies, ``archive`` six; a copy more costs no flush, only its bytes.
 
-*Crashes.* A crash may tear any of the copies, or leave some of them out. A record counts as soon as it can be put together:
-then its bytes were all written, and only then. An acknowledged one is in all copies. The seeds of its CRCs depend on
-the record, so pieces of one that was torn there before are never taken for its own. Before a writer adds to a log that
-it did not write itself, it makes the copies the same again (:func:`flaws`): it builds on no record that is there once.
+*Crashes.* A crash may tear any of the copies, or leave some of them out. A record counts as soon as it can be
+put together: then its bytes were all written, and only then. An acknowledged one is in all copies. The seeds
+of its CRCs depend on the record, so pieces of one that was torn there before are never taken for its own.
+Before a writer adds to a log that it did not write itself, it makes the copies the same again
+(:func:`flaws`): it builds on no record that is there once.
 
-*Damage or end.* Behind the last record are zeros, and zeros are a codeword. So wrong bytes there are told from a record
-that was damaged, as long as half of the copies can be corrected; else it counts as torn. Where a lost sector is zeros, it looks like the end; so wherever not
-all is zero behind the end, whole records are looked for there (:func:`records_behind`).
+*Damage or end.* Behind the last record are zeros, and zeros are a codeword. So wrong bytes there are told
+from a record that was damaged, as long as half of the copies can be corrected; else it counts as torn. Where
+a lost sector is zeros, it looks like the end; so wherever not all is zero behind the end, whole records are
+looked for there (:func:`records_behind`).
 """
 
 from __future__ import annotations

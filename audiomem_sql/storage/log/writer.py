@@ -15,7 +15,8 @@ from audiomem_sql.storage.log.copies import Copies, write_all
 from audiomem_sql.storage.log.reader import RECORD_HEADER, record_crc
 from audiomem_sql.storage.log.record import LogRecord, pack_commits
 
-#: A new log is filled with zeros up to here: a commit then changes no size, and its fdatasync flushes its bytes alone.
+#: A new log is filled with zeros up to here: a commit then changes no size, and its fdatasync flushes its
+#: bytes alone.
 LOG_FILE_BYTES = 5 << 18
 
 
@@ -43,8 +44,8 @@ class LogWriter:
     ) -> LogContent:
         """Add commits behind ``content`` (None: no log yet), durably, all or none; the content that the log has now.
 
-        after: the version before them, for a new log. On any error the log is as it was: what was written is cut off
-        again.
+        after: the version before them, for a new log. On any error the log is as it was: what was written is
+        cut off again.
         """
         packed = pack_commits(commits)
         if content is None:

@@ -1,8 +1,9 @@
 """In which order a stream fills the cells of its pages.
 
-Where the cells of a page are alike, one page is filled after another. Where a page lies in several frequency bands, its first
-cells are heard best, and its last ones worst. Then the cells of all pages that lie in the lower bands come first, and those
-in the highest band last: what stands at the front of a stream is in the most reliable band, wherever that is in the file.
+Where the cells of a page are alike, one page is filled after another. Where a page lies in several frequency
+bands, its first cells are heard best, and its last ones worst. Then the cells of all pages that lie in the
+lower bands come first, and those in the highest band last: what stands at the front of a stream is in the
+most reliable band, wherever that is in the file.
 
     tiers 0, 1, 4    page 0 | 0 | 3 4 5 | 12 13 |    page 1 | 1 | 6 7 8 | 14 15 |    page 2 | 2 | 9 10 11 | 16 17 |
 """

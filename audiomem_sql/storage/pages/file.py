@@ -1,7 +1,8 @@
 """Reading the pages of a segment file, and the payload stream that they carry.
 
-The payloads of all cells, one after another, are a stream of bytes, and everything above this module names places in that
-stream. Every byte that leaves it has passed a CRC-32C, or was recovered from such ones (see ``recovery``).
+The payloads of all cells, one after another, are a stream of bytes, and everything above this module names
+places in that stream. Every byte that leaves it has passed a CRC-32C, or was recovered from such ones (see
+``recovery``).
 """
 
 from __future__ import annotations
@@ -51,8 +52,8 @@ _READ_PAGES = 64
 @dataclass(frozen=True, slots=True)
 class PageDamage:
     """What is wrong with a page. ``headers``: copies of its header that are not intact; ``cells``: those whose CRC-32C
-    does not match; ``frame``: the FLAC frame around it is not intact, or does not decode; ``parity``: the inner code's
-    parity is not that of the page.
+    does not match; ``frame``: the FLAC frame around it is not intact, or does not decode; ``parity``: the
+    inner code's parity is not that of the page.
     """
 
     page: int
@@ -93,8 +94,8 @@ class PagedFile:
     def open(cls, where: str | ByteSource) -> PagedFile:
         """Open the file at a path, or in a source, which is taken over.
 
-        Raises NotAudioMemoryError for what is no table, FormatVersionError for a newer format, DamagedFileError when
-        no page header can be read where one must be.
+        Raises NotAudioMemoryError for what is no table, FormatVersionError for a newer format,
+        DamagedFileError when no page header can be read where one must be.
         """
         source = _open_pages(where)
         path = source.path
@@ -186,7 +187,8 @@ class PagedFile:
             own = header is not None and header.page_number == page
             yield header if header and own and header.segment_id == self.header.segment_id else None
 
-    # -- streams --------------------------------------------------------------------------------------------------
+    # -- streams
+    # --------------------------------------------------------------------------------------------------
 
     def catalog_copies(self) -> tuple[int, ...] | None:
         """The first page of each copy of the catalog, where the page headers say so; None where only the catalog's own pages do."""
@@ -242,9 +244,9 @@ class PagedFile:
     def read(self, first_page: int, start: int, length: int) -> bytes:
         """``length`` bytes of payload from place ``start`` of the stream that begins at ``first_page``.
 
-        One positioned read of the file (of each band, where cells are filled by bands), and more only where a cell must be
-        recovered. Raises DamagedFileError naming page and cell, and, without protection, TruncatedFileError naming the pages
-        that are missing.
+        One positioned read of the file (of each band, where cells are filled by bands), and more only where a
+        cell must be recovered. Raises DamagedFileError naming page and cell, and, without protection,
+        TruncatedFileError naming the pages that are missing.
         """
         if length == 0:
             return b""

@@ -1,9 +1,9 @@
 """Brings back the cells of a protected segment that do not match their CRC-32C.
 
-What costs least comes first: the page of a cell through the inner code; the same with the failing cells declared lost, if
-they are few; the groups of what is still missing through the outer code; and the same once more after every page of those
-groups went through the inner code. A cell from the inner code has its CRC to prove it; one from the outer code was computed
-from cells that have, and from more of them than needed.
+What costs least comes first: the page of a cell through the inner code; the same with the failing cells
+declared lost, if they are few; the groups of what is still missing through the outer code; and the same once
+more after every page of those groups went through the inner code. A cell from the inner code has its CRC to
+prove it; one from the outer code was computed from cells that have, and from more of them than needed.
 """
 
 from __future__ import annotations
@@ -119,7 +119,8 @@ class Recovery:
         for start in range(0, len(cells), step):
             yield list(cells[start : start + step])
 
-    # -- the inner code -------------------------------------------------------------------------------------------
+    # -- the inner code
+    # -------------------------------------------------------------------------------------------
 
     def _by_pages(self, pages: set[int], found: dict[int, tuple[bytes, bool]]) -> None:
         """Put what the inner code brings back of ``pages`` into ``found``."""
@@ -170,7 +171,8 @@ class Recovery:
     def _decode(self, cells: U8Array, page: int) -> tuple[U8Array, BoolArray]:
         return self._layout.level.cells.decode(cells, self._seed, page * self._layout.cells)
 
-    # -- the outer code -------------------------------------------------------------------------------------------
+    # -- the outer code
+    # -------------------------------------------------------------------------------------------
 
     def _by_groups(self, cells: Sequence[int], found: dict[int, tuple[bytes, bool]]) -> None:
         """Put what the outer code brings back of the groups of ``cells`` into ``found``."""
@@ -201,7 +203,8 @@ class Recovery:
         unsolved = []
         for group in groups:
             for row in np.flatnonzero(np.isin(numbers[group], wanted) & present[group]).tolist():
-                # read again, it passes: it did not come from a place that is damaged, but was read wrongly before
+                # read again, it passes: it did not come from a place that is damaged, but was read wrongly
+                # before
                 self._remember(int(numbers[group][row]), cells[group][row].tobytes(), found, outer=False)
             lost = np.flatnonzero(~present[group])
             for row in lost.tolist():

@@ -47,8 +47,8 @@ PAGES_AT_ONCE = 64
 class FileSpec:
     """How a segment file is made, besides what is in it.
 
-    comments: ours, by their names; tags: what others put in. mode: of the spectrum; None for pages that are the samples. by_bands: cells
-    are filled by bands.
+    comments: ours, by their names; tags: what others put in. mode: of the spectrum; None for pages that are
+    the samples. by_bands: cells are filled by bands.
     """
 
     profile: Profile
@@ -85,8 +85,8 @@ class FileSpec:
 class PageWriter:
     """Writes the pages of one segment to a FLAC file, in file order.
 
-    pages: how many there will be. catalog_pages: of one copy of the catalog, in a protected segment, and in one whose cells
-    are filled by bands.
+    pages: how many there will be. catalog_pages: of one copy of the catalog, in a protected segment, and in
+    one whose cells are filled by bands.
     """
 
     def __init__(self, sink: BinaryIO, file: FileSpec, pages: int, catalog_pages: int = 0) -> None:

@@ -314,7 +314,8 @@ def test_a_record_taken_back(tmp_path: Path) -> None:
     writer.close()
 
 
-# -- with a table ---------------------------------------------------------------------------------------------------
+# -- with a table
+# ---------------------------------------------------------------------------------------------------
 
 
 def test_a_rollback_of_what_others_have_seen(tmp_path: Path) -> None:

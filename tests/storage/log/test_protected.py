@@ -56,7 +56,8 @@ def of_size(version: int, size: int) -> LogRecord:
     return LogRecord(version, 0, [(version, (b"\xab" * size, None, None))], [])
 
 
-# -- what damage does -----------------------------------------------------------------------------------------------
+# -- what damage does
+# -----------------------------------------------------------------------------------------------
 
 
 def scattered(rate: float) -> Damage:
@@ -209,7 +210,8 @@ def test_sectors_of_which_only_one_copy_is_left(tmp_path: Path) -> None:
         assert records_of(read(path)) == every
 
 
-# -- what crashes leave ---------------------------------------------------------------------------------------------
+# -- what crashes leave
+# ---------------------------------------------------------------------------------------------
 
 
 def test_a_record_whole_in_any_copy_counts(tmp_path: Path, short_strips: int) -> None:
@@ -308,7 +310,8 @@ def test_a_write_that_fails_and_cannot_be_undone(tmp_path: Path, short_strips: i
         writer.close()
 
 
-# -- with a table ---------------------------------------------------------------------------------------------------
+# -- with a table
+# ---------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(("protection", "writes"), [("none", 1), ("standard", 3), ("archive", 6)])
@@ -368,7 +371,8 @@ def test_verify_says_that_it_is_repairable_and_the_next_write_repairs(tmp_path: 
             assert list(problems(other)) == []
 
 
-# -- hostile bytes --------------------------------------------------------------------------------------------------
+# -- hostile bytes
+# --------------------------------------------------------------------------------------------------
 
 
 def test_a_header_that_promises_much(tmp_path: Path) -> None:
