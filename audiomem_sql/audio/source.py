@@ -26,8 +26,8 @@ __all__ = [
 ]
 
 Probe = Callable[[bytes], int]
-"""Given the first ``HEAD_BYTES`` payload bytes of channel 0 of a page, returns the block size that the page was written
-with, or raises ``NotAudioMemoryError``."""
+"""Given the first ``HEAD_BYTES`` payload bytes of channel 0 of a page, returns the block size that the page
+was written with, or raises ``NotAudioMemoryError``."""
 
 
 class PageSource(Protocol):
@@ -71,7 +71,9 @@ class PageSource(Protocol):
         return pages
 
     def read_checked(self, first: int, count: int) -> tuple[Bytes, Flags]:
-        """Pages and bool (count,): False where the frame is not intact or not there. Raises only ``StorageError``.
+        """Pages and bool (count,): False where the frame is not intact or not there.
+
+        Raises only ``StorageError``.
 
         A page that is not ok holds what could be got of it and zeros for the rest.
         """
@@ -87,7 +89,9 @@ class PageSource(Protocol):
         return np.empty((0, self.page_size), dtype=np.uint8)
 
     def doubtful(self, page: int) -> Flags:
-        """Bytes of ``page`` that are known not to be what was written, bool (page_size,). Raises only ``StorageError``.
+        """Bytes of ``page`` that are known not to be what was written, bool (page_size,).
+
+        Raises only ``StorageError``.
 
         By default none: bytes do not tell.
         """
@@ -112,7 +116,10 @@ class PageSource(Protocol):
 
 
 def missing_pages(source: PageSource, first: int, count: int) -> None:
-    """Raise ``TruncatedFileError`` if any of these pages is beyond the end, ``OptionError`` for impossible numbers."""
+    """Raise ``TruncatedFileError`` if any of these pages is beyond the end.
+
+    ``OptionError`` for impossible numbers.
+    """
     if first < 0 or count < 0:
         raise OptionError(f"{count} pages from page {first}", file=source.path)
     if count and first + count > source.present:

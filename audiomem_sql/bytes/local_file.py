@@ -57,7 +57,10 @@ class LocalFile(ByteSource):
         return [self.read_at(offset, length) for offset, length in ranges]
 
     def read_at(self, offset: int, length: int) -> bytes:
-        """Up to ``length`` bytes from ``offset`` on: fewer only at the end of the file. One ``pread`` as a rule."""
+        """Up to ``length`` bytes from ``offset`` on: fewer only at the end of the file.
+
+        One ``pread`` as a rule.
+        """
         length = min(length, self.size - offset)
         if length <= 0:
             return b""

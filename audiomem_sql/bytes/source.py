@@ -28,7 +28,9 @@ class ByteSource(Protocol):
     identity: Hashable
 
     def read(self, ranges: Sequence[tuple[int, int]]) -> list[bytes]:
-        """The bytes of each range, an offset of 0 or more and a length: shorter only where the source ends before it.
+        """The bytes of each range, which is an offset of 0 or more and a length.
+
+        An answer is shorter only where the source ends before its range does.
 
         Raises ``StorageError`` for what cannot be read, and after ``close``.
         """
@@ -39,7 +41,9 @@ class ByteSource(Protocol):
         return self.read([(offset, length)])[0]
 
     def open_stream(self, offset: int) -> int | io.RawIOBase:
-        """The bytes from ``offset`` on, for a decoder that reads a stream; it ends with them, and is closed by itself.
+        """The bytes from ``offset`` on, for a decoder that reads a stream.
+
+        It ends with them, and is closed by itself.
 
         A descriptor of the operating system that is positioned there, or a file object whose place 0 is
         there.
@@ -47,7 +51,10 @@ class ByteSource(Protocol):
         return ByteStream(self.reopen(), offset)
 
     def reopen(self) -> ByteSource:
-        """Another source of the same bytes, which is closed by itself; even where the name leads to others by now."""
+        """Another source of the same bytes, which is closed by itself.
+
+        Even where the name leads to others by now.
+        """
         ...
 
     def close(self) -> None:

@@ -118,7 +118,10 @@ def _existing(folder: str | os.PathLike[str]) -> str:
 
 
 def _rotating(path: str) -> bool | None:
-    """What Linux says of the disk, or of the whole that a partition is part of; None for network and layered file systems."""
+    """What Linux says of the disk, or of the whole that a partition is part of.
+
+    None for network and layered file systems.
+    """
     with contextlib.suppress(ValueError, OSError, AttributeError):
         number = os.stat(path).st_dev
         device = os.path.realpath(f"{BLOCK_DEVICES}/{os.major(number)}:{os.minor(number)}")

@@ -102,7 +102,9 @@ class WriterLock:
 
 @contextmanager
 def nobody_writes(base: str) -> Iterator[bool]:
-    """Whether it is sure that nobody writes to the table as long as the body lasts, which should be short: writers wait.
+    """Whether it is sure that nobody writes to the table as long as the body lasts.
+
+    The body should be short, because writers wait.
 
     The lock is shared with others that look. One who writes at this moment is not waited for.
     """

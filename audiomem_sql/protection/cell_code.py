@@ -30,7 +30,10 @@ class CellCode(Protocol):
         """Cells that are made of them."""
 
     def add(self, sums: U8Array, column: int, cell: U8Array) -> None:
-        """Add a source cell to ``sums``, uint8 (parities, size), in place; zeros to begin with, any order of columns."""
+        """Add a source cell to ``sums``, uint8 (parities, size), in place.
+
+        Zeros to begin with, any order of columns.
+        """
 
     def finish(self, sums: U8Array) -> U8Array:
         """The parity cells, once all sources (but those of zeros) were added; made in place."""
@@ -39,8 +42,9 @@ class CellCode(Protocol):
         """Parity cells, uint8 (parities, size), of source cells, uint8 (sources, size)."""
 
     def decode(self, cells: U8Array, present: BoolArray) -> tuple[U8Array, BoolArray]:
-        """All cells, as far as those that are ``present``, bool (cells,), tell; and which are there now: none but those
-        present, if these contradict each other.
+        """All cells, as far as those that are ``present``, bool (cells,), tell.
+
+        And which are there now: none but those present, if these contradict each other.
         """
 
 

@@ -50,7 +50,10 @@ class Crc32cCells:
         return self.cell_bytes - CRC_BYTES
 
     def encode(self, payload: U8Array, seed: int, first: int) -> U8Array:
-        """Payload, uint8 (n, payload_bytes), to cells, uint8 (n, cell_bytes); ``first`` is the number of cell 0."""
+        """Payload, uint8 (n, payload_bytes), to cells, uint8 (n, cell_bytes).
+
+        ``first`` is the number of cell 0.
+        """
         count, size = payload.shape
         cells = np.empty((count, self.cell_bytes), np.uint8)
         cells[:, :size] = payload
@@ -64,7 +67,10 @@ class Crc32cCells:
     def decode(
         self, cells: U8Array, seed: int, first: int
     ) -> tuple[U8Array, np.ndarray[tuple[int], np.dtype[np.bool_]]]:
-        """Cells, uint8 (n, cell_bytes), to payload, uint8 (n, payload_bytes), and whether each is intact, bool (n,)."""
+        """The payload of cells, and whether each is intact.
+
+        uint8 (n, cell_bytes) → uint8 (n, payload_bytes), bool (n,).
+        """
         cells = np.ascontiguousarray(cells)
         count, start = len(cells), seed + first
         intact = np.ones(count, np.bool_)
@@ -99,7 +105,10 @@ class Crc32cCells:
         intact[some.start : some.stop] = self._intact(cells[some.start : some.stop], starts)
 
     def _intact(self, cells: U8Array, starts: Iterable[int]) -> np.ndarray[tuple[int], np.dtype[np.bool_]]:
-        """Whether each of the cells, a C array, is intact, one by one; starts: of their CRCs, before they are cut to 32 bits."""
+        """Whether each of the cells, a C array, is intact, one by one.
+
+        Starts: of their CRCs, before they are cut to 32 bits.
+        """
         size, step, crc = self.payload_bytes, self.cell_bytes, crc32.iscsi
         raw = cells.reshape(-1).data
         sums = [crc(raw[i * step : i * step + size], start & 0xFFFFFFFF) for i, start in enumerate(starts)]
@@ -117,7 +126,10 @@ class Crc32cCells:
 
 @cache
 def _run_tables(cell_bytes: int) -> tuple[int, U32Array]:
-    """The CRC of a run of intact cells that starts from 0, and what each byte of another start changes, uint32 (4, 256)."""
+    """The CRC of a run of intact cells, and what each byte of another start changes.
+
+    The run starts from 0; the changes are uint32 (4, 256).
+    """
     size = cell_bytes - CRC_BYTES
 
     def run(start: int) -> int:

@@ -29,7 +29,8 @@ from audiomem_sql.protection.gf2 import combine, eliminate
 from audiomem_sql.protection.splitmix64 import splitmix64
 
 ONES = 7
-"""Rows that a source column takes part in: more ones lose fewer cells to chance, and cost as many XORs more."""
+"""Rows that a source column takes part in: more ones lose fewer cells to chance, and cost as many XORs
+more."""
 SEED = 5170
 """The matrices of the format. Another seed makes other files."""
 
@@ -70,7 +71,9 @@ def _columns_of_rows(sources: int, parities: int, seed: int) -> tuple[I64Array, 
 
 @lru_cache(maxsize=16)
 def _staircase(parities: int, seed: int) -> tuple[I64Array, I64Array, I64Array]:
-    """The rows from the top step down; of each row, the row above it and the row below it, -1 if there is none.
+    """The rows from the top step down.
+
+    Of each row, the row above it and the row below it, -1 if there is none.
 
     They are in the order of splitmix64 of seed × 2**32 + 2**31 + row.
     """
@@ -96,7 +99,10 @@ class Staircase:
         return _rows_of_columns(self.sources, self.parities, self.seed)
 
     def add(self, sums: U8Array, column: int, cell: U8Array) -> None:
-        """Add source cell ``column``, uint8 (size,), to the sums of its rows, uint8 (parities, size), in place."""
+        """Add a source cell to the sums of its rows, in place.
+
+        cell: uint8 (size,), number ``column``. sums: uint8 (parities, size).
+        """
         xor = np.bitwise_xor
         for row in self.rows[column].tolist():
             target = sums[row]

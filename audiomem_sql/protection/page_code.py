@@ -15,8 +15,10 @@ _PROBED = 4  # codewords that tell whether a page is worth decoding
 
 @dataclass(frozen=True, slots=True, eq=False)
 class PageCorrection:
-    """data: uint8 (pages, data_bytes). intact: bool (pages, depth), by codeword: codeword w holds the bytes whose place
-    is w modulo depth. corrections: int64 (pages,), bytes changed, parity included.
+    """What decoding gave of some pages.
+
+    data: uint8 (pages, data_bytes). intact: bool (pages, depth), by codeword: codeword w holds the bytes
+    whose place is w modulo depth. corrections: int64 (pages,), bytes changed, parity included.
     """
 
     data: U8Array

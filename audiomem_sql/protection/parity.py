@@ -1,4 +1,6 @@
-"""Which cells of a segment stand in for each other: arithmetic on sizes, so that nothing about it has to be stored.
+"""Which cells of a segment stand in for each other.
+
+That is arithmetic on sizes, so nothing about it is stored.
 
     source cell i  →  group i mod G, column i div G          parity cell j  →  group j mod G, row j div G
 
@@ -46,7 +48,10 @@ class ParityShare:
 
 @dataclass(frozen=True, slots=True)
 class ParityPlan:
-    """The groups of ``sources`` source cells and ``parities`` parity cells, both numbered from 0 in file order."""
+    """The groups of ``sources`` source cells and ``parities`` parity cells.
+
+    Both are numbered from 0 in file order.
+    """
 
     sources: int
     parities: int

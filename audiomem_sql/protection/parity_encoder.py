@@ -50,14 +50,19 @@ class ParityEncoder:
                 self._code.add(self._sums[:, at : at + len(piece)], column, piece)
 
     def finish(self) -> U8Array:
-        """The parity cells of the band, uint8 (rows, len(band), size). With all groups, that is the order in the file;
-        cells beyond ``plan.parities`` are not stored. Nothing can be added after that.
+        """The parity cells of the band, uint8 (rows, len(band), size).
+
+        With all groups, that is the order in the file; cells beyond ``plan.parities`` are not stored. Nothing
+        can be added after that.
         """
         return self._code.finish(self._sums).reshape(self.plan.rows, len(self.band), self.size)
 
 
 def parity_bands(plan: ParityPlan, size: int, budget: int = BUDGET_BYTES) -> list[range]:
-    """The groups, cut into bands of about equal size whose parity takes at most ``budget`` bytes (one group at least)."""
+    """The groups, cut into bands of about equal size.
+
+    The parity of a band takes at most ``budget`` bytes; a band has at least one group.
+    """
     most = max(1, budget // (plan.rows * size))
     count = -(-plan.groups // most)
     cuts = [plan.groups * i // count for i in range(count + 1)]

@@ -1,4 +1,6 @@
-"""Pieces: up to 892 bytes with their CRC-32C and Reed-Solomon parity, written several times, and put together again.
+"""Pieces: up to 892 bytes with their CRC-32C and Reed-Solomon parity.
+
+A piece is written several times, and put together again from its copies.
 
     payload | CRC-32C, from a start value | parity: 32 bytes for each codeword
 
@@ -45,7 +47,10 @@ def encode_piece(payload: bytes, seed: int) -> bytes:
 
 
 def encode_full_pieces(payloads: bytes, seed: int) -> bytes:
-    """One piece after another of payloads of PAYLOAD_BYTES each; the CRCs start from ``seed``, ``seed`` + 1, …"""
+    """One piece after another of payloads of PAYLOAD_BYTES each.
+
+    The CRCs start from ``seed``, ``seed`` + 1, …
+    """
     count = len(payloads) // PAYLOAD_BYTES
     data = b"".join(
         payload + crc32c(payload, (seed + n) & 0xFFFFFFFF).to_bytes(CRC_BYTES, "little")
@@ -64,7 +69,9 @@ def payload_of(piece: bytes, payload_bytes: int, seed: int) -> bytes | None:
 
 
 def readings(copies: Sequence[bytes], offset: int, *, corrected: bool = True) -> Iterator[bytes]:
-    """What the piece at ``offset`` of the file may be, by its ``copies``, which are of one length: the likeliest first.
+    """Readings of the piece at ``offset`` of the file, the likeliest first.
+
+    copies: what is there in each copy, all of one length.
 
     None of them is believed before its CRC was looked at. Without ``corrected`` the parity is left out.
     """

@@ -27,7 +27,10 @@ _FEW = 8  # codewords for which one look-up of all places is faster than one for
 
 @lru_cache(maxsize=8)
 def _parity_table(n: int, k: int) -> np.ndarray[tuple[int, int, int], np.dtype[np.uint64]]:
-    """What byte b at data place p adds to the parity: uint64 (k, 256, width), n - k bytes and zeros up to the width."""
+    """What byte b at data place p adds to the parity.
+
+    uint64 (k, 256, width): n - k bytes, and zeros up to the width.
+    """
     parities = n - k
     divisor = generator(parities)[1:]
     remainder = np.zeros((k, parities), np.uint8)  # of x ** (n - 1 - p), from the lowest power on
@@ -64,8 +67,10 @@ class Corrected:
 
 @dataclass(frozen=True, slots=True)
 class ReedSolomon:
-    """RS(n, k). Arrays of codewords are uint8 (count, n); one that is laid out by places (the transpose of a C array,
-    as ``interleave`` gives) is taken without a copy. Raises ValueError for parameters that are no code.
+    """RS(n, k).
+
+    Arrays of codewords are uint8 (count, n); one that is laid out by places (the transpose of a C array, as
+    ``interleave`` gives) is taken without a copy. Raises ValueError for parameters that are no code.
     """
 
     n: int = 255
@@ -115,7 +120,10 @@ class ReedSolomon:
         return words
 
     def syndromes(self, words: U8Array) -> U8Array:
-        """Syndromes, uint8 (count, n - k): the word as a polynomial, at alpha ** i. All zero for a codeword."""
+        """Syndromes, uint8 (count, n - k): the word as a polynomial, at alpha ** i.
+
+        All zero for a codeword.
+        """
         return self._syndromes(self._remainder(words))
 
     def check(self, words: U8Array) -> BoolArray:

@@ -18,7 +18,10 @@ _SHIFTS = (np.uint64(30), np.uint64(27), np.uint64(31))
 
 
 def splitmix64(seeds: U64Array) -> U64Array:
-    """The first number of the generator with each of ``seeds``, uint64 (n,) → uint64 (n,): a hash of the seed."""
+    """The first number of the generator with each of ``seeds``: a hash of the seed.
+
+    uint64 (n,) → uint64 (n,).
+    """
     return _finalised(seeds + GAMMA)
 
 

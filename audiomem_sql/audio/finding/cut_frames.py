@@ -79,7 +79,10 @@ class Seam:
     first: int
 
     def page(self, n: int) -> tuple[Bytes, bool]:
-        """Page ``n``, uint8 (page_size,), ``last <= n < first``, and whether its frame is intact, CRC-16 included."""
+        """Page ``n``, uint8 (page_size,), and whether its frame is intact, CRC-16 included.
+
+        ``last <= n < first``.
+        """
         profile = self.before.profile
         size = frame_size(profile, n)
         start, stop = self.before.offset(self.last), self.after.offset(self.first)
@@ -161,7 +164,9 @@ class Seam:
 
 
 def cuts_by_crc(front: Bytes, back: Bytes) -> Numbers:
-    """Each c, int64 rising, for which ``front[:c] + back[c:]`` is a frame with the right CRC-16; both uint8 (n,).
+    """Each c, int64 rising, for which ``front[:c] + back[c:]`` is a frame with the right CRC-16.
+
+    Both uint8 (n,).
 
     The CRC is linear: it is the sum of what each byte contributes at its place, so all n + 1 are known from
     sums up to c.

@@ -64,7 +64,10 @@ class VerbatimPages(PageSource):
         self.page_count, self.present = _count(file, geometry, total_pages(metadata, geometry.profile))
 
     def read_checked(self, first: int, count: int) -> tuple[Bytes, Flags]:
-        """The same with a flag a page, for pages damaged or beyond the end; only ``StorageError`` is raised."""
+        """The same with a flag a page, for pages damaged or beyond the end.
+
+        Only ``StorageError`` is raised.
+        """
         return self._geometry.read(self.file, first, count)
 
     def close(self) -> None:
@@ -119,7 +122,10 @@ def _open(file: ByteSource, probe: Probe, numbered: Numbered) -> PageSource:
 
 
 def _search(file: ByteSource, metadata: Metadata | None, probe: Probe) -> PageSource | None:
-    """The pages that frames all over the file announce; None where there are none, or an encoder made them smaller."""
+    """The pages that frames all over the file announce.
+
+    None where there are none, or an encoder made them smaller.
+    """
     # A stream with good metadata, in which a frame follows on it, is music or was encoded again: no need to
     # search it all.
     intact = metadata is not None and file.read_at(metadata.audio_start, 2) in (SYNC, VARIABLE_SYNC)
@@ -161,7 +167,10 @@ def _has_pages(file: ByteSource, geometry: Geometry, probe: Probe) -> _Accepted 
 def _accepted(
     places: Iterable[tuple[int, int]], profile: Profile, probe: Probe, file: ByteSource
 ) -> _Accepted | None:
-    """Whether the frames at these places, with these numbers, are pages of ``profile``: the first that ``probe`` accepts decides."""
+    """Whether the frames at these places, with these numbers, are pages of ``profile``.
+
+    The first that ``probe`` accepts decides.
+    """
     modulated = profile.block_size in BLOCK_SIZES
     for place, n in places:
         head = file.read_at(place + header_size(profile, n) + 1, HEAD_BYTES)
@@ -188,7 +197,10 @@ def _places(census: Census) -> Iterable[tuple[int, int]]:
 
 
 def _count(file: ByteSource, geometry: Geometry, total: int) -> tuple[int, int]:
-    """Pages that there should be and that there are. Frames in place beyond ``total`` count: they refute STREAMINFO."""
+    """Pages that there should be and that there are.
+
+    Frames in place beyond ``total`` count: they refute STREAMINFO.
+    """
     present = geometry.frames_in(file)
     if not total:
         cut_short = geometry.offset(present) < file.size and geometry.in_place(file, present)

@@ -56,7 +56,9 @@ def _runs(profile: Profile, places: Numbers, numbers: Numbers) -> list[Run]:
 
 
 def _heaviest(runs: list[Run]) -> list[Run]:
-    """The runs of rising numbers that have the most frames together; frames that agree with another count twice.
+    """The runs of rising numbers that have the most frames together.
+
+    Frames that agree with another count twice.
 
     Weighted longest increasing subsequence: ``ends`` and ``weights`` are the chains that no other beats, by
     last number.

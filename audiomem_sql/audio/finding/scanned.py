@@ -39,7 +39,8 @@ from audiomem_sql.errors import DamagedFileError, NotAudioMemoryError
 CHUNK = 4 << 20
 """Bytes read at once."""
 SPARE_HEADERS = 64
-"""A chunk may have so many headers more than twice the frames that fit in; there are more only in a file made to be bad."""
+"""A chunk may have so many headers more than twice the frames that fit in; there are more only in a file made
+to be bad."""
 SEAMS_COMPARED = 64
 """Shortened frames that are looked at to tell another encoder from damage."""
 
@@ -122,7 +123,9 @@ class ScannedPages(PageSource):
         return pages, ok
 
     def alternatives(self, page: int) -> Bytes:
-        """``page`` as seen from the intact frames before and after it, uint8 (n, page_size); none where both see the same.
+        """``page`` as seen from the intact frames before and after it, uint8 (n, page_size).
+
+        None where both see the same.
 
         A part of it that was neither overwritten nor cut is right in one of them, if bytes were put in or
         taken out only once between those frames.

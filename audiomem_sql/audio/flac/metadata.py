@@ -23,7 +23,8 @@ LAST_BLOCK = 0x80
 MAX_BLOCK_LENGTH = (1 << 24) - 1
 
 STREAMINFO_BODY = Struct(">HH3s3sQ16s")
-"""Block size least and most, frame size least and most, rate (20 bits) channels − 1 (3) depth − 1 (5) samples (36), MD5."""
+"""Block size least and most, frame size least and most, rate (20 bits) channels − 1 (3) depth − 1 (5) samples
+(36), MD5."""
 MD5_OFFSET = len(MAGIC) + 4 + STREAMINFO_BODY.size - 16
 """Where the MD5 of the samples is, from the start of the stream."""
 MAX_SAMPLES = (1 << 36) - 1
@@ -43,7 +44,10 @@ ID3_FOOTER_FLAG = 0x10
 
 @dataclass(frozen=True)
 class Metadata:
-    """What the blocks say. ``total_samples`` is 0 when the writer did not know; ``audio_start`` is a file offset."""
+    """What the blocks say.
+
+    ``total_samples`` is 0 when the writer did not know; ``audio_start`` is a file offset.
+    """
 
     sample_rate: int
     bits_per_sample: int
@@ -219,7 +223,10 @@ def total_pages(metadata: Metadata | None, profile: Profile) -> int:
 
 
 def comment_entries(raw: bytes) -> tuple[list[bytes], bool]:
-    """The entries of the body of a VORBIS_COMMENT block, ``name=text`` each, and whether they are all there is in it."""
+    """The entries of the body of a VORBIS_COMMENT block, ``name=text`` each.
+
+    Also whether they are all there is in it.
+    """
     found: list[bytes] = []
     try:
         at = LENGTH.size + LENGTH.unpack_from(raw)[0]

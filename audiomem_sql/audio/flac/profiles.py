@@ -104,7 +104,9 @@ PROFILES.update(
 
 
 def resolve(name: str, folder: str | os.PathLike[str] = ".") -> Profile:
-    """The profile of this name; ``auto`` measures the machine and the disk that holds ``folder`` (see ``hardware``).
+    """The profile of this name.
+
+    ``auto`` measures the machine and the disk that holds ``folder`` (see ``hardware``).
 
     Raises ``OptionError`` for an unknown name, listing those that exist, and for a profile that the machine
     cannot serve.
@@ -123,7 +125,10 @@ def resolve(name: str, folder: str | os.PathLike[str] = ".") -> Profile:
 
 
 def match(sample_rate: int, bits_per_sample: int, channels: int, block_size: int) -> Profile:
-    """The named profile of this shape, or one called ``custom``. Raises ``OptionError`` for an impossible shape."""
+    """The named profile of this shape, or one called ``custom``.
+
+    Raises ``OptionError`` for an impossible shape.
+    """
     for profile in PROFILES.values():
         if (profile.sample_rate, profile.bits_per_sample, profile.channels, profile.block_size) == (
             sample_rate,

@@ -98,7 +98,10 @@ class FlacWriter:
         self.written += len(payload)
 
     def close(self) -> None:
-        """Check the page count, put the MD5 into STREAMINFO, flush. The position is left at the end of the stream."""
+        """Check the page count, put the MD5 into STREAMINFO, flush.
+
+        The position is left at the end of the stream.
+        """
         if self._closed:
             return
         if self.written != self.pages:
@@ -133,7 +136,9 @@ class FlacWriter:
 
 
 def interleave(profile: Profile, payload: Bytes) -> Bytes:
-    """Pages (n, page_size) as interleaved little-endian samples, uint8 (n, block_size, channels × bytes_per_sample).
+    """Pages, uint8 (n, page_size), as interleaved little-endian samples.
+
+    uint8 (n, block_size, channels × bytes_per_sample).
 
     This is what STREAMINFO's MD5 is taken of, and the PCM that decoders put out.
     """

@@ -21,7 +21,8 @@ BROADCAST_LIMIT = 18_000.0
 BROADCAST_SHARE = 0.9
 """… nor what is above this share of half the sample rate."""
 LOSSY_LIMIT = 12_000.0
-"""Hz. With ``robustness=lossy`` what is above carries nothing, so that an encoder spends its bits on what is below."""
+"""Hz. With ``robustness=lossy`` what is above carries nothing, so that an encoder spends its bits on what is
+below."""
 ROBUSTNESS = ("exact", "broadcast", "lossy")
 
 
@@ -54,7 +55,10 @@ class Band:
 
 @dataclass(frozen=True, slots=True)
 class BandPlan:
-    """Bands in the order of importance, which is that of frequency. Raises ``OptionError`` for bands that overlap."""
+    """Bands in the order of importance, which is that of frequency.
+
+    Raises ``OptionError`` for bands that overlap.
+    """
 
     name: str
     bands: tuple[Band, ...]
@@ -100,7 +104,9 @@ def plan_named(name: str) -> BandPlan:
 
 @dataclass(frozen=True, slots=True)
 class Mode:
-    """What a reader has to know to demodulate, besides the shape of the sound: six bits in the control coefficients.
+    """What a reader has to know to demodulate, besides the profile of the sound.
+
+    Six bits in the control coefficients say it.
 
     ``bands``: bit i for band i of ``MISSION_BANDS``; 0 for the flat plan. ``broadcast``: coarse levels that
     survive what audio goes through. ``lossy``: of those, the coarsest, which survive lossy encoders; only
@@ -167,7 +173,10 @@ class Mode:
 
     @property
     def without(self) -> frozenset[str]:
-        """Names of the bands of the mission that carry nothing, the ultrasonic one not among them; none for the flat plan."""
+        """Names of the bands of the mission that carry nothing, the ultrasonic one not among them.
+
+        None for the flat plan.
+        """
         if not self.bands:
             return frozenset()
         unused = [band.name for bit, band in enumerate(MISSION_BANDS[:-1]) if not self.bands >> bit & 1]

@@ -41,7 +41,10 @@ class Spectrum:
         self._demodulator = Demodulator(shape)
 
     def modulate(self, pages: Bytes) -> Bytes:
-        """Pages, uint8 (n, page_size), as samples, uint8 (n, sound_size): frame by frame, laid out as FlacWriter wants them."""
+        """Pages, uint8 (n, page_size), as samples, uint8 (n, sound_size).
+
+        Frame by frame, laid out as FlacWriter wants them.
+        """
         return self._modulator.modulate(pages)
 
     def spectra(self, sound: Bytes) -> Any:
@@ -49,7 +52,10 @@ class Spectrum:
         return self._demodulator.spectra(sound)
 
     def head(self, sound: Bytes) -> bytes:
-        """The first ``HEAD_BYTES`` of a page, of whose bands no more than needed are decoded; sound: uint8, sound_size of them."""
+        """The first ``HEAD_BYTES`` of a page, of whose bands no more than needed are decoded.
+
+        Sound: uint8, sound_size of them.
+        """
         reading = self._demodulator.demodulate(sound.reshape(1, -1), correct=True, bands=HEAD_BANDS)
         return reading.pages[0, :HEAD_BYTES].tobytes()
 
@@ -59,7 +65,9 @@ class Spectrum:
 
 
 def identify(sound: Bytes, profile: Profile) -> Mode | None:
-    """The mode of a page, uint8 (page_size,) of ``profile``, by the control coefficients of its blocks; None if they agree on none.
+    """The mode of a page, uint8 (page_size,) of ``profile``, by the control coefficients of its blocks.
+
+    None if they agree on none.
 
     Two bits of a mode say nothing of the rate or depth, so ``profile`` must be what the sound has.
     """

@@ -20,7 +20,9 @@ LOG_HEADER = struct.Struct("<4s I 16s Q I I")
 
 @dataclass(slots=True)
 class LogContent:
-    """What was read of a log: its records, where the last whole one ends, and whether something torn stands behind.
+    """What was read of a log.
+
+    Its records, where the last whole one ends, and whether something torn stands behind.
 
     last: offset and header of the last record, by which one that was taken back is told from the one in its
     place. ``records`` may be shared with later contents of the same log; the first ``count`` are those of

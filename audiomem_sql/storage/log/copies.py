@@ -37,7 +37,10 @@ class Copies:
         return -(-os.fstat(self.handle).st_size // (self.count * STRIP_BYTES)) * STRIP_BYTES
 
     def read(self, copy: int, offset: int, size: int, ahead: int = 0) -> bytes:
-        """``size`` bytes of a copy; zeros where the file ends before them. ahead: bytes to read with them, and to hold."""
+        """``size`` bytes of a copy.
+
+        Zeros where the file ends before them. ahead: bytes to read with them, and to hold.
+        """
         start, data = self._held.get(copy, (0, b""))
         if not start <= offset or offset + size > start + len(data):
             start, data = offset, self._read(copy, offset, max(size, ahead))

@@ -1,4 +1,6 @@
-"""The log of a protected table, format version 2: what damage costs the log of an unprotected one, it repairs when read.
+"""The log of a protected table, format version 2.
+
+Damage that costs the log of an unprotected table is repaired when this one is read.
 
     header   as in version 1, and how many copies there are
     record   header piece: magic, length, version, CRC-32C of the map
@@ -74,7 +76,10 @@ class Found:
 
 @dataclass(frozen=True, slots=True)
 class Flaw:
-    """``data`` at ``offset`` is what should be there, but is not in some ``copies``; of ``version``, None for the header."""
+    """``data`` at ``offset`` is what should be there, but is not in some ``copies``.
+
+    Of ``version``, None for the header.
+    """
 
     offset: int
     data: bytes
@@ -104,7 +109,10 @@ def read_header(handle: int) -> bytes | None:
 
 
 def has_traces(handle: int) -> bool:
-    """Whether there was more than a header, though no copy of it can be read: a record, or what damage left behind one."""
+    """Whether there was more than a header, though no copy of it can be read.
+
+    That is a record, or what damage left behind of one.
+    """
     first, *others = Copies(handle, MAX_COPIES).all(HEADER_BYTES, SECTOR_BYTES - HEADER_BYTES)
     return first.startswith(RECORD_MAGIC) or any(map(any, others))
 
@@ -122,7 +130,9 @@ def encode_record(packed: bytes, salt: int, version: int) -> bytes:
 
 
 def next_record(file: Copies, salt: int, before: int, at: int) -> Found | bool:
-    """The record at ``at``, which follows version ``before``; if there is none, whether something torn stands there.
+    """The record at ``at``, which follows version ``before``.
+
+    If there is none, whether something torn stands there.
 
     DamagedFileError (without a file) for a whole record that makes no sense.
     """
@@ -144,7 +154,10 @@ def next_record(file: Copies, salt: int, before: int, at: int) -> Found | bool:
 
 
 def _mostly_zeros(copies: Sequence[bytes], at: int) -> bool:
-    """Whether at least half of the copies of a header, each by itself, are zeros or were before some bytes changed."""
+    """Whether at least half of the copies of a header are zeros.
+
+    Each by itself is zeros, or was before some bytes changed.
+    """
     size, zeros = RECORD_FIELDS.size + CRC_BYTES, 0
     for copy in sorted(copies, key=any):
         zeros += any(not any(reading[:size]) for reading in readings([copy], at))
@@ -180,7 +193,10 @@ def records_behind(file: Copies, salt: int, before: int, at: int) -> bool:
 
 
 def stands(file: Copies, salt: int, last: tuple[int, bytes]) -> bool:
-    """Whether the log has ``salt``, and the header piece of ``last`` where it was; damage to either is no other log."""
+    """Whether the log has ``salt``, and the header piece of ``last`` where it was.
+
+    Damage to either is no other log.
+    """
     offset, header = last
     for copy in range(file.count):
         head = file.read(copy, 0, LOG_HEADER.size)
@@ -196,7 +212,9 @@ def stands(file: Copies, salt: int, last: tuple[int, bytes]) -> bool:
 
 
 def flaws(file: Copies, salt: int, start: tuple[int, int], end: int) -> Iterator[Flaw]:
-    """Where copies are not what was written, from a record to ``end``; start: its offset, and the version before it.
+    """Where copies are not what was written, from a record to ``end``.
+
+    Start: its offset, and the version before it.
 
     From the beginning of the first record on, the header of the log is looked at, too.
     """

@@ -1,4 +1,6 @@
-"""The write-ahead log ``X.flac-wal``: commits that are durable but not yet in a segment. This module reads it.
+"""The write-ahead log ``X.flac-wal``: commits that are durable but not yet in a segment.
+
+This module reads it.
 
     header   magic, format version, table id, the version before the first record, salt, CRC-32C of these
     record   length, CRC-32C, MessagePack map          … one a commit, or a list of maps: commits flushed together
@@ -123,7 +125,7 @@ def _stands_in(handle: int, content: LogContent) -> bool:
 def check_rows(
     path: str, content: LogContent, stored: int, width: int, check: Callable[[int, Row], None]
 ) -> None:
-    """DamagedFileError unless the rows of the commits behind version ``stored`` are such as the table can hold.
+    """Raise DamagedFileError unless the table can hold the rows of the commits behind ``stored``.
 
     width: the number of columns. check: given a rowid and a row, raises DamagedFileError for one that cannot
     be.
@@ -191,7 +193,10 @@ def _read_protected(handle: int, content: LogContent, path: str) -> LogContent:
 
 
 def commits_behind(path: str, content: LogContent) -> bool:
-    """Whether whole commits stand behind what is torn: then no crash tore it, because each was durable before the next."""
+    """Whether whole commits stand behind what is torn.
+
+    Then no crash tore it, because each was durable before the next.
+    """
     try:
         with open(path, "rb") as file:
             if content.copies > 1:
@@ -214,7 +219,10 @@ def commits_behind(path: str, content: LogContent) -> bool:
 
 
 def has_more(path: str, content: LogContent) -> bool:
-    """Whether something was written behind ``content``, its last record was taken back, or another log took its place."""
+    """Whether the log is no longer ``content``.
+
+    Something was written behind it, its last record was taken back, or another log took its place.
+    """
     try:
         handle = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     except OSError:
@@ -232,7 +240,10 @@ def has_more(path: str, content: LogContent) -> bool:
 
 
 def flawed_versions(path: str, content: LogContent) -> list[tuple[int | None, int]]:
-    """The records of which some copies are damaged, by version (None: the header of the log), and how many copies are."""
+    """The records of which some copies are damaged, and how many copies are.
+
+    By version, None for the header of the log.
+    """
     if content.copies == 1:
         return []
     try:

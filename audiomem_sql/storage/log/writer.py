@@ -42,7 +42,9 @@ class LogWriter:
     def append_group(
         self, content: LogContent | None, commits: Sequence[LogRecord], after: int
     ) -> LogContent:
-        """Add commits behind ``content`` (None: no log yet), durably, all or none; the content that the log has now.
+        """Add commits behind ``content`` (None: no log yet), durably, all or none.
+
+        The content that the log has now.
 
         after: the version before them, for a new log. On any error the log is as it was: what was written is
         cut off again.
@@ -137,7 +139,10 @@ class LogWriter:
         self._sound = 0, 0
 
     def _heal(self, file: Copies, content: LogContent) -> None:
-        """Make the copies of what others wrote, or left behind, the same again; with the next flush that lasts."""
+        """Make the copies of what others wrote, or left behind, the same again.
+
+        With the next flush that lasts.
+        """
         if self._sound == (content.end, content.version) and not content.torn:
             return
         start = (

@@ -21,7 +21,10 @@ from audiomem_sql.arrays import I64Array, U8Array
 
 @dataclass(frozen=True, slots=True)
 class CellOrder:
-    """cells: of a page. tiers: the first cell of each tier, rising from 0; a single one fills page after page."""
+    """cells: of a page. tiers: the first cell of each tier, rising from 0.
+
+    A single one fills page after page.
+    """
 
     cells: int
     tiers: tuple[int, ...] = (0,)
@@ -39,7 +42,10 @@ class CellOrder:
             before += pages * (high - low)
 
     def places(self, numbers: I64Array, pages: int) -> I64Array:
-        """Where cells ``numbers`` of a stream of so many pages are, int64 (n,): page of the stream × cells + cell."""
+        """Where cells ``numbers`` of a stream of so many pages are, int64 (n,).
+
+        Page of the stream × cells + cell.
+        """
         if self.is_linear:
             return numbers
         out = np.empty_like(numbers)
@@ -63,7 +69,9 @@ class CellOrder:
     def arranged(
         self, first: int, count: int, pages: int, size: int, read: Callable[[int, int], bytes]
     ) -> U8Array:
-        """Payload of pages ``first …`` of a stream of so many pages, uint8 (count × cells, size), as their cells stand.
+        """Payload of pages ``first …`` of a stream of so many pages, as their cells stand.
+
+        uint8 (count × cells, size).
 
         read: bytes of the stream by place and length, fewer where it ends; zeros stand for the rest.
         """

@@ -127,7 +127,10 @@ class PageLayout:
 
     @classmethod
     def banded(cls, shape: Shape, level: Level) -> PageLayout:
-        """For pages whose cells are filled by bands. A cell that lies in two bands counts as one of the higher."""
+        """For pages whose cells are filled by bands.
+
+        A cell that lies in two bands counts as one of the higher.
+        """
         plain = cls(shape.page_size, level)
         tiers, catalog = {0}, 0
         for slot, _, stop in shape.parts:
@@ -181,7 +184,10 @@ class PageLayout:
         return -(-length // self.catalog_bytes)
 
     def assemble(self, headers: list[PageHeader], payload: bytes, seed: int) -> U8Array:
-        """Whole pages, uint8 (n, page_size), for n headers and at most n pages of payload (the rest is zeros)."""
+        """Whole pages, uint8 (n, page_size), for n headers and at most n pages of payload.
+
+        The rest is zeros.
+        """
         count, codec = len(headers), self.level.cells
         body = np.zeros((count * self.cells, codec.payload_bytes), np.uint8)
         body.reshape(-1)[: len(payload)] = np.frombuffer(payload, np.uint8)
@@ -196,7 +202,10 @@ class PageLayout:
         return pages
 
     def body(self, pages: U8Array) -> U8Array:
-        """What stands behind the header area: cells, then parity, uint8 (n, …), of pages, uint8 (n, page_size)."""
+        """What stands behind the header area of pages: cells, then parity, uint8 (n, …).
+
+        pages: uint8 (n, page_size).
+        """
         return np.ascontiguousarray(pages[:, self.header_bytes :])
 
     def cells_of(self, pages: U8Array) -> U8Array:

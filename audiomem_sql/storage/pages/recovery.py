@@ -30,7 +30,10 @@ CACHE_BYTES = 64 << 20
 
 @dataclass(slots=True)
 class Corrections:
-    """What was repaired since the file was opened: cells by the inner code, and by the outer; ``failed``: neither could."""
+    """What was repaired since the file was opened: cells by the inner code, and by the outer.
+
+    ``failed``: neither could.
+    """
 
     inner: int = 0
     outer: int = 0
@@ -39,7 +42,10 @@ class Corrections:
 
 @dataclass(slots=True)
 class Recovered:
-    """payload: uint8 (n, size); there: bool (n,), False where it could not be recovered; outer: bool (n,), by which code."""
+    """payload: uint8 (n, size).
+
+    There: bool (n,), False where it could not be recovered; outer: bool (n,), by which code.
+    """
 
     payload: U8Array
     there: BoolArray
@@ -156,7 +162,10 @@ class Recovery:
         return found
 
     def _read_otherwise(self, page: int, intact: BoolArray) -> dict[int, bytes]:
-        """The cells of a page that pass their CRC when its bytes are taken from another place (see PageSource)."""
+        """The cells of a page that pass their CRC when its bytes are taken from another place.
+
+        See ``PageSource.alternatives``.
+        """
         found: dict[int, bytes] = {}
         for reading in self._source.alternatives(page):
             found |= self._passing(self._layout.cells_of(reading[np.newaxis]), page, intact)
@@ -283,7 +292,10 @@ class Recovery:
 
 
 def _runs(pages: I64Array) -> Iterator[tuple[int, int]]:
-    """(first, count) of stretches of neighbouring pages, none too long to read at once; pages: int64 (n,), ascending."""
+    """(first, count) of stretches of neighbouring pages, none too long to read at once.
+
+    Pages: int64 (n,), ascending.
+    """
     if not len(pages):
         return
     breaks = np.flatnonzero(np.diff(pages) != 1) + 1

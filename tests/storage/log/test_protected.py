@@ -1,4 +1,7 @@
-"""The log of a protected table: whatever happens to its copies, a prefix of what was written, and all of it within capacity."""
+"""The log of a protected table, whatever happens to its copies.
+
+A prefix of what was written is read, and all of it within capacity.
+"""
 
 from __future__ import annotations
 
@@ -169,7 +172,10 @@ def survivable(spoiled: bytes, data: bytes, content: LogContent) -> bool:
 
 @pytest.mark.parametrize("seed", range(6))
 def test_never_another_record(tmp_path: Path, short_strips: int, seed: int) -> None:
-    """Whatever was done to it: what is read is what was written, up to some version, or an error that names the file."""
+    """What is read is what was written, up to some version, whatever was done to it.
+
+    Or an error names the file.
+    """
     path, rng = tmp_path / "log", random.Random(seed)
     every = [record(version, seed) for version in range(2, 9)] + [of_size(9, 5000), record(10, seed)]
     content = written(path, every, rng.choice([2, 3, 6]))
@@ -288,7 +294,10 @@ def test_a_record_taken_back(tmp_path: Path, short_strips: int) -> None:
 
 @pytest.mark.parametrize("at", range(3))
 def test_a_write_that_fails_and_cannot_be_undone(tmp_path: Path, short_strips: int, at: int) -> None:
-    """No byte more can be written: the record is cut off all the same, with the other copies; the next write makes these again."""
+    """No byte more can be written: the record is cut off all the same, with the other copies.
+
+    The next write makes these again.
+    """
     path = tmp_path / "log"
     first = written(path, [record(2)], 3)
     calls = 0
