@@ -117,7 +117,7 @@ class ReadableSegment(Protocol):
         """The rows that have ``rowid``: one at most, unless the segment holds several commits."""
 
     def find_many(self, rowids: I64Array) -> I64Array:
-        """The rows that have ``rowids``, int64 (n,), ascending; rowids that are not here are left out."""
+        """The rows that have ``rowids``, distinct int64 (n,), ascending; rowids that are not here are left out."""
 
     def created(self) -> I64Array:
         """The version that made each row, int64 (rows,)."""
