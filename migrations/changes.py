@@ -1,7 +1,7 @@
 """Changes of the columns, each from one schema to the next: what ALTER TABLE does to a native table.
 
-No row is written: old ones have the DEFAULT in a new column, and a dropped one stays in the files for as long as a version
-that shows it is kept.
+No row is written: old ones have the DEFAULT in a new column, and a dropped one stays in the files for as long
+as a version that shows it is kept.
 """
 
 from __future__ import annotations
@@ -21,12 +21,18 @@ class SchemaChange(Protocol):
     """One step. ``str`` gives what :func:`parse_change` reads; that is also what the file records."""
 
     def apply(self, schema: Schema, next_column: int) -> Schema:
-        """The columns after the step; a new one gets the id ``next_column``. SchemaError for what cannot be done."""
+        """The columns after the step; a new one gets the id ``next_column``.
+
+        SchemaError for what cannot be done.
+        """
 
 
 @dataclass(frozen=True, slots=True)
 class AddColumn:
-    """Add a column at the end. ``definition``: as in CREATE TABLE, such as ``year INTEGER NOT NULL DEFAULT 2000``."""
+    """Add a column at the end.
+
+    ``definition``: as in CREATE TABLE, such as ``year INTEGER NOT NULL DEFAULT 2000``.
+    """
 
     definition: str
 
@@ -118,7 +124,8 @@ class RenameColumn:
 def parse_change(text: str) -> SchemaChange:
     """The change that a text describes; ``column`` may be left out, as in SQL.
 
-    ``add column NAME TYPE …``, ``drop column NAME``, ``rename column NAME TO NEW``. SchemaError for anything else.
+    ``add column NAME TYPE …``, ``drop column NAME``, ``rename column NAME TO NEW``. SchemaError for anything
+    else.
     """
     words = lexemes(text)
     verb, rest = (words[0], words[1:]) if words else (None, [])

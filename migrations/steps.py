@@ -1,7 +1,7 @@
 """An application's list of changes, each applied once: the table knows how many it has seen.
 
-The list only ever grows at its end. A program calls :func:`migrate` with all of it whenever it opens a table, old or
-new; each step that is missing is committed, and the commit records its number and text in the file.
+The list only ever grows at its end. A program calls :func:`migrate` with all of it whenever it opens a table,
+old or new; each step that is missing is committed, and the commit records its number and text in the file.
 """
 
 from __future__ import annotations
@@ -37,8 +37,8 @@ class Migratable(Protocol):
 def migrate(table: Migratable, steps: Sequence[SchemaChange | str]) -> int:
     """Apply those of ``steps`` that ``table`` has not seen; how many they were.
 
-    steps: every change since the table was first created, in order. SchemaError, and nothing is done, when the table went
-    through other changes than these.
+    steps: every change since the table was first created, in order. SchemaError, and nothing is done, when
+    the table went through other changes than these.
     """
     wanted = [str(parse_change(step) if isinstance(step, str) else step) for step in steps]
     done = [step.text for step in table.migrations]

@@ -1,7 +1,8 @@
 """A Bloom filter on the keys of a segment: "certainly not here" without reading a block.
 
-Bloom 1970, with the double hashing of Kirsch and Mitzenmacher 2006: probe i is h1 + i * h2. The hash is CRC-64/ECMA
-of a byte string, or the integer itself, finished by splitmix64 so that every bit depends on every bit.
+Bloom 1970, with the double hashing of Kirsch and Mitzenmacher 2006: probe i is h1 + i * h2. The hash is
+CRC-64/ECMA of a byte string, or the integer itself, finished by splitmix64 so that every bit depends on every
+bit.
 """
 
 from __future__ import annotations

@@ -16,7 +16,8 @@ from audiomem_sql.blocks.directory import (
     MAX_SHARED_BLOCK_BYTES,
     BlockDirectory,
 )
-from audiomem_sql.blocks.encoding import encode, string_buffers
+from audiomem_sql.blocks.encoding import encode
+from audiomem_sql.blocks.strings import string_buffers
 from audiomem_sql.blocks.zones import Zones
 from audiomem_sql.columns.types import ColumnType, Kind
 from audiomem_sql.columns.views import strings, valid
@@ -27,7 +28,8 @@ STRING_KINDS = (Kind.TEXT, Kind.JSON, Kind.BLOB)
 BLOCK_ROWS = 16384
 #: The largest value, in bytes.
 MAX_VALUE_BYTES = 1 << 30
-#: A text column gets a dictionary of one byte in this many, and no more than the bound; below the least it gets none.
+#: A text column gets a dictionary of one byte in this many, and no more than the bound; below the least it
+#: gets none.
 DICTIONARY_SHARE = 10
 MIN_DICTIONARY_SOURCE = 1 << 20
 
@@ -46,8 +48,8 @@ class EncodedBlock:
 class ColumnWriter:
     """One column on its way into a segment.
 
-    ``add`` gives back arrays of one block each; ``encode`` (any thread) turns one into an :class:`EncodedBlock`;
-    ``place`` (in order) notes where it was stored; ``directory`` is the result.
+    ``add`` gives back arrays of one block each; ``encode`` (any thread) turns one into an
+    :class:`EncodedBlock`; ``place`` (in order) notes where it was stored; ``directory`` is the result.
     """
 
     def __init__(

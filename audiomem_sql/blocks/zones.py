@@ -98,7 +98,8 @@ class Zones:
         if kind in (Kind.TEXT, Kind.JSON, Kind.BLOB):
             if nulls == len(array):
                 return nulls, b"", b""
-            # prefixes keep the order of the whole values, so the least prefix is the prefix of the least value
+            # prefixes keep the order of the whole values, so the least prefix is the prefix of the least
+            # value
             words = prefixes(strings(array).take(present), PREFIX).view(">u8")
             return nulls, _extreme(words, np.min), _extreme(words, np.max)
         values = integers(array)[present]

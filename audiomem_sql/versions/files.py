@@ -79,11 +79,13 @@ class TableFiles:
             try:
                 snapshot = self._load(cache, known)
             except (DamagedFileError, StorageError):
-                # The log is read before the folder is listed, so a gap between the two is a sign of change, not of loss.
+                # The log is read before the folder is listed, so a gap between the two is a sign of change,
+                # not of loss.
                 if last or (attempt >= 2 and file_identity(self.base) == before):
                     raise
             else:
-                # A new base takes its place before what it holds is removed: while it is the same, nothing was missing.
+                # A new base takes its place before what it holds is removed: while it is the same, nothing
+                # was missing.
                 if last or file_identity(self.base) == snapshot.segments[0].identity:
                     return snapshot
             time.sleep(_LOAD_INTERVAL)
@@ -172,10 +174,10 @@ class TableFiles:
     def remove_leftovers(self, snapshot: Snapshot) -> None:
         """Delete deltas that a merge or a vacuum replaced, when a crash came before it could.
 
-        The writer's lock must be held, and what replaced them must be durable (:meth:`settle`). A file is deleted only if
-        its own catalog says that it is of this table, and that all its commits are in ``snapshot``. Loading never opens the
-        name of such a file, unless it saw the folder before the merge; then it misses it and begins again. Who has it open
-        keeps it.
+        The writer's lock must be held, and what replaced them must be durable (:meth:`settle`). A file is
+        deleted only if its own catalog says that it is of this table, and that all its commits are in
+        ``snapshot``. Loading never opens the name of such a file, unless it saw the folder before the merge;
+        then it misses it and begins again. Who has it open keeps it.
         """
         chain = {segment.path for segment in snapshot.segments}
         removed = False
@@ -197,7 +199,10 @@ class TableFiles:
                 )
 
     def check_undamaged(self, snapshot: Snapshot) -> None:
-        """DamagedFileError if writing would make a damage worse, or hide it. The writer's lock must be held."""
+        """DamagedFileError if writing would make a damage worse, or hide it.
+
+        The writer's lock must be held.
+        """
         log = snapshot.log
         if log is not None and log.torn and commits_behind(self.log, log):
             raise DamagedFileError(

@@ -1,6 +1,7 @@
 """What was ingested: the name of each source, and a 16-byte digest of what it said when its rows were made.
 
-Every segment stores the list of the sources that its commits ingested; the newest segment that names a source is right.
+Every segment stores the list of the sources that its commits ingested; the newest segment that names a source
+is right.
 """
 
 from __future__ import annotations

@@ -36,8 +36,8 @@ class Change:
 def changes(snapshot: Snapshot, first: int, last: int) -> list[Change]:
     """What the commits ``first`` to ``last``, both included, changed: by version, then rowid, an old row before a new.
 
-    QueryError, with the versions that are kept, if one of the two is not. The oldest version that a vacuum kept counts
-    as having inserted all that it shows.
+    QueryError, with the versions that are kept, if one of the two is not. The oldest version that a vacuum
+    kept counts as having inserted all that it shows.
     """
     for version in (first, last):
         snapshot.check_kept(version)

@@ -1,6 +1,7 @@
 """A snapshot: the segments of one version, each with the rows that later segments deleted from it.
 
-Immutable: a reader that holds one sees the same rows for as long as it likes, whatever is committed meanwhile.
+Immutable: a reader that holds one sees the same rows for as long as it likes, whatever is committed
+meanwhile.
 """
 
 from __future__ import annotations
@@ -63,7 +64,8 @@ class SegmentView:
 class Snapshot:
     """The rows of one version. ``segments`` are in the order of their versions; ``log`` holds the commits after them.
 
-    version: the version to see, by default the newest. schema: the columns to see, by default those of that version.
+    version: the version to see, by default the newest. schema: the columns to see, by default those of that
+    version.
     """
 
     def __init__(
@@ -106,7 +108,8 @@ class Snapshot:
     def at(self, version: int, schema: Schema | None = None) -> Snapshot:
         """The same files as they were at ``version``; QueryError if that version is not kept.
 
-        schema: columns to see it with, instead of those that it had: then one that was added later has its DEFAULT.
+        schema: columns to see it with, instead of those that it had: then one that was added later has its
+        DEFAULT.
         """
         if version == self.version and (schema is None or schema is self.schema):
             return self

@@ -12,15 +12,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from audiomem_sql.blocks.directory import MAX_SHARED_BLOCK_BYTES
-from audiomem_sql.blocks.encoding import (
-    DICTIONARY_HEADER,
-    INTEGERS_HEADER,
-    Encoding,
-    decode,
-    decode_integers,
-    encode,
-    encode_integers,
-)
+from audiomem_sql.blocks.encoding import Encoding, decode, encode
+from audiomem_sql.blocks.integers import INTEGERS_HEADER, decode_integers, encode_integers
+from audiomem_sql.blocks.strings import DICTIONARY_HEADER
 from audiomem_sql.columns.stored_values import array_of
 from audiomem_sql.columns.timestamps import MAX_MICROS, MIN_MICROS
 from audiomem_sql.columns.types import ColumnType, Kind, arrow_type
@@ -208,7 +202,7 @@ def test_without_the_kernels_of_arrow(monkeypatch: pytest.MonkeyPatch) -> None:
     ]
     usual = [encode(array, kind) for array, kind in arrays]
     assert [encoding for encoding, _ in usual] == [Encoding.DICTIONARY, Encoding.DICTIONARY, Encoding.STRINGS]
-    monkeypatch.setattr("audiomem_sql.blocks.encoding.without_kernels", lambda: True)
+    monkeypatch.setattr("audiomem_sql.blocks.strings.without_kernels", lambda: True)
     assert [encode(array, kind) for array, kind in arrays] == usual
     for (array, kind), (encoding, data) in zip(arrays, usual, strict=True):
         assert decode(encoding, data, len(array), array.null_count, kind).equals(array)

@@ -1,6 +1,7 @@
 """Keys of several columns: a hash of all parts together, of a row or of whole arrays.
 
-Parts that a column's collation takes for equal have the same hash. A key with a NULL in it equals no other, and has none.
+Parts that a column's collation takes for equal have the same hash. A key with a NULL in it equals no other,
+and has none.
 """
 
 from __future__ import annotations

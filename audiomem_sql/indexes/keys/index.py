@@ -1,7 +1,7 @@
 """A sorted index of one column of one segment, made in memory when the same column is looked up again and again.
 
-SQLite builds an automatic index for a join on a native table, never for a virtual one; this takes its place. Without
-it, a join on a column that is no key would scan the column once for each row of the other table.
+SQLite builds an automatic index for a join on a native table, never for a virtual one; this takes its place.
+Without it, a join on a column that is no key would scan the column once for each row of the other table.
 """
 
 from __future__ import annotations

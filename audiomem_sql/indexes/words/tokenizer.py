@@ -16,7 +16,7 @@ import numpy as np
 import pyarrow as pa
 
 from audiomem_sql.arrays import I64Array, U8Array
-from audiomem_sql.blocks.encoding import string_buffers
+from audiomem_sql.blocks.strings import string_buffers
 from audiomem_sql.indexes.words.unicode61 import MARK, SEPARATOR, U32Array, folding_table
 
 I32Array: TypeAlias = np.ndarray[Any, np.dtype[np.int32]]

@@ -1,7 +1,8 @@
 """A catalog as bytes. Stored at the front of the file and again at the end.
 
-A MessagePack map, compressed with zstd, behind a 16-byte header. Nothing in it is believed: every count, length and
-place is checked against the file before it is used, and a feature that this version does not know is refused.
+A MessagePack map, compressed with zstd, behind a 16-byte header. Nothing in it is believed: every count,
+length and place is checked against the file before it is used, and a feature that this version does not know
+is refused.
 """
 
 from __future__ import annotations

@@ -35,9 +35,9 @@ _INTEGER = ColumnType(Kind.INTEGER)
 class Field:
     """One field of the map.
 
-    name: its key. pack: its value. attribute: of the catalog, which ``unpack`` gives; none for a field that another one
-    unpacks. feature: of which segments it is; others leave it out, and have ``absent()`` instead. optional: left out,
-    too, where it is empty.
+    name: its key. pack: its value. attribute: of the catalog, which ``unpack`` gives; none for a field that
+    another one unpacks. feature: of which segments it is; others leave it out, and have ``absent()`` instead.
+    optional: left out, too, where it is empty.
     """
 
     name: str

@@ -20,7 +20,8 @@ from audiomem_sql.storage.segment.catalog import Catalog, ColumnEntry
 from audiomem_sql.storage.segment.column_numbers import CREATED, ROWID, name_of_column, type_of_column
 from audiomem_sql.storage.segment.data_stream import REMEDY, DataStream
 
-#: Blocks that are needed together are read at once: up to so many bytes, with so many unneeded ones in between.
+#: Blocks that are needed together are read at once: up to so many bytes, with so many unneeded ones in
+#: between.
 RUN_BYTES = 1 << 20
 GAP_BYTES = 16 << 10
 

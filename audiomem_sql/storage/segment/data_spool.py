@@ -1,7 +1,8 @@
 """What a segment's data stream will hold, in memory or, when it is much, in files, until the catalog is known.
 
-The stream is made of strata, what matters most first: where cells are filled by bands (see ``cell_order``), they end up in bands of
-different reliability. A place in a stratum becomes a place in the stream when all is there.
+The stream is made of strata, what matters most first: where cells are filled by bands (see ``cell_order``),
+they end up in bands of different reliability. A place in a stratum becomes a place in the stream when all is
+there.
 """
 
 from __future__ import annotations
@@ -21,8 +22,8 @@ _INSIDE = (1 << _SHIFT) - 1
 class Stratum(IntEnum):
     """What a part of the data stream matters.
 
-    STRUCTURE: what no row can be read without: rowids, versions, compression dictionaries, lists, filters. IMPORTANT, ORDINARY, MINOR:
-    blocks of rows. DERIVED: indexes of vectors and words, which can be made anew.
+    STRUCTURE: what no row can be read without: rowids, versions, compression dictionaries, lists, filters.
+    IMPORTANT, ORDINARY, MINOR: blocks of rows. DERIVED: indexes of vectors and words, which can be made anew.
     """
 
     STRUCTURE = 0
@@ -35,7 +36,8 @@ class Stratum(IntEnum):
 class DataSpool:
     """Collects bytes. divided: by strata; otherwise there is one, whatever is named, and places never change.
 
-    A place is where bytes begin in their stratum, and which that is, until ``final`` says where that is in the stream.
+    A place is where bytes begin in their stratum, and which that is, until ``final`` says where that is in
+    the stream.
     """
 
     def __init__(self, max_bytes: int, *, divided: bool = False) -> None:
@@ -85,7 +87,7 @@ class DataSpool:
         found: I64Array = before[places >> _SHIFT] + (places & _INSIDE)
         return found
 
-    # -- as a file ------------------------------------------------------------------------------------------------
+    # -- as a file -------------------------------------------------------------------------------------------
 
     def seek(self, place: int) -> int:
         """Read from this place of the stream on."""

@@ -1,7 +1,7 @@
 """A segment with the columns of a schema that is not its own: some were added, dropped or renamed since it was written.
 
-A column that the file does not have is made of blocks that hold its initial value over and over, with zone maps that
-say so, so that scans prune it like any other.
+A column that the file does not have is made of blocks that hold its initial value over and over, with zone
+maps that say so, so that scans prune it like any other.
 """
 
 from __future__ import annotations
@@ -97,7 +97,7 @@ class EvolvedSegment:
     def close(self) -> None:
         """Do nothing: the file belongs to the stored segment."""
 
-    # -- columns --------------------------------------------------------------------------------------------------
+    # -- columns ---------------------------------------------------------------------------------------------
 
     def _stored_column(self, column: int) -> int | None:
         """The number of ``column`` in the stored segment; None if it is not stored."""
@@ -136,7 +136,7 @@ class EvolvedSegment:
         entry = self.entry(column)
         return None if entry is None else entry.blocks
 
-    # -- values ---------------------------------------------------------------------------------------------------
+    # -- values ----------------------------------------------------------------------------------------------
 
     def block(self, column: int, number: int) -> pa.Array:
         """Block ``number`` of ``column``, decoded."""
@@ -161,7 +161,7 @@ class EvolvedSegment:
             return self._initial_values(column).repeated(len(rows), coded=coded)
         return self.stored.take(stored, rows, coded=coded)
 
-    # -- indexes --------------------------------------------------------------------------------------------------
+    # -- indexes ---------------------------------------------------------------------------------------------
 
     def may_contain(self, column: int, key: int | str | bytes) -> bool:
         """Whether ``column`` may hold ``key``, by its Bloom filter; True when it has none."""

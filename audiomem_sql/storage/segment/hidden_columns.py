@@ -110,7 +110,10 @@ class LossyHiddenColumns:
         return self._whole(CREATED, catalog.last_version)
 
     def ended(self) -> I64Array:
-        """The version that deleted each row, or NEVER. Where that is lost, NEVER, unless a newer row replaced it."""
+        """The version that deleted each row, or NEVER.
+
+        Where that is lost, NEVER, unless a newer row replaced it.
+        """
         catalog = self._catalog
         if catalog.ended is None:
             return np.full(catalog.rows, NEVER, np.int64)

@@ -1,7 +1,7 @@
 """How much rows matter, by the column ``importance``: 0 to 1, as ``audiomem ingest`` makes it.
 
-Blocks hold consecutive rows, so a block matters as much as the row of it that matters most. Blocks are therefore cut where rows that
-matter differently follow each other, but not into many small ones.
+Blocks hold consecutive rows, so a block matters as much as the row of it that matters most. Blocks are
+therefore cut where rows that matter differently follow each other, but not into many small ones.
 """
 
 from __future__ import annotations

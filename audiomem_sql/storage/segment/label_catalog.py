@@ -1,8 +1,8 @@
 """A catalog put together from the labels in the data stream of a segment whose catalogs are all lost.
 
-Every block that is intact has its label behind it, so everything that can be read is found. What is lost has rows all
-the same: its position between other blocks tells how many. Only the newest version can be had: times and messages of
-the others, names of versions and sources were in the catalog alone.
+Every block that is intact has its label behind it, so everything that can be read is found. What is lost has
+rows all the same: its position between other blocks tells how many. Only the newest version can be had: times
+and messages of the others, names of versions and sources were in the catalog alone.
 """
 
 from __future__ import annotations
@@ -58,7 +58,10 @@ _OtherLabels = dict[tuple[Labelled, int, int], Label]
 
 @dataclass(slots=True)
 class LabelCatalog:
-    """What labels say of a segment. ``notes`` are sentences on what is not known; ``lost`` as in ``LostBlocks``."""
+    """What labels say of a segment.
+
+    ``notes`` are sentences on what is not known; ``lost`` as in ``LostBlocks``.
+    """
 
     catalog: Catalog
     lost: dict[int, dict[int, str]] = field(default_factory=dict)
@@ -151,7 +154,7 @@ class _Assembly:
             raise contradiction(self._file.path, "it has blocks of columns that it does not have")
         return {column for column in columns if column is not None}
 
-    # -- blocks ---------------------------------------------------------------------------------------------------
+    # -- blocks ----------------------------------------------------------------------------------------------
 
     def _blocks_of(self, column: int) -> LabelledBlocks:
         """The blocks of a column: those that can be read, and between them what is lost."""
@@ -211,12 +214,15 @@ class _Assembly:
             raise contradiction(self._file.path, "it has rowids or versions that cannot be")
 
     def _rises(self, rowids: np.ndarray[Any, Any], first: int, before: int | None) -> bool:
-        """Whether ``rowids`` ascend, behind the rowid ``before``. A segment of several commits may repeat one."""
+        """Whether ``rowids`` ascend, behind the rowid ``before``.
+
+        A segment of several commits may repeat one.
+        """
         least = 0 if self._facts.versioned else 1
         falls = rowids[1:] < rowids[:-1] if self._facts.versioned else rowids[1:] <= rowids[:-1]
         return not falls.any() and (before is None or first - before >= least)
 
-    # -- everything else ------------------------------------------------------------------------------------------
+    # -- everything else -------------------------------------------------------------------------------------
 
     def _vectors_of(self, place: int) -> VectorExtents | None:
         """The index of a column of vectors, if all of it can be read."""

@@ -33,8 +33,8 @@ _LONGEST = max(LABEL.size, SIGNPOST.size)
 class FoundLabels:
     """What a data stream says of itself.
 
-    data_page: where it begins. labels: by place, apart from each other. lost_cells: those that could not be read where labels
-    may have been.
+    data_page: where it begins. labels: by place, apart from each other. lost_cells: those that could not be
+    read where labels may have been.
     """
 
     data_page: int

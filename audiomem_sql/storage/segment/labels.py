@@ -1,11 +1,11 @@
 """Labels: what the data stream says of itself, so that its blocks can be told and read when no catalog is left.
 
-Behind the stored bytes of every block, and of some other things, stands a **label**: what they are. Behind some labels
-stands a **signpost**: what the segment is. Both belong to the bytes that a catalog names, of which a zstd frame ends where it
-ends; who has a catalog never looks at them.
+Behind the stored bytes of every block, and of some other things, stands a **label**: what they are. Behind
+some labels stands a **signpost**: what the segment is. Both belong to the bytes that a catalog names, of
+which a zstd frame ends where it ends; who has a catalog never looks at them.
 
-Their CRC-32C continues from that of the segment id, and they say where they are. So one that was copied into a value, with
-the file or without it, is not taken for one.
+Their CRC-32C continues from that of the segment id, and they say where they are. So one that was copied into
+a value, with the file or without it, is not taken for one.
 """
 
 from __future__ import annotations
@@ -25,13 +25,15 @@ from audiomem_sql.protection.crc32c import crc32c
 from audiomem_sql.storage.segment.catalog_packing import MALFORMED, unpack_bounded
 
 LABEL_MAGIC = b"AuML"
-#: magic, what, encoding, column, place, first row, rows, NULLs, stored bytes, bytes before compression, CRC-32C
+#: magic, what, encoding, column, place, first row, rows, NULLs, stored bytes, bytes before compression,
+#: CRC-32C
 LABEL = struct.Struct("<4s B B H Q Q I I I I I")
 SIGNPOST_MAGIC = b"AuMS"
-#: magic, stored bytes of the map behind it, its CRC-32C, flags, columns shown, place, rows, first version, last version, time, first rowid, CRC-32C
+#: magic, stored bytes of the map behind it, its CRC-32C, flags, columns shown, place, rows, first version,
+#: last version, time, first rowid, CRC-32C
 SIGNPOST = struct.Struct("<4s I I H H Q Q Q Q q q I")
-#: A signpost comes first, last, and whenever as many bytes again were stored, but at most so many; and at least so many times
-#: its own size.
+#: A signpost comes first, last, and whenever as many bytes again were stored, but at most so many; and at
+#: least so many times its own size.
 SIGNPOST_BYTES = 1 << 19
 SIGNPOST_SHARE = 32
 #: Most bytes of a signpost's map, stored or before compression.
@@ -61,8 +63,8 @@ _SHOWN = {code: column for column, code in HIDDEN_COLUMNS.items()}
 class Label:
     """What the ``stored`` bytes at ``place`` of the data stream are.
 
-    column: by its place in the schema, or below 0 as in ``segment``. first: the first row of a block, the number of a list.
-    raw: bytes before compression.
+    column: by its place in the schema, or below 0 as in ``segment``. first: the first row of a block, the
+    number of a list. raw: bytes before compression.
     """
 
     what: Labelled
@@ -117,9 +119,9 @@ class Label:
 class Facts:
     """What a signpost says of its segment.
 
-    shown: columns of the newest version; those behind them only older ones have. time: of the last version. first_rowid:
-    where the rowids are consecutive, else None. versioned, ended, deleting: whether the versions that made each row, the
-    versions that ended some, and the rowids that it deletes of others are stored.
+    shown: columns of the newest version; those behind them only older ones have. time: of the last version.
+    first_rowid: where the rowids are consecutive, else None. versioned, ended, deleting: whether the versions
+    that made each row, the versions that ended some, and the rowids that it deletes of others are stored.
     """
 
     rows: int

@@ -31,8 +31,8 @@ _LEFT_OUT = (("model_backend", BACKENDS[0]), ("model_digest", ""))
 class TableOptions:
     """profile, modulation, protection: names. model: of the embeddings; model_backend: what runs it. compression_level: zstd, 1 to 22, by default that of the profile.
 
-    model_digest: 32 hex digits of the weights that made the vectors, empty as long as there are none; nobody chooses it.
-    band_plan, robustness: names, for modulation=spectrum.
+    model_digest: 32 hex digits of the weights that made the vectors, empty as long as there are none; nobody
+    chooses it. band_plan, robustness: names, for modulation=spectrum.
     """
 
     profile: str = "desktop"

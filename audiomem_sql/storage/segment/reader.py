@@ -135,7 +135,7 @@ class Segment:
         """While this lasts, blocks that this thread reads are not kept in the cache."""
         return self._blocks.read_once()
 
-    # -- columns --------------------------------------------------------------------------------------------------
+    # -- columns ---------------------------------------------------------------------------------------------
 
     def column_type(self, column: int) -> ColumnType:
         """The type of ``column``."""
@@ -161,7 +161,7 @@ class Segment:
         """The block directory of ``column``."""
         return self._blocks.directory(column)
 
-    # -- values ---------------------------------------------------------------------------------------------------
+    # -- values ----------------------------------------------------------------------------------------------
 
     def block(self, column: int, number: int) -> pa.Array:
         """Block ``number`` of ``column``, decoded."""
@@ -179,7 +179,7 @@ class Segment:
         """The bytes of an extent that the catalog names, decompressed."""
         return self._stream.extent(extent)
 
-    # -- rows -----------------------------------------------------------------------------------------------------
+    # -- rows ------------------------------------------------------------------------------------------------
 
     def rowids(self) -> I64Array:
         """All rowids, int64 (rows,), ascending; kept after the first call."""
@@ -209,7 +209,7 @@ class Segment:
         """Rowids deleted from segments before this one, and the versions that did, int64 (n,) each, by rowid."""
         return read_tombstones(self._stream, self.catalog)
 
-    # -- indexes --------------------------------------------------------------------------------------------------
+    # -- indexes ---------------------------------------------------------------------------------------------
 
     def may_contain(self, column: int, key: int | str | bytes) -> bool:
         """Whether ``column`` may hold ``key``, by its Bloom filter; True when it has none."""

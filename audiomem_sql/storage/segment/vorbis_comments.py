@@ -1,7 +1,8 @@
 """What the tags of a table's file tell a listener, and what stays of the tags and pictures that others put into it.
 
-``ENCODER``, ``DESCRIPTION`` and ``COMMENT`` are ours, and true of the file as it was written. ``TITLE`` is the name that the file
-had when it was made, until somebody changes it. All else, and every picture, is carried over when a file takes another's place.
+``ENCODER``, ``DESCRIPTION`` and ``COMMENT`` are ours, and true of the file as it was written. ``TITLE`` is
+the name that the file had when it was made, until somebody changes it. All else, and every picture, is
+carried over when a file takes another's place.
 """
 
 from __future__ import annotations
@@ -55,8 +56,8 @@ def carried_comments(before: Tags, ours: Mapping[str, str]) -> Tags:
 def repaired_comments(path: str, ours: Mapping[str, str]) -> tuple[dict[str, str], Tags]:
     """Comments and tags of the file at ``path`` as they were before it was damaged; ``ours``: what its catalog says they were.
 
-    Nothing tells damage to a comment from what an editor does, but its length: one that is as long as one of ours that is not
-    there is taken for that.
+    Nothing tells damage to a comment from what an editor does, but its length: one that is as long as one of
+    ours that is not there is taken for that.
     """
     tags = read_tags(path)
     entries = [(name.upper(), text) for name, text in tags.comments]

@@ -3,7 +3,8 @@
     class TestMine(ReadableSegmentTests):
         def opened(self, path: Path) -> ReadableSegment: ...
 
-``opened`` gets the path of a segment that :func:`write_segment` made; it may also replace the schema that is expected.
+``opened`` gets the path of a segment that :func:`write_segment` made; it may also replace the schema that is
+expected.
 """
 
 from __future__ import annotations
@@ -157,7 +158,7 @@ class ReadableSegmentTests:
             if not column.is_hidden and column.id in names
         }
 
-    # -- what it is -----------------------------------------------------------------------------------------------
+    # -- what it is ------------------------------------------------------------------------------------------
 
     def test_it_is_one(self, segment: ReadableSegment, path: Path, rows: Rows) -> None:
         assert (segment.path, segment.rows) == (str(path), len(rows.rowids))
@@ -186,7 +187,7 @@ class ReadableSegmentTests:
         assert view is segment.with_schema(schema)
         assert "n" not in view.schema.names
 
-    # -- columns --------------------------------------------------------------------------------------------------
+    # -- columns ---------------------------------------------------------------------------------------------
 
     def test_names_and_types(self, segment: ReadableSegment) -> None:
         for number, column in enumerate(segment.schema.columns):
@@ -221,7 +222,7 @@ class ReadableSegmentTests:
                 assert zones.high is not None
                 assert not present or (min(present), max(present)) == (zones.low[block], zones.high[block])
 
-    # -- values ---------------------------------------------------------------------------------------------------
+    # -- values ----------------------------------------------------------------------------------------------
 
     def test_blocks_hold_the_rows_of_the_directory(self, segment: ReadableSegment, rows: Rows) -> None:
         for number, expected in self.values_of(segment.schema, rows).items():
@@ -268,7 +269,7 @@ class ReadableSegmentTests:
         with segment.read_once():
             assert segment.slice(1, 0, 700).equals(before)
 
-    # -- rows -----------------------------------------------------------------------------------------------------
+    # -- rows ------------------------------------------------------------------------------------------------
 
     def test_rowids_and_versions(self, segment: ReadableSegment, rows: Rows) -> None:
         assert segment.rowids().tolist() == rows.rowids
@@ -290,7 +291,7 @@ class ReadableSegmentTests:
         assert rowids.tolist() == TOMBSTONES[0]
         assert versions.tolist() == (TOMBSTONES[1] if shape == "versions" else [3, 3, 3])
 
-    # -- indexes --------------------------------------------------------------------------------------------------
+    # -- indexes ---------------------------------------------------------------------------------------------
 
     def test_filters_let_every_key_through(self, segment: ReadableSegment, rows: Rows) -> None:
         values = self.values_of(segment.schema, rows)

@@ -23,7 +23,7 @@ from samples import arrow, content, create, rows, same
 from sealed import Sealed
 
 from audiomem_sql.blocks.bloom import MIN_BYTES
-from audiomem_sql.blocks.encoding import encode_integers
+from audiomem_sql.blocks.integers import encode_integers
 from audiomem_sql.columns.schema import parse_columns
 from audiomem_sql.errors import AudioMemError, DamagedFileError, FormatVersionError, QueryError, SchemaError
 from audiomem_sql.protection.crc32c import crc32c
