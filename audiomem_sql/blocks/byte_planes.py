@@ -23,12 +23,14 @@ def to_planes(values: np.ndarray[Any, Any], width: int | None = None) -> bytes:
     return np.ascontiguousarray(values.view(np.uint8).reshape(-1, width).T).tobytes()
 
 
-def from_planes(data: bytes, at: int, count: int, dtype: str, *, last: bool = False) -> np.ndarray[Any, Any]:
-    """``count`` numbers from byte planes at ``data[at:]``; with ``last`` nothing may stand behind them."""
+def from_planes(
+    data: bytes, start: int, count: int, dtype: str, *, last: bool = False
+) -> np.ndarray[Any, Any]:
+    """``count`` numbers from byte planes at ``data[start:]``; with ``last`` nothing may stand behind them."""
     size = count * np.dtype(dtype).itemsize
-    if len(data) - at < size or (last and len(data) - at != size):
+    if len(data) - start < size or (last and len(data) - start != size):
         raise DamagedFileError("a block has the wrong length")
-    planes = np.frombuffer(data, np.uint8, size, at)
+    planes = np.frombuffer(data, np.uint8, size, start)
     if count == 0 or np.dtype(dtype).itemsize == 1:
         return planes.view(dtype)
     return np.ascontiguousarray(planes.reshape(-1, count).T).reshape(-1).view(dtype)

@@ -36,7 +36,10 @@ MIN_DICTIONARY_SOURCE = 1 << 20
 
 @dataclass(frozen=True, slots=True)
 class EncodedBlock:
-    """A block ready to be stored: rows, encoding, bytes before compression, compressed bytes, zone map entry."""
+    """A block ready to be stored.
+
+    raw: bytes before compression. stored: the compressed bytes. zone: the zone map entry.
+    """
 
     rows: int
     encoding: int
@@ -159,7 +162,10 @@ class ColumnWriter:
         )
 
     def bloom(self) -> BloomFilter | None:
-        """The filter of all keys added; None for a column that is no key, or has more keys than a filter can hold."""
+        """The filter of all keys added.
+
+        None for a column that is no key, or has more keys than a filter can hold.
+        """
         if not self._hashes or sum(map(len, self._hashes)) > MAX_KEYS:
             return None
         return BloomFilter.of(np.concatenate(self._hashes))
@@ -175,10 +181,10 @@ def choose_dictionary(arrays: list[pa.Array]) -> bytes | None:
         return None
     step = max(1, -(-total // min(MAX_DICTIONARY_BYTES, total // DICTIONARY_SHARE)))
     pieces: list[bytes] = []
-    seen = 0
+    rows_before = 0
     for array in arrays:
-        rows = np.arange(-seen % step, len(array), step)
+        rows = np.arange(-rows_before % step, len(array), step)
         texts = strings(array).take(rows[valid(array)[rows]])
         pieces.extend(texts[row] for row in range(len(texts)))
-        seen += len(array)
+        rows_before += len(array)
     return b"".join(pieces)[:MAX_DICTIONARY_BYTES] or None

@@ -29,16 +29,16 @@ class Compressor:
             self._dictionary = zstandard.ZstdCompressionDict(
                 dictionary, dict_type=zstandard.DICT_TYPE_RAWCONTENT
             )
-            wanted = {
+            sizes = {
                 "source_size": block_bytes,
                 "dict_size": len(dictionary),
                 "write_checksum": 0,
                 "write_content_size": 1,
             }
-            parameters = zstandard.ZstdCompressionParameters.from_level(level, **wanted)
+            parameters = zstandard.ZstdCompressionParameters.from_level(level, **sizes)
             if parameters.strategy >= zstandard.STRATEGY_BTLAZY2 and parameters.hash_log > ROOTS_LOG:
                 parameters = zstandard.ZstdCompressionParameters.from_level(
-                    level, hash_log=ROOTS_LOG, **wanted
+                    level, hash_log=ROOTS_LOG, **sizes
                 )
             self._dictionary.precompute_compress(compression_params=parameters)
             self._arguments: dict[str, Any] = {

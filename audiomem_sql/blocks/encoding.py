@@ -3,7 +3,7 @@
 A block is a run of rows of one column. Its bytes are a validity bitmap (only if some but not all values are
 NULL), then a body whose form the encoding code tells. All numbers are little-endian.
 
-    INTEGERS     mode, width, base, scale, first, then the codes, as byte planes (every code's lowest byte first)
+    INTEGERS     mode, width, base, scale, first, then the codes, as byte planes (lowest bytes first)
     REALS        float64, as byte planes
     BITS         one bit a value
     STRINGS      width, the lengths as byte planes of that width, then the bytes of all values
@@ -172,7 +172,10 @@ _BODIES: dict[int, Callable[[bytes, int, int, ColumnType], list[pa.Buffer]]] = {
 def decode_coded(
     encoding: int, data: bytes, rows: int, nulls: int, column_type: ColumnType
 ) -> pa.DictionaryArray:
-    """A block of texts as Arrow's dictionary array, int32 codes: what it is stored as, or made of what :func:`decode` gives."""
+    """A block of texts as Arrow's dictionary array with int32 codes.
+
+    The codes are those that are stored, or made from what :func:`decode` gives.
+    """
     if encoding != Encoding.DICTIONARY or not 0 <= nulls <= rows or arrow_type(column_type) != pa.string():
         return decode(encoding, data, rows, nulls, column_type).dictionary_encode()
     validity, at = _decode_validity(data, rows, nulls)
@@ -189,15 +192,15 @@ def _decode_validity(data: bytes, rows: int, nulls: int) -> tuple[pa.Buffer | No
     """The validity bitmap at the front of a block, if it has NULLs, and the place behind it."""
     if not nulls:
         return None, 0
-    at = -(-rows // 8)
-    if len(data) < at:
+    size = -(-rows // 8)
+    if len(data) < size:
         raise DamagedFileError("a block ends inside its validity bitmap")
     if (
-        int(np.unpackbits(np.frombuffer(data, np.uint8, at), count=rows, bitorder="little").sum())
+        int(np.unpackbits(np.frombuffer(data, np.uint8, size), count=rows, bitorder="little").sum())
         != rows - nulls
     ):
         raise DamagedFileError("the validity bitmap of a block has another number of NULLs than the catalog")
-    return pa.py_buffer(data[:at]), at
+    return pa.py_buffer(data[:size]), size
 
 
 def _check_text(array: pa.Array) -> None:

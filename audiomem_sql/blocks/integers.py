@@ -1,4 +1,4 @@
-"""Integers as offsets from the least value, or as differences from row to row, in as few bytes as they need."""
+"""Integers in few bytes: as offsets from the least value, or as differences from row to row."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ INTEGERS_HEADER = struct.Struct("<B B q Q q")
 
 
 def integers_of(array: pa.Array) -> I64Array:
-    """The int64 values of an INTEGER or TIMESTAMP array; a NULL repeats the value before it (0 at the start)."""
+    """The int64 values of an INTEGER or TIMESTAMP array. A NULL repeats the value before it, or is 0."""
     values = integers(array)
     if array.null_count == 0:
         return values
-    there = valid(array)
-    source = np.maximum.accumulate(np.where(there, np.arange(len(there)), 0))
-    return np.where(there[source], values[source], 0)
+    present = valid(array)
+    source = np.maximum.accumulate(np.where(present, np.arange(len(present)), 0))
+    return np.where(present[source], values[source], 0)
 
 
 def encode_integers(values: I64Array) -> bytes:
@@ -45,14 +45,14 @@ def encode_integers(values: I64Array) -> bytes:
     return INTEGERS_HEADER.pack(mode, width, base, scale, first) + to_planes(codes, width)
 
 
-def decode_integers(data: bytes, at: int, rows: int) -> tuple[I64Array, int]:
+def decode_integers(data: bytes, start: int, rows: int) -> tuple[I64Array, int]:
     """int64 (rows,) from ``data[at:]``, and the place behind it."""
     if rows == 0:
-        return np.empty(0, np.int64), at
-    if len(data) < at + INTEGERS_HEADER.size:
+        return np.empty(0, np.int64), start
+    if len(data) < start + INTEGERS_HEADER.size:
         raise DamagedFileError("a block ends inside its header")
-    mode, width, base, scale, first = INTEGERS_HEADER.unpack_from(data, at)
-    at += INTEGERS_HEADER.size
+    mode, width, base, scale, first = INTEGERS_HEADER.unpack_from(data, start)
+    start += INTEGERS_HEADER.size
     if mode > 1 or width not in (0, 1, 2, 4, 8):
         raise DamagedFileError(f"integers of mode {mode} and width {width} do not exist")
     count = rows - mode
@@ -61,7 +61,7 @@ def decode_integers(data: bytes, at: int, rows: int) -> tuple[I64Array, int]:
             raise DamagedFileError("differences between rows, in a block of one row")
         codes = np.zeros(count, np.uint64)
     else:
-        codes = from_planes(data, at, count, f"<u{width}").astype(np.uint64)
+        codes = from_planes(data, start, count, f"<u{width}").astype(np.uint64)
     codes *= np.uint64(scale)
     codes += np.uint64(base & 0xFFFFFFFFFFFFFFFF)
     if mode == 1:
@@ -69,7 +69,7 @@ def decode_integers(data: bytes, at: int, rows: int) -> tuple[I64Array, int]:
         out[0] = first & 0xFFFFFFFFFFFFFFFF
         out[1:] = codes
         codes = np.cumsum(out, dtype=np.uint64)
-    return codes.view(np.int64), at + count * width
+    return codes.view(np.int64), start + count * width
 
 
 def _scaled(values: I64Array) -> tuple[int, int, int, np.ndarray[Any, Any]]:

@@ -21,7 +21,7 @@ DICTIONARY_HEADER = struct.Struct("<I")
 
 
 def string_buffers(array: pa.Array) -> tuple[np.ndarray[Any, np.dtype[np.int32]], U8Array]:
-    """Offsets, int32 (n + 1,), starting at 0, and the bytes of a string or binary array that may be a slice."""
+    """Offsets from 0, int32 (n + 1,), and the bytes of a string or binary array, which may be a slice."""
     _, offset_buffer, text_buffer = array.buffers()
     offsets = np.frombuffer(offset_buffer, np.int32, len(array) + 1, array.offset * 4)
     if text_buffer is None:
@@ -55,23 +55,23 @@ def _distinct(array: pa.Array) -> tuple[pa.Array, np.ndarray[Any, np.dtype[np.in
     if not without_kernels():
         encoded = array.dictionary_encode()
         return encoded.dictionary, dictionary_codes(encoded)
-    places: dict[bytes, int] = {}
+    numbers: dict[bytes, int] = {}
     codes = np.fromiter(
-        (places.setdefault(value, len(places)) for value in _pieces(array)), np.int32, len(array)
+        (numbers.setdefault(value, len(numbers)) for value in _pieces(array)), np.int32, len(array)
     )
-    ends = np.cumsum([0, *map(len, places)]).astype(np.int32)
-    buffers = [None, pa.py_buffer(ends), pa.py_buffer(b"".join(places))]
-    return pa.Array.from_buffers(array.type, len(places), buffers, 0), codes
+    ends = np.cumsum([0, *map(len, numbers)]).astype(np.int32)
+    buffers = [None, pa.py_buffer(ends), pa.py_buffer(b"".join(numbers))]
+    return pa.Array.from_buffers(array.type, len(numbers), buffers, 0), codes
 
 
 def _pieces(array: pa.Array) -> list[bytes]:
-    found = strings(array)
-    data = found.data.tobytes()
-    return [data[i:j] for i, j in zip(found.starts.tolist(), found.ends.tolist(), strict=True)]
+    views = strings(array)
+    data = views.data.tobytes()
+    return [data[i:j] for i, j in zip(views.starts.tolist(), views.ends.tolist(), strict=True)]
 
 
 def _repeats(sample: pa.Array) -> bool:
-    """Whether its distinct values take at most three quarters of its bytes, with four for each value's place."""
+    """Whether the distinct values take at most three quarters of the bytes, with four for each offset."""
     pieces = _pieces(sample)
     distinct = set(pieces)
     size = 4 * (len(distinct) + 1) + sum(map(len, distinct))
@@ -85,26 +85,26 @@ def strings_without_nulls(array: pa.Array, column_type: ColumnType) -> pa.Array:
     return pa.Array.from_buffers(array.type, len(array), [None, *array.buffers()[1:]], 0, array.offset)
 
 
-def decode_lengths(data: bytes, at: int, rows: int) -> tuple[np.ndarray[Any, Any], pa.Buffer, int]:
+def decode_lengths(data: bytes, start: int, rows: int) -> tuple[np.ndarray[Any, Any], pa.Buffer, int]:
     """Offsets, the text as a buffer without a copy, and the place behind it."""
-    if len(data) <= at:
+    if len(data) <= start:
         raise DamagedFileError("a block of strings ends early")
-    width = data[at]
+    width = data[start]
     if width not in (1, 2, 4):
         raise DamagedFileError(f"lengths of {width} bytes do not exist")
-    at += LENGTHS_HEADER.size
-    lengths = from_planes(data, at, rows, f"<u{width}")
-    at += rows * width
+    start += LENGTHS_HEADER.size
+    lengths = from_planes(data, start, rows, f"<u{width}")
+    start += rows * width
     offsets = np.zeros(rows + 1, np.int64)
     np.cumsum(lengths, out=offsets[1:])
     total = int(offsets[-1])
-    if total > len(data) - at:
+    if total > len(data) - start:
         raise DamagedFileError("a block of strings is shorter than its lengths")
-    return offsets.astype(np.int32), pa.py_buffer(data).slice(at, total), at + total
+    return offsets.astype(np.int32), pa.py_buffer(data).slice(start, total), start + total
 
 
-def decode_dictionary(data: bytes, at: int, rows: int) -> tuple[np.ndarray[Any, Any], pa.Buffer, int]:
-    offsets, text, codes, end = dictionary_parts(data, at, rows)
+def decode_dictionary(data: bytes, start: int, rows: int) -> tuple[np.ndarray[Any, Any], pa.Buffer, int]:
+    offsets, text, codes, end = dictionary_parts(data, start, rows)
     if int(np.diff(offsets)[codes].sum(dtype=np.int64)) > MAX_SHARED_BLOCK_BYTES:
         raise DamagedFileError("a block of strings is larger than any that is written")
     values = pa.Array.from_buffers(pa.binary(), len(offsets) - 1, [None, pa.py_buffer(offsets), text])
@@ -120,19 +120,19 @@ def decode_dictionary(data: bytes, at: int, rows: int) -> tuple[np.ndarray[Any, 
 
 
 def dictionary_parts(
-    data: bytes, at: int, rows: int
+    data: bytes, start: int, rows: int
 ) -> tuple[np.ndarray[Any, Any], pa.Buffer, np.ndarray[Any, Any], int]:
     """Offsets and text of the distinct values, the code of each row, and the place behind them."""
-    if len(data) < at + DICTIONARY_HEADER.size:
+    if len(data) < start + DICTIONARY_HEADER.size:
         raise DamagedFileError("a block of strings ends early")
-    (distinct,) = DICTIONARY_HEADER.unpack_from(data, at)
+    (distinct,) = DICTIONARY_HEADER.unpack_from(data, start)
     if not 0 < distinct <= rows:
         raise DamagedFileError(f"{distinct} distinct values in {rows} rows")
-    offsets, text, at = decode_lengths(data, at + DICTIONARY_HEADER.size, distinct)
-    if len(data) <= at or data[at] not in (1, 2, 4):
+    offsets, text, start = decode_lengths(data, start + DICTIONARY_HEADER.size, distinct)
+    if len(data) <= start or data[start] not in (1, 2, 4):
         raise DamagedFileError("a block of strings has no codes")
-    width = data[at]
-    codes = from_planes(data, at + LENGTHS_HEADER.size, rows, f"<u{width}")
+    width = data[start]
+    codes = from_planes(data, start + LENGTHS_HEADER.size, rows, f"<u{width}")
     if int(codes.max(initial=0)) >= distinct:
         raise DamagedFileError("a code names no value")
-    return offsets, text, codes, at + LENGTHS_HEADER.size + rows * width
+    return offsets, text, codes, start + LENGTHS_HEADER.size + rows * width

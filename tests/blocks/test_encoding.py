@@ -36,8 +36,14 @@ VALUES: dict[str, tuple[ColumnType, st.SearchStrategy[Any]]] = {
     "json": (JSON, st.sampled_from(["{}", "[1]", '"x"'])),
     "blob": (BLOB, st.one_of(st.binary(max_size=300), st.sampled_from([b"", b"\0", b"\xff" * 5]))),
     "boolean": (BOOLEAN, st.booleans()),
-    "timestamp": (TIMESTAMP, st.one_of(st.integers(MIN_MICROS, MAX_MICROS), st.sampled_from([MIN_MICROS, MAX_MICROS]))),
-    "vector": (VECTOR, st.lists(st.floats(width=32), min_size=3, max_size=3).map(lambda v: struct.pack("<3f", *v))),
+    "timestamp": (
+        TIMESTAMP,
+        st.one_of(st.integers(MIN_MICROS, MAX_MICROS), st.sampled_from([MIN_MICROS, MAX_MICROS])),
+    ),
+    "vector": (
+        VECTOR,
+        st.lists(st.floats(width=32), min_size=3, max_size=3).map(lambda v: struct.pack("<3f", *v)),
+    ),
 }  # fmt: skip
 
 

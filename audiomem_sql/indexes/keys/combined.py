@@ -86,7 +86,7 @@ class CombinedHashes:
 
     def add(self, arrays: Sequence[pa.Array]) -> None:
         """Take rows, one array a column of the schema."""
-        self._hashes.append(hash_rows([arrays[place] for place in self._places], self._columns)[1])
+        self._hashes.append(hash_rows([arrays[column] for column in self._places], self._columns)[1])
 
     def bloom(self) -> BloomFilter | None:
         """The filter of all keys; None where there are none, or more than a filter can hold."""

@@ -35,7 +35,7 @@ class Version:
 
 @dataclass(frozen=True, slots=True)
 class Migration:
-    """One change of the columns: its number in the table, counted from 1, the version that made it, and what it says."""
+    """One change of the columns: its number in the table, from 1, the version that made it, and its text."""
 
     number: int
     version: int
@@ -62,7 +62,7 @@ NO_HISTORY = SchemaHistory()
 
 @dataclass(frozen=True, slots=True)
 class KeywordExtents:
-    """Where the keyword index of a column is: its header, and its pieces one behind another, which are not compressed."""
+    """Where the keyword index of a column is: its header, and its pieces, which are not compressed."""
 
     header: Extent
     pieces: Extent
@@ -131,11 +131,11 @@ class Catalog:
 
     def schema_at(self, version: int) -> Schema:
         """The columns that the table had at ``version``, one of this segment's."""
-        found = self.schemas[0][1]
+        newest = self.schemas[0][1]
         for first, schema in self.schemas:
             if first <= version:
-                found = schema
-        return found
+                newest = schema
+        return newest
 
     @property
     def first_version(self) -> int:

@@ -81,7 +81,10 @@ def unpack_catalog(data: bytes) -> Catalog:
 
 
 def parse_header(data: bytes) -> tuple[bytes, int, int, int]:
-    """(magic, stored bytes, raw bytes, CRC-32C) from the first 16 bytes; DamagedFileError if they are not a header."""
+    """(magic, stored bytes, raw bytes, CRC-32C) from the first 16 bytes.
+
+    DamagedFileError if they are not a header.
+    """
     if len(data) < CATALOG_HEADER.size:
         raise DamagedFileError("the catalog ends inside its header")
     magic, stored, raw, crc = CATALOG_HEADER.unpack_from(data)

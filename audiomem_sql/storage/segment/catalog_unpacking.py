@@ -105,7 +105,7 @@ def unpack_schema(unpacking: Unpacking) -> Schema:
 
 
 def unpack_entries(unpacking: Unpacking) -> tuple[ColumnEntry | None, ...]:
-    """The entries of the columns that are stored as blocks: not the rowid's alias, nor those with an index."""
+    """The entries of the columns with blocks: not the rowid's alias, nor those with a vector index."""
     schema, entries = unpacking.schema, unpacking.content["columns"]
     if len(entries) != len(schema):
         raise DamagedFileError("the catalog has another number of columns than its schema")

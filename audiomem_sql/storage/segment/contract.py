@@ -121,16 +121,16 @@ class ReadableSegment(Protocol):
         """The rows that have ``rowid``: one at most, unless the segment holds several commits."""
 
     def find_many(self, rowids: I64Array) -> I64Array:
-        """The rows that have ``rowids``, distinct int64 (n,), ascending; rowids that are not here are left out."""
+        """The rows that have one of ``rowids``, distinct int64 (n,); ascending int64."""
 
     def created(self) -> I64Array:
         """The version that made each row, int64 (rows,)."""
 
     def ended(self) -> I64Array:
-        """The version that deleted each row, int64 (rows,); NEVER for those that no commit of the segment deleted."""
+        """The version of this segment that deleted each row, int64 (rows,); NEVER where none did."""
 
     def tombstones(self) -> tuple[I64Array, I64Array]:
-        """Rowids deleted from segments before this one, and the versions that did, int64 (n,) each, by rowid."""
+        """Rowids deleted from earlier segments, ascending, and the versions that did, int64 (n,) each."""
 
     # -- indexes ---------------------------------------------------------------------------------------------
 

@@ -1,4 +1,4 @@
-"""What a segment's data stream will hold, in memory or, when it is much, in files, until the catalog is known.
+"""The bytes of a segment's data stream until the catalog is known: in memory, or in files when they are many.
 
 The stream is made of strata, what matters most first: where cells are filled by bands (see ``cell_order``),
 they end up in bands of different reliability. A place in a stratum becomes a place in the stream when all is
@@ -84,8 +84,8 @@ class DataSpool:
     def finals(self, places: I64Array) -> I64Array:
         """The same of many, int64 (n,)."""
         before = np.concatenate([np.zeros(1, np.int64), np.cumsum(self._sizes, dtype=np.int64)])
-        found: I64Array = before[places >> _SHIFT] + (places & _INSIDE)
-        return found
+        offsets: I64Array = before[places >> _SHIFT] + (places & _INSIDE)
+        return offsets
 
     # -- as a file -------------------------------------------------------------------------------------------
 
@@ -96,14 +96,14 @@ class DataSpool:
 
     def read(self, size: int) -> bytes:
         """So many bytes of the stream, fewer where it ends."""
-        parts, at, before = [], self._at, 0
-        for file, own in zip(self._files, self._sizes, strict=True):
-            if size and before <= at < before + own:
-                file.seek(at - before)
-                parts.append(file.read(min(size, before + own - at)))
-                at, size = at + len(parts[-1]), size - len(parts[-1])
-            before += own
-        self._at = at
+        parts, position, before = [], self._at, 0
+        for file, file_size in zip(self._files, self._sizes, strict=True):
+            if size and before <= position < before + file_size:
+                file.seek(position - before)
+                parts.append(file.read(min(size, before + file_size - position)))
+                position, size = position + len(parts[-1]), size - len(parts[-1])
+            before += file_size
+        self._at = position
         return parts[0] if len(parts) == 1 else b"".join(parts)
 
     def close(self) -> None:

@@ -1,4 +1,4 @@
-"""The columns that every segment has and no schema lists: rowids, and the versions that made and deleted each row.
+"""The columns that no schema lists: rowids, and the versions that made and deleted each row.
 
 A column of a segment is named by its index in the schema, or by one of the negative numbers here.
 """

@@ -90,7 +90,7 @@ class Segment:
 
     @classmethod
     def open(cls, path: str, cache: BlockCache = SHARED) -> Segment:
-        """Open ``path``, reading the catalog at the front, or the one at the end when the first is damaged."""
+        """Open ``path`` by the catalog at the front, or by another copy when that is damaged."""
         identity = file_identity(path)
         file = PagedFile.open(path)
         try:
@@ -206,7 +206,7 @@ class Segment:
         return self._hidden.ended()
 
     def tombstones(self) -> tuple[I64Array, I64Array]:
-        """Rowids deleted from segments before this one, and the versions that did, int64 (n,) each, by rowid."""
+        """Rowids deleted from earlier segments, ascending, and the versions that did, int64 (n,) each."""
         return read_tombstones(self._stream, self.catalog)
 
     # -- indexes ---------------------------------------------------------------------------------------------

@@ -86,7 +86,7 @@ class SegmentWriter:
         created: I64Array | None = None,
         ended: I64Array | None = None,
     ) -> None:
-        """Append rows: rowids, int64 (n,), ascending and above all before, and one array a column of the schema.
+        """Append rows: rowids, int64 (n,), ascending and above all before, and one array for each column.
 
         created, ended: of a segment with several commits, the version that made each row and the one that
         deleted it (NEVER for none), int64 (n,); given with every call or with none. A rowid may then be there
@@ -203,7 +203,10 @@ class SegmentWriter:
         return self._file.temporary
 
     def publish(self, *, replace: bool = True) -> None:
-        """Give the finished file its name, durably; StorageError if ``replace`` is False and the name is taken."""
+        """Give the finished file its name, durably.
+
+        StorageError if ``replace`` is False and the name is taken.
+        """
         self._file.publish(replace=replace)
 
     def abandon(self) -> None:

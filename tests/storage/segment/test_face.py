@@ -1,4 +1,4 @@
-"""What other rooms import of segments and versions stands at the face of the room, and no files import in a circle."""
+"""Other rooms import segments and versions from the face of the room; no files import in a circle."""
 
 from __future__ import annotations
 
