@@ -13,10 +13,12 @@ from audiomem_sql.errors import DamagedFileError
 
 
 def width_of(top: int) -> int:
+    """The least number of bytes, 1, 2 or 4, that ``top`` fits into."""
     return 1 if top < 1 << 8 else 2 if top < 1 << 16 else 4
 
 
 def to_planes(values: np.ndarray[Any, Any], width: int | None = None) -> bytes:
+    """Numbers (n,) as byte planes; width: bytes of each, by default those of the dtype."""
     width = values.itemsize if width is None else width
     if width <= 1:
         return values.tobytes()

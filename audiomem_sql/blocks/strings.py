@@ -31,6 +31,7 @@ def string_buffers(array: pa.Array) -> tuple[np.ndarray[Any, np.dtype[np.int32]]
 
 
 def encode_lengths(array: pa.Array) -> bytes:
+    """Lengths and bytes of the strings of an array."""
     offsets, text = string_buffers(array)
     lengths = np.diff(offsets)
     width = width_of(int(lengths.max(initial=0)))
@@ -104,6 +105,7 @@ def decode_lengths(data: bytes, start: int, rows: int) -> tuple[np.ndarray[Any, 
 
 
 def decode_dictionary(data: bytes, start: int, rows: int) -> tuple[np.ndarray[Any, Any], pa.Buffer, int]:
+    """Offsets and bytes of the strings that codes name, and the place behind them."""
     offsets, text, codes, end = dictionary_parts(data, start, rows)
     if int(np.diff(offsets)[codes].sum(dtype=np.int64)) > MAX_SHARED_BLOCK_BYTES:
         raise DamagedFileError("a block of strings is larger than any that is written")

@@ -91,7 +91,7 @@ class Snapshot:
         self.rows = sum(view.live_rows for view in self.views) + len(self.own_rows)
 
     def after(self, log: LogContent) -> Snapshot:
-        """This newest snapshot after the one commit that ``log`` has more, without a replay of the others."""
+        """Add the one commit that ``log`` has more to this newest snapshot, without a replay of the others."""
         record = log.records[log.count - 1]
         newer = Snapshot.__new__(Snapshot)
         newer.segments, newer.log, newer.schema = self.segments, log, self.schema
@@ -349,7 +349,7 @@ def check_chain(segments: Sequence[ReadableSegment], log: LogContent | None) -> 
 
 
 def check_neighbours(before: ReadableSegment, after: ReadableSegment, base: str) -> None:
-    """Raise DamagedFileError unless two segments are of one table, and the second has the columns' changes."""
+    """Raise DamagedFileError unless two segments are of one table, and the second has their changes."""
     check_table(before, after, base)
     same = after.catalog.schemas[0][1].is_same(before.catalog.schemas[-1][1])
     if not same and after.catalog.first_version not in [

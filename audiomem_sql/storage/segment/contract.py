@@ -55,7 +55,7 @@ class ReadableSegment(Protocol):
         """Of the profile that the segment was written with."""
 
     def with_schema(self, schema: Schema) -> ReadableSegment:
-        """This segment with the columns of ``schema``; itself if those are its own."""
+        """The segment with the columns of ``schema``; itself if those are its own."""
 
     def forget(self) -> None:
         """Drop its blocks from the cache."""

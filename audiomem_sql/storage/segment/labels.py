@@ -63,8 +63,8 @@ _COLUMN_OF_CODE = {code: column for column, code in HIDDEN_COLUMNS.items()}
 class Label:
     """What the ``stored`` bytes at ``place`` of the data stream are.
 
-    column: by its place in the schema, or below 0 as in ``column_numbers``. first: the first row of a block, the
-    number of a list. raw: bytes before compression.
+    column: by its place in the schema, or below 0 as in ``column_numbers``.
+    first: the first row of a block, the number of a list. raw: bytes before compression.
     """
 
     kind: Labelled

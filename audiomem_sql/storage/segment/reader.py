@@ -115,7 +115,7 @@ class Segment:
         return limits_of(self.catalog.options.get("profile"))
 
     def with_schema(self, schema: Schema) -> ReadableSegment:
-        """This segment with the columns of ``schema``; itself if those are its own."""
+        """The segment with the columns of ``schema``; itself if those are its own."""
         return self._evolved.of(self, schema)
 
     def forget(self) -> None:

@@ -88,7 +88,7 @@ class UnlistedSegment:
         self._segment.null_damage = null
 
     def with_schema(self, schema: Schema) -> ReadableSegment:
-        """This segment with the columns of ``schema``; itself if those are its own."""
+        """The segment with the columns of ``schema``; itself if those are its own."""
         return self._evolved.of(self, schema)
 
     @property

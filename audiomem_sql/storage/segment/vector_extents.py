@@ -76,4 +76,5 @@ class ListReader:
     read: Callable[[Extent], bytes]
 
     def __call__(self, number: int) -> bytes:
+        """The bytes of list ``number``."""
         return self.read(self.extents[number])
