@@ -2,85 +2,35 @@
 
 from __future__ import annotations
 
-import ast
 import importlib
 import re
 import subprocess
 import sys
 import tomllib
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 import audiomem_sql
+from tools.imports import arrows, circles, imported_names, python_files, read_modules
+from tools.rooms import INNER, ROOMS, STRANGERS, inner_room, room
 
 ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "audiomem_sql"
 
-#: A module may import from its own room and from rooms that stand before it. A room is a folder, or a module at the top.
-ROOMS = (
-    "_version",
-    "errors",
-    "arrays",
-    "warn_once",
-    "machine",
-    "bytes",
-    "protection",
-    "audio",
-    "columns",
-    "blocks",
-    "predicates",
-    "indexes",
-    "storage",
-    "versions",
-    "scan",
-    "sound",
-    "search",
-    "migrations",
-    "writing",
-    "upkeep",
-    "table",
-    "udfs",
-    "vtab",
-    "frames",
-    "ingest",
-    "loadable",
-    "connections",
-    "dbapi",
-    "pandas",
-    "polars",
-    "sqlalchemy",
-    "cli",
-    "__main__",
-    "__init__",
-)
-#: The same inside the rooms that have rooms; "." stands for the modules of the room itself.
-INNER = {
-    "audio": ("flac", "spectrum", "source", "finding", "__init__"),
-    "indexes": ("keys", "vectors", "words", "__init__"),
-    "storage": ("pages", "segment", "log", "__init__"),
-    "search": ("models", "."),
-    "vtab": (".", "apsw", "duckdb", "__init__"),
-}
-#: Rooms inside a room that do not import each other in either direction.
-STRANGERS = (
-    ("vtab", "udfs"),
-    ("indexes.keys", "indexes.vectors"),
-    ("indexes.keys", "indexes.words"),
-    ("indexes.vectors", "indexes.words"),
-    ("storage.segment", "storage.log"),
-)
 #: Packages that only doors may import.
 FOREIGN = {"apsw", "duckdb", "pandas", "polars", "sqlalchemy", "typer", "rich", "selectolax", "markdown_it"}
 #: to_pandas needs pandas; SQLite itself evaluates DEFAULT and CHECK.
 ALLOWED = {
     "columns.to_pandas": {"pandas"},
     "table.reader": {"pandas"},
+    "table.rows": {"pandas"},
     "columns.arrow_input": {"pandas"},
     "columns.checks": {"apsw"},
     "columns.expressions": {"apsw"},
 }
+#: Rooms with modules that import each other, some under TYPE_CHECKING or in functions. The list may only become shorter.
+CIRCULAR = {"audio", "columns", "ingest", "search", "vtab"}
 DOORS = ROOMS[ROOMS.index("udfs") :]
 #: Every module that C code names in a string, with what it calls there.
 NAMED_BY_C = {
@@ -90,74 +40,33 @@ NAMED_BY_C = {
 }
 
 
-def modules() -> Iterator[tuple[str, ast.Module]]:
-    """(dotted name below the package, syntax tree) of every module; a package is named by ``__init__``."""
-    for path in _walk(PACKAGE):
-        name = ".".join(path.relative_to(PACKAGE).with_suffix("").parts)
-        yield name, ast.parse(path.read_text())
-
-
-def _walk(folder: Path) -> Iterator[Path]:
-    for path in sorted(folder.iterdir()):
-        if path.is_dir():
-            yield from _walk(path)
-        elif path.suffix == ".py":
-            yield path
-
-
-NAMES = {name for name, _ in modules()}
-
-
-def imports(tree: ast.AST) -> Iterator[str]:
-    """Absolute names of what is imported, wherever in the module: under TYPE_CHECKING and in functions, too."""
-    for node in ast.walk(tree):
-        if isinstance(node, ast.Import):
-            yield from (alias.name for alias in node.names)
-        elif isinstance(node, ast.ImportFrom):
-            assert node.level == 0, "relative import"
-            assert node.module is not None
-            for alias in node.names:
-                inner = f"{node.module}.{alias.name}"
-                known = inner.removeprefix("audiomem_sql.")
-                yield inner if known in NAMES or f"{known}.__init__" in NAMES else node.module
-
-
-def arrows() -> Iterator[tuple[str, str]]:
-    """(module, what it imports of the package), both named below the package."""
-    for name, tree in modules():
-        for target in imports(tree):
-            if target.startswith("audiomem_sql."):
-                yield name, target.removeprefix("audiomem_sql.")
-
-
-def room(name: str) -> str:
-    return name.split(".")[0]
-
-
-def inner_room(name: str, rooms: tuple[str, ...]) -> str:
-    """The room inside its room that a module stands in."""
-    second = name.split(".")[1] if "." in name else "__init__"
-    return second if second in rooms else "."
+MODULES = read_modules(ROOT)
+ARROWS = sorted(arrows(MODULES))
 
 
 def test_arrows_run_one_way() -> None:
-    for module, target in arrows():
+    for module, target in ARROWS:
         if not room(target).startswith("__"):
             assert ROOMS.index(room(target)) <= ROOMS.index(room(module)), f"{module} imports {target}"
 
 
 def test_arrows_inside_a_room_run_one_way() -> None:
-    for module, target in arrows():
+    for module, target in ARROWS:
         rooms = INNER.get(room(module))
         if rooms is not None and room(target) == room(module):
             own, other = inner_room(module, rooms), inner_room(target, rooms)
             assert rooms.index(other) <= rooms.index(own), f"{module} imports {target}"
 
 
+@pytest.mark.parametrize("name", sorted({room(name) for name in MODULES} - CIRCULAR))
+def test_no_circle_of_modules_in_a_room(name: str) -> None:
+    assert circles((one, other) for one, other in ARROWS if room(one) == room(other) == name) == []
+
+
 @pytest.mark.parametrize("pair", STRANGERS, ids=" ".join)
 def test_strangers_do_not_know_each_other(pair: tuple[str, str]) -> None:
     for one, other in (pair, pair[::-1]):
-        for module, target in arrows():
+        for module, target in ARROWS:
             if f"{module}.".startswith(f"{one}."):
                 assert not f"{target}.".startswith(f"{other}."), f"{module} imports {target}"
 
@@ -168,7 +77,7 @@ def test_nothing_new_in_the_hallway() -> None:
 
 
 def test_every_module_of_a_room_with_rooms_stands_in_one() -> None:
-    for name in NAMES:
+    for name in MODULES:
         rooms = INNER.get(room(name))
         if rooms is not None:
             assert inner_room(name, rooms) in rooms, name
@@ -176,36 +85,42 @@ def test_every_module_of_a_room_with_rooms_stands_in_one() -> None:
 
 def test_tests_mirror_the_rooms() -> None:
     """A test file stands in a folder named like a room, or at the top if what it tests stands there or is no module."""
-    top = {"docs", "examples", "extras", "layout"}
+    top = {"doc_names", "docs", "examples", "extras", "layout", "structure"}
     for path in (ROOT / "tests").glob("test_*.py"):
         name = path.stem.removeprefix("test_")
         assert name in top | {path.stem for path in PACKAGE.glob("*.py")}, path
 
 
 def test_only_doors_import_foreign_packages() -> None:
-    for name, tree in modules():
+    for name, module in MODULES.items():
         if room(name) not in DOORS:
-            used = {target.split(".")[0] for target in imports(tree)} & FOREIGN
+            used = {target.split(".")[0] for target in imported_names(module.tree, MODULES)} & FOREIGN
             assert used <= ALLOWED.get(name, set()), name
 
 
 def test_every_folder_with_modules_is_a_package() -> None:
-    for path in _walk(PACKAGE):
+    for path in python_files(PACKAGE):
         assert (path.parent / "__init__.py").exists(), path
     settings = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["setuptools"]["packages"]
     assert settings == {"find": {"include": ["audiomem_sql*"]}}
 
 
 def test_the_names_that_c_code_uses() -> None:
-    sources = "".join(path.read_text() for path in sorted((ROOT / "vtab" / "native").glob("*.[ch]")))
-    assert set(re.findall(r'"(audiomem_sql(?:\.\w+)+)"', sources)) == set(NAMED_BY_C)
-    for module, names in NAMED_BY_C.items():
-        for name in names:
-            assert f'"{name}"' in sources
-            assert hasattr(importlib.import_module(module), name)
-    paths = set(re.findall(r'"(audiomem_sql/[^"]+)"', sources))
+    """They stand in one list, runtime.h, and nowhere else in C; each is there in Python."""
+    folder = ROOT / "vtab" / "native"
+    listed = re.findall(r'#define PYTHON_\w+ "([^"]+)"', (folder / "runtime.h").read_text())
+    modules = {name for name in listed if name.startswith("audiomem_sql.")}
+    paths = {name for name in listed if "/" in name}
+    assert modules == set(NAMED_BY_C)
     assert paths == {"audiomem_sql/loadable.py"}
     assert all((ROOT / path).exists() for path in paths)
+    functions = {name for names in NAMED_BY_C.values() for name in names}
+    assert set(listed) - modules - paths == functions
+    for module, names in NAMED_BY_C.items():
+        assert all(hasattr(importlib.import_module(module), name) for name in names)
+    for path in sorted(folder.glob("*.[ch]")):
+        if path.name != "runtime.h":
+            assert not re.findall(r'"audiomem_sql[./][^"]*"', path.read_text()), path
 
 
 @pytest.mark.parametrize("name", ["vtab", "udfs", "migrations"])

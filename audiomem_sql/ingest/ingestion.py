@@ -30,8 +30,9 @@ from audiomem_sql.ingest.reading import (
     read_source,
 )
 from audiomem_sql.ingest.sources import Source
+from audiomem_sql.machine.progress import Progress
 from audiomem_sql.predicates import Op, Predicate, bind
-from audiomem_sql.scan.scan import Filter
+from audiomem_sql.scan.filters import Filter
 from audiomem_sql.table.table import Table
 from audiomem_sql.versions import Snapshot
 from audiomem_sql.writing.appending import NO_ROWIDS, matching_rowids
@@ -94,7 +95,7 @@ def ingest(
     on_source: Callable[[Source], None] | None = None,
     on_skip: Callable[[Source, AudioMemError], None] | None = None,
     on_commit: Callable[[int], None] | None = None,
-    on_rows: Callable[[int, int], None] | None = None,
+    on_rows: Progress | None = None,
     stop: Callable[[], bool] | None = None,
 ) -> Report:
     """Bring ``table`` up to date with ``sources``.
@@ -119,7 +120,7 @@ class _Ingestion:
         on_source: Callable[[Source], None] | None,
         on_skip: Callable[[Source, AudioMemError], None] | None,
         on_commit: Callable[[int], None] | None,
-        on_rows: Callable[[int, int], None] | None,
+        on_rows: Progress | None,
         stop: Callable[[], bool] | None,
     ) -> None:
         check_columns(table)

@@ -18,15 +18,13 @@ from typing import Any
 import numpy as np
 from fastcrc import crc32
 
-from audiomem_sql.arrays import U8Array
+from audiomem_sql.arrays import U8Array, U32Array
 
 CRC_BYTES = 4
 #: Cells that are looked at with one CRC; a power of two.
 RUN = 32
 #: Fewer cells than these are looked at one by one; at least two runs.
 FEW = 96
-
-U32Array = np.ndarray[Any, np.dtype[np.uint32]]
 
 
 def crc32c(data: bytes, initial: int = 0) -> int:

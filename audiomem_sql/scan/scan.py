@@ -18,7 +18,7 @@ from typing import Protocol
 import numpy as np
 import pyarrow as pa
 
-from audiomem_sql.arrays import BoolArray, I64Array
+from audiomem_sql.arrays import I64Array
 from audiomem_sql.columns.batch import Batch
 from audiomem_sql.columns.schema import Schema
 from audiomem_sql.columns.selection import taken
@@ -26,6 +26,7 @@ from audiomem_sql.columns.stored_values import int64_view, integer_array
 from audiomem_sql.columns.types import arrow_type
 from audiomem_sql.errors import DamagedFileError
 from audiomem_sql.predicates import Bound
+from audiomem_sql.scan.filters import Filter, RowFilter
 from audiomem_sql.scan.lost_rows import tell_lost_rows, tell_lost_values
 from audiomem_sql.storage.segment import ROWID, ReadableSegment
 from audiomem_sql.versions import SegmentView
@@ -35,14 +36,6 @@ BATCH_BYTES = 1 << 20
 FIRST_BATCH_BYTES = 128 << 10
 #: Rows that are filtered at once.
 FILTER_ROWS = 1 << 16
-
-
-@dataclass(frozen=True, slots=True)
-class Filter:
-    """A bound predicate on a column: a place in the schema, or ROWID."""
-
-    column: int
-    bound: Bound
 
 
 class Readable(Protocol):
@@ -66,10 +59,6 @@ class Readable(Protocol):
     @property
     def ordered(self) -> bool:
         """Whether segments, then pending rows, are in rowid order."""
-
-
-#: A filter that needs several columns at once: given a loader of columns, True for the rows that pass, bool (n,).
-RowFilter = Callable[[Callable[[int], pa.Array]], BoolArray]
 
 
 def scan(
@@ -183,7 +172,7 @@ class _Work:
             return array if chosen is None else taken(array, chosen)
 
         chosen: I64Array | None = None
-        for test in [*(_column_test(item) for item in self.filters), self.row_filter]:
+        for test in [*(item.passes for item in self.filters), self.row_filter]:
             if test is not None:
                 passed = np.flatnonzero(test(load))
                 chosen = passed if chosen is None else chosen[passed]
@@ -265,7 +254,7 @@ class _Work:
         def load(column: int) -> pa.Array:
             return segment.take(column, chosen + start)
 
-        for test in [*(_column_test(item) for item in self.filters), self.row_filter]:
+        for test in [*(item.passes for item in self.filters), self.row_filter]:
             if test is not None and len(chosen):
                 chosen = chosen[np.flatnonzero(test(load))]
         if not len(chosen):
@@ -321,10 +310,6 @@ class _Work:
                 )
             batch = Batch(rowids, arrays)
             yield batch.backwards() if self.descending else batch
-
-
-def _column_test(item: Filter) -> RowFilter:
-    return lambda load: item.bound.mask(load(item.column))
 
 
 def candidate_rows(segment: ReadableSegment, filters: Sequence[Filter]) -> list[tuple[int, int]]:

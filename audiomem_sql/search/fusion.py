@@ -10,8 +10,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from audiomem_sql.arrays import I64Array
-from audiomem_sql.indexes.words.bm25 import F64Array
+from audiomem_sql.arrays import F64Array, I64Array
 
 K = 60
 

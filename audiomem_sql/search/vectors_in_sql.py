@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import json
-from typing import Any
 
 import numpy as np
 
+from audiomem_sql.arrays import F32Array
 from audiomem_sql.errors import DataTypeError
 
-Vector = np.ndarray[Any, np.dtype[np.float32]]
 
-
-def vector_of(value: object) -> Vector:
+def vector_of(value: object) -> F32Array:
     """float32 (n,) of a blob or a JSON array. Raises DataTypeError for anything else, and for NaN and infinities."""
     if isinstance(value, bytes):
         if len(value) % 4:

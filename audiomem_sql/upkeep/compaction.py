@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -24,9 +24,10 @@ from audiomem_sql.indexes.vectors.codec import VectorCodec
 from audiomem_sql.machine.durable import fsync_folder
 from audiomem_sql.machine.limits import limits_of
 from audiomem_sql.machine.malloc import trim
+from audiomem_sql.machine.progress import Progress
 from audiomem_sql.machine.writer_lock import WriterLock
 from audiomem_sql.sound.band_health import MEASURED_PAGES, unhealthy
-from audiomem_sql.storage.log.record import LogRecord
+from audiomem_sql.storage.log import LogRecord
 from audiomem_sql.storage.segment import (
     NEVER,
     NO_HISTORY,
@@ -48,8 +49,6 @@ from audiomem_sql.versions import (
     merged_rows,
     pack_sources,
 )
-
-Progress = Callable[[int, int], None]
 
 #: Deltas smaller than this are merged when there are so many of them.
 SMALL_DELTA_BYTES = 8 << 20
@@ -135,13 +134,13 @@ def checkpoint(files: TableFiles, lock: WriterLock, snapshot: Snapshot, options:
 
 
 def small_deltas(snapshot: Snapshot) -> list[ReadableSegment]:
-    """The newest deltas, as far as they are small, oldest first."""
+    """The newest deltas that are small, oldest first; none until there are enough of them to be merged."""
     found: list[ReadableSegment] = []
     for segment in reversed(snapshot.segments[1:]):
         if os.path.getsize(segment.path) > SMALL_DELTA_BYTES:
             break
         found.append(segment)
-    return found[::-1]
+    return found[::-1] if len(found) >= SMALL_DELTAS else []
 
 
 def merge(

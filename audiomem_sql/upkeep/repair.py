@@ -6,19 +6,19 @@ import contextlib
 import os
 import shutil
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from audiomem_sql.arrays import I64Array
 from audiomem_sql.errors import DamagedFileError, StorageError, UnsupportedError
-from audiomem_sql.machine.durable import replace_durably, storage_error, temporary_file
-from audiomem_sql.storage.pages.writer import FileSpec, lay_out
+from audiomem_sql.machine.durable import flush, replace_durably, storage_error, temporary_file
+from audiomem_sql.machine.progress import Progress
+from audiomem_sql.storage.pages import FileSpec, lay_out
 from audiomem_sql.storage.segment import ReadableSegment, raw_catalog, repaired_comments
 from audiomem_sql.versions import Snapshot, TableFiles
 
-Progress = Callable[[int, int], None]
 #: Bytes of the data stream that are read at once, and held in memory before a file is used.
 _AT_ONCE = 4 << 20
 _SPOOL_BYTES = 64 << 20
@@ -62,17 +62,17 @@ def repaired(segment: ReadableSegment, target: str, progress: Progress | None = 
                 with contextlib.suppress(OSError):
                     os.fchmod(sink.fileno(), os.stat(segment.path).st_mode & 0o777)
                 made = FileSpec(
-                    file.source.profile,
+                    file.profile,
                     file.layout.level,
                     catalog.segment_id,
                     comments,
                     tags,
-                    file.source.mode,
+                    file.mode,
                     file.by_bands,
                 )
                 lay_out(sink, made, blob, data, catalog.data_bytes)
                 sink.flush()
-                os.fsync(sink.fileno())
+                flush(sink.fileno())
         done = file.corrections
         changed = not _same(temporary, segment.path)
         return temporary, Repair(segment.path, done.inner, done.outer, changed)

@@ -13,7 +13,8 @@ from audiomem_sql.blocks.bloom import hash_array
 from audiomem_sql.blocks.zones import Zones
 from audiomem_sql.columns.stored_values import int64_view
 from audiomem_sql.errors import DamagedFileError
-from audiomem_sql.storage.pages.file import PageDamage
+from audiomem_sql.machine.progress import Progress
+from audiomem_sql.storage.pages import PageDamage
 from audiomem_sql.storage.segment import (
     CREATED,
     ENDED,
@@ -60,7 +61,7 @@ class Verifiable(Protocol):
     def files(self) -> TableFiles: ...
 
 
-def problems(table: Verifiable, progress: Callable[[int, int], None] | None = None) -> Iterator[Problem]:
+def problems(table: Verifiable, progress: Progress | None = None) -> Iterator[Problem]:
     """Every fault in the files of ``table``, in the order of the files; the log, which has no pages, comes last.
 
     progress: called with pages looked at and pages in all; a page is looked at twice, for its bytes and for its meaning,

@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 import msgpack
 
 from audiomem_sql.errors import DamagedFileError
-from audiomem_sql.storage.log.record import LogRecord
+from audiomem_sql.storage.log import LogRecord
 from audiomem_sql.storage.segment import ReadableSegment
 
 DIGEST_BYTES = 16
@@ -48,9 +48,8 @@ def segment_sources(segment: ReadableSegment) -> dict[str, bytes]:
     try:
         return unpack_sources(segment.extent(extent))
     except DamagedFileError as error:
-        if error.file is not None:
-            raise
-        raise DamagedFileError(error.what, file=segment.path, place="sources") from None
+        error.at(file=segment.path, place="sources")
+        raise
 
 
 def known_sources(segments: Sequence[ReadableSegment], commits: Sequence[LogRecord] = ()) -> dict[str, bytes]:

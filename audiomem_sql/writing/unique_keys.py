@@ -11,16 +11,16 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
-from audiomem_sql.arrays import I64Array
-from audiomem_sql.blocks.bloom import U64Array
+from audiomem_sql.arrays import I64Array, U64Array
 from audiomem_sql.columns.affinity import StoredValue
 from audiomem_sql.columns.batch import Row
 from audiomem_sql.columns.stored_values import as_sql
 from audiomem_sql.indexes.keys.combined import CombinedIndex, folded, hash_key, hash_rows
 from audiomem_sql.indexes.keys.index import LOOKUPS_BEFORE_INDEX, SMALL_ROWS
 from audiomem_sql.predicates import Op, Predicate, bind
+from audiomem_sql.scan.filters import Filter
 from audiomem_sql.scan.lookup import find_rows, value_at
-from audiomem_sql.scan.scan import Filter, scan
+from audiomem_sql.scan.scan import scan
 from audiomem_sql.storage.segment import ReadableSegment
 from audiomem_sql.versions import SegmentView, Snapshot
 

@@ -33,6 +33,7 @@ from audiomem_sql.indexes.vectors.index_writing import EncodedIndex, encode_inde
 from audiomem_sql.indexes.words.encoder import encode_keywords
 from audiomem_sql.indexes.words.fts_query import parse_query
 from audiomem_sql.indexes.words.index import KeywordIndex
+from audiomem_sql.indexes.words.matching import match
 from audiomem_sql.predicates.where import parse_where
 from audiomem_sql.protection.crc32c import crc32c
 from audiomem_sql.scan.plan import parse_plan
@@ -261,7 +262,7 @@ def _keywords(data: bytes) -> None:
     texts = pa.array(_TEXTS, pa.string())
     index = KeywordIndex(header, piece, len(_TEXTS), lambda places: texts.take(pa.array(places)))
     for query in ("frame", "fra* NOT cells", '"pages and cells"', "NEAR(frames cells, 3)"):
-        index.match(parse_query(query, ["body"]))
+        match(parse_query(query, ["body"]), {"body": index})
 
 
 def _keyword_seeds() -> list[bytes]:

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from audiomem_sql.errors import DamagedFileError, DamageWarning
-from audiomem_sql.indexes.vectors.index import SHARED as LISTS
+from audiomem_sql.indexes.vectors import DECODED_LISTS
 from audiomem_sql.machine.block_cache import SHARED
 from audiomem_sql.storage.segment import Extent
 from audiomem_sql.table.table import Table
@@ -48,7 +48,7 @@ def asked(table: Table, query: str) -> list[tuple[int, float]]:
 
 def forget() -> None:
     SHARED.clear()
-    LISTS.clear()
+    DECODED_LISTS.clear()
     told.clear()
 
 

@@ -25,20 +25,21 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections.abc import Iterator
+from typing import TypeAlias
 
 import numpy as np
-import numpy.typing as npt
 from fastcrc import crc8, crc16
 
+from audiomem_sql.arrays import BoolArray, I64Array, U8Array
 from audiomem_sql.audio.flac.profiles import Profile, match
 from audiomem_sql.errors import OptionError
 
 #: What a probe of pages is given of a page: the first payload bytes of channel 0.
 HEAD_BYTES = 64
 
-Bytes = npt.NDArray[np.uint8]
-Numbers = npt.NDArray[np.int64]
-Flags = npt.NDArray[np.bool_]
+Bytes: TypeAlias = U8Array
+Numbers: TypeAlias = I64Array
+Flags: TypeAlias = BoolArray
 
 SYNC = b"\xff\xf8"
 VARIABLE_SYNC = b"\xff\xf9"

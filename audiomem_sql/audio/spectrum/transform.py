@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from functools import lru_cache
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
-import numpy.typing as npt
 
+from audiomem_sql.arrays import F64Array
 from audiomem_sql.audio.flac.frames import Bytes
 from audiomem_sql.audio.flac.profiles import Profile
 from audiomem_sql.errors import MissingExtraError
 
-Floats = npt.NDArray[np.float64]
+Floats: TypeAlias = F64Array
 
 DCT = 4096
 """Samples of a block, and its coefficients."""
@@ -30,6 +30,11 @@ def transforms() -> Any:
             "modulation=spectrum needs scipy", remedy="pip install 'audiomem-sql[sound]'"
         ) from None
     return fft
+
+
+def require_scipy() -> None:
+    """``MissingExtraError`` unless pages can be modulated and demodulated here."""
+    transforms()
 
 
 def coefficient(frequency: float, profile: Profile) -> int:

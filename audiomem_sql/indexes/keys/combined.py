@@ -11,8 +11,8 @@ from collections.abc import Sequence
 import numpy as np
 import pyarrow as pa
 
-from audiomem_sql.arrays import I64Array
-from audiomem_sql.blocks.bloom import MAX_KEYS, BloomFilter, U64Array, hash_array, hash_integers, hash_keys
+from audiomem_sql.arrays import I64Array, U64Array
+from audiomem_sql.blocks.bloom import MAX_KEYS, BloomFilter, hash_array, hash_integers, hash_keys
 from audiomem_sql.columns.affinity import StoredValue
 from audiomem_sql.columns.column import Column
 from audiomem_sql.columns.stored_values import integer_array

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any, TypeAlias
+from typing import Any
 
 import numpy as np
 
+from audiomem_sql.arrays import F32Array
 from audiomem_sql.errors import DataTypeError
-
-F32Array: TypeAlias = np.ndarray[Any, np.dtype[np.float32]]
-I8Array: TypeAlias = np.ndarray[Any, np.dtype[np.int8]]
 
 #: Numbers in a vector, as in FLOAT[n].
 MAX_DIMENSIONS = 65_535

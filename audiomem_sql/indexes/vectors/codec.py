@@ -19,8 +19,9 @@ from functools import cached_property
 
 import numpy as np
 
+from audiomem_sql.arrays import F32Array, I8Array
 from audiomem_sql.errors import DamagedFileError
-from audiomem_sql.indexes.vectors.arrays import MAX_DIMENSIONS, F32Array, I8Array
+from audiomem_sql.indexes.vectors.arrays import MAX_DIMENSIONS
 from audiomem_sql.indexes.vectors.packing import pack_bytes, unpack_bytes
 from audiomem_sql.indexes.vectors.rotation import MAX_ROTATED, principal_axes, rotation_of
 from audiomem_sql.machine.digests import blake2b

@@ -12,9 +12,9 @@ from functools import lru_cache
 
 import numpy as np
 
-from audiomem_sql.arrays import BoolArray, I64Array
+from audiomem_sql.arrays import BoolArray, F32Array, I64Array
 from audiomem_sql.errors import DamagedFileError, DataTypeError
-from audiomem_sql.indexes.vectors.arrays import F32Array, directions_of, lengths_of, vectors_of
+from audiomem_sql.indexes.vectors.arrays import directions_of, lengths_of, vectors_of
 from audiomem_sql.indexes.vectors.codec import VectorCodec
 from audiomem_sql.indexes.vectors.index_format import IndexHeader, decode_list
 from audiomem_sql.indexes.vectors.index_writing import CodedVectors
@@ -24,7 +24,7 @@ from audiomem_sql.machine.block_cache import BlockCache
 
 #: Decoded lists of all indexes of the process: codes of 1.3 million vectors of 384 numbers.
 CACHE_BYTES = 512 << 20
-SHARED = BlockCache(CACHE_BYTES)
+DECODED_LISTS = BlockCache(CACHE_BYTES)
 #: By default a search looks through lists with this share of the vectors, and with so many at least.
 SEEN = 0.2
 LEAST_SEEN = 50_000
@@ -65,7 +65,7 @@ class VectorIndex:
         rows: int,
         read_list: ReadList,
         find_codec: Callable[[bytes], VectorCodec | None] | None = None,
-        cache: BlockCache = SHARED,
+        cache: BlockCache = DECODED_LISTS,
     ) -> None:
         self._header = parsed = IndexHeader.from_bytes(header, rows)
         self._read_list = read_list

@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import struct
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
+from audiomem_sql.arrays import F32Array, I8Array, U16Array
 from audiomem_sql.errors import DamagedFileError, FormatVersionError
-from audiomem_sql.indexes.vectors.arrays import MAX_DIMENSIONS, F32Array, I8Array
+from audiomem_sql.indexes.vectors.arrays import MAX_DIMENSIONS
 from audiomem_sql.indexes.vectors.codec import DIGEST_BYTES
 from audiomem_sql.indexes.vectors.packing import pack_bytes, pack_codes, unpack_bytes, unpack_codes
 
@@ -32,8 +32,6 @@ MAX_LISTS = 65_534
 MAX_LIST_BYTES = 1 << 26
 #: Most bytes of the centres of an index, decoded.
 MAX_CENTRE_BYTES = 1 << 28
-
-U16Array = np.ndarray[Any, np.dtype[np.uint16]]
 
 
 @dataclass(frozen=True, slots=True, eq=False)

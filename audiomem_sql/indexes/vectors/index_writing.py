@@ -7,17 +7,16 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from audiomem_sql.arrays import BoolArray, I64Array
+from audiomem_sql.arrays import BoolArray, F32Array, I8Array, I32Array, I64Array, U16Array
 from audiomem_sql.errors import DataTypeError, LimitError
-from audiomem_sql.indexes.vectors.arrays import F32Array, I8Array, lengths_of, vectors_of
-from audiomem_sql.indexes.vectors.clusters import IntArray, cluster, means_of
+from audiomem_sql.indexes.vectors.arrays import lengths_of, vectors_of
+from audiomem_sql.indexes.vectors.clusters import cluster, means_of
 from audiomem_sql.indexes.vectors.codec import VectorCodec
 from audiomem_sql.indexes.vectors.index_format import (
     MAX_CENTRE_BYTES,
     MAX_LIST_BYTES,
     MAX_LISTS,
     IndexHeader,
-    U16Array,
     encode_list,
 )
 from audiomem_sql.machine.spooled_arrays import ArrayRows, Rows, SpooledRows
@@ -244,7 +243,7 @@ def _encoded(
     return IndexParts(header.to_bytes(), pieces, codec, not embed)
 
 
-def _lists(coded: _Coded, numbers: IntArray, centres: I8Array, has_lengths: bool) -> Iterator[bytes]:
+def _lists(coded: _Coded, numbers: I32Array, centres: I8Array, has_lengths: bool) -> Iterator[bytes]:
     """The bytes of each list: as many at a time as fit into memory, because reading the codes means going through all of them."""
     order = np.argsort(numbers, kind="stable")
     ends = np.concatenate(([0], np.cumsum(np.bincount(numbers, minlength=len(centres)))))
@@ -263,7 +262,7 @@ def _lists(coded: _Coded, numbers: IntArray, centres: I8Array, has_lengths: bool
         coded.codes.close()
 
 
-def _divided(coded: _Coded, lists: int) -> tuple[IntArray, I8Array]:
+def _divided(coded: _Coded, lists: int) -> tuple[I32Array, I8Array]:
     """The list of each vector, int32 (n,), and the centres in codes, int8 (lists, d)."""
     count, dimensions = len(coded.codes), coded.codec.dimensions
     numbers = np.zeros(count, np.int32)
@@ -276,7 +275,7 @@ def _divided(coded: _Coded, lists: int) -> tuple[IntArray, I8Array]:
     return numbers, np.rint(means_of(coded.codes, numbers, lists)).astype(np.int8)
 
 
-def _cut(numbers: IntArray, most: int) -> IntArray:
+def _cut(numbers: I32Array, most: int) -> I32Array:
     """Lists renumbered without gaps, and those of more than ``most`` vectors cut: equal vectors stay in one cluster."""
     order = np.argsort(numbers, kind="stable")
     counts = np.bincount(numbers) if len(numbers) else np.zeros(0, np.int64)

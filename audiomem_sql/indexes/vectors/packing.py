@@ -13,9 +13,8 @@ from __future__ import annotations
 import numpy as np
 import zstandard
 
-from audiomem_sql.arrays import U8Array
+from audiomem_sql.arrays import I8Array, U8Array
 from audiomem_sql.errors import DamagedFileError
-from audiomem_sql.indexes.vectors.arrays import I8Array
 
 #: Most groups of coordinates, and the vectors that pay for one more: a Huffman code takes about 30 bytes.
 MAX_GROUPS = 12

@@ -12,9 +12,8 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from audiomem_sql.arrays import BoolArray, I64Array
+from audiomem_sql.arrays import BoolArray, F32Array, I8Array, I64Array
 from audiomem_sql.errors import MissingExtraError
-from audiomem_sql.indexes.vectors.arrays import F32Array, I8Array
 
 #: Up to here numpy takes about a millisecond, and FAISS need not be imported.
 FEW_VECTORS = 4096
@@ -65,6 +64,19 @@ def products_of(queries: F32Array, vectors: F32Array) -> F32Array:
         return queries @ vectors.T
     found: F32Array = np.einsum("qd,nd->qn", queries, vectors)
     return found
+
+
+def cosine_distances(vectors: F32Array, query: F32Array) -> F32Array:
+    """Of float32 (n, d) from a query of length 1, float32 (d,): float32 (n,); 2 where a vector has no length."""
+    lengths = np.sqrt(np.einsum("ij,ij->i", vectors, vectors))
+    cosines = np.divide(
+        products_of(query[np.newaxis], vectors)[0],
+        lengths,
+        out=np.full(len(vectors), -1, np.float32),
+        where=lengths > 0,
+    )
+    distances: F32Array = np.maximum(1 - cosines, 0).astype(np.float32)
+    return distances
 
 
 class NumpyScanner:

@@ -13,11 +13,11 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from audiomem_sql.arrays import I64Array, U8Array
+from audiomem_sql.arrays import I32Array, I64Array, U8Array
 from audiomem_sql.errors import LimitError
 from audiomem_sql.indexes.words.directory import MAX_ROWS
 from audiomem_sql.indexes.words.postings import ranges
-from audiomem_sql.indexes.words.tokenizer import I32Array, ranked, tokenize
+from audiomem_sql.indexes.words.tokenizer import ranked, tokenize
 from audiomem_sql.machine.spooled_arrays import SpooledRows
 
 #: Texts that are tokenized at once; each byte takes about ten more.

@@ -6,14 +6,10 @@ gamma code, with the unary half left to an entropy coder).
 
 from __future__ import annotations
 
-from typing import Any, TypeAlias
-
 import numpy as np
 
-from audiomem_sql.arrays import I64Array, U8Array
+from audiomem_sql.arrays import I64Array, U8Array, U64Array
 from audiomem_sql.errors import DamagedFileError
-
-U64Array: TypeAlias = np.ndarray[Any, np.dtype[np.uint64]]
 
 #: No number is wider, so that each lies within eight bytes wherever it begins.
 MAX_WIDTH = 32

@@ -7,17 +7,14 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
-from audiomem_sql.arrays import I64Array
+from audiomem_sql.arrays import F64Array, I64Array
 
 K1 = 1.2
 B = 0.75
 MIN_IDF = 1e-6
-
-F64Array = np.ndarray[Any, np.dtype[np.float64]]
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -6,11 +6,10 @@ import struct
 from bisect import bisect_left
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Any
 
 import numpy as np
 
-from audiomem_sql.arrays import U8Array
+from audiomem_sql.arrays import I64Array, U8Array
 from audiomem_sql.blocks.compression import Compressor, Decompressor
 from audiomem_sql.errors import DamagedFileError
 from audiomem_sql.indexes.words.tokenizer import MAX_TERM_BYTES
@@ -52,7 +51,7 @@ class TermBlock:
 
     terms: list[bytes]
     classes: U8Array
-    before: np.ndarray[Any, np.dtype[np.int64]]
+    before: I64Array
 
     @classmethod
     def decode(cls, data: bytes, count: int) -> TermBlock:

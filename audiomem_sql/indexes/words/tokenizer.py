@@ -10,16 +10,14 @@ from __future__ import annotations
 import functools
 import re
 from dataclasses import dataclass
-from typing import Any, NamedTuple, TypeAlias
+from typing import Any, NamedTuple
 
 import numpy as np
 import pyarrow as pa
 
-from audiomem_sql.arrays import I64Array, U8Array
+from audiomem_sql.arrays import BoolArray, I32Array, I64Array, U8Array, U32Array
 from audiomem_sql.blocks.strings import string_buffers
-from audiomem_sql.indexes.words.unicode61 import MARK, SEPARATOR, U32Array, folding_table
-
-I32Array: TypeAlias = np.ndarray[Any, np.dtype[np.int32]]
+from audiomem_sql.indexes.words.unicode61 import MARK, SEPARATOR, folding_table
 
 #: Bytes of a term; FTS5 cuts longer ones off here, too.
 MAX_TERM_BYTES = 32768
@@ -68,7 +66,7 @@ def _word() -> re.Pattern[str]:
     return re.compile(f"[{letters}][{letters}{_character_class(table == MARK)}]*")
 
 
-def _character_class(members: np.ndarray[Any, np.dtype[np.bool_]]) -> str:
+def _character_class(members: BoolArray) -> str:
     edges = np.flatnonzero(np.diff(np.concatenate([[False], members, [False]]).astype(np.int8)))
     return "".join(f"\\U{start:08x}-\\U{end - 1:08x}" for start, end in edges.reshape(-1, 2))
 

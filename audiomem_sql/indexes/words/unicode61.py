@@ -11,11 +11,10 @@ import base64
 import functools
 import zlib
 from collections.abc import Iterator
-from typing import Any, TypeAlias
 
 import numpy as np
 
-U32Array: TypeAlias = np.ndarray[Any, np.dtype[np.uint32]]
+from audiomem_sql.arrays import U32Array
 
 #: In :func:`folding_table`: the character ends a word.
 SEPARATOR = 0

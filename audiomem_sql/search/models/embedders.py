@@ -16,21 +16,19 @@ import re
 import threading
 import unicodedata
 from collections import OrderedDict
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from functools import cache
 from itertools import pairwise
 from typing import Any, Protocol
 
 import numpy as np
-import numpy.typing as npt
 
+from audiomem_sql.arrays import F32Array
 from audiomem_sql.errors import DataTypeError, MissingExtraError
 from audiomem_sql.machine.digests import blake2b
+from audiomem_sql.machine.progress import Progress
 from audiomem_sql.search.models.onnx_model import OnnxTransformer
 from audiomem_sql.storage.segment import BACKENDS, HASHING
-
-F32Array = npt.NDArray[np.float32]
-Progress = Callable[[int, int], object]
 
 #: Bytes of vectors that are remembered, so that the same text is embedded once.
 CACHE_BYTES = 64 << 20

@@ -23,6 +23,7 @@ import numpy as np
 
 from audiomem_sql.errors import MissingExtraError, StorageError, UnsupportedError
 from audiomem_sql.machine.digests import blake2b
+from audiomem_sql.machine.durable import flush
 
 #: Raised when the same weights are exported in another way, which makes other vectors.
 EXPORT_VERSION = 1
@@ -132,7 +133,7 @@ def _write(name: str, model: Any, weights: bytes, made: Path) -> None:
     _compare(name, model, new, about)
     for path in new.iterdir():
         with path.open("rb") as file:
-            os.fsync(file.fileno())
+            flush(file.fileno())
 
 
 @contextlib.contextmanager

@@ -14,9 +14,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
+from audiomem_sql.arrays import F32Array
 from audiomem_sql.errors import UnsupportedError
+from audiomem_sql.machine.progress import Progress
 from audiomem_sql.search.models.onnx_export import (
     GRAPH,
     TOKENIZER,
@@ -27,7 +28,6 @@ from audiomem_sql.search.models.onnx_export import (
     read_about,
 )
 
-F32Array = npt.NDArray[np.float32]
 _TEXTS_AT_ONCE = 256
 
 
@@ -88,7 +88,7 @@ class OnnxTransformer:
         """The digest of the weights and of how they were quantised: never that of the float32 model."""
         return self._loaded().digest
 
-    def embed(self, texts: Sequence[str], progress: Callable[[int, int], object] | None = None) -> F32Array:
+    def embed(self, texts: Sequence[str], progress: Progress | None = None) -> F32Array:
         """Vectors of length 1, float32 (len(texts), dimensions)."""
         graph = self._loaded()
         vectors = np.empty((len(texts), graph.dimensions), np.float32)

@@ -133,7 +133,8 @@ def check_rows(
                     raise DamagedFileError("a record has another number of columns than the table")
                 check(rowid, row)
         except DamagedFileError as error:
-            raise DamagedFileError(error.what, file=path, place=f"version {record.version}") from None
+            error.at(file=path, place=f"version {record.version}")
+            raise
     content.checked = content.count
 
 
@@ -163,7 +164,8 @@ def _read_records(handle: int, content: LogContent, path: str) -> LogContent:
         try:
             commits = unpack_commits(packed)
         except DamagedFileError as error:
-            raise DamagedFileError(error.what, file=path, place=f"byte {content.end}") from None
+            error.at(file=path, place=f"byte {content.end}")
+            raise
         if commits[0].version != content.version + 1:
             return replace(content, torn=True)
         content = content.grown(commits, header, content.end + size)
@@ -177,7 +179,8 @@ def _read_protected(handle: int, content: LogContent, path: str) -> LogContent:
         try:
             found = protected_log.next_record(file, content.salt, content.version, content.end)
         except DamagedFileError as error:
-            raise DamagedFileError(error.what, file=path, place=f"byte {content.end}") from None
+            error.at(file=path, place=f"byte {content.end}")
+            raise
         if isinstance(found, bool):
             return replace(content, torn=found)
         content = content.grown(found.commits, found.header, found.end)

@@ -1,4 +1,4 @@
-"""Writing the log: a commit is one write, or one for each copy, and one fdatasync."""
+"""Writing the log: a commit is one write, or one for each copy, and one flush."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import os
 from collections.abc import Sequence
 
 from audiomem_sql.errors import DamagedFileError, StorageError
-from audiomem_sql.machine.durable import fsync_folder, stat_identity, storage_error
+from audiomem_sql.machine.durable import flush, flush_data, fsync_folder, stat_identity, storage_error
 from audiomem_sql.protection.crc32c import crc32c
 from audiomem_sql.storage.log import protected as protected_log
 from audiomem_sql.storage.log.content import LOG_HEADER, LOG_MAGIC, PLAIN_VERSION, LogContent
@@ -69,7 +69,7 @@ class LogWriter:
                 file.reserve(end)
                 for copy in range(content.copies):
                     file.write(copy, content.end, data)
-            os.fdatasync(self._handle)
+            flush_data(self._handle)
         except OSError as error:
             self._cut(content)
             raise storage_error(error, self.path) from error
@@ -86,7 +86,7 @@ class LogWriter:
         self._open(content)
         try:
             self._blank(content)
-            os.fdatasync(self._handle)
+            flush_data(self._handle)
         except OSError as error:
             raise storage_error(error, self.path) from error
 
@@ -113,7 +113,7 @@ class LogWriter:
                 file.reserve(len(head))
                 for copy in range(self.copies):
                     file.write(copy, 0, head)
-            os.fsync(handle)
+            flush(handle)
             fsync_folder(os.path.dirname(self.path))
         except OSError as error:
             self.close()
@@ -164,6 +164,6 @@ class LogWriter:
     def _cut(self, content: LogContent) -> None:
         try:
             self._blank(content)
-            os.fdatasync(self._handle)
+            flush_data(self._handle)
         except OSError:
             self.close()

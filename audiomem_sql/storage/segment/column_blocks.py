@@ -182,16 +182,11 @@ class ColumnBlocks:
                 _check_rowids(array, directory, number, unique=self._catalog.created is None)
             return array
         except DamagedFileError as error:
-            if error.file is not None:
-                raise
-            page = self._stream.page(int(directory.offsets[number]))
-            name = name_of_column(self._schema, column)
-            raise DamagedFileError(
-                error.what,
-                file=self._stream.path,
-                place=f"page {page}, column {name}, block {number}",
-                remedy=REMEDY,
-            ) from None
+            if error.file is None:
+                page = self._stream.page(int(directory.offsets[number]))
+                place = f"page {page}, column {name_of_column(self._schema, column)}, block {number}"
+                error.at(file=self._stream.path, place=place, remedy=REMEDY)
+            raise
 
     def _decompressor(self, column: int) -> Decompressor:
         decompressor = self._decompressors.get(column)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from audiomem_sql.blocks.compression import Decompressor
 from audiomem_sql.errors import DamagedFileError
-from audiomem_sql.storage.pages.file import PagedFile
+from audiomem_sql.storage.pages import PagedFile
 from audiomem_sql.storage.segment.catalog import Extent
 
 REMEDY = "Restore it from a copy. `audiomem verify` lists all damage, `audiomem salvage` saves the rest."
@@ -27,15 +27,14 @@ class DataStream:
         try:
             return Decompressor().decompress(self.read(extent.offset, extent.stored), extent.raw)
         except DamagedFileError as error:
-            raise self.located(error, extent) from None
+            self.locate(error, extent)
+            raise
 
     def page(self, offset: int) -> int:
         """The page that holds byte ``offset``."""
         return self._file.page_at(self._first_page, offset)
 
-    def located(self, error: DamagedFileError, extent: Extent) -> DamagedFileError:
-        """``error`` with the file and the page of ``extent``, unless it names a file already."""
-        if error.file is not None:
-            return error
-        place = f"page {self.page(extent.offset)}"
-        return DamagedFileError(error.what, file=self.path, place=place, remedy=REMEDY)
+    def locate(self, error: DamagedFileError, extent: Extent) -> None:
+        """Give ``error`` the file and the page of ``extent``, unless it names a file already."""
+        if error.file is None:
+            error.at(file=self.path, place=f"page {self.page(extent.offset)}", remedy=REMEDY)

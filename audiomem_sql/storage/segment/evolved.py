@@ -63,7 +63,8 @@ class EvolvedSegment:
         try:
             self._stored_columns = places_in(stored.schema, schema)
         except DamagedFileError as error:
-            raise DamagedFileError(error.what, file=stored.path, place="catalog") from None
+            error.at(file=stored.path, place="catalog")
+            raise
         self._initial: dict[int, InitialValues] = {}
         # What does not depend on the columns of the schema is as in the stored segment.
         self.with_schema = stored.with_schema

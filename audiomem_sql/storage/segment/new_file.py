@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Callable
 
 from audiomem_sql.errors import StorageError
-from audiomem_sql.machine.durable import link_durably, replace_durably, storage_error, temporary_file
-from audiomem_sql.storage.pages.writer import FileSpec, lay_out
+from audiomem_sql.machine.durable import flush, link_durably, replace_durably, storage_error, temporary_file
+from audiomem_sql.machine.progress import Progress
+from audiomem_sql.storage.pages import FileSpec, lay_out
 from audiomem_sql.storage.segment.data_spool import DataSpool
 
 
@@ -25,7 +25,7 @@ class NewFile:
         catalog: bytes,
         spool: DataSpool,
         parity_bytes: int,
-        progress: Callable[[int, int], None] | None,
+        progress: Progress | None,
     ) -> None:
         """Write catalog, data and catalog beside ``path``, and fsync. StorageError if that cannot be done.
 
@@ -37,11 +37,12 @@ class NewFile:
                 os.chmod(self._temporary, 0o666 & ~_umask())
                 lay_out(sink, spec, catalog, spool, spool.length, progress, parity_bytes)
                 sink.flush()
-                os.fsync(sink.fileno())
+                flush(sink.fileno())
         except OSError as error:
             raise storage_error(error, self._path) from error
         except StorageError as error:
-            raise StorageError(error.what, file=self._path, place=error.place, remedy=error.remedy) from error
+            error.at(file=self._path)
+            raise
 
     @property
     def temporary(self) -> str:

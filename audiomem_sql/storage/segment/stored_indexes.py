@@ -53,7 +53,8 @@ class StoredIndexes:
         try:
             return BloomFilter(np.frombuffer(self._stream.extent(extent), np.uint8))
         except DamagedFileError as error:
-            raise self._stream.located(error, extent) from None
+            self._stream.locate(error, extent)
+            raise
 
     def vector_index(self, column: int) -> VectorIndex | None:
         """The index that stands for the blocks of ``column``; None for any other column."""
@@ -72,7 +73,8 @@ class StoredIndexes:
                             ListReader(extents.lists, self._stream.extent),
                         )
                     except DamagedFileError as error:
-                        raise self._stream.located(error, extents.header) from None
+                        self._stream.locate(error, extents.header)
+                        raise
                     self._vector_indexes[column] = index
         return index
 
@@ -83,7 +85,8 @@ class StoredIndexes:
         try:
             return array_of_vectors(index.vectors(rows), type_of_column(self._catalog.schema, column))
         except DamagedFileError as error:
-            raise self._stream.located(error, self._catalog.vectors[column].header) from None
+            self._stream.locate(error, self._catalog.vectors[column].header)
+            raise
 
     def keyword_index(self, column: int, texts: Callable[[I64Array], pa.Array]) -> KeywordIndex | None:
         """The keyword index of ``column``; None if it has none.
@@ -104,6 +107,7 @@ class StoredIndexes:
                     texts,
                 )
             except DamagedFileError as error:
-                raise self._stream.located(error, extents.header) from None
+                self._stream.locate(error, extents.header)
+                raise
             self._keyword_indexes[column] = index
         return index

@@ -45,7 +45,8 @@ def read_tombstones(stream: DataStream, catalog: Catalog) -> tuple[I64Array, I64
     try:
         return _unpack_tombstones(stream.extent(extent), catalog)
     except DamagedFileError as error:
-        raise stream.located(error, extent) from None
+        stream.locate(error, extent)
+        raise
 
 
 def _unpack_tombstones(data: bytes, catalog: Catalog) -> tuple[I64Array, I64Array]:

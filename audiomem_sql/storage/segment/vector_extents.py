@@ -8,10 +8,9 @@ from dataclasses import dataclass
 import numpy as np
 import pyarrow as pa
 
-from audiomem_sql.arrays import BoolArray
+from audiomem_sql.arrays import BoolArray, F32Array
 from audiomem_sql.columns.types import ColumnType, arrow_type
 from audiomem_sql.columns.views import strings, valid
-from audiomem_sql.indexes.vectors.arrays import F32Array
 from audiomem_sql.indexes.vectors.codec import VectorCodec
 from audiomem_sql.indexes.vectors.index_writing import encoded_parts
 from audiomem_sql.machine.spooled_arrays import SpooledRows

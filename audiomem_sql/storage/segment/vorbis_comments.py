@@ -12,7 +12,7 @@ import re
 from collections.abc import Mapping
 
 from audiomem_sql._version import __version__
-from audiomem_sql.audio.flac.comments import Tags, read_tags
+from audiomem_sql.audio import Tags, read_tags
 
 #: Characters; a longer title is left where it is. The catalog of a protected file holds the title, too.
 MAX_TITLE = 1000

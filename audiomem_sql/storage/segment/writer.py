@@ -8,17 +8,18 @@ held back to choose dictionaries from and the spool's threshold, not by the tabl
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import pyarrow as pa
 
 from audiomem_sql.arrays import I64Array
-from audiomem_sql.audio.flac.comments import Tags, read_tags
+from audiomem_sql.audio import Tags, read_tags
 from audiomem_sql.columns.schema import Schema
 from audiomem_sql.errors import StorageError
 from audiomem_sql.indexes.vectors.codec import VectorCodec
-from audiomem_sql.storage.pages.writer import FileSpec
+from audiomem_sql.machine.progress import Progress
+from audiomem_sql.storage.pages import FileSpec
 from audiomem_sql.storage.segment.block_writer import BlockWriter
 from audiomem_sql.storage.segment.catalog import NO_HISTORY, Catalog, Extent, SchemaHistory, Version
 from audiomem_sql.storage.segment.catalog_packing import pack_catalog
@@ -109,7 +110,7 @@ class SegmentWriter:
         sources: bytes | None = None,
         tags: dict[str, int] | None = None,
         history: SchemaHistory = NO_HISTORY,
-        progress: Callable[[int, int], None] | None = None,
+        progress: Progress | None = None,
     ) -> None:
         """Lay out the file at a temporary name beside ``path``, and fsync it.
 
@@ -174,7 +175,7 @@ class SegmentWriter:
         catalog: Catalog,
         comments: dict[str, str],
         earlier: Tags,
-        progress: Callable[[int, int], None] | None,
+        progress: Progress | None,
     ) -> None:
         """Write the file. earlier: the comments and pictures of the file whose place it takes."""
         if self._stream.labels is not None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from audiomem_sql.indexes.vectors.arrays import F32Array
+from audiomem_sql.arrays import F32Array
 
 
 def clustered(count: int, dimensions: int = 96, seed: int = 7) -> F32Array:

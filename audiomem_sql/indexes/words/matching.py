@@ -13,8 +13,8 @@ from typing import Protocol
 
 import numpy as np
 
-from audiomem_sql.arrays import BoolArray, I64Array
-from audiomem_sql.indexes.words.bm25 import F64Array, Statistics, bm25, top
+from audiomem_sql.arrays import BoolArray, F64Array, I64Array
+from audiomem_sql.indexes.words.bm25 import Statistics, bm25, top
 from audiomem_sql.indexes.words.fts_query import And, Expression, Near, Node, Not, Nothing, Or, Phrase
 
 _NONE = np.empty(0, np.int64)
