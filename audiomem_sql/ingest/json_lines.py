@@ -14,7 +14,8 @@ from audiomem_sql.ingest.sources import Source
 def read_json_lines(source: Source, choose: Choose) -> Numbered:
     """The objects, with the values that JSON gives them. Blank lines are passed over.
 
-    Raises `DataTypeError` naming the line for what is not a JSON object, `LimitError` for lines beyond `VALUE_LIMIT`.
+    Raises `DataTypeError` naming the line for what is not a JSON object, `LimitError` for lines beyond
+    `VALUE_LIMIT`.
     """
     with open_text(source.path, source.name) as stream:
         number = 0

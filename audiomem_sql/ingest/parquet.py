@@ -19,8 +19,8 @@ def read_parquet(source: Source, choose: Choose, *, plain_only: bool) -> Numbere
     """The rows as Python values, timestamps cut to microseconds; rows count from 1.
 
     `plain_only` leaves out columns of bytes, lists and structures, unless `choose` names them. Raises
-    `DamagedFileError` for what pyarrow cannot read, `SchemaError` for columns of the same name, `DataTypeError` for a
-    value that Python cannot hold.
+    `DamagedFileError` for what pyarrow cannot read, `SchemaError` for columns of the same name,
+    `DataTypeError` for a value that Python cannot hold.
     """
     import pyarrow as pa
     import pyarrow.parquet as pq

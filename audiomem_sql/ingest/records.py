@@ -23,8 +23,8 @@ def default_columns(
 ) -> Mapping[str, str | None]:
     """Which of `names` fill ``body``, ``title``, ``created_at`` and ``importance``; None where there is none.
 
-    The given columns, otherwise the usual names in the order of the lists above, upper or lower case. Without a
-    ``body`` the text columns are joined. Raises `OptionError` for a given column that is not in `names`.
+    The given columns, otherwise the usual names in the order of the lists above, upper or lower case. Without
+    a ``body`` the text columns are joined. Raises `OptionError` for a given column that is not in `names`.
     """
     for given in (body_column, title_column):
         if given is not None and given not in names:
@@ -58,14 +58,15 @@ def read_records(
     """The rows of a CSV, JSON Lines or Parquet file, one dict each, with its place in the file.
 
     Values are text for CSV (None where a line is short), what JSON says for JSON Lines, and Python values for
-    Parquet. Column names stay as they are. `body_column` and `title_column` are only checked: `OptionError` if the
-    header, the first object or the Parquet schema does not have them.
+    Parquet. Column names stay as they are. `body_column` and `title_column` are only checked: `OptionError`
+    if the header, the first object or the Parquet schema does not have them.
 
-    Raises `DataTypeError` for malformed rows and `DamagedFileError` for a Parquet file that cannot be read, naming the
-    line or row; `SchemaError` for column names that are missing or double; `LimitError` for a value beyond
-    `VALUE_LIMIT`; `StorageError` for a file that cannot be read.
+    Raises `DataTypeError` for malformed rows and `DamagedFileError` for a Parquet file that cannot be read,
+    naming the line or row; `SchemaError` for column names that are missing or double; `LimitError` for a
+    value beyond `VALUE_LIMIT`; `StorageError` for a file that cannot be read.
 
-    `plain_only` leaves out Parquet columns that hold bytes, lists or structures, unless `default_columns` chose them.
+    `plain_only` leaves out Parquet columns that hold bytes, lists or structures, unless `default_columns`
+    chose them.
     """
 
     def choose(names: Collection[str]) -> Mapping[str, str | None]:

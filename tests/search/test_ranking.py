@@ -1,4 +1,7 @@
-"""Search by meaning equals brute force over the same snapshot: after updates, deletions, checkpoints, vacuums, in old versions."""
+"""Search by meaning equals brute force over the same snapshot.
+
+After updates, deletions, checkpoints and vacuums, and in old versions.
+"""
 
 from __future__ import annotations
 

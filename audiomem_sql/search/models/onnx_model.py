@@ -1,7 +1,9 @@
-"""Embedding through onnxruntime, with int8 weights: several times as fast as the default, for vectors that are nearly the same.
+"""Embedding through onnxruntime, with int8 weights.
 
-Each text goes through the graph alone, on a thread of its own. Nothing is padded, so short texts cost little; and as dynamic quantisation
-takes its scale from everything that goes through together, a vector depends on its own text only.
+This is several times as fast as the default, and its vectors are nearly the same. Each text goes through the
+graph alone, on a thread of its own. Nothing is padded, so short texts cost little; and as dynamic
+quantisation takes its scale from everything that goes through together, a vector depends on its own text
+only.
 """
 
 from __future__ import annotations
@@ -65,13 +67,18 @@ class OnnxGraph:
 
 
 class OnnxTransformer:
-    """A sentence-transformers model through onnxruntime, exported at the first text that is ever embedded with it.
+    """A sentence-transformers model through onnxruntime.
 
-    MissingExtraError without the extra ``onnx``, and, when it has to be exported, without ``semantic``.
+    It is exported at the first text that is ever embedded with it. MissingExtraError without the extra
+    ``onnx``, and, when it has to be exported, without ``semantic``.
     """
 
     def __init__(self, name: str, folder: str | None, load: Callable[[], tuple[Any, bytes]]) -> None:
-        """folder: of the model's files, where they are known. load: the model itself, and the digest of its weights."""
+        """Loads nothing yet.
+
+        folder: of the model's files, where they are known. load: gives the model, and the digest of its
+        weights.
+        """
         self.name = name
         self._folder = folder
         self._load = load

@@ -1,4 +1,7 @@
-"""What surrounds a model that runs on onnxruntime: the cache of exported graphs, options, errors. ``make test-model`` has the model itself."""
+"""What surrounds a model that runs on onnxruntime: the cache of exported graphs, options, errors.
+
+``make test-model`` has the model itself.
+"""
 
 from __future__ import annotations
 

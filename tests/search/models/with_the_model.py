@@ -1,4 +1,7 @@
-"""What needs all-MiniLM-L6-v2 itself, and so the extras ``semantic`` and ``onnx``, half a gigabyte: ``make test-model``, a CI job of its own."""
+"""What needs all-MiniLM-L6-v2 itself, and so the extras ``semantic`` and ``onnx``, half a gigabyte.
+
+``make test-model`` runs it, in CI a job of its own.
+"""
 
 from __future__ import annotations
 
