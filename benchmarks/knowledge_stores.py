@@ -21,7 +21,7 @@ import audiomem_sql as am
 from audiomem_sql.indexes.vectors import DECODED_LISTS
 from audiomem_sql.machine.block_cache import SHARED as BLOCKS
 from audiomem_sql.search import embedding
-from audiomem_sql.storage.segment.options import DEFAULT_MODEL
+from audiomem_sql.storage.segment import DEFAULT_MODEL
 from audiomem_sql.table.table import Table
 from benchmarks.stores import COLUMNS
 from benchmarks.vectors import Array, K

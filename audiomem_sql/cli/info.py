@@ -52,7 +52,7 @@ def _hardware(file: str | None, json: bool) -> None:
     from audiomem_sql.cli import output
     from audiomem_sql.machine.hardware import measured
     from audiomem_sql.machine.limits import LIMITS
-    from audiomem_sql.storage.segment.options import TableOptions
+    from audiomem_sql.storage.segment import TableOptions
 
     folder = os.path.dirname(os.path.abspath(file or "x"))
     here = measured(folder)

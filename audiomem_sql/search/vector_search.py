@@ -15,10 +15,11 @@ from audiomem_sql.arrays import BoolArray, F32Array, I64Array
 from audiomem_sql.errors import DamagedFileError, DataTypeError
 from audiomem_sql.indexes.vectors import VectorIndex, cosine_distances
 from audiomem_sql.predicates import Op, Predicate, bind
-from audiomem_sql.scan.scan import Filter, Readable, RowFilter, scan
+from audiomem_sql.scan.filters import Filter, RowFilter
+from audiomem_sql.scan.scan import Readable, scan
 from audiomem_sql.search.neighbours import FIRST_ROWS, MOST_ROWS, Neighbours
 from audiomem_sql.search.parts import allowed_rows, parts
-from audiomem_sql.storage.segment.reader import Segment
+from audiomem_sql.storage.segment import ReadableSegment
 from audiomem_sql.storage.segment.vector_extents import matrix
 
 
@@ -80,7 +81,7 @@ class _Ranking:
     ) -> None:
         self._query = query
         #: A segment, its index, and which of its rows may be results.
-        self._indexed: list[tuple[Segment, VectorIndex, BoolArray | None]] = []
+        self._indexed: list[tuple[ReadableSegment, VectorIndex, BoolArray | None]] = []
         rowids: list[I64Array] = [np.empty(0, np.int64)]
         compared: list[F32Array] = [np.empty(0, np.float32)]
         # Blocks without a vector, such as those of a column that was added, are not even made.
@@ -123,7 +124,7 @@ class _Ranking:
         return all_rowids[order], all_distances[order]
 
 
-def _with_remedy(error: DamagedFileError, segment: Segment) -> DamagedFileError:
+def _with_remedy(error: DamagedFileError, segment: ReadableSegment) -> DamagedFileError:
     """``error``, which came up in the vectors of ``segment``: what they were made of is still there."""
     remedy = "`audiomem reembed` makes the vectors anew."
     return DamagedFileError(

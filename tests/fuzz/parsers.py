@@ -40,6 +40,7 @@ from audiomem_sql.scan.plan import parse_plan
 from audiomem_sql.storage.log.reader import read_log
 from audiomem_sql.storage.log.record import LogRecord, pack_commits, unpack_commits
 from audiomem_sql.storage.pages.layout import PageHeader
+from audiomem_sql.storage.segment import UnlistedSegment
 from audiomem_sql.storage.segment.catalog_packing import (
     CATALOG_HEADER,
     CATALOG_MAGIC,
@@ -54,10 +55,9 @@ from audiomem_sql.storage.segment.labels import (
     pack_map,
     unpack_map,
 )
-from audiomem_sql.storage.segment.unlisted import UnlistedSegment
 from audiomem_sql.table.table import Table
 from audiomem_sql.upkeep.compaction import Retention
-from audiomem_sql.versions.ingested import pack_sources, unpack_sources
+from audiomem_sql.versions import pack_sources, unpack_sources
 
 _TYPES = [column.type for column in SCHEMA.columns]
 _BLOCK = struct.Struct("<BBHH")
