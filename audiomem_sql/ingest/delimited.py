@@ -8,14 +8,14 @@ from collections.abc import Iterator
 
 from audiomem_sql.errors import DataTypeError, LimitError, SchemaError
 from audiomem_sql.ingest.contents import VALUE_LIMIT, open_text, storage_error
-from audiomem_sql.ingest.records import Choose, Numbered
+from audiomem_sql.ingest.record_columns import Choose, NumberedRows
 from audiomem_sql.ingest.sources import Source, suffix_of
 
 DELIMITERS = ",;\t|"
 _SAMPLE_SIZE = 1 << 16
 
 
-def read_delimited(source: Source, choose: Choose) -> Numbered:
+def read_delimited(source: Source, choose: Choose) -> NumberedRows:
     """The rows below the header; all values are text, None where a line is short.
 
     An unnamed column is called ``column3`` by its position. Blank lines are passed over. Raises `SchemaError`

@@ -13,7 +13,8 @@ from audiomem_sql.errors import DataTypeError
 from audiomem_sql.ingest.chunking import SIZE, check_sizes, chunk
 from audiomem_sql.ingest.documents import Document, Section
 from audiomem_sql.ingest.readers import read_documents
-from audiomem_sql.ingest.records import default_columns, read_records
+from audiomem_sql.ingest.record_columns import default_columns
+from audiomem_sql.ingest.records import read_records
 from audiomem_sql.ingest.sources import RECORD_KINDS, Source, modified
 from audiomem_sql.ingest.timestamps import parse_time
 

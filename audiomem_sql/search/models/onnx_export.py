@@ -22,16 +22,16 @@ from typing import Any
 
 import numpy as np
 
-from audiomem_sql.errors import MissingExtraError, StorageError, UnsupportedError
+from audiomem_sql.errors import StorageError, UnsupportedError
 from audiomem_sql.machine.digests import blake2b
 from audiomem_sql.machine.durable import flush
+from audiomem_sql.search.models.onnx_graph import ABOUT, GRAPH, TOKENIZER, OnnxGraph, missing_extra
 
 #: Raised when the same weights are exported in another way, which makes other vectors.
 EXPORT_VERSION = 1
 #: The least cosine between what the graph makes of a text and what the model itself makes; below it the
 #: export is refused.
 LEAST_COSINE = 0.95
-GRAPH, TOKENIZER, ABOUT = "model.onnx", "tokenizer.json", "about.json"
 _OPSET = 17
 _INPUTS = ("input_ids", "attention_mask", "token_type_ids")
 _PROBES = (
@@ -187,8 +187,6 @@ def _trace(model: Any, path: Path) -> None:
 
 
 def _compare(name: str, model: Any, folder: Path, about: dict[str, Any]) -> None:
-    from audiomem_sql.search.models.onnx_model import OnnxGraph
-
     wanted = model.encode(list(_PROBES), normalize_embeddings=True, show_progress_bar=False)
     graph = OnnxGraph(folder, about)
     found = np.stack([graph.vector(text) for text in _PROBES])
@@ -203,14 +201,6 @@ def _check_extra(name: str) -> None:
         import onnxruntime.quantization  # noqa: F401
     except ImportError:
         raise missing_extra(name) from None
-
-
-def missing_extra(name: str) -> MissingExtraError:
-    """What is to be installed."""
-    return MissingExtraError(
-        f"the model {name} with model_backend=onnx needs onnx and onnxruntime",
-        remedy="Install them with: pip install 'audiomem-sql[onnx]'. Or use model_backend=torch.",
-    )
 
 
 def _not_exported(name: str, why: str) -> UnsupportedError:

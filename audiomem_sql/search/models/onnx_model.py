@@ -12,7 +12,6 @@ import os
 import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -20,50 +19,10 @@ import numpy as np
 from audiomem_sql.arrays import F32Array
 from audiomem_sql.errors import UnsupportedError
 from audiomem_sql.machine.progress import Progress
-from audiomem_sql.search.models.onnx_export import (
-    GRAPH,
-    TOKENIZER,
-    cache_folder,
-    export,
-    fingerprint,
-    missing_extra,
-    read_about,
-)
+from audiomem_sql.search.models.onnx_export import cache_folder, export, fingerprint, read_about
+from audiomem_sql.search.models.onnx_graph import OnnxGraph
 
 _TEXTS_AT_ONCE = 256
-
-
-class OnnxGraph:
-    """One exported model, loaded. Safe to use from several threads."""
-
-    def __init__(self, folder: Path, about: dict[str, Any]) -> None:
-        try:
-            import onnxruntime
-            from tokenizers import Tokenizer
-        except ImportError:
-            raise missing_extra(str(about["model"])) from None
-        self.dimensions = int(about["dimensions"])
-        self.digest = bytes.fromhex(about["digest"])
-        self._tokenizer = Tokenizer.from_file(str(folder / TOKENIZER))
-        self._tokenizer.enable_truncation(int(about["tokens"]))
-        self._tokenizer.no_padding()
-        options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = 1  # texts are divided among threads, not matrices
-        options.inter_op_num_threads = 1
-        options.log_severity_level = 3
-        self._session = onnxruntime.InferenceSession(
-            str(folder / GRAPH), options, providers=["CPUExecutionProvider"]
-        )
-        self._inputs = {given.name for given in self._session.get_inputs()}
-
-    def vector(self, text: str) -> F32Array:
-        """float32 (dimensions,), of length 1."""
-        encoded = self._tokenizer.encode(text)
-        given = {"input_ids": encoded.ids, "attention_mask": encoded.attention_mask}
-        given["token_type_ids"] = encoded.type_ids
-        arrays = {name: np.array([given[name]], np.int64) for name in self._inputs}
-        found: F32Array = self._session.run(None, arrays)[0][0]
-        return found
 
 
 class OnnxTransformer:
