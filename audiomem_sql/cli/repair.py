@@ -19,7 +19,7 @@ def repair(
 ) -> None:
     """Write every damaged file of a table again, byte for byte as it was made. The table must have
     protection.
-    """
+    """  # noqa: D205 (this is the help, one paragraph)
     import dataclasses
     import os
 
