@@ -15,10 +15,10 @@ import numpy as np
 import pyarrow as pa
 
 import audiomem_sql as am
-from audiomem_sql.indexes.vectors.index import SHARED as LISTS
+from audiomem_sql.indexes.vectors import DECODED_LISTS
 from audiomem_sql.machine.block_cache import SHARED as BLOCKS
 from audiomem_sql.search import embedding
-from audiomem_sql.storage.segment.options import DEFAULT_MODEL
+from audiomem_sql.storage.segment import DEFAULT_MODEL
 from audiomem_sql.table.table import Table
 from benchmarks.stores import COLUMNS
 from benchmarks.vectors import Array, K
@@ -98,7 +98,7 @@ class Ours(KnowledgeBase):
 
     def open(self) -> None:
         BLOCKS.clear()
-        LISTS.clear()
+        DECODED_LISTS.clear()
         self._connection = am.connect(self.folder / "kb.flac")
 
     def nearest(self, query: Array) -> list[int]:

@@ -20,7 +20,7 @@ import numpy as np
 import pyarrow.parquet as pq
 
 from audiomem_sql.search.models.embedders import BACKENDS, Embedder, embedder_named
-from audiomem_sql.storage.segment.options import DEFAULT_MODEL
+from audiomem_sql.storage.segment import DEFAULT_MODEL
 from audiomem_sql.table.table import Table
 from examples.demo import HELP_COLUMNS, library_rows
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from audiomem_sql.errors import QueryError
 from audiomem_sql.scan.plan import Plan
-from audiomem_sql.search.request import WHOLE, searched
+from audiomem_sql.search import WHOLE, search_target
 from audiomem_sql.vtab.question import EQ, MATCH, Answer, Asked, Question
 
 if TYPE_CHECKING:
@@ -64,7 +64,7 @@ class Search:
         if column > self._owner.width:
             raise QueryError("a hidden column has nothing to MATCH", file=table.path)
         chosen = WHOLE if column == self._owner.width else column
-        self._only_meaning = not searched(schema, chosen, table.path).words
+        self._only_meaning = not search_target(schema, chosen, table.path).text_columns
         return chosen
 
     def check(self) -> None:

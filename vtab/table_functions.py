@@ -13,7 +13,7 @@ from audiomem_sql.errors import AudioMemError, QueryError
 from audiomem_sql.sound.band_health import bands
 from audiomem_sql.table.table import Table
 from audiomem_sql.upkeep.verify import problems
-from audiomem_sql.versions.row_changes import changes
+from audiomem_sql.versions import changes
 from audiomem_sql.vtab.question import Host
 from audiomem_sql.vtab.rows import version_of
 from audiomem_sql.vtab.tables import Tables

@@ -14,8 +14,8 @@ from audiomem_sql.errors import ConstraintError, DataTypeError, SchemaError, Uns
 from audiomem_sql.predicates import Op
 from audiomem_sql.predicates.texts import Collation
 from audiomem_sql.scan.plan import UNKNOWN, Constraint, Plan, Statistics, choose, parse_plan
-from audiomem_sql.search.snippets import FoundRow
-from audiomem_sql.storage.segment.reader import ROWID
+from audiomem_sql.search import FoundRow
+from audiomem_sql.storage.segment import ROWID
 from audiomem_sql.table.table import Table
 from audiomem_sql.upkeep.verify import problems
 from audiomem_sql.versions.snapshot import Snapshot

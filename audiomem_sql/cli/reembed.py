@@ -18,7 +18,7 @@ def reembed(
 ) -> None:
     """Make the vectors of all rows anew. Older versions keep theirs until a vacuum; stopped, it goes on when run again."""
     from audiomem_sql.cli import output
-    from audiomem_sql.cli.ingest import model_of
+    from audiomem_sql.cli.ingest_summary import model_of
     from audiomem_sql.cli.progress import bar
     from audiomem_sql.table.table import Table
 

@@ -153,40 +153,55 @@ def encoding_of(stream: IO[bytes], name: str, *, declared: bool = False) -> str:
         if data.startswith(mark):
             return codec
     label = _declared_codec(data[:1024]) if declared else None
-    decoder = codecs.getincrementaldecoder("utf-8")()
-    offset = 0
-    bad: int | None = None
-    is_cp1252 = True
+    candidates = _Candidates(name)
     while True:
+        candidates.feed(data)
+        if not data:
+            break
+        data = stream.read(_STEP)
+    if candidates.undecodable is None:
+        return "utf-8"
+    if label is not None:
+        return label
+    if candidates.may_be_cp1252:
+        return "cp1252"
+    raise _undecodable(name, candidates.undecodable)
+
+
+class _Candidates:
+    """Which encodings a stream can have, as far as it was read.
+
+    ``undecodable``: the offset of the first byte that UTF-8 does not explain. ``may_be_cp1252``: whether all bytes are
+    such as a text in Windows-1252 has.
+    """
+
+    def __init__(self, name: str) -> None:
+        self.undecodable: int | None = None
+        self.may_be_cp1252 = True
+        self._name = name
+        self._offset = 0
+        self._decoder = codecs.getincrementaldecoder("utf-8")()
+
+    def feed(self, data: bytes) -> None:
+        """The next bytes; none at the end. DataTypeError where they are no text."""
         zero = data.find(b"\0")
         if zero >= 0:
             raise DataTypeError(
                 "this is a binary file, it has NUL bytes",
-                file=name,
-                place=f"byte {offset + zero}",
+                file=self._name,
+                place=f"byte {self._offset + zero}",
                 remedy="Save it as UTF-8 text, or leave it out.",
             )
-        if bad is None:
-            waiting = len(decoder.getstate()[0])
+        if self.undecodable is None:
+            waiting = len(self._decoder.getstate()[0])
             try:
-                decoder.decode(data, final=not data)
+                self._decoder.decode(data, final=not data)
             except UnicodeDecodeError as error:
-                bad = offset - waiting + error.start
-        if is_cp1252 and not data.isascii():
-            is_cp1252 = not data.translate(None, _CP1252_TEXT) and not _MULTIBYTE.search(data)
-        elif is_cp1252:
-            is_cp1252 = not data.translate(None, _CP1252_TEXT)
-        if not data:
-            break
-        offset += len(data)
-        data = stream.read(_STEP)
-    if bad is None:
-        return "utf-8"
-    if label is not None:
-        return label
-    if is_cp1252:
-        return "cp1252"
-    raise _undecodable(name, bad)
+                self.undecodable = self._offset - waiting + error.start
+        if self.may_be_cp1252:
+            multibyte = not data.isascii() and _MULTIBYTE.search(data)
+            self.may_be_cp1252 = not data.translate(None, _CP1252_TEXT) and not multibyte
+        self._offset += len(data)
 
 
 def _declared_codec(start: bytes) -> str | None:

@@ -34,7 +34,7 @@ from audiomem_sql.machine.progress import Progress
 from audiomem_sql.predicates import Op, Predicate, bind
 from audiomem_sql.scan.filters import Filter
 from audiomem_sql.table.table import Table
-from audiomem_sql.versions.snapshot import Snapshot
+from audiomem_sql.versions import Snapshot
 from audiomem_sql.writing.appending import NO_ROWIDS, matching_rowids
 
 __all__ = ["DEFAULT_COLUMNS", "Reading", "Report", "check_columns", "ingest"]

@@ -14,7 +14,7 @@ from audiomem_sql.ingest.chunking import SIZE, check_sizes
 from audiomem_sql.ingest.rows import rows_of
 from audiomem_sql.ingest.sources import RECORD_KINDS, Source, digest
 from audiomem_sql.machine.digests import blake2b
-from audiomem_sql.versions.ingested import DIGEST_BYTES
+from audiomem_sql.versions import DIGEST_BYTES
 
 #: The columns that a source has something to say about.
 COLUMNS: dict[str, pa.DataType] = {

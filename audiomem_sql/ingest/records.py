@@ -49,9 +49,13 @@ def default_columns(
 
 
 def read_records(
-    source: Source, *, body_column: str | None = None, title_column: str | None = None
-) -> Iterator[dict[str, Any]]:
-    """The rows of a CSV, JSON Lines or Parquet file, one dict each, with the columns that the file has.
+    source: Source,
+    body_column: str | None = None,
+    title_column: str | None = None,
+    *,
+    plain_only: bool = False,
+) -> Numbered:
+    """The rows of a CSV, JSON Lines or Parquet file, one dict each, with its place in the file.
 
     Values are text for CSV (None where a line is short), what JSON says for JSON Lines, and Python values for
     Parquet. Column names stay as they are. `body_column` and `title_column` are only checked: `OptionError` if the
@@ -60,20 +64,8 @@ def read_records(
     Raises `DataTypeError` for malformed rows and `DamagedFileError` for a Parquet file that cannot be read, naming the
     line or row; `SchemaError` for column names that are missing or double; `LimitError` for a value beyond
     `VALUE_LIMIT`; `StorageError` for a file that cannot be read.
-    """
-    return (row for row, _ in numbered_records(source, body_column, title_column))
 
-
-def numbered_records(
-    source: Source,
-    body_column: str | None = None,
-    title_column: str | None = None,
-    *,
-    plain_only: bool = False,
-) -> Numbered:
-    """What `read_records` gives, each row with its place in the file.
-
-    `plain_only` spares Parquet columns that hold bytes, lists or structures, unless `default_columns` chose them.
+    `plain_only` leaves out Parquet columns that hold bytes, lists or structures, unless `default_columns` chose them.
     """
 
     def choose(names: Collection[str]) -> Mapping[str, str | None]:

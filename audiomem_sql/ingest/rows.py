@@ -13,7 +13,7 @@ from audiomem_sql.errors import DataTypeError
 from audiomem_sql.ingest.chunking import SIZE, check_sizes, chunk
 from audiomem_sql.ingest.documents import Document, Section
 from audiomem_sql.ingest.readers import read_documents
-from audiomem_sql.ingest.records import default_columns, numbered_records
+from audiomem_sql.ingest.records import default_columns, read_records
 from audiomem_sql.ingest.sources import RECORD_KINDS, Source, modified
 from audiomem_sql.ingest.timestamps import parse_time
 
@@ -68,7 +68,7 @@ def _records(source: Source, body_column: str | None, title_column: str | None) 
     file_time = modified(source)
     names: list[str] = []
     chosen: Mapping[str, str | None] = {}
-    for row, place in numbered_records(source, body_column, title_column, plain_only=True):
+    for row, place in read_records(source, body_column, title_column, plain_only=True):
         if not names or names != list(row):  # JSON objects may differ from line to line
             names = list(row)
             chosen = default_columns(

@@ -16,8 +16,8 @@ from audiomem_sql.predicates import Op, Predicate, bind
 from audiomem_sql.scan.filters import Filter
 from audiomem_sql.search.models.embedders import Embedder, HashingEmbedder, embedder_named
 from audiomem_sql.search.vectors_in_sql import vector_of
-from audiomem_sql.storage.segment.options import TableOptions
-from audiomem_sql.versions.snapshot import Snapshot
+from audiomem_sql.storage.segment import TableOptions
+from audiomem_sql.versions import Snapshot
 
 #: The longest text to search for.
 MAX_QUERY_CHARACTERS = 1 << 20

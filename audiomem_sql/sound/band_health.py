@@ -9,8 +9,8 @@ from audiomem_sql.audio.finding.modulated import ModulatedPages
 from audiomem_sql.audio.spectrum.health import Health
 from audiomem_sql.audio.spectrum.plans import CODEWORD, Mode
 from audiomem_sql.audio.spectrum.slots import Slot
-from audiomem_sql.storage.segment.reader import Segment
-from audiomem_sql.versions.snapshot import Snapshot
+from audiomem_sql.storage.segment import ReadableSegment
+from audiomem_sql.versions import Snapshot
 
 WHOLE = "whole"
 """The one band of pages that are the samples themselves."""
@@ -88,7 +88,7 @@ def _done_without(mode: Mode) -> set[str]:
     return {band.name for bit, band in enumerate(MISSION_BANDS[:-1]) if not mode.bands >> bit & 1}
 
 
-def _of_file(segment: Segment, pages: int) -> Iterable[BandState]:
+def _of_file(segment: ReadableSegment, pages: int) -> Iterable[BandState]:
     file = segment.file
     source = file.source
     profile = source.profile

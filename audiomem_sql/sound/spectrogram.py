@@ -16,8 +16,8 @@ from audiomem_sql.audio.spectrum.transform import unpacked
 from audiomem_sql.errors import MissingExtraError, OptionError, StorageError
 from audiomem_sql.sound.band_health import BandState, bands
 from audiomem_sql.storage.pages.layout import PageKind
-from audiomem_sql.storage.segment.reader import Segment
-from audiomem_sql.versions.snapshot import Snapshot
+from audiomem_sql.storage.segment import ReadableSegment
+from audiomem_sql.versions import Snapshot
 
 WINDOW = 8192
 """Samples of one column of the spectrogram."""
@@ -127,7 +127,7 @@ def _figure(**options: Any) -> Any:
     return figure
 
 
-def _modulation(segment: Segment) -> str:
+def _modulation(segment: ReadableSegment) -> str:
     mode = segment.file.source.mode
     return "pcm" if mode is None else f"spectrum, {mode.plan.name}, {mode.robustness}"
 
@@ -158,7 +158,7 @@ def levels(
     return 20 * np.log10(np.maximum(shown, 1e-6)), edges, seconds
 
 
-def _sound(figure: Any, axes: Any, segment: Segment, states: list[BandState]) -> None:
+def _sound(figure: Any, axes: Any, segment: ReadableSegment, states: list[BandState]) -> None:
     source = segment.file.source
     rate = source.profile.sample_rate
     shown, edges, seconds = levels(source.sound if isinstance(source, ModulatedPages) else source)
@@ -205,7 +205,7 @@ def _health(axes: Any, states: list[BandState]) -> None:
     axes.set(xlim=(0, 1), title="health of the bands")
 
 
-def kinds_of_pages(segment: Segment) -> list[str]:
+def kinds_of_pages(segment: ReadableSegment) -> list[str]:
     """catalog, data, parity or damaged: of every page."""
     file = segment.file
     if file.map is not None:
@@ -240,7 +240,7 @@ def _map(axes: Any, kinds: list[str], width: int) -> int:
     return width
 
 
-def _pages(axes: Any, segment: Segment) -> None:
+def _pages(axes: Any, segment: ReadableSegment) -> None:
     from matplotlib.patches import Patch
 
     kinds = kinds_of_pages(segment)

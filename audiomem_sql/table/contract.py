@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import datetime
 from typing import Protocol
 
@@ -20,6 +21,11 @@ class ReadableTable(Protocol):
     @property
     def path(self) -> str:
         """The path that the table was opened by."""
+        ...
+
+    @property
+    def opener(self) -> Callable[..., ReadableTable]:
+        """What opens a table by its path, and takes ``version``; it can be pickled."""
         ...
 
     @property

@@ -16,7 +16,7 @@ from audiomem_sql.errors import AudioMemError, DamagedFileError, StorageError
 from audiomem_sql.machine.block_cache import BlockCache
 from audiomem_sql.machine.durable import abandoned_files, file_identity, fsync_folder, storage_error
 from audiomem_sql.storage.log.reader import check_rows, commits_behind, has_more, read_log
-from audiomem_sql.storage.segment.reader import Segment
+from audiomem_sql.storage.segment import ReadableSegment, Segment
 from audiomem_sql.versions.snapshot import Snapshot, check_chain
 
 _DELTA = re.compile(r"(\d{8,})\.flac")
@@ -90,10 +90,10 @@ class TableFiles:
         raise AssertionError("the last attempt returns or raises")
 
     def _load(self, cache: BlockCache, known: Snapshot | None) -> Snapshot:
-        opened: list[Segment] = []
+        opened: list[ReadableSegment] = []
         by_path = {} if known is None else {segment.path: segment for segment in known.segments}
 
-        def segment(path: str) -> Segment:
+        def segment(path: str) -> ReadableSegment:
             old = by_path.get(path)
             if old is not None and old.identity == file_identity(path):
                 return old
@@ -106,7 +106,7 @@ class TableFiles:
             catalog = base.catalog
             before = None if known is None else known.log
             log = read_log(self.log, catalog.table_id, before)
-            segments: list[Segment] = []
+            segments: list[ReadableSegment] = []
             first = None  # version of the delta before: what ends behind it was replaced by a merge, and is not looked at
             for number, path in reversed(
                 [entry for entry in self.deltas() if entry[0] > catalog.last_version]

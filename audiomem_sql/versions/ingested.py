@@ -11,7 +11,7 @@ import msgpack
 
 from audiomem_sql.errors import DamagedFileError
 from audiomem_sql.storage.log.record import LogRecord
-from audiomem_sql.storage.segment.reader import Segment
+from audiomem_sql.storage.segment import ReadableSegment
 
 DIGEST_BYTES = 16
 #: Sources that one segment can name.
@@ -39,7 +39,7 @@ def unpack_sources(packed: bytes) -> dict[str, bytes]:
     return sources
 
 
-def segment_sources(segment: Segment) -> dict[str, bytes]:
+def segment_sources(segment: ReadableSegment) -> dict[str, bytes]:
     """The sources that the commits of one segment ingested."""
     extent = segment.catalog.sources
     if extent is None:
@@ -51,7 +51,7 @@ def segment_sources(segment: Segment) -> dict[str, bytes]:
         raise
 
 
-def known_sources(segments: Sequence[Segment], commits: Sequence[LogRecord] = ()) -> dict[str, bytes]:
+def known_sources(segments: Sequence[ReadableSegment], commits: Sequence[LogRecord] = ()) -> dict[str, bytes]:
     """Every source whose rows were ingested, with the digest of its newest reading."""
     found: dict[str, bytes] = {}
     for segment in segments:

@@ -15,7 +15,7 @@ from audiomem_sql.arrays import I64Array
 from audiomem_sql.columns.batch import Batch
 from audiomem_sql.columns.selection import taken
 from audiomem_sql.columns.stored_values import filled, int64_view
-from audiomem_sql.storage.segment.reader import CREATED, ENDED, NEVER, Segment
+from audiomem_sql.storage.segment import CREATED, ENDED, NEVER, ReadableSegment
 
 #: Rows, and bytes of values before compression, in a window.
 WINDOW_ROWS = 1 << 16
@@ -39,7 +39,7 @@ class Tombstones:
     versions: I64Array
 
     @classmethod
-    def of(cls, segments: Sequence[Segment]) -> Tombstones:
+    def of(cls, segments: Sequence[ReadableSegment]) -> Tombstones:
         """All that the segments' commits deleted from segments before their own."""
         parts = [segment.tombstones() for segment in segments]
         rowids = np.concatenate([np.empty(0, np.int64), *(rowids for rowids, _ in parts)])
@@ -65,7 +65,7 @@ class Tombstones:
         return ended
 
 
-def merged_rows(segments: Sequence[Segment]) -> Iterator[VersionedBatch]:
+def merged_rows(segments: Sequence[ReadableSegment]) -> Iterator[VersionedBatch]:
     """All rows of consecutive segments, ascending by rowid, then version.
 
     A row that a later one of the segments deleted has ended; one that only a segment outside deleted has not.
@@ -89,7 +89,7 @@ def merged_rows(segments: Sequence[Segment]) -> Iterator[VersionedBatch]:
         yield _combined(parts, tombstones)
 
 
-def _bytes_per_row(segment: Segment) -> float:
+def _bytes_per_row(segment: ReadableSegment) -> float:
     catalog = segment.catalog
     raw = sum(int(entry.blocks.raw.sum()) for entry in catalog.entries if entry is not None)
     vectors = sum(4 * catalog.schema.columns[place].type.width for place in catalog.vectors)
@@ -97,7 +97,7 @@ def _bytes_per_row(segment: Segment) -> float:
 
 
 def _window_end(
-    segments: Sequence[Segment],
+    segments: Sequence[ReadableSegment],
     rowids: Sequence[I64Array],
     places: Sequence[int],
     bytes_per_row: Sequence[float],
@@ -112,7 +112,7 @@ def _window_end(
     return min(ends)
 
 
-def _part(segment: Segment, start: int, stop: int) -> VersionedBatch:
+def _part(segment: ReadableSegment, start: int, stop: int) -> VersionedBatch:
     arrays = tuple(segment.slice(column, start, stop) for column in range(len(segment.schema)))
     if segment.catalog.created is None:
         created = np.full(stop - start, segment.catalog.last_version, np.int64)

@@ -13,8 +13,7 @@ from audiomem_sql.columns.batch import Row
 from audiomem_sql.columns.schema import Schema
 from audiomem_sql.columns.sql_values import sql_values
 from audiomem_sql.columns.stored_values import as_sql
-from audiomem_sql.storage.segment.evolved import seen_as
-from audiomem_sql.storage.segment.reader import Segment
+from audiomem_sql.storage.segment import ReadableSegment
 from audiomem_sql.versions.merge import Tombstones
 from audiomem_sql.versions.snapshot import Snapshot
 
@@ -57,7 +56,7 @@ def changes(snapshot: Snapshot, first: int, last: int) -> list[Change]:
                 rows = np.flatnonzero((versions >= low) & (versions <= high))
                 for key, values in zip(
                     zip(versions[rows].tolist(), rowids[rows].tolist(), strict=True),
-                    _values(seen_as(segment, schema), rows),
+                    _values(segment.with_schema(schema), rows),
                     strict=True,
                 ):
                     found[key] = values
@@ -95,7 +94,7 @@ def _in_order(
             yield Change(version, rowid, POSTIMAGE if both else INSERT, added[key])
 
 
-def _values(segment: Segment, rows: I64Array) -> Iterator[tuple[Any, ...]]:
+def _values(segment: ReadableSegment, rows: I64Array) -> Iterator[tuple[Any, ...]]:
     if not len(rows):
         return iter(())
     columns = [

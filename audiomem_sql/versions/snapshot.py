@@ -23,9 +23,7 @@ from audiomem_sql.errors import DamagedFileError, QueryError
 from audiomem_sql.indexes.keys.index import FEW_ROWS, KeyIndex, indexed_rowids
 from audiomem_sql.storage.log.content import LogContent
 from audiomem_sql.storage.log.record import LogRecord
-from audiomem_sql.storage.segment.catalog import NO_HISTORY, Migration, SchemaHistory, Version
-from audiomem_sql.storage.segment.evolved import seen_as
-from audiomem_sql.storage.segment.reader import Segment
+from audiomem_sql.storage.segment import NO_HISTORY, Migration, ReadableSegment, SchemaHistory, Version
 
 #: Snapshots of other versions that a snapshot remembers.
 _OTHERS_KEPT = 8
@@ -35,7 +33,7 @@ _OTHERS_KEPT = 8
 class SegmentView:
     """A segment and its deleted rows: int64 (n,), places in the segment, ascending."""
 
-    segment: Segment
+    segment: ReadableSegment
     deleted: I64Array
 
     @property
@@ -70,7 +68,7 @@ class Snapshot:
 
     def __init__(
         self,
-        segments: Sequence[Segment],
+        segments: Sequence[ReadableSegment],
         log: LogContent | None = None,
         version: int | None = None,
         schema: Schema | None = None,
@@ -205,13 +203,13 @@ class Snapshot:
         for segment in reversed(self.segments):
             if segment.catalog.first_version > self.version:
                 continue
-            views.append(SegmentView(seen_as(segment, self.schema), self._hidden_rows(segment, later)))
+            views.append(SegmentView(segment.with_schema(self.schema), self._hidden_rows(segment, later)))
             rowids, versions = segment.tombstones()
             if len(rowids):
                 later = np.union1d(later, rowids[versions <= self.version])
         return tuple(reversed(views))
 
-    def _hidden_rows(self, segment: Segment, later: I64Array) -> I64Array:
+    def _hidden_rows(self, segment: ReadableSegment, later: I64Array) -> I64Array:
         """The rows of ``segment`` that this version does not show, int64 (n,), ascending."""
         hidden = segment.find_many(later)
         catalog = segment.catalog
@@ -299,11 +297,11 @@ class Snapshot:
 
     def column_bytes(self, column: int) -> int:
         """Bytes of ``column`` before compression, from the catalogs alone."""
-        directories = (seen_as(segment, self.schema).directory(column) for segment in self.segments)
+        directories = (segment.with_schema(self.schema).directory(column) for segment in self.segments)
         return sum(int(directory.raw.sum()) for directory in directories if directory is not None)
 
 
-def logged_commits(segments: Sequence[Segment], log: LogContent | None) -> list[LogRecord]:
+def logged_commits(segments: Sequence[ReadableSegment], log: LogContent | None) -> list[LogRecord]:
     """The commits in the log that are not in a segment yet."""
     if log is None:
         return []
@@ -325,7 +323,7 @@ def replay(commits: Sequence[LogRecord], version: int) -> tuple[dict[int, Row], 
     return rows, gone
 
 
-def check_chain(segments: Sequence[Segment], log: LogContent | None) -> None:
+def check_chain(segments: Sequence[ReadableSegment], log: LogContent | None) -> None:
     """Raise DamagedFileError unless the segments and the log are of one table and their versions follow each other."""
     base = segments[0].path
     for before, after in pairwise(segments):
@@ -346,7 +344,7 @@ def check_chain(segments: Sequence[Segment], log: LogContent | None) -> None:
         )
 
 
-def check_neighbours(before: Segment, after: Segment, base: str) -> None:
+def check_neighbours(before: ReadableSegment, after: ReadableSegment, base: str) -> None:
     """Raise DamagedFileError unless the two segments are of one table, and the second says how its columns differ."""
     check_table(before, after, base)
     same = after.catalog.schemas[0][1].is_same(before.catalog.schemas[-1][1])
@@ -360,7 +358,7 @@ def check_neighbours(before: Segment, after: Segment, base: str) -> None:
         )
 
 
-def check_table(before: Segment, after: Segment, base: str) -> None:
+def check_table(before: ReadableSegment, after: ReadableSegment, base: str) -> None:
     """Raise DamagedFileError unless the two segments are of one table."""
     if after.catalog.table_id != before.catalog.table_id:
         raise DamagedFileError(

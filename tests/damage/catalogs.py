@@ -8,7 +8,7 @@ from pathlib import Path
 from audiomem_sql.audio.flac.frames import frame_offset
 from audiomem_sql.audio.flac.metadata import read_metadata
 from audiomem_sql.bytes.local_file import RawFile
-from audiomem_sql.storage.segment.reader import Segment
+from audiomem_sql.storage.segment import Segment
 
 
 def spans(path: Path) -> tuple[list[tuple[int, int]], list[tuple[int, int]]]:

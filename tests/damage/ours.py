@@ -16,7 +16,7 @@ from audiomem_sql.audio.flac.metadata import read_metadata
 from audiomem_sql.bytes.local_file import RawFile
 from audiomem_sql.errors import AudioMemError
 from audiomem_sql.machine.block_cache import BlockCache
-from audiomem_sql.storage.segment.reader import Segment
+from audiomem_sql.storage.segment import Segment
 from audiomem_sql.table.table import Table
 from damage.comparison import Comparison, Flags, Reading
 from damage.damages import Bytes

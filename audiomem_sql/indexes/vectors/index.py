@@ -24,7 +24,7 @@ from audiomem_sql.machine.block_cache import BlockCache
 
 #: Decoded lists of all indexes of the process: codes of 1.3 million vectors of 384 numbers.
 CACHE_BYTES = 512 << 20
-SHARED = BlockCache(CACHE_BYTES)
+DECODED_LISTS = BlockCache(CACHE_BYTES)
 #: By default a search looks through lists with this share of the vectors, and with so many at least.
 SEEN = 0.2
 LEAST_SEEN = 50_000
@@ -65,7 +65,7 @@ class VectorIndex:
         rows: int,
         read_list: ReadList,
         find_codec: Callable[[bytes], VectorCodec | None] | None = None,
-        cache: BlockCache = SHARED,
+        cache: BlockCache = DECODED_LISTS,
     ) -> None:
         self._header = parsed = IndexHeader.from_bytes(header, rows)
         self._read_list = read_list

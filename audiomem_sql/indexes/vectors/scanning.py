@@ -66,6 +66,19 @@ def products_of(queries: F32Array, vectors: F32Array) -> F32Array:
     return found
 
 
+def cosine_distances(vectors: F32Array, query: F32Array) -> F32Array:
+    """Of float32 (n, d) from a query of length 1, float32 (d,): float32 (n,); 2 where a vector has no length."""
+    lengths = np.sqrt(np.einsum("ij,ij->i", vectors, vectors))
+    cosines = np.divide(
+        products_of(query[np.newaxis], vectors)[0],
+        lengths,
+        out=np.full(len(vectors), -1, np.float32),
+        where=lengths > 0,
+    )
+    distances: F32Array = np.maximum(1 - cosines, 0).astype(np.float32)
+    return distances
+
+
 class NumpyScanner:
     """Converts the codes to float32 by pieces, and multiplies."""
 

@@ -14,13 +14,11 @@ from typing import Any, TypeVar
 import numpy as np
 import pyarrow as pa
 
-from audiomem_sql.arrays import BoolArray, F64Array, I64Array
+from audiomem_sql.arrays import I64Array
 from audiomem_sql.blocks.compression import Decompressor
 from audiomem_sql.errors import DamagedFileError, UnsupportedError
-from audiomem_sql.indexes.words.bm25 import Statistics
 from audiomem_sql.indexes.words.directory import Directory
-from audiomem_sql.indexes.words.fts_query import Expression
-from audiomem_sql.indexes.words.match import ROW_SHIFT, Matches, match
+from audiomem_sql.indexes.words.matching import ROW_SHIFT
 from audiomem_sql.indexes.words.postings import PositionsPiece, PostingsPiece
 from audiomem_sql.indexes.words.rows_in_memory import KeywordRows
 from audiomem_sql.indexes.words.terms import TermBlock
@@ -148,33 +146,6 @@ class KeywordIndex:
         spread = np.repeat(held, frequencies)
         places: I64Array = (spread << ROW_SHIFT) | piece.term(ordinal)
         return places if len(rows) >= len(held) else places[np.isin(spread, rows)]
-
-    def match(self, expression: Expression) -> Matches:
-        """The rows that fulfil ``expression``, whose only column is this one, with what their scores need."""
-        (column,) = {name for _, names in expression.phrases for name in names} or {""}
-        return match(expression, {column: self})
-
-    def rows(self, expression: Expression) -> I64Array:
-        """The rows that fulfil ``expression``, ascending."""
-        return self.match(expression).rows
-
-    def statistics(self, expression: Expression) -> Statistics:
-        """What BM25 must know of this segment; those of all segments and of the log are added up."""
-        return self.match(expression).statistics
-
-    def score(
-        self,
-        expression: Expression,
-        statistics: Statistics | None = None,
-        k: int | None = None,
-        allowed: BoolArray | None = None,
-    ) -> tuple[I64Array, F64Array]:
-        """The best ``k`` of the rows that ``allowed`` (bool (row_count,)) lets through, and their scores, best first.
-
-        ``statistics`` are those of the whole snapshot; without them, of this segment.
-        """
-        found = self.match(expression)
-        return found.score(found.statistics if statistics is None else statistics, k, allowed)
 
     def _find(self, term: bytes) -> tuple[int, int] | None:
         """The piece of postings that has ``term``, and its ordinal there."""

@@ -9,7 +9,7 @@ import numpy as np
 import pyarrow as pa
 
 from audiomem_sql.arrays import I64Array
-from audiomem_sql.indexes.words.match import ROW_SHIFT
+from audiomem_sql.indexes.words.matching import ROW_SHIFT
 from audiomem_sql.indexes.words.tokenizer import tokenize
 
 _NONE = np.empty(0, np.int64)

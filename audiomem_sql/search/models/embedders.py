@@ -28,7 +28,7 @@ from audiomem_sql.errors import DataTypeError, MissingExtraError
 from audiomem_sql.machine.digests import blake2b
 from audiomem_sql.machine.progress import Progress
 from audiomem_sql.search.models.onnx_model import OnnxTransformer
-from audiomem_sql.storage.segment.options import BACKENDS, HASHING
+from audiomem_sql.storage.segment import BACKENDS, HASHING
 
 #: Bytes of vectors that are remembered, so that the same text is embedded once.
 CACHE_BYTES = 64 << 20

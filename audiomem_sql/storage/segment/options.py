@@ -15,7 +15,7 @@ from audiomem_sql.audio.spectrum.transform import transforms
 from audiomem_sql.errors import DamagedFileError, OptionError
 from audiomem_sql.machine.limits import DEFAULT, LIMITS
 from audiomem_sql.protection.levels import LEVELS, level_named
-from audiomem_sql.storage.segment.writer import WriteOptions
+from audiomem_sql.storage.segment.write_options import WriteOptions
 
 MODULATIONS = ("pcm", "spectrum")
 MAX_LEVEL = 22

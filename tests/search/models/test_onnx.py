@@ -14,7 +14,7 @@ from audiomem_sql.errors import DamagedFileError, MissingExtraError, OptionError
 from audiomem_sql.search.models import onnx_export
 from audiomem_sql.search.models.embedders import CachedEmbedder, HashingEmbedder, embedder_named
 from audiomem_sql.search.models.onnx_model import OnnxTransformer
-from audiomem_sql.storage.segment.options import TableOptions
+from audiomem_sql.storage.segment import TableOptions
 from audiomem_sql.table.table import Table
 
 

@@ -36,7 +36,8 @@ from audiomem_sql.storage.segment.catalog_packing import (
     pack_catalog,
     unpack_catalog,
 )
-from audiomem_sql.storage.segment.reader import MAX_TOMBSTONES, NEVER, TOMBSTONES_HEADER
+from audiomem_sql.storage.segment.column_numbers import NEVER
+from audiomem_sql.storage.segment.tombstones import MAX_TOMBSTONES, TOMBSTONES_HEADER
 from audiomem_sql.table.table import Table
 from audiomem_sql.upkeep.verify import problems
 

@@ -17,9 +17,7 @@ from audiomem_sql.columns.schema import parse_columns
 from audiomem_sql.errors import DamagedFileError, StorageError
 from audiomem_sql.machine.block_cache import BlockCache
 from audiomem_sql.protection.levels import NONE
-from audiomem_sql.storage.segment.catalog import Version
-from audiomem_sql.storage.segment.reader import ROWID, Segment
-from audiomem_sql.storage.segment.writer import SegmentWriter, WriteOptions
+from audiomem_sql.storage.segment import ROWID, Segment, SegmentWriter, Version, WriteOptions
 from audiomem_sql.table.table import Table
 
 VERSIONS = [Version(1, 0, 0, 0)]

@@ -17,7 +17,7 @@ from sealed import Sealed
 
 from audiomem_sql.errors import DamagedFileError, DamageWarning, QueryError
 from audiomem_sql.frames.read_write import write_flac
-from audiomem_sql.storage.segment.unlisted import UnlistedSegment
+from audiomem_sql.storage.segment import UnlistedSegment
 from audiomem_sql.table.table import Table
 from audiomem_sql.upkeep.verify import problems
 

@@ -33,7 +33,7 @@ def own_comments(path: str, rows: int, before: Tags) -> dict[str, str]:
     }
 
 
-def carried(before: Tags, ours: Mapping[str, str]) -> Tags:
+def carried_comments(before: Tags, ours: Mapping[str, str]) -> Tags:
     """What of the tags of a file is not ours; ``ours``: the comments of the file that takes its place.
 
     Our texts are ours under any name: ffmpeg makes a DESCRIPTION of a COMMENT.
@@ -52,7 +52,7 @@ def carried(before: Tags, ours: Mapping[str, str]) -> Tags:
     )
 
 
-def repaired_tags(path: str, ours: Mapping[str, str]) -> tuple[dict[str, str], Tags]:
+def repaired_comments(path: str, ours: Mapping[str, str]) -> tuple[dict[str, str], Tags]:
     """Comments and tags of the file at ``path`` as they were before it was damaged; ``ours``: what its catalog says they were.
 
     Nothing tells damage to a comment from what an editor does, but its length: one that is as long as one of ours that is not
@@ -68,7 +68,7 @@ def repaired_tags(path: str, ours: Mapping[str, str]) -> tuple[dict[str, str], T
             missing.remove(length)
         else:
             kept.append((name, text))
-    others = carried(Tags(tuple(kept), tags.pictures), ours)
+    others = carried_comments(Tags(tuple(kept), tags.pictures), ours)
     if others.has("TITLE"):
         ours = {name: text for name, text in ours.items() if name != "TITLE"}
     return dict(ours), others

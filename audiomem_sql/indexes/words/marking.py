@@ -10,7 +10,7 @@ import numpy as np
 import pyarrow as pa
 
 from audiomem_sql.indexes.words.fts_query import Expression
-from audiomem_sql.indexes.words.match import ROW_SHIFT, match
+from audiomem_sql.indexes.words.matching import ROW_SHIFT, match
 from audiomem_sql.indexes.words.rows_in_memory import KeywordRows
 from audiomem_sql.indexes.words.tokenizer import Token, spans
 
