@@ -16,8 +16,7 @@ from audiomem_sql.columns.origins import Origin, parse_origin
 from audiomem_sql.columns.types import arrow_type
 from audiomem_sql.errors import DataTypeError, MissingExtraError, SchemaError
 from audiomem_sql.predicates import Condition
-from audiomem_sql.scan.filters import filters_of
-from audiomem_sql.scan.scan import scan
+from audiomem_sql.scan import filters_of, scan
 from audiomem_sql.table.reader import TableReader
 
 try:

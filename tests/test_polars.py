@@ -17,7 +17,7 @@ import audiomem_sql as am
 from audiomem_sql import polars as polars_door
 from audiomem_sql.errors import AudioMemError, DataTypeError, SchemaError
 from audiomem_sql.frames import polars_filter as polars_predicate
-from audiomem_sql.scan.filters import Filter
+from audiomem_sql.scan import Filter
 
 EXAMPLES = int(os.environ.get("AUDIOMEM_FRAMES", "60"))
 TEXTS = st.text(st.characters(exclude_categories=["Cs"]), max_size=5)
