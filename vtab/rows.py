@@ -11,11 +11,11 @@ from audiomem_sql.columns.types import ColumnType, Kind
 from audiomem_sql.errors import QueryError
 from audiomem_sql.indexes.words import Expression
 from audiomem_sql.predicates import Op, Predicate, bind
-from audiomem_sql.scan.fetch import fetch_rows, stored_values
-from audiomem_sql.scan.filters import Filter as BoundTerm
-from audiomem_sql.scan.lookup import find_by_key, find_rows
+from audiomem_sql.scan import Filter as BoundTerm
+from audiomem_sql.scan import fetch_rows, find_rows, in_rowid_order, scan
+from audiomem_sql.scan.fetch import stored_values
+from audiomem_sql.scan.lookup import find_by_key
 from audiomem_sql.scan.plan import Plan, Term
-from audiomem_sql.scan.scan import in_rowid_order, scan
 from audiomem_sql.search import FoundRow, Neighbours, keyword_expression, results
 from audiomem_sql.storage.segment import ROWID, ReadableSegment
 from audiomem_sql.versions.snapshot import Snapshot
