@@ -196,16 +196,13 @@ class Rows:
         """Few rows that were found by key, and what an open transaction adds to them; there are no others."""
         self._batches = iter(())
         readable, columns = self.readable, self.plan.columns
-        own = list(_own_rows(readable, filters)) if readable.own_rowids() else []
-        rowids = stored_values(stored, ROWID) + [rowid for rowid, _ in own]
-        if not rowids:
-            return None
-        types = [readable.schema.columns[column].type for column in columns]
-        values = [
-            stored_values(stored, column) + [as_sql(row[column], column_type) for _, row in own]
-            for column, column_type in zip(columns, types, strict=True)
-        ]
-        return Part(rowids, values)
+        rowids, *values = stored_values(stored, (ROWID, *columns))
+        if readable.own_rowids():
+            for rowid, row in _own_rows(readable, filters):
+                rowids.append(rowid)
+                for column, column_values in zip(columns, values, strict=True):
+                    column_values.append(as_sql(row[column], readable.schema.columns[column].type))
+        return Part(rowids, values) if rowids else None
 
 
 class _Row:
