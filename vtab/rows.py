@@ -21,7 +21,7 @@ from audiomem_sql.search.request import results, words_of
 from audiomem_sql.search.snippets import FoundRow
 from audiomem_sql.storage.segment.reader import ROWID, Segment
 from audiomem_sql.versions.snapshot import Snapshot
-from audiomem_sql.vtab.question import Part
+from audiomem_sql.vtab.interface import Cursor, Part
 from audiomem_sql.writing.transaction import Transaction
 
 if TYPE_CHECKING:
@@ -32,7 +32,7 @@ _INTEGER = ColumnType(Kind.INTEGER)
 _STORED: dict[Kind, type] = {Kind.INTEGER: int, Kind.TEXT: str, Kind.JSON: str, Kind.BLOB: bytes}
 
 
-class Rows:
+class Rows(Cursor):
     """Rows of one plan, decoded as they are asked for."""
 
     __slots__ = ("_batches", "_found", "_owner", "_words", "asked", "plan", "readable")
