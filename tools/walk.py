@@ -193,26 +193,15 @@ def _walk_here(name: str) -> list[str]:
     return list(recorder.files)
 
 
-def markdown(
-    base: Path, before: Mapping[str, Sequence[str]], tree: Path, after: Mapping[str, Sequence[str]]
-) -> str:
+def markdown(before: Mapping[str, Sequence[str]], after: Mapping[str, Sequence[str]]) -> str:
     """The counts of two trees as a table, then the files of the second."""
-    lines = ["| walk | what | files before | files after | lines before | lines after | rooms after |"]
-    lines.append("|---|---|---|---|---|---|---|")
+    lines = ["| walk | what | files before | files after | rooms after |", "|---|---|---|---|---|"]
     for name, files in after.items():
         what = (WALKS[name].__doc__ or "").splitlines()[0].rstrip(".").replace("``", "`")
-        counts = (len(before[name]), len(files), line_count(base, before[name]), line_count(tree, files))
-        lines.append(
-            f"| {name} | {what} | {' | '.join(f'{count:,}' for count in counts)} | {_rooms(files)} |"
-        )
+        lines.append(f"| {name} | {what} | {len(before[name])} | {len(files)} | {_rooms(files)} |")
     for name, files in after.items():
         lines += ["", f"**{name}**: " + " → ".join(f"`{file}`" for file in files)]
     return "\n".join(lines)
-
-
-def line_count(tree: Path, files: Sequence[str]) -> int:
-    """The lines of some files of the package in a tree, all together."""
-    return sum(len((tree / "audiomem_sql" / file).read_text().splitlines()) for file in files)
 
 
 def _rooms(files: Sequence[str]) -> int:
@@ -255,7 +244,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         unpack_revision(ROOT, options.base, Path(folder))
         before = {name: files_of(name, Path(folder)) for name in after}
-        text = markdown(Path(folder), before, options.tree, after)
+    text = markdown(before, after)
     if options.page:
         put_into(options.page, text)
     else:
