@@ -106,15 +106,21 @@ def test_every_folder_with_modules_is_a_package() -> None:
 
 
 def test_the_names_that_c_code_uses() -> None:
-    sources = "".join(path.read_text() for path in sorted((ROOT / "vtab" / "native").glob("*.[ch]")))
-    assert set(re.findall(r'"(audiomem_sql(?:\.\w+)+)"', sources)) == set(NAMED_BY_C)
-    for module, names in NAMED_BY_C.items():
-        for name in names:
-            assert f'"{name}"' in sources
-            assert hasattr(importlib.import_module(module), name)
-    paths = set(re.findall(r'"(audiomem_sql/[^"]+)"', sources))
+    """They stand in one list, runtime.h, and nowhere else in C; each is there in Python."""
+    folder = ROOT / "vtab" / "native"
+    listed = re.findall(r'#define PYTHON_\w+ "([^"]+)"', (folder / "runtime.h").read_text())
+    modules = {name for name in listed if name.startswith("audiomem_sql.")}
+    paths = {name for name in listed if "/" in name}
+    assert modules == set(NAMED_BY_C)
     assert paths == {"audiomem_sql/loadable.py"}
     assert all((ROOT / path).exists() for path in paths)
+    functions = {name for names in NAMED_BY_C.values() for name in names}
+    assert set(listed) - modules - paths == functions
+    for module, names in NAMED_BY_C.items():
+        assert all(hasattr(importlib.import_module(module), name) for name in names)
+    for path in sorted(folder.glob("*.[ch]")):
+        if path.name != "runtime.h":
+            assert not re.findall(r'"audiomem_sql[./][^"]*"', path.read_text()), path
 
 
 @pytest.mark.parametrize("name", ["vtab", "udfs", "migrations"])

@@ -16,9 +16,9 @@ import pyarrow as pa
 
 from audiomem_sql.arrays import BoolArray
 from audiomem_sql.errors import DataTypeError
-from audiomem_sql.search import highlight, snippet, vector_of
-from audiomem_sql.udfs import about, vectors
-from audiomem_sql.udfs.meaning import embed_many
+from audiomem_sql.search import vector_of
+from audiomem_sql.udfs import about, meaning, vectors, words
+from audiomem_sql.udfs.function import INTEGER, REAL, TEXT, VECTOR, Function
 
 Matrix = np.ndarray[Any, np.dtype[np.float64]]
 
@@ -31,21 +31,22 @@ def register(connection: Any) -> None:
     connection.execute(f"CREATE OR REPLACE TEMP MACRO audiomem_version() AS '{about.audiomem_version()}'")
 
 
+#: DuckDB's types of results.
+_TYPES = {TEXT: "VARCHAR", VECTOR: "FLOAT[]", REAL: "DOUBLE", INTEGER: "BIGINT"}
+_ARROW_TYPES = {TEXT: pa.string(), REAL: pa.float64(), INTEGER: pa.int64()}
+
+
 @cache
 def _functions() -> dict[str, tuple[Callable[..., Any], str]]:
     """The functions and what they return, made once.
 
     A connection that is closed leaves its functions to the others of its database, but lets go of what Python gave it.
     """
-    return {
-        "embed": (_embed, "BLOB"),
-        "vec_from_json": (_each("vec_from_json", vectors.vec_from_json, (1,), pa.binary()), "BLOB"),
-        "vec_to_json": (_each("vec_to_json", vectors.vec_to_json, (1,), pa.string()), "VARCHAR"),
-        "cosine_distance": (_distance("cosine_distance", vectors.cosine_distance, _cosine), "DOUBLE"),
-        "l2_distance": (_distance("l2_distance", vectors.l2_distance, _l2), "DOUBLE"),
-        "highlight": (_each("highlight", highlight, (2, 3, 4), pa.string()), "VARCHAR"),
-        "snippet": (_each("snippet", snippet, (2, 3, 4, 5, 6), pa.string()), "VARCHAR"),
-    }
+    made: dict[str, tuple[Callable[..., Any], str]] = {}
+    for function in (*meaning.FUNCTIONS, *vectors.FUNCTIONS, *words.FUNCTIONS):
+        call = _CALLS.get(function.name) or _each(function)
+        made[function.name] = call, _TYPES[function.returns]
+    return made
 
 
 def replace_function(connection: Any, name: str, function: Callable[..., Any], returned: str) -> None:
@@ -64,22 +65,20 @@ def replace_function(connection: Any, name: str, function: Callable[..., Any], r
         )
 
 
-def _each(
-    name: str, function: Callable[..., Any], counts: Sequence[int], returned: pa.DataType
-) -> Callable[..., Any]:
+def _each(function: Function) -> Callable[..., Any]:
     """``function`` called row by row, once for rows that follow on each other and are the same."""
 
     def called(*arguments: Any) -> Any:
-        if len(arguments) not in counts:
-            raise _wrong_count(name, len(arguments))
+        if len(arguments) not in function.counts:
+            raise _wrong_count(function.name, len(arguments))
         out: list[Any] = []
         before: tuple[Any, ...] | None = None
         for row in zip(*(_values(_array(argument)) for argument in arguments), strict=True):
-            out.append(out[-1] if row == before else function(*row))
+            out.append(out[-1] if row == before else function.call(*row))
             before = row
-        return pa.array(out, returned)
+        return _vectors(out) if function.returns == VECTOR else pa.array(out, _ARROW_TYPES[function.returns])
 
-    called.__name__ = name
+    called.__name__ = function.name
     return called
 
 
@@ -87,7 +86,16 @@ def _embed(*arguments: Any) -> Any:
     """Vectors of texts, those that are the same once."""
     if len(arguments) not in (1, 2, 3):
         raise _wrong_count("embed", len(arguments))
-    return pa.array(embed_many(*(_array(argument).to_pylist() for argument in arguments)), pa.binary())
+    return _vectors(meaning.embed_many(*(_array(argument).to_pylist() for argument in arguments)))
+
+
+def _vectors(blobs: Sequence[bytes | None]) -> Any:
+    """FLOAT[] of blobs of float32."""
+    sizes = [0 if blob is None else len(blob) // 4 for blob in blobs]
+    offsets = np.concatenate([[0], np.cumsum(sizes)]).astype(np.int32)
+    numbers = np.frombuffer(b"".join(blob for blob in blobs if blob is not None), "<f4")
+    absent = pa.array([blob is None for blob in blobs], pa.bool_())
+    return pa.ListArray.from_arrays(pa.array(offsets), pa.array(numbers, pa.float32()), mask=absent)
 
 
 def _distance(
@@ -179,3 +187,11 @@ def _values(array: Any) -> list[Any]:
 
 def _wrong_count(name: str, count: int) -> DataTypeError:
     return DataTypeError(f"{name} does not take {count} arguments")
+
+
+#: Those that are worked out for whole arrays.
+_CALLS: dict[str, Callable[..., Any]] = {
+    "embed": _embed,
+    "cosine_distance": _distance("cosine_distance", vectors.cosine_distance, _cosine),
+    "l2_distance": _distance("l2_distance", vectors.l2_distance, _l2),
+}

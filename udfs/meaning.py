@@ -5,7 +5,7 @@ from __future__ import annotations
 from audiomem_sql.errors import DataTypeError
 from audiomem_sql.search import embedder_of
 from audiomem_sql.storage.segment.options import BACKENDS, DEFAULT_MODEL, check_backend
-from audiomem_sql.udfs.function import Function
+from audiomem_sql.udfs.function import TEXT, VECTOR, Function
 
 
 def embed(text: object, model: object = DEFAULT_MODEL, backend: object = BACKENDS[0]) -> bytes | None:
@@ -38,4 +38,4 @@ def embed_many(
     return [None if text is None else wanted[model, backend][text] for text, model, backend in rows]  # type: ignore[index]
 
 
-FUNCTIONS = (Function(embed, (1, 2, 3), embed_many),)
+FUNCTIONS = (Function(embed, (TEXT,) * 3, VECTOR, (1, 2, 3), embed_many),)

@@ -30,7 +30,7 @@ from audiomem_sql.vtab.tables import Tables
 from audiomem_sql.vtab.virtual_table import VirtualTable
 
 #: (argument, omit, list) of each condition, text, number, cost, rows, ordered, unique.
-Told = tuple[tuple[tuple[int, bool, bool], ...], str, int, float, int, bool, bool]
+Planned = tuple[tuple[tuple[int, bool, bool], ...], str, int, float, int, bool, bool]
 Crossing = tuple[int, tuple[Any, ...]]
 #: Result code, message, and the exception for a host that takes exceptions as they are, or None.
 Explained = tuple[int, str, BaseException | None]
@@ -117,9 +117,9 @@ class NativeTable(VirtualTable):
         super().__init__(tables, host, name, table)
         self._raised = raised
 
-    def told(
+    def planned(
         self, conditions: Sequence[tuple[int, int, bool, str, Any, bool]], order: Any, used: int
-    ) -> Told | None:
+    ) -> Planned | None:
         """What SQLite is told of a plan; None: not in this order of its loops."""
         answer = self.best_index(Question([Asked(*each) for each in conditions], order, used))
         if answer is None:
@@ -201,9 +201,9 @@ class FunctionTable:
         hidden = ", ".join(f"{quote(name)} HIDDEN" for name in function.parameters)
         self.declaration = f"CREATE TABLE x({', '.join(map(quote, function.columns))}, {hidden})"
 
-    def told(
+    def planned(
         self, conditions: Sequence[tuple[int, int, bool, str, Any, bool]], order: Any, used: int
-    ) -> Told | None:
+    ) -> Planned | None:
         """The arguments are equalities on hidden columns; the text of the plan names those that are given."""
         given: list[str] = []
         uses = []

@@ -11,8 +11,9 @@ from audiomem_sql.columns.types import ColumnType, Kind
 from audiomem_sql.errors import QueryError
 from audiomem_sql.indexes.words import Expression
 from audiomem_sql.predicates import Op, Predicate, bind
+from audiomem_sql.scan.fetch import fetch_rows, stored_values
 from audiomem_sql.scan.filters import Filter as BoundTerm
-from audiomem_sql.scan.lookup import find_by_key, find_rows, value_at
+from audiomem_sql.scan.lookup import find_by_key, find_rows
 from audiomem_sql.scan.plan import Plan, Term
 from audiomem_sql.scan.scan import in_rowid_order, scan
 from audiomem_sql.search import FoundRow, Neighbours, keyword_expression, results
@@ -65,7 +66,7 @@ class Rows:
         if len(plan.terms) == 1 and type(readable) is Snapshot and not readable.own_rows:
             found = self._by_one_key(plan.terms[0], arguments)
             if found is not None:
-                return self._held(found, [])
+                return self._by_key(found, [])
         filters = [
             BoundTerm(term.column, self._bind(term.column, term.op, term.argument, term.collation, arguments))
             for term in plan.terms
@@ -73,7 +74,7 @@ class Rows:
         if plan.order == 0 and plan.offset is None:
             found = find_rows(readable, filters)
             if found is not None:
-                return self._held(found, filters)
+                return self._by_key(found, filters)
         skip = 0
         if plan.offset is not None:
             given = arguments[plan.offset - 1]
@@ -90,7 +91,7 @@ class Rows:
     def next(self) -> Part | None:
         """The next rows; None at the end."""
         if self._found is not None:
-            return self._neighbours(self._found)
+            return self._next_found(self._found)
         batch = next(self._batches, None)
         return None if batch is None else Part(batch.rowids, batch.arrays)
 
@@ -173,44 +174,34 @@ class Rows:
             self._words = keyword_expression(full, column, asked, table.path)
             self._found = results(readable, full, column, asked, table.options, table.path, filters, k=k)
 
-    def _neighbours(self, search: Iterator[Neighbours]) -> Part | None:
-        """The next rows of a search."""
-        found = next(search, None)
-        if found is None:
-            return None
-        readable, rowids = self.readable, found.rowids.tolist()
-        distances = [None if value != value else value for value in found.distances.tolist()]
-        columns = readable.schema.columns
-        own = {rowid: row for rowid in rowids if (row := readable.own_row(rowid)) is not None}
-        stored = {rowid: place_of(readable, rowid) for rowid in rowids if rowid not in own}
-        values = [
-            [
-                as_sql(own[rowid][place], columns[place].type)
-                if rowid in own
-                else value_at(stored[rowid][0], place, stored[rowid][1])
-                for rowid in rowids
+    def _next_found(self, search: Iterator[Neighbours]) -> Part | None:
+        """The next rows of a search. Where damage is passed over, rows that are lost are left out."""
+        for neighbours in search:
+            there, arrays = fetch_rows(self.readable, neighbours.rowids, self.plan.columns)
+            if not there.any():
+                continue
+            distances = [
+                None if distance != distance else distance
+                for distance in neighbours.distances[there].tolist()
             ]
-            for place in self.plan.columns
-        ]
-        return Part(rowids, values, distances if found.ranks is None else found.ranks.tolist(), distances)
+            ranks = distances if neighbours.ranks is None else neighbours.ranks[there].tolist()
+            return Part(neighbours.rowids[there], arrays, ranks, distances)
+        return None
 
-    def _held(self, found: list[tuple[ReadableSegment, int]], filters: list[BoundTerm]) -> Part | None:
+    def _by_key(self, stored: list[tuple[ReadableSegment, int]], filters: list[BoundTerm]) -> Part | None:
         """Few rows that were found by key, and what an open transaction adds to them; there are no others."""
         self._batches = iter(())
-        readable = self.readable
+        readable, columns = self.readable, self.plan.columns
         own = list(_own_rows(readable, filters)) if readable.own_rowids() else []
-        rowids = [value_at(segment, ROWID, row) for segment, row in found] + [rowid for rowid, _ in own]
+        rowids = stored_values(stored, ROWID) + [rowid for rowid, _ in own]
         if not rowids:
             return None
-        columns = readable.schema.columns
-        return Part(
-            rowids,
-            [
-                [value_at(segment, place, row) for segment, row in found]
-                + [as_sql(row[place], columns[place].type) for _, row in own]
-                for place in self.plan.columns
-            ],
-        )
+        types = [readable.schema.columns[column].type for column in columns]
+        values = [
+            stored_values(stored, column) + [as_sql(row[column], column_type) for _, row in own]
+            for column, column_type in zip(columns, types, strict=True)
+        ]
+        return Part(rowids, values)
 
 
 class _Row:
@@ -237,15 +228,6 @@ def rows_wanted(k: Any, path: str) -> int:
     if not isinstance(k, int) or k < 1:
         raise QueryError(f"k = {k!r} is no number of rows", file=path, remedy="Write k = 10, or LIMIT 10.")
     return k
-
-
-def place_of(readable: Transaction | Snapshot, rowid: int) -> tuple[ReadableSegment, int]:
-    """The segment and row of a row that is there."""
-    for view in reversed(readable.views):
-        row = view.find(rowid)
-        if row >= 0:
-            return view.segment, row
-    raise AssertionError(f"row {rowid} was found, and is not there")
 
 
 def version_of(value: Any, path: str) -> int | str:

@@ -1,4 +1,4 @@
-"""Files and folders: what is flushed to the disk, durable renames, and the operating system's errors in our words."""
+"""Files and folders: flushes to the disk, durable renames, the operating system's errors in our words."""
 
 from __future__ import annotations
 
@@ -38,13 +38,13 @@ _NOT_THERE = (errno.ENOTSUP, errno.EOPNOTSUPP, errno.EINVAL, errno.ENOTTY)
 
 
 def flush(handle: int) -> None:
-    """Make a file or folder durable as it is now: its bytes, size and times, or its names. OSError if that failed."""
+    """Make a file durable, its times included, or the names in a folder. OSError if that failed."""
     if not _flush_drive(handle):
         os.fsync(handle)
 
 
 def flush_data(handle: int) -> None:
-    """Make what was written to a file durable, and its size; its times may not be, which saves a write to the disk."""
+    """Make bytes and size of a file durable. Its times may not be, which saves a write."""
     if not _flush_drive(handle):
         if hasattr(os, "fdatasync"):
             os.fdatasync(handle)

@@ -12,7 +12,7 @@ import pyarrow as pa
 from audiomem_sql.columns.schema import Schema
 from audiomem_sql.columns.stored_values import as_sql
 from audiomem_sql.errors import QueryError
-from audiomem_sql.scan.fetch import found_rows
+from audiomem_sql.scan.fetch import fetch_rows
 from audiomem_sql.scan.filters import Filter, RowFilter, filters_of_text
 from audiomem_sql.scan.lookup import value_at
 from audiomem_sql.scan.scan import scan
@@ -148,7 +148,7 @@ class Rows:
         if not answers:
             return schema.empty_table()
         rowids = np.concatenate([answer.rowids for answer in answers])
-        readable, arrays = found_rows(self.current, rowids, numbers)
+        readable, arrays = fetch_rows(self.current, rowids, numbers)
         if not readable.any():  # damage is passed over
             return schema.empty_table()
         distances = np.concatenate([answer.distances for answer in answers])[readable]
@@ -168,7 +168,7 @@ class Rows:
         filters, row_filter = filters_of_text(where, parameters, self.schema)
         numbers, schema = self._projection(columns)
         rowids = first_rows(self.current, parse_order(ordering, self.schema), k, filters, row_filter)
-        readable, arrays = found_rows(self.current, rowids, numbers)
+        readable, arrays = fetch_rows(self.current, rowids, numbers)
         return pa.Table.from_arrays(arrays, schema=schema) if readable.any() else schema.empty_table()
 
     def _check_count(self, k: int) -> None:
