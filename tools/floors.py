@@ -1,7 +1,8 @@
 """Where the boxes of a picture stand: floors by what imports what, then places that keep arrows short.
 
-The method is Sugiyama's (1981): a node stands one floor above the highest that it points to. An arrow that passes a
-floor has a bend there. The order on a floor follows the mean of the neighbours, and places are a least-squares fit.
+The method is Sugiyama's (1981). A node stands one floor above the highest that it points to. An arrow that
+passes a floor has a bend there. The order on a floor follows the mean of the neighbours, and places are a
+least-squares fit to it.
 """
 
 from __future__ import annotations

@@ -87,7 +87,8 @@ def draw(title: str, rooms: Iterable[Room], pairs: Iterable[tuple[str, str]]) ->
         x, y = layout.places[name] + offset, _top(layout.floor[name], floors)
         parts.append(
             f'<rect class="{kind}" x="{x - room.width / 2:.0f}" y="{y:.0f}" width="{room.width:.0f}" '
-            f'height="{BOX_HEIGHT:.0f}" rx="6"/><text class="name" x="{x:.0f}" y="{y + 17:.0f}">{escape(name)}</text>'
+            f'height="{BOX_HEIGHT:.0f}" rx="6"/>'
+            f'<text class="name" x="{x:.0f}" y="{y + 17:.0f}">{escape(name)}</text>'
             f'<text class="size" x="{x:.0f}" y="{y + 31:.0f}">{room.size}</text>'
         )
     return "\n".join([*parts, "</svg>", ""])
@@ -117,7 +118,7 @@ def _arrows(layout: Layout, rooms: Mapping[str, Room], floors: int, offset: floa
 
 
 def _ports(layout: Layout, rooms: Mapping[str, Room], end: int) -> dict[tuple[str, str], float]:
-    """The x at which each arrow leaves its box (``end`` 0) or reaches it (1): side by side, like the other ends."""
+    """The x at which each arrow leaves its box (``end`` 0) or reaches it (1), ordered by the other ends."""
     at: dict[str, list[tuple[float, tuple[str, str]]]] = {}
     for pair in layout.arrows:
         points: list[Point] = [pair[0], *layout.bends(*pair), pair[1]]

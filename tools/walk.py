@@ -3,10 +3,10 @@
     python -m tools.walk                    the files of each walk
     python -m tools.walk --tree FOLDER      the same in another repository
     python -m tools.walk --base 5fcc71e     the counts beside those of a revision, then the files, as Markdown
-    python -m tools.walk --base 5fcc71e --page docs/ARCHITECTURE.md     written into the page: ``make structure``
+    python -m tools.walk --base 5fcc71e --page docs/ARCHITECTURE.md     in the page: ``make structure``
 
-Each action runs in a process of its own, with the table in Python (AUDIOMEM_EXTENSION=off), under sys.setprofile in all
-threads. A file counts when one of its functions is called; what happens while a module is imported does not.
+Each action runs in a process of its own, with the table in Python (AUDIOMEM_EXTENSION=off), and sys.setprofile in
+all threads. A file counts when one of its functions is called, unless a module is being imported.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from types import FrameType
 from typing import Any
 
 ROOT = Path(__file__).parents[1]
-#: A function has local variables that the compiler knows (CO_OPTIMIZED); the body of a module or a class has not.
+#: The flag of functions (CO_OPTIMIZED), which bodies of modules and classes do not have.
 IS_FUNCTION = 0x01
 #: What the comparison stands between in a page.
 MARKS = ("<!-- walks -->", "<!-- /walks -->")
