@@ -5,7 +5,7 @@
     python -m tools.walk --base 5fcc71e     the counts beside those of a revision, then the files, as Markdown
     python -m tools.walk --base 5fcc71e --page docs/ARCHITECTURE.md     in the page: ``make structure``
 
-Each action runs in a process of its own, with the table in Python (AUDIOMEM_EXTENSION=off), and sys.setprofile in
+Each action runs in a process of its own, with the table in Python (AUDIOMEM_EXTENSION=off) and a profiler in
 all threads. A file counts when one of its functions is called, unless a module is being imported.
 """
 
