@@ -19,10 +19,17 @@ import pyarrow as pa
 import soundfile
 from scipy import fft
 
-from audiomem_sql.audio import PROFILES
-from audiomem_sql.audio.spectrum.plans import PLANS, ROBUSTNESS, Mode
-from audiomem_sql.audio.spectrum.spectrum import Spectrum, spectrum_profile
-from audiomem_sql.audio.spectrum.transform import DCT, unpacked
+from audiomem_sql.audio import (
+    PLANS,
+    PROFILES,
+    ROBUSTNESS,
+    Mode,
+    Spectrum,
+    spectrum_of,
+    spectrum_profile,
+    unpacked,
+)
+from audiomem_sql.audio.spectrum.transform import DCT
 from audiomem_sql.errors import AudioMemError
 from audiomem_sql.storage.pages.writer import PAGES_AT_ONCE
 from audiomem_sql.table.table import Table
@@ -46,11 +53,12 @@ def speeds() -> None:
                     continue
                 mode = Mode.of(plan, robustness)
                 profile = spectrum_profile(base, mode)
-                one = Spectrum(profile, mode)
-                megabytes, times = one.page_size * (PAGES // one.frames) / 1e6, measured(one)
-                density = one.page_size / (one.sound_size + 16 * one.frames)
+                one = spectrum_of(profile, mode)
+                shape = one.shape
+                megabytes, times = shape.page_size * (PAGES // shape.frames) / 1e6, measured(one)
+                density = shape.page_size / (shape.sound_size + 16 * shape.frames)
                 print(
-                    f"| {name} | {plan} | {robustness} | {one.page_size:,} | {density:.3f} | "
+                    f"| {name} | {plan} | {robustness} | {shape.page_size:,} | {density:.3f} | "
                     + " | ".join(f"{megabytes / seconds:.0f}" for seconds in times)
                     + " |"
                 )
@@ -58,9 +66,12 @@ def speeds() -> None:
 
 def measured(one: Spectrum) -> tuple[float, float, float]:
     """Seconds to write some pages, to read them, and of as many bare transforms."""
-    pages = np.random.default_rng(1).integers(0, 256, (PAGES // one.frames, one.page_size), dtype=np.uint8)
+    shape = one.shape
+    pages = np.random.default_rng(1).integers(
+        0, 256, (PAGES // shape.frames, shape.page_size), dtype=np.uint8
+    )
     sound = one.modulate(pages)
-    blocks = unpacked(sound, one.profile, one.precision).reshape(-1, DCT)
+    blocks = unpacked(sound, shape.profile, shape.precision).reshape(-1, DCT)
     runs = [
         (
             once(lambda: one.modulate(pages)),

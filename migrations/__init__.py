@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from audiomem_sql.migrations.changes import AddColumn, DropColumn, RenameColumn, SchemaChange, parse_change
 from audiomem_sql.migrations.steps import migrate
-from audiomem_sql.storage.pages.layout import FORMAT_VERSION
+from audiomem_sql.storage.pages import FORMAT_VERSION
 
 __all__ = ["SUPPORTED", "AddColumn", "DropColumn", "RenameColumn", "SchemaChange", "migrate", "parse_change"]
 

@@ -10,7 +10,7 @@ from typing import Any
 from audiomem_sql.columns.column import quote
 from audiomem_sql.columns.timestamps import render
 from audiomem_sql.errors import AudioMemError, QueryError
-from audiomem_sql.sound.band_health import bands
+from audiomem_sql.sound.band_health import band_states
 from audiomem_sql.table.table import Table
 from audiomem_sql.upkeep.verify import problems
 from audiomem_sql.versions import changes
@@ -68,7 +68,7 @@ def table_functions(tables: Tables, host: Callable[[], Host]) -> tuple[TableFunc
             yield problem.file, problem.page, ",".join(map(str, problem.cells)), problem.what, problem.repair
 
     def audiomem_bands(table: str | None = None) -> Iterator[tuple[Any, ...]]:
-        for band in bands(table_called(table).snapshot):
+        for band in band_states(table_called(table).snapshot):
             sizes = (round(band.bits, 2), round(band.redundancy, 3), band.bytes)
             yield (
                 band.name,

@@ -13,7 +13,9 @@ import numpy as np
 
 from audiomem_sql.audio.flac.frames import Bytes, Flags
 from audiomem_sql.audio.flac.profiles import Profile
+from audiomem_sql.audio.spectrum.health import BandReading
 from audiomem_sql.audio.spectrum.plans import Mode
+from audiomem_sql.bytes import ByteSource
 from audiomem_sql.errors import DamagedFileError, OptionError, TruncatedFileError
 
 __all__ = [
@@ -31,7 +33,7 @@ with, or raises ``NotAudioMemoryError``."""
 class PageSource(Protocol):
     """Pages of a file.
 
-    ``page_count`` is how many the stream says it holds: a damaged STREAMINFO can make it too high, so take no memory on
+    ``file``: the bytes they are in, closed with it.     ``page_count`` is how many the stream says it holds: a damaged STREAMINFO can make it too high, so take no memory on
     its word. ``present`` is how many whole pages are really there. ``profile`` is named as in ``PROFILES`` or ``custom``.
     ``page_size``: bytes of a page; with a modulation, which ``mode`` names, fewer than the samples have.
     ``in_place``: pages are where arithmetic says, and
@@ -39,6 +41,7 @@ class PageSource(Protocol):
     names in upper case.
     """
 
+    file: ByteSource
     path: str
     profile: Profile
     page_size: int
@@ -88,6 +91,19 @@ class PageSource(Protocol):
         By default none: bytes do not tell.
         """
         return np.zeros(self.page_size, dtype=np.bool_)
+
+    @property
+    def sound(self) -> PageSource:
+        """The frames as pages of samples: what is below a modulation; without one, these pages."""
+        return self
+
+    def frames_for(self, pages: int) -> int:
+        """Frames of a file of so many pages."""
+        return pages
+
+    def band_readings(self, pages: int) -> list[BandReading]:
+        """The bands of a modulation, measured on ``pages`` pages, too; none without one."""
+        return []
 
     def close(self) -> None:
         """Let go of the file; twice is harmless."""

@@ -17,6 +17,7 @@ from fastcrc import crc64
 
 from audiomem_sql.arrays import I64Array, U8Array, U64Array
 from audiomem_sql.errors import DamagedFileError
+from audiomem_sql.protection.splitmix64 import splitmix64
 
 BITS_PER_KEY = 12
 #: A filter has at least this many bytes.
@@ -29,11 +30,8 @@ PROBES = 8  # 12 bits * ln 2: one wrong "perhaps" in about 300
 
 
 def hash_integers(keys: I64Array) -> U64Array:
-    """splitmix64's finaliser of int64 (n,): uint64 (n,)."""
-    h = np.ascontiguousarray(keys, np.int64).view(np.uint64) + np.uint64(0x9E3779B97F4A7C15)
-    h = (h ^ (h >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-    h = (h ^ (h >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-    return h ^ (h >> np.uint64(31))
+    """splitmix64 of int64 (n,): uint64 (n,)."""
+    return splitmix64(np.ascontiguousarray(keys, np.int64).view(np.uint64))
 
 
 def hash_bytes(keys: Iterable[bytes]) -> U64Array:

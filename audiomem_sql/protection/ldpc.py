@@ -25,6 +25,7 @@ import numpy as np
 
 from audiomem_sql.arrays import BoolArray, I64Array, U8Array
 from audiomem_sql.protection.gf2 import combine, eliminate
+from audiomem_sql.protection.splitmix64 import splitmix64
 
 ONES = 7
 """Rows that a source column takes part in: more ones lose fewer cells to chance, and cost as many XORs more."""
@@ -36,14 +37,14 @@ SEED = 5170
 def _rows_of_columns(sources: int, parities: int, seed: int) -> I64Array:
     """The rows of each source column, int64 (sources, ones), distinct within a column; read-only.
 
-    The edges, ``ones`` for each column, are put in the order of splitmix64's finaliser of seed × 2**32 + number, and
+    The edges, ``ones`` for each column, are put in the order of splitmix64 of seed × 2**32 + number, and
     edge i of that order gets row i mod parities: so rows have equally many ones, or one less. An edge that meets
     another one of its column goes on to the next row that is free.
     """
     ones = min(ONES, parities)
     number = np.arange(sources * ones, dtype=np.uint64) + np.uint64(seed << 32)
     rows: I64Array = np.empty(sources * ones, np.int64)
-    rows[np.argsort(_mixed(number), kind="stable")] = np.arange(sources * ones) % parities
+    rows[np.argsort(splitmix64(number), kind="stable")] = np.arange(sources * ones) % parities
     rows = rows.reshape(sources, ones)
     ordered = np.sort(rows, axis=1)
     for column in np.flatnonzero((ordered[:, 1:] == ordered[:, :-1]).any(axis=1)):
@@ -55,16 +56,6 @@ def _rows_of_columns(sources: int, parities: int, seed: int) -> I64Array:
         rows[column] = taken
     rows.flags.writeable = False
     return rows
-
-
-def _mixed(
-    number: np.ndarray[tuple[int], np.dtype[np.uint64]],
-) -> np.ndarray[tuple[int], np.dtype[np.uint64]]:
-    """splitmix64's finaliser (Steele, Lea and Flood 2014) of uint64 (n,)."""
-    h = number + np.uint64(0x9E3779B97F4A7C15)
-    h = (h ^ (h >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-    h = (h ^ (h >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-    return h ^ (h >> np.uint64(31))
 
 
 @lru_cache(maxsize=16)
@@ -80,10 +71,10 @@ def _columns_of_rows(sources: int, parities: int, seed: int) -> tuple[I64Array, 
 def _staircase(parities: int, seed: int) -> tuple[I64Array, I64Array, I64Array]:
     """The rows from the top step down; of each row, the row above it and the row below it, -1 if there is none.
 
-    They are in the order of splitmix64's finaliser of seed × 2**32 + 2**31 + row.
+    They are in the order of splitmix64 of seed × 2**32 + 2**31 + row.
     """
     number = np.arange(parities, dtype=np.uint64) + np.uint64((seed << 32) + (1 << 31))
-    order = np.argsort(_mixed(number), kind="stable")
+    order = np.argsort(splitmix64(number), kind="stable")
     above, below = np.full(parities, -1, np.int64), np.full(parities, -1, np.int64)
     above[order[1:]] = order[:-1]
     below[order[:-1]] = order[1:]

@@ -27,7 +27,7 @@ from audiomem_sql.machine.malloc import trim
 from audiomem_sql.machine.progress import Progress
 from audiomem_sql.machine.writer_lock import WriterLock
 from audiomem_sql.sound.band_health import MEASURED_PAGES, unhealthy
-from audiomem_sql.storage.log.record import LogRecord
+from audiomem_sql.storage.log import LogRecord
 from audiomem_sql.storage.segment import (
     NEVER,
     NO_HISTORY,

@@ -15,7 +15,7 @@ from audiomem_sql.columns.stored_values import row_check
 from audiomem_sql.errors import AudioMemError, DamagedFileError, StorageError
 from audiomem_sql.machine.block_cache import BlockCache
 from audiomem_sql.machine.durable import abandoned_files, file_identity, fsync_folder, storage_error
-from audiomem_sql.storage.log.reader import check_rows, commits_behind, has_more, read_log
+from audiomem_sql.storage.log import check_rows, commits_behind, has_more, read_log
 from audiomem_sql.storage.segment import ReadableSegment, Segment
 from audiomem_sql.versions.snapshot import Snapshot, check_chain
 

@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 import msgpack
 
 from audiomem_sql.errors import DamagedFileError
-from audiomem_sql.storage.log.record import LogRecord
+from audiomem_sql.storage.log import LogRecord
 from audiomem_sql.storage.segment import ReadableSegment
 
 DIGEST_BYTES = 16

@@ -21,8 +21,7 @@ from audiomem_sql.columns.schema import Schema
 from audiomem_sql.columns.stored_values import stored_rows
 from audiomem_sql.errors import DamagedFileError, QueryError
 from audiomem_sql.indexes.keys.index import FEW_ROWS, KeyIndex, indexed_rowids
-from audiomem_sql.storage.log.content import LogContent
-from audiomem_sql.storage.log.record import LogRecord
+from audiomem_sql.storage.log import LogContent, LogRecord
 from audiomem_sql.storage.segment import NO_HISTORY, Migration, ReadableSegment, SchemaHistory, Version
 
 #: Snapshots of other versions that a snapshot remembers.

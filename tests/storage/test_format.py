@@ -23,11 +23,11 @@ from sealed import Sealed
 from audiomem_sql.audio import PROFILES
 from audiomem_sql.audio.flac.metadata import APPLICATION_ID, MAX_SEEK_POINTS, SEEK_SECONDS
 from audiomem_sql.audio.spectrum import plans as bands
-from audiomem_sql.audio.spectrum import spectrum
+from audiomem_sql.audio.spectrum import shape
 from audiomem_sql.blocks import bloom, column_writer, encoding
 from audiomem_sql.blocks import directory as blocks
 from audiomem_sql.blocks.zones import PREFIX, Zones
-from audiomem_sql.bytes.local_file import RawFile
+from audiomem_sql.bytes.local_file import LocalFile
 from audiomem_sql.columns.column import FLAGS, TEXTS
 from audiomem_sql.columns.types import MAX_WIDTH, ColumnType, Kind
 from audiomem_sql.protection.crc32c import crc32c
@@ -500,8 +500,8 @@ def test_a_reader_made_from_the_document_alone(tmp_path: Path) -> None:
     file = PagedFile.open(str(tmp_path / "t.flac"))
     count, page_one = file.page_count, file.source.read(1, 1)[0].tobytes()
     page = file.source.read(0, 1)[0].tobytes()
-    raw = RawFile(tmp_path / "t.flac")
-    whole = raw.read(0, raw.size)
+    raw = LocalFile(tmp_path / "t.flac")
+    whole = raw.read_at(0, raw.size)
     raw.close()
     file.close()
     assert page in whole
@@ -606,12 +606,12 @@ def test_bands_and_levels() -> None:
             exact[int(row["coefficients a word, n"])] = float(row["distance of levels"])
         else:
             coarse[row["robustness"]] = row["coefficients a word, n"]
-    assert exact == spectrum.DISTANCE
+    assert exact == shape.DISTANCE
     assert coarse == {
-        "broadcast": "{}, {} or {}".format(*spectrum.BROADCAST_FIELDS),
-        "lossy": str(spectrum.LOSSY_FIELDS),
+        "broadcast": "{}, {} or {}".format(*shape.BROADCAST_FIELDS),
+        "lossy": str(shape.LOSSY_FIELDS),
     }
-    assert math.sqrt(255 / 12) / 32 == spectrum.LOUD
+    assert math.sqrt(255 / 12) / 32 == shape.LOUD
 
 
 def finalised(state: int) -> int:

@@ -27,16 +27,15 @@ from audiomem_sql.audio.source import (
 from audiomem_sql.audio.spectrum.bits import split
 from audiomem_sql.audio.spectrum.control import CONTROL, mode_of_control
 from audiomem_sql.audio.spectrum.plans import LOWEST, Mode
-from audiomem_sql.audio.spectrum.spectrum import (
+from audiomem_sql.audio.spectrum.shape import (
     BLOCK_SIZES,
     BROADCAST_FIELDS,
     LOSSY_FIELDS,
-    Spectrum,
-    shapes,
-    spectrum_of,
+    modulated_profiles,
 )
+from audiomem_sql.audio.spectrum.spectrum import Spectrum, spectrum_of
 from audiomem_sql.audio.spectrum.transform import DCT, Floats, coefficient, packed, transforms
-from audiomem_sql.bytes.local_file import RawFile
+from audiomem_sql.bytes import ByteSource
 from audiomem_sql.errors import DamagedFileError, MissingExtraError, NotAudioMemoryError, OptionError
 
 Numbered = Callable[[bytes], "int | None"]
@@ -62,7 +61,7 @@ MAX_CHANNELS_HEARD = 2
 
 
 def aligned(
-    path: str, start: int, metadata: Metadata, probe: Probe, numbered: Numbered
+    file: ByteSource, start: int, metadata: Metadata, probe: Probe, numbered: Numbered
 ) -> ModulatedPages | None:
     """The pages of a broadcast, whatever was done to its samples; None if there are none, or scipy is not installed.
 
@@ -73,7 +72,7 @@ def aligned(
         shape = match(metadata.sample_rate, 24, metadata.channels, BLOCK_SIZES[0])
     except (MissingExtraError, OptionError):
         return None
-    decoder = Decoder(RawFile(path), start)
+    decoder = Decoder(file.reopen(), start)
     try:
         found = _listen(decoder, shape, probe, numbered)
     except DamagedFileError:
@@ -85,7 +84,7 @@ def aligned(
         decoder.close()
         return None
     spectrum, arrangement = found
-    return ModulatedPages(AlignedSound(path, decoder, spectrum, arrangement, metadata), spectrum)
+    return ModulatedPages(AlignedSound(decoder, spectrum, arrangement, metadata), spectrum)
 
 
 @dataclass(frozen=True)
@@ -105,10 +104,11 @@ class AlignedSound(PageSource):
     mode: Mode | None = None
 
     def __init__(
-        self, path: str, decoder: Decoder, spectrum: Spectrum, arrangement: Arrangement, metadata: Metadata
+        self, decoder: Decoder, spectrum: Spectrum, arrangement: Arrangement, metadata: Metadata
     ) -> None:
-        self.path = path
-        self.profile = spectrum.profile
+        self.file = decoder.file
+        self.path = decoder.file.name
+        self.profile = spectrum.shape.profile
         self.page_size = self.profile.page_size
         self.application = metadata.application
         self.comments = metadata.comments
@@ -116,9 +116,9 @@ class AlignedSound(PageSource):
         self._decoder = decoder
         #: As many as were cut off are counted, so that what counts pages from the end finds them.
         self.present = max(
-            spectrum.lead, -((arrangement.origin - arrangement.length) // self.profile.block_size)
+            spectrum.shape.lead, -((arrangement.origin - arrangement.length) // self.profile.block_size)
         )
-        self.page_count = self.present + spectrum.lead
+        self.page_count = self.present + spectrum.shape.lead
 
     def read_checked(self, first: int, count: int) -> tuple[Bytes, Flags]:
         """The same with a flag a frame: False where samples are missing, which are zeros."""
@@ -211,7 +211,7 @@ def _pages(
     # that of the writer: what was done to the samples may have changed the depth
     depth = usual_depth(shape)
     base = Profile(CUSTOM, shape.sample_rate, depth, shape.channels, BLOCK_SIZES[0])
-    for profile in shapes(base):
+    for profile in modulated_profiles(base):
         try:
             spectrum = spectrum_of(
                 match(profile.sample_rate, depth, profile.channels, profile.block_size), mode
@@ -227,12 +227,12 @@ def _pages(
 
 def _gains(spectrum: Spectrum, spectra: Floats) -> Floats:
     """What to multiply each channel with, (channels,), for its coefficients, (channels, units, DCT), to lie on levels."""
-    full_scale = float(1 << spectrum.profile.bits_per_sample - 1)
-    used = spectrum.carrying
-    distance, bits = spectrum.distance / full_scale, max(spectrum.bits)
-    pilot = spectra[..., spectrum.first + CONTROL - 1].mean(axis=1)
+    full_scale = float(1 << spectrum.shape.profile.bits_per_sample - 1)
+    used = spectrum.shape.carrying
+    distance, bits = spectrum.shape.distance / full_scale, max(spectrum.shape.bits)
+    pilot = spectra[..., spectrum.shape.first + CONTROL - 1].mean(axis=1)
     found = spectra[..., used].reshape(len(spectra), -1)
-    gains = np.sign(pilot) * spectrum.amplitude / full_scale / np.sqrt((found**2).mean(axis=1))
+    gains = np.sign(pilot) * spectrum.shape.amplitude / full_scale / np.sqrt((found**2).mean(axis=1))
     top = ((1 << bits) - 1) / 2
     for _ in range(4):  # what the levels say that it is now nearest to
         wanted = (np.clip(np.rint(found * gains[:, None] / distance + top), 0, 2 * top) - top) * distance
@@ -250,8 +250,8 @@ def _origin(
     numbered: Numbered,
 ) -> int | None:
     """Sample 0 of frame 0, by the page headers of some pages; None where there are none."""
-    block = spectrum.profile.block_size
-    length_of_page = spectrum.frames * block
+    block = spectrum.shape.profile.block_size
+    length_of_page = spectrum.shape.frames * block
 
     def voted(phase: int, pages: range) -> Counter[int]:
         votes: Counter[int] = Counter()
@@ -259,19 +259,19 @@ def _origin(
             at = begin + phase * DCT + page * length_of_page
             if not 0 <= at < length - BLOCK_STEP:
                 continue
-            sound = AlignedSound("", decoder, spectrum, Arrangement(at, gains, length), _NOTHING)
-            heard, whole = sound.read_checked(0, spectrum.frames)
+            sound = AlignedSound(decoder, spectrum, Arrangement(at, gains, length), _NOTHING)
+            heard, whole = sound.read_checked(0, spectrum.shape.frames)
             if not whole.all():
                 continue
             head = spectrum.head(heard)
             with suppress(NotAudioMemoryError):
                 if probe(head) == block and (number := numbered(head)) is not None:
-                    votes[at - number * length_of_page - spectrum.lead * block] += 1
+                    votes[at - number * length_of_page - spectrum.shape.lead * block] += 1
         return votes
 
     # Mostly nothing was cut off, and little put before.
     off = [
-        (begin + phase * DCT - spectrum.lead * block) % length_of_page
+        (begin + phase * DCT - spectrum.shape.lead * block) % length_of_page
         for phase in range(length_of_page // DCT)
     ]
     phases = sorted(range(len(off)), key=lambda phase: min(off[phase], length_of_page - off[phase]))

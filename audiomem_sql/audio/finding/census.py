@@ -19,7 +19,7 @@ from audiomem_sql.audio.finding.runs import Run, believed_runs, without_strays
 from audiomem_sql.audio.finding.sync import announced, find_headers
 from audiomem_sql.audio.flac.frames import Bytes, Numbers, frame_offsets, frame_size
 from audiomem_sql.audio.flac.profiles import Profile
-from audiomem_sql.bytes.local_file import RawFile
+from audiomem_sql.bytes import ByteSource
 
 WINDOWS, WINDOW = 16, 256 << 10
 """How many places of a file are searched, and how many bytes at each: several frames of the named profiles."""
@@ -48,7 +48,7 @@ class Census:
         starts = self.places - frame_offsets(self.profile, self.numbers)
         return int(np.unique(starts, return_counts=True)[1].max()) * frame_size(self.profile, 0)
 
-    def arrangement(self, file: RawFile) -> tuple[Arrangement, Run]:
+    def arrangement(self, file: ByteSource) -> tuple[Arrangement, Run]:
         """How the frames lie, and the run with the most of them."""
         runs = without_strays(believed_runs(self.profile, self.places, self.numbers))
         largest = max(runs, key=lambda run: run.frames)
@@ -61,7 +61,7 @@ class Census:
         return behind(file, geometry, last), largest
 
 
-def censuses(file: RawFile, wide: bool, window: int = WINDOW) -> Iterator[Census]:
+def censuses(file: ByteSource, wide: bool, window: int = WINDOW) -> Iterator[Census]:
     """A census for each profile that is found, that which explains the most bytes first.
 
     wide: search more, if little finds nothing. window: bytes searched at each place.
@@ -72,7 +72,7 @@ def censuses(file: RawFile, wide: bool, window: int = WINDOW) -> Iterator[Census
     yield from sorted(found, key=Census.explained, reverse=True)
 
 
-def _count(file: RawFile, windows: int, window: int) -> list[Census]:
+def _count(file: ByteSource, windows: int, window: int) -> list[Census]:
     found: dict[Profile, list[tuple[Numbers, Numbers]]] = {}
     smaller: set[Profile] = set()
     for start, length in _windows(file.size, windows, window):

@@ -29,7 +29,7 @@ from audiomem_sql.audio.flac.frames import (
     header_size,
     unpack_frames,
 )
-from audiomem_sql.bytes.local_file import RawFile
+from audiomem_sql.bytes import ByteSource
 
 CRC16_POLYNOMIAL = 0x18005
 CRC16_PERIOD = (1 << 15) - 1
@@ -37,10 +37,41 @@ CRC16_PERIOD = (1 << 15) - 1
 
 
 @dataclass(frozen=True)
+class _View:
+    """``size`` bytes of a file from ``offset`` on, zeros outside ``first`` to ``stop``."""
+
+    offset: int
+    size: int
+    first: int
+    stop: int
+
+    @property
+    def start(self) -> int:
+        """Where in the view the bytes of the file begin."""
+        return max(0, self.first - self.offset)
+
+    @property
+    def end(self) -> int:
+        """Where in the view the bytes of the file end."""
+        return max(0, min(self.size, self.stop - self.offset))
+
+    @property
+    def range(self) -> tuple[int, int]:
+        """Offset and length of the bytes of the file."""
+        return self.offset + self.start, max(0, self.end - self.start)
+
+    def filled(self, data: bytes) -> Bytes:
+        """The view, uint8 (size,), with ``data`` as its bytes of the file."""
+        view = np.zeros(self.size, dtype=np.uint8)
+        view[self.start : self.start + len(data)] = np.frombuffer(data, dtype=np.uint8)
+        return view
+
+
+@dataclass(frozen=True)
 class Seam:
     """Frame ``last`` is in place by ``before``, frame ``first``, the next that was found, by ``after``."""
 
-    file: RawFile
+    file: ByteSource
     before: Geometry
     last: int
     after: Geometry
@@ -51,12 +82,12 @@ class Seam:
         profile = self.before.profile
         size = frame_size(profile, n)
         start, stop = self.before.offset(self.last), self.after.offset(self.first)
-        front, front_end, _ = self._view(
-            self.before.offset(n), size + header_size(profile, n + 1), start, stop
-        )
-        back, _, back_start = self._view(
-            self.after.offset(n), size + header_size(profile, n + 1), start, stop + MAX_HEADER_SIZE
-        )
+        length = size + header_size(profile, n + 1)
+        front_view = _View(self.before.offset(n), length, start, stop)
+        back_view = _View(self.after.offset(n), length, start, stop + MAX_HEADER_SIZE)
+        front_bytes, back_bytes = self.file.read([front_view.range, back_view.range])
+        front, front_end = front_view.filled(front_bytes), front_view.end
+        back, back_start = back_view.filled(back_bytes), back_view.start
         places, values = self._known(n)
         front_known, back_known = front[places] == values, back[places] == values
         front_known &= places < front_end
@@ -77,15 +108,6 @@ class Seam:
         frame[:frame_end] = front[:frame_end]
         frame[frame_start:] = back[frame_start:]
         return self._payload(n, frame), False
-
-    def _view(self, offset: int, size: int, start: int, stop: int) -> tuple[Bytes, int, int]:
-        """``size`` bytes from ``offset`` on, zeros outside ``start`` to ``stop``; and where what is inside ends and begins."""
-        low, high = max(offset, start), min(offset + size, stop)
-        view = np.zeros(size, dtype=np.uint8)
-        if low < high:
-            data = np.frombuffer(self.file.read(low, high - low), dtype=np.uint8)
-            view[low - offset : low - offset + len(data)] = data
-        return view, max(0, high - offset), max(0, low - offset)
 
     def _known(self, n: int) -> tuple[Numbers, Bytes]:
         """Places in frame ``n`` and the header after it, and the bytes that have to be there."""

@@ -22,8 +22,9 @@ from audiomem_sql.audio.source import (
     Probe,
 )
 from audiomem_sql.audio.spectrum.plans import Mode
-from audiomem_sql.audio.spectrum.spectrum import BLOCK_SIZES, Spectrum
-from audiomem_sql.bytes.local_file import RawFile
+from audiomem_sql.audio.spectrum.shape import BLOCK_SIZES
+from audiomem_sql.audio.spectrum.spectrum import Spectrum
+from audiomem_sql.bytes import ByteSource
 from audiomem_sql.errors import DamagedFileError, NotAudioMemoryError, OptionError
 
 LATER = (0.25, 0.5, 0.75)
@@ -44,8 +45,9 @@ class DecodedPages(PageSource):
     in_place = False
     mode: Mode | None = None
 
-    def __init__(self, file: RawFile, start: int, metadata: Metadata, probe: Probe) -> None:
-        self.path = file.path
+    def __init__(self, file: ByteSource, start: int, metadata: Metadata, probe: Probe) -> None:
+        self.file = file
+        self.path = file.name
         self.application = metadata.application
         self.comments = metadata.comments
         self._decoder = Decoder(file, start)
@@ -108,7 +110,7 @@ class DecodedPages(PageSource):
                     return bits, block_size
             if at % BLOCK_SIZES[0] == 0 and (spectrum := self._modulation(at, metadata, probe)) is not None:
                 self.spectrum = spectrum
-                return spectrum.profile.bits_per_sample, spectrum.profile.block_size
+                return spectrum.shape.profile.bits_per_sample, spectrum.shape.profile.block_size
         raise fault or NotAudioMemoryError(
             "not a table: this FLAC file holds sound only",
             file=self.path,

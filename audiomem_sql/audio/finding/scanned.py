@@ -33,7 +33,7 @@ from audiomem_sql.audio.source import (
 )
 from audiomem_sql.audio.spectrum.plans import Mode
 from audiomem_sql.audio.spectrum.spectrum import spectrum_of
-from audiomem_sql.bytes.local_file import RawFile
+from audiomem_sql.bytes import ByteSource, open_source
 from audiomem_sql.errors import DamagedFileError, NotAudioMemoryError
 
 CHUNK = 4 << 20
@@ -59,20 +59,20 @@ class ScannedPages(PageSource):
     mode: Mode | None = None
 
     def __init__(
-        self, file: RawFile, profile: Profile, metadata: Metadata | None, page_count: int = 0
+        self, file: ByteSource, profile: Profile, metadata: Metadata | None, page_count: int = 0
     ) -> None:
-        self.path = file.path
+        self.path = file.name
         self.profile = profile
         self.page_size = profile.page_size
         self.application = metadata.application if metadata else None
         self.comments = metadata.comments if metadata else {}
-        self._file = file
+        self.file = file
         total = page_count or total_pages(metadata, profile)
         limit = max(page_count, 2 * frame_count(profile, file.size) + SPARE_HEADERS)
         self._runs = believed_runs(profile, *_scan(file, profile, limit))
         if not self._runs:
             raise DamagedFileError(
-                "no intact frame header is left", file=file.path, remedy="Restore the file from a copy"
+                "no intact frame header is left", file=file.name, remedy="Restore the file from a copy"
             )
         end = self._runs[-1]
         there = max(end.last + 1, end.geometry.frames_in(file))
@@ -90,7 +90,7 @@ class ScannedPages(PageSource):
         for run, following in pairwise(self._runs):
             start, stop = run.geometry.offset(run.last), following.geometry.offset(following.first)
             if following.first == run.last + 1 and stop - start < frame_size(self.profile, run.last):
-                votes.append(complete(self._file.read(start, stop - start)))
+                votes.append(complete(self.file.read_at(start, stop - start)))
             if len(votes) == SEAMS_COMPARED:
                 break
         return 2 * sum(votes) > len(votes)
@@ -110,10 +110,10 @@ class ScannedPages(PageSource):
             if following is None or at < run.last:
                 stop = first + count if following is None else min(first + count, run.last)
                 rows = slice(at - first, stop - first)
-                pages[rows], ok[rows] = run.geometry.read(self._file, at, stop - at)
+                pages[rows], ok[rows] = run.geometry.read(self.file, at, stop - at)
             else:
                 stop = min(first + count, following.first)
-                seam = Seam(self._file, run.geometry, run.last, following.geometry, following.first)
+                seam = Seam(self.file, run.geometry, run.last, following.geometry, following.first)
                 for n in range(at, stop):
                     pages[n - first], ok[n - first] = seam.page(n)
             at = stop
@@ -136,23 +136,26 @@ class ScannedPages(PageSource):
         different = list(dict.fromkeys(geometries))
         if len(different) < 2:
             return super().alternatives(page)
-        return np.concatenate([geometry.read(self._file, page, 1)[0] for geometry in different])
+        return np.concatenate([geometry.read(self.file, page, 1)[0] for geometry in different])
 
     def close(self) -> None:
         """Let go of the file; twice is harmless."""
-        self._file.close()
+        self.file.close()
 
 
 def rescan(
-    path: str | os.PathLike[str], profile: Profile, page_count: int = 0, mode: Mode | None = None
+    where: str | os.PathLike[str] | ByteSource,
+    profile: Profile,
+    page_count: int = 0,
+    mode: Mode | None = None,
 ) -> PageSource:
     """Open a file by the headers of its frames, wherever they are; for files whose pages fail by arithmetic.
 
-    page_count: how many pages the file had, if that is known. mode: of pages that are modulated.
+    where: a path, or a source, which is taken over. page_count: how many pages the file had, if that is known. mode: of pages that are modulated.
 
     Raises ``StorageError`` for what cannot be opened, ``DamagedFileError`` where no frame of ``profile`` is found.
     """
-    file = RawFile(path)
+    file = open_source(where)
     try:
         metadata: Metadata | None = None
         with suppress(NotAudioMemoryError, DamagedFileError):
@@ -160,7 +163,7 @@ def rescan(
         spectrum = None if mode is None else spectrum_of(profile, mode)
         frames = page_count
         if spectrum is not None and page_count:
-            frames = spectrum.first_frame(page_count) + spectrum.lead
+            frames = spectrum.shape.first_frame(page_count) + spectrum.shape.lead
         pages = ScannedPages(file, profile, metadata, frames)
         return pages if spectrum is None else ModulatedPages(pages, spectrum)
     except BaseException:
@@ -168,7 +171,7 @@ def rescan(
         raise
 
 
-def _ends(file: RawFile, runs: list[Run], metadata: Metadata | None, total: int) -> list[Geometry]:
+def _ends(file: ByteSource, runs: list[Run], metadata: Metadata | None, total: int) -> list[Geometry]:
     """Where frames are as seen from the end of the metadata, and from the end of the file."""
     profile = runs[0].geometry.profile
     start = metadata.audio_start if metadata else runs[0].geometry.audio_start
@@ -176,7 +179,7 @@ def _ends(file: RawFile, runs: list[Run], metadata: Metadata | None, total: int)
     return [Geometry(profile, start), Geometry(profile, end)]
 
 
-def _scan(file: RawFile, profile: Profile, limit: int) -> tuple[Numbers, Numbers]:
+def _scan(file: ByteSource, profile: Profile, limit: int) -> tuple[Numbers, Numbers]:
     """Places and numbers (int64) of all frame headers with numbers below ``limit``, in order."""
     places, numbers = [], []
     for start in range(0, file.size, CHUNK):

@@ -14,7 +14,7 @@ from struct import Struct, error
 from audiomem_sql._version import __version__
 from audiomem_sql.audio.flac.frames import frame_offset, frame_size
 from audiomem_sql.audio.flac.profiles import Profile
-from audiomem_sql.bytes.local_file import RawFile
+from audiomem_sql.bytes import ByteSource
 from audiomem_sql.errors import DamagedFileError, LimitError, NotAudioMemoryError, OptionError
 
 MAGIC = b"fLaC"
@@ -152,7 +152,7 @@ def _utf8(text: str) -> bytes:
         raise OptionError(f"comment {text!r} is not valid Unicode text") from None
 
 
-def read_metadata(file: RawFile, start: int) -> Metadata:
+def read_metadata(file: ByteSource, start: int) -> Metadata:
     """The blocks of the stream whose ``fLaC`` is at offset ``start``.
 
     Raises ``NotAudioMemoryError`` where there is no such stream, ``DamagedFileError`` for lengths beyond the file and
@@ -166,11 +166,11 @@ def read_metadata(file: RawFile, start: int) -> Metadata:
         if kind == STREAMINFO:
             if length != STREAMINFO_BODY.size:
                 raise _damaged(file, at, f"STREAMINFO of {length} bytes")
-            streaminfo = file.read(at, length)
-        elif kind == APPLICATION and application is None and file.read(at, 4) == APPLICATION_ID:
-            application = file.read(at + 4, length - 4) if length >= 4 else None
+            streaminfo = file.read_at(at, length)
+        elif kind == APPLICATION and application is None and file.read_at(at, 4) == APPLICATION_ID:
+            application = file.read_at(at + 4, length - 4) if length >= 4 else None
         elif kind == VORBIS_COMMENT and not comments:
-            comments = _parse_comments(file.read(at, length))
+            comments = _parse_comments(file.read_at(at, length))
         at += length
     if streaminfo is None:  # unreachable: the loop demands it first
         raise _damaged(file, at, "STREAMINFO is missing")
@@ -181,18 +181,18 @@ def read_metadata(file: RawFile, start: int) -> Metadata:
     return Metadata(rate, bits, channels, least, most, packed & MAX_SAMPLES, md5, at, application, comments)
 
 
-def blocks_of(file: RawFile, start: int) -> Iterator[tuple[int, int, int]]:
+def blocks_of(file: ByteSource, start: int) -> Iterator[tuple[int, int, int]]:
     """Type, offset of the body and its length, of each block of the stream whose ``fLaC`` is at ``start``.
 
     Raises as :func:`read_metadata` does. What follows the last body is the first frame.
     """
-    if file.read(start, len(MAGIC)) != MAGIC:
+    if file.read_at(start, len(MAGIC)) != MAGIC:
         raise NotAudioMemoryError(
-            "not a FLAC file", file=file.path, remedy="Tables are kept in files made by audiomem create"
+            "not a FLAC file", file=file.name, remedy="Tables are kept in files made by audiomem create"
         )
     at, first, last = start + len(MAGIC), True, False
     while not last:
-        head = file.read(at, 4)
+        head = file.read_at(at, 4)
         if len(head) < 4:
             raise _damaged(file, at, "the metadata ends in the middle")
         kind, last = head[0] & ~LAST_BLOCK, bool(head[0] & LAST_BLOCK)
@@ -246,18 +246,18 @@ def _parse_comments(raw: bytes) -> dict[str, str]:
     return comments
 
 
-def _damaged(file: RawFile, at: int, what: str) -> DamagedFileError:
+def _damaged(file: ByteSource, at: int, what: str) -> DamagedFileError:
     return DamagedFileError(
         f"FLAC metadata: {what}",
-        file=file.path,
+        file=file.name,
         place=f"byte {at}",
         remedy="Restore the file from a copy",
     )
 
 
-def stream_start(file: RawFile) -> int:
+def stream_start(file: ByteSource) -> int:
     """Offset of the FLAC stream: after an ID3v2 tag (ID3v2.4.0 §3.1) if the file begins with one, else 0."""
-    head = file.read(0, ID3_HEADER_SIZE)
+    head = file.read_at(0, ID3_HEADER_SIZE)
     if len(head) < ID3_HEADER_SIZE or head[:3] != b"ID3" or max(head[6:]) > 0x7F:
         return 0
     length = head[6] << 21 | head[7] << 14 | head[8] << 7 | head[9]

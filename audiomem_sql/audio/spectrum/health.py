@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+ROUNDING = 3**-0.5
+"""Error-vector magnitude of samples that are rounded to whole numbers, times the distance of two levels."""
+
 
 @dataclass
 class Health:
@@ -27,3 +30,20 @@ class Health:
         self.coefficients += other.coefficients
         self.corrections += other.corrections
         self.lost += other.lost
+
+
+@dataclass(frozen=True, slots=True)
+class BandReading:
+    """A band of a file: its range in Hz; bits of a coefficient; bytes stored for one that is kept; bytes of a page in it.
+
+    ``rounding``: its error-vector magnitude as written, since samples are whole numbers.
+    """
+
+    name: str
+    low: float
+    high: float
+    bits: float
+    redundancy: float
+    page_bytes: int
+    rounding: float
+    health: Health

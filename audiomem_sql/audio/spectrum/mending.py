@@ -9,17 +9,12 @@ decide in any case.
 
 from __future__ import annotations
 
-from functools import lru_cache
-from typing import TYPE_CHECKING
-
 import numpy as np
 import numpy.typing as npt
 
 from audiomem_sql.audio.spectrum.control import CONTROL
+from audiomem_sql.audio.spectrum.shape import Shape
 from audiomem_sql.audio.spectrum.transform import DCT, Floats, transforms
-
-if TYPE_CHECKING:
-    from audiomem_sql.audio.spectrum.spectrum import Spectrum
 
 ROUNDING = 12**-0.5
 """Standard deviation of a coefficient whose samples were rounded."""
@@ -42,14 +37,14 @@ REFINED = 3
 class Mender:
     """For one modulation."""
 
-    def __init__(self, spectrum: Spectrum) -> None:
-        self._spectrum = spectrum
-        self._control = np.arange(spectrum.first, spectrum.first + CONTROL)
-        nulls = spectrum.nulls
+    def __init__(self, shape: Shape) -> None:
+        self._shape = shape
+        self._control = np.arange(shape.first, shape.first + CONTROL)
+        nulls = shape.nulls
         if len(nulls) > WATCHED - CONTROL:
             nulls = nulls[np.linspace(0, len(nulls) - 1, WATCHED - CONTROL).astype(np.int64)]
         self.known: npt.NDArray[np.int64] = np.concatenate([self._control, nulls])
-        self._carrying = spectrum.carrying
+        self._carrying = shape.carrying
         self.limit = SUSPICIOUS * ROUNDING**2
         time = np.arange(DCT)
         scale = np.where(self.known == 0, (1 / DCT) ** 0.5, (2 / DCT) ** 0.5)
@@ -58,15 +53,10 @@ class Mender:
             np.pi * (2 * time[None] + 1) * self.known[:, None] / (2 * DCT)
         )
 
-    @staticmethod
-    def of(spectrum: Spectrum) -> Mender:
-        """The one of this modulation, made once."""
-        return _mender(spectrum)
-
     def deviations(self, coefficients: Floats) -> Floats:
         """Of the known coefficients from what they must be, (n, known)."""
         known = coefficients[:, self.known]
-        unit = self._spectrum.control_distance
+        unit = self._shape.control_distance
         control = known[:, :CONTROL] / unit + 3.5
         known[:, :CONTROL] = (control - np.clip(np.rint(control), 0, 7)) * unit
         return np.asarray(known)
@@ -101,7 +91,7 @@ class Mender:
 
     def _taken_out(self, coefficients: Floats, places: list[int], values: Floats) -> bool:
         """Take samples out if all coefficients are then near levels, as they are only if these were the wrong ones."""
-        wrong, distance = np.zeros(DCT), self._spectrum.distance
+        wrong, distance = np.zeros(DCT), self._shape.distance
         wrong[places] = values
         for _ in range(REFINED + 1):
             whole = coefficients - transforms().dct(wrong, type=2, norm="ortho")
@@ -116,8 +106,3 @@ class Mender:
             wrong[places] += more
         coefficients[:] = whole
         return True
-
-
-@lru_cache(maxsize=16)
-def _mender(spectrum: Spectrum) -> Mender:
-    return Mender(spectrum)

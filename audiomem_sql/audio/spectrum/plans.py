@@ -162,6 +162,14 @@ class Mode:
         """One of ``ROBUSTNESS``."""
         return ROBUSTNESS[self.broadcast + self.lossy]
 
+    @property
+    def without(self) -> frozenset[str]:
+        """Names of the bands of the mission that carry nothing, the ultrasonic one not among them; none for the flat plan."""
+        if not self.bands:
+            return frozenset()
+        unused = [band.name for bit, band in enumerate(MISSION_BANDS[:-1]) if not self.bands >> bit & 1]
+        return frozenset(unused)
+
     def limit(self, sample_rate: int) -> float:
         """Hz above which nothing is carried."""
         half = sample_rate / 2

@@ -32,6 +32,11 @@ def transforms() -> Any:
     return fft
 
 
+def require_scipy() -> None:
+    """``MissingExtraError`` unless pages can be modulated and demodulated here."""
+    transforms()
+
+
 def coefficient(frequency: float, profile: Profile) -> int:
     """The first coefficient at or above a frequency in Hz, at most ``DCT``."""
     return min(DCT, int(np.ceil(frequency * 2 * DCT / profile.sample_rate)))

@@ -8,17 +8,26 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from dataclasses import dataclass
 from itertools import pairwise
 
 import numpy as np
 
 from audiomem_sql.arrays import BoolArray, I64Array, U8Array
-from audiomem_sql.audio import PageSource, open_pages, rescan
-from audiomem_sql.audio.finding.was_a_table import traces
-from audiomem_sql.audio.source import missing_pages
-from audiomem_sql.audio.spectrum.spectrum import spectrum_of
-from audiomem_sql.audio.spectrum.transform import transforms
+from audiomem_sql.audio import (
+    BandReading,
+    Mode,
+    PageSource,
+    Profile,
+    evidence_of_a_table,
+    missing_pages,
+    open_pages,
+    require_scipy,
+    rescan,
+    spectrum_of,
+)
+from audiomem_sql.bytes import ByteSource, open_source
 from audiomem_sql.errors import AudioMemError, DamagedFileError, FormatVersionError, NotAudioMemoryError
 from audiomem_sql.protection.levels import Level, level_coded
 from audiomem_sql.storage.pages.headers import REMEDY, Probe, any_header, copies_in, no_header, page_number
@@ -65,7 +74,7 @@ class PagedFile:
         self.layout = PageLayout(source.page_size, level)
         if self.by_bands:
             assert source.mode is not None
-            self.layout = PageLayout.banded(spectrum_of(source.profile, source.mode), level)
+            self.layout = PageLayout.banded(spectrum_of(source.profile, source.mode).shape, level)
         self._order = self.layout.order
         #: Pages of the segment: the page headers say so under a CRC, STREAMINFO does not.
         self.page_count = header.page_count
@@ -81,28 +90,14 @@ class PagedFile:
             self._recovery = Recovery(source, self.map, self._seed)
 
     @classmethod
-    def open(cls, path: str) -> PagedFile:
-        """Open ``path``.
+    def open(cls, where: str | ByteSource) -> PagedFile:
+        """Open the file at a path, or in a source, which is taken over.
 
         Raises NotAudioMemoryError for what is no table, FormatVersionError for a newer format, DamagedFileError when
         no page header can be read where one must be.
         """
-        probe = Probe(path)
-        try:
-            source = open_pages(path, probe, page_number)
-        except NotAudioMemoryError:
-            if probe.traces:
-                raise no_header(path) from None
-            if (evidence := traces(path)) is not None:
-                transforms()  # without scipy it may be one whose pages are frequencies
-                raise DamagedFileError(
-                    "this is AudioMemory sound whose samples were changed – by a lossy encoder, or another level or rate – "
-                    f"({evidence}); none of its pages can be read",
-                    file=path,
-                    remedy="Take the file from before that. What is to outlive such things is made with "
-                    "modulation=spectrum and robustness=broadcast; for lossy encoders, robustness=lossy.",
-                ) from None
-            raise
+        source = _open_pages(where)
+        path = source.path
         try:
             header = any_header(source)
             level = level_coded(header.protection)
@@ -140,6 +135,35 @@ class PagedFile:
     def corrections(self) -> Corrections:
         """What was repaired since the file was opened."""
         return Corrections() if self._recovery is None else self._recovery.corrections
+
+    @property
+    def profile(self) -> Profile:
+        """The sample rate, depth, channels and block size of the sound."""
+        return self.source.profile
+
+    @property
+    def mode(self) -> Mode | None:
+        """How pages are modulated; None for those that are the samples themselves."""
+        return self.source.mode
+
+    @property
+    def sound(self) -> PageSource:
+        """The frames of the file as pages of samples."""
+        return self.source.sound
+
+    @property
+    def frame_count(self) -> int:
+        """Frames of the file when it is whole, with the silence before and behind its pages."""
+        return self.source.frames_for(self.page_count)
+
+    @property
+    def present(self) -> int:
+        """Pages up to the end of the file."""
+        return self.source.present
+
+    def band_readings(self, pages: int) -> list[BandReading]:
+        """How well each band is heard, lower ones first, measured on ``pages`` pages, too; none without modulation."""
+        return self.source.band_readings(pages)
 
     @property
     def truncated(self) -> bool:
@@ -331,7 +355,9 @@ class PagedFile:
                 return False
             self._looked = True
             try:
-                source = rescan(self.path, self.source.profile, self.page_count, self.source.mode)
+                source = rescan(
+                    self.source.file.reopen(), self.source.profile, self.page_count, self.source.mode
+                )
             except AudioMemError:
                 return False
             if self._whole_cells(source) > self._whole_cells(self.source):
@@ -393,3 +419,24 @@ class PagedFile:
         """Close the file."""
         for source in (self.source, *self._replaced):
             source.close()
+
+
+def _open_pages(where: str | ByteSource) -> PageSource:
+    """The pages of a file; errors as of ``PagedFile.open``."""
+    with closing(open_source(where)) as file:
+        probe = Probe(file.name)
+        try:
+            return open_pages(file.reopen(), probe, page_number)
+        except NotAudioMemoryError:
+            if probe.began_as_ours:
+                raise no_header(file.name) from None
+            if (evidence := evidence_of_a_table(file.reopen())) is None:
+                raise
+            require_scipy()  # without it this may be a file whose pages are frequencies
+            raise DamagedFileError(
+                "this is AudioMemory sound whose samples were changed – by a lossy encoder, or another level or rate – "
+                f"({evidence}); none of its pages can be read",
+                file=file.name,
+                remedy="Take the file from before that. What is to outlive such things is made with "
+                "modulation=spectrum and robustness=broadcast; for lossy encoders, robustness=lossy.",
+            ) from None

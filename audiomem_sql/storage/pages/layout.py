@@ -25,7 +25,7 @@ from functools import cached_property
 import numpy as np
 
 from audiomem_sql.arrays import I64Array, U8Array
-from audiomem_sql.audio.spectrum.spectrum import Spectrum
+from audiomem_sql.audio import Shape
 from audiomem_sql.errors import DamagedFileError, LimitError
 from audiomem_sql.protection.crc32c import crc32c
 from audiomem_sql.protection.levels import PAGE_BYTES_PER_CELL, Level
@@ -122,16 +122,16 @@ class PageLayout:
     catalog_cells: int = 0
 
     @classmethod
-    def banded(cls, spectrum: Spectrum, level: Level) -> PageLayout:
+    def banded(cls, shape: Shape, level: Level) -> PageLayout:
         """For pages whose cells are filled by bands. A cell that lies in two bands counts as one of the higher."""
-        plain = cls(spectrum.page_size, level)
+        plain = cls(shape.page_size, level)
         tiers, catalog = {0}, 0
-        for slot, _, stop in spectrum.parts:
+        for slot, _, stop in shape.parts:
             below = min(plain.cells, max(0, stop - plain.header_bytes) // level.cell_bytes)
             tiers.add(below)
             if slot.band.low < HIGH:
                 catalog = below
-        return cls(spectrum.page_size, level, tuple(sorted(tiers - {plain.cells})), catalog)
+        return cls(shape.page_size, level, tuple(sorted(tiers - {plain.cells})), catalog)
 
     @property
     def order(self) -> CellOrder:

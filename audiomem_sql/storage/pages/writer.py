@@ -12,10 +12,7 @@ from typing import IO, BinaryIO, Protocol
 import numpy as np
 
 from audiomem_sql.arrays import U8Array
-from audiomem_sql.audio import FlacWriter, Profile
-from audiomem_sql.audio.flac.comments import NO_TAGS, Tags
-from audiomem_sql.audio.spectrum.plans import Mode
-from audiomem_sql.audio.spectrum.spectrum import Spectrum, spectrum_of
+from audiomem_sql.audio import NO_TAGS, FlacWriter, Mode, Profile, Spectrum, Tags, spectrum_of
 from audiomem_sql.machine.progress import Progress
 from audiomem_sql.protection.levels import Level
 from audiomem_sql.protection.parity_encoder import BUDGET_BYTES, ParityEncoder, encode_bands
@@ -81,8 +78,8 @@ class FileSpec:
         if spectrum is None:
             return PageLayout(self.profile.page_size, self.level)
         if self.by_bands:
-            return PageLayout.banded(spectrum, self.level)
-        return PageLayout(spectrum.page_size, self.level)
+            return PageLayout.banded(spectrum.shape, self.level)
+        return PageLayout(spectrum.shape.page_size, self.level)
 
 
 class PageWriter:
@@ -99,9 +96,11 @@ class PageWriter:
         self._pages = pages
         self._catalog_pages = catalog_pages
         self._next = 0
-        self._lead = 0 if self._spectrum is None else self._spectrum.lead
-        self._at_once = max(1, PAGES_AT_ONCE // (1 if self._spectrum is None else self._spectrum.frames))
-        frames = pages if self._spectrum is None else self._spectrum.first_frame(pages) + self._lead
+        self._lead = 0 if self._spectrum is None else self._spectrum.shape.lead
+        self._at_once = max(
+            1, PAGES_AT_ONCE // (1 if self._spectrum is None else self._spectrum.shape.frames)
+        )
+        frames = pages if self._spectrum is None else self._spectrum.shape.first_frame(pages) + self._lead
         first = self._header(0, PageKind.CATALOG, 0).pack()
         self._flac = FlacWriter(sink, file.profile, frames, first, dict(file.comments), tags=file.tags)
         self._silence()

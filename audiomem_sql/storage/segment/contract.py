@@ -21,7 +21,7 @@ from audiomem_sql.columns.types import ColumnType
 from audiomem_sql.indexes.vectors.index import VectorIndex
 from audiomem_sql.indexes.words.index import KeywordIndex
 from audiomem_sql.machine.limits import Limits
-from audiomem_sql.storage.pages.file import PagedFile
+from audiomem_sql.storage.pages import PagedFile
 from audiomem_sql.storage.segment.catalog import Catalog, ColumnEntry, Extent
 
 

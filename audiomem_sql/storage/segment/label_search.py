@@ -9,8 +9,7 @@ from typing import Any
 from audiomem_sql.columns.schema import Schema
 from audiomem_sql.errors import DamagedFileError
 from audiomem_sql.protection.crc32c import crc32c
-from audiomem_sql.storage.pages.file import PagedFile
-from audiomem_sql.storage.pages.layout import cell_seed
+from audiomem_sql.storage.pages import PagedFile, cell_seed
 from audiomem_sql.storage.segment.labels import (
     LABEL,
     LABEL_MAGIC,
@@ -148,7 +147,7 @@ def find_labels(file: PagedFile) -> FoundLabels:
 
 def _pages_to_search(file: PagedFile) -> range:
     """The pages of the data stream where the headers tell them, otherwise all; not those that are certainly gone."""
-    there = file.source.present
+    there = file.present
     pages = file.data_pages()
     if pages is None:
         return range(min(there, file.page_count))

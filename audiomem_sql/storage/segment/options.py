@@ -8,10 +8,16 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from audiomem_sql.audio import PROFILES, Profile, resolve
-from audiomem_sql.audio.spectrum.plans import PLANS, ROBUSTNESS, Mode
-from audiomem_sql.audio.spectrum.spectrum import spectrum_profile
-from audiomem_sql.audio.spectrum.transform import transforms
+from audiomem_sql.audio import (
+    PLANS,
+    PROFILES,
+    ROBUSTNESS,
+    Mode,
+    Profile,
+    require_scipy,
+    resolve,
+    spectrum_profile,
+)
 from audiomem_sql.errors import DamagedFileError, OptionError
 from audiomem_sql.machine.limits import DEFAULT, LIMITS
 from audiomem_sql.protection.levels import LEVELS, level_named
@@ -87,7 +93,7 @@ class TableOptions:
         )
         mode = Mode.of(plan, robustness)
         if modulation == "spectrum":
-            transforms()
+            require_scipy()
             spectrum_profile(PROFILES[profile], mode)
         elif (plan, robustness) != ("flat", "exact"):
             name = "band_plan" if plan != "flat" else "robustness"

@@ -26,7 +26,7 @@ from audiomem_sql.indexes.words.index import KeywordIndex
 from audiomem_sql.machine.block_cache import SHARED, BlockCache
 from audiomem_sql.machine.durable import file_identity
 from audiomem_sql.machine.limits import Limits, limits_of
-from audiomem_sql.storage.pages.file import PagedFile
+from audiomem_sql.storage.pages import PagedFile
 from audiomem_sql.storage.segment.catalog import Catalog, ColumnEntry, Extent
 from audiomem_sql.storage.segment.catalog_copies import any_catalog
 from audiomem_sql.storage.segment.column_blocks import ColumnBlocks, LostBlocks

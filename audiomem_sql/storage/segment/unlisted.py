@@ -6,7 +6,7 @@ from audiomem_sql.columns.schema import Schema
 from audiomem_sql.errors import AudioMemError
 from audiomem_sql.machine.block_cache import SHARED, BlockCache
 from audiomem_sql.machine.durable import file_identity
-from audiomem_sql.storage.pages.file import PagedFile
+from audiomem_sql.storage.pages import PagedFile
 from audiomem_sql.storage.segment.contract import ReadableSegment
 from audiomem_sql.storage.segment.evolved import EvolvedSegments
 from audiomem_sql.storage.segment.label_catalog import catalog_of_labels, contradiction

@@ -11,7 +11,7 @@ import re
 from collections.abc import Mapping
 
 from audiomem_sql._version import __version__
-from audiomem_sql.audio.flac.comments import Tags, read_tags
+from audiomem_sql.audio import Tags, read_tags
 
 MAX_TITLE = 1000
 """Characters; a longer one is left where it is. The catalog of a protected file holds the title, too."""

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from audiomem_sql.audio import Profile
-from audiomem_sql.audio.spectrum.plans import Mode
+from audiomem_sql.audio import Mode, Profile
 from audiomem_sql.machine.limits import DEFAULT, LIMITS
 from audiomem_sql.protection.levels import Level
 

@@ -14,12 +14,12 @@ from typing import Any
 import pyarrow as pa
 
 from audiomem_sql.arrays import I64Array
-from audiomem_sql.audio.flac.comments import read_tags
+from audiomem_sql.audio import read_tags
 from audiomem_sql.columns.schema import Schema
 from audiomem_sql.errors import StorageError
 from audiomem_sql.indexes.vectors.codec import VectorCodec
 from audiomem_sql.machine.progress import Progress
-from audiomem_sql.storage.pages.writer import FileSpec
+from audiomem_sql.storage.pages import FileSpec
 from audiomem_sql.storage.segment.block_writer import BlockWriter
 from audiomem_sql.storage.segment.catalog import NO_HISTORY, Catalog, Extent, SchemaHistory, Version
 from audiomem_sql.storage.segment.catalog_packing import pack_catalog

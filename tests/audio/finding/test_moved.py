@@ -21,7 +21,7 @@ from audiomem_sql.audio import (
     rescan,
 )
 from audiomem_sql.audio.flac.frames import Bytes, frame_header, header_size
-from audiomem_sql.bytes.local_file import RawFile
+from audiomem_sql.bytes.local_file import LocalFile
 from audiomem_sql.errors import DamagedFileError, NotAudioMemoryError, TruncatedFileError
 
 MOBILE = PROFILES["mobile"]
@@ -240,15 +240,15 @@ def test_one_smaller_frame_in_a_large_file(large: Good, tmp_path: Path) -> None:
 def test_what_is_read_of_the_file(good: Good, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A healthy file: a few bytes. Music: a little of it. Noise: not all of it, however large."""
     read = 0
-    plain = RawFile.read
+    plain = LocalFile.read_at
 
-    def counted(self: RawFile, offset: int, length: int) -> bytes:
+    def counted(self: LocalFile, offset: int, length: int) -> bytes:
         nonlocal read
         data = plain(self, offset, length)
         read += len(data)
         return data
 
-    monkeypatch.setattr(RawFile, "read", counted)
+    monkeypatch.setattr(LocalFile, "read_at", counted)
     open_pages(good.copy.with_name("good.flac"), probe).close()
     assert 0 < read < 2048
     music = tmp_path / "music.flac"
