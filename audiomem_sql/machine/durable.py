@@ -27,8 +27,8 @@ _REMEDIES = {
 
 def storage_error(error: OSError, path: str) -> StorageError:
     """An OSError in our words, with a remedy where there is one."""
-    what = os.strerror(error.errno) if error.errno else str(error)
-    return StorageError(what, file=path, remedy=_REMEDIES.get(error.errno or 0))
+    reason = os.strerror(error.errno) if error.errno else str(error)
+    return StorageError(reason, file=path, remedy=_REMEDIES.get(error.errno or 0))
 
 
 #: On macOS fsync leaves bytes in the cache of the drive; this command empties it (fcntl(2)). None elsewhere.
@@ -123,9 +123,9 @@ def abandoned_files(path: str) -> list[str]:
     They are temporary files, and files that were set aside.
     """
     folder, name = os.path.split(os.path.abspath(path))
-    left = re.compile(re.escape(f".{name}.") + r"[a-z0-9_]{8}\.tmp(\.old)?")
+    name_pattern = re.compile(re.escape(f".{name}.") + r"[a-z0-9_]{8}\.tmp(\.old)?")
     try:
-        return [os.path.join(folder, found) for found in os.listdir(folder) if left.fullmatch(found)]
+        return [os.path.join(folder, entry) for entry in os.listdir(folder) if name_pattern.fullmatch(entry)]
     except OSError:
         return []
 

@@ -84,8 +84,8 @@ UNKNOWN = AUTO_MINIMUMS["desktop"]
 
 def measured(folder: str | os.PathLike[str] = ".") -> Hardware:
     """The machine, and the disk that holds ``folder``, or would once its missing parents are made."""
-    place = _existing(folder)
-    return Hardware(processors(), _memory(), _free(place), _rotating(place))
+    existing_folder = _existing(folder)
+    return Hardware(processors(), _memory(), _free(existing_folder), _rotating(existing_folder))
 
 
 def processors() -> int:

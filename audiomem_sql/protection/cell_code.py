@@ -75,11 +75,11 @@ class ReedSolomonCells:
         """Fill in cells that are lost: all of them, or, if they are more than ``parities``, none."""
         if present.all() or (~present).sum() > self.parities:
             return cells.copy(), present.copy()
-        found = self._code.decode(cells.T, ~present)
-        whole = np.ascontiguousarray(found.words.T)
+        decoded = self._code.decode(cells.T, ~present)
+        whole = np.ascontiguousarray(decoded.codewords.T)
         # The code would correct a present cell, too. But one that passed its checksum and is wrong all the
         # same is no case to guess in.
-        sound = bool(found.intact.all()) and np.array_equal(whole[present], cells[present])
+        sound = bool(decoded.intact.all()) and np.array_equal(whole[present], cells[present])
         return (whole, np.ones_like(present)) if sound else (cells.copy(), present.copy())
 
 

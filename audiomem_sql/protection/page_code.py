@@ -57,11 +57,11 @@ class PageCode:
         erased: bool of the same shape, bytes known to be wrong.
         """
         layout = Interleave(self.depth, self.code.n)
-        found = self.code.decode(layout.decode(pages), None if erased is None else layout.decode(erased))
+        decoded = self.code.decode(layout.decode(pages), None if erased is None else layout.decode(erased))
         return PageCorrection(
-            Interleave(self.depth, self.code.k).encode(found.words[:, : self.code.k]),
-            found.intact.reshape(-1, self.depth),
-            found.corrections.reshape(-1, self.depth).sum(axis=1),
+            Interleave(self.depth, self.code.k).encode(decoded.codewords[:, : self.code.k]),
+            decoded.intact.reshape(-1, self.depth),
+            decoded.corrections.reshape(-1, self.depth).sum(axis=1),
         )
 
     def worth_decoding(self, pages: U8Array) -> BoolArray:
@@ -73,5 +73,5 @@ class PageCode:
         probed = min(_PROBED, self.depth)
         some = pages.reshape(len(pages), self.code.n, self.depth)[:, :, :: -(-self.depth // probed)]
         part = replace(self, depth=some.shape[2])
-        found = part.decode(np.ascontiguousarray(some).reshape(len(pages), part.page_bytes))
-        return np.asarray(found.intact.any(axis=1))
+        decoded = part.decode(np.ascontiguousarray(some).reshape(len(pages), part.page_bytes))
+        return np.asarray(decoded.intact.any(axis=1))

@@ -75,16 +75,16 @@ def readings(copies: Sequence[bytes], offset: int, *, corrected: bool = True) ->
 
     None of them is believed before its CRC was looked at. Without ``corrected`` the parity is left out.
     """
-    seen: dict[bytes, None] = {}
+    distinct: dict[bytes, None] = {}
     for each in _combined(copies, offset):
-        if each not in seen:
-            seen[each] = None
+        if each not in distinct:
+            distinct[each] = None
             yield each
     if not corrected:
         return
-    for each in _corrected(list(seen)):
-        if each not in seen:
-            seen[each] = None
+    for each in _corrected(list(distinct)):
+        if each not in distinct:
+            distinct[each] = None
             yield each
 
 

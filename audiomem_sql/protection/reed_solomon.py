@@ -56,11 +56,11 @@ def _syndrome_matrix(parities: int) -> U8Array:
 class Corrected:
     """What became of received codewords.
 
-    words: uint8 (count, n), those that are not ``intact`` as they were received. intact: bool (count,),
+    codewords: uint8 (count, n), those that are not ``intact`` as they were received. intact: bool (count,),
     whether the word is a codeword now. corrections: int64 (count,), bytes that were changed.
     """
 
-    words: U8Array
+    codewords: U8Array
     intact: BoolArray
     corrections: I64Array
 
@@ -114,36 +114,36 @@ class ReedSolomon:
 
     def encode(self, data: U8Array) -> U8Array:
         """Codewords, uint8 (count, n), of data, uint8 (count, k)."""
-        words = np.empty((self.n, len(data)), np.uint8).T
-        words[:, : self.k] = data
-        words[:, self.k :] = self.parity(data)
-        return words
+        codewords = np.empty((self.n, len(data)), np.uint8).T
+        codewords[:, : self.k] = data
+        codewords[:, self.k :] = self.parity(data)
+        return codewords
 
-    def syndromes(self, words: U8Array) -> U8Array:
+    def syndromes(self, codewords: U8Array) -> U8Array:
         """Syndromes, uint8 (count, n - k): the word as a polynomial, at alpha ** i.
 
         All zero for a codeword.
         """
-        return self._syndromes(self._remainder(words))
+        return self._syndromes(self._remainder(codewords))
 
-    def check(self, words: U8Array) -> BoolArray:
+    def check(self, codewords: U8Array) -> BoolArray:
         """Whether each word, uint8 (count, n), is a codeword."""
-        return np.logical_not(self._remainder(words).any(axis=1))
+        return np.logical_not(self._remainder(codewords).any(axis=1))
 
-    def decode(self, words: U8Array, erased: BoolArray | None = None) -> Corrected:
+    def decode(self, codewords: U8Array, erased: BoolArray | None = None) -> Corrected:
         """Correct what can be corrected.
 
-        words: uint8 (count, n). erased: bool (count, n), or (n,) for all alike: bytes known to be wrong,
+        codewords: uint8 (count, n). erased: bool (count, n), or (n,) for all alike: bytes known to be wrong,
         whose value does not matter. A word with more errors than the code corrects is reported as not intact,
         or, rarely, becomes another codeword (about 1 in t! for errors alone; what was erased leaves less to
         tell by): a CRC above tells.
         """
-        remainder = self._remainder(words)
+        remainder = self._remainder(codewords)
         bad = np.flatnonzero(remainder.any(axis=1))
-        intact = np.ones(len(words), np.bool_)
-        corrections = np.zeros(len(words), np.int64)
+        intact = np.ones(len(codewords), np.bool_)
+        corrections = np.zeros(len(codewords), np.int64)
         if not len(bad):
-            return Corrected(words, intact, corrections)
+            return Corrected(codewords, intact, corrections)
         if erased is None:
             gone = np.zeros((len(bad), self.n), np.bool_)
         elif erased.ndim == 1:
@@ -151,7 +151,7 @@ class ReedSolomon:
         else:
             gone = erased[bad]
         errata = find_errata(self._syndromes(remainder[bad]), gone)
-        out = words.copy(order="K")
+        out = codewords.copy(order="K")
         word = bad[errata.word]
         out[word, errata.place] ^= errata.value
         # Whatever the algebra said, the syndromes decide: no word passes that is no codeword.
@@ -159,14 +159,14 @@ class ReedSolomon:
         solved = bad[errata.solved]
         still = ~self.check(out[solved]) if len(solved) else np.zeros(0, np.bool_)
         intact[solved[still]] = False
-        out[solved[still]] = words[solved[still]]
+        out[solved[still]] = codewords[solved[still]]
         np.add.at(corrections, word, errata.value != 0)
         corrections[~intact] = 0
         return Corrected(out, intact, corrections)
 
-    def _remainder(self, words: U8Array) -> U8Array:
+    def _remainder(self, codewords: U8Array) -> U8Array:
         """Received parity minus that of the received data, uint8 (count, n - k)."""
-        return self.parity(words[:, : self.k]) ^ words[:, self.k :]
+        return self.parity(codewords[:, : self.k]) ^ codewords[:, self.k :]
 
     def _syndromes(self, remainder: U8Array) -> U8Array:
         matrix = _syndrome_matrix(self.parities)

@@ -84,8 +84,8 @@ def draw_cover(snapshot: Snapshot) -> Picture:
     figure.text(
         0.07, 0.915, title, color=INK, fontsize=size, fontweight="bold", va="center", parse_math=False
     )
-    what = f"{snapshot.rows:,} rows, kept as sound"
-    figure.text(0.07, 0.855, what, color=INK, fontsize=22, va="center")
+    subtitle = f"{snapshot.rows:,} rows, kept as sound"
+    figure.text(0.07, 0.855, subtitle, color=INK, fontsize=22, va="center")
     sound = figure.add_axes((0.07, 0.3, 0.86, 0.52))
     sound.set_axis_off()
     shown, edges, seconds = levels(segment.file.sound)
@@ -99,8 +99,8 @@ def draw_cover(snapshot: Snapshot) -> Picture:
     pages = figure.add_axes((0.07, 0.12, 0.86, 0.14))
     pages.set_axis_off()
     _map(pages, kinds, max(COVER_COLUMNS, int((6 * len(kinds)) ** 0.5)))
-    for place, kind in enumerate(kind for kind in KINDS if kind in kinds):
-        x, y = 0.93 - 0.11 * (place % 2), 0.085 - 0.035 * (place // 2)
+    for number, kind in enumerate(kind for kind in KINDS if kind in kinds):
+        x, y = 0.93 - 0.11 * (number % 2), 0.085 - 0.035 * (number // 2)
         figure.text(x, y, kind, color=KINDS[kind], fontsize=17, ha="right", va="center")
     said = f"{_modulation(segment)} · protection {segment.file.layout.level.name}"
     figure.text(0.07, 0.085, said, color=FAINT, fontsize=17, va="center")
@@ -202,11 +202,11 @@ def _health(axes: Any, states: list[BandState]) -> None:
     names = [state.name for state in states]
     values = [0.0 if state.health is None else state.health for state in states]
     axes.barh(names, values, color=["#228833" if value > 0.3 else "#ee3377" for value in values])
-    for place, state in enumerate(states):
+    for bar, state in enumerate(states):
         said = "not measured" if state.health is None else f"{100 * state.health:.0f} %"
         if state.corrections or state.lost:
             said += f"\n{state.corrections:,} corrected\n{state.lost:,} lost"
-        axes.text(0.02, place, said, va="center", fontsize=8)
+        axes.text(0.02, bar, said, va="center", fontsize=8)
     axes.set(xlim=(0, 1), title="health of the bands")
 
 

@@ -55,7 +55,7 @@ def test_what_reedsolo_corrects() -> None:
     code, peer = ReedSolomon(60, 40), reedsolo.RSCodec(20, nsize=60)
     words = code.encode(random_bytes(1, 30, 40))
     bad, _ = spoil(words, 2, np.full(30, 10), np.zeros(30, np.int64))
-    ours = code.decode(bad).words
+    ours = code.decode(bad).codewords
     assert [word.tobytes() for word in ours] == [bytes(peer.decode(word.tobytes())[1]) for word in bad]
 
 
@@ -82,7 +82,7 @@ def test_all_within_the_bound_is_corrected(data: st.DataObject) -> None:
     bad, erased = spoil(words, seed, errors, erasures)
     found = code.decode(bad, erased)
     assert found.intact.all()
-    assert np.array_equal(found.words, words)
+    assert np.array_equal(found.codewords, words)
     assert np.array_equal(found.corrections, (words != bad).sum(axis=1))
 
 
@@ -98,11 +98,11 @@ def test_beyond_the_bound_it_is_a_codeword_or_reported(data: st.DataObject) -> N
     errors = np.minimum(rng.integers(0, n - k + 3, 30), n - erasures)
     bad, erased = spoil(words, seed, errors, erasures)
     found = code.decode(bad, erased)
-    assert code.check(found.words[found.intact]).all()
-    assert not code.check(found.words[~found.intact]).any()
-    assert np.array_equal(found.words[~found.intact], bad[~found.intact])
+    assert code.check(found.codewords[found.intact]).all()
+    assert not code.check(found.codewords[~found.intact]).any()
+    assert np.array_equal(found.codewords[~found.intact], bad[~found.intact])
     # What changed stays within the bound: another codeword as near as the true one, never one further away.
-    changed = (found.words != bad) & ~erased
+    changed = (found.codewords != bad) & ~erased
     assert (2 * changed.sum(axis=1) + erased.sum(axis=1) <= n - k)[found.corrections > 0].all()
     assert found.intact[2 * errors + erasures <= n - k].all()
 
@@ -120,7 +120,7 @@ def test_an_erasure_map_for_all_words() -> None:
     erased[5:15] = True
     bad = words.copy()
     bad[:, 5:15] = 0
-    assert np.array_equal(code.decode(bad, erased).words, words)
+    assert np.array_equal(code.decode(bad, erased).codewords, words)
 
 
 def test_layouts_and_sizes() -> None:
@@ -129,11 +129,11 @@ def test_layouts_and_sizes() -> None:
     by_places = np.ascontiguousarray(data.T).T
     assert np.array_equal(code.encode(data), code.encode(by_places))
     assert code.encode(data[:0]).shape == (0, 255)
-    assert code.decode(np.zeros((0, 255), np.uint8)).words.shape == (0, 255)
+    assert code.decode(np.zeros((0, 255), np.uint8)).codewords.shape == (0, 255)
     words = code.encode(data)
     before = words.copy()
     bad, _ = spoil(words, 9, np.full(5000, 3), np.zeros(5000, np.int64))
-    assert np.array_equal(code.decode(bad).words, before)
+    assert np.array_equal(code.decode(bad).codewords, before)
     assert np.array_equal(code.syndromes(words), np.zeros((5000, 32), np.uint8))
 
 

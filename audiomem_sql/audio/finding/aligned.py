@@ -78,16 +78,16 @@ def aligned(
         return None
     decoder = Decoder(file.reopen(), start)
     try:
-        found = _listen(decoder, shape, probe, numbered)
+        heard = _listen(decoder, shape, probe, numbered)
     except DamagedFileError:
-        found = None
+        heard = None
     except BaseException:
         decoder.close()
         raise
-    if found is None:
+    if heard is None:
         decoder.close()
         return None
-    spectrum, arrangement = found
+    spectrum, arrangement = heard
     return ModulatedPages(AlignedSound(decoder, spectrum, arrangement, metadata), spectrum)
 
 
@@ -172,8 +172,10 @@ def _listen(
             if heard.shape[1] < 2 * DCT or not heard.any():
                 continue
             begin = _block_start(heard[:MAX_CHANNELS_HEARD], shape)
-            if begin is not None and (found := _pages(decoder, shape, at + begin, length, probe, numbered)):
-                return found
+            if begin is not None and (
+                arranged := _pages(decoder, shape, at + begin, length, probe, numbered)
+            ):
+                return arranged
     return None
 
 
@@ -186,8 +188,8 @@ def _block_start(heard: Floats, shape: Profile) -> int | None:
     distances = np.concatenate(parts)
     if distances.min() > AGREED:
         return None
-    place = int(np.argmin(distances))
-    near = np.arange(max(0, place - BESIDE), min(DCT, place + BESIDE) + 1)
+    likeliest = int(np.argmin(distances))
+    near = np.arange(max(0, likeliest - BESIDE), min(DCT, likeliest + BESIDE) + 1)
     finer = _distances(windows[:, near], shape, FINER)
     return int(near[np.argmin(finer)])
 
@@ -201,11 +203,11 @@ def _distances(windows: npt.NDArray[np.float32], shape: Profile, listened: int) 
     spectra = transforms().dct(windows, type=2, norm="ortho", axis=-1)
     pilots = np.abs(spectra[..., first + CONTROL - 1, None]) / 3.5 * (63 / 12) ** 0.5 + 1e-9
     part = spectra[..., low : low + listened] / pilots
-    found = []
+    distances = []
     for fields in (*BROADCAST_FIELDS, LOSSY_FIELDS):
         level = part * ((4.0 ** np.array(split(fields)) - 1) / 12).mean() ** 0.5 + 0.5
-        found.append(((level - np.rint(level)) ** 2).mean(axis=(0, 2)))
-    return np.asarray(np.min(found, axis=0))
+        distances.append(((level - np.rint(level)) ** 2).mean(axis=(0, 2)))
+    return np.asarray(np.min(distances, axis=0))
 
 
 def _pages(
@@ -247,12 +249,12 @@ def _gains(spectrum: Spectrum, spectra: Floats) -> Floats:
     used = spectrum.shape.carrying
     distance, bits = spectrum.shape.distance / full_scale, max(spectrum.shape.bits)
     pilot = spectra[..., spectrum.shape.first + CONTROL - 1].mean(axis=1)
-    found = spectra[..., used].reshape(len(spectra), -1)
-    gains = np.sign(pilot) * spectrum.shape.amplitude / full_scale / np.sqrt((found**2).mean(axis=1))
+    carrying = spectra[..., used].reshape(len(spectra), -1)
+    gains = np.sign(pilot) * spectrum.shape.amplitude / full_scale / np.sqrt((carrying**2).mean(axis=1))
     top = ((1 << bits) - 1) / 2
     for _ in range(4):  # what the levels say that it is now nearest to
-        wanted = (np.clip(np.rint(found * gains[:, None] / distance + top), 0, 2 * top) - top) * distance
-        gains = (wanted**2).sum(axis=1) / (wanted * found).sum(axis=1)
+        wanted = (np.clip(np.rint(carrying * gains[:, None] / distance + top), 0, 2 * top) - top) * distance
+        gains = (wanted**2).sum(axis=1) / (wanted * carrying).sum(axis=1)
     return np.asarray(np.where(np.abs(gains - 1) < SAME, 1.0, gains))
 
 

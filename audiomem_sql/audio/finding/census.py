@@ -70,21 +70,21 @@ def censuses(file: ByteSource, wide: bool, window: int = WINDOW) -> Iterator[Cen
 
     wide: search more, if little finds nothing. window: bytes searched at each place.
     """
-    found = _count(file, WINDOWS, min(max(window, WINDOW), WIDE_WINDOW))
-    if wide and not found:
-        found = _count(file, WIDE_WINDOWS, WIDE_WINDOW)
-    yield from sorted(found, key=Census.explained, reverse=True)
+    counted = _count(file, WINDOWS, min(max(window, WINDOW), WIDE_WINDOW))
+    if wide and not counted:
+        counted = _count(file, WIDE_WINDOWS, WIDE_WINDOW)
+    yield from sorted(counted, key=Census.explained, reverse=True)
 
 
 def _count(file: ByteSource, windows: int, window: int) -> list[Census]:
-    found: dict[Profile, list[tuple[Numbers, Numbers]]] = {}
+    headers: dict[Profile, list[tuple[Numbers, Numbers]]] = {}
     smaller: set[Profile] = set()
     for start, length in _windows(file.size, windows, window):
         data = padded(file, start, length)
         votes = Counter(profile for _, profile, _ in announced(data.tobytes()))
         for profile, _ in votes.most_common(PROFILES_A_WINDOW):
             places, numbers, verbatim = find_headers(data, profile)
-            found.setdefault(profile, []).append((places[verbatim] + start, numbers[verbatim]))
+            headers.setdefault(profile, []).append((places[verbatim] + start, numbers[verbatim]))
             if profile not in smaller and _made_smaller(data, profile, places, numbers):
                 smaller.add(profile)
     joined = (
@@ -94,7 +94,7 @@ def _count(file: ByteSource, windows: int, window: int) -> list[Census]:
             np.concatenate([numbers for _, numbers in parts]),
             profile in smaller,
         )
-        for profile, parts in found.items()
+        for profile, parts in headers.items()
     )
     return [census for census in joined if len(census.places)]
 

@@ -69,7 +69,7 @@ class _View:
 
 
 @dataclass(frozen=True)
-class Seam:
+class CutFrames:
     """Frame ``last`` is in place by ``before``, frame ``first``, the next that was found, by ``after``."""
 
     file: ByteSource

@@ -165,11 +165,11 @@ class DecodedPages(PageSource):
                     if len(self._decoder.samples(at, block)) < block:
                         return None
                     page = frames(at // block, 1)[0]
-                    found = modulation_of(page, profile, probe, at // block, frames)
+                    spectrum = modulation_of(page, profile, probe, at // block, frames)
                 except DamagedFileError:
                     return None
-                if found is not None:
-                    return found
+                if spectrum is not None:
+                    return spectrum
         return None
 
     def _decode(self, first: int, pages: Bytes) -> bool:

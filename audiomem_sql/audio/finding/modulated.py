@@ -123,14 +123,14 @@ class ModulatedPages(PageSource):
     def alternatives(self, page: int) -> Bytes:
         """What the codes of the bands make of the page, and other readings of its sound."""
         with self._lock:
-            asked = page in self._hard or self._corrects
+            decoded_already = page in self._hard or self._corrects
         usual, _ = self._heard(page, 1)
         others = []
         for frame in range(self.shape.frames):
             for other in self._sound.alternatives(self.shape.first_frame(page) + frame):
                 others.append(usual[0].copy())
                 others[-1][frame * len(other) : (frame + 1) * len(other)] = other
-        if asked and not others:
+        if decoded_already and not others:
             return np.empty((0, self.page_size), np.uint8)
         sounds = np.stack([usual[0], *others])
         if len(sounds) == 1 and all(slot.code is None for slot in self.shape.slots):
@@ -176,15 +176,15 @@ class ModulatedPages(PageSource):
 
         ``pages`` pages all over the file are measured, too.
         """
-        found = {name: Health() for name in self.health}
+        healths = {name: Health() for name in self.health}
         for page in sorted({n * self.present // pages for n in range(pages)} if self.present else ()):
             sound, _ = self._heard(page, 1)
             for name, health in self.spectrum.demodulate(sound, measured=True, correct=True).health.items():
-                found[name].add(health)
+                healths[name].add(health)
         with self._lock:
             for name, health in self.health.items():
-                found[name].add(health)
-        return found
+                healths[name].add(health)
+        return healths
 
     def doubtful(self, page: int) -> Flags:
         """The bytes of a page whose block of samples is not what was written, bool (page_size,)."""

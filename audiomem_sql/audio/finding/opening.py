@@ -105,8 +105,8 @@ def _open(file: ByteSource, probe: Probe, numbered: Numbered) -> PageSource:
         fault = error.with_traceback(None)  # which would keep all that the callers hold
     if metadata is not None and (geometry := geometry_at(file, metadata.audio_start)) is not None:
         total = total_pages(metadata, geometry.profile)
-        if confirmed(file, geometry, total) and (found := _has_pages(file, geometry, probe)):
-            return found.on(VerbatimPages(file, geometry, metadata))
+        if confirmed(file, geometry, total) and (accepted := _has_pages(file, geometry, probe)):
+            return accepted.on(VerbatimPages(file, geometry, metadata))
     if (ours := _search(file, metadata, probe)) is not None:
         return ours
     if metadata is None:
@@ -131,15 +131,15 @@ def _search(file: ByteSource, metadata: Metadata | None, probe: Probe) -> PageSo
     intact = metadata is not None and file.read_at(metadata.audio_start, 2) in (SYNC, VARIABLE_SYNC)
     frame = metadata.max_block_size * metadata.channels * metadata.bits_per_sample // 8 if metadata else 0
     for census in censuses(file, not intact, max(WINDOW, 2 * frame)):
-        if not (found := _accepted(_places(census), census.profile, probe, file)):
+        if not (accepted := _accepted(_places(census), census.profile, probe, file)):
             continue
         arrangement, run = census.arrangement(file)
         if arrangement is Arrangement.IN_PLACE:
-            return found.on(VerbatimPages(file, run.geometry, metadata))
+            return accepted.on(VerbatimPages(file, run.geometry, metadata))
         if arrangement is Arrangement.DISPLACED:
             scanned = ScannedPages(file, census.profile, metadata)
             if not scanned.made_smaller:
-                return found.on(scanned)
+                return accepted.on(scanned)
         return None
     return None
 
@@ -172,14 +172,14 @@ def _accepted(
     The first that ``probe`` accepts decides.
     """
     modulated = profile.block_size in BLOCK_SIZES
-    for place, n in places:
-        head = file.read_at(place + header_size(profile, n) + 1, HEAD_BYTES)
+    for offset, n in places:
+        head = file.read_at(offset + header_size(profile, n) + 1, HEAD_BYTES)
         if len(head) < HEAD_BYTES:
             continue
         with suppress(NotAudioMemoryError):
             return _Accepted(None) if probe(head) == profile.block_size else None
         if modulated:
-            geometry = Geometry(profile, place - frame_offset(profile, 0, n))
+            geometry = Geometry(profile, offset - frame_offset(profile, 0, n))
 
             def frames(first: int, count: int, geometry: Geometry = geometry) -> Bytes:
                 return geometry.read(file, first, count)[0]

@@ -1,7 +1,7 @@
 """Pages of a file whose frames are ours but have moved.
 
 The file is read once from end to end for frame headers; what they agree on are runs of frames (see ``runs``),
-inside which arithmetic holds again. Pages between two runs are put together from both sides (see ``seam``).
+inside which arithmetic holds again. Pages between two runs are put together from both sides (see ``cut_frames``).
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from itertools import pairwise
 
 import numpy as np
 
-from audiomem_sql.audio.finding.cut_frames import Seam
+from audiomem_sql.audio.finding.cut_frames import CutFrames
 from audiomem_sql.audio.finding.locate import Geometry, complete, padded
 from audiomem_sql.audio.finding.modulated import ModulatedPages
 from audiomem_sql.audio.finding.runs import Run, believed_runs
@@ -41,7 +41,7 @@ CHUNK = 4 << 20
 SPARE_HEADERS = 64
 """A chunk may have so many headers more than twice the frames that fit in; there are more only in a file made
 to be bad."""
-SEAMS_COMPARED = 64
+CUTS_COMPARED = 64
 """Shortened frames that are looked at to tell another encoder from damage."""
 
 
@@ -93,7 +93,7 @@ class ScannedPages(PageSource):
             start, stop = run.geometry.offset(run.last), following.geometry.offset(following.first)
             if following.first == run.last + 1 and stop - start < frame_size(self.profile, run.last):
                 votes.append(complete(self.file.read_at(start, stop - start)))
-            if len(votes) == SEAMS_COMPARED:
+            if len(votes) == CUTS_COMPARED:
                 break
         return 2 * sum(votes) > len(votes)
 
@@ -101,7 +101,7 @@ class ScannedPages(PageSource):
         """The same with a flag a page, for pages damaged or beyond the end; only ``StorageError`` is raised.
 
         A page that was cut holds what is before the cut and what is behind it where that can be told, see
-        ``seam``.
+        ``cut_frames``.
         """
         pages = np.zeros((count, self.profile.page_size), dtype=np.uint8)
         ok = np.zeros(count, dtype=np.bool_)
@@ -116,9 +116,9 @@ class ScannedPages(PageSource):
                 pages[rows], ok[rows] = run.geometry.read(self.file, at, stop - at)
             else:
                 stop = min(first + count, following.first)
-                seam = Seam(self.file, run.geometry, run.last, following.geometry, following.first)
+                cut = CutFrames(self.file, run.geometry, run.last, following.geometry, following.first)
                 for n in range(at, stop):
-                    pages[n - first], ok[n - first] = seam.page(n)
+                    pages[n - first], ok[n - first] = cut.page(n)
             at = stop
         return pages, ok
 

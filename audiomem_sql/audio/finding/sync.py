@@ -49,14 +49,14 @@ _CHANNELS_AND_DEPTH[
 
 def sync_places(data: Bytes) -> Numbers:
     """Where the sync code begins, int64, rising; not in the last ``MAX_HEADER_SIZE`` bytes."""
-    found = []
+    parts = []
     end = len(data) - MAX_HEADER_SIZE
     for start in range(0, end, STEP):
         part = data[start : min(start + STEP, end) + 1]
         here = part[:-1] == SYNC[0]
         here &= part[1:] == SYNC[1]
-        found.append(here.nonzero()[0] + start)
-    return np.concatenate(found) if found else np.empty(0, dtype=np.int64)
+        parts.append(here.nonzero()[0] + start)
+    return np.concatenate(parts) if parts else np.empty(0, dtype=np.int64)
 
 
 def announced(data: bytes) -> list[tuple[int, Profile, int]]:
@@ -67,12 +67,12 @@ def announced(data: bytes) -> list[tuple[int, Profile, int]]:
     array = np.frombuffer(data, dtype=np.uint8)
     places = sync_places(array)
     places = places[_SIZE_AND_RATE[array[places + 2]] & _CHANNELS_AND_DEPTH[array[places + 3]]]
-    found = []
-    for place in places[:ANNOUNCED].tolist():
-        parsed = parse_frame_header(data[place : place + MAX_HEADER_SIZE])
+    headers = []
+    for offset in places[:ANNOUNCED].tolist():
+        parsed = parse_frame_header(data[offset : offset + MAX_HEADER_SIZE])
         if parsed is not None:
-            found.append((place, *parsed))
-    return found
+            headers.append((offset, *parsed))
+    return headers
 
 
 def find_headers(data: Bytes, profile: Profile) -> tuple[Numbers, Numbers, Flags]:
@@ -86,7 +86,7 @@ def find_headers(data: Bytes, profile: Profile) -> tuple[Numbers, Numbers, Flags
     places = sync_places(data)
     places = places[(data[places + 2] == lead[2]) & (data[places + 3] == lead[3])]
     lengths = _LENGTHS[data[places + 4]]
-    found = [np.empty((0, 3), dtype=np.int64)]
+    parts = [np.empty((0, 3), dtype=np.int64)]
     for length in range(1, MAX_LENGTH + 1):
         at = places[lengths == length]
         if not len(at):
@@ -99,8 +99,8 @@ def find_headers(data: Bytes, profile: Profile) -> tuple[Numbers, Numbers, Flags
         expected = numbered_headers(profile, number, length)
         size = expected.shape[1]
         good = (data[at[:, None] + np.arange(size)] == expected).all(axis=1)
-        found.append(np.stack([at, number, data[at + size] == VERBATIM], axis=1)[good])
-    headers = np.concatenate(found)
+        parts.append(np.stack([at, number, data[at + size] == VERBATIM], axis=1)[good])
+    headers = np.concatenate(parts)
     headers = headers[np.argsort(headers[:, 0])]
     return headers[:, 0], headers[:, 1], headers[:, 2].astype(np.bool_)
 

@@ -71,7 +71,7 @@ class Tags:
 
     def has(self, name: str) -> bool:
         """Whether there is a comment of this name."""
-        return any(found.upper() == name for found, _ in self.comments)
+        return any(own_name.upper() == name for own_name, _ in self.comments)
 
 
 NO_TAGS = Tags()
@@ -107,15 +107,15 @@ def _comments(raw: bytes) -> tuple[tuple[str, str], ...]:
     entries, complete = comment_entries(raw)
     if not complete:  # a length is damaged: where the texts begin and end is a guess
         return ()
-    found = []
+    comments = []
     for entry in entries:
         name, equals, text = entry.partition(b"=")
         try:
             if equals and is_comment_name(name.decode("ascii")):
-                found.append((name.decode("ascii"), text.decode()))
+                comments.append((name.decode("ascii"), text.decode()))
         except UnicodeDecodeError:
             continue
-    return tuple(found)
+    return tuple(comments)
 
 
 def is_picture(body: bytes) -> bool:
@@ -146,6 +146,6 @@ def with_cover(file: ByteSource, cover: Picture | None) -> tuple[bytes, int]:
             blocks.append((kind, body))
         at += length
     if cover is not None:
-        place = next((i for i, (kind, _) in enumerate(blocks) if kind == PADDING), len(blocks))
-        blocks.insert(place, (PICTURE, cover.to_bytes()))
+        block_index = next((i for i, (kind, _) in enumerate(blocks) if kind == PADDING), len(blocks))
+        blocks.insert(block_index, (PICTURE, cover.to_bytes()))
     return file.read_at(0, start) + join_blocks(blocks), at

@@ -228,7 +228,7 @@ def comment_entries(raw: bytes) -> tuple[list[bytes], bool]:
 
     Also whether they are all there is in it.
     """
-    found: list[bytes] = []
+    complete_entries: list[bytes] = []
     try:
         at = LENGTH.size + LENGTH.unpack_from(raw)[0]
         (entries,) = LENGTH.unpack_from(raw, at)
@@ -237,11 +237,11 @@ def comment_entries(raw: bytes) -> tuple[list[bytes], bool]:
             (length,) = LENGTH.unpack_from(raw, at)
             at += LENGTH.size + length
             if at > len(raw):
-                return found, False
-            found.append(raw[at - length : at])
+                return complete_entries, False
+            complete_entries.append(raw[at - length : at])
     except error:
-        return found, False
-    return found, len(found) == entries and at == len(raw)
+        return complete_entries, False
+    return complete_entries, len(complete_entries) == entries and at == len(raw)
 
 
 def _parse_comments(raw: bytes) -> dict[str, str]:

@@ -16,7 +16,7 @@ Words: TypeAlias = U64Array
 def split(fields: int) -> tuple[int, ...]:
     """64 bits in so many fields, the larger ones last."""
     least, more = divmod(64, fields)
-    return tuple(least + (place >= fields - more) for place in range(fields))
+    return tuple(least + (field >= fields - more) for field in range(fields))
 
 
 @lru_cache(maxsize=32)

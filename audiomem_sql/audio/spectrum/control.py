@@ -34,10 +34,10 @@ def control_levels(seeds: Numbers, mode: Mode, units: Numbers) -> Floats:
     seeds: of blocks, int64 (n,); units: their numbers in their pages.
     """
     digits = np.empty((len(seeds), CONTROL), np.int64)
-    for place in range(SEED_DIGITS):
-        digits[:, place] = seeds >> 3 * place & 7
-    for place in range(MODE_DIGITS):
-        digits[:, SEED_DIGITS + place] = mode.code >> 3 * place & 7
+    for digit in range(SEED_DIGITS):
+        digits[:, digit] = seeds >> 3 * digit & 7
+    for digit in range(MODE_DIGITS):
+        digits[:, SEED_DIGITS + digit] = mode.code >> 3 * digit & 7
     digits[:, -1] = GRAY3[7]
     if mode.lossy:
         digits[:, :-1] = GRAY3[7] * (mode.code >> np.arange(CONTROL - 1) & 1)

@@ -158,10 +158,10 @@ class Demodulator:
             alike |= erased.any(axis=1)
             health.lost += slot.codewords * int((~alike).sum())  # noise: not worth working through
             pages, erased = pages[alike], erased[alike]
-            found = code.decode(weave.decode(own[pages, :length]), weave.decode(erased))
-            health.corrections += int(found.corrections.sum())
-            health.lost += int((~found.intact).sum())
-            data = Interleave(slot.codewords, code.k).encode(found.words[:, : code.k])
+            decoded = code.decode(weave.decode(own[pages, :length]), weave.decode(erased))
+            health.corrections += int(decoded.corrections.sum())
+            health.lost += int((~decoded.intact).sum())
+            data = Interleave(slot.codewords, code.k).encode(decoded.codewords[:, : code.k])
             reading.pages[first + pages, start:stop] = data[:, : stop - start]
 
     def _words(self, levels: Any) -> Words:
@@ -172,12 +172,12 @@ class Demodulator:
         for together in _narrow(shape.fields):
             first = together[0][1]
             joined: Any = np.zeros(words.shape, np.uint16 if len(together) > 1 else np.uint64)
-            for place, shift in together:
+            for field_number, shift in together:
                 for slot, columns in zip(shape.slots, shape.columns, strict=True):
-                    start = slot.starts[place]
+                    start = slot.starts[field_number]
                     field[:, columns] = levels[:, start : start + slot.words]
-                if shape.fields[place][1] < max(shape.bits):
-                    np.clip(field, 0, (1 << shape.fields[place][1]) - 1, out=field)
+                if shape.fields[field_number][1] < max(shape.bits):
+                    np.clip(field, 0, (1 << shape.fields[field_number][1]) - 1, out=field)
                 joined |= field.astype(joined.dtype) << joined.dtype.type(shift - first)
             words |= joined.astype(np.uint64, copy=False) << np.uint64(first)
         return to_gray(words, shape.bits)
@@ -207,10 +207,10 @@ def _narrow(fields: tuple[tuple[int, int], ...]) -> list[list[tuple[int, int]]]:
     """(place, shift) of the fields, in runs that have ``NARROW`` bits together, or a field that has more."""
     runs: list[list[tuple[int, int]]] = []
     width = NARROW
-    for place, (shift, bits) in enumerate(fields):
+    for field_number, (shift, bits) in enumerate(fields):
         width += bits
         if width > NARROW:
             runs.append([])
             width = bits
-        runs[-1].append((place, shift))
+        runs[-1].append((field_number, shift))
     return runs

@@ -82,8 +82,8 @@ class Mender:
             explained = (left @ patterns) ** 2 / power
             explained[places] = 0
             enough = (left**2).sum() - explained <= self.limit * (len(left) - step - 1)
-            for place in np.flatnonzero(enough)[np.argsort(explained[enough])[: -TRIED - 1 : -1]].tolist():
-                chosen = [*places, place]
+            for position in np.flatnonzero(enough)[np.argsort(explained[enough])[: -TRIED - 1 : -1]].tolist():
+                chosen = [*places, position]
                 values = np.rint(np.linalg.lstsq(self.patterns[:, chosen], deviation, rcond=None)[0])
                 if self._taken_out(coefficients, chosen, values):
                     return True

@@ -123,10 +123,10 @@ class Modulator:
         shape.scramble(words, seeds, units)
         words = from_gray(words, shape.bits)
         levels = np.zeros((len(words), DCT), shape.level)
-        for place, (shift, bits) in enumerate(shape.fields):
+        for field_number, (shift, bits) in enumerate(shape.fields):
             field = (words >> np.uint64(shift) & np.uint64((1 << bits) - 1)).astype(shape.level)
             for slot, columns in zip(shape.slots, shape.columns, strict=True):
-                start = slot.starts[place]
+                start = slot.starts[field_number]
                 levels[:, start : start + slot.words] = field[:, columns]
         return levels
 
@@ -163,12 +163,12 @@ class Modulator:
             error = error[off]
             error *= shape.carries
             units, wanted, nudged = units[off], wanted[off], nudged[off]
-            row, place = np.nonzero(np.abs(error) > room)
+            row, coefficient = np.nonzero(np.abs(error) > room)
             if attempt == FIXES:
                 bad[units[row]] = True
             elif len(row):
-                there = error[row, place]
-                nudged[row, place] -= np.sign(there) * (np.abs(there) - room + 0.1)
+                there = error[row, coefficient]
+                nudged[row, coefficient] -= np.sign(there) * (np.abs(there) - room + 0.1)
                 off = np.bincount(row, minlength=len(units)) > 0
                 units, wanted, nudged = units[off], wanted[off], nudged[off]
                 samples[units] = self._samples(nudged)

@@ -58,8 +58,8 @@ class Copies:
 
     def _read(self, copy: int, offset: int, size: int) -> bytes:
         parts = [
-            os.pread(self.handle, length, place).ljust(length, b"\0")
-            for place, length in self._spans(copy, offset, size)
+            os.pread(self.handle, length, offset_in_file).ljust(length, b"\0")
+            for offset_in_file, length in self._spans(copy, offset, size)
         ]
         return b"".join(parts)
 
@@ -84,8 +84,8 @@ class Copies:
         """Write ``data`` to one copy."""
         self._held.pop(copy, None)
         at = 0
-        for place, length in self._spans(copy, offset, len(data)):
-            write_all(self.handle, data[at : at + length], place)
+        for offset_in_file, length in self._spans(copy, offset, len(data)):
+            write_all(self.handle, data[at : at + length], offset_in_file)
             at += length
 
     def blank(self, end: int) -> bool:

@@ -65,7 +65,7 @@ _LOOKED_AT = 4096
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
+class WholeRecord:
     """A whole record: its header piece as it was written, its map packed, its commits, and where it ends."""
 
     header: bytes
@@ -108,7 +108,7 @@ def read_header(handle: int) -> bytes | None:
     return None
 
 
-def has_traces(handle: int) -> bool:
+def has_remains(handle: int) -> bool:
     """Whether there was more than a header, though no copy of it can be read.
 
     That is a record, or what damage left behind of one.
@@ -129,7 +129,7 @@ def encode_record(packed: bytes, salt: int, version: int) -> bytes:
     return b"".join(parts)
 
 
-def next_record(file: Copies, salt: int, before: int, at: int) -> Found | bool:
+def next_record(file: Copies, salt: int, before: int, at: int) -> WholeRecord | bool:
     """The record at ``at``, which follows version ``before``.
 
     If there is none, whether something torn stands there.
@@ -137,18 +137,18 @@ def next_record(file: Copies, salt: int, before: int, at: int) -> Found | bool:
     DamagedFileError (without a file) for a whole record that makes no sense.
     """
     first = file.first(at, RECORD_HEADER_BYTES)
-    found = _record(file, salt, before, at, first)
-    if found is not None:
-        return found
+    record = _record(file, salt, before, at, first)
+    if record is not None:
+        return record
     copies = file.all(at, RECORD_HEADER_BYTES)
     behind = file.all(at + RECORD_HEADER_BYTES, _LOOKED_AT)
     if not any(map(any, (*copies, *behind))):
         return False
     headed = False
     for reading in readings(copies, at):
-        found = _record(file, salt, before, at, reading)
-        if found is not None:
-            return found
+        record = _record(file, salt, before, at, reading)
+        if record is not None:
+            return record
         headed = headed or _fields(reading, salt) is not None
     return headed or not _mostly_zeros(copies, at) or records_behind(file, salt, before, at)
 
@@ -224,11 +224,11 @@ def flaws(file: Copies, salt: int, start: tuple[int, int], end: int) -> Iterator
         if payload is not None:
             yield from _flaw(file, 0, encode_piece(payload, 0), None)
     while at < end:
-        found = next_record(file, salt, version, at)
-        if isinstance(found, bool):
+        record = next_record(file, salt, version, at)
+        if isinstance(record, bool):
             return
-        yield from _flaw(file, at, encode_record(found.packed, salt, version + 1), version + 1)
-        at, version = found.end, found.commits[-1].version
+        yield from _flaw(file, at, encode_record(record.packed, salt, version + 1), version + 1)
+        at, version = record.end, record.commits[-1].version
 
 
 def _flaw(file: Copies, offset: int, data: bytes, version: int | None) -> Iterator[Flaw]:
@@ -246,7 +246,7 @@ def _fields(piece: bytes, salt: int) -> tuple[int, int, int] | None:
     return (length, version, crc) if magic == RECORD_MAGIC else None
 
 
-def _record(file: Copies, salt: int, before: int, at: int, piece: bytes) -> Found | None:
+def _record(file: Copies, salt: int, before: int, at: int, piece: bytes) -> WholeRecord | None:
     fields = _fields(piece, salt)
     if fields is None or fields[1] != before + 1:
         return None
@@ -257,7 +257,7 @@ def _record(file: Copies, salt: int, before: int, at: int, piece: bytes) -> Foun
     if commits[0].version != before + 1:
         return None
     header = encode_piece(RECORD_FIELDS.pack(RECORD_MAGIC, *fields), salt)
-    return Found(header, packed, commits, at + _record_bytes(len(packed)))
+    return WholeRecord(header, packed, commits, at + _record_bytes(len(packed)))
 
 
 def _record_bytes(length: int) -> int:

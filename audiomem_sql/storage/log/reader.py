@@ -93,7 +93,7 @@ def _read_header(handle: int, path: str, table_id: bytes) -> LogContent | None:
         begin = protected_log.HEADER_BYTES
         return LogContent(identity, after, salt, begin, copies=copies, begin=begin)
     plain = len(head) == LOG_HEADER.size and any(head)
-    if protected_log.has_traces(handle) or (
+    if protected_log.has_remains(handle) or (
         plain and any(os.pread(handle, _ZEROS_LOOKED_AT, LOG_HEADER.size))
     ):
         raise DamagedFileError(
@@ -186,13 +186,13 @@ def _read_protected(handle: int, content: LogContent, path: str) -> LogContent:
     file = Copies(handle, content.copies)
     while True:
         try:
-            found = protected_log.next_record(file, content.salt, content.version, content.end)
+            record = protected_log.next_record(file, content.salt, content.version, content.end)
         except DamagedFileError as error:
             error.at(file=path, place=f"byte {content.end}")
             raise
-        if isinstance(found, bool):
-            return replace(content, torn=found)
-        content = content.grown(found.commits, found.header, found.end)
+        if isinstance(record, bool):
+            return replace(content, torn=record)
+        content = content.grown(record.commits, record.header, record.end)
 
 
 def commits_behind(path: str, content: LogContent) -> bool:
@@ -253,10 +253,10 @@ def flawed_versions(path: str, content: LogContent) -> list[tuple[int | None, in
         with open(path, "rb") as file:
             copies = Copies(file.fileno(), content.copies)
             start = content.begin, content.after
-            found = list(protected_log.flaws(copies, content.salt, start, content.end))
+            flaws = list(protected_log.flaws(copies, content.salt, start, content.end))
     except OSError as error:
         raise storage_error(error, path) from error
-    return [(flaw.version, len(flaw.copies)) for flaw in found]
+    return [(flaw.version, len(flaw.copies)) for flaw in flaws]
 
 
 def record_crc(packed: bytes, salt: int, version: int) -> int:

@@ -287,9 +287,9 @@ class PagedFile:
         """Recover cells that are not intact, in place; ``numbers``: theirs in the segment."""
         bad = np.flatnonzero(~intact)
         if self._recovery is not None:
-            found = self._recovery.cells(numbers[bad])
-            payload[bad[found.there]] = found.payload[found.there]
-            intact[bad] = found.there
+            recovered = self._recovery.cells(numbers[bad])
+            payload[bad[recovered.there]] = recovered.payload[recovered.there]
+            intact[bad] = recovered.there
             return
         pages = numbers // self.layout.cells
         for page in np.unique(pages[bad]).tolist():
@@ -375,8 +375,8 @@ class PagedFile:
         Without protection, too: the code of a frequency band may have corrected what was heard.
         """
         if self._recovery is not None:
-            found = self._recovery.cells(cells)
-            return found.there, found.outer
+            recovered = self._recovery.cells(cells)
+            return recovered.there, recovered.outer
         intact = np.zeros(len(cells), np.bool_)
         self._mend(np.empty((len(cells), self.layout.cell_payload), np.uint8), intact, cells)
         return intact, np.zeros(len(cells), np.bool_)

@@ -69,13 +69,19 @@ def any_header(source: PageSource) -> PageHeader:
     """
     missing_pages(source, 0, 1)
     last = source.present - 1
-    found = {page: _header_of(source, page) for page in {0, last}}
-    first = found[0]
-    if first is not None and (other := found[last]) is not None and other.segment_id == first.segment_id:
+    headers_by_page = {page: _header_of(source, page) for page in {0, last}}
+    first = headers_by_page[0]
+    if (
+        first is not None
+        and (other := headers_by_page[last]) is not None
+        and other.segment_id == first.segment_id
+    ):
         return first
     for page in (*range(min(SEARCHED_PAGES, last)), *range(max(SEARCHED_PAGES, last - SEARCHED_PAGES), last)):
-        found[page] = _header_of(source, page)
-    headers = [found[page] for page in sorted(found)] + [PageHeader.unpack(source.application or b"")]
+        headers_by_page[page] = _header_of(source, page)
+    headers = [headers_by_page[page] for page in sorted(headers_by_page)] + [
+        PageHeader.unpack(source.application or b"")
+    ]
     intact = [header for header in headers if header is not None]
     if not intact:
         raise no_header(source.path)

@@ -318,8 +318,10 @@ class SegmentMap:
         size = self.layout.cells
         kind, number = self.kind_of(cell // size)
         own = number * size + cell % size
-        place = self.plan.place_of_parity(own) if kind is PageKind.PARITY else self.plan.place_of_source(own)
-        return place[0]
+        group_and_row = (
+            self.plan.place_of_parity(own) if kind is PageKind.PARITY else self.plan.place_of_source(own)
+        )
+        return group_and_row[0]
 
 
 def check_pages(total: int, catalog: int) -> None:

@@ -60,10 +60,10 @@ class _Known:
     cells: OrderedDict[int, tuple[bytes, bool]] = field(default_factory=OrderedDict)
 
     def get(self, cell: int) -> tuple[bytes, bool] | None:
-        found = self.cells.get(cell)
-        if found is not None:
+        payload = self.cells.get(cell)
+        if payload is not None:
             self.cells.move_to_end(cell)
-        return found
+        return payload
 
     def put(self, cell: int, payload: bytes, outer: bool) -> None:
         self.cells[cell] = payload, outer
@@ -94,28 +94,28 @@ class Recovery:
     def cells(self, wanted: Sequence[int] | I64Array) -> Recovered:
         """The payload of cells, by their numbers in the segment, that failed their CRC."""
         numbers = [int(cell) for cell in wanted]
-        found: dict[int, tuple[bytes, bool]] = {}
+        recovered: dict[int, tuple[bytes, bool]] = {}
         with self._lock:
             for cell in numbers:
                 known = self._known.get(cell)
                 if known is not None:
-                    found[cell] = known
-            missing = [cell for cell in numbers if cell not in found and cell not in self._hopeless]
+                    recovered[cell] = known
+            missing = [cell for cell in numbers if cell not in recovered and cell not in self._hopeless]
             for group in self._batches(missing):
-                self._by_pages({cell // self._layout.cells for cell in group}, found)
-                left = [cell for cell in group if cell not in found]
-                if left:
-                    self._by_groups(left, found)
-                self._hopeless.update(cell for cell in left if cell not in found)
-            failed = [cell for cell in numbers if cell not in found]
-            self.corrections.failed += len([cell for cell in missing if cell not in found])
+                self._by_pages({cell // self._layout.cells for cell in group}, recovered)
+                unsolved = [cell for cell in group if cell not in recovered]
+                if unsolved:
+                    self._by_groups(unsolved, recovered)
+                self._hopeless.update(cell for cell in unsolved if cell not in recovered)
+            failed = [cell for cell in numbers if cell not in recovered]
+            self.corrections.failed += len([cell for cell in missing if cell not in recovered])
         size = self._layout.cell_payload
         payload = np.zeros((len(numbers), size), np.uint8)
         for row, cell in enumerate(numbers):
-            if cell in found:
-                payload[row] = np.frombuffer(found[cell][0], np.uint8)
-        there = np.array([cell in found for cell in numbers], bool)
-        outer = np.array([cell in found and found[cell][1] for cell in numbers], bool)
+            if cell in recovered:
+                payload[row] = np.frombuffer(recovered[cell][0], np.uint8)
+        there = np.array([cell in recovered for cell in numbers], bool)
+        outer = np.array([cell in recovered and recovered[cell][1] for cell in numbers], bool)
         assert len(failed) == int((~there).sum())
         return Recovered(payload, there, outer)
 
@@ -127,12 +127,12 @@ class Recovery:
 
     # -- the inner code
 
-    def _by_pages(self, pages: set[int], found: dict[int, tuple[bytes, bool]]) -> None:
+    def _by_pages(self, pages: set[int], recovered: dict[int, tuple[bytes, bool]]) -> None:
         """Put what the inner code brings back of ``pages`` into ``found``."""
         for page in sorted(pages):
             content, _ = self._source.read_checked(page, 1)
             for cell, payload in self._corrected(page, content).items():
-                self._remember(cell, payload, found, outer=False)
+                self._remember(cell, payload, recovered, outer=False)
 
     def _corrected(self, page: int, content: U8Array) -> dict[int, bytes]:
         """The cells of a page that fail their CRC and pass it after the inner code, by number."""
@@ -150,25 +150,25 @@ class Recovery:
             return self._passing(code.decode(body, doubtful[None]).data, page, intact)
         if not code.worth_decoding(body)[0]:
             return {}
-        found = self._passing(code.decode(body).data, page, intact)
+        corrected = self._passing(code.decode(body).data, page, intact)
         bad = np.flatnonzero(~intact)
-        if len(found) < len(bad) <= ERASED_CELLS:
+        if len(corrected) < len(bad) <= ERASED_CELLS:
             erased = np.zeros(body.shape, bool)
             size = self._layout.level.cell_bytes
             for cell in bad.tolist():
                 erased[0, cell * size : (cell + 1) * size] = True
-            found |= self._passing(code.decode(body, erased).data, page, intact)
-        return found
+            corrected |= self._passing(code.decode(body, erased).data, page, intact)
+        return corrected
 
     def _read_otherwise(self, page: int, intact: BoolArray) -> dict[int, bytes]:
         """The cells of a page that pass their CRC when its bytes are taken from another place.
 
         See ``PageSource.alternatives``.
         """
-        found: dict[int, bytes] = {}
+        cells: dict[int, bytes] = {}
         for reading in self._source.alternatives(page):
-            found |= self._passing(self._layout.cells_of(reading[np.newaxis]), page, intact)
-        return found
+            cells |= self._passing(self._layout.cells_of(reading[np.newaxis]), page, intact)
+        return cells
 
     def _passing(self, data: U8Array, page: int, before: BoolArray) -> dict[int, bytes]:
         cells = np.ascontiguousarray(data).reshape(-1, self._layout.level.cell_bytes)[: self._layout.cells]
@@ -181,20 +181,20 @@ class Recovery:
 
     # -- the outer code
 
-    def _by_groups(self, cells: Sequence[int], found: dict[int, tuple[bytes, bool]]) -> None:
+    def _by_groups(self, cells: Sequence[int], recovered: dict[int, tuple[bytes, bool]]) -> None:
         """Put what the outer code brings back of the groups of ``cells`` into ``found``."""
         groups = sorted({self._pages.group_of(cell) for cell in cells})
         for start in range(0, len(groups), GROUPS_AT_ONCE):
             some = groups[start : start + GROUPS_AT_ONCE]
-            unsolved = self._solve(some, cells, found, corrected=False)
+            unsolved = self._solve(some, cells, recovered, corrected=False)
             if unsolved:
-                self._solve(unsolved, cells, found, corrected=True)
+                self._solve(unsolved, cells, recovered, corrected=True)
 
     def _solve(
         self,
         groups: Sequence[int],
         wanted: Sequence[int],
-        found: dict[int, tuple[bytes, bool]],
+        recovered: dict[int, tuple[bytes, bool]],
         *,
         corrected: bool,
     ) -> list[int]:
@@ -212,7 +212,7 @@ class Recovery:
             for row in np.flatnonzero(np.isin(numbers[group], wanted) & present[group]).tolist():
                 # read again, it passes: it did not come from a place that is damaged, but was read wrongly
                 # before
-                self._remember(int(numbers[group][row]), cells[group][row].tobytes(), found, outer=False)
+                self._remember(int(numbers[group][row]), cells[group][row].tobytes(), recovered, outer=False)
             lost = np.flatnonzero(~present[group])
             for row in lost.tolist():
                 known = self._known.get(int(numbers[group][row]))
@@ -222,7 +222,7 @@ class Recovery:
             whole, now = self._pages.plan.recover(group, cells[group], present[group])
             for row in lost.tolist():
                 if now[row]:
-                    self._remember(int(numbers[group][row]), whole[row].tobytes(), found, outer=True)
+                    self._remember(int(numbers[group][row]), whole[row].tobytes(), recovered, outer=True)
             if not now.all():
                 unsolved.append(group)
                 if corrected:  # nothing more can be done for any of its cells
@@ -271,17 +271,17 @@ class Recovery:
             return codec.decode(cells, self._seed, start)
         payload = np.empty((len(places), codec.payload_bytes), np.uint8)
         intact = np.empty(len(places), bool)
-        for row, place in enumerate(places.tolist()):
-            one, passed = codec.decode(cells[place : place + 1], self._seed, start + place)
+        for row, cell in enumerate(places.tolist()):
+            one, passed = codec.decode(cells[cell : cell + 1], self._seed, start + cell)
             payload[row], intact[row] = one[0], passed[0]
         return payload, intact
 
     def _remember(
-        self, cell: int, payload: bytes, found: dict[int, tuple[bytes, bool]], *, outer: bool
+        self, cell: int, payload: bytes, recovered: dict[int, tuple[bytes, bool]], *, outer: bool
     ) -> None:
-        if cell in found:
+        if cell in recovered:
             return
-        found[cell] = payload, outer
+        recovered[cell] = payload, outer
         self._known.put(cell, payload, outer)
         if outer:
             self.corrections.outer += 1

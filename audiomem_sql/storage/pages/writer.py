@@ -224,9 +224,9 @@ def lay_out(
 
     if file.level.share is None:
         total = 2 * streams.catalog_pages + streams.data_pages
-        told = streams.catalog_pages if file.by_bands else 0
-        check_pages(total, told)
-        writer = PageWriter(sink, file, total, told)
+        index = streams.catalog_pages if file.by_bands else 0
+        check_pages(total, index)
+        writer = PageWriter(sink, file, total, index)
         writer.write(copy, PageKind.CATALOG)
         write_data(writer)
         writer.write(copy, PageKind.CATALOG)
