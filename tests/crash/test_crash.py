@@ -15,7 +15,7 @@ from crash.kill import run
 from crash.sweep import check_crash, crash_states, quick, record, sweep_crashes, sweep_failures
 from crash.workload import STEPS, create
 
-# A crash may leave a torn record; tests/storage/log/test_log.py says when that is told.
+# A crash may leave a torn record; tests/storage/log/test_torn_log.py says when that is told.
 pytestmark = pytest.mark.filterwarnings("ignore::audiomem_sql.DamageWarning")
 
 
