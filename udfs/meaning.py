@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from audiomem_sql.errors import DataTypeError
 from audiomem_sql.search import embedder_of
-from audiomem_sql.storage.segment.options import BACKENDS, DEFAULT_MODEL, check_backend
+from audiomem_sql.storage.segment import BACKENDS, DEFAULT_MODEL, check_backend
 from audiomem_sql.udfs.function import TEXT, VECTOR, Function
 
 

@@ -18,7 +18,7 @@ from audiomem_sql.scan.plan import Plan, Term
 from audiomem_sql.scan.scan import in_rowid_order, scan
 from audiomem_sql.search import FoundRow, Neighbours, keyword_expression, results
 from audiomem_sql.storage.segment import ROWID, ReadableSegment
-from audiomem_sql.versions.snapshot import Snapshot
+from audiomem_sql.versions import Snapshot
 from audiomem_sql.vtab.question import Part
 from audiomem_sql.writing.transaction import Transaction
 

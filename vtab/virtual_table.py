@@ -18,7 +18,7 @@ from audiomem_sql.search import FoundRow
 from audiomem_sql.storage.segment import ROWID
 from audiomem_sql.table.table import Table
 from audiomem_sql.upkeep.verify import problems
-from audiomem_sql.versions.snapshot import Snapshot
+from audiomem_sql.versions import Snapshot
 from audiomem_sql.vtab.arguments import hidden_names
 from audiomem_sql.vtab.codes import SchemaChangedError
 from audiomem_sql.vtab.commands import run_command

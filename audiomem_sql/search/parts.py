@@ -12,7 +12,7 @@ from audiomem_sql.columns.batch import Batch
 from audiomem_sql.columns.schema import Schema
 from audiomem_sql.scan.filters import Filter, RowFilter
 from audiomem_sql.scan.scan import Readable, scan
-from audiomem_sql.versions.snapshot import SegmentView
+from audiomem_sql.versions import SegmentView
 
 
 @dataclass(frozen=True, slots=True)

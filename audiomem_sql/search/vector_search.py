@@ -19,8 +19,7 @@ from audiomem_sql.scan.filters import Filter, RowFilter
 from audiomem_sql.scan.scan import Readable, scan
 from audiomem_sql.search.neighbours import FIRST_ROWS, MOST_ROWS, Neighbours
 from audiomem_sql.search.parts import allowed_rows, parts
-from audiomem_sql.storage.segment import ReadableSegment
-from audiomem_sql.storage.segment.vector_extents import matrix
+from audiomem_sql.storage.segment import ReadableSegment, matrix
 
 
 def nearest(

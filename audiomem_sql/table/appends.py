@@ -17,8 +17,7 @@ from audiomem_sql.machine.progress import Progress
 from audiomem_sql.scan.filters import filters_of_text
 from audiomem_sql.search import recorded, table_embedder, with_vectors
 from audiomem_sql.table.session import Session
-from audiomem_sql.versions.ingested import pack_sources
-from audiomem_sql.versions.snapshot import Snapshot
+from audiomem_sql.versions import Snapshot, pack_sources
 from audiomem_sql.writing import log_limits
 from audiomem_sql.writing.appending import (
     NO_ROWIDS,

@@ -7,9 +7,8 @@ from datetime import datetime
 from typing import Protocol
 
 from audiomem_sql.columns.schema import Schema
-from audiomem_sql.storage.segment.options import TableOptions
-from audiomem_sql.versions.files import TableFiles
-from audiomem_sql.versions.snapshot import Snapshot
+from audiomem_sql.storage.segment import TableOptions
+from audiomem_sql.versions import Snapshot, TableFiles
 
 
 class ReadableTable(Protocol):

@@ -14,12 +14,10 @@ from audiomem_sql.machine.limits import LIMITS
 from audiomem_sql.machine.malloc import spare
 from audiomem_sql.scan.scan import in_rowid_order, scan
 from audiomem_sql.search import dimensions_of
-from audiomem_sql.storage.segment.catalog import Version
-from audiomem_sql.storage.segment.options import TableOptions
-from audiomem_sql.storage.segment.writer import SegmentWriter
+from audiomem_sql.storage.segment import SegmentWriter, TableOptions, Version
 from audiomem_sql.table.reader import TableReader
 from audiomem_sql.table.session import Session
-from audiomem_sql.versions.files import TableFiles
+from audiomem_sql.versions import TableFiles
 from audiomem_sql.writing.commit import Commit, now
 
 

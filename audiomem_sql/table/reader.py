@@ -12,12 +12,10 @@ import pyarrow as pa
 
 from audiomem_sql.columns.schema import Schema
 from audiomem_sql.machine.block_cache import SHARED, BlockCache
-from audiomem_sql.storage.segment.catalog import Migration, Version
-from audiomem_sql.storage.segment.options import TableOptions
+from audiomem_sql.storage.segment import Migration, TableOptions, Version
 from audiomem_sql.table.open_table import OpenTable
 from audiomem_sql.table.rows import Current, Rows
-from audiomem_sql.versions.files import TableFiles
-from audiomem_sql.versions.snapshot import Snapshot
+from audiomem_sql.versions import Snapshot, TableFiles
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -18,8 +18,8 @@ from audiomem_sql.scan.lookup import value_at
 from audiomem_sql.scan.scan import scan
 from audiomem_sql.scan.top_rows import first_rows, parse_order
 from audiomem_sql.search import WHOLE, results
-from audiomem_sql.storage.segment.options import TableOptions
-from audiomem_sql.versions.snapshot import Snapshot
+from audiomem_sql.storage.segment import TableOptions
+from audiomem_sql.versions import Snapshot
 from audiomem_sql.writing.transaction import Transaction
 
 if TYPE_CHECKING:

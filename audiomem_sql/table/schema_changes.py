@@ -12,7 +12,7 @@ from audiomem_sql.machine.progress import Progress
 from audiomem_sql.migrations.changes import SchemaChange, parse_change
 from audiomem_sql.scan.scan import scan
 from audiomem_sql.search import embedder_of, missing_vectors
-from audiomem_sql.storage.segment.options import HASHING, TableOptions, check_backend
+from audiomem_sql.storage.segment import HASHING, TableOptions, check_backend
 from audiomem_sql.table.session import Session
 from audiomem_sql.table.transactions import Transactions
 from audiomem_sql.writing.altering import altered_schema

@@ -7,7 +7,7 @@ from audiomem_sql.machine.progress import Progress
 from audiomem_sql.search import embed_texts, recorded, table_embedder
 from audiomem_sql.storage.log import LogRecord
 from audiomem_sql.table.session import Session
-from audiomem_sql.versions.row_changes import changes
+from audiomem_sql.versions import changes
 from audiomem_sql.writing import log_limits
 from audiomem_sql.writing.commit import LoggedCommit, PendingCommit, now
 from audiomem_sql.writing.transaction import Transaction

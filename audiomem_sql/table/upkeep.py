@@ -12,7 +12,7 @@ from audiomem_sql.errors import OptionError
 from audiomem_sql.machine.progress import Progress
 from audiomem_sql.protection.levels import level_named
 from audiomem_sql.sound.cover import covered
-from audiomem_sql.storage.segment.options import TableOptions
+from audiomem_sql.storage.segment import TableOptions
 from audiomem_sql.table.session import Session
 from audiomem_sql.upkeep.compaction import Retention, merge, vacuum
 from audiomem_sql.upkeep.repair import Repair, repaired

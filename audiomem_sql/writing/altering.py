@@ -10,8 +10,8 @@ from audiomem_sql.columns.schema import Schema
 from audiomem_sql.migrations.changes import SchemaChange
 from audiomem_sql.scan.scan import scan
 from audiomem_sql.search import dimensions_of
-from audiomem_sql.storage.segment.options import TableOptions
-from audiomem_sql.versions.snapshot import Snapshot
+from audiomem_sql.storage.segment import TableOptions
+from audiomem_sql.versions import Snapshot
 
 
 def altered_schema(snapshot: Snapshot, change: SchemaChange, options: TableOptions) -> Schema:

@@ -18,7 +18,7 @@ from audiomem_sql.columns.schema import Schema
 from audiomem_sql.errors import QueryError
 from audiomem_sql.scan.top_rows import parse_order
 from audiomem_sql.table.reader import TableReader
-from audiomem_sql.versions.row_changes import changes
+from audiomem_sql.versions import changes
 from audiomem_sql.vtab.duckdb.source import NamedTable, Source, source_of_rows, values_by_column
 from audiomem_sql.vtab.rows import rows_wanted, version_of
 
