@@ -14,7 +14,7 @@ from audiomem_sql.columns.schema import Schema
 from audiomem_sql.machine.block_cache import SHARED, BlockCache
 from audiomem_sql.storage.segment import Migration, TableOptions, Version
 from audiomem_sql.table.open_table import OpenTable
-from audiomem_sql.table.rows import Current, Rows
+from audiomem_sql.table.rows import Current, Rows, row_at
 from audiomem_sql.versions import Snapshot, TableFiles
 
 if TYPE_CHECKING:
@@ -275,4 +275,4 @@ class TableReader:
 
     def get(self, rowid: int) -> dict[str, Any] | None:
         """The row with ``rowid`` as SQL sees it, by column name; None if there is none."""
-        return self._rows.get(rowid)
+        return row_at(self.readable, rowid)

@@ -18,8 +18,8 @@ from audiomem_sql.blocks.bloom import BloomFilter
 from audiomem_sql.blocks.directory import BlockDirectory
 from audiomem_sql.columns.schema import Schema
 from audiomem_sql.columns.types import ColumnType
-from audiomem_sql.indexes.vectors.index import VectorIndex
-from audiomem_sql.indexes.words.index import KeywordIndex
+from audiomem_sql.indexes.vectors import VectorIndex
+from audiomem_sql.indexes.words import KeywordIndex
 from audiomem_sql.machine.limits import Limits
 from audiomem_sql.storage.pages import PagedFile
 from audiomem_sql.storage.segment.catalog import Catalog, ColumnEntry, Extent

@@ -22,8 +22,8 @@ from audiomem_sql.columns.schema import Schema
 from audiomem_sql.columns.stored_values import array_of
 from audiomem_sql.columns.types import ColumnType, arrow_type
 from audiomem_sql.errors import DamagedFileError
-from audiomem_sql.indexes.vectors.index import VectorIndex
-from audiomem_sql.indexes.words.index import KeywordIndex
+from audiomem_sql.indexes.vectors import VectorIndex
+from audiomem_sql.indexes.words import KeywordIndex
 from audiomem_sql.storage.segment.catalog import ColumnEntry
 from audiomem_sql.storage.segment.column_numbers import is_derived_column, name_of_column, type_of_column
 from audiomem_sql.storage.segment.contract import ReadableSegment

@@ -8,8 +8,7 @@ import numpy as np
 import pyarrow as pa
 
 from audiomem_sql.arrays import I64Array
-from audiomem_sql.indexes.words.encoder import KeywordWriter
-from audiomem_sql.indexes.words.index import KeywordIndex
+from audiomem_sql.indexes.words import KeywordIndex, KeywordWriter
 from audiomem_sql.storage.segment.catalog import Extent, KeywordExtents
 
 

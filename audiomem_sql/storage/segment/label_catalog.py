@@ -26,7 +26,7 @@ from audiomem_sql.blocks.zones import Zones
 from audiomem_sql.columns.schema import Schema
 from audiomem_sql.columns.types import ColumnType, Kind
 from audiomem_sql.errors import AudioMemError, DamagedFileError
-from audiomem_sql.indexes.vectors.index import VectorIndex
+from audiomem_sql.indexes.vectors import VectorIndex
 from audiomem_sql.storage.pages import PagedFile
 from audiomem_sql.storage.segment.catalog import (
     MAX_EXTENT_BYTES,

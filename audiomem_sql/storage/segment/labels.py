@@ -24,6 +24,7 @@ from audiomem_sql.errors import AudioMemError, DamagedFileError
 from audiomem_sql.protection.crc32c import crc32c
 from audiomem_sql.storage.segment.catalog_packing import MALFORMED, unpack_bounded
 
+#: A log begins with the same four bytes; the next format version gives labels a magic of their own.
 LABEL_MAGIC = b"AuML"
 #: magic, kind, encoding, column, place, first row, rows, NULLs, stored bytes, bytes before compression,
 #: CRC-32C

@@ -21,8 +21,8 @@ from audiomem_sql.blocks.directory import BlockDirectory
 from audiomem_sql.columns.schema import Schema
 from audiomem_sql.columns.types import ColumnType
 from audiomem_sql.errors import AudioMemError, DamagedFileError
-from audiomem_sql.indexes.vectors.index import VectorIndex
-from audiomem_sql.indexes.words.index import KeywordIndex
+from audiomem_sql.indexes.vectors import VectorIndex
+from audiomem_sql.indexes.words import KeywordIndex
 from audiomem_sql.machine.block_cache import SHARED, BlockCache
 from audiomem_sql.machine.durable import file_identity
 from audiomem_sql.machine.limits import Limits, limits_of

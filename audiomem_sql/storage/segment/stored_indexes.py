@@ -14,8 +14,8 @@ import pyarrow as pa
 from audiomem_sql.arrays import I64Array
 from audiomem_sql.blocks.bloom import BloomFilter
 from audiomem_sql.errors import DamagedFileError
-from audiomem_sql.indexes.vectors.index import VectorIndex
-from audiomem_sql.indexes.words.index import KeywordIndex
+from audiomem_sql.indexes.vectors import VectorIndex
+from audiomem_sql.indexes.words import KeywordIndex
 from audiomem_sql.storage.segment.catalog import Catalog, ColumnEntry, Extent
 from audiomem_sql.storage.segment.column_numbers import type_of_column
 from audiomem_sql.storage.segment.data_stream import DataStream

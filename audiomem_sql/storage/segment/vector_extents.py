@@ -11,8 +11,7 @@ import pyarrow as pa
 from audiomem_sql.arrays import BoolArray, F32Array
 from audiomem_sql.columns.types import ColumnType, arrow_type
 from audiomem_sql.columns.views import strings, valid
-from audiomem_sql.indexes.vectors.codec import VectorCodec
-from audiomem_sql.indexes.vectors.index_writing import encoded_parts
+from audiomem_sql.indexes.vectors import VectorCodec, encoded_parts
 from audiomem_sql.machine.spooled_arrays import SpooledRows
 from audiomem_sql.storage.segment.catalog import Extent, VectorExtents
 

@@ -17,7 +17,7 @@ from audiomem_sql.arrays import I64Array
 from audiomem_sql.audio import Tags, read_tags
 from audiomem_sql.columns.schema import Schema
 from audiomem_sql.errors import StorageError
-from audiomem_sql.indexes.vectors.codec import VectorCodec
+from audiomem_sql.indexes.vectors import VectorCodec
 from audiomem_sql.machine.progress import Progress
 from audiomem_sql.storage.pages import FileSpec
 from audiomem_sql.storage.segment.block_writer import BlockWriter
