@@ -1,4 +1,7 @@
-"""Threads that share one table: appends in one flush, each with a version and errors of its own; whole snapshots for readers."""
+"""Threads that share one table: appends in one flush, each with a version and errors of its own.
+
+Whole snapshots for readers.
+"""
 
 from __future__ import annotations
 
@@ -179,7 +182,10 @@ def test_a_flush_that_fails(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
 
 
 def test_an_interrupt_in_the_thread_that_writes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """It is raised there; the others hear of it, nothing remains of the group, and the next append is well."""
+    """It is raised there.
+
+    The others hear of it, nothing remains of the group, and the next append is well.
+    """
     path = tmp_path / "t.flac"
     with create(path) as table:
         table.append([{"name": "first"}])
@@ -367,10 +373,12 @@ with Table(sys.argv[1], busy_timeout=60) as table:
 
 @pytest.mark.parametrize("seed", range(3))
 def test_what_every_thread_was_told(tmp_path: Path, seed: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Eight threads and another process append, replace and fail; checkpoints, merges and large appends come in between.
+    """Eight threads and another process append, replace and fail.
 
-    In the end every version holds exactly what the thread that was given it had asked for, and readers in other threads
-    saw nothing but versions.
+    Checkpoints, merges and large appends come in between.
+
+    In the end every version holds exactly what the thread that was given it had asked for, and readers in
+    other threads saw nothing but versions.
     """
     monkeypatch.setattr(log_limits, "CHECKPOINT_COMMITS", 40)
     monkeypatch.setattr(compaction, "SMALL_DELTAS", 3)
