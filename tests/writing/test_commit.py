@@ -201,7 +201,7 @@ def test_deltas_that_were_replaced_are_removed_by_the_next_writer(tmp_path: Path
 
 @pytest.mark.damages
 def test_deltas_that_are_not_contained_stay(tmp_path: Path) -> None:
-    """Deltas of another table or history, or unreadable ones; all of them if what replaced them is cut off."""
+    """Deltas of another table or history, or unreadable; all of them if what replaced them is cut off."""
     path, folder = tmp_path / "t.flac", tmp_path / "t.flac.d"
 
     def grow(table: Table, seed: int) -> None:
