@@ -84,4 +84,4 @@ def attach_duckdb() -> Any:
     from audiomem_sql import udfs
     from audiomem_sql.vtab.duckdb.extension import Door
 
-    return Door([(each.name, each.counts, each.call, each.many) for each in udfs.functions()])
+    return Door(udfs.functions())

@@ -30,7 +30,9 @@ ALLOWED = {
     "columns.expressions": {"apsw"},
 }
 #: Rooms with modules that import each other, some under TYPE_CHECKING or in functions. The list may only become shorter.
-CIRCULAR = {"audio", "columns", "ingest", "search", "vtab"}
+CIRCULAR = {"audio", "vtab"}
+#: Rooms that others import by their ``__init__`` only, which lists what it gives.
+FACES = ("indexes.vectors", "indexes.words", "search")
 DOORS = ROOMS[ROOMS.index("udfs") :]
 #: Every module that C code names in a string, with what it calls there.
 NAMED_BY_C = {
@@ -71,6 +73,21 @@ def test_strangers_do_not_know_each_other(pair: tuple[str, str]) -> None:
                 assert not f"{target}.".startswith(f"{other}."), f"{module} imports {target}"
 
 
+@pytest.mark.parametrize("face", FACES)
+def test_a_room_with_a_face_is_entered_by_it(face: str) -> None:
+    for module, target in ARROWS:
+        if target.startswith(f"{face}.") and target != f"{face}.__init__":
+            assert f"{module}.".startswith(f"{face}."), f"{module} imports {target}"
+    assert importlib.import_module(f"audiomem_sql.{face}").__all__
+
+
+def test_array_types_are_defined_once() -> None:
+    """A name for a numpy array of some type stands in arrays.py, and nowhere else."""
+    alias = re.compile(r"^\w+(: TypeAlias)? = (np\.ndarray\[.*dtype|npt\.NDArray)", re.MULTILINE)
+    for path in python_files(PACKAGE):
+        assert path == PACKAGE / "arrays.py" or not alias.search(path.read_text()), path
+
+
 def test_nothing_new_in_the_hallway() -> None:
     assert {path.stem for path in PACKAGE.glob("*.py")} <= set(ROOMS)
     assert {path.parent.name for path in PACKAGE.glob("*/__init__.py")} <= set(ROOMS)
@@ -85,7 +102,7 @@ def test_every_module_of_a_room_with_rooms_stands_in_one() -> None:
 
 def test_tests_mirror_the_rooms() -> None:
     """A test file stands in a folder named like a room, or at the top if what it tests stands there or is no module."""
-    top = {"docs", "examples", "extras", "layout", "structure"}
+    top = {"doc_names", "docs", "examples", "extras", "layout", "structure"}
     for path in (ROOT / "tests").glob("test_*.py"):
         name = path.stem.removeprefix("test_")
         assert name in top | {path.stem for path in PACKAGE.glob("*.py")}, path
@@ -106,15 +123,21 @@ def test_every_folder_with_modules_is_a_package() -> None:
 
 
 def test_the_names_that_c_code_uses() -> None:
-    sources = "".join(path.read_text() for path in sorted((ROOT / "vtab" / "native").glob("*.[ch]")))
-    assert set(re.findall(r'"(audiomem_sql(?:\.\w+)+)"', sources)) == set(NAMED_BY_C)
-    for module, names in NAMED_BY_C.items():
-        for name in names:
-            assert f'"{name}"' in sources
-            assert hasattr(importlib.import_module(module), name)
-    paths = set(re.findall(r'"(audiomem_sql/[^"]+)"', sources))
+    """They stand in one list, runtime.h, and nowhere else in C; each is there in Python."""
+    folder = ROOT / "vtab" / "native"
+    listed = re.findall(r'#define PYTHON_\w+ "([^"]+)"', (folder / "runtime.h").read_text())
+    modules = {name for name in listed if name.startswith("audiomem_sql.")}
+    paths = {name for name in listed if "/" in name}
+    assert modules == set(NAMED_BY_C)
     assert paths == {"audiomem_sql/loadable.py"}
     assert all((ROOT / path).exists() for path in paths)
+    functions = {name for names in NAMED_BY_C.values() for name in names}
+    assert set(listed) - modules - paths == functions
+    for module, names in NAMED_BY_C.items():
+        assert all(hasattr(importlib.import_module(module), name) for name in names)
+    for path in sorted(folder.glob("*.[ch]")):
+        if path.name != "runtime.h":
+            assert not re.findall(r'"audiomem_sql[./][^"]*"', path.read_text()), path
 
 
 @pytest.mark.parametrize("name", ["vtab", "udfs", "migrations"])

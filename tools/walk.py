@@ -1,11 +1,12 @@
-"""The walks of real actions: which files of the package are entered, in the order in which each is entered first.
+"""The walks of real actions: which files of the package are entered, in the order of the first entry.
 
     python -m tools.walk                    the files of each walk
-    python -m tools.walk --tree FOLDER      the same for another tree, such as an older revision
-    python -m tools.walk --base FOLDER      the counts of both trees as a table
+    python -m tools.walk --tree FOLDER      the same in another repository
+    python -m tools.walk --base 5fcc71e     the counts beside those of a revision, then the files, as Markdown
+    python -m tools.walk --base 5fcc71e --page docs/ARCHITECTURE.md     in the page: ``make structure``
 
-Each action runs in a process of its own, with the table in Python (AUDIOMEM_EXTENSION=off) and with sys.setprofile, in all threads.
-A file counts when one of its functions is called; what happens while a module is imported does not.
+Each action runs in a process of its own, with the table in Python (AUDIOMEM_EXTENSION=off) and a profiler in
+all threads. A file counts when one of its functions is called, unless a module is being imported.
 """
 
 from __future__ import annotations
@@ -17,14 +18,16 @@ import subprocess
 import sys
 import tempfile
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from types import FrameType
 from typing import Any
 
 ROOT = Path(__file__).parents[1]
-#: A function has local variables that the compiler knows (CO_OPTIMIZED); the body of a module or of a class has not.
+#: The flag of functions (CO_OPTIMIZED), which bodies of modules and classes do not have.
 IS_FUNCTION = 0x01
+#: What the comparison stands between in a page.
+MARKS = ("<!-- walks -->", "<!-- /walks -->")
 
 
 class Recorder:
@@ -165,7 +168,7 @@ WALKS: dict[str, Callable[[], Callable[[], object]]] = {
 
 
 def files_of(name: str, tree: Path = ROOT) -> list[str]:
-    """The files of the package in a tree that an action enters, in order, by their paths below the package."""
+    """The files of the package in a tree that an action enters, in order: paths below the package."""
     environment = os.environ | {"PYTHONPATH": str(tree), "AUDIOMEM_EXTENSION": "off"}
     with tempfile.TemporaryDirectory() as folder:
         command = [sys.executable, str(Path(__file__).resolve()), "--inside", name]
@@ -190,8 +193,32 @@ def _walk_here(name: str) -> list[str]:
     return list(recorder.files)
 
 
+def markdown(before: Mapping[str, Sequence[str]], after: Mapping[str, Sequence[str]]) -> str:
+    """The counts of two trees as a table, then the files of the second."""
+    lines = ["| walk | what | files before | files after | rooms after |", "|---|---|---|---|---|"]
+    for name, files in after.items():
+        what = (WALKS[name].__doc__ or "").splitlines()[0].rstrip(".").replace("``", "`")
+        lines.append(f"| {name} | {what} | {len(before[name])} | {len(files)} | {_rooms(files)} |")
+    for name, files in after.items():
+        lines += ["", f"**{name}**: " + " → ".join(f"`{file}`" for file in files)]
+    return "\n".join(lines)
+
+
+def _rooms(files: Sequence[str]) -> int:
+    return len({file.split("/")[0] for file in files})
+
+
+def put_into(page: Path, text: str) -> None:
+    """Replace what stands between the two marks of a page."""
+    before, _, rest = page.read_text().partition(MARKS[0])
+    _, mark, after = rest.partition(MARKS[1])
+    if not mark:
+        raise ValueError(f"{page} has no {MARKS[0]} … {MARKS[1]}")
+    page.write_text(f"{before}{MARKS[0]}\n\n{text}\n\n{MARKS[1]}{after}")
+
+
 def main() -> None:
-    """Print the walks."""
+    """Print the walks, or write them into a page."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -199,23 +226,29 @@ def main() -> None:
     parser.add_argument(
         "--tree", type=Path, default=ROOT, help="the repository whose package is walked through"
     )
-    parser.add_argument("--base", type=Path, help="another repository, which is compared with the first")
+    parser.add_argument("--base", help="a revision of this repository that the tree is compared with")
+    parser.add_argument("--page", type=Path, help="the page that the comparison is written into")
     parser.add_argument("--inside", help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.inside:
         print(json.dumps(_walk_here(options.inside)))
         return
-    if options.base:
-        print("| walk | files before | files after | rooms after |", "|---|---|---|---|", sep="\n")
-    for name in options.walk or WALKS:
-        files = files_of(name, options.tree)
-        rooms = len({file.split("/")[0] for file in files})
-        if options.base:
-            print(f"| {name} | {len(files_of(name, options.base))} | {len(files)} | {rooms} |")
-        else:
-            print(
-                f"{name}: {len(files)} files in {rooms} rooms", *(f"  {file}" for file in files), "", sep="\n"
-            )
+    after = {name: files_of(name, options.tree) for name in options.walk or WALKS}
+    if options.base is None:
+        for name, files in after.items():
+            heading = f"{name}: {len(files)} files in {_rooms(files)} rooms"
+            print(heading, *(f"  {file}" for file in files), "", sep="\n")
+        return
+    from tools.imports import unpack_revision
+
+    with tempfile.TemporaryDirectory() as folder:
+        unpack_revision(ROOT, options.base, Path(folder))
+        before = {name: files_of(name, Path(folder)) for name in after}
+    text = markdown(before, after)
+    if options.page:
+        put_into(options.page, text)
+    else:
+        print(text)
 
 
 if __name__ == "__main__":

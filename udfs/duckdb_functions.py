@@ -14,14 +14,11 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from audiomem_sql.arrays import BoolArray
+from audiomem_sql.arrays import BoolArray, F64Array
 from audiomem_sql.errors import DataTypeError
-from audiomem_sql.search import snippets as shown
-from audiomem_sql.search.vectors_in_sql import vector_of
-from audiomem_sql.udfs import about, vectors
-from audiomem_sql.udfs.meaning import embed_many
-
-Matrix = np.ndarray[Any, np.dtype[np.float64]]
+from audiomem_sql.search import vector_of
+from audiomem_sql.udfs import about, meaning, vectors, words
+from audiomem_sql.udfs.function import INTEGER, REAL, TEXT, VECTOR, Function
 
 
 def register(connection: Any) -> None:
@@ -32,21 +29,22 @@ def register(connection: Any) -> None:
     connection.execute(f"CREATE OR REPLACE TEMP MACRO audiomem_version() AS '{about.audiomem_version()}'")
 
 
+#: DuckDB's types of results.
+_TYPES = {TEXT: "VARCHAR", VECTOR: "FLOAT[]", REAL: "DOUBLE", INTEGER: "BIGINT"}
+_ARROW_TYPES = {TEXT: pa.string(), REAL: pa.float64(), INTEGER: pa.int64()}
+
+
 @cache
 def _functions() -> dict[str, tuple[Callable[..., Any], str]]:
     """The functions and what they return, made once.
 
     A connection that is closed leaves its functions to the others of its database, but lets go of what Python gave it.
     """
-    return {
-        "embed": (_embed, "BLOB"),
-        "vec_from_json": (_each("vec_from_json", vectors.vec_from_json, (1,), pa.binary()), "BLOB"),
-        "vec_to_json": (_each("vec_to_json", vectors.vec_to_json, (1,), pa.string()), "VARCHAR"),
-        "cosine_distance": (_distance("cosine_distance", vectors.cosine_distance, _cosine), "DOUBLE"),
-        "l2_distance": (_distance("l2_distance", vectors.l2_distance, _l2), "DOUBLE"),
-        "highlight": (_each("highlight", shown.highlight, (2, 3, 4), pa.string()), "VARCHAR"),
-        "snippet": (_each("snippet", shown.snippet, (2, 3, 4, 5, 6), pa.string()), "VARCHAR"),
-    }
+    made: dict[str, tuple[Callable[..., Any], str]] = {}
+    for function in (*meaning.FUNCTIONS, *vectors.FUNCTIONS, *words.FUNCTIONS):
+        call = _CALLS.get(function.name) or _each(function)
+        made[function.name] = call, _TYPES[function.returns]
+    return made
 
 
 def replace_function(connection: Any, name: str, function: Callable[..., Any], returned: str) -> None:
@@ -65,22 +63,20 @@ def replace_function(connection: Any, name: str, function: Callable[..., Any], r
         )
 
 
-def _each(
-    name: str, function: Callable[..., Any], counts: Sequence[int], returned: pa.DataType
-) -> Callable[..., Any]:
+def _each(function: Function) -> Callable[..., Any]:
     """``function`` called row by row, once for rows that follow on each other and are the same."""
 
     def called(*arguments: Any) -> Any:
-        if len(arguments) not in counts:
-            raise _wrong_count(name, len(arguments))
+        if len(arguments) not in function.counts:
+            raise _wrong_count(function.name, len(arguments))
         out: list[Any] = []
         before: tuple[Any, ...] | None = None
         for row in zip(*(_values(_array(argument)) for argument in arguments), strict=True):
-            out.append(out[-1] if row == before else function(*row))
+            out.append(out[-1] if row == before else function.call(*row))
             before = row
-        return pa.array(out, returned)
+        return _vectors(out) if function.returns == VECTOR else pa.array(out, _ARROW_TYPES[function.returns])
 
-    called.__name__ = name
+    called.__name__ = function.name
     return called
 
 
@@ -88,11 +84,22 @@ def _embed(*arguments: Any) -> Any:
     """Vectors of texts, those that are the same once."""
     if len(arguments) not in (1, 2, 3):
         raise _wrong_count("embed", len(arguments))
-    return pa.array(embed_many(*(_array(argument).to_pylist() for argument in arguments)), pa.binary())
+    return _vectors(meaning.embed_many(*(_array(argument).to_pylist() for argument in arguments)))
+
+
+def _vectors(blobs: Sequence[bytes | None]) -> Any:
+    """FLOAT[] of blobs of float32."""
+    sizes = [0 if blob is None else len(blob) // 4 for blob in blobs]
+    offsets = np.concatenate([[0], np.cumsum(sizes)]).astype(np.int32)
+    numbers = np.frombuffer(b"".join(blob for blob in blobs if blob is not None), "<f4")
+    absent = pa.array([blob is None for blob in blobs], pa.bool_())
+    return pa.ListArray.from_arrays(pa.array(offsets), pa.array(numbers, pa.float32()), mask=absent)
 
 
 def _distance(
-    name: str, function: Callable[[object, object], float | None], whole: Callable[[Matrix, Matrix], Matrix]
+    name: str,
+    function: Callable[[object, object], float | None],
+    whole: Callable[[F64Array, F64Array], F64Array],
 ) -> Callable[..., Any]:
     """A distance of two vectors: at once where all have one length, otherwise row by row."""
 
@@ -113,15 +120,15 @@ def _distance(
     return called
 
 
-def _cosine(a: Matrix, b: Matrix) -> Matrix:
+def _cosine(a: F64Array, b: F64Array) -> F64Array:
     with np.errstate(divide="ignore", invalid="ignore"):
         lengths = np.linalg.norm(a, axis=1) * np.linalg.norm(b, axis=1)
-        found: Matrix = np.where(lengths == 0, np.nan, 1.0 - np.einsum("ij,ij->i", a, b) / lengths)
+        found: F64Array = np.where(lengths == 0, np.nan, 1.0 - np.einsum("ij,ij->i", a, b) / lengths)
     return found
 
 
-def _l2(a: Matrix, b: Matrix) -> Matrix:
-    found: Matrix = np.linalg.norm(a - b, axis=1)
+def _l2(a: F64Array, b: F64Array) -> F64Array:
+    found: F64Array = np.linalg.norm(a - b, axis=1)
     return found
 
 
@@ -138,7 +145,7 @@ def _is_vector(arrow: Any) -> bool:
     return any(of(arrow) for of in lists) and _is_numbers(arrow.value_type)
 
 
-def _matrix(array: Any) -> tuple[Matrix, BoolArray] | None:
+def _matrix(array: Any) -> tuple[F64Array, BoolArray] | None:
     """float64 (n, width), and the rows that are not NULL, bool (n,); None where the lengths differ."""
     there = np.asarray(array.is_valid().to_numpy(zero_copy_only=False), np.bool_)
     count = len(array)
@@ -180,3 +187,11 @@ def _values(array: Any) -> list[Any]:
 
 def _wrong_count(name: str, count: int) -> DataTypeError:
     return DataTypeError(f"{name} does not take {count} arguments")
+
+
+#: Those that are worked out for whole arrays.
+_CALLS: dict[str, Callable[..., Any]] = {
+    "embed": _embed,
+    "cosine_distance": _distance("cosine_distance", vectors.cosine_distance, _cosine),
+    "l2_distance": _distance("l2_distance", vectors.l2_distance, _l2),
+}

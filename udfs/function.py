@@ -1,4 +1,4 @@
-"""A scalar function of SQL, however SQLite is reached."""
+"""A scalar function of SQL, whichever database calls it."""
 
 from __future__ import annotations
 
@@ -6,16 +6,21 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+#: What an argument or a result is. SQLite has a vector as a blob of float32, DuckDB as ``FLOAT[]``.
+TEXT, VECTOR, REAL, INTEGER = "text", "vector", "real", "integer"
+
 
 @dataclass(frozen=True, slots=True)
 class Function:
     """``call`` takes None, int, float, str and bytes, and returns one of them; the same for the same arguments.
 
-    counts: the numbers of arguments that it can be called with. many: the same for many rows at once, of a list for each argument,
-    where that is faster.
+    takes: what its arguments are, as many of them as it can have. returns: what its result is. counts: the numbers of arguments
+    that it can be called with. many: the same for many rows at once, of a list for each argument, where that is faster.
     """
 
     call: Callable[..., Any]
+    takes: tuple[str, ...]
+    returns: str
     counts: tuple[int, ...]
     many: Callable[..., list[Any]] | None = None
 

@@ -7,7 +7,10 @@ show of a column, for any text. With a table and the number of a column in place
 
 from __future__ import annotations
 
-from audiomem_sql.search.snippets import highlight, snippet
-from audiomem_sql.udfs.function import Function
+from audiomem_sql.search import highlight, snippet
+from audiomem_sql.udfs.function import INTEGER, TEXT, Function
 
-FUNCTIONS = (Function(highlight, (2, 3, 4)), Function(snippet, (2, 3, 4, 5, 6)))
+FUNCTIONS = (
+    Function(highlight, (TEXT,) * 4, TEXT, (2, 3, 4)),
+    Function(snippet, (*(TEXT,) * 5, INTEGER), TEXT, (2, 3, 4, 5, 6)),
+)

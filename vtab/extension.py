@@ -23,14 +23,15 @@ from audiomem_sql.errors import QueryError
 from audiomem_sql.table.table import Table
 from audiomem_sql.vtab import arguments as creation
 from audiomem_sql.vtab import codes
-from audiomem_sql.vtab.question import EQ, Asked, Part, Question
+from audiomem_sql.vtab.index_query import EQ, IndexConstraint, IndexQuery
+from audiomem_sql.vtab.interface import Part
 from audiomem_sql.vtab.rows import Rows
 from audiomem_sql.vtab.table_functions import TableFunction, table_functions
 from audiomem_sql.vtab.tables import Tables
 from audiomem_sql.vtab.virtual_table import VirtualTable
 
 #: (argument, omit, list) of each condition, text, number, cost, rows, ordered, unique.
-Told = tuple[tuple[tuple[int, bool, bool], ...], str, int, float, int, bool, bool]
+Planned = tuple[tuple[tuple[int, bool, bool], ...], str, int, float, int, bool, bool]
 Crossing = tuple[int, tuple[Any, ...]]
 #: Result code, message, and the exception for a host that takes exceptions as they are, or None.
 Explained = tuple[int, str, BaseException | None]
@@ -48,7 +49,7 @@ def _explained(error: BaseException, raised: Raised | None, table: str | None = 
 
 
 class NativeHost:
-    """The connection, by functions that C made: see :class:`~audiomem_sql.vtab.question.Host`."""
+    """The connection, by functions that C made: see :class:`~audiomem_sql.vtab.interface.Host`."""
 
     def __init__(
         self,
@@ -117,11 +118,11 @@ class NativeTable(VirtualTable):
         super().__init__(tables, host, name, table)
         self._raised = raised
 
-    def told(
+    def planned(
         self, conditions: Sequence[tuple[int, int, bool, str, Any, bool]], order: Any, used: int
-    ) -> Told | None:
+    ) -> Planned | None:
         """What SQLite is told of a plan; None: not in this order of its loops."""
-        answer = self.best_index(Question([Asked(*each) for each in conditions], order, used))
+        answer = self.best_index(IndexQuery([IndexConstraint(*each) for each in conditions], order, used))
         if answer is None:
             return None
         uses = zip(answer.arguments, answer.omitted, answer.lists, strict=True)
@@ -201,9 +202,9 @@ class FunctionTable:
         hidden = ", ".join(f"{quote(name)} HIDDEN" for name in function.parameters)
         self.declaration = f"CREATE TABLE x({', '.join(map(quote, function.columns))}, {hidden})"
 
-    def told(
+    def planned(
         self, conditions: Sequence[tuple[int, int, bool, str, Any, bool]], order: Any, used: int
-    ) -> Told | None:
+    ) -> Planned | None:
         """The arguments are equalities on hidden columns; the text of the plan names those that are given."""
         given: list[str] = []
         uses = []

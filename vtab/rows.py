@@ -9,18 +9,17 @@ from audiomem_sql.columns.batch import Batch
 from audiomem_sql.columns.stored_values import as_sql
 from audiomem_sql.columns.types import ColumnType, Kind
 from audiomem_sql.errors import QueryError
-from audiomem_sql.indexes.words.fts_query import Expression
+from audiomem_sql.indexes.words import Expression
 from audiomem_sql.predicates import Op, Predicate, bind
-from audiomem_sql.scan.lookup import find_by_key, find_rows, value_at
+from audiomem_sql.scan import Filter as BoundTerm
+from audiomem_sql.scan import fetch_rows, find_rows, in_rowid_order, scan
+from audiomem_sql.scan.fetch import stored_values
+from audiomem_sql.scan.lookup import find_by_key
 from audiomem_sql.scan.plan import Plan, Term
-from audiomem_sql.scan.scan import Filter as BoundTerm
-from audiomem_sql.scan.scan import in_rowid_order, scan
-from audiomem_sql.search.ranking import Neighbours
-from audiomem_sql.search.request import results, words_of
-from audiomem_sql.search.snippets import FoundRow
-from audiomem_sql.storage.segment.reader import ROWID, Segment
+from audiomem_sql.search import FoundRow, Neighbours, keyword_expression, results
+from audiomem_sql.storage.segment import ROWID, ReadableSegment
 from audiomem_sql.versions.snapshot import Snapshot
-from audiomem_sql.vtab.question import Part
+from audiomem_sql.vtab.interface import Cursor, Part
 from audiomem_sql.writing.transaction import Transaction
 
 if TYPE_CHECKING:
@@ -31,7 +30,7 @@ _INTEGER = ColumnType(Kind.INTEGER)
 _STORED: dict[Kind, type] = {Kind.INTEGER: int, Kind.TEXT: str, Kind.JSON: str, Kind.BLOB: bytes}
 
 
-class Rows:
+class Rows(Cursor):
     """Rows of one plan, decoded as they are asked for."""
 
     __slots__ = ("_batches", "_found", "_owner", "_words", "asked", "plan", "readable")
@@ -67,7 +66,7 @@ class Rows:
         if len(plan.terms) == 1 and type(readable) is Snapshot and not readable.own_rows:
             found = self._by_one_key(plan.terms[0], arguments)
             if found is not None:
-                return self._held(found, [])
+                return self._by_key(found, [])
         filters = [
             BoundTerm(term.column, self._bind(term.column, term.op, term.argument, term.collation, arguments))
             for term in plan.terms
@@ -75,7 +74,7 @@ class Rows:
         if plan.order == 0 and plan.offset is None:
             found = find_rows(readable, filters)
             if found is not None:
-                return self._held(found, filters)
+                return self._by_key(found, filters)
         skip = 0
         if plan.offset is not None:
             given = arguments[plan.offset - 1]
@@ -92,7 +91,7 @@ class Rows:
     def next(self) -> Part | None:
         """The next rows; None at the end."""
         if self._found is not None:
-            return self._neighbours(self._found)
+            return self._next_found(self._found)
         batch = next(self._batches, None)
         return None if batch is None else Part(batch.rowids, batch.arrays)
 
@@ -128,7 +127,7 @@ class Rows:
             return table.at(as_of=self.asked, schema=self._owner.schema)
         return self._owner.readable()
 
-    def _by_one_key(self, term: Term, arguments: Sequence[Any]) -> list[tuple[Segment, int]] | None:
+    def _by_one_key(self, term: Term, arguments: Sequence[Any]) -> list[tuple[ReadableSegment, int]] | None:
         """The usual lookup of a join, without what other predicates need: ``term`` equals a value as it is stored."""
         if (term.op is not Op.EQ and term.op is not Op.IN) or term.collation != "BINARY":
             return None
@@ -147,9 +146,7 @@ class Rows:
                 () if value is None else (value,)
             )  # apsw makes None of an empty list; see in_lists for one value
         kind = _INTEGER if column == ROWID else self.readable.schema.columns[column].type
-        return bind(
-            Predicate("rowid" if column == ROWID else column, op, value), kind, collation, converted=True
-        )
+        return bind(Predicate(column, op, value), kind, collation, converted=True)
 
     def _search(self, plan: Plan, arguments: Sequence[Any]) -> None:
         """Begin with the rows nearest to what is asked for."""
@@ -174,47 +171,34 @@ class Rows:
         if asked is None:  # nothing matches NULL
             self._found = iter(())
         else:
-            self._words = words_of(full, column, asked, table.path)
+            self._words = keyword_expression(full, column, asked, table.path)
             self._found = results(readable, full, column, asked, table.options, table.path, filters, k=k)
 
-    def _neighbours(self, search: Iterator[Neighbours]) -> Part | None:
-        """The next rows of a search."""
-        found = next(search, None)
-        if found is None:
-            return None
-        readable, rowids = self.readable, found.rowids.tolist()
-        distances = [None if value != value else value for value in found.distances.tolist()]
-        columns = readable.schema.columns
-        own = {rowid: row for rowid in rowids if (row := readable.own_row(rowid)) is not None}
-        stored = {rowid: place_of(readable, rowid) for rowid in rowids if rowid not in own}
-        values = [
-            [
-                as_sql(own[rowid][place], columns[place].type)
-                if rowid in own
-                else value_at(stored[rowid][0], place, stored[rowid][1])
-                for rowid in rowids
+    def _next_found(self, search: Iterator[Neighbours]) -> Part | None:
+        """The next rows of a search. Where damage is passed over, rows that are lost are left out."""
+        for neighbours in search:
+            there, arrays = fetch_rows(self.readable, neighbours.rowids, self.plan.columns)
+            if not there.any():
+                continue
+            distances = [
+                None if distance != distance else distance
+                for distance in neighbours.distances[there].tolist()
             ]
-            for place in self.plan.columns
-        ]
-        return Part(rowids, values, distances if found.ranks is None else found.ranks.tolist(), distances)
+            ranks = distances if neighbours.ranks is None else neighbours.ranks[there].tolist()
+            return Part(neighbours.rowids[there], arrays, ranks, distances)
+        return None
 
-    def _held(self, found: list[tuple[Segment, int]], filters: list[BoundTerm]) -> Part | None:
+    def _by_key(self, stored: list[tuple[ReadableSegment, int]], filters: list[BoundTerm]) -> Part | None:
         """Few rows that were found by key, and what an open transaction adds to them; there are no others."""
         self._batches = iter(())
-        readable = self.readable
-        own = list(_own_rows(readable, filters)) if readable.own_rowids() else []
-        rowids = [value_at(segment, ROWID, row) for segment, row in found] + [rowid for rowid, _ in own]
-        if not rowids:
-            return None
-        columns = readable.schema.columns
-        return Part(
-            rowids,
-            [
-                [value_at(segment, place, row) for segment, row in found]
-                + [as_sql(row[place], columns[place].type) for _, row in own]
-                for place in self.plan.columns
-            ],
-        )
+        readable, columns = self.readable, self.plan.columns
+        rowids, *values = stored_values(stored, (ROWID, *columns))
+        if readable.own_rowids():
+            for rowid, row in _own_rows(readable, filters):
+                rowids.append(rowid)
+                for column, column_values in zip(columns, values, strict=True):
+                    column_values.append(as_sql(row[column], readable.schema.columns[column].type))
+        return Part(rowids, values) if rowids else None
 
 
 class _Row:
@@ -241,15 +225,6 @@ def rows_wanted(k: Any, path: str) -> int:
     if not isinstance(k, int) or k < 1:
         raise QueryError(f"k = {k!r} is no number of rows", file=path, remedy="Write k = 10, or LIMIT 10.")
     return k
-
-
-def place_of(readable: Transaction | Snapshot, rowid: int) -> tuple[Segment, int]:
-    """The segment and row of a row that is there."""
-    for view in reversed(readable.views):
-        row = view.find(rowid)
-        if row >= 0:
-            return view.segment, row
-    raise AssertionError(f"row {rowid} was found, and is not there")
 
 
 def version_of(value: Any, path: str) -> int | str:

@@ -1,4 +1,4 @@
-"""Files and folders: what is flushed to the disk, durable renames, and the operating system's errors in our words."""
+"""Files and folders: flushes to the disk, durable renames, the operating system's errors in our words."""
 
 from __future__ import annotations
 
@@ -38,13 +38,13 @@ _NOT_THERE = (errno.ENOTSUP, errno.EOPNOTSUPP, errno.EINVAL, errno.ENOTTY)
 
 
 def flush(handle: int) -> None:
-    """Make a file or folder durable as it is now: its bytes, size and times, or its names. OSError if that failed."""
+    """Make a file durable, its times included, or the names in a folder. OSError if that failed."""
     if not _flush_drive(handle):
         os.fsync(handle)
 
 
 def flush_data(handle: int) -> None:
-    """Make what was written to a file durable, and its size; its times may not be, which saves a write to the disk."""
+    """Make bytes and size of a file durable. Its times may not be, which saves a write."""
     if not _flush_drive(handle):
         if hasattr(os, "fdatasync"):
             os.fdatasync(handle)
@@ -84,7 +84,9 @@ def replace_durably(source: str, target: str) -> None:
 
 
 def link_durably(source: str, target: str) -> None:
-    """Rename ``source`` to ``target``, which must be free; StorageError if it is not, or if the system refuses.
+    """Rename ``source`` to ``target``, which must be free.
+
+    StorageError if it is not, or if the system refuses.
 
     After an error nothing has the name ``target`` that did not have it before, unless the message says so.
     """
@@ -116,7 +118,10 @@ def temporary_file(path: str) -> tuple[int, str]:
 
 
 def abandoned_files(path: str) -> list[str]:
-    """What writers of ``path`` that were killed have left behind: their temporary files, and what they set aside."""
+    """Files that killed writers of ``path`` left behind.
+
+    They are temporary files, and files that were set aside.
+    """
     folder, name = os.path.split(os.path.abspath(path))
     left = re.compile(re.escape(f".{name}.") + r"[a-z0-9_]{8}\.tmp(\.old)?")
     try:

@@ -13,63 +13,28 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cache
 from itertools import pairwise
-from typing import Protocol
 
 import numpy as np
 import pyarrow as pa
 
-from audiomem_sql.arrays import BoolArray, I64Array
+from audiomem_sql.arrays import I64Array
 from audiomem_sql.columns.batch import Batch
-from audiomem_sql.columns.schema import Schema
 from audiomem_sql.columns.selection import taken
 from audiomem_sql.columns.stored_values import int64_view, integer_array
 from audiomem_sql.columns.types import arrow_type
 from audiomem_sql.errors import DamagedFileError
-from audiomem_sql.predicates import Bound
+from audiomem_sql.scan.candidates import candidate_rows
+from audiomem_sql.scan.filters import Filter, RowFilter
 from audiomem_sql.scan.lost_rows import tell_lost_rows, tell_lost_values
-from audiomem_sql.storage.segment.reader import ROWID, Segment
-from audiomem_sql.versions.snapshot import SegmentView
+from audiomem_sql.scan.readable import Readable
+from audiomem_sql.storage.segment import ROWID, ReadableSegment
+from audiomem_sql.versions import SegmentView
 
 #: Bytes of values in a batch, before NULLs and offsets; the first batch of a scan is smaller.
 BATCH_BYTES = 1 << 20
 FIRST_BATCH_BYTES = 128 << 10
 #: Rows that are filtered at once.
 FILTER_ROWS = 1 << 16
-
-
-@dataclass(frozen=True, slots=True)
-class Filter:
-    """A bound predicate on a column: a place in the schema, or ROWID."""
-
-    column: int
-    bound: Bound
-
-
-class Readable(Protocol):
-    """What can be scanned: a snapshot, or a snapshot as a transaction sees it.
-
-    ``pending`` holds rows that are not in a segment yet, with an array for every column of the schema.
-    """
-
-    @property
-    def schema(self) -> Schema:
-        """The columns."""
-
-    @property
-    def views(self) -> Sequence[SegmentView]:
-        """The segments, each with its deleted rows."""
-
-    @property
-    def pending(self) -> Batch | None:
-        """Rows outside the segments."""
-
-    @property
-    def ordered(self) -> bool:
-        """Whether segments, then pending rows, are in rowid order."""
-
-
-#: A filter that needs several columns at once: given a loader of columns, True for the rows that pass, bool (n,).
-RowFilter = Callable[[Callable[[int], pa.Array]], BoolArray]
 
 
 def scan(
@@ -183,7 +148,7 @@ class _Work:
             return array if chosen is None else taken(array, chosen)
 
         chosen: I64Array | None = None
-        for test in [*(_column_test(item) for item in self.filters), self.row_filter]:
+        for test in [*(item.passes for item in self.filters), self.row_filter]:
             if test is not None:
                 passed = np.flatnonzero(test(load))
                 chosen = passed if chosen is None else chosen[passed]
@@ -265,7 +230,7 @@ class _Work:
         def load(column: int) -> pa.Array:
             return segment.take(column, chosen + start)
 
-        for test in [*(_column_test(item) for item in self.filters), self.row_filter]:
+        for test in [*(item.passes for item in self.filters), self.row_filter]:
             if test is not None and len(chosen):
                 chosen = chosen[np.flatnonzero(test(load))]
         if not len(chosen):
@@ -300,7 +265,9 @@ class _Work:
             return []
         return list(self._emit(segment, start, stop, chosen))
 
-    def _emit(self, segment: Segment, start: int, stop: int, chosen: I64Array | None) -> Iterator[Batch]:
+    def _emit(
+        self, segment: ReadableSegment, start: int, stop: int, chosen: I64Array | None
+    ) -> Iterator[Batch]:
         rows = np.arange(start, stop) if chosen is None else chosen + start
         step = _rows_in(segment, self.columns, min(BATCH_BYTES, segment.limits.batch_bytes))
         pieces = range(0, len(rows), step)
@@ -321,67 +288,7 @@ class _Work:
             yield batch.backwards() if self.descending else batch
 
 
-def _column_test(item: Filter) -> RowFilter:
-    return lambda load: item.bound.mask(load(item.column))
-
-
-def candidate_rows(segment: Segment, filters: Sequence[Filter]) -> list[tuple[int, int]]:
-    """The stretches of rows, (start, stop) ascending and apart, outside which no row can pass the filters."""
-    spans = np.array([[0, segment.rows]], np.int64)
-    for item in filters:
-        if segment.is_index_only(item.column):
-            continue
-        directory = segment.directory(item.column)
-        if directory is None:
-            spans = _intersect(spans, _rowid_spans(segment, item.bound))
-        else:
-            keys = item.bound.keys
-            if (
-                keys is not None
-                and len(keys) <= 16
-                and not any(segment.may_contain(item.column, key) for key in keys)
-            ):
-                return []
-            keep = item.bound.prune(directory.zones)
-            if not keep.all():
-                edges = np.flatnonzero(np.diff(np.concatenate([[False], keep, [False]]).astype(np.int8)))
-                spans = _intersect(spans, directory.starts[edges].reshape(-1, 2))
-        if not len(spans):
-            return []
-    return [(int(start), int(stop)) for start, stop in spans]
-
-
-def _rowid_spans(segment: Segment, bound: Bound) -> I64Array:
-    """The rows of a segment without stored rowids that a bound on the rowid allows."""
-    first = segment.catalog.first_rowid
-    assert first is not None
-    if bound.keys is not None:
-        rows = np.unique(np.array([key for key in bound.keys if isinstance(key, int)], np.int64)) - first
-        rows = rows[(rows >= 0) & (rows < segment.rows)]
-        return np.stack([rows, rows + 1], axis=1)
-    if bound.bounds is None:
-        return np.array([[0, segment.rows]], np.int64)
-    low, high = (max(bound.bounds[0] - first, 0), min(bound.bounds[1] - first + 1, segment.rows))
-    return np.array([[low, high]], np.int64) if low < high else np.empty((0, 2), np.int64)
-
-
-def _intersect(left: I64Array, right: I64Array) -> I64Array:
-    """The rows in both of two lists of stretches, int64 (n, 2)."""
-    out: list[tuple[int, int]] = []
-    i = j = 0
-    a, b = left.tolist(), right.tolist()
-    while i < len(a) and j < len(b):
-        low, high = max(a[i][0], b[j][0]), min(a[i][1], b[j][1])
-        if low < high:
-            out.append((low, high))
-        if a[i][1] < b[j][1]:
-            i += 1
-        else:
-            j += 1
-    return np.array(out, np.int64).reshape(-1, 2)
-
-
-def _rows_in(segment: Segment, columns: Sequence[int], size: int) -> int:
+def _rows_in(segment: ReadableSegment, columns: Sequence[int], size: int) -> int:
     """Rows whose widest of ``columns`` takes about ``size`` bytes; blocks with very large values count in full."""
     widest = 8.0
     for column in columns:
@@ -393,7 +300,7 @@ def _rows_in(segment: Segment, columns: Sequence[int], size: int) -> int:
     return max(1, min(FILTER_ROWS, int(size / widest)))
 
 
-def _densest(segment: Segment, column: int) -> float:
+def _densest(segment: ReadableSegment, column: int) -> float:
     directory = segment.directory(column)
     assert directory is not None
     return float((directory.raw / np.diff(directory.starts)).max())

@@ -14,8 +14,8 @@ import pyarrow as pa
 
 from audiomem_sql.arrays import I64Array
 from audiomem_sql.machine.progress import Progress
-from audiomem_sql.search.embedding import recorded, table_embedder, with_vectors
-from audiomem_sql.table.rows import row_filters
+from audiomem_sql.scan import filters_of_text
+from audiomem_sql.search import recorded, table_embedder, with_vectors
 from audiomem_sql.table.session import Session
 from audiomem_sql.versions.ingested import pack_sources
 from audiomem_sql.versions.snapshot import Snapshot
@@ -57,7 +57,7 @@ class Appends:
         progress: Progress | None = None,
     ) -> int:
         """Add rows, and delete those that the filter ``replace`` passes, in one commit; the new version."""
-        filters, row_filter = row_filters(replace, parameters, self._opened.schema)
+        filters, row_filter = filters_of_text(replace, parameters, self._opened.schema)
 
         def matching(snapshot: Snapshot) -> I64Array:
             return NO_ROWIDS if replace is None else matching_rowids(snapshot, filters, row_filter)

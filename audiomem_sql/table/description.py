@@ -7,11 +7,10 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
-from audiomem_sql.audio.finding.modulated import ModulatedPages
 from audiomem_sql.columns.timestamps import render
 from audiomem_sql.protection.levels import NONE
+from audiomem_sql.storage.segment import ReadableSegment
 from audiomem_sql.storage.segment.options import TableOptions
-from audiomem_sql.storage.segment.reader import Segment
 from audiomem_sql.table.contract import ReadableTable
 from audiomem_sql.versions.snapshot import Snapshot
 
@@ -91,10 +90,10 @@ def _size(snapshot: Snapshot, log_bytes: int, value_bytes: int) -> dict[str, Any
     }
 
 
-def _sound(segments: Sequence[Segment], options: TableOptions) -> dict[str, Any]:
+def _sound(segments: Sequence[ReadableSegment], options: TableOptions) -> dict[str, Any]:
     """What a player says of the files."""
     profile = options.audio_profile
-    samples = sum(_frame_count(segment) for segment in segments) * profile.block_size
+    samples = sum(segment.file.frame_count for segment in segments) * profile.block_size
     return {
         "profile": options.profile,
         "sample_rate": profile.sample_rate,
@@ -106,7 +105,7 @@ def _sound(segments: Sequence[Segment], options: TableOptions) -> dict[str, Any]
     }
 
 
-def _stored_bytes(segment: Segment, column: int) -> int:
+def _stored_bytes(segment: ReadableSegment, column: int) -> int:
     """Bytes that a column takes in a file: its blocks, dictionary and Bloom filter."""
     entry = segment.entry(column)
     if entry is None:
@@ -115,7 +114,7 @@ def _stored_bytes(segment: Segment, column: int) -> int:
     return int(entry.blocks.stored.sum()) + sum(extents)
 
 
-def _protection_bytes(segment: Segment) -> int:
+def _protection_bytes(segment: ReadableSegment) -> int:
     """Bytes that the file would be smaller without protection."""
     file, catalog = segment.file, segment.catalog
     if file.map is None:
@@ -126,14 +125,6 @@ def _protection_bytes(segment: Segment) -> int:
     return (file.page_count - pages) * file.layout.page_size
 
 
-def _frame_count(segment: Segment) -> int:
-    """Frames of a file, with the silence before and behind its pages."""
-    source, pages = segment.file.source, segment.file.page_count
-    if not isinstance(source, ModulatedPages):
-        return pages
-    return source.spectrum.first_frame(pages) + source.spectrum.lead
-
-
-def _block_count(segment: Segment, column: int) -> int:
+def _block_count(segment: ReadableSegment, column: int) -> int:
     directory = segment.directory(column)
     return 0 if directory is None else int(directory.count)

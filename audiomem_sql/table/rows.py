@@ -12,11 +12,9 @@ import pyarrow as pa
 from audiomem_sql.columns.schema import Schema
 from audiomem_sql.columns.stored_values import as_sql
 from audiomem_sql.errors import QueryError
-from audiomem_sql.scan.fetch import found_rows
+from audiomem_sql.scan import Filter, RowFilter, fetch_rows, filters_of_text, first_rows, parse_order, scan
 from audiomem_sql.scan.lookup import value_at
-from audiomem_sql.scan.scan import Filter, RowFilter, scan
-from audiomem_sql.scan.top_rows import first_rows, parse_order
-from audiomem_sql.search.request import WHOLE, results
+from audiomem_sql.search import WHOLE, results
 from audiomem_sql.storage.segment.options import TableOptions
 from audiomem_sql.versions.snapshot import Snapshot
 from audiomem_sql.writing.transaction import Transaction
@@ -26,21 +24,6 @@ if TYPE_CHECKING:
 
 #: What a query reads: a snapshot, or a snapshot with the changes of an open transaction.
 Current: TypeAlias = Snapshot | Transaction
-
-
-def row_filters(
-    where: str | None, parameters: Sequence[Any], schema: Schema
-) -> tuple[list[Filter], RowFilter | None]:
-    """A filter such as ``"year > ?"``, with ``parameters`` for its question marks, as a scan takes it.
-
-    schema: the columns that the filter may name.
-    """
-    if where is None:
-        return [], None
-    from audiomem_sql.predicates.where import parse_where
-    from audiomem_sql.scan.where_filter import filters_of
-
-    return filters_of(parse_where(where, schema.names, parameters), schema)
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +55,7 @@ class Rows:
         Wrong arguments are errors before the first batch.
         """
         numbers, schema = self._projection(columns)
-        filters, row_filter = row_filters(where, parameters, self.schema)
+        filters, row_filter = filters_of_text(where, parameters, self.schema)
         return self._batches(numbers, schema, filters, row_filter, limit)
 
     def _batches(
@@ -146,7 +129,7 @@ class Rows:
         """The ``k`` rows that answer ``query`` best, the best first, with their distances."""
         self._check_count(k)
         full = self.current.schema
-        filters, row_filter = row_filters(where, parameters, self.schema)
+        filters, row_filter = filters_of_text(where, parameters, self.schema)
         numbers, schema = self._projection(columns)
         answers = list(
             results(
@@ -165,7 +148,7 @@ class Rows:
         if not answers:
             return schema.empty_table()
         rowids = np.concatenate([answer.rowids for answer in answers])
-        readable, arrays = found_rows(self.current, rowids, numbers)
+        readable, arrays = fetch_rows(self.current, rowids, numbers)
         if not readable.any():  # damage is passed over
             return schema.empty_table()
         distances = np.concatenate([answer.distances for answer in answers])[readable]
@@ -182,10 +165,10 @@ class Rows:
     ) -> pa.Table:
         """The first ``k`` rows in an order, of those that pass ``where``."""
         self._check_count(k)
-        filters, row_filter = row_filters(where, parameters, self.schema)
+        filters, row_filter = filters_of_text(where, parameters, self.schema)
         numbers, schema = self._projection(columns)
         rowids = first_rows(self.current, parse_order(ordering, self.schema), k, filters, row_filter)
-        readable, arrays = found_rows(self.current, rowids, numbers)
+        readable, arrays = fetch_rows(self.current, rowids, numbers)
         return pa.Table.from_arrays(arrays, schema=schema) if readable.any() else schema.empty_table()
 
     def _check_count(self, k: int) -> None:

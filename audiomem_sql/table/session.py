@@ -19,8 +19,7 @@ from audiomem_sql.machine.durable import replace_durably
 from audiomem_sql.machine.progress import Progress
 from audiomem_sql.machine.writer_lock import WriterLock
 from audiomem_sql.protection.levels import level_named
-from audiomem_sql.storage.log.record import LogRecord
-from audiomem_sql.storage.log.writer import LogWriter
+from audiomem_sql.storage.log import LogRecord, LogWriter
 from audiomem_sql.storage.segment.options import TableOptions
 from audiomem_sql.table.open_table import OpenTable
 from audiomem_sql.upkeep.compaction import checkpoint, merge, small_deltas

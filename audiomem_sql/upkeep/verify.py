@@ -14,13 +14,18 @@ from audiomem_sql.blocks.zones import Zones
 from audiomem_sql.columns.stored_values import int64_view
 from audiomem_sql.errors import DamagedFileError
 from audiomem_sql.machine.progress import Progress
-from audiomem_sql.storage.pages.file import PageDamage
-from audiomem_sql.storage.segment.reader import CREATED, ENDED, ROWID, Segment
+from audiomem_sql.storage.pages import PageDamage
+from audiomem_sql.storage.segment import (
+    CREATED,
+    ENDED,
+    ROWID,
+    ReadableSegment,
+    check_copies,
+    check_places,
+)
 from audiomem_sql.upkeep.log_faults import log_faults
 from audiomem_sql.upkeep.repair import Loss, losses
-from audiomem_sql.versions.files import TableFiles
-from audiomem_sql.versions.ingested import segment_sources
-from audiomem_sql.versions.snapshot import Snapshot
+from audiomem_sql.versions import Snapshot, TableFiles, segment_sources
 from audiomem_sql.writing.unique_keys import combined_hashes
 
 #: Rowids that are compared at once.
@@ -97,7 +102,7 @@ def problems(table: Verifiable, progress: Progress | None = None) -> Iterator[Pr
         yield Problem(table.files.log, None, (), fault, repair)
 
 
-def _pages(segment: Segment, report: Callable[[float], None]) -> Iterator[Problem]:
+def _pages(segment: ReadableSegment, report: Callable[[float], None]) -> Iterator[Problem]:
     file = segment.file
     protected = file.map is not None
     for damage in file.damage(progress=lambda pages: report(pages / 2)):
@@ -143,7 +148,7 @@ def _harmless(damage: PageDamage) -> str | None:
     return None if damage.cells else "file"
 
 
-def _consequence(segment: Segment, repair: str | None, lost: list[int]) -> str:
+def _consequence(segment: ReadableSegment, repair: str | None, lost: list[int]) -> str:
     """What becomes of damaged cells: how they are repaired, or the rows that they cost."""
     if repair is not None:
         return {
@@ -160,7 +165,7 @@ def _consequence(segment: Segment, repair: str | None, lost: list[int]) -> str:
     return f"lost: {named}"
 
 
-def _rows(segment: Segment, loss: Loss) -> str:
+def _rows(segment: ReadableSegment, loss: Loss) -> str:
     """The rowids from the first to the last of a loss.
 
     When the rowids are lost as well, it is the numbers of the rows in the segment.
@@ -171,11 +176,11 @@ def _rows(segment: Segment, loss: Loss) -> str:
         return f"{loss.start + 1}–{loss.stop} of the file"
 
 
-def _contents(segment: Segment, report: Callable[[float], None]) -> Iterator[str]:
+def _contents(segment: ReadableSegment, report: Callable[[float], None]) -> Iterator[str]:
     """Cells that are intact may still hold what makes no sense: compare everything with everything else."""
     checks: list[Callable[[], None]] = [
-        segment.check_copies,
-        segment.check_places,
+        partial(check_copies, segment),
+        partial(check_places, segment),
         lambda: _check_extents(segment),
     ]
     for column in [ROWID, CREATED, ENDED, *range(len(segment.schema))]:
@@ -195,12 +200,12 @@ def _contents(segment: Segment, report: Callable[[float], None]) -> Iterator[str
             yield f"{error.place}: {error.what}" if error.place else error.what
 
 
-def _check_extents(segment: Segment) -> None:
+def _check_extents(segment: ReadableSegment) -> None:
     segment.tombstones()
     segment_sources(segment)
 
 
-def _check_block(segment: Segment, column: int, number: int) -> None:
+def _check_block(segment: ReadableSegment, column: int, number: int) -> None:
     """The block decodes, and its zone map and Bloom filter speak the truth."""
     array = segment.block(column, number)
     directory = segment.directory(column)
@@ -217,7 +222,7 @@ def _check_block(segment: Segment, column: int, number: int) -> None:
         raise DamagedFileError("the Bloom filter lacks a key", place=place)
 
 
-def _check_key(segment: Segment, number: int, start: int) -> None:
+def _check_key(segment: ReadableSegment, number: int, start: int) -> None:
     """The Bloom filter of a key of several columns has the keys of the rows from ``start`` on."""
     bloom = segment.key_bloom(number)
     key_columns = segment.schema.combined_keys[number]
@@ -230,7 +235,7 @@ def _check_key(segment: Segment, number: int, start: int) -> None:
         )
 
 
-def _check_versions(segment: Segment) -> None:
+def _check_versions(segment: ReadableSegment) -> None:
     """A row was made before it was deleted, and after the row before it under its rowid was deleted."""
     if segment.catalog.created is None:
         return

@@ -23,14 +23,16 @@ from audiomem_sql.machine.durable import fsync_folder, storage_error
 from audiomem_sql.machine.progress import Progress
 from audiomem_sql.machine.writer_lock import WriterLock
 from audiomem_sql.sound.band_health import unhealthy
-from audiomem_sql.storage.log.content import LogContent
-from audiomem_sql.storage.log.writer import LogWriter
-from audiomem_sql.storage.segment.catalog import NO_HISTORY, Migration, SchemaHistory, Version
-from audiomem_sql.storage.segment.options import TableOptions
-from audiomem_sql.storage.segment.writer import SegmentWriter
-from audiomem_sql.versions.files import TableFiles
-from audiomem_sql.versions.ingested import known_sources, pack_sources, unpack_sources
-from audiomem_sql.versions.snapshot import Snapshot
+from audiomem_sql.storage.log import LogContent, LogWriter
+from audiomem_sql.storage.segment import (
+    NO_HISTORY,
+    Migration,
+    SchemaHistory,
+    SegmentWriter,
+    TableOptions,
+    Version,
+)
+from audiomem_sql.versions import Snapshot, TableFiles, known_sources, pack_sources, unpack_sources
 
 
 @dataclass(frozen=True, slots=True)

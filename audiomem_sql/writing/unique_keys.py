@@ -18,10 +18,10 @@ from audiomem_sql.columns.stored_values import as_sql
 from audiomem_sql.indexes.keys.combined import CombinedIndex, folded, hash_key, hash_rows
 from audiomem_sql.indexes.keys.index import LOOKUPS_BEFORE_INDEX, SMALL_ROWS
 from audiomem_sql.predicates import Op, Predicate, bind
-from audiomem_sql.scan.lookup import find_rows, value_at
-from audiomem_sql.scan.scan import Filter, scan
-from audiomem_sql.storage.segment.reader import Segment
-from audiomem_sql.versions.snapshot import SegmentView, Snapshot
+from audiomem_sql.scan import Filter, find_rows, scan
+from audiomem_sql.scan.lookup import value_at
+from audiomem_sql.storage.segment import ReadableSegment
+from audiomem_sql.versions import SegmentView, Snapshot
 
 #: Rows that are hashed at once.
 _ROWS_AT_ONCE = 1 << 16
@@ -173,7 +173,7 @@ class UniqueKeys:
             yield from (segment.rowid(row) for segment, row in positions)
 
 
-def combined_index(segment: Segment, key_columns: KeyColumns) -> CombinedIndex | None:
+def combined_index(segment: ReadableSegment, key_columns: KeyColumns) -> CombinedIndex | None:
     """The index of a key of several columns, made when it was asked for often enough; None until then."""
     index: Any = segment.indexes.get((key_columns, ""))
     if isinstance(index, CombinedIndex):
@@ -194,7 +194,7 @@ def combined_index(segment: Segment, key_columns: KeyColumns) -> CombinedIndex |
 
 
 def combined_hashes(
-    segment: Segment, key_columns: KeyColumns, start: int, stop: int
+    segment: ReadableSegment, key_columns: KeyColumns, start: int, stop: int
 ) -> tuple[I64Array, U64Array]:
     """Rows whose key has no NULL, int64 (n,), and the hashes of the keys, uint64 (n,).
 

@@ -22,7 +22,8 @@ from audiomem_sql import udfs
 from audiomem_sql.errors import SchemaError, UnsupportedError
 from audiomem_sql.loadable import loadable_path
 from audiomem_sql.table.table import Table
-from audiomem_sql.vtab.duckdb.extension import Door, audiomem_scan
+from audiomem_sql.vtab.duckdb.extension import Door
+from audiomem_sql.vtab.duckdb.functions import audiomem_scan
 from audiomem_sql.vtab.duckdb.open_tables import KEPT
 
 from .conftest import ENVIRONMENT, ROOT, Said
@@ -232,7 +233,7 @@ def test_a_prepared_statement_sees_later_commits(
         prepared = audiomem_scan(str(path), None, None, None)  # DuckDB may prepare again by itself, or not
         table.alter("add column more TEXT")
         with pytest.raises(SchemaError, match="Prepare it again"):
-            prepared.open([0])
+            prepared.batches([0])
     assert connection.execute(f"SELECT count(more) FROM '{path}'").fetchone() == (0,)
 
 
@@ -310,7 +311,7 @@ def test_every_scalar_function_is_there(connection: duckdb.DuckDBPyConnection) -
     names = {function.name for function in udfs.functions()}
     known = connection.execute("SELECT DISTINCT function_name FROM duckdb_functions()").fetchall()
     assert names <= {name for (name,) in known}
-    assert {scalar.name for scalar in Door(_functions()).scalars} == names
+    assert {scalar.name for scalar in Door(udfs.functions()).scalars} == names
     values = "(VALUES ('a b'), (NULL), ('a longer text than twelve bytes, with b in it 🎼')) AS t(text)"
     assert connection.execute(f"SELECT highlight(text, 'b') FROM {values}").fetchall() == [
         ("a [b]",), (None,), ("a longer text than twelve bytes, with [b] in it 🎼",),
@@ -327,10 +328,6 @@ def test_every_scalar_function_is_there(connection: duckdb.DuckDBPyConnection) -
 def snippet_of(connection: duckdb.DuckDBPyConnection) -> Any:
     found = connection.execute("SELECT snippet('a b c d e f', 'b', '', '', '… ', 1)").fetchone() or ("",)
     return " ".join(str(found[0]).split())
-
-
-def _functions() -> list[tuple[Any, ...]]:
-    return [(each.name, each.counts, each.call, each.many) for each in udfs.functions()]
 
 
 def test_texts_are_embedded_together(connection: duckdb.DuckDBPyConnection, tmp_path: Path) -> None:

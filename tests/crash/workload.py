@@ -12,14 +12,14 @@ import pytest
 from samples import MODULATIONS
 
 from audiomem_sql.audio.flac.comments import Picture
-from audiomem_sql.scan.scan import scan
+from audiomem_sql.scan import scan
 from audiomem_sql.storage.log import copies as log_copies
 from audiomem_sql.storage.log import writer as log_writer
 from audiomem_sql.table.table import Table
 from audiomem_sql.upkeep import compaction
 from audiomem_sql.upkeep.compaction import Retention
 from audiomem_sql.upkeep.verify import Problem, problems
-from audiomem_sql.versions.snapshot import Snapshot
+from audiomem_sql.versions import Snapshot
 from audiomem_sql.writing import log_limits
 
 COLUMNS = ["id INTEGER PRIMARY KEY", "name TEXT UNIQUE", "v INTEGER", "b BLOB"]

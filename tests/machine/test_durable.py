@@ -24,8 +24,8 @@ F_FULLFSYNC = 51  # of macOS
 #: What Linux has and macOS has not, of the modules that the package uses.
 LINUX_ONLY = {
     "os": (
-        "copy_file_range eventfd fdatasync getrandom memfd_create pipe2 posix_fadvise posix_fallocate sched_getaffinity "
-        "sched_setaffinity splice CLONE_FILES GRND_NONBLOCK O_DIRECT O_LARGEFILE O_NOATIME O_PATH O_TMPFILE RWF_DSYNC"
+        "copy_file_range eventfd fdatasync getrandom memfd_create pipe2 posix_fadvise posix_fallocate splice "
+        "sched_getaffinity sched_setaffinity CLONE_FILES GRND_NONBLOCK O_DIRECT O_NOATIME O_PATH O_TMPFILE"
     ),
     "fcntl": "F_ADD_SEALS F_GETLEASE F_NOTIFY F_OFD_SETLK F_SEAL_WRITE F_SETLEASE F_SETPIPE_SZ",
     "mmap": "MAP_POPULATE MADV_DONTDUMP MADV_HUGEPAGE",
@@ -68,7 +68,7 @@ def on_macos(monkeypatch: pytest.MonkeyPatch, calls: list[str], answer: OSError 
 
 
 def work(folder: Path) -> None:
-    """Everything of which a table flushes something: creation, log, checkpoint, merge, vacuum, repair, cover."""
+    """All that a table flushes something for: creation, log, checkpoint, merge, vacuum, repair, cover."""
     with Table.create(folder / "t.flac", ["v INTEGER"], {"protection": "standard"}) as table:
         for number in range(2):
             table.append([{"v": number}])
@@ -138,7 +138,8 @@ def test_every_module_is_imported_without_what_only_linux_has() -> None:
     # What others import first may use what Linux has; a module of ours finds it gone.
     program = f"""
 import importlib, sys
-import apsw, duckdb, numpy, pandas, polars, psutil, pyarrow.dataset, rich.console, scipy.fft, soundfile, sqlalchemy, typer
+import apsw, duckdb, numpy, pandas, polars, psutil, pyarrow.dataset
+import rich.console, scipy.fft, soundfile, sqlalchemy, typer
 import ctypes, multiprocessing, selectolax.lexbor, tempfile, matplotlib.figure
 for module, gone in {LINUX_ONLY!r}.items():
     for name in gone.split():

@@ -6,23 +6,19 @@ Types are DuckDB's, by their numbers in ``duckdb_type``.
 
 from __future__ import annotations
 
+import json
+import re
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 import pyarrow as pa
 
-from audiomem_sql.columns.schema import Schema
-from audiomem_sql.columns.stored_values import array_of
-from audiomem_sql.columns.timestamps import parse
-from audiomem_sql.columns.types import ColumnType, Kind
-from audiomem_sql.errors import AudioMemError, NotAudioMemoryError, QueryError, SchemaError
-from audiomem_sql.table.reader import TableReader
-from audiomem_sql.versions.row_changes import changes
+from audiomem_sql.errors import AudioMemError, NotAudioMemoryError
 from audiomem_sql.vtab import codes
-from audiomem_sql.vtab.duckdb.open_tables import OpenTables
-from audiomem_sql.vtab.rows import rows_wanted, version_of
+from audiomem_sql.vtab.duckdb.functions import FUNCTIONS, TableFunction
+from audiomem_sql.vtab.duckdb.source import Source, open_table
 
 BOOLEAN, BIGINT, FLOAT, DOUBLE, TIMESTAMP, VARCHAR, BLOB, LIST, ARRAY, ANY = (
     1,
@@ -47,27 +43,55 @@ _TYPES: dict[pa.DataType, int] = {
     pa.binary(): BLOB,
     pa.large_binary(): BLOB,
 }
-_MOMENT = (("version", ANY), ("as_of", VARCHAR))
-#: What a part of rows is made of: batches with the columns that are asked for, by their places.
-Batches = Callable[[list[int]], Iterator[pa.RecordBatch]]
-Many = Callable[..., list[Any]] | None
+_NUMBERS = {"VARCHAR": VARCHAR, "BIGINT": BIGINT, "ANY": ANY}
+#: A byte of a BLOB that DuckDB writes as text.
+_ESCAPED = re.compile(rb"\\x([0-9A-Fa-f]{2})")
+#: What arguments and results of scalar functions are, see ``udfs/function.py``. Vectors are lists of FLOAT.
+_SCALAR_NUMBERS = {"text": VARCHAR, "vector": LIST, "real": DOUBLE, "integer": BIGINT}
 
 
-class Source:
+class Scalar(Protocol):
+    """A scalar function, see :class:`audiomem_sql.udfs.function.Function`."""
+
+    @property
+    def name(self) -> str:
+        """Its name in SQL."""
+
+    @property
+    def call(self) -> Callable[..., Any]:
+        """The function of one row."""
+
+    @property
+    def takes(self) -> tuple[str, ...]:
+        """What its arguments are."""
+
+    @property
+    def returns(self) -> str:
+        """What its result is."""
+
+    @property
+    def counts(self) -> tuple[int, ...]:
+        """The numbers of arguments that it can be called with."""
+
+    @property
+    def many(self) -> Callable[..., list[Any]] | None:
+        """The function of many rows, of a list for each argument; None: there is none."""
+
+
+class NativeSource:
     """What a table function gives: its columns, and their rows when they are asked for."""
 
-    def __init__(self, schema: pa.Schema, batches: Batches, rows: int | None = None) -> None:
-        self._batches = batches
-        self.columns = tuple(_column(field) for field in schema)
+    def __init__(self, source: Source) -> None:
+        self._source = source
+        self.columns = tuple(_column(field) for field in source.schema)
         #: How many rows there are; None: not known.
-        self.rows = rows
+        self.rows = source.rows
 
     def open(self, wanted: Sequence[int]) -> Stream:
-        """The rows with the columns at the places ``wanted``; -1 stands for none."""
-        places = sorted({place for place in wanted if place >= 0})
-        return Stream(
-            self._batches(places), [places.index(place) if place >= 0 else None for place in wanted]
-        )
+        """The rows with the columns whose indexes are ``wanted``; -1 stands for none."""
+        indexes = sorted({index for index in wanted if index >= 0})
+        order = [indexes.index(index) if index >= 0 else None for index in wanted]
+        return Stream(self._source.batches(indexes), order)
 
 
 class Stream:
@@ -92,14 +116,18 @@ class Stream:
         self._batches = iter(())
 
 
-@dataclass(frozen=True, slots=True)
-class TableFunction:
+class NativeFunction:
     """A table function: types of its arguments, (name, type) of those that are named, and what it gives."""
 
-    name: str
-    positional: tuple[int, ...]
-    named: tuple[tuple[str, int], ...]
-    bind: Callable[..., Source]
+    def __init__(self, function: TableFunction) -> None:
+        self.name = function.name
+        self.positional = tuple(_NUMBERS[parameter.type] for parameter in function.positional)
+        self.named = tuple((parameter.name, _NUMBERS[parameter.type]) for parameter in function.named)
+        self._function = function
+
+    def bind(self, *arguments: Any) -> NativeSource:
+        """The source of a call; arguments as C passes them, see :func:`_value`."""
+        return NativeSource(self._function.bind(*map(_value, arguments)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,20 +146,9 @@ class ScalarFunction:
 class Door:
     """What the extension registers with a database."""
 
-    def __init__(self, functions: Sequence[tuple[str, Sequence[int], Callable[..., Any], Many]]) -> None:
-        #: of (name, numbers of arguments, function of one row, function of many)
-        self.scalars = tuple(_scalar(*function) for function in functions)
-        self.tables = (
-            TableFunction("audiomem_scan", (VARCHAR,), (*_MOMENT, ("filter", VARCHAR)), audiomem_scan),
-            TableFunction(
-                "audiomem_search",
-                (VARCHAR, VARCHAR),
-                (("k", BIGINT), *_MOMENT, ("filter", VARCHAR), ("column", VARCHAR)),
-                audiomem_search,
-            ),
-            TableFunction("audiomem_snapshots", (VARCHAR,), (), audiomem_snapshots),
-            TableFunction("audiomem_changes", (VARCHAR, ANY, ANY), (), audiomem_changes),
-        )
+    def __init__(self, scalars: Sequence[Scalar]) -> None:
+        self.scalars = tuple(map(_scalar, scalars))
+        self.tables = tuple(map(NativeFunction, FUNCTIONS))
 
     def is_table(self, name: str) -> bool:
         """Whether ``FROM 'name'`` is for audiomem_scan: a FLAC file that is not simply music.
@@ -141,7 +158,7 @@ class Door:
         if not name.lower().endswith(".flac"):
             return False
         try:
-            _TABLES.at(name)
+            open_table(name)
         except NotAudioMemoryError:
             return False
         except AudioMemError:
@@ -154,148 +171,19 @@ def message(error: BaseException) -> str:
     return codes.explained(error)[1]
 
 
-def audiomem_scan(path: Any, version: Any, as_of: Any, where: Any) -> Source:
-    """The rows of a file, of its newest version or of another one."""
-    table = _Named(path, version, as_of)
-    reader = table.bound
-    schema = reader.schema.to_arrow()
-    reader.scan([], where)  # a filter that is wrong is told at once
-
-    def batches(places: list[int]) -> Iterator[pa.RecordBatch]:
-        return table.now().scan([schema.names[place] for place in places], where)
-
-    return Source(schema, batches, len(reader) if where is None else None)
-
-
-def audiomem_search(
-    path: Any, query: Any, k: Any, version: Any, as_of: Any, where: Any, column: Any
-) -> Source:
-    """The rows nearest to a text, with their distances."""
-    table = _Named(path, version, as_of)
-    if not isinstance(query, str):
-        raise QueryError("there is nothing to search for", file=path, remedy="Pass a text.")
-    count = 10 if k is None else rows_wanted(k, path)
-    names = table.bound.schema.names
-    schema = table.bound.schema.to_arrow().append(pa.field("distance", pa.float32()))
-
-    def batches(places: list[int]) -> Iterator[pa.RecordBatch]:
-        wanted = [names[place] for place in places if place < len(names)]
-        found = table.now().search(query, count, where, columns=wanted, column=column)
-        if places and places[-1] < len(names):
-            found = found.drop_columns(["distance"])
-        return iter(found.combine_chunks().to_batches())
-
-    return Source(schema, batches)
-
-
-def audiomem_snapshots(path: Any) -> Source:
-    """The versions of a file."""
-    table = _Named(path)
-
-    def rows() -> list[tuple[Any, ...]]:
-        reader = table.now()
-        tags: dict[int, list[str]] = {}
-        for name, number in sorted(reader.tags.items()):
-            tags.setdefault(number, []).append(name)
-        return [
-            (v.number, v.time, v.inserted, v.deleted, ", ".join(tags.get(v.number, ())) or None, v.message)
-            for v in reader.versions
-        ]
-
-    return _made(_SNAPSHOTS, rows)
-
-
-def audiomem_changes(path: Any, first: Any, last: Any) -> Source:
-    """What commits changed, with the columns that the newest of them has."""
-    table = _Named(path)
-
-    def newest(reader: TableReader) -> int:
-        return reader.version if last is None else reader.at(version_of(last, path)).version
-
-    table.bound.at(version_of(first, path))  # a version that is not kept is told at once
-    now = table.bound.snapshot.schema_at(newest(table.bound)).visible
-
-    def rows() -> list[tuple[Any, ...]]:
-        reader = table.now()
-        snapshot = reader.snapshot
-        found = changes(snapshot, reader.at(version_of(first, path)).version, newest(reader))
-        return [
-            (
-                each.version,
-                each.rowid,
-                each.kind,
-                *_by_column(snapshot.schema_at(each.version).visible, now, each.values),
-            )
-            for each in found
-        ]
-
-    return _made(pa.schema([*_CHANGES, *now.to_arrow().remove_metadata()]), rows)
-
-
 # -- inside -----------------------------------------------------------------------------------------------------------
 
 
-_SNAPSHOTS = pa.schema(
-    [
-        ("snapshot_id", pa.int64()),
-        ("snapshot_time", pa.timestamp("us")),
-        ("inserted", pa.int64()),
-        ("deleted", pa.int64()),
-        ("tag", pa.string()),
-        ("commit_message", pa.string()),
-    ]
-)
-_CHANGES = pa.schema([("snapshot_id", pa.int64()), ("row_id", pa.int64()), ("change_type", pa.string())])
-
-
-_TABLES = OpenTables()
-
-
-class _Named:
-    """A table that a statement names: as it is when the statement is prepared, and again whenever it is run."""
-
-    def __init__(self, path: Any, version: Any = None, as_of: Any = None) -> None:
-        if not isinstance(path, str):
-            raise QueryError("there is no path", remedy="Pass the path of a FLAC file as text.")
-        if version is not None and as_of is not None:
-            raise QueryError("version and as_of exclude each other", file=path, remedy="Pass one of them.")
-        self._path, self._as_of = path, as_of
-        self._version = None if version is None else version_of(version, path)
-        self.bound = _TABLES.at(path, self._version, as_of)
-
-    def now(self) -> TableReader:
-        """The table with the commits that there are by now. SchemaError if it has other columns than it had."""
-        found = _TABLES.at(self._path, self._version, self._as_of)
-        if not found.schema.is_same(self.bound.schema):
-            raise SchemaError(
-                "the columns of the table were changed since the statement was prepared",
-                file=self._path,
-                remedy="Prepare it again.",
-            )
-        return found
-
-
-def _made(schema: pa.Schema, rows: Callable[[], list[tuple[Any, ...]]]) -> Source:
-    """What DuckDB reads, of rows of values that are made when it asks."""
-
-    def batches(places: list[int]) -> Iterator[pa.RecordBatch]:
-        columns: Sequence[Sequence[Any]] = list(zip(*rows(), strict=True)) or [()] * len(schema)
-        arrays = [_array(values, field.type) for values, field in zip(columns, schema, strict=True)]
-        table = pa.Table.from_arrays(arrays, schema=schema).combine_chunks()
-        return iter(table.select(places or [0]).to_batches())
-
-    return Source(schema, batches)
-
-
-def _array(values: Sequence[Any], arrow_type: pa.DataType) -> pa.Array:
-    """An array of values as SQL sees them, or of what is meant by them."""
-    if pa.types.is_fixed_size_list(arrow_type):
-        return array_of(values, ColumnType(Kind.FLOAT, arrow_type.list_size))
-    if pa.types.is_timestamp(arrow_type):
-        values = [parse(value) if isinstance(value, str) else value for value in values]
-    elif pa.types.is_boolean(arrow_type):
-        values = [None if value is None else bool(value) for value in values]
-    return pa.array(values, arrow_type)
+def _value(value: Any) -> Any:
+    """An argument as the table functions take it. C passes None, int, str, and of other types (type, text)."""
+    if not isinstance(value, tuple):
+        return value
+    type_number, text = value
+    if type_number in (LIST, ARRAY):
+        return json.loads(text)
+    if type_number == BLOB:
+        return _ESCAPED.sub(lambda match: bytes.fromhex(match[1].decode()), text.encode("latin-1"))
+    return text
 
 
 def _column(field: pa.Field) -> tuple[str, int, int]:
@@ -305,31 +193,13 @@ def _column(field: pa.Field) -> tuple[str, int, int]:
     return field.name, _TYPES[field.type], 0
 
 
-def _by_column(then: Schema, now: Schema, values: Sequence[Any]) -> Iterator[Any]:
-    """The values of a row of an older schema by the columns of a newer one; None for those that were not there."""
-    known = {column.id: value for column, value in zip(then.columns, values, strict=True)}
-    return (known.get(column.id) for column in now.columns)
-
-
-#: What scalar functions take, as many of it as they are called with, and what they return. Vectors are lists of FLOAT.
-_SIGNATURES: dict[str, tuple[tuple[int, ...], int]] = {
-    "audiomem_version": ((), VARCHAR),
-    "embed": ((VARCHAR,) * 3, LIST),
-    "vec_from_json": ((VARCHAR,), LIST),
-    "vec_to_json": ((LIST,), VARCHAR),
-    "cosine_distance": ((LIST, LIST), DOUBLE),
-    "l2_distance": ((LIST, LIST), DOUBLE),
-    "highlight": ((VARCHAR,) * 4, VARCHAR),
-    "snippet": ((*(VARCHAR,) * 5, BIGINT), VARCHAR),
-}
-
-
-def _scalar(name: str, counts: Sequence[int], function: Callable[..., Any], many: Many) -> ScalarFunction:
-    types, returns = _SIGNATURES[name]
+def _scalar(function: Scalar) -> ScalarFunction:
+    types = tuple(_SCALAR_NUMBERS[argument] for argument in function.takes)
 
     def call(rows: int, *columns: list[Any]) -> list[Any]:
-        if many is not None:
-            return many(*columns)
-        return list(map(function, *columns)) if columns else [function() for _ in range(rows)]
+        if function.many is not None:
+            return function.many(*columns)
+        return list(map(function.call, *columns)) if columns else [function.call() for _ in range(rows)]
 
-    return ScalarFunction(name, tuple(types[:count] for count in counts), returns, call)
+    overloads = tuple(types[:count] for count in function.counts)
+    return ScalarFunction(function.name, overloads, _SCALAR_NUMBERS[function.returns], call)

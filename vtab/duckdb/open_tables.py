@@ -1,4 +1,4 @@
-"""Tables that are kept open from statement to statement, where a database asks for each by its path alone."""
+"""Tables that are kept open from statement to statement, where a database names each by its path alone."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from datetime import datetime
 from audiomem_sql.table.reader import TableReader
 
 #: Tables that are kept open; each has a file or a few, and its blocks in the cache that all tables share.
-KEPT = 8
+KEPT = 32
 
 
 class OpenTables:
@@ -32,13 +32,13 @@ class OpenTables:
         key = os.path.abspath(path)
         with self._lock:
             # taken out first: what cannot be read any more is opened anew the next time
-            known = self._readers.pop(key, None)
-            if known is None:
-                known = TableReader(path)
+            reader = self._readers.pop(key, None)
+            if reader is None:
+                reader = TableReader(path)
             else:
-                known.refresh()
-            view = known.pinned(version, as_of)
-            self._readers[key] = known
+                reader.refresh()
+            view = reader.pinned(version, as_of)
+            self._readers[key] = reader
             if len(self._readers) > self._kept:
                 self._readers.popitem(last=False)
         return view

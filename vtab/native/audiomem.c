@@ -130,7 +130,7 @@ static void scalar_forget(void *aux) {
 
 /* Call audiomem_sql.loadable.attach(*host functions). NULL with an exception. */
 static PyObject *attach(sqlite3 *db) {
-  PyObject *module = py.PyImport_ImportModule("audiomem_sql.loadable"), *self, *arguments, *result = NULL;
+  PyObject *module = py.PyImport_ImportModule(PYTHON_LOADABLE), *self, *arguments, *result = NULL;
   int i;
 
   if (module == NULL) return NULL;
@@ -139,7 +139,7 @@ static PyObject *attach(sqlite3 *db) {
   for (i = 0; self != NULL && arguments != NULL && i < HOST_COUNT; i++) {
     py.PyTuple_SetItem(arguments, i, py.PyCFunction_NewEx(&HOST[i], self, NULL));
   }
-  if (self != NULL && arguments != NULL) result = call(module, "attach", arguments);
+  if (self != NULL && arguments != NULL) result = call(module, PYTHON_ATTACH, arguments);
   if (self != NULL) py.Py_DecRef(self);
   py.Py_DecRef(module);
   return result;

@@ -19,21 +19,21 @@ static const char ENDED[] = "audiomem: Python has ended in this process";
 
 /* The exception that is on its way, as text for free(). */
 static char *failure(void) {
-  PyObject *type, *value, *traceback, *module, *told = NULL;
+  PyObject *type, *value, *traceback, *module, *explanation = NULL;
   struct cell text;
   char *message = NULL;
 
   py.PyErr_Fetch(&type, &value, &traceback);
   py.PyErr_NormalizeException(&type, &value, &traceback);
-  module = py.PyImport_ImportModule("audiomem_sql.vtab.duckdb.extension");
+  module = py.PyImport_ImportModule(PYTHON_DUCKDB);
   if (module != NULL && value != NULL) {
     py.Py_IncRef(value);
-    told = call(module, "message", tuple(1, (PyObject *[]){value}));
+    explanation = call(module, PYTHON_MESSAGE, tuple(1, (PyObject *[]){value}));
   }
-  if (told != NULL && cell_read(&text, told) == 0 && text.type == 't') message = words("%s", text.as.bytes.data);
+  if (explanation != NULL && cell_read(&text, explanation) == 0 && text.type == 't') message = words("%s", text.as.bytes.data);
   if (message == NULL) message = words("audiomem: an error that Python cannot explain");
   py.PyErr_Clear();
-  if (told != NULL) py.Py_DecRef(told);
+  if (explanation != NULL) py.Py_DecRef(explanation);
   if (module != NULL) py.Py_DecRef(module);
   if (type != NULL) py.Py_DecRef(type);
   if (value != NULL) py.Py_DecRef(value);
@@ -181,7 +181,7 @@ static void fill(duckdb_vector vector, int type, const struct column *column, in
 
 /* ---- table functions --------------------------------------------------------------------------------------------- */
 
-/* An argument: None of NULL and of what is not given, an int, or text, as which everything else is passed. */
+/* An argument: None for NULL and for what is not given, an int, text, or (type, text) for a value of another type. */
 static PyObject *argument(duckdb_value value) {
   PyObject *made;
   char *text;
@@ -193,7 +193,8 @@ static PyObject *argument(duckdb_value value) {
   text = duckdb_get_varchar(value);
   made = text_object(text);
   duckdb_free(text);
-  return made;
+  if (type == DUCKDB_VARCHAR || made == NULL) return made;
+  return tuple(2, (PyObject *[]){py.PyLong_FromLongLong(type), made});
 }
 
 /* The arguments in their order, then the named ones in theirs, as (name, type) in `named` of the function. */
@@ -601,12 +602,12 @@ static char *register_each(duckdb_connection connection, PyObject *door, const c
 
 /* NULL, or what went wrong. */
 static char *register_all(duckdb_database database) {
-  PyObject *module = py.PyImport_ImportModule("audiomem_sql.loadable"), *door;
+  PyObject *module = py.PyImport_ImportModule(PYTHON_LOADABLE), *door;
   duckdb_connection connection;
   char *failed;
 
   if (module == NULL) return import_failed();
-  door = call(module, "attach_duckdb", NULL);
+  door = call(module, PYTHON_ATTACH_DUCKDB, NULL);
   py.Py_DecRef(module);
   if (door == NULL) return failure();
   if (duckdb_connect(database, &connection) != DUCKDB_SUCCESS) {

@@ -286,7 +286,7 @@ static int find_package(struct place *place, char **message) {
 
 /* A Python that runs already has the package and all that it needs, or can borrow the environment's if that is of its own version. */
 static void borrow(struct place *place) {
-  PyObject *module = py.PyImport_ImportModule("audiomem_sql.vtab.extension");
+  PyObject *module = py.PyImport_ImportModule(PYTHON_SQLITE);
   char path[PATH_MAX], *ignored = NULL;
   int minor = 0;
 
@@ -322,7 +322,7 @@ static int run_once(char **message) {
     }
   }
   if (find_environment(&place, message) < 0 || start(&place, message) < 0) return -1;
-  if (is_file(place.package, "audiomem_sql/loadable.py")) add_path(place.package, 1);
+  if (is_file(place.package, PYTHON_FILE)) add_path(place.package, 1);
   py.PyEval_SaveThread();
   return rc;
 }
@@ -373,19 +373,19 @@ void gil_give(struct gil *gil) {
 }
 
 char *import_failed(void) {
-  PyObject *type, *value, *traceback, *told;
+  PyObject *type, *value, *traceback, *text_of_error;
   struct cell text;
   char *message;
 
   py.PyErr_Fetch(&type, &value, &traceback);
   py.PyErr_NormalizeException(&type, &value, &traceback);
-  told = value == NULL ? NULL : call(value, "__str__", NULL);
-  if (told == NULL || cell_read(&text, told) < 0 || text.type != 't') text.as.bytes.data = "an error without a message";
+  text_of_error = value == NULL ? NULL : call(value, "__str__", NULL);
+  if (text_of_error == NULL || cell_read(&text, text_of_error) < 0 || text.type != 't') text.as.bytes.data = "an error without a message";
   message = words("audiomem: the package audiomem-sql does not run in Python %.6s of this process: %s. Install it there, "
                             "or set AUDIOMEM_PYTHON to the bin/python of the virtual environment that has it",
                             py.Py_GetVersion(), text.as.bytes.data);
   py.PyErr_Clear();
-  if (told != NULL) py.Py_DecRef(told);
+  if (text_of_error != NULL) py.Py_DecRef(text_of_error);
   if (type != NULL) py.Py_DecRef(type);
   if (value != NULL) py.Py_DecRef(value);
   if (traceback != NULL) py.Py_DecRef(traceback);

@@ -13,6 +13,15 @@
 #include <stddef.h>
 #include <stdint.h>
 
+/* Every module, function and file of the package that C names; tests/test_layout.py reads this list. */
+#define PYTHON_LOADABLE "audiomem_sql.loadable"
+#define PYTHON_ATTACH "attach"
+#define PYTHON_ATTACH_DUCKDB "attach_duckdb"
+#define PYTHON_SQLITE "audiomem_sql.vtab.extension"
+#define PYTHON_DUCKDB "audiomem_sql.vtab.duckdb.extension"
+#define PYTHON_MESSAGE "message"
+#define PYTHON_FILE "audiomem_sql/loadable.py"
+
 /* What the host is called through, for hosts of which a process may have several (see audiomem.h); otherwise NULL. gil_take
 ** and call put it back after all that may have come in through another one. */
 extern __thread const void *host;

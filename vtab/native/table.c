@@ -40,7 +40,7 @@ static PyObject *values_of(int count, sqlite3_value **values) {
 }
 
 /* Call a method of a table that returns nothing of interest. `argument`: NULL without one. */
-static int told(sqlite3_vtab *vtab, const char *method, PyObject *argument) {
+static int call_table(sqlite3_vtab *vtab, const char *method, PyObject *argument) {
   PyObject *result = call(((struct table *)vtab)->object, method, argument);
 
   if (result == NULL) return explain(((struct table *)vtab)->object, &vtab->zErrMsg);
@@ -159,7 +159,7 @@ static int disconnect(sqlite3_vtab *vtab) {
 
   if (gil.entered) {
     /* closing can fail, too (a full disk): the log then stays, with every commit in it, and SQLite would keep the table */
-    int rc = told(vtab, "disconnect", NULL);
+    int rc = call_table(vtab, "disconnect", NULL);
 
     if (rc != SQLITE_OK) sqlite3_log(rc, "audiomem: %s", vtab->zErrMsg);
     py.Py_DecRef(table->object);
@@ -201,7 +201,7 @@ static PyObject *condition(sqlite3_index_info *info, int i) {
   return tuple(6, items);
 }
 
-static PyObject *question(sqlite3_index_info *info) {
+static PyObject *index_request(sqlite3_index_info *info) {
   PyObject *conditions = py.PyTuple_New(info->nConstraint), *order = py.PyTuple_New(info->nOrderBy);
   PyObject *items[3];
   int i;
@@ -235,9 +235,9 @@ static PyObject *question(sqlite3_index_info *info) {
   return tuple(3, items);
 }
 
-/* (uses, text, number, cost, rows, ordered, unique), see native.Told. -1 with an exception. */
-static int answer(sqlite3_index_info *info, PyObject *told) {
-  PyObject *uses = py.PyTuple_GetItem(told, 0);
+/* (uses, text, number, cost, rows, ordered, unique), see Planned in vtab/extension.py. -1 with an exception. */
+static int set_plan(sqlite3_index_info *info, PyObject *plan) {
+  PyObject *uses = py.PyTuple_GetItem(plan, 0);
   struct cell text;
   int i;
 
@@ -251,29 +251,29 @@ static int answer(sqlite3_index_info *info, PyObject *told) {
       sqlite3_vtab_in(info, i, 1);
     }
   }
-  if (cell_read(&text, py.PyTuple_GetItem(told, 1)) < 0) return -1;
+  if (cell_read(&text, py.PyTuple_GetItem(plan, 1)) < 0) return -1;
   info->idxStr = sqlite3_mprintf("%s", text.as.bytes.data);
   info->needToFreeIdxStr = 1;
-  info->idxNum = (int)py.PyLong_AsLongLong(py.PyTuple_GetItem(told, 2));
-  info->estimatedCost = py.PyFloat_AsDouble(py.PyTuple_GetItem(told, 3));
-  info->estimatedRows = py.PyLong_AsLongLong(py.PyTuple_GetItem(told, 4));
-  info->orderByConsumed = py.PyObject_IsTrue(py.PyTuple_GetItem(told, 5));
-  info->idxFlags = py.PyObject_IsTrue(py.PyTuple_GetItem(told, 6)) ? SQLITE_INDEX_SCAN_UNIQUE : 0;
+  info->idxNum = (int)py.PyLong_AsLongLong(py.PyTuple_GetItem(plan, 2));
+  info->estimatedCost = py.PyFloat_AsDouble(py.PyTuple_GetItem(plan, 3));
+  info->estimatedRows = py.PyLong_AsLongLong(py.PyTuple_GetItem(plan, 4));
+  info->orderByConsumed = py.PyObject_IsTrue(py.PyTuple_GetItem(plan, 5));
+  info->idxFlags = py.PyObject_IsTrue(py.PyTuple_GetItem(plan, 6)) ? SQLITE_INDEX_SCAN_UNIQUE : 0;
   return py.PyErr_Occurred() ? -1 : 0;
 }
 
 static int best_index(sqlite3_vtab *vtab, sqlite3_index_info *info) {
   struct table *table = (struct table *)vtab;
   struct gil gil = gil_take(api_of(vtab));
-  PyObject *asked, *result;
+  PyObject *request, *result;
   int rc = SQLITE_OK;
 
   if (!gil.entered) return ended(vtab);
-  asked = question(info);
-  result = asked == NULL ? NULL : call(table->object, "told", asked);
+  request = index_request(info);
+  result = request == NULL ? NULL : call(table->object, "planned", request);
   if (result == py.none) {
     rc = SQLITE_CONSTRAINT; /* not with these conditions */
-  } else if (result == NULL || answer(info, result) < 0) {
+  } else if (result == NULL || set_plan(info, result) < 0) {
     rc = explain(table->object, &vtab->zErrMsg);
   }
   if (result != NULL) py.Py_DecRef(result);
@@ -451,7 +451,7 @@ static int simply(sqlite3_vtab *vtab, const char *method) {
   int rc;
 
   if (!gil.entered) return ended(vtab);
-  rc = told(vtab, method, NULL);
+  rc = call_table(vtab, method, NULL);
   gil_give(&gil);
   return rc;
 }
@@ -477,7 +477,7 @@ static int leveled(sqlite3_vtab *vtab, const char *method, int level) {
 
   if (!gil.entered) return ended(vtab);
   item = py.PyLong_FromLongLong(level);
-  rc = told(vtab, method, tuple(1, &item));
+  rc = call_table(vtab, method, tuple(1, &item));
   gil_give(&gil);
   return rc;
 }
@@ -493,7 +493,7 @@ static int rename_table(sqlite3_vtab *vtab, const char *name) {
 
   if (!gil.entered) return ended(vtab);
   item = text_object(name);
-  rc = told(vtab, "rename", tuple(1, &item));
+  rc = call_table(vtab, "rename", tuple(1, &item));
   gil_give(&gil);
   return rc;
 }

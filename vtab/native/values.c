@@ -205,7 +205,7 @@ sqlite3_int64 part_rowid(const struct part *part, Py_ssize_t row) {
 }
 
 int explain(PyObject *owner, char **message) {
-  PyObject *type, *value, *traceback, *told, *arguments;
+  PyObject *type, *value, *traceback, *explanation, *arguments;
   struct cell code, text;
   int rc = SQLITE_ERROR;
 
@@ -216,9 +216,9 @@ int explain(PyObject *owner, char **message) {
     py.Py_IncRef(value);
     py.PyTuple_SetItem(arguments, 0, value);
   }
-  told = arguments == NULL ? NULL : call(owner, "explained", arguments);
-  if (told != NULL && cell_read(&code, py.PyTuple_GetItem(told, 0)) == 0 &&
-      cell_read(&text, py.PyTuple_GetItem(told, 1)) == 0 && code.type == 'i' && text.type == 't') {
+  explanation = arguments == NULL ? NULL : call(owner, "explained", arguments);
+  if (explanation != NULL && cell_read(&code, py.PyTuple_GetItem(explanation, 0)) == 0 &&
+      cell_read(&text, py.PyTuple_GetItem(explanation, 1)) == 0 && code.type == 'i' && text.type == 't') {
     rc = (int)code.as.integer;
     if (message != NULL) {
       sqlite3_free(*message);
@@ -229,15 +229,15 @@ int explain(PyObject *owner, char **message) {
     *message = sqlite3_mprintf("audiomem: an error that Python cannot explain");
   }
   py.PyErr_Clear();
-  if (told != NULL) {
-    PyObject *raised = py.PyTuple_GetItem(told, 2);
+  if (explanation != NULL) {
+    PyObject *raised = py.PyTuple_GetItem(explanation, 2);
 
     if (raised != NULL && raised != py.none) {
       py.Py_IncRef(raised);
       py.PyErr_Restore(py.PyObject_Type(raised), raised, traceback);
       traceback = NULL;
     }
-    py.Py_DecRef(told);
+    py.Py_DecRef(explanation);
   }
   if (type != NULL) py.Py_DecRef(type);
   if (value != NULL) py.Py_DecRef(value);

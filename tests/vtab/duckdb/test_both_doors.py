@@ -1,0 +1,201 @@
+"""Both doors into DuckDB, its Python package and the loadable extension: the same queries, answers and errors."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import pytest
+
+import audiomem_sql as am
+from audiomem_sql.vtab.duckdb.functions import ALIASES, FUNCTIONS
+
+#: SQLite has no part in this.
+DOORS = ("extension",)
+WORDS = [
+    "how to reset a password",
+    "cats and dogs",
+    "the disk is full",
+    "passwords expire",
+    "a quiet evening",
+]
+
+#: Queries over ``notes.flac`` that both doors answer alike.
+QUERIES = [
+    "FROM audiomem_scan('{notes}')",
+    "SELECT count(*) FROM audiomem_scan('{notes}')",
+    "SELECT year, id FROM audiomem_scan('{notes}', filter := 'year > 2020') WHERE id <> 4",
+    "SELECT body FROM audiomem_scan('{notes}', condition := 'year IS NULL OR id = 1') WHERE year IS NULL",
+    "SELECT count(*) FROM audiomem_scan('{notes}', filter := 'year > 2020', version := 'before')",
+    "SELECT body FROM audiomem_scan('{notes}', version := 2) WHERE year BETWEEN 2021 AND 2023",
+    "SELECT count(*) FROM audiomem_scan('{notes}', as_of := '2100-01-01')",
+    "SELECT count(*) FROM audiomem_scan('{notes}', as_of := TIMESTAMP '2100-01-01 00:00:00')",
+    "SELECT count(*) FROM audiomem_scan('{notes}', version := NULL, as_of := NULL, filter := NULL)",
+    "SELECT id, distance FROM audiomem_search('{notes}', 'reset a password', k := 2)",
+    "SELECT id FROM audiomem_search('{notes}', 'dogs', k := 1, filter := 'year < 2025', version := 2)",
+    "SELECT id FROM audiomem_search('{notes}', 'dogs', condition := 'year < 2025') WHERE id > 1",
+    "SELECT id FROM audiomem_search('{notes}', 'dogs', \"column\" := 'body', k := 3)",
+    "SELECT id FROM audiomem_search('{notes}', 'dogs', searched := 'body', k := 3, as_of := '2100-01-01')",
+    "SELECT id, distance FROM audiomem_search('{notes}', [0.9, 0.1], searched := 'place', k := 2)",
+    "SELECT id FROM audiomem_search('{notes}', [0.9, 0.1]::FLOAT[2], searched := 'place', k := 2)",
+    "SELECT id FROM audiomem_search('{notes}', '[0.9, 0.1]', searched := 'place', k := 2)",
+    "SELECT id FROM audiomem_search('{notes}', '\\x00\\x00\\x80?\\x00\\x00\\x00\\x00'::BLOB, searched := 'place', k := 1)",
+    "SELECT count(*) FROM audiomem_search('{notes}', 'dogs', k := NULL)",
+    "SELECT id, body FROM audiomem_top('{notes}', 'year DESC, id', k := 2)",
+    "SELECT id FROM audiomem_top('{notes}', 'year', filter := 'id > 2', version := 'before')",
+    "SELECT id FROM audiomem_top('{notes}', 'year', condition := 'id > 2', as_of := '2100-01-01') WHERE year > 0",
+    "SELECT count(*) FROM audiomem_top('{notes}', 'id', k := 3)",
+    "SELECT snapshot_id, inserted, deleted, tag, commit_message FROM audiomem_snapshots('{notes}')",
+    "SELECT snapshot_time < '2100-01-01', count(*) FROM audiomem_snapshots('{notes}') GROUP BY 1",
+    "FROM audiomem_changes('{notes}', 3, 4) ORDER BY ALL",
+    "SELECT change_type, body FROM audiomem_changes('{notes}', 'before', NULL) WHERE row_id = 9",
+    "SELECT a.id, b.id FROM audiomem_scan('{notes}') a JOIN audiomem_scan('{notes}', version := 2) b USING (year)",
+    "SELECT n.year FROM audiomem_search('{notes}', 'disk', k := 1) s JOIN audiomem_scan('{notes}') n USING (id)",
+    "SELECT vec_from_json('[1, 2.5]'), typeof(vec_from_json('[1]')), vec_from_json(NULL)",
+    "SELECT vec_from_json(text) FROM (VALUES ('[1]'), (NULL), ('[1, 2]'), ('[]')) AS t(text)",
+    "SELECT vec_to_json(vec_from_json('[1, 2.5]')), vec_to_json([0.5]), vec_to_json(NULL)",
+    "SELECT typeof(embed('a', 'hashing')), len(embed('a', 'hashing')), embed(NULL, 'hashing')",
+    "SELECT cosine_distance(embed('a', 'hashing'), embed('a', 'hashing')) < 0.001",
+    "SELECT cosine_distance([1.0, 0], [0, 1.0]), l2_distance('[0,0]', '[3,4]'), cosine_distance(NULL, [1.0])",
+    "SELECT id, l2_distance(place, [0, 0]) FROM audiomem_scan('{notes}') ORDER BY id",
+    "SELECT highlight('a b', 'b'), highlight('a b', 'b', '<'), highlight('a b', 'b', '<', '>'), highlight(NULL, 'b')",
+    "SELECT snippet('a b c d e f', 'b', '', '', '… ', 2), audiomem_version()",
+]
+#: Queries that both doors refuse, and what both say.
+ERRORS = [
+    ("FROM audiomem_scan('{folder}/missing.flac')", "missing.flac: there is no such file"),
+    ("FROM audiomem_scan(NULL)", "there is no path"),
+    ("FROM audiomem_scan('{notes}', version := 99)", "version 99 is not kept"),
+    ("FROM audiomem_scan('{notes}', version := 'nobody')", "there is no tag 'nobody'"),
+    ("FROM audiomem_scan('{notes}', version := 3.5)", "there is no tag '3.5'"),
+    ("FROM audiomem_scan('{notes}', version := true)", "there is no tag 'true'"),
+    ("FROM audiomem_scan('{notes}', as_of := 'someday')", "someday"),
+    ("FROM audiomem_scan('{notes}', version := 1, as_of := '2020-01-01')", "exclude each other"),
+    ("FROM audiomem_scan('{notes}', filter := 'nix = 1')", "there is no column 'nix'"),
+    ("FROM audiomem_scan('{notes}', filter := 'id = 1', condition := 'id = 2')", "filter and condition are the same"),
+    ("FROM audiomem_search('{notes}', 'a', k := 0)", "k = 0 is no number of rows"),
+    ("FROM audiomem_search('{notes}', NULL)", "there is nothing to search for"),
+    ("FROM audiomem_search('{notes}', 'a', filter := 'year >')", "year >"),
+    ("FROM audiomem_search('{notes}', 'a', \"column\" := 'nix')", "nix"),
+    ("FROM audiomem_search('{notes}', 'a', \"column\" := 'year')", "column year is not searched"),
+    ("FROM audiomem_search('{notes}', 'a', \"column\" := 'body', searched := 'body')", "column and searched are the same"),
+    ("FROM audiomem_top('{notes}', 'year +')", "'year +' is no order"),
+    ("FROM audiomem_top('{notes}', NULL)", "there is no order"),
+    ("FROM audiomem_top('{notes}', 'year', k := -1)", "k = -1 is no number of rows"),
+    ("FROM audiomem_changes('{notes}', 'nix', 2)", "there is no tag 'nix'"),
+    ("FROM audiomem_changes('{notes}', NULL, NULL)", "None is no version"),
+    ("FROM audiomem_snapshots('{folder}/missing.flac')", "there is no such file"),
+    ("SELECT nothing FROM audiomem_scan('{notes}')", "nothing"),
+    ("SELECT cosine_distance([1], [1, 2])", "the vectors have 1 and 2 numbers"),
+    ("SELECT vec_from_json('[1, x]')", "is no JSON array of numbers"),
+    ("SELECT embed('x', NULL)", "embed takes a text, the name of a model, and that of a backend"),
+]  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with ``notes.flac``: five rows, a tag, then one row changed, one deleted and one added."""
+    made = tmp_path_factory.mktemp("both")
+    schema = ["id INTEGER PRIMARY KEY", "body TEXT SEMANTIC", "year INTEGER", "place FLOAT[2]"]
+    with am.Table.create(made / "notes.flac", schema, {"model": "hashing"}) as table:
+        table.append(
+            [
+                {"id": i + 1, "body": body, "year": 2020 + i, "place": [1.0, float(i)]}
+                for i, body in enumerate(WORDS)
+            ]
+        )
+        table.tag("before")
+        table.append(
+            [{"id": 2, "body": "dogs only", "year": 2030}, {"id": 9, "body": "new", "year": None}],
+            replace="id IN (2, 5)",
+            message="later",
+        )
+    return made
+
+
+@pytest.fixture(scope="module")
+def doors() -> Iterator[dict[str, Any]]:
+    """A connection for each door."""
+    package = duckdb.connect(config={"threads": 2})
+    am.register_duckdb(package)
+    extension = duckdb.connect(config={"threads": 2, "allow_unsigned_extensions": "true"})
+    am.load(extension)
+    yield {"package": package, "extension": extension}
+    package.close()
+    extension.close()
+
+
+@pytest.mark.parametrize("query", QUERIES)
+def test_the_same_answer(doors: dict[str, Any], folder: Path, query: str) -> None:
+    sql = query.replace("{notes}", f"{folder}/notes.flac")
+    answers = {name: _answer(connection, sql) for name, connection in doors.items()}
+    assert answers["package"] == answers["extension"]
+    assert answers["package"][1] != []
+
+
+def _answer(connection: Any, sql: str) -> tuple[list[tuple[str, str]], list[str]]:
+    """(name and type of the columns, rows as text) of a query."""
+    described = connection.execute(f"DESCRIBE {sql}").fetchall()
+    return [column[:2] for column in described], list(map(repr, connection.execute(sql).fetchall()))
+
+
+@pytest.mark.parametrize(("query", "message"), ERRORS)
+def test_the_same_error(doors: dict[str, Any], folder: Path, query: str, message: str) -> None:
+    sql = query.replace("{notes}", f"{folder}/notes.flac").replace("{folder}", str(folder))
+    for name, connection in doors.items():
+        with pytest.raises(duckdb.Error) as caught:
+            connection.execute(sql).fetchall()
+        assert message in str(caught.value), name
+
+
+def test_every_argument_has_its_name_in_both(doors: dict[str, Any]) -> None:
+    """What DuckDB knows of the functions: the named arguments of both doors, and the aliases."""
+    for function in FUNCTIONS:
+        wanted = {parameter.name for parameter in function.named}
+        for connection in doors.values():
+            rows = connection.execute(
+                "SELECT parameters FROM duckdb_functions() WHERE function_name = ?", [function.name]
+            ).fetchall()
+            assert any(wanted <= set(parameters) for (parameters,) in rows), function.name
+    assert {"k", "filter", "column", "version", "as_of", *ALIASES} == {
+        parameter.name for function in FUNCTIONS for parameter in function.named
+    }
+
+
+#: Names that the functions themselves use: of their columns, arguments and variables.
+OWN_NAMES = [
+    "snapshot_id", "row_id", "change_type", "_row_id", "snapshot_time", "inserted", "tag", "path", "query", "ordering", "filter",
+    "condition", "column", "searched", "first", "last", "table", "row", "audiomem_source", "dist",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("name", OWN_NAMES)
+def test_a_column_called_like_one_of_the_functions_own(
+    doors: dict[str, Any], tmp_path: Path, name: str
+) -> None:
+    path = tmp_path / "own.flac"
+    upper = name.upper()  # DuckDB's names are the same in upper and lower case
+    with am.Table.create(
+        path, ["id INTEGER PRIMARY KEY", f'"{upper}" TEXT', "body TEXT SEMANTIC"], {"model": "hashing"}
+    ) as table:
+        table.append([{"id": 1, upper: "old", "body": "a b"}])
+        table.append([{"id": 2, upper: "new", "body": "b c"}])
+    queries = [
+        f"FROM audiomem_scan('{path}', filter := '\"{name}\" = ''new''')",
+        f"FROM audiomem_search('{path}', 'b', k := 2, filter := '\"{name}\" = ''new''')",
+        f"FROM audiomem_top('{path}', '\"{name}\"', k := 1)",
+        f"FROM audiomem_changes('{path}', 1, NULL)",
+        f"SELECT \"{name}\" FROM audiomem_changes('{path}', 3, NULL) WHERE \"{name}\" = 'new'",
+    ]
+    for query in queries:
+        package, extension = (_answer(connection, query) for connection in doors.values())
+        assert package == extension, query
+        names = [column[0].lower() for column in package[0]]
+        assert len(set(names)) == len(names)
+        assert package[1], query
+    own = ["snapshot_id", "row_id", "change_type"]
+    added = [f"_{each}" if each == name else each for each in own]
+    described = doors["extension"].execute(f"DESCRIBE FROM audiomem_changes('{path}', 1, NULL)").fetchall()
+    assert [column[0] for column in described] == [*added, "id", upper, "body"]

@@ -1,0 +1,225 @@
+"""The table functions of DuckDB: their names, arguments, columns and rows, for both doors.
+
+``python.py`` gives them to DuckDB's Python package, ``extension.py`` to the loadable extension. Each function takes a path first.
+NULL is an argument that is not given. A column that the function itself adds gets underscores in front where the table has
+a column of that name.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import pyarrow as pa
+
+from audiomem_sql.columns.column import fold
+from audiomem_sql.columns.schema import Schema
+from audiomem_sql.errors import QueryError
+from audiomem_sql.scan import parse_order
+from audiomem_sql.table.reader import TableReader
+from audiomem_sql.versions.row_changes import changes
+from audiomem_sql.vtab.duckdb.source import NamedTable, Source, source_of_rows, values_by_column
+from audiomem_sql.vtab.rows import rows_wanted, version_of
+
+_K = 10
+#: Other names of named arguments: ``column`` is a reserved word of DuckDB, which must be written in double quotes.
+ALIASES = {"condition": "filter", "searched": "column"}
+
+
+@dataclass(frozen=True, slots=True)
+class Parameter:
+    """A parameter of a table function. type: the name of DuckDB's type, ANY for a value of any type."""
+
+    name: str
+    type: str = "VARCHAR"
+    optional: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class TableFunction:
+    """A table function; ``rows`` takes an argument for each parameter but the aliases, by its name."""
+
+    name: str
+    positional: tuple[Parameter, ...]
+    named: tuple[Parameter, ...]
+    rows: Callable[..., Source]
+
+    @property
+    def parameters(self) -> tuple[Parameter, ...]:
+        """All parameters: positional ones, then named ones."""
+        return (*self.positional, *self.named)
+
+    def bind(self, *values: Any) -> Source:
+        """The source of a call. values: one for each parameter, None, int, str, bytes or list; None: not given.
+
+        QueryError for values that make no sense; what :class:`~audiomem_sql.table.reader.TableReader` raises.
+        """
+        arguments = {parameter.name: value for parameter, value in zip(self.parameters, values, strict=True)}
+        for alias, name in ALIASES.items():
+            value = arguments.pop(alias, None)
+            if value is None:
+                continue
+            if arguments[name] is not None:
+                raise QueryError(
+                    f"{name} and {alias} are the same argument",
+                    file=_path_text(arguments["path"]),
+                    remedy="Pass one of them.",
+                )
+            arguments[name] = value
+        return self.rows(**arguments)
+
+
+def audiomem_scan(path: Any, version: Any, as_of: Any, filter: Any) -> Source:
+    """The rows of a table, of its newest version or of another one."""
+    table = NamedTable(path, version, as_of)
+    reader = table.bound
+    schema = reader.schema.to_arrow()
+    reader.scan([], filter)  # a filter that is wrong is refused at once
+
+    def batches(column_indexes: list[int]) -> Iterator[pa.RecordBatch]:
+        return table.now().scan([schema.names[index] for index in column_indexes], filter)
+
+    if filter is not None:
+        return Source(schema, batches)
+    return Source(schema, batches, rows=len(reader), table=reader)
+
+
+def audiomem_search(
+    path: Any, query: Any, k: Any, version: Any, as_of: Any, filter: Any, column: Any
+) -> Source:
+    """The rows that answer a text or are nearest to a vector, best first, and their distances."""
+    table = NamedTable(path, version, as_of)
+    if query is None:
+        raise QueryError("there is nothing to search for", file=path, remedy="Pass a text, or a vector.")
+    count = _K if k is None else rows_wanted(k, path)
+    names = table.bound.schema.names
+    (added,) = _free_names(("distance",), table.bound.schema)
+    table.bound.scan([], filter)
+    schema = table.bound.schema.to_arrow().remove_metadata().append(pa.field(added, pa.float32()))
+
+    def batches(column_indexes: list[int]) -> Iterator[pa.RecordBatch]:
+        columns = [names[index] for index in column_indexes if index < len(names)]
+        rows = table.now().search(query, count, filter, columns=columns, column=column)
+        if column_indexes and column_indexes[-1] < len(names):
+            rows = rows.select(range(len(columns)))
+        return iter(rows.combine_chunks().to_batches())
+
+    return Source(schema, batches)
+
+
+def audiomem_top(path: Any, ordering: Any, k: Any, version: Any, as_of: Any, filter: Any) -> Source:
+    """The first rows in an order; columns that the order does not name are read of these rows only."""
+    table = NamedTable(path, version, as_of)
+    if ordering is None:
+        raise QueryError("there is no order", file=path, remedy="Pass one as text: 'year DESC, title'.")
+    count = _K if k is None else rows_wanted(k, path)
+    schema = table.bound.schema.to_arrow().remove_metadata()
+    parse_order(ordering, table.bound.schema)
+    table.bound.scan([], filter)
+
+    def batches(column_indexes: list[int]) -> Iterator[pa.RecordBatch]:
+        columns = [schema.names[index] for index in column_indexes or [0]]
+        return iter(table.now().top(ordering, count, filter, columns=columns).combine_chunks().to_batches())
+
+    return Source(schema, batches)
+
+
+_SNAPSHOTS = pa.schema(
+    [
+        ("snapshot_id", pa.int64()),
+        ("snapshot_time", pa.timestamp("us")),
+        ("inserted", pa.int64()),
+        ("deleted", pa.int64()),
+        ("tag", pa.string()),
+        ("commit_message", pa.string()),
+    ]
+)
+_CHANGES = {"snapshot_id": pa.int64(), "row_id": pa.int64(), "change_type": pa.string()}
+
+
+def audiomem_snapshots(path: Any) -> Source:
+    """The versions of a table."""
+    table = NamedTable(path)
+
+    def rows() -> list[tuple[Any, ...]]:
+        reader = table.now()
+        tags: dict[int, list[str]] = {}
+        for name, number in sorted(reader.tags.items()):
+            tags.setdefault(number, []).append(name)
+        return [
+            (v.number, v.time, v.inserted, v.deleted, ", ".join(tags.get(v.number, ())) or None, v.message)
+            for v in reader.versions
+        ]
+
+    return source_of_rows(_SNAPSHOTS, rows)
+
+
+def audiomem_changes(path: Any, first: Any, last: Any) -> Source:
+    """The rows that the commits from ``first`` to ``last`` changed, with the columns that ``last`` has."""
+    table = NamedTable(path)
+
+    def newest(reader: TableReader) -> int:
+        return reader.version if last is None else reader.at(version_of(last, path)).version
+
+    table.bound.at(version_of(first, path))  # a version that is not kept is refused at once
+    new = table.bound.snapshot.schema_at(newest(table.bound)).visible
+
+    def rows() -> list[tuple[Any, ...]]:
+        reader = table.now()
+        snapshot = reader.snapshot
+        row_changes = changes(snapshot, reader.at(version_of(first, path)).version, newest(reader))
+        return [
+            (
+                change.version,
+                change.rowid,
+                change.kind,
+                *values_by_column(snapshot.schema_at(change.version).visible, new, change.values),
+            )
+            for change in row_changes
+        ]
+
+    added = zip(_free_names(tuple(_CHANGES), new), _CHANGES.values(), strict=True)
+    return source_of_rows(pa.schema([*added, *new.to_arrow().remove_metadata()]), rows)
+
+
+def _free_names(names: tuple[str, ...], schema: Schema) -> list[str]:
+    """``names``, with underscores in front of those that columns of the table have."""
+    taken = {fold(name) for name in schema.names}
+    free = []
+    for name in names:
+        while fold(name) in taken:
+            name = f"_{name}"
+        free.append(name)
+    return free
+
+
+def _path_text(path: Any) -> str | None:
+    return path if isinstance(path, str) else None
+
+
+_PATH = Parameter("path")
+_COUNT = Parameter("k", "BIGINT", optional=True)
+_VERSION = (Parameter("version", "ANY", optional=True), Parameter("as_of", optional=True))
+_FILTER = (Parameter("filter", optional=True), Parameter("condition", optional=True))
+_COLUMN = (Parameter("column", optional=True), Parameter("searched", optional=True))
+
+FUNCTIONS = (
+    TableFunction("audiomem_scan", (_PATH,), (*_VERSION, *_FILTER), audiomem_scan),
+    TableFunction(
+        "audiomem_search",
+        (_PATH, Parameter("query", "ANY")),
+        (_COUNT, *_VERSION, *_FILTER, *_COLUMN),
+        audiomem_search,
+    ),
+    TableFunction(
+        "audiomem_top", (_PATH, Parameter("ordering")), (_COUNT, *_VERSION, *_FILTER), audiomem_top
+    ),
+    TableFunction("audiomem_snapshots", (_PATH,), (), audiomem_snapshots),
+    TableFunction(
+        "audiomem_changes",
+        (_PATH, Parameter("first", "ANY"), Parameter("last", "ANY", optional=True)),
+        (),
+        audiomem_changes,
+    ),
+)
