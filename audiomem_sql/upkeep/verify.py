@@ -56,10 +56,14 @@ class Verifiable(Protocol):
     """What ``problems`` reads of a table."""
 
     @property
-    def snapshot(self) -> Snapshot: ...
+    def snapshot(self) -> Snapshot:
+        """The segments and the log."""
+        ...
 
     @property
-    def files(self) -> TableFiles: ...
+    def files(self) -> TableFiles:
+        """The paths of the files."""
+        ...
 
 
 def problems(table: Verifiable, progress: Progress | None = None) -> Iterator[Problem]:
