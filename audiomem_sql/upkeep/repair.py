@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from audiomem_sql.arrays import I64Array
-from audiomem_sql.errors import DamagedFileError, StorageError, UnsupportedError
+from audiomem_sql.errors import StorageError, UnsupportedError
 from audiomem_sql.machine.durable import flush, replace_durably, storage_error, temporary_file
 from audiomem_sql.machine.progress import Progress
 from audiomem_sql.storage.pages import FileSpec, lay_out
@@ -166,29 +166,3 @@ def losses(segment: ReadableSegment, cells: Sequence[int]) -> Iterator[Loss]:
 
 def _touched(starts: I64Array, size: int, low: int, high: int) -> bool:
     return bool(((starts + size > low) & (starts < high)).any())
-
-
-def unrecoverable(segment: ReadableSegment) -> list[int]:
-    """The damaged cells of a file, by number, that nothing brings back."""
-    lost: list[int] = []
-    file = segment.file
-    per_page = file.layout.cells
-    damaged = [page.page * per_page + cell for page in file.damage() for cell in page.cells]
-    damaged += [page * per_page + cell for page in file.missing for cell in range(per_page)]
-    numbers = np.array(damaged, np.int64)
-    if len(numbers):
-        lost = numbers[~file.recover(numbers)[0]].tolist()
-    return lost
-
-
-def check_recoverable(segment: ReadableSegment) -> None:
-    """DamagedFileError that says how much is lost, unless all damage can be repaired."""
-    lost = unrecoverable(segment)
-    if lost:
-        rows = sum(loss.stop - loss.start for loss in losses(segment, lost))
-        raise DamagedFileError(
-            f"{len(lost):,} cells cannot be recovered, which costs {rows:,} values",
-            file=segment.path,
-            place=f"page {lost[0] // segment.file.layout.cells}",
-            remedy="`audiomem verify` lists them; `audiomem salvage` saves the rest.",
-        )
