@@ -36,7 +36,10 @@ Deleted = Callable[[Snapshot], I64Array]
 
 
 class Appends:
-    """The appends of a session. The arguments of the methods are those of :class:`~audiomem_sql.table.table.Table`."""
+    """The appends of a session.
+
+    The arguments of the methods are those of :class:`~audiomem_sql.table.table.Table`.
+    """
 
     def __init__(self, session: Session) -> None:
         self._session = session
@@ -123,7 +126,10 @@ class Appends:
     def append_stream(
         self, data: Any, *, message: str | None = None, progress: Progress | None = None
     ) -> int:
-        """Add rows in one commit, those of a new table without having all of them in memory; the new version."""
+        """Add rows in one commit, those of a new table without having all of them in memory.
+
+        The new version.
+        """
         if is_stream(data) and can_stream(self._opened.snapshot):
             version = self._stream(data, message, progress)
             if version is not None:

@@ -1,4 +1,4 @@
-"""What is known of a table from its catalogs alone, as plain values: for ``audiomem info`` and for notebooks."""
+"""What the catalogs say of a table, as plain values: for ``audiomem info`` and for notebooks."""
 
 from __future__ import annotations
 

@@ -50,7 +50,10 @@ class Rows:
         *,
         limit: int | None = None,
     ) -> Iterator[pa.RecordBatch]:
-        """The rows as record batches, decoded as they are asked for. Wrong arguments are errors before the first batch."""
+        """The rows as record batches, decoded as they are asked for.
+
+        Wrong arguments are errors before the first batch.
+        """
         numbers, schema = self._projection(columns)
         filters, row_filter = filters_of_text(where, parameters, self.schema)
         return self._batches(numbers, schema, filters, row_filter, limit)

@@ -1,4 +1,4 @@
-"""Upkeep of an open table: its files are written anew, and no version that is kept reads differently afterwards."""
+"""Upkeep of an open table: its files are written anew, and versions that are kept stay as they are."""
 
 from __future__ import annotations
 
@@ -23,7 +23,9 @@ TRANSCODED = ("profile", "modulation", "band_plan", "robustness", "protection", 
 
 
 class Upkeep:
-    """The upkeep of a session's table. The arguments of the methods are those of :class:`~audiomem_sql.table.table.Table`.
+    """The upkeep of a session's table.
+
+    The arguments of the methods are those of :class:`~audiomem_sql.table.table.Table`.
 
     Readers go on with the files that they have open.
     """

@@ -15,9 +15,10 @@ from audiomem_sql.versions import Snapshot
 
 
 def altered_schema(snapshot: Snapshot, change: SchemaChange, options: TableOptions) -> Schema:
-    """The columns after ``change``; with a column for vectors, if the change brings a column that is searched by meaning.
+    """The columns after ``change``.
 
-    SchemaError for what cannot be done, ConstraintError when a row of ``snapshot`` violates a CHECK that comes with it,
+    A change that brings a column that is searched by meaning brings one for its vectors, too. SchemaError for
+    what cannot be done, ConstraintError when a row of ``snapshot`` violates a CHECK that comes with it,
     MissingExtraError if nobody can say how long the vectors of the table's model are.
     """
     before = snapshot.schema
