@@ -178,7 +178,10 @@ def _nan(node: Call, schema: Schema, nulls: bool) -> Condition:
 
 
 def _set(node: Call, schema: Schema, nulls: bool) -> Condition:
-    """Arrow's ``is_in`` is never NULL: a column that is NULL is in a set that contains NULL, unless NULLs are skipped."""
+    """Arrow's ``is_in`` is never NULL: a column that is NULL is in a set that contains NULL, unless NULLs are skipped.
+
+    Arrow's sets tell -0.0 from 0.0. No column holds the first, and DuckDB 1.5, which sends sets of numbers, means both.
+    """
     column = _only_column(node, schema)
     options = node.options or {}
     null_matching, array = options["null_matching_behavior"].as_py(), options["value_set"].values
