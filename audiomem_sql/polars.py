@@ -1,4 +1,4 @@
-"""polars' door: a FLAC file as a lazy frame, which reads the columns, rows and blocks that a query asks for."""
+"""The door for polars: a lazy frame that reads the columns, rows and blocks that a query needs."""
 
 from __future__ import annotations
 
@@ -42,16 +42,21 @@ def scan_flac(
     as_of: str | datetime | None = None,
     stored_types: bool = False,
 ) -> pl.LazyFrame:
-    """A table as a lazy frame. Nothing is read before ``collect``, and then only the columns that are asked for.
+    """A table as a lazy frame.
 
-    Conditions that compare a column with a constant, ``is_in``, ``is_between``, ``is_null``, ``starts_with``, and what is made of
-    them with ``&`` and ``|``, choose the blocks that are read; all others are polars' own work. Each ``collect`` sees
-    the newest version, or the one that was asked for, and all of its rows come from the same.
+    Nothing is read before ``collect``, and then only the columns that are asked for.
 
-    version, as_of: as in :func:`audiomem_sql.open`. stored_types: give each column the type that it is stored with; by default
-    it has the one that it was written with, and DataTypeError says so if later values do not fit it.
+    Conditions that compare a column with a constant, ``is_in``, ``is_between``, ``is_null``, ``starts_with``,
+    and what is made of them with ``&`` and ``|``, choose the blocks that are read; all others are polars' own
+    work. Each ``collect`` sees the newest version, or the one that was asked for, and all of its rows come
+    from the same.
 
-    Raises what :func:`audiomem_sql.open` raises; SchemaError on ``collect``, if the columns are not the same any more.
+    version, as_of: as in :func:`audiomem_sql.open`. stored_types: give each column the type that it is stored
+    with; by default it has the one that it was written with, and DataTypeError says so if later values do not
+    fit it.
+
+    Raises what :func:`audiomem_sql.open` raises; SchemaError on ``collect``, if the columns are not the same
+    any more.
     """
     with TableReader(path, version=version, as_of=as_of) as table:
         seen = _columns_of(table.schema, stored_types)
@@ -149,6 +154,7 @@ def _series(name: str, array: Any, column: Column, origin: Origin | None) -> pl.
 
 def _misfit(column: Column, origin: Origin) -> DataTypeError:
     return DataTypeError(
-        f"column {column.name} was written as {origin.type}, and a value that was added later does not fit that",
+        f"column {column.name} was written as {origin.type}, "
+        "and a value that was added later does not fit that",
         remedy="Pass stored_types=True to see it as it is stored",
     )

@@ -1,8 +1,8 @@
 """What becomes of a value on its way into a column: kept, converted, or refused.
 
-The rules are those of SQLite's STRICT tables (https://www.sqlite.org/stricttables.html): a value is converted by the
-affinity of its column if nothing is lost, and refused otherwise. The four types of this package that SQLite lacks have
-rules of the same kind; ``types`` lists what is stored for each.
+The rules are those of SQLite's STRICT tables (https://www.sqlite.org/stricttables.html): a value is converted
+by the affinity of its column if nothing is lost, and refused otherwise. The four types of this package that
+SQLite lacks have rules of the same kind; ``types`` lists what is stored for each.
 
 | column    | besides NULL, accepts                                                                        |
 |-----------|----------------------------------------------------------------------------------------------|
@@ -52,7 +52,8 @@ __all__ = [
     "real_text",
 ]
 
-#: What a column holds: ``types`` says which for each kind. BOOLEAN is a bool, TIMESTAMP an int, FLOAT[n] bytes.
+#: What a column holds: ``types`` says which for each kind. BOOLEAN is a bool, TIMESTAMP an int, FLOAT[n]
+#: bytes.
 StoredValue: TypeAlias = bool | int | float | str | bytes | None
 #: From any Python value to what its column holds. Raises DataTypeError.
 Converter: TypeAlias = Callable[[object], StoredValue]
@@ -63,7 +64,10 @@ _TRUTHS = {"0": False, "1": True, "false": False, "true": True}
 
 
 def convert(value: object, column: Column) -> StoredValue:
-    """The value that ``column`` stores for ``value``. Raises DataTypeError, naming the column. NULL passes."""
+    """The value that ``column`` stores for ``value``.
+
+    Raises DataTypeError, naming the column. NULL passes.
+    """
     return converter(column)(value)
 
 
@@ -90,7 +94,7 @@ def converter(column: Column) -> Converter:
     return quick(slow) if quick else partial(_never_null, slow)
 
 
-# --- the usual cases ---------------------------------------------------------------------------------------------------
+# --- the usual cases ----------------------------------------------------------------------------------------
 
 
 def _quick_integer(slow: Converter) -> Converter:
@@ -154,7 +158,7 @@ _QUICK: dict[Kind, Callable[[Converter], Converter]] = {
 }
 
 
-# --- all cases ---------------------------------------------------------------------------------------------------------
+# --- all cases ----------------------------------------------------------------------------------------------
 
 
 def _plain(column: Column, value: object) -> Any:

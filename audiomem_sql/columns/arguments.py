@@ -1,7 +1,7 @@
-"""The arguments of ``CREATE VIRTUAL TABLE … USING audiomem(…)``: SQLite hands each one over as the text between commas.
+"""The arguments of ``CREATE VIRTUAL TABLE … USING audiomem(…)``, each the text between two commas.
 
-An argument is a column definition, ``name TYPE clauses``, a constraint of the table, or an option, ``name=value``. Which options exist is decided
-by who reads them.
+An argument is a column definition, ``name TYPE clauses``, a constraint of the table, or an option,
+``name=value``. Which options exist is decided by who reads them.
 """
 
 from __future__ import annotations
@@ -80,7 +80,10 @@ _TABLE_LEVEL = {"PRIMARY": "KEY", "UNIQUE": "(", "FOREIGN": "KEY", "CHECK": "("}
 
 @dataclass(frozen=True, slots=True)
 class Definition:
-    """What one argument defines: a column with its CHECKs, or constraints of the table. A key may have one column."""
+    """What one argument defines: a column with its CHECKs, or constraints of the table.
+
+    A key may have one column.
+    """
 
     column: Column | None = None
     checks: tuple[Check, ...] = ()
@@ -122,7 +125,10 @@ class _Clauses:
         self.checks: list[Check] = []
 
     def of_column(self) -> dict[str, Any]:
-        """What the column has, by field; CHECKs go to ``checks``. Names of other constraints are of no use to anybody."""
+        """What the column has, by field; CHECKs go to ``checks``.
+
+        Names of other constraints are of no use to anybody.
+        """
         found: dict[str, Any] = {}
         name: str | None = None
 
@@ -165,7 +171,8 @@ class _Clauses:
             else:
                 raise self.refusal(
                     f"{word.text} cannot be understood here",
-                    "Behind the type come PRIMARY KEY, NOT NULL, UNIQUE, DEFAULT, CHECK, COLLATE, SEMANTIC, INDEXED",
+                    "Behind the type come PRIMARY KEY, NOT NULL, UNIQUE, DEFAULT, CHECK, COLLATE, "
+                    "SEMANTIC, INDEXED",
                 )
             name = None
         if name is not None:

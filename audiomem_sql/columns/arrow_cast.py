@@ -1,8 +1,8 @@
 """One column of Arrow data, or of Python values, as exactly the Arrow type that its column has.
 
-What SQL would convert is converted, by the rules of ``affinity``: the usual types as whole arrays, all others value by
-value. What cannot be stored raises DataTypeError with the number of its row, counted from 0. NaN in a REAL or INTEGER
-column becomes NULL, as in SQLite.
+What SQL would convert is converted, by the rules of ``affinity``: the usual types as whole arrays, all others
+value by value. What cannot be stored raises DataTypeError with the number of its row, counted from 0. NaN in
+a REAL or INTEGER column becomes NULL, as in SQLite.
 """
 
 from __future__ import annotations
@@ -35,8 +35,8 @@ _DAY = 86_400_000_000
 def cast_column(column: Column, chunks: Sequence[ArrowArray]) -> ArrowArray:
     """The chunks as ``arrow_type(column.type)``.
 
-    Raises DataTypeError, naming the column and the first row that cannot be stored; ConstraintError for a NULL where
-    there must be none.
+    Raises DataTypeError, naming the column and the first row that cannot be stored; ConstraintError for a
+    NULL where there must be none.
     """
     found: list[ArrowArray] = []
     first = 0
@@ -51,12 +51,18 @@ def cast_column(column: Column, chunks: Sequence[ArrowArray]) -> ArrowArray:
 
 
 def cast_values(column: Column, values: Sequence[object]) -> ArrowArray:
-    """Python values as ``arrow_type(column.type)``, each through ``affinity.convert``. Raises as ``cast_column``."""
+    """Python values as ``arrow_type(column.type)``, each through ``affinity.convert``.
+
+    Raises as ``cast_column``.
+    """
     return _checked(column, _by_value(column, values, 0))
 
 
 def stored_array(values: Sequence[StoredValue], column_type: ColumnType) -> list[ArrowArray]:
-    """Values as ``affinity.convert`` returns them, as arrays of ``arrow_type(column_type)``; one, unless it is huge."""
+    """Values as ``affinity.convert`` returns them, as arrays of ``arrow_type(column_type)``.
+
+    There is one array, unless the values are huge.
+    """
     target: ArrowType = arrow_type(column_type)
     if column_type.kind is Kind.FLOAT:
         empty = bytes(4 * column_type.width)
@@ -74,7 +80,7 @@ def null_array(rows: int, column_type: ColumnType) -> ArrowArray:
 
 
 def default_arrays(column: Column, rows: int) -> list[ArrowArray]:
-    """What ``rows`` rows hold of which nothing is said, as arrays of ``arrow_type(column.type)``: the default, or NULLs."""
+    """The default of ``column``, or NULL, for ``rows`` rows, as arrays of ``arrow_type(column.type)``."""
     if column.default is None or column.is_rowid:
         return [null_array(rows, column.type)]
     if not is_constant(column):
@@ -99,7 +105,7 @@ def _checked(column: Column, arrays: list[ArrowArray]) -> ArrowArray:
 
 
 def _pieces(column: Column, chunk: ArrowArray, first: int) -> Iterator[ArrowArray]:
-    """The chunk, checked, without dictionaries and extensions, and in parts where 32-bit offsets would not do."""
+    """The chunk, checked, without dictionaries and extensions, in parts that 32-bit offsets can address."""
     try:
         chunk.validate(full=True)
     except pa.ArrowException:
@@ -193,7 +199,7 @@ def _by_value(column: Column, values: Sequence[object], first: int) -> list[Arro
     return stored_array(stored, column.type)
 
 
-# --- whole arrays ------------------------------------------------------------------------------------------------------
+# --- whole arrays -------------------------------------------------------------------------------------------
 
 
 def _same(column: Column, array: ArrowArray, first: int) -> ArrowArray:

@@ -1,8 +1,8 @@
 """Tables that users bring, in any form, as Arrow tables that fit a schema exactly.
 
-Taken are a pyarrow Table, RecordBatch, RecordBatchReader or Dataset, a pandas DataFrame, a polars DataFrame or LazyFrame,
-whatever has ``__arrow_c_stream__`` (DuckDB, …), a list of dicts, and a dict of lists or arrays. The index of a DataFrame is
-left out: call ``reset_index()`` to keep it. In messages, rows are counted from 0.
+Taken are a pyarrow Table, RecordBatch, RecordBatchReader or Dataset, a pandas DataFrame, a polars DataFrame
+or LazyFrame, whatever has ``__arrow_c_stream__`` (DuckDB, …), a list of dicts, and a dict of lists or arrays.
+The index of a DataFrame is left out: call ``reset_index()`` to keep it. In messages, rows are counted from 0.
 """
 
 from __future__ import annotations
@@ -46,10 +46,10 @@ def to_table(
 ) -> tuple[pa.Table, Schema]:
     """The rows of ``data`` as a table of ``schema.to_arrow()``, and the schema.
 
-    With a schema, columns are matched by name without regard to case, and those that are missing take
-    their default, or else NULL. A NULL that is there stays one. Without a schema
-    it is inferred, as in ``schema_of_arrow``, with ``primary_key`` and ``semantic``; a list of vectors of variable
-    length takes its width from its first vector.
+    With a schema, columns are matched by name without regard to case, and those that are missing take their
+    default, or else NULL. A NULL that is there stays one. Without a schema it is inferred, as in
+    ``schema_of_arrow``, with ``primary_key`` and ``semantic``; a list of vectors of variable length takes its
+    width from its first vector.
 
     Raises
     ------
@@ -106,8 +106,8 @@ def schema_of_arrow(
 
     Parameters
     ----------
-    schema: names, types, nullability, and the metadata that ``to_arrow`` writes, where it still fits the types and the
-        columns that are there.
+    schema: names, types, nullability, and the metadata that ``to_arrow`` writes, where it still fits the
+        types and the columns that are there.
     primary_key: the column that is the key, instead of the one in the metadata.
     semantic: the columns to search by meaning, instead of those in the metadata.
     widths: numbers per vector for lists of variable length, by column.
@@ -156,7 +156,10 @@ def _is_understood(check: Check, columns: Sequence[Column]) -> bool:
 
 
 def _sources(data: Any, typed: bool) -> tuple[int, dict[str, _Source]]:
-    """The number of rows and the columns. Python values stay what they are if ``typed``, as a schema will tell."""
+    """The number of rows and the columns.
+
+    Python values stay what they are if ``typed``, as a schema will tell.
+    """
     # Another thread may be in the middle of importing it: what has no DataFrame yet has made no data frame.
     frame = getattr(sys.modules.get("pandas"), "DataFrame", None)
     polars = sys.modules.get("polars")

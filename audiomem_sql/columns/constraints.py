@@ -84,7 +84,10 @@ def with_keys(columns: Sequence[Column], keys: Sequence[Key]) -> tuple[Column, .
 
 
 def check_constraint(constraint: Check | Key) -> None:
-    """Raise SchemaError unless the name is one, and a CHECK holds one expression; ``checks`` asks SQLite what it means."""
+    """Raise SchemaError unless the name is one, and a CHECK holds one expression.
+
+    ``checks`` asks SQLite what it means.
+    """
     name = constraint.name or ""
     if "\0" in name or any("\ud800" <= letter <= "\udfff" for letter in name):
         raise SchemaError(f"the name of the constraint {name!a} is not valid Unicode, or holds a NUL")

@@ -1,7 +1,7 @@
 """The values of DEFAULT: what a column holds where an INSERT says nothing about it.
 
-A constant default has one value for ever, converted by the column's type; any other, such as CURRENT_TIMESTAMP or
-(random()), is evaluated for each row.
+A constant default has one value for ever, converted by the column's type; any other, such as
+CURRENT_TIMESTAMP or (random()), is evaluated for each row.
 """
 
 from __future__ import annotations
@@ -65,7 +65,10 @@ def values(column: Column, count: int) -> list[StoredValue]:
 
 
 def sql_values_of(column: Column, count: int) -> list[SqlValue]:
-    """What ``count`` rows hold that do not name the column, as SQL sees it; NULL for the rowid and without a default."""
+    """What ``count`` rows hold that do not name the column, as SQL sees it.
+
+    NULL for the rowid and without a default.
+    """
     if column.default is None or column.is_rowid:
         return [None] * count
     found = [constant(column)] * count if is_constant(column) else values(column, count)

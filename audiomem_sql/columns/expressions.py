@@ -1,8 +1,8 @@
-"""SQL expressions of a schema, evaluated by a SQLite of our own: in memory, empty, and allowed to compute and nothing else.
+"""SQL expressions of a schema, evaluated by an empty SQLite in memory that may only compute.
 
-The text may come with a file from anywhere. ``syntax`` has seen to it that it is one expression; the authorizer sees to
-it that SQLite refuses everything beyond the functions that it brings itself and that depend on their arguments only.
-A connection belongs to one thread.
+The text may come with a file from anywhere. ``syntax`` has seen to it that it is one expression; the
+authorizer sees to it that SQLite refuses everything beyond the functions that it brings itself and that
+depend on their arguments only. A connection belongs to one thread.
 """
 
 from __future__ import annotations
@@ -78,8 +78,8 @@ def watched(
 def functions_of(expression: str) -> frozenset[str]:
     """The functions that an expression without columns calls, in small letters.
 
-    Raises SchemaError for a sub-select, a parameter, an aggregate, and for functions that SQLite does not bring or whose
-    result depends on the connection.
+    Raises SchemaError for a sub-select, a parameter, an aggregate, and for functions that SQLite does not
+    bring or whose result depends on the connection.
     """
     import apsw
 
@@ -110,7 +110,10 @@ def functions_of(expression: str) -> frozenset[str]:
 
 
 def evaluate(expression: str, count: int = 1) -> list[SqlValue]:
-    """The values of an expression that :func:`functions_of` accepts, evaluated ``count`` times; SchemaError if it fails."""
+    """The values of an expression that :func:`functions_of` accepts, evaluated ``count`` times.
+
+    SchemaError if it fails.
+    """
     import apsw
 
     counted = "WITH RECURSIVE n(i) AS (VALUES(1) UNION ALL SELECT i + 1 FROM n WHERE i < ?)"

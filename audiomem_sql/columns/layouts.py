@@ -18,7 +18,8 @@ from audiomem_sql.errors import DamagedFileError
 def places_in(stored: Schema, schema: Schema) -> tuple[int | None, ...]:
     """For each column of ``schema`` its place in ``stored``; None for one that is not there.
 
-    DamagedFileError, without a file, if a column has another type there, or is the rowid in one of the two only.
+    DamagedFileError, without a file, if a column has another type there, or is the rowid in one of the two
+    only.
     """
     by_id = {column.id: place for place, column in enumerate(stored.columns)}
     found = tuple(by_id.get(column.id) for column in schema.columns)
@@ -34,7 +35,7 @@ def places_in(stored: Schema, schema: Schema) -> tuple[int | None, ...]:
 
 
 def initial_value(column: Column) -> StoredValue:
-    """The value of ``column`` in rows that were written before it was added: its DEFAULT, as a column stores it.
+    """The value of ``column`` in rows that were written before it was added: its DEFAULT, as it is stored.
 
     SchemaError if the default has no such value, which no column that was added has.
     """
@@ -57,10 +58,10 @@ def row_translation(
 
 
 def union(newest: Schema, older: Iterable[Schema]) -> Schema:
-    """A schema with the columns of ``newest``, and behind them those of ``older`` ones that were dropped since.
+    """A schema with the columns of ``newest``, and behind them those of ``older`` that were dropped since.
 
-    The latter promise nothing: rows that were written after them have nothing there. One whose name is in use by now
-    gets its id behind it.
+    The latter promise nothing: rows that were written after them have nothing there. One whose name is in use
+    by now gets its id behind it.
     """
     columns = list(newest.columns)
     ids = set(newest.ids)

@@ -1,8 +1,9 @@
 """What kind of data frame column a column was made of, so that it can come back as what it was.
 
-The types of a table are few: an ``int32`` is stored as an INTEGER, a category as a TEXT, a time of Berlin as its UTC. What
-it was is kept beside the column as a small JSON text, which only data frames ask for. It is a hint and no constraint: where
-values that came later do not fit it any more, the column is read as the type that it has.
+The types of a table are few: an ``int32`` is stored as an INTEGER, a category as a TEXT, a time of Berlin as
+its UTC. What it was is kept beside the column as a small JSON text, which only data frames ask for. It is a
+hint and no constraint: where values that came later do not fit it any more, the column is read as the type
+that it has.
 """
 
 from __future__ import annotations
@@ -38,8 +39,8 @@ _ALIASES = frozenset(
 class Origin:
     """type: the Arrow type, of a category that of its values. backend: see BACKENDS; None is numpy's.
 
-    category: whether it was a category (a dictionary, in Arrow's words). categories: what could be in it, in order, where that
-    is kept. ordered: whether the order means something.
+    category: whether it was a category (a dictionary, in Arrow's words). categories: what could be in it, in
+    order, where that is kept. ordered: whether the order means something.
     """
 
     type: ArrowType
@@ -62,7 +63,10 @@ class Origin:
         return whole if len(whole) <= MAX_CHARACTERS else json.dumps(told)
 
     def restored(self, array: ArrowArray) -> ArrowArray | None:
-        """``array``, chunked and as it is stored, as what it was; None if a value does not fit it any more."""
+        """``array``, chunked and as it is stored, as what it was.
+
+        None if a value does not fit it any more.
+        """
         try:
             if self.category:
                 return self._as_category(array)
@@ -87,7 +91,10 @@ class Origin:
 
 
 def origin_of(item: ArrowField, chunks: Sequence[ArrowArray], column_type: ColumnType) -> str | None:
-    """The text that says what a column of Arrow data was; None if that is what its ``column_type`` gives anyway."""
+    """The text that says what a column of Arrow data was.
+
+    None if that is what its ``column_type`` gives anyway.
+    """
     given, category, ordered = item.type, False, False
     kinds: tuple[str | int | float, ...] | None = None
     if types.is_dictionary(given):

@@ -1,7 +1,8 @@
 """Schemas: from SQL, from Arrow, from the catalog, and back.
 
-``parse_columns`` reads what the user types, ``arrow_input.schema_of_arrow`` infers from data, ``Schema.from_catalog`` reads
-what a file says. All of them end in the same checks, in ``Schema`` itself. pyarrow is imported only where it is needed.
+``parse_columns`` reads what the user types, ``arrow_input.schema_of_arrow`` infers from data,
+``Schema.from_catalog`` reads what a file says. All of them end in the same checks, in ``Schema`` itself.
+pyarrow is imported only where it is needed.
 """
 
 from __future__ import annotations
@@ -51,12 +52,15 @@ MAX_COLUMNS = 2000 - len(HIDDEN) - 1
 
 @dataclass(frozen=True)
 class Schema:
-    """The columns of a table, in order. Raises SchemaError, naming the column, where SQL would refuse the table.
+    """The columns of a table, in order.
 
-    Columns without an id get their place. Two schemas are equal when they are written alike, whatever their ids.
+    Raises SchemaError, naming the column, where SQL would refuse the table.
 
-    checks: of columns and of the table, in the order in which they are tried. keys: those of several columns; a key of one
-    is said by its column.
+    Columns without an id get their place. Two schemas are equal when they are written alike, whatever their
+    ids.
+
+    checks: of columns and of the table, in the order in which they are tried. keys: those of several columns;
+    a key of one is said by its column.
     """
 
     columns: tuple[Column, ...]
@@ -128,7 +132,7 @@ class Schema:
         }
 
     def with_vectors(self, dimensions: int, following: int | None = None) -> Schema:
-        """This schema with a column for the vectors of each column that is searched by meaning and has none yet.
+        """The schema with a column of vectors for each column that is searched by meaning and has none yet.
 
         following: the id of the first, by default the next one.
         """
@@ -144,7 +148,10 @@ class Schema:
         return self if not added else self.changed([*self.columns, *added])
 
     def _check_key(self, key: Key) -> None:
-        """A key is of several columns of the table; those of the primary key become NOT NULL, as in STRICT tables."""
+        """A key is of several columns of the table.
+
+        Those of the primary key become NOT NULL, as in STRICT tables.
+        """
         places = [self.index(name) for name in key.columns]
         if len(places) < 2 or len(set(places)) < len(places):
             raise SchemaError(
@@ -180,7 +187,7 @@ class Schema:
         return Schema(tuple(columns), self.checks, self.keys)
 
     def nullable(self, places: Collection[int]) -> Schema:
-        """This schema with NULL allowed in the columns at ``places``: what was their primary key is UNIQUE."""
+        """The schema with NULL allowed in the columns at ``places``; a primary key of them becomes UNIQUE."""
         names = {self.columns[place].name.lower() for place in places}
         columns = [
             column
@@ -247,12 +254,13 @@ class Schema:
         return ", ".join(part.sql() for part in parts)
 
     def declaration(self) -> str:
-        """The definitions for ``sqlite3_declare_vtab``, without ``CREATE TABLE x(`` and the hidden columns."""
+        """The definitions for ``sqlite3_declare_vtab``, without hidden columns and ``CREATE TABLE x(``."""
         return ", ".join(column.declaration() for column in self.columns)
 
     def to_catalog(self) -> list[dict[str, Any]]:
-        """The columns as plain lists and dicts, an id that is the place left out; ``checks`` and ``keys`` have a
-        ``to_catalog`` of their own.
+        """The columns as plain lists and dicts, an id that is the place left out.
+
+        ``checks`` and ``keys`` have a ``to_catalog`` of their own.
         """
         return [
             column.to_catalog() | ({} if column.id == place else {"id": column.id})
@@ -261,7 +269,10 @@ class Schema:
 
     @classmethod
     def from_catalog(cls, packed: object, checks: object = (), keys: object = ()) -> Schema:
-        """The schema whose parts ``to_catalog`` packed. Raises SchemaError, and nothing else, on any input."""
+        """The schema whose parts ``to_catalog`` packed.
+
+        Raises SchemaError, and nothing else, on any input.
+        """
         if not isinstance(packed, list | tuple):
             raise SchemaError("the columns of the catalog are not a list")
         if not isinstance(checks, list | tuple) or not isinstance(keys, list | tuple):
@@ -273,8 +284,10 @@ class Schema:
         )
 
     def to_arrow(self) -> pa.Schema:
-        """The Arrow schema. Its metadata and those of the fields hold the definition, so ``schema_of_arrow`` gives this
-        schema again. A rowid is nullable: NULL asks for the next one.
+        """The Arrow schema.
+
+        Its metadata and those of the fields hold the definition, so ``schema_of_arrow`` gives this schema
+        again. A rowid is nullable: NULL asks for the next one.
         """
         import pyarrow as pa
 
@@ -295,7 +308,7 @@ class Schema:
 
 
 def parse_columns(definitions: Sequence[str]) -> Schema:
-    """The schema that column definitions describe, each one argument of ``CREATE VIRTUAL TABLE … USING audiomem``.
+    """The schema that definitions describe, each an argument of ``CREATE VIRTUAL TABLE … USING audiomem``.
 
     Raises SchemaError, naming the column, for what cannot be understood or is not supported.
     """

@@ -1,8 +1,8 @@
 """Arrow tables as pandas data frames whose columns are what they were when they were written.
 
-A column that was written from a data frame has the dtype that it had there. Any other has numpy's dtype for its type, but an
-INTEGER with NULLs is ``Int64`` and a BOOLEAN with NULLs is ``boolean``: numpy's own have no NULL, and floats in their place
-would change integers above 2⁵³.
+A column that was written from a data frame has the dtype that it had there. Any other has numpy's dtype for
+its type, but an INTEGER with NULLs is ``Int64`` and a BOOLEAN with NULLs is ``boolean``: numpy's own have no
+NULL, and floats in their place would change integers above 2⁵³.
 """
 
 from __future__ import annotations
@@ -30,8 +30,9 @@ def frame_of(
 ) -> pd.DataFrame:
     """The rows of ``table`` as a data frame.
 
-    origins: of each column what it was, see ``columns.origins``, or None. dtype_backend: ``numpy_nullable`` or ``pyarrow``, as in
-    pandas, for all columns. categories: names of columns that become categories. options: for ``pyarrow.Array.to_pandas``.
+    origins: of each column what it was, see ``columns.origins``, or None. dtype_backend: ``numpy_nullable``
+    or ``pyarrow``, as in pandas, for all columns. categories: names of columns that become categories.
+    options: for ``pyarrow.Array.to_pandas``.
 
     Raises MissingExtraError without pandas, OptionError for another ``dtype_backend``.
     """
@@ -77,7 +78,9 @@ def _series(array: ArrowArray, backend: str | None, options: dict[str, Any]) -> 
 
 
 def _dtypes(backend: str | None, nulls: bool) -> dict[ArrowType, Any]:
-    """The dtypes that are not the ones pyarrow would choose: those with a NULL of their own, where it is needed or asked for,
+    """The dtypes that are not the ones pyarrow would choose.
+
+    Those are the dtypes with a NULL of their own, where it is needed or wanted,
     and pandas' own texts, also where all of them are NULL.
     """
     import pandas as pd

@@ -3,9 +3,9 @@
 - NULL on the right: no row, except for IS and IS NOT.
 - Numbers are below texts, texts below blobs, whatever they say.
 - A column of numbers takes a text for the number it spells, if it spells one.
-- A column of texts takes a number for its text if the other side has no affinity of its own (a literal, a parameter),
-  and is itself taken for a number if it has (a column of numbers). A virtual table cannot see which it was: such
-  predicates are supersets, unless ``literal`` says that there is no affinity.
+- A column of texts takes a number for its text if the other side has no affinity of its own (a literal, a
+  parameter), and is itself taken for a number if it has (a column of numbers). A virtual table cannot see
+  which it was: such predicates are supersets, unless ``literal`` says that there is no affinity.
 - A blob is never converted.
 """
 
@@ -60,11 +60,11 @@ def bind(
 ) -> Bound:
     """The predicate for a column of this type (INTEGER for the rowid).
 
-    collation: the collating sequence of the comparison, as SQLite names it.
-    literal: the value comes from a filter that SQLite does not see: it has no affinity, and the answer must be exact.
-    converted: the values of an IN have the affinity of the comparison already, as SQLite hands them to a virtual table:
-    there are numbers among them only if texts are compared as numbers, and the answer is exact.
-    QueryError for a value that is no SQL value, and with ``literal`` for a pattern longer than SQLite takes.
+    collation: the collating sequence of the comparison, as SQLite names it. literal: the value comes from a
+    filter that SQLite does not see: it has no affinity, and the answer must be exact. converted: the values
+    of an IN have the affinity of the comparison already, as SQLite hands them to a virtual table: there are
+    numbers among them only if texts are compared as numbers, and the answer is exact. QueryError for a value
+    that is no SQL value, and with ``literal`` for a pattern longer than SQLite takes.
     """
     op = predicate.op
     if op is Op.IS_NULL:

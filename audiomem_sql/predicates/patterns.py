@@ -1,9 +1,10 @@
 """LIKE and GLOB as SQLite's patternCompare understands them (func.c), over whole arrays.
 
-A pattern is a row of segments between ``%`` (or ``*``). Each element of a segment takes exactly one character, so the
-first place where a segment fits is the only one that has to be tried: matching takes time proportional to pattern
-times text, never more. Segments of literal characters only are searched in the array's buffer as bytes; the others
-are regular expressions without repetition, tried on the rows that hold the pattern's longest literal.
+A pattern is a row of segments between ``%`` (or ``*``). Each element of a segment takes exactly one
+character, so the first place where a segment fits is the only one that has to be tried: matching takes time
+proportional to pattern times text, never more. Segments of literal characters only are searched in the
+array's buffer as bytes; the others are regular expressions without repetition, tried on the rows that hold
+the pattern's longest literal.
 
 Peculiarities kept: both sides end at their first NUL, and only ASCII letters fold.
 """
@@ -72,7 +73,10 @@ class Pattern:
         return literal or ""
 
     def prefix_ranges(self) -> list[tuple[bytes, bytes]]:
-        """Ranges of which every match lies in one, as far as 16 bytes tell: for LIKE two, by the first letter's case."""
+        """Ranges of which every match lies in one: for LIKE two, by the first letter's case.
+
+        Their ends are right as far as 16 bytes tell.
+        """
         prefix = self.prefix.encode("utf-8", "surrogatepass")
         above = prefix + b"\xff" * 16
         if not self.ignore_case:
@@ -132,7 +136,7 @@ class Pattern:
         return found
 
     def _general_mask(self, values: Strings) -> BoolArray:
-        """Some segment has wildcards: the longest literal chooses rows, and each of these is matched by itself."""
+        """Some segment has wildcards: the longest literal chooses rows, which are matched one by one."""
         found: BoolArray = values.lengths >= sum(segment.width for segment in self.segments)
         rows = np.flatnonzero(found)
         if self.ignore_case and len(rows):
@@ -217,7 +221,10 @@ def _segment(elements: list[tuple[str | None, str]]) -> Segment:
 
 
 def _set(pattern: str, at: int) -> tuple[int, str]:
-    """(place behind, regular expression) of the set whose inside starts at ``at``; (-1, "") if it is not closed."""
+    """(place behind, regular expression) of the set whose inside starts at ``at``.
+
+    (-1, "") if it is not closed.
+    """
     end = len(pattern)
     invert = at < end and pattern[at] == "^"
     at += invert

@@ -1,7 +1,7 @@
 """Comparison and search over the bytes of a whole string array at once.
 
-Nothing here loops over rows: comparisons look at a few bytes of every row and go on with the undecided ones; searches
-run over the contiguous buffer and pay per hit, at most one hit a row.
+Nothing here loops over rows: comparisons look at a few bytes of every row and go on with the undecided ones;
+searches run over the contiguous buffer and pay per hit, at most one hit a row.
 """
 
 from __future__ import annotations
@@ -80,7 +80,10 @@ def equal(values: Strings, operand: bytes, fold: U8Array | None = None) -> BoolA
 
 
 def member(values: Strings, operands: Collection[bytes]) -> BoolArray:
-    """Whether each string is one of ``operands``: lengths and first bytes decide most rows, a set the others."""
+    """Whether each string is one of ``operands``.
+
+    Lengths and first bytes decide most rows, a set the others.
+    """
     chosen = frozenset(operands)
     if len(chosen) <= 4:
         found = np.zeros(len(values), np.bool_)
@@ -109,8 +112,8 @@ def member(values: Strings, operands: Collection[bytes]) -> BoolArray:
 def first_hits(text: U8Array, word: bytes, starts: I64Array, ends: I64Array) -> I64Array:
     """Where ``word`` (not empty) first lies within ``text[starts[i]:ends[i]]``, int64 (n,); -1: nowhere.
 
-    The ranges are in order and do not overlap. ``re`` searches for a literal in any buffer, without a copy of it, and
-    faster than ``bytes.find``.
+    The ranges are in order and do not overlap. ``re`` searches for a literal in any buffer, without a copy of
+    it, and faster than ``bytes.find``.
     """
     size = len(word)
     if not len(starts) or size > int((ends - starts).max()):
@@ -133,7 +136,10 @@ def first_hits(text: U8Array, word: bytes, starts: I64Array, ends: I64Array) -> 
 
 
 def _few_places(text: U8Array, word: bytes, starts: I64Array, stop: int) -> I64Array | None:
-    """The first place of ``word`` in each row that has one, in order; None if there are too many to go one by one."""
+    """The first place of ``word`` in each row that has one, in order.
+
+    None if there are too many to go one by one.
+    """
     begins: Sequence[int] = memoryview(np.ascontiguousarray(starts).data)
     most = 16 + (stop - begins[0]) // _BYTES_PER_HIT
     places: list[int] = []
@@ -188,7 +194,10 @@ def lowered(values: Strings) -> Strings:
 
 
 def lower_ascii(data: U8Array) -> U8Array:
-    """ASCII capitals as small letters, all other bytes as they are; several times faster than ``bytes.lower``."""
+    """ASCII capitals as small letters, all other bytes as they are.
+
+    Several times faster than ``bytes.lower``.
+    """
     capital = (data - np.uint8(ord("A"))) < 26
     return data | (capital.view(np.uint8) << np.uint8(5))
 

@@ -1,7 +1,7 @@
-"""Finding few rows by key: the path of point queries and of joins, where a scan would cost too much each time.
+"""Finding few rows by key, for point queries and joins, where a scan would cost too much each time.
 
-An equality on the rowid is arithmetic or a binary search. On any other column it goes through Bloom filters, and from
-the fourth time on through a sorted index in memory (see key_index).
+An equality on the rowid is arithmetic or a binary search. On any other column it goes through Bloom filters,
+and from the fourth time on through a sorted index in memory (see key_index).
 """
 
 from __future__ import annotations
@@ -25,7 +25,9 @@ _PLAIN = (Kind.INTEGER, Kind.REAL, Kind.TEXT, Kind.JSON, Kind.BLOB)
 
 
 def find_rows(view: Readable, filters: Sequence[Filter]) -> list[tuple[ReadableSegment, int]] | None:
-    """The stored rows that pass ``filters``, as (segment, row), if a key leads to them; None if only a scan would.
+    """The stored rows that pass ``filters``, as (segment, row), if a key leads to them.
+
+    None if only a scan would.
 
     Rows that a transaction has not written yet are not among them.
     """
@@ -53,7 +55,10 @@ def find_rows(view: Readable, filters: Sequence[Filter]) -> list[tuple[ReadableS
 def find_by_key(
     view: Readable, column: int, collation: str, keys: Sequence[Any]
 ) -> list[tuple[ReadableSegment, int]] | None:
-    """The stored rows whose ``column`` has one of ``keys`` (see Bound.lookup); None if only a scan would find them."""
+    """The stored rows whose ``column`` has one of ``keys`` (see Bound.lookup).
+
+    None if only a scan would find them.
+    """
     if any(each.segment.skip_damage for each in view.views):
         return None  # a scan knows how to leave rows out
     if column == ROWID or column == view.schema.rowid_column:
@@ -99,7 +104,10 @@ def _by_key(segment: ReadableSegment, column: int, collation: str, keys: Sequenc
 
 
 def key_index(segment: ReadableSegment, column: int, collation: str = "BINARY") -> KeyIndex | None:
-    """The index of a column, made when it was asked for often enough; None until then, and for very large columns."""
+    """The index of a column, made when it was asked for often enough.
+
+    None until then, and for very large columns.
+    """
     index = segment.indexes.get((column, collation))
     if isinstance(index, KeyIndex):
         return index

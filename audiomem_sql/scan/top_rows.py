@@ -1,7 +1,7 @@
-"""The first rows in an order: the columns of the order are read of all rows, and the others only of those that are given.
+"""The first rows in an order: only the columns of the order are read of all rows.
 
-An engine that takes rows from a dataset, and keeps the first ten, has had every column of every row decoded before it knew
-which ten; only who knows the order beforehand can leave that out.
+An engine that takes rows from a dataset, and keeps the first ten, has had every column of every row decoded
+before it knew which ten; only who knows the order beforehand can leave that out.
 """
 
 from __future__ import annotations
@@ -26,7 +26,10 @@ _ROWID = "rowid"
 
 
 def parse_order(ordering: str, schema: Schema) -> list[tuple[int, bool]]:
-    """``year DESC, title`` as places of columns, and whether each is descending. QueryError for anything else."""
+    """``year DESC, title`` as places of columns, and whether each is descending.
+
+    QueryError for anything else.
+    """
     try:
         words = lexemes(ordering)
     except SchemaError:
@@ -70,7 +73,9 @@ def first_rows(
     filters: Sequence[Filter] = (),
     row_filter: RowFilter | None = None,
 ) -> I64Array:
-    """The rowids of the first ``k`` rows that pass the filters, int64 (n,): NULL comes last, and of equals the lower rowid.
+    """The rowids of the first ``k`` rows that pass the filters, int64 (n,).
+
+    NULL comes last. Of equal rows the one with the lower rowid comes first.
 
     Texts and blobs are ordered by their bytes, whatever collation the column has.
     """

@@ -34,7 +34,10 @@ class FlacScanner:
         batch_size: int,
         use_threads: bool,
     ) -> None:
-        """dataset_schema: all columns of the table; coded: the numbers of those that are given as dictionary arrays."""
+        """dataset_schema: all columns of the table.
+
+        ``coded``: the numbers of those that are given as dictionary arrays.
+        """
         if batch_size < 1:
             raise QueryError(f"a batch of {batch_size} rows", file=path, remedy="Ask for 1 or more.")
         self._snapshot = snapshot
