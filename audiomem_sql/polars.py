@@ -59,7 +59,7 @@ def scan_flac(
     any more.
     """
     with TableReader(path, version=version, as_of=as_of) as table:
-        seen = _columns_of(table.schema, stored_types)
+        frame_columns = _columns_of(table.schema, stored_types)
 
     def source(
         columns: list[str] | None, predicate: pl.Expr | None, rows: int | None, size: int | None
@@ -68,19 +68,19 @@ def scan_flac(
         condition = None if predicate is None or rows is not None else condition_of(predicate, targets)
         names = list(schema) if columns is None else columns
         with TableReader(path, version=version, as_of=as_of) as table:
-            if _columns_of(table.schema, stored_types) != seen:
+            if _columns_of(table.schema, stored_types) != frame_columns:
                 raise SchemaError(
                     "the columns have changed since the scan was made",
                     file=path,
                     remedy="Call scan_flac again.",
                 )
-            for frame in _frames(table, names, seen, condition, rows):
+            for frame in _frames(table, names, frame_columns, condition, rows):
                 yield frame if predicate is None else frame.filter(predicate)
 
-    schema = {column.name: _dtype(column, origin) for column, origin in seen.values()}
+    schema = {column.name: _dtype(column, origin) for column, origin in frame_columns.values()}
     targets = {
         name: Target(column, number, _seen_type(column, origin))
-        for number, (name, (column, origin)) in enumerate(seen.items())
+        for number, (name, (column, origin)) in enumerate(frame_columns.items())
     }
     return register_io_source(source, schema=schema)
 
@@ -110,13 +110,15 @@ def _dtype(column: Column, origin: Origin | None) -> Any:
 def _frames(
     table: TableReader,
     names: Sequence[str],
-    seen: dict[str, tuple[Column, Origin | None]],
+    frame_columns: dict[str, tuple[Column, Origin | None]],
     condition: Condition | None,
     rows: int | None,
 ) -> Iterator[pl.DataFrame]:
     """The rows, batch by batch, with the dtypes of :func:`_dtype`."""
     schema = table.schema
-    read = list(names) or [next(iter(seen))]  # a frame without columns does not know how many rows it has
+    read = list(names) or [
+        next(iter(frame_columns))
+    ]  # a frame without columns does not know how many rows it has
     filters, row_filter = ([], None) if condition is None else filters_of(condition, schema)
     batches = scan(table.readable, [schema.index(name) for name in read], filters, row_filter=row_filter)
     remaining = rows
@@ -124,14 +126,16 @@ def _frames(
     for batch in batches if remaining != 0 else ():
         empty = False
         arrays = [array.slice(0, remaining) for array in batch.arrays]
-        columns = [_series(name, array, *seen[name]) for name, array in zip(read, arrays, strict=True)]
+        columns = [
+            _series(name, array, *frame_columns[name]) for name, array in zip(read, arrays, strict=True)
+        ]
         yield pl.DataFrame(columns).select(names)
         if remaining is not None:
             remaining -= len(arrays[0])
             if remaining <= 0:
                 break
     if empty:
-        yield pl.DataFrame(schema={name: _dtype(*seen[name]) for name in names})
+        yield pl.DataFrame(schema={name: _dtype(*frame_columns[name]) for name in names})
 
 
 def _series(name: str, array: Any, column: Column, origin: Origin | None) -> pl.Series:

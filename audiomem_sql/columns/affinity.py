@@ -201,8 +201,8 @@ def _shown(value: object) -> str:
     return f"The value is {text if len(text) <= 60 else text[:59] + '…'}"
 
 
-def _integer(column: Column, given: object) -> StoredValue:
-    value = _plain(column, given)
+def _integer(column: Column, original: object) -> StoredValue:
+    value = _plain(column, original)
     if isinstance(value, str):
         number = numeric_text(value)
         value = value if number is None else number
@@ -211,11 +211,11 @@ def _integer(column: Column, given: object) -> StoredValue:
         value = value if integer is None else integer
     if value is None or isinstance(value, int):
         return value if value is None else int(value)
-    raise _refused(column, value, _shown(given))
+    raise _refused(column, value, _shown(original))
 
 
-def _real(column: Column, given: object) -> StoredValue:
-    value = _plain(column, given)
+def _real(column: Column, original: object) -> StoredValue:
+    value = _plain(column, original)
     if isinstance(value, str):
         number = numeric_text(value)
         value = value if number is None else number
@@ -223,11 +223,11 @@ def _real(column: Column, given: object) -> StoredValue:
         return float(value) or 0.0
     if value is None:
         return None
-    raise _refused(column, value, _shown(given))
+    raise _refused(column, value, _shown(original))
 
 
-def _text(column: Column, given: object) -> StoredValue:
-    value = _plain(column, given)
+def _text(column: Column, original: object) -> StoredValue:
+    value = _plain(column, original)
     if value is None or isinstance(value, str):
         return value
     if isinstance(value, int):
@@ -237,26 +237,26 @@ def _text(column: Column, given: object) -> StoredValue:
     raise _refused(column, value)
 
 
-def _blob(column: Column, given: object) -> StoredValue:
-    value = _plain(column, given)
+def _blob(column: Column, original: object) -> StoredValue:
+    value = _plain(column, original)
     if value is None or isinstance(value, bytes):
         return value
     raise _refused(column, value)
 
 
-def _boolean(column: Column, given: object) -> StoredValue:
-    value = _plain(column, given)
+def _boolean(column: Column, original: object) -> StoredValue:
+    value = _plain(column, original)
     if value is None:
         return None
     if isinstance(value, int | float) and value in (0, 1):
         return bool(value)
     if isinstance(value, str) and (truth := _TRUTHS.get(value.lower())) is not None:
         return truth
-    raise _refused(column, value, _shown(given))
+    raise _refused(column, value, _shown(original))
 
 
-def _timestamp(column: Column, given: object) -> StoredValue:
-    value = _plain(column, given)
+def _timestamp(column: Column, original: object) -> StoredValue:
+    value = _plain(column, original)
     if value is None:
         return None
     if isinstance(value, str | date | np.datetime64 | int | float):
@@ -268,8 +268,8 @@ def _timestamp(column: Column, given: object) -> StoredValue:
     raise _refused(column, value)
 
 
-def _json(column: Column, given: object) -> StoredValue:
-    value = _plain(column, given)
+def _json(column: Column, original: object) -> StoredValue:
+    value = _plain(column, original)
     if value is None:
         return None
     if isinstance(value, str):
@@ -298,8 +298,8 @@ _CHECK_JSON = json.JSONDecoder(parse_int=str, parse_float=str, parse_constant=_r
 _VECTOR_JSON = json.JSONDecoder(parse_int=float, parse_constant=_refuse_constant)
 
 
-def _vector(column: Column, given: object) -> StoredValue:
-    value = given if isinstance(given, np.ndarray) else _plain(column, given)
+def _vector(column: Column, original: object) -> StoredValue:
+    value = original if isinstance(original, np.ndarray) else _plain(column, original)
     if value is None:
         return None
     width = column.type.width

@@ -38,16 +38,16 @@ def cast_column(column: Column, chunks: Sequence[ArrowArray]) -> ArrowArray:
     Raises DataTypeError, naming the column and the first row that cannot be stored; ConstraintError for a
     NULL where there must be none.
     """
-    found: list[ArrowArray] = []
+    arrays: list[ArrowArray] = []
     first = 0
     for chunk in chunks:
         try:
             for piece in _pieces(column, chunk, first):
-                found += _cast(column, piece, first)
+                arrays += _cast(column, piece, first)
                 first += len(piece)
         except (pa.ArrowException, ValueError, OverflowError) as error:  # the last two: dates beyond Python's
             raise DataTypeError(f"the Arrow data of column {column.name} cannot be read: {error}") from error
-    return _checked(column, found)
+    return _checked(column, arrays)
 
 
 def cast_values(column: Column, values: Sequence[object]) -> ArrowArray:
@@ -161,30 +161,34 @@ def _find_invalid_text(column: Column, chunk: ArrowArray, first: int) -> None:
 
 
 def _cast(column: Column, array: ArrowArray, first: int) -> list[ArrowArray]:
-    kind, given = column.type.kind, array.type
+    kind, source_type = column.type.kind, array.type
     if array.null_count == len(array):
         return [null_array(len(array), column.type)]
-    if whole := _WHOLE.get((kind, _family(given))):
+    if whole := _WHOLE.get((kind, _family(source_type))):
         return [whole(column, array, first)]
-    if _family(given) in ("integer", "real", "boolean", "text", "blob") or kind is Kind.JSON:
+    if _family(source_type) in ("integer", "real", "boolean", "text", "blob") or kind is Kind.JSON:
         return _by_value(column, array.to_pylist(), first)
-    raise _refused(column, first + _first(array.is_valid()), str(given), "Cast the column")
+    raise _refused(column, first + _first(array.is_valid()), str(source_type), "Cast the column")
 
 
-def _family(given: ArrowType) -> str:
-    if types.is_integer(given):
+def _family(source_type: ArrowType) -> str:
+    if types.is_integer(source_type):
         return "integer"
-    if types.is_floating(given):
+    if types.is_floating(source_type):
         return "real"
-    if types.is_boolean(given):
+    if types.is_boolean(source_type):
         return "boolean"
-    if types.is_string(given) or types.is_large_string(given):
+    if types.is_string(source_type) or types.is_large_string(source_type):
         return "text"
-    if types.is_binary(given) or types.is_large_binary(given) or types.is_fixed_size_binary(given):
+    if (
+        types.is_binary(source_type)
+        or types.is_large_binary(source_type)
+        or types.is_fixed_size_binary(source_type)
+    ):
         return "blob"
-    if types.is_timestamp(given) or types.is_date(given):
+    if types.is_timestamp(source_type) or types.is_date(source_type):
         return "time"
-    return "list" if is_list(given) else "other"
+    return "list" if is_list(source_type) else "other"
 
 
 def _by_value(column: Column, values: Sequence[object], first: int) -> list[ArrowArray]:
@@ -248,12 +252,12 @@ def _boolean_from_integer(column: Column, array: ArrowArray, first: int) -> Arro
 
 
 def _timestamp_from_time(column: Column, array: ArrowArray, first: int) -> ArrowArray:
-    given = array.type
+    source_type = array.type
     valid = _valid(array)
-    if types.is_date32(given):
+    if types.is_date32(source_type):
         scale, counts = _DAY, array.view(pa.int32()).cast(pa.int64())
     else:
-        unit = "ms" if types.is_date64(given) else given.unit
+        unit = "ms" if types.is_date64(source_type) else source_type.unit
         scale, counts = _MICROS.get(unit, 0), array.view(pa.int64())
     values = counts.fill_null(0).to_numpy(zero_copy_only=False)
     if scale:
@@ -263,7 +267,7 @@ def _timestamp_from_time(column: Column, array: ArrowArray, first: int) -> Arrow
         good = values % 1000 == 0  # nanoseconds, which reach from 1677 to 2262
         fault = "It is finer than a microsecond: round it"
     if not good.all():
-        raise _refused(column, first + int(np.argmin(good)), str(given), fault)
+        raise _refused(column, first + int(np.argmin(good)), str(source_type), fault)
     micros = values * scale if scale else values // 1000
     return pa.array(micros, mask=~valid).cast(arrow_type(column.type))
 
@@ -274,27 +278,29 @@ def _json_from_text(column: Column, array: ArrowArray, first: int) -> ArrowArray
 
 
 def _vector_from_list(column: Column, array: ArrowArray, first: int) -> ArrowArray:
-    width, given = column.type.width, array.type
-    if not (types.is_floating(given.value_type) or types.is_integer(given.value_type)):
-        raise _refused(column, first + _first(array.is_valid()), str(given), "A vector is a list of numbers")
+    width, source_type = column.type.width, array.type
+    if not (types.is_floating(source_type.value_type) or types.is_integer(source_type.value_type)):
+        raise _refused(
+            column, first + _first(array.is_valid()), str(source_type), "A vector is a list of numbers"
+        )
     valid = _valid(array)
     rows = np.flatnonzero(valid)
     lengths = kernels().list_value_length(array).fill_null(0).to_numpy(zero_copy_only=False)
     if (wrong := lengths[rows] != width).any():
         row = int(rows[np.argmax(wrong)])
         raise _refused(
-            column, first + row, str(given), f"It has {lengths[row]} numbers, and {width} are needed"
+            column, first + row, str(source_type), f"It has {lengths[row]} numbers, and {width} are needed"
         )
     flat: ArrowArray = kernels().list_flatten(array)
     if flat.null_count:
         row = int(rows[_first(flat.is_null()) // width])
-        raise _refused(column, first + row, str(given), "A number in it is NULL")
+        raise _refused(column, first + row, str(source_type), "A number in it is NULL")
     with np.errstate(over="ignore"):
         values = flat.to_numpy(zero_copy_only=False).astype("<f4")
     if not (good := np.isfinite(values)).all():
         row = int(rows[int(np.argmin(good)) // width])
         raise _refused(
-            column, first + row, str(given), "A number in it is NaN, infinite or too large for float32"
+            column, first + row, str(source_type), "A number in it is NaN, infinite or too large for float32"
         )
     if len(rows) < len(array):
         spread = np.zeros((len(array), width), dtype="<f4")

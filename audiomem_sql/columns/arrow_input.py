@@ -121,22 +121,26 @@ def schema_of_arrow(
             raise SchemaError(
                 f"there is no column {name}", remedy=f"The columns are {', '.join(schema.names)}"
             )
-    meant = {fold(name) for name in wanted}
+    semantic_names = {fold(name) for name in wanted}
     columns = []
     for item in schema:
-        told = told_by(item)
+        declared = told_by(item)
         width = (widths or {}).get(item.name, 0)
-        key = told.get("primary_key", False) if primary_key is None else fold(item.name) == fold(primary_key)
+        key = (
+            declared.get("primary_key", False)
+            if primary_key is None
+            else fold(item.name) == fold(primary_key)
+        )
         column = Column(
             item.name,
-            told.get("type") or infer(item.name, item.type, width),
-            not_null=told.get("not_null", False) or not item.nullable,
-            unique=told.get("unique", False),
+            declared.get("type") or infer(item.name, item.type, width),
+            not_null=declared.get("not_null", False) or not item.nullable,
+            unique=declared.get("unique", False),
             primary_key=key,
-            collation=told.get("collation", "BINARY"),
-            semantic=fold(item.name) in meant if wanted else told.get("semantic", False),
-            indexed=told.get("indexed", False),
-            default=told.get("default"),
+            collation=declared.get("collation", "BINARY"),
+            semantic=fold(item.name) in semantic_names if wanted else declared.get("semantic", False),
+            indexed=declared.get("indexed", False),
+            default=declared.get("default"),
         )
         columns.append(column)
     checks, keys = told_together(schema.metadata, [column.name for column in columns])
@@ -222,17 +226,17 @@ def _from_pandas(frame: Any, typed: bool) -> tuple[int, dict[str, _Source]]:
 
 def _from_polars(series: Any) -> _Source:
     """A column of polars; DataTypeError for types that Arrow does not have."""
-    what: Exception | None = None
+    cause: Exception | None = None
     if str(series.dtype) != "Object":  # whose Arrow form are addresses in memory
         try:
             return _arrow(series.to_arrow())
         except Exception as error:  # polars and pyarrow each have errors of their own for it
-            what = error
+            cause = error
     raise DataTypeError(
         f"column {series.name} of type {series.dtype} cannot be read as Arrow"
-        + (f": {what}" if what else ""),
+        + (f": {cause}" if cause else ""),
         remedy="Cast the column, or leave it out",
-    ) from what
+    ) from cause
 
 
 def _backend(dtype: Any) -> bytes:
@@ -263,8 +267,8 @@ def _from_columns(data: Mapping[Any, Any]) -> tuple[int, dict[str, _Source]]:
     columns = _named((_name(key), source(_name(key), values)) for key, values in data.items())
     lengths = {name: _length(column) for name, column in columns.items()}
     if len(set(lengths.values())) > 1:
-        told = ", ".join(f"{name} {length}" for name, length in lengths.items())
-        raise DataTypeError(f"the columns have different numbers of rows: {told}")
+        counts = ", ".join(f"{name} {length}" for name, length in lengths.items())
+        raise DataTypeError(f"the columns have different numbers of rows: {counts}")
     return next(iter(lengths.values()), 0), columns
 
 
@@ -278,13 +282,13 @@ def _from_rows(data: Sequence[Any], typed: bool) -> tuple[int, dict[str, _Source
     return len(data), {_name(key): [row.get(key, missing) for row in data] for key in names}
 
 
-def _with_defaults(column: Column, given: list[Any]) -> list[Any]:
+def _with_defaults(column: Column, values: list[Any]) -> list[Any]:
     """Python values, with the column's default where a row did not name the column."""
-    count = sum(value is _Missing.VALUE for value in given)
+    count = sum(value is _Missing.VALUE for value in values)
     if not count:
-        return given
+        return values
     fill = iter(sql_values_of(column, count))
-    return [next(fill) if value is _Missing.VALUE else value for value in given]
+    return [next(fill) if value is _Missing.VALUE else value for value in values]
 
 
 def _name(key: object) -> str:

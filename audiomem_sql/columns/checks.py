@@ -49,12 +49,12 @@ def checks_of(schema: Schema) -> Checks | None:
     if not schema.checks:
         return None
     kept: dict[int, Checks] = _threads.__dict__.setdefault("kept", {})
-    found = kept.get(id(schema))
-    if found is None or found.schema is not schema:
+    evaluator = kept.get(id(schema))
+    if evaluator is None or evaluator.schema is not schema:
         while len(kept) >= _KEPT:
             kept.pop(next(iter(kept)))
-        found = kept[id(schema)] = Checks(schema)
-    return found
+        evaluator = kept[id(schema)] = Checks(schema)
+    return evaluator
 
 
 class Checks:

@@ -56,8 +56,8 @@ def values(column: Column, count: int) -> list[StoredValue]:
         return [None] * count
     _functions(column)
     try:
-        found = evaluate(column.default, count)
-        return [convert(value, column) for value in found]
+        evaluated = evaluate(column.default, count)
+        return [convert(value, column) for value in evaluated]
     except DataTypeError as error:
         raise refusal(column.name, f"the default {column.default}: {error.what}", error.remedy) from None
     except SchemaError as error:
@@ -71,8 +71,8 @@ def sql_values_of(column: Column, count: int) -> list[SqlValue]:
     """
     if column.default is None or column.is_rowid:
         return [None] * count
-    found = [constant(column)] * count if is_constant(column) else values(column, count)
-    return [as_sql(value, column.type) for value in found]
+    evaluated = [constant(column)] * count if is_constant(column) else values(column, count)
+    return [as_sql(value, column.type) for value in evaluated]
 
 
 def fillers(schema: Schema) -> list[tuple[int, Callable[[], SqlValue]]]:
@@ -81,8 +81,8 @@ def fillers(schema: Schema) -> list[tuple[int, Callable[[], SqlValue]]]:
     INTEGER PRIMARY KEY is not among them: as in SQLite, NULL there asks for the next rowid.
     """
     return [
-        (place, partial(_one, column))
-        for place, column in enumerate(schema.columns)
+        (number, partial(_one, column))
+        for number, column in enumerate(schema.columns)
         if column.default is not None and not column.is_rowid
     ]
 

@@ -32,10 +32,10 @@ _threads = threading.local()
 
 def private_connection() -> apsw.Connection:
     """This thread's connection to an empty database in memory."""
-    found: apsw.Connection | None = getattr(_threads, "connection", None)
-    if found is None:
-        found = _threads.connection = empty_database()
-    return found
+    connection: apsw.Connection | None = getattr(_threads, "connection", None)
+    if connection is None:
+        connection = _threads.connection = empty_database()
+    return connection
 
 
 def empty_database() -> apsw.Connection:
@@ -83,13 +83,13 @@ def functions_of(expression: str) -> frozenset[str]:
     """
     import apsw
 
-    found: set[str] = set()
+    called: set[str] = set()
     selects = 0
 
     def allow(action: int, first: str | None, second: str | None) -> bool:
         nonlocal selects
         if action == apsw.SQLITE_FUNCTION and second is not None:
-            found.add(second.lower())
+            called.add(second.lower())
             return True
         selects += action == apsw.SQLITE_SELECT
         return action == apsw.SQLITE_SELECT and selects == 1
@@ -103,10 +103,10 @@ def functions_of(expression: str) -> frozenset[str]:
             raise SchemaError("a parameter has no value here") from None
         except apsw.Error as error:
             raise SchemaError("a sub-select has no place here" if selects > 1 else str(error)) from None
-    strange = found - deterministic_functions() - DATE_FUNCTIONS - _VARIABLE
+    strange = called - deterministic_functions() - DATE_FUNCTIONS - _VARIABLE
     if strange:
         raise SchemaError(f"{min(strange)}() has no place here")
-    return frozenset(found)
+    return frozenset(called)
 
 
 def evaluate(expression: str, count: int = 1) -> list[SqlValue]:

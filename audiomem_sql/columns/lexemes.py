@@ -105,7 +105,7 @@ def lexeme_at(text: str, position: int) -> Lexeme:
 
 def lexemes(definition: str) -> list[Lexeme]:
     """The tokens of a piece of SQL, comments left out. Raises SchemaError where a quote is not closed."""
-    found = []
+    tokens = []
     position = end_of_space(definition, 0)
     while position < len(definition):
         lexeme = lexeme_at(definition, position)
@@ -114,9 +114,9 @@ def lexemes(definition: str) -> list[Lexeme]:
                 f"{definition.strip()!r} cannot be read from character {position + 1} on",
                 remedy="Look for a quotation mark that is not closed",
             )
-        found.append(lexeme)
+        tokens.append(lexeme)
         position = end_of_space(definition, lexeme.end)
-    return found
+    return tokens
 
 
 def blob_of(lexeme: Lexeme) -> bytes | None:

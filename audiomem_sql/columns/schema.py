@@ -78,20 +78,20 @@ class Schema:
                 f"{self.columns[MAX_COLUMNS].name}",
                 remedy=f"A table has at most {MAX_COLUMNS}",
             )
-        places: dict[str, int] = {}
-        for place, column in enumerate(self.columns):
+        positions: dict[str, int] = {}
+        for position, column in enumerate(self.columns):
             check(column)
-            if fold(column.name) in places:
+            if fold(column.name) in positions:
                 raise refusal(column.name, "the name is used twice; capitals make no difference")
-            places[fold(column.name)] = place
-        object.__setattr__(self, "_places", places)
+            positions[fold(column.name)] = position
+        object.__setattr__(self, "_places", positions)
         if any(column.id < 0 for column in self.columns):
             object.__setattr__(
                 self,
                 "columns",
                 tuple(
-                    column if column.id >= 0 else replace(column, id=place)
-                    for place, column in enumerate(self.columns)
+                    column if column.id >= 0 else replace(column, id=position)
+                    for position, column in enumerate(self.columns)
                 ),
             )
         if len(set(self.ids)) < len(self.ids):
@@ -120,15 +120,17 @@ class Schema:
     @cached_property
     def visible(self) -> Schema:
         """The columns that users see: without those of vectors, which are behind them."""
-        seen = [column for column in self.columns if not column.is_hidden]
-        return self if len(seen) == len(self) else Schema(tuple(seen), self.checks, self.keys)
+        visible = [column for column in self.columns if not column.is_hidden]
+        return self if len(visible) == len(self) else Schema(tuple(visible), self.checks, self.keys)
 
     @cached_property
     def vectors(self) -> dict[int, int]:
         """The place of the vectors of each column that is searched by meaning, by its place."""
-        places = {column.id: place for place, column in enumerate(self.columns)}
+        positions = {column.id: position for position, column in enumerate(self.columns)}
         return {
-            places[column.vector_of]: place for place, column in enumerate(self.columns) if column.is_hidden
+            positions[column.vector_of]: position
+            for position, column in enumerate(self.columns)
+            if column.is_hidden
         }
 
     def with_vectors(self, dimensions: int, following: int | None = None) -> Schema:
@@ -138,8 +140,8 @@ class Schema:
         """
         following = max(self.ids) + 1 if following is None else following
         added: list[Column] = []
-        for place, column in enumerate(self.columns):
-            if column.semantic and place not in self.vectors:
+        for position, column in enumerate(self.columns):
+            if column.semantic and position not in self.vectors:
                 name = f"{column.name} (vectors)"
                 while name in self:
                     name += "_"
@@ -152,17 +154,17 @@ class Schema:
 
         Those of the primary key become NOT NULL, as in STRICT tables.
         """
-        places = [self.index(name) for name in key.columns]
-        if len(places) < 2 or len(set(places)) < len(places):
+        positions = [self.index(name) for name in key.columns]
+        if len(positions) < 2 or len(set(positions)) < len(positions):
             raise SchemaError(
                 f"{key.sql()} is no key of several columns", remedy="Name each column once, and at least two"
             )
-        for place in places:
-            check_key_type(self.columns[place])
+        for position in positions:
+            check_key_type(self.columns[position])
         if key.primary:
             columns = list(self.columns)
-            for place in places:
-                columns[place] = replace(columns[place], not_null=True)
+            for position in positions:
+                columns[position] = replace(columns[position], not_null=True)
             object.__setattr__(self, "columns", tuple(columns))
 
     def __len__(self) -> int:
@@ -186,16 +188,16 @@ class Schema:
         """These constraints with other columns."""
         return Schema(tuple(columns), self.checks, self.keys)
 
-    def nullable(self, places: Collection[int]) -> Schema:
-        """The schema with NULL allowed in the columns at ``places``; a primary key of them becomes UNIQUE."""
-        names = {self.columns[place].name.lower() for place in places}
+    def nullable(self, positions: Collection[int]) -> Schema:
+        """The schema with NULL allowed in the columns at ``positions``; a primary key of them becomes UNIQUE."""
+        names = {self.columns[position].name.lower() for position in positions}
         columns = [
             column
-            if place not in places or column.is_rowid
+            if position not in positions or column.is_rowid
             else replace(
                 column, not_null=False, primary_key=False, unique=column.unique or column.primary_key
             )
-            for place, column in enumerate(self.columns)
+            for position, column in enumerate(self.columns)
         ]
         keys = tuple(
             replace(key, primary=False) if names & {name.lower() for name in key.columns} else key
@@ -209,9 +211,9 @@ class Schema:
 
     def index(self, name: str) -> int:
         """The place of a column by name, as SQLite compares names. Raises SchemaError if there is none."""
-        if (place := self.find(name)) is None:
+        if (position := self.find(name)) is None:
             raise SchemaError(f"there is no column {name}", remedy=f"The columns are {', '.join(self.names)}")
-        return place
+        return position
 
     def __getitem__(self, name: str) -> Column:
         return self.columns[self.index(name)]
@@ -222,7 +224,7 @@ class Schema:
     @cached_property
     def rowid_column(self) -> int | None:
         """The place of the INTEGER PRIMARY KEY, another name of the rowid; None if there is none."""
-        return next((place for place, column in enumerate(self.columns) if column.is_rowid), None)
+        return next((position for position, column in enumerate(self.columns) if column.is_rowid), None)
 
     @cached_property
     def key_columns(self) -> tuple[int, ...]:
@@ -235,8 +237,8 @@ class Schema:
 
         One that contains the rowid is unique because of that.
         """
-        places = [tuple(map(self.index, key.columns)) for key in self.keys]
-        return tuple(dict.fromkeys(key for key in places if self.rowid_column not in key))
+        positions = [tuple(map(self.index, key.columns)) for key in self.keys]
+        return tuple(dict.fromkeys(key for key in positions if self.rowid_column not in key))
 
     @cached_property
     def indexed_columns(self) -> tuple[int, ...]:
@@ -263,8 +265,8 @@ class Schema:
         ``checks`` and ``keys`` have a ``to_catalog`` of their own.
         """
         return [
-            column.to_catalog() | ({} if column.id == place else {"id": column.id})
-            for place, column in enumerate(self.columns)
+            column.to_catalog() | ({} if column.id == position else {"id": column.id})
+            for position, column in enumerate(self.columns)
         ]
 
     @classmethod

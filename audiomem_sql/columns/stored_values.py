@@ -29,8 +29,8 @@ def array_of(values: Sequence[StoredValue], column_type: ColumnType) -> pa.Array
         nulls = len(there) - int(there.sum())
         validity = _bits(there) if nulls else None
         if kind in (Kind.INTEGER, Kind.TIMESTAMP, Kind.REAL):
-            given = [0 if value is None else value for value in values] if nulls else values
-            numbers = np.array(given, np.float64 if kind is Kind.REAL else np.int64)
+            plain = [0 if value is None else value for value in values] if nulls else values
+            numbers = np.array(plain, np.float64 if kind is Kind.REAL else np.int64)
             return pa.Array.from_buffers(target, len(values), [validity, pa.py_buffer(numbers)], nulls)
         if kind is Kind.BOOLEAN:
             truths = np.array([bool(value) for value in values], bool)
@@ -125,11 +125,11 @@ def integer_array(
 
     ``present``, bool (n,), is False where a row is NULL.
     """
-    given = np.ascontiguousarray(values)
-    nulls = 0 if present is None else len(given) - int(present.sum())
+    contiguous = np.ascontiguousarray(values)
+    nulls = 0 if present is None else len(contiguous) - int(present.sum())
     validity = None if present is None or not nulls else _bits(present)
     return pa.Array.from_buffers(
-        pa.from_numpy_dtype(given.dtype), len(given), [validity, pa.py_buffer(given)], nulls
+        pa.from_numpy_dtype(contiguous.dtype), len(contiguous), [validity, pa.py_buffer(contiguous)], nulls
     )
 
 

@@ -150,15 +150,15 @@ def _number_range(op: Op, value: int | float, kind: Kind) -> Bound:
 def _timestamp_range(op: Op, text: str) -> Bound:
     """The canonical texts are in the order of their times, so any text is a place between two times."""
     at = text_threshold(text)
-    found = at <= MAX_MICROS and render(at) == text
+    canonical = at <= MAX_MICROS and render(at) == text
     if op in (Op.EQ, Op.NE):
-        if not found:
+        if not canonical:
             return Nothing() if op is Op.EQ else Every()
         low = high = at
     elif op in (Op.LT, Op.LE):
-        low, high = MIN_MICROS, at if found and op is Op.LE else at - 1
+        low, high = MIN_MICROS, at if canonical and op is Op.LE else at - 1
     else:
-        low, high = at + 1 if found and op is Op.GT else at, MAX_MICROS
+        low, high = at + 1 if canonical and op is Op.GT else at, MAX_MICROS
     if low > high:
         return Nothing()
     if op is Op.NE:
@@ -174,25 +174,25 @@ def _member(
     kind = column_type.kind
     if not values:
         return Nothing(unknown=Unknown.NEVER)
-    given = [value for value in values if value is not None]
-    if not given:
+    present = [value for value in values if value is not None]
+    if not present:
         return Nothing(unknown=Unknown.ALWAYS)
-    unknown = Unknown.COLUMN if len(given) == len(values) else Unknown.UNMATCHED
+    unknown = Unknown.COLUMN if len(present) == len(values) else Unknown.UNMATCHED
     if kind in _NUMBERS:
-        return _number_set(given, kind, unknown)
+        return _number_set(present, kind, unknown)
     if kind in _BLOBS:
-        blobs = {value for value in given if isinstance(value, bytes)}
+        blobs = {value for value in present if isinstance(value, bytes)}
         if kind is Kind.FLOAT:
             blobs = {value for value in blobs if len(value) == column_type.width * 4}
         return _string_set(blobs, blobs, Collation.BINARY, unknown)
     known = collation.upper() in Collation.__members__
-    if not literal and any(isinstance(value, int | float) for value in given):
+    if not literal and any(isinstance(value, int | float) for value in present):
         if known and converted:
-            return _text_set(given, column_type, collation, unknown)
+            return _text_set(present, column_type, collation, unknown)
         return Every(exact=False, unknown=unknown)
     texts = {
         text_of(value) if isinstance(value, int | float) else value
-        for value in given
+        for value in present
         if not isinstance(value, bytes)
     }
     sequence = _collation(collation, texts)
@@ -213,9 +213,9 @@ def _member(
     return _integer_set(sorted(times), frozenset(times.values()), unknown)
 
 
-def _number_set(given: Iterable[SqlValue], kind: Kind, unknown: Unknown) -> Bound:
+def _number_set(present: Iterable[SqlValue], kind: Kind, unknown: Unknown) -> Bound:
     numbers: set[Any] = set()
-    for value in given:
+    for value in present:
         number = numeric_text(value) if isinstance(value, str) else value
         if isinstance(number, int | float):
             low, high = real_interval(Op.EQ, number) if kind is Kind.REAL else integer_interval(Op.EQ, number)

@@ -207,10 +207,10 @@ class Matching(Bound):
             return np.zeros(len(zones), np.bool_)
         if not self.pattern.prefix or self.column_type.kind not in (Kind.TEXT, Kind.JSON):
             return zones.filled
-        found = np.zeros(len(zones), np.bool_)
+        kept = np.zeros(len(zones), np.bool_)
         for least, greatest in self.pattern.prefix_ranges():
-            found |= zones.touching(least, greatest)
-        return found
+            kept |= zones.touching(least, greatest)
+        return kept
 
     def _match(self, array: pa.Array[Any]) -> BoolArray:
         if self.column_type.kind in (Kind.TEXT, Kind.JSON):

@@ -135,10 +135,10 @@ def _member(buffer: bytes, table: int, number: int) -> int:
     slots = table - int(_INT32.unpack_from(buffer, table)[0])
     slot = 4 + 2 * number
     size = int(_UINT16.unpack_from(buffer, slots)[0])
-    place = int(_UINT16.unpack_from(buffer, slots + slot)[0]) if slot < size else 0
-    if not place:
+    offset = int(_UINT16.unpack_from(buffer, slots + slot)[0]) if slot < size else 0
+    if not offset:
         raise LookupError(number)
-    return _offset(buffer, table + place)
+    return _offset(buffer, table + offset)
 
 
 def _text(buffer: bytes, table: int, number: int) -> str:

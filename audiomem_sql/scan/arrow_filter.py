@@ -194,8 +194,8 @@ def _set(node: Call, schema: Schema, nulls: bool) -> Condition:
     if pa.types.is_nested(array.type):
         raise _UnknownError
     values = (_sql_value(scalar) for scalar in array.drop_null())
-    found = tuple(value for value in values if not (isinstance(value, float) and math.isnan(value)))
-    member: Condition = Predicate(column, Op.IN, found)
+    numbers = tuple(value for value in values if not (isinstance(value, float) and math.isnan(value)))
+    member: Condition = Predicate(column, Op.IN, numbers)
     if array.null_count and null_matching == _MATCH_NULLS:
         return Or((Predicate(column, Op.IS_NULL), And((Predicate(column, Op.NOT_NULL), member))))
     return And((Predicate(column, Op.NOT_NULL), member)) if nulls else member

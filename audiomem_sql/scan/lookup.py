@@ -46,10 +46,10 @@ def find_rows(view: Readable, filters: Sequence[Filter]) -> list[tuple[ReadableS
     if chosen is None:
         return None
     item, collation, keys = chosen
-    found = find_by_key(view, item.column, collation, keys)
-    if found is None or len(filters) == 1:
-        return found
-    return [place for place in found if _passes(place, filters, item)]
+    rows_found = find_by_key(view, item.column, collation, keys)
+    if rows_found is None or len(filters) == 1:
+        return rows_found
+    return [position for position in rows_found if _passes(position, filters, item)]
 
 
 def find_by_key(
@@ -63,7 +63,7 @@ def find_by_key(
         return None  # a scan knows how to leave rows out
     if column == ROWID or column == view.schema.rowid_column:
         return list(_by_rowid(view, keys))
-    found: list[tuple[ReadableSegment, int]] = []
+    rows_found: list[tuple[ReadableSegment, int]] = []
     for segment_view in view.views:
         segment = segment_view.segment
         rows = _by_key(segment, column, collation, keys)
@@ -71,8 +71,8 @@ def find_by_key(
             return None
         if len(segment_view.deleted):
             rows = [row for row in rows if segment_view.is_live(row)]
-        found += [(segment, row) for row in rows]
-    return found
+        rows_found += [(segment, row) for row in rows]
+    return rows_found
 
 
 def _by_rowid(view: Readable, keys: Sequence[Any]) -> Iterator[tuple[ReadableSegment, int]]:
@@ -123,9 +123,9 @@ def key_index(segment: ReadableSegment, column: int, collation: str = "BINARY") 
     return made
 
 
-def _passes(place: tuple[ReadableSegment, int], filters: Sequence[Filter], known: Filter) -> bool:
+def _passes(position: tuple[ReadableSegment, int], filters: Sequence[Filter], known: Filter) -> bool:
     """Whether the row passes all filters; ``known`` is the one that led to it."""
-    segment, row = place
+    segment, row = position
     return all(item is known or item.bound.test(value_at(segment, item.column, row)) for item in filters)
 
 

@@ -204,17 +204,17 @@ class _Work:
             directory = segment.directory(column)
             if directory is not None:
                 edges |= {edge for edge in directory.starts.tolist() if start < edge < stop}
-        found: list[Batch] = []
+        batches: list[Batch] = []
         for low, high in pairwise(sorted(edges)) if not self.descending else pairwise(sorted(edges)[::-1]):
             low, high = min(low, high), max(low, high)
             try:
-                found += self._run(view, low, high)
+                batches += self._run(view, low, high)
             except DamagedFileError as error:
                 try:
-                    found += self._with_nulls(view, low, high)
+                    batches += self._with_nulls(view, low, high)
                 except DamagedFileError:
                     tell_lost_rows(segment, low, high, error)
-        return found
+        return batches
 
     def _with_nulls(self, view: SegmentView, start: int, stop: int) -> list[Batch]:
         """Rows start … stop - 1, of one block of each column, with NULL for what cannot be recovered.

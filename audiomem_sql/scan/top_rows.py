@@ -81,12 +81,12 @@ def first_rows(
     """
     import pyarrow.compute as pc
 
-    places = list(dict.fromkeys(place for place, _ in keys))
-    sorting = [(str(place), "descending" if falls else "ascending") for place, falls in keys]
+    columns = list(dict.fromkeys(column for column, _ in keys))
+    sorting = [(str(column), "descending" if falls else "ascending") for column, falls in keys]
     sorting.append((_ROWID, "ascending"))
-    names = [*map(str, places), _ROWID]
+    names = [*map(str, columns), _ROWID]
     kept: pa.Table | None = None
-    for batch in scan(readable, places, filters, row_filter=row_filter, ahead=2):
+    for batch in scan(readable, columns, filters, row_filter=row_filter, ahead=2):
         rows = pa.Table.from_arrays([*batch.arrays, integer_array(batch.rowids)], names)
         if kept is not None:
             if len(kept) == k:

@@ -98,9 +98,9 @@ class FlacDataset(ds.Dataset):  # type: ignore[misc]
     def _arrow_schema(self) -> pa.Schema:
         """The columns as Arrow types them, of the snapshot."""
         whole = self._snapshot.schema.visible.to_arrow()
-        for place in self._coded_columns():
-            field = whole.field(place)
-            whole = whole.set(place, field.with_type(pa.dictionary(pa.int32(), field.type)))
+        for position in self._coded_columns():
+            field = whole.field(position)
+            whole = whole.set(position, field.with_type(pa.dictionary(pa.int32(), field.type)))
         return whole
 
     def _coded_columns(self) -> frozenset[int]:
@@ -112,10 +112,12 @@ class FlacDataset(ds.Dataset):  # type: ignore[misc]
         if not self._coded:
             return frozenset()
         schema = self._snapshot.schema.visible
-        for place, column in enumerate(schema.columns):
+        for position, column in enumerate(schema.columns):
             if column.type.kind is Kind.TEXT and column.id not in self._codes:
-                self._codes[column.id] = _repeats(self._snapshot, place)
-        return frozenset(place for place, column in enumerate(schema.columns) if self._codes.get(column.id))
+                self._codes[column.id] = _repeats(self._snapshot, position)
+        return frozenset(
+            position for position, column in enumerate(schema.columns) if self._codes.get(column.id)
+        )
 
     def _look(self) -> None:
         """Look for commits of others, if that is wanted."""
@@ -201,15 +203,17 @@ class FlacDataset(ds.Dataset):  # type: ignore[misc]
             use_threads=use_threads,
         )
 
-    def _still_has(self, columns: Columns, told: Schema) -> bool:
-        """Whether columns that were ``told`` of are what they were.
+    def _still_has(self, columns: Columns, expected: Schema) -> bool:
+        """Whether columns are what ``expected`` says.
 
         Names that nobody was told of do not matter.
         """
         now = self._snapshot.schema
         if columns is None or isinstance(columns, Mapping):
-            return now.is_same(told)
-        return all(now[name].type == told[name].type for name in columns if name in told and name in now)
+            return now.is_same(expected)
+        return all(
+            now[name].type == expected[name].type for name in columns if name in expected and name in now
+        )
 
     def to_batches(
         self, columns: Columns = None, filter: pc.Expression | None = None, **options: Any
@@ -289,11 +293,11 @@ def _reopened(
     return made if expression is None else made.filter(expression)
 
 
-def _repeats(snapshot: Snapshot, place: int) -> bool:
+def _repeats(snapshot: Snapshot, position: int) -> bool:
     """Whether nearly all rows of a column are stored as codes for few texts."""
     coded = rows = 0
     for view in snapshot.views:
-        directory = view.segment.directory(place)
+        directory = view.segment.directory(position)
         if directory is not None:
             counts = np.diff(directory.starts)
             coded += int(counts[np.isin(directory.encodings, _CODED)].sum())
