@@ -15,7 +15,7 @@ from audiomem_sql.scan.filters import Filter, RowFilter, filters_of, filters_of_
 from audiomem_sql.scan.lookup import find_rows
 from audiomem_sql.scan.plan import Plan, choose
 from audiomem_sql.scan.readable import Readable
-from audiomem_sql.scan.scan import in_rowid_order, scan
+from audiomem_sql.scan.scanner import in_rowid_order, scan
 from audiomem_sql.scan.top_rows import first_rows, parse_order
 
 __all__ = [

@@ -20,7 +20,7 @@ from audiomem_sql.columns.types import Kind
 from audiomem_sql.errors import QueryError, SchemaError
 from audiomem_sql.scan.filters import Filter, RowFilter
 from audiomem_sql.scan.readable import Readable
-from audiomem_sql.scan.scan import scan
+from audiomem_sql.scan.scanner import scan
 
 _ROWID = "rowid"
 

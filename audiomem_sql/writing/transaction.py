@@ -38,7 +38,7 @@ class OnConflict(Enum):
 
 
 class Transaction:
-    """Changes on top of ``snapshot``. Also :class:`~audiomem_sql.scan.scan.Readable`: the table as the transaction sees it.
+    """Changes on top of ``snapshot``. Also :class:`~audiomem_sql.scan.Readable`: the table as the transaction sees it.
 
     Table.begin makes one and holds the writer's lock for it.
     """
