@@ -13,7 +13,8 @@ from __future__ import annotations
 from audiomem_sql.scan.fetch import fetch_rows
 from audiomem_sql.scan.filters import Filter, RowFilter, filters_of, filters_of_text
 from audiomem_sql.scan.lookup import find_rows
-from audiomem_sql.scan.plan import Plan, choose
+from audiomem_sql.scan.plan import Plan
+from audiomem_sql.scan.planner import choose
 from audiomem_sql.scan.readable import Readable
 from audiomem_sql.scan.scanner import in_rowid_order, scan
 from audiomem_sql.scan.top_rows import first_rows, parse_order

@@ -1,4 +1,4 @@
-"""What is searched, part by part: each segment has its own indexes, and the rows outside the segments have none."""
+"""What is searched, part by part: a segment has its own indexes, the rows outside the segments have none."""
 
 from __future__ import annotations
 

@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
-from audiomem_sql.audio.finding.modulated import ModulatedPages
 from audiomem_sql.columns.timestamps import render
 from audiomem_sql.protection.levels import NONE
 from audiomem_sql.storage.segment import ReadableSegment
@@ -94,7 +93,7 @@ def _size(snapshot: Snapshot, log_bytes: int, value_bytes: int) -> dict[str, Any
 def _sound(segments: Sequence[ReadableSegment], options: TableOptions) -> dict[str, Any]:
     """What a player says of the files."""
     profile = options.audio_profile
-    samples = sum(_frame_count(segment) for segment in segments) * profile.block_size
+    samples = sum(segment.file.frame_count for segment in segments) * profile.block_size
     return {
         "profile": options.profile,
         "sample_rate": profile.sample_rate,
@@ -124,14 +123,6 @@ def _protection_bytes(segment: ReadableSegment) -> int:
     pages = 2 * plain.catalog_pages_for(file.map.catalog * file.layout.catalog_bytes)
     pages += plain.pages_for(catalog.data_bytes)
     return (file.page_count - pages) * file.layout.page_size
-
-
-def _frame_count(segment: ReadableSegment) -> int:
-    """Frames of a file, with the silence before and behind its pages."""
-    source, pages = segment.file.source, segment.file.page_count
-    if not isinstance(source, ModulatedPages):
-        return pages
-    return source.spectrum.first_frame(pages) + source.spectrum.lead
 
 
 def _block_count(segment: ReadableSegment, column: int) -> int:

@@ -172,22 +172,19 @@ class Rows:
         if k < 1:
             raise QueryError(f"k = {k} is no number of rows", file=self.path, remedy="Ask for 1 or more.")
 
-    def get(self, rowid: int) -> dict[str, Any] | None:
-        """The row with ``rowid`` as SQL sees it, by column name; None if there is none."""
-        visible = self.schema
-        own = self.current.own_row(rowid)
-        if own is not None:
-            columns = visible.columns
-            return {
-                column.name: as_sql(value, column.type) for column, value in zip(columns, own, strict=False)
-            }
-        for view in reversed(self.current.views):
-            row = view.find(rowid)
-            if row >= 0:
-                return {
-                    name: value_at(view.segment, number, row) for number, name in enumerate(visible.names)
-                }
-        return None
+
+def row_at(current: Current, rowid: int) -> dict[str, Any] | None:
+    """The row with ``rowid`` as SQL sees it, by column name; None if there is none."""
+    visible = current.schema.visible
+    own = current.own_row(rowid)
+    if own is not None:
+        columns = visible.columns
+        return {column.name: as_sql(value, column.type) for column, value in zip(columns, own, strict=False)}
+    for view in reversed(current.views):
+        row = view.find(rowid)
+        if row >= 0:
+            return {name: value_at(view.segment, number, row) for number, name in enumerate(visible.names)}
+    return None
 
 
 def _record_batch(arrays: list[pa.Array], rows: int, schema: pa.Schema) -> pa.RecordBatch:

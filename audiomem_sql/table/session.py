@@ -12,14 +12,14 @@ import os
 import threading
 import time
 from collections.abc import Iterator
+from types import TracebackType
 
 from audiomem_sql.errors import AudioMemError, BusyError, DamagedFileError, StorageError, UnsupportedError
 from audiomem_sql.machine.durable import replace_durably
 from audiomem_sql.machine.progress import Progress
 from audiomem_sql.machine.writer_lock import WriterLock
 from audiomem_sql.protection.levels import level_named
-from audiomem_sql.storage.log.record import LogRecord
-from audiomem_sql.storage.log.writer import LogWriter
+from audiomem_sql.storage.log import LogRecord, LogWriter
 from audiomem_sql.storage.segment.options import TableOptions
 from audiomem_sql.table.open_table import OpenTable
 from audiomem_sql.upkeep.compaction import checkpoint, merge, small_deltas
@@ -29,6 +29,28 @@ from audiomem_sql.writing.commit import Commit, LoggedCommit, PendingCommit, wri
 from audiomem_sql.writing.group_commit import Append
 from audiomem_sql.writing.transaction import Transaction
 from audiomem_sql.writing.writer_turn import WriterTurn
+
+
+class Leaving:
+    """The context manager of :meth:`Session.leaving`; a class, because a generator would cost every commit a microsecond."""
+
+    __slots__ = ("_session",)
+
+    def __init__(self, session: Session) -> None:
+        self._session = session
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        try:
+            if error is not None:
+                with contextlib.suppress(AudioMemError):  # the error of the body is the one to tell
+                    self._session.opened.reload()
+        finally:
+            self._session.leave()
 
 
 class Session:
@@ -94,23 +116,16 @@ class Session:
         try:
             self._lock_files(max(0.0, deadline - time.monotonic()), damaged=damaged)
         except BaseException:
-            self._leave()
+            self.leave()
             raise
         return True
 
-    @contextlib.contextmanager
-    def leaving(self) -> Iterator[None]:
-        """End the transaction and the turn after the body. After an error, load what was committed before it."""
-        try:
-            yield
-        except BaseException:
-            with contextlib.suppress(AudioMemError):  # the error of the body is the one to tell
-                self.opened.reload()
-            raise
-        finally:
-            self._leave()
+    def leaving(self) -> Leaving:
+        """End the transaction and the turn after a body. After an error, load what was committed before it."""
+        return Leaving(self)
 
-    def _leave(self) -> None:
+    def leave(self) -> None:
+        """End the transaction and the turn."""
         self.transaction = None
         try:
             if self.lock.held:

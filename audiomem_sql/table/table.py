@@ -9,7 +9,7 @@ from datetime import datetime
 from typing import Any
 
 from audiomem_sql.arrays import I64Array
-from audiomem_sql.audio.flac.comments import Picture
+from audiomem_sql.audio import Picture
 from audiomem_sql.columns.schema import Schema
 from audiomem_sql.machine.block_cache import SHARED, BlockCache
 from audiomem_sql.machine.progress import Progress

@@ -5,7 +5,7 @@ from __future__ import annotations
 from audiomem_sql.errors import OptionError, StorageError
 from audiomem_sql.machine.progress import Progress
 from audiomem_sql.search import embed_texts, recorded, table_embedder
-from audiomem_sql.storage.log.record import LogRecord
+from audiomem_sql.storage.log import LogRecord
 from audiomem_sql.table.session import Session
 from audiomem_sql.versions.row_changes import changes
 from audiomem_sql.writing import log_limits

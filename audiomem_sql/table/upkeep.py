@@ -7,7 +7,7 @@ import os
 from collections.abc import Mapping
 from dataclasses import replace
 
-from audiomem_sql.audio.flac.comments import Picture
+from audiomem_sql.audio import Picture
 from audiomem_sql.errors import OptionError
 from audiomem_sql.machine.progress import Progress
 from audiomem_sql.protection.levels import level_named

@@ -20,14 +20,14 @@ from audiomem_sql.columns.batch import Row, batch_of
 from audiomem_sql.columns.layouts import union
 from audiomem_sql.columns.schema import Schema
 from audiomem_sql.errors import OptionError
-from audiomem_sql.indexes.vectors.codec import VectorCodec
+from audiomem_sql.indexes.vectors import VectorCodec
 from audiomem_sql.machine.durable import fsync_folder
 from audiomem_sql.machine.limits import limits_of
 from audiomem_sql.machine.malloc import trim
 from audiomem_sql.machine.progress import Progress
 from audiomem_sql.machine.writer_lock import WriterLock
 from audiomem_sql.sound.band_health import MEASURED_PAGES, unhealthy
-from audiomem_sql.storage.log.record import LogRecord
+from audiomem_sql.storage.log import LogRecord
 from audiomem_sql.storage.segment import (
     NEVER,
     NO_HISTORY,

@@ -15,7 +15,7 @@ from audiomem_sql.arrays import I64Array
 from audiomem_sql.errors import DamagedFileError, StorageError, UnsupportedError
 from audiomem_sql.machine.durable import flush, replace_durably, storage_error, temporary_file
 from audiomem_sql.machine.progress import Progress
-from audiomem_sql.storage.pages.writer import FileSpec, lay_out
+from audiomem_sql.storage.pages import FileSpec, lay_out
 from audiomem_sql.storage.segment import ReadableSegment, raw_catalog, repaired_comments
 from audiomem_sql.versions import Snapshot, TableFiles
 
@@ -62,12 +62,12 @@ def repaired(segment: ReadableSegment, target: str, progress: Progress | None = 
                 with contextlib.suppress(OSError):
                     os.fchmod(sink.fileno(), os.stat(segment.path).st_mode & 0o777)
                 made = FileSpec(
-                    file.source.profile,
+                    file.profile,
                     file.layout.level,
                     catalog.segment_id,
                     comments,
                     tags,
-                    file.source.mode,
+                    file.mode,
                     file.by_bands,
                 )
                 lay_out(sink, made, blob, data, catalog.data_bytes)

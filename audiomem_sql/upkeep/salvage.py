@@ -23,8 +23,7 @@ import numpy as np
 from audiomem_sql.columns.stored_values import row_check
 from audiomem_sql.errors import AudioMemError, DamagedFileError, QueryError
 from audiomem_sql.machine.block_cache import BlockCache
-from audiomem_sql.storage.log.content import LogContent
-from audiomem_sql.storage.log.reader import check_rows, read_log
+from audiomem_sql.storage.log import LogContent, check_rows, read_log
 from audiomem_sql.storage.segment import ReadableSegment, Segment, UnlistedSegment, Version
 from audiomem_sql.versions import SegmentView, Snapshot, TableFiles, check_table
 from audiomem_sql.warn_once import warn_once

@@ -14,7 +14,7 @@ from audiomem_sql.blocks.zones import Zones
 from audiomem_sql.columns.stored_values import int64_view
 from audiomem_sql.errors import DamagedFileError
 from audiomem_sql.machine.progress import Progress
-from audiomem_sql.storage.pages.file import PageDamage
+from audiomem_sql.storage.pages import PageDamage
 from audiomem_sql.storage.segment import (
     CREATED,
     ENDED,

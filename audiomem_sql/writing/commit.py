@@ -22,8 +22,7 @@ from audiomem_sql.machine.durable import fsync_folder, storage_error
 from audiomem_sql.machine.progress import Progress
 from audiomem_sql.machine.writer_lock import WriterLock
 from audiomem_sql.sound.band_health import unhealthy
-from audiomem_sql.storage.log.content import LogContent
-from audiomem_sql.storage.log.writer import LogWriter
+from audiomem_sql.storage.log import LogContent, LogWriter
 from audiomem_sql.storage.segment import (
     NO_HISTORY,
     Migration,

@@ -28,9 +28,7 @@ from audiomem_sql.arrays import I64Array
 from audiomem_sql.columns.schema import Schema
 from audiomem_sql.columns.stored_values import stored_rows
 from audiomem_sql.errors import AudioMemError, SchemaError, StorageError
-from audiomem_sql.storage.log.content import LogContent
-from audiomem_sql.storage.log.record import LogRecord
-from audiomem_sql.storage.log.writer import LogWriter
+from audiomem_sql.storage.log import LogContent, LogRecord, LogWriter
 from audiomem_sql.versions import Snapshot
 from audiomem_sql.writing.appending import number_rows
 from audiomem_sql.writing.commit import now

@@ -23,11 +23,11 @@ from sealed import Sealed
 from audiomem_sql.audio import PROFILES
 from audiomem_sql.audio.flac.metadata import APPLICATION_ID, MAX_SEEK_POINTS, SEEK_SECONDS
 from audiomem_sql.audio.spectrum import plans as bands
-from audiomem_sql.audio.spectrum import spectrum
-from audiomem_sql.blocks import bloom, column_writer, encoding
+from audiomem_sql.audio.spectrum import shape
+from audiomem_sql.blocks import bloom, column_writer, encoding, integers
 from audiomem_sql.blocks import directory as blocks
 from audiomem_sql.blocks.zones import PREFIX, Zones
-from audiomem_sql.bytes.local_file import RawFile
+from audiomem_sql.bytes.local_file import LocalFile
 from audiomem_sql.columns.column import FLAGS, TEXTS
 from audiomem_sql.columns.types import MAX_WIDTH, ColumnType, Kind
 from audiomem_sql.protection.crc32c import crc32c
@@ -85,7 +85,7 @@ TYPES = {"u8": "B", "u16": "H", "u32": "I", "u64": "Q", "i64": "q", "bytes": "s"
     [
         ("Page header", page_layout.PAGE_HEADER),
         ("3. Catalog", catalog_packing.CATALOG_HEADER),
-        ("Integers header", encoding.INTEGERS_HEADER),
+        ("Integers header", integers.INTEGERS_HEADER),
         ("Labels", labels.LABEL),
         ("Signposts", labels.SIGNPOST),
         ("Log header", log_content.LOG_HEADER),
@@ -105,7 +105,7 @@ def test_structures(heading: str, layout: struct.Struct) -> None:
 def test_tombstones() -> None:
     count, header, codes = table("Tombstones")
     assert int(count["size"]) == int(header["offset"]) == TOMBSTONES_HEADER.size
-    assert int(header["size"]) == encoding.INTEGERS_HEADER.size
+    assert int(header["size"]) == integers.INTEGERS_HEADER.size
     assert int(codes["offset"]) == int(header["offset"]) + int(header["size"])
 
 
@@ -391,8 +391,8 @@ def test_catalog_keys(tmp_path: Path) -> None:
     assert sealed.catalog["versions"][0][:1] == [4]
     assert msgpack.unpackb(sealed.extent(sealed.catalog["sources"])) == {"a.md": bytes(16)}
     content = sealed.extent(sealed.catalog["tombstones"])
-    rowids, end = encoding.decode_integers(content, 8, int.from_bytes(content[:8], "little"))
-    versions, end = encoding.decode_integers(content, end, len(rowids))
+    rowids, end = integers.decode_integers(content, 8, int.from_bytes(content[:8], "little"))
+    versions, end = integers.decode_integers(content, end, len(rowids))
     assert (rowids.tolist(), versions.tolist(), end) == ([1, 2, 3, 4], [4, 4, 4, 4], len(content))
     assert sealed.catalog["rowids"]["bloom"] is not None
     sealed = Sealed.read(tmp_path / "t.flac.d" / "00000007.flac")
@@ -500,8 +500,8 @@ def test_a_reader_made_from_the_document_alone(tmp_path: Path) -> None:
     file = PagedFile.open(str(tmp_path / "t.flac"))
     count, page_one = file.page_count, file.source.read(1, 1)[0].tobytes()
     page = file.source.read(0, 1)[0].tobytes()
-    raw = RawFile(tmp_path / "t.flac")
-    whole = raw.read(0, raw.size)
+    raw = LocalFile(tmp_path / "t.flac")
+    whole = raw.read_at(0, raw.size)
     raw.close()
     file.close()
     assert page in whole
@@ -606,12 +606,12 @@ def test_bands_and_levels() -> None:
             exact[int(row["coefficients a word, n"])] = float(row["distance of levels"])
         else:
             coarse[row["robustness"]] = row["coefficients a word, n"]
-    assert exact == spectrum.DISTANCE
+    assert exact == shape.DISTANCE
     assert coarse == {
-        "broadcast": "{}, {} or {}".format(*spectrum.BROADCAST_FIELDS),
-        "lossy": str(spectrum.LOSSY_FIELDS),
+        "broadcast": "{}, {} or {}".format(*shape.BROADCAST_FIELDS),
+        "lossy": str(shape.LOSSY_FIELDS),
     }
-    assert math.sqrt(255 / 12) / 32 == spectrum.LOUD
+    assert math.sqrt(255 / 12) / 32 == shape.LOUD
 
 
 def finalised(state: int) -> int:

@@ -8,7 +8,7 @@ import os
 from audiomem_sql.errors import StorageError
 from audiomem_sql.machine.durable import flush, link_durably, replace_durably, storage_error, temporary_file
 from audiomem_sql.machine.progress import Progress
-from audiomem_sql.storage.pages.writer import FileSpec, lay_out
+from audiomem_sql.storage.pages import FileSpec, lay_out
 from audiomem_sql.storage.segment.data_spool import DataSpool
 
 

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from audiomem_sql.audio import Profile
-from audiomem_sql.audio.spectrum.plans import Mode
+from audiomem_sql.audio import Mode, Profile
 from audiomem_sql.machine.limits import DEFAULT, LIMITS
 from audiomem_sql.protection.levels import Level
 
@@ -16,8 +15,8 @@ _USUAL = LIMITS[DEFAULT]
 class WriteOptions:
     """How a segment is written.
 
-    level: zstd level 1 to 22. block_bytes: bytes of values in a block before compression. threads: for compression.
-    mode: of the spectrum; None for pages that are the samples. The others as in
+    level: zstd level 1 to 22. block_bytes: bytes of values in a block before compression. threads: for
+    compression. mode: of the spectrum; None for pages that are the samples. The others as in
     :class:`~audiomem_sql.machine.limits.Limits`.
     """
 
