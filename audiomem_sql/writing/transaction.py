@@ -40,7 +40,7 @@ class OnConflict(Enum):
 class Transaction:
     """Changes on top of ``snapshot``.
 
-    It is a :class:`~audiomem_sql.scan.scan.Readable`: the table as the transaction sees it. Table.begin makes
+    It is a :class:`~audiomem_sql.scan.Readable`: the table as the transaction sees it. Table.begin makes
     one and holds the writer's lock for it.
     """
 

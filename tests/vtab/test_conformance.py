@@ -20,7 +20,7 @@ from model import Twins
 from samples import MODULATIONS
 
 from audiomem_sql.machine.limits import LIMITS
-from audiomem_sql.scan import lookup, scan
+from audiomem_sql.scan import lookup
 from audiomem_sql.storage.segment import options as table_options
 
 from .grammar import queries
@@ -38,9 +38,9 @@ def small_blocks(small: bool) -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         if small:
             patch.setattr(table_options, "LIMITS", {"embedded": replace(LIMITS["embedded"], block_bytes=24)})
-            patch.setattr(scan, "BATCH_BYTES", 48)
-            patch.setattr(scan, "FIRST_BATCH_BYTES", 16)
-            patch.setattr(scan, "FILTER_ROWS", 3)
+            patch.setattr(scanner, "BATCH_BYTES", 48)
+            patch.setattr(scanner, "FIRST_BATCH_BYTES", 16)
+            patch.setattr(scanner, "FILTER_ROWS", 3)
             patch.setattr(lookup, "SMALL_ROWS", 0)
         yield
 
