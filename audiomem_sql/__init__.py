@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from audiomem_sql.loadable import loadable_path
     from audiomem_sql.pandas import read_sql
     from audiomem_sql.polars import scan_flac
-    from audiomem_sql.table.arrow_dataset import dataset
+    from audiomem_sql.table.open_dataset import dataset
     from audiomem_sql.table.table import Table
 
 __all__ = [
@@ -45,7 +45,7 @@ _HOMES = {
     "Table": "table.table",
     "attach": "connections",
     "connect": "connections",
-    "dataset": "table.arrow_dataset",
+    "dataset": "table.open_dataset",
     "install_hook": "connections",
     "load": "connections",
     "loadable_path": "loadable",

@@ -6,6 +6,7 @@
     ├── DamagedFileError       bytes that do not match their checksums, or that contradict each other
     │   └── TruncatedFileError     pages that should be there are beyond the end of the file
     ├── SchemaError            column definitions that cannot be understood, or that do not fit the file
+    │   └── SchemaChangedError     (vtab/codes.py) the columns changed while a statement knew the old ones
     ├── DataTypeError          a value that does not fit its column
     ├── ConstraintError        NOT NULL, UNIQUE, PRIMARY KEY or CHECK would be violated
     ├── LimitError             a value, a row or a table larger than the format allows
@@ -14,16 +15,21 @@
     ├── StorageError           the operating system refused: path, permission, space
     ├── BusyError              another process is writing and the time to wait is over
     ├── UnsupportedError       part of the surface that this version does not have
-    └── MissingExtraError      an optional package is not installed
+    ├── MissingExtraError      an optional package is not installed
+    └── Error                  (dbapi.py) the names that PEP 249 gives to all of these
 
-A message says what is wrong, names the file and the place (page, cell, row, column), and says what to do next. Damage that
-leaves the rest of a table readable is a DamageWarning.
+    UserWarning
+    └── DamageWarning          damage that leaves the rest of a table readable
+
+A message says what is wrong, names the file and the place (page, cell, row, column), and says what to do
+next. The code that finds a fault often knows neither file nor place. Its caller does, and fills them in with
+``error.at()``.
 """
 
 from __future__ import annotations
 
 import os
-from typing import Any
+from typing import Any, Self
 
 
 class AudioMemError(Exception):
@@ -49,8 +55,34 @@ class AudioMemError(Exception):
         self.file = os.fspath(file) if file is not None else None
         self.place = place
         self.remedy = remedy
-        head = ": ".join(part for part in (self.file, place, what) if part)
-        super().__init__(f"{head}. {remedy}" if remedy else head)
+        super().__init__(self._message())
+
+    def at(
+        self,
+        *,
+        file: str | os.PathLike[str] | None = None,
+        place: str | None = None,
+        remedy: str | None = None,
+    ) -> Self:
+        """Fill in what the error does not say yet; the error itself.
+
+        What is set stays. An error that names its file is complete, because a place is one inside that file.
+        Kind, cause and traceback stay as well, so an ``except`` clause ends with a bare ``raise``::
+
+            except DamagedFileError as error:
+                error.at(file=path, place="catalog")
+                raise
+        """
+        if self.file is None:
+            self.file = os.fspath(file) if file is not None else None
+            self.place = self.place or place
+            self.remedy = self.remedy or remedy
+            self.args = (self._message(),)
+        return self
+
+    def _message(self) -> str:
+        head = ": ".join(part for part in (self.file, self.place, self.what) if part)
+        return f"{head}. {self.remedy}" if self.remedy else head
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Errors travel between processes with all that they say."""
@@ -92,7 +124,10 @@ class DataTypeError(AudioMemError):
 
 
 class ConstraintError(AudioMemError):
-    """NOT NULL, UNIQUE, PRIMARY KEY or CHECK would be violated; the message names the columns, or the CHECK."""
+    """NOT NULL, UNIQUE, PRIMARY KEY or CHECK would be violated.
+
+    The message names the columns, or the CHECK.
+    """
 
 
 class LimitError(AudioMemError):

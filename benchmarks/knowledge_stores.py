@@ -1,4 +1,7 @@
-"""Knowledge bases of the same rows in several stores, behind one small interface: load, the nearest rows, the rows with some words."""
+"""Knowledge bases of the same rows in several stores, behind one small interface.
+
+It is: load, the nearest rows, the rows with some words.
+"""
 
 from __future__ import annotations
 
@@ -15,10 +18,10 @@ import numpy as np
 import pyarrow as pa
 
 import audiomem_sql as am
-from audiomem_sql.indexes.vectors.index import SHARED as LISTS
+from audiomem_sql.indexes.vectors import DECODED_LISTS
 from audiomem_sql.machine.block_cache import SHARED as BLOCKS
 from audiomem_sql.search import embedding
-from audiomem_sql.storage.segment.options import DEFAULT_MODEL
+from audiomem_sql.storage.segment import DEFAULT_MODEL
 from audiomem_sql.table.table import Table
 from benchmarks.stores import COLUMNS
 from benchmarks.vectors import Array, K
@@ -98,7 +101,7 @@ class Ours(KnowledgeBase):
 
     def open(self) -> None:
         BLOCKS.clear()
-        LISTS.clear()
+        DECODED_LISTS.clear()
         self._connection = am.connect(self.folder / "kb.flac")
 
     def nearest(self, query: Array) -> list[int]:
@@ -185,7 +188,8 @@ class SqliteVec(Sqlite):
 
     def nearest(self, query: Array) -> list[int]:
         asked = (
-            f"SELECT kb.id, body FROM (SELECT id, distance FROM vec WHERE e MATCH {self.given} AND k = {K}) AS v "
+            "SELECT kb.id, body "
+            f"FROM (SELECT id, distance FROM vec WHERE e MATCH {self.given} AND k = {K}) AS v "
             "JOIN kb ON kb.id = v.id ORDER BY distance"
         )
         return [row[0] for row in self._connection.execute(asked, (query.tobytes(),))]
@@ -269,7 +273,7 @@ class Lance(KnowledgeBase):
 
 
 class LanceIvf(Lance):
-    """The same with its index of vectors, IVF_PQ with the defaults, and ten times K exact distances of what that finds."""
+    """The same with its index of vectors: IVF_PQ with the defaults, and ten times K exact distances."""
 
     name = "LanceDB IVF_PQ, refined + FTS"
     index = 10

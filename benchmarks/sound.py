@@ -1,7 +1,8 @@
-"""What a modulation costs, and what tables outlive: ``python -m benchmarks.sound [--rows 2000] [--skip-speed | --skip-processes]``.
+"""What a modulation costs, and what tables outlive.
 
-Needs the programs flac, ffmpeg and sox. Speed is that of payload for a second of processor time, the best of several
-runs that take turns with a bare cosine transform of as many samples, so that a busy machine shows in both. Prints Markdown.
+``python -m benchmarks.sound [--rows 2000] [--skip-speed | --skip-processes]`` prints Markdown. It needs the
+programs flac, ffmpeg and sox. Speed is that of payload for a second of processor time, the best of several
+runs that take turns with a bare cosine transform of as many samples, so that a busy machine shows in both.
 """
 
 from __future__ import annotations
@@ -19,10 +20,17 @@ import pyarrow as pa
 import soundfile
 from scipy import fft
 
-from audiomem_sql.audio import PROFILES
-from audiomem_sql.audio.spectrum.plans import PLANS, ROBUSTNESS, Mode
-from audiomem_sql.audio.spectrum.spectrum import Spectrum, spectrum_profile
-from audiomem_sql.audio.spectrum.transform import DCT, unpacked
+from audiomem_sql.audio import (
+    PLANS,
+    PROFILES,
+    ROBUSTNESS,
+    Mode,
+    Spectrum,
+    spectrum_of,
+    spectrum_profile,
+    unpacked,
+)
+from audiomem_sql.audio.spectrum.transform import DCT
 from audiomem_sql.errors import AudioMemError
 from audiomem_sql.storage.pages.writer import PAGES_AT_ONCE
 from audiomem_sql.table.table import Table
@@ -36,7 +44,8 @@ S24 = ("-c:a", "flac", "-sample_fmt", "s32", "-bits_per_raw_sample", "24")
 def speeds() -> None:
     """Density and speed of every profile and plan."""
     print(
-        "| profile | plan | robustness | page bytes | payload per FLAC byte | write MB/s | read MB/s | bare DCT MB/s |"
+        "| profile | plan | robustness | page bytes | payload per FLAC byte "
+        "| write MB/s | read MB/s | bare DCT MB/s |"
     )
     print("|---|---|---|---|---|---|---|---|")
     for name, base in PROFILES.items():
@@ -46,11 +55,12 @@ def speeds() -> None:
                     continue
                 mode = Mode.of(plan, robustness)
                 profile = spectrum_profile(base, mode)
-                one = Spectrum(profile, mode)
-                megabytes, times = one.page_size * (PAGES // one.frames) / 1e6, measured(one)
-                density = one.page_size / (one.sound_size + 16 * one.frames)
+                one = spectrum_of(profile, mode)
+                shape = one.shape
+                megabytes, times = shape.page_size * (PAGES // shape.frames) / 1e6, measured(one)
+                density = shape.page_size / (shape.sound_size + 16 * shape.frames)
                 print(
-                    f"| {name} | {plan} | {robustness} | {one.page_size:,} | {density:.3f} | "
+                    f"| {name} | {plan} | {robustness} | {shape.page_size:,} | {density:.3f} | "
                     + " | ".join(f"{megabytes / seconds:.0f}" for seconds in times)
                     + " |"
                 )
@@ -58,9 +68,12 @@ def speeds() -> None:
 
 def measured(one: Spectrum) -> tuple[float, float, float]:
     """Seconds to write some pages, to read them, and of as many bare transforms."""
-    pages = np.random.default_rng(1).integers(0, 256, (PAGES // one.frames, one.page_size), dtype=np.uint8)
+    shape = one.shape
+    pages = np.random.default_rng(1).integers(
+        0, 256, (PAGES // shape.frames, shape.page_size), dtype=np.uint8
+    )
     sound = one.modulate(pages)
-    blocks = unpacked(sound, one.profile, one.precision).reshape(-1, DCT)
+    blocks = unpacked(sound, shape.profile, shape.precision).reshape(-1, DCT)
     runs = [
         (
             once(lambda: one.modulate(pages)),

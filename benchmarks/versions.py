@@ -27,7 +27,7 @@ from rich.console import Console
 
 import audiomem_sql as am
 from audiomem_sql.machine.block_cache import SHARED
-from audiomem_sql.table import writer as table_writer
+from audiomem_sql.upkeep import compaction
 from benchmarks.__main__ import machine, repeated, rows_of
 from benchmarks.stores import COLUMNS
 from benchmarks.timing import once, timed
@@ -81,24 +81,24 @@ def commits(folder: Path, rows: pa.Table, count: int, size: int) -> dict[str, fl
 
 
 def point_reads(folder: Path, rows: pa.Table) -> dict[str, Any]:
-    """Milliseconds to read a row by id from a table with so many deltas, and from a native table of the same rows.
+    """Milliseconds to read a row by id, with so many deltas, and from a native table of the same rows.
 
     Small deltas are merged by themselves; here they are kept apart to show what they would cost.
     """
     found: dict[str, Any] = {}
-    small = table_writer.SMALL_DELTAS
+    small = compaction.SMALL_DELTAS
     for deltas in DELTAS:
         path = folder / f"deltas{deltas}.flac"
         base = len(rows) - 5 * deltas
         am.write_flac(rows.slice(0, base), path, primary_key="id").close()
-        table_writer.SMALL_DELTAS = 1 << 30
+        compaction.SMALL_DELTAS = 1 << 30
         try:
             with am.open(path) as table:
                 for number in range(deltas):
                     table.append(rows.slice(base + 5 * number, 5))
                     table.checkpoint()
         finally:
-            table_writer.SMALL_DELTAS = small
+            compaction.SMALL_DELTAS = small
         found[str(deltas)] = _gets(am.connect(path), path.stem, len(rows))
         if deltas == DELTAS[-1]:
             with am.open(path) as table:

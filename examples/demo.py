@@ -2,9 +2,10 @@
 
     python examples/demo.py [FOLDER]
 
-Collects them from the source files (nothing is imported), writes them to FOLDER/pydocs.flac and, to compare, to a plain
-SQLite database; runs three queries; embeds what the standard library says in public, and asks questions of it in plain English;
-checks the files; and says how long they play. Asking by meaning needs the extras ``semantic`` and ``onnx``.
+Collects them from the source files (nothing is imported), writes them to FOLDER/pydocs.flac and, to compare,
+to a plain SQLite database; runs three queries; embeds what the standard library says in public, and asks
+questions of it in plain English; checks the files; and says how long they play. Asking by meaning needs the
+extras ``semantic`` and ``onnx``.
 """
 
 from __future__ import annotations
@@ -92,7 +93,8 @@ INSTALLED = (
     "rich",
     "setuptools",
 )
-#: What is asked in plain English: the public docstrings of the standard library, each with its name before it.
+#: What is asked in plain English: the public docstrings of the standard library, each with its name before
+#: it.
 HELP_COLUMNS = (
     "id INTEGER PRIMARY KEY",
     "name TEXT",
@@ -148,7 +150,10 @@ QUESTIONS = (
 
 
 def source_files(*, installed: bool = True) -> list[tuple[str, Path]]:
-    """(package, file) of every module of the standard library and, if ``installed``, of INSTALLED; tests left out."""
+    """(package, file) of every module of the standard library and, if ``installed``, of INSTALLED.
+
+    Tests left out.
+    """
     paths = sysconfig.get_paths()
     library, packages = Path(paths["stdlib"]), Path(paths["purelib"])
     found: list[tuple[str, Path]] = []
@@ -221,7 +226,7 @@ def collect(files: Iterable[tuple[str, Path]], console: Console) -> list[dict[st
 
 
 def library_rows(rows: Iterable[dict[str, Any]] | None = None) -> list[dict[str, Any]]:
-    """Of ``rows``, by default all that there are: the public ones of the standard library, as HELP_COLUMNS want them."""
+    """The public docstrings of the standard library among ``rows`` (by default all), as in HELP_COLUMNS."""
     if rows is None:
         rows = (row for package, path in source_files(installed=False) for row in docstrings(package, path))
     found: dict[str, dict[str, Any]] = {}
@@ -318,11 +323,14 @@ def show(console: Console, names: Iterable[str], rows: Iterable[Iterable[Any]]) 
 def main(
     folder: Path, files: Iterable[tuple[str, Path]] | None = None, console: Console | None = None
 ) -> int:
-    """The demonstration; 0 if the file is sound. ``files``: (package, file) to read, by default everything there is."""
+    """The demonstration.
+
+    0 if the file is sound. ``files``: (package, file) to read, by default everything there is.
+    """
     console = console or Console(highlight=False)
     folder.mkdir(parents=True, exist_ok=True)
-    flac, plain, asked = folder / "pydocs.flac", folder / "pydocs.sqlite", folder / "pyhelp.flac"
-    for old in (flac, plain, asked):
+    docs, plain, helps = folder / "pydocs.flac", folder / "pydocs.sqlite", folder / "pyhelp.flac"
+    for old in (docs, plain, helps):
         old.unlink(missing_ok=True)
         Path(f"{old}-wal").unlink(missing_ok=True)  # of a demonstration that was stopped
         shutil.rmtree(f"{old}.d", ignore_errors=True)
@@ -331,61 +339,60 @@ def main(
     started = time.perf_counter()
     rows = collect(source_files() if files is None else files, console)
     console.print(f"{len(rows):,} docstrings in {time.perf_counter() - started:.1f} s\n")
-
     console.rule("2  Write", align="left")
-    started = time.perf_counter()
-    with Table.create(flac, COLUMNS) as table:
-        table.append(rows, message="docstrings of this machine")
-    took = time.perf_counter() - started
-    started = time.perf_counter()
-    write_sqlite(rows, plain)
-    sizes = {
-        f"{flac.name}, the FLAC file": (flac.stat().st_size, took),
-        f"{plain.name}, the same rows": (plain.stat().st_size, time.perf_counter() - started),
-    }
-    started = time.perf_counter()
-    packed = len(gzip.compress(plain.read_bytes(), 9))
-    sizes["… after gzip -9, no longer a table"] = (packed, time.perf_counter() - started)
-    flac_size = flac.stat().st_size
-    lines = (
-        (name, size, f"{size / flac_size:.2f} ×", f"{took:.1f} s") for name, (size, took) in sizes.items()
-    )
-    show(console, ["", "bytes", "size", "time"], lines)
-
+    write(rows, docs, plain, console)
     console.rule("3  Ask", align="left")
-    connection = am.connect(flac)
+    connection = am.connect(docs)
     connection.execute("CREATE TABLE topics(topic TEXT, word TEXT)")
     connection.executemany("INSERT INTO topics VALUES (?, ?)", TOPICS)
     answers(console, connection, QUERIES)
     connection.close()
-
     console.rule("4  Ask in plain English", align="left")
-    ask(console, asked, rows)
-
+    ask(console, helps, rows)
     console.rule("5  Check", align="left")
-    with am.open(asked) as table:
-        found = [str(problem) for problem in problems(table)]
+    return check(docs, helps, console)
+
+
+def write(rows: list[dict[str, Any]], flac: Path, plain: Path, console: Console) -> None:
+    """The rows as a FLAC file and as a SQLite database, and what each takes."""
+    started = time.perf_counter()
+    with Table.create(flac, COLUMNS) as table:
+        table.append(rows, message="docstrings of this machine")
+    written = time.perf_counter()
+    write_sqlite(rows, plain)
+    copied = time.perf_counter()
+    packed = len(gzip.compress(plain.read_bytes(), 9))
+    sizes = (
+        (f"{flac.name}, the FLAC file", flac.stat().st_size, written - started),
+        (f"{plain.name}, the same rows", plain.stat().st_size, copied - written),
+        ("… after gzip -9, no longer a table", packed, time.perf_counter() - copied),
+    )
+    lines = ((name, size, f"{size / sizes[0][1]:.2f} ×", f"{took:.1f} s") for name, size, took in sizes)
+    show(console, ["", "bytes", "size", "time"], lines)
+
+
+def check(flac: Path, helps: Path, console: Console) -> int:
+    """Verify both files, and say how long the first one plays; 0 if they are sound."""
+    with am.open(helps) as table:
+        faults = [str(problem) for problem in problems(table)]
     with am.open(flac) as table:
-        found += [str(problem) for problem in problems(table)]
+        faults += [str(problem) for problem in problems(table)]
         sound = table.options.audio_profile
-        length = (
-            sum(segment.file.page_count for segment in table.snapshot.segments)
-            * sound.block_size
-            / sound.sample_rate
-        )
-    console.print(Text("\n".join(found) or "every checksum matches", style="red" if found else "green"))
+        pages = sum(segment.file.page_count for segment in table.snapshot.segments)
+    console.print(Text("\n".join(faults) or "every checksum matches", style="red" if faults else "green"))
     shape = f"{sound.sample_rate / 1000:g} kHz, {sound.bits_per_sample} bit, {sound.channels} channels"
+    length = pages * sound.block_size / sound.sample_rate
     console.print(f"{flac} plays for {length:.1f} s ({shape}).", soft_wrap=True)
     console.print("It sounds like noise: turn the volume down.")
     tool = shutil.which("flac")
     if tool is None:
         console.print("`flac` is not installed, so nobody else has checked the sound here")
-        return int(bool(found))
+        return int(bool(faults))
     judged = subprocess.run(
         [tool, "--test", "--silent", str(flac)], capture_output=True, text=True, check=False
     )
     console.print("`flac --test` says: " + ("ok" if judged.returncode == 0 else judged.stderr.strip()))
-    return int(bool(found) or judged.returncode != 0)
+    return int(bool(faults) or judged.returncode != 0)
 
 
 if __name__ == "__main__":

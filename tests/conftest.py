@@ -24,6 +24,18 @@ def pytest_configure(config: pytest.Config) -> None:
         signal.signal(signal.SIGINT, signal.default_int_handler)
     _build_extension()
     config.addinivalue_line("markers", "damages: the test damages files on purpose, so they are not verified")
+    config.addinivalue_line("markers", "slow: left out by make quick; set by tests/slow.txt")
+
+
+@pytest.hookimpl(tryfirst=True)  # before -m chooses
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    slow = frozenset(Path(__file__).with_name("slow.txt").read_text().split())
+    for item in items:
+        name = item.name.partition("[")[0]
+        if name == "runTest" and item.parent is not None:  # a state machine
+            name = item.parent.name
+        if name in slow:
+            item.add_marker(pytest.mark.slow)
 
 
 def _build_extension() -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from audiomem_sql.errors import DataTypeError
-from audiomem_sql.search.models.embedders import embedder_named
+from audiomem_sql.search import embedder_of
 from audiomem_sql.storage.segment.options import BACKENDS, DEFAULT_MODEL, check_backend
 from audiomem_sql.udfs.function import TEXT, VECTOR, Function
 
@@ -32,7 +32,7 @@ def embed_many(
         check_backend(model, backend)
         wanted.setdefault((model, backend), {})[text] = b""
     for (model, backend), found in wanted.items():
-        vectors = embedder_named(model, backend).embed(list(found))
+        vectors = embedder_of(model, backend).embed(list(found))
         found.update(zip(found, (vector.astype("<f4").tobytes() for vector in vectors), strict=True))
     rows = zip(texts, named, chosen, strict=True)
     return [None if text is None else wanted[model, backend][text] for text, model, backend in rows]  # type: ignore[index]

@@ -10,12 +10,13 @@ import json
 
 import numpy as np
 
+from audiomem_sql.arrays import F32Array
 from audiomem_sql.errors import DataTypeError
-from audiomem_sql.search.vectors_in_sql import Vector, vector_of
+from audiomem_sql.search import vector_of
 from audiomem_sql.udfs.function import REAL, TEXT, VECTOR, Function
 
 
-def _pair(left: object, right: object) -> tuple[Vector, Vector]:
+def _pair(left: object, right: object) -> tuple[F32Array, F32Array]:
     a, b = vector_of(left), vector_of(right)
     if len(a) != len(b):
         raise DataTypeError(f"the vectors have {len(a)} and {len(b)} numbers")

@@ -7,7 +7,7 @@ show of a column, for any text. With a table and the number of a column in place
 
 from __future__ import annotations
 
-from audiomem_sql.search.snippets import highlight, snippet
+from audiomem_sql.search import highlight, snippet
 from audiomem_sql.udfs.function import INTEGER, TEXT, Function
 
 FUNCTIONS = (

@@ -9,7 +9,7 @@ from audiomem_sql.columns.arguments import is_option, parse_options
 from audiomem_sql.columns.column import HIDDEN, fold, quote
 from audiomem_sql.columns.schema import Schema, parse_columns
 from audiomem_sql.errors import OptionError, SchemaError, StorageError
-from audiomem_sql.storage.segment.options import TableOptions
+from audiomem_sql.storage.segment import TableOptions
 from audiomem_sql.table.table import Table
 from audiomem_sql.vtab.interface import Host
 

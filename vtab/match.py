@@ -9,7 +9,7 @@ from __future__ import annotations
 from audiomem_sql.columns.schema import Schema
 from audiomem_sql.errors import QueryError
 from audiomem_sql.scan.plan import Plan
-from audiomem_sql.search.request import WHOLE, searched
+from audiomem_sql.search import WHOLE, search_target
 from audiomem_sql.vtab.index_query import EQ, MATCH, IndexConstraint, IndexPlan, IndexQuery
 
 #: Places of the hidden columns behind the visible ones.
@@ -62,7 +62,7 @@ class Search:
         if column > self._width:
             raise QueryError("a hidden column has nothing to MATCH", file=self._path)
         chosen = WHOLE if column == self._width else column
-        self._only_meaning = not searched(self._schema, chosen, self._path).words
+        self._only_meaning = not search_target(self._schema, chosen, self._path).text_columns
         return chosen
 
     def check(self) -> None:

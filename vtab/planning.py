@@ -9,7 +9,7 @@ from audiomem_sql.errors import UnsupportedError
 from audiomem_sql.predicates import Op
 from audiomem_sql.predicates.texts import Collation
 from audiomem_sql.scan.planner import UNKNOWN, Choice, Constraint, Statistics, TableQuery, choose
-from audiomem_sql.storage.segment.reader import ROWID
+from audiomem_sql.storage.segment import ROWID
 from audiomem_sql.vtab.arguments import hidden_names
 from audiomem_sql.vtab.index_query import EQ, LIMIT, OFFSET, OPERATORS, IndexConstraint, IndexPlan, IndexQuery
 from audiomem_sql.vtab.match import Search

@@ -8,7 +8,7 @@ from typing import Any, cast
 from audiomem_sql.columns.affinity import compile_converters, not_null_failed
 from audiomem_sql.columns.defaults import fillers
 from audiomem_sql.errors import ConstraintError, DataTypeError, UnsupportedError
-from audiomem_sql.search.snippets import FoundRow
+from audiomem_sql.search import FoundRow
 from audiomem_sql.table.table import Table
 from audiomem_sql.vtab.commands import run_command
 from audiomem_sql.vtab.index_query import IGNORE, REPLACE

@@ -9,17 +9,15 @@ from audiomem_sql.columns.batch import Batch
 from audiomem_sql.columns.stored_values import as_sql
 from audiomem_sql.columns.types import ColumnType, Kind
 from audiomem_sql.errors import QueryError
-from audiomem_sql.indexes.words.fts_query import Expression
+from audiomem_sql.indexes.words import Expression
 from audiomem_sql.predicates import Op, Predicate, bind
 from audiomem_sql.scan.fetch import fetch_rows, stored_values
+from audiomem_sql.scan.filters import Filter as BoundTerm
 from audiomem_sql.scan.lookup import find_by_key, find_rows
 from audiomem_sql.scan.plan import Plan, Term
-from audiomem_sql.scan.scan import Filter as BoundTerm
 from audiomem_sql.scan.scan import in_rowid_order, scan
-from audiomem_sql.search.ranking import Neighbours
-from audiomem_sql.search.request import results, words_of
-from audiomem_sql.search.snippets import FoundRow
-from audiomem_sql.storage.segment.reader import ROWID, Segment
+from audiomem_sql.search import FoundRow, Neighbours, keyword_expression, results
+from audiomem_sql.storage.segment import ROWID, ReadableSegment
 from audiomem_sql.versions.snapshot import Snapshot
 from audiomem_sql.vtab.interface import Cursor, Part
 from audiomem_sql.writing.transaction import Transaction
@@ -129,7 +127,7 @@ class Rows(Cursor):
             return table.at(as_of=self.asked, schema=self._owner.schema)
         return self._owner.readable()
 
-    def _by_one_key(self, term: Term, arguments: Sequence[Any]) -> list[tuple[Segment, int]] | None:
+    def _by_one_key(self, term: Term, arguments: Sequence[Any]) -> list[tuple[ReadableSegment, int]] | None:
         """The usual lookup of a join, without what other predicates need: ``term`` equals a value as it is stored."""
         if (term.op is not Op.EQ and term.op is not Op.IN) or term.collation != "BINARY":
             return None
@@ -148,9 +146,7 @@ class Rows(Cursor):
                 () if value is None else (value,)
             )  # apsw makes None of an empty list; see in_lists for one value
         kind = _INTEGER if column == ROWID else self.readable.schema.columns[column].type
-        return bind(
-            Predicate("rowid" if column == ROWID else column, op, value), kind, collation, converted=True
-        )
+        return bind(Predicate(column, op, value), kind, collation, converted=True)
 
     def _search(self, plan: Plan, arguments: Sequence[Any]) -> None:
         """Begin with the rows nearest to what is asked for."""
@@ -175,7 +171,7 @@ class Rows(Cursor):
         if asked is None:  # nothing matches NULL
             self._found = iter(())
         else:
-            self._words = words_of(full, column, asked, table.path)
+            self._words = keyword_expression(full, column, asked, table.path)
             self._found = results(readable, full, column, asked, table.options, table.path, filters, k=k)
 
     def _next_found(self, search: Iterator[Neighbours]) -> Part | None:
@@ -192,7 +188,7 @@ class Rows(Cursor):
             return Part(neighbours.rowids[there], arrays, ranks, distances)
         return None
 
-    def _by_key(self, stored: list[tuple[Segment, int]], filters: list[BoundTerm]) -> Part | None:
+    def _by_key(self, stored: list[tuple[ReadableSegment, int]], filters: list[BoundTerm]) -> Part | None:
         """Few rows that were found by key, and what an open transaction adds to them; there are no others."""
         self._batches = iter(())
         readable, columns = self.readable, self.plan.columns

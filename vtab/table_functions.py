@@ -10,10 +10,10 @@ from typing import Any
 from audiomem_sql.columns.column import quote
 from audiomem_sql.columns.timestamps import render
 from audiomem_sql.errors import AudioMemError, QueryError
-from audiomem_sql.sound.band_health import bands
+from audiomem_sql.sound.band_health import band_states
 from audiomem_sql.table.table import Table
 from audiomem_sql.upkeep.verify import problems
-from audiomem_sql.versions.row_changes import changes
+from audiomem_sql.versions import changes
 from audiomem_sql.vtab.interface import Host
 from audiomem_sql.vtab.rows import version_of
 from audiomem_sql.vtab.tables import Tables
@@ -98,7 +98,7 @@ def _verify(table: Table) -> Rows:
 
 
 def _bands(table: Table) -> Rows:
-    for band in bands(table.snapshot):
+    for band in band_states(table.snapshot):
         yield (
             band.name,
             band.low,

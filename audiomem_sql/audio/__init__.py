@@ -1,26 +1,66 @@
-"""Bytes ⇄ sound: pages of bytes as the frames of a FLAC file. Nothing here knows about tables."""
+"""Bytes ⇄ sound: pages of bytes as the frames of a FLAC file. Nothing here knows about tables.
+
+What the rooms above use, and all that they may use:
+
+- reading: ``open_pages`` and ``rescan`` give a ``PageSource``; ``Probe`` tells it a page; ``missing_pages``
+  checks a range; ``evidence_of_a_table`` says why sound without pages was a table once
+- writing: ``FlacWriter``, in a ``Profile``: one of ``PROFILES``, or what ``resolve`` and ``spectrum_profile``
+  give
+- modulation: a ``Mode`` of one of ``PLANS`` and ``ROBUSTNESS``; ``spectrum_of`` gives its ``Spectrum`` and,
+  inside it, its ``Shape``; ``require_scipy`` before the first one; ``BandReading`` and ``Health`` say how
+  well a band is heard
+- metadata that others put in: ``Tags``, ``read_tags``, ``NO_TAGS``; ``Picture``, ``with_cover``
+- numbers: ``frame_count``, ``frame_offset``, ``frame_size``; ``unpacked`` samples of a page
+
+scipy and soundfile are imported by the first call that needs them.
+"""
 
 from __future__ import annotations
 
 from audiomem_sql.audio.finding.opening import DecodedPages, ScannedPages, VerbatimPages, open_pages, rescan
+from audiomem_sql.audio.finding.was_a_table import evidence_of_a_table
+from audiomem_sql.audio.flac.comments import NO_TAGS, Picture, Tags, read_tags, with_cover
 from audiomem_sql.audio.flac.frames import frame_count, frame_offset, frame_size
 from audiomem_sql.audio.flac.profiles import PROFILES, Profile, resolve
 from audiomem_sql.audio.flac.writer import FlacWriter
-from audiomem_sql.audio.source import PageSource, Probe
+from audiomem_sql.audio.source import PageSource, Probe, missing_pages
+from audiomem_sql.audio.spectrum.health import BandReading, Health
+from audiomem_sql.audio.spectrum.plans import PLANS, ROBUSTNESS, Mode
+from audiomem_sql.audio.spectrum.shape import Shape, spectrum_profile
+from audiomem_sql.audio.spectrum.spectrum import Spectrum, spectrum_of
+from audiomem_sql.audio.spectrum.transform import require_scipy, unpacked
 
 __all__ = [
+    "NO_TAGS",
+    "PLANS",
     "PROFILES",
+    "ROBUSTNESS",
+    "BandReading",
     "DecodedPages",
     "FlacWriter",
+    "Health",
+    "Mode",
     "PageSource",
+    "Picture",
     "Probe",
     "Profile",
     "ScannedPages",
+    "Shape",
+    "Spectrum",
+    "Tags",
     "VerbatimPages",
+    "evidence_of_a_table",
     "frame_count",
     "frame_offset",
     "frame_size",
+    "missing_pages",
     "open_pages",
+    "read_tags",
+    "require_scipy",
     "rescan",
     "resolve",
+    "spectrum_of",
+    "spectrum_profile",
+    "unpacked",
+    "with_cover",
 ]

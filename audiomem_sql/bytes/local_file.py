@@ -1,81 +1,112 @@
-"""A file read by offset.
+"""A file of the operating system, read by offset.
 
-The one place of this folder that calls the operating system to read. Positions are given with each call (``pread``), so
-threads share a file without a lock; a length is cut to what the file has before memory is taken.
+The one place of the package that opens a table's file to read it. Positions are given with each call
+(``pread``), so threads share a file without a lock; a length is cut to what the file has before memory is
+taken.
 """
 
 from __future__ import annotations
 
+import contextlib
+import io
 import os
 import stat
+from collections.abc import Hashable, Sequence
 
+from audiomem_sql.bytes.source import ByteSource
 from audiomem_sql.errors import NotAudioMemoryError, StorageError
 
+_FLAGS = os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK
 
-class RawFile:
+
+class LocalFile(ByteSource):
     """A regular, non-empty file open for reading.
 
-    ``size`` is its length in bytes when it was opened. Raises ``StorageError`` for what cannot be opened and for folders
-    and devices, ``NotAudioMemoryError`` for an empty file.
+    ``identity``: device and inode, size and time of the last change. Raises ``StorageError`` for what cannot
+    be opened and for folders and devices, ``NotAudioMemoryError`` for an empty file.
     """
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
-        self._fd = -1
-        self.path = os.fspath(path)
+        self._descriptor = -1
+        self.name = os.fspath(path)
         try:
-            self._fd = os.open(self.path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
-            status = os.fstat(self._fd)
+            self._descriptor = os.open(self.name, _FLAGS)
+            status = os.fstat(self._descriptor)
         except FileNotFoundError:
             raise StorageError(
-                "there is no such file", file=self.path, remedy="Check the path, or create the table first"
+                "there is no such file", file=self.name, remedy="Check the path, or create the table first"
             ) from None
         except (OSError, ValueError) as fault:
             reason = getattr(fault, "strerror", None) or str(fault)
-            raise StorageError(f"cannot be opened: {reason}", file=self.path) from fault
+            raise StorageError(f"cannot be opened: {reason}", file=self.name) from fault
         self.size = status.st_size
+        self._inode = status.st_dev, status.st_ino
+        self.identity: Hashable = (*self._inode, status.st_size, status.st_mtime_ns)
         if not stat.S_ISREG(status.st_mode):
             self.close()
             kind = "folder" if stat.S_ISDIR(status.st_mode) else "device or a pipe"
-            raise StorageError(f"is a {kind}, not a file", file=self.path, remedy="Name a FLAC file")
+            raise StorageError(f"is a {kind}, not a file", file=self.name, remedy="Name a FLAC file")
         if not self.size:
             self.close()
             raise NotAudioMemoryError(
-                "the file is empty", file=self.path, remedy="Delete it to create a table there"
+                "the file is empty", file=self.name, remedy="Delete it to create a table there"
             )
 
-    def read(self, offset: int, length: int) -> bytes:
-        """Up to ``length`` bytes from ``offset`` on: fewer only at the end of the file. One ``pread`` as a rule."""
+    def read(self, ranges: Sequence[tuple[int, int]]) -> list[bytes]:
+        """One ``pread`` a range as a rule: a local disk answers a short request at once."""
+        return [self.read_at(offset, length) for offset, length in ranges]
+
+    def read_at(self, offset: int, length: int) -> bytes:
+        """Up to ``length`` bytes from ``offset`` on: fewer only at the end of the file.
+
+        One ``pread`` as a rule.
+        """
         length = min(length, self.size - offset)
         if length <= 0:
             return b""
         try:
-            data = os.pread(self._fd, length, offset)
-            while (
-                len(data) < length
-            ):  # the system may give less than asked, at 2 GiB or at the end of a file cut since
-                more = os.pread(self._fd, length - len(data), offset + len(data))
+            data = os.pread(self._descriptor, length, offset)
+            # The system may give less: at 2 GiB, or at the end of a file that was cut since.
+            while len(data) < length:
+                more = os.pread(self._descriptor, length - len(data), offset + len(data))
                 if not more:
                     break
                 data += more
         except OSError as fault:
-            what = "is closed" if self._fd < 0 else f"cannot be read: {fault.strerror}"
-            raise StorageError(what, file=self.path, place=f"byte {offset}") from fault
+            reason = "is closed" if self._descriptor < 0 else f"cannot be read: {fault.strerror}"
+            raise StorageError(reason, file=self.name, place=f"byte {offset}") from fault
         return data
 
-    def duplicate(self, offset: int) -> int:
-        """Another descriptor of the same open file, positioned at ``offset``; the caller closes it."""
+    def open_stream(self, offset: int) -> int | io.RawIOBase:
+        """A descriptor positioned at ``offset``: a decoder in C reads it by itself.
+
+        It has a position of its own, which a duplicate would share; so the file is opened anew, if it still
+        has its name.
+        """
+        with contextlib.suppress(OSError):
+            descriptor = os.open(self.name, _FLAGS)
+            status = os.fstat(descriptor)
+            if (status.st_dev, status.st_ino) == self._inode:
+                os.lseek(descriptor, offset, os.SEEK_SET)
+                return descriptor
+            os.close(descriptor)
+        return super().open_stream(offset)
+
+    def reopen(self) -> LocalFile:
+        """The same open file, whatever has its name by now."""
         try:
-            fd = os.dup(self._fd)
-            os.lseek(fd, offset, os.SEEK_SET)
+            descriptor = os.dup(self._descriptor)
         except OSError as fault:
-            raise StorageError(f"cannot be opened: {fault.strerror}", file=self.path) from fault
-        return fd
+            raise StorageError(f"cannot be opened: {fault.strerror}", file=self.name) from fault
+        other = LocalFile.__new__(LocalFile)
+        vars(other).update(vars(self), _descriptor=descriptor)
+        return other
 
     def close(self) -> None:
         """Let go of the file; twice is harmless."""
-        fd, self._fd = self._fd, -1
-        if fd >= 0:
-            os.close(fd)
+        descriptor, self._descriptor = self._descriptor, -1
+        if descriptor >= 0:
+            os.close(descriptor)
 
     def __del__(self) -> None:
         self.close()

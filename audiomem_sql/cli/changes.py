@@ -19,7 +19,7 @@ def changes(
     """List the rows that the commits FIRST to LAST added, removed and replaced."""
     from audiomem_sql.cli import output
     from audiomem_sql.table.reader import TableReader
-    from audiomem_sql.versions.row_changes import changes as changes_of
+    from audiomem_sql.versions import changes as changes_of
 
     with TableReader(file) as table:
         names = ("version", "rowid", "change", *table.schema.names)

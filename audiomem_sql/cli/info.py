@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+
+if TYPE_CHECKING:
+    from rich.table import Table as Grid
 
 
 def info(
@@ -39,7 +43,7 @@ def info(
 
 
 def _hardware(file: str | None, json: bool) -> None:
-    """What this machine has, what ``profile=auto`` makes of it for a file in that folder, and what the profiles are."""
+    """What this machine has, what ``profile=auto`` is for a file there, and what the profiles are."""
     import os
 
     from rich.text import Text
@@ -48,7 +52,7 @@ def _hardware(file: str | None, json: bool) -> None:
     from audiomem_sql.cli import output
     from audiomem_sql.machine.hardware import measured
     from audiomem_sql.machine.limits import LIMITS
-    from audiomem_sql.storage.segment.options import TableOptions
+    from audiomem_sql.storage.segment import TableOptions
 
     folder = os.path.dirname(os.path.abspath(file or "x"))
     here = measured(folder)
@@ -72,15 +76,16 @@ def _hardware(file: str | None, json: bool) -> None:
     out.print(Text(f"profile=auto is {here.choice}", style="bold"))
     grid = output.grid("profile", "sound", "block", "level", "threads", "cache", "here")
     for name, why in reasons.items():
-        shape, write = (
-            PROFILES[name],
-            TableOptions(profile=name, compression_level=LIMITS[name].level).write_options(),
-        )
-        sound = f"{shape.sample_rate / 1000:g} kHz, {shape.bits_per_sample} bit, {shape.channels} ch"
-        fits = f"too little: {why}" if why else "chosen" if name == here.choice else "fits"
-        cache = output.size(LIMITS[name].cache_bytes)
+        profile, limits = PROFILES[name], LIMITS[name]
+        writing = TableOptions(profile=name, compression_level=limits.level).write_options()
         grid.add_row(
-            name, sound, output.size(write.block_bytes), str(write.level), str(write.threads), cache, fits
+            name,
+            f"{profile.sample_rate / 1000:g} kHz, {profile.bits_per_sample} bit, {profile.channels} ch",
+            output.size(writing.block_bytes),
+            str(writing.level),
+            str(writing.threads),
+            output.size(limits.cache_bytes),
+            f"too little: {why}" if why else "chosen" if name == here.choice else "fits",
         )
     out.print(grid)
 
@@ -95,23 +100,38 @@ def _print(facts: dict[str, Any]) -> None:
     from audiomem_sql.cli import output
 
     out = output.console()
+    out.print(Text(facts["file"], style="bold"))
+    for name, line in _lines(facts).items():
+        out.print(Text(f"  {name:<11}", style="cyan") + Text(line))
+    out.print(_columns(facts["columns"]))
+    for constraint in facts["constraints"]:
+        out.print(Text(output.printable(constraint)))
+    out.print(_versions(facts["versions"][-SHOWN_VERSIONS:]))
+    if len(facts["versions"]) > SHOWN_VERSIONS:
+        more = len(facts["versions"]) - SHOWN_VERSIONS
+        out.print(Text(f"… and {more:,} before them (--json lists all)", style="dim"))
+
+
+def _lines(facts: dict[str, Any]) -> dict[str, str]:
+    """The facts that are one line each, by their names."""
+    from audiomem_sql.cli import output
+
     size, sound, options = facts["size"], facts["sound"], facts["options"]
+    deltas = f"{output.counted(size['files'] - 1 - bool(size['log']), 'delta')} {output.size(size['deltas'])}"
+    log = f", log {output.size(size['log'])}" if size["log"] else ""
     rates = f"{sound['sample_rate'] / 1000:g} kHz, {sound['bits_per_sample']} bit"
+    protection = options["protection"]
+    if size["protection"]:
+        share = 100 * size["protection"] / (size["total"] - size["log"] - size["protection"])
+        protection += f", {output.size(size['protection'])} (+ {share:.1f} %)"
     lines = {
         "table": f"{facts['table']}: {output.counted(facts['rows'], 'row')}, version {facts['version']}",
-        "size": f"{output.size(size['total'])} on disk: base {output.size(size['base'])}, "
-        f"{output.counted(size['files'] - 1 - bool(size['log']), 'delta')} {output.size(size['deltas'])}"
-        + (f", log {output.size(size['log'])}" if size["log"] else ""),
+        "size": f"{output.size(size['total'])} on disk: base {output.size(size['base'])}, {deltas}{log}",
         "values": f"{output.size(size['values'])} before compression, ratio {size['ratio']:.2f}",
-        "sound": f"{output.seconds(sound['seconds'])}, {rates}, {output.counted(sound['channels'], 'channel')}, "
-        f"profile {sound['profile']}, {output.counted(sound['pages'], 'page')}",
-        "protection": options["protection"]
-        + (f", {output.size(size['protection'])}" if size["protection"] else "")
-        + (
-            f" (+ {100 * size['protection'] / (size['total'] - size['log'] - size['protection']):.1f} %)"
-            if size["protection"]
-            else ""
-        ),
+        "sound": f"{output.seconds(sound['seconds'])}, {rates}, "
+        f"{output.counted(sound['channels'], 'channel')}, profile {sound['profile']}, "
+        f"{output.counted(sound['pages'], 'page')}",
+        "protection": protection,
         "options": ", ".join(
             f"{name}={value}" for name, value in options.items() if name not in ("profile", "protection")
         ),
@@ -121,32 +141,35 @@ def _print(facts: dict[str, Any]) -> None:
         lines["missing"] = f"versions {', '.join(gaps)}"
     if facts["sources"]:
         lines["sources"] = f"{facts['sources']:,} ingested"
-    out.print(Text(facts["file"], style="bold"))
-    for name, line in lines.items():
-        out.print(Text(f"  {name:<11}", style="cyan") + Text(line))
-    columns = output.grid(
+    return lines
+
+
+def _columns(columns: Sequence[dict[str, Any]]) -> Grid:
+    from rich.text import Text
+
+    from audiomem_sql.cli import output
+
+    grid = output.grid(
         "column", "bytes", "stored", "ratio", "blocks", right=("bytes", "stored", "ratio", "blocks")
     )
-    for column in facts["columns"]:
+    for column in columns:
         ratio = f"{column['bytes'] / column['stored']:.2f}" if column["stored"] else ""
         numbers = (f"{column['bytes']:,}", f"{column['stored']:,}", ratio, f"{column['blocks']:,}")
-        columns.add_row(Text(output.printable(column["definition"])), *numbers)
-    out.print(columns)
-    for constraint in facts["constraints"]:
-        out.print(Text(output.printable(constraint)))
-    versions = output.grid(
+        grid.add_row(Text(output.printable(column["definition"])), *numbers)
+    return grid
+
+
+def _versions(versions: Sequence[dict[str, Any]]) -> Grid:
+    from rich.text import Text
+
+    from audiomem_sql.cli import output
+
+    grid = output.grid(
         "version", "time", "added", "removed", "tags", "message", right=("version", "added", "removed")
     )
-    for version in facts["versions"][-SHOWN_VERSIONS:]:
+    for version in versions:
         message = Text(output.cell(version["message"] or ""))
         counts = (f"{version['inserted']:,}", f"{version['deleted']:,}")
         tags = Text(output.printable(", ".join(version["tags"])))
-        versions.add_row(str(version["version"]), version["time"], *counts, tags, message)
-    out.print(versions)
-    if len(facts["versions"]) > SHOWN_VERSIONS:
-        out.print(
-            Text(
-                f"… and {len(facts['versions']) - SHOWN_VERSIONS:,} before them (--json lists all)",
-                style="dim",
-            )
-        )
+        grid.add_row(str(version["version"]), version["time"], *counts, tags, message)
+    return grid

@@ -5,9 +5,9 @@ from __future__ import annotations
 import os
 import signal
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -15,57 +15,69 @@ from audiomem_sql.cli.create import OptionList, parse_options
 from audiomem_sql.errors import OptionError
 
 if TYPE_CHECKING:
-    from audiomem_sql.ingest.ingestion import Report
+    from audiomem_sql.cli.progress import Bar
+    from audiomem_sql.errors import AudioMemError
+    from audiomem_sql.ingest.ingestion import Reading, Report
+    from audiomem_sql.ingest.sources import Source
     from audiomem_sql.table.table import Table
 
 #: Skipped sources that are named; the others are counted.
 NAMED_SKIPS = 20
 
 
+_File = Annotated[str, typer.Argument(help="The FLAC file; it is made if it is not there.", metavar="FILE")]
+_Paths = Annotated[
+    list[str],
+    typer.Argument(
+        help="Text, Markdown, HTML, CSV, JSON Lines, Parquet; folders with such files.", metavar="PATH..."
+    ),
+]
+_Size = Annotated[int, typer.Option(help="Most characters in a chunk.")]
+_Overlap = Annotated[int, typer.Option(help="Characters that a chunk repeats of the one before.")]
+_BodyColumn = Annotated[
+    str | None, typer.Option(help="The column of CSV, JSON Lines and Parquet that holds the text.")
+]
+_TitleColumn = Annotated[
+    str | None, typer.Option(help="The column of CSV, JSON Lines and Parquet that holds the title.")
+]
+_CommitEvery = Annotated[
+    float, typer.Option(help="Million characters of text in a commit.", metavar="MILLIONS")
+]
+_Model = Annotated[
+    str | None,
+    typer.Option(
+        "--model", help="Of a new table: search bodies by meaning with this model, such as all-MiniLM-L6-v2."
+    ),
+]
+_ModelBackend = Annotated[
+    str | None,
+    typer.Option("--model-backend", help="Of a new table with a model: torch, or onnx, which is faster."),
+]
+
+
 def ingest(
-    file: Annotated[
-        str, typer.Argument(help="The FLAC file; it is made if it is not there.", metavar="FILE")
-    ],
-    paths: Annotated[
-        list[str],
-        typer.Argument(
-            help="Text, Markdown, HTML, CSV, JSON Lines, Parquet; folders with such files.", metavar="PATH..."
-        ),
-    ],
-    size: Annotated[int, typer.Option(help="Most characters in a chunk.")] = 800,
-    overlap: Annotated[int, typer.Option(help="Characters that a chunk repeats of the one before.")] = 0,
-    body_column: Annotated[
-        str | None, typer.Option(help="The column of CSV, JSON Lines and Parquet that holds the text.")
-    ] = None,
-    title_column: Annotated[
-        str | None, typer.Option(help="The column of CSV, JSON Lines and Parquet that holds the title.")
-    ] = None,
-    commit_every: Annotated[
-        float, typer.Option(help="Million characters of text in a commit.", metavar="MILLIONS")
-    ] = 64,
+    file: _File,
+    paths: _Paths,
+    size: _Size = 800,
+    overlap: _Overlap = 0,
+    body_column: _BodyColumn = None,
+    title_column: _TitleColumn = None,
+    commit_every: _CommitEvery = 64,
     option: OptionList = None,
-    model: Annotated[
-        str | None,
-        typer.Option(
-            "--model",
-            help="Of a new table: search bodies by meaning with this model, such as all-MiniLM-L6-v2.",
-        ),
-    ] = None,
-    model_backend: Annotated[
-        str | None,
-        typer.Option("--model-backend", help="Of a new table with a model: torch, or onnx, which is faster."),
-    ] = None,
+    model: _Model = None,
+    model_backend: _ModelBackend = None,
     json: Annotated[bool, typer.Option("--json", help="Print the summary as JSON.")] = False,
 ) -> int:
     """Read files and folders into a table: new sources are added, changed ones replace their old rows.
 
-    A source is committed whole or not at all. Ctrl-C keeps what was read; a second one drops what is not committed yet.
+    A source is committed whole or not at all. Ctrl-C keeps what was read; a second one drops what is not
+    committed yet.
     """
     from audiomem_sql.cli import output
+    from audiomem_sql.cli.ingest_summary import facts_of, summary
+    from audiomem_sql.cli.interrupt import Interrupt
     from audiomem_sql.cli.progress import bar
-    from audiomem_sql.errors import AudioMemError
-    from audiomem_sql.ingest.ingestion import Reading, check_columns, ingest
-    from audiomem_sql.ingest.sources import Source, find_sources
+    from audiomem_sql.ingest.ingestion import Reading
 
     if not 0 < commit_every <= 4096:
         raise OptionError(
@@ -73,109 +85,112 @@ def ingest(
         )
     reading = Reading(size, overlap, body_column, title_column)
     started = time.perf_counter()
-    early: list[tuple[str, str]] = []
-    with _Interrupt() as interrupt, bar("bytes", "looking") as progress:
-
-        def skipped(name: str, reason: str) -> None:
-            early.append((name, reason))
-            if len(early) <= NAMED_SKIPS:
-                progress.say(f"audiomem: skipped {output.printable(name)}: {output.printable(reason)}")
-            elif len(early) == NAMED_SKIPS + 1:
-                progress.say("audiomem: skipped more; all are counted, and --json lists them")
-
-        mine = os.path.realpath(file)
-
-        def is_own(path: str | os.PathLike[str]) -> bool:
-            return f"{os.path.realpath(path)}/".startswith((f"{mine}/", f"{mine}.d/"))
-
-        sources = [
-            source
-            for source in find_sources(
-                paths, on_skip=lambda path, reason: None if is_own(path) else skipped(str(path), reason)
-            )
-            if not is_own(source.path)
-        ]
-        if not sources:
+    with Interrupt() as interrupt, bar("bytes", "looking") as progress:
+        work = _Work(progress)
+        if not work.find(file, paths):
             output.note(
-                f"audiomem: {', '.join(paths)}: nothing that can be read. Name text files, or folders that have some."
+                f"audiomem: {', '.join(paths)}: nothing that can be read. "
+                "Name text files, or folders that have some."
             )
             return 1
-        total, done, number = sum(source.size for source in sources), 0, 0
-
-        def finished(source: Source) -> None:
-            nonlocal done, number
-            done, number = done + source.size, number + 1
-            progress.to(done, total)
-            progress.doing(f"{number:,} of {output.counted(len(sources), 'source')}")
-
-        def bad(source: Source, error: AudioMemError) -> None:
-            skipped(source.name, f"{error.place}: {error.what}" if error.place else error.what)
-
         interrupt.armed = True
-        options = parse_options(option or ())
-        options |= {} if model is None else {"model": model}
-        options |= {} if model_backend is None else {"model_backend": model_backend}
-        with _opened(file, options) as table:
-            check_columns(table)
-            how = f"embedding with {model_of(table)}: " if table.schema.semantic_columns else ""
-            report = ingest(
-                table,
-                sources,
-                reading,
-                processes=os.cpu_count() or 1,
-                commit_characters=int(commit_every * 1e6) or 1,
-                on_source=finished,
-                on_skip=bad,
-                on_commit=lambda rows: progress.doing(f"writing {output.counted(rows, 'row')}"),
-                on_rows=lambda done, total: progress.doing(
-                    f"{how}{done:,} of {output.counted(total, 'row')}"
-                ),
-                stop=lambda: interrupt.seen,
-            )
+        with _opened(file, _options(option, model, model_backend)) as table:
+            report = work.read_into(table, reading, commit_every, stop=lambda: interrupt.seen)
             table.checkpoint()  # closing would do it; the sizes below are those of what is left then
-            facts = _facts(table, report, early, time.perf_counter() - started)
+            facts = facts_of(table, report, work.skipped, time.perf_counter() - started)
     if json:
         output.print_json(facts)
     else:
-        print(_summary(facts))
-    if report.stopped:
-        output.note("audiomem: interrupted. Run the same command again to go on.")
-        return 128 + signal.SIGINT
-    if not report.read:
-        output.note(f"audiomem: {', '.join(paths)}: nothing could be read.")
-        return 1
-    return 0
+        print(summary(facts))
+    return _exit_code(report, paths)
 
 
-def model_of(table: Table) -> str:
-    """The model of a table, and what runs it."""
-    options = table.options
-    return options.model if options.model == "hashing" else f"{options.model} ({options.model_backend})"
+class _Work:
+    """The sources of one ingest, and how far it is.
 
+    ``sources``: what is read, once ``find`` was called. ``skipped``: (source, reason) of what cannot be read,
+    in the order in which that came up. ``done_sources`` and ``done_bytes``: those that were read or skipped.
+    The bar shows all of it.
+    """
 
-class _Interrupt:
-    """Ctrl-C: the first one asks to stop, the second one is a KeyboardInterrupt."""
+    def __init__(self, progress: Bar) -> None:
+        self.sources: list[Source] = []
+        self.skipped: list[tuple[str, str]] = []
+        self.total_bytes = 0
+        self.done_sources = 0
+        self.done_bytes = 0
+        self._progress = progress
 
-    def __init__(self) -> None:
-        self.seen = False
-        self.armed = False
+    def find(self, file: str, paths: Sequence[str]) -> bool:
+        """Find the sources in ``paths``; whether there are any. The table in ``file`` is none."""
+        from audiomem_sql.ingest.sources import find_sources
 
-    def __enter__(self) -> _Interrupt:
-        self._before = signal.getsignal(signal.SIGINT)
-        signal.signal(signal.SIGINT, self._handle)
-        return self
+        own = os.path.realpath(file)
 
-    def __exit__(self, *_: object) -> None:
-        signal.signal(signal.SIGINT, self._before)
+        def is_own(path: str | os.PathLike[str]) -> bool:
+            return f"{os.path.realpath(path)}/".startswith((f"{own}/", f"{own}.d/"))
 
-    def _handle(self, *_: object) -> None:
-        if self.seen or not self.armed:
-            raise KeyboardInterrupt
-        self.seen = True
-        # print could be what was interrupted
-        os.write(
-            2, b"\naudiomem: stopping; what was read is kept (Ctrl-C again drops what is not committed)\n"
+        def skip(path: os.PathLike[str], reason: str) -> None:
+            if not is_own(path):
+                self._skip(str(path), reason)
+
+        self.sources = [source for source in find_sources(paths, on_skip=skip) if not is_own(source.path)]
+        self.total_bytes = sum(source.size for source in self.sources)
+        return bool(self.sources)
+
+    def read_into(
+        self, table: Table, reading: Reading, commit_every: float, stop: Callable[[], bool]
+    ) -> Report:
+        """Bring ``table`` up to date. commit_every: million characters. stop: asked whether to end early."""
+        from audiomem_sql.cli import output
+        from audiomem_sql.cli.ingest_summary import model_of
+        from audiomem_sql.ingest.ingestion import check_columns, ingest
+
+        check_columns(table)
+        how = f"embedding with {model_of(table)}: " if table.schema.semantic_columns else ""
+        doing = self._progress.doing
+        return ingest(
+            table,
+            self.sources,
+            reading,
+            processes=os.cpu_count() or 1,
+            commit_characters=int(commit_every * 1e6) or 1,
+            on_source=self._finish,
+            on_skip=self._refuse,
+            on_commit=lambda rows: doing(f"writing {output.counted(rows, 'row')}"),
+            on_rows=lambda done, total: doing(f"{how}{done:,} of {output.counted(total, 'row')}"),
+            stop=stop,
         )
+
+    def _finish(self, source: Source) -> None:
+        from audiomem_sql.cli import output
+
+        self.done_sources += 1
+        self.done_bytes += source.size
+        self._progress.to(self.done_bytes, self.total_bytes)
+        self._progress.doing(f"{self.done_sources:,} of {output.counted(len(self.sources), 'source')}")
+
+    def _refuse(self, source: Source, error: AudioMemError) -> None:
+        self._skip(source.name, f"{error.place}: {error.what}" if error.place else error.what)
+
+    def _skip(self, name: str, reason: str) -> None:
+        from audiomem_sql.cli import output
+
+        self.skipped.append((name, reason))
+        if len(self.skipped) <= NAMED_SKIPS:
+            self._progress.say(f"audiomem: skipped {output.printable(name)}: {output.printable(reason)}")
+        elif len(self.skipped) == NAMED_SKIPS + 1:
+            self._progress.say("audiomem: skipped more; all are counted, and --json lists them")
+
+
+def _options(option: list[str] | None, model: str | None, model_backend: str | None) -> dict[str, str]:
+    """The options of a new table."""
+    options = parse_options(option or ())
+    if model is not None:
+        options["model"] = model
+    if model_backend is not None:
+        options["model_backend"] = model_backend
+    return options
 
 
 @contextmanager
@@ -207,48 +222,13 @@ def _opened(file: str, options: dict[str, str]) -> Iterator[Table]:
             os.unlink(file)
 
 
-def _facts(
-    table: Table, report: Report, skipped: Sequence[tuple[str, str]], duration: float
-) -> dict[str, Any]:
-    segments = table.snapshot.segments
-    return {
-        "file": table.path,
-        "version": table.version,
-        "model": model_of(table) if table.schema.semantic_columns else None,
-        "rows": len(table),
-        "sources": {
-            "new": report.new,
-            "changed": report.changed,
-            "unchanged": report.unchanged,
-            "skipped": [{"source": name, "reason": reason} for name, reason in skipped],
-        },
-        "rows_added": report.rows_added,
-        "rows_removed": report.rows_removed,
-        "text_bytes": report.text_bytes,
-        "value_bytes": sum(table.snapshot.column_bytes(place) for place in range(len(table.schema))),
-        "file_bytes": sum(os.path.getsize(segment.path) for segment in segments),
-        "commits": report.commits,
-        "interrupted": report.stopped,
-        "seconds": round(duration, 3),
-    }
-
-
-def _summary(facts: dict[str, Any]) -> str:
+def _exit_code(report: Report, paths: Sequence[str]) -> int:
     from audiomem_sql.cli import output
 
-    sources = facts["sources"]
-    counts = ", ".join(f"{sources[key]:,} {key}" for key in ("new", "changed", "unchanged"))
-    ratio = facts["value_bytes"] / facts["file_bytes"]
-    rate = (
-        f", {facts['rows_added'] / facts['seconds']:,.0f} rows/s"
-        if facts["rows_added"] and facts["seconds"]
-        else ""
-    )
-    return (
-        f"sources: {counts}, {len(sources['skipped']):,} skipped\n"
-        f"rows: {facts['rows_added']:,} added, {facts['rows_removed']:,} removed, {facts['rows']:,} in all\n"
-        f"text: {output.size(facts['text_bytes'])} added; the table has {output.size(facts['value_bytes'])} "
-        f"in a file of {output.size(facts['file_bytes'])}, ratio {ratio:.2f}\n"
-        f"time: {facts['seconds']:.1f} s{rate}"
-        + (f", embedded with {facts['model']}" if facts["model"] else "")
-    )
+    if report.stopped:
+        output.note("audiomem: interrupted. Run the same command again to go on.")
+        return 128 + signal.SIGINT
+    if not report.read:
+        output.note(f"audiomem: {', '.join(paths)}: nothing could be read.")
+        return 1
+    return 0

@@ -7,7 +7,7 @@ import re
 import sys
 import time
 from collections import deque
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -57,21 +57,9 @@ def sql(
     if on_damage not in ("fail", "skip"):
         raise OptionError(f"--on-damage is fail or skip, not {on_damage!r}")
     connection = open_tables(files, salvage=salvage, on_damage=on_damage)
-    started = time.perf_counter()
     printer = output.print_json_rows if json else output.print_csv_rows if csv else output.print_rows
-    shown = 0
     try:
-        for names, rows in _results(connection, text, bindings):
-            if shown and (json or csv):
-                raise QueryError(
-                    "the query has several results", remedy="Leave --json and --csv out, or ask one by one."
-                )
-            count = printer(names, rows)
-            shown += 1
-            output.note(f"{output.counted(count, 'row')} in {time.perf_counter() - started:.2f} s")
-        changed = connection.total_changes()
-        if changed or not shown:
-            output.note(f"{output.counted(changed, 'row')} changed in {time.perf_counter() - started:.2f} s")
+        _print_results(connection, text, bindings, printer, one_only=json or csv)
     except apsw.Error as error:
         raise QueryError(f"SQL: {error}", remedy=_remedy(connection, str(error))) from None
     except KeyError as error:
@@ -84,6 +72,35 @@ def sql(
     return 0
 
 
+def _print_results(
+    connection: apsw.Connection,
+    text: str,
+    bindings: dict[str, Any],
+    printer: Callable[[Sequence[str], Iterable[Sequence[Any]]], int],
+    *,
+    one_only: bool,
+) -> None:
+    """Run the statements in ``text``, and print what they give.
+
+    QueryError for a second result where ``one_only``.
+    """
+    from audiomem_sql.cli import output
+
+    started = time.perf_counter()
+    printed = 0
+    for names, rows in _results(connection, text, bindings):
+        if printed and one_only:
+            raise QueryError(
+                "the query has several results", remedy="Leave --json and --csv out, or ask one by one."
+            )
+        count = printer(names, rows)
+        printed += 1
+        output.note(f"{output.counted(count, 'row')} in {time.perf_counter() - started:.2f} s")
+    changed = connection.total_changes()
+    if changed or not printed:
+        output.note(f"{output.counted(changed, 'row')} changed in {time.perf_counter() - started:.2f} s")
+
+
 def _results(
     connection: apsw.Connection, text: str, bindings: dict[str, Any]
 ) -> Iterator[tuple[Sequence[str], Iterable[tuple[Any, ...]]]]:
@@ -91,21 +108,23 @@ def _results(
     import apsw
 
     cursor = connection.cursor()
-    seen: list[tuple[str, list[str]]] = []
+    #: The statement that comes next, without what is behind it, and the names of its columns.
+    traced: list[tuple[str, list[str]]] = []
 
-    def look(at: apsw.Cursor, statement: str, _: Any) -> bool:
-        seen.append((statement, [column[0] for column in at.get_description()]))
+    def trace(cursor: apsw.Cursor, statement: str, _: Any) -> bool:
+        """Note the statement, and stop before it runs."""
+        traced.append((statement, [column[0] for column in cursor.get_description()]))
         return False
 
     while text.strip():
-        seen.clear()
-        cursor.exec_trace = look
+        traced.clear()
+        cursor.exec_trace = trace
         with contextlib.suppress(apsw.ExecTraceAbort):
             cursor.execute(text, bindings)
         cursor.exec_trace = None
-        if not seen:
+        if not traced:
             return  # nothing but comments is left
-        statement, names = seen[0]
+        statement, names = traced[0]
         rows = cursor.execute(text[: len(statement)], bindings)
         if names:
             yield names, rows
@@ -114,12 +133,12 @@ def _results(
         text = text[len(statement) :]
 
 
-def _parameter(given: str) -> tuple[str, Any]:
+def _parameter(argument: str) -> tuple[str, Any]:
     """NAME=VALUE; a value that is written like a number is one."""
-    name, mark, value = given.partition("=")
+    name, mark, value = argument.partition("=")
     name = name.lstrip(":@$")
     if not mark or not name:
-        raise OptionError(f"{given!r} is no parameter", remedy="Write -p name=value.")
+        raise OptionError(f"{argument!r} is no parameter", remedy="Write -p name=value.")
     if not _NUMBER.fullmatch(value):
         return name, value
     if value.lstrip("-").isdigit() and -(2**63) <= int(value) < 2**63:

@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import sys
-from typing import Annotated, Any
+import time
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from audiomem_sql.errors import DamagedFileError
+
+if TYPE_CHECKING:
+    from audiomem_sql.upkeep.verify import Problem
 
 
 def verify(
@@ -15,37 +20,42 @@ def verify(
     json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> int:
     """Read all of a table, and list everything that is damaged. The exit code is 1 if anything is."""
-    import time
-
     from audiomem_sql.cli import output
-    from audiomem_sql.cli.progress import bar
-    from audiomem_sql.table.table import Table
-    from audiomem_sql.upkeep.verify import Problem, problems
 
     started = time.perf_counter()
-    found: list[Problem] = []
-    files = pages = rows = 0
-    anew = "repair"
-    try:
-        with Table(file) as table:
-            segments = table.snapshot.segments
-            files, rows = len(segments), len(table)
-            if any(segment.file.map is None for segment in segments):
-                anew = "vacuum"  # there is no protection to repair with
-            pages = sum(segment.file.page_count for segment in segments)
-            with bar("pages") as progress:
-                for problem in problems(table, progress.to):
-                    found.append(problem)
-                    if not json:
-                        progress.say(str(problem), sys.stdout)
-    except DamagedFileError as error:
-        # Damage that keeps the table from being opened is a finding, too.
-        what = f"{error.place}: {error.what}" if error.place else error.what
-        found.append(Problem(error.file or file, None, (), what))
-        if not json:
-            print(found[-1])
+    result = _check(file, print_problems=not json)
     if json:
-        listed: list[dict[str, Any]] = [
+        output.print_json(result.facts())
+        return int(bool(result.problems))
+    duration = f"in {time.perf_counter() - started:.1f} s"
+    if result.problems:
+        count = output.counted(len(result.problems), "problem")
+        output.note(f"audiomem: {file}: {count} {duration}. {result.remedy()}")
+        return 1
+    print(
+        f"{file}: all well: {output.counted(result.rows, 'row')}, {output.counted(result.pages, 'page')} "
+        f"in {output.counted(result.files, 'file')}, {duration}"
+    )
+    return 0
+
+
+@dataclass
+class _Result:
+    """What was read, and what is damaged.
+
+    ``protected``: whether every file has protection to be repaired with.
+    """
+
+    file: str
+    files: int = 0
+    pages: int = 0
+    rows: int = 0
+    protected: bool = True
+    problems: list[Problem] = field(default_factory=list)
+
+    def facts(self) -> dict[str, Any]:
+        """What ``--json`` prints."""
+        problems = [
             {
                 "file": problem.file,
                 "page": problem.page,
@@ -53,26 +63,48 @@ def verify(
                 "problem": problem.what,
                 "repair": problem.repair,
             }
-            for problem in found
+            for problem in self.problems
         ]
-        output.print_json(
-            {"file": file, "ok": not found, "files": files, "pages": pages, "rows": rows, "problems": listed}
-        )
-        return int(bool(found))
-    took = f"in {time.perf_counter() - started:.1f} s"
-    if found:
-        what_to_do = (
-            {
-                "repair": "`audiomem repair` makes the file what it was.",
-                "vacuum": f"All of it can be read; audiomem vacuum {file} writes it anew.",
-            }[anew]
-            if all(problem.repair for problem in found)
-            else f"Restore the file from a copy, or save what is left: audiomem salvage {file} -o NEW"
-        )
-        output.note(f"audiomem: {file}: {output.counted(len(found), 'problem')} {took}. {what_to_do}")
-        return 1
-    print(
-        f"{file}: all well: {output.counted(rows, 'row')}, {output.counted(pages, 'page')} "
-        f"in {output.counted(files, 'file')}, {took}"
-    )
-    return 0
+        return {
+            "file": self.file,
+            "ok": not problems,
+            "files": self.files,
+            "pages": self.pages,
+            "rows": self.rows,
+            "problems": problems,
+        }
+
+    def remedy(self) -> str:
+        """What the user can do about the problems."""
+        if not all(problem.repair for problem in self.problems):
+            return f"Restore the file from a copy, or save what is left: audiomem salvage {self.file} -o NEW"
+        if self.protected:
+            return "`audiomem repair` makes the file what it was."
+        return f"All of it can be read; audiomem vacuum {self.file} writes it anew."
+
+
+def _check(file: str, *, print_problems: bool) -> _Result:
+    """Read all of the table in ``file``. print_problems: each as soon as it is known."""
+    from audiomem_sql.cli.progress import bar
+    from audiomem_sql.table.table import Table
+    from audiomem_sql.upkeep.verify import Problem, problems
+
+    result = _Result(file)
+    try:
+        with Table(file) as table:
+            segments = table.snapshot.segments
+            result.files, result.rows = len(segments), len(table)
+            result.protected = all(segment.file.map is not None for segment in segments)
+            result.pages = sum(segment.file.page_count for segment in segments)
+            with bar("pages") as progress:
+                for problem in problems(table, progress.to):
+                    result.problems.append(problem)
+                    if print_problems:
+                        progress.say(str(problem), sys.stdout)
+    except DamagedFileError as error:
+        # Damage that keeps the table from being opened is a problem as well.
+        what = f"{error.place}: {error.what}" if error.place else error.what
+        result.problems.append(Problem(error.file or file, None, (), what))
+        if print_problems:
+            print(result.problems[-1])
+    return result

@@ -188,7 +188,8 @@ def _by_value(column: Column, values: Sequence[object], first: int) -> list[Arro
         for value in values:
             stored.append(function(value))
     except DataTypeError as error:
-        raise DataTypeError(error.what, place=f"row {first + len(stored)}", remedy=error.remedy) from None
+        error.at(place=f"row {first + len(stored)}")
+        raise
     return stored_array(stored, column.type)
 
 

@@ -15,7 +15,8 @@ __all__ = ["FLAGS", "HIDDEN", "TEXTS", "Column", "check", "check_key_type", "fol
 
 #: The hidden columns behind the one that bears the table's name, in their order.
 HIDDEN = ("rank", "distance", "k", "version", "as_of")
-_ROWID_NAMES = ("rowid", "oid", "_rowid_")
+#: The names of the rowid, unless a column has them.
+ROWID_NAMES = ("rowid", "oid", "_rowid_")
 _COLLATIONS = ("BINARY", "NOCASE", "RTRIM")
 _ASCII_CAPITALS = {capital: capital + 32 for capital in range(ord("A"), ord("Z") + 1)}
 MAX_COLUMN_ID = (1 << 31) - 1
@@ -160,7 +161,7 @@ def check(column: Column) -> None:
         raise refusal(ascii(name), "a name cannot contain the character NUL")
     if not name.isascii() and any("\ud800" <= letter <= "\udfff" for letter in name):
         raise refusal(ascii(name), "the name is not valid Unicode")
-    if fold(name) in _ROWID_NAMES:
+    if fold(name) in ROWID_NAMES:
         raise refusal(
             name, "the name means the rowid", "Choose another name, or name an INTEGER PRIMARY KEY id"
         )

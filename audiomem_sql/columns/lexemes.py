@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
 from enum import Enum
+from typing import NamedTuple
 
 from audiomem_sql.errors import SchemaError
 
 
 class Token(Enum):
-    """What a token is: a bare word, a quoted identifier, a 'string', x'a blob', a number, or a punctuation mark."""
+    """What a token is: a bare word, a quoted identifier, a 'string', x'a blob', a number, or a punctuation mark.
+
+    OPEN: a quotation mark that is not closed, of a blob with its x. END: the end of the text.
+    """
 
     WORD = "word"
     QUOTED = "quoted"
@@ -19,16 +22,22 @@ class Token(Enum):
     BLOB = "blob"
     NUMBER = "number"
     MARK = "mark"
+    OPEN = "open"
+    END = "end"
 
 
-@dataclass(frozen=True, slots=True)
-class Lexeme:
-    """One token: its kind, its meaning (unquoted; words as written), its source text, and where that begins."""
+class Lexeme(NamedTuple):
+    """One token: its kind, its meaning (unquoted; words as written; a blob's digits), its source text, and where that begins."""
 
     token: Token
     value: str
     text: str
     start: int
+
+    @property
+    def end(self) -> int:
+        """The first place behind it."""
+        return self.start + len(self.text)
 
     def is_word(self, *words: str) -> bool:
         """Whether this is one of ``words``, given in capitals, outside quotes."""
@@ -38,13 +47,29 @@ class Lexeme:
 WORD = r"[A-Za-z_\u0080-\U0010ffff][A-Za-z0-9_$\u0080-\U0010ffff]*"
 SPACE = r"(?>(?:[ \t\n\f\r]|--[^\n]*(?:\n|\Z)|/\*.*?(?:\*/|\Z))*)"  # atomic: a comment ends at its first */
 _LEXEME = re.compile(
-    rf"""(?P<blob>[xX]'[0-9A-Fa-f]*') | (?P<word>{WORD})
-    | "(?P<double>(?:[^"]|"")*)" | `(?P<back>(?:[^`]|``)*)` | \[(?P<bracket>[^\]]*)\]
-    | '(?P<string>(?:[^']|'')*)'
-    | (?P<number>\.?[0-9](?:[eE][+-](?=[0-9])|[0-9A-Za-z_.])*)
-    | (?P<mark>[^\s"'`\[])""",
+    rf"""[xX]'(?P<blob>[^']*)' | (?P<open_blob>[xX]') | (?P<word>{WORD})
+    | "(?P<double>(?>(?:[^"]|"")*))" | `(?P<back>(?>(?:[^`]|``)*))` | \[(?P<bracket>[^\]]*)\]
+    | '(?P<string>(?>(?:[^']|'')*))'
+    | (?P<number>\.?[0-9](?:[eE][+-](?=[0-9])|[0-9A-Za-z_.$\u0080-\U0010ffff])*)
+    | (?P<open>["'`\[])
+    | (?P<mark><>|<=|<<|>=|>>|==|!=|\|\||->>?|--|/\*|\S)""",
     re.VERBOSE | re.DOTALL,
 )
+_KINDS = {
+    "blob": Token.BLOB,
+    "open_blob": Token.OPEN,
+    "word": Token.WORD,
+    "double": Token.QUOTED,
+    "back": Token.QUOTED,
+    "bracket": Token.QUOTED,
+    "string": Token.STRING,
+    "number": Token.NUMBER,
+    "open": Token.OPEN,
+    "mark": Token.MARK,
+}
+#: Quotation marks that are written twice inside what they enclose.
+_DOUBLED = {"double": '"', "back": "`", "string": "'"}
+_HEX_PAIRS = re.compile(r"(?:[0-9A-Fa-f]{2})*")
 _SPACES = re.compile(SPACE, re.DOTALL)
 _BARE_NAME = re.compile(r"[A-Za-z_\u0080-\U0010ffff][A-Za-z0-9_\u0080-\U0010ffff]*")
 # https://www.sqlite.org/lang_keywords.html
@@ -62,31 +87,42 @@ _RESERVED = """
 _KEYWORDS = frozenset(_RESERVED.split())
 
 
+def lexeme_at(text: str, position: int) -> Lexeme:
+    """The token that begins at ``position``, where neither space nor comment is.
+
+    Its kind is OPEN for a quotation mark that is not closed, and MARK for a single character that is part of nothing else.
+    """
+    match = _LEXEME.match(text, position)
+    if match is None:
+        character = text[position : position + 1]
+        return Lexeme(Token.MARK if character else Token.END, character, character, position)
+    group = match.lastgroup or ""
+    value = match[group]
+    mark = _DOUBLED.get(group)
+    if mark is not None:
+        value = value.replace(mark * 2, mark)
+    return Lexeme(_KINDS[group], value, match[0], position)
+
+
 def lexemes(definition: str) -> list[Lexeme]:
     """The tokens of a piece of SQL, comments left out. Raises SchemaError where a quote is not closed."""
     found = []
-    at = end_of_space(definition, 0)
-    while at < len(definition):
-        match = _LEXEME.match(definition, at)
-        if match is None:
+    position = end_of_space(definition, 0)
+    while position < len(definition):
+        lexeme = lexeme_at(definition, position)
+        if lexeme.token is Token.OPEN or lexeme.text.isspace():
             raise SchemaError(
-                f"{definition.strip()!r} cannot be read from character {at + 1} on",
+                f"{definition.strip()!r} cannot be read from character {position + 1} on",
                 remedy="Look for a quotation mark that is not closed",
             )
-        group = match.lastgroup or ""
-        value = match[group]
-        token = Token.QUOTED
-        if group == "double":
-            value = value.replace('""', '"')
-        elif group == "back":
-            value = value.replace("``", "`")
-        elif group == "string":
-            token, value = Token.STRING, value.replace("''", "'")
-        elif group != "bracket":
-            token = Token(group)
-        found.append(Lexeme(token, value, match[0], at))
-        at = end_of_space(definition, match.end())
+        found.append(lexeme)
+        position = end_of_space(definition, lexeme.end)
     return found
+
+
+def blob_of(lexeme: Lexeme) -> bytes | None:
+    """The octets that a BLOB token spells; None if its digits do not spell any."""
+    return bytes.fromhex(lexeme.value) if _HEX_PAIRS.fullmatch(lexeme.value) else None
 
 
 def source(definition: str, words: Sequence[Lexeme]) -> str:

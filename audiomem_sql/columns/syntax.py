@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from audiomem_sql.columns.lexemes import Lexeme, Token, lexemes
+from audiomem_sql.columns.lexemes import Lexeme, Token, blob_of, lexemes
 from audiomem_sql.errors import SchemaError
 
 #: Most characters of a DEFAULT or CHECK.
@@ -24,8 +24,10 @@ def default_length(words: Sequence[Lexeme]) -> int:
     if not words:
         return 0
     first = words[0]
-    if first.token in (Token.STRING, Token.BLOB, Token.NUMBER) or first.is_word(*_CONSTANTS):
+    if first.token in (Token.STRING, Token.NUMBER) or first.is_word(*_CONSTANTS):
         return 1
+    if first.token is Token.BLOB:
+        return int(blob_of(first) is not None)
     if first.text in ("+", "-"):
         return 2 if len(words) > 1 and words[1].token is Token.NUMBER else 0
     return enclosed_length(words)

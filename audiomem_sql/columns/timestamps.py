@@ -129,6 +129,8 @@ def text_threshold(text: str) -> int:
 
     So ``column >= text`` is ``us >= threshold`` and ``column < text`` is ``us < threshold``, whatever ``text`` says.
     """
+    if (us := _canonical(text)) is not None:
+        return us
     low, high = MIN_MICROS, MAX_MICROS + 1
     while low < high:
         middle = (low + high) // 2
@@ -137,6 +139,15 @@ def text_threshold(text: str) -> int:
         else:
             low = middle + 1
     return low
+
+
+def _canonical(text: str) -> int | None:
+    """The timestamp whose text this is, character for character; None if there is none."""
+    try:
+        us = _parse_text(text)
+    except DataTypeError:
+        return None
+    return us if MIN_MICROS <= us <= MAX_MICROS and render(us) == text else None
 
 
 def _parse_text(text: str) -> int:

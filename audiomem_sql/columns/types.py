@@ -95,7 +95,8 @@ class ColumnType:
             try:
                 return cls(Kind.FLOAT, int(vector[1]))
             except SchemaError as error:
-                raise SchemaError(error.what, place=place, remedy=error.remedy) from None
+                error.at(place=place)
+                raise
         what = f"{text.strip()} is not a type" if text.strip() else "the type is missing"
         raise SchemaError(what, place=place, remedy=f"The types are {_KNOWN}")
 

@@ -10,12 +10,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from audiomem_sql.arrays import BoolArray, I64Array, U8Array
+from audiomem_sql.arrays import BoolArray, F64Array, I64Array, U8Array
 
 if TYPE_CHECKING:
     import pyarrow as pa
-
-F64Array = np.ndarray[Any, np.dtype[np.float64]]
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 from audiomem_sql.columns.arrow_input import to_table
 from audiomem_sql.errors import StorageError
+from audiomem_sql.machine.progress import Progress
 from audiomem_sql.table.table import Table
-from audiomem_sql.writing.commit import Progress
 from audiomem_sql.writing.streaming import example_of, is_stream
 
 if TYPE_CHECKING:

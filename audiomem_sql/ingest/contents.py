@@ -1,8 +1,8 @@
 """The bytes and the characters of an input file: gunzipped, bounded, and decoded without guessing wildly.
 
-Encodings, in this order: a byte order mark (UTF-8, UTF-16, UTF-32); UTF-8; the character set that an HTML file
-declares; Windows-1252, if the file has no control bytes and no valid multi-byte UTF-8 in it. Anything else is
-refused: a UTF-8 file with one damaged byte is not turned into mojibake.
+Encodings, in this order: a byte order mark (UTF-8, UTF-16, UTF-32); UTF-8; the character set that an HTML
+file declares; Windows-1252, if the file has no control bytes and no valid multi-byte UTF-8 in it. Anything
+else is refused: a UTF-8 file with one damaged byte is not turned into mojibake.
 """
 
 from __future__ import annotations
@@ -94,8 +94,8 @@ def is_gzip(path: Path) -> bool:
 def open_bytes(path: Path, name: str) -> IO[bytes]:
     """The content of a regular file as a binary stream, gunzipped if its name ends in ``.gz``.
 
-    Raises `StorageError` if it cannot be opened or is not a regular file; reading raises `DamagedFileError` for
-    broken gzip data and `LimitError` where it expands beyond `SIZE_LIMIT`.
+    Raises `StorageError` if it cannot be opened or is not a regular file; reading raises `DamagedFileError`
+    for broken gzip data and `LimitError` where it expands beyond `SIZE_LIMIT`.
     """
     try:
         # O_NONBLOCK: a pipe that took the place of the file is refused below, not waited for
@@ -145,48 +145,63 @@ def binary_reason(start: bytes, *, utf8_only: bool) -> str | None:
 def encoding_of(stream: IO[bytes], name: str, *, declared: bool = False) -> str:
     """The Python codec for a whole binary stream, which is read to its end.
 
-    `declared` lets a character set named in the first 1,024 bytes (``<meta charset>``, ``<?xml encoding?>``) count
-    when the bytes are not UTF-8. Raises `DataTypeError` naming the byte that no encoding explains.
+    `declared` lets a character set named in the first 1,024 bytes (``<meta charset>``, ``<?xml encoding?>``)
+    count when the bytes are not UTF-8. Raises `DataTypeError` naming the byte that no encoding explains.
     """
     data = stream.read(_STEP)
     for mark, codec in _BOMS:
         if data.startswith(mark):
             return codec
     label = _declared_codec(data[:1024]) if declared else None
-    decoder = codecs.getincrementaldecoder("utf-8")()
-    offset = 0
-    bad: int | None = None
-    is_cp1252 = True
+    candidates = _Candidates(name)
     while True:
+        candidates.feed(data)
+        if not data:
+            break
+        data = stream.read(_STEP)
+    if candidates.undecodable is None:
+        return "utf-8"
+    if label is not None:
+        return label
+    if candidates.may_be_cp1252:
+        return "cp1252"
+    raise _undecodable(name, candidates.undecodable)
+
+
+class _Candidates:
+    """Which encodings a stream can have, as far as it was read.
+
+    ``undecodable``: the offset of the first byte that UTF-8 does not explain. ``may_be_cp1252``: whether all
+    bytes are such as a text in Windows-1252 has.
+    """
+
+    def __init__(self, name: str) -> None:
+        self.undecodable: int | None = None
+        self.may_be_cp1252 = True
+        self._name = name
+        self._offset = 0
+        self._decoder = codecs.getincrementaldecoder("utf-8")()
+
+    def feed(self, data: bytes) -> None:
+        """The next bytes; none at the end. DataTypeError where they are no text."""
         zero = data.find(b"\0")
         if zero >= 0:
             raise DataTypeError(
                 "this is a binary file, it has NUL bytes",
-                file=name,
-                place=f"byte {offset + zero}",
+                file=self._name,
+                place=f"byte {self._offset + zero}",
                 remedy="Save it as UTF-8 text, or leave it out.",
             )
-        if bad is None:
-            waiting = len(decoder.getstate()[0])
+        if self.undecodable is None:
+            waiting = len(self._decoder.getstate()[0])
             try:
-                decoder.decode(data, final=not data)
+                self._decoder.decode(data, final=not data)
             except UnicodeDecodeError as error:
-                bad = offset - waiting + error.start
-        if is_cp1252 and not data.isascii():
-            is_cp1252 = not data.translate(None, _CP1252_TEXT) and not _MULTIBYTE.search(data)
-        elif is_cp1252:
-            is_cp1252 = not data.translate(None, _CP1252_TEXT)
-        if not data:
-            break
-        offset += len(data)
-        data = stream.read(_STEP)
-    if bad is None:
-        return "utf-8"
-    if label is not None:
-        return label
-    if is_cp1252:
-        return "cp1252"
-    raise _undecodable(name, bad)
+                self.undecodable = self._offset - waiting + error.start
+        if self.may_be_cp1252:
+            multibyte = not data.isascii() and _MULTIBYTE.search(data)
+            self.may_be_cp1252 = not data.translate(None, _CP1252_TEXT) and not multibyte
+        self._offset += len(data)
 
 
 def _declared_codec(start: bytes) -> str | None:
@@ -213,7 +228,8 @@ def _undecodable(name: str, offset: int, codec: str = "UTF-8") -> DataTypeError:
 def read_text(path: Path, name: str, *, declared: bool = False) -> str:
     r"""The whole content as characters: no byte order mark, every line ends in ``\n``.
 
-    Raises `DataTypeError` for what is not text, `LimitError` beyond `SIZE_LIMIT`, and what `open_bytes` raises.
+    Raises `DataTypeError` for what is not text, `LimitError` beyond `SIZE_LIMIT`, and what `open_bytes`
+    raises.
     """
     with open_bytes(path, name) as stream:
         try:

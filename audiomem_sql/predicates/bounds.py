@@ -14,11 +14,11 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
-from audiomem_sql.arrays import BoolArray, I64Array
+from audiomem_sql.arrays import BoolArray, F64Array, I64Array
 from audiomem_sql.blocks.zones import Zones
-from audiomem_sql.columns.views import F64Array, integers, reals, valid
-from audiomem_sql.predicates.operands import EMPTY, INT64_MAX, INT64_MIN, holds, order_of
-from audiomem_sql.predicates.predicate import Op
+from audiomem_sql.columns.views import integers, reals, valid
+from audiomem_sql.predicates.operands import EMPTY, INT64_MAX, INT64_MIN
+from audiomem_sql.predicates.predicate import COMPARISON_BY_OP, Op
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -79,6 +79,14 @@ class Bound(ABC):
     @abstractmethod
     def test(self, value: Any) -> bool:
         """Whether the predicate is true for one SQL value of the column (None, int, float, str or bytes)."""
+
+    def truth(self, value: Any) -> bool | None:
+        """The predicate for one SQL value of the column: True, False, or None for NULL."""
+        if self.test(value):
+            return True
+        if self.unknown is Unknown.COLUMN:
+            return None if value is None else False
+        return False if self.unknown is Unknown.NEVER else None
 
     def prune(self, zones: Zones) -> BoolArray:
         """The blocks that may hold a row for which the predicate is true, bool (n,)."""
@@ -203,7 +211,7 @@ class TimestampRange(Range):
     text: str
 
     def test(self, value: Any) -> bool:
-        return value is not None and holds(self.op, order_of(value, self.text))
+        return value is not None and bool(COMPARISON_BY_OP[self.op].compare(value, self.text))
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

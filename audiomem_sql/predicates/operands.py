@@ -88,21 +88,3 @@ def _neighbours(value: int | float) -> tuple[float, float]:
     if nearest < value:
         return nearest, math.nextafter(nearest, math.inf)
     return math.nextafter(nearest, -math.inf), nearest
-
-
-def order_of(left: Any, right: Any) -> int:
-    """-1, 0 or 1 for left below, equal to or above right."""
-    return int(left > right) - int(left < right)
-
-
-def holds(op: Op, sign: Any) -> Any:
-    """``sign OP 0``, for a number or an array."""
-    if op is Op.EQ:
-        return sign == 0
-    if op is Op.NE:
-        return sign != 0
-    if op is Op.LT:
-        return sign < 0
-    if op is Op.LE:
-        return sign <= 0
-    return sign > 0 if op is Op.GT else sign >= 0

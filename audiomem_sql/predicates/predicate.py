@@ -1,17 +1,19 @@
-"""One condition on one column, as a planner or a parser states it."""
+"""Conditions on the columns of one table, as every parser states them: predicates, joined by AND, OR and NOT."""
 
 from __future__ import annotations
 
+import operator
+from collections.abc import Callable
 from dataclasses import dataclass
 from enum import Enum
-from typing import Any, Literal
+from typing import Any, Final, NamedTuple, TypeAlias
 
 #: The column number that stands for the rowid.
-ROWID: Literal["rowid"] = "rowid"
+ROWID: Final = -1
 
 
 class Op(Enum):
-    """The conditions; BETWEEN is GE and LE."""
+    """The operators of a predicate; the value is how SQL spells it. BETWEEN is GE and LE."""
 
     EQ = "="
     NE = "<>"
@@ -29,14 +31,84 @@ class Op(Enum):
     TRUE = "TRUE"  # the column itself as a condition; takes no value
 
 
+class Comparison(NamedTuple):
+    """One of the six operators that compare two values.
+
+    sql: its spellings in SQL. mirrored: the operator for exchanged sides, ``a < b`` is ``b > a``. arrow: Arrow's compute
+    function. polars: its names in polars' expressions. compare: the same for Python values and for numpy arrays.
+    """
+
+    op: Op
+    sql: tuple[str, ...]
+    mirrored: Op
+    arrow: str
+    polars: tuple[str, ...]
+    compare: Callable[[Any, Any], Any]
+
+
+COMPARISONS = (
+    Comparison(Op.EQ, ("=", "=="), Op.EQ, "equal", ("Eq", "EqValidity"), operator.eq),
+    Comparison(Op.NE, ("<>", "!="), Op.NE, "not_equal", ("NotEq",), operator.ne),
+    Comparison(Op.LT, ("<",), Op.GT, "less", ("Lt",), operator.lt),
+    Comparison(Op.LE, ("<=",), Op.GE, "less_equal", ("LtEq",), operator.le),
+    Comparison(Op.GT, (">",), Op.LT, "greater", ("Gt",), operator.gt),
+    Comparison(Op.GE, (">=",), Op.LE, "greater_equal", ("GtEq",), operator.ge),
+)
+COMPARISON_BY_OP = {comparison.op: comparison for comparison in COMPARISONS}
+
+
 @dataclass(frozen=True, slots=True)
 class Predicate:
     """``column OP value``.
 
-    column: the number of the column in the schema, or ``"rowid"``; value: None, int, float, str or bytes, for IN a
+    column: the number of the column in the schema, or ROWID; value: None, int, float, str or bytes, for IN a
     collection of these, for IS_NULL, NOT_NULL and TRUE nothing.
     """
 
-    column: int | Literal["rowid"]
+    column: int
     op: Op
     value: Any = None
+
+    @property
+    def cost(self) -> int:
+        """Rank; of two predicates the one with the lower rank is tried first."""
+        return 1 if self.op in (Op.LIKE, Op.GLOB) else 0
+
+
+@dataclass(frozen=True, slots=True)
+class And:
+    """All of the children."""
+
+    children: tuple[Condition, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Or:
+    """Any of the children."""
+
+    children: tuple[Condition, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Not:
+    """The opposite of the child; NULL stays NULL."""
+
+    child: Condition
+
+
+Condition: TypeAlias = Predicate | And | Or | Not
+
+
+def conjuncts(condition: Condition) -> list[Condition]:
+    """The conditions that its outermost AND joins: it is true where all of them are."""
+    if isinstance(condition, And):
+        return [part for child in condition.children for part in conjuncts(child)]
+    return [condition]
+
+
+def predicates_of(condition: Condition) -> list[Predicate]:
+    """The predicates, from left to right."""
+    if isinstance(condition, Predicate):
+        return [condition]
+    children = (condition.child,) if isinstance(condition, Not) else condition.children
+    return [predicate for child in children for predicate in predicates_of(child)]

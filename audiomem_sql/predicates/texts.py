@@ -17,9 +17,9 @@ from audiomem_sql.columns.sql_values import sql_values
 from audiomem_sql.columns.types import ColumnType, Kind
 from audiomem_sql.columns.views import Strings, strings
 from audiomem_sql.predicates.bounds import Bound
-from audiomem_sql.predicates.operands import holds, order_of, text_of
+from audiomem_sql.predicates.operands import text_of
 from audiomem_sql.predicates.patterns import Pattern
-from audiomem_sql.predicates.predicate import Op
+from audiomem_sql.predicates.predicate import COMPARISON_BY_OP, Op
 from audiomem_sql.predicates.substrings import equal, lowered, member, order, without_trailing_spaces
 
 if TYPE_CHECKING:
@@ -70,7 +70,9 @@ class StringOrder(Bound):
         return super().lookup
 
     def test(self, value: Any) -> bool:
-        return value is not None and holds(self.op, order_of(self.collation.key(value), self.operand))
+        if value is None:
+            return False
+        return bool(COMPARISON_BY_OP[self.op].compare(self.collation.key(value), self.operand))
 
     def prune(self, zones: Zones) -> BoolArray:
         if self.collation is not Collation.BINARY or self.op is Op.NE:
@@ -84,7 +86,7 @@ class StringOrder(Bound):
         if self.op in (Op.EQ, Op.NE):
             same = equal(values, self.operand)
             return same if self.op is Op.EQ else ~same
-        return np.asarray(holds(self.op, order(values, self.operand)))
+        return np.asarray(COMPARISON_BY_OP[self.op].compare(order(values, self.operand), 0))
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

@@ -1,14 +1,17 @@
 """Expressions of pyarrow, taken apart: what a dataset is asked to filter by, as a tree.
 
-An ``Expression`` shows its parts to nobody, and its text does not tell them exactly. It travels between processes, though,
-as a record batch in Arrow's file format: one row of literals with their types, and the tree in prefix notation in the
-schema's metadata (Arrow's ``compute/expression.cc``, ``Serialize``). That form is read here. What it does not hold, or
-holds in another way than it did, is not taken apart: whoever asked has pyarrow evaluate the whole expression.
+An ``Expression`` shows its parts to nobody, and its text does not tell literals exactly. When it is pickled it becomes a
+record batch in Arrow's file format: one row of literals with their types, and the tree in prefix notation in the
+schema's metadata (Arrow's ``compute/expression.cc``, ``Serialize``). That form is read here. An expression in any other form
+is not taken apart: pyarrow evaluates it as a whole.
+
+Substrait (``pyarrow.substrait.serialize_expressions``) is the public form, and not used. It has no ``match_like``, no set
+that contains NULL, no conversion and no literal that needs one (nanoseconds, uint64), it needs a reader of protobuf
+and two thirds more of time, and some builds of pyarrow come without it.
 """
 
 from __future__ import annotations
 
-import ctypes
 import struct
 from dataclasses import dataclass
 from typing import Any, TypeAlias
@@ -50,9 +53,11 @@ def parse_expression(expression: pc.Expression) -> ExpressionNode | None:
     """The tree of ``expression``; None where it cannot be had exactly."""
     try:
         _, (packed, *_) = expression.__reduce__()
+        # a file is its magic number, padded to 8 bytes, and then a stream, which begins with the schema
         batch = pa.ipc.open_file(packed).get_batch(0)
-        return _Parser(batch, _metadata(batch.schema)).parse()
-    except (pa.ArrowException, NotImplementedError, ValueError, TypeError, LookupError):
+        message = pa.ipc.read_message(packed.slice(8)).metadata.to_pybytes()
+        return _Parser(batch, _metadata(message)).parse()
+    except (pa.ArrowException, NotImplementedError, ValueError, TypeError, LookupError, struct.error):
         return None
 
 
@@ -99,32 +104,41 @@ class _Parser:
         return Call(value, tuple(arguments), options)
 
 
-def _metadata(schema: pa.Schema) -> list[tuple[str, str]]:
-    """The metadata as pairs in their order: ``schema.metadata`` keeps one pair of each name.
+def _metadata(message: bytes) -> list[tuple[str, str]]:
+    """The metadata of a schema as pairs in their order: ``schema.metadata`` keeps one pair of each name.
 
-    Read by way of Arrow's C data interface, whose layout is fixed: format, name and metadata are its first pointers.
+    message: the schema in Arrow's IPC format, a flatbuffer (``Message.fbs`` and ``Schema.fbs`` of Arrow's specification).
+    Raises struct.error, LookupError or ValueError for anything else.
     """
-    capsule = schema.__arrow_c_schema__()
-    pointer = ctypes.pythonapi.PyCapsule_GetPointer
-    pointer.restype, pointer.argtypes = ctypes.c_void_p, [ctypes.py_object, ctypes.c_char_p]
-    at = ctypes.c_void_p.from_address(
-        pointer(capsule, b"arrow_schema") + 2 * ctypes.sizeof(ctypes.c_void_p)
-    ).value
-    if at is None:
-        raise ValueError("no metadata")
+    schema = _member(message, _offset(message, 0), _MESSAGE_HEADER)
+    pairs = _member(message, schema, _SCHEMA_METADATA)
+    (count,) = _UINT32.unpack_from(message, pairs)
+    entries = [_offset(message, pairs + 4 + 4 * number) for number in range(count)]
+    return [(_text(message, entry, _PAIR_KEY), _text(message, entry, _PAIR_VALUE)) for entry in entries]
 
-    def number() -> int:
-        nonlocal at
-        assert at is not None
-        (found,) = struct.unpack("=i", ctypes.string_at(at, 4))
-        at += 4
-        return int(found)
 
-    def text() -> str:
-        nonlocal at
-        size = number()
-        found = ctypes.string_at(at, size).decode()
-        at += size
-        return found
+#: Places of members in their tables.
+_MESSAGE_HEADER, _SCHEMA_METADATA, _PAIR_KEY, _PAIR_VALUE = 2, 2, 0, 1
+_UINT16, _INT32, _UINT32 = struct.Struct("<H"), struct.Struct("<i"), struct.Struct("<I")
 
-    return [(text(), text()) for _ in range(number())]
+
+def _offset(buffer: bytes, position: int) -> int:
+    """Where the offset at ``position`` leads to."""
+    return position + int(_UINT32.unpack_from(buffer, position)[0])
+
+
+def _member(buffer: bytes, table: int, number: int) -> int:
+    """Where a member of a flatbuffer's table lies that is stored by an offset. LookupError if it is absent."""
+    slots = table - int(_INT32.unpack_from(buffer, table)[0])
+    slot = 4 + 2 * number
+    size = int(_UINT16.unpack_from(buffer, slots)[0])
+    place = int(_UINT16.unpack_from(buffer, slots + slot)[0]) if slot < size else 0
+    if not place:
+        raise LookupError(number)
+    return _offset(buffer, table + place)
+
+
+def _text(buffer: bytes, table: int, number: int) -> str:
+    start = _member(buffer, table, number)
+    (size,) = _UINT32.unpack_from(buffer, start)
+    return buffer[start + 4 : start + 4 + size].decode()

@@ -14,7 +14,7 @@ from audiomem_sql.errors import DamagedFileError
 from audiomem_sql.scan.lookup import value_at
 from audiomem_sql.scan.lost_rows import tell_lost_rows
 from audiomem_sql.scan.scan import Readable
-from audiomem_sql.storage.segment.reader import Segment
+from audiomem_sql.storage.segment import ReadableSegment
 
 
 def fetch_rows(
@@ -53,13 +53,13 @@ def fetch_rows(
     return ~missing, [taken(pa.concat_arrays(list(parts)), back) for parts in zip(*pieces, strict=True)]
 
 
-def stored_values(rows: Sequence[tuple[Segment, int]], columns: Sequence[int]) -> list[list[Any]]:
+def stored_values(rows: Sequence[tuple[ReadableSegment, int]], columns: Sequence[int]) -> list[list[Any]]:
     """The SQL values of each column of a few stored rows, one by one: for point queries, where arrays would cost more."""
     return [[value_at(segment, column, row) for segment, row in rows] for column in columns]
 
 
 def _readable_rows(
-    segment: Segment, rows: I64Array, columns: Sequence[int]
+    segment: ReadableSegment, rows: I64Array, columns: Sequence[int]
 ) -> tuple[BoolArray, list[pa.Array]]:
     """Which of ``rows``, ascending, can be read, bool (n,), and the values of ``columns`` in those."""
     try:
@@ -77,7 +77,7 @@ def _readable_rows(
     return whole, [segment.take(column, rows[whole]) for column in columns]
 
 
-def _error(segment: Segment, row: int, columns: Sequence[int]) -> DamagedFileError | None:
+def _error(segment: ReadableSegment, row: int, columns: Sequence[int]) -> DamagedFileError | None:
     """What reading a row fails with; None: it can be read."""
     try:
         for column in columns:

@@ -15,15 +15,16 @@ import pyarrow as pa
 from audiomem_sql.columns.sql_values import sql_value
 from audiomem_sql.columns.types import ColumnType, Kind
 from audiomem_sql.indexes.keys.index import LOOKUPS_BEFORE_INDEX, MAX_INDEX_BYTES, SMALL_ROWS, KeyIndex
-from audiomem_sql.scan.scan import Filter, Readable
-from audiomem_sql.storage.segment.reader import ROWID, Segment
+from audiomem_sql.scan.filters import Filter
+from audiomem_sql.scan.scan import Readable
+from audiomem_sql.storage.segment import ROWID, ReadableSegment
 
 #: More keys than this at once are found by a scan.
 MAX_KEYS = 64
 _PLAIN = (Kind.INTEGER, Kind.REAL, Kind.TEXT, Kind.JSON, Kind.BLOB)
 
 
-def find_rows(view: Readable, filters: Sequence[Filter]) -> list[tuple[Segment, int]] | None:
+def find_rows(view: Readable, filters: Sequence[Filter]) -> list[tuple[ReadableSegment, int]] | None:
     """The stored rows that pass ``filters``, as (segment, row), if a key leads to them; None if only a scan would.
 
     Rows that a transaction has not written yet are not among them.
@@ -51,13 +52,13 @@ def find_rows(view: Readable, filters: Sequence[Filter]) -> list[tuple[Segment, 
 
 def find_by_key(
     view: Readable, column: int, collation: str, keys: Sequence[Any]
-) -> list[tuple[Segment, int]] | None:
+) -> list[tuple[ReadableSegment, int]] | None:
     """The stored rows whose ``column`` has one of ``keys`` (see Bound.lookup); None if only a scan would find them."""
     if any(each.segment.skip_damage for each in view.views):
         return None  # a scan knows how to leave rows out
     if column == ROWID or column == view.schema.rowid_column:
         return list(_by_rowid(view, keys))
-    found: list[tuple[Segment, int]] = []
+    found: list[tuple[ReadableSegment, int]] = []
     for segment_view in view.views:
         segment = segment_view.segment
         rows = _by_key(segment, column, collation, keys)
@@ -69,7 +70,7 @@ def find_by_key(
     return found
 
 
-def _by_rowid(view: Readable, keys: Sequence[Any]) -> Iterator[tuple[Segment, int]]:
+def _by_rowid(view: Readable, keys: Sequence[Any]) -> Iterator[tuple[ReadableSegment, int]]:
     for key in sorted(set(keys)) if len(keys) > 1 else keys:
         for segment_view in reversed(view.views):
             row = segment_view.find(key)
@@ -78,7 +79,7 @@ def _by_rowid(view: Readable, keys: Sequence[Any]) -> Iterator[tuple[Segment, in
                 break
 
 
-def _by_key(segment: Segment, column: int, collation: str, keys: Sequence[Any]) -> list[int] | None:
+def _by_key(segment: ReadableSegment, column: int, collation: str, keys: Sequence[Any]) -> list[int] | None:
     if not segment.rows:
         return []
     index = key_index(segment, column, collation)
@@ -97,7 +98,7 @@ def _by_key(segment: Segment, column: int, collation: str, keys: Sequence[Any]) 
     return None
 
 
-def key_index(segment: Segment, column: int, collation: str = "BINARY") -> KeyIndex | None:
+def key_index(segment: ReadableSegment, column: int, collation: str = "BINARY") -> KeyIndex | None:
     """The index of a column, made when it was asked for often enough; None until then, and for very large columns."""
     index = segment.indexes.get((column, collation))
     if isinstance(index, KeyIndex):
@@ -114,13 +115,13 @@ def key_index(segment: Segment, column: int, collation: str = "BINARY") -> KeyIn
     return made
 
 
-def _passes(place: tuple[Segment, int], filters: Sequence[Filter], known: Filter) -> bool:
+def _passes(place: tuple[ReadableSegment, int], filters: Sequence[Filter], known: Filter) -> bool:
     """Whether the row passes all filters; ``known`` is the one that led to it."""
     segment, row = place
     return all(item is known or item.bound.test(value_at(segment, item.column, row)) for item in filters)
 
 
-def value_at(segment: Segment, column: int, row: int) -> Any:
+def value_at(segment: ReadableSegment, column: int, row: int) -> Any:
     """The SQL value of ``column`` in one row."""
     directory = segment.directory(column)
     if directory is None:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from audiomem_sql.errors import DamagedFileError
-from audiomem_sql.storage.segment.reader import Segment
+from audiomem_sql.storage.segment import ReadableSegment
 from audiomem_sql.warn_once import warn_once
 
 
-def tell_lost_values(segment: Segment, column: int, start: int, stop: int, error: DamagedFileError) -> None:
+def tell_lost_values(
+    segment: ReadableSegment, column: int, start: int, stop: int, error: DamagedFileError
+) -> None:
     """Warn, once a process, that NULL stands for ``column`` of rows ``start`` to ``stop`` - 1 because of ``error``."""
     name = segment.column_name(column)
     rows = f"rows {segment.rowid(start)} to {segment.rowid(stop - 1)}"
@@ -18,7 +20,7 @@ def tell_lost_values(segment: Segment, column: int, start: int, stop: int, error
     )
 
 
-def tell_lost_rows(segment: Segment, start: int, stop: int, error: DamagedFileError) -> None:
+def tell_lost_rows(segment: ReadableSegment, start: int, stop: int, error: DamagedFileError) -> None:
     """Warn, once a process, that rows ``start`` to ``stop`` - 1 of ``segment`` are left out because of ``error``."""
     try:
         rows = f"rows {segment.rowid(start)} to {segment.rowid(stop - 1)}"

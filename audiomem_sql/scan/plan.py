@@ -20,7 +20,7 @@ from dataclasses import dataclass
 from audiomem_sql.columns.schema import Schema
 from audiomem_sql.errors import QueryError
 from audiomem_sql.predicates import Op
-from audiomem_sql.storage.segment.reader import ROWID
+from audiomem_sql.storage.segment import ROWID
 
 
 @dataclass(frozen=True, slots=True)

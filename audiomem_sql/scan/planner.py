@@ -11,7 +11,7 @@ from audiomem_sql.columns.schema import Schema
 from audiomem_sql.columns.types import Kind
 from audiomem_sql.predicates import Op
 from audiomem_sql.scan.plan import Plan, Term
-from audiomem_sql.storage.segment.reader import ROWID
+from audiomem_sql.storage.segment import ROWID
 
 NUMERIC_KINDS = (Kind.INTEGER, Kind.REAL, Kind.BOOLEAN)
 UNKNOWN: Final = object()

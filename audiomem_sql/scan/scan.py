@@ -18,7 +18,7 @@ from typing import Protocol
 import numpy as np
 import pyarrow as pa
 
-from audiomem_sql.arrays import BoolArray, I64Array
+from audiomem_sql.arrays import I64Array
 from audiomem_sql.columns.batch import Batch
 from audiomem_sql.columns.schema import Schema
 from audiomem_sql.columns.selection import taken
@@ -26,23 +26,16 @@ from audiomem_sql.columns.stored_values import int64_view, integer_array
 from audiomem_sql.columns.types import arrow_type
 from audiomem_sql.errors import DamagedFileError
 from audiomem_sql.predicates import Bound
+from audiomem_sql.scan.filters import Filter, RowFilter
 from audiomem_sql.scan.lost_rows import tell_lost_rows, tell_lost_values
-from audiomem_sql.storage.segment.reader import ROWID, Segment
-from audiomem_sql.versions.snapshot import SegmentView
+from audiomem_sql.storage.segment import ROWID, ReadableSegment
+from audiomem_sql.versions import SegmentView
 
 #: Bytes of values in a batch, before NULLs and offsets; the first batch of a scan is smaller.
 BATCH_BYTES = 1 << 20
 FIRST_BATCH_BYTES = 128 << 10
 #: Rows that are filtered at once.
 FILTER_ROWS = 1 << 16
-
-
-@dataclass(frozen=True, slots=True)
-class Filter:
-    """A bound predicate on a column: a place in the schema, or ROWID."""
-
-    column: int
-    bound: Bound
 
 
 class Readable(Protocol):
@@ -66,10 +59,6 @@ class Readable(Protocol):
     @property
     def ordered(self) -> bool:
         """Whether segments, then pending rows, are in rowid order."""
-
-
-#: A filter that needs several columns at once: given a loader of columns, True for the rows that pass, bool (n,).
-RowFilter = Callable[[Callable[[int], pa.Array]], BoolArray]
 
 
 def scan(
@@ -183,7 +172,7 @@ class _Work:
             return array if chosen is None else taken(array, chosen)
 
         chosen: I64Array | None = None
-        for test in [*(_column_test(item) for item in self.filters), self.row_filter]:
+        for test in [*(item.passes for item in self.filters), self.row_filter]:
             if test is not None:
                 passed = np.flatnonzero(test(load))
                 chosen = passed if chosen is None else chosen[passed]
@@ -265,7 +254,7 @@ class _Work:
         def load(column: int) -> pa.Array:
             return segment.take(column, chosen + start)
 
-        for test in [*(_column_test(item) for item in self.filters), self.row_filter]:
+        for test in [*(item.passes for item in self.filters), self.row_filter]:
             if test is not None and len(chosen):
                 chosen = chosen[np.flatnonzero(test(load))]
         if not len(chosen):
@@ -300,7 +289,9 @@ class _Work:
             return []
         return list(self._emit(segment, start, stop, chosen))
 
-    def _emit(self, segment: Segment, start: int, stop: int, chosen: I64Array | None) -> Iterator[Batch]:
+    def _emit(
+        self, segment: ReadableSegment, start: int, stop: int, chosen: I64Array | None
+    ) -> Iterator[Batch]:
         rows = np.arange(start, stop) if chosen is None else chosen + start
         step = _rows_in(segment, self.columns, min(BATCH_BYTES, segment.limits.batch_bytes))
         pieces = range(0, len(rows), step)
@@ -321,11 +312,7 @@ class _Work:
             yield batch.backwards() if self.descending else batch
 
 
-def _column_test(item: Filter) -> RowFilter:
-    return lambda load: item.bound.mask(load(item.column))
-
-
-def candidate_rows(segment: Segment, filters: Sequence[Filter]) -> list[tuple[int, int]]:
+def candidate_rows(segment: ReadableSegment, filters: Sequence[Filter]) -> list[tuple[int, int]]:
     """The stretches of rows, (start, stop) ascending and apart, outside which no row can pass the filters."""
     spans = np.array([[0, segment.rows]], np.int64)
     for item in filters:
@@ -351,7 +338,7 @@ def candidate_rows(segment: Segment, filters: Sequence[Filter]) -> list[tuple[in
     return [(int(start), int(stop)) for start, stop in spans]
 
 
-def _rowid_spans(segment: Segment, bound: Bound) -> I64Array:
+def _rowid_spans(segment: ReadableSegment, bound: Bound) -> I64Array:
     """The rows of a segment without stored rowids that a bound on the rowid allows."""
     first = segment.catalog.first_rowid
     assert first is not None
@@ -381,7 +368,7 @@ def _intersect(left: I64Array, right: I64Array) -> I64Array:
     return np.array(out, np.int64).reshape(-1, 2)
 
 
-def _rows_in(segment: Segment, columns: Sequence[int], size: int) -> int:
+def _rows_in(segment: ReadableSegment, columns: Sequence[int], size: int) -> int:
     """Rows whose widest of ``columns`` takes about ``size`` bytes; blocks with very large values count in full."""
     widest = 8.0
     for column in columns:
@@ -393,7 +380,7 @@ def _rows_in(segment: Segment, columns: Sequence[int], size: int) -> int:
     return max(1, min(FILTER_ROWS, int(size / widest)))
 
 
-def _densest(segment: Segment, column: int) -> float:
+def _densest(segment: ReadableSegment, column: int) -> float:
     directory = segment.directory(column)
     assert directory is not None
     return float((directory.raw / np.diff(directory.starts)).max())

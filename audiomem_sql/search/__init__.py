@@ -1,1 +1,47 @@
-"""Ranking by meaning, by words and by both; snippets; embedding of texts."""
+"""Search: which rows answer a query, where its words stand in a text, and the vectors of texts.
+
+Other rooms import from here only.
+
+- A search: ``results`` gives the rows as ``Neighbours``, best first, for a column or for the ``WHOLE`` table.
+  ``search_target`` says what is searched there, and ``keyword_expression`` which words.
+- Words in a text: ``highlight`` and ``snippet`` mark them, in any text or in a ``FoundRow``.
+- Vectors: ``embedder_of`` a model, ``dimensions_of`` it, ``table_embedder``; ``with_vectors`` and
+  ``embed_texts`` for rows on their way into a table, ``recorded`` for its options, ``missing_vectors`` for
+  the rows that have none yet. ``vector_of`` reads one as SQL has it.
+
+It is not for what an index looks like in a file: that is in :mod:`audiomem_sql.indexes`.
+"""
+
+from audiomem_sql.search.embedding import (
+    dimensions_of,
+    embed_texts,
+    embedder_of,
+    missing_vectors,
+    recorded,
+    table_embedder,
+    with_vectors,
+)
+from audiomem_sql.search.neighbours import Neighbours
+from audiomem_sql.search.request import WHOLE, SearchTarget, keyword_expression, results, search_target
+from audiomem_sql.search.snippets import FoundRow, highlight, snippet
+from audiomem_sql.search.vectors_in_sql import vector_of
+
+__all__ = [
+    "WHOLE",
+    "FoundRow",
+    "Neighbours",
+    "SearchTarget",
+    "dimensions_of",
+    "embed_texts",
+    "embedder_of",
+    "highlight",
+    "keyword_expression",
+    "missing_vectors",
+    "recorded",
+    "results",
+    "search_target",
+    "snippet",
+    "table_embedder",
+    "vector_of",
+    "with_vectors",
+]

@@ -1,7 +1,7 @@
-"""What a search asks for: by meaning, by words or by both, and of which columns.
+"""What a search asks for: by meaning, by words or by both, and in which columns.
 
-``semantic: …``, ``keyword: …`` and ``hybrid: …`` before a text say which; without, it is both where both can be had. A keyword
-query is written as FTS5 has it; of a hybrid one every word counts that is there.
+``semantic: …``, ``keyword: …`` and ``hybrid: …`` before a text say which; without, it is both where both are
+possible. A keyword query is written as in FTS5; of a hybrid one every word counts that is there.
 """
 
 from __future__ import annotations
@@ -15,65 +15,80 @@ from typing import Any
 from audiomem_sql.columns.schema import Schema
 from audiomem_sql.columns.types import Kind
 from audiomem_sql.errors import QueryError
-from audiomem_sql.indexes.words.fts_query import Expression, parse_query, quoted
-from audiomem_sql.indexes.words.tokenizer import spans
-from audiomem_sql.scan.scan import Filter, Readable, RowFilter
+from audiomem_sql.indexes.words import Expression, parse_query, quoted, spans
+from audiomem_sql.scan.filters import Filter, RowFilter
+from audiomem_sql.scan.scan import Readable
 from audiomem_sql.search.embedding import query_vector
-from audiomem_sql.search.ranking import Neighbours, fused, nearest, ranked_by_words
+from audiomem_sql.search.hybrid_search import fused
+from audiomem_sql.search.keyword_search import ranked_by_keywords
+from audiomem_sql.search.neighbours import Neighbours
+from audiomem_sql.search.vector_search import nearest
 from audiomem_sql.storage.segment.options import TableOptions
 
 #: Stands for the table as a whole where a column is named.
 WHOLE = -1
-#: Different words of a hybrid query that are looked for: those of a page or two. Models read no more of a text, either.
+#: Different words of a hybrid query that are looked for: those of a page or two. Models read no more of a
+#: text, either.
 MOST_WORDS = 512
 _MODE = re.compile(r"\s*(semantic|keyword|hybrid)\s*:\s*", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
-class Searched:
-    """What can be searched: ``vectors``, the place of a column of vectors, or None; ``words``: places by name."""
+class SearchTarget:
+    """What is searched.
 
-    vectors: int | None
-    words: dict[str, int]
+    vector_column: the index of a column of vectors, or None. text_columns: indices by name.
+    """
+
+    vector_column: int | None
+    text_columns: dict[str, int]
 
 
-def searched(schema: Schema, column: int, path: str) -> Searched:
-    """What a search of ``column`` (WHOLE: of the table) looks at. QueryError where there is nothing, or too much."""
+def search_target(schema: Schema, column: int, path: str) -> SearchTarget:
+    """What a search of ``column`` (WHOLE: of the table) looks at.
+
+    QueryError where there is nothing, or too much.
+    """
     if column != WHOLE:
-        declared = schema.columns[column]
-        if declared.type.kind is Kind.FLOAT:
-            return Searched(column, {})
-        found = Searched(schema.vectors.get(column), {declared.name: column} if declared.indexed else {})
-        if found.vectors is None and not found.words:
-            raise QueryError(
-                f"column {declared.name} is not searched by meaning, nor by its words",
-                file=path,
-                remedy="MATCH needs a column that was declared SEMANTIC or INDEXED, or one of type FLOAT[n]; LIKE and GLOB "
-                "need neither.",
-            )
-        return found
-    words = {schema.columns[place].name: place for place in schema.indexed_columns}
-    if not schema.vectors and not words:
+        return _column_target(schema, column, path)
+    text_columns = {schema.columns[index].name: index for index in schema.indexed_columns}
+    if not schema.vectors and not text_columns:
         raise QueryError(
             "no column is searched by meaning, or by its words",
             file=path,
-            remedy="Declare one as TEXT SEMANTIC or TEXT INDEXED, or name a column of vectors: WHERE vec MATCH :query.",
+            remedy="Declare one as TEXT SEMANTIC or TEXT INDEXED, or name a column of vectors: "
+            "WHERE vec MATCH :query.",
         )
     if len(schema.vectors) > 1:
-        several = ", ".join(schema.columns[place].name for place in schema.vectors)
+        several = ", ".join(schema.columns[index].name for index in schema.vectors)
         raise QueryError(
             f"several columns are searched by meaning: {several}",
             file=path,
             remedy="Name one of them: WHERE body MATCH :query.",
         )
-    return Searched(next(iter(schema.vectors.values()), None), words)
+    return SearchTarget(next(iter(schema.vectors.values()), None), text_columns)
+
+
+def _column_target(schema: Schema, column: int, path: str) -> SearchTarget:
+    declared = schema.columns[column]
+    if declared.type.kind is Kind.FLOAT:
+        return SearchTarget(column, {})
+    target = SearchTarget(schema.vectors.get(column), {declared.name: column} if declared.indexed else {})
+    if target.vector_column is None and not target.text_columns:
+        raise QueryError(
+            f"column {declared.name} is not searched by meaning, nor by its words",
+            file=path,
+            remedy="MATCH needs a column that was declared SEMANTIC or INDEXED, or one of type FLOAT[n]; "
+            "LIKE and GLOB need neither.",
+        )
+    return target
 
 
 def results(
     readable: Readable,
     schema: Schema,
     column: int,
-    asked: Any,
+    query: Any,
     options: TableOptions,
     path: str,
     filters: Sequence[Filter] = (),
@@ -81,69 +96,78 @@ def results(
     row_filter: RowFilter | None = None,
     k: int | None = None,
 ) -> Iterator[Neighbours]:
-    """The rows that answer ``asked``, best first. QueryError for what cannot be asked."""
-    place = searched(schema, column, path)
-    mode, text = _mode(asked, place, path)
-    if mode == "semantic":
-        assert place.vectors is not None
-        vector = query_vector(text, schema, place.vectors, options, path)
-        return nearest(readable, place.vectors, vector, filters, row_filter=row_filter, k=k)
+    """The rows that answer ``query``, best first. QueryError for a query that is not possible."""
+    target = search_target(schema, column, path)
+    mode, text = _mode(query, target, path)
     if mode == "keyword":
-        expression = _parsed(text, place, path)
-        return ranked_by_words(readable, place.words, expression, filters, row_filter=row_filter, k=k)
-    assert place.vectors is not None
-    vector = query_vector(text, schema, place.vectors, options, path)
+        expression = _parsed(text, target, path)
+        return ranked_by_keywords(
+            readable, target.text_columns, expression, filters, row_filter=row_filter, k=k
+        )
+    assert target.vector_column is not None
+    vector = query_vector(text, schema, target.vector_column, options, path)
+    if mode == "semantic":
+        return nearest(readable, target.vector_column, vector, filters, row_filter=row_filter, k=k)
     return fused(
         readable,
-        place.vectors,
+        target.vector_column,
         vector,
-        place.words,
-        _any_word(text, place),
+        target.text_columns,
+        _any_word(text, target),
         filters,
         row_filter=row_filter,
         k=k,
     )
 
 
-def words_of(schema: Schema, column: int, asked: Any, path: str) -> tuple[Expression | None, dict[str, int]]:
-    """The words that a search looks for, None if it has none to do with words; and the places of the columns it looks in."""
-    place = searched(schema, column, path)
-    mode, text = _mode(asked, place, path)
+def keyword_expression(
+    schema: Schema, column: int, query: Any, path: str
+) -> tuple[Expression | None, dict[str, int]]:
+    """The words that a search looks for, None for one by meaning alone.
+
+    And the indices of the columns, by name.
+    """
+    target = search_target(schema, column, path)
+    mode, text = _mode(query, target, path)
     if mode == "semantic":
-        return None, place.words
-    return _parsed(text, place, path) if mode == "keyword" else _any_word(text, place), place.words
+        return None, target.text_columns
+    expression = _parsed(text, target, path) if mode == "keyword" else _any_word(text, target)
+    return expression, target.text_columns
 
 
-def _mode(asked: Any, place: Searched, path: str) -> tuple[str, Any]:
-    """``semantic``, ``keyword`` or ``hybrid``, and what is asked without the word for it."""
-    if not isinstance(asked, str):
-        if place.vectors is None:
+def _mode(query: Any, target: SearchTarget, path: str) -> tuple[str, Any]:
+    """``semantic``, ``keyword`` or ``hybrid``, and the query without the word for it."""
+    if not isinstance(query, str):
+        if target.vector_column is None:
             raise QueryError("words are searched for, not vectors", file=path, remedy="Pass a text.")
-        return "semantic", asked
-    named = _MODE.match(asked)
-    if named is None:
-        return "semantic" if not place.words else "keyword" if place.vectors is None else "hybrid", asked
-    mode = named[1].lower()
-    if mode != "keyword" and place.vectors is None:
+        return "semantic", query
+    prefix = _MODE.match(query)
+    if prefix is None:
+        if not target.text_columns:
+            return "semantic", query
+        return "keyword" if target.vector_column is None else "hybrid", query
+    mode = prefix[1].lower()
+    if mode != "keyword" and target.vector_column is None:
         raise QueryError(f"{mode}: nothing here is searched by meaning", file=path, remedy="Use keyword:.")
-    if mode != "semantic" and not place.words:
+    if mode != "semantic" and not target.text_columns:
         raise QueryError(
             f"{mode}: nothing here is searched by its words",
             file=path,
             remedy="Declare a column TEXT INDEXED.",
         )
-    return mode, asked[named.end() :]
+    return mode, query[prefix.end() :]
 
 
-def _parsed(text: str, place: Searched, path: str) -> Expression:
+def _parsed(text: str, target: SearchTarget, path: str) -> Expression:
     try:
-        return parse_query(text, list(place.words))
+        return parse_query(text, list(target.text_columns))
     except QueryError as error:
-        raise QueryError(error.what, file=path, place=error.place, remedy=error.remedy) from None
+        error.at(file=path)
+        raise
 
 
-def _any_word(text: str, place: Searched) -> Expression:
+def _any_word(text: str, target: SearchTarget) -> Expression:
     """Rows that hold any of the words, of a very long text any of the first ones."""
     words = dict.fromkeys(token.term.decode() for token in spans(text))
     chosen = islice(words, MOST_WORDS)
-    return parse_query(" OR ".join(map(quoted, chosen)) or '""', list(place.words))
+    return parse_query(" OR ".join(map(quoted, chosen)) or '""', list(target.text_columns))

@@ -1,8 +1,8 @@
-"""What ``highlight`` and ``snippet`` show: of any text, for a query that is an argument, and of a row that a search found.
+"""``highlight`` and ``snippet``: of any text with a query, and of a row that a search found.
 
-The second form is FTS5's: the first argument is the table, which inside a query stands for the row that it is at, and the second a column,
-counted from 0. What the search asked for is highlighted: the words of a keyword query as they match, any word of a hybrid one,
-and none of a search by meaning alone.
+The second form is FTS5's. Its first argument is the table, which inside a query stands for the row that it is
+at; its second one is a column, counted from 0. The words of a keyword query are marked as they match, any
+word of a hybrid one, and none of a search by meaning alone.
 """
 
 from __future__ import annotations
@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from audiomem_sql.errors import DataTypeError, QueryError
-from audiomem_sql.indexes.words import highlight as shown
-from audiomem_sql.indexes.words.fts_query import Expression, parse_query
+from audiomem_sql.indexes import words
+from audiomem_sql.indexes.words import Expression, parse_query
 
 
 class Row(Protocol):
@@ -25,17 +25,21 @@ class Row(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class FoundRow:
-    """A row of a search. names: of all columns. words: places of those that ``expression`` speaks of; both None without one."""
+    """A row of a search.
+
+    names: of all columns. expression: the words that the search looks for, None without any. text_columns:
+    the indices, by name, of the columns that it speaks of.
+    """
 
     row: Row
     names: Sequence[str]
     expression: Expression | None
-    words: dict[str, int]
+    text_columns: dict[str, int]
 
     def texts(self) -> dict[str, str | None]:
         """What the columns hold that are searched by their words."""
-        found = ((name, self.row.value(place)) for name, place in self.words.items())
-        return {name: value if isinstance(value, str) else None for name, value in found}
+        values = ((name, self.row.value(column)) for name, column in self.text_columns.items())
+        return {name: value if isinstance(value, str) else None for name, value in values}
 
     def text(self, column: object) -> tuple[str, str | None]:
         """Name and text of column number ``column``. QueryError if there is none."""
@@ -51,20 +55,20 @@ class FoundRow:
 
 
 def highlight(text: object, query: object, open_: object = "[", close: object = "]") -> str | None:
-    """``text`` with ``open_`` and ``close`` around what the query finds; as it is if it finds nothing.
+    """``text`` with ``open_`` and ``close`` around the words that match the query; as it is if none does.
 
     text: a text, or a FoundRow; then ``query`` is the number of a column.
     """
     if isinstance(text, FoundRow):
         marks = _texts(open_, close)
         name, value = text.text(query)
-        if value is None or text.expression is None or name not in text.words:
+        if value is None or text.expression is None or name not in text.text_columns:
             return value
-        return shown.highlight(value, text.expression, *marks, row=text.texts(), column=name)
+        return words.highlight(value, text.expression, *marks, row=text.texts(), column=name)
     if text is None or query is None:
         return None
-    given = _texts(text, _query(query, "highlight"), open_, close)
-    return shown.highlight(given[0], parse_query(given[1], ["text"]), given[2], given[3])
+    value, wanted, before, behind = _texts(text, _query(query, "highlight"), open_, close)
+    return words.highlight(value, parse_query(wanted, ["text"]), before, behind)
 
 
 def snippet(
@@ -75,38 +79,41 @@ def snippet(
     ellipsis: object = "…",
     tokens: object = 16,
 ) -> str | None:
-    """The part of ``text``, of at most ``tokens`` words, that shows most of what the query finds.
+    """The part of ``text``, of at most ``tokens`` words, that has most of the words that match the query.
 
-    text: a text, or a FoundRow; then ``query`` is the number of a column, or below 0 for the one that shows most.
+    text: a text, or a FoundRow; then ``query`` is the number of a column, or below 0 for the one that has
+    most.
     """
     if isinstance(text, FoundRow):
         return _snippet_of_row(text, query, _texts(open_, close, ellipsis), _tokens(tokens))
     if text is None or query is None:
         return None
     size = _tokens(tokens)
-    given = _texts(text, _query(query, "snippet"), open_, close, ellipsis)
-    return shown.snippet(given[0], parse_query(given[1], ["text"]), given[2], given[3], given[4], size)
+    value, wanted, before, behind, omitted = _texts(text, _query(query, "snippet"), open_, close, ellipsis)
+    return words.snippet(value, parse_query(wanted, ["text"]), before, behind, omitted, size)
 
 
-def _snippet_of_row(found: FoundRow, column: object, marks: list[str], size: int) -> str | None:
-    expression, row = found.expression, found.texts()
+def _snippet_of_row(found_row: FoundRow, column: object, marks: list[str], size: int) -> str | None:
+    expression, texts = found_row.expression, found_row.texts()
     if isinstance(column, int) and column < 0:
-        best = None if expression is None else shown.best_column(row, expression, size)
-        column = found.words[best] if best is not None else min(found.words.values(), default=0)
-    name, value = found.text(column)
+        best = None if expression is None else words.best_column(texts, expression, size)
+        columns = found_row.text_columns
+        column = columns[best] if best is not None else min(columns.values(), default=0)
+    name, value = found_row.text(column)
     if value is None:
         return None
-    if expression is None or name not in found.words:
-        expression, name, row = parse_query('""', ["text"]), "text", {"text": value}
+    if expression is None or name not in found_row.text_columns:
+        expression, name, texts = parse_query('""', ["text"]), "text", {"text": value}
     open_, close, ellipsis = marks
-    return shown.snippet(value, expression, open_, close, ellipsis, size, row=row, column=name)
+    return words.snippet(value, expression, open_, close, ellipsis, size, row=texts, column=name)
 
 
 def _query(query: object, function: str) -> object:
     if isinstance(query, int):  # FTS5's form, where SQLite does not know the row any more, or there is none
         raise QueryError(
             f"unable to use function {function} in the requested context",
-            remedy="Its first argument is the table, in the SELECT that has the table in its FROM; not behind GROUP BY.",
+            remedy="Its first argument is the table, in the SELECT that has the table in its FROM; "
+            "not behind GROUP BY.",
         )
     return query
 

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import json
-from typing import Any
 
 import numpy as np
 
+from audiomem_sql.arrays import F32Array
 from audiomem_sql.errors import DataTypeError
 
-Vector = np.ndarray[Any, np.dtype[np.float32]]
 
+def vector_of(value: object) -> F32Array:
+    """float32 (n,) of a blob or a JSON array.
 
-def vector_of(value: object) -> Vector:
-    """float32 (n,) of a blob or a JSON array. Raises DataTypeError for anything else, and for NaN and infinities."""
+    Raises DataTypeError for anything else, and for NaN and infinities.
+    """
     if isinstance(value, bytes):
         if len(value) % 4:
             raise DataTypeError(

@@ -5,12 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from audiomem_sql.audio.finding.modulated import ModulatedPages
-from audiomem_sql.audio.spectrum.health import Health
-from audiomem_sql.audio.spectrum.plans import CODEWORD, Mode
-from audiomem_sql.audio.spectrum.slots import Slot
-from audiomem_sql.storage.segment.reader import Segment
-from audiomem_sql.versions.snapshot import Snapshot
+from audiomem_sql.storage.pages import PagedFile
+from audiomem_sql.versions import Snapshot
 
 WHOLE = "whole"
 """The one band of pages that are the samples themselves."""
@@ -22,8 +18,6 @@ UNHEALTHY = 0.5
 """Error-vector magnitude from which a band is avoided: where nothing but noise is heard it is 0.58."""
 NOISE = 3**-0.5
 """Error-vector magnitude of noise: deviations are anything up to a border, equally often."""
-ROUNDING = 3**-0.5
-"""Error-vector magnitude of samples that are rounded to whole numbers, times the distance of two levels."""
 NEVER_AVOIDED = ("critical",)
 """Bands without which a broadcast is not found."""
 
@@ -32,10 +26,10 @@ NEVER_AVOIDED = ("critical",)
 class BandState:
     """A band: its range in Hz; bits per coefficient; bytes stored for one that is kept; bytes of pages in it.
 
-    ``error``: error-vector magnitude, the distance from the levels as a share of half the distance of two, root mean square; None
-    where nothing is heard, or the band is not of a spectrum. ``rounding``: what it is as written, as samples are whole numbers.
-    ``corrections``: bytes that the code of the band corrected in what was
-    looked at; ``lost``: codewords that it could not.
+    ``error``: error-vector magnitude, the distance from the levels as a share of half the distance of two,
+    root mean square; None where nothing is heard, or the band is not of a spectrum. ``rounding``: what it is
+    as written, as samples are whole numbers. ``corrections``: bytes that the code of the band corrected in
+    what was looked at; ``lost``: codewords that it could not.
     """
 
     name: str
@@ -57,66 +51,53 @@ class BandState:
         return min(1.0, max(0.0, (NOISE - self.error) / (NOISE - self.rounding)))
 
 
-def bands(snapshot: Snapshot, pages: int = MEASURED_PAGES) -> list[BandState]:
-    """The bands of all files of a table, lower ones first; health is what reading showed so far, and that of some more ``pages``."""
-    found: dict[str, BandState] = {}
+def band_states(snapshot: Snapshot, pages: int = MEASURED_PAGES) -> list[BandState]:
+    """The bands of all files of a table, lower ones first.
+
+    Health is what reading showed so far, and that of some more ``pages``.
+    """
+    states: dict[str, BandState] = {}
     for segment in snapshot.segments:
-        for state in _of_file(segment, pages):
-            other = found.get(state.name)
-            found[state.name] = state if other is None else _together(other, state)
-    return sorted(found.values(), key=lambda state: state.low)
+        for state in _of_file(segment.file, pages):
+            other = states.get(state.name)
+            states[state.name] = state if other is None else _together(other, state)
+    return sorted(states.values(), key=lambda state: state.low)
 
 
 def unhealthy(snapshot: Snapshot, pages: int = LISTENED_PAGES) -> frozenset[str]:
-    """Names of bands that the next file had better not use, by what was heard and by ``pages`` more of each file; those that the
-    first file does without stay so.
+    """Names of bands that the next file had better not use, by their health.
+
+    ``pages`` more of each file are measured. Those that the first file does without stay so.
     """
-    source = snapshot.segments[0].file.source
-    if not isinstance(source, ModulatedPages) or not source.spectrum.mode.bands:
+    mode = snapshot.segments[0].file.mode
+    if mode is None or not mode.bands:
         return frozenset()
-    states = [state for state in bands(snapshot, pages) if state.error is not None]
+    states = [state for state in band_states(snapshot, pages) if state.error is not None]
     bad = {state.name for state in states if (state.error or 0) > UNHEALTHY}
     if len(bad) == len(states):  # then it is not the frequencies
         bad = set()
-    return frozenset(bad | _done_without(source.spectrum.mode)) - frozenset(NEVER_AVOIDED)
+    return frozenset(bad | mode.without) - frozenset(NEVER_AVOIDED)
 
 
-def _done_without(mode: Mode) -> set[str]:
-    """Bands of the mission between those that are used."""
-    from audiomem_sql.audio.spectrum.plans import MISSION_BANDS
-
-    return {band.name for bit, band in enumerate(MISSION_BANDS[:-1]) if not mode.bands >> bit & 1}
-
-
-def _of_file(segment: Segment, pages: int) -> Iterable[BandState]:
-    file = segment.file
-    source = file.source
-    profile = source.profile
-    if not isinstance(source, ModulatedPages):
-        size = file.page_count * source.page_size
+def _of_file(file: PagedFile, pages: int) -> Iterable[BandState]:
+    if file.mode is None:
+        profile, size = file.profile, file.page_count * file.layout.page_size
         yield BandState(
             WHOLE, 0, profile.sample_rate / 2, float(profile.bits_per_sample), 1, size, None, 0, 0
         )
-        return
-    health = source.measured(pages)
-    for slot, start, stop in source.spectrum.parts:
-        heard = health.get(slot.band.name, Health())
+    for band in file.band_readings(pages):
         yield BandState(
-            slot.band.name,
-            slot.low * profile.sample_rate / 8192,
-            slot.high * profile.sample_rate / 8192,
-            sum(slot.bits) / len(slot.bits),
-            _redundancy(slot),
-            file.page_count * (stop - start),
-            heard.magnitude,
-            heard.corrections,
-            heard.lost,
-            ROUNDING / source.spectrum.distance,
+            band.name,
+            band.low,
+            band.high,
+            band.bits,
+            band.redundancy,
+            file.page_count * band.page_bytes,
+            band.health.magnitude,
+            band.health.corrections,
+            band.health.lost,
+            band.rounding,
         )
-
-
-def _redundancy(slot: Slot) -> float:
-    return CODEWORD / slot.band.data_bytes
 
 
 def _together(one: BandState, other: BandState) -> BandState:

@@ -5,21 +5,23 @@ from __future__ import annotations
 import contextlib
 import os
 
-from audiomem_sql.audio.flac.comments import Picture, with_cover
-from audiomem_sql.bytes.local_file import RawFile
+from audiomem_sql.audio import Picture, with_cover
+from audiomem_sql.bytes import open_source
 from audiomem_sql.errors import DamagedFileError, NotAudioMemoryError
-from audiomem_sql.machine.durable import storage_error, temporary_file
+from audiomem_sql.machine.durable import flush, storage_error, temporary_file
 
 _AT_ONCE = 4 << 20
 
 
 def covered(path: str, cover: Picture | None) -> str:
-    """The name of a copy of the FLAC file at ``path`` that has ``cover`` as its front cover, or none; it is on the disk.
+    """The name of a copy of the FLAC file at ``path`` that has ``cover`` as its front cover, or none.
 
-    Frames are copied as they are, damage included; a SEEKTABLE counts from the first frame, and stays true. DamagedFileError
-    where the metadata does not say where it ends. After any error nothing is left behind.
+    It is on the disk.
+
+    Frames are copied as they are, damage included; a SEEKTABLE counts from the first frame, and stays true.
+    DamagedFileError where the metadata does not say where it ends. After any error nothing is left behind.
     """
-    file = RawFile(path)
+    file = open_source(path)
     temporary = ""
     try:
         try:
@@ -36,9 +38,9 @@ def covered(path: str, cover: Picture | None) -> str:
             os.chmod(temporary, os.stat(path).st_mode & 0o777)
             sink.write(head)
             for at in range(start, file.size, _AT_ONCE):
-                sink.write(file.read(at, _AT_ONCE))
+                sink.write(file.read_at(at, _AT_ONCE))
             sink.flush()
-            os.fsync(sink.fileno())
+            flush(sink.fileno())
     except BaseException as error:
         if temporary:
             with contextlib.suppress(OSError):

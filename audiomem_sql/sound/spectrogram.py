@@ -1,4 +1,7 @@
-"""A picture of a table: its sound over time, its bands and how well they are heard, its pages and what is damaged."""
+"""A picture of a table.
+
+Its sound over time, its bands and how well they are heard, its pages and what is damaged.
+"""
 
 from __future__ import annotations
 
@@ -9,15 +12,12 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from audiomem_sql.audio.finding.modulated import ModulatedPages
-from audiomem_sql.audio.flac.comments import Picture
-from audiomem_sql.audio.source import PageSource
-from audiomem_sql.audio.spectrum.transform import unpacked
+from audiomem_sql.audio import PageSource, Picture, unpacked
 from audiomem_sql.errors import MissingExtraError, OptionError, StorageError
-from audiomem_sql.sound.band_health import BandState, bands
-from audiomem_sql.storage.pages.layout import PageKind
-from audiomem_sql.storage.segment.reader import Segment
-from audiomem_sql.versions.snapshot import Snapshot
+from audiomem_sql.sound.band_health import BandState, band_states
+from audiomem_sql.storage.pages import PageKind
+from audiomem_sql.storage.segment import ReadableSegment
+from audiomem_sql.versions import Snapshot
 
 WINDOW = 8192
 """Samples of one column of the spectrogram."""
@@ -42,7 +42,8 @@ BACKGROUND, INK, FAINT = "#101018", "#f0f0f0", "#9a9aa8"
 def draw(snapshot: Snapshot, picture: str | os.PathLike[str]) -> None:
     """Draw the first file of a table to ``picture``: .png, .svg or .pdf.
 
-    OptionError for another ending, MissingExtraError without matplotlib, StorageError for what cannot be written.
+    OptionError for another ending, MissingExtraError without matplotlib, StorageError for what cannot be
+    written.
     """
     path = os.fspath(picture)
     if not path.lower().endswith(FORMATS):
@@ -50,8 +51,8 @@ def draw(snapshot: Snapshot, picture: str | os.PathLike[str]) -> None:
     figure = _figure(figsize=(12, 7.5), dpi=110, layout="constrained")
     segment = snapshot.segments[0]
     grid = figure.add_gridspec(2, 2, height_ratios=(3, 1), width_ratios=(4, 1))
-    profile = segment.file.source.profile
-    states = bands(snapshot)
+    profile = segment.file.profile
+    states = band_states(snapshot)
     figure.suptitle(
         f"{os.path.basename(segment.path)}: {segment.rows:,} rows, modulation {_modulation(segment)}, "
         f"{profile.sample_rate / 1000:g} kHz, {profile.bits_per_sample} bit, protection {segment.file.layout.level.name}",
@@ -67,13 +68,14 @@ def draw(snapshot: Snapshot, picture: str | os.PathLike[str]) -> None:
 
 
 def draw_cover(snapshot: Snapshot) -> Picture:
-    """The first file of a table as cover art: a square JPEG of at most ``COVER_BYTES``, as far as its quality can be lowered.
+    """The first file of a table as cover art: a square JPEG.
+
+    It has at most ``COVER_BYTES``, as far as its quality can be lowered.
 
     MissingExtraError without matplotlib.
     """
     segment = snapshot.segments[0]
-    source = segment.file.source
-    profile = source.profile
+    profile = segment.file.profile
     name = os.path.splitext(os.path.basename(segment.path))[0]
     figure = _figure(figsize=(10, 10), dpi=COVER_PIXELS // 10, facecolor=BACKGROUND)
     title = name if len(name) <= LONGEST_TITLE else name[: LONGEST_TITLE - 1] + "…"
@@ -85,13 +87,13 @@ def draw_cover(snapshot: Snapshot) -> Picture:
     figure.text(0.07, 0.855, what, color=INK, fontsize=22, va="center")
     sound = figure.add_axes((0.07, 0.3, 0.86, 0.52))
     sound.set_axis_off()
-    shown, edges, seconds = levels(source.sound if isinstance(source, ModulatedPages) else source)
+    shown, edges, seconds = levels(segment.file.sound)
     times = np.linspace(0, seconds, shown.shape[1] + 1)
     least, most = np.percentile(shown, (2, 99.9))  # more contrast than a scale that is the same for all
     sound.pcolormesh(times, edges, shown, vmin=least - 10, vmax=most + 15, cmap="magma", rasterized=True)
     sound.set_yscale("log")
     sound.set_ylim(LOWEST, profile.sample_rate / 2)
-    _edges(sound, bands(snapshot), seconds, fontsize=17)
+    _edges(sound, band_states(snapshot), seconds, fontsize=17)
     kinds = kinds_of_pages(segment)
     pages = figure.add_axes((0.07, 0.12, 0.86, 0.14))
     pages.set_axis_off()
@@ -127,15 +129,17 @@ def _figure(**options: Any) -> Any:
     return figure
 
 
-def _modulation(segment: Segment) -> str:
-    mode = segment.file.source.mode
+def _modulation(segment: ReadableSegment) -> str:
+    mode = segment.file.mode
     return "pcm" if mode is None else f"spectrum, {mode.plan.name}, {mode.robustness}"
 
 
 def levels(
     sound: PageSource,
 ) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64], float]:
-    """dB relative to a sine of full scale, float64 (ROWS, columns), the edges of the rows in Hz, and the length in seconds.
+    """The spectrogram in dB relative to a sine of full scale, float64 (ROWS, columns).
+
+    Also the edges of the rows in Hz, and the length in seconds.
 
     Of channel 0; what cannot be decoded is silence.
     """
@@ -158,17 +162,16 @@ def levels(
     return 20 * np.log10(np.maximum(shown, 1e-6)), edges, seconds
 
 
-def _sound(figure: Any, axes: Any, segment: Segment, states: list[BandState]) -> None:
-    source = segment.file.source
-    rate = source.profile.sample_rate
-    shown, edges, seconds = levels(source.sound if isinstance(source, ModulatedPages) else source)
+def _sound(figure: Any, axes: Any, segment: ReadableSegment, states: list[BandState]) -> None:
+    rate = segment.file.profile.sample_rate
+    shown, edges, seconds = levels(segment.file.sound)
     times = np.linspace(0, seconds, shown.shape[1] + 1)
     mesh = axes.pcolormesh(times, edges, shown, vmin=LEAST, vmax=MOST, cmap="magma", rasterized=True)
     axes.set_yscale("log")
     axes.set_ylim(LOWEST, rate / 2)
     axes.set(xlabel="seconds", ylabel="Hz", title="channel 0")
     _edges(axes, states, seconds, fontsize=9)
-    if source.mode is not None:
+    if segment.file.mode is not None:
         axes.text(seconds * 0.01, 40, "control", color="white", va="center", fontsize=9)
     figure.colorbar(mesh, ax=axes, label="dBFS", pad=0.01)
 
@@ -205,7 +208,7 @@ def _health(axes: Any, states: list[BandState]) -> None:
     axes.set(xlim=(0, 1), title="health of the bands")
 
 
-def kinds_of_pages(segment: Segment) -> list[str]:
+def kinds_of_pages(segment: ReadableSegment) -> list[str]:
     """catalog, data, parity or damaged: of every page."""
     file = segment.file
     if file.map is not None:
@@ -240,12 +243,12 @@ def _map(axes: Any, kinds: list[str], width: int) -> int:
     return width
 
 
-def _pages(axes: Any, segment: Segment) -> None:
+def _pages(axes: Any, segment: ReadableSegment) -> None:
     from matplotlib.patches import Patch
 
     kinds = kinds_of_pages(segment)
     width = _map(axes, kinds, PAGE_COLUMNS)
-    axes.set(title=f"{len(kinds):,} pages of {segment.file.source.page_size:,} bytes", yticks=[])
+    axes.set(title=f"{len(kinds):,} pages of {segment.file.layout.page_size:,} bytes", yticks=[])
     axes.xaxis.get_major_locator().set_params(integer=True)
     axes.set_xlabel("page" if width == len(kinds) else f"page, {width} in a row")
     present = [kind for kind in KINDS if kind in kinds]

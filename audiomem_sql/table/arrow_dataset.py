@@ -8,8 +8,7 @@ means it (see ``arrow_filter``), since DuckDB does not look again.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from datetime import datetime
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -22,9 +21,10 @@ from audiomem_sql.columns.schema import Schema
 from audiomem_sql.columns.types import Kind
 from audiomem_sql.errors import QueryError, SchemaError, UnsupportedError
 from audiomem_sql.scan.arrow_filter import filters_of_expression
-from audiomem_sql.scan.scan import Filter, RowFilter, scan
-from audiomem_sql.table.reader import TableReader
-from audiomem_sql.versions.snapshot import Snapshot
+from audiomem_sql.scan.filters import Filter, RowFilter
+from audiomem_sql.scan.scan import scan
+from audiomem_sql.table.contract import ReadableTable
+from audiomem_sql.versions import Snapshot
 
 _CODED = (Encoding.DICTIONARY, Encoding.NULLS)
 #: What DuckDB's threads share out among each other: as many rows as a row group of its own has.
@@ -41,14 +41,17 @@ class FlacDataset(ds.Dataset):  # type: ignore[misc]
 
     def __init__(
         self,
-        table: TableReader,
+        table: ReadableTable,
         *,
+        snapshot: Snapshot | None = None,
         live: bool = False,
         coded: bool = False,
         evolving: bool = False,
         expression: pc.Expression | None = None,
     ) -> None:
-        """coded: give texts of which many are the same as dictionary arrays, where the file has them as such.
+        """snapshot: one of the table's, by default the one that was loaded last.
+
+        coded: give texts of which many are the same as dictionary arrays, where the file has them as such.
 
         evolving: who asks for the schema asks anew before each scan, so columns may come and go.
         """
@@ -58,7 +61,7 @@ class FlacDataset(ds.Dataset):  # type: ignore[misc]
         self._coded = coded
         self._evolving = evolving
         self._expression = expression
-        self._snapshot: Snapshot = table.snapshot
+        self._snapshot: Snapshot = table.snapshot if snapshot is None else snapshot
         #: The columns that somebody was told of.
         self._told: Schema | None = None
         #: Whether the texts of a column, by its id, are given as dictionary arrays.
@@ -67,7 +70,7 @@ class FlacDataset(ds.Dataset):  # type: ignore[misc]
     # -- what it is -----------------------------------------------------------------------------------------------
 
     @property
-    def table(self) -> TableReader:
+    def table(self) -> ReadableTable:
         """The table that is read."""
         return self._table
 
@@ -130,7 +133,8 @@ class FlacDataset(ds.Dataset):  # type: ignore[misc]
         return f"<FlacDataset {self._table.path!r}: version {self.version}>"
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return _reopened, (self._table.path, self.version, self._live, self._coded, self._expression)
+        opener, path = self._table.opener, self._table.path
+        return _reopened, (opener, path, self.version, self._live, self._coded, self._expression)
 
     def close(self) -> None:
         """Close the table; scans that are still running fail."""
@@ -150,12 +154,12 @@ class FlacDataset(ds.Dataset):  # type: ignore[misc]
         """The same rows, but for those for which ``expression`` is not true."""
         made = FlacDataset(
             self._table,
+            snapshot=self._snapshot,
             live=self._live,
             coded=self._coded,
             evolving=self._evolving,
             expression=self._both(expression),
         )
-        made._snapshot = self._snapshot
         made._codes = self._codes
         return made
 
@@ -331,7 +335,8 @@ class FlacScanner:
                     else:
                         yield from self._compute(part).combine_chunks().to_batches()
         except QueryError as error:
-            raise QueryError(error.what, file=self._path, remedy=error.remedy) from None
+            error.at(file=self._path)
+            raise
 
     def scan_batches(self) -> Iterator[ds.TaggedRecordBatch]:
         """UnsupportedError: the batches belong to no fragment."""
@@ -376,36 +381,16 @@ class FlacScanner:
         return self.to_reader().__arrow_c_stream__(requested_schema)
 
 
-def dataset(
-    table: TableReader | str | os.PathLike[str],
-    *,
-    version: int | str | None = None,
-    as_of: str | datetime | None = None,
-    live: bool = False,
-    coded: bool = False,
-    evolving: bool = False,
-) -> FlacDataset:
-    """A table as a lazy Arrow dataset.
-
-    table: a path, or an open table, which then stays whose it is. version, as_of: the table as it was, by number, by tag
-    or by time. live: every query sees the newest version, instead of all of them the same. coded, evolving: as in
-    :class:`FlacDataset`.
-    """
-    if not isinstance(table, TableReader):
-        opened = TableReader(table, version=version, as_of=as_of)
-        return FlacDataset(opened, live=live, coded=coded, evolving=evolving)
-    live = live and version is None and as_of is None
-    made = FlacDataset(table, live=live, coded=coded, evolving=evolving)
-    if version is not None or as_of is not None:
-        made._snapshot = table.at(version, as_of)
-    return made
-
-
 def _reopened(
-    path: str, version: int, live: bool, coded: bool, expression: pc.Expression | None
+    opener: Callable[..., ReadableTable],
+    path: str,
+    version: int,
+    live: bool,
+    coded: bool,
+    expression: pc.Expression | None,
 ) -> FlacDataset:
     """A dataset of another process."""
-    made = dataset(path, version=None if live else version, live=live, coded=coded)
+    made = FlacDataset(opener(path, version=None if live else version), live=live, coded=coded)
     return made if expression is None else made.filter(expression)
 
 

@@ -3,94 +3,110 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from audiomem_sql.audio.finding.modulated import ModulatedPages
 from audiomem_sql.columns.timestamps import render
 from audiomem_sql.protection.levels import NONE
+from audiomem_sql.storage.segment import ReadableSegment
+from audiomem_sql.storage.segment.options import TableOptions
+from audiomem_sql.table.contract import ReadableTable
+from audiomem_sql.versions.snapshot import Snapshot
 
-if TYPE_CHECKING:
-    from audiomem_sql.columns.constraints import Check, Key
-    from audiomem_sql.storage.segment.reader import Segment
-    from audiomem_sql.table.reader import TableReader
 
-
-def describe(table: TableReader) -> dict[str, Any]:
+def describe(table: ReadableTable) -> dict[str, Any]:
     """What is known of a table without reading its rows; sizes in bytes."""
-    segments = table.snapshot.segments
-    sizes = [os.path.getsize(segment.path) for segment in segments]
-    log = os.path.getsize(table.files.log) if table.snapshot.log is not None else 0
-    total = sum(sizes) + log
-    tags: dict[int, list[str]] = {}
-    for name, number in sorted(table.tags.items()):
-        tags.setdefault(number, []).append(name)
-    profile = table.options.audio_profile
-    parts: tuple[Check | Key, ...] = (*table.schema.checks, *table.schema.keys)
-    columns: list[dict[str, Any]] = []
-    for place, column in enumerate(table.schema.columns):
-        columns.append(
-            {
-                "name": column.name,
-                "definition": column.sql(),
-                "bytes": table.snapshot.column_bytes(place),
-                "stored": sum(_stored(segment, place) for segment in segments),
-                "blocks": sum(_blocks(segment, place) for segment in segments),
-            }
-        )
-    values = sum(column["bytes"] for column in columns)
+    snapshot, schema = table.snapshot, table.schema
+    columns = _columns(table)
+    log_bytes = 0 if snapshot.log is None else os.path.getsize(table.files.log)
     return {
         "file": table.path,
         "table": table.name,
         "rows": len(table),
-        "version": table.version,
-        "missing": [[gap.start, gap[-1]] for gap in table.snapshot.gaps],
+        "version": snapshot.version,
+        "missing": [[gap.start, gap[-1]] for gap in snapshot.gaps],
         "columns": columns,
-        "constraints": [part.sql() for part in parts],
-        "versions": [
-            {
-                "version": version.number,
-                "time": render(version.time),
-                "inserted": version.inserted,
-                "deleted": version.deleted,
-                "tags": tags.get(version.number, []),
-                "message": version.message,
-            }
-            for version in table.versions
-        ],
-        "size": {
-            "base": sizes[0],
-            "deltas": sum(sizes[1:]),
-            "log": log,
-            "files": len(sizes) + (table.snapshot.log is not None),
-            "total": total,
-            "protection": sum(_protection(segment) for segment in segments),
-            "values": values,
-            "ratio": round(values / total, 3),
-        },
-        "sound": {
-            "profile": table.options.profile,
-            "sample_rate": profile.sample_rate,
-            "bits_per_sample": profile.bits_per_sample,
-            "channels": profile.channels,
-            "block_size": profile.block_size,
-            "pages": sum(segment.file.page_count for segment in segments),
-            "seconds": round(
-                sum(_frames_of(segment) for segment in segments) * profile.block_size / profile.sample_rate,
-                2,
-            ),
-        },
+        "constraints": [check.sql() for check in schema.checks] + [key.sql() for key in schema.keys],
+        "versions": _versions(snapshot),
+        "size": _size(snapshot, log_bytes, sum(column["bytes"] for column in columns)),
+        "sound": _sound(snapshot.segments, table.options),
         "repaired": {
-            "page": sum(segment.file.corrections.inner for segment in segments),
-            "parity": sum(segment.file.corrections.outer for segment in segments),
-            "failed": sum(segment.file.corrections.failed for segment in segments),
+            "page": sum(segment.file.corrections.inner for segment in snapshot.segments),
+            "parity": sum(segment.file.corrections.outer for segment in snapshot.segments),
+            "failed": sum(segment.file.corrections.failed for segment in snapshot.segments),
         },
         "sources": len(table.sources),
         "options": table.options.to_catalog(),
     }
 
 
-def _stored(segment: Segment, column: int) -> int:
+def _columns(table: ReadableTable) -> list[dict[str, Any]]:
+    """Every column that users see: its definition, and its size before and after compression."""
+    snapshot = table.snapshot
+    return [
+        {
+            "name": column.name,
+            "definition": column.sql(),
+            "bytes": snapshot.column_bytes(number),
+            "stored": sum(_stored_bytes(segment, number) for segment in snapshot.segments),
+            "blocks": sum(_block_count(segment, number) for segment in snapshot.segments),
+        }
+        for number, column in enumerate(table.schema.columns)
+    ]
+
+
+def _versions(snapshot: Snapshot) -> list[dict[str, Any]]:
+    """Every version that is kept, oldest first, with its tags."""
+    tags: dict[int, list[str]] = {}
+    for name, number in sorted(snapshot.tags.items()):
+        tags.setdefault(number, []).append(name)
+    return [
+        {
+            "version": version.number,
+            "time": render(version.time),
+            "inserted": version.inserted,
+            "deleted": version.deleted,
+            "tags": tags.get(version.number, []),
+            "message": version.message,
+        }
+        for version in snapshot.versions
+    ]
+
+
+def _size(snapshot: Snapshot, log_bytes: int, value_bytes: int) -> dict[str, Any]:
+    """Bytes of the files and of what is in them. value_bytes: those of the values before compression."""
+    base, *deltas = [os.path.getsize(segment.path) for segment in snapshot.segments]
+    total = base + sum(deltas) + log_bytes
+    return {
+        "base": base,
+        "deltas": sum(deltas),
+        "log": log_bytes,
+        "files": len(snapshot.segments) + (snapshot.log is not None),
+        "total": total,
+        "protection": sum(_protection_bytes(segment) for segment in snapshot.segments),
+        "values": value_bytes,
+        "ratio": round(value_bytes / total, 3),
+    }
+
+
+def _sound(segments: Sequence[ReadableSegment], options: TableOptions) -> dict[str, Any]:
+    """What a player says of the files."""
+    profile = options.audio_profile
+    samples = sum(segment.file.frame_count for segment in segments) * profile.block_size
+    return {
+        "profile": options.profile,
+        "sample_rate": profile.sample_rate,
+        "bits_per_sample": profile.bits_per_sample,
+        "channels": profile.channels,
+        "block_size": profile.block_size,
+        "pages": sum(segment.file.page_count for segment in segments),
+        "seconds": round(samples / profile.sample_rate, 2),
+    }
+
+
+def _stored_bytes(segment: ReadableSegment, column: int) -> int:
+    """Bytes that a column takes in a file: its blocks, dictionary and Bloom filter."""
     entry = segment.entry(column)
     if entry is None:
         return 0
@@ -98,7 +114,7 @@ def _stored(segment: Segment, column: int) -> int:
     return int(entry.blocks.stored.sum()) + sum(extents)
 
 
-def _protection(segment: Segment) -> int:
+def _protection_bytes(segment: ReadableSegment) -> int:
     """Bytes that the file would be smaller without protection."""
     file, catalog = segment.file, segment.catalog
     if file.map is None:
@@ -109,14 +125,6 @@ def _protection(segment: Segment) -> int:
     return (file.page_count - pages) * file.layout.page_size
 
 
-def _frames_of(segment: Segment) -> int:
-    """Frames of a file, with the silence before and behind its pages."""
-    source, pages = segment.file.source, segment.file.page_count
-    if not isinstance(source, ModulatedPages):
-        return pages
-    return source.spectrum.first_frame(pages) + source.spectrum.lead
-
-
-def _blocks(segment: Segment, column: int) -> int:
+def _block_count(segment: ReadableSegment, column: int) -> int:
     directory = segment.directory(column)
     return 0 if directory is None else int(directory.count)

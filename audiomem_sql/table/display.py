@@ -7,15 +7,13 @@ import os
 import struct
 import zlib
 from html import escape
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from audiomem_sql.arrays import U8Array
+from audiomem_sql.table.contract import ReadableTable
 from audiomem_sql.table.description import describe
-
-if TYPE_CHECKING:
-    from audiomem_sql.table.reader import TableReader
 
 #: What is shown of each; the rest is counted.
 _COLUMNS, _VERSIONS = 40, 5
@@ -27,7 +25,7 @@ _RANGE = 60.0
 _QUIET_TO_LOUD = ((13, 8, 60), (98, 18, 110), (187, 55, 84), (249, 142, 9), (252, 255, 164))
 
 
-def html_of(table: TableReader) -> str:
+def html_of(table: ReadableTable) -> str:
     """A table as HTML. What comes from the file is escaped; a table whose file is gone is its ``repr``."""
     try:
         facts = describe(table)

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -20,24 +20,35 @@ from audiomem_sql.columns.batch import Row, batch_of
 from audiomem_sql.columns.layouts import union
 from audiomem_sql.columns.schema import Schema
 from audiomem_sql.errors import OptionError
-from audiomem_sql.indexes.vectors.codec import VectorCodec
+from audiomem_sql.indexes.vectors import VectorCodec
 from audiomem_sql.machine.durable import fsync_folder
 from audiomem_sql.machine.limits import limits_of
 from audiomem_sql.machine.malloc import trim
+from audiomem_sql.machine.progress import Progress
 from audiomem_sql.machine.writer_lock import WriterLock
 from audiomem_sql.sound.band_health import MEASURED_PAGES, unhealthy
-from audiomem_sql.storage.log.record import LogRecord
-from audiomem_sql.storage.segment.catalog import NO_HISTORY, SchemaHistory, Version
-from audiomem_sql.storage.segment.evolved import seen_as
-from audiomem_sql.storage.segment.options import TableOptions
-from audiomem_sql.storage.segment.reader import NEVER, Segment
-from audiomem_sql.storage.segment.writer import SegmentWriter, WriteOptions
-from audiomem_sql.versions.files import TableFiles
-from audiomem_sql.versions.ingested import known_sources, logged_sources, pack_sources
-from audiomem_sql.versions.merge import Tombstones, VersionedBatch, kept_rows, merged_rows
-from audiomem_sql.versions.snapshot import Snapshot
-
-Progress = Callable[[int, int], None]
+from audiomem_sql.storage.log import LogRecord
+from audiomem_sql.storage.segment import (
+    NEVER,
+    NO_HISTORY,
+    ReadableSegment,
+    SchemaHistory,
+    SegmentWriter,
+    TableOptions,
+    Version,
+    WriteOptions,
+)
+from audiomem_sql.versions import (
+    Snapshot,
+    TableFiles,
+    Tombstones,
+    VersionedBatch,
+    kept_rows,
+    known_sources,
+    logged_sources,
+    merged_rows,
+    pack_sources,
+)
 
 #: Deltas smaller than this are merged when there are so many of them.
 SMALL_DELTA_BYTES = 8 << 20
@@ -122,17 +133,19 @@ def checkpoint(files: TableFiles, lock: WriterLock, snapshot: Snapshot, options:
     return bool(commits)
 
 
-def small_deltas(snapshot: Snapshot) -> list[Segment]:
-    """The newest deltas, as far as they are small, oldest first."""
-    found: list[Segment] = []
+def small_deltas(snapshot: Snapshot) -> list[ReadableSegment]:
+    """The newest deltas that are small, oldest first; none until there are enough of them to be merged."""
+    found: list[ReadableSegment] = []
     for segment in reversed(snapshot.segments[1:]):
         if os.path.getsize(segment.path) > SMALL_DELTA_BYTES:
             break
         found.append(segment)
-    return found[::-1]
+    return found[::-1] if len(found) >= SMALL_DELTAS else []
 
 
-def merge(files: TableFiles, snapshot: Snapshot, options: TableOptions, deltas: Sequence[Segment]) -> None:
+def merge(
+    files: TableFiles, snapshot: Snapshot, options: TableOptions, deltas: Sequence[ReadableSegment]
+) -> None:
     """Make one delta of consecutive ``deltas``."""
     path = deltas[-1].path
     segment = _Segment(
@@ -151,7 +164,7 @@ def merge(files: TableFiles, snapshot: Snapshot, options: TableOptions, deltas: 
         [step for delta in deltas for step in delta.catalog.history.migrations],
     )
     stored = _stored(snapshot, history)
-    rows = merged_rows([seen_as(delta, stored) for delta in deltas])
+    rows = merged_rows([delta.with_schema(stored) for delta in deltas])
     write = options.write_options(unhealthy(snapshot))
     segment.write(options, write, rows, outside, versioned=True, schema=stored, history=history)
     _remove([delta.path for delta in deltas[:-1]])
@@ -180,7 +193,7 @@ def vacuum(
     total = sum(segment.rows for segment in snapshot.segments)
     history = snapshot.history(oldest)
     stored = _stored(snapshot, history)
-    segments = [seen_as(segment, stored) for segment in snapshot.segments]
+    segments = [segment.with_schema(stored) for segment in snapshot.segments]
 
     def rows() -> Iterator[VersionedBatch]:
         done = 0
@@ -278,7 +291,7 @@ def _codecs(snapshot: Snapshot, schema: Schema) -> dict[int, VectorCodec]:
     found: dict[int, VectorCodec] = {}
     largest = max(snapshot.segments, key=lambda segment: segment.rows)
     for place in schema.vectors.values():
-        index = seen_as(largest, schema).vector_index(place)
+        index = largest.with_schema(schema).vector_index(place)
         if index is not None and index.count:
             found[place] = index.codec
     return found

@@ -7,10 +7,8 @@ from collections.abc import Iterator
 
 from audiomem_sql.columns.stored_values import row_check
 from audiomem_sql.errors import DamagedFileError
-from audiomem_sql.storage.log.reader import check_rows, commits_behind, flawed_versions, read_log
-from audiomem_sql.versions.files import TableFiles
-from audiomem_sql.versions.ingested import logged_sources
-from audiomem_sql.versions.snapshot import Snapshot
+from audiomem_sql.storage.log import check_rows, commits_behind, flawed_versions, read_log
+from audiomem_sql.versions import Snapshot, TableFiles, logged_sources
 
 #: What it is, and what brings it back, as in :class:`audiomem_sql.upkeep.verify.Problem`.
 Fault = tuple[str, str | None]

@@ -6,22 +6,19 @@ import contextlib
 import os
 import shutil
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from audiomem_sql.arrays import I64Array
 from audiomem_sql.errors import DamagedFileError, StorageError, UnsupportedError
-from audiomem_sql.machine.durable import replace_durably, storage_error, temporary_file
-from audiomem_sql.storage.pages.writer import FileSpec, lay_out
-from audiomem_sql.storage.segment.catalog_copies import raw_catalog
-from audiomem_sql.storage.segment.file_tags import repaired_tags
-from audiomem_sql.storage.segment.reader import Segment
-from audiomem_sql.versions.files import TableFiles
-from audiomem_sql.versions.snapshot import Snapshot
+from audiomem_sql.machine.durable import flush, replace_durably, storage_error, temporary_file
+from audiomem_sql.machine.progress import Progress
+from audiomem_sql.storage.pages import FileSpec, lay_out
+from audiomem_sql.storage.segment import ReadableSegment, raw_catalog, repaired_comments
+from audiomem_sql.versions import Snapshot, TableFiles
 
-Progress = Callable[[int, int], None]
 #: Bytes of the data stream that are read at once, and held in memory before a file is used.
 _AT_ONCE = 4 << 20
 _SPOOL_BYTES = 64 << 20
@@ -38,7 +35,7 @@ class Repair:
     changed: bool
 
 
-def repaired(segment: Segment, target: str, progress: Progress | None = None) -> tuple[str, Repair]:
+def repaired(segment: ReadableSegment, target: str, progress: Progress | None = None) -> tuple[str, Repair]:
     """Write the file of ``segment`` as it was made, at a temporary name beside ``target``: that name, and what was done.
 
     UnsupportedError without protection; DamagedFileError, naming page and cell, for what cannot be recovered: then nothing
@@ -52,7 +49,7 @@ def repaired(segment: Segment, target: str, progress: Progress | None = None) ->
             remedy="Restore it from a copy. `audiomem vacuum --protection archive` protects what is whole.",
         )
     blob = raw_catalog(file, 0)
-    comments, tags = repaired_tags(segment.path, catalog.comments)
+    comments, tags = repaired_comments(segment.path, catalog.comments)
     handle, temporary = -1, ""
     try:
         with tempfile.SpooledTemporaryFile(max_size=_SPOOL_BYTES) as data:
@@ -65,17 +62,17 @@ def repaired(segment: Segment, target: str, progress: Progress | None = None) ->
                 with contextlib.suppress(OSError):
                     os.fchmod(sink.fileno(), os.stat(segment.path).st_mode & 0o777)
                 made = FileSpec(
-                    file.source.profile,
+                    file.profile,
                     file.layout.level,
                     catalog.segment_id,
                     comments,
                     tags,
-                    file.source.mode,
+                    file.mode,
                     file.by_bands,
                 )
                 lay_out(sink, made, blob, data, catalog.data_bytes)
                 sink.flush()
-                os.fsync(sink.fileno())
+                flush(sink.fileno())
         done = file.corrections
         changed = not _same(temporary, segment.path)
         return temporary, Repair(segment.path, done.inner, done.outer, changed)
@@ -129,7 +126,7 @@ class Loss:
     stop: int
 
 
-def losses(segment: Segment, cells: Sequence[int]) -> Iterator[Loss]:
+def losses(segment: ReadableSegment, cells: Sequence[int]) -> Iterator[Loss]:
     """What is lost with ``cells`` of the data stream, by their numbers in the file, when nothing brings them back.
 
     A lost dictionary costs its column in all rows. A lost Bloom filter costs no row.
@@ -163,7 +160,7 @@ def _touched(starts: I64Array, size: int, low: int, high: int) -> bool:
     return bool(((starts + size > low) & (starts < high)).any())
 
 
-def unrecoverable(segment: Segment) -> list[int]:
+def unrecoverable(segment: ReadableSegment) -> list[int]:
     """The damaged cells of a file, by number, that nothing brings back."""
     lost: list[int] = []
     file = segment.file
@@ -176,7 +173,7 @@ def unrecoverable(segment: Segment) -> list[int]:
     return lost
 
 
-def check_recoverable(segment: Segment) -> None:
+def check_recoverable(segment: ReadableSegment) -> None:
     """DamagedFileError that says how much is lost, unless all damage can be repaired."""
     lost = unrecoverable(segment)
     if lost:

@@ -23,13 +23,9 @@ import numpy as np
 from audiomem_sql.columns.stored_values import row_check
 from audiomem_sql.errors import AudioMemError, DamagedFileError, QueryError
 from audiomem_sql.machine.block_cache import BlockCache
-from audiomem_sql.storage.log.content import LogContent
-from audiomem_sql.storage.log.reader import check_rows, read_log
-from audiomem_sql.storage.segment.catalog import Version
-from audiomem_sql.storage.segment.reader import Segment
-from audiomem_sql.storage.segment.unlisted import UnlistedSegment
-from audiomem_sql.versions.files import TableFiles
-from audiomem_sql.versions.snapshot import SegmentView, Snapshot, check_table
+from audiomem_sql.storage.log import LogContent, check_rows, read_log
+from audiomem_sql.storage.segment import ReadableSegment, Segment, UnlistedSegment, Version
+from audiomem_sql.versions import SegmentView, Snapshot, TableFiles, check_table
 from audiomem_sql.warn_once import warn_once
 
 
@@ -125,7 +121,7 @@ def load_salvaged(files: TableFiles, cache: BlockCache) -> Snapshot:
     """
     with contextlib.suppress(AudioMemError):
         return files.load(cache)
-    base: Segment | None = None
+    base: ReadableSegment | None = None
     failed: AudioMemError | None = None
     try:
         base = _opened(files.base, cache)
@@ -133,7 +129,7 @@ def load_salvaged(files: TableFiles, cache: BlockCache) -> Snapshot:
         failed = error.with_traceback(None)
     opened, unreadable = [] if base is None else [base], []
     try:
-        segments: list[Segment] = []
+        segments: list[ReadableSegment] = []
         for number, path in reversed(files.deltas()):
             if (base is None or number > base.catalog.last_version) and (
                 not segments or number < segments[0].catalog.first_version
@@ -162,7 +158,7 @@ def load_salvaged(files: TableFiles, cache: BlockCache) -> Snapshot:
     return snapshot
 
 
-def _opened(path: str, cache: BlockCache) -> Segment:
+def _opened(path: str, cache: BlockCache) -> ReadableSegment:
     """The segment at ``path``, if need be without its catalog. DamagedFileError that says what was tried."""
     try:
         return Segment.open(path, cache)
@@ -174,7 +170,7 @@ def _opened(path: str, cache: BlockCache) -> Segment:
         raise error from first
 
 
-def _whole(path: str, number: int, other: Segment | None, cache: BlockCache) -> Segment:
+def _whole(path: str, number: int, other: ReadableSegment | None, cache: BlockCache) -> ReadableSegment:
     """The delta that ends with version ``number``, of the table that ``other`` is of, if its catalog, rowids and deletions can be read: without these its rows would be wrong."""
     segment = _opened(path, cache)
     try:
@@ -192,7 +188,7 @@ def _whole(path: str, number: int, other: Segment | None, cache: BlockCache) -> 
     return segment
 
 
-def _log(files: TableFiles, newest: Segment, unreadable: list[str]) -> LogContent | None:
+def _log(files: TableFiles, newest: ReadableSegment, unreadable: list[str]) -> LogContent | None:
     try:
         log = read_log(files.log, newest.catalog.table_id)
         if log is not None:

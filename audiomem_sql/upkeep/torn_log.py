@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from audiomem_sql.errors import DamagedFileError, StorageError
 from audiomem_sql.machine.writer_lock import nobody_writes
-from audiomem_sql.storage.log.reader import commits_behind, read_log
-from audiomem_sql.versions.files import TableFiles
-from audiomem_sql.versions.snapshot import Snapshot
+from audiomem_sql.storage.log import commits_behind, read_log
+from audiomem_sql.versions import Snapshot, TableFiles
 from audiomem_sql.warn_once import told, warn_once
 
 

@@ -13,13 +13,19 @@ from audiomem_sql.blocks.bloom import hash_array
 from audiomem_sql.blocks.zones import Zones
 from audiomem_sql.columns.stored_values import int64_view
 from audiomem_sql.errors import DamagedFileError
-from audiomem_sql.storage.pages.file import PageDamage
-from audiomem_sql.storage.segment.reader import CREATED, ENDED, ROWID, Segment
+from audiomem_sql.machine.progress import Progress
+from audiomem_sql.storage.pages import PageDamage
+from audiomem_sql.storage.segment import (
+    CREATED,
+    ENDED,
+    ROWID,
+    ReadableSegment,
+    check_copies,
+    check_places,
+)
 from audiomem_sql.upkeep.log_faults import log_faults
 from audiomem_sql.upkeep.repair import Loss, losses
-from audiomem_sql.versions.files import TableFiles
-from audiomem_sql.versions.ingested import segment_sources
-from audiomem_sql.versions.snapshot import Snapshot
+from audiomem_sql.versions import Snapshot, TableFiles, segment_sources
 from audiomem_sql.writing.unique_keys import combined_hashes
 
 #: Rowids that are compared at once.
@@ -55,7 +61,7 @@ class Verifiable(Protocol):
     def files(self) -> TableFiles: ...
 
 
-def problems(table: Verifiable, progress: Callable[[int, int], None] | None = None) -> Iterator[Problem]:
+def problems(table: Verifiable, progress: Progress | None = None) -> Iterator[Problem]:
     """Every fault in the files of ``table``, in the order of the files; the log, which has no pages, comes last.
 
     progress: called with pages looked at and pages in all; a page is looked at twice, for its bytes and for its meaning,
@@ -95,7 +101,7 @@ def problems(table: Verifiable, progress: Callable[[int, int], None] | None = No
         yield Problem(table.files.log, None, (), what, repair)
 
 
-def _pages(segment: Segment, tell: Callable[[float], None]) -> Iterator[Problem]:
+def _pages(segment: ReadableSegment, tell: Callable[[float], None]) -> Iterator[Problem]:
     file = segment.file
     protected = file.map is not None
     for damage in file.damage(progress=lambda seen: tell(seen / 2)):
@@ -141,7 +147,7 @@ def _harmless(damage: PageDamage) -> str | None:
     return None if damage.cells else "file"
 
 
-def _consequence(segment: Segment, repair: str | None, lost: list[int]) -> str:
+def _consequence(segment: ReadableSegment, repair: str | None, lost: list[int]) -> str:
     """What becomes of damaged cells: how they are repaired, or the rows that they cost."""
     if repair is not None:
         return {
@@ -158,7 +164,7 @@ def _consequence(segment: Segment, repair: str | None, lost: list[int]) -> str:
     return f"lost: {named}"
 
 
-def _rows(segment: Segment, loss: Loss) -> str:
+def _rows(segment: ReadableSegment, loss: Loss) -> str:
     """The rowids from the first to the last of a loss; their places in the segment when the rowids are lost, too."""
     try:
         return f"{segment.rowid(loss.start)}–{segment.rowid(loss.stop - 1)}"
@@ -166,11 +172,11 @@ def _rows(segment: Segment, loss: Loss) -> str:
         return f"{loss.start + 1}–{loss.stop} of the file"
 
 
-def _contents(segment: Segment, tell: Callable[[float], None]) -> Iterator[str]:
+def _contents(segment: ReadableSegment, tell: Callable[[float], None]) -> Iterator[str]:
     """Cells that are intact may still hold what makes no sense: compare everything with everything else."""
     checks: list[Callable[[], None]] = [
-        segment.check_copies,
-        segment.check_places,
+        partial(check_copies, segment),
+        partial(check_places, segment),
         lambda: _check_extents(segment),
     ]
     for column in [ROWID, CREATED, ENDED, *range(len(segment.schema))]:
@@ -190,12 +196,12 @@ def _contents(segment: Segment, tell: Callable[[float], None]) -> Iterator[str]:
             yield f"{error.place}: {error.what}" if error.place else error.what
 
 
-def _check_extents(segment: Segment) -> None:
+def _check_extents(segment: ReadableSegment) -> None:
     segment.tombstones()
     segment_sources(segment)
 
 
-def _check_block(segment: Segment, column: int, number: int) -> None:
+def _check_block(segment: ReadableSegment, column: int, number: int) -> None:
     """The block decodes, and its zone map and Bloom filter speak the truth."""
     array = segment.block(column, number)
     directory = segment.directory(column)
@@ -212,7 +218,7 @@ def _check_block(segment: Segment, column: int, number: int) -> None:
         raise DamagedFileError("the Bloom filter lacks a key", place=place)
 
 
-def _check_key(segment: Segment, number: int, start: int) -> None:
+def _check_key(segment: ReadableSegment, number: int, start: int) -> None:
     """The Bloom filter of a key of several columns has the keys of the rows from ``start`` on."""
     bloom = segment.key_bloom(number)
     places = segment.schema.combined_keys[number]
@@ -225,7 +231,7 @@ def _check_key(segment: Segment, number: int, start: int) -> None:
         )
 
 
-def _check_versions(segment: Segment) -> None:
+def _check_versions(segment: ReadableSegment) -> None:
     """A row was made before it was deleted, and the one before it under its rowid was deleted when it was made."""
     if segment.catalog.created is None:
         return

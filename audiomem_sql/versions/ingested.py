@@ -1,6 +1,7 @@
 """What was ingested: the name of each source, and a 16-byte digest of what it said when its rows were made.
 
-Every segment stores the list of the sources that its commits ingested; the newest segment that names a source is right.
+Every segment stores the list of the sources that its commits ingested; the newest segment that names a source
+is right.
 """
 
 from __future__ import annotations
@@ -10,8 +11,8 @@ from collections.abc import Mapping, Sequence
 import msgpack
 
 from audiomem_sql.errors import DamagedFileError
-from audiomem_sql.storage.log.record import LogRecord
-from audiomem_sql.storage.segment.reader import Segment
+from audiomem_sql.storage.log import LogRecord
+from audiomem_sql.storage.segment import ReadableSegment
 
 DIGEST_BYTES = 16
 #: Sources that one segment can name.
@@ -39,7 +40,7 @@ def unpack_sources(packed: bytes) -> dict[str, bytes]:
     return sources
 
 
-def segment_sources(segment: Segment) -> dict[str, bytes]:
+def segment_sources(segment: ReadableSegment) -> dict[str, bytes]:
     """The sources that the commits of one segment ingested."""
     extent = segment.catalog.sources
     if extent is None:
@@ -47,23 +48,22 @@ def segment_sources(segment: Segment) -> dict[str, bytes]:
     try:
         return unpack_sources(segment.extent(extent))
     except DamagedFileError as error:
-        if error.file is not None:
-            raise
-        raise DamagedFileError(error.what, file=segment.path, place="sources") from None
+        error.at(file=segment.path, place="sources")
+        raise
 
 
-def known_sources(segments: Sequence[Segment], commits: Sequence[LogRecord] = ()) -> dict[str, bytes]:
+def known_sources(segments: Sequence[ReadableSegment], commits: Sequence[LogRecord] = ()) -> dict[str, bytes]:
     """Every source whose rows were ingested, with the digest of its newest reading."""
-    found: dict[str, bytes] = {}
+    sources: dict[str, bytes] = {}
     for segment in segments:
-        found |= segment_sources(segment)
-    return found | logged_sources(commits)
+        sources |= segment_sources(segment)
+    return sources | logged_sources(commits)
 
 
 def logged_sources(commits: Sequence[LogRecord]) -> dict[str, bytes]:
     """The sources that commits in the log ingested."""
-    found: dict[str, bytes] = {}
+    sources: dict[str, bytes] = {}
     for record in commits:
         if record.sources is not None:
-            found |= unpack_sources(record.sources)
-    return found
+            sources |= unpack_sources(record.sources)
+    return sources

@@ -1,4 +1,4 @@
-"""Several segments as one: their rows in rowid order, each with the version that made it and the one that ended it.
+"""Several segments as one: rows in rowid order, with the versions that made and that ended each.
 
 Works through windows of rowids, so that memory is bounded by a window and by the rowids, not by the table.
 """
@@ -15,7 +15,7 @@ from audiomem_sql.arrays import I64Array
 from audiomem_sql.columns.batch import Batch
 from audiomem_sql.columns.selection import taken
 from audiomem_sql.columns.stored_values import filled, int64_view
-from audiomem_sql.storage.segment.reader import CREATED, ENDED, NEVER, Segment
+from audiomem_sql.storage.segment import CREATED, ENDED, NEVER, ReadableSegment
 
 #: Rows, and bytes of values before compression, in a window.
 WINDOW_ROWS = 1 << 16
@@ -39,7 +39,7 @@ class Tombstones:
     versions: I64Array
 
     @classmethod
-    def of(cls, segments: Sequence[Segment]) -> Tombstones:
+    def of(cls, segments: Sequence[ReadableSegment]) -> Tombstones:
         """All that the segments' commits deleted from segments before their own."""
         parts = [segment.tombstones() for segment in segments]
         rowids = np.concatenate([np.empty(0, np.int64), *(rowids for rowids, _ in parts)])
@@ -48,7 +48,7 @@ class Tombstones:
         return cls(rowids[order], versions[order])
 
     def ends(self, rowids: I64Array, created: I64Array) -> I64Array:
-        """For each row the first version after ``created`` that deleted its rowid; NEVER where there is none."""
+        """For each row the first version after ``created`` that deleted its rowid, or NEVER."""
         ended = np.full(len(rowids), NEVER, np.int64)
         if not len(self.rowids):
             return ended
@@ -57,15 +57,15 @@ class Tombstones:
         open_rows = np.flatnonzero(low < high)
         while len(open_rows):
             version = self.versions[low[open_rows]]
-            found = version > created[open_rows]
-            ended[open_rows[found]] = version[found]
-            open_rows = open_rows[~found]
+            after = version > created[open_rows]
+            ended[open_rows[after]] = version[after]
+            open_rows = open_rows[~after]
             low[open_rows] += 1
             open_rows = open_rows[low[open_rows] < high[open_rows]]
         return ended
 
 
-def merged_rows(segments: Sequence[Segment]) -> Iterator[VersionedBatch]:
+def merged_rows(segments: Sequence[ReadableSegment]) -> Iterator[VersionedBatch]:
     """All rows of consecutive segments, ascending by rowid, then version.
 
     A row that a later one of the segments deleted has ended; one that only a segment outside deleted has not.
@@ -76,20 +76,20 @@ def merged_rows(segments: Sequence[Segment]) -> Iterator[VersionedBatch]:
     tombstones = Tombstones.of(segments)
     rowids = [segment.rowids() for segment in filled]
     bytes_per_row = [_bytes_per_row(segment) for segment in filled]
-    places = [0] * len(filled)
-    while any(place < segment.rows for place, segment in zip(places, filled, strict=True)):
-        bound = _window_end(filled, rowids, places, bytes_per_row)
+    starts = [0] * len(filled)
+    while any(row < segment.rows for row, segment in zip(starts, filled, strict=True)):
+        bound = _window_end(filled, rowids, starts, bytes_per_row)
         stops = [int(np.searchsorted(own, bound, side="right")) for own in rowids]
         parts = [
             _part(segment, start, stop)
-            for segment, start, stop in zip(filled, places, stops, strict=True)
+            for segment, start, stop in zip(filled, starts, stops, strict=True)
             if start < stop
         ]
-        places = stops
+        starts = stops
         yield _combined(parts, tombstones)
 
 
-def _bytes_per_row(segment: Segment) -> float:
+def _bytes_per_row(segment: ReadableSegment) -> float:
     catalog = segment.catalog
     raw = sum(int(entry.blocks.raw.sum()) for entry in catalog.entries if entry is not None)
     vectors = sum(4 * catalog.schema.columns[place].type.width for place in catalog.vectors)
@@ -97,22 +97,22 @@ def _bytes_per_row(segment: Segment) -> float:
 
 
 def _window_end(
-    segments: Sequence[Segment],
+    segments: Sequence[ReadableSegment],
     rowids: Sequence[I64Array],
-    places: Sequence[int],
+    starts: Sequence[int],
     bytes_per_row: Sequence[float],
 ) -> int:
-    """The greatest rowid of the next window: no segment has more rows or bytes below it than a window may have."""
+    """The greatest rowid of the next window, so that no segment has too many rows or bytes in it."""
     ends = []
     window = min(WINDOW_BYTES, *(segment.limits.window_bytes for segment in segments))
-    for segment, own, place, size in zip(segments, rowids, places, bytes_per_row, strict=True):
-        if place < segment.rows:
+    for segment, own, start, size in zip(segments, rowids, starts, bytes_per_row, strict=True):
+        if start < segment.rows:
             step = max(1, min(WINDOW_ROWS, int(window / size / len(segments))))
-            ends.append(int(own[min(place + step, segment.rows) - 1]))
+            ends.append(int(own[min(start + step, segment.rows) - 1]))
     return min(ends)
 
 
-def _part(segment: Segment, start: int, stop: int) -> VersionedBatch:
+def _part(segment: ReadableSegment, start: int, stop: int) -> VersionedBatch:
     arrays = tuple(segment.slice(column, start, stop) for column in range(len(segment.schema)))
     if segment.catalog.created is None:
         created = np.full(stop - start, segment.catalog.last_version, np.int64)
@@ -142,7 +142,10 @@ def _combined(parts: Sequence[VersionedBatch], tombstones: Tombstones) -> Versio
 
 
 def kept_rows(rows: VersionedBatch, oldest: int) -> VersionedBatch | None:
-    """The rows that some version from ``oldest`` on shows; what was made before counts as made by ``oldest``."""
+    """The rows that some version from ``oldest`` on shows.
+
+    What was made before counts as made by ``oldest``.
+    """
     created = np.maximum(rows.created, oldest)
     keep = rows.ended > oldest
     if keep.all():

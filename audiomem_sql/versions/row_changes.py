@@ -13,8 +13,7 @@ from audiomem_sql.columns.batch import Row
 from audiomem_sql.columns.schema import Schema
 from audiomem_sql.columns.sql_values import sql_values
 from audiomem_sql.columns.stored_values import as_sql
-from audiomem_sql.storage.segment.evolved import seen_as
-from audiomem_sql.storage.segment.reader import Segment
+from audiomem_sql.storage.segment import ReadableSegment
 from audiomem_sql.versions.merge import Tombstones
 from audiomem_sql.versions.snapshot import Snapshot
 
@@ -35,10 +34,12 @@ class Change:
 
 
 def changes(snapshot: Snapshot, first: int, last: int) -> list[Change]:
-    """What the commits ``first`` to ``last``, both included, changed: by version, then rowid, an old row before a new.
+    """What the commits ``first`` to ``last``, both included, changed.
 
-    QueryError, with the versions that are kept, if one of the two is not. The oldest version that a vacuum kept counts
-    as having inserted all that it shows.
+    Ascending by version, then rowid, an old row before a new one.
+
+    QueryError, with the versions that are kept, if one of the two is not. The oldest version that a vacuum
+    kept counts as having inserted all that it shows.
     """
     for version in (first, last):
         snapshot.check_kept(version)
@@ -46,21 +47,21 @@ def changes(snapshot: Snapshot, first: int, last: int) -> list[Change]:
     removed: dict[tuple[int, int], tuple[Any, ...]] = {}
     segments = snapshot.segments
     logged = _logged_tombstones(snapshot)
-    for place, segment in enumerate(segments):
+    for number, segment in enumerate(segments):
         if not segment.rows or segment.catalog.first_version > last:
             continue
         created, rowids = segment.created(), segment.rowids()
-        later = _joined([Tombstones.of(segments[place + 1 :]), logged])
+        later = _joined([Tombstones.of(segments[number + 1 :]), logged])
         ended = np.minimum(segment.ended(), later.ends(rowids, created))
-        for versions, found in ((created, added), (ended, removed)):
+        for versions, rows_by_key in ((created, added), (ended, removed)):
             for low, high, schema in _spans(snapshot, first, last):
                 rows = np.flatnonzero((versions >= low) & (versions <= high))
                 for key, values in zip(
                     zip(versions[rows].tolist(), rowids[rows].tolist(), strict=True),
-                    _values(seen_as(segment, schema), rows),
+                    _values(segment.with_schema(schema), rows),
                     strict=True,
                 ):
-                    found[key] = values
+                    rows_by_key[key] = values
     live: dict[int, Row] = {}
     types = [column.type for column in snapshot.schemas[-1][1].visible.columns]
     for record in snapshot.logged:
@@ -95,14 +96,14 @@ def _in_order(
             yield Change(version, rowid, POSTIMAGE if both else INSERT, added[key])
 
 
-def _values(segment: Segment, rows: I64Array) -> Iterator[tuple[Any, ...]]:
+def _values(segment: ReadableSegment, rows: I64Array) -> Iterator[tuple[Any, ...]]:
     if not len(rows):
         return iter(())
-    columns = [
-        sql_values(segment.take(place, rows), column.type)
-        for place, column in enumerate(segment.schema.visible.columns)
+    values = [
+        sql_values(segment.take(number, rows), column.type)
+        for number, column in enumerate(segment.schema.visible.columns)
     ]
-    return zip(*columns, strict=True)
+    return zip(*values, strict=True)
 
 
 def _logged_tombstones(snapshot: Snapshot) -> Tombstones:

@@ -1,6 +1,7 @@
 """A snapshot: the segments of one version, each with the rows that later segments deleted from it.
 
-Immutable: a reader that holds one sees the same rows for as long as it likes, whatever is committed meanwhile.
+Immutable: a reader that holds one sees the same rows for as long as it likes, whatever is committed
+meanwhile.
 """
 
 from __future__ import annotations
@@ -21,11 +22,8 @@ from audiomem_sql.columns.schema import Schema
 from audiomem_sql.columns.stored_values import stored_rows
 from audiomem_sql.errors import DamagedFileError, QueryError
 from audiomem_sql.indexes.keys.index import FEW_ROWS, KeyIndex, indexed_rowids
-from audiomem_sql.storage.log.content import LogContent
-from audiomem_sql.storage.log.record import LogRecord
-from audiomem_sql.storage.segment.catalog import NO_HISTORY, Migration, SchemaHistory, Version
-from audiomem_sql.storage.segment.evolved import seen_as
-from audiomem_sql.storage.segment.reader import Segment
+from audiomem_sql.storage.log import LogContent, LogRecord
+from audiomem_sql.storage.segment import NO_HISTORY, Migration, ReadableSegment, SchemaHistory, Version
 
 #: Snapshots of other versions that a snapshot remembers.
 _OTHERS_KEPT = 8
@@ -35,7 +33,7 @@ _OTHERS_KEPT = 8
 class SegmentView:
     """A segment and its deleted rows: int64 (n,), places in the segment, ascending."""
 
-    segment: Segment
+    segment: ReadableSegment
     deleted: I64Array
 
     @property
@@ -54,8 +52,8 @@ class SegmentView:
 
     def is_live(self, row: int) -> bool:
         """Whether ``row`` is not deleted."""
-        place = int(np.searchsorted(self.deleted, row))
-        return place == len(self.deleted) or int(self.deleted[place]) != row
+        position = int(np.searchsorted(self.deleted, row))
+        return position == len(self.deleted) or int(self.deleted[position]) != row
 
     def find(self, rowid: int) -> int:
         """The live row with ``rowid``, or -1."""
@@ -63,14 +61,16 @@ class SegmentView:
 
 
 class Snapshot:
-    """The rows of one version. ``segments`` are in the order of their versions; ``log`` holds the commits after them.
+    """The rows of one version.
 
-    version: the version to see, by default the newest. schema: the columns to see, by default those of that version.
+    segments: in the order of their versions. log: holds the commits after them.
+    version: the version to see, by default the newest. schema: the columns to see, by default those of that
+    version.
     """
 
     def __init__(
         self,
-        segments: Sequence[Segment],
+        segments: Sequence[ReadableSegment],
         log: LogContent | None = None,
         version: int | None = None,
         schema: Schema | None = None,
@@ -90,36 +90,37 @@ class Snapshot:
         self.rows = sum(view.live_rows for view in self.views) + len(self.own_rows)
 
     def after(self, log: LogContent) -> Snapshot:
-        """This newest snapshot after the one commit that ``log`` has more, without a replay of the others."""
+        """Add the one commit that ``log`` has more to this newest snapshot, without a replay of the others."""
         record = log.records[log.count - 1]
-        made = Snapshot.__new__(Snapshot)
-        made.segments, made.log, made.schema = self.segments, log, self.schema
-        made.logged = [*self.logged, record]
-        made.newest = made.version = record.version
-        made.own_rows = dict(self.own_rows)
-        gone = {rowid for rowid in record.deleted if made.own_rows.pop(rowid, None) is None}
-        made.own_rows.update(record.inserted)
-        made._gone = self._gone | gone
-        made.views = made._views() if gone else self.views
-        made.high_rowid = max([self.high_rowid, *(rowid for rowid, _ in record.inserted)])
-        made.rows = sum(view.live_rows for view in made.views) + len(made.own_rows)
-        return made
+        newer = Snapshot.__new__(Snapshot)
+        newer.segments, newer.log, newer.schema = self.segments, log, self.schema
+        newer.logged = [*self.logged, record]
+        newer.newest = newer.version = record.version
+        newer.own_rows = dict(self.own_rows)
+        gone = {rowid for rowid in record.deleted if newer.own_rows.pop(rowid, None) is None}
+        newer.own_rows.update(record.inserted)
+        newer._gone = self._gone | gone
+        newer.views = newer._views() if gone else self.views
+        newer.high_rowid = max([self.high_rowid, *(rowid for rowid, _ in record.inserted)])
+        newer.rows = sum(view.live_rows for view in newer.views) + len(newer.own_rows)
+        return newer
 
     def at(self, version: int, schema: Schema | None = None) -> Snapshot:
         """The same files as they were at ``version``; QueryError if that version is not kept.
 
-        schema: columns to see it with, instead of those that it had: then one that was added later has its DEFAULT.
+        schema: columns to see it with, instead of those that it had: then one that was added later has its
+        DEFAULT.
         """
         if version == self.version and (schema is None or schema is self.schema):
             return self
         key = (version, 0 if schema is None else id(schema))  # alive as long as the snapshot that has it
-        found = self._others.get(key)
-        if found is None:
+        other = self._others.get(key)
+        if other is None:
             self.check_kept(version)
             while len(self._others) >= _OTHERS_KEPT:
                 self._others.pop(next(iter(self._others)), None)
-            found = self._others[key] = type(self)(self.segments, self.log, version, schema)
-        return found
+            other = self._others[key] = type(self)(self.segments, self.log, version, schema)
+        return other
 
     @cached_property
     def _others(self) -> dict[tuple[int, int], Snapshot]:
@@ -128,18 +129,18 @@ class Snapshot:
 
     def schema_at(self, version: int) -> Schema:
         """The columns that the table had at ``version``."""
-        holding = [segment for segment in self.segments if segment.catalog.first_version <= version]
-        return (holding or self.segments[:1])[-1].catalog.schema_at(version)
+        earlier = [segment for segment in self.segments if segment.catalog.first_version <= version]
+        return (earlier or self.segments[:1])[-1].catalog.schema_at(version)
 
     @cached_property
     def schemas(self) -> tuple[tuple[int, Schema], ...]:
         """(first version with it, schema), for every change of the columns that is kept, oldest first."""
-        found: list[tuple[int, Schema]] = []
+        changes: list[tuple[int, Schema]] = []
         for segment in self.segments:
             for first, schema in segment.catalog.schemas:
-                if not found or not schema.is_same(found[-1][1]):
-                    found.append((first, schema))
-        return tuple(found)
+                if not changes or not schema.is_same(changes[-1][1]):
+                    changes.append((first, schema))
+        return tuple(changes)
 
     @cached_property
     def migrations(self) -> tuple[Migration, ...]:
@@ -157,8 +158,8 @@ class Snapshot:
 
         migrations: those that it records, by default all.
         """
-        begun = [place for place, (start, _) in enumerate(self.schemas) if start <= first] or [0]
-        schemas = [(max(start, first), schema) for start, schema in self.schemas[begun[-1] :]]
+        begun_schemas = [number for number, (start, _) in enumerate(self.schemas) if start <= first] or [0]
+        schemas = [(max(start, first), schema) for start, schema in self.schemas[begun_schemas[-1] :]]
         recorded = tuple(self.migrations if migrations is None else migrations)
         if len(schemas) < 2 and not recorded:
             return NO_HISTORY
@@ -169,11 +170,11 @@ class Snapshot:
         if not self.versions[0].number <= version <= self.newest:
             raise self.not_kept(f"version {version} is not kept")
 
-    def not_kept(self, what: str) -> QueryError:
-        """The error that ``what``, with the versions and tags that are kept."""
+    def not_kept(self, reason: str) -> QueryError:
+        """The error for ``reason``, with the versions and tags that are kept."""
         tags = ", ".join(f"{name} ({number})" for name, number in sorted(self.tags.items())) or "none"
         return QueryError(
-            what,
+            reason,
             file=self.segments[0].path,
             remedy=f"Versions {self.versions[0].number} to {self.newest} are kept; tags: {tags}.",
         )
@@ -192,12 +193,12 @@ class Snapshot:
     @cached_property
     def tags(self) -> dict[str, int]:
         """Names of versions."""
-        found: dict[str, int] = {}
+        numbers: dict[str, int] = {}
         for segment in self.segments:
-            found |= segment.catalog.tags
+            numbers |= segment.catalog.tags
         for record in self.logged:
-            found |= record.tags
-        return {name: number for name, number in found.items() if number}
+            numbers |= record.tags
+        return {name: number for name, number in numbers.items() if number}
 
     def _views(self) -> tuple[SegmentView, ...]:
         views: list[SegmentView] = []
@@ -205,13 +206,13 @@ class Snapshot:
         for segment in reversed(self.segments):
             if segment.catalog.first_version > self.version:
                 continue
-            views.append(SegmentView(seen_as(segment, self.schema), self._hidden_rows(segment, later)))
+            views.append(SegmentView(segment.with_schema(self.schema), self._hidden_rows(segment, later)))
             rowids, versions = segment.tombstones()
             if len(rowids):
                 later = np.union1d(later, rowids[versions <= self.version])
         return tuple(reversed(views))
 
-    def _hidden_rows(self, segment: Segment, later: I64Array) -> I64Array:
+    def _hidden_rows(self, segment: ReadableSegment, later: I64Array) -> I64Array:
         """The rows of ``segment`` that this version does not show, int64 (n,), ascending."""
         hidden = segment.find_many(later)
         catalog = segment.catalog
@@ -265,12 +266,12 @@ class Snapshot:
 
     def stored_row(self, rowid: int) -> Row | None:
         """The row ``rowid`` as stored values, or None."""
-        own = self.own_rows.get(rowid)
-        found = None if own is not None else self.find(rowid)
-        if found is None:
-            return own
-        view, row = found
-        columns = [view.segment.slice(place, row, row + 1) for place in range(len(self.schema))]
+        logged = self.own_rows.get(rowid)
+        position = None if logged is not None else self.find(rowid)
+        if position is None:
+            return logged
+        view, row = position
+        columns = [view.segment.slice(number, row, row + 1) for number in range(len(self.schema))]
         return next(stored_rows(pa.Table.from_arrays(columns, list(self.schema.names)), self.schema))
 
     def own_row(self, rowid: int) -> Row | None:
@@ -299,11 +300,11 @@ class Snapshot:
 
     def column_bytes(self, column: int) -> int:
         """Bytes of ``column`` before compression, from the catalogs alone."""
-        directories = (seen_as(segment, self.schema).directory(column) for segment in self.segments)
+        directories = (segment.with_schema(self.schema).directory(column) for segment in self.segments)
         return sum(int(directory.raw.sum()) for directory in directories if directory is not None)
 
 
-def logged_commits(segments: Sequence[Segment], log: LogContent | None) -> list[LogRecord]:
+def logged_commits(segments: Sequence[ReadableSegment], log: LogContent | None) -> list[LogRecord]:
     """The commits in the log that are not in a segment yet."""
     if log is None:
         return []
@@ -325,8 +326,8 @@ def replay(commits: Sequence[LogRecord], version: int) -> tuple[dict[int, Row], 
     return rows, gone
 
 
-def check_chain(segments: Sequence[Segment], log: LogContent | None) -> None:
-    """Raise DamagedFileError unless the segments and the log are of one table and their versions follow each other."""
+def check_chain(segments: Sequence[ReadableSegment], log: LogContent | None) -> None:
+    """Raise DamagedFileError unless segments and log are of one table, and their versions without a gap."""
     base = segments[0].path
     for before, after in pairwise(segments):
         check_neighbours(before, after, base)
@@ -346,8 +347,8 @@ def check_chain(segments: Sequence[Segment], log: LogContent | None) -> None:
         )
 
 
-def check_neighbours(before: Segment, after: Segment, base: str) -> None:
-    """Raise DamagedFileError unless the two segments are of one table, and the second says how its columns differ."""
+def check_neighbours(before: ReadableSegment, after: ReadableSegment, base: str) -> None:
+    """Raise DamagedFileError unless two segments are of one table, and the second has their changes."""
     check_table(before, after, base)
     same = after.catalog.schemas[0][1].is_same(before.catalog.schemas[-1][1])
     if not same and after.catalog.first_version not in [
@@ -360,7 +361,7 @@ def check_neighbours(before: Segment, after: Segment, base: str) -> None:
         )
 
 
-def check_table(before: Segment, after: Segment, base: str) -> None:
+def check_table(before: ReadableSegment, after: ReadableSegment, base: str) -> None:
     """Raise DamagedFileError unless the two segments are of one table."""
     if after.catalog.table_id != before.catalog.table_id:
         raise DamagedFileError(

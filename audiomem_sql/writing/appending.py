@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from audiomem_sql.arrays import BoolArray, I64Array
-from audiomem_sql.blocks.bloom import BloomFilter, U64Array, hash_array
+from audiomem_sql.arrays import BoolArray, I64Array, U64Array
+from audiomem_sql.blocks.bloom import BloomFilter, hash_array
 from audiomem_sql.columns.affinity import StoredValue
 from audiomem_sql.columns.batch import Batch
 from audiomem_sql.columns.checks import checks_of
@@ -19,8 +19,9 @@ from audiomem_sql.columns.types import Kind
 from audiomem_sql.columns.views import integers, strings, valid
 from audiomem_sql.errors import ConstraintError, LimitError
 from audiomem_sql.indexes.keys.combined import folded, hash_rows
-from audiomem_sql.scan.scan import Filter, RowFilter, scan
-from audiomem_sql.versions.snapshot import Snapshot
+from audiomem_sql.scan.filters import Filter, RowFilter
+from audiomem_sql.scan.scan import scan
+from audiomem_sql.versions import Snapshot
 from audiomem_sql.writing import transaction
 from audiomem_sql.writing.transaction import MAX_ROWID, Transaction
 from audiomem_sql.writing.unique_keys import Places

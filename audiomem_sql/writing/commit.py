@@ -9,7 +9,7 @@ from __future__ import annotations
 import contextlib
 import os
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -19,18 +19,19 @@ from audiomem_sql.columns.batch import Batch
 from audiomem_sql.columns.schema import Schema
 from audiomem_sql.errors import DamagedFileError, StorageError
 from audiomem_sql.machine.durable import fsync_folder, storage_error
+from audiomem_sql.machine.progress import Progress
 from audiomem_sql.machine.writer_lock import WriterLock
 from audiomem_sql.sound.band_health import unhealthy
-from audiomem_sql.storage.log.content import LogContent
-from audiomem_sql.storage.log.writer import LogWriter
-from audiomem_sql.storage.segment.catalog import NO_HISTORY, Migration, SchemaHistory, Version
-from audiomem_sql.storage.segment.options import TableOptions
-from audiomem_sql.storage.segment.writer import SegmentWriter
-from audiomem_sql.versions.files import TableFiles
-from audiomem_sql.versions.ingested import known_sources, pack_sources, unpack_sources
-from audiomem_sql.versions.snapshot import Snapshot
-
-Progress = Callable[[int, int], None]
+from audiomem_sql.storage.log import LogContent, LogWriter
+from audiomem_sql.storage.segment import (
+    NO_HISTORY,
+    Migration,
+    SchemaHistory,
+    SegmentWriter,
+    TableOptions,
+    Version,
+)
+from audiomem_sql.versions import Snapshot, TableFiles, known_sources, pack_sources, unpack_sources
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,12 +95,22 @@ class PendingCommit:
         except OSError as error:
             raise storage_error(error, self.path) from error
 
+    def keep_previous(self, name: str) -> None:
+        """Give what stands at path another name, from which :meth:`take_back` brings it back."""
+        os.link(self.path, name)
+        self.previous = name
+
     def forget_previous(self) -> None:
         """Delete what stood at path before."""
         if self.previous is not None:
             with contextlib.suppress(OSError):  # what stays is removed by the next writer's sweep
                 os.unlink(self.previous)
             self.previous = None
+
+
+def now() -> int:
+    """The time of a commit: microseconds since 1970, UTC."""
+    return time.time_ns() // 1000
 
 
 def write_commit(
@@ -116,41 +127,24 @@ def write_commit(
     """
     number = snapshot.newest + 1
     replaces_base = len(snapshot.segments) == 1 and not snapshot.segments[0].rows
-    if replaces_base:
-        path, versions = files.base, list(snapshot.versions)
-    else:
-        path, versions = files.delta(number), []
-        files.make_folder()
-        if os.path.exists(path):
-            raise DamagedFileError(
-                "this version was written already", file=path, remedy="Open the table again."
-            )
-    catalog = snapshot.segments[0].catalog
-    schema = commit.schema or snapshot.schema
-    write = options.write_options(unhealthy(snapshot))
-    writer = SegmentWriter(path, schema, write, table_id=catalog.table_id, table_options=options.to_catalog())
+    path = files.base if replaces_base else _new_delta(files, number)
+    writer = SegmentWriter(
+        path,
+        commit.schema or snapshot.schema,
+        options.write_options(unhealthy(snapshot)),
+        table_id=snapshot.segments[0].catalog.table_id,
+        table_options=options.to_catalog(),
+    )
     pending = PendingCommit(number, path)
     temporary: str | None = None
     try:
         for batch in commit.batches:
             writer.add(batch.rowids, batch.arrays)
-        inserted = writer.rows if commit.inserted is None else commit.inserted
-        now = time.time_ns() // 1000  # nobody could see the rows before they had come
-        versions.append(Version(number, now, inserted, len(commit.deleted), commit.message))
-        writer.finish(
-            versions,
-            tombstones=commit.deleted,
-            sources=_all_sources(snapshot, commit) if replaces_base else commit.sources,
-            tags=snapshot.tags if replaces_base else None,
-            history=_history(snapshot, commit, number, versions[0].number),
-            progress=progress,
-        )
+        _finish(writer, snapshot, commit, number, replaces_base=replaces_base, progress=progress)
         temporary = writer.temporary
         if replaces_base:
             lock.follow(temporary)
-            previous = temporary + ".old"
-            os.link(path, previous)
-            pending.previous = previous
+            pending.keep_previous(temporary + ".old")
         writer.publish()
     except BaseException as error:
         if temporary is not None and not os.path.exists(temporary):  # it has its name, but that may not last
@@ -163,6 +157,39 @@ def write_commit(
             raise storage_error(error, path) from error
         raise
     return pending
+
+
+def _new_delta(files: TableFiles, number: int) -> str:
+    """The path of the delta of version ``number``, which must be free; its folder is there."""
+    path = files.delta(number)
+    files.make_folder()
+    if os.path.exists(path):
+        raise DamagedFileError("this version was written already", file=path, remedy="Open the table again.")
+    return path
+
+
+def _finish(
+    writer: SegmentWriter,
+    snapshot: Snapshot,
+    commit: Commit,
+    number: int,
+    *,
+    replaces_base: bool,
+    progress: Progress | None,
+) -> None:
+    """Write the catalog of a commit's segment. A base has the catalog entries of the empty one that it replaces, too."""
+    inserted = writer.rows if commit.inserted is None else commit.inserted
+    # the time is taken here: nobody could see the rows before they had come
+    version = Version(number, now(), inserted, len(commit.deleted), commit.message)
+    versions = [*snapshot.versions, version] if replaces_base else [version]
+    writer.finish(
+        versions,
+        tombstones=commit.deleted,
+        sources=_all_sources(snapshot, commit) if replaces_base else commit.sources,
+        tags=snapshot.tags if replaces_base else None,
+        history=_history(snapshot, commit, number, versions[0].number),
+        progress=progress,
+    )
 
 
 def _history(snapshot: Snapshot, commit: Commit, number: int, first: int) -> SchemaHistory:

@@ -19,7 +19,6 @@ whole record behind a torn one still means damage, never a crash (:func:`audiome
 from __future__ import annotations
 
 import copy
-import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -29,11 +28,10 @@ from audiomem_sql.arrays import I64Array
 from audiomem_sql.columns.schema import Schema
 from audiomem_sql.columns.stored_values import stored_rows
 from audiomem_sql.errors import AudioMemError, SchemaError, StorageError
-from audiomem_sql.storage.log.content import LogContent
-from audiomem_sql.storage.log.record import LogRecord
-from audiomem_sql.storage.log.writer import LogWriter
-from audiomem_sql.versions.snapshot import Snapshot
+from audiomem_sql.storage.log import LogContent, LogRecord, LogWriter
+from audiomem_sql.versions import Snapshot
 from audiomem_sql.writing.appending import number_rows
+from audiomem_sql.writing.commit import now
 from audiomem_sql.writing.transaction import Transaction
 from audiomem_sql.writing.writer_turn import Ticket, WriterTurn
 
@@ -90,7 +88,7 @@ class Append:
         if transaction.logged_size() > limit:
             self.too_large = True
         elif transaction.changed or self.sources is not None:
-            return transaction.record(snapshot.newest + 1, time.time_ns() // 1000, self.message, self.sources)
+            return transaction.record(snapshot.newest + 1, now(), self.message, self.sources)
         else:
             self.version = snapshot.newest
         return None

@@ -14,7 +14,7 @@ from audiomem_sql.columns.batch import Batch
 from audiomem_sql.columns.checks import checks_of
 from audiomem_sql.columns.schema import Schema
 from audiomem_sql.errors import AudioMemError, DataTypeError
-from audiomem_sql.versions.snapshot import Snapshot
+from audiomem_sql.versions import Snapshot
 from audiomem_sql.writing.appending import as_batches, check_sizes
 from audiomem_sql.writing.transaction import MAX_ROWID
 

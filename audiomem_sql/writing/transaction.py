@@ -17,8 +17,8 @@ from audiomem_sql.columns.batch import Batch, Row, batch_of
 from audiomem_sql.columns.checks import check_failed, checks_of
 from audiomem_sql.errors import ConstraintError, LimitError
 from audiomem_sql.indexes.keys.index import FEW_ROWS, KeyIndex, indexed_rowids
-from audiomem_sql.storage.log.record import LogRecord
-from audiomem_sql.versions.snapshot import SegmentView, Snapshot
+from audiomem_sql.storage.log import LogRecord
+from audiomem_sql.versions import SegmentView, Snapshot
 from audiomem_sql.writing.commit import Commit
 from audiomem_sql.writing.unique_keys import Places, UniqueKeys
 

@@ -11,18 +11,18 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
-from audiomem_sql.arrays import I64Array
-from audiomem_sql.blocks.bloom import U64Array
+from audiomem_sql.arrays import I64Array, U64Array
 from audiomem_sql.columns.affinity import StoredValue
 from audiomem_sql.columns.batch import Row
 from audiomem_sql.columns.stored_values import as_sql
 from audiomem_sql.indexes.keys.combined import CombinedIndex, folded, hash_key, hash_rows
 from audiomem_sql.indexes.keys.index import LOOKUPS_BEFORE_INDEX, SMALL_ROWS
 from audiomem_sql.predicates import Op, Predicate, bind
+from audiomem_sql.scan.filters import Filter
 from audiomem_sql.scan.lookup import find_rows, value_at
-from audiomem_sql.scan.scan import Filter, scan
-from audiomem_sql.storage.segment.reader import Segment
-from audiomem_sql.versions.snapshot import SegmentView, Snapshot
+from audiomem_sql.scan.scan import scan
+from audiomem_sql.storage.segment import ReadableSegment
+from audiomem_sql.versions import SegmentView, Snapshot
 
 #: Rows that are hashed at once.
 _ROWS_AT_ONCE = 1 << 16
@@ -161,7 +161,7 @@ class UniqueKeys:
             yield from (segment.rowid(row) for segment, row in found)
 
 
-def combined_index(segment: Segment, places: Places) -> CombinedIndex | None:
+def combined_index(segment: ReadableSegment, places: Places) -> CombinedIndex | None:
     """The index of a key of several columns, made when it was asked for often enough; None until then."""
     index: Any = segment.indexes.get((places, ""))
     if isinstance(index, CombinedIndex):
@@ -181,7 +181,9 @@ def combined_index(segment: Segment, places: Places) -> CombinedIndex | None:
     return made
 
 
-def combined_hashes(segment: Segment, places: Places, start: int, stop: int) -> tuple[I64Array, U64Array]:
+def combined_hashes(
+    segment: ReadableSegment, places: Places, start: int, stop: int
+) -> tuple[I64Array, U64Array]:
     """Of rows start … stop - 1 those whose key has no NULL, int64 (n,), and the hashes of their keys, uint64 (n,)."""
     arrays = [segment.slice(place, start, stop) for place in places]
     rows, hashes = hash_rows(arrays, [segment.schema.columns[place] for place in places])

@@ -56,6 +56,11 @@ class WriterTurn(Generic[Item]):
         """Whether it is the turn of the thread that asks."""
         return self.busy and self._holder in (ANY_THREAD, threading.get_ident())
 
+    @property
+    def waiting(self) -> int:
+        """How many threads wait for their turn."""
+        return len(self._queue)
+
     def enter(self, timeout: float, item: Item | None = None, size: int = 0) -> bool:
         """Wait for the turn; False if somebody else took ``item`` meanwhile, and is done with it.
 

@@ -15,12 +15,12 @@ from audiomem_sql.audio.flac.comments import Picture
 from audiomem_sql.scan.scan import scan
 from audiomem_sql.storage.log import copies as log_copies
 from audiomem_sql.storage.log import writer as log_writer
-from audiomem_sql.table import writer as table_writer
 from audiomem_sql.table.table import Table
 from audiomem_sql.upkeep import compaction
 from audiomem_sql.upkeep.compaction import Retention
 from audiomem_sql.upkeep.verify import Problem, problems
-from audiomem_sql.versions.snapshot import Snapshot
+from audiomem_sql.versions import Snapshot
+from audiomem_sql.writing import log_limits
 
 COLUMNS = ["id INTEGER PRIMARY KEY", "name TEXT UNIQUE", "v INTEGER", "b BLOB"]
 NAMES = ("id", "name", "v", "b")
@@ -31,10 +31,10 @@ def small_limits(patch: pytest.MonkeyPatch) -> None:
     """The same paths with less work: a short log, large commits that are not that large, merges soon."""
     patch.setattr(log_writer, "LOG_FILE_BYTES", 2 << 10)
     patch.setattr(log_copies, "STRIP_BYTES", 4 << 10)
-    patch.setattr(table_writer, "LOGGED_ROWS", 30)
-    patch.setattr(table_writer, "LOGGED_COMMIT_BYTES", 4 << 10)
-    patch.setattr(table_writer, "CHECKPOINT_BYTES", 6 << 10)
-    patch.setattr(table_writer, "SMALL_DELTAS", 3)
+    patch.setattr(log_limits, "LOGGED_ROWS", 30)
+    patch.setattr(log_limits, "LOGGED_COMMIT_BYTES", 4 << 10)
+    patch.setattr(log_limits, "CHECKPOINT_BYTES", 6 << 10)
+    patch.setattr(compaction, "SMALL_DELTAS", 3)
     assert compaction.SMALL_DELTA_BYTES
 
 

@@ -7,8 +7,8 @@ from pathlib import Path
 
 from audiomem_sql.audio.flac.frames import frame_offset
 from audiomem_sql.audio.flac.metadata import read_metadata
-from audiomem_sql.bytes.local_file import RawFile
-from audiomem_sql.storage.segment.reader import Segment
+from audiomem_sql.bytes.local_file import LocalFile
+from audiomem_sql.storage.segment import Segment
 
 
 def spans(path: Path) -> tuple[list[tuple[int, int]], list[tuple[int, int]]]:
@@ -16,7 +16,7 @@ def spans(path: Path) -> tuple[list[tuple[int, int]], list[tuple[int, int]]]:
     segment = Segment.open(str(path))
     file, first = segment.file, segment.data_page
     data = range(first, first + file.layout.pages_for(segment.catalog.data_bytes))
-    raw = RawFile(path)
+    raw = LocalFile(path)
     start = read_metadata(raw, 0).audio_start
     raw.close()
     places = [

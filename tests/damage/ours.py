@@ -13,10 +13,10 @@ import pyarrow as pa
 import audiomem_sql as am
 from audiomem_sql.audio.flac.frames import frame_offset, header_size
 from audiomem_sql.audio.flac.metadata import read_metadata
-from audiomem_sql.bytes.local_file import RawFile
+from audiomem_sql.bytes.local_file import LocalFile
 from audiomem_sql.errors import AudioMemError
 from audiomem_sql.machine.block_cache import BlockCache
-from audiomem_sql.storage.segment.reader import Segment
+from audiomem_sql.storage.segment import Segment
 from audiomem_sql.table.table import Table
 from damage.comparison import Comparison, Flags, Reading
 from damage.damages import Bytes
@@ -107,7 +107,7 @@ def _blocks(segment: Segment, path: str) -> npt.NDArray[np.int64]:
 
     A byte belongs to its cell: that is what is lost with it.
     """
-    file = RawFile(path)
+    file = LocalFile(path)
     start = read_metadata(file, 0).audio_start
     file.close()
     profile, layout = segment.file.source.profile, segment.file.layout

@@ -34,10 +34,10 @@ from sealed import Sealed
 
 from audiomem_sql.errors import AudioMemError, DamageWarning
 from audiomem_sql.machine.block_cache import BlockCache
-from audiomem_sql.storage.segment.reader import ROWID
+from audiomem_sql.storage.segment import ROWID
 from audiomem_sql.table.table import Table
 from audiomem_sql.upkeep.verify import problems
-from audiomem_sql.versions.row_changes import changes
+from audiomem_sql.versions import changes
 from fuzz.mutations import spoil, spoil_log, spoil_sealed
 
 #: Address space that the process may take, beyond what it has when it starts.
@@ -154,7 +154,9 @@ def use(path: Path, answers: dict[str | None, list[str]] | None) -> Counter[str]
     def inner() -> None:
         for segment in table.snapshot.segments:
             segment.tombstones()
-            segment.dictionary(len(segment.schema) - 1)
+            entry = segment.entry(len(segment.schema) - 1)
+            if entry is not None and entry.dictionary is not None:
+                segment.extent(entry.dictionary)
             segment.take(ROWID, np.arange(min(3, segment.rows)))
 
     def versions() -> None:

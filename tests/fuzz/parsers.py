@@ -33,12 +33,14 @@ from audiomem_sql.indexes.vectors.index_writing import EncodedIndex, encode_inde
 from audiomem_sql.indexes.words.encoder import encode_keywords
 from audiomem_sql.indexes.words.fts_query import parse_query
 from audiomem_sql.indexes.words.index import KeywordIndex
+from audiomem_sql.indexes.words.matching import match
 from audiomem_sql.predicates.where import parse_where
 from audiomem_sql.protection.crc32c import crc32c
 from audiomem_sql.scan.plan import parse_plan
 from audiomem_sql.storage.log.reader import read_log
 from audiomem_sql.storage.log.record import LogRecord, pack_commits, unpack_commits
 from audiomem_sql.storage.pages.layout import PageHeader
+from audiomem_sql.storage.segment import UnlistedSegment
 from audiomem_sql.storage.segment.catalog_packing import (
     CATALOG_HEADER,
     CATALOG_MAGIC,
@@ -53,10 +55,9 @@ from audiomem_sql.storage.segment.labels import (
     pack_map,
     unpack_map,
 )
-from audiomem_sql.storage.segment.unlisted import UnlistedSegment
 from audiomem_sql.table.table import Table
 from audiomem_sql.upkeep.compaction import Retention
-from audiomem_sql.versions.ingested import pack_sources, unpack_sources
+from audiomem_sql.versions import pack_sources, unpack_sources
 
 _TYPES = [column.type for column in SCHEMA.columns]
 _BLOCK = struct.Struct("<BBHH")
@@ -261,7 +262,7 @@ def _keywords(data: bytes) -> None:
     texts = pa.array(_TEXTS, pa.string())
     index = KeywordIndex(header, piece, len(_TEXTS), lambda places: texts.take(pa.array(places)))
     for query in ("frame", "fra* NOT cells", '"pages and cells"', "NEAR(frames cells, 3)"):
-        index.match(parse_query(query, ["body"]))
+        match(parse_query(query, ["body"]), {"body": index})
 
 
 def _keyword_seeds() -> list[bytes]:

@@ -15,7 +15,7 @@ from audiomem_sql.ingest.ingestion import DEFAULT_COLUMNS, Reading, ingest
 from audiomem_sql.ingest.sources import Source, find_sources
 from audiomem_sql.table.table import Table
 from audiomem_sql.upkeep.verify import problems
-from audiomem_sql.versions.ingested import pack_sources, unpack_sources
+from audiomem_sql.versions import pack_sources, unpack_sources
 
 
 def bodies(table: Table) -> list[str]:

@@ -28,7 +28,8 @@ from audiomem_sql.errors import (
     StorageError,
 )
 from audiomem_sql.ingest import delimited, json_lines
-from audiomem_sql.ingest.records import default_columns, numbered_records, read_records
+from audiomem_sql.ingest.record_columns import default_columns
+from audiomem_sql.ingest.records import read_records
 from audiomem_sql.ingest.sources import KINDS, Source, suffix_of
 
 Make = Callable[[str, bytes | str], Source]
@@ -54,7 +55,7 @@ def make_parquet(tmp_path: Path) -> Callable[[pa.Table], Source]:
 
 
 def rows(source: Source, **options: str) -> list[dict[str, Any]]:
-    return list(read_records(source, **options))
+    return [row for row, _ in read_records(source, **options)]
 
 
 # --- columns
@@ -196,7 +197,7 @@ def test_json_lines(make: Make) -> None:
 def test_a_bad_line_is_refused_with_its_number(make: Make, bad: str, what: str) -> None:
     source = make("a.jsonl", f'{{"a": 0}}\n\n{bad}\n{{"a": 2}}\n')
     stream = read_records(source)
-    assert next(stream) == {"a": 0}
+    assert next(stream) == ({"a": 0}, "line 1")
     with pytest.raises(DataTypeError, match=what) as caught:
         next(stream)
     assert (caught.value.file, caught.value.place) == ("a.jsonl", "line 3")
@@ -221,9 +222,9 @@ def test_parquet(make_parquet: Callable[[pa.Table], Source]) -> None:
         "vector": [1.0, 2.0],
         "raw": b"\xff",
     }
-    assert [place for _, place in numbered_records(source, plain_only=True)] == ["row 1", "row 2", "row 3"]
-    assert list(next(numbered_records(source, plain_only=True))[0]) == ["text", "when"]
-    assert list(next(numbered_records(source, "raw", plain_only=True))[0]) == ["text", "when", "raw"]
+    assert [place for _, place in read_records(source, plain_only=True)] == ["row 1", "row 2", "row 3"]
+    assert list(next(read_records(source, plain_only=True))[0]) == ["text", "when"]
+    assert list(next(read_records(source, "raw", plain_only=True))[0]) == ["text", "when", "raw"]
 
 
 def test_parquet_of_many_batches(make_parquet: Callable[[pa.Table], Source]) -> None:

@@ -1,4 +1,4 @@
-"""Tables whose columns change, against a plain model that remembers the columns and the rows of every version."""
+"""Tables whose columns change, against a plain model that has the columns and rows of every version."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from audiomem_sql.table.reader import TableReader
 from audiomem_sql.table.table import Table
 from audiomem_sql.upkeep.compaction import Retention
 from audiomem_sql.upkeep.verify import problems
-from audiomem_sql.versions.row_changes import changes
+from audiomem_sql.versions import changes
 
 #: Types of columns that are added, with DEFAULTs and what these are in a row.
 DEFAULTS: dict[str, list[tuple[str, Any]]] = {

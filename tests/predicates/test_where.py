@@ -20,18 +20,10 @@ from audiomem_sql.arrays import BoolArray
 from audiomem_sql.columns.sql_values import sql_values
 from audiomem_sql.columns.types import ColumnType, Kind, arrow_type
 from audiomem_sql.errors import QueryError
-from audiomem_sql.predicates import ROWID, Op, Predicate, bind
-from audiomem_sql.predicates.where import (
-    MAX_DEPTH,
-    MAX_LENGTH,
-    And,
-    Leaf,
-    Not,
-    Or,
-    conjuncts,
-    evaluate,
-    parse_where,
-)
+from audiomem_sql.predicates import ROWID, And, Not, Op, Or, Predicate, bind
+from audiomem_sql.predicates.conditions import evaluate
+from audiomem_sql.predicates.predicate import conjuncts, predicates_of
+from audiomem_sql.predicates.where import MAX_DEPTH, MAX_LENGTH, parse_where
 
 INTEGER = ColumnType(Kind.INTEGER)
 COLUMNS: dict[str, tuple[Kind, str, list[Any]]] = {
@@ -201,8 +193,8 @@ def test_a_filter_means_what_it_means_in_sqlite(database: apsw.Connection, text:
 def test_conjuncts_hold_for_every_selected_row(text: str) -> None:
     node = parse_where(text, NAMES)
     mask = evaluate(node, masks)
-    for predicate in conjuncts(node):
-        assert (masks(predicate)[0] | ~mask).all()
+    for condition in conjuncts(node):
+        assert (evaluate(condition, masks) | ~mask).all()
 
 
 @given(
@@ -255,7 +247,7 @@ def test_python_values_as_parameters() -> None:
         NAMES,
         (np.int64(5), np.float32(0.5), True, datetime(1970, 1, 1, tzinfo=UTC), bytearray(b"a")),
     )
-    assert [predicate.value for predicate in conjuncts(node)] == [5, 0.5, 1, "1970-01-01 00:00:00", b"a"]
+    assert [predicate.value for predicate in predicates_of(node)] == [5, 0.5, 1, "1970-01-01 00:00:00", b"a"]
     with pytest.raises(QueryError, match="parameter 1: a value of type complex"):
         parse_where("n = ?", NAMES, (1j,))
     with pytest.raises(QueryError, match="beyond 64 bits"):
@@ -270,15 +262,16 @@ def test_the_tree() -> None:
     node = parse_where("n > 1 AND (title LIKE 'a%' OR 5 >= x) AND NOT flag AND rowid = 3", NAMES)
     assert node == And(
         (
-            Leaf(Predicate(0, Op.GT, 1)),
-            Or((Leaf(Predicate(2, Op.LIKE, "a%")), Leaf(Predicate(1, Op.LE, 5)))),
-            Not(Leaf(Predicate(4, Op.TRUE))),
-            Leaf(Predicate(ROWID, Op.EQ, 3)),
+            Predicate(0, Op.GT, 1),
+            Or((Predicate(2, Op.LIKE, "a%"), Predicate(1, Op.LE, 5))),
+            Not(Predicate(4, Op.TRUE)),
+            Predicate(ROWID, Op.EQ, 3),
         )
     )
-    assert conjuncts(node) == [Predicate(0, Op.GT, 1), Predicate(ROWID, Op.EQ, 3)]
+    assert [type(part) for part in conjuncts(node)] == [Predicate, Or, Not, Predicate]
+    assert [predicate.column for predicate in predicates_of(node)] == [0, 2, 1, 4, ROWID]
     assert parse_where("n BETWEEN 1 AND 2 AND x = 1", NAMES) == And(
-        (And((Leaf(Predicate(0, Op.GE, 1)), Leaf(Predicate(0, Op.LE, 2)))), Leaf(Predicate(1, Op.EQ, 1)))
+        (And((Predicate(0, Op.GE, 1), Predicate(0, Op.LE, 2))), Predicate(1, Op.EQ, 1))
     )
 
 

@@ -1,4 +1,7 @@
-"""Damaged indexes: the right rows or one of our errors, never others; words are found in the texts, vectors are made anew."""
+"""Damaged indexes: the right rows or one of our errors, never others.
+
+Words are found in the texts, vectors are made anew.
+"""
 
 from __future__ import annotations
 
@@ -10,9 +13,9 @@ from pathlib import Path
 import pytest
 
 from audiomem_sql.errors import DamagedFileError, DamageWarning
-from audiomem_sql.indexes.vectors.index import SHARED as LISTS
+from audiomem_sql.indexes.vectors import DECODED_LISTS
 from audiomem_sql.machine.block_cache import SHARED
-from audiomem_sql.storage.segment.catalog import Extent
+from audiomem_sql.storage.segment import Extent
 from audiomem_sql.table.table import Table
 from audiomem_sql.upkeep.compaction import Retention
 from audiomem_sql.upkeep.verify import problems
@@ -48,7 +51,7 @@ def asked(table: Table, query: str) -> list[tuple[int, float]]:
 
 def forget() -> None:
     SHARED.clear()
-    LISTS.clear()
+    DECODED_LISTS.clear()
     told.clear()
 
 
@@ -56,7 +59,7 @@ def place_of(path: Path, extent: Extent) -> int:
     """Where in the file the middle byte of an extent is."""
     with Table(path) as table:
         segment = table.snapshot.segments[0]
-        stored = segment._read(extent.offset, extent.stored)
+        stored = segment.file.read(segment.data_page, extent.offset, extent.stored)
     data = path.read_bytes()
     middle = stored[len(stored) // 2 :][:24]
     assert data.count(middle) == 1

@@ -13,7 +13,7 @@ from samples import arrow, content, create, rows, same
 from audiomem_sql import connect
 from audiomem_sql.audio.spectrum.plans import MISSION_BANDS
 from audiomem_sql.errors import OptionError
-from audiomem_sql.sound.band_health import UNHEALTHY, bands, unhealthy
+from audiomem_sql.sound.band_health import UNHEALTHY, band_states, unhealthy
 from audiomem_sql.table.table import Table
 from audiomem_sql.upkeep.verify import problems
 
@@ -40,7 +40,7 @@ def test_of_a_whole_file(tmp_path: Path, options: dict[str, Any]) -> None:
         table.checkpoint()
         table.append(arrow(rows(20, 0, 1001)))
         table.checkpoint()
-        found = bands(table.snapshot)
+        found = band_states(table.snapshot)
         files = [segment.file for segment in table.snapshot.segments]
         assert sum(band.bytes for band in found) == sum(
             file.page_count * file.source.page_size for file in files
@@ -74,21 +74,21 @@ def test_what_is_not_heard_is_avoided(tmp_path: Path) -> None:
     noisy(made, heard, 600, 1900)
     with Table(heard) as table:
         assert same(content(table), expected)
-        reliable = next(band for band in bands(table.snapshot) if band.name == "reliable")
+        reliable = next(band for band in band_states(table.snapshot) if band.name == "reliable")
         assert (reliable.error or 0) > UNHEALTHY
         assert unhealthy(table.snapshot) == {"reliable"}
         table.append(arrow(rows(5, 0, 5001)))
         table.checkpoint()  # a file behind it does without that band, too
         delta = table.snapshot.segments[1].file.source
-        assert [slot.band.name for slot in delta.spectrum.slots] == ["critical", "standard", "high-density"]
+        assert [slot.band.name for slot in delta.shape.slots] == ["critical", "standard", "high-density"]
         expected = content(table)
         table.vacuum()
-        assert [band.name for band in bands(table.snapshot)] == ["critical", "standard", "high-density"]
+        assert [band.name for band in band_states(table.snapshot)] == ["critical", "standard", "high-density"]
         assert unhealthy(table.snapshot) == {"reliable"}
         assert same(content(table), expected)
         assert not list(problems(table))
         table.transcode({"profile": "desktop"})
-        assert len(bands(table.snapshot)) == 4
+        assert len(band_states(table.snapshot)) == 4
 
 
 def test_transcode(tmp_path: Path) -> None:

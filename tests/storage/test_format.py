@@ -23,11 +23,11 @@ from sealed import Sealed
 from audiomem_sql.audio import PROFILES
 from audiomem_sql.audio.flac.metadata import APPLICATION_ID, MAX_SEEK_POINTS, SEEK_SECONDS
 from audiomem_sql.audio.spectrum import plans as bands
-from audiomem_sql.audio.spectrum import spectrum
-from audiomem_sql.blocks import bloom, column_writer, encoding
+from audiomem_sql.audio.spectrum import shape
+from audiomem_sql.blocks import bloom, column_writer, encoding, integers
 from audiomem_sql.blocks import directory as blocks
 from audiomem_sql.blocks.zones import PREFIX, Zones
-from audiomem_sql.bytes.local_file import RawFile
+from audiomem_sql.bytes.local_file import LocalFile
 from audiomem_sql.columns.column import FLAGS, TEXTS
 from audiomem_sql.columns.types import MAX_WIDTH, ColumnType, Kind
 from audiomem_sql.protection.crc32c import crc32c
@@ -43,13 +43,23 @@ from audiomem_sql.storage.pages import headers as page_headers
 from audiomem_sql.storage.pages import layout as page_layout
 from audiomem_sql.storage.pages.file import PagedFile
 from audiomem_sql.storage.pages.layout import PageHeader, PageLayout
-from audiomem_sql.storage.segment import catalog, catalog_packing, labels
-from audiomem_sql.storage.segment import reader as segment
-from audiomem_sql.storage.segment.options import TableOptions
-from audiomem_sql.table import writer as table_writer
+from audiomem_sql.storage.segment import (
+    CREATED,
+    ENDED,
+    ROWID,
+    TableOptions,
+    catalog,
+    catalog_features,
+    catalog_history,
+    catalog_packing,
+    labels,
+    tombstones,
+)
+from audiomem_sql.storage.segment.tombstones import TOMBSTONES_HEADER
 from audiomem_sql.table.table import Table
 from audiomem_sql.upkeep import compaction
-from audiomem_sql.versions.files import TableFiles
+from audiomem_sql.versions import TableFiles
+from audiomem_sql.writing import log_limits
 
 TEXT = (Path(__file__).parents[2] / "docs" / "FORMAT.md").read_text()
 
@@ -75,7 +85,7 @@ TYPES = {"u8": "B", "u16": "H", "u32": "I", "u64": "Q", "i64": "q", "bytes": "s"
     [
         ("Page header", page_layout.PAGE_HEADER),
         ("3. Catalog", catalog_packing.CATALOG_HEADER),
-        ("Integers header", encoding.INTEGERS_HEADER),
+        ("Integers header", integers.INTEGERS_HEADER),
         ("Labels", labels.LABEL),
         ("Signposts", labels.SIGNPOST),
         ("Log header", log_content.LOG_HEADER),
@@ -94,8 +104,8 @@ def test_structures(heading: str, layout: struct.Struct) -> None:
 
 def test_tombstones() -> None:
     count, header, codes = table("Tombstones")
-    assert int(count["size"]) == int(header["offset"]) == segment.TOMBSTONES_HEADER.size
-    assert int(header["size"]) == encoding.INTEGERS_HEADER.size
+    assert int(count["size"]) == int(header["offset"]) == TOMBSTONES_HEADER.size
+    assert int(header["size"]) == integers.INTEGERS_HEADER.size
     assert int(codes["offset"]) == int(header["offset"]) + int(header["size"])
 
 
@@ -119,20 +129,20 @@ def test_magic_values_and_codes() -> None:
     assert f"every {SEEK_SECONDS} seconds, at most {MAX_SEEK_POINTS:,}" in TEXT
     assert f"first {page_headers.SEARCHED_PAGES} pages, the last {page_headers.SEARCHED_PAGES}" in TEXT
     features = (
-        catalog_packing.ROW_VERSIONS,
-        catalog_packing.SCHEMA_CHANGES,
-        catalog_packing.CHECKS,
-        catalog_packing.COMBINED_KEYS,
-        catalog_packing.VECTORS,
-        catalog_packing.KEYWORDS,
+        catalog_features.ROW_VERSIONS,
+        catalog_features.SCHEMA_CHANGES,
+        catalog_features.CHECKS,
+        catalog_features.COMBINED_KEYS,
+        catalog_features.VECTORS,
+        catalog_features.KEYWORDS,
     )
     assert f"Version 1 has six: {', '.join(f'`{feature}`' for feature in features)}" in TEXT
-    assert set(features) == catalog_packing.KNOWN_FEATURES
+    assert set(features) == catalog_features.FEATURES.keys()
     fields = {row["field"] for row in table("Labels")}
     assert f"magic `{labels.LABEL_MAGIC.decode()}`" in fields
     kinds = (f"{kind.value} {kind.name.lower().replace('_', ' ')}" for kind in labels.Labelled)
     assert f"what it stands behind: {', '.join(kinds)}" in fields
-    names = {segment.ROWID: "rowids", segment.CREATED: "`created`", segment.ENDED: "`ended`"}
+    names = {ROWID: "rowids", CREATED: "`created`", ENDED: "`ended`"}
     hidden = (f"0x{code:X} {names[column]}" for column, code in labels.HIDDEN_COLUMNS.items())
     assert f"column, by its place in the schema; {', '.join(hidden)}" in fields
     assert f"more than {labels.MAX_LABELLED_COLUMNS:,} columns" in TEXT
@@ -148,9 +158,9 @@ def test_magic_values_and_codes() -> None:
 
 
 def test_when_the_log_becomes_a_delta() -> None:
-    assert f"a commit of up to {table_writer.LOGGED_COMMIT_BYTES >> 10} KiB" in TEXT
-    assert f"It comes at {table_writer.CHECKPOINT_BYTES >> 20} MiB" in TEXT
-    assert f"at {table_writer.CHECKPOINT_COMMITS:,} commits" in TEXT
+    assert f"a commit of up to {log_limits.LOGGED_COMMIT_BYTES >> 10} KiB" in TEXT
+    assert f"It comes at {log_limits.CHECKPOINT_BYTES >> 20} MiB" in TEXT
+    assert f"at {log_limits.CHECKPOINT_COMMITS:,} commits" in TEXT
     assert compaction.SMALL_DELTAS == 8
     assert "It comes when eight deltas in a row" in TEXT
     assert f"smaller than {compaction.SMALL_DELTA_BYTES >> 20} MiB each" in TEXT
@@ -317,12 +327,20 @@ def test_limits() -> None:
         name = row["constant"].strip("`")
         values = {
             vars(module)[name]
-            for module in (catalog, catalog_packing, blocks, column_writer, segment, bloom)
+            for module in (
+                catalog,
+                catalog_history,
+                catalog_packing,
+                blocks,
+                column_writer,
+                tombstones,
+                bloom,
+            )
             if name in vars(module)
         }
         assert values == {int(row["value"])}, name
     told = {row["constant"].strip("`") for row in table("Limits")}
-    for module in (catalog, catalog_packing, blocks, segment, bloom):
+    for module in (catalog, catalog_history, catalog_packing, blocks, tombstones, bloom):
         assert {name for name in vars(module) if name.startswith("MAX_")} <= told
     assert f"n from 1 to {MAX_WIDTH:,}" in TEXT
     assert f"{bloom.BITS_PER_KEY} bits a key, at least\n{bloom.MIN_BYTES} bytes" in TEXT
@@ -349,7 +367,7 @@ def test_catalog_keys(tmp_path: Path) -> None:
     }  # fmt: skip
     assert set(sealed.catalog) == keys("Catalog map") - {"created", "ended", "tags"} - changed
     sealed = Sealed.read(tmp_path / "t.flac.d" / "00000006.flac")
-    assert sealed.catalog["requires"] == [catalog_packing.ROW_VERSIONS]
+    assert sealed.catalog["requires"] == [catalog_features.ROW_VERSIONS]
     assert set(sealed.catalog["created"]) == set(sealed.catalog["ended"]) == keys("Column entry and extent")
     assert set(sealed.catalog) == keys("Catalog map") - changed
     entry = sealed.catalog["columns"][1]
@@ -373,12 +391,12 @@ def test_catalog_keys(tmp_path: Path) -> None:
     assert sealed.catalog["versions"][0][:1] == [4]
     assert msgpack.unpackb(sealed.extent(sealed.catalog["sources"])) == {"a.md": bytes(16)}
     content = sealed.extent(sealed.catalog["tombstones"])
-    rowids, end = encoding.decode_integers(content, 8, int.from_bytes(content[:8], "little"))
-    versions, end = encoding.decode_integers(content, end, len(rowids))
+    rowids, end = integers.decode_integers(content, 8, int.from_bytes(content[:8], "little"))
+    versions, end = integers.decode_integers(content, end, len(rowids))
     assert (rowids.tolist(), versions.tolist(), end) == ([1, 2, 3, 4], [4, 4, 4, 4], len(content))
     assert sealed.catalog["rowids"]["bloom"] is not None
     sealed = Sealed.read(tmp_path / "t.flac.d" / "00000007.flac")
-    assert sealed.catalog["requires"] == [catalog_packing.SCHEMA_CHANGES]
+    assert sealed.catalog["requires"] == [catalog_features.SCHEMA_CHANGES]
     assert set(sealed.catalog) >= {"schemas", "migrations", "next_column"}
     sealed = Sealed.read(FOLDER / "columns.flac")
     assert [entry[0] for entry in sealed.catalog["schemas"]] == [3, 4, 6]
@@ -391,7 +409,7 @@ def test_constraints_of_the_table(tmp_path: Path) -> None:
     with Table.create(tmp_path / "t.flac", [*columns, "UNIQUE (b, c)", "CONSTRAINT n CHECK (b > 0)"]) as made:
         made.append([{"a": "Ab", "b": 7, "c": -1.5}, {"a": "X\0yz", "b": 2, "c": 0.0}])
     sealed = Sealed.read(tmp_path / "t.flac")
-    assert sealed.catalog["requires"] == [catalog_packing.CHECKS, catalog_packing.COMBINED_KEYS]
+    assert sealed.catalog["requires"] == [catalog_features.CHECKS, catalog_features.COMBINED_KEYS]
     assert {key for check in sealed.catalog["checks"] for key in check} == keys("Constraints of the table", 0)
     assert {key for made in sealed.catalog["keys"] for key in made} == keys("Constraints of the table", 1)
     assert len(sealed.catalog["key_blooms"]) == 2
@@ -482,8 +500,8 @@ def test_a_reader_made_from_the_document_alone(tmp_path: Path) -> None:
     file = PagedFile.open(str(tmp_path / "t.flac"))
     count, page_one = file.page_count, file.source.read(1, 1)[0].tobytes()
     page = file.source.read(0, 1)[0].tobytes()
-    raw = RawFile(tmp_path / "t.flac")
-    whole = raw.read(0, raw.size)
+    raw = LocalFile(tmp_path / "t.flac")
+    whole = raw.read_at(0, raw.size)
     raw.close()
     file.close()
     assert page in whole
@@ -588,12 +606,12 @@ def test_bands_and_levels() -> None:
             exact[int(row["coefficients a word, n"])] = float(row["distance of levels"])
         else:
             coarse[row["robustness"]] = row["coefficients a word, n"]
-    assert exact == spectrum.DISTANCE
+    assert exact == shape.DISTANCE
     assert coarse == {
-        "broadcast": "{}, {} or {}".format(*spectrum.BROADCAST_FIELDS),
-        "lossy": str(spectrum.LOSSY_FIELDS),
+        "broadcast": "{}, {} or {}".format(*shape.BROADCAST_FIELDS),
+        "lossy": str(shape.LOSSY_FIELDS),
     }
-    assert math.sqrt(255 / 12) / 32 == spectrum.LOUD
+    assert math.sqrt(255 / 12) / 32 == shape.LOUD
 
 
 def finalised(state: int) -> int:

@@ -25,16 +25,16 @@ HEAD = f"""
 import sys, time
 import apsw
 import audiomem_sql
-from audiomem_sql.table import writer as table_writer
 from audiomem_sql.upkeep.compaction import Retention
 from audiomem_sql.errors import BusyError
 from audiomem_sql.table.table import Table
+from audiomem_sql.writing import log_limits
 sys.path.insert(0, {str(Path(__file__).parents[1])!r})
 path = sys.argv[1]
 """
 WRITER = """
 import random
-table_writer.CHECKPOINT_COMMITS = 60
+log_limits.CHECKPOINT_COMMITS = 60
 rng = random.Random(7)
 table = Table(path)
 print("ready", flush=True)
@@ -260,7 +260,7 @@ def test_the_lock_follows_the_base(tmp_path: Path) -> None:
         assert tried
         table.begin()
         inode = path.stat().st_ino
-        table._checkpoint()
+        table._session.checkpoint()
         with pytest.raises(BusyError):
             other.append([{"v": 0}])
         table.rollback()
@@ -275,7 +275,7 @@ def test_a_base_without_rows_is_replaced_under_the_lock(tmp_path: Path) -> None:
         table.append([{"v": 1}])
         inode = path.stat().st_ino
         table.begin()
-        table._checkpoint()
+        table._session.checkpoint()
         assert path.stat().st_ino != inode
         with pytest.raises(BusyError):
             other.append([{"v": 2}])
@@ -294,10 +294,8 @@ table.append([{"v": 1}])
 table.begin()
 child = os.fork()
 if child == 0:
-    inherited = table
-    inherited.transaction = None
     try:
-        inherited.append([{"v": 2}])
+        table.append([{"v": 2}])
     except BusyError:
         os._exit(7)
     os._exit(1)

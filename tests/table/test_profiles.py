@@ -11,7 +11,7 @@ import audiomem_sql
 from audiomem_sql.audio import PROFILES
 from audiomem_sql.machine.block_cache import BlockCache
 from audiomem_sql.machine.limits import LIMITS, limits_of
-from audiomem_sql.storage.segment.options import TableOptions
+from audiomem_sql.storage.segment import TableOptions
 from audiomem_sql.table.table import Table
 from audiomem_sql.upkeep.verify import problems
 

@@ -18,7 +18,7 @@ from samples import arrow, content, create, rows
 from audiomem_sql.audio import PROFILES
 from audiomem_sql.audio.flac.frames import frame_offset, header_size
 from audiomem_sql.audio.flac.metadata import read_metadata
-from audiomem_sql.bytes.local_file import RawFile
+from audiomem_sql.bytes.local_file import LocalFile
 from audiomem_sql.errors import DamagedFileError
 from audiomem_sql.table.table import Table
 from audiomem_sql.upkeep.verify import problems
@@ -44,7 +44,7 @@ def test_spoiled_files(corpus: Corpus, tmp_path: Path, part: int) -> None:
 
 def offsets(path: Path) -> list[int]:
     """Where the samples of each page are in a file of the embedded profile, and the end of the last."""
-    file, profile = RawFile(path), PROFILES["embedded"]
+    file, profile = LocalFile(path), PROFILES["embedded"]
     start = read_metadata(file, 0).audio_start
     with Table(path) as table:
         count = table.snapshot.segments[0].file.page_count

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from audiomem_sql.table import writer as table_writer
 from audiomem_sql.table.table import Table
+from audiomem_sql.writing import log_limits
 
 #: The base, the log, the folder of the deltas; deltas are merged when there are eight small ones.
 MOST_FILES = 12
@@ -17,7 +17,7 @@ MOST_FILES = 12
 @pytest.mark.parametrize("closing", [0.0, 0.02, 0.3])
 def test_files_after_many_commits(tmp_path: Path, closing: float, monkeypatch: pytest.MonkeyPatch) -> None:
     """As many checkpoints as 10,000 commits make, or more; closing: how likely the table is closed after a commit."""
-    monkeypatch.setattr(table_writer, "CHECKPOINT_COMMITS", 10)
+    monkeypatch.setattr(log_limits, "CHECKPOINT_COMMITS", 10)
     path, rng, most = tmp_path / "t.flac", random.Random(closing), 0
     table = Table.create(path, ["id INTEGER PRIMARY KEY", "v INTEGER"], {"profile": "embedded"})
     for number in range(300):

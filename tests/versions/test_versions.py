@@ -13,8 +13,7 @@ from audiomem_sql.errors import QueryError
 from audiomem_sql.scan.scan import scan
 from audiomem_sql.table.table import Table
 from audiomem_sql.upkeep.compaction import Retention
-from audiomem_sql.versions.row_changes import changes
-from audiomem_sql.versions.snapshot import Snapshot
+from audiomem_sql.versions import Snapshot, changes
 
 COLUMNS = ["id INTEGER PRIMARY KEY", "name TEXT UNIQUE", "v INTEGER"]
 

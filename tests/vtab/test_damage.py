@@ -12,7 +12,7 @@ import pytest
 
 from audiomem_sql.connections import register
 from audiomem_sql.errors import DamagedFileError, DamageWarning
-from audiomem_sql.indexes.vectors.index import SHARED as LISTS
+from audiomem_sql.indexes.vectors import DECODED_LISTS
 from audiomem_sql.machine.block_cache import SHARED
 from audiomem_sql.table.table import Table
 from audiomem_sql.warn_once import told
@@ -40,7 +40,7 @@ def damaged(tmp_path: Path) -> Path:
     data[position : position + 8] = bytes(8)
     path.write_bytes(data)
     SHARED.clear()
-    LISTS.clear()
+    DECODED_LISTS.clear()
     told.clear()
     return path
 

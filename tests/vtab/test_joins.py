@@ -11,7 +11,7 @@ import pytest
 from model import ModelColumn, Twins
 
 from audiomem_sql.indexes.keys.index import KeyIndex
-from audiomem_sql.storage.segment.reader import Segment
+from audiomem_sql.storage.segment.column_blocks import ColumnBlocks
 from audiomem_sql.vtab import rows
 
 COLUMNS = (
@@ -70,13 +70,13 @@ class Work:
 def work(monkeypatch: pytest.MonkeyPatch) -> Iterator[Work]:
     counted = Work()
     decode, scan, filter_, index = (
-        Segment._decode,
+        ColumnBlocks._decode,
         rows.scan,
         rows.Rows.begin,
         KeyIndex.__init__,
     )
 
-    def decoded(self: Segment, column: int, number: int, *rest: Any, **options: Any) -> Any:
+    def decoded(self: ColumnBlocks, column: int, number: int, *rest: Any, **options: Any) -> Any:
         counted.decoded[id(self), column, number] += 1
         return decode(self, column, number, *rest, **options)
 
@@ -92,7 +92,7 @@ def work(monkeypatch: pytest.MonkeyPatch) -> Iterator[Work]:
         counted.indexes += 1
         index(self, *arguments)
 
-    monkeypatch.setattr(Segment, "_decode", decoded)
+    monkeypatch.setattr(ColumnBlocks, "_decode", decoded)
     monkeypatch.setattr(rows, "scan", scanned)
     monkeypatch.setattr(rows.Rows, "begin", filtered)
     monkeypatch.setattr(KeyIndex, "__init__", indexed)

@@ -25,8 +25,9 @@ from audiomem_sql.errors import (
     StorageError,
 )
 from audiomem_sql.storage.log.reader import commits_behind, read_log
-from audiomem_sql.table import writer as table_writer
 from audiomem_sql.table.table import Table
+from audiomem_sql.upkeep import compaction
+from audiomem_sql.writing import log_limits
 
 COLUMNS = ["id INTEGER PRIMARY KEY", "name TEXT UNIQUE", "v INTEGER"]
 
@@ -66,7 +67,7 @@ def waiting(table: Table, count: int) -> Iterator[list[Call]]:
     table.begin()
     yield calls
     deadline = time.monotonic() + 30
-    while len(table._turn._queue) < count:
+    while table._session.turn.waiting < count:
         assert time.monotonic() < deadline
         time.sleep(0.001)
     table.rollback()
@@ -133,7 +134,7 @@ def test_errors_belong_to_their_threads(tmp_path: Path, flushes: list[int]) -> N
         with waiting(table, len(appends)) as calls:
             for data, replace in appends:
                 calls.append(Call(lambda data=data, replace=replace: table.append(data, replace=replace)))  # type: ignore[misc]
-                while len(table._turn._queue) < len(calls):
+                while table._session.turn.waiting < len(calls):
                     time.sleep(0.001)
             with pytest.raises(DataTypeError):
                 Call(lambda: table.append([{"name": "x", "v": "no number"}])).result()
@@ -255,7 +256,7 @@ def test_turns_come_in_the_order_of_asking(tmp_path: Path) -> None:
                 ]
             ):
                 calls.append(Call(told(name, call)))
-                while len(table._turn._queue) <= place:
+                while table._session.turn.waiting <= place:
                     time.sleep(0.001)
         for each in calls:
             each.result()
@@ -371,9 +372,9 @@ def test_what_every_thread_was_told(tmp_path: Path, seed: int, monkeypatch: pyte
     In the end every version holds exactly what the thread that was given it had asked for, and readers in other threads
     saw nothing but versions.
     """
-    monkeypatch.setattr(table_writer, "CHECKPOINT_COMMITS", 40)
-    monkeypatch.setattr(table_writer, "SMALL_DELTAS", 3)
-    monkeypatch.setattr(table_writer, "LOGGED_ROWS", 30)
+    monkeypatch.setattr(log_limits, "CHECKPOINT_COMMITS", 40)
+    monkeypatch.setattr(compaction, "SMALL_DELTAS", 3)
+    monkeypatch.setattr(log_limits, "LOGGED_ROWS", 30)
     path = tmp_path / "t.flac"
     table = create(path)
     table.busy_timeout = 60

@@ -16,7 +16,7 @@ from audiomem_sql.columns.schema import parse_columns
 from audiomem_sql.columns.stored_values import array_of
 from audiomem_sql.errors import ConstraintError, DamagedFileError
 from audiomem_sql.indexes.keys.combined import CombinedIndex, folded, hash_key, hash_rows
-from audiomem_sql.storage.segment.catalog_packing import CHECKS, COMBINED_KEYS
+from audiomem_sql.storage.segment.catalog_features import CHECKS, COMBINED_KEYS
 from audiomem_sql.table.table import Table
 from audiomem_sql.upkeep.verify import problems
 from audiomem_sql.writing import unique_keys

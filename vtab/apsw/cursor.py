@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import apsw
 
 from audiomem_sql.columns.sql_values import sql_values
-from audiomem_sql.search.snippets import FoundRow
+from audiomem_sql.search import FoundRow
 from audiomem_sql.vtab.interface import Part
 from audiomem_sql.vtab.rows import Rows
 

@@ -14,7 +14,7 @@ import apsw
 import apsw.ext
 
 from audiomem_sql.errors import BusyError, ConstraintError, SchemaError
-from audiomem_sql.search.snippets import highlight, snippet
+from audiomem_sql.search import highlight, snippet
 from audiomem_sql.table.table import Table
 from audiomem_sql.vtab import arguments as creation
 from audiomem_sql.vtab.apsw.cursor import Cursor

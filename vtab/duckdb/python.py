@@ -24,7 +24,8 @@ import pyarrow as pa
 import pyarrow.dataset as ds
 
 from audiomem_sql.errors import MissingExtraError, OptionError, UnsupportedError
-from audiomem_sql.table.arrow_dataset import FlacDataset, dataset
+from audiomem_sql.table.arrow_dataset import FlacDataset
+from audiomem_sql.table.open_dataset import dataset
 from audiomem_sql.table.reader import TableReader
 from audiomem_sql.vtab.duckdb.functions import FUNCTIONS, Parameter, TableFunction
 from audiomem_sql.vtab.duckdb.source import Source

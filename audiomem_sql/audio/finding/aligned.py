@@ -1,8 +1,8 @@
 """Broadcasts whose samples are not the ones that were written: louder, cut, resampled, encoded with loss.
 
-The stream is decoded, and searched for the place where its blocks begin: only there the coefficients lie on levels. What
-level there is, and with which sign, the coefficients say too. From both follow samples as they were, as near as can be; the bytes
-in them are right, because levels of a broadcast are far apart.
+The stream is decoded, and searched for the place where its blocks begin: only there the coefficients lie on
+levels. What level there is, and with which sign, the coefficients say too. From both follow samples as they
+were, as near as can be; the bytes in them are right, because levels of a broadcast are far apart.
 """
 
 from __future__ import annotations
@@ -27,16 +27,15 @@ from audiomem_sql.audio.source import (
 from audiomem_sql.audio.spectrum.bits import split
 from audiomem_sql.audio.spectrum.control import CONTROL, mode_of_control
 from audiomem_sql.audio.spectrum.plans import LOWEST, Mode
-from audiomem_sql.audio.spectrum.spectrum import (
+from audiomem_sql.audio.spectrum.shape import (
     BLOCK_SIZES,
     BROADCAST_FIELDS,
     LOSSY_FIELDS,
-    Spectrum,
-    shapes,
-    spectrum_of,
+    modulated_profiles,
 )
+from audiomem_sql.audio.spectrum.spectrum import Spectrum, spectrum_of
 from audiomem_sql.audio.spectrum.transform import DCT, Floats, coefficient, packed, transforms
-from audiomem_sql.bytes.local_file import RawFile
+from audiomem_sql.bytes import ByteSource
 from audiomem_sql.errors import DamagedFileError, MissingExtraError, NotAudioMemoryError, OptionError
 
 Numbered = Callable[[bytes], "int | None"]
@@ -45,11 +44,13 @@ Numbered = Callable[[bytes], "int | None"]
 PLACES = (0.5, 0.25, 0.75, 0.1, 0.9)
 """Where in a file blocks are looked for, as shares of its length."""
 LISTENED, FINER = 120, 600
-"""Coefficients from 100 Hz on that tell whether a block begins here or nearby, and those that tell it to the sample."""
+"""Coefficients from 100 Hz on that tell whether a block begins here or nearby, and those that tell it to the
+sample."""
 BESIDE = 4
 """So many samples before and behind are looked at then."""
 AGREED = 0.055
-"""Mean square distance from the next level, in units of the distance of two, at most; without levels it is 1/12."""
+"""Mean square distance from the next level, in units of the distance of two, at most; without levels it is
+1/12."""
 AT_ONCE = 256
 """Places that are tried together."""
 UNITS = 32
@@ -62,9 +63,11 @@ MAX_CHANNELS_HEARD = 2
 
 
 def aligned(
-    path: str, start: int, metadata: Metadata, probe: Probe, numbered: Numbered
+    file: ByteSource, start: int, metadata: Metadata, probe: Probe, numbered: Numbered
 ) -> ModulatedPages | None:
-    """The pages of a broadcast, whatever was done to its samples; None if there are none, or scipy is not installed.
+    """The pages of a broadcast, whatever was done to its samples.
+
+    None if there are none, or scipy is not installed.
 
     What ``probe`` raises besides ``NotAudioMemoryError`` passes through.
     """
@@ -73,7 +76,7 @@ def aligned(
         shape = match(metadata.sample_rate, 24, metadata.channels, BLOCK_SIZES[0])
     except (MissingExtraError, OptionError):
         return None
-    decoder = Decoder(RawFile(path), start)
+    decoder = Decoder(file.reopen(), start)
     try:
         found = _listen(decoder, shape, probe, numbered)
     except DamagedFileError:
@@ -85,12 +88,15 @@ def aligned(
         decoder.close()
         return None
     spectrum, arrangement = found
-    return ModulatedPages(AlignedSound(path, decoder, spectrum, arrangement, metadata), spectrum)
+    return ModulatedPages(AlignedSound(decoder, spectrum, arrangement, metadata), spectrum)
 
 
 @dataclass(frozen=True)
 class Arrangement:
-    """Sample 0 of frame 0, which may lie before the file; what to multiply each channel with, (channels,); samples there are."""
+    """Sample 0 of frame 0, which may lie before the file.
+
+    What to multiply each channel with, (channels,); samples there are.
+    """
 
     origin: int
     gains: Floats
@@ -98,17 +104,21 @@ class Arrangement:
 
 
 class AlignedSound(PageSource):
-    """A ``PageSource`` of sound as it was before something was done to it, but for noise. Takes over ``decoder``."""
+    """A ``PageSource`` of sound as it was before something was done to it, but for noise.
+
+    Takes over ``decoder``.
+    """
 
     verbatim = False
     in_place = False
     mode: Mode | None = None
 
     def __init__(
-        self, path: str, decoder: Decoder, spectrum: Spectrum, arrangement: Arrangement, metadata: Metadata
+        self, decoder: Decoder, spectrum: Spectrum, arrangement: Arrangement, metadata: Metadata
     ) -> None:
-        self.path = path
-        self.profile = spectrum.profile
+        self.file = decoder.file
+        self.path = decoder.file.name
+        self.profile = spectrum.shape.profile
         self.page_size = self.profile.page_size
         self.application = metadata.application
         self.comments = metadata.comments
@@ -116,9 +126,9 @@ class AlignedSound(PageSource):
         self._decoder = decoder
         #: As many as were cut off are counted, so that what counts pages from the end finds them.
         self.present = max(
-            spectrum.lead, -((arrangement.origin - arrangement.length) // self.profile.block_size)
+            spectrum.shape.lead, -((arrangement.origin - arrangement.length) // self.profile.block_size)
         )
-        self.page_count = self.present + spectrum.lead
+        self.page_count = self.present + spectrum.shape.lead
 
     def read_checked(self, first: int, count: int) -> tuple[Bytes, Flags]:
         """The same with a flag a frame: False where samples are missing, which are zeros."""
@@ -183,7 +193,10 @@ def _block_start(heard: Floats, shape: Profile) -> int | None:
 
 
 def _distances(windows: npt.NDArray[np.float32], shape: Profile, listened: int) -> Floats:
-    """Mean square distance of coefficients from the levels that fit best, (n,), for windows, (channels, n, DCT)."""
+    """Mean square distance of coefficients from the levels that fit best.
+
+    windows: (channels, n, DCT) → (n,).
+    """
     first, low = coefficient(LOWEST, shape), coefficient(100.0, shape)
     spectra = transforms().dct(windows, type=2, norm="ortho", axis=-1)
     pilots = np.abs(spectra[..., first + CONTROL - 1, None]) / 3.5 * (63 / 12) ** 0.5 + 1e-9
@@ -211,7 +224,7 @@ def _pages(
     # that of the writer: what was done to the samples may have changed the depth
     depth = usual_depth(shape)
     base = Profile(CUSTOM, shape.sample_rate, depth, shape.channels, BLOCK_SIZES[0])
-    for profile in shapes(base):
+    for profile in modulated_profiles(base):
         try:
             spectrum = spectrum_of(
                 match(profile.sample_rate, depth, profile.channels, profile.block_size), mode
@@ -226,13 +239,16 @@ def _pages(
 
 
 def _gains(spectrum: Spectrum, spectra: Floats) -> Floats:
-    """What to multiply each channel with, (channels,), for its coefficients, (channels, units, DCT), to lie on levels."""
-    full_scale = float(1 << spectrum.profile.bits_per_sample - 1)
-    used = spectrum.carrying
-    distance, bits = spectrum.distance / full_scale, max(spectrum.bits)
-    pilot = spectra[..., spectrum.first + CONTROL - 1].mean(axis=1)
+    """The factor of each channel, (channels,), with which its coefficients lie on levels.
+
+    spectra: (channels, units, DCT).
+    """
+    full_scale = float(1 << spectrum.shape.profile.bits_per_sample - 1)
+    used = spectrum.shape.carrying
+    distance, bits = spectrum.shape.distance / full_scale, max(spectrum.shape.bits)
+    pilot = spectra[..., spectrum.shape.first + CONTROL - 1].mean(axis=1)
     found = spectra[..., used].reshape(len(spectra), -1)
-    gains = np.sign(pilot) * spectrum.amplitude / full_scale / np.sqrt((found**2).mean(axis=1))
+    gains = np.sign(pilot) * spectrum.shape.amplitude / full_scale / np.sqrt((found**2).mean(axis=1))
     top = ((1 << bits) - 1) / 2
     for _ in range(4):  # what the levels say that it is now nearest to
         wanted = (np.clip(np.rint(found * gains[:, None] / distance + top), 0, 2 * top) - top) * distance
@@ -250,8 +266,8 @@ def _origin(
     numbered: Numbered,
 ) -> int | None:
     """Sample 0 of frame 0, by the page headers of some pages; None where there are none."""
-    block = spectrum.profile.block_size
-    length_of_page = spectrum.frames * block
+    block = spectrum.shape.profile.block_size
+    length_of_page = spectrum.shape.frames * block
 
     def voted(phase: int, pages: range) -> Counter[int]:
         votes: Counter[int] = Counter()
@@ -259,19 +275,19 @@ def _origin(
             at = begin + phase * DCT + page * length_of_page
             if not 0 <= at < length - BLOCK_STEP:
                 continue
-            sound = AlignedSound("", decoder, spectrum, Arrangement(at, gains, length), _NOTHING)
-            heard, whole = sound.read_checked(0, spectrum.frames)
+            sound = AlignedSound(decoder, spectrum, Arrangement(at, gains, length), _NOTHING)
+            heard, whole = sound.read_checked(0, spectrum.shape.frames)
             if not whole.all():
                 continue
             head = spectrum.head(heard)
             with suppress(NotAudioMemoryError):
                 if probe(head) == block and (number := numbered(head)) is not None:
-                    votes[at - number * length_of_page - spectrum.lead * block] += 1
+                    votes[at - number * length_of_page - spectrum.shape.lead * block] += 1
         return votes
 
     # Mostly nothing was cut off, and little put before.
     off = [
-        (begin + phase * DCT - spectrum.lead * block) % length_of_page
+        (begin + phase * DCT - spectrum.shape.lead * block) % length_of_page
         for phase in range(length_of_page // DCT)
     ]
     phases = sorted(range(len(off)), key=lambda phase: min(off[phase], length_of_page - off[phase]))

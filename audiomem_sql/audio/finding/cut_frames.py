@@ -1,13 +1,14 @@
 """Pages between two frame headers that do not lie as arithmetic wants.
 
-Bytes were put in, or are missing, somewhere between. What is before that place is right as seen from the header before
-(*front*), what is behind it as seen from the header after (*back*). The place itself is told by
+Bytes were put in, or are missing, somewhere between. What is before that place is right as seen from the
+header before (*front*), what is behind it as seen from the header after (*back*). The place itself is told by
 
-- the CRC-16 of a frame, which is right for a frame that is whole on either side, and, where bytes were put in, for the cut
-  page with the right ones taken out (about one time in three also with others);
+- the CRC-16 of a frame, which is right for a frame that is whole on either side, and, where bytes were put
+  in, for the cut page with the right ones taken out (about one time in three also with others);
 - the bytes that are known: those of frame headers and the marks of the subframes.
 
-Between two known bytes the place of missing bytes cannot be told here; both readings are offered to who can tell.
+Between two known bytes the place of missing bytes cannot be told here; both readings are offered to who can
+tell.
 """
 
 from __future__ import annotations
@@ -29,7 +30,7 @@ from audiomem_sql.audio.flac.frames import (
     header_size,
     unpack_frames,
 )
-from audiomem_sql.bytes.local_file import RawFile
+from audiomem_sql.bytes import ByteSource
 
 CRC16_POLYNOMIAL = 0x18005
 CRC16_PERIOD = (1 << 15) - 1
@@ -37,26 +38,60 @@ CRC16_PERIOD = (1 << 15) - 1
 
 
 @dataclass(frozen=True)
+class _View:
+    """``size`` bytes of a file from ``offset`` on, zeros outside ``first`` to ``stop``."""
+
+    offset: int
+    size: int
+    first: int
+    stop: int
+
+    @property
+    def start(self) -> int:
+        """Where in the view the bytes of the file begin."""
+        return max(0, self.first - self.offset)
+
+    @property
+    def end(self) -> int:
+        """Where in the view the bytes of the file end."""
+        return max(0, min(self.size, self.stop - self.offset))
+
+    @property
+    def range(self) -> tuple[int, int]:
+        """Offset and length of the bytes of the file."""
+        return self.offset + self.start, max(0, self.end - self.start)
+
+    def filled(self, data: bytes) -> Bytes:
+        """The view, uint8 (size,), with ``data`` as its bytes of the file."""
+        view = np.zeros(self.size, dtype=np.uint8)
+        view[self.start : self.start + len(data)] = np.frombuffer(data, dtype=np.uint8)
+        return view
+
+
+@dataclass(frozen=True)
 class Seam:
     """Frame ``last`` is in place by ``before``, frame ``first``, the next that was found, by ``after``."""
 
-    file: RawFile
+    file: ByteSource
     before: Geometry
     last: int
     after: Geometry
     first: int
 
     def page(self, n: int) -> tuple[Bytes, bool]:
-        """Page ``n``, uint8 (page_size,), ``last <= n < first``, and whether its frame is intact, CRC-16 included."""
+        """Page ``n``, uint8 (page_size,), and whether its frame is intact, CRC-16 included.
+
+        ``last <= n < first``.
+        """
         profile = self.before.profile
         size = frame_size(profile, n)
         start, stop = self.before.offset(self.last), self.after.offset(self.first)
-        front, front_end, _ = self._view(
-            self.before.offset(n), size + header_size(profile, n + 1), start, stop
-        )
-        back, _, back_start = self._view(
-            self.after.offset(n), size + header_size(profile, n + 1), start, stop + MAX_HEADER_SIZE
-        )
+        length = size + header_size(profile, n + 1)
+        front_view = _View(self.before.offset(n), length, start, stop)
+        back_view = _View(self.after.offset(n), length, start, stop + MAX_HEADER_SIZE)
+        front_bytes, back_bytes = self.file.read([front_view.range, back_view.range])
+        front, front_end = front_view.filled(front_bytes), front_view.end
+        back, back_start = back_view.filled(back_bytes), back_view.start
         places, values = self._known(n)
         front_known, back_known = front[places] == values, back[places] == values
         front_known &= places < front_end
@@ -77,15 +112,6 @@ class Seam:
         frame[:frame_end] = front[:frame_end]
         frame[frame_start:] = back[frame_start:]
         return self._payload(n, frame), False
-
-    def _view(self, offset: int, size: int, start: int, stop: int) -> tuple[Bytes, int, int]:
-        """``size`` bytes from ``offset`` on, zeros outside ``start`` to ``stop``; and where what is inside ends and begins."""
-        low, high = max(offset, start), min(offset + size, stop)
-        view = np.zeros(size, dtype=np.uint8)
-        if low < high:
-            data = np.frombuffer(self.file.read(low, high - low), dtype=np.uint8)
-            view[low - offset : low - offset + len(data)] = data
-        return view, max(0, high - offset), max(0, low - offset)
 
     def _known(self, n: int) -> tuple[Numbers, Bytes]:
         """Places in frame ``n`` and the header after it, and the bytes that have to be there."""
@@ -138,9 +164,12 @@ class Seam:
 
 
 def cuts_by_crc(front: Bytes, back: Bytes) -> Numbers:
-    """Each c, int64 rising, for which ``front[:c] + back[c:]`` is a frame with the right CRC-16; both uint8 (n,).
+    """Each c, int64 rising, for which ``front[:c] + back[c:]`` is a frame with the right CRC-16.
 
-    The CRC is linear: it is the sum of what each byte contributes at its place, so all n + 1 are known from sums up to c.
+    Both uint8 (n,).
+
+    The CRC is linear: it is the sum of what each byte contributes at its place, so all n + 1 are known from
+    sums up to c.
     """
     mixed = np.bitwise_xor.accumulate(_contributions(front) ^ _contributions(back))
     total = np.bitwise_xor.reduce(_contributions(back))

@@ -1,8 +1,9 @@
 """Where our frames are in a file, whatever its metadata says.
 
-A *geometry* is a profile and the offset of frame 0; with both, every page has its place. It is read off frame headers that
-are really there. When the last frame of the file is where arithmetic puts it, all are: a frame that another encoder made
-smaller, and bytes that were put in or taken out, move all that follow. When the end does not answer, ``census`` asks the rest.
+A *geometry* is a profile and the offset of frame 0; with both, every page has its place. It is read off frame
+headers that are really there. When the last frame of the file is where arithmetic puts it, all are: a frame
+that another encoder made smaller, and bytes that were put in or taken out, move all that follow. When the end
+does not answer, ``census`` asks the rest.
 """
 
 from __future__ import annotations
@@ -29,7 +30,7 @@ from audiomem_sql.audio.flac.frames import (
     unpack_frames,
 )
 from audiomem_sql.audio.flac.profiles import Profile
-from audiomem_sql.bytes.local_file import RawFile
+from audiomem_sql.bytes import ByteSource
 
 PROBES = 64
 """Frames looked at in a stretch of any length."""
@@ -59,20 +60,22 @@ class Geometry:
         """Byte offset of frame ``n``."""
         return frame_offset(self.profile, self.audio_start, n)
 
-    def frames_in(self, file: RawFile) -> int:
+    def frames_in(self, file: ByteSource) -> int:
         """Whole frames between ``audio_start`` and the end of the file."""
         return frame_count(self.profile, file.size - self.audio_start)
 
-    def in_place(self, file: RawFile, n: int) -> bool:
+    def in_place(self, file: ByteSource, n: int) -> bool:
         """Whether the header of frame ``n``, and the verbatim mark after it, are where they should be."""
         expected = frame_header(self.profile, n) + bytes([VERBATIM])
-        return n >= 0 and file.read(self.offset(n), len(expected)) == expected
+        return n >= 0 and file.read_at(self.offset(n), len(expected)) == expected
 
-    def furthest(self, file: RawFile, low: int, stop: int) -> int:
-        """The highest frame from ``low`` to before ``stop`` that is found in place; ``low`` itself is not looked at.
+    def furthest(self, file: ByteSource, low: int, stop: int) -> int:
+        """The highest frame from ``low`` to before ``stop`` that is found in place.
 
-        Looks at ``PROBES`` frames from the end on, then at as many above the first that answers, and so on: what it finds is
-        the last if about one in ``PROBES`` is intact up to there.
+        ``low`` itself is not looked at.
+
+        Looks at ``PROBES`` frames from the end on, then at as many above the first that answers, and so on:
+        what it finds is the last if about one in ``PROBES`` is intact up to there.
         """
         while stop - low > 1:
             step = -(-(stop - 1 - low) // PROBES)
@@ -80,13 +83,15 @@ class Geometry:
             low, stop = hit, min(stop, hit + step)
         return low
 
-    def read(self, file: RawFile, first: int, count: int) -> tuple[Bytes, Flags]:
-        """Pages uint8 (count, page_size) and bool (count,), False where header or subframe bytes are not those expected.
+    def read(self, file: ByteSource, first: int, count: int) -> tuple[Bytes, Flags]:
+        """Pages, uint8 (count, page_size), and whether each is in its frame, bool (count,).
+
+        False where header or subframe bytes are not those expected.
 
         Zeros for what is not in the file. One ``pread``; raises only ``StorageError``.
         """
         start, stop = self.offset(first), self.offset(first + count)
-        raw = np.frombuffer(file.read(max(start, 0), stop - max(start, 0)), dtype=np.uint8)
+        raw = np.frombuffer(file.read_at(max(start, 0), stop - max(start, 0)), dtype=np.uint8)
         before, there = min(max(-start, 0), stop - start), len(raw)
         if there < stop - start:
             raw = np.concatenate([np.zeros(before, np.uint8), raw])
@@ -104,9 +109,12 @@ class Geometry:
         return pages, ok
 
 
-def geometry_at(file: RawFile, audio_start: int) -> Geometry | None:
-    """The geometry that the frame at ``audio_start`` announces, if it is a frame 0 that we could have written."""
-    raw = file.read(audio_start, MAX_HEADER_SIZE)
+def geometry_at(file: ByteSource, audio_start: int) -> Geometry | None:
+    """The geometry that the frame at ``audio_start`` announces.
+
+    None unless it is a frame 0 that we could have written.
+    """
+    raw = file.read_at(audio_start, MAX_HEADER_SIZE)
     parsed = parse_frame_header(raw)
     if parsed is None or parsed[1] != 0:
         return None
@@ -114,8 +122,11 @@ def geometry_at(file: RawFile, audio_start: int) -> Geometry | None:
     return geometry if geometry.in_place(file, 0) else None
 
 
-def confirmed(file: RawFile, geometry: Geometry, total: int) -> bool:
-    """Whether the end of the file keeps to the geometry. ``total`` is the page count of the metadata, 0 if not known."""
+def confirmed(file: ByteSource, geometry: Geometry, total: int) -> bool:
+    """Whether the end of the file keeps to the geometry.
+
+    ``total`` is the page count of the metadata, 0 if not known.
+    """
     whole = geometry.frames_in(file)
     if not whole:
         return False
@@ -127,11 +138,14 @@ def confirmed(file: RawFile, geometry: Geometry, total: int) -> bool:
     )
 
 
-def behind(file: RawFile, geometry: Geometry, last: int) -> Arrangement:
-    """What became of the frames behind ``last``, the last in place: damaged or cut off, displaced, or made smaller."""
+def behind(file: ByteSource, geometry: Geometry, last: int) -> Arrangement:
+    """What became of the frames behind ``last``, the last one in place.
+
+    They were damaged or cut off, displaced, or made smaller.
+    """
     n = last
     header = frame_header(geometry.profile, n + 1)
-    if file.read(geometry.offset(n + 1), len(header)) == header:
+    if file.read_at(geometry.offset(n + 1), len(header)) == header:
         n += 1  # in place, but not verbatim: an encoder made just this one smaller
     start, stop = geometry.offset(n), geometry.offset(n + 1)
     data = padded(file, start, stop - start + AFTER)
@@ -150,9 +164,12 @@ def complete(frame: bytes) -> bool:
     return len(frame) > 0 and crc16.umts(frame) == 0
 
 
-def padded(file: RawFile, start: int, length: int) -> Bytes:
-    """uint8 (up to ``length + MAX_HEADER_SIZE``,) from ``start`` on: so many more that headers are found up to ``length``,
-    zeros for those beyond the end of the file."""
-    data = file.read(start, length + MAX_HEADER_SIZE)
+def padded(file: ByteSource, start: int, length: int) -> Bytes:
+    """``length`` bytes from ``start`` on, and ``MAX_HEADER_SIZE`` more, uint8.
+
+    So headers are found up to ``length``. Zeros stand for what is beyond the end of the file, as far as those
+    go.
+    """
+    data = file.read_at(start, length + MAX_HEADER_SIZE)
     data += bytes(min(MAX_HEADER_SIZE, length + MAX_HEADER_SIZE - len(data)))
     return np.frombuffer(data, dtype=np.uint8)

@@ -1,15 +1,16 @@
 """Opening a file as numbered pages.
 
-A file as we wrote it is read by offset, without decoding; one whose frames have moved by the headers of its frames; one that
-was encoded again is decoded. Which it is, is decided by its frames alone: the first and the last (see ``locate``), or, where
-these are lost or do not agree, frames from all over the file (see ``census``).
+A file as we wrote it is read by offset, without decoding; one whose frames have moved by the headers of its
+frames; one that was encoded again is decoded. Which it is, is decided by its frames alone: the first and the
+last (see ``locate``), or, where these are lost or do not agree, frames from all over the file (see
+``census``).
 """
 
 from __future__ import annotations
 
 import os
 from collections.abc import Iterable
-from contextlib import suppress
+from contextlib import closing, suppress
 from dataclasses import dataclass
 
 from audiomem_sql.audio.finding.aligned import Numbered, aligned
@@ -27,8 +28,9 @@ from audiomem_sql.audio.source import (
     Probe,
 )
 from audiomem_sql.audio.spectrum.plans import Mode
-from audiomem_sql.audio.spectrum.spectrum import BLOCK_SIZES, Spectrum
-from audiomem_sql.bytes.local_file import RawFile
+from audiomem_sql.audio.spectrum.shape import BLOCK_SIZES
+from audiomem_sql.audio.spectrum.spectrum import Spectrum
+from audiomem_sql.bytes import ByteSource, open_source
 from audiomem_sql.errors import DamagedFileError, NotAudioMemoryError
 
 __all__ = ["DecodedPages", "PageSource", "Probe", "ScannedPages", "VerbatimPages", "open_pages", "rescan"]
@@ -42,47 +44,50 @@ SPREAD_PAGES = 64
 class VerbatimPages(PageSource):
     """A ``PageSource`` over frames that hold their pages verbatim. Safe to use from many threads.
 
-    Takes over ``file``. Reading any range of pages is one ``pread``. Header and subframe bytes are compared with those
-    expected; CRC-16 is not computed, as each cell inside a page has a stronger checksum. A page that is not ok still
-    holds the bytes that are where its samples belong.
+    Takes over ``file``. Reading any range of pages is one ``pread``. Header and subframe bytes are compared
+    with those expected; CRC-16 is not computed, as each cell inside a page has a stronger checksum. A page
+    that is not ok still holds the bytes that are where its samples belong.
     """
 
     verbatim = True
     in_place = True
     mode: Mode | None = None
 
-    def __init__(self, file: RawFile, geometry: Geometry, metadata: Metadata | None) -> None:
-        self.path = file.path
+    def __init__(self, file: ByteSource, geometry: Geometry, metadata: Metadata | None) -> None:
+        self.path = file.name
         self.profile = geometry.profile
         self.page_size = geometry.profile.page_size
         self.application = metadata.application if metadata else None
         self.comments = metadata.comments if metadata else {}
-        self._file = file
+        self.file = file
         self._geometry = geometry
         self.page_count, self.present = _count(file, geometry, total_pages(metadata, geometry.profile))
 
     def read_checked(self, first: int, count: int) -> tuple[Bytes, Flags]:
-        """The same with a flag a page, for pages damaged or beyond the end; only ``StorageError`` is raised."""
-        return self._geometry.read(self._file, first, count)
+        """The same with a flag a page, for pages damaged or beyond the end.
+
+        Only ``StorageError`` is raised.
+        """
+        return self._geometry.read(self.file, first, count)
 
     def close(self) -> None:
         """Let go of the file; twice is harmless."""
-        self._file.close()
+        self.file.close()
 
 
 def open_pages(
-    path: str | os.PathLike[str], probe: Probe, numbered: Numbered = lambda head: None
+    where: str | os.PathLike[str] | ByteSource, probe: Probe, numbered: Numbered = lambda head: None
 ) -> PageSource:
-    """Open a FLAC file for reading pages.
+    """Open a FLAC file for reading pages: a path, or a source, which is taken over.
 
-    ``probe`` is called with the first 64 payload bytes of channel 0 of page 0 – and, if it refuses those, of further
-    pages, since page 0 may be the damaged one – and returns the block size the page was written with.
+    ``probe`` is called with the first 64 payload bytes of channel 0 of page 0 – and, if it refuses those, of
+    further pages, since page 0 may be the damaged one – and returns the block size the page was written with.
 
-    Raises ``StorageError`` for what cannot be opened, ``NotAudioMemoryError`` for what is not FLAC or holds no pages,
-    ``DamagedFileError`` for FLAC too damaged to find its pages. Whatever ``probe`` raises besides ``NotAudioMemoryError``
-    passes through.
+    Raises ``StorageError`` for what cannot be opened, ``NotAudioMemoryError`` for what is not FLAC or holds
+    no pages, ``DamagedFileError`` for FLAC too damaged to find its pages. Whatever ``probe`` raises besides
+    ``NotAudioMemoryError`` passes through.
     """
-    file = RawFile(path)
+    file = open_source(where)
     try:
         return _open(file, probe, numbered)
     except BaseException:
@@ -90,7 +95,7 @@ def open_pages(
         raise
 
 
-def _open(file: RawFile, probe: Probe, numbered: Numbered) -> PageSource:
+def _open(file: ByteSource, probe: Probe, numbered: Numbered) -> PageSource:
     start = stream_start(file)
     metadata: Metadata | None = None
     fault: NotAudioMemoryError | DamagedFileError | None = None
@@ -105,20 +110,25 @@ def _open(file: RawFile, probe: Probe, numbered: Numbered) -> PageSource:
     if (ours := _search(file, metadata, probe)) is not None:
         return ours
     if metadata is None:
-        raise fault or NotAudioMemoryError("not a FLAC file", file=file.path)
-    try:
-        decoded = DecodedPages(file, start, metadata, probe)
-    except NotAudioMemoryError:
-        if (heard := aligned(file.path, start, metadata, probe, numbered)) is not None:
-            return heard
-        raise
+        raise fault or NotAudioMemoryError("not a FLAC file", file=file.name)
+    with closing(file.reopen()) as again:  # whatever reads pages takes over its source
+        try:
+            decoded = DecodedPages(file, start, metadata, probe)
+        except NotAudioMemoryError:
+            if (heard := aligned(again, start, metadata, probe, numbered)) is not None:
+                return heard
+            raise
     return decoded if decoded.spectrum is None else ModulatedPages(decoded, decoded.spectrum)
 
 
-def _search(file: RawFile, metadata: Metadata | None, probe: Probe) -> PageSource | None:
-    """The pages that frames all over the file announce; None where there are none, or an encoder made them smaller."""
-    # A stream with good metadata, in which a frame follows on it, is music or was encoded again: no need to search it all.
-    intact = metadata is not None and file.read(metadata.audio_start, 2) in (SYNC, VARIABLE_SYNC)
+def _search(file: ByteSource, metadata: Metadata | None, probe: Probe) -> PageSource | None:
+    """The pages that frames all over the file announce.
+
+    None where there are none, or an encoder made them smaller.
+    """
+    # A stream with good metadata, in which a frame follows on it, is music or was encoded again: no need to
+    # search it all.
+    intact = metadata is not None and file.read_at(metadata.audio_start, 2) in (SYNC, VARIABLE_SYNC)
     frame = metadata.max_block_size * metadata.channels * metadata.bits_per_sample // 8 if metadata else 0
     for census in censuses(file, not intact, max(WINDOW, 2 * frame)):
         if not (found := _accepted(_places(census), census.profile, probe, file)):
@@ -145,7 +155,7 @@ class _Accepted:
         return sound if self.spectrum is None else ModulatedPages(sound, self.spectrum)
 
 
-def _has_pages(file: RawFile, geometry: Geometry, probe: Probe) -> _Accepted | None:
+def _has_pages(file: ByteSource, geometry: Geometry, probe: Probe) -> _Accepted | None:
     """Whether the page headers, too, say that frames are pages."""
     there = geometry.frames_in(file)
     numbers = dict.fromkeys(
@@ -155,12 +165,15 @@ def _has_pages(file: RawFile, geometry: Geometry, probe: Probe) -> _Accepted | N
 
 
 def _accepted(
-    places: Iterable[tuple[int, int]], profile: Profile, probe: Probe, file: RawFile
+    places: Iterable[tuple[int, int]], profile: Profile, probe: Probe, file: ByteSource
 ) -> _Accepted | None:
-    """Whether the frames at these places, with these numbers, are pages of ``profile``: the first that ``probe`` accepts decides."""
+    """Whether the frames at these places, with these numbers, are pages of ``profile``.
+
+    The first that ``probe`` accepts decides.
+    """
     modulated = profile.block_size in BLOCK_SIZES
     for place, n in places:
-        head = file.read(place + header_size(profile, n) + 1, HEAD_BYTES)
+        head = file.read_at(place + header_size(profile, n) + 1, HEAD_BYTES)
         if len(head) < HEAD_BYTES:
             continue
         with suppress(NotAudioMemoryError):
@@ -183,8 +196,11 @@ def _places(census: Census) -> Iterable[tuple[int, int]]:
         yield int(census.places[index]), int(census.numbers[index])
 
 
-def _count(file: RawFile, geometry: Geometry, total: int) -> tuple[int, int]:
-    """Pages that there should be and that there are. Frames in place beyond ``total`` count: they refute STREAMINFO."""
+def _count(file: ByteSource, geometry: Geometry, total: int) -> tuple[int, int]:
+    """Pages that there should be and that there are.
+
+    Frames in place beyond ``total`` count: they refute STREAMINFO.
+    """
     present = geometry.frames_in(file)
     if not total:
         cut_short = geometry.offset(present) < file.size and geometry.in_place(file, present)

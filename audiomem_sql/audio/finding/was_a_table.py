@@ -1,16 +1,19 @@
 """Whether sound without a page was a table once: what is left of one when its samples were changed.
 
-Tags may say so. And pages of compressed bytes are noise whose samples are all equally frequent, which no music is: the kurtosis of
-such noise is 1.8, a little more after a lossy encoder; that of natural sound and of Gaussian noise is 3 and above.
+Tags may say so. And pages of compressed bytes are noise whose samples are all equally frequent, which no
+music is: the kurtosis of such noise is 1.8, a little more after a lossy encoder; that of natural sound and of
+Gaussian noise is 3 and above.
 """
 
 from __future__ import annotations
+
+import os
 
 import numpy as np
 
 from audiomem_sql.audio.flac.decoder import UNKNOWN_LENGTH, Decoder
 from audiomem_sql.audio.flac.metadata import Metadata, read_metadata, stream_start
-from audiomem_sql.bytes.local_file import RawFile
+from audiomem_sql.bytes import ByteSource, open_source
 from audiomem_sql.errors import DamagedFileError, NotAudioMemoryError
 
 NAME = "audiomem-sql"
@@ -21,12 +24,16 @@ SAMPLES = 8192
 KURTOSIS = (1.65, 2.4)
 """That of samples that are equally frequent is 1.8, that of a sine 1.5."""
 CORRELATION = 0.3
-"""Most that neighbouring samples of noise have to do with each other, once its highest frequencies are gone."""
+"""Most that neighbouring samples of noise have to do with each other, once its highest frequencies are
+gone."""
 
 
-def traces(path: str) -> str | None:
-    """How it shows that the FLAC file at ``path`` was a table; None if it does not."""
-    file = RawFile(path)
+def evidence_of_a_table(where: str | os.PathLike[str] | ByteSource) -> str | None:
+    """How it shows that a FLAC file was a table.
+
+    None if it does not. where: a path, or a source, which is taken over.
+    """
+    file = open_source(where)
     try:
         start = stream_start(file)
         metadata = read_metadata(file, start)

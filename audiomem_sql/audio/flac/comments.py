@@ -1,7 +1,7 @@
-"""What others put into the metadata of a file, and we keep when it is written again: comments beside ours, and pictures.
+"""Comments and pictures that others put into a file, which we keep when it is written again.
 
-Source: RFC 9639 §8.6 (Vorbis comments) and §8.8 (PICTURE). No data depends on any of it, and it has no checksum: what does not
-fit together is left out, and no file is less of a table because of it.
+Source: RFC 9639 §8.6 (Vorbis comments) and §8.8 (PICTURE). No data depends on any of it, and it has no
+checksum: what does not fit together is left out, and no file is less of a table because of it.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from audiomem_sql.audio.flac.metadata import (
     join_blocks,
     stream_start,
 )
-from audiomem_sql.bytes.local_file import RawFile
+from audiomem_sql.bytes import ByteSource, open_source
 from audiomem_sql.errors import DamagedFileError, NotAudioMemoryError, StorageError
 
 FRONT_COVER = 3
@@ -35,7 +35,10 @@ _SHAPE = Struct(">IIIII")
 
 @dataclass(frozen=True)
 class Picture:
-    """A picture, as the bytes of a file of type ``mime``. depth: bits a pixel. kind: as in ID3v2, 3 for the front cover."""
+    """A picture, as the bytes of a file of type ``mime``.
+
+    depth: bits a pixel. kind: as in ID3v2, 3 for the front cover.
+    """
 
     data: bytes
     mime: str
@@ -75,19 +78,22 @@ NO_TAGS = Tags()
 
 
 def read_tags(path: str | os.PathLike[str]) -> Tags:
-    """The tags of a FLAC file, ours among them; as far as they are whole. ``NO_TAGS`` where there is no such file."""
+    """The tags of a FLAC file, ours among them; as far as they are whole.
+
+    ``NO_TAGS`` where there is no such file.
+    """
     comments: tuple[tuple[str, str], ...] = ()
     pictures: list[bytes] = []
     try:
-        file = RawFile(path)
+        file = open_source(path)
     except (StorageError, NotAudioMemoryError):
         return NO_TAGS
     try:
         room = MAX_PICTURES_BYTES
         for kind, at, length in blocks_of(file, stream_start(file)):
             if kind == VORBIS_COMMENT and not comments and length <= MAX_COMMENTS_BYTES:
-                comments = _comments(file.read(at, length))
-            elif kind == PICTURE and length <= room and is_picture(body := file.read(at, length)):
+                comments = _comments(file.read_at(at, length))
+            elif kind == PICTURE and length <= room and is_picture(body := file.read_at(at, length)):
                 pictures.append(body)
                 room -= length
     except (DamagedFileError, NotAudioMemoryError, StorageError):
@@ -125,20 +131,21 @@ def is_picture(body: bytes) -> bool:
         return False
 
 
-def with_cover(file: RawFile, cover: Picture | None) -> tuple[bytes, int]:
-    """What is to stand before the frames of ``file`` so that ``cover`` is its front cover, and where its frames begin now.
+def with_cover(file: ByteSource, cover: Picture | None) -> tuple[bytes, int]:
+    """The metadata with which ``cover`` is the front cover of ``file``, and where its frames begin now.
 
-    None: so that it has no front cover. All other blocks stay as they are, and what stands before the stream. Raises
-    ``DamagedFileError`` and ``NotAudioMemoryError`` where the blocks cannot be told, ``LimitError`` for a cover that is too large.
+    None: so that it has no front cover. All other blocks stay as they are, and what stands before the stream.
+    Raises ``DamagedFileError`` and ``NotAudioMemoryError`` where the blocks cannot be told, ``LimitError``
+    for a cover that is too large.
     """
     start = at = stream_start(file)
     blocks: list[tuple[int, bytes]] = []
     for kind, at, length in blocks_of(file, start):
-        body = file.read(at, length)
+        body = file.read_at(at, length)
         if kind != PICTURE or body[: _NUMBER.size] != _NUMBER.pack(FRONT_COVER):
             blocks.append((kind, body))
         at += length
     if cover is not None:
         place = next((i for i, (kind, _) in enumerate(blocks) if kind == PADDING), len(blocks))
         blocks.insert(place, (PICTURE, cover.to_bytes()))
-    return file.read(0, start) + join_blocks(blocks), at
+    return file.read_at(0, start) + join_blocks(blocks), at

@@ -1,8 +1,8 @@
 """FLAC metadata blocks: built for a new file, read from any file.
 
-Source: RFC 9639 §8; comments are Vorbis comments (§8.6), little-endian, unlike the rest. Every length is compared with
-the file before anything is read, and only the three blocks with something to say are read at all. A block of ours that is
-damaged is left out: metadata speeds things up, no page depends on it.
+Source: RFC 9639 §8; comments are Vorbis comments (§8.6), little-endian, unlike the rest. Every length is
+compared with the file before anything is read, and only the three blocks with something to say are read at
+all. A block of ours that is damaged is left out: metadata speeds things up, no page depends on it.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from struct import Struct, error
 from audiomem_sql._version import __version__
 from audiomem_sql.audio.flac.frames import frame_offset, frame_size
 from audiomem_sql.audio.flac.profiles import Profile
-from audiomem_sql.bytes.local_file import RawFile
+from audiomem_sql.bytes import ByteSource
 from audiomem_sql.errors import DamagedFileError, LimitError, NotAudioMemoryError, OptionError
 
 MAGIC = b"fLaC"
@@ -23,7 +23,8 @@ LAST_BLOCK = 0x80
 MAX_BLOCK_LENGTH = (1 << 24) - 1
 
 STREAMINFO_BODY = Struct(">HH3s3sQ16s")
-"""Block size least and most, frame size least and most, rate (20 bits) channels − 1 (3) depth − 1 (5) samples (36), MD5."""
+"""Block size least and most, frame size least and most, rate (20 bits) channels − 1 (3) depth − 1 (5) samples
+(36), MD5."""
 MD5_OFFSET = len(MAGIC) + 4 + STREAMINFO_BODY.size - 16
 """Where the MD5 of the samples is, from the start of the stream."""
 MAX_SAMPLES = (1 << 36) - 1
@@ -43,7 +44,10 @@ ID3_FOOTER_FLAG = 0x10
 
 @dataclass(frozen=True)
 class Metadata:
-    """What the blocks say. ``total_samples`` is 0 when the writer did not know; ``audio_start`` is a file offset."""
+    """What the blocks say.
+
+    ``total_samples`` is 0 when the writer did not know; ``audio_start`` is a file offset.
+    """
 
     sample_rate: int
     bits_per_sample: int
@@ -68,8 +72,8 @@ def build_metadata(
 ) -> bytes:
     """``fLaC`` and every block, the MD5 still zero. Field names of comments are upper-cased.
 
-    more: comments that follow, with names as they are, maybe several of a name. pictures: bodies of PICTURE blocks.
-    Raises ``OptionError`` for a comment that cannot be stored, ``LimitError`` for what is too long.
+    more: comments that follow, with names as they are, maybe several of a name. pictures: bodies of PICTURE
+    blocks. Raises ``OptionError`` for a comment that cannot be stored, ``LimitError`` for what is too long.
     """
     if pages * profile.block_size > MAX_SAMPLES:
         raise LimitError(
@@ -152,11 +156,11 @@ def _utf8(text: str) -> bytes:
         raise OptionError(f"comment {text!r} is not valid Unicode text") from None
 
 
-def read_metadata(file: RawFile, start: int) -> Metadata:
+def read_metadata(file: ByteSource, start: int) -> Metadata:
     """The blocks of the stream whose ``fLaC`` is at offset ``start``.
 
-    Raises ``NotAudioMemoryError`` where there is no such stream, ``DamagedFileError`` for lengths beyond the file and
-    for a STREAMINFO that is missing or impossible.
+    Raises ``NotAudioMemoryError`` where there is no such stream, ``DamagedFileError`` for lengths beyond the
+    file and for a STREAMINFO that is missing or impossible.
     """
     streaminfo: bytes | None = None
     application: bytes | None = None
@@ -166,11 +170,11 @@ def read_metadata(file: RawFile, start: int) -> Metadata:
         if kind == STREAMINFO:
             if length != STREAMINFO_BODY.size:
                 raise _damaged(file, at, f"STREAMINFO of {length} bytes")
-            streaminfo = file.read(at, length)
-        elif kind == APPLICATION and application is None and file.read(at, 4) == APPLICATION_ID:
-            application = file.read(at + 4, length - 4) if length >= 4 else None
+            streaminfo = file.read_at(at, length)
+        elif kind == APPLICATION and application is None and file.read_at(at, 4) == APPLICATION_ID:
+            application = file.read_at(at + 4, length - 4) if length >= 4 else None
         elif kind == VORBIS_COMMENT and not comments:
-            comments = _parse_comments(file.read(at, length))
+            comments = _parse_comments(file.read_at(at, length))
         at += length
     if streaminfo is None:  # unreachable: the loop demands it first
         raise _damaged(file, at, "STREAMINFO is missing")
@@ -181,18 +185,18 @@ def read_metadata(file: RawFile, start: int) -> Metadata:
     return Metadata(rate, bits, channels, least, most, packed & MAX_SAMPLES, md5, at, application, comments)
 
 
-def blocks_of(file: RawFile, start: int) -> Iterator[tuple[int, int, int]]:
+def blocks_of(file: ByteSource, start: int) -> Iterator[tuple[int, int, int]]:
     """Type, offset of the body and its length, of each block of the stream whose ``fLaC`` is at ``start``.
 
     Raises as :func:`read_metadata` does. What follows the last body is the first frame.
     """
-    if file.read(start, len(MAGIC)) != MAGIC:
+    if file.read_at(start, len(MAGIC)) != MAGIC:
         raise NotAudioMemoryError(
-            "not a FLAC file", file=file.path, remedy="Tables are kept in files made by audiomem create"
+            "not a FLAC file", file=file.name, remedy="Tables are kept in files made by audiomem create"
         )
     at, first, last = start + len(MAGIC), True, False
     while not last:
-        head = file.read(at, 4)
+        head = file.read_at(at, 4)
         if len(head) < 4:
             raise _damaged(file, at, "the metadata ends in the middle")
         kind, last = head[0] & ~LAST_BLOCK, bool(head[0] & LAST_BLOCK)
@@ -219,7 +223,10 @@ def total_pages(metadata: Metadata | None, profile: Profile) -> int:
 
 
 def comment_entries(raw: bytes) -> tuple[list[bytes], bool]:
-    """The entries of the body of a VORBIS_COMMENT block, ``name=text`` each, and whether they are all there is in it."""
+    """The entries of the body of a VORBIS_COMMENT block, ``name=text`` each.
+
+    Also whether they are all there is in it.
+    """
     found: list[bytes] = []
     try:
         at = LENGTH.size + LENGTH.unpack_from(raw)[0]
@@ -246,18 +253,18 @@ def _parse_comments(raw: bytes) -> dict[str, str]:
     return comments
 
 
-def _damaged(file: RawFile, at: int, what: str) -> DamagedFileError:
+def _damaged(file: ByteSource, at: int, what: str) -> DamagedFileError:
     return DamagedFileError(
         f"FLAC metadata: {what}",
-        file=file.path,
+        file=file.name,
         place=f"byte {at}",
         remedy="Restore the file from a copy",
     )
 
 
-def stream_start(file: RawFile) -> int:
+def stream_start(file: ByteSource) -> int:
     """Offset of the FLAC stream: after an ID3v2 tag (ID3v2.4.0 §3.1) if the file begins with one, else 0."""
-    head = file.read(0, ID3_HEADER_SIZE)
+    head = file.read_at(0, ID3_HEADER_SIZE)
     if len(head) < ID3_HEADER_SIZE or head[:3] != b"ID3" or max(head[6:]) > 0x7F:
         return 0
     length = head[6] << 21 | head[7] << 14 | head[8] << 7 | head[9]

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from functools import lru_cache
+from typing import TypeAlias
 
 import numpy as np
-import numpy.typing as npt
 
-Words = npt.NDArray[np.uint64]
+from audiomem_sql.arrays import U64Array
+from audiomem_sql.protection import splitmix64
+
+Words: TypeAlias = U64Array
 
 
 def split(fields: int) -> tuple[int, ...]:
@@ -42,12 +45,7 @@ def from_gray(words: Words, bits: tuple[int, ...]) -> Words:
 
 @lru_cache(maxsize=64)
 def stream(slot: int, seed: int, units: int, words: int) -> Words:
-    """uint64 (units, words): numbers of splitmix64 (Steele, Lea, Flood 2014) from the state slot · 2⁵⁶ + seed · 2³² on."""
-    state = np.uint64((slot << 56) + (seed << 32)) + np.arange(
-        1, units * words + 1, dtype=np.uint64
-    ) * np.uint64(0x9E3779B97F4A7C15)
-    state = (state ^ state >> np.uint64(30)) * np.uint64(0xBF58476D1CE4E5B9)
-    state = (state ^ state >> np.uint64(27)) * np.uint64(0x94D049BB133111EB)
-    numbers = (state ^ state >> np.uint64(31)).reshape(units, words)
+    """uint64 (units, words): the numbers of splitmix64 with the seed slot · 2⁵⁶ + seed · 2³²."""
+    numbers = splitmix64.stream((slot << 56) + (seed << 32), units * words).reshape(units, words)
     numbers.flags.writeable = False
     return numbers

@@ -1,15 +1,15 @@
 """Bytes to sound: pages as samples.
 
-What is one operation for many pages is done for many: the codes of the bands for all pages that are handed over, transforms for as
-many blocks as stay in a processor's cache. Every block is decided about for itself, so that the same page is the same sound
-among whatever others it is written, and on however many threads.
+What is one operation for many pages is done for many: the codes of the bands for all pages that are handed
+over, transforms for as many blocks as stay in a processor's cache. Every block is decided about for itself,
+so that the same page is the same sound among whatever others it is written, and on however many threads.
 """
 
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
 from itertools import pairwise
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
@@ -17,13 +17,11 @@ from audiomem_sql.audio.flac.frames import Bytes, Flags, Numbers
 from audiomem_sql.audio.spectrum.bits import Words, from_gray
 from audiomem_sql.audio.spectrum.control import CONTROL, SEEDS, control_levels
 from audiomem_sql.audio.spectrum.plans import CODEWORD
+from audiomem_sql.audio.spectrum.shape import Shape
 from audiomem_sql.audio.spectrum.slots import Slot
 from audiomem_sql.audio.spectrum.transform import BLOCKS, DCT, GROUP, packed, transforms
 from audiomem_sql.errors import LimitError
 from audiomem_sql.machine.hardware import processors
-
-if TYPE_CHECKING:
-    from audiomem_sql.audio.spectrum.spectrum import Spectrum
 
 MARGIN = 0.02
 """By so much a coefficient stays away from the border between two levels, when it is written."""
@@ -36,15 +34,18 @@ FIXES = 8
 class Modulator:
     """For one modulation."""
 
-    def __init__(self, spectrum: Spectrum) -> None:
-        self._spectrum = spectrum
-        self._checked = spectrum.distance <= 2 * DCT**0.5  # beyond that, rounding changes no level
+    def __init__(self, shape: Shape) -> None:
+        self._shape = shape
+        self._checked = shape.distance <= 2 * DCT**0.5  # beyond that, rounding changes no level
 
     def modulate(self, pages: Bytes) -> Bytes:
-        """Pages, uint8 (n, page_size), as samples, uint8 (n, sound_size): frame by frame, laid out as FlacWriter wants them."""
-        one = self._spectrum
-        out = np.empty((len(pages), one.sound_size), np.uint8)
-        threads = max(1, min(MAX_THREADS, processors(), len(pages) * one.units // GROUP, len(pages)))
+        """Pages, uint8 (n, page_size), as samples, uint8 (n, sound_size).
+
+        Frame by frame, laid out as FlacWriter wants them.
+        """
+        shape = self._shape
+        out = np.empty((len(pages), shape.sound_size), np.uint8)
+        threads = max(1, min(MAX_THREADS, processors(), len(pages) * shape.units // GROUP, len(pages)))
         cuts = [len(pages) * i // threads for i in range(threads + 1)]
         parts = [slice(first, stop) for first, stop in pairwise(cuts)]
         if threads == 1:
@@ -57,8 +58,8 @@ class Modulator:
 
     def _modulate(self, pages: Bytes, out: Bytes) -> None:
         """Fill ``out`` with the samples of pages."""
-        one = self._spectrum
-        sound = out.reshape(len(pages) * one.units, -1)
+        shape = self._shape
+        sound = out.reshape(len(pages) * shape.units, -1)
         words = self._words(pages)
         seeds = np.zeros(len(sound), np.int64)
         rows = np.arange(len(sound))
@@ -66,29 +67,36 @@ class Modulator:
             bad = []
             for at in range(0, len(rows), GROUP):
                 some = rows[at : at + GROUP]
-                levels = self._levels(words[some], seeds[some], some % one.units)
+                levels = self._levels(words[some], seeds[some], some % shape.units)
                 for first in range(0, len(some), BLOCKS):
                     part = slice(first, first + BLOCKS)
-                    coefficients = self._coefficients(levels[part], seeds[some[part]], some[part] % one.units)
+                    coefficients = self._coefficients(
+                        levels[part], seeds[some[part]], some[part] % shape.units
+                    )
                     samples = self._samples(coefficients)
                     bad.append(some[part][self._unfit(samples, coefficients)])
                     own = some[part]
                     if own[-1] - own[0] == len(own) - 1:
-                        packed(samples, one.profile, out=sound[own[0] : own[-1] + 1])
+                        packed(samples, shape.profile, out=sound[own[0] : own[-1] + 1])
                     else:
-                        sound[own] = packed(samples, one.profile).reshape(len(own), -1)
+                        sound[own] = packed(samples, shape.profile).reshape(len(own), -1)
             rows = np.concatenate(bad)
-            if one.mode.lossy:  # where seeds can be made out only if all blocks of a page have the same
-                rows = (np.unique(rows // one.units)[:, None] * one.units + np.arange(one.units)).reshape(-1)
+            if shape.mode.lossy:  # where seeds can be made out only if all blocks of a page have the same
+                rows = (
+                    np.unique(rows // shape.units)[:, None] * shape.units + np.arange(shape.units)
+                ).reshape(-1)
             seeds[rows] += 1
             if len(rows) and seeds[rows].max() >= SEEDS:
                 raise LimitError("no scrambling keeps these bytes below full scale")  # 2 ** -4096 by chance
 
     def _words(self, pages: Bytes) -> Words:
-        """What is stored of pages, uint8 (n, page_size): uint64 (n × units, words), the words of all bands side by side."""
-        one = self._spectrum
-        words = np.empty((len(pages) * one.units, one.columns[-1].stop), np.uint64)
-        for (slot, start, stop), columns in zip(one.parts, one.columns, strict=True):
+        """What is stored of pages, uint8 (n, page_size): the words of all bands side by side.
+
+        uint64 (n × units, words).
+        """
+        shape = self._shape
+        words = np.empty((len(pages) * shape.units, shape.columns[-1].stop), np.uint64)
+        for (slot, start, stop), columns in zip(shape.parts, shape.columns, strict=True):
             words[:, columns] = self._stored(slot, pages[:, start:stop])
         return words
 
@@ -104,29 +112,32 @@ class Modulator:
             parity = code.parity(np.ascontiguousarray(data).reshape(code.k, count * depth).T)
             behind = stored[:, code.k * depth : CODEWORD * depth].reshape(count, code.parities, depth)
             behind[...] = parity.reshape(count, depth, code.parities).transpose(0, 2, 1)
-        return stored.view("<u8").reshape(count * self._spectrum.units, slot.words)
+        return stored.view("<u8").reshape(count * self._shape.units, slot.words)
 
     def _levels(self, words: Words, seeds: Numbers, units: Numbers) -> Any:
-        """Levels of all coefficients, (n, DCT), by the words of blocks ``units`` of a page, which are changed; 0 is the lowest."""
-        one = self._spectrum
-        one.scramble(words, seeds, units)
-        words = from_gray(words, one.bits)
-        levels = np.zeros((len(words), DCT), one.level)
-        for place, (shift, bits) in enumerate(one.fields):
-            field = (words >> np.uint64(shift) & np.uint64((1 << bits) - 1)).astype(one.level)
-            for slot, columns in zip(one.slots, one.columns, strict=True):
+        """Levels of all coefficients, (n, DCT), by the words of blocks; 0 is the lowest.
+
+        words: are changed. units: the numbers of the blocks in their pages.
+        """
+        shape = self._shape
+        shape.scramble(words, seeds, units)
+        words = from_gray(words, shape.bits)
+        levels = np.zeros((len(words), DCT), shape.level)
+        for place, (shift, bits) in enumerate(shape.fields):
+            field = (words >> np.uint64(shift) & np.uint64((1 << bits) - 1)).astype(shape.level)
+            for slot, columns in zip(shape.slots, shape.columns, strict=True):
                 start = slot.starts[place]
                 levels[:, start : start + slot.words] = field[:, columns]
         return levels
 
     def _coefficients(self, levels: Any, seeds: Numbers, units: Numbers) -> Any:
         """The coefficients, (n, DCT), by the levels of blocks, which are changed."""
-        one = self._spectrum
+        shape = self._shape
         levels *= 2
-        levels -= one.tops
-        coefficients = np.multiply(levels, one.distance / 2, dtype=one.precision)
-        control = control_levels(seeds, one.mode, units) * one.control_distance
-        coefficients[:, one.first : one.first + CONTROL] = control
+        levels -= shape.tops
+        coefficients = np.multiply(levels, shape.distance / 2, dtype=shape.precision)
+        control = control_levels(seeds, shape.mode, units) * shape.control_distance
+        coefficients[:, shape.first : shape.first + CONTROL] = control
         return coefficients
 
     def _samples(self, coefficients: Any, *, spent: bool = False) -> Any:
@@ -134,20 +145,23 @@ class Modulator:
         return np.rint(samples, out=samples)
 
     def _unfit(self, samples: Any, coefficients: Any) -> Flags:
-        """Blocks that are too loud, or that would not be read as they are; the others are nudged until they are."""
-        one = self._spectrum
-        bad = np.asarray((samples.max(axis=-1) > one.peak) | (samples.min(axis=-1) < -one.peak))
+        """Blocks that are too loud, or that would not be read as they are.
+
+        The others are nudged until they are.
+        """
+        shape = self._shape
+        bad = np.asarray((samples.max(axis=-1) > shape.peak) | (samples.min(axis=-1) < -shape.peak))
         if not self._checked:
             return bad
         units, wanted, nudged = np.arange(len(samples)), coefficients, coefficients
-        room = one.distance / 2 - MARGIN
+        room = shape.distance / 2 - MARGIN
         for attempt in range(FIXES + 1):
             error = transforms().dct(samples[units], type=2, norm="ortho", axis=-1, overwrite_x=True)
             error -= wanted
             off = (error.max(axis=-1) > room) | (error.min(axis=-1) < -room)
             off &= ~bad[units]
             error = error[off]
-            error *= one.carries
+            error *= shape.carries
             units, wanted, nudged = units[off], wanted[off], nudged[off]
             row, place = np.nonzero(np.abs(error) > room)
             if attempt == FIXES:
@@ -158,7 +172,7 @@ class Modulator:
                 off = np.bincount(row, minlength=len(units)) > 0
                 units, wanted, nudged = units[off], wanted[off], nudged[off]
                 samples[units] = self._samples(nudged)
-                bad[units] = np.abs(samples[units]).max(axis=-1) > one.peak
+                bad[units] = np.abs(samples[units]).max(axis=-1) > shape.peak
             if not len(row):
                 break
         return bad

@@ -1,23 +1,27 @@
-"""Samples ⇄ coefficients: blocks of 4,096 samples and their orthonormal DCT-II (Ahmed, Natarajan, Rao 1974), by scipy.fft."""
+"""Samples ⇄ coefficients: blocks of 4,096 samples and their orthonormal DCT-II.
+
+Ahmed, Natarajan, Rao 1974; computed by scipy.fft.
+"""
 
 from __future__ import annotations
 
 from functools import lru_cache
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
-import numpy.typing as npt
 
+from audiomem_sql.arrays import F64Array
 from audiomem_sql.audio.flac.frames import Bytes
 from audiomem_sql.audio.flac.profiles import Profile
 from audiomem_sql.errors import MissingExtraError
 
-Floats = npt.NDArray[np.float64]
+Floats: TypeAlias = F64Array
 
 DCT = 4096
 """Samples of a block, and its coefficients."""
 BLOCKS, GROUP = 16, 64
-"""Blocks that are transformed together, and whose words are put together: they stay in a processor's cache."""
+"""Blocks that are transformed together, and whose words are put together: they stay in a processor's
+cache."""
 
 
 @lru_cache(maxsize=1)
@@ -30,6 +34,11 @@ def transforms() -> Any:
             "modulation=spectrum needs scipy", remedy="pip install 'audiomem-sql[sound]'"
         ) from None
     return fft
+
+
+def require_scipy() -> None:
+    """``MissingExtraError`` unless pages can be modulated and demodulated here."""
+    transforms()
 
 
 def coefficient(frequency: float, profile: Profile) -> int:
@@ -52,7 +61,10 @@ def unpacked(sound: Bytes, profile: Profile, dtype: Any = np.float64) -> Any:
 
 
 def packed(samples: Any, profile: Profile, out: Bytes | None = None) -> Bytes:
-    """Samples in steps, of any shape, as big-endian bytes, uint8 (size × bytes of a sample,), or in ``out``, a C array of that size."""
+    """Samples in steps, of any shape, as big-endian bytes.
+
+    uint8 (size × bytes of a sample,), or in ``out``, a C array of that size.
+    """
     width = profile.bytes_per_sample
     whole = samples.astype("<i4").reshape(-1).view(np.uint8).reshape(-1, 4)
     out = np.empty((len(whole), width), np.uint8) if out is None else out.reshape(-1, width)

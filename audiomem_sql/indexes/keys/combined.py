@@ -1,6 +1,7 @@
 """Keys of several columns: a hash of all parts together, of a row or of whole arrays.
 
-Parts that a column's collation takes for equal have the same hash. A key with a NULL in it equals no other, and has none.
+Parts that a column's collation takes for equal have the same hash. A key with a NULL in it equals no other,
+and has none.
 """
 
 from __future__ import annotations
@@ -10,8 +11,8 @@ from collections.abc import Sequence
 import numpy as np
 import pyarrow as pa
 
-from audiomem_sql.arrays import I64Array
-from audiomem_sql.blocks.bloom import MAX_KEYS, BloomFilter, U64Array, hash_array, hash_integers, hash_keys
+from audiomem_sql.arrays import I64Array, U64Array
+from audiomem_sql.blocks.bloom import MAX_KEYS, BloomFilter, hash_array, hash_integers, hash_keys
 from audiomem_sql.columns.affinity import StoredValue
 from audiomem_sql.columns.column import Column
 from audiomem_sql.columns.stored_values import integer_array
@@ -85,7 +86,7 @@ class CombinedHashes:
 
     def add(self, arrays: Sequence[pa.Array]) -> None:
         """Take rows, one array a column of the schema."""
-        self._hashes.append(hash_rows([arrays[place] for place in self._places], self._columns)[1])
+        self._hashes.append(hash_rows([arrays[column] for column in self._places], self._columns)[1])
 
     def bloom(self) -> BloomFilter | None:
         """The filter of all keys; None where there are none, or more than a filter can hold."""

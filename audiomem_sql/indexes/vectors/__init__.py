@@ -1,1 +1,25 @@
-"""Vectors as few bytes, and the nearest of them."""
+"""Vectors of a segment: how they are stored, and an index that finds the nearest.
+
+Other rooms import from here only.
+
+- ``VectorCodec``: vectors as int8 codes. ``encoded_parts`` writes an index of them, as ``IndexParts``.
+- ``VectorIndex`` reads and searches it. ``DECODED_LISTS`` is the cache that all indexes of the process share.
+- ``cosine_distances`` compares vectors that no index holds.
+
+It is useful for vectors of any origin. It knows no texts, models, tables or files: bytes come and go through
+callbacks.
+"""
+
+from audiomem_sql.indexes.vectors.codec import VectorCodec
+from audiomem_sql.indexes.vectors.index import DECODED_LISTS, VectorIndex
+from audiomem_sql.indexes.vectors.index_writing import IndexParts, encoded_parts
+from audiomem_sql.indexes.vectors.scanning import cosine_distances
+
+__all__ = [
+    "DECODED_LISTS",
+    "IndexParts",
+    "VectorCodec",
+    "VectorIndex",
+    "cosine_distances",
+    "encoded_parts",
+]

@@ -1,15 +1,14 @@
-"""Lists of vectors that point the same way: spherical k-means (Dhillon and Modha 2001), the same on every run.
+"""Lists of vectors that point the same way: spherical k-means (Dhillon and Modha 2001).
 
-Only a matrix product away from what a library does, and as fast, so writing needs no library.
+The lists are the same on every run. The code is only a matrix product away from what a library does, and as
+fast, so writing needs no library.
 """
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 
-from audiomem_sql.indexes.vectors.arrays import F32Array
+from audiomem_sql.arrays import F32Array, I32Array
 from audiomem_sql.machine.spooled_arrays import ArrayRows, Rows
 
 #: Vectors for each centre that training looks at, and how often; more changes nothing that recall would show.
@@ -17,11 +16,12 @@ SAMPLE = 64
 ROUNDS = 8
 _CHUNK = 4096
 
-IntArray = np.ndarray[Any, np.dtype[np.int32]]
 
+def cluster(directions: Rows, lists: int) -> I32Array:
+    """The list of each of n unit vectors, float32 (any, d) a piece: int32 (n,), from 0 to ``lists`` - 1.
 
-def cluster(directions: Rows, lists: int) -> IntArray:
-    """The list of each of n unit vectors, float32 (any, d) a piece: int32 (n,), from 0 to ``lists`` - 1. A list may be empty."""
+    A list may be empty.
+    """
     rng = np.random.default_rng(len(directions))
     chosen = np.sort(rng.permutation(len(directions))[: max(lists, SAMPLE * lists)])
     sample = directions.take(chosen)
@@ -32,7 +32,7 @@ def cluster(directions: Rows, lists: int) -> IntArray:
     return np.concatenate([nearest(piece, centres) for piece in directions.pieces()])
 
 
-def nearest(directions: F32Array, centres: F32Array) -> IntArray:
+def nearest(directions: F32Array, centres: F32Array) -> I32Array:
     """The centre with the greatest inner product for each vector, int32 (n,)."""
     found = np.empty(len(directions), np.int32)
     for start in range(0, len(directions), _CHUNK):
@@ -40,7 +40,7 @@ def nearest(directions: F32Array, centres: F32Array) -> IntArray:
     return found
 
 
-def means_of(vectors: Rows, membership: IntArray, lists: int) -> F32Array:
+def means_of(vectors: Rows, membership: I32Array, lists: int) -> F32Array:
     """The mean of each list of n vectors, float32 (lists, d); zeros for an empty one."""
     sums = np.zeros((lists, vectors.width))
     at = 0
@@ -55,8 +55,11 @@ def means_of(vectors: Rows, membership: IntArray, lists: int) -> F32Array:
     return means
 
 
-def _moved(centres: F32Array, sample: F32Array, membership: IntArray) -> F32Array:
-    """Each centre at the mean direction of its vectors; one without any goes where vectors fit their centre worst."""
+def _moved(centres: F32Array, sample: F32Array, membership: I32Array) -> F32Array:
+    """Each centre at the mean direction of its vectors.
+
+    One without any goes where vectors fit their centre worst.
+    """
     means = means_of(ArrayRows(sample), membership, len(centres))
     lengths = np.linalg.norm(means, axis=1)
     lost = np.flatnonzero(lengths < 1e-6)

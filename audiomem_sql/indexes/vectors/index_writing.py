@@ -7,17 +7,16 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from audiomem_sql.arrays import BoolArray, I64Array
+from audiomem_sql.arrays import BoolArray, F32Array, I8Array, I32Array, I64Array, U16Array
 from audiomem_sql.errors import DataTypeError, LimitError
-from audiomem_sql.indexes.vectors.arrays import F32Array, I8Array, lengths_of, vectors_of
-from audiomem_sql.indexes.vectors.clusters import IntArray, cluster, means_of
+from audiomem_sql.indexes.vectors.arrays import lengths_of, vectors_of
+from audiomem_sql.indexes.vectors.clusters import cluster, means_of
 from audiomem_sql.indexes.vectors.codec import VectorCodec
 from audiomem_sql.indexes.vectors.index_format import (
     MAX_CENTRE_BYTES,
     MAX_LIST_BYTES,
     MAX_LISTS,
     IndexHeader,
-    U16Array,
     encode_list,
 )
 from audiomem_sql.machine.spooled_arrays import ArrayRows, Rows, SpooledRows
@@ -40,8 +39,8 @@ NEAR_ONE = (0.75, 1.25)
 class CodedVectors:
     """Vectors as they are stored: int8 (n, d) in the codes of ``codec``, times float32 (n,) ``lengths``.
 
-    A length of 1 means that the codes hold the length, too; 0 is a vector of zeros, whatever its codes. Handed from one
-    index to the next, they stay the same bit by bit.
+    A length of 1 means that the codes hold the length, too; 0 is a vector of zeros, whatever its codes.
+    Handed from one index to the next, they stay the same bit by bit.
     """
 
     codec: VectorCodec
@@ -57,8 +56,8 @@ class CodedVectors:
 class EncodedIndex:
     """The index of a segment: what :class:`~audiomem_sql.indexes.vectors.index.VectorIndex` reads.
 
-    ``header`` is read when the index is opened, each of ``lists`` when a search comes by. ``borrowed``: the header names
-    ``codec`` by its digest only, and a reader has to be given it.
+    ``header`` is read when the index is opened, each of ``lists`` when a search comes by. ``borrowed``: the
+    header names ``codec`` by its digest only, and a reader has to be given it.
     """
 
     header: bytes
@@ -94,12 +93,13 @@ def encode_index(
 
     Parameters
     ----------
-    vectors: float32 (n, d), one vector a row of any length, or the vectors of other indexes as these have them. Without
-        ``codec`` the latter keep the codec that they come with.
+    vectors: float32 (n, d), one vector a row of any length, or the vectors of other indexes as these have
+        them. Without ``codec`` the latter keep the codec that they come with.
     present: bool (n,), False where the row has none (NULL); all have one by default.
-    codec: the codec of the base, used if its codes can hold the vectors. None, or one that cannot: the index has one of its
-        own, trained on the vectors (few of them: whole bytes without a rotation).
-    embed: put ``codec`` into the header; otherwise a reader has to be given it. One of its own is always there.
+    codec: the codec of the base, used if its codes can hold the vectors. None, or one that cannot: the index
+        has one of its own, trained on the vectors (few of them: whole bytes without a rotation).
+    embed: put ``codec`` into the header; otherwise a reader has to be given it. One of its own is always
+        there.
     lists: number of lists; by default what suits the number of vectors.
 
     Raises DataTypeError for vectors of another d than the codec's, and for NaN and infinities.
@@ -124,7 +124,10 @@ def encoded_parts(
     embed: bool = False,
     lists: int | None = None,
 ) -> IndexParts:
-    """:func:`encode_index` of vectors that need not be in memory: float32 (any, d) a piece, gone through several times."""
+    """:func:`encode_index` of vectors that need not be in memory.
+
+    They come as float32 (any, d) a piece, and are gone through several times.
+    """
     present = _mask(present, len(rows))
     sizes = [np.empty(0, np.float32)]
     for piece, own in _pieces(rows, present):
@@ -244,8 +247,11 @@ def _encoded(
     return IndexParts(header.to_bytes(), pieces, codec, not embed)
 
 
-def _lists(coded: _Coded, numbers: IntArray, centres: I8Array, has_lengths: bool) -> Iterator[bytes]:
-    """The bytes of each list: as many at a time as fit into memory, because reading the codes means going through all of them."""
+def _lists(coded: _Coded, numbers: I32Array, centres: I8Array, has_lengths: bool) -> Iterator[bytes]:
+    """The bytes of each list.
+
+    Reading the codes means going through all of them, so as many lists as fit into memory are made at a time.
+    """
     order = np.argsort(numbers, kind="stable")
     ends = np.concatenate(([0], np.cumsum(np.bincount(numbers, minlength=len(centres)))))
     most = max(1, _GROUP_BYTES // coded.codec.dimensions)
@@ -263,7 +269,7 @@ def _lists(coded: _Coded, numbers: IntArray, centres: I8Array, has_lengths: bool
         coded.codes.close()
 
 
-def _divided(coded: _Coded, lists: int) -> tuple[IntArray, I8Array]:
+def _divided(coded: _Coded, lists: int) -> tuple[I32Array, I8Array]:
     """The list of each vector, int32 (n,), and the centres in codes, int8 (lists, d)."""
     count, dimensions = len(coded.codes), coded.codec.dimensions
     numbers = np.zeros(count, np.int32)
@@ -276,8 +282,11 @@ def _divided(coded: _Coded, lists: int) -> tuple[IntArray, I8Array]:
     return numbers, np.rint(means_of(coded.codes, numbers, lists)).astype(np.int8)
 
 
-def _cut(numbers: IntArray, most: int) -> IntArray:
-    """Lists renumbered without gaps, and those of more than ``most`` vectors cut: equal vectors stay in one cluster."""
+def _cut(numbers: I32Array, most: int) -> I32Array:
+    """Lists renumbered without gaps, and those of more than ``most`` vectors cut.
+
+    Equal vectors stay in one cluster, so that a list can be of any length.
+    """
     order = np.argsort(numbers, kind="stable")
     counts = np.bincount(numbers) if len(numbers) else np.zeros(0, np.int64)
     cut = np.empty(len(numbers), np.int32)

@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-
 import numpy as np
 
-from audiomem_sql.arrays import BoolArray, I64Array
+from audiomem_sql.arrays import F32Array, I64Array
 from audiomem_sql.errors import DataTypeError
-from audiomem_sql.indexes.vectors.arrays import F32Array, directions_of, lengths_of, vectors_of
 
 
 class Pool:
@@ -18,7 +15,8 @@ class Pool:
         if k < 1:
             raise DataTypeError(f"{k} nearest vectors cannot be looked for")
         self.k = k
-        #: Of each query and list: cosines and rows found, how many were asked for, and the bound on the others.
+        #: Of each query and list: cosines and rows found, how many were asked for, and the bound on the
+        #: others.
         self._found: list[dict[int, tuple[F32Array, I64Array, int, float]]] = [{} for _ in range(queries)]
 
     def add(
@@ -30,15 +28,16 @@ class Pool:
         rows: I64Array,
         others: F32Array,
     ) -> None:
-        """(q, wanted) cosines and rows of list ``number`` for the queries int64 (q,), in place of what it gave before.
+        """Cosines and rows of list ``number``, (q, wanted), for the queries int64 (q,).
 
-        ``others`` (q,) is a bound on the cosines of all that the list has beside these; minus infinity if nothing.
+        They take the place of what the list gave before. ``others`` (q,) is a bound on the cosines of all
+        that the list has beside these; minus infinity if nothing.
         """
         for place, query in enumerate(queries):
             self._found[query][number] = (cosines[place], rows[place], wanted, float(others[place]))
 
     def unsure(self) -> list[tuple[int, I64Array, int]]:
-        """Lists that may have one of the k nearest among the others: (list, queries, how many were asked for)."""
+        """Lists that may have one of the k nearest among the others: (list, queries, number fetched)."""
         again: dict[tuple[int, int], list[int]] = {}
         for query, found in enumerate(self._found):
             bound = max((others for *_, others in found.values()), default=-np.inf)
@@ -53,7 +52,10 @@ class Pool:
         return [(number, np.array(queries), wanted) for (number, wanted), queries in again.items()]
 
     def result(self) -> tuple[I64Array, F32Array]:
-        """Rows int64 (m, k), nearest first, then by number, -1 for none; distances float32 (m, k), infinite for none."""
+        """Rows int64 (m, k), nearest first, then by number, -1 for none.
+
+        Distances float32 (m, k), infinite for none.
+        """
         rows = np.full((len(self._found), self.k), -1, np.int64)
         distances = np.full(rows.shape, np.inf, np.float32)
         for query, found in enumerate(self._found):
@@ -64,49 +66,3 @@ class Pool:
                 rows[query, : len(order)] = numbers[order]
                 distances[query, : len(order)] = np.clip(1 - cosines[order], 0, 2)
         return rows, distances
-
-
-def search_array(
-    vectors: F32Array, queries: F32Array, k: int, allowed: BoolArray | None = None
-) -> tuple[I64Array, F32Array]:
-    """The exact answer for vectors in memory, float32 (n, d): as :meth:`VectorIndex.search`, for the rows of the log.
-
-    Vectors of zeros, and those with NaN (which stands for NULL), are not found.
-    """
-    directions = directions_of(vectors_of(queries, vectors.shape[1]))
-    lengths = lengths_of(vectors)
-    candidates = np.isfinite(lengths) & (lengths > 0)
-    if allowed is not None:
-        if allowed.shape != lengths.shape:
-            raise DataTypeError(f"a filter of {len(allowed)} rows, of {len(vectors)} vectors")
-        candidates &= allowed
-    rows = np.flatnonzero(candidates)
-    cosines = directions @ (vectors[rows] / lengths[rows, None]).T
-    pool = Pool(len(directions), k)
-    everyone = np.arange(len(directions))
-    nothing = np.full(len(directions), -np.inf, np.float32)
-    pool.add(0, len(rows), everyone, cosines, np.broadcast_to(rows, cosines.shape), nothing)
-    return pool.result()
-
-
-def merged(parts: Iterable[tuple[I64Array, F32Array]], k: int) -> tuple[I64Array, I64Array, F32Array]:
-    """The nearest ``k`` of the answers of several indexes to the same queries.
-
-    Each part is (rows, distances), both (m, any). Part int64 (m, k), rows int64 (m, k), both -1 for none, and distances
-    float32 (m, k), infinite there; equally near ones in the order of the parts.
-    """
-    answers = list(parts)
-    if not answers:
-        raise DataTypeError("there are no answers to merge")
-    part = np.concatenate([np.full(rows.shape, number) for number, (rows, _) in enumerate(answers)], axis=1)
-    rows = np.concatenate([rows for rows, _ in answers], axis=1)
-    distances = np.where(rows < 0, np.inf, np.concatenate([found for _, found in answers], axis=1))
-    order = np.argsort(distances, axis=1, kind="stable")[:, :k]
-    out_part = np.full((len(rows), k), -1, np.int64)
-    out_rows = out_part.copy()
-    out_distances = np.full(out_part.shape, np.inf, np.float32)
-    found = order.shape[1]
-    out_rows[:, :found] = np.take_along_axis(rows, order, axis=1)
-    out_distances[:, :found] = np.take_along_axis(distances, order, axis=1)
-    out_part[:, :found] = np.where(out_rows[:, :found] < 0, -1, np.take_along_axis(part, order, axis=1))
-    return out_part, out_rows, out_distances

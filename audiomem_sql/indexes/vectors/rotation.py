@@ -1,19 +1,18 @@
 """The rotation that makes coordinates independent: principal axes, stored as small integers.
 
-Principal components analysis (Pearson 1901): in the axes of the covariance, one number says nothing about the next, so
-coding them one by one loses nothing, and they come sorted by variance. The axes need not be exact. What is stored is each
-entry in steps of a fifth of its typical size, and what is used is the orthonormal matrix nearest to the first rows of that
-(Gram-Schmidt, by way of Cholesky), so angles and lengths are kept to the last bit of float32, however coarse the steps.
+Principal components analysis (Pearson 1901): in the axes of the covariance, one number says nothing about the
+next, so coding them one by one loses nothing, and they come sorted by variance. The axes need not be exact.
+What is stored is each entry in steps of a fifth of its typical size, and what is used is the orthonormal
+matrix nearest to the first rows of that (Gram-Schmidt, by way of Cholesky), so angles and lengths are kept to
+the last bit of float32, however coarse the steps.
 """
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 
+from audiomem_sql.arrays import F32Array, F64Array, I8Array
 from audiomem_sql.errors import DamagedFileError
-from audiomem_sql.indexes.vectors.arrays import F32Array, I8Array
 
 #: Steps of an entry, in units of 1/sqrt(d), the typical size of one.
 ENTRY_STEP = 0.2
@@ -34,8 +33,8 @@ def principal_axes(vectors: F32Array) -> I8Array:
     return stored
 
 
-def _covariance(vectors: F32Array) -> np.ndarray[Any, np.dtype[np.float64]]:
-    """float64 (d, d), in pieces: the vectors as float64 are larger than anything else that a codec is made of."""
+def _covariance(vectors: F32Array) -> F64Array:
+    """float64 (d, d), in pieces: the vectors as float64 are larger than all else that a codec is made of."""
     mean = vectors.mean(axis=0, dtype=np.float64)
     total = np.zeros((len(mean), len(mean)))
     for start in range(0, len(vectors), _CHUNK):
@@ -45,8 +44,11 @@ def _covariance(vectors: F32Array) -> np.ndarray[Any, np.dtype[np.float64]]:
 
 
 def rotation_of(axes: I8Array) -> F32Array:
-    """float32 (d, d), orthonormal rows, from int8 (d, d). Raises DamagedFileError if the axes are not independent."""
-    rows: np.ndarray[Any, np.dtype[np.float64]] = axes.astype(np.float64)
+    """float32 (d, d), orthonormal rows, from int8 (d, d).
+
+    Raises DamagedFileError if the axes are not independent.
+    """
+    rows: F64Array = axes.astype(np.float64)
     try:
         lower = np.linalg.cholesky(rows @ rows.T)
         rotation = np.linalg.solve(lower, rows)

@@ -1,8 +1,9 @@
 """Text to terms, as FTS5's tokenizer ``unicode61`` with ``remove_diacritics=1`` does it.
 
-A word is a longest run of letters, digits and marks that does not begin with a mark; its term is the word in small letters,
-without the marks. One text goes through a regular expression (:func:`spans`, :func:`terms`), a column of texts through numpy
-(:func:`tokenize`): characters become numbers, a table folds them, and runs of what is left are the words.
+A word is a longest run of letters, digits and marks that does not begin with a mark; its term is the word in
+small letters, without the marks. One text goes through a regular expression (:func:`spans`, :func:`terms`), a
+column of texts through numpy (:func:`tokenize`): characters become numbers, a table folds them, and runs of
+what is left are the words.
 """
 
 from __future__ import annotations
@@ -10,16 +11,14 @@ from __future__ import annotations
 import functools
 import re
 from dataclasses import dataclass
-from typing import Any, NamedTuple, TypeAlias
+from typing import Any, NamedTuple
 
 import numpy as np
 import pyarrow as pa
 
-from audiomem_sql.arrays import I64Array, U8Array
-from audiomem_sql.blocks.encoding import string_buffers
-from audiomem_sql.indexes.words.unicode61 import MARK, SEPARATOR, U32Array, folding_table
-
-I32Array: TypeAlias = np.ndarray[Any, np.dtype[np.int32]]
+from audiomem_sql.arrays import BoolArray, I32Array, I64Array, U8Array, U32Array
+from audiomem_sql.blocks.strings import string_buffers
+from audiomem_sql.indexes.words.unicode61 import MARK, SEPARATOR, folding_table
 
 #: Bytes of a term; FTS5 cuts longer ones off here, too.
 MAX_TERM_BYTES = 32768
@@ -68,7 +67,7 @@ def _word() -> re.Pattern[str]:
     return re.compile(f"[{letters}][{letters}{_character_class(table == MARK)}]*")
 
 
-def _character_class(members: np.ndarray[Any, np.dtype[np.bool_]]) -> str:
+def _character_class(members: BoolArray) -> str:
     edges = np.flatnonzero(np.diff(np.concatenate([[False], members, [False]]).astype(np.int8)))
     return "".join(f"\\U{start:08x}-\\U{end - 1:08x}" for start, end in edges.reshape(-1, 2))
 
@@ -84,8 +83,9 @@ def _fold_map() -> dict[int, int | None]:
 class TokenizedTexts:
     """The words of a column.
 
-    ``terms`` is a binary Arrow array, distinct and ascending. For each token, in order: ``codes`` int32 (t,), the place of
-    its term; ``rows`` int32 (t,); ``positions`` int32 (t,), counted from 0 in each row. ``lengths`` is int32 (rows,), tokens.
+    ``terms`` is a binary Arrow array, distinct and ascending. For each token, in order: ``codes`` int32 (t,),
+    the place of its term; ``rows`` int32 (t,); ``positions`` int32 (t,), counted from 0 in each row.
+    ``lengths`` is int32 (rows,), tokens.
     """
 
     terms: pa.Array

@@ -1,1 +1,27 @@
-"""The write-ahead log: records of commits, their copies and parity. Knows no segments."""
+"""The write-ahead log: records of commits, their copies and parity. Knows no segments.
+
+What the rooms above use:
+
+- ``read_log`` gives the ``LogContent`` of a log, its ``LogRecord`` s; ``check_rows`` whether they are rows of
+  the table; ``has_more`` whether it has grown since; ``commits_behind`` whether what is torn was no crash;
+  ``flawed_versions`` what damage it bears
+- ``LogWriter``: ``append_group`` makes commits durable, ``cut`` takes them back
+"""
+
+from __future__ import annotations
+
+from audiomem_sql.storage.log.content import LogContent
+from audiomem_sql.storage.log.reader import check_rows, commits_behind, flawed_versions, has_more, read_log
+from audiomem_sql.storage.log.record import LogRecord
+from audiomem_sql.storage.log.writer import LogWriter
+
+__all__ = [
+    "LogContent",
+    "LogRecord",
+    "LogWriter",
+    "check_rows",
+    "commits_behind",
+    "flawed_versions",
+    "has_more",
+    "read_log",
+]

@@ -1,4 +1,4 @@
-"""Writing the log: a commit is one write, or one for each copy, and one fdatasync."""
+"""Writing the log: a commit is one write, or one for each copy, and one flush."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import os
 from collections.abc import Sequence
 
 from audiomem_sql.errors import DamagedFileError, StorageError
-from audiomem_sql.machine.durable import fsync_folder, stat_identity, storage_error
+from audiomem_sql.machine.durable import flush, flush_data, fsync_folder, stat_identity, storage_error
 from audiomem_sql.protection.crc32c import crc32c
 from audiomem_sql.storage.log import protected as protected_log
 from audiomem_sql.storage.log.content import LOG_HEADER, LOG_MAGIC, PLAIN_VERSION, LogContent
@@ -15,7 +15,8 @@ from audiomem_sql.storage.log.copies import Copies, write_all
 from audiomem_sql.storage.log.reader import RECORD_HEADER, record_crc
 from audiomem_sql.storage.log.record import LogRecord, pack_commits
 
-#: A new log is filled with zeros up to here: a commit then changes no size, and its fdatasync flushes its bytes alone.
+#: A new log is filled with zeros up to here: a commit then changes no size, and its fdatasync flushes its
+#: bytes alone.
 LOG_FILE_BYTES = 5 << 18
 
 
@@ -41,10 +42,12 @@ class LogWriter:
     def append_group(
         self, content: LogContent | None, commits: Sequence[LogRecord], after: int
     ) -> LogContent:
-        """Add commits behind ``content`` (None: no log yet), durably, all or none; the content that the log has now.
+        """Add commits behind ``content`` (None: no log yet), durably, all or none.
 
-        after: the version before them, for a new log. On any error the log is as it was: what was written is cut off
-        again.
+        The content that the log has now.
+
+        after: the version before them, for a new log. On any error the log is as it was: what was written is
+        cut off again.
         """
         packed = pack_commits(commits)
         if content is None:
@@ -69,7 +72,7 @@ class LogWriter:
                 file.reserve(end)
                 for copy in range(content.copies):
                     file.write(copy, content.end, data)
-            os.fdatasync(self._handle)
+            flush_data(self._handle)
         except OSError as error:
             self._cut(content)
             raise storage_error(error, self.path) from error
@@ -86,7 +89,7 @@ class LogWriter:
         self._open(content)
         try:
             self._blank(content)
-            os.fdatasync(self._handle)
+            flush_data(self._handle)
         except OSError as error:
             raise storage_error(error, self.path) from error
 
@@ -113,7 +116,7 @@ class LogWriter:
                 file.reserve(len(head))
                 for copy in range(self.copies):
                     file.write(copy, 0, head)
-            os.fsync(handle)
+            flush(handle)
             fsync_folder(os.path.dirname(self.path))
         except OSError as error:
             self.close()
@@ -136,7 +139,10 @@ class LogWriter:
         self._sound = 0, 0
 
     def _heal(self, file: Copies, content: LogContent) -> None:
-        """Make the copies of what others wrote, or left behind, the same again; with the next flush that lasts."""
+        """Make the copies of what others wrote, or left behind, the same again.
+
+        With the next flush that lasts.
+        """
         if self._sound == (content.end, content.version) and not content.torn:
             return
         start = (
@@ -164,6 +170,6 @@ class LogWriter:
     def _cut(self, content: LogContent) -> None:
         try:
             self._blank(content)
-            os.fdatasync(self._handle)
+            flush_data(self._handle)
         except OSError:
             self.close()

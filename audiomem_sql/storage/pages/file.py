@@ -1,24 +1,34 @@
 """Reading the pages of a segment file, and the payload stream that they carry.
 
-The payloads of all cells, one after another, are a stream of bytes, and everything above this module names places in that
-stream. Every byte that leaves it has passed a CRC-32C, or was recovered from such ones (see ``recovery``).
+The payloads of all cells, one after another, are a stream of bytes, and everything above this module names
+places in that stream. Every byte that leaves it has passed a CRC-32C, or was recovered from such ones (see
+``recovery``).
 """
 
 from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from dataclasses import dataclass
 from itertools import pairwise
 
 import numpy as np
 
 from audiomem_sql.arrays import BoolArray, I64Array, U8Array
-from audiomem_sql.audio import PageSource, open_pages, rescan
-from audiomem_sql.audio.finding.was_a_table import traces
-from audiomem_sql.audio.source import missing_pages
-from audiomem_sql.audio.spectrum.spectrum import spectrum_of
-from audiomem_sql.audio.spectrum.transform import transforms
+from audiomem_sql.audio import (
+    BandReading,
+    Mode,
+    PageSource,
+    Profile,
+    evidence_of_a_table,
+    missing_pages,
+    open_pages,
+    require_scipy,
+    rescan,
+    spectrum_of,
+)
+from audiomem_sql.bytes import ByteSource, open_source
 from audiomem_sql.errors import AudioMemError, DamagedFileError, FormatVersionError, NotAudioMemoryError
 from audiomem_sql.protection.levels import Level, level_coded
 from audiomem_sql.storage.pages.headers import REMEDY, Probe, any_header, copies_in, no_header, page_number
@@ -41,9 +51,11 @@ _READ_PAGES = 64
 
 @dataclass(frozen=True, slots=True)
 class PageDamage:
-    """What is wrong with a page. ``headers``: copies of its header that are not intact; ``cells``: those whose CRC-32C
-    does not match; ``frame``: the FLAC frame around it is not intact, or does not decode; ``parity``: the inner code's
-    parity is not that of the page.
+    """What is wrong with a page.
+
+    ``headers``: copies of its header that are not intact; ``cells``: those whose CRC-32C does not match;
+    ``frame``: the FLAC frame around it is not intact, or does not decode; ``parity``: the inner code's parity
+    is not that of the page.
     """
 
     page: int
@@ -54,7 +66,10 @@ class PageDamage:
 
 
 class PagedFile:
-    """A segment file opened for reading: pages by number, payload by place. Safe to use from several threads."""
+    """A segment file opened for reading: pages by number, payload by place.
+
+    Safe to use from several threads.
+    """
 
     def __init__(self, source: PageSource, header: PageHeader, level: Level) -> None:
         self.source = source
@@ -65,7 +80,7 @@ class PagedFile:
         self.layout = PageLayout(source.page_size, level)
         if self.by_bands:
             assert source.mode is not None
-            self.layout = PageLayout.banded(spectrum_of(source.profile, source.mode), level)
+            self.layout = PageLayout.banded(spectrum_of(source.profile, source.mode).shape, level)
         self._order = self.layout.order
         #: Pages of the segment: the page headers say so under a CRC, STREAMINFO does not.
         self.page_count = header.page_count
@@ -81,28 +96,14 @@ class PagedFile:
             self._recovery = Recovery(source, self.map, self._seed)
 
     @classmethod
-    def open(cls, path: str) -> PagedFile:
-        """Open ``path``.
+    def open(cls, where: str | ByteSource) -> PagedFile:
+        """Open the file at a path, or in a source, which is taken over.
 
-        Raises NotAudioMemoryError for what is no table, FormatVersionError for a newer format, DamagedFileError when
-        no page header can be read where one must be.
+        Raises NotAudioMemoryError for what is no table, FormatVersionError for a newer format,
+        DamagedFileError when no page header can be read where one must be.
         """
-        probe = Probe(path)
-        try:
-            source = open_pages(path, probe, page_number)
-        except NotAudioMemoryError:
-            if probe.traces:
-                raise no_header(path) from None
-            if (evidence := traces(path)) is not None:
-                transforms()  # without scipy it may be one whose pages are frequencies
-                raise DamagedFileError(
-                    "this is AudioMemory sound whose samples were changed – by a lossy encoder, or another level or rate – "
-                    f"({evidence}); none of its pages can be read",
-                    file=path,
-                    remedy="Take the file from before that. What is to outlive such things is made with "
-                    "modulation=spectrum and robustness=broadcast; for lossy encoders, robustness=lossy.",
-                ) from None
-            raise
+        source = _open_pages(where)
+        path = source.path
         try:
             header = any_header(source)
             level = level_coded(header.protection)
@@ -142,6 +143,38 @@ class PagedFile:
         return Corrections() if self._recovery is None else self._recovery.corrections
 
     @property
+    def profile(self) -> Profile:
+        """The sample rate, depth, channels and block size of the sound."""
+        return self.source.profile
+
+    @property
+    def mode(self) -> Mode | None:
+        """How pages are modulated; None for those that are the samples themselves."""
+        return self.source.mode
+
+    @property
+    def sound(self) -> PageSource:
+        """The frames of the file as pages of samples."""
+        return self.source.sound
+
+    @property
+    def frame_count(self) -> int:
+        """Frames of the file when it is whole, with the silence before and behind its pages."""
+        return self.source.frames_for(self.page_count)
+
+    @property
+    def present(self) -> int:
+        """Pages up to the end of the file."""
+        return self.source.present
+
+    def band_readings(self, pages: int) -> list[BandReading]:
+        """How well each band is heard, lower ones first, measured on ``pages`` pages, too.
+
+        None without modulation.
+        """
+        return self.source.band_readings(pages)
+
+    @property
     def truncated(self) -> bool:
         """Whether pages are missing at the end of the file."""
         return self.source.present < self.page_count
@@ -162,10 +195,14 @@ class PagedFile:
             own = header is not None and header.page_number == page
             yield header if header and own and header.segment_id == self.header.segment_id else None
 
-    # -- streams --------------------------------------------------------------------------------------------------
+    # -- streams
+    # --------------------------------------------------------------------------------------------------
 
     def catalog_copies(self) -> tuple[int, ...] | None:
-        """The first page of each copy of the catalog, where the page headers say so; None where only the catalog's own pages do."""
+        """The first page of each copy of the catalog, where the page headers say so.
+
+        None where only the catalog's own pages do.
+        """
         if self.map is not None:
             return self.map.copies
         return (0, self.page_count - self.header.index) if self.by_bands else None
@@ -177,8 +214,9 @@ class PagedFile:
         return range(self.header.index, self.page_count - self.header.index) if self.by_bands else None
 
     def holds(self, cells: I64Array) -> BoolArray:
-        """Whether cells, by their numbers in the segment, may hold something, bool (n,): where cells are filled by bands, a catalog
-        leaves those of the higher ones empty.
+        """Whether cells, by their numbers in the segment, may hold something, bool (n,).
+
+        Where cells are filled by bands, a catalog leaves those of the higher ones empty.
         """
         copies = self.catalog_copies()
         if not self.by_bands or copies is None or not self.layout.catalog_cells:
@@ -189,7 +227,10 @@ class PagedFile:
         return np.asarray(~of_catalog | (cell < self.layout.catalog_cells))
 
     def _stream_pages(self, first_page: int) -> int:
-        """Pages of the stream that begins at ``first_page``, which is of use only where cells are filled by bands."""
+        """Pages of the stream that begins at ``first_page``.
+
+        It is of use only where cells are filled by bands.
+        """
         if not self.by_bands:
             return self.page_count - first_page
         data = self.data_pages()
@@ -204,7 +245,9 @@ class PagedFile:
         return first_page + int(found[0]) // self.layout.cells
 
     def places_in(self, first_page: int, cells: I64Array) -> I64Array:
-        """Where cells, by their numbers in the segment, are in the stream that begins at ``first_page``: bytes, int64 (n,).
+        """Where cells are in the stream that begins at ``first_page``: bytes, int64 (n,).
+
+        cells: by their numbers in the segment.
 
         For those behind the stream any place behind it; those before it are left out.
         """
@@ -218,9 +261,9 @@ class PagedFile:
     def read(self, first_page: int, start: int, length: int) -> bytes:
         """``length`` bytes of payload from place ``start`` of the stream that begins at ``first_page``.
 
-        One positioned read of the file (of each band, where cells are filled by bands), and more only where a cell must be
-        recovered. Raises DamagedFileError naming page and cell, and, without protection, TruncatedFileError naming the pages
-        that are missing.
+        One positioned read of the file (of each band, where cells are filled by bands), and more only where a
+        cell must be recovered. Raises DamagedFileError naming page and cell, and, without protection,
+        TruncatedFileError naming the pages that are missing.
         """
         if length == 0:
             return b""
@@ -246,8 +289,10 @@ class PagedFile:
         return payload.reshape(-1)[start - low * size :][:length].tobytes()
 
     def stream_cells(self, first_page: int, first: int, count: int) -> tuple[U8Array, BoolArray]:
-        """Payload, uint8 (count, size), of cells ``first …`` of the stream that begins at ``first_page``, and which are intact or
-        recovered, bool (count,). Zeros stand for those that are neither, also where pages are missing.
+        """Cells ``first …`` of the stream that begins at ``first_page``.
+
+        Their payload, uint8 (count, size), and which are intact or recovered, bool (count,). Zeros stand for
+        those that are neither, also where pages are missing.
         """
         pages = self._stream_pages(first_page)
         numbers = self._order.places(np.arange(first, first + count), pages) + first_page * self.layout.cells
@@ -325,13 +370,18 @@ class PagedFile:
         return whole
 
     def _look_again(self) -> bool:
-        """Look for the pages anew, once: bytes may have been put in and taken out. True if that found more of them."""
+        """Look for the pages anew, once: bytes may have been put in and taken out.
+
+        True if that found more of them.
+        """
         with self._looking:
             if self._looked or not self.source.in_place:
                 return False
             self._looked = True
             try:
-                source = rescan(self.path, self.source.profile, self.page_count, self.source.mode)
+                source = rescan(
+                    self.source.file.reopen(), self.source.profile, self.page_count, self.source.mode
+                )
             except AudioMemError:
                 return False
             if self._whole_cells(source) > self._whole_cells(self.source):
@@ -378,7 +428,9 @@ class PagedFile:
         return np.asarray((code.encode(body[:, : code.data_bytes]) != body).any(axis=1))
 
     def recover(self, cells: I64Array) -> tuple[BoolArray, BoolArray]:
-        """Whether damaged cells, by their numbers in the segment, can be recovered, and by the outer code; bool (n,) each.
+        """Whether damaged cells, by their numbers in the segment, can be recovered, and by the outer code.
+
+        Bool (n,) each.
 
         Without protection, too: the code of a frequency band may have corrected what was heard.
         """
@@ -393,3 +445,24 @@ class PagedFile:
         """Close the file."""
         for source in (self.source, *self._replaced):
             source.close()
+
+
+def _open_pages(where: str | ByteSource) -> PageSource:
+    """The pages of a file; errors as of ``PagedFile.open``."""
+    with closing(open_source(where)) as file:
+        probe = Probe(file.name)
+        try:
+            return open_pages(file.reopen(), probe, page_number)
+        except NotAudioMemoryError:
+            if probe.began_as_ours:
+                raise no_header(file.name) from None
+            if (evidence := evidence_of_a_table(file.reopen())) is None:
+                raise
+            require_scipy()  # without it this may be a file whose pages are frequencies
+            raise DamagedFileError(
+                "this is AudioMemory sound whose samples were changed – by a lossy encoder, or another level or rate – "
+                f"({evidence}); none of its pages can be read",
+                file=file.name,
+                remedy="Take the file from before that. What is to outlive such things is made with "
+                "modulation=spectrum and robustness=broadcast; for lossy encoders, robustness=lossy.",
+            ) from None

@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator
 
-from audiomem_sql.audio import PageSource
-from audiomem_sql.audio.source import missing_pages
+from audiomem_sql.audio import PageSource, missing_pages
 from audiomem_sql.errors import DamagedFileError, FormatVersionError, NotAudioMemoryError
 from audiomem_sql.storage.pages.layout import (
     FORMAT_VERSION,
@@ -24,17 +23,17 @@ REMEDY = "Restore it from a copy. `audiomem verify` lists all damage, `audiomem 
 class Probe:
     """Samples of one channel in a page, from the first bytes of the audio; NotAudioMemoryError for music.
 
-    ``traces``: some page began like one of ours, but its header was damaged.
+    ``began_as_ours``: some page began like one of ours, but its header was damaged.
     """
 
     def __init__(self, path: str) -> None:
         self.path = path
-        self.traces = False
+        self.began_as_ours = False
 
     def __call__(self, first: bytes) -> int:
         header = next((header for header in copies_in(first) if header is not None), None)
         if header is None:
-            self.traces = self.traces or PAGE_MAGIC in first
+            self.began_as_ours = self.began_as_ours or PAGE_MAGIC in first
             raise NotAudioMemoryError(
                 "this FLAC file holds sound, not a table",
                 file=self.path,
@@ -63,8 +62,9 @@ def copies_in(area: bytes) -> Iterator[PageHeader | None]:
 def any_header(source: PageSource) -> PageHeader:
     """A page header of this file.
 
-    That of page 0, if the last page belongs to the same segment. Otherwise one of them may be damaged, or have come from
-    another file: the segment that most pages at either end belong to decides, then the APPLICATION block.
+    That of page 0, if the last page belongs to the same segment. Otherwise one of them may be damaged, or
+    have come from another file: the segment that most pages at either end belong to decides, then the
+    APPLICATION block.
     """
     missing_pages(source, 0, 1)
     last = source.present - 1

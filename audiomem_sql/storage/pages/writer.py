@@ -5,17 +5,15 @@ from __future__ import annotations
 import contextlib
 import os
 import tempfile
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import IO, BinaryIO, Protocol
 
 import numpy as np
 
 from audiomem_sql.arrays import U8Array
-from audiomem_sql.audio import FlacWriter, Profile
-from audiomem_sql.audio.flac.comments import NO_TAGS, Tags
-from audiomem_sql.audio.spectrum.plans import Mode
-from audiomem_sql.audio.spectrum.spectrum import Spectrum, spectrum_of
+from audiomem_sql.audio import NO_TAGS, FlacWriter, Mode, Profile, Spectrum, Tags, spectrum_of
+from audiomem_sql.machine.progress import Progress
 from audiomem_sql.protection.levels import Level
 from audiomem_sql.protection.parity_encoder import BUDGET_BYTES, ParityEncoder, encode_bands
 from audiomem_sql.storage.pages.layout import (
@@ -29,8 +27,6 @@ from audiomem_sql.storage.pages.layout import (
     cell_seed,
     check_pages,
 )
-
-Progress = Callable[[int, int], None]
 
 
 class Stream(Protocol):
@@ -51,8 +47,8 @@ PAGES_AT_ONCE = 64
 class FileSpec:
     """How a segment file is made, besides what is in it.
 
-    comments: ours, by their names; tags: what others put in. mode: of the spectrum; None for pages that are the samples. by_bands: cells
-    are filled by bands.
+    comments: ours, by their names; tags: what others put in. mode: of the spectrum; None for pages that are
+    the samples. by_bands: cells are filled by bands.
     """
 
     profile: Profile
@@ -82,15 +78,15 @@ class FileSpec:
         if spectrum is None:
             return PageLayout(self.profile.page_size, self.level)
         if self.by_bands:
-            return PageLayout.banded(spectrum, self.level)
-        return PageLayout(spectrum.page_size, self.level)
+            return PageLayout.banded(spectrum.shape, self.level)
+        return PageLayout(spectrum.shape.page_size, self.level)
 
 
 class PageWriter:
     """Writes the pages of one segment to a FLAC file, in file order.
 
-    pages: how many there will be. catalog_pages: of one copy of the catalog, in a protected segment, and in one whose cells
-    are filled by bands.
+    pages: how many there will be. catalog_pages: of one copy of the catalog, in a protected segment, and in
+    one whose cells are filled by bands.
     """
 
     def __init__(self, sink: BinaryIO, file: FileSpec, pages: int, catalog_pages: int = 0) -> None:
@@ -100,9 +96,11 @@ class PageWriter:
         self._pages = pages
         self._catalog_pages = catalog_pages
         self._next = 0
-        self._lead = 0 if self._spectrum is None else self._spectrum.lead
-        self._at_once = max(1, PAGES_AT_ONCE // (1 if self._spectrum is None else self._spectrum.frames))
-        frames = pages if self._spectrum is None else self._spectrum.first_frame(pages) + self._lead
+        self._lead = 0 if self._spectrum is None else self._spectrum.shape.lead
+        self._at_once = max(
+            1, PAGES_AT_ONCE // (1 if self._spectrum is None else self._spectrum.shape.frames)
+        )
+        frames = pages if self._spectrum is None else self._spectrum.shape.first_frame(pages) + self._lead
         first = self._header(0, PageKind.CATALOG, 0).pack()
         self._flac = FlacWriter(sink, file.profile, frames, first, dict(file.comments), tags=file.tags)
         self._silence()
@@ -120,7 +118,10 @@ class PageWriter:
         )
 
     def write(self, payload: bytes, kind: PageKind) -> None:
-        """Append ``payload`` as whole pages; only the last piece of a kind may be no multiple of the page payload."""
+        """Append ``payload`` as whole pages.
+
+        Only the last piece of a kind may be no multiple of the page payload.
+        """
         step = self._at_once * self.layout.payload_bytes
         for at in range(0, len(payload), step):
             piece = payload[at : at + step]
@@ -147,7 +148,10 @@ class PageWriter:
 
 
 class SegmentStreams:
-    """The two streams of a segment, as the cells of their pages stand: the catalog, and ``length`` bytes of ``data``."""
+    """The two streams of a segment, as the cells of their pages stand.
+
+    The catalog, and ``length`` bytes of ``data``.
+    """
 
     def __init__(self, layout: PageLayout, catalog: bytes, data: Stream, length: int) -> None:
         self.layout = layout
@@ -172,7 +176,10 @@ class SegmentStreams:
         return self.layout.order.arranged(first, count, self.data_pages, self.layout.cell_payload, self._read)
 
     def cells(self, first: int, count: int) -> U8Array:
-        """Payload of source cells ``first …``, uint8 (count, size): a copy of the catalog, the data, three copies more."""
+        """Payload of source cells ``first …``, uint8 (count, size).
+
+        They are a copy of the catalog, the data, and three copies more.
+        """
         own, size = self.layout.cells, self.layout.cell_payload
         copy, data = len(self.catalog), self.data_pages * own
         stop = first + count

@@ -5,9 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from audiomem_sql.errors import DamagedFileError
-from audiomem_sql.storage.pages.file import PagedFile
-from audiomem_sql.storage.pages.headers import SEARCHED_PAGES
-from audiomem_sql.storage.pages.layout import PageKind
+from audiomem_sql.storage.pages import SEARCHED_PAGES, PagedFile, PageKind
 from audiomem_sql.storage.segment.catalog import Catalog
 from audiomem_sql.storage.segment.catalog_packing import CATALOG_HEADER, parse_header, unpack_catalog
 
@@ -66,7 +64,7 @@ def _last_copy(file: PagedFile) -> int:
     """The first page of the catalog copy at the end of the file, which every page of it tells."""
     last = file.page_count - 1
     for page in range(last, max(last - SEARCHED_PAGES, -1), -1):
-        header = file.page_header(page) if page < file.source.present else None
+        header = file.page_header(page) if page < file.present else None
         if header is not None:
             if header.kind == PageKind.CATALOG and header.index <= page:
                 return page - header.index

@@ -1,13 +1,13 @@
-"""A segment read through a schema that is not its own: columns were added, dropped or renamed since it was written.
+"""A segment with the columns of another schema: some were added, dropped or renamed since it was written.
 
-It is a Segment to all who read: columns are named by their place in the other schema. One that the file does not have
-is made of blocks that hold its initial value over and over, with zone maps that say so, so that scans prune it like any.
+A column that the file does not have is made of blocks that hold its initial value over and over, with zone
+maps that say so, so that scans prune it like any other.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
+from weakref import WeakValueDictionary
 
 import numpy as np
 import pyarrow as pa
@@ -16,179 +16,216 @@ from audiomem_sql.arrays import I64Array
 from audiomem_sql.blocks.bloom import BloomFilter
 from audiomem_sql.blocks.directory import BlockDirectory
 from audiomem_sql.blocks.zones import Zones
+from audiomem_sql.columns.column import Column
 from audiomem_sql.columns.layouts import initial_value, places_in
 from audiomem_sql.columns.schema import Schema
 from audiomem_sql.columns.stored_values import array_of
+from audiomem_sql.columns.types import ColumnType, arrow_type
 from audiomem_sql.errors import DamagedFileError
-from audiomem_sql.indexes.vectors.index import VectorIndex
-from audiomem_sql.indexes.words.index import KeywordIndex
+from audiomem_sql.indexes.vectors import VectorIndex
+from audiomem_sql.indexes.words import KeywordIndex
 from audiomem_sql.storage.segment.catalog import ColumnEntry
-from audiomem_sql.storage.segment.reader import Segment
+from audiomem_sql.storage.segment.column_numbers import is_derived_column, name_of_column, type_of_column
+from audiomem_sql.storage.segment.contract import ReadableSegment
 
 #: Most rows, and about the most bytes, of a block of initial values.
-_ROWS = 1 << 14
-_BYTES = 1 << 20
+_BLOCK_ROWS = 1 << 14
+_BLOCK_BYTES = 1 << 20
 
 
-def seen_as(segment: Segment, schema: Schema) -> Segment:
-    """``segment`` with the columns of ``schema``; itself if those are its own."""
-    if segment.schema.is_same(schema):
-        return segment
-    key = (schema, schema.ids)
-    found = segment.evolved.get(key)
-    if found is None:
-        found = segment.evolved[key] = EvolvedSegment(segment, schema)
-    return found
+class EvolvedSegments:
+    """The evolved segments that were made of one segment, as long as somebody has them."""
+
+    def __init__(self) -> None:
+        self._by_schema: WeakValueDictionary[Any, EvolvedSegment] = WeakValueDictionary()
+
+    def of(self, segment: ReadableSegment, schema: Schema) -> ReadableSegment:
+        """``segment`` with the columns of ``schema``; itself if those are its own."""
+        if segment.schema.is_same(schema):
+            return segment
+        key = (schema, schema.ids)
+        evolved = self._by_schema.get(key)
+        if evolved is None:
+            evolved = self._by_schema[key] = EvolvedSegment(segment, schema)
+        return evolved
 
 
-class EvolvedSegment(Segment):
+class EvolvedSegment:
     """``stored`` with the columns of ``schema``. DamagedFileError if a column has another type in it."""
 
-    def __init__(self, stored: Segment, schema: Schema) -> None:
+    def __init__(self, stored: ReadableSegment, schema: Schema) -> None:
         self.stored = stored
         self.path, self.identity, self.file = stored.path, stored.identity, stored.file
         self.catalog, self.rows, self.data_page = stored.catalog, stored.rows, stored.data_page
+        self.limits = stored.limits
         self.schema = schema
-        self.indexes = {}
+        self.indexes: dict[tuple[int | tuple[int, ...], str], Any] = {}
         try:
-            self._places = places_in(stored.schema, schema)
+            self._stored_columns = places_in(stored.schema, schema)
         except DamagedFileError as error:
-            raise DamagedFileError(error.what, file=stored.path, place="catalog") from None
-        self._constants: dict[int, tuple[ColumnEntry, pa.Array]] = {}
+            error.at(file=stored.path, place="catalog")
+            raise
+        self._initial: dict[int, InitialValues] = {}
+        # What does not depend on the columns of the schema is as in the stored segment.
+        self.with_schema = stored.with_schema
+        self.forget, self.read_once, self.extent = stored.forget, stored.read_once, stored.extent
+        self.rowids, self.rowid, self.find, self.find_many = (
+            stored.rowids,
+            stored.rowid,
+            stored.find,
+            stored.find_many,
+        )
+        self.created, self.ended, self.tombstones = stored.created, stored.ended, stored.tombstones
 
     @property
-    def skip_damage(self) -> bool:  # type: ignore[override]
+    def skip_damage(self) -> bool:
         """Leave out rows that cannot be recovered, instead of raising an error."""
         return self.stored.skip_damage
 
+    @skip_damage.setter
+    def skip_damage(self, skip: bool) -> None:
+        self.stored.skip_damage = skip
+
     @property
-    def null_damage(self) -> bool:  # type: ignore[override]
+    def null_damage(self) -> bool:
         """Put NULL for values that cannot be recovered, in rows whose rowid can."""
         return self.stored.null_damage
 
-    def forget(self) -> None:
-        """Let go of the blocks of the segment behind."""
-        self.stored.forget()
+    @null_damage.setter
+    def null_damage(self, null: bool) -> None:
+        self.stored.null_damage = null
 
     def close(self) -> None:
-        """Nothing: the file belongs to the segment behind."""
+        """Do nothing: the file belongs to the stored segment."""
 
-    def __del__(self) -> None:
-        """The same."""
+    # -- columns ---------------------------------------------------------------------------------------------
 
-    def _place(self, column: int) -> int | None:
-        """The column of the segment behind; None if it has none."""
-        return column if column < 0 else self._places[column]
+    def _stored_column(self, column: int) -> int | None:
+        """The number of ``column`` in the stored segment; None if it is not stored."""
+        return column if column < 0 else self._stored_columns[column]
+
+    def _initial_values(self, column: int) -> InitialValues:
+        values = self._initial.get(column)
+        if values is None:
+            values = self._initial[column] = InitialValues(self.schema.columns[column], self.rows)
+        return values
+
+    def column_type(self, column: int) -> ColumnType:
+        """The type of ``column``."""
+        return type_of_column(self.schema, column)
+
+    def column_name(self, column: int) -> str:
+        """The name of ``column`` in messages."""
+        return name_of_column(self.schema, column)
+
+    def is_derived(self, column: int) -> bool:
+        """Whether ``column`` has the vectors of texts, which can be made anew."""
+        return is_derived_column(self.schema, column)
+
+    def is_index_only(self, column: int) -> bool:
+        """Whether ``column`` has neither blocks nor zone maps, but a vector index."""
+        stored = self._stored_column(column)
+        return stored is not None and self.stored.is_index_only(stored)
 
     def entry(self, column: int) -> ColumnEntry | None:
         """The catalog entry of ``column``, made up for one that is not stored."""
-        place = self._place(column)
-        return self._constant(column)[0] if place is None else self.stored.entry(place)
+        stored = self._stored_column(column)
+        return self._initial_values(column).entry if stored is None else self.stored.entry(stored)
+
+    def directory(self, column: int) -> BlockDirectory | None:
+        """The block directory of ``column``."""
+        entry = self.entry(column)
+        return None if entry is None else entry.blocks
+
+    # -- values ----------------------------------------------------------------------------------------------
 
     def block(self, column: int, number: int) -> pa.Array:
         """Block ``number`` of ``column``, decoded."""
-        place = self._place(column)
-        if place is not None:
-            return self.stored.block(place, number)
-        entry, values = self._constant(column)
-        return values.slice(0, int(entry.blocks.zones.rows[number]))
-
-    def blocks(self, column: int, numbers: Sequence[int], *, coded: bool = False) -> list[pa.Array]:
-        """Blocks of ``column``, decoded."""
-        place = self._place(column)
-        if place is not None:
-            return self.stored.blocks(place, numbers, coded=coded)
-        made = [self.block(column, number) for number in numbers]
-        return [block.dictionary_encode() for block in made] if coded else made
-
-    def _constant(self, column: int) -> tuple[ColumnEntry, pa.Array]:
-        """The entry and the largest block of a column that is not stored."""
-        found = self._constants.get(column)
-        if found is None:
-            declared = self.schema.columns[column]
-            value = initial_value(declared)
-            size = 8 if value is None or not isinstance(value, str | bytes) else max(len(value), 8)
-            most = max(1, min(_ROWS, self.rows, _BYTES // size))
-            starts = np.append(np.arange(0, self.rows, most, dtype=np.int64), self.rows)
-            counts = np.diff(starts)
-            values = array_of([value] * most, declared.type)
-            one = Zones.of(values.slice(0, 1), declared.type)
-            zones = Zones.build(
-                counts.tolist(),
-                [(0 if value is not None else count, *one[1:]) for count in counts.tolist()],
-                declared.type,
-            )
-            nothing = np.zeros(len(counts), np.int64)
-            blocks = BlockDirectory(starts, nothing, nothing, counts * size, nothing.astype(np.uint8), zones)
-            found = self._constants[column] = ColumnEntry(blocks), values
-        return found
-
-    def is_index_only(self, column: int) -> bool:
-        """Whether ``column`` has neither blocks nor zone maps, but an index."""
-        return self._place(column) in self.catalog.vectors
-
-    def vector_index(self, column: int) -> VectorIndex | None:
-        """The index that stands for the blocks of ``column``."""
-        place = self._place(column)
-        return None if place is None else self.stored.vector_index(place)
-
-    def keyword_index(self, column: int) -> KeywordIndex | None:
-        """The keyword index of ``column``."""
-        place = self._place(column)
-        return None if place is None else self.stored.keyword_index(place)
-
-    def holds_vectors(self, column: int) -> bool:
-        """Whether an index stands for the blocks of ``column``: here those are seen to before anybody asks."""
-        return False
+        stored = self._stored_column(column)
+        return (
+            self._initial_values(column).block(number)
+            if stored is None
+            else self.stored.block(stored, number)
+        )
 
     def slice(self, column: int, start: int, stop: int, *, coded: bool = False) -> pa.Array:
         """Rows start … stop - 1 of ``column`` as one array."""
-        place = self._place(column)
-        if place in self.catalog.vectors:
-            return self.stored.slice(place, start, stop)
-        return super().slice(column, start, stop, coded=coded)
+        stored = self._stored_column(column)
+        if stored is None:
+            return self._initial_values(column).repeated(stop - start, coded=coded)
+        return self.stored.slice(stored, start, stop, coded=coded)
 
     def take(self, column: int, rows: I64Array, *, coded: bool = False) -> pa.Array:
         """The values of ``column`` at ``rows``, ascending int64 (n,)."""
-        place = self._place(column)
-        if place in self.catalog.vectors:
-            return self.stored.take(place, rows)
-        return super().take(column, rows, coded=coded)
+        stored = self._stored_column(column)
+        if stored is None:
+            return self._initial_values(column).repeated(len(rows), coded=coded)
+        return self.stored.take(stored, rows, coded=coded)
 
-    def dictionary(self, column: int) -> bytes | None:
-        """The compression dictionary of ``column``."""
-        place = self._place(column)
-        return None if place is None else self.stored.dictionary(place)
+    # -- indexes ---------------------------------------------------------------------------------------------
+
+    def may_contain(self, column: int, key: int | str | bytes) -> bool:
+        """Whether ``column`` may hold ``key``, by its Bloom filter; True when it has none."""
+        stored = self._stored_column(column)
+        return stored is None or self.stored.may_contain(stored, key)
 
     def bloom(self, column: int) -> BloomFilter | None:
         """The Bloom filter of ``column``."""
-        place = self._place(column)
-        return None if place is None else self.stored.bloom(place)
+        stored = self._stored_column(column)
+        return None if stored is None else self.stored.bloom(stored)
 
     def key_bloom(self, number: int) -> BloomFilter | None:
-        """The Bloom filter of a key of several columns, if the segment behind has that key."""
-        wanted = tuple(self._places[place] for place in self.schema.combined_keys[number])
-        for other, places in enumerate(self.stored.schema.combined_keys):
-            if places == wanted:
-                return self.stored.key_bloom(other)
+        """The Bloom filter of a key of several columns, if the stored segment has that key."""
+        columns = tuple(self._stored_columns[column] for column in self.schema.combined_keys[number])
+        for stored_number, stored_columns in enumerate(self.stored.schema.combined_keys):
+            if stored_columns == columns:
+                return self.stored.key_bloom(stored_number)
         return None
 
-    def rowids(self) -> I64Array:
-        """All rowids."""
-        return self.stored.rowids()
+    def vector_index(self, column: int) -> VectorIndex | None:
+        """The index that stands for the blocks of ``column``; None for any other column."""
+        stored = self._stored_column(column)
+        return None if stored is None else self.stored.vector_index(stored)
 
-    def find(self, rowid: int) -> range:
-        """The rows that have ``rowid``."""
-        return self.stored.find(rowid)
+    def keyword_index(self, column: int) -> KeywordIndex | None:
+        """The keyword index of ``column``; None if it has none."""
+        stored = self._stored_column(column)
+        return None if stored is None else self.stored.keyword_index(stored)
 
-    def find_many(self, rowids: I64Array) -> I64Array:
-        """The rows that have ``rowids``."""
-        return self.stored.find_many(rowids)
 
-    def tombstones(self) -> tuple[I64Array, I64Array]:
-        """Rowids deleted from segments before, and the versions that did."""
-        return self.stored.tombstones()
+class InitialValues:
+    """A column of ``rows`` rows that no file holds: every row has the initial value of ``column``."""
 
-    def extent(self, extent: Any) -> bytes:
-        """The bytes of an extent."""
-        return self.stored.extent(extent)
+    def __init__(self, column: Column, rows: int) -> None:
+        value = initial_value(column)
+        size = 8 if value is None or not isinstance(value, str | bytes) else max(len(value), 8)
+        block_rows = max(1, min(_BLOCK_ROWS, rows, _BLOCK_BYTES // size))
+        starts = np.append(np.arange(0, rows, block_rows, dtype=np.int64), rows)
+        counts = np.diff(starts)
+        self._type = column.type
+        #: The largest block.
+        self._values = array_of([value] * block_rows, column.type)
+        _, low, high = Zones.of(self._values.slice(0, 1), column.type)
+        zones = Zones.build(
+            counts.tolist(),
+            [(0 if value is not None else count, low, high) for count in counts.tolist()],
+            column.type,
+        )
+        nothing = np.zeros(len(counts), np.int64)
+        #: What the catalog of a file that had the column would say.
+        self.entry = ColumnEntry(
+            BlockDirectory(starts, nothing, nothing, counts * size, nothing.astype(np.uint8), zones)
+        )
+
+    def block(self, number: int) -> pa.Array:
+        """Block ``number``."""
+        return self._values.slice(0, int(self.entry.blocks.zones.rows[number]))
+
+    def repeated(self, count: int, *, coded: bool = False) -> pa.Array:
+        """The value ``count`` times; coded: as a dictionary array."""
+        if not count:
+            return pa.nulls(0, arrow_type(self._type))
+        size = len(self._values)
+        pieces = [self._values.slice(0, min(size, count - start)) for start in range(0, count, size)]
+        array = pieces[0] if len(pieces) == 1 else pa.concat_arrays(pieces)
+        return array.dictionary_encode() if coded else array

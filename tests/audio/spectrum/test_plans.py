@@ -6,7 +6,7 @@ import pytest
 
 from audiomem_sql.audio import PROFILES
 from audiomem_sql.audio.spectrum.plans import FLAT, MISSION, PLANS, Band, BandPlan, Mode, plan_named
-from audiomem_sql.audio.spectrum.spectrum import Spectrum, spectrum_profile
+from audiomem_sql.audio.spectrum.shape import Shape, spectrum_profile
 from audiomem_sql.audio.spectrum.transform import DCT
 from audiomem_sql.errors import OptionError
 
@@ -60,10 +60,10 @@ def test_a_band_is_where_the_plan_says(name: str, plan: str, robustness: str) ->
     """Up to half the sample rate: a profile of 22.05 kHz has nothing at 20 kHz."""
     mode = Mode.of(plan, robustness)
     profile = spectrum_profile(PROFILES[name], mode)
-    spectrum = Spectrum(profile, mode)
+    shape = Shape.of(profile, mode)
     width = profile.sample_rate / (2 * DCT)
-    used: set[int] = set(range(spectrum.first, spectrum.first + 7))
-    for slot in spectrum.slots:
+    used: set[int] = set(range(shape.first, shape.first + 7))
+    for slot in shape.slots:
         for start in slot.starts:
             own = set(range(start, start + slot.words))
             assert not own & used
@@ -72,8 +72,8 @@ def test_a_band_is_where_the_plan_says(name: str, plan: str, robustness: str) ->
             assert (start + slot.words - 1) * width < min(slot.band.high, mode.limit(profile.sample_rate))
     assert min(used) * width >= 20
     assert max(used) < DCT
-    assert set(spectrum.nulls.tolist()) == set(range(DCT)) - used
-    names = [slot.band.name for slot in spectrum.slots]
+    assert set(shape.nulls.tolist()) == set(range(DCT)) - used
+    names = [slot.band.name for slot in shape.slots]
     assert ("ultrasonic" in names) == (
         plan == "ultrasonic" and robustness == "exact" and profile.sample_rate > 40_000
     )

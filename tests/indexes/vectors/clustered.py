@@ -1,10 +1,10 @@
-"""Vectors like those of texts: clusters of clusters, with variances that fall from one direction to the next."""
+"""Vectors like those of texts: clusters of clusters, with variances that fall by direction."""
 
 from __future__ import annotations
 
 import numpy as np
 
-from audiomem_sql.indexes.vectors.arrays import F32Array
+from audiomem_sql.arrays import F32Array
 
 
 def clustered(count: int, dimensions: int = 96, seed: int = 7) -> F32Array:

@@ -15,9 +15,9 @@ from audiomem_sql.indexes.vectors import scanning
 from audiomem_sql.indexes.vectors.codec import VectorCodec
 from audiomem_sql.indexes.vectors.index import VectorIndex
 from audiomem_sql.indexes.vectors.index_writing import CodedVectors, EncodedIndex, encode_index
-from audiomem_sql.indexes.vectors.nearest import merged, search_array
 from audiomem_sql.machine.block_cache import BlockCache
 from indexes.vectors.clustered import brute_force, clustered
+from indexes.vectors.exact import merged, search_array
 
 K = 10
 QUERIES = clustered(40, seed=8)

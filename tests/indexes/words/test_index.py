@@ -19,7 +19,7 @@ from audiomem_sql.indexes.words.directory import HEADER
 from audiomem_sql.indexes.words.encoder import EncodedKeywords, encode_keywords
 from audiomem_sql.indexes.words.fts_query import parse_query
 from audiomem_sql.indexes.words.index import KeywordIndex
-from audiomem_sql.indexes.words.match import ROW_SHIFT
+from audiomem_sql.indexes.words.matching import ROW_SHIFT, match
 from audiomem_sql.indexes.words.rows_in_memory import KeywordRows
 
 GOLDEN = pa.array(["The flac file holds a table.", None, "Tables in a FLAC file; the file plays!", "", "Été"])
@@ -112,7 +112,8 @@ def test_an_index_of_nothing() -> None:
     for texts in (pa.array([], pa.string()), pa.array([None, "…"])):
         index = opened(encode_keywords(texts), len(texts))
         assert index.postings(b"one")[0].tolist() == []
-        assert index.score(parse_query("one OR two*", ["body"]))[0].tolist() == []
+        matches = match(parse_query("one OR two*", ["body"]), {"body": index})
+        assert matches.score(matches.statistics)[0].tolist() == []
 
 
 def everything(index: KeywordIndex) -> None:
@@ -132,7 +133,10 @@ def everything(index: KeywordIndex) -> None:
 
 @pytest.mark.parametrize("positions", [False, True])
 def test_changed_bytes_are_refused_or_mean_something(positions: bool) -> None:
-    """Checksums keep such bytes away; what comes through all the same raises our error or decodes within bounds."""
+    """Checksums keep such bytes away.
+
+    What comes through all the same raises our error or decodes within bounds.
+    """
     texts = sample(12)
     encoded = encode_keywords(texts, positions=positions)
     rng = random.Random(3)

@@ -8,12 +8,12 @@ import numpy as np
 import pytest
 
 from audiomem_sql.errors import DataTypeError, MissingExtraError
+from audiomem_sql.machine.progress import Progress
 from audiomem_sql.search.models import embedders
 from audiomem_sql.search.models.embedders import (
     CachedEmbedder,
     F32Array,
     HashingEmbedder,
-    Progress,
     SentenceTransformer,
     embedder_named,
     normalised,

@@ -1,4 +1,4 @@
-"""A segment file: found again from either end, at any damage that leaves one catalog, and the same bytes each time."""
+"""A segment file: opened from either end, at any damage that leaves one catalog; the same bytes each time."""
 
 from __future__ import annotations
 
@@ -12,14 +12,12 @@ from samples import COLUMNS, SCHEMA, arrow, content, create, rows, same
 from audiomem_sql.audio import PROFILES
 from audiomem_sql.audio.flac.frames import frame_size
 from audiomem_sql.audio.flac.metadata import read_metadata
-from audiomem_sql.bytes.local_file import RawFile
+from audiomem_sql.bytes.local_file import LocalFile
 from audiomem_sql.columns.schema import parse_columns
 from audiomem_sql.errors import DamagedFileError, StorageError
 from audiomem_sql.machine.block_cache import BlockCache
 from audiomem_sql.protection.levels import NONE
-from audiomem_sql.storage.segment.catalog import Version
-from audiomem_sql.storage.segment.reader import ROWID, Segment
-from audiomem_sql.storage.segment.writer import SegmentWriter, WriteOptions
+from audiomem_sql.storage.segment import ROWID, Segment, SegmentWriter, Version, WriteOptions
 from audiomem_sql.table.table import Table
 
 VERSIONS = [Version(1, 0, 0, 0)]
@@ -56,7 +54,7 @@ def wide(tmp_path: Path) -> Path:
 
 def pages_of(path: Path) -> tuple[int, int]:
     """Where frame 0 is, and the size of a frame."""
-    file = RawFile(path)
+    file = LocalFile(path)
     start = read_metadata(file, 0).audio_start
     file.close()
     return start, frame_size(PROFILES["embedded"], 0)

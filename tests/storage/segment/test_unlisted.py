@@ -1,4 +1,4 @@
-"""Files of which every copy of the catalog is gone: whatever is in intact blocks comes back, and nothing else does."""
+"""Files of which every catalog is gone: what is in intact blocks comes back, and nothing else does."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from sealed import Sealed
 
 from audiomem_sql.errors import DamagedFileError, DamageWarning, QueryError
 from audiomem_sql.frames.read_write import write_flac
-from audiomem_sql.storage.segment.unlisted import UnlistedSegment
+from audiomem_sql.storage.segment import UnlistedSegment
 from audiomem_sql.table.table import Table
 from audiomem_sql.upkeep.verify import problems
 
@@ -75,7 +75,7 @@ def test_nothing_but_the_catalog_is_lost(tmp_path: Path, protection: str, modula
 
 
 def test_what_else_is_lost(tmp_path: Path) -> None:
-    """Blocks, too: rows that miss one are left out, or have NULL there, and everything else is what it was."""
+    """Blocks, too: rows that miss one are left out, or have NULL there; everything else is as it was."""
     path = tmp_path / "t.flac"
     for protection in LEVELS:
         path.unlink(missing_ok=True)

@@ -70,13 +70,14 @@ def test_a_filter_reads_only_the_blocks_that_may_match(tmp_path: Path) -> None:
     with am.write_flac(rows, tmp_path / "clustered.flac", primary_key="id") as table:
         (segment,) = table.snapshot.segments
         read: list[tuple[int, int]] = []
-        decode = segment._decode
+        blocks = segment._blocks
+        decode = blocks._decode
 
         def noted(column: int, number: int, given: Any = None, **how: bool) -> pa.Array:
             read.append((column, number))
             return decode(column, number, given, **how)
 
-        segment._decode = noted  # type: ignore[method-assign]
+        blocks._decode = noted
         with duckdb.connect() as connection:
             connection.register("dataset", table.dataset())
             assert connection.execute("SELECT count(*) FROM dataset WHERE word = 'word 077'").fetchone() == (

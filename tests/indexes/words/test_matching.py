@@ -14,7 +14,7 @@ from audiomem_sql.errors import UnsupportedError
 from audiomem_sql.indexes.words.encoder import encode_keywords
 from audiomem_sql.indexes.words.fts_query import parse_query
 from audiomem_sql.indexes.words.index import KeywordIndex
-from audiomem_sql.indexes.words.match import Matches, match
+from audiomem_sql.indexes.words.matching import Matches, match
 from audiomem_sql.indexes.words.rows_in_memory import KeywordRows
 from indexes.words import queries
 from indexes.words.fts5 import Fts5
@@ -46,7 +46,7 @@ def test_one_column(rows: list[str | None], query: str, positions: bool) -> None
     judge = Fts5([(row,) for row in rows])
     texts = pa.array(rows, pa.string())
     expression = parse_query(query, ["body"])
-    assert_same(query, index_of(texts, positions=positions).match(expression), judge)
+    assert_same(query, match(expression, {"body": index_of(texts, positions=positions)}), judge)
     assert_same(query, match(expression, {"body": KeywordRows(texts)}), judge)
 
 
@@ -72,8 +72,8 @@ def test_a_snapshot_of_several_parts_scores_as_one(
     """Statistics are added up; the filter applies before the best k are chosen."""
     texts = pa.array(rows, pa.string())
     expression = parse_query(query, ["body"])
-    whole = index_of(texts).match(expression)
-    parts = [index_of(texts.slice(0, cut)).match(expression)]
+    whole = match(expression, {"body": index_of(texts)})
+    parts = [match(expression, {"body": index_of(texts.slice(0, cut))})]
     if cut < len(rows):
         parts.append(match(expression, {"body": KeywordRows(texts.slice(cut))}))
     statistics = parts[0].statistics
@@ -120,7 +120,7 @@ def test_many_rows() -> None:
             f"the NOT {words[1]}",
             "f0*",
         ):
-            assert_same(query, index.match(parse_query(query, ["body"])), judge)
+            assert_same(query, match(parse_query(query, ["body"]), {"body": index}), judge)
         for word in words[:300]:
             expected = judge.rows(f'"{word}"')
             assert index.postings(word.encode())[0].tolist() == expected
@@ -129,9 +129,9 @@ def test_many_rows() -> None:
 def test_an_index_without_positions_and_texts_finds_words_only() -> None:
     encoded = encode_keywords(pa.array(["one two"]))
     index = KeywordIndex(encoded.header, encoded.pieces.__getitem__, 1)
-    assert index.rows(parse_query("one AND two", ["body"])).tolist() == [0]
+    assert match(parse_query("one AND two", ["body"]), {"body": index}).rows.tolist() == [0]
     with pytest.raises(UnsupportedError):
-        index.rows(parse_query('"one two"', ["body"]))
+        match(parse_query('"one two"', ["body"]), {"body": index})
 
 
 def test_a_query_reads_few_pieces() -> None:
@@ -150,14 +150,15 @@ def test_a_query_reads_few_pieces() -> None:
     index.postings(b"w7")
     assert len(read) == 2
     assert len(encoded.pieces) == 15
-    rows, _ = index.score(parse_query("w7 common", ["body"]), k=2)
+    matches = match(parse_query("w7 common", ["body"]), {"body": index})
+    rows, _ = matches.score(matches.statistics, k=2)
     assert rows.tolist() == [7, 14]
     assert len(read) == 5
 
 
 def test_statistics_that_contradict_each_other_still_rank() -> None:
     """Deleted rows may be counted among the rows that hold a phrase and not among all rows."""
-    found = index_of(pa.array(["one", "one two"])).match(parse_query("one", ["body"]))
+    found = match(parse_query("one", ["body"]), {"body": index_of(pa.array(["one", "one two"]))})
     statistics = found.statistics
     statistics = type(statistics)(1, statistics.tokens, statistics.frequencies)
     assert found.score(statistics)[0].tolist() == [0, 1]

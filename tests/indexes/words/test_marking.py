@@ -6,7 +6,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from audiomem_sql.indexes.words.fts_query import parse_query
-from audiomem_sql.indexes.words.highlight import highlight, snippet
+from audiomem_sql.indexes.words.marking import highlight, snippet
 from indexes.words import queries
 from indexes.words.fts5 import Fts5
 

@@ -1,0 +1,128 @@
+"""Keyword search: the rows that hold the words, ranked by BM25.
+
+A segment that has an index of its words is searched by that, all other texts are read. The statistics are
+those of all rows of the segments, deleted ones included until a vacuum.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from functools import reduce
+from operator import add
+from typing import NamedTuple
+
+import numpy as np
+
+from audiomem_sql.arrays import BoolArray, F64Array, I64Array
+from audiomem_sql.errors import DamagedFileError
+from audiomem_sql.indexes.words import Expression, KeywordRows, KeywordSource, Matches, coverage, match
+from audiomem_sql.scan.filters import Filter, RowFilter
+from audiomem_sql.scan.scan import Readable, scan
+from audiomem_sql.search.neighbours import Neighbours, in_steps
+from audiomem_sql.search.parts import Part, allowed_rows, parts
+from audiomem_sql.warn_once import warn_once
+
+
+class KeywordRanking(NamedTuple):
+    """The rows that hold the words, best first.
+
+    rowids: int64 (n,). scores: BM25, float64 (n,), lower is better. coverage: how much of the query the best
+    row holds, 0 to 1 (bm25.coverage).
+    """
+
+    rowids: I64Array
+    scores: F64Array
+    coverage: float
+
+
+def ranked_by_keywords(
+    readable: Readable,
+    columns: Mapping[str, int],
+    expression: Expression,
+    filters: Sequence[Filter] = (),
+    *,
+    row_filter: RowFilter | None = None,
+    k: int | None = None,
+) -> Iterator[Neighbours]:
+    """The rows that hold the words, best first; all of them, or ``k``. They have a rank and no distance."""
+    rowids, scores, _ = keyword_ranking(readable, columns, expression, filters, row_filter=row_filter)
+    rowids, scores = rowids[:k], scores[:k]
+    yield from in_steps(Neighbours(rowids, np.full(len(rowids), np.nan, np.float32), scores))
+
+
+def keyword_ranking(
+    readable: Readable,
+    columns: Mapping[str, int],
+    expression: Expression,
+    filters: Sequence[Filter] = (),
+    *,
+    row_filter: RowFilter | None = None,
+) -> KeywordRanking:
+    """All rows that hold the words and pass the filters.
+
+    columns: the indices, by name, of the columns that the expression speaks of. A damaged index of words is a
+    warning, and the texts are read instead.
+    """
+    try:
+        return _ranking(readable, columns, expression, filters, row_filter, use_indexes=True)
+    except DamagedFileError as error:
+        # This fails as well, unless it was an index of words that is damaged.
+        ranking = _ranking(readable, columns, expression, filters, row_filter, use_indexes=False)
+        warn_once(
+            ("words", error.file, error.place),
+            f"{error.file}: an index of words is damaged, and all texts are read instead: "
+            f"{error.place}: {error.what}",
+        )
+        return ranking
+
+
+def _ranking(
+    readable: Readable,
+    columns: Mapping[str, int],
+    expression: Expression,
+    filters: Sequence[Filter],
+    row_filter: RowFilter | None,
+    *,
+    use_indexes: bool,
+) -> KeywordRanking:
+    """The ranking by the indexes of the segments, or by their texts. The results are the same."""
+    matched: list[tuple[Part, Matches]] = []
+    for part in parts(readable):
+        sources = {name: _source(part, column, use_indexes) for name, column in columns.items()}
+        matched.append((part, match(expression, sources)))
+    if not matched:
+        return KeywordRanking(np.empty(0, np.int64), np.empty(0), 0.0)
+    statistics = reduce(add, (matches.statistics for _, matches in matched))
+    rowids: list[I64Array] = []
+    scores: list[F64Array] = []
+    for part, matches in matched:
+        part_rowids, allowed = _rows_of(part, filters, row_filter)
+        rows, values = matches.score(statistics, None, allowed)
+        rowids.append(part_rowids[rows])
+        scores.append(values)
+    all_rowids, all_scores = np.concatenate(rowids), np.concatenate(scores)
+    order = np.lexsort((all_rowids, all_scores))
+    best = float(all_scores.min(initial=0))
+    return KeywordRanking(all_rowids[order], all_scores[order], coverage(statistics, best))
+
+
+def _source(part: Part, column: int, use_index: bool) -> KeywordSource:
+    """Where the words of ``column`` are looked up: in its index, or in its texts."""
+    if part.pending is not None:
+        return KeywordRows(part.pending.arrays[column])
+    segment = part.views[0].segment
+    index = segment.keyword_index(column) if use_index else None
+    return index or KeywordRows(segment.slice(column, 0, segment.rows))
+
+
+def _rows_of(
+    part: Part, filters: Sequence[Filter], row_filter: RowFilter | None
+) -> tuple[I64Array, BoolArray | None]:
+    """The rowids of ``part``, int64 (n,), and which rows may be results, bool (n,); None for all."""
+    if part.pending is None:
+        return part.views[0].segment.rowids(), allowed_rows(part, filters, row_filter)
+    rowids = part.pending.rowids
+    if not filters and row_filter is None:
+        return rowids, None
+    passed = [batch.rowids for batch in scan(part, (), filters, row_filter=row_filter)]
+    return rowids, np.isin(rowids, np.concatenate([np.empty(0, np.int64), *passed]))

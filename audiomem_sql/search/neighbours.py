@@ -1,0 +1,38 @@
+"""Ranked rows as a search hands them over: few at first, then more and more, as far as they are wanted."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from audiomem_sql.arrays import F32Array, F64Array, I64Array
+
+#: Rows that are handed over at first, and the most at once.
+FIRST_ROWS = 16
+MOST_ROWS = 4096
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Neighbours:
+    """Rows of a search, best first.
+
+    rowids: int64 (n,). distances: float32 (n,), NaN where there is none. ranks: float64 (n,), lower is
+    better; None where they are the distances.
+    """
+
+    rowids: I64Array
+    distances: F32Array
+    ranks: F64Array | None = None
+
+    def __len__(self) -> int:
+        return len(self.rowids)
+
+
+def in_steps(rows: Neighbours) -> Iterator[Neighbours]:
+    """``rows`` in runs of growing length."""
+    assert rows.ranks is not None
+    start, step = 0, FIRST_ROWS
+    while start < len(rows):
+        run = slice(start, start + step)
+        yield Neighbours(rows.rowids[run], rows.distances[run], rows.ranks[run])
+        start, step = start + step, min(4 * step, MOST_ROWS)

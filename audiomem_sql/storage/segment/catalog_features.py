@@ -1,0 +1,29 @@
+"""Features: what a reader must know to read a segment rightly. A segment names those that it needs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from audiomem_sql.storage.segment.catalog import NO_HISTORY, Catalog
+
+#: The feature of segments that hold several commits: every row has the version that made it.
+ROW_VERSIONS = "row-versions"
+#: The feature of segments in which the columns change from one version to another.
+SCHEMA_CHANGES = "schema-changes"
+#: The features of tables that have CHECK, and keys of several columns: who writes to them must look at those.
+CHECKS = "checks"
+COMBINED_KEYS = "combined-keys"
+#: The feature of segments that hold columns of vectors as indexes.
+VECTORS = "vectors"
+#: The feature of segments that have keyword indexes: who merges them must make new ones.
+KEYWORDS = "keywords"
+#: Features of a segment that a reader must know to read it rightly, in the order in which they are named.
+FEATURES: dict[str, Callable[[Catalog], Any]] = {
+    ROW_VERSIONS: lambda catalog: catalog.created is not None,
+    SCHEMA_CHANGES: lambda catalog: catalog.history != NO_HISTORY,
+    CHECKS: lambda catalog: catalog.schema.checks,
+    COMBINED_KEYS: lambda catalog: catalog.schema.keys,
+    VECTORS: lambda catalog: catalog.vectors,
+    KEYWORDS: lambda catalog: catalog.keywords,
+}

@@ -1,0 +1,212 @@
+"""The blocks of a segment's columns, decoded, through the cache that all tables share."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
+from itertools import count
+from typing import Any
+
+import pyarrow as pa
+
+from audiomem_sql.blocks.compression import Decompressor
+from audiomem_sql.blocks.directory import BlockDirectory
+from audiomem_sql.blocks.encoding import decode, decode_coded
+from audiomem_sql.columns.stored_values import int64_view
+from audiomem_sql.errors import DamagedFileError
+from audiomem_sql.machine.block_cache import BlockCache
+from audiomem_sql.storage.segment.catalog import Catalog, ColumnEntry
+from audiomem_sql.storage.segment.column_numbers import CREATED, ROWID, name_of_column, type_of_column
+from audiomem_sql.storage.segment.data_stream import REMEDY, DataStream
+
+#: Blocks that are needed together are read at once: up to so many bytes, with so many unneeded ones in
+#: between.
+RUN_BYTES = 1 << 20
+GAP_BYTES = 16 << 10
+
+#: Why blocks cannot be read, by column and block number.
+LostBlocks = Mapping[int, Mapping[int, str]]
+
+_NOTHING_LOST: LostBlocks = {}
+_owners = count()
+
+
+class ColumnBlocks:
+    """Finds, reads and decodes the blocks of one segment. Safe to use from several threads.
+
+    lost: blocks that are known to be lost. Reading one raises DamagedFileError.
+    """
+
+    def __init__(
+        self, stream: DataStream, catalog: Catalog, cache: BlockCache, lost: LostBlocks = _NOTHING_LOST
+    ) -> None:
+        self._stream = stream
+        self._catalog = catalog
+        self._schema = catalog.schema
+        self._rowid_column = catalog.schema.rowid_column
+        self._cache = cache
+        self._lost = lost
+        #: What the keys of the cache begin with; never used again in this process.
+        self._owner = next(_owners)
+        self._decompressors: dict[int, Decompressor] = {}
+        self._lock = threading.Lock()
+
+    def entry(self, column: int) -> ColumnEntry | None:
+        """The catalog entry that stores ``column``; None for the run first_rowid, first_rowid + 1, …."""
+        if column == ROWID or column == self._rowid_column:
+            return self._catalog.rowids
+        if column < 0:
+            return self._catalog.created if column == CREATED else self._catalog.ended
+        return self._catalog.entries[column]
+
+    def directory(self, column: int) -> BlockDirectory | None:
+        """The block directory of ``column``; None where :meth:`entry` is None."""
+        entry = self.entry(column)
+        return None if entry is None else entry.blocks
+
+    def block(self, column: int, number: int) -> pa.Array:
+        """Block ``number`` of ``column``, decoded."""
+        if column == self._rowid_column:
+            column = ROWID
+        array = self._cache.get((self._owner, column, number))
+        return self._decode(column, number) if array is None else array
+
+    def blocks(self, column: int, numbers: Sequence[int], *, coded: bool = False) -> list[pa.Array]:
+        """Blocks of ``column``, by ascending ``numbers``.
+
+        Those that lie side by side in the file are read at once.
+        coded: as dictionary arrays with int32 codes, for a column of texts.
+        """
+        if column == self._rowid_column:
+            column = ROWID
+        arrays = {number: self._cache.get(self._key(column, number, coded)) for number in numbers}
+        missing = [number for number, array in arrays.items() if array is None]
+        for run in self._runs(column, missing):
+            stored = self._stored_run(column, run)
+            for number in run:
+                arrays[number] = self._decode(column, number, stored.get(number), coded=coded)
+        return list(arrays.values())
+
+    def forget(self) -> None:
+        """Drop the segment's blocks from the cache."""
+        self._cache.discard(self._owner)
+
+    def read_once(self) -> AbstractContextManager[None]:
+        """While this lasts, blocks that this thread reads are not kept in the cache."""
+        return self._cache.bypassed()
+
+    def _key(self, column: int, number: int, coded: bool) -> tuple[int, ...]:
+        return (self._owner, column, number, 1) if coded else (self._owner, column, number)
+
+    def _runs(self, column: int, numbers: list[int]) -> Iterator[list[int]]:
+        """The blocks in groups that are worth one read."""
+        directory = self.directory(column)
+        assert directory is not None
+        run: list[int] = []
+        for number in numbers:
+            if run:
+                end = int(directory.offsets[run[-1]] + directory.stored[run[-1]])
+                whole = int(directory.offsets[number] + directory.stored[number] - directory.offsets[run[0]])
+                gap = int(directory.offsets[number]) - end  # below 0: one is lost, or matters more
+                if not 0 <= gap <= GAP_BYTES or whole > RUN_BYTES:
+                    yield run
+                    run = []
+            run.append(number)
+        if run:
+            yield run
+
+    def _stored_run(self, column: int, run: list[int]) -> dict[int, memoryview]:
+        """The stored bytes of the blocks of a run. Empty where damage makes each block be read alone."""
+        directory = self.directory(column)
+        assert directory is not None
+        if len(run) == 1:
+            return {}
+        first = int(directory.offsets[run[0]])
+        try:
+            data = self._stream.read(
+                first, int(directory.offsets[run[-1]] + directory.stored[run[-1]]) - first
+            )
+        except DamagedFileError:
+            return {}
+        view = memoryview(data)
+        starts = {number: int(directory.offsets[number]) - first for number in run}
+        return {
+            number: view[start : start + int(directory.stored[number])] for number, start in starts.items()
+        }
+
+    def _decode(
+        self, column: int, number: int, stored: memoryview | None = None, *, coded: bool = False
+    ) -> pa.Array:
+        """Block ``number``, decoded and put into the cache.
+
+        stored: its stored bytes, if they were read already.
+        """
+        if self._lost:
+            self._check_present(column, number)
+        array = self._decoded(column, number, stored, coded)
+        self._cache.put(self._key(column, number, coded), array, array.nbytes)
+        return array
+
+    def _check_present(self, column: int, number: int) -> None:
+        reason = self._lost.get(column, {}).get(number)
+        if reason is not None:
+            raise DamagedFileError(
+                f"block {number} is lost: {reason}",
+                file=self._stream.path,
+                place=f"column {name_of_column(self._schema, column)}",
+            )
+
+    def _decoded(self, column: int, number: int, stored: memoryview | None, coded: bool) -> pa.Array:
+        directory = self.directory(column)
+        assert directory is not None
+        raw = int(directory.raw[number])
+        rows = int(directory.starts[number + 1] - directory.starts[number])
+        try:
+            data = b""
+            if raw:
+                compressed: Any = stored
+                if compressed is None:
+                    compressed = self._stream.read(
+                        int(directory.offsets[number]), int(directory.stored[number])
+                    )
+                data = self._decompressor(column).decompress(compressed, raw)
+            array = (decode_coded if coded else decode)(
+                int(directory.encodings[number]),
+                data,
+                rows,
+                int(directory.zones.nulls[number]),
+                type_of_column(self._schema, column),
+            )
+            if column == ROWID:
+                _check_rowids(array, directory, number, unique=self._catalog.created is None)
+            return array
+        except DamagedFileError as error:
+            if error.file is None:
+                page = self._stream.page(int(directory.offsets[number]))
+                place = f"page {page}, column {name_of_column(self._schema, column)}, block {number}"
+                error.at(file=self._stream.path, place=place, remedy=REMEDY)
+            raise
+
+    def _decompressor(self, column: int) -> Decompressor:
+        decompressor = self._decompressors.get(column)
+        if decompressor is None:
+            with self._lock:
+                decompressor = self._decompressors.get(column)
+                if decompressor is None:
+                    entry = self.entry(column)
+                    extent = None if entry is None else entry.dictionary
+                    dictionary = None if extent is None else self._stream.extent(extent)
+                    decompressor = self._decompressors[column] = Decompressor(dictionary)
+        return decompressor
+
+
+def _check_rowids(array: pa.Array, directory: BlockDirectory, number: int, *, unique: bool) -> None:
+    """DamagedFileError (without a place) unless the rowids rise between the zone map's bounds."""
+    values, zones = int64_view(array), directory.zones
+    assert zones.low is not None
+    assert zones.high is not None
+    ends = int(zones.low[number]), int(zones.high[number])
+    falls = values[1:] <= values[:-1] if unique else values[1:] < values[:-1]
+    if falls.any() or (int(values[0]), int(values[-1])) != ends:
+        raise DamagedFileError("the rowids are not in order, or not those of the zone map")

@@ -1,0 +1,73 @@
+"""The values of a segment's columns by row: ranges of rows, and rows picked one by one."""
+
+from __future__ import annotations
+
+import numpy as np
+import pyarrow as pa
+
+from audiomem_sql.arrays import I64Array
+from audiomem_sql.columns.selection import taken
+from audiomem_sql.columns.stored_values import integer_array
+from audiomem_sql.columns.types import arrow_type
+from audiomem_sql.storage.segment.catalog import Catalog
+from audiomem_sql.storage.segment.column_blocks import ColumnBlocks
+from audiomem_sql.storage.segment.column_numbers import type_of_column
+from audiomem_sql.storage.segment.stored_indexes import StoredIndexes
+
+
+class ColumnValues:
+    """Reads values out of blocks, or out of the index that stands for the blocks of a column of vectors."""
+
+    def __init__(self, catalog: Catalog, blocks: ColumnBlocks, indexes: StoredIndexes) -> None:
+        self._catalog = catalog
+        self._blocks = blocks
+        self._indexes = indexes
+
+    def slice(self, column: int, start: int, stop: int, *, coded: bool = False) -> pa.Array:
+        """Rows start … stop - 1 of ``column`` as one array; ``coded`` as in :meth:`ColumnBlocks.blocks`."""
+        if column in self._catalog.vectors:
+            return self._indexes.vectors(column, np.arange(start, stop, dtype=np.int64))
+        directory = self._blocks.directory(column)
+        if directory is None:
+            first = self._catalog.first_rowid
+            assert first is not None
+            return integer_array(np.arange(first + start, first + stop, dtype=np.int64))
+        pieces = []
+        span = directory.span(start, stop)
+        for number, array in zip(span, self._blocks.blocks(column, span, coded=coded), strict=True):
+            low = int(directory.starts[number])
+            pieces.append(array.slice(max(start - low, 0), stop - max(start, low)))
+        return self._joined(pieces, column)
+
+    def take(self, column: int, rows: I64Array, *, coded: bool = False) -> pa.Array:
+        """The values of ``column`` at ``rows``, ascending int64 (n,).
+
+        Only the blocks that hold them are decoded. coded: as in :meth:`ColumnBlocks.blocks`.
+        """
+        if column in self._catalog.vectors:
+            return self._indexes.vectors(column, rows)
+        directory = self._blocks.directory(column)
+        if directory is None:
+            first = self._catalog.first_rowid
+            assert first is not None
+            return integer_array(rows + first)
+        numbers = np.searchsorted(directory.starts, rows, side="right") - 1
+        pieces = []
+        needed = np.unique(numbers).tolist()
+        for number, block in zip(needed, self._blocks.blocks(column, needed, coded=coded), strict=True):
+            low, high = np.searchsorted(numbers, [number, number + 1])
+            positions = rows[low:high] - directory.starts[number]
+            if len(positions) == len(block):
+                pieces.append(block)
+            elif int(positions[-1]) - int(positions[0]) == len(positions) - 1:
+                pieces.append(block.slice(int(positions[0]), len(positions)))
+            else:
+                pieces.append(taken(block, positions))
+        return self._joined(pieces, column)
+
+    def _joined(self, pieces: list[pa.Array], column: int) -> pa.Array:
+        if len(pieces) == 1:
+            return pieces[0]
+        if pieces:
+            return pa.concat_arrays(pieces)
+        return pa.nulls(0, arrow_type(type_of_column(self._catalog.schema, column)))

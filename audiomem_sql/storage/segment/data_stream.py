@@ -1,0 +1,40 @@
+"""The data stream of a segment file: blocks, dictionaries, filters and indexes, read by their place in it."""
+
+from __future__ import annotations
+
+from audiomem_sql.blocks.compression import Decompressor
+from audiomem_sql.errors import DamagedFileError
+from audiomem_sql.storage.pages import PagedFile
+from audiomem_sql.storage.segment.catalog import Extent
+
+REMEDY = "Restore it from a copy. `audiomem verify` lists all damage, `audiomem salvage` saves the rest."
+
+
+class DataStream:
+    """Reads the data stream that begins at page ``first_page`` of ``file``."""
+
+    def __init__(self, file: PagedFile, first_page: int) -> None:
+        self.path = file.path
+        self._file = file
+        self._first_page = first_page
+
+    def read(self, offset: int, length: int) -> bytes:
+        """The stored bytes at ``offset``. DamagedFileError if they cannot be recovered."""
+        return self._file.read(self._first_page, offset, length)
+
+    def extent(self, extent: Extent) -> bytes:
+        """The bytes of an extent, decompressed. DamagedFileError with its place if they cannot be read."""
+        try:
+            return Decompressor().decompress(self.read(extent.offset, extent.stored), extent.raw)
+        except DamagedFileError as error:
+            self.locate(error, extent)
+            raise
+
+    def page(self, offset: int) -> int:
+        """The page that holds byte ``offset``."""
+        return self._file.page_at(self._first_page, offset)
+
+    def locate(self, error: DamagedFileError, extent: Extent) -> None:
+        """Give ``error`` the file and the page of ``extent``, unless it names a file already."""
+        if error.file is None:
+            error.at(file=self.path, place=f"page {self.page(extent.offset)}", remedy=REMEDY)

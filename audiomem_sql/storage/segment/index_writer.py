@@ -1,0 +1,83 @@
+"""The indexes of a new segment: of vectors, of words, and the filters of keys of several columns."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from itertools import count
+
+import pyarrow as pa
+
+from audiomem_sql.columns.schema import Schema
+from audiomem_sql.indexes.keys.combined import CombinedHashes
+from audiomem_sql.indexes.vectors import VectorCodec
+from audiomem_sql.storage.segment.catalog import Extent, KeywordExtents, VectorExtents
+from audiomem_sql.storage.segment.data_spool import Stratum
+from audiomem_sql.storage.segment.keyword_extents import KeywordSpool
+from audiomem_sql.storage.segment.labels import Labelled
+from audiomem_sql.storage.segment.stream_writer import StreamWriter
+from audiomem_sql.storage.segment.vector_extents import VectorSpool
+
+
+class IndexWriter:
+    """Collects what is indexed as rows arrive; the indexes are made when the last row is in.
+
+    codecs: of columns of vectors that come from other segments, by column number.
+    """
+
+    def __init__(
+        self, schema: Schema, codecs: Mapping[int, VectorCodec] | None, stream: StreamWriter
+    ) -> None:
+        self._stream = stream
+        self._vectors = {
+            number: VectorSpool(column.type.width, (codecs or {}).get(number))
+            for number, column in enumerate(schema.columns)
+            if column.is_hidden
+        }
+        self._keywords = {number: KeywordSpool() for number in schema.indexed_columns}
+        self._keys = [
+            CombinedHashes(columns, [schema.columns[column] for column in columns])
+            for columns in schema.combined_keys
+        ]
+
+    def add(self, columns: Sequence[pa.Array]) -> None:
+        """Take rows, one array a column of the schema."""
+        for key in self._keys:
+            key.add(columns)
+        for number, vectors in self._vectors.items():
+            vectors.add(columns[number])
+        for number, words in self._keywords.items():
+            words.add(columns[number])
+
+    def store_vectors(self) -> dict[int, VectorExtents]:
+        """Make and store the indexes of vectors."""
+        return {number: spool.finish(self._store_parts(number)) for number, spool in self._vectors.items()}
+
+    def store_keywords(self) -> dict[int, KeywordExtents]:
+        """Make and store the keyword indexes."""
+        stream = self._stream
+        return {
+            number: spool.finish(stream.store_derived, stream.put_derived)
+            for number, spool in self._keywords.items()
+        }
+
+    def store_key_filters(self) -> tuple[Extent | None, ...]:
+        """Store the Bloom filters of keys of several columns."""
+        return tuple(self._stream.store_filter(key.bloom()) for key in self._keys)
+
+    def close(self) -> None:
+        """Let go of the files."""
+        for vectors in self._vectors.values():
+            vectors.close()
+        for words in self._keywords.values():
+            words.close()
+
+    def _store_parts(self, column: int) -> Callable[[bytes], Extent]:
+        """A function that stores the header, then list after list, of the index of ``column``."""
+        numbers = count()
+
+        def store(data: bytes) -> Extent:
+            number = next(numbers)
+            kind = Labelled.VECTOR_LIST if number else Labelled.VECTOR_HEADER
+            return self._stream.store(data, kind, column, max(0, number - 1), Stratum.DERIVED)
+
+        return store

@@ -1,0 +1,74 @@
+"""A segment file that is laid out at a temporary name until it is whole and on the disk."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+
+from audiomem_sql.errors import StorageError
+from audiomem_sql.machine.durable import flush, link_durably, replace_durably, storage_error, temporary_file
+from audiomem_sql.machine.progress import Progress
+from audiomem_sql.storage.pages import FileSpec, lay_out
+from audiomem_sql.storage.segment.data_spool import DataSpool
+
+
+class NewFile:
+    """The file that will be at ``path``."""
+
+    def __init__(self, path: str) -> None:
+        self._path = path
+        self._temporary: str | None = None
+
+    def lay_out(
+        self,
+        spec: FileSpec,
+        catalog: bytes,
+        spool: DataSpool,
+        parity_bytes: int,
+        progress: Progress | None,
+    ) -> None:
+        """Write catalog, data and catalog beside ``path``, and fsync. StorageError if that cannot be done.
+
+        parity_bytes: memory for the parity. progress: called with bytes done and bytes in all.
+        """
+        try:
+            handle, self._temporary = temporary_file(self._path)
+            with os.fdopen(handle, "w+b") as sink:
+                os.chmod(self._temporary, 0o666 & ~_umask())
+                lay_out(sink, spec, catalog, spool, spool.length, progress, parity_bytes)
+                sink.flush()
+                flush(sink.fileno())
+        except OSError as error:
+            raise storage_error(error, self._path) from error
+        except StorageError as error:
+            error.at(file=self._path)
+            raise
+
+    @property
+    def temporary(self) -> str:
+        """The name of the finished file until ``publish``."""
+        if self._temporary is None:
+            raise StorageError("there is nothing to publish", file=self._path)
+        return self._temporary
+
+    def publish(self, *, replace: bool = True) -> None:
+        """Give the file its name, durably; StorageError if ``replace`` is False and the name is taken."""
+        if replace:
+            replace_durably(self.temporary, self._path)
+        else:
+            link_durably(self.temporary, self._path)
+        self._temporary = None
+
+    def abandon(self) -> None:
+        """Remove what was laid out."""
+        if self._temporary is not None:
+            with contextlib.suppress(OSError):  # what stays is removed by the next writer
+                os.unlink(self._temporary)
+            self._temporary = None
+
+
+def _umask() -> int:
+    """The process's umask; the only way to read it is to set it."""
+    mask = os.umask(0o077)
+    os.umask(mask)
+    return mask

@@ -1,0 +1,36 @@
+"""How a segment is written: what the options of a table come to."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from audiomem_sql.audio import Mode, Profile
+from audiomem_sql.machine.limits import DEFAULT, LIMITS
+from audiomem_sql.protection.levels import Level
+
+_USUAL = LIMITS[DEFAULT]
+
+
+@dataclass(frozen=True, slots=True)
+class WriteOptions:
+    """How a segment is written.
+
+    level: zstd level 1 to 22. block_bytes: bytes of values in a block before compression. threads: for
+    compression. mode: of the spectrum; None for pages that are the samples. The others as in
+    :class:`~audiomem_sql.machine.limits.Limits`.
+    """
+
+    profile: Profile
+    protection: Level
+    level: int = _USUAL.level
+    block_bytes: int = _USUAL.block_bytes
+    threads: int = 2
+    sample_bytes: int = _USUAL.sample_bytes
+    spool_bytes: int = _USUAL.spool_bytes
+    parity_bytes: int = _USUAL.parity_bytes
+    mode: Mode | None = None
+
+    @property
+    def by_bands(self) -> bool:
+        """Whether what matters most is put into the most reliable bands."""
+        return self.mode is not None and self.mode.bands != 0

@@ -1,0 +1,148 @@
+"""Appends: rows that arrive together become one commit, in the log or as a segment of its own.
+
+Several threads may append through one session at the same time: few rows share a flush, see
+:mod:`audiomem_sql.writing.group_commit`. Each append has a version and errors of its own.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import pyarrow as pa
+
+from audiomem_sql.arrays import I64Array
+from audiomem_sql.machine.progress import Progress
+from audiomem_sql.scan.filters import filters_of_text
+from audiomem_sql.search import recorded, table_embedder, with_vectors
+from audiomem_sql.table.session import Session
+from audiomem_sql.versions.ingested import pack_sources
+from audiomem_sql.versions.snapshot import Snapshot
+from audiomem_sql.writing import log_limits
+from audiomem_sql.writing.appending import (
+    NO_ROWIDS,
+    as_batches,
+    check_rows,
+    check_sizes,
+    matching_rowids,
+    number_rows,
+)
+from audiomem_sql.writing.commit import Commit
+from audiomem_sql.writing.group_commit import Append, Group
+from audiomem_sql.writing.streaming import UnorderedError, can_stream, is_stream, numbered, stream_of
+
+#: The rowids that a commit deletes, int64 (n,), ascending, of the snapshot that it is made on.
+Deleted = Callable[[Snapshot], I64Array]
+
+
+class Appends:
+    """The appends of a session. The arguments of the methods are those of :class:`~audiomem_sql.table.table.Table`."""
+
+    def __init__(self, session: Session) -> None:
+        self._session = session
+        self._opened = session.opened
+
+    def append(
+        self,
+        data: Any,
+        *,
+        replace: str | None = None,
+        parameters: Sequence[Any] = (),
+        sources: Mapping[str, bytes] | None = None,
+        message: str | None = None,
+        progress: Progress | None = None,
+    ) -> int:
+        """Add rows, and delete those that the filter ``replace`` passes, in one commit; the new version."""
+        filters, row_filter = filters_of_text(replace, parameters, self._opened.schema)
+
+        def matching(snapshot: Snapshot) -> I64Array:
+            return NO_ROWIDS if replace is None else matching_rowids(snapshot, filters, row_filter)
+
+        return self.exchange(data, matching, sources=sources, message=message, progress=progress)
+
+    def exchange(
+        self,
+        data: Any,
+        deleted: Deleted,
+        *,
+        sources: Mapping[str, bytes] | None = None,
+        message: str | None = None,
+        progress: Progress | None = None,
+    ) -> int:
+        """Add and delete rows in one commit; the new version."""
+        from audiomem_sql.columns.arrow_input import to_table
+
+        opened = self._opened
+        schema = opened.schema
+        table, _ = to_table(data, schema)
+        check_sizes(table, opened.path)
+        self._session.check_no_transaction()
+        full = opened.snapshot.schema
+        if full.vectors and full.visible is schema:
+            embedder = table_embedder(opened.options, full, opened.path)
+            table = with_vectors(table, full, embedder, progress)
+            opened.options = recorded(opened.options, embedder)
+        append = Append(table, schema, deleted, pack_sources(sources) if sources else None, message)
+        if table.num_rows <= log_limits.LOGGED_ROWS and table.nbytes <= log_limits.LOGGED_COMMIT_BYTES:
+            version = self._append_logged(append)
+            if version is not None:
+                return version
+        return self._append_segment(append, progress)
+
+    def _append_logged(self, append: Append) -> int | None:
+        """Through the log, with what other threads append meanwhile; None if it is too large after all."""
+        session, opened = self._session, self._opened
+        if session.enter(append=append):
+            with session.leaving():
+                group = Group(opened.path, opened.snapshot, log_limits.LOGGED_COMMIT_BYTES)
+                try:
+                    group.add(append)
+                    group.collect(session.turn, log_limits.CHECKPOINT_BYTES)
+                    opened.snapshot = group.flush(session.log_writer())
+                finally:
+                    group.answer(session.turn)
+                session.checkpoint_if_full()
+        return append.outcome()
+
+    def _append_segment(self, append: Append, progress: Progress | None) -> int:
+        """As a segment of its own, without a Python value a row."""
+        session, opened = self._session, self._opened
+        with session.writing():
+            append.check_schema(opened.snapshot)
+            deleted = append.deleted(opened.snapshot)
+            session.checkpoint()
+            snapshot = opened.snapshot
+            if not append.table.num_rows and not len(deleted) and append.sources is None:
+                return snapshot.version
+            rowids, table = number_rows(append.table, snapshot)
+            check_rows(rowids, table, snapshot, opened.path, deleted)
+            batches = as_batches(rowids, table)
+            content = Commit(batches, table.num_rows, deleted, append.message, append.sources)
+            return session.commit_segment(content, progress=progress)
+
+    def append_stream(
+        self, data: Any, *, message: str | None = None, progress: Progress | None = None
+    ) -> int:
+        """Add rows in one commit, those of a new table without having all of them in memory; the new version."""
+        if is_stream(data) and can_stream(self._opened.snapshot):
+            version = self._stream(data, message, progress)
+            if version is not None:
+                return version
+        return self.append(data, message=message, progress=progress)
+
+    def _stream(self, data: Any, message: str | None, progress: Progress | None) -> int | None:
+        """Into a new table, batch by batch; None if the rows are to be read first."""
+        session, opened = self._session, self._opened
+        full, schema = opened.snapshot.schema, opened.schema
+        embedder = table_embedder(opened.options, full, opened.path) if full.vectors else None
+
+        def complete(table: pa.Table) -> pa.Table:
+            return table if embedder is None else with_vectors(table, full, embedder)
+
+        with session.writing():
+            if can_stream(opened.snapshot) and opened.snapshot.schema == full:
+                with stream_of(data) as reader, contextlib.suppress(UnorderedError):
+                    batches = numbered(reader, schema, opened.path, complete)
+                    return session.commit_segment(Commit(batches, None, message=message), progress=progress)
+        return None

@@ -1,0 +1,108 @@
+"""New tables: empty ones, and those that take what can be read of a damaged one."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+from audiomem_sql.columns.creation import check_definitions
+from audiomem_sql.columns.schema import Schema, parse_columns
+from audiomem_sql.errors import DamagedFileError, StorageError
+from audiomem_sql.machine.limits import LIMITS
+from audiomem_sql.machine.malloc import spare
+from audiomem_sql.scan.scan import in_rowid_order, scan
+from audiomem_sql.search import dimensions_of
+from audiomem_sql.storage.segment.catalog import Version
+from audiomem_sql.storage.segment.options import TableOptions
+from audiomem_sql.storage.segment.writer import SegmentWriter
+from audiomem_sql.table.reader import TableReader
+from audiomem_sql.table.session import Session
+from audiomem_sql.versions.files import TableFiles
+from audiomem_sql.writing.commit import Commit, now
+
+
+def create_file(
+    path: str | os.PathLike[str], columns: Schema | Sequence[str], options: Mapping[str, Any]
+) -> None:
+    """Write the file of an empty table to ``path``, which must be free. The arguments are those of ``Table.create``."""
+    schema = columns if isinstance(columns, Schema) else parse_columns(columns)
+    check_definitions(schema)
+    files = TableFiles(os.path.abspath(path))
+    _check_free(files)
+    chosen = TableOptions.parse(options, os.path.dirname(files.base))
+    if LIMITS[chosen.profile].sparing:
+        spare()
+    if len(schema.vectors) < len(schema.semantic_columns):
+        schema = schema.with_vectors(dimensions_of(chosen.model, chosen.model_backend))
+    writer = SegmentWriter(
+        files.base,
+        schema,
+        chosen.write_options(),
+        table_id=os.urandom(16),
+        table_options=chosen.to_catalog(),
+    )
+    try:
+        writer.finish([Version(1, now(), 0, 0)])
+        writer.publish(replace=False)
+    except BaseException:
+        writer.abandon()
+        raise
+
+
+def _check_free(files: TableFiles) -> None:
+    """StorageError unless the table's files can be created."""
+    if files.exists():
+        raise StorageError(
+            "the file exists already", file=files.base, remedy="Open it, or choose another name."
+        )
+    folder = os.path.dirname(files.base)
+    if not os.path.isdir(folder):
+        raise StorageError(
+            "there is no such folder", file=folder, remedy="Create it first, or choose another path."
+        )
+    if files.deltas():
+        raise StorageError(
+            "deltas of another table are in the way", file=files.folder, remedy="Move that folder away."
+        )
+    if os.path.lexists(files.log):
+        raise StorageError("the log of another table is in the way", file=files.log, remedy="Move it away.")
+
+
+def salvaged_columns(broken: TableReader) -> Schema:
+    """The columns of a table that takes the rows of ``broken``: nullable where values are lost and NULL stands for them."""
+    schema = broken.snapshot.schema
+    if broken.on_damage != "null":
+        return schema
+    columns = range(len(schema))
+    lost = {
+        column
+        for batch in scan(broken.snapshot, columns)
+        for column in columns
+        if batch.arrays[column].null_count
+    }
+    return schema.nullable(lost)
+
+
+def write_salvaged(session: Session, broken: TableReader, model_digest: str) -> None:
+    """Write the rows that can be read of ``broken`` into the empty table of ``session``, as one commit.
+
+    DamagedFileError if there are rows, and not one of them can be read.
+    """
+    snapshot = broken.snapshot
+    columns = range(len(snapshot.schema))
+    with session.writing():
+        count = sum(len(batch) for batch in scan(snapshot, columns))
+        if not count and len(broken):
+            raise DamagedFileError(
+                f"not one of {len(broken):,} rows can be read as a whole",
+                file=broken.files.base,
+                remedy="`audiomem salvage --partial` saves what is left of them, with NULL for the rest."
+                if broken.on_damage != "null"
+                else "Restore the file from a copy.",
+            )
+        rows = scan(snapshot, columns)
+        ordered = rows if snapshot.ordered else in_rowid_order(rows)
+        content = Commit(ordered, count, message=f"salvaged from {broken.path}")
+        session.commit_segment(content, replace(session.opened.options, model_digest=model_digest))

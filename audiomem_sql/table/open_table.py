@@ -1,0 +1,154 @@
+"""The files of a table, opened: which snapshot of them was loaded last, and with which options they are written."""
+
+from __future__ import annotations
+
+import copy
+import os
+from datetime import datetime
+
+from audiomem_sql.columns.schema import Schema
+from audiomem_sql.columns.timestamps import parse, render
+from audiomem_sql.errors import DamagedFileError, OptionError
+from audiomem_sql.machine.block_cache import SHARED, BlockCache
+from audiomem_sql.machine.limits import LIMITS
+from audiomem_sql.machine.malloc import spare, trim
+from audiomem_sql.storage.segment.options import TableOptions
+from audiomem_sql.upkeep.salvage import SalvagedSnapshot, load_salvaged
+from audiomem_sql.upkeep.torn_log import tell_torn_log
+from audiomem_sql.versions.files import TableFiles
+from audiomem_sql.versions.ingested import known_sources
+from audiomem_sql.versions.snapshot import Snapshot
+
+
+class OpenTable:
+    """The open files of a table: the state that those who read it and those who write to it share.
+
+    snapshot: the one that was loaded last; whoever commits puts the new one here. options: those that the next file is
+    written with. fixed: the table was opened at a version, which never changes. The arguments are those of
+    :class:`~audiomem_sql.table.reader.TableReader`.
+    """
+
+    def __init__(
+        self,
+        path: str | os.PathLike[str],
+        *,
+        version: int | str | None = None,
+        as_of: str | datetime | None = None,
+        cache: BlockCache = SHARED,
+        salvage: bool = False,
+        on_damage: str = "fail",
+    ) -> None:
+        if on_damage not in ("fail", "skip", "null"):
+            raise OptionError(f"on_damage is fail, skip or null, not {on_damage!r}")
+        self.path = os.fspath(path)
+        self.files = TableFiles(os.path.abspath(self.path))
+        self.cache = cache
+        self.salvage = salvage
+        self.on_damage = on_damage
+        self.fixed = version is not None or as_of is not None
+        self.snapshot: Snapshot = load_salvaged(self.files, cache) if salvage else self.files.load(cache)
+        try:
+            self._mark_segments()
+            self.options = self._read_options()
+            if LIMITS[self.options.profile].sparing:
+                spare()
+            tell_torn_log(self.files, self.snapshot)
+            if self.fixed:
+                self.snapshot = self.at(version, as_of)
+                self.options = self._read_options()
+        except BaseException:
+            self.snapshot.close()
+            raise
+
+    @property
+    def name(self) -> str:
+        """The name of the table: the file's, without folder and extension."""
+        return os.path.splitext(os.path.basename(self.path))[0]
+
+    @property
+    def schema(self) -> Schema:
+        """The columns that users see."""
+        return self.snapshot.schema.visible
+
+    @property
+    def sources(self) -> dict[str, bytes]:
+        """The digest of every source that rows were ingested from, by name."""
+        try:
+            return known_sources(self.snapshot.segments, self.snapshot.logged)
+        except DamagedFileError as error:
+            error.at(file=self.files.log, place="sources")
+            raise
+
+    def __len__(self) -> int:
+        return self.snapshot.rows
+
+    def at(
+        self,
+        version: int | str | None = None,
+        as_of: str | datetime | None = None,
+        schema: Schema | None = None,
+    ) -> Snapshot:
+        """The snapshot of a version: by number, by tag, or the newest at a time (UTC unless it says otherwise).
+
+        schema: the columns to see it with, by default those that it had. QueryError, with the versions and tags that are
+        kept, for one that is not.
+        """
+        snapshot = self.snapshot
+        if as_of is not None:
+            moment = parse(as_of)
+            numbers = [version.number for version in snapshot.versions if version.time <= moment]
+            if not numbers:
+                first = render(snapshot.versions[0].time)
+                raise snapshot.not_kept(
+                    f"the oldest version that is kept is of {first}, after {render(moment)}"
+                )
+            if isinstance(snapshot, SalvagedSnapshot):
+                snapshot.check_moment(numbers[-1], moment)
+            return snapshot.at(numbers[-1], schema)
+        if isinstance(version, str) and not version.isdecimal():
+            if version not in snapshot.tags:
+                raise snapshot.not_kept(f"there is no tag {version!r}")
+            return snapshot.at(snapshot.tags[version], schema)
+        return snapshot.at(snapshot.version if version is None else int(version), schema)
+
+    def pinned(self, version: int | str | None = None, as_of: str | datetime | None = None) -> OpenTable:
+        """The same open files at a version, or as they are now; later commits do not show. QueryError as :meth:`at`."""
+        view = copy.copy(self)
+        view.snapshot, view.fixed = self.at(version, as_of), True
+        view.options = view._read_options()
+        return view
+
+    def refresh(self) -> bool:
+        """Look for commits of others; True if there were any."""
+        if self.fixed or self.salvage or not self.files.changed(self.snapshot):
+            return False
+        self.reload()
+        self.options = self._read_options()
+        return True
+
+    def reload(self) -> None:
+        """Load the newest snapshot. Files that are open and still the same stay open."""
+        self.snapshot = self.files.load(self.cache, self.snapshot)
+        self._mark_segments()
+        if LIMITS[self.options.profile].sparing:
+            trim()
+
+    def close(self) -> None:
+        """Close the files."""
+        self.snapshot.close()
+
+    def _mark_segments(self) -> None:
+        """Tell the segments what a read does about damage."""
+        for segment in self.snapshot.segments:
+            segment.skip_damage = self.on_damage != "fail"
+            segment.null_damage = self.on_damage == "null"
+
+    def _read_options(self) -> TableOptions:
+        """The options of the newest segment that has commits up to the snapshot's version."""
+        snapshot = self.snapshot
+        written = [s for s in snapshot.segments if s.catalog.first_version <= snapshot.version]
+        try:
+            return TableOptions.from_catalog((written or snapshot.segments)[-1].catalog.options)
+        except DamagedFileError as error:
+            error.at(file=self.path, place="catalog")
+            raise

@@ -1,0 +1,197 @@
+"""The rows that a query reads: in Arrow batches, as tables and frames, by meaning, by order, by rowid."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+import numpy as np
+import pyarrow as pa
+
+from audiomem_sql.columns.schema import Schema
+from audiomem_sql.columns.stored_values import as_sql
+from audiomem_sql.errors import QueryError
+from audiomem_sql.scan.fetch import fetch_rows
+from audiomem_sql.scan.filters import Filter, RowFilter, filters_of_text
+from audiomem_sql.scan.lookup import value_at
+from audiomem_sql.scan.scan import scan
+from audiomem_sql.scan.top_rows import first_rows, parse_order
+from audiomem_sql.search import WHOLE, results
+from audiomem_sql.storage.segment.options import TableOptions
+from audiomem_sql.versions.snapshot import Snapshot
+from audiomem_sql.writing.transaction import Transaction
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+#: What a query reads: a snapshot, or a snapshot with the changes of an open transaction.
+Current: TypeAlias = Snapshot | Transaction
+
+
+@dataclass(frozen=True, slots=True)
+class Rows:
+    """The rows of ``current``. options: those of the table. path: names the table in messages.
+
+    The arguments of the methods are those of the methods of :class:`~audiomem_sql.table.reader.TableReader`.
+    """
+
+    current: Current
+    options: TableOptions
+    path: str
+
+    @property
+    def schema(self) -> Schema:
+        """The columns that users see."""
+        return self.current.schema.visible
+
+    def scan(
+        self,
+        columns: Sequence[str] | None = None,
+        where: str | None = None,
+        parameters: Sequence[Any] = (),
+        *,
+        limit: int | None = None,
+    ) -> Iterator[pa.RecordBatch]:
+        """The rows as record batches, decoded as they are asked for. Wrong arguments are errors before the first batch."""
+        numbers, schema = self._projection(columns)
+        filters, row_filter = filters_of_text(where, parameters, self.schema)
+        return self._batches(numbers, schema, filters, row_filter, limit)
+
+    def _batches(
+        self,
+        numbers: list[int],
+        schema: pa.Schema,
+        filters: list[Filter],
+        row_filter: RowFilter | None,
+        limit: int | None,
+    ) -> Iterator[pa.RecordBatch]:
+        if limit is not None and limit <= 0:
+            return
+        for batch in scan(self.current, numbers, filters, row_filter=row_filter):
+            if limit is not None and limit <= len(batch):
+                arrays = [array.slice(0, limit) for array in batch.arrays]
+                yield _record_batch(arrays, limit, schema)
+                return
+            yield _record_batch(list(batch.arrays), len(batch), schema)
+            if limit is not None:
+                limit -= len(batch)
+
+    def _projection(self, columns: Sequence[str] | None) -> tuple[list[int], pa.Schema]:
+        """The numbers of ``columns`` (None: all), and their Arrow schema."""
+        visible = self.schema
+        names = list(visible.names) if columns is None else list(columns)
+        numbers = [visible.index(name) for name in names]
+        arrow = visible.to_arrow()
+        whole = len(set(numbers)) == len(visible)  # the metadata has constraints on several columns
+        fields = [arrow.field(number) for number in numbers]
+        return numbers, pa.schema(fields, arrow.metadata if whole else None)
+
+    def to_arrow(
+        self, columns: Sequence[str] | None = None, where: str | None = None, parameters: Sequence[Any] = ()
+    ) -> pa.Table:
+        """The rows as an Arrow table."""
+        _, schema = self._projection(columns)
+        return pa.Table.from_batches(list(self.scan(columns, where, parameters)), schema)
+
+    def to_pandas(
+        self,
+        columns: Sequence[str] | None = None,
+        where: str | None = None,
+        parameters: Sequence[Any] = (),
+        *,
+        dtype_backend: str | None = None,
+        **options: Any,
+    ) -> pd.DataFrame:
+        """The rows as a pandas data frame."""
+        from audiomem_sql.columns.to_pandas import frame_of
+
+        table = self.to_arrow(columns, where, parameters)
+        visible = self.schema
+        origins = [visible[name].origin for name in table.column_names]
+        return frame_of(table, origins, dtype_backend, **options)
+
+    def to_stream(self) -> pa.RecordBatchReader:
+        """All rows as a stream of record batches."""
+        _, schema = self._projection(None)
+        return pa.RecordBatchReader.from_batches(schema, self.scan())
+
+    def search(
+        self,
+        query: Any,
+        k: int = 10,
+        where: str | None = None,
+        parameters: Sequence[Any] = (),
+        *,
+        columns: Sequence[str] | None = None,
+        column: str | None = None,
+    ) -> pa.Table:
+        """The ``k`` rows that answer ``query`` best, the best first, with their distances."""
+        self._check_count(k)
+        full = self.current.schema
+        filters, row_filter = filters_of_text(where, parameters, self.schema)
+        numbers, schema = self._projection(columns)
+        answers = list(
+            results(
+                self.current,
+                full,
+                WHOLE if column is None else full.index(column),
+                query,
+                self.options,
+                self.path,
+                filters,
+                row_filter=row_filter,
+                k=k,
+            )
+        )
+        schema = schema.remove_metadata().append(pa.field("distance", pa.float32()))
+        if not answers:
+            return schema.empty_table()
+        rowids = np.concatenate([answer.rowids for answer in answers])
+        readable, arrays = fetch_rows(self.current, rowids, numbers)
+        if not readable.any():  # damage is passed over
+            return schema.empty_table()
+        distances = np.concatenate([answer.distances for answer in answers])[readable]
+        return pa.Table.from_arrays([*arrays, pa.array(distances, mask=np.isnan(distances))], schema=schema)
+
+    def top(
+        self,
+        ordering: str,
+        k: int = 10,
+        where: str | None = None,
+        parameters: Sequence[Any] = (),
+        *,
+        columns: Sequence[str] | None = None,
+    ) -> pa.Table:
+        """The first ``k`` rows in an order, of those that pass ``where``."""
+        self._check_count(k)
+        filters, row_filter = filters_of_text(where, parameters, self.schema)
+        numbers, schema = self._projection(columns)
+        rowids = first_rows(self.current, parse_order(ordering, self.schema), k, filters, row_filter)
+        readable, arrays = fetch_rows(self.current, rowids, numbers)
+        return pa.Table.from_arrays(arrays, schema=schema) if readable.any() else schema.empty_table()
+
+    def _check_count(self, k: int) -> None:
+        if k < 1:
+            raise QueryError(f"k = {k} is no number of rows", file=self.path, remedy="Ask for 1 or more.")
+
+
+def row_at(current: Current, rowid: int) -> dict[str, Any] | None:
+    """The row with ``rowid`` as SQL sees it, by column name; None if there is none."""
+    visible = current.schema.visible
+    own = current.own_row(rowid)
+    if own is not None:
+        columns = visible.columns
+        return {column.name: as_sql(value, column.type) for column, value in zip(columns, own, strict=False)}
+    for view in reversed(current.views):
+        row = view.find(rowid)
+        if row >= 0:
+            return {name: value_at(view.segment, number, row) for number, name in enumerate(visible.names)}
+    return None
+
+
+def _record_batch(arrays: list[pa.Array], rows: int, schema: pa.Schema) -> pa.RecordBatch:
+    """A record batch, which may have rows without a column."""
+    if arrays:
+        return pa.RecordBatch.from_arrays(arrays, schema=schema)
+    return pa.RecordBatch.from_struct_array(pa.array([{}] * rows, pa.struct([])))

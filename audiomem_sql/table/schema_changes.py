@@ -1,0 +1,105 @@
+"""Changes of a table's columns, each a commit of its own: by a migration, or to the vectors of another model."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+
+from audiomem_sql.arrays import I64Array
+from audiomem_sql.errors import SchemaError
+from audiomem_sql.machine.progress import Progress
+from audiomem_sql.migrations.changes import SchemaChange, parse_change
+from audiomem_sql.scan.scan import scan
+from audiomem_sql.search import embedder_of, missing_vectors
+from audiomem_sql.storage.segment.options import HASHING, TableOptions, check_backend
+from audiomem_sql.table.session import Session
+from audiomem_sql.table.transactions import Transactions
+from audiomem_sql.writing.altering import altered_schema
+from audiomem_sql.writing.commit import Commit
+
+#: Rows in a commit of :meth:`SchemaChanges.reembed`.
+_REEMBEDDED = 2000
+
+
+class SchemaChanges:
+    """The changes of the columns of a session's table. The arguments are those of :class:`~audiomem_sql.table.table.Table`."""
+
+    def __init__(self, session: Session, transactions: Transactions) -> None:
+        self._session = session
+        self._opened = session.opened
+        self._transactions = transactions
+
+    def alter(self, change: SchemaChange | str, message: str | None) -> int:
+        """Change the columns; the new version."""
+        session, opened = self._session, self._opened
+        try:
+            with session.writing():
+                change = parse_change(change) if isinstance(change, str) else change
+                schema = altered_schema(opened.snapshot, change, opened.options)
+                session.checkpoint()
+                content = Commit((), 0, message=message or str(change), schema=schema, change=str(change))
+                return session.commit_segment(content)
+        except SchemaError as error:
+            error.at(file=opened.path)
+            raise
+
+    def reembed(self, model: str | None, model_backend: str | None, progress: Progress | None) -> int:
+        """Make all vectors anew, with ``model`` and its ``model_backend`` from now on; the new version."""
+        opened = self._opened
+        self._session.check_no_transaction()
+        if not opened.schema.semantic_columns:
+            raise SchemaError(
+                "no column is searched by meaning", file=opened.path, remedy="Declare one SEMANTIC."
+            )
+        model = model or opened.options.model
+        backend = model_backend or ("torch" if model == HASHING else opened.options.model_backend)
+        check_backend(model, backend)
+        embedder = embedder_of(model, backend)
+        width, digest = embedder.dimensions, embedder.digest.hex()
+        options = replace(opened.options, model=model, model_backend=backend, model_digest=digest)
+        message = f"reembed with {model} ({backend})"
+        self._change_vectors(options, width, message)
+        rowids = self._rowids_without_vectors()
+        for start in range(0, len(rowids), _REEMBEDDED):
+            self._embed(rowids[start : start + _REEMBEDDED], message)
+            if progress is not None:
+                progress(min(start + _REEMBEDDED, len(rowids)), len(rowids))
+        return opened.snapshot.version
+
+    def _change_vectors(self, options: TableOptions, width: int, change: str) -> None:
+        """Give the table other, empty columns of vectors, of ``width`` numbers; not again if the last change was this one."""
+        session, opened = self._session, self._opened
+        with session.writing():
+            before = opened.snapshot.schema
+            schema = before.visible.with_vectors(width, opened.snapshot.next_column)
+            session.checkpoint()
+            migrations = opened.snapshot.migrations
+            resumed = (
+                migrations
+                and migrations[-1].text == change
+                and opened.options.model_digest == options.model_digest
+            )
+            if not resumed or len(before) == len(before.visible):
+                session.commit_segment(Commit((), 0, message=change, schema=schema, change=change), options)
+                opened.options = options
+
+    def _rowids_without_vectors(self) -> I64Array:
+        """Of the rows that have no vector yet, int64 (n,)."""
+        snapshot = self._opened.snapshot
+        batches = scan(snapshot, (), missing_vectors(snapshot))
+        return np.concatenate([np.empty(0, np.int64), *(batch.rowids for batch in batches)])
+
+    def _embed(self, rowids: I64Array, message: str) -> None:
+        """Write rows again, so that they get vectors, in a commit of their own."""
+        opened = self._opened
+        transaction = self._transactions.begin()
+        try:
+            for rowid in rowids.tolist():
+                row = opened.snapshot.stored_row(rowid)
+                if row is not None:
+                    transaction.update(rowid, rowid, row[: len(opened.schema)])
+            self._transactions.commit(message=message)
+        except BaseException:
+            self._transactions.rollback()
+            raise

@@ -1,0 +1,262 @@
+"""Who writes to an open table: one thread of the process at a time, one process at a time, on the newest snapshot.
+
+A thread takes its turn (:mod:`audiomem_sql.writing.writer_turn`), then the lock between processes
+(:mod:`audiomem_sql.machine.writer_lock`), then loads what others committed. :meth:`Session.writing` does that for a body,
+:meth:`Session.enter` and :meth:`Session.leaving` for what begins in one call and ends in another.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import threading
+import time
+from collections.abc import Iterator
+from types import TracebackType
+
+from audiomem_sql.errors import AudioMemError, BusyError, DamagedFileError, StorageError, UnsupportedError
+from audiomem_sql.machine.durable import replace_durably
+from audiomem_sql.machine.progress import Progress
+from audiomem_sql.machine.writer_lock import WriterLock
+from audiomem_sql.protection.levels import level_named
+from audiomem_sql.storage.log import LogRecord, LogWriter
+from audiomem_sql.storage.segment.options import TableOptions
+from audiomem_sql.table.open_table import OpenTable
+from audiomem_sql.upkeep.compaction import checkpoint, merge, small_deltas
+from audiomem_sql.versions.snapshot import Snapshot
+from audiomem_sql.writing import log_limits
+from audiomem_sql.writing.commit import Commit, LoggedCommit, PendingCommit, write_commit
+from audiomem_sql.writing.group_commit import Append
+from audiomem_sql.writing.transaction import Transaction
+from audiomem_sql.writing.writer_turn import WriterTurn
+
+
+class Leaving:
+    """The context manager of :meth:`Session.leaving`; a class, because a generator would cost every commit a microsecond."""
+
+    __slots__ = ("_session",)
+
+    def __init__(self, session: Session) -> None:
+        self._session = session
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        try:
+            if error is not None:
+                with contextlib.suppress(AudioMemError):  # the error of the body is the one to tell
+                    self._session.opened.reload()
+        finally:
+            self._session.leave()
+
+
+class Session:
+    """The writing side of an open table, shared by its threads.
+
+    opened: the files; the newest snapshot is put there. busy_timeout: seconds that a writer waits for others.
+    turn: of the threads. lock: between processes. transaction: the one that is open, of whichever thread has the turn.
+    """
+
+    def __init__(self, opened: OpenTable, busy_timeout: float) -> None:
+        self.opened = opened
+        self.busy_timeout = busy_timeout
+        self.turn: WriterTurn[Append] = WriterTurn(opened.files.base)
+        self.lock = WriterLock(opened.files.base)
+        self.transaction: Transaction | None = None
+        self._refreshing = threading.Lock()
+        self._swept = False
+        self._log: LogWriter | None = None
+
+    @property
+    def readable(self) -> Transaction | Snapshot:
+        """What a query of this thread reads: its open transaction, or the snapshot."""
+        transaction = self.transaction
+        return transaction if transaction is not None and self.turn.mine else self.opened.snapshot
+
+    def refresh(self) -> bool:
+        """Look for commits of others; True if there were any. Nothing happens while a thread writes.
+
+        That one has looked, and shows what it commits; a snapshot loaded beside it might take the place of a newer one.
+        """
+        with self._refreshing:
+            return not self.turn.busy and self.opened.refresh()
+
+    def check_no_transaction(self) -> None:
+        """StorageError if this thread has a transaction open."""
+        if self.transaction is not None and self.turn.mine:
+            raise StorageError("a transaction is open", file=self.opened.path, remedy="Commit it first.")
+
+    # -- the turn -------------------------------------------------------------------------------------------------
+
+    @contextlib.contextmanager
+    def writing(self, timeout: float | None = None, *, damaged: bool = False) -> Iterator[None]:
+        """Be the writer for the body. However it ends, others can write afterwards, and the snapshot is the newest.
+
+        timeout: seconds, by default the busy timeout. damaged: also where damage forbids to write anything but its repair.
+        StorageError when this thread has a transaction open; BusyError when others keep writing.
+        """
+        self.check_no_transaction()
+        self.enter(timeout, damaged=damaged)
+        with self.leaving():
+            yield
+            self.opened.reload()
+
+    def enter(
+        self, timeout: float | None = None, append: Append | None = None, *, damaged: bool = False
+    ) -> bool:
+        """Become the writer, until :meth:`leaving`; False if another thread did ``append`` meanwhile."""
+        self._check_changeable()
+        seconds = self.busy_timeout if timeout is None else timeout
+        deadline = time.monotonic() + seconds
+        if not self.turn.enter(seconds, append, 0 if append is None else append.table.nbytes):
+            return False
+        try:
+            self._lock_files(max(0.0, deadline - time.monotonic()), damaged=damaged)
+        except BaseException:
+            self.leave()
+            raise
+        return True
+
+    def leaving(self) -> Leaving:
+        """End the transaction and the turn after a body. After an error, load what was committed before it."""
+        return Leaving(self)
+
+    def leave(self) -> None:
+        """End the transaction and the turn."""
+        self.transaction = None
+        try:
+            if self.lock.held:
+                self.lock.release()
+        finally:
+            self.turn.leave()
+
+    def _check_changeable(self) -> None:
+        opened = self.opened
+        if opened.salvage:
+            raise StorageError(
+                "a table that is opened for salvage is only read",
+                file=opened.path,
+                remedy="Restore the missing files, or write what is left to a new table with write_flac.",
+            )
+        if opened.fixed:
+            raise UnsupportedError(
+                f"this is version {opened.snapshot.version}, which does not change",
+                file=opened.path,
+                remedy="Open the table without a version to write to it.",
+            )
+
+    def _lock_files(self, timeout: float, *, damaged: bool = False) -> None:
+        """Take the writer's lock, load the newest snapshot, and see to it that it can be built upon."""
+        opened, files = self.opened, self.opened.files
+        files.check_writable()
+        self.lock.acquire(timeout)
+        known = opened.snapshot
+        with self._refreshing:
+            opened.refresh()
+        if not self._swept:
+            files.sweep()
+        if not self._swept or known.files != opened.snapshot.files:
+            files.settle()
+            files.remove_leftovers(opened.snapshot)
+        self._swept = True
+        if not damaged:
+            files.check_undamaged(opened.snapshot)
+        if opened.snapshot.log is not None and not opened.snapshot.logged:
+            files.remove_log()  # all of it is in a segment: a crash came before its removal
+            opened.reload()
+
+    # -- commits; the turn must be this thread's -------------------------------------------------------------------
+
+    def log_writer(self) -> LogWriter:
+        """What appends to the log."""
+        opened = self.opened
+        if self._log is None:
+            self._log = LogWriter(opened.files.log, opened.snapshot.segments[0].catalog.table_id)
+        self._log.copies = level_named(
+            opened.options.protection
+        ).log_copies  # a vacuum may have changed the level
+        return self._log
+
+    def append_to_log(self, record: LogRecord) -> LoggedCommit:
+        """Write a commit as a record of the log, durably. It is not in the snapshot yet."""
+        writer, snapshot = self.log_writer(), self.opened.snapshot
+        after = writer.append(snapshot.log, record, snapshot.newest)
+        return LoggedCommit(record.version, writer, snapshot.log, after)
+
+    def write_segment(
+        self, content: Commit, options: TableOptions | None = None, progress: Progress | None = None
+    ) -> PendingCommit:
+        """Write a commit as a segment of its own, durably. It is not in the snapshot yet.
+
+        options: those that the table has from then on, by default those that it has.
+        """
+        opened = self.opened
+        return write_commit(
+            opened.files, self.lock, opened.snapshot, options or opened.options, content, progress
+        )
+
+    def commit_segment(
+        self, content: Commit, options: TableOptions | None = None, progress: Progress | None = None
+    ) -> int:
+        """:meth:`write_segment`, for good; the new version. The snapshot is the newest when :meth:`writing` ends."""
+        commit = self.write_segment(content, options, progress)
+        commit.accept()
+        return commit.version
+
+    def checkpoint(self) -> bool:
+        """Turn the log into a delta; many small deltas are merged. False if there was nothing in the log."""
+        opened = self.opened
+        done = checkpoint(opened.files, self.lock, opened.snapshot, opened.options)
+        if done:
+            opened.reload()
+        deltas = small_deltas(opened.snapshot)
+        if deltas:
+            merge(opened.files, opened.snapshot, opened.options, deltas)
+            opened.reload()
+        return done
+
+    def checkpoint_if_full(self) -> None:
+        """Turn a long log into a delta. Its commits are durable already: what fails here is tried again at the next one."""
+        log = self.opened.snapshot.log
+        if log is not None and (
+            log.end > log_limits.CHECKPOINT_BYTES or log.count >= log_limits.CHECKPOINT_COMMITS
+        ):
+            self.transaction = None
+            with contextlib.suppress(StorageError):
+                self.checkpoint()
+
+    def put_in_place(self, temporary: str, path: str) -> None:
+        """Let a file that says the same take the place of the one at ``path``, which is the table's."""
+        try:
+            if path == self.opened.files.base:
+                self.lock.follow(temporary)
+            replace_durably(temporary, path)
+        finally:
+            with contextlib.suppress(OSError):  # what stays is removed by the next writer's sweep
+                os.unlink(temporary)
+
+    # -- the end --------------------------------------------------------------------------------------------------
+
+    def close(self) -> None:
+        """Turn what this session logged into a delta, and close the files. What other threads are appending is waited for.
+
+        The log is left alone when another process is writing: it is as durable, and will be turned into a delta by that.
+        """
+        self.turn.enter(threading.TIMEOUT_MAX)
+        try:
+            self.turn.closed = True
+            if self._log is not None:
+                self._log.close()
+                self._log = None
+                with contextlib.suppress(BusyError, DamagedFileError, StorageError):
+                    self._lock_files(0)
+                    self.checkpoint()
+        finally:
+            if self.lock.held:
+                self.lock.release()
+            self.lock.close()
+            self.opened.close()
+            self.turn.leave()

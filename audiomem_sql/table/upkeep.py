@@ -1,0 +1,113 @@
+"""Upkeep of an open table: its files are written anew, and no version that is kept reads differently afterwards."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Mapping
+from dataclasses import replace
+
+from audiomem_sql.audio import Picture
+from audiomem_sql.errors import OptionError
+from audiomem_sql.machine.progress import Progress
+from audiomem_sql.protection.levels import level_named
+from audiomem_sql.sound.cover import covered
+from audiomem_sql.storage.segment.options import TableOptions
+from audiomem_sql.table.session import Session
+from audiomem_sql.upkeep.compaction import Retention, merge, vacuum
+from audiomem_sql.upkeep.repair import Repair, repaired
+from audiomem_sql.writing.commit import now
+
+#: Options that can be changed by writing a table anew.
+TRANSCODED = ("profile", "modulation", "band_plan", "robustness", "protection", "compression_level")
+
+
+class Upkeep:
+    """The upkeep of a session's table. The arguments of the methods are those of :class:`~audiomem_sql.table.table.Table`.
+
+    Readers go on with the files that they have open.
+    """
+
+    def __init__(self, session: Session) -> None:
+        self._session = session
+        self._opened = session.opened
+
+    def checkpoint(self, timeout: float | None = None) -> bool:
+        """Turn the log into a delta; False if there was nothing in it."""
+        with self._session.writing(timeout):
+            return self._session.checkpoint()
+
+    def merge(self) -> None:
+        """Make one delta of all deltas and the log."""
+        opened = self._opened
+        with self._session.writing():
+            self._session.checkpoint()
+            _, *deltas = opened.snapshot.segments
+            if len(deltas) > 1:
+                merge(opened.files, opened.snapshot, opened.options, deltas)
+
+    def vacuum(
+        self, retain: Retention, level: int | None, protection: str | None, progress: Progress | None
+    ) -> int:
+        """Make one file of base, deltas and log, compressed harder; the oldest version that is kept."""
+        options = self._opened.options
+        if protection is not None:
+            options = replace(options, protection=level_named(protection).name)
+        return self._rewrite(options, retain, level, progress)
+
+    def transcode(self, changes: Mapping[str, object], progress: Progress | None) -> None:
+        """Make one file with other options."""
+        for name in changes:
+            if name not in TRANSCODED:
+                raise OptionError(
+                    f"{name} is not how a table sounds", remedy=f"Options are: {', '.join(TRANSCODED)}."
+                )
+        options = self._opened.options.changed(changes, os.path.dirname(self._opened.path) or ".")
+        self._rewrite(options, Retention(), options.compression_level, progress, heard=False)
+
+    def _rewrite(
+        self,
+        options: TableOptions,
+        retain: Retention,
+        level: int | None,
+        progress: Progress | None,
+        *,
+        heard: bool = True,
+    ) -> int:
+        session, opened = self._session, self._opened
+        with session.writing():
+            session.checkpoint()
+            snapshot = opened.snapshot
+            oldest = retain.oldest(snapshot, now())
+            vacuum(
+                opened.files,
+                session.lock,
+                snapshot,
+                options,
+                oldest,
+                level=level,
+                heard=heard,
+                progress=progress,
+            )
+            opened.options = options
+            return oldest
+
+    def repair(self, progress: Progress | None) -> list[Repair]:
+        """Make every damaged file what it was, byte for byte; what was done, a file each."""
+        repairs: list[Repair] = []
+        with self._session.writing(damaged=True):
+            for segment in self._opened.snapshot.segments:
+                temporary, repair = repaired(segment, segment.path, progress)
+                repairs.append(repair)
+                if repair.changed:
+                    self._session.put_in_place(temporary, segment.path)
+                else:
+                    with contextlib.suppress(OSError):  # what stays is removed by the next writer's sweep
+                        os.unlink(temporary)
+        return repairs
+
+    def set_cover(self, cover: Picture | None) -> None:
+        """Make ``cover`` the front cover of the table's file, or take the cover away."""
+        base = self._opened.files.base
+        with self._session.writing():
+            self._session.put_in_place(covered(base, cover), base)
