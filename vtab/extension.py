@@ -1,7 +1,7 @@
 """The Python half of SQLite's loadable extension (``native/*.c``): what is asked once a statement, or once a part of rows.
 
-The C half keeps ``sqlite3*`` and hands values over; here they meet the same tables as in ``sqlite``. A part of rows crosses
-as ``(count, columns)`` with one entry for each declared column and one for the rowid:
+The C half keeps ``sqlite3*`` and hands values over; here they meet the same tables as in ``sqlite``. A part
+of rows crosses as ``(count, columns)`` with one entry for each declared column and one for the rowid:
 
 - ``None``: not held; the cursor is asked for each value (``other``)
 - ``(schema, array)``: two capsules of the Arrow PyCapsule interface
@@ -44,7 +44,8 @@ def _explained(error: BaseException, raised: Raised | None, table: str | None = 
     code, message = codes.explained(error, table)
     if raised is None:
         return code, message, None
-    # SQLite runs a statement again by itself when the columns have changed; an exception says that it was not run
+    # SQLite runs a statement again by itself when the columns have changed; an exception says that it was not
+    # run
     return codes.ERROR if code == codes.SCHEMA else code, message, raised(error, table)
 
 

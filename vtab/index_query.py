@@ -59,8 +59,8 @@ class IndexQuery:
 class IndexPlan:
     """The answer: a plan, and what SQLite has to know of it.
 
-    arguments: for each constraint the number of its argument, 0 for none; omitted, lists: the constraints that SQLite need not
-    check again, and those whose values it gives at once.
+    arguments: for each constraint the number of its argument, 0 for none; omitted, lists: the constraints
+    that SQLite need not check again, and those whose values it gives at once.
     """
 
     arguments: list[int]

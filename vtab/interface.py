@@ -1,8 +1,9 @@
 """The contract of a virtual table of SQLite: what every way of reaching SQLite implements, or is handed.
 
-``apsw/`` reaches it through apsw, and ``extension.py`` through the C extension. Both make a :class:`Table` for each CREATE VIRTUAL TABLE,
-open a :class:`Cursor` for each scan, and translate what SQLite calls into these methods; nothing else of SQLite gets further in.
-Errors are those of :mod:`audiomem_sql.errors`; ``codes`` says which result code each is.
+``apsw/`` reaches it through apsw, and ``extension.py`` through the C extension. Both make a :class:`Table`
+for each CREATE VIRTUAL TABLE, open a :class:`Cursor` for each scan, and translate what SQLite calls into
+these methods; nothing else of SQLite gets further in. Errors are those of :mod:`audiomem_sql.errors`;
+``codes`` says which result code each is.
 """
 
 from __future__ import annotations

@@ -40,7 +40,8 @@ class RowWriter:
         added = None if row is None else self._table.begin().insert(rowid, row, self._on_conflict())
         if added is not None or rowid is not None:
             return added
-        # The row was ignored. SQLite wants a rowid all the same: one that leaves last_insert_rowid() as it was.
+        # The row was ignored. SQLite wants a rowid all the same: one that leaves last_insert_rowid() as it
+        # was.
         return self._connection.last_insert_rowid()
 
     def change(self, rowid: int, new: int, fields: Sequence[Any]) -> None:
@@ -70,7 +71,9 @@ class RowWriter:
         self._table.begin().update(rowid, new, row, self._on_conflict())
 
     def _with_defaults(self, fields: Sequence[Any], *, only_needed: bool = False) -> Sequence[Any]:
-        """The fields of a new row. SQLite says NULL for a column that INSERT left out, and for one set to NULL.
+        """The fields of a new row.
+
+        SQLite says NULL for a column that INSERT left out, and for one set to NULL.
 
         only_needed: in NOT NULL columns alone, as UPDATE OR REPLACE does.
         """
@@ -85,8 +88,8 @@ class RowWriter:
     def _row(self, fields: Sequence[Any], new: int | None, old: int | None = None) -> list[Any] | None:
         """The values that the columns store; None if OR IGNORE drops the row.
 
-        SQLite looks at the type of the rowid, at NOT NULL, and whether the rowid is new, before the types of the others;
-        with a CHECK, which needs the types, it looks at these before the rowid.
+        SQLite looks at the type of the rowid, at NOT NULL, and whether the rowid is new, before the types of
+        the others; with a CHECK, which needs the types, it looks at these before the rowid.
         """
         try:
             return [convert(value) for convert, value in zip(self._converters, fields, strict=False)]

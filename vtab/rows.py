@@ -11,11 +11,11 @@ from audiomem_sql.columns.types import ColumnType, Kind
 from audiomem_sql.errors import QueryError
 from audiomem_sql.indexes.words import Expression
 from audiomem_sql.predicates import Op, Predicate, bind
-from audiomem_sql.scan.fetch import fetch_rows, stored_values
-from audiomem_sql.scan.filters import Filter as BoundTerm
-from audiomem_sql.scan.lookup import find_by_key, find_rows
+from audiomem_sql.scan import Filter as BoundTerm
+from audiomem_sql.scan import fetch_rows, find_rows, in_rowid_order, scan
+from audiomem_sql.scan.fetch import stored_values
+from audiomem_sql.scan.lookup import find_by_key
 from audiomem_sql.scan.plan import Plan, Term
-from audiomem_sql.scan.scan import in_rowid_order, scan
 from audiomem_sql.search import FoundRow, Neighbours, keyword_expression, results
 from audiomem_sql.storage.segment import ROWID, ReadableSegment
 from audiomem_sql.versions.snapshot import Snapshot
@@ -103,8 +103,9 @@ class Rows(Cursor):
     def other(self, number: int, rowid: int) -> Any:
         """A column of a row that the plan did not name: hidden ones are NULL, but for the version and the time asked for.
 
-        They are as they were asked for, a tag say, so that SQLite finds them equal if it compares them again. The one called
-        like the table holds the row itself, for highlight and snippet; a door hands it over so that SQL sees NULL.
+        They are as they were asked for, a tag say, so that SQLite finds them equal if it compares them again.
+        The one called like the table holds the row itself, for highlight and snippet; a door hands it over so
+        that SQL sees NULL.
         """
         schema = self._owner.schema
         if number < len(schema):
@@ -116,7 +117,8 @@ class Rows(Cursor):
             return self.readable.version if self.plan.version is None else self.asked
         return self.asked if number == len(schema) + 5 and self.plan.as_of is not None else None
 
-    # -- inside ---------------------------------------------------------------------------------------------------
+    # -- inside
+    # ---------------------------------------------------------------------------------------------------
 
     def _as_asked(self, plan: Plan) -> Transaction | Snapshot:
         """What the query reads: the newest rows, or those of the version that it asks for."""

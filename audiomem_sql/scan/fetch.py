@@ -13,7 +13,7 @@ from audiomem_sql.columns.selection import taken
 from audiomem_sql.errors import DamagedFileError
 from audiomem_sql.scan.lookup import value_at
 from audiomem_sql.scan.lost_rows import tell_lost_rows
-from audiomem_sql.scan.scan import Readable
+from audiomem_sql.scan.readable import Readable
 from audiomem_sql.storage.segment import ReadableSegment
 
 

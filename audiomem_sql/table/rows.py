@@ -12,11 +12,8 @@ import pyarrow as pa
 from audiomem_sql.columns.schema import Schema
 from audiomem_sql.columns.stored_values import as_sql
 from audiomem_sql.errors import QueryError
-from audiomem_sql.scan.fetch import fetch_rows
-from audiomem_sql.scan.filters import Filter, RowFilter, filters_of_text
+from audiomem_sql.scan import Filter, RowFilter, fetch_rows, filters_of_text, first_rows, parse_order, scan
 from audiomem_sql.scan.lookup import value_at
-from audiomem_sql.scan.scan import scan
-from audiomem_sql.scan.top_rows import first_rows, parse_order
 from audiomem_sql.search import WHOLE, results
 from audiomem_sql.storage.segment.options import TableOptions
 from audiomem_sql.versions.snapshot import Snapshot
