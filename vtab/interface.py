@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
+from audiomem_sql.table.table import Table as EngineTable
 from audiomem_sql.vtab.index_query import IndexPlan, IndexQuery
 
 
@@ -37,9 +38,10 @@ class Host(Protocol):
 
 @dataclass(slots=True)
 class Part:
-    """Some rows of an answer: rowids, and for each column of the plan an Arrow array, or a list of values as SQL sees them.
+    """Some rows of an answer.
 
-    ranks, distances: of a search.
+    columns: for each column of the plan an Arrow array, or a list of values as SQL sees them. ranks,
+    distances: of a search.
     """
 
     rowids: Any
@@ -50,6 +52,13 @@ class Part:
 
 class Table(Protocol):
     """One audiomem table of one connection, for the C functions of sqlite3_module."""
+
+    #: Its name in SQL.
+    name: str
+    #: The table of the engine.
+    table: EngineTable
+    #: How many statements read it now.
+    open_cursors: int
 
     def best_index(self, query: IndexQuery) -> IndexPlan | None:
         """xBestIndex; None: not in this order of SQLite's loops."""

@@ -36,7 +36,7 @@ class Search:
         self._only_meaning = True
 
     def takes(self, number: int, constraint: IndexConstraint) -> bool:
-        """Whether constraint ``number`` belongs to the search, or is checked by SQLite alone on what it gives."""
+        """Whether constraint ``number`` belongs to the search, or is checked by SQLite alone."""
         hidden = constraint.column - self._width
         if constraint.op == MATCH:
             self._take_match(number, constraint)

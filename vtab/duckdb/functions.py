@@ -1,8 +1,8 @@
 """The table functions of DuckDB: their names, arguments, columns and rows, for both doors.
 
-``python.py`` gives them to DuckDB's Python package, ``extension.py`` to the loadable extension. Each function takes a path first.
-NULL is an argument that is not given. A column that the function itself adds gets underscores in front where the table has
-a column of that name.
+``python.py`` gives them to DuckDB's Python package, ``extension.py`` to the loadable extension. Each function
+takes a path first. NULL is an argument that is not given. A column that the function itself adds gets
+underscores in front where the table has a column of that name.
 """
 
 from __future__ import annotations
@@ -23,7 +23,8 @@ from audiomem_sql.vtab.duckdb.source import NamedTable, Source, source_of_rows, 
 from audiomem_sql.vtab.rows import rows_wanted, version_of
 
 _K = 10
-#: Other names of named arguments: ``column`` is a reserved word of DuckDB, which must be written in double quotes.
+#: Other names of named arguments: ``column`` is a reserved word of DuckDB, which must be written in double
+#: quotes.
 ALIASES = {"condition": "filter", "searched": "column"}
 
 
@@ -51,8 +52,9 @@ class TableFunction:
         return (*self.positional, *self.named)
 
     def bind(self, *values: Any) -> Source:
-        """The source of a call. values: one for each parameter, None, int, str, bytes or list; None: not given.
+        """The source of a call.
 
+        values: one for each parameter, int, str, bytes or list; None: not given.
         QueryError for values that make no sense; what :class:`~audiomem_sql.table.reader.TableReader` raises.
         """
         arguments = {parameter.name: value for parameter, value in zip(self.parameters, values, strict=True)}

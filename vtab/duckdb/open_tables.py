@@ -26,8 +26,8 @@ class OpenTables:
     ) -> TableReader:
         """The table at ``path`` with the commits that there are now, or at a version; it stays as it is.
 
-        It shares its files with others, and must not be closed: they are when nobody has them any more. Raises what
-        :class:`~audiomem_sql.table.reader.TableReader` raises.
+        It shares its files with others, and must not be closed: they are when nobody has them any more.
+        Raises what :class:`~audiomem_sql.table.reader.TableReader` raises.
         """
         key = os.path.abspath(path)
         with self._lock:

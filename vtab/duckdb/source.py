@@ -1,4 +1,4 @@
-"""What a table function of DuckDB gives: columns that are known at once, and rows that are made when they are read."""
+"""What a table function of DuckDB gives: columns at once, and rows when they are read."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ class Source:
 
 
 class NamedTable:
-    """A table that a statement names by its path: as it was when the statement was bound, and whenever it is run."""
+    """A table that a statement names by its path, when it is bound and whenever it is run."""
 
     def __init__(self, path: Any, version: Any = None, as_of: Any = None) -> None:
         if not isinstance(path, str):
@@ -56,7 +56,10 @@ class NamedTable:
         self.bound = open_table(path, self._version, as_of)
 
     def now(self) -> TableReader:
-        """The table with the commits that there are by now. SchemaError if it has other columns than it had."""
+        """The table with the commits that there are by now.
+
+        SchemaError if it has other columns than it had.
+        """
         reader = open_table(self.path, self._version, self._as_of)
         if not reader.schema.is_same(self.bound.schema):
             raise SchemaError(
