@@ -76,15 +76,15 @@ def audiomem_scan(path: Any, version: Any, as_of: Any, filter: Any) -> Source:
     """The rows of a table, of its newest version or of another one."""
     table = NamedTable(path, version, as_of)
     reader = table.bound
-    schema = reader.schema.to_arrow()
-    reader.scan([], filter)  # a filter that is wrong is refused at once
+    names = reader.schema.names
 
     def batches(column_indexes: list[int]) -> Iterator[pa.RecordBatch]:
-        return table.now().scan([schema.names[index] for index in column_indexes], filter)
+        return table.now().scan([names[index] for index in column_indexes], filter)
 
-    if filter is not None:
-        return Source(schema, batches)
-    return Source(schema, batches, rows=len(reader), table=reader)
+    if filter is None:
+        return Source(reader.schema.to_arrow, batches, rows=len(reader), table=reader)
+    reader.scan([], filter)  # a filter that is wrong is refused at once
+    return Source(reader.schema.to_arrow, batches)
 
 
 def audiomem_search(
@@ -107,7 +107,7 @@ def audiomem_search(
             rows = rows.select(range(len(columns)))
         return iter(rows.combine_chunks().to_batches())
 
-    return Source(schema, batches)
+    return Source(lambda: schema, batches)
 
 
 def audiomem_top(path: Any, ordering: Any, k: Any, version: Any, as_of: Any, filter: Any) -> Source:
@@ -124,7 +124,7 @@ def audiomem_top(path: Any, ordering: Any, k: Any, version: Any, as_of: Any, fil
         columns = [schema.names[index] for index in column_indexes or [0]]
         return iter(table.now().top(ordering, count, filter, columns=columns).combine_chunks().to_batches())
 
-    return Source(schema, batches)
+    return Source(lambda: schema, batches)
 
 
 _SNAPSHOTS = pa.schema(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from functools import cached_property
 from typing import Any
 
 import pyarrow as pa
@@ -27,18 +28,23 @@ class Source:
 
     def __init__(
         self,
-        schema: pa.Schema,
+        schema: Callable[[], pa.Schema],
         batches: Batches,
         *,
         rows: int | None = None,
         table: TableReader | None = None,
     ) -> None:
-        self.schema = schema
+        self._schema = schema
         self.batches = batches
         #: How many rows there are; None: not known.
         self.rows = rows
         #: The table whose rows these are, all of them and as they are; None for everything else.
         self.table = table
+
+    @cached_property
+    def schema(self) -> pa.Schema:
+        """The columns, worked out when they are asked for."""
+        return self._schema()
 
 
 class NamedTable:
@@ -84,7 +90,7 @@ def source_of_rows(schema: pa.Schema, rows: Callable[[], list[tuple[Any, ...]]])
         table = pa.Table.from_arrays(arrays, schema=schema).combine_chunks()
         return iter(table.select(column_indexes or [0]).to_batches())
 
-    return Source(schema, batches)
+    return Source(lambda: schema, batches)
 
 
 def values_by_column(old: Schema, new: Schema, values: Sequence[Any]) -> Iterator[Any]:
