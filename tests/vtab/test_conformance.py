@@ -1,6 +1,7 @@
 """Any query that works on a STRICT table gives the same rows on an audiomem table with the same columns.
 
-``AUDIOMEM_FUZZ_SECONDS=600 pytest tests/vtab/test_conformance.py`` goes on with fresh examples for ten minutes.
+``AUDIOMEM_FUZZ_SECONDS=600 pytest tests/vtab/test_conformance.py`` goes on with fresh examples for ten
+minutes.
 """
 
 from __future__ import annotations
