@@ -21,8 +21,9 @@
     UserWarning
     └── DamageWarning          damage that leaves the rest of a table readable
 
-A message says what is wrong, names the file and the place (page, cell, row, column), and says what to do next.
-The code that finds a fault often knows neither file nor place. Its caller does, and fills them in with ``error.at()``.
+A message says what is wrong, names the file and the place (page, cell, row, column), and says what to do
+next. The code that finds a fault often knows neither file nor place. Its caller does, and fills them in with
+``error.at()``.
 """
 
 from __future__ import annotations
@@ -63,7 +64,7 @@ class AudioMemError(Exception):
         place: str | None = None,
         remedy: str | None = None,
     ) -> Self:
-        """This error, with what it does not say yet filled in.
+        """Fill in what the error does not say yet; the error itself.
 
         What is set stays. An error that names its file is complete, because a place is one inside that file.
         Kind, cause and traceback stay as well, so an ``except`` clause ends with a bare ``raise``::
@@ -123,7 +124,10 @@ class DataTypeError(AudioMemError):
 
 
 class ConstraintError(AudioMemError):
-    """NOT NULL, UNIQUE, PRIMARY KEY or CHECK would be violated; the message names the columns, or the CHECK."""
+    """NOT NULL, UNIQUE, PRIMARY KEY or CHECK would be violated.
+
+    The message names the columns, or the CHECK.
+    """
 
 
 class LimitError(AudioMemError):

@@ -1,4 +1,7 @@
-"""Run the benchmark: ``python -m benchmarks --data FILE.parquet`` (columns id, source, title, created_at, body)."""
+"""Run the benchmark: ``python -m benchmarks --data FILE.parquet``.
+
+The file has the columns id, source, title, created_at and body.
+"""
 
 from __future__ import annotations
 

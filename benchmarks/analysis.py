@@ -1,10 +1,11 @@
-"""Analysis in DuckDB: our dataset beside Parquet zstd, in one run: ``python -m benchmarks.analysis --data FILE.parquet``.
+"""Analysis in DuckDB: our dataset beside Parquet zstd, in one run.
 
-Parquet is written by DuckDB with its zstd default level and its row groups of 122,880 rows, in the same row order. Both are
-read by DuckDB on as many threads as ``--threads`` says. Each query runs ``--repeat`` times in turns, ours and Parquet's, and
-the shortest time counts: once "cold", where before each run our cache of decoded blocks is emptied and DuckDB's cache of files
-is off, and once "warm", with both. The files lie in the page cache of the system. ``audiomem_top`` never gets a question twice,
-since it keeps answers.
+``python -m benchmarks.analysis --data FILE.parquet`` runs it. Parquet is written by DuckDB with its zstd
+default level and its row groups of 122,880 rows, in the same row order. Both are read by DuckDB on as many
+threads as ``--threads`` says. Each query runs ``--repeat`` times in turns, ours and Parquet's, and the
+shortest time counts: once "cold", where before each run our cache of decoded blocks is emptied and DuckDB's
+cache of files is off, and once "warm", with both. The files lie in the page cache of the system.
+``audiomem_top`` never gets a question twice, since it keeps answers.
 """
 
 from __future__ import annotations
@@ -33,15 +34,22 @@ import audiomem_sql as am
 from audiomem_sql.machine.block_cache import SHARED
 from benchmarks.__main__ import repeated, rows_of
 
-#: What is asked of a table with the columns id, source, title, created_at, body, and a small one called ``sources``.
+#: What is asked of a table with the columns id, source, title, created_at, body, and a small one called
+#: ``sources``.
 QUERIES = {
     "aggregate over text": "SELECT sum(length(body)), max(title) FROM t",
     "aggregate over a number": "SELECT sum(id), min(created_at), max(created_at) FROM t",
     "filter, clustered": "SELECT count(*), sum(length(body)) FROM t WHERE created_at BETWEEN $low AND $high",
     "filter, unclustered": "SELECT count(*), sum(length(body)) FROM t WHERE title = $title",
     "LIKE on text": "SELECT count(*) FROM t WHERE body LIKE '%kernel%'",
-    "group by": "SELECT source, count(*) AS n, avg(length(title)) FROM t GROUP BY source ORDER BY n DESC, source LIMIT 10",
-    "join": "SELECT sources.kind, count(*), sum(t.id) FROM t JOIN sources USING (source) GROUP BY ALL ORDER BY ALL",
+    "group by": (
+        "SELECT source, count(*) AS n, avg(length(title)) FROM t GROUP BY source "
+        "ORDER BY n DESC, source LIMIT 10"
+    ),
+    "join": (
+        "SELECT sources.kind, count(*), sum(t.id) FROM t JOIN sources USING (source) "
+        "GROUP BY ALL ORDER BY ALL"
+    ),
     "top-k": "SELECT id, title, body FROM t ORDER BY created_at DESC, id DESC LIMIT 10",
     "top-k, audiomem_top": "SELECT id, title, body FROM t ORDER BY created_at DESC, id DESC LIMIT 10",
     "row by id": "SELECT * FROM t WHERE id = $id",
@@ -67,7 +75,7 @@ def write(folder: Path, rows: pa.Table, level: int) -> tuple[Path, Path]:
 
 
 def arguments_of(rows: pa.Table) -> dict[str, Any]:
-    """What the filters look for: 1 % of the rows by time, one title of medium length, and a row in the middle."""
+    """What the filters look for: 1 % of the rows by time, a title of medium length, a row in the middle."""
     middle = len(rows) // 2
     times = rows["created_at"]
     return {
@@ -144,7 +152,7 @@ def show(console: Console, count: int, seen: dict[str, dict[str, float]]) -> Non
     console.print(grid)
 
 
-# -- memory ----------------------------------------------------------------------------------------------------------
+# -- memory ------------------------------------------------------------------------------------------------
 
 
 def peak_of(function: Any) -> tuple[int, int]:
@@ -172,7 +180,10 @@ def _resident() -> int:
 
 
 def memory(path: Path, source: str, raw: int, threads: int) -> dict[str, float]:
-    """MiB that writing ``raw`` bytes from a relation of DuckDB takes, and a GROUP BY over them; in processes of their own."""
+    """MiB that writing ``raw`` bytes from a relation of DuckDB takes, and a GROUP BY over them.
+
+    In processes of their own.
+    """
     found = {}
     for step in ("write", "group"):
         done = subprocess.run(
@@ -201,7 +212,8 @@ def step(name: str, path: str, source: str, raw: str, threads: str) -> None:
     if name == "write":
         times = int(raw) // max(1, int(os.environ.get("AUDIOMEM_BENCH_TILE", "54000000"))) + 1
         relation = connection.sql(
-            f"SELECT (number * 1000000 + id)::BIGINT AS id, source, title, body FROM range({times}) AS r(number), '{source}'"
+            "SELECT (number * 1000000 + id)::BIGINT AS id, source, title, body "
+            f"FROM range({times}) AS r(number), '{source}'"
         )
         before, most = peak_of(
             lambda: am.write_flac(relation, path, protection="none", compression_level=1).close()

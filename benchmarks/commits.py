@@ -1,4 +1,6 @@
-"""Many small commits: ``python -m benchmarks.commits``. What threads gain by sharing flushes, and what commits leave behind.
+"""Many small commits: ``python -m benchmarks.commits``.
+
+What threads gain by sharing flushes, and what commits leave behind.
 
 Not part of ``make bench``: nothing here is compared with a peer.
 """
@@ -27,7 +29,7 @@ ROWS = 10_000
 
 
 class SlowDisk:
-    """Counts fdatasyncs and lets each take ``seconds`` longer: what a flush costs differs from disk to disk."""
+    """Counts fdatasyncs and makes each ``seconds`` longer: what a flush costs differs from disk to disk."""
 
     def __init__(self, seconds: float) -> None:
         self._seconds = seconds

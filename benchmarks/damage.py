@@ -1,7 +1,7 @@
 """What protection costs while nothing is damaged: ``python -m benchmarks.damage --data FILE.parquet``.
 
-Writing with and without parity; reading with and without the checksum of every cell. Medians of several runs that take
-turns, because a shared machine is faster at one time than at another.
+Writing with and without parity; reading with and without the checksum of every cell. Medians of several runs
+that take turns, because a shared machine is faster at one time than at another.
 """
 
 from __future__ import annotations
@@ -69,7 +69,8 @@ def writing(folder: Path, table: pa.Table, runs: int) -> None:
     for level in LEVELS:
         size = os.path.getsize(folder / f"{level}.flac") / 1e6
         print(
-            f"write_flac, {level:9} {raw / seconds[level]:6.0f} MB/s of values, {size / seconds[level]:6.1f} MB/s of file, "
+            f"write_flac, {level:9} {raw / seconds[level]:6.0f} MB/s of values, "
+            f"{size / seconds[level]:6.1f} MB/s of file, "
             f"{seconds[level] / seconds['none']:.2f} of the time of none",
             flush=True,
         )
@@ -93,8 +94,10 @@ def reading(folder: Path, runs: int) -> None:
 
             seconds = medians({"checked": read, "unchecked": blindly}, runs)
             print(
-                f"read, {level:9} pieces of {piece >> 10:5} KiB: {length / 1e6 / seconds['checked']:6.0f} MB/s checked, "
-                f"{length / 1e6 / seconds['unchecked']:6.0f} unchecked: {seconds['checked'] / seconds['unchecked'] - 1:+.0%} time",
+                f"read, {level:9} pieces of {piece >> 10:5} KiB: "
+                f"{length / 1e6 / seconds['checked']:6.0f} MB/s checked, "
+                f"{length / 1e6 / seconds['unchecked']:6.0f} unchecked: "
+                f"{seconds['checked'] / seconds['unchecked'] - 1:+.0%} time",
                 flush=True,
             )
         file.close()
@@ -109,7 +112,8 @@ def reading(folder: Path, runs: int) -> None:
 
         seconds = medians({"checked": scan, "unchecked": scan_blindly}, runs)
         print(
-            f"all rows, {level:9} {seconds['checked'] * 1e3:.0f} ms checked, {seconds['unchecked'] * 1e3:.0f} unchecked: "
+            f"all rows, {level:9} {seconds['checked'] * 1e3:.0f} ms checked, "
+            f"{seconds['unchecked'] * 1e3:.0f} unchecked: "
             f"{seconds['checked'] / seconds['unchecked'] - 1:+.0%} time",
             flush=True,
         )

@@ -1,8 +1,9 @@
 """Two SQLite tables over one FLAC file, and a native one: ``python -m benchmarks.doors --data FILE.parquet``.
 
-The extension's table and the one in Python are asked through apsw, one after the other, beside a native table of the same rows; the
-least of six runs is shown, with the blocks decoded that fit the cache. Start-up is that of the stock sqlite3 shell, from its start to its end. DuckDB reads the same
-file through its own extension, beside a native table and Parquet (zstd).
+The extension's table and the one in Python are asked through apsw, one after the other, beside a native table
+of the same rows; the least of six runs is shown, with the blocks decoded that fit the cache. Start-up is that
+of the stock sqlite3 shell, from its start to its end. DuckDB reads the same file through its own extension,
+beside a native table and Parquet (zstd).
 """
 
 from __future__ import annotations
@@ -103,7 +104,10 @@ def inserted(made: apsw.Connection, name: str, folder: Path) -> float:
 
 
 def in_duckdb(path: Path, table: pa.Table, folder: Path) -> dict[str, dict[str, float]]:
-    """Seconds in DuckDB by what is asked and what is read: ``first`` with no block decoded yet, ``again`` with those that fit."""
+    """Seconds in DuckDB by question and source.
+
+    ``first`` is with no block decoded yet, ``again`` with those that fit into the cache.
+    """
     made = duckdb.connect(config={"allow_unsigned_extensions": "true"})
     made.execute(f"LOAD '{loadable_path('duckdb')}'")
     pq.write_table(table, folder / "t.parquet", compression="zstd")

@@ -1,6 +1,9 @@
-"""Which rows outlive what takes the high frequencies away: ``python -m benchmarks.importance [--rows 5000] [--data …]``.
+"""Which rows outlive what takes the high frequencies away.
 
-Of every thousand rows the first hundred have importance 1, the last two hundred 0, the others none. Needs ffmpeg and sox. Prints Markdown.
+``python -m benchmarks.importance [--rows 5000] [--data …]`` prints it.
+
+Of every thousand rows the first hundred have importance 1, the last two hundred 0, the others none. Needs
+ffmpeg and sox. Prints Markdown.
 """
 
 from __future__ import annotations

@@ -1,6 +1,7 @@
-"""The keyword index beside FTS5: ``python -m benchmarks.keywords --data FILE.parquet`` prints the tables of docs/KEYWORDS.md.
+"""The keyword index beside FTS5.
 
-Queries are made of words of the rows themselves, drawn with a fixed seed; both sides give the ten best rows by BM25.
+``python -m benchmarks.keywords --data FILE.parquet`` prints the tables of docs/KEYWORDS.md. Queries are made
+of words of the rows themselves, drawn with a fixed seed; both sides give the ten best rows by BM25.
 """
 
 from __future__ import annotations
@@ -36,7 +37,10 @@ def texts_of(path: str | None, count: int) -> pa.Array:
 
 
 def kinds(texts: pa.Array) -> dict[str, list[str]]:
-    """Queries of each kind. Words are drawn as often as they stand in the rows, so frequent ones are drawn often."""
+    """Queries of each kind.
+
+    Words are drawn as often as they stand in the rows, so frequent ones are drawn often.
+    """
     rng = random.Random(0)
     rows = [
         words for i in rng.choices(range(len(texts)), k=2000) if len(words := terms(texts[i].as_py())) > 3

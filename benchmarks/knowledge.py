@@ -1,10 +1,12 @@
-"""A whole knowledge base, that is texts, vectors and an index of the words, in ours and in what else there is for it.
+"""A whole knowledge base: texts, vectors and an index of the words, in ours and in other stores.
 
-    python -m benchmarks.knowledge --data rows.parquet --vectors emb.npy --queries queries.npy [--rows 100000] [--stores …]
+    python -m benchmarks.knowledge --data rows.parquet --vectors emb.npy --queries queries.npy \
+        [--rows 100000] [--stores …]
 
-Prints bytes on the disk, recall@10 against exact cosine in float32, and milliseconds of a search given the vector of the query, the ten
-bodies read; and of a search for two words. Embedding is left out: the vectors of the rows are those of the file. More rows than
-the file has vectors are made by repeating rows, with noise of half their length on the vectors. Stores that are not installed are passed over.
+Prints bytes on the disk, recall@10 against exact cosine in float32, and milliseconds of a search given the
+vector of the query, the ten bodies read; and of a search for two words. Embedding is left out: the vectors of
+the rows are those of the file. More rows than the file has vectors are made by repeating rows, with noise of
+half their length on the vectors. Stores that are not installed are passed over.
 """
 
 from __future__ import annotations
@@ -60,7 +62,10 @@ def measured(store: KnowledgeBase, rows: pa.Table, vectors: Array, queries: Arra
     store.open()
     first = once(lambda: store.nearest(queries[0])) * 1e3
     found = np.array([store.nearest(query) for query in queries]) - 1
-    line = f"{store.size() / 1e6:.2f} | {loading:.0f} | {recall(truth, found):.3f} | {first:.0f} | {_times(store.nearest, queries)}"
+    line = (
+        f"{store.size() / 1e6:.2f} | {loading:.0f} | {recall(truth, found):.3f} | {first:.0f} | "
+        f"{_times(store.nearest, queries)}"
+    )
     if store.words is None:
         return f"{line} | –"
     asked = word_queries(rows)
@@ -69,7 +74,7 @@ def measured(store: KnowledgeBase, rows: pa.Table, vectors: Array, queries: Arra
 
 
 def _times(search: Callable[[Any], Any], asked: Sequence[Any] | Array) -> str:
-    """Milliseconds of a search: half of them take no longer, 99 % take no longer, and of all processors on average."""
+    """Milliseconds of a search: the median, the 99th percentile, and of all processors on average."""
     worked = time.process_time()
     times = timed(search, asked, budget=60)
     return f"{times.p50:.2f} / {times.p99:.2f} / {(time.process_time() - worked) / times.count * 1e3:.2f}"

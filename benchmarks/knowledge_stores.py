@@ -1,4 +1,7 @@
-"""Knowledge bases of the same rows in several stores, behind one small interface: load, the nearest rows, the rows with some words."""
+"""Knowledge bases of the same rows in several stores, behind one small interface.
+
+It is: load, the nearest rows, the rows with some words.
+"""
 
 from __future__ import annotations
 
@@ -185,7 +188,8 @@ class SqliteVec(Sqlite):
 
     def nearest(self, query: Array) -> list[int]:
         asked = (
-            f"SELECT kb.id, body FROM (SELECT id, distance FROM vec WHERE e MATCH {self.given} AND k = {K}) AS v "
+            "SELECT kb.id, body "
+            f"FROM (SELECT id, distance FROM vec WHERE e MATCH {self.given} AND k = {K}) AS v "
             "JOIN kb ON kb.id = v.id ORDER BY distance"
         )
         return [row[0] for row in self._connection.execute(asked, (query.tobytes(),))]
@@ -269,7 +273,7 @@ class Lance(KnowledgeBase):
 
 
 class LanceIvf(Lance):
-    """The same with its index of vectors, IVF_PQ with the defaults, and ten times K exact distances of what that finds."""
+    """The same with its index of vectors: IVF_PQ with the defaults, and ten times K exact distances."""
 
     name = "LanceDB IVF_PQ, refined + FTS"
     index = 10

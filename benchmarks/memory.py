@@ -1,10 +1,10 @@
 """Memory of a process that writes and reads a small table, by profile: ``python -m benchmarks.memory``.
 
-20,000 rows of 560 bytes in twenty commits through SQL, then a checkpoint, three queries (``count(*)``, LIKE, a row by its key)
-and a vacuum. Each profile, and SQLite's own module on a table of its own, in a process of its own. Figures are MiB over a bare
-Python: the peak of the resident memory in each stage (VmHWM, which Linux lets a process set back), and in brackets that part of what
-is resident at its end that no file stands behind: the rest is pages of libraries, which the system takes back when it needs them.
-Linux only.
+20,000 rows of 560 bytes in twenty commits through SQL, then a checkpoint, three queries (``count(*)``, LIKE,
+a row by its key) and a vacuum. Each profile, and SQLite's own module on a table of its own, in a process of
+its own. Figures are MiB over a bare Python: the peak of the resident memory in each stage (VmHWM, which Linux
+lets a process set back), and in brackets that part of what is resident at its end that no file stands behind:
+the rest is pages of libraries, which the system takes back when it needs them. Linux only.
 """
 
 from __future__ import annotations

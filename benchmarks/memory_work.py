@@ -1,4 +1,7 @@
-"""What ``benchmarks.memory`` measures, in a process of its own that imports nothing else: ``python -m benchmarks.memory_work STORE FOLDER``."""
+"""What ``benchmarks.memory`` measures, in a process of its own that imports nothing else.
+
+``python -m benchmarks.memory_work STORE FOLDER`` runs it.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +14,10 @@ ROWS, COMMITS, WIDTH = 20_000, 20, 560
 
 
 def stage(name: str) -> None:
-    """Print the peak of the resident memory since the last call, and what of it is anonymous now, in KiB; begin again."""
+    """Print the peak of the resident memory since the last call, and what of it is anonymous now, in KiB.
+
+    Begin again.
+    """
     with open("/proc/self/status") as status:
         lines = dict(line.split(":", 1) for line in status if ":" in line)
     print(name, *(int(lines[what].split()[0]) for what in ("VmHWM", "RssAnon")), sep="\t", flush=True)
@@ -67,7 +73,8 @@ def _ours(profile: str, folder: str) -> tuple[Callable[..., Any], Callable[..., 
     audiomem_sql.register(con)
     stage("imports")
     con.execute(
-        f"CREATE VIRTUAL TABLE t USING audiomem('{folder}/t.flac', id INTEGER PRIMARY KEY, body TEXT, profile={profile})"
+        f"CREATE VIRTUAL TABLE t USING audiomem('{folder}/t.flac', "
+        f"id INTEGER PRIMARY KEY, body TEXT, profile={profile})"
     )
     return (
         con.execute,

@@ -1,7 +1,8 @@
-"""What the codes survive and how fast they are: ``python -m benchmarks.protection`` prints the tables of PROTECTION.md.
+"""What the codes survive and how fast they are.
 
-Damage is drawn on the true geometry of a file (frames, headers, cells, sectors of 4 KiB that fit nowhere), and the true
-decoder says what comes back. The inner code is taken to save nothing: a sector is more than it can correct.
+``python -m benchmarks.protection`` prints the tables of PROTECTION.md. Damage is drawn on the true geometry
+of a file (frames, headers, cells, sectors of 4 KiB that fit nowhere), and the true decoder says what comes
+back. The inner code is taken to save nothing: a sector is more than it can correct.
 """
 
 from __future__ import annotations
@@ -106,7 +107,10 @@ def hole(share: float) -> Callable[[np.random.Generator, int], np.ndarray]:
 
 @dataclass(frozen=True)
 class Outcome:
-    """Over all seeds: files with any loss, source cells lost, runs of cells (rows) lost; the last two as shares."""
+    """Over all seeds: files with any loss, source cells lost, runs of cells (rows) lost.
+
+    The last two as shares.
+    """
 
     files: int
     cells: float
@@ -122,8 +126,8 @@ def survive(
 ) -> Outcome:
     """Damage files of ``plain`` pages and bring back what can be.
 
-    spare: a group that has so many more parity cells than it lost of all cells is not decoded, but taken as brought back;
-    one that lost more than its parity cells as if nothing of it came back.
+    spare: a group that has so many more parity cells than it lost of all cells is not decoded, but taken as
+    brought back; one that lost more than its parity cells as if nothing of it came back.
     """
     total, parity = candidate.pages(plain)
     geometry = Geometry(total, candidate.cell_bytes)
@@ -162,7 +166,8 @@ def failures(sizes: list[float], seeds: int) -> None:
             plain = max(3, round(size * 1e6 / frame_size(DESKTOP, 1000)))
             total, parity = candidate.pages(plain)
             print(
-                f"{candidate.name}; {size:g} MB, {plain} → {total} pages, {parity} of parity: {total / plain - 1:+.1%}"
+                f"{candidate.name}; {size:g} MB, {plain} → {total} pages, {parity} of parity: "
+                f"{total / plain - 1:+.1%}"
             )
             for name, draw in damages.items():
                 spare = plain * CELLS if name.startswith("hole") else SPARE  # holes are no random losses

@@ -1,9 +1,11 @@
-"""Does a search find what answers the question? ``python -m benchmarks.retrieval`` prints the table of docs/VECTORS.md.
+"""Whether a search finds what answers the question.
 
-The rows are the public docstrings of Python's standard library, as ``make demo`` has them; the questions are those of ``questions.jsonl``,
-one a line: ``{"question": …, "relevant": {"shutil.copytree": 2, "shutil.copy2": 1}}``, 2 for what answers it and 1 for what is worth knowing
-beside. nDCG@10 (Järvelin and Kekäläinen 2002) with gains 2^grade − 1; names that this Python does not have are left out. Needs the extras
-``semantic`` and ``onnx``; embedding takes some minutes with torch.
+``python -m benchmarks.retrieval`` prints the table of docs/VECTORS.md. The rows are the public docstrings of
+Python's standard library, as ``make demo`` has them; the questions are those of ``questions.jsonl``, one a
+line: ``{"question": …, "relevant": {"shutil.copytree": 2, "shutil.copy2": 1}}``, 2 for what answers it and 1
+for what is worth knowing beside. nDCG@10 (Järvelin and Kekäläinen 2002) with gains 2^grade − 1; names that
+this Python does not have are left out. Needs the extras ``semantic`` and ``onnx``; embedding takes some
+minutes with torch.
 """
 
 from __future__ import annotations

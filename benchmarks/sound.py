@@ -1,7 +1,8 @@
-"""What a modulation costs, and what tables outlive: ``python -m benchmarks.sound [--rows 2000] [--skip-speed | --skip-processes]``.
+"""What a modulation costs, and what tables outlive.
 
-Needs the programs flac, ffmpeg and sox. Speed is that of payload for a second of processor time, the best of several
-runs that take turns with a bare cosine transform of as many samples, so that a busy machine shows in both. Prints Markdown.
+``python -m benchmarks.sound [--rows 2000] [--skip-speed | --skip-processes]`` prints Markdown. It needs the
+programs flac, ffmpeg and sox. Speed is that of payload for a second of processor time, the best of several
+runs that take turns with a bare cosine transform of as many samples, so that a busy machine shows in both.
 """
 
 from __future__ import annotations
@@ -43,7 +44,8 @@ S24 = ("-c:a", "flac", "-sample_fmt", "s32", "-bits_per_raw_sample", "24")
 def speeds() -> None:
     """Density and speed of every profile and plan."""
     print(
-        "| profile | plan | robustness | page bytes | payload per FLAC byte | write MB/s | read MB/s | bare DCT MB/s |"
+        "| profile | plan | robustness | page bytes | payload per FLAC byte "
+        "| write MB/s | read MB/s | bare DCT MB/s |"
     )
     print("|---|---|---|---|---|---|---|---|")
     for name, base in PROFILES.items():

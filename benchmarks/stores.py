@@ -18,7 +18,10 @@ COLUMNS = ("id", "source", "title", "created_at", "body")
 
 
 class Store(ABC):
-    """A store in a folder of its own. What a store cannot do raises NotImplementedError and is shown as a dash."""
+    """A store in a folder of its own.
+
+    What a store cannot do raises NotImplementedError and is shown as a dash.
+    """
 
     name: str
     appends = True
@@ -101,7 +104,8 @@ class Sqlite(Store):
     def load(self, table: pa.Table) -> None:
         self.open()
         self.connection.execute(
-            "CREATE TABLE t(id INTEGER PRIMARY KEY, source TEXT, title TEXT, created_at TEXT, body TEXT) STRICT"
+            "CREATE TABLE t("
+            "id INTEGER PRIMARY KEY, source TEXT, title TEXT, created_at TEXT, body TEXT) STRICT"
         )
         self.append(table)
         self.connection.execute("VACUUM")
@@ -123,7 +127,7 @@ class Sqlite(Store):
 
 
 class Parquet(Store):
-    """Parquet, zstd level 19, one row group, written and queried by DuckDB: the smallest Parquet file of these rows."""
+    """Parquet, zstd level 19, one row group, by DuckDB: the smallest Parquet file of these rows."""
 
     name = "Parquet zstd-19"
     appends = False
@@ -133,7 +137,8 @@ class Parquet(Store):
         with duckdb.connect() as connection:
             connection.register("new_rows", table)
             connection.execute(
-                f"COPY (SELECT * FROM new_rows) TO '{path}' (FORMAT parquet, COMPRESSION zstd, COMPRESSION_LEVEL 19, "
+                f"COPY (SELECT * FROM new_rows) TO '{path}' "
+                "(FORMAT parquet, COMPRESSION zstd, COMPRESSION_LEVEL 19, "
                 f"ROW_GROUP_SIZE {-(-len(table) // 2048) * 2048})"
             )
 

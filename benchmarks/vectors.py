@@ -1,8 +1,9 @@
-"""Size, recall and speed of the index of vectors: ``python -m benchmarks.vectors emb_30k.npy queries.npy [--rows 1000000]``.
+"""Size, recall and speed of the index of vectors.
 
-The first file holds vectors (n, d), the second queries (m, d). Larger tables are made of the vectors: each again and again,
-with noise of the same covariance. Recall is the share of the ten nearest by exact cosine in float32 that a search finds.
-Not part of ``make bench``: it needs files of vectors, and nothing here is compared with a peer.
+``python -m benchmarks.vectors emb_30k.npy queries.npy [--rows 1000000]`` prints them. The first file holds
+vectors (n, d), the second queries (m, d). Larger tables are made of the vectors: each again and again, with
+noise of the same covariance. Recall is the share of the ten nearest by exact cosine in float32 that a search
+finds. Not part of ``make bench``: it needs files of vectors, and nothing here is compared with a peer.
 """
 
 from __future__ import annotations
@@ -127,8 +128,8 @@ def speeds(vectors: Array, queries: Array) -> None:
         decode_list(piece, number, int(counts[number]), header.centres[number], header.has_lengths)
     decoding = time.perf_counter() - started
     print(
-        f"\n{rows:,} vectors, {reader.lists} lists, {index.size / rows:.1f} bytes a vector: encoded {rows / encoding:,.0f}/s,"
-        f" decoded {rows / decoding:,.0f}/s, opened in {opening:.1f} ms"
+        f"\n{rows:,} vectors, {reader.lists} lists, {index.size / rows:.1f} bytes a vector: "
+        f"encoded {rows / encoding:,.0f}/s, decoded {rows / decoding:,.0f}/s, opened in {opening:.1f} ms"
     )
     truth = exact(vectors, queries)
     reader.search(queries[:1], K)  # the rotation, and the import of FAISS
@@ -141,9 +142,8 @@ def speeds(vectors: Array, queries: Array) -> None:
     for share in (0.5, 0.1, 0.01, 0.001):
         allowed = np.random.default_rng(2).random(rows) < share
         found, times = answers(reader, queries[:50], allowed=allowed)
-        print(
-            f"  {share:7.1%} allowed  recall {recall(exact(vectors, queries[:50], allowed), found):.4f}  {times}"
-        )
+        truth = exact(vectors, queries[:50], allowed)
+        print(f"  {share:7.1%} allowed  recall {recall(truth, found):.4f}  {times}")
     print(
         f"  decoded lists {reader._cache.bytes / 1e6:.0f} MB, peak of the process with the float32 vectors "
         f"{resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6:.2f} GB"

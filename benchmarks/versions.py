@@ -81,7 +81,7 @@ def commits(folder: Path, rows: pa.Table, count: int, size: int) -> dict[str, fl
 
 
 def point_reads(folder: Path, rows: pa.Table) -> dict[str, Any]:
-    """Milliseconds to read a row by id from a table with so many deltas, and from a native table of the same rows.
+    """Milliseconds to read a row by id, with so many deltas, and from a native table of the same rows.
 
     Small deltas are merged by themselves; here they are kept apart to show what they would cost.
     """

@@ -2,9 +2,10 @@
 
     python examples/demo.py [FOLDER]
 
-Collects them from the source files (nothing is imported), writes them to FOLDER/pydocs.flac and, to compare, to a plain
-SQLite database; runs three queries; embeds what the standard library says in public, and asks questions of it in plain English;
-checks the files; and says how long they play. Asking by meaning needs the extras ``semantic`` and ``onnx``.
+Collects them from the source files (nothing is imported), writes them to FOLDER/pydocs.flac and, to compare,
+to a plain SQLite database; runs three queries; embeds what the standard library says in public, and asks
+questions of it in plain English; checks the files; and says how long they play. Asking by meaning needs the
+extras ``semantic`` and ``onnx``.
 """
 
 from __future__ import annotations
@@ -92,7 +93,8 @@ INSTALLED = (
     "rich",
     "setuptools",
 )
-#: What is asked in plain English: the public docstrings of the standard library, each with its name before it.
+#: What is asked in plain English: the public docstrings of the standard library, each with its name before
+#: it.
 HELP_COLUMNS = (
     "id INTEGER PRIMARY KEY",
     "name TEXT",
@@ -148,7 +150,10 @@ QUESTIONS = (
 
 
 def source_files(*, installed: bool = True) -> list[tuple[str, Path]]:
-    """(package, file) of every module of the standard library and, if ``installed``, of INSTALLED; tests left out."""
+    """(package, file) of every module of the standard library and, if ``installed``, of INSTALLED.
+
+    Tests left out.
+    """
     paths = sysconfig.get_paths()
     library, packages = Path(paths["stdlib"]), Path(paths["purelib"])
     found: list[tuple[str, Path]] = []
@@ -221,7 +226,7 @@ def collect(files: Iterable[tuple[str, Path]], console: Console) -> list[dict[st
 
 
 def library_rows(rows: Iterable[dict[str, Any]] | None = None) -> list[dict[str, Any]]:
-    """Of ``rows``, by default all that there are: the public ones of the standard library, as HELP_COLUMNS want them."""
+    """The public docstrings of the standard library among ``rows`` (by default all), as in HELP_COLUMNS."""
     if rows is None:
         rows = (row for package, path in source_files(installed=False) for row in docstrings(package, path))
     found: dict[str, dict[str, Any]] = {}
@@ -318,7 +323,10 @@ def show(console: Console, names: Iterable[str], rows: Iterable[Iterable[Any]]) 
 def main(
     folder: Path, files: Iterable[tuple[str, Path]] | None = None, console: Console | None = None
 ) -> int:
-    """The demonstration; 0 if the file is sound. ``files``: (package, file) to read, by default everything there is."""
+    """The demonstration.
+
+    0 if the file is sound. ``files``: (package, file) to read, by default everything there is.
+    """
     console = console or Console(highlight=False)
     folder.mkdir(parents=True, exist_ok=True)
     docs, plain, helps = folder / "pydocs.flac", folder / "pydocs.sqlite", folder / "pyhelp.flac"

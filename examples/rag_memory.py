@@ -26,7 +26,8 @@ QUESTIONS = ("how do I reach the office network", "what may a hotel cost", "erro
 
 def remember(path: Path, model: str) -> None:
     """The handbook, then a change of its rules: each is a version."""
-    rows = [dict(zip(("source", "body"), line.split(maxsplit=1), strict=True)) for line in HANDBOOK.split("\n") if line]  # fmt: skip
+    lines = [line.split(maxsplit=1) for line in HANDBOOK.split("\n") if line]
+    rows = [dict(zip(("source", "body"), line, strict=True)) for line in lines]
     with Table.create(path, COLUMNS, {"model": model}) as table:
         table.append(rows, message="handbook")
         table.tag("spring")

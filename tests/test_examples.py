@@ -74,7 +74,7 @@ def test_move_store(tmp_path: Path) -> None:
 
 
 def test_the_notebook(tmp_path: Path) -> None:
-    """Every cell runs, with %sql of jupysql and all, and the pictures are there, also in the file that is kept."""
+    """Every cell runs, with %sql of jupysql and all, and the pictures are there, in the kept file as well."""
     kept = nbformat.read(EXAMPLES / "tour.ipynb", as_version=4)
     path = [str(ROOT), str(write_entry_points(tmp_path / "path"))]
     code = (

@@ -30,7 +30,9 @@ ALLOWED = {
     "columns.expressions": {"apsw"},
 }
 #: Rooms with modules that import each other, some under TYPE_CHECKING or in functions. The list may only become shorter.
-CIRCULAR = {"audio", "columns", "ingest", "search", "vtab"}
+CIRCULAR = {"audio", "vtab"}
+#: Rooms that others import by their ``__init__`` only, which lists what it gives.
+FACES = ("indexes.vectors", "indexes.words", "search")
 DOORS = ROOMS[ROOMS.index("udfs") :]
 #: Every module that C code names in a string, with what it calls there.
 NAMED_BY_C = {
@@ -69,6 +71,21 @@ def test_strangers_do_not_know_each_other(pair: tuple[str, str]) -> None:
         for module, target in ARROWS:
             if f"{module}.".startswith(f"{one}."):
                 assert not f"{target}.".startswith(f"{other}."), f"{module} imports {target}"
+
+
+@pytest.mark.parametrize("face", FACES)
+def test_a_room_with_a_face_is_entered_by_it(face: str) -> None:
+    for module, target in ARROWS:
+        if target.startswith(f"{face}.") and target != f"{face}.__init__":
+            assert f"{module}.".startswith(f"{face}."), f"{module} imports {target}"
+    assert importlib.import_module(f"audiomem_sql.{face}").__all__
+
+
+def test_array_types_are_defined_once() -> None:
+    """A name for a numpy array of some type stands in arrays.py, and nowhere else."""
+    alias = re.compile(r"^\w+(: TypeAlias)? = (np\.ndarray\[.*dtype|npt\.NDArray)", re.MULTILINE)
+    for path in python_files(PACKAGE):
+        assert path == PACKAGE / "arrays.py" or not alias.search(path.read_text()), path
 
 
 def test_nothing_new_in_the_hallway() -> None:

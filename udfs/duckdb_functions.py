@@ -14,13 +14,11 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from audiomem_sql.arrays import BoolArray
+from audiomem_sql.arrays import BoolArray, F64Array
 from audiomem_sql.errors import DataTypeError
 from audiomem_sql.search import vector_of
 from audiomem_sql.udfs import about, meaning, vectors, words
 from audiomem_sql.udfs.function import INTEGER, REAL, TEXT, VECTOR, Function
-
-Matrix = np.ndarray[Any, np.dtype[np.float64]]
 
 
 def register(connection: Any) -> None:
@@ -99,7 +97,9 @@ def _vectors(blobs: Sequence[bytes | None]) -> Any:
 
 
 def _distance(
-    name: str, function: Callable[[object, object], float | None], whole: Callable[[Matrix, Matrix], Matrix]
+    name: str,
+    function: Callable[[object, object], float | None],
+    whole: Callable[[F64Array, F64Array], F64Array],
 ) -> Callable[..., Any]:
     """A distance of two vectors: at once where all have one length, otherwise row by row."""
 
@@ -120,15 +120,15 @@ def _distance(
     return called
 
 
-def _cosine(a: Matrix, b: Matrix) -> Matrix:
+def _cosine(a: F64Array, b: F64Array) -> F64Array:
     with np.errstate(divide="ignore", invalid="ignore"):
         lengths = np.linalg.norm(a, axis=1) * np.linalg.norm(b, axis=1)
-        found: Matrix = np.where(lengths == 0, np.nan, 1.0 - np.einsum("ij,ij->i", a, b) / lengths)
+        found: F64Array = np.where(lengths == 0, np.nan, 1.0 - np.einsum("ij,ij->i", a, b) / lengths)
     return found
 
 
-def _l2(a: Matrix, b: Matrix) -> Matrix:
-    found: Matrix = np.linalg.norm(a - b, axis=1)
+def _l2(a: F64Array, b: F64Array) -> F64Array:
+    found: F64Array = np.linalg.norm(a - b, axis=1)
     return found
 
 
@@ -145,7 +145,7 @@ def _is_vector(arrow: Any) -> bool:
     return any(of(arrow) for of in lists) and _is_numbers(arrow.value_type)
 
 
-def _matrix(array: Any) -> tuple[Matrix, BoolArray] | None:
+def _matrix(array: Any) -> tuple[F64Array, BoolArray] | None:
     """float64 (n, width), and the rows that are not NULL, bool (n,); None where the lengths differ."""
     there = np.asarray(array.is_valid().to_numpy(zero_copy_only=False), np.bool_)
     count = len(array)

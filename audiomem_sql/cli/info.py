@@ -43,7 +43,7 @@ def info(
 
 
 def _hardware(file: str | None, json: bool) -> None:
-    """What this machine has, what ``profile=auto`` makes of it for a file in that folder, and what the profiles are."""
+    """What this machine has, what ``profile=auto`` is for a file there, and what the profiles are."""
     import os
 
     from rich.text import Text
@@ -128,8 +128,9 @@ def _lines(facts: dict[str, Any]) -> dict[str, str]:
         "table": f"{facts['table']}: {output.counted(facts['rows'], 'row')}, version {facts['version']}",
         "size": f"{output.size(size['total'])} on disk: base {output.size(size['base'])}, {deltas}{log}",
         "values": f"{output.size(size['values'])} before compression, ratio {size['ratio']:.2f}",
-        "sound": f"{output.seconds(sound['seconds'])}, {rates}, {output.counted(sound['channels'], 'channel')}, "
-        f"profile {sound['profile']}, {output.counted(sound['pages'], 'page')}",
+        "sound": f"{output.seconds(sound['seconds'])}, {rates}, "
+        f"{output.counted(sound['channels'], 'channel')}, profile {sound['profile']}, "
+        f"{output.counted(sound['pages'], 'page')}",
         "protection": protection,
         "options": ", ".join(
             f"{name}={value}" for name, value in options.items() if name not in ("profile", "protection")

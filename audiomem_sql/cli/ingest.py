@@ -70,7 +70,8 @@ def ingest(
 ) -> int:
     """Read files and folders into a table: new sources are added, changed ones replace their old rows.
 
-    A source is committed whole or not at all. Ctrl-C keeps what was read; a second one drops what is not committed yet.
+    A source is committed whole or not at all. Ctrl-C keeps what was read; a second one drops what is not
+    committed yet.
     """
     from audiomem_sql.cli import output
     from audiomem_sql.cli.ingest_summary import facts_of, summary
@@ -88,7 +89,8 @@ def ingest(
         work = _Work(progress)
         if not work.find(file, paths):
             output.note(
-                f"audiomem: {', '.join(paths)}: nothing that can be read. Name text files, or folders that have some."
+                f"audiomem: {', '.join(paths)}: nothing that can be read. "
+                "Name text files, or folders that have some."
             )
             return 1
         interrupt.armed = True
@@ -106,8 +108,9 @@ def ingest(
 class _Work:
     """The sources of one ingest, and how far it is.
 
-    ``sources``: what is read, once ``find`` was called. ``skipped``: (source, reason) of what cannot be read, in the order in
-    which that came up. ``done_sources`` and ``done_bytes``: those that were read or skipped. The bar shows all of it.
+    ``sources``: what is read, once ``find`` was called. ``skipped``: (source, reason) of what cannot be read,
+    in the order in which that came up. ``done_sources`` and ``done_bytes``: those that were read or skipped.
+    The bar shows all of it.
     """
 
     def __init__(self, progress: Bar) -> None:

@@ -9,8 +9,8 @@ import signal
 class Interrupt:
     """Ctrl-C: the first one asks to stop, the second one is a KeyboardInterrupt.
 
-    ``armed``: whether there is anything to stop already; before, the first one is a KeyboardInterrupt, too. ``seen``:
-    whether the first one came.
+    ``armed``: whether there is anything to stop already; before, the first one is a KeyboardInterrupt, too.
+    ``seen``: whether the first one came.
     """
 
     def __init__(self) -> None:

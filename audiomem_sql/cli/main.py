@@ -1,7 +1,7 @@
 """The command ``audiomem``: one module a verb, and here what becomes of errors.
 
-Exit codes: 0 fine, 1 the data is damaged or the work failed, 2 wrong usage; 130 after Ctrl-C, 141 when whoever read the
-output went away. An error is one line on stderr, without a traceback.
+Exit codes: 0 fine, 1 the data is damaged or the work failed, 2 wrong usage; 130 after Ctrl-C, 141 when
+whoever read the output went away. An error is one line on stderr, without a traceback.
 
 Typer is imported here, everything heavier inside the verbs: help must come at once.
 """

@@ -56,14 +56,14 @@ def seconds(duration: float) -> str:
 
 
 def console(stream: TextIO | None = None) -> Console:
-    """A console for ``stream``, stdout by default: as wide as the terminal, or as the content where there is none."""
+    """A console for ``stream``, stdout by default: as wide as the terminal, or else as the content."""
     from rich.console import Console
 
     class Plain(Console):
         """A console that leaves a broken pipe to the caller."""
 
         def on_broken_pipe(self) -> None:
-            """Whoever read the output went away."""
+            """Rich calls this where whoever reads the output is gone; by default the exit code would be 1."""
             raise BrokenPipeError
 
     out = stream or sys.stdout
@@ -155,7 +155,7 @@ def _block(names: Sequence[str], rows: Sequence[Sequence[Any]], width: int) -> G
 
 
 def shares(wanted: Sequence[int], available: int) -> list[int]:
-    """Widths for columns that want so much: who wants little gets it, the others get equal parts of the rest."""
+    """Widths for columns that want so much: small ones get it, the others equal parts of the rest."""
     given = [0] * len(wanted)
     by_size = sorted(range(len(wanted)), key=wanted.__getitem__)
     for done, place in enumerate(by_size):
@@ -165,7 +165,10 @@ def shares(wanted: Sequence[int], available: int) -> list[int]:
 
 
 def json_value(value: Any) -> str:
-    """A SQL value as JSON; a blob as ``{"$base64": true, "encoded": …}``, infinity as a number that overflows to it."""
+    """A SQL value as JSON.
+
+    A blob as ``{"$base64": true, "encoded": …}``, infinity as a number that overflows to it.
+    """
     if isinstance(value, bytes):
         return json.dumps({"$base64": True, "encoded": base64.b64encode(value).decode("ascii")})
     if isinstance(value, float) and math.isinf(value):

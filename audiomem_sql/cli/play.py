@@ -36,7 +36,8 @@ def play(
     if player is None:
         raise UnsupportedError(
             f"no player was found (looked for {', '.join(PLAYERS)})",
-            remedy="Install one: apt install ffmpeg, or brew install mpv. Any program that plays FLAC will do.",
+            remedy="Install one: apt install ffmpeg, or brew install mpv. "
+            "Any program that plays FLAC will do.",
         )
     import soundfile
 

@@ -16,7 +16,9 @@ def reembed(
         str | None, typer.Option("--model-backend", help="What runs it from now on: torch or onnx.")
     ] = None,
 ) -> None:
-    """Make the vectors of all rows anew. Older versions keep theirs until a vacuum; stopped, it goes on when run again."""
+    """Make the vectors of all rows anew. Older versions keep theirs until a vacuum; stopped, it goes on
+    when run again.
+    """  # noqa: D205 (this is the help, one paragraph)
     from audiomem_sql.cli import output
     from audiomem_sql.cli.ingest_summary import model_of
     from audiomem_sql.cli.progress import bar

@@ -17,7 +17,9 @@ def repair(
     ] = None,
     json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
-    """Write every damaged file of a table again, byte for byte as it was made. The table must have protection."""
+    """Write every damaged file of a table again, byte for byte as it was made. The table must have
+    protection.
+    """  # noqa: D205 (this is the help, one paragraph)
     import dataclasses
     import os
 

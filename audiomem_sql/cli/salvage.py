@@ -22,8 +22,9 @@ def salvage(
 ) -> None:
     """Write the rows that can be read to a new table. What is missing is named on stderr, row by row.
 
-    Of deltas that are missing, and of cells that nothing brings back, the rest is saved: the newest rows, with their rowids.
-    Where no copy of the catalog is left, neither at the front nor at the end, blocks are found by their labels.
+    Of deltas that are missing, and of cells that nothing brings back, the rest is saved: the newest rows,
+    with their rowids. Where no copy of the catalog is left, neither at the front nor at the end, blocks are
+    found by their labels.
     """
     from audiomem_sql.cli import output
     from audiomem_sql.table.table import Table

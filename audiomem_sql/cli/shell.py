@@ -36,7 +36,8 @@ def shell(
     session = Shell(db=connection)
     try:
         session.cmdloop(  # type: ignore[no-untyped-call]
-            f"SQLite {apsw.sqlite_lib_version()}, tables {', '.join(names)}. Commands begin with a dot: .help, .schema, .quit\n"
+            f"SQLite {apsw.sqlite_lib_version()}, tables {', '.join(names)}. "
+            "Commands begin with a dot: .help, .schema, .quit\n"
         )
     except SystemExit as end:
         return end.code if isinstance(end.code, int) else 0

@@ -80,7 +80,10 @@ def _print_results(
     *,
     one_only: bool,
 ) -> None:
-    """Run the statements in ``text``, and print what they give. QueryError for a second result where ``one_only``."""
+    """Run the statements in ``text``, and print what they give.
+
+    QueryError for a second result where ``one_only``.
+    """
     from audiomem_sql.cli import output
 
     started = time.perf_counter()

@@ -18,7 +18,8 @@ _STEPS = 1_000_000
 def open_tables(files: Sequence[str], *, salvage: bool = False, on_damage: str = "fail") -> apsw.Connection:
     """A connection that has each file as a table called like it, without folder and extension.
 
-    salvage: of tables whose files are not all there, what is left, to be read only. on_damage: fail, or skip rows.
+    salvage: of tables whose files are not all there, what is left, to be read only. on_damage: fail, or skip
+    rows.
 
     OptionError when two would have the same name, and what opening a table raises.
     """

@@ -40,8 +40,9 @@ def vacuum(
         if dry_run:
             oldest = policy.oldest(table.snapshot, time.time_ns() // 1000)
             print(
-                f"{file}: would keep versions {oldest} to {table.version} of {versions[0].number} to {table.version}, "
-                f"and make one file of {output.counted(len(table.snapshot.segments), 'file')}, {output.size(before)}"
+                f"{file}: would keep versions {oldest} to {table.version} of {versions[0].number} to "
+                f"{table.version}, and make one file of "
+                f"{output.counted(len(table.snapshot.segments), 'file')}, {output.size(before)}"
             )
             return
         started = time.perf_counter()
@@ -49,6 +50,6 @@ def vacuum(
             oldest = table.vacuum(retain=policy, level=level, protection=protection, progress=progress.to)
         after = table.files.size()
         print(
-            f"{file}: {output.size(before)} before, {output.size(after)} after; versions {oldest} to {table.version} kept; "
-            f"in {output.seconds(time.perf_counter() - started)}"
+            f"{file}: {output.size(before)} before, {output.size(after)} after; "
+            f"versions {oldest} to {table.version} kept; in {output.seconds(time.perf_counter() - started)}"
         )

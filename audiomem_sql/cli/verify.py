@@ -41,7 +41,10 @@ def verify(
 
 @dataclass
 class _Result:
-    """What was read, and what is damaged. ``protected``: whether every file has protection to be repaired with."""
+    """What was read, and what is damaged.
+
+    ``protected``: whether every file has protection to be repaired with.
+    """
 
     file: str
     files: int = 0

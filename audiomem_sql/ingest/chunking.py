@@ -1,8 +1,9 @@
 """Cuts documents into pieces that are small enough to embed and large enough to mean something.
 
-A chunk is a slice of its section: at most `size` characters, never across a heading, and cut at the best boundary
-that the window has, in this order: paragraph, sentence, line, word. Only a word longer than the window is cut
-inside, and then between characters as readers see them (not before an accent or inside a joined emoji).
+A chunk is a slice of its section: at most `size` characters, never across a heading, and cut at the best
+boundary that the window has, in this order: paragraph, sentence, line, word. Only a word longer than the
+window is cut inside, and then between characters as readers see them (not before an accent or inside a joined
+emoji).
 
 The time is linear: every window is scanned once and advances, over any two windows, by about `size`.
 """
@@ -62,7 +63,10 @@ class _Cut(NamedTuple):
 
 
 def check_sizes(size: int, overlap: int, min_size: int | None = None) -> int:
-    """The smallest size that a chunk is cut to on purpose. Raises `OptionError` for sizes that cannot work."""
+    """The smallest size that a chunk is cut to on purpose.
+
+    Raises `OptionError` for sizes that cannot work.
+    """
     if size < SMALLEST_SIZE:
         raise OptionError(
             f"chunk size {size} is too small", remedy=f"Use {SMALLEST_SIZE} characters or more."
@@ -85,10 +89,10 @@ def chunk(
 ) -> Iterator[Chunk]:
     """The chunks of `document` in order; none is blank, none is longer than `size` characters.
 
-    `overlap`: each chunk starts with whole sentences from the end of the one before, up to this many characters,
-    as long as a new sentence still fits behind them.
-    `min_size`: a paragraph or sentence is not ended below this many characters while more text follows (default: a
-    quarter of `size`). A short section is a short chunk nevertheless.
+    `overlap`: each chunk starts with whole sentences from the end of the one before, up to this many
+    characters, as long as a new sentence still fits behind them. `min_size`: a paragraph or sentence is not
+    ended below this many characters while more text follows (default: a quarter of `size`). A short section
+    is a short chunk nevertheless.
 
     Raises `OptionError` at once for sizes that cannot work.
     """
@@ -112,7 +116,7 @@ def _title(title: str | None, headings: tuple[str, ...]) -> str | None:
 
 
 def _repeats(heading: str, title: str) -> bool:
-    """Whether `title` is `heading`, or `heading` with the name of a site behind it ("Install — The Handbook")."""
+    """Whether `title` is `heading`, or that with the name of a site behind it ("Install — The Handbook")."""
     if not title.casefold().startswith(heading.casefold()):
         return False
     rest = title[len(heading) :]
@@ -120,7 +124,7 @@ def _repeats(heading: str, title: str) -> bool:
 
 
 def spans(text: str, size: int, overlap: int, min_size: int) -> Iterator[tuple[int, int, int]]:
-    """``(start, fresh, stop)`` of each chunk of `text`: ``text[start:fresh]`` repeats the end of the one before."""
+    """``(start, fresh, stop)`` of each chunk: ``text[start:fresh]`` repeats the end of the one before."""
     end = len(text.rstrip())
     opening = _SPACE.match(text)
     position = _resume(text, -1, opening.end()) if opening else 0
@@ -147,7 +151,7 @@ def spans(text: str, size: int, overlap: int, min_size: int) -> Iterator[tuple[i
 def _choose(
     cuts: list[_Cut], sentences: list[int], position: int, size: int, end: int, min_size: int
 ) -> tuple[int, _Cut | None]:
-    """Where the chunk starts, with the longest overlap that leaves room for a sentence, and where it is cut."""
+    """Where the chunk starts, with the longest overlap that leaves room for a sentence, and where it ends."""
     rest = _Cut(end, end, _PARAGRAPH)
     for start in sentences:
         if end - start <= size:
@@ -162,7 +166,7 @@ def _choose(
 
 
 def _best(cuts: list[_Cut], start: int, limit: int, end: int, min_size: int, worst: int) -> _Cut | None:
-    """The last cut of the best rank up to `limit` that leaves neither this chunk nor the last one too small."""
+    """The last cut of the best rank up to `limit` that leaves neither this chunk nor the rest too small."""
     balanced = min(limit, end - min_size)
     for rank in range(worst + 1):
         least = start + min_size if rank < _WORD else start
@@ -176,7 +180,10 @@ def _best(cuts: list[_Cut], start: int, limit: int, end: int, min_size: int, wor
 
 
 def _cuts(text: str, position: int, limit: int, end: int) -> list[_Cut]:
-    """Where ``text[position:limit]`` may be cut before `end`, in order; white space that begins at `limit` counts."""
+    """Where ``text[position:limit]`` may be cut before `end`, in order.
+
+    White space that begins at `limit` counts.
+    """
     cuts: list[_Cut] = []
     edge = min(limit + 1, end)
     for match in _SPACE.finditer(text, position, edge):
@@ -248,7 +255,7 @@ def _character_edge(text: str, position: int, limit: int) -> int:
 
 
 def _joined(text: str, position: int, edge: int) -> bool:
-    """Whether the code points before and after `edge` are one character to a reader (after UAX 29, shortened)."""
+    """Whether the code points around `edge` are one character to a reader (after UAX 29, shortened)."""
     left, right = text[edge - 1], text[edge]
     if left.isascii() and right.isascii():
         return False

@@ -1,8 +1,8 @@
 """The bytes and the characters of an input file: gunzipped, bounded, and decoded without guessing wildly.
 
-Encodings, in this order: a byte order mark (UTF-8, UTF-16, UTF-32); UTF-8; the character set that an HTML file
-declares; Windows-1252, if the file has no control bytes and no valid multi-byte UTF-8 in it. Anything else is
-refused: a UTF-8 file with one damaged byte is not turned into mojibake.
+Encodings, in this order: a byte order mark (UTF-8, UTF-16, UTF-32); UTF-8; the character set that an HTML
+file declares; Windows-1252, if the file has no control bytes and no valid multi-byte UTF-8 in it. Anything
+else is refused: a UTF-8 file with one damaged byte is not turned into mojibake.
 """
 
 from __future__ import annotations
@@ -94,8 +94,8 @@ def is_gzip(path: Path) -> bool:
 def open_bytes(path: Path, name: str) -> IO[bytes]:
     """The content of a regular file as a binary stream, gunzipped if its name ends in ``.gz``.
 
-    Raises `StorageError` if it cannot be opened or is not a regular file; reading raises `DamagedFileError` for
-    broken gzip data and `LimitError` where it expands beyond `SIZE_LIMIT`.
+    Raises `StorageError` if it cannot be opened or is not a regular file; reading raises `DamagedFileError`
+    for broken gzip data and `LimitError` where it expands beyond `SIZE_LIMIT`.
     """
     try:
         # O_NONBLOCK: a pipe that took the place of the file is refused below, not waited for
@@ -145,8 +145,8 @@ def binary_reason(start: bytes, *, utf8_only: bool) -> str | None:
 def encoding_of(stream: IO[bytes], name: str, *, declared: bool = False) -> str:
     """The Python codec for a whole binary stream, which is read to its end.
 
-    `declared` lets a character set named in the first 1,024 bytes (``<meta charset>``, ``<?xml encoding?>``) count
-    when the bytes are not UTF-8. Raises `DataTypeError` naming the byte that no encoding explains.
+    `declared` lets a character set named in the first 1,024 bytes (``<meta charset>``, ``<?xml encoding?>``)
+    count when the bytes are not UTF-8. Raises `DataTypeError` naming the byte that no encoding explains.
     """
     data = stream.read(_STEP)
     for mark, codec in _BOMS:
@@ -171,8 +171,8 @@ def encoding_of(stream: IO[bytes], name: str, *, declared: bool = False) -> str:
 class _Candidates:
     """Which encodings a stream can have, as far as it was read.
 
-    ``undecodable``: the offset of the first byte that UTF-8 does not explain. ``may_be_cp1252``: whether all bytes are
-    such as a text in Windows-1252 has.
+    ``undecodable``: the offset of the first byte that UTF-8 does not explain. ``may_be_cp1252``: whether all
+    bytes are such as a text in Windows-1252 has.
     """
 
     def __init__(self, name: str) -> None:
@@ -228,7 +228,8 @@ def _undecodable(name: str, offset: int, codec: str = "UTF-8") -> DataTypeError:
 def read_text(path: Path, name: str, *, declared: bool = False) -> str:
     r"""The whole content as characters: no byte order mark, every line ends in ``\n``.
 
-    Raises `DataTypeError` for what is not text, `LimitError` beyond `SIZE_LIMIT`, and what `open_bytes` raises.
+    Raises `DataTypeError` for what is not text, `LimitError` beyond `SIZE_LIMIT`, and what `open_bytes`
+    raises.
     """
     with open_bytes(path, name) as stream:
         try:

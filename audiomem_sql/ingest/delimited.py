@@ -8,19 +8,19 @@ from collections.abc import Iterator
 
 from audiomem_sql.errors import DataTypeError, LimitError, SchemaError
 from audiomem_sql.ingest.contents import VALUE_LIMIT, open_text, storage_error
-from audiomem_sql.ingest.records import Choose, Numbered
+from audiomem_sql.ingest.record_columns import Choose, NumberedRows
 from audiomem_sql.ingest.sources import Source, suffix_of
 
 DELIMITERS = ",;\t|"
 _SAMPLE_SIZE = 1 << 16
 
 
-def read_delimited(source: Source, choose: Choose) -> Numbered:
+def read_delimited(source: Source, choose: Choose) -> NumberedRows:
     """The rows below the header; all values are text, None where a line is short.
 
-    An unnamed column is called ``column3`` by its position. Blank lines are passed over. Raises `SchemaError` for a
-    header that is missing or names a column twice, `DataTypeError` for lines that are longer than the header or
-    quoted wrongly, `LimitError` for fields beyond `VALUE_LIMIT`.
+    An unnamed column is called ``column3`` by its position. Blank lines are passed over. Raises `SchemaError`
+    for a header that is missing or names a column twice, `DataTypeError` for lines that are longer than the
+    header or quoted wrongly, `LimitError` for fields beyond `VALUE_LIMIT`.
     """
     delimiter = "\t" if suffix_of(source.path) == ".tsv" else _find_delimiter(source)
     lines = _parsed(source, delimiter)
@@ -107,7 +107,10 @@ def _next_row(reader: Iterator[list[str]]) -> list[str] | None:
 
 
 def _find_delimiter(source: Source) -> str:
-    """The delimiter for which most lines of a sample have as many fields as the header; comma if there is none."""
+    """The delimiter for which most lines of a sample have as many fields as the header.
+
+    Comma if there is none.
+    """
     with open_text(source.path, source.name) as stream:
         try:
             sample = stream.read(_SAMPLE_SIZE)

@@ -1,4 +1,4 @@
-"""HTML to sections, through selectolax (the Lexbor parser, which follows the HTML Standard on broken markup)."""
+"""HTML to sections, through selectolax: the Lexbor parser follows the HTML Standard on broken markup."""
 
 from __future__ import annotations
 
@@ -15,7 +15,8 @@ _DROPPED_TAGS = (
     "head script style nav noscript button template svg iframe object canvas audio video select datalist"
 )
 _BLOCK_TAGS = (
-    "address article aside blockquote body center dd details dialog div dl dt fieldset figcaption figure footer form "
+    "address article aside blockquote body center dd details dialog div dl dt fieldset figcaption figure "
+    "footer form "
     "header hgroup hr html legend main menu ol p pre search section summary table ul caption"
 )
 _DROPPED = frozenset(_DROPPED_TAGS.split())
@@ -28,9 +29,10 @@ _SPACE = re.compile(r"[ \t\n\r\f\xa0]+")
 def parse_html(text: str) -> Document:
     """The document in `text`: ``<title>`` (or the only h1), and a section for each of h1 to h6.
 
-    Blocks are separated by blank lines, list items are lines that begin with ``-`` or their number, table rows are
-    lines with `` | `` between the cells, and ``<pre>`` keeps its white space. Scripts, styles, navigation and hidden
-    elements are left out. A table used for layout (it holds headings or tables) is read as blocks.
+    Blocks are separated by blank lines, list items are lines that begin with ``-`` or their number, table
+    rows are lines with `` | `` between the cells, and ``<pre>`` keeps its white space. Scripts, styles,
+    navigation and hidden elements are left out. A table used for layout (it holds headings or tables) is read
+    as blocks.
     """
     from selectolax.lexbor import LexborHTMLParser
 
@@ -44,7 +46,10 @@ def parse_html(text: str) -> Document:
 
 
 def _walk(root: LexborNode) -> Iterator[tuple[LexborNode, bool]]:
-    """Every node when it starts and, if it is an element that is kept, when it ends. Depth costs no recursion."""
+    """Every node when it starts and, if it is an element that is kept, when it ends.
+
+    Depth costs no recursion.
+    """
     waiting = [(root, True)]
     while waiting:
         node, is_start = waiting.pop()

@@ -1,7 +1,8 @@
 """Sources into a table: what is new or has changed is read, and committed in large batches.
 
-A source is committed whole or not at all. A changed source takes the place of its old rows in the same commit; one that
-is as it was adds nothing. What a source said is remembered by a digest of its bytes and of how it was read.
+A source is committed whole or not at all. A changed source takes the place of its old rows in the same
+commit; one that is as it was adds nothing. What a source said is remembered by a digest of its bytes and of
+how it was read.
 """
 
 from __future__ import annotations
@@ -32,7 +33,7 @@ from audiomem_sql.ingest.reading import (
 from audiomem_sql.ingest.sources import Source
 from audiomem_sql.machine.progress import Progress
 from audiomem_sql.predicates import Op, Predicate, bind
-from audiomem_sql.scan.filters import Filter
+from audiomem_sql.scan import Filter
 from audiomem_sql.table.table import Table
 from audiomem_sql.versions import Snapshot
 from audiomem_sql.writing.appending import NO_ROWIDS, matching_rowids
@@ -67,7 +68,10 @@ GROUP_BYTES = 512 << 10
 
 @dataclass(slots=True)
 class Report:
-    """What became of the sources. ``text_bytes`` are those of the bodies added; ``skipped`` is (source, reason)."""
+    """What became of the sources.
+
+    ``text_bytes`` are those of the bodies added; ``skipped`` is (source, reason).
+    """
 
     new: int = 0
     changed: int = 0
@@ -100,13 +104,15 @@ def ingest(
 ) -> Report:
     """Bring ``table`` up to date with ``sources``.
 
-    commit_characters: of text in a commit. processes: that read sources if there is much to read; a script that wants
-    more than one keeps what it does behind ``if __name__ == "__main__"``. on_source: called when a source is done with.
-    on_skip: called for one that cannot be read; the others go on. on_commit: called with the rows that are about to be
-    written. on_rows: called with those that are embedded, then written, and all of them. stop: asked again and again; once it says True, the source that is being read is dropped, what was read
-    before it is committed, and the report says ``stopped``.
+    commit_characters: of text in a commit. processes: that read sources if there is much to read; a script
+    that wants more than one keeps what it does behind ``if __name__ == "__main__"``. on_source: called when a
+    source is done with. on_skip: called for one that cannot be read; the others go on. on_commit: called with
+    the rows that are about to be written. on_rows: called with those that are embedded, then written, and all
+    of them. stop: asked again and again; once it says True, the source that is being read is dropped, what
+    was read before it is committed, and the report says ``stopped``.
 
-    Raises SchemaError for a table without the columns for it, and what Table.append raises; earlier commits stand.
+    Raises SchemaError for a table without the columns for it, and what Table.append raises; earlier commits
+    stand.
     """
     ingestion = _Ingestion(table, reading or Reading(), on_source, on_skip, on_commit, on_rows, stop)
     return ingestion.run(list(sources), commit_characters, processes)

@@ -7,14 +7,15 @@ from typing import Any
 
 from audiomem_sql.errors import DataTypeError, LimitError
 from audiomem_sql.ingest.contents import VALUE_LIMIT, open_text, storage_error
-from audiomem_sql.ingest.records import Choose, Numbered
+from audiomem_sql.ingest.record_columns import Choose, NumberedRows
 from audiomem_sql.ingest.sources import Source
 
 
-def read_json_lines(source: Source, choose: Choose) -> Numbered:
+def read_json_lines(source: Source, choose: Choose) -> NumberedRows:
     """The objects, with the values that JSON gives them. Blank lines are passed over.
 
-    Raises `DataTypeError` naming the line for what is not a JSON object, `LimitError` for lines beyond `VALUE_LIMIT`.
+    Raises `DataTypeError` naming the line for what is not a JSON object, `LimitError` for lines beyond
+    `VALUE_LIMIT`.
     """
     with open_text(source.path, source.name) as stream:
         number = 0

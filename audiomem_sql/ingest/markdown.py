@@ -16,8 +16,9 @@ _FRONT_MATTER_LINES = 500
 def parse_markdown(text: str) -> Document:
     """The document in `text` (CommonMark with tables; lines end in a line feed).
 
-    Top-level headings start sections; those inside quotations and lists do not. A section is the source between two
-    headings, without HTML comments. Front matter is left out, except that its ``title`` is the title.
+    Top-level headings start sections; those inside quotations and lists do not. A section is the source
+    between two headings, without HTML comments. Front matter is left out, except that its ``title`` is the
+    title.
     """
     from markdown_it import MarkdownIt
 

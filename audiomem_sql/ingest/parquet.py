@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from audiomem_sql.errors import DamagedFileError, DataTypeError, SchemaError
 from audiomem_sql.ingest.contents import open_bytes
-from audiomem_sql.ingest.records import Choose, Numbered
+from audiomem_sql.ingest.record_columns import Choose, NumberedRows
 from audiomem_sql.ingest.sources import Source
 
 if TYPE_CHECKING:
@@ -15,12 +15,12 @@ if TYPE_CHECKING:
 _BATCH_ROWS = 1024
 
 
-def read_parquet(source: Source, choose: Choose, *, plain_only: bool) -> Numbered:
+def read_parquet(source: Source, choose: Choose, *, plain_only: bool) -> NumberedRows:
     """The rows as Python values, timestamps cut to microseconds; rows count from 1.
 
     `plain_only` leaves out columns of bytes, lists and structures, unless `choose` names them. Raises
-    `DamagedFileError` for what pyarrow cannot read, `SchemaError` for columns of the same name, `DataTypeError` for a
-    value that Python cannot hold.
+    `DamagedFileError` for what pyarrow cannot read, `SchemaError` for columns of the same name,
+    `DataTypeError` for a value that Python cannot hold.
     """
     import pyarrow as pa
     import pyarrow.parquet as pq

@@ -30,8 +30,10 @@ _BATCH_ROWS = 8192
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """How sources become rows: characters in a chunk, and how many of them it repeats of the one before; for files of
-    records, the columns that hold body and title. OptionError for sizes that cannot be."""
+    """How sources become rows: characters in a chunk, and how many of them it repeats of the one before.
+
+    For files of records, the columns that hold body and title. OptionError for sizes that cannot be.
+    """
 
     size: int = SIZE
     overlap: int = 0
@@ -131,7 +133,10 @@ class RowBuffer:
 def read_source(
     source: Source, known: bytes | None, reading: Reading, buffer: RowBuffer, stop: Callable[[], bool]
 ) -> Outcome:
-    """Put the rows of ``source`` into ``buffer``, all or none; nothing if its digest is the one that is known."""
+    """Put the rows of ``source`` into ``buffer``, all or none.
+
+    Nothing if its digest is the one that is known.
+    """
     mark = buffer.mark()
     try:
         found = reading.digest(source)
@@ -153,7 +158,10 @@ def read_source(
 def read_group(
     group: Sequence[tuple[Source, bytes | None]], reading: Reading, names: Sequence[str]
 ) -> tuple[pa.Table, int, list[Outcome]]:
-    """The rows of several sources, the characters in them, and what became of each. For a process of its own."""
+    """The rows of several sources, the characters in them, and what became of each.
+
+    For a process of its own.
+    """
     buffer = RowBuffer(names)
     outcomes = [read_source(source, known, reading, buffer, lambda: False) for source, known in group]
     return buffer.table(), buffer.characters, outcomes

@@ -13,7 +13,8 @@ from audiomem_sql.errors import DataTypeError
 from audiomem_sql.ingest.chunking import SIZE, check_sizes, chunk
 from audiomem_sql.ingest.documents import Document, Section
 from audiomem_sql.ingest.readers import read_documents
-from audiomem_sql.ingest.records import default_columns, read_records
+from audiomem_sql.ingest.record_columns import default_columns
+from audiomem_sql.ingest.records import read_records
 from audiomem_sql.ingest.sources import RECORD_KINDS, Source, modified
 from audiomem_sql.ingest.timestamps import parse_time
 
@@ -26,14 +27,17 @@ def rows_of(
     body_column: str | None = None,
     title_column: str | None = None,
 ) -> Iterator[dict[str, Any]]:
-    """The rows ``{source, seq, title, body, created_at, importance}`` that `source` becomes; `seq` counts from 0.
+    """The rows ``{source, seq, title, body, created_at, importance}`` that `source` becomes.
 
-    Prose is chunked, and so is the body of a record that is longer than `size`. Prose is dated by its file, records
-    by their ``created_at`` column (NULL where it is no time) or else by the file; `created_at` is in UTC without a
-    zone. A record with a blank body gets its text columns as ``name: value`` lines; a record with no text is no row.
-    `body_column` and `title_column` concern files of records only.
+    `seq` counts from 0.
 
-    Raises `OptionError` for sizes or columns that cannot be, and what the readers raise for what they cannot read.
+    Prose is chunked, and so is the body of a record that is longer than `size`. Prose is dated by its file,
+    records by their ``created_at`` column (NULL where it is no time) or else by the file; `created_at` is in
+    UTC without a zone. A record with a blank body gets its text columns as ``name: value`` lines; a record
+    with no text is no row. `body_column` and `title_column` concern files of records only.
+
+    Raises `OptionError` for sizes or columns that cannot be, and what the readers raise for what they cannot
+    read.
     """
     check_sizes(size, overlap)
     if source.kind in RECORD_KINDS:

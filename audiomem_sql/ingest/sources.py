@@ -38,7 +38,10 @@ RECORD_KINDS: frozenset[Kind] = frozenset({"csv", "jsonl", "parquet"})
 
 @dataclass(frozen=True)
 class Source:
-    """A file to read. `name` is how the path was given, with forward slashes; `size` is in bytes on the disk."""
+    """A file to read.
+
+    `name` is how the path was given, with forward slashes; `size` is in bytes on the disk.
+    """
 
     path: Path
     name: str
@@ -47,16 +50,16 @@ class Source:
 
 
 def suffix_of(path: Path) -> str:
-    """The extension that decides the kind, in lower case: ``.txt`` of ``notes.TXT`` and of ``notes.txt.gz``."""
+    """The extension that decides the kind, in lower case: ``.txt`` of ``notes.TXT`` and ``notes.txt.gz``."""
     return (Path(path.stem) if contents.is_gzip(path) else path).suffix.lower()
 
 
 def find_sources(paths: Iterable[str | os.PathLike[str]], *, on_skip: Skip | None = None) -> list[Source]:
     """The readable files among `paths` and, sorted by name, in the folders among them.
 
-    Folders are searched to any depth; hidden entries are passed over, links are followed, and no file or folder is
-    visited twice. A file that cannot be used (binary, unreadable, not a regular file) is reported as
-    ``on_skip(path, reason)``.
+    Folders are searched to any depth; hidden entries are passed over, links are followed, and no file or
+    folder is visited twice. A file that cannot be used (binary, unreadable, not a regular file) is reported
+    as ``on_skip(path, reason)``.
 
     Raises `StorageError` for a path in `paths` that is missing or may not be read.
     """
@@ -92,7 +95,10 @@ def find_sources(paths: Iterable[str | os.PathLike[str]], *, on_skip: Skip | Non
 
 
 def _name(path: Path) -> str:
-    """`path` with forward slashes; bytes that are not UTF-8 are spelled as escapes, for it is stored as text."""
+    """`path` with forward slashes.
+
+    Bytes that are not UTF-8 are spelled as escapes, for it is stored as text.
+    """
     return os.fsencode(path.as_posix()).decode("utf-8", "backslashreplace")
 
 

@@ -16,7 +16,8 @@ def parse_text(text: str, *, headings: bool = True) -> Document:
     """The document in `text`, whose lines end in a line feed.
 
     With `headings`, underlined lines start sections, their levels in order of appearance (reStructuredText,
-    "Sections"), and a short first line that stands alone is the title; it stays part of the text. Logs have neither.
+    "Sections"), and a short first line that stands alone is the title; it stays part of the text. Logs have
+    neither.
     """
     if not headings:
         return assemble([Part(0, None, _trim(text))] if text.strip() else [])

@@ -16,9 +16,9 @@ _EPOCH_UNITS = ((1e11, 1), (1e14, 10**3), (1e17, 10**6), (1e20, 10**9))
 def parse_time(value: object) -> datetime | None:
     """`value` in UTC without a zone, to the microsecond; None for what is not clearly a time.
 
-    Understood are datetimes and dates; ISO 8601, a year, and RFC 2822 ("Fri, 21 Nov 2008 14:05:00 +0100") as text;
-    and numbers from 1973 on as seconds, milliseconds, microseconds or nanoseconds since 1970. Text without a zone is
-    UTC.
+    Understood are datetimes and dates; ISO 8601, a year, and RFC 2822 ("Fri, 21 Nov 2008 14:05:00 +0100") as
+    text; and numbers from 1973 on as seconds, milliseconds, microseconds or nanoseconds since 1970. Text
+    without a zone is UTC.
     """
     try:
         if isinstance(value, datetime):

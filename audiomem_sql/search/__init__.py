@@ -5,9 +5,9 @@ Other rooms import from here only.
 - A search: ``results`` gives the rows as ``Neighbours``, best first, for a column or for the ``WHOLE`` table.
   ``search_target`` says what is searched there, and ``keyword_expression`` which words.
 - Words in a text: ``highlight`` and ``snippet`` mark them, in any text or in a ``FoundRow``.
-- Vectors: ``embedder_of`` a model, ``dimensions_of`` it, ``table_embedder``; ``with_vectors`` and ``embed_texts`` for rows on
-  their way into a table, ``recorded`` for its options, ``missing_vectors`` for the rows that have none yet. ``vector_of``
-  reads one as SQL has it.
+- Vectors: ``embedder_of`` a model, ``dimensions_of`` it, ``table_embedder``; ``with_vectors`` and
+  ``embed_texts`` for rows on their way into a table, ``recorded`` for its options, ``missing_vectors`` for
+  the rows that have none yet. ``vector_of`` reads one as SQL has it.
 
 It is not for what an index looks like in a file: that is in :mod:`audiomem_sql.indexes`.
 """

@@ -1,4 +1,7 @@
-"""Vectors for rows on their way into a table: made once, before the commit, so that a search sees what a reader sees."""
+"""Vectors for rows on their way into a table.
+
+They are made once, before the commit, so that a search sees what a reader sees.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +16,7 @@ from audiomem_sql.columns.stored_values import array_of
 from audiomem_sql.errors import AudioMemError, QueryError, UnsupportedError
 from audiomem_sql.machine.progress import Progress
 from audiomem_sql.predicates import Op, Predicate, bind
-from audiomem_sql.scan.filters import Filter
+from audiomem_sql.scan import Filter
 from audiomem_sql.search.models.embedders import Embedder, HashingEmbedder, embedder_named
 from audiomem_sql.search.vectors_in_sql import vector_of
 from audiomem_sql.storage.segment import TableOptions
@@ -36,22 +39,27 @@ def dimensions_of(model: str, backend: str) -> int:
 
 
 def table_embedder(options: TableOptions, schema: Schema, path: str) -> Embedder:
-    """The embedder of a table. UnsupportedError if its model makes other vectors by now than those that are stored.
+    """The embedder of a table.
 
-    The digest of the weights decides, which is another one for each backend: vectors of two backends are never mixed.
+    UnsupportedError if its model makes other vectors by now than those that are stored.
+
+    The digest of the weights decides, which is another one for each backend: vectors of two backends are
+    never mixed.
     """
     embedder = embedder_named(options.model, options.model_backend)
     for place in schema.vectors.values():
         width = schema.columns[place].type.width
         if embedder.dimensions != width:
             raise UnsupportedError(
-                f"the model {options.model} makes vectors of {embedder.dimensions} numbers, the table has {width}",
+                f"the model {options.model} makes vectors of {embedder.dimensions} numbers, "
+                f"the table has {width}",
                 file=path,
                 remedy="Use the model that it was made with, or embed it again: audiomem reembed.",
             )
     if options.model_digest not in ("", embedder.digest.hex()):
         raise UnsupportedError(
-            f"the model {options.model} ({options.model_backend}) has other weights here than the one that made the vectors",
+            f"the model {options.model} ({options.model_backend}) has other weights here than the one that "
+            "made the vectors",
             file=path,
             remedy="Use the model that it was made with, or embed it again: audiomem reembed.",
         )
@@ -66,7 +74,10 @@ def recorded(options: TableOptions, embedder: Embedder) -> TableOptions:
 def with_vectors(
     table: pa.Table, schema: Schema, embedder: Embedder, progress: Progress | None = None
 ) -> pa.Table:
-    """``table``, whose columns are the visible ones of ``schema``, with vectors for those that are searched by meaning."""
+    """``table`` with vectors for the columns that are searched by meaning.
+
+    table: its columns are the visible ones of ``schema``.
+    """
     for place, target in schema.vectors.items():
         texts = table.column(place).to_pylist()
         there = [text for text in texts if text is not None]
@@ -78,7 +89,10 @@ def with_vectors(
 
 
 def embed_texts(texts: list[str], embedder: Embedder) -> list[bytes]:
-    """The vectors of texts as they are stored. What the embedder raises that is no error of ours becomes one."""
+    """The vectors of texts as they are stored.
+
+    What the embedder raises that is no error of ours becomes one.
+    """
     try:
         return [vector.astype("<f4").tobytes() for vector in embedder.embed(texts)]
     except AudioMemError:
@@ -90,7 +104,8 @@ def embed_texts(texts: list[str], embedder: Embedder) -> list[bytes]:
 def query_vector(asked: object, schema: Schema, place: int, options: TableOptions, path: str) -> F32Array:
     """What is searched for as a vector, float32 (n,).
 
-    asked: a text, where column ``place`` holds vectors of texts; otherwise numbers: an array, a list, bytes or JSON.
+    asked: a text, where column ``place`` holds vectors of texts; otherwise numbers: an array, a list, bytes
+    or JSON.
     """
     if schema.columns[place].is_hidden and isinstance(asked, str):
         if not asked.strip():

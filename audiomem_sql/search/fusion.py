@@ -1,7 +1,8 @@
-"""Reciprocal-rank fusion: one ranking of several, by ranks alone, so that distances and BM25 scores need no common scale.
+"""Reciprocal-rank fusion: one ranking of several, by ranks alone.
 
-Cormack, Clarke and Büttcher 2009: a row's score is the sum over the rankings of 1 / (k + rank), ranks counted from 1. A ranking may
-weigh less than another: its share is then multiplied with its weight.
+So distances and BM25 scores need no common scale. Cormack, Clarke and Büttcher 2009: a row's score is the sum
+over the rankings of 1 / (k + rank), ranks counted from 1. A ranking may weigh less than another: its share is
+then multiplied with its weight.
 """
 
 from __future__ import annotations
@@ -24,8 +25,8 @@ def reciprocal_rank_fusion(
 ) -> tuple[I64Array, F64Array]:
     """The rows of all ``rankings`` and their fused scores, best (highest) first; equal ones by rowid.
 
-    Each ranking is int64 (n,), rowids best first; one that names a row twice counts the better rank. A row that a ranking
-    lacks gets nothing from it. weights: one a ranking, all 1 by default.
+    Each ranking is int64 (n,), rowids best first; one that names a row twice counts the better rank. A row
+    that a ranking lacks gets nothing from it. weights: one a ranking, all 1 by default.
     """
     found: list[I64Array] = []
     shares: list[F64Array] = []

@@ -8,8 +8,7 @@ import numpy as np
 
 from audiomem_sql.arrays import F32Array
 from audiomem_sql.indexes.words import Expression
-from audiomem_sql.scan.filters import Filter, RowFilter
-from audiomem_sql.scan.scan import Readable
+from audiomem_sql.scan import Filter, Readable, RowFilter
 from audiomem_sql.search.fusion import reciprocal_rank_fusion
 from audiomem_sql.search.keyword_search import keyword_ranking
 from audiomem_sql.search.neighbours import Neighbours, in_steps
@@ -30,10 +29,13 @@ def fused(
     row_filter: RowFilter | None = None,
     k: int | None = None,
 ) -> Iterator[Neighbours]:
-    """Reciprocal-rank fusion of the best rows by meaning and by words; then all others by meaning, then by words.
+    """Reciprocal-rank fusion of the best rows by meaning and by words.
 
-    Words weigh as much as the square of their coverage in the best row. A code or a name that stands in a row counts in full.
-    A question of which the best row has half the words counts a quarter (docs/VECTORS.md has the figures).
+    Then all others by meaning, then by words.
+
+    Words weigh as much as the square of their coverage in the best row. A code or a name that stands in a row
+    counts in full. A question of which the best row has half the words counts a quarter (docs/VECTORS.md has
+    the figures).
     """
     depth = max(FUSED_ROWS, k or 0)
     by_meaning = nearest(readable, vector_column, vector, filters, row_filter=row_filter, first=depth)

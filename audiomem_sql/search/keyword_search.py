@@ -1,7 +1,7 @@
 """Keyword search: the rows that hold the words, ranked by BM25.
 
-A segment that has an index of its words is searched by that, all other texts are read. The statistics are those of all rows
-of the segments, deleted ones included until a vacuum.
+A segment that has an index of its words is searched by that, all other texts are read. The statistics are
+those of all rows of the segments, deleted ones included until a vacuum.
 """
 
 from __future__ import annotations
@@ -16,8 +16,7 @@ import numpy as np
 from audiomem_sql.arrays import BoolArray, F64Array, I64Array
 from audiomem_sql.errors import DamagedFileError
 from audiomem_sql.indexes.words import Expression, KeywordRows, KeywordSource, Matches, coverage, match
-from audiomem_sql.scan.filters import Filter, RowFilter
-from audiomem_sql.scan.scan import Readable, scan
+from audiomem_sql.scan import Filter, Readable, RowFilter, scan
 from audiomem_sql.search.neighbours import Neighbours, in_steps
 from audiomem_sql.search.parts import Part, allowed_rows, parts
 from audiomem_sql.warn_once import warn_once
@@ -26,8 +25,8 @@ from audiomem_sql.warn_once import warn_once
 class KeywordRanking(NamedTuple):
     """The rows that hold the words, best first.
 
-    rowids: int64 (n,). scores: BM25, float64 (n,), lower is better. coverage: how much of the query the best row holds,
-    0 to 1 (bm25.coverage).
+    rowids: int64 (n,). scores: BM25, float64 (n,), lower is better. coverage: how much of the query the best
+    row holds, 0 to 1 (bm25.coverage).
     """
 
     rowids: I64Array
@@ -60,8 +59,8 @@ def keyword_ranking(
 ) -> KeywordRanking:
     """All rows that hold the words and pass the filters.
 
-    columns: the indices, by name, of the columns that the expression speaks of. A damaged index of words is a warning, and
-    the texts are read instead.
+    columns: the indices, by name, of the columns that the expression speaks of. A damaged index of words is a
+    warning, and the texts are read instead.
     """
     try:
         return _ranking(readable, columns, expression, filters, row_filter, use_indexes=True)

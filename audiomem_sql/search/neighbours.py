@@ -1,4 +1,4 @@
-"""Ranked rows as a search hands them over: few at first, then more and more, as far as somebody asks for them."""
+"""Ranked rows as a search hands them over: few at first, then more and more, as far as they are wanted."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ MOST_ROWS = 4096
 class Neighbours:
     """Rows of a search, best first.
 
-    rowids: int64 (n,). distances: float32 (n,), NaN where there is none. ranks: float64 (n,), lower is better; None where
-    they are the distances.
+    rowids: int64 (n,). distances: float32 (n,), NaN where there is none. ranks: float64 (n,), lower is
+    better; None where they are the distances.
     """
 
     rowids: I64Array

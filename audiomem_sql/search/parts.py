@@ -1,4 +1,4 @@
-"""What is searched, part by part: each segment has its own indexes, and the rows outside the segments have none."""
+"""What is searched, part by part: a segment has its own indexes, the rows outside the segments have none."""
 
 from __future__ import annotations
 
@@ -10,8 +10,7 @@ import numpy as np
 from audiomem_sql.arrays import BoolArray
 from audiomem_sql.columns.batch import Batch
 from audiomem_sql.columns.schema import Schema
-from audiomem_sql.scan.filters import Filter, RowFilter
-from audiomem_sql.scan.scan import Readable, scan
+from audiomem_sql.scan import Filter, Readable, RowFilter, scan
 from audiomem_sql.versions.snapshot import SegmentView
 
 

@@ -1,7 +1,7 @@
 """What a search asks for: by meaning, by words or by both, and in which columns.
 
-``semantic: …``, ``keyword: …`` and ``hybrid: …`` before a text say which; without, it is both where both are possible. A
-keyword query is written as in FTS5; of a hybrid one every word counts that is there.
+``semantic: …``, ``keyword: …`` and ``hybrid: …`` before a text say which; without, it is both where both are
+possible. A keyword query is written as in FTS5; of a hybrid one every word counts that is there.
 """
 
 from __future__ import annotations
@@ -16,8 +16,7 @@ from audiomem_sql.columns.schema import Schema
 from audiomem_sql.columns.types import Kind
 from audiomem_sql.errors import QueryError
 from audiomem_sql.indexes.words import Expression, parse_query, quoted, spans
-from audiomem_sql.scan.filters import Filter, RowFilter
-from audiomem_sql.scan.scan import Readable
+from audiomem_sql.scan import Filter, Readable, RowFilter
 from audiomem_sql.search.embedding import query_vector
 from audiomem_sql.search.hybrid_search import fused
 from audiomem_sql.search.keyword_search import ranked_by_keywords
@@ -27,21 +26,28 @@ from audiomem_sql.storage.segment.options import TableOptions
 
 #: Stands for the table as a whole where a column is named.
 WHOLE = -1
-#: Different words of a hybrid query that are looked for: those of a page or two. Models read no more of a text, either.
+#: Different words of a hybrid query that are looked for: those of a page or two. Models read no more of a
+#: text, either.
 MOST_WORDS = 512
 _MODE = re.compile(r"\s*(semantic|keyword|hybrid)\s*:\s*", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
 class SearchTarget:
-    """What is searched. vector_column: the index of a column of vectors, or None. text_columns: indices by name."""
+    """What is searched.
+
+    vector_column: the index of a column of vectors, or None. text_columns: indices by name.
+    """
 
     vector_column: int | None
     text_columns: dict[str, int]
 
 
 def search_target(schema: Schema, column: int, path: str) -> SearchTarget:
-    """What a search of ``column`` (WHOLE: of the table) looks at. QueryError where there is nothing, or too much."""
+    """What a search of ``column`` (WHOLE: of the table) looks at.
+
+    QueryError where there is nothing, or too much.
+    """
     if column != WHOLE:
         return _column_target(schema, column, path)
     text_columns = {schema.columns[index].name: index for index in schema.indexed_columns}
@@ -116,7 +122,10 @@ def results(
 def keyword_expression(
     schema: Schema, column: int, query: Any, path: str
 ) -> tuple[Expression | None, dict[str, int]]:
-    """The words that a search looks for, None for one by meaning alone; and the indices of the columns, by name."""
+    """The words that a search looks for, None for one by meaning alone.
+
+    And the indices of the columns, by name.
+    """
     target = search_target(schema, column, path)
     mode, text = _mode(query, target, path)
     if mode == "semantic":

@@ -1,8 +1,8 @@
-"""``highlight`` and ``snippet``: of any text, for a query that is an argument, and of a row that a search found.
+"""``highlight`` and ``snippet``: of any text with a query, and of a row that a search found.
 
-The second form is FTS5's. Its first argument is the table, which inside a query stands for the row that it is at; its second
-one is a column, counted from 0. The words of a keyword query are marked as they match, any word of a hybrid one, and none of
-a search by meaning alone.
+The second form is FTS5's. Its first argument is the table, which inside a query stands for the row that it is
+at; its second one is a column, counted from 0. The words of a keyword query are marked as they match, any
+word of a hybrid one, and none of a search by meaning alone.
 """
 
 from __future__ import annotations
@@ -27,8 +27,8 @@ class Row(Protocol):
 class FoundRow:
     """A row of a search.
 
-    names: of all columns. expression: the words that the search looks for, None without any. text_columns: the indices, by
-    name, of the columns that it speaks of.
+    names: of all columns. expression: the words that the search looks for, None without any. text_columns:
+    the indices, by name, of the columns that it speaks of.
     """
 
     row: Row
@@ -81,7 +81,8 @@ def snippet(
 ) -> str | None:
     """The part of ``text``, of at most ``tokens`` words, that has most of the words that match the query.
 
-    text: a text, or a FoundRow; then ``query`` is the number of a column, or below 0 for the one that has most.
+    text: a text, or a FoundRow; then ``query`` is the number of a column, or below 0 for the one that has
+    most.
     """
     if isinstance(text, FoundRow):
         return _snippet_of_row(text, query, _texts(open_, close, ellipsis), _tokens(tokens))
@@ -111,7 +112,8 @@ def _query(query: object, function: str) -> object:
     if isinstance(query, int):  # FTS5's form, where SQLite does not know the row any more, or there is none
         raise QueryError(
             f"unable to use function {function} in the requested context",
-            remedy="Its first argument is the table, in the SELECT that has the table in its FROM; not behind GROUP BY.",
+            remedy="Its first argument is the table, in the SELECT that has the table in its FROM; "
+            "not behind GROUP BY.",
         )
     return query
 

@@ -1,8 +1,8 @@
 """Vector search: the rows nearest to a vector, filtered first, then ranked.
 
-A segment that has an index of its vectors is ranked by that. Rows outside the segments, and vectors of the user's own, are
-compared one by one. What is nearest overall comes first. Rows without a vector are no results. Distances are cosine
-distances: 0 for the same direction, 2 for the opposite.
+A segment that has an index of its vectors is ranked by that. Rows outside the segments, and vectors of the
+user's own, are compared one by one. What is nearest overall comes first. Rows without a vector are no
+results. Distances are cosine distances: 0 for the same direction, 2 for the opposite.
 """
 
 from __future__ import annotations
@@ -15,8 +15,7 @@ from audiomem_sql.arrays import BoolArray, F32Array, I64Array
 from audiomem_sql.errors import DamagedFileError, DataTypeError
 from audiomem_sql.indexes.vectors import VectorIndex, cosine_distances
 from audiomem_sql.predicates import Op, Predicate, bind
-from audiomem_sql.scan.filters import Filter, RowFilter
-from audiomem_sql.scan.scan import Readable, scan
+from audiomem_sql.scan import Filter, Readable, RowFilter, scan
 from audiomem_sql.search.neighbours import FIRST_ROWS, MOST_ROWS, Neighbours
 from audiomem_sql.search.parts import allowed_rows, parts
 from audiomem_sql.storage.segment import ReadableSegment
@@ -35,8 +34,8 @@ def nearest(
 ) -> Iterator[Neighbours]:
     """The rows that pass the filters, nearest first; all of them, or ``k``.
 
-    column: one of type FLOAT[n]. query: float32 (n,). first: rows that are handed over at first. DataTypeError for a query
-    of another length, or that is not finite.
+    column: one of type FLOAT[n]. query: float32 (n,). first: rows that are handed over at first.
+    DataTypeError for a query of another length, or that is not finite.
     """
     query = unit_vector(query, readable.schema.columns[column].type.width)
     ranking = _Ranking(readable, column, query, tuple(filters), row_filter)
@@ -69,7 +68,7 @@ def unit_vector(query: F32Array, width: int) -> F32Array:
 
 
 class _Ranking:
-    """The rows of one search, ranked segment by segment: those with an index by that, all others one by one."""
+    """The rows of one search, ranked segment by segment: by its index, or one by one where there is none."""
 
     def __init__(
         self,
@@ -104,7 +103,10 @@ class _Ranking:
         self._rowids, self._distances = np.concatenate(rowids), np.concatenate(compared)
 
     def best(self, k: int) -> tuple[I64Array, F32Array]:
-        """The ``k`` nearest of all, int64 (n,) rowids and float32 (n,) distances; fewer if there are no more."""
+        """The ``k`` nearest of all, int64 (n,) rowids and float32 (n,) distances.
+
+        Fewer if there are no more.
+        """
         rowids, distances = [self._rowids], [self._distances]
         for segment, index, allowed in self._indexed:
             try:

@@ -11,7 +11,10 @@ from audiomem_sql.errors import DataTypeError
 
 
 def vector_of(value: object) -> F32Array:
-    """float32 (n,) of a blob or a JSON array. Raises DataTypeError for anything else, and for NaN and infinities."""
+    """float32 (n,) of a blob or a JSON array.
+
+    Raises DataTypeError for anything else, and for NaN and infinities.
+    """
     if isinstance(value, bytes):
         if len(value) % 4:
             raise DataTypeError(

@@ -20,7 +20,7 @@ from audiomem_sql.columns.batch import Row, batch_of
 from audiomem_sql.columns.layouts import union
 from audiomem_sql.columns.schema import Schema
 from audiomem_sql.errors import OptionError
-from audiomem_sql.indexes.vectors.codec import VectorCodec
+from audiomem_sql.indexes.vectors import VectorCodec
 from audiomem_sql.machine.durable import fsync_folder
 from audiomem_sql.machine.limits import limits_of
 from audiomem_sql.machine.malloc import trim

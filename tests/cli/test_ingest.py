@@ -1,4 +1,4 @@
-"""audiomem ingest: what is new is added, what has changed is replaced, and a source is there whole or not at all."""
+"""audiomem ingest: new sources are added, changed ones replaced, and each is there whole or not at all."""
 
 from __future__ import annotations
 
@@ -64,7 +64,8 @@ def test_default_table(audiomem: Command, docs: Path) -> None:
     )
     with am.open("kb.flac") as table:
         assert table.schema.sql() == (
-            "id INTEGER PRIMARY KEY, source TEXT, seq INTEGER, title TEXT, body TEXT, created_at TIMESTAMP, importance REAL"
+            "id INTEGER PRIMARY KEY, source TEXT, seq INTEGER, title TEXT, body TEXT, "
+            "created_at TIMESTAMP, importance REAL"
         )
         rows = table.to_arrow().to_pylist()
         assert [row["id"] for row in rows] == [1, 2, 3, 4, 5, 6]

@@ -22,7 +22,8 @@ def man(audiomem: Command) -> str:
     )
     assert audiomem("create", "man.flac", *columns, "--option", "model=hashing").code == 0
     change = """INSERT INTO man(body, seen, data, done) VALUES
-      ('disks are full', '2024-03-01 10:00:00', x'00ff', 1), ('cats sleep', NULL, NULL, 0), ('full moon', NULL, x'', NULL)"""
+      ('disks are full', '2024-03-01 10:00:00', x'00ff', 1), ('cats sleep', NULL, NULL, 0),
+       ('full moon', NULL, x'', NULL)"""
     assert audiomem("sql", "man.flac", change).code == 0
     return "man.flac"
 

@@ -26,7 +26,10 @@ def notes(audiomem: Command) -> str:
     """A table with three rows."""
     columns = ["id INTEGER PRIMARY KEY", "title TEXT", "size REAL", "data BLOB", "seen TIMESTAMP"]
     assert audiomem("create", "notes.flac", *columns).code == 0
-    values = "('one', 1.5, x'00ff', '2024-03-02 11:30:00'), ('two', NULL, NULL, NULL), ('zwölf\nlines', 9e999, x'', NULL)"
+    values = (
+        "('one', 1.5, x'00ff', '2024-03-02 11:30:00'), ('two', NULL, NULL, NULL), "
+        "('zwölf\nlines', 9e999, x'', NULL)"
+    )
     done = audiomem("sql", "notes.flac", f"INSERT INTO notes(title, size, data, seen) VALUES {values}")
     assert (done.code, done.out) == (0, "")
     assert done.err.startswith("3 rows changed in ")
@@ -109,7 +112,8 @@ def test_several_statements_and_files(audiomem: Command, notes: str) -> None:
     audiomem("create", "tags.flac", "note INTEGER", "tag TEXT")
     script = (
         "INSERT INTO tags VALUES (1, 'a'), (1, 'b'), (2, 'a'); -- three\n"
-        "SELECT title, tag FROM notes JOIN tags ON note = id WHERE tag = :tag ORDER BY id; SELECT 42 AS answer;"
+        "SELECT title, tag FROM notes JOIN tags ON note = id WHERE tag = :tag ORDER BY id; "
+        "SELECT 42 AS answer;"
     )
     shown = audiomem("sql", notes, "tags.flac", script, "-p", "tag=a")
     assert shown.code == 0

@@ -28,7 +28,8 @@ from audiomem_sql.errors import (
     StorageError,
 )
 from audiomem_sql.ingest import delimited, json_lines
-from audiomem_sql.ingest.records import default_columns, read_records
+from audiomem_sql.ingest.record_columns import default_columns
+from audiomem_sql.ingest.records import read_records
 from audiomem_sql.ingest.sources import KINDS, Source, suffix_of
 
 Make = Callable[[str, bytes | str], Source]

@@ -72,7 +72,8 @@ def test_records_of_every_kind_give_the_same_rows() -> None:
     }
     lines = [dict(zip(table, values, strict=True)) for values in zip(*table.values(), strict=True)]
     files: dict[str, str | pa.Table] = {
-        "a.csv": "title,text,date,importance\nOne,first text,2026-11-01T12:30:00+02:00,0.5\n,second,some day,high\n",
+        "a.csv": "title,text,date,importance\nOne,first text,2026-11-01T12:30:00+02:00,0.5\n"
+        ",second,some day,high\n",
         "a.jsonl": "\n".join(map(json.dumps, lines)),
         "a.parquet": pa.table(table),
     }

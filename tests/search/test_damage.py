@@ -1,4 +1,7 @@
-"""Damaged indexes: the right rows or one of our errors, never others; words are found in the texts, vectors are made anew."""
+"""Damaged indexes: the right rows or one of our errors, never others.
+
+Words are found in the texts, vectors are made anew.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""Search by meaning equals brute force over the same snapshot: after updates, deletions, checkpoints, vacuums, in old versions."""
+"""Search by meaning equals brute force over the same snapshot.
+
+After updates, deletions, checkpoints and vacuums, and in old versions.
+"""
 
 from __future__ import annotations
 
@@ -12,7 +15,7 @@ from samples import MODULATIONS
 
 from audiomem_sql.errors import DataTypeError, QueryError, SchemaError
 from audiomem_sql.frames.read_write import write_flac
-from audiomem_sql.scan.scan import scan
+from audiomem_sql.scan import scan
 from audiomem_sql.search import embedding
 from audiomem_sql.search.models.embedders import HashingEmbedder, normalised
 from audiomem_sql.table.table import Table
@@ -85,6 +88,31 @@ def check(table: Any, rows: Rows, rng: random.Random) -> None:
                 assert abs(exact[number] - distance) < about
 
 
+def change(table: Table, rows: Rows, rng: random.Random) -> None:
+    """A transaction of random changes, to the table and to ``rows`` alike."""
+    transaction = table.begin()
+    for _ in range(rng.randint(1, 8)):
+        rowid = rng.randint(1, 60)
+        if rowid in rows and rng.random() < 0.4:
+            transaction.delete(rowid)
+            del rows[rowid]
+            continue
+        row = {"id": rowid, "body": text(rng), "year": rng.randint(2000, 2020), "vec": vector(rng)}
+        if rowid in rows and rng.random() < 0.5:
+            row["body"] = rows[rowid]["body"]  # keeps its vector
+        stored = [
+            rowid,
+            row["body"],
+            row["year"],
+            None if row["vec"] is None else np.array(row["vec"], "<f4").tobytes(),
+        ]
+        if rowid in rows:
+            transaction.update(rowid, rowid, stored)
+        else:
+            transaction.insert(rowid, stored)
+        rows[rowid] = row
+
+
 @pytest.mark.parametrize(
     ("modulation", "seed"), [*(("pcm", seed) for seed in range(4)), ("flat", 4), ("mission", 5)]
 )
@@ -97,27 +125,7 @@ def test_it_equals_brute_force(tmp_path: Path, modulation: str, seed: int) -> No
     versions: dict[int, Rows] = {}
     oldest = 1
     for step in range(25):
-        transaction = table.begin()
-        for _ in range(rng.randint(1, 8)):
-            rowid = rng.randint(1, 60)
-            if rowid in rows and rng.random() < 0.4:
-                transaction.delete(rowid)
-                del rows[rowid]
-                continue
-            row = {"id": rowid, "body": text(rng), "year": rng.randint(2000, 2020), "vec": vector(rng)}
-            if rowid in rows and rng.random() < 0.5:
-                row["body"] = rows[rowid]["body"]  # keeps its vector
-            stored = [
-                rowid,
-                row["body"],
-                row["year"],
-                None if row["vec"] is None else np.array(row["vec"], "<f4").tobytes(),
-            ]
-            if rowid in rows:
-                transaction.update(rowid, rowid, stored)
-            else:
-                transaction.insert(rowid, stored)
-            rows[rowid] = row
+        change(table, rows, rng)
         if step % 5 == 0:
             table.embed_pending()
             check(table, rows, rng)  # it sees its own changes

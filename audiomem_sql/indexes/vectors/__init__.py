@@ -6,7 +6,8 @@ Other rooms import from here only.
 - ``VectorIndex`` reads and searches it. ``DECODED_LISTS`` is the cache that all indexes of the process share.
 - ``cosine_distances`` compares vectors that no index holds.
 
-It is useful for vectors of any origin. It knows no texts, models, tables or files: bytes come and go through callbacks.
+It is useful for vectors of any origin. It knows no texts, models, tables or files: bytes come and go through
+callbacks.
 """
 
 from audiomem_sql.indexes.vectors.codec import VectorCodec

@@ -27,7 +27,8 @@ def vectors_of(values: Any, dimensions: int | None = None) -> F32Array:
         raise DataTypeError(
             f"vectors of {vectors.shape[1]} numbers, where vectors of {dimensions} are expected"
         )
-    # One sum instead of a mask as large as the array; only NaN or an infinity (or an overflow) makes it not finite.
+    # One sum instead of a mask as large as the array; only NaN or an infinity (or an overflow) makes it not
+    # finite.
     if not np.isfinite(np.sum(vectors, dtype=np.float64)) or not np.isfinite(vectors).all():
         raise DataTypeError("a vector holds a number that is not finite")
     return vectors
@@ -42,7 +43,10 @@ def lengths_of(vectors: F32Array) -> F32Array:
 
 
 def directions_of(vectors: F32Array) -> F32Array:
-    """float32 (n, d), each vector divided by its length. Raises DataTypeError where that is 0 or too large."""
+    """float32 (n, d), each vector divided by its length.
+
+    Raises DataTypeError where that is 0 or too large.
+    """
     lengths = lengths_of(vectors)
     if not (np.isfinite(lengths) & (lengths > 0)).all():
         raise DataTypeError("a vector of zeros has no direction, so nothing is near it")

@@ -1,6 +1,7 @@
-"""Lists of vectors that point the same way: spherical k-means (Dhillon and Modha 2001), the same on every run.
+"""Lists of vectors that point the same way: spherical k-means (Dhillon and Modha 2001).
 
-Only a matrix product away from what a library does, and as fast, so writing needs no library.
+The lists are the same on every run. The code is only a matrix product away from what a library does, and as
+fast, so writing needs no library.
 """
 
 from __future__ import annotations
@@ -17,7 +18,10 @@ _CHUNK = 4096
 
 
 def cluster(directions: Rows, lists: int) -> I32Array:
-    """The list of each of n unit vectors, float32 (any, d) a piece: int32 (n,), from 0 to ``lists`` - 1. A list may be empty."""
+    """The list of each of n unit vectors, float32 (any, d) a piece: int32 (n,), from 0 to ``lists`` - 1.
+
+    A list may be empty.
+    """
     rng = np.random.default_rng(len(directions))
     chosen = np.sort(rng.permutation(len(directions))[: max(lists, SAMPLE * lists)])
     sample = directions.take(chosen)
@@ -52,7 +56,10 @@ def means_of(vectors: Rows, membership: I32Array, lists: int) -> F32Array:
 
 
 def _moved(centres: F32Array, sample: F32Array, membership: I32Array) -> F32Array:
-    """Each centre at the mean direction of its vectors; one without any goes where vectors fit their centre worst."""
+    """Each centre at the mean direction of its vectors.
+
+    One without any goes where vectors fit their centre worst.
+    """
     means = means_of(ArrayRows(sample), membership, len(centres))
     lengths = np.linalg.norm(means, axis=1)
     lost = np.flatnonzero(lengths < 1e-6)

@@ -2,12 +2,13 @@
 
     code = round((rotation · vector - offset) / step)        vector ≈ rotationᵀ · (offset + step · code)
 
-Entropy-coded uniform quantisation comes within a quarter of a bit of the rate-distortion bound at any rate (Gish and Pierce
-1968), which no code of fixed length does. Steps shrink with the square root of the coordinate's standard deviation: queries
-are spread like the vectors are, so an error in a coordinate counts as much as queries vary there (docs/VECTORS.md has the curve).
+Entropy-coded uniform quantisation comes within a quarter of a bit of the rate-distortion bound at any rate
+(Gish and Pierce 1968), which no code of fixed length does. Steps shrink with the square root of the
+coordinate's standard deviation: queries are spread like the vectors are, so an error in a coordinate counts
+as much as queries vary there (docs/VECTORS.md has the curve).
 
-Encoding what was decoded gives the same codes again: the error of float32 is a thousandth of a step. So segments that share
-a codec can be merged any number of times.
+Encoding what was decoded gives the same codes again: the error of float32 is a thousandth of a step. So
+segments that share a codec can be merged any number of times.
 """
 
 from __future__ import annotations
@@ -29,7 +30,8 @@ from audiomem_sql.machine.spooled_arrays import ArrayRows
 
 #: Mean step of a trained codec, in standard deviations of a coordinate (root mean square over coordinates).
 STEP = 0.285
-#: With fewer dimensions than this it shrinks, because what moves a cosine is the step against the length of the vector.
+#: With fewer dimensions than this it shrinks, because what moves a cosine is the step against the length of
+#: the vector.
 STEP_DIMENSIONS = 384
 #: How fast steps shrink as the variance grows: 0 is least squared error, 0.5 keeps more of the nearest ten.
 SHRINK = 0.25
@@ -53,7 +55,9 @@ _CHUNK = 8192
 
 @dataclass(frozen=True, eq=False)
 class VectorCodec:
-    """``steps`` and ``offset`` are float32 (d,), in rotated coordinates; ``axes`` is int8 (d, d), or None for none.
+    """``steps`` and ``offset`` are float32 (d,), in rotated coordinates.
+
+    ``axes`` is int8 (d, d), or None for none.
 
     Two codecs are the same if their digests are.
     """
@@ -69,7 +73,9 @@ class VectorCodec:
 
     @cached_property
     def rotation(self) -> F32Array | None:
-        """float32 (d, d), orthonormal; None for the identity. Made when it is first needed: 15 ms for 384 dimensions.
+        """float32 (d, d), orthonormal.
+
+        None for the identity. Made when it is first needed: 15 ms for 384 dimensions.
 
         Raises DamagedFileError for axes that are not independent.
         """
@@ -82,7 +88,10 @@ class VectorCodec:
 
     @classmethod
     def plain(cls, vectors: F32Array) -> VectorCodec:
-        """No rotation, one step: the range of float32 (n, d) in 254 parts. Takes 30 bytes; for few vectors."""
+        """No rotation, one step: the range of float32 (n, d) in 254 parts.
+
+        Takes 30 bytes; for few vectors.
+        """
         return cls._plain(float(np.abs(vectors).max(initial=0.0)), vectors.shape[1])
 
     @classmethod
@@ -93,9 +102,12 @@ class VectorCodec:
 
     @classmethod
     def trained(cls, vectors: F32Array, step: float = STEP) -> VectorCodec:
-        """Fitted to float32 (n, d) of length about 1; plain where there are too few vectors or dimensions to pay for it.
+        """Fitted to float32 (n, d) of length about 1.
 
-        ``step`` is the mean step in standard deviations: smaller takes more bytes and finds more of the nearest.
+        Plain where there are too few vectors or dimensions to pay for it.
+
+        ``step`` is the mean step in standard deviations: smaller takes more bytes and finds more of the
+        nearest.
         """
         count, dimensions = vectors.shape
         return cls.trained_on(lambda: ArrayRows(vectors).pieces(), count, dimensions, step)
@@ -104,7 +116,10 @@ class VectorCodec:
     def trained_on(
         cls, pieces: Callable[[], Iterator[F32Array]], count: int, dimensions: int, step: float = STEP
     ) -> VectorCodec:
-        """The same for ``count`` vectors that each call of ``pieces`` goes through, float32 (any, d) at a time."""
+        """The same for ``count`` vectors.
+
+        Each call of ``pieces`` goes through them, float32 (any, d) at a time.
+        """
         if not _trainable(count, dimensions):
             return cls._plain(_greatest(pieces()), dimensions)
         sample = _sample(pieces(), max(1, -(-count // MAX_TRAINING)))
@@ -137,7 +152,10 @@ class VectorCodec:
         return self.axes is None and _trainable(count, self.dimensions)
 
     def encode(self, vectors: F32Array) -> I8Array | None:
-        """int8 (n, d) of float32 (n, d); None if a code would not fit, that is, if the codec is not made for these."""
+        """int8 (n, d) of float32 (n, d).
+
+        None if a code would not fit, that is, if the codec is not made for these.
+        """
         codes = np.empty(vectors.shape, np.int8)
         for start in range(0, len(vectors), _CHUNK):
             scaled = self.rotated(vectors[start : start + _CHUNK])
@@ -164,7 +182,7 @@ class VectorCodec:
         """float32 (n, d) in rotated coordinates, a copy."""
         return vectors.copy() if self.rotation is None else vectors @ self.rotation.T
 
-    # -- bytes ----------------------------------------------------------------------------------------------------
+    # -- bytes ----------------------------------------------------------------------------------------------
 
     def _content(self) -> bytes:
         axes = b"" if self.axes is None else self.axes.tobytes()
@@ -178,7 +196,10 @@ class VectorCodec:
 
     @classmethod
     def from_bytes(cls, data: bytes) -> VectorCodec:
-        """The inverse of :meth:`to_bytes`. Raises DamagedFileError (without a place) for bytes that contradict it."""
+        """The inverse of :meth:`to_bytes`.
+
+        Raises DamagedFileError (without a place) for bytes that contradict it.
+        """
         if len(data) < CODEC_HEADER.size:
             raise DamagedFileError("a codec of vectors is shorter than its header")
         magic, version, rotated, zero, dimensions = CODEC_HEADER.unpack_from(data)

@@ -1,7 +1,7 @@
 """The index of one segment, read list by list as searches come by.
 
-A search orders the lists by their centres, looks through the first of them in full, and keeps the nearest by cosine. Filters
-go before that: only allowed rows count as looked at, and lists without any are passed over.
+A search orders the lists by their centres, looks through the first of them in full, and keeps the nearest by
+cosine. Filters go before that: only allowed rows count as looked at, and lists without any are passed over.
 """
 
 from __future__ import annotations
@@ -46,7 +46,9 @@ class DecodedList:
 
 
 class VectorIndex:
-    """An :class:`~audiomem_sql.indexes.vectors.index_writing.EncodedIndex` opened for reading. Safe to use from several threads.
+    """An :class:`~audiomem_sql.indexes.vectors.index_writing.EncodedIndex` opened for reading.
+
+    Safe to use from several threads.
 
     Parameters
     ----------
@@ -122,7 +124,7 @@ class VectorIndex:
         if hasattr(self, "_cache"):
             self.close()
 
-    # -- search ---------------------------------------------------------------------------------------------------
+    # -- search ---------------------------------------------------------------------------------------------
 
     def search(
         self,
@@ -136,13 +138,14 @@ class VectorIndex:
         Parameters
         ----------
         queries: float32 (m, d), of any length but 0.
-        allowed: bool (rows,); rows that are not do not exist for this search. If k of them have vectors, k come back.
-        probes: lists to look through; ``lists`` of them is exhaustive. By default as many as hold a fifth of the vectors,
-            50,000 vectors, and 4,000 allowed ones.
+        allowed: bool (rows,); rows that are not do not exist for this search. If k of them have vectors, k
+            come back.
+        probes: lists to look through; ``lists`` of them is exhaustive. By default as many as hold a fifth of
+            the vectors, 50,000 vectors, and 4,000 allowed ones.
 
-        Rows int64 (m, k), nearest first, equally near ones by number, -1 where there are fewer; distances float32 (m, k),
-        infinite there. Raises DataTypeError for queries that are no directions or have another d, MissingExtraError for
-        more than FEW_VECTORS vectors without FAISS.
+        Rows int64 (m, k), nearest first, equally near ones by number, -1 where there are fewer; distances
+        float32 (m, k), infinite there. Raises DataTypeError for queries that are no directions or have
+        another d, MissingExtraError for more than FEW_VECTORS vectors without FAISS.
         """
         directions = directions_of(vectors_of(queries, self.dimensions))
         rotated = self.codec.rotated(directions)
@@ -195,10 +198,10 @@ class VectorIndex:
         wanted: int,
         pool: Pool,
     ) -> None:
-        """Give ``pool`` the ``wanted`` greatest products of list ``number`` for the queries ``asked``, int64 (q,).
+        """Give ``pool`` the ``wanted`` greatest products of a list for the queries ``asked``, int64 (q,).
 
-        The order of products is not that of cosines, because the decoded vectors have slightly different lengths: so more
-        than k are fetched, with a bound on the cosines of all others.
+        The order of products is not that of cosines, because the decoded vectors have slightly different
+        lengths: so more than k are fetched, with a bound on the cosines of all others.
         """
         found = self._decoded(number)
         rows = self._rows(number)
@@ -214,10 +217,13 @@ class VectorIndex:
             others[:] = -np.inf
         pool.add(number, wanted, asked, products / found.sizes[places], rows[places], others)
 
-    # -- vectors --------------------------------------------------------------------------------------------------
+    # -- vectors --------------------------------------------------------------------------------------------
 
     def vectors(self, rows: I64Array) -> F32Array:
-        """float32 (n, d), the vectors of int64 (n,) rows; NaN for a row that has none. IndexError beyond the rows."""
+        """float32 (n, d), the vectors of int64 (n,) rows.
+
+        NaN for a row that has none. IndexError beyond the rows.
+        """
         coded = self.coded(rows)
         decoded = coded.decoded()
         decoded[self._header.membership[rows] == self.lists] = np.nan
@@ -238,7 +244,7 @@ class VectorIndex:
             lengths[here] = 1.0 if found.lengths is None else found.lengths[places]
         return CodedVectors(self.codec, codes, lengths)
 
-    # -- lists ----------------------------------------------------------------------------------------------------
+    # -- lists ----------------------------------------------------------------------------------------------
 
     def _rows(self, number: int) -> I64Array:
         """int64 (n,), the rows of a list, rising."""
@@ -275,7 +281,10 @@ _read_codec = lru_cache(8)(VectorCodec.from_bytes)
 
 
 def _until(counts: I64Array, wanted: int) -> I64Array:
-    """int64 (m,): how many of each query's lists, with int64 (m, lists) rows, it takes to see ``wanted`` rows, or all."""
+    """int64 (m,): how many lists each query looks through to see ``wanted`` rows, or all.
+
+    counts: rows of its lists, int64 (m, lists), in the order in which it looks through them.
+    """
     before = np.cumsum(counts, axis=1)[:, :-1]
     needed: I64Array = (before < wanted).sum(axis=1) + 1
     return needed

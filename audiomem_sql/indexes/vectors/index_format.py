@@ -1,7 +1,9 @@
-"""The bytes of an index: one header, and a piece for each list of vectors. docs/VECTORS.md says what is at which byte.
+"""The bytes of an index: one header, and a piece for each list of vectors.
 
-Whatever a header or a piece states is compared with the bytes that are there, and with what the reader knows, before
-memory is taken for it; what contradicts raises DamagedFileError (without a place).
+docs/VECTORS.md says what is at which byte.
+
+Whatever a header or a piece states is compared with the bytes that are there, and with what the reader knows,
+before memory is taken for it; what contradicts raises DamagedFileError (without a place).
 """
 
 from __future__ import annotations
@@ -17,7 +19,8 @@ from audiomem_sql.indexes.vectors.arrays import MAX_DIMENSIONS
 from audiomem_sql.indexes.vectors.codec import DIGEST_BYTES
 from audiomem_sql.indexes.vectors.packing import pack_bytes, pack_codes, unpack_bytes, unpack_codes
 
-#: magic, version, flags, 0, dimensions, lists, rows, digest of the codec, bytes of codec, centres and membership
+#: magic, version, flags, 0, dimensions, lists, rows, digest of the codec, bytes of codec, centres and
+#: membership
 INDEX_HEADER = struct.Struct(f"<4s B B H I I Q {DIGEST_BYTES}s I I I")
 MAGIC = b"AuVI"
 VERSION = 1
@@ -36,10 +39,11 @@ MAX_CENTRE_BYTES = 1 << 28
 
 @dataclass(frozen=True, slots=True, eq=False)
 class IndexHeader:
-    """``membership`` is uint16 (rows,): the list of each row, ``lists`` for NULL, ``lists`` + 1 for a vector of zeros.
+    """The header of an index.
 
-    ``centres`` is int8 (lists, d), the middle of each list in codes. ``codec`` is empty if the codec is kept elsewhere,
-    under its ``digest``.
+    ``membership`` is uint16 (rows,): the list of each row, ``lists`` for NULL, ``lists`` + 1 for a vector of
+    zeros. ``centres`` is int8 (lists, d), the middle of each list in codes. ``codec`` is empty if the codec
+    is kept elsewhere, under its ``digest``.
     """
 
     dimensions: int
@@ -51,6 +55,7 @@ class IndexHeader:
 
     @property
     def lists(self) -> int:
+        """Number of lists."""
         return len(self.centres)
 
     def to_bytes(self) -> bytes:
@@ -82,7 +87,8 @@ class IndexHeader:
     def from_bytes(cls, data: bytes, rows: int) -> IndexHeader:
         """The inverse, of an index of ``rows`` rows.
 
-        Raises FormatVersionError for a version that is newer, DamagedFileError for anything that contradicts itself.
+        Raises FormatVersionError for a version that is newer, DamagedFileError for anything that contradicts
+        itself.
         """
         if len(data) < INDEX_HEADER.size:
             raise DamagedFileError("an index of vectors is shorter than its header")

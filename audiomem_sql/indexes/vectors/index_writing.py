@@ -39,8 +39,8 @@ NEAR_ONE = (0.75, 1.25)
 class CodedVectors:
     """Vectors as they are stored: int8 (n, d) in the codes of ``codec``, times float32 (n,) ``lengths``.
 
-    A length of 1 means that the codes hold the length, too; 0 is a vector of zeros, whatever its codes. Handed from one
-    index to the next, they stay the same bit by bit.
+    A length of 1 means that the codes hold the length, too; 0 is a vector of zeros, whatever its codes.
+    Handed from one index to the next, they stay the same bit by bit.
     """
 
     codec: VectorCodec
@@ -56,8 +56,8 @@ class CodedVectors:
 class EncodedIndex:
     """The index of a segment: what :class:`~audiomem_sql.indexes.vectors.index.VectorIndex` reads.
 
-    ``header`` is read when the index is opened, each of ``lists`` when a search comes by. ``borrowed``: the header names
-    ``codec`` by its digest only, and a reader has to be given it.
+    ``header`` is read when the index is opened, each of ``lists`` when a search comes by. ``borrowed``: the
+    header names ``codec`` by its digest only, and a reader has to be given it.
     """
 
     header: bytes
@@ -93,12 +93,13 @@ def encode_index(
 
     Parameters
     ----------
-    vectors: float32 (n, d), one vector a row of any length, or the vectors of other indexes as these have them. Without
-        ``codec`` the latter keep the codec that they come with.
+    vectors: float32 (n, d), one vector a row of any length, or the vectors of other indexes as these have
+        them. Without ``codec`` the latter keep the codec that they come with.
     present: bool (n,), False where the row has none (NULL); all have one by default.
-    codec: the codec of the base, used if its codes can hold the vectors. None, or one that cannot: the index has one of its
-        own, trained on the vectors (few of them: whole bytes without a rotation).
-    embed: put ``codec`` into the header; otherwise a reader has to be given it. One of its own is always there.
+    codec: the codec of the base, used if its codes can hold the vectors. None, or one that cannot: the index
+        has one of its own, trained on the vectors (few of them: whole bytes without a rotation).
+    embed: put ``codec`` into the header; otherwise a reader has to be given it. One of its own is always
+        there.
     lists: number of lists; by default what suits the number of vectors.
 
     Raises DataTypeError for vectors of another d than the codec's, and for NaN and infinities.
@@ -123,7 +124,10 @@ def encoded_parts(
     embed: bool = False,
     lists: int | None = None,
 ) -> IndexParts:
-    """:func:`encode_index` of vectors that need not be in memory: float32 (any, d) a piece, gone through several times."""
+    """:func:`encode_index` of vectors that need not be in memory.
+
+    They come as float32 (any, d) a piece, and are gone through several times.
+    """
     present = _mask(present, len(rows))
     sizes = [np.empty(0, np.float32)]
     for piece, own in _pieces(rows, present):
@@ -244,7 +248,10 @@ def _encoded(
 
 
 def _lists(coded: _Coded, numbers: I32Array, centres: I8Array, has_lengths: bool) -> Iterator[bytes]:
-    """The bytes of each list: as many at a time as fit into memory, because reading the codes means going through all of them."""
+    """The bytes of each list.
+
+    Reading the codes means going through all of them, so as many lists as fit into memory are made at a time.
+    """
     order = np.argsort(numbers, kind="stable")
     ends = np.concatenate(([0], np.cumsum(np.bincount(numbers, minlength=len(centres)))))
     most = max(1, _GROUP_BYTES // coded.codec.dimensions)
@@ -276,7 +283,10 @@ def _divided(coded: _Coded, lists: int) -> tuple[I32Array, I8Array]:
 
 
 def _cut(numbers: I32Array, most: int) -> I32Array:
-    """Lists renumbered without gaps, and those of more than ``most`` vectors cut: equal vectors stay in one cluster."""
+    """Lists renumbered without gaps, and those of more than ``most`` vectors cut.
+
+    Equal vectors stay in one cluster, so that a list can be of any length.
+    """
     order = np.argsort(numbers, kind="stable")
     counts = np.bincount(numbers) if len(numbers) else np.zeros(0, np.int64)
     cut = np.empty(len(numbers), np.int32)

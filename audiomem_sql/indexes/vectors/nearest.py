@@ -15,7 +15,8 @@ class Pool:
         if k < 1:
             raise DataTypeError(f"{k} nearest vectors cannot be looked for")
         self.k = k
-        #: Of each query and list: cosines and rows found, how many were asked for, and the bound on the others.
+        #: Of each query and list: cosines and rows found, how many were asked for, and the bound on the
+        #: others.
         self._found: list[dict[int, tuple[F32Array, I64Array, int, float]]] = [{} for _ in range(queries)]
 
     def add(
@@ -27,15 +28,16 @@ class Pool:
         rows: I64Array,
         others: F32Array,
     ) -> None:
-        """(q, wanted) cosines and rows of list ``number`` for the queries int64 (q,), in place of what it gave before.
+        """Cosines and rows of list ``number``, (q, wanted), for the queries int64 (q,).
 
-        ``others`` (q,) is a bound on the cosines of all that the list has beside these; minus infinity if nothing.
+        They take the place of what the list gave before. ``others`` (q,) is a bound on the cosines of all
+        that the list has beside these; minus infinity if nothing.
         """
         for place, query in enumerate(queries):
             self._found[query][number] = (cosines[place], rows[place], wanted, float(others[place]))
 
     def unsure(self) -> list[tuple[int, I64Array, int]]:
-        """Lists that may have one of the k nearest among the others: (list, queries, how many were asked for)."""
+        """Lists that may have one of the k nearest among the others: (list, queries, number fetched)."""
         again: dict[tuple[int, int], list[int]] = {}
         for query, found in enumerate(self._found):
             bound = max((others for *_, others in found.values()), default=-np.inf)
@@ -50,7 +52,10 @@ class Pool:
         return [(number, np.array(queries), wanted) for (number, wanted), queries in again.items()]
 
     def result(self) -> tuple[I64Array, F32Array]:
-        """Rows int64 (m, k), nearest first, then by number, -1 for none; distances float32 (m, k), infinite for none."""
+        """Rows int64 (m, k), nearest first, then by number, -1 for none.
+
+        Distances float32 (m, k), infinite for none.
+        """
         rows = np.full((len(self._found), self.k), -1, np.int64)
         distances = np.full(rows.shape, np.inf, np.float32)
         for query, found in enumerate(self._found):

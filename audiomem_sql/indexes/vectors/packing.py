@@ -1,11 +1,12 @@
-"""Codes ⇄ bytes: int8 (n, d), n vectors of d coordinates, as one zstd frame whose only art is its Huffman codes.
+"""Codes ⇄ bytes: int8 (n, d), n vectors of d coordinates, as one zstd frame.
 
-The codes are laid out coordinate by coordinate and cut into groups of neighbouring coordinates, each a zstd block, so that
-each group has a Huffman code of its own; the rotation sorts coordinates by variance, so neighbours are distributed alike.
-From every code the centre of its list is taken first, and the sign goes to the lowest bit, which leaves small numbers.
+The frame saves by its Huffman codes alone. The codes are laid out coordinate by coordinate and cut into
+groups of neighbouring coordinates, each a zstd block, so that each group has a Huffman code of its own; the
+rotation sorts coordinates by variance, so neighbours are distributed alike. From every code the centre of its
+list is taken first, and the sign goes to the lowest bit, which leaves small numbers.
 
-An arithmetic coder would save another 4 % (docs/VECTORS.md); but libzstd decodes a million vectors of 384 numbers a second,
-and interleaved rANS in numpy a twentieth of that.
+An arithmetic coder would save another 4 % (docs/VECTORS.md); but libzstd decodes a million vectors of 384
+numbers a second, and interleaved rANS in numpy a twentieth of that.
 """
 
 from __future__ import annotations
@@ -20,10 +21,12 @@ from audiomem_sql.errors import DamagedFileError
 MAX_GROUPS = 12
 VECTORS_A_GROUP = 32
 
-#: A zstd block of at most 128 KiB takes at least 4 bytes: no frame holds more than its length times two to this power.
+#: A zstd block of at most 128 KiB takes at least 4 bytes: no frame holds more than its length times two to
+#: this power.
 _MOST_RATIO = 15
 
-#: Repetitions are chance in codes like these: look for as few as zstd can, and weigh whether coding one pays (btopt does).
+#: Repetitions are chance in codes like these: look for as few as zstd can, and weigh whether coding one pays
+#: (btopt does).
 _PARAMETERS = zstandard.ZstdCompressionParameters(
     window_log=17,
     hash_log=6,
@@ -69,7 +72,10 @@ def pack_bytes(data: bytes, level: int = 9) -> bytes:
 
 
 def unpack_bytes(data: bytes, size: int) -> bytes:
-    """Exactly ``size`` bytes from one zstd frame; DamagedFileError (without a place) before more memory is taken."""
+    """Exactly ``size`` bytes from one zstd frame.
+
+    DamagedFileError (without a place) before more memory is taken.
+    """
     try:
         if size > len(data) << _MOST_RATIO:
             raise DamagedFileError(f"{size} bytes are expected of {len(data)}, more than zstd can pack")
@@ -87,7 +93,10 @@ def unpack_bytes(data: bytes, size: int) -> bytes:
 
 
 def _folded(codes: I8Array) -> U8Array:
-    """0, -1, 1, -2, … as 0, 1, 2, 3, …; differences wrap modulo 256, so no pair of code and centre is too far apart."""
+    """0, -1, 1, -2, … as 0, 1, 2, 3, ….
+
+    Differences wrap modulo 256, so no pair of code and centre is too far apart.
+    """
     return ((codes << 1) ^ (codes >> 7)).view(np.uint8)
 
 

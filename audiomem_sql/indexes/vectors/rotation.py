@@ -1,9 +1,10 @@
 """The rotation that makes coordinates independent: principal axes, stored as small integers.
 
-Principal components analysis (Pearson 1901): in the axes of the covariance, one number says nothing about the next, so
-coding them one by one loses nothing, and they come sorted by variance. The axes need not be exact. What is stored is each
-entry in steps of a fifth of its typical size, and what is used is the orthonormal matrix nearest to the first rows of that
-(Gram-Schmidt, by way of Cholesky), so angles and lengths are kept to the last bit of float32, however coarse the steps.
+Principal components analysis (Pearson 1901): in the axes of the covariance, one number says nothing about the
+next, so coding them one by one loses nothing, and they come sorted by variance. The axes need not be exact.
+What is stored is each entry in steps of a fifth of its typical size, and what is used is the orthonormal
+matrix nearest to the first rows of that (Gram-Schmidt, by way of Cholesky), so angles and lengths are kept to
+the last bit of float32, however coarse the steps.
 """
 
 from __future__ import annotations
@@ -33,7 +34,7 @@ def principal_axes(vectors: F32Array) -> I8Array:
 
 
 def _covariance(vectors: F32Array) -> F64Array:
-    """float64 (d, d), in pieces: the vectors as float64 are larger than anything else that a codec is made of."""
+    """float64 (d, d), in pieces: the vectors as float64 are larger than all else that a codec is made of."""
     mean = vectors.mean(axis=0, dtype=np.float64)
     total = np.zeros((len(mean), len(mean)))
     for start in range(0, len(vectors), _CHUNK):
@@ -43,7 +44,10 @@ def _covariance(vectors: F32Array) -> F64Array:
 
 
 def rotation_of(axes: I8Array) -> F32Array:
-    """float32 (d, d), orthonormal rows, from int8 (d, d). Raises DamagedFileError if the axes are not independent."""
+    """float32 (d, d), orthonormal rows, from int8 (d, d).
+
+    Raises DamagedFileError if the axes are not independent.
+    """
     rows: F64Array = axes.astype(np.float64)
     try:
         lower = np.linalg.cholesky(rows @ rows.T)

@@ -1,7 +1,7 @@
 """The greatest inner products of queries with int8 codes: by FAISS, or by numpy where there are few.
 
-FAISS reads the codes as they are, one byte a coordinate, with the query in float32. It is imported with the first index
-that is large enough, because that takes a fifth of a second.
+FAISS reads the codes as they are, one byte a coordinate, with the query in float32. It is imported with the
+first index that is large enough, because that takes a fifth of a second.
 """
 
 from __future__ import annotations
@@ -35,7 +35,10 @@ class Scanner(Protocol):
 
 
 def scanner(codes: I8Array, *, few: bool) -> Scanner:
-    """A scanner of int8 (n, d). Raises MissingExtraError if they are not ``few`` and FAISS is not installed."""
+    """A scanner of int8 (n, d).
+
+    Raises MissingExtraError if they are not ``few`` and FAISS is not installed.
+    """
     return NumpyScanner(codes) if few else FaissScanner(codes, faiss())
 
 
@@ -58,7 +61,8 @@ def faiss() -> Any:
 def products_of(queries: F32Array, vectors: F32Array) -> F32Array:
     """The inner products of float32 (m, d) with float32 (n, d): float32 (m, n).
 
-    Few queries without BLAS, which wakes a thread for every core: on a busy machine waiting for them takes ten times as long as the sums.
+    Few queries without BLAS, which wakes a thread for every core: on a busy machine waiting for them takes
+    ten times as long as the sums.
     """
     if len(queries) > _FEW_QUERIES:
         return queries @ vectors.T
@@ -67,7 +71,10 @@ def products_of(queries: F32Array, vectors: F32Array) -> F32Array:
 
 
 def cosine_distances(vectors: F32Array, query: F32Array) -> F32Array:
-    """Of float32 (n, d) from a query of length 1, float32 (d,): float32 (n,); 2 where a vector has no length."""
+    """Of float32 (n, d) from a query of length 1, float32 (d,): float32 (n,).
+
+    2 where a vector has no length.
+    """
     lengths = np.sqrt(np.einsum("ij,ij->i", vectors, vectors))
     cosines = np.divide(
         products_of(query[np.newaxis], vectors)[0],
@@ -80,15 +87,17 @@ def cosine_distances(vectors: F32Array, query: F32Array) -> F32Array:
 
 
 class NumpyScanner:
-    """Converts the codes to float32 by pieces, and multiplies."""
+    """A Scanner that converts the codes to float32 by pieces, and multiplies."""
 
     def __init__(self, codes: I8Array) -> None:
         self._codes = codes
 
     def codes(self, places: I64Array) -> I8Array:
+        """int8 (p, d), the codes at int64 (p,) places in the list."""
         return self._codes[places]
 
     def greatest(self, queries: F32Array, k: int, allowed: BoolArray | None) -> tuple[F32Array, I64Array]:
+        """The ``k`` greatest products of each query, as :meth:`Scanner.greatest`."""
         places = np.arange(len(self._codes)) if allowed is None else np.flatnonzero(allowed)
         products = np.empty((len(queries), len(places)), np.float32)
         for start in range(0, len(places), _CHUNK):
@@ -109,7 +118,7 @@ class NumpyScanner:
 
 
 class FaissScanner:
-    """IndexScalarQuantizer with one byte a coordinate that stands for itself: code + 128, decoded as code.
+    """A Scanner by FAISS: IndexScalarQuantizer with one byte a coordinate, code + 128, decoded as the code.
 
     Not QT_8bit_direct_signed, which since version 1.15 rounds the query to integers.
     """
@@ -129,10 +138,12 @@ class FaissScanner:
         self._index = index
 
     def codes(self, places: I64Array) -> I8Array:
+        """int8 (p, d), the codes at int64 (p,) places in the list."""
         codes: I8Array = np.bitwise_xor(self._bytes[places], np.uint8(128)).view(np.int8)
         return codes
 
     def greatest(self, queries: F32Array, k: int, allowed: BoolArray | None) -> tuple[F32Array, I64Array]:
+        """The ``k`` greatest products of each query, as :meth:`Scanner.greatest`."""
         module = self._faiss
         parameters = None
         if allowed is not None:
@@ -144,9 +155,12 @@ class FaissScanner:
 
 
 class OneThread:
-    """Searches of one list take microseconds; waking OpenMP's threads for each takes milliseconds on a busy machine.
+    """Searches of one list take microseconds.
 
-    The number is the calling thread's own (OpenMP's nthreads-var), so nothing else that uses FAISS is slowed down.
+    Waking OpenMP's threads for each takes milliseconds on a busy machine.
+
+    The number is the calling thread's own (OpenMP's nthreads-var), so nothing else that uses FAISS is slowed
+    down.
     """
 
     def __init__(self, module: Any | None) -> None:

@@ -1,11 +1,13 @@
-"""Words of texts: the keyword index of a segment, queries as FTS5 has them, BM25, and the marking of what matches.
+"""Words of texts: the keyword index of a segment, queries as in FTS5, BM25, and the marking of matches.
 
 Other rooms import from here only.
 
-- ``KeywordWriter`` writes the index of one column, ``KeywordIndex`` reads it. ``KeywordRows`` gives the same answers for texts
-  in memory. Both are a ``KeywordSource``.
-- ``parse_query`` makes an ``Expression`` of a query, ``quoted`` a query of a word, ``spans`` the words of a text.
-- ``match`` says which rows fulfil an expression; ``Matches`` scores them, ``coverage`` says how much the best one holds.
+- ``KeywordWriter`` writes the index of one column, ``KeywordIndex`` reads it. ``KeywordRows`` gives the same
+  answers for texts in memory. Both are a ``KeywordSource``.
+- ``parse_query`` makes an ``Expression`` of a query, ``quoted`` a query of a word, ``spans`` the words of a
+  text.
+- ``match`` says which rows fulfil an expression; ``Matches`` scores them, ``coverage`` says how much the best
+  one holds.
 - ``highlight``, ``snippet`` and ``best_column`` show what matches in a text.
 
 It is not for meaning: synonyms are other words. Words are those of FTS5's tokenizer unicode61.

@@ -1,7 +1,8 @@
 """Postings of a column on their way into an index: collected batch by batch, in files where they are many.
 
-A batch of texts is sorted by term as it comes. When all are there, every batch is sorted once more, by the class of its terms, which only all
-together tell; then what a piece of the index needs is one run in each batch.
+A batch of texts is sorted by term as it comes. When all are there, every batch is sorted once more, by the
+class of its terms, which only all together tell; then what a piece of the index needs is one run in each
+batch.
 """
 
 from __future__ import annotations
@@ -26,7 +27,10 @@ _BATCH_BYTES = 8 << 20
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Postings:
-    """Of some terms, term by term: ``rows`` and ``frequencies`` int64 (p,), ``counts`` int64 (terms,), ``positions`` int64 (o,)."""
+    """Postings of some terms, term by term.
+
+    ``rows`` and ``frequencies`` int64 (p,), ``counts`` int64 (terms,), ``positions`` int64 (o,).
+    """
 
     rows: I64Array
     frequencies: I64Array
@@ -36,7 +40,10 @@ class Postings:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Batch:
-    """``terms``: binary, ascending. ``counts``: int64 (terms,), postings of each; ``words``: words of each."""
+    """``terms``: binary, ascending.
+
+    ``counts``: int64 (terms,), postings of each; ``words``: words of each.
+    """
 
     terms: pa.Array
     counts: I64Array
@@ -45,8 +52,10 @@ class _Batch:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Run:
-    """A batch in the order of the index. ``terms``: int64 (t,), rising places in that order; ``postings`` and ``words``, int64
-    (t + 1,): where in all batches those of each begin, and where the last end.
+    """A batch in the order of the index.
+
+    ``terms``: int64 (t,), rising places in that order; ``postings`` and ``words``, int64 (t + 1,): where in
+    all batches those of each begin, and where the last end.
     """
 
     terms: I64Array
@@ -55,7 +64,10 @@ class _Run:
 
 
 class KeywordBatches:
-    """Texts in, by :meth:`add`; then, after :meth:`end`, terms and postings out. ``positions``: keep those, too."""
+    """Texts in, by :meth:`add`.
+
+    Then, after :meth:`end`, terms and postings out. ``positions``: keep those, too.
+    """
 
     def __init__(self, *, positions: bool) -> None:
         self._with_positions = positions

@@ -1,7 +1,9 @@
-"""Numbers of different widths, one behind the other without gaps; and numbers as a bucket and the bits inside it.
+"""Numbers of different widths, one behind the other without gaps.
 
-A number v ≥ 0 becomes its bucket, the bit length of v + 1 less one, and the bucket's many low bits of v + 1 (Elias 1975's
-gamma code, with the unary half left to an entropy coder).
+And numbers as a bucket and the bits inside it.
+
+A number v ≥ 0 becomes its bucket, the bit length of v + 1 less one, and the bucket's many low bits of v + 1
+(Elias 1975's gamma code, with the unary half left to an entropy coder).
 """
 
 from __future__ import annotations

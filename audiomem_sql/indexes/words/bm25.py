@@ -1,6 +1,7 @@
-"""BM25 as FTS5 computes it: k1 = 1.2, b = 0.75, no inverse document frequency below 1e-6, better rows have lower scores.
+"""BM25 as FTS5 computes it: better rows have lower scores.
 
-Robertson, Walker et al. 1994; https://sqlite.org/fts5.html, section 5.1.1.
+k1 = 1.2, b = 0.75, and no inverse document frequency below 1e-6. Robertson, Walker et al. 1994;
+https://sqlite.org/fts5.html, section 5.1.1.
 """
 
 from __future__ import annotations
@@ -19,8 +20,11 @@ MIN_IDF = 1e-6
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Statistics:
-    """What a score depends on outside its row: ``documents`` rows with ``tokens`` tokens, and for each phrase of the query
-    the rows that hold it, ``frequencies`` int64 (phrases,). Those of segments and log rows are added with ``+``."""
+    """What a score depends on outside its row.
+
+    ``documents`` rows with ``tokens`` tokens, and for each phrase of the query the rows that hold it,
+    ``frequencies`` int64 (phrases,). Those of segments and log rows are added with ``+``.
+    """
 
     documents: int
     tokens: int
@@ -35,7 +39,10 @@ class Statistics:
 
 
 def bm25(statistics: Statistics, counts: F64Array, lengths: I64Array) -> F64Array:
-    """Scores, float64 (n,): ``counts`` float64 (phrases, n), how often each phrase stands in each row; ``lengths`` int64 (n,)."""
+    """Scores, float64 (n,): ``counts`` float64 (phrases, n), how often each phrase stands in each row.
+
+    ``lengths`` int64 (n,).
+    """
     scores = np.zeros(len(lengths))
     if len(lengths) == 0 or statistics.tokens == 0:
         return scores
@@ -47,7 +54,7 @@ def bm25(statistics: Statistics, counts: F64Array, lengths: I64Array) -> F64Arra
 
 
 def weights(statistics: Statistics) -> list[float]:
-    """The inverse document frequency of each phrase: what a row gets that holds it once and has the average length."""
+    """The inverse document frequency of each phrase: the score of a row of average length with one."""
     found = []
     for frequency in statistics.frequencies.tolist():
         # Deleted rows may be counted in one of the two numbers and not in the other.
@@ -58,13 +65,19 @@ def weights(statistics: Statistics) -> list[float]:
 
 
 def coverage(statistics: Statistics, best: float) -> float:
-    """How much of a query its best row holds, 0 to 1: the row's score, beside that of a row that holds each phrase once."""
+    """How much of a query its best row holds, 0 to 1.
+
+    This is the score of the row, divided by that of a row that holds each phrase once.
+    """
     possible = sum(weights(statistics))
     return min(1.0, max(0.0, -best / possible)) if possible > 0 else 0.0
 
 
 def top(scores: F64Array, k: int | None) -> I64Array:
-    """The places of the ``k`` lowest scores (of all, for None), lowest first; equal scores in the order of their places."""
+    """The places of the ``k`` lowest scores (of all, for None), lowest first.
+
+    Equal scores in the order of their places.
+    """
     if k is None or k >= len(scores):
         return np.argsort(scores, kind="stable")
     if k <= 0:

@@ -1,5 +1,8 @@
-"""The header of a keyword index ⇄ bytes: where each piece is, which block of the dictionary begins with which term, and how
-the terms of each class of document frequencies are spread over the pieces of postings."""
+"""The header of a keyword index ⇄ bytes.
+
+It says where each piece is, which block of the dictionary begins with which term, and how the terms of each
+class of document frequencies are spread over the pieces of postings.
+"""
 
 from __future__ import annotations
 
@@ -17,8 +20,8 @@ from audiomem_sql.indexes.words.tokenizer import MAX_TERM_BYTES
 
 MAGIC = b"AMKW"
 VERSION = 1
-#: Magic, version, flags, bytes of a row's length (1, 2, 4), classes; rows, tokens, terms; pieces of postings, bytes of the
-#: directory before compression. The directory follows, a zstd frame.
+#: Magic, version, flags, bytes of a row's length (1, 2, 4), classes; rows, tokens, terms; pieces of postings,
+#: bytes of the directory before compression. The directory follows, a zstd frame.
 HEADER = struct.Struct("<4sBBBBQQQII")
 HAS_POSITIONS = 1
 #: Rows of a segment; every gap then fits a bucket below 32.
@@ -31,12 +34,15 @@ _DECOMPRESSOR = Decompressor()
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Directory:
-    """What a keyword index says of its pieces. They are numbered: the lengths of rows, the blocks of the dictionary, the pieces
-    of postings, and as many pieces of positions if there are positions.
+    """What a keyword index says of its pieces.
 
-    ``piece_sizes`` int64 (pieces,); ``piece_classes`` and ``piece_terms`` int64 (postings,): the class of each piece of
-    postings, ascending, and its number of terms; ``spread`` int64 (blocks, classes): terms of each class (from 1 on) in each
-    block; ``firsts``: for each block a beginning that no term before the block reaches.
+    They are numbered: the lengths of rows, the blocks of the dictionary, the pieces of postings, and as many
+    pieces of positions if there are positions.
+
+    ``piece_sizes`` int64 (pieces,); ``piece_classes`` and ``piece_terms`` int64 (postings,): the class of
+    each piece of postings, ascending, and its number of terms; ``spread`` int64 (blocks, classes): terms of
+    each class (from 1 on) in each block; ``firsts``: for each block a beginning that no term before the block
+    reaches.
     """
 
     row_count: int

@@ -20,18 +20,20 @@ _COMPRESSOR = Compressor(19)
 
 @dataclass(frozen=True, slots=True, eq=False)
 class EncodedKeywords:
-    """An index as bytes: the header, to be read first, and pieces that are read one by one, by their number."""
+    """An index as bytes: the header, to be read first, and pieces that are read one by one, by number."""
 
     header: bytes
     pieces: list[bytes]
 
 
 def encode_keywords(texts: pa.Array, *, positions: bool = False) -> EncodedKeywords:
-    """The index of a column, an Arrow array of strings (a NULL has no words), one value a row; always the same bytes.
+    """The index of a column, an Arrow array of strings (a NULL has no words), one value a row.
 
-    With ``positions`` phrases are found in the index; without, they are looked for in the texts of the rows that hold all
-    their words, and the index is half as large. Raises LimitError for more than 2**31 - 1 rows, and for a word that occurs
-    more than 2**26 times when there are positions.
+    Always the same bytes.
+
+    With ``positions`` phrases are found in the index; without, they are looked for in the texts of the rows
+    that hold all their words, and the index is half as large. Raises LimitError for more than 2**31 - 1 rows,
+    and for a word that occurs more than 2**26 times when there are positions.
     """
     writer = KeywordWriter(positions=positions)
     try:
@@ -42,7 +44,7 @@ def encode_keywords(texts: pa.Array, *, positions: bool = False) -> EncodedKeywo
 
 
 class KeywordWriter:
-    """:func:`encode_keywords` of texts that come one array after the other, and need not be in memory together."""
+    """:func:`encode_keywords` of texts that come array by array, and need not be in memory together."""
 
     def __init__(self, *, positions: bool = False) -> None:
         self._positions = positions

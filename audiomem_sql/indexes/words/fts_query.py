@@ -1,12 +1,14 @@
 """FTS5's query syntax (https://sqlite.org/fts5.html, section 3): text to an expression.
 
-    expr   := expr "OR" expr | expr "AND" expr | expr "NOT" expr      (the last binds tightest; all to the left)
-            | "(" expr ")" | colset ":" "(" expr ")" | near+          (one behind the other: AND, tighter than all)
+    expr   := expr "OR" expr | expr "AND" expr | expr "NOT" expr
+            | "(" expr ")" | colset ":" "(" expr ")" | near+
     near   := [colset ":"] ( ["^"] phrase | "NEAR" "(" phrase+ ["," number] ")" )
     phrase := string ["*"] ("+" string ["*"])*
     colset := ["-"] ( name | "{" name+ "}" )
 
-A string is a bareword or stands in double quotes; the tokenizer makes words of it, and several words are a phrase.
+NOT binds tighter than AND, and AND tighter than OR; all of them group to the left. Phrases one behind the
+other are an AND that binds tightest of all. A string is a bareword or stands in double quotes; the tokenizer
+makes words of it, and several words are a phrase.
 """
 
 from __future__ import annotations
@@ -27,8 +29,10 @@ MAX_DEPTH = 100
 
 @dataclass(frozen=True, slots=True)
 class Phrase:
-    """Words that stand one behind the other. ``terms``: (term, whether any word that begins so will do); ``first``: the
-    phrase must begin its column."""
+    """Words that stand one behind the other.
+
+    ``terms``: (term, whether any word that begins so will do); ``first``: the phrase must begin its column.
+    """
 
     terms: tuple[tuple[bytes, bool], ...]
     first: bool = False
@@ -36,7 +40,10 @@ class Phrase:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Near:
-    """A phrase, or several near each other, in one of ``columns``; ``places`` are theirs in :attr:`Expression.phrases`."""
+    """A phrase, or several near each other, in one of ``columns``.
+
+    ``places`` are theirs in :attr:`Expression.phrases`.
+    """
 
     phrases: tuple[Phrase, ...]
     columns: frozenset[str]
@@ -76,7 +83,7 @@ Node: TypeAlias = Near | And | Or | Not | Nothing
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Expression:
-    """A query: its tree, and its phrases in the order of the text, each with the columns that it is looked for in."""
+    """A query: its tree, and its phrases in the order of the text, each with the columns it is sought in."""
 
     root: Node
     phrases: tuple[tuple[Phrase, frozenset[str]], ...]
@@ -85,8 +92,8 @@ class Expression:
 def parse_query(text: str, columns: Sequence[str]) -> Expression:
     """The expression that ``text`` says, over ``columns``.
 
-    Raises QueryError with FTS5's words, the place (``character 7``) and what to do, for what is no query and for a column
-    that is not there.
+    Raises QueryError with FTS5's words, the place (``character 7``) and what to do, for what is no query and
+    for a column that is not there.
     """
     parser = _Parser(text, columns)
     root = parser.expression(0)

@@ -1,7 +1,8 @@
-"""The keyword index of one column of one segment: bytes, of which a query reads the pieces that its words need.
+"""The keyword index of one column of one segment.
 
-A word costs one block of the dictionary and one piece of postings, each about 10 KB, and a score the lengths of the rows.
-docs/KEYWORDS.md has the layout.
+It is bytes, of which a query reads the pieces that its words need. A word costs one block of the dictionary
+and one piece of postings, each about 10 KB, and a score the lengths of the rows. docs/KEYWORDS.md has the
+layout.
 """
 
 from __future__ import annotations
@@ -38,9 +39,11 @@ class KeywordIndex:
     header: its header.
     read: gives the bytes of a piece by its number; they must be as they were written (cells have checksums).
     row_count: the rows of the segment, which bound what is believed.
-    texts: gives the texts of rows (int64, ascending) as an Arrow array, for phrases in an index without positions.
+    texts: gives the texts of rows (int64, ascending) as an Arrow array, for phrases in an index without
+        positions.
 
-    Raises DamagedFileError (without a place) here and later for bytes that contradict each other, and FormatVersionError.
+    Raises DamagedFileError (without a place) here and later for bytes that contradict each other, and
+    FormatVersionError.
     """
 
     def __init__(
@@ -56,7 +59,8 @@ class KeywordIndex:
         self._lock = threading.Lock()
         self._kept: dict[int, Any] = {}
         self._lengths: I64Array | None = None
-        #: Terms of each class before each block; the first piece of each class, and the terms of its class before each piece.
+        #: Terms of each class before each block; the first piece of each class, and the terms of its class
+        #: before each piece.
         self._before = np.cumsum(directory.spread, axis=0) - directory.spread
         self._first_piece = np.searchsorted(
             directory.piece_classes, np.arange(1, directory.spread.shape[1] + 2)
@@ -84,7 +88,10 @@ class KeywordIndex:
         return self._lengths
 
     def postings(self, term: bytes) -> tuple[I64Array, I64Array]:
-        """The rows that hold ``term``, ascending, and how often: int64 (df,) twice; a term that is not there has none."""
+        """The rows that hold ``term``, ascending, and how often: int64 (df,) twice.
+
+        A term that is not there has none.
+        """
         place = self._find(term)
         if place is None:
             return _NONE, _NONE
@@ -117,9 +124,10 @@ class KeywordIndex:
         return found
 
     def occurrences(self, terms: Sequence[Sequence[bytes]], rows: I64Array) -> list[I64Array]:
-        """For each list of terms where in ``rows`` one of them stands: row << ROW_SHIFT | position, ascending.
+        """For each list of terms the places in ``rows`` of any of them, ascending.
 
-        Raises UnsupportedError if the index has no positions and no texts were offered.
+        A place is row << ROW_SHIFT | position. Raises UnsupportedError if the index has no positions and no
+        texts were offered.
         """
         if not self.directory.has_positions:
             if self._texts is None:

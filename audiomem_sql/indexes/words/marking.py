@@ -1,4 +1,7 @@
-"""What FTS5's auxiliary functions highlight() and snippet() show of a row (https://sqlite.org/fts5.html, sections 5.1.2, 5.1.3)."""
+"""What FTS5's auxiliary functions highlight() and snippet() show of a row.
+
+https://sqlite.org/fts5.html, sections 5.1.2 and 5.1.3.
+"""
 
 from __future__ import annotations
 
@@ -14,12 +17,16 @@ from audiomem_sql.indexes.words.matching import ROW_SHIFT, match
 from audiomem_sql.indexes.words.rows_in_memory import KeywordRows
 from audiomem_sql.indexes.words.tokenizer import Token, spans
 
-#: What a snippet is given for being the beginning of a text, or of a sentence; a phrase not seen yet, and one seen.
+#: What a snippet is given for being the beginning of a text, or of a sentence; a phrase not seen yet, and one
+#: seen.
 _AT_BEGINNING, _AT_SENTENCE, _NEW_PHRASE, _SEEN_PHRASE = 120, 100, 1000, 1
 
 
 class Instance(NamedTuple):
-    """A phrase in a text: its first token, its place in the query, and its number of tokens; ordered as FTS5 orders them."""
+    """A phrase in a text: its first token, its place in the query, and its number of tokens.
+
+    Ordered as FTS5 orders them.
+    """
 
     start: int
     phrase: int
@@ -27,9 +34,12 @@ class Instance(NamedTuple):
 
 
 def instances(expression: Expression, row: Mapping[str, str | None], column: str) -> list[Instance]:
-    """Where the phrases of ``expression`` stand in ``column`` of a row, in order; none if the row does not fulfil it.
+    """Where the phrases of ``expression`` stand in ``column`` of a row, in order.
 
-    Only what takes part in the match counts: both sides of NEAR where they are near, and no phrase behind NOT.
+    None if the row does not fulfil it.
+
+    Only what takes part in the match counts: both sides of NEAR where they are near, and no phrase behind
+    NOT.
     """
     sources = {name: KeywordRows(pa.array([text], pa.string())) for name, text in row.items()}
     found = match(expression, sources, places=True)
@@ -51,9 +61,12 @@ def highlight(
     row: Mapping[str, str | None] | None = None,
     column: str | None = None,
 ) -> str:
-    """``text`` with ``open_`` and ``close`` around each phrase that matches; phrases that overlap share one pair.
+    """``text`` with ``open_`` and ``close`` around each phrase that matches.
 
-    ``row`` gives the texts of all columns, by name, where the query speaks of several; ``text`` must be one of them, ``column``.
+    Phrases that overlap share one pair.
+
+    ``row`` gives the texts of all columns, by name, where the query speaks of several; ``text`` must be one
+    of them, ``column``.
     """
     column, row = _column_of(text, expression, row, column)
     tokens = spans(text)
@@ -79,8 +92,8 @@ def snippet(
 ) -> str:
     """At most ``max_tokens`` tokens of ``text`` around as many different phrases as can be, highlighted.
 
-    A stretch that begins the text or a sentence is preferred to one that does not and holds as much. ``ellipsis`` stands for
-    what is left out at either end. ``row`` and ``column`` as in :func:`highlight`.
+    A stretch that begins the text or a sentence is preferred to one that does not and holds as much.
+    ``ellipsis`` stands for what is left out at either end. ``row`` and ``column`` as in :func:`highlight`.
     """
     column, row = _column_of(text, expression, row, column)
     tokens = spans(text)
@@ -103,7 +116,10 @@ def snippet(
 
 
 def best_column(row: Mapping[str, str | None], expression: Expression, max_tokens: int) -> str | None:
-    """The column of ``row`` whose snippet says most, the first of those that say as much; None if none says anything."""
+    """The column of ``row`` whose snippet says most, the first of those that say as much.
+
+    None if none says anything.
+    """
     best, best_score = None, 0
     for column, text in row.items():
         if text is not None:

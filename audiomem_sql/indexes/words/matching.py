@@ -1,7 +1,7 @@
 """Which rows fulfil a query, and how often each of its phrases stands in them.
 
-A query is matched against one column or several; what knows a column's words is a KeywordSource: the index of a segment
-(keyword_index), or rows in memory (keyword_rows). What FTS5 answers is what is answered here.
+A query is matched against one column or several; what knows a column's words is a KeywordSource: the index of
+a segment (keyword_index), or rows in memory (keyword_rows). What FTS5 answers is what is answered here.
 """
 
 from __future__ import annotations
@@ -44,7 +44,10 @@ class KeywordSource(Protocol):
         """The terms that begin with ``prefix``, ascending."""
 
     def occurrences(self, terms: Sequence[Sequence[bytes]], rows: I64Array) -> list[I64Array]:
-        """For each list of terms where in ``rows`` (ascending) one of them stands: row << ROW_SHIFT | position, ascending."""
+        """For each list of terms the places in ``rows`` (ascending) of any of them, ascending.
+
+        A place is row << ROW_SHIFT | position.
+        """
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -66,15 +69,17 @@ class Hits:
 class Matches:
     """What a query finds in one segment, or among the rows of the log.
 
-    ``rows`` int64 (n,) ascending; ``hits`` for each phrase of the query how often it counts in which of them; ``alone`` the
-    number of rows that hold each phrase, whatever else the query asks, int64 (phrases,); ``lengths`` int64 (row_count,).
+    ``rows`` int64 (n,) ascending; ``hits`` for each phrase of the query how often it counts in which of them;
+    ``alone`` the number of rows that hold each phrase, whatever else the query asks, int64 (phrases,);
+    ``lengths`` int64 (row_count,).
     """
 
     rows: I64Array
     hits: list[Hits]
     alone: I64Array
     lengths: I64Array
-    #: Where each phrase begins in each column, as occurrences; only of phrases that were looked for by position.
+    #: Where each phrase begins in each column, as occurrences; only of phrases that were looked for by
+    #: position.
     places: dict[tuple[int, str], I64Array] = field(default_factory=dict)
 
     @property
@@ -145,7 +150,7 @@ class _Matcher:
         return left[~_is_in(left, self.rows_of(node.right))]
 
     def count(self, node: Node, rows: I64Array, hits: list[Hits]) -> None:
-        """Put into ``hits`` what counts for BM25: phrases under nodes that are fulfilled all the way up, never under NOT."""
+        """Put into ``hits`` what counts for BM25: phrases fulfilled up to the root, none under NOT."""
         if isinstance(node, Near):
             for place, one in zip(node.places, self._near[id(node)], strict=True):
                 hits[place] = one.within(rows)
@@ -231,8 +236,10 @@ class _Matcher:
 
 
 def near(starts: list[I64Array], sizes: list[int], distance: int) -> list[I64Array]:
-    """Of the occurrences of some phrases those that stand near each other: at most ``distance`` tokens lie between the end
-    of any of them and the beginning of the last."""
+    """Of the occurrences of some phrases those that stand near each other.
+
+    At most ``distance`` tokens lie between the end of any of them and the beginning of the last.
+    """
     rows = reduce(_common, (np.unique(places >> ROW_SHIFT) for places in starts))
     kept: list[list[int]] = [[] for _ in starts]
     bounds = [
@@ -248,7 +255,10 @@ def near(starts: list[I64Array], sizes: list[int], distance: int) -> list[I64Arr
 
 
 def _near_in_row(lists: list[list[int]], sizes: list[int], distance: int, kept: list[list[int]]) -> None:
-    """One position in each list, all within reach of the greatest; then the list whose next one is the least goes on."""
+    """One position in each list, all within reach of the greatest.
+
+    Then the list whose next one is the least goes on.
+    """
     at = [0] * len(lists)
     most = lists[0][0]
     while True:

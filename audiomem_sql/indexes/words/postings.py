@@ -1,9 +1,9 @@
 """Pieces of postings ⇄ bytes: for some terms the rows that hold them, how often, and where in the row.
 
-The terms of a piece have document frequencies of the same bit length (their class), so that their gaps look alike and one
-entropy code serves them. For each posting one byte says the bucket of the gap and the frequency together; zstd makes of these
-bytes what their Huffman code allows. The bits inside the bucket do not compress, and stand packed behind them.
-docs/KEYWORDS.md has the layout and the figures.
+The terms of a piece have document frequencies of the same bit length (their class), so that their gaps look
+alike and one entropy code serves them. For each posting one byte says the bucket of the gap and the frequency
+together; zstd makes of these bytes what their Huffman code allows. The bits inside the bucket do not
+compress, and stand packed behind them. docs/KEYWORDS.md has the layout and the figures.
 """
 
 from __future__ import annotations
@@ -19,7 +19,8 @@ from audiomem_sql.blocks.compression import Compressor, Decompressor
 from audiomem_sql.errors import DamagedFileError, LimitError
 from audiomem_sql.indexes.words.bit_packing import MAX_WIDTH, buckets_of, low_bits, pack, unpack, values_of
 
-#: Widest bucket, bytes of an escaped frequency (0, 1, 2, 4), two zero bytes, postings, escaped ones, bytes of the frame.
+#: Widest bucket, bytes of an escaped frequency (0, 1, 2, 4), two zero bytes, postings, escaped ones, bytes of
+#: the frame.
 POSTINGS_HEADER = struct.Struct("<BB2xIII")
 #: Occurrences, bytes of the frame.
 POSITIONS_HEADER = struct.Struct("<II")
@@ -35,7 +36,9 @@ _DECOMPRESSOR = Decompressor()
 
 
 def encode_postings(rows: I64Array, frequencies: I64Array, counts: I64Array) -> bytes:
-    """One piece. ``rows`` and ``frequencies`` int64 (p,), term by term, each term's rows ascending; ``counts`` int64 (t,).
+    """One piece.
+
+    ``rows`` and ``frequencies`` int64 (p,), term by term, each term's rows ascending; ``counts`` int64 (t,).
 
     The bit length of all ``counts``, the document frequencies, must be the same.
     """
@@ -57,10 +60,14 @@ def encode_postings(rows: I64Array, frequencies: I64Array, counts: I64Array) -> 
 
 
 def encode_positions(positions: I64Array, firsts: I64Array) -> bytes:
-    """The piece of positions beside a piece of postings: int64 (o,), ascending inside each posting from ``firsts`` on."""
+    """The piece of positions beside a piece of postings.
+
+    positions: int64 (o,), ascending inside each posting from ``firsts`` on.
+    """
     if len(positions) > MAX_OCCURRENCES:
         raise LimitError(
-            f"a word occurs {len(positions):,} times in a segment, and positions are kept of up to {MAX_OCCURRENCES:,}"
+            f"a word occurs {len(positions):,} times in a segment, "
+            f"and positions are kept of up to {MAX_OCCURRENCES:,}"
         )
     gaps = _differences(positions, firsts)
     buckets = buckets_of(gaps)
@@ -72,8 +79,9 @@ def encode_positions(positions: I64Array, firsts: I64Array) -> bytes:
 class PostingsPiece:
     """A piece of postings, its symbols decompressed and nothing else decoded, so that many can be kept.
 
-    ``starts`` int64 (t + 1,): the first posting of each term; ``places`` int64 (t,): the bit of each; ``symbols`` uint8 (p,);
-    ``escaped`` int64 (e,), ascending: the postings whose frequencies go on, and ``beyond`` (e,) by how much.
+    ``starts`` int64 (t + 1,): the first posting of each term; ``places`` int64 (t,): the bit of each;
+    ``symbols`` uint8 (p,); ``escaped`` int64 (e,), ascending: the postings whose frequencies go on, and
+    ``beyond`` (e,) by how much.
     """
 
     starts: I64Array
@@ -87,9 +95,9 @@ class PostingsPiece:
 
     @classmethod
     def decode(cls, data: bytes, size_class: int, terms: int, row_count: int) -> PostingsPiece:
-        """A piece of ``terms`` terms whose document frequencies have ``size_class`` bits, in a segment of ``row_count`` rows.
+        """A piece of ``terms`` terms, in a segment of ``row_count`` rows.
 
-        Raises DamagedFileError (without a place).
+        Their document frequencies have ``size_class`` bits. Raises DamagedFileError (without a place).
         """
         if len(data) < POSTINGS_HEADER.size:
             raise DamagedFileError("a piece of postings ends inside its header")
@@ -169,7 +177,8 @@ class PostingsPiece:
 class PositionsPiece:
     """The positions beside a piece of postings.
 
-    ``starts`` int64 (t + 1,): the first occurrence of each term; ``places`` int64 (t,): the bit of each; ``buckets`` uint8 (o,).
+    ``starts`` int64 (t + 1,): the first occurrence of each term; ``places`` int64 (t,): the bit of each;
+    ``buckets`` uint8 (o,).
     """
 
     starts: I64Array

@@ -16,7 +16,10 @@ _NONE = np.empty(0, np.int64)
 
 
 class KeywordRows:
-    """A KeywordSource over an Arrow array of texts (NULL has no words), made at about 30 MB/s; nothing is stored."""
+    """A KeywordSource over an Arrow array of texts (NULL has no words), made at about 30 MB/s.
+
+    Nothing is stored.
+    """
 
     def __init__(self, texts: pa.Array) -> None:
         tokens = tokenize(texts)
@@ -63,7 +66,10 @@ class KeywordRows:
         return self._terms[start:end]
 
     def occurrences(self, terms: Sequence[Sequence[bytes]], rows: I64Array) -> list[I64Array]:
-        """For each list of terms where in ``rows`` one of them stands: row << ROW_SHIFT | position, ascending."""
+        """For each list of terms the places in ``rows`` of any of them, ascending.
+
+        A place is row << ROW_SHIFT | position.
+        """
         found = []
         for alternatives in terms:
             places = np.concatenate([_NONE, *(self._of(term) for term in alternatives)])

@@ -1,4 +1,4 @@
-"""Blocks of a dictionary of terms ⇄ bytes: ascending, each without the bytes that it shares with the one before it."""
+"""Blocks of a dictionary of terms ⇄ bytes: ascending, each without what it shares with the one before."""
 
 from __future__ import annotations
 
@@ -14,11 +14,12 @@ from audiomem_sql.blocks.compression import Compressor, Decompressor
 from audiomem_sql.errors import DamagedFileError
 from audiomem_sql.indexes.words.tokenizer import MAX_TERM_BYTES
 
-#: Bytes of a length (1, 2); bytes of the frames of shared bytes, of lengths, of classes; bytes of the text. The fourth frame is
-#: the text: each of the four compresses better alone.
+#: Bytes of a length (1, 2); bytes of the frames of shared bytes, of lengths, of classes; bytes of the text.
+#: The fourth frame is the text: each of the four compresses better alone.
 BLOCK_HEADER = struct.Struct("<BHHHI")
 BLOCK_TERMS = 2048
-#: A term repeats at most so many bytes of the one before it, so that a block's size bounds what it decodes to.
+#: A term repeats at most so many bytes of the one before it, so that a block's size bounds what it decodes
+#: to.
 MAX_SHARED = 255
 _COMPRESSOR = Compressor(19)
 _DECOMPRESSOR = Decompressor()
@@ -33,7 +34,7 @@ def shared_bytes(a: bytes, b: bytes) -> int:
 
 
 def encode_terms(terms: list[bytes], classes: U8Array) -> bytes:
-    """One block: ``terms`` ascending, and ``classes`` uint8 (t,), the bit length of each document frequency."""
+    """One block: ``terms`` ascending; ``classes`` uint8 (t,), the bit length of each document frequency."""
     shared = [0, *(min(shared_bytes(*pair), MAX_SHARED) for pair in pairwise(terms))]
     rests = [term[same:] for term, same in zip(terms, shared, strict=True)]
     lengths = np.array([len(rest) for rest in rests])
@@ -46,8 +47,11 @@ def encode_terms(terms: list[bytes], classes: U8Array) -> bytes:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class TermBlock:
-    """The terms of one block, ascending; ``classes`` uint8 (t,); ``before`` int64 (t,): so many terms of the block stand
-    before each and have its class."""
+    """The terms of one block, ascending.
+
+    ``classes`` uint8 (t,); ``before`` int64 (t,): so many terms of the block stand before each and have its
+    class.
+    """
 
     terms: list[bytes]
     classes: U8Array

@@ -1,8 +1,9 @@
 """Text to terms, as FTS5's tokenizer ``unicode61`` with ``remove_diacritics=1`` does it.
 
-A word is a longest run of letters, digits and marks that does not begin with a mark; its term is the word in small letters,
-without the marks. One text goes through a regular expression (:func:`spans`, :func:`terms`), a column of texts through numpy
-(:func:`tokenize`): characters become numbers, a table folds them, and runs of what is left are the words.
+A word is a longest run of letters, digits and marks that does not begin with a mark; its term is the word in
+small letters, without the marks. One text goes through a regular expression (:func:`spans`, :func:`terms`), a
+column of texts through numpy (:func:`tokenize`): characters become numbers, a table folds them, and runs of
+what is left are the words.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ import numpy as np
 import pyarrow as pa
 
 from audiomem_sql.arrays import BoolArray, I32Array, I64Array, U8Array, U32Array
-from audiomem_sql.blocks.encoding import string_buffers
+from audiomem_sql.blocks.strings import string_buffers
 from audiomem_sql.indexes.words.unicode61 import MARK, SEPARATOR, folding_table
 
 #: Bytes of a term; FTS5 cuts longer ones off here, too.
@@ -82,8 +83,9 @@ def _fold_map() -> dict[int, int | None]:
 class TokenizedTexts:
     """The words of a column.
 
-    ``terms`` is a binary Arrow array, distinct and ascending. For each token, in order: ``codes`` int32 (t,), the place of
-    its term; ``rows`` int32 (t,); ``positions`` int32 (t,), counted from 0 in each row. ``lengths`` is int32 (rows,), tokens.
+    ``terms`` is a binary Arrow array, distinct and ascending. For each token, in order: ``codes`` int32 (t,),
+    the place of its term; ``rows`` int32 (t,); ``positions`` int32 (t,), counted from 0 in each row.
+    ``lengths`` is int32 (rows,), tokens.
     """
 
     terms: pa.Array

@@ -1,8 +1,9 @@
-"""What each character is to the tokenizer: a separator, part of a word (and how it is folded), or a mark that is dropped.
+"""What each character is to the tokenizer: a separator, part of a word, or a mark that is dropped.
 
-The classes are those of FTS5's tokenizer ``unicode61`` with ``remove_diacritics=1`` (https://sqlite.org/fts5.html, section
-4.3.1). They are kept as a table, not asked of ``unicodedata``: that changes with Python's version, and an index must be
-searched with the words that it was made of. tests/indexes/words/test_tokenizer.py compares every character with SQLite.
+The classes are those of FTS5's tokenizer ``unicode61`` with ``remove_diacritics=1``
+(https://sqlite.org/fts5.html, section 4.3.1), and so is the folding of letters. They are kept as a table, not
+taken from ``unicodedata``: that changes with Python's version, and an index must be searched with the words
+that it was made of. tests/indexes/words/test_tokenizer.py compares every character with SQLite.
 """
 
 from __future__ import annotations
@@ -21,9 +22,9 @@ SEPARATOR = 0
 #: In :func:`folding_table`: a combining mark; belongs to the word before it, and no word begins with it.
 MARK = 0xFFFFFFFF
 CHARACTERS = 0x110000
-#: LEB128 numbers, raw DEFLATE, base 85. Runs of separators: how many, then for each its distance from the end of the last
-#: one and its length. Marks: how many, then differences. Folded characters: how many, differences, then for each the
-#: distance to what it becomes, zigzag.
+#: LEB128 numbers, raw DEFLATE, base 85. Runs of separators: how many, then for each its distance from the end
+#: of the last one and its length. Marks: how many, then differences. Folded characters: how many,
+#: differences, then for each the distance to what it becomes, zigzag.
 _PACKED = (
     b"#a4Yx9LE*!dv9j;cK1FwmyZHACN_y%(c0K?YS*@0Dpg2zqr|OLRjL1orG81R)TUCiv)eyXD58{7oLZP#wqv`F>wrUu>$pxr3BnXn"
     b"L=YvG<yZ(IL|w~r334f-2+`B^?cH%XBhCRSQs3`p=k1#}^JeD#X7*0fCn_wXNEK}Z0|5wupa3?)yCi~PX#hY}CR)G*LkR@jFChSu"
@@ -52,7 +53,7 @@ _PACKED = (
 
 @functools.cache
 def folding_table() -> U32Array:
-    """uint32 (0x110000,): for each code point SEPARATOR, MARK, or the code point that stands for it in a term."""
+    """uint32 (0x110000,): for each code point SEPARATOR, MARK, or the code point for it in a term."""
     numbers = _numbers(zlib.decompress(base64.b85decode(_PACKED), -15))
     table = np.arange(CHARACTERS, dtype=np.uint32)
     at = 0

@@ -1,9 +1,10 @@
 """Embedders: text to vectors, behind one small protocol.
 
-An embedder is known by its name, and its vectors by the digest of its weights: two models that are called alike do not
-mix. Which one a table uses is its option ``model``: the name of a sentence-transformers model, or ``hashing``, which needs
-nothing and knows words only, no meaning; it is for tests and tiny machines, and never chosen silently. The option ``model_backend`` says
-what runs it: ``torch``, or ``onnx`` with int8 weights, whose digest is another one.
+An embedder is known by its name, and its vectors by the digest of its weights: two models that are called
+alike do not mix. Which one a table uses is its option ``model``: the name of a sentence-transformers model,
+or ``hashing``, which needs nothing and knows words only, no meaning; it is for tests and tiny machines, and
+never chosen silently. The option ``model_backend`` says what runs it: ``torch``, or ``onnx`` with int8
+weights, whose digest is another one.
 """
 
 from __future__ import annotations
@@ -57,13 +58,17 @@ class Embedder(Protocol):
         """The digest of the weights."""
 
     def embed(self, texts: Sequence[str], progress: Progress | None = None) -> F32Array:
-        """Vectors of length 1, float32 (len(texts), dimensions). progress: called with texts done and texts in all."""
+        """Vectors of length 1, float32 (len(texts), dimensions).
+
+        progress: called with texts done and texts in all.
+        """
 
 
 class HashingEmbedder:
-    """Words and pairs of words, each hashed to a few signed places: texts with the same words are near each other.
+    """Words and pairs of words, each hashed to a few signed places.
 
-    K. Weinberger et al., *Feature hashing for large scale multitask learning*, 2009.
+    Texts with the same words are near each other. K. Weinberger et al., *Feature hashing for large scale
+    multitask learning*, 2009.
     """
 
     name = HASHING
@@ -88,7 +93,10 @@ class HashingEmbedder:
 
 
 class SentenceTransformer:
-    """A sentence-transformers model, loaded at the first text. MissingExtraError without the extra ``semantic``."""
+    """A sentence-transformers model, loaded at the first text.
+
+    MissingExtraError without the extra ``semantic``.
+    """
 
     def __init__(self, name: str) -> None:
         self.name = name
@@ -113,7 +121,10 @@ class SentenceTransformer:
         return _weights_digest(self._loaded())
 
     def embed(self, texts: Sequence[str], progress: Progress | None = None) -> F32Array:
-        """Vectors of length 1, float32 (len(texts), dimensions). Texts of like length go through the model together."""
+        """Vectors of length 1, float32 (len(texts), dimensions).
+
+        Texts of like length go through the model together.
+        """
         model = self._loaded()
         order = sorted(range(len(texts)), key=lambda row: len(texts[row]))
         vectors = np.empty((len(texts), self.dimensions), np.float32)
@@ -158,7 +169,8 @@ def _load(name: str, folder: str | None) -> Any:
     except ImportError:
         raise MissingExtraError(
             f"the model {name} needs sentence-transformers",
-            remedy="Install it with: pip install 'audiomem-sql[semantic]'. Or create the table with model=hashing.",
+            remedy="Install it with: pip install 'audiomem-sql[semantic]'. "
+            "Or create the table with model=hashing.",
         ) from None
     try:
         with _no_bar():

@@ -1,9 +1,10 @@
-"""A sentence-transformers model as an ONNX graph with int8 weights, made once on the user's machine and kept in the cache.
+"""A sentence-transformers model as an ONNX graph with int8 weights.
 
-The whole model is exported, from token ids to the vector of length 1, so that nothing of its pooling is written twice. Its matrices become
-int8 with a scale for each column; what they are multiplied with is quantised as it comes (dynamic quantisation, onnxruntime's
-``quantize_dynamic``). The folder of a model is made under another name and renamed, and says what its files hash to: one that is
-partial or was changed is made again.
+It is made once on the user's machine and kept in the cache. The whole model is exported, from token ids to
+the vector of length 1, so that nothing of its pooling is written twice. Its matrices become int8 with a scale
+for each column; what they are multiplied with is quantised as it comes (dynamic quantisation, onnxruntime's
+``quantize_dynamic``). The folder of a model is made under another name and renamed, and says what its files
+hash to: one that is partial or was changed is made again.
 """
 
 from __future__ import annotations
@@ -21,15 +22,16 @@ from typing import Any
 
 import numpy as np
 
-from audiomem_sql.errors import MissingExtraError, StorageError, UnsupportedError
+from audiomem_sql.errors import StorageError, UnsupportedError
 from audiomem_sql.machine.digests import blake2b
 from audiomem_sql.machine.durable import flush
+from audiomem_sql.search.models.onnx_graph import ABOUT, GRAPH, TOKENIZER, OnnxGraph, missing_extra
 
 #: Raised when the same weights are exported in another way, which makes other vectors.
 EXPORT_VERSION = 1
-#: The least cosine between what the graph makes of a text and what the model itself makes; below it the export is refused.
+#: The least cosine between what the graph makes of a text and what the model itself makes; below it the
+#: export is refused.
 LEAST_COSINE = 0.95
-GRAPH, TOKENIZER, ABOUT = "model.onnx", "tokenizer.json", "about.json"
 _OPSET = 17
 _INPUTS = ("input_ids", "attention_mask", "token_type_ids")
 _PROBES = (
@@ -49,7 +51,10 @@ def cache_folder() -> Path:
 
 
 def fingerprint(name: str, folder: str | None) -> str:
-    """32 hex digits of where a model comes from: its name, and names, sizes and times of its files where they are known."""
+    """32 hex digits of where a model comes from.
+
+    Hashed are its name, and names, sizes and times of its files where they are known.
+    """
     hashed = blake2b(f"{EXPORT_VERSION}\0{name}\0".encode(), digest_size=16)
     paths = [] if folder is None else [(path, path.relative_to(folder)) for path in Path(folder).rglob("*")]
     for path, place in sorted(paths):
@@ -60,7 +65,10 @@ def fingerprint(name: str, folder: str | None) -> str:
 
 
 def read_about(folder: Path) -> dict[str, Any] | None:
-    """What the folder of an exported model says of itself; None unless its files are those that were written."""
+    """What the folder of an exported model says of itself.
+
+    None unless its files are those that were written.
+    """
     try:
         about: dict[str, Any] = json.loads((folder / ABOUT).read_text())
         for name in (GRAPH, TOKENIZER):
@@ -77,8 +85,9 @@ def read_about(folder: Path) -> dict[str, Any] | None:
 def export(name: str, model: Any, weights: bytes, target: Path) -> None:
     """Write ``model``, a loaded SentenceTransformer, to the folder ``target``, which may be there, broken.
 
-    weights: its digest, 16 bytes. MissingExtraError without the extra ``onnx``, UnsupportedError for a model that cannot be exported,
-    or whose graph makes other vectors; StorageError where the cache cannot be written.
+    weights: its digest, 16 bytes. MissingExtraError without the extra ``onnx``, UnsupportedError for a model
+    that cannot be exported, or whose graph makes other vectors; StorageError where the cache cannot be
+    written.
     """
     _check_extra(name)
     try:
@@ -178,8 +187,6 @@ def _trace(model: Any, path: Path) -> None:
 
 
 def _compare(name: str, model: Any, folder: Path, about: dict[str, Any]) -> None:
-    from audiomem_sql.search.models.onnx_model import OnnxGraph
-
     wanted = model.encode(list(_PROBES), normalize_embeddings=True, show_progress_bar=False)
     graph = OnnxGraph(folder, about)
     found = np.stack([graph.vector(text) for text in _PROBES])
@@ -196,14 +203,6 @@ def _check_extra(name: str) -> None:
         raise missing_extra(name) from None
 
 
-def missing_extra(name: str) -> MissingExtraError:
-    """What is to be installed."""
-    return MissingExtraError(
-        f"the model {name} with model_backend=onnx needs onnx and onnxruntime",
-        remedy="Install them with: pip install 'audiomem-sql[onnx]'. Or use model_backend=torch.",
-    )
-
-
 def _not_exported(name: str, why: str) -> UnsupportedError:
     return UnsupportedError(
         f"the model {name} cannot be made an ONNX graph ({why})", remedy="Use model_backend=torch."
@@ -214,7 +213,8 @@ def _not_writable(target: Path, error: OSError) -> StorageError:
     return StorageError(
         f"the ONNX form of the model cannot be kept ({error.strerror or error})",
         file=str(target),
-        remedy="Set XDG_CACHE_HOME to a folder that can be written and has 120 MB to spare, or use model_backend=torch.",
+        remedy="Set XDG_CACHE_HOME to a folder that can be written and has 120 MB to spare, "
+        "or use model_backend=torch.",
     )
 
 

@@ -1,7 +1,9 @@
-"""Embedding through onnxruntime, with int8 weights: several times as fast as the default, for vectors that are nearly the same.
+"""Embedding through onnxruntime, with int8 weights.
 
-Each text goes through the graph alone, on a thread of its own. Nothing is padded, so short texts cost little; and as dynamic quantisation
-takes its scale from everything that goes through together, a vector depends on its own text only.
+This is several times as fast as the default, and its vectors are nearly the same. Each text goes through the
+graph alone, on a thread of its own. Nothing is padded, so short texts cost little; and as dynamic
+quantisation takes its scale from everything that goes through together, a vector depends on its own text
+only.
 """
 
 from __future__ import annotations
@@ -10,7 +12,6 @@ import os
 import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -18,60 +19,25 @@ import numpy as np
 from audiomem_sql.arrays import F32Array
 from audiomem_sql.errors import UnsupportedError
 from audiomem_sql.machine.progress import Progress
-from audiomem_sql.search.models.onnx_export import (
-    GRAPH,
-    TOKENIZER,
-    cache_folder,
-    export,
-    fingerprint,
-    missing_extra,
-    read_about,
-)
+from audiomem_sql.search.models.onnx_export import cache_folder, export, fingerprint, read_about
+from audiomem_sql.search.models.onnx_graph import OnnxGraph
 
 _TEXTS_AT_ONCE = 256
 
 
-class OnnxGraph:
-    """One exported model, loaded. Safe to use from several threads."""
-
-    def __init__(self, folder: Path, about: dict[str, Any]) -> None:
-        try:
-            import onnxruntime
-            from tokenizers import Tokenizer
-        except ImportError:
-            raise missing_extra(str(about["model"])) from None
-        self.dimensions = int(about["dimensions"])
-        self.digest = bytes.fromhex(about["digest"])
-        self._tokenizer = Tokenizer.from_file(str(folder / TOKENIZER))
-        self._tokenizer.enable_truncation(int(about["tokens"]))
-        self._tokenizer.no_padding()
-        options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = 1  # texts are divided among threads, not matrices
-        options.inter_op_num_threads = 1
-        options.log_severity_level = 3
-        self._session = onnxruntime.InferenceSession(
-            str(folder / GRAPH), options, providers=["CPUExecutionProvider"]
-        )
-        self._inputs = {given.name for given in self._session.get_inputs()}
-
-    def vector(self, text: str) -> F32Array:
-        """float32 (dimensions,), of length 1."""
-        encoded = self._tokenizer.encode(text)
-        given = {"input_ids": encoded.ids, "attention_mask": encoded.attention_mask}
-        given["token_type_ids"] = encoded.type_ids
-        arrays = {name: np.array([given[name]], np.int64) for name in self._inputs}
-        found: F32Array = self._session.run(None, arrays)[0][0]
-        return found
-
-
 class OnnxTransformer:
-    """A sentence-transformers model through onnxruntime, exported at the first text that is ever embedded with it.
+    """A sentence-transformers model through onnxruntime.
 
-    MissingExtraError without the extra ``onnx``, and, when it has to be exported, without ``semantic``.
+    It is exported at the first text that is ever embedded with it. MissingExtraError without the extra
+    ``onnx``, and, when it has to be exported, without ``semantic``.
     """
 
     def __init__(self, name: str, folder: str | None, load: Callable[[], tuple[Any, bytes]]) -> None:
-        """folder: of the model's files, where they are known. load: the model itself, and the digest of its weights."""
+        """Loads nothing yet.
+
+        folder: of the model's files, where they are known. load: gives the model, and the digest of its
+        weights.
+        """
         self.name = name
         self._folder = folder
         self._load = load

@@ -9,7 +9,7 @@ import pyarrow as pa
 
 from audiomem_sql.columns.schema import Schema
 from audiomem_sql.indexes.keys.combined import CombinedHashes
-from audiomem_sql.indexes.vectors.codec import VectorCodec
+from audiomem_sql.indexes.vectors import VectorCodec
 from audiomem_sql.storage.segment.catalog import Extent, KeywordExtents, VectorExtents
 from audiomem_sql.storage.segment.data_spool import Stratum
 from audiomem_sql.storage.segment.keyword_extents import KeywordSpool

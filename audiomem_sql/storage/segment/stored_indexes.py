@@ -14,8 +14,8 @@ import pyarrow as pa
 from audiomem_sql.arrays import I64Array
 from audiomem_sql.blocks.bloom import BloomFilter
 from audiomem_sql.errors import DamagedFileError
-from audiomem_sql.indexes.vectors.index import VectorIndex
-from audiomem_sql.indexes.words.index import KeywordIndex
+from audiomem_sql.indexes.vectors import VectorIndex
+from audiomem_sql.indexes.words import KeywordIndex
 from audiomem_sql.storage.segment.catalog import Catalog, ColumnEntry, Extent
 from audiomem_sql.storage.segment.column_numbers import type_of_column
 from audiomem_sql.storage.segment.data_stream import DataStream
@@ -89,7 +89,10 @@ class StoredIndexes:
             raise
 
     def keyword_index(self, column: int, texts: Callable[[I64Array], pa.Array]) -> KeywordIndex | None:
-        """The keyword index of ``column``; None if it has none. texts: gives the texts of rows, int64 (n,)."""
+        """The keyword index of ``column``; None if it has none.
+
+        texts: gives the texts of rows, int64 (n,).
+        """
         extents = self._catalog.keywords.get(column)
         if extents is None:
             return None

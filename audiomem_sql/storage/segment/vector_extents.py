@@ -11,8 +11,7 @@ import pyarrow as pa
 from audiomem_sql.arrays import BoolArray, F32Array
 from audiomem_sql.columns.types import ColumnType, arrow_type
 from audiomem_sql.columns.views import strings, valid
-from audiomem_sql.indexes.vectors.codec import VectorCodec
-from audiomem_sql.indexes.vectors.index_writing import encoded_parts
+from audiomem_sql.indexes.vectors import VectorCodec, encoded_parts
 from audiomem_sql.machine.spooled_arrays import SpooledRows
 from audiomem_sql.storage.segment.catalog import Extent, VectorExtents
 
@@ -30,19 +29,19 @@ class VectorSpool:
 
     def add(self, array: pa.Array) -> None:
         """Append an array of FLOAT[n]."""
-        there = valid(array)
+        present = valid(array)
         vectors = matrix(array)
-        if not there.all():
-            vectors = np.where(there[:, None], vectors, np.float32(0))
+        if not present.all():
+            vectors = np.where(present[:, None], vectors, np.float32(0))
         self._rows.append(vectors)
-        self._present.append(there)
+        self._present.append(present)
 
     def finish(self, store: Callable[[bytes], Extent]) -> VectorExtents:
         """Make the index, and put its parts where ``store`` puts bytes."""
         present = np.concatenate([np.empty(0, bool), *self._present])
         codec = None if self._codec is None or self._codec.outgrown(len(present)) else self._codec
-        made = encoded_parts(self._rows, present, codec, embed=True)
-        extents = VectorExtents(store(made.header), tuple(store(part) for part in made.lists))
+        encoded = encoded_parts(self._rows, present, codec, embed=True)
+        extents = VectorExtents(store(encoded.header), tuple(store(part) for part in encoded.lists))
         self.close()
         return extents
 
@@ -75,4 +74,5 @@ class ListReader:
     read: Callable[[Extent], bytes]
 
     def __call__(self, number: int) -> bytes:
+        """The bytes of list ``number``."""
         return self.read(self.extents[number])

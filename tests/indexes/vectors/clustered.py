@@ -1,4 +1,4 @@
-"""Vectors like those of texts: clusters of clusters, with variances that fall from one direction to the next."""
+"""Vectors like those of texts: clusters of clusters, with variances that fall by direction."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the indexes of several segments are compared with: exact answers for vectors in memory, and answers put together."""
+"""What indexes are compared with: exact answers for vectors in memory, and merged answers."""
 
 from __future__ import annotations
 
@@ -38,8 +38,8 @@ def search_array(
 def merged(parts: Iterable[tuple[I64Array, F32Array]], k: int) -> tuple[I64Array, I64Array, F32Array]:
     """The nearest ``k`` of the answers of several indexes to the same queries.
 
-    Each part is (rows, distances), both (m, any). Part int64 (m, k), rows int64 (m, k), both -1 for none, and distances
-    float32 (m, k), infinite there; equally near ones in the order of the parts.
+    Each part is (rows, distances), both (m, any). Part int64 (m, k), rows int64 (m, k), both -1 for none, and
+    distances float32 (m, k), infinite there; equally near ones in the order of the parts.
     """
     answers = list(parts)
     if not answers:

@@ -1,4 +1,4 @@
-"""The bytes of an index, as docs/VECTORS.md says them, and one written before, which every later version has to read."""
+"""The bytes of an index, as docs/VECTORS.md says them, and one written before, which must stay readable."""
 
 from __future__ import annotations
 

@@ -43,7 +43,8 @@ def test_the_message_names_the_place_and_the_remedy() -> None:
     with pytest.raises(QueryError) as caught:
         parse_query("reset a pass.word", ["body"])
     assert str(caught.value) == (
-        'character 13 of the query: fts5: syntax error near ".". Put text that is no query into double quotes.'
+        'character 13 of the query: fts5: syntax error near ".". '
+        "Put text that is no query into double quotes."
     )
     with pytest.raises(QueryError, match=r"no such column: z.*The columns are body, title"):
         parse_query("z:one", ["body", "title"])

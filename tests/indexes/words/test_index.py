@@ -133,7 +133,10 @@ def everything(index: KeywordIndex) -> None:
 
 @pytest.mark.parametrize("positions", [False, True])
 def test_changed_bytes_are_refused_or_mean_something(positions: bool) -> None:
-    """Checksums keep such bytes away; what comes through all the same raises our error or decodes within bounds."""
+    """Checksums keep such bytes away.
+
+    What comes through all the same raises our error or decodes within bounds.
+    """
     texts = sample(12)
     encoded = encode_keywords(texts, positions=positions)
     rng = random.Random(3)

@@ -1,4 +1,7 @@
-"""What surrounds a model that runs on onnxruntime: the cache of exported graphs, options, errors. ``make test-model`` has the model itself."""
+"""What surrounds a model that runs on onnxruntime: the cache of exported graphs, options, errors.
+
+``make test-model`` has the model itself.
+"""
 
 from __future__ import annotations
 
@@ -13,6 +16,7 @@ from audiomem_sql.connections import register
 from audiomem_sql.errors import DamagedFileError, MissingExtraError, OptionError, UnsupportedError
 from audiomem_sql.search.models import onnx_export
 from audiomem_sql.search.models.embedders import CachedEmbedder, HashingEmbedder, embedder_named
+from audiomem_sql.search.models.onnx_graph import ABOUT, GRAPH, TOKENIZER
 from audiomem_sql.search.models.onnx_model import OnnxTransformer
 from audiomem_sql.storage.segment import TableOptions
 from audiomem_sql.table.table import Table
@@ -30,11 +34,11 @@ def exported(folder: Path) -> None:
     """What looks like an exported model."""
     folder.mkdir(parents=True)
     files = {}
-    for name in (onnx_export.GRAPH, onnx_export.TOKENIZER):
+    for name in (GRAPH, TOKENIZER):
         (folder / name).write_bytes(name.encode())
         files[name] = onnx_export._hash_of(folder / name)
     about = {"model": "m", "version": 1, "dimensions": 3, "tokens": 256, "digest": "0" * 32, "files": files}
-    (folder / onnx_export.ABOUT).write_text(json.dumps(about))
+    (folder / ABOUT).write_text(json.dumps(about))
 
 
 def test_what_is_partial_is_not_used(tmp_path: Path) -> None:
@@ -44,7 +48,7 @@ def test_what_is_partial_is_not_used(tmp_path: Path) -> None:
     assert found is not None
     assert found["dimensions"] == 3
     assert onnx_export.read_about(tmp_path / "nothing") is None
-    for name in (onnx_export.GRAPH, onnx_export.TOKENIZER, onnx_export.ABOUT):
+    for name in (GRAPH, TOKENIZER, ABOUT):
         for how in ("missing", "short", "empty", "other"):
             folder = tmp_path / f"{name} {how}"
             exported(folder)
@@ -56,7 +60,7 @@ def test_what_is_partial_is_not_used(tmp_path: Path) -> None:
                 path.write_bytes({"short": was[:-1], "empty": b"", "other": b"[1, 2]"}[how])
             assert onnx_export.read_about(folder) is None, (name, how)
     for key, value in (("dimensions", 0), ("digest", "zz" * 16), ("digest", "00"), ("tokens", None)):
-        (whole / onnx_export.ABOUT).write_text(json.dumps(found | {key: value}))
+        (whole / ABOUT).write_text(json.dumps(found | {key: value}))
         assert onnx_export.read_about(whole) is None
 
 

@@ -1,4 +1,7 @@
-"""What needs all-MiniLM-L6-v2 itself, and so the extras ``semantic`` and ``onnx``, half a gigabyte: ``make test-model``, a CI job of its own."""
+"""What needs all-MiniLM-L6-v2 itself, and so the extras ``semantic`` and ``onnx``, half a gigabyte.
+
+``make test-model`` runs it, in CI a job of its own.
+"""
 
 from __future__ import annotations
 
@@ -12,8 +15,8 @@ import numpy as np
 import pytest
 
 from audiomem_sql.errors import StorageError
-from audiomem_sql.search.models import onnx_export
 from audiomem_sql.search.models.embedders import SentenceTransformer
+from audiomem_sql.search.models.onnx_graph import GRAPH
 from audiomem_sql.search.models.onnx_model import OnnxTransformer
 from audiomem_sql.table.table import Table
 
@@ -76,7 +79,7 @@ def test_it_is_exported_once(
 
     again = OnnxTransformer(NAME, torch_model.folder, never)
     assert again.digest == digest
-    graph = folder / onnx_export.GRAPH
+    graph = folder / GRAPH
     graph.write_bytes(graph.read_bytes()[:-1000])
     mended = OnnxTransformer(NAME, torch_model.folder, torch_model.loaded)
     assert np.array_equal(mended.embed(TEXTS), onnx_model.embed(TEXTS))

@@ -1,0 +1,48 @@
+"""Which columns of a file of rows are the text, the title and the time."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from typing import Any
+
+from audiomem_sql.errors import OptionError
+
+BODY_NAMES = ("body", "text", "content", "document", "description", "abstract")
+TITLE_NAMES = ("title", "name", "subject", "heading")
+CREATED_NAMES = ("created_at", "date", "timestamp", "time", "published")
+IMPORTANCE_NAMES = ("importance",)
+
+#: Given the names of the columns, which of them fill which column of ours; see :func:`default_columns`.
+Choose = Callable[[Collection[str]], Mapping[str, str | None]]
+#: Rows, each with its place in the file: "line 7", "row 3".
+NumberedRows = Iterator[tuple[dict[str, Any], str]]
+
+
+def default_columns(
+    names: Collection[str], body_column: str | None = None, title_column: str | None = None
+) -> Mapping[str, str | None]:
+    """Which of `names` fill ``body``, ``title``, ``created_at`` and ``importance``; None where there is none.
+
+    The given columns, otherwise the usual names in the order of the lists above, upper or lower case. Without
+    a ``body`` the text columns are joined. Raises `OptionError` for a given column that is not in `names`.
+    """
+    for name in (body_column, title_column):
+        if name is not None and name not in names:
+            listed = ", ".join(map(repr, names)) or "none"
+            raise OptionError(f"there is no column {name!r}", remedy=f"The columns are: {listed}.")
+    by_folded: dict[str, str] = {}
+    for name in names:
+        by_folded.setdefault(name.strip().casefold(), name)
+    taken = {name for name in (body_column, title_column) if name is not None}
+
+    def choose(wanted: str | None, usual: Sequence[str]) -> str | None:
+        if wanted is not None:
+            return wanted
+        return next((by_folded[n] for n in usual if n in by_folded and by_folded[n] not in taken), None)
+
+    return {
+        "body": choose(body_column, BODY_NAMES),
+        "title": choose(title_column, TITLE_NAMES),
+        "created_at": choose(None, CREATED_NAMES),
+        "importance": choose(None, IMPORTANCE_NAMES),
+    }
