@@ -15,12 +15,15 @@ from audiomem_sql.columns.column import Column
 from audiomem_sql.columns.origins import Origin, parse_origin
 from audiomem_sql.columns.types import arrow_type
 from audiomem_sql.errors import DataTypeError, MissingExtraError, SchemaError
-from audiomem_sql.frames.polars_filter import Target, Translated, translate
+from audiomem_sql.predicates import Condition
+from audiomem_sql.scan import filters_of, scan
 from audiomem_sql.table.reader import TableReader
 
 try:
     import polars as pl
     from polars.io.plugins import register_io_source
+
+    from audiomem_sql.frames.polars_filter import Target, condition_of
 except ImportError:
     raise MissingExtraError(
         "polars is not installed, or is too old", remedy="Run: pip install 'audiomem-sql[polars]'"
@@ -57,7 +60,7 @@ def scan_flac(
         columns: list[str] | None, predicate: pl.Expr | None, rows: int | None, size: int | None
     ) -> Iterator[pl.DataFrame]:
         # polars takes the first rows before it filters them, where it asks for both.
-        asked = None if predicate is None or rows is not None else translate(predicate, targets)
+        condition = None if predicate is None or rows is not None else condition_of(predicate, targets)
         names = list(schema) if columns is None else columns
         with TableReader(path, version=version, as_of=as_of) as table:
             if _columns_of(table.schema, stored_types) != seen:
@@ -66,11 +69,14 @@ def scan_flac(
                     file=path,
                     remedy="Call scan_flac again.",
                 )
-            for frame in _frames(table, names, seen, asked, rows):
+            for frame in _frames(table, names, seen, condition, rows):
                 yield frame if predicate is None else frame.filter(predicate)
 
     schema = {column.name: _dtype(column, origin) for column, origin in seen.values()}
-    targets = {name: Target(column, _seen_type(column, origin)) for name, (column, origin) in seen.items()}
+    targets = {
+        name: Target(column, number, _seen_type(column, origin))
+        for number, (name, (column, origin)) in enumerate(seen.items())
+    }
     return register_io_source(source, schema=schema)
 
 
@@ -100,16 +106,25 @@ def _frames(
     table: TableReader,
     names: Sequence[str],
     seen: dict[str, tuple[Column, Origin | None]],
-    asked: Translated | None,
+    condition: Condition | None,
     rows: int | None,
 ) -> Iterator[pl.DataFrame]:
     """The rows, batch by batch, with the dtypes of :func:`_dtype`."""
-    where, values = (None, ()) if asked is None else asked
+    schema = table.schema
     read = list(names) or [next(iter(seen))]  # a frame without columns does not know how many rows it has
+    filters, row_filter = ([], None) if condition is None else filters_of(condition, schema)
+    batches = scan(table.readable, [schema.index(name) for name in read], filters, row_filter=row_filter)
+    remaining = rows
     empty = True
-    for batch in table.scan(read, where, values, limit=rows):
+    for batch in batches if remaining != 0 else ():
         empty = False
-        yield pl.DataFrame([_series(name, batch.column(name), *seen[name]) for name in read]).select(names)
+        arrays = [array.slice(0, remaining) for array in batch.arrays]
+        columns = [_series(name, array, *seen[name]) for name, array in zip(read, arrays, strict=True)]
+        yield pl.DataFrame(columns).select(names)
+        if remaining is not None:
+            remaining -= len(arrays[0])
+            if remaining <= 0:
+                break
     if empty:
         yield pl.DataFrame(schema={name: _dtype(*seen[name]) for name in names})
 

@@ -1,7 +1,7 @@
 """Changes of the columns, each from one schema to the next: what ALTER TABLE does to a native table.
 
-No row is written: old ones have the DEFAULT in a new column, and a dropped one stays in the files for as long as a version
-that shows it is kept.
+No row is written: old ones have the DEFAULT in a new column, and a dropped one stays in the files for as long
+as a version that shows it is kept.
 """
 
 from __future__ import annotations
@@ -21,12 +21,18 @@ class SchemaChange(Protocol):
     """One step. ``str`` gives what :func:`parse_change` reads; that is also what the file records."""
 
     def apply(self, schema: Schema, next_column: int) -> Schema:
-        """The columns after the step; a new one gets the id ``next_column``. SchemaError for what cannot be done."""
+        """The columns after the step; a new one gets the id ``next_column``.
+
+        SchemaError for what cannot be done.
+        """
 
 
 @dataclass(frozen=True, slots=True)
 class AddColumn:
-    """Add a column at the end. ``definition``: as in CREATE TABLE, such as ``year INTEGER NOT NULL DEFAULT 2000``."""
+    """Add a column at the end.
+
+    ``definition``: as in CREATE TABLE, such as ``year INTEGER NOT NULL DEFAULT 2000``.
+    """
 
     definition: str
 
@@ -52,10 +58,11 @@ class AddColumn:
         if column.semantic and initial is not None:
             raise _refusal(
                 column.name,
-                "a column that is added and SEMANTIC has no DEFAULT: the rows that are there would need vectors",
+                "a column that is added and SEMANTIC has no DEFAULT: "
+                "the rows that are there would need vectors",
             )
-        seen = len(schema.visible)
-        columns = (*schema.columns[:seen], replace(column, id=next_column), *schema.columns[seen:])
+        visible = len(schema.visible)
+        columns = (*schema.columns[:visible], replace(column, id=next_column), *schema.columns[visible:])
         return Schema(columns, (*schema.checks, *added.checks), schema.keys)
 
 
@@ -118,33 +125,34 @@ class RenameColumn:
 def parse_change(text: str) -> SchemaChange:
     """The change that a text describes; ``column`` may be left out, as in SQL.
 
-    ``add column NAME TYPE …``, ``drop column NAME``, ``rename column NAME TO NEW``. SchemaError for anything else.
+    ``add column NAME TYPE …``, ``drop column NAME``, ``rename column NAME TO NEW``. SchemaError for anything
+    else.
     """
-    words = lexemes(text)
-    verb, rest = (words[0], words[1:]) if words else (None, [])
-    skipped = [rest[0]] if len(rest) > 1 and rest[0].is_word("COLUMN") else []
-    rest = rest[len(skipped) :]
-    if verb is not None and rest:
+    tokens = lexemes(text)
+    verb, arguments = (tokens[0], tokens[1:]) if tokens else (None, [])
+    optional = [arguments[0]] if len(arguments) > 1 and arguments[0].is_word("COLUMN") else []
+    arguments = arguments[len(optional) :]
+    if verb is not None and arguments:
         if verb.is_word("ADD"):
-            return AddColumn(_behind(text, verb, *skipped))
-        if verb.is_word("DROP") and len(rest) == 1 and _is_name(rest[0]):
-            return DropColumn(rest[0].value)
+            return AddColumn(_behind(text, verb, *optional))
+        if verb.is_word("DROP") and len(arguments) == 1 and _is_name(arguments[0]):
+            return DropColumn(arguments[0].value)
         if (
             verb.is_word("RENAME")
-            and len(rest) == 3
-            and rest[1].is_word("TO")
-            and _is_name(rest[0])
-            and _is_name(rest[2])
+            and len(arguments) == 3
+            and arguments[1].is_word("TO")
+            and _is_name(arguments[0])
+            and _is_name(arguments[2])
         ):
-            return RenameColumn(rest[0].value, rest[2].value)
+            return RenameColumn(arguments[0].value, arguments[2].value)
     raise SchemaError(
         f"{text!r} is no change of the columns",
         remedy="Write add column NAME TYPE, drop column NAME, or rename column NAME TO NEW.",
     )
 
 
-def _is_name(word: Lexeme) -> bool:
-    return word.token in (Token.WORD, Token.QUOTED)
+def _is_name(lexeme: Lexeme) -> bool:
+    return lexeme.token in (Token.WORD, Token.QUOTED)
 
 
 def _behind(text: str, *words: Lexeme) -> str:
@@ -154,5 +162,5 @@ def _behind(text: str, *words: Lexeme) -> str:
     return text.strip()
 
 
-def _refusal(name: str, what: str) -> SchemaError:
-    return SchemaError(what, place=f"column {name}")
+def _refusal(name: str, reason: str) -> SchemaError:
+    return SchemaError(reason, place=f"column {name}")

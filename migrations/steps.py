@@ -1,7 +1,7 @@
 """An application's list of changes, each applied once: the table knows how many it has seen.
 
-The list only ever grows at its end. A program calls :func:`migrate` with all of it whenever it opens a table, old or
-new; each step that is missing is committed, and the commit records its number and text in the file.
+The list only ever grows at its end. A program calls :func:`migrate` with all of it whenever it opens a table,
+old or new; each step that is missing is committed, and the commit records its number and text in the file.
 """
 
 from __future__ import annotations
@@ -37,24 +37,24 @@ class Migratable(Protocol):
 def migrate(table: Migratable, steps: Sequence[SchemaChange | str]) -> int:
     """Apply those of ``steps`` that ``table`` has not seen; how many they were.
 
-    steps: every change since the table was first created, in order. SchemaError, and nothing is done, when the table went
-    through other changes than these.
+    steps: every change since the table was first created, in order. SchemaError, and nothing is done, when
+    the table went through other changes than these.
     """
-    wanted = [str(parse_change(step) if isinstance(step, str) else step) for step in steps]
-    done = [step.text for step in table.migrations]
-    for number, (text, expected) in enumerate(zip(done, wanted, strict=False), 1):
+    expected_texts = [str(parse_change(step) if isinstance(step, str) else step) for step in steps]
+    applied = [step.text for step in table.migrations]
+    for number, (text, expected) in enumerate(zip(applied, expected_texts, strict=False), 1):
         if text != expected:
             raise SchemaError(
                 f"step {number} of the table was {text!r}, not {expected!r}",
                 place=table.path,
                 remedy="Add new steps at the end, and leave those that were applied as they are.",
             )
-    if len(done) > len(wanted):
+    if len(applied) > len(expected_texts):
         raise SchemaError(
-            f"the table went through {len(done)} changes, and {len(wanted)} are given",
+            f"the table went through {len(applied)} changes, and {len(expected_texts)} are given",
             place=table.path,
             remedy="Use the newer list of steps that it was changed with.",
         )
-    for step in steps[len(done) :]:
+    for step in steps[len(applied) :]:
         table.alter(step)
-    return len(wanted) - len(done)
+    return len(expected_texts) - len(applied)

@@ -1,13 +1,14 @@
-"""What the pages of docs/, the README and CONTRIBUTING name in code quotes exists: files, modules, and what is in them.
+"""What docs/, the README and CONTRIBUTING name in code quotes exists: files, modules, what is in them.
 
-- ``scan/plan.py``, ``benchmarks/damage.py``, ``storage/segment/``: a file or folder of the repository, or of the package in it;
+- ``scan/plan.py``, ``benchmarks/damage.py``, ``storage/segment/``: in the repository or in the package;
 - ``audio/spectrum``, ``scan/plan``: a folder, or a module without its suffix;
 - ``scan/plan.py:choose``, ``versions/snapshot.py:Snapshot.at``: a name that the file defines;
 - ``Table.append``: a member of a class of the package;
 - ``audiomem_sql.migrations.migrate``: a module of the package, and a name that it defines or passes on;
 - ``python -m benchmarks.vectors``: a module of the repository.
 
-docs/ARCHITECTURE.md has a section for each room, in their order. Links between the pages lead to a file, and to a heading where they name one.
+docs/ARCHITECTURE.md has a section for each room, in their order. Links between pages lead to a file, and to a
+heading if they name one.
 """
 
 from __future__ import annotations

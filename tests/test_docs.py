@@ -1,8 +1,13 @@
-"""The README and the pages of docs/ are promises: every example in them is run, and what they show is what comes out.
+"""The README and the pages of docs/ are promises: every example is run, and what they show is what comes out.
 
-A comment above a block says how it is run: ``<!-- run: python -->``, ``<!-- run: sql -->`` (on the connection that the
-first Python block opens), ``<!-- run: duckdb -->`` (on ``duck``), ``<!-- run: jupyter -->`` (as a cell, in a process of its own)
-or ``<!-- run: console -->`` (lines behind ``$``; the lines below each must be in its output).
+A comment above a block says how it is run:
+
+- ``<!-- run: python -->``;
+- ``<!-- run: sql -->``: on the connection that the first Python block opens;
+- ``<!-- run: duckdb -->``: on ``duck``;
+- ``<!-- run: jupyter -->``: as a cell, in a process of its own;
+- ``<!-- run: console -->``: lines behind ``$``; the lines below each must be in its output.
+
 ``<!-- output -->`` stands above what the SQL block before it returns.
 """
 

@@ -30,7 +30,7 @@ ALLOWED = {
     "columns.expressions": {"apsw"},
 }
 #: Rooms with modules that import each other, some under TYPE_CHECKING or in functions. The list may only become shorter.
-CIRCULAR = {"audio", "columns", "vtab"}
+CIRCULAR = {"audio", "vtab"}
 #: Rooms that others import by their ``__init__`` only, which lists what it gives.
 FACES = ("indexes.vectors", "indexes.words", "search")
 DOORS = ROOMS[ROOMS.index("udfs") :]

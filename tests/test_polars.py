@@ -14,9 +14,10 @@ from hypothesis import strategies as st
 from polars.testing import assert_frame_equal
 
 import audiomem_sql as am
+from audiomem_sql import polars as polars_door
 from audiomem_sql.errors import AudioMemError, DataTypeError, SchemaError
 from audiomem_sql.frames import polars_filter as polars_predicate
-from audiomem_sql.table.reader import TableReader
+from audiomem_sql.scan import Filter
 
 EXAMPLES = int(os.environ.get("AUDIOMEM_FRAMES", "60"))
 TEXTS = st.text(st.characters(exclude_categories=["Cs"]), max_size=5)
@@ -221,23 +222,28 @@ def test_every_filter_gives_what_polars_gives(
 def test_what_is_known_reaches_the_scan(
     known: tuple[pl.DataFrame, Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    _, path = known
-    asked: list[tuple[Any, ...]] = []
-    real = TableReader.scan
+    frame, path = known
+    scans: list[tuple[list[int], list[Filter]]] = []
+    real = polars_door.scan
 
-    def scan(self: TableReader, *arguments: Any, **options: Any) -> Any:
-        asked.append((*arguments, options))
-        return real(self, *arguments, **options)
+    def spy(readable: Any, columns: list[int], filters: list[Filter], **options: Any) -> Any:
+        scans.append((columns, filters))
+        return real(readable, columns, filters, **options)
 
-    monkeypatch.setattr(TableReader, "scan", scan)
+    monkeypatch.setattr(polars_door, "scan", spy)
     am.scan_flac(path).filter(C("i") > 3, C("s").str.len_chars() == 1).select("d").collect()
-    am.scan_flac(path).filter((C("small") == 1) | C("e").is_null()).select("small").head(1).collect()
+    am.scan_flac(path).filter((C("small") == 1) | C("small").is_null()).select("small").head(1).collect()
     am.scan_flac(path).select("s").head(5).collect()
-    (first, second, third) = asked
-    assert sorted(first[0]) == ["d", "i", "s"]
-    assert first[1:3] == ('("i" > ?)', (3,))
-    assert second[1:3] == ('("small" = ?) OR ("e" IS NULL)', (1,))
-    assert third == (["s"], None, (), {"limit": 5})
+    (first, second, third) = scans
+    names = frame.columns
+    assert sorted(names[number] for number in first[0]) == ["d", "i", "s"]
+    (item,) = first[1]
+    assert names[item.column] == "i"
+    assert [item.bound.test(value) for value in (3, 4, None)] == [False, True, False]
+    (item,) = second[1]
+    assert names[item.column] == "small"
+    assert [item.bound.test(value) for value in (0, 1, None)] == [False, True, True]
+    assert third == ([names.index("s")], [])
 
 
 def test_forms_that_are_not_known_are_left_to_polars(

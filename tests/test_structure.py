@@ -111,7 +111,8 @@ def test_a_walk_lists_the_files_of_an_action_in_order() -> None:
 
 def test_a_walk_follows_other_threads_and_leaves_imports_out(tmp_path: Path) -> None:
     (tmp_path / "module.py").write_text(
-        "def helper():\n    pass\n\n\nhelper()\n\n\nclass Thing:\n    helper()\n\n    def act(self):\n        pass\n"
+        "def helper():\n    pass\n\n\nhelper()\n\n\n"
+        "class Thing:\n    helper()\n\n    def act(self):\n        pass\n"
     )
     code = (
         f"import sys, threading; sys.path[:0] = {[str(ROOT), str(tmp_path)]!r}\n"

@@ -1,7 +1,8 @@
-"""Where the boxes of a picture stand: floors by what imports what, then places on each floor that keep arrows short.
+"""Where the boxes of a picture stand: floors by what imports what, then places that keep arrows short.
 
-The method is Sugiyama's (1981): a node stands one floor above the highest that it points to, an arrow that passes a floor
-has a bend there, the order on a floor follows the mean of the neighbours, and places are a least-squares fit to them.
+The method is Sugiyama's (1981). A node stands one floor above the highest that it points to. An arrow that
+passes a floor has a bend there. The order on a floor follows the mean of the neighbours, and places are a
+least-squares fit to it.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ Point = str | tuple[str, str, int]
 
 @dataclass(frozen=True)
 class Layout:
-    """Which floor each box stands on, what is drawn of the arrows, and the x of the middle of every box and bend."""
+    """The floor of each box, the arrows that are drawn, and the x of the middle of every box and bend."""
 
     floor: Mapping[str, int]
     arrows: frozenset[tuple[str, str]]

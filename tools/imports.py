@@ -1,4 +1,4 @@
-"""What imports what in a tree of the package, read from the syntax: nothing is imported, and every import counts.
+"""What imports what in a tree of the package, read from the syntax: no module is run.
 
 An import under TYPE_CHECKING or in the body of a function is an import like any other.
 """
@@ -17,7 +17,7 @@ from typing import TypeVar
 from tools.rooms import room
 
 PACKAGE = "audiomem_sql"
-#: The folders of a revision that hold modules of the package: three of its rooms stand at the top of the repository.
+#: The folders that hold modules of the package: three of its rooms stand at the top of the repository.
 FOLDERS = (PACKAGE, "vtab", "udfs", "migrations")
 
 Node = TypeVar("Node", bound=Hashable)

@@ -41,6 +41,7 @@ class Room:
 
     @property
     def width(self) -> float:
+        """What the box takes from left to right."""
         return max(len(self.name) * 7.7, len(self.size) * 5.2) + 20
 
 
@@ -63,16 +64,19 @@ def draw(title: str, rooms: Iterable[Room], pairs: Iterable[tuple[str, str]]) ->
         "that do not follow from others. Below a name: lines."
     )
     parts = [
-        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width:.0f} {height:.0f}" width="{width:.0f}" '
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width:.0f} {height:.0f}" '
+        f'width="{width:.0f}" '
         f'height="{height:.0f}" role="img"><title>{escape(title)}</title><style>{STYLE}</style>',
-        '<defs><marker id="head" viewBox="0 0 8 8" refX="7" refY="4" markerWidth="7" markerHeight="7" orient="auto">'
+        '<defs><marker id="head" viewBox="0 0 8 8" refX="7" refY="4" markerWidth="7" markerHeight="7" '
+        'orient="auto">'
         '<path class="head" d="M0 1 8 4 0 7z"/></marker></defs>',
         f'<rect width="{width:.0f}" height="{height:.0f}" fill="#fff"/>',
         f'<text class="title" x="{MARGIN:.0f}" y="36">{escape(title)}</text>',
         f'<text class="note" x="{MARGIN:.0f}" y="58">{note}</text>',
     ]
     parts += [
-        f'<rect class="floor" y="{HEADING + floor * FLOOR_HEIGHT:.0f}" width="{width:.0f}" height="{FLOOR_HEIGHT:.0f}"/>'
+        f'<rect class="floor" y="{HEADING + floor * FLOOR_HEIGHT:.0f}" width="{width:.0f}" '
+        f'height="{FLOOR_HEIGHT:.0f}"/>'
         for floor in range(0, floors, 2)
     ]
     offset = (width - layout.width) / 2
@@ -83,7 +87,8 @@ def draw(title: str, rooms: Iterable[Room], pairs: Iterable[tuple[str, str]]) ->
         x, y = layout.places[name] + offset, _top(layout.floor[name], floors)
         parts.append(
             f'<rect class="{kind}" x="{x - room.width / 2:.0f}" y="{y:.0f}" width="{room.width:.0f}" '
-            f'height="{BOX_HEIGHT:.0f}" rx="6"/><text class="name" x="{x:.0f}" y="{y + 17:.0f}">{escape(name)}</text>'
+            f'height="{BOX_HEIGHT:.0f}" rx="6"/>'
+            f'<text class="name" x="{x:.0f}" y="{y + 17:.0f}">{escape(name)}</text>'
             f'<text class="size" x="{x:.0f}" y="{y + 31:.0f}">{room.size}</text>'
         )
     return "\n".join([*parts, "</svg>", ""])
@@ -113,7 +118,7 @@ def _arrows(layout: Layout, rooms: Mapping[str, Room], floors: int, offset: floa
 
 
 def _ports(layout: Layout, rooms: Mapping[str, Room], end: int) -> dict[tuple[str, str], float]:
-    """The x at which each arrow leaves its box (``end`` 0) or reaches it (1): side by side, as their other ends are."""
+    """The x at which each arrow leaves its box (``end`` 0) or reaches it (1), ordered by the other ends."""
     at: dict[str, list[tuple[float, tuple[str, str]]]] = {}
     for pair in layout.arrows:
         points: list[Point] = [pair[0], *layout.bends(*pair), pair[1]]

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-#: A module may import from its own room and from rooms that stand before it. A room is a folder, or a module at the top.
+#: A module may import from its own room and from rooms that stand before it.
+#: A room is a folder, or a module at the top.
 ROOMS = (
     "_version",
     "errors",

@@ -1,4 +1,4 @@
-"""The structure of the package: rooms, arrows between them, circles, and what is too long. Only syntax is read.
+"""The structure of the package: rooms, arrows between them, circles, and what is too long.
 
 python -m tools.structure                            the list of this tree
 python -m tools.structure --revision 5fcc71e         the list of another revision
@@ -164,8 +164,9 @@ def page(before: Structure, after: Structure, base: str) -> str:
     parts = [
         "# Structure",
         "",
-        f"`make structure` writes this page and its pictures from the imports of all modules. *Before* is revision `{base}`, "
-        "*after* is the tree that it was run in. An import counts wherever it stands, under TYPE_CHECKING and in functions, too. "
+        "`make structure` writes this page and its pictures from the imports of all modules. "
+        f"*Before* is revision `{base}`, *after* is the tree that it was run in. "
+        "An import counts wherever it stands, under TYPE_CHECKING and in functions, too. "
         "A module at the top of the package is a room of its own.",
         "",
         "| | before | after |",

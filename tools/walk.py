@@ -1,12 +1,12 @@
-"""The walks of real actions: which files of the package are entered, in the order in which each is entered first.
+"""The walks of real actions: which files of the package are entered, in the order of the first entry.
 
-    python -m tools.walk                                   the files of each walk
-    python -m tools.walk --tree FOLDER                     the same in another repository
-    python -m tools.walk --base 5fcc71e                    the counts beside those of a revision, then the files, as Markdown
-    python -m tools.walk --base 5fcc71e --page docs/ARCHITECTURE.md    the same, written into the page: ``make structure``
+    python -m tools.walk                    the files of each walk
+    python -m tools.walk --tree FOLDER      the same in another repository
+    python -m tools.walk --base 5fcc71e     the counts beside those of a revision, then the files, as Markdown
+    python -m tools.walk --base 5fcc71e --page docs/ARCHITECTURE.md     in the page: ``make structure``
 
-Each action runs in a process of its own, with the table in Python (AUDIOMEM_EXTENSION=off) and with sys.setprofile, in all threads.
-A file counts when one of its functions is called; what happens while a module is imported does not.
+Each action runs in a process of its own, with the table in Python (AUDIOMEM_EXTENSION=off) and a profiler in
+all threads. A file counts when one of its functions is called, unless a module is being imported.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from types import FrameType
 from typing import Any
 
 ROOT = Path(__file__).parents[1]
-#: A function has local variables that the compiler knows (CO_OPTIMIZED); the body of a module or of a class has not.
+#: The flag of functions (CO_OPTIMIZED), which bodies of modules and classes do not have.
 IS_FUNCTION = 0x01
 #: What the comparison stands between in a page.
 MARKS = ("<!-- walks -->", "<!-- /walks -->")
@@ -168,7 +168,7 @@ WALKS: dict[str, Callable[[], Callable[[], object]]] = {
 
 
 def files_of(name: str, tree: Path = ROOT) -> list[str]:
-    """The files of the package in a tree that an action enters, in order, by their paths below the package."""
+    """The files of the package in a tree that an action enters, in order: paths below the package."""
     environment = os.environ | {"PYTHONPATH": str(tree), "AUDIOMEM_EXTENSION": "off"}
     with tempfile.TemporaryDirectory() as folder:
         command = [sys.executable, str(Path(__file__).resolve()), "--inside", name]
@@ -197,7 +197,7 @@ def markdown(before: Mapping[str, Sequence[str]], after: Mapping[str, Sequence[s
     """The counts of two trees as a table, then the files of the second."""
     lines = ["| walk | what | files before | files after | rooms after |", "|---|---|---|---|---|"]
     for name, files in after.items():
-        what = (WALKS[name].__doc__ or "").splitlines()[0].rstrip(".")
+        what = (WALKS[name].__doc__ or "").splitlines()[0].rstrip(".").replace("``", "`")
         lines.append(f"| {name} | {what} | {len(before[name])} | {len(files)} | {_rooms(files)} |")
     for name, files in after.items():
         lines += ["", f"**{name}**: " + " → ".join(f"`{file}`" for file in files)]

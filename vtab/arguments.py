@@ -11,7 +11,7 @@ from audiomem_sql.columns.schema import Schema, parse_columns
 from audiomem_sql.errors import OptionError, SchemaError, StorageError
 from audiomem_sql.storage.segment import TableOptions
 from audiomem_sql.table.table import Table
-from audiomem_sql.vtab.question import Host
+from audiomem_sql.vtab.interface import Host
 
 
 def create(host: Host, database: str, name: str, arguments: Sequence[str]) -> Table:

@@ -23,7 +23,8 @@ from audiomem_sql.errors import QueryError
 from audiomem_sql.table.table import Table
 from audiomem_sql.vtab import arguments as creation
 from audiomem_sql.vtab import codes
-from audiomem_sql.vtab.question import EQ, Asked, Part, Question
+from audiomem_sql.vtab.index_query import EQ, IndexConstraint, IndexQuery
+from audiomem_sql.vtab.interface import Part
 from audiomem_sql.vtab.rows import Rows
 from audiomem_sql.vtab.table_functions import TableFunction, table_functions
 from audiomem_sql.vtab.tables import Tables
@@ -48,7 +49,7 @@ def _explained(error: BaseException, raised: Raised | None, table: str | None = 
 
 
 class NativeHost:
-    """The connection, by functions that C made: see :class:`~audiomem_sql.vtab.question.Host`."""
+    """The connection, by functions that C made: see :class:`~audiomem_sql.vtab.interface.Host`."""
 
     def __init__(
         self,
@@ -121,7 +122,7 @@ class NativeTable(VirtualTable):
         self, conditions: Sequence[tuple[int, int, bool, str, Any, bool]], order: Any, used: int
     ) -> Planned | None:
         """What SQLite is told of a plan; None: not in this order of its loops."""
-        answer = self.best_index(Question([Asked(*each) for each in conditions], order, used))
+        answer = self.best_index(IndexQuery([IndexConstraint(*each) for each in conditions], order, used))
         if answer is None:
             return None
         uses = zip(answer.arguments, answer.omitted, answer.lists, strict=True)

@@ -11,15 +11,15 @@ from audiomem_sql.columns.types import ColumnType, Kind
 from audiomem_sql.errors import QueryError
 from audiomem_sql.indexes.words import Expression
 from audiomem_sql.predicates import Op, Predicate, bind
-from audiomem_sql.scan.fetch import fetch_rows, stored_values
-from audiomem_sql.scan.filters import Filter as BoundTerm
-from audiomem_sql.scan.lookup import find_by_key, find_rows
+from audiomem_sql.scan import Filter as BoundTerm
+from audiomem_sql.scan import fetch_rows, find_rows, in_rowid_order, scan
+from audiomem_sql.scan.fetch import stored_values
+from audiomem_sql.scan.lookup import find_by_key
 from audiomem_sql.scan.plan import Plan, Term
-from audiomem_sql.scan.scan import in_rowid_order, scan
 from audiomem_sql.search import FoundRow, Neighbours, keyword_expression, results
 from audiomem_sql.storage.segment import ROWID, ReadableSegment
 from audiomem_sql.versions.snapshot import Snapshot
-from audiomem_sql.vtab.question import Part
+from audiomem_sql.vtab.interface import Cursor, Part
 from audiomem_sql.writing.transaction import Transaction
 
 if TYPE_CHECKING:
@@ -30,7 +30,7 @@ _INTEGER = ColumnType(Kind.INTEGER)
 _STORED: dict[Kind, type] = {Kind.INTEGER: int, Kind.TEXT: str, Kind.JSON: str, Kind.BLOB: bytes}
 
 
-class Rows:
+class Rows(Cursor):
     """Rows of one plan, decoded as they are asked for."""
 
     __slots__ = ("_batches", "_found", "_owner", "_words", "asked", "plan", "readable")
@@ -192,16 +192,13 @@ class Rows:
         """Few rows that were found by key, and what an open transaction adds to them; there are no others."""
         self._batches = iter(())
         readable, columns = self.readable, self.plan.columns
-        own = list(_own_rows(readable, filters)) if readable.own_rowids() else []
-        rowids = stored_values(stored, ROWID) + [rowid for rowid, _ in own]
-        if not rowids:
-            return None
-        types = [readable.schema.columns[column].type for column in columns]
-        values = [
-            stored_values(stored, column) + [as_sql(row[column], column_type) for _, row in own]
-            for column, column_type in zip(columns, types, strict=True)
-        ]
-        return Part(rowids, values)
+        rowids, *values = stored_values(stored, (ROWID, *columns))
+        if readable.own_rowids():
+            for rowid, row in _own_rows(readable, filters):
+                rowids.append(rowid)
+                for column, column_values in zip(columns, values, strict=True):
+                    column_values.append(as_sql(row[column], readable.schema.columns[column].type))
+        return Part(rowids, values) if rowids else None
 
 
 class _Row:

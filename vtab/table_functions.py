@@ -13,11 +13,15 @@ from audiomem_sql.errors import AudioMemError, QueryError
 from audiomem_sql.sound.band_health import band_states
 from audiomem_sql.table.table import Table
 from audiomem_sql.upkeep.verify import problems
-from audiomem_sql.versions import changes
-from audiomem_sql.vtab.question import Host
+from audiomem_sql.versions.row_changes import changes
+from audiomem_sql.vtab.interface import Host
 from audiomem_sql.vtab.rows import version_of
 from audiomem_sql.vtab.tables import Tables
 
+Rows = Iterator[tuple[Any, ...]]
+VERIFY_COLUMNS = ("file", "page", "cells", "problem", "repair")
+SNAPSHOT_COLUMNS = ("snapshot_id", "snapshot_time", "inserted", "deleted", "tag", "commit_message")
+CHANGE_COLUMNS = ("snapshot_id", "row_id", "change_type", "row")
 BAND_COLUMNS = (
     "band",
     "low_hz",
@@ -39,7 +43,7 @@ class TableFunction:
     name: str
     columns: tuple[str, ...]
     parameters: tuple[str, ...]
-    call: Callable[..., Iterator[tuple[Any, ...]]]
+    call: Callable[..., Rows]
 
 
 def table_functions(tables: Tables, host: Callable[[], Host]) -> tuple[TableFunction, ...]:
@@ -49,82 +53,89 @@ def table_functions(tables: Tables, host: Callable[[], Host]) -> tuple[TableFunc
     of a table function are fixed before its arguments are known; JSON has blobs as text of hexadecimal digits.
     """
 
-    def table_called(name: Any) -> Table:
-        """The table, with the commits of others, unless a statement that is running reads it already."""
-        if not isinstance(name, str):
-            raise QueryError(f"{name!r} is no table", remedy="Pass the name of an audiomem table as text.")
-        try:
-            found = tables.find(name)
-        except QueryError:
-            # A table of a database that was opened again is connected by the first statement that names it.
-            _connect(host(), name)
-            found = tables.find(name)
-        if not found.open_cursors:
-            found.table.refresh()
-        return found.table
+    def named(name: Any) -> Table:
+        return _table_called(tables, host, name)
 
-    def audiomem_verify(table: str | None = None) -> Iterator[tuple[Any, ...]]:
-        for problem in problems(table_called(table)):
-            yield problem.file, problem.page, ",".join(map(str, problem.cells)), problem.what, problem.repair
+    # SQLite's parameters are those of these functions, each NULL where SQL leaves it out.
+    def verify(table: Any = None) -> Rows:
+        return _verify(named(table))
 
-    def audiomem_bands(table: str | None = None) -> Iterator[tuple[Any, ...]]:
-        for band in band_states(table_called(table).snapshot):
-            sizes = (round(band.bits, 2), round(band.redundancy, 3), band.bytes)
-            yield (
-                band.name,
-                band.low,
-                band.high,
-                *sizes,
-                band.health,
-                band.error,
-                band.corrections,
-                band.lost,
-            )
+    def band_health(table: Any = None) -> Rows:
+        return _bands(named(table))
 
-    def audiomem_snapshots(table: str | None = None) -> Iterator[tuple[Any, ...]]:
-        snapshot = table_called(table).snapshot
-        tags: dict[int, list[str]] = {}
-        for name, number in sorted(snapshot.tags.items()):
-            tags.setdefault(number, []).append(name)
-        for version in snapshot.versions:
-            yield (
-                version.number,
-                render(version.time),
-                version.inserted,
-                version.deleted,
-                ", ".join(tags.get(version.number, ())) or None,
-                version.message,
-            )
+    def snapshots(table: Any = None) -> Rows:
+        return _snapshots(named(table))
 
-    def audiomem_changes(
-        table: str | None = None, first: int | str | None = None, last: int | str | None = None
-    ) -> Iterator[tuple[Any, ...]]:
-        found = table_called(table)
-        low = found.at(version_of(first, found.path)).version
-        high = found.version if last is None else found.at(version_of(last, found.path)).version
-        for change in changes(found.snapshot, low, high):
-            names = found.snapshot.schema_at(change.version).visible.names
-            row = dict(zip(names, map(_json_value, change.values), strict=True))
-            yield change.version, change.rowid, change.kind, json.dumps(row, ensure_ascii=False)
+    def row_changes(table: Any = None, first: Any = None, last: Any = None) -> Rows:
+        return _changes(named(table), first, last)
 
     return (
-        TableFunction(
-            "audiomem_verify", ("file", "page", "cells", "problem", "repair"), ("table",), audiomem_verify
-        ),
-        TableFunction("audiomem_bands", BAND_COLUMNS, ("table",), audiomem_bands),
-        TableFunction(
-            "audiomem_snapshots",
-            ("snapshot_id", "snapshot_time", "inserted", "deleted", "tag", "commit_message"),
-            ("table",),
-            audiomem_snapshots,
-        ),
-        TableFunction(
-            "audiomem_changes",
-            ("snapshot_id", "row_id", "change_type", "row"),
-            ("table", "first", "last"),
-            audiomem_changes,
-        ),
+        TableFunction("audiomem_verify", VERIFY_COLUMNS, ("table",), verify),
+        TableFunction("audiomem_bands", BAND_COLUMNS, ("table",), band_health),
+        TableFunction("audiomem_snapshots", SNAPSHOT_COLUMNS, ("table",), snapshots),
+        TableFunction("audiomem_changes", CHANGE_COLUMNS, ("table", "first", "last"), row_changes),
     )
+
+
+def _table_called(tables: Tables, host: Callable[[], Host], name: Any) -> Table:
+    """The table, with the commits of others, unless a statement that is running reads it already."""
+    if not isinstance(name, str):
+        raise QueryError(f"{name!r} is no table", remedy="Pass the name of an audiomem table as text.")
+    try:
+        virtual_table = tables.find(name)
+    except QueryError:
+        # A table of a database that was opened again is connected by the first statement that names it.
+        _connect(host(), name)
+        virtual_table = tables.find(name)
+    if not virtual_table.open_cursors:
+        virtual_table.table.refresh()
+    return virtual_table.table
+
+
+def _verify(table: Table) -> Rows:
+    for problem in problems(table):
+        yield problem.file, problem.page, ",".join(map(str, problem.cells)), problem.what, problem.repair
+
+
+def _bands(table: Table) -> Rows:
+    for band in band_states(table.snapshot):
+        yield (
+            band.name,
+            band.low,
+            band.high,
+            round(band.bits, 2),
+            round(band.redundancy, 3),
+            band.bytes,
+            band.health,
+            band.error,
+            band.corrections,
+            band.lost,
+        )
+
+
+def _snapshots(table: Table) -> Rows:
+    snapshot = table.snapshot
+    tags: dict[int, list[str]] = {}
+    for name, number in sorted(snapshot.tags.items()):
+        tags.setdefault(number, []).append(name)
+    for version in snapshot.versions:
+        yield (
+            version.number,
+            render(version.time),
+            version.inserted,
+            version.deleted,
+            ", ".join(tags.get(version.number, ())) or None,
+            version.message,
+        )
+
+
+def _changes(table: Table, first: Any, last: Any) -> Rows:
+    low = table.at(version_of(first, table.path)).version
+    high = table.version if last is None else table.at(version_of(last, table.path)).version
+    for change in changes(table.snapshot, low, high):
+        names = table.snapshot.schema_at(change.version).visible.names
+        row = dict(zip(names, map(_json_value, change.values), strict=True))
+        yield change.version, change.rowid, change.kind, json.dumps(row, ensure_ascii=False)
 
 
 def _connect(host: Host, name: str) -> None:

@@ -2,11 +2,13 @@
 
 What the rooms above use, and all that they may use:
 
-- reading: ``open_pages`` and ``rescan`` give a ``PageSource``; ``Probe`` tells it a page; ``missing_pages`` checks a range;
-  ``evidence_of_a_table`` says why sound without pages was a table once
-- writing: ``FlacWriter``, in a ``Profile``: one of ``PROFILES``, or what ``resolve`` and ``spectrum_profile`` give
-- modulation: a ``Mode`` of one of ``PLANS`` and ``ROBUSTNESS``; ``spectrum_of`` gives its ``Spectrum`` and, inside it, its ``Shape``;
-  ``require_scipy`` before the first one; ``BandReading`` and ``Health`` say how well a band is heard
+- reading: ``open_pages`` and ``rescan`` give a ``PageSource``; ``Probe`` tells it a page; ``missing_pages``
+  checks a range; ``evidence_of_a_table`` says why sound without pages was a table once
+- writing: ``FlacWriter``, in a ``Profile``: one of ``PROFILES``, or what ``resolve`` and ``spectrum_profile``
+  give
+- modulation: a ``Mode`` of one of ``PLANS`` and ``ROBUSTNESS``; ``spectrum_of`` gives its ``Spectrum`` and,
+  inside it, its ``Shape``; ``require_scipy`` before the first one; ``BandReading`` and ``Health`` say how
+  well a band is heard
 - metadata that others put in: ``Tags``, ``read_tags``, ``NO_TAGS``; ``Picture``, ``with_cover``
 - numbers: ``frame_count``, ``frame_offset``, ``frame_size``; ``unpacked`` samples of a page
 

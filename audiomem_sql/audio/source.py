@@ -1,7 +1,7 @@
 """What the layers above see of a file: numbered pages of one size.
 
-``VerbatimPages``, ``ScannedPages``, ``DecodedPages``, ``AlignedSound`` and ``ModulatedPages`` are the implementations; ``open_pages``
-chooses.
+``VerbatimPages``, ``ScannedPages``, ``DecodedPages``, ``AlignedSound`` and ``ModulatedPages`` are the
+implementations; ``open_pages`` chooses.
 """
 
 from __future__ import annotations
@@ -26,19 +26,19 @@ __all__ = [
 ]
 
 Probe = Callable[[bytes], int]
-"""Given the first ``HEAD_BYTES`` payload bytes of channel 0 of a page, returns the block size that the page was written
-with, or raises ``NotAudioMemoryError``."""
+"""Given the first ``HEAD_BYTES`` payload bytes of channel 0 of a page, returns the block size that the page
+was written with, or raises ``NotAudioMemoryError``."""
 
 
 class PageSource(Protocol):
     """Pages of a file.
 
     ``file``: the bytes they are in, closed with it.     ``page_count`` is how many the stream says it holds: a damaged STREAMINFO can make it too high, so take no memory on
-    its word. ``present`` is how many whole pages are really there. ``profile`` is named as in ``PROFILES`` or ``custom``.
-    ``page_size``: bytes of a page; with a modulation, which ``mode`` names, fewer than the samples have.
-    ``in_place``: pages are where arithmetic says, and
-    nowhere else was looked. ``application`` is the payload of the APPLICATION block ``AUDM``, if the file still has one; ``comments`` has field
-    names in upper case.
+    its word. ``present`` is how many whole pages are really there. ``profile`` is named as in ``PROFILES`` or
+    ``custom``. ``page_size``: bytes of a page; with a modulation, which ``mode`` names, fewer than the
+    samples have. ``in_place``: pages are where arithmetic says, and nowhere else was looked. ``application``
+    is the payload of the APPLICATION block ``AUDM``, if the file still has one; ``comments`` has field names
+    in upper case.
     """
 
     file: ByteSource
@@ -56,8 +56,8 @@ class PageSource(Protocol):
     def read(self, first: int, count: int) -> Bytes:
         """Pages ``first … first + count``, fresh uint8 (count, page_size).
 
-        Raises ``TruncatedFileError`` naming pages that are not there, ``DamagedFileError`` naming a page whose frame is
-        not intact.
+        Raises ``TruncatedFileError`` naming pages that are not there, ``DamagedFileError`` naming a page
+        whose frame is not intact.
         """
         missing_pages(self, first, count)
         pages, ok = self.read_checked(first, count)
@@ -71,7 +71,9 @@ class PageSource(Protocol):
         return pages
 
     def read_checked(self, first: int, count: int) -> tuple[Bytes, Flags]:
-        """Pages and bool (count,): False where the frame is not intact or not there. Raises only ``StorageError``.
+        """Pages and bool (count,): False where the frame is not intact or not there.
+
+        Raises only ``StorageError``.
 
         A page that is not ok holds what could be got of it and zeros for the rest.
         """
@@ -80,13 +82,16 @@ class PageSource(Protocol):
     def alternatives(self, page: int) -> Bytes:
         """Other readings of ``page``, uint8 (n, page_size), n maybe 0. Raises only ``StorageError``.
 
-        Where bytes were put in or taken out inside a page, which of its bytes belong where cannot be told from the frames
-        alone. Whoever has checksums of parts may try these for the parts that fail in ``read_checked``. By default none.
+        Where bytes were put in or taken out inside a page, which of its bytes belong where cannot be told
+        from the frames alone. Whoever has checksums of parts may try these for the parts that fail in
+        ``read_checked``. By default none.
         """
         return np.empty((0, self.page_size), dtype=np.uint8)
 
     def doubtful(self, page: int) -> Flags:
-        """Bytes of ``page`` that are known not to be what was written, bool (page_size,). Raises only ``StorageError``.
+        """Bytes of ``page`` that are known not to be what was written, bool (page_size,).
+
+        Raises only ``StorageError``.
 
         By default none: bytes do not tell.
         """
@@ -111,7 +116,10 @@ class PageSource(Protocol):
 
 
 def missing_pages(source: PageSource, first: int, count: int) -> None:
-    """Raise ``TruncatedFileError`` if any of these pages is beyond the end, ``OptionError`` for impossible numbers."""
+    """Raise ``TruncatedFileError`` if any of these pages is beyond the end.
+
+    ``OptionError`` for impossible numbers.
+    """
     if first < 0 or count < 0:
         raise OptionError(f"{count} pages from page {first}", file=source.path)
     if count and first + count > source.present:

@@ -1,7 +1,8 @@
 """A Bloom filter on the keys of a segment: "certainly not here" without reading a block.
 
-Bloom 1970, with the double hashing of Kirsch and Mitzenmacher 2006: probe i is h1 + i * h2. The hash is CRC-64/ECMA
-of a byte string, or the integer itself, finished by splitmix64 so that every bit depends on every bit.
+Bloom 1970, with the double hashing of Kirsch and Mitzenmacher 2006: probe i is h1 + i * h2. The hash is
+CRC-64/ECMA of a byte string, or the integer itself, finished by splitmix64 so that every bit depends on every
+bit.
 """
 
 from __future__ import annotations
@@ -41,14 +42,14 @@ def hash_bytes(keys: Iterable[bytes]) -> U64Array:
 
 
 def hash_keys(keys: Sequence[Any]) -> U64Array:
-    """Hashes of the keys of one column, uint64 (n,): integers, or texts, blobs and anything else by its bytes."""
+    """Hash the keys of one column, uint64 (n,): integers, or anything else by its bytes."""
     if keys and isinstance(keys[0], int):
         return hash_integers(np.array(keys, np.int64))
     return hash_bytes(_bytes_of(key) for key in keys)
 
 
 def hash_array(array: pa.Array) -> U64Array:
-    """Hashes of the values of an Arrow array that are not NULL, uint64 (n,): those that :func:`hash_keys` gives."""
+    """Hash the values of an Arrow array that are not NULL, uint64 (n,), as :func:`hash_keys` does."""
     present = array.drop_null() if array.null_count else array
     if pa.types.is_int64(array.type) or pa.types.is_timestamp(array.type):
         values = np.frombuffer(present.buffers()[1] or b"", np.int64, len(present), 8 * present.offset)
@@ -91,8 +92,8 @@ class BloomFilter:
 
     def may_contain(self, hashes: U64Array) -> np.ndarray[Any, np.dtype[np.bool_]]:
         """Whether each hash may have been added, bool (n,); False is certain."""
-        places = _probes(hashes, len(self.bits) * 8)
-        hits = (self.bits[places >> np.uint64(3)] >> (places & np.uint64(7)).astype(np.uint8)) & 1
+        positions = _probes(hashes, len(self.bits) * 8)
+        hits = (self.bits[positions >> np.uint64(3)] >> (positions & np.uint64(7)).astype(np.uint8)) & 1
         return hits.all(axis=1)  # type: ignore[no-any-return]
 
 

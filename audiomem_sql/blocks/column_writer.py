@@ -16,7 +16,8 @@ from audiomem_sql.blocks.directory import (
     MAX_SHARED_BLOCK_BYTES,
     BlockDirectory,
 )
-from audiomem_sql.blocks.encoding import encode, string_buffers
+from audiomem_sql.blocks.encoding import encode
+from audiomem_sql.blocks.strings import string_buffers
 from audiomem_sql.blocks.zones import Zones
 from audiomem_sql.columns.types import ColumnType, Kind
 from audiomem_sql.columns.views import strings, valid
@@ -27,14 +28,18 @@ STRING_KINDS = (Kind.TEXT, Kind.JSON, Kind.BLOB)
 BLOCK_ROWS = 16384
 #: The largest value, in bytes.
 MAX_VALUE_BYTES = 1 << 30
-#: A text column gets a dictionary of one byte in this many, and no more than the bound; below the least it gets none.
+#: A text column gets a dictionary of one byte in this many, and no more than the bound; below the least it
+#: gets none.
 DICTIONARY_SHARE = 10
 MIN_DICTIONARY_SOURCE = 1 << 20
 
 
 @dataclass(frozen=True, slots=True)
 class EncodedBlock:
-    """A block ready to be stored: rows, encoding, bytes before compression, compressed bytes, zone map entry."""
+    """A block ready to be stored.
+
+    raw: bytes before compression. stored: the compressed bytes. zone: the zone map entry.
+    """
 
     rows: int
     encoding: int
@@ -46,8 +51,8 @@ class EncodedBlock:
 class ColumnWriter:
     """One column on its way into a segment.
 
-    ``add`` gives back arrays of one block each; ``encode`` (any thread) turns one into an :class:`EncodedBlock`;
-    ``place`` (in order) notes where it was stored; ``directory`` is the result.
+    ``add`` gives back arrays of one block each; ``encode`` (any thread) turns one into an
+    :class:`EncodedBlock`; ``place`` (in order) notes where it was stored; ``directory`` is the result.
     """
 
     def __init__(
@@ -157,7 +162,10 @@ class ColumnWriter:
         )
 
     def bloom(self) -> BloomFilter | None:
-        """The filter of all keys added; None for a column that is no key, or has more keys than a filter can hold."""
+        """The filter of all keys added.
+
+        None for a column that is no key, or has more keys than a filter can hold.
+        """
         if not self._hashes or sum(map(len, self._hashes)) > MAX_KEYS:
             return None
         return BloomFilter.of(np.concatenate(self._hashes))
@@ -173,10 +181,10 @@ def choose_dictionary(arrays: list[pa.Array]) -> bytes | None:
         return None
     step = max(1, -(-total // min(MAX_DICTIONARY_BYTES, total // DICTIONARY_SHARE)))
     pieces: list[bytes] = []
-    seen = 0
+    rows_before = 0
     for array in arrays:
-        rows = np.arange(-seen % step, len(array), step)
+        rows = np.arange(-rows_before % step, len(array), step)
         texts = strings(array).take(rows[valid(array)[rows]])
         pieces.extend(texts[row] for row in range(len(texts)))
-        seen += len(array)
+        rows_before += len(array)
     return b"".join(pieces)[:MAX_DICTIONARY_BYTES] or None

@@ -1,7 +1,7 @@
 """zstd for blocks, with a raw-content dictionary shared by all blocks of a text column.
 
-Small blocks are read quickly but compress badly on their own. A dictionary made of evenly spaced rows, stored once,
-gives 128 KiB blocks nearly the ratio of the whole column in one frame (docs/FORMAT.md has the figures).
+Small blocks are read quickly but compress badly on their own. A dictionary made of evenly spaced rows, stored
+once, gives 128 KiB blocks nearly the ratio of the whole column in one frame (docs/FORMAT.md has the figures).
 """
 
 from __future__ import annotations
@@ -13,8 +13,9 @@ import zstandard
 
 from audiomem_sql.errors import DamagedFileError
 
-#: Binary trees of matches have so many roots (as a power of 2). zstd would take four times as many for a dictionary of 4 MiB,
-#: which takes a quarter more memory of every thread and column, and makes blocks smaller by 1 byte in a million.
+#: Binary trees of matches have so many roots (as a power of 2). zstd would take four times as many for a
+#: dictionary of 4 MiB, which takes a quarter more memory of every thread and column, and makes blocks smaller
+#: by 1 byte in a million.
 ROOTS_LOG = 20
 
 
@@ -28,16 +29,16 @@ class Compressor:
             self._dictionary = zstandard.ZstdCompressionDict(
                 dictionary, dict_type=zstandard.DICT_TYPE_RAWCONTENT
             )
-            wanted = {
+            sizes = {
                 "source_size": block_bytes,
                 "dict_size": len(dictionary),
                 "write_checksum": 0,
                 "write_content_size": 1,
             }
-            parameters = zstandard.ZstdCompressionParameters.from_level(level, **wanted)
+            parameters = zstandard.ZstdCompressionParameters.from_level(level, **sizes)
             if parameters.strategy >= zstandard.STRATEGY_BTLAZY2 and parameters.hash_log > ROOTS_LOG:
                 parameters = zstandard.ZstdCompressionParameters.from_level(
-                    level, hash_log=ROOTS_LOG, **wanted
+                    level, hash_log=ROOTS_LOG, **sizes
                 )
             self._dictionary.precompute_compress(compression_params=parameters)
             self._arguments: dict[str, Any] = {

@@ -1,7 +1,8 @@
 """The block directory of one column: which rows each block holds, where it lies, and what it can contain.
 
-Every column is cut into blocks of its own, by bytes: a block of text has a few hundred rows, a block of integers
-thousands. So a filter on a narrow column reads few blocks, and only the wide blocks with matching rows are decoded.
+Every column is cut into blocks of its own, by bytes: a block of text has a few hundred rows, a block of
+integers thousands. So a filter on a narrow column reads few blocks, and only the wide blocks with matching
+rows are decoded.
 """
 
 from __future__ import annotations
@@ -20,7 +21,8 @@ from audiomem_sql.errors import DamagedFileError
 MAX_BLOCK_ROWS = 1 << 16
 #: Most bytes in a block before compression: one row of the largest size allowed, and its lengths.
 MAX_BLOCK_BYTES = (1 << 30) + (1 << 20)
-#: Most bytes of values in a block of several rows. Blocks are cut far below it; it bounds what a reader must take.
+#: Most bytes of values in a block of several rows. Blocks are cut far below it; it bounds what a reader must
+#: take.
 MAX_SHARED_BLOCK_BYTES = 16 << 20
 #: Most bytes of a compression dictionary.
 MAX_DICTIONARY_BYTES = 4 << 20
@@ -30,9 +32,9 @@ MAX_DICTIONARY_BYTES = 4 << 20
 class BlockDirectory:
     """Arrays with one entry a block, in row order.
 
-    starts: int64 (n + 1,), the first row of each block, then the number of rows; offsets, stored, raw: int64 (n,),
-    place in the data stream, bytes there, bytes before compression; encodings: uint8 (n,); zones: least and greatest
-    values and NULL counts.
+    starts: int64 (n + 1,), the first row of each block, then the number of rows; offsets, stored, raw: int64
+    (n,), place in the data stream, bytes there, bytes before compression; encodings: uint8 (n,); zones: least
+    and greatest values and NULL counts.
     """
 
     starts: I64Array

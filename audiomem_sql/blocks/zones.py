@@ -2,7 +2,8 @@
 
     rows    int64    rows of the block
     nulls   int64    NULLs among them
-    low     least value:    int64 for INTEGER, BOOLEAN, TIMESTAMP · float64 for REAL · first 16 bytes for TEXT, JSON, BLOB
+    low     least value:    int64 for INTEGER, BOOLEAN, TIMESTAMP · float64 for REAL ·
+                            first 16 bytes for TEXT, JSON, BLOB
     high    greatest value: the same
 
 ``high`` of a text is the prefix of the true maximum, so a value v lies in the block only if
@@ -62,15 +63,15 @@ class Zones:
 
         Of texts and blobs the first 16 bytes are compared, as ``bytes``.
         """
-        found: BoolArray = self.filled
+        mask: BoolArray = self.filled
         if least is not None and self.high is not None:
-            found = found & (self.high >= _cut(least))
+            mask = mask & (self.high >= _cut(least))
         if greatest is not None and self.low is not None:
-            found = found & (self.low <= _cut(greatest))
-        return found
+            mask = mask & (self.low <= _cut(greatest))
+        return mask
 
     def beyond(self, least: Any, greatest: Any) -> BoolArray:
-        """Per block of numbers: it may hold a value that does not lie from ``least`` to ``greatest``, bool (n,)."""
+        """Per block of numbers: it may hold a value outside ``least`` to ``greatest``, bool (n,)."""
         if self.low is None or self.high is None:
             return self.filled
         inside: BoolArray = (self.low >= least) & (self.high <= greatest)
@@ -80,10 +81,10 @@ class Zones:
         """Per block: it may hold one of ``values``, sorted, of the dtype of low and high, bool (n,)."""
         if self.low is None or self.high is None:
             return self.filled
-        found: BoolArray = np.searchsorted(values, self.low, "left") < np.searchsorted(
+        mask: BoolArray = np.searchsorted(values, self.low, "left") < np.searchsorted(
             values, self.high, "right"
         )
-        return self.filled & found
+        return self.filled & mask
 
     @staticmethod
     def of(array: pa.Array[Any], column_type: ColumnType) -> tuple[int, Any, Any]:
@@ -98,7 +99,8 @@ class Zones:
         if kind in (Kind.TEXT, Kind.JSON, Kind.BLOB):
             if nulls == len(array):
                 return nulls, b"", b""
-            # prefixes keep the order of the whole values, so the least prefix is the prefix of the least value
+            # prefixes keep the order of the whole values, so the least prefix is the prefix of the least
+            # value
             words = prefixes(strings(array).take(present), PREFIX).view(">u8")
             return nulls, _extreme(words, np.min), _extreme(words, np.max)
         values = integers(array)[present]
@@ -153,7 +155,7 @@ class Zones:
 
     @classmethod
     def unpack(cls, packed: Mapping[str, Any], column_type: ColumnType) -> Zones:
-        """The inverse; lengths, counts and order are checked, DamagedFileError (without a place) if they are wrong."""
+        """The inverse. DamagedFileError (without a place) for wrong lengths, counts or order."""
         if not isinstance(packed, Mapping):
             raise DamagedFileError("a zone map is missing")
         rows = _column(packed, "rows", "<i8", None)

@@ -12,4 +12,4 @@ __all__ = ["ByteSource", "ByteStream", "LocalFile", "open_source"]
 
 def open_source(where: str | os.PathLike[str] | ByteSource) -> ByteSource:
     """The bytes at ``where``: a path, or a source, which is taken as it is. Raises as ``LocalFile`` does."""
-    return LocalFile(where) if isinstance(where, str | os.PathLike) else where
+    return LocalFile(where) if isinstance(where, (str, os.PathLike)) else where

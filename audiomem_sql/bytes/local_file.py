@@ -1,13 +1,13 @@
 """A file of the operating system, read by offset.
 
-The one place of the package that opens a table's file to read it. Positions are given with each call (``pread``), so
-threads share a file without a lock; a length is cut to what the file has before memory is taken.
+The one place of the package that opens a table's file to read it. Positions are given with each call
+(``pread``), so threads share a file without a lock; a length is cut to what the file has before memory is
+taken.
 """
 
 from __future__ import annotations
 
 import contextlib
-import copy
 import io
 import os
 import stat
@@ -22,8 +22,8 @@ _FLAGS = os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK
 class LocalFile(ByteSource):
     """A regular, non-empty file open for reading.
 
-    ``identity``: device and inode, size and time of the last change. Raises ``StorageError`` for what cannot be opened and for
-    folders and devices, ``NotAudioMemoryError`` for an empty file.
+    ``identity``: device and inode, size and time of the last change. Raises ``StorageError`` for what cannot
+    be opened and for folders and devices, ``NotAudioMemoryError`` for an empty file.
     """
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
@@ -57,7 +57,10 @@ class LocalFile(ByteSource):
         return [self.read_at(offset, length) for offset, length in ranges]
 
     def read_at(self, offset: int, length: int) -> bytes:
-        """Up to ``length`` bytes from ``offset`` on: fewer only at the end of the file. One ``pread`` as a rule."""
+        """Up to ``length`` bytes from ``offset`` on: fewer only at the end of the file.
+
+        One ``pread`` as a rule.
+        """
         length = min(length, self.size - offset)
         if length <= 0:
             return b""
@@ -77,7 +80,8 @@ class LocalFile(ByteSource):
     def open_stream(self, offset: int) -> int | io.RawIOBase:
         """A descriptor positioned at ``offset``: a decoder in C reads it by itself.
 
-        It has a position of its own, which a duplicate would share; so the file is opened anew, if it still has its name.
+        It has a position of its own, which a duplicate would share; so the file is opened anew, if it still
+        has its name.
         """
         with contextlib.suppress(OSError):
             descriptor = os.open(self.name, _FLAGS)
@@ -90,12 +94,12 @@ class LocalFile(ByteSource):
 
     def reopen(self) -> LocalFile:
         """The same open file, whatever has its name by now."""
-        other = copy.copy(self)
-        other._descriptor = -1
         try:
-            other._descriptor = os.dup(self._descriptor)
+            descriptor = os.dup(self._descriptor)
         except OSError as fault:
             raise StorageError(f"cannot be opened: {fault.strerror}", file=self.name) from fault
+        other = LocalFile.__new__(LocalFile)
+        vars(other).update(vars(self), _descriptor=descriptor)
         return other
 
     def close(self) -> None:

@@ -1,8 +1,9 @@
 """The contract of a place where bytes are: a file on a local disk today, an object in a store later.
 
-Everything that reads a table's file reads it through a ``ByteSource``: ``size`` and ``identity`` say what it is, ``read`` takes
-many ranges at once, because a store answers each request after some milliseconds, however short it is. A new kind of place is
-a class with ``read``, ``reopen`` and ``close`` that passes the tests of ``tests/bytes/contract.py``.
+Everything that reads a table's file reads it through a ``ByteSource``: ``size`` and ``identity`` say what it
+is, ``read`` takes many ranges at once, because a store answers each request after some milliseconds, however
+short it is. A new kind of place is a class with ``read``, ``reopen`` and ``close`` that passes the tests of
+``tests/bytes/contract.py``.
 """
 
 from __future__ import annotations
@@ -17,9 +18,9 @@ from audiomem_sql.errors import AudioMemError
 class ByteSource(Protocol):
     """Bytes that are read by offset. Safe to use from several threads.
 
-    ``name``: how messages name it, such as its path. ``size``: bytes when it was opened, at least 1. ``identity``: equal for two
-    sources exactly if they are the same bytes, as far as can be told without reading them; it changes when the bytes are
-    replaced, and says nothing across kinds of places.
+    ``name``: how messages name it, such as its path. ``size``: bytes when it was opened, at least 1.
+    ``identity``: equal for two sources exactly if they are the same bytes, as far as can be told without
+    reading them; it changes when the bytes are replaced, and says nothing across kinds of places.
     """
 
     name: str
@@ -27,7 +28,9 @@ class ByteSource(Protocol):
     identity: Hashable
 
     def read(self, ranges: Sequence[tuple[int, int]]) -> list[bytes]:
-        """The bytes of each range, an offset of 0 or more and a length: shorter only where the source ends before it.
+        """The bytes of each range, which is an offset of 0 or more and a length.
+
+        An answer is shorter only where the source ends before its range does.
 
         Raises ``StorageError`` for what cannot be read, and after ``close``.
         """
@@ -38,14 +41,20 @@ class ByteSource(Protocol):
         return self.read([(offset, length)])[0]
 
     def open_stream(self, offset: int) -> int | io.RawIOBase:
-        """The bytes from ``offset`` on, for a decoder that reads a stream; it ends with them, and is closed by itself.
+        """The bytes from ``offset`` on, for a decoder that reads a stream.
 
-        A descriptor of the operating system that is positioned there, or a file object whose place 0 is there.
+        It ends with them, and is closed by itself.
+
+        A descriptor of the operating system that is positioned there, or a file object whose place 0 is
+        there.
         """
         return ByteStream(self.reopen(), offset)
 
     def reopen(self) -> ByteSource:
-        """Another source of the same bytes, which is closed by itself; even where the name leads to others by now."""
+        """Another source of the same bytes, which is closed by itself.
+
+        Even where the name leads to others by now.
+        """
         ...
 
     def close(self) -> None:

@@ -15,7 +15,7 @@ def scrub(
     """Read all of a table at a bounded rate, list what is damaged, and repair it if asked. Meant for cron."""
     from audiomem_sql.cli import output
     from audiomem_sql.cli.progress import bar
-    from audiomem_sql.table.scrub import scrub as slowly
+    from audiomem_sql.table.scrubbing import scrub as slowly
     from audiomem_sql.table.table import Table
 
     problem_count = 0

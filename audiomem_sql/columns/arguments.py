@@ -107,17 +107,6 @@ def parse_definition(definition: str) -> Definition:
     return Definition(Column(name, column_type, **clauses.of_column()), tuple(clauses.checks))
 
 
-def parse_column(definition: str) -> Column:
-    """The column that a definition describes, which has no CHECK. Raises SchemaError for anything else."""
-    parsed = parse_definition(definition)
-    if parsed.column is None or parsed.checks:
-        raise SchemaError(
-            f"only a column without CHECK can be defined here, not {definition.strip()}",
-            remedy="Leave the constraint out",
-        )
-    return parsed.column
-
-
 def _is_table_level(first: Lexeme, rest: list[Lexeme]) -> bool:
     following = _TABLE_LEVEL.get(first.value.upper())
     return following is not None and bool(rest) and rest[0].value.upper() == following

@@ -18,10 +18,13 @@ import pyarrow as pa
 from pyarrow import types
 
 from audiomem_sql.columns.arrow_cast import cast_column, cast_values, default_arrays
-from audiomem_sql.columns.arrow_types import ArrowArray, ArrowField, is_list
+from audiomem_sql.columns.arrow_types import ArrowArray, ArrowField, infer, is_list, told_by, told_together
+from audiomem_sql.columns.checks import Checks
+from audiomem_sql.columns.column import Column, fold
+from audiomem_sql.columns.constraints import Check
 from audiomem_sql.columns.defaults import sql_values_of
 from audiomem_sql.columns.origins import BACKEND, origin_of
-from audiomem_sql.columns.schema import Column, Schema, fold
+from audiomem_sql.columns.schema import Schema
 from audiomem_sql.columns.selection import kernels
 from audiomem_sql.errors import DataTypeError, OptionError, SchemaError
 
@@ -45,7 +48,7 @@ def to_table(
 
     With a schema, columns are matched by name without regard to case, and those that are missing take
     their default, or else NULL. A NULL that is there stays one. Without a schema
-    it is inferred, as in ``Schema.from_arrow``, with ``primary_key`` and ``semantic``; a list of vectors of variable
+    it is inferred, as in ``schema_of_arrow``, with ``primary_key`` and ``semantic``; a list of vectors of variable
     length takes its width from its first vector.
 
     Raises
@@ -71,7 +74,7 @@ def to_table(
         arrow = {name: _inferred(name, source) for name, source in sources.items()}
         widths = {name: width for name, (_, chunks) in arrow.items() if (width := _first_width(chunks))}
         fields = pa.schema([item.with_name(name) for name, (item, _) in arrow.items()])
-        schema = Schema.from_arrow(fields, primary_key, semantic, widths)
+        schema = schema_of_arrow(fields, primary_key, semantic, widths)
         schema = schema.changed(
             [replace(column, origin=origin_of(*arrow[column.name], column.type)) for column in schema.columns]
         )
@@ -91,6 +94,65 @@ def to_table(
         else:
             cast.append(cast_values(column, _with_defaults(column, source)))
     return pa.Table.from_arrays(cast, schema=schema.to_arrow()), schema
+
+
+def schema_of_arrow(
+    schema: pa.Schema,
+    primary_key: str | None = None,
+    semantic: str | Iterable[str] = (),
+    widths: Mapping[str, int] | None = None,
+) -> Schema:
+    """The schema that holds data of an Arrow schema.
+
+    Parameters
+    ----------
+    schema: names, types, nullability, and the metadata that ``to_arrow`` writes, where it still fits the types and the
+        columns that are there.
+    primary_key: the column that is the key, instead of the one in the metadata.
+    semantic: the columns to search by meaning, instead of those in the metadata.
+    widths: numbers per vector for lists of variable length, by column.
+
+    Raises SchemaError, naming the column and its Arrow type, for a type that no column has.
+    """
+    wanted = [semantic] if isinstance(semantic, str) else list(semantic)
+    folded = {fold(name) for name in schema.names}
+    for name in [*wanted, *([primary_key] if primary_key is not None else [])]:
+        if fold(name) not in folded:
+            raise SchemaError(
+                f"there is no column {name}", remedy=f"The columns are {', '.join(schema.names)}"
+            )
+    meant = {fold(name) for name in wanted}
+    columns = []
+    for item in schema:
+        told = told_by(item)
+        width = (widths or {}).get(item.name, 0)
+        key = told.get("primary_key", False) if primary_key is None else fold(item.name) == fold(primary_key)
+        column = Column(
+            item.name,
+            told.get("type") or infer(item.name, item.type, width),
+            not_null=told.get("not_null", False) or not item.nullable,
+            unique=told.get("unique", False),
+            primary_key=key,
+            collation=told.get("collation", "BINARY"),
+            semantic=fold(item.name) in meant if wanted else told.get("semantic", False),
+            indexed=told.get("indexed", False),
+            default=told.get("default"),
+        )
+        columns.append(column)
+    checks, keys = told_together(schema.metadata, [column.name for column in columns])
+    if primary_key is not None or any(column.primary_key for column in columns):
+        keys = tuple(key for key in keys if not key.primary)
+    understood = tuple(check for check in checks if _is_understood(check, columns))
+    return Schema(tuple(columns), understood, keys)
+
+
+def _is_understood(check: Check, columns: Sequence[Column]) -> bool:
+    """Whether SQLite understands a CHECK that came with Arrow data, with the columns that are there."""
+    try:
+        Checks(Schema(tuple(columns), (check,)))
+    except SchemaError:
+        return False
+    return True
 
 
 def _sources(data: Any, typed: bool) -> tuple[int, dict[str, _Source]]:

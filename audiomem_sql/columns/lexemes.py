@@ -27,17 +27,16 @@ class Token(Enum):
 
 
 class Lexeme(NamedTuple):
-    """One token: its kind, its meaning (unquoted; words as written; a blob's digits), its source text, and where that begins."""
+    """One token: its kind, its meaning, its source text, where that begins, and the first place behind it.
+
+    The meaning of what is quoted is what the quotes enclose, of a blob its digits, of all others the text.
+    """
 
     token: Token
     value: str
     text: str
     start: int
-
-    @property
-    def end(self) -> int:
-        """The first place behind it."""
-        return self.start + len(self.text)
+    end: int
 
     def is_word(self, *words: str) -> bool:
         """Whether this is one of ``words``, given in capitals, outside quotes."""
@@ -55,20 +54,19 @@ _LEXEME = re.compile(
     | (?P<mark><>|<=|<<|>=|>>|==|!=|\|\||->>?|--|/\*|\S)""",
     re.VERBOSE | re.DOTALL,
 )
-_KINDS = {
-    "blob": Token.BLOB,
-    "open_blob": Token.OPEN,
-    "word": Token.WORD,
-    "double": Token.QUOTED,
-    "back": Token.QUOTED,
-    "bracket": Token.QUOTED,
-    "string": Token.STRING,
-    "number": Token.NUMBER,
-    "open": Token.OPEN,
-    "mark": Token.MARK,
+#: What a group of the expression is, and the quotation mark that is written twice inside it.
+_KINDS: dict[str | None, tuple[Token, str]] = {
+    "blob": (Token.BLOB, ""),
+    "open_blob": (Token.OPEN, ""),
+    "word": (Token.WORD, ""),
+    "double": (Token.QUOTED, '"'),
+    "back": (Token.QUOTED, "`"),
+    "bracket": (Token.QUOTED, ""),
+    "string": (Token.STRING, "'"),
+    "number": (Token.NUMBER, ""),
+    "open": (Token.OPEN, ""),
+    "mark": (Token.MARK, ""),
 }
-#: Quotation marks that are written twice inside what they enclose.
-_DOUBLED = {"double": '"', "back": "`", "string": "'"}
 _HEX_PAIRS = re.compile(r"(?:[0-9A-Fa-f]{2})*")
 _SPACES = re.compile(SPACE, re.DOTALL)
 _BARE_NAME = re.compile(r"[A-Za-z_\u0080-\U0010ffff][A-Za-z0-9_\u0080-\U0010ffff]*")
@@ -95,13 +93,12 @@ def lexeme_at(text: str, position: int) -> Lexeme:
     match = _LEXEME.match(text, position)
     if match is None:
         character = text[position : position + 1]
-        return Lexeme(Token.MARK if character else Token.END, character, character, position)
-    group = match.lastgroup or ""
-    value = match[group]
-    mark = _DOUBLED.get(group)
-    if mark is not None:
+        return Lexeme(Token.MARK if character else Token.END, character, character, position, len(text))
+    kind, mark = _KINDS[match.lastgroup]
+    whole, value = match.group(0, match.lastindex or 0)
+    if mark and mark in value:
         value = value.replace(mark * 2, mark)
-    return Lexeme(_KINDS[group], value, match[0], position)
+    return Lexeme(kind, value, whole, position, position + len(whole))
 
 
 def lexemes(definition: str) -> list[Lexeme]:

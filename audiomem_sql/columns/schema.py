@@ -1,18 +1,18 @@
 """Schemas: from SQL, from Arrow, from the catalog, and back.
 
-``parse_columns`` reads what the user types, ``Schema.from_arrow`` infers from data, ``Schema.from_catalog`` reads what a
-file says. All of them end in the same checks, in ``Schema`` itself. pyarrow is imported only where it is needed.
+``parse_columns`` reads what the user types, ``arrow_input.schema_of_arrow`` infers from data, ``Schema.from_catalog`` reads
+what a file says. All of them end in the same checks, in ``Schema`` itself. pyarrow is imported only where it is needed.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from audiomem_sql.columns.arguments import is_option, parse_definition, parse_options
-from audiomem_sql.columns.arrow_types import infer, told_by, told_of, told_together
+from audiomem_sql.columns.arrow_types import told_of
 from audiomem_sql.columns.column import (
     FLAGS,
     HIDDEN,
@@ -273,8 +273,8 @@ class Schema:
         )
 
     def to_arrow(self) -> pa.Schema:
-        """The Arrow schema. Its metadata and those of the fields hold the definition, so ``from_arrow`` gives this schema
-        again. A rowid is nullable: NULL asks for the next one.
+        """The Arrow schema. Its metadata and those of the fields hold the definition, so ``schema_of_arrow`` gives this
+        schema again. A rowid is nullable: NULL asks for the next one.
         """
         import pyarrow as pa
 
@@ -292,71 +292,6 @@ class Schema:
                 pa.field(column.name, arrow_type(column.type), nullable=nullable, metadata=metadata)
             )
         return pa.schema(fields, told_of(self.checks, self.keys))
-
-    @classmethod
-    def from_arrow(
-        cls,
-        schema: pa.Schema,
-        primary_key: str | None = None,
-        semantic: str | Iterable[str] = (),
-        widths: Mapping[str, int] | None = None,
-    ) -> Schema:
-        """The schema that holds data of an Arrow schema.
-
-        Parameters
-        ----------
-        schema: names, types, nullability, and the metadata that ``to_arrow`` writes, where it still fits the types and the
-            columns that are there.
-        primary_key: the column that is the key, instead of the one in the metadata.
-        semantic: the columns to search by meaning, instead of those in the metadata.
-        widths: numbers per vector for lists of variable length, by column.
-
-        Raises SchemaError, naming the column and its Arrow type, for a type that no column has.
-        """
-        wanted = [semantic] if isinstance(semantic, str) else list(semantic)
-        folded = {fold(name) for name in schema.names}
-        for name in [*wanted, *([primary_key] if primary_key is not None else [])]:
-            if fold(name) not in folded:
-                raise SchemaError(
-                    f"there is no column {name}", remedy=f"The columns are {', '.join(schema.names)}"
-                )
-        meant = {fold(name) for name in wanted}
-        columns = []
-        for item in schema:
-            told = told_by(item)
-            width = (widths or {}).get(item.name, 0)
-            key = (
-                told.get("primary_key", False)
-                if primary_key is None
-                else fold(item.name) == fold(primary_key)
-            )
-            column = Column(
-                item.name,
-                told.get("type") or infer(item.name, item.type, width),
-                not_null=told.get("not_null", False) or not item.nullable,
-                unique=told.get("unique", False),
-                primary_key=key,
-                collation=told.get("collation", "BINARY"),
-                semantic=fold(item.name) in meant if wanted else told.get("semantic", False),
-                indexed=told.get("indexed", False),
-                default=told.get("default"),
-            )
-            columns.append(column)
-        checks, keys = told_together(schema.metadata, [column.name for column in columns])
-        if primary_key is not None or any(column.primary_key for column in columns):
-            keys = tuple(key for key in keys if not key.primary)
-        return cls(tuple(columns), tuple(check for check in checks if _means_something(check, columns)), keys)
-
-
-def _means_something(check: Check, columns: Sequence[Column]) -> bool:
-    """Whether a CHECK that came with Arrow data speaks of the columns that are there."""
-    from audiomem_sql.columns.checks import Checks  # knows schemas
-
-    try:
-        Checks(Schema(tuple(columns), (check,)))
-    except SchemaError:
-        return False
-    return True
 
 
 def parse_columns(definitions: Sequence[str]) -> Schema:

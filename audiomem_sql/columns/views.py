@@ -53,6 +53,13 @@ def valid(array: pa.Array[Any]) -> BoolArray:
     return _bits(bitmap, array.offset, count)
 
 
+def truths(array: pa.Array[Any]) -> BoolArray:
+    """bool (n,) of a BOOLEAN array."""
+    count = len(array)
+    buffer: Any = array.buffers()[1]
+    return np.zeros(count, np.bool_) if not count or buffer is None else _bits(buffer, array.offset, count)
+
+
 def integers(array: pa.Array[Any]) -> I64Array:
     """int64 (n,) of an INTEGER, TIMESTAMP (microseconds) or BOOLEAN (0 or 1) array."""
     count = len(array)

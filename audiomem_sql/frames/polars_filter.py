@@ -1,206 +1,199 @@
-"""What of a polars expression the scan can use: a filter as text, which lets through every row that the expression does.
+"""What of a polars expression the scan can use: a condition that is true for every row for which the expression is.
 
-polars hands its expression over as a tree (``Expr.meta.serialize``, JSON) whose forms may change with its version. Whatever is
-not known here is left out, so the filter may let more rows through, never fewer; the expression itself is always applied to
-them by polars.
+polars hands its expression over as a tree (``Expr.meta.serialize``, JSON) whose forms may change with its version. A form that is
+not known here is left out, so the condition may let more rows through, never fewer; polars always applies the
+expression itself to them.
 """
 
 from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterator, Mapping
-from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, Any, NamedTuple
+import pickle
+from collections.abc import Mapping
+from typing import Any, NamedTuple
 
+import polars as pl
 import pyarrow as pa
 
 from audiomem_sql.columns.arrow_types import ArrowType
-from audiomem_sql.columns.column import Column, quote
+from audiomem_sql.columns.column import Column
+from audiomem_sql.columns.timestamps import MAX_MICROS, MIN_MICROS, render
 from audiomem_sql.columns.types import Kind
+from audiomem_sql.predicates import And, Condition, Op, Or, Predicate
+from audiomem_sql.predicates.predicate import COMPARISON_BY_OP, COMPARISONS
 
-if TYPE_CHECKING:
-    import polars as pl
-
-_COMPARISONS = {"Eq": "=", "EqValidity": "=", "NotEq": "<>", "Lt": "<", "LtEq": "<=", "Gt": ">", "GtEq": ">="}
-_FLIPPED = {"=": "=", "<>": "<>", "<": ">", "<=": ">=", ">": "<", ">=": "<="}
-_CLOSED = {"Both": (">=", "<="), "Left": (">=", "<"), "Right": (">", "<="), "None": (">", "<")}
+_OPS = {name: comparison.op for comparison in COMPARISONS for name in comparison.polars}
+_CLOSED = {
+    "Both": (Op.GE, Op.LE),
+    "Left": (Op.GE, Op.LT),
+    "Right": (Op.GT, Op.LE),
+    "None": (Op.GT, Op.LT),
+}
 _INTEGERS = frozenset(f"{sign}Int{bits}" for sign in ("", "U") for bits in (8, 16, 32, 64))
 _DAY = 86_400_000_000
-#: Values of an IN that are handed on.
-_MOST_VALUES = 1000
-_EPOCH = datetime(1970, 1, 1)
-
-
-class Translated(NamedTuple):
-    """A filter for ``Table.scan``: its text, and the values of its question marks."""
-
-    text: str
-    values: tuple[Any, ...]
+_MAX_VALUES = 1000  # of an IN that is handed on
 
 
 class Target(NamedTuple):
-    """A column of the table, and the Arrow type that polars sees it in."""
+    """A column of the table, its number, and the Arrow type that polars sees it in."""
 
     column: Column
+    number: int
     type: ArrowType
 
 
-class _Unknown(Exception):
-    """This part of the expression is polars' own business."""
+Targets = Mapping[str, Target]
 
 
-def translate(predicate: pl.Expr, targets: Mapping[str, Target]) -> Translated | None:
-    """A filter that every row passes which ``predicate`` selects; None if nothing of it is known."""
+class _UnknownError(Exception):
+    """polars alone decides this part of the expression."""
+
+
+def condition_of(predicate: pl.Expr, targets: Targets) -> Condition | None:
+    """A condition that every row fulfils which ``predicate`` selects; None if nothing of it is known."""
     try:
         tree = json.loads(predicate.meta.serialize(format="json"))
         return _condition(tree, targets)
-    except _Unknown:
+    except (_UnknownError, RecursionError):
         return None
-    except (
-        Exception
-    ):  # an expression that cannot be written as JSON, or a form that this version does not have
-        return None
+    except (pl.exceptions.PolarsError, pickle.PickleError, AttributeError, TypeError, ValueError):
+        return None  # a function of Python, for example, cannot be written as JSON
 
 
-def _condition(node: Any, targets: Mapping[str, Target]) -> Translated:
-    kind, inner = _only(node)
-    if kind == "BinaryExpr":
-        op = inner["op"]
-        if op in ("And", "LogicalAnd"):
-            known = [part for part in _known((inner["left"], inner["right"]), targets) if part is not None]
+def _condition(node: Any, targets: Targets) -> Condition:
+    match node:
+        case {"BinaryExpr": {"left": left, "op": "And" | "LogicalAnd", "right": right}}:
+            known = [part for part in (_known(side, targets) for side in (left, right)) if part]
             if not known:
-                raise _Unknown
-            return _joined(" AND ", known)
-        if op in ("Or", "LogicalOr"):
-            sides = list(_known((inner["left"], inner["right"]), targets))
-            if None in sides:
-                raise _Unknown
-            return _joined(" OR ", [side for side in sides if side is not None])
-        return _comparison(inner, targets)
-    if kind == "Column":
-        return _truth(node, targets, True)
-    if kind == "Function":
-        return _function(inner, targets)
-    raise _Unknown
+                raise _UnknownError
+            return known[0] if len(known) == 1 else And(tuple(known))
+        case {"BinaryExpr": {"left": left, "op": "Or" | "LogicalOr", "right": right}}:
+            return Or((_condition(left, targets), _condition(right, targets)))
+        case {"BinaryExpr": {"left": left, "op": str(name), "right": right}} if name in _OPS:
+            return _comparison(left, _OPS[name], right, targets)
+        case {"Column": _}:
+            return _truth(node, targets, 1)
+        case {"Function": {"input": [first, *others], "function": function}}:
+            return _function(function, first, others, targets)
+    raise _UnknownError
 
 
-def _known(nodes: tuple[Any, ...], targets: Mapping[str, Target]) -> Iterator[Translated | None]:
-    for node in nodes:
-        try:
-            yield _condition(node, targets)
-        except _Unknown:
-            yield None
+def _known(node: Any, targets: Targets) -> Condition | None:
+    try:
+        return _condition(node, targets)
+    except _UnknownError:
+        return None
 
 
-def _joined(word: str, parts: list[Translated]) -> Translated:
-    text = word.join(f"({part.text})" for part in parts)
-    return Translated(text, tuple(value for part in parts for value in part.values))
-
-
-def _comparison(inner: Any, targets: Mapping[str, Target]) -> Translated:
-    if inner["op"] not in _COMPARISONS:
-        raise _Unknown
-    sign, left, right = _COMPARISONS[inner["op"]], inner["left"], inner["right"]
-    if "Column" not in left:
-        sign, left, right = _FLIPPED[sign], right, left
+def _comparison(left: Any, op: Op, right: Any, targets: Targets) -> Condition:
+    if not (isinstance(left, dict) and "Column" in left):
+        left, op, right = right, COMPARISON_BY_OP[op].mirrored, left
     target = _target(left, targets)
-    if sign != "=" and isinstance(target.type, pa.DictionaryType):
-        raise _Unknown  # the categories of an Enum have an order of their own
-    return Translated(f"{quote(target.column.name)} {sign} ?", (_literal(right, target),))
+    if op is not Op.EQ and isinstance(target.type, pa.DictionaryType):
+        raise _UnknownError  # the categories of an Enum have an order of their own
+    return Predicate(target.number, op, _literal(right, target))
 
 
-def _truth(node: Any, targets: Mapping[str, Target], wanted: bool) -> Translated:
+def _truth(node: Any, targets: Targets, value: int) -> Condition:
     target = _target(node, targets)
     if target.column.type.kind is not Kind.BOOLEAN or not pa.types.is_boolean(target.type):
-        raise _Unknown
-    return Translated(f"{quote(target.column.name)} = ?", (wanted,))
+        raise _UnknownError
+    return Predicate(target.number, Op.EQ, value)
 
 
-def _function(inner: Any, targets: Mapping[str, Target]) -> Translated:
-    first, *others = inner["input"]
-    function = inner["function"]
-    name, how = next(iter(function.items()))
-    how, options = (how, {}) if isinstance(how, str) else _only(how)
-    if name == "Boolean" and how == "Not":
-        return _truth(first, targets, False)
+def _function(function: Any, first: Any, others: list[Any], targets: Targets) -> Condition:
+    if function == {"Boolean": "Not"}:
+        return _truth(first, targets, 0)
     target = _target(first, targets)
-    column = quote(target.column.name)
-    if name == "Boolean" and how in ("IsNull", "IsNotNull"):
-        return Translated(f"{column} IS {'NOT ' if how == 'IsNotNull' else ''}NULL", ())
-    if name == "Boolean" and how == "IsBetween" and not isinstance(target.type, pa.DictionaryType):
-        low, high = _CLOSED[options["closed"]]
-        values = tuple(_literal(other, target) for other in others)
-        return Translated(f"{column} {low} ? AND {column} {high} ?", values)
-    if name == "Boolean" and how == "IsIn" and not options["nulls_equal"]:
-        found = _values(others[0], target)
-        return Translated(f"{column} IN ({', '.join('?' * len(found))})", found)
-    if name == "StringExpr" and how == "StartsWith" and target.column.type.kind is Kind.TEXT:
-        return Translated(f"{column} >= ?", (_literal(others[0], target),))
-    raise _Unknown
+    match function, others:
+        case {"Boolean": "IsNull"}, []:
+            return Predicate(target.number, Op.IS_NULL)
+        case {"Boolean": "IsNotNull"}, []:
+            return Predicate(target.number, Op.NOT_NULL)
+        case {"Boolean": {"IsBetween": {"closed": str(closed)}}}, [low, high] if closed in _CLOSED:
+            if isinstance(target.type, pa.DictionaryType):
+                raise _UnknownError
+            ops = zip(_CLOSED[closed], (low, high), strict=True)
+            return And(tuple(Predicate(target.number, op, _literal(value, target)) for op, value in ops))
+        case {"Boolean": {"IsIn": {"nulls_equal": False}}}, [values]:
+            return Predicate(target.number, Op.IN, _values(values, target))
+        case {"StringExpr": "StartsWith"}, [prefix] if target.column.type.kind is Kind.TEXT:
+            return Predicate(target.number, Op.STARTS_WITH, _literal(prefix, target))
+    raise _UnknownError
 
 
-def _target(node: Any, targets: Mapping[str, Target]) -> Target:
-    kind, name = _only(node)
-    if kind != "Column" or name not in targets or targets[name].column.collation != "BINARY":
-        raise _Unknown
-    return targets[name]
+def _target(node: Any, targets: Targets) -> Target:
+    match node:
+        case {"Column": str(name)} if name in targets and targets[name].column.collation == "BINARY":
+            return targets[name]
+    raise _UnknownError
+
+
+# -- literals --------------------------------------------------------------------------------------------------------
 
 
 def _literal(node: Any, target: Target) -> Any:
-    """The value of a literal, if it is of the very type that the column is seen in."""
-    kind, literal = _only(node)
-    scalar, value = _only(_only(literal)[1])
-    if kind != "Literal" or _only(literal)[0] != "Scalar" or value is None:
-        raise _Unknown
-    stored = target.column.type.kind
-    if stored is Kind.INTEGER and scalar in _INTEGERS and type(value) is int and abs(value) < 1 << 63:
-        return value
-    if stored is Kind.REAL and scalar == "Float64" and pa.types.is_float64(target.type):
-        if math.isfinite(value):
-            return float(value)
-    elif (
-        (stored is Kind.TEXT and scalar == "String")
-        or (stored is Kind.BOOLEAN and scalar == "Boolean")
-        or (stored is Kind.BLOB and scalar == "Binary")
-    ):
-        return bytes(value) if stored is Kind.BLOB else value
-    elif stored is Kind.TIMESTAMP and scalar == "Date" and pa.types.is_date32(target.type):
-        return _moment(value * _DAY)
-    elif stored is Kind.TIMESTAMP and scalar == "Datetime" and pa.types.is_timestamp(target.type):
-        count, unit, _ = value
-        scale = {"Milliseconds": 1000, "Microseconds": 1}.get(unit)
-        if scale is not None:
-            return _moment(count * scale)
-        if unit == "Nanoseconds" and count % 1000 == 0:
-            return _moment(count // 1000)
-    raise _Unknown
+    """The SQL value of a literal, if it is of the very type that the column is seen in."""
+    kind, seen = target.column.type.kind, target.type
+    match node:
+        case {"Literal": {"Scalar": {"Datetime": [int(count), str(unit), _]}}} if pa.types.is_timestamp(seen):
+            return _time(_micros(count, unit))
+        case {"Literal": {"Scalar": {"Date": int(days)}}} if pa.types.is_date32(seen):
+            return _time(days * _DAY)
+        case {"Literal": {"Scalar": {"Float64": int() | float() as real}}} if pa.types.is_float64(seen):
+            if math.isfinite(real):
+                return float(real)
+        case {"Literal": {"Scalar": {"String": str(text)}}} if kind is Kind.TEXT:
+            return text
+        case {"Literal": {"Scalar": {"Boolean": bool(truth)}}} if kind is Kind.BOOLEAN:
+            return truth
+        case {"Literal": {"Scalar": {"Binary": list(octets)}}} if kind is Kind.BLOB:
+            return bytes(octets)
+        case {"Literal": {"Scalar": dict(scalar)}} if kind is Kind.INTEGER:
+            return _integer(scalar)
+    raise _UnknownError
+
+
+def _integer(scalar: dict[str, Any]) -> int:
+    ((name, value),) = scalar.items() if len(scalar) == 1 else [("", None)]
+    if name not in _INTEGERS or type(value) is not int or abs(value) >= 1 << 63:
+        raise _UnknownError
+    return value
+
+
+def _micros(count: int, unit: str) -> int:
+    if unit == "Nanoseconds" and count % 1000 == 0:
+        return count // 1000
+    scale = {"Milliseconds": 1000, "Microseconds": 1}.get(unit)
+    if scale is None:
+        raise _UnknownError
+    return count * scale
+
+
+def _time(micros: int) -> str:
+    if not MIN_MICROS <= micros <= MAX_MICROS:
+        raise _UnknownError
+    return render(micros)
 
 
 def _values(node: Any, target: Target) -> tuple[Any, ...]:
-    """The values of a list of literals."""
-    literal = _only(node)[1]
-    packed = literal["Series"] if "Series" in literal else literal["Scalar"]["List"]
-    array = pa.ipc.open_stream(bytes(packed)).read_all().column(0)
-    if len(array) > _MOST_VALUES:
-        raise _Unknown
-    kind, stored = array.type, target.column.type.kind
-    numbers = stored is Kind.INTEGER and pa.types.is_integer(kind)
-    texts = stored is Kind.TEXT and str(kind) in ("string", "large_string", "string_view")
-    if not (numbers or texts):
-        raise _Unknown
+    """The SQL values of a list of literals, which polars packs as an Arrow stream."""
+    match node:
+        case {"Literal": {"Series": list(packed)} | {"Scalar": {"List": list(packed)}}}:
+            pass
+        case _:
+            raise _UnknownError
+    try:
+        array = pa.ipc.open_stream(bytes(packed)).read_all().column(0)
+    except (pa.ArrowException, ValueError, TypeError):
+        raise _UnknownError from None
+    stored = target.column.type.kind
+    numbers = stored is Kind.INTEGER and pa.types.is_integer(array.type)
+    texts = stored is Kind.TEXT and str(array.type) in ("string", "large_string", "string_view")
+    if len(array) > _MAX_VALUES or not (numbers or texts):
+        raise _UnknownError
     values = tuple(value for value in array.to_pylist() if value is not None)
     if numbers and any(abs(value) >= 1 << 63 for value in values):
-        raise _Unknown
+        raise _UnknownError
     return values
-
-
-def _moment(micros: int) -> datetime:
-    return _EPOCH + timedelta(microseconds=micros)  # OverflowError outside of the years that there are
-
-
-def _only(node: Any) -> tuple[str, Any]:
-    """The one entry of a node."""
-    if not isinstance(node, dict) or len(node) != 1:
-        raise _Unknown
-    return next(iter(node.items()))

@@ -33,7 +33,7 @@ from audiomem_sql.ingest.reading import (
 from audiomem_sql.ingest.sources import Source
 from audiomem_sql.machine.progress import Progress
 from audiomem_sql.predicates import Op, Predicate, bind
-from audiomem_sql.scan.filters import Filter
+from audiomem_sql.scan import Filter
 from audiomem_sql.table.table import Table
 from audiomem_sql.versions import Snapshot
 from audiomem_sql.writing.appending import NO_ROWIDS, matching_rowids

@@ -44,7 +44,10 @@ class BlockCache:
 
     @contextmanager
     def bypassed(self) -> Iterator[None]:
-        """While this lasts, what this thread puts is not kept: whoever reads everything once would push out what others use."""
+        """Keep nothing that this thread puts while the block lasts.
+
+        Whoever reads everything once would push out what others use.
+        """
         before = getattr(self._local, "bypassed", False)
         self._local.bypassed = True
         try:
@@ -66,7 +69,10 @@ class BlockCache:
             return entry[0]
 
     def put(self, key: Hashable, array: pa.Array, size: int) -> None:
-        """Keep ``array`` of ``size`` bytes, dropping what was used longest ago. Larger than a quarter: not kept."""
+        """Keep ``array`` of ``size`` bytes, dropping what was used longest ago.
+
+        Larger than a quarter: not kept.
+        """
         if size > self.capacity // 4 or getattr(self._local, "bypassed", False):
             return
         with self._lock:
@@ -88,8 +94,8 @@ class BlockCache:
     def discard(self, owner: Hashable) -> None:
         """Drop every entry whose key is a tuple that begins with ``owner``.
 
-        Never waits: a garbage collection may call this in the midst of any other method, on the same thread. Then the
-        entries go when the cache is used next.
+        Never waits: a garbage collection may call this in the midst of any other method, on the same thread.
+        Then the entries go when the cache is used next.
         """
         self._gone.append(owner)
         if self._lock.acquire(blocking=False):

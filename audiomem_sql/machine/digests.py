@@ -1,4 +1,7 @@
-"""blake2b and MD5 as CPython has them built in: ``hashlib`` would load OpenSSL for them, which is 3.4 MB of memory and no faster."""
+"""blake2b and MD5 as CPython has them built in.
+
+``hashlib`` would load OpenSSL for them, which is 3.4 MB of memory and no faster.
+"""
 
 from __future__ import annotations
 

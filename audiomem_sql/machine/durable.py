@@ -84,7 +84,9 @@ def replace_durably(source: str, target: str) -> None:
 
 
 def link_durably(source: str, target: str) -> None:
-    """Rename ``source`` to ``target``, which must be free; StorageError if it is not, or if the system refuses.
+    """Rename ``source`` to ``target``, which must be free.
+
+    StorageError if it is not, or if the system refuses.
 
     After an error nothing has the name ``target`` that did not have it before, unless the message says so.
     """
@@ -116,7 +118,10 @@ def temporary_file(path: str) -> tuple[int, str]:
 
 
 def abandoned_files(path: str) -> list[str]:
-    """What writers of ``path`` that were killed have left behind: their temporary files, and what they set aside."""
+    """Files that killed writers of ``path`` left behind.
+
+    They are temporary files, and files that were set aside.
+    """
     folder, name = os.path.split(os.path.abspath(path))
     left = re.compile(re.escape(f".{name}.") + r"[a-z0-9_]{8}\.tmp(\.old)?")
     try:

@@ -1,6 +1,7 @@
 """What a machine has, and which profile fits it.
 
-psutil knows the memory of every system; what a container may have of it, and which processors this process, it does not ask.
+psutil knows the memory of every system; what a container may have of it, and which processors this process,
+it does not ask.
 """
 
 from __future__ import annotations
@@ -24,8 +25,8 @@ BLOCK_DEVICES = "/sys/dev/block"
 class Hardware:
     """Processors that this process may use, bytes of memory that it may have, bytes free on the disk.
 
-    rotating: whether the disk says that it rotates (virtual ones often say so, too); None where nothing tells. No profile asks
-    for either.
+    rotating: whether the disk says that it rotates (virtual ones often say so, too); None where nothing
+    tells. No profile asks for either.
     """
 
     processors: int
@@ -117,7 +118,10 @@ def _existing(folder: str | os.PathLike[str]) -> str:
 
 
 def _rotating(path: str) -> bool | None:
-    """What Linux says of the disk, or of the whole that a partition is part of; None for network and layered file systems."""
+    """What Linux says of the disk, or of the whole that a partition is part of.
+
+    None for network and layered file systems.
+    """
     with contextlib.suppress(ValueError, OSError, AttributeError):
         number = os.stat(path).st_dev
         device = os.path.realpath(f"{BLOCK_DEVICES}/{os.major(number)}:{os.minor(number)}")

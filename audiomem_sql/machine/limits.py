@@ -1,4 +1,7 @@
-"""What a profile allows itself besides its sound: how hard it compresses, how many threads it uses, what it keeps in memory."""
+"""The limits of a profile besides its sound.
+
+How hard it compresses, how many threads it uses, and what it keeps in memory.
+"""
 
 from __future__ import annotations
 
@@ -11,14 +14,17 @@ KIB, MIB = 1 << 10, 1 << 20
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """Of one profile; by default of desktop. None of it is needed to read a file: other limits only make other blocks.
+    """Of one profile; by default of desktop.
 
-    block_bytes: of values in a block, before compression. level, vacuum_level: of zstd, for commits where a table says
-    nothing else, and for a vacuum. threads: that compress. sample_bytes: of rows held back to choose dictionaries from.
-    cache_bytes: of decoded blocks that are kept. spool_bytes: of a segment that is being written, before it goes to a temporary file.
-    window_bytes: of rows that a merge or a vacuum has in its hands. batch_bytes: of rows that a scan decodes at once.
-    ahead: whether it decodes the next on another thread. parity_bytes: of parity that is worked out in one pass over a segment.
-    sparing: give memory back to the system early (see :mod:`audiomem_sql.machine.malloc`).
+    None of it is needed to read a file: other limits only make other blocks.
+
+    block_bytes: of values in a block, before compression. level, vacuum_level: of zstd, for commits where a
+    table says nothing else, and for a vacuum. threads: that compress. sample_bytes: of rows held back to
+    choose dictionaries from. cache_bytes: of decoded blocks that are kept. spool_bytes: of a segment that is
+    being written, before it goes to a temporary file. window_bytes: of rows that a merge or a vacuum has in
+    its hands. batch_bytes: of rows that a scan decodes at once. ahead: whether it decodes the next on another
+    thread. parity_bytes: of parity that is worked out in one pass over a segment. sparing: give memory back
+    to the system early (see :mod:`audiomem_sql.machine.malloc`).
     """
 
     block_bytes: int = 128 * KIB

@@ -1,11 +1,15 @@
-"""Less memory for the same work, where it is scarce: of the process, from the first table of such a profile that is opened.
+"""Less memory for the same work, where it is scarce.
+
+This is of the whole process, from the first table of such a profile that is opened.
 
 Three things, each of which costs a little speed, and none of them an answer:
 
 - Arrow takes its memory from malloc. Its own allocators keep what was freed, in case it is needed again.
-- malloc (glibc's) has one arena for all threads, gives free memory back from 64 KiB on, and large pieces at once.
-- The system may take back those pages of shared libraries that nothing but their loading has needed: tables of symbols and of
-  relocations, and what stands beside them. Whatever is used again comes back from the page cache, in microseconds.
+- malloc (glibc's) has one arena for all threads, gives free memory back from 64 KiB on, and large pieces at
+  once.
+- The system may take back those pages of shared libraries that nothing but their loading has needed: tables
+  of symbols and of relocations, and what stands beside them. Whatever is used again comes back from the page
+  cache, in microseconds.
 """
 
 from __future__ import annotations
@@ -49,7 +53,10 @@ def spare() -> None:
 
 
 def trim() -> None:
-    """Give back what malloc holds free, all of it: between two pieces of work that each needed much. Takes a millisecond."""
+    """Give back what malloc holds free, all of it: between two pieces of work that each needed much.
+
+    Takes a millisecond.
+    """
     if sys.platform == "linux":
         with suppress(OSError, AttributeError):
             ctypes.CDLL(None).malloc_trim(0)
@@ -63,7 +70,10 @@ def _release_libraries() -> None:
 
 
 def _clean_libraries() -> Iterator[tuple[int, int]]:
-    """(start, end) of the mappings of shared libraries that cannot be written to, and of which every page is as in the file."""
+    """(start, end) of the mappings of shared libraries whose pages can be dropped.
+
+    They cannot be written to, and every page of them is as in the file.
+    """
     span: tuple[int, int] | None = None
     with open(_SMAPS) as smaps:
         for line in smaps:

@@ -1,4 +1,7 @@
-"""Many rows of numbers that are gone through in pieces: in an array, or in a file where they would take too much memory."""
+"""Many rows of numbers that are read in pieces.
+
+They are in an array, or in a file where they would take too much memory.
+"""
 
 from __future__ import annotations
 
@@ -55,7 +58,10 @@ class ArrayRows:
 
 
 class SpooledRows:
-    """Rows that are appended first and read afterwards; many of them are in a file without a name, which goes with the object."""
+    """Rows that are appended first and read afterwards.
+
+    Many of them are in a file without a name, which goes with the object.
+    """
 
     def __init__(self, width: int, dtype: str) -> None:
         self.width = width

@@ -1,7 +1,8 @@
 """The writer's lock: an exclusive flock on the base file of a table.
 
-A commit may put another file in the base's place. So whoever has the lock looks whether the file at that path is still
-the one that is locked, and a writer locks what it is about to put there (:meth:`WriterLock.follow`) before it is there.
+A commit may put another file in the base's place. So whoever has the lock looks whether the file at that path
+is still the one that is locked, and a writer locks what it is about to put there (:meth:`WriterLock.follow`)
+before it is there.
 """
 
 from __future__ import annotations
@@ -101,7 +102,9 @@ class WriterLock:
 
 @contextmanager
 def nobody_writes(base: str) -> Iterator[bool]:
-    """Whether it is sure that nobody writes to the table as long as the body lasts, which should be short: writers wait.
+    """Whether it is sure that nobody writes to the table as long as the body lasts.
+
+    The body should be short, because writers wait.
 
     The lock is shared with others that look. One who writes at this moment is not waited for.
     """

@@ -36,7 +36,15 @@ from audiomem_sql.predicates.bounds import (
 from audiomem_sql.predicates.operands import EMPTY, SqlValue, clean, integer_interval, real_interval, text_of
 from audiomem_sql.predicates.patterns import DOUBTFUL, MAX_PATTERN_BYTES, Pattern
 from audiomem_sql.predicates.predicate import Op, Predicate
-from audiomem_sql.predicates.texts import Collation, Matching, StringOrder, StringSet, TextSet, Truth
+from audiomem_sql.predicates.texts import (
+    Collation,
+    Matching,
+    StringOrder,
+    StringPrefix,
+    StringSet,
+    TextSet,
+    Truth,
+)
 
 _NUMBERS = (Kind.INTEGER, Kind.BOOLEAN, Kind.REAL)
 _BLOBS = (Kind.BLOB, Kind.FLOAT)
@@ -84,6 +92,8 @@ def bind(
         return Nothing(unknown=Unknown.ALWAYS)
     if op in (Op.LIKE, Op.GLOB):
         return _match(op, value, column_type, literal)
+    if op is Op.STARTS_WITH:
+        return _prefix(value, column_type)
     return _compare(op, value, column_type, collation, literal)
 
 
@@ -281,6 +291,12 @@ def _match(op: Op, value: SqlValue, column_type: ColumnType, literal: bool) -> B
         return Every(exact=False)
     pattern = Pattern.like(text) if op is Op.LIKE else Pattern.glob(text)
     return Matching(pattern=pattern, column_type=column_type, exact=literal)
+
+
+def _prefix(value: SqlValue, column_type: ColumnType) -> Bound:
+    if not isinstance(value, str) or column_type.kind not in (Kind.TEXT, Kind.JSON):
+        raise QueryError("only a text starts with another text", remedy="Compare a TEXT column with a text")
+    return StringPrefix(prefix=value.encode("utf-8", "surrogatepass"))
 
 
 def _collation(name: str, texts: Iterable[str]) -> Collation | None:

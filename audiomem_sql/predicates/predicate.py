@@ -28,6 +28,7 @@ class Op(Enum):
     IS_NOT = "IS NOT"
     LIKE = "LIKE"
     GLOB = "GLOB"
+    STARTS_WITH = "STARTS WITH"  # of texts, byte by byte; no operator of SQL
     TRUE = "TRUE"  # the column itself as a condition; takes no value
 
 

@@ -56,9 +56,11 @@ _KEYWORDS = _MORE_OPERATOR_WORDS | {
 _KEYWORDS |= {"DISTINCT", "FROM", "WHERE", "ORDER", "GROUP", "LIMIT"}
 #: Marks that SQL has a use for, though a filter may have none.
 _MARKS = frozenset([*_OPS, *"(),?+-*/%&|~.;", "||", "<<", ">>", "->", "->>", "--", "/*"])
+#: Names of the module: an Enum's members are slow to get at in Python 3.11.
+_WORD, _NUMBER, _MARK, _OPEN, _END = Token.WORD, Token.NUMBER, Token.MARK, Token.OPEN, Token.END
 _SPACE = " \t\n\f\r"
 _SPACES = re.compile(f"[{_SPACE}]*")
-_NUMBER = re.compile(r"0[xX][0-9a-fA-F]+|(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][+-]?[0-9]+)?")
+_NUMERAL = re.compile(r"0[xX][0-9a-fA-F]+|(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][+-]?[0-9]+)?")
 _REMEDY = "For everything else use SQL: audiomem_sql.connect(path)"
 
 
@@ -100,6 +102,8 @@ class _Parser:
         self.columns = dict.fromkeys(ROWID_NAMES, ROWID)
         self.columns.update({fold(name): number for number, name in enumerate(names)})
         self.parameters_used = 0
+        #: The text of the next token, in capitals: what keywords and marks are compared with.
+        self.word_or_mark = ""
         self.token = self.read(0)
 
     def parse(self) -> Condition:
@@ -141,11 +145,11 @@ class _Parser:
         if self.accept("("):
             condition = self.disjunction(depth + 1)
             self.expect(")")
-            if self.token.text in _OPS or self.token.text.upper() in _OPERATOR_WORDS:
+            if self.word_or_mark in _OPS or self.word_or_mark in _OPERATOR_WORDS:
                 self.fail("a condition in parentheses cannot be compared")
         else:
             condition = self.comparison()
-            if self.token.text in _OPS or self.token.is_word(*_MORE_OPERATOR_WORDS):
+            if self.word_or_mark in _OPS or self.word_or_mark in _MORE_OPERATOR_WORDS:
                 self.fail("a comparison cannot be compared again")
         return Not(condition) if negated else condition
 
@@ -215,7 +219,8 @@ class _Parser:
         if self.accept(")"):
             return ()
         values = [self.literal()]
-        while self.accept(","):
+        while self.word_or_mark == ",":
+            self.next()
             values.append(self.literal())
         self.expect(")")
         return tuple(values)
@@ -235,26 +240,26 @@ class _Parser:
     def operand(self) -> _Operand:
         """A column or a value."""
         lexeme = self.next()
-        kind = lexeme.token
-        if kind is Token.WORD:
+        kind, value, text, _, _ = lexeme
+        if kind is _WORD:
             return self.word(lexeme)
-        if kind is Token.NUMBER:
+        if kind is _NUMBER:
             return _Value(self.number(lexeme, 1))
         if kind is Token.STRING:
-            return _Value(lexeme.value)
+            return _Value(value)
         if kind is Token.QUOTED:
             return self.named(lexeme)
         if kind is Token.BLOB:
             return _Value(self.blob(lexeme))
-        if lexeme.text == "?":
+        if text == "?":
             return _Value(self.parameter(lexeme))
-        if lexeme.text in ("+", "-"):
+        if text in ("+", "-"):
             number = self.next()
-            if number.token is not Token.NUMBER:
+            if number.token is not _NUMBER:
                 self.fail("a number is needed here; arithmetic is not part of a filter", number)
-            return _Value(self.number(number, -1 if lexeme.text == "-" else 1))
+            return _Value(self.number(number, -1 if text == "-" else 1))
         ends = "the filter ends where a column or a value is needed"
-        return self.fail(ends if kind is Token.END else "a column or a value is needed here", lexeme)
+        return self.fail(ends if kind is _END else "a column or a value is needed here", lexeme)
 
     def word(self, lexeme: Lexeme) -> _Operand:
         upper = lexeme.text.upper() if lexeme.text.isascii() else lexeme.text
@@ -319,34 +324,42 @@ class _Parser:
 
     def read(self, position: int) -> Lexeme:
         """The token that begins at ``position`` or behind the space there; a filter has no comments."""
-        match = _SPACES.match(self.text, position)
-        lexeme = lexeme_at(self.text, match.end() if match else position)
-        if lexeme.token is Token.OPEN:
-            if lexeme.text[0] in "xX":
+        text = self.text
+        if text[position : position + 1] in _SPACE:
+            position = _SPACES.match(text, position).end()  # type: ignore[union-attr]  # it matches anywhere
+        lexeme = lexeme_at(text, position)
+        kind, _, word, _, _ = lexeme
+        if kind is _WORD:
+            self.word_or_mark = word.upper() if word.isascii() else word
+            return lexeme
+        self.word_or_mark = word
+        if kind is _MARK:
+            if word not in _MARKS:
+                self.fail("this character has no meaning in a filter", lexeme)
+        elif kind is _NUMBER:
+            if not (word.isdecimal() or _NUMERAL.fullmatch(word)):
+                self.fail("this is not a number", lexeme)
+        elif kind is _OPEN:
+            if word[0] in "xX":
                 self.fail("a blob is written x'00ff', with an even number of digits", lexeme)
-            self.fail(f"the closing {']' if lexeme.text == '[' else lexeme.text} is missing", lexeme)
-        if lexeme.token is Token.NUMBER and not _NUMBER.fullmatch(lexeme.text):
-            self.fail("this is not a number", lexeme)
-        if lexeme.token is Token.MARK and lexeme.text not in _MARKS:
-            self.fail("this character has no meaning in a filter", lexeme)
+            self.fail(f"the closing {']' if word == '[' else word} is missing", lexeme)
         return lexeme
 
     def at_end(self) -> bool:
-        return self.token.token is Token.END
+        return self.token.token is _END
 
     def next(self) -> Lexeme:
         lexeme = self.token
-        if not self.at_end():
+        if lexeme.token is not _END:
             self.token = self.read(lexeme.end)
         return lexeme
 
     def accept(self, word: str) -> bool:
         """Take the next token if it is this mark or keyword."""
-        lexeme = self.token
-        if lexeme.text == word or lexeme.is_word(word):
-            self.next()
-            return True
-        return False
+        if self.word_or_mark != word:
+            return False
+        self.next()
+        return True
 
     def expect(self, mark: str) -> None:
         if not self.accept(mark):

@@ -1,7 +1,8 @@
 """The outer code of few cells: Reed-Solomon across them, byte by byte, which wastes nothing.
 
-Any ``sources`` of the cells are enough (the code is maximum distance separable). A staircase needs some 15 more, which a
-large group does not feel; a group of up to 255 cells would, and for that many a byte is large enough a symbol.
+Any ``sources`` of the cells are enough (the code is maximum distance separable). A staircase needs some 15
+more, which a large group does not feel; a group of up to 255 cells would, and for that many a byte is large
+enough a symbol.
 """
 
 from __future__ import annotations
@@ -29,7 +30,10 @@ class CellCode(Protocol):
         """Cells that are made of them."""
 
     def add(self, sums: U8Array, column: int, cell: U8Array) -> None:
-        """Add a source cell to ``sums``, uint8 (parities, size), in place; zeros to begin with, any order of columns."""
+        """Add a source cell to ``sums``, uint8 (parities, size), in place.
+
+        Zeros to begin with, any order of columns.
+        """
 
     def finish(self, sums: U8Array) -> U8Array:
         """The parity cells, once all sources (but those of zeros) were added; made in place."""
@@ -38,8 +42,9 @@ class CellCode(Protocol):
         """Parity cells, uint8 (parities, size), of source cells, uint8 (sources, size)."""
 
     def decode(self, cells: U8Array, present: BoolArray) -> tuple[U8Array, BoolArray]:
-        """All cells, as far as those that are ``present``, bool (cells,), tell; and which are there now: none but those
-        present, if these contradict each other.
+        """All cells, as far as those that are ``present``, bool (cells,), tell.
+
+        And which are there now: none but those present, if these contradict each other.
         """
 
 
@@ -72,8 +77,8 @@ class ReedSolomonCells:
             return cells.copy(), present.copy()
         found = self._code.decode(cells.T, ~present)
         whole = np.ascontiguousarray(found.words.T)
-        # The code would correct a present cell, too. But one that passed its checksum and is wrong all the same is no
-        # case to guess in.
+        # The code would correct a present cell, too. But one that passed its checksum and is wrong all the
+        # same is no case to guess in.
         sound = bool(found.intact.all()) and np.array_equal(whole[present], cells[present])
         return (whole, np.ones_like(present)) if sound else (cells.copy(), present.copy())
 

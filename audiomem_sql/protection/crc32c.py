@@ -1,11 +1,13 @@
 """CRC-32C of cells: find damage on every read, so that a wrong byte is never returned.
 
-Source: RFC 3720 appendix B.4 (polynomial 0x1EDC6F41, reflected); the check value of "123456789" is 0xE3069283.
+Source: RFC 3720 appendix B.4 (polynomial 0x1EDC6F41, reflected); the check value of "123456789" is
+0xE3069283.
 
-A reader looks at ``RUN`` cells with one call. Whatever they hold, a CRC over whole cells, each with its own CRC at its end, has
-one value for each start, because a CRC is linear: what a run of intact cells gives depends on their numbers alone. A run with
-one damaged cell always gives another one, since what stands behind it changes one CRC to another without a collision; with
-several damaged cells it gives another one but for a chance of 2**-32. What differs is looked at cell by cell.
+A reader looks at ``RUN`` cells with one call. Whatever they hold, a CRC over whole cells, each with its own
+CRC at its end, has one value for each start, because a CRC is linear: what a run of intact cells gives
+depends on their numbers alone. A run with one damaged cell always gives another one, since what stands behind
+it changes one CRC to another without a collision; with several damaged cells it gives another one but for a
+chance of 2**-32. What differs is looked at cell by cell.
 """
 
 from __future__ import annotations
@@ -36,8 +38,8 @@ def crc32c(data: bytes, initial: int = 0) -> int:
 class Crc32cCells:
     """Cells of ``cell_bytes``: payload, then its CRC-32C, little-endian.
 
-    The CRC of cell ``i`` starts from ``seed + i`` (mod 2**32). A CRC is injective in its start value, so a cell that
-    was written whole, but at another place or for another segment, never passes.
+    The CRC of cell ``i`` starts from ``seed + i`` (mod 2**32). A CRC is injective in its start value, so a
+    cell that was written whole, but at another place or for another segment, never passes.
     """
 
     cell_bytes: int
@@ -48,7 +50,10 @@ class Crc32cCells:
         return self.cell_bytes - CRC_BYTES
 
     def encode(self, payload: U8Array, seed: int, first: int) -> U8Array:
-        """Payload, uint8 (n, payload_bytes), to cells, uint8 (n, cell_bytes); ``first`` is the number of cell 0."""
+        """Payload, uint8 (n, payload_bytes), to cells, uint8 (n, cell_bytes).
+
+        ``first`` is the number of cell 0.
+        """
         count, size = payload.shape
         cells = np.empty((count, self.cell_bytes), np.uint8)
         cells[:, :size] = payload
@@ -62,7 +67,10 @@ class Crc32cCells:
     def decode(
         self, cells: U8Array, seed: int, first: int
     ) -> tuple[U8Array, np.ndarray[tuple[int], np.dtype[np.bool_]]]:
-        """Cells, uint8 (n, cell_bytes), to payload, uint8 (n, payload_bytes), and whether each is intact, bool (n,)."""
+        """The payload of cells, and whether each is intact.
+
+        uint8 (n, cell_bytes) → uint8 (n, payload_bytes), bool (n,).
+        """
         cells = np.ascontiguousarray(cells)
         count, start = len(cells), seed + first
         intact = np.ones(count, np.bool_)
@@ -97,7 +105,10 @@ class Crc32cCells:
         intact[some.start : some.stop] = self._intact(cells[some.start : some.stop], starts)
 
     def _intact(self, cells: U8Array, starts: Iterable[int]) -> np.ndarray[tuple[int], np.dtype[np.bool_]]:
-        """Whether each of the cells, a C array, is intact, one by one; starts: of their CRCs, before they are cut to 32 bits."""
+        """Whether each of the cells, a C array, is intact, one by one.
+
+        Starts: of their CRCs, before they are cut to 32 bits.
+        """
         size, step, crc = self.payload_bytes, self.cell_bytes, crc32.iscsi
         raw = cells.reshape(-1).data
         sums = [crc(raw[i * step : i * step + size], start & 0xFFFFFFFF) for i, start in enumerate(starts)]
@@ -115,7 +126,10 @@ class Crc32cCells:
 
 @cache
 def _run_tables(cell_bytes: int) -> tuple[int, U32Array]:
-    """The CRC of a run of intact cells that starts from 0, and what each byte of another start changes, uint32 (4, 256)."""
+    """The CRC of a run of intact cells, and what each byte of another start changes.
+
+    The run starts from 0; the changes are uint32 (4, 256).
+    """
     size = cell_bytes - CRC_BYTES
 
     def run(start: int) -> int:

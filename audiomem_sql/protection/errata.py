@@ -1,8 +1,9 @@
 """Where a received Reed-Solomon word is wrong, and by how much, for many words at a time.
 
-From the syndromes: Berlekamp-Massey, begun with the erasures (Blahut 1983, section 7.5), finds the locator of what is
-wrong, a search over all places finds its roots (Chien 1964), and Forney's formula (1965) gives the values. Arrays hold
-coefficients by power, lowest first, as rows, and one word a column: every step is one operation over all words.
+From the syndromes: Berlekamp-Massey, begun with the erasures (Blahut 1983, section 7.5), finds the locator of
+what is wrong, a search over all places finds its roots (Chien 1964), and Forney's formula (1965) gives the
+values. Arrays hold coefficients by power, lowest first, as rows, and one word a column: every step is one
+operation over all words.
 """
 
 from __future__ import annotations
@@ -20,7 +21,10 @@ _AT_ONCE = 1024  # words whose polynomials stay in the cache
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Errata:
-    """Corrections: value (n,) is to be added at place (n,) of word (n,). solved: bool (words,); others have none."""
+    """Corrections: value (n,) is to be added at place (n,) of word (n,). solved: bool (words,).
+
+    Others have none.
+    """
 
     word: I64Array
     place: I64Array
@@ -29,7 +33,10 @@ class Errata:
 
 
 def find_errata(syndromes: U8Array, erased: BoolArray) -> Errata:
-    """Corrections of words with ``syndromes``, uint8 (count, parities), and ``erased`` bytes, bool (count, n)."""
+    """Corrections of words, by their syndromes and erased bytes.
+
+    syndromes: uint8 (count, parities). erased: bool (count, n).
+    """
     parts = []
     for start in range(0, len(syndromes), _AT_ONCE):
         rows = slice(start, start + _AT_ONCE)
@@ -80,14 +87,18 @@ def _erasure_locator(erased: BoolArray, erasures: I64Array, parities: int) -> U8
 
 
 def _locator(syndromes: U8Array, start: U8Array, erasures: I64Array) -> tuple[U8Array, I64Array]:
-    """Berlekamp-Massey: locators of errors and erasures, uint8 (parities + 1, count), and their length, (count,)."""
+    """Locators of errors and erasures, by Berlekamp-Massey, and their length.
+
+    uint8 (parities + 1, count), and (count,).
+    """
     parities = len(syndromes)
     locator, previous = start.copy(), start.copy()
     length = erasures.astype(np.int64)
     first = int(erasures.min())
     for step in range(first, parities):
         active = step >= erasures
-        # No coefficient beyond the longest locator, or the longest that this step can make, is other than zero.
+        # No coefficient beyond the longest locator, or the longest that this step can make, is other than
+        # zero.
         top = min(int(length.max()), step) + 1
         discrepancy = np.bitwise_xor.reduce(
             multiply(locator[:top], syndromes[step - top + 1 : step + 1][::-1]), axis=0
@@ -116,7 +127,10 @@ def _place_table(powers: int) -> np.ndarray[tuple[int, int, int], np.dtype[np.ui
 
 
 def _evaluate_everywhere(locator: U8Array, n: int, parities: int) -> U8Array:
-    """Values of each polynomial, uint8 (powers, count), at the inverse location of each place: uint8 (count, n)."""
+    """Values of polynomials at the inverse location of each place.
+
+    uint8 (powers, count) → uint8 (count, n).
+    """
     table = _place_table(parities + 1)
     out = np.zeros((locator.shape[1], table.shape[2]), np.uint64)
     for row, coefficients in zip(table[: len(locator)], locator, strict=True):

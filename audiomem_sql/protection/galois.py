@@ -1,7 +1,7 @@
 """The field GF(2^8) of the Reed-Solomon code: tables, and arithmetic on arrays.
 
-Field polynomial x^8 + x^4 + x^3 + x^2 + 1 (0x11D), generator alpha = 2, as in ECMA-130, DVB and reedsolo's defaults.
-Addition is XOR.
+Field polynomial x^8 + x^4 + x^3 + x^2 + 1 (0x11D), generator alpha = 2, as in ECMA-130, DVB and reedsolo's
+defaults. Addition is XOR.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """Linear algebra over GF(2), eight columns at a time.
 
-The "method of the four Russians" (Arlazarov, Dinic, Kronrod and Faradžev 1970; for elimination: Bard 2006): what eight
-rows can add up to is worked out once, 256 sums, and every other row then takes one of them instead of up to eight.
-Bit j of a packed row is bit j % 8 of byte j // 8.
+The "method of the four Russians" (Arlazarov, Dinic, Kronrod and Faradžev 1970; for elimination: Bard 2006):
+what eight rows can add up to is worked out once, 256 sums, and every other row then takes one of them instead
+of up to eight. Bit j of a packed row is bit j % 8 of byte j // 8.
 """
 
 from __future__ import annotations
@@ -20,9 +20,9 @@ _WORD_BITS = 64
 class Elimination:
     """What Gauss-Jordan elimination of a matrix A, bool (rows, columns), found.
 
-    pivots: int64 (columns,), the row of the reduced matrix that begins with a column, -1 for a column without one.
-    determined: bool (columns,), whether A x = s has only one value for unknown j.
-    combination: packed bits (columns, ceil(rows / 8)): the rows of A that add up to unknown j, where it is determined.
+    pivots: int64 (columns,), the row of the reduced matrix that begins with a column, -1 for a column without
+    one. determined: bool (columns,), whether A x = s has only one value for unknown j. combination: packed
+    bits (columns, ceil(rows / 8)): the rows of A that add up to unknown j, where it is determined.
     """
 
     pivots: I64Array

@@ -14,10 +14,12 @@ Bytes = TypeVar("Bytes", U8Array, BoolArray)
 
 @dataclass(frozen=True, slots=True)
 class Interleave:
-    """``depth`` codewords of ``n`` bytes, place by place: byte i of the whole is place i // depth of word i % depth.
+    """``depth`` codewords of ``n`` bytes, place by place.
 
-    With a systematic code the first k × depth bytes are the data as it was. A burst of b bytes costs each codeword
-    ceil(b / depth) of them. The same functions carry bytes (uint8) and erasure maps (bool).
+    Byte i of the whole is place i // depth of codeword i % depth.
+
+    With a systematic code the first k × depth bytes are the data as it was. A burst of b bytes costs each
+    codeword ceil(b / depth) of them. The same functions carry bytes (uint8) and erasure maps (bool).
     """
 
     depth: int

@@ -7,12 +7,13 @@ After RFC 5170 (LDPC-Staircase): source column c takes part in :data:`ONES` rows
 so encoding is XOR alone, in time proportional to the data. Three things differ from the RFC:
 
 - The rows of a column come from splitmix64 instead of the Park-Miller generator, which has 31 bits of state.
-- The row above r is not r - 1: the staircase goes through the rows in a mixed order. Lost neighbours on it make one
-  equation of all their rows; were they neighbours in the file too, a hole that takes the greater part of the parity would
-  make one equation of most rows, and leave no ones of many a column in the others. Mixed, what such a hole leaves is
-  still a code with seven ones a column.
-- Decoding does not stop where peeling does: what is left is solved by elimination over GF(2), after which about 15 more
-  parity cells than lost ones are enough, whatever the size (``docs/PROTECTION.md`` has the measurements).
+- The row above r is not r - 1: the staircase goes through the rows in a mixed order. Lost neighbours on it
+  make one equation of all their rows; were they neighbours in the file too, a hole that takes the greater
+  part of the parity would make one equation of most rows, and leave no ones of many a column in the others.
+  Mixed, what such a hole leaves is still a code with seven ones a column.
+- Decoding does not stop where peeling does: what is left is solved by elimination over GF(2), after which
+  about 15 more parity cells than lost ones are enough, whatever the size (``docs/PROTECTION.md`` has the
+  measurements).
 """
 
 from __future__ import annotations
@@ -28,7 +29,8 @@ from audiomem_sql.protection.gf2 import combine, eliminate
 from audiomem_sql.protection.splitmix64 import splitmix64
 
 ONES = 7
-"""Rows that a source column takes part in: more ones lose fewer cells to chance, and cost as many XORs more."""
+"""Rows that a source column takes part in: more ones lose fewer cells to chance, and cost as many XORs
+more."""
 SEED = 5170
 """The matrices of the format. Another seed makes other files."""
 
@@ -37,8 +39,8 @@ SEED = 5170
 def _rows_of_columns(sources: int, parities: int, seed: int) -> I64Array:
     """The rows of each source column, int64 (sources, ones), distinct within a column; read-only.
 
-    The edges, ``ones`` for each column, are put in the order of splitmix64 of seed × 2**32 + number, and
-    edge i of that order gets row i mod parities: so rows have equally many ones, or one less. An edge that meets
+    The edges, ``ones`` for each column, are put in the order of splitmix64 of seed × 2**32 + number, and edge
+    i of that order gets row i mod parities: so rows have equally many ones, or one less. An edge that meets
     another one of its column goes on to the next row that is free.
     """
     ones = min(ONES, parities)
@@ -69,7 +71,9 @@ def _columns_of_rows(sources: int, parities: int, seed: int) -> tuple[I64Array, 
 
 @lru_cache(maxsize=16)
 def _staircase(parities: int, seed: int) -> tuple[I64Array, I64Array, I64Array]:
-    """The rows from the top step down; of each row, the row above it and the row below it, -1 if there is none.
+    """The rows from the top step down.
+
+    Of each row, the row above it and the row below it, -1 if there is none.
 
     They are in the order of splitmix64 of seed × 2**32 + 2**31 + row.
     """
@@ -95,7 +99,10 @@ class Staircase:
         return _rows_of_columns(self.sources, self.parities, self.seed)
 
     def add(self, sums: U8Array, column: int, cell: U8Array) -> None:
-        """Add source cell ``column``, uint8 (size,), to the sums of its rows, uint8 (parities, size), in place."""
+        """Add a source cell to the sums of its rows, in place.
+
+        cell: uint8 (size,), number ``column``. sums: uint8 (parities, size).
+        """
         xor = np.bitwise_xor
         for row in self.rows[column].tolist():
             target = sums[row]
@@ -114,10 +121,11 @@ class Staircase:
     def decode(self, cells: U8Array, present: BoolArray) -> tuple[U8Array, BoolArray]:
         """Fill in cells that are lost.
 
-        cells: uint8 (sources + parities, size), parities last. present: bool, one a cell; what is not present may hold
-        anything. Returns the cells, and whether each is there now: a cell is either right or not there. Equations that
-        were not needed are tried on what was found; if one is not met, a cell that is present is not what was written, and
-        nothing is brought back, because one wrong cell may have gone into all of it.
+        cells: uint8 (sources + parities, size), parities last. present: bool, one a cell; what is not present
+        may hold anything. Returns the cells, and whether each is there now: a cell is either right or not
+        there. Equations that were not needed are tried on what was found; if one is not met, a cell that is
+        present is not what was written, and nothing is brought back, because one wrong cell may have gone
+        into all of it.
         """
         cells = cells.copy()
         cells[~present] = 0
@@ -183,7 +191,8 @@ def _peel(
 ) -> tuple[I64Array, I64Array, I64Array]:
     """Solve what a row with only one unknown says, as long as there is one.
 
-    Writes found cells to ``cells`` and takes them out of ``sums``. Returns what is left: cells, ascending, and edges.
+    Writes found cells to ``cells`` and takes them out of ``sums``. Returns what is left: cells, ascending,
+    and edges.
     """
     rows_of: dict[int, list[int]] = {}
     for cell, row in zip(edges_cell.tolist(), edges_row.tolist(), strict=True):

@@ -17,9 +17,9 @@ PAGE_BYTES_PER_CELL = 1024
 class Level:
     """A protection level. ``code`` is what a page header holds.
 
-    code_word: the inner code, interleaved over the page; four of its words have the data of a cell. share: how many of the
-    pages are parity. Both None: damage is found, not repaired. log_copies: how often the log of such a table is written; one
-    that is written once has no parity either.
+    code_word: the inner code, interleaved over the page; four of its words have the data of a cell. share:
+    how many of the pages are parity. Both None: damage is found, not repaired. log_copies: how often the log
+    of such a table is written; one that is written once has no parity either.
     """
 
     name: str
@@ -35,7 +35,8 @@ class Level:
         return Crc32cCells(self.cell_bytes)
 
 
-#: CRC-32C only: damage is found and never returned, not repaired. Four codewords of 255 bytes make room for a cell.
+#: CRC-32C only: damage is found and never returned, not repaired. Four codewords of 255 bytes make room for a
+#: cell.
 NONE = Level("none", 0, 4 * 255)
 #: Scattered wrong bytes, and 8 % of the file's sectors.
 STANDARD = Level("standard", 1, 4 * 223, ReedSolomon(255, 223), ParityShare(1, 10), 3)

@@ -15,8 +15,10 @@ _PROBED = 4  # codewords that tell whether a page is worth decoding
 
 @dataclass(frozen=True, slots=True, eq=False)
 class PageCorrection:
-    """data: uint8 (pages, data_bytes). intact: bool (pages, depth), by codeword: codeword w holds the bytes whose place
-    is w modulo depth. corrections: int64 (pages,), bytes changed, parity included.
+    """What decoding gave of some pages.
+
+    data: uint8 (pages, data_bytes). intact: bool (pages, depth), by codeword: codeword w holds the bytes
+    whose place is w modulo depth. corrections: int64 (pages,), bytes changed, parity included.
     """
 
     data: U8Array
@@ -62,7 +64,8 @@ class PageCode:
     def worth_decoding(self, pages: U8Array) -> BoolArray:
         """Whether any of a few codewords of each page can be corrected, bool (pages,).
 
-        A lost sector ruins all codewords of its page alike; a page that is full of them need not be worked through.
+        A lost sector ruins all codewords of its page alike; a page that is full of them need not be worked
+        through.
         """
         probed = min(_PROBED, self.depth)
         some = pages.reshape(len(pages), self.code.n, self.depth)[:, :, :: -(-self.depth // probed)]

@@ -1,12 +1,14 @@
-"""Which cells of a segment stand in for each other: arithmetic on sizes, so that nothing about it has to be stored.
+"""Which cells of a segment stand in for each other.
+
+That is arithmetic on sizes, so nothing about it is stored.
 
     source cell i  →  group i mod G, column i div G          parity cell j  →  group j mod G, row j div G
 
-Neighbours are in different groups, so a hole of any length takes the same number of cells, but one, from every group: what
-one group survives, all do. G is a prime, so that damage which comes back every so many pages does not fall on one group.
-All groups have the same matrix: a column of the segment, G neighbouring cells, is added to the parity in one piece. Where
-the numbers do not divide, the last groups have a source cell of zeros that is stored nowhere, and a parity cell that is
-lost from the beginning.
+Neighbours are in different groups, so a hole of any length takes the same number of cells, but one, from
+every group: what one group survives, all do. G is a prime, so that damage which comes back every so many
+pages does not fall on one group. All groups have the same matrix: a column of the segment, G neighbouring
+cells, is added to the parity in one piece. Where the numbers do not divide, the last groups have a source
+cell of zeros that is stored nowhere, and a parity cell that is lost from the beginning.
 """
 
 from __future__ import annotations
@@ -46,7 +48,10 @@ class ParityShare:
 
 @dataclass(frozen=True, slots=True)
 class ParityPlan:
-    """The groups of ``sources`` source cells and ``parities`` parity cells, both numbered from 0 in file order."""
+    """The groups of ``sources`` source cells and ``parities`` parity cells.
+
+    Both are numbered from 0 in file order.
+    """
 
     sources: int
     parities: int
@@ -95,8 +100,8 @@ class ParityPlan:
     def recover(self, group: int, cells: U8Array, present: BoolArray) -> tuple[U8Array, BoolArray]:
         """Fill in what a group has lost.
 
-        cells: uint8 (n, size), those of :meth:`sources_of`, then those of :meth:`parities_of`; present: bool (n,).
-        Returns the same cells, and whether each is there now.
+        cells: uint8 (n, size), those of :meth:`sources_of`, then those of :meth:`parities_of`; present: bool
+        (n,). Returns the same cells, and whether each is there now.
         """
         sources = len(self.sources_of(group))
         columns = self.columns

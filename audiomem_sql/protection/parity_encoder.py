@@ -1,9 +1,10 @@
 """Parity of a whole segment, in memory that does not grow with it.
 
-Every group reaches over the whole segment, so no parity cell is known before the last source cell. Up to a budget, all
-of them are summed up while source cells pass by. A segment with more parity than that is read again once it is written,
-by *bands* of neighbouring groups: a band is one piece of each G source cells, so all bands together read the segment once,
-in pieces of many cells. They leave parity in pieces too; ``write`` puts these where they belong, in a file of their own.
+Every group reaches over the whole segment, so no parity cell is known before the last source cell. Up to a
+budget, all of them are summed up while source cells pass by. A segment with more parity than that is read
+again once it is written, by *bands* of neighbouring groups: a band is one piece of each G source cells, so
+all bands together read the segment once, in pieces of many cells. They leave parity in pieces too; ``write``
+puts these where they belong, in a file of their own.
 """
 
 from __future__ import annotations
@@ -49,14 +50,19 @@ class ParityEncoder:
                 self._code.add(self._sums[:, at : at + len(piece)], column, piece)
 
     def finish(self) -> U8Array:
-        """The parity cells of the band, uint8 (rows, len(band), size). With all groups, that is the order in the file;
-        cells beyond ``plan.parities`` are not stored. Nothing can be added after that.
+        """The parity cells of the band, uint8 (rows, len(band), size).
+
+        With all groups, that is the order in the file; cells beyond ``plan.parities`` are not stored. Nothing
+        can be added after that.
         """
         return self._code.finish(self._sums).reshape(self.plan.rows, len(self.band), self.size)
 
 
 def parity_bands(plan: ParityPlan, size: int, budget: int = BUDGET_BYTES) -> list[range]:
-    """The groups, cut into bands of about equal size whose parity takes at most ``budget`` bytes (one group at least)."""
+    """The groups, cut into bands of about equal size.
+
+    The parity of a band takes at most ``budget`` bytes; a band has at least one group.
+    """
     most = max(1, budget // (plan.rows * size))
     count = -(-plan.groups // most)
     cuts = [plan.groups * i // count for i in range(count + 1)]
@@ -73,8 +79,9 @@ def encode_bands(
 ) -> None:
     """All parity, band by band.
 
-    read: source cells by (first, count), uint8 (count, size). write: takes (first, cells), a run of parity cells, uint8
-    (count, size), that is not used again. Both are called from ``threads`` threads, which share the budget.
+    read: source cells by (first, count), uint8 (count, size). write: takes (first, cells), a run of parity
+    cells, uint8 (count, size), that is not used again. Both are called from ``threads`` threads, which share
+    the budget.
     """
 
     def encode(band: range) -> None:

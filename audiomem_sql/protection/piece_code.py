@@ -1,14 +1,16 @@
-"""Pieces: up to 892 bytes with their CRC-32C and Reed-Solomon parity, written several times, and put together again.
+"""Pieces: up to 892 bytes with their CRC-32C and Reed-Solomon parity.
+
+A piece is written several times, and put together again from its copies.
 
     payload | CRC-32C, from a start value | parity: 32 bytes for each codeword
 
-The data, payload and CRC, are shared out to as few codewords of RS(255, 223) as hold them, interleaved as in a page
-(:mod:`audiomem_sql.protection.page_code`); zeros that are not stored stand before them, so codewords are shortened. A
-wrong byte in 16 of a codeword's, 6 %, does no harm to a single copy.
+The data, payload and CRC, are shared out to as few codewords of RS(255, 223) as hold them, interleaved as in
+a page (:mod:`audiomem_sql.protection.page_code`); zeros that are not stored stand before them, so codewords
+are shortened. A wrong byte in 16 of a codeword's, 6 %, does no harm to a single copy.
 
-Of several copies, whatever passes the CRC is right. Tried, from the cheapest on: each copy; what is before the edge of a
-sector from one copy and what is behind it from another, because sectors are lost as a whole; the bytes that most copies
-have; and all of these corrected by their parity.
+Of several copies, whatever passes the CRC is right. Tried, from the cheapest on: each copy; what is before
+the edge of a sector from one copy and what is behind it from another, because sectors are lost as a whole;
+the bytes that most copies have; and all of these corrected by their parity.
 """
 
 from __future__ import annotations
@@ -45,7 +47,10 @@ def encode_piece(payload: bytes, seed: int) -> bytes:
 
 
 def encode_full_pieces(payloads: bytes, seed: int) -> bytes:
-    """One piece after another of payloads of PAYLOAD_BYTES each; the CRCs start from ``seed``, ``seed`` + 1, …"""
+    """One piece after another of payloads of PAYLOAD_BYTES each.
+
+    The CRCs start from ``seed``, ``seed`` + 1, …
+    """
     count = len(payloads) // PAYLOAD_BYTES
     data = b"".join(
         payload + crc32c(payload, (seed + n) & 0xFFFFFFFF).to_bytes(CRC_BYTES, "little")
@@ -64,7 +69,9 @@ def payload_of(piece: bytes, payload_bytes: int, seed: int) -> bytes | None:
 
 
 def readings(copies: Sequence[bytes], offset: int, *, corrected: bool = True) -> Iterator[bytes]:
-    """What the piece at ``offset`` of the file may be, by its ``copies``, which are of one length: the likeliest first.
+    """Readings of the piece at ``offset`` of the file, the likeliest first.
+
+    copies: what is there in each copy, all of one length.
 
     None of them is believed before its CRC was looked at. Without ``corrected`` the parity is left out.
     """

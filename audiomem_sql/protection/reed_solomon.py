@@ -1,13 +1,13 @@
 """Reed-Solomon codes over GF(2^8), many codewords at a time.
 
-RS(n, k) is systematic: a codeword is k bytes of data, then n - k of parity, the remainder of the data times
-x ** (n - k) by the product of (x - alpha ** i), i in 0 … n - k - 1 (Reed and Solomon 1960). It corrects e wrong bytes
-and f erased ones (wrong ones whose place is known) if 2 e + f <= n - k. Byte for byte that of the Python package
-reedsolo with its defaults. n < 255 is a shortened code.
+RS(n, k) is systematic: a codeword is k bytes of data, then n - k of parity, the remainder of the data times x
+** (n - k) by the product of (x - alpha ** i), i in 0 … n - k - 1 (Reed and Solomon 1960). It corrects e wrong
+bytes and f erased ones (wrong ones whose place is known) if 2 e + f <= n - k. Byte for byte that of the
+Python package reedsolo with its defaults. n < 255 is a shortened code.
 
-Both directions come down to tables: what a byte at a place adds to the parity is looked up and XORed. Received data is
-encoded anew; if its parity is the received one, the codeword is intact. Only for the others the syndromes are worked
-out, and ``errata`` finds what is wrong.
+Both directions come down to tables: what a byte at a place adds to the parity is looked up and XORed.
+Received data is encoded anew; if its parity is the received one, the codeword is intact. Only for the others
+the syndromes are worked out, and ``errata`` finds what is wrong.
 """
 
 from __future__ import annotations
@@ -27,7 +27,10 @@ _FEW = 8  # codewords for which one look-up of all places is faster than one for
 
 @lru_cache(maxsize=8)
 def _parity_table(n: int, k: int) -> np.ndarray[tuple[int, int, int], np.dtype[np.uint64]]:
-    """What byte b at data place p adds to the parity: uint64 (k, 256, width), n - k bytes and zeros up to the width."""
+    """What byte b at data place p adds to the parity.
+
+    uint64 (k, 256, width): n - k bytes, and zeros up to the width.
+    """
     parities = n - k
     divisor = generator(parities)[1:]
     remainder = np.zeros((k, parities), np.uint8)  # of x ** (n - 1 - p), from the lowest power on
@@ -53,8 +56,8 @@ def _syndrome_matrix(parities: int) -> U8Array:
 class Corrected:
     """What became of received codewords.
 
-    words: uint8 (count, n), those that are not ``intact`` as they were received. intact: bool (count,), whether the word
-    is a codeword now. corrections: int64 (count,), bytes that were changed.
+    words: uint8 (count, n), those that are not ``intact`` as they were received. intact: bool (count,),
+    whether the word is a codeword now. corrections: int64 (count,), bytes that were changed.
     """
 
     words: U8Array
@@ -64,8 +67,10 @@ class Corrected:
 
 @dataclass(frozen=True, slots=True)
 class ReedSolomon:
-    """RS(n, k). Arrays of codewords are uint8 (count, n); one that is laid out by places (the transpose of a C array,
-    as ``interleave`` gives) is taken without a copy. Raises ValueError for parameters that are no code.
+    """RS(n, k).
+
+    Arrays of codewords are uint8 (count, n); one that is laid out by places (the transpose of a C array, as
+    ``interleave`` gives) is taken without a copy. Raises ValueError for parameters that are no code.
     """
 
     n: int = 255
@@ -115,7 +120,10 @@ class ReedSolomon:
         return words
 
     def syndromes(self, words: U8Array) -> U8Array:
-        """Syndromes, uint8 (count, n - k): the word as a polynomial, at alpha ** i. All zero for a codeword."""
+        """Syndromes, uint8 (count, n - k): the word as a polynomial, at alpha ** i.
+
+        All zero for a codeword.
+        """
         return self._syndromes(self._remainder(words))
 
     def check(self, words: U8Array) -> BoolArray:
@@ -125,9 +133,10 @@ class ReedSolomon:
     def decode(self, words: U8Array, erased: BoolArray | None = None) -> Corrected:
         """Correct what can be corrected.
 
-        words: uint8 (count, n). erased: bool (count, n), or (n,) for all alike: bytes known to be wrong, whose value does
-        not matter. A word with more errors than the code corrects is reported as not intact, or, rarely, becomes
-        another codeword (about 1 in t! for errors alone; what was erased leaves less to tell by): a CRC above tells.
+        words: uint8 (count, n). erased: bool (count, n), or (n,) for all alike: bytes known to be wrong,
+        whose value does not matter. A word with more errors than the code corrects is reported as not intact,
+        or, rarely, becomes another codeword (about 1 in t! for errors alone; what was erased leaves less to
+        tell by): a CRC above tells.
         """
         remainder = self._remainder(words)
         bad = np.flatnonzero(remainder.any(axis=1))

@@ -1,7 +1,8 @@
 """splitmix64: 64-bit numbers that look random, the same on every machine.
 
-Source: G. L. Steele, D. Lea and C. H. Flood, *Fast splittable pseudorandom number generators*, 2014. The format depends on it: it
-scrambles the bytes of a modulated page, orders the matrix of the outer code, and mixes the keys of a Bloom filter.
+Source: G. L. Steele, D. Lea and C. H. Flood, *Fast splittable pseudorandom number generators*, 2014. The
+format depends on it: it scrambles the bytes of a modulated page, orders the matrix of the outer code, and
+mixes the keys of a Bloom filter.
 """
 
 from __future__ import annotations
@@ -17,7 +18,10 @@ _SHIFTS = (np.uint64(30), np.uint64(27), np.uint64(31))
 
 
 def splitmix64(seeds: U64Array) -> U64Array:
-    """The first number of the generator with each of ``seeds``, uint64 (n,) → uint64 (n,): a hash of the seed."""
+    """The first number of the generator with each of ``seeds``: a hash of the seed.
+
+    uint64 (n,) → uint64 (n,).
+    """
     return _finalised(seeds + GAMMA)
 
 

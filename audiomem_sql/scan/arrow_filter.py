@@ -214,25 +214,11 @@ def _set_or_null(node: Call, schema: Schema, nulls: bool) -> Condition:
 
 
 def _prefix(node: Call, schema: Schema, nulls: bool) -> Condition:
-    """``starts_with``: texts from the prefix on, and below the least text that is above all with the prefix."""
     column = _only_column(node, schema)
     options = node.options or {}
     if options["ignore_case"].as_py() or not _is_text(_type(column, schema)):
         raise _UnknownError
-    prefix = options["pattern"].as_py()
-    low = Predicate(column, Op.GE, prefix)
-    above = _above(prefix)
-    return low if above is None else And((low, Predicate(column, Op.LT, above)))
-
-
-def _above(prefix: str) -> str | None:
-    """The least text above all that begin with ``prefix``, in the order of code points; None if there is none."""
-    while prefix and prefix[-1] == "\U0010ffff":
-        prefix = prefix[:-1]
-    if not prefix:
-        return None
-    following = ord(prefix[-1]) + 1
-    return prefix[:-1] + chr(0xE000 if 0xD800 <= following <= 0xDFFF else following)
+    return Predicate(column, Op.STARTS_WITH, options["pattern"].as_py())
 
 
 _CALLS: dict[str, Callable[[Call, Schema, bool], Condition]] = {

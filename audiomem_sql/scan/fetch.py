@@ -13,7 +13,7 @@ from audiomem_sql.columns.selection import taken
 from audiomem_sql.errors import DamagedFileError
 from audiomem_sql.scan.lookup import value_at
 from audiomem_sql.scan.lost_rows import tell_lost_rows
-from audiomem_sql.scan.scan import Readable
+from audiomem_sql.scan.readable import Readable
 from audiomem_sql.storage.segment import ReadableSegment
 
 
@@ -53,9 +53,9 @@ def fetch_rows(
     return ~missing, [taken(pa.concat_arrays(list(parts)), back) for parts in zip(*pieces, strict=True)]
 
 
-def stored_values(rows: Sequence[tuple[ReadableSegment, int]], column: int) -> list[Any]:
-    """The SQL values of a column of a few stored rows, one by one: for point queries, where arrays would cost more."""
-    return [value_at(segment, column, row) for segment, row in rows]
+def stored_values(rows: Sequence[tuple[ReadableSegment, int]], columns: Sequence[int]) -> list[list[Any]]:
+    """The SQL values of each column of a few stored rows, one by one: for point queries, where arrays would cost more."""
+    return [[value_at(segment, column, row) for segment, row in rows] for column in columns]
 
 
 def _readable_rows(

@@ -16,7 +16,7 @@ from audiomem_sql.columns.sql_values import sql_value
 from audiomem_sql.columns.types import ColumnType, Kind
 from audiomem_sql.indexes.keys.index import LOOKUPS_BEFORE_INDEX, MAX_INDEX_BYTES, SMALL_ROWS, KeyIndex
 from audiomem_sql.scan.filters import Filter
-from audiomem_sql.scan.scan import Readable
+from audiomem_sql.scan.readable import Readable
 from audiomem_sql.storage.segment import ROWID, ReadableSegment
 
 #: More keys than this at once are found by a scan.

@@ -13,21 +13,20 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cache
 from itertools import pairwise
-from typing import Protocol
 
 import numpy as np
 import pyarrow as pa
 
 from audiomem_sql.arrays import I64Array
 from audiomem_sql.columns.batch import Batch
-from audiomem_sql.columns.schema import Schema
 from audiomem_sql.columns.selection import taken
 from audiomem_sql.columns.stored_values import int64_view, integer_array
 from audiomem_sql.columns.types import arrow_type
 from audiomem_sql.errors import DamagedFileError
-from audiomem_sql.predicates import Bound
+from audiomem_sql.scan.candidates import candidate_rows
 from audiomem_sql.scan.filters import Filter, RowFilter
 from audiomem_sql.scan.lost_rows import tell_lost_rows, tell_lost_values
+from audiomem_sql.scan.readable import Readable
 from audiomem_sql.storage.segment import ROWID, ReadableSegment
 from audiomem_sql.versions import SegmentView
 
@@ -36,29 +35,6 @@ BATCH_BYTES = 1 << 20
 FIRST_BATCH_BYTES = 128 << 10
 #: Rows that are filtered at once.
 FILTER_ROWS = 1 << 16
-
-
-class Readable(Protocol):
-    """What can be scanned: a snapshot, or a snapshot as a transaction sees it.
-
-    ``pending`` holds rows that are not in a segment yet, with an array for every column of the schema.
-    """
-
-    @property
-    def schema(self) -> Schema:
-        """The columns."""
-
-    @property
-    def views(self) -> Sequence[SegmentView]:
-        """The segments, each with its deleted rows."""
-
-    @property
-    def pending(self) -> Batch | None:
-        """Rows outside the segments."""
-
-    @property
-    def ordered(self) -> bool:
-        """Whether segments, then pending rows, are in rowid order."""
 
 
 def scan(
@@ -310,62 +286,6 @@ class _Work:
                 )
             batch = Batch(rowids, arrays)
             yield batch.backwards() if self.descending else batch
-
-
-def candidate_rows(segment: ReadableSegment, filters: Sequence[Filter]) -> list[tuple[int, int]]:
-    """The stretches of rows, (start, stop) ascending and apart, outside which no row can pass the filters."""
-    spans = np.array([[0, segment.rows]], np.int64)
-    for item in filters:
-        if segment.is_index_only(item.column):
-            continue
-        directory = segment.directory(item.column)
-        if directory is None:
-            spans = _intersect(spans, _rowid_spans(segment, item.bound))
-        else:
-            keys = item.bound.keys
-            if (
-                keys is not None
-                and len(keys) <= 16
-                and not any(segment.may_contain(item.column, key) for key in keys)
-            ):
-                return []
-            keep = item.bound.prune(directory.zones)
-            if not keep.all():
-                edges = np.flatnonzero(np.diff(np.concatenate([[False], keep, [False]]).astype(np.int8)))
-                spans = _intersect(spans, directory.starts[edges].reshape(-1, 2))
-        if not len(spans):
-            return []
-    return [(int(start), int(stop)) for start, stop in spans]
-
-
-def _rowid_spans(segment: ReadableSegment, bound: Bound) -> I64Array:
-    """The rows of a segment without stored rowids that a bound on the rowid allows."""
-    first = segment.catalog.first_rowid
-    assert first is not None
-    if bound.keys is not None:
-        rows = np.unique(np.array([key for key in bound.keys if isinstance(key, int)], np.int64)) - first
-        rows = rows[(rows >= 0) & (rows < segment.rows)]
-        return np.stack([rows, rows + 1], axis=1)
-    if bound.bounds is None:
-        return np.array([[0, segment.rows]], np.int64)
-    low, high = (max(bound.bounds[0] - first, 0), min(bound.bounds[1] - first + 1, segment.rows))
-    return np.array([[low, high]], np.int64) if low < high else np.empty((0, 2), np.int64)
-
-
-def _intersect(left: I64Array, right: I64Array) -> I64Array:
-    """The rows in both of two lists of stretches, int64 (n, 2)."""
-    out: list[tuple[int, int]] = []
-    i = j = 0
-    a, b = left.tolist(), right.tolist()
-    while i < len(a) and j < len(b):
-        low, high = max(a[i][0], b[j][0]), min(a[i][1], b[j][1])
-        if low < high:
-            out.append((low, high))
-        if a[i][1] < b[j][1]:
-            i += 1
-        else:
-            j += 1
-    return np.array(out, np.int64).reshape(-1, 2)
 
 
 def _rows_in(segment: ReadableSegment, columns: Sequence[int], size: int) -> int:

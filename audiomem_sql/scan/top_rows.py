@@ -19,7 +19,8 @@ from audiomem_sql.columns.stored_values import int64_view, integer_array
 from audiomem_sql.columns.types import Kind
 from audiomem_sql.errors import QueryError, SchemaError
 from audiomem_sql.scan.filters import Filter, RowFilter
-from audiomem_sql.scan.scan import Readable, scan
+from audiomem_sql.scan.readable import Readable
+from audiomem_sql.scan.scan import scan
 
 _KEY = re.compile(r'\s*("(?:[^"]|"")+"|\w+)(?:\s+(asc|desc))?\s*', re.IGNORECASE)
 _ROWID = "rowid"

@@ -16,7 +16,7 @@ from audiomem_sql.columns.stored_values import array_of
 from audiomem_sql.errors import AudioMemError, QueryError, UnsupportedError
 from audiomem_sql.machine.progress import Progress
 from audiomem_sql.predicates import Op, Predicate, bind
-from audiomem_sql.scan.filters import Filter
+from audiomem_sql.scan import Filter
 from audiomem_sql.search.models.embedders import Embedder, HashingEmbedder, embedder_named
 from audiomem_sql.search.vectors_in_sql import vector_of
 from audiomem_sql.storage.segment import TableOptions

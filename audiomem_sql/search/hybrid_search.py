@@ -8,8 +8,7 @@ import numpy as np
 
 from audiomem_sql.arrays import F32Array
 from audiomem_sql.indexes.words import Expression
-from audiomem_sql.scan.filters import Filter, RowFilter
-from audiomem_sql.scan.scan import Readable
+from audiomem_sql.scan import Filter, Readable, RowFilter
 from audiomem_sql.search.fusion import reciprocal_rank_fusion
 from audiomem_sql.search.keyword_search import keyword_ranking
 from audiomem_sql.search.neighbours import Neighbours, in_steps

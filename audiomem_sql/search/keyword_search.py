@@ -16,8 +16,7 @@ import numpy as np
 from audiomem_sql.arrays import BoolArray, F64Array, I64Array
 from audiomem_sql.errors import DamagedFileError
 from audiomem_sql.indexes.words import Expression, KeywordRows, KeywordSource, Matches, coverage, match
-from audiomem_sql.scan.filters import Filter, RowFilter
-from audiomem_sql.scan.scan import Readable, scan
+from audiomem_sql.scan import Filter, Readable, RowFilter, scan
 from audiomem_sql.search.neighbours import Neighbours, in_steps
 from audiomem_sql.search.parts import Part, allowed_rows, parts
 from audiomem_sql.warn_once import warn_once

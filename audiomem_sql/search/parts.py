@@ -10,8 +10,7 @@ import numpy as np
 from audiomem_sql.arrays import BoolArray
 from audiomem_sql.columns.batch import Batch
 from audiomem_sql.columns.schema import Schema
-from audiomem_sql.scan.filters import Filter, RowFilter
-from audiomem_sql.scan.scan import Readable, scan
+from audiomem_sql.scan import Filter, Readable, RowFilter, scan
 from audiomem_sql.versions.snapshot import SegmentView
 
 

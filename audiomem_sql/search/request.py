@@ -16,8 +16,7 @@ from audiomem_sql.columns.schema import Schema
 from audiomem_sql.columns.types import Kind
 from audiomem_sql.errors import QueryError
 from audiomem_sql.indexes.words import Expression, parse_query, quoted, spans
-from audiomem_sql.scan.filters import Filter, RowFilter
-from audiomem_sql.scan.scan import Readable
+from audiomem_sql.scan import Filter, Readable, RowFilter
 from audiomem_sql.search.embedding import query_vector
 from audiomem_sql.search.hybrid_search import fused
 from audiomem_sql.search.keyword_search import ranked_by_keywords

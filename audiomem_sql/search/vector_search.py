@@ -15,8 +15,7 @@ from audiomem_sql.arrays import BoolArray, F32Array, I64Array
 from audiomem_sql.errors import DamagedFileError, DataTypeError
 from audiomem_sql.indexes.vectors import VectorIndex, cosine_distances
 from audiomem_sql.predicates import Op, Predicate, bind
-from audiomem_sql.scan.filters import Filter, RowFilter
-from audiomem_sql.scan.scan import Readable, scan
+from audiomem_sql.scan import Filter, Readable, RowFilter, scan
 from audiomem_sql.search.neighbours import FIRST_ROWS, MOST_ROWS, Neighbours
 from audiomem_sql.search.parts import allowed_rows, parts
 from audiomem_sql.storage.segment import ReadableSegment

@@ -26,10 +26,10 @@ NEVER_AVOIDED = ("critical",)
 class BandState:
     """A band: its range in Hz; bits per coefficient; bytes stored for one that is kept; bytes of pages in it.
 
-    ``error``: error-vector magnitude, the distance from the levels as a share of half the distance of two, root mean square; None
-    where nothing is heard, or the band is not of a spectrum. ``rounding``: what it is as written, as samples are whole numbers.
-    ``corrections``: bytes that the code of the band corrected in what was
-    looked at; ``lost``: codewords that it could not.
+    ``error``: error-vector magnitude, the distance from the levels as a share of half the distance of two,
+    root mean square; None where nothing is heard, or the band is not of a spectrum. ``rounding``: what it is
+    as written, as samples are whole numbers. ``corrections``: bytes that the code of the band corrected in
+    what was looked at; ``lost``: codewords that it could not.
     """
 
     name: str
@@ -52,7 +52,10 @@ class BandState:
 
 
 def band_states(snapshot: Snapshot, pages: int = MEASURED_PAGES) -> list[BandState]:
-    """The bands of all files of a table, lower ones first; health is what reading showed so far, and that of some more ``pages``."""
+    """The bands of all files of a table, lower ones first.
+
+    Health is what reading showed so far, and that of some more ``pages``.
+    """
     states: dict[str, BandState] = {}
     for segment in snapshot.segments:
         for state in _of_file(segment.file, pages):
@@ -62,8 +65,9 @@ def band_states(snapshot: Snapshot, pages: int = MEASURED_PAGES) -> list[BandSta
 
 
 def unhealthy(snapshot: Snapshot, pages: int = LISTENED_PAGES) -> frozenset[str]:
-    """Names of bands that the next file had better not use, by what was heard and by ``pages`` more of each file; those that the
-    first file does without stay so.
+    """Names of bands that the next file had better not use, by their health.
+
+    ``pages`` more of each file are measured. Those that the first file does without stay so.
     """
     mode = snapshot.segments[0].file.mode
     if mode is None or not mode.bands:

@@ -14,10 +14,12 @@ _AT_ONCE = 4 << 20
 
 
 def covered(path: str, cover: Picture | None) -> str:
-    """The name of a copy of the FLAC file at ``path`` that has ``cover`` as its front cover, or none; it is on the disk.
+    """The name of a copy of the FLAC file at ``path`` that has ``cover`` as its front cover, or none.
 
-    Frames are copied as they are, damage included; a SEEKTABLE counts from the first frame, and stays true. DamagedFileError
-    where the metadata does not say where it ends. After any error nothing is left behind.
+    It is on the disk.
+
+    Frames are copied as they are, damage included; a SEEKTABLE counts from the first frame, and stays true.
+    DamagedFileError where the metadata does not say where it ends. After any error nothing is left behind.
     """
     file = open_source(path)
     temporary = ""

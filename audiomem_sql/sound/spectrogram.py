@@ -1,4 +1,7 @@
-"""A picture of a table: its sound over time, its bands and how well they are heard, its pages and what is damaged."""
+"""A picture of a table.
+
+Its sound over time, its bands and how well they are heard, its pages and what is damaged.
+"""
 
 from __future__ import annotations
 
@@ -39,7 +42,8 @@ BACKGROUND, INK, FAINT = "#101018", "#f0f0f0", "#9a9aa8"
 def draw(snapshot: Snapshot, picture: str | os.PathLike[str]) -> None:
     """Draw the first file of a table to ``picture``: .png, .svg or .pdf.
 
-    OptionError for another ending, MissingExtraError without matplotlib, StorageError for what cannot be written.
+    OptionError for another ending, MissingExtraError without matplotlib, StorageError for what cannot be
+    written.
     """
     path = os.fspath(picture)
     if not path.lower().endswith(FORMATS):
@@ -64,7 +68,9 @@ def draw(snapshot: Snapshot, picture: str | os.PathLike[str]) -> None:
 
 
 def draw_cover(snapshot: Snapshot) -> Picture:
-    """The first file of a table as cover art: a square JPEG of at most ``COVER_BYTES``, as far as its quality can be lowered.
+    """The first file of a table as cover art: a square JPEG.
+
+    It has at most ``COVER_BYTES``, as far as its quality can be lowered.
 
     MissingExtraError without matplotlib.
     """
@@ -131,7 +137,9 @@ def _modulation(segment: ReadableSegment) -> str:
 def levels(
     sound: PageSource,
 ) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64], float]:
-    """dB relative to a sine of full scale, float64 (ROWS, columns), the edges of the rows in Hz, and the length in seconds.
+    """The spectrogram in dB relative to a sine of full scale, float64 (ROWS, columns).
+
+    Also the edges of the rows in Hz, and the length in seconds.
 
     Of channel 0; what cannot be decoded is silence.
     """

@@ -14,7 +14,7 @@ import pyarrow as pa
 
 from audiomem_sql.arrays import I64Array
 from audiomem_sql.machine.progress import Progress
-from audiomem_sql.scan.filters import filters_of_text
+from audiomem_sql.scan import filters_of_text
 from audiomem_sql.search import recorded, table_embedder, with_vectors
 from audiomem_sql.table.session import Session
 from audiomem_sql.versions.ingested import pack_sources

@@ -7,8 +7,7 @@ means it (see ``arrow_filter``), since DuckDB does not look again.
 
 from __future__ import annotations
 
-import os
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -19,18 +18,14 @@ import pyarrow.dataset as ds
 from audiomem_sql.blocks.encoding import Encoding
 from audiomem_sql.columns.schema import Schema
 from audiomem_sql.columns.types import Kind
-from audiomem_sql.errors import QueryError, SchemaError, UnsupportedError
-from audiomem_sql.scan.arrow_filter import filters_of_expression
-from audiomem_sql.scan.filters import Filter, RowFilter
-from audiomem_sql.scan.scan import scan
+from audiomem_sql.errors import QueryError, UnsupportedError
+from audiomem_sql.table.arrow_scanner import Columns, FlacScanner
 from audiomem_sql.table.contract import ReadableTable
 from audiomem_sql.versions import Snapshot
 
 _CODED = (Encoding.DICTIONARY, Encoding.NULLS)
 #: What DuckDB's threads share out among each other: as many rows as a row group of its own has.
 _BATCH_ROWS = 122_880
-
-Columns = Sequence[str] | Mapping[str, pc.Expression] | None
 
 
 class FlacDataset(ds.Dataset):  # type: ignore[misc]
@@ -190,7 +185,16 @@ class FlacDataset(ds.Dataset):  # type: ignore[misc]
         self._look()
         if self._told is not None and not self._still_has(columns, self._told):
             raise self._changed()
-        return FlacScanner(self, self._snapshot, columns, self._both(filter), batch_size, use_threads)
+        return FlacScanner(
+            self._table.path,
+            self._snapshot,
+            self._arrow_schema(),
+            columns,
+            self._both(filter),
+            coded=self._coded_columns(),
+            batch_size=batch_size,
+            use_threads=use_threads,
+        )
 
     def _still_has(self, columns: Columns, told: Schema) -> bool:
         """Whether columns that were ``told`` of are what they were; names that nobody was told of are another matter."""
@@ -261,126 +265,6 @@ class FlacDataset(ds.Dataset):  # type: ignore[misc]
         return self.scanner().to_reader().__arrow_c_stream__(requested_schema)
 
 
-class FlacScanner:
-    """A scan that was asked for: the methods of ``pyarrow.dataset.Scanner``. May be run again."""
-
-    def __init__(
-        self,
-        dataset: FlacDataset,
-        snapshot: Snapshot,
-        columns: Columns,
-        expression: pc.Expression | None,
-        batch_size: int,
-        use_threads: bool,
-    ) -> None:
-        if batch_size < 1:
-            raise QueryError(
-                f"a batch of {batch_size} rows", file=dataset.table.path, remedy="Ask for 1 or more."
-            )
-        self._snapshot = snapshot
-        self._batch_size, self._use_threads = batch_size, use_threads
-        self._path = dataset.table.path
-        schema = snapshot.schema.visible
-        whole = dataset._arrow_schema()
-        self._coded = dataset._coded_columns()
-        #: The columns before anything is worked out of them.
-        self.dataset_schema: pa.Schema = whole
-        self._computed: Mapping[str, pc.Expression] | None = None
-        if isinstance(columns, Mapping):
-            self._computed, columns = columns, None
-        names = list(schema.names) if columns is None else list(columns)
-        self._filters: list[Filter] = []
-        self._row_filter: RowFilter | None = None
-        try:
-            self._places = [schema.index(name) for name in names]
-            if expression is not None:
-                self._filters, self._row_filter = filters_of_expression(expression, schema)
-        except (SchemaError, QueryError) as error:
-            raise QueryError(error.what, file=self._path, remedy=error.remedy) from None
-        complete = columns is None and self._computed is None
-        self._read_schema = pa.schema(
-            [whole.field(place) for place in self._places], whole.metadata if complete else None
-        )
-        #: The columns of the batches.
-        self.projected_schema: pa.Schema = self._read_schema
-        if self._computed is not None:
-            self.projected_schema = self._compute(self._read_schema.empty_table()).schema
-
-    def _compute(self, rows: pa.Table | pa.RecordBatch) -> pa.Table:
-        try:
-            return ds.InMemoryDataset(rows).to_table(columns=dict(self._computed or {}), use_threads=False)
-        except pa.ArrowException as error:
-            raise QueryError(f"Arrow cannot evaluate the columns: {error}", file=self._path) from None
-
-    def to_batches(self) -> Iterator[pa.RecordBatch]:
-        """The rows, decoded as they are asked for; never an empty batch."""
-        found = scan(
-            self._snapshot,
-            self._places,
-            self._filters,
-            row_filter=self._row_filter,
-            ahead=_threads() if self._use_threads else 0,
-            coded=self._coded,
-        )
-        try:
-            for batch in found:
-                if self._places:
-                    whole = pa.RecordBatch.from_arrays(list(batch.arrays), schema=self._read_schema)
-                else:
-                    whole = pa.RecordBatch.from_struct_array(pa.array([{}] * len(batch), pa.struct([])))
-                for start in range(0, len(batch), self._batch_size):
-                    part = whole.slice(start, self._batch_size)
-                    if self._computed is None:
-                        yield part
-                    else:
-                        yield from self._compute(part).combine_chunks().to_batches()
-        except QueryError as error:
-            error.at(file=self._path)
-            raise
-
-    def scan_batches(self) -> Iterator[ds.TaggedRecordBatch]:
-        """UnsupportedError: the batches belong to no fragment."""
-        raise UnsupportedError(
-            "the batches of a FLAC table belong to no fragment", file=self._path, remedy="Use to_batches()."
-        )
-
-    def to_reader(self) -> pa.RecordBatchReader:
-        """The rows as a stream."""
-        return pa.RecordBatchReader.from_batches(self.projected_schema, self.to_batches())
-
-    def to_table(self) -> pa.Table:
-        """All rows."""
-        return pa.Table.from_batches(list(self.to_batches()), self.projected_schema)
-
-    def head(self, num_rows: int) -> pa.Table:
-        """The first ``num_rows`` rows."""
-        found: list[pa.RecordBatch] = []
-        left = num_rows
-        batches: Iterable[pa.RecordBatch] = self.to_batches() if left > 0 else ()
-        for batch in batches:
-            found.append(batch.slice(0, left))
-            left -= batch.num_rows
-            if left <= 0:
-                break
-        return pa.Table.from_batches(found, self.projected_schema)
-
-    def take(self, indices: Any) -> pa.Table:
-        """The rows at places ``indices``."""
-        return self.to_table().take(indices)
-
-    def count_rows(self) -> int:
-        """How many rows there are."""
-        if not self._filters and self._row_filter is None:
-            return self._snapshot.rows
-        return sum(
-            len(batch) for batch in scan(self._snapshot, (), self._filters, row_filter=self._row_filter)
-        )
-
-    def __arrow_c_stream__(self, requested_schema: Any = None) -> Any:
-        """The Arrow PyCapsule interface: the rows, batch by batch."""
-        return self.to_reader().__arrow_c_stream__(requested_schema)
-
-
 def _reopened(
     opener: Callable[..., ReadableTable],
     path: str,
@@ -404,7 +288,3 @@ def _repeats(snapshot: Snapshot, place: int) -> bool:
             coded += int(counts[np.isin(directory.encodings, _CODED)].sum())
             rows += int(counts.sum())
     return rows > 0 and coded >= 0.9 * rows
-
-
-def _threads() -> int:
-    return min(4, os.cpu_count() or 1)

@@ -12,7 +12,7 @@ from audiomem_sql.columns.schema import Schema, parse_columns
 from audiomem_sql.errors import DamagedFileError, StorageError
 from audiomem_sql.machine.limits import LIMITS
 from audiomem_sql.machine.malloc import spare
-from audiomem_sql.scan.scan import in_rowid_order, scan
+from audiomem_sql.scan import in_rowid_order, scan
 from audiomem_sql.search import dimensions_of
 from audiomem_sql.storage.segment.catalog import Version
 from audiomem_sql.storage.segment.options import TableOptions

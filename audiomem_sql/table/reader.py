@@ -15,7 +15,7 @@ from audiomem_sql.machine.block_cache import SHARED, BlockCache
 from audiomem_sql.storage.segment.catalog import Migration, Version
 from audiomem_sql.storage.segment.options import TableOptions
 from audiomem_sql.table.open_table import OpenTable
-from audiomem_sql.table.rows import Current, Rows
+from audiomem_sql.table.rows import Current, Rows, row_at
 from audiomem_sql.versions.files import TableFiles
 from audiomem_sql.versions.snapshot import Snapshot
 
@@ -277,4 +277,4 @@ class TableReader:
 
     def get(self, rowid: int) -> dict[str, Any] | None:
         """The row with ``rowid`` as SQL sees it, by column name; None if there is none."""
-        return self._rows.get(rowid)
+        return row_at(self.readable, rowid)

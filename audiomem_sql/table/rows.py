@@ -12,11 +12,8 @@ import pyarrow as pa
 from audiomem_sql.columns.schema import Schema
 from audiomem_sql.columns.stored_values import as_sql
 from audiomem_sql.errors import QueryError
-from audiomem_sql.scan.fetch import fetch_rows
-from audiomem_sql.scan.filters import Filter, RowFilter, filters_of_text
+from audiomem_sql.scan import Filter, RowFilter, fetch_rows, filters_of_text, first_rows, parse_order, scan
 from audiomem_sql.scan.lookup import value_at
-from audiomem_sql.scan.scan import scan
-from audiomem_sql.scan.top_rows import first_rows, parse_order
 from audiomem_sql.search import WHOLE, results
 from audiomem_sql.storage.segment.options import TableOptions
 from audiomem_sql.versions.snapshot import Snapshot
@@ -175,22 +172,19 @@ class Rows:
         if k < 1:
             raise QueryError(f"k = {k} is no number of rows", file=self.path, remedy="Ask for 1 or more.")
 
-    def get(self, rowid: int) -> dict[str, Any] | None:
-        """The row with ``rowid`` as SQL sees it, by column name; None if there is none."""
-        visible = self.schema
-        own = self.current.own_row(rowid)
-        if own is not None:
-            columns = visible.columns
-            return {
-                column.name: as_sql(value, column.type) for column, value in zip(columns, own, strict=False)
-            }
-        for view in reversed(self.current.views):
-            row = view.find(rowid)
-            if row >= 0:
-                return {
-                    name: value_at(view.segment, number, row) for number, name in enumerate(visible.names)
-                }
-        return None
+
+def row_at(current: Current, rowid: int) -> dict[str, Any] | None:
+    """The row with ``rowid`` as SQL sees it, by column name; None if there is none."""
+    visible = current.schema.visible
+    own = current.own_row(rowid)
+    if own is not None:
+        columns = visible.columns
+        return {column.name: as_sql(value, column.type) for column, value in zip(columns, own, strict=False)}
+    for view in reversed(current.views):
+        row = view.find(rowid)
+        if row >= 0:
+            return {name: value_at(view.segment, number, row) for number, name in enumerate(visible.names)}
+    return None
 
 
 def _record_batch(arrays: list[pa.Array], rows: int, schema: pa.Schema) -> pa.RecordBatch:

@@ -10,7 +10,7 @@ from audiomem_sql.arrays import I64Array
 from audiomem_sql.errors import SchemaError
 from audiomem_sql.machine.progress import Progress
 from audiomem_sql.migrations.changes import SchemaChange, parse_change
-from audiomem_sql.scan.scan import scan
+from audiomem_sql.scan import scan
 from audiomem_sql.search import embedder_of, missing_vectors
 from audiomem_sql.storage.segment.options import HASHING, TableOptions, check_backend
 from audiomem_sql.table.session import Session

@@ -12,6 +12,7 @@ import os
 import threading
 import time
 from collections.abc import Iterator
+from types import TracebackType
 
 from audiomem_sql.errors import AudioMemError, BusyError, DamagedFileError, StorageError, UnsupportedError
 from audiomem_sql.machine.durable import replace_durably
@@ -28,6 +29,28 @@ from audiomem_sql.writing.commit import Commit, LoggedCommit, PendingCommit, wri
 from audiomem_sql.writing.group_commit import Append
 from audiomem_sql.writing.transaction import Transaction
 from audiomem_sql.writing.writer_turn import WriterTurn
+
+
+class Leaving:
+    """The context manager of :meth:`Session.leaving`; a class, because a generator would cost every commit a microsecond."""
+
+    __slots__ = ("_session",)
+
+    def __init__(self, session: Session) -> None:
+        self._session = session
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        try:
+            if error is not None:
+                with contextlib.suppress(AudioMemError):  # the error of the body is the one to tell
+                    self._session.opened.reload()
+        finally:
+            self._session.leave()
 
 
 class Session:
@@ -93,23 +116,16 @@ class Session:
         try:
             self._lock_files(max(0.0, deadline - time.monotonic()), damaged=damaged)
         except BaseException:
-            self._leave()
+            self.leave()
             raise
         return True
 
-    @contextlib.contextmanager
-    def leaving(self) -> Iterator[None]:
-        """End the transaction and the turn after the body. After an error, load what was committed before it."""
-        try:
-            yield
-        except BaseException:
-            with contextlib.suppress(AudioMemError):  # the error of the body is the one to tell
-                self.opened.reload()
-            raise
-        finally:
-            self._leave()
+    def leaving(self) -> Leaving:
+        """End the transaction and the turn after a body. After an error, load what was committed before it."""
+        return Leaving(self)
 
-    def _leave(self) -> None:
+    def leave(self) -> None:
+        """End the transaction and the turn."""
         self.transaction = None
         try:
             if self.lock.held:

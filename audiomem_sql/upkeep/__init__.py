@@ -1,1 +1,34 @@
-"""Checkpoint, merge and vacuum; verify, repair and salvage."""
+"""Checkpoint, merge and vacuum; verify, repair and salvage.
+
+What the rooms above use:
+
+- ``checkpoint``, ``merge`` and ``vacuum`` make fewer, larger files; ``Retention`` says which versions a vacuum keeps
+- ``problems`` gives every ``Problem`` in the files of a ``Verifiable``
+- ``repaired`` writes a file as it was made, ``repair_copy`` a table: a ``Repair`` for each file
+- ``load_salvaged`` reads what there is where files are missing; ``tell_torn_log`` warns of a log that ends badly
+
+Useful for work on whole files. Not for who may do it, which ``table.session`` decides: whoever calls holds the writer's lock.
+"""
+
+from __future__ import annotations
+
+from audiomem_sql.upkeep.compaction import Retention, checkpoint, merge, vacuum
+from audiomem_sql.upkeep.repair import Repair, repair_copy, repaired
+from audiomem_sql.upkeep.salvage import load_salvaged
+from audiomem_sql.upkeep.torn_log import tell_torn_log
+from audiomem_sql.upkeep.verify import Problem, Verifiable, problems
+
+__all__ = [
+    "Problem",
+    "Repair",
+    "Retention",
+    "Verifiable",
+    "checkpoint",
+    "load_salvaged",
+    "merge",
+    "problems",
+    "repair_copy",
+    "repaired",
+    "tell_torn_log",
+    "vacuum",
+]

@@ -1,7 +1,7 @@
 """Segments and log as a snapshot at a version; what changed between two; which files there are.
 
-What is listed here is what other rooms may import. ``TableFiles.load`` gives a ``Snapshot``; that has a ``SegmentView``
-for each segment; ``changes`` tells what commits changed.
+What is listed here is what other rooms may import. ``TableFiles.load`` gives a ``Snapshot``; that has a
+``SegmentView`` for each segment; ``changes`` tells what commits changed.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The files of one table: the base ``X.flac``, its deltas ``X.flac.d/<version>.flac``, and its log ``X.flac-wal``.
+"""The files of one table: base ``X.flac``, deltas ``X.flac.d/<version>.flac``, log ``X.flac-wal``.
 
 One process writes at a time, see :mod:`audiomem_sql.machine.writer_lock`; readers lock nothing.
 """
@@ -74,17 +74,19 @@ class TableFiles:
         Nothing is locked: when files are replaced meanwhile, by a merge or a vacuum, it begins again.
         """
         for attempt in range(_LOAD_ATTEMPTS):
-            before = file_identity(self.base)
-            last = attempt == _LOAD_ATTEMPTS - 1
+            identity = file_identity(self.base)
+            is_last = attempt == _LOAD_ATTEMPTS - 1
             try:
                 snapshot = self._load(cache, known)
             except (DamagedFileError, StorageError):
-                # The log is read before the folder is listed, so a gap between the two is a sign of change, not of loss.
-                if last or (attempt >= 2 and file_identity(self.base) == before):
+                # The log is read before the folder is listed, so a gap between the two is a sign of change,
+                # not of loss.
+                if is_last or (attempt >= 2 and file_identity(self.base) == identity):
                     raise
             else:
-                # A new base takes its place before what it holds is removed: while it is the same, nothing was missing.
-                if last or file_identity(self.base) == snapshot.segments[0].identity:
+                # A new base takes its place before what it holds is removed: while it is the same, nothing
+                # was missing.
+                if is_last or file_identity(self.base) == snapshot.segments[0].identity:
                     return snapshot
             time.sleep(_LOAD_INTERVAL)
         raise AssertionError("the last attempt returns or raises")
@@ -94,24 +96,24 @@ class TableFiles:
         by_path = {} if known is None else {segment.path: segment for segment in known.segments}
 
         def segment(path: str) -> ReadableSegment:
-            old = by_path.get(path)
-            if old is not None and old.identity == file_identity(path):
-                return old
-            new = Segment.open(path, cache)
-            opened.append(new)
-            return new
+            known_segment = by_path.get(path)
+            if known_segment is not None and known_segment.identity == file_identity(path):
+                return known_segment
+            opened_segment = Segment.open(path, cache)
+            opened.append(opened_segment)
+            return opened_segment
 
         try:
             base = segment(self.base)
             catalog = base.catalog
-            before = None if known is None else known.log
-            log = read_log(self.log, catalog.table_id, before)
+            known_log = None if known is None else known.log
+            log = read_log(self.log, catalog.table_id, known_log)
             segments: list[ReadableSegment] = []
-            first = None  # version of the delta before: what ends behind it was replaced by a merge, and is not looked at
+            next_version = None  # version of the delta behind: one that ends after it was replaced by a merge
             for number, path in reversed(
                 [entry for entry in self.deltas() if entry[0] > catalog.last_version]
             ):
-                if first is not None and number >= first:
+                if next_version is not None and number >= next_version:
                     continue
                 delta = segment(path)
                 if delta.catalog.last_version != number:
@@ -122,7 +124,7 @@ class TableFiles:
                         remedy="Restore the missing file from a copy.",
                     )
                 segments.insert(0, delta)
-                first = delta.catalog.first_version
+                next_version = delta.catalog.first_version
             segments.insert(0, base)
             check_chain(segments, log)
             if log is not None:
@@ -131,8 +133,8 @@ class TableFiles:
                 check_rows(self.log, log, newest.last_version, len(schema), row_check(schema))
             return Snapshot(segments, log)
         except BaseException:
-            for new in opened:
-                new.close()
+            for opened_segment in opened:
+                opened_segment.close()
             raise
 
     def changed(self, snapshot: Snapshot) -> bool:
@@ -159,23 +161,23 @@ class TableFiles:
 
     def sweep(self) -> None:
         """Delete what killed writers left behind. The writer's lock must be held."""
-        left = abandoned_files(self.base)
+        leftovers = abandoned_files(self.base)
         try:
             names = os.listdir(self.folder)
         except OSError:
             names = []
-        left.extend(os.path.join(self.folder, name) for name in names if _TEMPORARY.fullmatch(name))
-        for path in left:
+        leftovers.extend(os.path.join(self.folder, name) for name in names if _TEMPORARY.fullmatch(name))
+        for path in leftovers:
             with contextlib.suppress(OSError):
                 os.unlink(path)
 
     def remove_leftovers(self, snapshot: Snapshot) -> None:
         """Delete deltas that a merge or a vacuum replaced, when a crash came before it could.
 
-        The writer's lock must be held, and what replaced them must be durable (:meth:`settle`). A file is deleted only if
-        its own catalog says that it is of this table, and that all its commits are in ``snapshot``. Loading never opens the
-        name of such a file, unless it saw the folder before the merge; then it misses it and begins again. Who has it open
-        keeps it.
+        The writer's lock must be held, and what replaced them must be durable (:meth:`settle`). A file is
+        deleted only if its own catalog says that it is of this table, and that all its commits are in
+        ``snapshot``. Loading never opens the name of such a file, unless it saw the folder before the merge;
+        then it misses it and begins again. Who has it open keeps it.
         """
         chain = {segment.path for segment in snapshot.segments}
         removed = False
@@ -197,14 +199,18 @@ class TableFiles:
                 )
 
     def check_undamaged(self, snapshot: Snapshot) -> None:
-        """DamagedFileError if writing would make a damage worse, or hide it. The writer's lock must be held."""
+        """DamagedFileError if writing would make a damage worse, or hide it.
+
+        The writer's lock must be held.
+        """
         log = snapshot.log
         if log is not None and log.torn and commits_behind(self.log, log):
             raise DamagedFileError(
                 f"version {log.version + 1} is damaged, and whole commits stand behind it",
                 file=self.log,
                 place=f"byte {log.end}",
-                remedy="Restore the log from a copy before writing, or move it away to go on without its commits.",
+                remedy="Restore the log from a copy before writing, "
+                "or move it away to go on without its commits.",
             )
         for segment in snapshot.segments:
             if segment.file.truncated:
@@ -234,9 +240,9 @@ class TableFiles:
 
 
 def _replaced(path: str, snapshot: Snapshot) -> bool:
-    """Whether every commit of the delta at ``path`` is in the segments of ``snapshot``, or older than what is kept."""
+    """Whether ``snapshot`` has every commit of the delta at ``path`` that is not older than what is kept."""
     try:
-        left = Segment.open(path, BlockCache(0))
+        replaced = Segment.open(path, BlockCache(0))
     except AudioMemError:
         return False
     try:
@@ -245,15 +251,15 @@ def _replaced(path: str, snapshot: Snapshot) -> bool:
             version.number: version for segment in snapshot.segments for version in segment.catalog.versions
         }
         return (
-            left.catalog.table_id == base.table_id
-            and left.catalog.last_version <= snapshot.segments[-1].catalog.last_version
+            replaced.catalog.table_id == base.table_id
+            and replaced.catalog.last_version <= snapshot.segments[-1].catalog.last_version
             and not any(segment.file.truncated for segment in snapshot.segments)
             and all(
                 stored[version.number] == version
                 if version.number in stored
                 else version.number < base.first_version
-                for version in left.catalog.versions
+                for version in replaced.catalog.versions
             )
         )
     finally:
-        left.close()
+        replaced.close()

@@ -1,6 +1,7 @@
 """What was ingested: the name of each source, and a 16-byte digest of what it said when its rows were made.
 
-Every segment stores the list of the sources that its commits ingested; the newest segment that names a source is right.
+Every segment stores the list of the sources that its commits ingested; the newest segment that names a source
+is right.
 """
 
 from __future__ import annotations
@@ -53,16 +54,16 @@ def segment_sources(segment: ReadableSegment) -> dict[str, bytes]:
 
 def known_sources(segments: Sequence[ReadableSegment], commits: Sequence[LogRecord] = ()) -> dict[str, bytes]:
     """Every source whose rows were ingested, with the digest of its newest reading."""
-    found: dict[str, bytes] = {}
+    sources: dict[str, bytes] = {}
     for segment in segments:
-        found |= segment_sources(segment)
-    return found | logged_sources(commits)
+        sources |= segment_sources(segment)
+    return sources | logged_sources(commits)
 
 
 def logged_sources(commits: Sequence[LogRecord]) -> dict[str, bytes]:
     """The sources that commits in the log ingested."""
-    found: dict[str, bytes] = {}
+    sources: dict[str, bytes] = {}
     for record in commits:
         if record.sources is not None:
-            found |= unpack_sources(record.sources)
-    return found
+            sources |= unpack_sources(record.sources)
+    return sources

@@ -1,4 +1,4 @@
-"""Several segments as one: their rows in rowid order, each with the version that made it and the one that ended it.
+"""Several segments as one: rows in rowid order, with the versions that made and that ended each.
 
 Works through windows of rowids, so that memory is bounded by a window and by the rowids, not by the table.
 """
@@ -48,7 +48,7 @@ class Tombstones:
         return cls(rowids[order], versions[order])
 
     def ends(self, rowids: I64Array, created: I64Array) -> I64Array:
-        """For each row the first version after ``created`` that deleted its rowid; NEVER where there is none."""
+        """For each row the first version after ``created`` that deleted its rowid, or NEVER."""
         ended = np.full(len(rowids), NEVER, np.int64)
         if not len(self.rowids):
             return ended
@@ -57,9 +57,9 @@ class Tombstones:
         open_rows = np.flatnonzero(low < high)
         while len(open_rows):
             version = self.versions[low[open_rows]]
-            found = version > created[open_rows]
-            ended[open_rows[found]] = version[found]
-            open_rows = open_rows[~found]
+            after = version > created[open_rows]
+            ended[open_rows[after]] = version[after]
+            open_rows = open_rows[~after]
             low[open_rows] += 1
             open_rows = open_rows[low[open_rows] < high[open_rows]]
         return ended
@@ -76,16 +76,16 @@ def merged_rows(segments: Sequence[ReadableSegment]) -> Iterator[VersionedBatch]
     tombstones = Tombstones.of(segments)
     rowids = [segment.rowids() for segment in filled]
     bytes_per_row = [_bytes_per_row(segment) for segment in filled]
-    places = [0] * len(filled)
-    while any(place < segment.rows for place, segment in zip(places, filled, strict=True)):
-        bound = _window_end(filled, rowids, places, bytes_per_row)
+    starts = [0] * len(filled)
+    while any(row < segment.rows for row, segment in zip(starts, filled, strict=True)):
+        bound = _window_end(filled, rowids, starts, bytes_per_row)
         stops = [int(np.searchsorted(own, bound, side="right")) for own in rowids]
         parts = [
             _part(segment, start, stop)
-            for segment, start, stop in zip(filled, places, stops, strict=True)
+            for segment, start, stop in zip(filled, starts, stops, strict=True)
             if start < stop
         ]
-        places = stops
+        starts = stops
         yield _combined(parts, tombstones)
 
 
@@ -99,16 +99,16 @@ def _bytes_per_row(segment: ReadableSegment) -> float:
 def _window_end(
     segments: Sequence[ReadableSegment],
     rowids: Sequence[I64Array],
-    places: Sequence[int],
+    starts: Sequence[int],
     bytes_per_row: Sequence[float],
 ) -> int:
-    """The greatest rowid of the next window: no segment has more rows or bytes below it than a window may have."""
+    """The greatest rowid of the next window, so that no segment has too many rows or bytes in it."""
     ends = []
     window = min(WINDOW_BYTES, *(segment.limits.window_bytes for segment in segments))
-    for segment, own, place, size in zip(segments, rowids, places, bytes_per_row, strict=True):
-        if place < segment.rows:
+    for segment, own, start, size in zip(segments, rowids, starts, bytes_per_row, strict=True):
+        if start < segment.rows:
             step = max(1, min(WINDOW_ROWS, int(window / size / len(segments))))
-            ends.append(int(own[min(place + step, segment.rows) - 1]))
+            ends.append(int(own[min(start + step, segment.rows) - 1]))
     return min(ends)
 
 
@@ -142,7 +142,10 @@ def _combined(parts: Sequence[VersionedBatch], tombstones: Tombstones) -> Versio
 
 
 def kept_rows(rows: VersionedBatch, oldest: int) -> VersionedBatch | None:
-    """The rows that some version from ``oldest`` on shows; what was made before counts as made by ``oldest``."""
+    """The rows that some version from ``oldest`` on shows.
+
+    What was made before counts as made by ``oldest``.
+    """
     created = np.maximum(rows.created, oldest)
     keep = rows.ended > oldest
     if keep.all():

@@ -34,10 +34,12 @@ class Change:
 
 
 def changes(snapshot: Snapshot, first: int, last: int) -> list[Change]:
-    """What the commits ``first`` to ``last``, both included, changed: by version, then rowid, an old row before a new.
+    """What the commits ``first`` to ``last``, both included, changed.
 
-    QueryError, with the versions that are kept, if one of the two is not. The oldest version that a vacuum kept counts
-    as having inserted all that it shows.
+    Ascending by version, then rowid, an old row before a new one.
+
+    QueryError, with the versions that are kept, if one of the two is not. The oldest version that a vacuum
+    kept counts as having inserted all that it shows.
     """
     for version in (first, last):
         snapshot.check_kept(version)
@@ -45,13 +47,13 @@ def changes(snapshot: Snapshot, first: int, last: int) -> list[Change]:
     removed: dict[tuple[int, int], tuple[Any, ...]] = {}
     segments = snapshot.segments
     logged = _logged_tombstones(snapshot)
-    for place, segment in enumerate(segments):
+    for number, segment in enumerate(segments):
         if not segment.rows or segment.catalog.first_version > last:
             continue
         created, rowids = segment.created(), segment.rowids()
-        later = _joined([Tombstones.of(segments[place + 1 :]), logged])
+        later = _joined([Tombstones.of(segments[number + 1 :]), logged])
         ended = np.minimum(segment.ended(), later.ends(rowids, created))
-        for versions, found in ((created, added), (ended, removed)):
+        for versions, rows_by_key in ((created, added), (ended, removed)):
             for low, high, schema in _spans(snapshot, first, last):
                 rows = np.flatnonzero((versions >= low) & (versions <= high))
                 for key, values in zip(
@@ -59,7 +61,7 @@ def changes(snapshot: Snapshot, first: int, last: int) -> list[Change]:
                     _values(segment.with_schema(schema), rows),
                     strict=True,
                 ):
-                    found[key] = values
+                    rows_by_key[key] = values
     live: dict[int, Row] = {}
     types = [column.type for column in snapshot.schemas[-1][1].visible.columns]
     for record in snapshot.logged:
@@ -97,11 +99,11 @@ def _in_order(
 def _values(segment: ReadableSegment, rows: I64Array) -> Iterator[tuple[Any, ...]]:
     if not len(rows):
         return iter(())
-    columns = [
-        sql_values(segment.take(place, rows), column.type)
-        for place, column in enumerate(segment.schema.visible.columns)
+    values = [
+        sql_values(segment.take(number, rows), column.type)
+        for number, column in enumerate(segment.schema.visible.columns)
     ]
-    return zip(*columns, strict=True)
+    return zip(*values, strict=True)
 
 
 def _logged_tombstones(snapshot: Snapshot) -> Tombstones:

@@ -1,6 +1,7 @@
 """A snapshot: the segments of one version, each with the rows that later segments deleted from it.
 
-Immutable: a reader that holds one sees the same rows for as long as it likes, whatever is committed meanwhile.
+Immutable: a reader that holds one sees the same rows for as long as it likes, whatever is committed
+meanwhile.
 """
 
 from __future__ import annotations
@@ -51,8 +52,8 @@ class SegmentView:
 
     def is_live(self, row: int) -> bool:
         """Whether ``row`` is not deleted."""
-        place = int(np.searchsorted(self.deleted, row))
-        return place == len(self.deleted) or int(self.deleted[place]) != row
+        position = int(np.searchsorted(self.deleted, row))
+        return position == len(self.deleted) or int(self.deleted[position]) != row
 
     def find(self, rowid: int) -> int:
         """The live row with ``rowid``, or -1."""
@@ -60,9 +61,11 @@ class SegmentView:
 
 
 class Snapshot:
-    """The rows of one version. ``segments`` are in the order of their versions; ``log`` holds the commits after them.
+    """The rows of one version.
 
-    version: the version to see, by default the newest. schema: the columns to see, by default those of that version.
+    segments: in the order of their versions. log: holds the commits after them.
+    version: the version to see, by default the newest. schema: the columns to see, by default those of that
+    version.
     """
 
     def __init__(
@@ -87,36 +90,37 @@ class Snapshot:
         self.rows = sum(view.live_rows for view in self.views) + len(self.own_rows)
 
     def after(self, log: LogContent) -> Snapshot:
-        """This newest snapshot after the one commit that ``log`` has more, without a replay of the others."""
+        """Add the one commit that ``log`` has more to this newest snapshot, without a replay of the others."""
         record = log.records[log.count - 1]
-        made = Snapshot.__new__(Snapshot)
-        made.segments, made.log, made.schema = self.segments, log, self.schema
-        made.logged = [*self.logged, record]
-        made.newest = made.version = record.version
-        made.own_rows = dict(self.own_rows)
-        gone = {rowid for rowid in record.deleted if made.own_rows.pop(rowid, None) is None}
-        made.own_rows.update(record.inserted)
-        made._gone = self._gone | gone
-        made.views = made._views() if gone else self.views
-        made.high_rowid = max([self.high_rowid, *(rowid for rowid, _ in record.inserted)])
-        made.rows = sum(view.live_rows for view in made.views) + len(made.own_rows)
-        return made
+        newer = Snapshot.__new__(Snapshot)
+        newer.segments, newer.log, newer.schema = self.segments, log, self.schema
+        newer.logged = [*self.logged, record]
+        newer.newest = newer.version = record.version
+        newer.own_rows = dict(self.own_rows)
+        gone = {rowid for rowid in record.deleted if newer.own_rows.pop(rowid, None) is None}
+        newer.own_rows.update(record.inserted)
+        newer._gone = self._gone | gone
+        newer.views = newer._views() if gone else self.views
+        newer.high_rowid = max([self.high_rowid, *(rowid for rowid, _ in record.inserted)])
+        newer.rows = sum(view.live_rows for view in newer.views) + len(newer.own_rows)
+        return newer
 
     def at(self, version: int, schema: Schema | None = None) -> Snapshot:
         """The same files as they were at ``version``; QueryError if that version is not kept.
 
-        schema: columns to see it with, instead of those that it had: then one that was added later has its DEFAULT.
+        schema: columns to see it with, instead of those that it had: then one that was added later has its
+        DEFAULT.
         """
         if version == self.version and (schema is None or schema is self.schema):
             return self
         key = (version, 0 if schema is None else id(schema))  # alive as long as the snapshot that has it
-        found = self._others.get(key)
-        if found is None:
+        other = self._others.get(key)
+        if other is None:
             self.check_kept(version)
             while len(self._others) >= _OTHERS_KEPT:
                 self._others.pop(next(iter(self._others)), None)
-            found = self._others[key] = type(self)(self.segments, self.log, version, schema)
-        return found
+            other = self._others[key] = type(self)(self.segments, self.log, version, schema)
+        return other
 
     @cached_property
     def _others(self) -> dict[tuple[int, int], Snapshot]:
@@ -125,18 +129,18 @@ class Snapshot:
 
     def schema_at(self, version: int) -> Schema:
         """The columns that the table had at ``version``."""
-        holding = [segment for segment in self.segments if segment.catalog.first_version <= version]
-        return (holding or self.segments[:1])[-1].catalog.schema_at(version)
+        earlier = [segment for segment in self.segments if segment.catalog.first_version <= version]
+        return (earlier or self.segments[:1])[-1].catalog.schema_at(version)
 
     @cached_property
     def schemas(self) -> tuple[tuple[int, Schema], ...]:
         """(first version with it, schema), for every change of the columns that is kept, oldest first."""
-        found: list[tuple[int, Schema]] = []
+        changes: list[tuple[int, Schema]] = []
         for segment in self.segments:
             for first, schema in segment.catalog.schemas:
-                if not found or not schema.is_same(found[-1][1]):
-                    found.append((first, schema))
-        return tuple(found)
+                if not changes or not schema.is_same(changes[-1][1]):
+                    changes.append((first, schema))
+        return tuple(changes)
 
     @cached_property
     def migrations(self) -> tuple[Migration, ...]:
@@ -154,8 +158,8 @@ class Snapshot:
 
         migrations: those that it records, by default all.
         """
-        begun = [place for place, (start, _) in enumerate(self.schemas) if start <= first] or [0]
-        schemas = [(max(start, first), schema) for start, schema in self.schemas[begun[-1] :]]
+        begun_schemas = [number for number, (start, _) in enumerate(self.schemas) if start <= first] or [0]
+        schemas = [(max(start, first), schema) for start, schema in self.schemas[begun_schemas[-1] :]]
         recorded = tuple(self.migrations if migrations is None else migrations)
         if len(schemas) < 2 and not recorded:
             return NO_HISTORY
@@ -166,11 +170,11 @@ class Snapshot:
         if not self.versions[0].number <= version <= self.newest:
             raise self.not_kept(f"version {version} is not kept")
 
-    def not_kept(self, what: str) -> QueryError:
-        """The error that ``what``, with the versions and tags that are kept."""
+    def not_kept(self, reason: str) -> QueryError:
+        """The error for ``reason``, with the versions and tags that are kept."""
         tags = ", ".join(f"{name} ({number})" for name, number in sorted(self.tags.items())) or "none"
         return QueryError(
-            what,
+            reason,
             file=self.segments[0].path,
             remedy=f"Versions {self.versions[0].number} to {self.newest} are kept; tags: {tags}.",
         )
@@ -189,12 +193,12 @@ class Snapshot:
     @cached_property
     def tags(self) -> dict[str, int]:
         """Names of versions."""
-        found: dict[str, int] = {}
+        numbers: dict[str, int] = {}
         for segment in self.segments:
-            found |= segment.catalog.tags
+            numbers |= segment.catalog.tags
         for record in self.logged:
-            found |= record.tags
-        return {name: number for name, number in found.items() if number}
+            numbers |= record.tags
+        return {name: number for name, number in numbers.items() if number}
 
     def _views(self) -> tuple[SegmentView, ...]:
         views: list[SegmentView] = []
@@ -262,12 +266,12 @@ class Snapshot:
 
     def stored_row(self, rowid: int) -> Row | None:
         """The row ``rowid`` as stored values, or None."""
-        own = self.own_rows.get(rowid)
-        found = None if own is not None else self.find(rowid)
-        if found is None:
-            return own
-        view, row = found
-        columns = [view.segment.slice(place, row, row + 1) for place in range(len(self.schema))]
+        logged = self.own_rows.get(rowid)
+        position = None if logged is not None else self.find(rowid)
+        if position is None:
+            return logged
+        view, row = position
+        columns = [view.segment.slice(number, row, row + 1) for number in range(len(self.schema))]
         return next(stored_rows(pa.Table.from_arrays(columns, list(self.schema.names)), self.schema))
 
     def own_row(self, rowid: int) -> Row | None:
@@ -323,7 +327,7 @@ def replay(commits: Sequence[LogRecord], version: int) -> tuple[dict[int, Row], 
 
 
 def check_chain(segments: Sequence[ReadableSegment], log: LogContent | None) -> None:
-    """Raise DamagedFileError unless the segments and the log are of one table and their versions follow each other."""
+    """Raise DamagedFileError unless segments and log are of one table, and their versions without a gap."""
     base = segments[0].path
     for before, after in pairwise(segments):
         check_neighbours(before, after, base)
@@ -344,7 +348,7 @@ def check_chain(segments: Sequence[ReadableSegment], log: LogContent | None) -> 
 
 
 def check_neighbours(before: ReadableSegment, after: ReadableSegment, base: str) -> None:
-    """Raise DamagedFileError unless the two segments are of one table, and the second says how its columns differ."""
+    """Raise DamagedFileError unless two segments are of one table, and the second has their changes."""
     check_table(before, after, base)
     same = after.catalog.schemas[0][1].is_same(before.catalog.schemas[-1][1])
     if not same and after.catalog.first_version not in [

@@ -8,7 +8,7 @@ from audiomem_sql.columns.checks import checks_of
 from audiomem_sql.columns.creation import check_definitions
 from audiomem_sql.columns.schema import Schema
 from audiomem_sql.migrations.changes import SchemaChange
-from audiomem_sql.scan.scan import scan
+from audiomem_sql.scan import scan
 from audiomem_sql.search import dimensions_of
 from audiomem_sql.storage.segment.options import TableOptions
 from audiomem_sql.versions.snapshot import Snapshot

@@ -19,8 +19,7 @@ from audiomem_sql.columns.types import Kind
 from audiomem_sql.columns.views import integers, strings, valid
 from audiomem_sql.errors import ConstraintError, LimitError
 from audiomem_sql.indexes.keys.combined import folded, hash_rows
-from audiomem_sql.scan.filters import Filter, RowFilter
-from audiomem_sql.scan.scan import scan
+from audiomem_sql.scan import Filter, RowFilter, scan
 from audiomem_sql.versions import Snapshot
 from audiomem_sql.writing import transaction
 from audiomem_sql.writing.transaction import MAX_ROWID, Transaction

@@ -18,9 +18,8 @@ from audiomem_sql.columns.stored_values import as_sql
 from audiomem_sql.indexes.keys.combined import CombinedIndex, folded, hash_key, hash_rows
 from audiomem_sql.indexes.keys.index import LOOKUPS_BEFORE_INDEX, SMALL_ROWS
 from audiomem_sql.predicates import Op, Predicate, bind
-from audiomem_sql.scan.filters import Filter
-from audiomem_sql.scan.lookup import find_rows, value_at
-from audiomem_sql.scan.scan import scan
+from audiomem_sql.scan import Filter, find_rows, scan
+from audiomem_sql.scan.lookup import value_at
 from audiomem_sql.storage.segment import ReadableSegment
 from audiomem_sql.versions import SegmentView, Snapshot
 

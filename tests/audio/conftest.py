@@ -32,7 +32,10 @@ def shape_id(profile: Profile) -> str:
 
 
 def make_pages(profile: Profile, count: int, seed: int = 0) -> Bytes:
-    """Pages of noise, every third of them quiet so that other encoders do compress it; each begins with ``HEAD``."""
+    """Pages of noise, every third of them quiet so that other encoders do compress it.
+
+    Each begins with ``HEAD``.
+    """
     pages = np.random.default_rng(seed).integers(0, 256, (count, profile.page_size), dtype=np.uint8)
     pages[1::3, profile.page_size // 4 :] = 0
     for n, page in enumerate(pages):

@@ -19,7 +19,10 @@ SECTOR = 4096
 
 @dataclass
 class Spoiled:
-    """``data`` uint8 (n,) and ``origin`` int64 (n,): the offset that each byte had in the good file, -1 for strange ones."""
+    """The bytes of a damaged file, and where each of them was in the good one.
+
+    ``data``: uint8 (n,). ``origin``: int64 (n,), -1 for strange bytes.
+    """
 
     data: Bytes
     origin: npt.NDArray[np.int64]
@@ -65,8 +68,10 @@ class Good:
         return self.offset(page) + header_size(self.profile, page) + at // self.profile.channel_size + 1 + at
 
     def wrong_cells(self, source: PageSource, spoiled: Spoiled) -> tuple[list[tuple[int, int]], int, int]:
-        """Untouched cells that neither reading gives though an intact header next to them stands as they do; how many
-        untouched cells ``read_checked`` alone gives; how many there are."""
+        """Untouched cells that neither reading gives though an intact header next to them stands as they do.
+
+        How many untouched cells ``read_checked`` alone gives; how many there are.
+        """
         count = len(self.pages)
         where = np.full(len(self.data), -1)
         left = spoiled.origin >= 0

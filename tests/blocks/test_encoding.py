@@ -12,15 +12,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from audiomem_sql.blocks.directory import MAX_SHARED_BLOCK_BYTES
-from audiomem_sql.blocks.encoding import (
-    DICTIONARY_HEADER,
-    INTEGERS_HEADER,
-    Encoding,
-    decode,
-    decode_integers,
-    encode,
-    encode_integers,
-)
+from audiomem_sql.blocks.encoding import Encoding, decode, encode
+from audiomem_sql.blocks.integers import INTEGERS_HEADER, decode_integers, encode_integers
+from audiomem_sql.blocks.strings import DICTIONARY_HEADER
 from audiomem_sql.columns.stored_values import array_of
 from audiomem_sql.columns.timestamps import MAX_MICROS, MIN_MICROS
 from audiomem_sql.columns.types import ColumnType, Kind, arrow_type
@@ -42,8 +36,14 @@ VALUES: dict[str, tuple[ColumnType, st.SearchStrategy[Any]]] = {
     "json": (JSON, st.sampled_from(["{}", "[1]", '"x"'])),
     "blob": (BLOB, st.one_of(st.binary(max_size=300), st.sampled_from([b"", b"\0", b"\xff" * 5]))),
     "boolean": (BOOLEAN, st.booleans()),
-    "timestamp": (TIMESTAMP, st.one_of(st.integers(MIN_MICROS, MAX_MICROS), st.sampled_from([MIN_MICROS, MAX_MICROS]))),
-    "vector": (VECTOR, st.lists(st.floats(width=32), min_size=3, max_size=3).map(lambda v: struct.pack("<3f", *v))),
+    "timestamp": (
+        TIMESTAMP,
+        st.one_of(st.integers(MIN_MICROS, MAX_MICROS), st.sampled_from([MIN_MICROS, MAX_MICROS])),
+    ),
+    "vector": (
+        VECTOR,
+        st.lists(st.floats(width=32), min_size=3, max_size=3).map(lambda v: struct.pack("<3f", *v)),
+    ),
 }  # fmt: skip
 
 
@@ -208,7 +208,7 @@ def test_without_the_kernels_of_arrow(monkeypatch: pytest.MonkeyPatch) -> None:
     ]
     usual = [encode(array, kind) for array, kind in arrays]
     assert [encoding for encoding, _ in usual] == [Encoding.DICTIONARY, Encoding.DICTIONARY, Encoding.STRINGS]
-    monkeypatch.setattr("audiomem_sql.blocks.encoding.without_kernels", lambda: True)
+    monkeypatch.setattr("audiomem_sql.blocks.strings.without_kernels", lambda: True)
     assert [encode(array, kind) for array, kind in arrays] == usual
     for (array, kind), (encoding, data) in zip(arrays, usual, strict=True):
         assert decode(encoding, data, len(array), array.null_count, kind).equals(array)

@@ -12,7 +12,10 @@ _NUMBERS = count()
 
 
 class MemorySource(ByteSource):
-    """``data``, called ``name``. ``requests``: the ranges of each read, which those that were reopened share."""
+    """``data``, called ``name``.
+
+    ``requests``: the ranges of each read, which those that were reopened share.
+    """
 
     def __init__(self, data: bytes, name: str = "memory") -> None:
         self.name = name

@@ -17,7 +17,7 @@ def opened_in(path: Path) -> set[str]:
 
 
 def test_nothing_below_a_page_opens_a_file() -> None:
-    """What reads pages, catalogs and blocks, and the metadata around them, has its bytes from a ``ByteSource``."""
+    """What reads pages, catalogs, blocks and metadata has its bytes from a ``ByteSource``."""
     modules = [path for room in ROOMS for path in sorted((PACKAGE / room).rglob("*.py"))]
     assert len(modules) > 60
     assert {str(path): opened_in(path) for path in modules if opened_in(path)} == {}

@@ -14,6 +14,7 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
+from audiomem_sql.columns.arrow_input import schema_of_arrow
 from audiomem_sql.columns.column import HIDDEN
 from audiomem_sql.columns.schema import (
     MAX_COLUMNS,
@@ -111,7 +112,7 @@ def test_sql_is_read_back(schema: Schema) -> None:
 
 @given(schemas())
 def test_arrow_is_read_back(schema: Schema) -> None:
-    assert Schema.from_arrow(schema.to_arrow()) == schema
+    assert schema_of_arrow(schema.to_arrow()) == schema
 
 
 @given(schemas())
@@ -485,7 +486,7 @@ def test_only_schema_errors_leave_a_catalog(packed: object) -> None:
     ids=str,
 )
 def test_inferred_types(data_type: pa.DataType, expected: str) -> None:
-    schema = Schema.from_arrow(pa.schema([pa.field("A", data_type)]), widths={"A": 7})
+    schema = schema_of_arrow(pa.schema([pa.field("A", data_type)]), widths={"A": 7})
     assert str(schema["a"].type) == expected
 
 
@@ -499,7 +500,7 @@ def test_inferred_types(data_type: pa.DataType, expected: str) -> None:
 )  # fmt: skip
 def test_types_that_no_column_has(data_type: pa.DataType) -> None:
     with pytest.raises(SchemaError) as caught:
-        Schema.from_arrow(pa.schema([pa.field("price", data_type)]), widths={"price": 3})
+        schema_of_arrow(pa.schema([pa.field("price", data_type)]), widths={"price": 3})
     assert "price" in str(caught.value)
     if "70000" not in str(data_type):
         assert str(data_type) in str(caught.value)
@@ -507,33 +508,32 @@ def test_types_that_no_column_has(data_type: pa.DataType) -> None:
 
 def test_width_of_variable_lists_must_be_told() -> None:
     with pytest.raises(SchemaError, match=r"column vec: .*list<item: float> does not tell the width"):
-        Schema.from_arrow(pa.schema([pa.field("vec", pa.list_(pa.float32()))]))
+        schema_of_arrow(pa.schema([pa.field("vec", pa.list_(pa.float32()))]))
 
 
 def test_key_and_meaning_are_named_by_the_caller() -> None:
     arrow = pa.schema([pa.field("ID", pa.int32()), pa.field("body", pa.string(), nullable=False)])
-    schema = Schema.from_arrow(arrow, primary_key="id", semantic="BODY")
+    schema = schema_of_arrow(arrow, primary_key="id", semantic="BODY")
     assert schema.sql() == "ID INTEGER PRIMARY KEY, body TEXT NOT NULL SEMANTIC"
-    assert Schema.from_arrow(arrow, semantic=["body"]).semantic_columns == (1,)
-    assert Schema.from_arrow(schema.to_arrow(), primary_key="body").rowid_column is None
+    assert schema_of_arrow(arrow, semantic=["body"]).semantic_columns == (1,)
+    assert schema_of_arrow(schema.to_arrow(), primary_key="body").rowid_column is None
     for arguments in ({"primary_key": "none"}, {"semantic": ["body", "none"]}):
         with pytest.raises(SchemaError, match="no column none"):
-            Schema.from_arrow(arrow, **arguments)
+            schema_of_arrow(arrow, **arguments)
     with pytest.raises(SchemaError, match="ID"):
-        Schema.from_arrow(arrow, semantic="id")
+        schema_of_arrow(arrow, semantic="id")
 
 
 def test_metadata_counts_only_while_it_fits() -> None:
     field = parse_columns(["j JSON"]).to_arrow().field(0)
     for data_type, expected in ((pa.large_string(), "JSON"), (pa.int64(), "INTEGER"), (pa.binary(), "BLOB")):
-        assert str(Schema.from_arrow(pa.schema([field.with_type(data_type)]))["j"].type) == expected
+        assert str(schema_of_arrow(pa.schema([field.with_type(data_type)]))["j"].type) == expected
     for told in (b"WHAT", b"\xff", b"FLOAT[0]"):
         strange = pa.field("j", pa.string(), metadata={b"audiomem:type": told})
-        assert str(Schema.from_arrow(pa.schema([strange]))["j"].type) == "TEXT"
+        assert str(schema_of_arrow(pa.schema([strange]))["j"].type) == "TEXT"
     vector = parse_columns(["v FLOAT[3]"]).to_arrow().field(0)
     assert (
-        str(Schema.from_arrow(pa.schema([vector.with_type(pa.list_(pa.float32(), 4))]))["v"].type)
-        == "FLOAT[4]"
+        str(schema_of_arrow(pa.schema([vector.with_type(pa.list_(pa.float32(), 4))]))["v"].type) == "FLOAT[4]"
     )
 
 

@@ -12,7 +12,7 @@ import pytest
 from samples import MODULATIONS
 
 from audiomem_sql.audio.flac.comments import Picture
-from audiomem_sql.scan.scan import scan
+from audiomem_sql.scan import scan
 from audiomem_sql.storage.log import copies as log_copies
 from audiomem_sql.storage.log import writer as log_writer
 from audiomem_sql.table.table import Table

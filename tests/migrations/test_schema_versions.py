@@ -1,4 +1,4 @@
-"""Tables whose columns change, against a plain model that remembers the columns and the rows of every version."""
+"""Tables whose columns change, against a plain model that has the columns and rows of every version."""
 
 from __future__ import annotations
 

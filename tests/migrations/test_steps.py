@@ -33,7 +33,10 @@ def test_what_a_text_means() -> None:
         assert parse_change(str(change)) == change
 
 
-NONSENSE = "; add; add column; drop; drop column a b; rename a b; rename a to; rename a to 5; alter a; drop 'n'; vacuum"
+NONSENSE = (
+    "; add; add column; drop; drop column a b; rename a b; "
+    "rename a to; rename a to 5; alter a; drop 'n'; vacuum"
+)
 
 
 @pytest.mark.parametrize("text", NONSENSE.split("; "))

@@ -62,7 +62,8 @@ def test_elimination(rows: int, columns: int, density: float, seed: int) -> None
     assert eliminate(matrix, combine=False).rank == found.rank
     known = found.determined
     assert np.array_equal(combine(found.combination[known], sums), x[known])
-    # An unknown is determined unless some x that differs in it has the same sums: unless dropping it keeps the rank.
+    # An unknown is determined unless some x that differs in it has the same sums: unless dropping it keeps
+    # the rank.
     for column in range(columns):
         rest = np.delete(matrix, column, axis=1)
         smaller = eliminate(rest, combine=False).rank if rest.shape[1] else 0

@@ -1,4 +1,7 @@
-"""Pieces in copies: every wrong byte within the bound, every lost side of a sector, and nothing that its CRC does not confirm."""
+"""Pieces in copies: wrong bytes within the bound, and lost sides of a sector.
+
+Nothing passes that its CRC does not confirm.
+"""
 
 from __future__ import annotations
 

@@ -13,8 +13,8 @@ import pytest
 from audiomem_sql.columns.types import ColumnType, Kind
 from audiomem_sql.machine.block_cache import BlockCache
 from audiomem_sql.predicates import Op, Predicate, bind
-from audiomem_sql.scan.filters import Filter
-from audiomem_sql.scan.scan import candidate_rows, scan
+from audiomem_sql.scan import Filter, scan
+from audiomem_sql.scan.candidates import candidate_rows
 from audiomem_sql.storage.segment import ROWID
 from audiomem_sql.table.table import Table
 

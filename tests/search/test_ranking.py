@@ -15,7 +15,7 @@ from samples import MODULATIONS
 
 from audiomem_sql.errors import DataTypeError, QueryError, SchemaError
 from audiomem_sql.frames.read_write import write_flac
-from audiomem_sql.scan.scan import scan
+from audiomem_sql.scan import scan
 from audiomem_sql.search import embedding
 from audiomem_sql.search.models.embedders import HashingEmbedder, normalised
 from audiomem_sql.table.table import Table

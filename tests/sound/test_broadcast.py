@@ -120,7 +120,10 @@ def test_mission(tmp_path: Path, name: str) -> None:
 
 
 def test_mission_outlives_mp3(tmp_path: Path) -> None:
-    """The codes of the bands correct what the encoder did; verify says so, and repair makes the file what it was."""
+    """The codes of the bands correct what the encoder did.
+
+    Verify says so, and repair makes the file what it was.
+    """
     path, heard = tmp_path / "t.flac", tmp_path / "heard.flac"
     expected = made(path, "mission", protection="archive")
     mp3_320(path, heard)
@@ -254,7 +257,10 @@ def test_noise_of_that_loudness_is_no_table(tmp_path: Path) -> None:
     ids=["mp3", "gain", "rate", "16 bit"],
 )
 def test_pcm_that_was_changed_is_told(tmp_path: Path, process: Process, tagged: bool) -> None:
-    """It survives what leaves samples as they are, and nothing else; the error says what it is, and what to do."""
+    """It survives what leaves samples as they are, and nothing else.
+
+    The error says what it is, and what to do.
+    """
     path, heard = tmp_path / "t.flac", tmp_path / "heard.flac"
     with create(path, 2000, profile="desktop") as table:
         table.checkpoint()

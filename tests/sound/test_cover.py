@@ -1,4 +1,7 @@
-"""Pictures and comments in the metadata of a table's file: put there by us and by tag editors, kept, and damaged."""
+"""Pictures and comments in the metadata of a table's file.
+
+We and tag editors put them there; they are kept, and damaged.
+"""
 
 from __future__ import annotations
 

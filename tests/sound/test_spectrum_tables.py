@@ -100,7 +100,10 @@ def test_repair_makes_the_file_what_it_was(tmp_path: Path, modulation: str) -> N
 
 @pytest.mark.damages
 def test_a_lost_block_of_samples_is_corrected_by_the_page_alone(tmp_path: Path) -> None:
-    """One of the eight blocks of a page: just what the inner code can bear when it is told which bytes are lost."""
+    """One of the eight blocks of a page is lost.
+
+    That is just what the inner code can bear when it is told which bytes are lost.
+    """
     path = tmp_path / "t.flac"
     options = {"profile": "desktop", "protection": "standard", "modulation": "spectrum"}
     with create(path, 3000, **options) as table:

@@ -24,7 +24,7 @@ from audiomem_sql.audio import PROFILES
 from audiomem_sql.audio.flac.metadata import APPLICATION_ID, MAX_SEEK_POINTS, SEEK_SECONDS
 from audiomem_sql.audio.spectrum import plans as bands
 from audiomem_sql.audio.spectrum import shape
-from audiomem_sql.blocks import bloom, column_writer, encoding
+from audiomem_sql.blocks import bloom, column_writer, encoding, integers
 from audiomem_sql.blocks import directory as blocks
 from audiomem_sql.blocks.zones import PREFIX, Zones
 from audiomem_sql.bytes.local_file import LocalFile
@@ -85,7 +85,7 @@ TYPES = {"u8": "B", "u16": "H", "u32": "I", "u64": "Q", "i64": "q", "bytes": "s"
     [
         ("Page header", page_layout.PAGE_HEADER),
         ("3. Catalog", catalog_packing.CATALOG_HEADER),
-        ("Integers header", encoding.INTEGERS_HEADER),
+        ("Integers header", integers.INTEGERS_HEADER),
         ("Labels", labels.LABEL),
         ("Signposts", labels.SIGNPOST),
         ("Log header", log_content.LOG_HEADER),
@@ -105,7 +105,7 @@ def test_structures(heading: str, layout: struct.Struct) -> None:
 def test_tombstones() -> None:
     count, header, codes = table("Tombstones")
     assert int(count["size"]) == int(header["offset"]) == TOMBSTONES_HEADER.size
-    assert int(header["size"]) == encoding.INTEGERS_HEADER.size
+    assert int(header["size"]) == integers.INTEGERS_HEADER.size
     assert int(codes["offset"]) == int(header["offset"]) + int(header["size"])
 
 
@@ -391,8 +391,8 @@ def test_catalog_keys(tmp_path: Path) -> None:
     assert sealed.catalog["versions"][0][:1] == [4]
     assert msgpack.unpackb(sealed.extent(sealed.catalog["sources"])) == {"a.md": bytes(16)}
     content = sealed.extent(sealed.catalog["tombstones"])
-    rowids, end = encoding.decode_integers(content, 8, int.from_bytes(content[:8], "little"))
-    versions, end = encoding.decode_integers(content, end, len(rowids))
+    rowids, end = integers.decode_integers(content, 8, int.from_bytes(content[:8], "little"))
+    versions, end = integers.decode_integers(content, end, len(rowids))
     assert (rowids.tolist(), versions.tolist(), end) == ([1, 2, 3, 4], [4, 4, 4, 4], len(content))
     assert sealed.catalog["rowids"]["bloom"] is not None
     sealed = Sealed.read(tmp_path / "t.flac.d" / "00000007.flac")

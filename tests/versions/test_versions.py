@@ -10,7 +10,7 @@ import pytest
 from samples import MODULATIONS
 
 from audiomem_sql.errors import QueryError
-from audiomem_sql.scan.scan import scan
+from audiomem_sql.scan import scan
 from audiomem_sql.table.table import Table
 from audiomem_sql.upkeep.compaction import Retention
 from audiomem_sql.versions import Snapshot, changes

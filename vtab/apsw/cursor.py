@@ -9,7 +9,7 @@ import apsw
 
 from audiomem_sql.columns.sql_values import sql_values
 from audiomem_sql.search import FoundRow
-from audiomem_sql.vtab.question import Part
+from audiomem_sql.vtab.interface import Part
 from audiomem_sql.vtab.rows import Rows
 
 if TYPE_CHECKING:

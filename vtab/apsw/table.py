@@ -20,7 +20,7 @@ from audiomem_sql.vtab import arguments as creation
 from audiomem_sql.vtab.apsw.cursor import Cursor
 from audiomem_sql.vtab.apsw.in_lists import lists_may_be_empty
 from audiomem_sql.vtab.codes import SchemaChangedError, constraint
-from audiomem_sql.vtab.question import FAIL, LIMIT, OFFSET, ROLLBACK, Asked, Question
+from audiomem_sql.vtab.index_query import FAIL, LIMIT, OFFSET, ROLLBACK, IndexConstraint, IndexQuery
 from audiomem_sql.vtab.table_functions import table_functions
 from audiomem_sql.vtab.tables import Tables
 from audiomem_sql.vtab.virtual_table import VirtualTable
@@ -141,8 +141,8 @@ class ApswTable(VirtualTable):
         self._steps = 0  # of the transaction, at that moment
 
     def BestIndexObject(self, index: apsw.IndexInfo) -> bool:
-        """Hand SQLite's question on, and the answer back."""
-        answer = self.best_index(_question(index))
+        """Hand SQLite's query on, and the plan back."""
+        answer = self.best_index(_index_query(index))
         if answer is None:
             return False
         lists = any(answer.lists) and lists_may_be_empty()
@@ -200,13 +200,13 @@ class ApswTable(VirtualTable):
     UpdateDeleteRow = _changes_a_row(_as_sqlite(VirtualTable.delete))
 
 
-def _question(index: apsw.IndexInfo) -> Question:
-    conditions = []
+def _index_query(index: apsw.IndexInfo) -> IndexQuery:
+    constraints = []
     for number in range(index.nConstraint):
         op, usable = index.get_aConstraint_op(number), index.get_aConstraint_usable(number)
         about_rows = op not in (LIMIT, OFFSET)
-        conditions.append(
-            Asked(
+        constraints.append(
+            IndexConstraint(
                 index.get_aConstraint_iColumn(number),
                 op,
                 usable,
@@ -219,7 +219,7 @@ def _question(index: apsw.IndexInfo) -> Question:
         (index.get_aOrderBy_iColumn(number), index.get_aOrderBy_desc(number))
         for number in range(index.nOrderBy)
     ]
-    return Question(conditions, order, sum(1 << column for column in index.colUsed))
+    return IndexQuery(constraints, order, sum(1 << column for column in index.colUsed))
 
 
 def register(connection: apsw.Connection) -> Module:

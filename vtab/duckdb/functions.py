@@ -16,7 +16,7 @@ import pyarrow as pa
 from audiomem_sql.columns.column import fold
 from audiomem_sql.columns.schema import Schema
 from audiomem_sql.errors import QueryError
-from audiomem_sql.scan.top_rows import parse_order
+from audiomem_sql.scan import parse_order
 from audiomem_sql.table.reader import TableReader
 from audiomem_sql.versions.row_changes import changes
 from audiomem_sql.vtab.duckdb.source import NamedTable, Source, source_of_rows, values_by_column

@@ -1,8 +1,8 @@
 """Broadcasts whose samples are not the ones that were written: louder, cut, resampled, encoded with loss.
 
-The stream is decoded, and searched for the place where its blocks begin: only there the coefficients lie on levels. What
-level there is, and with which sign, the coefficients say too. From both follow samples as they were, as near as can be; the bytes
-in them are right, because levels of a broadcast are far apart.
+The stream is decoded, and searched for the place where its blocks begin: only there the coefficients lie on
+levels. What level there is, and with which sign, the coefficients say too. From both follow samples as they
+were, as near as can be; the bytes in them are right, because levels of a broadcast are far apart.
 """
 
 from __future__ import annotations
@@ -44,11 +44,13 @@ Numbered = Callable[[bytes], "int | None"]
 PLACES = (0.5, 0.25, 0.75, 0.1, 0.9)
 """Where in a file blocks are looked for, as shares of its length."""
 LISTENED, FINER = 120, 600
-"""Coefficients from 100 Hz on that tell whether a block begins here or nearby, and those that tell it to the sample."""
+"""Coefficients from 100 Hz on that tell whether a block begins here or nearby, and those that tell it to the
+sample."""
 BESIDE = 4
 """So many samples before and behind are looked at then."""
 AGREED = 0.055
-"""Mean square distance from the next level, in units of the distance of two, at most; without levels it is 1/12."""
+"""Mean square distance from the next level, in units of the distance of two, at most; without levels it is
+1/12."""
 AT_ONCE = 256
 """Places that are tried together."""
 UNITS = 32
@@ -63,7 +65,9 @@ MAX_CHANNELS_HEARD = 2
 def aligned(
     file: ByteSource, start: int, metadata: Metadata, probe: Probe, numbered: Numbered
 ) -> ModulatedPages | None:
-    """The pages of a broadcast, whatever was done to its samples; None if there are none, or scipy is not installed.
+    """The pages of a broadcast, whatever was done to its samples.
+
+    None if there are none, or scipy is not installed.
 
     What ``probe`` raises besides ``NotAudioMemoryError`` passes through.
     """
@@ -89,7 +93,10 @@ def aligned(
 
 @dataclass(frozen=True)
 class Arrangement:
-    """Sample 0 of frame 0, which may lie before the file; what to multiply each channel with, (channels,); samples there are."""
+    """Sample 0 of frame 0, which may lie before the file.
+
+    What to multiply each channel with, (channels,); samples there are.
+    """
 
     origin: int
     gains: Floats
@@ -97,7 +104,10 @@ class Arrangement:
 
 
 class AlignedSound(PageSource):
-    """A ``PageSource`` of sound as it was before something was done to it, but for noise. Takes over ``decoder``."""
+    """A ``PageSource`` of sound as it was before something was done to it, but for noise.
+
+    Takes over ``decoder``.
+    """
 
     verbatim = False
     in_place = False
@@ -183,7 +193,10 @@ def _block_start(heard: Floats, shape: Profile) -> int | None:
 
 
 def _distances(windows: npt.NDArray[np.float32], shape: Profile, listened: int) -> Floats:
-    """Mean square distance of coefficients from the levels that fit best, (n,), for windows, (channels, n, DCT)."""
+    """Mean square distance of coefficients from the levels that fit best.
+
+    windows: (channels, n, DCT) → (n,).
+    """
     first, low = coefficient(LOWEST, shape), coefficient(100.0, shape)
     spectra = transforms().dct(windows, type=2, norm="ortho", axis=-1)
     pilots = np.abs(spectra[..., first + CONTROL - 1, None]) / 3.5 * (63 / 12) ** 0.5 + 1e-9
@@ -226,7 +239,10 @@ def _pages(
 
 
 def _gains(spectrum: Spectrum, spectra: Floats) -> Floats:
-    """What to multiply each channel with, (channels,), for its coefficients, (channels, units, DCT), to lie on levels."""
+    """The factor of each channel, (channels,), with which its coefficients lie on levels.
+
+    spectra: (channels, units, DCT).
+    """
     full_scale = float(1 << spectrum.shape.profile.bits_per_sample - 1)
     used = spectrum.shape.carrying
     distance, bits = spectrum.shape.distance / full_scale, max(spectrum.shape.bits)

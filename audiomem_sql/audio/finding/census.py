@@ -1,9 +1,9 @@
 """Asking frames all over a file where they are.
 
-When the end of a file does not confirm its beginning, windows spread over all of it are searched for frame headers. What
-their frames agree on is believed: one geometry for all, with holes where nothing answers, several geometries one after
-another, where bytes were put in or taken out, or frames that another encoder made smaller. However large a file is, a
-bounded part of it is read.
+When the end of a file does not confirm its beginning, windows spread over all of it are searched for frame
+headers. What their frames agree on is believed: one geometry for all, with holes where nothing answers,
+several geometries one after another, where bytes were put in or taken out, or frames that another encoder
+made smaller. However large a file is, a bounded part of it is read.
 """
 
 from __future__ import annotations
@@ -22,9 +22,11 @@ from audiomem_sql.audio.flac.profiles import Profile
 from audiomem_sql.bytes import ByteSource
 
 WINDOWS, WINDOW = 16, 256 << 10
-"""How many places of a file are searched, and how many bytes at each: several frames of the named profiles."""
+"""How many places of a file are searched, and how many bytes at each: several frames of the named
+profiles."""
 WIDE_WINDOWS, WIDE_WINDOW = 32, 2 << 20
-"""The same where nothing was found and no metadata says that this is music; a frame of any profile is shorter."""
+"""The same where nothing was found and no metadata says that this is music; a frame of any profile is
+shorter."""
 PROFILES_A_WINDOW = 4
 """Shapes of frames that are followed up in one window: FLAC files may be kept in pages."""
 PAIRS = 4
@@ -33,7 +35,9 @@ PAIRS = 4
 
 @dataclass(frozen=True)
 class Census:
-    """The frames of one profile in the windows: ``places`` and ``numbers`` (int64) of those that are verbatim.
+    """The frames of one profile in the windows.
+
+    ``places`` and ``numbers``, int64: of those that are verbatim.
 
     ``smaller``: among them were complete frames that are smaller than ours.
     """
@@ -96,7 +100,10 @@ def _count(file: ByteSource, windows: int, window: int) -> list[Census]:
 
 
 def _windows(size: int, windows: int, window: int) -> list[tuple[int, int]]:
-    """Offset and length of stretches spread evenly over ``size`` bytes, from the first to the last, or all of them."""
+    """Offset and length of stretches that are spread evenly over ``size`` bytes.
+
+    They reach from the first byte to the last, or are all of them.
+    """
     if size <= windows * window:
         return [(start, window) for start in range(0, size, window)]
     return [((size - window) * i // (windows - 1), window) for i in range(windows)]

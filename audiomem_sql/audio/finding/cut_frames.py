@@ -1,13 +1,14 @@
 """Pages between two frame headers that do not lie as arithmetic wants.
 
-Bytes were put in, or are missing, somewhere between. What is before that place is right as seen from the header before
-(*front*), what is behind it as seen from the header after (*back*). The place itself is told by
+Bytes were put in, or are missing, somewhere between. What is before that place is right as seen from the
+header before (*front*), what is behind it as seen from the header after (*back*). The place itself is told by
 
-- the CRC-16 of a frame, which is right for a frame that is whole on either side, and, where bytes were put in, for the cut
-  page with the right ones taken out (about one time in three also with others);
+- the CRC-16 of a frame, which is right for a frame that is whole on either side, and, where bytes were put
+  in, for the cut page with the right ones taken out (about one time in three also with others);
 - the bytes that are known: those of frame headers and the marks of the subframes.
 
-Between two known bytes the place of missing bytes cannot be told here; both readings are offered to who can tell.
+Between two known bytes the place of missing bytes cannot be told here; both readings are offered to who can
+tell.
 """
 
 from __future__ import annotations
@@ -78,7 +79,10 @@ class Seam:
     first: int
 
     def page(self, n: int) -> tuple[Bytes, bool]:
-        """Page ``n``, uint8 (page_size,), ``last <= n < first``, and whether its frame is intact, CRC-16 included."""
+        """Page ``n``, uint8 (page_size,), and whether its frame is intact, CRC-16 included.
+
+        ``last <= n < first``.
+        """
         profile = self.before.profile
         size = frame_size(profile, n)
         start, stop = self.before.offset(self.last), self.after.offset(self.first)
@@ -160,9 +164,12 @@ class Seam:
 
 
 def cuts_by_crc(front: Bytes, back: Bytes) -> Numbers:
-    """Each c, int64 rising, for which ``front[:c] + back[c:]`` is a frame with the right CRC-16; both uint8 (n,).
+    """Each c, int64 rising, for which ``front[:c] + back[c:]`` is a frame with the right CRC-16.
 
-    The CRC is linear: it is the sum of what each byte contributes at its place, so all n + 1 are known from sums up to c.
+    Both uint8 (n,).
+
+    The CRC is linear: it is the sum of what each byte contributes at its place, so all n + 1 are known from
+    sums up to c.
     """
     mixed = np.bitwise_xor.accumulate(_contributions(front) ^ _contributions(back))
     total = np.bitwise_xor.reduce(_contributions(back))

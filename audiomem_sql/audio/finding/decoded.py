@@ -1,7 +1,7 @@
 """Pages of a file that was encoded again.
 
-Another encoder may choose any frame length and leave all metadata out; the samples are the same, and pages are cut from
-them: page n is samples ``n × block_size`` to ``(n + 1) × block_size``. Decoding is libsndfile's.
+Another encoder may choose any frame length and leave all metadata out; the samples are the same, and pages
+are cut from them: page n is samples ``n × block_size`` to ``(n + 1) × block_size``. Decoding is libsndfile's.
 """
 
 from __future__ import annotations
@@ -34,9 +34,9 @@ LATER = (0.25, 0.5, 0.75)
 class DecodedPages(PageSource):
     """A ``PageSource`` that decodes; the file may come from any FLAC encoder.
 
-    Takes over ``file``. One thread decodes at a time. The depth is the stream's, or 16 bits where a 16-bit file was stored
-    in 24. Where the stream ends early, opening decodes a few places to find its end, and damage there can make ``present`` too
-    low; where it does not say how long it is, opening decodes it all.
+    Takes over ``file``. One thread decodes at a time. The depth is the stream's, or 16 bits where a 16-bit
+    file was stored in 24. Where the stream ends early, opening decodes a few places to find its end, and
+    damage there can make ``present`` too low; where it does not say how long it is, opening decodes it all.
 
     Raises ``NotAudioMemoryError`` if ``probe`` finds no page, ``DamagedFileError`` if nothing can be decoded.
     """
@@ -85,7 +85,10 @@ class DecodedPages(PageSource):
         self._decoder.close()
 
     def _identify(self, metadata: Metadata, probe: Probe) -> tuple[int, int]:
-        """Depth and block size: the first place with a page header, which is frame 0 unless that one is damaged."""
+        """Depth and block size, by the first place with a page header.
+
+        That is frame 0, unless that one is damaged.
+        """
         if metadata.bits_per_sample not in BITS_PER_SAMPLE:
             raise NotAudioMemoryError(
                 f"not a table: {metadata.bits_per_sample} bits per sample",
@@ -118,8 +121,11 @@ class DecodedPages(PageSource):
         )
 
     def _heads(self, total: int) -> Iterator[tuple[int, Samples | DamagedFileError]]:
-        """Where pages may begin, and the samples there: at the front each read alone, as some may be damaged, and, in case those
-        were changed, in stretches all over the file that are read at once."""
+        """Where pages may begin, and the samples there.
+
+        At the front each is read alone, since some may be damaged. In case those were changed, stretches all
+        over the file follow, each read at once.
+        """
         end = min(MAX_BLOCK_SIZE, total or MAX_BLOCK_SIZE)
         for at in range(0, end + 1, BLOCK_STEP):
             try:
@@ -181,7 +187,10 @@ class DecodedPages(PageSource):
         return True
 
     def _find_present(self) -> int:
-        """Number of pages up to the last that decodes: one look if the length is true, halving if the file is cut."""
+        """Number of pages up to the last that decodes.
+
+        One look tells if the length is true; if the file is cut, the end is found by halving.
+        """
         page = np.empty((1, self.profile.page_size), dtype=np.uint8)
         if not self.page_count:
             return self._count_all(page)

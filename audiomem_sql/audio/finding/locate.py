@@ -1,8 +1,9 @@
 """Where our frames are in a file, whatever its metadata says.
 
-A *geometry* is a profile and the offset of frame 0; with both, every page has its place. It is read off frame headers that
-are really there. When the last frame of the file is where arithmetic puts it, all are: a frame that another encoder made
-smaller, and bytes that were put in or taken out, move all that follow. When the end does not answer, ``census`` asks the rest.
+A *geometry* is a profile and the offset of frame 0; with both, every page has its place. It is read off frame
+headers that are really there. When the last frame of the file is where arithmetic puts it, all are: a frame
+that another encoder made smaller, and bytes that were put in or taken out, move all that follow. When the end
+does not answer, ``census`` asks the rest.
 """
 
 from __future__ import annotations
@@ -69,10 +70,12 @@ class Geometry:
         return n >= 0 and file.read_at(self.offset(n), len(expected)) == expected
 
     def furthest(self, file: ByteSource, low: int, stop: int) -> int:
-        """The highest frame from ``low`` to before ``stop`` that is found in place; ``low`` itself is not looked at.
+        """The highest frame from ``low`` to before ``stop`` that is found in place.
 
-        Looks at ``PROBES`` frames from the end on, then at as many above the first that answers, and so on: what it finds is
-        the last if about one in ``PROBES`` is intact up to there.
+        ``low`` itself is not looked at.
+
+        Looks at ``PROBES`` frames from the end on, then at as many above the first that answers, and so on:
+        what it finds is the last if about one in ``PROBES`` is intact up to there.
         """
         while stop - low > 1:
             step = -(-(stop - 1 - low) // PROBES)
@@ -81,7 +84,9 @@ class Geometry:
         return low
 
     def read(self, file: ByteSource, first: int, count: int) -> tuple[Bytes, Flags]:
-        """Pages uint8 (count, page_size) and bool (count,), False where header or subframe bytes are not those expected.
+        """Pages, uint8 (count, page_size), and whether each is in its frame, bool (count,).
+
+        False where header or subframe bytes are not those expected.
 
         Zeros for what is not in the file. One ``pread``; raises only ``StorageError``.
         """
@@ -105,7 +110,10 @@ class Geometry:
 
 
 def geometry_at(file: ByteSource, audio_start: int) -> Geometry | None:
-    """The geometry that the frame at ``audio_start`` announces, if it is a frame 0 that we could have written."""
+    """The geometry that the frame at ``audio_start`` announces.
+
+    None unless it is a frame 0 that we could have written.
+    """
     raw = file.read_at(audio_start, MAX_HEADER_SIZE)
     parsed = parse_frame_header(raw)
     if parsed is None or parsed[1] != 0:
@@ -115,7 +123,10 @@ def geometry_at(file: ByteSource, audio_start: int) -> Geometry | None:
 
 
 def confirmed(file: ByteSource, geometry: Geometry, total: int) -> bool:
-    """Whether the end of the file keeps to the geometry. ``total`` is the page count of the metadata, 0 if not known."""
+    """Whether the end of the file keeps to the geometry.
+
+    ``total`` is the page count of the metadata, 0 if not known.
+    """
     whole = geometry.frames_in(file)
     if not whole:
         return False
@@ -128,7 +139,10 @@ def confirmed(file: ByteSource, geometry: Geometry, total: int) -> bool:
 
 
 def behind(file: ByteSource, geometry: Geometry, last: int) -> Arrangement:
-    """What became of the frames behind ``last``, the last in place: damaged or cut off, displaced, or made smaller."""
+    """What became of the frames behind ``last``, the last one in place.
+
+    They were damaged or cut off, displaced, or made smaller.
+    """
     n = last
     header = frame_header(geometry.profile, n + 1)
     if file.read_at(geometry.offset(n + 1), len(header)) == header:
@@ -151,8 +165,11 @@ def complete(frame: bytes) -> bool:
 
 
 def padded(file: ByteSource, start: int, length: int) -> Bytes:
-    """uint8 (up to ``length + MAX_HEADER_SIZE``,) from ``start`` on: so many more that headers are found up to ``length``,
-    zeros for those beyond the end of the file."""
+    """``length`` bytes from ``start`` on, and ``MAX_HEADER_SIZE`` more, uint8.
+
+    So headers are found up to ``length``. Zeros stand for what is beyond the end of the file, as far as those
+    go.
+    """
     data = file.read_at(start, length + MAX_HEADER_SIZE)
     data += bytes(min(MAX_HEADER_SIZE, length + MAX_HEADER_SIZE - len(data)))
     return np.frombuffer(data, dtype=np.uint8)

@@ -23,8 +23,9 @@ from audiomem_sql.errors import DamagedFileError, MissingExtraError, NotAudioMem
 FRAMES_AT_ONCE = 64
 """Frames that are demodulated together, or one page."""
 REMEMBERED = 64
-"""Pages that are kept once they are demodulated: a query asks for many small places of one page, a scan in the order of the rows for
-some cells of a page after the other, and, by importance, for others of the same pages later, …"""
+"""Pages that are kept once they are demodulated: a query asks for many small places of one page, a scan in
+the order of the rows for some cells of a page after the other, and, by importance, for others of the same
+pages later, …"""
 DOUBTFUL_BYTES = 32 << 20
 """… and bytes of pages with wrong samples, which take long."""
 
@@ -32,8 +33,8 @@ DOUBTFUL_BYTES = 32 << 20
 class ModulatedPages(PageSource):
     """A ``PageSource`` over ``sound``, whose pages are demodulated. Safe to use from many threads.
 
-    Which frames are a page is known here and to ``Shape.first_frame``. A page of several frames is there if more than half of
-    them are.
+    Which frames are a page is known here and to ``Shape.first_frame``. A page of several frames is there if
+    more than half of them are.
 
     Takes over ``sound``. ``health`` is what reading showed of each band so far, by name.
     """
@@ -54,14 +55,18 @@ class ModulatedPages(PageSource):
         self.mode: Mode | None = spectrum.shape.mode
         self.health: dict[str, Health] = {slot.band.name: Health() for slot in spectrum.shape.slots}
         self._sound = sound
-        #: Whether codes are asked at once: where a lossy encoder was at work, a page without errors is the exception.
+        #: Whether codes are asked at once: where a lossy encoder was at work, a page without errors is the
+        #: exception.
         self._corrects = spectrum.shape.mode.lossy and not sound.verbatim
         self._lock = threading.Lock()
         self._pages: OrderedDict[int, tuple[Bytes, bool, Flags]] = OrderedDict()
         self._hard: OrderedDict[int, tuple[Bytes, bool, Flags]] = OrderedDict()
 
     def read_checked(self, first: int, count: int) -> tuple[Bytes, Flags]:
-        """The same with a flag a page: False where the frame is not intact, or a block is not what was written."""
+        """Pages, and whether each is as it was written.
+
+        False where the frame is not intact, or a block of it is not what was written.
+        """
         pages = np.zeros((count, self.page_size), np.uint8)
         ok = np.zeros(count, np.bool_)
         with self._lock:
@@ -146,7 +151,10 @@ class ModulatedPages(PageSource):
         return self.shape.first_frame(pages) + self.shape.lead
 
     def band_readings(self, pages: int) -> list[BandReading]:
-        """The bands, lower ones first: what reading showed so far, and what ``pages`` pages all over the file show."""
+        """The bands, lower ones first, with the health that reading showed so far.
+
+        ``pages`` pages all over the file are measured, too.
+        """
         hertz = self.profile.sample_rate / (2 * DCT)
         health = self.measured(pages)
         return [
@@ -164,7 +172,10 @@ class ModulatedPages(PageSource):
         ]
 
     def measured(self, pages: int) -> dict[str, Health]:
-        """The health of each band: what reading showed so far, and that of ``pages`` pages all over the file, by name."""
+        """The health of each band that reading showed so far, by name.
+
+        ``pages`` pages all over the file are measured, too.
+        """
         found = {name: Health() for name in self.health}
         for page in sorted({n * self.present // pages for n in range(pages)} if self.present else ()):
             sound, _ = self._heard(page, 1)
@@ -196,8 +207,10 @@ class ModulatedPages(PageSource):
 def modulation_of(
     sound: Bytes, profile: Profile, probe: Probe, frame: int, frames: Callable[[int, int], Bytes]
 ) -> Spectrum | None:
-    """The modulation of frame number ``frame``, uint8 (page_size,) of ``profile``, if there is a page of ours in it; None otherwise,
-    and without scipy. ``frames``: the samples of others, by the first and how many, where a page has several.
+    """The modulation of a frame; None if there is no page of ours in it, and without scipy.
+
+    sound: frame number ``frame``, uint8 (page_size,) of ``profile``. frames: the samples of others, by the
+    first and how many, where a page has several.
 
     What ``probe`` raises besides ``NotAudioMemoryError`` passes through.
     """

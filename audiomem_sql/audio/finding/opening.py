@@ -1,8 +1,9 @@
 """Opening a file as numbered pages.
 
-A file as we wrote it is read by offset, without decoding; one whose frames have moved by the headers of its frames; one that
-was encoded again is decoded. Which it is, is decided by its frames alone: the first and the last (see ``locate``), or, where
-these are lost or do not agree, frames from all over the file (see ``census``).
+A file as we wrote it is read by offset, without decoding; one whose frames have moved by the headers of its
+frames; one that was encoded again is decoded. Which it is, is decided by its frames alone: the first and the
+last (see ``locate``), or, where these are lost or do not agree, frames from all over the file (see
+``census``).
 """
 
 from __future__ import annotations
@@ -43,9 +44,9 @@ SPREAD_PAGES = 64
 class VerbatimPages(PageSource):
     """A ``PageSource`` over frames that hold their pages verbatim. Safe to use from many threads.
 
-    Takes over ``file``. Reading any range of pages is one ``pread``. Header and subframe bytes are compared with those
-    expected; CRC-16 is not computed, as each cell inside a page has a stronger checksum. A page that is not ok still
-    holds the bytes that are where its samples belong.
+    Takes over ``file``. Reading any range of pages is one ``pread``. Header and subframe bytes are compared
+    with those expected; CRC-16 is not computed, as each cell inside a page has a stronger checksum. A page
+    that is not ok still holds the bytes that are where its samples belong.
     """
 
     verbatim = True
@@ -63,7 +64,10 @@ class VerbatimPages(PageSource):
         self.page_count, self.present = _count(file, geometry, total_pages(metadata, geometry.profile))
 
     def read_checked(self, first: int, count: int) -> tuple[Bytes, Flags]:
-        """The same with a flag a page, for pages damaged or beyond the end; only ``StorageError`` is raised."""
+        """The same with a flag a page, for pages damaged or beyond the end.
+
+        Only ``StorageError`` is raised.
+        """
         return self._geometry.read(self.file, first, count)
 
     def close(self) -> None:
@@ -76,12 +80,12 @@ def open_pages(
 ) -> PageSource:
     """Open a FLAC file for reading pages: a path, or a source, which is taken over.
 
-    ``probe`` is called with the first 64 payload bytes of channel 0 of page 0 – and, if it refuses those, of further
-    pages, since page 0 may be the damaged one – and returns the block size the page was written with.
+    ``probe`` is called with the first 64 payload bytes of channel 0 of page 0 – and, if it refuses those, of
+    further pages, since page 0 may be the damaged one – and returns the block size the page was written with.
 
-    Raises ``StorageError`` for what cannot be opened, ``NotAudioMemoryError`` for what is not FLAC or holds no pages,
-    ``DamagedFileError`` for FLAC too damaged to find its pages. Whatever ``probe`` raises besides ``NotAudioMemoryError``
-    passes through.
+    Raises ``StorageError`` for what cannot be opened, ``NotAudioMemoryError`` for what is not FLAC or holds
+    no pages, ``DamagedFileError`` for FLAC too damaged to find its pages. Whatever ``probe`` raises besides
+    ``NotAudioMemoryError`` passes through.
     """
     file = open_source(where)
     try:
@@ -118,8 +122,12 @@ def _open(file: ByteSource, probe: Probe, numbered: Numbered) -> PageSource:
 
 
 def _search(file: ByteSource, metadata: Metadata | None, probe: Probe) -> PageSource | None:
-    """The pages that frames all over the file announce; None where there are none, or an encoder made them smaller."""
-    # A stream with good metadata, in which a frame follows on it, is music or was encoded again: no need to search it all.
+    """The pages that frames all over the file announce.
+
+    None where there are none, or an encoder made them smaller.
+    """
+    # A stream with good metadata, in which a frame follows on it, is music or was encoded again: no need to
+    # search it all.
     intact = metadata is not None and file.read_at(metadata.audio_start, 2) in (SYNC, VARIABLE_SYNC)
     frame = metadata.max_block_size * metadata.channels * metadata.bits_per_sample // 8 if metadata else 0
     for census in censuses(file, not intact, max(WINDOW, 2 * frame)):
@@ -159,7 +167,10 @@ def _has_pages(file: ByteSource, geometry: Geometry, probe: Probe) -> _Accepted 
 def _accepted(
     places: Iterable[tuple[int, int]], profile: Profile, probe: Probe, file: ByteSource
 ) -> _Accepted | None:
-    """Whether the frames at these places, with these numbers, are pages of ``profile``: the first that ``probe`` accepts decides."""
+    """Whether the frames at these places, with these numbers, are pages of ``profile``.
+
+    The first that ``probe`` accepts decides.
+    """
     modulated = profile.block_size in BLOCK_SIZES
     for place, n in places:
         head = file.read_at(place + header_size(profile, n) + 1, HEAD_BYTES)
@@ -186,7 +197,10 @@ def _places(census: Census) -> Iterable[tuple[int, int]]:
 
 
 def _count(file: ByteSource, geometry: Geometry, total: int) -> tuple[int, int]:
-    """Pages that there should be and that there are. Frames in place beyond ``total`` count: they refute STREAMINFO."""
+    """Pages that there should be and that there are.
+
+    Frames in place beyond ``total`` count: they refute STREAMINFO.
+    """
     present = geometry.frames_in(file)
     if not total:
         cut_short = geometry.offset(present) < file.size and geometry.in_place(file, present)

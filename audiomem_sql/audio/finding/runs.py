@@ -1,8 +1,9 @@
 """Runs of frames: what a file that was cut, or had bytes put in, is made of.
 
-Bytes put in or taken out leave the frames before and after as they were, only in another place. A *run* is consecutive frames
-that arithmetic places from one and the same start. Frame headers may also be found that are none: of another file that is kept
-in a page, or copied from elsewhere. The runs to believe are those with rising numbers that have the most frames.
+Bytes put in or taken out leave the frames before and after as they were, only in another place. A *run* is
+consecutive frames that arithmetic places from one and the same start. Frame headers may also be found that
+are none: of another file that is kept in a page, or copied from elsewhere. The runs to believe are those with
+rising numbers that have the most frames.
 """
 
 from __future__ import annotations
@@ -55,9 +56,12 @@ def _runs(profile: Profile, places: Numbers, numbers: Numbers) -> list[Run]:
 
 
 def _heaviest(runs: list[Run]) -> list[Run]:
-    """The runs of rising numbers that have the most frames together; frames that agree with another count twice.
+    """The runs of rising numbers that have the most frames together.
 
-    Weighted longest increasing subsequence: ``ends`` and ``weights`` are the chains that no other beats, by last number.
+    Frames that agree with another count twice.
+
+    Weighted longest increasing subsequence: ``ends`` and ``weights`` are the chains that no other beats, by
+    last number.
     """
     ends: list[int] = []
     weights: list[int] = []

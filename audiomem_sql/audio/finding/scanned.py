@@ -1,7 +1,7 @@
 """Pages of a file whose frames are ours but have moved.
 
-The file is read once from end to end for frame headers; what they agree on are runs of frames (see ``runs``), inside which
-arithmetic holds again. Pages between two runs are put together from both sides (see ``seam``).
+The file is read once from end to end for frame headers; what they agree on are runs of frames (see ``runs``),
+inside which arithmetic holds again. Pages between two runs are put together from both sides (see ``seam``).
 """
 
 from __future__ import annotations
@@ -39,7 +39,8 @@ from audiomem_sql.errors import DamagedFileError, NotAudioMemoryError
 CHUNK = 4 << 20
 """Bytes read at once."""
 SPARE_HEADERS = 64
-"""A chunk may have so many headers more than twice the frames that fit in; there are more only in a file made to be bad."""
+"""A chunk may have so many headers more than twice the frames that fit in; there are more only in a file made
+to be bad."""
 SEAMS_COMPARED = 64
 """Shortened frames that are looked at to tell another encoder from damage."""
 
@@ -47,9 +48,10 @@ SEAMS_COMPARED = 64
 class ScannedPages(PageSource):
     """A ``PageSource`` over frames that are found by their headers. Safe to use from many threads.
 
-    Takes over ``file``. Opening reads all of it, and keeps a few numbers for each place where bytes were put in or are missing.
-    Its ``page_count`` is the one given, or else what STREAMINFO says, unless frames refute it; ``present`` counts the pages up
-    to the end of the file, among them those that are missing in the middle.
+    Takes over ``file``. Opening reads all of it, and keeps a few numbers for each place where bytes were put
+    in or are missing. Its ``page_count`` is the one given, or else what STREAMINFO says, unless frames refute
+    it; ``present`` counts the pages up to the end of the file, among them those that are missing in the
+    middle.
 
     Raises ``DamagedFileError`` where no frame of ``profile`` is found, ``StorageError``.
     """
@@ -98,7 +100,8 @@ class ScannedPages(PageSource):
     def read_checked(self, first: int, count: int) -> tuple[Bytes, Flags]:
         """The same with a flag a page, for pages damaged or beyond the end; only ``StorageError`` is raised.
 
-        A page that was cut holds what is before the cut and what is behind it where that can be told, see ``seam``.
+        A page that was cut holds what is before the cut and what is behind it where that can be told, see
+        ``seam``.
         """
         pages = np.zeros((count, self.profile.page_size), dtype=np.uint8)
         ok = np.zeros(count, dtype=np.bool_)
@@ -120,10 +123,12 @@ class ScannedPages(PageSource):
         return pages, ok
 
     def alternatives(self, page: int) -> Bytes:
-        """``page`` as seen from the intact frames before and after it, uint8 (n, page_size); none where both see the same.
+        """``page`` as seen from the intact frames before and after it, uint8 (n, page_size).
 
-        A part of it that was neither overwritten nor cut is right in one of them, if bytes were put in or taken out only
-        once between those frames.
+        None where both see the same.
+
+        A part of it that was neither overwritten nor cut is right in one of them, if bytes were put in or
+        taken out only once between those frames.
         """
         index = max(0, bisect_right(self._firsts, page) - 1)
         run = self._runs[index]
@@ -151,9 +156,11 @@ def rescan(
 ) -> PageSource:
     """Open a file by the headers of its frames, wherever they are; for files whose pages fail by arithmetic.
 
-    where: a path, or a source, which is taken over. page_count: how many pages the file had, if that is known. mode: of pages that are modulated.
+    where: a path, or a source, which is taken over. page_count: how many pages the file had, if that is
+    known. mode: of pages that are modulated.
 
-    Raises ``StorageError`` for what cannot be opened, ``DamagedFileError`` where no frame of ``profile`` is found.
+    Raises ``StorageError`` for what cannot be opened, ``DamagedFileError`` where no frame of ``profile`` is
+    found.
     """
     file = open_source(where)
     try:

@@ -1,8 +1,8 @@
 """Frame headers of ours in any bytes.
 
-Where frames are not where arithmetic puts them, their headers tell: sync code, codes, number and CRC-8 are 6 to 16 bytes that
-do not come about by chance, least of all followed by the mark of a verbatim subframe. All is done on arrays, so bytes that are
-made to look like headers cost no more time than others.
+Where frames are not where arithmetic puts them, their headers tell: sync code, codes, number and CRC-8 are 6
+to 16 bytes that do not come about by chance, least of all followed by the mark of a verbatim subframe. All is
+done on arrays, so bytes that are made to look like headers cost no more time than others.
 """
 
 from __future__ import annotations
@@ -60,7 +60,10 @@ def sync_places(data: Bytes) -> Numbers:
 
 
 def announced(data: bytes) -> list[tuple[int, Profile, int]]:
-    """Headers of any profile: place, profile and frame number, in order. The first ``ANNOUNCED`` that could be one are parsed."""
+    """Headers of any profile: place, profile and frame number, in order.
+
+    The first ``ANNOUNCED`` that could be one are parsed.
+    """
     array = np.frombuffer(data, dtype=np.uint8)
     places = sync_places(array)
     places = places[_SIZE_AND_RATE[array[places + 2]] & _CHANNELS_AND_DEPTH[array[places + 3]]]
@@ -73,7 +76,9 @@ def announced(data: bytes) -> list[tuple[int, Profile, int]]:
 
 
 def find_headers(data: Bytes, profile: Profile) -> tuple[Numbers, Numbers, Flags]:
-    """Headers of frames of ``profile``: places (rising), frame numbers, and whether a verbatim subframe follows; each (n,).
+    """Headers of frames of ``profile``, as three arrays (n,).
+
+    Places, rising; frame numbers; and whether a verbatim subframe follows.
 
     None that begins in the last ``MAX_HEADER_SIZE`` bytes of ``data``.
     """

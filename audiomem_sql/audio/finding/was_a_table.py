@@ -1,7 +1,8 @@
 """Whether sound without a page was a table once: what is left of one when its samples were changed.
 
-Tags may say so. And pages of compressed bytes are noise whose samples are all equally frequent, which no music is: the kurtosis of
-such noise is 1.8, a little more after a lossy encoder; that of natural sound and of Gaussian noise is 3 and above.
+Tags may say so. And pages of compressed bytes are noise whose samples are all equally frequent, which no
+music is: the kurtosis of such noise is 1.8, a little more after a lossy encoder; that of natural sound and of
+Gaussian noise is 3 and above.
 """
 
 from __future__ import annotations
@@ -23,11 +24,15 @@ SAMPLES = 8192
 KURTOSIS = (1.65, 2.4)
 """That of samples that are equally frequent is 1.8, that of a sine 1.5."""
 CORRELATION = 0.3
-"""Most that neighbouring samples of noise have to do with each other, once its highest frequencies are gone."""
+"""Most that neighbouring samples of noise have to do with each other, once its highest frequencies are
+gone."""
 
 
 def evidence_of_a_table(where: str | os.PathLike[str] | ByteSource) -> str | None:
-    """How it shows that a FLAC file was a table; None if it does not. where: a path, or a source, which is taken over."""
+    """How it shows that a FLAC file was a table.
+
+    None if it does not. where: a path, or a source, which is taken over.
+    """
     file = open_source(where)
     try:
         start = stream_start(file)

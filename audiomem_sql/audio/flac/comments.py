@@ -1,7 +1,7 @@
-"""What others put into the metadata of a file, and we keep when it is written again: comments beside ours, and pictures.
+"""Comments and pictures that others put into a file, which we keep when it is written again.
 
-Source: RFC 9639 §8.6 (Vorbis comments) and §8.8 (PICTURE). No data depends on any of it, and it has no checksum: what does not
-fit together is left out, and no file is less of a table because of it.
+Source: RFC 9639 §8.6 (Vorbis comments) and §8.8 (PICTURE). No data depends on any of it, and it has no
+checksum: what does not fit together is left out, and no file is less of a table because of it.
 """
 
 from __future__ import annotations
@@ -35,7 +35,10 @@ _SHAPE = Struct(">IIIII")
 
 @dataclass(frozen=True)
 class Picture:
-    """A picture, as the bytes of a file of type ``mime``. depth: bits a pixel. kind: as in ID3v2, 3 for the front cover."""
+    """A picture, as the bytes of a file of type ``mime``.
+
+    depth: bits a pixel. kind: as in ID3v2, 3 for the front cover.
+    """
 
     data: bytes
     mime: str
@@ -75,7 +78,10 @@ NO_TAGS = Tags()
 
 
 def read_tags(path: str | os.PathLike[str]) -> Tags:
-    """The tags of a FLAC file, ours among them; as far as they are whole. ``NO_TAGS`` where there is no such file."""
+    """The tags of a FLAC file, ours among them; as far as they are whole.
+
+    ``NO_TAGS`` where there is no such file.
+    """
     comments: tuple[tuple[str, str], ...] = ()
     pictures: list[bytes] = []
     try:
@@ -126,10 +132,11 @@ def is_picture(body: bytes) -> bool:
 
 
 def with_cover(file: ByteSource, cover: Picture | None) -> tuple[bytes, int]:
-    """What is to stand before the frames of ``file`` so that ``cover`` is its front cover, and where its frames begin now.
+    """The metadata with which ``cover`` is the front cover of ``file``, and where its frames begin now.
 
-    None: so that it has no front cover. All other blocks stay as they are, and what stands before the stream. Raises
-    ``DamagedFileError`` and ``NotAudioMemoryError`` where the blocks cannot be told, ``LimitError`` for a cover that is too large.
+    None: so that it has no front cover. All other blocks stay as they are, and what stands before the stream.
+    Raises ``DamagedFileError`` and ``NotAudioMemoryError`` where the blocks cannot be told, ``LimitError``
+    for a cover that is too large.
     """
     start = at = stream_start(file)
     blocks: list[tuple[int, bytes]] = []

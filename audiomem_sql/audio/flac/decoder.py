@@ -14,7 +14,8 @@ from audiomem_sql.bytes import ByteSource
 from audiomem_sql.errors import AudioMemError, DamagedFileError
 
 UNKNOWN_LENGTH = 1 << 36
-"""libsndfile gives a length beyond what STREAMINFO can express when the encoder wrote to a pipe and left it out."""
+"""libsndfile gives a length beyond what STREAMINFO can express when the encoder wrote to a pipe and left it
+out."""
 
 BAD_SEEK = 39
 """libsndfile's SFE_BAD_SEEK."""
@@ -25,7 +26,10 @@ Samples: TypeAlias = I32Array
 
 
 class Decoder:
-    """The stream that begins at byte ``start`` of ``file``, which it takes over. One thread decodes at a time."""
+    """The stream that begins at byte ``start`` of ``file``, which it takes over.
+
+    One thread decodes at a time.
+    """
 
     def __init__(self, file: ByteSource, start: int) -> None:
         self.file = file
@@ -35,7 +39,10 @@ class Decoder:
         self._stream: io.RawIOBase | None = None
 
     def samples(self, at: int, count: int) -> Samples:
-        """int32 (up to ``count``, channels) from sample ``at`` on, left-justified. Raises ``DamagedFileError``."""
+        """int32 (up to ``count``, channels) from sample ``at`` on, left-justified.
+
+        Raises ``DamagedFileError``.
+        """
         with self._lock:
             try:
                 return self._pull(at, count)
@@ -45,7 +52,10 @@ class Decoder:
                 raise failed from fault
 
     def length(self) -> int:
-        """Samples of a channel, ``UNKNOWN_LENGTH`` or more if the stream does not say. Raises ``DamagedFileError``."""
+        """Samples of a channel, ``UNKNOWN_LENGTH`` or more if the stream does not say.
+
+        Raises ``DamagedFileError``.
+        """
         with self._lock:
             try:
                 return int(self._open().frames)
@@ -89,8 +99,9 @@ class Decoder:
     def _pull_unknown(self, at: int, count: int) -> Samples:
         """The same for a stream of unknown length, where libFLAC finds no place close to the end.
 
-        Such a place is reached by decoding on from one before it. Even a good read raises ``BAD_SEEK`` when it comes to the
-        end, because soundfile seeks after it; what was read by then is told from what was not by ``UNREAD``.
+        Such a place is reached by decoding on from one before it. Even a good read raises ``BAD_SEEK`` when
+        it comes to the end, because soundfile seeks after it; what was read by then is told from what was not
+        by ``UNREAD``.
         """
         sound, start, back = self._open(), at, 0
         while sound.tell() != start:

@@ -1,7 +1,7 @@
 """FLAC frames that hold a page verbatim, and where they are.
 
-Source: RFC 9639 §9 (frame structure), §9.2.2 (verbatim subframe). With 16 or 24 bits every part is byte aligned, so the
-samples of a frame *are* the bytes of the page:
+Source: RFC 9639 §9 (frame structure), §9.2.2 (verbatim subframe). With 16 or 24 bits every part is byte
+aligned, so the samples of a frame *are* the bytes of the page:
 
 ====================  ==================================================================================
 bytes                 field
@@ -104,7 +104,10 @@ def frame_offsets(profile: Profile, numbers: Numbers) -> Numbers:
 
 
 def frame_count(profile: Profile, audio_bytes: int) -> int:
-    """Whole frames in ``audio_bytes`` bytes: the largest n with ``frame_offset(profile, 0, n) <= audio_bytes``."""
+    """Whole frames in ``audio_bytes`` bytes.
+
+    The largest n with ``frame_offset(profile, 0, n) <= audio_bytes``.
+    """
     most = max(audio_bytes, 0) // frame_size(profile, 0)
     return bisect_right(range(most + 1), max(audio_bytes, 0), key=lambda n: frame_offset(profile, 0, n)) - 1
 
@@ -123,7 +126,10 @@ def frame_headers(profile: Profile, first: int, count: int) -> Bytes:
 
 
 def numbered_headers(profile: Profile, numbers: Numbers, length: int) -> Bytes:
-    """Headers of the frames ``numbers``, int64 (n,) → uint8 (n, header size); each is coded in ``length`` bytes."""
+    """Headers of the frames ``numbers``, int64 (n,) → uint8 (n, header size).
+
+    Each is coded in ``length`` bytes.
+    """
     size_code, size_bytes = _block_size_field(profile)
     rate_code, rate_bytes = _rate_field(profile)
     count, tail = len(numbers), size_bytes + rate_bytes
@@ -155,7 +161,9 @@ def number_runs(first: int, count: int) -> Iterator[tuple[int, int]]:
 
 
 def parse_frame_header(raw: bytes) -> tuple[Profile, int] | None:
-    """Profile and number of the frame whose header ``raw`` begins with; ``None`` if it is not one that we write.
+    """Profile and number of the frame whose header ``raw`` begins with.
+
+    ``None`` if it is not one that we write.
 
     Accepts exactly what ``frame_header`` makes: the header is rebuilt and compared, its CRC-8 included.
     """
@@ -203,9 +211,12 @@ def pack_frames(profile: Profile, first: int, payload: Bytes) -> Bytes:
 
 
 def unpack_frames(profile: Profile, first: int, frames: Bytes, pages: Bytes) -> Flags:
-    """Copy the samples of ``frames`` (n, frame size) into ``pages`` (n, page_size); the reverse of ``pack_frames``.
+    """Copy the samples of ``frames`` (n, frame size) into ``pages`` (n, page_size).
 
-    Returns bool (n,): whether header and subframe bytes are exactly those of these frame numbers. CRC-16 is not looked at.
+    The reverse of ``pack_frames``.
+
+    Returns bool (n,): whether header and subframe bytes are exactly those of these frame numbers. CRC-16 is
+    not looked at.
     """
     count = frames.shape[0]
     header = header_size(profile, first)

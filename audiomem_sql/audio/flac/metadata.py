@@ -1,8 +1,8 @@
 """FLAC metadata blocks: built for a new file, read from any file.
 
-Source: RFC 9639 §8; comments are Vorbis comments (§8.6), little-endian, unlike the rest. Every length is compared with
-the file before anything is read, and only the three blocks with something to say are read at all. A block of ours that is
-damaged is left out: metadata speeds things up, no page depends on it.
+Source: RFC 9639 §8; comments are Vorbis comments (§8.6), little-endian, unlike the rest. Every length is
+compared with the file before anything is read, and only the three blocks with something to say are read at
+all. A block of ours that is damaged is left out: metadata speeds things up, no page depends on it.
 """
 
 from __future__ import annotations
@@ -23,7 +23,8 @@ LAST_BLOCK = 0x80
 MAX_BLOCK_LENGTH = (1 << 24) - 1
 
 STREAMINFO_BODY = Struct(">HH3s3sQ16s")
-"""Block size least and most, frame size least and most, rate (20 bits) channels − 1 (3) depth − 1 (5) samples (36), MD5."""
+"""Block size least and most, frame size least and most, rate (20 bits) channels − 1 (3) depth − 1 (5) samples
+(36), MD5."""
 MD5_OFFSET = len(MAGIC) + 4 + STREAMINFO_BODY.size - 16
 """Where the MD5 of the samples is, from the start of the stream."""
 MAX_SAMPLES = (1 << 36) - 1
@@ -43,7 +44,10 @@ ID3_FOOTER_FLAG = 0x10
 
 @dataclass(frozen=True)
 class Metadata:
-    """What the blocks say. ``total_samples`` is 0 when the writer did not know; ``audio_start`` is a file offset."""
+    """What the blocks say.
+
+    ``total_samples`` is 0 when the writer did not know; ``audio_start`` is a file offset.
+    """
 
     sample_rate: int
     bits_per_sample: int
@@ -68,8 +72,8 @@ def build_metadata(
 ) -> bytes:
     """``fLaC`` and every block, the MD5 still zero. Field names of comments are upper-cased.
 
-    more: comments that follow, with names as they are, maybe several of a name. pictures: bodies of PICTURE blocks.
-    Raises ``OptionError`` for a comment that cannot be stored, ``LimitError`` for what is too long.
+    more: comments that follow, with names as they are, maybe several of a name. pictures: bodies of PICTURE
+    blocks. Raises ``OptionError`` for a comment that cannot be stored, ``LimitError`` for what is too long.
     """
     if pages * profile.block_size > MAX_SAMPLES:
         raise LimitError(
@@ -155,8 +159,8 @@ def _utf8(text: str) -> bytes:
 def read_metadata(file: ByteSource, start: int) -> Metadata:
     """The blocks of the stream whose ``fLaC`` is at offset ``start``.
 
-    Raises ``NotAudioMemoryError`` where there is no such stream, ``DamagedFileError`` for lengths beyond the file and
-    for a STREAMINFO that is missing or impossible.
+    Raises ``NotAudioMemoryError`` where there is no such stream, ``DamagedFileError`` for lengths beyond the
+    file and for a STREAMINFO that is missing or impossible.
     """
     streaminfo: bytes | None = None
     application: bytes | None = None
@@ -219,7 +223,10 @@ def total_pages(metadata: Metadata | None, profile: Profile) -> int:
 
 
 def comment_entries(raw: bytes) -> tuple[list[bytes], bool]:
-    """The entries of the body of a VORBIS_COMMENT block, ``name=text`` each, and whether they are all there is in it."""
+    """The entries of the body of a VORBIS_COMMENT block, ``name=text`` each.
+
+    Also whether they are all there is in it.
+    """
     found: list[bytes] = []
     try:
         at = LENGTH.size + LENGTH.unpack_from(raw)[0]

@@ -1,8 +1,8 @@
 """Sound profiles: sample rate, bit depth, channels and block size of a file.
 
-One FLAC frame carries one page, so a profile also fixes the page size. ``channels`` and ``bits_per_sample`` are kept to
-what every FLAC tool reads alike; rates are those a frame header can state by itself (RFC 9639 §9.1.2), because a page must
-stay readable when STREAMINFO is lost.
+One FLAC frame carries one page, so a profile also fixes the page size. ``channels`` and ``bits_per_sample``
+are kept to what every FLAC tool reads alike; rates are those a frame header can state by itself (RFC 9639
+§9.1.2), because a page must stay readable when STREAMINFO is lost.
 """
 
 from __future__ import annotations
@@ -104,9 +104,12 @@ PROFILES.update(
 
 
 def resolve(name: str, folder: str | os.PathLike[str] = ".") -> Profile:
-    """The profile of this name; ``auto`` measures the machine and the disk that holds ``folder`` (see ``hardware``).
+    """The profile of this name.
 
-    Raises ``OptionError`` for an unknown name, listing those that exist, and for a profile that the machine cannot serve.
+    ``auto`` measures the machine and the disk that holds ``folder`` (see ``hardware``).
+
+    Raises ``OptionError`` for an unknown name, listing those that exist, and for a profile that the machine
+    cannot serve.
     """
     if name == "auto":
         return PROFILES[measured(folder).choice]
@@ -122,7 +125,10 @@ def resolve(name: str, folder: str | os.PathLike[str] = ".") -> Profile:
 
 
 def match(sample_rate: int, bits_per_sample: int, channels: int, block_size: int) -> Profile:
-    """The named profile of this shape, or one called ``custom``. Raises ``OptionError`` for an impossible shape."""
+    """The named profile of this shape, or one called ``custom``.
+
+    Raises ``OptionError`` for an impossible shape.
+    """
     for profile in PROFILES.values():
         if (profile.sample_rate, profile.bits_per_sample, profile.channels, profile.block_size) == (
             sample_rate,

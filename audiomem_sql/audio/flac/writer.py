@@ -1,7 +1,8 @@
 """Writing a FLAC file of pages.
 
-Every frame is verbatim and has the same block size, so the whole file is laid out before the first page is known: only the
-MD5 in STREAMINFO waits for the end. Source: RFC 9639 §8.2 (STREAMINFO and its MD5), ``frames`` and ``metadata`` for the rest.
+Every frame is verbatim and has the same block size, so the whole file is laid out before the first page is
+known: only the MD5 in STREAMINFO waits for the end. Source: RFC 9639 §8.2 (STREAMINFO and its MD5),
+``frames`` and ``metadata`` for the rest.
 """
 
 from __future__ import annotations
@@ -37,9 +38,9 @@ class FlacWriter:
     padding: bytes of the PADDING block for tag editors; 0 for none.
     tags: comments behind these, and pictures.
 
-    ``audio_start`` is the offset of frame 0 from the start of the stream, ``file_size`` the size the stream will have.
-    Raises ``OptionError`` for arguments that make no file, ``LimitError`` for what is too large for FLAC, ``StorageError``
-    when the sink refuses.
+    ``audio_start`` is the offset of frame 0 from the start of the stream, ``file_size`` the size the stream
+    will have. Raises ``OptionError`` for arguments that make no file, ``LimitError`` for what is too large
+    for FLAC, ``StorageError`` when the sink refuses.
     """
 
     def __init__(
@@ -97,7 +98,10 @@ class FlacWriter:
         self.written += len(payload)
 
     def close(self) -> None:
-        """Check the page count, put the MD5 into STREAMINFO, flush. The position is left at the end of the stream."""
+        """Check the page count, put the MD5 into STREAMINFO, flush.
+
+        The position is left at the end of the stream.
+        """
         if self._closed:
             return
         if self.written != self.pages:
@@ -132,7 +136,9 @@ class FlacWriter:
 
 
 def interleave(profile: Profile, payload: Bytes) -> Bytes:
-    """Pages (n, page_size) as interleaved little-endian samples, uint8 (n, block_size, channels × bytes_per_sample).
+    """Pages, uint8 (n, page_size), as interleaved little-endian samples.
+
+    uint8 (n, block_size, channels × bytes_per_sample).
 
     This is what STREAMINFO's MD5 is taken of, and the PCM that decoders put out.
     """

@@ -1,7 +1,7 @@
 """Control coefficients: the seed and the mode of a block, and a pilot for its level, in three bits each.
 
-With ``robustness=lossy`` they have one bit each, since a lossy encoder leaves noise of half a level here: the mode is what blocks say on
-the average, and all blocks of a page have one seed, of which each says a bit.
+With ``robustness=lossy`` they have one bit each, since a lossy encoder leaves noise of half a level here: the
+mode is what blocks say on the average, and all blocks of a page have one seed, of which each says a bit.
 """
 
 from __future__ import annotations
@@ -47,7 +47,10 @@ def control_levels(seeds: Numbers, mode: Mode, units: Numbers) -> Floats:
 
 
 def agreed_seed(control: Floats) -> int:
-    """The seed of a page whose mode is lossy, by control coefficients of its blocks in those units, (units, CONTROL), 0 where silent."""
+    """The seed of a page whose mode is lossy.
+
+    control: coefficients of its blocks in those units, (units, CONTROL), 0 where silent.
+    """
     bits = np.bincount(np.arange(len(control)) % SEED_BITS, control[:, 0], SEED_BITS) > 0
     return int((bits << np.arange(SEED_BITS)).sum())
 
@@ -59,7 +62,10 @@ def seeds_of(control: Floats) -> Numbers:
 
 
 def mode_of_control(control: Floats) -> Mode | None:
-    """The mode by control coefficients, (n, CONTROL), of any loudness and sign; None if they agree on none."""
+    """The mode by control coefficients, (n, CONTROL), of any loudness and sign.
+
+    None if they agree on none.
+    """
     control = control * np.sign(control[:, -1:])
     pilot = control[:, -1].mean() / 3.5
     if not pilot:

@@ -30,8 +30,8 @@ PROBED = 2
 class Reading:
     """Pages as they were demodulated.
 
-    pages: uint8 (n, page_size). doubtful: bool (n, units), blocks whose samples are not those that were written. health: by the
-    name of the band.
+    pages: uint8 (n, page_size). doubtful: bool (n, units), blocks whose samples are not those that were
+    written. health: by the name of the band.
     """
 
     pages: Bytes
@@ -60,10 +60,13 @@ class Demodulator:
     def demodulate(
         self, sound: Bytes, *, measured: bool = False, correct: bool = False, bands: int | None = None
     ) -> Reading:
-        """Samples as bytes, uint8 (n, profile.page_size), as pages; bytes that are wrong are not noticed here.
+        """Samples as bytes, uint8 (n, profile.page_size), as pages.
 
-        measured: health is worked out from some blocks. correct: bands with a code are decoded, whether or not anything
-        looks wrong; otherwise only on pages with a doubtful block. bands: so many are decoded, by default all.
+        Bytes that are wrong are not noticed here.
+
+        measured: health is worked out from some blocks. correct: bands with a code are decoded, whether or
+        not anything looks wrong; otherwise only on pages with a doubtful block. bands: so many are decoded,
+        by default all.
         """
         shape = self._shape
         reading = Reading(
@@ -79,7 +82,10 @@ class Demodulator:
         return reading
 
     def _stored(self, sound: Bytes, first: int, reading: Reading, *, measured: bool) -> list[Bytes]:
-        """What each band stores, uint8 (n, stored), of the pages ``first`` …; which blocks are doubtful is noted in ``reading``."""
+        """What each band stores, uint8 (n, stored), of the pages ``first`` ….
+
+        Which blocks are doubtful is noted in ``reading``.
+        """
         shape = self._shape
         count = len(sound) * shape.units
         levels, control = np.empty((count, DCT), shape.level), np.empty((count, CONTROL))
@@ -117,7 +123,10 @@ class Demodulator:
         ]
 
     def _levels(self, coefficients: Any) -> Any:
-        """The next level of each coefficient, (n, DCT), which are changed; 0 is the lowest. Those of narrow fields may be beyond."""
+        """The next level of each coefficient, (n, DCT), which are changed; 0 is the lowest.
+
+        Those of narrow fields may be beyond.
+        """
         shape = self._shape
         coefficients *= 1 / shape.distance
         np.floor(coefficients, out=coefficients)

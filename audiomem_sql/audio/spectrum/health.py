@@ -10,9 +10,12 @@ ROUNDING = 3**-0.5
 
 @dataclass
 class Health:
-    """What reading showed of a band: ``error`` is the sum of squared deviations from the levels, in units of half the distance
-    between two (1 is a border), over ``coefficients``; ``corrections``: bytes that its code corrected; ``lost``: codewords that it
-    could not."""
+    """What reading showed of a band.
+
+    ``error`` is the sum of squared deviations from the levels, over ``coefficients``, in units of half the
+    distance between two: 1 is a border. ``corrections``: bytes that its code corrected. ``lost``: codewords
+    that it could not.
+    """
 
     error: float = 0.0
     coefficients: int = 0
@@ -21,7 +24,10 @@ class Health:
 
     @property
     def magnitude(self) -> float | None:
-        """Error-vector magnitude: root mean square deviation, 1 for the border between levels; None if not measured."""
+        """Error-vector magnitude: root mean square deviation, 1 for the border between levels.
+
+        None if not measured.
+        """
         return (self.error / self.coefficients) ** 0.5 if self.coefficients else None
 
     def add(self, other: Health) -> None:
@@ -34,7 +40,9 @@ class Health:
 
 @dataclass(frozen=True, slots=True)
 class BandReading:
-    """A band of a file: its range in Hz; bits of a coefficient; bytes stored for one that is kept; bytes of a page in it.
+    """A band of a file: its range in Hz.
+
+    Bits of a coefficient; bytes stored for one that is kept; bytes of a page in it.
 
     ``rounding``: its error-vector magnitude as written, since samples are whole numbers.
     """

@@ -1,10 +1,10 @@
 """Taking a few wrong samples out of a block.
 
-A wrong sample adds one and the same cosine pattern, sampled at its place, to all coefficients; those that are known anyway
-– zeros, and control coefficients, whose levels are far apart – show it. With m of them known, up to about m ÷ 4 wrong samples
-are found one after another: always the place with which most is explained (orthogonal least squares; Chen, Billings, Luo
-1989). What was found is taken out only if all coefficients of the block are near levels without it, and the checksums above
-decide in any case.
+A wrong sample adds one and the same cosine pattern, sampled at its place, to all coefficients; those that are
+known anyway – zeros, and control coefficients, whose levels are far apart – show it. With m of them known, up
+to about m ÷ 4 wrong samples are found one after another: always the place with which most is explained
+(orthogonal least squares; Chen, Billings, Luo 1989). What was found is taken out only if all coefficients of
+the block are near levels without it, and the checksums above decide in any case.
 """
 
 from __future__ import annotations
@@ -19,7 +19,8 @@ from audiomem_sql.audio.spectrum.transform import DCT, Floats, transforms
 ROUNDING = 12**-0.5
 """Standard deviation of a coefficient whose samples were rounded."""
 SUSPICIOUS = 5.0
-"""A block is doubtful if its known coefficients deviate so many times more than rounding lets them, by their mean square."""
+"""A block is doubtful if its known coefficients deviate so many times more than rounding lets them, by their
+mean square."""
 
 TRIED = 32
 """Places that are tried for the last of the wrong samples."""
@@ -28,7 +29,8 @@ WATCHED = 48
 MOST = 8
 """… wrong samples that are looked for: more time is not spent on a block that is lost."""
 NEAR = 0.04
-"""Mean square distance from the next level, as a share of the distance between two: 0.016 when written, 0.083 of noise."""
+"""Mean square distance from the next level, as a share of the distance between two: 0.016 when written, 0.083
+of noise."""
 
 REFINED = 3
 """How often the values of wrong samples are corrected by what all coefficients say."""
@@ -62,7 +64,10 @@ class Mender:
         return np.asarray(known)
 
     def mend(self, coefficients: Floats) -> npt.NDArray[np.bool_]:
-        """Take wrong samples out of ``coefficients``, (units, DCT), in place; which blocks stay doubtful, bool (units,)."""
+        """Take wrong samples out of ``coefficients``, (units, DCT), in place.
+
+        Which blocks stay doubtful, bool (units,).
+        """
         deviations = self.deviations(coefficients)
         doubtful: npt.NDArray[np.bool_] = np.asarray((deviations**2).mean(axis=1) > self.limit)
         for unit in np.flatnonzero(doubtful).tolist():
@@ -90,7 +95,10 @@ class Mender:
         return False
 
     def _taken_out(self, coefficients: Floats, places: list[int], values: Floats) -> bool:
-        """Take samples out if all coefficients are then near levels, as they are only if these were the wrong ones."""
+        """Take samples out if all coefficients are then near levels.
+
+        They are only if these samples were the wrong ones.
+        """
         wrong, distance = np.zeros(DCT), self._shape.distance
         wrong[places] = values
         for _ in range(REFINED + 1):

@@ -1,8 +1,8 @@
 """Bytes to sound: pages as samples.
 
-What is one operation for many pages is done for many: the codes of the bands for all pages that are handed over, transforms for as
-many blocks as stay in a processor's cache. Every block is decided about for itself, so that the same page is the same sound
-among whatever others it is written, and on however many threads.
+What is one operation for many pages is done for many: the codes of the bands for all pages that are handed
+over, transforms for as many blocks as stay in a processor's cache. Every block is decided about for itself,
+so that the same page is the same sound among whatever others it is written, and on however many threads.
 """
 
 from __future__ import annotations
@@ -39,7 +39,10 @@ class Modulator:
         self._checked = shape.distance <= 2 * DCT**0.5  # beyond that, rounding changes no level
 
     def modulate(self, pages: Bytes) -> Bytes:
-        """Pages, uint8 (n, page_size), as samples, uint8 (n, sound_size): frame by frame, laid out as FlacWriter wants them."""
+        """Pages, uint8 (n, page_size), as samples, uint8 (n, sound_size).
+
+        Frame by frame, laid out as FlacWriter wants them.
+        """
         shape = self._shape
         out = np.empty((len(pages), shape.sound_size), np.uint8)
         threads = max(1, min(MAX_THREADS, processors(), len(pages) * shape.units // GROUP, len(pages)))
@@ -87,7 +90,10 @@ class Modulator:
                 raise LimitError("no scrambling keeps these bytes below full scale")  # 2 ** -4096 by chance
 
     def _words(self, pages: Bytes) -> Words:
-        """What is stored of pages, uint8 (n, page_size): uint64 (n × units, words), the words of all bands side by side."""
+        """What is stored of pages, uint8 (n, page_size): the words of all bands side by side.
+
+        uint64 (n × units, words).
+        """
         shape = self._shape
         words = np.empty((len(pages) * shape.units, shape.columns[-1].stop), np.uint64)
         for (slot, start, stop), columns in zip(shape.parts, shape.columns, strict=True):
@@ -109,7 +115,10 @@ class Modulator:
         return stored.view("<u8").reshape(count * self._shape.units, slot.words)
 
     def _levels(self, words: Words, seeds: Numbers, units: Numbers) -> Any:
-        """Levels of all coefficients, (n, DCT), by the words of blocks ``units`` of a page, which are changed; 0 is the lowest."""
+        """Levels of all coefficients, (n, DCT), by the words of blocks; 0 is the lowest.
+
+        words: are changed. units: the numbers of the blocks in their pages.
+        """
         shape = self._shape
         shape.scramble(words, seeds, units)
         words = from_gray(words, shape.bits)
@@ -136,7 +145,10 @@ class Modulator:
         return np.rint(samples, out=samples)
 
     def _unfit(self, samples: Any, coefficients: Any) -> Flags:
-        """Blocks that are too loud, or that would not be read as they are; the others are nudged until they are."""
+        """Blocks that are too loud, or that would not be read as they are.
+
+        The others are nudged until they are.
+        """
         shape = self._shape
         bad = np.asarray((samples.max(axis=-1) > shape.peak) | (samples.min(axis=-1) < -shape.peak))
         if not self._checked:

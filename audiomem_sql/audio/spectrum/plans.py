@@ -1,7 +1,8 @@
 """Band plans: which frequencies carry what, and how much of a band is redundancy.
 
-A plan is data. ``MISSION`` divides the spectrum by reliability: low frequencies pass through most things that happen to
-audio, so what matters most lies there, with the most redundancy. ``FLAT`` is one band without redundancy, the densest.
+A plan is data. ``MISSION`` divides the spectrum by reliability: low frequencies pass through most things that
+happen to audio, so what matters most lies there, with the most redundancy. ``FLAT`` is one band without
+redundancy, the densest.
 """
 
 from __future__ import annotations
@@ -20,7 +21,8 @@ BROADCAST_LIMIT = 18_000.0
 BROADCAST_SHARE = 0.9
 """… nor what is above this share of half the sample rate."""
 LOSSY_LIMIT = 12_000.0
-"""Hz. With ``robustness=lossy`` what is above carries nothing, so that an encoder spends its bits on what is below."""
+"""Hz. With ``robustness=lossy`` what is above carries nothing, so that an encoder spends its bits on what is
+below."""
 ROBUSTNESS = ("exact", "broadcast", "lossy")
 
 
@@ -53,7 +55,10 @@ class Band:
 
 @dataclass(frozen=True, slots=True)
 class BandPlan:
-    """Bands in the order of importance, which is that of frequency. Raises ``OptionError`` for bands that overlap."""
+    """Bands in the order of importance, which is that of frequency.
+
+    Raises ``OptionError`` for bands that overlap.
+    """
 
     name: str
     bands: tuple[Band, ...]
@@ -99,10 +104,13 @@ def plan_named(name: str) -> BandPlan:
 
 @dataclass(frozen=True, slots=True)
 class Mode:
-    """What a reader has to know to demodulate, besides the shape of the sound: six bits in the control coefficients.
+    """What a reader has to know to demodulate, besides the profile of the sound.
 
-    ``bands``: bit i for band i of ``MISSION_BANDS``; 0 for the flat plan. ``broadcast``: coarse levels that survive what
-    audio goes through. ``lossy``: of those, the coarsest, which survive lossy encoders; only with bands, whose codes correct errors.
+    Six bits in the control coefficients say it.
+
+    ``bands``: bit i for band i of ``MISSION_BANDS``; 0 for the flat plan. ``broadcast``: coarse levels that
+    survive what audio goes through. ``lossy``: of those, the coarsest, which survive lossy encoders; only
+    with bands, whose codes correct errors.
     """
 
     bands: int
@@ -121,7 +129,8 @@ class Mode:
     @property
     def code(self) -> int:
         """0 to 63."""
-        # Wherever bands of the mission are used, the critical one is: bands without it say that more is meant.
+        # Wherever bands of the mission are used, the critical one is: bands without it say that more is
+        # meant.
         return self.bands & (30 if self.lossy else 31) | self.broadcast << 5
 
     @classmethod
@@ -164,7 +173,10 @@ class Mode:
 
     @property
     def without(self) -> frozenset[str]:
-        """Names of the bands of the mission that carry nothing, the ultrasonic one not among them; none for the flat plan."""
+        """Names of the bands of the mission that carry nothing, the ultrasonic one not among them.
+
+        None for the flat plan.
+        """
         if not self.bands:
             return frozenset()
         unused = [band.name for bit, band in enumerate(MISSION_BANDS[:-1]) if not self.bands >> bit & 1]

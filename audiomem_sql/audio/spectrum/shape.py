@@ -1,4 +1,7 @@
-"""What is worked out once of a modulation: which coefficients of a page carry which bits, and how far apart the levels are."""
+"""What is worked out once of a modulation.
+
+Which coefficients of a page carry which bits, and how far apart the levels are.
+"""
 
 from __future__ import annotations
 
@@ -26,11 +29,13 @@ PAGE_STEP = 1024
 PEAK = 10 ** (-0.1 / 20)
 """Largest sample, as a share of full scale: −0.1 dBFS."""
 DISTANCE = {3: 2.3, 5: 3.4}
-"""Between two levels in steps of a sample, by the coefficients that carry a 64-bit word, where samples arrive as they were."""
+"""Between two levels in steps of a sample, by the coefficients that carry a 64-bit word, where samples arrive
+as they were."""
 LOUD = (255 / 12) ** 0.5 / 32
 """Root mean square of a coefficient of a broadcast, in full scales: its samples are noise at −18 dBFS."""
 BROADCAST_FIELDS = (26, 16, 12)
-"""Coefficients that carry a word of a broadcast: the first that leaves room for a page; the first only with codes to correct it."""
+"""Coefficients that carry a word of a broadcast: the first that leaves room for a page; the first only with
+codes to correct it."""
 LOSSY_FIELDS = 64
 """Coefficients that carry a word where lossy encoders are to be borne: one bit each."""
 MAX_FRAMES = 32
@@ -40,7 +45,8 @@ MAX_FRAME = 200_000
 QUIET = 10 ** (-3.1 / 20)
 """Largest sample of a broadcast: 3 dB more do not clip it."""
 LEAD_SECONDS = 1.0
-"""A broadcast begins and ends with so much silence, in whole frames: nothing is lost with what is cut off there."""
+"""A broadcast begins and ends with so much silence, in whole frames: nothing is lost with what is cut off
+there."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -50,11 +56,13 @@ class Shape:
     Of a page
         page_size: bytes that it carries; ``frames`` of it, and ``units``, its blocks; ``slots``: its bands.
     Of a block
-        first: its first control coefficient; per_word: coefficients that carry a 64-bit word, of ``bits`` each.
+        first: its first control coefficient; per_word: coefficients that carry a 64-bit word, of ``bits``
+        each.
     Of a coefficient
         distance: of two levels, in steps of a sample; amplitude: root mean square of one that carries bits;
-        control_distance: of two levels of a control coefficient; peak: the largest sample, all in those steps.
-        level: what holds twice the number of a level. precision: of transforms, since the levels of a broadcast are far apart.
+        control_distance: of two levels of a control coefficient; peak: the largest sample, all in those
+        steps. level: what holds twice the number of a level. precision: of transforms, since the levels of a
+        broadcast are far apart.
     lead: frames of silence before the first page, and behind the last.
     """
 
@@ -77,7 +85,10 @@ class Shape:
 
     @classmethod
     def of(cls, profile: Profile, mode: Mode, *, checked: bool = True, per_word: int = 0) -> Shape:
-        """Of ``profile`` in ``mode``. checked: OptionError for pages that are too small. per_word: 0 for what suits the mode."""
+        """The shape of ``profile`` in ``mode``.
+
+        checked: OptionError for pages that are too small. per_word: 0 for what suits the mode.
+        """
         full_scale = 1 << profile.bits_per_sample - 1
         per_word = per_word or _per_word(profile, mode)
         bits = split(per_word)
@@ -171,7 +182,10 @@ class Shape:
         return (self.tops > 0).astype(self.precision)
 
     def scramble(self, words: Words, seeds: npt.NDArray[np.int64], units: npt.NDArray[np.int64]) -> None:
-        """XOR words, uint64 (n, words), with the streams of blocks ``units``, int64 (n,), of a page. The same again undoes it."""
+        """XOR words, uint64 (n, words), with the streams of blocks ``units``, int64 (n,), of a page.
+
+        The same again undoes it.
+        """
         plain = self._stream(0)
         words ^= plain[units]
         for row in np.flatnonzero(seeds).tolist():
@@ -185,7 +199,10 @@ class Shape:
 
 @lru_cache(maxsize=32)
 def spectrum_profile(base: Profile, mode: Mode) -> Profile:
-    """The shape of sound in which ``base`` is modulated: its rate, depth and channels, and a block size for pages of 8 KiB or more."""
+    """The profile in which ``base`` is modulated.
+
+    It has its rate, depth and channels, and a block size for pages of 8 KiB or more.
+    """
     for per_word in _word_widths(base, mode):
         for profile in modulated_profiles(base)[: 1 if mode.lossy else None]:
             if Shape.of(profile, mode, checked=False, per_word=per_word).page_size >= MIN_PAGE_SIZE:
@@ -225,7 +242,10 @@ def _per_word(profile: Profile, mode: Mode) -> int:
 
 
 def _page(profile: Profile, mode: Mode, per_word: int) -> tuple[int, int, tuple[Slot, ...], int]:
-    """Frames, blocks, bands and bytes of a page: of as many frames as make it large enough, where it may have several."""
+    """Frames, blocks, bands and bytes of a page.
+
+    It has as many frames as make it large enough, where it may have several.
+    """
     blocks = profile.channels * (profile.block_size // DCT)
     spans = mode.lossy and profile.block_size == BLOCK_SIZES[0]  # frames are short then
     for frames in range(1, MAX_FRAMES + 1 if spans else 2):

@@ -12,8 +12,9 @@ from audiomem_sql.protection.reed_solomon import ReedSolomon
 class Slot:
     """A band in a page.
 
-    ``words`` of 64 bits in each block; field j of them is in the coefficients from ``starts[j]`` on, ``bits[j]`` bits each.
-    ``stored`` bytes in a page, of which ``payload`` count; ``low``, ``high``: its range of coefficients.
+    ``words`` of 64 bits in each block; field j of them is in the coefficients from ``starts[j]`` on,
+    ``bits[j]`` bits each. ``stored`` bytes in a page, of which ``payload`` count; ``low``, ``high``: its
+    range of coefficients.
     """
 
     band: Band

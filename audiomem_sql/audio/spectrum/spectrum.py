@@ -1,15 +1,16 @@
 """Bytes ⇄ frequencies: pages as the coefficients of a cosine transform.
 
-The samples of a channel are cut into blocks of 4,096. Each block is the inverse of an orthonormal DCT-II (Ahmed, Natarajan,
-Rao 1974), computed by scipy.fft; its coefficient k is the amplitude at k × rate ÷ 8,192 Hz. Coefficients carry 64-bit words, a few
-bits each, as Gray-coded levels at equal distances. Samples are rounded to integers, which disturbs every coefficient by 0.29
-on average; the distance of levels leaves room for that, and the writer decodes what it wrote before it keeps it.
+The samples of a channel are cut into blocks of 4,096. Each block is the inverse of an orthonormal DCT-II
+(Ahmed, Natarajan, Rao 1974), computed by scipy.fft; its coefficient k is the amplitude at k × rate ÷ 8,192
+Hz. Coefficients carry 64-bit words, a few bits each, as Gray-coded levels at equal distances. Samples are
+rounded to integers, which disturbs every coefficient by 0.29 on average; the distance of levels leaves room
+for that, and the writer decodes what it wrote before it keeps it.
 
-Bytes are scrambled, so that amplitudes are those of noise whatever the bytes are. A block that would come too close to
-full scale is scrambled with the next seed; the seed is in its control coefficients.
+Bytes are scrambled, so that amplitudes are those of noise whatever the bytes are. A block that would come too
+close to full scale is scrambled with the next seed; the seed is in its control coefficients.
 
-What carries nothing – coefficients below 20 Hz, those left over in a band – is zero, and control coefficients are far apart.
-A wrong sample shows there, and a few of them can be located and taken out (``mending``).
+What carries nothing – coefficients below 20 Hz, those left over in a band – is zero, and control coefficients
+are far apart. A wrong sample shows there, and a few of them can be located and taken out (``mending``).
 """
 
 from __future__ import annotations
@@ -40,7 +41,10 @@ class Spectrum:
         self._demodulator = Demodulator(shape)
 
     def modulate(self, pages: Bytes) -> Bytes:
-        """Pages, uint8 (n, page_size), as samples, uint8 (n, sound_size): frame by frame, laid out as FlacWriter wants them."""
+        """Pages, uint8 (n, page_size), as samples, uint8 (n, sound_size).
+
+        Frame by frame, laid out as FlacWriter wants them.
+        """
         return self._modulator.modulate(pages)
 
     def spectra(self, sound: Bytes) -> Any:
@@ -48,7 +52,10 @@ class Spectrum:
         return self._demodulator.spectra(sound)
 
     def head(self, sound: Bytes) -> bytes:
-        """The first ``HEAD_BYTES`` of a page, of whose bands no more than needed are decoded; sound: uint8, sound_size of them."""
+        """The first ``HEAD_BYTES`` of a page, of whose bands no more than needed are decoded.
+
+        Sound: uint8, sound_size of them.
+        """
         reading = self._demodulator.demodulate(sound.reshape(1, -1), correct=True, bands=HEAD_BANDS)
         return reading.pages[0, :HEAD_BYTES].tobytes()
 
@@ -58,7 +65,9 @@ class Spectrum:
 
 
 def identify(sound: Bytes, profile: Profile) -> Mode | None:
-    """The mode of a page, uint8 (page_size,) of ``profile``, by the control coefficients of its blocks; None if they agree on none.
+    """The mode of a page, uint8 (page_size,) of ``profile``, by the control coefficients of its blocks.
+
+    None if they agree on none.
 
     Two bits of a mode say nothing of the rate or depth, so ``profile`` must be what the sound has.
     """

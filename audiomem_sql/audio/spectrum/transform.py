@@ -1,4 +1,7 @@
-"""Samples ⇄ coefficients: blocks of 4,096 samples and their orthonormal DCT-II (Ahmed, Natarajan, Rao 1974), by scipy.fft."""
+"""Samples ⇄ coefficients: blocks of 4,096 samples and their orthonormal DCT-II.
+
+Ahmed, Natarajan, Rao 1974; computed by scipy.fft.
+"""
 
 from __future__ import annotations
 
@@ -17,7 +20,8 @@ Floats: TypeAlias = F64Array
 DCT = 4096
 """Samples of a block, and its coefficients."""
 BLOCKS, GROUP = 16, 64
-"""Blocks that are transformed together, and whose words are put together: they stay in a processor's cache."""
+"""Blocks that are transformed together, and whose words are put together: they stay in a processor's
+cache."""
 
 
 @lru_cache(maxsize=1)
@@ -57,7 +61,10 @@ def unpacked(sound: Bytes, profile: Profile, dtype: Any = np.float64) -> Any:
 
 
 def packed(samples: Any, profile: Profile, out: Bytes | None = None) -> Bytes:
-    """Samples in steps, of any shape, as big-endian bytes, uint8 (size × bytes of a sample,), or in ``out``, a C array of that size."""
+    """Samples in steps, of any shape, as big-endian bytes.
+
+    uint8 (size × bytes of a sample,), or in ``out``, a C array of that size.
+    """
     width = profile.bytes_per_sample
     whole = samples.astype("<i4").reshape(-1).view(np.uint8).reshape(-1, 4)
     out = np.empty((len(whole), width), np.uint8) if out is None else out.reshape(-1, width)

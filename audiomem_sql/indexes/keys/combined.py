@@ -1,6 +1,7 @@
 """Keys of several columns: a hash of all parts together, of a row or of whole arrays.
 
-Parts that a column's collation takes for equal have the same hash. A key with a NULL in it equals no other, and has none.
+Parts that a column's collation takes for equal have the same hash. A key with a NULL in it equals no other,
+and has none.
 """
 
 from __future__ import annotations
@@ -85,7 +86,7 @@ class CombinedHashes:
 
     def add(self, arrays: Sequence[pa.Array]) -> None:
         """Take rows, one array a column of the schema."""
-        self._hashes.append(hash_rows([arrays[place] for place in self._places], self._columns)[1])
+        self._hashes.append(hash_rows([arrays[column] for column in self._places], self._columns)[1])
 
     def bloom(self) -> BloomFilter | None:
         """The filter of all keys; None where there are none, or more than a filter can hold."""

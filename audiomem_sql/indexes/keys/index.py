@@ -1,7 +1,7 @@
-"""A sorted index of one column of one segment, made in memory when the same column is looked up again and again.
+"""A sorted index of one column of one segment, made in memory when the column is looked up often.
 
-SQLite builds an automatic index for a join on a native table, never for a virtual one; this takes its place. Without
-it, a join on a column that is no key would scan the column once for each row of the other table.
+SQLite builds an automatic index for a join on a native table, never for a virtual one; this takes its place.
+Without it, a join on a column that is no key would scan the column once for each row of the other table.
 """
 
 from __future__ import annotations
@@ -66,7 +66,10 @@ class KeyIndex:
         return folded[rows] if len(folded) else rows
 
     def rows(self, key: Any) -> I64Array:
-        """The rows whose value is ``key``, ascending: int, float, str or bytes as stored, or a key of the collation."""
+        """The rows whose value is ``key``, ascending.
+
+        key: int, float, str or bytes as stored, or a key of the collation.
+        """
         if self._codes is not None:
             key = self._codes.get(key)
             if key is None:

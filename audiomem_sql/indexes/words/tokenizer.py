@@ -17,7 +17,7 @@ import numpy as np
 import pyarrow as pa
 
 from audiomem_sql.arrays import BoolArray, I32Array, I64Array, U8Array, U32Array
-from audiomem_sql.blocks.encoding import string_buffers
+from audiomem_sql.blocks.strings import string_buffers
 from audiomem_sql.indexes.words.unicode61 import MARK, SEPARATOR, folding_table
 
 #: Bytes of a term; FTS5 cuts longer ones off here, too.

@@ -2,8 +2,9 @@
 
 What the rooms above use:
 
-- ``read_log`` gives the ``LogContent`` of a log, its ``LogRecord`` s; ``check_rows`` whether they are rows of the table;
-  ``has_more`` whether it has grown since; ``commits_behind`` whether what is torn was no crash; ``flawed_versions`` what damage it bears
+- ``read_log`` gives the ``LogContent`` of a log, its ``LogRecord`` s; ``check_rows`` whether they are rows of
+  the table; ``has_more`` whether it has grown since; ``commits_behind`` whether what is torn was no crash;
+  ``flawed_versions`` what damage it bears
 - ``LogWriter``: ``append_group`` makes commits durable, ``cut`` takes them back
 """
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 
 from audiomem_sql.storage.log.record import LogRecord
 
+#: Labels of a segment have the same four bytes; the next format version changes theirs.
 LOG_MAGIC = b"AuML"
 #: Of a log that is written once, and of one that is written in copies with parity.
 PLAIN_VERSION, PROTECTED_VERSION = 1, 2
@@ -19,12 +20,15 @@ LOG_HEADER = struct.Struct("<4s I 16s Q I I")
 
 @dataclass(slots=True)
 class LogContent:
-    """What was read of a log: its records, where the last whole one ends, and whether something torn stands behind.
+    """What was read of a log.
 
-    last: offset and header of the last record, by which one that was taken back is told from the one in its place.
-    ``records`` may be shared with later contents of the same log; the first ``count`` are those of this one.
-    checked: how many of them are known to be rows of the table. copies: how often everything is written; the log is in
-    format version 1 if that is once. begin: where the first record is. Offsets count the bytes of one copy.
+    Its records, where the last whole one ends, and whether something torn stands behind.
+
+    last: offset and header of the last record, by which one that was taken back is told from the one in its
+    place. ``records`` may be shared with later contents of the same log; the first ``count`` are those of
+    this one. checked: how many of them are known to be rows of the table. copies: how often everything is
+    written; the log is in format version 1 if that is once. begin: where the first record is. Offsets count
+    the bytes of one copy.
     """
 
     identity: tuple[int, int] | None = None

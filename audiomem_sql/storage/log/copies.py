@@ -3,10 +3,10 @@
     strips     copy 0    copy 1    …    copy 0    copy 1    …
     bytes      0 …       0 …            262144 …  262144 …
 
-A log that is written c times is cut into strips of 256 KiB, and the file has c copies of the first strip, then c of the
-second. So copies are a strip apart, at the same place of their sectors, and the log may grow for as long as it must:
-nothing stands in its way, as a mirror at a fixed place would. The file grows by c strips of zeros at a time, so that few
-commits change its size.
+A log that is written c times is cut into strips of 256 KiB, and the file has c copies of the first strip,
+then c of the second. So copies are a strip apart, at the same place of their sectors, and the log may grow
+for as long as it must: nothing stands in its way, as a mirror at a fixed place would. The file grows by c
+strips of zeros at a time, so that few commits change its size.
 """
 
 from __future__ import annotations
@@ -37,7 +37,10 @@ class Copies:
         return -(-os.fstat(self.handle).st_size // (self.count * STRIP_BYTES)) * STRIP_BYTES
 
     def read(self, copy: int, offset: int, size: int, ahead: int = 0) -> bytes:
-        """``size`` bytes of a copy; zeros where the file ends before them. ahead: bytes to read with them, and to hold."""
+        """``size`` bytes of a copy.
+
+        Zeros where the file ends before them. ahead: bytes to read with them, and to hold.
+        """
         start, data = self._held.get(copy, (0, b""))
         if not start <= offset or offset + size > start + len(data):
             start, data = offset, self._read(copy, offset, max(size, ahead))
@@ -88,8 +91,9 @@ class Copies:
     def blank(self, end: int) -> bool:
         """Zeros from ``end`` on, in every copy; whether the copies of what stands before are all kept.
 
-        Strips that hold nothing else are cut off, what shares its strip with records is written over. If that fails, the
-        file is cut behind copy 0 of what stays, which needs no room on the disk, and the other copies of it are lost.
+        Strips that hold nothing else are cut off, what shares its strip with records is written over. If that
+        fails, the file is cut behind copy 0 of what stays, which needs no room on the disk, and the other
+        copies of it are lost.
         """
         self._held.clear()
         group = self.count * STRIP_BYTES

@@ -1,29 +1,35 @@
-"""The log of a protected table, format version 2: what damage costs the log of an unprotected one, it repairs when read.
+"""The log of a protected table, format version 2.
+
+Damage that costs the log of an unprotected table is repaired when this one is read.
 
     header   as in version 1, and how many copies there are
     record   header piece: magic, length, version, CRC-32C of the map
              pieces of the map or list of maps, 888 bytes each, the last one what is left
     zeros
 
-All of these are pieces (:mod:`audiomem_sql.protection.piece_code`), with a CRC-32C and Reed-Solomon parity each, and
-everything is written several times (:mod:`audiomem_sql.storage.log.copies`), with one fdatasync for all.
+All of these are pieces (:mod:`audiomem_sql.protection.piece_code`), with a CRC-32C and Reed-Solomon parity
+each, and everything is written several times (:mod:`audiomem_sql.storage.log.copies`), with one fdatasync for
+all.
 
-*Two codes for two kinds of damage.* A piece bears 16 wrong bytes in 255, which is all that scattered damage needs. Lost
-sectors are another matter: a commit has to be on the disk when it is acknowledged, most are smaller than a sector, and of
-what is in one sector no parity brings back anything unless that is as large and in another. So the code is repetition,
-which is optimal for one sector. If each is lost with probability s, a log of n sectors is whole with (1 - s ** c) ** n.
-Replay must stop at the first record that does not come back, because a version builds on the one before; so it is the
-whole log that counts, and two copies are too few for it: at s = 15 % the log of 500 small commits, 29 sectors, would be
-whole every other time. ``standard`` has three copies, ``archive`` six; a copy more costs no flush, only its bytes.
+*Two codes for two kinds of damage.* A piece bears 16 wrong bytes in 255, which is all that scattered damage
+needs. Lost sectors are another matter: a commit has to be on the disk when it is acknowledged, most are
+smaller than a sector, and of what is in one sector no parity brings back anything unless that is as large and
+in another. So the code is repetition, which is optimal for one sector. If each is lost with probability s, a
+log of n sectors is whole with (1 - s ** c) ** n. Replay must stop at the first record that does not come
+back, because a version builds on the one before; so it is the whole log that counts, and two copies are too
+few for it: at s = 15 % the log of 500 small commits, 29 sectors, would be whole every other time.
+``standard`` has three copies, ``archive`` six; a copy more costs no flush, only its bytes.
 
-*Crashes.* A crash may tear any of the copies, or leave some of them out. A record counts as soon as it can be put together:
-then its bytes were all written, and only then. An acknowledged one is in all copies. The seeds of its CRCs depend on
-the record, so pieces of one that was torn there before are never taken for its own. Before a writer adds to a log that
-it did not write itself, it makes the copies the same again (:func:`flaws`): it builds on no record that is there once.
+*Crashes.* A crash may tear any of the copies, or leave some of them out. A record counts as soon as it can be
+put together: then its bytes were all written, and only then. An acknowledged one is in all copies. The seeds
+of its CRCs depend on the record, so pieces of one that was torn there before are never taken for its own.
+Before a writer adds to a log that it did not write itself, it makes the copies the same again
+(:func:`flaws`): it builds on no record that is there once.
 
-*Damage or end.* Behind the last record are zeros, and zeros are a codeword. So wrong bytes there are told from a record
-that was damaged, as long as half of the copies can be corrected; else it counts as torn. Where a lost sector is zeros, it looks like the end; so wherever not
-all is zero behind the end, whole records are looked for there (:func:`records_behind`).
+*Damage or end.* Behind the last record are zeros, and zeros are a codeword. So wrong bytes there are told
+from a record that was damaged, as long as half of the copies can be corrected; else it counts as torn. Where
+a lost sector is zeros, it looks like the end; so wherever not all is zero behind the end, whole records are
+looked for there (:func:`records_behind`).
 """
 
 from __future__ import annotations
@@ -70,7 +76,10 @@ class Found:
 
 @dataclass(frozen=True, slots=True)
 class Flaw:
-    """``data`` at ``offset`` is what should be there, but is not in some ``copies``; of ``version``, None for the header."""
+    """``data`` at ``offset`` is what should be there, but is not in some ``copies``.
+
+    Of ``version``, None for the header.
+    """
 
     offset: int
     data: bytes
@@ -100,7 +109,10 @@ def read_header(handle: int) -> bytes | None:
 
 
 def has_traces(handle: int) -> bool:
-    """Whether there was more than a header, though no copy of it can be read: a record, or what damage left behind one."""
+    """Whether there was more than a header, though no copy of it can be read.
+
+    That is a record, or what damage left behind of one.
+    """
     first, *others = Copies(handle, MAX_COPIES).all(HEADER_BYTES, SECTOR_BYTES - HEADER_BYTES)
     return first.startswith(RECORD_MAGIC) or any(map(any, others))
 
@@ -118,7 +130,9 @@ def encode_record(packed: bytes, salt: int, version: int) -> bytes:
 
 
 def next_record(file: Copies, salt: int, before: int, at: int) -> Found | bool:
-    """The record at ``at``, which follows version ``before``; if there is none, whether something torn stands there.
+    """The record at ``at``, which follows version ``before``.
+
+    If there is none, whether something torn stands there.
 
     DamagedFileError (without a file) for a whole record that makes no sense.
     """
@@ -140,7 +154,10 @@ def next_record(file: Copies, salt: int, before: int, at: int) -> Found | bool:
 
 
 def _mostly_zeros(copies: Sequence[bytes], at: int) -> bool:
-    """Whether at least half of the copies of a header, each by itself, are zeros or were before some bytes changed."""
+    """Whether at least half of the copies of a header are zeros.
+
+    Each by itself is zeros, or was before some bytes changed.
+    """
     size, zeros = RECORD_FIELDS.size + CRC_BYTES, 0
     for copy in sorted(copies, key=any):
         zeros += any(not any(reading[:size]) for reading in readings([copy], at))
@@ -176,7 +193,10 @@ def records_behind(file: Copies, salt: int, before: int, at: int) -> bool:
 
 
 def stands(file: Copies, salt: int, last: tuple[int, bytes]) -> bool:
-    """Whether the log has ``salt``, and the header piece of ``last`` where it was; damage to either is no other log."""
+    """Whether the log has ``salt``, and the header piece of ``last`` where it was.
+
+    Damage to either is no other log.
+    """
     offset, header = last
     for copy in range(file.count):
         head = file.read(copy, 0, LOG_HEADER.size)
@@ -192,7 +212,9 @@ def stands(file: Copies, salt: int, last: tuple[int, bytes]) -> bool:
 
 
 def flaws(file: Copies, salt: int, start: tuple[int, int], end: int) -> Iterator[Flaw]:
-    """Where copies are not what was written, from a record to ``end``; start: its offset, and the version before it.
+    """Where copies are not what was written, from a record to ``end``.
+
+    Start: its offset, and the version before it.
 
     From the beginning of the first record on, the header of the log is looked at, too.
     """

@@ -1,15 +1,18 @@
-"""The write-ahead log ``X.flac-wal``: commits that are durable but not yet in a segment. This module reads it.
+"""The write-ahead log ``X.flac-wal``: commits that are durable but not yet in a segment.
+
+This module reads it.
 
     header   magic, format version, table id, the version before the first record, salt, CRC-32C of these
     record   length, CRC-32C, MessagePack map          … one a commit, or a list of maps: commits flushed together
     zeros    up to a fixed size: room for what is to come
 
-A record's CRC-32C starts from the salt and its version, so neither a record of an older log in the same file nor one
-out of order passes. Replay stops at the first record that is not whole: what a crash tore was never acknowledged. A
-commit is one write and one fdatasync (:mod:`audiomem_sql.storage.log.writer`).
+A record's CRC-32C starts from the salt and its version, so neither a record of an older log in the same file
+nor one out of order passes. Replay stops at the first record that is not whole: what a crash tore was never
+acknowledged. A commit is one write and one fdatasync (:mod:`audiomem_sql.storage.log.writer`).
 
-That is the log of a table with protection ``none``. Any other table's is in format version 2: the same records, with parity
-and in several copies (:mod:`audiomem_sql.storage.log.protected`). The functions here take both, and tell them apart by the file.
+That is the log of a table with protection ``none``. Any other table's is in format version 2: the same
+records, with parity and in several copies (:mod:`audiomem_sql.storage.log.protected`). The functions here
+take both, and tell them apart by the file.
 """
 
 from __future__ import annotations
@@ -34,7 +37,8 @@ RECORD_HEADER = struct.Struct("<I I")
 _SALT_OFFSET = 32
 _ZEROS_LOOKED_AT = 4096
 _READ_AT_ONCE = 64 << 10
-#: The map of a commit, and the bytes that may stand before the first one: no list, or one of up to 15, 65,535, 2³² - 1.
+#: The map of a commit, and the bytes that may stand before the first one: no list, or one of up to 15,
+#: 65,535, 2³² - 1.
 _COMMIT_BEGINS = b"\x87\xa7version"
 _LIST_HEADERS = (0, 1, 3, 5)
 
@@ -42,9 +46,10 @@ _LIST_HEADERS = (0, 1, 3, 5)
 def read_log(path: str, table_id: bytes, known: LogContent | None = None) -> LogContent | None:
     """The log of table ``table_id``; None if there is none.
 
-    known: what was read before; if the file is still the same only what was appended is read. DamagedFileError for a
-    file that is no log or belongs to another table. A torn header counts as no log: nothing in it was acknowledged.
-    Whether the records are rows of the table is for :func:`check_rows`, once it is known which columns they have.
+    known: what was read before; if the file is still the same only what was appended is read.
+    DamagedFileError for a file that is no log or belongs to another table. A torn header counts as no log:
+    nothing in it was acknowledged. Whether the records are rows of the table is for :func:`check_rows`, once
+    it is known which columns they have.
     """
     try:
         handle = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
@@ -120,9 +125,10 @@ def _stands_in(handle: int, content: LogContent) -> bool:
 def check_rows(
     path: str, content: LogContent, stored: int, width: int, check: Callable[[int, Row], None]
 ) -> None:
-    """DamagedFileError unless the rows of the commits behind version ``stored`` are such as the table can hold.
+    """Raise DamagedFileError unless the table can hold the rows of the commits behind ``stored``.
 
-    width: the number of columns. check: given a rowid and a row, raises DamagedFileError for one that cannot be.
+    width: the number of columns. check: given a rowid and a row, raises DamagedFileError for one that cannot
+    be.
     """
     for record in content.records[content.checked : content.count]:
         if record.version <= stored:  # of a time when the table had other columns, perhaps
@@ -187,7 +193,10 @@ def _read_protected(handle: int, content: LogContent, path: str) -> LogContent:
 
 
 def commits_behind(path: str, content: LogContent) -> bool:
-    """Whether whole commits stand behind what is torn: then no crash tore it, because each was durable before the next."""
+    """Whether whole commits stand behind what is torn.
+
+    Then no crash tore it, because each was durable before the next.
+    """
     try:
         with open(path, "rb") as file:
             if content.copies > 1:
@@ -210,7 +219,10 @@ def commits_behind(path: str, content: LogContent) -> bool:
 
 
 def has_more(path: str, content: LogContent) -> bool:
-    """Whether something was written behind ``content``, its last record was taken back, or another log took its place."""
+    """Whether the log is no longer ``content``.
+
+    Something was written behind it, its last record was taken back, or another log took its place.
+    """
     try:
         handle = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     except OSError:
@@ -228,7 +240,10 @@ def has_more(path: str, content: LogContent) -> bool:
 
 
 def flawed_versions(path: str, content: LogContent) -> list[tuple[int | None, int]]:
-    """The records of which some copies are damaged, by version (None: the header of the log), and how many copies are."""
+    """The records of which some copies are damaged, and how many copies are.
+
+    By version, None for the header of the log.
+    """
     if content.copies == 1:
         return []
     try:

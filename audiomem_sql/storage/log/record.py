@@ -17,7 +17,10 @@ MAX_RECORD_BYTES = (1 << 31) - 1
 
 @dataclass(frozen=True, slots=True)
 class LogRecord:
-    """One commit: version, time (µs since 1970, UTC), rows added, rowids removed, message, packed list of sources."""
+    """One commit.
+
+    Version, time (µs since 1970, UTC), rows added, rowids removed, message, packed list of sources.
+    """
 
     version: int
     time: int
@@ -77,7 +80,10 @@ def _not_understood(error: Exception) -> DamagedFileError:
 
 
 def pack_commits(records: Sequence[LogRecord]) -> bytes:
-    """What a record of the log holds: the map of its commit, or a list of maps if there are several. LimitError as above."""
+    """What a record of the log holds: the map of its commit, or a list of maps if there are several.
+
+    LimitError as above.
+    """
     if len(records) == 1:
         return records[0].pack()
     packed = b"".join(

@@ -15,7 +15,8 @@ from audiomem_sql.storage.log.copies import Copies, write_all
 from audiomem_sql.storage.log.reader import RECORD_HEADER, record_crc
 from audiomem_sql.storage.log.record import LogRecord, pack_commits
 
-#: A new log is filled with zeros up to here: a commit then changes no size, and its fdatasync flushes its bytes alone.
+#: A new log is filled with zeros up to here: a commit then changes no size, and its fdatasync flushes its
+#: bytes alone.
 LOG_FILE_BYTES = 5 << 18
 
 
@@ -41,10 +42,12 @@ class LogWriter:
     def append_group(
         self, content: LogContent | None, commits: Sequence[LogRecord], after: int
     ) -> LogContent:
-        """Add commits behind ``content`` (None: no log yet), durably, all or none; the content that the log has now.
+        """Add commits behind ``content`` (None: no log yet), durably, all or none.
 
-        after: the version before them, for a new log. On any error the log is as it was: what was written is cut off
-        again.
+        The content that the log has now.
+
+        after: the version before them, for a new log. On any error the log is as it was: what was written is
+        cut off again.
         """
         packed = pack_commits(commits)
         if content is None:
@@ -136,7 +139,10 @@ class LogWriter:
         self._sound = 0, 0
 
     def _heal(self, file: Copies, content: LogContent) -> None:
-        """Make the copies of what others wrote, or left behind, the same again; with the next flush that lasts."""
+        """Make the copies of what others wrote, or left behind, the same again.
+
+        With the next flush that lasts.
+        """
         if self._sound == (content.end, content.version) and not content.torn:
             return
         start = (

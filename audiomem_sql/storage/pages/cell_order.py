@@ -1,8 +1,9 @@
 """In which order a stream fills the cells of its pages.
 
-Where the cells of a page are alike, one page is filled after another. Where a page lies in several frequency bands, its first
-cells are heard best, and its last ones worst. Then the cells of all pages that lie in the lower bands come first, and those
-in the highest band last: what stands at the front of a stream is in the most reliable band, wherever that is in the file.
+Where the cells of a page are alike, one page is filled after another. Where a page lies in several frequency
+bands, its first cells are heard best, and its last ones worst. Then the cells of all pages that lie in the
+lower bands come first, and those in the highest band last: what stands at the front of a stream is in the
+most reliable band, wherever that is in the file.
 
     tiers 0, 1, 4    page 0 | 0 | 3 4 5 | 12 13 |    page 1 | 1 | 6 7 8 | 14 15 |    page 2 | 2 | 9 10 11 | 16 17 |
 """
@@ -20,7 +21,10 @@ from audiomem_sql.arrays import I64Array, U8Array
 
 @dataclass(frozen=True, slots=True)
 class CellOrder:
-    """cells: of a page. tiers: the first cell of each tier, rising from 0; a single one fills page after page."""
+    """cells: of a page. tiers: the first cell of each tier, rising from 0.
+
+    A single one fills page after page.
+    """
 
     cells: int
     tiers: tuple[int, ...] = (0,)
@@ -38,7 +42,10 @@ class CellOrder:
             before += pages * (high - low)
 
     def places(self, numbers: I64Array, pages: int) -> I64Array:
-        """Where cells ``numbers`` of a stream of so many pages are, int64 (n,): page of the stream × cells + cell."""
+        """Where cells ``numbers`` of a stream of so many pages are, int64 (n,).
+
+        Page of the stream × cells + cell.
+        """
         if self.is_linear:
             return numbers
         out = np.empty_like(numbers)
@@ -62,7 +69,9 @@ class CellOrder:
     def arranged(
         self, first: int, count: int, pages: int, size: int, read: Callable[[int, int], bytes]
     ) -> U8Array:
-        """Payload of pages ``first …`` of a stream of so many pages, uint8 (count × cells, size), as their cells stand.
+        """Payload of pages ``first …`` of a stream of so many pages, as their cells stand.
+
+        uint8 (count × cells, size).
 
         read: bytes of the stream by place and length, fewer where it ends; zeros stand for the rest.
         """

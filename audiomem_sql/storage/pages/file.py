@@ -1,7 +1,8 @@
 """Reading the pages of a segment file, and the payload stream that they carry.
 
-The payloads of all cells, one after another, are a stream of bytes, and everything above this module names places in that
-stream. Every byte that leaves it has passed a CRC-32C, or was recovered from such ones (see ``recovery``).
+The payloads of all cells, one after another, are a stream of bytes, and everything above this module names
+places in that stream. Every byte that leaves it has passed a CRC-32C, or was recovered from such ones (see
+``recovery``).
 """
 
 from __future__ import annotations
@@ -50,9 +51,11 @@ _READ_PAGES = 64
 
 @dataclass(frozen=True, slots=True)
 class PageDamage:
-    """What is wrong with a page. ``headers``: copies of its header that are not intact; ``cells``: those whose CRC-32C
-    does not match; ``frame``: the FLAC frame around it is not intact, or does not decode; ``parity``: the inner code's
-    parity is not that of the page.
+    """What is wrong with a page.
+
+    ``headers``: copies of its header that are not intact; ``cells``: those whose CRC-32C does not match;
+    ``frame``: the FLAC frame around it is not intact, or does not decode; ``parity``: the inner code's parity
+    is not that of the page.
     """
 
     page: int
@@ -63,7 +66,10 @@ class PageDamage:
 
 
 class PagedFile:
-    """A segment file opened for reading: pages by number, payload by place. Safe to use from several threads."""
+    """A segment file opened for reading: pages by number, payload by place.
+
+    Safe to use from several threads.
+    """
 
     def __init__(self, source: PageSource, header: PageHeader, level: Level) -> None:
         self.source = source
@@ -93,8 +99,8 @@ class PagedFile:
     def open(cls, where: str | ByteSource) -> PagedFile:
         """Open the file at a path, or in a source, which is taken over.
 
-        Raises NotAudioMemoryError for what is no table, FormatVersionError for a newer format, DamagedFileError when
-        no page header can be read where one must be.
+        Raises NotAudioMemoryError for what is no table, FormatVersionError for a newer format,
+        DamagedFileError when no page header can be read where one must be.
         """
         source = _open_pages(where)
         path = source.path
@@ -162,7 +168,10 @@ class PagedFile:
         return self.source.present
 
     def band_readings(self, pages: int) -> list[BandReading]:
-        """How well each band is heard, lower ones first, measured on ``pages`` pages, too; none without modulation."""
+        """How well each band is heard, lower ones first, measured on ``pages`` pages, too.
+
+        None without modulation.
+        """
         return self.source.band_readings(pages)
 
     @property
@@ -186,10 +195,14 @@ class PagedFile:
             own = header is not None and header.page_number == page
             yield header if header and own and header.segment_id == self.header.segment_id else None
 
-    # -- streams --------------------------------------------------------------------------------------------------
+    # -- streams
+    # --------------------------------------------------------------------------------------------------
 
     def catalog_copies(self) -> tuple[int, ...] | None:
-        """The first page of each copy of the catalog, where the page headers say so; None where only the catalog's own pages do."""
+        """The first page of each copy of the catalog, where the page headers say so.
+
+        None where only the catalog's own pages do.
+        """
         if self.map is not None:
             return self.map.copies
         return (0, self.page_count - self.header.index) if self.by_bands else None
@@ -201,8 +214,9 @@ class PagedFile:
         return range(self.header.index, self.page_count - self.header.index) if self.by_bands else None
 
     def holds(self, cells: I64Array) -> BoolArray:
-        """Whether cells, by their numbers in the segment, may hold something, bool (n,): where cells are filled by bands, a catalog
-        leaves those of the higher ones empty.
+        """Whether cells, by their numbers in the segment, may hold something, bool (n,).
+
+        Where cells are filled by bands, a catalog leaves those of the higher ones empty.
         """
         copies = self.catalog_copies()
         if not self.by_bands or copies is None or not self.layout.catalog_cells:
@@ -213,7 +227,10 @@ class PagedFile:
         return np.asarray(~of_catalog | (cell < self.layout.catalog_cells))
 
     def _stream_pages(self, first_page: int) -> int:
-        """Pages of the stream that begins at ``first_page``, which is of use only where cells are filled by bands."""
+        """Pages of the stream that begins at ``first_page``.
+
+        It is of use only where cells are filled by bands.
+        """
         if not self.by_bands:
             return self.page_count - first_page
         data = self.data_pages()
@@ -228,7 +245,9 @@ class PagedFile:
         return first_page + int(found[0]) // self.layout.cells
 
     def places_in(self, first_page: int, cells: I64Array) -> I64Array:
-        """Where cells, by their numbers in the segment, are in the stream that begins at ``first_page``: bytes, int64 (n,).
+        """Where cells are in the stream that begins at ``first_page``: bytes, int64 (n,).
+
+        cells: by their numbers in the segment.
 
         For those behind the stream any place behind it; those before it are left out.
         """
@@ -242,9 +261,9 @@ class PagedFile:
     def read(self, first_page: int, start: int, length: int) -> bytes:
         """``length`` bytes of payload from place ``start`` of the stream that begins at ``first_page``.
 
-        One positioned read of the file (of each band, where cells are filled by bands), and more only where a cell must be
-        recovered. Raises DamagedFileError naming page and cell, and, without protection, TruncatedFileError naming the pages
-        that are missing.
+        One positioned read of the file (of each band, where cells are filled by bands), and more only where a
+        cell must be recovered. Raises DamagedFileError naming page and cell, and, without protection,
+        TruncatedFileError naming the pages that are missing.
         """
         if length == 0:
             return b""
@@ -270,8 +289,10 @@ class PagedFile:
         return payload.reshape(-1)[start - low * size :][:length].tobytes()
 
     def stream_cells(self, first_page: int, first: int, count: int) -> tuple[U8Array, BoolArray]:
-        """Payload, uint8 (count, size), of cells ``first …`` of the stream that begins at ``first_page``, and which are intact or
-        recovered, bool (count,). Zeros stand for those that are neither, also where pages are missing.
+        """Cells ``first …`` of the stream that begins at ``first_page``.
+
+        Their payload, uint8 (count, size), and which are intact or recovered, bool (count,). Zeros stand for
+        those that are neither, also where pages are missing.
         """
         pages = self._stream_pages(first_page)
         numbers = self._order.places(np.arange(first, first + count), pages) + first_page * self.layout.cells
@@ -349,7 +370,10 @@ class PagedFile:
         return whole
 
     def _look_again(self) -> bool:
-        """Look for the pages anew, once: bytes may have been put in and taken out. True if that found more of them."""
+        """Look for the pages anew, once: bytes may have been put in and taken out.
+
+        True if that found more of them.
+        """
         with self._looking:
             if self._looked or not self.source.in_place:
                 return False
@@ -404,7 +428,9 @@ class PagedFile:
         return np.asarray((code.encode(body[:, : code.data_bytes]) != body).any(axis=1))
 
     def recover(self, cells: I64Array) -> tuple[BoolArray, BoolArray]:
-        """Whether damaged cells, by their numbers in the segment, can be recovered, and by the outer code; bool (n,) each.
+        """Whether damaged cells, by their numbers in the segment, can be recovered, and by the outer code.
+
+        Bool (n,) each.
 
         Without protection, too: the code of a frequency band may have corrected what was heard.
         """

@@ -62,8 +62,9 @@ def copies_in(area: bytes) -> Iterator[PageHeader | None]:
 def any_header(source: PageSource) -> PageHeader:
     """A page header of this file.
 
-    That of page 0, if the last page belongs to the same segment. Otherwise one of them may be damaged, or have come from
-    another file: the segment that most pages at either end belong to decides, then the APPLICATION block.
+    That of page 0, if the last page belongs to the same segment. Otherwise one of them may be damaged, or
+    have come from another file: the segment that most pages at either end belong to decides, then the
+    APPLICATION block.
     """
     missing_pages(source, 0, 1)
     last = source.present - 1

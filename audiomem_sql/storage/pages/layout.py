@@ -1,7 +1,8 @@
 """Where things are: in a page, and the pages in a segment.
 
-A page is one FLAC frame. It begins with a header area of ``page_size / 256`` bytes, filled with copies of the 32-byte
-page header; the rest is one cell for each KiB of the page and, in a protected segment, the parity of the inner code.
+A page is one FLAC frame. It begins with a header area of ``page_size / 256`` bytes, filled with copies of the
+32-byte page header; the rest is one cell for each KiB of the page and, in a protected segment, the parity of
+the inner code.
 
     page n   | header, header, … | cell 0 | cell 1 | … | cell m-1 | parity |
     cell     | payload | CRC-32C |
@@ -11,8 +12,8 @@ The pages of a segment, in file order:
     none       | catalog | data | catalog |
     protected  | catalog | data | catalog | parity | catalog | parity | catalog |
 
-All but the parity pages are the *source* of the outer code. How many pages there are of each kind follows from the page count
-and the pages of one catalog, which every page header says.
+All but the parity pages are the *source* of the outer code. How many pages there are of each kind follows
+from the page count and the pages of one catalog, which every page header says.
 """
 
 from __future__ import annotations
@@ -40,7 +41,8 @@ MODULATION_SPECTRUM = 1
 MODULATION_BANDS = 2
 """As 1, and streams fill the cells of their pages by bands (see ``cell_order``)."""
 
-#: magic, format version, kind, protection, modulation, segment id, page number, page count, block size, index, CRC-32C
+#: magic, format version, kind, protection, modulation, segment id, page number, page count, block size,
+#: index, CRC-32C
 PAGE_HEADER = struct.Struct("<4s B B B B 8s I I H H I")
 PAGE_BYTES_PER_HEADER_BYTE = 256
 #: Most pages of one copy of the catalog in a protected segment, and most pages of a segment.
@@ -64,8 +66,9 @@ class PageKind(IntEnum):
 class PageHeader:
     """The 32 bytes that every page begins with.
 
-    ``index``: in a segment without protection, of a catalog page its place inside its copy of the catalog; in a protected
-    segment, and in one whose cells are filled by bands, of every page the number of pages of one copy.
+    ``index``: in a segment without protection, of a catalog page its place inside its copy of the catalog; in
+    a protected segment, and in one whose cells are filled by bands, of every page the number of pages of one
+    copy.
     """
 
     kind: int
@@ -113,7 +116,8 @@ class PageHeader:
 class PageLayout:
     """Where things are inside a page of ``page_size`` bytes at a protection level.
 
-    tiers: as in ``CellOrder``. catalog_cells: so many cells of a page hold a catalog, the first ones; 0 for all.
+    tiers: as in ``CellOrder``. catalog_cells: so many cells of a page hold a catalog, the first ones; 0 for
+    all.
     """
 
     page_size: int
@@ -123,7 +127,10 @@ class PageLayout:
 
     @classmethod
     def banded(cls, shape: Shape, level: Level) -> PageLayout:
-        """For pages whose cells are filled by bands. A cell that lies in two bands counts as one of the higher."""
+        """For pages whose cells are filled by bands.
+
+        A cell that lies in two bands counts as one of the higher.
+        """
         plain = cls(shape.page_size, level)
         tiers, catalog = {0}, 0
         for slot, _, stop in shape.parts:
@@ -177,7 +184,10 @@ class PageLayout:
         return -(-length // self.catalog_bytes)
 
     def assemble(self, headers: list[PageHeader], payload: bytes, seed: int) -> U8Array:
-        """Whole pages, uint8 (n, page_size), for n headers and at most n pages of payload (the rest is zeros)."""
+        """Whole pages, uint8 (n, page_size), for n headers and at most n pages of payload.
+
+        The rest is zeros.
+        """
         count, codec = len(headers), self.level.cells
         body = np.zeros((count * self.cells, codec.payload_bytes), np.uint8)
         body.reshape(-1)[: len(payload)] = np.frombuffer(payload, np.uint8)
@@ -192,7 +202,10 @@ class PageLayout:
         return pages
 
     def body(self, pages: U8Array) -> U8Array:
-        """What stands behind the header area: cells, then parity, uint8 (n, …), of pages, uint8 (n, page_size)."""
+        """What stands behind the header area of pages: cells, then parity, uint8 (n, …).
+
+        pages: uint8 (n, page_size).
+        """
         return np.ascontiguousarray(pages[:, self.header_bytes :])
 
     def cells_of(self, pages: U8Array) -> U8Array:

@@ -1,9 +1,9 @@
 """Brings back the cells of a protected segment that do not match their CRC-32C.
 
-What costs least comes first: the page of a cell through the inner code; the same with the failing cells declared lost, if
-they are few; the groups of what is still missing through the outer code; and the same once more after every page of those
-groups went through the inner code. A cell from the inner code has its CRC to prove it; one from the outer code was computed
-from cells that have, and from more of them than needed.
+What costs least comes first: the page of a cell through the inner code; the same with the failing cells
+declared lost, if they are few; the groups of what is still missing through the outer code; and the same once
+more after every page of those groups went through the inner code. A cell from the inner code has its CRC to
+prove it; one from the outer code was computed from cells that have, and from more of them than needed.
 """
 
 from __future__ import annotations
@@ -30,7 +30,10 @@ CACHE_BYTES = 64 << 20
 
 @dataclass(slots=True)
 class Corrections:
-    """What was repaired since the file was opened: cells by the inner code, and by the outer; ``failed``: neither could."""
+    """What was repaired since the file was opened: cells by the inner code, and by the outer.
+
+    ``failed``: neither could.
+    """
 
     inner: int = 0
     outer: int = 0
@@ -39,7 +42,10 @@ class Corrections:
 
 @dataclass(slots=True)
 class Recovered:
-    """payload: uint8 (n, size); there: bool (n,), False where it could not be recovered; outer: bool (n,), by which code."""
+    """payload: uint8 (n, size).
+
+    There: bool (n,), False where it could not be recovered; outer: bool (n,), by which code.
+    """
 
     payload: U8Array
     there: BoolArray
@@ -119,7 +125,8 @@ class Recovery:
         for start in range(0, len(cells), step):
             yield list(cells[start : start + step])
 
-    # -- the inner code -------------------------------------------------------------------------------------------
+    # -- the inner code
+    # -------------------------------------------------------------------------------------------
 
     def _by_pages(self, pages: set[int], found: dict[int, tuple[bytes, bool]]) -> None:
         """Put what the inner code brings back of ``pages`` into ``found``."""
@@ -155,7 +162,10 @@ class Recovery:
         return found
 
     def _read_otherwise(self, page: int, intact: BoolArray) -> dict[int, bytes]:
-        """The cells of a page that pass their CRC when its bytes are taken from another place (see PageSource)."""
+        """The cells of a page that pass their CRC when its bytes are taken from another place.
+
+        See ``PageSource.alternatives``.
+        """
         found: dict[int, bytes] = {}
         for reading in self._source.alternatives(page):
             found |= self._passing(self._layout.cells_of(reading[np.newaxis]), page, intact)
@@ -170,7 +180,8 @@ class Recovery:
     def _decode(self, cells: U8Array, page: int) -> tuple[U8Array, BoolArray]:
         return self._layout.level.cells.decode(cells, self._seed, page * self._layout.cells)
 
-    # -- the outer code -------------------------------------------------------------------------------------------
+    # -- the outer code
+    # -------------------------------------------------------------------------------------------
 
     def _by_groups(self, cells: Sequence[int], found: dict[int, tuple[bytes, bool]]) -> None:
         """Put what the outer code brings back of the groups of ``cells`` into ``found``."""
@@ -201,7 +212,8 @@ class Recovery:
         unsolved = []
         for group in groups:
             for row in np.flatnonzero(np.isin(numbers[group], wanted) & present[group]).tolist():
-                # read again, it passes: it did not come from a place that is damaged, but was read wrongly before
+                # read again, it passes: it did not come from a place that is damaged, but was read wrongly
+                # before
                 self._remember(int(numbers[group][row]), cells[group][row].tobytes(), found, outer=False)
             lost = np.flatnonzero(~present[group])
             for row in lost.tolist():
@@ -280,7 +292,10 @@ class Recovery:
 
 
 def _runs(pages: I64Array) -> Iterator[tuple[int, int]]:
-    """(first, count) of stretches of neighbouring pages, none too long to read at once; pages: int64 (n,), ascending."""
+    """(first, count) of stretches of neighbouring pages, none too long to read at once.
+
+    Pages: int64 (n,), ascending.
+    """
     if not len(pages):
         return
     breaks = np.flatnonzero(np.diff(pages) != 1) + 1

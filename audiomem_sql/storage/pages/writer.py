@@ -47,8 +47,8 @@ PAGES_AT_ONCE = 64
 class FileSpec:
     """How a segment file is made, besides what is in it.
 
-    comments: ours, by their names; tags: what others put in. mode: of the spectrum; None for pages that are the samples. by_bands: cells
-    are filled by bands.
+    comments: ours, by their names; tags: what others put in. mode: of the spectrum; None for pages that are
+    the samples. by_bands: cells are filled by bands.
     """
 
     profile: Profile
@@ -85,8 +85,8 @@ class FileSpec:
 class PageWriter:
     """Writes the pages of one segment to a FLAC file, in file order.
 
-    pages: how many there will be. catalog_pages: of one copy of the catalog, in a protected segment, and in one whose cells
-    are filled by bands.
+    pages: how many there will be. catalog_pages: of one copy of the catalog, in a protected segment, and in
+    one whose cells are filled by bands.
     """
 
     def __init__(self, sink: BinaryIO, file: FileSpec, pages: int, catalog_pages: int = 0) -> None:
@@ -118,7 +118,10 @@ class PageWriter:
         )
 
     def write(self, payload: bytes, kind: PageKind) -> None:
-        """Append ``payload`` as whole pages; only the last piece of a kind may be no multiple of the page payload."""
+        """Append ``payload`` as whole pages.
+
+        Only the last piece of a kind may be no multiple of the page payload.
+        """
         step = self._at_once * self.layout.payload_bytes
         for at in range(0, len(payload), step):
             piece = payload[at : at + step]
@@ -145,7 +148,10 @@ class PageWriter:
 
 
 class SegmentStreams:
-    """The two streams of a segment, as the cells of their pages stand: the catalog, and ``length`` bytes of ``data``."""
+    """The two streams of a segment, as the cells of their pages stand.
+
+    The catalog, and ``length`` bytes of ``data``.
+    """
 
     def __init__(self, layout: PageLayout, catalog: bytes, data: Stream, length: int) -> None:
         self.layout = layout
@@ -170,7 +176,10 @@ class SegmentStreams:
         return self.layout.order.arranged(first, count, self.data_pages, self.layout.cell_payload, self._read)
 
     def cells(self, first: int, count: int) -> U8Array:
-        """Payload of source cells ``first …``, uint8 (count, size): a copy of the catalog, the data, three copies more."""
+        """Payload of source cells ``first …``, uint8 (count, size).
+
+        They are a copy of the catalog, the data, and three copies more.
+        """
         own, size = self.layout.cells, self.layout.cell_payload
         copy, data = len(self.catalog), self.data_pages * own
         stop = first + count

@@ -8,7 +8,6 @@ from __future__ import annotations
 from audiomem_sql.storage.segment.catalog import (
     NO_HISTORY,
     Catalog,
-    ColumnEntry,
     Extent,
     Migration,
     SchemaHistory,
@@ -42,7 +41,6 @@ __all__ = [
     "NO_HISTORY",
     "ROWID",
     "Catalog",
-    "ColumnEntry",
     "Extent",
     "Migration",
     "ReadableSegment",

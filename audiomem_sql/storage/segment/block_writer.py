@@ -83,8 +83,8 @@ class BlockWriter:
 class _BlockLabels:
     """Puts labels behind blocks.
 
-    Whether the column of ended rows will be stored at all is not known while it has NULLs only. So labels of its blocks
-    of NULLs, which have no bytes, wait, and stand behind another block's.
+    Whether the column of ended rows will be stored at all is not known while it has NULLs only. So labels of
+    its blocks of NULLs, which have no bytes, wait, and stand behind another block's.
     """
 
     def __init__(self, labels: LabelWriter) -> None:

@@ -35,7 +35,7 @@ class Version:
 
 @dataclass(frozen=True, slots=True)
 class Migration:
-    """One change of the columns: its number in the table, counted from 1, the version that made it, and what it says."""
+    """One change of the columns: its number in the table, from 1, the version that made it, and its text."""
 
     number: int
     version: int
@@ -46,8 +46,9 @@ class Migration:
 class SchemaHistory:
     """How the columns of a segment change from version to version.
 
-    schemas: empty, or the columns from the first version on, and from each that changed them. migrations: what those
-    versions did; after a vacuum also those before the first version. next_column: above every id that a column had.
+    schemas: empty, or the columns from the first version on, and from each that changed them. migrations:
+    what those versions did; after a vacuum also those before the first version. next_column: above every id
+    that a column had.
     """
 
     schemas: tuple[tuple[int, Schema], ...] = ()
@@ -61,7 +62,7 @@ NO_HISTORY = SchemaHistory()
 
 @dataclass(frozen=True, slots=True)
 class KeywordExtents:
-    """Where the keyword index of a column is: its header, and its pieces one behind another, which are not compressed."""
+    """Where the keyword index of a column is: its header, and its pieces, which are not compressed."""
 
     header: Extent
     pieces: Extent
@@ -88,15 +89,16 @@ class ColumnEntry:
 class Catalog:
     """The catalog of one segment.
 
-    ``entries`` has one entry for each stored column: those of the schema in order, except the one that is the rowid's
-    alias, which is not stored twice. ``first_rowid`` is set when the rowids are first, first + 1, …; otherwise
-    ``rowids`` is the entry of a hidden INTEGER column. ``created`` and ``ended`` are hidden columns too: the version that
-    made each row, and the one that deleted it (NULL: none in this segment). Without ``created`` the last version made
-    every row; without ``ended`` none was deleted here. ``schema`` is how the rows are stored, and what every version of
-    the segment shows, unless ``history`` has others. With ``created`` a rowid may be there several times, and
-    ``tombstones`` has a version for each rowid. ``key_blooms`` are the filters of ``schema.combined_keys``.
-    ``comments``, in a protected segment, are those of the FLAC file, so that it can be made again. ``vectors`` has the
-    indexes that stand for blocks, by the place of their columns, which have no entry.
+    ``entries`` has one entry for each stored column: those of the schema in order, except the one that is the
+    rowid's alias, which is not stored twice. ``first_rowid`` is set when the rowids are first, first + 1, …;
+    otherwise ``rowids`` is the entry of a hidden INTEGER column. ``created`` and ``ended`` are hidden columns
+    too: the version that made each row, and the one that deleted it (NULL: none in this segment). Without
+    ``created`` the last version made every row; without ``ended`` none was deleted here. ``schema`` is how
+    the rows are stored, and what every version of the segment shows, unless ``history`` has others. With
+    ``created`` a rowid may be there several times, and ``tombstones`` has a version for each rowid.
+    ``key_blooms`` are the filters of ``schema.combined_keys``. ``comments``, in a protected segment, are
+    those of the FLAC file, so that it can be made again. ``vectors`` has the indexes that stand for blocks,
+    by the place of their columns, which have no entry.
     """
 
     table_id: bytes
@@ -129,11 +131,11 @@ class Catalog:
 
     def schema_at(self, version: int) -> Schema:
         """The columns that the table had at ``version``, one of this segment's."""
-        found = self.schemas[0][1]
+        newest = self.schemas[0][1]
         for first, schema in self.schemas:
             if first <= version:
-                found = schema
-        return found
+                newest = schema
+        return newest
 
     @property
     def first_version(self) -> int:

@@ -21,7 +21,7 @@ def check_copies(segment: ReadableSegment) -> None:
 
 
 def check_places(segment: ReadableSegment) -> None:
-    """DamagedFileError unless everything in the data stream has a place of its own, with nothing in between."""
+    """DamagedFileError unless everything in the data stream has its own place, without gaps."""
     places = _places(segment.catalog)
     places = places[np.lexsort((places[:, 1], places[:, 0]))]
     ends = np.concatenate([np.zeros(1, np.int64), places.sum(axis=1)])

@@ -59,9 +59,9 @@ def pack_migrations(history: SchemaHistory) -> list[list[Any]]:
 
 
 def history_of(content: Mapping[str, Any], stored: Schema, first: int, last: int) -> SchemaHistory:
-    """The history in the map ``content`` of a segment with the columns ``stored`` and versions ``first`` to ``last``.
+    """The history in the map ``content``.
 
-    DamagedFileError if it contradicts them.
+    stored: the columns of the segment. first, last: its versions. DamagedFileError if it contradicts them.
     """
     schemas = tuple((count(version), Schema.from_catalog(*packed)) for version, *packed in content["schemas"])
     firsts = [version for version, _ in schemas]

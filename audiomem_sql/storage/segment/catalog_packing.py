@@ -1,7 +1,8 @@
 """A catalog as bytes. Stored at the front of the file and again at the end.
 
-A MessagePack map, compressed with zstd, behind a 16-byte header. Nothing in it is believed: every count, length and
-place is checked against the file before it is used, and a feature that this version does not know is refused.
+A MessagePack map, compressed with zstd, behind a 16-byte header. Nothing in it is believed: every count,
+length and place is checked against the file before it is used, and a feature that this version does not know
+is refused.
 """
 
 from __future__ import annotations
@@ -80,7 +81,10 @@ def unpack_catalog(data: bytes) -> Catalog:
 
 
 def parse_header(data: bytes) -> tuple[bytes, int, int, int]:
-    """(magic, stored bytes, raw bytes, CRC-32C) from the first 16 bytes; DamagedFileError if they are not a header."""
+    """(magic, stored bytes, raw bytes, CRC-32C) from the first 16 bytes.
+
+    DamagedFileError if they are not a header.
+    """
     if len(data) < CATALOG_HEADER.size:
         raise DamagedFileError("the catalog ends inside its header")
     magic, stored, raw, crc = CATALOG_HEADER.unpack_from(data)

@@ -10,7 +10,7 @@ from audiomem_sql.storage.segment.labels import Facts
 
 
 def settled(catalog: Catalog, spool: DataSpool) -> Catalog:
-    """``catalog`` with the places that blocks and indexes have in the stream, now that all of them are there."""
+    """``catalog`` with the final places of blocks and indexes, once all of them are in the stream."""
     if not spool.divided:
         return catalog
 

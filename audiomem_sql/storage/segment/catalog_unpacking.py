@@ -35,9 +35,9 @@ _INTEGER = ColumnType(Kind.INTEGER)
 class Field:
     """One field of the map.
 
-    name: its key. pack: its value. attribute: of the catalog, which ``unpack`` gives; none for a field that another one
-    unpacks. feature: of which segments it is; others leave it out, and have ``absent()`` instead. optional: left out,
-    too, where it is empty.
+    name: its key. pack: its value. attribute: of the catalog, which ``unpack`` gives; none for a field that
+    another one unpacks. feature: of which segments it is; others leave it out, and have ``absent()`` instead.
+    optional: left out, too, where it is empty.
     """
 
     name: str
@@ -105,7 +105,7 @@ def unpack_schema(unpacking: Unpacking) -> Schema:
 
 
 def unpack_entries(unpacking: Unpacking) -> tuple[ColumnEntry | None, ...]:
-    """The entries of the columns that are stored as blocks: not the rowid's alias, nor those with an index."""
+    """The entries of the columns with blocks: not the rowid's alias, nor those with a vector index."""
     schema, entries = unpacking.schema, unpacking.content["columns"]
     if len(entries) != len(schema):
         raise DamagedFileError("the catalog has another number of columns than its schema")

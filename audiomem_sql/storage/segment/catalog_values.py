@@ -39,7 +39,10 @@ def pack_extent(extent: Extent | None) -> list[int] | None:
 
 
 def unpack_extent(value: Any, data_bytes: int, most: int) -> Extent | None:
-    """An extent inside a data stream of ``data_bytes``, of at most ``most`` bytes before compression, or None."""
+    """An extent, or None, inside a data stream of ``data_bytes``.
+
+    most: bytes before compression.
+    """
     if value is None:
         return None
     offset, stored, raw = map(count, value)

@@ -20,7 +20,8 @@ from audiomem_sql.storage.segment.catalog import Catalog, ColumnEntry
 from audiomem_sql.storage.segment.column_numbers import CREATED, ROWID, name_of_column, type_of_column
 from audiomem_sql.storage.segment.data_stream import REMEDY, DataStream
 
-#: Blocks that are needed together are read at once: up to so many bytes, with so many unneeded ones in between.
+#: Blocks that are needed together are read at once: up to so many bytes, with so many unneeded ones in
+#: between.
 RUN_BYTES = 1 << 20
 GAP_BYTES = 16 << 10
 
@@ -52,7 +53,7 @@ class ColumnBlocks:
         self._lock = threading.Lock()
 
     def entry(self, column: int) -> ColumnEntry | None:
-        """The catalog entry that stores ``column``; None when it is the run first_rowid, first_rowid + 1, …."""
+        """The catalog entry that stores ``column``; None for the run first_rowid, first_rowid + 1, …."""
         if column == ROWID or column == self._rowid_column:
             return self._catalog.rowids
         if column < 0:
@@ -72,8 +73,9 @@ class ColumnBlocks:
         return self._decode(column, number) if array is None else array
 
     def blocks(self, column: int, numbers: Sequence[int], *, coded: bool = False) -> list[pa.Array]:
-        """Blocks of ``column``, by ascending ``numbers``. Those that lie side by side in the file are read at once.
+        """Blocks of ``column``, by ascending ``numbers``.
 
+        Those that lie side by side in the file are read at once.
         coded: as dictionary arrays with int32 codes, for a column of texts.
         """
         if column == self._rowid_column:
@@ -136,7 +138,10 @@ class ColumnBlocks:
     def _decode(
         self, column: int, number: int, stored: memoryview | None = None, *, coded: bool = False
     ) -> pa.Array:
-        """Block ``number``, decoded and put into the cache; ``stored``: its stored bytes, if they were read already."""
+        """Block ``number``, decoded and put into the cache.
+
+        stored: its stored bytes, if they were read already.
+        """
         if self._lost:
             self._check_present(column, number)
         array = self._decoded(column, number, stored, coded)
@@ -197,7 +202,7 @@ class ColumnBlocks:
 
 
 def _check_rowids(array: pa.Array, directory: BlockDirectory, number: int, *, unique: bool) -> None:
-    """DamagedFileError (without a place) unless the rowids rise, from the zone map's least to its greatest."""
+    """DamagedFileError (without a place) unless the rowids rise between the zone map's bounds."""
     values, zones = int64_view(array), directory.zones
     assert zones.low is not None
     assert zones.high is not None

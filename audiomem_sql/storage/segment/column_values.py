@@ -40,9 +40,9 @@ class ColumnValues:
         return self._joined(pieces, column)
 
     def take(self, column: int, rows: I64Array, *, coded: bool = False) -> pa.Array:
-        """The values of ``column`` at ``rows``, ascending int64 (n,). Only the blocks that hold them are decoded.
+        """The values of ``column`` at ``rows``, ascending int64 (n,).
 
-        coded: as in :meth:`ColumnBlocks.blocks`.
+        Only the blocks that hold them are decoded. coded: as in :meth:`ColumnBlocks.blocks`.
         """
         if column in self._catalog.vectors:
             return self._indexes.vectors(column, rows)

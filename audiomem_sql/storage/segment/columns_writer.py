@@ -68,18 +68,18 @@ class DataColumns:
         """Choose dictionaries from the rows held back, then let those go. Later calls do nothing."""
         if self._held is None:
             return
-        held, self._held = self._held, None
+        held_rows, self._held = self._held, None
         self._blocks.wait()  # so that places do not depend on the number of threads
         for number, writer in self._writers.items():
             if writer.type.kind in STRING_KINDS:
-                dictionary = choose_dictionary([arrays[number] for _, arrays in held])
+                dictionary = choose_dictionary([arrays[number] for _, arrays in held_rows])
                 if dictionary is not None:
                     writer.use_dictionary(dictionary)
                     self._dictionaries[number] = self._stream.store(dictionary, Labelled.DICTIONARY, number)
                     self._blocks.note_dictionary(number)
-        held.reverse()
-        while held:
-            self._add(*held.pop())
+        held_rows.reverse()
+        while held_rows:
+            self._add(*held_rows.pop())
 
     def flush(self) -> None:
         """Store the blocks that remain; a signpost comes with the last column."""

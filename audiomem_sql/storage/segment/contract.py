@@ -1,9 +1,9 @@
 """What every room above reads segments through, whichever kind they are.
 
 Three implementations: :class:`~audiomem_sql.storage.segment.reader.Segment` has a catalog,
-:class:`~audiomem_sql.storage.segment.evolved.EvolvedSegment` shows a segment with the columns of another schema,
-:class:`~audiomem_sql.storage.segment.unlisted.UnlistedSegment` has lost its catalog. The tests of the contract are
-``tests/storage/segment/readable_segment.py``.
+:class:`~audiomem_sql.storage.segment.evolved.EvolvedSegment` shows a segment with the columns of another
+schema, :class:`~audiomem_sql.storage.segment.unlisted.UnlistedSegment` has lost its catalog. The tests of the
+contract are ``tests/storage/segment/readable_segment.py``.
 """
 
 from __future__ import annotations
@@ -28,8 +28,8 @@ from audiomem_sql.storage.segment.catalog import Catalog, ColumnEntry, Extent
 class ReadableSegment(Protocol):
     """An immutable file of rows, numbered from 0, ascending by rowid. Safe to use from several threads.
 
-    A column is named by its index in ``schema``, or by ROWID, CREATED or ENDED. Whatever cannot be read raises
-    DamagedFileError with the file and the place.
+    A column is named by its index in ``schema``, or by ROWID, CREATED or ENDED. Whatever cannot be read
+    raises DamagedFileError with the file and the place.
     """
 
     path: str
@@ -42,7 +42,8 @@ class ReadableSegment(Protocol):
     rows: int
     #: The page of ``file`` at which the data stream begins.
     data_page: int
-    #: Of each column and collation, or key of several columns, that was looked up: how often, or its index once made.
+    #: Of each column and collation, or key of several columns, that was looked up: how often, or its index
+    #: once made.
     indexes: dict[tuple[int | tuple[int, ...], str], Any]
     #: Leave out rows that cannot be recovered, instead of raising an error.
     skip_damage: bool
@@ -54,7 +55,7 @@ class ReadableSegment(Protocol):
         """Of the profile that the segment was written with."""
 
     def with_schema(self, schema: Schema) -> ReadableSegment:
-        """This segment with the columns of ``schema``; itself if those are its own."""
+        """The segment with the columns of ``schema``; itself if those are its own."""
 
     def forget(self) -> None:
         """Drop its blocks from the cache."""
@@ -65,7 +66,7 @@ class ReadableSegment(Protocol):
     def read_once(self) -> AbstractContextManager[None]:
         """While this lasts, blocks that this thread reads are not kept in the cache."""
 
-    # -- columns --------------------------------------------------------------------------------------------------
+    # -- columns ---------------------------------------------------------------------------------------------
 
     def column_type(self, column: int) -> ColumnType:
         """The type of ``column``."""
@@ -88,7 +89,7 @@ class ReadableSegment(Protocol):
     def directory(self, column: int) -> BlockDirectory | None:
         """The block directory of ``column``; None where :meth:`entry` is None."""
 
-    # -- values ---------------------------------------------------------------------------------------------------
+    # -- values ----------------------------------------------------------------------------------------------
 
     def block(self, column: int, number: int) -> pa.Array:
         """Block ``number`` of ``column``, decoded."""
@@ -100,12 +101,15 @@ class ReadableSegment(Protocol):
         """
 
     def take(self, column: int, rows: I64Array, *, coded: bool = False) -> pa.Array:
-        """The values of ``column`` at ``rows``, ascending int64 (n,). Only the blocks that hold them are decoded."""
+        """The values of ``column`` at ``rows``, ascending int64 (n,).
+
+        Only the blocks that hold them are decoded.
+        """
 
     def extent(self, extent: Extent) -> bytes:
         """The bytes of an extent that the catalog names, decompressed."""
 
-    # -- rows -----------------------------------------------------------------------------------------------------
+    # -- rows ------------------------------------------------------------------------------------------------
 
     def rowids(self) -> I64Array:
         """All rowids, int64 (rows,), ascending; kept after the first call."""
@@ -117,18 +121,18 @@ class ReadableSegment(Protocol):
         """The rows that have ``rowid``: one at most, unless the segment holds several commits."""
 
     def find_many(self, rowids: I64Array) -> I64Array:
-        """The rows that have ``rowids``, int64 (n,), ascending; rowids that are not here are left out."""
+        """The rows that have one of ``rowids``, distinct int64 (n,); ascending int64."""
 
     def created(self) -> I64Array:
         """The version that made each row, int64 (rows,)."""
 
     def ended(self) -> I64Array:
-        """The version that deleted each row, int64 (rows,); NEVER for those that no commit of the segment deleted."""
+        """The version of this segment that deleted each row, int64 (rows,); NEVER where none did."""
 
     def tombstones(self) -> tuple[I64Array, I64Array]:
-        """Rowids deleted from segments before this one, and the versions that did, int64 (n,) each, by rowid."""
+        """Rowids deleted from earlier segments, ascending, and the versions that did, int64 (n,) each."""
 
-    # -- indexes --------------------------------------------------------------------------------------------------
+    # -- indexes ---------------------------------------------------------------------------------------------
 
     def may_contain(self, column: int, key: int | str | bytes) -> bool:
         """Whether ``column`` may hold ``key``, by its Bloom filter; True when it has none."""

@@ -1,7 +1,8 @@
-"""What a segment's data stream will hold, in memory or, when it is much, in files, until the catalog is known.
+"""The bytes of a segment's data stream until the catalog is known: in memory, or in files when they are many.
 
-The stream is made of strata, what matters most first: where cells are filled by bands (see ``cell_order``), they end up in bands of
-different reliability. A place in a stratum becomes a place in the stream when all is there.
+The stream is made of strata, what matters most first: where cells are filled by bands (see ``cell_order``),
+they end up in bands of different reliability. A place in a stratum becomes a place in the stream when all is
+there.
 """
 
 from __future__ import annotations
@@ -21,8 +22,8 @@ _INSIDE = (1 << _SHIFT) - 1
 class Stratum(IntEnum):
     """What a part of the data stream matters.
 
-    STRUCTURE: what no row can be read without: rowids, versions, compression dictionaries, lists, filters. IMPORTANT, ORDINARY, MINOR:
-    blocks of rows. DERIVED: indexes of vectors and words, which can be made anew.
+    STRUCTURE: what no row can be read without: rowids, versions, compression dictionaries, lists, filters.
+    IMPORTANT, ORDINARY, MINOR: blocks of rows. DERIVED: indexes of vectors and words, which can be made anew.
     """
 
     STRUCTURE = 0
@@ -35,7 +36,8 @@ class Stratum(IntEnum):
 class DataSpool:
     """Collects bytes. divided: by strata; otherwise there is one, whatever is named, and places never change.
 
-    A place is where bytes begin in their stratum, and which that is, until ``final`` says where that is in the stream.
+    A place is where bytes begin in their stratum, and which that is, until ``final`` says where that is in
+    the stream.
     """
 
     def __init__(self, max_bytes: int, *, divided: bool = False) -> None:
@@ -82,10 +84,10 @@ class DataSpool:
     def finals(self, places: I64Array) -> I64Array:
         """The same of many, int64 (n,)."""
         before = np.concatenate([np.zeros(1, np.int64), np.cumsum(self._sizes, dtype=np.int64)])
-        found: I64Array = before[places >> _SHIFT] + (places & _INSIDE)
-        return found
+        offsets: I64Array = before[places >> _SHIFT] + (places & _INSIDE)
+        return offsets
 
-    # -- as a file ------------------------------------------------------------------------------------------------
+    # -- as a file -------------------------------------------------------------------------------------------
 
     def seek(self, place: int) -> int:
         """Read from this place of the stream on."""
@@ -94,14 +96,14 @@ class DataSpool:
 
     def read(self, size: int) -> bytes:
         """So many bytes of the stream, fewer where it ends."""
-        parts, at, before = [], self._at, 0
-        for file, own in zip(self._files, self._sizes, strict=True):
-            if size and before <= at < before + own:
-                file.seek(at - before)
-                parts.append(file.read(min(size, before + own - at)))
-                at, size = at + len(parts[-1]), size - len(parts[-1])
-            before += own
-        self._at = at
+        parts, position, before = [], self._at, 0
+        for file, file_size in zip(self._files, self._sizes, strict=True):
+            if size and before <= position < before + file_size:
+                file.seek(position - before)
+                parts.append(file.read(min(size, before + file_size - position)))
+                position, size = position + len(parts[-1]), size - len(parts[-1])
+            before += file_size
+        self._at = position
         return parts[0] if len(parts) == 1 else b"".join(parts)
 
     def close(self) -> None:

@@ -1,7 +1,7 @@
-"""A segment with the columns of a schema that is not its own: some were added, dropped or renamed since it was written.
+"""A segment with the columns of another schema: some were added, dropped or renamed since it was written.
 
-A column that the file does not have is made of blocks that hold its initial value over and over, with zone maps that
-say so, so that scans prune it like any other.
+A column that the file does not have is made of blocks that hold its initial value over and over, with zone
+maps that say so, so that scans prune it like any other.
 """
 
 from __future__ import annotations
@@ -98,7 +98,7 @@ class EvolvedSegment:
     def close(self) -> None:
         """Do nothing: the file belongs to the stored segment."""
 
-    # -- columns --------------------------------------------------------------------------------------------------
+    # -- columns ---------------------------------------------------------------------------------------------
 
     def _stored_column(self, column: int) -> int | None:
         """The number of ``column`` in the stored segment; None if it is not stored."""
@@ -137,7 +137,7 @@ class EvolvedSegment:
         entry = self.entry(column)
         return None if entry is None else entry.blocks
 
-    # -- values ---------------------------------------------------------------------------------------------------
+    # -- values ----------------------------------------------------------------------------------------------
 
     def block(self, column: int, number: int) -> pa.Array:
         """Block ``number`` of ``column``, decoded."""
@@ -162,7 +162,7 @@ class EvolvedSegment:
             return self._initial_values(column).repeated(len(rows), coded=coded)
         return self.stored.take(stored, rows, coded=coded)
 
-    # -- indexes --------------------------------------------------------------------------------------------------
+    # -- indexes ---------------------------------------------------------------------------------------------
 
     def may_contain(self, column: int, key: int | str | bytes) -> bool:
         """Whether ``column`` may hold ``key``, by its Bloom filter; True when it has none."""
@@ -199,12 +199,12 @@ class InitialValues:
     def __init__(self, column: Column, rows: int) -> None:
         value = initial_value(column)
         size = 8 if value is None or not isinstance(value, str | bytes) else max(len(value), 8)
-        most = max(1, min(_BLOCK_ROWS, rows, _BLOCK_BYTES // size))
-        starts = np.append(np.arange(0, rows, most, dtype=np.int64), rows)
+        block_rows = max(1, min(_BLOCK_ROWS, rows, _BLOCK_BYTES // size))
+        starts = np.append(np.arange(0, rows, block_rows, dtype=np.int64), rows)
         counts = np.diff(starts)
         self._type = column.type
         #: The largest block.
-        self._values = array_of([value] * most, column.type)
+        self._values = array_of([value] * block_rows, column.type)
         _, low, high = Zones.of(self._values.slice(0, 1), column.type)
         zones = Zones.build(
             counts.tolist(),

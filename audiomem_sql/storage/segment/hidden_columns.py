@@ -1,4 +1,4 @@
-"""The columns that every segment has and no schema lists: rowids, and the versions that made and deleted each row.
+"""The columns that no schema lists: rowids, and the versions that made and deleted each row.
 
 A column of a segment is named by its index in the schema, or by one of the negative numbers here.
 """
@@ -110,7 +110,10 @@ class LossyHiddenColumns:
         return self._whole(CREATED, catalog.last_version)
 
     def ended(self) -> I64Array:
-        """The version that deleted each row, or NEVER. Where that is lost, NEVER, unless a newer row replaced it."""
+        """The version that deleted each row, or NEVER.
+
+        Where that is lost, NEVER, unless a newer row replaced it.
+        """
         catalog = self._catalog
         if catalog.ended is None:
             return np.full(catalog.rows, NEVER, np.int64)

@@ -1,7 +1,7 @@
 """How much rows matter, by the column ``importance``: 0 to 1, as ``audiomem ingest`` makes it.
 
-Blocks hold consecutive rows, so a block matters as much as the row of it that matters most. Blocks are therefore cut where rows that
-matter differently follow each other, but not into many small ones.
+Blocks hold consecutive rows, so a block matters as much as the row of it that matters most. Blocks are
+therefore cut where rows that matter differently follow each other, but not into many small ones.
 """
 
 from __future__ import annotations
@@ -16,14 +16,13 @@ from audiomem_sql.columns.types import Kind
 from audiomem_sql.storage.segment.data_spool import Stratum
 
 COLUMN = "importance"
+#: From here on a row is IMPORTANT; below MINOR it is minor. A row without a value is neither.
 IMPORTANT = 0.75
-"""From here on a row is IMPORTANT, …"""
 MINOR = 0.25
-"""… and below that it is MINOR. A row without is neither."""
+#: Rows that matter alike are put apart if they are at least so many.
 STRETCH_ROWS = 32
-"""Rows that matter alike are put apart if they are at least so many, and have about so many bytes of values as asked …"""
+#: A stretch is cut at multiples of its least number of rows divided by this.
 GRAINS = 16
-"""… which is looked at with a resolution of one in so many."""
 
 
 def importance_column(schema: Schema) -> int | None:
@@ -37,26 +36,26 @@ def importance_column(schema: Schema) -> int | None:
 def stretches(
     importance: pa.Array, columns: Sequence[pa.Array], least_bytes: int
 ) -> Iterator[tuple[Stratum, int, int]]:
-    """(stratum, first row, row behind the last) of ``columns``, arrays of the same rows as ``importance``, in order.
+    """(stratum, first row, row behind the last) of rows that matter alike, in order.
 
-    least_bytes: of a stretch, about.
+    columns: arrays of the same rows as ``importance``. least_bytes: of a stretch, about.
     """
     rows = len(importance)
     values = np.asarray(importance.cast(pa.float64(), safe=False).fill_null((IMPORTANT + MINOR) / 2))
     strata = np.where(values >= IMPORTANT, Stratum.IMPORTANT, Stratum.ORDINARY)
     strata = np.where(values < MINOR, Stratum.MINOR, strata)
     size = sum(int(array.nbytes) for array in columns) / rows
-    least = max(STRETCH_ROWS, int(least_bytes / max(size, 1)))
-    grains = np.arange(0, rows, least // GRAINS)
-    most = np.minimum.reduceat(strata, grains)
-    changes = np.flatnonzero(np.diff(most, prepend=-1))
-    found, start = int(most[0]), 0
-    for stratum, at in zip(most[changes].tolist(), grains[changes].tolist(), strict=True):
+    least_rows = max(STRETCH_ROWS, int(least_bytes / max(size, 1)))
+    grains = np.arange(0, rows, least_rows // GRAINS)
+    most_important = np.minimum.reduceat(strata, grains)
+    changes = np.flatnonzero(np.diff(most_important, prepend=-1))
+    current, start = int(most_important[0]), 0
+    for stratum, row in zip(most_important[changes].tolist(), grains[changes].tolist(), strict=True):
         if (
-            at - start < least
+            row - start < least_rows
         ):  # too short to be put apart: it matters as much as what follows, if that is more
-            found = min(found, stratum)
-        elif stratum != found:
-            yield Stratum(found), start, at
-            found, start = stratum, at
-    yield Stratum(found), start, rows
+            current = min(current, stratum)
+        elif stratum != current:
+            yield Stratum(current), start, row
+            current, start = stratum, row
+    yield Stratum(current), start, rows

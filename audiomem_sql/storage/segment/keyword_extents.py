@@ -13,7 +13,7 @@ from audiomem_sql.storage.segment.catalog import Extent, KeywordExtents
 
 
 class KeywordSpool:
-    """The texts of one column on their way into a segment; their words are kept, in a file when they are many."""
+    """Collects the words of one column on their way into a segment, in a file when they are many."""
 
     def __init__(self) -> None:
         self._writer = KeywordWriter()
@@ -23,10 +23,14 @@ class KeywordSpool:
         self._writer.add(array)
 
     def finish(self, store: Callable[[bytes], Extent], put: Callable[[bytes], Extent]) -> KeywordExtents:
-        """Make the index. store: puts bytes where they are read at once; put: as they are, to be read in parts."""
-        made = self._writer.finish()
+        """Make the index.
+
+        store: stores bytes that are read at once, compressed.
+        put: stores bytes as they are, to be read in parts.
+        """
+        encoded = self._writer.finish()
         self.close()
-        return KeywordExtents(store(made.header), put(b"".join(made.pieces)))
+        return KeywordExtents(store(encoded.header), put(b"".join(encoded.pieces)))
 
     def close(self) -> None:
         """Let go of the files."""
@@ -40,7 +44,10 @@ def open_keywords(
     read: Callable[[int, int], bytes],
     texts: Callable[[I64Array], pa.Array],
 ) -> KeywordIndex:
-    """The index behind ``header``. read: bytes of the data stream by place and length; texts: those of rows."""
+    """The index with this ``header``.
+
+    read: gives bytes of the data stream by place and length. texts: gives the texts of rows, int64 (n,).
+    """
     starts = np.empty(0, np.int64)
 
     def piece(number: int) -> bytes:

@@ -1,8 +1,8 @@
 """A catalog put together from the labels in the data stream of a segment whose catalogs are all lost.
 
-Every block that is intact has its label behind it, so everything that can be read is found. What is lost has rows all
-the same: its position between other blocks tells how many. Only the newest version can be had: times and messages of
-the others, names of versions and sources were in the catalog alone.
+Every block that is intact has its label behind it, so everything that can be read is found. What is lost has
+rows all the same: its position between other blocks tells how many. Only the newest version can be had: times
+and messages of the others, names of versions and sources were in the catalog alone.
 """
 
 from __future__ import annotations
@@ -58,7 +58,10 @@ _OtherLabels = dict[tuple[Labelled, int, int], Label]
 
 @dataclass(slots=True)
 class LabelCatalog:
-    """What labels say of a segment. ``notes`` are sentences on what is not known; ``lost`` as in ``LostBlocks``."""
+    """What labels say of a segment.
+
+    ``notes`` are sentences on what is not known; ``lost`` as in ``LostBlocks``.
+    """
 
     catalog: Catalog
     lost: dict[int, dict[int, str]] = field(default_factory=dict)
@@ -103,31 +106,33 @@ class _Assembly:
         """Put it together."""
         self._sort_labels()
         self._find_dictionaries()
-        hidden = [place for place, column in enumerate(self._schema.columns) if column.is_hidden]
+        hidden = [number for number, column in enumerate(self._schema.columns) if column.is_hidden]
         columns = self._columns_with_blocks(hidden)
         blocks = {column: self._blocks_of(column) for column in sorted(columns)}
         most_missing = self._found.lost_cells * (self._file.layout.cell_payload // LABEL.size + 2)
-        if sum(each.gaps for each in blocks.values()) > most_missing:
+        if sum(column_blocks.gaps for column_blocks in blocks.values()) > most_missing:
             raise contradiction(self._file.path, "more labels are missing than can be lost")
         entries = {
-            column: each.entry(self._dictionaries[column][0] if column in self._dictionaries else None)
-            for column, each in blocks.items()
+            column: column_blocks.entry(
+                self._dictionaries[column][0] if column in self._dictionaries else None
+            )
+            for column, column_blocks in blocks.items()
         }
-        self._result.lost = {column: each.lost for column, each in blocks.items()}
-        indexes = {place: index for place in hidden if (index := self._vectors_of(place))}
-        for place in hidden:
-            if place not in indexes:
-                column = self._schema.columns[place]
-                entries[place] = LabelledBlocks.of_nulls(column.type, self._rows).entry()
+        self._result.lost = {column: column_blocks.lost for column, column_blocks in blocks.items()}
+        indexes = {number: index for number in hidden if (index := self._vectors_of(number))}
+        for number in hidden:
+            if number not in indexes:
+                column = self._schema.columns[number]
+                entries[number] = LabelledBlocks.of_nulls(column.type, self._rows).entry()
                 self._result.notes.append(f"{column.name} are lost; `audiomem reembed` makes them anew")
         self._complete(entries, indexes)
         return self._result
 
     def _sort_labels(self) -> None:
         for label in self._found.labels:
-            if label.what in _BLOCKS:
+            if label.kind in _BLOCKS:
                 self._block_labels.setdefault(label.column, []).append(label)
-            elif self._other_labels.setdefault((label.what, label.column, label.first), label) is not label:
+            elif self._other_labels.setdefault((label.kind, label.column, label.first), label) is not label:
                 raise contradiction(self._file.path, "it has two things that can be there once only")
 
     def _find_dictionaries(self) -> None:
@@ -151,7 +156,7 @@ class _Assembly:
             raise contradiction(self._file.path, "it has blocks of columns that it does not have")
         return {column for column in columns if column is not None}
 
-    # -- blocks ---------------------------------------------------------------------------------------------------
+    # -- blocks ----------------------------------------------------------------------------------------------
 
     def _blocks_of(self, column: int) -> LabelledBlocks:
         """The blocks of a column: those that can be read, and between them what is lost."""
@@ -186,7 +191,7 @@ class _Assembly:
         data = b""
         if label.raw:
             decompressor: Decompressor | None = Decompressor()
-            if label.what is Labelled.BLOCK_WITH_DICTIONARY:
+            if label.kind is Labelled.BLOCK_WITH_DICTIONARY:
                 decompressor = self._dictionaries.get(label.column, (None, None))[1]
             if decompressor is None:
                 raise DamagedFileError("the compression dictionary of the column is lost")
@@ -211,23 +216,26 @@ class _Assembly:
             raise contradiction(self._file.path, "it has rowids or versions that cannot be")
 
     def _rises(self, rowids: np.ndarray[Any, Any], first: int, before: int | None) -> bool:
-        """Whether ``rowids`` ascend, behind the rowid ``before``. A segment of several commits may repeat one."""
+        """Whether ``rowids`` ascend, behind the rowid ``before``.
+
+        A segment of several commits may repeat one.
+        """
         least = 0 if self._facts.versioned else 1
         falls = rowids[1:] < rowids[:-1] if self._facts.versioned else rowids[1:] <= rowids[:-1]
         return not falls.any() and (before is None or first - before >= least)
 
-    # -- everything else ------------------------------------------------------------------------------------------
+    # -- everything else -------------------------------------------------------------------------------------
 
-    def _vectors_of(self, place: int) -> VectorExtents | None:
+    def _vectors_of(self, column: int) -> VectorExtents | None:
         """The index of a column of vectors, if all of it can be read."""
         labels = self._other_labels
-        header_label = labels.get((Labelled.VECTOR_HEADER, place, 0))
+        header_label = labels.get((Labelled.VECTOR_HEADER, column, 0))
         if header_label is None or header_label.raw > MAX_EXTENT_BYTES:
             return None
         header, read = _extent_of(header_label), self._stream.extent
         try:
             count = VectorIndex(read(header), self._rows, ListReader((), read)).lists
-            list_labels = [labels.get((Labelled.VECTOR_LIST, place, number)) for number in range(count)]
+            list_labels = [labels.get((Labelled.VECTOR_LIST, column, number)) for number in range(count)]
             lists = [_extent_of(label) for label in list_labels if label]
             if len(lists) < count or any(extent.raw > MAX_EXTENT_BYTES for extent in lists):
                 return None
@@ -243,7 +251,7 @@ class _Assembly:
         label = self._other_labels.get((Labelled.TOMBSTONES, 0, 0))
         catalog = replace(
             self._result.catalog,
-            entries=tuple(entries.get(place) for place in range(len(self._schema))),
+            entries=tuple(entries.get(number) for number in range(len(self._schema))),
             rowids=entries.get(ROWID),
             low_rowid=low,
             high_rowid=high,

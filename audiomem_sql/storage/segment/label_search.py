@@ -1,4 +1,4 @@
-"""Finds the labels and signposts of a segment file whose catalog is lost, wherever they are in what can be read."""
+"""Finds the labels and signposts of a segment file whose catalog is lost, in all that can be read."""
 
 from __future__ import annotations
 
@@ -32,8 +32,8 @@ _LONGEST = max(LABEL.size, SIGNPOST.size)
 class FoundLabels:
     """What a data stream says of itself.
 
-    data_page: where it begins. labels: by place, apart from each other. lost_cells: those that could not be read where labels
-    may have been.
+    data_page: where it begins. labels: by place, apart from each other. lost_cells: those that could not be
+    read where labels may have been.
     """
 
     data_page: int
@@ -74,32 +74,35 @@ class _Search:
 
     def _look(self, data: bytes, origin: int, stop: int) -> None:
         """Take what begins before ``stop`` of ``data``, which is at ``origin`` of what is searched."""
-        at = data.find(LABEL_MAGIC, 0)
-        while 0 <= at < stop:
-            label = Label.unpack(data, at, self.seed)
+        position = data.find(LABEL_MAGIC, 0)
+        while 0 <= position < stop:
+            label = Label.unpack(data, position, self.seed)
             if label is not None:
-                self._begins(origin + at - label.stored - label.place)
+                self._begins(origin + position - label.stored - label.place)
                 self.labels.append(label)
                 if len(self.labels) > MAX_LABELS:
                     raise _contradiction(self.file, "has more labels than any that is written")
-            at = data.find(LABEL_MAGIC, at + 1)
-        at = data.find(SIGNPOST_MAGIC, 0)
-        while 0 <= at < stop:
-            found = Signpost.unpack(data, at, self.seed)
-            if found is not None:
-                self._begins(origin + at - found.place)
-                if self.facts not in (None, found.facts):
+            position = data.find(LABEL_MAGIC, position + 1)
+        position = data.find(SIGNPOST_MAGIC, 0)
+        while 0 <= position < stop:
+            signpost = Signpost.unpack(data, position, self.seed)
+            if signpost is not None:
+                self._begins(origin + position - signpost.place)
+                if self.facts not in (None, signpost.facts):
                     raise _contradiction(self.file, "has two signposts that contradict each other")
-                self.facts = found.facts
-                self.maps.setdefault((found.map_bytes, found.map_crc), []).append(origin + at)
+                self.facts = signpost.facts
+                self.maps.setdefault((signpost.map_bytes, signpost.map_crc), []).append(origin + position)
                 if len(self.maps) > 1:
                     raise _contradiction(self.file, "has two signposts that contradict each other")
-            at = data.find(SIGNPOST_MAGIC, at + 1)
+            position = data.find(SIGNPOST_MAGIC, position + 1)
 
     def _begins(self, start: int) -> None:
-        """Note where a label says that the data stream begins: all must say the same, and a page must begin there."""
-        known = self.start is None or self.start == start
-        if not known or start < 0 or start % self.file.layout.payload_bytes:
+        """Note where a label says that the data stream begins.
+
+        DamagedFileError unless all labels say the same, and a page begins there.
+        """
+        agrees = self.start is None or self.start == start
+        if not agrees or start < 0 or start % self.file.layout.payload_bytes:
             raise _contradiction(self.file, "has labels that do not belong where they are")
         self.start = start
 
@@ -118,8 +121,8 @@ class _Search:
         raise DamagedFileError(
             "all catalogs are lost, and so is every signpost, which would say what columns there are"
             if self.labels or self.maps
-            else "all catalogs are lost, and nothing that is left says what is where: files without rows, and those of the "
-            "first versions of AudioMemory, have no labels",
+            else "all catalogs are lost, and nothing that is left says what is where: "
+            "files without rows, and those of the first versions of AudioMemory, have no labels",
             file=self.file.path,
             remedy="Restore the file from a copy.",
         )
@@ -136,8 +139,8 @@ def find_labels(file: PagedFile) -> FoundLabels:
     assert search.start is not None
     assert search.facts is not None
     page = search.first + search.start // file.layout.payload_bytes
-    known = file.data_pages()
-    if known is not None and page != known.start:
+    data_pages = file.data_pages()
+    if data_pages is not None and page != data_pages.start:
         raise _contradiction(file, "has labels that do not belong where they are")
     labels = sorted(search.labels, key=lambda label: label.place)
     if any(after.place < before.end for before, after in pairwise(labels)):
@@ -146,21 +149,24 @@ def find_labels(file: PagedFile) -> FoundLabels:
 
 
 def _pages_to_search(file: PagedFile) -> range:
-    """The pages of the data stream where the headers tell them, otherwise all; not those that are certainly gone."""
-    there = file.present
+    """The pages of the data stream where the headers tell them, otherwise all.
+
+    Pages that are certainly gone are left out.
+    """
+    present = file.present
     pages = file.data_pages()
     if pages is None:
-        return range(min(there, file.page_count))
-    if file.page_count <= 2 * there + 16:
+        return range(min(present, file.page_count))
+    if file.page_count <= 2 * present + 16:
         return pages
     if file.by_bands:  # cells of all pages follow on each other
         raise _contradiction(file, "ends long before its pages do")
-    return range(pages.start, max(pages.start, min(pages.stop, there)))  # more than any parity brings back
+    return range(pages.start, max(pages.start, min(pages.stop, present)))  # more than any parity brings back
 
 
-def _contradiction(file: PagedFile, what: str) -> DamagedFileError:
+def _contradiction(file: PagedFile, contradicted: str) -> DamagedFileError:
     return DamagedFileError(
-        f"all catalogs are lost, and the file {what}",
+        f"all catalogs are lost, and the file {contradicted}",
         file=file.path,
         remedy="Restore the file from a copy.",
     )

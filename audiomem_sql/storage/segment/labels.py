@@ -1,11 +1,11 @@
-"""Labels: what the data stream says of itself, so that its blocks can be told and read when no catalog is left.
+"""Labels: what the data stream says of itself, so that its blocks can be read when no catalog is left.
 
-Behind the stored bytes of every block, and of some other things, stands a **label**: what they are. Behind some labels
-stands a **signpost**: what the segment is. Both belong to the bytes that a catalog names, of which a zstd frame ends where it
-ends; who has a catalog never looks at them.
+Behind the stored bytes of every block, and of some other things, stands a **label**: what they are. Behind
+some labels stands a **signpost**: what the segment is. Both belong to the bytes that a catalog names, of
+which a zstd frame ends where it ends; who has a catalog never looks at them.
 
-Their CRC-32C continues from that of the segment id, and they say where they are. So one that was copied into a value, with
-the file or without it, is not taken for one.
+Their CRC-32C continues from that of the segment id, and they say where they are. So one that was copied into
+a value, with the file or without it, is not taken for one.
 """
 
 from __future__ import annotations
@@ -24,14 +24,17 @@ from audiomem_sql.errors import AudioMemError, DamagedFileError
 from audiomem_sql.protection.crc32c import crc32c
 from audiomem_sql.storage.segment.catalog_packing import MALFORMED, unpack_bounded
 
+#: A log begins with the same four bytes; the next format version gives labels a magic of their own.
 LABEL_MAGIC = b"AuML"
-#: magic, what, encoding, column, place, first row, rows, NULLs, stored bytes, bytes before compression, CRC-32C
+#: magic, kind, encoding, column, place, first row, rows, NULLs, stored bytes, bytes before compression,
+#: CRC-32C
 LABEL = struct.Struct("<4s B B H Q Q I I I I I")
 SIGNPOST_MAGIC = b"AuMS"
-#: magic, stored bytes of the map behind it, its CRC-32C, flags, columns shown, place, rows, first version, last version, time, first rowid, CRC-32C
+#: magic, stored bytes of the map behind it, its CRC-32C, flags, columns shown, place, rows, first version,
+#: last version, time, first rowid, CRC-32C
 SIGNPOST = struct.Struct("<4s I I H H Q Q Q Q q q I")
-#: A signpost comes first, last, and whenever as many bytes again were stored, but at most so many; and at least so many times
-#: its own size.
+#: A signpost comes first, last, and whenever as many bytes again were stored, but at most so many; and at
+#: least so many times its own size.
 SIGNPOST_BYTES = 1 << 19
 SIGNPOST_SHARE = 32
 #: Most bytes of a signpost's map, stored or before compression.
@@ -54,18 +57,18 @@ class Labelled(IntEnum):
 HIDDEN_COLUMNS = {-1: 0xFFFF, -2: 0xFFFE, -3: 0xFFFD}
 #: A segment with more columns has no labels.
 MAX_LABELLED_COLUMNS = 65_000
-_SHOWN = {code: column for column, code in HIDDEN_COLUMNS.items()}
+_COLUMN_OF_CODE = {code: column for column, code in HIDDEN_COLUMNS.items()}
 
 
 @dataclass(frozen=True, slots=True)
 class Label:
     """What the ``stored`` bytes at ``place`` of the data stream are.
 
-    column: by its place in the schema, or below 0 as in ``segment``. first: the first row of a block, the number of a list.
-    raw: bytes before compression.
+    column: by its place in the schema, or below 0 as in ``column_numbers``.
+    first: the first row of a block, the number of a list. raw: bytes before compression.
     """
 
-    what: Labelled
+    kind: Labelled
     column: int
     place: int
     stored: int
@@ -84,7 +87,7 @@ class Label:
         """Its bytes; ``seed``: the CRC-32C of the segment id."""
         head = LABEL.pack(
             LABEL_MAGIC,
-            self.what,
+            self.kind,
             self.encoding,
             HIDDEN_COLUMNS.get(self.column, self.column),
             self.place,
@@ -98,18 +101,26 @@ class Label:
         return head + crc32c(head, seed).to_bytes(4, "little")
 
     @classmethod
-    def unpack(cls, data: bytes, at: int, seed: int) -> Label | None:
-        """The label at ``at`` of ``data``; None if there is none, or one of a kind that this version does not know."""
-        head = data[at : at + LABEL.size - 4]
-        if len(data) < at + LABEL.size:
+    def unpack(cls, data: bytes, start: int, seed: int) -> Label | None:
+        """The label at ``start`` of ``data``; None if there is none, or one of an unknown kind."""
+        head = data[start : start + LABEL.size - 4]
+        if len(data) < start + LABEL.size:
             return None
-        magic, what, encoding, column, place, first, rows, nulls, stored, raw, crc = LABEL.unpack_from(
-            data, at
+        magic, kind, encoding, column, place, first, rows, nulls, stored, raw, crc = LABEL.unpack_from(
+            data, start
         )
-        if magic != LABEL_MAGIC or crc32c(head, seed) != crc or what > max(Labelled):
+        if magic != LABEL_MAGIC or crc32c(head, seed) != crc or kind > max(Labelled):
             return None
         return cls(
-            Labelled(what), _SHOWN.get(column, column), place, stored, raw, first, rows, nulls, encoding
+            Labelled(kind),
+            _COLUMN_OF_CODE.get(column, column),
+            place,
+            stored,
+            raw,
+            first,
+            rows,
+            nulls,
+            encoding,
         )
 
 
@@ -117,9 +128,9 @@ class Label:
 class Facts:
     """What a signpost says of its segment.
 
-    shown: columns of the newest version; those behind them only older ones have. time: of the last version. first_rowid:
-    where the rowids are consecutive, else None. versioned, ended, deleting: whether the versions that made each row, the
-    versions that ended some, and the rowids that it deletes of others are stored.
+    shown: columns of the newest version; those behind them only older ones have. time: of the last version.
+    first_rowid: where the rowids are consecutive, else None. versioned, ended, deleting: whether the versions
+    that made each row, the versions that ended some, and the rowids that it deletes of others are stored.
     """
 
     rows: int
@@ -135,7 +146,10 @@ class Facts:
 
 @dataclass(frozen=True, slots=True)
 class Signpost:
-    """A signpost at ``place`` of the data stream; ``map_bytes`` and ``map_crc`` tell the map behind it (:func:`pack_map`)."""
+    """A signpost at ``place`` of the data stream.
+
+    map_bytes, map_crc: of the map behind it (:func:`pack_map`).
+    """
 
     place: int
     map_bytes: int
@@ -165,14 +179,14 @@ class Signpost:
         return head + crc32c(head, seed).to_bytes(4, "little")
 
     @classmethod
-    def unpack(cls, data: bytes, at: int, seed: int) -> Signpost | None:
+    def unpack(cls, data: bytes, start: int, seed: int) -> Signpost | None:
         """The signpost at ``at`` of ``data``; None if there is none."""
-        if len(data) < at + SIGNPOST.size:
+        if len(data) < start + SIGNPOST.size:
             return None
         magic, size, crc, flags, shown, place, rows, first, last, time, rowid, own = SIGNPOST.unpack_from(
-            data, at
+            data, start
         )
-        if magic != SIGNPOST_MAGIC or crc32c(data[at : at + SIGNPOST.size - 4], seed) != own:
+        if magic != SIGNPOST_MAGIC or crc32c(data[start : start + SIGNPOST.size - 4], seed) != own:
             return None
         facts = Facts(
             rows,

@@ -35,10 +35,12 @@ _LEFT_OUT = (("model_backend", BACKENDS[0]), ("model_digest", ""))
 
 @dataclass(frozen=True, slots=True)
 class TableOptions:
-    """profile, modulation, protection: names. model: of the embeddings; model_backend: what runs it. compression_level: zstd, 1 to 22, by default that of the profile.
+    """The options of a table, each as a user names it.
 
-    model_digest: 32 hex digits of the weights that made the vectors, empty as long as there are none; nobody chooses it.
-    band_plan, robustness: names, for modulation=spectrum.
+    profile, modulation, protection: names. model: of the embeddings; model_backend: what runs it.
+    compression_level: zstd, 1 to 22, by default that of the profile.
+    model_digest: 32 hex digits of the weights that made the vectors, empty as long as there are none; nobody
+    chooses it. band_plan, robustness: names, for modulation=spectrum.
     """
 
     profile: str = "desktop"
@@ -52,35 +54,37 @@ class TableOptions:
     robustness: str = "exact"
 
     @classmethod
-    def parse(cls, given: Mapping[str, Any], folder: str = ".") -> TableOptions:
-        """From names and values as a user writes them; ``profile=auto`` is decided here, for the disk of ``folder``.
+    def parse(cls, values: Mapping[str, Any], folder: str = ".") -> TableOptions:
+        """Make options from names and values as a user writes them.
+
+        ``profile=auto`` is decided here, for the disk of ``folder``.
 
         Raises OptionError, naming the option, for one that does not exist or a value that it cannot take.
         """
-        known = [name for name in cls.__dataclass_fields__ if name != "model_digest"]
-        unknown = sorted(set(given) - set(known))
+        names = [name for name in cls.__dataclass_fields__ if name != "model_digest"]
+        unknown = sorted(set(values) - set(names))
         if unknown:
-            raise OptionError(f"there is no option {unknown[0]}", remedy=f"Options are: {', '.join(known)}.")
-        profile = resolve(str(given.get("profile", "auto")).lower(), folder).name
-        modulation = str(given.get("modulation", "pcm")).lower()
+            raise OptionError(f"there is no option {unknown[0]}", remedy=f"Options are: {', '.join(names)}.")
+        profile = resolve(str(values.get("profile", "auto")).lower(), folder).name
+        modulation = str(values.get("modulation", "pcm")).lower()
         if modulation not in MODULATIONS:
             raise OptionError(
                 f"modulation {modulation!r} does not exist in this version",
                 remedy=f"Use one of: {', '.join(MODULATIONS)}.",
             )
-        protection = level_named(str(given.get("protection", "none"))).name
-        model = str(given.get("model", DEFAULT_MODEL))
-        backend = str(given.get("model_backend", BACKENDS[0])).lower()
+        protection = level_named(str(values.get("protection", "none"))).name
+        model = str(values.get("model", DEFAULT_MODEL))
+        backend = str(values.get("model_backend", BACKENDS[0])).lower()
         check_backend(model, backend)
-        level = given.get("compression_level", LIMITS[profile].level)
+        level = values.get("compression_level", LIMITS[profile].level)
         try:
             number = int(level)
         except (TypeError, ValueError):
             number = 0
         if not 1 <= number <= MAX_LEVEL:
             raise OptionError(f"compression_level {level!r} is not a number from 1 to {MAX_LEVEL}")
-        robustness = str(given.get("robustness", "exact")).lower()
-        plan = str(given.get("band_plan", "mission" if robustness == "lossy" else "flat")).lower()
+        robustness = str(values.get("robustness", "exact")).lower()
+        plan = str(values.get("band_plan", "mission" if robustness == "lossy" else "flat")).lower()
         options = cls(
             profile,
             modulation,
@@ -110,16 +114,21 @@ class TableOptions:
 
     def changed(self, changes: Mapping[str, Any], folder: str = ".") -> TableOptions:
         """These with some others; OptionError as from ``parse``. What only a spectrum has goes with it."""
-        given = self.to_catalog()
-        given.pop("model_digest", None)
+        values = self.to_catalog()
+        values.pop("model_digest", None)
         if "profile" in changes and self.compression_level == LIMITS[self.profile].level:
-            del given["compression_level"]  # it was the profile's
+            del values["compression_level"]  # it was the profile's
         if str(changes.get("modulation", self.modulation)).lower() == "pcm":
-            given = {name: value for name, value in given.items() if name not in ("band_plan", "robustness")}
-        return replace(TableOptions.parse(given | dict(changes), folder), model_digest=self.model_digest)
+            values = {
+                name: value for name, value in values.items() if name not in ("band_plan", "robustness")
+            }
+        return replace(TableOptions.parse(values | dict(changes), folder), model_digest=self.model_digest)
 
     def to_catalog(self) -> dict[str, Any]:
-        """A plain dict; what came later than the format is left out where it says nothing, so that files are as they were."""
+        """A plain dict.
+
+        What came later than the format is left out where it says nothing, so that files are as they were.
+        """
         packed = {name: getattr(self, name) for name in self.__dataclass_fields__}
         if self.modulation == "pcm":
             del packed["band_plan"], packed["robustness"]
@@ -128,9 +137,9 @@ class TableOptions:
     @classmethod
     def from_catalog(cls, packed: Mapping[str, Any]) -> TableOptions:
         """The inverse; what a newer version added is ignored. DamagedFileError for impossible values."""
-        known = {name: packed[name] for name in cls.__dataclass_fields__ if name in packed}
+        values = {name: packed[name] for name in cls.__dataclass_fields__ if name in packed}
         try:
-            options = cls(**known)
+            options = cls(**values)
             if (
                 options.profile not in PROFILES
                 or options.protection not in LEVELS
@@ -158,7 +167,10 @@ class TableOptions:
         return PROFILES[self.profile] if mode is None else spectrum_profile(PROFILES[self.profile], mode)
 
     def write_options(self, avoid: frozenset[str] = frozenset()) -> WriteOptions:
-        """How segments are written; avoid: names of bands to do without, if those that are left have room for a page."""
+        """How segments are written.
+
+        avoid: names of bands to do without, if those that are left have room for a page.
+        """
         mode, shape, limits = self.mode, self.audio_profile, LIMITS[self.profile]
         if mode is not None and avoid:
             with contextlib.suppress(OptionError):

@@ -90,7 +90,7 @@ class Segment:
 
     @classmethod
     def open(cls, path: str, cache: BlockCache = SHARED) -> Segment:
-        """Open ``path``, reading the catalog at the front, or the one at the end when the first is damaged."""
+        """Open ``path`` by the catalog at the front, or by another copy when that is damaged."""
         identity = file_identity(path)
         file = PagedFile.open(path)
         try:
@@ -112,7 +112,7 @@ class Segment:
         return limits_of(self.catalog.options.get("profile"))
 
     def with_schema(self, schema: Schema) -> ReadableSegment:
-        """This segment with the columns of ``schema``; itself if those are its own."""
+        """The segment with the columns of ``schema``; itself if those are its own."""
         return self._evolved.of(self, schema)
 
     def forget(self) -> None:
@@ -132,7 +132,7 @@ class Segment:
         """While this lasts, blocks that this thread reads are not kept in the cache."""
         return self._blocks.read_once()
 
-    # -- columns --------------------------------------------------------------------------------------------------
+    # -- columns ---------------------------------------------------------------------------------------------
 
     def column_type(self, column: int) -> ColumnType:
         """The type of ``column``."""
@@ -158,7 +158,7 @@ class Segment:
         """The block directory of ``column``."""
         return self._blocks.directory(column)
 
-    # -- values ---------------------------------------------------------------------------------------------------
+    # -- values ----------------------------------------------------------------------------------------------
 
     def block(self, column: int, number: int) -> pa.Array:
         """Block ``number`` of ``column``, decoded."""
@@ -176,7 +176,7 @@ class Segment:
         """The bytes of an extent that the catalog names, decompressed."""
         return self._stream.extent(extent)
 
-    # -- rows -----------------------------------------------------------------------------------------------------
+    # -- rows ------------------------------------------------------------------------------------------------
 
     def rowids(self) -> I64Array:
         """All rowids, int64 (rows,), ascending; kept after the first call."""
@@ -203,10 +203,10 @@ class Segment:
         return self._hidden.ended()
 
     def tombstones(self) -> tuple[I64Array, I64Array]:
-        """Rowids deleted from segments before this one, and the versions that did, int64 (n,) each, by rowid."""
+        """Rowids deleted from earlier segments, ascending, and the versions that did, int64 (n,) each."""
         return read_tombstones(self._stream, self.catalog)
 
-    # -- indexes --------------------------------------------------------------------------------------------------
+    # -- indexes ---------------------------------------------------------------------------------------------
 
     def may_contain(self, column: int, key: int | str | bytes) -> bool:
         """Whether ``column`` may hold ``key``, by its Bloom filter; True when it has none."""

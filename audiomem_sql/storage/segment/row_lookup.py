@@ -58,7 +58,7 @@ class RowLookup:
         return range(row, int(np.searchsorted(rowids, rowid, side="right")))
 
     def find_many(self, rowids: I64Array) -> I64Array:
-        """The rows that have ``rowids``, int64 (n,), ascending; rowids that are not here are left out."""
+        """The rows that have one of ``rowids``, distinct int64 (n,); ascending int64."""
         if not self._rows or not len(rowids):
             return np.empty(0, np.int64)
         if self._first is not None:

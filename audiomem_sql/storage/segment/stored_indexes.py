@@ -89,7 +89,10 @@ class StoredIndexes:
             raise
 
     def keyword_index(self, column: int, texts: Callable[[I64Array], pa.Array]) -> KeywordIndex | None:
-        """The keyword index of ``column``; None if it has none. texts: gives the texts of rows, int64 (n,)."""
+        """The keyword index of ``column``; None if it has none.
+
+        texts: gives the texts of rows, int64 (n,).
+        """
         extents = self._catalog.keywords.get(column)
         if extents is None:
             return None

@@ -1,4 +1,4 @@
-"""Appends to the data stream of a new segment: blocks as they come, and extents, which are compressed here."""
+"""Appends to the data stream of a new segment: blocks, which come compressed, and extents, which do not."""
 
 from __future__ import annotations
 
@@ -42,7 +42,10 @@ class StreamWriter:
         number: int = 0,
         stratum: Stratum = Stratum.STRUCTURE,
     ) -> Extent:
-        """Compress ``data``, and append it. kind: with a label that says so, and of which column and number it is."""
+        """Compress ``data``, and append it.
+
+        kind: append a label, too, which says what it is; ``column`` and ``number`` stand in the label.
+        """
         if len(data) > MAX_EXTENT_BYTES:
             raise LimitError(
                 f"a list of {len(data):,} bytes is over the limit of {MAX_EXTENT_BYTES:,}",

@@ -7,7 +7,7 @@ import struct
 import numpy as np
 
 from audiomem_sql.arrays import I64Array
-from audiomem_sql.blocks.encoding import decode_integers, encode_integers
+from audiomem_sql.blocks.integers import decode_integers, encode_integers
 from audiomem_sql.errors import DamagedFileError, LimitError
 from audiomem_sql.storage.segment.catalog import Catalog
 from audiomem_sql.storage.segment.data_stream import DataStream
@@ -36,8 +36,8 @@ def pack_tombstones(rowids: I64Array, versions: I64Array | None, path: str) -> b
 def read_tombstones(stream: DataStream, catalog: Catalog) -> tuple[I64Array, I64Array]:
     """Rowids deleted from segments before this one, and the versions that did, int64 (n,) each.
 
-    Ascending by rowid. No rowid is there twice, because after the first deletion it can only be in this segment.
-    DamagedFileError if the list cannot be read or contradicts ``catalog``.
+    Ascending by rowid. No rowid is there twice, because after the first deletion it can only be in this
+    segment. DamagedFileError if the list cannot be read or contradicts ``catalog``.
     """
     extent = catalog.tombstones
     if extent is None:

@@ -23,11 +23,11 @@ class UnlistedSegment:
     def __init__(
         self, file: PagedFile, labels: FoundLabels, cache: BlockCache, identity: tuple[int, int] | None
     ) -> None:
-        found = catalog_of_labels(file, labels)
-        self.notes = found.notes
-        self._lost = found.lost
+        assembled = catalog_of_labels(file, labels)
+        self.notes = assembled.notes
+        self._lost = assembled.lost
         self._segment = segment = Segment(
-            file, found.catalog, labels.data_page, cache, identity, lost=found.lost
+            file, assembled.catalog, labels.data_page, cache, identity, lost=assembled.lost
         )
         self._evolved = EvolvedSegments()
         self.path, self.identity, self.file = segment.path, identity, file
@@ -88,7 +88,7 @@ class UnlistedSegment:
         self._segment.null_damage = null
 
     def with_schema(self, schema: Schema) -> ReadableSegment:
-        """This segment with the columns of ``schema``; itself if those are its own."""
+        """The segment with the columns of ``schema``; itself if those are its own."""
         return self._evolved.of(self, schema)
 
     @property

@@ -29,19 +29,19 @@ class VectorSpool:
 
     def add(self, array: pa.Array) -> None:
         """Append an array of FLOAT[n]."""
-        there = valid(array)
+        present = valid(array)
         vectors = matrix(array)
-        if not there.all():
-            vectors = np.where(there[:, None], vectors, np.float32(0))
+        if not present.all():
+            vectors = np.where(present[:, None], vectors, np.float32(0))
         self._rows.append(vectors)
-        self._present.append(there)
+        self._present.append(present)
 
     def finish(self, store: Callable[[bytes], Extent]) -> VectorExtents:
         """Make the index, and put its parts where ``store`` puts bytes."""
         present = np.concatenate([np.empty(0, bool), *self._present])
         codec = None if self._codec is None or self._codec.outgrown(len(present)) else self._codec
-        made = encoded_parts(self._rows, present, codec, embed=True)
-        extents = VectorExtents(store(made.header), tuple(store(part) for part in made.lists))
+        encoded = encoded_parts(self._rows, present, codec, embed=True)
+        extents = VectorExtents(store(encoded.header), tuple(store(part) for part in encoded.lists))
         self.close()
         return extents
 
@@ -74,4 +74,5 @@ class ListReader:
     read: Callable[[Extent], bytes]
 
     def __call__(self, number: int) -> bytes:
+        """The bytes of list ``number``."""
         return self.read(self.extents[number])

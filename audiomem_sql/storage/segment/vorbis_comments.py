@@ -1,7 +1,8 @@
-"""What the tags of a table's file tell a listener, and what stays of the tags and pictures that others put into it.
+"""The Vorbis comments of a table's file: what they tell a listener, and which of those by others stay.
 
-``ENCODER``, ``DESCRIPTION`` and ``COMMENT`` are ours, and true of the file as it was written. ``TITLE`` is the name that the file
-had when it was made, until somebody changes it. All else, and every picture, is carried over when a file takes another's place.
+``ENCODER``, ``DESCRIPTION`` and ``COMMENT`` are ours, and true of the file as it was written. ``TITLE`` is
+the name that the file had when it was made, until somebody changes it. All else, and every picture, is
+carried over when a file takes another's place.
 """
 
 from __future__ import annotations
@@ -13,17 +14,24 @@ from collections.abc import Mapping
 from audiomem_sql._version import __version__
 from audiomem_sql.audio import Tags, read_tags
 
+#: Characters; a longer title is left where it is. The catalog of a protected file holds the title, too.
 MAX_TITLE = 1000
-"""Characters; a longer one is left where it is. The catalog of a protected file holds the title, too."""
-COMMENT = "It sounds like noise. To read it: pip install audiomem-sql, then audiomem info and the name of this file."
-NOT_TAGS = {"ENCODER", "MAJOR_BRAND", "MINOR_VERSION", "COMPATIBLE_BRANDS"}
-"""What says how a file was made; a transcoder leaves it, and it is true no more. The last three come from MP4."""
+COMMENT = (
+    "It sounds like noise. To read it: pip install audiomem-sql, "
+    "then audiomem info and the name of this file."
+)
+#: Comments that say how a file was made. A transcoder leaves them, although they are true no more. The last
+#: three come from MP4.
+_OF_THE_ENCODER = {"ENCODER", "MAJOR_BRAND", "MINOR_VERSION", "COMPATIBLE_BRANDS"}
 _DESCRIPTION = "A table of {} rows kept as audio; audiomem-sql reads it."
 _DESCRIBED = re.compile(re.escape(_DESCRIPTION).replace(r"\{\}", r"\d+"))
 
 
 def own_comments(path: str, rows: int, before: Tags) -> dict[str, str]:
-    """Ours, for a file of ``rows`` rows at ``path``; ``before``: the tags of the file whose place it takes."""
+    """Our comments for a file of ``rows`` rows at ``path``.
+
+    before: the comments of the file whose place it takes.
+    """
     titles = [text for name, text in before.comments if name.upper() == "TITLE" and len(text) <= MAX_TITLE]
     return {
         "TITLE": titles[0] if titles else os.path.splitext(os.path.basename(path))[0],
@@ -43,7 +51,7 @@ def carried_comments(before: Tags, ours: Mapping[str, str]) -> Tags:
         tuple(
             (name, text)
             for name, text in before.comments
-            if name.upper() not in NOT_TAGS
+            if name.upper() not in _OF_THE_ENCODER
             and (name.upper(), text) not in ours.items()
             and text not in texts
             and not _DESCRIBED.fullmatch(text)
@@ -53,10 +61,11 @@ def carried_comments(before: Tags, ours: Mapping[str, str]) -> Tags:
 
 
 def repaired_comments(path: str, ours: Mapping[str, str]) -> tuple[dict[str, str], Tags]:
-    """Comments and tags of the file at ``path`` as they were before it was damaged; ``ours``: what its catalog says they were.
+    """Our comments, and those of others, of the file at ``path`` as they were before it was damaged.
 
-    Nothing tells damage to a comment from what an editor does, but its length: one that is as long as one of ours that is not
-    there is taken for that.
+    ours: what the catalog of the file says they were.
+    Nothing tells damage to a comment from what an editor does, but its length: one that is as long as one of
+    ours that is not there is taken for that.
     """
     tags = read_tags(path)
     entries = [(name.upper(), text) for name, text in tags.comments]

@@ -15,8 +15,8 @@ _USUAL = LIMITS[DEFAULT]
 class WriteOptions:
     """How a segment is written.
 
-    level: zstd level 1 to 22. block_bytes: bytes of values in a block before compression. threads: for compression.
-    mode: of the spectrum; None for pages that are the samples. The others as in
+    level: zstd level 1 to 22. block_bytes: bytes of values in a block before compression. threads: for
+    compression. mode: of the spectrum; None for pages that are the samples. The others as in
     :class:`~audiomem_sql.machine.limits.Limits`.
     """
 

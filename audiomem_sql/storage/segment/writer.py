@@ -1,8 +1,8 @@
 """Writes a segment: rows in, one FLAC file out.
 
-Blocks are compressed on several threads as rows arrive and go to a spool; when the last row is in, the catalog is
-known, and the file is laid out in order: catalog, data, catalog. Memory is bounded by the rows held back to choose
-dictionaries from and the spool's threshold, not by the table.
+Blocks are compressed on several threads as rows arrive and go to a spool; when the last row is in, the
+catalog is known, and the file is laid out in order: catalog, data, catalog. Memory is bounded by the rows
+held back to choose dictionaries from and the spool's threshold, not by the table.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import Any
 import pyarrow as pa
 
 from audiomem_sql.arrays import I64Array
-from audiomem_sql.audio import read_tags
+from audiomem_sql.audio import Tags, read_tags
 from audiomem_sql.columns.schema import Schema
 from audiomem_sql.errors import StorageError
 from audiomem_sql.indexes.vectors import VectorCodec
@@ -56,9 +56,9 @@ class SegmentWriter:
     ) -> None:
         """Begin a segment without rows.
 
-        codecs: of columns of vectors that come from other segments, by column number. table_options: kept in the
-        catalog. labels: put them into the data stream (see :mod:`audiomem_sql.storage.segment.labels`); False for
-        files as they were before.
+        codecs: of columns of vectors that come from other segments, by column number. table_options: kept in
+        the catalog. labels: put them into the data stream (see :mod:`audiomem_sql.storage.segment.labels`);
+        False for files as they were before.
         """
         self.path = path
         self.schema = schema
@@ -87,10 +87,11 @@ class SegmentWriter:
         created: I64Array | None = None,
         ended: I64Array | None = None,
     ) -> None:
-        """Append rows: rowids, int64 (n,), ascending and above all before, and one array a column of the schema.
+        """Append rows: rowids, int64 (n,), ascending and above all before, and one array for each column.
 
-        created, ended: of a segment with several commits, the version that made each row and the one that deleted it
-        (NEVER for none), int64 (n,); given with every call or with none. A rowid may then be there several times.
+        created, ended: of a segment with several commits, the version that made each row and the one that
+        deleted it (NEVER for none), int64 (n,); given with every call or with none. A rowid may then be there
+        several times.
         """
         if not len(rowids):
             return
@@ -115,10 +116,10 @@ class SegmentWriter:
 
         Comments and pictures of a file at ``path`` are kept.
 
-        versions: the commits in this segment. tombstones: rowids that they delete from earlier segments, ascending;
-        tombstone_versions: the version that deletes each, for a segment with several commits. sources: the packed list
-        of ingested sources. tags: names of versions. history: how the columns changed from one of ``versions`` to
-        another. progress: called with bytes done and bytes in all.
+        versions: the commits in this segment. tombstones: rowids that they delete from earlier segments,
+        ascending; tombstone_versions: the version that deletes each, for a segment with several commits.
+        sources: the packed list of ingested sources. tags: names of versions. history: how the columns
+        changed from one of ``versions`` to another. progress: called with bytes done and bytes in all.
         """
         if tombstone_versions is not None:
             self._hidden.versioned = True
@@ -150,20 +151,7 @@ class SegmentWriter:
             keywords=keywords,
             comments={} if self.options.protection.share is None else comments,
         )
-        catalog = settled(catalog, self._stream.spool)
-        if self._stream.labels is not None:
-            self._stream.labels.finish(facts_of(catalog))
-        options = self.options
-        spec = FileSpec(
-            options.profile,
-            options.protection,
-            self._segment_id,
-            comments,
-            carried_comments(earlier, comments),
-            options.mode,
-            options.by_bands,
-        )
-        self._lay_out(spec, pack_catalog(catalog), progress)
+        self._lay_out(settled(catalog, self._stream.spool), comments, earlier, progress)
 
     def _flush(self) -> None:
         """Store all blocks. Those of ended versions come first where their labels may wait for others."""
@@ -182,9 +170,29 @@ class SegmentWriter:
             return None
         return self._stream.store(pack_tombstones(rowids, versions, self.path), Labelled.TOMBSTONES)
 
-    def _lay_out(self, spec: FileSpec, catalog: bytes, progress: Progress | None) -> None:
+    def _lay_out(
+        self,
+        catalog: Catalog,
+        comments: dict[str, str],
+        earlier: Tags,
+        progress: Progress | None,
+    ) -> None:
+        """Write the file. earlier: the comments and pictures of the file whose place it takes."""
+        if self._stream.labels is not None:
+            self._stream.labels.finish(facts_of(catalog))
+        options = self.options
+        spec = FileSpec(
+            options.profile,
+            options.protection,
+            self._segment_id,
+            comments,
+            carried_comments(earlier, comments),
+            options.mode,
+            options.by_bands,
+        )
+        packed = pack_catalog(catalog)
         try:
-            self._file.lay_out(spec, catalog, self._stream.spool, self.options.parity_bytes, progress)
+            self._file.lay_out(spec, packed, self._stream.spool, options.parity_bytes, progress)
         except StorageError:
             self.abandon()
             raise
@@ -196,7 +204,10 @@ class SegmentWriter:
         return self._file.temporary
 
     def publish(self, *, replace: bool = True) -> None:
-        """Give the finished file its name, durably; StorageError if ``replace`` is False and the name is taken."""
+        """Give the finished file its name, durably.
+
+        StorageError if ``replace`` is False and the name is taken.
+        """
         self._file.publish(replace=replace)
 
     def abandon(self) -> None:

@@ -54,8 +54,11 @@ def opened(good: Good, spoiled: Spoiled) -> PageSource:
     [("mobile", 24, 120), ("desktop", 14, 60), ("embedded", 30, 60), ("server", 7, 30)],
 )
 def test_untouched_cells_are_found(name: str, count: int, files: int, tmp_path: Path) -> None:
-    """The law of this folder's damage: a cell that nothing happened to is read right, or is among the alternatives, if
-    nothing was put in or taken out between it and the intact frame header before it, or the one after it."""
+    """A cell that nothing happened to is read right, or is among the alternatives.
+
+    This holds if nothing was put in or taken out between it and the intact frame header before it, or the one
+    after it.
+    """
     good = Good(tmp_path, PROFILES[name], noise(PROFILES[name], count))
     kinds: Counter[type] = Counter()
     first = untouched = 0
@@ -187,7 +190,10 @@ def test_copied_frames(good: Good) -> None:
 
 
 def test_a_file_of_ours_inside_pages(tmp_path: Path) -> None:
-    """A table in a column of a table, of the same profile: its frames are in the pages, with gaps where pages end."""
+    """A table in a column of a table, of the same profile.
+
+    Its frames are in the pages, with gaps where pages end.
+    """
     inner = Good(tmp_path, MOBILE, noise(MOBILE, 40))
     pages = noise(MOBILE, 60)
     pages[4:48, 64:].reshape(-1)[: len(inner.data)] = np.frombuffer(inner.data, np.uint8)
@@ -264,7 +270,10 @@ def test_what_is_read_of_the_file(good: Good, tmp_path: Path, monkeypatch: pytes
 
 @pytest.mark.parametrize("kind", ["rising", "falling", "same", "huge", "random"])
 def test_files_made_to_be_bad(kind: str, tmp_path: Path) -> None:
-    """Headers everywhere, of rising, falling and absurd numbers: our errors, pages that are flagged, and an end."""
+    """Headers everywhere, of rising, falling and absurd numbers.
+
+    That gives our errors, pages that are flagged, and an end.
+    """
     path, rng = tmp_path / "bad.flac", np.random.default_rng(0)
     head = make_pages(MOBILE, 1)[0, :64].tobytes()
     numbers = {

@@ -168,7 +168,10 @@ def test_appended_bytes_are_not_pages(tmp_path: Path) -> None:
 
 
 def test_damaged_metadata_keeps_nothing_alive(tmp_path: Path) -> None:
-    """An error that was caught must not hold the frames that it came through, and with them all that callers have."""
+    """An error that was caught must not hold the frames that it came through.
+
+    They would hold all that the callers have.
+    """
     path = tmp_path / "a.flac"
     write_file(path, PROFILE, make_pages(PROFILE, 10))
     path.write_bytes(bytes(100) + path.read_bytes()[100:])

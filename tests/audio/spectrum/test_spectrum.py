@@ -93,7 +93,10 @@ def test_bytes_made_to_be_loud(name: str, seeds: int) -> None:
 
 
 def loud_page(one: Spectrum, seeds: int) -> Bytes:
-    """Bytes whose standard band adds up to a peak in a block of its own for each of so many seeds; uint8 (1, page_size)."""
+    """Bytes whose standard band adds up to a peak in a block of its own for each of so many seeds.
+
+    Uint8 (1, page_size).
+    """
     number = [slot.band.name for slot in one.shape.slots].index("standard")
     slot, start, stop = one.shape.parts[number]
     high = np.cos(np.pi * (2 * 100 + 1) * np.arange(DCT) / (2 * DCT)) > 0

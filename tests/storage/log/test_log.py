@@ -314,11 +314,15 @@ def test_a_record_taken_back(tmp_path: Path) -> None:
     writer.close()
 
 
-# -- with a table ---------------------------------------------------------------------------------------------------
+# -- with a table
+# ---------------------------------------------------------------------------------------------------
 
 
 def test_a_rollback_of_what_others_have_seen(tmp_path: Path) -> None:
-    """Prepared, seen by another, rolled back: the other goes on without it, and loses nothing that it commits."""
+    """A commit is prepared, seen by another process, and rolled back.
+
+    The other goes on without it, and loses nothing that it commits.
+    """
     path = tmp_path / "t.flac"
     with create(path, 5) as table, Table(path) as other:
         for first in (6, 7):
@@ -364,7 +368,10 @@ def torn(log: Path, end: int, bytes_in: int = 30) -> None:
 
 @pytest.mark.damages
 def test_a_torn_end_is_told_once(tmp_path: Path) -> None:
-    """With file, byte, version and what to do, as a warning at the line that opened the table; not for zeros."""
+    """With file, byte, version and what to do, as a warning at the line that opened the table.
+
+    Not for zeros.
+    """
     path, log = tmp_path / "t.flac", tmp_path / "t.flac-wal"
     with create(path, 5) as table:
         table.append(arrow(rows(1, 0, 6)))

@@ -1,4 +1,7 @@
-"""The log of a protected table: whatever happens to its copies, a prefix of what was written, and all of it within capacity."""
+"""The log of a protected table, whatever happens to its copies.
+
+A prefix of what was written is read, and all of it within capacity.
+"""
 
 from __future__ import annotations
 
@@ -56,7 +59,8 @@ def of_size(version: int, size: int) -> LogRecord:
     return LogRecord(version, 0, [(version, (b"\xab" * size, None, None))], [])
 
 
-# -- what damage does -----------------------------------------------------------------------------------------------
+# -- what damage does
+# -----------------------------------------------------------------------------------------------
 
 
 def scattered(rate: float) -> Damage:
@@ -168,7 +172,10 @@ def survivable(spoiled: bytes, data: bytes, content: LogContent) -> bool:
 
 @pytest.mark.parametrize("seed", range(6))
 def test_never_another_record(tmp_path: Path, short_strips: int, seed: int) -> None:
-    """Whatever was done to it: what is read is what was written, up to some version, or an error that names the file."""
+    """What is read is what was written, up to some version, whatever was done to it.
+
+    Or an error names the file.
+    """
     path, rng = tmp_path / "log", random.Random(seed)
     every = [record(version, seed) for version in range(2, 9)] + [of_size(9, 5000), record(10, seed)]
     content = written(path, every, rng.choice([2, 3, 6]))
@@ -209,7 +216,8 @@ def test_sectors_of_which_only_one_copy_is_left(tmp_path: Path) -> None:
         assert records_of(read(path)) == every
 
 
-# -- what crashes leave ---------------------------------------------------------------------------------------------
+# -- what crashes leave
+# ---------------------------------------------------------------------------------------------
 
 
 def test_a_record_whole_in_any_copy_counts(tmp_path: Path, short_strips: int) -> None:
@@ -286,7 +294,10 @@ def test_a_record_taken_back(tmp_path: Path, short_strips: int) -> None:
 
 @pytest.mark.parametrize("at", range(3))
 def test_a_write_that_fails_and_cannot_be_undone(tmp_path: Path, short_strips: int, at: int) -> None:
-    """No byte more can be written: the record is cut off all the same, with the other copies; the next write makes these again."""
+    """No byte more can be written: the record is cut off all the same, with the other copies.
+
+    The next write makes these again.
+    """
     path = tmp_path / "log"
     first = written(path, [record(2)], 3)
     calls = 0
@@ -308,7 +319,8 @@ def test_a_write_that_fails_and_cannot_be_undone(tmp_path: Path, short_strips: i
         writer.close()
 
 
-# -- with a table ---------------------------------------------------------------------------------------------------
+# -- with a table
+# ---------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(("protection", "writes"), [("none", 1), ("standard", 3), ("archive", 6)])
@@ -368,7 +380,8 @@ def test_verify_says_that_it_is_repairable_and_the_next_write_repairs(tmp_path: 
             assert list(problems(other)) == []
 
 
-# -- hostile bytes --------------------------------------------------------------------------------------------------
+# -- hostile bytes
+# --------------------------------------------------------------------------------------------------
 
 
 def test_a_header_that_promises_much(tmp_path: Path) -> None:

@@ -140,7 +140,7 @@ def test_what_comes_first_in_the_file(tmp_path: Path, options: dict[str, str], p
 @pytest.mark.damages
 @pytest.mark.parametrize("protection", ["none", "archive"])
 def test_a_low_pass_costs_no_row_that_matters(tmp_path: Path, protection: str) -> None:
-    """Above 8 kHz nothing is left: the catalog and all rows of importance are there, the others are told to be lost."""
+    """Above 8 kHz nothing is left: the catalog and important rows are there, the others are lost."""
     made, heard = tmp_path / "t.flac", tmp_path / "heard.flac"
     truth = rows()
     with Table.create(made, COLUMNS, {"profile": "desktop", "protection": protection, **BROADCAST}) as table:
@@ -156,7 +156,7 @@ def test_a_low_pass_costs_no_row_that_matters(tmp_path: Path, protection: str) -
 
 
 def test_files_of_both_orders_are_one_table(tmp_path: Path) -> None:
-    """A table from before cells were filled by bands, with a file behind it in which they are, and both repaired."""
+    """A table from before cells were filled by bands, with a delta in which they are; both are repaired."""
     shutil.copy(Path(__file__).parents[2] / "fixtures" / "spectrum" / "mission.flac", tmp_path / "t.flac")
     with Table(tmp_path / "t.flac") as table:
         before = table.to_arrow().to_pylist()

@@ -1,4 +1,4 @@
-"""A segment file: found again from either end, at any damage that leaves one catalog, and the same bytes each time."""
+"""A segment file: opened from either end, at any damage that leaves one catalog; the same bytes each time."""
 
 from __future__ import annotations
 

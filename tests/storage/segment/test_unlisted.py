@@ -1,4 +1,4 @@
-"""Files of which every copy of the catalog is gone: whatever is in intact blocks comes back, and nothing else does."""
+"""Files of which every catalog is gone: what is in intact blocks comes back, and nothing else does."""
 
 from __future__ import annotations
 
@@ -75,7 +75,7 @@ def test_nothing_but_the_catalog_is_lost(tmp_path: Path, protection: str, modula
 
 
 def test_what_else_is_lost(tmp_path: Path) -> None:
-    """Blocks, too: rows that miss one are left out, or have NULL there, and everything else is what it was."""
+    """Blocks, too: rows that miss one are left out, or have NULL there; everything else is as it was."""
     path = tmp_path / "t.flac"
     for protection in LEVELS:
         path.unlink(missing_ok=True)

@@ -11,7 +11,7 @@ from samples import arrow, content, rows
 
 from audiomem_sql.errors import AudioMemError
 from audiomem_sql.frames.read_write import write_flac
-from audiomem_sql.table.scrub import Scrubber, scrub
+from audiomem_sql.table.scrubbing import Scrubber, scrub
 from audiomem_sql.table.table import Table
 from audiomem_sql.upkeep.verify import Problem, problems
 

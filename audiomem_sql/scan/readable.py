@@ -1,0 +1,33 @@
+"""The contract of what a query reads."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Protocol
+
+from audiomem_sql.columns.batch import Batch
+from audiomem_sql.columns.schema import Schema
+from audiomem_sql.versions.snapshot import SegmentView
+
+
+class Readable(Protocol):
+    """What can be scanned: a snapshot, or a snapshot as a transaction sees it.
+
+    ``pending`` holds rows that are not in a segment yet, with an array for every column of the schema.
+    """
+
+    @property
+    def schema(self) -> Schema:
+        """The columns."""
+
+    @property
+    def views(self) -> Sequence[SegmentView]:
+        """The segments, each with its deleted rows."""
+
+    @property
+    def pending(self) -> Batch | None:
+        """Rows outside the segments."""
+
+    @property
+    def ordered(self) -> bool:
+        """Whether segments, then pending rows, are in rowid order."""

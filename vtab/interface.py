@@ -1,0 +1,114 @@
+"""The contract of a virtual table of SQLite: what every way of reaching SQLite implements, or is handed.
+
+``apsw/`` reaches it through apsw, and ``extension.py`` through the C extension. Both make a :class:`Table` for each CREATE VIRTUAL TABLE,
+open a :class:`Cursor` for each scan, and translate what SQLite calls into these methods; nothing else of SQLite gets further in.
+Errors are those of :mod:`audiomem_sql.errors`; ``codes`` says which result code each is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from audiomem_sql.vtab.index_query import IndexPlan, IndexQuery
+
+
+class Host(Protocol):
+    """What a table asks of the connection that it belongs to. An ``apsw.Connection`` is one."""
+
+    @property
+    def in_transaction(self) -> bool:
+        """Whether a transaction was begun by hand."""
+
+    def execute(self, sql: str, /) -> Any:
+        """Run statements."""
+
+    def db_filename(self, database: str, /) -> str | None:
+        """The file of an attached database."""
+
+    def last_insert_rowid(self) -> int:
+        """The rowid of the last INSERT."""
+
+    def vtab_on_conflict(self) -> int:
+        """The conflict mode of the statement that calls xUpdate."""
+
+
+@dataclass(slots=True)
+class Part:
+    """Some rows of an answer: rowids, and for each column of the plan an Arrow array, or a list of values as SQL sees them.
+
+    ranks, distances: of a search.
+    """
+
+    rowids: Any
+    columns: Sequence[Any] = field(default_factory=tuple)
+    ranks: Sequence[float | None] | None = None
+    distances: Sequence[float | None] | None = None
+
+
+class Table(Protocol):
+    """One audiomem table of one connection, for the C functions of sqlite3_module."""
+
+    def best_index(self, query: IndexQuery) -> IndexPlan | None:
+        """xBestIndex; None: not in this order of SQLite's loops."""
+
+    def opened(self) -> None:
+        """xOpen: a cursor is opened."""
+
+    def disconnect(self) -> None:
+        """xDisconnect and xDestroy."""
+
+    def rename(self, name: str) -> None:
+        """xRename."""
+
+    def faults(self) -> str | None:
+        """xIntegrity."""
+
+    def insert(self, rowid: int | None, fields: Sequence[Any]) -> int | None:
+        """xUpdate with a row that is new; its rowid."""
+
+    def change(self, rowid: int, new: int, fields: Sequence[Any]) -> None:
+        """xUpdate with a row that is there."""
+
+    def delete(self, rowid: int) -> None:
+        """xUpdate without a row."""
+
+    def begin(self) -> None:
+        """xBegin."""
+
+    def sync(self) -> None:
+        """xSync."""
+
+    def commit(self) -> None:
+        """xCommit."""
+
+    def rollback(self) -> None:
+        """xRollback."""
+
+    def savepoint(self, level: int) -> None:
+        """xSavepoint."""
+
+    def release(self, level: int) -> None:
+        """xRelease."""
+
+    def rollback_to(self, level: int) -> None:
+        """xRollbackTo."""
+
+
+class Cursor(Protocol):
+    """The rows of one plan, part by part."""
+
+    __slots__ = ()
+
+    def begin(self, text: str, arguments: Sequence[Any]) -> Part | None:
+        """xFilter: the first rows of the plan with this text, None if there are none."""
+
+    def next(self) -> Part | None:
+        """The next rows, when xNext has gone through those before; None at the end."""
+
+    def other(self, number: int, rowid: int) -> Any:
+        """xColumn of a column that the plan did not name."""
+
+    def close(self) -> None:
+        """xClose."""
