@@ -1,7 +1,7 @@
 """Which rows fulfil a query, and how often each of its phrases stands in them.
 
-A query is matched against one column or several; what knows a column's words is a KeywordSource: the index of
-a segment (keyword_index), or rows in memory (keyword_rows). What FTS5 answers is what is answered here.
+A query is matched against one column or several. A KeywordSource knows the words of a column: it is the index
+of a segment, or rows in memory. The answers are those of FTS5.
 """
 
 from __future__ import annotations
