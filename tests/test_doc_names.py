@@ -171,6 +171,13 @@ def test_architecture_has_every_room_in_order() -> None:
     assert [name for heading in headings for name in _QUOTE.findall(heading)] == list(ROOMS)
 
 
+def test_the_grammar_of_plans_is_that_of_the_code() -> None:
+    page = (ROOT / "docs" / "ARCHITECTURE.md").read_text()
+    code = ast.get_docstring(ast.parse((PACKAGE / "scan" / "plan.py").read_text())) or ""
+    grammar = code[code.index("    plan   :=") : code.index("\n\nwhere ?n")]
+    assert grammar in page
+
+
 def test_names_that_do_not_exist_are_noticed() -> None:
     assert names_defined(PACKAGE / "errors.py") >= {"AudioMemError", "DamageWarning"}
     assert "append" in MEMBERS["Table"]
