@@ -10,15 +10,15 @@ from collections.abc import Hashable
 from audiomem_sql.errors import DamageWarning
 
 _PACKAGE = os.path.dirname(os.path.abspath(__file__))
-#: What was warned about.
-told: set[Hashable] = set()
+#: What a warning was given about.
+warned: set[Hashable] = set()
 
 
 def warn_once(about: Hashable, message: str) -> None:
     """Warn, as if the caller of this package had, unless ``about`` was warned about before."""
-    if about in told:
+    if about in warned:
         return
-    told.add(about)
+    warned.add(about)
     level, frame = 1, sys._getframe()
     while frame.f_back is not None and frame.f_code.co_filename.startswith(_PACKAGE):
         level, frame = level + 1, frame.f_back

@@ -54,28 +54,28 @@ def repeated(table: pa.Table, count: int) -> pa.Table:
 
 def measure(store: Store, table: pa.Table, extra: pa.Table) -> dict[str, Any]:
     """All figures of one store; milliseconds, seconds, bytes."""
-    seen: dict[str, Any] = {"load_s": once(lambda: store.load(table)), "bytes": store.size()}
-    seen["rows_per_s"] = len(table) / seen["load_s"]
+    figures: dict[str, Any] = {"load_s": once(lambda: store.load(table)), "bytes": store.size()}
+    figures["rows_per_s"] = len(table) / figures["load_s"]
     opens: list[float] = []
     for _ in range(5):
         opens.append(once(store.open) * 1e3)
         if len(opens) < 5:
             store.close()
-    seen["open_ms"] = sorted(opens)[2]
+    figures["open_ms"] = sorted(opens)[2]
     rng = random.Random(0)
     keys = [rng.randint(1, len(table)) for _ in range(1000)]
     first = timed(store.get, keys[:1])
-    seen["first_get_ms"] = first.p50
+    figures["first_get_ms"] = first.p50
     gets = timed(store.get, keys, budget=15)
-    seen |= {"get_p50_ms": gets.p50, "get_p99_ms": gets.p99}
-    seen["cached_get_ms"] = timed(store.get, [keys[0]] * 200, budget=5).p50
+    figures |= {"get_p50_ms": gets.p50, "get_p99_ms": gets.p99}
+    figures["cached_get_ms"] = timed(store.get, [keys[0]] * 200, budget=5).p50
     store.close()
-    seen["scans"] = {}
+    figures["scans"] = {}
     for name, sql in SCANS.items():
         store.open()
         cold = timed(store.query, [sql]).p50
         warm = timed(store.query, [sql] * 5, budget=20).p50
-        seen["scans"][name] = {"cold_ms": cold, "warm_ms": warm, "answer": str(store.query(sql)[0])}
+        figures["scans"][name] = {"cold_ms": cold, "warm_ms": warm, "answer": str(store.query(sql)[0])}
         store.close()
     if store.appends:
         store.open()
@@ -87,10 +87,10 @@ def measure(store: Store, table: pa.Table, extra: pa.Table) -> dict[str, Any]:
             at += count
 
         append(1)
-        seen["append_1_ms"] = timed(append, [1] * 30).p50
-        seen["append_1000_ms"] = timed(append, [1000] * 5).p50
+        figures["append_1_ms"] = timed(append, [1] * 30).p50
+        figures["append_1000_ms"] = timed(append, [1000] * 5).p50
         store.close()
-    return seen
+    return figures
 
 
 def million(folder: Path, table: pa.Table) -> dict[str, Any]:
@@ -159,10 +159,10 @@ ROWS: tuple[tuple[str, tuple[str, ...], str, bool], ...] = (
 
 def value_of(figures: dict[str, Any], path: tuple[str, ...]) -> float | None:
     """A figure by its path, or None."""
-    found: Any = figures
+    value: Any = figures
     for key in path:
-        found = found.get(key) if isinstance(found, dict) else None
-    return None if found is None else float(found)
+        value = value.get(key) if isinstance(value, dict) else None
+    return None if value is None else float(value)
 
 
 def _shown(value: float | None, unit: str) -> str:
@@ -215,9 +215,9 @@ def main() -> None:
             console.print(f"measuring {kind.name} …")
             results[kind.name] = measure(kind(work / str(number)), table, extra)
         answers = {name: {figures["scans"][name]["answer"] for figures in results.values()} for name in SCANS}
-        for name, found in answers.items():
-            if len(found) != 1:
-                raise SystemExit(f"the stores disagree on {name}: {found}")
+        for name, rows in answers.items():
+            if len(rows) != 1:
+                raise SystemExit(f"the stores disagree on {name}: {rows}")
         report: dict[str, Any] = {
             "machine": machine(),
             "rows": len(table),

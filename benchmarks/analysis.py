@@ -87,7 +87,7 @@ def arguments_of(rows: pa.Table) -> dict[str, Any]:
 
 
 def measure(
-    ours: Path, parquet: Path, given: dict[str, Any], sources: pa.Table, threads: int, repeat: int
+    ours: Path, parquet: Path, values: dict[str, Any], sources: pa.Table, threads: int, repeat: int
 ) -> dict[str, dict[str, float]]:
     """Milliseconds of each query, cold and warm, the least of each store."""
     SHARED.clear()
@@ -100,18 +100,18 @@ def measure(
     am.attach(connections["ours"], ours, "t")
     connections["parquet"].execute(f"CREATE VIEW t AS FROM '{parquet}'")
     am.register_duckdb(connections["ours"])
-    asked = itertools.count(1)
+    counter = itertools.count(1)
 
     def seconds(name: str, label: str, sql: str) -> tuple[float, Any]:
-        wanted = {key: value for key, value in given.items() if "$" + key in sql}
+        bindings = {key: value for key, value in values.items() if "$" + key in sql}
         if name == "ours" and label.endswith("audiomem_top"):
-            order, condition = "created_at DESC, id DESC", f"id >= {-next(asked)}"
+            order, condition = "created_at DESC, id DESC", f"id >= {-next(counter)}"
             sql = f"SELECT id, title, body FROM audiomem_top('{ours}', '{order}', condition := '{condition}')"
         start = time.perf_counter()
-        answer = connections[name].execute(sql, wanted).fetchall()
+        answer = connections[name].execute(sql, bindings).fetchall()
         return (time.perf_counter() - start) * 1e3, answer
 
-    seen: dict[str, dict[str, float]] = {}
+    figures: dict[str, dict[str, float]] = {}
     for label, sql in QUERIES.items():
         times: dict[str, list[float]] = {}
         for kind in ("cold", "warm"):
@@ -122,14 +122,14 @@ def measure(
                 for name in connections:
                     if kind == "cold":
                         SHARED.clear()
-                    took, answers[name] = seconds(name, label, sql)
-                    times.setdefault(f"{name}_{kind}", []).append(took)
+                    milliseconds, answers[name] = seconds(name, label, sql)
+                    times.setdefault(f"{name}_{kind}", []).append(milliseconds)
                 if answers["ours"] != answers["parquet"]:
                     raise SystemExit(f"the stores disagree on {label}: {answers}")
-        seen[label] = {name: min(found) for name, found in times.items()}
+        figures[label] = {name: min(runs) for name, runs in times.items()}
     for connection in connections.values():
         connection.close()
-    return seen
+    return figures
 
 
 def sources_of(rows: pa.Table) -> pa.Table:
@@ -138,12 +138,12 @@ def sources_of(rows: pa.Table) -> pa.Table:
     return pa.table({"source": names, "kind": pa.array([f"kind {i % 5}" for i in range(len(names))])})
 
 
-def show(console: Console, count: int, seen: dict[str, dict[str, float]]) -> None:
+def show(console: Console, count: int, figures: dict[str, dict[str, float]]) -> None:
     """The figures; 2.0 x means that ours took half the time."""
     grid = Grid(title=f"{count:,} rows; milliseconds, the shortest of several")
     for name in ("query", "ours, cold", "Parquet, cold", "x", "ours, warm", "Parquet, warm", "x"):
         grid.add_column(name, justify="left" if name == "query" else "right")
-    for label, times in seen.items():
+    for label, times in figures.items():
         cells = []
         for kind in ("cold", "warm"):
             ours, parquet = times[f"ours_{kind}"], times[f"parquet_{kind}"]
@@ -184,7 +184,7 @@ def memory(path: Path, source: str, raw: int, threads: int) -> dict[str, float]:
 
     In processes of their own.
     """
-    found = {}
+    figures = {}
     for step in ("write", "group"):
         done = subprocess.run(
             [
@@ -202,8 +202,8 @@ def memory(path: Path, source: str, raw: int, threads: int) -> dict[str, float]:
             text=True,
             check=True,
         )
-        found |= json.loads(done.stdout.splitlines()[-1])
-    return found
+        figures |= json.loads(done.stdout.splitlines()[-1])
+    return figures
 
 
 def step(name: str, path: str, source: str, raw: str, threads: str) -> None:
@@ -257,20 +257,20 @@ def main() -> None:
             rows = tiled(table, count)
             ours, parquet = write(work, rows, arguments.level)
             sizes = {path.suffix: path.stat().st_size for path in (ours, parquet)}
-            seen = measure(
+            figures = measure(
                 ours, parquet, arguments_of(rows), sources_of(rows), arguments.threads, arguments.repeat
             )
-            report[str(count)] = {"bytes": sizes, "queries": seen}
-            show(console, count, seen)
+            report[str(count)] = {"bytes": sizes, "queries": figures}
+            show(console, count, figures)
             console.print(", ".join(f"{suffix} {size / 1e6:.1f} MB" for suffix, size in sizes.items()))
         finally:
             shutil.rmtree(work, ignore_errors=True)
     if arguments.memory:
         work = Path(tempfile.mkdtemp(prefix="audiomem-bench-", dir=arguments.out))
         try:
-            found = memory(work / "t.flac", arguments.data, int(arguments.memory * 1e9), arguments.threads)
-            report["memory"] = found
-            console.print("memory:", ", ".join(f"{name} {value:.0f}" for name, value in found.items()))
+            peaks = memory(work / "t.flac", arguments.data, int(arguments.memory * 1e9), arguments.threads)
+            report["memory"] = peaks
+            console.print("memory:", ", ".join(f"{name} {value:.0f}" for name, value in peaks.items()))
         finally:
             shutil.rmtree(work, ignore_errors=True)
     (arguments.out / "analysis.json").write_text(json.dumps(report, indent=1) + "\n")

@@ -115,17 +115,17 @@ def many_commits(folder: Path) -> None:
     with Table(vacuumed) as table:
         table.vacuum(level=table.options.compression_level)
     figures = [read(path) for path in (many, one, vacuumed)]
-    for what in figures[0]:
-        ours, single, same = (figure[what] for figure in figures)
+    for kind in figures[0]:
+        ours, single, same = (figure[kind] for figure in figures)
         print(
-            f"{what}: {ours:.3f} ms in {files(many)} files, {single:.3f} ms in one ({ours / single:.2f} ×), "
+            f"{kind}: {ours:.3f} ms in {files(many)} files, {single:.3f} ms in one ({ours / single:.2f} ×), "
             f"{same:.3f} ms in one with all versions ({ours / same:.2f} ×)"
         )
 
 
 def read(path: Path) -> dict[str, float]:
     """Milliseconds, medians, with a cache that is empty at first."""
-    seen: dict[str, list[float]] = {}
+    samples: dict[str, list[float]] = {}
     for seed in range(15):
         cache = BlockCache()
         keys = random.Random(seed).choices(range(1, ROWS + 1), k=1000)
@@ -139,9 +139,9 @@ def read(path: Path) -> dict[str, float]:
             cache.clear()
             gets = timed(table.get, keys).p50
         times = (opened - started, scanned - opened, again - scanned, gets / 1e3)
-        for what, seconds in zip(("open", "full scan", "full scan again", "point read"), times, strict=True):
-            seen.setdefault(what, []).append(seconds * 1e3)
-    return {what: statistics.median(times) for what, times in seen.items()}
+        for kind, seconds in zip(("open", "full scan", "full scan again", "point read"), times, strict=True):
+            samples.setdefault(kind, []).append(seconds * 1e3)
+    return {kind: statistics.median(times) for kind, times in samples.items()}
 
 
 def files(path: Path) -> int:

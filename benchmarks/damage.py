@@ -48,7 +48,7 @@ def medians(works: dict[str, Callable[[], object]], runs: int) -> dict[str, floa
     for _ in range(runs):
         for name, work in works.items():
             seconds[name].append(once(work))
-    return {name: statistics.median(found) for name, found in seconds.items()}
+    return {name: statistics.median(samples) for name, samples in seconds.items()}
 
 
 def writing(folder: Path, table: pa.Table, runs: int) -> None:

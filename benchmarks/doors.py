@@ -54,9 +54,9 @@ def connection(door: str, path: Path) -> apsw.Connection:
     return made
 
 
-def drained(made: apsw.Connection, sql: str, bindings: tuple[Any, ...] = ()) -> None:
+def drained(connection: apsw.Connection, sql: str, bindings: tuple[Any, ...] = ()) -> None:
     """Every row, as Python values."""
-    for _ in made.execute(sql, bindings):
+    for _ in connection.execute(sql, bindings):
         pass
 
 
@@ -154,27 +154,27 @@ def start_up(path: Path) -> dict[str, tuple[float, float]]:
         used = after.children_user + after.children_system - before.children_user - before.children_system
         return after.elapsed - before.elapsed, used
 
-    found = {}
+    figures = {}
     for name, script in scripts.items():
         times = [run(script) for _ in range(9)]
-        found[name] = min(clock for clock, _ in times), min(used for _, used in times)
-    return found
+        figures[name] = min(clock for clock, _ in times), min(used for _, used in times)
+    return figures
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--data", help="a Parquet file with id, source, title, created_at, body")
     parser.add_argument("--rows", type=int)
-    given = parser.parse_args()
-    table = rows_of(given.data, given.rows)
+    arguments = parser.parse_args()
+    table = rows_of(arguments.data, arguments.rows)
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder, "t.flac")
         write_flac(table, path, primary_key="id").close()
-        found = measure(path, table, Path(folder))
+        figures = measure(path, table, Path(folder))
         starts = start_up(path)
         ducks = in_duckdb(path, table, Path(folder))
     grid = Grid("", "native, ms", "Python, ms", "extension, ms", "extension / Python", "extension, rows/s")
-    for label, seconds in found.items():
+    for label, seconds in figures.items():
         each = {name: seconds[name] * 1e3 for name in ("native", "python", "extension")}
         rows = LOOKUPS if "by id" in label else INSERTS if "inserted" in label else len(table)
         grid.add_row(

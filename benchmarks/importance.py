@@ -40,15 +40,15 @@ def weight(rowid: int) -> float | None:
 
 def kept(path: Path, expected: dict[int, str]) -> Counter[float | None]:
     """How many rows of each importance are read as they were; ``AssertionError`` for one that is wrong."""
-    found: Counter[float | None] = Counter()
+    counts: Counter[float | None] = Counter()
     try:
         with Table(path, on_damage="skip") as table:
             for row in table.to_arrow().to_pylist():
                 assert row["body"] == expected[row["id"]]
-                found[row["importance"]] += 1
+                counts[row["importance"]] += 1
     except AudioMemError:
         pass  # nothing of it can be read
-    return found
+    return counts
 
 
 def main() -> None:
@@ -56,27 +56,27 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--data", help="Parquet file; by default docstrings of this Python")
     parser.add_argument("--rows", type=int, default=5000)
-    given = parser.parse_args()
+    arguments = parser.parse_args()
     warnings.simplefilter("ignore", DamageWarning)
-    rows: pa.Table = rows_of(given.data, given.rows)
+    rows: pa.Table = rows_of(arguments.data, arguments.rows)
     bodies = dict(enumerate(rows["body"].to_pylist(), 1))
-    there = Counter(weight(rowid) for rowid in bodies)
+    written = Counter(weight(rowid) for rowid in bodies)
     print("| process | protection | of importance 1 | without | of importance 0 |")
     print("|---|---|---|---|---|")
     for protection in ("none", "archive"):
         with tempfile.TemporaryDirectory() as folder:
-            made, heard = Path(folder) / "t.flac", Path(folder) / "heard.flac"
+            path, heard = Path(folder) / "t.flac", Path(folder) / "heard.flac"
             columns = ["id INTEGER PRIMARY KEY", "body TEXT", "importance REAL"]
-            with Table.create(made, columns, {**MODE, "protection": protection}) as table:
+            with Table.create(path, columns, {**MODE, "protection": protection}) as table:
                 table.append([{"id": n, "body": body, "importance": weight(n)} for n, body in bodies.items()])
                 table.vacuum()
             for name, process in LOSSES.items():
                 try:
-                    process(made, heard)
+                    process(path, heard)
                 except subprocess.CalledProcessError:
                     continue
-                found = kept(heard, bodies)
-                shares = [f"{100 * found[value] / there[value]:.4g} %" for value in (1.0, None, 0.0)]
+                outlived = kept(heard, bodies)
+                shares = [f"{100 * outlived[value] / written[value]:.4g} %" for value in (1.0, None, 0.0)]
                 print(f"| {name} | {protection} | " + " | ".join(shares) + " |", flush=True)
 
 

@@ -47,11 +47,11 @@ def kinds(texts: pa.Array) -> dict[str, list[str]]:
     ]
 
     def drawn(make: Callable[[list[str], int], str]) -> list[str]:
-        found = []
+        chosen = []
         for row in rng.choices(rows, k=QUERIES):
             words = [word.decode() for word in row]
-            found.append(make(words, rng.randrange(len(words) - 2)))
-        return found
+            chosen.append(make(words, rng.randrange(len(words) - 2)))
+        return chosen
 
     return {
         "one word": drawn(lambda words, at: f'"{words[at]}"'),
@@ -117,18 +117,20 @@ def main() -> None:
     print("| index | bytes | build, s | rows/s |\n|---|---|---|---|")
     times: dict[str, dict[str, Times | None]] = {}
     for positions in (False, True):
-        made: list[EncodedKeywords] = []
+        encoded: list[EncodedKeywords] = []
         seconds = once(
-            lambda positions=positions, made=made: made.append(encode_keywords(texts, positions=positions))
+            lambda positions=positions, encoded=encoded: encoded.append(
+                encode_keywords(texts, positions=positions)
+            )
         )
-        size = len(made[0].header) + sum(map(len, made[0].pieces))
+        size = len(encoded[0].header) + sum(map(len, encoded[0].pieces))
         name = f"AudioMemory, {'with' if positions else 'without'} positions"
         print(f"| {name} | {size:,} | {seconds:.2f} | {len(texts) / seconds:,.0f} |")
-        warm = opened(made[0], texts)
+        warm = opened(encoded[0], texts)
         cold = f"{name}, first query"
         ask = partial(best, warm)
         times[name] = {kind: timed(ask, some, budget=15) for kind, some in queries.items()}
-        ask_cold = partial(best_cold, made[0], texts)
+        ask_cold = partial(best_cold, encoded[0], texts)
         times[cold] = {kind: timed(ask_cold, some, budget=15) for kind, some in queries.items()}
     for detail in DETAILS:
         seconds, size, connection = in_fts5(texts, detail)

@@ -61,22 +61,22 @@ def measured(store: KnowledgeBase, rows: pa.Table, vectors: Array, queries: Arra
     loading = once(lambda: store.load(rows, vectors))
     store.open()
     first = once(lambda: store.nearest(queries[0])) * 1e3
-    found = np.array([store.nearest(query) for query in queries]) - 1
+    nearest = np.array([store.nearest(query) for query in queries]) - 1
     line = (
-        f"{store.size() / 1e6:.2f} | {loading:.0f} | {recall(truth, found):.3f} | {first:.0f} | "
+        f"{store.size() / 1e6:.2f} | {loading:.0f} | {recall(truth, nearest):.3f} | {first:.0f} | "
         f"{_times(store.nearest, queries)}"
     )
     if store.words is None:
         return f"{line} | –"
-    asked = word_queries(rows)
-    store.words(asked[0])
-    return f"{line} | {_times(store.words, asked)}"
+    queries_of_words = word_queries(rows)
+    store.words(queries_of_words[0])
+    return f"{line} | {_times(store.words, queries_of_words)}"
 
 
-def _times(search: Callable[[Any], Any], asked: Sequence[Any] | Array) -> str:
+def _times(search: Callable[[Any], Any], questions: Sequence[Any] | Array) -> str:
     """Milliseconds of a search: the median, the 99th percentile, and of all processors on average."""
     worked = time.process_time()
-    times = timed(search, asked, budget=60)
+    times = timed(search, questions, budget=60)
     return f"{times.p50:.2f} / {times.p99:.2f} / {(time.process_time() - worked) / times.count * 1e3:.2f}"
 
 
@@ -91,10 +91,10 @@ def main() -> None:
     parser.add_argument("--rows", type=int, default=30_000)
     parser.add_argument("--stores", nargs="*", choices=list(STORES), default=list(STORES))
     parser.add_argument("--level", type=int, default=19, help="of the compression of ours")
-    given = parser.parse_args()
-    Ours.level = given.level
-    queries = normal(np.load(given.queries))
-    rows, vectors = rows_of(given.data, normal(np.load(given.vectors)), given.rows)
+    arguments = parser.parse_args()
+    Ours.level = arguments.level
+    queries = normal(np.load(arguments.queries))
+    rows, vectors = rows_of(arguments.data, normal(np.load(arguments.vectors)), arguments.rows)
     truth = exact(vectors, queries)
     print(f"{len(rows):,} rows, {len(queries)} queries\n")
     print(
@@ -102,7 +102,7 @@ def main() -> None:
         "| two words, ms: p50 / p99 / processor |"
     )
     print("|---|---|---|---|---|---|---|")
-    for name in given.stores:
+    for name in arguments.stores:
         kind = STORES[name]
         if kind.needs is not None and importlib.util.find_spec(kind.needs) is None:
             print(f"{kind.name}: {kind.needs} is not installed", file=sys.stderr)

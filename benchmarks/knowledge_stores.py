@@ -85,8 +85,8 @@ class Ours(KnowledgeBase):
     level = 19
 
     def load(self, rows: pa.Table, vectors: Array) -> None:
-        given = Given(rows["body"].to_pylist(), vectors)
-        embedding.embedder_named = lambda name, backend="torch": given  # type: ignore[assignment]
+        embedder = Given(rows["body"].to_pylist(), vectors)
+        embedding.embedder_named = lambda name, backend="torch": embedder  # type: ignore[assignment]
         columns = (
             "id INTEGER PRIMARY KEY",
             "source TEXT",
@@ -105,14 +105,14 @@ class Ours(KnowledgeBase):
         self._connection = am.connect(self.folder / "kb.flac")
 
     def nearest(self, query: Array) -> list[int]:
-        asked = "SELECT id, body FROM kb WHERE kb MATCH ? LIMIT 10"
-        return [row[0] for row in self._connection.execute(asked, (query.tobytes(),))]
+        sql = "SELECT id, body FROM kb WHERE kb MATCH ? LIMIT 10"
+        return [row[0] for row in self._connection.execute(sql, (query.tobytes(),))]
 
     def words(self, words: Sequence[str]) -> list[int]:
         """The ids of the ten best rows by BM25 that hold all the words."""
-        asked = "SELECT id, body FROM kb WHERE kb MATCH ? ORDER BY rank LIMIT 10"
-        given = "keyword: " + " ".join(f'"{word}"' for word in words)
-        return [row[0] for row in self._connection.execute(asked, (given,))]
+        sql = "SELECT id, body FROM kb WHERE kb MATCH ? ORDER BY rank LIMIT 10"
+        query = "keyword: " + " ".join(f'"{word}"' for word in words)
+        return [row[0] for row in self._connection.execute(sql, (query,))]
 
     def close(self) -> None:
         self._connection.close()
@@ -152,13 +152,11 @@ class Sqlite(KnowledgeBase):
 
     def words(self, words: Sequence[str]) -> list[int]:
         """The ids of the ten best rows by BM25 that hold all the words."""
-        asked = (
+        sql = (
             "SELECT id, body FROM fts JOIN kb ON id = fts.rowid WHERE fts MATCH ? ORDER BY fts.rank LIMIT 10"
         )
-        given = " ".join(f'"{word}"' for word in words)
-        return [
-            row[0] for row in self._connection.execute(asked.replace("id, body", "id, kb.body"), (given,))
-        ]
+        query = " ".join(f'"{word}"' for word in words)
+        return [row[0] for row in self._connection.execute(sql.replace("id, body", "id, kb.body"), (query,))]
 
     def close(self) -> None:
         self._connection.close()
@@ -187,12 +185,12 @@ class SqliteVec(Sqlite):
         self._connection.executemany(f"INSERT INTO vec VALUES (?, {self.given})", rows)
 
     def nearest(self, query: Array) -> list[int]:
-        asked = (
+        sql = (
             "SELECT kb.id, body "
             f"FROM (SELECT id, distance FROM vec WHERE e MATCH {self.given} AND k = {K}) AS v "
             "JOIN kb ON kb.id = v.id ORDER BY distance"
         )
-        return [row[0] for row in self._connection.execute(asked, (query.tobytes(),))]
+        return [row[0] for row in self._connection.execute(sql, (query.tobytes(),))]
 
 
 class SqliteVecInt8(SqliteVec):
@@ -225,10 +223,10 @@ class Faiss(Sqlite):
             self._ids = np.load(self.folder / "ids.npy")
 
     def nearest(self, query: Array) -> list[int]:
-        found = self._ids[self._index.search(query[np.newaxis], K)[1][0]].tolist()
-        asked = f"SELECT id, body FROM kb WHERE id IN ({', '.join('?' * len(found))})"
-        assert len(self._connection.execute(asked, found).fetchall()) == len(found)
-        return list(found)
+        rowids = self._ids[self._index.search(query[np.newaxis], K)[1][0]].tolist()
+        sql = f"SELECT id, body FROM kb WHERE id IN ({', '.join('?' * len(rowids))})"
+        assert len(self._connection.execute(sql, rowids).fetchall()) == len(rowids)
+        return list(rowids)
 
 
 class Lance(KnowledgeBase):
@@ -259,17 +257,17 @@ class Lance(KnowledgeBase):
         search = self._table.search(query).distance_type("cosine").limit(K)
         if self.index is not None:
             search = search.refine_factor(self.index)
-        found: list[int] = search.select(["id", "body", "_distance"]).to_arrow()["id"].to_pylist()
-        return found
+        rowids: list[int] = search.select(["id", "body", "_distance"]).to_arrow()["id"].to_pylist()
+        return rowids
 
     def words(self, words: Sequence[str]) -> list[int]:
         """The ids of the ten best rows by BM25 that hold all the words."""
         from lancedb.query import FullTextOperator, MatchQuery
 
-        asked = MatchQuery(" ".join(words), "body", operator=FullTextOperator.AND)
-        search = self._table.search(asked, query_type="fts").limit(10).select(["id", "body", "_score"])
-        found: list[int] = search.to_arrow()["id"].to_pylist()
-        return found
+        match_query = MatchQuery(" ".join(words), "body", operator=FullTextOperator.AND)
+        search = self._table.search(match_query, query_type="fts").limit(10).select(["id", "body", "_score"])
+        rowids: list[int] = search.to_arrow()["id"].to_pylist()
+        return rowids
 
 
 class LanceIvf(Lance):
@@ -311,10 +309,10 @@ class Chroma(KnowledgeBase):
         self._collection = self._client().get_collection("knowledge", embedding_function=None)
 
     def nearest(self, query: Array) -> list[int]:
-        found = self._collection.query(
+        answer = self._collection.query(
             query_embeddings=[query], n_results=K, include=["documents", "distances"]
         )
-        return [int(number) for number in found["ids"][0]]
+        return [int(number) for number in answer["ids"][0]]
 
 
 STORES: dict[str, type[KnowledgeBase]] = {

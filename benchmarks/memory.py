@@ -49,10 +49,10 @@ def main() -> None:
     print("| MiB over a bare Python | " + " | ".join(STAGES) + " | peak |")
     print("|---" * (len(STAGES) + 2) + "|")
     for store in (*arguments.profiles, "sqlite3"):
-        found = measured(store)
-        cells = [f"{peak:.1f} ({anonymous:.1f})" for peak, anonymous in (found[stage] for stage in STAGES)]
+        figures = measured(store)
+        cells = [f"{peak:.1f} ({anonymous:.1f})" for peak, anonymous in (figures[stage] for stage in STAGES)]
         print(
-            f"| {store} | " + " | ".join(cells) + f" | {max(peak for peak, _ in found.values()):.1f} |",
+            f"| {store} | " + " | ".join(cells) + f" | {max(peak for peak, _ in figures.values()):.1f} |",
             flush=True,
         )
 

@@ -20,7 +20,7 @@ def stage(name: str) -> None:
     """
     with open("/proc/self/status") as status:
         lines = dict(line.split(":", 1) for line in status if ":" in line)
-    print(name, *(int(lines[what].split()[0]) for what in ("VmHWM", "RssAnon")), sep="\t", flush=True)
+    print(name, *(int(lines[field].split()[0]) for field in ("VmHWM", "RssAnon")), sep="\t", flush=True)
     with open("/proc/self/clear_refs", "w") as file:
         file.write("5")
 
@@ -31,24 +31,24 @@ def texts() -> Iterator[str]:
     letters = "abcdefghijklmnopqrstuvwxyz"
     words = ["".join(chance.choices(letters, k=chance.randint(2, 10))) for _ in range(3000)]
     while True:
-        found: list[str] = []
+        bodies: list[str] = []
         length = 0
         while length < WIDTH:
-            found.append(words[int(chance.random() ** 2 * 3000)])
-            length += len(found[-1]) + 1
-        yield " ".join(found)[:WIDTH]
+            bodies.append(words[int(chance.random() ** 2 * 3000)])
+            length += len(bodies[-1]) + 1
+        yield " ".join(bodies)[:WIDTH]
 
 
 def work(store: str, folder: str) -> None:
     """The stages with one store, in this process: a profile, or ``sqlite3``."""
-    given = texts()
-    next(given)
+    bodies = texts()
+    next(bodies)
     run, many, vacuum, checkpoint = _native(folder) if store == "sqlite3" else _ours(store, folder)
     stage("empty table")
     step = ROWS // COMMITS
     for first in range(0, ROWS, step):
         run("BEGIN")
-        many("INSERT INTO t(id, body) VALUES (?, ?)", ((first + row, next(given)) for row in range(step)))
+        many("INSERT INTO t(id, body) VALUES (?, ?)", ((first + row, next(bodies)) for row in range(step)))
         run("COMMIT")
     stage("commits")
     run(checkpoint)

@@ -20,17 +20,17 @@ def draw(report: dict[str, Any], rows: tuple[Row, ...], path: Path) -> None:
     figure, axes = plt.subplots(figsize=(9, 0.34 * len(rows) * 1.6 + 1.2))
     height = 0.8 / len(peers)
     for number, peer in enumerate(peers):
-        places, ratios = [], []
-        for place, (label, keys, _, less) in enumerate(rows):
+        heights, ratios = [], []
+        for position, (label, keys, _, less) in enumerate(rows):
             ours = _value(stores["AudioMemory, level 19" if label == "size" else "AudioMemory"], keys)
             other = _value(stores[peer], keys)
             if ours and other:
-                places.append(place + number * height)
+                heights.append(position + number * height)
                 ratios.append(other / ours if less else ours / other)
-        axes.barh(places, [ratio - 1 for ratio in ratios], height, left=1, label=f"against {peer}")
+        axes.barh(heights, [ratio - 1 for ratio in ratios], height, left=1, label=f"against {peer}")
     axes.set_xscale("log")
     axes.axvline(1, color="black", linewidth=0.8)
-    axes.set_yticks([place + 0.4 - height / 2 for place in range(len(rows))], [row[0] for row in rows])
+    axes.set_yticks([position + 0.4 - height / 2 for position in range(len(rows))], [row[0] for row in rows])
     axes.invert_yaxis()
     axes.set_xlabel("times better (right of 1) or worse (left of 1)")
     axes.set_title(f"AudioMemory against its peers, {report['rows']:,} rows of text")
@@ -41,7 +41,7 @@ def draw(report: dict[str, Any], rows: tuple[Row, ...], path: Path) -> None:
 
 
 def _value(figures: dict[str, Any], keys: tuple[str, ...]) -> float | None:
-    found: Any = figures
+    value: Any = figures
     for key in keys:
-        found = found.get(key) if isinstance(found, dict) else None
-    return None if found is None else float(found)
+        value = value.get(key) if isinstance(value, dict) else None
+    return None if value is None else float(value)

@@ -140,12 +140,12 @@ def survive(
             own = plan.sources_of(group)
             rows = plan.parities_of(group)
             both = np.concatenate([own, plan.sources + rows])
-            left = len(rows) - int((~present[both]).sum())
-            if left >= spare or left < 0:
-                intact[own] = present[own] | (left >= spare)
+            surviving = len(rows) - int((~present[both]).sum())
+            if surviving >= spare or surviving < 0:
+                intact[own] = present[own] | (surviving >= spare)
                 continue
-            _, there = plan.recover(group, np.zeros((len(both), 1), np.uint8), present[both])
-            intact[own] = there[: len(own)]
+            _, recovered = plan.recover(group, np.zeros((len(both), 1), np.uint8), present[both])
+            intact[own] = recovered[: len(own)]
         files += not intact.all()
         cells += 1 - intact.mean()
         runs += 1 - np.lib.stride_tricks.sliding_window_view(intact, RUN).all(axis=1).mean()
@@ -171,8 +171,10 @@ def failures(sizes: list[float], seeds: int) -> None:
             )
             for name, draw in damages.items():
                 spare = plain * CELLS if name.startswith("hole") else SPARE  # holes are no random losses
-                found = survive(candidate, plain, draw, seeds, spare)
-                print(f"    {name:18} {found.files:4} {found.cells:9.2e} {found.rows:9.2e}", flush=True)
+                survived = survive(candidate, plain, draw, seeds, spare)
+                print(
+                    f"    {name:18} {survived.files:4} {survived.cells:9.2e} {survived.rows:9.2e}", flush=True
+                )
 
 
 def overheads(trials: int) -> None:
@@ -197,8 +199,8 @@ def speeds(runs: int) -> None:
     rng = np.random.default_rng(0)
     pages = PageCode(ReedSolomon(), 96)
 
-    def show(what: str, size: int, work: Callable[[], object]) -> None:
-        print(f"{what:58} {size / 1e6 / min(once(work) for _ in range(runs)):8.0f} MB/s", flush=True)
+    def show(label: str, size: int, work: Callable[[], object]) -> None:
+        print(f"{label:58} {size / 1e6 / min(once(work) for _ in range(runs)):8.0f} MB/s", flush=True)
 
     for count in (1, 64):
         data = rng.integers(0, 256, (count, pages.data_bytes), np.uint8)

@@ -30,30 +30,30 @@ QUESTIONS = Path(__file__).with_name("questions.jsonl")
 Labels = dict[str, int]
 
 
-def questions(known: set[str]) -> list[tuple[str, Labels]]:
-    """The labelled questions that can be answered with the rows called ``known``."""
-    found = []
+def questions(names: set[str]) -> list[tuple[str, Labels]]:
+    """The labelled questions that can be answered with the rows called ``names``."""
+    pairs = []
     for line in QUESTIONS.read_text().splitlines():
         entry = json.loads(line)
-        relevant = {name: grade for name, grade in entry["relevant"].items() if name in known}
+        relevant = {name: grade for name, grade in entry["relevant"].items() if name in names}
         if 2 in relevant.values():
-            found.append((entry["question"], relevant))
-    return found
+            pairs.append((entry["question"], relevant))
+    return pairs
 
 
 def ndcg(names: Sequence[str], relevant: Labels) -> float:
     """nDCG@10 of an answer."""
 
     def gained(grades: Sequence[int]) -> float:
-        return sum((2**grade - 1) / math.log2(place + 2) for place, grade in enumerate(grades[:10]))
+        return sum((2**grade - 1) / math.log2(rank + 2) for rank, grade in enumerate(grades[:10]))
 
     best = gained(sorted(relevant.values(), reverse=True))
     return gained([relevant.get(name, 0) for name in names]) / best
 
 
-def measured(asked: list[tuple[str, Labels]], answer: Callable[[str], list[str]]) -> list[float]:
+def measured(pairs: list[tuple[str, Labels]], answer: Callable[[str], list[str]]) -> list[float]:
     """nDCG@10 of every question."""
-    return [ndcg(answer(question), relevant) for question, relevant in asked]
+    return [ndcg(answer(question), relevant) for question, relevant in pairs]
 
 
 def exact(embedder: Embedder, names: list[str], docs: list[str]) -> Callable[[str], list[str]]:
@@ -73,8 +73,8 @@ def ours(table: Table, mode: str) -> Callable[[str], list[str]]:
     def answer(question: str) -> list[str]:
         if mode == "keyword":  # FTS5's syntax: rows with any of the words, as in hybrid searches
             question = " OR ".join(f'"{word}"' for word in question.replace('"', " ").split())
-        found: list[str] = table.search(f"{mode}: {question}", k=10, columns=["name"])["name"].to_pylist()
-        return found
+        names: list[str] = table.search(f"{mode}: {question}", k=10, columns=["name"])["name"].to_pylist()
+        return names
 
     return answer
 
@@ -94,29 +94,31 @@ def main() -> None:
     )
     parser.add_argument("--data", help="a Parquet file; the rate is measured on its first bodies")
     parser.add_argument("--rate-rows", type=int, default=2000)
-    given = parser.parse_args()
+    arguments = parser.parse_args()
     rows = library_rows()
     names, docs = [row["name"] for row in rows], [row["doc"] for row in rows]
-    asked = questions(set(names))
-    print(f"{len(rows):,} docstrings, {len(asked)} questions\n")
+    pairs = questions(set(names))
+    print(f"{len(rows):,} docstrings, {len(pairs)} questions\n")
     print("| search | nDCG@10 | ± |\n|---|---|---|")
 
-    def show(what: str, values: list[float]) -> None:
+    def show(label: str, values: list[float]) -> None:
         spread = np.std(values) / math.sqrt(len(values))
-        print(f"| {what} | {100 * np.mean(values):.1f} | {100 * spread:.1f} |", flush=True)
+        print(f"| {label} | {100 * np.mean(values):.1f} | {100 * spread:.1f} |", flush=True)
 
     for backend in BACKENDS:
         embedder = embedder_named(DEFAULT_MODEL, backend)
-        show(f"{backend}: exact, float32", measured(asked, exact(embedder, names, docs)))
+        show(f"{backend}: exact, float32", measured(pairs, exact(embedder, names, docs)))
         with tempfile.TemporaryDirectory() as folder:
             options = {"model": DEFAULT_MODEL, "model_backend": backend}
             with Table.create(Path(folder) / "help.flac", HELP_COLUMNS, options) as table:
                 table.append(rows)
                 table.vacuum()
                 for mode in ("semantic", "hybrid") + (("keyword",) if backend == "torch" else ()):
-                    show(f"{backend}: {mode}", measured(asked, ours(table, mode)))
-    if given.data:
-        texts = pq.read_table(given.data, columns=["body"])["body"].slice(0, given.rate_rows).to_pylist()
+                    show(f"{backend}: {mode}", measured(pairs, ours(table, mode)))
+    if arguments.data:
+        texts = (
+            pq.read_table(arguments.data, columns=["body"])["body"].slice(0, arguments.rate_rows).to_pylist()
+        )
         print("\n| backend | texts/s |\n|---|---|")
         for backend in BACKENDS:
             print(f"| {backend} | {rate(embedder_named(DEFAULT_MODEL, backend), texts):.0f} |", flush=True)

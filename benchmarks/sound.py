@@ -102,30 +102,30 @@ def ffmpeg(*arguments: object) -> None:
 
 
 def sox(*how: str) -> Process:
-    return lambda made, heard: run("sox", made, heard, *how)
+    return lambda source, heard: run("sox", source, heard, *how)
 
 
 def by_file(ending: str, *codec: str) -> Process:
     """Encoded by ffmpeg to a file of another kind, and back."""
 
-    def process(made: Path, heard: Path) -> None:
+    def process(source: Path, heard: Path) -> None:
         between = heard.with_suffix(ending)
-        ffmpeg("-i", made, *codec, between)
+        ffmpeg("-i", source, *codec, between)
         ffmpeg("-i", between, *S24, heard)
 
     return process
 
 
-def resampled_by_sox(made: Path, heard: Path) -> None:
+def resampled_by_sox(source: Path, heard: Path) -> None:
     between = heard.with_suffix(".wav")
-    run("sox", made, between, "rate", "44100")
-    run("sox", between, heard, "rate", str(soundfile.info(made).samplerate))
+    run("sox", source, between, "rate", "44100")
+    run("sox", between, heard, "rate", str(soundfile.info(source).samplerate))
 
 
-def resampled_by_ffmpeg(made: Path, heard: Path) -> None:
+def resampled_by_ffmpeg(source: Path, heard: Path) -> None:
     between = heard.with_suffix(".wav")
-    ffmpeg("-i", made, "-ar", "44100", "-c:a", "pcm_s24le", between)
-    ffmpeg("-i", between, "-ar", str(soundfile.info(made).samplerate), *S24, heard)
+    ffmpeg("-i", source, "-ar", "44100", "-c:a", "pcm_s24le", between)
+    ffmpeg("-i", between, "-ar", str(soundfile.info(source).samplerate), *S24, heard)
 
 
 PROCESSES: dict[str, Process] = {
@@ -196,24 +196,24 @@ def processes(rows: pa.Table) -> None:
     sizes = []
     for options in MODES.values():
         with tempfile.TemporaryDirectory() as folder:
-            made, heard = Path(folder) / "t.flac", Path(folder) / "heard.flac"
+            written, heard = Path(folder) / "t.flac", Path(folder) / "heard.flac"
             with Table.create(
-                made, ["id INTEGER PRIMARY KEY", "body TEXT"], {"profile": "desktop"} | options
+                written, ["id INTEGER PRIMARY KEY", "body TEXT"], {"profile": "desktop"} | options
             ) as table:
                 table.append([{"id": rowid, "body": body} for rowid, body in bodies.items()])
                 table.vacuum()
-            sizes.append(os.path.getsize(made))
+            sizes.append(os.path.getsize(written))
             for name, process in PROCESSES.items():
                 try:
-                    process(made, heard)
+                    process(written, heard)
                 except subprocess.CalledProcessError:  # nothing is left of a file that was cut
                     shares[name].append(0.0)
                 else:
                     shares[name].append(intact(heard, bodies))
     print("| process | " + " | ".join(MODES) + " |")
     print("|---" * (len(MODES) + 1) + "|")
-    for name, found in shares.items():
-        print(f"| {name} | " + " | ".join(f"{100 * share:.4g} %" for share in found) + " |")
+    for name, kept in shares.items():
+        print(f"| {name} | " + " | ".join(f"{100 * share:.4g} %" for share in kept) + " |")
     print("| bytes of the file | " + " | ".join(f"{size:,}" for size in sizes) + " |")
     print("| for a byte of text | " + " | ".join(f"{size / plain:.2f}" for size in sizes) + " |")
     print(f"\n{len(bodies):,} rows, {plain:,} bytes of text.")
@@ -226,11 +226,11 @@ def main() -> None:
     parser.add_argument("--rows", type=int, default=2000)
     parser.add_argument("--skip-speed", action="store_true")
     parser.add_argument("--skip-processes", action="store_true")
-    given = parser.parse_args()
-    if not given.skip_speed:
+    arguments = parser.parse_args()
+    if not arguments.skip_speed:
         speeds()
-    if not given.skip_processes:
-        processes(rows_of(given.data, given.rows))
+    if not arguments.skip_processes:
+        processes(rows_of(arguments.data, arguments.rows))
 
 
 if __name__ == "__main__":

@@ -39,19 +39,19 @@ def exact(vectors: Array, queries: Array, allowed: Array | None = None) -> Array
     scores = np.full((len(queries), 0), 0, np.float32)
     rows = np.zeros((len(queries), 0), np.int64)
     for start in range(0, len(vectors), 50_000):
-        found = queries @ vectors[start : start + 50_000].T
+        products = queries @ vectors[start : start + 50_000].T
         if allowed is not None:
-            found[:, ~allowed[start : start + 50_000]] = -2
-        best = np.argpartition(-found, K, axis=1)[:, :K]
-        scores = np.concatenate((scores, np.take_along_axis(found, best, axis=1)), axis=1)
+            products[:, ~allowed[start : start + 50_000]] = -2
+        best = np.argpartition(-products, K, axis=1)[:, :K]
+        scores = np.concatenate((scores, np.take_along_axis(products, best, axis=1)), axis=1)
         rows = np.concatenate((rows, best + start), axis=1)
     return np.take_along_axis(rows, np.argsort(-scores, axis=1)[:, :K], axis=1)
 
 
-def recall(truth: Array, found: Array) -> float:
-    """The share of ``truth`` (m, K) that is in ``found`` (m, K)."""
+def recall(truth: Array, rows: Array) -> float:
+    """The share of ``truth`` (m, K) that is in ``rows`` (m, K)."""
     return statistics.fmean(
-        len(set(a.tolist()) & set(b.tolist())) / K for a, b in zip(truth, found, strict=True)
+        len(set(a.tolist()) & set(b.tolist())) / K for a, b in zip(truth, rows, strict=True)
     )
 
 
@@ -103,8 +103,8 @@ def curve(vectors: Array, queries: Array) -> None:
         codec = VectorCodec.trained(vectors, step)
         index = encode_index(vectors, codec=codec, embed=True)
         reader, _ = opened(index, len(vectors))
-        found, _ = reader.search(queries, K, probes=reader.lists)
-        print(f" {step:4.2f}  {index.size / len(vectors):14.1f}  {recall(truth, found):9.4f}")
+        rows, _ = reader.search(queries, K, probes=reader.lists)
+        print(f" {step:4.2f}  {index.size / len(vectors):14.1f}  {recall(truth, rows):9.4f}")
 
 
 def small(vectors: Array, base: VectorCodec) -> None:
@@ -137,13 +137,13 @@ def speeds(vectors: Array, queries: Array) -> None:
     print(f"  first search with nothing decoded           {times}")
     reader.search(queries, K, probes=reader.lists)
     for probes in (None, *(reader.lists * share // 32 for share in (1, 2, 4, 8, 16)), reader.lists):
-        found, times = answers(reader, queries, probes)
-        print(f"  {probes or 'default':>7} lists  recall {recall(truth, found):.4f}  {times}")
+        nearest, times = answers(reader, queries, probes)
+        print(f"  {probes or 'default':>7} lists  recall {recall(truth, nearest):.4f}  {times}")
     for share in (0.5, 0.1, 0.01, 0.001):
         allowed = np.random.default_rng(2).random(rows) < share
-        found, times = answers(reader, queries[:50], allowed=allowed)
+        nearest, times = answers(reader, queries[:50], allowed=allowed)
         truth = exact(vectors, queries[:50], allowed)
-        print(f"  {share:7.1%} allowed  recall {recall(truth, found):.4f}  {times}")
+        print(f"  {share:7.1%} allowed  recall {recall(truth, nearest):.4f}  {times}")
     print(
         f"  decoded lists {reader._cache.bytes / 1e6:.0f} MB, peak of the process with the float32 vectors "
         f"{resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6:.2f} GB"

@@ -77,7 +77,7 @@ def commits(folder: Path, rows: pa.Table, count: int, size: int) -> dict[str, fl
             times[name].append((time.perf_counter() - start) * 1e3)
     for connection in (ours, wal, duck):
         connection.close()
-    return {name: statistics.median(found) for name, found in times.items()}
+    return {name: statistics.median(runs) for name, runs in times.items()}
 
 
 def point_reads(folder: Path, rows: pa.Table) -> dict[str, Any]:
@@ -85,7 +85,7 @@ def point_reads(folder: Path, rows: pa.Table) -> dict[str, Any]:
 
     Small deltas are merged by themselves; here they are kept apart to show what they would cost.
     """
-    found: dict[str, Any] = {}
+    figures: dict[str, Any] = {}
     small = compaction.SMALL_DELTAS
     for deltas in DELTAS:
         path = folder / f"deltas{deltas}.flac"
@@ -99,12 +99,12 @@ def point_reads(folder: Path, rows: pa.Table) -> dict[str, Any]:
                     table.checkpoint()
         finally:
             compaction.SMALL_DELTAS = small
-        found[str(deltas)] = _gets(am.connect(path), path.stem, len(rows))
+        figures[str(deltas)] = _gets(am.connect(path), path.stem, len(rows))
         if deltas == DELTAS[-1]:
             with am.open(path) as table:
                 table.checkpoint()
                 table.merge()
-            found[f"{deltas}, merged"] = _gets(am.connect(path), path.stem, len(rows))
+            figures[f"{deltas}, merged"] = _gets(am.connect(path), path.stem, len(rows))
     native = apsw.Connection(str(folder / "native.sqlite"))
     native.execute(f"CREATE TABLE t({_DEFINITION}) STRICT")
     with native:
@@ -112,8 +112,8 @@ def point_reads(folder: Path, rows: pa.Table) -> dict[str, Any]:
             "INSERT INTO t VALUES (?, ?, ?, ?, ?)",
             zip(*(rows[name].to_pylist() for name in COLUMNS), strict=True),
         )
-    found["SQLite"] = _gets(native, "t", len(rows))
-    return found
+    figures["SQLite"] = _gets(native, "t", len(rows))
+    return figures
 
 
 def _gets(connection: apsw.Connection, name: str, count: int) -> dict[str, float]:
@@ -131,7 +131,7 @@ def _gets(connection: apsw.Connection, name: str, count: int) -> dict[str, float
 def vacuums(folder: Path, rows: pa.Table) -> dict[str, Any]:
     """MB of values a second of a vacuum after every tenth row was updated, by store; ours at three levels."""
     size = sum(rows[name].nbytes for name in COLUMNS) / 1e6
-    found: dict[str, Any] = {}
+    figures: dict[str, Any] = {}
     for level in (3, 9, 19):
         path = folder / f"vacuum{level}.flac"
         am.write_flac(rows, path, primary_key="id").close()
@@ -139,7 +139,7 @@ def vacuums(folder: Path, rows: pa.Table) -> dict[str, Any]:
             connection.execute(f"UPDATE {path.stem} SET title = title || '.' WHERE id % 10 = 0")
         connection.close()
         with am.open(path) as table:
-            found[f"AudioMemory, level {level}"] = size / once(
+            figures[f"AudioMemory, level {level}"] = size / once(
                 lambda table=table, level=level: table.vacuum(level=level)  # type: ignore[misc]
             )
     native = apsw.Connection(str(folder / "vacuum.sqlite"))
@@ -150,18 +150,18 @@ def vacuums(folder: Path, rows: pa.Table) -> dict[str, Any]:
             zip(*(rows[name].to_pylist() for name in COLUMNS), strict=True),
         )
     native.execute("UPDATE t SET title = title || '.' WHERE id % 10 = 0")
-    found["SQLite VACUUM"] = size / once(lambda: native.execute("VACUUM"))
+    figures["SQLite VACUUM"] = size / once(lambda: native.execute("VACUUM"))
     native.close()
     duck = duckdb.connect(str(folder / "vacuum.duckdb"))
     duck.execute("CREATE TABLE t AS SELECT * FROM rows")
     duck.execute("UPDATE t SET title = title || '.' WHERE id % 10 = 0")
     duck.execute("CHECKPOINT")
     duck.execute(f"ATTACH '{folder}/copy.duckdb' AS copy")
-    found["DuckDB COPY FROM DATABASE"] = size / once(
+    figures["DuckDB COPY FROM DATABASE"] = size / once(
         lambda: duck.execute("COPY FROM DATABASE vacuum TO copy")
     )
     duck.close()
-    return found
+    return figures
 
 
 _PEAK = """
@@ -196,7 +196,7 @@ def threads(folder: Path, rows: pa.Table) -> dict[str, float]:
     """Commits of one row a second, by one thread and by eight that share a table."""
     from concurrent.futures import ThreadPoolExecutor
 
-    found: dict[str, float] = {}
+    figures: dict[str, float] = {}
     for count in (1, 8):
         with am.write_flac(rows.slice(0, 1), folder / f"threads{count}.flac", primary_key="id") as table:
             each = 2000 // count
@@ -208,8 +208,8 @@ def threads(folder: Path, rows: pa.Table) -> dict[str, float]:
             with ThreadPoolExecutor(count) as pool:
                 start = time.perf_counter()
                 list(pool.map(work, range(count)))
-                found[f"{count} threads"] = 2000 / (time.perf_counter() - start)
-    return found
+                figures[f"{count} threads"] = 2000 / (time.perf_counter() - start)
+    return figures
 
 
 def main() -> None:

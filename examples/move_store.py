@@ -1,6 +1,4 @@
-"""Move a store of sqlite-vec into a FLAC file: the rows, and the vectors as they are.
-
-Nothing is embedded anew.
+"""Move a store of sqlite-vec into a FLAC file: rows and vectors as they are, nothing embedded anew.
 
 pip install sqlite-vec
 python examples/move_store.py [FOLDER]        # FOLDER/store.db; a small one is made if there is none

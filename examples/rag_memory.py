@@ -36,8 +36,8 @@ def remember(path: Path, model: str) -> None:
 
 def recall(table: TableReader, question: str) -> list[str]:
     """The passages that a prompt would get; what weighs too little never comes up."""
-    found = table.search(question, k=2, where="weight >= 0.3", columns=["source", "body"])
-    return [f"[{row['source']}] {row['body']}" for row in found.to_pylist()]
+    nearest = table.search(question, k=2, where="weight >= 0.3", columns=["source", "body"])
+    return [f"[{row['source']}] {row['body']}" for row in nearest.to_pylist()]
 
 
 def main(folder: Path, model: str = "hashing") -> dict[str, list[list[str]]]:

@@ -23,6 +23,6 @@ def changes(
 
     with TableReader(file) as table:
         names = ("version", "rowid", "change", *table.schema.names)
-        found = changes_of(table.snapshot, table.at(first).version, table.at(last).version)
-        rows = [(change.version, change.rowid, change.kind, *change.values) for change in found]
+        row_changes = changes_of(table.snapshot, table.at(first).version, table.at(last).version)
+        rows = [(change.version, change.rowid, change.kind, *change.values) for change in row_changes]
     (output.print_json_rows if json else output.print_rows)(names, rows)

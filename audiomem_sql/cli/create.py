@@ -59,10 +59,10 @@ def create(
     return 0
 
 
-def parse_options(given: Sequence[str]) -> dict[str, str]:
+def parse_options(arguments: Sequence[str]) -> dict[str, str]:
     """``name=value`` options as a dict; OptionError for what is none."""
     from audiomem_sql.columns.arguments import parse_options
 
     return parse_options(
-        name.replace("-", "_") + mark + value for name, mark, value in (o.partition("=") for o in given)
+        name.replace("-", "_") + mark + value for name, mark, value in (o.partition("=") for o in arguments)
     )

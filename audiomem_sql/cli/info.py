@@ -55,25 +55,27 @@ def _hardware(file: str | None, json: bool) -> None:
     from audiomem_sql.storage.segment import TableOptions
 
     folder = os.path.dirname(os.path.abspath(file or "x"))
-    here = measured(folder)
-    reasons = here.reasons()
+    machine = measured(folder)
+    reasons = machine.reasons()
     facts = {
-        "processors": here.processors,
-        "memory": here.memory,
-        "free": here.free,
-        "rotating": here.rotating,
+        "processors": machine.processors,
+        "memory": machine.memory,
+        "free": machine.free,
+        "rotating": machine.rotating,
         "folder": folder,
-        "profile": here.choice,
+        "profile": machine.choice,
         "missing": {name: why for name, why in reasons.items() if why},
     }
     if json:
         output.print_json(facts)
         return
     out = output.console()
-    kind = {None: "", True: " (a disk that rotates)", False: " (a disk that does not rotate)"}[here.rotating]
-    sizes = f"{output.size(here.memory)} of memory, {output.size(here.free)} free in {folder}{kind}"
-    out.print(Text(f"{output.counted(here.processors, 'processor')}, {sizes}"))
-    out.print(Text(f"profile=auto is {here.choice}", style="bold"))
+    kind = {None: "", True: " (a disk that rotates)", False: " (a disk that does not rotate)"}[
+        machine.rotating
+    ]
+    sizes = f"{output.size(machine.memory)} of memory, {output.size(machine.free)} free in {folder}{kind}"
+    out.print(Text(f"{output.counted(machine.processors, 'processor')}, {sizes}"))
+    out.print(Text(f"profile=auto is {machine.choice}", style="bold"))
     grid = output.grid("profile", "sound", "block", "level", "threads", "cache", "here")
     for name, why in reasons.items():
         profile, limits = PROFILES[name], LIMITS[name]
@@ -85,7 +87,7 @@ def _hardware(file: str | None, json: bool) -> None:
             str(writing.level),
             str(writing.threads),
             output.size(limits.cache_bytes),
-            f"too little: {why}" if why else "chosen" if name == here.choice else "fits",
+            f"too little: {why}" if why else "chosen" if name == machine.choice else "fits",
         )
     out.print(grid)
 

@@ -36,7 +36,7 @@ def facts_of(
         "rows_added": report.rows_added,
         "rows_removed": report.rows_removed,
         "text_bytes": report.text_bytes,
-        "value_bytes": sum(table.snapshot.column_bytes(place) for place in range(len(table.schema))),
+        "value_bytes": sum(table.snapshot.column_bytes(column) for column in range(len(table.schema))),
         "file_bytes": sum(os.path.getsize(segment.path) for segment in segments),
         "commits": report.commits,
         "interrupted": report.stopped,

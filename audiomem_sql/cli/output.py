@@ -97,7 +97,7 @@ def grid(*columns: str, title: str | None = None, right: Sequence[str] = ()) -> 
 
 def printable(text: str) -> str:
     """``text`` on one line and without characters that would steer the terminal."""
-    return _CONTROLS.sub(lambda found: _NAMED.get(found[0]) or f"\\x{ord(found[0]):02x}", text)
+    return _CONTROLS.sub(lambda match: _NAMED.get(match[0]) or f"\\x{ord(match[0]):02x}", text)
 
 
 def cell(value: Any) -> str:
@@ -132,20 +132,20 @@ def _block(names: Sequence[str], rows: Sequence[Sequence[Any]], width: int) -> G
     from rich.text import Text
 
     columns = [
-        [None if row[place] is None else cell(row[place]) for row in rows] for place in range(len(names))
+        [None if row[index] is None else cell(row[index]) for row in rows] for index in range(len(names))
     ]
-    wanted = [
+    widths = [
         max(map(cell_len, (name, *(text or "NULL" for text in column))))
         for name, column in zip(names, columns, strict=True)
     ]
     table = grid()
-    for place, most in enumerate(shares(wanted, width - 3 * (len(names) - 1))):
-        values = [row[place] for row in rows if row[place] is not None]
+    for index, width_limit in enumerate(shares(widths, width - 3 * (len(names) - 1))):
+        values = [row[index] for row in rows if row[index] is not None]
         numbers = bool(values) and all(isinstance(value, int | float) for value in values)
         table.add_column(
-            Text(names[place]),
+            Text(names[index]),
             justify="right" if numbers else "left",
-            max_width=most,
+            max_width=width_limit,
             no_wrap=True,
             overflow="ellipsis",
         )
@@ -154,14 +154,14 @@ def _block(names: Sequence[str], rows: Sequence[Sequence[Any]], width: int) -> G
     return table
 
 
-def shares(wanted: Sequence[int], available: int) -> list[int]:
+def shares(widths: Sequence[int], available: int) -> list[int]:
     """Widths for columns that want so much: small ones get it, the others equal parts of the rest."""
-    given = [0] * len(wanted)
-    by_size = sorted(range(len(wanted)), key=wanted.__getitem__)
-    for done, place in enumerate(by_size):
-        given[place] = max(1, min(wanted[place], available // (len(wanted) - done)))
-        available -= given[place]
-    return given
+    shares = [0] * len(widths)
+    by_size = sorted(range(len(widths)), key=widths.__getitem__)
+    for done, index in enumerate(by_size):
+        shares[index] = max(1, min(widths[index], available // (len(widths) - done)))
+        available -= shares[index]
+    return shares
 
 
 def json_value(value: Any) -> str:
@@ -190,13 +190,13 @@ def print_json_rows(names: Sequence[str], rows: Iterable[Sequence[Any]]) -> int:
 
 def _distinct(names: Sequence[str]) -> Iterator[str]:
     """The names, later ones of the same name with a number behind them."""
-    seen: set[str] = set()
+    taken: set[str] = set()
     for name in names:
         number, chosen = 1, name
-        while chosen in seen:
+        while chosen in taken:
             number += 1
             chosen = f"{name}_{number}"
-        seen.add(chosen)
+        taken.add(chosen)
         yield chosen
 
 

@@ -18,16 +18,16 @@ def scrub(
     from audiomem_sql.table.scrubbing import scrub as slowly
     from audiomem_sql.table.table import Table
 
-    found = 0
+    problem_count = 0
     with Table(file) as table:
         with bar("pages") as progress:
             for problem in slowly(table, rate * 1e6):
-                found += 1
+                problem_count += 1
                 progress.say(str(problem))
-        if found and repair:
+        if problem_count and repair:
             table.repair()
-    if not found:
+    if not problem_count:
         print(f"{file}: all well")
         return 0
-    print(f"{file}: {output.counted(found, 'problem')}{', repaired' if repair else ''}")
+    print(f"{file}: {output.counted(problem_count, 'problem')}{', repaired' if repair else ''}")
     return 0 if repair else 1

@@ -24,18 +24,18 @@ def search(
     from audiomem_sql.table.table import Table
 
     with Table(file, version=version) as table:
-        found = table.search(query, k=k, where=where, column=column)
+        results = table.search(query, k=k, where=where, column=column)
         if json:
             values = [
-                sql_values(found[column.name].combine_chunks(), column.type)
+                sql_values(results[column.name].combine_chunks(), column.type)
                 for column in table.schema.columns
             ]
-            rows = zip(*values, found["distance"].to_pylist(), strict=True)
-            output.print_json_rows(found.column_names, rows)
+            rows = zip(*values, results["distance"].to_pylist(), strict=True)
+            output.print_json_rows(results.column_names, rows)
             return
-        for number, row in enumerate(found.to_pylist(), 1):
+        for number, row in enumerate(results.to_pylist(), 1):
             _show(number, row)
-        if not found.num_rows:
+        if not results.num_rows:
             output.note("nothing was found")
 
 

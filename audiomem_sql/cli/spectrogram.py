@@ -30,6 +30,7 @@ def spectrogram(
             draw(table.snapshot, picture)
             print(f"{picture}: {file}")
         if cover:
-            made = draw_cover(table.snapshot)
-            table.set_cover(made)
-            print(f"{file}: cover of {made.width} by {made.height} pixels, {output.size(len(made.data))}")
+            drawing = draw_cover(table.snapshot)
+            table.set_cover(drawing)
+            shape = f"{drawing.width} by {drawing.height} pixels"
+            print(f"{file}: cover of {shape}, {output.size(len(drawing.data))}")

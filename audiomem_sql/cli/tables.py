@@ -32,7 +32,7 @@ def open_tables(files: Sequence[str], *, salvage: bool = False, on_damage: str =
     register(connection)
     # SQLite's own loops never come back to Python, where Ctrl-C is noticed.
     connection.set_progress_handler(lambda: False, _STEPS)
-    taken: dict[str, str] = {}
+    files_by_name: dict[str, str] = {}
     for file in files:
         if not os.path.lexists(file) and not (salvage and os.path.isdir(file + ".d")):
             raise StorageError(
@@ -41,7 +41,7 @@ def open_tables(files: Sequence[str], *, salvage: bool = False, on_damage: str =
                 remedy="Check the path, or make it with `audiomem create`.",
             )
         name = os.path.splitext(os.path.basename(file))[0]
-        other = taken.setdefault(fold(name), file)
+        other = files_by_name.setdefault(fold(name), file)
         if other is not file:
             raise OptionError(
                 f"{other} and {file} would both be the table {name}",

@@ -24,7 +24,7 @@ def transcode(
     from audiomem_sql.errors import OptionError
     from audiomem_sql.table.table import Table
 
-    given = {
+    settings = {
         "profile": profile,
         "modulation": modulation,
         "band_plan": band_plan,
@@ -32,7 +32,7 @@ def transcode(
         "protection": protection,
         "compression_level": compression_level,
     }
-    changes = {name: value for name, value in given.items() if value is not None}
+    changes = {name: value for name, value in settings.items() if value is not None}
     if not changes:
         raise OptionError("nothing is to be changed", remedy="Name an option, such as --modulation spectrum.")
     with Table(file) as table:

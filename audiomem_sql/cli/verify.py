@@ -103,8 +103,8 @@ def _check(file: str, *, print_problems: bool) -> _Result:
                         progress.say(str(problem), sys.stdout)
     except DamagedFileError as error:
         # Damage that keeps the table from being opened is a problem as well.
-        what = f"{error.place}: {error.what}" if error.place else error.what
-        result.problems.append(Problem(error.file or file, None, (), what))
+        fault = f"{error.place}: {error.what}" if error.place else error.what
+        result.problems.append(Problem(error.file or file, None, (), fault))
         if print_problems:
             print(result.problems[-1])
     return result

@@ -256,15 +256,15 @@ def _character_edge(text: str, position: int, limit: int) -> int:
 
 def _joined(text: str, position: int, edge: int) -> bool:
     """Whether the code points around `edge` are one character to a reader (after UAX 29, shortened)."""
-    left, right = text[edge - 1], text[edge]
-    if left.isascii() and right.isascii():
+    before, after = text[edge - 1], text[edge]
+    if before.isascii() and after.isascii():
         return False
-    if left == "\u200d" or right in "\u200d\u200c" or unicodedata.category(right).startswith("M"):
+    if before == "\u200d" or after in "\u200d\u200c" or unicodedata.category(after).startswith("M"):
         return True
-    if "\U0001f3fb" <= right <= "\U0001f3ff":  # skin tones
+    if "\U0001f3fb" <= after <= "\U0001f3ff":  # skin tones
         return True
     first = edge  # flags are pairs of letters
-    while _is_flag_letter(right) and first > position and _is_flag_letter(text[first - 1]):
+    while _is_flag_letter(after) and first > position and _is_flag_letter(text[first - 1]):
         first -= 1
     return (edge - first) % 2 == 1
 

@@ -205,11 +205,11 @@ class _Candidates:
 
 
 def _declared_codec(start: bytes) -> str | None:
-    found = _DECLARED.search(start)
-    if found is None:
+    declared = _DECLARED.search(start)
+    if declared is None:
         return None
     try:
-        codec = codecs.lookup(found[1].decode("ascii"))
+        codec = codecs.lookup(declared[1].decode("ascii"))
         "".encode(codec.name)  # refuses codecs that are not character sets, such as "hex"
     except LookupError:
         return None

@@ -286,7 +286,7 @@ def check_columns(table: Table) -> None:
 
 def rows_of_sources(snapshot: Snapshot, names: Sequence[str]) -> I64Array:
     """The rowids of the rows that came from the sources called ``names``, int64 (n,), ascending."""
-    place = snapshot.schema.index("source")
-    column = snapshot.schema.columns[place]
-    bound = bind(Predicate(place, Op.IN, list(names)), column.type, literal=True)
-    return matching_rowids(snapshot, [Filter(place, bound)], None)
+    column_index = snapshot.schema.index("source")
+    column = snapshot.schema.columns[column_index]
+    bound = bind(Predicate(column_index, Op.IN, list(names)), column.type, literal=True)
+    return matching_rowids(snapshot, [Filter(column_index, bound)], None)

@@ -64,7 +64,7 @@ def _parse(source: Source, number: int, line: str) -> dict[str, Any]:
     return row
 
 
-def _malformed(source: Source, number: int, what: str) -> DataTypeError:
+def _malformed(source: Source, number: int, fault: str) -> DataTypeError:
     return DataTypeError(
-        what, file=source.name, place=f"line {number}", remedy="Write one JSON object a line."
+        fault, file=source.name, place=f"line {number}", remedy="Write one JSON object a line."
     )

@@ -131,7 +131,7 @@ class RowBuffer:
 
 
 def read_source(
-    source: Source, known: bytes | None, reading: Reading, buffer: RowBuffer, stop: Callable[[], bool]
+    source: Source, known_digest: bytes | None, reading: Reading, buffer: RowBuffer, stop: Callable[[], bool]
 ) -> Outcome:
     """Put the rows of ``source`` into ``buffer``, all or none.
 
@@ -139,8 +139,8 @@ def read_source(
     """
     mark = buffer.mark()
     try:
-        found = reading.digest(source)
-        if found == known:
+        digest = reading.digest(source)
+        if digest == known_digest:
             return Outcome()
         for number, row in enumerate(reading.rows(source)):
             buffer.add(row)
@@ -152,7 +152,7 @@ def read_source(
     except BaseException:
         buffer.cut(mark)
         raise
-    return Outcome(found)
+    return Outcome(digest)
 
 
 def read_group(

@@ -28,17 +28,19 @@ def default_columns(
     """
     for name in (body_column, title_column):
         if name is not None and name not in names:
-            listed = ", ".join(map(repr, names)) or "none"
-            raise OptionError(f"there is no column {name!r}", remedy=f"The columns are: {listed}.")
+            known_names = ", ".join(map(repr, names)) or "none"
+            raise OptionError(f"there is no column {name!r}", remedy=f"The columns are: {known_names}.")
     by_folded: dict[str, str] = {}
     for name in names:
         by_folded.setdefault(name.strip().casefold(), name)
-    taken = {name for name in (body_column, title_column) if name is not None}
+    chosen_names = {name for name in (body_column, title_column) if name is not None}
 
-    def choose(wanted: str | None, usual: Sequence[str]) -> str | None:
-        if wanted is not None:
-            return wanted
-        return next((by_folded[n] for n in usual if n in by_folded and by_folded[n] not in taken), None)
+    def choose(column: str | None, usual: Sequence[str]) -> str | None:
+        if column is not None:
+            return column
+        return next(
+            (by_folded[n] for n in usual if n in by_folded and by_folded[n] not in chosen_names), None
+        )
 
     return {
         "body": choose(body_column, BODY_NAMES),

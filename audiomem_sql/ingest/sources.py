@@ -64,10 +64,10 @@ def find_sources(paths: Iterable[str | os.PathLike[str]], *, on_skip: Skip | Non
     Raises `StorageError` for a path in `paths` that is missing or may not be read.
     """
     report: Skip = on_skip or (lambda path, reason: None)
-    found: list[Source] = []
-    seen: dict[tuple[int, int], str] = {}
-    for given in paths:
-        top = Path(os.path.normpath(given))
+    sources: list[Source] = []
+    names_by_file: dict[tuple[int, int], str] = {}
+    for argument in paths:
+        top = Path(os.path.normpath(argument))
         name = _name(top)
         try:
             status = top.stat()
@@ -81,7 +81,7 @@ def find_sources(paths: Iterable[str | os.PathLike[str]], *, on_skip: Skip | Non
         for path in _walk(top, report) if is_folder else [top]:
             try:
                 status = path.stat()
-                source = _source(path, status, seen, report)
+                source = _source(path, status, names_by_file, report)
             except OSError as error:
                 report(path, f"cannot be read ({error.strerror or error})")
             except AudioMemError as error:
@@ -90,8 +90,8 @@ def find_sources(paths: Iterable[str | os.PathLike[str]], *, on_skip: Skip | Non
                 report(path, error.what)
             else:
                 if source is not None:
-                    found.append(source)
-    return found
+                    sources.append(source)
+    return sources
 
 
 def _name(path: Path) -> str:
@@ -127,18 +127,18 @@ def _walk(top: Path, report: Skip) -> Iterator[Path]:
 
 
 def _source(
-    path: Path, status: os.stat_result, seen: dict[tuple[int, int], str], report: Skip
+    path: Path, status: os.stat_result, names_by_file: dict[tuple[int, int], str], report: Skip
 ) -> Source | None:
     name = _name(path)
     if not stat.S_ISREG(status.st_mode):
         report(path, "not a regular file")
         return None
     identity = (status.st_dev, status.st_ino)
-    if identity in seen:
-        if seen[identity] != name:
-            report(path, f"the same file as {seen[identity]}")
+    if identity in names_by_file:
+        if names_by_file[identity] != name:
+            report(path, f"the same file as {names_by_file[identity]}")
         return None
-    seen[identity] = name
+    names_by_file[identity] = name
     kind = KINDS.get(suffix_of(path))
     if kind == "parquet":
         if contents.is_gzip(path):

@@ -27,16 +27,16 @@ def parse_text(text: str, *, headings: bool = True) -> Document:
     level, heading, start = 0, None, 0
     at = 0
     while at < len(lines):
-        found = _heading_at(lines, at)
-        if found is None:
+        next_heading = _heading_at(lines, at)
+        if next_heading is None:
             at += 1
             continue
-        name, style, taken = found
+        name, style, line_count = next_heading
         parts.append(Part(level, heading, _trim("\n".join(lines[start:at]))))
         if style not in styles:
             styles.append(style)
         level, heading = styles.index(style) + 1, name
-        at = start = at + taken
+        at = start = at + line_count
     parts.append(Part(level, heading, _trim("\n".join(lines[start:]))))
     parts = [part for part in parts if part.heading or part.text]
     return assemble(parts, _first_line(parts[0].text) if parts and not parts[0].heading else None)

@@ -47,8 +47,8 @@ def table_embedder(options: TableOptions, schema: Schema, path: str) -> Embedder
     never mixed.
     """
     embedder = embedder_named(options.model, options.model_backend)
-    for place in schema.vectors.values():
-        width = schema.columns[place].type.width
+    for column in schema.vectors.values():
+        width = schema.columns[column].type.width
         if embedder.dimensions != width:
             raise UnsupportedError(
                 f"the model {options.model} makes vectors of {embedder.dimensions} numbers, "
@@ -78,12 +78,12 @@ def with_vectors(
 
     table: its columns are the visible ones of ``schema``.
     """
-    for place, target in schema.vectors.items():
-        texts = table.column(place).to_pylist()
-        there = [text for text in texts if text is not None]
-        made = iter(embedder.embed(there, progress))
-        values = [None if text is None else next(made).astype("<f4").tobytes() for text in texts]
-        column = schema.columns[target]
+    for text_column, vector_column in schema.vectors.items():
+        texts = table.column(text_column).to_pylist()
+        present = [text for text in texts if text is not None]
+        vectors = iter(embedder.embed(present, progress))
+        values = [None if text is None else next(vectors).astype("<f4").tobytes() for text in texts]
+        column = schema.columns[vector_column]
         table = table.append_column(column.name, array_of(values, column.type))
     return table
 
@@ -101,30 +101,30 @@ def embed_texts(texts: list[str], embedder: Embedder) -> list[bytes]:
         raise UnsupportedError(f"the model {embedder.name} failed: {error!s:.200}") from error
 
 
-def query_vector(asked: object, schema: Schema, place: int, options: TableOptions, path: str) -> F32Array:
+def query_vector(query: object, schema: Schema, column: int, options: TableOptions, path: str) -> F32Array:
     """What is searched for as a vector, float32 (n,).
 
-    asked: a text, where column ``place`` holds vectors of texts; otherwise numbers: an array, a list, bytes
+    query: a text, where column ``column`` holds vectors of texts; otherwise numbers: an array, a list, bytes
     or JSON.
     """
-    if schema.columns[place].is_hidden and isinstance(asked, str):
-        if not asked.strip():
+    if schema.columns[column].is_hidden and isinstance(query, str):
+        if not query.strip():
             raise QueryError("the words to search for are empty", file=path, remedy="Write some words.")
-        if len(asked) > MAX_QUERY_CHARACTERS:
+        if len(query) > MAX_QUERY_CHARACTERS:
             raise QueryError(
-                f"a query of {len(asked):,} characters is over the limit of {MAX_QUERY_CHARACTERS:,}",
+                f"a query of {len(query):,} characters is over the limit of {MAX_QUERY_CHARACTERS:,}",
                 file=path,
                 remedy="Search for a part of it.",
             )
-        found: F32Array = table_embedder(options, schema, path).embed([asked])[0]
-        return found
-    if isinstance(asked, (list, tuple, np.ndarray)):
-        return np.asarray(asked, np.float32).reshape(-1)
-    return vector_of(asked)
+        vector: F32Array = table_embedder(options, schema, path).embed([query])[0]
+        return vector
+    if isinstance(query, (list, tuple, np.ndarray)):
+        return np.asarray(query, np.float32).reshape(-1)
+    return vector_of(query)
 
 
 def missing_vectors(snapshot: Snapshot) -> list[Filter]:
     """Filters for rows that have no vector yet in the first column of vectors."""
     schema = snapshot.schema
-    place = next(iter(schema.vectors.values()))
-    return [Filter(place, bind(Predicate(place, Op.IS_NULL, None), schema.columns[place].type))]
+    column = next(iter(schema.vectors.values()))
+    return [Filter(column, bind(Predicate(column, Op.IS_NULL, None), schema.columns[column].type))]

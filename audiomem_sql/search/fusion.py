@@ -28,15 +28,15 @@ def reciprocal_rank_fusion(
     Each ranking is int64 (n,), rowids best first; one that names a row twice counts the better rank. A row
     that a ranking lacks gets nothing from it. weights: one a ranking, all 1 by default.
     """
-    found: list[I64Array] = []
+    ranked: list[I64Array] = []
     shares: list[F64Array] = []
     for ranking, weight in zip(rankings, weights or [1.0] * len(rankings), strict=True):
         rowids, firsts = np.unique(np.asarray(ranking, np.int64), return_index=True)
-        found.append(rowids)
+        ranked.append(rowids)
         shares.append((weight / (k + 1.0 + firsts)).astype(np.float64))
-    if not found:
+    if not ranked:
         return np.empty(0, np.int64), np.empty(0)
-    rowids, places = np.unique(np.concatenate(found), return_inverse=True)
-    scores: F64Array = np.bincount(places, np.concatenate(shares), len(rowids)).astype(np.float64)
+    rowids, inverse = np.unique(np.concatenate(ranked), return_inverse=True)
+    scores: F64Array = np.bincount(inverse, np.concatenate(shares), len(rowids)).astype(np.float64)
     best = np.argsort(-scores, kind="stable")[:limit]
     return rowids[best], scores[best]

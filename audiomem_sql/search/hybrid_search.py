@@ -44,8 +44,8 @@ def fused(
     rowids, scores = reciprocal_rank_fusion(
         [near.rowids, by_words.rowids[:depth]], weights=[1.0, by_words.coverage**2], limit=k
     )
-    known = dict(zip(near.rowids.tolist(), near.distances.tolist(), strict=True))
-    distances = np.array([known.get(rowid, np.nan) for rowid in rowids.tolist()], np.float32)
+    distance_of = dict(zip(near.rowids.tolist(), near.distances.tolist(), strict=True))
+    distances = np.array([distance_of.get(rowid, np.nan) for rowid in rowids.tolist()], np.float32)
     yield from in_steps(Neighbours(rowids, distances, -scores))
     if k is not None:
         return

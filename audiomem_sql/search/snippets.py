@@ -67,8 +67,8 @@ def highlight(text: object, query: object, open_: object = "[", close: object = 
         return words.highlight(value, text.expression, *marks, row=text.texts(), column=name)
     if text is None or query is None:
         return None
-    value, wanted, before, behind = _texts(text, _query(query, "highlight"), open_, close)
-    return words.highlight(value, parse_query(wanted, ["text"]), before, behind)
+    value, query_text, before, behind = _texts(text, _query(query, "highlight"), open_, close)
+    return words.highlight(value, parse_query(query_text, ["text"]), before, behind)
 
 
 def snippet(
@@ -89,8 +89,10 @@ def snippet(
     if text is None or query is None:
         return None
     size = _tokens(tokens)
-    value, wanted, before, behind, omitted = _texts(text, _query(query, "snippet"), open_, close, ellipsis)
-    return words.snippet(value, parse_query(wanted, ["text"]), before, behind, omitted, size)
+    value, query_text, before, behind, omitted = _texts(
+        text, _query(query, "snippet"), open_, close, ellipsis
+    )
+    return words.snippet(value, parse_query(query_text, ["text"]), before, behind, omitted, size)
 
 
 def _snippet_of_row(found_row: FoundRow, column: object, marks: list[str], size: int) -> str | None:

@@ -6,7 +6,7 @@ from audiomem_sql.errors import DamagedFileError, StorageError
 from audiomem_sql.machine.writer_lock import nobody_writes
 from audiomem_sql.storage.log import commits_behind, read_log
 from audiomem_sql.versions import Snapshot, TableFiles
-from audiomem_sql.warn_once import told, warn_once
+from audiomem_sql.warn_once import warn_once, warned
 
 
 def tell_torn_log(files: TableFiles, snapshot: Snapshot) -> None:
@@ -17,7 +17,7 @@ def tell_torn_log(files: TableFiles, snapshot: Snapshot) -> None:
     there.
     """
     log = snapshot.log
-    if log is None or not log.torn or (files.log, log.salt) in told:
+    if log is None or not log.torn or (files.log, log.salt) in warned:
         return
     base = snapshot.segments[0]
     try:

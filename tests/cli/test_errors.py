@@ -110,16 +110,16 @@ def test_missing_file(audiomem: Command, files: Path) -> None:
 @pytest.mark.damages
 def test_spoiled_page(audiomem: Command, files: Path) -> None:
     before = contents(files)
-    found = audiomem("verify", "spoiled.flac")
-    assert found.code == 1
-    assert found.out.count("\n") == 1
-    assert "page " in found.out
-    assert "CRC-32C" in found.out
-    assert found.err.startswith("audiomem: spoiled.flac: 1 problem")
-    listed = json.loads(audiomem("verify", "spoiled.flac", "--json").out)
-    assert listed["ok"] is False
-    assert len(listed["problems"]) == 1
-    assert isinstance(listed["problems"][0]["page"], int)
+    verified = audiomem("verify", "spoiled.flac")
+    assert verified.code == 1
+    assert verified.out.count("\n") == 1
+    assert "page " in verified.out
+    assert "CRC-32C" in verified.out
+    assert verified.err.startswith("audiomem: spoiled.flac: 1 problem")
+    facts = json.loads(audiomem("verify", "spoiled.flac", "--json").out)
+    assert facts["ok"] is False
+    assert len(facts["problems"]) == 1
+    assert isinstance(facts["problems"][0]["page"], int)
     fails(
         audiomem("sql", "spoiled.flac", "SELECT sum(length(body)) FROM spoiled"), 1, "page", "audiomem verify"
     )
@@ -133,9 +133,9 @@ def test_spoiled_page(audiomem: Command, files: Path) -> None:
 @pytest.mark.damages
 def test_cut_off_file(audiomem: Command, files: Path) -> None:
     before = contents(files)
-    found = audiomem("verify", "short.flac")
-    assert found.code == 1
-    assert "missing" in found.out
+    verified = audiomem("verify", "short.flac")
+    assert verified.code == 1
+    assert "missing" in verified.out
     assert len(json.loads(audiomem("verify", "short.flac", "--json").out)["problems"]) == 1
     fails(audiomem("sql", "short.flac", "SELECT sum(length(body)) FROM short"), 1, "short.flac")
     fails(audiomem("ingest", "short.flac", "a.md"), 1, "missing", "Restore")
@@ -145,10 +145,10 @@ def test_cut_off_file(audiomem: Command, files: Path) -> None:
 @pytest.mark.damages
 def test_place_that_cannot_be_written(audiomem: Command, files: Path) -> None:
     # Permissions do not stop root, these places do.
-    for place in ("/proc/new.flac", "a.md/new.flac"):
-        result = audiomem("create", place, "a TEXT")
-        fails(result, 1, place.rpartition("/")[0])
-        fails(audiomem("ingest", place, "a.md"), 1, place.rpartition("/")[0])
+    for path in ("/proc/new.flac", "a.md/new.flac"):
+        result = audiomem("create", path, "a TEXT")
+        fails(result, 1, path.rpartition("/")[0])
+        fails(audiomem("ingest", path, "a.md"), 1, path.rpartition("/")[0])
     os.chmod("good.flac", 0o444)
     full = process("sql", "good.flac", "SELECT hex(randomblob(9999)) FROM good", cwd=files)
     assert full.code == 0

@@ -48,11 +48,11 @@ def counts(facts: dict[str, Any]) -> tuple[int, int, int, int]:
 
 def bodies(file: str) -> dict[str, list[str]]:
     """The texts of each source, in order."""
-    found: dict[str, list[str]] = {}
+    texts: dict[str, list[str]] = {}
     with am.open(file) as table:
         for row in sorted(table.to_arrow().to_pylist(), key=lambda row: (row["source"], row["seq"])):
-            found.setdefault(row["source"], []).append(row["body"])
-    return found
+            texts.setdefault(row["source"], []).append(row["body"])
+    return texts
 
 
 def test_default_table(audiomem: Command, docs: Path) -> None:
@@ -204,13 +204,13 @@ def test_ctrl_c_keeps_whole_sources(tmp_path: Path, audiomem: Command) -> None:
     assert "stopping" in err
     assert "interrupted" in err.splitlines()[-1]
     assert out.startswith("sources: ")
-    found = bodies(str(tmp_path / "kb.flac"))
-    assert 3 <= len(found) < 4000
-    assert all(len(texts) == 7 for texts in found.values())
+    texts_by_source = bodies(str(tmp_path / "kb.flac"))
+    assert 3 <= len(texts_by_source) < 4000
+    assert all(len(texts) == 7 for texts in texts_by_source.values())
     with am.open(tmp_path / "kb.flac") as table:
-        assert set(found) == set(table.sources)
+        assert set(texts_by_source) == set(table.sources)
     facts = ingested(audiomem, "kb.flac", "docs")
-    assert counts(facts) == (4000 - len(found), 0, len(found), 0)
+    assert counts(facts) == (4000 - len(texts_by_source), 0, len(texts_by_source), 0)
     assert facts["rows"] == 28000
 
 

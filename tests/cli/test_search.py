@@ -29,10 +29,10 @@ def man(audiomem: Command) -> str:
 
 
 def test_json_has_the_values_of_sql(audiomem: Command, man: str) -> None:
-    found = json.loads(audiomem("search", man, "semantic: disks are full", "-k", "1", "--json").out)
+    results = json.loads(audiomem("search", man, "semantic: disks are full", "-k", "1", "--json").out)
     sql = json.loads(audiomem("sql", man, "SELECT * FROM man WHERE id = 1", "--json").out)
-    assert found[0].pop("distance") == pytest.approx(0, abs=1e-3)
-    assert found == sql
+    assert results[0].pop("distance") == pytest.approx(0, abs=1e-3)
+    assert results == sql
 
 
 def test_rows_found_by_words_have_no_distance(audiomem: Command, man: str) -> None:
@@ -40,8 +40,8 @@ def test_rows_found_by_words_have_no_distance(audiomem: Command, man: str) -> No
     assert shown.code == 0
     assert shown.out.count("words") == 2
     assert "cats" not in shown.out
-    listed = json.loads(audiomem("search", man, "keyword: full", "--json").out)
-    assert sorted((row["id"], row["distance"]) for row in listed) == [(1, None), (3, None)]
+    results = json.loads(audiomem("search", man, "keyword: full", "--json").out)
+    assert sorted((row["id"], row["distance"]) for row in results) == [(1, None), (3, None)]
 
 
 def test_nothing_found(audiomem: Command, man: str) -> None:

@@ -86,14 +86,14 @@ def test_play_hands_a_player_a_quiet_part(
 
 def test_info_tells_the_profile_for_this_machine(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert run(["info", "--hardware", "--json"]) == 0
-    told = json.loads(capsys.readouterr().out)
-    assert told["profile"] == resolve("auto").name
-    assert told["profile"] not in told["missing"]
-    assert told["memory"] > 0
-    assert told["rotating"] in (True, False, None)
+    facts = json.loads(capsys.readouterr().out)
+    assert facts["profile"] == resolve("auto").name
+    assert facts["profile"] not in facts["missing"]
+    assert facts["memory"] > 0
+    assert facts["rotating"] in (True, False, None)
     assert run(["info", str(tmp_path / "new.flac"), "--hardware"]) == 0
     shown = capsys.readouterr().out
-    assert f"profile=auto is {told['profile']}" in shown
+    assert f"profile=auto is {facts['profile']}" in shown
     assert all(name in shown for name in PROFILES)
     assert run(["info"]) == 2
     assert "FILE is missing" in capsys.readouterr().err

@@ -37,7 +37,7 @@ def notes(audiomem: Command) -> str:
 
 
 def test_create_takes_options(audiomem: Command) -> None:
-    made = audiomem(
+    created = audiomem(
         "create",
         "a.flac",
         "id INTEGER PRIMARY KEY",
@@ -47,7 +47,7 @@ def test_create_takes_options(audiomem: Command) -> None:
         "-o",
         "compression-level=12",
     )
-    assert (made.code, made.out) == (0, "a.flac: id INTEGER PRIMARY KEY, body TEXT\n")
+    assert (created.code, created.out) == (0, "a.flac: id INTEGER PRIMARY KEY, body TEXT\n")
     with am.open("a.flac") as table:
         assert (table.options.profile, table.options.compression_level) == ("mobile", 12)
 
@@ -262,10 +262,10 @@ def test_two_files_with_one_name(audiomem: Command, notes: str) -> None:
 
 def test_info_names_the_constraints(audiomem: Command, tmp_path: Path) -> None:
     file = str(tmp_path / "plays.flac")
-    made = audiomem(
+    created = audiomem(
         "create", file, "a TEXT", "b INTEGER DEFAULT 5", "UNIQUE (a, b)", "CHECK (b = 5 OR b > 9)"
     )
-    assert made.out.endswith("a TEXT, b INTEGER DEFAULT 5, CHECK (b = 5 OR b > 9), UNIQUE (a, b)\n")
+    assert created.out.endswith("a TEXT, b INTEGER DEFAULT 5, CHECK (b = 5 OR b > 9), UNIQUE (a, b)\n")
     constraints = json.loads(audiomem("info", file, "--json").out)["constraints"]
     assert constraints == ["CHECK (b = 5 OR b > 9)", "UNIQUE (a, b)"]
     assert "CHECK (b = 5 OR b > 9)\n" in audiomem("info", file).out

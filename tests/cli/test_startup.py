@@ -58,11 +58,11 @@ def test_help_names_every_verb(audiomem: Command) -> None:
     assert shown.code == 0
     for verb in VERBS:
         assert f"\n  {verb} " in shown.out
-        told = audiomem(verb, "--help")
-        assert told.code == 0
-        assert told.out.startswith(f"Usage: audiomem {verb} ")
+        help_text = audiomem(verb, "--help")
+        assert help_text.code == 0
+        assert help_text.out.startswith(f"Usage: audiomem {verb} ")
         assert all(
-            line.split("  ")[-1].strip() for line in told.out.splitlines() if line.startswith("  -")
+            line.split("  ")[-1].strip() for line in help_text.out.splitlines() if line.startswith("  -")
         ), "help is missing"
 
 

@@ -47,8 +47,8 @@ def test_snapshots(audiomem: Command, notes: str) -> None:
         audiomem("tag", notes, "before", "--version", "2").out == "notes.flac: version 2 is called before\n"
     )
     assert audiomem("tag", notes, "newest").out == "notes.flac: version 5 is called newest\n"
-    found = listed(audiomem("snapshots", notes, "--json"))
-    assert [(v["version"], v["added"], v["removed"], v["tags"], v["message"]) for v in found] == [
+    versions = listed(audiomem("snapshots", notes, "--json"))
+    assert [(v["version"], v["added"], v["removed"], v["tags"], v["message"]) for v in versions] == [
         (1, 0, 0, [], None), (2, 2, 0, ["before"], None), (3, 1, 1, [], None), (4, 0, 1, [], None),
         (5, 0, 0, ["newest"], "tag before"), (6, 0, 0, [], "tag newest"),
     ]  # fmt: skip
@@ -59,20 +59,20 @@ def test_snapshots(audiomem: Command, notes: str) -> None:
     assert lines[3][0] == "2"
     assert lines[3][3:] == ["2", "0", "before"]
     facts = listed(audiomem("info", notes, "--json"))
-    assert [version["tags"] for version in facts["versions"]] == [v["tags"] for v in found]
+    assert [version["tags"] for version in facts["versions"]] == [v["tags"] for v in versions]
     assert "before" in audiomem("info", notes).out
 
 
 def test_changes(audiomem: Command, notes: str) -> None:
-    found = listed(audiomem("changes", notes, "1", "--json"))
-    assert [(c["version"], c["rowid"], c["change"], c["title"]) for c in found] == [
+    rows = listed(audiomem("changes", notes, "1", "--json"))
+    assert [(c["version"], c["rowid"], c["change"], c["title"]) for c in rows] == [
         (2, 1, "insert", "one"), (2, 2, "insert", "two"), (3, 2, "update_preimage", "two"),
         (3, 2, "update_postimage", "zwei"), (4, 1, "delete", "one"),
     ]  # fmt: skip
-    assert found[0]["data"] == {"$base64": True, "encoded": "AP8="}
-    assert listed(audiomem("changes", notes, "3", "3", "--json")) == found[2:4]
+    assert rows[0]["data"] == {"$base64": True, "encoded": "AP8="}
+    assert listed(audiomem("changes", notes, "3", "3", "--json")) == rows[2:4]
     audiomem("tag", notes, "third", "--version", "3")
-    assert listed(audiomem("changes", notes, "third", "third", "--json")) == found[2:4]
+    assert listed(audiomem("changes", notes, "third", "third", "--json")) == rows[2:4]
     shown = audiomem("changes", notes, "4", "4")
     assert shown.out.splitlines()[-1].split() == ["4", "1", "delete", "1", "one", "x'00ff'"]
     assert listed(audiomem("changes", notes, "4", "3", "--json")) == []
@@ -197,8 +197,8 @@ def test_verify_tells_what_is_wrong_with_the_log(audiomem: Command, notes: str, 
     assert rows(notes) == [(2, "zwei"), (3, "three")]
 
     first = LOG_HEADER.size + RECORD_HEADER.size + 3
-    for place in (first, LOG_HEADER.size):  # inside the record, and in its length
-        log.write_bytes(whole[:place] + bytes([whole[place] ^ 1]) + whole[place + 1 :])
+    for offset in (first, LOG_HEADER.size):  # inside the record, and in its length
+        log.write_bytes(whole[:offset] + bytes([whole[offset] ^ 1]) + whole[offset + 1 :])
         shown = audiomem("verify", notes)
         assert "behind version 4 is no whole commit, but whole commits stand behind it" in shown.out
         before = contents(Path())

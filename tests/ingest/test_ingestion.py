@@ -91,11 +91,11 @@ def test_verify_reads_the_list_of_sources(tmp_path: Path) -> None:
     with Table(path) as table:
         with pytest.raises(DamagedFileError, match=r"t\.flac: sources: the list of sources"):
             table.sources  # noqa: B018
-        told: list[tuple[int, int]] = []
-        found = [problem.what for problem in problems(table, lambda *at: told.append(at))]
-        assert found == ["sources: the list of sources cannot be understood (FormatError)"]
-        assert told == sorted(told)
-        assert told[-1][0] == told[-1][1]
+        steps: list[tuple[int, int]] = []
+        faults = [problem.what for problem in problems(table, lambda *at: steps.append(at))]
+        assert faults == ["sources: the list of sources cannot be understood (FormatError)"]
+        assert steps == sorted(steps)
+        assert steps[-1][0] == steps[-1][1]
 
 
 def test_list_of_sources_comes_back() -> None:
@@ -177,12 +177,12 @@ def test_errors_travel_between_processes() -> None:
 def test_stopping_inside_a_source_drops_it(tmp_path: Path) -> None:
     (tmp_path / "a.txt").write_text("whole")
     (tmp_path / "b.jsonl").write_text('{"text": "line"}\n' * 5000)
-    asked = 0
+    calls = 0
 
     def stop() -> bool:
-        nonlocal asked
-        asked += 1
-        return asked > 6
+        nonlocal calls
+        calls += 1
+        return calls > 6
 
     with Table.create(tmp_path / "t.flac", DEFAULT_COLUMNS) as table:
         report = ingest(table, find_sources([tmp_path / "a.txt", tmp_path / "b.jsonl"]), stop=stop)

@@ -48,8 +48,8 @@ def test_gzip_takes_the_kind_of_what_is_inside() -> None:
     put("broken.txt.gz", b"not gzip")
     put("rows.parquet.gz", gzip.compress(b"PAR1"))
     skipped: dict[str, str] = {}
-    found = find_sources([Path()], on_skip=lambda path, reason: skipped.update({path.name: reason}))
-    assert [(s.name, s.kind) for s in found] == [("a.md.gz", "markdown"), ("changelog.gz", "text")]
+    sources = find_sources([Path()], on_skip=lambda path, reason: skipped.update({path.name: reason}))
+    assert [(s.name, s.kind) for s in sources] == [("a.md.gz", "markdown"), ("changelog.gz", "text")]
     assert set(skipped) == {"noise.gz", "broken.txt.gz", "rows.parquet.gz"}
     assert "gzip" in skipped["broken.txt.gz"]
 
@@ -83,10 +83,10 @@ def test_loops_and_second_ways_to_a_file_are_visited_once() -> None:
     os.symlink("a.md", "docs/link.md")
     os.symlink("nowhere", "docs/broken.md")
     skipped: list[tuple[str, str]] = []
-    found = find_sources(
+    sources = find_sources(
         ["docs", "docs/a.md"], on_skip=lambda path, reason: skipped.append((path.name, reason))
     )
-    assert [s.name for s in found] == ["docs/a.md"]
+    assert [s.name for s in sources] == ["docs/a.md"]
     assert ("broken.md", "a link to nothing") in skipped
     assert ("link.md", "the same file as docs/a.md") in skipped
 
@@ -99,8 +99,8 @@ def test_what_is_not_text_is_reported() -> None:
     put("d/wide.txt", "hello".encode("utf-16"))
     os.mkfifo("d/pipe.txt")
     skipped: dict[str, str] = {}
-    found = find_sources(["d"], on_skip=lambda path, reason: skipped.update({path.name: reason}))
-    assert [s.name for s in found] == ["d/wide.txt"]
+    sources = find_sources(["d"], on_skip=lambda path, reason: skipped.update({path.name: reason}))
+    assert [s.name for s in sources] == ["d/wide.txt"]
     assert skipped["photo.jpg"] == skipped["lying.txt"] == "binary: it has NUL bytes"
     assert skipped["latin"].startswith("not UTF-8")
     assert skipped["pipe.txt"] == "not a regular file"

@@ -19,7 +19,7 @@ from audiomem_sql.storage.segment import Extent
 from audiomem_sql.table.table import Table
 from audiomem_sql.upkeep.compaction import Retention
 from audiomem_sql.upkeep.verify import problems
-from audiomem_sql.warn_once import told
+from audiomem_sql.warn_once import warned
 
 pytestmark = pytest.mark.damages
 WORDS = ["sound", "table", "page", "cell", "frame", "sample", "segment", "version", "audio", "index"]
@@ -44,15 +44,15 @@ def made(path: Path, count: int) -> None:
 
 
 def asked(table: Table, query: str) -> list[tuple[int, float]]:
-    found = table.search(query, k=8)
-    ranked = "rank" if "rank" in found.column_names else "distance"
-    return list(zip(found["id"].to_pylist(), found[ranked].to_pylist(), strict=True))
+    results = table.search(query, k=8)
+    ranked = "rank" if "rank" in results.column_names else "distance"
+    return list(zip(results["id"].to_pylist(), results[ranked].to_pylist(), strict=True))
 
 
 def forget() -> None:
     SHARED.clear()
     DECODED_LISTS.clear()
-    told.clear()
+    warned.clear()
 
 
 def place_of(path: Path, extent: Extent) -> int:
@@ -66,9 +66,9 @@ def place_of(path: Path, extent: Extent) -> int:
     return data.index(middle)
 
 
-def spoil(path: Path, place: int, size: int = 40) -> None:
+def spoil(path: Path, offset: int, size: int = 40) -> None:
     data = bytearray(path.read_bytes())
-    data[place : place + size] = bytes(byte ^ 0x5A for byte in data[place : place + size])
+    data[offset : offset + size] = bytes(byte ^ 0x5A for byte in data[offset : offset + size])
     path.write_bytes(data)
 
 
@@ -96,26 +96,26 @@ def extents(path: Path) -> dict[str, Extent]:
 @pytest.mark.parametrize("part", ["header of the words", "postings"])
 def test_words_are_found_in_the_texts(table_path: Path, part: str) -> None:
     with Table(table_path) as table:
-        wanted = {query: asked(table, query) for query in QUERIES if query.startswith("keyword")}
+        expected = {query: asked(table, query) for query in QUERIES if query.startswith("keyword")}
     spoil(table_path, place_of(table_path, extents(table_path)[part]))
     forget()
     with Table(table_path) as table:
         with pytest.warns(DamageWarning, match="all texts are read instead"):
-            found = {query: asked(table, query) for query in wanted}
-        assert found == wanted
+            answers = {query: asked(table, query) for query in expected}
+        assert answers == expected
         assert any(problem.page is not None for problem in problems(table))
 
 
 @pytest.mark.parametrize("part", ["header of the vectors", "codes"])
 def test_vectors_are_made_anew(table_path: Path, part: str) -> None:
     with Table(table_path) as table:
-        wanted = {query: asked(table, query) for query in QUERIES}
+        expected = {query: asked(table, query) for query in QUERIES}
     spoil(table_path, place_of(table_path, extents(table_path)[part]))
     forget()
     with Table(table_path) as table:
         for query in QUERIES:
             if query.startswith("keyword"):
-                assert asked(table, query) == wanted[query]
+                assert asked(table, query) == expected[query]
             else:
                 with pytest.raises(DamagedFileError, match="audiomem reembed") as raised:
                     asked(table, query)
@@ -123,8 +123,8 @@ def test_vectors_are_made_anew(table_path: Path, part: str) -> None:
                 assert raised.value.place is not None
         assert any(problem.page is not None for problem in problems(table))
         table.reembed()
-        found, before = asked(table, QUERIES[2]), wanted[QUERIES[2]]
-        for (_, distance), (_, was) in zip(found, before, strict=True):
+        answer, before = asked(table, QUERIES[2]), expected[QUERIES[2]]
+        for (_, distance), (_, was) in zip(answer, before, strict=True):
             assert abs(distance - was) < 0.02  # vectors are stored in steps, and these are newer
         table.vacuum(retain=Retention(count=1))
         assert list(problems(table)) == []
@@ -136,7 +136,7 @@ def test_damage_anywhere(tmp_path: Path) -> None:
     path = tmp_path / "t.flac"
     made(path, 300)
     with Table(path) as table:
-        wanted = {query: asked(table, query) for query in QUERIES}
+        expected = {query: asked(table, query) for query in QUERIES}
     whole = path.read_bytes()
     rng = random.Random(5)
     ends: Counter[str] = Counter()
@@ -154,11 +154,11 @@ def test_damage_anywhere(tmp_path: Path) -> None:
             with table:
                 for query in QUERIES:
                     try:
-                        found = asked(table, query)
+                        answer = asked(table, query)
                     except DamagedFileError:
                         ends["damaged"] += 1
                     else:
-                        assert found == wanted[query]
+                        assert answer == expected[query]
                         ends["right"] += 1
     assert ends["right"] > 60
     assert ends["damaged"] > 10
@@ -177,12 +177,12 @@ def test_found_rows_that_are_lost_are_left_out_where_damage_is_passed_over(tmp_p
     forget()
     with Table(path, on_damage="skip") as table:
         with pytest.warns(DamageWarning, match="left out"):
-            there = len(table.to_arrow())
-        assert 0 < there < 400
+            remaining = len(table.to_arrow())
+        assert 0 < remaining < 400
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", DamageWarning)  # of other runs of rows than a scan tells of
-            assert table.search("page", k=400).num_rows == there
-            assert table.top("id DESC", k=400, columns=["body"]).num_rows == there
+            assert table.search("page", k=400).num_rows == remaining
+            assert table.top("id DESC", k=400, columns=["body"]).num_rows == remaining
 
 
 def test_lost_vectors_cost_no_row(table_path: Path, tmp_path: Path) -> None:

@@ -51,19 +51,19 @@ def vector(rng: random.Random) -> list[float] | None:
 
 def by_hand(rows: Rows, query: np.ndarray, of: str) -> list[tuple[int, float]]:  # type: ignore[type-arg]
     """(id, distance) of every row that has a vector, nearest first."""
-    found = []
+    ranked = []
     for row in rows.values():
         if row[of] is not None:
             own = EMBEDDER.embed([row[of]])[0] if of == "body" else np.array(row[of], np.float32)
             cosine = float(own @ query / np.linalg.norm(own) / np.linalg.norm(query))
-            found.append((row["id"], 1 - cosine))
-    return sorted(found, key=lambda pair: pair[1])
+            ranked.append((row["id"], 1 - cosine))
+    return sorted(ranked, key=lambda pair: pair[1])
 
 
 def check(table: Any, rows: Rows, rng: random.Random) -> None:
     query = " ".join(rng.choices(WORDS, k=2))
     point = np.array([rng.uniform(-1, 1) for _ in range(4)], np.float32)
-    for of, asked, wanted in (
+    for of, question, wanted in (
         ("body", query, EMBEDDER.embed([query])[0]),
         ("vec", point, point),
     ):
@@ -77,14 +77,14 @@ def check(table: Any, rows: Rows, rng: random.Random) -> None:
         ):
             expected = by_hand(kept, wanted, of)
             k = rng.choice([1, 3, 1000])
-            found = table.search(asked, k=k, where=where, column=of)
-            assert found.num_rows == min(k, len(expected))  # as many as there are, whatever the filter
-            distances = found["distance"].to_pylist()
+            results = table.search(question, k=k, where=where, column=of)
+            assert results.num_rows == min(k, len(expected))  # as many as there are, whatever the filter
+            distances = results["distance"].to_pylist()
             assert distances == sorted(distances)
             about = 1e-5 if of == "vec" else 0.02  # vectors of texts are stored in steps
             assert np.allclose(distances, [distance for _, distance in expected[:k]], atol=about)
             exact = dict(expected)
-            for number, distance in zip(found["id"].to_pylist(), distances, strict=True):
+            for number, distance in zip(results["id"].to_pylist(), distances, strict=True):
                 assert abs(exact[number] - distance) < about
 
 
@@ -162,15 +162,15 @@ def test_a_table_made_from_a_frame(tmp_path: Path) -> None:
     with write_flac(data, tmp_path / "t.flac", primary_key="id", semantic="body", model="hashing") as table:
         assert table.schema.names == ("id", "body")
         assert table.to_arrow().column_names == ["id", "body"]
-        found = table.search("about audio", k=20)
-        assert all("audio" in body for body in found["body"].to_pylist())
-        assert found.column_names == ["id", "body", "distance"]
+        results = table.search("about audio", k=20)
+        assert all("audio" in body for body in results["body"].to_pylist())
+        assert results.column_names == ["id", "body", "distance"]
         assert table.search("about audio", k=2, columns=["id"]).column_names == ["id", "distance"]
 
 
 def test_what_cannot_be_searched(tmp_path: Path) -> None:
     with Table.create(tmp_path / "t.flac", ["a TEXT", "v FLOAT[2]", "n INTEGER"]) as table:
-        for query, options, error, what in (
+        for query, options, error, message in (
             ("x", {}, QueryError, "no column is searched"),
             ("x", {"column": "a"}, QueryError, "not searched by meaning"),
             ([1.0], {"column": "v"}, DataTypeError, "1 numbers"),
@@ -179,7 +179,7 @@ def test_what_cannot_be_searched(tmp_path: Path) -> None:
             ([1.0, 0.0], {"column": "v", "k": 0}, QueryError, "k = 0"),
             ([1.0, 0.0], {"column": "z"}, SchemaError, "no column z"),
         ):
-            with pytest.raises(error, match=what):
+            with pytest.raises(error, match=message):
                 table.search(query, **options)  # type: ignore[arg-type]
         assert table.search([1.0, 0.0], column="v").num_rows == 0
     columns = ["a TEXT SEMANTIC", "b TEXT SEMANTIC"]
@@ -222,10 +222,10 @@ def test_a_column_that_is_added_is_searched(tmp_path: Path, others: str) -> None
             table.commit()
         elif event == "vacuum":
             table.vacuum()
-        found = table.search("sound", k=3, column="body")
-        wanted = ["sound again", "sound and vision"] if event in ("update", "vacuum") else ["sound again"]
-        assert found["body"].to_pylist()[: len(wanted)] == wanted
-        assert table.search("sound", column="body", k=99).num_rows == len(WORDS) + len(wanted) - 1
+        results = table.search("sound", k=3, column="body")
+        bodies = ["sound again", "sound and vision"] if event in ("update", "vacuum") else ["sound again"]
+        assert results["body"].to_pylist()[: len(bodies)] == bodies
+        assert table.search("sound", column="body", k=99).num_rows == len(WORDS) + len(bodies) - 1
     with table.checkout(before) as old, pytest.raises(SchemaError, match="no column body"):
         old.search("sound", column="body")
     table.alter("drop column body")

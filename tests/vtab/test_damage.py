@@ -15,7 +15,7 @@ from audiomem_sql.errors import DamagedFileError, DamageWarning
 from audiomem_sql.indexes.vectors import DECODED_LISTS
 from audiomem_sql.machine.block_cache import SHARED
 from audiomem_sql.table.table import Table
-from audiomem_sql.warn_once import told
+from audiomem_sql.warn_once import warned
 
 pytestmark = pytest.mark.damages
 ROWS = 400
@@ -41,7 +41,7 @@ def damaged(tmp_path: Path) -> Path:
     path.write_bytes(data)
     SHARED.clear()
     DECODED_LISTS.clear()
-    told.clear()
+    warned.clear()
     return path
 
 
@@ -59,7 +59,7 @@ def test_a_search_leaves_damaged_rows_out(connection: apsw.Connection) -> None:
     with pytest.warns(DamageWarning, match=r"t\.flac: rows \d+ to \d+ are left out"):
         scanned = [row[0] for row in connection.execute("SELECT id, body FROM skipping")]
     assert 0 < len(scanned) < ROWS
-    told.clear()
+    warned.clear()
     query = "SELECT id, body, distance FROM skipping WHERE skipping MATCH 'page'"
     with pytest.warns(DamageWarning, match="left out"):
         rows = connection.execute(query).fetchall()

@@ -34,10 +34,10 @@ def cluster(directions: Rows, lists: int) -> I32Array:
 
 def nearest(directions: F32Array, centres: F32Array) -> I32Array:
     """The centre with the greatest inner product for each vector, int32 (n,)."""
-    found = np.empty(len(directions), np.int32)
+    numbers = np.empty(len(directions), np.int32)
     for start in range(0, len(directions), _CHUNK):
-        found[start : start + _CHUNK] = (directions[start : start + _CHUNK] @ centres.T).argmax(axis=1)
-    return found
+        numbers[start : start + _CHUNK] = (directions[start : start + _CHUNK] @ centres.T).argmax(axis=1)
+    return numbers
 
 
 def means_of(vectors: Rows, membership: I32Array, lists: int) -> F32Array:
@@ -48,8 +48,8 @@ def means_of(vectors: Rows, membership: I32Array, lists: int) -> F32Array:
         numbers = membership[at : at + len(piece)]
         at += len(piece)
         order = np.argsort(numbers, kind="stable")
-        there, starts = np.unique(numbers[order], return_index=True)
-        sums[there] += np.add.reduceat(piece[order], starts, axis=0, dtype=np.float64)
+        filled, starts = np.unique(numbers[order], return_index=True)
+        sums[filled] += np.add.reduceat(piece[order], starts, axis=0, dtype=np.float64)
     counts = np.bincount(membership, minlength=lists)
     means: F32Array = (sums / np.maximum(counts, 1)[:, None]).astype(np.float32)
     return means

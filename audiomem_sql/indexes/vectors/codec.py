@@ -230,11 +230,11 @@ def _greatest(pieces: Iterator[F32Array]) -> float:
 
 def _sample(pieces: Iterator[F32Array], stride: int) -> F32Array:
     """Every ``stride``-th vector of all pieces together."""
-    found, at = [], 0
+    rows, at = [], 0
     for piece in pieces:
-        found.append(piece[-at % stride :: stride].copy())
+        rows.append(piece[-at % stride :: stride].copy())
         at += len(piece)
-    return np.concatenate(found)
+    return np.concatenate(rows)
 
 
 def _trainable(count: int, dimensions: int) -> bool:

@@ -159,14 +159,16 @@ class VectorIndex:
         shift = rotated @ self.codec.offset
         pool = Pool(len(directions), k)
         with OneThread(None if self._few else faiss()):
-            wanted = k + max(8, k // 2)
+            fetched = k + max(8, k // 2)
             for number in map(int, np.flatnonzero(visits.any(axis=0))):
-                asked = np.flatnonzero(visits[:, number])
-                self._search_list(number, asked, scaled, shift, allowed, int(counts[number]), wanted, pool)
+                query_rows = np.flatnonzero(visits[:, number])
+                self._search_list(
+                    number, query_rows, scaled, shift, allowed, int(counts[number]), fetched, pool
+                )
             while unsure := pool.unsure():
-                for number, asked, before in unsure:
+                for number, query_rows, before in unsure:
                     self._search_list(
-                        number, asked, scaled, shift, allowed, int(counts[number]), 4 * before, pool
+                        number, query_rows, scaled, shift, allowed, int(counts[number]), 4 * before, pool
                     )
         return pool.result()
 
@@ -178,44 +180,46 @@ class VectorIndex:
             visits[:, filled] = True
             return visits
         order = filled[np.argsort(-(rotated @ self._centres[filled].T), axis=1, kind="stable")]
-        wanted = _until(counts[order], max(k, LEAST_ALLOWED if probes is None else 0))
+        visited = _until(counts[order], max(k, LEAST_ALLOWED if probes is None else 0))
         if probes is None:
-            wanted = np.maximum(wanted, _until(self._counts[order], max(LEAST_SEEN, int(SEEN * self.count))))
+            visited = np.maximum(
+                visited, _until(self._counts[order], max(LEAST_SEEN, int(SEEN * self.count)))
+            )
         else:
-            wanted = np.maximum(wanted, probes)
-        for query, last in enumerate(wanted):
+            visited = np.maximum(visited, probes)
+        for query, last in enumerate(visited):
             visits[query, order[query, :last]] = True
         return visits
 
     def _search_list(
         self,
         number: int,
-        asked: I64Array,
+        query_rows: I64Array,
         scaled: F32Array,
         shift: F32Array,
         allowed: BoolArray | None,
         count: int,
-        wanted: int,
+        fetched: int,
         pool: Pool,
     ) -> None:
-        """Give ``pool`` the ``wanted`` greatest products of a list for the queries ``asked``, int64 (q,).
+        """Give ``pool`` the ``fetched`` greatest products of a list for the queries ``query_rows``, int64 (q,).
 
         The order of products is not that of cosines, because the decoded vectors have slightly different
         lengths: so more than k are fetched, with a bound on the cosines of all others.
         """
-        found = self._decoded(number)
+        decoded = self._decoded(number)
         rows = self._rows(number)
         mask = allowed[rows] if allowed is not None and count < len(rows) else None
-        wanted = min(wanted, count)
-        products, places = found.scanner.greatest(scaled[asked], wanted, mask)
-        if places.min() < 0:
+        fetched = min(fetched, count)
+        products, positions = decoded.scanner.greatest(scaled[query_rows], fetched, mask)
+        if positions.min() < 0:
             raise DamagedFileError(f"list {number} of vectors has fewer than it should")
-        products = products + shift[asked, None]
+        products = products + shift[query_rows, None]
         last = products[:, -1]
-        others = np.where(last > 0, last / found.shortest, last / found.longest)
-        if wanted == count:
+        others = np.where(last > 0, last / decoded.shortest, last / decoded.longest)
+        if fetched == count:
             others[:] = -np.inf
-        pool.add(number, wanted, asked, products / found.sizes[places], rows[places], others)
+        pool.add(number, fetched, query_rows, products / decoded.sizes[positions], rows[positions], others)
 
     # -- vectors --------------------------------------------------------------------------------------------
 
@@ -237,11 +241,11 @@ class VectorIndex:
         lengths = np.zeros(len(rows), np.float32)
         numbers = self._header.membership[rows]
         for number in np.unique(numbers[numbers < self.lists]):
-            found = self._decoded(int(number))
-            here = np.flatnonzero(numbers == number)
-            places = np.searchsorted(self._rows(int(number)), rows[here])
-            codes[here] = found.scanner.codes(places)
-            lengths[here] = 1.0 if found.lengths is None else found.lengths[places]
+            decoded = self._decoded(int(number))
+            selected = np.flatnonzero(numbers == number)
+            positions = np.searchsorted(self._rows(int(number)), rows[selected])
+            codes[selected] = decoded.scanner.codes(positions)
+            lengths[selected] = 1.0 if decoded.lengths is None else decoded.lengths[positions]
         return CodedVectors(self.codec, codes, lengths)
 
     # -- lists ----------------------------------------------------------------------------------------------
@@ -253,11 +257,11 @@ class VectorIndex:
 
     def _decoded(self, number: int) -> DecodedList:
         key = (id(self), number)
-        found: DecodedList | None = self._cache.get(key)
-        if found is None:
-            found = self._decode(number)
-            self._cache.put(key, found, found.sizes.size * (self.dimensions + 8))
-        return found
+        decoded: DecodedList | None = self._cache.get(key)
+        if decoded is None:
+            decoded = self._decode(number)
+            self._cache.put(key, decoded, decoded.sizes.size * (self.dimensions + 8))
+        return decoded
 
     def _decode(self, number: int) -> DecodedList:
         count = int(self._counts[number])
@@ -280,11 +284,11 @@ class VectorIndex:
 _read_codec = lru_cache(8)(VectorCodec.from_bytes)
 
 
-def _until(counts: I64Array, wanted: int) -> I64Array:
-    """int64 (m,): how many lists each query looks through to see ``wanted`` rows, or all.
+def _until(counts: I64Array, enough: int) -> I64Array:
+    """int64 (m,): how many lists each query looks through to see ``enough`` rows, or all.
 
     counts: rows of its lists, int64 (m, lists), in the order in which it looks through them.
     """
     before = np.cumsum(counts, axis=1)[:, :-1]
-    needed: I64Array = (before < wanted).sum(axis=1) + 1
+    needed: I64Array = (before < enough).sum(axis=1) + 1
     return needed

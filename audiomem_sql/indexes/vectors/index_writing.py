@@ -169,11 +169,11 @@ def _codes(codec: VectorCodec, units: Iterator[F32Array]) -> SpooledRows | None:
     """The codes of vectors; None if one would not fit."""
     codes = SpooledRows(codec.dimensions, "i1")
     for piece in units:
-        found = codec.encode(piece)
-        if found is None:
+        encoded = codec.encode(piece)
+        if encoded is None:
             codes.close()
             return None
-        codes.append(found)
+        codes.append(encoded)
     return codes
 
 
@@ -186,10 +186,10 @@ def lists_for(count: int, dimensions: int) -> int:
     if not count:
         return 0
     if count < MIN_CLUSTERED:
-        wanted = 1
+        lists = 1
     else:
-        wanted = max(count // LIST_VECTORS, min(SMALL_LISTS, count // SMALL_LIST_VECTORS))
-    return max(1, min(MAX_LISTS // 2, count, max(wanted, count * dimensions // _SINGLE_LIST_BYTES)))
+        lists = max(count // LIST_VECTORS, min(SMALL_LISTS, count // SMALL_LIST_VECTORS))
+    return max(1, min(MAX_LISTS // 2, count, max(lists, count * dimensions // _SINGLE_LIST_BYTES)))
 
 
 @dataclass(frozen=True, slots=True, eq=False)

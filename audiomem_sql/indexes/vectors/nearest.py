@@ -22,7 +22,7 @@ class Pool:
     def add(
         self,
         number: int,
-        wanted: int,
+        fetched: int,
         queries: I64Array,
         cosines: F32Array,
         rows: I64Array,
@@ -33,23 +33,23 @@ class Pool:
         They take the place of what the list gave before. ``others`` (q,) is a bound on the cosines of all
         that the list has beside these; minus infinity if nothing.
         """
-        for place, query in enumerate(queries):
-            self._found[query][number] = (cosines[place], rows[place], wanted, float(others[place]))
+        for row, query in enumerate(queries):
+            self._found[query][number] = (cosines[row], rows[row], fetched, float(others[row]))
 
     def unsure(self) -> list[tuple[int, I64Array, int]]:
         """Lists that may have one of the k nearest among the others: (list, queries, number fetched)."""
         again: dict[tuple[int, int], list[int]] = {}
-        for query, found in enumerate(self._found):
-            bound = max((others for *_, others in found.values()), default=-np.inf)
+        for query, by_list in enumerate(self._found):
+            bound = max((others for *_, others in by_list.values()), default=-np.inf)
             if bound == -np.inf:
                 continue
-            cosines = np.concatenate([entry[0] for entry in found.values()])
+            cosines = np.concatenate([entry[0] for entry in by_list.values()])
             worst = -np.partition(-cosines, self.k - 1)[self.k - 1] if len(cosines) >= self.k else -np.inf
-            for number, (_, _, wanted, others) in found.items():
+            for number, (_, _, fetched, others) in by_list.items():
                 # What float32 rounds away must not hide a tie.
                 if others > -np.inf and others + 1e-6 >= worst:
-                    again.setdefault((number, wanted), []).append(query)
-        return [(number, np.array(queries), wanted) for (number, wanted), queries in again.items()]
+                    again.setdefault((number, fetched), []).append(query)
+        return [(number, np.array(queries), fetched) for (number, fetched), queries in again.items()]
 
     def result(self) -> tuple[I64Array, F32Array]:
         """Rows int64 (m, k), nearest first, then by number, -1 for none.
@@ -58,10 +58,10 @@ class Pool:
         """
         rows = np.full((len(self._found), self.k), -1, np.int64)
         distances = np.full(rows.shape, np.inf, np.float32)
-        for query, found in enumerate(self._found):
-            if found:
-                cosines = np.concatenate([entry[0] for entry in found.values()])
-                numbers = np.concatenate([entry[1] for entry in found.values()])
+        for query, by_list in enumerate(self._found):
+            if by_list:
+                cosines = np.concatenate([entry[0] for entry in by_list.values()])
+                numbers = np.concatenate([entry[1] for entry in by_list.values()])
                 order = np.lexsort((numbers, -cosines))[: self.k]
                 rows[query, : len(order)] = numbers[order]
                 distances[query, : len(order)] = np.clip(1 - cosines[order], 0, 2)

@@ -24,7 +24,7 @@ _FEW_QUERIES = 4
 class Scanner(Protocol):
     """The codes of one list, ready to be searched."""
 
-    def codes(self, places: I64Array) -> I8Array:
+    def codes(self, positions: I64Array) -> I8Array:
         """int8 (p, d), the codes at int64 (p,) places in the list."""
 
     def greatest(self, queries: F32Array, k: int, allowed: BoolArray | None) -> tuple[F32Array, I64Array]:
@@ -66,8 +66,8 @@ def products_of(queries: F32Array, vectors: F32Array) -> F32Array:
     """
     if len(queries) > _FEW_QUERIES:
         return queries @ vectors.T
-    found: F32Array = np.einsum("qd,nd->qn", queries, vectors)
-    return found
+    products: F32Array = np.einsum("qd,nd->qn", queries, vectors)
+    return products
 
 
 def cosine_distances(vectors: F32Array, query: F32Array) -> F32Array:
@@ -92,28 +92,30 @@ class NumpyScanner:
     def __init__(self, codes: I8Array) -> None:
         self._codes = codes
 
-    def codes(self, places: I64Array) -> I8Array:
+    def codes(self, positions: I64Array) -> I8Array:
         """int8 (p, d), the codes at int64 (p,) places in the list."""
-        return self._codes[places]
+        return self._codes[positions]
 
     def greatest(self, queries: F32Array, k: int, allowed: BoolArray | None) -> tuple[F32Array, I64Array]:
         """The ``k`` greatest products of each query, as :meth:`Scanner.greatest`."""
-        places = np.arange(len(self._codes)) if allowed is None else np.flatnonzero(allowed)
-        products = np.empty((len(queries), len(places)), np.float32)
-        for start in range(0, len(places), _CHUNK):
-            part = places[start : start + _CHUNK]
+        positions = np.arange(len(self._codes)) if allowed is None else np.flatnonzero(allowed)
+        products = np.empty((len(queries), len(positions)), np.float32)
+        for start in range(0, len(positions), _CHUNK):
+            part = positions[start : start + _CHUNK]
             codes = self._codes[start : start + _CHUNK] if allowed is None else self._codes[part]
             products[:, start : start + _CHUNK] = products_of(queries, codes.astype(np.float32))
-        found = min(k, len(places))
-        chosen = np.argpartition(-products, found - 1, axis=1)[:, :found] if 0 < found < len(places) else None
+        count = min(k, len(positions))
+        chosen = (
+            np.argpartition(-products, count - 1, axis=1)[:, :count] if 0 < count < len(positions) else None
+        )
         if chosen is None:
-            chosen = np.broadcast_to(np.arange(found), (len(queries), found))
+            chosen = np.broadcast_to(np.arange(count), (len(queries), count))
         values = np.take_along_axis(products, chosen, axis=1)
         order = np.argsort(-values, axis=1, kind="stable")
         out_values = np.full((len(queries), k), -np.inf, np.float32)
         out_places = np.full((len(queries), k), -1, np.int64)
-        out_values[:, :found] = np.take_along_axis(values, order, axis=1)
-        out_places[:, :found] = places[np.take_along_axis(chosen, order, axis=1)]
+        out_values[:, :count] = np.take_along_axis(values, order, axis=1)
+        out_places[:, :count] = positions[np.take_along_axis(chosen, order, axis=1)]
         return out_values, out_places
 
 
@@ -137,9 +139,9 @@ class FaissScanner:
         index.ntotal = count
         self._index = index
 
-    def codes(self, places: I64Array) -> I8Array:
+    def codes(self, positions: I64Array) -> I8Array:
         """int8 (p, d), the codes at int64 (p,) places in the list."""
-        codes: I8Array = np.bitwise_xor(self._bytes[places], np.uint8(128)).view(np.int8)
+        codes: I8Array = np.bitwise_xor(self._bytes[positions], np.uint8(128)).view(np.int8)
         return codes
 
     def greatest(self, queries: F32Array, k: int, allowed: BoolArray | None) -> tuple[F32Array, I64Array]:
@@ -150,8 +152,8 @@ class FaissScanner:
             bits = np.packbits(allowed, bitorder="little")
             selector = module.IDSelectorBitmap(bits)
             parameters = module.SearchParameters(sel=selector)
-        products, places = self._index.search(np.ascontiguousarray(queries), k, params=parameters)
-        return products, places
+        products, positions = self._index.search(np.ascontiguousarray(queries), k, params=parameters)
+        return products, positions
 
 
 class OneThread:

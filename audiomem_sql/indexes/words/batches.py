@@ -54,7 +54,7 @@ class _Batch:
 class _Run:
     """A batch in the order of the index.
 
-    ``terms``: int64 (t,), rising places in that order; ``postings`` and ``words``, int64 (t + 1,): where in
+    ``terms``: int64 (t,), rising positions in that order; ``postings`` and ``words``, int64 (t + 1,): where in
     all batches those of each begin, and where the last end.
     """
 
@@ -141,12 +141,12 @@ class KeywordBatches:
         self.classes = np.frexp(counts.astype(np.float64))[1].astype(np.uint8)
         self.order = np.argsort(self.classes, kind="stable")
         self.counts = counts[self.order]
-        places = np.empty(len(self.order), np.int64)
-        places[self.order] = np.arange(len(self.order))
+        ranks = np.empty(len(self.order), np.int64)
+        ranks[self.order] = np.arange(len(self.order))
         postings, words = SpooledRows(2, "<i4"), SpooledRows(1, "<i4")
         first_posting = first_word = 0
         for batch, batch_codes in zip(self._batches, own, strict=True):
-            terms = places[batch_codes]
+            terms = ranks[batch_codes]
             order = np.argsort(terms, kind="stable")
             starts = np.cumsum(batch.counts) - batch.counts
             found = self._postings.read(first_posting, first_posting + int(batch.counts.sum()))
@@ -165,7 +165,7 @@ class KeywordBatches:
         self._postings, self._words = postings, words
 
     def postings(self, groups: I64Array) -> Iterator[Postings]:
-        """Of terms by their places in ``order``: those from groups[i] to groups[i + 1] - 1, for each i."""
+        """Of terms by their positions in ``order``: those from groups[i] to groups[i + 1] - 1, for each i."""
         bounds = [np.searchsorted(run.terms, groups) for run in self._runs]
         for number in range(len(groups) - 1):
             terms: list[Any] = []
@@ -182,12 +182,12 @@ class KeywordBatches:
                     positions.append(self._words.read(int(run.words[low]), int(run.words[high]))[:, 0])
             order = np.argsort(np.concatenate(terms), kind="stable")
             rows, frequencies = np.concatenate(found).astype(np.int64).T
-            places = np.empty(0, np.int64)
+            occurrences = np.empty(0, np.int64)
             if self._with_positions:
                 starts = np.cumsum(frequencies) - frequencies
-                places = np.concatenate(positions)[ranges(starts[order], frequencies[order])]
+                occurrences = np.concatenate(positions)[ranges(starts[order], frequencies[order])]
             counts = self.counts[groups[number] : groups[number + 1]]
-            yield Postings(rows[order], frequencies[order], counts, places.astype(np.int64))
+            yield Postings(rows[order], frequencies[order], counts, occurrences.astype(np.int64))
 
     def close(self) -> None:
         """Let go of the files."""

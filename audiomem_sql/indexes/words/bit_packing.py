@@ -38,9 +38,9 @@ def pack(values: U64Array, widths: U8Array) -> bytes:
     total = int(ends[-1]) if len(ends) else 0
     if total == 0:
         return b""
-    places = ends - widths
-    words = places >> 6
-    shifts = (places & 63).astype(np.uint64)
+    offsets = ends - widths
+    words = offsets >> 6
+    shifts = (offsets & 63).astype(np.uint64)
     out = np.zeros((total >> 6) + 2, "<u8")
     firsts = np.flatnonzero(np.concatenate([[True], words[1:] != words[:-1]]))
     out[words[firsts]] = np.bitwise_or.reduceat(values << shifts, firsts)
@@ -49,19 +49,19 @@ def pack(values: U64Array, widths: U8Array) -> bytes:
     return out.tobytes()[: -(-total // 8)]
 
 
-def unpack(data: bytes, places: I64Array, widths: U8Array) -> U64Array:
-    """The numbers of ``widths`` bits at the bit ``places`` of ``data``, uint64 (n,).
+def unpack(data: bytes, offsets: I64Array, widths: U8Array) -> U64Array:
+    """The numbers of ``widths`` bits at the bit ``offsets`` of ``data``, uint64 (n,).
 
     Raises DamagedFileError (without a place) if one lies behind the end.
     """
-    if len(places) == 0:
+    if len(offsets) == 0:
         return np.empty(0, np.uint64)
-    if int((places + widths).max()) > len(data) * 8 or int(places.min()) < 0:
+    if int((offsets + widths).max()) > len(data) * 8 or int(offsets.min()) < 0:
         raise DamagedFileError("packed numbers end early")
-    first = int(places.min()) >> 3
-    last = (int(places.max()) >> 3) + 1
+    first = int(offsets.min()) >> 3
+    last = (int(offsets.max()) >> 3) + 1
     padded = data[first : last + 8].ljust(last - first + 8, b"\0")
     windows: U64Array = np.ndarray(last - first, "<u8", padded, strides=(1,))
     masks = (np.uint64(1) << widths.astype(np.uint64)) - np.uint64(1)
-    found: U64Array = (windows[(places >> 3) - first] >> (places & 7).astype(np.uint64)) & masks
-    return found
+    values: U64Array = (windows[(offsets >> 3) - first] >> (offsets & 7).astype(np.uint64)) & masks
+    return values

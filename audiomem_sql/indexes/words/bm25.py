@@ -55,13 +55,13 @@ def bm25(statistics: Statistics, counts: F64Array, lengths: I64Array) -> F64Arra
 
 def weights(statistics: Statistics) -> list[float]:
     """The inverse document frequency of each phrase: the score of a row of average length with one."""
-    found = []
+    idfs = []
     for frequency in statistics.frequencies.tolist():
         # Deleted rows may be counted in one of the two numbers and not in the other.
         ratio = (max(statistics.documents - frequency, 0) + 0.5) / (frequency + 0.5)
         idf = math.log(ratio)
-        found.append(idf if idf > 0 else MIN_IDF)
-    return found
+        idfs.append(idf if idf > 0 else MIN_IDF)
+    return idfs
 
 
 def coverage(statistics: Statistics, best: float) -> float:
@@ -74,9 +74,9 @@ def coverage(statistics: Statistics, best: float) -> float:
 
 
 def top(scores: F64Array, k: int | None) -> I64Array:
-    """The places of the ``k`` lowest scores (of all, for None), lowest first.
+    """The indices of the ``k`` lowest scores (of all, for None), lowest first.
 
-    Equal scores in the order of their places.
+    Equal scores in the order of their indices.
     """
     if k is None or k >= len(scores):
         return np.argsort(scores, kind="stable")

@@ -119,9 +119,9 @@ class Directory:
 
         def numbers(dtype: str, count: int) -> I64Array:
             nonlocal at
-            found = np.frombuffer(raw, dtype, count, at)
-            at += found.nbytes
-            return found.astype(np.int64)
+            values = np.frombuffer(raw, dtype, count, at)
+            at += values.nbytes
+            return values.astype(np.int64)
 
         sizes = numbers("<u4", pieces)
         piece_classes, piece_terms = numbers("u1", postings), numbers("<u4", postings)
@@ -148,8 +148,8 @@ class Directory:
             and bool(((self.piece_classes >= 1) & (self.piece_classes <= classes)).all())
         )
         if sound:
-            held = np.zeros(classes, np.int64)
-            np.add.at(held, self.piece_classes - 1, self.piece_terms)
-            sound = np.array_equal(held, self.spread.sum(axis=0))
+            terms_by_class = np.zeros(classes, np.int64)
+            np.add.at(terms_by_class, self.piece_classes - 1, self.piece_terms)
+            sound = np.array_equal(terms_by_class, self.spread.sum(axis=0))
         if not sound:
             raise DamagedFileError("the directory of a keyword index contradicts itself")

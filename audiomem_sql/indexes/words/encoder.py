@@ -78,11 +78,11 @@ class KeywordWriter:
             before = block[-1]
         groups = _groups(batches)
         positions: list[bytes] = []
-        for found in batches.postings(groups):
-            pieces.append(encode_postings(found.rows, found.frequencies, found.counts))
+        for postings in batches.postings(groups):
+            pieces.append(encode_postings(postings.rows, postings.frequencies, postings.counts))
             if self._positions:
-                first_places = np.cumsum(found.frequencies) - found.frequencies
-                positions.append(encode_positions(found.positions, first_places))
+                first_places = np.cumsum(postings.frequencies) - postings.frequencies
+                positions.append(encode_positions(postings.positions, first_places))
         pieces += positions
         directory = Directory(
             len(lengths),

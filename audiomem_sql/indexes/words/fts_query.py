@@ -42,13 +42,13 @@ class Phrase:
 class Near:
     """A phrase, or several near each other, in one of ``columns``.
 
-    ``places`` are theirs in :attr:`Expression.phrases`.
+    ``phrase_numbers`` are theirs in :attr:`Expression.phrases`.
     """
 
     phrases: tuple[Phrase, ...]
     columns: frozenset[str]
     distance: int = NEAR_DISTANCE
-    places: tuple[int, ...] = ()
+    phrase_numbers: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -112,10 +112,10 @@ def _numbered(node: Node, phrases: list[tuple[Phrase, frozenset[str]]]) -> Node:
     if isinstance(node, Near):
         first = len(phrases)
         phrases.extend((phrase, node.columns) for phrase in node.phrases)
-        return replace(node, places=tuple(range(first, len(phrases))))
+        return replace(node, phrase_numbers=tuple(range(first, len(phrases))))
     if isinstance(node, Not):
-        left = _numbered(node.left, phrases)
-        return Not(left, _numbered(node.right, phrases))
+        left_node = _numbered(node.left, phrases)
+        return Not(left_node, _numbered(node.right, phrases))
     if isinstance(node, Nothing):
         return node
     return replace(node, children=tuple(_numbered(child, phrases) for child in node.children))
@@ -135,7 +135,7 @@ def _restricted(node: Node, columns: frozenset[str]) -> Node:
 class _Lexeme(NamedTuple):
     kind: str  # "string", "end", "unterminated", "unknown", OR, AND, NOT, or the character itself
     text: str  # as written
-    place: int
+    position: int
 
 
 class _Parser:
@@ -182,15 +182,15 @@ class _Parser:
     def refuse(self, lexeme: _Lexeme) -> NoReturn:
         """Raise the error for a lexeme that may not stand where it stands."""
         if lexeme.kind == "unterminated":
-            self._fail("unterminated string", lexeme.place, "Close the double quote.")
+            self._fail("unterminated string", lexeme.position, "Close the double quote.")
         self._fail(
             f'fts5: syntax error near "{lexeme.text}"',
-            lexeme.place,
+            lexeme.position,
             "Put text that is no query into double quotes.",
         )
 
-    def _fail(self, what: str, place: int, remedy: str) -> NoReturn:
-        raise QueryError(what, place=f"character {place + 1} of the query", remedy=remedy)
+    def _fail(self, fault: str, character: int, remedy: str) -> NoReturn:
+        raise QueryError(fault, place=f"character {character + 1} of the query", remedy=remedy)
 
     def _take(self, kind: str) -> _Lexeme:
         lexeme = self.next
@@ -200,15 +200,15 @@ class _Parser:
         return lexeme
 
     def _skip(self, kind: str) -> bool:
-        found = self.next.kind == kind
-        self._at += found
-        return found
+        is_next = self.next.kind == kind
+        self._at += is_next
+        return is_next
 
     def _deeper(self, depth: int) -> int:
         if depth >= MAX_DEPTH:
             self._fail(
                 f"fts5 expression tree is too large (maximum depth {MAX_DEPTH})",
-                self.next.place,
+                self.next.position,
                 "Use fewer parentheses.",
             )
         return depth + 1
@@ -238,16 +238,16 @@ class _Parser:
             inner = self.expression(self._deeper(depth))
             self._take(")")
             return inner
-        found: list[Node] = []
-        while not found or self.next.kind in ("string", "^", "-", "{"):
+        nodes: list[Node] = []
+        while not nodes or self.next.kind in ("string", "^", "-", "{"):
             columns = self._column_set()
-            if columns is not None and not found and self._skip("("):
+            if columns is not None and not nodes and self._skip("("):
                 inner = self.expression(self._deeper(depth))
                 self._take(")")
                 return _restricted(inner, columns)
-            found.append(self._near(self._all if columns is None else columns))
+            nodes.append(self._near(self._all if columns is None else columns))
         # A string without a word says nothing beside others, and finds nothing alone.
-        said = [node for node in found if not isinstance(node, Nothing)] or found[:1]
+        said = [node for node in nodes if not isinstance(node, Nothing)] or nodes[:1]
         return said[0] if len(said) == 1 else And(tuple(said))
 
     def _column_set(self) -> frozenset[str] | None:
@@ -274,7 +274,7 @@ class _Parser:
         if column is None:
             self._fail(
                 f"no such column: {name}",
-                lexeme.place,
+                lexeme.position,
                 f"The columns are {', '.join(sorted(self._all))}. "
                 "Put text that is no query into double quotes.",
             )
@@ -302,7 +302,7 @@ class _Parser:
 
     def _distance(self, lexeme: _Lexeme) -> int:
         if not (lexeme.text.isascii() and lexeme.text.isdigit()):
-            self._fail(f'expected integer, got "{lexeme.text}"', lexeme.place, "Write NEAR(a b, 5).")
+            self._fail(f'expected integer, got "{lexeme.text}"', lexeme.position, "Write NEAR(a b, 5).")
         return min(int(lexeme.text[:10]) if len(lexeme.text) < 11 else MAX_DISTANCE, MAX_DISTANCE)
 
     def _phrase(self) -> Phrase:

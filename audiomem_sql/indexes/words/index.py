@@ -92,41 +92,41 @@ class KeywordIndex:
 
         A term that is not there has none.
         """
-        place = self._find(term)
-        if place is None:
+        address = self._find(term)
+        if address is None:
             return _NONE, _NONE
-        return self._postings_piece(place[0]).term(place[1])
+        return self._postings_piece(address[0]).term(address[1])
 
     def postings_of(self, terms: Sequence[bytes]) -> tuple[I64Array, I64Array]:
         """The postings of several terms, in no order: a row stands there once for each term that it holds."""
-        places: dict[int, list[int]] = {}
+        ordinals_by_piece: dict[int, list[int]] = {}
         for term in terms:
-            place = self._find(term)
-            if place is not None:
-                places.setdefault(place[0], []).append(place[1])
-        found = [
+            address = self._find(term)
+            if address is not None:
+                ordinals_by_piece.setdefault(address[0], []).append(address[1])
+        postings = [
             self._postings_piece(piece).terms(np.array(ordinals, np.int64))
-            for piece, ordinals in places.items()
+            for piece, ordinals in ordinals_by_piece.items()
         ]
         return (
-            np.concatenate([_NONE, *(rows for rows, _ in found)]),
-            np.concatenate([_NONE, *(counts for _, counts in found)]),
+            np.concatenate([_NONE, *(rows for rows, _ in postings)]),
+            np.concatenate([_NONE, *(counts for _, counts in postings)]),
         )
 
     def prefixed(self, prefix: bytes) -> list[bytes]:
         """The terms that begin with ``prefix``, ascending."""
-        found: list[bytes] = []
+        terms: list[bytes] = []
         for number in range(max(0, bisect_right(self.directory.firsts, prefix) - 1), self.directory.blocks):
             first = self.directory.firsts[number]
             if first > prefix and not first.startswith(prefix):
                 break
-            found += [term for term in self._block(number).terms if term.startswith(prefix)]
-        return found
+            terms += [term for term in self._block(number).terms if term.startswith(prefix)]
+        return terms
 
     def occurrences(self, terms: Sequence[Sequence[bytes]], rows: I64Array) -> list[I64Array]:
-        """For each list of terms the places in ``rows`` of any of them, ascending.
+        """For each list of terms the occurrences in ``rows`` of any of them, ascending.
 
-        A place is row << ROW_SHIFT | position. Raises UnsupportedError if the index has no positions and no
+        An occurrence is row << ROW_SHIFT | position. Raises UnsupportedError if the index has no positions and no
         texts were offered.
         """
         if not self.directory.has_positions:
@@ -134,26 +134,28 @@ class KeywordIndex:
                 raise UnsupportedError(
                     "this keyword index has no positions, so it finds words but no phrases"
                 )
-            found = KeywordRows(self._texts(rows)).occurrences(terms, np.arange(len(rows), dtype=np.int64))
+            in_texts = KeywordRows(self._texts(rows)).occurrences(terms, np.arange(len(rows), dtype=np.int64))
             low = (1 << ROW_SHIFT) - 1
-            return [rows[places >> ROW_SHIFT] << ROW_SHIFT | places & low for places in found]
+            return [
+                rows[occurrences >> ROW_SHIFT] << ROW_SHIFT | occurrences & low for occurrences in in_texts
+            ]
         return [
             np.sort(np.concatenate([_NONE, *(self._occurrences(term, rows) for term in alternatives)]))
             for alternatives in terms
         ]
 
     def _occurrences(self, term: bytes, rows: I64Array) -> I64Array:
-        place = self._find(term)
-        if place is None:
+        address = self._find(term)
+        if address is None:
             return _NONE
-        number, ordinal = place
+        number, ordinal = address
         postings = self._postings_piece(number)
-        held, frequencies = postings.term(ordinal)
+        term_rows, frequencies = postings.term(ordinal)
         offset = 1 + self.directory.blocks + len(self.directory.piece_terms) + number
         piece = self._decoded(offset, lambda data: PositionsPiece.decode(data, postings))
-        spread = np.repeat(held, frequencies)
-        places: I64Array = (spread << ROW_SHIFT) | piece.term(ordinal)
-        return places if len(rows) >= len(held) else places[np.isin(spread, rows)]
+        spread = np.repeat(term_rows, frequencies)
+        occurrences: I64Array = (spread << ROW_SHIFT) | piece.term(ordinal)
+        return occurrences if len(rows) >= len(term_rows) else occurrences[np.isin(spread, rows)]
 
     def _find(self, term: bytes) -> tuple[int, int] | None:
         """The piece of postings that has ``term``, and its ordinal there."""
@@ -161,13 +163,13 @@ class KeywordIndex:
         if number < 0:
             return None
         block = self._block(number)
-        place = block.place(term)
-        if place is None:
+        position = block.position_of(term)
+        if position is None:
             return None
-        column = int(block.classes[place]) - 1
+        column = int(block.classes[position]) - 1
         if column >= self._before.shape[1]:
             raise DamagedFileError("a term has a class that the directory does not have")
-        ordinal = int(self._before[number, column] + block.before[place])
+        ordinal = int(self._before[number, column] + block.before[position])
         low, high = int(self._first_piece[column]), int(self._first_piece[column + 1])
         piece = low + int(np.searchsorted(self._ordinals[low:high], ordinal, side="right")) - 1
         if piece < low or ordinal - self._ordinals[piece] >= self.directory.piece_terms[piece]:

@@ -23,7 +23,7 @@ _AT_BEGINNING, _AT_SENTENCE, _NEW_PHRASE, _SEEN_PHRASE = 120, 100, 1000, 1
 
 
 class Instance(NamedTuple):
-    """A phrase in a text: its first token, its place in the query, and its number of tokens.
+    """A phrase in a text: its first token, its number in the query, and its number of tokens.
 
     Ordered as FTS5 orders them.
     """
@@ -42,13 +42,13 @@ def instances(expression: Expression, row: Mapping[str, str | None], column: str
     NOT.
     """
     sources = {name: KeywordRows(pa.array([text], pa.string())) for name, text in row.items()}
-    found = match(expression, sources, places=True)
+    matches = match(expression, sources, with_occurrences=True)
     low = (1 << ROW_SHIFT) - 1
     return sorted(
-        Instance(int(place), phrase, len(expression.phrases[phrase][0].terms))
-        for (phrase, name), places in found.places.items()
-        if name == column and len(found.hits[phrase].rows)
-        for place in np.asarray(places) & low
+        Instance(int(position), phrase, len(expression.phrases[phrase][0].terms))
+        for (phrase, name), occurrences in matches.occurrences.items()
+        if name == column and len(matches.hits[phrase].rows)
+        for position in np.asarray(occurrences) & low
     )
 
 
@@ -97,12 +97,12 @@ def snippet(
     """
     column, row = _column_of(text, expression, row, column)
     tokens = spans(text)
-    found = instances(expression, row, column)
-    first, _ = _best_start(text, tokens, found, max_tokens)
+    marks = instances(expression, row, column)
+    first, _ = _best_start(text, tokens, marks, max_tokens)
     last = first + max_tokens - 1
     out = [ellipsis] if first > 0 else []
     at = tokens[first].start if first > 0 and first < len(tokens) else 0
-    for begin, end in _coalesced(found):
+    for begin, end in _coalesced(marks):
         if begin < first or begin > last:
             continue
         start, stop = tokens[begin].start, tokens[min(end, last)].end
@@ -123,8 +123,8 @@ def best_column(row: Mapping[str, str | None], expression: Expression, max_token
     best, best_score = None, 0
     for column, text in row.items():
         if text is not None:
-            found = instances(expression, row, column)
-            _, score = _best_start(text, spans(text), found, max_tokens)
+            marks = instances(expression, row, column)
+            _, score = _best_start(text, spans(text), marks, max_tokens)
             if score > best_score:
                 best, best_score = column, score
     return best
@@ -141,10 +141,10 @@ def _column_of(
     return min(names), {min(names): text}
 
 
-def _coalesced(found: list[Instance]) -> list[tuple[int, int]]:
+def _coalesced(marks: list[Instance]) -> list[tuple[int, int]]:
     """First and last token of stretches of instances that overlap."""
     stretches: list[tuple[int, int]] = []
-    for instance in found:
+    for instance in marks:
         end = instance.start + instance.size - 1
         if stretches and instance.start <= stretches[-1][1]:
             stretches[-1] = stretches[-1][0], max(stretches[-1][1], end)
@@ -153,32 +153,32 @@ def _coalesced(found: list[Instance]) -> list[tuple[int, int]]:
     return stretches
 
 
-def _best_start(text: str, tokens: list[Token], found: list[Instance], size: int) -> tuple[int, int]:
+def _best_start(text: str, tokens: list[Token], marks: list[Instance], size: int) -> tuple[int, int]:
     """The first token of the stretch of ``size`` tokens that says most, and how much it says."""
     sentences = _sentence_starts(text, tokens)
     best, best_score = 0, 0
-    for instance in found:
-        score, start = _score(found, instance.start, size, len(tokens))
+    for instance in marks:
+        score, start = _score(marks, instance.start, size, len(tokens))
         if score > best_score:
             best, best_score = start, score
         if len(tokens) > size:
             sentence = max(start for start in sentences if start <= instance.start)
             if sentence < instance.start:
-                score = _score(found, sentence, size, len(tokens))[0]
+                score = _score(marks, sentence, size, len(tokens))[0]
                 score += _AT_BEGINNING if sentence == 0 else _AT_SENTENCE
                 if score > best_score:
                     best, best_score = sentence, score
     return best, best_score
 
 
-def _score(found: list[Instance], start: int, size: int, total: int) -> tuple[int, int]:
+def _score(marks: list[Instance], start: int, size: int, total: int) -> tuple[int, int]:
     """What the stretch from ``start`` is worth, and the start that puts what it holds into its middle."""
-    inside = [instance for instance in found if start <= instance.start < start + size]
-    seen: set[int] = set()
+    inside = [instance for instance in marks if start <= instance.start < start + size]
+    phrases: set[int] = set()
     score = 0
     for instance in inside:
-        score += _SEEN_PHRASE if instance.phrase in seen else _NEW_PHRASE
-        seen.add(instance.phrase)
+        score += _SEEN_PHRASE if instance.phrase in phrases else _NEW_PHRASE
+        phrases.add(instance.phrase)
     if not inside:
         return score, start
     first, last = inside[0].start, inside[-1].start + inside[-1].size
@@ -190,9 +190,9 @@ def _score(found: list[Instance], start: int, size: int, total: int) -> tuple[in
 def _sentence_starts(text: str, tokens: list[Token]) -> list[int]:
     """The tokens that begin the text, or stand behind a full stop or a colon and white space."""
     starts = [0]
-    for place, (before, token) in enumerate(pairwise(tokens), 1):
+    for number, (before, token) in enumerate(pairwise(tokens), 1):
         between = text[before.end : token.start]
         rest = between.rstrip(" \t\n\r")
         if len(rest) < len(between) and rest.endswith((".", ":")):
-            starts.append(place)
+            starts.append(number)
     return starts

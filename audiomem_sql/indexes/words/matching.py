@@ -1,7 +1,7 @@
 """Which rows fulfil a query, and how often each of its phrases stands in them.
 
-A query is matched against one column or several; what knows a column's words is a KeywordSource: the index of
-a segment (keyword_index), or rows in memory (keyword_rows). What FTS5 answers is what is answered here.
+A query is matched against one column or several. A KeywordSource knows the words of a column: it is the index
+of a segment, or rows in memory. The answers are those of FTS5.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ _POSITION = (1 << ROW_SHIFT) - 1
 
 
 class KeywordSource(Protocol):
-    """What a column's words can be asked for; rows are places 0 … row_count - 1 inside the source."""
+    """What a column's words can be asked for; rows are numbered 0 … row_count - 1 inside the source."""
 
     @property
     def row_count(self) -> int:
@@ -44,9 +44,9 @@ class KeywordSource(Protocol):
         """The terms that begin with ``prefix``, ascending."""
 
     def occurrences(self, terms: Sequence[Sequence[bytes]], rows: I64Array) -> list[I64Array]:
-        """For each list of terms the places in ``rows`` (ascending) of any of them, ascending.
+        """For each list of terms the occurrences in ``rows`` (ascending) of any of them, ascending.
 
-        A place is row << ROW_SHIFT | position.
+        An occurrence is row << ROW_SHIFT | position.
         """
 
 
@@ -80,7 +80,7 @@ class Matches:
     lengths: I64Array
     #: Where each phrase begins in each column, as occurrences; only of phrases that were looked for by
     #: position.
-    places: dict[tuple[int, str], I64Array] = field(default_factory=dict)
+    occurrences: dict[tuple[int, str], I64Array] = field(default_factory=dict)
 
     @property
     def statistics(self) -> Statistics:
@@ -104,37 +104,39 @@ class Matches:
         return rows[best], scores[best]
 
 
-def match(expression: Expression, columns: Mapping[str, KeywordSource], *, places: bool = False) -> Matches:
+def match(
+    expression: Expression, columns: Mapping[str, KeywordSource], *, with_occurrences: bool = False
+) -> Matches:
     """The rows that fulfil ``expression``; the sources have the same rows.
 
-    With ``places`` the occurrences of every phrase are kept (highlight needs them).
+    With ``with_occurrences`` the occurrences of every phrase are kept (highlight needs them).
     """
-    matcher = _Matcher(columns, places)
+    matcher = _Matcher(columns, with_occurrences)
     rows = matcher.rows_of(expression.root)
     hits = [Hits(_NONE, _NONE)] * len(expression.phrases)
     matcher.count(expression.root, rows, hits)
     lengths = reduce(np.add, (source.lengths for source in columns.values()))
-    return Matches(rows, hits, matcher.alone(expression), lengths, matcher.places)
+    return Matches(rows, hits, matcher.alone(expression), lengths, matcher.occurrences)
 
 
 class _Matcher:
     """One query over the rows of some columns."""
 
-    def __init__(self, columns: Mapping[str, KeywordSource], keep_places: bool) -> None:
+    def __init__(self, columns: Mapping[str, KeywordSource], keep_occurrences: bool) -> None:
         self._columns = columns
-        self._keep_places = keep_places
+        self._keep_occurrences = keep_occurrences
         self._rows: dict[int, I64Array] = {}
         self._phrases: dict[tuple[Phrase, str, bool], Hits] = {}
         self._starts: dict[tuple[Phrase, str], I64Array] = {}
         self._near: dict[int, list[Hits]] = {}
-        self.places: dict[tuple[int, str], I64Array] = {}
+        self.occurrences: dict[tuple[int, str], I64Array] = {}
 
     def rows_of(self, node: Node) -> I64Array:
         """The rows that fulfil ``node``, ascending."""
-        known = self._rows.get(id(node))
-        if known is None:
-            known = self._rows[id(node)] = self._evaluate(node)
-        return known
+        rows = self._rows.get(id(node))
+        if rows is None:
+            rows = self._rows[id(node)] = self._evaluate(node)
+        return rows
 
     def _evaluate(self, node: Node) -> I64Array:
         if isinstance(node, Nothing):
@@ -146,14 +148,14 @@ class _Matcher:
             return reduce(_common, (self.rows_of(child) for child in node.children))
         if isinstance(node, Or):
             return np.unique(np.concatenate([self.rows_of(child) for child in node.children]))
-        left = self.rows_of(node.left)
-        return left[~_is_in(left, self.rows_of(node.right))]
+        left_rows = self.rows_of(node.left)
+        return left_rows[~_is_in(left_rows, self.rows_of(node.right))]
 
     def count(self, node: Node, rows: I64Array, hits: list[Hits]) -> None:
         """Put into ``hits`` what counts for BM25: phrases fulfilled up to the root, none under NOT."""
         if isinstance(node, Near):
-            for place, one in zip(node.places, self._near[id(node)], strict=True):
-                hits[place] = one.within(rows)
+            for number, one in zip(node.phrase_numbers, self._near[id(node)], strict=True):
+                hits[number] = one.within(rows)
             return
         if isinstance(node, And):
             for child in node.children:
@@ -167,48 +169,48 @@ class _Matcher:
     def alone(self, expression: Expression) -> I64Array:
         """For each phrase the number of rows that hold it in the columns that it is looked for in."""
         counts = np.zeros(len(expression.phrases), np.int64)
-        for place, (phrase, columns) in enumerate(expression.phrases):
-            found = [self._phrase(phrase, column) for column in self._columns if column in columns]
-            counts[place] = len(_merged(found).rows)
+        for number, (phrase, columns) in enumerate(expression.phrases):
+            by_column = [self._phrase(phrase, column) for column in self._columns if column in columns]
+            counts[number] = len(_merged(by_column).rows)
         return counts
 
     def _near_hits(self, node: Near) -> list[Hits]:
-        found: list[list[Hits]] = [[] for _ in node.phrases]
+        by_phrase: list[list[Hits]] = [[] for _ in node.phrases]
         for column in self._columns:
             if column not in node.columns:
                 continue
-            if len(node.phrases) == 1 and not self._keep_places:
-                found[0].append(self._phrase(node.phrases[0], column))
+            if len(node.phrases) == 1 and not self._keep_occurrences:
+                by_phrase[0].append(self._phrase(node.phrases[0], column))
                 continue
-            starts = [self._places(phrase, column) for phrase in node.phrases]
+            starts = [self._starts_of(phrase, column) for phrase in node.phrases]
             if len(starts) > 1:
                 starts = near(starts, [len(phrase.terms) for phrase in node.phrases], node.distance)
-            for hits, place, places in zip(found, node.places, starts, strict=True):
-                self.places[place, column] = places
-                hits.append(_counted(places))
-        return [_merged(hits) for hits in found]
+            for hits, number, occurrences in zip(by_phrase, node.phrase_numbers, starts, strict=True):
+                self.occurrences[number, column] = occurrences
+                hits.append(_counted(occurrences))
+        return [_merged(hits) for hits in by_phrase]
 
     def _phrase(self, phrase: Phrase, column: str) -> Hits:
         """The rows whose ``column`` holds ``phrase``, and how often."""
         key = phrase, column, False
-        known = self._phrases.get(key)
-        if known is None:
+        hits = self._phrases.get(key)
+        if hits is None:
             if not phrase.terms:
-                known = Hits(_NONE, _NONE)
+                hits = Hits(_NONE, _NONE)
             elif len(phrase.terms) > 1 or phrase.first:
-                known = _counted(self._places(phrase, column))
+                hits = _counted(self._starts_of(phrase, column))
             else:
                 source = self._columns[column]
-                known = _held(source, self._terms(phrase, column)[0])
-            self._phrases[key] = known
-        return known
+                hits = _held(source, self._terms(phrase, column)[0])
+            self._phrases[key] = hits
+        return hits
 
-    def _places(self, phrase: Phrase, column: str) -> I64Array:
+    def _starts_of(self, phrase: Phrase, column: str) -> I64Array:
         """Where ``phrase`` begins in ``column``: occurrences, ascending."""
-        known = self._starts.get((phrase, column))
-        if known is None:
-            known = self._starts[phrase, column] = self._find(phrase, column)
-        return known
+        starts = self._starts.get((phrase, column))
+        if starts is None:
+            starts = self._starts[phrase, column] = self._find(phrase, column)
+        return starts
 
     def _find(self, phrase: Phrase, column: str) -> I64Array:
         if not phrase.terms:
@@ -217,18 +219,18 @@ class _Matcher:
         terms = self._terms(phrase, column)
         rows: I64Array | None = None
         for alternatives in terms:
-            held = _held(source, alternatives).rows
-            rows = held if rows is None else _common(rows, held)
+            rows_held = _held(source, alternatives).rows
+            rows = rows_held if rows is None else _common(rows, rows_held)
             if len(rows) == 0:
                 return _NONE
         assert rows is not None
-        places: I64Array | None = None
-        for offset, found in enumerate(source.occurrences(terms, rows)):
+        begins: I64Array | None = None
+        for offset, occurrences in enumerate(source.occurrences(terms, rows)):
             # A word too near the beginning of its row would be taken for one of the row before it.
-            starts = found[(found & _POSITION) >= offset] - offset
-            places = starts if places is None else _common(places, starts)
-        assert places is not None
-        return places[(places & _POSITION) == 0] if phrase.first else places
+            starts = occurrences[(occurrences & _POSITION) >= offset] - offset
+            begins = starts if begins is None else _common(begins, starts)
+        assert begins is not None
+        return begins[(begins & _POSITION) == 0] if phrase.first else begins
 
     def _terms(self, phrase: Phrase, column: str) -> list[list[bytes]]:
         source = self._columns[column]
@@ -240,18 +242,18 @@ def near(starts: list[I64Array], sizes: list[int], distance: int) -> list[I64Arr
 
     At most ``distance`` tokens lie between the end of any of them and the beginning of the last.
     """
-    rows = reduce(_common, (np.unique(places >> ROW_SHIFT) for places in starts))
+    rows = reduce(_common, (np.unique(occurrences >> ROW_SHIFT) for occurrences in starts))
     kept: list[list[int]] = [[] for _ in starts]
     bounds = [
         (np.searchsorted(p, rows << ROW_SHIFT), np.searchsorted(p, (rows + 1) << ROW_SHIFT)) for p in starts
     ]
-    for place in range(len(rows)):
+    for index in range(len(rows)):
         lists = [
-            places[low[place] : high[place]].tolist()
-            for places, (low, high) in zip(starts, bounds, strict=True)
+            occurrences[low[index] : high[index]].tolist()
+            for occurrences, (low, high) in zip(starts, bounds, strict=True)
         ]
         _near_in_row(lists, sizes, distance, kept)
-    return [np.unique(np.array(places, np.int64)) for places in kept]
+    return [np.unique(np.array(occurrences, np.int64)) for occurrences in kept]
 
 
 def _near_in_row(lists: list[list[int]], sizes: list[int], distance: int, kept: list[list[int]]) -> None:
@@ -265,19 +267,20 @@ def _near_in_row(lists: list[list[int]], sizes: list[int], distance: int, kept: 
         settled = False
         while not settled:
             settled = True
-            for i, places in enumerate(lists):
+            for i, positions in enumerate(lists):
                 least = most - sizes[i] - distance
-                if not least <= places[at[i]] <= most:
+                if not least <= positions[at[i]] <= most:
                     settled = False
-                    while places[at[i]] < least:
+                    while positions[at[i]] < least:
                         at[i] += 1
-                        if at[i] == len(places):
+                        if at[i] == len(positions):
                             return
-                    most = max(most, places[at[i]])
-        for i, places in enumerate(lists):
-            kept[i].append(places[at[i]])
+                    most = max(most, positions[at[i]])
+        for i, positions in enumerate(lists):
+            kept[i].append(positions[at[i]])
         following = [
-            places[i + 1] if i + 1 < len(places) else None for places, i in zip(lists, at, strict=True)
+            positions[i + 1] if i + 1 < len(positions) else None
+            for positions, i in zip(lists, at, strict=True)
         ]
         ahead = [(value, i) for i, value in enumerate(following) if value is not None]
         if not ahead:
@@ -287,8 +290,8 @@ def _near_in_row(lists: list[list[int]], sizes: list[int], distance: int, kept: 
         most = max(most, value)
 
 
-def _counted(places: I64Array) -> Hits:
-    rows, counts = np.unique(places >> ROW_SHIFT, return_counts=True)
+def _counted(occurrences: I64Array) -> Hits:
+    rows, counts = np.unique(occurrences >> ROW_SHIFT, return_counts=True)
     return Hits(rows, counts.astype(np.int64))
 
 
@@ -299,21 +302,21 @@ def _held(source: KeywordSource, terms: list[bytes]) -> Hits:
     return _added(*source.postings_of(terms))
 
 
-def _merged(found: list[Hits]) -> Hits:
+def _merged(parts: list[Hits]) -> Hits:
     """The hits of several columns, added up."""
-    if len(found) == 1:
-        return found[0]
-    if not found:
+    if len(parts) == 1:
+        return parts[0]
+    if not parts:
         return Hits(_NONE, _NONE)
     return _added(
-        np.concatenate([hits.rows for hits in found]), np.concatenate([hits.counts for hits in found])
+        np.concatenate([hits.rows for hits in parts]), np.concatenate([hits.counts for hits in parts])
     )
 
 
 def _added(rows: I64Array, counts: I64Array) -> Hits:
     """Each row once, with the sum of its counts."""
-    distinct, places = np.unique(rows, return_inverse=True)
-    return Hits(distinct, np.bincount(places, counts, len(distinct)).astype(np.int64))
+    distinct, inverse = np.unique(rows, return_inverse=True)
+    return Hits(distinct, np.bincount(inverse, counts, len(distinct)).astype(np.int64))
 
 
 def _common(a: I64Array, b: I64Array) -> I64Array:
@@ -328,12 +331,12 @@ def _is_in(a: I64Array, b: I64Array) -> BoolArray:
     if len(a) == 0 or len(b) == 0:
         return np.zeros(len(a), np.bool_)
     if len(a) <= len(b):
-        places = np.searchsorted(b, a)
-        hits: BoolArray = b[np.minimum(places, len(b) - 1)] == a
+        positions = np.searchsorted(b, a)
+        hits: BoolArray = b[np.minimum(positions, len(b) - 1)] == a
         return hits
     mask = np.zeros(len(a), np.bool_)
-    places = np.searchsorted(a, b)
-    found = places < len(a)
-    found[found] = a[places[found]] == b[found]
-    mask[places[found]] = True
+    positions = np.searchsorted(a, b)
+    within = positions < len(a)
+    within[within] = a[positions[within]] == b[within]
+    mask[positions[within]] = True
     return mask

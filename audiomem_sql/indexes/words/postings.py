@@ -79,13 +79,13 @@ def encode_positions(positions: I64Array, firsts: I64Array) -> bytes:
 class PostingsPiece:
     """A piece of postings, its symbols decompressed and nothing else decoded, so that many can be kept.
 
-    ``starts`` int64 (t + 1,): the first posting of each term; ``places`` int64 (t,): the bit of each;
+    ``starts`` int64 (t + 1,): the first posting of each term; ``bit_offsets`` int64 (t,): the bit of each;
     ``symbols`` uint8 (p,); ``escaped`` int64 (e,), ascending: the postings whose frequencies go on, and
     ``beyond`` (e,) by how much.
     """
 
     starts: I64Array
-    places: I64Array
+    bit_offsets: I64Array
     symbols: U8Array
     radix: int
     escaped: I64Array
@@ -130,15 +130,15 @@ class PostingsPiece:
         if -(-int(ends[-1]) // 8) != len(bits):
             raise DamagedFileError("a piece of postings has the wrong length")
         firsts = starts[:-1]
-        places = ends[firsts] - buckets[firsts]
-        return cls(starts, places, symbols, radix, above, beyond, bits, row_count)
+        offsets = ends[firsts] - buckets[firsts]
+        return cls(starts, offsets, symbols, radix, above, beyond, bits, row_count)
 
     def term(self, ordinal: int) -> tuple[I64Array, I64Array]:
         """The rows of a term, ascending, and how often each holds it: int64 (df,) twice."""
         first, last = int(self.starts[ordinal]), int(self.starts[ordinal + 1])
         buckets = (self.symbols[first:last].astype(np.uint16) // self.radix).astype(np.uint8)
-        places = int(self.places[ordinal]) + np.cumsum(buckets, dtype=np.int64) - buckets
-        rows = np.cumsum(values_of(buckets, unpack(self.bits, places, buckets)) + 1) - 1
+        offsets = int(self.bit_offsets[ordinal]) + np.cumsum(buckets, dtype=np.int64) - buckets
+        rows = np.cumsum(values_of(buckets, unpack(self.bits, offsets, buckets)) + 1) - 1
         if int(rows[-1]) >= self.row_count:
             raise DamagedFileError("a posting names a row that is not there")
         return rows, self.frequencies(first, last)
@@ -151,17 +151,17 @@ class PostingsPiece:
         buckets = (symbols // self.radix).astype(np.uint8)
         before = np.cumsum(buckets, dtype=np.int64) - buckets
         firsts = np.cumsum(counts) - counts
-        places = before + np.repeat(self.places[ordinals] - before[firsts], counts)
-        steps = values_of(buckets, unpack(self.bits, places, buckets)) + 1
+        offsets = before + np.repeat(self.bit_offsets[ordinals] - before[firsts], counts)
+        steps = values_of(buckets, unpack(self.bits, offsets, buckets)) + 1
         sums = np.cumsum(steps)
         rows = sums - np.repeat(sums[firsts] - steps[firsts], counts) - 1
         if int(rows.max()) >= self.row_count:
             raise DamagedFileError("a posting names a row that is not there")
         times = symbols % self.radix + 1
         if len(self.escaped):
-            found = np.searchsorted(self.escaped, postings).clip(max=len(self.escaped) - 1)
-            on = self.escaped[found] == postings
-            times[on] += self.beyond[found[on]]
+            nearest = np.searchsorted(self.escaped, postings).clip(max=len(self.escaped) - 1)
+            on = self.escaped[nearest] == postings
+            times[on] += self.beyond[nearest[on]]
         return rows, times
 
     def frequencies(self, first: int, last: int) -> I64Array:
@@ -177,12 +177,12 @@ class PostingsPiece:
 class PositionsPiece:
     """The positions beside a piece of postings.
 
-    ``starts`` int64 (t + 1,): the first occurrence of each term; ``places`` int64 (t,): the bit of each;
+    ``starts`` int64 (t + 1,): the first occurrence of each term; ``bit_offsets`` int64 (t,): the bit of each;
     ``buckets`` uint8 (o,).
     """
 
     starts: I64Array
-    places: I64Array
+    bit_offsets: I64Array
     buckets: U8Array
     bits: bytes
     postings: PostingsPiece
@@ -207,14 +207,14 @@ class PositionsPiece:
             raise DamagedFileError("a piece of positions has the wrong length")
         starts = occurrences[postings.starts]
         firsts = starts[:-1]
-        places: I64Array = ends[firsts] - buckets[firsts]
-        return cls(starts, places, buckets, bits, postings)
+        offsets: I64Array = ends[firsts] - buckets[firsts]
+        return cls(starts, offsets, buckets, bits, postings)
 
     def term(self, ordinal: int) -> I64Array:
         """The positions of a term in all its rows, int64 (occurrences,), ascending inside each row."""
         buckets = self.buckets[int(self.starts[ordinal]) : int(self.starts[ordinal + 1])]
-        places = int(self.places[ordinal]) + np.cumsum(buckets, dtype=np.int64) - buckets
-        steps = values_of(buckets, unpack(self.bits, places, buckets)) + 1
+        offsets = int(self.bit_offsets[ordinal]) + np.cumsum(buckets, dtype=np.int64) - buckets
+        steps = values_of(buckets, unpack(self.bits, offsets, buckets)) + 1
         sums = np.cumsum(steps)
         piece = self.postings
         times = piece.frequencies(int(piece.starts[ordinal]), int(piece.starts[ordinal + 1]))
@@ -229,8 +229,8 @@ def ranges(starts: I64Array, counts: I64Array) -> I64Array:
     """start, start + 1, … for each start, count numbers each, one behind the other."""
     ends = np.cumsum(counts)
     total = int(ends[-1]) if len(ends) else 0
-    places: I64Array = np.arange(total, dtype=np.int64) + np.repeat(starts - (ends - counts), counts)
-    return places
+    indices: I64Array = np.arange(total, dtype=np.int64) + np.repeat(starts - (ends - counts), counts)
+    return indices
 
 
 def _differences(values: I64Array, firsts: I64Array) -> I64Array:

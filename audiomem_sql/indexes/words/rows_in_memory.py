@@ -26,7 +26,7 @@ class KeywordRows:
         self._terms: list[bytes] = tokens.terms.to_pylist()
         self._lengths = tokens.lengths.astype(np.int64)
         order = np.argsort(tokens.codes, kind="stable")
-        self._places = (tokens.rows[order].astype(np.int64) << ROW_SHIFT) | tokens.positions[order]
+        self._occurrences = (tokens.rows[order].astype(np.int64) << ROW_SHIFT) | tokens.positions[order]
         self._starts = np.searchsorted(tokens.codes[order], np.arange(len(self._terms) + 1))
 
     @property
@@ -43,7 +43,7 @@ class KeywordRows:
         code = bisect_left(self._terms, term)
         if code == len(self._terms) or self._terms[code] != term:
             return _NONE
-        return self._places[self._starts[code] : self._starts[code + 1]]
+        return self._occurrences[self._starts[code] : self._starts[code + 1]]
 
     def postings(self, term: bytes) -> tuple[I64Array, I64Array]:
         """The rows that hold ``term``, ascending, and how often: int64 (df,) twice."""
@@ -52,10 +52,10 @@ class KeywordRows:
 
     def postings_of(self, terms: Sequence[bytes]) -> tuple[I64Array, I64Array]:
         """The postings of several terms, in no order: a row stands there once for each term that it holds."""
-        found = [self.postings(term) for term in terms]
+        postings = [self.postings(term) for term in terms]
         return (
-            np.concatenate([_NONE, *(rows for rows, _ in found)]),
-            np.concatenate([_NONE, *(counts for _, counts in found)]),
+            np.concatenate([_NONE, *(rows for rows, _ in postings)]),
+            np.concatenate([_NONE, *(counts for _, counts in postings)]),
         )
 
     def prefixed(self, prefix: bytes) -> list[bytes]:
@@ -66,12 +66,12 @@ class KeywordRows:
         return self._terms[start:end]
 
     def occurrences(self, terms: Sequence[Sequence[bytes]], rows: I64Array) -> list[I64Array]:
-        """For each list of terms the places in ``rows`` of any of them, ascending.
+        """For each list of terms the occurrences in ``rows`` of any of them, ascending.
 
-        A place is row << ROW_SHIFT | position.
+        An occurrence is row << ROW_SHIFT | position.
         """
-        found = []
+        by_terms = []
         for alternatives in terms:
-            places = np.concatenate([_NONE, *(self._of(term) for term in alternatives)])
-            found.append(np.sort(places[np.isin(places >> ROW_SHIFT, rows)]))
-        return found
+            occurrences = np.concatenate([_NONE, *(self._of(term) for term in alternatives)])
+            by_terms.append(np.sort(occurrences[np.isin(occurrences >> ROW_SHIFT, rows)]))
+        return by_terms

@@ -93,7 +93,7 @@ class TermBlock:
             before[members] = np.arange(len(members))
         return cls(terms, classes, before)
 
-    def place(self, term: bytes) -> int | None:
-        """The place of ``term`` in the block, or None if it is not there."""
-        place = bisect_left(self.terms, term)
-        return place if place < len(self.terms) and self.terms[place] == term else None
+    def position_of(self, term: bytes) -> int | None:
+        """The position of ``term`` in the block, or None if it is not there."""
+        position = bisect_left(self.terms, term)
+        return position if position < len(self.terms) and self.terms[position] == term else None

@@ -76,7 +76,7 @@ def _character_class(members: BoolArray) -> str:
 def _fold_map() -> dict[int, int | None]:
     table = folding_table()
     changed = np.flatnonzero((table != np.arange(len(table))) & (table != SEPARATOR))
-    return {int(place): None if table[place] == MARK else int(table[place]) for place in changed}
+    return {int(code): None if table[code] == MARK else int(table[code]) for code in changed}
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -84,7 +84,7 @@ class TokenizedTexts:
     """The words of a column.
 
     ``terms`` is a binary Arrow array, distinct and ascending. For each token, in order: ``codes`` int32 (t,),
-    the place of its term; ``rows`` int32 (t,); ``positions`` int32 (t,), counted from 0 in each row.
+    the index of its term; ``rows`` int32 (t,); ``positions`` int32 (t,), counted from 0 in each row.
     ``lengths`` is int32 (rows,), tokens.
     """
 
@@ -116,12 +116,12 @@ def tokenize(texts: pa.Array) -> TokenizedTexts:
         counts.append(lengths)
         row = end
     lengths = np.concatenate(counts)
-    found, codes = ranked(pieces)
+    distinct, codes = ranked(pieces)
     rows = np.repeat(np.arange(len(lengths), dtype=np.int32), lengths)
     firsts = np.cumsum(lengths) - lengths
     positions = np.arange(len(rows), dtype=np.int64) - np.repeat(firsts, lengths)
     return TokenizedTexts(
-        found,
+        distinct,
         codes,
         rows,
         positions.astype(np.int32),
@@ -130,7 +130,7 @@ def tokenize(texts: pa.Array) -> TokenizedTexts:
 
 
 def ranked(words: list[pa.Array]) -> tuple[pa.Array, I32Array]:
-    """The distinct ones of binary arrays, ascending, and the place there of each of all, int32."""
+    """The distinct ones of binary arrays, ascending, and the index there of each of all, int32."""
     encoded = pa.chunked_array(words, pa.binary()).dictionary_encode().combine_chunks()
     if isinstance(encoded, pa.ChunkedArray):
         encoded = encoded.chunk(0) if encoded.num_chunks else pa.array([], pa.binary()).dictionary_encode()
@@ -169,10 +169,10 @@ def _words(data: U8Array, offsets: I64Array) -> tuple[pa.Array, I64Array]:
     begins[edges] = inside[edges]
     starts = np.flatnonzero(begins)
     counts = np.diff(np.searchsorted(starts, offsets))
-    places = np.zeros(len(folded) + 1, np.int64)
-    np.cumsum(inside, out=places[1:])
+    inside_before = np.zeros(len(folded) + 1, np.int64)
+    np.cumsum(inside, out=inside_before[1:])
     letters = folded[inside]
-    bounds = np.append(places[starts], len(letters))
+    bounds = np.append(inside_before[starts], len(letters))
     if not ascii_only:
         letters, bounds = _as_utf8(letters, bounds)
     lengths = np.diff(bounds)
@@ -190,7 +190,7 @@ def _words(data: U8Array, offsets: I64Array) -> tuple[pa.Array, I64Array]:
 
 def _as_utf8(letters: U32Array, bounds: I64Array) -> tuple[U8Array, I64Array]:
     sizes = 1 + (letters > 0x7F).astype(np.int64) + (letters > 0x7FF) + (letters > 0xFFFF)
-    places = np.zeros(len(letters) + 1, np.int64)
-    np.cumsum(sizes, out=places[1:])
+    byte_offsets = np.zeros(len(letters) + 1, np.int64)
+    np.cumsum(sizes, out=byte_offsets[1:])
     text = letters.astype("<u4").tobytes().decode("utf-32-le").encode()
-    return np.frombuffer(text, np.uint8), places[bounds]
+    return np.frombuffer(text, np.uint8), byte_offsets[bounds]

@@ -63,9 +63,9 @@ def folding_table() -> U32Array:
         table[start:at] = SEPARATOR
     table[_ascending(numbers)] = MARK
     folded = _ascending(numbers)
-    for place in folded:
+    for code in folded:
         step = next(numbers)
-        table[place] = place + (step >> 1 if step & 1 == 0 else -(step + 1 >> 1))
+        table[code] = code + (step >> 1 if step & 1 == 0 else -(step + 1 >> 1))
     table.flags.writeable = False
     return table
 

@@ -85,8 +85,8 @@ class HashingEmbedder:
                 code = int.from_bytes(blake2b(feature.encode(), digest_size=8).digest(), "little")
                 weight = 1.0 if " " not in feature else 0.5
                 for shift in (0, 16):
-                    place = code >> shift
-                    vectors[row, place % self.dimensions] += weight if place >> 15 & 1 else -weight
+                    dimension = code >> shift
+                    vectors[row, dimension % self.dimensions] += weight if dimension >> 15 & 1 else -weight
             if progress is not None and row % _TEXTS_AT_ONCE == 0:
                 progress(row, len(texts))
         return normalised(vectors)
@@ -131,14 +131,14 @@ class SentenceTransformer:
         for start in range(0, len(order), _TEXTS_AT_ONCE):
             rows = order[start : start + _TEXTS_AT_ONCE]
             with self._lock:
-                found = model.encode(
+                batch = model.encode(
                     [texts[row] for row in rows],
                     batch_size=_BATCH,
                     normalize_embeddings=True,
                     convert_to_numpy=True,
                     show_progress_bar=False,
                 )
-            vectors[rows] = found
+            vectors[rows] = batch
             if progress is not None:
                 progress(start + len(rows), len(texts))
         return vectors
@@ -197,22 +197,22 @@ def _no_bar() -> Iterator[None]:
 
 def _weights_digest(model: Any) -> bytes:
     """16 bytes of all weights, in the order of their names."""
-    found: bytes | None = getattr(model, "_audiomem_digest", None)
-    if found is None:
+    digest: bytes | None = getattr(model, "_audiomem_digest", None)
+    if digest is None:
         hashed = blake2b(digest_size=16)
         for name, weight in sorted(model.state_dict().items()):
             hashed.update(name.encode())
             hashed.update(np.ascontiguousarray(weight.detach().cpu().numpy()).tobytes())
-        found = model._audiomem_digest = hashed.digest()
-    return found
+        digest = model._audiomem_digest = hashed.digest()
+    return digest
 
 
 def normalised(vectors: F32Array) -> F32Array:
     """Vectors of length 1, float32 (n, d); one of zeros becomes (1, 0, 0, …)."""
     lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
-    found: F32Array = np.divide(vectors, lengths, out=np.zeros_like(vectors), where=lengths > 0)
-    found[lengths[:, 0] == 0, :1] = 1
-    return found
+    directions: F32Array = np.divide(vectors, lengths, out=np.zeros_like(vectors), where=lengths > 0)
+    directions[lengths[:, 0] == 0, :1] = 1
+    return directions
 
 
 class CachedEmbedder:
@@ -247,20 +247,20 @@ class CachedEmbedder:
                 raise DataTypeError(f"{text!r:.40} is no text, so it cannot be embedded")
             keys.append(blake2b(text.encode("utf-8", "surrogatepass"), digest_size=16).digest())
         with self._lock:
-            found = {key: self._known[key] for key in keys if key in self._known}
-        missing = {key: text for key, text in zip(keys, texts, strict=True) if key not in found}
+            vectors = {key: self._known[key] for key in keys if key in self._known}
+        missing = {key: text for key, text in zip(keys, texts, strict=True) if key not in vectors}
         if missing:
-            made = self._embedder.embed(list(missing.values()), progress)
-            found |= dict(zip(missing, made, strict=True))
+            embedded = self._embedder.embed(list(missing.values()), progress)
+            vectors |= dict(zip(missing, embedded, strict=True))
         with self._lock:
             for key in dict.fromkeys(keys):
-                self._known[key] = found[key]
+                self._known[key] = vectors[key]
                 self._known.move_to_end(key)
             while len(self._known) * 4 * self.dimensions > self._limit and self._known:
                 self._known.popitem(last=False)
         if not keys:
             return np.empty((0, self.dimensions), np.float32)
-        return np.stack([found[key] for key in keys])
+        return np.stack([vectors[key] for key in keys])
 
 
 @cache

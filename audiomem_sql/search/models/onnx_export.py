@@ -57,10 +57,10 @@ def fingerprint(name: str, folder: str | None) -> str:
     """
     hashed = blake2b(f"{EXPORT_VERSION}\0{name}\0".encode(), digest_size=16)
     paths = [] if folder is None else [(path, path.relative_to(folder)) for path in Path(folder).rglob("*")]
-    for path, place in sorted(paths):
+    for path, relative in sorted(paths):
         if path.is_file() and path.suffix in (".json", ".safetensors", ".bin", ".txt"):
             status = path.stat()
-            hashed.update(f"{place}\0{status.st_size}\0{status.st_mtime_ns}\0".encode())
+            hashed.update(f"{relative}\0{status.st_size}\0{status.st_mtime_ns}\0".encode())
     return hashed.hexdigest()
 
 
@@ -92,28 +92,28 @@ def export(name: str, model: Any, weights: bytes, target: Path) -> None:
     _check_extra(name)
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
-        made = Path(tempfile.mkdtemp(prefix=".making-", dir=target.parent))
+        temporary = Path(tempfile.mkdtemp(prefix=".making-", dir=target.parent))
     except OSError as error:
         raise _not_writable(target, error) from error
     try:
-        _write(name, model, weights, made)
+        _write(name, model, weights, temporary)
         with contextlib.suppress(FileNotFoundError):
-            os.rename(target, made / "old")  # partial, or of another writer who was as quick
+            os.rename(target, temporary / "old")  # partial, or of another writer who was as quick
         try:
-            os.rename(made / "new", target)
+            os.rename(temporary / "new", target)
         except OSError:
             if read_about(target) is None:  # nobody else made it meanwhile
                 raise
     except OSError as error:
         raise _not_writable(target, error) from error
     finally:
-        shutil.rmtree(made, ignore_errors=True)
+        shutil.rmtree(temporary, ignore_errors=True)
 
 
-def _write(name: str, model: Any, weights: bytes, made: Path) -> None:
+def _write(name: str, model: Any, weights: bytes, temporary: Path) -> None:
     from onnxruntime.quantization import QuantType, quantize_dynamic
 
-    new, plain = made / "new", made / "plain.onnx"
+    new, plain = temporary / "new", temporary / "plain.onnx"
     new.mkdir()
     tokenizer = getattr(model.tokenizer, "backend_tokenizer", None)
     if tokenizer is None or getattr(model, "default_prompt_name", None):
@@ -168,9 +168,9 @@ def _trace(model: Any, path: Path) -> None:
             super().__init__()
             self.model = model
 
-        def forward(self, *given: Any) -> Any:
-            found = self.model(dict(zip(names, given, strict=True)))["sentence_embedding"]
-            return torch.nn.functional.normalize(found, dim=1)
+        def forward(self, *inputs: Any) -> Any:
+            embedding = self.model(dict(zip(names, inputs, strict=True)))["sentence_embedding"]
+            return torch.nn.functional.normalize(embedding, dim=1)
 
     with warnings.catch_warnings(), torch.no_grad():
         warnings.simplefilter("ignore")
@@ -187,10 +187,10 @@ def _trace(model: Any, path: Path) -> None:
 
 
 def _compare(name: str, model: Any, folder: Path, about: dict[str, Any]) -> None:
-    wanted = model.encode(list(_PROBES), normalize_embeddings=True, show_progress_bar=False)
+    expected = model.encode(list(_PROBES), normalize_embeddings=True, show_progress_bar=False)
     graph = OnnxGraph(folder, about)
-    found = np.stack([graph.vector(text) for text in _PROBES])
-    least = float(np.min(np.sum(np.asarray(wanted, np.float32) * found, axis=1)))
+    vectors = np.stack([graph.vector(text) for text in _PROBES])
+    least = float(np.min(np.sum(np.asarray(expected, np.float32) * vectors, axis=1)))
     if not least >= LEAST_COSINE:
         raise _not_exported(name, f"its graph makes other vectors, cosine {least:.3f}")
 

@@ -77,8 +77,8 @@ class OnnxTransformer:
             return self._graph
 
     def _opened(self) -> OnnxGraph:
-        place = self.name.replace("/", "--").replace("\\", "--").lstrip(".")
-        folder = cache_folder() / f"{place}-{fingerprint(self.name, self._folder)}"
+        file_name = self.name.replace("/", "--").replace("\\", "--").lstrip(".")
+        folder = cache_folder() / f"{file_name}-{fingerprint(self.name, self._folder)}"
         about = read_about(folder)
         if about is None:
             model, weights = self._load()

@@ -46,13 +46,13 @@ def merged(parts: Iterable[tuple[I64Array, F32Array]], k: int) -> tuple[I64Array
         raise DataTypeError("there are no answers to merge")
     part = np.concatenate([np.full(rows.shape, number) for number, (rows, _) in enumerate(answers)], axis=1)
     rows = np.concatenate([rows for rows, _ in answers], axis=1)
-    distances = np.where(rows < 0, np.inf, np.concatenate([found for _, found in answers], axis=1))
+    distances = np.where(rows < 0, np.inf, np.concatenate([count for _, count in answers], axis=1))
     order = np.argsort(distances, axis=1, kind="stable")[:, :k]
     out_part = np.full((len(rows), k), -1, np.int64)
     out_rows = out_part.copy()
     out_distances = np.full(out_part.shape, np.inf, np.float32)
-    found = order.shape[1]
-    out_rows[:, :found] = np.take_along_axis(rows, order, axis=1)
-    out_distances[:, :found] = np.take_along_axis(distances, order, axis=1)
-    out_part[:, :found] = np.where(out_rows[:, :found] < 0, -1, np.take_along_axis(part, order, axis=1))
+    count = order.shape[1]
+    out_rows[:, :count] = np.take_along_axis(rows, order, axis=1)
+    out_distances[:, :count] = np.take_along_axis(distances, order, axis=1)
+    out_part[:, :count] = np.where(out_rows[:, :count] < 0, -1, np.take_along_axis(part, order, axis=1))
     return out_part, out_rows, out_distances

@@ -106,9 +106,9 @@ def test_damaged_codecs() -> None:
     for end in (0, 5, CODEC_HEADER.size, len(data) - 1):
         with pytest.raises(DamagedFileError):
             VectorCodec.from_bytes(data[:end])
-    for place in range(CODEC_HEADER.size):
+    for offset in range(CODEC_HEADER.size):
         flipped = bytearray(data)
-        flipped[place] ^= 0x81
+        flipped[offset] ^= 0x81
         with pytest.raises(DamagedFileError):
             VectorCodec.from_bytes(bytes(flipped))
     head = data[: CODEC_HEADER.size]

@@ -33,8 +33,8 @@ def opened(index: EncodedIndex, rows: int) -> VectorIndex:
     return VectorIndex(index.header, rows, index.lists.__getitem__, lambda _: index.codec, BlockCache())
 
 
-def recall(truth: np.ndarray, found: np.ndarray) -> float:
-    return float(np.mean([len(set(a) & set(b)) / len(a) for a, b in zip(truth, found, strict=True)]))
+def recall(truth: np.ndarray, rows: np.ndarray) -> float:
+    return float(np.mean([len(set(a) & set(b)) / len(a) for a, b in zip(truth, rows, strict=True)]))
 
 
 def test_recall() -> None:
@@ -77,15 +77,15 @@ def test_filters_come_first(share: float, seed: int, k: int) -> None:
     decoded = reader.vectors(np.arange(len(vectors)))
     distances = brute_force(decoded, QUERIES[:3])
     distances[:, ~allowed] = np.inf
-    wanted = min(k, int(allowed.sum()))
+    count = min(k, int(allowed.sum()))
     for probes in (None, 1, reader.lists):
-        rows, found = reader.search(QUERIES[:3], k, allowed, probes)
-        assert ((rows >= 0).sum(axis=1) == wanted).all()
+        rows, nearness = reader.search(QUERIES[:3], k, allowed, probes)
+        assert ((rows >= 0).sum(axis=1) == count).all()
         assert allowed[rows[rows >= 0]].all()
-        assert (np.isinf(found) == (rows < 0)).all()
-        assert all(len(set(row[:wanted])) == wanted for row in rows)
+        assert (np.isinf(nearness) == (rows < 0)).all()
+        assert all(len(set(row[:count])) == count for row in rows)
         if probes == reader.lists:
-            assert np.allclose(found[:, :wanted], np.sort(distances, axis=1)[:, :wanted], atol=2e-6)
+            assert np.allclose(nearness[:, :count], np.sort(distances, axis=1)[:, :count], atol=2e-6)
 
 
 @pytest.mark.parametrize("count", [0, 1, 7, 300, 5000])

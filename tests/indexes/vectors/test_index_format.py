@@ -52,14 +52,14 @@ def golden() -> dict[str, object]:
 
 
 def test_an_index_that_was_written_before() -> None:
-    wanted = json.loads(GOLDEN.read_text())
-    lists = [bytes.fromhex(piece) for piece in wanted["lists"]]
-    reader = VectorIndex(bytes.fromhex(wanted["header"]), 40, lists.__getitem__)
-    assert reader.codec.digest.hex() == wanted["digest"]
+    golden = json.loads(GOLDEN.read_text())
+    lists = [bytes.fromhex(piece) for piece in golden["lists"]]
+    reader = VectorIndex(bytes.fromhex(golden["header"]), 40, lists.__getitem__)
+    assert reader.codec.digest.hex() == golden["digest"]
     coded = reader.coded(np.arange(40))
-    assert coded.codes.tolist() == wanted["codes"]
-    assert np.allclose(coded.lengths, wanted["lengths"])
-    assert np.allclose(np.nan_to_num(reader.vectors(np.arange(40)), nan=-9), wanted["vectors"], atol=1e-5)
+    assert coded.codes.tolist() == golden["codes"]
+    assert np.allclose(coded.lengths, golden["lengths"])
+    assert np.allclose(np.nan_to_num(reader.vectors(np.arange(40)), nan=-9), golden["vectors"], atol=1e-5)
     assert np.flatnonzero(~reader.present).tolist() == [7]
 
 
@@ -101,5 +101,5 @@ def test_magic_values_and_limits() -> None:
         assert f"`{magic.decode()}`" in TEXT
     for row in table("Limits"):
         name = row["constant"].strip("`")
-        place = codec if hasattr(codec, name) and name != "VERSION" else index_format
-        assert float(getattr(place, name)) == float(row["value"].replace(",", "")), name
+        module = codec if hasattr(codec, name) and name != "VERSION" else index_format
+        assert float(getattr(module, name)) == float(row["value"].replace(",", "")), name

@@ -104,8 +104,8 @@ def test_golden_bytes_are_read() -> None:
     ]
     rows, counts = index.postings(b"file")
     assert (rows.tolist(), counts.tolist()) == ([0, 2], [1, 2])
-    found = index.occurrences([[b"file"]], np.array([2]))[0]
-    assert found.tolist() == [2 << ROW_SHIFT | 4, 2 << ROW_SHIFT | 6]
+    occurrences = index.occurrences([[b"file"]], np.array([2]))[0]
+    assert occurrences.tolist() == [2 << ROW_SHIFT | 4, 2 << ROW_SHIFT | 6]
 
 
 def test_an_index_of_nothing() -> None:
@@ -159,8 +159,8 @@ def test_changed_bytes_are_refused_or_mean_something(positions: bool) -> None:
     assert refused > 100
 
 
-def _with(header: bytes, place: int, value: bytes) -> bytes:
-    return header[:place] + value + header[place + len(value) :]
+def _with(header: bytes, offset: int, value: bytes) -> bytes:
+    return header[:offset] + value + header[offset + len(value) :]
 
 
 @pytest.mark.parametrize(

@@ -27,10 +27,10 @@ def index_of(texts: pa.Array, *, positions: bool = False) -> KeywordIndex:
     )
 
 
-def assert_same(query: str, found: Matches, judge: Fts5) -> None:
+def assert_same(query: str, matches: Matches, judge: Fts5) -> None:
     expected = judge.ranked(query)
-    rows, scores = found.score(found.statistics)
-    assert found.rows.tolist() == [row for row, _ in expected]
+    rows, scores = matches.score(matches.statistics)
+    assert matches.rows.tolist() == [row for row, _ in expected]
     if queries.counts_more(query):
         return
     order = np.argsort(rows)
@@ -81,11 +81,11 @@ def test_a_snapshot_of_several_parts_scores_as_one(
         statistics += part.statistics
     allowed = np.array(data.draw(st.lists(st.booleans(), min_size=len(rows), max_size=len(rows))))
     expected_rows, expected = whole.score(whole.statistics, k, allowed)
-    found: list[tuple[float, int]] = []
+    ranked: list[tuple[float, int]] = []
     for start, part in zip((0, cut), parts, strict=False):
         got, scores = part.score(statistics, k, allowed[start : start + cut] if start == 0 else allowed[cut:])
-        found += zip(scores.tolist(), (got + start).tolist(), strict=True)
-    best = sorted(found)[:k]
+        ranked += zip(scores.tolist(), (got + start).tolist(), strict=True)
+    best = sorted(ranked)[:k]
     assert [row for _, row in best] == expected_rows.tolist()
     assert [score for score, _ in best] == expected.tolist()
 
@@ -158,7 +158,7 @@ def test_a_query_reads_few_pieces() -> None:
 
 def test_statistics_that_contradict_each_other_still_rank() -> None:
     """Deleted rows may be counted among the rows that hold a phrase and not among all rows."""
-    found = match(parse_query("one", ["body"]), {"body": index_of(pa.array(["one", "one two"]))})
-    statistics = found.statistics
+    matches = match(parse_query("one", ["body"]), {"body": index_of(pa.array(["one", "one two"]))})
+    statistics = matches.statistics
     statistics = type(statistics)(1, statistics.tokens, statistics.frequencies)
-    assert found.score(statistics)[0].tolist() == [0, 1]
+    assert matches.score(statistics)[0].tolist() == [0, 1]

@@ -22,12 +22,12 @@ texts = st.text(
 
 
 def ours(values: list[str | None]) -> list[tuple[bytes, int, int]]:
-    found = tokenize(pa.array(values, pa.string()))
-    names = found.terms.to_pylist()
+    tokens = tokenize(pa.array(values, pa.string()))
+    names = tokens.terms.to_pylist()
     assert names == sorted(set(names))
     return [
         (names[code], int(row), int(position))
-        for code, row, position in zip(found.codes, found.rows, found.positions, strict=True)
+        for code, row, position in zip(tokens.codes, tokens.rows, tokens.positions, strict=True)
     ]
 
 
@@ -43,18 +43,18 @@ def test_every_character_is_what_it_is_to_fts5() -> None:
 @settings(max_examples=150, deadline=None)
 @given(st.lists(st.one_of(texts, st.none()), max_size=8))
 def test_texts_have_the_terms_that_fts5_gives_them(values: list[str | None]) -> None:
-    found = ours(values)
-    assert sorted(found) == sorted(Fts5([(value,) for value in values]).instances())
-    assert [term for term, _, _ in found] == [term for value in values for term in terms(value or "")]
+    words = ours(values)
+    assert sorted(words) == sorted(Fts5([(value,) for value in values]).instances())
+    assert [term for term, _, _ in words] == [term for value in values for term in terms(value or "")]
 
 
 @given(texts)
 def test_spans_are_where_the_words_stand(text: str) -> None:
-    found = spans(text)
-    assert [token.term for token in found] == terms(text)
-    for token in found:
+    tokens = spans(text)
+    assert [token.term for token in tokens] == terms(text)
+    for token in tokens:
         assert terms(text[token.start : token.end]) == [token.term]
-    assert all(a.end < b.start for a, b in pairwise(found))
+    assert all(a.end < b.start for a, b in pairwise(tokens))
 
 
 def test_what_a_column_may_be() -> None:
@@ -67,9 +67,9 @@ def test_what_a_column_may_be() -> None:
 
 def test_texts_larger_than_a_stretch() -> None:
     values = ["one " * 700_000, "two", "Été " * 500_000, None, "three"]
-    found = tokenize(pa.array(values))
-    assert found.lengths.tolist() == [700_000, 1, 500_000, 0, 1]
-    assert found.terms.to_pylist() == [b"ete", b"one", b"three", b"two"]
+    tokens = tokenize(pa.array(values))
+    assert tokens.lengths.tolist() == [700_000, 1, 500_000, 0, 1]
+    assert tokens.terms.to_pylist() == [b"ete", b"one", b"three", b"two"]
 
 
 @pytest.mark.parametrize("letter", ["a", "ж"])

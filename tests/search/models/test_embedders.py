@@ -56,8 +56,8 @@ def test_the_same_text_is_embedded_once() -> None:
 
 
 def test_lengths() -> None:
-    found = normalised(np.array([[3, 4], [0, 0]], np.float32))
-    assert np.allclose(found, [[0.6, 0.8], [1, 0]])
+    vectors = normalised(np.array([[3, 4], [0, 0]], np.float32))
+    assert np.allclose(vectors, [[0.6, 0.8], [1, 0]])
 
 
 def test_names() -> None:

@@ -44,9 +44,9 @@ def exported(folder: Path) -> None:
 def test_what_is_partial_is_not_used(tmp_path: Path) -> None:
     whole = tmp_path / "whole"
     exported(whole)
-    found = onnx_export.read_about(whole)
-    assert found is not None
-    assert found["dimensions"] == 3
+    about = onnx_export.read_about(whole)
+    assert about is not None
+    assert about["dimensions"] == 3
     assert onnx_export.read_about(tmp_path / "nothing") is None
     for name in (GRAPH, TOKENIZER, ABOUT):
         for how in ("missing", "short", "empty", "other"):
@@ -60,7 +60,7 @@ def test_what_is_partial_is_not_used(tmp_path: Path) -> None:
                 path.write_bytes({"short": was[:-1], "empty": b"", "other": b"[1, 2]"}[how])
             assert onnx_export.read_about(folder) is None, (name, how)
     for key, value in (("dimensions", 0), ("digest", "zz" * 16), ("digest", "00"), ("tokens", None)):
-        (whole / ABOUT).write_text(json.dumps(found | {key: value}))
+        (whole / ABOUT).write_text(json.dumps(about | {key: value}))
         assert onnx_export.read_about(whole) is None
 
 
@@ -85,13 +85,13 @@ def test_the_extra_is_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, mis
 def test_options(tmp_path: Path) -> None:
     assert TableOptions.parse({"model_backend": "ONNX"}).model_backend == "onnx"
     assert TableOptions.parse({}).model_backend == "torch"
-    for given, what in (
+    for options, message in (
         ({"model_backend": "tpu"}, "model_backend 'tpu'"),
         ({"model_backend": "onnx", "model": "hashing"}, "hashing has no"),
         ({"model_digest": "00"}, "no option model_digest"),
     ):
-        with pytest.raises(OptionError, match=what):
-            TableOptions.parse(given)
+        with pytest.raises(OptionError, match=message):
+            TableOptions.parse(options)
     with pytest.raises(DamagedFileError, match="options"):
         TableOptions.from_catalog({"model_backend": "tpu"})
     with pytest.raises(DamagedFileError, match="options"):

@@ -59,13 +59,13 @@ def test_meaning(torch_model: SentenceTransformer) -> None:
 
 
 def test_onnx_is_nearly_the_same(torch_model: SentenceTransformer, onnx_model: OnnxTransformer) -> None:
-    found = onnx_model.embed(TEXTS)
-    assert found.shape == (len(TEXTS), onnx_model.dimensions)
-    assert np.allclose(np.linalg.norm(found, axis=1), 1, atol=1e-5)
-    assert np.sum(found * torch_model.embed(TEXTS), axis=1).min() > 0.95
+    vectors = onnx_model.embed(TEXTS)
+    assert vectors.shape == (len(TEXTS), onnx_model.dimensions)
+    assert np.allclose(np.linalg.norm(vectors, axis=1), 1, atol=1e-5)
+    assert np.sum(vectors * torch_model.embed(TEXTS), axis=1).min() > 0.95
     assert onnx_model.digest != torch_model.digest
     alone = np.stack([onnx_model.embed([text])[0] for text in TEXTS])
-    assert np.array_equal(found, alone)  # a vector depends on its own text only
+    assert np.array_equal(vectors, alone)  # a vector depends on its own text only
 
 
 def test_it_is_exported_once(
