@@ -1,4 +1,4 @@
-"""Connections with everything registered: the virtual table module, the table functions, the scalar functions.
+"""Connections with everything registered: the virtual table, table functions, scalar functions.
 
 apsw's connections, and DuckDB's.
 """
@@ -23,8 +23,9 @@ __all__ = ["attach", "connect", "install_hook", "load", "register", "register_du
 def register(connection: apsw.Connection) -> None:
     """Make ``connection`` know module ``audiomem`` and all functions.
 
-    By the loadable extension where it was built: its table is several times as fast. Otherwise, and with AUDIOMEM_EXTENSION=off
-    in the environment, by the table that is written in Python. Both give the same rows and raise the same errors.
+    By the loadable extension where it was built: its table is several times as fast. Otherwise, and with
+    AUDIOMEM_EXTENSION=off in the environment, by the table that is written in Python. Both give the same rows
+    and raise the same errors.
     """
     from audiomem_sql import udfs, vtab
 
@@ -36,10 +37,11 @@ def register(connection: apsw.Connection) -> None:
 def load(connection: Any) -> None:
     """Make a connection know module ``audiomem`` and all functions.
 
-    connection: of sqlite3, pysqlite3 or anything else with ``enable_load_extension`` and ``load_extension``; loading is
-    allowed for this one file only. An ``apsw.Connection`` is registered with, and needs no extension. A connection of DuckDB gets its
-    table functions; it must have been opened with ``allow_unsigned_extensions``. UnsupportedError where the connection cannot
-    load any; MissingExtraError where it was not built.
+    connection: of sqlite3, pysqlite3 or anything else with ``enable_load_extension`` and ``load_extension``;
+    loading is allowed for this one file only. An ``apsw.Connection`` is registered with, and needs no
+    extension. A connection of DuckDB gets its table functions; it must have been opened with
+    ``allow_unsigned_extensions``. UnsupportedError where the connection cannot load any; MissingExtraError
+    where it was not built.
     """
     if type(connection).__module__ in ("duckdb", "_duckdb"):
         _load_duckdb(connection)
@@ -51,8 +53,8 @@ def load(connection: Any) -> None:
     if not hasattr(connection, "enable_load_extension"):
         raise UnsupportedError(
             f"this {type(connection).__module__}.{type(connection).__name__} cannot load extensions",
-            remedy="Python was built without them. Run: pip install pysqlite3-binary, and use the module pysqlite3 in place of "
-            "sqlite3; or use audiomem_sql.connect",
+            remedy="Python was built without them. Run: pip install pysqlite3-binary, and use the module "
+            "pysqlite3 in place of sqlite3; or use audiomem_sql.connect",
         )
     path = loadable_path()
     connection.enable_load_extension(True)
@@ -76,8 +78,9 @@ def _load_duckdb(connection: Any) -> None:
 def install_hook() -> None:
     """Register with every apsw connection that this process opens from now on.
 
-    apsw's shell and peewee's APSWDatabase then see the module without a word, and so does whatever else opens apsw
-    connections. (SQLAlchemy's own SQLite dialect takes no apsw connection.) Calling it twice is harmless.
+    apsw's shell and peewee's APSWDatabase then see the module without a word, and so does whatever else opens
+    apsw connections. (SQLAlchemy's own SQLite dialect takes no apsw connection.) Calling it twice is
+    harmless.
     """
     import apsw
 
@@ -116,9 +119,10 @@ def register_duckdb(connection: Any) -> None:
     """Make a DuckDB connection know our table functions and scalar functions.
 
     ``audiomem_scan('notes.flac', version := 3)``, ``audiomem_search('notes.flac', 'text', k := 10)``,
-    ``audiomem_top('notes.flac', 'year DESC', k := 10)``, ``audiomem_snapshots('notes.flac')``, ``audiomem_changes('notes.flac', 2)``; ``embed``, ``cosine_distance``,
-    ``l2_distance``, ``vec_from_json``, ``vec_to_json``, ``highlight``, ``snippet``, ``audiomem_version``. A cursor is a
-    connection of its own. OptionError for anything but a connection of DuckDB, MissingExtraError without the package.
+    ``audiomem_top('notes.flac', 'year DESC', k := 10)``, ``audiomem_snapshots('notes.flac')``,
+    ``audiomem_changes('notes.flac', 2)``; ``embed``, ``cosine_distance``, ``l2_distance``, ``vec_from_json``,
+    ``vec_to_json``, ``highlight``, ``snippet``, ``audiomem_version``. A cursor is a connection of its own.
+    OptionError for anything but a connection of DuckDB, MissingExtraError without the package.
     """
     from audiomem_sql.udfs import duckdb_functions
     from audiomem_sql.vtab.duckdb import python as door
@@ -131,7 +135,8 @@ def register_duckdb(connection: Any) -> None:
 def attach(connection: Any, table: TableReader | str | os.PathLike[str], name: str | None = None) -> str:
     """Make a table known to a DuckDB connection by ``name``, by default the file's; the name.
 
-    Every query sees what is committed by then; columns and filters reach the scan. Writing is for Python and SQLite.
+    Every query sees what is committed by then; columns and filters reach the scan. Writing is for Python and
+    SQLite.
     """
     from audiomem_sql.table.reader import TableReader
     from audiomem_sql.vtab.duckdb import python as door

@@ -1,7 +1,8 @@
 """Python's Database API 2.0 (PEP 249) over apsw, as far as SQLAlchemy and its users need it.
 
-apsw shows SQLite as it is and has an interface of its own. Here a transaction begins by itself before the first statement that
-writes, and ends with ``commit`` or ``rollback``; with ``autocommit`` there is none, as the commands of a table (vacuum, tag, …) want it.
+apsw shows SQLite as it is and has an interface of its own. Here a transaction begins by itself before the
+first statement that writes, and ends with ``commit`` or ``rollback``; with ``autocommit`` there is none, as
+the commands of a table (vacuum, tag, …) want it.
 """
 
 from __future__ import annotations
@@ -83,7 +84,8 @@ def TimestampFromTicks(ticks: float) -> str:
 Parameters: TypeAlias = Sequence[Any] | Mapping[str, Any]
 
 
-# The names that PEP 249 gives to errors. They belong to our tree, and tell file, place and remedy like the rest of it.
+# The names that PEP 249 gives to errors. They belong to our tree, and tell file, place and remedy like the
+# rest of it.
 class Error(errors.AudioMemError):
     """Every error of this module."""
 
@@ -144,7 +146,7 @@ def _translated() -> Iterator[None]:
     except Error:
         raise
     except (apsw.Error, errors.AudioMemError) as error:
-        kind = next(kind for found, kind in _KINDS if isinstance(error, found))
+        kind = next(kind for known, kind in _KINDS if isinstance(error, known))
         if isinstance(error, errors.AudioMemError):
             raise kind(error.what, file=error.file, place=error.place, remedy=error.remedy) from error
         raise kind(str(error)) from error
@@ -153,10 +155,10 @@ def _translated() -> Iterator[None]:
 def connect(
     path: str | os.PathLike[str] = ":memory:", *, table: str | None = None, timeout: float = 5.0
 ) -> Connection:
-    """A connection to the table in a FLAC file, or to a SQLite database whose tables may be of module ``audiomem``.
+    """A connection to the table in a FLAC file, or to a SQLite database with tables of ``audiomem``.
 
-    path: a FLAC file, whose table is called ``table`` or else like the file; or a database, told by its first bytes, or, where
-    there is none yet, by its extension. timeout: seconds to wait for a lock of a database.
+    path: a FLAC file, whose table is called ``table`` or else like the file; or a database, told by its first
+    bytes, or, where there is none yet, by its extension. timeout: seconds to wait for a lock of a database.
     """
     with _translated():
         if is_database(path):
@@ -182,7 +184,7 @@ def is_database(path: str | os.PathLike[str]) -> bool:
 
 
 class Connection:
-    """A connection; ``apsw`` is the one behind it, ``autocommit`` says whether no transaction begins by itself."""
+    """A connection; ``apsw`` is the one behind it, ``autocommit``: no transaction begins by itself."""
 
     def __init__(self, connection: apsw.Connection) -> None:
         self.apsw = connection
@@ -241,8 +243,8 @@ class Cursor:
         if columns:
             self.description = tuple((name, kind, None, None, None, None, None) for name, kind in columns)
         apart = self.connection.autocommit or self.connection.apsw.in_transaction
-        found = _FIRST_WORD.match(query)
-        word = found[1].upper() if found else ""
+        first = _FIRST_WORD.match(query)
+        word = first[1].upper() if first else ""
         if not apart and word not in _ALONE and (not cursor.is_readonly or word == "SAVEPOINT"):
             self.connection.apsw.execute("BEGIN")
         return True

@@ -1,7 +1,7 @@
 """The loadable extensions of SQLite and DuckDB: where they are, and what they ask Python for.
 
-``audiomem.so`` is one file for every SQLite client and every CPython from 3.11 on, ``audiomem.duckdb_extension`` one for
-every DuckDB from 1.4 on; see docs/CLIENTS.md.
+``audiomem.so`` is one file for every SQLite client and every CPython from 3.11 on,
+``audiomem.duckdb_extension`` one for every DuckDB from 1.4 on; see docs/CLIENTS.md.
 """
 
 from __future__ import annotations
@@ -19,9 +19,11 @@ if TYPE_CHECKING:
 #: Beside this file, where the build leaves them.
 _FILES = {"sqlite": "audiomem.so", "duckdb": "audiomem.duckdb_extension"}
 _BUILD = {
-    "sqlite": "Install a wheel; or a C compiler and SQLite's headers (on Debian: apt install gcc libsqlite3-dev), and then the "
+    "sqlite": "Install a wheel; or a C compiler and SQLite's headers (on Debian: apt install gcc "
+    "libsqlite3-dev), and then the "
     "package again. apsw needs no extension: audiomem_sql.connect",
-    "duckdb": "Install a wheel; or a C compiler (on Debian: apt install gcc libc6-dev), and then the package again",
+    "duckdb": "Install a wheel; or a C compiler (on Debian: apt install gcc libc6-dev), and then the "
+    "package again",
 }
 #: Of the thread that loads the extension: ``raised``, how its host takes exceptions.
 _loading = threading.local()
@@ -45,7 +47,10 @@ def loadable_path(database: str = "sqlite") -> str:
 
 
 def load_for_apsw(connection: apsw.Connection) -> bool:
-    """Load the extension into an apsw connection, whose user catches Python's exceptions; False where it cannot be had."""
+    """Load the extension into an apsw connection; False where it cannot be had.
+
+    The user of the connection catches Python's exceptions.
+    """
     import apsw
 
     from audiomem_sql.vtab.apsw.table import raised
@@ -69,7 +74,7 @@ def load_for_apsw(connection: apsw.Connection) -> bool:
 
 
 def attach(*host: Callable[..., Any]) -> Any:
-    """Called by the extension, with functions of the connection that it was loaded into: what to register there."""
+    """Called by the extension with functions of its connection: what to register there."""
     from audiomem_sql import udfs
     from audiomem_sql.vtab.extension import Door, NativeHost
 

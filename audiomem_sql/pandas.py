@@ -1,4 +1,6 @@
-"""pandas' door: importing this module gives every data frame ``df.audiomem``; and answers of SQL as data frames.
+"""pandas' door: importing this module gives every data frame ``df.audiomem``.
+
+And answers of SQL as data frames.
 
 ``import audiomem_sql`` alone does not import pandas, so it cannot register anything with it.
 """
@@ -54,8 +56,9 @@ class DataFrameAccessor:
     ) -> None:
         """Write the frame to a FLAC file.
 
-        index: write the index, too, as the first columns. The rest is as in :func:`audiomem_sql.write_flac`, whose table
-        this closes: a column keeps its dtype, and one of a type that no column has is refused by its name.
+        index: write the index, too, as the first columns. The rest is as in :func:`audiomem_sql.write_flac`,
+        whose table this closes: a column keeps its dtype, and one of a type that no column has is refused by
+        its name.
         """
         frame = self._frame.reset_index() if index else self._frame
         write_flac(
@@ -81,11 +84,13 @@ def read_sql(
 ) -> DataFrame:
     """What a query answers, as a data frame.
 
-    connection: of apsw, or the path of a FLAC file, whose table is then called like the file. parameters: for the query's
-    question marks, or by name. dtype_backend, categories, options: as in :func:`audiomem_sql.read_flac`.
+    connection: of apsw, or the path of a FLAC file, whose table is then called like the file. parameters: for
+    the query's question marks, or by name. dtype_backend, categories, options: as in
+    :func:`audiomem_sql.read_flac`.
 
-    A column of the answer that is a column of a table has that one's type, so a TIMESTAMP comes as a time and a BOOLEAN as a
-    truth; of an expression the values decide, and where they are of several types it is a column of objects.
+    A column of the answer that is a column of a table has that one's type, so a TIMESTAMP comes as a time and
+    a BOOLEAN as a truth; of an expression the values decide, and where they are of several types it is a
+    column of objects.
 
     Raises QueryError for a text with several queries, and what apsw raises for one that it cannot run.
     """

@@ -1,4 +1,4 @@
-"""polars' door: a FLAC file as a lazy frame, which reads the columns, rows and blocks that a query asks for."""
+"""The door for polars: a lazy frame that reads the columns, rows and blocks that a query needs."""
 
 from __future__ import annotations
 
@@ -42,19 +42,24 @@ def scan_flac(
     as_of: str | datetime | None = None,
     stored_types: bool = False,
 ) -> pl.LazyFrame:
-    """A table as a lazy frame. Nothing is read before ``collect``, and then only the columns that are asked for.
+    """A table as a lazy frame.
 
-    Conditions that compare a column with a constant, ``is_in``, ``is_between``, ``is_null``, ``starts_with``, and what is made of
-    them with ``&`` and ``|``, choose the blocks that are read; all others are polars' own work. Each ``collect`` sees
-    the newest version, or the one that was asked for, and all of its rows come from the same.
+    Nothing is read before ``collect``, and then only the columns that are asked for.
 
-    version, as_of: as in :func:`audiomem_sql.open`. stored_types: give each column the type that it is stored with; by default
-    it has the one that it was written with, and DataTypeError says so if later values do not fit it.
+    Conditions that compare a column with a constant, ``is_in``, ``is_between``, ``is_null``, ``starts_with``,
+    and what is made of them with ``&`` and ``|``, choose the blocks that are read; all others are polars' own
+    work. Each ``collect`` sees the newest version, or the one that was asked for, and all of its rows come
+    from the same.
 
-    Raises what :func:`audiomem_sql.open` raises; SchemaError on ``collect``, if the columns are not the same any more.
+    version, as_of: as in :func:`audiomem_sql.open`. stored_types: give each column the type that it is stored
+    with; by default it has the one that it was written with, and DataTypeError says so if later values do not
+    fit it.
+
+    Raises what :func:`audiomem_sql.open` raises; SchemaError on ``collect``, if the columns are not the same
+    any more.
     """
     with TableReader(path, version=version, as_of=as_of) as table:
-        seen = _columns_of(table.schema, stored_types)
+        frame_columns = _columns_of(table.schema, stored_types)
 
     def source(
         columns: list[str] | None, predicate: pl.Expr | None, rows: int | None, size: int | None
@@ -63,19 +68,19 @@ def scan_flac(
         condition = None if predicate is None or rows is not None else condition_of(predicate, targets)
         names = list(schema) if columns is None else columns
         with TableReader(path, version=version, as_of=as_of) as table:
-            if _columns_of(table.schema, stored_types) != seen:
+            if _columns_of(table.schema, stored_types) != frame_columns:
                 raise SchemaError(
                     "the columns have changed since the scan was made",
                     file=path,
                     remedy="Call scan_flac again.",
                 )
-            for frame in _frames(table, names, seen, condition, rows):
+            for frame in _frames(table, names, frame_columns, condition, rows):
                 yield frame if predicate is None else frame.filter(predicate)
 
-    schema = {column.name: _dtype(column, origin) for column, origin in seen.values()}
+    schema = {column.name: _dtype(column, origin) for column, origin in frame_columns.values()}
     targets = {
         name: Target(column, number, _seen_type(column, origin))
-        for number, (name, (column, origin)) in enumerate(seen.items())
+        for number, (name, (column, origin)) in enumerate(frame_columns.items())
     }
     return register_io_source(source, schema=schema)
 
@@ -105,13 +110,15 @@ def _dtype(column: Column, origin: Origin | None) -> Any:
 def _frames(
     table: TableReader,
     names: Sequence[str],
-    seen: dict[str, tuple[Column, Origin | None]],
+    frame_columns: dict[str, tuple[Column, Origin | None]],
     condition: Condition | None,
     rows: int | None,
 ) -> Iterator[pl.DataFrame]:
     """The rows, batch by batch, with the dtypes of :func:`_dtype`."""
     schema = table.schema
-    read = list(names) or [next(iter(seen))]  # a frame without columns does not know how many rows it has
+    read = list(names) or [
+        next(iter(frame_columns))
+    ]  # a frame without columns does not know how many rows it has
     filters, row_filter = ([], None) if condition is None else filters_of(condition, schema)
     batches = scan(table.readable, [schema.index(name) for name in read], filters, row_filter=row_filter)
     remaining = rows
@@ -119,14 +126,16 @@ def _frames(
     for batch in batches if remaining != 0 else ():
         empty = False
         arrays = [array.slice(0, remaining) for array in batch.arrays]
-        columns = [_series(name, array, *seen[name]) for name, array in zip(read, arrays, strict=True)]
+        columns = [
+            _series(name, array, *frame_columns[name]) for name, array in zip(read, arrays, strict=True)
+        ]
         yield pl.DataFrame(columns).select(names)
         if remaining is not None:
             remaining -= len(arrays[0])
             if remaining <= 0:
                 break
     if empty:
-        yield pl.DataFrame(schema={name: _dtype(*seen[name]) for name in names})
+        yield pl.DataFrame(schema={name: _dtype(*frame_columns[name]) for name in names})
 
 
 def _series(name: str, array: Any, column: Column, origin: Origin | None) -> pl.Series:
@@ -149,6 +158,7 @@ def _series(name: str, array: Any, column: Column, origin: Origin | None) -> pl.
 
 def _misfit(column: Column, origin: Origin) -> DataTypeError:
     return DataTypeError(
-        f"column {column.name} was written as {origin.type}, and a value that was added later does not fit that",
+        f"column {column.name} was written as {origin.type}, "
+        "and a value that was added later does not fit that",
         remedy="Pass stored_types=True to see it as it is stored",
     )

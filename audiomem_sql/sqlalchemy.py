@@ -1,7 +1,7 @@
 """SQLAlchemy's door: ``create_engine("audiomem:///notes.flac")``.
 
-It is SQLAlchemy's dialect of SQLite on another driver (:mod:`audiomem_sql.dbapi`), with the types that a table has and without
-what SQLite cannot do with virtual tables.
+It is SQLAlchemy's dialect of SQLite on another driver (:mod:`audiomem_sql.dbapi`), with the types that a
+table has and without what SQLite cannot do with virtual tables.
 """
 
 from __future__ import annotations
@@ -36,8 +36,10 @@ class _Definitions(SQLiteDDLCompiler):
         """CREATE TABLE, where its rows would outlive the connection."""
         if self.dialect.is_flac and "TEMPORARY" not in create.element._prefixes:
             raise UnsupportedError(
-                f"a table {create.element.name} beside the one of a FLAC file would be lost with the connection",
-                remedy="Make another FLAC file (Table.create, DataFrame.audiomem.to_flac), or a TEMPORARY table.",
+                f"a table {create.element.name} beside the one of a FLAC file would be lost "
+                "with the connection",
+                remedy="Make another FLAC file (Table.create, DataFrame.audiomem.to_flac), "
+                "or a TEMPORARY table.",
             )
         return super().visit_create_table(create, **options)
 
@@ -45,7 +47,8 @@ class _Definitions(SQLiteDDLCompiler):
 class AudioMemDialect(SQLiteDialect):
     """``audiomem:///notes.flac``: the table of a FLAC file, called ``notes``, or as ``?table=name`` says.
 
-    ``audiomem:///base.sqlite``: a database, with tables ``USING audiomem`` in it. ``audiomem://``: an empty one in memory.
+    ``audiomem:///base.sqlite``: a database, with tables ``USING audiomem`` in it. ``audiomem://``: an empty
+    one in memory.
     """
 
     driver = "apsw"

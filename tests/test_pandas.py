@@ -58,7 +58,8 @@ def numpy_columns(count: int) -> st.SearchStrategy[pd.Series]:
     found.append(rows(st.booleans(), count, False).map(made("bool")))
     for unit, times in (("us", MICROS), ("ns", NANOS)):
         for zone in (None, *ZONES):
-            # A zone may shift a time of the year 1 or 9999 out of Python's years, and out of the years that are stored.
+            # A zone may shift a time of the year 1 or 9999 out of Python's years, and out of the years that
+            # are stored.
             near = times.filter(lambda t: abs(t) < 60_000_000_000_000_000) if zone and unit == "us" else times
             found.append(rows(near, count).map(lambda values, u=unit, z=zone: moments(values, u, z)))
     # Objects that are all missing say nothing of what they are, and become texts.
@@ -199,7 +200,10 @@ def test_dtype_backend_and_categories(tmp_path: Path) -> None:
 
 
 def test_integers_with_nulls_are_exact(tmp_path: Path) -> None:
-    """A column that was made in SQL has no dtype of its own; numpy has no NULL for it, and floats would round."""
+    """A column that was made in SQL has no dtype of its own.
+
+    Numpy has no NULL for it, and floats would round.
+    """
     great = (1 << 53) + 1
     with Table.create(tmp_path / "t.flac", ["i INTEGER", "b BOOLEAN", "s TIMESTAMP"]) as table:
         table.append([{"i": great, "b": True}, {}])
@@ -246,7 +250,7 @@ def test_the_accessor_comes_with_the_module() -> None:
     subprocess.run([sys.executable, "-W", "error", "-c", code], check=True)
 
 
-# --- SQL ---------------------------------------------------------------------------------------------------------------
+# --- SQL ----------------------------------------------------------------------------------------------------
 
 
 def test_read_sql(tmp_path: Path) -> None:

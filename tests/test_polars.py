@@ -112,7 +112,7 @@ def test_what_no_column_holds_is_refused_by_name(kind: str, tmp_path: Path) -> N
     assert not list(tmp_path.iterdir())
 
 
-# --- predicates --------------------------------------------------------------------------------------------------------
+# --- predicates ---------------------------------------------------------------------------------------------
 
 ROWS = 400
 

@@ -1,7 +1,7 @@
 """The scalar functions for DuckDB: the names and results of SQLite's, worked out for whole Arrow arrays.
 
-A vector may be FLOAT[n] or a list of numbers, a blob of float32, or a JSON array. DuckDB has one Python function of a name,
-so each takes any number of arguments of any type, and looks at them itself.
+A vector may be FLOAT[n] or a list of numbers, a blob of float32, or a JSON array. DuckDB has one Python
+function of a name, so each takes any number of arguments of any type, and looks at them itself.
 """
 
 from __future__ import annotations
@@ -38,7 +38,8 @@ _ARROW_TYPES = {TEXT: pa.string(), REAL: pa.float64(), INTEGER: pa.int64()}
 def _functions() -> dict[str, tuple[Callable[..., Any], str]]:
     """The functions and what they return, made once.
 
-    A connection that is closed leaves its functions to the others of its database, but lets go of what Python gave it.
+    A connection that is closed leaves its functions to the others of its database, but lets go of what Python
+    gave it.
     """
     made: dict[str, tuple[Callable[..., Any], str]] = {}
     for function in (*meaning.FUNCTIONS, *vectors.FUNCTIONS, *words.FUNCTIONS):
@@ -50,8 +51,8 @@ def _functions() -> dict[str, tuple[Callable[..., Any], str]]:
 def replace_function(connection: Any, name: str, function: Callable[..., Any], returned: str) -> None:
     """Register a function of Arrow arrays, in place of one that was registered before.
 
-    One that another connection to the same database registered stays: it belongs to all of them. Whoever calls this keeps
-    ``function`` alive, see :func:`_functions`.
+    One that another connection to the same database registered stays: it belongs to all of them. Whoever
+    calls this keeps ``function`` alive, see :func:`_functions`.
     """
     import duckdb
 
@@ -123,13 +124,13 @@ def _distance(
 def _cosine(a: F64Array, b: F64Array) -> F64Array:
     with np.errstate(divide="ignore", invalid="ignore"):
         lengths = np.linalg.norm(a, axis=1) * np.linalg.norm(b, axis=1)
-        found: F64Array = np.where(lengths == 0, np.nan, 1.0 - np.einsum("ij,ij->i", a, b) / lengths)
-    return found
+        distances: F64Array = np.where(lengths == 0, np.nan, 1.0 - np.einsum("ij,ij->i", a, b) / lengths)
+    return distances
 
 
 def _l2(a: F64Array, b: F64Array) -> F64Array:
-    found: F64Array = np.linalg.norm(a - b, axis=1)
-    return found
+    distances: F64Array = np.linalg.norm(a - b, axis=1)
+    return distances
 
 
 def _array(argument: Any) -> Any:

@@ -12,10 +12,12 @@ TEXT, VECTOR, REAL, INTEGER = "text", "vector", "real", "integer"
 
 @dataclass(frozen=True, slots=True)
 class Function:
-    """``call`` takes None, int, float, str and bytes, and returns one of them; the same for the same arguments.
+    """A function of one row.
 
-    takes: what its arguments are, as many of them as it can have. returns: what its result is. counts: the numbers of arguments
-    that it can be called with. many: the same for many rows at once, of a list for each argument, where that is faster.
+    call: takes None, int, float, str and bytes, and returns one of them; the same for the same arguments.
+    takes: what its arguments are, as many of them as it can have. returns: what its result is. counts: the
+    numbers of arguments that it can be called with. many: the same for many rows at once, of a list for each
+    argument, where that is faster.
     """
 
     call: Callable[..., Any]

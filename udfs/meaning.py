@@ -1,15 +1,21 @@
-"""``embed(text)``, ``embed(text, model)``, ``embed(text, model, model_backend)``: the vector of a text as a blob of float32."""
+"""``embed(text)``, ``embed(text, model)``, ``embed(text, model, model_backend)``: the vector of a text.
+
+SQLite has it as a blob of float32, DuckDB as ``FLOAT[]``.
+"""
 
 from __future__ import annotations
 
 from audiomem_sql.errors import DataTypeError
 from audiomem_sql.search import embedder_of
-from audiomem_sql.storage.segment.options import BACKENDS, DEFAULT_MODEL, check_backend
+from audiomem_sql.storage.segment import BACKENDS, DEFAULT_MODEL, check_backend
 from audiomem_sql.udfs.function import TEXT, VECTOR, Function
 
 
 def embed(text: object, model: object = DEFAULT_MODEL, backend: object = BACKENDS[0]) -> bytes | None:
-    """The vector of ``text``; NULL of NULL. DataTypeError for what is no text, MissingExtraError without the model."""
+    """The vector of ``text``; NULL of NULL.
+
+    DataTypeError for what is no text, MissingExtraError without the model.
+    """
     if text is None:
         return None
     vector = embed_many([text], [model], [backend])[0]
@@ -31,11 +37,13 @@ def embed_many(
             raise DataTypeError("embed takes a text, the name of a model, and that of a backend")
         check_backend(model, backend)
         wanted.setdefault((model, backend), {})[text] = b""
-    for (model, backend), found in wanted.items():
-        vectors = embedder_of(model, backend).embed(list(found))
-        found.update(zip(found, (vector.astype("<f4").tobytes() for vector in vectors), strict=True))
-    rows = zip(texts, named, chosen, strict=True)
-    return [None if text is None else wanted[model, backend][text] for text, model, backend in rows]  # type: ignore[index]
+    for (model, backend), by_text in wanted.items():
+        vectors = embedder_of(model, backend).embed(list(by_text))
+        by_text.update(zip(by_text, (vector.astype("<f4").tobytes() for vector in vectors), strict=True))
+    vectors_of_rows: list[bytes | None] = []
+    for text, model, backend in zip(texts, named, chosen, strict=True):
+        vectors_of_rows.append(None if text is None else wanted[model, backend][text])  # type: ignore[index]
+    return vectors_of_rows
 
 
 FUNCTIONS = (Function(embed, (TEXT,) * 3, VECTOR, (1, 2, 3), embed_many),)

@@ -1,7 +1,8 @@
 """Functions of vectors, which SQL sees as blobs of little-endian float32.
 
-``vec_from_json('[1, 2]')``, ``vec_to_json(blob)``, ``cosine_distance(a, b)`` (0 for the same direction, 2 for the
-opposite; NULL if either has no length), ``l2_distance(a, b)``. Each takes a vector as a blob or as a JSON array.
+``vec_from_json('[1, 2]')``, ``vec_to_json(blob)``, ``cosine_distance(a, b)`` (0 for the same direction, 2 for
+the opposite; NULL if either has no length), ``l2_distance(a, b)``. Each takes a vector as a blob or as a JSON
+array.
 """
 
 from __future__ import annotations
@@ -34,7 +35,7 @@ def vec_to_json(blob: object) -> str | None:
 
 
 def cosine_distance(left: object, right: object) -> float | None:
-    """1 minus the cosine of the angle between two vectors of one length; NULL if either is NULL or all zeros."""
+    """1 minus the cosine of the angle of two vectors of one length; NULL for NULL and for all zeros."""
     if left is None or right is None:
         return None
     a, b = (vector.astype(np.float64) for vector in _pair(left, right))

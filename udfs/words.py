@@ -1,8 +1,9 @@
 """``highlight`` and ``snippet``: where words stand in a text.
 
-``highlight(text, query, open, close)`` and ``snippet(text, query, open, close, ellipsis, tokens)`` show what FTS5's functions of these names
-show of a column, for any text. With a table and the number of a column in place of text and query they are FTS5's own, see
-:mod:`audiomem_sql.search.snippets`: SQLite then asks the table for them.
+``highlight(text, query, open, close)`` and ``snippet(text, query, open, close, ellipsis, tokens)`` show what
+FTS5's functions of these names show of a column, for any text. With a table and the number of a column in
+place of text and query they are FTS5's own, see :mod:`audiomem_sql.search.snippets`: SQLite then asks the
+table for them.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The arguments of CREATE VIRTUAL TABLE … USING audiomem: a path, columns, options; and the table that they say."""
+"""The arguments of CREATE VIRTUAL TABLE … USING audiomem: a path, columns and options; and the table."""
 
 from __future__ import annotations
 
@@ -24,7 +24,8 @@ def create(host: Host, database: str, name: str, arguments: Sequence[str]) -> Ta
         raise StorageError(
             "there is no such file, and no columns are given to create it with",
             file=path,
-            remedy="Check the path, or name the columns behind it: 'notes.flac', id INTEGER PRIMARY KEY, body TEXT.",
+            remedy="Check the path, or name the columns behind it: "
+            "'notes.flac', id INTEGER PRIMARY KEY, body TEXT.",
         )
     schema = parse_columns(definitions)
     hidden_names(name, schema)
@@ -96,9 +97,9 @@ def _open_existing(
                 remedy="Leave the columns out: the file knows its own.",
             )
         if options:
-            given = TableOptions.parse(options)
+            parsed = TableOptions.parse(options)
             for option in options:
-                if options[option].lower() != "auto" and getattr(given, option) != getattr(
+                if options[option].lower() != "auto" and getattr(parsed, option) != getattr(
                     table.options, option
                 ):
                     raise OptionError(

@@ -51,23 +51,23 @@ class SchemaChangedError(SchemaError):
 
 
 def constraint(error: ConstraintError, table: str) -> tuple[int, str] | None:
-    """(extended code, message as SQLite words it, with the table's name) of a violated constraint, if it is one of SQLite's."""
+    """(extended code, message as SQLite words it) of a violated constraint; None if SQLite has none such."""
     for kind, code in CONSTRAINTS.items():
         prefix = f"{kind} constraint failed: "
         if error.what.startswith(prefix):
-            what = error.what.removeprefix(prefix)
+            columns = error.what.removeprefix(prefix)
             if kind != "CHECK":
-                what = ", ".join(f"{table}.{column}" for column in what.split(", "))
-            return code, prefix + what
+                columns = ", ".join(f"{table}.{column}" for column in columns.split(", "))
+            return code, prefix + columns
     return None
 
 
 def explained(error: BaseException, table: str | None = None) -> tuple[int, str]:
     """(result code, message) of any exception; ``table`` is the one that it concerns."""
     if isinstance(error, ConstraintError) and table is not None:
-        found = constraint(error, table)
-        if found is not None:
-            return found
+        violated = constraint(error, table)
+        if violated is not None:
+            return violated
     if isinstance(error, SchemaChangedError):
         return SCHEMA, str(error)
     message = str(error) if isinstance(error, AudioMemError) else f"{type(error).__name__}: {error}"
@@ -81,7 +81,7 @@ def explained(error: BaseException, table: str | None = None) -> tuple[int, str]
 
 
 def _causes(error: BaseException) -> Iterator[BaseException]:
-    seen: BaseException | None = error
-    while seen is not None:
-        yield seen
-        seen = seen.__cause__ or seen.__context__
+    cause: BaseException | None = error
+    while cause is not None:
+        yield cause
+        cause = cause.__cause__ or cause.__context__

@@ -29,10 +29,10 @@ _LASTING = ("add column", "drop column", "rename column")
 
 
 def run_command(table: Table, hidden: Sequence[Any], *, alone: bool) -> None:
-    """Do what a row with values in its hidden columns says: the table-named one, rank, and four that stay NULL.
+    """Run the command of a row with values in its hidden columns: table, rank, and four that stay NULL.
 
-    alone: no transaction was begun by hand. OptionError when that is no command, when the transaction has changed the
-    table already, and when it was begun by hand but could not undo the command.
+    alone: no transaction was begun by hand. OptionError when that is no command, when the transaction has
+    changed the table already, and when it was begun by hand but could not undo the command.
     """
     command, argument, *others = hidden
     known = isinstance(command, str) and command in ARGUMENTS and type(argument) in ARGUMENTS[command]

@@ -1,7 +1,9 @@
-"""The Python half of SQLite's loadable extension (``native/*.c``): what is asked once a statement, or once a part of rows.
+"""The Python half of SQLite's loadable extension, whose C half is ``native/*.c``.
 
-The C half keeps ``sqlite3*`` and hands values over; here they meet the same tables as in ``sqlite``. A part of rows crosses
-as ``(count, columns)`` with one entry for each declared column and one for the rowid:
+It is called once a statement, or once a part of rows.
+
+The C half keeps ``sqlite3*`` and hands values over; here they meet the same tables as in ``sqlite``. A part
+of rows crosses as ``(count, columns)`` with one entry for each declared column and one for the rowid:
 
 - ``None``: not held; the cursor is asked for each value (``other``)
 - ``(schema, array)``: two capsules of the Arrow PyCapsule interface
@@ -44,7 +46,8 @@ def _explained(error: BaseException, raised: Raised | None, table: str | None = 
     code, message = codes.explained(error, table)
     if raised is None:
         return code, message, None
-    # SQLite runs a statement again by itself when the columns have changed; an exception says that it was not run
+    # SQLite runs a statement again by itself when the columns have changed; an exception says that it was not
+    # run
     return codes.ERROR if code == codes.SCHEMA else code, message, raised(error, table)
 
 
@@ -90,7 +93,7 @@ class Door:
         )
 
     def create(self, again: int, database: str, name: str, *arguments: str) -> tuple[str, NativeTable]:
-        """(declaration, table) of CREATE VIRTUAL TABLE, or ``again`` of a table of a database that was opened."""
+        """(declaration, table) of CREATE VIRTUAL TABLE; ``again``: of a database that was opened."""
         if again:
             table = creation.connect(self.host, database, arguments)
         else:
@@ -151,8 +154,8 @@ class NativeCursor:
 
     def filter(self, text: str, arguments: Sequence[Any]) -> Crossing | None:
         """Begin with the first rows of a plan; lists are those of ``IN``."""
-        given = [frozenset(value) if type(value) is list else value for value in arguments]
-        return self._crossing(self._rows.begin(text, given))
+        values = [frozenset(value) if type(value) is list else value for value in arguments]
+        return self._crossing(self._rows.begin(text, values))
 
     def next(self) -> Crossing | None:
         """The next rows; None at the end."""
@@ -176,12 +179,12 @@ class NativeCursor:
         self._rowids = part.rowids
         width = len(schema)
         columns: list[Any] = [None] * (width + 1)  # the last of these is called like the table
-        columns += [(rows.other(place, 0),) for place in range(width + 1, width + 6)]
+        columns += [(rows.other(column, 0),) for column in range(width + 1, width + 6)]
         columns.append(_crossing_values(part.rowids))
         if schema.rowid_column is not None:
             columns[schema.rowid_column] = columns[-1]
-        for place, values in zip(rows.plan.columns, part.columns, strict=True):
-            columns[place] = _crossing_values(values)
+        for column, values in zip(rows.plan.columns, part.columns, strict=True):
+            columns[column] = _crossing_values(values)
         if part.ranks is not None:
             columns[width + 1], columns[width + 2] = part.ranks, part.distances
         return len(part.rowids), tuple(columns)
@@ -206,19 +209,19 @@ class FunctionTable:
         self, conditions: Sequence[tuple[int, int, bool, str, Any, bool]], order: Any, used: int
     ) -> Planned | None:
         """The arguments are equalities on hidden columns; the text of the plan names those that are given."""
-        given: list[str] = []
+        names: list[str] = []
         uses = []
         for column, op, usable, *_ in conditions:
-            place = column - len(self.function.columns)
-            name = self.function.parameters[place] if place >= 0 and op == EQ else None
-            if name is None or name in given:
+            parameter = column - len(self.function.columns)
+            name = self.function.parameters[parameter] if parameter >= 0 and op == EQ else None
+            if name is None or name in names:
                 uses.append((0, False, False))
                 continue
             if not usable:
                 return None
-            given.append(name)
-            uses.append((len(given), True, False))
-        return tuple(uses), ",".join(given), len(given), 1000.0 / (1 + len(given)), 100, False, False
+            names.append(name)
+            uses.append((len(names), True, False))
+        return tuple(uses), ",".join(names), len(names), 1000.0 / (1 + len(names)), 100, False, False
 
     def open(self) -> FunctionCursor:
         """A cursor."""
@@ -243,9 +246,9 @@ class FunctionCursor:
 
     def filter(self, text: str, arguments: Sequence[Any]) -> Crossing | None:
         """Call the function with the arguments that ``text`` names."""
-        given = dict(zip(text.split(",") if text else (), arguments, strict=True))
-        self._rows = self._function.call(**given)
-        self._arguments = tuple((given.get(name),) for name in self._function.parameters)
+        named = dict(zip(text.split(",") if text else (), arguments, strict=True))
+        self._rows = self._function.call(**named)
+        self._arguments = tuple((named.get(name),) for name in self._function.parameters)
         self._first = 0
         return self.next()
 

@@ -1,4 +1,4 @@
-"""What SQLite asks in xBestIndex, and what it gets for an answer, in plain Python: the same for every way of reaching SQLite.
+"""What SQLite asks in xBestIndex, and what it gets for an answer, for every way of reaching SQLite.
 
 Numbers of operators and of conflict modes are those of sqlite3.h; they never change.
 """
@@ -32,7 +32,10 @@ ROLLBACK, IGNORE, FAIL, ABORT, REPLACE = 1, 2, 3, 4, 5
 
 @dataclass(frozen=True, slots=True)
 class IndexConstraint:
-    """``column op value``. value: None unless it is a constant. in_list: it is an IN whose values can be had at once."""
+    """``column op value``.
+
+    value: None unless it is a constant. in_list: it is an IN whose values can be had at once.
+    """
 
     column: int
     op: int
@@ -44,7 +47,11 @@ class IndexConstraint:
 
 @dataclass(frozen=True, slots=True)
 class IndexQuery:
-    """Constraints; the order wanted, as (column, descending); and the columns needed, a bit each (the 64th: all others)."""
+    """What a statement asks of a table.
+
+    order: the order wanted, as (column, descending). used: the columns needed, a bit each (the 64th: all
+    others).
+    """
 
     constraints: Sequence[IndexConstraint]
     order: Sequence[tuple[int, bool]]
@@ -59,8 +66,8 @@ class IndexQuery:
 class IndexPlan:
     """The answer: a plan, and what SQLite has to know of it.
 
-    arguments: for each constraint the number of its argument, 0 for none; omitted, lists: the constraints that SQLite need not
-    check again, and those whose values it gives at once.
+    arguments: for each constraint the number of its argument, 0 for none; omitted, lists: the constraints
+    that SQLite need not check again, and those whose values it gives at once.
     """
 
     arguments: list[int]

@@ -1,8 +1,9 @@
 """The contract of a virtual table of SQLite: what every way of reaching SQLite implements, or is handed.
 
-``apsw/`` reaches it through apsw, and ``extension.py`` through the C extension. Both make a :class:`Table` for each CREATE VIRTUAL TABLE,
-open a :class:`Cursor` for each scan, and translate what SQLite calls into these methods; nothing else of SQLite gets further in.
-Errors are those of :mod:`audiomem_sql.errors`; ``codes`` says which result code each is.
+``apsw/`` reaches it through apsw, and ``extension.py`` through the C extension. Both make a :class:`Table`
+for each CREATE VIRTUAL TABLE, open a :class:`Cursor` for each scan, and translate what SQLite calls into
+these methods; nothing else of SQLite gets further in. Errors are those of :mod:`audiomem_sql.errors`;
+``codes`` says which result code each is.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
+from audiomem_sql.table.table import Table as EngineTable
 from audiomem_sql.vtab.index_query import IndexPlan, IndexQuery
 
 
@@ -36,9 +38,10 @@ class Host(Protocol):
 
 @dataclass(slots=True)
 class Part:
-    """Some rows of an answer: rowids, and for each column of the plan an Arrow array, or a list of values as SQL sees them.
+    """Some rows of an answer.
 
-    ranks, distances: of a search.
+    columns: for each column of the plan an Arrow array, or a list of values as SQL sees them. ranks,
+    distances: of a search.
     """
 
     rowids: Any
@@ -49,6 +52,13 @@ class Part:
 
 class Table(Protocol):
     """One audiomem table of one connection, for the C functions of sqlite3_module."""
+
+    #: Its name in SQL.
+    name: str
+    #: The table of the engine.
+    table: EngineTable
+    #: How many statements read it now.
+    open_cursors: int
 
     def best_index(self, query: IndexQuery) -> IndexPlan | None:
         """xBestIndex; None: not in this order of SQLite's loops."""

@@ -1,7 +1,8 @@
 """MATCH in SQLite: which constraints of a query are a search, and how its answer is ordered.
 
-``t MATCH :words`` searches the table by meaning and by words, ``body MATCH :words`` one of its columns, and ``vec MATCH :vector`` a column of
-vectors. Rows come best first, lazily: whatever else SQLite checks by itself, LIMIT stops the search when enough have passed.
+``t MATCH :words`` searches the table by meaning and by words, ``body MATCH :words`` one of its columns, and
+``vec MATCH :vector`` a column of vectors. Rows come best first, lazily: whatever else SQLite checks by
+itself, LIMIT stops the search when enough have passed.
 """
 
 from __future__ import annotations
@@ -19,7 +20,8 @@ OWN, RANK, DISTANCE, K = 0, 1, 2, 3
 class Search:
     """The search in one query. ``match``: the column that is searched; None without a search.
 
-    width: the number of visible columns that SQLite knows. schema: that of the file, with the columns of vectors.
+    width: the number of visible columns that SQLite knows. schema: that of the file, with the columns of
+    vectors.
     """
 
     def __init__(self, path: str, width: int, schema: Schema) -> None:
@@ -34,7 +36,7 @@ class Search:
         self._only_meaning = True
 
     def takes(self, number: int, constraint: IndexConstraint) -> bool:
-        """Whether constraint ``number`` belongs to the search, or is checked by SQLite alone on what it gives."""
+        """Whether constraint ``number`` belongs to the search, or is checked by SQLite alone."""
         hidden = constraint.column - self._width
         if constraint.op == MATCH:
             self._take_match(number, constraint)
@@ -58,7 +60,10 @@ class Search:
         self._query = number
 
     def _searched(self, column: int) -> int:
-        """The column that MATCH searches; WHOLE for the table. QueryError where there is nothing to search."""
+        """The column that MATCH searches; WHOLE for the table.
+
+        QueryError where there is nothing to search.
+        """
         if column > self._width:
             raise QueryError("a hidden column has nothing to MATCH", file=self._path)
         chosen = WHOLE if column == self._width else column

@@ -23,7 +23,10 @@ _REMEDIES = {
 
 @dataclass(frozen=True, slots=True)
 class PlannedTable:
-    """A table as the planner knows it. schema: the columns that SQLite knows; current: those of the file, vectors included."""
+    """A table as the planner knows it.
+
+    schema: the columns that SQLite knows. current: those of the file, vectors included.
+    """
 
     name: str
     path: str
@@ -72,7 +75,7 @@ class _Constraints:
 
     @property
     def blocked(self) -> bool:
-        """Whether a value that decides which rows there are is not known: SQLite must find another order of its loops."""
+        """Whether a value that decides which rows there are is not known in this order of SQLite's loops."""
         return self.search.blocked or (bool(self.moments) and self.moment is None)
 
 

@@ -1,4 +1,4 @@
-"""INSERT and UPDATE of one audiomem table of SQLite: from the fields of a statement to the row that is stored."""
+"""INSERT and UPDATE in SQLite: from the fields of a statement to the row that is stored."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _CONFLICTS = {REPLACE: OnConflict.REPLACE, IGNORE: OnConflict.IGNORE}
 
 
 class RowWriter:
-    """Writes the rows of one table of one connection, with the columns that the table had when it was connected."""
+    """Writes the rows of one table, with the columns that it had when it was connected."""
 
     def __init__(self, table: Table, connection: Host) -> None:
         self._table = table
@@ -40,7 +40,8 @@ class RowWriter:
         added = None if row is None else self._table.begin().insert(rowid, row, self._on_conflict())
         if added is not None or rowid is not None:
             return added
-        # The row was ignored. SQLite wants a rowid all the same: one that leaves last_insert_rowid() as it was.
+        # The row was ignored. SQLite wants a rowid all the same: one that leaves last_insert_rowid() as it
+        # was.
         return self._connection.last_insert_rowid()
 
     def change(self, rowid: int, new: int, fields: Sequence[Any]) -> None:
@@ -48,9 +49,9 @@ class RowWriter:
         version, as_of = fields[self._width + 4 :]
         own, *others = fields[self._width : self._width + 4]
         # A row that MATCH found comes with what the cursor says of it: FoundRow, rank, distance.
-        found = own is None or isinstance(own, FoundRow)
-        found = found and others[2] is None and all(isinstance(v, float | None) for v in others[:2])
-        if version != self._table.version or as_of is not None or not found:
+        unchanged = own is None or isinstance(own, FoundRow)
+        unchanged = unchanged and others[2] is None and all(isinstance(v, float | None) for v in others[:2])
+        if version != self._table.version or as_of is not None or not unchanged:
             raise UnsupportedError(
                 "UPDATE changes the newest version only, and no hidden column",
                 file=self._table.path,
@@ -70,23 +71,25 @@ class RowWriter:
         self._table.begin().update(rowid, new, row, self._on_conflict())
 
     def _with_defaults(self, fields: Sequence[Any], *, only_needed: bool = False) -> Sequence[Any]:
-        """The fields of a new row. SQLite says NULL for a column that INSERT left out, and for one set to NULL.
+        """The fields of a new row.
+
+        SQLite says NULL for a column that INSERT left out, and for one set to NULL.
 
         only_needed: in NOT NULL columns alone, as UPDATE OR REPLACE does.
         """
-        if not any(fields[place] is None for place, _ in self._defaults):
+        if not any(fields[column] is None for column, _ in self._defaults):
             return fields
         filled = list(fields)
-        for place, default in self._defaults:
-            if filled[place] is None and (not only_needed or self._table.schema.columns[place].not_null):
-                filled[place] = default()
+        for column, default in self._defaults:
+            if filled[column] is None and (not only_needed or self._table.schema.columns[column].not_null):
+                filled[column] = default()
         return filled
 
     def _row(self, fields: Sequence[Any], new: int | None, old: int | None = None) -> list[Any] | None:
         """The values that the columns store; None if OR IGNORE drops the row.
 
-        SQLite looks at the type of the rowid, at NOT NULL, and whether the rowid is new, before the types of the others;
-        with a CHECK, which needs the types, it looks at these before the rowid.
+        SQLite looks at the type of the rowid, at NOT NULL, and whether the rowid is new, before the types of
+        the others; with a CHECK, which needs the types, it looks at these before the rowid.
         """
         try:
             return [convert(value) for convert, value in zip(self._converters, fields, strict=False)]

@@ -18,7 +18,7 @@ from audiomem_sql.scan.lookup import find_by_key
 from audiomem_sql.scan.plan import Plan, Term
 from audiomem_sql.search import FoundRow, Neighbours, keyword_expression, results
 from audiomem_sql.storage.segment import ROWID, ReadableSegment
-from audiomem_sql.versions.snapshot import Snapshot
+from audiomem_sql.versions import Snapshot
 from audiomem_sql.vtab.interface import Cursor, Part
 from audiomem_sql.writing.transaction import Transaction
 
@@ -33,30 +33,30 @@ _STORED: dict[Kind, type] = {Kind.INTEGER: int, Kind.TEXT: str, Kind.JSON: str, 
 class Rows(Cursor):
     """Rows of one plan, decoded as they are asked for."""
 
-    __slots__ = ("_batches", "_found", "_owner", "_words", "asked", "plan", "readable")
+    __slots__ = ("_batches", "_owner", "_search_parts", "_words", "moment", "plan", "readable")
 
     def __init__(self, owner: VirtualTable) -> None:
         self._owner = owner
         self.readable: Transaction | Snapshot = owner.readable()
         self.plan = Plan()
-        self.asked: Any = None  # the value that version or as_of was compared with
+        self.moment: Any = None  # the value that version or as_of was compared with
         self._batches: Iterator[Batch] = iter(())
-        self._found: Iterator[Neighbours] | None = None
+        self._search_parts: Iterator[Neighbours] | None = None
         self._words: tuple[Expression | None, dict[str, int]] = None, {}
 
     @property
     def searched(self) -> bool:
         """Whether the rows are those of a search, which have ranks and distances."""
-        return self._found is not None
+        return self._search_parts is not None
 
     def begin(self, text: str, arguments: Sequence[Any]) -> Part | None:
-        """The first rows of a plan, None if there are none; ``arguments`` are the values that its terms refer to."""
+        """The first rows of a plan, None if there are none; ``arguments``: the values of its terms."""
         self.plan = plan = self._owner.plan(text)
-        self._found = None
+        self._search_parts = None
         self._words = None, {}
         moment = plan.version or plan.as_of
-        self.asked = None if moment is None else arguments[moment - 1]
-        if moment is not None and self.asked is None:  # nothing equals NULL
+        self.moment = None if moment is None else arguments[moment - 1]
+        if moment is not None and self.moment is None:  # nothing equals NULL
             self._batches = iter(())
             return None
         if plan.match is not None:
@@ -64,21 +64,21 @@ class Rows(Cursor):
             return self.next()
         self.readable = readable = self._as_asked(plan)
         if len(plan.terms) == 1 and type(readable) is Snapshot and not readable.own_rows:
-            found = self._by_one_key(plan.terms[0], arguments)
-            if found is not None:
-                return self._by_key(found, [])
+            stored = self._by_one_key(plan.terms[0], arguments)
+            if stored is not None:
+                return self._by_key(stored, [])
         filters = [
             BoundTerm(term.column, self._bind(term.column, term.op, term.argument, term.collation, arguments))
             for term in plan.terms
         ]
         if plan.order == 0 and plan.offset is None:
-            found = find_rows(readable, filters)
-            if found is not None:
-                return self._by_key(found, filters)
+            stored = find_rows(readable, filters)
+            if stored is not None:
+                return self._by_key(stored, filters)
         skip = 0
         if plan.offset is not None:
-            given = arguments[plan.offset - 1]
-            skip = max(given, 0) if isinstance(given, int) else 0
+            offset = arguments[plan.offset - 1]
+            skip = max(offset, 0) if isinstance(offset, int) else 0
         if plan.order and not readable.ordered:
             # the statement was prepared before rows were written out of order
             self._batches = in_rowid_order(
@@ -90,21 +90,22 @@ class Rows(Cursor):
 
     def next(self) -> Part | None:
         """The next rows; None at the end."""
-        if self._found is not None:
-            return self._next_found(self._found)
+        if self._search_parts is not None:
+            return self._next_found(self._search_parts)
         batch = next(self._batches, None)
         return None if batch is None else Part(batch.rowids, batch.arrays)
 
     def close(self) -> None:
         """Done; nothing more is decoded."""
         self._owner.open_cursors -= 1
-        self._batches, self._found = iter(()), None
+        self._batches, self._search_parts = iter(()), None
 
     def other(self, number: int, rowid: int) -> Any:
-        """A column of a row that the plan did not name: hidden ones are NULL, but for the version and the time asked for.
+        """A column of a row that the plan did not name: hidden ones are NULL, but for version and as_of.
 
-        They are as they were asked for, a tag say, so that SQLite finds them equal if it compares them again. The one called
-        like the table holds the row itself, for highlight and snippet; a door hands it over so that SQL sees NULL.
+        These are as the query has them, a tag say, so that SQLite finds them equal if it compares them again.
+        The one called like the table holds the row itself, for highlight and snippet; a door hands it over so
+        that SQL sees NULL.
         """
         schema = self._owner.schema
         if number < len(schema):
@@ -113,22 +114,23 @@ class Rows(Cursor):
         if number == len(schema):
             return FoundRow(_Row(self.readable, rowid), schema.names, *self._words)
         if number == len(schema) + 4:
-            return self.readable.version if self.plan.version is None else self.asked
-        return self.asked if number == len(schema) + 5 and self.plan.as_of is not None else None
+            return self.readable.version if self.plan.version is None else self.moment
+        return self.moment if number == len(schema) + 5 and self.plan.as_of is not None else None
 
-    # -- inside ---------------------------------------------------------------------------------------------------
+    # -- inside
+    # ---------------------------------------------------------------------------------------------------
 
     def _as_asked(self, plan: Plan) -> Transaction | Snapshot:
         """What the query reads: the newest rows, or those of the version that it asks for."""
         table = self._owner.table
         if plan.version is not None:
-            return table.at(version_of(self.asked, table.path), schema=self._owner.schema)
+            return table.at(version_of(self.moment, table.path), schema=self._owner.schema)
         if plan.as_of is not None:
-            return table.at(as_of=self.asked, schema=self._owner.schema)
+            return table.at(as_of=self.moment, schema=self._owner.schema)
         return self._owner.readable()
 
     def _by_one_key(self, term: Term, arguments: Sequence[Any]) -> list[tuple[ReadableSegment, int]] | None:
-        """The usual lookup of a join, without what other predicates need: ``term`` equals a value as it is stored."""
+        """The usual lookup of a join: ``term`` equals a value as it is stored."""
         if (term.op is not Op.EQ and term.op is not Op.IN) or term.collation != "BINARY":
             return None
         column, value = term.column, arguments[0]
@@ -157,9 +159,9 @@ class Rows(Cursor):
         table.embed_pending()
         full = table.snapshot.schema
         if plan.version is not None:
-            readable: Transaction | Snapshot = table.at(version_of(self.asked, table.path), schema=full)
+            readable: Transaction | Snapshot = table.at(version_of(self.moment, table.path), schema=full)
         elif plan.as_of is not None:
-            readable = table.at(as_of=self.asked, schema=full)
+            readable = table.at(as_of=self.moment, schema=full)
         else:
             readable = table.readable
         self.readable = readable
@@ -167,12 +169,14 @@ class Rows(Cursor):
             BoundTerm(term.column, self._bind(term.column, term.op, term.argument, term.collation, arguments))
             for term in plan.terms
         ]
-        asked = arguments[argument - 1]
-        if asked is None:  # nothing matches NULL
-            self._found = iter(())
+        query = arguments[argument - 1]
+        if query is None:  # nothing matches NULL
+            self._search_parts = iter(())
         else:
-            self._words = keyword_expression(full, column, asked, table.path)
-            self._found = results(readable, full, column, asked, table.options, table.path, filters, k=k)
+            self._words = keyword_expression(full, column, query, table.path)
+            self._search_parts = results(
+                readable, full, column, query, table.options, table.path, filters, k=k
+            )
 
     def _next_found(self, search: Iterator[Neighbours]) -> Part | None:
         """The next rows of a search. Where damage is passed over, rows that are lost are left out."""

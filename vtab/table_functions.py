@@ -13,7 +13,7 @@ from audiomem_sql.errors import AudioMemError, QueryError
 from audiomem_sql.sound.band_health import band_states
 from audiomem_sql.table.table import Table
 from audiomem_sql.upkeep.verify import problems
-from audiomem_sql.versions.row_changes import changes
+from audiomem_sql.versions import changes
 from audiomem_sql.vtab.interface import Host
 from audiomem_sql.vtab.rows import version_of
 from audiomem_sql.vtab.tables import Tables
@@ -38,7 +38,7 @@ BAND_COLUMNS = (
 
 @dataclass(frozen=True, slots=True)
 class TableFunction:
-    """A function that gives rows of ``columns``; it is called with as many of ``parameters`` as SQL gives, by name."""
+    """A function that gives rows of ``columns``; ``call`` takes as many of ``parameters`` as SQL gives."""
 
     name: str
     columns: tuple[str, ...]
@@ -47,10 +47,11 @@ class TableFunction:
 
 
 def table_functions(tables: Tables, host: Callable[[], Host]) -> tuple[TableFunction, ...]:
-    """``audiomem_verify``, ``audiomem_bands``, ``audiomem_snapshots`` and ``audiomem_changes`` of one connection.
+    """The table functions of one connection: verify, bands, snapshots and changes.
 
-    ``tables`` are those that it has in use. ``audiomem_changes`` gives the changed rows as a JSON object, because the columns
-    of a table function are fixed before its arguments are known; JSON has blobs as text of hexadecimal digits.
+    ``tables`` are those that it has in use. ``audiomem_changes`` gives the changed rows as a JSON object,
+    because the columns of a table function are fixed before its arguments are known; JSON has blobs as text
+    of hexadecimal digits.
     """
 
     def named(name: Any) -> Table:
@@ -139,7 +140,10 @@ def _changes(table: Table, first: Any, last: Any) -> Rows:
 
 
 def _connect(host: Host, name: str) -> None:
-    """Have SQLite connect a table, if there is one of that name. What goes wrong is for the caller to find."""
+    """Have SQLite connect a table, if there is one of that name.
+
+    What goes wrong is for the caller to find.
+    """
     try:
         host.execute(f"SELECT 1 FROM {quote(name)} LIMIT 0")
     except AudioMemError:

@@ -2,26 +2,22 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from audiomem_sql.columns.column import fold
 from audiomem_sql.errors import QueryError
-
-if TYPE_CHECKING:
-    from audiomem_sql.vtab.virtual_table import VirtualTable
+from audiomem_sql.vtab.interface import Table
 
 
 class Tables:
     """The audiomem tables that a connection has in use."""
 
     def __init__(self) -> None:
-        self._tables: list[VirtualTable] = []
+        self._tables: list[Table] = []
 
-    def add(self, table: VirtualTable) -> None:
+    def add(self, table: Table) -> None:
         """The connection uses a table from now on."""
         self._tables.append(table)
 
-    def find(self, name: str) -> VirtualTable:
+    def find(self, name: str) -> Table:
         """The table called ``name``; QueryError if the connection has none."""
         for table in self._tables:
             if fold(table.name) == fold(name):
@@ -29,7 +25,7 @@ class Tables:
         known = ", ".join(table.name for table in self._tables) or "none"
         raise QueryError(f"there is no audiomem table {name}", remedy=f"Tables in use: {known}.")
 
-    def forget(self, table: VirtualTable) -> None:
+    def forget(self, table: Table) -> None:
         """The connection is done with a table."""
         if table in self._tables:
             self._tables.remove(table)

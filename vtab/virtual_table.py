@@ -13,7 +13,7 @@ from audiomem_sql.scan.plan import Plan, parse_plan
 from audiomem_sql.scan.planner import Statistics
 from audiomem_sql.table.table import Table
 from audiomem_sql.upkeep.verify import problems
-from audiomem_sql.versions.snapshot import Snapshot
+from audiomem_sql.versions import Snapshot
 from audiomem_sql.vtab import interface
 from audiomem_sql.vtab.codes import SchemaChangedError
 from audiomem_sql.vtab.index_query import IndexPlan, IndexQuery
@@ -37,7 +37,8 @@ class VirtualTable(interface.Table):
         self._plans: dict[str, Plan] = {}
         self._writer = RowWriter(table, connection)
 
-    # -- reading --------------------------------------------------------------------------------------------------
+    # -- reading
+    # --------------------------------------------------------------------------------------------------
 
     def best_index(self, query: IndexQuery) -> IndexPlan | None:
         """xBestIndex: the plan for a query; None: not in this order of SQLite's loops."""
@@ -48,13 +49,16 @@ class VirtualTable(interface.Table):
 
     def plan(self, text: str) -> Plan:
         """The plan that SQLite kept as text."""
-        found = self._plans.get(text)
-        if found is None:
-            found = self._plans[text] = parse_plan(text, self.schema)
-        return found
+        plan = self._plans.get(text)
+        if plan is None:
+            plan = self._plans[text] = parse_plan(text, self.schema)
+        return plan
 
     def opened(self) -> None:
-        """A cursor is opened. The first one looks for commits of other processes; the others share its snapshot."""
+        """A cursor is opened.
+
+        The first one looks for commits of other processes; the others share its snapshot.
+        """
         if not self.open_cursors:
             self.table.refresh()
             self._compare_schemas()
@@ -87,11 +91,14 @@ class VirtualTable(interface.Table):
 
     def faults(self) -> str | None:
         """What PRAGMA integrity_check prints of this table; None if all is well."""
-        found = [str(problem) for problem in problems(self.table)]
-        return "\n".join(found) or None
+        lines = [str(problem) for problem in problems(self.table)]
+        return "\n".join(lines) or None
 
     def disconnect(self) -> None:
-        """The connection is done with the table. DROP TABLE comes here, too: the file is the user's and stays."""
+        """The connection is done with the table.
+
+        DROP TABLE comes here, too: the file is the user's and stays.
+        """
         self._tables.forget(self)
         self.table.close()
 
@@ -99,7 +106,8 @@ class VirtualTable(interface.Table):
         """ALTER TABLE … RENAME TO: the file keeps its name."""
         self.name = name
 
-    # -- writing --------------------------------------------------------------------------------------------------
+    # -- writing
+    # --------------------------------------------------------------------------------------------------
 
     def begin(self) -> None:
         """The first write of a transaction takes the writer's lock."""

@@ -33,12 +33,12 @@ was written with, or raises ``NotAudioMemoryError``."""
 class PageSource(Protocol):
     """Pages of a file.
 
-    ``file``: the bytes they are in, closed with it.     ``page_count`` is how many the stream says it holds: a damaged STREAMINFO can make it too high, so take no memory on
-    its word. ``present`` is how many whole pages are really there. ``profile`` is named as in ``PROFILES`` or
-    ``custom``. ``page_size``: bytes of a page; with a modulation, which ``mode`` names, fewer than the
-    samples have. ``in_place``: pages are where arithmetic says, and nowhere else was looked. ``application``
-    is the payload of the APPLICATION block ``AUDM``, if the file still has one; ``comments`` has field names
-    in upper case.
+    ``file``: the bytes they are in, closed with it. ``page_count`` is how many the stream says it holds: a
+    damaged STREAMINFO can make it too high, so take no memory on its word. ``present`` is how many whole
+    pages are really there. ``profile`` is named as in ``PROFILES`` or ``custom``. ``page_size``: bytes of a
+    page; with a modulation, which ``mode`` names, fewer than the samples have. ``in_place``: pages are where
+    arithmetic says, and nowhere else was looked. ``application`` is the payload of the APPLICATION block
+    ``AUDM``, if the file still has one; ``comments`` has field names in upper case.
     """
 
     file: ByteSource

@@ -1,8 +1,8 @@
 """What becomes of a value on its way into a column: kept, converted, or refused.
 
-The rules are those of SQLite's STRICT tables (https://www.sqlite.org/stricttables.html): a value is converted by the
-affinity of its column if nothing is lost, and refused otherwise. The four types of this package that SQLite lacks have
-rules of the same kind; ``types`` lists what is stored for each.
+The rules are those of SQLite's STRICT tables (https://www.sqlite.org/stricttables.html): a value is converted
+by the affinity of its column if nothing is lost, and refused otherwise. The four types of this package that
+SQLite lacks have rules of the same kind; ``types`` lists what is stored for each.
 
 | column    | besides NULL, accepts                                                                        |
 |-----------|----------------------------------------------------------------------------------------------|
@@ -52,7 +52,8 @@ __all__ = [
     "real_text",
 ]
 
-#: What a column holds: ``types`` says which for each kind. BOOLEAN is a bool, TIMESTAMP an int, FLOAT[n] bytes.
+#: What a column holds: ``types`` says which for each kind. BOOLEAN is a bool, TIMESTAMP an int, FLOAT[n]
+#: bytes.
 StoredValue: TypeAlias = bool | int | float | str | bytes | None
 #: From any Python value to what its column holds. Raises DataTypeError.
 Converter: TypeAlias = Callable[[object], StoredValue]
@@ -63,7 +64,10 @@ _TRUTHS = {"0": False, "1": True, "false": False, "true": True}
 
 
 def convert(value: object, column: Column) -> StoredValue:
-    """The value that ``column`` stores for ``value``. Raises DataTypeError, naming the column. NULL passes."""
+    """The value that ``column`` stores for ``value``.
+
+    Raises DataTypeError, naming the column. NULL passes.
+    """
     return converter(column)(value)
 
 
@@ -90,7 +94,7 @@ def converter(column: Column) -> Converter:
     return quick(slow) if quick else partial(_never_null, slow)
 
 
-# --- the usual cases ---------------------------------------------------------------------------------------------------
+# --- the usual cases ----------------------------------------------------------------------------------------
 
 
 def _quick_integer(slow: Converter) -> Converter:
@@ -154,7 +158,7 @@ _QUICK: dict[Kind, Callable[[Converter], Converter]] = {
 }
 
 
-# --- all cases ---------------------------------------------------------------------------------------------------------
+# --- all cases ----------------------------------------------------------------------------------------------
 
 
 def _plain(column: Column, value: object) -> Any:
@@ -197,8 +201,8 @@ def _shown(value: object) -> str:
     return f"The value is {text if len(text) <= 60 else text[:59] + '…'}"
 
 
-def _integer(column: Column, given: object) -> StoredValue:
-    value = _plain(column, given)
+def _integer(column: Column, original: object) -> StoredValue:
+    value = _plain(column, original)
     if isinstance(value, str):
         number = numeric_text(value)
         value = value if number is None else number
@@ -207,11 +211,11 @@ def _integer(column: Column, given: object) -> StoredValue:
         value = value if integer is None else integer
     if value is None or isinstance(value, int):
         return value if value is None else int(value)
-    raise _refused(column, value, _shown(given))
+    raise _refused(column, value, _shown(original))
 
 
-def _real(column: Column, given: object) -> StoredValue:
-    value = _plain(column, given)
+def _real(column: Column, original: object) -> StoredValue:
+    value = _plain(column, original)
     if isinstance(value, str):
         number = numeric_text(value)
         value = value if number is None else number
@@ -219,11 +223,11 @@ def _real(column: Column, given: object) -> StoredValue:
         return float(value) or 0.0
     if value is None:
         return None
-    raise _refused(column, value, _shown(given))
+    raise _refused(column, value, _shown(original))
 
 
-def _text(column: Column, given: object) -> StoredValue:
-    value = _plain(column, given)
+def _text(column: Column, original: object) -> StoredValue:
+    value = _plain(column, original)
     if value is None or isinstance(value, str):
         return value
     if isinstance(value, int):
@@ -233,26 +237,26 @@ def _text(column: Column, given: object) -> StoredValue:
     raise _refused(column, value)
 
 
-def _blob(column: Column, given: object) -> StoredValue:
-    value = _plain(column, given)
+def _blob(column: Column, original: object) -> StoredValue:
+    value = _plain(column, original)
     if value is None or isinstance(value, bytes):
         return value
     raise _refused(column, value)
 
 
-def _boolean(column: Column, given: object) -> StoredValue:
-    value = _plain(column, given)
+def _boolean(column: Column, original: object) -> StoredValue:
+    value = _plain(column, original)
     if value is None:
         return None
     if isinstance(value, int | float) and value in (0, 1):
         return bool(value)
     if isinstance(value, str) and (truth := _TRUTHS.get(value.lower())) is not None:
         return truth
-    raise _refused(column, value, _shown(given))
+    raise _refused(column, value, _shown(original))
 
 
-def _timestamp(column: Column, given: object) -> StoredValue:
-    value = _plain(column, given)
+def _timestamp(column: Column, original: object) -> StoredValue:
+    value = _plain(column, original)
     if value is None:
         return None
     if isinstance(value, str | date | np.datetime64 | int | float):
@@ -264,8 +268,8 @@ def _timestamp(column: Column, given: object) -> StoredValue:
     raise _refused(column, value)
 
 
-def _json(column: Column, given: object) -> StoredValue:
-    value = _plain(column, given)
+def _json(column: Column, original: object) -> StoredValue:
+    value = _plain(column, original)
     if value is None:
         return None
     if isinstance(value, str):
@@ -294,8 +298,8 @@ _CHECK_JSON = json.JSONDecoder(parse_int=str, parse_float=str, parse_constant=_r
 _VECTOR_JSON = json.JSONDecoder(parse_int=float, parse_constant=_refuse_constant)
 
 
-def _vector(column: Column, given: object) -> StoredValue:
-    value = given if isinstance(given, np.ndarray) else _plain(column, given)
+def _vector(column: Column, original: object) -> StoredValue:
+    value = original if isinstance(original, np.ndarray) else _plain(column, original)
     if value is None:
         return None
     width = column.type.width

@@ -1,7 +1,7 @@
-"""The arguments of ``CREATE VIRTUAL TABLE … USING audiomem(…)``: SQLite hands each one over as the text between commas.
+"""The arguments of ``CREATE VIRTUAL TABLE … USING audiomem(…)``, each the text between two commas.
 
-An argument is a column definition, ``name TYPE clauses``, a constraint of the table, or an option, ``name=value``. Which options exist is decided
-by who reads them.
+An argument is a column definition, ``name TYPE clauses``, a constraint of the table, or an option,
+``name=value``. Which options exist is decided by who reads them.
 """
 
 from __future__ import annotations
@@ -80,7 +80,10 @@ _TABLE_LEVEL = {"PRIMARY": "KEY", "UNIQUE": "(", "FOREIGN": "KEY", "CHECK": "("}
 
 @dataclass(frozen=True, slots=True)
 class Definition:
-    """What one argument defines: a column with its CHECKs, or constraints of the table. A key may have one column."""
+    """What one argument defines: a column with its CHECKs, or constraints of the table.
+
+    A key may have one column.
+    """
 
     column: Column | None = None
     checks: tuple[Check, ...] = ()
@@ -122,14 +125,17 @@ class _Clauses:
         self.checks: list[Check] = []
 
     def of_column(self) -> dict[str, Any]:
-        """What the column has, by field; CHECKs go to ``checks``. Names of other constraints are of no use to anybody."""
-        found: dict[str, Any] = {}
+        """What the column has, by field; CHECKs go to ``checks``.
+
+        Names of other constraints are of no use to anybody.
+        """
+        settings: dict[str, Any] = {}
         name: str | None = None
 
         def put(key: str, value: bool | str) -> None:
-            if key in found:
+            if key in settings:
                 raise self.refusal(f"{key.upper().replace('_', ' ')} is told twice")
-            found[key] = value
+            settings[key] = value
 
         while self.words:
             word = self.words.pop(0)
@@ -165,12 +171,13 @@ class _Clauses:
             else:
                 raise self.refusal(
                     f"{word.text} cannot be understood here",
-                    "Behind the type come PRIMARY KEY, NOT NULL, UNIQUE, DEFAULT, CHECK, COLLATE, SEMANTIC, INDEXED",
+                    "Behind the type come PRIMARY KEY, NOT NULL, UNIQUE, DEFAULT, CHECK, COLLATE, "
+                    "SEMANTIC, INDEXED",
                 )
             name = None
         if name is not None:
             raise self.refusal(f"nothing follows CONSTRAINT {name}")
-        return found
+        return settings
 
     def of_table(self) -> Definition:
         """Constraints, which need no comma between them."""
@@ -207,8 +214,8 @@ class _Clauses:
     def expect(self, *expected: str) -> None:
         """Take a word or mark, one of ``expected``."""
         if not self.words or not (self.words[0].is_word(*expected) or self.words[0].text in expected):
-            found = self.words[0].text if self.words else "the end"
-            raise self.refusal(f"{expected[0]} is expected, not {found}")
+            text = self.words[0].text if self.words else "the end"
+            raise self.refusal(f"{expected[0]} is expected, not {text}")
         self.words.pop(0)
 
     def name(self) -> str:
@@ -221,8 +228,8 @@ class _Clauses:
         """The text of the value behind DEFAULT."""
         length = default_length(self.words)
         if not length:
-            found = self.words[0].text if self.words else "the end"
-            raise self.refusal(f"a value is expected behind DEFAULT, not {found}", DEFAULT_REMEDY)
+            text = self.words[0].text if self.words else "the end"
+            raise self.refusal(f"a value is expected behind DEFAULT, not {text}", DEFAULT_REMEDY)
         taken, self.words = self.words[:length], self.words[length:]
         return source(self.definition, taken)
 
@@ -236,12 +243,12 @@ class _Clauses:
 
     def columns(self) -> tuple[str, ...]:
         """The names in the parentheses behind UNIQUE or PRIMARY KEY."""
-        found: list[str] = []
+        names: list[str] = []
         self.expect("(")
         while True:
             if not self.words or self.words[0].token not in (Token.WORD, Token.QUOTED):
                 raise self.refusal("a key is made of columns: (a, b)")
-            found.append(self.words.pop(0).value)
+            names.append(self.words.pop(0).value)
             if self.words and self.words[0].is_word("ASC"):
                 self.words.pop(0)
             elif self.words and self.words[0].is_word("DESC", "COLLATE", "AUTOINCREMENT"):
@@ -253,4 +260,4 @@ class _Clauses:
                 self.words.pop(0)
                 continue
             self.expect(")")
-            return tuple(found)
+            return tuple(names)

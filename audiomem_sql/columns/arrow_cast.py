@@ -1,8 +1,8 @@
 """One column of Arrow data, or of Python values, as exactly the Arrow type that its column has.
 
-What SQL would convert is converted, by the rules of ``affinity``: the usual types as whole arrays, all others value by
-value. What cannot be stored raises DataTypeError with the number of its row, counted from 0. NaN in a REAL or INTEGER
-column becomes NULL, as in SQLite.
+What SQL would convert is converted, by the rules of ``affinity``: the usual types as whole arrays, all others
+value by value. What cannot be stored raises DataTypeError with the number of its row, counted from 0. NaN in
+a REAL or INTEGER column becomes NULL, as in SQLite.
 """
 
 from __future__ import annotations
@@ -35,28 +35,34 @@ _DAY = 86_400_000_000
 def cast_column(column: Column, chunks: Sequence[ArrowArray]) -> ArrowArray:
     """The chunks as ``arrow_type(column.type)``.
 
-    Raises DataTypeError, naming the column and the first row that cannot be stored; ConstraintError for a NULL where
-    there must be none.
+    Raises DataTypeError, naming the column and the first row that cannot be stored; ConstraintError for a
+    NULL where there must be none.
     """
-    found: list[ArrowArray] = []
+    arrays: list[ArrowArray] = []
     first = 0
     for chunk in chunks:
         try:
             for piece in _pieces(column, chunk, first):
-                found += _cast(column, piece, first)
+                arrays += _cast(column, piece, first)
                 first += len(piece)
         except (pa.ArrowException, ValueError, OverflowError) as error:  # the last two: dates beyond Python's
             raise DataTypeError(f"the Arrow data of column {column.name} cannot be read: {error}") from error
-    return _checked(column, found)
+    return _checked(column, arrays)
 
 
 def cast_values(column: Column, values: Sequence[object]) -> ArrowArray:
-    """Python values as ``arrow_type(column.type)``, each through ``affinity.convert``. Raises as ``cast_column``."""
+    """Python values as ``arrow_type(column.type)``, each through ``affinity.convert``.
+
+    Raises as ``cast_column``.
+    """
     return _checked(column, _by_value(column, values, 0))
 
 
 def stored_array(values: Sequence[StoredValue], column_type: ColumnType) -> list[ArrowArray]:
-    """Values as ``affinity.convert`` returns them, as arrays of ``arrow_type(column_type)``; one, unless it is huge."""
+    """Values as ``affinity.convert`` returns them, as arrays of ``arrow_type(column_type)``.
+
+    There is one array, unless the values are huge.
+    """
     target: ArrowType = arrow_type(column_type)
     if column_type.kind is Kind.FLOAT:
         empty = bytes(4 * column_type.width)
@@ -74,7 +80,7 @@ def null_array(rows: int, column_type: ColumnType) -> ArrowArray:
 
 
 def default_arrays(column: Column, rows: int) -> list[ArrowArray]:
-    """What ``rows`` rows hold of which nothing is said, as arrays of ``arrow_type(column.type)``: the default, or NULLs."""
+    """The default of ``column``, or NULL, for ``rows`` rows, as arrays of ``arrow_type(column.type)``."""
     if column.default is None or column.is_rowid:
         return [null_array(rows, column.type)]
     if not is_constant(column):
@@ -99,7 +105,7 @@ def _checked(column: Column, arrays: list[ArrowArray]) -> ArrowArray:
 
 
 def _pieces(column: Column, chunk: ArrowArray, first: int) -> Iterator[ArrowArray]:
-    """The chunk, checked, without dictionaries and extensions, and in parts where 32-bit offsets would not do."""
+    """The chunk, checked, without dictionaries and extensions, in parts that 32-bit offsets can address."""
     try:
         chunk.validate(full=True)
     except pa.ArrowException:
@@ -155,30 +161,34 @@ def _find_invalid_text(column: Column, chunk: ArrowArray, first: int) -> None:
 
 
 def _cast(column: Column, array: ArrowArray, first: int) -> list[ArrowArray]:
-    kind, given = column.type.kind, array.type
+    kind, source_type = column.type.kind, array.type
     if array.null_count == len(array):
         return [null_array(len(array), column.type)]
-    if whole := _WHOLE.get((kind, _family(given))):
+    if whole := _WHOLE.get((kind, _family(source_type))):
         return [whole(column, array, first)]
-    if _family(given) in ("integer", "real", "boolean", "text", "blob") or kind is Kind.JSON:
+    if _family(source_type) in ("integer", "real", "boolean", "text", "blob") or kind is Kind.JSON:
         return _by_value(column, array.to_pylist(), first)
-    raise _refused(column, first + _first(array.is_valid()), str(given), "Cast the column")
+    raise _refused(column, first + _first(array.is_valid()), str(source_type), "Cast the column")
 
 
-def _family(given: ArrowType) -> str:
-    if types.is_integer(given):
+def _family(source_type: ArrowType) -> str:
+    if types.is_integer(source_type):
         return "integer"
-    if types.is_floating(given):
+    if types.is_floating(source_type):
         return "real"
-    if types.is_boolean(given):
+    if types.is_boolean(source_type):
         return "boolean"
-    if types.is_string(given) or types.is_large_string(given):
+    if types.is_string(source_type) or types.is_large_string(source_type):
         return "text"
-    if types.is_binary(given) or types.is_large_binary(given) or types.is_fixed_size_binary(given):
+    if (
+        types.is_binary(source_type)
+        or types.is_large_binary(source_type)
+        or types.is_fixed_size_binary(source_type)
+    ):
         return "blob"
-    if types.is_timestamp(given) or types.is_date(given):
+    if types.is_timestamp(source_type) or types.is_date(source_type):
         return "time"
-    return "list" if is_list(given) else "other"
+    return "list" if is_list(source_type) else "other"
 
 
 def _by_value(column: Column, values: Sequence[object], first: int) -> list[ArrowArray]:
@@ -193,7 +203,7 @@ def _by_value(column: Column, values: Sequence[object], first: int) -> list[Arro
     return stored_array(stored, column.type)
 
 
-# --- whole arrays ------------------------------------------------------------------------------------------------------
+# --- whole arrays -------------------------------------------------------------------------------------------
 
 
 def _same(column: Column, array: ArrowArray, first: int) -> ArrowArray:
@@ -242,12 +252,12 @@ def _boolean_from_integer(column: Column, array: ArrowArray, first: int) -> Arro
 
 
 def _timestamp_from_time(column: Column, array: ArrowArray, first: int) -> ArrowArray:
-    given = array.type
+    source_type = array.type
     valid = _valid(array)
-    if types.is_date32(given):
+    if types.is_date32(source_type):
         scale, counts = _DAY, array.view(pa.int32()).cast(pa.int64())
     else:
-        unit = "ms" if types.is_date64(given) else given.unit
+        unit = "ms" if types.is_date64(source_type) else source_type.unit
         scale, counts = _MICROS.get(unit, 0), array.view(pa.int64())
     values = counts.fill_null(0).to_numpy(zero_copy_only=False)
     if scale:
@@ -257,7 +267,7 @@ def _timestamp_from_time(column: Column, array: ArrowArray, first: int) -> Arrow
         good = values % 1000 == 0  # nanoseconds, which reach from 1677 to 2262
         fault = "It is finer than a microsecond: round it"
     if not good.all():
-        raise _refused(column, first + int(np.argmin(good)), str(given), fault)
+        raise _refused(column, first + int(np.argmin(good)), str(source_type), fault)
     micros = values * scale if scale else values // 1000
     return pa.array(micros, mask=~valid).cast(arrow_type(column.type))
 
@@ -268,27 +278,29 @@ def _json_from_text(column: Column, array: ArrowArray, first: int) -> ArrowArray
 
 
 def _vector_from_list(column: Column, array: ArrowArray, first: int) -> ArrowArray:
-    width, given = column.type.width, array.type
-    if not (types.is_floating(given.value_type) or types.is_integer(given.value_type)):
-        raise _refused(column, first + _first(array.is_valid()), str(given), "A vector is a list of numbers")
+    width, source_type = column.type.width, array.type
+    if not (types.is_floating(source_type.value_type) or types.is_integer(source_type.value_type)):
+        raise _refused(
+            column, first + _first(array.is_valid()), str(source_type), "A vector is a list of numbers"
+        )
     valid = _valid(array)
     rows = np.flatnonzero(valid)
     lengths = kernels().list_value_length(array).fill_null(0).to_numpy(zero_copy_only=False)
     if (wrong := lengths[rows] != width).any():
         row = int(rows[np.argmax(wrong)])
         raise _refused(
-            column, first + row, str(given), f"It has {lengths[row]} numbers, and {width} are needed"
+            column, first + row, str(source_type), f"It has {lengths[row]} numbers, and {width} are needed"
         )
     flat: ArrowArray = kernels().list_flatten(array)
     if flat.null_count:
         row = int(rows[_first(flat.is_null()) // width])
-        raise _refused(column, first + row, str(given), "A number in it is NULL")
+        raise _refused(column, first + row, str(source_type), "A number in it is NULL")
     with np.errstate(over="ignore"):
         values = flat.to_numpy(zero_copy_only=False).astype("<f4")
     if not (good := np.isfinite(values)).all():
         row = int(rows[int(np.argmin(good)) // width])
         raise _refused(
-            column, first + row, str(given), "A number in it is NaN, infinite or too large for float32"
+            column, first + row, str(source_type), "A number in it is NaN, infinite or too large for float32"
         )
     if len(rows) < len(array):
         spread = np.zeros((len(array), width), dtype="<f4")

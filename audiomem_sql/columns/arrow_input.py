@@ -1,8 +1,8 @@
 """Tables that users bring, in any form, as Arrow tables that fit a schema exactly.
 
-Taken are a pyarrow Table, RecordBatch, RecordBatchReader or Dataset, a pandas DataFrame, a polars DataFrame or LazyFrame,
-whatever has ``__arrow_c_stream__`` (DuckDB, …), a list of dicts, and a dict of lists or arrays. The index of a DataFrame is
-left out: call ``reset_index()`` to keep it. In messages, rows are counted from 0.
+Taken are a pyarrow Table, RecordBatch, RecordBatchReader or Dataset, a pandas DataFrame, a polars DataFrame
+or LazyFrame, whatever has ``__arrow_c_stream__`` (DuckDB, …), a list of dicts, and a dict of lists or arrays.
+The index of a DataFrame is left out: call ``reset_index()`` to keep it. In messages, rows are counted from 0.
 """
 
 from __future__ import annotations
@@ -46,10 +46,10 @@ def to_table(
 ) -> tuple[pa.Table, Schema]:
     """The rows of ``data`` as a table of ``schema.to_arrow()``, and the schema.
 
-    With a schema, columns are matched by name without regard to case, and those that are missing take
-    their default, or else NULL. A NULL that is there stays one. Without a schema
-    it is inferred, as in ``schema_of_arrow``, with ``primary_key`` and ``semantic``; a list of vectors of variable
-    length takes its width from its first vector.
+    With a schema, columns are matched by name without regard to case, and those that are missing take their
+    default, or else NULL. A NULL that is there stays one. Without a schema it is inferred, as in
+    ``schema_of_arrow``, with ``primary_key`` and ``semantic``; a list of vectors of variable length takes its
+    width from its first vector.
 
     Raises
     ------
@@ -106,8 +106,8 @@ def schema_of_arrow(
 
     Parameters
     ----------
-    schema: names, types, nullability, and the metadata that ``to_arrow`` writes, where it still fits the types and the
-        columns that are there.
+    schema: names, types, nullability, and the metadata that ``to_arrow`` writes, where it still fits the
+        types and the columns that are there.
     primary_key: the column that is the key, instead of the one in the metadata.
     semantic: the columns to search by meaning, instead of those in the metadata.
     widths: numbers per vector for lists of variable length, by column.
@@ -121,22 +121,26 @@ def schema_of_arrow(
             raise SchemaError(
                 f"there is no column {name}", remedy=f"The columns are {', '.join(schema.names)}"
             )
-    meant = {fold(name) for name in wanted}
+    semantic_names = {fold(name) for name in wanted}
     columns = []
     for item in schema:
-        told = told_by(item)
+        declared = told_by(item)
         width = (widths or {}).get(item.name, 0)
-        key = told.get("primary_key", False) if primary_key is None else fold(item.name) == fold(primary_key)
+        key = (
+            declared.get("primary_key", False)
+            if primary_key is None
+            else fold(item.name) == fold(primary_key)
+        )
         column = Column(
             item.name,
-            told.get("type") or infer(item.name, item.type, width),
-            not_null=told.get("not_null", False) or not item.nullable,
-            unique=told.get("unique", False),
+            declared.get("type") or infer(item.name, item.type, width),
+            not_null=declared.get("not_null", False) or not item.nullable,
+            unique=declared.get("unique", False),
             primary_key=key,
-            collation=told.get("collation", "BINARY"),
-            semantic=fold(item.name) in meant if wanted else told.get("semantic", False),
-            indexed=told.get("indexed", False),
-            default=told.get("default"),
+            collation=declared.get("collation", "BINARY"),
+            semantic=fold(item.name) in semantic_names if wanted else declared.get("semantic", False),
+            indexed=declared.get("indexed", False),
+            default=declared.get("default"),
         )
         columns.append(column)
     checks, keys = told_together(schema.metadata, [column.name for column in columns])
@@ -156,7 +160,10 @@ def _is_understood(check: Check, columns: Sequence[Column]) -> bool:
 
 
 def _sources(data: Any, typed: bool) -> tuple[int, dict[str, _Source]]:
-    """The number of rows and the columns. Python values stay what they are if ``typed``, as a schema will tell."""
+    """The number of rows and the columns.
+
+    Python values stay what they are if ``typed``, as a schema will tell.
+    """
     # Another thread may be in the middle of importing it: what has no DataFrame yet has made no data frame.
     frame = getattr(sys.modules.get("pandas"), "DataFrame", None)
     polars = sys.modules.get("polars")
@@ -219,17 +226,17 @@ def _from_pandas(frame: Any, typed: bool) -> tuple[int, dict[str, _Source]]:
 
 def _from_polars(series: Any) -> _Source:
     """A column of polars; DataTypeError for types that Arrow does not have."""
-    what: Exception | None = None
+    cause: Exception | None = None
     if str(series.dtype) != "Object":  # whose Arrow form are addresses in memory
         try:
             return _arrow(series.to_arrow())
         except Exception as error:  # polars and pyarrow each have errors of their own for it
-            what = error
+            cause = error
     raise DataTypeError(
         f"column {series.name} of type {series.dtype} cannot be read as Arrow"
-        + (f": {what}" if what else ""),
+        + (f": {cause}" if cause else ""),
         remedy="Cast the column, or leave it out",
-    ) from what
+    ) from cause
 
 
 def _backend(dtype: Any) -> bytes:
@@ -260,8 +267,8 @@ def _from_columns(data: Mapping[Any, Any]) -> tuple[int, dict[str, _Source]]:
     columns = _named((_name(key), source(_name(key), values)) for key, values in data.items())
     lengths = {name: _length(column) for name, column in columns.items()}
     if len(set(lengths.values())) > 1:
-        told = ", ".join(f"{name} {length}" for name, length in lengths.items())
-        raise DataTypeError(f"the columns have different numbers of rows: {told}")
+        counts = ", ".join(f"{name} {length}" for name, length in lengths.items())
+        raise DataTypeError(f"the columns have different numbers of rows: {counts}")
     return next(iter(lengths.values()), 0), columns
 
 
@@ -275,13 +282,13 @@ def _from_rows(data: Sequence[Any], typed: bool) -> tuple[int, dict[str, _Source
     return len(data), {_name(key): [row.get(key, missing) for row in data] for key in names}
 
 
-def _with_defaults(column: Column, given: list[Any]) -> list[Any]:
+def _with_defaults(column: Column, values: list[Any]) -> list[Any]:
     """Python values, with the column's default where a row did not name the column."""
-    count = sum(value is _Missing.VALUE for value in given)
+    count = sum(value is _Missing.VALUE for value in values)
     if not count:
-        return given
+        return values
     fill = iter(sql_values_of(column, count))
-    return [next(fill) if value is _Missing.VALUE else value for value in given]
+    return [next(fill) if value is _Missing.VALUE else value for value in values]
 
 
 def _name(key: object) -> str:

@@ -25,28 +25,31 @@ def told_by(item: ArrowField) -> dict[str, Any]:
     if b"audiomem:type" not in metadata:
         return {}
     try:
-        told: dict[str, Any] = {"type": ColumnType.parse(metadata[b"audiomem:type"].decode())}
+        declared: dict[str, Any] = {"type": ColumnType.parse(metadata[b"audiomem:type"].decode())}
         for key, absent in TEXTS.items():
             text = metadata.get(f"audiomem:{key}".encode())
-            told[key] = absent if text is None else text.decode()
+            declared[key] = absent if text is None else text.decode()
     except (SchemaError, UnicodeDecodeError):
         return {}
-    kind = told["type"].kind
+    kind = declared["type"].kind
     try:
-        now = infer(item.name, item.type, told["type"].width)
+        now = infer(item.name, item.type, declared["type"].width)
     except SchemaError:
         return {}
-    if now != told["type"] and not (kind is Kind.JSON and now.kind is Kind.TEXT):
+    if now != declared["type"] and not (kind is Kind.JSON and now.kind is Kind.TEXT):
         return {}
-    return told | {flag: metadata.get(f"audiomem:{flag}".encode()) == b"1" for flag in FLAGS}
+    return declared | {flag: metadata.get(f"audiomem:{flag}".encode()) == b"1" for flag in FLAGS}
 
 
 def told_of(checks: Sequence[Check], keys: Sequence[Key]) -> dict[bytes, bytes] | None:
     """What the metadata of a whole Arrow schema says of a table's constraints; None if it has none."""
     if not checks and not keys:
         return None
-    told = {"checks": [check.to_catalog() for check in checks], "keys": [key.to_catalog() for key in keys]}
-    return {_CONSTRAINTS: json.dumps(told, ensure_ascii=False).encode()}
+    declared = {
+        "checks": [check.to_catalog() for check in checks],
+        "keys": [key.to_catalog() for key in keys],
+    }
+    return {_CONSTRAINTS: json.dumps(declared, ensure_ascii=False).encode()}
 
 
 def told_together(
@@ -54,9 +57,9 @@ def told_together(
 ) -> tuple[tuple[Check, ...], tuple[Key, ...]]:
     """The inverse: what is ours; keys only if their columns are still there."""
     try:
-        told = json.loads((metadata or {}).get(_CONSTRAINTS, b"{}"))
-        checks = [Check.from_catalog(check) for check in told.get("checks", ())]
-        keys = [Key.from_catalog(key) for key in told.get("keys", ())]
+        declared = json.loads((metadata or {}).get(_CONSTRAINTS, b"{}"))
+        checks = [Check.from_catalog(check) for check in declared.get("checks", ())]
+        keys = [Key.from_catalog(key) for key in declared.get("keys", ())]
     except (SchemaError, ValueError, TypeError, AttributeError, RecursionError):
         return (), ()
     there = {fold(name) for name in names}

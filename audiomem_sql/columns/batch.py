@@ -18,7 +18,7 @@ Row = tuple[StoredValue, ...]
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Batch:
-    """Rows of a scan: rowids, int64 (n,), and one Arrow array of n rows for each column asked for, in that order."""
+    """Rows of a scan: rowids, int64 (n,), and an Arrow array of n rows for each requested column."""
 
     rowids: I64Array
     arrays: tuple[pa.Array, ...]

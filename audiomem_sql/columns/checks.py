@@ -1,7 +1,7 @@
 """CHECK: whether rows fulfil the conditions that a table sets, as SQLite itself decides it.
 
-A table in memory, of our own, has the same columns and the same CHECKs; a row that SQLite puts into it fulfils them. It
-holds only those columns that a CHECK names, and one row at a time.
+A table in memory, of our own, has the same columns and the same CHECKs; a row that SQLite puts into it
+fulfils them. It holds only those columns that a CHECK names, and one row at a time.
 """
 
 from __future__ import annotations
@@ -42,23 +42,26 @@ _threads = threading.local()
 
 
 def checks_of(schema: Schema) -> Checks | None:
-    """This thread's evaluator of the CHECKs of a table; None if it has none. SchemaError as for :class:`Checks`."""
+    """The evaluator, of this thread, of the CHECKs of a table; None if it has none.
+
+    SchemaError as for :class:`Checks`.
+    """
     if not schema.checks:
         return None
     kept: dict[int, Checks] = _threads.__dict__.setdefault("kept", {})
-    found = kept.get(id(schema))
-    if found is None or found.schema is not schema:
+    evaluator = kept.get(id(schema))
+    if evaluator is None or evaluator.schema is not schema:
         while len(kept) >= _KEPT:
             kept.pop(next(iter(kept)))
-        found = kept[id(schema)] = Checks(schema)
-    return found
+        evaluator = kept[id(schema)] = Checks(schema)
+    return evaluator
 
 
 class Checks:
     """The CHECKs of ``schema``, compiled. Belongs to one thread.
 
-    SchemaError for what SQLite refuses: a sub-select, a parameter, a column or function that is not there, and functions
-    whose result may change from one time to the next.
+    SchemaError for what SQLite refuses: a sub-select, a parameter, a column or function that is not there,
+    and functions whose result may change from one time to the next.
     """
 
     def __init__(self, schema: Schema) -> None:
@@ -80,7 +83,8 @@ class Checks:
         self._types = [schema.columns[place].type for place in self._places]
         names = [quote(schema.columns[place].name) for place in self._places]
         targets = ", ".join(["rowid", *names])
-        # Where no CHECK asks for the rowid, all rows have the same one, and each takes the place of the one before.
+        # Where no CHECK asks for the rowid, all rows have the same one, and each takes the place of the one
+        # before.
         self._by_rowid = "ROWID" in named
         marks = ", ".join(["?" if self._by_rowid else "1", *("?" * len(names))])
         # a CHECK that fails stops OR REPLACE as well
@@ -96,7 +100,10 @@ class Checks:
             raise SchemaError(f"CHECK: {error}") from None
 
     def _columns_of(self, check: Check) -> set[str]:
-        """The columns that a CHECK names; ``ROWID`` may be among them. Raises SchemaError for what a CHECK may not say."""
+        """The columns that a CHECK names; ``ROWID`` may be among them.
+
+        Raises SchemaError for what a CHECK may not say.
+        """
         import apsw
 
         columns: set[str] = set()
@@ -134,12 +141,15 @@ class Checks:
         return columns
 
     def failed(self, rowid: int, row: Sequence[StoredValue]) -> str | None:
-        """The name of the first CHECK that a row of stored values violates, or its text; None if there is none."""
+        """The name of the first CHECK that a row of stored values violates, or its text.
+
+        None if there is none.
+        """
         values = [as_sql(row[place], kind) for place, kind in zip(self._places, self._types, strict=True)]
         return self._first([(rowid, *values)])
 
     def check_table(self, rowids: I64Array, table: pa.Table) -> None:
-        """ConstraintError, naming the first row that violates a CHECK, of an Arrow table with the schema's types."""
+        """Raise ConstraintError, naming the row, for the first row of an Arrow table that violates a CHECK."""
         for start in range(0, len(rowids), _ROWS_AT_ONCE):
             piece = table.slice(start, _ROWS_AT_ONCE)
             columns = [
@@ -194,7 +204,7 @@ def check_failed(name: str, rowid: int | None = None) -> ConstraintError:
 
 
 def _declaration(column: Column) -> str:
-    """The column with its affinity and collation, and nothing that SQLite would enforce or make a rowid of."""
+    """The column with its affinity and collation, without constraints, and never as the rowid."""
     collation = "" if column.collation == "BINARY" else f" COLLATE {column.collation}"
     return f"{quote(column.name)} {sqlite_declaration(column.type)}{collation}"
 

@@ -35,11 +35,14 @@ def fold(name: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """A column. PRIMARY KEY on any type but INTEGER makes it ``unique`` and ``not_null``, as in STRICT tables.
+    """A column.
 
-    ``id`` tells it from every other column that the table ever had, whatever it is called; -1: it has not got one yet.
-    ``default`` is the SQL behind DEFAULT as it was written, with its parentheses; see ``defaults`` for its value.
-    ``origin`` says what it was in the data frame that it came from, see ``origins``; it is no part of the definition.
+    PRIMARY KEY on any type but INTEGER makes it ``unique`` and ``not_null``, as in STRICT tables.
+
+    ``id`` tells it from every other column that the table ever had, whatever it is called; -1: it has not got
+    one yet. ``default`` is the SQL behind DEFAULT as it was written, with its parentheses; see ``defaults``
+    for its value. ``origin`` says what it was in the data frame that it came from, see ``origins``; it is no
+    part of the definition.
     """
 
     name: str
@@ -93,8 +96,9 @@ class Column:
     def declaration(self) -> str:
         """The definition for ``sqlite3_declare_vtab``.
 
-        Only the rowid is declared PRIMARY KEY. For any other key SQLite would make an index without pages, and
-        ``PRAGMA integrity_check`` would report "invalid page number". DEFAULT is left out, as SQLite does not apply it.
+        Only the rowid is declared PRIMARY KEY. For any other key SQLite would make an index without pages,
+        and ``PRAGMA integrity_check`` would report "invalid page number". DEFAULT is left out, as SQLite does
+        not apply it.
         """
         parts = [quote(self.name), sqlite_declaration(self.type)]
         if self.is_rowid:
@@ -120,7 +124,10 @@ class Column:
 
     @classmethod
     def from_catalog(cls, packed: object) -> Column:
-        """The column that ``to_catalog`` packed. Raises SchemaError; keys that begin with ``x_`` are ignored."""
+        """The column that ``to_catalog`` packed.
+
+        Raises SchemaError; keys that begin with ``x_`` are ignored.
+        """
         if not isinstance(packed, Mapping):
             raise SchemaError("a column of the catalog is not a map")
         name, type_name = packed.get("name"), packed.get("type")

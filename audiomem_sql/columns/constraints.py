@@ -70,21 +70,24 @@ class Key:
 
 def with_keys(columns: Sequence[Column], keys: Sequence[Key]) -> tuple[Column, ...]:
     """The columns with keys of one column each, which were said behind them. Raises SchemaError."""
-    found = list(columns)
+    changed = list(columns)
     for key in keys:
         (name,) = key.columns
-        place = next((i for i, column in enumerate(found) if fold(column.name) == fold(name)), None)
-        if place is None:
+        position = next((i for i, column in enumerate(changed) if fold(column.name) == fold(name)), None)
+        if position is None:
             raise SchemaError(f"{key.sql()}: there is no column {name}")
-        if key.primary and (primary := [column.name for column in found if column.primary_key]):
+        if key.primary and (primary := [column.name for column in changed if column.primary_key]):
             raise refusal(name, f"{primary[0]} is the primary key already", "A table has one")
-        column = found[place]
-        found[place] = replace(column, primary_key=True) if key.primary else replace(column, unique=True)
-    return tuple(found)
+        column = changed[position]
+        changed[position] = replace(column, primary_key=True) if key.primary else replace(column, unique=True)
+    return tuple(changed)
 
 
 def check_constraint(constraint: Check | Key) -> None:
-    """Raise SchemaError unless the name is one, and a CHECK holds one expression; ``checks`` asks SQLite what it means."""
+    """Raise SchemaError unless the name is one, and a CHECK holds one expression.
+
+    ``checks`` asks SQLite what it means.
+    """
     name = constraint.name or ""
     if "\0" in name or any("\ud800" <= letter <= "\udfff" for letter in name):
         raise SchemaError(f"the name of the constraint {name!a} is not valid Unicode, or holds a NUL")

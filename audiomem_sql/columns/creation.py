@@ -1,4 +1,4 @@
-"""What a new table must fulfil beyond the grammar: its defaults have values that fit, and SQLite understands its CHECKs."""
+"""What a new table must fulfil beyond the grammar: defaults that fit, CHECKs that SQLite understands."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from audiomem_sql.columns.schema import Schema
 
 
 def check_definitions(schema: Schema) -> None:
-    """Raise SchemaError, naming the column, for what SQLite would refuse when the table is created or first written.
+    """Raise SchemaError, naming the column, for what SQLite would refuse at CREATE or at the first INSERT.
 
     A schema from a catalog is not looked at again: it was when its table was made.
     """

@@ -1,7 +1,7 @@
 """The values of DEFAULT: what a column holds where an INSERT says nothing about it.
 
-A constant default has one value for ever, converted by the column's type; any other, such as CURRENT_TIMESTAMP or
-(random()), is evaluated for each row.
+A constant default has one value for ever, converted by the column's type; any other, such as
+CURRENT_TIMESTAMP or (random()), is evaluated for each row.
 """
 
 from __future__ import annotations
@@ -56,8 +56,8 @@ def values(column: Column, count: int) -> list[StoredValue]:
         return [None] * count
     _functions(column)
     try:
-        found = evaluate(column.default, count)
-        return [convert(value, column) for value in found]
+        evaluated = evaluate(column.default, count)
+        return [convert(value, column) for value in evaluated]
     except DataTypeError as error:
         raise refusal(column.name, f"the default {column.default}: {error.what}", error.remedy) from None
     except SchemaError as error:
@@ -65,11 +65,14 @@ def values(column: Column, count: int) -> list[StoredValue]:
 
 
 def sql_values_of(column: Column, count: int) -> list[SqlValue]:
-    """What ``count`` rows hold that do not name the column, as SQL sees it; NULL for the rowid and without a default."""
+    """What ``count`` rows hold that do not name the column, as SQL sees it.
+
+    NULL for the rowid and without a default.
+    """
     if column.default is None or column.is_rowid:
         return [None] * count
-    found = [constant(column)] * count if is_constant(column) else values(column, count)
-    return [as_sql(value, column.type) for value in found]
+    evaluated = [constant(column)] * count if is_constant(column) else values(column, count)
+    return [as_sql(value, column.type) for value in evaluated]
 
 
 def fillers(schema: Schema) -> list[tuple[int, Callable[[], SqlValue]]]:
@@ -78,8 +81,8 @@ def fillers(schema: Schema) -> list[tuple[int, Callable[[], SqlValue]]]:
     INTEGER PRIMARY KEY is not among them: as in SQLite, NULL there asks for the next rowid.
     """
     return [
-        (place, partial(_one, column))
-        for place, column in enumerate(schema.columns)
+        (number, partial(_one, column))
+        for number, column in enumerate(schema.columns)
         if column.default is not None and not column.is_rowid
     ]
 

@@ -1,8 +1,8 @@
-"""SQL expressions of a schema, evaluated by a SQLite of our own: in memory, empty, and allowed to compute and nothing else.
+"""SQL expressions of a schema, evaluated by an empty SQLite in memory that may only compute.
 
-The text may come with a file from anywhere. ``syntax`` has seen to it that it is one expression; the authorizer sees to
-it that SQLite refuses everything beyond the functions that it brings itself and that depend on their arguments only.
-A connection belongs to one thread.
+The text may come with a file from anywhere. ``syntax`` has seen to it that it is one expression; the
+authorizer sees to it that SQLite refuses everything beyond the functions that it brings itself and that
+depend on their arguments only. A connection belongs to one thread.
 """
 
 from __future__ import annotations
@@ -32,10 +32,10 @@ _threads = threading.local()
 
 def private_connection() -> apsw.Connection:
     """This thread's connection to an empty database in memory."""
-    found: apsw.Connection | None = getattr(_threads, "connection", None)
-    if found is None:
-        found = _threads.connection = empty_database()
-    return found
+    connection: apsw.Connection | None = getattr(_threads, "connection", None)
+    if connection is None:
+        connection = _threads.connection = empty_database()
+    return connection
 
 
 def empty_database() -> apsw.Connection:
@@ -78,18 +78,18 @@ def watched(
 def functions_of(expression: str) -> frozenset[str]:
     """The functions that an expression without columns calls, in small letters.
 
-    Raises SchemaError for a sub-select, a parameter, an aggregate, and for functions that SQLite does not bring or whose
-    result depends on the connection.
+    Raises SchemaError for a sub-select, a parameter, an aggregate, and for functions that SQLite does not
+    bring or whose result depends on the connection.
     """
     import apsw
 
-    found: set[str] = set()
+    called: set[str] = set()
     selects = 0
 
     def allow(action: int, first: str | None, second: str | None) -> bool:
         nonlocal selects
         if action == apsw.SQLITE_FUNCTION and second is not None:
-            found.add(second.lower())
+            called.add(second.lower())
             return True
         selects += action == apsw.SQLITE_SELECT
         return action == apsw.SQLITE_SELECT and selects == 1
@@ -103,14 +103,17 @@ def functions_of(expression: str) -> frozenset[str]:
             raise SchemaError("a parameter has no value here") from None
         except apsw.Error as error:
             raise SchemaError("a sub-select has no place here" if selects > 1 else str(error)) from None
-    strange = found - deterministic_functions() - DATE_FUNCTIONS - _VARIABLE
+    strange = called - deterministic_functions() - DATE_FUNCTIONS - _VARIABLE
     if strange:
         raise SchemaError(f"{min(strange)}() has no place here")
-    return frozenset(found)
+    return frozenset(called)
 
 
 def evaluate(expression: str, count: int = 1) -> list[SqlValue]:
-    """The values of an expression that :func:`functions_of` accepts, evaluated ``count`` times; SchemaError if it fails."""
+    """The values of an expression that :func:`functions_of` accepts, evaluated ``count`` times.
+
+    SchemaError if it fails.
+    """
     import apsw
 
     counted = "WITH RECURSIVE n(i) AS (VALUES(1) UNION ALL SELECT i + 1 FROM n WHERE i < ?)"

@@ -18,23 +18,24 @@ from audiomem_sql.errors import DamagedFileError
 def places_in(stored: Schema, schema: Schema) -> tuple[int | None, ...]:
     """For each column of ``schema`` its place in ``stored``; None for one that is not there.
 
-    DamagedFileError, without a file, if a column has another type there, or is the rowid in one of the two only.
+    DamagedFileError, without a file, if a column has another type there, or is the rowid in one of the two
+    only.
     """
-    by_id = {column.id: place for place, column in enumerate(stored.columns)}
-    found = tuple(by_id.get(column.id) for column in schema.columns)
-    for column, place in zip(schema.columns, found, strict=True):
-        if place is None:
+    by_id = {column.id: position for position, column in enumerate(stored.columns)}
+    positions = tuple(by_id.get(column.id) for column in schema.columns)
+    for column, position in zip(schema.columns, positions, strict=True):
+        if position is None:
             changed = column.is_rowid
         else:
-            other = stored.columns[place]
+            other = stored.columns[position]
             changed = other.type != column.type or other.is_rowid != column.is_rowid
         if changed:
             raise DamagedFileError(f"column {column.name} has another type in an older version")
-    return found
+    return positions
 
 
 def initial_value(column: Column) -> StoredValue:
-    """The value of ``column`` in rows that were written before it was added: its DEFAULT, as a column stores it.
+    """The value of ``column`` in rows that were written before it was added: its DEFAULT, as it is stored.
 
     SchemaError if the default has no such value, which no column that was added has.
     """
@@ -45,22 +46,23 @@ def row_translation(
     stored: Schema, schema: Schema
 ) -> Callable[[Sequence[StoredValue]], tuple[StoredValue, ...]]:
     """A function from a row of ``stored`` to the same row of ``schema``."""
-    places = places_in(stored, schema)
+    positions = places_in(stored, schema)
     initial = [initial_value(column) for column in schema.columns]
 
     def translate(row: Sequence[StoredValue]) -> tuple[StoredValue, ...]:
         return tuple(
-            value if place is None else row[place] for place, value in zip(places, initial, strict=True)
+            value if position is None else row[position]
+            for position, value in zip(positions, initial, strict=True)
         )
 
     return translate
 
 
 def union(newest: Schema, older: Iterable[Schema]) -> Schema:
-    """A schema with the columns of ``newest``, and behind them those of ``older`` ones that were dropped since.
+    """A schema with the columns of ``newest``, and behind them those of ``older`` that were dropped since.
 
-    The latter promise nothing: rows that were written after them have nothing there. One whose name is in use by now
-    gets its id behind it.
+    The latter promise nothing: rows that were written after them have nothing there. One whose name is in use
+    by now gets its id behind it.
     """
     columns = list(newest.columns)
     ids = set(newest.ids)

@@ -11,7 +11,7 @@ from audiomem_sql.errors import SchemaError
 
 
 class Token(Enum):
-    """What a token is: a bare word, a quoted identifier, a 'string', x'a blob', a number, or a punctuation mark.
+    """What a token is: a word, a quoted identifier, a 'string', x'a blob', a number, or a punctuation mark.
 
     OPEN: a quotation mark that is not closed, of a blob with its x. END: the end of the text.
     """
@@ -72,23 +72,25 @@ _SPACES = re.compile(SPACE, re.DOTALL)
 _BARE_NAME = re.compile(r"[A-Za-z_\u0080-\U0010ffff][A-Za-z0-9_\u0080-\U0010ffff]*")
 # https://www.sqlite.org/lang_keywords.html
 _RESERVED = """
-    ABORT ACTION ADD AFTER ALL ALTER ALWAYS ANALYZE AND AS ASC ATTACH AUTOINCREMENT BEFORE BEGIN BETWEEN BY CASCADE
-    CASE CAST CHECK COLLATE COLUMN COMMIT CONFLICT CONSTRAINT CREATE CROSS CURRENT CURRENT_DATE CURRENT_TIME
-    CURRENT_TIMESTAMP DATABASE DEFAULT DEFERRABLE DEFERRED DELETE DESC DETACH DISTINCT DO DROP EACH ELSE END ESCAPE
-    EXCEPT EXCLUDE EXCLUSIVE EXISTS EXPLAIN FAIL FILTER FIRST FOLLOWING FOR FOREIGN FROM FULL GENERATED GLOB GROUP
-    GROUPS HAVING IF IGNORE IMMEDIATE IN INDEX INDEXED INITIALLY INNER INSERT INSTEAD INTERSECT INTO IS ISNULL JOIN KEY
-    LAST LEFT LIKE LIMIT MATCH MATERIALIZED NATURAL NO NOT NOTHING NOTNULL NULL NULLS OF OFFSET ON OR ORDER OTHERS OUTER
-    OVER PARTITION PLAN PRAGMA PRECEDING PRIMARY QUERY RAISE RANGE RECURSIVE REFERENCES REGEXP REINDEX RELEASE RENAME
-    REPLACE RESTRICT RETURNING RIGHT ROLLBACK ROW ROWS SAVEPOINT SELECT SEMANTIC SET TABLE TEMP TEMPORARY THEN TIES TO
-    TRANSACTION TRIGGER UNBOUNDED UNION UNIQUE UPDATE USING VACUUM VALUES VIEW VIRTUAL WHEN WHERE WINDOW WITH WITHIN
-    WITHOUT"""
+    ABORT ACTION ADD AFTER ALL ALTER ALWAYS ANALYZE AND AS ASC ATTACH AUTOINCREMENT BEFORE BEGIN BETWEEN
+    BY CASCADE CASE CAST CHECK COLLATE COLUMN COMMIT CONFLICT CONSTRAINT CREATE CROSS CURRENT
+    CURRENT_DATE CURRENT_TIME CURRENT_TIMESTAMP DATABASE DEFAULT DEFERRABLE DEFERRED DELETE DESC DETACH
+    DISTINCT DO DROP EACH ELSE END ESCAPE EXCEPT EXCLUDE EXCLUSIVE EXISTS EXPLAIN FAIL FILTER FIRST
+    FOLLOWING FOR FOREIGN FROM FULL GENERATED GLOB GROUP GROUPS HAVING IF IGNORE IMMEDIATE IN INDEX
+    INDEXED INITIALLY INNER INSERT INSTEAD INTERSECT INTO IS ISNULL JOIN KEY LAST LEFT LIKE LIMIT MATCH
+    MATERIALIZED NATURAL NO NOT NOTHING NOTNULL NULL NULLS OF OFFSET ON OR ORDER OTHERS OUTER OVER
+    PARTITION PLAN PRAGMA PRECEDING PRIMARY QUERY RAISE RANGE RECURSIVE REFERENCES REGEXP REINDEX RELEASE
+    RENAME REPLACE RESTRICT RETURNING RIGHT ROLLBACK ROW ROWS SAVEPOINT SELECT SEMANTIC SET TABLE TEMP
+    TEMPORARY THEN TIES TO TRANSACTION TRIGGER UNBOUNDED UNION UNIQUE UPDATE USING VACUUM VALUES VIEW
+    VIRTUAL WHEN WHERE WINDOW WITH WITHIN WITHOUT"""
 _KEYWORDS = frozenset(_RESERVED.split())
 
 
 def lexeme_at(text: str, position: int) -> Lexeme:
     """The token that begins at ``position``, where neither space nor comment is.
 
-    Its kind is OPEN for a quotation mark that is not closed, and MARK for a single character that is part of nothing else.
+    Its kind is OPEN for a quotation mark that is not closed, and MARK for a single character that is part of
+    nothing else.
     """
     match = _LEXEME.match(text, position)
     if match is None:
@@ -103,7 +105,7 @@ def lexeme_at(text: str, position: int) -> Lexeme:
 
 def lexemes(definition: str) -> list[Lexeme]:
     """The tokens of a piece of SQL, comments left out. Raises SchemaError where a quote is not closed."""
-    found = []
+    tokens = []
     position = end_of_space(definition, 0)
     while position < len(definition):
         lexeme = lexeme_at(definition, position)
@@ -112,9 +114,9 @@ def lexemes(definition: str) -> list[Lexeme]:
                 f"{definition.strip()!r} cannot be read from character {position + 1} on",
                 remedy="Look for a quotation mark that is not closed",
             )
-        found.append(lexeme)
+        tokens.append(lexeme)
         position = end_of_space(definition, lexeme.end)
-    return found
+    return tokens
 
 
 def blob_of(lexeme: Lexeme) -> bytes | None:

@@ -1,8 +1,8 @@
 """Numbers as text and text as numbers, digit for digit as SQLite does it.
 
-Both directions follow SQLite 3.52 and later, which is not always the correctly rounded or the shortest decimal: reading
-takes the first 19 or 20 digits of a number, and writing gives 17 digits whose last may be off by one.
-https://www.sqlite.org/floatingpoint.html
+Both directions follow SQLite 3.52 and later, which is not always the correctly rounded or the shortest
+decimal: reading takes the first 19 or 20 digits of a number, and writing gives 17 digits whose last may be
+off by one. https://www.sqlite.org/floatingpoint.html
 """
 
 from __future__ import annotations

@@ -1,8 +1,9 @@
 """What kind of data frame column a column was made of, so that it can come back as what it was.
 
-The types of a table are few: an ``int32`` is stored as an INTEGER, a category as a TEXT, a time of Berlin as its UTC. What
-it was is kept beside the column as a small JSON text, which only data frames ask for. It is a hint and no constraint: where
-values that came later do not fit it any more, the column is read as the type that it has.
+The types of a table are few: an ``int32`` is stored as an INTEGER, a category as a TEXT, a time of Berlin as
+its UTC. What it was is kept beside the column as a small JSON text, which only data frames ask for. It is a
+hint and no constraint: where values that came later do not fit it any more, the column is read as the type
+that it has.
 """
 
 from __future__ import annotations
@@ -38,8 +39,8 @@ _ALIASES = frozenset(
 class Origin:
     """type: the Arrow type, of a category that of its values. backend: see BACKENDS; None is numpy's.
 
-    category: whether it was a category (a dictionary, in Arrow's words). categories: what could be in it, in order, where that
-    is kept. ordered: whether the order means something.
+    category: whether it was a category (a dictionary, in Arrow's words). categories: what could be in it, in
+    order, where that is kept. ordered: whether the order means something.
     """
 
     type: ArrowType
@@ -50,19 +51,22 @@ class Origin:
 
     def text(self) -> str:
         """What :func:`parse_origin` reads."""
-        told: dict[str, Any] = {"arrow": str(self.type)}
-        told |= {"backend": self.backend} if self.backend else {}
-        told |= {"category": True} if self.category else {}
-        told |= {"ordered": True} if self.ordered else {}
+        fields: dict[str, Any] = {"arrow": str(self.type)}
+        fields |= {"backend": self.backend} if self.backend else {}
+        fields |= {"category": True} if self.category else {}
+        fields |= {"ordered": True} if self.ordered else {}
         if self.categories is None:
-            return json.dumps(told)
-        whole = json.dumps(told | {"categories": list(self.categories)}, ensure_ascii=False)
+            return json.dumps(fields)
+        whole = json.dumps(fields | {"categories": list(self.categories)}, ensure_ascii=False)
         # An order without its categories would be another one.
-        told.pop("ordered", None)
-        return whole if len(whole) <= MAX_CHARACTERS else json.dumps(told)
+        fields.pop("ordered", None)
+        return whole if len(whole) <= MAX_CHARACTERS else json.dumps(fields)
 
     def restored(self, array: ArrowArray) -> ArrowArray | None:
-        """``array``, chunked and as it is stored, as what it was; None if a value does not fit it any more."""
+        """``array``, chunked and as it is stored, as what it was.
+
+        None if a value does not fit it any more.
+        """
         try:
             if self.category:
                 return self._as_category(array)
@@ -87,36 +91,43 @@ class Origin:
 
 
 def origin_of(item: ArrowField, chunks: Sequence[ArrowArray], column_type: ColumnType) -> str | None:
-    """The text that says what a column of Arrow data was; None if that is what its ``column_type`` gives anyway."""
-    given, category, ordered = item.type, False, False
+    """The text that says what a column of Arrow data was.
+
+    None if that is what its ``column_type`` gives anyway.
+    """
+    data_type, category, ordered = item.type, False, False
     kinds: tuple[str | int | float, ...] | None = None
-    if types.is_dictionary(given):
-        category, ordered, given = True, given.ordered, _plain(given.value_type)
-        kinds = _categories(chunks, given)
-    given = _plain(given)
-    told = (item.metadata or {}).get(BACKEND, b"").decode()
-    backend = told if told in BACKENDS else None
-    if _parsed_type(str(given)) is None:
-        given = arrow_type(column_type)  # a vector, JSON
-    if _parsed_type(str(given)) is None or (given == arrow_type(column_type) and not (category or backend)):
+    if types.is_dictionary(data_type):
+        category, ordered, data_type = True, data_type.ordered, _plain(data_type.value_type)
+        kinds = _categories(chunks, data_type)
+    data_type = _plain(data_type)
+    fields = (item.metadata or {}).get(BACKEND, b"").decode()
+    backend = fields if fields in BACKENDS else None
+    if _parsed_type(str(data_type)) is None:
+        data_type = arrow_type(column_type)  # a vector, JSON
+    if _parsed_type(str(data_type)) is None or (
+        data_type == arrow_type(column_type) and not (category or backend)
+    ):
         return None if backend is None else Origin(pa.string(), backend).text()
-    return Origin(given, backend, category, kinds, ordered and kinds is not None).text()
+    return Origin(data_type, backend, category, kinds, ordered and kinds is not None).text()
 
 
 def parse_origin(text: str | None) -> Origin | None:
     """The inverse; None for what is not understood, whoever wrote it."""
     try:
-        told = json.loads(text or "null")
-        given = _parsed_type(told["arrow"])
-        kinds = told.get("categories")
+        fields = json.loads(text or "null")
+        data_type = _parsed_type(fields["arrow"])
+        kinds = fields.get("categories")
         kinds = kinds if kinds is None else tuple(kinds)
-        backend = told.get("backend")
-        if given is None or backend not in (None, *BACKENDS):
+        backend = fields.get("backend")
+        if data_type is None or backend not in (None, *BACKENDS):
             return None
         if kinds is not None:
-            pa.array(kinds, given)
-        category = told.get("category") is True
-        return Origin(given, backend, category, kinds, told.get("ordered") is True and kinds is not None)
+            pa.array(kinds, data_type)
+        category = fields.get("category") is True
+        return Origin(
+            data_type, backend, category, kinds, fields.get("ordered") is True and kinds is not None
+        )
     except (
         pa.ArrowException,
         ValueError,
@@ -132,26 +143,26 @@ def parse_origin(text: str | None) -> Origin | None:
 def _parsed_type(text: str) -> ArrowType | None:
     if text in _ALIASES:
         return pa.type_for_alias(text)
-    if found := _ZONED.fullmatch(text):
-        return pa.timestamp(found[1], found[2])
+    if match := _ZONED.fullmatch(text):
+        return pa.timestamp(match[1], match[2])
     return None
 
 
-def _plain(given: ArrowType) -> ArrowType:
+def _plain(data_type: ArrowType) -> ArrowType:
     """A type without the variants of texts and blobs that differ in memory only."""
-    if str(given) in ("large_string", "string_view"):
+    if str(data_type) in ("large_string", "string_view"):
         return pa.string()
-    if str(given) in ("large_binary", "binary_view"):
+    if str(data_type) in ("large_binary", "binary_view"):
         return pa.binary()
-    return given
+    return data_type
 
 
-def _categories(chunks: Sequence[ArrowArray], given: ArrowType) -> tuple[str | int | float, ...] | None:
+def _categories(chunks: Sequence[ArrowArray], data_type: ArrowType) -> tuple[str | int | float, ...] | None:
     """The values of a dictionary, if all chunks have the same and JSON can hold them."""
     if not chunks or any(not chunk.dictionary.equals(chunks[0].dictionary) for chunk in chunks[1:]):
         return None
     kinds = chunks[0].dictionary
-    plain = types.is_string(given) or types.is_integer(given)
+    plain = types.is_string(data_type) or types.is_integer(data_type)
     if not plain or kinds.null_count or len(kinds) > MAX_CHARACTERS // 4:
         return None
     return tuple(kinds.to_pylist())

@@ -1,7 +1,8 @@
 """Schemas: from SQL, from Arrow, from the catalog, and back.
 
-``parse_columns`` reads what the user types, ``arrow_input.schema_of_arrow`` infers from data, ``Schema.from_catalog`` reads
-what a file says. All of them end in the same checks, in ``Schema`` itself. pyarrow is imported only where it is needed.
+``parse_columns`` reads what the user types, ``arrow_input.schema_of_arrow`` infers from data,
+``Schema.from_catalog`` reads what a file says. All of them end in the same checks, in ``Schema`` itself.
+pyarrow is imported only where it is needed.
 """
 
 from __future__ import annotations
@@ -51,12 +52,15 @@ MAX_COLUMNS = 2000 - len(HIDDEN) - 1
 
 @dataclass(frozen=True)
 class Schema:
-    """The columns of a table, in order. Raises SchemaError, naming the column, where SQL would refuse the table.
+    """The columns of a table, in order.
 
-    Columns without an id get their place. Two schemas are equal when they are written alike, whatever their ids.
+    Raises SchemaError, naming the column, where SQL would refuse the table.
 
-    checks: of columns and of the table, in the order in which they are tried. keys: those of several columns; a key of one
-    is said by its column.
+    Columns without an id get their place. Two schemas are equal when they are written alike, whatever their
+    ids.
+
+    checks: of columns and of the table, in the order in which they are tried. keys: those of several columns;
+    a key of one is said by its column.
     """
 
     columns: tuple[Column, ...]
@@ -74,20 +78,20 @@ class Schema:
                 f"{self.columns[MAX_COLUMNS].name}",
                 remedy=f"A table has at most {MAX_COLUMNS}",
             )
-        places: dict[str, int] = {}
-        for place, column in enumerate(self.columns):
+        positions: dict[str, int] = {}
+        for position, column in enumerate(self.columns):
             check(column)
-            if fold(column.name) in places:
+            if fold(column.name) in positions:
                 raise refusal(column.name, "the name is used twice; capitals make no difference")
-            places[fold(column.name)] = place
-        object.__setattr__(self, "_places", places)
+            positions[fold(column.name)] = position
+        object.__setattr__(self, "_places", positions)
         if any(column.id < 0 for column in self.columns):
             object.__setattr__(
                 self,
                 "columns",
                 tuple(
-                    column if column.id >= 0 else replace(column, id=place)
-                    for place, column in enumerate(self.columns)
+                    column if column.id >= 0 else replace(column, id=position)
+                    for position, column in enumerate(self.columns)
                 ),
             )
         if len(set(self.ids)) < len(self.ids):
@@ -116,26 +120,28 @@ class Schema:
     @cached_property
     def visible(self) -> Schema:
         """The columns that users see: without those of vectors, which are behind them."""
-        seen = [column for column in self.columns if not column.is_hidden]
-        return self if len(seen) == len(self) else Schema(tuple(seen), self.checks, self.keys)
+        visible = [column for column in self.columns if not column.is_hidden]
+        return self if len(visible) == len(self) else Schema(tuple(visible), self.checks, self.keys)
 
     @cached_property
     def vectors(self) -> dict[int, int]:
         """The place of the vectors of each column that is searched by meaning, by its place."""
-        places = {column.id: place for place, column in enumerate(self.columns)}
+        positions = {column.id: position for position, column in enumerate(self.columns)}
         return {
-            places[column.vector_of]: place for place, column in enumerate(self.columns) if column.is_hidden
+            positions[column.vector_of]: position
+            for position, column in enumerate(self.columns)
+            if column.is_hidden
         }
 
     def with_vectors(self, dimensions: int, following: int | None = None) -> Schema:
-        """This schema with a column for the vectors of each column that is searched by meaning and has none yet.
+        """The schema with a column of vectors for each column that is searched by meaning and has none yet.
 
         following: the id of the first, by default the next one.
         """
         following = max(self.ids) + 1 if following is None else following
         added: list[Column] = []
-        for place, column in enumerate(self.columns):
-            if column.semantic and place not in self.vectors:
+        for position, column in enumerate(self.columns):
+            if column.semantic and position not in self.vectors:
                 name = f"{column.name} (vectors)"
                 while name in self:
                     name += "_"
@@ -144,18 +150,21 @@ class Schema:
         return self if not added else self.changed([*self.columns, *added])
 
     def _check_key(self, key: Key) -> None:
-        """A key is of several columns of the table; those of the primary key become NOT NULL, as in STRICT tables."""
-        places = [self.index(name) for name in key.columns]
-        if len(places) < 2 or len(set(places)) < len(places):
+        """A key is of several columns of the table.
+
+        Those of the primary key become NOT NULL, as in STRICT tables.
+        """
+        positions = [self.index(name) for name in key.columns]
+        if len(positions) < 2 or len(set(positions)) < len(positions):
             raise SchemaError(
                 f"{key.sql()} is no key of several columns", remedy="Name each column once, and at least two"
             )
-        for place in places:
-            check_key_type(self.columns[place])
+        for position in positions:
+            check_key_type(self.columns[position])
         if key.primary:
             columns = list(self.columns)
-            for place in places:
-                columns[place] = replace(columns[place], not_null=True)
+            for position in positions:
+                columns[position] = replace(columns[position], not_null=True)
             object.__setattr__(self, "columns", tuple(columns))
 
     def __len__(self) -> int:
@@ -179,16 +188,16 @@ class Schema:
         """These constraints with other columns."""
         return Schema(tuple(columns), self.checks, self.keys)
 
-    def nullable(self, places: Collection[int]) -> Schema:
-        """This schema with NULL allowed in the columns at ``places``: what was their primary key is UNIQUE."""
-        names = {self.columns[place].name.lower() for place in places}
+    def nullable(self, positions: Collection[int]) -> Schema:
+        """The schema with NULL allowed in the columns at ``positions``; a primary key of them becomes UNIQUE."""
+        names = {self.columns[position].name.lower() for position in positions}
         columns = [
             column
-            if place not in places or column.is_rowid
+            if position not in positions or column.is_rowid
             else replace(
                 column, not_null=False, primary_key=False, unique=column.unique or column.primary_key
             )
-            for place, column in enumerate(self.columns)
+            for position, column in enumerate(self.columns)
         ]
         keys = tuple(
             replace(key, primary=False) if names & {name.lower() for name in key.columns} else key
@@ -202,9 +211,9 @@ class Schema:
 
     def index(self, name: str) -> int:
         """The place of a column by name, as SQLite compares names. Raises SchemaError if there is none."""
-        if (place := self.find(name)) is None:
+        if (position := self.find(name)) is None:
             raise SchemaError(f"there is no column {name}", remedy=f"The columns are {', '.join(self.names)}")
-        return place
+        return position
 
     def __getitem__(self, name: str) -> Column:
         return self.columns[self.index(name)]
@@ -215,7 +224,7 @@ class Schema:
     @cached_property
     def rowid_column(self) -> int | None:
         """The place of the INTEGER PRIMARY KEY, another name of the rowid; None if there is none."""
-        return next((place for place, column in enumerate(self.columns) if column.is_rowid), None)
+        return next((position for position, column in enumerate(self.columns) if column.is_rowid), None)
 
     @cached_property
     def key_columns(self) -> tuple[int, ...]:
@@ -228,8 +237,8 @@ class Schema:
 
         One that contains the rowid is unique because of that.
         """
-        places = [tuple(map(self.index, key.columns)) for key in self.keys]
-        return tuple(dict.fromkeys(key for key in places if self.rowid_column not in key))
+        positions = [tuple(map(self.index, key.columns)) for key in self.keys]
+        return tuple(dict.fromkeys(key for key in positions if self.rowid_column not in key))
 
     @cached_property
     def indexed_columns(self) -> tuple[int, ...]:
@@ -247,21 +256,25 @@ class Schema:
         return ", ".join(part.sql() for part in parts)
 
     def declaration(self) -> str:
-        """The definitions for ``sqlite3_declare_vtab``, without ``CREATE TABLE x(`` and the hidden columns."""
+        """The definitions for ``sqlite3_declare_vtab``, without hidden columns and ``CREATE TABLE x(``."""
         return ", ".join(column.declaration() for column in self.columns)
 
     def to_catalog(self) -> list[dict[str, Any]]:
-        """The columns as plain lists and dicts, an id that is the place left out; ``checks`` and ``keys`` have a
-        ``to_catalog`` of their own.
+        """The columns as plain lists and dicts, an id that is the place left out.
+
+        ``checks`` and ``keys`` have a ``to_catalog`` of their own.
         """
         return [
-            column.to_catalog() | ({} if column.id == place else {"id": column.id})
-            for place, column in enumerate(self.columns)
+            column.to_catalog() | ({} if column.id == position else {"id": column.id})
+            for position, column in enumerate(self.columns)
         ]
 
     @classmethod
     def from_catalog(cls, packed: object, checks: object = (), keys: object = ()) -> Schema:
-        """The schema whose parts ``to_catalog`` packed. Raises SchemaError, and nothing else, on any input."""
+        """The schema whose parts ``to_catalog`` packed.
+
+        Raises SchemaError, and nothing else, on any input.
+        """
         if not isinstance(packed, list | tuple):
             raise SchemaError("the columns of the catalog are not a list")
         if not isinstance(checks, list | tuple) or not isinstance(keys, list | tuple):
@@ -273,8 +286,10 @@ class Schema:
         )
 
     def to_arrow(self) -> pa.Schema:
-        """The Arrow schema. Its metadata and those of the fields hold the definition, so ``schema_of_arrow`` gives this
-        schema again. A rowid is nullable: NULL asks for the next one.
+        """The Arrow schema.
+
+        Its metadata and those of the fields hold the definition, so ``schema_of_arrow`` gives this schema
+        again. A rowid is nullable: NULL asks for the next one.
         """
         import pyarrow as pa
 
@@ -295,7 +310,7 @@ class Schema:
 
 
 def parse_columns(definitions: Sequence[str]) -> Schema:
-    """The schema that column definitions describe, each one argument of ``CREATE VIRTUAL TABLE … USING audiomem``.
+    """The schema that definitions describe, each an argument of ``CREATE VIRTUAL TABLE … USING audiomem``.
 
     Raises SchemaError, naming the column, for what cannot be understood or is not supported.
     """

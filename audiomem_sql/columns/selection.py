@@ -1,4 +1,7 @@
-"""Rows of Arrow arrays by their places, without loading ``pyarrow.compute`` for a few: it takes 8 MB of memory, and longer than a query."""
+"""Rows of Arrow arrays by position, without loading ``pyarrow.compute`` for a few.
+
+That module takes 8 MB of memory, and to load it takes longer than a query.
+"""
 
 from __future__ import annotations
 

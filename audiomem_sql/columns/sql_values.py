@@ -13,7 +13,10 @@ from audiomem_sql.columns.views import integers, reals, strings, valid
 
 
 def sql_values(array: pa.Array, column_type: ColumnType) -> list[Any]:
-    """One Python value a row. BOOLEAN becomes 0 or 1, TIMESTAMP its text, FLOAT[n] its little-endian bytes."""
+    """One Python value a row.
+
+    BOOLEAN becomes 0 or 1, TIMESTAMP its text, FLOAT[n] its little-endian bytes.
+    """
     kind = column_type.kind
     values: list[Any]
     if kind is Kind.INTEGER or kind is Kind.BOOLEAN:

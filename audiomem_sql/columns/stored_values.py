@@ -19,15 +19,18 @@ from audiomem_sql.errors import DamagedFileError
 
 
 def array_of(values: Sequence[StoredValue], column_type: ColumnType) -> pa.Array:
-    """An array of the column's Arrow type; of strings of over 2 GiB a chunked one. ``pa.array`` would import pandas, if it is installed: 36 MB, and 0.3 s."""
+    """An array of the column's Arrow type; of strings of over 2 GiB a chunked one.
+
+    ``pa.array`` is not used: it imports pandas, if that is installed, which takes 36 MB and 0.3 s.
+    """
     kind, target = column_type.kind, arrow_type(column_type)
     if kind is not Kind.FLOAT:
         there = np.array([value is not None for value in values], bool)
         nulls = len(there) - int(there.sum())
         validity = _bits(there) if nulls else None
         if kind in (Kind.INTEGER, Kind.TIMESTAMP, Kind.REAL):
-            given = [0 if value is None else value for value in values] if nulls else values
-            numbers = np.array(given, np.float64 if kind is Kind.REAL else np.int64)
+            plain = [0 if value is None else value for value in values] if nulls else values
+            numbers = np.array(plain, np.float64 if kind is Kind.REAL else np.int64)
             return pa.Array.from_buffers(target, len(values), [validity, pa.py_buffer(numbers)], nulls)
         if kind is Kind.BOOLEAN:
             truths = np.array([bool(value) for value in values], bool)
@@ -52,7 +55,10 @@ def _bits(values: BoolArray) -> pa.Buffer:
 
 
 def row_check(schema: Schema) -> Callable[[int, Sequence[object]], None]:
-    """A function of (rowid, row) that raises DamagedFileError, without a file, unless the table could have stored both."""
+    """A function of (rowid, row) that raises DamagedFileError unless the table could have stored both.
+
+    The error names no file.
+    """
     checks = [(column, _STORED[column.type.kind]) for column in schema.columns]
     alias = schema.rowid_column
 
@@ -115,12 +121,15 @@ def as_sql(value: StoredValue, column_type: ColumnType) -> int | float | str | b
 def integer_array(
     values: np.ndarray[Any, np.dtype[np.integer[Any]]], present: BoolArray | None = None
 ) -> pa.Array:
-    """Integers (n,) as an array of Arrow, without importing pandas; present: False where a row is NULL, bool (n,)."""
-    given = np.ascontiguousarray(values)
-    nulls = 0 if present is None else len(given) - int(present.sum())
+    """Integers (n,) as an array of Arrow, without importing pandas.
+
+    ``present``, bool (n,), is False where a row is NULL.
+    """
+    contiguous = np.ascontiguousarray(values)
+    nulls = 0 if present is None else len(contiguous) - int(present.sum())
     validity = None if present is None or not nulls else _bits(present)
     return pa.Array.from_buffers(
-        pa.from_numpy_dtype(given.dtype), len(given), [validity, pa.py_buffer(given)], nulls
+        pa.from_numpy_dtype(contiguous.dtype), len(contiguous), [validity, pa.py_buffer(contiguous)], nulls
     )
 
 
@@ -130,7 +139,10 @@ def filled(array: pa.Array, value: int) -> I64Array:
 
 
 def int64_view(array: pa.Array) -> I64Array:
-    """What an int64 array of Arrow without NULLs holds, (n,), not to be written to; without importing pandas, either."""
+    """What an int64 array of Arrow without NULLs holds, (n,), not to be written to.
+
+    It does not import pandas, either.
+    """
     if not len(array):
         return np.empty(0, np.int64)
     return np.frombuffer(array.buffers()[1], np.int64, len(array), 8 * array.offset)

@@ -1,4 +1,4 @@
-"""What DEFAULT and CHECK take, as text: where such a piece of SQL ends, before SQLite says whether it means anything.
+"""Where the text of a DEFAULT or a CHECK ends, before SQLite says whether it means anything.
 
 Files bring such text along, so nothing reaches SQLite that is not one value or one expression in parentheses.
 """
@@ -34,7 +34,10 @@ def default_length(words: Sequence[Lexeme]) -> int:
 
 
 def enclosed_length(words: Sequence[Lexeme]) -> int:
-    """How many of ``words`` are one pair of parentheses and what is inside; 0 if they do not begin with one."""
+    """How many of ``words`` are one pair of parentheses and what is inside.
+
+    0 if they do not begin with one.
+    """
     depth = 0
     for number, word in enumerate(words):
         if word.token is Token.MARK:

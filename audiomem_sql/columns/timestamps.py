@@ -1,8 +1,8 @@
 """Microseconds since 1970-01-01 00:00:00 UTC, and the text in which SQL shows them.
 
-The text is that of SQLite's ``datetime()``: ``YYYY-MM-DD HH:MM:SS``, with ``.ffffff`` less its trailing zeros where the
-fraction is not zero. The years are 0001 to 9999, so text order is time order, and a comparison with any text can be
-turned into a comparison of integers (``text_threshold``).
+The text is that of SQLite's ``datetime()``: ``YYYY-MM-DD HH:MM:SS``, with ``.ffffff`` less its trailing zeros
+where the fraction is not zero. The years are 0001 to 9999, so text order is time order, and a comparison with
+any text can be turned into a comparison of integers (``text_threshold``).
 """
 
 from __future__ import annotations
@@ -127,7 +127,8 @@ def parse(value: object) -> int:
 def text_threshold(text: str) -> int:
     """The least timestamp whose text is >= ``text`` in code-point order; MAX_MICROS + 1 if there is none.
 
-    So ``column >= text`` is ``us >= threshold`` and ``column < text`` is ``us < threshold``, whatever ``text`` says.
+    So ``column >= text`` is ``us >= threshold`` and ``column < text`` is ``us < threshold``, whatever
+    ``text`` says.
     """
     if (us := _canonical(text)) is not None:
         return us

@@ -1,8 +1,8 @@
 """Arrow tables as pandas data frames whose columns are what they were when they were written.
 
-A column that was written from a data frame has the dtype that it had there. Any other has numpy's dtype for its type, but an
-INTEGER with NULLs is ``Int64`` and a BOOLEAN with NULLs is ``boolean``: numpy's own have no NULL, and floats in their place
-would change integers above 2⁵³.
+A column that was written from a data frame has the dtype that it had there. Any other has numpy's dtype for
+its type, but an INTEGER with NULLs is ``Int64`` and a BOOLEAN with NULLs is ``boolean``: numpy's own have no
+NULL, and floats in their place would change integers above 2⁵³.
 """
 
 from __future__ import annotations
@@ -30,8 +30,9 @@ def frame_of(
 ) -> pd.DataFrame:
     """The rows of ``table`` as a data frame.
 
-    origins: of each column what it was, see ``columns.origins``, or None. dtype_backend: ``numpy_nullable`` or ``pyarrow``, as in
-    pandas, for all columns. categories: names of columns that become categories. options: for ``pyarrow.Array.to_pandas``.
+    origins: of each column what it was, see ``columns.origins``, or None. dtype_backend: ``numpy_nullable``
+    or ``pyarrow``, as in pandas, for all columns. categories: names of columns that become categories.
+    options: for ``pyarrow.Array.to_pandas``.
 
     Raises MissingExtraError without pandas, OptionError for another ``dtype_backend``.
     """
@@ -48,12 +49,12 @@ def frame_of(
     series = []
     for name, array, text in zip(table.column_names, table.columns, origins, strict=True):
         origin = parse_origin(text)
-        shown = array if origin is None else origin.restored(array)
-        shown = array if shown is None else shown
-        if name in (categories or ()) and not types.is_dictionary(shown.type):
-            shown = shown.dictionary_encode()
+        restored = array if origin is None else origin.restored(array)
+        restored = array if restored is None else restored
+        if name in (categories or ()) and not types.is_dictionary(restored.type):
+            restored = restored.dictionary_encode()
         backend = dtype_backend or (origin.backend if origin is not None else None)
-        series.append(_series(shown, backend, options))
+        series.append(_series(restored, backend, options))
     frame = pd.DataFrame(dict(enumerate(series)), index=pd.RangeIndex(table.num_rows), copy=False)
     frame.columns = pd.Index(table.column_names, dtype=None if table.column_names else object)
     return frame
@@ -66,25 +67,27 @@ def _series(array: ArrowArray, backend: str | None, options: dict[str, Any]) -> 
         mapper: Any = pd.ArrowDtype
     else:
         mapper = _dtypes(backend, array.null_count > 0).get
-    given = {"types_mapper": mapper} | options
+    conversion = {"types_mapper": mapper} | options
     if types.is_timestamp(array.type) and array.type.tz and backend != "pyarrow":
         # An unknown zone is not worth the table: its times are shown as UTC.
         try:
-            return array.to_pandas(**given)
+            return array.to_pandas(**conversion)
         except Exception:
-            return array.cast(pa.timestamp(array.type.unit, "UTC")).to_pandas(**given)
-    return array.to_pandas(**given)
+            return array.cast(pa.timestamp(array.type.unit, "UTC")).to_pandas(**conversion)
+    return array.to_pandas(**conversion)
 
 
 def _dtypes(backend: str | None, nulls: bool) -> dict[ArrowType, Any]:
-    """The dtypes that are not the ones pyarrow would choose: those with a NULL of their own, where it is needed or asked for,
+    """The dtypes that are not the ones pyarrow would choose.
+
+    Those are the dtypes with a NULL of their own, where it is needed or wanted,
     and pandas' own texts, also where all of them are NULL.
     """
     import pandas as pd
 
-    found: dict[ArrowType, Any] = {}
+    dtypes: dict[ArrowType, Any] = {}
     if backend is not None or nulls:
-        found |= {
+        dtypes |= {
             pa.int8(): pd.Int8Dtype(),
             pa.int16(): pd.Int16Dtype(),
             pa.int32(): pd.Int32Dtype(),
@@ -96,11 +99,11 @@ def _dtypes(backend: str | None, nulls: bool) -> dict[ArrowType, Any]:
             pa.bool_(): pd.BooleanDtype(),
         }
     if backend is not None:
-        found |= {
+        dtypes |= {
             pa.float32(): pd.Float32Dtype(),
             pa.float64(): pd.Float64Dtype(),
             pa.string(): pd.StringDtype(),
         }
     elif int(pd.__version__.split(".")[0]) >= 3:
-        found[pa.string()] = pd.StringDtype(na_value=float("nan"))
-    return found
+        dtypes[pa.string()] = pd.StringDtype(na_value=float("nan"))
+    return dtypes

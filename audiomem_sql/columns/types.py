@@ -11,8 +11,9 @@
 | JSON      | str                    | string                     | JSON TEXT          | TEXT     |
 | FLOAT[n]  | bytes, n × float32 LE  | fixed_size_list<float>[n]  | FLOAT[n] BLOB      | BLOB     |
 
-Affinity is found in the declared type by the rules of "Datatypes In SQLite", section 3.1: a name with INT, else with
-CHAR, CLOB or TEXT, else with BLOB, else with REAL, FLOA or DOUB. pyarrow is imported only where it is needed.
+Affinity is found in the declared type by the rules of "Datatypes In SQLite", section 3.1: a name with INT,
+else with CHAR, CLOB or TEXT, else with BLOB, else with REAL, FLOA or DOUB. pyarrow is imported only where it
+is needed.
 """
 
 from __future__ import annotations
@@ -102,7 +103,10 @@ class ColumnType:
 
 
 def arrow_type(column_type: ColumnType) -> pa.DataType:
-    """The exact Arrow type in which the engine passes a column around; timestamps are UTC and carry no zone."""
+    """The exact Arrow type in which the engine passes a column around.
+
+    Timestamps are UTC and carry no zone.
+    """
     import pyarrow as pa
 
     kind = column_type.kind
@@ -125,7 +129,7 @@ _DECLARED = {Kind.BOOLEAN: "BOOLEAN INTEGER", Kind.TIMESTAMP: "TIMESTAMP TEXT", 
 
 
 def sqlite_declaration(column_type: ColumnType) -> str:
-    """The type to write in the statement for ``sqlite3_declare_vtab``, with the affinity of the table above."""
+    """The type in the statement for ``sqlite3_declare_vtab``, with the affinity of the table above."""
     if column_type.kind is Kind.FLOAT:
         return f"{column_type} BLOB"  # FLOA alone would be REAL; BLOB comes first in SQLite's rules
     return _DECLARED.get(column_type.kind, column_type.kind.name)

@@ -1,6 +1,7 @@
-"""numpy views of Arrow arrays, without copies and without ``pyarrow.compute`` (whose import costs more than a query).
+"""Arrays of numpy that view arrays of Arrow, without copies and without ``pyarrow.compute``.
 
-Slices are honoured. Where a row is NULL, numbers and byte ranges are whatever lies there: mask with :func:`valid`.
+Slices are honoured. Where a row is NULL, numbers and byte ranges are whatever lies there: mask with
+:func:`valid`.
 """
 
 from __future__ import annotations
@@ -20,8 +21,8 @@ if TYPE_CHECKING:
 class Strings:
     """Byte strings side by side: string i is ``data[starts[i]:ends[i]]``.
 
-    data: uint8 (bytes,); starts, ends: int64 (n,), 0 <= starts <= ends <= bytes; starts never decrease, and no two
-    strings overlap.
+    data: uint8 (bytes,); starts, ends: int64 (n,), 0 <= starts <= ends <= bytes; starts never decrease, and
+    no two strings overlap.
     """
 
     data: U8Array
@@ -54,7 +55,7 @@ def valid(array: pa.Array[Any]) -> BoolArray:
 
 
 def truths(array: pa.Array[Any]) -> BoolArray:
-    """bool (n,) of a BOOLEAN array."""
+    """A BOOLEAN array as bool (n,)."""
     count = len(array)
     buffer: Any = array.buffers()[1]
     return np.zeros(count, np.bool_) if not count or buffer is None else _bits(buffer, array.offset, count)

@@ -1,8 +1,8 @@
-"""What of a polars expression the scan can use: a condition that is true for every row for which the expression is.
+"""A condition for the scan that is true for every row for which an expression of polars is true.
 
-polars hands its expression over as a tree (``Expr.meta.serialize``, JSON) whose forms may change with its version. A form that is
-not known here is left out, so the condition may let more rows through, never fewer; polars always applies the
-expression itself to them.
+polars hands its expression over as a tree (``Expr.meta.serialize``, JSON) whose forms may change with its
+version. A form that is not known here is left out, so the condition may let more rows through, never fewer;
+polars always applies the expression itself to them.
 """
 
 from __future__ import annotations
@@ -130,7 +130,7 @@ def _target(node: Any, targets: Targets) -> Target:
     raise _UnknownError
 
 
-# -- literals --------------------------------------------------------------------------------------------------------
+# -- literals ------------------------------------------------------------------------------------------------
 
 
 def _literal(node: Any, target: Target) -> Any:

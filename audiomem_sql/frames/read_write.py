@@ -29,13 +29,13 @@ def open(
 ) -> Table:
     """Open the table in a FLAC file.
 
-    version, as_of: the table as it was, by number, by tag or by time, with the columns that it had; to read only.
-    salvage: where deltas are missing or cannot be read, read what the other files hold, and warn which versions are
-    missing, instead of raising an error. Such a table cannot be written to.
-    on_damage: ``fail``, or ``skip`` to leave out rows whose bytes cannot be recovered, and warn which they are.
+    version, as_of: the table as it was, by number, by tag or by time, with the columns that it had; to read
+    only. salvage: where deltas are missing or cannot be read, read what the other files hold, and warn which
+    versions are missing, instead of raising an error. Such a table cannot be written to. on_damage: ``fail``,
+    or ``skip`` to leave out rows whose bytes cannot be recovered, and warn which they are.
 
-    Raises QueryError for a version that is not kept, NotAudioMemoryError for a file that is no table, DamagedFileError for
-    one that cannot be read, StorageError for a path that cannot be opened.
+    Raises QueryError for a version that is not kept, NotAudioMemoryError for a file that is no table,
+    DamagedFileError for one that cannot be read, StorageError for a path that cannot be opened.
     """
     return Table(path, version=version, as_of=as_of, salvage=salvage, on_damage=on_damage)
 
@@ -53,10 +53,10 @@ def read_flac(
 ) -> pd.DataFrame:
     """Read a table, or the columns and rows asked for, into a pandas data frame.
 
-    columns: names, in the order wanted. where: a filter such as ``"year > ? AND title LIKE 'a%'"``, with ``parameters``
-    for its question marks. dtype_backend: ``numpy_nullable`` or ``pyarrow``, as in pandas; by default each column has the
-    dtype that it was written with. version, as_of: as in :func:`open`. options: ``categories``, names of columns that
-    become categories, and those of ``pyarrow.Array.to_pandas``.
+    columns: names, in the order wanted. where: a filter such as ``"year > ? AND title LIKE 'a%'"``, with
+    ``parameters`` for its question marks. dtype_backend: ``numpy_nullable`` or ``pyarrow``, as in pandas; by
+    default each column has the dtype that it was written with. version, as_of: as in :func:`open`. options:
+    ``categories``, names of columns that become categories, and those of ``pyarrow.Array.to_pandas``.
     """
     with Table(path, version=version, as_of=as_of) as table:
         return table.to_pandas(columns, where, parameters, dtype_backend=dtype_backend, **options)
@@ -74,12 +74,12 @@ def write_flac(
 ) -> Table:
     """Write a data frame to a new FLAC file; the open table.
 
-    data: a pandas data frame, a polars data frame or lazy frame, an Arrow table, batch or reader, anything with
-    ``__arrow_c_stream__``, or a list of dicts. A relation of DuckDB (``con.sql(…)``) or a dataset is written batch by
-    batch, see ``Table.append_stream``.
-    primary_key: a column whose values are unique; an INTEGER one becomes the rowid. semantic: text columns to be
-    searched by meaning. if_exists: "fail", or "append" to add the rows to the table that is there. options: profile,
-    protection, compression_level … as in CREATE VIRTUAL TABLE.
+    data: a pandas data frame, a polars data frame or lazy frame, an Arrow table, batch or reader, anything
+    with ``__arrow_c_stream__``, or a list of dicts. A relation of DuckDB (``con.sql(…)``) or a dataset is
+    written batch by batch, see ``Table.append_stream``. primary_key: a column whose values are unique; an
+    INTEGER one becomes the rowid. semantic: text columns to be searched by meaning. if_exists: "fail", or
+    "append" to add the rows to the table that is there. options: profile, protection, compression_level … as
+    in CREATE VIRTUAL TABLE.
     """
     exists = os.path.lexists(path)
     if exists and if_exists == "append":

@@ -83,7 +83,7 @@ UNKNOWN = AUTO_MINIMUMS["desktop"]
 
 
 def measured(folder: str | os.PathLike[str] = ".") -> Hardware:
-    """This machine, and the disk that holds ``folder``, or would once its missing parents are made."""
+    """The machine, and the disk that holds ``folder``, or would once its missing parents are made."""
     place = _existing(folder)
     return Hardware(processors(), _memory(), _free(place), _rotating(place))
 

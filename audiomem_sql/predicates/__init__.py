@@ -1,7 +1,8 @@
 """Which rows satisfy a condition, exactly as SQLite decides it for a STRICT table with the same columns.
 
-A parser states a :data:`Condition`: :class:`Predicate` (``column OP value``), joined by :class:`And`, :class:`Or` and :class:`Not`.
-:func:`bind` makes a :class:`Bound` of a predicate and a column's type: what decides over arrays, values and zone maps.
+A parser states a :data:`Condition`: :class:`Predicate` (``column OP value``), joined by :class:`And`,
+:class:`Or` and :class:`Not`. :func:`bind` makes a :class:`Bound` of a predicate and a column's type: what
+decides over arrays, values and zone maps.
 """
 
 from __future__ import annotations

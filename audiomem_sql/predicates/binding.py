@@ -3,9 +3,9 @@
 - NULL on the right: no row, except for IS and IS NOT.
 - Numbers are below texts, texts below blobs, whatever they say.
 - A column of numbers takes a text for the number it spells, if it spells one.
-- A column of texts takes a number for its text if the other side has no affinity of its own (a literal, a parameter),
-  and is itself taken for a number if it has (a column of numbers). A virtual table cannot see which it was: such
-  predicates are supersets, unless ``literal`` says that there is no affinity.
+- A column of texts takes a number for its text if the other side has no affinity of its own (a literal, a
+  parameter), and is itself taken for a number if it has (a column of numbers). A virtual table cannot see
+  which it was: such predicates are supersets, unless ``literal`` says that there is no affinity.
 - A blob is never converted.
 """
 
@@ -60,11 +60,11 @@ def bind(
 ) -> Bound:
     """The predicate for a column of this type (INTEGER for the rowid).
 
-    collation: the collating sequence of the comparison, as SQLite names it.
-    literal: the value comes from a filter that SQLite does not see: it has no affinity, and the answer must be exact.
-    converted: the values of an IN have the affinity of the comparison already, as SQLite hands them to a virtual table:
-    there are numbers among them only if texts are compared as numbers, and the answer is exact.
-    QueryError for a value that is no SQL value, and with ``literal`` for a pattern longer than SQLite takes.
+    collation: the collating sequence of the comparison, as SQLite names it. literal: the value comes from a
+    filter that SQLite does not see: it has no affinity, and the answer must be exact. converted: the values
+    of an IN have the affinity of the comparison already, as SQLite hands them to a virtual table: there are
+    numbers among them only if texts are compared as numbers, and the answer is exact. QueryError for a value
+    that is no SQL value, and with ``literal`` for a pattern longer than SQLite takes.
     """
     op = predicate.op
     if op is Op.IS_NULL:
@@ -150,15 +150,15 @@ def _number_range(op: Op, value: int | float, kind: Kind) -> Bound:
 def _timestamp_range(op: Op, text: str) -> Bound:
     """The canonical texts are in the order of their times, so any text is a place between two times."""
     at = text_threshold(text)
-    found = at <= MAX_MICROS and render(at) == text
+    canonical = at <= MAX_MICROS and render(at) == text
     if op in (Op.EQ, Op.NE):
-        if not found:
+        if not canonical:
             return Nothing() if op is Op.EQ else Every()
         low = high = at
     elif op in (Op.LT, Op.LE):
-        low, high = MIN_MICROS, at if found and op is Op.LE else at - 1
+        low, high = MIN_MICROS, at if canonical and op is Op.LE else at - 1
     else:
-        low, high = at + 1 if found and op is Op.GT else at, MAX_MICROS
+        low, high = at + 1 if canonical and op is Op.GT else at, MAX_MICROS
     if low > high:
         return Nothing()
     if op is Op.NE:
@@ -174,25 +174,25 @@ def _member(
     kind = column_type.kind
     if not values:
         return Nothing(unknown=Unknown.NEVER)
-    given = [value for value in values if value is not None]
-    if not given:
+    present = [value for value in values if value is not None]
+    if not present:
         return Nothing(unknown=Unknown.ALWAYS)
-    unknown = Unknown.COLUMN if len(given) == len(values) else Unknown.UNMATCHED
+    unknown = Unknown.COLUMN if len(present) == len(values) else Unknown.UNMATCHED
     if kind in _NUMBERS:
-        return _number_set(given, kind, unknown)
+        return _number_set(present, kind, unknown)
     if kind in _BLOBS:
-        blobs = {value for value in given if isinstance(value, bytes)}
+        blobs = {value for value in present if isinstance(value, bytes)}
         if kind is Kind.FLOAT:
             blobs = {value for value in blobs if len(value) == column_type.width * 4}
         return _string_set(blobs, blobs, Collation.BINARY, unknown)
     known = collation.upper() in Collation.__members__
-    if not literal and any(isinstance(value, int | float) for value in given):
+    if not literal and any(isinstance(value, int | float) for value in present):
         if known and converted:
-            return _text_set(given, column_type, collation, unknown)
+            return _text_set(present, column_type, collation, unknown)
         return Every(exact=False, unknown=unknown)
     texts = {
         text_of(value) if isinstance(value, int | float) else value
-        for value in given
+        for value in present
         if not isinstance(value, bytes)
     }
     sequence = _collation(collation, texts)
@@ -213,9 +213,9 @@ def _member(
     return _integer_set(sorted(times), frozenset(times.values()), unknown)
 
 
-def _number_set(given: Iterable[SqlValue], kind: Kind, unknown: Unknown) -> Bound:
+def _number_set(present: Iterable[SqlValue], kind: Kind, unknown: Unknown) -> Bound:
     numbers: set[Any] = set()
-    for value in given:
+    for value in present:
         number = numeric_text(value) if isinstance(value, str) else value
         if isinstance(number, int | float):
             low, high = real_interval(Op.EQ, number) if kind is Kind.REAL else integer_interval(Op.EQ, number)

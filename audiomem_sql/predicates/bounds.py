@@ -1,7 +1,8 @@
 """Predicates bound to a column: the contract, and the ways of deciding about numbers.
 
-A :class:`Bound` answers for a whole Arrow array, for one SQL value and for a zone map, and the three never disagree:
-``test`` is ``mask`` for one row, and ``prune`` keeps every block in which ``mask`` would find a row.
+A :class:`Bound` answers for a whole Arrow array, for one SQL value and for a zone map, and the three never
+disagree: ``test`` is ``mask`` for one row, and ``prune`` keeps every block in which ``mask`` would find a
+row.
 """
 
 from __future__ import annotations
@@ -38,10 +39,9 @@ class Bound(ABC):
     """A predicate on a column of a known type.
 
     exact: the mask is SQLite's answer; otherwise it may hold more rows, and SQLite must check them again.
-    unknown: the rows for which the predicate is NULL.
-    keys: for = and IN, every stored value that can match (int, microseconds for TIMESTAMP, float, str, bytes); else None.
-    bounds: for columns of integers (BOOLEAN and TIMESTAMP too), the least and greatest value that can match,
-    inclusive, (1, 0) for none; else None.
+    unknown: the rows for which the predicate is NULL. keys: for = and IN, every stored value that can match
+    (int, microseconds for TIMESTAMP, float, str, bytes); else None. bounds: for columns of integers (BOOLEAN
+    and TIMESTAMP too), the least and greatest value that can match, inclusive, (1, 0) for none; else None.
     cost: rank; of two predicates the one with the lower rank is tried first.
     """
 
@@ -58,7 +58,9 @@ class Bound(ABC):
 
     @property
     def lookup(self) -> tuple[str, Sequence[Any]] | None:
-        """(collation, keys of that collation): no other stored value can match; None if that is not so of a few keys.
+        """(collation, keys of that collation): no other stored value can match.
+
+        None if that is not so of a few keys.
 
         The keys are ``keys`` for BINARY, and otherwise the bytes that the collation compares.
         """
@@ -105,9 +107,11 @@ class Nothing(Bound):
     bounds: tuple[int, int] | None = EMPTY
 
     def test(self, value: Any) -> bool:
+        """Whether the predicate is true for one SQL value."""
         return False
 
     def prune(self, zones: Zones) -> BoolArray:
+        """The blocks that may hold a row for which the predicate is true, bool (n,)."""
         return np.zeros(len(zones), np.bool_)
 
     def _match(self, array: pa.Array[Any]) -> BoolArray:
@@ -119,6 +123,7 @@ class Every(Bound):
     """Every row that is not NULL."""
 
     def test(self, value: Any) -> bool:
+        """Whether the predicate is true for one SQL value."""
         return value is not None
 
     def _match(self, array: pa.Array[Any]) -> BoolArray:
@@ -132,12 +137,15 @@ class Missing(Bound):
     unknown: Unknown = Unknown.NEVER
 
     def mask(self, array: pa.Array[Any]) -> BoolArray:
+        """The rows for which the predicate is true, bool (n,)."""
         return ~valid(array)
 
     def test(self, value: Any) -> bool:
+        """Whether the predicate is true for one SQL value."""
         return value is None
 
     def prune(self, zones: Zones) -> BoolArray:
+        """The blocks that may hold a row for which the predicate is true, bool (n,)."""
         return zones.nulls > 0
 
     def _match(self, array: pa.Array[Any]) -> BoolArray:
@@ -152,12 +160,15 @@ class OrMissing(Bound):
     unknown: Unknown = Unknown.NEVER
 
     def mask(self, array: pa.Array[Any]) -> BoolArray:
+        """The rows for which the predicate is true, bool (n,)."""
         return self.inner.mask(array) | ~valid(array)
 
     def test(self, value: Any) -> bool:
+        """Whether the predicate is true for one SQL value."""
         return value is None or self.inner.test(value)
 
     def prune(self, zones: Zones) -> BoolArray:
+        """The blocks that may hold a row for which the predicate is true, bool (n,)."""
         return self.inner.prune(zones) | (zones.nulls > 0)
 
     def _match(self, array: pa.Array[Any]) -> BoolArray:
@@ -174,9 +185,11 @@ class Range(Bound):
     cost: ClassVar[int] = 1
 
     def test(self, value: Any) -> bool:
+        """Whether the predicate is true for one SQL value."""
         return value is not None and (self.low <= value <= self.high) != self.negated
 
     def prune(self, zones: Zones) -> BoolArray:
+        """The blocks that may hold a row for which the predicate is true, bool (n,)."""
         return (zones.beyond if self.negated else zones.touching)(self.low, self.high)
 
     def _between(self, values: np.ndarray[Any, Any], least: Any, greatest: Any) -> BoolArray:
@@ -211,6 +224,7 @@ class TimestampRange(Range):
     text: str
 
     def test(self, value: Any) -> bool:
+        """Whether the predicate is true for one SQL value."""
         return value is not None and bool(COMPARISON_BY_OP[self.op].compare(value, self.text))
 
 
@@ -223,9 +237,11 @@ class NumberSet(Bound):
     cost: ClassVar[int] = 2
 
     def test(self, value: Any) -> bool:
+        """Whether the predicate is true for one SQL value."""
         return value in self.values
 
     def prune(self, zones: Zones) -> BoolArray:
+        """The blocks that may hold a row for which the predicate is true, bool (n,)."""
         return zones.holding(self.numbers)
 
     def _match(self, array: pa.Array[Any]) -> BoolArray:

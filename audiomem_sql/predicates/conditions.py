@@ -1,4 +1,4 @@
-"""Conditions joined by AND, OR and NOT, in SQL's three-valued logic: over whole arrays, for one value, and for zone maps."""
+"""Conditions joined by AND, OR and NOT, in three-valued logic: for arrays, values and zone maps."""
 
 from __future__ import annotations
 
@@ -30,7 +30,10 @@ def evaluate(condition: Condition, masks: Masks) -> BoolArray:
 
 
 def true_and_false(condition: Condition, masks: Masks) -> tuple[BoolArray, BoolArray]:
-    """The rows for which the condition is true and those for which it is false, bool (n,) each; for others it is NULL."""
+    """The rows for which the condition is true and those for which it is false, bool (n,) each.
+
+    For others it is NULL.
+    """
     if isinstance(condition, Predicate):
         true, null = masks(condition)
         return true, ~(true | null)
@@ -65,7 +68,10 @@ def combine(condition: And | Or | Not, bind_predicate: Callable[[Predicate], Bou
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Combined(Bound):
-    """A condition of several predicates on one column; ``parts`` are the bound ones, by the identity of the predicate."""
+    """A condition of several predicates on one column.
+
+    ``parts`` are the bound ones, by the identity of the predicate.
+    """
 
     condition: And | Or | Not
     parts: Mapping[int, Bound]

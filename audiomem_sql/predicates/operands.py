@@ -1,4 +1,4 @@
-"""What the right-hand side of a comparison means: SQL values, their text, and the interval of numbers they bound."""
+"""The right-hand side of a comparison: SQL values, their text, and the interval of numbers they bound."""
 
 from __future__ import annotations
 
@@ -17,7 +17,10 @@ EMPTY = (1, 0)
 
 
 def clean(value: Any) -> SqlValue | None:
-    """A Python value as one of SQLite's five classes: True is 1, NaN is NULL. QueryError for anything else."""
+    """A Python value as one of SQLite's five classes: True is 1, NaN is NULL.
+
+    QueryError for anything else.
+    """
     if isinstance(value, bool):
         return int(value)
     if isinstance(value, float):
@@ -60,7 +63,10 @@ def integer_interval(op: Op, value: int | float) -> tuple[int, int]:
 
 
 def real_interval(op: Op, value: int | float) -> tuple[float, float]:
-    """The doubles x with ``x OP value``, inclusive, by exact arithmetic; EMPTY if there are none. NE is that of EQ."""
+    """The doubles x with ``x OP value``, inclusive, by exact arithmetic; EMPTY if there are none.
+
+    NE is that of EQ.
+    """
     below, above = _neighbours(value)
     if op in (Op.EQ, Op.NE):
         return (below, above) if below == above else EMPTY

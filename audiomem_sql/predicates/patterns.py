@@ -1,9 +1,10 @@
 """LIKE and GLOB as SQLite's patternCompare understands them (func.c), over whole arrays.
 
-A pattern is a row of segments between ``%`` (or ``*``). Each element of a segment takes exactly one character, so the
-first place where a segment fits is the only one that has to be tried: matching takes time proportional to pattern
-times text, never more. Segments of literal characters only are searched in the array's buffer as bytes; the others
-are regular expressions without repetition, tried on the rows that hold the pattern's longest literal.
+A pattern is a row of segments between ``%`` (or ``*``). Each element of a segment takes exactly one
+character, so the first place where a segment fits is the only one that has to be tried: matching takes time
+proportional to pattern times text, never more. Segments of literal characters only are searched in the
+array's buffer as bytes; the others are regular expressions without repetition, tried on the rows that hold
+the pattern's longest literal.
 
 Peculiarities kept: both sides end at their first NUL, and only ASCII letters fold.
 """
@@ -72,7 +73,10 @@ class Pattern:
         return literal or ""
 
     def prefix_ranges(self) -> list[tuple[bytes, bytes]]:
-        """Ranges of which every match lies in one, as far as 16 bytes tell: for LIKE two, by the first letter's case."""
+        """Ranges of which every match lies in one: for LIKE two, by the first letter's case.
+
+        Their ends are right as far as 16 bytes tell.
+        """
         prefix = self.prefix.encode("utf-8", "surrogatepass")
         above = prefix + b"\xff" * 16
         if not self.ignore_case:
@@ -107,34 +111,34 @@ class Pattern:
         first, middle, last = words[0], [word for word in words[1:-1] if word], words[-1]
         fold = LOWER if self.ignore_case else None
         lengths = values.lengths
-        found: BoolArray = lengths == len(first)
+        mask: BoolArray = lengths == len(first)
         if len(words) > 1:
-            found = lengths >= sum(map(len, words))
+            mask = lengths >= sum(map(len, words))
             if last:
-                rows = np.flatnonzero(found)
+                rows = np.flatnonzero(mask)
                 some = values.take(rows)
-                found[rows] = has_at(some, some.ends - len(last), last, fold)
+                mask[rows] = has_at(some, some.ends - len(last), last, fold)
         if first:
-            rows = np.flatnonzero(found)
+            rows = np.flatnonzero(mask)
             some = values.take(rows)
-            found[rows] = has_at(some, some.starts, first, fold)
-        rows = np.flatnonzero(found)
+            mask[rows] = has_at(some, some.starts, first, fold)
+        rows = np.flatnonzero(mask)
         if not middle or not len(rows):
-            return found
+            return mask
         cased = self.ignore_case and any(byte in _LETTERS for word in middle for byte in word)
         text = lower_ascii(values.data) if cased else np.ascontiguousarray(values.data)
         starts, ends = values.starts[rows] + len(first), values.ends[rows] - len(last)
         for word in middle:
             hits = first_hits(text, word, starts, ends)
             hit = hits >= 0
-            found[rows[~hit]] = False
+            mask[rows[~hit]] = False
             rows, starts, ends = rows[hit], hits[hit] + len(word), ends[hit]
-        return found
+        return mask
 
     def _general_mask(self, values: Strings) -> BoolArray:
-        """Some segment has wildcards: the longest literal chooses rows, and each of these is matched by itself."""
-        found: BoolArray = values.lengths >= sum(segment.width for segment in self.segments)
-        rows = np.flatnonzero(found)
+        """Some segment has wildcards: the longest literal chooses rows, which are matched one by one."""
+        mask: BoolArray = values.lengths >= sum(segment.width for segment in self.segments)
+        rows = np.flatnonzero(mask)
         if self.ignore_case and len(rows):
             values = lowered(values)
         data = np.ascontiguousarray(values.data)
@@ -143,12 +147,12 @@ class Pattern:
         )
         if longest and len(rows):
             hit = first_hits(data, longest, values.starts[rows], values.ends[rows]) >= 0
-            found[rows[~hit]] = False
+            mask[rows[~hit]] = False
             rows = rows[hit]
         text = data.tobytes() if len(rows) else b""
         ranges = zip(values.starts[rows].tolist(), values.ends[rows].tolist(), strict=True)
-        found[rows] = [self._fits(text[start:end].decode("utf-8", "replace")) for start, end in ranges]
-        return found
+        mask[rows] = [self._fits(text[start:end].decode("utf-8", "replace")) for start, end in ranges]
+        return mask
 
     def _fits(self, text: str) -> bool:
         if not self.segments:
@@ -161,13 +165,13 @@ class Pattern:
             return False
         for segment in self.segments[1:-1]:
             if segment.literal is not None:
-                place = text.find(segment.literal, at, end)
+                position = text.find(segment.literal, at, end)
             else:
                 match = segment.regex.search(text, at, end)
-                place = match.start() if match else -1
-            if place < 0:
+                position = match.start() if match else -1
+            if position < 0:
                 return False
-            at = place + segment.width
+            at = position + segment.width
         return True
 
 
@@ -217,7 +221,10 @@ def _segment(elements: list[tuple[str | None, str]]) -> Segment:
 
 
 def _set(pattern: str, at: int) -> tuple[int, str]:
-    """(place behind, regular expression) of the set whose inside starts at ``at``; (-1, "") if it is not closed."""
+    """(place behind, regular expression) of the set whose inside starts at ``at``.
+
+    (-1, "") if it is not closed.
+    """
     end = len(pattern)
     invert = at < end and pattern[at] == "^"
     at += invert

@@ -1,4 +1,4 @@
-"""Conditions on the columns of one table, as every parser states them: predicates, joined by AND, OR and NOT."""
+"""Conditions on the columns of a table, as every parser states them: predicates, AND, OR and NOT."""
 
 from __future__ import annotations
 
@@ -35,8 +35,9 @@ class Op(Enum):
 class Comparison(NamedTuple):
     """One of the six operators that compare two values.
 
-    sql: its spellings in SQL. mirrored: the operator for exchanged sides, ``a < b`` is ``b > a``. arrow: Arrow's compute
-    function. polars: its names in polars' expressions. compare: the same for Python values and for numpy arrays.
+    sql: its spellings in SQL. mirrored: the operator for exchanged sides, ``a < b`` is ``b > a``. arrow:
+    Arrow's compute function. polars: its names in polars' expressions. compare: the same for Python values
+    and for numpy arrays.
     """
 
     op: Op

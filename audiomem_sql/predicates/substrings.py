@@ -1,7 +1,7 @@
 """Comparison and search over the bytes of a whole string array at once.
 
-Nothing here loops over rows: comparisons look at a few bytes of every row and go on with the undecided ones; searches
-run over the contiguous buffer and pay per hit, at most one hit a row.
+Nothing here loops over rows: comparisons look at a few bytes of every row and go on with the undecided ones;
+searches run over the contiguous buffer and pay per hit, at most one hit a row.
 """
 
 from __future__ import annotations
@@ -39,12 +39,12 @@ def order(values: Strings, operand: bytes) -> np.ndarray[tuple[int], np.dtype[np
         wanted = target[at : at + width]
         columns = np.arange(len(wanted))
         block = np.take(values.data, (values.starts[open_rows] + at)[:, None] + columns, mode="clip")
-        left = lengths[open_rows] - at
-        differs = (block != wanted) | (columns >= left[:, None])
+        remaining = lengths[open_rows] - at
+        differs = (block != wanted) | (columns >= remaining[:, None])
         first = differs.argmax(axis=1)
         rows = np.arange(len(open_rows))
         decided = differs[rows, first]
-        below = (first >= left) | (block[rows, first] < wanted[first])
+        below = (first >= remaining) | (block[rows, first] < wanted[first])
         signs[open_rows[decided]] = np.where(below, -1, 1)[decided]
         open_rows = open_rows[~decided]
         at += len(wanted)
@@ -55,19 +55,19 @@ def order(values: Strings, operand: bytes) -> np.ndarray[tuple[int], np.dtype[np
 
 def has_at(values: Strings, starts: I64Array, operand: bytes, fold: U8Array | None = None) -> BoolArray:
     """Whether ``operand`` lies at ``starts[i]`` within string i; ``fold`` maps the data's bytes first."""
-    found = (starts >= values.starts) & (starts + len(operand) <= values.ends)
+    mask = (starts >= values.starts) & (starts + len(operand) <= values.ends)
     target = np.frombuffer(operand, np.uint8)
-    open_rows = np.flatnonzero(found)
+    open_rows = np.flatnonzero(mask)
     at, width = 0, 8
     while at < len(target) and len(open_rows):
         wanted = target[at : at + width]
         block = values.data[(starts[open_rows] + at)[:, None] + np.arange(len(wanted))]
         same = ((block if fold is None else fold[block]) == wanted).all(axis=1)
-        found[open_rows[~same]] = False
+        mask[open_rows[~same]] = False
         open_rows = open_rows[same]
         at += len(wanted)
         width = _wider(width, len(open_rows))
-    return found
+    return mask
 
 
 def equal(values: Strings, operand: bytes, fold: U8Array | None = None) -> BoolArray:
@@ -80,15 +80,18 @@ def equal(values: Strings, operand: bytes, fold: U8Array | None = None) -> BoolA
 
 
 def member(values: Strings, operands: Collection[bytes]) -> BoolArray:
-    """Whether each string is one of ``operands``: lengths and first bytes decide most rows, a set the others."""
+    """Whether each string is one of ``operands``.
+
+    Lengths and first bytes decide most rows, a set the others.
+    """
     chosen = frozenset(operands)
     if len(chosen) <= 4:
-        found = np.zeros(len(values), np.bool_)
+        mask = np.zeros(len(values), np.bool_)
         for operand in chosen:
-            found |= equal(values, operand)
-        return found
-    found = np.isin(values.lengths, [len(operand) for operand in chosen])
-    rows = np.flatnonzero(found)
+            mask |= equal(values, operand)
+        return mask
+    mask = np.isin(values.lengths, [len(operand) for operand in chosen])
+    rows = np.flatnonzero(mask)
     heads = prefixes(values.take(rows), 8).view(np.uint64).ravel()
     sizes = np.minimum(values.lengths[rows], 9)
     alike = np.zeros(len(rows), np.bool_)
@@ -98,19 +101,19 @@ def member(values: Strings, operands: Collection[bytes]) -> BoolArray:
         wanted = [operand[:8].ljust(8, b"\0") for operand in chosen if min(len(operand), 9) == size]
         of_size = np.flatnonzero(sizes == size)
         alike[of_size] = np.isin(heads[of_size], np.frombuffer(b"".join(wanted), np.uint64))
-    found[rows[~alike]] = False
+    mask[rows[~alike]] = False
     long = rows[alike & (values.lengths[rows] > 8)]
     text = values.data.tobytes()
     ranges = zip(values.starts[long].tolist(), values.ends[long].tolist(), strict=True)
-    found[long] = [text[start:end] in chosen for start, end in ranges]
-    return found
+    mask[long] = [text[start:end] in chosen for start, end in ranges]
+    return mask
 
 
 def first_hits(text: U8Array, word: bytes, starts: I64Array, ends: I64Array) -> I64Array:
     """Where ``word`` (not empty) first lies within ``text[starts[i]:ends[i]]``, int64 (n,); -1: nowhere.
 
-    The ranges are in order and do not overlap. ``re`` searches for a literal in any buffer, without a copy of it, and
-    faster than ``bytes.find``.
+    The ranges are in order and do not overlap. ``re`` searches for a literal in any buffer, without a copy of
+    it, and faster than ``bytes.find``.
     """
     size = len(word)
     if not len(starts) or size > int((ends - starts).max()):
@@ -122,34 +125,37 @@ def first_hits(text: U8Array, word: bytes, starts: I64Array, ends: I64Array) -> 
             search(text.data, start, end) for start, end in zip(starts.tolist(), ends.tolist(), strict=True)
         )
         return np.array([-1 if match is None else match.start() for match in matches], np.int64)
-    places: I64Array | None = None
+    positions: I64Array | None = None
     if size > 1:
-        places = _few_places(text, word, starts, stop)
-    if places is None:
-        places = _places(text[first:stop], np.frombuffer(word, np.uint8)) + first
+        positions = _few_places(text, word, starts, stop)
+    if positions is None:
+        positions = _places(text[first:stop], np.frombuffer(word, np.uint8)) + first
     # a place that crosses the end of its row leaves no room for a later one in that row
-    nearest = np.append(places, len(text))[np.searchsorted(places, starts)]
+    nearest = np.append(positions, len(text))[np.searchsorted(positions, starts)]
     return np.where(nearest + size <= ends, nearest, -1)
 
 
 def _few_places(text: U8Array, word: bytes, starts: I64Array, stop: int) -> I64Array | None:
-    """The first place of ``word`` in each row that has one, in order; None if there are too many to go one by one."""
+    """The first place of ``word`` in each row that has one, in order.
+
+    None if there are too many to go one by one.
+    """
     begins: Sequence[int] = memoryview(np.ascontiguousarray(starts).data)
     most = 16 + (stop - begins[0]) // _BYTES_PER_HIT
-    places: list[int] = []
+    positions: list[int] = []
     row = 0
     buffer, search = text.data, re.compile(re.escape(word)).search
     match = search(buffer, begins[0], stop)
     while match is not None:
-        place = match.start()
-        places.append(place)
-        row = bisect_right(begins, place, row)
+        position = match.start()
+        positions.append(position)
+        row = bisect_right(begins, position, row)
         if row == len(begins):
             break
-        if len(places) > most:
+        if len(positions) > most:
             return None
         match = search(buffer, begins[row], stop)
-    return np.array(places, np.int64)
+    return np.array(positions, np.int64)
 
 
 def _places(data: U8Array, word: U8Array) -> I64Array:
@@ -157,21 +163,21 @@ def _places(data: U8Array, word: U8Array) -> I64Array:
     last = len(data) - len(word) + 1
     counts = np.bincount(data[:_SAMPLE_BYTES], minlength=256)
     rarest = np.argsort(counts[word], kind="stable")[:3].tolist()
-    places = np.flatnonzero(data[rarest[0] : last + rarest[0]] == word[rarest[0]])
+    positions = np.flatnonzero(data[rarest[0] : last + rarest[0]] == word[rarest[0]])
     for index in rarest[1:]:
-        places = places[data[places + index] == word[index]]
+        positions = positions[data[positions + index] == word[index]]
     if len(word) > 3:
-        candidates = Strings(data, places, np.full(len(places), len(data)))
-        places = places[has_at(candidates, places, word.tobytes())]
-    return places
+        candidates = Strings(data, positions, np.full(len(positions), len(data)))
+        positions = positions[has_at(candidates, positions, word.tobytes())]
+    return positions
 
 
 def until_nul(values: Strings) -> Strings:
     """Each string up to its first NUL byte, where the C functions of SQLite stop."""
     if values.data.min(initial=1):
         return values
-    places = np.append(np.flatnonzero(values.data == 0), len(values.data))
-    first = places[np.searchsorted(places[:-1], values.starts)]
+    positions = np.append(np.flatnonzero(values.data == 0), len(values.data))
+    first = positions[np.searchsorted(positions[:-1], values.starts)]
     return Strings(values.data, values.starts, np.minimum(values.ends, first))
 
 
@@ -188,7 +194,10 @@ def lowered(values: Strings) -> Strings:
 
 
 def lower_ascii(data: U8Array) -> U8Array:
-    """ASCII capitals as small letters, all other bytes as they are; several times faster than ``bytes.lower``."""
+    """ASCII capitals as small letters, all other bytes as they are.
+
+    Several times faster than ``bytes.lower``.
+    """
     capital = (data - np.uint8(ord("A"))) < 26
     return data | (capital.view(np.uint8) << np.uint8(5))
 

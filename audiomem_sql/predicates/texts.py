@@ -34,14 +34,17 @@ class Collation(Enum):
     RTRIM = "RTRIM"
 
     def key(self, value: str | bytes) -> bytes:
-        """Bytes whose memcmp order is the order of the values (for NOCASE only if one side is free of NULs)."""
+        """Bytes whose memcmp order is that of the values (for NOCASE only if one side is free of NULs)."""
         octets = value.encode("utf-8", "surrogatepass") if isinstance(value, str) else value
         if self is Collation.NOCASE:
             return octets.lower()
         return octets.rstrip(b" ") if self is Collation.RTRIM else octets
 
     def equality_key(self, value: str) -> bytes:
-        """Bytes that are the same where the values are equal, NULs or not: NOCASE ends at a NUL, and compares lengths."""
+        """Bytes that are the same where the values are equal, NULs or not.
+
+        NOCASE ends at a NUL, and compares lengths.
+        """
         octets = value.encode("utf-8", "surrogatepass")
         if self is not Collation.NOCASE or b"\0" not in octets:
             return self.key(octets)
@@ -65,16 +68,19 @@ class StringOrder(Bound):
 
     @property
     def lookup(self) -> tuple[str, Sequence[Any]] | None:
+        """The collation and keys to look up, see :class:`Bound`."""
         if self.op is Op.EQ and self.collation is not Collation.BINARY:
             return self.collation.value, (self.operand,)
         return super().lookup
 
     def test(self, value: Any) -> bool:
+        """Whether the predicate is true for one SQL value."""
         if value is None:
             return False
         return bool(COMPARISON_BY_OP[self.op].compare(self.collation.key(value), self.operand))
 
     def prune(self, zones: Zones) -> BoolArray:
+        """The blocks that may hold a row for which the predicate is true, bool (n,)."""
         if self.collation is not Collation.BINARY or self.op is Op.NE:
             return zones.filled
         least = None if self.op in (Op.LT, Op.LE) else self.operand
@@ -100,9 +106,11 @@ class StringPrefix(Bound):
     cost: ClassVar[int] = 3
 
     def test(self, value: Any) -> bool:
+        """Whether the predicate is true for one SQL value."""
         return value is not None and Collation.BINARY.key(value).startswith(self.prefix)
 
     def prune(self, zones: Zones) -> BoolArray:
+        """The blocks that may hold a row for which the predicate is true, bool (n,)."""
         return zones.touching(self.prefix, self.prefix + b"\xff" * PREFIX)
 
     def _match(self, array: pa.Array[Any]) -> BoolArray:
@@ -123,14 +131,17 @@ class StringSet(Bound):
 
     @property
     def lookup(self) -> tuple[str, Sequence[Any]] | None:
+        """The collation and keys to look up, see :class:`Bound`."""
         if self.collation is not Collation.BINARY:
             return self.collation.value, tuple(self.operands)
         return super().lookup
 
     def test(self, value: Any) -> bool:
+        """Whether the predicate is true for one SQL value."""
         return value is not None and self.collation.key(value) in self.operands
 
     def prune(self, zones: Zones) -> BoolArray:
+        """The blocks that may hold a row for which the predicate is true, bool (n,)."""
         if self.collation is not Collation.BINARY:
             return zones.filled
         return zones.holding(
@@ -147,9 +158,12 @@ class StringSet(Bound):
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class TextSet(Bound):
-    """Some texts, decided row by row: for NOCASE beyond a NUL, and where texts stand for the numbers that they spell.
+    """Some texts, decided row by row.
 
-    operands: equality keys of the collation; numbers: if there are any, a text that spells a number is that number.
+    That is for NOCASE beyond a NUL, and where texts stand for the numbers that they spell.
+
+    operands: equality keys of the collation; numbers: if there are any, a text that spells a number is that
+    number.
     """
 
     operands: frozenset[bytes]
@@ -160,6 +174,7 @@ class TextSet(Bound):
     cost: ClassVar[int] = 8
 
     def test(self, value: Any) -> bool:
+        """Whether the predicate is true for one SQL value."""
         return value is not None and self._holds(value) != self.negated
 
     def _holds(self, text: str) -> bool:
@@ -181,19 +196,21 @@ class Matching(Bound):
     cost: ClassVar[int] = 9
 
     def test(self, value: Any) -> bool:
+        """Whether the predicate is true for one SQL value."""
         if value is None:
             return False
         return self.pattern.matches(value if isinstance(value, str) else text_of(value))
 
     def prune(self, zones: Zones) -> BoolArray:
+        """The blocks that may hold a row for which the predicate is true, bool (n,)."""
         if not self.pattern.segments:
             return np.zeros(len(zones), np.bool_)
         if not self.pattern.prefix or self.column_type.kind not in (Kind.TEXT, Kind.JSON):
             return zones.filled
-        found = np.zeros(len(zones), np.bool_)
+        kept = np.zeros(len(zones), np.bool_)
         for least, greatest in self.pattern.prefix_ranges():
-            found |= zones.touching(least, greatest)
-        return found
+            kept |= zones.touching(least, greatest)
+        return kept
 
     def _match(self, array: pa.Array[Any]) -> BoolArray:
         if self.column_type.kind in (Kind.TEXT, Kind.JSON):
@@ -209,6 +226,7 @@ class Truth(Bound):
     cost: ClassVar[int] = 8
 
     def test(self, value: Any) -> bool:
+        """Whether the predicate is true for one SQL value."""
         if value is None:
             return False
         number = _NUMBER.match(value if isinstance(value, str) else value.decode("latin-1"))
@@ -224,7 +242,8 @@ _NUMBER = re.compile(r"[ \t-\r]*([+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0
 def _arrow_scalar(operand: bytes, array: pa.Array[Any]) -> pa.Scalar[Any] | None:
     """An operand for Arrow's kernels, which compare bytes as we do, and faster.
 
-    None if they are not loaded (see :mod:`audiomem_sql.columns.selection`), or have no such value of the array's type.
+    None if they are not loaded (see :mod:`audiomem_sql.columns.selection`), or have no such value of the
+    array's type.
     """
     if "pyarrow.compute" not in sys.modules or pa.types.is_nested(array.type):
         return None

@@ -1,7 +1,8 @@
 """The filter of the Python API, ``where="year > 2020 AND (title LIKE 'a%' OR seen IS NULL)"``.
 
-A small part of SQL's expression language: conditions on one column each, joined by AND, OR, NOT and parentheses. It
-means what SQLite means by the same text; everything beyond it is SQLite's business (``audiomem_sql.connect``).
+A small part of SQL's expression language: conditions on one column each, joined by AND, OR, NOT and
+parentheses. It means what SQLite means by the same text; everything beyond it is SQLite's business
+(``audiomem_sql.connect``).
 """
 
 from __future__ import annotations
@@ -82,10 +83,12 @@ _Operand: TypeAlias = _Column | _Value | _Truth
 
 
 def parse_where(text: str, schema_names: Sequence[str], parameters: Sequence[Any] = ()) -> Condition:
-    """The filter as a condition, with columns numbered as in ``schema_names`` and each ``?`` replaced by its parameter.
+    """The filter as a condition.
 
-    QueryError, with a caret under the place, for what is no filter; for columns that are not there; and when the
-    number of parameters is not that of the question marks.
+    Columns are numbered as in ``schema_names``, and each ``?`` is replaced by its parameter.
+
+    QueryError, with a caret under the place, for what is no filter; for columns that are not there; and when
+    the number of parameters is not that of the question marks.
     """
     return _Parser(text, schema_names, parameters).parse()
 
@@ -119,7 +122,7 @@ class _Parser:
             )
         return condition
 
-    # -- conditions -----------------------------------------------------------------------------------------------
+    # -- conditions ------------------------------------------------------------------------------------------
 
     def disjunction(self, depth: int) -> Condition:
         """Conditions joined by AND and OR."""
@@ -212,7 +215,7 @@ class _Parser:
             return Predicate(column, Op.NOT_NULL if negated else Op.IS_NULL)
         return Predicate(column, Op.IS_NOT if negated else Op.IS, right.value)
 
-    # -- operands -------------------------------------------------------------------------------------------------
+    # -- operands --------------------------------------------------------------------------------------------
 
     def values(self) -> tuple[SqlValue | None, ...]:
         """The rest of ``(value, value …)``."""
@@ -320,7 +323,7 @@ class _Parser:
             error.at(place=place)
             raise
 
-    # -- tokens ---------------------------------------------------------------------------------------------------
+    # -- tokens ----------------------------------------------------------------------------------------------
 
     def read(self, position: int) -> Lexeme:
         """The token that begins at ``position`` or behind the space there; a filter has no comments."""

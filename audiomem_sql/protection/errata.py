@@ -120,7 +120,7 @@ def _locator(syndromes: U8Array, start: U8Array, erasures: I64Array) -> tuple[U8
 
 @lru_cache(maxsize=4)
 def _place_table(powers: int) -> np.ndarray[tuple[int, int, int], np.dtype[np.uint64]]:
-    """c z**i at z = 1 / alpha ** j: uint64 (powers, 256, 32), byte j of entry (i, c)."""
+    """The values c z**i at z = 1 / alpha ** j: uint64 (powers, 256, 32), byte j of entry (i, c)."""
     i, j = np.arange(powers), np.arange(256)
     coefficients = np.arange(256, dtype=np.uint8)
     return multiply(coefficients[None, :, None], power(-i[:, None] * j[None, :])[:, None, :]).view(np.uint64)

@@ -16,7 +16,7 @@ ORDER = 255
 
 
 def _powers() -> U8Array:
-    """alpha ** i for i in 0 … 254, uint8 (255,)."""
+    """Powers alpha ** i for i in 0 … 254, uint8 (255,)."""
     out = np.empty(ORDER, np.uint8)
     value = 1
     for i in range(ORDER):
@@ -28,7 +28,7 @@ def _powers() -> U8Array:
 
 
 def _products(powers: U8Array) -> U8Array:
-    """a × b at index 256 a + b, uint8 (65536,)."""
+    """Products a × b at index 256 a + b, uint8 (65536,)."""
     logarithm = np.zeros(256, np.int64)
     logarithm[powers] = np.arange(ORDER)
     out: U8Array = powers[(logarithm[:, None] + logarithm[None, :]) % ORDER]
@@ -43,13 +43,13 @@ _INVERSES[_POWERS] = _POWERS[-np.arange(ORDER) % ORDER]
 
 
 def power(exponent: I64Array | int) -> U8Array:
-    """alpha ** exponent, of any shape; exponents may be negative."""
+    """Powers alpha ** exponent, of any shape; exponents may be negative."""
     out: U8Array = _POWERS[np.asarray(exponent) % ORDER]
     return out
 
 
 def multiply(a: U8Array, b: U8Array) -> U8Array:
-    """a × b, uint8, broadcast."""
+    """Products a × b, uint8, broadcast."""
     index = a.astype(np.uint16)
     index <<= 8
     out: U8Array = _PRODUCTS[index | b]

@@ -1,4 +1,4 @@
-"""Interleaving: neighbouring bytes belong to different codewords, so that a burst is shared out among them."""
+"""Interleaving: neighbouring bytes belong to different codewords, which share a burst of wrong bytes."""
 
 from __future__ import annotations
 

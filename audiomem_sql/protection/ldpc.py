@@ -62,7 +62,7 @@ def _rows_of_columns(sources: int, parities: int, seed: int) -> I64Array:
 
 @lru_cache(maxsize=16)
 def _columns_of_rows(sources: int, parities: int, seed: int) -> tuple[I64Array, I64Array]:
-    """The same by rows: columns, int64 (edges,), and where each row begins among them, int64 (parities + 1,)."""
+    """The columns of each row, int64 (edges,), and where each row begins, int64 (parities + 1,)."""
     rows = _rows_of_columns(sources, parities, seed)
     order = np.argsort(rows.reshape(-1), kind="stable")
     starts = np.searchsorted(rows.reshape(-1)[order], np.arange(parities + 1))

@@ -1,4 +1,4 @@
-"""Protection levels: how the body of a page is divided into cells, and which codes stand in for what is lost."""
+"""Protection levels: how a page is divided into cells, and which codes stand in for what is lost."""
 
 from __future__ import annotations
 

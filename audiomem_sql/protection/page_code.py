@@ -1,4 +1,4 @@
-"""The inner code: Reed-Solomon codewords interleaved over the whole of a page, against scattered wrong bytes."""
+"""The inner code: Reed-Solomon codewords interleaved over a page, against scattered wrong bytes."""
 
 from __future__ import annotations
 
@@ -52,7 +52,10 @@ class PageCode:
         return pages
 
     def decode(self, pages: U8Array, erased: BoolArray | None = None) -> PageCorrection:
-        """Correct pages, uint8 (pages, page_bytes). erased: bool of the same shape, bytes known to be wrong."""
+        """Correct pages, uint8 (pages, page_bytes).
+
+        erased: bool of the same shape, bytes known to be wrong.
+        """
         layout = Interleave(self.depth, self.code.n)
         found = self.code.decode(layout.decode(pages), None if erased is None else layout.decode(erased))
         return PageCorrection(

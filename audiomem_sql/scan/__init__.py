@@ -1,9 +1,9 @@
 """What to read and how.
 
-A door states what a query asks (:func:`choose` gives a :class:`Plan`), or a condition (:func:`filters_of`, :func:`filters_of_text`).
-:func:`scan` reads all rows that pass :class:`Filter` and :data:`RowFilter`; :func:`find_rows` finds few rows by a key;
-:func:`fetch_rows` gives rows by rowid; :func:`first_rows` gives the first in an
-order that :func:`parse_order` reads. All of them read a :class:`Readable`.
+A door states what a query asks (:func:`choose` gives a :class:`Plan`), or a condition (:func:`filters_of`,
+:func:`filters_of_text`). :func:`scan` reads all rows that pass :class:`Filter` and :data:`RowFilter`;
+:func:`find_rows` finds few rows by a key; :func:`fetch_rows` gives rows by rowid; :func:`first_rows` gives
+the first in an order that :func:`parse_order` reads. All of them read a :class:`Readable`.
 
 Filters of pyarrow are in :mod:`audiomem_sql.scan.arrow_filter`, which loads Arrow's kernels.
 """
@@ -16,7 +16,7 @@ from audiomem_sql.scan.lookup import find_rows
 from audiomem_sql.scan.plan import Plan
 from audiomem_sql.scan.planner import choose
 from audiomem_sql.scan.readable import Readable
-from audiomem_sql.scan.scan import in_rowid_order, scan
+from audiomem_sql.scan.scanner import in_rowid_order, scan
 from audiomem_sql.scan.top_rows import first_rows, parse_order
 
 __all__ = [

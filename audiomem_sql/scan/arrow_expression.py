@@ -1,13 +1,13 @@
 """Expressions of pyarrow, taken apart: what a dataset is asked to filter by, as a tree.
 
-An ``Expression`` shows its parts to nobody, and its text does not tell literals exactly. When it is pickled it becomes a
-record batch in Arrow's file format: one row of literals with their types, and the tree in prefix notation in the
-schema's metadata (Arrow's ``compute/expression.cc``, ``Serialize``). That form is read here. An expression in any other form
-is not taken apart: pyarrow evaluates it as a whole.
+An ``Expression`` shows its parts to nobody, and its text does not tell literals exactly. When it is pickled
+it becomes a record batch in Arrow's file format: one row of literals with their types, and the tree in prefix
+notation in the schema's metadata (Arrow's ``compute/expression.cc``, ``Serialize``). That form is read here.
+An expression in any other form is not taken apart: pyarrow evaluates it as a whole.
 
-Substrait (``pyarrow.substrait.serialize_expressions``) is the public form, and not used. It has no ``match_like``, no set
-that contains NULL, no conversion and no literal that needs one (nanoseconds, uint64), it needs a reader of protobuf
-and two thirds more of time, and some builds of pyarrow come without it.
+Substrait (``pyarrow.substrait.serialize_expressions``) is the public form, and not used. It has no
+``match_like``, no set that contains NULL, no conversion and no literal that needs one (nanoseconds, uint64),
+it needs a reader of protobuf and two thirds more of time, and some builds of pyarrow come without it.
 """
 
 from __future__ import annotations
@@ -107,8 +107,8 @@ class _Parser:
 def _metadata(message: bytes) -> list[tuple[str, str]]:
     """The metadata of a schema as pairs in their order: ``schema.metadata`` keeps one pair of each name.
 
-    message: the schema in Arrow's IPC format, a flatbuffer (``Message.fbs`` and ``Schema.fbs`` of Arrow's specification).
-    Raises struct.error, LookupError or ValueError for anything else.
+    message: the schema in Arrow's IPC format, a flatbuffer (``Message.fbs`` and ``Schema.fbs`` of Arrow's
+    specification). Raises struct.error, LookupError or ValueError for anything else.
     """
     schema = _member(message, _offset(message, 0), _MESSAGE_HEADER)
     pairs = _member(message, schema, _SCHEMA_METADATA)
@@ -128,14 +128,17 @@ def _offset(buffer: bytes, position: int) -> int:
 
 
 def _member(buffer: bytes, table: int, number: int) -> int:
-    """Where a member of a flatbuffer's table lies that is stored by an offset. LookupError if it is absent."""
+    """Where a member of a flatbuffer's table lies that is stored by an offset.
+
+    LookupError if it is absent.
+    """
     slots = table - int(_INT32.unpack_from(buffer, table)[0])
     slot = 4 + 2 * number
     size = int(_UINT16.unpack_from(buffer, slots)[0])
-    place = int(_UINT16.unpack_from(buffer, slots + slot)[0]) if slot < size else 0
-    if not place:
+    offset = int(_UINT16.unpack_from(buffer, slots + slot)[0]) if slot < size else 0
+    if not offset:
         raise LookupError(number)
-    return _offset(buffer, table + place)
+    return _offset(buffer, table + offset)
 
 
 def _text(buffer: bytes, table: int, number: int) -> str:

@@ -1,8 +1,8 @@
 """A filter of pyarrow as a condition of ours, and by that as what a scan takes.
 
-It means what it means in Arrow: no collations, no order for NaN, and of NULL what each function makes of it. A part that
-cannot be said exactly as a condition, such as a comparison of two columns, has pyarrow evaluate the whole
-filter for the rows that the other parts leave.
+It means what it means in Arrow: no collations, no order for NaN, and of NULL what each function makes of it.
+A part that cannot be said exactly as a condition, such as a comparison of two columns, has pyarrow evaluate
+the whole filter for the rows that the other parts leave.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ _BEFORE, _AFTER = "", "~"
 
 
 class _UnknownError(Exception):
-    """This part has no exact condition; pyarrow evaluates it."""
+    """No condition says exactly what this part says; pyarrow evaluates it."""
 
 
 def filters_of_expression(expression: pc.Expression, schema: Schema) -> tuple[list[Filter], RowFilter | None]:
@@ -109,13 +109,14 @@ def _whole(expression: pc.Expression, schema: Schema, names: Sequence[str]) -> R
     return lambda load: evaluated([load(column) for column in columns])
 
 
-# -- conditions ------------------------------------------------------------------------------------------------------
+# -- conditions ----------------------------------------------------------------------------------------------
 
 
 def _condition(node: ExpressionNode, schema: Schema, *, nulls: bool) -> Condition:
     """The condition that is true where ``node`` is; with ``nulls`` it is also NULL where ``node`` is.
 
-    Where no ``invert`` stands around it, nobody can tell NULL from false. _UnknownError if there is no such condition.
+    Where no ``invert`` stands around it, nobody can tell NULL from false. _UnknownError if there is no such
+    condition.
     """
     if isinstance(node, Field):
         column = schema.index(node.name)
@@ -178,7 +179,13 @@ def _nan(node: Call, schema: Schema, nulls: bool) -> Condition:
 
 
 def _set(node: Call, schema: Schema, nulls: bool) -> Condition:
-    """Arrow's ``is_in`` is never NULL: a column that is NULL is in a set that contains NULL, unless NULLs are skipped."""
+    """Arrow's ``is_in``, which is never NULL.
+
+    A column that is NULL is in a set that contains NULL, unless NULLs are skipped.
+
+    Arrow's sets tell -0.0 from 0.0. No column holds the first, and DuckDB 1.5, which sends sets of numbers,
+    means both.
+    """
     column = _only_column(node, schema)
     options = node.options or {}
     null_matching, array = options["null_matching_behavior"].as_py(), options["value_set"].values
@@ -187,8 +194,8 @@ def _set(node: Call, schema: Schema, nulls: bool) -> Condition:
     if pa.types.is_nested(array.type):
         raise _UnknownError
     values = (_sql_value(scalar) for scalar in array.drop_null())
-    found = tuple(value for value in values if not (isinstance(value, float) and math.isnan(value)))
-    member: Condition = Predicate(column, Op.IN, found)
+    numbers = tuple(value for value in values if not (isinstance(value, float) and math.isnan(value)))
+    member: Condition = Predicate(column, Op.IN, numbers)
     if array.null_count and null_matching == _MATCH_NULLS:
         return Or((Predicate(column, Op.IS_NULL), And((Predicate(column, Op.NOT_NULL), member))))
     return And((Predicate(column, Op.NOT_NULL), member)) if nulls else member
@@ -241,7 +248,7 @@ def _only_column(node: Call, schema: Schema) -> int:
     return schema.index(argument.name)
 
 
-# -- literals --------------------------------------------------------------------------------------------------------
+# -- literals ------------------------------------------------------------------------------------------------
 
 
 def _as(literal: Literal, wanted: Any) -> pa.Scalar[Any]:

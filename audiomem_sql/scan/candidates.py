@@ -1,4 +1,4 @@
-"""Which rows of a segment can pass filters, by what is known of its blocks: zone maps, Bloom filters, the range of rowids."""
+"""Which rows of a segment can pass filters, by its zone maps, Bloom filters and range of rowids."""
 
 from __future__ import annotations
 

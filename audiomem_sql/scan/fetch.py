@@ -20,9 +20,11 @@ from audiomem_sql.storage.segment import ReadableSegment
 def fetch_rows(
     readable: Readable, rowids: I64Array, columns: Sequence[int]
 ) -> tuple[BoolArray, list[pa.Array]]:
-    """Rows by rowid: which of int64 (n,) ``rowids``, each there once, exist, bool (n,); and the values of ``columns`` in those.
+    """Rows by rowid: which exist, bool (n,), and the values of ``columns`` in those.
 
-    An array for each column, in the order of ``rowids``. Where damage is passed over, a row that is lost does not exist.
+    rowids: int64 (n,), each there once.
+    An array for each column, in the order of ``rowids``. Where damage is passed over, a row that is lost does
+    not exist.
     """
     missing = np.full(len(rowids), True)
     positions: list[I64Array] = [np.empty(0, np.int64)]
@@ -54,7 +56,7 @@ def fetch_rows(
 
 
 def stored_values(rows: Sequence[tuple[ReadableSegment, int]], columns: Sequence[int]) -> list[list[Any]]:
-    """The SQL values of each column of a few stored rows, one by one: for point queries, where arrays would cost more."""
+    """The SQL values of each column of a few stored rows: for point queries, where arrays cost more."""
     return [[value_at(segment, column, row) for segment, row in rows] for column in columns]
 
 

@@ -1,6 +1,7 @@
-"""A condition as what a scan takes: bound filters of one column each, and a row filter for what needs several columns.
+"""A condition as what a scan takes: bound filters of one column each, and a row filter for the rest.
 
-A condition is bound once, here. Its outermost AND is taken apart, so that each part prunes and decides by itself.
+A condition is bound once, here. Its outermost AND is taken apart, so that each part prunes and decides by
+itself.
 """
 
 from __future__ import annotations
@@ -34,7 +35,8 @@ class Filter:
         return self.bound.mask(load(self.column))
 
 
-#: A filter that needs several columns at once: given a loader of columns, True for the rows that pass, bool (n,).
+#: A filter that needs several columns at once: given a loader of columns, True for the rows that pass, bool
+#: (n,).
 RowFilter = Callable[[Callable[[int], pa.Array]], BoolArray]
 
 
@@ -72,7 +74,10 @@ def filters_of(
 def filters_of_text(
     where: str | None, parameters: Sequence[Any], schema: Schema
 ) -> tuple[list[Filter], RowFilter | None]:
-    """The filters of ``where``, see :mod:`audiomem_sql.predicates.where`; without it, none. Raises QueryError."""
+    """The filters of ``where``, see :mod:`audiomem_sql.predicates.where`; without it, none.
+
+    Raises QueryError.
+    """
     return ([], None) if where is None else filters_of(parse_where(where, schema.names, parameters), schema)
 
 

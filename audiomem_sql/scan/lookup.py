@@ -1,7 +1,7 @@
-"""Finding few rows by key: the path of point queries and of joins, where a scan would cost too much each time.
+"""Finding few rows by key, for point queries and joins, where a scan would cost too much each time.
 
-An equality on the rowid is arithmetic or a binary search. On any other column it goes through Bloom filters, and from
-the fourth time on through a sorted index in memory (see key_index).
+An equality on the rowid is arithmetic or a binary search. On any other column it goes through Bloom filters,
+and from the fourth time on through a sorted index in memory (see key_index).
 """
 
 from __future__ import annotations
@@ -25,7 +25,9 @@ _PLAIN = (Kind.INTEGER, Kind.REAL, Kind.TEXT, Kind.JSON, Kind.BLOB)
 
 
 def find_rows(view: Readable, filters: Sequence[Filter]) -> list[tuple[ReadableSegment, int]] | None:
-    """The stored rows that pass ``filters``, as (segment, row), if a key leads to them; None if only a scan would.
+    """The stored rows that pass ``filters``, as (segment, row), if a key leads to them.
+
+    None if only a scan would.
 
     Rows that a transaction has not written yet are not among them.
     """
@@ -44,21 +46,24 @@ def find_rows(view: Readable, filters: Sequence[Filter]) -> list[tuple[ReadableS
     if chosen is None:
         return None
     item, collation, keys = chosen
-    found = find_by_key(view, item.column, collation, keys)
-    if found is None or len(filters) == 1:
-        return found
-    return [place for place in found if _passes(place, filters, item)]
+    rows_found = find_by_key(view, item.column, collation, keys)
+    if rows_found is None or len(filters) == 1:
+        return rows_found
+    return [position for position in rows_found if _passes(position, filters, item)]
 
 
 def find_by_key(
     view: Readable, column: int, collation: str, keys: Sequence[Any]
 ) -> list[tuple[ReadableSegment, int]] | None:
-    """The stored rows whose ``column`` has one of ``keys`` (see Bound.lookup); None if only a scan would find them."""
+    """The stored rows whose ``column`` has one of ``keys`` (see Bound.lookup).
+
+    None if only a scan would find them.
+    """
     if any(each.segment.skip_damage for each in view.views):
         return None  # a scan knows how to leave rows out
     if column == ROWID or column == view.schema.rowid_column:
         return list(_by_rowid(view, keys))
-    found: list[tuple[ReadableSegment, int]] = []
+    rows_found: list[tuple[ReadableSegment, int]] = []
     for segment_view in view.views:
         segment = segment_view.segment
         rows = _by_key(segment, column, collation, keys)
@@ -66,8 +71,8 @@ def find_by_key(
             return None
         if len(segment_view.deleted):
             rows = [row for row in rows if segment_view.is_live(row)]
-        found += [(segment, row) for row in rows]
-    return found
+        rows_found += [(segment, row) for row in rows]
+    return rows_found
 
 
 def _by_rowid(view: Readable, keys: Sequence[Any]) -> Iterator[tuple[ReadableSegment, int]]:
@@ -99,7 +104,10 @@ def _by_key(segment: ReadableSegment, column: int, collation: str, keys: Sequenc
 
 
 def key_index(segment: ReadableSegment, column: int, collation: str = "BINARY") -> KeyIndex | None:
-    """The index of a column, made when it was asked for often enough; None until then, and for very large columns."""
+    """The index of a column, made when it was asked for often enough.
+
+    None until then, and for very large columns.
+    """
     index = segment.indexes.get((column, collation))
     if isinstance(index, KeyIndex):
         return index
@@ -115,9 +123,9 @@ def key_index(segment: ReadableSegment, column: int, collation: str = "BINARY") 
     return made
 
 
-def _passes(place: tuple[ReadableSegment, int], filters: Sequence[Filter], known: Filter) -> bool:
+def _passes(position: tuple[ReadableSegment, int], filters: Sequence[Filter], known: Filter) -> bool:
     """Whether the row passes all filters; ``known`` is the one that led to it."""
-    segment, row = place
+    segment, row = position
     return all(item is known or item.bound.test(value_at(segment, item.column, row)) for item in filters)
 
 

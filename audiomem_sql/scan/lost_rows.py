@@ -10,18 +10,19 @@ from audiomem_sql.warn_once import warn_once
 def tell_lost_values(
     segment: ReadableSegment, column: int, start: int, stop: int, error: DamagedFileError
 ) -> None:
-    """Warn, once a process, that NULL stands for ``column`` of rows ``start`` to ``stop`` - 1 because of ``error``."""
+    """Warn, once a process, that NULL stands for ``column`` of rows ``start`` … ``stop`` - 1."""
     name = segment.column_name(column)
     rows = f"rows {segment.rowid(start)} to {segment.rowid(stop - 1)}"
     remedy = "; `audiomem reembed` makes the vectors anew" if segment.is_derived(column) else ""
     warn_once(
         ("values", segment.path, segment.identity, name, start, stop),
-        f"{segment.path}: column {name} of {rows} is lost, and NULL stands for it: {error.place}: {error.what}{remedy}",
+        f"{segment.path}: column {name} of {rows} is lost, and NULL stands for it: "
+        f"{error.place}: {error.what}{remedy}",
     )
 
 
 def tell_lost_rows(segment: ReadableSegment, start: int, stop: int, error: DamagedFileError) -> None:
-    """Warn, once a process, that rows ``start`` to ``stop`` - 1 of ``segment`` are left out because of ``error``."""
+    """Warn, once a process, that rows ``start`` … ``stop`` - 1 of ``segment`` are left out."""
     try:
         rows = f"rows {segment.rowid(start)} to {segment.rowid(stop - 1)}"
     except DamagedFileError:

@@ -1,15 +1,16 @@
 """A plan: what a query reads of one table, and the text as which it travels.
 
-SQLite keeps the text as idxStr, shows it in EXPLAIN QUERY PLAN, and hands it back with the values of the arguments whenever
-the statement runs. Its grammar is a contract between :meth:`Plan.text` and :func:`parse_plan`:
+SQLite keeps the text as idxStr, shows it in EXPLAIN QUERY PLAN, and hands it back with the values of the
+arguments whenever the statement runs. Its grammar is a contract between :meth:`Plan.text` and
+:func:`parse_plan`:
 
     plan   := ("SCAN" | "WHERE" term ("AND" term)*) ["READ" column ("," column)*] ["ORDER rowid" ["DESC"]]
               ["OFFSET" ?n] ["VERSION" ?n] ["AS OF" ?n] ["MATCH" (column | "*") ?n] ["K" ?n]
     term   := column operator [?n] ["COLLATE" name]
     column := a name, in double quotes unless it is a plain identifier that the grammar does not use; rowid
 
-where ?n is the n-th argument, counted from 1, the operator is one of = <> < <= > >= IN LIKE GLOB IS, IS NOT, IS NULL, IS NOT NULL,
-and one space stands between two words.
+where ?n is the n-th argument, counted from 1, the operator is one of = <> < <= > >= IN LIKE GLOB IS, IS NOT,
+IS NULL, IS NOT NULL, and one space stands between two words.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ from audiomem_sql.storage.segment import ROWID
 
 @dataclass(frozen=True, slots=True)
 class Term:
-    """A constraint that the plan applies; its value arrives as argument number ``argument``, counted from 1."""
+    """A constraint that the plan applies; its value is argument ``argument``, counted from 1."""
 
     column: int
     op: Op
@@ -35,10 +36,12 @@ class Term:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What to read. ``columns``: places in the schema, ascending. ``order``: 1 ascending, -1 descending, 0 any.
+    """What to read.
 
-    match: the column that is searched (-1: the table), and the argument that it is searched for; the rows then come nearest first, and
-    no more of them than argument ``k`` says.
+    ``columns``: places in the schema, ascending. ``order``: 1 ascending, -1 descending, 0 any.
+
+    match: the column that is searched (-1: the table), and the argument that it is searched for; the rows
+    then come nearest first, and no more of them than argument ``k`` says.
     """
 
     terms: tuple[Term, ...] = ()

@@ -1,4 +1,7 @@
-"""The planner: from what a query asks of one table to what is read. It depends on nothing but its arguments."""
+"""The planner: from what a query asks of one table to what is read.
+
+It depends on nothing but its arguments.
+"""
 
 from __future__ import annotations
 
@@ -32,9 +35,10 @@ class Constraint:
 class TableQuery:
     """What a query asks of one table: ``columns`` of the rows that satisfy ``constraints``.
 
-    order: the rowid order that is wanted (1, -1, 0 for any). offset: the query has an OFFSET, which the plan takes
-    over when it decides every constraint alone. moment: "version" or "as_of" if the query asks for one. match: the column
-    that is searched (-1: the table), None without a search. k: the query says how many rows a search gives.
+    order: the rowid order that is wanted (1, -1, 0 for any). offset: the query has an OFFSET, which the plan
+    takes over when it decides every constraint alone. moment: "version" or "as_of" if the query asks for one.
+    match: the column that is searched (-1: the table), None without a search. k: the query says how many rows
+    a search gives.
     """
 
     constraints: Sequence[Constraint]
@@ -58,8 +62,8 @@ class Statistics:
 class Choice:
     """A plan and what a door has to tell its database about it.
 
-    arguments: for each constraint, its argument number or None. exact: for each constraint, whether the plan alone
-    decides it. cost, rows: estimates. unique: at most one row comes back.
+    arguments: for each constraint, its argument number or None. exact: for each constraint, whether the plan
+    alone decides it. cost, rows: estimates. unique: at most one row comes back.
     """
 
     plan: Plan
@@ -71,8 +75,8 @@ class Choice:
 
 
 _NO_VALUE = (Op.IS_NULL, Op.NOT_NULL)
-#: SQLite converts the values of an IN before it hands them over, and where it checks one by one, it compares a text
-#: with a number in another way than IN does: so IN is decided here.
+#: SQLite converts the values of an IN before it hands them over, and where it checks one by one, it compares
+#: a text with a number in another way than IN does: so IN is decided here.
 _ALWAYS_EXACT = (*_NO_VALUE, Op.IN)
 _PATTERNS = (Op.LIKE, Op.GLOB)
 
@@ -87,7 +91,8 @@ class _Estimate:
 def choose(schema: Schema, statistics: Statistics, query: TableQuery) -> Choice:
     """The plan of a query.
 
-    Its arguments are the values of the usable constraints, then those of OFFSET, of the moment, of the search, and of k.
+    Its arguments are the values of the usable constraints, then those of OFFSET, of the moment, of the
+    search, and of k.
     """
     terms: list[Term] = []
     arguments: list[int | None] = []
@@ -95,8 +100,8 @@ def choose(schema: Schema, statistics: Statistics, query: TableQuery) -> Choice:
         if not constraint.usable:
             arguments.append(None)
             continue
-        # IS NULL has an argument as well: SQLite takes a constraint without one for a constraint that is not used,
-        # and would not see that the plan depends on it (as on a condition in the ON of a LEFT JOIN)
+        # IS NULL has an argument as well: SQLite takes a constraint without one for a constraint that is not
+        # used, and would not see that the plan depends on it (as on a condition in the ON of a LEFT JOIN)
         number = len(terms) + 1
         needed = None if constraint.op in _NO_VALUE else number
         terms.append(Term(constraint.column, constraint.op, needed, constraint.collation))
@@ -125,7 +130,7 @@ def _plan(terms: Sequence[Term], statistics: Statistics, query: TableQuery, exac
 
 
 def _estimated(schema: Schema, statistics: Statistics, query: TableQuery, exact: Sequence[bool]) -> _Estimate:
-    """How many rows come back, what that costs, and whether there is one at most: rough, but in the right order."""
+    """How many rows come back, what that costs, and whether there is one at most: a rough estimate."""
     rows = scanned = float(max(statistics.rows, 1))
     few = unique = False
     for constraint, is_exact in zip(query.constraints, exact, strict=True):
@@ -154,8 +159,9 @@ def _is_exact(schema: Schema, constraint: Constraint) -> bool:
         return False
     kind = Kind.INTEGER if constraint.column == ROWID else schema.columns[constraint.column].type.kind
     if kind in NUMERIC_KINDS:
-        # A collation says nothing of numbers. But SQLite makes a range with NOCASE of `number LIKE 'a%' ESCAPE '!'`, and if it
-        # need not check that, it checks the LIKE so late that a RIGHT JOIN loses rows (seen in 3.54.1).
+        # A collation says nothing of numbers. But SQLite makes a range with NOCASE of `number LIKE 'a%'
+        # ESCAPE '!'`, and if it need not check that, it checks the LIKE so late that a RIGHT JOIN loses rows
+        # (seen in 3.54.1).
         return constraint.collation == "BINARY"
     return (
         kind is not Kind.FLOAT
@@ -165,7 +171,7 @@ def _is_exact(schema: Schema, constraint: Constraint) -> bool:
 
 
 def _selectivity(schema: Schema, constraint: Constraint, rows: float) -> tuple[float, float, bool]:
-    """(share of rows that remain, rows that are looked at, at most one row remains): rough, but in the right order."""
+    """(share of rows that remain, rows that are read, at most one row remains): a rough estimate."""
     column, op = constraint.column, constraint.op
     is_rowid = column == ROWID or column == schema.rowid_column
     if op in (Op.EQ, Op.IS):

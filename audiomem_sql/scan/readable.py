@@ -7,7 +7,7 @@ from typing import Protocol
 
 from audiomem_sql.columns.batch import Batch
 from audiomem_sql.columns.schema import Schema
-from audiomem_sql.versions.snapshot import SegmentView
+from audiomem_sql.versions import SegmentView
 
 
 class Readable(Protocol):

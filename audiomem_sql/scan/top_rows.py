@@ -1,12 +1,11 @@
-"""The first rows in an order: the columns of the order are read of all rows, and the others only of those that are given.
+"""The first rows in an order: only the columns of the order are read of all rows.
 
-An engine that takes rows from a dataset, and keeps the first ten, has had every column of every row decoded before it knew
-which ten; only who knows the order beforehand can leave that out.
+An engine that takes rows from a dataset, and keeps the first ten, has had every column of every row decoded
+before it knew which ten; only who knows the order beforehand can leave that out.
 """
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from typing import Any
 
@@ -14,41 +13,57 @@ import numpy as np
 import pyarrow as pa
 
 from audiomem_sql.arrays import I64Array
+from audiomem_sql.columns.lexemes import Lexeme, Token, lexemes
 from audiomem_sql.columns.schema import Schema
 from audiomem_sql.columns.stored_values import int64_view, integer_array
 from audiomem_sql.columns.types import Kind
 from audiomem_sql.errors import QueryError, SchemaError
 from audiomem_sql.scan.filters import Filter, RowFilter
 from audiomem_sql.scan.readable import Readable
-from audiomem_sql.scan.scan import scan
+from audiomem_sql.scan.scanner import scan
 
-_KEY = re.compile(r'\s*("(?:[^"]|"")+"|\w+)(?:\s+(asc|desc))?\s*', re.IGNORECASE)
 _ROWID = "rowid"
 
 
 def parse_order(ordering: str, schema: Schema) -> list[tuple[int, bool]]:
-    """``year DESC, title`` as places of columns, and whether each is descending. QueryError for anything else."""
+    """``year DESC, title`` as places of columns, and whether each is descending.
+
+    QueryError for anything else.
+    """
+    try:
+        words = lexemes(ordering)
+    except SchemaError:
+        words = []
     keys: list[tuple[int, bool]] = []
-    at = 0
-    while True:
-        found = _KEY.match(ordering, at)
-        if found is None or (found.end() < len(ordering) and ordering[found.end()] != ","):
-            raise QueryError(f"{ordering!r} is no order", remedy="Write columns, such as: year DESC, title")
-        name = found[1]
-        if name.startswith('"'):
-            name = name[1:-1].replace('""', '"')
+    for start in _starts(words, ordering):
+        name = words[start]
         try:
-            place = schema.index(name)
+            column = schema.index(name.value)
         except SchemaError as error:
             raise QueryError(error.what, remedy=error.remedy) from None
-        if schema.columns[place].type.kind is Kind.FLOAT:
+        if schema.columns[column].type.kind is Kind.FLOAT:
             raise QueryError(
-                f"vectors have no order: column {name}", remedy="Search for the nearest instead."
+                f"vectors have no order: column {name.value}", remedy="Search for the nearest instead."
             )
-        keys.append((place, (found[2] or "").lower() == "desc"))
-        if found.end() == len(ordering):
-            return keys
-        at = found.end() + 1
+        keys.append((column, words[start + 1 : start + 2] != [] and words[start + 1].is_word("DESC")))
+    return keys
+
+
+def _starts(words: Sequence[Lexeme], ordering: str) -> list[int]:
+    """Where each key begins: ``name [ASC | DESC]``, and commas between them."""
+    starts = [0]
+    for number, word in enumerate(words):
+        if word.text == ",":
+            starts.append(number + 1)
+    for start, stop in zip(starts, [start - 1 for start in starts[1:]] + [len(words)], strict=True):
+        key = words[start:stop]
+        if (
+            len(key) not in (1, 2)
+            or key[0].token not in (Token.WORD, Token.QUOTED)
+            or not all(word.is_word("ASC", "DESC") for word in key[1:])
+        ):
+            raise QueryError(f"{ordering!r} is no order", remedy="Write columns, such as: year DESC, title")
+    return starts
 
 
 def first_rows(
@@ -58,18 +73,20 @@ def first_rows(
     filters: Sequence[Filter] = (),
     row_filter: RowFilter | None = None,
 ) -> I64Array:
-    """The rowids of the first ``k`` rows that pass the filters, int64 (n,): NULL comes last, and of equals the lower rowid.
+    """The rowids of the first ``k`` rows that pass the filters, int64 (n,).
+
+    NULL comes last. Of equal rows the one with the lower rowid comes first.
 
     Texts and blobs are ordered by their bytes, whatever collation the column has.
     """
     import pyarrow.compute as pc
 
-    places = list(dict.fromkeys(place for place, _ in keys))
-    sorting = [(str(place), "descending" if falls else "ascending") for place, falls in keys]
+    columns = list(dict.fromkeys(column for column, _ in keys))
+    sorting = [(str(column), "descending" if falls else "ascending") for column, falls in keys]
     sorting.append((_ROWID, "ascending"))
-    names = [*map(str, places), _ROWID]
+    names = [*map(str, columns), _ROWID]
     kept: pa.Table | None = None
-    for batch in scan(readable, places, filters, row_filter=row_filter, ahead=2):
+    for batch in scan(readable, columns, filters, row_filter=row_filter, ahead=2):
         rows = pa.Table.from_arrays([*batch.arrays, integer_array(batch.rowids)], names)
         if kept is not None:
             if len(kept) == k:

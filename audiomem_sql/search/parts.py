@@ -11,7 +11,7 @@ from audiomem_sql.arrays import BoolArray
 from audiomem_sql.columns.batch import Batch
 from audiomem_sql.columns.schema import Schema
 from audiomem_sql.scan import Filter, Readable, RowFilter, scan
-from audiomem_sql.versions.snapshot import SegmentView
+from audiomem_sql.versions import SegmentView
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,7 +22,7 @@ from audiomem_sql.search.hybrid_search import fused
 from audiomem_sql.search.keyword_search import ranked_by_keywords
 from audiomem_sql.search.neighbours import Neighbours
 from audiomem_sql.search.vector_search import nearest
-from audiomem_sql.storage.segment.options import TableOptions
+from audiomem_sql.storage.segment import TableOptions
 
 #: Stands for the table as a whole where a column is named.
 WHOLE = -1

@@ -18,8 +18,7 @@ from audiomem_sql.predicates import Op, Predicate, bind
 from audiomem_sql.scan import Filter, Readable, RowFilter, scan
 from audiomem_sql.search.neighbours import FIRST_ROWS, MOST_ROWS, Neighbours
 from audiomem_sql.search.parts import allowed_rows, parts
-from audiomem_sql.storage.segment import ReadableSegment
-from audiomem_sql.storage.segment.vector_extents import matrix
+from audiomem_sql.storage.segment import ReadableSegment, matrix
 
 
 def nearest(

@@ -55,7 +55,8 @@ def draw(snapshot: Snapshot, picture: str | os.PathLike[str]) -> None:
     states = band_states(snapshot)
     figure.suptitle(
         f"{os.path.basename(segment.path)}: {segment.rows:,} rows, modulation {_modulation(segment)}, "
-        f"{profile.sample_rate / 1000:g} kHz, {profile.bits_per_sample} bit, protection {segment.file.layout.level.name}",
+        f"{profile.sample_rate / 1000:g} kHz, {profile.bits_per_sample} bit, "
+        f"protection {segment.file.layout.level.name}",
         parse_math=False,
     )
     _sound(figure, figure.add_subplot(grid[0, 0]), segment, states)
@@ -103,7 +104,8 @@ def draw_cover(snapshot: Snapshot) -> Picture:
         figure.text(x, y, kind, color=KINDS[kind], fontsize=17, ha="right", va="center")
     said = f"{_modulation(segment)} · protection {segment.file.layout.level.name}"
     figure.text(0.07, 0.085, said, color=FAINT, fontsize=17, va="center")
-    said = f"{profile.sample_rate / 1000:g} kHz · {profile.bits_per_sample} bit · {len(kinds):,} pages · audiomem-sql"
+    said = f"{profile.sample_rate / 1000:g} kHz · {profile.bits_per_sample} bit · {len(kinds):,} pages"
+    said += " · audiomem-sql"
     figure.text(0.07, 0.05, said, color=FAINT, fontsize=17, va="center")
     for quality in QUALITIES:
         sink = io.BytesIO()

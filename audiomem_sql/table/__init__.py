@@ -2,15 +2,17 @@
 
 What the rooms above use:
 
-- ``TableReader`` reads a table, ``Table`` writes to it, too; ``ReadableTable`` is what a function that only reads should ask for
+- ``TableReader`` reads a table, ``Table`` writes to it, too; ``ReadableTable`` is what a function that only
+  reads should ask for
 - ``dataset`` opens a table as a ``FlacDataset``
 - ``describe`` says what is known without reading rows; ``html_of`` shows that in a notebook
 - ``scrub`` and ``Scrubber`` look for damage, slowly
 
 Useful for whoever has a path and wants rows. Not for SQL, which is the matter of ``vtab``.
 
-Inside, one direction: ``contract`` → ``open_table`` (files, snapshot, options) → ``rows`` (queries), ``session`` (who writes) →
-``transactions``, ``appends``, ``upkeep``, ``schema_changes``, ``creation`` (what is written) → ``reader``, ``table`` (the faces).
+Inside, one direction: ``contract`` → ``open_table`` (files, snapshot, options) → ``rows`` (queries),
+``session`` (who writes) → ``transactions``, ``appends``, ``upkeep``, ``schema_changes``, ``creation`` (what
+is written) → ``reader``, ``table`` (the faces).
 
 A name is imported when it is asked for first.
 """

@@ -17,8 +17,7 @@ from audiomem_sql.machine.progress import Progress
 from audiomem_sql.scan import filters_of_text
 from audiomem_sql.search import recorded, table_embedder, with_vectors
 from audiomem_sql.table.session import Session
-from audiomem_sql.versions.ingested import pack_sources
-from audiomem_sql.versions.snapshot import Snapshot
+from audiomem_sql.versions import Snapshot, pack_sources
 from audiomem_sql.writing import log_limits
 from audiomem_sql.writing.appending import (
     NO_ROWIDS,
@@ -37,7 +36,10 @@ Deleted = Callable[[Snapshot], I64Array]
 
 
 class Appends:
-    """The appends of a session. The arguments of the methods are those of :class:`~audiomem_sql.table.table.Table`."""
+    """The appends of a session.
+
+    The arguments of the methods are those of :class:`~audiomem_sql.table.table.Table`.
+    """
 
     def __init__(self, session: Session) -> None:
         self._session = session
@@ -124,7 +126,10 @@ class Appends:
     def append_stream(
         self, data: Any, *, message: str | None = None, progress: Progress | None = None
     ) -> int:
-        """Add rows in one commit, those of a new table without having all of them in memory; the new version."""
+        """Add rows in one commit, those of a new table without having all of them in memory.
+
+        The new version.
+        """
         if is_stream(data) and can_stream(self._opened.snapshot):
             version = self._stream(data, message, progress)
             if version is not None:

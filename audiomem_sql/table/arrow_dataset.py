@@ -1,8 +1,8 @@
-"""A table as a ``pyarrow.dataset.Dataset``: rows are decoded as they are asked for, and only those columns and blocks.
+"""A table as a ``pyarrow.dataset.Dataset``: only the columns and blocks of a query are decoded.
 
-DuckDB (by the name of a Python variable or with ``register``), polars (``scan_pyarrow_dataset``), pyarrow and whatever else
-takes a dataset hand over which columns they want and a filter; both reach the scan. A filter is applied exactly as Arrow
-means it (see ``arrow_filter``), since DuckDB does not look again.
+DuckDB (by the name of a Python variable or with ``register``), polars (``scan_pyarrow_dataset``), pyarrow and
+whatever else takes a dataset hand over which columns they want and a filter; both reach the scan. A filter is
+applied exactly as Arrow means it (see ``arrow_filter``), since DuckDB does not look again.
 """
 
 from __future__ import annotations
@@ -29,9 +29,10 @@ _BATCH_ROWS = 122_880
 
 
 class FlacDataset(ds.Dataset):  # type: ignore[misc]
-    """The rows of one snapshot of a table, or, with ``live``, of the newest one whenever somebody asks for the schema.
+    """The rows of one snapshot of a table, or, with ``live``, of the newest at each look at the schema.
 
-    What was committed counts, not what an open transaction added. Scans hold the snapshot that they began with.
+    What was committed counts, not what an open transaction added. Scans hold the snapshot that they began
+    with.
     """
 
     def __init__(
@@ -62,7 +63,7 @@ class FlacDataset(ds.Dataset):  # type: ignore[misc]
         #: Whether the texts of a column, by its id, are given as dictionary arrays.
         self._codes: dict[int, bool] = {}
 
-    # -- what it is -----------------------------------------------------------------------------------------------
+    # -- what it is ------------------------------------------------------------------------------------------
 
     @property
     def table(self) -> ReadableTable:
@@ -76,7 +77,10 @@ class FlacDataset(ds.Dataset):  # type: ignore[misc]
 
     @property
     def schema(self) -> pa.Schema:
-        """The columns. QueryError if they are others than somebody was told of before, who may keep to those."""
+        """The columns.
+
+        QueryError if they are others than somebody was told of before, who may keep to those.
+        """
         self._look()
         if self._told is None or self._evolving:
             self._told = self._snapshot.schema
@@ -94,24 +98,26 @@ class FlacDataset(ds.Dataset):  # type: ignore[misc]
     def _arrow_schema(self) -> pa.Schema:
         """The columns as Arrow types them, of the snapshot."""
         whole = self._snapshot.schema.visible.to_arrow()
-        for place in self._coded_columns():
-            field = whole.field(place)
-            whole = whole.set(place, field.with_type(pa.dictionary(pa.int32(), field.type)))
+        for position in self._coded_columns():
+            field = whole.field(position)
+            whole = whole.set(position, field.with_type(pa.dictionary(pa.int32(), field.type)))
         return whole
 
     def _coded_columns(self) -> frozenset[int]:
         """The places of the columns that are given as dictionary arrays.
 
-        Once told, this stays for as long as the dataset lives: DuckDB 1.5 asks for the types when a table is registered, and
-        reads the arrays of every later scan as such.
+        Once told, this stays for as long as the dataset lives: DuckDB 1.5 asks for the types when a table is
+        registered, and reads the arrays of every later scan as such.
         """
         if not self._coded:
             return frozenset()
         schema = self._snapshot.schema.visible
-        for place, column in enumerate(schema.columns):
+        for position, column in enumerate(schema.columns):
             if column.type.kind is Kind.TEXT and column.id not in self._codes:
-                self._codes[column.id] = _repeats(self._snapshot, place)
-        return frozenset(place for place, column in enumerate(schema.columns) if self._codes.get(column.id))
+                self._codes[column.id] = _repeats(self._snapshot, position)
+        return frozenset(
+            position for position, column in enumerate(schema.columns) if self._codes.get(column.id)
+        )
 
     def _look(self) -> None:
         """Look for commits of others, if that is wanted."""
@@ -163,7 +169,7 @@ class FlacDataset(ds.Dataset):  # type: ignore[misc]
             return self._expression if expression is None else expression
         return self._expression & expression
 
-    # -- rows -----------------------------------------------------------------------------------------------------
+    # -- rows ------------------------------------------------------------------------------------------------
 
     def scanner(
         self,
@@ -179,8 +185,9 @@ class FlacDataset(ds.Dataset):  # type: ignore[misc]
     ) -> FlacScanner:
         """What reads ``columns`` (names, or expressions by name) of the rows for which ``filter`` is true.
 
-        batch_size: most rows in a batch. use_threads: decode ahead on other threads. The remaining options are those of
-        files that pyarrow reads, and change nothing here. QueryError for columns that are not there.
+        batch_size: most rows in a batch. use_threads: decode ahead on other threads. The remaining options
+        are those of files that pyarrow reads, and change nothing here. QueryError for columns that are not
+        there.
         """
         self._look()
         if self._told is not None and not self._still_has(columns, self._told):
@@ -196,12 +203,17 @@ class FlacDataset(ds.Dataset):  # type: ignore[misc]
             use_threads=use_threads,
         )
 
-    def _still_has(self, columns: Columns, told: Schema) -> bool:
-        """Whether columns that were ``told`` of are what they were; names that nobody was told of are another matter."""
+    def _still_has(self, columns: Columns, expected: Schema) -> bool:
+        """Whether columns are what ``expected`` says.
+
+        Names that nobody was told of do not matter.
+        """
         now = self._snapshot.schema
         if columns is None or isinstance(columns, Mapping):
-            return now.is_same(told)
-        return all(now[name].type == told[name].type for name in columns if name in told and name in now)
+            return now.is_same(expected)
+        return all(
+            now[name].type == expected[name].type for name in columns if name in expected and name in now
+        )
 
     def to_batches(
         self, columns: Columns = None, filter: pc.Expression | None = None, **options: Any
@@ -218,7 +230,10 @@ class FlacDataset(ds.Dataset):  # type: ignore[misc]
     def head(
         self, num_rows: int, columns: Columns = None, filter: pc.Expression | None = None, **options: Any
     ) -> pa.Table:
-        """The first ``num_rows`` rows; arguments as in :meth:`scanner`. No more blocks are read than it takes."""
+        """The first ``num_rows`` rows; arguments as in :meth:`scanner`.
+
+        No more blocks are read than it takes.
+        """
         return self.scanner(columns, filter, **options).head(num_rows)
 
     def take(
@@ -278,11 +293,11 @@ def _reopened(
     return made if expression is None else made.filter(expression)
 
 
-def _repeats(snapshot: Snapshot, place: int) -> bool:
+def _repeats(snapshot: Snapshot, position: int) -> bool:
     """Whether nearly all rows of a column are stored as codes for few texts."""
     coded = rows = 0
     for view in snapshot.views:
-        directory = view.segment.directory(place)
+        directory = view.segment.directory(position)
         if directory is not None:
             counts = np.diff(directory.starts)
             coded += int(counts[np.isin(directory.encodings, _CODED)].sum())

@@ -13,7 +13,7 @@ import pyarrow.dataset as ds
 from audiomem_sql.errors import QueryError, SchemaError, UnsupportedError
 from audiomem_sql.scan import Filter, RowFilter, scan
 from audiomem_sql.scan.arrow_filter import filters_of_expression
-from audiomem_sql.versions.snapshot import Snapshot
+from audiomem_sql.versions import Snapshot
 
 #: Names of columns, or expressions by name; all columns if there is none.
 Columns: TypeAlias = Sequence[str] | Mapping[str, pc.Expression] | None
@@ -34,7 +34,10 @@ class FlacScanner:
         batch_size: int,
         use_threads: bool,
     ) -> None:
-        """dataset_schema: all columns of the table; coded: the numbers of those that are given as dictionary arrays."""
+        """dataset_schema: all columns of the table.
+
+        ``coded``: the numbers of those that are given as dictionary arrays.
+        """
         if batch_size < 1:
             raise QueryError(f"a batch of {batch_size} rows", file=path, remedy="Ask for 1 or more.")
         self._snapshot = snapshot
@@ -57,7 +60,7 @@ class FlacScanner:
             raise QueryError(error.what, file=self._path, remedy=error.remedy) from None
         complete = columns is None and self._computed is None
         self._read_schema = pa.schema(
-            [dataset_schema.field(place) for place in self._places],
+            [dataset_schema.field(position) for position in self._places],
             dataset_schema.metadata if complete else None,
         )
         #: The columns of the batches.
@@ -73,7 +76,7 @@ class FlacScanner:
 
     def to_batches(self) -> Iterator[pa.RecordBatch]:
         """The rows, decoded as they are asked for; never an empty batch."""
-        found = scan(
+        batches = scan(
             self._snapshot,
             self._places,
             self._filters,
@@ -82,7 +85,7 @@ class FlacScanner:
             coded=self._coded,
         )
         try:
-            for batch in found:
+            for batch in batches:
                 if self._places:
                     whole = pa.RecordBatch.from_arrays(list(batch.arrays), schema=self._read_schema)
                 else:
@@ -114,12 +117,12 @@ class FlacScanner:
     def head(self, num_rows: int) -> pa.Table:
         """The first ``num_rows`` rows."""
         found: list[pa.RecordBatch] = []
-        left = num_rows
-        batches: Iterable[pa.RecordBatch] = self.to_batches() if left > 0 else ()
+        remaining = num_rows
+        batches: Iterable[pa.RecordBatch] = self.to_batches() if remaining > 0 else ()
         for batch in batches:
-            found.append(batch.slice(0, left))
-            left -= batch.num_rows
-            if left <= 0:
+            found.append(batch.slice(0, remaining))
+            remaining -= batch.num_rows
+            if remaining <= 0:
                 break
         return pa.Table.from_batches(found, self.projected_schema)
 

@@ -7,15 +7,15 @@ from datetime import datetime
 from typing import Protocol
 
 from audiomem_sql.columns.schema import Schema
-from audiomem_sql.storage.segment.options import TableOptions
-from audiomem_sql.versions.files import TableFiles
-from audiomem_sql.versions.snapshot import Snapshot
+from audiomem_sql.storage.segment import TableOptions
+from audiomem_sql.versions import Snapshot, TableFiles
 
 
 class ReadableTable(Protocol):
     """A table that is open, at its newest version or at one that was chosen.
 
-    The properties speak of the snapshot that was loaded last; :meth:`refresh` loads a newer one if there is one.
+    The properties speak of the snapshot that was loaded last; :meth:`refresh` loads a newer one if there is
+    one.
     """
 
     @property
@@ -68,7 +68,10 @@ class ReadableTable(Protocol):
         as_of: str | datetime | None = None,
         schema: Schema | None = None,
     ) -> Snapshot:
-        """The snapshot of a version: by number, by tag, or the newest at a time. QueryError if it is not kept."""
+        """The snapshot of a version: by number, by tag, or the newest at a time.
+
+        QueryError if it is not kept.
+        """
         ...
 
     def refresh(self) -> bool:

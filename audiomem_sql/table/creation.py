@@ -14,19 +14,20 @@ from audiomem_sql.machine.limits import LIMITS
 from audiomem_sql.machine.malloc import spare
 from audiomem_sql.scan import in_rowid_order, scan
 from audiomem_sql.search import dimensions_of
-from audiomem_sql.storage.segment.catalog import Version
-from audiomem_sql.storage.segment.options import TableOptions
-from audiomem_sql.storage.segment.writer import SegmentWriter
+from audiomem_sql.storage.segment import SegmentWriter, TableOptions, Version
 from audiomem_sql.table.reader import TableReader
 from audiomem_sql.table.session import Session
-from audiomem_sql.versions.files import TableFiles
+from audiomem_sql.versions import TableFiles
 from audiomem_sql.writing.commit import Commit, now
 
 
 def create_file(
     path: str | os.PathLike[str], columns: Schema | Sequence[str], options: Mapping[str, Any]
 ) -> None:
-    """Write the file of an empty table to ``path``, which must be free. The arguments are those of ``Table.create``."""
+    """Write the file of an empty table to ``path``, which must be free.
+
+    The arguments are those of ``Table.create``.
+    """
     schema = columns if isinstance(columns, Schema) else parse_columns(columns)
     check_definitions(schema)
     files = TableFiles(os.path.abspath(path))
@@ -71,7 +72,10 @@ def _check_free(files: TableFiles) -> None:
 
 
 def salvaged_columns(broken: TableReader) -> Schema:
-    """The columns of a table that takes the rows of ``broken``: nullable where values are lost and NULL stands for them."""
+    """The columns of a table that takes the rows of ``broken``.
+
+    They are nullable where values are lost and NULL stands for them.
+    """
     schema = broken.snapshot.schema
     if broken.on_damage != "null":
         return schema

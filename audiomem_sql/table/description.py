@@ -1,4 +1,4 @@
-"""What is known of a table from its catalogs alone, as plain values: for ``audiomem info`` and for notebooks."""
+"""What the catalogs say of a table, as plain values: for ``audiomem info`` and for notebooks."""
 
 from __future__ import annotations
 
@@ -9,10 +9,9 @@ from typing import Any
 
 from audiomem_sql.columns.timestamps import render
 from audiomem_sql.protection.levels import NONE
-from audiomem_sql.storage.segment import ReadableSegment
-from audiomem_sql.storage.segment.options import TableOptions
+from audiomem_sql.storage.segment import ReadableSegment, TableOptions
 from audiomem_sql.table.contract import ReadableTable
-from audiomem_sql.versions.snapshot import Snapshot
+from audiomem_sql.versions import Snapshot
 
 
 def describe(table: ReadableTable) -> dict[str, Any]:

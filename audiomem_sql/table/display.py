@@ -1,4 +1,4 @@
-"""What a notebook shows of a table: its columns, its newest versions, its size, and what its first moments sound like."""
+"""What a notebook shows of a table: its columns, versions and size, and the spectrum of its first moments."""
 
 from __future__ import annotations
 
@@ -33,8 +33,8 @@ def html_of(table: ReadableTable) -> str:
         return f"<pre>{escape(repr(table))}</pre>"
     size, options = facts["size"], facts["options"]
     head = f"{facts['rows']:,} rows, version {facts['version']}"
-    told = [f"{size['total']:,} bytes in {size['files']} file{'s' if size['files'] > 1 else ''}"]
-    told += [f"protection {options['protection']}", f"{facts['sound']['seconds']:,.2f} s of sound"]
+    properties = [f"{size['total']:,} bytes in {size['files']} file{'s' if size['files'] > 1 else ''}"]
+    properties += [f"protection {options['protection']}", f"{facts['sound']['seconds']:,.2f} s of sound"]
     columns = [(column["definition"], f"{column['stored']:,}") for column in facts["columns"]]
     versions = [
         (
@@ -48,7 +48,7 @@ def html_of(table: ReadableTable) -> str:
     ]
     parts = [
         f"<b>{escape(facts['table'])}</b>: {escape(head)}<br>",
-        f"<small>{escape(facts['file'])}: {escape(', '.join(told))}</small>",
+        f"<small>{escape(facts['file'])}: {escape(', '.join(properties))}</small>",
         _picture(os.fspath(table.files.base)),
         _rows(("column", "bytes"), columns[:_COLUMNS], len(columns), "columns"),
         _rows(("version", "time", "rows", "tags", "message"), versions, len(facts["versions"]), "versions"),
@@ -56,18 +56,21 @@ def html_of(table: ReadableTable) -> str:
     return f"<div>{''.join(parts)}</div>"
 
 
-def _rows(names: tuple[str, ...], rows: list[tuple[Any, ...]], there: int, what: str) -> str:
+def _rows(names: tuple[str, ...], rows: list[tuple[Any, ...]], count: int, unit: str) -> str:
     head = "".join(f"<th>{escape(name)}</th>" for name in names)
     body = "".join(
         "<tr>" + "".join(f'<td style="text-align:left">{escape(str(cell))}</td>' for cell in row) + "</tr>"
         for row in rows
     )
-    more = f"<small>and {there - len(rows):,} more {what}</small>" if there > len(rows) else ""
+    more = f"<small>and {count - len(rows):,} more {unit}</small>" if count > len(rows) else ""
     return f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>{more}"
 
 
 def _picture(path: str) -> str:
-    """The spectrum of the first samples, time from left to right, high tones on top; nothing where they cannot be read."""
+    """The spectrum of the first samples, time from left to right, high tones on top.
+
+    It is empty where the samples cannot be read.
+    """
     import soundfile
 
     try:
@@ -90,8 +93,8 @@ def _picture(path: str) -> str:
 def png(levels: U8Array) -> bytes:
     """A picture of levels, uint8 (height, width), as PNG with a palette (ISO/IEC 15948)."""
     anchors = np.array(_QUIET_TO_LOUD, np.float64)
-    places = np.linspace(0, len(anchors) - 1, 256)
-    palette = np.stack([np.interp(places, np.arange(len(anchors)), anchors[:, i]) for i in range(3)], 1)
+    steps = np.linspace(0, len(anchors) - 1, 256)
+    palette = np.stack([np.interp(steps, np.arange(len(anchors)), anchors[:, i]) for i in range(3)], 1)
     height, width = levels.shape
     lines = np.concatenate([np.zeros((height, 1), np.uint8), levels], axis=1)  # each line says: no filter
 

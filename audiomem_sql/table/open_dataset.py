@@ -21,9 +21,9 @@ def dataset(
 ) -> FlacDataset:
     """A table as a lazy Arrow dataset.
 
-    table: a path, or an open table, which then stays whose it is. version, as_of: the table as it was, by number, by tag
-    or by time. live: every query sees the newest version, instead of all of them the same. coded, evolving: as in
-    :class:`~audiomem_sql.table.arrow_dataset.FlacDataset`.
+    table: a path, or an open table, which then stays whose it is. version, as_of: the table as it was, by
+    number, by tag or by time. live: every query sees the newest version, instead of all of them the same.
+    coded, evolving: as in :class:`~audiomem_sql.table.arrow_dataset.FlacDataset`.
     """
     if isinstance(table, str | os.PathLike):
         opened = TableReader(table, version=version, as_of=as_of)

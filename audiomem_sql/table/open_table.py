@@ -1,4 +1,4 @@
-"""The files of a table, opened: which snapshot of them was loaded last, and with which options they are written."""
+"""The open files of a table, the snapshot that was loaded last, and the options to write with."""
 
 from __future__ import annotations
 
@@ -12,20 +12,18 @@ from audiomem_sql.errors import DamagedFileError, OptionError
 from audiomem_sql.machine.block_cache import SHARED, BlockCache
 from audiomem_sql.machine.limits import LIMITS
 from audiomem_sql.machine.malloc import spare, trim
-from audiomem_sql.storage.segment.options import TableOptions
+from audiomem_sql.storage.segment import TableOptions
 from audiomem_sql.upkeep.salvage import SalvagedSnapshot, load_salvaged
 from audiomem_sql.upkeep.torn_log import tell_torn_log
-from audiomem_sql.versions.files import TableFiles
-from audiomem_sql.versions.ingested import known_sources
-from audiomem_sql.versions.snapshot import Snapshot
+from audiomem_sql.versions import Snapshot, TableFiles, known_sources
 
 
 class OpenTable:
     """The open files of a table: the state that those who read it and those who write to it share.
 
-    snapshot: the one that was loaded last; whoever commits puts the new one here. options: those that the next file is
-    written with. fixed: the table was opened at a version, which never changes. The arguments are those of
-    :class:`~audiomem_sql.table.reader.TableReader`.
+    snapshot: the one that was loaded last; whoever commits puts the new one here. options: those that the
+    next file is written with. fixed: the table was opened at a version, which never changes. The arguments
+    are those of :class:`~audiomem_sql.table.reader.TableReader`.
     """
 
     def __init__(
@@ -88,10 +86,10 @@ class OpenTable:
         as_of: str | datetime | None = None,
         schema: Schema | None = None,
     ) -> Snapshot:
-        """The snapshot of a version: by number, by tag, or the newest at a time (UTC unless it says otherwise).
+        """The snapshot of a version: by number, by tag, or the newest at a time.
 
-        schema: the columns to see it with, by default those that it had. QueryError, with the versions and tags that are
-        kept, for one that is not.
+        as_of: UTC unless it says otherwise. schema: the columns to see it with, by default those that it had.
+        QueryError, with the versions and tags that are kept, for one that is not.
         """
         snapshot = self.snapshot
         if as_of is not None:
@@ -112,7 +110,10 @@ class OpenTable:
         return snapshot.at(snapshot.version if version is None else int(version), schema)
 
     def pinned(self, version: int | str | None = None, as_of: str | datetime | None = None) -> OpenTable:
-        """The same open files at a version, or as they are now; later commits do not show. QueryError as :meth:`at`."""
+        """The same open files at a version, or as they are now; later commits do not show.
+
+        QueryError as :meth:`at`.
+        """
         view = copy.copy(self)
         view.snapshot, view.fixed = self.at(version, as_of), True
         view.options = view._read_options()

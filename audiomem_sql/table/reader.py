@@ -1,4 +1,4 @@
-"""A table opened for reading: the newest version of a FLAC file, its deltas and its log, or one that was chosen."""
+"""A table opened for reading, at its newest version or at one that was chosen."""
 
 from __future__ import annotations
 
@@ -12,12 +12,10 @@ import pyarrow as pa
 
 from audiomem_sql.columns.schema import Schema
 from audiomem_sql.machine.block_cache import SHARED, BlockCache
-from audiomem_sql.storage.segment.catalog import Migration, Version
-from audiomem_sql.storage.segment.options import TableOptions
+from audiomem_sql.storage.segment import Migration, TableOptions, Version
 from audiomem_sql.table.open_table import OpenTable
 from audiomem_sql.table.rows import Current, Rows, row_at
-from audiomem_sql.versions.files import TableFiles
-from audiomem_sql.versions.snapshot import Snapshot
+from audiomem_sql.versions import Snapshot, TableFiles
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -28,12 +26,13 @@ if TYPE_CHECKING:
 class TableReader:
     """A table opened for reading, at its newest version or at one that was chosen.
 
-    ``schema``, ``version`` and ``len(table)`` speak of the snapshot that was loaded last; :meth:`refresh` loads a newer one,
-    unless a version was chosen. A context manager, closing its files at the end.
+    ``schema``, ``version`` and ``len(table)`` speak of the snapshot that was loaded last; :meth:`refresh`
+    loads a newer one, unless a version was chosen. A context manager, closing its files at the end.
 
-    salvage: read what there is where files are missing, see :mod:`audiomem_sql.upkeep.salvage`; the table is not refreshed.
-    on_damage: ``fail``, or ``skip`` to leave out the rows that cannot be recovered, with a DamageWarning that names them, or
-    ``null`` to leave out only rows whose rowid is lost, and to put NULL where other values are; a DamageWarning names those, too.
+    salvage: read what there is where files are missing, see :mod:`audiomem_sql.upkeep.salvage`; the table is
+    not refreshed. on_damage: ``fail``, or ``skip`` to leave out the rows that cannot be recovered, with a
+    DamageWarning that names them, or ``null`` to leave out only rows whose rowid is lost, and to put NULL
+    where other values are; a DamageWarning names those, too.
     """
 
     def __init__(
@@ -57,7 +56,7 @@ class TableReader:
         reader._opened = opened
         return reader
 
-    # -- what it is -----------------------------------------------------------------------------------------------
+    # -- what it is ------------------------------------------------------------------------------------------
 
     @property
     def path(self) -> str:
@@ -135,7 +134,7 @@ class TableReader:
     def __repr__(self) -> str:
         return f"<Table {self.path!r}: {len(self)} rows, {len(self.schema)} columns, version {self.version}>"
 
-    # -- versions -------------------------------------------------------------------------------------------------
+    # -- versions --------------------------------------------------------------------------------------------
 
     def at(
         self,
@@ -143,17 +142,20 @@ class TableReader:
         as_of: str | datetime | None = None,
         schema: Schema | None = None,
     ) -> Snapshot:
-        """The snapshot of a version: by number, by tag, or the newest at a time (UTC unless it says otherwise).
+        """The snapshot of a version: by number, by tag, or the newest at a time.
 
-        schema: the columns to see it with, by default those that it had. QueryError, with the versions and tags that are
-        kept, for one that is not.
+        as_of: UTC unless it says otherwise. schema: the columns to see it with, by default those that it had.
+        QueryError, with the versions and tags that are kept, for one that is not.
         """
         return self._opened.at(version, as_of, schema)
 
     def pinned(self, version: int | str | None = None, as_of: str | datetime | None = None) -> TableReader:
-        """The table at a version, or as it is now, without opening a file again; later commits do not show in it.
+        """The table at a version, or as it is now, without opening a file again.
 
-        It shares what is open: it must not be closed, and fails when this reader is. QueryError as :meth:`at`.
+        Later commits do not show in it.
+
+        It shares what is open: it must not be closed, and fails when this reader is. QueryError as
+        :meth:`at`.
         """
         return TableReader.over(self._opened.pinned(version, as_of))
 
@@ -173,7 +175,7 @@ class TableReader:
     ) -> None:
         self.close()
 
-    # -- reading --------------------------------------------------------------------------------------------------
+    # -- reading ---------------------------------------------------------------------------------------------
 
     @property
     def readable(self) -> Current:
@@ -194,8 +196,8 @@ class TableReader:
     ) -> Iterator[pa.RecordBatch]:
         """The rows as record batches, decoded as they are asked for.
 
-        columns: names, in the order wanted; all by default. where: a filter such as ``"year > ? AND title LIKE 'a%'"``
-        with ``parameters`` for its question marks. limit: most rows.
+        columns: names, in the order wanted; all by default. where: a filter such as ``"year > ? AND title
+        LIKE 'a%'"`` with ``parameters`` for its question marks. limit: most rows.
         """
         return self._rows.scan(columns, where, parameters, limit=limit)
 
@@ -216,8 +218,9 @@ class TableReader:
     ) -> pd.DataFrame:
         """The rows as a pandas data frame, with the dtypes that they were written with.
 
-        dtype_backend: ``numpy_nullable`` or ``pyarrow``, as in pandas, for all columns. options: ``categories``, names of
-        columns that become categories, and those of ``pyarrow.Array.to_pandas``. See :mod:`audiomem_sql.columns.to_pandas`.
+        dtype_backend: ``numpy_nullable`` or ``pyarrow``, as in pandas, for all columns. options:
+        ``categories``, names of columns that become categories, and those of ``pyarrow.Array.to_pandas``. See
+        :mod:`audiomem_sql.columns.to_pandas`.
         """
         return self._rows.to_pandas(columns, where, parameters, dtype_backend=dtype_backend, **options)
 
@@ -250,13 +253,15 @@ class TableReader:
         columns: Sequence[str] | None = None,
         column: str | None = None,
     ) -> pa.Table:
-        """The ``k`` rows that answer ``query`` best, the best first, with their cosine distances in a column ``distance``.
+        """The ``k`` rows that answer ``query`` best, best first, and their cosine distances.
 
-        query: for a column that is searched by meaning or by its words, a text. ``semantic:``, ``keyword:`` (INDEXED columns,
-        FTS5's syntax) or ``hybrid:`` before it chooses; without, it is both where both can be had. A row that words alone
-        brought has no distance. For a column of vectors float32 (n,), also an array, a list, bytes, or JSON.
-        where: a filter, which is applied before the rows are ranked. column: which one to search, by default the only one
-        that is declared SEMANTIC.
+        The distances are a column ``distance``.
+
+        query: for a column that is searched by meaning or by its words, a text. ``semantic:``, ``keyword:``
+        (INDEXED columns, FTS5's syntax) or ``hybrid:`` before it chooses; without, it is both where both can
+        be had. A row that words alone brought has no distance. For a column of vectors float32 (n,), also an
+        array, a list, bytes, or JSON. where: a filter, which is applied before the rows are ranked. column:
+        which one to search, by default the only one that is declared SEMANTIC.
         """
         return self._rows.search(query, k, where, parameters, columns=columns, column=column)
 
@@ -271,7 +276,8 @@ class TableReader:
     ) -> pa.Table:
         """The first ``k`` rows in an order such as ``"year DESC, title"``, of those that pass ``where``.
 
-        Columns that the order does not name are read of these rows only, see :mod:`audiomem_sql.scan.top_rows`.
+        Columns that the order does not name are read of these rows only, see
+        :mod:`audiomem_sql.scan.top_rows`.
         """
         return self._rows.top(ordering, k, where, parameters, columns=columns)
 

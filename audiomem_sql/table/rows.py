@@ -15,8 +15,8 @@ from audiomem_sql.errors import QueryError
 from audiomem_sql.scan import Filter, RowFilter, fetch_rows, filters_of_text, first_rows, parse_order, scan
 from audiomem_sql.scan.lookup import value_at
 from audiomem_sql.search import WHOLE, results
-from audiomem_sql.storage.segment.options import TableOptions
-from audiomem_sql.versions.snapshot import Snapshot
+from audiomem_sql.storage.segment import TableOptions
+from audiomem_sql.versions import Snapshot
 from audiomem_sql.writing.transaction import Transaction
 
 if TYPE_CHECKING:
@@ -50,7 +50,10 @@ class Rows:
         *,
         limit: int | None = None,
     ) -> Iterator[pa.RecordBatch]:
-        """The rows as record batches, decoded as they are asked for. Wrong arguments are errors before the first batch."""
+        """The rows as record batches, decoded as they are asked for.
+
+        Wrong arguments are errors before the first batch.
+        """
         numbers, schema = self._projection(columns)
         filters, row_filter = filters_of_text(where, parameters, self.schema)
         return self._batches(numbers, schema, filters, row_filter, limit)

@@ -1,4 +1,4 @@
-"""Changes of a table's columns, each a commit of its own: by a migration, or to the vectors of another model."""
+"""Changes of a table's columns, each a commit of its own: migrations, and vectors of another model."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from audiomem_sql.machine.progress import Progress
 from audiomem_sql.migrations.changes import SchemaChange, parse_change
 from audiomem_sql.scan import scan
 from audiomem_sql.search import embedder_of, missing_vectors
-from audiomem_sql.storage.segment.options import HASHING, TableOptions, check_backend
+from audiomem_sql.storage.segment import HASHING, TableOptions, check_backend
 from audiomem_sql.table.session import Session
 from audiomem_sql.table.transactions import Transactions
 from audiomem_sql.writing.altering import altered_schema
@@ -23,7 +23,10 @@ _REEMBEDDED = 2000
 
 
 class SchemaChanges:
-    """The changes of the columns of a session's table. The arguments are those of :class:`~audiomem_sql.table.table.Table`."""
+    """The changes of the columns of a session's table.
+
+    The arguments are those of :class:`~audiomem_sql.table.table.Table`.
+    """
 
     def __init__(self, session: Session, transactions: Transactions) -> None:
         self._session = session
@@ -68,7 +71,10 @@ class SchemaChanges:
         return opened.snapshot.version
 
     def _change_vectors(self, options: TableOptions, width: int, change: str) -> None:
-        """Give the table other, empty columns of vectors, of ``width`` numbers; not again if the last change was this one."""
+        """Give the table other, empty columns of vectors, of ``width`` numbers.
+
+        Nothing is written if the last change was this one: then it was stopped, and goes on.
+        """
         session, opened = self._session, self._opened
         with session.writing():
             before = opened.snapshot.schema

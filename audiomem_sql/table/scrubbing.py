@@ -1,4 +1,4 @@
-"""Scrubbing: everything is read again and again, slowly, so that damage is found while it can still be repaired."""
+"""Scrubbing: everything is read again and again, slowly, to find damage while it can be repaired."""
 
 from __future__ import annotations
 
@@ -38,8 +38,9 @@ def scrub(
 class Scrubber(threading.Thread):
     """Scrubs the table at ``path`` on a thread of its own, until :meth:`stop`.
 
-    rate: bytes a second. interval: seconds between two rounds. repair: repair what can be. on_problem: called with each
-    problem, and with each error that a round ends with. ``rounds`` counts those that came to their end.
+    rate: bytes a second. interval: seconds between two rounds. repair: repair what can be. on_problem: called
+    with each problem, and with each error that a round ends with. ``rounds`` counts those that came to their
+    end.
     """
 
     def __init__(
@@ -73,11 +74,11 @@ class Scrubber(threading.Thread):
 
     def _round(self) -> None:
         with Table(self._path) as table:
-            found = 0
+            count = 0
             for problem in scrub(table, self._rate, self._pause):
                 self._tell(problem)
-                found += 1
-            if found and self._repair:
+                count += 1
+            if count and self._repair:
                 table.repair()
         self.rounds += 1
 

@@ -1,8 +1,8 @@
-"""Who writes to an open table: one thread of the process at a time, one process at a time, on the newest snapshot.
+"""Who writes to an open table: one thread and one process at a time, on the newest snapshot.
 
 A thread takes its turn (:mod:`audiomem_sql.writing.writer_turn`), then the lock between processes
-(:mod:`audiomem_sql.machine.writer_lock`), then loads what others committed. :meth:`Session.writing` does that for a body,
-:meth:`Session.enter` and :meth:`Session.leaving` for what begins in one call and ends in another.
+(:mod:`audiomem_sql.machine.writer_lock`), then loads what others committed. :meth:`Session.writing` does that
+for a body, :meth:`Session.enter` and :meth:`Session.leaving` for what begins in one call and ends in another.
 """
 
 from __future__ import annotations
@@ -20,10 +20,10 @@ from audiomem_sql.machine.progress import Progress
 from audiomem_sql.machine.writer_lock import WriterLock
 from audiomem_sql.protection.levels import level_named
 from audiomem_sql.storage.log import LogRecord, LogWriter
-from audiomem_sql.storage.segment.options import TableOptions
+from audiomem_sql.storage.segment import TableOptions
 from audiomem_sql.table.open_table import OpenTable
 from audiomem_sql.upkeep.compaction import checkpoint, merge, small_deltas
-from audiomem_sql.versions.snapshot import Snapshot
+from audiomem_sql.versions import Snapshot
 from audiomem_sql.writing import log_limits
 from audiomem_sql.writing.commit import Commit, LoggedCommit, PendingCommit, write_commit
 from audiomem_sql.writing.group_commit import Append
@@ -32,7 +32,10 @@ from audiomem_sql.writing.writer_turn import WriterTurn
 
 
 class Leaving:
-    """The context manager of :meth:`Session.leaving`; a class, because a generator would cost every commit a microsecond."""
+    """The context manager of :meth:`Session.leaving`.
+
+    A class, because a generator would cost every commit a microsecond.
+    """
 
     __slots__ = ("_session",)
 
@@ -57,7 +60,8 @@ class Session:
     """The writing side of an open table, shared by its threads.
 
     opened: the files; the newest snapshot is put there. busy_timeout: seconds that a writer waits for others.
-    turn: of the threads. lock: between processes. transaction: the one that is open, of whichever thread has the turn.
+    turn: of the threads. lock: between processes. transaction: the one that is open, of whichever thread has
+    the turn.
     """
 
     def __init__(self, opened: OpenTable, busy_timeout: float) -> None:
@@ -79,7 +83,8 @@ class Session:
     def refresh(self) -> bool:
         """Look for commits of others; True if there were any. Nothing happens while a thread writes.
 
-        That one has looked, and shows what it commits; a snapshot loaded beside it might take the place of a newer one.
+        The thread that writes has looked, and shows what it commits. A snapshot that is loaded beside it
+        might take the place of a newer one.
         """
         with self._refreshing:
             return not self.turn.busy and self.opened.refresh()
@@ -89,14 +94,17 @@ class Session:
         if self.transaction is not None and self.turn.mine:
             raise StorageError("a transaction is open", file=self.opened.path, remedy="Commit it first.")
 
-    # -- the turn -------------------------------------------------------------------------------------------------
+    # -- the turn --------------------------------------------------------------------------------------------
 
     @contextlib.contextmanager
     def writing(self, timeout: float | None = None, *, damaged: bool = False) -> Iterator[None]:
-        """Be the writer for the body. However it ends, others can write afterwards, and the snapshot is the newest.
+        """Be the writer for the body.
 
-        timeout: seconds, by default the busy timeout. damaged: also where damage forbids to write anything but its repair.
-        StorageError when this thread has a transaction open; BusyError when others keep writing.
+        However it ends, others can write afterwards, and the snapshot is the newest.
+
+        timeout: seconds, by default the busy timeout. damaged: also where damage forbids to write anything
+        but its repair. StorageError when this thread has a transaction open; BusyError when others keep
+        writing.
         """
         self.check_no_transaction()
         self.enter(timeout, damaged=damaged)
@@ -121,7 +129,10 @@ class Session:
         return True
 
     def leaving(self) -> Leaving:
-        """End the transaction and the turn after a body. After an error, load what was committed before it."""
+        """End the transaction and the turn after a body.
+
+        After an error, load what was committed before it.
+        """
         return Leaving(self)
 
     def leave(self) -> None:
@@ -168,7 +179,7 @@ class Session:
             files.remove_log()  # all of it is in a segment: a crash came before its removal
             opened.reload()
 
-    # -- commits; the turn must be this thread's -------------------------------------------------------------------
+    # -- commits; the turn must be this thread's -------------------------------------------------------------
 
     def log_writer(self) -> LogWriter:
         """What appends to the log."""
@@ -201,7 +212,10 @@ class Session:
     def commit_segment(
         self, content: Commit, options: TableOptions | None = None, progress: Progress | None = None
     ) -> int:
-        """:meth:`write_segment`, for good; the new version. The snapshot is the newest when :meth:`writing` ends."""
+        """:meth:`write_segment`, for good; the new version.
+
+        The snapshot is the newest when :meth:`writing` ends.
+        """
         commit = self.write_segment(content, options, progress)
         commit.accept()
         return commit.version
@@ -219,7 +233,10 @@ class Session:
         return done
 
     def checkpoint_if_full(self) -> None:
-        """Turn a long log into a delta. Its commits are durable already: what fails here is tried again at the next one."""
+        """Turn a long log into a delta.
+
+        Its commits are durable already: what fails here is tried again at the next one.
+        """
         log = self.opened.snapshot.log
         if log is not None and (
             log.end > log_limits.CHECKPOINT_BYTES or log.count >= log_limits.CHECKPOINT_COMMITS
@@ -238,12 +255,15 @@ class Session:
             with contextlib.suppress(OSError):  # what stays is removed by the next writer's sweep
                 os.unlink(temporary)
 
-    # -- the end --------------------------------------------------------------------------------------------------
+    # -- the end ---------------------------------------------------------------------------------------------
 
     def close(self) -> None:
-        """Turn what this session logged into a delta, and close the files. What other threads are appending is waited for.
+        """Turn what this session logged into a delta, and close the files.
 
-        The log is left alone when another process is writing: it is as durable, and will be turned into a delta by that.
+        What other threads are appending is waited for.
+
+        The log is left alone when another process is writing: it is as durable, and will be turned into a
+        delta by that.
         """
         self.turn.enter(threading.TIMEOUT_MAX)
         try:

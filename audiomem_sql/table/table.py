@@ -24,7 +24,7 @@ from audiomem_sql.table.transactions import Transactions
 from audiomem_sql.table.upkeep import Upkeep
 from audiomem_sql.upkeep.compaction import Retention
 from audiomem_sql.upkeep.repair import Repair
-from audiomem_sql.versions.snapshot import Snapshot
+from audiomem_sql.versions import Snapshot
 from audiomem_sql.writing.transaction import Transaction
 
 BUSY_TIMEOUT = 5.0
@@ -36,8 +36,9 @@ class Table(TableReader):
     Use :func:`audiomem_sql.open` or :meth:`create`. Commits go to the log, and from there into segments: by
     :meth:`checkpoint`, which comes by itself, by :meth:`merge` and by :meth:`vacuum`.
 
-    Threads may share it: :meth:`append` from any of them, and each sees the newest snapshot, or, while it has a transaction
-    open, its own changes. A thread that writes keeps the others waiting, up to the busy timeout; then they get a BusyError.
+    Threads may share it: :meth:`append` from any of them, and each sees the newest snapshot, or, while it has
+    a transaction open, its own changes. A thread that writes keeps the others waiting, up to the busy
+    timeout; then they get a BusyError.
     """
 
     def __init__(
@@ -80,12 +81,12 @@ class Table(TableReader):
     def salvaged(
         cls, broken: TableReader, path: str | os.PathLike[str], options: Mapping[str, Any] | None = None
     ) -> Table:
-        """A new table at ``path``, which must be free, of the rows that can be read of ``broken``, with their rowids.
+        """A new table of the rows that can be read of ``broken``, with their rowids.
 
-        With ``on_damage="null"`` also of the rows that can be read in part; columns that lost values may then be NULL, and
-        are no longer a primary key. Vectors are kept as they are. options: instead of those that it had, but for the model.
-        DamagedFileError if there are rows, and not one of them can be read; then, as after any other error, there is no new
-        table.
+        path: must be free. With ``on_damage="null"`` also of the rows that can be read in part; columns that
+        lost values may then be NULL, and are no longer a primary key. Vectors are kept as they are. options:
+        instead of those that it had, but for the model. DamagedFileError if there are rows, and not one of
+        them can be read; then, as after any other error, there is no new table.
         """
         kept = broken.options.to_catalog() | dict(options or {})
         model_digest = str(kept.pop("model_digest", ""))
@@ -111,7 +112,7 @@ class Table(TableReader):
             on_damage=opened.on_damage,
         )
 
-    # -- sharing --------------------------------------------------------------------------------------------------
+    # -- sharing ---------------------------------------------------------------------------------------------
 
     @property
     def busy_timeout(self) -> float:
@@ -133,26 +134,33 @@ class Table(TableReader):
         return self._session.readable
 
     def refresh(self) -> bool:
-        """Look for commits of others; True if there were any. Nothing happens while a thread writes through this table."""
+        """Look for commits of others; True if there were any.
+
+        Nothing happens while a thread writes through this table.
+        """
         return self._session.refresh()
 
     def close(self) -> None:
         """Roll back what is not committed, turn what this table logged into a delta, and close the files.
 
-        What other threads are appending is waited for; a transaction that one has open is rolled back. The log is left
-        alone when another process is writing: it is as durable, and will be turned into a delta by that.
+        What other threads are appending is waited for; a transaction that one has open is rolled back. The
+        log is left alone when another process is writing: it is as durable, and will be turned into a delta
+        by that.
         """
         if not self._session.turn.closed:
             self._transactions.rollback_any()
             self._session.close()
 
-    # -- transactions ---------------------------------------------------------------------------------------------
+    # -- transactions ----------------------------------------------------------------------------------------
 
     def begin(self, *, any_thread: bool = False) -> Transaction:
-        """Open a transaction: take the writer's lock, and look for commits of others. This thread's open one is returned.
+        """Open a transaction: take the writer's lock, and look for commits of others.
 
-        BusyError when another thread or process keeps writing for longer than ``busy_timeout`` seconds. any_thread: calls
-        of all threads belong to the transaction; the caller sees to it that they come one at a time, as SQLite does.
+        This thread's open one is returned.
+
+        BusyError when another thread or process keeps writing for longer than ``busy_timeout`` seconds.
+        any_thread: calls of all threads belong to the transaction; the caller sees to it that they come one
+        at a time, as SQLite does.
         """
         return self._transactions.begin(any_thread=any_thread)
 
@@ -187,7 +195,7 @@ class Table(TableReader):
         """Name a version, by default the newest; vacuum keeps it. An empty commit holds the name."""
         self._transactions.tag(name, version)
 
-    # -- appends --------------------------------------------------------------------------------------------------
+    # -- appends ---------------------------------------------------------------------------------------------
 
     def append(
         self,
@@ -201,13 +209,14 @@ class Table(TableReader):
     ) -> int:
         """Add rows in one commit, all or none; the new version. When it returns they are durable.
 
-        data: an Arrow table, record batch or reader, a pandas data frame, anything with ``__arrow_c_stream__``, or a
-        list of dicts. Columns are matched by name; missing ones take their default. Errors name the column and the row.
-        replace: a filter; the rows that match it (``parameters`` for its question marks) are deleted in the same commit.
-        sources: what the rows were ingested from, see :mod:`audiomem_sql.versions.ingested`.
+        data: an Arrow table, record batch or reader, a pandas data frame, anything with
+        ``__arrow_c_stream__``, or a list of dicts. Columns are matched by name; missing ones take their
+        default. Errors name the column and the row. replace: a filter; the rows that match it (``parameters``
+        for its question marks) are deleted in the same commit. sources: what the rows were ingested from, see
+        :mod:`audiomem_sql.versions.ingested`.
 
-        Several threads may append at the same time: few rows share a flush, see :mod:`audiomem_sql.writing.group_commit`.
-        Each has a version and errors of its own.
+        Several threads may append at the same time: few rows share a flush, see
+        :mod:`audiomem_sql.writing.group_commit`. Each has a version and errors of its own.
         """
         return self._appends.append(
             data, replace=replace, parameters=parameters, sources=sources, message=message, progress=progress
@@ -216,11 +225,14 @@ class Table(TableReader):
     def append_stream(
         self, data: Any, *, message: str | None = None, progress: Progress | None = None
     ) -> int:
-        """Add rows in one commit, as :meth:`append`; the rows of a new table without having all of them in memory.
+        """Add rows in one commit, as :meth:`append`.
 
-        That holds for a relation of DuckDB and for an Arrow dataset, if their rows come in the order of the INTEGER PRIMARY
-        KEY, or there is none, and the table has no other key and no CHECK. Anything else is read first, as :meth:`append`
-        does. What is made of SEMANTIC and INDEXED columns, their vectors and words, is held in memory.
+        The rows of a new table without having all of them in memory.
+
+        That holds for a relation of DuckDB and for an Arrow dataset, if their rows come in the order of the
+        INTEGER PRIMARY KEY, or there is none, and the table has no other key and no CHECK. Anything else is
+        read first, as :meth:`append` does. What is made of SEMANTIC and INDEXED columns, their vectors and
+        words, is held in memory.
         """
         return self._appends.append_stream(data, message=message, progress=progress)
 
@@ -235,19 +247,25 @@ class Table(TableReader):
     ) -> int:
         """Add and delete rows in one commit, as :meth:`append`; the new version.
 
-        deleted: given the snapshot that the commit is made on, the rowids to delete from it, int64 (n,), ascending. It is
-        called when nobody else can write, by whichever thread does the writing.
+        deleted: given the snapshot that the commit is made on, the rowids to delete from it, int64 (n,),
+        ascending. It is called when nobody else can write, by whichever thread does the writing.
         """
         return self._appends.exchange(data, deleted, sources=sources, message=message, progress=progress)
 
-    # -- upkeep ----------------------------------------------------------------------------------------------------
+    # -- upkeep ----------------------------------------------------------------------------------------------
 
     def checkpoint(self, *, timeout: float | None = None) -> bool:
-        """Turn the log into a delta; False if there was nothing in it. BusyError after ``timeout`` seconds."""
+        """Turn the log into a delta; False if there was nothing in it.
+
+        BusyError after ``timeout`` seconds.
+        """
         return self._upkeep.checkpoint(timeout)
 
     def merge(self) -> None:
-        """Make one delta of all deltas and the log; cheap beside a vacuum, because the base stays as it is."""
+        """Make one delta of all deltas and the log.
+
+        It is cheap beside a vacuum, because the base stays as it is.
+        """
         self._upkeep.merge()
 
     def vacuum(
@@ -260,42 +278,49 @@ class Table(TableReader):
     ) -> int:
         """Make one file of base, deltas and log, compressed harder; the oldest version that is kept.
 
-        retain: which versions to keep, by default all; tagged ones are kept in any case. level: zstd, 1 to 22, by default
-        that of the profile. protection: the level that the table has from now on, by default the one that it had. progress:
-        called with rows done and rows in all. Readers go on with the files that they have open.
+        retain: which versions to keep, by default all; tagged ones are kept in any case. level: zstd, 1 to
+        22, by default that of the profile. protection: the level that the table has from now on, by default
+        the one that it had. progress: called with rows done and rows in all. Readers go on with the files
+        that they have open.
         """
         return self._upkeep.vacuum(retain or Retention(), level, protection, progress)
 
     def transcode(self, changes: Mapping[str, Any], *, progress: Progress | None = None) -> None:
-        """Make one file with other options: profile, modulation, band_plan, robustness, protection, compression_level.
+        """Make one file that sounds otherwise.
 
-        All versions are kept. OptionError, before anything is written, for options that do not exist or do not go together.
+        changes: new values of profile, modulation, band_plan, robustness, protection, compression_level. All
+        versions are kept. OptionError, before anything is written, for options that do not exist or do not go
+        together.
         """
         self._upkeep.transcode(changes, progress)
 
     def repair(self, *, progress: Progress | None = None) -> list[Repair]:
         """Make every damaged file what it was, byte for byte; what was done, a file each.
 
-        Files that are whole stay as they are. UnsupportedError without protection. DamagedFileError when something cannot be
-        recovered: then that file stays as it is. Readers go on with the files that they have open.
+        Files that are whole stay as they are. UnsupportedError without protection. DamagedFileError when
+        something cannot be recovered: then that file stays as it is. Readers go on with the files that they
+        have open.
         """
         return self._upkeep.repair(progress)
 
     def set_cover(self, cover: Picture | None) -> None:
-        """Make ``cover`` the front cover of the table's file, in place of one that is there; None: it has none.
+        """Make ``cover`` the front cover of the table's file, in place of one that is there.
 
-        Rows, versions, deltas and the log stay as they are. Readers go on with the file that they have open.
+        cover: None to have none. Rows, versions, deltas and the log stay as they are. Readers go on with the
+        file that they have open.
         """
         self._upkeep.set_cover(cover)
 
-    # -- columns ---------------------------------------------------------------------------------------------------
+    # -- columns ---------------------------------------------------------------------------------------------
 
     def alter(self, change: SchemaChange | str, *, message: str | None = None) -> int:
-        """Change the columns, in a commit of its own; the new version. Older versions keep the columns that they had.
+        """Change the columns, in a commit of its own; the new version.
 
-        change: ``"add column year INTEGER DEFAULT 2000"``, ``"drop column year"``, ``"rename column year TO born"``, or
-        one of the objects of :mod:`audiomem_sql.migrations` that they describe. SchemaError for what cannot be done.
-        No row is written: those that are there have the DEFAULT in a new column.
+        Older versions keep the columns that they had.
+
+        change: ``"add column year INTEGER DEFAULT 2000"``, ``"drop column year"``, ``"rename column year TO
+        born"``, or one of the objects of :mod:`audiomem_sql.migrations` that they describe. SchemaError for
+        what cannot be done. No row is written: those that are there have the DEFAULT in a new column.
         """
         return self._schema_changes.alter(change, message)
 
@@ -310,8 +335,8 @@ class Table(TableReader):
 
         Either is, by default, the one that the table has.
 
-        The first commit gives the table other columns of vectors, the following ones fill them, some thousand rows each: one
-        that is stopped goes on where it stopped, when it is called again with the same model. Older versions keep theirs.
-        progress: called with rows done and rows in all.
+        The first commit gives the table other columns of vectors, the following ones fill them, some thousand
+        rows each: one that is stopped goes on where it stopped, when it is called again with the same model.
+        Older versions keep theirs. progress: called with rows done and rows in all.
         """
         return self._schema_changes.reembed(model, model_backend, progress)

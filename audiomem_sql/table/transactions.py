@@ -1,4 +1,7 @@
-"""Transactions of an open table: begun, made durable, then kept or taken back; and commits that consist of nothing else."""
+"""Transactions of an open table: begun, made durable, then kept or taken back.
+
+Tags and restored versions are commits of their own.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +10,7 @@ from audiomem_sql.machine.progress import Progress
 from audiomem_sql.search import embed_texts, recorded, table_embedder
 from audiomem_sql.storage.log import LogRecord
 from audiomem_sql.table.session import Session
-from audiomem_sql.versions.row_changes import changes
+from audiomem_sql.versions import changes
 from audiomem_sql.writing import log_limits
 from audiomem_sql.writing.commit import LoggedCommit, PendingCommit, now
 from audiomem_sql.writing.transaction import Transaction
@@ -25,7 +28,10 @@ class Transactions:
         self._prepared: LoggedCommit | PendingCommit | None = None
 
     def begin(self, *, any_thread: bool = False) -> Transaction:
-        """Become the writer, and open a transaction on the newest snapshot. This thread's open one is returned."""
+        """Become the writer, and open a transaction on the newest snapshot.
+
+        This thread's open one is returned.
+        """
         session = self._session
         if session.transaction is None or not session.turn.mine:
             session.enter()
@@ -105,7 +111,7 @@ class Transactions:
             if prepared is not None:
                 prepared.take_back()
 
-    # -- commits of old versions and names --------------------------------------------------------------------------
+    # -- commits of old versions and names -------------------------------------------------------------------
 
     def restore(self, version: int | str) -> int:
         """Make the rows of an old version the newest, in a commit of its own; the new version."""

@@ -1,4 +1,4 @@
-"""Upkeep of an open table: its files are written anew, and no version that is kept reads differently afterwards."""
+"""Upkeep of an open table: its files are written anew, and versions that are kept stay as they are."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from audiomem_sql.errors import OptionError
 from audiomem_sql.machine.progress import Progress
 from audiomem_sql.protection.levels import level_named
 from audiomem_sql.sound.cover import covered
-from audiomem_sql.storage.segment.options import TableOptions
+from audiomem_sql.storage.segment import TableOptions
 from audiomem_sql.table.session import Session
 from audiomem_sql.upkeep.compaction import Retention, merge, vacuum
 from audiomem_sql.upkeep.repair import Repair, repaired
@@ -23,7 +23,9 @@ TRANSCODED = ("profile", "modulation", "band_plan", "robustness", "protection", 
 
 
 class Upkeep:
-    """The upkeep of a session's table. The arguments of the methods are those of :class:`~audiomem_sql.table.table.Table`.
+    """The upkeep of a session's table.
+
+    The arguments of the methods are those of :class:`~audiomem_sql.table.table.Table`.
 
     Readers go on with the files that they have open.
     """

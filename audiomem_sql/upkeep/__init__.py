@@ -2,12 +2,15 @@
 
 What the rooms above use:
 
-- ``checkpoint``, ``merge`` and ``vacuum`` make fewer, larger files; ``Retention`` says which versions a vacuum keeps
+- ``checkpoint``, ``merge`` and ``vacuum`` make fewer, larger files; ``Retention`` says which versions a
+  vacuum keeps
 - ``problems`` gives every ``Problem`` in the files of a ``Verifiable``
 - ``repaired`` writes a file as it was made, ``repair_copy`` a table: a ``Repair`` for each file
-- ``load_salvaged`` reads what there is where files are missing; ``tell_torn_log`` warns of a log that ends badly
+- ``load_salvaged`` reads what there is where files are missing; ``tell_torn_log`` warns of a log that ends
+  badly
 
-Useful for work on whole files. Not for who may do it, which ``table.session`` decides: whoever calls holds the writer's lock.
+Useful for work on whole files. Not for who may do it, which ``table.session`` decides: whoever calls holds
+the writer's lock.
 """
 
 from __future__ import annotations

@@ -1,9 +1,11 @@
-"""Fewer, larger files: the log becomes a delta (checkpoint), small deltas become one (merge), everything becomes one
-base (vacuum). No version that is kept reads differently afterwards.
+"""Fewer, larger files: checkpoint, merge and vacuum.
 
-Each writes a new segment beside, fsyncs it, renames it into place, and only then removes what it replaces. A crash in
-between leaves both, and loading takes the newer. The writer's lock must be held; readers go on with the files that they
-have open.
+A checkpoint makes a delta of the log, a merge one delta of small ones, a vacuum one base of everything. No
+version that is kept reads differently afterwards.
+
+Each writes a new segment beside, fsyncs it, renames it into place, and only then removes what it replaces. A
+crash in between leaves both, and loading takes the newer. The writer's lock must be held; readers go on with
+the files that they have open.
 """
 
 from __future__ import annotations
@@ -59,9 +61,9 @@ _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 7 * 86400}
 
 @dataclass(frozen=True, slots=True)
 class Retention:
-    """Which versions a vacuum keeps: the newest ``count``, and those younger than ``seconds``; both None for all.
+    """Which versions a vacuum keeps: the newest ``count``, and those younger than ``seconds``.
 
-    Tagged versions are kept in any case, with all after the oldest of them.
+    All are kept if both are None. Tagged versions are kept in any case, with all after the oldest of them.
     """
 
     count: int | None = None
@@ -101,7 +103,10 @@ class Retention:
 
 
 def checkpoint(files: TableFiles, lock: WriterLock, snapshot: Snapshot, options: TableOptions) -> bool:
-    """Turn the log into a delta, or into the base of a table without rows; False if there was nothing in it."""
+    """Turn the log into a delta, or into the base of a table without rows.
+
+    False if there was nothing in it.
+    """
     commits = snapshot.logged
     if commits:
         base, *deltas = snapshot.segments
@@ -135,12 +140,12 @@ def checkpoint(files: TableFiles, lock: WriterLock, snapshot: Snapshot, options:
 
 def small_deltas(snapshot: Snapshot) -> list[ReadableSegment]:
     """The newest deltas that are small, oldest first; none until there are enough of them to be merged."""
-    found: list[ReadableSegment] = []
+    deltas: list[ReadableSegment] = []
     for segment in reversed(snapshot.segments[1:]):
         if os.path.getsize(segment.path) > SMALL_DELTA_BYTES:
             break
-        found.append(segment)
-    return found[::-1] if len(found) >= SMALL_DELTAS else []
+        deltas.append(segment)
+    return deltas[::-1] if len(deltas) >= SMALL_DELTAS else []
 
 
 def merge(
@@ -157,7 +162,8 @@ def merge(
     )
     tombstones = Tombstones.of(deltas)
     rowids, first = np.unique(tombstones.rowids, return_index=True)
-    # Of each rowid the first deletion may be of a row in a file before; the others are of rows in these files.
+    # Of each rowid the first deletion may be of a row in a file before; the others are of rows in these
+    # files.
     outside = Tombstones(rowids, tombstones.versions[first])
     history = snapshot.history(
         deltas[0].catalog.first_version,
@@ -183,7 +189,8 @@ def vacuum(
 ) -> None:
     """Make one base of all segments, with every version from ``oldest`` on. The log must be empty.
 
-    level: of zstd; None for that of the profile. heard: bands in which little is heard are not used again. progress: called with rows done and rows in all.
+    level: of zstd; None for that of the profile. heard: bands in which little is heard are not used again.
+    progress: called with rows done and rows in all.
     """
     versions = [version for version in snapshot.versions if version.number >= oldest]
     write = options.write_options(unhealthy(snapshot, MEASURED_PAGES) if heard else frozenset())
@@ -244,10 +251,13 @@ class _Segment:
         history: SchemaHistory = NO_HISTORY,
         lock: WriterLock | None = None,
     ) -> None:
-        """schema: that of ``rows``, by default the newest. lock: what is to be the base is locked before it is."""
+        """Write the rows, and give the file its name.
+
+        schema: that of ``rows``, by default the newest. lock: follows the file if it becomes the base.
+        """
         if limits_of(options.profile).sparing:
-            for known in self.snapshot.segments:
-                known.forget()
+            for segment in self.snapshot.segments:
+                segment.forget()
             trim()
         table_id = self.snapshot.segments[0].catalog.table_id
         schema = schema or self.snapshot.schema
@@ -287,14 +297,17 @@ class _Segment:
 
 
 def _codecs(snapshot: Snapshot, schema: Schema) -> dict[int, VectorCodec]:
-    """How the largest segment stores each column of vectors: merged with the same codec, vectors stay as they are."""
-    found: dict[int, VectorCodec] = {}
+    """How the largest segment stores each column of vectors.
+
+    Vectors that are merged with the same codec stay as they are.
+    """
+    codecs: dict[int, VectorCodec] = {}
     largest = max(snapshot.segments, key=lambda segment: segment.rows)
-    for place in schema.vectors.values():
-        index = largest.with_schema(schema).vector_index(place)
+    for column in schema.vectors.values():
+        index = largest.with_schema(schema).vector_index(column)
         if index is not None and index.count:
-            found[place] = index.codec
-    return found
+            codecs[column] = index.codec
+    return codecs
 
 
 def _stored(snapshot: Snapshot, history: SchemaHistory) -> Schema:
@@ -304,17 +317,17 @@ def _stored(snapshot: Snapshot, history: SchemaHistory) -> Schema:
 
 def _logged_tombstones(commits: Sequence[LogRecord]) -> Tombstones:
     """The rows of segments that the commits deleted."""
-    found: dict[int, int] = {}
+    versions: dict[int, int] = {}
     live: set[int] = set()
     for record in commits:
         for rowid in record.deleted:
             if rowid in live:
                 live.discard(rowid)
             else:
-                found.setdefault(rowid, record.version)
+                versions.setdefault(rowid, record.version)
         live.update(rowid for rowid, _ in record.inserted)
-    rowids = np.array(sorted(found), np.int64)
-    return Tombstones(rowids, np.array([found[rowid] for rowid in sorted(found)], np.int64))
+    rowids = np.array(sorted(versions), np.int64)
+    return Tombstones(rowids, np.array([versions[rowid] for rowid in sorted(versions)], np.int64))
 
 
 def _logged_rows(commits: Sequence[LogRecord], schema: Schema) -> Iterator[VersionedBatch]:
@@ -324,18 +337,20 @@ def _logged_rows(commits: Sequence[LogRecord], schema: Schema) -> Iterator[Versi
     live: dict[int, int] = {}
     for record in commits:
         for rowid in record.deleted:
-            place = live.pop(rowid, None)
-            if place is not None:
-                ended[place] = record.version
+            number = live.pop(rowid, None)
+            if number is not None:
+                ended[number] = record.version
         for rowid, row in record.inserted:
             live[rowid] = len(rows)
             rows.append((rowid, record.version, row))
             ended.append(NEVER)
-    order = sorted(range(len(rows)), key=lambda place: rows[place][:2])
+    order = sorted(range(len(rows)), key=lambda number: rows[number][:2])
     for start in range(0, len(order), _ROWS_AT_ONCE):
-        places = order[start : start + _ROWS_AT_ONCE]
-        batch = batch_of([(rows[place][0], rows[place][2]) for place in places], schema)
-        yield VersionedBatch(batch, _array(rows[p][1] for p in places), _array(ended[p] for p in places))
+        numbers = order[start : start + _ROWS_AT_ONCE]
+        batch = batch_of([(rows[number][0], rows[number][2]) for number in numbers], schema)
+        yield VersionedBatch(
+            batch, _array(rows[number][1] for number in numbers), _array(ended[number] for number in numbers)
+        )
 
 
 def _array(numbers: Iterable[int]) -> I64Array:

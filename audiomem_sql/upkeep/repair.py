@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from audiomem_sql.arrays import I64Array
-from audiomem_sql.errors import DamagedFileError, StorageError, UnsupportedError
+from audiomem_sql.errors import StorageError, UnsupportedError
 from audiomem_sql.machine.durable import flush, replace_durably, storage_error, temporary_file
 from audiomem_sql.machine.progress import Progress
 from audiomem_sql.storage.pages import FileSpec, lay_out
@@ -27,7 +27,10 @@ _COMPARED = 1 << 20
 
 @dataclass(frozen=True, slots=True)
 class Repair:
-    """What was done to a file: cells that the page's own parity brought back, and the other cells'; changed: it differed."""
+    """What was done to a file: cells that the page's own parity brought back, and the other cells'.
+
+    Changed: it differed.
+    """
 
     file: str
     inner: int
@@ -36,10 +39,11 @@ class Repair:
 
 
 def repaired(segment: ReadableSegment, target: str, progress: Progress | None = None) -> tuple[str, Repair]:
-    """Write the file of ``segment`` as it was made, at a temporary name beside ``target``: that name, and what was done.
+    """Write the file of ``segment`` as it was made: its temporary name, and what was done.
 
-    UnsupportedError without protection; DamagedFileError, naming page and cell, for what cannot be recovered: then nothing
-    is written. The file is on the disk when this returns. progress: called with bytes of data done and in all.
+    target: the path beside which it is written. UnsupportedError without protection; DamagedFileError, naming
+    page and cell, for what cannot be recovered: then nothing is written. The file is on the disk when this
+    returns. progress: called with bytes of data done and in all.
     """
     file, catalog = segment.file, segment.catalog
     if file.map is None:
@@ -61,7 +65,7 @@ def repaired(segment: ReadableSegment, target: str, progress: Progress | None = 
             with os.fdopen(handle, "w+b") as sink:
                 with contextlib.suppress(OSError):
                     os.fchmod(sink.fileno(), os.stat(segment.path).st_mode & 0o777)
-                made = FileSpec(
+                spec = FileSpec(
                     file.profile,
                     file.layout.level,
                     catalog.segment_id,
@@ -70,12 +74,12 @@ def repaired(segment: ReadableSegment, target: str, progress: Progress | None = 
                     file.mode,
                     file.by_bands,
                 )
-                lay_out(sink, made, blob, data, catalog.data_bytes)
+                lay_out(sink, spec, blob, data, catalog.data_bytes)
                 sink.flush()
                 flush(sink.fileno())
-        done = file.corrections
+        corrections = file.corrections
         changed = not _same(temporary, segment.path)
-        return temporary, Repair(segment.path, done.inner, done.outer, changed)
+        return temporary, Repair(segment.path, corrections.inner, corrections.outer, changed)
     except BaseException as error:
         if temporary:
             with contextlib.suppress(OSError):
@@ -88,38 +92,41 @@ def repaired(segment: ReadableSegment, target: str, progress: Progress | None = 
 def repair_copy(
     snapshot: Snapshot, files: TableFiles, target: str, progress: Progress | None = None
 ) -> list[Repair]:
-    """Write a table as it was made to ``target``, which must be free, with its deltas and its log; what was done."""
+    """Write a table as it was made to ``target``, which must be free, with its deltas and its log.
+
+    Returns what was done, a file each.
+    """
     copy = TableFiles(os.path.abspath(target))
     if copy.exists() or copy.deltas() or os.path.lexists(copy.log):
         raise StorageError("the file exists already", file=copy.base, remedy="Choose another name.")
-    done = []
+    repairs = []
     for segment in reversed(snapshot.segments):  # the base last: without it there is no table
         path = copy.base
         if segment.path != files.base:
             copy.make_folder()
             path = os.path.join(copy.folder, os.path.basename(segment.path))
         temporary, repair = repaired(segment, path, progress)
-        done.append(repair)
+        repairs.append(repair)
         if segment is snapshot.segments[0] and snapshot.logged:
             shutil.copyfile(files.log, copy.log)
         replace_durably(temporary, path)
-    return done[::-1]
+    return repairs[::-1]
 
 
 def _same(path: str, other: str) -> bool:
     """Whether two files hold the same bytes."""
-    with open(path, "rb") as left, open(other, "rb") as right:
+    with open(path, "rb") as one_file, open(other, "rb") as other_file:
         while True:
-            a, b = left.read(_COMPARED), right.read(_COMPARED)
-            if a != b:
+            one_bytes, other_bytes = one_file.read(_COMPARED), other_file.read(_COMPARED)
+            if one_bytes != other_bytes:
                 return False
-            if not a:
+            if not one_bytes:
                 return True
 
 
 @dataclass(frozen=True, slots=True)
 class Loss:
-    """Rows that damage costs: those of ``column`` (None: the rowids) in places ``start`` to ``stop`` - 1 of a segment."""
+    """Rows that damage costs: ``start`` to ``stop`` - 1 of a segment, in ``column`` (None: the rowids)."""
 
     column: str | None
     start: int
@@ -127,9 +134,10 @@ class Loss:
 
 
 def losses(segment: ReadableSegment, cells: Sequence[int]) -> Iterator[Loss]:
-    """What is lost with ``cells`` of the data stream, by their numbers in the file, when nothing brings them back.
+    """What is lost with cells of the data stream that nothing brings back.
 
-    A lost dictionary costs its column in all rows. A lost Bloom filter costs no row.
+    cells: their numbers in the file. A lost dictionary costs its column in all rows. A lost Bloom filter
+    costs no row.
     """
     size = segment.file.layout.cell_payload
     starts = np.unique(segment.file.places_in(segment.data_page, np.array(cells, np.int64)))
@@ -158,29 +166,3 @@ def losses(segment: ReadableSegment, cells: Sequence[int]) -> Iterator[Loss]:
 
 def _touched(starts: I64Array, size: int, low: int, high: int) -> bool:
     return bool(((starts + size > low) & (starts < high)).any())
-
-
-def unrecoverable(segment: ReadableSegment) -> list[int]:
-    """The damaged cells of a file, by number, that nothing brings back."""
-    lost: list[int] = []
-    file = segment.file
-    per_page = file.layout.cells
-    damaged = [page.page * per_page + cell for page in file.damage() for cell in page.cells]
-    damaged += [page * per_page + cell for page in file.missing for cell in range(per_page)]
-    numbers = np.array(damaged, np.int64)
-    if len(numbers):
-        lost = numbers[~file.recover(numbers)[0]].tolist()
-    return lost
-
-
-def check_recoverable(segment: ReadableSegment) -> None:
-    """DamagedFileError that says how much is lost, unless all damage can be repaired."""
-    lost = unrecoverable(segment)
-    if lost:
-        rows = sum(loss.stop - loss.start for loss in losses(segment, lost))
-        raise DamagedFileError(
-            f"{len(lost):,} cells cannot be recovered, which costs {rows:,} values",
-            file=segment.path,
-            place=f"page {lost[0] // segment.file.layout.cells}",
-            remedy="`audiomem verify` lists them; `audiomem salvage` saves the rest.",
-        )

@@ -1,11 +1,12 @@
 """Reading a table of which files are missing or cannot be read: what the others hold.
 
-Each delta lists the commits that are in it, so a gap in the chain has known versions. Of a version before the gap nothing
-is lost. A version after it is put together from what there is: rows that only the missing commits added are not shown, and
-rows that only they deleted are; a row that they replaced is shown as it was before, unless a later commit replaced it, too.
+Each delta lists the commits that are in it, so a gap in the chain has known versions. Of a version before the
+gap nothing is lost. A version after it is put together from what there is: rows that only the missing commits
+added are not shown, and rows that only they deleted are; a row that they replaced is shown as it was before,
+unless a later commit replaced it, too.
 
-A file whose catalogs are all lost is read by the labels of its blocks (see ``unlisted_segment``). Then only the newest version
-can be had.
+A file whose catalogs are all lost is read by the labels of its blocks (see ``unlisted_segment``). Then only
+the newest version can be had.
 
 Without a base the deltas are read alone: they hold all that they need, but for the rows of before.
 """
@@ -71,9 +72,12 @@ class SalvagedSnapshot(Snapshot):
             raise self.not_kept(f"version {version} is missing")
 
     def check_moment(self, version: int, moment: int) -> None:
-        """QueryError if ``version``, the newest up to ``moment`` (µs since 1970), may have had missing ones behind it."""
+        """QueryError if versions that are missing may be newer than ``version`` at a time.
+
+        version: the newest that is there up to ``moment``, µs since 1970.
+        """
         followed = any(version + 1 == gap.start for gap in self.gaps)
-        if followed and any(known.number == version and known.time < moment for known in self.versions):
+        if followed and any(other.number == version and other.time < moment for other in self.versions):
             raise self.not_kept(f"the version of that time may be version {version + 1}, which is missing")
 
     def not_kept(self, what: str) -> QueryError:
@@ -81,23 +85,25 @@ class SalvagedSnapshot(Snapshot):
         return QueryError(
             what,
             file=self.segments[0].path,
-            remedy=f"Versions {self.versions[0].number} to {self.newest} are there, without {named(self.gaps)}.",
+            remedy=f"Versions {self.versions[0].number} to {self.newest} are there, "
+            f"without {named(self.gaps)}.",
         )
 
     def _views(self) -> tuple[SegmentView, ...]:
-        # A rowid that was made again was deleted before, be it by a commit that is missing: the newest row is right.
+        # A rowid that was made again was deleted before, be it by a commit that is missing: the newest row is
+        # right.
         views: list[SegmentView] = []
-        made = [
+        inserted = [
             rowid for record in self.logged if record.version <= self.version for rowid, _ in record.inserted
         ]
-        later = np.array(sorted({*self._gone, *made}), np.int64)
+        later = np.array(sorted({*self._gone, *inserted}), np.int64)
         for segment in reversed(self.segments):
             if segment.catalog.first_version > self.version:
                 continue
             views.append(SegmentView(segment, self._hidden_rows(segment, later)))
             rowids, versions = segment.tombstones()
-            again = segment.rowids()[segment.created() <= self.version]
-            later = np.union1d(later, np.concatenate([rowids[versions <= self.version], again]))
+            created = segment.rowids()[segment.created() <= self.version]
+            later = np.union1d(later, np.concatenate([rowids[versions <= self.version], created]))
         return tuple(reversed(views))
 
 
@@ -115,9 +121,10 @@ def named(gaps: Sequence[range]) -> str:
 
 
 def load_salvaged(files: TableFiles, cache: BlockCache) -> Snapshot:
-    """The newest snapshot; if it cannot be had, all that can be read, and a DamageWarning that says what is missing.
+    """The newest snapshot, or all that can be read of it.
 
-    What opening the base raises is raised here if no delta can be read either.
+    A DamageWarning says what is missing. What opening the base raises is raised here if no delta can be read
+    either.
     """
     with contextlib.suppress(AudioMemError):
         return files.load(cache)
@@ -171,7 +178,10 @@ def _opened(path: str, cache: BlockCache) -> ReadableSegment:
 
 
 def _whole(path: str, number: int, other: ReadableSegment | None, cache: BlockCache) -> ReadableSegment:
-    """The delta that ends with version ``number``, of the table that ``other`` is of, if its catalog, rowids and deletions can be read: without these its rows would be wrong."""
+    """The delta that ends with version ``number``, of the table that ``other`` is of.
+
+    AudioMemError if its catalog, rowids and deletions cannot be read: without these its rows would be wrong.
+    """
     segment = _opened(path, cache)
     try:
         if other is not None:
@@ -235,5 +245,6 @@ def _tell(files: TableFiles, snapshot: SalvagedSnapshot, unreadable: Sequence[st
             *[segment.identity for segment in snapshot.unlisted],
             *unreadable,
         ),
-        f"{files.base}: {'; '.join(parts)}. Restore the files from a copy, or write what is left to a new table.",
+        f"{files.base}: {'; '.join(parts)}. "
+        "Restore the files from a copy, or write what is left to a new table.",
     )

@@ -1,4 +1,4 @@
-"""Looks at every cell of every file of a table, and at what the blocks say; reports every fault, never just the first."""
+"""Looks at every cell of every file of a table, and at what the blocks say, and reports every fault."""
 
 from __future__ import annotations
 
@@ -36,8 +36,9 @@ _ROWS_AT_ONCE = 1 << 16
 class Problem:
     """A fault: the file, the page and the damaged cells in it, as far as it has them, and what it is.
 
-    repair: what brings the cells back, ``page`` (the parity in their page), ``parity`` (other cells of the file) or, in a file without
-    protection, ``band`` (the code of a frequency band); None if nothing does, ``file`` if no cell is concerned and writing the file again is enough.
+    repair: what brings the cells back, ``page`` (the parity in their page), ``parity`` (other cells of the
+    file) or, in a file without protection, ``band`` (the code of a frequency band); None if nothing does,
+    ``file`` if no cell is concerned and writing the file again is enough.
     """
 
     file: str
@@ -55,70 +56,74 @@ class Verifiable(Protocol):
     """What ``problems`` reads of a table."""
 
     @property
-    def snapshot(self) -> Snapshot: ...
+    def snapshot(self) -> Snapshot:
+        """The segments and the log."""
+        ...
 
     @property
-    def files(self) -> TableFiles: ...
+    def files(self) -> TableFiles:
+        """The paths of the files."""
+        ...
 
 
 def problems(table: Verifiable, progress: Progress | None = None) -> Iterator[Problem]:
-    """Every fault in the files of ``table``, in the order of the files; the log, which has no pages, comes last.
+    """Every fault in the files of ``table``, in the order of the files.
 
-    progress: called with pages looked at and pages in all; a page is looked at twice, for its bytes and for its meaning,
-    and counts a half each time.
+    The log, which has no pages, comes last. progress: called with pages looked at and pages in all; a page is
+    looked at twice, for its bytes and for its meaning, and counts a half each time.
     """
     segments = table.snapshot.segments
     total = sum(segment.file.page_count for segment in segments)
     done, whole = 0, True
 
-    def tell(pages: float) -> None:
+    def report(pages: float) -> None:
         if progress is not None:
             progress(int(done + pages), total)
 
     for segment in segments:
         intact = True
-        for problem in _pages(segment, tell):
+        for problem in _pages(segment, report):
             intact = intact and problem.repair is not None
             yield problem
         if intact:
-            for what in _contents(segment, tell):
+            for fault in _contents(segment, report):
                 intact = False
-                yield Problem(segment.path, None, (), what)
+                yield Problem(segment.path, None, (), fault)
         whole = whole and intact
         done += segment.file.page_count
-        tell(0)
+        report(0)
     if whole:
         yield from _shared_rowids(table.snapshot)
     snapshot = table.snapshot
     for gap in snapshot.gaps:
-        what = f"versions {gap.start} to {gap[-1]} are missing: no file holds them"
-        yield Problem(table.files.base, None, (), what)
+        fault = f"versions {gap.start} to {gap[-1]} are missing: no file holds them"
+        yield Problem(table.files.base, None, (), fault)
     for name, number in snapshot.tags.items():
         if not snapshot.versions[0].number <= number <= snapshot.newest:
-            what = f"the tag {name} names version {number}, which is not kept"
-            yield Problem(snapshot.segments[-1].path, None, (), what)
-    for what, repair in log_faults(snapshot, table.files, whole=whole):
-        yield Problem(table.files.log, None, (), what, repair)
+            fault = f"the tag {name} names version {number}, which is not kept"
+            yield Problem(snapshot.segments[-1].path, None, (), fault)
+    for fault, repair in log_faults(snapshot, table.files, whole=whole):
+        yield Problem(table.files.log, None, (), fault, repair)
 
 
-def _pages(segment: ReadableSegment, tell: Callable[[float], None]) -> Iterator[Problem]:
+def _pages(segment: ReadableSegment, report: Callable[[float], None]) -> Iterator[Problem]:
     file = segment.file
     protected = file.map is not None
-    for damage in file.damage(progress=lambda seen: tell(seen / 2)):
+    for damage in file.damage(progress=lambda pages: report(pages / 2)):
         faults = []
         repair = "file" if protected else None
         if damage.cells:
             plural = "s" if len(damage.cells) > 1 else ""
             faults.append(f"cell{plural} {', '.join(map(str, damage.cells))}: CRC-32C mismatch")
             numbers = damage.page * file.layout.cells + np.array(damage.cells)
-            there, outer = file.recover(numbers)
+            recovered, by_parity = file.recover(numbers)
             code = "page" if protected else "band"
-            repair = ("parity" if outer.any() else code) if there.all() else None
-            if repair is None and not file.holds(numbers[~there]).any():
+            repair = ("parity" if by_parity.any() else code) if recovered.all() else None
+            if repair is None and not file.holds(numbers[~recovered]).any():
                 repair = "file"
                 faults.append("nothing is stored there")
             else:
-                faults.append(_consequence(segment, repair, numbers[~there].tolist()))
+                faults.append(_consequence(segment, repair, numbers[~recovered].tolist()))
         if damage.parity:
             faults.append("the page's parity is damaged")
         if damage.headers:
@@ -134,12 +139,12 @@ def _pages(segment: ReadableSegment, tell: Callable[[float], None]) -> Iterator[
         )
     missing = file.missing
     if missing:
-        what = f"page {missing[0]} to {missing[-1]}: missing, the file ends before them"
+        fault = f"page {missing[0]} to {missing[-1]}: missing, the file ends before them"
         numbers = np.arange(missing[0] * file.layout.cells, (missing[-1] + 1) * file.layout.cells)
-        there, _ = file.recover(numbers)
-        repair = "parity" if there.all() else None
-        said = _consequence(segment, repair, numbers[~there].tolist()) if protected else ""
-        yield Problem(segment.path, None, (), f"{what}; {said}" if said else what, repair)
+        recovered, _ = file.recover(numbers)
+        repair = "parity" if recovered.all() else None
+        consequence = _consequence(segment, repair, numbers[~recovered].tolist()) if protected else ""
+        yield Problem(segment.path, None, (), f"{fault}; {consequence}" if consequence else fault, repair)
 
 
 def _harmless(damage: PageDamage) -> str | None:
@@ -165,14 +170,17 @@ def _consequence(segment: ReadableSegment, repair: str | None, lost: list[int]) 
 
 
 def _rows(segment: ReadableSegment, loss: Loss) -> str:
-    """The rowids from the first to the last of a loss; their places in the segment when the rowids are lost, too."""
+    """The rowids from the first to the last of a loss.
+
+    When the rowids are lost as well, it is the numbers of the rows in the segment.
+    """
     try:
         return f"{segment.rowid(loss.start)}–{segment.rowid(loss.stop - 1)}"
     except DamagedFileError:
         return f"{loss.start + 1}–{loss.stop} of the file"
 
 
-def _contents(segment: ReadableSegment, tell: Callable[[float], None]) -> Iterator[str]:
+def _contents(segment: ReadableSegment, report: Callable[[float], None]) -> Iterator[str]:
     """Cells that are intact may still hold what makes no sense: compare everything with everything else."""
     checks: list[Callable[[], None]] = [
         partial(check_copies, segment),
@@ -189,7 +197,7 @@ def _contents(segment: ReadableSegment, tell: Callable[[float], None]) -> Iterat
         )
     checks.append(lambda: _check_versions(segment))
     for number, check in enumerate(checks):
-        tell(segment.file.page_count * (1 + number / len(checks)) / 2)
+        report(segment.file.page_count * (1 + number / len(checks)) / 2)
         try:
             check()
         except DamagedFileError as error:
@@ -221,18 +229,18 @@ def _check_block(segment: ReadableSegment, column: int, number: int) -> None:
 def _check_key(segment: ReadableSegment, number: int, start: int) -> None:
     """The Bloom filter of a key of several columns has the keys of the rows from ``start`` on."""
     bloom = segment.key_bloom(number)
-    places = segment.schema.combined_keys[number]
+    key_columns = segment.schema.combined_keys[number]
     if bloom is None:
         return
-    _, hashes = combined_hashes(segment, places, start, min(start + _ROWS_AT_ONCE, segment.rows))
+    _, hashes = combined_hashes(segment, key_columns, start, min(start + _ROWS_AT_ONCE, segment.rows))
     if not bloom.may_contain(hashes).all():
         raise DamagedFileError(
-            "the Bloom filter lacks a key", place=f"key ({', '.join(map(segment.column_name, places))})"
+            "the Bloom filter lacks a key", place=f"key ({', '.join(map(segment.column_name, key_columns))})"
         )
 
 
 def _check_versions(segment: ReadableSegment) -> None:
-    """A row was made before it was deleted, and the one before it under its rowid was deleted when it was made."""
+    """A row was made before it was deleted, and after the row before it under its rowid was deleted."""
     if segment.catalog.created is None:
         return
     created, ended, rowids = segment.created(), segment.ended(), segment.rowids()
@@ -247,15 +255,15 @@ def _check_versions(segment: ReadableSegment) -> None:
 def _shared_rowids(snapshot: Snapshot) -> Iterator[Problem]:
     """Rows of two segments that have the same rowid, where the later one did not delete the earlier."""
     views = snapshot.views
-    for place, later in enumerate(views[1:], 1):
+    for number, later in enumerate(views[1:], 1):
         for start in range(0, later.segment.rows, _ROWS_AT_ONCE):
             stop = min(start + _ROWS_AT_ONCE, later.segment.rows)
             rowids = int64_view(later.segment.slice(ROWID, start, stop))
             live = later.live(start, stop)
             rowids = rowids if live is None else rowids[live]
-            for earlier in views[:place]:
+            for earlier in views[:number]:
                 rows = np.setdiff1d(earlier.segment.find_many(rowids), earlier.deleted)
                 for row in rows[:1]:
                     rowid = earlier.segment.rowid(int(row))
-                    what = f"row {rowid} is there twice, also in {earlier.segment.path}"
-                    yield Problem(later.segment.path, None, (), what)
+                    fault = f"row {rowid} is there twice, also in {earlier.segment.path}"
+                    yield Problem(later.segment.path, None, (), fault)

@@ -1,7 +1,16 @@
 """Segments and log as a snapshot at a version; what changed between two; which files there are.
 
-What is listed here is what other rooms may import. ``TableFiles.load`` gives a ``Snapshot``; that has a
-``SegmentView`` for each segment; ``changes`` tells what commits changed.
+Other rooms import from here only.
+
+- ``TableFiles`` are the paths of a table; its ``load`` gives the newest ``Snapshot``, which has a
+  ``SegmentView`` for each segment. ``check_table`` refuses a segment of another table.
+- ``changes`` tells what commits changed, one ``Change`` a row.
+- ``merged_rows`` gives the rows of several segments as one, each batch a ``VersionedBatch``; ``kept_rows``
+  leaves out what no kept version shows; ``Tombstones`` are the rows that segments deleted from earlier ones.
+- ``known_sources``, ``segment_sources`` and ``logged_sources`` tell what was ingested, with digests of
+  ``DIGEST_BYTES``; ``pack_sources`` and ``unpack_sources`` are how it is stored.
+
+It is not for writing: commits are made by ``writing``, and files are merged by ``upkeep``.
 """
 
 from __future__ import annotations

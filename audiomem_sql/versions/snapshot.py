@@ -90,7 +90,7 @@ class Snapshot:
         self.rows = sum(view.live_rows for view in self.views) + len(self.own_rows)
 
     def after(self, log: LogContent) -> Snapshot:
-        """Add the one commit that ``log`` has more to this newest snapshot, without a replay of the others."""
+        """Add the one commit that ``log`` has more to this newest snapshot, without replaying the others."""
         record = log.records[log.count - 1]
         newer = Snapshot.__new__(Snapshot)
         newer.segments, newer.log, newer.schema = self.segments, log, self.schema

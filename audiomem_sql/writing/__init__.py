@@ -2,11 +2,14 @@
 
 What the rooms above use:
 
-- ``Transaction`` holds the changes of one commit, and reads as the table will be; ``OnConflict`` says what an insert does about a key
-- ``Commit`` is what is written; ``write_commit`` writes it as a segment: a ``PendingCommit``, as a ``LoggedCommit`` is one in the log
+- ``Transaction`` holds the changes of one commit, and reads as the table will be; ``OnConflict`` says what an
+  insert does about a key
+- ``Commit`` is what is written; ``write_commit`` writes it as a segment: a ``PendingCommit``, as a
+  ``LoggedCommit`` is one in the log
 - ``Append`` is a commit of rows that arrive together; a ``Group`` of them shares a flush
 - ``WriterTurn`` says which thread writes
-- ``appending`` checks and numbers rows without a Python value a row; ``streaming`` does not hold them all in memory
+- ``appending`` checks and numbers rows without a Python value a row; ``streaming`` does not hold them all in
+  memory
 - ``log_limits`` says which commits go to the log
 
 Useful for making a commit on a snapshot. Not for who may write, which ``table.session`` decides.

@@ -10,14 +10,15 @@ from audiomem_sql.columns.schema import Schema
 from audiomem_sql.migrations.changes import SchemaChange
 from audiomem_sql.scan import scan
 from audiomem_sql.search import dimensions_of
-from audiomem_sql.storage.segment.options import TableOptions
-from audiomem_sql.versions.snapshot import Snapshot
+from audiomem_sql.storage.segment import TableOptions
+from audiomem_sql.versions import Snapshot
 
 
 def altered_schema(snapshot: Snapshot, change: SchemaChange, options: TableOptions) -> Schema:
-    """The columns after ``change``; with a column for vectors, if the change brings a column that is searched by meaning.
+    """The columns after ``change``.
 
-    SchemaError for what cannot be done, ConstraintError when a row of ``snapshot`` violates a CHECK that comes with it,
+    A change that brings a column that is searched by meaning brings one for its vectors, too. SchemaError for
+    what cannot be done, ConstraintError when a row of ``snapshot`` violates a CHECK that comes with it,
     MissingExtraError if nobody can say how long the vectors of the table's model are.
     """
     before = snapshot.schema

@@ -1,4 +1,4 @@
-"""Rows that arrive as an Arrow table: numbering them, and checking their keys, without a Python value a row."""
+"""Rows that arrive as an Arrow table: numbered, and their keys checked, without a Python value a row."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from audiomem_sql.scan import Filter, RowFilter, scan
 from audiomem_sql.versions import Snapshot
 from audiomem_sql.writing import transaction
 from audiomem_sql.writing.transaction import MAX_ROWID, Transaction
-from audiomem_sql.writing.unique_keys import Places
+from audiomem_sql.writing.unique_keys import KeyColumns
 
 #: Rows in a batch that is handed to the writer.
 BATCH_ROWS = 1 << 16
@@ -51,25 +51,25 @@ def check_sizes(table: pa.Table, path: str) -> None:
 def number_rows(table: pa.Table, snapshot: Snapshot) -> tuple[I64Array, pa.Table]:
     """Rowids for new rows, int64 (n,), ascending, and the rows in that order.
 
-    They are the INTEGER PRIMARY KEY's values where the table has one and they are not NULL; otherwise they follow the
-    greatest rowid so far.
+    They are the INTEGER PRIMARY KEY's values where the table has one and they are not NULL; otherwise they
+    follow the greatest rowid so far.
     """
-    place, count = snapshot.schema.rowid_column, table.num_rows
+    key_column, count = snapshot.schema.rowid_column, table.num_rows
     following = max(snapshot.high_rowid, 0) + 1
-    given = None if place is None else table.column(place).combine_chunks()
-    if given is None or given.null_count == count:
+    keys = None if key_column is None else table.column(key_column).combine_chunks()
+    if keys is None or keys.null_count == count:
         rowids = _following(following, count)
     else:
-        missing = ~valid(given)
-        rowids = np.where(missing, 0, integers(given))
+        missing = ~valid(keys)
+        rowids = np.where(missing, 0, integers(keys))
         if missing.any():
             following = max(following, int(rowids[~missing].max()) + 1)
             rowids[missing] = _following(following, int(missing.sum()))
         if (np.diff(rowids) <= 0).any():
             order = np.argsort(rowids, kind="stable")
             rowids, table = rowids[order], table.take(integer_array(order))
-    if place is not None:
-        table = table.set_column(place, table.schema.field(place), integer_array(rowids))
+    if key_column is not None:
+        table = table.set_column(key_column, table.schema.field(key_column), integer_array(rowids))
     return rowids, table
 
 
@@ -83,8 +83,8 @@ def _following(first: int, count: int) -> I64Array:
 
 def matching_rowids(snapshot: Snapshot, filters: Sequence[Filter], row_filter: RowFilter | None) -> I64Array:
     """The rowids of the rows that pass a filter, int64 (n,), ascending."""
-    found = [batch.rowids for batch in scan(snapshot, (), filters, row_filter=row_filter)]
-    return np.sort(np.concatenate(found)) if found else NO_ROWIDS
+    rowids = [batch.rowids for batch in scan(snapshot, (), filters, row_filter=row_filter)]
+    return np.sort(np.concatenate(rowids)) if rowids else NO_ROWIDS
 
 
 def check_rows(rowids: I64Array, table: pa.Table, snapshot: Snapshot, path: str, deleted: I64Array) -> None:
@@ -94,9 +94,9 @@ def check_rows(rowids: I64Array, table: pa.Table, snapshot: Snapshot, path: str,
     """
     schema = snapshot.schema
     name = "rowid" if schema.rowid_column is None else schema.columns[schema.rowid_column].name
-    twice = np.flatnonzero(np.diff(rowids) == 0)
-    if len(twice):
-        raise _not_unique(path, name, int(rowids[twice[0]]))
+    repeated = np.flatnonzero(np.diff(rowids) == 0)
+    if len(repeated):
+        raise _not_unique(path, name, int(rowids[repeated[0]]))
     for view in snapshot.views:
         taken = np.setdiff1d(view.segment.find_many(np.setdiff1d(rowids, deleted)), view.deleted)
         if len(taken):
@@ -109,88 +109,90 @@ def check_rows(rowids: I64Array, table: pa.Table, snapshot: Snapshot, path: str,
         return
     for rowid in deleted.tolist():
         after.delete(rowid)
-    for places in after.keys.all:
-        if len(places) == 1:
-            _check_column(places, table, after)
+    for key_columns in after.keys.all:
+        if len(key_columns) == 1:
+            _check_column(key_columns, table, after)
         else:
-            _check_combined(places, table, after)
+            _check_combined(key_columns, table, after)
 
 
-def _check_column(places: Places, table: pa.Table, after: Transaction) -> None:
+def _check_column(key_columns: KeyColumns, table: pa.Table, after: Transaction) -> None:
     """A key of one column."""
-    (place,) = places
-    column = after.schema.columns[place]
-    array = table.column(place).combine_chunks()
+    (number,) = key_columns
+    column = after.schema.columns[number]
+    array = table.column(number).combine_chunks()
     present = array.drop_null()
     if column.type.kind is Kind.TIMESTAMP:
         present = present.cast(pa.int64())
     keys = present.to_pylist()
-    seen: set[Any] = set()
+    folded_keys: set[Any] = set()
     for key in keys:
-        same = folded(key, column)
-        if same in seen:
+        folded_key = folded(key, column)
+        if folded_key in folded_keys:
             raise _not_unique(after.path, column.name, as_sql(key, column.type))
-        seen.add(same)
+        folded_keys.add(folded_key)
     suspects = keys
     segments = [view.segment for view in after.snapshot.views if view.segment.rows]
-    blooms = [segment.bloom(place) for segment in segments]
+    blooms = [segment.bloom(number) for segment in segments]
     if column.collation == "BINARY" and keys and all(bloom is not None for bloom in blooms):
-        suspects = [keys[row] for row in np.flatnonzero(_perhaps_in(blooms, hash_array(array)))]
+        suspects = [keys[row] for row in np.flatnonzero(_possibly_in(blooms, hash_array(array)))]
     row: list[StoredValue] = [None] * len(after.schema)
     for key in suspects:
-        row[place] = key
-        if after.keys.find(places, row) is not None:
+        row[number] = key
+        if after.keys.find(key_columns, row) is not None:
             raise _not_unique(after.path, column.name, as_sql(key, column.type))
 
 
-def _check_combined(places: Places, table: pa.Table, after: Transaction) -> None:
+def _check_combined(key_columns: KeyColumns, table: pa.Table, after: Transaction) -> None:
     """A key of several columns: first by hashes, then the few rows that share one."""
-    columns = [after.schema.columns[place] for place in places]
-    rows, hashes = hash_rows([table.column(place).combine_chunks() for place in places], columns)
+    columns = [after.schema.columns[column] for column in key_columns]
+    rows, hashes = hash_rows([table.column(column).combine_chunks() for column in key_columns], columns)
     order = np.argsort(hashes, kind="stable")
-    same = np.flatnonzero(np.diff(hashes[order].view(np.int64)) == 0)
-    seen: set[Any] = set()
-    for row in rows[order[np.union1d(same, same + 1)]].tolist():
-        values = _row(table, places, row, after.schema)
-        key = after.keys.fold(places, values)
-        if key in seen:
-            raise _key_not_unique(places, values, after)
-        seen.add(key)
-    number = after.schema.combined_keys.index(places)
+    equal_hashes = np.flatnonzero(np.diff(hashes[order].view(np.int64)) == 0)
+    folded_keys: set[Any] = set()
+    for row in rows[order[np.union1d(equal_hashes, equal_hashes + 1)]].tolist():
+        values = _row(table, key_columns, row, after.schema)
+        key = after.keys.fold(key_columns, values)
+        if key in folded_keys:
+            raise _key_not_unique(key_columns, values, after)
+        folded_keys.add(key)
+    number = after.schema.combined_keys.index(key_columns)
     blooms = [view.segment.key_bloom(number) for view in after.snapshot.views if view.segment.rows]
-    perhaps = (
-        np.ones(len(rows), bool) if any(bloom is None for bloom in blooms) else _perhaps_in(blooms, hashes)
+    possible = (
+        np.ones(len(rows), bool) if any(bloom is None for bloom in blooms) else _possibly_in(blooms, hashes)
     )
-    for row in rows[perhaps].tolist():
-        values = _row(table, places, row, after.schema)
-        if after.keys.find(places, values) is not None:
-            raise _key_not_unique(places, values, after)
+    for row in rows[possible].tolist():
+        values = _row(table, key_columns, row, after.schema)
+        if after.keys.find(key_columns, values) is not None:
+            raise _key_not_unique(key_columns, values, after)
 
 
-def _perhaps_in(blooms: Sequence[BloomFilter | None], hashes: U64Array) -> BoolArray:
+def _possibly_in(blooms: Sequence[BloomFilter | None], hashes: U64Array) -> BoolArray:
     """Whether one of the filters may contain each hash, bool (n,)."""
-    maybe = np.zeros(len(hashes), bool)
+    possible = np.zeros(len(hashes), bool)
     for bloom in blooms:
         if bloom is not None:
-            maybe |= bloom.may_contain(hashes)
-    return maybe
+            possible |= bloom.may_contain(hashes)
+    return possible
 
 
-def _row(table: pa.Table, places: Places, row: int, schema: Schema) -> list[StoredValue]:
+def _row(table: pa.Table, key_columns: KeyColumns, row: int, schema: Schema) -> list[StoredValue]:
     """A row as stored values, of which only those of a key are looked up."""
     values: list[StoredValue] = [None] * len(schema)
-    for place in places:
-        value = table.column(place)[row]
-        is_time = schema.columns[place].type.kind is Kind.TIMESTAMP
-        values[place] = value.cast(pa.int64()).as_py() if is_time else value.as_py()
+    for number in key_columns:
+        value = table.column(number)[row]
+        is_time = schema.columns[number].type.kind is Kind.TIMESTAMP
+        values[number] = value.cast(pa.int64()).as_py() if is_time else value.as_py()
     return values
 
 
-def _key_not_unique(places: Places, row: Sequence[StoredValue], after: Transaction) -> ConstraintError:
+def _key_not_unique(
+    key_columns: KeyColumns, row: Sequence[StoredValue], after: Transaction
+) -> ConstraintError:
     return ConstraintError(
-        f"UNIQUE constraint failed: {after.keys.names(places)}",
+        f"UNIQUE constraint failed: {after.keys.names(key_columns)}",
         file=after.path,
-        place=after.keys.shown(places, row),
+        place=after.keys.key_text(key_columns, row),
         remedy="Remove the row, or give it another key.",
     )
 

@@ -1,7 +1,8 @@
 """A commit: rows and deletions become a segment, written beside, fsynced, and renamed into place.
 
-The segment is a delta, unless the table had no rows so far: then it takes the base's place, so that one file remains.
-Until :meth:`PendingCommit.accept` the commit can be taken back; the writer's lock must be held until then.
+The segment is a delta, unless the table had no rows so far: then it takes the base's place, so that one file
+remains. Until :meth:`PendingCommit.accept` the commit can be taken back; the writer's lock must be held until
+then.
 """
 
 from __future__ import annotations
@@ -36,10 +37,11 @@ from audiomem_sql.versions import Snapshot, TableFiles, known_sources, pack_sour
 
 @dataclass(frozen=True, slots=True)
 class Commit:
-    """What is committed: batches in ascending rowid order with an array for every column, and rowids deleted before.
+    """What is committed: rows, and rowids that are deleted before.
 
-    inserted: how many rows; None when only the batches tell. message: for the list of versions. sources: the packed list
-    of ingested sources. schema: the columns from this commit on, which then has no rows; ``change`` says how they changed.
+    batches: in ascending rowid order, with an array for every column. inserted: how many rows; None when only
+    the batches tell. message: for the list of versions. sources: the packed list of ingested sources. schema:
+    the columns from this commit on, which then has no rows; ``change`` says how they changed.
     """
 
     batches: Iterable[Batch]
@@ -121,7 +123,9 @@ def write_commit(
     commit: Commit,
     progress: Progress | None = None,
 ) -> PendingCommit:
-    """Write ``commit`` on top of ``snapshot``, durably. ``lock`` must be held, and is on the new base if there is one.
+    """Write ``commit`` on top of ``snapshot``, durably.
+
+    ``lock`` must be held, and is on the new base if there is one.
 
     On any error the files are as they were.
     """
@@ -177,7 +181,10 @@ def _finish(
     replaces_base: bool,
     progress: Progress | None,
 ) -> None:
-    """Write the catalog of a commit's segment. A base has the catalog entries of the empty one that it replaces, too."""
+    """Write the catalog of a commit's segment.
+
+    A base has the catalog entries of the empty one that it replaces, too.
+    """
     inserted = writer.rows if commit.inserted is None else commit.inserted
     # the time is taken here: nobody could see the rows before they had come
     version = Version(number, now(), inserted, len(commit.deleted), commit.message)
@@ -193,7 +200,7 @@ def _finish(
 
 
 def _history(snapshot: Snapshot, commit: Commit, number: int, first: int) -> SchemaHistory:
-    """How the columns change in a segment that holds the versions from ``first`` to ``number``, the commit's."""
+    """How the columns change in a segment with the versions from ``first`` to ``number``, the commit's."""
     before = snapshot.history(first) if first < number else NO_HISTORY
     if commit.schema is None:
         return before
@@ -210,5 +217,5 @@ def _all_sources(snapshot: Snapshot, commit: Commit) -> bytes | None:
     """The sources of a base that takes the place of an empty one: what is known, and those of the commit."""
     if commit.sources is None and snapshot.segments[0].catalog.sources is None:
         return None
-    known = known_sources(snapshot.segments)
-    return pack_sources(known | (unpack_sources(commit.sources) if commit.sources else {}))
+    sources = known_sources(snapshot.segments)
+    return pack_sources(sources | (unpack_sources(commit.sources) if commit.sources else {}))

@@ -1,19 +1,20 @@
 """Group commit: appends of several threads that wait at the same time share one write and one fdatasync.
 
-A commit's price is its flush. So a thread that appends a few rows to a table that other threads share asks for the writer's
-turn with its rows in its hand (:mod:`audiomem_sql.writing.writer_turn`). The one whose turn it is, the leader, takes the rows of all
-who wait and commits them with its own:
+A commit costs a flush. So a thread that appends a few rows to a table that other threads share asks
+for the writer's turn with its rows (:mod:`audiomem_sql.writing.writer_turn`). The one whose turn
+it is, the leader, takes the rows of all who wait and commits them with its own:
 
     threads   convert their rows, errors in them are their own
     leader    lock, look for commits of others, take what waits
-              for each: a transaction on the snapshot so far → keys checked, rowids given → version n, n + 1, …
+              for each: a transaction on the snapshot so far → keys checked, rowids given → version n, n+1, …
               one log record with all of them, one fdatasync; the newest snapshot is theirs together
               wake the others, checkpoint if the log is large, end the turn
 
-Every append is a version of its own. What is wrong with one (a key that is there already) is raised in its thread, and the
-others are committed without it; a flush that fails is raised in all of them, and none is there. The record is one unit with
-one CRC, because pieces of a write may reach the disk in any order: of a group that a crash tore nothing is left, so that a
-whole record behind a torn one still means damage, never a crash (:func:`audiomem_sql.storage.log.reader.commits_behind`).
+Every append is a version of its own. What is wrong with one (a key that is there already) is raised in its
+thread, and the others are committed without it; a flush that fails is raised in all of them, and none is
+there. The record is one unit with one CRC, because pieces of a write may reach the disk in any order: of a
+group that a crash tore nothing is left, so that a whole record behind a torn one still means damage, never a
+crash (:func:`audiomem_sql.storage.log.reader.commits_behind`).
 """
 
 from __future__ import annotations
@@ -40,8 +41,8 @@ from audiomem_sql.writing.writer_turn import Ticket, WriterTurn
 class Append:
     """Rows to add and rows to delete in one commit, and, once it is ``decided``, what became of it.
 
-    table: of the types of ``schema``. deleted: given the snapshot that the commit is made on, the rowids to delete from it,
-    int64 (n,), ascending. sources: packed. too_large: for the log; nothing was done.
+    table: of the types of ``schema``. deleted: given the snapshot that the commit is made on, the rowids to
+    delete from it, int64 (n,), ascending. sources: packed. too_large: for the log; nothing was done.
     """
 
     table: pa.Table
@@ -73,14 +74,17 @@ class Append:
             )
 
     def record(self, path: str, snapshot: Snapshot, limit: int) -> LogRecord | None:
-        """The commit on top of ``snapshot``; None if there is none to make: nothing changes, or it exceeds ``limit``."""
+        """The commit on top of ``snapshot``.
+
+        None if there is none to make: nothing changes, or it exceeds ``limit``.
+        """
         self.check_schema(snapshot)
-        gone = self.deleted(snapshot)
-        if self.table.nbytes + 9 * len(gone) > limit:
+        deleted = self.deleted(snapshot)
+        if self.table.nbytes + 9 * len(deleted) > limit:
             self.too_large = True
             return None
         transaction = Transaction(path, snapshot)
-        for rowid in gone.tolist():
+        for rowid in deleted.tolist():
             transaction.delete(rowid)
         rowids, table = number_rows(self.table, snapshot)
         for rowid, row in zip(rowids.tolist(), stored_rows(table, snapshot.schema), strict=True):
@@ -119,14 +123,18 @@ class Group:
         except Exception as error:
             append.error = error
             return
-        # Where the record will end is not known yet. Nobody asks: until the flush this snapshot is here alone.
+        # Where the record will end is not known yet. Nobody asks: until the flush this snapshot is here
+        # alone.
         self._content = self._content.grown([record], b"", self._content.end)
         self._after = self._after.after(self._content)
         self._records.append(record)
         self._appends.append(append)
 
     def collect(self, turn: WriterTurn[Append], room: int) -> None:
-        """Add what other threads wait with, of ``room`` bytes at most; also what comes while that is checked."""
+        """Add what other threads wait with, of ``room`` bytes at most.
+
+        What comes while those are checked is added, too.
+        """
         while more := turn.take(room):
             self._taken += more
             for ticket in more:
@@ -135,7 +143,10 @@ class Group:
                 room -= ticket.size
 
     def answer(self, turn: WriterTurn[Append]) -> None:
-        """Wake the threads whose appends were collected; those about which nothing was decided get an error."""
+        """Wake the threads whose appends were collected.
+
+        Those about which nothing was decided get an error.
+        """
         for ticket in self._taken:
             assert ticket.item is not None
             if not ticket.item.decided:

@@ -26,11 +26,14 @@ Complete = Callable[[pa.Table], pa.Table]
 
 
 class UnorderedError(Exception):
-    """There are no rows, or not in the order of their keys: whoever wants them needs all. It never leaves the package."""
+    """There are no rows, or not in the order of their keys: whoever wants them needs all.
+
+    It never leaves the package.
+    """
 
 
 def is_stream(data: Any) -> bool:
-    """Whether it gives its rows batch by batch, and again whenever it is asked: a relation of DuckDB, a dataset."""
+    """Whether data gives its rows in batches, as often as it is asked: a relation of DuckDB, a dataset."""
     return _is_relation(data) or _is_dataset(data)
 
 
@@ -42,9 +45,10 @@ def stream_of(data: Any) -> pa.RecordBatchReader:
 
 
 def example_of(data: Any) -> pa.Table:
-    """A table with the columns of what :func:`is_stream`, and its first rows where they tell how long a vector is.
+    """A table with the columns of a stream.
 
-    They also tell the categories of an ENUM.
+    It has the first rows, too, where they tell how long a vector is. They also tell the categories of an
+    ENUM.
     """
     schema = _reader(data.limit(0)).schema if _is_relation(data) else data.schema
     if any(_needs_rows(field.type) for field in schema):
@@ -55,8 +59,10 @@ def example_of(data: Any) -> pa.Table:
     return schema.empty_table()
 
 
-def _needs_rows(given: pa.DataType) -> bool:
-    return pa.types.is_dictionary(given) or (is_list(given) and not pa.types.is_fixed_size_list(given))
+def _needs_rows(column_type: pa.DataType) -> bool:
+    return pa.types.is_dictionary(column_type) or (
+        is_list(column_type) and not pa.types.is_fixed_size_list(column_type)
+    )
 
 
 def _is_relation(data: Any) -> bool:
@@ -80,48 +86,54 @@ def _reader(relation: Any) -> pa.RecordBatchReader:
 
 
 def can_stream(snapshot: Snapshot) -> bool:
-    """Whether the table is new, and each row can be judged without the others, but for the order of the rowids."""
+    """Whether the table is new, and a row can be checked alone, but for the order of the rowids."""
     schema = snapshot.schema
     new = len(snapshot.segments) == 1 and not snapshot.segments[0].rows and snapshot.log is None
     return new and not schema.key_columns and not schema.combined_keys and checks_of(schema) is None
 
 
 def numbered(reader: pa.RecordBatchReader, schema: Schema, path: str, complete: Complete) -> Iterator[Batch]:
-    """The rows of a stream as a commit takes them. UnorderedError if their keys do not rise, or are NULL, or none comes.
+    """The rows of a stream as a commit takes them.
+
+    UnorderedError if their keys do not rise, or are NULL, or none comes.
 
     Errors name the row as if all had come at once.
     """
     from audiomem_sql.columns.arrow_input import to_table
 
-    place, last, before = schema.rowid_column, 0, 0
-    for arrived in _read(reader):
+    key_column, last_rowid, rows_before = schema.rowid_column, 0, 0
+    for batch in _read(reader):
         try:
-            table, _ = to_table(arrived, schema)
+            table, _ = to_table(batch, schema)
             check_sizes(table, path)
         except AudioMemError as error:
             kind, number = (error.place or "").partition("row ")[::2]
             if not kind and number.isdigit():
                 raise type(error)(
-                    error.what, file=path, place=f"row {int(number) + before}", remedy=error.remedy
+                    error.what, file=path, place=f"row {int(number) + rows_before}", remedy=error.remedy
                 ) from error
             raise
         count = table.num_rows
         if not count:
             continue
-        if place is None:
-            rowids: I64Array = np.arange(before + 1, before + 1 + count, dtype=np.int64)
+        if key_column is None:
+            rowids: I64Array = np.arange(rows_before + 1, rows_before + 1 + count, dtype=np.int64)
         else:
-            given = table.column(place).combine_chunks()
-            if given.null_count:
+            keys = table.column(key_column).combine_chunks()
+            if keys.null_count:
                 raise UnorderedError
-            rowids = np.asarray(given, np.int64)
+            rowids = np.asarray(keys, np.int64)
             # Keys below 1 are rare, and not worth a second rule.
-            if int(rowids[0]) <= last or (rowids[1:] <= rowids[:-1]).any() or int(rowids[-1]) > MAX_ROWID:
+            if (
+                int(rowids[0]) <= last_rowid
+                or (rowids[1:] <= rowids[:-1]).any()
+                or int(rowids[-1]) > MAX_ROWID
+            ):
                 raise UnorderedError
-            last = int(rowids[-1])
-        before += count
+            last_rowid = int(rowids[-1])
+        rows_before += count
         yield from as_batches(rowids, complete(table))
-    if not before:
+    if not rows_before:
         raise UnorderedError
 
 

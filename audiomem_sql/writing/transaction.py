@@ -20,7 +20,7 @@ from audiomem_sql.indexes.keys.index import FEW_ROWS, KeyIndex, indexed_rowids
 from audiomem_sql.storage.log import LogRecord
 from audiomem_sql.versions import SegmentView, Snapshot
 from audiomem_sql.writing.commit import Commit
-from audiomem_sql.writing.unique_keys import Places, UniqueKeys
+from audiomem_sql.writing.unique_keys import KeyColumns, UniqueKeys
 
 MAX_ROWID = 2**63 - 1
 #: The largest row, in bytes of text and blobs.
@@ -38,9 +38,10 @@ class OnConflict(Enum):
 
 
 class Transaction:
-    """Changes on top of ``snapshot``. Also :class:`~audiomem_sql.scan.scan.Readable`: the table as the transaction sees it.
+    """Changes on top of ``snapshot``.
 
-    Table.begin makes one and holds the writer's lock for it.
+    It is a :class:`~audiomem_sql.scan.Readable`: the table as the transaction sees it. Table.begin makes
+    one and holds the writer's lock for it.
     """
 
     def __init__(self, path: str, snapshot: Snapshot) -> None:
@@ -60,7 +61,7 @@ class Transaction:
         self._indexes: dict[tuple[int, str], KeyIndex] = {}
         self._stale = False
 
-    # -- reading --------------------------------------------------------------------------------------------------
+    # -- reading ---------------------------------------------------------------------------------------------
 
     @property
     def changed(self) -> bool:
@@ -81,9 +82,9 @@ class Transaction:
     def views(self) -> Sequence[SegmentView]:
         """The segments without the rows that this transaction deleted."""
         if self._views is None:
-            gone = np.array(sorted(self._deleted), np.int64)
+            deleted = np.array(sorted(self._deleted), np.int64)
             self._views = tuple(
-                SegmentView(view.segment, np.union1d(view.deleted, view.segment.find_many(gone)))
+                SegmentView(view.segment, np.union1d(view.deleted, view.segment.find_many(deleted)))
                 for view in self.snapshot.views
             )
         return self._views
@@ -129,21 +130,21 @@ class Transaction:
         logged = [rowid for rowid in self.snapshot.own_rowids() if rowid not in self._deleted]
         return [*logged, *self._inserted]
 
-    def own_rowids_by_key(self, place: int, collation: str, keys: Sequence[Any]) -> Sequence[int]:
+    def own_rowids_by_key(self, column: int, collation: str, keys: Sequence[Any]) -> Sequence[int]:
         """Of these, at least those whose column ``place`` has one of ``keys``, see Bound.lookup."""
         logged = [
             rowid
-            for rowid in self.snapshot.own_rowids_by_key(place, collation, keys)
+            for rowid in self.snapshot.own_rowids_by_key(column, collation, keys)
             if rowid not in self._deleted
         ]
         if len(self._inserted) <= FEW_ROWS:
             return [*logged, *self._inserted]
-        unique = self.keys.own((place,))
-        if unique is not None and self.schema.columns[place].collation == collation == "BINARY":
+        unique = self.keys.own((column,))
+        if unique is not None and self.schema.columns[column].collation == collation == "BINARY":
             return [*logged, *{unique[key,]: None for key in keys if (key,) in unique}]
         pending = self.pending  # the rows of the log are among them
         assert pending is not None
-        return indexed_rowids(pending, self.schema, self._indexes, place, collation, keys)
+        return indexed_rowids(pending, self.schema, self._indexes, column, collation, keys)
 
     def contains(self, rowid: int) -> bool:
         """Whether a row has ``rowid``."""
@@ -153,14 +154,15 @@ class Transaction:
             rowid not in self._deleted and rowid <= self.snapshot.high_rowid and self.snapshot.contains(rowid)
         )
 
-    # -- writing --------------------------------------------------------------------------------------------------
+    # -- writing ---------------------------------------------------------------------------------------------
 
     def insert(
         self, rowid: int | None, row: Sequence[StoredValue], on_conflict: OnConflict = OnConflict.RAISE
     ) -> int | None:
         """Add a row of stored values, one a column of the schema; its rowid, or None if it was ignored.
 
-        rowid: None for the INTEGER PRIMARY KEY's value, or else the next free one. ConstraintError names the columns.
+        rowid: None for the INTEGER PRIMARY KEY's value, or else the next free one. ConstraintError names the
+        columns.
         """
         values = [*row, *[None] * (len(self.schema) - len(row))]  # vectors are made when it ends
         alias = self.schema.rowid_column
@@ -219,7 +221,10 @@ class Transaction:
             self._journal.append(("delete", rowid, None, self._high))
 
     def next_rowid(self) -> int:
-        """One more than the greatest rowid so far; a free one at random when that is the greatest there is."""
+        """One more than the greatest rowid so far.
+
+        When that is the greatest there is, a free one at random.
+        """
         if self._high < MAX_ROWID:
             return max(self._high, 0) + 1
         for _ in range(100):
@@ -239,28 +244,30 @@ class Transaction:
         self._stale = True
         self.keys.take(row)
 
-    # -- keys -----------------------------------------------------------------------------------------------------
+    # -- keys ------------------------------------------------------------------------------------------------
 
-    def _conflicts(self, rowid: int, row: Sequence[StoredValue]) -> list[tuple[Places, int]]:
+    def _conflicts(self, rowid: int, row: Sequence[StoredValue]) -> list[tuple[KeyColumns, int]]:
         """The keys that a new row shares with others, and the rowids of those; () stands for the rowid."""
-        found: list[tuple[Places, int]] = [((), rowid)] if self.contains(rowid) else []
-        found.extend(self.keys.conflicts(row))
-        return found
+        conflicts: list[tuple[KeyColumns, int]] = [((), rowid)] if self.contains(rowid) else []
+        conflicts.extend(self.keys.conflicts(row))
+        return conflicts
 
     def _violated(
-        self, rowid: int, row: Sequence[StoredValue], conflicts: list[tuple[Places, int]]
+        self, rowid: int, row: Sequence[StoredValue], conflicts: list[tuple[KeyColumns, int]]
     ) -> ConstraintError:
-        places, _ = conflicts[0]
+        key_columns, _ = conflicts[0]
         alias = self.schema.rowid_column
-        names = self.keys.names(places) or ("rowid" if alias is None else self.schema.columns[alias].name)
+        names = self.keys.names(key_columns) or (
+            "rowid" if alias is None else self.schema.columns[alias].name
+        )
         return ConstraintError(
             f"UNIQUE constraint failed: {names}",
             file=self.path,
-            place=f"{self.keys.shown(places, row)}, row {rowid}" if places else f"key {rowid}",
+            place=f"{self.keys.key_text(key_columns, row)}, row {rowid}" if key_columns else f"key {rowid}",
             remedy="Use INSERT OR REPLACE or INSERT OR IGNORE, or another key.",
         )
 
-    # -- savepoints -----------------------------------------------------------------------------------------------
+    # -- savepoints ------------------------------------------------------------------------------------------
 
     def savepoint(self, number: int) -> None:
         """Remember this moment as ``number``."""
@@ -268,12 +275,12 @@ class Transaction:
 
     def release(self, number: int) -> None:
         """Forget savepoint ``number`` and those after it."""
-        self._marks = {mark: place for mark, place in self._marks.items() if mark < number}
+        self._marks = {mark: steps for mark, steps in self._marks.items() if mark < number}
 
     def rollback_to(self, number: int) -> None:
         """Return to savepoint ``number`` (to the beginning if it was set before the first change)."""
         self.undo(self._marks.get(number, 0))
-        self._marks = {mark: place for mark, place in self._marks.items() if mark <= number}
+        self._marks = {mark: steps for mark, steps in self._marks.items() if mark <= number}
 
     @property
     def steps(self) -> int:
@@ -283,17 +290,17 @@ class Transaction:
     def undo(self, steps: int) -> None:
         """Take back all changes but the first ``steps``."""
         while len(self._journal) > steps:
-            what, rowid, row, high = self._journal.pop()
-            if what == "insert":
+            change, rowid, row, high = self._journal.pop()
+            if change == "insert":
                 self._take(rowid, self._inserted[rowid])
-            elif what == "delete":
+            elif change == "delete":
                 self._deleted.discard(rowid)
                 self._views, self._stale = None, True
             elif row is not None:
                 self._put(rowid, row)
             self._high = high
 
-    # -- commit ---------------------------------------------------------------------------------------------------
+    # -- commit ----------------------------------------------------------------------------------------------
 
     def batches(self) -> Iterator[Batch]:
         """The inserted rows by rowid, a bounded number at a time."""
@@ -302,17 +309,19 @@ class Transaction:
             yield batch_of(rows[start : start + _CHUNK_ROWS], self.schema)
 
     def embed(self, embed: Callable[[list[str]], list[bytes]]) -> None:
-        """Give the new rows the vectors that they lack. A row whose text is as it was keeps the one that it had.
+        """Give the new rows the vectors that they lack.
+
+        A row whose text is as it was keeps the one that it had.
 
         embed: makes vectors, as they are stored, of texts.
         """
-        for place, target in self.schema.vectors.items():
+        for source, target in self.schema.vectors.items():
             missing: dict[int, str] = {}
             for rowid, row in self._inserted.items():
-                text = row[place]
+                text = row[source]
                 if isinstance(text, str) and row[target] is None:
                     old = self.snapshot.stored_row(rowid) if rowid in self._deleted else None
-                    if old is not None and old[place] == text and old[target] is not None:
+                    if old is not None and old[source] == text and old[target] is not None:
                         self._inserted[rowid] = (*row[:target], old[target], *row[target + 1 :])
                         self._stale = True
                     else:

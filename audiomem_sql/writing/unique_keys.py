@@ -1,7 +1,7 @@
-"""The unique keys of a table, of one column or of several: which row has a key, and which rows are in the way of a new one.
+"""The unique keys of a table, of one column or of several: which row has a key.
 
-Looked for in turn among the rows of a transaction, those of the log, and the segments. A key is named by the places of its
-columns. The rowid is not among them: finding a row by that is what segments are made for.
+A row is looked for among the rows of a transaction, those of the log, and the segments. A key is named by the
+numbers of its columns. The rowid is not among them: finding a row by that is what segments are made for.
 """
 
 from __future__ import annotations
@@ -25,8 +25,8 @@ from audiomem_sql.versions import SegmentView, Snapshot
 
 #: Rows that are hashed at once.
 _ROWS_AT_ONCE = 1 << 16
-#: The places of a key's columns.
-Places: TypeAlias = tuple[int, ...]
+#: The numbers of a key's columns.
+KeyColumns: TypeAlias = tuple[int, ...]
 #: A key's values as the collations of its columns compare them.
 Folded: TypeAlias = tuple[StoredValue, ...]
 
@@ -38,158 +38,174 @@ class UniqueKeys:
         self._snapshot = snapshot
         self._schema = snapshot.schema
         self._deleted = deleted
-        self.all: tuple[Places, ...] = (
-            *((place,) for place in self._schema.key_columns),
+        self.all: tuple[KeyColumns, ...] = (
+            *((number,) for number in self._schema.key_columns),
             *self._schema.combined_keys,
         )
-        self._own: dict[Places, dict[Folded, int]] = {places: {} for places in self.all}
-        self._logged: dict[Places, dict[Folded, int]] = {}
+        self._own: dict[KeyColumns, dict[Folded, int]] = {key_columns: {} for key_columns in self.all}
+        self._logged: dict[KeyColumns, dict[Folded, int]] = {}
 
     def put(self, rowid: int, row: Row) -> None:
         """A row is there now."""
-        for places, own in self._own.items():
-            key = self.fold(places, row)
+        for key_columns, own in self._own.items():
+            key = self.fold(key_columns, row)
             if key is not None:
                 own[key] = rowid
 
     def take(self, row: Row) -> None:
         """A row that was put in is gone."""
-        for places, own in self._own.items():
-            key = self.fold(places, row)
+        for key_columns, own in self._own.items():
+            key = self.fold(key_columns, row)
             if key is not None:
                 own.pop(key, None)
 
-    def fold(self, places: Places, row: Sequence[StoredValue]) -> Folded | None:
+    def fold(self, key_columns: KeyColumns, row: Sequence[StoredValue]) -> Folded | None:
         """The key of a row; None if a part is NULL, as such a key equals no other."""
         key = []
-        for place in places:
-            value = row[place]
+        for number in key_columns:
+            value = row[number]
             if value is None:
                 return None
-            key.append(folded(value, self._schema.columns[place]))
+            key.append(folded(value, self._schema.columns[number]))
         return tuple(key)
 
-    def own(self, places: Places) -> dict[Folded, int] | None:
+    def own(self, key_columns: KeyColumns) -> dict[Folded, int] | None:
         """The rowids of the rows that were put in, by key; None if this is no key."""
-        return self._own.get(places)
+        return self._own.get(key_columns)
 
-    def names(self, places: Places) -> str:
+    def names(self, key_columns: KeyColumns) -> str:
         """The columns of a key, as SQLite's messages list them."""
-        return ", ".join(self._schema.columns[place].name for place in places)
+        return ", ".join(self._schema.columns[number].name for number in key_columns)
 
-    def shown(self, places: Places, row: Sequence[StoredValue]) -> str:
+    def key_text(self, key_columns: KeyColumns, row: Sequence[StoredValue]) -> str:
         """The key of a row for a message."""
-        values = [as_sql(row[place], self._schema.columns[place].type) for place in places]
+        values = [as_sql(row[number], self._schema.columns[number].type) for number in key_columns]
         return f"key {values[0]!r}" if len(values) == 1 else f"key ({', '.join(map(repr, values))})"
 
-    def conflicts(self, row: Sequence[StoredValue]) -> Iterator[tuple[Places, int]]:
+    def conflicts(self, row: Sequence[StoredValue]) -> Iterator[tuple[KeyColumns, int]]:
         """The keys that a new row shares with others, and the rowids of those."""
-        for places in self.all:
-            other = self.find(places, row)
+        for key_columns in self.all:
+            other = self.find(key_columns, row)
             if other is not None:
-                yield places, other
+                yield key_columns, other
 
-    def find(self, places: Places, row: Sequence[StoredValue]) -> int | None:
-        """The rowid of the row that has the same key as ``row``; None if there is none, or the key has a NULL."""
-        key = self.fold(places, row)
+    def find(self, key_columns: KeyColumns, row: Sequence[StoredValue]) -> int | None:
+        """The rowid of the row that has the same key as ``row``.
+
+        None if there is none, or the key has a NULL.
+        """
+        key = self.fold(key_columns, row)
         if key is None:
             return None
-        own = self._own[places].get(key)
+        own = self._own[key_columns].get(key)
         if own is not None:
             return own
-        logged = self._logged_keys(places).get(key)
+        logged = self._logged_keys(key_columns).get(key)
         if logged is not None and logged not in self._deleted:
             return logged
-        search = self._find_one if len(places) == 1 else self._find_combined
-        return next((rowid for rowid in search(places, row, key) if rowid not in self._deleted), None)
+        search = self._find_one if len(key_columns) == 1 else self._find_combined
+        return next((rowid for rowid in search(key_columns, row, key) if rowid not in self._deleted), None)
 
-    def _logged_keys(self, places: Places) -> dict[Folded, int]:
+    def _logged_keys(self, key_columns: KeyColumns) -> dict[Folded, int]:
         """The keys of the rows in the log."""
-        found = self._logged.get(places)
-        if found is None:
-            keys = ((self.fold(places, row), rowid) for rowid, row in self._snapshot.own_rows.items())
-            found = self._logged[places] = {key: rowid for key, rowid in keys if key is not None}
-        return found
+        rowids = self._logged.get(key_columns)
+        if rowids is None:
+            keys = ((self.fold(key_columns, row), rowid) for rowid, row in self._snapshot.own_rows.items())
+            rowids = self._logged[key_columns] = {key: rowid for key, rowid in keys if key is not None}
+        return rowids
 
-    def _filters(self, places: Places, row: Sequence[StoredValue]) -> list[Filter]:
-        columns = [(place, self._schema.columns[place]) for place in places]
+    def _filters(self, key_columns: KeyColumns, row: Sequence[StoredValue]) -> list[Filter]:
+        columns = [(number, self._schema.columns[number]) for number in key_columns]
         return [
             Filter(
-                place,
-                bind(Predicate(place, Op.EQ, as_sql(row[place], column.type)), column.type, column.collation),
+                number,
+                bind(
+                    Predicate(number, Op.EQ, as_sql(row[number], column.type)), column.type, column.collation
+                ),
             )
-            for place, column in columns
+            for number, column in columns
         ]
 
-    def _find_one(self, places: Places, row: Sequence[StoredValue], key: Folded) -> Iterator[int]:
-        filters = self._filters(places, row)
+    def _find_one(self, key_columns: KeyColumns, row: Sequence[StoredValue], key: Folded) -> Iterator[int]:
+        filters = self._filters(key_columns, row)
         keys = filters[0].bound.keys
         for view in self._snapshot.views:
             segment = view.segment
-            if keys and segment.bloom(places[0]) is not None and not segment.may_contain(places[0], keys[0]):
+            if (
+                keys
+                and segment.bloom(key_columns[0]) is not None
+                and not segment.may_contain(key_columns[0], keys[0])
+            ):
                 continue
             yield from self._in_segment(view, filters)
 
-    def _find_combined(self, places: Places, row: Sequence[StoredValue], key: Folded) -> Iterator[int]:
+    def _find_combined(
+        self, key_columns: KeyColumns, row: Sequence[StoredValue], key: Folded
+    ) -> Iterator[int]:
         hashed = hash_key(key)
-        number = self._schema.combined_keys.index(places)
+        number = self._schema.combined_keys.index(key_columns)
         filters: list[Filter] = []
         for view in self._snapshot.views:
             segment = view.segment
             bloom = segment.key_bloom(number)
             if not segment.rows or (bloom is not None and not bloom.may_contain(hashed)[0]):
                 continue
-            filters = filters or self._filters(places, row)
-            index = combined_index(segment, places)
+            filters = filters or self._filters(key_columns, row)
+            index = combined_index(segment, key_columns)
             if index is None:
                 yield from (
-                    int(r) for batch in scan(_Only(self._snapshot, view), (), filters) for r in batch.rowids
+                    int(r)
+                    for batch in scan(_OneSegment(self._snapshot, view), (), filters)
+                    for r in batch.rowids
                 )
                 continue
-            for found in index.rows(hashed).tolist():
-                same = all(item.bound.test(value_at(segment, item.column, found)) for item in filters)
-                if same and view.is_live(found):
-                    yield segment.rowid(found)
+            for row_number in index.rows(hashed).tolist():
+                same = all(item.bound.test(value_at(segment, item.column, row_number)) for item in filters)
+                if same and view.is_live(row_number):
+                    yield segment.rowid(row_number)
 
     def _in_segment(self, view: SegmentView, filters: list[Filter]) -> Iterator[int]:
-        only = _Only(self._snapshot, view)
-        found = find_rows(only, filters)
-        if found is None:
+        only = _OneSegment(self._snapshot, view)
+        positions = find_rows(only, filters)
+        if positions is None:
             yield from (int(r) for batch in scan(only, (), filters) for r in batch.rowids)
         else:
-            yield from (segment.rowid(row) for segment, row in found)
+            yield from (segment.rowid(row) for segment, row in positions)
 
 
-def combined_index(segment: ReadableSegment, places: Places) -> CombinedIndex | None:
+def combined_index(segment: ReadableSegment, key_columns: KeyColumns) -> CombinedIndex | None:
     """The index of a key of several columns, made when it was asked for often enough; None until then."""
-    index: Any = segment.indexes.get((places, ""))
+    index: Any = segment.indexes.get((key_columns, ""))
     if isinstance(index, CombinedIndex):
         return index
     count = (index or 0) + 1
-    segment.indexes[places, ""] = count
+    segment.indexes[key_columns, ""] = count
     if count < LOOKUPS_BEFORE_INDEX and segment.rows > SMALL_ROWS:
         return None
     parts = [
-        combined_hashes(segment, places, start, min(start + _ROWS_AT_ONCE, segment.rows))
+        combined_hashes(segment, key_columns, start, min(start + _ROWS_AT_ONCE, segment.rows))
         for start in range(0, segment.rows, _ROWS_AT_ONCE)
     ]
-    made = CombinedIndex(
-        np.concatenate([rows for rows, _ in parts]), np.concatenate([found for _, found in parts])
+    combined = CombinedIndex(
+        np.concatenate([rows for rows, _ in parts]), np.concatenate([hashes for _, hashes in parts])
     )
-    segment.indexes[places, ""] = made
-    return made
+    segment.indexes[key_columns, ""] = combined
+    return combined
 
 
 def combined_hashes(
-    segment: ReadableSegment, places: Places, start: int, stop: int
+    segment: ReadableSegment, key_columns: KeyColumns, start: int, stop: int
 ) -> tuple[I64Array, U64Array]:
-    """Of rows start … stop - 1 those whose key has no NULL, int64 (n,), and the hashes of their keys, uint64 (n,)."""
-    arrays = [segment.slice(place, start, stop) for place in places]
-    rows, hashes = hash_rows(arrays, [segment.schema.columns[place] for place in places])
+    """Rows whose key has no NULL, int64 (n,), and the hashes of the keys, uint64 (n,).
+
+    Of those from ``start`` to ``stop`` - 1.
+    """
+    arrays = [segment.slice(number, start, stop) for number in key_columns]
+    rows, hashes = hash_rows(arrays, [segment.schema.columns[number] for number in key_columns])
     return rows + start, hashes
 
 
-class _Only:
+class _OneSegment:
     """A snapshot narrowed to one segment, without anything pending."""
 
     pending = None

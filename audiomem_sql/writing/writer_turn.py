@@ -1,8 +1,9 @@
 """The writer's turn: which of the threads that share one open table may write.
 
-The lock between processes is :mod:`audiomem_sql.machine.writer_lock`; a thread takes its turn first, then that lock. Turns are given
-in the order of asking. Whoever asks may bring an item of work that somebody else can do for it: the one whose turn it is
-takes such items out of the queue, does them with its own, and wakes their threads, which then need no turn any more.
+The lock between processes is :mod:`audiomem_sql.machine.writer_lock`; a thread takes its turn first, then
+that lock. Turns are given in the order of asking. Whoever asks may bring an item of work that somebody else
+can do for it: the one whose turn it is takes such items out of the queue, does them with its own, and wakes
+their threads, which then need no turn any more.
 """
 
 from __future__ import annotations
@@ -64,8 +65,9 @@ class WriterTurn(Generic[Item]):
     def enter(self, timeout: float, item: Item | None = None, size: int = 0) -> bool:
         """Wait for the turn; False if somebody else took ``item`` meanwhile, and is done with it.
 
-        BusyError after ``timeout`` seconds, or at once when it is this thread's turn already; StorageError when the table
-        is closed. An item that was taken is waited for, however long it takes: it may be durable by then.
+        BusyError after ``timeout`` seconds, or at once when it is this thread's turn already; StorageError
+        when the table is closed. An item that was taken is waited for, however long it takes: it may be
+        durable by then.
         """
         if self._process != os.getpid():
             self._reset()

@@ -81,5 +81,5 @@ def run(*command: str | Path, stdin: bytes | None = None) -> bytes:
 
 
 def ffmpeg(*arguments: str | Path) -> bytes:
-    """ffmpeg that stops at the first error and overwrites."""
+    """Run ffmpeg so that it stops at the first error and overwrites."""
     return run("ffmpeg", "-v", "error", "-xerror", "-y", *arguments)

@@ -15,8 +15,8 @@ from audiomem_sql.bytes import ByteSource, ByteStream, LocalFile, open_source
 from audiomem_sql.errors import DamagedFileError, NotAudioMemoryError, StorageError
 from audiomem_sql.machine.block_cache import BlockCache
 from audiomem_sql.storage.pages import PagedFile
+from audiomem_sql.storage.segment import Segment
 from audiomem_sql.storage.segment.catalog_copies import any_catalog
-from audiomem_sql.storage.segment.reader import Segment
 from bytes.contract import ByteSourceContract
 from bytes.memory_source import MemorySource
 

@@ -41,7 +41,7 @@ def refusal(value: object, sql_type: str) -> str:
     return str(caught.value)
 
 
-# --- the same as a STRICT table -----------------------------------------------------------------------------------------
+# --- the same as a STRICT table -----------------------------------------------------------------------------
 
 decimals = st.from_regex(
     r"[ \t\n\v\f\r]?[+-]?[0-9]{0,25}(\.[0-9]{0,25})?([eE][+-]?[0-9]{0,3})? ?", fullmatch=True
@@ -187,7 +187,7 @@ def test_long_numbers_are_read_as_sqlite_reads_them() -> None:
     assert wrong == []
 
 
-# --- the types that SQLite lacks ---------------------------------------------------------------------------------------
+# --- the types that SQLite lacks ----------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -292,7 +292,7 @@ def test_not_a_vector(value: object) -> None:
     assert "FLOAT[2] column year" in refusal(value, "FLOAT[2]")
 
 
-# --- all types ---------------------------------------------------------------------------------------------------------
+# --- all types ----------------------------------------------------------------------------------------------
 
 EVERY = ["INTEGER", "REAL", "TEXT", "BLOB", "BOOLEAN", "TIMESTAMP", "JSON", "FLOAT[2]"]
 

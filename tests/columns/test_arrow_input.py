@@ -44,7 +44,7 @@ def refusal(values: Any, definition: str) -> DataTypeError:
     return caught.value
 
 
-# --- forms of a table --------------------------------------------------------------------------------------------------
+# --- forms of a table ---------------------------------------------------------------------------------------
 
 ROWS = [
     {"id": 1, "name": "a", "v": [1.0, 2.0]},
@@ -176,7 +176,7 @@ def test_names_are_texts() -> None:
     assert to_table(pd.DataFrame([[1]]))[1].names == ("0",)
 
 
-# --- values, one by one ------------------------------------------------------------------------------------------------
+# --- values, one by one -------------------------------------------------------------------------------------
 
 cells = st.one_of(
     st.none(),
@@ -296,7 +296,7 @@ def test_all_null_fits_every_column(sql_type: str) -> None:
     assert array.null_count == 2
 
 
-# --- faults, with their places -----------------------------------------------------------------------------------------
+# --- faults, with their places ------------------------------------------------------------------------------
 
 INVALID = pa.Array.from_buffers(pa.binary(), 2, pa.array([b"a", b"\xff"]).buffers()).view(pa.string())
 SURROGATE = pa.array(["a", b"\xed\xa0\x80"], pa.binary()).view(pa.string())
@@ -379,7 +379,7 @@ def test_not_null() -> None:
         to_table(pa.table([pa.nulls(1, pa.int64())], schema=never))
 
 
-# --- what is converted -------------------------------------------------------------------------------------------------
+# --- what is converted --------------------------------------------------------------------------------------
 
 
 def test_numbers() -> None:
@@ -475,7 +475,7 @@ def test_types_that_no_column_has_are_named() -> None:
             to_table({"c": values})
 
 
-# --- pandas ------------------------------------------------------------------------------------------------------------
+# --- pandas -------------------------------------------------------------------------------------------------
 
 
 def test_pandas_types() -> None:
@@ -526,7 +526,7 @@ def test_pandas_faults() -> None:
         to_table(pd.DataFrame({"c": [1 + 2j]}))
 
 
-# --- the law -----------------------------------------------------------------------------------------------------------
+# --- the law ------------------------------------------------------------------------------------------------
 
 anything = st.recursive(
     cells,

@@ -100,7 +100,7 @@ def schemas(draw: st.DrawFn) -> Schema:
     return Schema(tuple(found), tuple(checks), tuple(together))
 
 
-# --- round trips -------------------------------------------------------------------------------------------------------
+# --- round trips --------------------------------------------------------------------------------------------
 
 
 @given(schemas())
@@ -383,7 +383,7 @@ def declare(definitions: str) -> None:
     connection.execute("CREATE VIRTUAL TABLE t USING m()")
 
 
-# --- look-up -----------------------------------------------------------------------------------------------------------
+# --- look-up ------------------------------------------------------------------------------------------------
 
 
 def test_names_keys_and_places() -> None:
@@ -418,7 +418,7 @@ def test_the_schema_does_without_pyarrow() -> None:
     assert done.stdout.split() == ["False", "False"]
 
 
-# --- the catalog, read from a file nobody vouches for --------------------------------------------------------------------
+# --- the catalog, read from a file nobody vouches for -------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -452,7 +452,7 @@ def test_only_schema_errors_leave_a_catalog(packed: object) -> None:
         Schema.from_catalog(packed)
 
 
-# --- Arrow -------------------------------------------------------------------------------------------------------------
+# --- Arrow --------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -544,7 +544,7 @@ def test_nullability() -> None:
     assert [field.nullable for field in arrow] == [True, False, True, True]
 
 
-# --- options -----------------------------------------------------------------------------------------------------------
+# --- options ------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(

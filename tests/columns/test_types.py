@@ -64,7 +64,8 @@ def test_arrow_types() -> None:
     ]  # fmt: skip
 
 
-# typeof of what a column without STRICT makes of the text '1', the integer 1, the real 1.0 and a blob, by affinity
+# typeof of what a column without STRICT makes of the text '1', the integer 1, the real 1.0 and a blob, by
+# affinity
 _AFFINITY = {
     "INTEGER": ["integer", "integer", "integer", "blob"],
     "REAL": ["real", "real", "real", "blob"],

@@ -25,12 +25,13 @@ import sys
 import apsw, audiomem_sql
 con = apsw.Connection(":memory:")
 audiomem_sql.register(con)
-con.execute('''CREATE VIRTUAL TABLE t USING audiomem('{tmp_path}/t.flac', id INTEGER PRIMARY KEY, a TEXT, b REAL, c BLOB,
-  d BOOLEAN, e TIMESTAMP, f FLOAT[2], g JSON, profile=embedded)''')
+con.execute('''CREATE VIRTUAL TABLE t USING audiomem('{tmp_path}/t.flac',
+  id INTEGER PRIMARY KEY, a TEXT, b REAL, c BLOB, d BOOLEAN, e TIMESTAMP, f FLOAT[2], g JSON, profile=embedded)''')
 row = ("na\\u00efve", 0.5, b"\\xff", True, "2024-03-01 10:00:00", b"\\0" * 8, "[1]")
 con.execute("BEGIN")
 for n in range(3000):
-    con.execute("INSERT INTO t VALUES (?, ?, ?, ?, ?, ?, ?, ?)", (n, f"{{n}} {{row[0]}}", n / 7, b"%d" % n, *row[3:6], f'[{{n}}]'))
+    values = n, f"{{n}} {{row[0]}}", n / 7, b"%d" % n, *row[3:6], f'[{{n}}]'
+    con.execute("INSERT INTO t VALUES (?, ?, ?, ?, ?, ?, ?, ?)", values)
 con.execute("INSERT INTO t VALUES (5000, NULL, NULL, NULL, NULL, NULL, NULL, NULL)")
 con.execute("COMMIT")
 con.execute("DELETE FROM t WHERE id = 7")

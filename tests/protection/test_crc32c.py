@@ -49,7 +49,7 @@ def test_levels() -> None:
 @given(SEEDS, st.integers(0, 100), st.integers(1, 200), st.data())
 @settings(max_examples=200, deadline=None)
 def test_many_cells_at_once(seed: int, first: int, count: int, data: st.DataObject) -> None:
-    """Runs of cells are looked at with one CRC: just those that are damaged, or stand elsewhere, are found."""
+    """Runs of cells are checked with one CRC: those that are damaged, or stand elsewhere, are found."""
     rng = np.random.default_rng(seed)
     cells = CELLS.encode(rng.integers(0, 256, (count, 96), np.uint8), seed, first)
     damaged = set(data.draw(st.sets(st.integers(0, count - 1), max_size=6)))

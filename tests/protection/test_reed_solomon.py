@@ -1,4 +1,4 @@
-"""Reed-Solomon: the bytes of reedsolo, every error within the bound corrected, nothing wrong passed as right."""
+"""Reed-Solomon: the bytes of reedsolo; errors within the bound are corrected, others are not passed."""
 
 from __future__ import annotations
 

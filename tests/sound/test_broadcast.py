@@ -1,4 +1,4 @@
-"""Tables that outlive what happens to sound: ``robustness=broadcast``, and what is said of those that do not."""
+"""Tables that outlive what happens to sound (``robustness=broadcast``), and errors of those that do not."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Reader processes and a writer at the same time: nobody sees half a commit, or goes back, or is in another's way."""
+"""Reader processes and a writer at the same time: nobody sees half a commit, or an older one than before."""
 
 from __future__ import annotations
 

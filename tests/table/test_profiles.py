@@ -31,7 +31,8 @@ def test_from_the_first_row_to_a_vacuum(tmp_path: Path, profile: str, modulation
     path = tmp_path / "t.flac"
     connection = opened(
         path,
-        f", id INTEGER PRIMARY KEY, body TEXT, x REAL, profile={profile}, modulation={modulation}, protection=standard",
+        f", id INTEGER PRIMARY KEY, body TEXT, x REAL, profile={profile}, modulation={modulation}, "
+        "protection=standard",
     )
     expected = {n: (f"row {n}: {'naïve ' * (n % 9)}{n % 7}", n / 8) for n in range(ROWS)}
     with connection:

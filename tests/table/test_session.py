@@ -26,7 +26,7 @@ from audiomem_sql.errors import (
 from audiomem_sql.storage.log.record import LogRecord
 from audiomem_sql.table.session import Session
 from audiomem_sql.table.table import Table
-from audiomem_sql.versions.snapshot import Snapshot
+from audiomem_sql.versions import Snapshot
 from audiomem_sql.writing.commit import Commit, now
 from audiomem_sql.writing.log_limits import LOGGED_ROWS
 
@@ -85,7 +85,7 @@ def commit_segment(session: Session) -> None:
     session.commit_segment(Commit((), 0, message="stands"))
 
 
-# -- the body of writing() --------------------------------------------------------------------------------------------
+# -- the body of writing() -----------------------------------------------------------------------------------
 
 
 def test_nobody_else_writes_during_a_body(table: Table, session: Session) -> None:
@@ -182,7 +182,7 @@ def test_a_transaction_of_this_thread_comes_first(table: Table, session: Session
     check_free(table)
 
 
-# -- transactions -----------------------------------------------------------------------------------------------------
+# -- transactions --------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("count", [1, MANY])
@@ -249,7 +249,7 @@ def test_a_rollback_that_the_disk_refuses(tmp_path: Path) -> None:
         check_free(table)
 
 
-# -- everything else that writes --------------------------------------------------------------------------------------
+# -- everything else that writes -----------------------------------------------------------------------------
 
 
 def stop(*_: object) -> NoReturn:

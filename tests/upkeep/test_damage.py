@@ -1,4 +1,7 @@
-"""Damage anywhere: the right rows or one of our errors, naming file and page, in bounded memory; verify finds all of it."""
+"""Damage anywhere: the right rows or one of our errors, naming file and page, in bounded memory.
+
+Verify finds all of it.
+"""
 
 from __future__ import annotations
 
@@ -34,7 +37,10 @@ def corpus(tmp_path_factory: pytest.TempPathFactory) -> Corpus:
 
 @pytest.mark.parametrize("part", range(BLOCKS))
 def test_spoiled_files(corpus: Corpus, tmp_path: Path, part: int) -> None:
-    """The fuzzer's law for its first few hundred files; every other one is damaged blindly, the rest under right checksums."""
+    """The fuzzer's law for its first few hundred files.
+
+    Every other one is damaged blindly, the rest under right checksums.
+    """
     ends: Counter[str] = Counter()
     for seed in range(part * 40, part * 40 + 40):
         ends += one(corpus, seed, tmp_path / "work")

@@ -16,7 +16,10 @@ MOST_FILES = 12
 
 @pytest.mark.parametrize("closing", [0.0, 0.02, 0.3])
 def test_files_after_many_commits(tmp_path: Path, closing: float, monkeypatch: pytest.MonkeyPatch) -> None:
-    """As many checkpoints as 10,000 commits make, or more; closing: how likely the table is closed after a commit."""
+    """As many checkpoints as 10,000 commits make, or more.
+
+    Closing: how likely the table is closed after a commit.
+    """
     monkeypatch.setattr(log_limits, "CHECKPOINT_COMMITS", 10)
     path, rng, most = tmp_path / "t.flac", random.Random(closing), 0
     table = Table.create(path, ["id INTEGER PRIMARY KEY", "v INTEGER"], {"profile": "embedded"})

@@ -1,4 +1,4 @@
-"""Repair: damage of every kind within a level's reach, and files that are then what they were, byte for byte."""
+"""Repair: damage of every kind within a level's reach; files are then what they were, byte for byte."""
 
 from __future__ import annotations
 
@@ -58,7 +58,8 @@ DAMAGES = {
 }
 
 
-#: Where pages are frequencies, a wrong byte disturbs a block of 4,096 samples, so fewer scattered ones can be borne.
+#: Where pages are frequencies, a wrong byte disturbs a block of 4,096 samples, so fewer scattered ones can be
+#: borne.
 FREQUENCIES = {
     "standard": [sectors(0.02), scattered(0.00005), hole(0.05, 0.4), hole(0.05, 1.0)],
     "archive": [sectors(0.03), scattered(0.00005), hole(0.12, 0.5), hole(0.12, 1.0)],

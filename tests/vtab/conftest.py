@@ -1,4 +1,7 @@
-"""Tables side by side, verified when the test ends. Every test runs with both tables: the extension's and the one in Python."""
+"""Tables side by side, verified when the test ends.
+
+Every test runs with both tables: the extension's and the one in Python.
+"""
 
 from __future__ import annotations
 

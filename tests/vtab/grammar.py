@@ -1,8 +1,9 @@
 """Strategies for queries: a grammar whose every sentence has one answer, whatever the order in which rows are read.
 
-So whatever depends on that order is pinned: aggregates that add or concatenate have an ORDER BY of their own, LIMIT comes
-with a total order, and where a collation takes different texts for equal, only what they share is shown. Conditions hold
-nothing that can fail (``abs``, ``sum``), because what is evaluated for which row is the planner's choice.
+So whatever depends on that order is pinned: aggregates that add or concatenate have an ORDER BY of their own,
+LIMIT comes with a total order, and where a collation takes different texts for equal, only what they share is
+shown. Conditions hold nothing that can fail (``abs``, ``sum``), because what is evaluated for which row is
+the planner's choice.
 """
 
 from __future__ import annotations
@@ -121,7 +122,8 @@ class Grammar:
         self.bindings: dict[str, Any] = {}
         self.aliases = 0
 
-    # -- small things ---------------------------------------------------------------------------------------------
+    # -- small things
+    # ---------------------------------------------------------------------------------------------
 
     def pick(self, choices: Sequence[Any]) -> Any:
         return self.draw(st.sampled_from(list(choices)))
@@ -162,7 +164,8 @@ class Grammar:
         source, column = self.column(scope)
         return source.ref(column)
 
-    # -- expressions ----------------------------------------------------------------------------------------------
+    # -- expressions
+    # ----------------------------------------------------------------------------------------------
 
     def expression(self, scope: Sequence[Source], depth: int = 2) -> str:
         """An expression that never fails."""
@@ -243,7 +246,8 @@ class Grammar:
         ]
         return ", ".join(terms)
 
-    # -- conditions -----------------------------------------------------------------------------------------------
+    # -- conditions
+    # -----------------------------------------------------------------------------------------------
 
     def condition(self, scope: Sequence[Source], depth: int = 2) -> str:
         kind = self.draw(st.integers(0, 19)) if depth > 0 else self.draw(st.integers(0, 11))
@@ -314,7 +318,8 @@ class Grammar:
             f"(SELECT {first.ref(second)}, {inner.ref(third)} FROM {self.from_table(inner)}{where})"
         )
 
-    # -- FROM -----------------------------------------------------------------------------------------------------
+    # -- FROM
+    # -----------------------------------------------------------------------------------------------------
 
     def sources(self, most: int = 3) -> tuple[str, list[Source]]:
         """FROM and what it names."""
@@ -386,7 +391,8 @@ class Grammar:
         terms = [self.condition(scope) for _ in range(self.draw(st.integers(0, most)))]
         return " WHERE " + " AND ".join(terms) if terms else ""
 
-    # -- queries --------------------------------------------------------------------------------------------------
+    # -- queries
+    # --------------------------------------------------------------------------------------------------
 
     def query(self) -> Query:
         """Any of them."""

@@ -129,8 +129,9 @@ _FOREIGN: dict[str, st.SearchStrategy[Any]] = {
     "TEXT": st.one_of(INTEGERS, REALS, BLOBS),
     "BLOB": st.one_of(INTEGERS, TEXTS),
 }
-#: Rowids: SQLite and we agree on the one given to a row without, unless the greatest is negative, was deleted, or is the
-#: greatest possible. So tables have either NULLs and the first kind, or the second kind and no NULL.
+#: Rowids: SQLite and we agree on the one given to a row without, unless the greatest is negative, was
+#: deleted, or is the greatest possible. So tables have either NULLs and the first kind, or the second kind
+#: and no NULL.
 FREE_ROWIDS = st.one_of(st.integers(1, 9), st.sampled_from((12, 2**53, 10**18, 2**62)))
 #: Any SQL value, for the right side of a comparison.
 ANY = st.one_of(INTEGERS, REALS, TEXTS, BLOBS, TIMESTAMPS, JSONS, VECTORS, st.none())

@@ -1,6 +1,7 @@
 """Any query that works on a STRICT table gives the same rows on an audiomem table with the same columns.
 
-``AUDIOMEM_FUZZ_SECONDS=600 pytest tests/vtab/test_conformance.py`` goes on with fresh examples for ten minutes.
+``AUDIOMEM_FUZZ_SECONDS=600 pytest tests/vtab/test_conformance.py`` goes on with fresh examples for ten
+minutes.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from model import Twins
 from samples import MODULATIONS
 
 from audiomem_sql.machine.limits import LIMITS
-from audiomem_sql.scan import lookup, scan
+from audiomem_sql.scan import lookup, scanner
 from audiomem_sql.storage.segment import options as table_options
 
 from .grammar import queries
@@ -38,9 +39,9 @@ def small_blocks(small: bool) -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         if small:
             patch.setattr(table_options, "LIMITS", {"embedded": replace(LIMITS["embedded"], block_bytes=24)})
-            patch.setattr(scan, "BATCH_BYTES", 48)
-            patch.setattr(scan, "FIRST_BATCH_BYTES", 16)
-            patch.setattr(scan, "FILTER_ROWS", 3)
+            patch.setattr(scanner, "BATCH_BYTES", 48)
+            patch.setattr(scanner, "FIRST_BATCH_BYTES", 16)
+            patch.setattr(scanner, "FILTER_ROWS", 3)
             patch.setattr(lookup, "SMALL_ROWS", 0)
         yield
 

@@ -51,7 +51,8 @@ def notes(con: apsw.Connection, tmp_path: Path) -> Path:
     return path
 
 
-# -- files ----------------------------------------------------------------------------------------------------------
+# -- files
+# ----------------------------------------------------------------------------------------------------------
 
 
 def test_a_new_file(con: apsw.Connection, tmp_path: Path) -> None:
@@ -145,7 +146,8 @@ def test_a_dangling_link(con: apsw.Connection, tmp_path: Path) -> None:
         create(con, tmp_path / "link.flac")
 
 
-# -- arguments ------------------------------------------------------------------------------------------------------
+# -- arguments
+# ------------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("arguments", ["", "()", "('')", "(' ')"])
@@ -306,7 +308,8 @@ def test_hidden_columns(con: apsw.Connection, tmp_path: Path) -> None:
         con.execute("INSERT INTO notes(notes) VALUES ('sing')")
 
 
-# -- life of a table ------------------------------------------------------------------------------------------------
+# -- life of a table
+# ------------------------------------------------------------------------------------------------
 
 
 def test_drop_table_keeps_the_file(con: apsw.Connection, notes: Path) -> None:
@@ -396,7 +399,8 @@ def test_two_connections_see_each_other(con: apsw.Connection, notes: Path) -> No
     other.close()
 
 
-# -- many connections, and other clients ------------------------------------------------------------------------------
+# -- many connections, and other clients
+# ------------------------------------------------------------------------------
 
 
 def test_more_connections_than_apsw_has_places_for_modules(notes: Path) -> None:
@@ -453,9 +457,10 @@ class DescribingCursor(apsw.Cursor):
 def test_pandas_read_sql(notes: Path) -> None:
     """``pandas.read_sql`` takes the connection, with two conditions.
 
-    It warns of every connection that is neither SQLAlchemy's nor of the module sqlite3: that warning has to be silenced.
-    And it reads chunks, and results without rows, only if ``cursor_factory`` is a class such as the one above.
-    (SQLAlchemy's dialects for SQLite cannot use an apsw connection: they call ``create_function`` of sqlite3.)
+    It warns of every connection that is neither SQLAlchemy's nor of the module sqlite3: that warning has to
+    be silenced. And it reads chunks, and results without rows, only if ``cursor_factory`` is a class such as
+    the one above. (SQLAlchemy's dialects for SQLite cannot use an apsw connection: they call
+    ``create_function`` of sqlite3.)
     """
     pandas = pytest.importorskip("pandas")
     connection = connect(notes)

@@ -56,7 +56,10 @@ def module(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Module]:
 
 @pytest.fixture
 def table(module: Module) -> Table:
-    """Table t: version 1 is empty, 2 to 4 change rows, 5 holds the tag ``half`` of version 3. All are in the log."""
+    """Table t: version 1 is empty, 2 to 4 change rows, 5 holds the tag ``half`` of version 3.
+
+    All are in the log.
+    """
     sql = module.find("t").connection
     sql.execute("INSERT INTO t VALUES (1, 'one'), (2, 'two')")
     sql.execute("UPDATE t SET name = 'zwei' WHERE id = 2")
@@ -201,7 +204,8 @@ def test_a_version_that_was_vacuumed_away(sql: apsw.Connection) -> None:
     assert rows(sql, "version = 4") == ROWS[4]
 
 
-# -- table functions --------------------------------------------------------------------------------------------------
+# -- table functions
+# --------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("module", MODULATIONS, indirect=True)
@@ -284,7 +288,8 @@ def test_functions_see_commits_of_others_and_running_statements_do_not(
     assert sql.execute("SELECT count(*) FROM audiomem_snapshots('t')").get == 6
 
 
-# -- commands ---------------------------------------------------------------------------------------------------------
+# -- commands
+# ---------------------------------------------------------------------------------------------------------
 
 
 def test_commands(sql: apsw.Connection, tmp_path: Path) -> None:
@@ -386,7 +391,8 @@ def test_an_old_version_cannot_be_changed(sql: apsw.Connection, statement: str) 
     assert rows(sql, "id = 2") == [(2, "x")]
 
 
-# -- transactions -----------------------------------------------------------------------------------------------------
+# -- transactions
+# -----------------------------------------------------------------------------------------------------
 
 
 def test_versions_inside_a_transaction_are_committed_ones(sql: apsw.Connection) -> None:
@@ -475,7 +481,8 @@ def test_a_commit_that_one_table_refuses_is_taken_back_in_the_other(
     assert sql.execute("PRAGMA integrity_check").get == "ok"
 
 
-# -- the log ----------------------------------------------------------------------------------------------------------
+# -- the log
+# ----------------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("end", ["DROP TABLE t", "close"])

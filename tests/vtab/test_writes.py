@@ -8,12 +8,13 @@ What SQLite does not do, or does in another way, for virtual tables of any kind 
   journal for types); ours are all or none, as documented. So rows of a statement with several have the right types.
 - The order in which one UPDATE changes several rows is not defined; where a key depends on it, the result may differ.
 
-And one thing is ours: a rowid that is given automatically follows the greatest one there ever was, as with AUTOINCREMENT,
-and is never negative, while SQLite gives the rowid of a deleted last row again. So where the two would differ, the steps
-below name the rowid. When the greatest possible rowid is taken, both choose a free one at random.
+And one thing is ours: a rowid that is given automatically follows the greatest one there ever was, as with
+AUTOINCREMENT, and is never negative, while SQLite gives the rowid of a deleted last row again. So where the
+two would differ, the steps below name the rowid. When the greatest possible rowid is taken, both choose a
+free one at random.
 
-Where a column has a DEFAULT, an INSERT of NULL takes it in ours, because SQLite does not tell the two apart; the native
-table is given ``coalesce(value, default)``.
+Where a column has a DEFAULT, an INSERT of NULL takes it in ours, because SQLite does not tell the two apart;
+the native table is given ``coalesce(value, default)``.
 """
 
 from __future__ import annotations
@@ -152,7 +153,8 @@ class Writes(RuleBasedStateMachine):
             with Table(self.path) as table:
                 assert list(problems(table)) == []
 
-    # -- both sides -----------------------------------------------------------------------------------------------
+    # -- both sides
+    # -----------------------------------------------------------------------------------------------
 
     def both(self, sql: str, bindings: tuple[Any, ...] = (), native: str | None = None) -> bool:
         """Run it on both; whether it succeeded. native: what the native table is told instead."""
@@ -188,7 +190,8 @@ class Writes(RuleBasedStateMachine):
             assert list(map(_marked, found)) == list(map(_marked, expected)), f"{found}\nnative: {expected}"
             self.greatest = max([self.greatest, *(row[0] for row in expected)])
 
-    # -- rules ----------------------------------------------------------------------------------------------------
+    # -- rules
+    # ----------------------------------------------------------------------------------------------------
 
     def value(self, data: st.DataObject, column: ModelColumn, *, right: bool = False) -> Any:
         wrong = WRONG[column.type] if right else ()

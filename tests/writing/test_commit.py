@@ -25,7 +25,8 @@ TESTS = str(Path(__file__).parents[1])
 
 def start(code: str, *arguments: object) -> subprocess.Popen[str]:
     """Another process that can import what this one can."""
-    code = f"import sys; sys.path.insert(0, {TESTS!r})\nfrom audiomem_sql.table.table import Table\nfrom samples import *\n{code}"
+    head = f"import sys; sys.path.insert(0, {TESTS!r})\nfrom audiomem_sql.table.table import Table\n"
+    code = f"{head}from samples import *\n{code}"
     command = [sys.executable, "-W", "error", "-c", code, *map(str, arguments)]
     return subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
 
@@ -43,7 +44,7 @@ def test_one_writer_at_a_time(tmp_path: Path) -> None:
     with create(path, 5) as table:
         table.busy_timeout = 0.05
         holder = subprocess.Popen(
-            [sys.executable, "-c", f"import sys\nfrom audiomem_sql.table.table import Table{HOLD}", str(path)],
+            [sys.executable, "-c", f"import sys\nfrom audiomem_sql.table import Table{HOLD}", str(path)],
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
         )  # fmt: skip
         assert holder.stdout is not None
@@ -200,7 +201,7 @@ def test_deltas_that_were_replaced_are_removed_by_the_next_writer(tmp_path: Path
 
 @pytest.mark.damages
 def test_deltas_that_are_not_contained_stay(tmp_path: Path) -> None:
-    """Another table's, one of another history, one that cannot be read; and all, when what replaced them is cut off."""
+    """Deltas of another table or history, or unreadable; all of them if what replaced them is cut off."""
     path, folder = tmp_path / "t.flac", tmp_path / "t.flac.d"
 
     def grow(table: Table, seed: int) -> None:

@@ -1,12 +1,11 @@
-"""Threads that share one table: appends in one flush, each with a version and errors of its own; whole snapshots for readers."""
+"""Threads that share one table: appends in one flush, each with a version and errors of its own.
+
+Whole snapshots for readers.
+"""
 
 from __future__ import annotations
 
 import os
-import random
-import subprocess
-import sys
-import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -15,49 +14,15 @@ from typing import Any
 
 import pytest
 
-import audiomem_sql
 from audiomem_sql.errors import (
-    AudioMemError,
     BusyError,
     ConstraintError,
     DataTypeError,
-    OptionError,
     StorageError,
 )
 from audiomem_sql.storage.log.reader import commits_behind, read_log
 from audiomem_sql.table.table import Table
-from audiomem_sql.upkeep import compaction
-from audiomem_sql.writing import log_limits
-
-COLUMNS = ["id INTEGER PRIMARY KEY", "name TEXT UNIQUE", "v INTEGER"]
-
-
-def create(path: Path) -> Table:
-    return Table.create(path, COLUMNS, {"profile": "embedded"})
-
-
-class Call(threading.Thread):
-    """A call in a thread of its own: what it returned, or what it raised."""
-
-    def __init__(self, function: Callable[[], Any]) -> None:
-        super().__init__(daemon=True)
-        self._function = function
-        self.value: Any = None
-        self.error: BaseException | None = None
-        self.start()
-
-    def run(self) -> None:
-        try:
-            self.value = self._function()
-        except BaseException as error:
-            self.error = error
-
-    def result(self) -> Any:
-        self.join(60)
-        assert not self.is_alive(), "it hangs"
-        if self.error is not None:
-            raise self.error
-        return self.value
+from writing.callers import Call, create, rows, rows_at
 
 
 @contextmanager
@@ -105,17 +70,6 @@ def test_those_that_wait_share_a_flush(tmp_path: Path, flushes: list[int]) -> No
                 assert other.versions[version - 1].message == f"row {number}"
                 added = rows_at(other, version) - rows_at(other, version - 1)
                 assert added == {(version - 1, f"row {number}", number)}
-
-
-def rows_at(table: Table, version: int) -> set[tuple[Any, ...]]:
-    with table.checkout(version=version) as old:
-        return rows(old)
-
-
-def rows(table: Any) -> set[tuple[Any, ...]]:
-    found = [tuple(row.values()) for row in table.to_arrow().to_pylist()]
-    assert len(set(found)) == len(found) == len(table)
-    return set(found)
 
 
 def test_errors_belong_to_their_threads(tmp_path: Path, flushes: list[int]) -> None:
@@ -179,7 +133,10 @@ def test_a_flush_that_fails(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
 
 
 def test_an_interrupt_in_the_thread_that_writes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """It is raised there; the others hear of it, nothing remains of the group, and the next append is well."""
+    """It is raised there.
+
+    The others hear of it, nothing remains of the group, and the next append is well.
+    """
     path = tmp_path / "t.flac"
     with create(path) as table:
         table.append([{"name": "first"}])
@@ -349,158 +306,3 @@ def test_close_waits_for_appends(tmp_path: Path) -> None:
             assert set(told) <= {version.number for version in table.versions}
             assert len(table) == table.version - 1
             assert table.snapshot.log is None
-
-
-def of(names: set[str]) -> list[dict[str, Any]]:
-    """Rows, each of which says how many there are."""
-    return [{"name": name, "v": len(names)} for name in sorted(names, reverse=True)]
-
-
-OTHER = """
-import sys
-from audiomem_sql.table.table import Table
-with Table(sys.argv[1], busy_timeout=60) as table:
-    for number in range(int(sys.argv[2])):
-        print(table.append([{"name": f"other {number}", "v": number}]), flush=True)
-"""
-
-
-@pytest.mark.parametrize("seed", range(3))
-def test_what_every_thread_was_told(tmp_path: Path, seed: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Eight threads and another process append, replace and fail; checkpoints, merges and large appends come in between.
-
-    In the end every version holds exactly what the thread that was given it had asked for, and readers in other threads
-    saw nothing but versions.
-    """
-    monkeypatch.setattr(log_limits, "CHECKPOINT_COMMITS", 40)
-    monkeypatch.setattr(compaction, "SMALL_DELTAS", 3)
-    monkeypatch.setattr(log_limits, "LOGGED_ROWS", 30)
-    path = tmp_path / "t.flac"
-    table = create(path)
-    table.busy_timeout = 60
-    table.append([{"name": "0:0", "v": 0}])
-    # version: (names added, names removed)
-    told: dict[int, tuple[set[str], set[str]]] = {2: ({"0:0"}, set())}
-    refused: list[str] = []
-    done = threading.Event()
-
-    def write(who: int) -> None:
-        rng = random.Random(f"{seed}:{who}")
-        for step in range(30):
-            kind = rng.random()
-            names = {f"{who}:{step}:{n}" for n in range(rng.randrange(1, 4))}
-            try:
-                if kind < 0.7:
-                    version, gone = table.append(of(names)), set()
-                elif kind < 0.8:
-                    names |= {"0:0"}  # taken
-                    table.append(of(names))
-                    raise AssertionError("a key that is there was taken")
-                elif kind < 0.9:
-                    gone = {f"{who}:{step - 1}:0"}
-                    version = table.append(of(names), replace="name = ?", parameters=[*gone])
-                elif kind < 0.94:
-                    names = {f"{who}:{step}:{n}" for n in range(60)}
-                    version, gone = table.append(of(names)), set()
-                elif kind < 0.97:
-                    transaction = table.begin()
-                    for name in names:
-                        transaction.insert(None, (None, name, len(names)))
-                    version, gone = table.commit(), set()
-                else:
-                    table.checkpoint()
-                    continue
-            except ConstraintError as error:
-                refused.append(str(error))
-                continue
-            assert version not in told
-            told[version] = names, gone
-
-    seen: list[int] = []
-
-    def read() -> None:
-        last, rng = 0, random.Random()
-        while not done.is_set():
-            if rng.random() < 0.5:
-                table.refresh()
-            assert table.version >= last
-            last = table.version
-            counts: dict[str, list[str]] = {}
-            sizes: dict[str, int] = {}
-            found = table.to_arrow(["name", "v"]).to_pylist()
-            for row in found:
-                append, _, number = row["name"].rpartition(":")
-                counts.setdefault(append, []).append(number)
-                sizes[append] = row["v"]
-            for append, numbers in counts.items():
-                if append.count(":") == 1:
-                    whole = len(numbers) + ("0" not in numbers)  # the first may have been replaced
-                    assert len(set(numbers)) == len(numbers)
-                    assert whole == sizes[append]
-            seen.append(last)
-
-    other = subprocess.Popen(
-        [sys.executable, "-c", OTHER, str(path), "15"], stdout=subprocess.PIPE, text=True
-    )
-    readers = [Call(read) for _ in range(2)]
-    writers = [Call(lambda who=who: write(who)) for who in range(8)]  # type: ignore[misc]
-    for writer in writers:
-        writer.result()
-    assert other.stdout is not None
-    with other.stdout:
-        for number, line in enumerate(other.stdout.read().split()):
-            told[int(line)] = {f"other {number}"}, set()
-    assert other.wait() == 0
-    done.set()
-    for reader in readers:
-        reader.result()
-    assert len(set(seen)) > 5
-    table.refresh()
-    assert sorted(told) == list(range(2, table.version + 1))
-    assert refused
-    assert all("'0:0'" in error for error in refused)
-    expected: set[str] = set()
-    for version in sorted(told):
-        added, gone = told[version]
-        expected = (expected - gone) | added
-        if version % 29 == 0 or version == table.version:
-            assert {row[1] for row in rows_at(table, version)} == expected
-    assert {row[1] for row in rows(table)} == expected
-    table.close()
-
-
-def test_a_table_that_cannot_be_written_tells_everyone(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    with create(tmp_path / "t.flac") as table:
-        monkeypatch.setattr(os, "access", lambda path, mode: False)
-        calls = [Call(lambda: table.append([{"v": 1}])) for _ in range(4)]
-        for call in calls:
-            with pytest.raises(AudioMemError, match="cannot be written"):
-                call.result()
-        monkeypatch.undo()
-        assert table.append([{"v": 1}]) == 2
-
-
-def test_a_connection_that_threads_hand_on(tmp_path: Path) -> None:
-    """SQLite lets a connection pass from thread to thread, also in the middle of a transaction."""
-    path = tmp_path / "t.flac"
-    create(path).close()
-    connection = audiomem_sql.connect(path)
-    for statement in (
-        "BEGIN",
-        "INSERT INTO t(v) VALUES (1)",
-        "INSERT INTO t(t, rank) VALUES ('tag', 'x')",
-        "SAVEPOINT s",
-        "INSERT INTO t(v) VALUES (2)",
-        "UPDATE t SET v = v + 10",
-        "COMMIT",
-    ):
-        call = Call(lambda statement=statement: connection.execute(statement).fetchall())  # type: ignore[misc]
-        if "tag" in statement:
-            with pytest.raises(OptionError, match="a command needs a transaction of its own"):
-                call.result()
-        else:
-            call.result()
-    assert Call(lambda: connection.execute("SELECT v FROM t").fetchall()).result() == [(11,), (12,)]
-    connection.close()

@@ -1,4 +1,7 @@
-"""A row over the limit is refused whichever way it comes, and nothing changes. The limit is lowered to fit a test."""
+"""A row over the limit is refused whichever way it comes, and nothing changes.
+
+The limit is lowered to fit a test.
+"""
 
 from __future__ import annotations
 

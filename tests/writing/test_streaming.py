@@ -1,4 +1,4 @@
-"""Rows that come batch by batch: the same file as if they had come at once, and errors that leave everything as it was."""
+"""Rows that come batch by batch: the same file as of all rows at once; errors leave everything as it was."""
 
 from __future__ import annotations
 
@@ -178,9 +178,10 @@ import resource, sys, duckdb
 import audiomem_sql as am
 con = duckdb.connect(config={"threads": 2, "memory_limit": "100MB"})
 sql = "SELECT i AS id, repeat(md5(i::TEXT), 30) AS body FROM range(1, %s) AS r(i)"
-am.write_flac(con.sql(sql % 1_000), sys.argv[1] + "/warm.flac", protection="none", compression_level=1).close()
+options = {"protection": "none", "compression_level": 1}
+am.write_flac(con.sql(sql % 1_000), sys.argv[1] + "/warm.flac", **options).close()
 before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-am.write_flac(con.sql(sql % 200_000), sys.argv[1] + "/a.flac", protection="none", compression_level=1).close()
+am.write_flac(con.sql(sql % 200_000), sys.argv[1] + "/a.flac", **options).close()
 print((resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) >> 10)
 """
 

@@ -76,7 +76,7 @@ class Cursor:
         if schema.rowid_column is not None:
             lists[schema.rowid_column] = rowids
         columns = self._rows.readable.schema.columns
-        for place, values in zip(self._rows.plan.columns, part.columns, strict=True):
-            lists[place] = values if type(values) is list else sql_values(values, columns[place].type)
+        for column, values in zip(self._rows.plan.columns, part.columns, strict=True):
+            lists[column] = values if type(values) is list else sql_values(values, columns[column].type)
         if part.ranks is not None:
             lists[len(schema) + 1], lists[len(schema) + 2] = part.ranks, part.distances

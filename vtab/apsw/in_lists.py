@@ -1,7 +1,8 @@
 """Whether apsw can hand a cursor all values of ``column IN (…)`` at once.
 
-apsw 3.54.1 fails ("SQLError: <NULL>") when the list turns out to be empty, as that of a subquery may; versions before
-it pass None. So a module of its own tries it, once in a process. Where it fails, SQLite asks value by value instead.
+apsw 3.54.1 fails ("SQLError: <NULL>") when the list turns out to be empty, as that of a subquery may;
+versions before it pass None. So a module of its own tries it, once in a process. Where it fails, SQLite asks
+value by value instead.
 """
 
 from __future__ import annotations

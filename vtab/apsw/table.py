@@ -80,7 +80,8 @@ def _as_sqlite(function: Function) -> Function:
 def _changes_a_row(function: Function) -> Function:
     """Undo the rows that a statement changed already when it fails at a later one.
 
-    SQLite calls RollbackTo for that, but apsw leaves the call out while an exception is on its way, as it is then.
+    SQLite calls RollbackTo for that, but apsw leaves the call out while an exception is on its way, as it is
+    then.
     """
 
     @wraps(function)
@@ -104,7 +105,7 @@ _KEPT = (FAIL, ROLLBACK)
 
 
 class Module(Tables):
-    """``CREATE VIRTUAL TABLE t USING audiomem('file.flac', columns …, options …)``, for one connection."""
+    """``CREATE VIRTUAL TABLE … USING audiomem('file.flac', columns …, options …)`` of one connection."""
 
     def Create(
         self, connection: apsw.Connection, module: str, database: str, name: str, *arguments: str
@@ -228,7 +229,8 @@ def register(connection: apsw.Connection) -> Module:
     try:
         connection.create_module(MODULE, cast(Any, module), use_bestindex_object=True, iVersion=4)
     except Exception as error:
-        # apsw has 33 places in a process for modules above version 2; below, only PRAGMA integrity_check is missing.
+        # apsw has 33 places in a process for modules above version 2; below, only PRAGMA integrity_check is
+        # missing.
         if "slots" not in str(error):
             raise
         connection.create_module(MODULE, cast(Any, module), use_bestindex_object=True, iVersion=2)

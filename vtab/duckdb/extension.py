@@ -1,7 +1,8 @@
-"""The Python half of DuckDB's loadable extension (``native/duckdb.c``): what is asked once a statement, or once a part of rows.
+"""The Python half of DuckDB's loadable extension, whose C half is ``native/duckdb.c``.
 
-Parts of rows cross as ``(count, columns)``, each column an Arrow array as a pair of capsules, or None where DuckDB wants no values.
-Types are DuckDB's, by their numbers in ``duckdb_type``.
+It is called once a statement, or once a part of rows.
+Parts of rows cross as ``(count, columns)``, each column an Arrow array as a pair of capsules, or None where
+DuckDB wants no values. Types are DuckDB's, by their numbers in ``duckdb_type``.
 """
 
 from __future__ import annotations
@@ -171,11 +172,15 @@ def message(error: BaseException) -> str:
     return codes.explained(error)[1]
 
 
-# -- inside -----------------------------------------------------------------------------------------------------------
+# -- inside
+# -----------------------------------------------------------------------------------------------------------
 
 
 def _value(value: Any) -> Any:
-    """An argument as the table functions take it. C passes None, int, str, and of other types (type, text)."""
+    """An argument as the table functions take it.
+
+    C passes None, int, str, and of other types (type, text).
+    """
     if not isinstance(value, tuple):
         return value
     type_number, text = value

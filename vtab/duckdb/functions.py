@@ -1,8 +1,8 @@
 """The table functions of DuckDB: their names, arguments, columns and rows, for both doors.
 
-``python.py`` gives them to DuckDB's Python package, ``extension.py`` to the loadable extension. Each function takes a path first.
-NULL is an argument that is not given. A column that the function itself adds gets underscores in front where the table has
-a column of that name.
+``python.py`` gives them to DuckDB's Python package, ``extension.py`` to the loadable extension. Each function
+takes a path first. NULL is an argument that is not given. A column that the function itself adds gets
+underscores in front where the table has a column of that name.
 """
 
 from __future__ import annotations
@@ -18,12 +18,13 @@ from audiomem_sql.columns.schema import Schema
 from audiomem_sql.errors import QueryError
 from audiomem_sql.scan import parse_order
 from audiomem_sql.table.reader import TableReader
-from audiomem_sql.versions.row_changes import changes
+from audiomem_sql.versions import changes
 from audiomem_sql.vtab.duckdb.source import NamedTable, Source, source_of_rows, values_by_column
 from audiomem_sql.vtab.rows import rows_wanted, version_of
 
 _K = 10
-#: Other names of named arguments: ``column`` is a reserved word of DuckDB, which must be written in double quotes.
+#: Other names of named arguments: ``column`` is a reserved word of DuckDB, which must be written in double
+#: quotes.
 ALIASES = {"condition": "filter", "searched": "column"}
 
 
@@ -51,8 +52,9 @@ class TableFunction:
         return (*self.positional, *self.named)
 
     def bind(self, *values: Any) -> Source:
-        """The source of a call. values: one for each parameter, None, int, str, bytes or list; None: not given.
+        """The source of a call.
 
+        values: one for each parameter, int, str, bytes or list; None: not given.
         QueryError for values that make no sense; what :class:`~audiomem_sql.table.reader.TableReader` raises.
         """
         arguments = {parameter.name: value for parameter, value in zip(self.parameters, values, strict=True)}
@@ -74,15 +76,15 @@ def audiomem_scan(path: Any, version: Any, as_of: Any, filter: Any) -> Source:
     """The rows of a table, of its newest version or of another one."""
     table = NamedTable(path, version, as_of)
     reader = table.bound
-    schema = reader.schema.to_arrow()
-    reader.scan([], filter)  # a filter that is wrong is refused at once
+    names = reader.schema.names
 
     def batches(column_indexes: list[int]) -> Iterator[pa.RecordBatch]:
-        return table.now().scan([schema.names[index] for index in column_indexes], filter)
+        return table.now().scan([names[index] for index in column_indexes], filter)
 
-    if filter is not None:
-        return Source(schema, batches)
-    return Source(schema, batches, rows=len(reader), table=reader)
+    if filter is None:
+        return Source(reader.schema.to_arrow, batches, rows=len(reader), table=reader)
+    reader.scan([], filter)  # a filter that is wrong is refused at once
+    return Source(reader.schema.to_arrow, batches)
 
 
 def audiomem_search(
@@ -105,7 +107,7 @@ def audiomem_search(
             rows = rows.select(range(len(columns)))
         return iter(rows.combine_chunks().to_batches())
 
-    return Source(schema, batches)
+    return Source(lambda: schema, batches)
 
 
 def audiomem_top(path: Any, ordering: Any, k: Any, version: Any, as_of: Any, filter: Any) -> Source:
@@ -122,7 +124,7 @@ def audiomem_top(path: Any, ordering: Any, k: Any, version: Any, as_of: Any, fil
         columns = [schema.names[index] for index in column_indexes or [0]]
         return iter(table.now().top(ordering, count, filter, columns=columns).combine_chunks().to_batches())
 
-    return Source(schema, batches)
+    return Source(lambda: schema, batches)
 
 
 _SNAPSHOTS = pa.schema(

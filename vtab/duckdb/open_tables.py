@@ -18,7 +18,8 @@ class OpenTables:
 
     def __init__(self, kept: int = KEPT) -> None:
         self._kept = kept
-        self._readers: OrderedDict[str, TableReader] = OrderedDict()
+        #: By path: the reader, and the view of its newest version.
+        self._readers: OrderedDict[str, tuple[TableReader, TableReader]] = OrderedDict()
         self._lock = threading.Lock()
 
     def at(
@@ -26,19 +27,20 @@ class OpenTables:
     ) -> TableReader:
         """The table at ``path`` with the commits that there are now, or at a version; it stays as it is.
 
-        It shares its files with others, and must not be closed: they are when nobody has them any more. Raises what
-        :class:`~audiomem_sql.table.reader.TableReader` raises.
+        It shares its files with others, and must not be closed: they are when nobody has them any more.
+        Raises what :class:`~audiomem_sql.table.reader.TableReader` raises.
         """
         key = os.path.abspath(path)
         with self._lock:
             # taken out first: what cannot be read any more is opened anew the next time
-            reader = self._readers.pop(key, None)
+            reader, newest = self._readers.pop(key, (None, None))
             if reader is None:
                 reader = TableReader(path)
-            else:
-                reader.refresh()
-            view = reader.pinned(version, as_of)
-            self._readers[key] = reader
+                newest = reader.pinned()
+            elif reader.refresh() or newest is None:
+                newest = reader.pinned()
+            view = newest if version is None and as_of is None else reader.pinned(version, as_of)
+            self._readers[key] = reader, newest
             if len(self._readers) > self._kept:
                 self._readers.popitem(last=False)
         return view

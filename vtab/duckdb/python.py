@@ -1,15 +1,16 @@
 """DuckDB's Python package: tables by name, and the table functions.
 
-DuckDB's Python package has no table functions of Python's. What it has are Arrow datasets, to which it hands columns and
-filters, and which a query finds as Python variables. So each function is a macro around ``query_table(name)``: the name
-comes from a Python function, which DuckDB evaluates while it binds the query, and which puts a dataset of that name among the
-global variables of the caller. Therefore columns and filters reach the scan of ``audiomem_scan('notes.flac')`` too.
+DuckDB's Python package has no table functions of Python's. What it has are Arrow datasets, to which it hands
+columns and filters, and which a query finds as Python variables. So each function is a macro around
+``query_table(name)``: the name comes from a Python function, which DuckDB evaluates while it binds the query,
+and which puts a dataset of that name among the global variables of the caller. Therefore columns and filters
+reach the scan of ``audiomem_scan('notes.flac')`` too.
 
-DuckDB 1.4 to 2.0 has no other place where a name can be added while a query is bound: ``register`` waits for the connection,
-which the query holds; a view of another connection is a temporary one, or begins after the query; and the catalog and the local and
-global variables of the caller are all that DuckDB looks into. So the variable is there for that moment only: DuckDB asks the
-dataset for its schema as soon as it has it, and with that the variable is removed. Every call has a name of its own, so
-threads and cursors do not meet.
+DuckDB 1.4 to 2.0 has no other place where a name can be added while a query is bound: ``register`` waits for
+the connection, which the query holds; a view of another connection is a temporary one, or begins after the
+query; and the catalog and the local and global variables of the caller are all that DuckDB looks into. So the
+variable is there for that moment only: DuckDB asks the dataset for its schema as soon as it has it, and with
+that the variable is removed. Every call has a name of its own, so threads and cursors do not meet.
 """
 
 from __future__ import annotations
@@ -73,7 +74,7 @@ def attach(connection: Any, source: TableReader | str, name: str) -> None:
 
 
 def _with_row_count(rows: FlacDataset) -> Any:
-    """The dataset as DuckDB 2 wraps one, with the number of rows, from which it tells the smaller side of a join.
+    """The dataset as DuckDB 2 wraps one, with the number of rows, by which it orders joins.
 
     That class is no public part of DuckDB, which takes a dataset without it, too: then there is None.
     """
@@ -97,8 +98,8 @@ def _with_row_count(rows: FlacDataset) -> Any:
 def register(connection: Any, replace_function: Callable[[Any, str, Callable[..., Any], str], None]) -> None:
     """Make the table functions of :mod:`~audiomem_sql.vtab.duckdb.functions` known to a connection.
 
-    The macros belong to this connection; each cursor of it is registered by itself. replace_function: how an Arrow function
-    gets a name.
+    The macros belong to this connection; each cursor of it is registered by itself. replace_function: how an
+    Arrow function gets a name.
     """
     check_connection(connection)
     replace_function(connection, _SOURCE, _variable_of, "VARCHAR")
@@ -126,7 +127,8 @@ def _passed(parameter: Parameter) -> str:
     )
 
 
-# -- the variable ----------------------------------------------------------------------------------------------------
+# -- the variable
+# ----------------------------------------------------------------------------------------------------
 
 
 class Variable:
@@ -143,7 +145,10 @@ class Variable:
         self._variables[self.name] = rows
 
     def remove(self) -> None:
-        """Take the variable away. Its module is let go, too: what DuckDB keeps must not keep the caller's connections."""
+        """Take the variable away.
+
+        Its module is let go, too: what DuckDB keeps must not keep the caller's connections.
+        """
         self._variables.pop(self.name, None)
         self._variables = {}
 
@@ -163,7 +168,10 @@ class _Table(FlacDataset):
 
 
 class _Rows(ds.Dataset):  # type: ignore[misc]
-    """The rows of any other source: they are made when they are read, and DuckDB's filter is applied to them by Arrow."""
+    """The rows of any other source, made when they are read.
+
+    DuckDB's filter is applied to them by Arrow.
+    """
 
     def __init__(self, source: Source, variable: Variable) -> None:
         # Dataset.__init__ refuses everybody; what it would set up is used by none of the methods here
@@ -204,8 +212,9 @@ _BY_NAME: Mapping[str, TableFunction] = {function.name: function for function in
 def _variable_of(*arguments: Any) -> Any:
     """Called by the macros while a query is bound: the name of a variable that holds the rows of a call.
 
-    arguments: the name of the function, and its arguments, as Arrow arrays of one value each. It lives as long as the
-    process: a connection that is closed leaves its functions to the others of its database, but lets go of what Python gave it.
+    arguments: the name of the function, and its arguments, as Arrow arrays of one value each. It lives as
+    long as the process: a connection that is closed leaves its functions to the others of its database, but
+    lets go of what Python gave it.
     """
     name, *values = (argument[0].as_py() for argument in arguments)
     source = _BY_NAME[name].bind(*map(_value, values))

@@ -1,8 +1,9 @@
-"""What a table function of DuckDB gives: columns that are known at once, and rows that are made when they are read."""
+"""What a table function of DuckDB gives: columns at once, and rows when they are read."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from functools import cached_property
 from typing import Any
 
 import pyarrow as pa
@@ -27,22 +28,27 @@ class Source:
 
     def __init__(
         self,
-        schema: pa.Schema,
+        schema: Callable[[], pa.Schema],
         batches: Batches,
         *,
         rows: int | None = None,
         table: TableReader | None = None,
     ) -> None:
-        self.schema = schema
+        self._schema = schema
         self.batches = batches
         #: How many rows there are; None: not known.
         self.rows = rows
         #: The table whose rows these are, all of them and as they are; None for everything else.
         self.table = table
 
+    @cached_property
+    def schema(self) -> pa.Schema:
+        """The columns, worked out when they are asked for."""
+        return self._schema()
+
 
 class NamedTable:
-    """A table that a statement names by its path: as it was when the statement was bound, and whenever it is run."""
+    """A table that a statement names by its path, when it is bound and whenever it is run."""
 
     def __init__(self, path: Any, version: Any = None, as_of: Any = None) -> None:
         if not isinstance(path, str):
@@ -56,7 +62,10 @@ class NamedTable:
         self.bound = open_table(path, self._version, as_of)
 
     def now(self) -> TableReader:
-        """The table with the commits that there are by now. SchemaError if it has other columns than it had."""
+        """The table with the commits that there are by now.
+
+        SchemaError if it has other columns than it had.
+        """
         reader = open_table(self.path, self._version, self._as_of)
         if not reader.schema.is_same(self.bound.schema):
             raise SchemaError(
@@ -81,7 +90,7 @@ def source_of_rows(schema: pa.Schema, rows: Callable[[], list[tuple[Any, ...]]])
         table = pa.Table.from_arrays(arrays, schema=schema).combine_chunks()
         return iter(table.select(column_indexes or [0]).to_batches())
 
-    return Source(schema, batches)
+    return Source(lambda: schema, batches)
 
 
 def values_by_column(old: Schema, new: Schema, values: Sequence[Any]) -> Iterator[Any]:

@@ -151,7 +151,7 @@ def numbered_headers(profile: Profile, numbers: Numbers, length: int) -> Bytes:
 
 
 def number_runs(first: int, count: int) -> Iterator[tuple[int, int]]:
-    """``first … first + count`` cut where the frame number becomes a byte longer: pairs of first and count."""
+    """First and count of the parts of ``first … first + count`` whose frame numbers are of one length."""
     end = first + count
     while first < end:
         step = bisect_right(NUMBER_STEPS, first)

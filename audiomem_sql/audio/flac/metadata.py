@@ -78,7 +78,8 @@ def build_metadata(
     if pages * profile.block_size > MAX_SAMPLES:
         raise LimitError(
             f"{pages} pages are more samples than a FLAC stream can number",
-            remedy=f"At block size {profile.block_size} a file holds {MAX_SAMPLES // profile.block_size} pages",
+            remedy=f"At block size {profile.block_size} a file holds "
+            f"{MAX_SAMPLES // profile.block_size} pages",
         )
     blocks = [
         (STREAMINFO, _streaminfo(profile, pages)),

@@ -42,7 +42,8 @@ class Band:
     def __post_init__(self) -> None:
         if not LOWEST <= self.low < self.high:
             raise OptionError(
-                f"band {self.name} from {self.low:g} to {self.high:g} Hz: a band begins at {LOWEST:g} Hz or above, and ends above its beginning"
+                f"band {self.name} from {self.low:g} to {self.high:g} Hz: a band begins at {LOWEST:g} Hz or "
+                "above, and ends above its beginning"
             )
         if not 1 <= self.redundancy <= 8:
             raise OptionError(f"band {self.name} has redundancy {self.redundancy:g}; 1 to 8 are possible")
@@ -69,8 +70,8 @@ class BandPlan:
         for first, second in pairwise(sorted(self.bands, key=lambda band: band.low)):
             if first.high > second.low:
                 raise OptionError(
-                    f"band plan {self.name}: {first.name} ({first.low:g} to {first.high:g} Hz) and {second.name} "
-                    f"({second.low:g} to {second.high:g} Hz) overlap",
+                    f"band plan {self.name}: {first.name} ({first.low:g} to {first.high:g} Hz) and "
+                    f"{second.name} ({second.low:g} to {second.high:g} Hz) overlap",
                     remedy="Let each band begin where the one before ends.",
                 )
 

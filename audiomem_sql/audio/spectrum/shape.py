@@ -207,8 +207,9 @@ def spectrum_profile(base: Profile, mode: Mode) -> Profile:
         for profile in modulated_profiles(base)[: 1 if mode.lossy else None]:
             if Shape.of(profile, mode, checked=False, per_word=per_word).page_size >= MIN_PAGE_SIZE:
                 return profile
+    names = ", ".join(band.name for band in mode.plan.bands)
     raise OptionError(
-        f"profile {base.name} has no room for a page in the bands {', '.join(band.name for band in mode.plan.bands)}",
+        f"profile {base.name} has no room for a page in the bands {names}",
         remedy="Choose another band plan or profile.",
     )
 

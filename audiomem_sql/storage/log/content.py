@@ -55,7 +55,7 @@ class LogContent:
         )
 
     def grown(self, commits: Sequence[LogRecord], header: bytes, end: int) -> LogContent:
-        """This content with the commits of one more record, which has ``header`` and ends at ``end``."""
+        """The content with the commits of one more record, which has ``header`` and ends at ``end``."""
         records = self.records if len(self.records) == self.count else self.records[: self.count]
         records.extend(commits)
         return LogContent(

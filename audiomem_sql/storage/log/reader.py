@@ -3,7 +3,7 @@
 This module reads it.
 
     header   magic, format version, table id, the version before the first record, salt, CRC-32C of these
-    record   length, CRC-32C, MessagePack map          … one a commit, or a list of maps: commits flushed together
+    record   length, CRC-32C, MessagePack map    … one a commit, or a list of maps: commits flushed together
     zeros    up to a fixed size: room for what is to come
 
 A record's CRC-32C starts from the salt and its version, so neither a record of an older log in the same file
@@ -110,7 +110,10 @@ def _check_owner(table: bytes, table_id: bytes, path: str) -> None:
 
 
 def _stands_in(handle: int, content: LogContent) -> bool:
-    """Whether the file begins with what was read: no other log took its place, and no record was taken back."""
+    """Whether the file begins with what was read.
+
+    Otherwise another log took its place, or a record was taken back.
+    """
     if stat_identity(os.fstat(handle)) != content.identity:
         return False
     if content.copies > 1:

@@ -5,7 +5,7 @@ bands, its first cells are heard best, and its last ones worst. Then the cells o
 lower bands come first, and those in the highest band last: what stands at the front of a stream is in the
 most reliable band, wherever that is in the file.
 
-    tiers 0, 1, 4    page 0 | 0 | 3 4 5 | 12 13 |    page 1 | 1 | 6 7 8 | 14 15 |    page 2 | 2 | 9 10 11 | 16 17 |
+    tiers 0, 1, 4:  page 0 | 0 | 3 4 5 | 12 13 |  page 1 | 1 | 6 7 8 | 14 15 |  page 2 | 2 | 9 10 11 | 16 17 |
 """
 
 from __future__ import annotations

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import closing
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -21,27 +20,24 @@ from audiomem_sql.audio import (
     Mode,
     PageSource,
     Profile,
-    evidence_of_a_table,
     missing_pages,
-    open_pages,
-    require_scipy,
     rescan,
     spectrum_of,
 )
-from audiomem_sql.bytes import ByteSource, open_source
-from audiomem_sql.errors import AudioMemError, DamagedFileError, FormatVersionError, NotAudioMemoryError
-from audiomem_sql.protection.levels import Level, level_coded
-from audiomem_sql.storage.pages.headers import REMEDY, Probe, any_header, copies_in, no_header, page_number
+from audiomem_sql.bytes import ByteSource
+from audiomem_sql.errors import AudioMemError, DamagedFileError
+from audiomem_sql.protection.levels import Level
+from audiomem_sql.storage.pages.headers import REMEDY, copies_in
 from audiomem_sql.storage.pages.layout import (
     MODULATION_BANDS,
-    MODULATION_PCM,
-    MODULATION_SPECTRUM,
     PageHeader,
     PageLayout,
     SegmentMap,
     cell_seed,
 )
+from audiomem_sql.storage.pages.opening import opened
 from audiomem_sql.storage.pages.recovery import Corrections, Recovery
+from audiomem_sql.storage.pages.streams import Streams
 
 #: Pages that tell whether it was worth while to look for pages anew.
 _SAMPLED_PAGES = 64
@@ -81,7 +77,6 @@ class PagedFile:
         if self.by_bands:
             assert source.mode is not None
             self.layout = PageLayout.banded(spectrum_of(source.profile, source.mode).shape, level)
-        self._order = self.layout.order
         #: Pages of the segment: the page headers say so under a CRC, STREAMINFO does not.
         self.page_count = header.page_count
         self._seed = cell_seed(header.segment_id)
@@ -94,6 +89,7 @@ class PagedFile:
         if level.share is not None:
             self.map = SegmentMap(self.layout, header.page_count, header.index)
             self._recovery = Recovery(source, self.map, self._seed)
+        self._streams = Streams(self.layout, header, self.map, by_bands=self.by_bands)
 
     @classmethod
     def open(cls, where: str | ByteSource) -> PagedFile:
@@ -102,36 +98,8 @@ class PagedFile:
         Raises NotAudioMemoryError for what is no table, FormatVersionError for a newer format,
         DamagedFileError when no page header can be read where one must be.
         """
-        source = _open_pages(where)
-        path = source.path
+        source, header, level = opened(where)
         try:
-            header = any_header(source)
-            level = level_coded(header.protection)
-            if level is None or header.modulation not in (
-                MODULATION_PCM,
-                MODULATION_SPECTRUM,
-                MODULATION_BANDS,
-            ):
-                raise FormatVersionError(
-                    f"needs protection code {header.protection} and modulation code {header.modulation}",
-                    file=path,
-                    remedy="Open it with a newer audiomem-sql.",
-                )
-            if (header.modulation != MODULATION_PCM) != (source.mode is not None):
-                raise DamagedFileError(
-                    "the page header and the sound disagree on the modulation", file=path, place="page 0"
-                )
-            if header.block_size != source.profile.block_size:
-                raise DamagedFileError(
-                    "the page header and the FLAC stream disagree on the block size",
-                    file=path,
-                    place="page 0",
-                )
-            if header.modulation == MODULATION_BANDS and not 0 < 2 * header.index <= header.page_count:
-                raise DamagedFileError(
-                    f"a page header says that a catalog has {header.index} of {header.page_count} pages, which cannot be",
-                    file=path,
-                )
             return cls(source, header, level)
         except BaseException:
             source.close()
@@ -196,67 +164,36 @@ class PagedFile:
             yield header if header and own and header.segment_id == self.header.segment_id else None
 
     # -- streams
-    # --------------------------------------------------------------------------------------------------
 
     def catalog_copies(self) -> tuple[int, ...] | None:
         """The first page of each copy of the catalog, where the page headers say so.
 
         None where only the catalog's own pages do.
         """
-        if self.map is not None:
-            return self.map.copies
-        return (0, self.page_count - self.header.index) if self.by_bands else None
+        return self._streams.catalogs
 
     def data_pages(self) -> range | None:
         """The pages of the data stream, where the page headers say so."""
-        if self.map is not None:
-            return range(self.map.catalog, self.map.catalog + self.map.data)
-        return range(self.header.index, self.page_count - self.header.index) if self.by_bands else None
+        return self._streams.data
 
     def holds(self, cells: I64Array) -> BoolArray:
         """Whether cells, by their numbers in the segment, may hold something, bool (n,).
 
         Where cells are filled by bands, a catalog leaves those of the higher ones empty.
         """
-        copies = self.catalog_copies()
-        if not self.by_bands or copies is None or not self.layout.catalog_cells:
-            return np.ones(len(cells), np.bool_)
-        page, cell = cells // self.layout.cells, cells % self.layout.cells
-        first = np.array(copies)[:, None]
-        of_catalog = ((page >= first) & (page < first + self.header.index)).any(axis=0)
-        return np.asarray(~of_catalog | (cell < self.layout.catalog_cells))
-
-    def _stream_pages(self, first_page: int) -> int:
-        """Pages of the stream that begins at ``first_page``.
-
-        It is of use only where cells are filled by bands.
-        """
-        if not self.by_bands:
-            return self.page_count - first_page
-        data = self.data_pages()
-        assert data is not None
-        # Without data the next copy of the catalog begins where it would.
-        return len(data) if data and first_page == data.start else self.header.index
+        return self._streams.holds(cells)
 
     def page_at(self, first_page: int, place: int) -> int:
         """The page that holds byte ``place`` of the stream that begins at ``first_page``."""
-        number = np.array([place // self.layout.cell_payload])
-        found = self._order.places(number, self._stream_pages(first_page))
-        return first_page + int(found[0]) // self.layout.cells
+        return self._streams.page_at(first_page, place)
 
     def places_in(self, first_page: int, cells: I64Array) -> I64Array:
         """Where cells are in the stream that begins at ``first_page``: bytes, int64 (n,).
 
-        cells: by their numbers in the segment.
-
-        For those behind the stream any place behind it; those before it are left out.
+        cells: by their numbers in the segment. For those behind the stream any place behind it; those before
+        it are left out.
         """
-        own = cells - first_page * self.layout.cells
-        own = own[own >= 0]
-        pages = self._stream_pages(first_page)
-        inside = own < pages * self.layout.cells
-        own[inside] = self._order.numbers(own[inside], pages)
-        return own * self.layout.cell_payload
+        return self._streams.places_in(first_page, cells)
 
     def read(self, first_page: int, start: int, length: int) -> bytes:
         """``length`` bytes of payload from place ``start`` of the stream that begins at ``first_page``.
@@ -269,14 +206,15 @@ class PagedFile:
             return b""
         size = self.layout.cell_payload
         low, high = start // size, -(-(start + length) // size)
-        pages = self._stream_pages(first_page)
+        pages = self._streams.pages_from(first_page)
         if start < 0 or length < 0 or high > pages * self.layout.cells:
             raise DamagedFileError(
-                f"a reference leads to page {first_page + (high - 1) // self.layout.cells} of {self.page_count}",
+                f"a reference leads to page {first_page + (high - 1) // self.layout.cells} "
+                f"of {self.page_count}",
                 file=self.path,
                 remedy=REMEDY,
             )
-        numbers = self._order.places(np.arange(low, high), pages) + first_page * self.layout.cells
+        numbers = self._streams.cells(first_page, low, high - low)
         payload, intact = self._stream_cells(numbers, missing_is_error=self._recovery is None)
         if not intact.all():
             cell = int(numbers[np.flatnonzero(~intact)[0]])
@@ -294,8 +232,7 @@ class PagedFile:
         Their payload, uint8 (count, size), and which are intact or recovered, bool (count,). Zeros stand for
         those that are neither, also where pages are missing.
         """
-        pages = self._stream_pages(first_page)
-        numbers = self._order.places(np.arange(first, first + count), pages) + first_page * self.layout.cells
+        numbers = self._streams.cells(first_page, first, count)
         payload, intact = self._stream_cells(numbers, missing_is_error=False)
         payload[~intact] = 0
         return payload, intact
@@ -335,7 +272,10 @@ class PagedFile:
             yield from pairwise(bounds)
 
     def _decoded(self, pages: U8Array, numbers: I64Array, first: int) -> tuple[U8Array, BoolArray]:
-        """The cells ``numbers`` of ``pages``, which begin with page ``first``: payload, and which are intact."""
+        """The cells ``numbers`` of ``pages``, which begin with page ``first``.
+
+        Their payload, and which are intact.
+        """
         codec, start = self.layout.level.cells, first * self.layout.cells
         cells = self.layout.cells_of(pages)
         low, high = int(numbers[0]) - start, int(numbers[-1]) - start + 1
@@ -445,24 +385,3 @@ class PagedFile:
         """Close the file."""
         for source in (self.source, *self._replaced):
             source.close()
-
-
-def _open_pages(where: str | ByteSource) -> PageSource:
-    """The pages of a file; errors as of ``PagedFile.open``."""
-    with closing(open_source(where)) as file:
-        probe = Probe(file.name)
-        try:
-            return open_pages(file.reopen(), probe, page_number)
-        except NotAudioMemoryError:
-            if probe.began_as_ours:
-                raise no_header(file.name) from None
-            if (evidence := evidence_of_a_table(file.reopen())) is None:
-                raise
-            require_scipy()  # without it this may be a file whose pages are frequencies
-            raise DamagedFileError(
-                "this is AudioMemory sound whose samples were changed – by a lossy encoder, or another level or rate – "
-                f"({evidence}); none of its pages can be read",
-                file=file.name,
-                remedy="Take the file from before that. What is to outlive such things is made with "
-                "modulation=spectrum and robustness=broadcast; for lossy encoders, robustness=lossy.",
-            ) from None

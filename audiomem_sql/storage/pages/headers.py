@@ -31,6 +31,7 @@ class Probe:
         self.began_as_ours = False
 
     def __call__(self, first: bytes) -> int:
+        """The block size that the page which begins with ``first`` was written with."""
         header = next((header for header in copies_in(first) if header is not None), None)
         if header is None:
             self.began_as_ours = self.began_as_ours or PAGE_MAGIC in first

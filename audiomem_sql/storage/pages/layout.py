@@ -276,7 +276,10 @@ class SegmentMap:
 
     @cached_property
     def kinds(self) -> tuple[tuple[PageKind, int, int], ...]:
-        """(kind, first page, first number among source or parity pages) of each run of pages, in file order."""
+        """The runs of pages of one kind, in file order.
+
+        Of each its kind, its first page, and the number of that among the source or parity pages.
+        """
         catalog, data, half = self.catalog, self.data, self.first_parity
         behind = 2 * catalog + data
         return (
@@ -300,7 +303,7 @@ class SegmentMap:
         return ParityPlan(self.source * self.layout.cells, self.parity * self.layout.cells)
 
     def cells_of_group(self, group: int) -> I64Array:
-        """The cells of a group by their numbers in the segment, int64 (n,): source cells, then parity cells."""
+        """The source cells of a group, then its parity cells, by their numbers in the segment, int64 (n,)."""
         size = self.layout.cells
         sources, parities = self.plan.sources_of(group), self.plan.parities_of(group)
         return np.concatenate(

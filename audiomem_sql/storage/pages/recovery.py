@@ -126,7 +126,6 @@ class Recovery:
             yield list(cells[start : start + step])
 
     # -- the inner code
-    # -------------------------------------------------------------------------------------------
 
     def _by_pages(self, pages: set[int], found: dict[int, tuple[bytes, bool]]) -> None:
         """Put what the inner code brings back of ``pages`` into ``found``."""
@@ -181,7 +180,6 @@ class Recovery:
         return self._layout.level.cells.decode(cells, self._seed, page * self._layout.cells)
 
     # -- the outer code
-    # -------------------------------------------------------------------------------------------
 
     def _by_groups(self, cells: Sequence[int], found: dict[int, tuple[bytes, bool]]) -> None:
         """Put what the outer code brings back of the groups of ``cells`` into ``found``."""

@@ -1,6 +1,21 @@
-"""An immutable file of rows: catalog, labels, writer, and the readers of every kind of segment.
+"""A segment: an immutable file of rows, with a catalog, and with labels that stand in for a lost catalog.
 
-What is listed here is what other rooms may import; the modules of this room are its own affair.
+Other rooms import from here only.
+
+- ``ReadableSegment`` is what rooms above read. ``Segment`` opens a file by its catalog, ``UnlistedSegment``
+  one whose catalogs are lost; ``with_schema`` of either shows it with other columns. ``ROWID``, ``CREATED``
+  and ``ENDED`` name the columns that no schema lists; ``NEVER`` stands for no version. ``matrix`` gives vectors
+  as an array.
+- ``SegmentWriter`` writes a file with ``WriteOptions``, which come from the ``TableOptions`` of a table.
+- ``Catalog`` says what a segment holds: each ``Version``, the ``SchemaHistory`` (``NO_HISTORY`` for none)
+  with each ``Migration``, and where each ``Extent`` is.
+- ``check_copies`` and ``check_places`` verify a catalog, ``raw_catalog`` gives its bytes,
+  ``repaired_comments`` the Vorbis comments of a damaged file.
+- ``BACKENDS``, ``DEFAULT_MODEL`` and ``HASHING`` are what the options say of models; ``check_backend`` checks
+  a choice.
+
+It is not for rows that change: a log and later segments say what was deleted, and ``versions`` puts them
+together.
 """
 
 from __future__ import annotations

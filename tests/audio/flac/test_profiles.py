@@ -92,7 +92,10 @@ def test_a_container_has_less_memory(tmp_path: Path, monkeypatch: pytest.MonkeyP
 
 def test_without_psutil() -> None:
     """The standard library does where it can."""
-    code = "import sys; sys.modules['psutil'] = None; from audiomem_sql.machine.hardware import measured; print(measured().memory)"
+    code = (
+        "import sys; sys.modules['psutil'] = None; from audiomem_sql.machine.hardware import measured; "
+        "print(measured().memory)"
+    )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert int(done.stdout) == measured().memory
 

@@ -315,7 +315,6 @@ def test_a_record_taken_back(tmp_path: Path) -> None:
 
 
 # -- with a table
-# ---------------------------------------------------------------------------------------------------
 
 
 def test_a_rollback_of_what_others_have_seen(tmp_path: Path) -> None:

@@ -60,7 +60,6 @@ def of_size(version: int, size: int) -> LogRecord:
 
 
 # -- what damage does
-# -----------------------------------------------------------------------------------------------
 
 
 def scattered(rate: float) -> Damage:
@@ -200,7 +199,7 @@ def test_never_another_record(tmp_path: Path, short_strips: int, seed: int) -> N
 
 
 def test_sectors_of_which_only_one_copy_is_left(tmp_path: Path) -> None:
-    """All but one of each, another one each time, and never the same side of a record that lies across two."""
+    """All sectors but one of each, another one each time, never the same side of a record across two."""
     path, rng = tmp_path / "log", random.Random(1)
     every = [of_size(version, rng.choice([30, 700, 4000])) for version in range(2, 30)]
     content = written(path, every, 6)
@@ -217,7 +216,6 @@ def test_sectors_of_which_only_one_copy_is_left(tmp_path: Path) -> None:
 
 
 # -- what crashes leave
-# ---------------------------------------------------------------------------------------------
 
 
 def test_a_record_whole_in_any_copy_counts(tmp_path: Path, short_strips: int) -> None:
@@ -320,7 +318,6 @@ def test_a_write_that_fails_and_cannot_be_undone(tmp_path: Path, short_strips: i
 
 
 # -- with a table
-# ---------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(("protection", "writes"), [("none", 1), ("standard", 3), ("archive", 6)])
@@ -381,7 +378,6 @@ def test_verify_says_that_it_is_repairable_and_the_next_write_repairs(tmp_path: 
 
 
 # -- hostile bytes
-# --------------------------------------------------------------------------------------------------
 
 
 def test_a_header_that_promises_much(tmp_path: Path) -> None:

@@ -23,7 +23,7 @@ from audiomem_sql.blocks.bloom import hash_keys
 from audiomem_sql.columns.schema import Schema, parse_columns
 from audiomem_sql.columns.stored_values import array_of
 from audiomem_sql.indexes.keys.combined import hash_rows
-from audiomem_sql.indexes.words.fts_query import parse_query
+from audiomem_sql.indexes.words import match, parse_query
 from audiomem_sql.protection.levels import NONE
 from audiomem_sql.storage.segment import (
     CREATED,
@@ -320,5 +320,6 @@ class ReadableSegmentTests:
         for number, expected in self.values_of(segment.schema, rows).items():
             index = segment.keyword_index(number)
             if index is not None:
-                found = index.rows(parse_query("sample", [segment.column_name(number)])).tolist()
+                name = segment.column_name(number)
+                found = match(parse_query("sample", [name]), {name: index}).rows.tolist()
                 assert found == [row for row, text in enumerate(expected) if text and "sample" in text]

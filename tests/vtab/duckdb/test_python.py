@@ -259,7 +259,8 @@ def test_columns_and_filters_reach_the_scan(con: Any, tmp_path: Path) -> None:
         (segment,) = table.snapshot.segments
         directory = segment.directory(2)
         assert directory is not None
-        page = segment._page(int(directory.offsets[directory.count // 2]))
+        offset = int(directory.offsets[directory.count // 2])
+        page = segment.file.page_at(segment.data_page, offset)
         start = path.stat().st_size * page // segment.file.page_count
     with open(path, "r+b") as file:
         file.seek(start)

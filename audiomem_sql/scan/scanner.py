@@ -1,7 +1,7 @@
-"""Runs a plan over a snapshot: prune by zone maps, filter column by column, and decode the rest only where rows remain.
+"""Scans: prune by zone maps, filter column by column, and decode the rest only where rows remain.
 
-A scan yields batches. Rows come segment by segment, in rowid order inside each. While the consumer works on one batch
-the next is decoded on another thread, from the second batch on: a LIMIT 1 costs one block.
+A scan yields batches. Rows come segment by segment, in rowid order inside each. While the consumer works on
+one batch the next is decoded on another thread, from the second batch on: a LIMIT 1 costs one block.
 """
 
 from __future__ import annotations
@@ -50,8 +50,8 @@ def scan(
 ) -> Iterator[Batch]:
     """The rows of ``snapshot`` that pass every filter, as batches of ``columns``; never an empty batch.
 
-    row_filter: applied after ``filters``. descending: segments and rows in reverse. skip: rows to leave out at the
-    start. ahead: stretches of rows that are decoded on other threads while the consumer is busy.
+    row_filter: applied after ``filters``. descending: segments and rows in reverse. skip: rows to leave out
+    at the start. ahead: stretches of rows that are decoded on other threads while the consumer is busy.
     coded: columns of texts to give as dictionary arrays with int32 codes.
 
     Raises DamagedFileError when a block that is needed does not match its checksum.
@@ -71,7 +71,10 @@ def scan(
 
 
 def in_rowid_order(batches: Iterable[Batch], *, descending: bool = False, skip: int = 0) -> Iterator[Batch]:
-    """The rows of all ``batches`` by rowid, but for the first ``skip``: they are collected before the first is given."""
+    """The rows of all ``batches`` by rowid, but for the first ``skip``.
+
+    All are collected before the first is given.
+    """
     collected = list(batches)
     if not collected:
         return
@@ -89,7 +92,7 @@ def in_rowid_order(batches: Iterable[Batch], *, descending: bool = False, skip: 
 
 
 def _ahead(tasks: Iterator[Callable[[], list[Batch]]], count: int) -> Iterator[Batch]:
-    """Run the tasks in order, from the third on ``count`` of them while the consumer is busy with the one before."""
+    """Run the tasks in order, from the third on ``count`` of them ahead of the consumer."""
     for _, task in zip(range(2), tasks, strict=False):
         yield from task()
     waiting: deque[Future[list[Batch]]] = deque()
@@ -125,7 +128,10 @@ class _Work:
     coded: frozenset[int]
 
     def batches(self, readable: Readable, skip: int) -> Iterator[Batch | int]:
-        """All batches; instead of a segment that lies wholly within the first ``skip`` rows, its number of rows."""
+        """All batches.
+
+        A segment that lies wholly within the first ``skip`` rows yields its number of rows instead.
+        """
         if self.descending and readable.pending is not None:
             for batch in self._pending(readable.pending):
                 skip = max(skip - len(batch), 0)
@@ -179,7 +185,10 @@ class _Work:
             yield lambda start=start, stop=stop: self.run(view, start, stop)  # type: ignore[misc]
 
     def run(self, view: SegmentView, start: int, stop: int) -> list[Batch]:
-        """The batches of rows start … stop - 1; those that are damaged beyond repair left out, if that is wanted."""
+        """The batches of rows start … stop - 1.
+
+        Those that are damaged beyond repair are left out, if that is wanted.
+        """
         try:
             return self._run(view, start, stop)
         except DamagedFileError:
@@ -195,23 +204,24 @@ class _Work:
             directory = segment.directory(column)
             if directory is not None:
                 edges |= {edge for edge in directory.starts.tolist() if start < edge < stop}
-        found: list[Batch] = []
+        batches: list[Batch] = []
         for low, high in pairwise(sorted(edges)) if not self.descending else pairwise(sorted(edges)[::-1]):
             low, high = min(low, high), max(low, high)
             try:
-                found += self._run(view, low, high)
+                batches += self._run(view, low, high)
             except DamagedFileError as error:
                 try:
-                    found += self._with_nulls(view, low, high)
+                    batches += self._with_nulls(view, low, high)
                 except DamagedFileError:
                     tell_lost_rows(segment, low, high, error)
-        return found
+        return batches
 
     def _with_nulls(self, view: SegmentView, start: int, stop: int) -> list[Batch]:
-        """Rows start … stop - 1, which lie in one block of each column, with NULL for what cannot be recovered.
+        """Rows start … stop - 1, of one block of each column, with NULL for what cannot be recovered.
 
-        That is any column where NULLs are wanted, and else the vectors of texts only, which can be made anew. DamagedFileError
-        for another column, if the rowids cannot be recovered either, or if a condition cannot be looked at.
+        That is any column where NULLs are wanted, and else the vectors of texts only, which can be made anew.
+        DamagedFileError for another column, if the rowids cannot be recovered either, or if a condition
+        cannot be looked at.
         """
         segment = view.segment
         rowids = segment.slice(ROWID, start, stop)
@@ -289,7 +299,10 @@ class _Work:
 
 
 def _rows_in(segment: ReadableSegment, columns: Sequence[int], size: int) -> int:
-    """Rows whose widest of ``columns`` takes about ``size`` bytes; blocks with very large values count in full."""
+    """Rows whose widest of ``columns`` takes about ``size`` bytes.
+
+    Blocks with very large values count in full.
+    """
     widest = 8.0
     for column in columns:
         directory = segment.directory(column)

@@ -1,0 +1,78 @@
+"""Opening the pages of a table's file: what is no table, and what cannot be read, is told here."""
+
+from __future__ import annotations
+
+from contextlib import closing
+
+from audiomem_sql.audio import PageSource, evidence_of_a_table, open_pages, require_scipy
+from audiomem_sql.bytes import ByteSource, open_source
+from audiomem_sql.errors import DamagedFileError, FormatVersionError, NotAudioMemoryError
+from audiomem_sql.protection.levels import Level, level_coded
+from audiomem_sql.storage.pages.headers import Probe, any_header, no_header, page_number
+from audiomem_sql.storage.pages.layout import (
+    MODULATION_BANDS,
+    MODULATION_PCM,
+    MODULATION_SPECTRUM,
+    PageHeader,
+)
+
+
+def opened(where: str | ByteSource) -> tuple[PageSource, PageHeader, Level]:
+    """The pages of a file, one of its page headers, and its protection level.
+
+    where: a path, or a source, which is taken over. Errors as of ``PagedFile.open``.
+    """
+    source = _open_pages(where)
+    try:
+        header = any_header(source)
+        level = level_coded(header.protection)
+        if level is None or header.modulation not in (MODULATION_PCM, MODULATION_SPECTRUM, MODULATION_BANDS):
+            raise FormatVersionError(
+                f"needs protection code {header.protection} and modulation code {header.modulation}",
+                file=source.path,
+                remedy="Open it with a newer audiomem-sql.",
+            )
+        _check(header, source)
+    except BaseException:
+        source.close()
+        raise
+    return source, header, level
+
+
+def _check(header: PageHeader, source: PageSource) -> None:
+    """DamagedFileError if a page header contradicts the sound that it is in, or itself."""
+    if (header.modulation != MODULATION_PCM) != (source.mode is not None):
+        raise DamagedFileError(
+            "the page header and the sound disagree on the modulation", file=source.path, place="page 0"
+        )
+    if header.block_size != source.profile.block_size:
+        raise DamagedFileError(
+            "the page header and the FLAC stream disagree on the block size", file=source.path, place="page 0"
+        )
+    if header.modulation == MODULATION_BANDS and not 0 < 2 * header.index <= header.page_count:
+        raise DamagedFileError(
+            f"a page header says that a catalog has {header.index} of {header.page_count} pages, "
+            "which cannot be",
+            file=source.path,
+        )
+
+
+def _open_pages(where: str | ByteSource) -> PageSource:
+    """The pages of a file; errors as of ``PagedFile.open``."""
+    with closing(open_source(where)) as file:
+        probe = Probe(file.name)
+        try:
+            return open_pages(file.reopen(), probe, page_number)
+        except NotAudioMemoryError:
+            if probe.began_as_ours:
+                raise no_header(file.name) from None
+            if (evidence := evidence_of_a_table(file.reopen())) is None:
+                raise
+            require_scipy()  # without it this may be a file whose pages are frequencies
+            raise DamagedFileError(
+                "this is AudioMemory sound whose samples were changed – by a lossy encoder, or another level "
+                f"or rate – ({evidence}); none of its pages can be read",
+                file=file.name,
+                remedy="Take the file from before that. What is to outlive such things is made with "
+                "modulation=spectrum and robustness=broadcast; for lossy encoders, robustness=lossy.",
+            ) from None
