@@ -20,7 +20,7 @@ from model import Twins
 from samples import MODULATIONS
 
 from audiomem_sql.machine.limits import LIMITS
-from audiomem_sql.scan import lookup
+from audiomem_sql.scan import lookup, scanner
 from audiomem_sql.storage.segment import options as table_options
 
 from .grammar import queries
