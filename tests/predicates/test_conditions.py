@@ -1,4 +1,4 @@
-"""Conditions of several predicates on one column against SQLite itself, and texts with and without Arrow's kernels."""
+"""Conditions of several predicates on one column against SQLite; texts with and without Arrow's kernels."""
 
 from __future__ import annotations
 
