@@ -1,7 +1,8 @@
-"""Builds the loadable extensions of SQLite and DuckDB beside the package; everything else is in pyproject.toml.
+"""Builds the loadable extensions of SQLite and DuckDB; everything else is in pyproject.toml.
 
-They are no modules of Python: they include no Python.h and are linked against no libpython, so one file of each serves every
-CPython, and wheels are of the platform alone. Where a compiler or sqlite3ext.h is missing the package is installed without.
+They are no modules of Python: they include no Python.h and are linked against no libpython, so one file of
+each serves every CPython, and wheels are of the platform alone. Where a compiler or sqlite3ext.h is missing
+the package is installed without.
 """
 
 import platform
@@ -44,8 +45,9 @@ class BuildLoadable(build_ext):
 def footer():
     """What DuckDB looks for at the end of an extension: what it was built for, and room for a signature.
 
-    A custom section of WebAssembly, whose content are eight fields of 32 bytes, the last first (three are not used), and 256
-    bytes of signature: https://github.com/duckdb/extension-ci-tools/blob/main/scripts/append_extension_metadata.py
+    A custom section of WebAssembly, whose content are eight fields of 32 bytes, the last first (three are not
+    used), and 256 bytes of signature:
+    https://github.com/duckdb/extension-ci-tools/blob/main/scripts/append_extension_metadata.py
     """
     version = re.search(
         r'= "(.*)"', Path(__file__).with_name("audiomem_sql").joinpath("_version.py").read_text()
@@ -69,7 +71,7 @@ class AnyPython(bdist_wheel):
 
 
 def loadable(name, *sources, headers):
-    """A loadable file of these sources and what both extensions share; where it cannot be built, the package goes without."""
+    """A loadable file of these sources and what both extensions share; optional, if it cannot be built."""
     return Extension(
         name,
         [f"vtab/native/{source}.c" for source in (*sources, "runtime", "cells", "part")],
