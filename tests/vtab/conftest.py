@@ -14,6 +14,9 @@ from model import Twins
 
 from audiomem_sql.loadable import loadable_path
 
+from .notes_table import con, notes  # noqa: F401
+from .versioned import module, sql, table  # noqa: F401
+
 DOORS = ("extension", "python")
 
 
