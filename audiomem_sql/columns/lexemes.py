@@ -109,7 +109,7 @@ def lexemes(definition: str) -> list[Lexeme]:
     position = end_of_space(definition, 0)
     while position < len(definition):
         lexeme = lexeme_at(definition, position)
-        if lexeme.token is Token.OPEN or lexeme.text.isspace():
+        if lexeme.token is Token.OPEN or (lexeme.token is Token.MARK and lexeme.text.isspace()):
             raise SchemaError(
                 f"{definition.strip()!r} cannot be read from character {position + 1} on",
                 remedy="Look for a quotation mark that is not closed",

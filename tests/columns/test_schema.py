@@ -365,3 +365,13 @@ def test_the_schema_does_without_pyarrow() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT)
     assert done.stdout.split() == ["False", "False"]
+
+
+@pytest.mark.parametrize("letter", ["\x85", "\xa0", "\u2003", "\u3000"])
+def test_spaces_that_sqlite_takes_for_letters_are_names(letter: str) -> None:
+    schema = parse_columns([f"{letter} TEXT", f'"{letter}{letter}" JSON'])
+    assert schema.names == (letter, letter * 2)
+    assert parse_columns([column.sql() for column in schema.columns]) == schema
+    for space in ("\x0b", "\x1c"):
+        with pytest.raises(SchemaError, match="cannot be read from character 1 on"):
+            parse_columns([f"{space} TEXT"])
