@@ -151,8 +151,8 @@ def test_magic_values_and_codes() -> None:
     fields = {row["field"] for row in table("Log header")}
     assert f"magic `{log_content.LOG_MAGIC.decode()}`" in fields
     assert (
-        f"format version of the log: {log_content.PLAIN_VERSION}, or {log_content.PROTECTED_VERSION} with protection"
-        in fields
+        f"format version of the log: {log_content.PLAIN_VERSION}, "
+        f"or {log_content.PROTECTED_VERSION} with protection" in fields
     )
     assert f"zeros up to {log_writer.LOG_FILE_BYTES} bytes" in TEXT
 
@@ -211,7 +211,10 @@ def test_a_log_made_from_the_document_alone(tmp_path: Path) -> None:
 @pytest.mark.filterwarnings("ignore::audiomem_sql.DamageWarning")
 @pytest.mark.parametrize("copies", [2, 3, 6])
 def test_a_protected_log_made_from_the_document_alone(tmp_path: Path, copies: int) -> None:
-    """Its pieces with another's Reed-Solomon code, one record longer than a piece and one longer than a strip."""
+    """Its pieces with the Reed-Solomon code of another package.
+
+    One record is longer than a piece and one longer than a strip.
+    """
     strip = int(re.findall(r"strips of (\d+) bytes", TEXT)[0])
     assert strip == log_copies.STRIP_BYTES
     assert f"p ≤ {PAYLOAD_BYTES}" in TEXT
@@ -253,7 +256,8 @@ def test_a_protected_log_made_from_the_document_alone(tmp_path: Path, copies: in
     whole += packed(2, 10) + packed(3, 2000)
     large = whole + packed(4, 260_000)
     for stream, last in (
-        (large, 4), (whole + packed(5, 1), 3), (whole + packed(4, 1, salt=8), 3), (large[:-200], 3), (large[:-20], 4),
+        (large, 4), (whole + packed(5, 1), 3), (whole + packed(4, 1, salt=8), 3), (large[:-200], 3),
+        (large[:-20], 4),
     ):  # fmt: skip
         strips = [stream[start : start + strip].ljust(strip, b"\0") for start in range(0, len(stream), strip)]
         log_bytes = b"".join(each * copies for each in strips)
@@ -363,7 +367,8 @@ def test_catalog_keys(tmp_path: Path) -> None:
         made.alter("add column late TEXT DEFAULT ''")
     sealed = Sealed.read(tmp_path / "t.flac.d" / "00000003.flac")
     changed = {
-        "schemas", "migrations", "next_column", "checks", "keys", "key_blooms", "vectors", "keywords", "comments",
+        "schemas", "migrations", "next_column", "checks", "keys", "key_blooms", "vectors", "keywords",
+        "comments",
     }  # fmt: skip
     assert set(sealed.catalog) == keys("Catalog map") - {"created", "ended", "tags"} - changed
     sealed = Sealed.read(tmp_path / "t.flac.d" / "00000006.flac")
@@ -404,7 +409,10 @@ def test_catalog_keys(tmp_path: Path) -> None:
 
 
 def test_constraints_of_the_table(tmp_path: Path) -> None:
-    """What is written of them, and the filter of a key of three columns, worked out from the document alone."""
+    """What is written of them, and the filter of a key of three columns.
+
+    Both are worked out from the document alone.
+    """
     columns = ["a TEXT COLLATE NOCASE", "b INTEGER DEFAULT 5", "c REAL", "CONSTRAINT p PRIMARY KEY (c, a, b)"]
     with Table.create(tmp_path / "t.flac", [*columns, "UNIQUE (b, c)", "CONSTRAINT n CHECK (b > 0)"]) as made:
         made.append([{"a": "Ab", "b": 7, "c": -1.5}, {"a": "X\0yz", "b": 2, "c": 0.0}])

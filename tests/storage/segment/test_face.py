@@ -1,4 +1,4 @@
-"""The faces of segments and versions say what each name is for; no files of these rooms import in a circle."""
+"""The faces of segments and versions say what each name is for; no files there import in a circle."""
 
 from __future__ import annotations
 
