@@ -74,12 +74,12 @@ crash: $(VENV)/installed-test
 damage: $(VENV)/installed-test
 	$(BIN)/python tests/damage --seeds $(SEEDS) $(if $(DATA),--data $(DATA)) $(ARGS)
 
-# docs/STRUCTURE.md and the walks in docs/ARCHITECTURE.md: the rooms and what they import, beside those of BASE,
+# docs/STRUCTURE.md and docs/WALKS.md: the rooms and what they import, beside those of BASE,
 # by default the last revision before the rooms.
 structure: BASE ?= 5fcc71e
 structure: $(VENV)/bin/python
 	$(BIN)/python -m tools.structure --base $(BASE) --docs docs
-	$(BIN)/python -m tools.walk --base $(BASE) --page docs/ARCHITECTURE.md
+	$(BIN)/python -m tools.walk --base $(BASE) --page docs/WALKS.md
 
 $(VENV)/bin/python:
 	$(PYTHON) -m venv $(VENV)

@@ -1,4 +1,4 @@
-"""The house: which room may import which, that no module stands at the top, and which names C code uses."""
+"""The house: which room may import which, that the hallway stays empty, and which names C code uses."""
 
 from __future__ import annotations
 
@@ -111,10 +111,7 @@ def test_every_module_of_a_room_with_rooms_stands_in_one() -> None:
 
 
 def test_tests_mirror_the_rooms() -> None:
-    """A test file stands in a folder named like a room.
-
-    Or at the top, if what it tests stands there or is no module.
-    """
+    """A test file stands in a folder named like a room, or at the top if what it tests is in no room."""
     top = {"doc_names", "docs", "examples", "extras", "layout", "structure"}
     for path in (ROOT / "tests").glob("test_*.py"):
         name = path.stem.removeprefix("test_")
@@ -184,8 +181,8 @@ def test_the_exported_surface() -> None:
 
 
 def test_import_is_light() -> None:
-    """``import audiomem_sql`` imports no heavy package; the first call that needs one imports it."""
+    """``import audiomem_sql`` brings in no heavy package; each comes with the first call that needs it."""
     heavy = {"numpy", "pyarrow", "apsw", "pandas", "psutil", "soundfile"}
-    code = f"import sys, audiomem_sql; print(sorted({heavy!r} & set(sys.modules)))"
+    code = f"import sys, audiomem_sql; print(sorted({heavy} & set(sys.modules)))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"

@@ -42,23 +42,32 @@ def times(unit: str) -> st.SearchStrategy[int]:
 
 #: A dtype, and its physical values.
 COLUMNS: list[tuple[Any, st.SearchStrategy[Any]]] = [
-    *((dtype, whole(-(1 << bits - 1), (1 << bits - 1) - 1))
-      for bits, dtype in ((8, pl.Int8), (16, pl.Int16), (32, pl.Int32), (64, pl.Int64))),
-    *((dtype, whole(0, (1 << min(bits, 63)) - 1))
-      for bits, dtype in ((8, pl.UInt8), (16, pl.UInt16), (32, pl.UInt32), (64, pl.UInt64))),
+    *(
+        (dtype, whole(-(1 << bits - 1), (1 << bits - 1) - 1))
+        for bits, dtype in ((8, pl.Int8), (16, pl.Int16), (32, pl.Int32), (64, pl.Int64))
+    ),
+    *(
+        (dtype, whole(0, (1 << min(bits, 63)) - 1))
+        for bits, dtype in ((8, pl.UInt8), (16, pl.UInt16), (32, pl.UInt32), (64, pl.UInt64))
+    ),
     (pl.Float32, reals(32)),
     (pl.Float64, reals(64)),
     (pl.Boolean, st.booleans()),
     (pl.String, TEXTS),
     (pl.Binary, st.binary(max_size=5)),
     (pl.Date, st.integers(-719_162, 2_932_896).map(lambda day: date(1970, 1, 1) + timedelta(day))),
-    *((pl.Datetime(unit, zone), times(unit))
-      for unit in ("ms", "us", "ns") for zone in (None, "UTC", "Europe/Lisbon")),
+    *(
+        (pl.Datetime(unit, zone), times(unit))
+        for unit in ("ms", "us", "ns")
+        for zone in (None, "UTC", "Europe/Lisbon")
+    ),
     (pl.Categorical(), TEXTS),
     (pl.Enum(KINDS), st.sampled_from(KINDS)),
-    (pl.Array(pl.Float32, 2),
-     st.lists(reals(32).filter(lambda value: abs(value) < 1e38), min_size=2, max_size=2)),
-]  # fmt: skip
+    (
+        pl.Array(pl.Float32, 2),
+        st.lists(reals(32).filter(lambda value: abs(value) < 1e38), min_size=2, max_size=2),
+    ),
+]
 
 
 def series(name: str, dtype: Any, values: list[Any]) -> pl.Series:
@@ -166,7 +175,7 @@ OPERANDS: dict[str, st.SearchStrategy[Any]] = {
     "d": MOMENTS.map(datetime.date),
     "e": st.sampled_from(KINDS),
     "b": st.integers(0, 5).map(lambda octet: bytes([octet])),
-}  # fmt: skip
+}
 OPERATORS = ("eq", "ne", "lt", "le", "gt", "ge")
 
 
@@ -204,11 +213,22 @@ def conditions(draw: st.DrawFn, depth: int = 2) -> pl.Expr:
         )
     if kind == 8:
         return C("s").str.starts_with(draw(OPERANDS["s"]))
-    return draw(st.sampled_from([  # what only polars can do
-        C("i") * 2 > C("f"), C("s").str.len_chars() == 1, C("t").dt.hour() == 3, C("i") > 1.5,
-        C("i").eq_missing(None), C("s").str.contains("b"), C("i").ne_missing(3), C("g").is_between(0.1, 5),
-        C("f").is_not_nan(), C("i") % 2 == 0,
-    ]))  # fmt: skip
+    return draw(
+        st.sampled_from(
+            [  # what only polars can do
+                C("i") * 2 > C("f"),
+                C("s").str.len_chars() == 1,
+                C("t").dt.hour() == 3,
+                C("i") > 1.5,
+                C("i").eq_missing(None),
+                C("s").str.contains("b"),
+                C("i").ne_missing(3),
+                C("g").is_between(0.1, 5),
+                C("f").is_not_nan(),
+                C("i") % 2 == 0,
+            ]
+        )
+    )
 
 
 @settings(deadline=None, max_examples=3 * EXAMPLES)

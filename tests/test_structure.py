@@ -28,6 +28,11 @@ def test_no_circle_between_rooms(house: Structure) -> None:
     assert circles(house.room_arrows) == []
 
 
+def test_nothing_in_the_package_is_too_long(house: Structure) -> None:
+    assert [(module.name, module.lines) for module in house.long_modules] == []
+    assert [(function.module, function.name) for function in house.long_functions] == []
+
+
 def test_circles_are_found() -> None:
     pairs = {("a", "b"), ("b", "c"), ("c", "a"), ("c", "d"), ("e", "d"), ("f", "g"), ("g", "f")}
     assert circles(pairs) == [["a", "b", "c"], ["f", "g"]]

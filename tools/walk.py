@@ -3,7 +3,7 @@
     python -m tools.walk                    the files of each walk
     python -m tools.walk --tree FOLDER      the same in another repository
     python -m tools.walk --base 5fcc71e     the counts beside those of a revision, then the files, as Markdown
-    python -m tools.walk --base 5fcc71e --page docs/ARCHITECTURE.md     in the page: ``make structure``
+    python -m tools.walk --base 5fcc71e --page docs/WALKS.md     in the page: ``make structure``
 
 Each action runs in a process of its own, with the table in Python (AUDIOMEM_EXTENSION=off) and a profiler in
 all threads. A file counts when one of its functions is called, unless a module is being imported.

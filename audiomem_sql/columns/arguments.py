@@ -131,53 +131,57 @@ class _Clauses:
         """
         settings: dict[str, Any] = {}
         name: str | None = None
-
-        def put(key: str, value: bool | str) -> None:
-            if key in settings:
-                raise self.refusal(f"{key.upper().replace('_', ' ')} is told twice")
-            settings[key] = value
-
         while self.words:
             word = self.words.pop(0)
             if word.is_word("CONSTRAINT"):
                 name = self.name()
                 continue
-            if word.is_word("PRIMARY"):
-                self.expect("KEY")
-                put("primary_key", True)
-                if self.words and self.words[0].is_word("ASC"):
-                    self.words.pop(0)
-                if self.words and self.words[0].is_word("DESC", "AUTOINCREMENT"):
-                    raise self.refusal(
-                        f"PRIMARY KEY {self.words[0].text} is not supported", "Write PRIMARY KEY alone"
-                    )
-            elif word.is_word("NOT"):
-                self.expect("NULL")
-                put("not_null", True)
-            elif word.is_word("NULL"):
-                put("not_null", False)
-            elif word.is_word("UNIQUE", "SEMANTIC", "INDEXED"):
-                put(word.value.lower(), True)
-            elif word.is_word("DEFAULT"):
-                put("default", self.default())
-            elif word.is_word("CHECK"):
+            if word.is_word("CHECK"):
                 self.checks.append(Check(self.expression(), name))
-            elif word.is_word("COLLATE"):
-                if not self.words or self.words[0].token not in (Token.WORD, Token.QUOTED):
-                    raise self.refusal("COLLATE needs the name of a collation")
-                put("collation", self.words.pop(0).value.upper())
-            elif word.is_word(*_UNSUPPORTED):
-                raise self.refusal(f"{word.value.upper()} is not supported", "Leave the clause out")
             else:
-                raise self.refusal(
-                    f"{word.text} cannot be understood here",
-                    "Behind the type come PRIMARY KEY, NOT NULL, UNIQUE, DEFAULT, CHECK, COLLATE, "
-                    "SEMANTIC, INDEXED",
-                )
+                key, value = self.setting(word)
+                if key in settings:
+                    raise self.refusal(f"{key.upper().replace('_', ' ')} is told twice")
+                settings[key] = value
             name = None
         if name is not None:
             raise self.refusal(f"nothing follows CONSTRAINT {name}")
         return settings
+
+    def setting(self, word: Lexeme) -> tuple[str, bool | str]:
+        """The field of a column, and its value, that the clause beginning with ``word`` sets."""
+        if word.is_word("PRIMARY"):
+            return "primary_key", self.primary_key()
+        if word.is_word("NOT"):
+            self.expect("NULL")
+            return "not_null", True
+        if word.is_word("NULL"):
+            return "not_null", False
+        if word.is_word("UNIQUE", "SEMANTIC", "INDEXED"):
+            return word.value.lower(), True
+        if word.is_word("DEFAULT"):
+            return "default", self.default()
+        if word.is_word("COLLATE"):
+            if not self.words or self.words[0].token not in (Token.WORD, Token.QUOTED):
+                raise self.refusal("COLLATE needs the name of a collation")
+            return "collation", self.words.pop(0).value.upper()
+        if word.is_word(*_UNSUPPORTED):
+            raise self.refusal(f"{word.value.upper()} is not supported", "Leave the clause out")
+        raise self.refusal(
+            f"{word.text} cannot be understood here",
+            "Behind the type come PRIMARY KEY, NOT NULL, UNIQUE, DEFAULT, CHECK, COLLATE, SEMANTIC, INDEXED",
+        )
+
+    def primary_key(self) -> bool:
+        """The rest of PRIMARY KEY, which may say ASC."""
+        self.expect("KEY")
+        if self.words and self.words[0].is_word("ASC"):
+            self.words.pop(0)
+        if self.words and self.words[0].is_word("DESC", "AUTOINCREMENT"):
+            raise self.refusal(
+                f"PRIMARY KEY {self.words[0].text} is not supported", "Write PRIMARY KEY alone"
+            )
+        return True
 
     def of_table(self) -> Definition:
         """Constraints, which need no comma between them."""

@@ -80,34 +80,48 @@ def infer(name: str, data_type: ArrowType, width: int = 0) -> ColumnType:
         return infer(name, data_type.storage_type, width)
     if types.is_dictionary(data_type) or types.is_run_end_encoded(data_type):
         return infer(name, data_type.value_type, width)
+    kind = _kind_of(data_type)
+    if kind is None:
+        raise refusal(
+            name, f"no column type holds the Arrow type {data_type}", "Cast the column, or leave it out"
+        )
+    return _vector_type(name, data_type, width) if kind is Kind.FLOAT else ColumnType(kind)
+
+
+def _kind_of(data_type: ArrowType) -> Kind | None:
+    from pyarrow import types
+
     if types.is_boolean(data_type):
-        return ColumnType(Kind.BOOLEAN)
+        return Kind.BOOLEAN
     if types.is_integer(data_type):
-        return ColumnType(Kind.INTEGER)
+        return Kind.INTEGER
     if types.is_floating(data_type):
-        return ColumnType(Kind.REAL)
+        return Kind.REAL
     if types.is_timestamp(data_type) or types.is_date(data_type):
-        return ColumnType(Kind.TIMESTAMP)
+        return Kind.TIMESTAMP
     if str(data_type) in ("string", "large_string", "string_view", "null"):
-        return ColumnType(Kind.TEXT)
+        return Kind.TEXT
     if str(data_type) in ("binary", "large_binary", "binary_view") or types.is_fixed_size_binary(data_type):
-        return ColumnType(Kind.BLOB)
-    if is_list(data_type) and types.is_floating(data_type.value_type):
-        if types.is_fixed_size_list(data_type):
-            width = data_type.list_size
-        if width:
-            try:
-                return ColumnType(Kind.FLOAT, width)
-            except SchemaError as error:
-                raise refusal(name, error.what, error.remedy) from None
+        return Kind.BLOB
+    return Kind.FLOAT if is_list(data_type) and types.is_floating(data_type.value_type) else None
+
+
+def _vector_type(name: str, data_type: ArrowType, width: int) -> ColumnType:
+    """The type of a column of vectors. ``width`` is used for lists of variable length."""
+    from pyarrow import types
+
+    if types.is_fixed_size_list(data_type):
+        width = data_type.list_size
+    if not width:
         raise refusal(
             name,
             f"the Arrow type {data_type} does not tell the width of the vectors",
             "Pass a list_(float32, n)",
         )
-    raise refusal(
-        name, f"no column type holds the Arrow type {data_type}", "Cast the column, or leave it out"
-    )
+    try:
+        return ColumnType(Kind.FLOAT, width)
+    except SchemaError as error:
+        raise refusal(name, error.what, error.remedy) from None
 
 
 def is_list(data_type: ArrowType) -> bool:

@@ -149,7 +149,7 @@ class Checks:
         return self._first([(rowid, *values)])
 
     def check_table(self, rowids: I64Array, table: pa.Table) -> None:
-        """Raise ConstraintError, naming the row, for the first row of an Arrow table that violates a CHECK."""
+        """Raise ConstraintError for the first row of an Arrow table that violates a CHECK, naming it."""
         for start in range(0, len(rowids), _ROWS_AT_ONCE):
             piece = table.slice(start, _ROWS_AT_ONCE)
             columns = [

@@ -189,7 +189,7 @@ class Schema:
         return Schema(tuple(columns), self.checks, self.keys)
 
     def nullable(self, positions: Collection[int]) -> Schema:
-        """The schema with NULL allowed in the columns at ``positions``; a primary key of them becomes UNIQUE."""
+        """The schema with NULL allowed in columns, by position; a primary key of them becomes UNIQUE."""
         names = {self.columns[position].name.lower() for position in positions}
         columns = [
             column

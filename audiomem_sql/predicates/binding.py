@@ -79,15 +79,8 @@ def bind(
         values = [clean(value) for value in predicate.value]
         return _member(values, column_type, collation, literal, converted)
     value = clean(predicate.value)
-    if op is Op.IS:
-        if value is None:
-            return Missing()
-        return replace(_compare(Op.EQ, value, column_type, collation, literal), unknown=Unknown.NEVER)
-    if op is Op.IS_NOT:
-        if value is None:
-            return Every(unknown=Unknown.NEVER)
-        inner = _compare(Op.NE, value, column_type, collation, literal)
-        return OrMissing(inner=inner, exact=inner.exact)
+    if op in (Op.IS, Op.IS_NOT):
+        return _identity(op, value, column_type, collation, literal)
     if value is None:
         return Nothing(unknown=Unknown.ALWAYS)
     if op in (Op.LIKE, Op.GLOB):
@@ -95,6 +88,18 @@ def bind(
     if op is Op.STARTS_WITH:
         return _prefix(value, column_type)
     return _compare(op, value, column_type, collation, literal)
+
+
+def _identity(
+    op: Op, value: SqlValue | None, column_type: ColumnType, collation: str, literal: bool
+) -> Bound:
+    """IS and IS NOT: comparisons that are never NULL."""
+    if value is None:
+        return Missing() if op is Op.IS else Every(unknown=Unknown.NEVER)
+    if op is Op.IS:
+        return replace(_compare(Op.EQ, value, column_type, collation, literal), unknown=Unknown.NEVER)
+    inner = _compare(Op.NE, value, column_type, collation, literal)
+    return OrMissing(inner=inner, exact=inner.exact)
 
 
 def _compare(op: Op, value: SqlValue, column_type: ColumnType, collation: str, literal: bool) -> Bound:
@@ -116,16 +121,19 @@ def _compare(op: Op, value: SqlValue, column_type: ColumnType, collation: str, l
         return StringOrder(op=op, operand=value, keys=(value,) if op is Op.EQ else None)
     if isinstance(value, bytes):
         return below
-    if not isinstance(value, str):
-        if not literal:
-            return Every(exact=False)
-        value = text_of(value)
+    if isinstance(value, str):
+        return _compare_text(op, value, column_type, collation)
+    return _compare_text(op, text_of(value), column_type, collation) if literal else Every(exact=False)
+
+
+def _compare_text(op: Op, value: str, column_type: ColumnType, collation: str) -> Bound:
+    """A comparison of a column whose SQL values are texts."""
     sequence = _collation(collation, (value,))
     if sequence is None:
         if op in (Op.EQ, Op.NE) and collation.upper() in Collation.__members__:
             return _text_set([value], column_type, collation, Unknown.COLUMN, negated=op is Op.NE)
         return Every(exact=False)
-    if kind is Kind.TIMESTAMP:
+    if column_type.kind is Kind.TIMESTAMP:
         return _timestamp_range(op, sequence.key(value).decode("utf-8", "surrogatepass"))
     keys = (value,) if op is Op.EQ and sequence is Collation.BINARY else None
     return StringOrder(op=op, operand=sequence.key(value), collation=sequence, keys=keys)

@@ -7,22 +7,28 @@ row.
 
 from __future__ import annotations
 
+import sys
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import Enum
-from typing import TYPE_CHECKING, Any, ClassVar
+from functools import reduce
+from typing import Any, ClassVar
 
 import numpy as np
+import pyarrow as pa
 
 from audiomem_sql.arrays import BoolArray, F64Array, I64Array
 from audiomem_sql.blocks.zones import Zones
-from audiomem_sql.columns.views import integers, reals, valid
+from audiomem_sql.columns.selection import kernels
+from audiomem_sql.columns.views import integers, reals, truths, valid
 from audiomem_sql.predicates.operands import EMPTY, INT64_MAX, INT64_MIN
 from audiomem_sql.predicates.predicate import COMPARISON_BY_OP, Op
 
-if TYPE_CHECKING:
-    import pyarrow as pa
+#: So many numbers are compared one by one.
+_FEW = 8
+#: numpy looks integers up in a table whose range is a few times the number of rows.
+_DENSE = 6
 
 
 class Unknown(Enum):
@@ -245,5 +251,12 @@ class NumberSet(Bound):
         return zones.holding(self.numbers)
 
     def _match(self, array: pa.Array[Any]) -> BoolArray:
-        values: I64Array | F64Array = reals(array) if self.numbers.dtype.kind == "f" else integers(array)
-        return np.isin(values, self.numbers)
+        numbers = self.numbers
+        values: I64Array | F64Array = reals(array) if numbers.dtype.kind == "f" else integers(array)
+        if len(numbers) <= _FEW:
+            return reduce(np.logical_or, (values == number for number in numbers))
+        dense = numbers.dtype.kind == "i" and int(numbers[-1]) - int(numbers[0]) <= _DENSE * len(values)
+        if not dense and "pyarrow.compute" in sys.modules:
+            # numpy would sort; no column holds -0.0, which Arrow's sets tell from 0.0
+            return truths(kernels().is_in(array, pa.array(numbers + 0, array.type)))
+        return np.isin(values, numbers)

@@ -250,10 +250,30 @@ def test_json_scalars(value: object, text: str) -> None:
 
 @pytest.mark.parametrize(
     "value",
-    ["", "{", "{'a': 1}", "[1,]", "NaN", "[Infinity]", "-Infinity", '"\n"', "\ufeff1", "01", "1 2", "[" * 100_000, "٣",
-     math.inf, [math.nan], {"a": {1}}, {"a": "\ud800"}, b"{}", object(), {(1, 2): 3}],
+    [
+        "",
+        "{",
+        "{'a': 1}",
+        "[1,]",
+        "NaN",
+        "[Infinity]",
+        "-Infinity",
+        '"\n"',
+        "\ufeff1",
+        "01",
+        "1 2",
+        "[" * 100_000,
+        "٣",
+        math.inf,
+        [math.nan],
+        {"a": {1}},
+        {"a": "\ud800"},
+        b"{}",
+        object(),
+        {(1, 2): 3},
+    ],
     ids=lambda value: repr(value)[:20],
-)  # fmt: skip
+)
 def test_not_json(value: object) -> None:
     assert "JSON column year" in refusal(value, "JSON")
 
@@ -282,12 +302,41 @@ def test_vectors_of_integers() -> None:
 
 @pytest.mark.parametrize(
     "value",
-    [b"", b"1234567", b"\0" * 12, struct.pack("<2f", 1, math.nan), struct.pack("<2f", 1, math.inf), [1], [1, 2, 3],
-     [1, None], [1, "2"], [1, True], [1, math.nan], [1, math.inf], [1, 1e39], [1, 10**400], "[1]", "[1, NaN]", "[1, 1e39]",
-     "[1,", "1", '{"a": 1}', "[[1, 2]]", [[1, 2]], np.zeros((1, 2)), np.zeros(3), np.array(["1", "2"]),
-     np.array([True, False]), 5, 1.5, "x", {1: 2}, range(2)],
+    [
+        b"",
+        b"1234567",
+        b"\0" * 12,
+        struct.pack("<2f", 1, math.nan),
+        struct.pack("<2f", 1, math.inf),
+        [1],
+        [1, 2, 3],
+        [1, None],
+        [1, "2"],
+        [1, True],
+        [1, math.nan],
+        [1, math.inf],
+        [1, 1e39],
+        [1, 10**400],
+        "[1]",
+        "[1, NaN]",
+        "[1, 1e39]",
+        "[1,",
+        "1",
+        '{"a": 1}',
+        "[[1, 2]]",
+        [[1, 2]],
+        np.zeros((1, 2)),
+        np.zeros(3),
+        np.array(["1", "2"]),
+        np.array([True, False]),
+        5,
+        1.5,
+        "x",
+        {1: 2},
+        range(2),
+    ],
     ids=lambda value: repr(value)[:30],
-)  # fmt: skip
+)
 def test_not_a_vector(value: object) -> None:
     assert "FLOAT[2] column year" in refusal(value, "FLOAT[2]")
 

@@ -148,7 +148,10 @@ def test_whole_arrays_without_a_column(condition: str, first: int) -> None:
 
 
 def test_whole_arrays_of_every_type() -> None:
-    says = "a = '1970-01-01 00:00:01' AND typeof(b) = 'integer' AND c ->> 'x' = 1 AND length(d) = 8 AND typeof(e) = 'blob'"
+    says = (
+        "a = '1970-01-01 00:00:01' AND typeof(b) = 'integer' AND c ->> 'x' = 1 "
+        "AND length(d) = 8 AND typeof(e) = 'blob'"
+    )
     schema = parse_columns(["a TIMESTAMP", "b BOOLEAN", "c JSON", "d FLOAT[2]", "e BLOB", f"CHECK ({says})"])
     row = {"a": 1_000_000, "b": True, "c": '{"x": 1}', "d": [1.0, 2.0], "e": b"z"}
     compiled = Checks(schema)

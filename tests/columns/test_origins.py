@@ -13,9 +13,22 @@ from audiomem_sql.columns.schema import Schema
 
 TYPES = [
     *(pa.type_for_alias(f"{sign}int{bits}") for sign in ("", "u") for bits in (8, 16, 32, 64)),
-    *(pa.timestamp(unit, zone) for unit in ("s", "ms", "us", "ns") for zone in (None, "UTC", "Europe/Lisbon", "+05:30")),
-    *(pa.float16(), pa.float32(), pa.float64(), pa.bool_(), pa.string(), pa.binary(), pa.date32(), pa.date64()),
-]  # fmt: skip
+    *(
+        pa.timestamp(unit, zone)
+        for unit in ("s", "ms", "us", "ns")
+        for zone in (None, "UTC", "Europe/Lisbon", "+05:30")
+    ),
+    *(
+        pa.float16(),
+        pa.float32(),
+        pa.float64(),
+        pa.bool_(),
+        pa.string(),
+        pa.binary(),
+        pa.date32(),
+        pa.date64(),
+    ),
+]
 
 
 @pytest.mark.parametrize("given_type", TYPES, ids=str)
@@ -41,7 +54,19 @@ def test_what_a_column_has_anyway_is_not_written(given_type: pa.DataType) -> Non
     assert again.columns[0].origin == column.origin
 
 
-@given(st.text() | st.recursive(st.none() | st.integers() | st.text() | st.floats(), lambda inner: st.lists(inner) | st.dictionaries(st.sampled_from(["arrow", "backend", "categories", "category", "ordered"]) | st.text(), inner | st.sampled_from(["int8", "string", "timestamp[us, tz=Nowhere]"]))).map(json.dumps))  # fmt: skip
+@given(
+    st.text()
+    | st.recursive(
+        st.none() | st.integers() | st.text() | st.floats(),
+        lambda inner: (
+            st.lists(inner)
+            | st.dictionaries(
+                st.sampled_from(["arrow", "backend", "categories", "category", "ordered"]) | st.text(),
+                inner | st.sampled_from(["int8", "string", "timestamp[us, tz=Nowhere]"]),
+            )
+        ),
+    ).map(json.dumps)
+)
 def test_no_text_is_an_error(text: str) -> None:
     origin = parse_origin(text)
     if origin is not None:

@@ -39,9 +39,24 @@ def test_synonyms(text: str, expected: str) -> None:
 
 @pytest.mark.parametrize(
     "text",
-    ["", "BYTEA", "NUMERIC", "FLOAT[]", "FLOAT[0]", "FLOAT[65536]", "FLOAT[-1]", "FLOAT[99999999999]", "FLOAT[x]",
-     "REAL[3]", "VARCHAR()", "INTEGER(4)", "TEXT TEXT", "ﬂoat[3]", "FLOAT[٣]"],
-)  # fmt: skip
+    [
+        "",
+        "BYTEA",
+        "NUMERIC",
+        "FLOAT[]",
+        "FLOAT[0]",
+        "FLOAT[65536]",
+        "FLOAT[-1]",
+        "FLOAT[99999999999]",
+        "FLOAT[x]",
+        "REAL[3]",
+        "VARCHAR()",
+        "INTEGER(4)",
+        "TEXT TEXT",
+        "ﬂoat[3]",
+        "FLOAT[٣]",
+    ],
+)
 def test_other_types_are_refused_by_name(text: str) -> None:
     with pytest.raises(SchemaError) as caught:
         ColumnType.parse(text, "price")
@@ -59,9 +74,15 @@ def test_only_vectors_have_a_width() -> None:
 
 def test_arrow_types() -> None:
     assert [arrow_type(column_type) for column_type in ALL] == [
-        pa.int64(), pa.float64(), pa.string(), pa.binary(), pa.bool_(), pa.timestamp("us"), pa.string(),
+        pa.int64(),
+        pa.float64(),
+        pa.string(),
+        pa.binary(),
+        pa.bool_(),
+        pa.timestamp("us"),
+        pa.string(),
         pa.list_(pa.float32(), 384),
-    ]  # fmt: skip
+    ]
 
 
 # typeof of what a column without STRICT makes of the text '1', the integer 1, the real 1.0 and a blob, by

@@ -1,4 +1,4 @@
-"""Conditions of several predicates on one column against SQLite itself, and texts with and without Arrow's kernels."""
+"""Conditions of several predicates on one column against SQLite; texts with and without Arrow's kernels."""
 
 from __future__ import annotations
 
@@ -11,6 +11,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from audiomem_sql.columns.sql_values import sql_values
+from audiomem_sql.columns.timestamps import render
 from audiomem_sql.columns.types import ColumnType, Kind
 from audiomem_sql.errors import QueryError
 from audiomem_sql.predicates import And, Condition, Not, Op, Or, Predicate, bind
@@ -92,6 +94,32 @@ def test_texts_are_compared_alike_by_kernels_of_arrow_and_by_numpy(
                 patch.delitem(sys.modules, "pyarrow.compute")
                 assert bound.mask(array).tolist() == with_kernels, predicate
             assert [bound.test(value) for value in array.to_pylist()] == with_kernels, predicate
+
+
+@given(
+    st.lists(st.sampled_from([-(2**63), -1, 0, 1, 7, 10**9, 2**62, 2**63 - 1]) | st.none(), max_size=12),
+    st.sets(
+        st.sampled_from([-(2**63), -5, 0, 1, 7, 10**9, 2**62, 2**63 - 1]) | st.integers(0, 40), max_size=20
+    ),
+)
+@settings(max_examples=300, deadline=None, database=None)
+def test_sets_of_numbers_hold_the_same_with_and_without_kernels(
+    values: list[int | None], numbers: set[int]
+) -> None:
+
+    reals = pa.array([None if value is None else float(value) for value in values], pa.float64())
+    moments = pa.array([None if value is None else value % 10**15 for value in values], pa.timestamp("us"))
+    for column_type, array, members in (
+        (ColumnType(Kind.INTEGER), pa.array(values, pa.int64()), numbers),
+        (ColumnType(Kind.REAL), reals, {*map(float, numbers), -0.0}),
+        (ColumnType(Kind.TIMESTAMP), moments, {render(number % 10**15) for number in numbers}),
+    ):
+        bound = bind(Predicate(0, Op.IN, tuple(members)), column_type, literal=True)
+        with_kernels = bound.mask(array).tolist()
+        assert with_kernels == [value in members for value in sql_values(array, column_type)]
+        with pytest.MonkeyPatch.context() as patch:
+            patch.delitem(sys.modules, "pyarrow.compute")
+            assert bound.mask(array).tolist() == with_kernels
 
 
 def test_a_prefix_is_one_of_a_text(database: apsw.Connection) -> None:

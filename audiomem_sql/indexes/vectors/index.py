@@ -202,7 +202,7 @@ class VectorIndex:
         fetched: int,
         pool: Pool,
     ) -> None:
-        """Give ``pool`` the ``fetched`` greatest products of a list for the queries ``query_rows``, int64 (q,).
+        """Give ``pool`` the ``fetched`` greatest products of a list for the queries int64 (q,).
 
         The order of products is not that of cosines, because the decoded vectors have slightly different
         lengths: so more than k are fetched, with a bound on the cosines of all others.

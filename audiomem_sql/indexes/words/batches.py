@@ -54,8 +54,8 @@ class _Batch:
 class _Run:
     """A batch in the order of the index.
 
-    ``terms``: int64 (t,), rising positions in that order; ``postings`` and ``words``, int64 (t + 1,): where in
-    all batches those of each begin, and where the last end.
+    ``terms``: int64 (t,), rising positions in that order; ``postings`` and ``words``, int64 (t + 1,): where
+    in all batches those of each begin, and where the last end.
     """
 
     terms: I64Array

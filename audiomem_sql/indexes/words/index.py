@@ -126,8 +126,8 @@ class KeywordIndex:
     def occurrences(self, terms: Sequence[Sequence[bytes]], rows: I64Array) -> list[I64Array]:
         """For each list of terms the occurrences in ``rows`` of any of them, ascending.
 
-        An occurrence is row << ROW_SHIFT | position. Raises UnsupportedError if the index has no positions and no
-        texts were offered.
+        An occurrence is row << ROW_SHIFT | position. Raises UnsupportedError if the index has no positions
+        and no texts were offered.
         """
         if not self.directory.has_positions:
             if self._texts is None:
