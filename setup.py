@@ -21,13 +21,16 @@ class BuildLoadable(build_ext):
     """Compiles ``audiomem_sql/audiomem.so`` and ``audiomem_sql/audiomem.duckdb_extension``."""
 
     def get_ext_filename(self, name):
+        """Where the built file of an extension is put."""
         *package, module = name.split(".")
         return "/".join([*package, FILES[module]])
 
     def get_export_symbols(self, extension):
+        """The symbols of the extension alone: there is no function that starts a module of Python."""
         return extension.export_symbols
 
     def run(self):
+        """Build all extensions."""
         # what is built in place stays on this machine, outside the environment that it is for
         if self.inplace or self.editable_mode:
             for extension in self.extensions:
@@ -35,6 +38,7 @@ class BuildLoadable(build_ext):
         super().run()
 
     def build_extension(self, extension):
+        """Build one extension; that of DuckDB gets the footer that DuckDB looks for."""
         super().build_extension(extension)
         if extension.name.endswith(".duckdb"):
             with Path(self.get_ext_fullpath(extension.name)).open("r+b") as file:
@@ -67,6 +71,7 @@ class AnyPython(bdist_wheel):
     """A wheel for every CPython 3 of the platform."""
 
     def get_tag(self):
+        """Any CPython 3, no ABI of Python, and the platform."""
         return "py3", "none", super().get_tag()[2]
 
 

@@ -1,7 +1,7 @@
 """The oracle: the same table as a native STRICT table of SQLite and as an audiomem table, side by side.
 
-In SQL that is given to :class:`Twins`, ``{t}`` stands for table t. Everything is run once with the native tables and once
-with ours, and has to give the same rows, or an error both times.
+In SQL that is given to :class:`Twins`, ``{t}`` stands for table t. Everything is run once with the native
+tables and once with ours, and has to give the same rows, or an error both times.
 """
 
 from __future__ import annotations
@@ -64,7 +64,10 @@ class ModelColumn:
 
 @dataclass(frozen=True)
 class Outcome:
-    """Rows with the type of each value, or an error. A real is compared digit by digit, so that -0.0 is not 0.0."""
+    """Rows with the type of each value, or an error.
+
+    A real is compared digit by digit, so that -0.0 is not 0.0.
+    """
 
     rows: Rows | None = None
     error: type[Exception] | None = field(default=None, compare=False)
@@ -86,7 +89,10 @@ def _marked(value: Any) -> tuple[str, Any]:
 
 
 class Twins:
-    """One connection with pairs of tables: the native ``n_t`` and ``a_t``, whose file is ``t.flac`` in ``folder``."""
+    """One connection with pairs of tables.
+
+    A pair is the native ``n_t`` and ``a_t``, whose file is ``t.flac`` in ``folder``.
+    """
 
     def __init__(
         self, folder: Path, options: Sequence[str] = ("profile=embedded",), database: str = ":memory:"
@@ -98,7 +104,7 @@ class Twins:
         self.tables: dict[str, tuple[ModelColumn, ...]] = {}
         self.compared = 0
 
-    # -- tables ---------------------------------------------------------------------------------------------------
+    # -- tables
 
     def create(self, name: str, *columns: ModelColumn, constraints: Sequence[str] = ()) -> None:
         """Both tables; they are empty. constraints: those of the table."""
@@ -148,7 +154,7 @@ class Twins:
             with Table(self.path(name)) as table:
                 assert list(problems(table)) == []
 
-    # -- comparing ------------------------------------------------------------------------------------------------
+    # -- comparing
 
     def run(self, sql: str, bindings: Any = None) -> Outcome:
         """What a statement gives, as it stands."""
@@ -176,7 +182,8 @@ class Twins:
             if found.error is UnicodeDecodeError:
                 continue  # SQLite can make texts that are not UTF-8 out of blobs, and Python cannot take them
             assert found.same(expected, ordered), (
-                f"{text}\nbindings {bindings!r}\n-- native:\n{expected}\n-- audiomem:\n{found}\n-- plan:\n{self.plan(text, bindings)}"
+                f"{text}\nbindings {bindings!r}\n-- native:\n{expected}\n-- audiomem:\n{found}\n"
+                f"-- plan:\n{self.plan(text, bindings)}"
             )
         return expected
 

@@ -52,7 +52,10 @@ class Sealed:
     def write_raw(
         self, path: Path | str, raw: bytes, *, size: int | None = None, stored: bytes | None = None
     ) -> None:
-        """The same with ``raw`` for the map, or ``stored`` for its compressed form and ``size`` for what it claims."""
+        """The same with ``raw`` for the map.
+
+        Or with ``stored`` for its compressed form and ``size`` for what it claims.
+        """
         packed = zstandard.ZstdCompressor(level=3).compress(raw) if stored is None else stored
         head = CATALOG_HEADER.pack(
             CATALOG_MAGIC, len(packed), len(raw) if size is None else size, crc32c(packed)

@@ -49,10 +49,10 @@ class HouseDocstrings(griffe.Extension):
 
 
 def as_markdown(docstring: str, names: Iterable[str] = ()) -> str:
-    """``docstring`` in Markdown; ``names`` are those of parameters and fields.
+    r"""``docstring`` in Markdown; ``names`` are those of parameters and fields.
 
-    >>> as_markdown("Open it.\\n\\npath, mode: as in :func:`open`. level: 1.", ["path", "mode", "level"])
-    'Open it.\\n\\n- **path, mode**: as in `open`.\\n- **level**: 1.'
+    >>> as_markdown("Open it.\n\npath, mode: as in :func:`open`. level: 1.", ["path", "mode", "level"])
+    'Open it.\n\n- **path, mode**: as in `open`.\n- **level**: 1.'
     """
     text = _ROLE.sub(lambda role: f"`{role[1]}`", docstring)
     text = _HEADING.sub(lambda heading: f"**{heading[1]}**\n\n", text)

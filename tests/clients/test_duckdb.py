@@ -78,7 +78,8 @@ def test_its_shell_gives_what_python_gives(tmp_path: Path) -> None:
         "SELECT count(*) FROM audiomem_scan('notes.flac', version := 2);",
         "SELECT count(*) FROM audiomem_scan('notes.flac', version := 'spring');",
         "SELECT snapshot_id, inserted, tag, commit_message FROM audiomem_snapshots('notes.flac');",
-        "SELECT change_type, id, title FROM audiomem_changes('notes.flac', 'spring', 4) WHERE snapshot_id > 2;",
+        "SELECT change_type, id, title FROM audiomem_changes('notes.flac', 'spring', 4) "
+        "WHERE snapshot_id > 2;",
         "CREATE TABLE reader AS SELECT 2 AS note, 'Ada' AS name;",
         "SELECT name, title FROM 'notes.flac' JOIN reader ON note = id;",
         "SELECT title FROM audiomem_scan('notes.flac', filter := 'year IS NULL');",
@@ -118,7 +119,8 @@ def test_every_value_of_every_type(connection: duckdb.DuckDBPyConnection, tmp_pa
         assert list(map(_comparable, row)) == list(map(_comparable, known.values()))
     described = connection.execute(f"DESCRIBE FROM '{path}'").fetchall()
     assert [column[1] for column in described] == [
-        "BIGINT", "BIGINT", "DOUBLE", "VARCHAR", "VARCHAR", "VARCHAR", "BLOB", "BOOLEAN", "TIMESTAMP", "FLOAT[3]", "VARCHAR",
+        "BIGINT", "BIGINT", "DOUBLE", "VARCHAR", "VARCHAR", "VARCHAR", "BLOB", "BOOLEAN", "TIMESTAMP",
+        "FLOAT[3]", "VARCHAR",
     ]  # fmt: skip
 
 

@@ -1,4 +1,4 @@
-"""Python programs that reach SQLite by other ways than apsw: one runtime, many threads, and what they are told."""
+"""Python programs that reach SQLite by other ways than apsw: one runtime, many threads, and their errors."""
 
 from __future__ import annotations
 
@@ -34,7 +34,8 @@ def connect(path: str | Path = ":memory:") -> Any:
 def test_errors_have_the_classes_of_the_module(tmp_path: Path) -> None:
     connection = connect()
     connection.execute(
-        f"CREATE VIRTUAL TABLE t USING audiomem('{tmp_path / 't.flac'}', a INTEGER PRIMARY KEY, b TEXT CHECK (b <> ''))"
+        f"CREATE VIRTUAL TABLE t USING audiomem('{tmp_path / 't.flac'}', "
+        "a INTEGER PRIMARY KEY, b TEXT CHECK (b <> ''))"
     )
     connection.execute("INSERT INTO t VALUES (1, 'x')")
     connection.commit()
@@ -122,7 +123,8 @@ def test_threads_of_a_pool(tmp_path: Path) -> None:
     sqlalchemy.event.listen(engine, "connect", lambda connection, _: audiomem_sql.load(connection))
     with engine.begin() as connection:
         connection.exec_driver_sql(
-            f"CREATE VIRTUAL TABLE t USING audiomem('{tmp_path / 't.flac'}', id INTEGER PRIMARY KEY, thread INTEGER, n INTEGER)"
+            f"CREATE VIRTUAL TABLE t USING audiomem('{tmp_path / 't.flac'}', "
+            "id INTEGER PRIMARY KEY, thread INTEGER, n INTEGER)"
         )
     failed: list[BaseException] = []
     commits = 40

@@ -1,4 +1,7 @@
-"""The stock sqlite3 shell with a table in a FLAC file: everything that a Python process can do, and how it ends."""
+"""The stock sqlite3 shell with a table in a FLAC file.
+
+Everything that a Python process can do, and how the shell ends.
+"""
 
 from __future__ import annotations
 
@@ -19,12 +22,15 @@ from audiomem_sql.table.table import Table
 from .conftest import ENVIRONMENT, Shell
 
 SESSION = """
-CREATE VIRTUAL TABLE notes USING audiomem('{}.flac', id INTEGER PRIMARY KEY, title TEXT NOT NULL, body TEXT SEMANTIC INDEXED,
-  year INTEGER CHECK (year < 3000), seen TIMESTAMP, vec FLOAT[2], model=hashing);
-INSERT INTO notes(title, body, year, seen) VALUES ('a', 'How do I reset my password?', 2021, '2024-03-01T10:00:00Z'),
+CREATE VIRTUAL TABLE notes USING audiomem('{}.flac', id INTEGER PRIMARY KEY, title TEXT NOT NULL,
+  body TEXT SEMANTIC INDEXED, year INTEGER CHECK (year < 3000), seen TIMESTAMP, vec FLOAT[2], model=hashing);
+INSERT INTO notes(title, body, year, seen) VALUES
+  ('a', 'How do I reset my password?', 2021, '2024-03-01T10:00:00Z'),
   ('b', 'Passwords are reset by mail', 2019, NULL), ('c', 'naïve 🎼 cats', 2023, '1969-12-31 23:59:59.25');
-SELECT id, title, CAST(distance * 1e6 AS INTEGER) FROM notes WHERE notes MATCH 'reset a password' AND year > 2020 ORDER BY distance LIMIT 2;
-SELECT title, highlight(body, 'reset', '[', ']'), CAST(rank * 1e6 AS INTEGER) FROM notes WHERE notes MATCH 'keyword: reset' ORDER BY rank;
+SELECT id, title, CAST(distance * 1e6 AS INTEGER) FROM notes
+  WHERE notes MATCH 'reset a password' AND year > 2020 ORDER BY distance LIMIT 2;
+SELECT title, highlight(body, 'reset', '[', ']'), CAST(rank * 1e6 AS INTEGER) FROM notes
+  WHERE notes MATCH 'keyword: reset' ORDER BY rank;
 BEGIN;
 UPDATE notes SET year = year + 1 WHERE title = 'a';
 SAVEPOINT inner;
@@ -45,7 +51,8 @@ SELECT snapshot_id, inserted, deleted, tag FROM audiomem_snapshots('notes');
 SELECT snapshot_id, row_id, change_type, row FROM audiomem_changes('notes', 2, 5);
 CREATE TABLE reader(note INTEGER, name TEXT);
 INSERT INTO reader VALUES (1, 'Ada'), (2, 'Grace'), (2, NULL);
-SELECT title, count(name), group_concat(name) FROM notes JOIN reader ON reader.note = notes.id GROUP BY notes.id;
+SELECT title, count(name), group_concat(name) FROM notes JOIN reader ON reader.note = notes.id
+  GROUP BY notes.id;
 SELECT title FROM notes WHERE id IN (SELECT note FROM reader) ORDER BY id DESC LIMIT 1;
 INSERT OR REPLACE INTO notes(id, title) VALUES (1, 'A'), (9, 'z');
 INSERT OR IGNORE INTO notes(id, title) VALUES (9, 'y'), (10, NULL), (11, 'x');

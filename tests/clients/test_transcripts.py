@@ -1,7 +1,7 @@
 """docs/CLIENTS.md is run from its first line to its last, in one folder.
 
-``<!-- run: shell -->`` is a session: a command, what is typed behind its prompt, and all that it prints. ``console`` and
-``python`` are as in the README; each block of Python is a process of its own.
+``<!-- run: shell -->`` is a session: a command, what is typed behind its prompt, and all that it prints.
+``console`` and ``python`` are as in the README; each block of Python is a process of its own.
 """
 
 from __future__ import annotations

@@ -1,4 +1,7 @@
-"""What is installed: a wheel with the extension, which starts the environment that it lies in; without a compiler, one without."""
+"""What is installed: a wheel with the extension, which starts the environment that it lies in.
+
+Where there is no compiler, a wheel without the extension.
+"""
 
 from __future__ import annotations
 

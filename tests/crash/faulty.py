@@ -1,8 +1,9 @@
-"""A file layer that remembers, and can fail: what the package asks of the ``os`` module for the files of one folder.
+"""A file layer that records what the package asks of the ``os`` module for one folder, and can fail.
 
-:class:`FileLayer` stands in for the functions that change files. It records every call, and can let one of them fail.
-:class:`Disk` plays a recording back as a disk would that promises no more than POSIX does: of a file only what was
-written before its last fsync is sure, of a folder only the names that were given before the folder's last fsync.
+:class:`FileLayer` stands in for the functions that change files. It records every call, and can let one of
+them fail. :class:`Disk` plays a recording back as a disk would that promises no more than POSIX does: of a
+file only what was written before its last fsync is sure, of a folder only the names that were given before
+the folder's last fsync.
 """
 
 from __future__ import annotations
@@ -27,9 +28,9 @@ GROWING = ("create", "pwrite", "ftruncate", "link", "mkdir", "replace")
 class Operation:
     """A call that succeeded. kind: name, write, size, sync, folder or mark.
 
-    name: ``path`` means ``file`` from now on (None: nothing, -1: a folder). write: ``data`` at ``offset`` of ``file``.
-    size: ``file`` has ``offset`` bytes. sync: of ``file``. folder: sync of the folder ``path``. mark: ``data`` is the
-    caller's.
+    name: ``path`` means ``file`` from now on (None: nothing, -1: a folder). write: ``data`` at ``offset`` of
+    ``file``. size: ``file`` has ``offset`` bytes. sync: of ``file``. folder: sync of the folder ``path``.
+    mark: ``data`` is the caller's.
     """
 
     kind: str
@@ -42,7 +43,8 @@ class Operation:
 class FileLayer:
     """Stands in for the ``os`` module, for what is in ``folder``. A context manager.
 
-    fail: asked before each call, with its name; True lets the call fail with ``error``, a write after half of its bytes.
+    fail: asked before each call, with its name; True lets the call fail with ``error``, a write after half of
+    its bytes.
     """
 
     def __init__(
@@ -85,7 +87,7 @@ class FileLayer:
     def _number(self, path: str) -> int:
         return self._numbers[os.stat(path).st_ino]
 
-    # -- the functions --------------------------------------------------------------------------------------------
+    # -- the functions
 
     def _open(self, path: Any, flags: int, mode: int = 0o777, **options: Any) -> int:
         if not self._inside(path):
@@ -199,8 +201,8 @@ class FileLayer:
 
 
 _REPLACED = (
-    "open", "close", "pwrite", "fsync", "fdatasync", "ftruncate", "replace", "link", "unlink", "mkdir", "rmdir",
-    "fdopen", "rename", "remove", "truncate", "symlink", "posix_fallocate",
+    "open", "close", "pwrite", "fsync", "fdatasync", "ftruncate", "replace", "link", "unlink", "mkdir",
+    "rmdir", "fdopen", "rename", "remove", "truncate", "symlink", "posix_fallocate",
 )  # fmt: skip
 
 
@@ -260,7 +262,7 @@ Tree = dict[str, bytes | None]
 
 @dataclass(slots=True)
 class Disk:
-    """What is sure to be on the disk, and what may be: changes since the last sync of their file or folder."""
+    """What is sure to be on the disk, and what may be: changes since the last sync of a file or folder."""
 
     names: dict[str, int] = field(default_factory=dict)
     files: dict[int, bytearray] = field(default_factory=dict)
@@ -282,7 +284,10 @@ class Disk:
         self.unsure = unsure
 
     def after(self, changes: Sequence[Change]) -> Tree:
-        """What is in the folder if these changes reached the disk and no others: bytes by path, None for a folder."""
+        """What is in the folder if these changes reached the disk and no others.
+
+        Bytes by path, None for a folder.
+        """
         names, files = dict(self.names), {number: bytearray(data) for number, data in self.files.items()}
         _change(names, files, changes)
         folders = {path for path, number in names.items() if number == -1}

@@ -1,6 +1,7 @@
 """Writers to be killed, forked from one process that has imported everything: starting one takes no time.
 
-A fork that is killed leaves files as any other process does. The server has no threads, opens no table, and only waits.
+A fork that is killed leaves files as any other process does. The server has no threads, opens no table, and
+only waits.
 """
 
 from __future__ import annotations
@@ -19,7 +20,10 @@ SERVE = "--serve"
 
 
 def serve(write: Callable[..., None]) -> None:
-    """For each line of standard input, arguments as JSON, fork a process that calls ``write``, and say how it ended."""
+    """For each line of standard input, fork a process that calls ``write``, and say how it ended.
+
+    A line holds the arguments as JSON.
+    """
     for line in sys.stdin:
         child = os.fork()
         if child == 0:

@@ -2,9 +2,9 @@
 
     AUDIOMEM_CRASH_KILLS=1000 python tests/crash/kill.py [seed]
 
-The writer makes random commits, small and large, checkpoints, merges and vacuums, and prints a line after each commit.
-What each commit does follows from its version and the seed alone. So the one that kills knows what must be there: the
-rows of the last commit that was acknowledged, or of the one after it, whole.
+The writer makes random commits, small and large, checkpoints, merges and vacuums, and prints a line after
+each commit. What each commit does follows from its version and the seed alone. So the one that kills knows
+what must be there: the rows of the last commit that was acknowledged, or of the one after it, whole.
 """
 
 from __future__ import annotations

@@ -35,7 +35,10 @@ def quick() -> Iterator[None]:
 def record(
     folder: Path, which: str, protection: str = "none", modulation: str = "pcm"
 ) -> tuple[list[Operation], list[str]]:
-    """Everything that a workload asks of the disk, with marks: ("try", model) before a commit, ("done", model) after."""
+    """Everything that a workload asks of the disk, with marks.
+
+    They are ("try", model) before a commit and ("done", model) after it.
+    """
     rng = random.Random(which)
     with FileLayer(folder) as layer:
         layer.mark(("try", Model()))
@@ -89,7 +92,9 @@ def agrees(table: Table, model: Model) -> bool:
 
 
 def crash_states(operations: list[Operation], ways: int = 3) -> Iterator[tuple[str, Tree, list[Model], bool]]:
-    """(what happened, what is on the disk, what it may be, whether there may be no table) after every operation.
+    """The states of the disk after every operation.
+
+    Each is: what happened, what is on the disk, what it may be, whether there may be no table.
 
     ways: in which changes are left out by chance.
     """
@@ -169,7 +174,10 @@ def run_in_trouble(
     protection: str = "none",
     modulation: str = "pcm",
 ) -> bool:
-    """Run a workload; each step that fails must leave what was there before, and is done again. Whether one failed."""
+    """Run a workload, and return whether a step failed.
+
+    Each step that fails must leave what was there before, and is done again.
+    """
     rng = random.Random(which)
     model, failed = Model(), False
     path = folder / NAME

@@ -1,4 +1,7 @@
-"""A part of what ``make crash`` does: crashes, calls that fail, killed writers; and whether they would be noticed."""
+"""A part of what ``make crash`` does: crashes, calls that fail, killed writers.
+
+Also whether a mistake would be noticed.
+"""
 
 from __future__ import annotations
 
@@ -100,7 +103,10 @@ def test_a_forgotten_fsync_would_be_noticed(tmp_path: Path, forgotten: str) -> N
 
 
 def test_names_that_a_killed_writer_gave_are_made_durable(tmp_path: Path) -> None:
-    """It may have been killed between a rename and the fsync of the folder; what is built on that name needs it."""
+    """The writer may have been killed between a rename and the fsync of the folder.
+
+    What is built on that name needs the fsync.
+    """
     path = tmp_path / "t.flac"
     with create(path) as table, Table(path) as other:
         for first in (1, 100):

@@ -2,9 +2,9 @@
 
     AUDIOMEM_CRASH_KILLS=200 python tests/crash/threads.py [seed]
 
-Which thread gets which version is chance. So every row says which append it belongs to and of how many rows that is, and what
-is asked of a table is: all appends that were acknowledged are there, nothing is there that was not asked for, and each is
-there with all of its rows or with none.
+Which thread gets which version is chance. So every row says which append it belongs to and of how many rows
+that is. A table must keep this: all appends that were acknowledged are there, nothing is there that was not
+asked for, and each is there with all of its rows or with none.
 """
 
 from __future__ import annotations
@@ -53,7 +53,10 @@ def appends_in(table: Table) -> set[str]:
 
 
 def work(table: Table, who: str, steps: int, told: Callable[[str, str], None]) -> None:
-    """What one thread does: appends, small ones mostly; ``told`` is given "try", "done" or "failed", and which append."""
+    """What one thread does: appends, small ones mostly.
+
+    ``told`` is given "try", "done" or "failed", and which append.
+    """
     rng = random.Random(who)
     for step in range(steps):
         append = f"{who}.{step}"
@@ -162,7 +165,10 @@ def sweep_crashes(folder: Path, *, steps: int, every: int = 1, ways: int = 3) ->
 
 
 def fail_syncs(folder: Path, seed: int, *, steps: int) -> Counter[str]:
-    """Let every fifth sync fail: afterwards exactly those appends are there that were acknowledged. How many were, or not."""
+    """Let every fifth sync fail, and count the appends that were acknowledged and those that were not.
+
+    Afterwards exactly those appends are there that were acknowledged.
+    """
     rng, said = random.Random(seed), []
     with pytest.MonkeyPatch.context() as patch:
         slow_syncs(patch)
@@ -183,7 +189,7 @@ def fail_syncs(folder: Path, seed: int, *, steps: int) -> Counter[str]:
 
 
 def write(path: str, life: int) -> None:
-    """The writer: six threads that append, and this one, that keeps the files in shape, until it is killed."""
+    """The writer: six threads that append, and this one, which keeps files in shape until it is killed."""
     with pytest.MonkeyPatch.context() as patch:
         warnings.simplefilter(
             "ignore", DamageWarning

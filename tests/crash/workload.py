@@ -1,4 +1,7 @@
-"""What is done to a table while its disk fails: steps that together come through every path that writes, and a model."""
+"""What is done to a table while its disk fails, and a model of the table.
+
+The steps together come through every path that writes.
+"""
 
 from __future__ import annotations
 
@@ -234,12 +237,14 @@ ALTERED = [
 UNDONE = [_undone(10), _undone(9000)]
 STEPS: dict[str, list[Step]] = {
     "by small commits": [
-        SMALL, _change, _tag, _cover, _checkpoint, SMALL, UNDONE[0], SMALL, _checkpoint, _change, LARGE, _change, UNDONE[1],
-        SMALL, _merge, _restore, _vacuum(4), SMALL, _checkpoint, SMALL, _checkpoint, _change, _checkpoint, SMALL,
+        SMALL, _change, _tag, _cover, _checkpoint, SMALL, UNDONE[0], SMALL, _checkpoint, _change, LARGE,
+        _change, UNDONE[1], SMALL, _merge, _restore, _vacuum(4), SMALL, _checkpoint, SMALL, _checkpoint,
+        _change, _checkpoint, SMALL,
         *[_insert(3, 700)] * 6, _vacuum(None),
     ],
     "by large commits": [
-        _tag, UNDONE[1], _cover, LARGE, SMALL, ALTERED[0], LARGE, ALTERED[1], SMALL, ALTERED[2], _delete_all, _vacuum(1), UNDONE[1], LARGE, _change, LARGE, _cover, _merge,
+        _tag, UNDONE[1], _cover, LARGE, SMALL, ALTERED[0], LARGE, ALTERED[1], SMALL, ALTERED[2], _delete_all,
+        _vacuum(1), UNDONE[1], LARGE, _change, LARGE, _cover, _merge,
         SMALL, _vacuum(None), LARGE, _vacuum(2),
     ],
 }  # fmt: skip

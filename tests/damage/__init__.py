@@ -1,1 +1,4 @@
-"""Damage in every size and shape, and what is left of the rows: run whole by ``make damage``, in part by the suite."""
+"""Damage in every size and shape, and what is left of the rows.
+
+``make damage`` runs all of it, the suite a part.
+"""

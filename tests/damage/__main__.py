@@ -1,4 +1,7 @@
-"""``make damage``: every kind of damage, many times, beside the peers; exits with 1 if anything came back wrong from ours."""
+"""``make damage``: every kind of damage, many times, beside the peers.
+
+Exits with 1 if anything came back wrong from ours.
+"""
 
 from __future__ import annotations
 
@@ -37,8 +40,8 @@ def overheads(folder: Path, table: Any) -> dict[str, dict[str, int]]:
     return sizes
 
 
-def main() -> int:
-    """The command."""
+def parsed_arguments() -> argparse.Namespace:
+    """What the command line says, with the defaults that follow from the number of seeds."""
     parser = argparse.ArgumentParser(prog="python tests/damage", description=__doc__)
     parser.add_argument("--data", help="Parquet file; by default the docstrings of this Python")
     parser.add_argument("--copies", type=int, default=1, help="repeat the rows so many times")
@@ -50,9 +53,15 @@ def main() -> int:
     parser.add_argument("--par2-blocks", type=int, default=PAR2_BLOCKS)
     parser.add_argument("--out", type=Path, default=Path("benchmarks/out"), help="where the results go")
     arguments = parser.parse_args()
-    others = arguments.others or max(1, arguments.seeds // 5)
-    rates = arguments.each_rate or max(1, arguments.seeds // 20)
+    arguments.others = arguments.others or max(1, arguments.seeds // 5)
+    arguments.each_rate = arguments.each_rate or max(1, arguments.seeds // 20)
+    return arguments
 
+
+def main() -> int:
+    """The command."""
+    arguments = parsed_arguments()
+    others, rates = arguments.others, arguments.each_rate
     table = rows_of(arguments.data, None)
     if arguments.copies > 1:
         table = repeated(table, arguments.copies * len(table)).combine_chunks()

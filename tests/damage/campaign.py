@@ -56,8 +56,9 @@ class Store(Protocol):
 class Tally:
     """Of all files that one kind of damage was done to.
 
-    whole: files of which every row came back. cut: rows with bytes that are gone; beyond: lost rows that have none.
-    values: compared; wrong: not those written, without an error. foreign: errors that are not the store's own.
+    whole: files of which every row came back. cut: rows with bytes that are gone; beyond: lost rows that have
+    none. values: compared; wrong: not those written, without an error. foreign: errors that are not the
+    store's own.
     """
 
     files: int = 0
@@ -135,7 +136,8 @@ def run_all(
         tally = run(store, damage, range(seeds))
         report.setdefault(store.name, {})[damage.name] = tally.to_json()
         say(
-            f"{store.name:16} {damage.name:44} {tally.files:4} files, {tally.whole:4} whole, {tally.share:9.4%} of the rows"
+            f"{store.name:16} {damage.name:44} {tally.files:4} files, {tally.whole:4} whole, "
+            f"{tally.share:9.4%} of the rows"
             + (
                 f" ({tally.cut / tally.rows:.2%} cut, {tally.beyond / tally.rows:.4%} lost beyond)"
                 * (tally.cut > 0)

@@ -1,4 +1,4 @@
-"""Destroys all that says where things are: every copy of the catalog, and the parity that would bring one back."""
+"""Destroys every copy of the catalog, and the parity that would bring one back."""
 
 from __future__ import annotations
 
@@ -12,7 +12,10 @@ from audiomem_sql.storage.segment import Segment
 
 
 def spans(path: Path) -> tuple[list[tuple[int, int]], list[tuple[int, int]]]:
-    """Where in the file the pages of the data stream are, and where those of catalogs and parity: (first byte, end)."""
+    """Where in the file the pages of the data stream are, and where those of catalogs and parity.
+
+    Each is (first byte, end).
+    """
     segment = Segment.open(str(path))
     file, first = segment.file, segment.data_page
     data = range(first, first + file.layout.pages_for(segment.catalog.data_bytes))
@@ -28,7 +31,10 @@ def spans(path: Path) -> tuple[list[tuple[int, int]], list[tuple[int, int]]]:
 
 
 def without_catalog(path: Path, rng: random.Random, how: str) -> bytes:
-    """The bytes of ``path`` without a readable catalog; how: zeroed, random, scattered, or cut off at both ends."""
+    """The bytes of ``path`` without a readable catalog.
+
+    how: zeroed, random, scattered, or cut off at both ends.
+    """
     data = bytearray(path.read_bytes())
     inside, others = spans(path)
     if how == "cut":

@@ -15,7 +15,8 @@ Flags = npt.NDArray[np.bool_]
 class Comparison:
     """Of what is read with ``expected``. A value that was wrong once stays wrong.
 
-    Text that is no UTF-8 does not become a Python string, whichever store it comes from: it counts as not come back.
+    Text that is no UTF-8 does not become a Python string, whichever store it comes from. It counts as not
+    come back.
     """
 
     def __init__(self, expected: pa.Table) -> None:
@@ -25,7 +26,10 @@ class Comparison:
         self.wrong: Flags = np.zeros(shape, bool)
 
     def add(self, column: int, start: int, array: pa.Array) -> None:
-        """Rows ``start …`` of ``column`` came back as ``array``. More or fewer than there are count as wrong."""
+        """Rows ``start …`` of ``column`` came back as ``array``.
+
+        More or fewer than there are count as wrong.
+        """
         expected = self.columns[column].slice(start, len(array))
         if array.type == expected.type and array.equals(expected):
             self.right[start : start + len(array), column] = True
@@ -69,8 +73,9 @@ class Comparison:
 class Reading:
     """What reading one damaged file gave.
 
-    intact: bool (rows,). values: compared; wrong: of these, not as they were written, without an error. error: the first
-    that was raised; foreign: one that is not of the store's own kind, or the death of the process. inner, outer: cells corrected.
+    intact: bool (rows,). values: compared; wrong: of these, not as they were written, without an error.
+    error: the first that was raised; foreign: one that is not of the store's own kind, or the death of the
+    process. inner, outer: cells corrected.
     """
 
     intact: Flags

@@ -1,4 +1,7 @@
-"""The kinds of damage: each takes the bytes of a file and a random generator, and gives the bytes that are left."""
+"""The kinds of damage.
+
+Each takes the bytes of a file and a random generator, and gives the bytes that are left.
+"""
 
 from __future__ import annotations
 
@@ -15,7 +18,10 @@ SECTOR = 4096
 
 @dataclass(frozen=True)
 class Damaged:
-    """``data``: what is left. ``gone``: bytes start … stop - 1 of the original are not in it any more, anywhere."""
+    """What damage left of a file.
+
+    data: the bytes that are left. gone: bytes start … stop - 1 of the original are nowhere in them any more.
+    """
 
     data: Bytes
     gone: tuple[int, int] = (0, 0)

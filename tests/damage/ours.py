@@ -81,7 +81,8 @@ class Ours:
 
     def _blockwise(self, segment: Segment, comparison: Comparison) -> None:
         file = segment.file
-        # All at once: a group of cells that cannot be brought back would be tried anew for each block that has one of them.
+        # All at once: a group of cells that cannot be brought back would be tried anew for each block that
+        # has one of them.
         bad = [page.page * file.layout.cells + cell for page in file.damage() for cell in page.cells]
         bad += [page * file.layout.cells + cell for page in file.missing for cell in range(file.layout.cells)]
         file.recover(np.array(bad, np.int64))

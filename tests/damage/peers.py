@@ -1,7 +1,7 @@
-"""The same rows in SQLite, in Parquet, and in SQLite beside `par2` volumes: how much of them a reader gets back.
+"""How much a reader gets back of the same rows in SQLite, in Parquet, and in SQLite beside `par2` volumes.
 
-What can be said for them is: SQLite is asked for every row by itself when it cannot read all of them, Parquet for every row
-group, and `par2` may repair before anybody reads.
+Each has its best chance: SQLite is asked for every row by itself when it cannot read all of them, Parquet for
+every row group, and `par2` may repair before anybody reads.
 """
 
 from __future__ import annotations
@@ -28,8 +28,8 @@ from damage.damages import Bytes
 
 #: Rows of a Parquet row group: a small one, because it is what is lost with a byte.
 GROUP_ROWS = 2048
-#: par2's blocks: what is lost with a byte. The default; ten times as many make a list of checksums so long that no copy of it
-#: stays whole where smaller blocks would help.
+#: par2's blocks: what is lost with a byte. The default; ten times as many make a list of checksums so long
+#: that no copy of it stays whole where smaller blocks would help.
 PAR2_BLOCKS = 2000
 WORKER_BYTES = 8 << 30
 PATIENCE_S = 900
@@ -86,7 +86,8 @@ class Sqlite(Peer):
     def make(self, folder: Path) -> None:
         connection = apsw.Connection(str(folder / "t.sqlite"))
         connection.execute(
-            "CREATE TABLE t(id INTEGER PRIMARY KEY, source TEXT, title TEXT, created_at TEXT, body TEXT) STRICT"
+            "CREATE TABLE t(id INTEGER PRIMARY KEY, source TEXT, title TEXT, created_at TEXT, body TEXT) "
+            "STRICT"
         )
         rows = zip(*(column.to_pylist() for column in self.expected.columns), strict=True)
         with connection:

@@ -21,7 +21,8 @@ def markdown(result: dict[str, Any]) -> str:
     """All tables."""
     report = result["damage"]
     parts = [
-        f"{result['values_compared']:,} values compared, {result['values_wrong']} wrong, {result['minutes']} minutes"
+        f"{result['values_compared']:,} values compared, {result['values_wrong']} wrong, "
+        f"{result['minutes']} minutes"
     ]
     archive = report.get("archive", {})
     if any(damage.name in archive for damage in LOST):
@@ -42,12 +43,12 @@ def markdown(result: dict[str, Any]) -> str:
             if (f := report.get(store, {}).get(damage.name)) is not None:
                 rows = f["rows"]
                 moved.append(
-                    f"| `{store}`, {damage.name} | {f['files']} | {percent(f['share'])} | {percent(f['cut'] / rows)} "
-                    f"| {percent(f['beyond'] / rows)} |"
+                    f"| `{store}`, {damage.name} | {f['files']} | {percent(f['share'])} "
+                    f"| {percent(f['cut'] / rows)} | {percent(f['beyond'] / rows)} |"
                 )
     if moved:
-        head = "| what | files | rows intact | rows whose bytes are gone | lost beyond those |\n|---|---|---|---|---|"
-        parts.append("\n".join([head, *moved]))
+        head = "| what | files | rows intact | rows whose bytes are gone | lost beyond those |"
+        parts.append("\n".join([head, "|---|---|---|---|---|", *moved]))
     shown = [store for store in STYLES if Scattered(RATES[0]).name in report.get(store, {})]
     if shown:
         lines = [

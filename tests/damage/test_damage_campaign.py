@@ -94,7 +94,7 @@ def test_a_wrong_value_would_be_noticed() -> None:
 def test_without_checksums_wrong_values_come_back(
     levels: dict[str, Ours], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """What stands between damage and the reader are the CRCs: the campaign sees it when they are not looked at."""
+    """Only the CRCs stand between damage and the reader: the campaign sees it when nobody checks them."""
 
     def decode(self: Crc32cCells, cells: U8Array, seed: int, first: int) -> tuple[U8Array, BoolArray]:
         return np.ascontiguousarray(cells[:, : self.payload_bytes]), np.ones(len(cells), bool)

@@ -1,4 +1,6 @@
-"""What comes back of a file that has lost every catalog and all parity: ``python tests/damage/unlisted.py --data FILE.parquet``.
+"""What comes back of a file that has lost every catalog and all parity.
+
+    python tests/damage/unlisted.py --data FILE.parquet
 
 All pages but those of the data stream are random bytes, and some of these are destroyed as well.
 """
@@ -41,7 +43,11 @@ DAMAGES = {
 
 @dataclass
 class Found:
-    """Of one file: rows with all of their values, values that are not NULL, those of them that were not written, seconds."""
+    """What came back of one file.
+
+    rows: with all of their values. values: those that are not NULL. wrong: those of them that were not
+    written.
+    """
 
     rows: int = 0
     values: int = 0
@@ -103,9 +109,11 @@ def survey(folder: Path, table: pa.Table, seeds: int) -> int:
                 results.append(read(path, truth))
             wrong += sum(each.wrong for each in results)
             print(
-                f"{level:9} {damage:21} {seeds} files: {statistics.mean(each.rows for each in results) / len(truth):6.1%} of the rows, "
+                f"{level:9} {damage:21} {seeds} files: "
+                f"{statistics.mean(each.rows for each in results) / len(truth):6.1%} of the rows, "
                 f"{statistics.mean(each.values for each in results) / values:6.1%} of the values, "
-                f"{sum(each.wrong for each in results)} wrong, {statistics.median(each.seconds for each in results):.1f} s",
+                f"{sum(each.wrong for each in results)} wrong, "
+                f"{statistics.median(each.seconds for each in results):.1f} s",
                 flush=True,
             )
     return wrong

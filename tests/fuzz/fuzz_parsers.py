@@ -2,8 +2,8 @@
 
     AUDIOMEM_FUZZ_SECONDS=60 python tests/fuzz/fuzz_parsers.py [name]
 
-With atheris (extra ``fuzz``), which changes inputs by what they reach in the code; without it, they are changed at random.
-The seconds are those of all parsers together. What breaks one is printed, in base64.
+With atheris (extra ``fuzz``), which changes inputs by what they reach in the code; without it, they are
+changed at random. The seconds are those of all parsers together. What breaks one is printed, in base64.
 """
 
 from __future__ import annotations

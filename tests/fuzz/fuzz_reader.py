@@ -2,9 +2,9 @@
 
     AUDIOMEM_FUZZ_SECONDS=60 python tests/fuzz/fuzz_reader.py [seed]
 
-The law: of a file with damaged bytes every read gives the rows that were written, or one of our errors that names the
-file; of a file whose checksums are right and whose content is nonsense, a row or one of our errors. Nothing else is
-raised, and memory stays below a limit that the process sets for itself.
+The law: of a file with damaged bytes every read gives the rows that were written, or one of our errors that
+names the file; of a file whose checksums are right and whose content is nonsense, a row or one of our errors.
+Nothing else is raised, and memory stays below a limit that the process sets for itself.
 """
 
 from __future__ import annotations
@@ -68,7 +68,7 @@ class Broken(Exception):
 
 
 class Corpus:
-    """Tables of several shapes, most with deltas and a log: their files' bytes, and what every query gives."""
+    """Tables of several shapes, most with deltas and a log: their files' bytes, and what queries give."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -121,63 +121,67 @@ def answer(table: Table, where: str | None) -> list[str]:
     return [repr(row) for row in sorted(found, key=lambda row: row.get("id", 0))]
 
 
+def attempt(path: Path, ends: Counter[str], name: str, action: Callable[[], None]) -> None:
+    """Read the table at ``path`` in one way, within the law; ``ends`` counts how it ended."""
+    start = time.monotonic()
+    try:
+        action()
+        ends[f"{name}: read"] += 1
+    except AudioMemError as error:
+        if error.file is None or str(path) not in error.file:
+            raise Broken(f"{name}: the error names no file: {error!r}") from error
+        ends[f"{name}: {type(error).__name__}"] += 1
+    if time.monotonic() - start > SECONDS:
+        raise Broken(f"{name}: took {time.monotonic() - start:.0f} s")
+
+
+def _query(table: Table, answers: dict[str | None, list[str]] | None, where: str | None) -> None:
+    rows_read = answer(table, where)
+    if answers is not None and rows_read != answers[where]:
+        raise Broken(f"a wrong answer to {where}: {sorted(set(rows_read) ^ set(answers[where]))[:3]}")
+
+
+def _get(table: Table) -> None:
+    for rowid in (1, 2, 17, 250, 10**6, 10**6 + 39, -(2**60), 2**63 - 1):
+        row = table.get(rowid)
+        if row is not None and "id" in row and row["id"] != rowid:
+            raise Broken(f"row {row['id']} in the place of {rowid}")
+
+
+def _inner(table: Table) -> None:
+    for segment in table.snapshot.segments:
+        segment.tombstones()
+        entry = segment.entry(len(segment.schema) - 1)
+        if entry is not None and entry.dictionary is not None:
+            segment.extent(entry.dictionary)
+        segment.take(ROWID, np.arange(min(3, segment.rows)))
+
+
+def _versions(table: Table) -> None:
+    for version in [*table.versions][:20]:
+        len(list(islice(table.at(version.number).views, 10)))
+    changes(table.snapshot, table.versions[0].number, table.version)
+    len(table.sources)
+
+
 def use(path: Path, answers: dict[str | None, list[str]] | None) -> Counter[str]:
-    """Every way to read the table at ``path``; how each ended. ``answers``: what queries must give, if they give at all."""
+    """Every way to read the table at ``path``, and how each ended.
+
+    answers: what queries must give, if they give anything.
+    """
     ends: Counter[str] = Counter()
-
-    def attempt(name: str, action: Callable[[], None]) -> None:
-        start = time.monotonic()
-        try:
-            action()
-            ends[f"{name}: read"] += 1
-        except AudioMemError as error:
-            if error.file is None or str(path) not in error.file:
-                raise Broken(f"{name}: the error names no file: {error!r}") from error
-            ends[f"{name}: {type(error).__name__}"] += 1
-        if time.monotonic() - start > SECONDS:
-            raise Broken(f"{name}: took {time.monotonic() - start:.0f} s")
-
-    def open_table() -> None:
-        tables.append(Table(path, cache=BlockCache(8 << 20)))
-
-    def query(where: str | None) -> None:
-        found = answer(table, where)
-        if answers is not None and found != answers[where]:
-            raise Broken(f"a wrong answer to {where}: {sorted(set(found) ^ set(answers[where]))[:3]}")
-
-    def get() -> None:
-        for rowid in (1, 2, 17, 250, 10**6, 10**6 + 39, -(2**60), 2**63 - 1):
-            row = table.get(rowid)
-            if row is not None and "id" in row and row["id"] != rowid:
-                raise Broken(f"row {row['id']} in the place of {rowid}")
-
-    def inner() -> None:
-        for segment in table.snapshot.segments:
-            segment.tombstones()
-            entry = segment.entry(len(segment.schema) - 1)
-            if entry is not None and entry.dictionary is not None:
-                segment.extent(entry.dictionary)
-            segment.take(ROWID, np.arange(min(3, segment.rows)))
-
-    def versions() -> None:
-        for version in [*table.versions][:20]:
-            len(list(islice(table.at(version.number).views, 10)))
-        changes(table.snapshot, table.versions[0].number, table.version)
-        len(table.sources)
-
     tables: list[Table] = []
-    attempt("open", open_table)
+    attempt(path, ends, "open", lambda: tables.append(Table(path, cache=BlockCache(8 << 20))))
     if not tables:
         return ends
-    table = tables[0]
-    with table:
-        attempt("all", partial(query, None))
+    with tables[0] as table:
+        attempt(path, ends, "all", partial(_query, table, answers, None))
         if set(SCHEMA.names) <= set(table.schema.names):
             for where in QUERIES[1:]:
-                attempt("filter", partial(query, where))
-        attempt("get", get)
-        attempt("inner", inner)
-        attempt("versions", versions)
+                attempt(path, ends, "filter", partial(_query, table, answers, where))
+        attempt(path, ends, "get", partial(_get, table))
+        attempt(path, ends, "inner", partial(_inner, table))
+        attempt(path, ends, "versions", partial(_versions, table))
         found = list(islice(problems(table), 1000))
         ends[f"verify: {'problems' if found else 'fine'}"] += 1
     return ends
@@ -237,9 +241,8 @@ def main() -> int:
             files += 1
     for name, count in sorted(ends.items()):
         print(f"{count:8}  {name}")
-    print(
-        f"{files} files from seed {seed}, {broken} broke the law; peak {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss >> 10} MiB"
-    )
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss >> 10
+    print(f"{files} files from seed {seed}, {broken} broke the law; peak {peak} MiB")
     return 1 if broken else 0
 
 

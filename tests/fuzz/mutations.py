@@ -1,7 +1,8 @@
-"""Ways to spoil a segment file. Each takes a random number generator and the file's bytes, and gives other bytes.
+"""Ways to spoil a segment file.
 
-*Blind* ones change bytes and leave every checksum as it was: a reader must find out. *Sealed* ones put the right
-checksums over what makes no sense: a reader may not believe it.
+Each takes a random number generator and the file's bytes, and gives other bytes. *Blind* ones change bytes
+and leave every checksum as it was: a reader must find out. *Sealed* ones put the right checksums over what
+makes no sense: a reader may not believe it.
 """
 
 from __future__ import annotations
@@ -181,7 +182,7 @@ def change_catalog_frame(rng: random.Random, sealed: Sealed, path: Path) -> None
 
 
 def change_block(rng: random.Random, sealed: Sealed, path: Path) -> None:
-    """A block's bytes before compression, moved to the end of the data stream, its directory entry put right."""
+    """Change a block before compression and move it to the end of the data stream, with the right entry."""
     choices = sealed.blocks()
     if not choices:
         return change_catalog(rng, sealed, path)
@@ -229,7 +230,7 @@ def change_extent(rng: random.Random, sealed: Sealed, path: Path) -> None:
 
 
 def change_segment(rng: random.Random, sealed: Sealed, path: Path) -> None:
-    """Another identity in the pages than in the catalog, or no data pages, or a hole in the catalog's bytes."""
+    """Another identity in the pages than in the catalog, no data pages, or a hole in the catalog's bytes."""
     what = rng.randrange(3)
     if what == 0:
         sealed.segment_id = rng.randbytes(8)
@@ -242,8 +243,8 @@ def change_segment(rng: random.Random, sealed: Sealed, path: Path) -> None:
 
 
 SEALED: list[Callable[[random.Random, Sealed, Path], None]] = [
-    change_catalog, change_catalog, change_catalog, change_catalog_bytes, change_catalog_frame, change_block, change_block,
-    change_block, change_data, change_extent, change_segment,
+    change_catalog, change_catalog, change_catalog, change_catalog_bytes, change_catalog_frame, change_block,
+    change_block, change_block, change_data, change_extent, change_segment,
 ]  # fmt: skip
 
 

@@ -1,7 +1,7 @@
-"""Whatever reads bytes or text of strangers, alone: each must give a result or one of our errors, for any input.
+"""Each parser of bytes or text of strangers, alone: it must give a result or one of our errors for any input.
 
-``PARSERS`` holds for each a function of bytes, and inputs that it accepts, to begin from. Checksums and compression are put
-around an input where they would stop a fuzzer at the door.
+``PARSERS`` holds for each a function of bytes, and inputs that it accepts, to begin from. Checksums and
+compression are put around an input where they would stop a fuzzer at the door.
 """
 
 from __future__ import annotations
@@ -82,7 +82,7 @@ def run(parser: Parser, data: bytes) -> bool:
     return True
 
 
-# -- files ------------------------------------------------------------------------------------------------------------
+# -- files
 
 
 @contextmanager
@@ -95,7 +95,7 @@ def _file(data: bytes) -> Iterator[Path]:
 
 @functools.cache
 def _table() -> dict[str, bytes]:
-    """A small table as if its writer had been killed: the bytes of its base and of its log; the table's id."""
+    """A small table as if its writer had been killed: the bytes of its base and of its log; its id."""
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "t.flac"
         with create(path, 40, profile="embedded") as table:
@@ -148,7 +148,7 @@ def _sealed() -> Sealed:
 
 
 def _labelled(data: bytes) -> None:
-    """``data`` is the data stream of a file without a catalog; the CRCs of its labels and signposts are right."""
+    """``data`` is the data stream of a file without a catalog; labels and signposts get right CRCs."""
     stream, seed = bytearray(data), crc32c(_sealed().segment_id)
     for magic, size in ((LABEL_MAGIC, LABEL.size), (SIGNPOST_MAGIC, SIGNPOST.size)):
         at = stream.find(magic)
@@ -183,7 +183,7 @@ def _log(data: bytes) -> None:
         read_log(str(path), _table()["id"])
 
 
-# -- parts of a segment -----------------------------------------------------------------------------------------------
+# -- parts of a segment
 
 
 def _catalog(data: bytes) -> None:
@@ -291,7 +291,7 @@ def _vectors(data: bytes) -> None:
     index.search(np.ones((1, index.dimensions), np.float32), 5, None)
 
 
-# -- text -------------------------------------------------------------------------------------------------------------
+# -- text
 
 
 def _text(parse: Callable[[str], object]) -> Callable[[bytes], object]:
@@ -316,9 +316,30 @@ PARSERS: dict[str, Parser] = {
     "keywords": Parser(_keywords, _keyword_seeds),
     "vectors": Parser(_vectors, lambda: [_joined([_index().header, *_index().lists])]),
     "codec of vectors": Parser(VectorCodec.from_bytes, lambda: [_index().codec.to_bytes()]),
-    "columns": Parser(_text(lambda text: parse_columns(text.split("\n"))), _encoded("\n".join(COLUMNS), "a TEXT DEFAULT 'x' CHECK (length(a) < 3) COLLATE NOCASE\nPRIMARY KEY (a)")),
-    "where": Parser(_text(lambda text: parse_where(text, SCHEMA.names)), _encoded("id = 3 AND (n > 1.5 OR title LIKE 'a%') AND raw IS NOT NULL", "code IN ('a', x'00', -1e9, NULL) AND NOT ok BETWEEN 1 AND 2")),
-    "words": Parser(_text(lambda text: parse_query(text, ["title", "body"])), _encoded('title: a + "b c" * NOT (NEAR(d e, 3) OR ^f)', "- {title body} : x AND y")),
-    "plan": Parser(_text(lambda text: parse_plan(text, SCHEMA)), _encoded("WHERE n > ?1 AND title LIKE ?2 READ id, title ORDER rowid DESC OFFSET ?3 VERSION ?4 MATCH vec ?5 K ?6")),
+    "columns": Parser(
+        _text(lambda text: parse_columns(text.split("\n"))),
+        _encoded(
+            "\n".join(COLUMNS),
+            "a TEXT DEFAULT 'x' CHECK (length(a) < 3) COLLATE NOCASE\nPRIMARY KEY (a)",
+        ),
+    ),
+    "where": Parser(
+        _text(lambda text: parse_where(text, SCHEMA.names)),
+        _encoded(
+            "id = 3 AND (n > 1.5 OR title LIKE 'a%') AND raw IS NOT NULL",
+            "code IN ('a', x'00', -1e9, NULL) AND NOT ok BETWEEN 1 AND 2",
+        ),
+    ),
+    "words": Parser(
+        _text(lambda text: parse_query(text, ["title", "body"])),
+        _encoded('title: a + "b c" * NOT (NEAR(d e, 3) OR ^f)', "- {title body} : x AND y"),
+    ),
+    "plan": Parser(
+        _text(lambda text: parse_plan(text, SCHEMA)),
+        _encoded(
+            "WHERE n > ?1 AND title LIKE ?2 READ id, title ORDER rowid DESC "
+            "OFFSET ?3 VERSION ?4 MATCH vec ?5 K ?6"
+        ),
+    ),
     "retention": Parser(_text(Retention.parse), _encoded("30d", "all", "17", "12h")),
-}  # fmt: skip
+}

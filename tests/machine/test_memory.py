@@ -26,7 +26,8 @@ import apsw, audiomem_sql
 con = apsw.Connection(":memory:")
 audiomem_sql.register(con)
 con.execute('''CREATE VIRTUAL TABLE t USING audiomem('{tmp_path}/t.flac',
-  id INTEGER PRIMARY KEY, a TEXT, b REAL, c BLOB, d BOOLEAN, e TIMESTAMP, f FLOAT[2], g JSON, profile=embedded)''')
+  id INTEGER PRIMARY KEY, a TEXT, b REAL, c BLOB, d BOOLEAN, e TIMESTAMP, f FLOAT[2], g JSON,
+  profile=embedded)''')
 row = ("na\\u00efve", 0.5, b"\\xff", True, "2024-03-01 10:00:00", b"\\0" * 8, "[1]")
 con.execute("BEGIN")
 for n in range(3000):

@@ -4,8 +4,8 @@ Other rooms import from here only.
 
 - ``ReadableSegment`` is what rooms above read. ``Segment`` opens a file by its catalog, ``UnlistedSegment``
   one whose catalogs are lost; ``with_schema`` of either shows it with other columns. ``ROWID``, ``CREATED``
-  and ``ENDED`` name the columns that no schema lists; ``NEVER`` stands for no version. ``matrix`` gives vectors
-  as an array.
+  and ``ENDED`` name the columns that no schema lists; ``NEVER`` stands for no version. ``matrix`` gives
+  vectors as an array.
 - ``SegmentWriter`` writes a file with ``WriteOptions``, which come from the ``TableOptions`` of a table.
 - ``Catalog`` says what a segment holds: each ``Version``, the ``SchemaHistory`` (``NO_HISTORY`` for none)
   with each ``Migration``, and where each ``Extent`` is.
