@@ -1,7 +1,8 @@
 """Pages of a file whose frames are ours but have moved.
 
-The file is read once from end to end for frame headers; what they agree on are runs of frames (see ``runs``),
-inside which arithmetic holds again. Pages between two runs are put together from both sides (see ``cut_frames``).
+The file is read once from end to end for frame headers. What they agree on are runs of frames (see ``runs``),
+inside which arithmetic holds again. Pages between two runs are put together from both sides
+(see ``cut_frames``).
 """
 
 from __future__ import annotations
