@@ -167,3 +167,19 @@ def test_pages_are_the_same_from_both(tmp_path: Path) -> None:
     assert isinstance(local.file, LocalFile)
     for pages in (local, memory):
         pages.close()
+
+
+def test_a_stream_is_a_file_object() -> None:
+    data = bytes(range(200))
+    stream = ByteStream(MemorySource(data), 50)
+    assert stream.readable()
+    assert stream.seekable()
+    assert stream.seek(-10, os.SEEK_END) == stream.tell() == 140
+    assert stream.read() == data[190:]
+    assert stream.seek(-20, os.SEEK_CUR) == 130
+    assert stream.read(5) == data[180:185]
+    assert stream.seek(3) == 3
+    assert stream.read(2) == data[53:55]
+    assert stream.seek(-1) == 0
+    stream.close()
+    assert stream.closed

@@ -250,8 +250,11 @@ def test_python_values_as_parameters() -> None:
     assert [predicate.value for predicate in predicates_of(node)] == [5, 0.5, 1, "1970-01-01 00:00:00", b"a"]
     with pytest.raises(QueryError, match="parameter 1: a value of type complex"):
         parse_where("n = ?", NAMES, (1j,))
-    with pytest.raises(QueryError, match="beyond 64 bits"):
-        parse_where("n = ?", NAMES, (1 << 63,))
+    for edge in (-(1 << 63), (1 << 63) - 1):
+        assert [each.value for each in predicates_of(parse_where("n = ?", NAMES, (edge,)))] == [edge]
+    for beyond in (1 << 63, -(1 << 63) - 1):
+        with pytest.raises(QueryError, match="beyond 64 bits"):
+            parse_where("n = ?", NAMES, (beyond,))
     with pytest.raises(QueryError, match="no parameter"):
         parse_where("n = ? AND x = ?", NAMES, (1,))
     with pytest.raises(QueryError, match="1 question marks, and there are 2 parameters"):
