@@ -122,20 +122,6 @@ class Zones:
             None if dtype is None else np.asarray(high, dtype),
         )
 
-    @classmethod
-    def concat(cls, parts: Sequence[Zones]) -> Zones:
-        """The blocks of all parts (at least one, all of one type), in order."""
-        return cls(
-            np.concatenate([part.rows for part in parts]),
-            np.concatenate([part.nulls for part in parts]),
-            None
-            if parts[0].low is None
-            else np.concatenate([part.low for part in parts if part.low is not None]),
-            None
-            if parts[0].high is None
-            else np.concatenate([part.high for part in parts if part.high is not None]),
-        )
-
     def take(self, blocks: np.ndarray[Any, Any]) -> Zones:
         """The blocks that a mask or indices select."""
         return Zones(

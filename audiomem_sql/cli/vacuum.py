@@ -33,12 +33,13 @@ def vacuum(
     from audiomem_sql.cli.progress import bar
     from audiomem_sql.table.table import Table
     from audiomem_sql.upkeep.compaction import Retention
+    from audiomem_sql.writing.commit import now
 
     policy = Retention.parse(retain)
     with Table(file) as table:
         before, versions = table.files.size(), table.versions
         if dry_run:
-            oldest = policy.oldest(table.snapshot, time.time_ns() // 1000)
+            oldest = policy.oldest(table.snapshot, now())
             print(
                 f"{file}: would keep versions {oldest} to {table.version} of {versions[0].number} to "
                 f"{table.version}, and make one file of "
