@@ -11,7 +11,7 @@ from audiomem_sql._version import __version__
 
 if TYPE_CHECKING:
     from audiomem_sql.connections import attach, connect, install_hook, load, register, register_duckdb
-    from audiomem_sql.errors import AudioMemError, DamageWarning
+    from audiomem_sql.errors import AudioMemError, DamageWarning, UpkeepWarning
     from audiomem_sql.frames.read_write import open, read_flac, write_flac
     from audiomem_sql.loadable import loadable_path
     from audiomem_sql.pandas import read_sql
@@ -23,6 +23,7 @@ __all__ = [
     "AudioMemError",
     "DamageWarning",
     "Table",
+    "UpkeepWarning",
     "__version__",
     "attach",
     "connect",
@@ -42,6 +43,7 @@ __all__ = [
 _HOMES = {
     "AudioMemError": "errors",
     "DamageWarning": "errors",
+    "UpkeepWarning": "errors",
     "Table": "table.table",
     "attach": "connections",
     "connect": "connections",

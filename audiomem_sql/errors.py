@@ -19,7 +19,8 @@
     └── Error                  (dbapi.py) the names that PEP 249 gives to all of these
 
     UserWarning
-    └── DamageWarning          damage that leaves the rest of a table readable
+    ├── DamageWarning          damage that leaves the rest of a table readable
+    └── UpkeepWarning          upkeep after a commit failed; the commit is durable
 
 A message says what is wrong, names the file and the place (page, cell, row, column), and says what to do
 next. The code that finds a fault often knows neither file nor place. Its caller does, and fills them in with
@@ -109,6 +110,10 @@ class DamagedFileError(AudioMemError):
 
 class DamageWarning(UserWarning):
     """Damage that does not keep the table from being read; said once in a process."""
+
+
+class UpkeepWarning(UserWarning):
+    """Upkeep that follows a commit, or closing, failed. The commit is durable, the upkeep is tried again."""
 
 
 class TruncatedFileError(DamagedFileError):

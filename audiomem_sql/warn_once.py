@@ -14,7 +14,7 @@ _PACKAGE = os.path.dirname(os.path.abspath(__file__))
 warned: set[Hashable] = set()
 
 
-def warn_once(about: Hashable, message: str) -> None:
+def warn_once(about: Hashable, message: str, category: type[Warning] = DamageWarning) -> None:
     """Warn, as if the caller of this package had, unless ``about`` was warned about before."""
     if about in warned:
         return
@@ -22,4 +22,4 @@ def warn_once(about: Hashable, message: str) -> None:
     level, frame = 1, sys._getframe()
     while frame.f_back is not None and frame.f_code.co_filename.startswith(_PACKAGE):
         level, frame = level + 1, frame.f_back
-    warnings.warn(message, DamageWarning, stacklevel=level)
+    warnings.warn(message, category, stacklevel=level)

@@ -41,7 +41,7 @@ from audiomem_sql.cli import (
     vacuum,
     verify,
 )
-from audiomem_sql.errors import AudioMemError, DamageWarning, OptionError
+from audiomem_sql.errors import AudioMemError, DamageWarning, OptionError, UpkeepWarning
 
 FAILED = 1
 WRONG_USAGE = 2
@@ -130,12 +130,13 @@ def _warnings_in_a_line() -> Iterator[None]:
         others = warnings.showwarning
 
         def show(message: Any, category: Any, *arguments: Any, **options: Any) -> None:
-            if issubclass(category, DamageWarning):
+            if issubclass(category, (DamageWarning, UpkeepWarning)):
                 _say(f"warning: {message}")
             else:
                 others(message, category, *arguments, **options)
 
         warnings.simplefilter("always", DamageWarning)
+        warnings.simplefilter("always", UpkeepWarning)
         warnings.showwarning = show
         yield
 

@@ -81,19 +81,45 @@ def write_flac(
     "append" to add the rows to the table that is there. options: profile, protection, compression_level … as
     in CREATE VIRTUAL TABLE.
     """
-    exists = os.path.lexists(path)
-    if exists and if_exists == "append":
-        table = Table(path)
+    while True:
+        if not os.path.lexists(path):
+            try:
+                return _write_new(data, path, primary_key, semantic, options, progress)
+            except StorageError:
+                if if_exists != "append" or not os.path.lexists(path):
+                    raise  # else another process was first
+        if if_exists != "append":
+            raise StorageError(
+                "the file exists already",
+                file=path,
+                remedy='Choose another name, or pass if_exists="append".',
+            )
         try:
-            table.append(data, progress=progress)
-        except BaseException:
-            table.close()
-            raise
-        return table
-    if exists:
-        raise StorageError(
-            "the file exists already", file=path, remedy='Choose another name, or pass if_exists="append".'
-        )
+            return _append(data, path, progress)
+        except StorageError:
+            if os.path.lexists(path):
+                raise  # else who created it took it back, before anything was in it
+
+
+def _append(data: Any, path: str | os.PathLike[str], progress: Progress | None) -> Table:
+    table = Table(path)
+    try:
+        table.append(data, progress=progress)
+    except BaseException:
+        table.close()
+        raise
+    return table
+
+
+def _write_new(
+    data: Any,
+    path: str | os.PathLike[str],
+    primary_key: str | None,
+    semantic: str | Iterable[str],
+    options: dict[str, Any],
+    progress: Progress | None,
+) -> Table:
+    """A new table with the rows of ``data``; after an error none, unless others wrote to it."""
     if is_stream(data):
         _, schema = to_table(example_of(data), None, primary_key, semantic)
     else:
@@ -102,7 +128,6 @@ def write_flac(
     try:
         table.append_stream(data, progress=progress)
     except BaseException:
-        table.close()
-        os.unlink(path)
+        table.take_back_creation()
         raise
     return table

@@ -2,7 +2,7 @@
 
 A commit may put another file in the base's place. So whoever has the lock looks whether the file at that path
 is still the one that is locked, and a writer locks what it is about to put there (:meth:`WriterLock.follow`)
-before it is there.
+before it is there. Who waits does so in :mod:`audiomem_sql.machine.writer_queue`.
 """
 
 from __future__ import annotations
@@ -16,7 +16,10 @@ from contextlib import contextmanager
 
 from audiomem_sql.errors import BusyError
 from audiomem_sql.machine.durable import file_identity, stat_identity, storage_error
+from audiomem_sql.machine.writer_queue import WriterQueue
 
+#: Seconds between two looks: of the one who is next, and of those behind.
+_FIRST_INTERVAL = 0.001
 _INTERVAL = 0.01
 
 
@@ -31,19 +34,28 @@ class WriterLock:
         self.held = False
         self._handles: list[int] = []  # of files that are, were or will be the base; the last is the newest
         self._process = os.getpid()
+        self._queue = WriterQueue(base)
 
     def acquire(self, timeout: float) -> None:
-        """Become the writer. BusyError after ``timeout`` seconds."""
-        deadline = time.monotonic() + timeout
-        while not self._try():
-            if time.monotonic() >= deadline:
-                raise BusyError(
-                    f"another process is writing, for {timeout:.3g} s by now",
-                    file=self.base,
-                    remedy="Try again later, or raise the busy timeout.",
-                )
-            time.sleep(_INTERVAL)
+        """Become the writer, after those who wait already. BusyError after ``timeout`` seconds."""
+        if self._queue.exists() or not self._try():
+            self._wait(time.monotonic() + timeout, timeout)
         self.held = True
+
+    def _wait(self, deadline: float, timeout: float) -> None:
+        place = self._queue.enter()
+        try:
+            while not ((is_first := place.is_first()) and self._try()):
+                left = deadline - time.monotonic()
+                if left <= 0:
+                    raise BusyError(
+                        f"another process is writing, for {timeout:.3g} s by now",
+                        file=self.base,
+                        remedy="Try again later, or raise the busy timeout.",
+                    )
+                time.sleep(min(left, _FIRST_INTERVAL if is_first else _INTERVAL))
+        finally:
+            place.leave()
 
     def follow(self, path: str) -> None:
         """Lock a file that is about to become the base, too."""

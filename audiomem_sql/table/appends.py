@@ -104,7 +104,7 @@ class Appends:
                     opened.snapshot = group.flush(session.log_writer())
                 finally:
                     group.answer(session.turn)
-                session.checkpoint_if_full()
+                session.upkeep.after_commit()
         return append.outcome()
 
     def _append_segment(self, append: Append, progress: Progress | None) -> int:
@@ -113,7 +113,7 @@ class Appends:
         with session.writing():
             append.check_schema(opened.snapshot)
             deleted = append.deleted(opened.snapshot)
-            session.checkpoint()
+            session.empty_log()
             snapshot = opened.snapshot
             if not append.table.num_rows and not len(deleted) and append.sources is None:
                 return snapshot.version

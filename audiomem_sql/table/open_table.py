@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import os
+from bisect import bisect_right
 from datetime import datetime
 
 from audiomem_sql.columns.schema import Schema
@@ -94,15 +95,16 @@ class OpenTable:
         snapshot = self.snapshot
         if as_of is not None:
             moment = parse(as_of)
-            numbers = [version.number for version in snapshot.versions if version.time <= moment]
-            if not numbers:
-                first = render(snapshot.versions[0].time)
+            versions = snapshot.versions
+            count = bisect_right(versions, moment, key=lambda version: version.time)
+            if not count:
+                first = render(versions[0].time)
                 raise snapshot.not_kept(
                     f"the oldest version that is kept is of {first}, after {render(moment)}"
                 )
             if isinstance(snapshot, SalvagedSnapshot):
-                snapshot.check_moment(numbers[-1], moment)
-            return snapshot.at(numbers[-1], schema)
+                snapshot.check_moment(versions[count - 1].number, moment)
+            return snapshot.at(versions[count - 1].number, schema)
         if isinstance(version, str) and not version.isdecimal():
             if version not in snapshot.tags:
                 raise snapshot.not_kept(f"there is no tag {version!r}")

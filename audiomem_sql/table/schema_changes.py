@@ -40,7 +40,7 @@ class SchemaChanges:
             with session.writing():
                 change = parse_change(change) if isinstance(change, str) else change
                 schema = altered_schema(opened.snapshot, change, opened.options)
-                session.checkpoint()
+                session.empty_log()
                 content = Commit((), 0, message=message or str(change), schema=schema, change=str(change))
                 return session.commit_segment(content)
         except SchemaError as error:
@@ -79,7 +79,7 @@ class SchemaChanges:
         with session.writing():
             before = opened.snapshot.schema
             schema = before.visible.with_vectors(width, opened.snapshot.next_column)
-            session.checkpoint()
+            session.empty_log()
             migrations = opened.snapshot.migrations
             resumed = (
                 migrations

@@ -14,18 +14,18 @@ import time
 from collections.abc import Iterator
 from types import TracebackType
 
-from audiomem_sql.errors import AudioMemError, BusyError, DamagedFileError, StorageError, UnsupportedError
+from audiomem_sql.errors import AudioMemError, StorageError, UnsupportedError
 from audiomem_sql.machine.durable import replace_durably
 from audiomem_sql.machine.progress import Progress
 from audiomem_sql.machine.writer_lock import WriterLock
 from audiomem_sql.protection.levels import level_named
 from audiomem_sql.storage.log import LogRecord, LogWriter
 from audiomem_sql.storage.segment import TableOptions
+from audiomem_sql.table.commit_upkeep import CommitUpkeep, tell
 from audiomem_sql.table.open_table import OpenTable
-from audiomem_sql.upkeep.compaction import checkpoint, merge, small_deltas
+from audiomem_sql.upkeep.compaction import checkpoint
 from audiomem_sql.versions import Snapshot
-from audiomem_sql.writing import log_limits
-from audiomem_sql.writing.commit import Commit, LoggedCommit, PendingCommit, write_commit
+from audiomem_sql.writing.commit import Commit, LoggedCommit, PendingCommit, check_version_fits, write_commit
 from audiomem_sql.writing.group_commit import Append
 from audiomem_sql.writing.transaction import Transaction
 from audiomem_sql.writing.writer_turn import WriterTurn
@@ -60,8 +60,8 @@ class Session:
     """The writing side of an open table, shared by its threads.
 
     opened: the files; the newest snapshot is put there. busy_timeout: seconds that a writer waits for others.
-    turn: of the threads. lock: between processes. transaction: the one that is open, of whichever thread has
-    the turn.
+    turn: of the threads. upkeep: what follows commits. lock: between processes. transaction: the one that is
+    open, of whichever thread has the turn.
     """
 
     def __init__(self, opened: OpenTable, busy_timeout: float) -> None:
@@ -70,8 +70,10 @@ class Session:
         self.turn: WriterTurn[Append] = WriterTurn(opened.files.base)
         self.lock = WriterLock(opened.files.base)
         self.transaction: Transaction | None = None
+        self.upkeep = CommitUpkeep(self)
         self._refreshing = threading.Lock()
         self._swept = False
+        self._committed = False  # a segment, by the body of writing()
         self._log: LogWriter | None = None
 
     @property
@@ -109,8 +111,13 @@ class Session:
         self.check_no_transaction()
         self.enter(timeout, damaged=damaged)
         with self.leaving():
+            self._committed = False
             yield
-            self.opened.reload()
+            if self._committed:
+                self.reload_after_commit()
+                self.upkeep.after_commit()
+            else:
+                self.opened.reload()
 
     def enter(
         self, timeout: float | None = None, append: Append | None = None, *, damaged: bool = False
@@ -194,6 +201,7 @@ class Session:
     def append_to_log(self, record: LogRecord) -> LoggedCommit:
         """Write a commit as a record of the log, durably. It is not in the snapshot yet."""
         writer, snapshot = self.log_writer(), self.opened.snapshot
+        check_version_fits(snapshot)
         after = writer.append(snapshot.log, record, snapshot.newest)
         return LoggedCommit(record.version, writer, snapshot.log, after)
 
@@ -218,32 +226,32 @@ class Session:
         """
         commit = self.write_segment(content, options, progress)
         commit.accept()
+        self._committed = True
         return commit.version
 
-    def checkpoint(self) -> bool:
-        """Turn the log into a delta; many small deltas are merged. False if there was nothing in the log."""
+    def empty_log(self) -> bool:
+        """Turn the log into a delta, durably; False if there was nothing in the log.
+
+        A segment that is not upkeep comes after it: its commits follow those of the log.
+        """
         opened = self.opened
         done = checkpoint(opened.files, self.lock, opened.snapshot, opened.options)
         if done:
             opened.reload()
-        deltas = small_deltas(opened.snapshot)
-        if deltas:
-            merge(opened.files, opened.snapshot, opened.options, deltas)
-            opened.reload()
         return done
 
-    def checkpoint_if_full(self) -> None:
-        """Turn a long log into a delta.
+    def checkpoint(self) -> bool:
+        """:meth:`empty_log` for whoever asks for it; many small deltas are merged."""
+        done = self.empty_log()
+        self.upkeep.merge_small()
+        return done
 
-        Its commits are durable already: what fails here is tried again at the next one.
-        """
-        log = self.opened.snapshot.log
-        if log is not None and (
-            log.end > log_limits.CHECKPOINT_BYTES or log.count >= log_limits.CHECKPOINT_COMMITS
-        ):
-            self.transaction = None
-            with contextlib.suppress(StorageError):
-                self.checkpoint()
+    def reload_after_commit(self) -> None:
+        """Load a commit that is durable; where that fails, the next read says why."""
+        try:
+            self.opened.reload()
+        except AudioMemError as error:
+            tell(self.opened.path, f"the snapshot after a commit was not loaded: {error}")
 
     def put_in_place(self, temporary: str, path: str) -> None:
         """Let a file that says the same take the place of the one at ``path``, which is the table's."""
@@ -271,9 +279,9 @@ class Session:
             if self._log is not None:
                 self._log.close()
                 self._log = None
-                with contextlib.suppress(BusyError, DamagedFileError, StorageError):
+                with contextlib.suppress(AudioMemError):  # who writes now, or next, does it
                     self._lock_files(0)
-                    self.checkpoint()
+                    self.upkeep.attempt()
         finally:
             if self.lock.held:
                 self.lock.release()

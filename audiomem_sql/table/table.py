@@ -11,6 +11,7 @@ from typing import Any
 from audiomem_sql.arrays import I64Array
 from audiomem_sql.audio import Picture
 from audiomem_sql.columns.schema import Schema
+from audiomem_sql.errors import AudioMemError
 from audiomem_sql.machine.block_cache import SHARED, BlockCache
 from audiomem_sql.machine.progress import Progress
 from audiomem_sql.migrations.changes import SchemaChange
@@ -99,6 +100,18 @@ class Table(TableReader):
                 os.unlink(table.files.base)  # created above, and empty
             raise
         return table
+
+    def take_back_creation(self) -> None:
+        """Close a table that was just created, and delete its file unless others have committed to it."""
+        session = self._session
+        with contextlib.suppress(AudioMemError, OSError):
+            session.enter()
+            try:
+                if self._opened.snapshot.newest == 1:
+                    os.unlink(self.files.base)
+            finally:
+                session.leave()
+        self.close()
 
     def checkout(self, version: int | str | None = None, as_of: str | datetime | None = None) -> TableReader:
         """The table as it was, to read: by number, by tag, or by time."""

@@ -12,7 +12,7 @@ from audiomem_sql.storage.log import LogRecord
 from audiomem_sql.table.session import Session
 from audiomem_sql.versions import changes
 from audiomem_sql.writing import log_limits
-from audiomem_sql.writing.commit import LoggedCommit, PendingCommit, now
+from audiomem_sql.writing.commit import LoggedCommit, PendingCommit, commit_time
 from audiomem_sql.writing.transaction import Transaction
 
 
@@ -65,10 +65,11 @@ class Transactions:
             return
         self.embed_pending()
         if transaction.logged_size() <= log_limits.LOGGED_COMMIT_BYTES:
-            record = transaction.record(self._opened.snapshot.newest + 1, now(), message, sources)
+            snapshot = self._opened.snapshot
+            record = transaction.record(snapshot.newest + 1, commit_time(snapshot), message, sources)
             self._prepared = session.append_to_log(record)
         else:
-            session.checkpoint()
+            session.empty_log()
             content = transaction.commit_content(message, sources)
             self._prepared = session.write_segment(content, progress=progress)
 
@@ -90,9 +91,10 @@ class Transactions:
                 prepared.accept()
             if isinstance(prepared, LoggedCommit):
                 opened.snapshot = opened.snapshot.after(prepared.after)
-                session.checkpoint_if_full()
+                session.upkeep.after_commit()
             elif prepared is not None:
-                opened.reload()
+                session.reload_after_commit()
+                session.upkeep.after_commit()
             return opened.snapshot.version
 
     def rollback(self) -> None:
@@ -146,4 +148,6 @@ class Transactions:
             newest = opened.snapshot.newest
             number = newest if version is None else opened.snapshot.at(version).version
             message = f"tag {name}"
-            session.append_to_log(LogRecord(newest + 1, now(), message=message, tags={name: number}))
+            session.append_to_log(
+                LogRecord(newest + 1, commit_time(opened.snapshot), message=message, tags={name: number})
+            )

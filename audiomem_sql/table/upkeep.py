@@ -43,7 +43,7 @@ class Upkeep:
         """Make one delta of all deltas and the log."""
         opened = self._opened
         with self._session.writing():
-            self._session.checkpoint()
+            self._session.empty_log()
             _, *deltas = opened.snapshot.segments
             if len(deltas) > 1:
                 merge(opened.files, opened.snapshot, opened.options, deltas)
@@ -78,7 +78,7 @@ class Upkeep:
     ) -> int:
         session, opened = self._session, self._opened
         with session.writing():
-            session.checkpoint()
+            session.empty_log()
             snapshot = opened.snapshot
             oldest = retain.oldest(snapshot, now())
             vacuum(

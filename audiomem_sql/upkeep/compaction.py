@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence, Set
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -138,14 +138,30 @@ def checkpoint(files: TableFiles, lock: WriterLock, snapshot: Snapshot, options:
     return bool(commits)
 
 
-def small_deltas(snapshot: Snapshot) -> list[ReadableSegment]:
-    """The newest deltas that are small, oldest first; none until there are enough of them to be merged."""
-    deltas: list[ReadableSegment] = []
+def small_deltas(snapshot: Snapshot, unreadable: Set[str] = frozenset()) -> list[ReadableSegment]:
+    """Consecutive small deltas to be merged next, oldest first; none until there are enough of them.
+
+    Of all places the one with the fewest bytes: one merge is short, however many deltas killed writers left.
+    unreadable: paths of deltas that are left alone.
+    """
+    sizes: list[tuple[ReadableSegment, int]] = []
+    best: list[tuple[ReadableSegment, int]] = []
     for segment in reversed(snapshot.segments[1:]):
-        if os.path.getsize(segment.path) > SMALL_DELTA_BYTES:
+        size = os.path.getsize(segment.path)
+        if size > SMALL_DELTA_BYTES:
             break
-        deltas.append(segment)
-    return deltas[::-1] if len(deltas) >= SMALL_DELTAS else []
+        if segment.path in unreadable:
+            sizes = []
+            continue
+        sizes.append((segment, size))
+        window = sizes[-SMALL_DELTAS:]
+        if len(window) == SMALL_DELTAS and (not best or _total(window) < _total(best)):
+            best = window
+    return [segment for segment, _ in reversed(best)]
+
+
+def _total(window: Sequence[tuple[ReadableSegment, int]]) -> int:
+    return sum(size for _, size in window)
 
 
 def merge(

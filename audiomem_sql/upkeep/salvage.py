@@ -56,8 +56,8 @@ class SalvagedSnapshot(Snapshot):
     @cached_property
     def versions(self) -> list[Version]:
         """Every commit that is known, oldest first."""
-        unknown = {id(version) for segment in self.unlisted for version in segment.catalog.versions[:-1]}
-        return [version for version in super().versions if id(version) not in unknown]
+        unknown = {version.number for segment in self.unlisted for version in segment.catalog.versions[:-1]}
+        return [version for version in super().versions if version.number not in unknown]
 
     def check_kept(self, version: int) -> None:
         """QueryError unless ``version`` is one of those that are kept, and in none of the gaps."""

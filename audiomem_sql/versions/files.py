@@ -9,14 +9,14 @@ import contextlib
 import os
 import re
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from audiomem_sql.columns.stored_values import row_check
 from audiomem_sql.errors import AudioMemError, DamagedFileError, StorageError
 from audiomem_sql.machine.block_cache import BlockCache
 from audiomem_sql.machine.durable import abandoned_files, file_identity, fsync_folder, storage_error
 from audiomem_sql.storage.log import check_rows, commits_behind, has_more, read_log
-from audiomem_sql.storage.segment import ReadableSegment, Segment
+from audiomem_sql.storage.segment import ReadableSegment, Segment, Version
 from audiomem_sql.versions.snapshot import Snapshot, check_chain
 
 _DELTA = re.compile(r"(\d{8,})\.flac")
@@ -239,6 +239,11 @@ class TableFiles:
             raise storage_error(error, self.base) from error
 
 
+def _same(stored: Version, version: Version) -> bool:
+    """Whether ``stored`` is ``version``, which may have got a later time when it was written again."""
+    return stored.time >= version.time and replace(stored, time=version.time) == version
+
+
 def _replaced(path: str, snapshot: Snapshot) -> bool:
     """Whether ``snapshot`` has every commit of the delta at ``path`` that is not older than what is kept."""
     try:
@@ -255,7 +260,7 @@ def _replaced(path: str, snapshot: Snapshot) -> bool:
             and replaced.catalog.last_version <= snapshot.segments[-1].catalog.last_version
             and not any(segment.file.truncated for segment in snapshot.segments)
             and all(
-                stored[version.number] == version
+                _same(stored[version.number], version)
                 if version.number in stored
                 else version.number < base.first_version
                 for version in replaced.catalog.versions

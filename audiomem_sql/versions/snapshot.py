@@ -7,7 +7,7 @@ meanwhile.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import pairwise
 from typing import Any
@@ -101,6 +101,7 @@ class Snapshot:
         newer.own_rows.update(record.inserted)
         newer._gone = self._gone | gone
         newer.views = newer._views() if gone else self.views
+        newer.newest_time = max(record.time, self.newest_time + 1)
         newer.high_rowid = max([self.high_rowid, *(rowid for rowid, _ in record.inserted)])
         newer.rows = sum(view.live_rows for view in newer.views) + len(newer.own_rows)
         return newer
@@ -225,12 +226,32 @@ class Snapshot:
 
     @cached_property
     def versions(self) -> list[Version]:
-        """Every commit that is kept, oldest first."""
+        """Every commit that is kept, oldest first, with times that rise.
+
+        Files of earlier releases may have times that fall, as the clock did. Such a commit counts as made one
+        microsecond after the one before it.
+        """
         stored = [version for segment in self.segments for version in segment.catalog.versions]
-        return stored + [
+        logged = [
             Version(record.version, record.time, len(record.inserted), len(record.deleted), record.message)
             for record in self.logged
         ]
+        rising: list[Version] = []
+        for version in (*stored, *logged):
+            if rising and version.time <= rising[-1].time:
+                version = replace(version, time=rising[-1].time + 1)
+            rising.append(version)
+        return rising
+
+    @cached_property
+    def newest_time(self) -> int:
+        """The time of the newest commit, in µs since 1970."""
+        return self.versions[-1].time
+
+    @property
+    def kept(self) -> int:
+        """How many versions are kept."""
+        return self.newest - self.segments[0].catalog.first_version + 1
 
     @cached_property
     def pending(self) -> Batch | None:

@@ -18,7 +18,7 @@ import numpy as np
 from audiomem_sql.arrays import I64Array
 from audiomem_sql.columns.batch import Batch
 from audiomem_sql.columns.schema import Schema
-from audiomem_sql.errors import DamagedFileError, StorageError
+from audiomem_sql.errors import DamagedFileError, LimitError, StorageError
 from audiomem_sql.machine.durable import fsync_folder, storage_error
 from audiomem_sql.machine.progress import Progress
 from audiomem_sql.machine.writer_lock import WriterLock
@@ -31,6 +31,7 @@ from audiomem_sql.storage.segment import (
     SegmentWriter,
     TableOptions,
     Version,
+    catalog_packing,
 )
 from audiomem_sql.versions import Snapshot, TableFiles, known_sources, pack_sources, unpack_sources
 
@@ -115,6 +116,25 @@ def now() -> int:
     return time.time_ns() // 1000
 
 
+def check_version_fits(snapshot: Snapshot) -> None:
+    """LimitError if the table keeps as many versions as one segment can hold, or too many changes of columns.
+
+    It counts those of all segments together: a merge or a vacuum makes one of them.
+    """
+    limit = catalog_packing.MAX_VERSIONS
+    if snapshot.kept >= limit:
+        raise LimitError(
+            f"the table keeps {snapshot.kept:,} versions, the most that there can be are {limit:,}",
+            file=snapshot.segments[0].path,
+            remedy="Vacuum it and keep fewer versions: `audiomem vacuum --retain 1000`.",
+        )
+
+
+def commit_time(snapshot: Snapshot) -> int:
+    """The time of the next commit: now, but later than the newest one, whatever the clock does."""
+    return max(now(), snapshot.newest_time + 1)
+
+
 def write_commit(
     files: TableFiles,
     lock: WriterLock,
@@ -129,6 +149,7 @@ def write_commit(
 
     On any error the files are as they were.
     """
+    check_version_fits(snapshot)
     number = snapshot.newest + 1
     replaces_base = len(snapshot.segments) == 1 and not snapshot.segments[0].rows
     path = files.base if replaces_base else _new_delta(files, number)
@@ -187,7 +208,7 @@ def _finish(
     """
     inserted = writer.rows if commit.inserted is None else commit.inserted
     # the time is taken here: nobody could see the rows before they had come
-    version = Version(number, now(), inserted, len(commit.deleted), commit.message)
+    version = Version(number, commit_time(snapshot), inserted, len(commit.deleted), commit.message)
     versions = [*snapshot.versions, version] if replaces_base else [version]
     writer.finish(
         versions,

@@ -32,7 +32,7 @@ from audiomem_sql.errors import AudioMemError, SchemaError, StorageError
 from audiomem_sql.storage.log import LogContent, LogRecord, LogWriter
 from audiomem_sql.versions import Snapshot
 from audiomem_sql.writing.appending import number_rows
-from audiomem_sql.writing.commit import now
+from audiomem_sql.writing.commit import check_version_fits, commit_time
 from audiomem_sql.writing.transaction import Transaction
 from audiomem_sql.writing.writer_turn import Ticket, WriterTurn
 
@@ -92,7 +92,8 @@ class Append:
         if transaction.logged_size() > limit:
             self.too_large = True
         elif transaction.changed or self.sources is not None:
-            return transaction.record(snapshot.newest + 1, now(), self.message, self.sources)
+            check_version_fits(snapshot)
+            return transaction.record(snapshot.newest + 1, commit_time(snapshot), self.message, self.sources)
         else:
             self.version = snapshot.newest
         return None

@@ -1,0 +1,99 @@
+"""Upkeep that commits and closing bring along: it never makes them fail.
+
+By then the commit is durable, and an error would make its caller do it again. So what fails here is told as
+an UpkeepWarning, leaves the files as they were, and is tried again: after one more commit, then two, four,
+and so on up to 256, so that a full disk does not cost every commit a checkpoint, and in any case at closing.
+Whoever asks for upkeep (``checkpoint``, ``merge``, ``vacuum``) gets its errors.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from audiomem_sql.errors import AudioMemError, DamagedFileError, UpkeepWarning
+from audiomem_sql.upkeep.compaction import merge, small_deltas
+from audiomem_sql.warn_once import warn_once, warned
+from audiomem_sql.writing import log_limits
+
+if TYPE_CHECKING:
+    from audiomem_sql.table.session import Session
+
+#: Most commits between two attempts.
+MOST_SKIPPED = 256
+
+
+class CommitUpkeep:
+    """What is due after the commits of ``session``. The turn must be this thread's for every call."""
+
+    def __init__(self, session: Session) -> None:
+        self._session = session
+        self._skipped = 0  # commits that are still to go by before the next attempt
+        self._next_skip = 1
+        self._unreadable: set[str] = set()  # deltas that a merge found damaged
+
+    def after_commit(self) -> None:
+        """Turn a long log into a delta, and merge small deltas, if it is time for that."""
+        if self._skipped:
+            self._skipped -= 1
+            return
+        log = self._session.opened.snapshot.log
+        is_long = log is not None and (
+            log.end > log_limits.CHECKPOINT_BYTES or log.count >= log_limits.CHECKPOINT_COMMITS
+        )
+        if not is_long and log is not None:
+            return
+        self._session.transaction = None
+        if self.attempt(empty_log=is_long):
+            self._skipped, self._next_skip = 0, 1
+        else:
+            self._skipped, self._next_skip = self._next_skip, min(2 * self._next_skip, MOST_SKIPPED)
+
+    def attempt(self, *, empty_log: bool = True) -> bool:
+        """Do what is due now; False if something of it failed, which a warning told."""
+        session = self._session
+        emptied = not empty_log or self._forgiven("the log was not turned into a delta", session.empty_log)
+        return self._forgiven("small deltas were not merged", self.merge_small) and emptied
+
+    def merge_small(self) -> None:
+        """Merge small deltas, a few at a time, until few are left.
+
+        Each step lasts: writers that are killed in the middle lose one step. A delta that is damaged divides
+        those before it from those behind.
+        """
+        opened = self._session.opened
+        while deltas := small_deltas(opened.snapshot, self._unreadable):
+            try:
+                merge(opened.files, opened.snapshot, opened.options, deltas)
+            except DamagedFileError as error:
+                if error.file in {delta.path for delta in deltas}:
+                    self._unreadable.add(str(error.file))
+                raise
+            opened.reload()
+
+    def _forgiven(self, failure: str, work: Callable[[], object]) -> bool:
+        """Whether ``work`` went through; an error of it is told as a warning."""
+        path = self._session.opened.path
+        try:
+            work()
+        except Exception as error:
+            cause = str(error) if isinstance(error, AudioMemError) else f"{type(error).__name__}: {error}"
+            tell(path, f"{failure}: {cause}")
+            return False
+        for about in [key for key in warned if isinstance(key, tuple) and key[:2] == (path, failure)]:
+            warned.discard(about)
+        return True
+
+
+def tell(path: str, what: str) -> None:
+    """Warn that upkeep of ``path`` failed, once until it succeeds.
+
+    Where warnings are made errors the message is logged: the commit is durable, and must not seem to fail.
+    """
+    failure = what.split(":", 1)[0]
+    message = f"{path}: {what} The commits are durable; this is tried again later."
+    try:
+        warn_once((path, failure, what), message, UpkeepWarning)
+    except UpkeepWarning:
+        logging.getLogger("audiomem_sql").warning(message)
