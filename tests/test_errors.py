@@ -113,10 +113,11 @@ def test_the_tree_in_the_docstring_is_the_tree() -> None:
     ]
     below: list[str] = ["AudioMemError"]
     classes = {
-        kind.__name__: kind for kind in (*CLASSES, SchemaChangedError, dbapi.Error, errors.DamageWarning)
+        kind.__name__: kind
+        for kind in (*CLASSES, SchemaChangedError, dbapi.Error, errors.DamageWarning, errors.UpkeepWarning)
     }
     for depth, name in drawn:
-        above = below[depth - 2] if name != "DamageWarning" else "UserWarning"
+        above = below[depth - 2] if not name.endswith("Warning") else "UserWarning"
         assert classes[name].__bases__[0].__name__ == above, name
         below[depth - 1 :] = [name]
     assert {name for _, name in drawn} == set(classes) - {"AudioMemError"}

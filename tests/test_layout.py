@@ -162,6 +162,7 @@ def test_the_exported_surface() -> None:
         "AudioMemError",
         "DamageWarning",
         "Table",
+        "UpkeepWarning",
         "__version__",
         "attach",
         "connect",

@@ -10,24 +10,33 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import Protocol
 
 from audiomem_sql.errors import AudioMemError, DamagedFileError, UpkeepWarning
+from audiomem_sql.table.open_table import OpenTable
 from audiomem_sql.upkeep.compaction import merge, small_deltas
 from audiomem_sql.warn_once import warn_once, warned
 from audiomem_sql.writing import log_limits
-
-if TYPE_CHECKING:
-    from audiomem_sql.table.session import Session
+from audiomem_sql.writing.transaction import Transaction
 
 #: Most commits between two attempts.
 MOST_SKIPPED = 256
 
 
+class Committing(Protocol):
+    """What upkeep needs of a session."""
+
+    opened: OpenTable
+    transaction: Transaction | None
+
+    def empty_log(self) -> bool:
+        """Turn the log into a delta; False if there was nothing in it."""
+
+
 class CommitUpkeep:
     """What is due after the commits of ``session``. The turn must be this thread's for every call."""
 
-    def __init__(self, session: Session) -> None:
+    def __init__(self, session: Committing) -> None:
         self._session = session
         self._skipped = 0  # commits that are still to go by before the next attempt
         self._next_skip = 1

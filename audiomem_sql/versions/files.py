@@ -239,9 +239,12 @@ class TableFiles:
             raise storage_error(error, self.base) from error
 
 
-def _same(stored: Version, version: Version) -> bool:
-    """Whether ``stored`` is ``version``, which may have got a later time when it was written again."""
-    return stored.time >= version.time and replace(stored, time=version.time) == version
+def _is_stored(version: Version, stored: dict[int, Version]) -> bool:
+    """Whether ``stored`` has ``version``, perhaps with the time that it counts as where times fell."""
+    same, before = stored[version.number], stored.get(version.number - 1)
+    if same == version or before is None:
+        return same == version
+    return version.time <= before.time and same == replace(version, time=before.time + 1)
 
 
 def _replaced(path: str, snapshot: Snapshot) -> bool:
@@ -260,7 +263,7 @@ def _replaced(path: str, snapshot: Snapshot) -> bool:
             and replaced.catalog.last_version <= snapshot.segments[-1].catalog.last_version
             and not any(segment.file.truncated for segment in snapshot.segments)
             and all(
-                _same(stored[version.number], version)
+                _is_stored(version, stored)
                 if version.number in stored
                 else version.number < base.first_version
                 for version in replaced.catalog.versions

@@ -31,7 +31,7 @@ from audiomem_sql.storage.segment import (
     SegmentWriter,
     TableOptions,
     Version,
-    catalog_packing,
+    check_version_count,
 )
 from audiomem_sql.versions import Snapshot, TableFiles, known_sources, pack_sources, unpack_sources
 
@@ -117,17 +117,15 @@ def now() -> int:
 
 
 def check_version_fits(snapshot: Snapshot) -> None:
-    """LimitError if the table keeps as many versions as one segment can hold, or too many changes of columns.
+    """LimitError if the table keeps as many versions as one segment can hold.
 
-    It counts those of all segments together: a merge or a vacuum makes one of them.
+    It counts those of all segments together: a vacuum makes one of them.
     """
-    limit = catalog_packing.MAX_VERSIONS
-    if snapshot.kept >= limit:
-        raise LimitError(
-            f"the table keeps {snapshot.kept:,} versions, the most that there can be are {limit:,}",
-            file=snapshot.segments[0].path,
-            remedy="Vacuum it and keep fewer versions: `audiomem vacuum --retain 1000`.",
-        )
+    try:
+        check_version_count(snapshot.kept)
+    except LimitError as error:
+        error.at(file=snapshot.segments[0].path)
+        raise
 
 
 def commit_time(snapshot: Snapshot) -> int:

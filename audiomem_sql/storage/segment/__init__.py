@@ -30,6 +30,7 @@ from audiomem_sql.storage.segment.catalog import (
 )
 from audiomem_sql.storage.segment.catalog_checks import check_copies, check_places
 from audiomem_sql.storage.segment.catalog_copies import raw_catalog
+from audiomem_sql.storage.segment.catalog_packing import check_version_count
 from audiomem_sql.storage.segment.column_numbers import CREATED, ENDED, NEVER, ROWID
 from audiomem_sql.storage.segment.contract import ReadableSegment
 from audiomem_sql.storage.segment.options import (
@@ -69,6 +70,7 @@ __all__ = [
     "check_backend",
     "check_copies",
     "check_places",
+    "check_version_count",
     "matrix",
     "raw_catalog",
     "repaired_comments",

@@ -41,6 +41,15 @@ MAX_LENGTH = 1 << 20
 MAX_VERSIONS = 1 << 19
 
 
+def check_version_count(count: int) -> None:
+    """LimitError if there is no room for one more version beside ``count``."""
+    if count >= MAX_VERSIONS:
+        raise LimitError(
+            f"the table keeps {count:,} versions, the most that there can be are {MAX_VERSIONS:,}",
+            remedy="Vacuum it and keep fewer versions: `audiomem vacuum --retain 1000`.",
+        )
+
+
 def pack_catalog(catalog: Catalog) -> bytes:
     """Header and compressed map; LimitError if it is larger than a catalog may be."""
     raw = msgpack.packb(map_of(catalog))
