@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from audiomem_sql.loadable import loadable_path
     from audiomem_sql.pandas import read_sql
     from audiomem_sql.polars import scan_flac
+    from audiomem_sql.search import allow_model
     from audiomem_sql.table.open_dataset import dataset
     from audiomem_sql.table.table import Table
 
@@ -24,6 +25,7 @@ __all__ = [
     "DamageWarning",
     "Table",
     "__version__",
+    "allow_model",
     "attach",
     "connect",
     "dataset",
@@ -43,6 +45,7 @@ _HOMES = {
     "AudioMemError": "errors",
     "DamageWarning": "errors",
     "Table": "table.table",
+    "allow_model": "search",
     "attach": "connections",
     "connect": "connections",
     "dataset": "table.open_dataset",

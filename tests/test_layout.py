@@ -163,6 +163,7 @@ def test_the_exported_surface() -> None:
         "DamageWarning",
         "Table",
         "__version__",
+        "allow_model",
         "attach",
         "connect",
         "dataset",

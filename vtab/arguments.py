@@ -9,6 +9,7 @@ from audiomem_sql.columns.arguments import is_option, parse_options
 from audiomem_sql.columns.column import HIDDEN, fold, quote
 from audiomem_sql.columns.schema import Schema, parse_columns
 from audiomem_sql.errors import OptionError, SchemaError, StorageError
+from audiomem_sql.search import allow_model
 from audiomem_sql.storage.segment import TableOptions
 from audiomem_sql.table.table import Table
 from audiomem_sql.vtab.interface import Host
@@ -107,6 +108,8 @@ def _open_existing(
                         file=path,
                         remedy="Leave the option out: the file knows its own.",
                     )
+            if "model" in options and not again:  # what a database says of its tables is no word of the user
+                allow_model(table.options.model)
     except BaseException:
         table.close()
         raise

@@ -36,7 +36,7 @@ def create_file(
     if LIMITS[chosen.profile].sparing:
         spare()
     if len(schema.vectors) < len(schema.semantic_columns):
-        schema = schema.with_vectors(dimensions_of(chosen.model, chosen.model_backend))
+        schema = schema.with_vectors(dimensions_of(chosen.model, chosen.model_backend, files.base))
     writer = SegmentWriter(
         files.base,
         schema,
