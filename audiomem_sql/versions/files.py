@@ -102,6 +102,10 @@ class TableFiles:
         raise AssertionError("the last attempt returns or raises")
 
     def _load(self, cache: BlockCache, known: Snapshot | None) -> Snapshot:
+        if os.path.islink(self.base):  # it was none when the table was opened: the log is beside its target
+            raise StorageError(
+                "a symbolic link took the place of the file", file=self.base, remedy="Open the table anew."
+            )
         opened: list[ReadableSegment] = []
         by_path = {} if known is None else {segment.path: segment for segment in known.segments}
 

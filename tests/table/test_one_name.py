@@ -194,6 +194,20 @@ def test_a_commit_is_refused_when_the_file_is_no_longer_there(
     assert not (tmp_path / "t.flac.d").exists()
 
 
+def test_a_reader_is_told_of_a_link_in_the_place_of_the_file(tmp_path: Path) -> None:
+    """The log of what it leads to is beside that, so commits would be missed."""
+    path = tmp_path / "t.flac"
+    create(path)
+    with Table(path) as reader:
+        moved_and_linked(path)
+        with Table(path) as writer:
+            writer.append([{"id": 2}])
+            with pytest.raises(StorageError, match="a symbolic link took the place of the file"):
+                reader.refresh()
+            assert sorted(reader.to_arrow()["id"].to_pylist()) == [1]
+    assert ids(path) == [1, 2]
+
+
 @pytest.mark.parametrize("change", [moved, moved_and_linked, deleted])
 def test_nothing_is_written_to_a_name_that_leads_elsewhere(
     tmp_path: Path, change: Callable[[Path], None]
