@@ -6,8 +6,6 @@ import errno
 import fcntl
 import os
 import re
-import secrets
-import string
 
 from audiomem_sql.errors import StorageError
 from audiomem_sql.machine.file_access import create_regular
@@ -25,10 +23,6 @@ _REMEDIES = {
     errno.ENOTDIR: "Check the path; a part of it is not a folder.",
     errno.EMFILE: "Close other files or raise the limit of open files.",
 }
-
-
-#: Of the name of a temporary file.
-_LETTERS, _LETTERS_OF_A_NAME = string.ascii_lowercase + string.digits, 8
 
 
 def storage_error(error: OSError, path: str) -> StorageError:
@@ -125,8 +119,7 @@ def temporary_file(path: str, like: str | None = None) -> tuple[int, str]:
     """
     folder, name = os.path.split(os.path.abspath(path))
     while True:
-        letters = "".join(secrets.choice(_LETTERS) for _ in range(_LETTERS_OF_A_NAME))
-        temporary = os.path.join(folder, f".{name}.{letters}.tmp")
+        temporary = os.path.join(folder, f".{name}.{os.urandom(4).hex()}.tmp")
         try:
             return create_regular(temporary, like or path), temporary
         except FileExistsError:

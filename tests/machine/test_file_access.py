@@ -256,3 +256,18 @@ def test_a_list_that_is_lost_lets_nobody_in(tmp_path: Path, monkeypatch: pytest.
     give_access(handle, like, os.stat(like))
     os.close(handle)
     assert mode(tmp_path / "new") == 0o600
+
+
+def test_nobody_else_reads_it_until_it_has_its_mode(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    like = file_of_mode(tmp_path / "like", 0o664)
+    before: list[int] = []
+    real = os.fchmod
+
+    def watched(handle: int, bits: int) -> None:
+        before.append(stat.S_IMODE(os.fstat(handle).st_mode))
+        real(handle, bits)
+
+    monkeypatch.setattr(os, "fchmod", watched)
+    os.close(create_regular(str(tmp_path / "new"), like))
+    create_folder(str(tmp_path / "folder"), like)
+    assert before == [0o600, 0o700]

@@ -194,6 +194,26 @@ def test_a_commit_is_refused_when_the_file_is_no_longer_there(
     assert not (tmp_path / "t.flac.d").exists()
 
 
+@pytest.mark.parametrize("change", [moved, moved_and_linked, replaced, deleted])
+def test_no_vacuum_takes_the_place_of_another_file(tmp_path: Path, change: Callable[[Path], None]) -> None:
+    """The file is moved while the new one is written."""
+    path = tmp_path / "t.flac"
+    create(path, 3)
+    with Table(path) as table:
+        kept: list[set[str]] = []
+
+        def move(done: int, total: int) -> None:
+            if not kept:
+                change(path)
+                kept.append(names(tmp_path))
+
+        with pytest.raises(StorageError, match="moved, deleted or replaced"):
+            table.vacuum(progress=move)
+    assert {name for name in names(tmp_path) if not name.startswith(".")} == {
+        name for name in kept[0] if not name.startswith(".")
+    }
+
+
 def test_a_reader_is_told_of_a_link_in_the_place_of_the_file(tmp_path: Path) -> None:
     """The log of what it leads to is beside that, so commits would be missed."""
     path = tmp_path / "t.flac"
