@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from audiomem_sql.pandas import read_sql
     from audiomem_sql.polars import scan_flac
     from audiomem_sql.search import allow_model
+    from audiomem_sql.table.dropping import drop
     from audiomem_sql.table.open_dataset import dataset
     from audiomem_sql.table.table import Table
 
@@ -29,6 +30,7 @@ __all__ = [
     "attach",
     "connect",
     "dataset",
+    "drop",
     "install_hook",
     "load",
     "loadable_path",
@@ -49,6 +51,7 @@ _HOMES = {
     "attach": "connections",
     "connect": "connections",
     "dataset": "table.open_dataset",
+    "drop": "table.dropping",
     "install_hook": "connections",
     "load": "connections",
     "loadable_path": "loadable",

@@ -167,6 +167,7 @@ def test_the_exported_surface() -> None:
         "attach",
         "connect",
         "dataset",
+        "drop",
         "install_hook",
         "load",
         "loadable_path",

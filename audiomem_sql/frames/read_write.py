@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from audiomem_sql.columns.arrow_input import to_table
 from audiomem_sql.errors import StorageError
+from audiomem_sql.machine.file_names import is_there
 from audiomem_sql.machine.progress import Progress
 from audiomem_sql.table.table import Table
 from audiomem_sql.writing.streaming import example_of, is_stream
@@ -81,7 +82,7 @@ def write_flac(
     "append" to add the rows to the table that is there. options: profile, protection, compression_level … as
     in CREATE VIRTUAL TABLE.
     """
-    exists = os.path.lexists(path)
+    exists = is_there(path)
     if exists and if_exists == "append":
         table = Table(path)
         try:
@@ -103,6 +104,6 @@ def write_flac(
         table.append_stream(data, progress=progress)
     except BaseException:
         table.close()
-        os.unlink(path)
+        os.unlink(table.files.base)
         raise
     return table

@@ -30,7 +30,7 @@ def create_file(
     """
     schema = columns if isinstance(columns, Schema) else parse_columns(columns)
     check_definitions(schema)
-    files = TableFiles(os.path.abspath(path))
+    files = TableFiles.at(path)
     _check_free(files)
     chosen = TableOptions.parse(options, os.path.dirname(files.base))
     if LIMITS[chosen.profile].sparing:

@@ -176,7 +176,13 @@ class ApswTable(VirtualTable):
         """What PRAGMA integrity_check prints of this table; None if all is well."""
         return self.faults()
 
-    Disconnect = Destroy = VirtualTable.disconnect
+    Disconnect = VirtualTable.disconnect
+
+    def Destroy(self) -> None:
+        """DROP TABLE: the file stays, and the log of SQLite says so."""
+        apsw.log(apsw.SQLITE_NOTICE, self.dropped())
+        self.disconnect()
+
     Rename = VirtualTable.rename
 
     @_as_sqlite
