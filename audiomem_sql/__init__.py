@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from audiomem_sql.loadable import loadable_path
     from audiomem_sql.pandas import read_sql
     from audiomem_sql.polars import scan_flac
+    from audiomem_sql.search import allow_model
+    from audiomem_sql.table.dropping import drop
     from audiomem_sql.table.open_dataset import dataset
     from audiomem_sql.table.table import Table
 
@@ -25,9 +27,11 @@ __all__ = [
     "Table",
     "UpkeepWarning",
     "__version__",
+    "allow_model",
     "attach",
     "connect",
     "dataset",
+    "drop",
     "install_hook",
     "load",
     "loadable_path",
@@ -45,9 +49,11 @@ _HOMES = {
     "DamageWarning": "errors",
     "UpkeepWarning": "errors",
     "Table": "table.table",
+    "allow_model": "search",
     "attach": "connections",
     "connect": "connections",
     "dataset": "table.open_dataset",
+    "drop": "table.dropping",
     "install_hook": "connections",
     "load": "connections",
     "loadable_path": "loadable",

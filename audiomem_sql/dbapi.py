@@ -17,6 +17,7 @@ from typing import Any, TypeAlias
 import apsw
 
 from audiomem_sql import connections, errors
+from audiomem_sql.machine.file_access import open_regular
 
 apilevel = "2.0"
 threadsafety = 1
@@ -176,7 +177,8 @@ def is_database(path: str | os.PathLike[str]) -> bool:
     if os.fspath(path) in (":memory:", ""):
         return True
     try:
-        with open(path, "rb") as file:
+        handle = open_regular(path, os.O_RDONLY, follow=True, remedy="Name a FLAC file or a database.")
+        with os.fdopen(handle, "rb") as file:
             head = file.read(len(_MAGIC))
     except OSError:
         head = b""

@@ -79,7 +79,9 @@ def attach(*host: Callable[..., Any]) -> Any:
     from audiomem_sql.vtab.extension import Door, NativeHost
 
     scalars = [
-        (function.name, count, function.call) for function in udfs.functions() for count in function.counts
+        (function.name, count, function.call, function.flags)
+        for function in udfs.functions()
+        for count in function.counts
     ]
     return Door(NativeHost(*host), scalars, getattr(_loading, "raised", None))
 

@@ -21,4 +21,6 @@ def register(connection: apsw.Connection) -> None:
     """Make all functions known to an apsw connection."""
     for function in functions():
         for count in function.counts:
-            connection.create_scalar_function(function.name, function.call, count, deterministic=True)
+            connection.create_scalar_function(
+                function.name, function.call, count, deterministic=True, flags=function.flags
+            )

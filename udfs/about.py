@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from audiomem_sql._version import __version__
-from audiomem_sql.udfs.function import TEXT, Function
+from audiomem_sql.udfs.function import INNOCUOUS, TEXT, Function
 
 
 def audiomem_version(*_: object) -> str:
@@ -11,4 +11,4 @@ def audiomem_version(*_: object) -> str:
     return __version__
 
 
-FUNCTIONS = (Function(audiomem_version, (), TEXT, (0,)),)
+FUNCTIONS = (Function(audiomem_version, (), TEXT, (0,), flags=INNOCUOUS),)

@@ -10,6 +10,11 @@ from typing import Any
 TEXT, VECTOR, REAL, INTEGER = "text", "vector", "real", "integer"
 
 
+#: SQLite's flags: never called from a schema (views, triggers, CHECK, generated columns), because it loads a
+#: model; or so harmless that a schema that is not trusted may call it, because only its arguments count.
+DIRECT_ONLY, INNOCUOUS = 0x80000, 0x200000
+
+
 @dataclass(frozen=True, slots=True)
 class Function:
     """A function of one row.
@@ -17,7 +22,8 @@ class Function:
     call: takes None, int, float, str and bytes, and returns one of them; the same for the same arguments.
     takes: what its arguments are, as many of them as it can have. returns: what its result is. counts: the
     numbers of arguments that it can be called with. many: the same for many rows at once, of a list for each
-    argument, where that is faster.
+    argument, where that is faster. flags: who may call it in SQLite,
+    ``DIRECT_ONLY``, ``INNOCUOUS`` or neither.
     """
 
     call: Callable[..., Any]
@@ -25,6 +31,7 @@ class Function:
     returns: str
     counts: tuple[int, ...]
     many: Callable[..., list[Any]] | None = None
+    flags: int = 0
 
     @property
     def name(self) -> str:

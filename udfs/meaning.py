@@ -8,13 +8,14 @@ from __future__ import annotations
 from audiomem_sql.errors import DataTypeError
 from audiomem_sql.search import embedder_of
 from audiomem_sql.storage.segment import BACKENDS, DEFAULT_MODEL, check_backend
-from audiomem_sql.udfs.function import TEXT, VECTOR, Function
+from audiomem_sql.udfs.function import DIRECT_ONLY, TEXT, VECTOR, Function
 
 
 def embed(text: object, model: object = DEFAULT_MODEL, backend: object = BACKENDS[0]) -> bytes | None:
     """The vector of ``text``; NULL of NULL.
 
-    DataTypeError for what is no text, MissingExtraError without the model.
+    DataTypeError for what is no text, MissingExtraError without the model, UnsupportedError for
+    one that is neither built in nor allowed.
     """
     if text is None:
         return None
@@ -46,4 +47,4 @@ def embed_many(
     return vectors_of_rows
 
 
-FUNCTIONS = (Function(embed, (TEXT,) * 3, VECTOR, (1, 2, 3), embed_many),)
+FUNCTIONS = (Function(embed, (TEXT,) * 3, VECTOR, (1, 2, 3), embed_many, DIRECT_ONLY),)

@@ -14,7 +14,7 @@ import numpy as np
 from audiomem_sql.arrays import F32Array
 from audiomem_sql.errors import DataTypeError
 from audiomem_sql.search import vector_of
-from audiomem_sql.udfs.function import REAL, TEXT, VECTOR, Function
+from audiomem_sql.udfs.function import INNOCUOUS, REAL, TEXT, VECTOR, Function
 
 
 def _pair(left: object, right: object) -> tuple[F32Array, F32Array]:
@@ -52,8 +52,8 @@ def l2_distance(left: object, right: object) -> float | None:
 
 
 FUNCTIONS = (
-    Function(vec_from_json, (TEXT,), VECTOR, (1,)),
-    Function(vec_to_json, (VECTOR,), TEXT, (1,)),
-    Function(cosine_distance, (VECTOR, VECTOR), REAL, (2,)),
-    Function(l2_distance, (VECTOR, VECTOR), REAL, (2,)),
+    Function(vec_from_json, (TEXT,), VECTOR, (1,), flags=INNOCUOUS),
+    Function(vec_to_json, (VECTOR,), TEXT, (1,), flags=INNOCUOUS),
+    Function(cosine_distance, (VECTOR, VECTOR), REAL, (2,), flags=INNOCUOUS),
+    Function(l2_distance, (VECTOR, VECTOR), REAL, (2,), flags=INNOCUOUS),
 )

@@ -9,6 +9,8 @@ from audiomem_sql.columns.arguments import is_option, parse_options
 from audiomem_sql.columns.column import HIDDEN, fold, quote
 from audiomem_sql.columns.schema import Schema, parse_columns
 from audiomem_sql.errors import OptionError, SchemaError, StorageError
+from audiomem_sql.machine.file_names import is_there
+from audiomem_sql.search import allow_model
 from audiomem_sql.storage.segment import TableOptions
 from audiomem_sql.table.table import Table
 from audiomem_sql.vtab.interface import Host
@@ -18,7 +20,7 @@ def create(host: Host, database: str, name: str, arguments: Sequence[str]) -> Ta
     """A table at a new file, or at one that exists; its columns may then be left out."""
     path, definitions, options = _parse(arguments)
     path = _resolve(host, database, path)
-    if os.path.lexists(path) or options.get("salvage", "off").lower() == "on":
+    if is_there(path) or options.get("salvage", "off").lower() == "on":
         return _open_existing(path, definitions, options)
     if not definitions:
         raise StorageError(
@@ -107,6 +109,8 @@ def _open_existing(
                         file=path,
                         remedy="Leave the option out: the file knows its own.",
                     )
+            if "model" in options and not again:  # what a database says of its tables is no word of the user
+                allow_model(table.options.model)
     except BaseException:
         table.close()
         raise

@@ -80,7 +80,7 @@ class Door:
     def __init__(
         self,
         host: NativeHost,
-        scalars: Sequence[tuple[str, int, Callable[..., Any]]],
+        scalars: Sequence[tuple[str, int, Callable[..., Any], int]],
         raised: Raised | None = None,
     ) -> None:
         self.host = host

@@ -67,7 +67,10 @@ class Table(Protocol):
         """xOpen: a cursor is opened."""
 
     def disconnect(self) -> None:
-        """xDisconnect and xDestroy."""
+        """xDisconnect, and the end of xDestroy."""
+
+    def dropped(self) -> str:
+        """The beginning of xDestroy, DROP TABLE; what SQLite's log says of it."""
 
     def rename(self, name: str) -> None:
         """xRename."""

@@ -95,12 +95,16 @@ class VirtualTable(interface.Table):
         return "\n".join(lines) or None
 
     def disconnect(self) -> None:
-        """The connection is done with the table.
-
-        DROP TABLE comes here, too: the file is the user's and stays.
-        """
+        """The connection is done with the table."""
         self._tables.forget(self)
         self.table.close()
+
+    def dropped(self) -> str:
+        """What the log of SQLite says of DROP TABLE: the file is the user's, and stays."""
+        return (
+            f"audiomem: DROP TABLE {self.name} leaves the file {self.table.files.base} as it is; "
+            "`audiomem drop FILE` deletes it"
+        )
 
     def rename(self, name: str) -> None:
         """ALTER TABLE … RENAME TO: the file keeps its name."""

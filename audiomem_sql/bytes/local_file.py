@@ -10,13 +10,13 @@ from __future__ import annotations
 import contextlib
 import io
 import os
-import stat
 from collections.abc import Hashable, Sequence
 
 from audiomem_sql.bytes.source import ByteSource
 from audiomem_sql.errors import NotAudioMemoryError, StorageError
+from audiomem_sql.machine.file_access import open_regular
 
-_FLAGS = os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK
+_REMEDY = "Name a FLAC file"
 
 
 class LocalFile(ByteSource):
@@ -30,7 +30,7 @@ class LocalFile(ByteSource):
         self._descriptor = -1
         self.name = os.fspath(path)
         try:
-            self._descriptor = os.open(self.name, _FLAGS)
+            self._descriptor = open_regular(self.name, os.O_RDONLY, follow=True, remedy=_REMEDY)
             status = os.fstat(self._descriptor)
         except FileNotFoundError:
             raise StorageError(
@@ -42,10 +42,6 @@ class LocalFile(ByteSource):
         self.size = status.st_size
         self._inode = status.st_dev, status.st_ino
         self.identity: Hashable = (*self._inode, status.st_size, status.st_mtime_ns)
-        if not stat.S_ISREG(status.st_mode):
-            self.close()
-            kind = "folder" if stat.S_ISDIR(status.st_mode) else "device or a pipe"
-            raise StorageError(f"is a {kind}, not a file", file=self.name, remedy="Name a FLAC file")
         if not self.size:
             self.close()
             raise NotAudioMemoryError(
@@ -83,8 +79,8 @@ class LocalFile(ByteSource):
         It has a position of its own, which a duplicate would share; so the file is opened anew, if it still
         has its name.
         """
-        with contextlib.suppress(OSError):
-            descriptor = os.open(self.name, _FLAGS)
+        with contextlib.suppress(OSError, StorageError):
+            descriptor = open_regular(self.name, os.O_RDONLY, follow=True)
             status = os.fstat(descriptor)
             if (status.st_dev, status.st_ino) == self._inode:
                 os.lseek(descriptor, offset, os.SEEK_SET)

@@ -197,9 +197,10 @@ def _options(option: list[str] | None, model: str | None, model_backend: str | N
 def _opened(file: str, options: dict[str, str]) -> Iterator[Table]:
     """The table in ``file``; one that is made here and stays without a commit is taken away again."""
     from audiomem_sql.ingest.ingestion import DEFAULT_COLUMNS
+    from audiomem_sql.machine.file_names import is_there
     from audiomem_sql.table.table import Table
 
-    if os.path.lexists(file):
+    if is_there(file):
         if options:
             raise OptionError(
                 "options belong to a new file",
@@ -219,7 +220,7 @@ def _opened(file: str, options: dict[str, str]) -> Iterator[Table]:
             yield table
     finally:
         if table.version == 1:
-            os.unlink(file)
+            os.unlink(table.files.base)
 
 
 def _exit_code(report: Report, paths: Sequence[str]) -> int:

@@ -22,6 +22,7 @@ import typer.main
 from audiomem_sql.cli import (
     changes,
     create,
+    drop,
     extension_path,
     info,
     ingest,
@@ -68,6 +69,7 @@ for verb in (
     tag.tag,
     restore.restore,
     vacuum.vacuum,
+    drop.drop,
     verify.verify,
     transcode.transcode,
     spectrogram.spectrogram,

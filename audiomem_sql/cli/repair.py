@@ -21,10 +21,10 @@ def repair(
     protection.
     """  # noqa: D205 (this is the help, one paragraph)
     import dataclasses
-    import os
 
     from audiomem_sql.cli import output
     from audiomem_sql.cli.progress import bar
+    from audiomem_sql.machine.file_names import resolved
     from audiomem_sql.table.table import Table
     from audiomem_sql.upkeep.repair import repair_copy
 
@@ -40,5 +40,5 @@ def repair(
     for each in done:
         cells = output.counted(each.inner + each.outer, "cell")
         said = f"repaired, {cells} brought back" if each.changed else "was whole"
-        name = file if each.file == os.path.abspath(file) else each.file
+        name = file if each.file == resolved(file) else each.file
         print(f"{name}: {said}")

@@ -27,6 +27,7 @@ def open_tables(files: Sequence[str], *, salvage: bool = False, on_damage: str =
 
     from audiomem_sql.columns.column import fold, quote
     from audiomem_sql.connections import register
+    from audiomem_sql.machine.file_names import is_there, resolved
 
     connection = apsw.Connection(":memory:")
     register(connection)
@@ -34,7 +35,7 @@ def open_tables(files: Sequence[str], *, salvage: bool = False, on_damage: str =
     connection.set_progress_handler(lambda: False, _STEPS)
     files_by_name: dict[str, str] = {}
     for file in files:
-        if not os.path.lexists(file) and not (salvage and os.path.isdir(file + ".d")):
+        if not is_there(file) and not (salvage and os.path.isdir(resolved(file) + ".d")):
             raise StorageError(
                 "there is no such file",
                 file=file,

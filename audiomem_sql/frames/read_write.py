@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from audiomem_sql.columns.arrow_input import to_table
 from audiomem_sql.errors import StorageError
+from audiomem_sql.machine.file_names import is_there
 from audiomem_sql.machine.progress import Progress
 from audiomem_sql.table.table import Table
 from audiomem_sql.writing.streaming import example_of, is_stream
@@ -82,11 +83,11 @@ def write_flac(
     in CREATE VIRTUAL TABLE.
     """
     while True:
-        if not os.path.lexists(path):
+        if not is_there(path):
             try:
                 return _write_new(data, path, primary_key, semantic, options, progress)
             except StorageError:
-                if if_exists != "append" or not os.path.lexists(path):
+                if if_exists != "append" or not is_there(path):
                     raise  # else another process was first
         if if_exists != "append":
             raise StorageError(
@@ -97,7 +98,7 @@ def write_flac(
         try:
             return _append(data, path, progress)
         except StorageError:
-            if os.path.lexists(path):
+            if is_there(path):
                 raise  # else who created it took it back, before anything was in it
 
 

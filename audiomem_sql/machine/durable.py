@@ -6,9 +6,9 @@ import errno
 import fcntl
 import os
 import re
-import tempfile
 
 from audiomem_sql.errors import StorageError
+from audiomem_sql.machine.file_access import create_regular
 
 _REMEDIES = {
     errno.EACCES: "Check the permissions of the file and its folder.",
@@ -67,7 +67,7 @@ def _flush_drive(handle: int) -> bool:
 
 def fsync_folder(path: str) -> None:
     """Make renames inside the folder ``path`` durable."""
-    handle = os.open(path, os.O_RDONLY)
+    handle = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
         flush(handle)
     finally:
@@ -111,10 +111,19 @@ def link_durably(source: str, target: str) -> None:
         raise storage_error(error, target) from error
 
 
-def temporary_file(path: str) -> tuple[int, str]:
-    """A new file beside ``path`` that is to become it: handle and name, ``.<name of path>.<letters>.tmp``."""
+def temporary_file(path: str, like: str | None = None) -> tuple[int, str]:
+    """A new file beside ``path`` that is to become it: handle and name, ``.<name of path>.<letters>.tmp``.
+
+    like: the file whose mode and owner it has from the start, by default the one at ``path``. Where there is
+    none it is as every new file. OSError if it cannot be made.
+    """
     folder, name = os.path.split(os.path.abspath(path))
-    return tempfile.mkstemp(prefix=f".{name}.", suffix=".tmp", dir=folder)
+    while True:
+        temporary = os.path.join(folder, f".{name}.{os.urandom(4).hex()}.tmp")
+        try:
+            return create_regular(temporary, like or path), temporary
+        except FileExistsError:
+            continue
 
 
 def abandoned_files(path: str) -> list[str]:
@@ -136,8 +145,8 @@ def stat_identity(stat: os.stat_result) -> tuple[int, int]:
 
 
 def file_identity(path: str) -> tuple[int, int] | None:
-    """The identity of the file at ``path``; None if there is none."""
+    """The identity of the file at ``path``, a link as such; None if there is none."""
     try:
-        return stat_identity(os.stat(path))
+        return stat_identity(os.lstat(path))
     except OSError:
         return None

@@ -14,8 +14,9 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from audiomem_sql.errors import BusyError
+from audiomem_sql.errors import BusyError, StorageError
 from audiomem_sql.machine.durable import file_identity, stat_identity, storage_error
+from audiomem_sql.machine.file_access import open_regular
 from audiomem_sql.machine.writer_queue import WriterQueue
 
 #: Seconds between two looks: of the one who is next, and of those behind.
@@ -58,9 +59,14 @@ class WriterLock:
             place.leave()
 
     def follow(self, path: str) -> None:
-        """Lock a file that is about to become the base, too."""
+        """Lock a file that is about to become the base, too.
+
+        StorageError if the one that is locked is no longer the base.
+        """
+        if self.held:
+            self.check_in_place()
         try:
-            handle = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+            handle = open_regular(path, os.O_RDONLY)
             self._handles.append(handle)
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:
@@ -76,6 +82,16 @@ class WriterLock:
         self.close()
         fcntl.flock(newest, fcntl.LOCK_UN)
         self._handles.append(newest)
+
+    def check_in_place(self) -> None:
+        """StorageError if the file that is locked was moved away, or another took its place."""
+        there = file_identity(self.base)
+        if all(stat_identity(os.fstat(handle)) != there for handle in self._handles):
+            raise StorageError(
+                "the file was moved, deleted or replaced while it was written to; nothing was committed",
+                file=self.base,
+                remedy="Put it back in its place, or open it where it is now.",
+            )
 
     def close(self) -> None:
         """Close the files."""
@@ -106,7 +122,7 @@ class WriterLock:
             self._process = os.getpid()
         if not self._handles:
             try:
-                self._handles.append(os.open(self.base, os.O_RDONLY | os.O_CLOEXEC))
+                self._handles.append(open_regular(self.base, os.O_RDONLY))
             except OSError as error:
                 raise storage_error(error, self.base) from error
         return self._handles[-1]
@@ -121,7 +137,7 @@ def nobody_writes(base: str) -> Iterator[bool]:
     The lock is shared with others that look. One who writes at this moment is not waited for.
     """
     try:
-        handle = os.open(base, os.O_RDONLY | os.O_CLOEXEC)
+        handle = open_regular(base, os.O_RDONLY)
     except OSError as error:
         raise storage_error(error, base) from error
     try:

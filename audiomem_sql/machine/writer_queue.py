@@ -13,13 +13,21 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import os
+import re
 import time
+
+from audiomem_sql.errors import StorageError
+from audiomem_sql.machine.file_access import create_folder, create_regular
+
+#: Time of coming, process, and letters that tell its threads apart.
+_TICKET = re.compile(r"\d{20}-\d{10}-[0-9a-f]{8}")
 
 
 class WriterQueue:
     """The queue of one table; ``base`` is the path of its file."""
 
     def __init__(self, base: str) -> None:
+        self._base = base
         self.folder = base + "-queue"
 
     def exists(self) -> bool:
@@ -35,13 +43,12 @@ class WriterQueue:
         name = f"{time.monotonic_ns():020d}-{os.getpid():010d}-{os.urandom(4).hex()}"
         for _ in range(3):  # somebody who leaves may remove the folder before the ticket is in it
             try:
-                with contextlib.suppress(FileExistsError):
-                    os.mkdir(self.folder)
+                create_folder(self.folder, self._base)
                 path = os.path.join(self.folder, name)
-                handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666)
+                handle = create_regular(path, self._base)
             except FileNotFoundError:
                 continue
-            except OSError:
+            except (OSError, StorageError):
                 break
             try:
                 fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -54,7 +61,7 @@ class WriterQueue:
     def names(self) -> list[str]:
         """The tickets, the first to come first."""
         try:
-            return sorted(os.listdir(self.folder))
+            return sorted(filter(_TICKET.fullmatch, os.listdir(self.folder)))
         except OSError:
             return []
 
@@ -68,7 +75,9 @@ class WriterQueue:
     def is_waiting(self, name: str) -> bool:
         """Whether the process of a ticket is still there."""
         try:
-            handle = os.open(os.path.join(self.folder, name), os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW)
+            handle = os.open(
+                os.path.join(self.folder, name), os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW | os.O_CLOEXEC
+            )
         except OSError:
             return False
         try:

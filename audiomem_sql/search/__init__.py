@@ -5,7 +5,8 @@ Other rooms import from here only.
 - A search: ``results`` gives the rows as ``Neighbours``, best first, for a column or for the ``WHOLE`` table.
   ``search_target`` says what is searched there, and ``keyword_expression`` which words.
 - Words in a text: ``highlight`` and ``snippet`` mark them, in any text or in a ``FoundRow``.
-- Vectors: ``embedder_of`` a model, ``dimensions_of`` it, ``table_embedder``; ``with_vectors`` and
+- Vectors: ``allow_model`` says which may be loaded; ``embedder_of`` a model, ``dimensions_of`` it,
+  ``table_embedder``; ``with_vectors`` and
   ``embed_texts`` for rows on their way into a table, ``recorded`` for its options, ``missing_vectors`` for
   the rows that have none yet. ``vector_of`` reads one as SQL has it.
 
@@ -21,6 +22,7 @@ from audiomem_sql.search.embedding import (
     table_embedder,
     with_vectors,
 )
+from audiomem_sql.search.models.allowed import allow_model
 from audiomem_sql.search.neighbours import Neighbours
 from audiomem_sql.search.request import WHOLE, SearchTarget, keyword_expression, results, search_target
 from audiomem_sql.search.snippets import FoundRow, highlight, snippet
@@ -31,6 +33,7 @@ __all__ = [
     "FoundRow",
     "Neighbours",
     "SearchTarget",
+    "allow_model",
     "dimensions_of",
     "embed_texts",
     "embedder_of",

@@ -17,6 +17,7 @@ from audiomem_sql.errors import AudioMemError, QueryError, UnsupportedError
 from audiomem_sql.machine.progress import Progress
 from audiomem_sql.predicates import Op, Predicate, bind
 from audiomem_sql.scan import Filter
+from audiomem_sql.search.models.allowed import check_allowed
 from audiomem_sql.search.models.embedders import Embedder, HashingEmbedder, embedder_named
 from audiomem_sql.search.vectors_in_sql import vector_of
 from audiomem_sql.storage.segment import TableOptions
@@ -29,23 +30,35 @@ KNOWN_DIMENSIONS = {"all-MiniLM-L6-v2": 384, HashingEmbedder.name: HashingEmbedd
 
 
 def embedder_of(model: str, backend: str) -> Embedder:
-    """The embedder of a model; nothing is loaded before it is asked for something."""
+    """The embedder of a model; nothing is loaded before it is asked for something.
+
+    UnsupportedError for a model that is not allowed, see ``allow_model``.
+    """
+    check_allowed(model)
     return embedder_named(model, backend)
 
 
-def dimensions_of(model: str, backend: str) -> int:
-    """Numbers of a vector of ``model``. MissingExtraError if it must be loaded for that, and cannot be."""
-    return KNOWN_DIMENSIONS.get(model) or embedder_named(model, backend).dimensions
+def dimensions_of(model: str, backend: str, file: str | None = None) -> int:
+    """Numbers of a vector of ``model``. MissingExtraError if it must be loaded for that, and cannot be.
+
+    file: the table that names it. UnsupportedError for a model that must be loaded and is not allowed.
+    """
+    if (known := KNOWN_DIMENSIONS.get(model)) is not None:
+        return known
+    check_allowed(model, file)
+    return embedder_named(model, backend).dimensions
 
 
 def table_embedder(options: TableOptions, schema: Schema, path: str) -> Embedder:
     """The embedder of a table.
 
-    UnsupportedError if its model makes other vectors by now than those that are stored.
+    UnsupportedError if its model makes other vectors by now than those that are stored, or is named by the
+    table only, see ``allow_model``.
 
     The digest of the weights decides, which is another one for each backend: vectors of two backends are
     never mixed.
     """
+    check_allowed(options.model, path)
     embedder = embedder_named(options.model, options.model_backend)
     for column in schema.vectors.values():
         width = schema.columns[column].type.width

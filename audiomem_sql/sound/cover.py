@@ -35,7 +35,6 @@ def covered(path: str, cover: Picture | None) -> str:
             ) from error
         handle, temporary = temporary_file(path)
         with os.fdopen(handle, "w+b") as sink:
-            os.chmod(temporary, os.stat(path).st_mode & 0o777)
             sink.write(head)
             for at in range(start, file.size, _AT_ONCE):
                 sink.write(file.read_at(at, _AT_ONCE))

@@ -30,13 +30,13 @@ def create_file(
     """
     schema = columns if isinstance(columns, Schema) else parse_columns(columns)
     check_definitions(schema)
-    files = TableFiles(os.path.abspath(path))
+    files = TableFiles.at(path)
     _check_free(files)
     chosen = TableOptions.parse(options, os.path.dirname(files.base))
     if LIMITS[chosen.profile].sparing:
         spare()
     if len(schema.vectors) < len(schema.semantic_columns):
-        schema = schema.with_vectors(dimensions_of(chosen.model, chosen.model_backend))
+        schema = schema.with_vectors(dimensions_of(chosen.model, chosen.model_backend, files.base))
     writer = SegmentWriter(
         files.base,
         schema,

@@ -40,7 +40,7 @@ class OpenTable:
         if on_damage not in ("fail", "skip", "null"):
             raise OptionError(f"on_damage is fail, skip or null, not {on_damage!r}")
         self.path = os.fspath(path)
-        self.files = TableFiles(os.path.abspath(self.path))
+        self.files = TableFiles.at(self.path)
         self.cache = cache
         self.salvage = salvage
         self.on_damage = on_damage

@@ -11,7 +11,7 @@ from audiomem_sql.errors import SchemaError
 from audiomem_sql.machine.progress import Progress
 from audiomem_sql.migrations.changes import SchemaChange, parse_change
 from audiomem_sql.scan import scan
-from audiomem_sql.search import embedder_of, missing_vectors
+from audiomem_sql.search import allow_model, embedder_of, missing_vectors
 from audiomem_sql.storage.segment import HASHING, TableOptions, check_backend
 from audiomem_sql.table.session import Session
 from audiomem_sql.table.transactions import Transactions
@@ -55,6 +55,8 @@ class SchemaChanges:
             raise SchemaError(
                 "no column is searched by meaning", file=opened.path, remedy="Declare one SEMANTIC."
             )
+        if model is not None:
+            allow_model(model)
         model = model or opened.options.model
         backend = model_backend or ("torch" if model == HASHING else opened.options.model_backend)
         check_backend(model, backend)

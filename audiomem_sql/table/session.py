@@ -171,6 +171,7 @@ class Session:
         opened, files = self.opened, self.opened.files
         files.check_writable()
         self.lock.acquire(timeout)
+        files.check_one_name()
         known = opened.snapshot
         with self._refreshing:
             opened.refresh()
@@ -189,10 +190,13 @@ class Session:
     # -- commits; the turn must be this thread's -------------------------------------------------------------
 
     def log_writer(self) -> LogWriter:
-        """What appends to the log."""
+        """What appends to the log. StorageError if the base is no longer in its place."""
         opened = self.opened
+        self.lock.check_in_place()
         if self._log is None:
-            self._log = LogWriter(opened.files.log, opened.snapshot.segments[0].catalog.table_id)
+            self._log = LogWriter(
+                opened.files.log, opened.snapshot.segments[0].catalog.table_id, like=opened.files.base
+            )
         self._log.copies = level_named(
             opened.options.protection
         ).log_copies  # a vacuum may have changed the level
@@ -213,6 +217,7 @@ class Session:
         options: those that the table has from then on, by default those that it has.
         """
         opened = self.opened
+        self.lock.check_in_place()
         return write_commit(
             opened.files, self.lock, opened.snapshot, options or opened.options, content, progress
         )

@@ -15,6 +15,8 @@ from audiomem_sql.errors import AudioMemError
 from audiomem_sql.machine.block_cache import SHARED, BlockCache
 from audiomem_sql.machine.progress import Progress
 from audiomem_sql.migrations.changes import SchemaChange
+from audiomem_sql.search import allow_model
+from audiomem_sql.storage.segment import DEFAULT_MODEL
 from audiomem_sql.table.appends import Appends
 from audiomem_sql.table.creation import create_file, salvaged_columns, write_salvaged
 from audiomem_sql.table.reader import TableReader
@@ -75,7 +77,11 @@ class Table(TableReader):
 
         columns: a schema, or definitions such as ``"id INTEGER PRIMARY KEY"``. options: see TableOptions.
         """
-        create_file(path, columns, options or {})
+        chosen = options or {}
+        allow_model(
+            str(chosen.get("model", DEFAULT_MODEL))
+        )  # who makes the table names it, or takes the default
+        create_file(path, columns, chosen)
         return cls(path, cache=cache)
 
     @classmethod
@@ -91,7 +97,8 @@ class Table(TableReader):
         """
         kept = broken.options.to_catalog() | dict(options or {})
         model_digest = str(kept.pop("model_digest", ""))
-        table = cls.create(path, salvaged_columns(broken), kept)
+        create_file(path, salvaged_columns(broken), kept)  # its model is the file's word, not the user's
+        table = cls(path)
         try:
             write_salvaged(table._session, broken, model_digest)
         except BaseException:

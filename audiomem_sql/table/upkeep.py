@@ -99,7 +99,7 @@ class Upkeep:
         repairs: list[Repair] = []
         with self._session.writing(damaged=True):
             for segment in self._opened.snapshot.segments:
-                temporary, repair = repaired(segment, segment.path, progress)
+                temporary, repair = repaired(segment, segment.path, self._opened.files.base, progress)
                 repairs.append(repair)
                 if repair.changed:
                     self._session.put_in_place(temporary, segment.path)

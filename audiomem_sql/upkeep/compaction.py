@@ -285,6 +285,7 @@ class _Segment:
             table_id=table_id,
             codecs=codecs,
             table_options=options.to_catalog(),
+            like=self.snapshot.segments[0].path,
         )
         try:
             for part in rows:

@@ -14,6 +14,7 @@ import numpy as np
 from audiomem_sql.arrays import I64Array
 from audiomem_sql.errors import StorageError, UnsupportedError
 from audiomem_sql.machine.durable import flush, replace_durably, storage_error, temporary_file
+from audiomem_sql.machine.file_access import create_regular, open_regular
 from audiomem_sql.machine.progress import Progress
 from audiomem_sql.storage.pages import FileSpec, lay_out
 from audiomem_sql.storage.segment import ReadableSegment, raw_catalog, repaired_comments
@@ -38,12 +39,15 @@ class Repair:
     changed: bool
 
 
-def repaired(segment: ReadableSegment, target: str, progress: Progress | None = None) -> tuple[str, Repair]:
+def repaired(
+    segment: ReadableSegment, target: str, like: str, progress: Progress | None = None
+) -> tuple[str, Repair]:
     """Write the file of ``segment`` as it was made: its temporary name, and what was done.
 
-    target: the path beside which it is written. UnsupportedError without protection; DamagedFileError, naming
-    page and cell, for what cannot be recovered: then nothing is written. The file is on the disk when this
-    returns. progress: called with bytes of data done and in all.
+    target: the path beside which it is written. like: the base, whose mode and owner it gets.
+    UnsupportedError without protection; DamagedFileError, naming page and cell, for what cannot be recovered:
+    then nothing is written. The file is on the disk when this returns. progress: called with bytes of data
+    done and in all.
     """
     file, catalog = segment.file, segment.catalog
     if file.map is None:
@@ -61,10 +65,8 @@ def repaired(segment: ReadableSegment, target: str, progress: Progress | None = 
                 data.write(file.read(segment.data_page, start, min(_AT_ONCE, catalog.data_bytes - start)))
                 if progress is not None:
                     progress(start, catalog.data_bytes)
-            handle, temporary = temporary_file(target)
+            handle, temporary = temporary_file(target, like)
             with os.fdopen(handle, "w+b") as sink:
-                with contextlib.suppress(OSError):
-                    os.fchmod(sink.fileno(), os.stat(segment.path).st_mode & 0o777)
                 spec = FileSpec(
                     file.profile,
                     file.layout.level,
@@ -96,21 +98,35 @@ def repair_copy(
 
     Returns what was done, a file each.
     """
-    copy = TableFiles(os.path.abspath(target))
+    copy = TableFiles.at(target)
     if copy.exists() or copy.deltas() or os.path.lexists(copy.log):
         raise StorageError("the file exists already", file=copy.base, remedy="Choose another name.")
     repairs = []
     for segment in reversed(snapshot.segments):  # the base last: without it there is no table
         path = copy.base
         if segment.path != files.base:
-            copy.make_folder()
+            copy.make_folder(files.base)
             path = os.path.join(copy.folder, os.path.basename(segment.path))
-        temporary, repair = repaired(segment, path, progress)
+        temporary, repair = repaired(segment, path, files.base, progress)
         repairs.append(repair)
         if segment is snapshot.segments[0] and snapshot.logged:
-            shutil.copyfile(files.log, copy.log)
+            _copy_log(files, copy)
         replace_durably(temporary, path)
     return repairs[::-1]
+
+
+def _copy_log(files: TableFiles, copy: TableFiles) -> None:
+    """Copy the log of a table; nothing may have its name."""
+    try:
+        with (
+            os.fdopen(open_regular(files.log, os.O_RDONLY), "rb") as source,
+            os.fdopen(create_regular(copy.log, files.base), "wb") as target,
+        ):
+            shutil.copyfileobj(source, target)
+            target.flush()
+            flush(target.fileno())
+    except OSError as error:
+        raise storage_error(error, copy.log) from error
 
 
 def _same(path: str, other: str) -> bool:

@@ -15,6 +15,8 @@ from audiomem_sql.columns.stored_values import row_check
 from audiomem_sql.errors import AudioMemError, DamagedFileError, StorageError
 from audiomem_sql.machine.block_cache import BlockCache
 from audiomem_sql.machine.durable import abandoned_files, file_identity, fsync_folder, storage_error
+from audiomem_sql.machine.file_access import create_folder
+from audiomem_sql.machine.file_names import check_one_name, resolved
 from audiomem_sql.storage.log import check_rows, commits_behind, has_more, read_log
 from audiomem_sql.storage.segment import ReadableSegment, Segment, Version
 from audiomem_sql.versions.snapshot import Snapshot, check_chain
@@ -27,9 +29,17 @@ _LOAD_ATTEMPTS = 20
 
 @dataclass(frozen=True, slots=True)
 class TableFiles:
-    """Paths of a table; ``base`` is absolute."""
+    """Paths of a table; ``base`` is absolute, and no link leads to it."""
 
     base: str
+
+    @classmethod
+    def at(cls, path: str | os.PathLike[str]) -> TableFiles:
+        """Those of the table that ``path`` leads to, through any symbolic links; it need not be there.
+
+        StorageError for links that lead to nowhere but themselves.
+        """
+        return cls(resolved(path))
 
     @property
     def folder(self) -> str:
@@ -92,6 +102,10 @@ class TableFiles:
         raise AssertionError("the last attempt returns or raises")
 
     def _load(self, cache: BlockCache, known: Snapshot | None) -> Snapshot:
+        if os.path.islink(self.base):  # it was none when the table was opened: the log is beside its target
+            raise StorageError(
+                "a symbolic link took the place of the file", file=self.base, remedy="Open the table anew."
+            )
         opened: list[ReadableSegment] = []
         by_path = {} if known is None else {segment.path: segment for segment in known.segments}
 
@@ -142,7 +156,7 @@ class TableFiles:
         first, last = snapshot.segments[0], snapshot.segments[-1]
         if first.identity != file_identity(first.path):
             return True
-        if os.path.exists(self.log) if snapshot.log is None else has_more(self.log, snapshot.log):
+        if os.path.lexists(self.log) if snapshot.log is None else has_more(self.log, snapshot.log):
             return True
         if last is not first and last.identity != file_identity(last.path):
             return True
@@ -192,11 +206,27 @@ class TableFiles:
 
     def check_writable(self) -> None:
         """StorageError unless commits can be written."""
+        if not self.exists():
+            raise StorageError(
+                "the file was moved or deleted",
+                file=self.base,
+                remedy="Open it where it is now, or restore it.",
+            )
         for path in (os.path.dirname(self.base), self.base):
             if not os.access(path, os.W_OK):
                 raise StorageError(
                     "cannot be written", file=path, remedy="Check the permissions of the file and its folder."
                 )
+        if os.path.islink(self.folder):
+            raise StorageError(
+                "is a symbolic link: deltas would be written to another folder",
+                file=self.folder,
+                remedy="Put the folder itself in its place.",
+            )
+
+    def check_one_name(self) -> None:
+        """StorageError if the base has a hard link of somebody else. The writer's lock must be held."""
+        check_one_name(self.base)
 
     def check_undamaged(self, snapshot: Snapshot) -> None:
         """DamagedFileError if writing would make a damage worse, or hide it.
@@ -220,11 +250,14 @@ class TableFiles:
                     remedy="Restore the file before writing to it.",
                 )
 
-    def make_folder(self) -> None:
-        """Create the folder of the deltas, durably."""
+    def make_folder(self, like: str | None = None) -> None:
+        """Create the folder of the deltas, durably.
+
+        like: the file whose mode and owner it gets, by default the base.
+        """
         try:
             if not self.deltas():  # whoever made it may have been killed before it was durable
-                os.makedirs(self.folder, exist_ok=True)
+                create_folder(self.folder, like or self.base)
                 fsync_folder(os.path.dirname(self.folder))
         except OSError as error:
             raise storage_error(error, self.folder) from error

@@ -157,6 +157,7 @@ def write_commit(
         options.write_options(unhealthy(snapshot)),
         table_id=snapshot.segments[0].catalog.table_id,
         table_options=options.to_catalog(),
+        like=files.base,
     )
     pending = PendingCommit(number, path)
     temporary: str | None = None
@@ -186,7 +187,7 @@ def _new_delta(files: TableFiles, number: int) -> str:
     """The path of the delta of version ``number``, which must be free; its folder is there."""
     path = files.delta(number)
     files.make_folder()
-    if os.path.exists(path):
+    if os.path.lexists(path):
         raise DamagedFileError("this version was written already", file=path, remedy="Open the table again.")
     return path
 

@@ -115,6 +115,8 @@ class Terms:
         self.tables = tables
         self.bindings: dict[str, Any] = {}
         self.aliases = 0
+        #: Whether an INTEGER PRIMARY KEY may be compared by LIKE.
+        self.keys_like = True
 
     # -- small things
     # ---------------------------------------------------------------------------------------------
@@ -272,10 +274,12 @@ class Terms:
             some = st.one_of(own, own, ANY)
             values = ", ".join(self.constant(some) for _ in range(self.draw(st.integers(0, 4))))
             return f"{ref} {self.pick(('', 'NOT '))}IN ({values})"
-        if self.chance(3):
+        may_be_like = self.keys_like or not column.is_rowid
+        if may_be_like and self.chance(3):
             escape = self.pick(("", " ESCAPE '\\'"))
             return f"{ref} {self.pick(('', 'NOT '))}LIKE {self.constant(st.sampled_from(PATTERNS))}{escape}"
-        operator, patterns = self.pick((("LIKE", PATTERNS), ("GLOB", GLOBS)))
+        operators = (("LIKE", PATTERNS), ("GLOB", GLOBS)) if may_be_like else (("GLOB", GLOBS),)
+        operator, patterns = self.pick(operators)
         pattern = self.constant(st.one_of(st.sampled_from(patterns), TEXTS, ANY))
         return f"{ref} {self.pick(('', 'NOT '))}{operator} {pattern}"
 

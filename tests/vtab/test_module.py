@@ -109,9 +109,13 @@ def test_a_folder_that_nobody_can_write_to(con: apsw.Connection, tmp_path: Path,
 
 
 def test_a_dangling_link(con: apsw.Connection, tmp_path: Path) -> None:
+    """A table that is created by it is where it leads to; without columns there is nothing to create."""
     (tmp_path / "link.flac").symlink_to(tmp_path / "nowhere.flac")
-    with pytest.raises(StorageError):
-        create(con, tmp_path / "link.flac")
+    with pytest.raises(StorageError, match="no columns are given"):
+        con.execute(f"CREATE VIRTUAL TABLE notes USING audiomem('{tmp_path / 'link.flac'}')")
+    create(con, tmp_path / "link.flac")
+    assert (tmp_path / "link.flac").is_symlink()
+    assert (tmp_path / "nowhere.flac").is_file()
 
 
 # -- arguments

@@ -176,7 +176,13 @@ class ApswTable(VirtualTable):
         """What PRAGMA integrity_check prints of this table; None if all is well."""
         return self.faults()
 
-    Disconnect = Destroy = VirtualTable.disconnect
+    Disconnect = VirtualTable.disconnect
+
+    def Destroy(self) -> None:
+        """DROP TABLE: the file stays, and the log of SQLite says so."""
+        apsw.log(apsw.SQLITE_NOTICE, self.dropped())
+        self.disconnect()
+
     Rename = VirtualTable.rename
 
     @_as_sqlite
@@ -244,4 +250,22 @@ def register_functions(connection: apsw.Connection, module: Module) -> None:
         made = cast(Any, function.call)
         made.columns = function.columns
         made.column_access = apsw.ext.VTColumnAccess.By_Index
-        apsw.ext.make_virtual_module(connection, function.name, made)
+        apsw.ext.make_virtual_module(cast(Any, _DirectOnly(connection)), function.name, made)
+
+
+class _DirectOnly:
+    """A connection whose modules no view or trigger of a schema that is not trusted may read from."""
+
+    def __init__(self, connection: apsw.Connection) -> None:
+        self._connection = connection
+
+    def create_module(self, name: str, module: Any, **options: Any) -> None:
+        """As of ``apsw.Connection``."""
+        connect = module.Connect
+
+        def connected(connection: apsw.Connection, *arguments: Any) -> Any:
+            connection.vtab_config(apsw.SQLITE_VTAB_DIRECTONLY)
+            return connect(connection, *arguments)
+
+        module.Create = module.Connect = connected
+        self._connection.create_module(name, module, **options)

@@ -165,7 +165,7 @@ static int register_scalars(sqlite3 *db, struct door *door) {
     py.Py_IncRef(scalar->callable);
     door->references++;
     rc = sqlite3_create_function_v2(db, name.as.bytes.data, (int)py.PyLong_AsLongLong(py.PyTuple_GetItem(each, 1)),
-                                    SQLITE_UTF8 | SQLITE_DETERMINISTIC, scalar, scalar_call, NULL, NULL, scalar_forget);
+                                    SQLITE_UTF8 | SQLITE_DETERMINISTIC | (int)py.PyLong_AsLongLong(py.PyTuple_GetItem(each, 3)), scalar, scalar_call, NULL, NULL, scalar_forget);
   }
   if (all != NULL) py.Py_DecRef(all);
   return rc;

@@ -171,6 +171,23 @@ static int disconnect(sqlite3_vtab *vtab) {
   return SQLITE_OK;
 }
 
+/* DROP TABLE: the file is the user's, and stays; the log of SQLite says so. */
+static int destroy(sqlite3_vtab *vtab) {
+  struct gil gil = gil_take(api_of(vtab));
+
+  if (gil.entered) {
+    PyObject *said = call(((struct table *)vtab)->object, "dropped", NULL);
+    struct cell text;
+
+    if (said != NULL && cell_read(&text, said) == 0 && text.type == 't')
+      sqlite3_log(SQLITE_NOTICE, "%s", text.as.bytes.data);
+    if (said != NULL) py.Py_DecRef(said);
+    py.PyErr_Clear();
+  }
+  gil_give(&gil);
+  return disconnect(vtab);
+}
+
 /* ---- planning -------------------------------------------------------------------------------------------------- */
 
 static PyObject *condition(sqlite3_index_info *info, int i) {
@@ -537,7 +554,7 @@ static const struct module TABLES = {
         .xConnect = connect_table,
         .xBestIndex = best_index,
         .xDisconnect = disconnect,
-        .xDestroy = disconnect, /* DROP TABLE: the file is the user's, and stays */
+        .xDestroy = destroy,
         .xOpen = open_cursor,
         .xClose = close_cursor,
         .xFilter = filter,

@@ -30,6 +30,11 @@ from audiomem_sql.errors import DamagedFileError, NotAudioMemoryError, OptionErr
 LATER = (0.25, 0.5, 0.75)
 """Where else, as shares of the length, pages are looked for if there is none at the front."""
 
+FAILED_BYTES = 8 << 20
+"""Bytes that may be read in vain at the front: a place that does not decode can cost a search of it all, …"""
+LEAST_FAILURES, MOST_FAILURES = 4, 48
+"""… and places that may fail, whatever its size. Then only stretches all over the file are looked at."""
+
 
 class DecodedPages(PageSource):
     """A ``PageSource`` that decodes; the file may come from any FLAC encoder.
@@ -127,11 +132,15 @@ class DecodedPages(PageSource):
         over the file follow, each read at once.
         """
         end = min(MAX_BLOCK_SIZE, total or MAX_BLOCK_SIZE)
+        failures = max(LEAST_FAILURES, min(MOST_FAILURES, FAILED_BYTES // self.file.size))
         for at in range(0, end + 1, BLOCK_STEP):
             try:
                 yield at, self._decoder.samples(at, HEAD_BYTES)
             except DamagedFileError as fault:
                 yield at, fault
+                failures -= 1
+                if not failures:
+                    break
         for share in LATER:
             first = max(end + 1, int(total * share)) // BLOCK_STEP * BLOCK_STEP
             if first >= total:

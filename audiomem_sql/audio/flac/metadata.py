@@ -21,6 +21,8 @@ MAGIC = b"fLaC"
 STREAMINFO, PADDING, APPLICATION, SEEKTABLE, VORBIS_COMMENT, PICTURE, INVALID = 0, 1, 2, 3, 4, 6, 127
 LAST_BLOCK = 0x80
 MAX_BLOCK_LENGTH = (1 << 24) - 1
+MAX_BLOCKS = 4096
+"""Blocks of one stream that are looked at; there are more only in a file made to be bad."""
 
 STREAMINFO_BODY = Struct(">HH3s3sQ16s")
 """Block size least and most, frame size least and most, rate (20 bits) channels − 1 (3) depth − 1 (5) samples
@@ -195,8 +197,10 @@ def blocks_of(file: ByteSource, start: int) -> Iterator[tuple[int, int, int]]:
         raise NotAudioMemoryError(
             "not a FLAC file", file=file.name, remedy="Tables are kept in files made by audiomem create"
         )
-    at, first, last = start + len(MAGIC), True, False
+    at, first, last, blocks = start + len(MAGIC), True, False, 0
     while not last:
+        if (blocks := blocks + 1) > MAX_BLOCKS:
+            raise _damaged(file, at, f"there are more than {MAX_BLOCKS:,} blocks")
         head = file.read_at(at, 4)
         if len(head) < 4:
             raise _damaged(file, at, "the metadata ends in the middle")

@@ -28,6 +28,7 @@ from audiomem_sql.arrays import F32Array
 from audiomem_sql.errors import DataTypeError, MissingExtraError
 from audiomem_sql.machine.digests import blake2b
 from audiomem_sql.machine.progress import Progress
+from audiomem_sql.search.models.allowed import BUILT_IN, check_allowed, is_named
 from audiomem_sql.search.models.onnx_model import OnnxTransformer
 from audiomem_sql.storage.segment import BACKENDS, HASHING
 
@@ -101,7 +102,7 @@ class SentenceTransformer:
     def __init__(self, name: str) -> None:
         self.name = name
         self._lock = threading.Lock()
-        self.folder = _packaged(name) or (os.path.abspath(name) if os.path.isdir(name) else None)
+        self.folder = _folder_of(name)
         self._model: Any = None
 
     def loaded(self) -> tuple[Any, bytes]:
@@ -150,6 +151,13 @@ class SentenceTransformer:
             return self._model
 
 
+def _folder_of(name: str) -> str | None:
+    """The folder of a model: of a package, or the one that the user named; a built-in model has no other."""
+    if (packaged := _packaged(name)) is not None:
+        return packaged
+    return os.path.abspath(name) if name not in BUILT_IN and os.path.isdir(name) else None
+
+
 def _packaged(name: str) -> str | None:
     """The folder of a model that an installed package brings along."""
     package = PACKAGED.get(name.removeprefix("sentence-transformers/"))
@@ -164,6 +172,10 @@ def _packaged(name: str) -> str | None:
 
 
 def _load(name: str, folder: str | None) -> Any:
+    check_allowed(name)
+    fetched = is_named(name)
+    # with the owner, so that no folder of this short name is taken for it
+    place = folder or (_cached(name) if name in BUILT_IN and not fetched else name)
     try:
         from sentence_transformers import SentenceTransformer as Model
     except ImportError:
@@ -174,11 +186,25 @@ def _load(name: str, folder: str | None) -> Any:
         ) from None
     try:
         with _no_bar():
-            return Model(folder or name, device="cpu")
+            return Model(place, device="cpu", trust_remote_code=False, local_files_only=not fetched)
     except (OSError, ValueError, RuntimeError) as error:
         raise MissingExtraError(
             f"the model {name} cannot be loaded ({str(error).splitlines()[0]:.200})",
             remedy="Check its name, and that it is in the cache of models or can be fetched.",
+        ) from None
+
+
+def _cached(name: str) -> str:
+    """The folder of a built-in model in the cache of models. MissingExtraError if it is not there."""
+    try:
+        hub: Any = importlib.import_module("huggingface_hub")
+        owned = name if "/" in name else f"sentence-transformers/{name}"
+        return str(hub.snapshot_download(owned, local_files_only=True))
+    except (ImportError, OSError, ValueError) as error:
+        raise MissingExtraError(
+            f"the model {name} is not on this machine ({str(error).splitlines()[0]:.200})",
+            remedy="Install it with: pip install 'audiomem-sql[semantic]', or allow that it is fetched: "
+            f"audiomem_sql.allow_model({name!r}), or AUDIOMEM_MODELS={name} in the environment.",
         ) from None
 
 

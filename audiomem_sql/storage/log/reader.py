@@ -24,12 +24,13 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from audiomem_sql.columns.batch import Row
-from audiomem_sql.errors import DamagedFileError, FormatVersionError
+from audiomem_sql.errors import DamagedFileError, FormatVersionError, StorageError
 from audiomem_sql.machine.durable import stat_identity, storage_error
 from audiomem_sql.protection.crc32c import crc32c
 from audiomem_sql.storage.log import protected as protected_log
 from audiomem_sql.storage.log.content import LOG_HEADER, LOG_MAGIC, LOG_VERSION, PROTECTED_VERSION, LogContent
 from audiomem_sql.storage.log.copies import Copies
+from audiomem_sql.storage.log.place import is_unfinished, open_log
 from audiomem_sql.storage.log.record import unpack_commits
 
 #: bytes of the map behind it, CRC-32C of the map
@@ -52,7 +53,7 @@ def read_log(path: str, table_id: bytes, known: LogContent | None = None) -> Log
     it is known which columns they have.
     """
     try:
-        handle = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        handle = open_log(path)
     except FileNotFoundError:
         return None
     except OSError as error:
@@ -93,8 +94,10 @@ def _read_header(handle: int, path: str, table_id: bytes) -> LogContent | None:
         begin = protected_log.HEADER_BYTES
         return LogContent(identity, after, salt, begin, copies=copies, begin=begin)
     plain = len(head) == LOG_HEADER.size and any(head)
-    if protected_log.has_remains(handle) or (
-        plain and any(os.pread(handle, _ZEROS_LOOKED_AT, LOG_HEADER.size))
+    if (
+        protected_log.has_remains(handle)
+        or (plain and any(os.pread(handle, _ZEROS_LOOKED_AT, LOG_HEADER.size)))
+        or not is_unfinished(handle)
     ):
         raise DamagedFileError(
             "this is no write-ahead log, or its header is damaged",
@@ -201,7 +204,7 @@ def commits_behind(path: str, content: LogContent) -> bool:
     Then no crash tore it, because each was durable before the next.
     """
     try:
-        with open(path, "rb") as file:
+        with os.fdopen(open_log(path), "rb") as file:
             if content.copies > 1:
                 copies = Copies(file.fileno(), content.copies)
                 return protected_log.records_behind(copies, content.salt, content.version, content.end)
@@ -227,8 +230,8 @@ def has_more(path: str, content: LogContent) -> bool:
     Something was written behind it, its last record was taken back, or another log took its place.
     """
     try:
-        handle = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-    except OSError:
+        handle = open_log(path)
+    except (OSError, StorageError):
         return True
     try:
         if not _stands_in(handle, content):
@@ -250,7 +253,7 @@ def flawed_versions(path: str, content: LogContent) -> list[tuple[int | None, in
     if content.copies == 1:
         return []
     try:
-        with open(path, "rb") as file:
+        with os.fdopen(open_log(path), "rb") as file:
             copies = Copies(file.fileno(), content.copies)
             start = content.begin, content.after
             flaws = list(protected_log.flaws(copies, content.salt, start, content.end))

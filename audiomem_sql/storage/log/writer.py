@@ -12,6 +12,7 @@ from audiomem_sql.protection.crc32c import crc32c
 from audiomem_sql.storage.log import protected as protected_log
 from audiomem_sql.storage.log.content import LOG_HEADER, LOG_MAGIC, PLAIN_VERSION, LogContent
 from audiomem_sql.storage.log.copies import Copies, write_all
+from audiomem_sql.storage.log.place import create_log, open_to_append
 from audiomem_sql.storage.log.reader import RECORD_HEADER, record_crc
 from audiomem_sql.storage.log.record import LogRecord, pack_commits
 
@@ -24,10 +25,12 @@ class LogWriter:
     """Appends commits. The writer's lock of the table must be held for every call.
 
     copies: how often everything is written to the next log that is made; a log that is there stays as it is.
+    like: the base, whose mode and owner the log gets.
     """
 
-    def __init__(self, path: str, table_id: bytes, copies: int = 1) -> None:
+    def __init__(self, path: str, table_id: bytes, copies: int = 1, *, like: str | None = None) -> None:
         self.path = path
+        self._like = like
         self.copies = copies
         self._table_id = table_id
         self._handle = -1
@@ -104,7 +107,10 @@ class LogWriter:
         self.close()
         salt = int.from_bytes(os.urandom(4), "little")
         try:
-            handle = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o666)
+            handle = create_log(self.path, self._like)
+        except OSError as error:
+            raise storage_error(error, self.path) from error
+        try:
             self._handle = handle
             if self.copies == 1:
                 head = LOG_HEADER.pack(LOG_MAGIC, PLAIN_VERSION, self._table_id, after, salt, 0)[:-4]
@@ -132,7 +138,7 @@ class LogWriter:
             return
         self.close()
         try:
-            self._handle = os.open(self.path, os.O_RDWR | os.O_CLOEXEC)
+            self._handle = open_to_append(self.path, self._like)
         except OSError as error:
             raise storage_error(error, self.path) from error
         self._identity = content.identity

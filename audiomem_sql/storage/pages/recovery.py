@@ -24,6 +24,9 @@ ERASED_CELLS = 3
 #: Groups that are solved in one reading of the file, and pages read at once.
 GROUPS_AT_ONCE = 16
 _PAGES_AT_ONCE = 64
+#: Pages of a segment for each that is there, beyond which the outer code, which adds a third at most, is not
+#: asked.
+MOST_PER_PRESENT = 4
 #: Bytes of recovered cells that are remembered.
 CACHE_BYTES = 64 << 20
 
@@ -138,6 +141,8 @@ class Recovery:
         """The cells of a page that fail their CRC and pass it after the inner code, by number."""
         code = self._layout.code
         assert code is not None
+        if page > self._source.present:  # a part of the page at ``present`` may be there
+            return {}
         _, intact = self._decode(self._layout.cells_of(content), page)
         other = self._read_otherwise(page, intact)
         if other:
@@ -183,6 +188,8 @@ class Recovery:
 
     def _by_groups(self, cells: Sequence[int], recovered: dict[int, tuple[bytes, bool]]) -> None:
         """Put what the outer code brings back of the groups of ``cells`` into ``found``."""
+        if self._pages.total > MOST_PER_PRESENT * max(1, self._source.present):
+            return  # what page headers count may be a lie; so many pages cannot be solved for
         groups = sorted({self._pages.group_of(cell) for cell in cells})
         for start in range(0, len(groups), GROUPS_AT_ONCE):
             some = groups[start : start + GROUPS_AT_ONCE]

@@ -15,8 +15,10 @@ from audiomem_sql.storage.segment.data_spool import DataSpool
 class NewFile:
     """The file that will be at ``path``."""
 
-    def __init__(self, path: str) -> None:
+    def __init__(self, path: str, like: str | None = None) -> None:
+        """like: the file whose mode and owner it has, by default that of the file at ``path``."""
         self._path = path
+        self._like = like
         self._temporary: str | None = None
 
     def lay_out(
@@ -32,9 +34,8 @@ class NewFile:
         parity_bytes: memory for the parity. progress: called with bytes done and bytes in all.
         """
         try:
-            handle, self._temporary = temporary_file(self._path)
+            handle, self._temporary = temporary_file(self._path, self._like)
             with os.fdopen(handle, "w+b") as sink:
-                os.chmod(self._temporary, 0o666 & ~_umask())
                 lay_out(sink, spec, catalog, spool, spool.length, progress, parity_bytes)
                 sink.flush()
                 flush(sink.fileno())
@@ -65,10 +66,3 @@ class NewFile:
             with contextlib.suppress(OSError):  # what stays is removed by the next writer
                 os.unlink(self._temporary)
             self._temporary = None
-
-
-def _umask() -> int:
-    """The process's umask; the only way to read it is to set it."""
-    mask = os.umask(0o077)
-    os.umask(mask)
-    return mask

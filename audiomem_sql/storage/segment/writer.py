@@ -53,12 +53,14 @@ class SegmentWriter:
         codecs: Mapping[int, VectorCodec] | None = None,
         table_options: Mapping[str, Any] | None = None,
         labels: bool = True,
+        like: str | None = None,
     ) -> None:
         """Begin a segment without rows.
 
         codecs: of columns of vectors that come from other segments, by column number. table_options: kept in
         the catalog. labels: put them into the data stream (see :mod:`audiomem_sql.storage.segment.labels`);
-        False for files as they were before.
+        False for files as they were before. like: the file whose mode and owner it gets, by default the one
+        at ``path``.
         """
         self.path = path
         self.schema = schema
@@ -78,7 +80,7 @@ class SegmentWriter:
         self._columns = DataColumns(schema, options, self._stream, self._blocks)
         self._hidden = HiddenColumnWriters(options, self._stream, self._blocks)
         self._indexes = IndexWriter(schema, codecs, self._stream)
-        self._file = NewFile(path)
+        self._file = NewFile(path, like)
 
     def add(
         self,

@@ -245,7 +245,7 @@ def header(table_id: bytes = TABLE_ID, version: int = 1, after: int = 1) -> byte
 def test_other_files_in_its_place(tmp_path: Path) -> None:
     path = tmp_path / "log"
     assert read_log(str(path), TABLE_ID) is None
-    for nothing in (b"", b"\0", bytes(100), header()[:20], header()[:20] + bytes(5000), bytes(44) + b"x"):
+    for nothing in (b"", b"\0", bytes(100), header()[:20], header()[:20] + bytes(5000), bytes(5000)):
         path.write_bytes(nothing)
         assert read_log(str(path), TABLE_ID) is None
         assert records_of(written(path, [record(2)])) == records_of(read(path)) == [record(2)]
@@ -255,9 +255,21 @@ def test_other_files_in_its_place(tmp_path: Path) -> None:
     path.write_bytes(header(version=3))
     with pytest.raises(FormatVersionError, match="log: the log is in format version 3"):
         read(path)
-    path.write_bytes(b"something else entirely, for more than a header and a bit")
-    with pytest.raises(DamagedFileError, match="this is no write-ahead log"):
-        read(path)
+    foreign = b"something else entirely, for more than a header and a bit"
+    for data in (
+        foreign,
+        b"key=1",
+        b"Au\n",
+        bytes(44) + b"x",
+        bytes(8192) + foreign,
+        bytes(2 << 20) + b"x",
+    ):
+        path.write_bytes(data)
+        with pytest.raises(DamagedFileError, match="this is no write-ahead log"):
+            read(path)
+        with pytest.raises(StorageError, match="log: is no log, and not ours to overwrite"):
+            written(path, [record(2)])
+        assert path.read_bytes() == data
     path.unlink()
     path.mkdir()
     with pytest.raises(StorageError):

@@ -1,0 +1,77 @@
+"""The one name of a table's file: symbolic links are resolved, and other hard links are told.
+
+Log and deltas stand beside the file. If it could be reached by two names, each would have its own, and one
+table would have two histories.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import stat
+
+from audiomem_sql.errors import StorageError
+from audiomem_sql.machine.durable import abandoned_files, stat_identity, storage_error
+
+_ATTEMPTS = 100
+
+
+def resolved(path: str | os.PathLike[str]) -> str:
+    """The absolute path of the file that ``path`` leads to, through all symbolic links; it need not be there.
+
+    StorageError for links that lead back to themselves, and for what cannot be a path.
+    """
+    name = os.fspath(path)
+    try:
+        full = os.path.realpath(name)
+        loops = stat.S_ISLNK(os.lstat(full).st_mode)
+    except ValueError as error:
+        raise StorageError(f"cannot be opened: {error}", file=name) from error
+    except OSError as error:
+        if error.errno not in (errno.ENOENT, errno.ENOTDIR, errno.EACCES, errno.ELOOP):
+            raise storage_error(error, name) from error
+        loops = error.errno == errno.ELOOP
+    if loops:
+        raise StorageError(
+            "symbolic links lead back to themselves",
+            file=name,
+            remedy="Remove the link, or let it name a file.",
+        )
+    return full
+
+
+def is_there(path: str | os.PathLike[str]) -> bool:
+    """Whether something stands where ``path`` leads to; StorageError as :func:`resolved`."""
+    return os.path.lexists(resolved(path))
+
+
+def check_one_name(path: str) -> None:
+    """StorageError if the file at ``path`` has a second name, which somebody else made.
+
+    Names that a killed writer of ours left behind do not count. The writer's lock must be held.
+    """
+    for _ in range(_ATTEMPTS):
+        try:
+            status = os.lstat(path)
+            if status.st_nlink < 2:
+                return
+            ours = [name for name in abandoned_files(path) if _names(name, status)]
+            if status.st_nlink <= 1 + len(ours):
+                return
+            if os.lstat(path).st_nlink == status.st_nlink:
+                break
+        except OSError as error:
+            raise storage_error(error, path) from error
+    raise StorageError(
+        "the file has a second name, a hard link, under which it would be another table",
+        file=path,
+        remedy="Delete one of the names, or make it a copy or a symbolic link; reading goes on.",
+    )
+
+
+def _names(path: str, status: os.stat_result) -> bool:
+    """Whether ``path`` is another name of a file."""
+    try:
+        return stat_identity(os.lstat(path)) == stat_identity(status)
+    except OSError:
+        return False

@@ -1,0 +1,93 @@
+"""Deletes a table: its file, and what stands beside it. DROP TABLE of SQL does not; the file stays there."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+
+from audiomem_sql.errors import AudioMemError, StorageError
+from audiomem_sql.machine.block_cache import BlockCache
+from audiomem_sql.machine.durable import fsync_folder, storage_error
+from audiomem_sql.machine.writer_lock import WriterLock
+from audiomem_sql.storage.segment import Segment
+from audiomem_sql.versions import TableFiles
+
+__all__ = ["drop"]
+
+
+def drop(path: str | os.PathLike[str], *, busy_timeout: float = 0.0) -> list[str]:
+    """Delete the table in a FLAC file, with all its versions: the file, its deltas and its log; their paths.
+
+    What is of another table, or none, stays. So does a symbolic link at ``path``, by which a table can be
+    created again. Whoever has the table open reads on. The file goes first: a crash before the end leaves no
+    table, never an older one.
+
+    busy_timeout: seconds to wait while somebody writes to it; then BusyError. NotAudioMemoryError for what is
+    no table, StorageError for what cannot be deleted or has a hard link, DamagedFileError for a table that
+    cannot be read, because it is not sure then what belongs to it. After any of them every file is as it was.
+    """
+    files = TableFiles.at(path)
+    cache = BlockCache(0)
+    files.load(cache).close()  # what is no table has no lock, either
+    lock = WriterLock(files.base)
+    try:
+        files.check_writable()
+        lock.acquire(busy_timeout)
+        files.check_one_name()
+        snapshot = files.load(cache)
+        try:
+            table_id = snapshot.segments[0].catalog.table_id
+            beside = [files.log] if snapshot.log is not None else []
+            beside += [name for _, name in files.deltas() if _belongs(name, table_id)]
+        finally:
+            snapshot.close()
+        lock.check_in_place()
+        _delete(files.base)
+        _delete_rest(files, beside)
+    finally:
+        if lock.held:
+            lock.release()
+        lock.close()
+    return [files.base, *beside]
+
+
+def _belongs(path: str, table_id: bytes) -> bool:
+    """Whether a delta is of the table."""
+    try:
+        delta = Segment.open(path, BlockCache(0))
+    except AudioMemError:
+        return False
+    try:
+        return delta.catalog.table_id == table_id
+    finally:
+        delta.close()
+
+
+def _delete(path: str) -> None:
+    """Delete a file, durably."""
+    try:
+        os.unlink(path)
+        fsync_folder(os.path.dirname(path))
+    except OSError as error:
+        raise storage_error(error, path) from error
+
+
+def _delete_rest(files: TableFiles, paths: list[str]) -> None:
+    """Delete what stood beside the base, which is gone. StorageError names what stays."""
+    files.sweep()
+    failed: list[str] = []
+    for path in paths:
+        try:
+            os.unlink(path)
+        except FileNotFoundError:
+            continue
+        except OSError:
+            failed.append(path)
+    with contextlib.suppress(OSError):  # something that is not of the table is in it
+        os.rmdir(files.folder)
+    if failed:
+        raise StorageError(
+            "the table is deleted, but this stays of it",
+            file=failed[0],
+            remedy="Check the permissions of its folder, and delete it.",
+        )
