@@ -101,6 +101,24 @@ def test_a_merge_that_fails_behind_a_commit(tmp_path: Path, door: str) -> None:
             table.merge()
 
 
+@pytest.mark.usefixtures("few_deltas")
+def test_which_deltas_are_merged(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "t.flac"
+    with monkeypatch.context() as patch:
+        patch.setattr(compaction, "SMALL_DELTAS", 99)
+        deltas = with_deltas(path, 6)
+    with audiomem_sql.open(path) as table:
+        snapshot = table._session.opened.snapshot
+
+        def chosen(*unreadable: str) -> list[str]:
+            return [delta.path for delta in compaction.small_deltas(snapshot, set(unreadable))]
+
+        assert len(chosen()) == 4
+        assert chosen(deltas[4]) == deltas[:4]
+        assert chosen(deltas[1]) == deltas[2:]
+        assert chosen(deltas[2]) == []
+
+
 @pytest.mark.damages
 @pytest.mark.usefixtures("few_deltas")
 def test_a_merge_goes_around_what_is_damaged(tmp_path: Path) -> None:
@@ -199,6 +217,13 @@ def test_merges_proceed_although_writers_are_killed(tmp_path: Path, monkeypatch:
 # -- times ---------------------------------------------------------------------------------------------------
 
 
+def stored_times(table: Table) -> list[int]:
+    """The times of commits as the files have them."""
+    snapshot = table._session.opened.snapshot
+    stored = [version.time for segment in snapshot.segments for version in segment.catalog.versions]
+    return stored + [record.time for record in snapshot.logged]
+
+
 def test_times_rise_although_the_clock_falls(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = tmp_path / "t.flac"
     table = audiomem_sql.write_flac([{"a": "base"}], path)
@@ -210,6 +235,9 @@ def test_times_rise_although_the_clock_falls(tmp_path: Path, monkeypatch: pytest
     table.commit()
     table.append([{"a": "segment"} for _ in range(5000)])
     table.alter("ADD COLUMN b TEXT")
+    table.append([{"a": "log"}])
+    table.append([{"a": "again"}])
+    assert stored_times(table) == sorted(set(stored_times(table)))
     table.close()
     with audiomem_sql.open(path) as other:  # as another process
         other.append([{"a": "other"}])
@@ -230,8 +258,10 @@ def test_a_file_whose_times_fall(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     table = audiomem_sql.write_flac([{"a": 0}], path)
     first = table.versions[-1].time
     for module in (commit, group_commit):
-        monkeypatch.setattr(module, "commit_time", lambda snapshot: first - 10**6)
+        monkeypatch.setattr(module, "commit_time", lambda snapshot: first)
     table.append([{"a": 1}])
+    for module in (commit, group_commit):
+        monkeypatch.setattr(module, "commit_time", lambda snapshot: first - 10**6)
     table.append([{"a": row} for row in range(5000)])
     monkeypatch.undo()
     table.append([{"a": 2}])
