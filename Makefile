@@ -16,7 +16,7 @@ CORES := -n logical --maxprocesses 8 --dist worksteal
 # Which torch the model gets; 2.13.0 has builds without CUDA where pip finds them.
 TORCH ?= torch==2.13.0
 
-.PHONY: demo test quick test-model duckdb lint workflows docs bench compare fuzz crash damage structure clean
+.PHONY: demo test quick test-model duckdb lint workflows docs bench compare fuzz crash simulate damage structure clean
 
 demo: $(VENV)/installed-demo
 	HF_HUB_OFFLINE=1 $(BIN)/python examples/demo.py demo
@@ -65,11 +65,16 @@ fuzz: $(VENV)/installed-test
 	$(BIN)/pip install --quiet --disable-pip-version-check -e '.[test,fuzz]'
 	AUDIOMEM_FUZZ_SECONDS=$(SECONDS) $(BIN)/python tests/fuzz/fuzz_parsers.py
 	AUDIOMEM_FUZZ_SECONDS=$(SECONDS) $(BIN)/python tests/fuzz/fuzz_reader.py $(ARGS)
+	$(BIN)/python tests/fuzz/hostile.py
 	AUDIOMEM_FUZZ_SECONDS=$(SECONDS) $(BIN)/python -m pytest -q -s tests/vtab/test_conformance.py
 
 crash: $(VENV)/installed-test
 	AUDIOMEM_CRASH_KILLS=$(or $(AUDIOMEM_CRASH_KILLS),$(KILLS)) $(BIN)/python tests/crash $(ARGS)
 	AUDIOMEM_CONCURRENCY_SECONDS=$(SECONDS) $(BIN)/python -m pytest tests/table/test_concurrency.py
+
+# ARGS='--seed N -v' replays one seed.
+simulate: $(VENV)/installed-test
+	$(BIN)/python -m tests.simulate --seeds 0:100000 -j $(shell nproc 2>/dev/null || echo 2) $(ARGS)
 
 damage: $(VENV)/installed-test
 	$(BIN)/python tests/damage --seeds $(SEEDS) $(if $(DATA),--data $(DATA)) $(ARGS)

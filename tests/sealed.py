@@ -14,8 +14,9 @@ from audiomem_sql.audio import Profile
 from audiomem_sql.protection.crc32c import crc32c
 from audiomem_sql.protection.levels import Level
 from audiomem_sql.storage.pages.file import PagedFile
-from audiomem_sql.storage.pages.layout import PageKind, PageLayout
-from audiomem_sql.storage.pages.writer import FileSpec, PageWriter
+from audiomem_sql.storage.pages.header import PageKind
+from audiomem_sql.storage.pages.layout import PageLayout
+from audiomem_sql.storage.pages.writer import FileSpec, Pages, PageWriter
 from audiomem_sql.storage.segment.catalog_packing import CATALOG_HEADER, CATALOG_MAGIC, parse_header
 
 
@@ -37,8 +38,10 @@ class Sealed:
             _, stored, raw, _ = parse_header(head)
             packed = file.read(0, CATALOG_HEADER.size, stored)
             catalog = msgpack.unpackb(zstandard.ZstdDecompressor().decompress(packed, max_output_size=raw))
+            cells = file.data_cells()
             pages = file.layout.pages_for(CATALOG_HEADER.size + stored)
-            data = file.read(pages, 0, catalog["data_bytes"])
+            first = pages * file.layout.cells if cells is None else cells.start
+            data = file.read(first, 0, catalog["data_bytes"])
             return cls(
                 file.source.profile, file.layout.level, file.header.segment_id, catalog, bytearray(data)
             )
@@ -66,7 +69,8 @@ class Sealed:
         """The same with ``blob`` for both copies of the catalog."""
         with open(path, "wb") as sink:
             layout = PageLayout(self.profile.page_size, self.level)
-            pages = 2 * layout.pages_for(len(blob)) + layout.pages_for(len(self.data))
+            catalog = layout.pages_for(len(blob))
+            pages = Pages(2 * catalog + layout.pages_for(len(self.data)), catalog)
             writer = PageWriter(
                 sink, FileSpec(self.profile, self.level, self.segment_id, {"TITLE": "sealed"}), pages
             )

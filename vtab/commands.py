@@ -17,6 +17,7 @@ ARGUMENTS: dict[str, tuple[type, ...]] = {
     "merge": (type(None),),
     "checkpoint": (type(None),),
     "repair": (type(None),),
+    "backup": (str,),
     "tag": (str,),
     "restore": (int, str),
     "add column": (str,),
@@ -43,8 +44,8 @@ def run_command(table: Table, hidden: Sequence[Any], *, alone: bool) -> None:
             else f"there is no command {command!r} with the argument {argument!r}",
             file=table.path,
             remedy="Commands are vacuum, merge, checkpoint, repair, and with an argument in the column rank: "
-            "vacuum (all, a number, or an age such as 30d), tag (a name), restore (a version), "
-            "add column (NAME TYPE), drop column (NAME), rename column (NAME TO NEW).",
+            "vacuum (all, a number, or an age such as 30d), backup (a path), tag (a name), "
+            "restore (a version), add column (NAME TYPE), drop column (NAME), rename column (NAME TO NEW).",
         )
     if table.transaction is not None and table.transaction.changed:
         raise OptionError("a command needs a transaction of its own", file=table.path, remedy="Commit first.")
@@ -63,6 +64,8 @@ def run_command(table: Table, hidden: Sequence[Any], *, alone: bool) -> None:
         table.checkpoint()
     elif command == "repair":
         table.repair()
+    elif command == "backup":
+        table.backup(argument)
     elif command == "tag":
         table.tag(argument)
     elif command == "restore":

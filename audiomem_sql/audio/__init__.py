@@ -4,8 +4,9 @@ What the rooms above use, and all that they may use:
 
 - reading: ``open_pages`` and ``rescan`` give a ``PageSource``; ``Probe`` tells it a page; ``missing_pages``
   checks a range; ``evidence_of_a_table`` says why sound without pages was a table once
-- writing: ``FlacWriter``, in a ``Profile``: one of ``PROFILES``, or what ``resolve`` and ``spectrum_profile``
-  give
+- writing: ``FlacWriter``, in a ``Profile``: one of ``PROFILES``, or what ``resolve``, ``small_profile`` and
+  ``spectrum_profile`` give; ``changed_streaminfo``, the first ``STREAM_HEAD_BYTES``, after pages were
+  appended
 - modulation: a ``Mode`` of one of ``PLANS`` and ``ROBUSTNESS``; ``spectrum_of`` gives its ``Spectrum`` and,
   inside it, its ``Shape``; ``require_scipy`` before the first one; ``BandReading`` and ``Health`` say how
   well a band is heard
@@ -20,8 +21,9 @@ from __future__ import annotations
 from audiomem_sql.audio.finding.opening import DecodedPages, ScannedPages, VerbatimPages, open_pages, rescan
 from audiomem_sql.audio.finding.was_a_table import evidence_of_a_table
 from audiomem_sql.audio.flac.comments import NO_TAGS, Picture, Tags, read_tags, with_cover
-from audiomem_sql.audio.flac.frames import frame_count, frame_offset, frame_size
-from audiomem_sql.audio.flac.profiles import PROFILES, Profile, resolve
+from audiomem_sql.audio.flac.frames import frame_count, frame_offset, frame_size, pack_frames
+from audiomem_sql.audio.flac.metadata import STREAM_HEAD_BYTES, changed_streaminfo
+from audiomem_sql.audio.flac.profiles import PROFILES, Profile, resolve, small_profile
 from audiomem_sql.audio.flac.writer import FlacWriter
 from audiomem_sql.audio.source import PageSource, Probe, missing_pages
 from audiomem_sql.audio.spectrum.health import BandReading, Health
@@ -35,6 +37,7 @@ __all__ = [
     "PLANS",
     "PROFILES",
     "ROBUSTNESS",
+    "STREAM_HEAD_BYTES",
     "BandReading",
     "DecodedPages",
     "FlacWriter",
@@ -49,16 +52,19 @@ __all__ = [
     "Spectrum",
     "Tags",
     "VerbatimPages",
+    "changed_streaminfo",
     "evidence_of_a_table",
     "frame_count",
     "frame_offset",
     "frame_size",
     "missing_pages",
     "open_pages",
+    "pack_frames",
     "read_tags",
     "require_scipy",
     "rescan",
     "resolve",
+    "small_profile",
     "spectrum_of",
     "spectrum_profile",
     "unpacked",

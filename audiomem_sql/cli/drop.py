@@ -13,7 +13,7 @@ def drop(
     file: Annotated[str, typer.Argument(help="The FLAC file.", metavar="FILE")],
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
 ) -> None:
-    """Delete a table with all its versions: the file, its deltas and its log, and nothing else.
+    """Delete a table with all its versions: the file, its log and its delta files, and nothing else.
 
     DROP TABLE of SQL leaves the file as it is.
     """

@@ -15,7 +15,7 @@ def info(
     file: Annotated[str | None, typer.Argument(help="The FLAC file.", metavar="[FILE]")] = None,
     json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
     salvage: Annotated[
-        bool, typer.Option("--salvage", help="Say what is left where deltas of the table are missing.")
+        bool, typer.Option("--salvage", help="Say what is left where parts of the table are missing.")
     ] = False,
     hardware: Annotated[
         bool, typer.Option("--hardware", help="Say which profile fits this machine, and why, and end.")
@@ -117,9 +117,10 @@ def _print(facts: dict[str, Any]) -> None:
 def _lines(facts: dict[str, Any]) -> dict[str, str]:
     """The facts that are one line each, by their names."""
     from audiomem_sql.cli import output
+    from audiomem_sql.table.exposure import Exposure
 
     size, sound, options = facts["size"], facts["sound"], facts["options"]
-    deltas = f"{output.counted(size['files'] - 1 - bool(size['log']), 'delta')} {output.size(size['deltas'])}"
+    deltas = f"{output.counted(len(facts['segments']) - 1, 'delta')} {output.size(size['deltas'])}"
     log = f", log {output.size(size['log'])}" if size["log"] else ""
     rates = f"{sound['sample_rate'] / 1000:g} kHz, {sound['bits_per_sample']} bit"
     protection = options["protection"]
@@ -129,6 +130,8 @@ def _lines(facts: dict[str, Any]) -> dict[str, str]:
     lines = {
         "table": f"{facts['table']}: {output.counted(facts['rows'], 'row')}, version {facts['version']}",
         "size": f"{output.size(size['total'])} on disk: base {output.size(size['base'])}, {deltas}{log}",
+        "segments": _segments(facts),
+        "log": _log(facts["log"]),
         "values": f"{output.size(size['values'])} before compression, ratio {size['ratio']:.2f}",
         "sound": f"{output.seconds(sound['seconds'])}, {rates}, "
         f"{output.counted(sound['channels'], 'channel')}, profile {sound['profile']}, "
@@ -138,12 +141,46 @@ def _lines(facts: dict[str, Any]) -> dict[str, str]:
             f"{name}={value}" for name, value in options.items() if name not in ("profile", "protection")
         ),
     }
+    if facts["exposed"]:
+        lines["exposed"] = str(Exposure(**facts["exposed"]))
     if facts["missing"]:
         gaps = (str(first) if first == last else f"{first} to {last}" for first, last in facts["missing"])
         lines["missing"] = f"versions {', '.join(gaps)}"
     if facts["sources"]:
         lines["sources"] = f"{facts['sources']:,} ingested"
     return lines
+
+
+#: Segments that are listed for people, the newest ones; --json has all.
+SHOWN_SEGMENTS = 4
+
+
+def _segments(facts: dict[str, Any]) -> str:
+    """How many segments there are, with which versions, and up to where the table is vacuumed."""
+    from audiomem_sql.cli import output
+
+    segments, vacuumed = facts["segments"], facts["vacuumed"]
+    listed = segments[-SHOWN_SEGMENTS:]
+    parts = [f"{_span(segment['versions'])} ({output.size(segment['bytes'])})" for segment in listed]
+    more = "" if len(listed) == len(segments) else "… "
+    since = f" of {vacuumed['time']}" if vacuumed["time"] else ""
+    return (
+        f"{len(segments):,}, generation {facts['generation']}: {more}{', '.join(parts)}; "
+        f"vacuumed up to version {vacuumed['version']}{since}"
+    )
+
+
+def _log(log: dict[str, Any] | None) -> str:
+    """Which log goes with the file."""
+    if log is None:
+        return "none"
+    session = "" if log["session"] is None else f"session {log['session']}, "
+    return f"{session}{_span(log['versions'])} only there" if log["versions"] else f"{session}no commits"
+
+
+def _span(versions: Sequence[int]) -> str:
+    first, last = versions
+    return f"version {first}" if first == last else f"versions {first} to {last}"
 
 
 def _columns(columns: Sequence[dict[str, Any]]) -> Grid:

@@ -20,6 +20,7 @@ import typer
 import typer.main
 
 from audiomem_sql.cli import (
+    backup,
     changes,
     create,
     drop,
@@ -69,6 +70,7 @@ for verb in (
     tag.tag,
     restore.restore,
     vacuum.vacuum,
+    backup.backup,
     drop.drop,
     verify.verify,
     transcode.transcode,

@@ -41,4 +41,7 @@ def shell(
         )
     except SystemExit as end:
         return end.code if isinstance(end.code, int) else 0
+    finally:
+        for each in {connection, session.db}:  # .open opens another one
+            each.close(True)  # folds what was written into the files
     return int(session.failed and not session.interactive)

@@ -34,7 +34,7 @@ def sql(
     json: Annotated[bool, typer.Option("--json", help="Print a JSON array of objects.")] = False,
     csv: Annotated[bool, typer.Option("--csv", help="Print CSV with a header.")] = False,
     salvage: Annotated[
-        bool, typer.Option("--salvage", help="Read what is left where deltas of a table are missing.")
+        bool, typer.Option("--salvage", help="Read what is left where parts of a table are missing.")
     ] = False,
     on_damage: Annotated[
         str, typer.Option("--on-damage", help="fail, or skip rows that cannot be recovered.", metavar="WHAT")

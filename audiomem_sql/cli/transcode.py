@@ -16,6 +16,9 @@ def transcode(
     band_plan: Annotated[str | None, typer.Option(help="Of a spectrum: flat, mission or ultrasonic.")] = None,
     robustness: Annotated[str | None, typer.Option(help="Of a spectrum: exact, broadcast or lossy.")] = None,
     protection: Annotated[str | None, typer.Option(help="none, standard or archive.")] = None,
+    deltas: Annotated[
+        str | None, typer.Option(help="inside the file, or beside it, where commits must not touch it.")
+    ] = None,
     compression_level: Annotated[int | None, typer.Option(help="zstd level, 1 to 22.")] = None,
 ) -> None:
     """Write a table anew, with another modulation, profile or protection; all versions stay."""
@@ -30,6 +33,7 @@ def transcode(
         "band_plan": band_plan,
         "robustness": robustness,
         "protection": protection,
+        "deltas": deltas,
         "compression_level": compression_level,
     }
     changes = {name: value for name, value in settings.items() if value is not None}

@@ -1,4 +1,4 @@
-"""``audiomem vacuum``: one file, compressed harder."""
+"""``audiomem vacuum``: one segment, compressed harder."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def vacuum(
         bool, typer.Option("--dry-run", help="Say what would be kept, and change nothing.")
     ] = False,
 ) -> None:
-    """Make one file of base, deltas and log. Tagged versions are kept in any case, with all after them."""
+    """Make one segment of base, deltas and log. Tagged versions are kept in any case, with all after them."""
     import time
 
     from audiomem_sql.cli import output
@@ -42,8 +42,8 @@ def vacuum(
             oldest = policy.oldest(table.snapshot, now())
             print(
                 f"{file}: would keep versions {oldest} to {table.version} of {versions[0].number} to "
-                f"{table.version}, and make one file of "
-                f"{output.counted(len(table.snapshot.segments), 'file')}, {output.size(before)}"
+                f"{table.version}, and write anew what is {output.size(before)} "
+                f"in {output.counted(len(table.snapshot.segments), 'segment')}"
             )
             return
         started = time.perf_counter()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -12,6 +12,7 @@ import typer
 from audiomem_sql.errors import DamagedFileError
 
 if TYPE_CHECKING:
+    from audiomem_sql.table.exposure import Exposure
     from audiomem_sql.upkeep.verify import Problem
 
 
@@ -32,10 +33,13 @@ def verify(
         count = output.counted(len(result.problems), "problem")
         output.note(f"audiomem: {file}: {count} {duration}. {result.remedy()}")
         return 1
+    segments = f" and {output.counted(result.segments, 'segment')}" if result.segments > 1 else ""
     print(
         f"{file}: all well: {output.counted(result.rows, 'row')}, {output.counted(result.pages, 'page')} "
-        f"in {output.counted(result.files, 'file')}, {duration}"
+        f"in {output.counted(result.files, 'file')}{segments}, {duration}"
     )
+    if result.exposed is not None:
+        output.note(f"audiomem: {file}: {result.exposed}.")
     return 0
 
 
@@ -48,9 +52,11 @@ class _Result:
 
     file: str
     files: int = 0
+    segments: int = 0
     pages: int = 0
     rows: int = 0
     protected: bool = True
+    exposed: Exposure | None = None
     problems: list[Problem] = field(default_factory=list)
 
     def facts(self) -> dict[str, Any]:
@@ -69,8 +75,10 @@ class _Result:
             "file": self.file,
             "ok": not problems,
             "files": self.files,
+            "segments": self.segments,
             "pages": self.pages,
             "rows": self.rows,
+            "exposed": None if self.exposed is None else asdict(self.exposed),
             "problems": problems,
         }
 
@@ -86,6 +94,7 @@ class _Result:
 def _check(file: str, *, print_problems: bool) -> _Result:
     """Read all of the table in ``file``. print_problems: each as soon as it is known."""
     from audiomem_sql.cli.progress import bar
+    from audiomem_sql.table.exposure import exposure
     from audiomem_sql.table.table import Table
     from audiomem_sql.upkeep.verify import Problem, problems
 
@@ -93,8 +102,10 @@ def _check(file: str, *, print_problems: bool) -> _Result:
     try:
         with Table(file) as table:
             segments = table.snapshot.segments
-            result.files, result.rows = len(segments), len(table)
-            result.protected = all(segment.file.map is not None for segment in segments)
+            result.files = len({segment.path for segment in segments})
+            result.segments, result.rows = len(segments), len(table)
+            result.protected = all(segment.file.is_protected for segment in segments)
+            result.exposed = exposure(table.snapshot)
             result.pages = sum(segment.file.page_count for segment in segments)
             with bar("pages") as progress:
                 for problem in problems(table, progress.to):

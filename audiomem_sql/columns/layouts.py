@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 
 from audiomem_sql.columns.affinity import StoredValue
-from audiomem_sql.columns.column import Column
+from audiomem_sql.columns.column import Column, fold
 from audiomem_sql.columns.defaults import constant
 from audiomem_sql.columns.schema import Schema
 from audiomem_sql.errors import DamagedFileError
@@ -66,13 +66,16 @@ def union(newest: Schema, older: Iterable[Schema]) -> Schema:
     """
     columns = list(newest.columns)
     ids = set(newest.ids)
+    names = {fold(column.name) for column in columns}
     for schema in older:
         for column in schema.columns:
             if column.id in ids:
                 continue
             ids.add(column.id)
-            name = column.name if column.name not in Schema(tuple(columns)) else f"{column.name}#{column.id}"
+            name = f"{column.name}#{column.id}" if fold(column.name) in names else column.name
+            names.add(fold(name))
             columns.append(replace(column, name=name, not_null=False, unique=False, primary_key=False))
     if len(columns) == len(newest):
         return newest
+    columns.sort(key=lambda column: column.is_hidden)  # columns of vectors are behind all others
     return Schema(tuple(columns), newest.checks, newest.keys)

@@ -110,11 +110,14 @@ class Schema:
             raise refusal(primary[1], f"{primary[0]} is the primary key already", "A table has one")
 
     def _check_vectors(self) -> None:
-        """Hidden columns come last, and each has the vectors of a column that is searched by meaning."""
+        """Hidden columns come last, and each has the vectors of a column that is searched by meaning.
+
+        Where a segment keeps older versions, a column has those of an older model, too, behind the newest.
+        """
         hidden = [column.is_hidden for column in self.columns]
         semantic = {column.id for column in self.columns if column.semantic}
         of = [column.vector_of for column in self.columns if column.is_hidden]
-        if hidden != sorted(hidden) or len(set(of)) < len(of) or not semantic.issuperset(of) or all(hidden):
+        if hidden != sorted(hidden) or not semantic.issuperset(of) or all(hidden):
             raise SchemaError("a column of vectors belongs to no column that is searched by meaning")
 
     @cached_property
@@ -125,13 +128,13 @@ class Schema:
 
     @cached_property
     def vectors(self) -> dict[int, int]:
-        """The place of the vectors of each column that is searched by meaning, by its place."""
+        """The place of the newest vectors of each column that is searched by meaning, by its place."""
         positions = {column.id: position for position, column in enumerate(self.columns)}
-        return {
-            positions[column.vector_of]: position
-            for position, column in enumerate(self.columns)
-            if column.is_hidden
-        }
+        places: dict[int, int] = {}
+        for position, column in enumerate(self.columns):
+            if column.is_hidden:
+                places.setdefault(positions[column.vector_of], position)
+        return places
 
     def with_vectors(self, dimensions: int, following: int | None = None) -> Schema:
         """The schema with a column of vectors for each column that is searched by meaning and has none yet.

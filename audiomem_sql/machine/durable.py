@@ -22,13 +22,15 @@ _REMEDIES = {
     errno.EISDIR: "Name a file, not a folder.",
     errno.ENOTDIR: "Check the path; a part of it is not a folder.",
     errno.EMFILE: "Close other files or raise the limit of open files.",
+    errno.EIO: "The disk may be failing: look at the system's log, and copy the table to another disk.",
 }
+_OTHER_REMEDY = "Check the disk and its file system, then try again."
 
 
 def storage_error(error: OSError, path: str) -> StorageError:
-    """An OSError in our words, with a remedy where there is one."""
+    """An OSError in our words, with a remedy."""
     reason = os.strerror(error.errno) if error.errno else str(error)
-    return StorageError(reason, file=path, remedy=_REMEDIES.get(error.errno or 0))
+    return StorageError(reason, file=path, remedy=_REMEDIES.get(error.errno or 0, _OTHER_REMEDY))
 
 
 #: On macOS fsync leaves bytes in the cache of the drive; this command empties it (fcntl(2)). None elsewhere.

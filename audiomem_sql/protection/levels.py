@@ -39,9 +39,9 @@ class Level:
 #: cell.
 NONE = Level("none", 0, 4 * 255)
 #: Scattered wrong bytes, and 8 % of the file's sectors.
-STANDARD = Level("standard", 1, 4 * 223, ReedSolomon(255, 223), ParityShare(1, 10), 3)
+STANDARD = Level("standard", 1, 4 * 223, ReedSolomon(255, 223), ParityShare(1, 10, chance=3), 3)
 #: 15 % of the file's sectors, wherever they are.
-ARCHIVE = Level("archive", 2, 4 * 223, ReedSolomon(255, 223), ParityShare(1, 5, 1), 6)
+ARCHIVE = Level("archive", 2, 4 * 223, ReedSolomon(255, 223), ParityShare(1, 5, 1, chance=2), 6)
 
 LEVELS = {level.name: level for level in (NONE, STANDARD, ARCHIVE)}
 

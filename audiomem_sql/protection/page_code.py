@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 
 from audiomem_sql.arrays import BoolArray, I64Array, U8Array
-from audiomem_sql.protection.interleave import Interleave
+from audiomem_sql.protection.interleave import Interleave, TurnedInterleave
 from audiomem_sql.protection.reed_solomon import ReedSolomon
 
 _PROBED = 4  # codewords that tell whether a page is worth decoding
@@ -17,8 +17,8 @@ _PROBED = 4  # codewords that tell whether a page is worth decoding
 class PageCorrection:
     """What decoding gave of some pages.
 
-    data: uint8 (pages, data_bytes). intact: bool (pages, depth), by codeword: codeword w holds the bytes
-    whose place is w modulo depth. corrections: int64 (pages,), bytes changed, parity included.
+    data: uint8 (pages, data_bytes). intact: bool (pages, depth), by codeword.
+    corrections: int64 (pages,), bytes changed, parity included.
     """
 
     data: U8Array
@@ -28,10 +28,20 @@ class PageCorrection:
 
 @dataclass(frozen=True, slots=True)
 class PageCode:
-    """``depth`` codewords of ``code`` to a page: the data as it is, then all parity."""
+    """``depth`` codewords of ``code`` to a page: the data as it is, then all parity.
+
+    turned: by :class:`TurnedInterleave`, as in pages of format version 2.
+    """
 
     code: ReedSolomon
     depth: int
+    turned: bool = False
+
+    def _interleave(self, first: int, stop: int) -> Interleave | TurnedInterleave:
+        """Of the places ``first`` to ``stop`` - 1 of all codewords."""
+        if self.turned:
+            return TurnedInterleave(self.depth, stop - first, first)
+        return Interleave(self.depth, stop - first)
 
     @property
     def data_bytes(self) -> int:
@@ -47,8 +57,8 @@ class PageCode:
         """Data, uint8 (pages, data_bytes), to pages, uint8 (pages, page_bytes)."""
         pages = np.empty((len(data), self.page_bytes), np.uint8)
         pages[:, : self.data_bytes] = data
-        parity = self.code.parity(Interleave(self.depth, self.code.k).decode(data))
-        pages[:, self.data_bytes :] = Interleave(self.depth, self.code.parities).encode(parity)
+        parity = self.code.parity(self._interleave(0, self.code.k).decode(data))
+        pages[:, self.data_bytes :] = self._interleave(self.code.k, self.code.n).encode(parity)
         return pages
 
     def decode(self, pages: U8Array, erased: BoolArray | None = None) -> PageCorrection:
@@ -56,10 +66,10 @@ class PageCode:
 
         erased: bool of the same shape, bytes known to be wrong.
         """
-        layout = Interleave(self.depth, self.code.n)
+        layout = self._interleave(0, self.code.n)
         decoded = self.code.decode(layout.decode(pages), None if erased is None else layout.decode(erased))
         return PageCorrection(
-            Interleave(self.depth, self.code.k).encode(decoded.codewords[:, : self.code.k]),
+            self._interleave(0, self.code.k).encode(decoded.codewords[:, : self.code.k]),
             decoded.intact.reshape(-1, self.depth),
             decoded.corrections.reshape(-1, self.depth).sum(axis=1),
         )
@@ -71,7 +81,7 @@ class PageCode:
         through.
         """
         probed = min(_PROBED, self.depth)
-        some = pages.reshape(len(pages), self.code.n, self.depth)[:, :, :: -(-self.depth // probed)]
-        part = replace(self, depth=some.shape[2])
-        decoded = part.decode(np.ascontiguousarray(some).reshape(len(pages), part.page_bytes))
-        return np.asarray(decoded.intact.any(axis=1))
+        words = self._interleave(0, self.code.n).decode(pages).T.reshape(self.code.n, len(pages), self.depth)
+        some = np.ascontiguousarray(words[:, :, :: -(-self.depth // probed)])
+        decoded = self.code.decode(some.reshape(self.code.n, -1).T)
+        return np.asarray(decoded.intact.reshape(some.shape[1:]).any(axis=1))

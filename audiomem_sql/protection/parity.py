@@ -14,6 +14,7 @@ cell of zeros that is stored nowhere, and a parity cell that is lost from the be
 from __future__ import annotations
 
 from dataclasses import dataclass
+from math import isqrt
 
 import numpy as np
 
@@ -26,22 +27,30 @@ LARGEST_GROUP = 8192
 
 @dataclass(frozen=True, slots=True)
 class ParityShare:
-    """How many of all pages are parity: numerator / denominator of them, rounded up, and ``extra`` more."""
+    """How many of all pages are parity: numerator / denominator of them, rounded up, and ``extra`` more.
+
+    chance: a segment that was appended to a file has ceil(√pages / chance) more, and at least one. Sectors
+    that are lost at random fall on small segments unevenly, and the loss of any of many is a loss.
+    """
 
     numerator: int
     denominator: int
     extra: int = 0
+    chance: int = 1
 
-    def parity_pages(self, total: int) -> int:
+    def parity_pages(self, total: int, *, appended: bool = False) -> int:
         """Parity pages among ``total`` pages."""
-        return -(-total * self.numerator // self.denominator) + self.extra
+        plain = -(-total * self.numerator // self.denominator)
+        if not appended:
+            return plain + self.extra
+        return plain + 1 + -(-(isqrt(total - 1) + 1 if total else 0) // self.chance)
 
-    def total_pages(self, source: int) -> int:
-        """All pages, if ``source`` are not parity: the only number of which so many are left."""
-        # total - parity_pages(total) grows by 0 or 1 with each page, so it takes every value.
+    def total_pages(self, source: int, *, appended: bool = False) -> int:
+        """All pages, if ``source`` are not parity: the least number of which so many are left."""
+        # total - parity_pages(total) grows by at most 1 with each page, so it takes every value.
         kept = self.denominator - self.numerator
-        total = (source + self.extra) * self.denominator // kept
-        while total - self.parity_pages(total) < source:
+        total = (source + (1 if appended else self.extra)) * self.denominator // kept
+        while total - self.parity_pages(total, appended=appended) < source:
             total += 1
         return total
 

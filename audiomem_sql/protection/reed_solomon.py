@@ -99,7 +99,9 @@ class ReedSolomon:
         for start in range(0, count, step):
             total = out[start : start + step]
             part = looked_up[: len(total)]
-            places = np.ascontiguousarray(data[start : start + step].T)
+            places = data[start : start + step].T
+            if places.strides[1] != 1:  # each place in one piece
+                places = np.ascontiguousarray(places)
             total[:] = 0
             for entries, values in zip(table, places, strict=True):
                 # "clip" never clips a byte; it spares numpy the copy that "raise" makes

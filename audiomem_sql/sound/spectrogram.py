@@ -216,8 +216,9 @@ def kinds_of_pages(segment: ReadableSegment) -> list[str]:
     if file.map is not None:
         kinds = [PageKind(file.map.kind_of(page)[0]).name.lower() for page in range(file.page_count)]
     else:
-        first = segment.data_page
-        kinds = ["catalog"] * first + ["data"] * (file.page_count - 2 * first) + ["catalog"] * first
+        first = -(-segment.data_cell // file.layout.cells)
+        kinds = ["catalog"] * first + ["data"] * max(0, file.page_count - 2 * first) + ["catalog"] * first
+        del kinds[file.page_count :]
     for damage in file.damage():
         kinds[damage.page] = "damaged"
     for page in file.missing:

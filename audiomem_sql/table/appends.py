@@ -97,11 +97,12 @@ class Appends:
         session, opened = self._session, self._opened
         if session.enter(append=append):
             with session.leaving():
+                session.upgrade()
                 group = Group(opened.path, opened.snapshot, log_limits.LOGGED_COMMIT_BYTES)
                 try:
                     group.add(append)
                     group.collect(session.turn, log_limits.CHECKPOINT_BYTES)
-                    opened.snapshot = group.flush(session.log_writer())
+                    opened.snapshot = group.flush(session.prepared_log)
                 finally:
                     group.answer(session.turn)
                 session.upkeep.after_commit()

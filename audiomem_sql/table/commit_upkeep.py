@@ -12,7 +12,11 @@ import logging
 from collections.abc import Callable
 from typing import Protocol
 
+import numpy as np
+
 from audiomem_sql.errors import AudioMemError, DamagedFileError, UpkeepWarning
+from audiomem_sql.machine.writer_lock import WriterLock
+from audiomem_sql.storage.segment import ReadableSegment
 from audiomem_sql.table.open_table import OpenTable
 from audiomem_sql.upkeep.compaction import merge, small_deltas
 from audiomem_sql.warn_once import warn_once, warned
@@ -27,6 +31,7 @@ class Committing(Protocol):
     """What upkeep needs of a session."""
 
     opened: OpenTable
+    lock: WriterLock
     transaction: Transaction | None
 
     def empty_log(self) -> bool:
@@ -40,7 +45,7 @@ class CommitUpkeep:
         self._session = session
         self._skipped = 0  # commits that are still to go by before the next attempt
         self._next_skip = 1
-        self._unreadable: set[str] = set()  # deltas that a merge found damaged
+        self._unreadable: set[bytes] = set()  # ids of deltas that a merge found damaged
 
     def after_commit(self) -> None:
         """Turn a long log into a delta, and merge small deltas, if it is time for that."""
@@ -71,13 +76,12 @@ class CommitUpkeep:
         Each step lasts: writers that are killed in the middle lose one step. A delta that is damaged divides
         those before it from those behind.
         """
-        opened = self._session.opened
+        opened, lock = self._session.opened, self._session.lock
         while deltas := small_deltas(opened.snapshot, self._unreadable):
             try:
-                merge(opened.files, opened.snapshot, opened.options, deltas)
-            except DamagedFileError as error:
-                if error.file in {delta.path for delta in deltas}:
-                    self._unreadable.add(str(error.file))
+                merge(opened.files, lock, opened.snapshot, opened.options, deltas)
+            except DamagedFileError:
+                self._unreadable.update(delta.catalog.segment_id for delta in deltas if _is_damaged(delta))
                 raise
             opened.reload()
 
@@ -93,6 +97,15 @@ class CommitUpkeep:
         for about in [key for key in warned if isinstance(key, tuple) and key[:2] == (path, failure)]:
             warned.discard(about)
         return True
+
+
+def _is_damaged(delta: ReadableSegment) -> bool:
+    """Whether a cell of ``delta`` is lost."""
+    return any(
+        not delta.file.recover(np.array(damage.cells) + damage.page * delta.file.layout.cells)[0].all()
+        for damage in delta.file.damage()
+        if damage.cells
+    )
 
 
 def tell(path: str, what: str) -> None:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import asdict, replace
 from typing import Any
 
 from audiomem_sql.columns.timestamps import render
 from audiomem_sql.protection.levels import NONE
 from audiomem_sql.storage.segment import ReadableSegment, TableOptions
 from audiomem_sql.table.contract import ReadableTable
+from audiomem_sql.table.exposure import exposure
 from audiomem_sql.versions import Snapshot
 
 
@@ -18,7 +19,9 @@ def describe(table: ReadableTable) -> dict[str, Any]:
     """What is known of a table without reading its rows; sizes in bytes."""
     snapshot, schema = table.snapshot, table.schema
     columns = _columns(table)
+    exposed = exposure(snapshot)
     log_bytes = 0 if snapshot.log is None else os.path.getsize(table.files.log)
+    segments = _segments(snapshot)
     return {
         "file": table.path,
         "table": table.name,
@@ -28,7 +31,12 @@ def describe(table: ReadableTable) -> dict[str, Any]:
         "columns": columns,
         "constraints": [check.sql() for check in schema.checks] + [key.sql() for key in schema.keys],
         "versions": _versions(snapshot),
-        "size": _size(snapshot, log_bytes, sum(column["bytes"] for column in columns)),
+        "generation": 0 if snapshot.table_file is None else snapshot.table_file.generation,
+        "segments": segments,
+        "log": _log(snapshot, log_bytes),
+        "vacuumed": _vacuumed(snapshot),
+        "size": _size(snapshot, segments, log_bytes, sum(column["bytes"] for column in columns)),
+        "exposed": None if exposed is None else asdict(exposed),
         "sound": _sound(snapshot.segments, table.options),
         "repaired": {
             "page": sum(segment.file.corrections.inner for segment in snapshot.segments),
@@ -73,15 +81,68 @@ def _versions(snapshot: Snapshot) -> list[dict[str, Any]]:
     ]
 
 
-def _size(snapshot: Snapshot, log_bytes: int, value_bytes: int) -> dict[str, Any]:
+def _segments(snapshot: Snapshot) -> list[dict[str, Any]]:
+    """Every segment, oldest first: its file, versions, rows and bytes.
+
+    The bytes of a file are shared out by pages, so that they add up to its size.
+    """
+    pages: dict[str, int] = {}
+    for segment in snapshot.segments:
+        pages[segment.path] = pages.get(segment.path, 0) + segment.file.own_pages
+    left = {path: os.path.getsize(path) for path in pages}
+    facts: list[dict[str, Any]] = []
+    for segment in reversed(snapshot.segments):  # the oldest one gets what is left: it has the metadata
+        path, own = segment.path, segment.file.own_pages
+        size = left[path] if pages[path] == own else left[path] * own // pages[path]
+        left[path] -= size
+        pages[path] -= own
+        catalog = segment.catalog
+        facts.insert(
+            0,
+            {
+                "file": path,
+                "versions": [catalog.first_version, catalog.last_version],
+                "rows": segment.rows,
+                "bytes": size,
+            },
+        )
+    return facts
+
+
+def _log(snapshot: Snapshot, log_bytes: int) -> dict[str, Any] | None:
+    """The log that goes with the file: its session, and the versions that are only there."""
+    log = snapshot.log
+    if log is None:
+        return None
+    versions = [record.version for record in snapshot.logged]
+    return {
+        "session": None if log.session is None else log.session.hex(),
+        "versions": [versions[0], versions[-1]] if versions else [],
+        "bytes": log_bytes,
+    }
+
+
+def _vacuumed(snapshot: Snapshot) -> dict[str, Any]:
+    """The last version that is in the first segment, and when it was made.
+
+    So far the table is as after a vacuum. Small tables are written anew whenever they are closed.
+    """
+    last = snapshot.segments[0].catalog.last_version
+    times = [render(version.time) for version in snapshot.versions if version.number == last]
+    return {"version": last, "time": times[0] if times else None}
+
+
+def _size(
+    snapshot: Snapshot, segments: Sequence[dict[str, Any]], log_bytes: int, value_bytes: int
+) -> dict[str, Any]:
     """Bytes of the files and of what is in them. value_bytes: those of the values before compression."""
-    base, *deltas = [os.path.getsize(segment.path) for segment in snapshot.segments]
+    base, *deltas = [segment["bytes"] for segment in segments]
     total = base + sum(deltas) + log_bytes
     return {
         "base": base,
         "deltas": sum(deltas),
         "log": log_bytes,
-        "files": len(snapshot.segments) + (snapshot.log is not None),
+        "files": len({segment["file"] for segment in segments}) + (snapshot.log is not None),
         "total": total,
         "protection": sum(_protection_bytes(segment) for segment in snapshot.segments),
         "values": value_bytes,
@@ -90,16 +151,19 @@ def _size(snapshot: Snapshot, log_bytes: int, value_bytes: int) -> dict[str, Any
 
 
 def _sound(segments: Sequence[ReadableSegment], options: TableOptions) -> dict[str, Any]:
-    """What a player says of the files."""
+    """What a player says of the files, without the page of an open table that names its log."""
     profile = options.audio_profile
-    samples = sum(segment.file.frame_count for segment in segments) * profile.block_size
+    newest = {
+        segment.path: segment.file for segment in segments
+    }  # of each file: its end is that of the sound
+    samples = sum(file.frame_count for file in newest.values()) * profile.block_size
     return {
         "profile": options.profile,
         "sample_rate": profile.sample_rate,
         "bits_per_sample": profile.bits_per_sample,
         "channels": profile.channels,
         "block_size": profile.block_size,
-        "pages": sum(segment.file.page_count for segment in segments),
+        "pages": sum(file.first + file.page_count for file in newest.values()),
         "seconds": round(samples / profile.sample_rate, 2),
     }
 
@@ -119,8 +183,12 @@ def _protection_bytes(segment: ReadableSegment) -> int:
     if file.map is None:
         return 0
     plain = replace(file.layout, level=NONE)
-    pages = 2 * plain.catalog_pages_for(file.map.catalog * file.layout.catalog_bytes)
-    pages += plain.pages_for(catalog.data_bytes)
+    if file.map.compact:
+        cells = 2 * plain.cells_for(file.map.catalog * file.layout.cell_payload)
+        pages = -(-(cells + plain.cells_for(catalog.data_bytes)) // plain.cells)
+    else:
+        pages = 2 * plain.catalog_pages_for(file.map.catalog * file.layout.catalog_bytes)
+        pages += plain.pages_for(catalog.data_bytes)
     return (file.page_count - pages) * file.layout.page_size
 
 

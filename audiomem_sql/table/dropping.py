@@ -38,6 +38,8 @@ def drop(path: str | os.PathLike[str], *, busy_timeout: float = 0.0) -> list[str
         try:
             table_id = snapshot.segments[0].catalog.table_id
             beside = [files.log] if snapshot.log is not None else []
+            if snapshot.table_file is not None and snapshot.table_file.beside is not None:
+                beside.append(files.head)
             beside += [name for _, name in files.deltas() if _belongs(name, table_id)]
         finally:
             snapshot.close()

@@ -14,6 +14,7 @@ from audiomem_sql.machine.block_cache import SHARED, BlockCache
 from audiomem_sql.machine.limits import LIMITS
 from audiomem_sql.machine.malloc import spare, trim
 from audiomem_sql.storage.segment import TableOptions
+from audiomem_sql.upkeep.mixed_file import tell_mixed_file
 from audiomem_sql.upkeep.salvage import SalvagedSnapshot, load_salvaged
 from audiomem_sql.upkeep.torn_log import tell_torn_log
 from audiomem_sql.versions import Snapshot, TableFiles, known_sources
@@ -52,6 +53,7 @@ class OpenTable:
             if LIMITS[self.options.profile].sparing:
                 spare()
             tell_torn_log(self.files, self.snapshot)
+            tell_mixed_file(self.files, self.snapshot)
             if self.fixed:
                 self.snapshot = self.at(version, as_of)
                 self.options = self._read_options()

@@ -18,12 +18,12 @@ from audiomem_sql.errors import AudioMemError, StorageError, UnsupportedError
 from audiomem_sql.machine.durable import replace_durably
 from audiomem_sql.machine.progress import Progress
 from audiomem_sql.machine.writer_lock import WriterLock
-from audiomem_sql.protection.levels import level_named
-from audiomem_sql.storage.log import LogRecord, LogWriter
+from audiomem_sql.storage.log import LogRecord
 from audiomem_sql.storage.segment import TableOptions
+from audiomem_sql.table.commit_log import CommitLog
 from audiomem_sql.table.commit_upkeep import CommitUpkeep, tell
 from audiomem_sql.table.open_table import OpenTable
-from audiomem_sql.upkeep.compaction import checkpoint
+from audiomem_sql.upkeep.compaction import checkpoint, vacuum
 from audiomem_sql.versions import Snapshot
 from audiomem_sql.writing.commit import Commit, LoggedCommit, PendingCommit, check_version_fits, write_commit
 from audiomem_sql.writing.group_commit import Append
@@ -74,7 +74,7 @@ class Session:
         self._refreshing = threading.Lock()
         self._swept = False
         self._committed = False  # a segment, by the body of writing()
-        self._log: LogWriter | None = None
+        self.log = CommitLog(opened, self.lock, self.put_in_place)
 
     @property
     def readable(self) -> Transaction | Snapshot:
@@ -175,6 +175,7 @@ class Session:
         known = opened.snapshot
         with self._refreshing:
             opened.refresh()
+        self._check_not_older(known)
         if not self._swept:
             files.sweep()
         if not self._swept or known.files != opened.snapshot.files:
@@ -183,31 +184,61 @@ class Session:
         self._swept = True
         if not damaged:
             files.check_undamaged(opened.snapshot)
-        if opened.snapshot.log is not None and not opened.snapshot.logged:
+        if opened.snapshot.has_leftover_log:
             files.remove_log()  # all of it is in a segment: a crash came before its removal
             opened.reload()
 
+    def _check_not_older(self, known: Snapshot) -> None:
+        """StorageError if the file is of an older state than the one that this session has seen.
+
+        Somebody put an old copy in its place. It may be wanted, but not as a successor of what was read here.
+        """
+        before, after = known.table_file, self.opened.snapshot.table_file
+        if before is None or after is None or before is after:
+            return
+        same = after.generation == before.generation and after.newest.digest == before.newest.digest
+        if after.generation < before.generation or (after.generation == before.generation and not same):
+            self.opened.snapshot = known
+            raise StorageError(
+                f"the file was replaced by an older state, with versions up to "
+                f"{after.newest.catalog.last_version}, while the table was open",
+                file=self.opened.path,
+                remedy="Close the table, and open it again if that is the state to go on with.",
+            )
+
     # -- commits; the turn must be this thread's -------------------------------------------------------------
 
-    def log_writer(self) -> LogWriter:
-        """What appends to the log. StorageError if the base is no longer in its place."""
-        opened = self.opened
-        self.lock.check_in_place()
-        if self._log is None:
-            self._log = LogWriter(
-                opened.files.log, opened.snapshot.segments[0].catalog.table_id, like=opened.files.base
-            )
-        self._log.copies = level_named(
-            opened.options.protection
-        ).log_copies  # a vacuum may have changed the level
-        return self._log
+    def log_writer(self) -> CommitLog:
+        """What appends to the log, which is made if there is none.
+
+        StorageError if the base is not in its place.
+        """
+        self.upgrade()
+        return self.log.prepare()
+
+    def prepared_log(self) -> tuple[CommitLog, Snapshot]:
+        """:meth:`log_writer`, and the snapshot with the log."""
+        return self.log_writer(), self.opened.snapshot
 
     def append_to_log(self, record: LogRecord) -> LoggedCommit:
         """Write a commit as a record of the log, durably. It is not in the snapshot yet."""
-        writer, snapshot = self.log_writer(), self.opened.snapshot
-        check_version_fits(snapshot)
-        after = writer.append(snapshot.log, record, snapshot.newest)
-        return LoggedCommit(record.version, writer, snapshot.log, after)
+        check_version_fits(self.opened.snapshot)
+        writer = self.log_writer()
+        log = self.opened.snapshot.log
+        assert log is not None
+        return LoggedCommit(record.version, writer, log, writer.append(log, record))
+
+    def upgrade(self) -> None:
+        """Write a table of format version 1 anew: there is no writer of that version any more."""
+        opened = self.opened
+        if not opened.snapshot.needs_upgrade:
+            return
+        self.lock.check_in_place()
+        if not self.empty_log():
+            snapshot, level = opened.snapshot, opened.options.compression_level
+            oldest = snapshot.versions[0].number
+            vacuum(opened.files, self.lock, snapshot, opened.options, oldest, level=level)
+            opened.reload()
 
     def write_segment(
         self, content: Commit, options: TableOptions | None = None, progress: Progress | None = None
@@ -217,6 +248,7 @@ class Session:
         options: those that the table has from then on, by default those that it has.
         """
         opened = self.opened
+        self.upgrade()
         self.lock.check_in_place()
         return write_commit(
             opened.files, self.lock, opened.snapshot, options or opened.options, content, progress
@@ -235,13 +267,16 @@ class Session:
         return commit.version
 
     def empty_log(self) -> bool:
-        """Turn the log into a delta, durably; False if there was nothing in the log.
+        """Fold the log into the file, durably; False if there was nothing in the log.
 
         A segment that is not upkeep comes after it: its commits follow those of the log.
         """
         opened = self.opened
+        snapshot = opened.snapshot
+        if snapshot.log is not None and not snapshot.logged:
+            self.log.retract()
         done = checkpoint(opened.files, self.lock, opened.snapshot, opened.options)
-        if done:
+        if done or snapshot.log is not None:
             opened.reload()
         return done
 
@@ -271,23 +306,22 @@ class Session:
     # -- the end ---------------------------------------------------------------------------------------------
 
     def close(self) -> None:
-        """Turn what this session logged into a delta, and close the files.
+        """Fold the log into the file if this is the last session that wrote to it, and close the files.
 
         What other threads are appending is waited for.
 
-        The log is left alone when another process is writing: it is as durable, and will be turned into a
-        delta by that.
+        The log is left alone when another process is writing: it is as durable, and will be folded by that.
         """
         self.turn.enter(threading.TIMEOUT_MAX)
         try:
             self.turn.closed = True
-            if self._log is not None:
-                self._log.close()
-                self._log = None
+            if self.log.used:
                 with contextlib.suppress(AudioMemError):  # who writes now, or next, does it
                     self._lock_files(0)
-                    self.upkeep.attempt()
+                    if self.log.is_last():
+                        self.upkeep.attempt()
         finally:
+            self.log.close()
             if self.lock.held:
                 self.lock.release()
             self.lock.close()

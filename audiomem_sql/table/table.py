@@ -314,6 +314,21 @@ class Table(TableReader):
         """
         self._upkeep.transcode(changes, progress)
 
+    def backup(
+        self,
+        path: str | os.PathLike[str],
+        version: int | str | None = None,
+        *,
+        progress: Progress | None = None,
+    ) -> int:
+        """Copy the table to ``path``, which must be free, as one file; the version that the copy has.
+
+        version: a number or a tag, by default the newest; earlier versions are in the copy, later ones are
+        not. Nobody is kept from writing meanwhile. The file gets its name when it is whole and durable.
+        progress: called with work done and work in all.
+        """
+        return self._upkeep.backup(path, version, progress)
+
     def repair(self, *, progress: Progress | None = None) -> list[Repair]:
         """Make every damaged file what it was, byte for byte; what was done, a file each.
 

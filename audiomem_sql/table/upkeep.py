@@ -8,18 +8,19 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from audiomem_sql.audio import Picture
-from audiomem_sql.errors import OptionError
+from audiomem_sql.errors import OptionError, StorageError
 from audiomem_sql.machine.progress import Progress
 from audiomem_sql.protection.levels import level_named
 from audiomem_sql.sound.cover import covered
 from audiomem_sql.storage.segment import TableOptions
 from audiomem_sql.table.session import Session
+from audiomem_sql.upkeep.backup import write_backup
 from audiomem_sql.upkeep.compaction import Retention, merge, vacuum
-from audiomem_sql.upkeep.repair import Repair, repaired
+from audiomem_sql.upkeep.repair import Repair, repaired, table_files
 from audiomem_sql.writing.commit import now
 
 #: Options that can be changed by writing a table anew.
-TRANSCODED = ("profile", "modulation", "band_plan", "robustness", "protection", "compression_level")
+TRANSCODED = ("profile", "modulation", "band_plan", "robustness", "protection", "compression_level", "deltas")
 
 
 class Upkeep:
@@ -46,7 +47,7 @@ class Upkeep:
             self._session.empty_log()
             _, *deltas = opened.snapshot.segments
             if len(deltas) > 1:
-                merge(opened.files, opened.snapshot, opened.options, deltas)
+                merge(opened.files, self._session.lock, opened.snapshot, opened.options, deltas)
 
     def vacuum(
         self, retain: Retention, level: int | None, protection: str | None, progress: Progress | None
@@ -66,6 +67,22 @@ class Upkeep:
                 )
         options = self._opened.options.changed(changes, os.path.dirname(self._opened.path) or ".")
         self._rewrite(options, Retention(), options.compression_level, progress, heard=False)
+
+    def backup(
+        self, path: str | os.PathLike[str], version: int | str | None, progress: Progress | None
+    ) -> int:
+        """Copy a version to a new file, without keeping anybody from writing; its number."""
+        opened = self._opened
+        if opened.salvage:
+            raise StorageError(
+                "a table that is opened for salvage has no whole version to copy",
+                file=opened.path,
+                remedy="Write what is left to a new table with `audiomem salvage`.",
+            )
+        self._session.refresh()
+        copied = opened.pinned(version)
+        write_backup(opened.files, copied.snapshot, path, copied.options, progress)
+        return copied.snapshot.version
 
     def _rewrite(
         self,
@@ -97,12 +114,13 @@ class Upkeep:
     def repair(self, progress: Progress | None) -> list[Repair]:
         """Make every damaged file what it was, byte for byte; what was done, a file each."""
         repairs: list[Repair] = []
-        with self._session.writing(damaged=True):
-            for segment in self._opened.snapshot.segments:
-                temporary, repair = repaired(segment, segment.path, self._opened.files.base, progress)
+        base = self._opened.files.base
+        with self._session.writing(damaged=True), table_files(self._opened.snapshot) as files:
+            for file in files:
+                temporary, repair = repaired(file, file.path, base, progress)
                 repairs.append(repair)
                 if repair.changed:
-                    self._session.put_in_place(temporary, segment.path)
+                    self._session.put_in_place(temporary, file.path)
                 else:
                     with contextlib.suppress(OSError):  # what stays is removed by the next writer's sweep
                         os.unlink(temporary)

@@ -4,18 +4,21 @@ What the rooms above use:
 
 - ``checkpoint``, ``merge`` and ``vacuum`` make fewer, larger files; ``Retention`` says which versions a
   vacuum keeps
+- ``write_backup`` copies one version to a new file, and locks nothing
 - ``problems`` gives every ``Problem`` in the files of a ``Verifiable``
 - ``repaired`` writes a file as it was made, ``repair_copy`` a table: a ``Repair`` for each file
 - ``load_salvaged`` reads what there is where files are missing; ``tell_torn_log`` warns of a log that ends
-  badly
+  badly, ``tell_mixed_file`` of pages of another state
 
 Useful for work on whole files. Not for who may do it, which ``table.session`` decides: whoever calls holds
-the writer's lock.
+the writer's lock, but for a backup.
 """
 
 from __future__ import annotations
 
+from audiomem_sql.upkeep.backup import write_backup
 from audiomem_sql.upkeep.compaction import Retention, checkpoint, merge, vacuum
+from audiomem_sql.upkeep.mixed_file import tell_mixed_file
 from audiomem_sql.upkeep.repair import Repair, repair_copy, repaired
 from audiomem_sql.upkeep.salvage import load_salvaged
 from audiomem_sql.upkeep.torn_log import tell_torn_log
@@ -32,6 +35,8 @@ __all__ = [
     "problems",
     "repair_copy",
     "repaired",
+    "tell_mixed_file",
     "tell_torn_log",
     "vacuum",
+    "write_backup",
 ]

@@ -1,44 +1,40 @@
-"""Fewer, larger files: checkpoint, merge and vacuum.
+"""Fewer, larger segments: checkpoint, merge and vacuum.
 
-A checkpoint makes a delta of the log, a merge one delta of small ones, a vacuum one base of everything. No
-version that is kept reads differently afterwards.
+A checkpoint folds the log into the file: its commits become a delta, a segment behind the others. A merge
+makes one delta of small ones, a vacuum one segment of everything. No version that is kept reads differently
+afterwards.
 
-Each writes a new segment beside, fsyncs it, renames it into place, and only then removes what it replaces. A
-crash in between leaves both, and loading takes the newer. The writer's lock must be held; readers go on with
-the files that they have open.
+Each writes a new segment durably where nobody takes it for part of the table, then makes it part of it, and
+only then removes what it replaces. A crash in between leaves the old state or the new one. The writer's lock
+must be held; readers go on with the files that they have open.
 """
 
 from __future__ import annotations
 
-import contextlib
-import os
-from collections.abc import Iterable, Iterator, Sequence, Set
+from collections.abc import Iterator, Sequence, Set
 from dataclasses import dataclass, replace
 
 import numpy as np
 
-from audiomem_sql.arrays import I64Array
-from audiomem_sql.columns.batch import Row, batch_of
-from audiomem_sql.columns.layouts import union
-from audiomem_sql.columns.schema import Schema
 from audiomem_sql.errors import OptionError
-from audiomem_sql.indexes.vectors import VectorCodec
-from audiomem_sql.machine.durable import fsync_folder
 from audiomem_sql.machine.limits import limits_of
-from audiomem_sql.machine.malloc import trim
 from audiomem_sql.machine.progress import Progress
 from audiomem_sql.machine.writer_lock import WriterLock
 from audiomem_sql.sound.band_health import MEASURED_PAGES, unhealthy
-from audiomem_sql.storage.log import LogRecord
 from audiomem_sql.storage.segment import (
-    NEVER,
-    NO_HISTORY,
+    DELTAS,
+    Folded,
     ReadableSegment,
-    SchemaHistory,
-    SegmentWriter,
     TableOptions,
-    Version,
     WriteOptions,
+)
+from audiomem_sql.upkeep.new_segment import (
+    NewSegment,
+    logged_rows,
+    logged_tags,
+    logged_tombstones,
+    staged_log,
+    stored_columns,
 )
 from audiomem_sql.versions import (
     Snapshot,
@@ -49,13 +45,14 @@ from audiomem_sql.versions import (
     known_sources,
     logged_sources,
     merged_rows,
-    pack_sources,
 )
+from audiomem_sql.writing.placement import Place, generation_of, is_empty, place_beside, place_for
 
-#: Deltas smaller than this are merged when there are so many of them.
-SMALL_DELTA_BYTES = 8 << 20
-SMALL_DELTAS = 8
-_ROWS_AT_ONCE = 1 << 14
+#: Deltas with less data than this are merged when there are so many of them.
+SMALL_DELTA_BYTES = 1 << 20
+SMALL_DELTAS = 32
+#: A table with less data than this is written as one segment whenever the log is folded.
+SMALL_TABLE_BYTES = 256 << 10
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 7 * 86400}
 
 
@@ -103,74 +100,116 @@ class Retention:
 
 
 def checkpoint(files: TableFiles, lock: WriterLock, snapshot: Snapshot, options: TableOptions) -> bool:
-    """Turn the log into a delta, or into the base of a table without rows.
+    """Fold the log into the file. False if there was nothing in it.
 
-    False if there was nothing in it.
+    Deltas that are small are merged with it when there are many, and so is all of a small table.
     """
     commits = snapshot.logged
     if commits:
-        base, *deltas = snapshot.segments
-        first_rows = not base.rows and not deltas
-        segment = _Segment(
-            files.base if first_rows else files.delta(snapshot.newest),
-            snapshot,
-            versions=snapshot.versions if first_rows else snapshot.versions[-len(commits) :],
-            sources=known_sources(snapshot.segments, commits) if first_rows else logged_sources(commits),
-            tags=snapshot.tags
-            if first_rows
-            else {k: v for record in commits for k, v in record.tags.items()},
-        )
-        if not first_rows:
-            files.make_folder()
-        segment.write(
-            options,
-            options.write_options(unhealthy(snapshot)),
-            _logged_rows(commits, snapshot.schema),
-            _logged_tombstones(commits),
-            versioned=len(commits) > 1,
-            history=snapshot.history(snapshot.segments[0].catalog.first_version)
-            if first_rows
-            else NO_HISTORY,
-            lock=lock,
-        )
-    if snapshot.log is not None:
+        merged = _merged_with_log(snapshot, options)
+        if merged:
+            with staged_log(snapshot, options, commits) as staged:
+                _merge(files, lock, snapshot, options, [*merged, staged], folded=True)
+        else:
+            _fold(files, lock, snapshot, options)
+    if snapshot.found_log is not None:
         files.remove_log()
     return bool(commits)
 
 
-def small_deltas(snapshot: Snapshot, unreadable: Set[str] = frozenset()) -> list[ReadableSegment]:
-    """Consecutive small deltas to be merged next, oldest first; none until there are enough of them.
+def small_deltas(snapshot: Snapshot, unreadable: Set[bytes] = frozenset()) -> list[ReadableSegment]:
+    """The newest deltas that are small, oldest first; none until there are enough of them to be merged.
 
-    Of all places the one with the fewest bytes: one merge is short, however many deltas killed writers left.
-    unreadable: paths of deltas that are left alone.
+    unreadable: ids of segments that are left alone.
     """
-    sizes: list[tuple[ReadableSegment, int]] = []
-    best: list[tuple[ReadableSegment, int]] = []
+    deltas: list[ReadableSegment] = []
+    base = _in_base(snapshot)
+    inside = len(base) == len(snapshot.segments)
     for segment in reversed(snapshot.segments[1:]):
-        size = os.path.getsize(segment.path)
-        if size > SMALL_DELTA_BYTES:
+        if not inside and segment in base:
             break
-        if segment.path in unreadable:
-            sizes = []
-            continue
-        sizes.append((segment, size))
-        window = sizes[-SMALL_DELTAS:]
-        if len(window) == SMALL_DELTAS and (not best or _total(window) < _total(best)):
-            best = window
-    return [segment for segment, _ in reversed(best)]
+        if segment.catalog.data_bytes > SMALL_DELTA_BYTES or segment.catalog.segment_id in unreadable:
+            break
+        if not _has_model(segment, snapshot):
+            break
+        deltas.append(segment)
+    return deltas[::-1] if len(deltas) >= SMALL_DELTAS else []
 
 
-def _total(window: Sequence[tuple[ReadableSegment, int]]) -> int:
-    return sum(size for _, size in window)
+def _merged_with_log(snapshot: Snapshot, options: TableOptions) -> list[ReadableSegment]:
+    """The segments that the commits of the log are merged with: the last ones; none for no merge."""
+    if options.deltas != DELTAS[0] and not snapshot.needs_upgrade:
+        return list(snapshot.segments) if is_empty(snapshot) else small_deltas(snapshot)
+    if snapshot.needs_upgrade or len(snapshot.segments) != len(_in_base(snapshot)):
+        return list(snapshot.segments)
+    others = [n for n, segment in enumerate(snapshot.segments) if not _has_model(segment, snapshot)]
+    same = list(snapshot.segments[others[-1] + 1 if others else 0 :])
+    if sum(segment.catalog.data_bytes for segment in snapshot.segments) <= SMALL_TABLE_BYTES:
+        return same
+    deltas = small_deltas(snapshot)
+    return deltas if len(deltas) <= len(same) else []
+
+
+def _has_model(segment: ReadableSegment, snapshot: Snapshot) -> bool:
+    """Whether the vectors of ``segment`` are those of the newest model.
+
+    A segment names one model: only a vacuum puts others in with it, and then old versions have their vectors,
+    and no model for the words of a query.
+    """
+    own, newest = segment.catalog.options, snapshot.segments[-1].catalog.options
+    if any(own.get(name) != newest.get(name) for name in ("model", "model_backend")):
+        return False
+    return own.get("model_digest", "") in ("", newest.get("model_digest"))  # empty without vectors
+
+
+def _in_base(snapshot: Snapshot) -> Sequence[ReadableSegment]:
+    """The segments in the table's one file; others are delta files."""
+    return () if snapshot.table_file is None else snapshot.table_file.segments
+
+
+def _fold(files: TableFiles, lock: WriterLock, snapshot: Snapshot, options: TableOptions) -> None:
+    """Make a segment of the log's commits, behind those that are there."""
+    commits = snapshot.logged
+    segment = NewSegment(
+        _place(snapshot, options, snapshot.segments, folded=True),
+        snapshot,
+        versions=snapshot.versions[-len(commits) :],
+        sources=logged_sources(commits),
+        tags=logged_tags(commits),
+    )
+    segment.write(
+        options,
+        logged_rows(commits, snapshot.schema),
+        logged_tombstones(commits),
+        versioned=len(commits) > 1,
+        lock=lock,
+    )
 
 
 def merge(
-    files: TableFiles, snapshot: Snapshot, options: TableOptions, deltas: Sequence[ReadableSegment]
+    files: TableFiles,
+    lock: WriterLock,
+    snapshot: Snapshot,
+    options: TableOptions,
+    deltas: Sequence[ReadableSegment],
 ) -> None:
-    """Make one delta of consecutive ``deltas``."""
-    path = deltas[-1].path
-    segment = _Segment(
-        path,
+    """Make one delta of the last segments ``deltas``. The log must be empty."""
+    _merge(files, lock, snapshot, options, deltas, folded=False)
+
+
+def _merge(
+    files: TableFiles,
+    lock: WriterLock,
+    snapshot: Snapshot,
+    options: TableOptions,
+    deltas: Sequence[ReadableSegment],
+    *,
+    folded: bool,
+) -> None:
+    """Make one segment of ``deltas``, which are the last ones, and the log if it is among them."""
+    kept = [segment for segment in snapshot.segments if segment not in deltas]
+    segment = NewSegment(
+        _place(snapshot, options, kept, folded=folded),
         snapshot,
         versions=[version for delta in deltas for version in delta.catalog.versions],
         sources=known_sources(deltas),
@@ -178,18 +217,47 @@ def merge(
     )
     tombstones = Tombstones.of(deltas)
     rowids, first = np.unique(tombstones.rowids, return_index=True)
-    # Of each rowid the first deletion may be of a row in a file before; the others are of rows in these
-    # files.
+    # Of each rowid the first deletion may be of a row in a segment before; the others are of rows in these.
     outside = Tombstones(rowids, tombstones.versions[first])
     history = snapshot.history(
         deltas[0].catalog.first_version,
         [step for delta in deltas for step in delta.catalog.history.migrations],
     )
-    stored = _stored(snapshot, history)
+    stored = stored_columns(snapshot, history)
     rows = merged_rows([delta.with_schema(stored) for delta in deltas])
-    write = options.write_options(unhealthy(snapshot))
-    segment.write(options, write, rows, outside, versioned=True, schema=stored, history=history)
-    _remove([delta.path for delta in deltas[:-1]])
+    versioned = len(segment.versions) > 1
+    segment.write(
+        options,
+        rows,
+        outside if kept else None,
+        versioned=versioned,
+        schema=stored,
+        history=history,
+        lock=lock,
+    )
+    files.remove_deltas([delta for delta in deltas if delta.path != segment.place.path])
+    if not kept:
+        files.remove_folder()
+
+
+def _place(
+    snapshot: Snapshot,
+    options: TableOptions,
+    kept: Sequence[ReadableSegment],
+    *,
+    folded: bool = False,
+    write: WriteOptions | None = None,
+) -> Place:
+    """Where a segment goes that comes behind ``kept``. folded: the log's commits are in it."""
+    log = snapshot.log
+    write = options.write_options(unhealthy(snapshot)) if write is None else write
+    what = None if not folded or log is None or log.folded is None else Folded(*log.folded)
+    assert snapshot.table_file is not None
+    newest = snapshot.segments[-1]
+    if options.deltas != DELTAS[0] and kept and not snapshot.needs_upgrade:
+        path = TableFiles(snapshot.table_file.path).delta(snapshot.newest)
+        return place_beside(snapshot.table_file, path, kept[-1], write, what, generation_of(newest))
+    return place_for(snapshot.table_file, kept, write, what, newest=newest)
 
 
 def vacuum(
@@ -210,12 +278,17 @@ def vacuum(
     """
     versions = [version for version in snapshot.versions if version.number >= oldest]
     write = options.write_options(unhealthy(snapshot, MEASURED_PAGES) if heard else frozenset())
-    segment = _Segment(
-        files.base, snapshot, versions=versions, sources=known_sources(snapshot.segments), tags=snapshot.tags
+    stronger = replace(write, level=level or limits_of(options.profile).vacuum_level)
+    segment = NewSegment(
+        _place(snapshot, options, (), write=stronger),
+        snapshot,
+        versions=versions,
+        sources=known_sources(snapshot.segments),
+        tags=snapshot.tags,
     )
     total = sum(segment.rows for segment in snapshot.segments)
     history = snapshot.history(oldest)
-    stored = _stored(snapshot, history)
+    stored = stored_columns(snapshot, history)
     segments = [segment.with_schema(stored) for segment in snapshot.segments]
 
     def rows() -> Iterator[VersionedBatch]:
@@ -228,11 +301,9 @@ def vacuum(
             if progress is not None:
                 progress(done, total)
 
-    stronger = replace(write, level=level or limits_of(options.profile).vacuum_level)
     with snapshot.segments[0].read_once():
         segment.write(
             options,
-            stronger,
             rows(),
             None,
             versioned=len(versions) > 1,
@@ -240,145 +311,5 @@ def vacuum(
             history=history,
             lock=lock,
         )
-    _remove([delta.path for delta in snapshot.segments[1:]])
-    with contextlib.suppress(OSError):
-        os.rmdir(files.folder)
-
-
-@dataclass(frozen=True, slots=True)
-class _Segment:
-    """A segment about to be written at ``path``, in place of what is there."""
-
-    path: str
-    snapshot: Snapshot
-    versions: Sequence[Version]
-    sources: dict[str, bytes]
-    tags: dict[str, int]
-
-    def write(
-        self,
-        options: TableOptions,
-        write: WriteOptions,
-        rows: Iterable[VersionedBatch],
-        tombstones: Tombstones | None,
-        *,
-        versioned: bool,
-        schema: Schema | None = None,
-        history: SchemaHistory = NO_HISTORY,
-        lock: WriterLock | None = None,
-    ) -> None:
-        """Write the rows, and give the file its name.
-
-        schema: that of ``rows``, by default the newest. lock: follows the file if it becomes the base.
-        """
-        if limits_of(options.profile).sparing:
-            for segment in self.snapshot.segments:
-                segment.forget()
-            trim()
-        table_id = self.snapshot.segments[0].catalog.table_id
-        schema = schema or self.snapshot.schema
-        codecs = _codecs(self.snapshot, schema)
-        writer = SegmentWriter(
-            self.path,
-            schema,
-            write,
-            table_id=table_id,
-            codecs=codecs,
-            table_options=options.to_catalog(),
-            like=self.snapshot.segments[0].path,
-        )
-        try:
-            for part in rows:
-                if versioned:
-                    writer.add(part.batch.rowids, part.batch.arrays, part.created, part.ended)
-                else:
-                    writer.add(part.batch.rowids, part.batch.arrays)
-            filled = tombstones is not None and len(tombstones.rowids) > 0
-            empty = np.empty(0, np.int64)
-            writer.finish(
-                self.versions,
-                tombstones=tombstones.rowids if tombstones is not None and filled else None,
-                tombstone_versions=(tombstones.versions if tombstones is not None and filled else empty)
-                if versioned
-                else None,
-                sources=pack_sources(self.sources) if self.sources else None,
-                tags=self.tags,
-                history=history,
-            )
-            if lock is not None and self.path == self.snapshot.segments[0].path:
-                lock.follow(writer.temporary)
-            writer.publish(replace=True)
-        except BaseException:
-            writer.abandon()
-            raise
-
-
-def _codecs(snapshot: Snapshot, schema: Schema) -> dict[int, VectorCodec]:
-    """How the largest segment stores each column of vectors.
-
-    Vectors that are merged with the same codec stay as they are.
-    """
-    codecs: dict[int, VectorCodec] = {}
-    largest = max(snapshot.segments, key=lambda segment: segment.rows)
-    for column in schema.vectors.values():
-        index = largest.with_schema(schema).vector_index(column)
-        if index is not None and index.count:
-            codecs[column] = index.codec
-    return codecs
-
-
-def _stored(snapshot: Snapshot, history: SchemaHistory) -> Schema:
-    """The columns of a segment with all rows of ``history``."""
-    return union(snapshot.schema, (schema for _, schema in history.schemas))
-
-
-def _logged_tombstones(commits: Sequence[LogRecord]) -> Tombstones:
-    """The rows of segments that the commits deleted."""
-    versions: dict[int, int] = {}
-    live: set[int] = set()
-    for record in commits:
-        for rowid in record.deleted:
-            if rowid in live:
-                live.discard(rowid)
-            else:
-                versions.setdefault(rowid, record.version)
-        live.update(rowid for rowid, _ in record.inserted)
-    rowids = np.array(sorted(versions), np.int64)
-    return Tombstones(rowids, np.array([versions[rowid] for rowid in sorted(versions)], np.int64))
-
-
-def _logged_rows(commits: Sequence[LogRecord], schema: Schema) -> Iterator[VersionedBatch]:
-    """Every row that the commits made, ascending by rowid, then version."""
-    rows: list[tuple[int, int, Row]] = []
-    ended: list[int] = []
-    live: dict[int, int] = {}
-    for record in commits:
-        for rowid in record.deleted:
-            number = live.pop(rowid, None)
-            if number is not None:
-                ended[number] = record.version
-        for rowid, row in record.inserted:
-            live[rowid] = len(rows)
-            rows.append((rowid, record.version, row))
-            ended.append(NEVER)
-    order = sorted(range(len(rows)), key=lambda number: rows[number][:2])
-    for start in range(0, len(order), _ROWS_AT_ONCE):
-        numbers = order[start : start + _ROWS_AT_ONCE]
-        batch = batch_of([(rows[number][0], rows[number][2]) for number in numbers], schema)
-        yield VersionedBatch(
-            batch, _array(rows[number][1] for number in numbers), _array(ended[number] for number in numbers)
-        )
-
-
-def _array(numbers: Iterable[int]) -> I64Array:
-    return np.fromiter(numbers, np.int64)
-
-
-def _remove(paths: Sequence[str]) -> None:
-    """Delete files that newer ones replace; those that stay by some mishap are passed over when loading."""
-    for path in paths:
-        with contextlib.suppress(OSError):
-            os.unlink(path)
-    if paths:
-        with contextlib.suppress(OSError):
-            fsync_folder(os.path.dirname(paths[0]))
+    files.remove_deltas(snapshot.segments)
+    files.remove_folder()

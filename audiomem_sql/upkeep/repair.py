@@ -5,25 +5,34 @@ from __future__ import annotations
 import contextlib
 import os
 import shutil
-import tempfile
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
-from audiomem_sql.arrays import I64Array
+from audiomem_sql.arrays import I64Array, U8Array
+from audiomem_sql.audio import STREAM_HEAD_BYTES, VerbatimPages
 from audiomem_sql.errors import StorageError, UnsupportedError
-from audiomem_sql.machine.durable import flush, replace_durably, storage_error, temporary_file
+from audiomem_sql.machine.block_cache import BlockCache
+from audiomem_sql.machine.durable import flush, replace_durably, storage_error
 from audiomem_sql.machine.file_access import create_regular, open_regular
 from audiomem_sql.machine.progress import Progress
-from audiomem_sql.storage.pages import FileSpec, lay_out
-from audiomem_sql.storage.segment import ReadableSegment, raw_catalog, repaired_comments
-from audiomem_sql.versions import Snapshot, TableFiles
+from audiomem_sql.storage.pages import HeadRecord, announce_page, announcement_as_written
+from audiomem_sql.storage.segment import (
+    Comments,
+    ReadableSegment,
+    TableFile,
+    copied_file,
+    open_table_file,
+    repaired_of_file,
+)
+from audiomem_sql.versions import Snapshot, TableFiles, announced_session
+from audiomem_sql.writing.commit import now
 
-#: Bytes of the data stream that are read at once, and held in memory before a file is used.
-_AT_ONCE = 4 << 20
-_SPOOL_BYTES = 64 << 20
 _COMPARED = 1 << 20
+_MD5_BYTES = 16
+#: Who announces a log where the announcement was lost.
+_WRITER = "audiomem repair"
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,56 +48,87 @@ class Repair:
     changed: bool
 
 
-def repaired(
-    segment: ReadableSegment, target: str, like: str, progress: Progress | None = None
-) -> tuple[str, Repair]:
-    """Write the file of ``segment`` as it was made: its temporary name, and what was done.
+def repaired(file: TableFile, target: str, like: str, progress: Progress | None = None) -> tuple[str, Repair]:
+    """Write ``file`` as it was made, with all its segments: its temporary name, and what was done.
 
     target: the path beside which it is written. like: the base, whose mode and owner it gets.
     UnsupportedError without protection; DamagedFileError, naming page and cell, for what cannot be recovered:
-    then nothing is written. The file is on the disk when this returns. progress: called with bytes of data
-    done and in all.
+    then nothing is written. The new file is on the disk when this returns. progress: called with pages done
+    and in all.
     """
-    file, catalog = segment.file, segment.catalog
-    if file.map is None:
+    if not all(segment.file.is_protected for segment in file.segments):
         raise UnsupportedError(
             "has protection none: damage is found, but there is nothing to repair it with",
-            file=segment.path,
+            file=file.path,
             remedy="Restore it from a copy. `audiomem vacuum --protection archive` protects what is whole.",
         )
-    blob = raw_catalog(file, 0)
-    comments, tags = repaired_comments(segment.path, catalog.comments)
-    handle, temporary = -1, ""
+    head, announcement = _state(file)
+    ours, others = repaired_of_file(file.path, [segment.catalog.comments for segment in file.segments])
+    temporary = copied_file(
+        file,
+        target,
+        like,
+        Comments(ours, others),
+        head=head,
+        announcement=announcement,
+        progress=progress,
+    )
     try:
-        with tempfile.SpooledTemporaryFile(max_size=_SPOOL_BYTES) as data:
-            for start in range(0, catalog.data_bytes, _AT_ONCE):
-                data.write(file.read(segment.data_page, start, min(_AT_ONCE, catalog.data_bytes - start)))
-                if progress is not None:
-                    progress(start, catalog.data_bytes)
-            handle, temporary = temporary_file(target, like)
-            with os.fdopen(handle, "w+b") as sink:
-                spec = FileSpec(
-                    file.profile,
-                    file.layout.level,
-                    catalog.segment_id,
-                    comments,
-                    tags,
-                    file.mode,
-                    file.by_bands,
-                )
-                lay_out(sink, spec, blob, data, catalog.data_bytes)
-                sink.flush()
-                flush(sink.fileno())
-        corrections = file.corrections
-        changed = not _same(temporary, segment.path)
-        return temporary, Repair(segment.path, corrections.inner, corrections.outer, changed)
+        corrections = [segment.file.corrections for segment in file.segments]
+        return temporary, Repair(
+            file.path,
+            sum(each.inner for each in corrections),
+            sum(each.outer for each in corrections),
+            _is_changed(file, temporary, head),
+        )
     except BaseException as error:
-        if temporary:
-            with contextlib.suppress(OSError):
-                os.unlink(temporary)
+        with contextlib.suppress(OSError):
+            os.unlink(temporary)
         if isinstance(error, OSError):
             raise storage_error(error, target) from error
         raise
+
+
+def _state(file: TableFile) -> tuple[HeadRecord | None, U8Array | None]:
+    """The head record that the file had, and the announce page behind its segments."""
+    if file.format_version == 1:
+        return None, None
+    newest = file.newest
+    front = file.front
+    if front is not None and (front.segment_id, front.digest) != (newest.catalog.segment_id, newest.digest):
+        front = None
+    session = announced_session(file)
+    if session is None:
+        return front or file.head, None
+    record = file.announced or front
+    assert record is not None
+    pages = newest.file
+    page = announcement_as_written(pages.source, file.stop, pages.layout.level)
+    if page is None:
+        page = announce_page(record, pages.header, pages.layout, now(), _WRITER)
+    return record, page
+
+
+def _is_changed(file: TableFile, temporary: str, head: HeadRecord | None) -> bool:
+    """Whether ``temporary`` differs from ``file`` in more than its metadata.
+
+    Appended pages leave the MD5 of STREAMINFO zero and the SEEKTABLE as it was, and in format version 1 the
+    blocks had another order; a file that is written anew has them as we write them now.
+    """
+    if _same(temporary, file.path):
+        return False
+    source = file.newest.file.source
+    stated = file.state.front[STREAM_HEAD_BYTES - _MD5_BYTES : STREAM_HEAD_BYTES]
+    with open(temporary, "rb") as other:
+        true = other.read(STREAM_HEAD_BYTES)[-_MD5_BYTES:]
+    kept = stated == bytes(_MD5_BYTES) if head is not None else stated == true
+    if not isinstance(source, VerbatimPages) or not kept or file.front != head:
+        return True
+    start, size = source.offset(0), os.path.getsize(temporary)
+    length = source.offset(source.present) - start
+    return os.path.getsize(file.path) != start + length or not _same(
+        temporary, file.path, size - length, start
+    )
 
 
 def repair_copy(
@@ -102,17 +142,34 @@ def repair_copy(
     if copy.exists() or copy.deltas() or os.path.lexists(copy.log):
         raise StorageError("the file exists already", file=copy.base, remedy="Choose another name.")
     repairs = []
-    for segment in reversed(snapshot.segments):  # the base last: without it there is no table
-        path = copy.base
-        if segment.path != files.base:
-            copy.make_folder(files.base)
-            path = os.path.join(copy.folder, os.path.basename(segment.path))
-        temporary, repair = repaired(segment, path, files.base, progress)
-        repairs.append(repair)
-        if segment is snapshot.segments[0] and snapshot.logged:
-            _copy_log(files, copy)
-        replace_durably(temporary, path)
+    with table_files(snapshot) as sources:
+        for source in reversed(sources):  # the base last: without it there is no table
+            path = copy.base
+            if source.path != files.base:
+                copy.make_folder(files.base)
+                path = os.path.join(copy.folder, os.path.basename(source.path))
+            temporary, repair = repaired(source, path, files.base, progress)
+            repairs.append(repair)
+            if source is sources[0] and snapshot.log is not None:
+                _copy_log(files, copy)
+            replace_durably(temporary, path)
     return repairs[::-1]
+
+
+@contextlib.contextmanager
+def table_files(snapshot: Snapshot) -> Iterator[list[TableFile]]:
+    """The files of a table, the base first; those of deltas are open while this lasts."""
+    base = snapshot.table_file
+    assert base is not None
+    opened: list[TableFile] = []
+    try:
+        for segment in snapshot.segments:
+            if segment not in base.segments:
+                opened.append(open_table_file(segment.path, BlockCache(0)))
+        yield [base, *opened]
+    finally:
+        for each in opened:
+            each.close()
 
 
 def _copy_log(files: TableFiles, copy: TableFiles) -> None:
@@ -129,9 +186,11 @@ def _copy_log(files: TableFiles, copy: TableFiles) -> None:
         raise storage_error(error, copy.log) from error
 
 
-def _same(path: str, other: str) -> bool:
-    """Whether two files hold the same bytes."""
+def _same(path: str, other: str, start: int = 0, other_start: int = 0) -> bool:
+    """Whether two files hold the same bytes from ``start`` and ``other_start`` on."""
     with open(path, "rb") as one_file, open(other, "rb") as other_file:
+        one_file.seek(start)
+        other_file.seek(other_start)
         while True:
             one_bytes, other_bytes = one_file.read(_COMPARED), other_file.read(_COMPARED)
             if one_bytes != other_bytes:
@@ -156,7 +215,7 @@ def losses(segment: ReadableSegment, cells: Sequence[int]) -> Iterator[Loss]:
     costs no row.
     """
     size = segment.file.layout.cell_payload
-    starts = np.unique(segment.file.places_in(segment.data_page, np.array(cells, np.int64)))
+    starts = np.unique(segment.file.places_in(segment.data_cell, np.array(cells, np.int64)))
     if not len(starts):
         return
     columns = [*range(len(segment.schema)), -1, -2, -3]

@@ -1,19 +1,18 @@
 """Reading a table of which files are missing or cannot be read: what the others hold.
 
-Each delta lists the commits that are in it, so a gap in the chain has known versions. Of a version before the
-gap nothing is lost. A version after it is put together from what there is: rows that only the missing commits
-added are not shown, and rows that only they deleted are; a row that they replaced is shown as it was before,
-unless a later commit replaced it, too.
+Each segment lists the commits that are in it, so a gap in the chain has known versions. Of a version before
+the gap nothing is lost. A version after it is put together from what there is: rows that only the missing
+commits added are not shown, and rows that only they deleted are; a row that they replaced is shown as it was
+before, unless a later commit replaced it, too.
 
-A file whose catalogs are all lost is read by the labels of its blocks (see ``unlisted_segment``). Then only
-the newest version can be had.
+A segment whose catalogs are all lost is read by the labels of its blocks (see ``UnlistedSegment``). Then
+only the newest version can be had.
 
 Without a base the deltas are read alone: they hold all that they need, but for the rows of before.
 """
 
 from __future__ import annotations
 
-import contextlib
 import os
 from collections.abc import Sequence
 from functools import cached_property
@@ -25,7 +24,13 @@ from audiomem_sql.columns.stored_values import row_check
 from audiomem_sql.errors import AudioMemError, DamagedFileError, QueryError
 from audiomem_sql.machine.block_cache import BlockCache
 from audiomem_sql.storage.log import LogContent, check_rows, read_log
-from audiomem_sql.storage.segment import ReadableSegment, Segment, UnlistedSegment, Version
+from audiomem_sql.storage.segment import (
+    ReadableSegment,
+    SalvagedFile,
+    UnlistedSegment,
+    Version,
+    salvaged_file,
+)
 from audiomem_sql.versions import SegmentView, Snapshot, TableFiles, check_table
 from audiomem_sql.warn_once import warn_once
 
@@ -126,37 +131,42 @@ def load_salvaged(files: TableFiles, cache: BlockCache) -> Snapshot:
     A DamageWarning says what is missing. What opening the base raises is raised here if no delta can be read
     either.
     """
-    with contextlib.suppress(AudioMemError):
+    try:
         return files.load(cache)
-    base: ReadableSegment | None = None
+    except AudioMemError as error:
+        refused = error.with_traceback(None)
+    base = SalvagedFile(is_based=False)
     failed: AudioMemError | None = None
     try:
-        base = _opened(files.base, cache)
+        base = salvaged_file(files.base, cache, _check_of_use)
     except AudioMemError as error:
         failed = error.with_traceback(None)
-    opened, unreadable = [] if base is None else [base], []
+    opened, unreadable = list(base.segments), list(base.unreadable)
     try:
-        segments: list[ReadableSegment] = []
+        segments = list(base.segments)
+        deltas: list[ReadableSegment] = []
         for number, path in reversed(files.deltas()):
-            if (base is None or number > base.catalog.last_version) and (
-                not segments or number < segments[0].catalog.first_version
+            if (not segments or number > segments[-1].catalog.last_version) and (
+                not deltas or number < deltas[0].catalog.first_version
             ):
+                other = next(iter([*segments, *deltas]), None)
                 try:
-                    delta = _whole(path, number, base or next(iter(segments), None), cache)
+                    delta = _whole(path, number, other, cache)
                 except (AudioMemError, OSError) as error:
                     unreadable.append(str(error).split("\n")[0])
                     continue
                 opened.append(delta)
-                segments.insert(0, delta)
-        if base is not None:
-            segments.insert(0, base)
-        elif not segments:
+                deltas.insert(0, delta)
+        segments += deltas
+        if not segments:
             assert failed is not None
             raise failed
         log = _log(files, segments[-1], unreadable)
         if failed is not None:
             unreadable.insert(0, f"the base: {failed.what}")
-        snapshot = (BaselessSnapshot if base is None else SalvagedSnapshot)(segments, log)
+        snapshot = (SalvagedSnapshot if base.is_based else BaselessSnapshot)(segments, log)
+        if not (unreadable or snapshot.gaps or snapshot.unlisted):
+            unreadable.append(refused.what)
     except BaseException:
         for segment in opened:
             segment.close()
@@ -165,49 +175,63 @@ def load_salvaged(files: TableFiles, cache: BlockCache) -> Snapshot:
     return snapshot
 
 
-def _opened(path: str, cache: BlockCache) -> ReadableSegment:
-    """The segment at ``path``, if need be without its catalog. DamagedFileError that says what was tried."""
-    try:
-        return Segment.open(path, cache)
-    except DamagedFileError as error:
-        first = error.with_traceback(None)
-    try:
-        return UnlistedSegment.open(path, cache)
-    except DamagedFileError as error:
-        raise error from first
+def _check_of_use(segment: ReadableSegment) -> None:
+    """AudioMemError if rowids and deletions cannot be read: without these the rows would be wrong."""
+    segment.tombstones()
+    segment.rowids()
+    segment.created()
+    segment.ended()
 
 
 def _whole(path: str, number: int, other: ReadableSegment | None, cache: BlockCache) -> ReadableSegment:
     """The delta that ends with version ``number``, of the table that ``other`` is of.
 
-    AudioMemError if its catalog, rowids and deletions cannot be read: without these its rows would be wrong.
+    AudioMemError if its catalog, rowids and deletions cannot be read.
     """
-    segment = _opened(path, cache)
+    delta = salvaged_file(path, cache, _check_of_use)
     try:
+        (segment,) = delta.segments
+        _check_of_use(segment)
         if other is not None:
             check_table(other, segment, other.path)
         if segment.catalog.last_version != number:
             raise DamagedFileError(f"ends with version {segment.catalog.last_version}", file=path)
-        segment.tombstones()
-        segment.rowids()
-        segment.created()
-        segment.ended()
     except BaseException:
-        segment.close()
+        delta.close()
         raise
     return segment
 
 
 def _log(files: TableFiles, newest: ReadableSegment, unreadable: list[str]) -> LogContent | None:
+    """The log, if its commits come behind those of ``newest``."""
     try:
-        log = read_log(files.log, newest.catalog.table_id)
-        if log is not None:
-            schema = newest.catalog.schemas[-1][1]
-            check_rows(files.log, log, newest.catalog.last_version, len(schema), row_check(schema))
+        log = read_log(files.log, newest.catalog.table_id, unreadable=unreadable)
+        if log is None or log.version <= newest.catalog.last_version:
+            return None
+        if _is_of_another_history(log, newest):
+            unreadable.append(f"{files.log}: it continues another history of the table")
+            return None
+        schema = newest.catalog.schemas[-1][1]
+        check_rows(files.log, log, newest.catalog.last_version, len(schema), row_check(schema))
         return log
     except (AudioMemError, OSError) as error:
         unreadable.append(str(error))
         return None
+
+
+def _is_of_another_history(log: LogContent, newest: ReadableSegment) -> bool:
+    """Whether the log begins at a version that ``newest`` has, but of another segment."""
+    before, last = log.predecessor, newest.catalog.last_version
+    if before is None or before.version > last:
+        return False  # what is between them is missing
+    return (before.version, before.segment_id) != (last, newest.catalog.segment_id)
+
+
+def _named(segment: UnlistedSegment, snapshot: SalvagedSnapshot) -> str:
+    """The file of a segment, and where it begins if that has others, too."""
+    name = os.path.basename(segment.path)
+    alone = sum(other.path == segment.path for other in snapshot.segments) == 1
+    return name if alone else f"{name} from page {segment.file.first} on"
 
 
 def _tell(files: TableFiles, snapshot: SalvagedSnapshot, unreadable: Sequence[str]) -> None:
@@ -222,7 +246,7 @@ def _tell(files: TableFiles, snapshot: SalvagedSnapshot, unreadable: Sequence[st
             "rows that it added are not shown, and rows that it deleted may be"
         )
     if snapshot.unlisted:
-        names = [os.path.basename(segment.path) for segment in snapshot.unlisted]
+        names = [_named(segment, snapshot) for segment in snapshot.unlisted]
         lost = sum(len(segment.lost) for segment in snapshot.unlisted)
         notes = [
             f"; of {name}, {note}"

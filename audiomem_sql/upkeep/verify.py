@@ -14,15 +14,17 @@ from audiomem_sql.blocks.zones import Zones
 from audiomem_sql.columns.stored_values import int64_view
 from audiomem_sql.errors import DamagedFileError
 from audiomem_sql.machine.progress import Progress
-from audiomem_sql.storage.pages import PageDamage
+from audiomem_sql.storage.pages import PageDamage, foreign_at
 from audiomem_sql.storage.segment import (
     CREATED,
     ENDED,
     ROWID,
     ReadableSegment,
     check_copies,
+    check_data,
     check_places,
 )
+from audiomem_sql.upkeep.file_faults import file_faults
 from audiomem_sql.upkeep.log_faults import log_faults
 from audiomem_sql.upkeep.repair import Loss, losses
 from audiomem_sql.versions import Snapshot, TableFiles, segment_sources
@@ -80,6 +82,8 @@ def problems(table: Verifiable, progress: Progress | None = None) -> Iterator[Pr
         if progress is not None:
             progress(int(done + pages), total)
 
+    for page, fault, repair in file_faults(table.snapshot.table_file):
+        yield Problem(table.files.base, page, (), fault, repair)
     for segment in segments:
         intact = True
         for problem in _pages(segment, report):
@@ -94,6 +98,13 @@ def problems(table: Verifiable, progress: Progress | None = None) -> Iterator[Pr
         report(0)
     if whole:
         yield from _shared_rowids(table.snapshot)
+    yield from _missing(table)
+    for fault, repair in log_faults(table.snapshot, table.files, whole=whole):
+        yield Problem(table.files.log, None, (), fault, repair)
+
+
+def _missing(table: Verifiable) -> Iterator[Problem]:
+    """Versions that no file holds, and tags of such."""
     snapshot = table.snapshot
     for gap in snapshot.gaps:
         fault = f"versions {gap.start} to {gap[-1]} are missing: no file holds them"
@@ -102,16 +113,17 @@ def problems(table: Verifiable, progress: Progress | None = None) -> Iterator[Pr
         if not snapshot.versions[0].number <= number <= snapshot.newest:
             fault = f"the tag {name} names version {number}, which is not kept"
             yield Problem(snapshot.segments[-1].path, None, (), fault)
-    for fault, repair in log_faults(snapshot, table.files, whole=whole):
-        yield Problem(table.files.log, None, (), fault, repair)
 
 
 def _pages(segment: ReadableSegment, report: Callable[[float], None]) -> Iterator[Problem]:
     file = segment.file
-    protected = file.map is not None
+    protected = file.is_protected
     for damage in file.damage(progress=lambda pages: report(pages / 2)):
         faults = []
         repair = "file" if protected else None
+        if damage.headers:
+            stranger = foreign_at(file.source, file.first + damage.page, file.place)
+            faults.extend([] if stranger is None else [f"two states are mixed in the file: {stranger}"])
         if damage.cells:
             plural = "s" if len(damage.cells) > 1 else ""
             faults.append(f"cell{plural} {', '.join(map(str, damage.cells))}: CRC-32C mismatch")
@@ -132,14 +144,15 @@ def _pages(segment: ReadableSegment, report: Callable[[float], None]) -> Iterato
             faults.append("the FLAC frame around it is damaged")
         yield Problem(
             segment.path,
-            damage.page,
+            file.first + damage.page,
             damage.cells,
             "; ".join(filter(None, faults)),
             repair or _harmless(damage),
         )
     missing = file.missing
     if missing:
-        fault = f"page {missing[0]} to {missing[-1]}: missing, the file ends before them"
+        first, last = file.first + missing[0], file.first + missing[-1]
+        fault = f"page {first} to {last}: missing, the file ends before them"
         numbers = np.arange(missing[0] * file.layout.cells, (missing[-1] + 1) * file.layout.cells)
         recovered, _ = file.recover(numbers)
         repair = "parity" if recovered.all() else None
@@ -185,6 +198,7 @@ def _contents(segment: ReadableSegment, report: Callable[[float], None]) -> Iter
     checks: list[Callable[[], None]] = [
         partial(check_copies, segment),
         partial(check_places, segment),
+        partial(check_data, segment),
         lambda: _check_extents(segment),
     ]
     for column in [ROWID, CREATED, ENDED, *range(len(segment.schema))]:
@@ -265,5 +279,13 @@ def _shared_rowids(snapshot: Snapshot) -> Iterator[Problem]:
                 rows = np.setdiff1d(earlier.segment.find_many(rowids), earlier.deleted)
                 for row in rows[:1]:
                     rowid = earlier.segment.rowid(int(row))
-                    fault = f"row {rowid} is there twice, also in {earlier.segment.path}"
+                    other = earlier.segment
+                    fault = f"row {rowid} is there twice, also in {_name(other, later.segment)}"
                     yield Problem(later.segment.path, None, (), fault)
+
+
+def _name(segment: ReadableSegment, beside: ReadableSegment) -> str:
+    """What tells a segment from another one."""
+    if segment.path != beside.path:
+        return segment.path
+    return f"the segment from page {segment.file.first} on"

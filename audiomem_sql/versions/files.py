@@ -1,4 +1,4 @@
-"""The files of one table: base ``X.flac``, deltas ``X.flac.d/<version>.flac``, log ``X.flac-wal``.
+"""The files of one table: base ``X.flac``, log ``X.flac-wal``, and delta files ``X.flac.d/<version>.flac``.
 
 One process writes at a time, see :mod:`audiomem_sql.machine.writer_lock`; readers lock nothing.
 """
@@ -9,6 +9,7 @@ import contextlib
 import os
 import re
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from audiomem_sql.columns.stored_values import row_check
@@ -18,11 +19,22 @@ from audiomem_sql.machine.durable import abandoned_files, file_identity, fsync_f
 from audiomem_sql.machine.file_access import create_folder
 from audiomem_sql.machine.file_names import check_one_name, resolved
 from audiomem_sql.storage.log import check_rows, commits_behind, has_more, read_log
-from audiomem_sql.storage.segment import ReadableSegment, Segment, Version
-from audiomem_sql.versions.snapshot import Snapshot, check_chain
+from audiomem_sql.storage.pages import HeadRecord
+from audiomem_sql.storage.segment import (
+    FileState,
+    ReadableSegment,
+    Segment,
+    TableFile,
+    Version,
+    open_table_file,
+)
+from audiomem_sql.versions.chain import check_chain
+from audiomem_sql.versions.head_file import check_links, read_head, with_head, write_head
+from audiomem_sql.versions.log_of_file import log_of_file
+from audiomem_sql.versions.snapshot import Snapshot
 
 _DELTA = re.compile(r"(\d{8,})\.flac")
-_TEMPORARY = re.compile(r"\.\d{8,}\.flac\.[a-z0-9_]{8}\.tmp")
+_TEMPORARY = re.compile(r"\.(\d{8,}\.flac|head)\.[a-z0-9_]{8}\.tmp")
 _LOAD_INTERVAL = 0.01
 _LOAD_ATTEMPTS = 20
 
@@ -45,6 +57,16 @@ class TableFiles:
     def folder(self) -> str:
         """The folder of the deltas."""
         return self.base + ".d"
+
+    @property
+    def head(self) -> str:
+        """The path of the head file among the deltas."""
+        return os.path.join(self.folder, "head")
+
+    def write_head(self, record: HeadRecord) -> None:
+        """Say which delta is the newest, and which log goes with it, durably."""
+        self.make_folder()
+        write_head(self.head, record, self.base)
 
     def delta(self, version: int) -> str:
         """The path of the delta whose last version is ``version``."""
@@ -84,22 +106,27 @@ class TableFiles:
         Nothing is locked: when files are replaced meanwhile, by a merge or a vacuum, it begins again.
         """
         for attempt in range(_LOAD_ATTEMPTS):
-            identity = file_identity(self.base)
+            identity = self._identity()
             is_last = attempt == _LOAD_ATTEMPTS - 1
             try:
                 snapshot = self._load(cache, known)
             except (DamagedFileError, StorageError):
                 # The log is read before the folder is listed, so a gap between the two is a sign of change,
                 # not of loss.
-                if is_last or (attempt >= 2 and file_identity(self.base) == identity):
+                if is_last or (attempt >= 2 and self._identity() == identity):
                     raise
             else:
                 # A new base takes its place before what it holds is removed: while it is the same, nothing
                 # was missing.
-                if is_last or file_identity(self.base) == snapshot.segments[0].identity:
+                assert snapshot.table_file is not None
+                if is_last or FileState.of(self.base) == snapshot.table_file.state:
                     return snapshot
             time.sleep(_LOAD_INTERVAL)
         raise AssertionError("the last attempt returns or raises")
+
+    def _identity(self) -> tuple[FileState | None, tuple[int, int] | None]:
+        """What changes when the table's files are replaced."""
+        return FileState.of(self.base), file_identity(self.head)
 
     def _load(self, cache: BlockCache, known: Snapshot | None) -> Snapshot:
         if os.path.islink(self.base):  # it was none when the table was opened: the log is beside its target
@@ -109,7 +136,7 @@ class TableFiles:
         opened: list[ReadableSegment] = []
         by_path = {} if known is None else {segment.path: segment for segment in known.segments}
 
-        def segment(path: str) -> ReadableSegment:
+        def delta_at(path: str) -> ReadableSegment:
             known_segment = by_path.get(path)
             if known_segment is not None and known_segment.identity == file_identity(path):
                 return known_segment
@@ -118,10 +145,13 @@ class TableFiles:
             return opened_segment
 
         try:
-            base = segment(self.base)
-            catalog = base.catalog
-            known_log = None if known is None else known.log
-            log = read_log(self.log, catalog.table_id, known_log)
+            file = self.table_file(cache, known)
+            if known is None or file is not known.table_file:
+                opened.extend(each for each in file.segments if known is None or each not in known.segments)
+            catalog = file.newest.catalog
+            known_log = None if known is None else known.found_log
+            found_log = read_log(self.log, catalog.table_id, known_log)
+            head = read_head(self.head)
             segments: list[ReadableSegment] = []
             next_version = None  # version of the delta behind: one that ends after it was replaced by a merge
             for number, path in reversed(
@@ -129,7 +159,7 @@ class TableFiles:
             ):
                 if next_version is not None and number >= next_version:
                     continue
-                delta = segment(path)
+                delta = delta_at(path)
                 if delta.catalog.last_version != number:
                     raise DamagedFileError(
                         f"the delta with version {number} is missing: what has its name ends with version "
@@ -139,26 +169,40 @@ class TableFiles:
                     )
                 segments.insert(0, delta)
                 next_version = delta.catalog.first_version
-            segments.insert(0, base)
+            segments = [*file.segments, *segments]
+            check_links(segments)
+            file = with_head(file, segments, head, self.head)
+            log = log_of_file(file, segments, found_log, self.log)
             check_chain(segments, log)
             if log is not None:
                 newest = segments[-1].catalog
                 schema = newest.schemas[-1][1]
                 check_rows(self.log, log, newest.last_version, len(schema), row_check(schema))
-            return Snapshot(segments, log)
+            return Snapshot(segments, log, table_file=file, found_log=found_log)
         except BaseException:
             for opened_segment in opened:
                 opened_segment.close()
             raise
 
+    def table_file(self, cache: BlockCache, known: Snapshot | None = None) -> TableFile:
+        """The base; the one that is open if it did not change."""
+        if known is None or known.table_file is None:
+            return open_table_file(self.base, cache)
+        if FileState.of(self.base) == known.table_file.state:
+            return known.table_file
+        segments = {each.catalog.segment_id: each for each in known.table_file.segments}
+        return open_table_file(self.base, cache, segments)
+
     def changed(self, snapshot: Snapshot) -> bool:
         """Whether something was committed since ``snapshot`` was loaded."""
-        first, last = snapshot.segments[0], snapshot.segments[-1]
-        if first.identity != file_identity(first.path):
+        file = snapshot.table_file
+        if file is None or FileState.of(self.base) != file.state:
             return True
-        if os.path.lexists(self.log) if snapshot.log is None else has_more(self.log, snapshot.log):
+        found_log = snapshot.found_log
+        if os.path.lexists(self.log) if found_log is None else has_more(self.log, found_log):
             return True
-        if last is not first and last.identity != file_identity(last.path):
+        last = snapshot.segments[-1]
+        if last.path != self.base and last.identity != file_identity(last.path):
             return True
         # A delta is named by its last version, so the next one's name cannot be told from the newest version.
         return any(number > last.catalog.last_version for number, _ in self.deltas())
@@ -175,7 +219,7 @@ class TableFiles:
 
     def sweep(self) -> None:
         """Delete what killed writers left behind. The writer's lock must be held."""
-        leftovers = abandoned_files(self.base)
+        leftovers = [*abandoned_files(self.base), *abandoned_files(self.log)]
         try:
             names = os.listdir(self.folder)
         except OSError:
@@ -200,9 +244,10 @@ class TableFiles:
                 with contextlib.suppress(OSError):
                     os.unlink(path)
                     removed = True
-        if removed and len(chain) == 1:
-            with contextlib.suppress(OSError):
-                os.rmdir(self.folder)
+        if len(chain) == 1 and (removed or os.path.lexists(self.head)):
+            file = snapshot.table_file
+            if file is not None and file.beside is None:
+                self.remove_folder()
 
     def check_writable(self) -> None:
         """StorageError unless commits can be written."""
@@ -242,6 +287,13 @@ class TableFiles:
                 remedy="Restore the log from a copy before writing, "
                 "or move it away to go on without its commits.",
             )
+        file = snapshot.table_file
+        if file is not None and file.mixture:
+            raise DamagedFileError(
+                f"two states are mixed in the file: {file.mixture}",
+                file=self.base,
+                remedy="Restore it from a copy, or run audiomem repair or salvage before writing to it.",
+            )
         for segment in snapshot.segments:
             if segment.file.truncated:
                 raise DamagedFileError(
@@ -249,6 +301,24 @@ class TableFiles:
                     file=segment.path,
                     remedy="Restore the file before writing to it.",
                 )
+
+    def remove_deltas(self, segments: Sequence[ReadableSegment]) -> None:
+        """Delete the delta files among ``segments``: newer ones hold what was in them."""
+        paths = [segment.path for segment in segments if segment.path.startswith(self.folder + os.sep)]
+        for path in paths:
+            with contextlib.suppress(OSError):  # what stays is passed over, and removed by the next writer
+                os.unlink(path)
+        if paths:
+            with contextlib.suppress(OSError):
+                fsync_folder(self.folder)
+
+    def remove_folder(self) -> None:
+        """Delete the folder of the deltas, unless there are any: the base has everything."""
+        if not self.deltas():
+            with contextlib.suppress(OSError):
+                os.unlink(self.head)
+            with contextlib.suppress(OSError):
+                os.rmdir(self.folder)
 
     def make_folder(self, like: str | None = None) -> None:
         """Create the folder of the deltas, durably.

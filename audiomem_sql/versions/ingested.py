@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 
 import msgpack
 
+from audiomem_sql.blocks.whole_values import check_whole
 from audiomem_sql.errors import DamagedFileError
 from audiomem_sql.storage.log import LogRecord
 from audiomem_sql.storage.segment import ReadableSegment
@@ -29,6 +30,7 @@ def pack_sources(sources: Mapping[str, bytes]) -> bytes:
 def unpack_sources(packed: bytes) -> dict[str, bytes]:
     """The inverse; DamagedFileError (without a file) for anything else."""
     try:
+        check_whole(packed)
         sources = msgpack.unpackb(packed, max_map_len=MAX_SOURCES)
     except (msgpack.UnpackException, ValueError, TypeError) as error:
         raise DamagedFileError(f"the list of sources cannot be understood ({type(error).__name__})") from None

@@ -6,6 +6,7 @@ meanwhile.
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -20,10 +21,17 @@ from audiomem_sql.columns.batch import Batch, Row, batch_of
 from audiomem_sql.columns.layouts import row_translation
 from audiomem_sql.columns.schema import Schema
 from audiomem_sql.columns.stored_values import stored_rows
-from audiomem_sql.errors import DamagedFileError, QueryError
+from audiomem_sql.errors import QueryError
 from audiomem_sql.indexes.keys.index import FEW_ROWS, KeyIndex, indexed_rowids
 from audiomem_sql.storage.log import LogContent, LogRecord
-from audiomem_sql.storage.segment import NO_HISTORY, Migration, ReadableSegment, SchemaHistory, Version
+from audiomem_sql.storage.segment import (
+    NO_HISTORY,
+    Migration,
+    ReadableSegment,
+    SchemaHistory,
+    TableFile,
+    Version,
+)
 
 #: Snapshots of other versions that a snapshot remembers.
 _OTHERS_KEPT = 8
@@ -65,7 +73,8 @@ class Snapshot:
 
     segments: in the order of their versions. log: holds the commits after them.
     version: the version to see, by default the newest. schema: the columns to see, by default those of that
-    version.
+    version. table_file: the base; None where its segments were found in another way. found_log: the log that
+    is there, also if all that it holds is in the segments.
     """
 
     def __init__(
@@ -74,9 +83,14 @@ class Snapshot:
         log: LogContent | None = None,
         version: int | None = None,
         schema: Schema | None = None,
+        *,
+        table_file: TableFile | None = None,
+        found_log: LogContent | None = None,
     ) -> None:
         self.segments = tuple(segments)
         self.log = log
+        self.table_file = table_file
+        self.found_log = log if found_log is None else found_log
         self.logged = logged_commits(self.segments, log)
         self.newest = self.logged[-1].version if self.logged else self.segments[-1].catalog.last_version
         self.version = self.newest if version is None else version
@@ -94,6 +108,7 @@ class Snapshot:
         record = log.records[log.count - 1]
         newer = Snapshot.__new__(Snapshot)
         newer.segments, newer.log, newer.schema = self.segments, log, self.schema
+        newer.table_file, newer.found_log = self.table_file, log
         newer.logged = [*self.logged, record]
         newer.newest = newer.version = record.version
         newer.own_rows = dict(self.own_rows)
@@ -105,6 +120,15 @@ class Snapshot:
         newer.high_rowid = max([self.high_rowid, *(rowid for rowid, _ in record.inserted)])
         newer.rows = sum(view.live_rows for view in newer.views) + len(newer.own_rows)
         return newer
+
+    def with_log(self, log: LogContent, table_file: TableFile) -> Snapshot:
+        """The same rows once there is a log, which has no commits behind them, and the file says so."""
+        other = copy.copy(self)
+        other.log = other.found_log = log
+        other.table_file = table_file
+        other.__dict__.pop("files", None)
+        other.__dict__.pop("_others", None)
+        return other
 
     def at(self, version: int, schema: Schema | None = None) -> Snapshot:
         """The same files as they were at ``version``; QueryError if that version is not kept.
@@ -120,7 +144,14 @@ class Snapshot:
             self.check_kept(version)
             while len(self._others) >= _OTHERS_KEPT:
                 self._others.pop(next(iter(self._others)), None)
-            other = self._others[key] = type(self)(self.segments, self.log, version, schema)
+            other = self._others[key] = type(self)(
+                self.segments,
+                self.log,
+                version,
+                schema,
+                table_file=self.table_file,
+                found_log=self.found_log,
+            )
         return other
 
     @cached_property
@@ -186,10 +217,28 @@ class Snapshot:
         return ()
 
     @cached_property
-    def files(self) -> tuple[tuple[int, int] | None, ...]:
-        """The identities of the files."""
+    def files(self) -> tuple[object, ...]:
+        """The identities of the segments and of the log."""
         log = None if self.log is None else self.log.identity
-        return (*(segment.identity for segment in self.segments), log)
+        return (*((segment.identity, segment.catalog.segment_id) for segment in self.segments), log)
+
+    @property
+    def has_leftover_log(self) -> bool:
+        """Whether there is a log whose commits are all in the segments: a crash came before its removal.
+
+        One that continues the segments and has no commit yet is none: the next commit goes there.
+        """
+        if self.found_log is None:
+            return False
+        return self.log is None or (not self.logged and not self.log.chained)
+
+    @property
+    def needs_upgrade(self) -> bool:
+        """Whether the table is in format version 1, which is not written any more."""
+        file = self.table_file
+        return file is not None and (
+            file.format_version == 1 or any(s.file.header.format_version == 1 for s in self.segments)
+        )
 
     @cached_property
     def tags(self) -> dict[str, int]:
@@ -345,48 +394,3 @@ def replay(commits: Sequence[LogRecord], version: int) -> tuple[dict[int, Row], 
                 gone.add(rowid)
         rows.update(record.inserted)
     return rows, gone
-
-
-def check_chain(segments: Sequence[ReadableSegment], log: LogContent | None) -> None:
-    """Raise DamagedFileError unless segments and log are of one table, and their versions without a gap."""
-    base = segments[0].path
-    for before, after in pairwise(segments):
-        check_neighbours(before, after, base)
-        expected = before.catalog.last_version + 1
-        if after.catalog.first_version != expected:
-            raise DamagedFileError(
-                f"the delta with version {expected} is missing: the next one is {after.path}",
-                file=base,
-                remedy="Restore the missing file from a copy, or read what is left with salvage=True.",
-            )
-    stored = segments[-1].catalog.last_version
-    if log is not None and log.after > stored:
-        raise DamagedFileError(
-            f"the log begins behind version {log.after}, but the files end with version {stored}",
-            file=base,
-            remedy="Restore the missing delta from a copy, or read what is left with salvage=True.",
-        )
-
-
-def check_neighbours(before: ReadableSegment, after: ReadableSegment, base: str) -> None:
-    """Raise DamagedFileError unless two segments are of one table, and the second has their changes."""
-    check_table(before, after, base)
-    same = after.catalog.schemas[0][1].is_same(before.catalog.schemas[-1][1])
-    if not same and after.catalog.first_version not in [
-        step.version for step in after.catalog.history.migrations
-    ]:
-        raise DamagedFileError(
-            f"has other columns than {before.path}",
-            file=after.path,
-            remedy="Restore both files from the same copy.",
-        )
-
-
-def check_table(before: ReadableSegment, after: ReadableSegment, base: str) -> None:
-    """Raise DamagedFileError unless the two segments are of one table."""
-    if after.catalog.table_id != before.catalog.table_id:
-        raise DamagedFileError(
-            f"belongs to another table than {base}",
-            file=after.path,
-            remedy="Move it out of the folder of deltas.",
-        )

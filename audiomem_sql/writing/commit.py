@@ -1,8 +1,7 @@
-"""A commit: rows and deletions become a segment, written beside, fsynced, and renamed into place.
+"""A commit: rows and deletions become a segment behind those of the file, or the first one with rows.
 
-The segment is a delta, unless the table had no rows so far: then it takes the base's place, so that one file
-remains. Until :meth:`PendingCommit.accept` the commit can be taken back; the writer's lock must be held until
-then.
+It is written durably where nobody takes it for part of the table, then made part of it. Until
+:meth:`PendingCommit.accept` the commit can be taken back; the writer's lock must be held until then.
 """
 
 from __future__ import annotations
@@ -10,30 +9,43 @@ from __future__ import annotations
 import contextlib
 import os
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from typing import Protocol
 
 import numpy as np
 
 from audiomem_sql.arrays import I64Array
 from audiomem_sql.columns.batch import Batch
 from audiomem_sql.columns.schema import Schema
-from audiomem_sql.errors import DamagedFileError, LimitError, StorageError
+from audiomem_sql.errors import LimitError, StorageError
 from audiomem_sql.machine.durable import fsync_folder, storage_error
 from audiomem_sql.machine.progress import Progress
 from audiomem_sql.machine.writer_lock import WriterLock
 from audiomem_sql.sound.band_health import unhealthy
-from audiomem_sql.storage.log import LogContent, LogWriter
+from audiomem_sql.storage.log import LogContent, LogRecord
 from audiomem_sql.storage.segment import (
+    DELTAS,
     NO_HISTORY,
+    AppendedPages,
     Migration,
     SchemaHistory,
     SegmentWriter,
+    TableFile,
     TableOptions,
     Version,
     check_version_count,
 )
-from audiomem_sql.versions import Snapshot, TableFiles, known_sources, pack_sources, unpack_sources
+from audiomem_sql.versions import (
+    HeadRecord,
+    Snapshot,
+    TableFiles,
+    head_of,
+    known_sources,
+    pack_sources,
+    unpack_sources,
+)
+from audiomem_sql.writing.placement import Place, generation_of, is_empty, place_beside, place_for
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,13 +66,23 @@ class Commit:
     change: str = ""
 
 
+class LogAppender(Protocol):
+    """What commits need of whoever writes the log."""
+
+    def append_group(self, content: LogContent, commits: Sequence[LogRecord]) -> LogContent:
+        """Add commits behind ``content``, durably, all or none; the content that the log has now."""
+
+    def cut(self, content: LogContent) -> None:
+        """Take back everything behind ``content``, durably."""
+
+
 @dataclass(slots=True)
 class LoggedCommit:
     """A commit that is in the log."""
 
     version: int
-    writer: LogWriter
-    before: LogContent | None
+    writer: LogAppender
+    before: LogContent
     after: LogContent
 
     def accept(self) -> None:
@@ -68,35 +90,56 @@ class LoggedCommit:
 
     def take_back(self) -> None:
         """Undo the commit."""
-        if self.before is not None:
-            self.writer.cut(self.before)
-        else:
-            self.writer.cut(self.after.emptied())
+        self.writer.cut(self.before)
 
 
 @dataclass(slots=True)
 class PendingCommit:
-    """A commit that is on the disk under its final name."""
+    """A commit that is on the disk as a part of the table's file.
+
+    previous: what stood at path before, under a temporary name. appended: where it was appended to the file.
+    beside: it is a file of its own, a delta of these; newest: what their head file said before.
+    """
 
     version: int
     path: str
-    previous: str | None = None  # what stood at path before, under a temporary name
+    previous: str | None = None
+    appended: AppendedPages | None = None
+    beside: TableFiles | None = None
+    newest: HeadRecord | None = None
 
     def accept(self) -> None:
         """The commit stands."""
         self.forget_previous()
+        if self.appended is not None:
+            self.appended.close()
 
     def take_back(self) -> None:
         """Undo the commit: no trace of it remains."""
+        if self.appended is not None:
+            self.appended.take_back()
+            return
+        if self.beside is not None:
+            assert self.newest is not None
+            self.beside.write_head(self.newest)
         try:
+            if self.beside is not None:
+                with contextlib.suppress(FileNotFoundError):
+                    os.unlink(self.path)
             if self.previous is not None:
                 os.replace(self.previous, self.path)
                 self.previous = None
-            else:
-                os.unlink(self.path)
             fsync_folder(os.path.dirname(self.path))
         except OSError as error:
             raise storage_error(error, self.path) from error
+
+    def fail(self, *, named: bool) -> None:
+        """Undo what was done so far; named: the segment has its name, which may not last."""
+        if not named:
+            self.forget_previous()
+            return
+        with contextlib.suppress(StorageError):
+            self.take_back()
 
     def keep_previous(self, name: str) -> None:
         """Give what stands at path another name, from which :meth:`take_back` brings it back."""
@@ -148,48 +191,59 @@ def write_commit(
     On any error the files are as they were.
     """
     check_version_fits(snapshot)
+    file = snapshot.table_file
+    assert file is not None
     number = snapshot.newest + 1
-    replaces_base = len(snapshot.segments) == 1 and not snapshot.segments[0].rows
-    path = files.base if replaces_base else _new_delta(files, number)
+    is_first = is_empty(snapshot)
+    beside = options.deltas != DELTAS[0] and not is_first
+    place = _place(files, snapshot, file, options, beside=beside)
     writer = SegmentWriter(
-        path,
+        place.path,
         commit.schema or snapshot.schema,
-        options.write_options(unhealthy(snapshot)),
+        place.write,
         table_id=snapshot.segments[0].catalog.table_id,
         table_options=options.to_catalog(),
         like=files.base,
+        seal=place.seal,
+        placement=place.placement,
     )
-    pending = PendingCommit(number, path)
+    appended = place.placement if isinstance(place.placement, AppendedPages) else None
+    pending = PendingCommit(number, place.path, appended=appended, beside=files if beside else None)
+    pending.newest = head_of(snapshot.segments[-1])
     temporary: str | None = None
     try:
         for batch in commit.batches:
             writer.add(batch.rowids, batch.arrays)
-        _finish(writer, snapshot, commit, number, replaces_base=replaces_base, progress=progress)
-        temporary = writer.temporary
-        if replaces_base:
+        _finish(writer, snapshot, commit, number, is_first=is_first, progress=progress)
+        if place.replaces:
+            temporary = writer.temporary
             lock.follow(temporary)
+            file.check_unchanged()
             pending.keep_previous(temporary + ".old")
         writer.publish()
+        if beside:
+            assert writer.head is not None
+            files.write_head(writer.head)
     except BaseException as error:
-        if temporary is not None and not os.path.exists(temporary):  # it has its name, but that may not last
-            with contextlib.suppress(StorageError):
-                pending.take_back()
-        else:
-            pending.forget_previous()
+        pending.fail(named=beside or (temporary is not None and not os.path.exists(temporary)))
         writer.abandon()
         if isinstance(error, OSError):
-            raise storage_error(error, path) from error
+            raise storage_error(error, place.path) from error
         raise
     return pending
 
 
-def _new_delta(files: TableFiles, number: int) -> str:
-    """The path of the delta of version ``number``, which must be free; its folder is there."""
-    path = files.delta(number)
+def _place(
+    files: TableFiles, snapshot: Snapshot, file: TableFile, options: TableOptions, *, beside: bool
+) -> Place:
+    """Where the segment of the next commit goes."""
+    write = options.write_options(unhealthy(snapshot))
+    if not beside:
+        return place_for(file, () if is_empty(snapshot) else snapshot.segments, write)
     files.make_folder()
-    if os.path.lexists(path):
-        raise DamagedFileError("this version was written already", file=path, remedy="Open the table again.")
-    return path
+    newest = snapshot.segments[-1]
+    path = files.delta(snapshot.newest + 1)
+    return place_beside(file, path, newest, write, None, generation_of(newest))
 
 
 def _finish(
@@ -198,22 +252,22 @@ def _finish(
     commit: Commit,
     number: int,
     *,
-    replaces_base: bool,
+    is_first: bool,
     progress: Progress | None,
 ) -> None:
     """Write the catalog of a commit's segment.
 
-    A base has the catalog entries of the empty one that it replaces, too.
+    The first one with rows has the catalog entries of the empty one that it replaces, too.
     """
     inserted = writer.rows if commit.inserted is None else commit.inserted
     # the time is taken here: nobody could see the rows before they had come
     version = Version(number, commit_time(snapshot), inserted, len(commit.deleted), commit.message)
-    versions = [*snapshot.versions, version] if replaces_base else [version]
+    versions = [*snapshot.versions, version] if is_first else [version]
     writer.finish(
         versions,
         tombstones=commit.deleted,
-        sources=_all_sources(snapshot, commit) if replaces_base else commit.sources,
-        tags=snapshot.tags if replaces_base else None,
+        sources=_all_sources(snapshot, commit) if is_first else commit.sources,
+        tags=snapshot.tags if is_first else None,
         history=_history(snapshot, commit, number, versions[0].number),
         progress=progress,
     )

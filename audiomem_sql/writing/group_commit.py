@@ -29,10 +29,10 @@ from audiomem_sql.arrays import I64Array
 from audiomem_sql.columns.schema import Schema
 from audiomem_sql.columns.stored_values import stored_rows
 from audiomem_sql.errors import AudioMemError, SchemaError, StorageError
-from audiomem_sql.storage.log import LogContent, LogRecord, LogWriter
+from audiomem_sql.storage.log import LogContent, LogRecord
 from audiomem_sql.versions import Snapshot
 from audiomem_sql.writing.appending import number_rows
-from audiomem_sql.writing.commit import check_version_fits, commit_time
+from audiomem_sql.writing.commit import LogAppender, check_version_fits, commit_time
 from audiomem_sql.writing.transaction import Transaction
 from audiomem_sql.writing.writer_turn import Ticket, WriterTurn
 
@@ -70,6 +70,7 @@ class Append:
         if not self.schema.is_same(snapshot.schema.visible):
             raise SchemaError(
                 f"the columns of the table were changed meanwhile, they are {snapshot.schema.visible.sql()}",
+                file=snapshot.segments[0].path,
                 remedy="Append the rows again.",
             )
 
@@ -158,18 +159,24 @@ class Group:
                 )
         turn.answer(self._taken)
 
-    def flush(self, log: LogWriter) -> Snapshot:
-        """Make all of it durable; the snapshot after. What fails here failed for every one of them."""
+    def flush(self, prepare: Callable[[], tuple[LogAppender, Snapshot]]) -> Snapshot:
+        """Make all of it durable; the snapshot after. What fails here failed for every one of them.
+
+        prepare: sees to it that there is a log; what appends to it, and the snapshot with it.
+        """
         if not self._records:
             return self._before
         try:
-            content = log.append_group(self._before.log, self._records, self._before.newest)
+            log, before = prepare()
+            assert before.log is not None
+            content = log.append_group(before.log, self._records)
         except AudioMemError as error:
             for append in self._appends:  # an exception belongs to one thread
                 append.error = copy.copy(error)
                 append.error.__cause__ = error.__cause__
             return self._before
-        self._after.log = content
+        self._after.log = self._after.found_log = content
+        self._after.table_file = before.table_file
         for append, record in zip(self._appends, self._records, strict=True):
             append.version = record.version
         return self._after

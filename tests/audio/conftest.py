@@ -11,6 +11,7 @@ import numpy as np
 
 from audiomem_sql.audio import PROFILES, FlacWriter, Profile
 from audiomem_sql.audio.flac.frames import HEAD_BYTES, Bytes
+from audiomem_sql.audio.flac.profiles import match
 from audiomem_sql.audio.flac.writer import interleave
 from audiomem_sql.errors import NotAudioMemoryError
 
@@ -20,7 +21,8 @@ MAGIC = b"testpage"
 
 def smallest(bits: int, channels: int, sample_rate: int = 48_000) -> Profile:
     """The profile of this shape with the smallest page."""
-    block = next(size for size in range(1024, 8192, 1024) if size * channels * bits // 8 >= 8192)
+    sizes = (size for size in range(1024, 8192, 1024) if size * channels * bits // 8 >= 8192)
+    block = next(size for size in sizes if match(sample_rate, bits, channels, size).name == "custom")
     return Profile("custom", sample_rate, bits, channels, block)
 
 

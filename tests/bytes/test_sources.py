@@ -76,8 +76,8 @@ def table(path: Path, **options: str) -> bytes:
 def rows_of(source: ByteSource) -> list[dict[str, object]]:
     """The rows of the segment in ``source``."""
     file = PagedFile.open(source)
-    catalog, pages = any_catalog(file)
-    segment = Segment(file, catalog, pages, BlockCache(1 << 20))
+    stored = any_catalog(file)
+    segment = Segment(file, stored.catalog, stored.data_cell, BlockCache(1 << 20))
     columns = [segment.slice(place, 0, segment.rows).to_pylist() for place in range(3)]
     segment.close()
     return [dict(zip(("id", "body", "x"), row, strict=True)) for row in zip(*columns, strict=True)]

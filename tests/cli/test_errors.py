@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from audiomem_sql.storage.pages.layout import FORMAT_VERSION, PAGE_HEADER, PAGE_MAGIC, PageHeader
+from audiomem_sql.storage.pages.header import FORMAT_VERSION, PAGE_HEADER, PAGE_MAGIC, PageHeader
 from audiomem_sql.table.table import Table
 
 from .conftest import Command, contents, fails, process

@@ -219,17 +219,62 @@ def test_info(audiomem: Command, notes: str) -> None:
         assert words in " ".join(shown.out.split())
 
 
-def test_info_counts_deltas(audiomem: Command, notes: str) -> None:
+def test_info_tells_segments_and_log(audiomem: Command, tmp_path: Path) -> None:
+    """A table that is too large to be written anew as one segment; one version in the log at the end."""
+    rows = [{"id": number, "data": os.urandom(600)} for number in range(1000)]
+    with am.write_flac(rows, "wide.flac", primary_key="id") as table:
+        for number in range(4):
+            table.append([{"id": 2000 + number, "data": b"new"}])
+            table.checkpoint()
+        table.append([{"id": 3000, "data": b"logged"}])
+        facts = json.loads(audiomem("info", "wide.flac", "--json").out)
+        shown = audiomem("info", "wide.flac").out
+        log = Path("wide.flac-wal").stat().st_size
+    assert [segment["versions"] for segment in facts["segments"]] == [[1, 2], [3, 3], [4, 4], [5, 5], [6, 6]]
+    assert [segment["rows"] for segment in facts["segments"]] == [1000, 1, 1, 1, 1]
+    assert {segment["file"] for segment in facts["segments"]} == {str(tmp_path / "wide.flac")}
+    size = facts["size"]
+    assert (size["files"], size["log"], facts["log"]["bytes"]) == (2, log, log)
+    assert size["base"] + size["deltas"] == sum(segment["bytes"] for segment in facts["segments"])
+    assert size["total"] == size["base"] + size["deltas"] + log
+    assert facts["log"]["versions"] == [7, 7]
+    assert len(facts["log"]["session"]) == 16
+    assert facts["vacuumed"] == {"version": 2, "time": facts["versions"][1]["time"]}
+    assert facts["sound"]["pages"] == round(
+        facts["sound"]["seconds"] * facts["sound"]["sample_rate"] / facts["sound"]["block_size"]
+    )
+    flat = " ".join(shown.split())
+    assert "4 deltas " in flat
+    assert f"segments 5, generation {facts['generation']}: … version 3 (" in flat
+    assert f"log session {facts['log']['session']}, version 7 only there" in flat
+    closed = json.loads(audiomem("info", "wide.flac", "--json").out)
+    assert (closed["log"], closed["size"]["files"], closed["rows"]) == (None, 1, 1005)
+    assert closed["size"]["total"] == Path("wide.flac").stat().st_size
+    assert closed["generation"] == facts["generation"] + 1
+    assert closed["segments"][-1]["versions"] == [7, 7]
+    assert "log none" in " ".join(audiomem("info", "wide.flac").out.split())
+    assert audiomem("vacuum", "wide.flac").code == 0
+    assert json.loads(audiomem("info", "wide.flac", "--json").out)["vacuumed"]["version"] == 7
+
+
+@pytest.mark.parametrize("protection", ["none", "archive"])
+def test_info_of_a_small_table_names_one_segment(audiomem: Command, notes: str, protection: str) -> None:
+    audiomem("vacuum", notes, "--protection", protection)
     for number in range(12):
         audiomem("sql", notes, f"UPDATE notes SET size = {number} WHERE id = 1")
     facts = json.loads(audiomem("info", notes, "--json").out)
     assert facts["version"] == 14
-    assert facts["size"]["files"] == 6  # the first eight became one
-    assert facts["size"]["deltas"] == sum(path.stat().st_size for path in Path(f"{notes}.d").iterdir())
+    (segment,) = facts["segments"]
+    assert segment == {
+        "file": os.path.abspath(notes),
+        "versions": [1, 14],
+        "rows": 15,
+        "bytes": Path(notes).stat().st_size,
+    }
+    assert facts["size"]["deltas"] == 0
     shown = audiomem("info", notes).out
-    assert "5 deltas" in shown
+    assert "0 deltas" in shown
     assert "and 4 before them" in shown
-    assert facts["size"]["total"] == Path(notes).stat().st_size + facts["size"]["deltas"]
 
 
 def test_verify(audiomem: Command, notes: str) -> None:

@@ -109,6 +109,12 @@ class FileLayer:
             self.operations.append(Operation("size", self._numbers[inode], offset=0))
         return handle
 
+    def _dup(self, handle: int) -> int:
+        other = int(self._real["dup"](handle))
+        if handle in self._handles:
+            self._handles[other] = self._handles[handle]
+        return other
+
     def _close(self, handle: int) -> None:
         self._handles.pop(handle, None)
         self._real["close"](handle)
@@ -191,8 +197,11 @@ class FileLayer:
     def _fdopen(self, handle: int, mode: str = "r", *arguments: Any, **options: Any) -> Any:
         if handle not in self._handles:
             return self._real["fdopen"](handle, mode, *arguments, **options)
-        assert mode == "w+b"
-        return io.BufferedRandom(_Raw(handle), 1 << 16)
+        assert mode in ("w+b", "r+b")
+        raw = _Raw(handle)
+        if options.get("buffering") == 0:
+            return raw
+        return io.BufferedRandom(raw, 1 << 16)
 
     def _refused(self, *arguments: Any, **options: Any) -> Any:
         raise AssertionError("the package calls a function that is not recorded")
@@ -201,7 +210,7 @@ class FileLayer:
 
 
 _REPLACED = (
-    "open", "close", "pwrite", "fsync", "fdatasync", "ftruncate", "replace", "link", "unlink", "mkdir",
+    "open", "dup", "close", "pwrite", "fsync", "fdatasync", "ftruncate", "replace", "link", "unlink", "mkdir",
     "rmdir", "fdopen", "rename", "remove", "truncate", "symlink", "posix_fallocate",
 )  # fmt: skip
 

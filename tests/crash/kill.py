@@ -74,7 +74,7 @@ def write(path: str, seed: int, life: int) -> None:
         warnings.simplefilter(
             "ignore", DamageWarning
         )  # the writer before may have been killed in the middle of a record
-        small_limits(patch)
+        small_limits(patch, appended=life % 3 == 1)
         if life % 3 == 0:
             patch.undo()  # the limits as they are for users
         rng = random.Random(f"{seed}:{life}:{os.getpid()}")

@@ -124,7 +124,7 @@ def check_crash(folder: Path, tree: Tree, done: set[str], tried: set[str], *, cr
         assert len(there) == table.version - 1
         assert faults(table, torn=True) == []
         table.append(rows_of("after", 2, 0))
-        assert [path for _, path in table.files.deltas()] == [s.path for s in table.snapshot.segments[1:]]
+    assert os.listdir(folder) == [NAME]
     with Table(folder / NAME) as table:
         assert appends_in(table) == there | {"after"}
         assert faults(table, torn=False) == []
@@ -195,7 +195,7 @@ def write(path: str, life: int) -> None:
             "ignore", DamageWarning
         )  # the writer before may have been killed in the middle of a record
         if life % 3:
-            small_limits(patch)
+            small_limits(patch, appended=life % 3 == 1)
         table = Table(path, busy_timeout=60)
         table.append(rows_of(f"k{life}.first", 1, 0))  # everything that is imported late is imported by now
         print("ready", flush=True)

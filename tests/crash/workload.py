@@ -23,22 +23,30 @@ from audiomem_sql.upkeep import compaction
 from audiomem_sql.upkeep.compaction import Retention
 from audiomem_sql.upkeep.verify import Problem, problems
 from audiomem_sql.versions import Snapshot
-from audiomem_sql.writing import log_limits
+from audiomem_sql.writing import log_limits, placement
 
 COLUMNS = ["id INTEGER PRIMARY KEY", "name TEXT UNIQUE", "v INTEGER", "b BLOB"]
 NAMES = ("id", "name", "v", "b")
 Rows = dict[int, tuple[Any, ...]]
 
 
-def small_limits(patch: pytest.MonkeyPatch) -> None:
-    """The same paths with less work: a short log, large commits that are not that large, merges soon."""
-    patch.setattr(log_writer, "LOG_FILE_BYTES", 2 << 10)
+def small_limits(patch: pytest.MonkeyPatch, *, appended: bool = False) -> None:
+    """The same paths with less work: a short log, large commits that are not that large, merges soon.
+
+    appended: new segments go to the end of the file, as they do in large ones.
+    """
+    patch.setattr(log_writer, "SMALL_QUANTUM", 2 << 10)
+    patch.setattr(log_writer, "LARGE_QUANTUM", 4 << 10)
     patch.setattr(log_copies, "STRIP_BYTES", 4 << 10)
     patch.setattr(log_limits, "LOGGED_ROWS", 30)
     patch.setattr(log_limits, "LOGGED_COMMIT_BYTES", 4 << 10)
     patch.setattr(log_limits, "CHECKPOINT_BYTES", 6 << 10)
     patch.setattr(compaction, "SMALL_DELTAS", 3)
     assert compaction.SMALL_DELTA_BYTES
+    if appended:
+        patch.setattr(compaction, "SMALL_TABLE_BYTES", 0)
+        patch.setattr(placement, "REWRITTEN_BYTES", 0)
+        patch.setattr(placement, "REWRITTEN_PROTECTED_BYTES", 0)
 
 
 def rows_at(snapshot: Snapshot) -> Rows:
@@ -84,17 +92,14 @@ class Model:
 
 
 def _left_by_crash(problem: Problem) -> bool:
-    """A commit that was not whole, or is whole in some of its copies only."""
-    return "is no whole commit" in problem.what or "copies are damaged" in problem.what
+    """A commit or a segment that was not whole, or a commit that is whole in some of its copies only."""
+    left = ("is no whole commit", "copies are damaged", "a segment that was never finished")
+    return any(what in problem.what for what in left)
 
 
 def faults(found: Table, *, torn: bool) -> list[str]:
-    """What verify finds; torn: apart from the end of a log, which a crash may tear."""
-    return [
-        str(problem)
-        for problem in problems(found)
-        if not (torn and problem.file == found.files.log and _left_by_crash(problem))
-    ]
+    """What verify finds; torn: apart from the ends of file and log, which a crash may tear."""
+    return [str(problem) for problem in problems(found) if not (torn and _left_by_crash(problem))]
 
 
 def check(found: Table, model: Model, *, all_versions: bool = True, torn: bool = False) -> None:
@@ -108,7 +113,8 @@ def check(found: Table, model: Model, *, all_versions: bool = True, torn: bool =
     for number in kept if all_versions else kept[:1]:
         assert rows_at(found.at(number)) == model.versions[number], number
         assert found.at(number).schema.names == model.columns[number], number
-    assert faults(found, torn=torn) == []
+    left = faults(found, torn=torn)
+    assert left == [], left
 
 
 Attempt = Callable[[Model], None]

@@ -114,8 +114,7 @@ def _blocks(segment: Segment, path: str) -> npt.NDArray[np.int64]:
     profile, layout = segment.file.source.profile, segment.file.layout
 
     def place(cell: int, byte: int) -> int:
-        page, within = divmod(cell, layout.cells)
-        page += segment.data_page
+        page, within = divmod(segment.data_cell + cell, layout.cells)
         inside = layout.header_bytes + within * layout.level.cell_bytes + byte
         subframes = 1 + inside // (layout.page_size // profile.channels)
         return frame_offset(profile, start, page) + header_size(profile, page) + subframes + inside

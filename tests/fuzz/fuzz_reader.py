@@ -24,6 +24,7 @@ from functools import partial
 from itertools import islice
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
 
@@ -36,6 +37,7 @@ from audiomem_sql.errors import AudioMemError, DamageWarning
 from audiomem_sql.machine.block_cache import BlockCache
 from audiomem_sql.storage.segment import ROWID
 from audiomem_sql.table.table import Table
+from audiomem_sql.upkeep import compaction
 from audiomem_sql.upkeep.verify import problems
 from audiomem_sql.versions import changes
 from fuzz.mutations import spoil, spoil_log, spoil_sealed
@@ -68,7 +70,10 @@ class Broken(Exception):
 
 
 class Corpus:
-    """Tables of several shapes, most with deltas and a log: their files' bytes, and what queries give."""
+    """Tables of several shapes, most with a log, some of several segments.
+
+    Their files' bytes, and what queries give.
+    """
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -77,7 +82,8 @@ class Corpus:
         self.bytes: dict[Path, bytes] = {}
         for number, (count, options) in enumerate(SHAPES):
             path = folder / f"t{number}.flac"
-            with create(path, count, seed=number, **options) as table:
+            apart = mock.patch.object(compaction, "SMALL_TABLE_BYTES", 0 if number % 2 else 1 << 30)
+            with apart, create(path, count, seed=number, **options) as table:
                 if count:
                     table.checkpoint()
                     table.begin()
@@ -88,28 +94,29 @@ class Corpus:
                     table.checkpoint()
                     table.append(arrow(rows(40, number, 10**6)))
                     table.append([{"id": 10**6}], replace=f"id = {10**6}")
-                    table.checkpoint()  # a delta with two versions
+                    table.checkpoint()  # a segment with two versions
                     table.append(arrow(rows(5, number, -(2**60))))
                     table.append([], replace=f"id = {10**6 + 1}")
                 self.answers[path] = {query: answer(table, query) for query in QUERIES}
                 left = {file: file.read_bytes() for file in folder.rglob(f"{path.name}*") if file.is_file()}
-                left |= {file: file.read_bytes() for file in Path(f"{path}.d").glob("*.flac")}
             self.tables.append(path)
-            shutil.rmtree(f"{path}.d", ignore_errors=True)
-            for (
-                file,
-                content_then,
-            ) in left.items():  # as if the writer had been killed before it closed the table
-                file.parent.mkdir(exist_ok=True)
-                file.write_bytes(content_then)
+            for file, then in left.items():  # as if the writer had been killed before it closed the table
+                file.write_bytes(then)
             self.bytes |= left
         self.files = sorted(self.bytes)
-        self.sealed = {path: Sealed.read(path) for path in self.files if path.suffix == ".flac"}
+        #: Those of one segment: a file is put together again with its newest one only.
+        self.sealed = {path: Sealed.read(path) for path in self.tables if segments_in(path) == 1}
 
     def table_of(self, path: Path) -> Path:
         if path.suffix != ".flac":
             return path.with_name(path.name.removesuffix("-wal"))
         return Path(str(path.parent)[:-2]) if path.parent.suffix == ".d" else path
+
+
+def segments_in(path: Path) -> int:
+    """How many segments a table has."""
+    with Table(path) as table:
+        return len(table.snapshot.segments)
 
 
 def answer(table: Table, where: str | None) -> list[str]:
@@ -196,7 +203,7 @@ def one(corpus: Corpus, seed: int, work: Path) -> Counter[str]:
 
 def _one(corpus: Corpus, seed: int, work: Path) -> Counter[str]:
     rng = random.Random(seed)
-    victim = rng.choice(corpus.files)
+    victim = rng.choice([*corpus.files, *corpus.tables])  # of a log that is spoiled little can be read
     base = corpus.table_of(victim)
     shutil.rmtree(work, ignore_errors=True)
     for path in corpus.files:
@@ -208,10 +215,11 @@ def _one(corpus: Corpus, seed: int, work: Path) -> Counter[str]:
     if victim.suffix != ".flac":
         spoiled.write_bytes(spoil_log(rng, corpus.bytes[victim]))
         return use(work / base.name, None)
-    if rng.random() < 0.5:
+    if victim not in corpus.sealed or rng.random() < 0.5:
         spoiled.write_bytes(spoil(rng, corpus.bytes[victim]))
         return use(work / base.name, corpus.answers[base])
     spoil_sealed(rng, corpus.sealed[victim], spoiled)
+    Path(f"{spoiled}-wal").unlink(missing_ok=True)  # it continues the segment that there was
     return use(work / base.name, None)
 
 

@@ -18,6 +18,14 @@ import zstandard
 from sealed import Sealed
 
 from audiomem_sql.protection.crc32c import crc32c
+from audiomem_sql.storage.log.chain import (
+    CHAIN_FIELDS,
+    FIRST_RECORD,
+    SLOTS,
+    Watermark,
+    record_crc,
+    record_digest,
+)
 from audiomem_sql.storage.log.content import LOG_HEADER
 from audiomem_sql.storage.log.reader import RECORD_HEADER
 
@@ -268,7 +276,8 @@ def spoil_log(rng: random.Random, data: bytes) -> bytes:
     if what == 0:
         return spoil(rng, used)
     fields = list(LOG_HEADER.unpack_from(used))
-    first, salt, at = fields[3] + 1, fields[4], LOG_HEADER.size
+    session, segment, digest, quantum, copies, _ = CHAIN_FIELDS.unpack_from(used, LOG_HEADER.size)
+    first, salt, at = fields[3] + 1, fields[4], FIRST_RECORD
     records: list[Any] = []
     while length := RECORD_HEADER.unpack_from(used, at)[0]:
         at += RECORD_HEADER.size
@@ -282,7 +291,11 @@ def spoil_log(rng: random.Random, data: bytes) -> bytes:
             key = rng.choice(list(container) if isinstance(container, dict) else range(len(container)))
             container[key] = any_value(rng, container[key])
     head = LOG_HEADER.pack(*fields)[:-4]
-    out = head + crc32c(head).to_bytes(4, "little")
+    head += crc32c(head).to_bytes(4, "little")
+    head += CHAIN_FIELDS.pack(session, segment, digest, quantum, copies, 0)[:-4]
+    head += crc32c(head).to_bytes(4, "little")
+    mark = Watermark(first - 1, FIRST_RECORD, digest, session).pack(salt)
+    out = (head.ljust(SLOTS[0], b"\0") + mark).ljust(FIRST_RECORD, b"\0")
     for number, record in enumerate(records, first):
         try:
             packed = msgpack.packb(record)
@@ -290,5 +303,6 @@ def spoil_log(rng: random.Random, data: bytes) -> bytes:
             packed = b"\xc0"
         if rng.random() < 0.1:
             packed = bytes(mutate_bytes(rng, bytearray(packed)))
-        out += RECORD_HEADER.pack(len(packed), crc32c(packed, (salt + number) % 2**32)) + packed
-    return out + bytes(100)
+        digest = record_digest(digest, packed)
+        out += RECORD_HEADER.pack(len(packed), record_crc(packed, salt, number, digest), digest) + packed
+    return out + bytes(-len(out) % quantum)

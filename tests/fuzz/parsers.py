@@ -39,7 +39,7 @@ from audiomem_sql.protection.crc32c import crc32c
 from audiomem_sql.scan.plan import parse_plan
 from audiomem_sql.storage.log.reader import read_log
 from audiomem_sql.storage.log.record import LogRecord, pack_commits, unpack_commits
-from audiomem_sql.storage.pages.layout import PageHeader
+from audiomem_sql.storage.pages.header import PageHeader
 from audiomem_sql.storage.segment import UnlistedSegment
 from audiomem_sql.storage.segment.catalog_packing import (
     CATALOG_HEADER,
@@ -95,16 +95,17 @@ def _file(data: bytes) -> Iterator[Path]:
 
 @functools.cache
 def _table() -> dict[str, bytes]:
-    """A small table as if its writer had been killed: the bytes of its base and of its log; its id."""
+    """A small table: the bytes of its file when it was closed, and of the log of a later session; its id."""
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "t.flac"
         with create(path, 40, profile="embedded") as table:
             table.checkpoint()
+            closed = path.read_bytes()
             table.append(arrow(rows(3, 1, 1000)))
             table.append([], replace="id = 7")
             log = Path(f"{path}-wal").read_bytes()
             return {
-                "base": path.read_bytes(),
+                "base": closed,
                 "log": log,
                 "catalog": pack_catalog(table.snapshot.segments[0].catalog),
                 "id": table.snapshot.segments[0].catalog.table_id,

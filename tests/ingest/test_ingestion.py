@@ -93,7 +93,10 @@ def test_verify_reads_the_list_of_sources(tmp_path: Path) -> None:
             table.sources  # noqa: B018
         steps: list[tuple[int, int]] = []
         faults = [problem.what for problem in problems(table, lambda *at: steps.append(at))]
-        assert faults == ["sources: the list of sources cannot be understood (FormatError)"]
+        assert faults == [
+            "the data is not that which the segment was sealed with",
+            "sources: the list of sources cannot be understood (FormatError)",
+        ]
         assert steps == sorted(steps)
         assert steps[-1][0] == steps[-1][1]
 

@@ -121,6 +121,20 @@ def test_a_flush_that_failed_is_an_error(
         assert len(table) == 0
 
 
+@pytest.mark.parametrize("number", sorted(errno.errorcode))
+def test_every_error_of_the_system_has_a_remedy(number: int) -> None:
+    error = durable.storage_error(OSError(number, os.strerror(number)), "notes.flac")
+    assert error.file == "notes.flac"
+    assert error.what == os.strerror(number)
+    assert error.remedy
+
+
+def test_a_failing_disk_is_not_written_to_again() -> None:
+    error = durable.storage_error(OSError(errno.EIO, "gone"), "notes.flac")
+    assert "copy the table to another disk" in str(error)
+    assert durable.storage_error(OSError("no number"), "notes.flac").remedy
+
+
 def test_nothing_else_flushes() -> None:
     for path in sorted(PACKAGE.rglob("*.py")):
         flushing = re.findall(r"\bos\.(?:fsync|fdatasync|sync)\(", path.read_text())

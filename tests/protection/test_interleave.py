@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from audiomem_sql.arrays import U8Array
-from audiomem_sql.protection.interleave import Interleave
+from audiomem_sql.arrays import I64Array, U8Array
+from audiomem_sql.protection.interleave import Interleave, TurnedInterleave
 from audiomem_sql.protection.page_code import PageCode
 from audiomem_sql.protection.reed_solomon import ReedSolomon
 
@@ -95,3 +95,70 @@ def test_no_pages() -> None:
     assert PAGE.encode(none[:, : PAGE.data_bytes]).shape == none.shape
     assert PAGE.decode(none).data.shape == (0, PAGE.data_bytes)
     assert PAGE.worth_decoding(none).shape == (0,)
+
+
+DEPTHS = [32, 48, 96, 384]
+"""Codewords of the pages of all profiles, small pages too."""
+
+
+def codewords_of(depth: int) -> I64Array:
+    """The codeword of each byte of a page, int64 (255 × depth,)."""
+    words = np.repeat(np.arange(depth, dtype=np.uint16)[:, None], 255, axis=1)
+    return TurnedInterleave(depth).encode(words).reshape(-1).astype(np.int64)  # type: ignore[type-var]
+
+
+def test_turned_order() -> None:
+    """As the format's document says."""
+    for depth in (5, 32):
+        i = np.arange(255 * depth)
+        place = i // depth
+        assert (codewords_of(depth) == (i + 5 * (place // 4) + 3 * (place // 16)) % depth).all()
+
+
+@given(st.integers(1, 40), st.integers(1, 255), st.integers(0, 9), st.integers(0, 5), st.integers(0, 2**32))
+@settings(max_examples=60, deadline=None)
+def test_turned_inverse(depth: int, n: int, first: int, count: int, seed: int) -> None:
+    layout = TurnedInterleave(depth, n, first)
+    words = random_bytes(seed, count * depth, n)
+    wholes = layout.encode(words)
+    assert wholes.shape == (count, layout.size)
+    assert np.array_equal(layout.decode(wholes), words)
+    assert np.array_equal(layout.decode(wholes > 7), words > 7)
+
+
+@given(st.integers(1, 40), st.integers(1, 100), st.integers(0, 500), st.integers(0, 4000))
+@settings(max_examples=60, deadline=None)
+def test_a_burst_is_shared_out_among_turned_codewords(depth: int, n: int, length: int, start: int) -> None:
+    layout = TurnedInterleave(depth, n)
+    erased = np.zeros((1, layout.size), np.bool_)
+    erased[0, start : start + length] = True
+    hit = layout.decode(erased).sum(axis=1)
+    assert hit.max() <= -(-length // depth) + 1
+    assert hit.sum() == erased.sum()
+
+
+@pytest.mark.parametrize("depth", DEPTHS)
+def test_no_stride_falls_on_one_codeword(depth: int) -> None:
+    """Of every stride whose bytes a codeword can bear on average, the most of one: 16 from stride 24 on.
+
+    Strides of 16 times the depth and more have no more than 16 bytes in a page.
+    """
+    words = codewords_of(depth)
+    i = np.arange(len(words))
+    strides = set(range(24, min(4096, 16 * depth) + 1, 1 if depth < 384 else 11))
+    for stride in sorted(strides | set(range(24, 400)) | {64 * n for n in range(1, 9)}):
+        hits = np.bincount(i % stride * depth + words, minlength=stride * depth)
+        assert hits.max() <= 16, stride
+
+
+def test_a_stuck_byte_in_every_64th_is_corrected() -> None:
+    turned = PageCode(ReedSolomon(), 96, turned=True)
+    data = random_bytes(7, 2, turned.data_bytes)
+    for stride, corrected in ((64, True), (96, True), (128, True), (192, True)):
+        pages = turned.encode(data)
+        pages[:, 17::stride] ^= 8
+        assert turned.worth_decoding(pages).all()
+        assert np.array_equal(turned.decode(pages).data, data) == corrected
+        plain = PAGE.encode(data)
+        plain[:, 17::stride] ^= 8
+        assert not PAGE.decode(plain).intact.all()

@@ -59,7 +59,7 @@ def place_of(path: Path, extent: Extent) -> int:
     """Where in the file the middle byte of an extent is."""
     with Table(path) as table:
         segment = table.snapshot.segments[0]
-        stored = segment.file.read(segment.data_page, extent.offset, extent.stored)
+        stored = segment.file.read(segment.data_cell, extent.offset, extent.stored)
     data = path.read_bytes()
     middle = stored[len(stored) // 2 :][:24]
     assert data.count(middle) == 1

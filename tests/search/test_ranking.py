@@ -265,6 +265,14 @@ def test_reembedding(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         assert table.snapshot.schema.columns[-1].type.width == 128
         assert table.checkout(before).search("audio", k=1).num_rows == 1  # with the model that it had
         assert table.reembed("other") == table.version
+        old = table.checkout(before).search("audio", k=3).to_pylist()
+        table.append([{"body": "one more", "n": 100}])
+        table.checkpoint()
+        assert table.checkout(before).search("audio", k=3).to_pylist() == old
+        table.vacuum()  # both kinds of vectors are in one segment
+        assert len(table.snapshot.segments) == 1
+        assert table.checkout(before).search(wide.embed(["audio"])[0], k=3).to_pylist() == old
+        assert "audio" in table.search("audio", k=1)["body"].to_pylist()[0]
         table.vacuum(retain=Retention(count=1))
         assert "audio" in table.search("audio", k=1)["body"].to_pylist()[0]
     with (

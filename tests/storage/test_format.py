@@ -7,25 +7,31 @@ from pathlib import Path
 
 import msgpack
 import numpy as np
-import pyarrow as pa
 import pytest
 import zstandard
+from fixtures.make_v1 import FOLDER, small_row
 from samples import create, rows
 
 from audiomem_sql.audio import PROFILES
+from audiomem_sql.audio.flac import profiles
 from audiomem_sql.audio.flac.metadata import APPLICATION_ID, MAX_SEEK_POINTS, SEEK_SECONDS
 from audiomem_sql.blocks import encoding, integers
-from audiomem_sql.bytes.local_file import LocalFile
+from audiomem_sql.bytes.file_state import FRONT_BYTES
 from audiomem_sql.columns.types import Kind
 from audiomem_sql.protection.crc32c import crc32c
 from audiomem_sql.protection.levels import LEVELS
+from audiomem_sql.protection.reed_solomon import ReedSolomon
+from audiomem_sql.storage.log import chain as log_chain
 from audiomem_sql.storage.log import content as log_content
 from audiomem_sql.storage.log import protected as protected_log
-from audiomem_sql.storage.log import writer as log_writer
+from audiomem_sql.storage.log import reader as log_reader
+from audiomem_sql.storage.pages import front, head_record, laying_out
+from audiomem_sql.storage.pages import header as page_header
 from audiomem_sql.storage.pages import headers as page_headers
 from audiomem_sql.storage.pages import layout as page_layout
 from audiomem_sql.storage.pages.file import PagedFile
-from audiomem_sql.storage.pages.layout import PageHeader, PageLayout
+from audiomem_sql.storage.pages.header import PageHeader
+from audiomem_sql.storage.pages.layout import PageLayout
 from audiomem_sql.storage.segment import (
     CREATED,
     ENDED,
@@ -35,22 +41,27 @@ from audiomem_sql.storage.segment import (
     labels,
 )
 from audiomem_sql.storage.segment.tombstones import TOMBSTONES_HEADER
+from audiomem_sql.table.table import Table
 from audiomem_sql.versions import TableFiles
 from storage.format_document import TEXT, reference_crc, table
 
-TYPES = {"u8": "B", "u16": "H", "u32": "I", "u64": "Q", "i64": "q", "bytes": "s"}
+TYPES = {"u8": "B", "u16": "H", "u32": "I", "u64": "Q", "i64": "q", "bytes": "s", "zeros": "x"}
 
 
 @pytest.mark.parametrize(
     ("heading", "layout"),
     [
-        ("Page header", page_layout.PAGE_HEADER),
+        ("Page header", page_header.PAGE_HEADER),
+        ("Head record", head_record.HEAD_RECORD),
         ("3. Catalog", catalog_packing.CATALOG_HEADER),
         ("Integers header", integers.INTEGERS_HEADER),
         ("Labels", labels.LABEL),
         ("Signposts", labels.SIGNPOST),
         ("Log header", log_content.LOG_HEADER),
-        ("Header of a protected record", protected_log.RECORD_FIELDS),
+        ("Header of a protected record", protected_log.OLD_RECORD_FIELDS),
+        ("Watermark", log_chain.WATERMARK),
+        ("Record", log_reader.RECORD_HEADER),
+        ("Header of a record in format 4", protected_log.RECORD_FIELDS),
     ],
 )
 def test_structures(heading: str, layout: struct.Struct) -> None:
@@ -58,7 +69,7 @@ def test_structures(heading: str, layout: struct.Struct) -> None:
     for row in table(heading):
         assert int(row["offset"]) == at
         at += int(row["size"])
-        codes += (row["size"] if row["type"] == "bytes" else "") + TYPES[row["type"]]
+        codes += (row["size"] if row["type"] in ("bytes", "zeros") else "") + TYPES[row["type"]]
     assert at == layout.size == struct.calcsize(codes)
     assert codes == layout.format.replace(" ", "")
 
@@ -72,16 +83,23 @@ def test_tombstones() -> None:
 
 def test_magic_values_and_codes() -> None:
     fields = {row["field"] for row in table("Page header")}
-    assert f"magic `{page_layout.PAGE_MAGIC.decode()}`" in fields
-    assert f"format version: {page_layout.FORMAT_VERSION}" in fields
+    assert f"magic `{page_header.PAGE_MAGIC.decode()}`" in fields
+    assert f"format version: {page_header.FORMAT_VERSION}" in fields
     assert (
-        "kind: " + ", ".join(f"{kind.value} {kind.name.lower()}" for kind in page_layout.PageKind) in fields
+        "kind: " + ", ".join(f"{kind.value} {kind.name.lower()}" for kind in page_header.PageKind) in fields
     )
     assert "protection: " + ", ".join(f"{level.code} `{name}`" for name, level in LEVELS.items()) in fields
     assert (
-        f"modulation: {page_layout.MODULATION_PCM} `pcm`, {page_layout.MODULATION_SPECTRUM} `spectrum`, "
-        f"{page_layout.MODULATION_BANDS} `spectrum` whose cells are filled by bands" in fields
+        f"modulation: {page_header.MODULATION_PCM} `pcm`, {page_header.MODULATION_SPECTRUM} `spectrum`, "
+        f"{page_header.MODULATION_BANDS} `spectrum` whose cells are filled by bands" in fields
     )
+    flags = ", ".join(f"{flag.value} {flag.name}" for flag in page_header.PageFlag)
+    assert f"flags: {flags}; a reader refuses others" in fields
+    assert f"format version: {page_header.FORMAT_VERSION}" in fields
+    assert f"up to {laying_out.COMPACT_PAGES:,} own pages" in TEXT
+    assert f"fits into {laying_out.SMALL_PAGES} of them" in TEXT
+    told = (f"{block:,} with `{name}`" for name, block in profiles.SMALL_BLOCKS.items())
+    assert f"block size {', '.join(told)}" in TEXT
     assert f"bands that begin below {page_layout.HIGH:,.0f} Hz" in TEXT
     assert f"magic `{catalog_packing.CATALOG_MAGIC.decode()}`" in {
         row["field"] for row in table("3. Catalog")
@@ -97,10 +115,11 @@ def test_magic_values_and_codes() -> None:
         catalog_features.VECTORS,
         catalog_features.KEYWORDS,
     )
-    assert f"Version 1 has six: {', '.join(f'`{feature}`' for feature in features)}" in TEXT
+    assert f"There are six: {', '.join(f'`{feature}`' for feature in features)}" in TEXT
     assert set(features) == catalog_features.FEATURES.keys()
     fields = {row["field"] for row in table("Labels")}
-    assert f"magic `{labels.LABEL_MAGIC.decode()}`" in fields
+    old = f"in version 1, and in files repaired from it, `{labels.LABEL_MAGIC_1.decode()}`"
+    assert f"magic `{labels.LABEL_MAGIC.decode()}`; {old}" in fields
     kinds = (f"{kind.value} {kind.name.lower().replace('_', ' ')}" for kind in labels.Labelled)
     assert f"what it stands behind: {', '.join(kinds)}" in fields
     names = {ROWID: "rowids", CREATED: "`created`", ENDED: "`ended`"}
@@ -111,11 +130,17 @@ def test_magic_values_and_codes() -> None:
     assert f"{labels.SIGNPOST_BYTES >> 10} KiB at the most, and {labels.SIGNPOST_SHARE} times" in TEXT
     fields = {row["field"] for row in table("Log header")}
     assert f"magic `{log_content.LOG_MAGIC.decode()}`" in fields
-    assert (
-        f"format version of the log: {log_content.PLAIN_VERSION}, "
-        f"or {log_content.PROTECTED_VERSION} with protection" in fields
+    old = f"{log_content.OLD_PLAIN_VERSION}, or {log_content.OLD_PROTECTED_VERSION} with protection"
+    assert any(field.startswith(f"format of the log: {old}; ") for field in fields)
+    fields = {row["field"] for row in table("Head record")}
+    assert f"magic `{head_record.HEAD_MAGIC.decode()}`" in fields
+    assert f"version of the head record: {head_record.HEAD_VERSION}" in fields
+    assert any(
+        field.startswith(f"state: {head_record.CLOSED} closed, {head_record.OPEN} open") for field in fields
     )
-    assert f"zeros up to {log_writer.LOG_FILE_BYTES} bytes" in TEXT
+    assert f"first {front.FRONT_BYTES} bytes" in TEXT
+    assert front.FRONT_BYTES == 42 + 4 + 4 + 32 + 88
+    assert f"the first {FRONT_BYTES} bytes" in TEXT
 
 
 def test_profiles_and_cells() -> None:
@@ -135,7 +160,7 @@ def test_profiles_and_cells() -> None:
         ]
         assert told == [*shape, layout.header_bytes, layout.cells]
         assert int(row["payload bytes (`none`)"]) == layout.payload_bytes
-        assert layout.header_bytes % page_layout.PAGE_HEADER.size in (0, 16)
+        assert layout.header_bytes % page_header.PAGE_HEADER.size in (0, 16)
         assert layout.header_bytes + layout.cells * layout.level.cell_bytes <= profile.page_size
     assert {row["profile"] for row in table("Frames")} == set(PROFILES)
     for row in table("Cell"):
@@ -158,30 +183,38 @@ def test_encodings() -> None:
 
 
 def test_names_of_files() -> None:
-    names = [row["name"].strip("`") for row in table("6. Files of a table")]
+    names = [row["name"].strip("`") for row in table("7. Files of a table")]
     files = TableFiles("notes.flac")
     assert names[0] == files.base
-    assert names[1] == files.delta(17)
-    assert names[2] == files.log
+    assert names[1] == files.log
+    assert names[-1] == files.delta(17)
 
 
-def test_a_reader_made_from_the_document_alone(tmp_path: Path) -> None:
-    """Page 0 of a file, by the offsets of the document: header, cell, catalog, first block of a column."""
-    with create(tmp_path / "t.flac", 20):
-        pass
-    file = PagedFile.open(str(tmp_path / "t.flac"))
-    count, page_one = file.page_count, file.source.read(1, 1)[0].tobytes()
-    page = file.source.read(0, 1)[0].tobytes()
-    raw = LocalFile(tmp_path / "t.flac")
-    whole = raw.read_at(0, raw.size)
-    raw.close()
+@pytest.mark.parametrize("version", [1, 2])
+def test_a_reader_made_from_the_document_alone(tmp_path: Path, version: int) -> None:
+    """A file of either version, by the offsets of the document: header, cells, catalog, block of a column."""
+    path = tmp_path / "t.flac"
+    if version == 1:
+        path, column, wanted = FOLDER / "small.flac", 0, [small_row(number)["n"] for number in range(60)]
+    else:
+        column, wanted = 1, [row["n"] for row in rows(20)]
+        with create(path, 20):
+            pass
+    file = PagedFile.open(str(path))
+    pages = [file.source.read(n, 1)[0].tobytes() for n in range(file.source.present)]
     file.close()
-    assert page in whole
-    assert page[:4] == b"AuMP"
+    page = pages[0]
+    assert page in path.read_bytes()
+    assert page[:5] == b"AuMP" + bytes([version])
     assert crc32c(page[:28]) == int.from_bytes(page[28:32], "little")
     segment_id = page[8:16]
-    assert int.from_bytes(page[20:24], "little") == count
-    assert int.from_bytes(page[24:26], "little") == 4096
+    assert int.from_bytes(page[20:24], "little") == len(pages)
+    index = int.from_bytes(page[26:28], "little")
+    if version == 1:
+        assert int.from_bytes(page[24:26], "little") == 4096
+        assert index == 0
+    else:
+        assert page[24:26] == b"\4\1"
     assert PageHeader.unpack(page[:32]) is not None
 
     def payload(data: bytes, number: int) -> bytes:
@@ -195,26 +228,51 @@ def test_a_reader_made_from_the_document_alone(tmp_path: Path) -> None:
             parts.append(data[at : at + 1016])
         return b"".join(parts)
 
-    stream = payload(page, 0)
+    stream = b"".join(payload(data, number) for number, data in enumerate(pages))
     magic, stored, size, crc = struct.unpack_from("<4sIII", stream)
     assert magic == b"AuMC"
     packed = stream[16 : 16 + stored]
     assert crc32c(packed) == crc
+    catalog_cells = index or -(-(16 + stored) // 8128) * 8  # in version 1 as many pages as it needs
+    data = stream[catalog_cells * 1016 :]
+    assert stream[len(stream) - catalog_cells * 1016 :][: 16 + stored] == stream[: 16 + stored]
     content = msgpack.unpackb(zstandard.ZstdDecompressor().decompress(packed, max_output_size=size))
-    entry = content["columns"][1]["blocks"]
+    entry = content["columns"][column]["blocks"]
     offset, stored = (
         int.from_bytes(entry["offsets"][:8], "little"),
         int.from_bytes(entry["stored"][:4], "little"),
     )
-    block = zstandard.ZstdDecompressor().decompress(payload(page_one, 1)[offset : offset + stored])
-    validity = np.unpackbits(np.frombuffer(block[:3], np.uint8), bitorder="little")[:20]
-    mode, width, base, scale, _ = struct.unpack_from("<BBqQq", block, 3)
-    codes = block[29:]
+    block = zstandard.ZstdDecompressor().decompress(data[offset : offset + stored])
+    assert integers_of(block, len(wanted)) == wanted
+    assert wanted.count(None) == int(np.frombuffer(entry["zones"]["nulls"], "<i8")[0])
+
+
+def integers_of(block: bytes, count: int) -> list[int | None]:
+    """The values of a block of integers, by the offsets of the document."""
+    header = -(-count // 8)
+    validity = np.unpackbits(np.frombuffer(block[:header], np.uint8), bitorder="little")[:count]
+    mode, width, base, scale, _ = struct.unpack_from("<BBqQq", block, header)
+    codes = block[header + 26 :]
     assert mode == 0
-    values = []
-    for row in range(20):
-        code = int.from_bytes(bytes(codes[plane * 20 + row] for plane in range(width)), "little")
+    values: list[int | None] = []
+    for row in range(count):
+        code = int.from_bytes(bytes(codes[plane * count + row] for plane in range(width)), "little")
         value = (base + scale * code) % 2**64
         values.append((value - 2**64 if value >= 2**63 else value) if validity[row] else None)
-    assert values == [row["n"] for row in rows(20)]
-    assert pa.array(values).null_count == int(np.frombuffer(entry["zones"]["nulls"], "<i8")[0])
+    return values
+
+
+def test_the_inner_code_as_it_is_described(tmp_path: Path) -> None:
+    """Codewords of a page with protection, taken apart as the document says, have no syndromes."""
+    options = {"profile": "embedded", "protection": "archive"}
+    with Table.create(tmp_path / "t.flac", ["v INTEGER"], options) as made:
+        made.append([{"v": 1}])
+        made.checkpoint()
+        page = made.snapshot.segments[0].file.source.read(0, 1)[0]
+    body, depth = page[32:], 32
+    words = np.zeros((depth, 255), np.uint8)
+    for i in range(255 * depth):
+        p = i // depth
+        words[(i + 5 * (p // 4) + 3 * (p // 16)) % depth, p] = body[i]
+    assert ReedSolomon(255, 223).check(words).all()
+    assert words.any(axis=1).all()

@@ -7,6 +7,7 @@ import struct
 from pathlib import Path
 
 import msgpack
+import pytest
 from fixtures.make_v1 import FOLDER
 from samples import arrow, create, rows
 from sealed import Sealed
@@ -25,6 +26,7 @@ from audiomem_sql.storage.segment import (
     tombstones,
 )
 from audiomem_sql.table.table import Table
+from audiomem_sql.upkeep import compaction
 from storage.format_document import TEXT, keys, table
 
 
@@ -56,24 +58,30 @@ def test_limits() -> None:
     assert column_writer.MIN_DICTIONARY_SOURCE == 1 << 20
 
 
-def test_catalog_keys(tmp_path: Path) -> None:
+def test_catalog_keys(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Every key that is written is described, and every key described is written."""
-    with create(tmp_path / "t.flac", 50) as made:
+    monkeypatch.setattr(compaction, "SMALL_TABLE_BYTES", 0)
+    path = tmp_path / "t.flac"
+    with create(path, 50) as made:
         made.checkpoint()
         made.append(arrow(rows(5, 0, 1001)))
         made.checkpoint()
+        plain = Sealed.read(path)
         made.append([{"id": 5001}, {"id": 5003}], sources={"a.md": bytes(16)}, replace="id < 5")
         made.append([{"id": 5005}], replace="id = 5001")
         made.tag("a")
         made.checkpoint()
+        versioned = Sealed.read(path)
         made.alter("add column late TEXT DEFAULT ''")
-    sealed = Sealed.read(tmp_path / "t.flac.d" / "00000003.flac")
+    altered = Sealed.read(path)
+    sealed = plain
     changed = {
         "schemas", "migrations", "next_column", "checks", "keys", "key_blooms", "vectors", "keywords",
         "comments",
     }  # fmt: skip
     assert set(sealed.catalog) == keys("Catalog map") - {"created", "ended", "tags"} - changed
-    sealed = Sealed.read(tmp_path / "t.flac.d" / "00000006.flac")
+    sealed = versioned
+    assert set(sealed.catalog["seal"]) == keys("Seal")
     assert sealed.catalog["requires"] == [catalog_features.ROW_VERSIONS]
     assert set(sealed.catalog["created"]) == set(sealed.catalog["ended"]) == keys("Column entry and extent")
     assert set(sealed.catalog) == keys("Catalog map") - changed
@@ -87,12 +95,13 @@ def test_catalog_keys(tmp_path: Path) -> None:
     options = set(TableOptions.__dataclass_fields__)
     assert set(re.findall(r"`(\w+)`", meaning)) - {"torch", "spectrum"} == options
     assert set(sealed.catalog["options"]) == options - {
+        "deltas",
         "model_backend",
         "model_digest",
         "band_plan",
         "robustness",
     }
-    told = TableOptions(modulation="spectrum", model_backend="onnx", model_digest="0" * 32)
+    told = TableOptions(modulation="spectrum", model_backend="onnx", model_digest="0" * 32, deltas="beside")
     assert set(told.to_catalog()) == options
     assert TableOptions.from_catalog(told.to_catalog()) == told
     assert sealed.catalog["versions"][0][:1] == [4]
@@ -102,7 +111,7 @@ def test_catalog_keys(tmp_path: Path) -> None:
     versions, end = integers.decode_integers(content, end, len(rowids))
     assert (rowids.tolist(), versions.tolist(), end) == ([1, 2, 3, 4], [4, 4, 4, 4], len(content))
     assert sealed.catalog["rowids"]["bloom"] is not None
-    sealed = Sealed.read(tmp_path / "t.flac.d" / "00000007.flac")
+    sealed = altered
     assert sealed.catalog["requires"] == [catalog_features.SCHEMA_CHANGES]
     assert set(sealed.catalog) >= {"schemas", "migrations", "next_column"}
     sealed = Sealed.read(FOLDER / "columns.flac")
@@ -119,7 +128,7 @@ def test_constraints_of_the_table(tmp_path: Path) -> None:
     with Table.create(tmp_path / "t.flac", [*columns, "UNIQUE (b, c)", "CONSTRAINT n CHECK (b > 0)"]) as made:
         made.append([{"a": "Ab", "b": 7, "c": -1.5}, {"a": "X\0yz", "b": 2, "c": 0.0}])
     sealed = Sealed.read(tmp_path / "t.flac")
-    assert sealed.catalog["requires"] == [catalog_features.CHECKS, catalog_features.COMBINED_KEYS]
+    assert sealed.catalog["requires"][1:] == [catalog_features.CHECKS, catalog_features.COMBINED_KEYS]
     assert {key for check in sealed.catalog["checks"] for key in check} == keys("Constraints of the table", 0)
     assert {key for made in sealed.catalog["keys"] for key in made} == keys("Constraints of the table", 1)
     assert len(sealed.catalog["key_blooms"]) == 2

@@ -13,7 +13,7 @@ import soundfile
 
 from audiomem_sql.audio.spectrum import plans as bands
 from audiomem_sql.audio.spectrum import shape
-from audiomem_sql.storage.pages import layout as page_layout
+from audiomem_sql.storage.pages import header as page_header
 from audiomem_sql.table.table import Table
 from storage.format_document import finalised, table
 
@@ -24,11 +24,11 @@ def test_cells_filled_by_bands(tmp_path: Path) -> None:
     with Table.create(tmp_path / "t.flac", ["body TEXT"], options) as made:
         made.append([{"body": hashlib.sha256(str(n).encode()).hexdigest()} for n in range(3000)])
         made.checkpoint()
-        file, first = made.snapshot.segments[0].file, made.snapshot.segments[0].data_page
+        file, first = made.snapshot.segments[0].file, made.snapshot.segments[0].data_cell
         length = made.snapshot.segments[0].catalog.data_bytes
         stream = file.read(first, 0, length)
         pages = [file.source.read(page, 1)[0].tobytes() for page in range(file.page_count)]
-    assert pages[0][7] == page_layout.MODULATION_BANDS
+    assert pages[0][7] == page_header.MODULATION_BANDS
     copy = int.from_bytes(pages[0][26:28], "little")
     own = pages[copy:-copy]
     assert len(own) == -(-length // (40 * 1016)) > 2
@@ -79,7 +79,7 @@ def test_a_page_of_several_frames_as_it_is_described(tmp_path: Path) -> None:
         word = sum(int(block[place] > 0) << j for j, place in enumerate(places))
         word ^= finalised(((seed << 32) + (u + 1) * 0x9E3779B97F4A7C15) % 2**64)
         stored += word.to_bytes(8, "little")
-    header = page_layout.PageHeader.unpack(stored[:32])  # interleaved: the data comes first, byte by byte
+    header = page_header.PageHeader.unpack(stored[:32])  # interleaved: the data comes first, byte by byte
     assert header is not None
     assert header.page_number == 1
 
@@ -158,9 +158,9 @@ def test_a_page_of_frequencies_as_it_is_described(
         stream = finalised(((seed << 32) + (w + 1) * 0x9E3779B97F4A7C15) % 2**64)
         found += (word ^ stream).to_bytes(8, "little")
     if plan == "flat":
-        assert page_layout.PageHeader.unpack(found[:32]) is not None
+        assert page_header.PageHeader.unpack(found[:32]) is not None
     else:  # interleaved over five codewords: the data comes first, byte by byte
         blocks_of_all = 2 * 4
         codewords = blocks_of_all * words * 8 // 255
         assert codewords == 5
-        assert page_layout.PageHeader.unpack(found[:32]) is not None
+        assert page_header.PageHeader.unpack(found[:32]) is not None

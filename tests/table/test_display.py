@@ -7,6 +7,7 @@ import io
 import re
 from html.parser import HTMLParser
 from pathlib import Path
+from random import Random
 
 import numpy as np
 import pytest
@@ -52,7 +53,9 @@ def test_a_table(tmp_path: Path) -> None:
     with Table.create(
         tmp_path / "notes.flac", ["id INTEGER PRIMARY KEY", "title TEXT NOT NULL"], {"protection": "standard"}
     ) as table:
-        table.append([{"title": f"title {row}"} for row in range(2000)], message="many")
+        titles = (f"title {Random(row).randbytes(60).hex()}" for row in range(2000))
+        table.append([{"title": title} for title in titles], message="many")
+        table.checkpoint()
         table.tag("first")
         shown = Tags(table._repr_html_())
         assert "2,000 rows, version 3" in shown.words

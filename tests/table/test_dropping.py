@@ -22,7 +22,9 @@ def with_deltas(path: Path) -> None:
         table.append([{"id": 10}])
         table.checkpoint()
         table.append([{"id": 11}])
+        shutil.copy(path, f"{path}.open")
         shutil.copy(f"{path}-wal", f"{path}.kept")
+    os.replace(f"{path}.open", path)
     os.replace(f"{path}.kept", f"{path}-wal")
 
 

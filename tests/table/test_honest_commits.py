@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 
 import audiomem_sql
+from audiomem_sql.audio import VerbatimPages
 from audiomem_sql.columns.timestamps import render
 from audiomem_sql.errors import AudioMemError, LimitError, UpkeepWarning
 from audiomem_sql.storage.segment import catalog_packing
@@ -25,25 +26,39 @@ from audiomem_sql.warn_once import warned
 from audiomem_sql.writing import log_limits
 
 
-def with_deltas(path: Path, count: int) -> list[str]:
-    """A table with ``count`` deltas; their paths."""
+def with_deltas(path: Path, count: int) -> None:
+    """A table with ``count`` deltas behind its first segment, of several pages each."""
     audiomem_sql.write_flac([{"a": "base"}], path).close()
     for number in range(count):
         with audiomem_sql.open(path) as table:
-            table.append([{"a": f"{number}"}])
-    return sorted(str(delta) for delta in Path(f"{path}.d").iterdir())
+            table.append([{"a": os.urandom(40_000).hex()}], message=str(number))
+    with audiomem_sql.open(path) as table:
+        assert len(table.snapshot.segments) == count + 1
 
 
-def damage(path: str) -> None:
-    """Nothing in a file of a table but its first and last page stays."""
-    size = os.path.getsize(path)
-    with open(path, "r+b") as file:
-        file.seek(size // 3 + 100)
-        file.write(os.urandom(size // 3 - 200))
+def damage(path: Path, delta: int) -> bytes:
+    """Nothing of a delta but its first and last page stays; its id."""
+    with audiomem_sql.open(path) as table:
+        segment = table.snapshot.segments[1 + delta]
+        file, source = segment.file, segment.file.source
+        assert isinstance(source, VerbatimPages)
+        start, stop = source.offset(file.first + 1), source.offset(file.first + file.own_pages - 1)
+        assert stop - start > 20_000
+    with open(path, "r+b") as opened:
+        opened.seek(start)
+        opened.write(os.urandom(stop - start))
+    return segment.catalog.segment_id
+
+
+def segments_of(path: Path) -> list[bytes]:
+    """The ids of the segments, oldest first."""
+    with audiomem_sql.open(path) as table:
+        return [segment.catalog.segment_id for segment in table.snapshot.segments]
 
 
 @pytest.fixture
 def few_deltas(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(compaction, "SMALL_TABLE_BYTES", 0)
     monkeypatch.setattr(compaction, "SMALL_DELTAS", 4)
     monkeypatch.setattr(log_limits, "CHECKPOINT_COMMITS", 2)
 
@@ -89,12 +104,11 @@ def appended(table: Table, count: int) -> Table:
 @pytest.mark.parametrize("door", ["append", "transaction", "segment", "close", "sql"])
 def test_a_merge_that_fails_behind_a_commit(tmp_path: Path, door: str) -> None:
     path = tmp_path / "t.flac"
-    deltas = with_deltas(path, 3)
-    damage(deltas[1])
-    before = Path(deltas[1]).read_bytes()
-    with pytest.warns(UpkeepWarning, match=rf"small deltas were not merged: {deltas[1]}.*tried again"):
+    with_deltas(path, 3)
+    damaged = damage(path, 1)
+    with pytest.warns(UpkeepWarning, match=rf"{path}: .*(merged|delta): {path}: .*CRC-32C.*tried again"):
         write(path, door)
-    assert Path(deltas[1]).read_bytes() == before
+    assert damaged in segments_of(path)
     with audiomem_sql.open(path) as table:
         assert len(table) == {"close": 5, "segment": 5008}.get(door, 8)
         with pytest.raises(AudioMemError):
@@ -106,15 +120,16 @@ def test_which_deltas_are_merged(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     path = tmp_path / "t.flac"
     with monkeypatch.context() as patch:
         patch.setattr(compaction, "SMALL_DELTAS", 99)
-        deltas = with_deltas(path, 6)
+        with_deltas(path, 6)
     with audiomem_sql.open(path) as table:
         snapshot = table._session.opened.snapshot
+        deltas = segments_of(path)[1:]
 
-        def chosen(*unreadable: str) -> list[str]:
-            return [delta.path for delta in compaction.small_deltas(snapshot, set(unreadable))]
+        def chosen(*unreadable: bytes) -> list[bytes]:
+            return [delta.catalog.segment_id for delta in compaction.small_deltas(snapshot, set(unreadable))]
 
-        assert len(chosen()) == 4
-        assert chosen(deltas[4]) == deltas[:4]
+        assert chosen() == deltas
+        assert chosen(deltas[4]) == []
         assert chosen(deltas[1]) == deltas[2:]
         assert chosen(deltas[2]) == []
 
@@ -123,14 +138,14 @@ def test_which_deltas_are_merged(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 @pytest.mark.usefixtures("few_deltas")
 def test_a_merge_goes_around_what_is_damaged(tmp_path: Path) -> None:
     path = tmp_path / "t.flac"
-    deltas = with_deltas(path, 3)
-    damage(deltas[0])
+    with_deltas(path, 3)
+    damaged = damage(path, 0)
     table = audiomem_sql.open(path)
     with pytest.warns(UpkeepWarning):
         write_more(table)
     table.close()
-    assert os.path.exists(deltas[0])
-    assert len(os.listdir(f"{path}.d")) < 2 * 4
+    assert segments_of(path)[1] == damaged
+    assert len(segments_of(path)) < 2 * 4
 
 
 def test_a_checkpoint_that_fails_is_put_off(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -166,12 +181,13 @@ def test_warnings_that_are_errors_do_not_fail_a_commit(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     path = tmp_path / "t.flac"
-    damage(with_deltas(path, 3)[0])
+    with_deltas(path, 3)
+    damage(path, 0)
     with warnings.catch_warnings(), caplog.at_level(logging.WARNING), audiomem_sql.open(path) as table:
         warnings.simplefilter("error")
         versions = [table.append([{"a": "x"}]) for _ in range(3)]
         assert versions[-1] == table.version
-    assert "not merged" in caplog.text
+    assert "CRC-32C" in caplog.text
 
 
 KILLED = """
@@ -179,6 +195,7 @@ import os, signal, sys
 import audiomem_sql
 from audiomem_sql.upkeep import compaction
 compaction.SMALL_DELTAS = 4
+compaction.SMALL_TABLE_BYTES = 0
 table = audiomem_sql.open(sys.argv[1])
 left = int(sys.argv[2])
 def stop(*arguments):
@@ -197,6 +214,7 @@ table.close()
 
 
 def test_merges_proceed_although_writers_are_killed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(compaction, "SMALL_TABLE_BYTES", 0)
     path = tmp_path / "t.flac"
     with_deltas(path, 7)
     rows = 8
@@ -211,7 +229,7 @@ def test_merges_proceed_although_writers_are_killed(tmp_path: Path, monkeypatch:
         table.append([{"a": "last"}])
     with audiomem_sql.open(path) as table:
         assert len(table) == rows + 1
-    assert len(os.listdir(f"{path}.d")) < 4
+    assert len(segments_of(path)) < 5
 
 
 # -- times ---------------------------------------------------------------------------------------------------

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +27,9 @@ from audiomem_sql.errors import (
     StorageError,
 )
 from audiomem_sql.table.table import Table
+from audiomem_sql.upkeep import compaction
+
+V1 = Path(__file__).parents[1] / "fixtures" / "v1"
 
 
 def delete(table: Table, rowids: list[int]) -> int:
@@ -54,7 +58,10 @@ def test_what_goes_in_comes_out(tmp_path: Path, profile: str, modulation: str) -
 
 
 @pytest.mark.parametrize("modulation", MODULATIONS)
-def test_several_deltas_deletions_and_replacements(tmp_path: Path, modulation: str) -> None:
+def test_several_deltas_deletions_and_replacements(
+    tmp_path: Path, modulation: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(compaction, "SMALL_TABLE_BYTES", 0)
     with create(tmp_path / "t.flac", 60, **MODULATIONS[modulation]) as table:
         table.checkpoint()
         model = {row["id"]: row for row in rows(60)}
@@ -83,7 +90,9 @@ def test_several_deltas_deletions_and_replacements(tmp_path: Path, modulation: s
                 assert other.get(rowid) == table.get(rowid)
                 assert (other.get(rowid) or {})["n"] == model[rowid]["n"]
             assert [other.get(rowid) for rowid in (1, 65, -(2**63), 0, 2**63 - 1)] == [None] * 5
-    assert sorted(os.listdir(tmp_path / "t.flac.d")) == [f"{n:08d}.flac" for n in range(3, 9)]
+        last = [segment.catalog.last_version for segment in table.snapshot.segments]
+        assert last == list(range(2, 9))
+    assert os.listdir(tmp_path) == ["t.flac"]
 
 
 @pytest.mark.parametrize(
@@ -243,43 +252,42 @@ def test_what_is_refused(tmp_path: Path) -> None:
 
 @pytest.mark.damages
 def test_deltas_that_do_not_belong(tmp_path: Path) -> None:
-    for name in ("t", "u"):
-        with create(tmp_path / f"{name}.flac", 5) as table:
-            table.checkpoint()
-            for start in (6, 11, 16):
-                table.append(arrow(rows(5, 0, start)))
-                table.checkpoint()
-    folder = tmp_path / "t.flac.d"
-    original = {path.name: path.read_bytes() for path in folder.iterdir()}
+    """Of format version 1, where deltas are files of their own."""
+    for name in ("versions.flac", "columns.flac", "small.flac"):
+        shutil.copy(V1 / name, tmp_path)
+        shutil.copytree(V1 / f"{name}.d", tmp_path / f"{name}.d")
+    path, folder = tmp_path / "columns.flac", tmp_path / "columns.flac.d"
+    seven, eight, nine = (f"0000000{n}.flac" for n in (7, 8, 9))
+    original = {each.name: each.read_bytes() for each in folder.iterdir()}
+    assert set(original) == {seven, eight}
 
     def put(files: dict[str, bytes]) -> None:
-        for path in folder.iterdir():
-            path.unlink()
+        for each in folder.iterdir():
+            each.unlink()
         for name, data in files.items():
             (folder / name).write_bytes(data)
 
-    three, four, five = (f"0000000{n}.flac" for n in (3, 4, 5))
-    foreign = (tmp_path / "u.flac.d" / three).read_bytes()
-    put({**original, three: foreign})
-    with pytest.raises(DamagedFileError, match=r"00000003\.flac: belongs to another table"):
-        Table(tmp_path / "t.flac")
-    put({three: original[three], five: original[five]})
-    with pytest.raises(DamagedFileError, match=r"t\.flac: the delta with version 4 is missing"):
-        Table(tmp_path / "t.flac")
-    put({three: original[three], four: original[three]})
-    with pytest.raises(DamagedFileError, match=r"t\.flac: the delta with version 4 is missing"):
-        Table(tmp_path / "t.flac")
-    put(
-        {
-            three: original[three],
-            four: original[four],
-            "notes.txt": b"",
-            ".00000005.flac.abcdefgh.tmp": b"",
-            "5.flac": b"",
-        }
-    )
-    with Table(tmp_path / "t.flac") as table:
-        assert (table.version, len(table)) == (4, 15)
+    foreign = (tmp_path / "versions.flac.d" / "00000005.flac").read_bytes()
+    (tmp_path / "small.flac.d" / "00000005.flac").write_bytes(foreign)
+    with pytest.raises(DamagedFileError, match=r"00000005\.flac: has other columns"):
+        Table(tmp_path / "small.flac")
+    (tmp_path / "small.flac.d" / "00000005.flac").unlink()
+    put({**original, seven: foreign})
+    with pytest.raises(DamagedFileError, match=r"columns\.flac: the delta with version 7 is missing"):
+        Table(path)
+    (tmp_path / "versions.flac.d" / "00000005.flac").write_bytes(original[seven])
+    with pytest.raises(DamagedFileError, match=r"versions\.flac: the delta with version 5 is missing"):
+        Table(tmp_path / "versions.flac")
+    put({eight: original[eight]})
+    with pytest.raises(DamagedFileError, match=r"00000008\.flac: has other columns than .*columns\.flac"):
+        Table(path)
+    put({**original, nine: original[seven]})
+    with pytest.raises(DamagedFileError, match=r"columns\.flac: the delta with version 9 is missing"):
+        Table(path)
+    (tmp_path / "versions.flac.d" / "00000005.flac").write_bytes(foreign)
+    put({**original, "notes.txt": b"", ".00000009.flac.abcdefgh.tmp": b"", "9.flac": b""})
+    with Table(path) as table:
+        assert table.version == 8
 
 
 def test_frames_in_and_out(tmp_path: Path) -> None:

@@ -22,8 +22,9 @@ from audiomem_sql.audio import PROFILES
 from audiomem_sql.audio.flac.frames import frame_offset, header_size
 from audiomem_sql.audio.flac.metadata import read_metadata
 from audiomem_sql.bytes.local_file import LocalFile
-from audiomem_sql.errors import DamagedFileError
+from audiomem_sql.errors import AudioMemError, DamagedFileError
 from audiomem_sql.table.table import Table
+from audiomem_sql.upkeep import compaction
 from audiomem_sql.upkeep.verify import problems
 
 pytestmark = pytest.mark.damages
@@ -53,7 +54,7 @@ def offsets(path: Path) -> list[int]:
     file, profile = LocalFile(path), PROFILES["embedded"]
     start = read_metadata(file, 0).audio_start
     with Table(path) as table:
-        count = table.snapshot.segments[0].file.page_count
+        count = table.snapshot.segments[-1].file.place.stop
     file.close()
     return [frame_offset(profile, start, n) + header_size(profile, n) + 1 for n in range(count)]
 
@@ -63,7 +64,8 @@ def test_each_cell_lost_alone(tmp_path: Path) -> None:
     path = tmp_path / "t.flac"
     with create(path, 300) as table:
         expected = {row["id"]: repr(row) for row in content(table)}
-        pages = table.snapshot.segments[0].data_page
+        data_cells = table.snapshot.segments[0].file.data_cells()
+    assert data_cells is not None
     original, places = path.read_bytes(), offsets(path)
     for page, place in enumerate(places):
         for cell in range(8):
@@ -76,7 +78,7 @@ def test_each_cell_lost_alone(tmp_path: Path) -> None:
                 assert str(problem).startswith(f"{path}: page {page}: cell {cell}: CRC-32C mismatch")
                 error = read_error(table, expected)
                 if error is None:
-                    assert page in (*range(pages), *range(len(places) - pages, len(places))) or cell
+                    assert page * 8 + cell not in data_cells or cell
                 else:
                     assert (error.file, error.place) == (str(path), f"page {page}, cell {cell}")
 
@@ -100,8 +102,7 @@ def test_the_rest_stays_readable(tmp_path: Path) -> None:
         directory = segment.directory(3)
         assert directory is not None
         assert directory.count > 3
-        lost = segment.data_page + int(directory.offsets[2]) // segment.file.layout.payload_bytes
-        inside = int(directory.offsets[2]) % segment.file.layout.payload_bytes // 1016
+        lost, inside = divmod(segment.data_cell + int(directory.offsets[2]) // 1016, 8)
         before, after = int(directory.starts[1]), int(directory.starts[4])
     place = offsets(path)[lost]
     data = bytearray(path.read_bytes())
@@ -118,33 +119,33 @@ def test_the_rest_stays_readable(tmp_path: Path) -> None:
             table.to_arrow(columns=["title"])
 
 
-def test_verify_lists_all(tmp_path: Path) -> None:
+def test_verify_lists_all(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Pages are counted in the file, whichever segment they are of."""
+    monkeypatch.setattr(compaction, "SMALL_TABLE_BYTES", 0)
     path = tmp_path / "t.flac"
     with create(path, 400) as table:
         table.checkpoint()
-        table.append(arrow(rows(400, 0, 1001)))
-    places = offsets(path)
+        table.append(arrow(rows(900, 0, 1001)))
+        table.checkpoint()
+        first, second = (segment.file.place for segment in table.snapshot.segments)
+    assert second.first == first.stop > 3
+    there = offsets(path)
     data = bytearray(path.read_bytes())
     rng = random.Random(5)
-    wanted = sorted({(rng.randrange(1, len(places)), rng.randrange(8)) for _ in range(9)})
+    wanted = sorted({(rng.randrange(1, first.stop), rng.randrange(8)) for _ in range(9)})
     for page, cell in wanted:
-        data[places[page] + 32 + 1020 * cell] ^= 0xFF
-    path.write_bytes(data)
-    (delta,) = (tmp_path / "t.flac.d").iterdir()
-    whole, there = delta.read_bytes(), offsets(delta)
-    spoiled = bytearray(whole[: there[-2] + 100])
-    spoiled[there[1]] ^= 1  # the page header
-    spoiled[there[2] - 3] ^= 1  # the frame header
-    delta.write_bytes(spoiled)
+        data[there[page] + 32 + 1020 * cell] ^= 0xFF
+    data[there[second.first + 1]] ^= 1  # the page header
+    data[there[second.first + 2] - 3] ^= 1  # the frame header
+    path.write_bytes(data[: there[-2] + 100])
     with Table(path) as table:
         found = list(problems(table))
-    cells = [(problem.page, cell) for problem in found if problem.file == str(path) for cell in problem.cells]
+    cells = [(problem.page, cell) for problem in found for cell in problem.cells]
     assert cells == wanted
-    rest = [str(problem) for problem in found if problem.file == str(delta)]
-    assert rest == [
-        f"{delta}: page 1: 1 copies of the page header are damaged",
-        f"{delta}: page 2: the FLAC frame around it is damaged",
-        f"{delta}: page {len(there) - 2} to {len(there) - 1}: missing, the file ends before them",
+    assert [str(problem) for problem in found if not problem.cells] == [
+        f"{path}: page {second.first + 1}: 1 copies of the page header are damaged",
+        f"{path}: page {second.first + 2}: the FLAC frame around it is damaged",
+        f"{path}: page {len(there) - 2} to {len(there) - 1}: missing, the file ends before them",
     ]
 
 
@@ -157,3 +158,26 @@ def test_the_fuzzer_itself() -> None:
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     assert " 0 broke the law" in done.stdout
+
+
+@pytest.mark.parametrize("protection", ["none", "standard"])
+def test_a_file_that_is_cut_anywhere_is_right_or_names_a_remedy(tmp_path: Path, protection: str) -> None:
+    path, rest = tmp_path / "t.flac", tmp_path / "cut.flac"
+    values = [{"id": number, "v": f"value {number}"} for number in range(50)]
+    options = {"profile": "embedded", "protection": protection}
+    with Table.create(path, ["id INTEGER PRIMARY KEY", "v TEXT"], options) as table:
+        table.append(values)
+    data = path.read_bytes()
+    file = LocalFile(path)
+    start = read_metadata(file, 0).audio_start
+    file.close()
+    refused = 0
+    for length in (*range(0, len(data), 997), *range(start, start + 300, 20)):
+        rest.write_bytes(data[:length])
+        try:
+            with Table(rest) as cut:
+                assert cut.to_arrow().to_pylist() == values
+        except AudioMemError as error:
+            refused += 1
+            assert (error.file, bool(error.what), bool(error.remedy)) == (str(rest), True, True)  # noqa: PT017
+    assert refused > 3

@@ -6,11 +6,14 @@ import random
 import warnings
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import apsw
 import pytest
 from samples import MODULATIONS, arrow, content, rows
 
+from audiomem_sql.audio.flac.metadata import read_metadata
+from audiomem_sql.bytes.local_file import LocalFile
 from audiomem_sql.connections import register
 from audiomem_sql.errors import (
     DamagedFileError,
@@ -20,8 +23,12 @@ from audiomem_sql.errors import (
     UnsupportedError,
 )
 from audiomem_sql.frames.read_write import write_flac
+from audiomem_sql.storage.pages import laying_out
 from audiomem_sql.table.table import Table
+from audiomem_sql.upkeep import compaction
+from audiomem_sql.upkeep.repair import repair_copy
 from audiomem_sql.upkeep.verify import problems
+from audiomem_sql.writing import placement
 
 Damage = Callable[[bytearray, random.Random], None]
 
@@ -99,35 +106,57 @@ def test_what_was_damaged_is_what_it_was(tmp_path: Path, protection: str, modula
 
 
 @pytest.mark.damages
-def test_a_copy_is_repaired(tmp_path: Path) -> None:
-    """Base, delta and log; what is damaged stays as it is."""
-    path = tmp_path / "t.flac"
+@pytest.mark.parametrize("limit", [0, 1 << 30])
+def test_a_copy_is_repaired(tmp_path: Path, limit: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Several segments, appended or under one parity, and a log; what is damaged stays as it is."""
+    monkeypatch.setattr(compaction, "SMALL_TABLE_BYTES", 0)
+    monkeypatch.setattr(placement, "REWRITTEN_PROTECTED_BYTES", limit)
+    path, new = tmp_path / "t.flac", tmp_path / "new.flac"
     made(path, "archive", 500)
     with Table(path) as table:
-        table.append(arrow(rows(50, 0, 1001)))
-        table.checkpoint()
-        delta = Path(table.snapshot.segments[1].path)
+        for start in (1000, 2000, 3000):
+            table.append(arrow(rows(100, 0, start)))
+            table.checkpoint()
         table.append([{"id": 9001}])
         truth = content(table)
-        before = {file: file.read_bytes() for file in (path, delta)}
-        for file, data in before.items():
-            broken = bytearray(data)
-            sectors(0.1)(broken, random.Random(1))
-            file.write_bytes(broken)
-        damaged = path.read_bytes()
+        assert len(table.snapshot.segments) == 4
+        whole = path.read_bytes()
+        with Table(path) as reader:
+            done = repair_copy(reader.snapshot, reader.files, str(new))
+            assert [each.changed for each in done] == [False]
+        assert content_of(new) == truth
+        sound = len(whole) - audio_start(path)
+        assert new.read_bytes()[-sound:] == whole[-sound:]
+        for name in ("new.flac", "new.flac-wal"):
+            (tmp_path / name).unlink()
+        broken = bytearray(whole)
+        sectors(0.1)(broken, random.Random(1))
+        path.write_bytes(broken)
         with Table(path) as broken_table:
-            from audiomem_sql.upkeep.repair import repair_copy
-
-            done = repair_copy(broken_table.snapshot, broken_table.files, str(tmp_path / "new.flac"))
-            assert [each.changed for each in done] == [True, True]
+            done = repair_copy(broken_table.snapshot, broken_table.files, str(new))
+            assert [each.changed for each in done] == [True]
+            assert done[0].inner + done[0].outer > 0
             with pytest.raises(StorageError, match="exists already"):
-                repair_copy(broken_table.snapshot, broken_table.files, str(tmp_path / "new.flac"))
-    assert path.read_bytes() == damaged
-    assert (tmp_path / "new.flac").read_bytes() == before[path]
-    assert (tmp_path / "new.flac.d" / delta.name).read_bytes() == before[delta]
-    with Table(tmp_path / "new.flac") as table:
-        assert content(table) == truth
+                repair_copy(broken_table.snapshot, broken_table.files, str(new))
+        assert path.read_bytes() == broken
+        path.write_bytes(whole)
+    assert new.read_bytes()[-sound:] == whole[-sound:]
+    assert content_of(new) == truth
+
+
+def content_of(path: Path) -> list[dict[str, Any]]:
+    """The rows of a table in which nothing is damaged."""
+    with Table(path) as table:
         assert list(problems(table)) == []
+        return content(table)
+
+
+def audio_start(path: Path) -> int:
+    file = LocalFile(path)
+    try:
+        return read_metadata(file, 0).audio_start
+    finally:
+        file.close()
 
 
 @pytest.mark.damages
@@ -173,20 +202,25 @@ def test_a_vacuum_changes_the_level(tmp_path: Path, before: str) -> None:
 
 
 @pytest.mark.damages
-def test_every_copy_of_the_catalog_but_one(tmp_path: Path) -> None:
+@pytest.mark.parametrize("copies_in_all", [2, 4])
+def test_every_copy_of_the_catalog_but_one(
+    tmp_path: Path, copies_in_all: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
     path = tmp_path / "t.flac"
+    if copies_in_all == 4:
+        monkeypatch.setattr(laying_out, "COMPACT_PAGES", 1)
     whole = made(path, "archive")
     with Table(path) as table:
         file = table.snapshot.segments[0].file
         assert file.map is not None
         copies, size = file.map.copies, len(whole) // file.page_count
-        assert len(set(copies)) == 4
+        assert len(set(copies)) == copies_in_all
         truth = content(table)
-    for kept in range(4):
+    for kept in range(copies_in_all):
         data = bytearray(whole)
-        for number, page in enumerate(copies):
+        for number, cell in enumerate(copies):
             if number != kept:
-                at = len(whole) * page // file.page_count
+                at = len(whole) * (cell // 8) // file.page_count
                 data[at : at + size] = bytes(size)
         path.write_bytes(data)
         with Table(path) as table:

@@ -13,14 +13,18 @@ from typing import Any
 import apsw
 import pytest
 from cli.conftest import process
-from samples import MODULATIONS
+from damage.catalogs import without_catalog
+from damage.segments import spans, without
+from fixtures.make_v1 import FOLDER
 
 import audiomem_sql
 from audiomem_sql.columns.timestamps import render
 from audiomem_sql.errors import DamagedFileError, DamageWarning, NotAudioMemoryError, QueryError, StorageError
 from audiomem_sql.machine.block_cache import BlockCache
 from audiomem_sql.table.table import Table
+from audiomem_sql.upkeep import compaction
 from audiomem_sql.upkeep.verify import problems
+from audiomem_sql.writing import placement
 
 pytestmark = pytest.mark.damages
 COLUMNS = ["id INTEGER PRIMARY KEY", "v TEXT"]
@@ -57,8 +61,14 @@ def rows_of(table: Any) -> Rows:
     return rows
 
 
+@pytest.fixture(autouse=True)
+def segments_stay_apart(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A table of a few rows would be written as one segment each time."""
+    monkeypatch.setattr(compaction, "SMALL_TABLE_BYTES", 0)
+
+
 def make(path: Path) -> dict[int, Commit]:
-    """Versions 1 and 2 in the base, 3, 4 and 5 in a delta each, 6 in the log."""
+    """Versions 1 and 2 in the first segment, 3, 4 and 5 in one each, 6 in a log that was left behind."""
     with Table.create(path, COLUMNS, {"profile": "embedded"}) as table:
         commits = {2: commit(table, [], {n: f"two {n}" for n in range(1, 9)})}
         table.checkpoint()
@@ -70,10 +80,15 @@ def make(path: Path) -> dict[int, Commit]:
             commits[number] = commit(table, deleted, made)
             table.checkpoint()
         commits[6] = commit(table, [5], {11: "six"})
-        log = Path(f"{path}-wal").read_bytes()
-    Path(f"{path}.d/00000006.flac").unlink()
-    Path(f"{path}-wal").write_bytes(log)
+        assert len(table.snapshot.segments) == 4
+        left = {file: file.read_bytes() for file in (path, log_of(path))}
+    for file, data in left.items():
+        file.write_bytes(data)
     return commits
+
+
+def log_of(path: Path) -> Path:
+    return Path(f"{path}-wal")
 
 
 def salvaged(path: Path) -> Table:
@@ -82,21 +97,29 @@ def salvaged(path: Path) -> Table:
         return audiomem_sql.open(path, salvage=True)
 
 
-def test_a_delta_in_the_middle(tmp_path: Path) -> None:
+def test_a_segment_in_the_middle(tmp_path: Path) -> None:
     path = tmp_path / "t.flac"
     commits = make(path)
     whole = {number: replayed(commits, number) for number in commits}
+    before, log = path.read_bytes(), log_of(path).read_bytes()
     with audiomem_sql.open(path) as table:
         assert rows_of(table) == whole[6]
-    (tmp_path / "t.flac.d" / "00000004.flac").unlink()
-    with pytest.raises(DamagedFileError, match=r"version 4 is missing.* salvage=True"):
+        segment = table.snapshot.segments[2]
+        lost, page = segment.catalog.segment_id.hex(), segment.file.first
+    path.write_bytes(before)
+    log_of(path).write_bytes(log)
+    without(path, 2)
+    with pytest.raises(DamagedFileError, match=r"page \d+, cell 0: CRC-32C mismatch.*audiomem salvage"):
         audiomem_sql.open(path)
     with pytest.warns(DamageWarning) as told:
         table = audiomem_sql.open(path, salvage=True)
-    assert [str(each.message) for each in told] == [
+    (message,) = [str(each.message) for each in told]
+    assert message.startswith(
         f"{path}: version 4 of 1 to 6 is missing: rows that it added are not shown, and rows that it deleted "
-        "may be. Restore the files from a copy, or write what is left to a new table."
-    ]
+        "may be; not read: segment "
+    )
+    assert message.endswith("Restore the files from a copy, or write what is left to a new table.")
+    assert f"segment {lost} from page {page} on: " in message
     assert told[0].filename == __file__
     audiomem_sql.open(path, salvage=True).close()  # told once
     del commits[4]
@@ -126,7 +149,7 @@ def test_a_delta_in_the_middle(tmp_path: Path) -> None:
 def test_nothing_is_written(tmp_path: Path) -> None:
     path = tmp_path / "t.flac"
     make(path)
-    (tmp_path / "t.flac.d" / "00000003.flac").unlink()
+    without(path, 1)
     before = {file: file.read_bytes() for file in tmp_path.rglob("*") if file.is_file()}
     table = salvaged(path)
     calls: list[Callable[[], Any]] = [
@@ -146,73 +169,95 @@ def test_nothing_is_written(tmp_path: Path) -> None:
         assert len(new) == len(salvaged(path))
 
 
-def test_what_else_can_be_wrong(tmp_path: Path) -> None:
-    """A delta that is damaged or of another table, a gap before the log, a log that is none, all deltas."""
-    path, folder = tmp_path / "t.flac", tmp_path / "t.flac.d"
+LOST = [
+    ((2,), (4,), "version 4 of 1 to 6 is missing"),
+    ((3,), (5,), "version 5 of 1 to 6 is missing"),
+    ((2, 3), (4, 5), "versions 4 to 5 of 1 to 6 are"),
+    ((1, 3), (3, 5), "versions 3 and 5 of 1 to 6 are"),
+    ((1, 2, 3), (3, 4, 5), "versions 3 to 5 of 1 to 6"),
+]
+
+
+@pytest.mark.parametrize(("segments", "missing", "text"), LOST)
+def test_segments_that_are_lost(
+    tmp_path: Path, segments: tuple[int, ...], missing: tuple[int, ...], text: str
+) -> None:
+    path = tmp_path / "t.flac"
     commits = make(path)
-    saved = {file: file.read_bytes() for file in tmp_path.rglob("*") if file.is_file()}
-    with Table.create(tmp_path / "other.flac", COLUMNS) as other:
-        for _ in range(2):
-            other.append([{"v": "x"}])
-            other.checkpoint()
-    foreign = (tmp_path / "other.flac").read_bytes()
+    without(path, *segments)
+    left = {number: made for number, made in commits.items() if number not in missing}
+    with pytest.raises(audiomem_sql.AudioMemError):
+        audiomem_sql.open(path)
+    with pytest.warns(DamageWarning, match=text), audiomem_sql.open(path, salvage=True) as table:
+        assert rows_of(table) == replayed(left, 6)
 
-    def left(*missing: int) -> Rows:
-        return replayed({number: made for number, made in commits.items() if number not in missing}, 6)
 
-    cases: list[tuple[dict[str, bytes | None], tuple[int, ...], str]] = [
-        ({"t.flac.d/00000004.flac": saved[folder / "00000004.flac"][:300]}, (4,), "not read: .*00000004"),
-        ({"t.flac.d/00000004.flac": b"music"}, (4,), "not read: .*00000004"),
-        ({"t.flac.d/00000004.flac": foreign}, (4,), "belongs to another table"),
-        ({"t.flac.d/00000005.flac": None}, (5,), "version 5 of 1 to 6 is missing"),
-        ({f"t.flac.d/0000000{n}.flac": None for n in (4, 5)}, (4, 5), "versions 4 to 5 of 1 to 6 are"),
-        ({f"t.flac.d/0000000{n}.flac": None for n in (3, 5)}, (3, 5), "versions 3 and 5 of 1 to 6 are"),
-        ({f"t.flac.d/0000000{n}.flac": None for n in (3, 4, 5)}, (3, 4, 5), "versions 3 to 5 of 1 to 6"),
-        ({"t.flac-wal": b"something else entirely" * 3}, (6,), "not read: .*no write-ahead log"),
-    ]  # fmt: skip
-    for number, (changed, missing, text) in enumerate(cases):
-        case = tmp_path / f"case{number}"
-        for file, data in saved.items():
-            copy = case / file.relative_to(tmp_path)
-            copy.parent.mkdir(parents=True, exist_ok=True)
-            copy.write_bytes(data)
-        for name, content in changed.items():
-            if content is None:
-                (case / name).unlink()
-            else:
-                (case / name).write_bytes(content)
+def test_what_else_can_be_wrong(tmp_path: Path) -> None:
+    """The log is missing, none, or of another history; the end of the file is missing."""
+    path, log = tmp_path / "t.flac", tmp_path / "t.flac-wal"
+    commits = make(path)
+    whole, end = path.read_bytes(), log.read_bytes()
+    starts = [start for start, _ in spans(path)]
+    other = tmp_path / "other.flac"
+    shutil.copy(path, other)
+    shutil.copy(log, log_of(other))
+    with Table(other) as table:
+        table.append([{"v": "x"}])
+        table.checkpoint()
+        table.append([{"v": "y"}])
+        sibling = log_of(other).read_bytes()
+    cases: list[tuple[bytes, bytes | None, int, str]] = [
+        (whole, None, 5, "version 6 and those after it are in .*t.flac-wal, which is not here"),
+        (whole, b"something else entirely" * 3, 5, "no write-ahead log"),
+        (whole, sibling, 5, "version"),
+        (whole[: starts[3]], None, 4, "the end of the file is missing.*version 5, and has versions up to 4"),
+        (whole[: starts[2]], None, 3, "the end of the file is missing.*version 5, and has versions up to 3"),
+        (whole[: starts[1]], None, 2, "the end of the file is missing.*version 5, and has versions up to 2"),
+    ]
+    for data, logged, version, text in cases:
+        path.write_bytes(data)
+        log.unlink(missing_ok=True)
+        if logged is not None:
+            log.write_bytes(logged)
         with pytest.raises(audiomem_sql.AudioMemError):
-            audiomem_sql.open(case / "t.flac")
-        with (
-            pytest.warns(DamageWarning, match=text),
-            audiomem_sql.open(case / "t.flac", salvage=True) as table,
-        ):
-            assert rows_of(table) == left(*missing)
-    shutil.rmtree(tmp_path / "case0" / "t.flac.d")
-    (tmp_path / "case0" / "t.flac").write_bytes(b"music")
+            audiomem_sql.open(path)
+        with pytest.warns(DamageWarning, match=text):
+            table = audiomem_sql.open(path, salvage=True)
+        with table:
+            found = {rowid: value for rowid, value in rows_of(table).items() if value != "y"}
+            assert found == replayed(commits, version)
+    path.write_bytes(whole)
+    log.write_bytes(end)
+    with audiomem_sql.open(path) as table:
+        assert rows_of(table) == replayed(commits, 6)
+    path.write_bytes(b"music")
     with pytest.raises(NotAudioMemoryError):
-        audiomem_sql.open(tmp_path / "case0" / "t.flac", salvage=True)
+        audiomem_sql.open(path, salvage=True)
 
 
-@pytest.mark.parametrize("base", [None, b"music", b"", "zeroed"])
-def test_without_a_base(tmp_path: Path, base: bytes | str | None) -> None:
-    """The deltas and the log are read alone, and it is said that the versions before them are missing."""
+@pytest.mark.parametrize("how", ["lost", "catalogs"])
+def test_without_the_first_segment(tmp_path: Path, how: str) -> None:
+    """Those behind it and the log are read alone, and it is said that the versions before them are missing.
+
+    Where only its catalogs are gone, its labels stand for them, and all rows are there.
+    """
     path, new = tmp_path / "t.flac", tmp_path / "new.flac"
     commits = make(path)
-    size = path.stat().st_size
-    path.unlink()
-    if base is not None:
-        path.write_bytes(bytes(size) if base == "zeroed" else base)  # type: ignore[arg-type]
-    left = {number: made for number, made in commits.items() if number > 2}
+    if how == "lost":
+        without(path, 0)
+        left = {number: made for number, made in commits.items() if number > 2}
+        text = "versions 1 to 2 of 1 to 6 are missing.*not read: segment .* from page 0 on: "
+    else:
+        path.write_bytes(without_catalog(path, random.Random(1), "random", 0))
+        left = commits
+        text = "all catalogs of t.flac from page 0 on are lost: rows are read by the labels of their blocks"
     before = {file: file.read_bytes() for file in tmp_path.rglob("*") if file.is_file()}
     with pytest.raises(audiomem_sql.AudioMemError):
         audiomem_sql.open(path)
-    with pytest.warns(DamageWarning, match="versions 1 to 2 of 1 to 6 are missing.*not read: the base: "):
+    with pytest.warns(DamageWarning, match=text):
         table = audiomem_sql.open(path, salvage=True)
     with table:
         assert rows_of(table) == replayed(left, 6)
-        with table.checkout(4) as old:
-            assert rows_of(old) == replayed(left, 4)
         for number in (1, 2):
             with pytest.raises(QueryError):
                 table.at(number)
@@ -222,10 +267,21 @@ def test_without_a_base(tmp_path: Path, base: bytes | str | None) -> None:
     assert (shown.code, shown.out) == (0, f"n\n{len(replayed(left, 6))}\n")
     new.unlink()
     assert {file: file.read_bytes() for file in tmp_path.rglob("*") if file.is_file()} == before
-    for file in (tmp_path / "t.flac.d").iterdir():
-        file.unlink()
-    with pytest.raises(audiomem_sql.AudioMemError):
-        audiomem_sql.open(path, salvage=True)
+
+
+def test_deltas_of_version_1(tmp_path: Path) -> None:
+    """Files of their own; one that is missing is told, and the other is read."""
+    path, folder = tmp_path / "columns.flac", tmp_path / "columns.flac.d"
+    shutil.copy(FOLDER / path.name, path)
+    shutil.copytree(FOLDER / folder.name, folder)
+    with audiomem_sql.open(path) as table:
+        newest, (_, missing, last) = table.version, [each.catalog for each in table.snapshot.segments]
+    (folder / f"{missing.last_version:08}.flac").unlink()
+    with pytest.raises(DamagedFileError, match="Restore"):
+        audiomem_sql.open(path)
+    with salvaged(path) as table:
+        assert table.version == newest == last.last_version
+        assert table.snapshot.gaps == (range(missing.first_version, missing.last_version + 1),)
 
 
 def test_a_table_that_is_well(tmp_path: Path) -> None:
@@ -238,18 +294,22 @@ def test_a_table_that_is_well(tmp_path: Path) -> None:
             table.append([{"v": "x"}])
 
 
-@pytest.mark.parametrize(
-    ("modulation", "seed"), [*(("pcm", seed) for seed in range(12)), ("flat", 0), ("mission", 1)]
-)
-def test_any_deltas_missing(tmp_path: Path, modulation: str, seed: int) -> None:
-    """Random commits in deltas, some merged.
+@pytest.mark.parametrize("protection", ["none", "archive"])
+@pytest.mark.parametrize("seed", range(6))
+def test_any_segments_missing(
+    tmp_path: Path, seed: int, protection: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Random commits in segments, appended or in files written anew, some merged.
 
     Whichever are missing, the others give what their commits alone would.
     """
     rng, path = random.Random(seed), tmp_path / "t.flac"
+    if seed % 2 or protection == "archive":
+        monkeypatch.setattr(placement, "REWRITTEN_BYTES", 0)
+        monkeypatch.setattr(placement, "REWRITTEN_PROTECTED_BYTES", 0)
     rows: Rows = {}
     commits: dict[int, Commit] = {}
-    with Table.create(path, COLUMNS, {"profile": "embedded", **MODULATIONS[modulation]}) as table:
+    with Table.create(path, COLUMNS, {"profile": "embedded", "protection": protection}) as table:
         for number in range(2, 22):
             deleted = rng.sample(sorted(rows), min(len(rows), rng.randrange(4)))
             free = [rowid for rowid in range(1, 90) if rowid not in rows or rowid in deleted]
@@ -263,17 +323,12 @@ def test_any_deltas_missing(tmp_path: Path, modulation: str, seed: int) -> None:
             if number == 9:
                 table.merge()
         assert rows_of(table) == rows
-    deltas = sorted((tmp_path / "t.flac.d").iterdir())
-    lost = rng.sample(deltas, rng.randrange(1, 3))
-    if deltas[-1] in lost:
-        lost.remove(deltas[-1])  # of which nobody knows
-    missing: set[int] = set()
-    for file in lost:
-        with Table(path, cache=BlockCache()) as table:
-            (segment,) = [s for s in table.snapshot.segments if s.path == str(file)]
-            missing |= {version.number for version in segment.catalog.versions}
-    for file in lost:
-        file.unlink()
+    with Table(path, cache=BlockCache()) as table:
+        catalogs = [segment.catalog for segment in table.snapshot.segments]
+    numbers = range(1, len(catalogs) - 1)  # of the last one nobody else knows
+    lost = rng.sample(numbers, rng.randrange(1, 3))
+    missing = {version.number for number in lost for version in catalogs[number].versions}
+    without(path, *lost)
     left = {number: made for number, made in commits.items() if number not in missing}
     with salvaged(path) as table:
         assert {number for gap in table.snapshot.gaps for number in gap} == missing
@@ -290,11 +345,11 @@ def test_any_deltas_missing(tmp_path: Path, modulation: str, seed: int) -> None:
 def test_in_sql_and_in_the_shell(tmp_path: Path) -> None:
     path = tmp_path / "t.flac"
     commits = make(path)
-    (tmp_path / "t.flac.d" / "00000004.flac").unlink()
+    without(path, 2)
     del commits[4]
     connection = apsw.Connection(":memory:")
     audiomem_sql.register(connection)
-    with pytest.raises(DamagedFileError, match="version 4 is missing"):
+    with pytest.raises(DamagedFileError, match="CRC-32C mismatch"):
         connection.execute(f"CREATE VIRTUAL TABLE t USING audiomem('{path}')")
     with pytest.raises(audiomem_sql.AudioMemError, match="salvage is on or off"):
         connection.execute(f"CREATE VIRTUAL TABLE t USING audiomem('{path}', salvage=perhaps)")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from pathlib import Path
 
 import apsw
@@ -32,7 +33,9 @@ def test_commands(sql: apsw.Connection, tmp_path: Path) -> None:
     sql.execute("INSERT INTO t(t) VALUES ('checkpoint')")
     sql.execute("INSERT INTO t(name) VALUES ('newer')")
     sql.execute("INSERT INTO t(t) VALUES ('merge')")
-    assert len(os.listdir(tmp_path / "t.flac.d")) == 1
+    assert sorted(os.listdir(tmp_path)) == ["t.flac", "t.sqlite"]
+    with Table(tmp_path / "t.flac") as seen:
+        assert [segment.catalog.last_version for segment in seen.snapshot.segments] == [8]
     sql.execute("INSERT INTO t(t, rank) VALUES ('restore', 'half')")
     assert rows(sql, "true") == ROWS[3]
     assert (
@@ -175,23 +178,23 @@ def test_many_new_rows_beside_rows_of_the_log(sql: apsw.Connection) -> None:
 
 
 @pytest.mark.parametrize("failing", ["t.flac", "u.flac"])
-@pytest.mark.parametrize("large", [False, True], ids=["log", "delta"])
+@pytest.mark.parametrize("large", [False, True], ids=["log", "segment"])
 def test_a_commit_that_one_table_refuses_is_taken_back_in_the_other(
     sql: apsw.Connection, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, failing: str, large: bool
 ) -> None:
     sql.execute("CREATE VIRTUAL TABLE u USING audiomem('u.flac', id INTEGER PRIMARY KEY, name TEXT)")
     sql.execute("INSERT INTO u VALUES (1, 'one')")
-    append = LogWriter.append
+    append = LogWriter.append_group
 
-    def refuse(self: LogWriter, content: LogContent | None, record: LogRecord, after: int) -> LogContent:
+    def refuse(self: LogWriter, content: LogContent, commits: Sequence[LogRecord]) -> LogContent:
         if os.path.basename(self.path) == failing + "-wal":
             raise StorageError("no space left", file=self.path)
-        return append(self, content, record, after)
+        return append(self, content, commits)
 
     big = "hex(zeroblob(200000))" if large else "'big'"
     other = "u" if failing == "t.flac" else "t"
     with monkeypatch.context() as patched:
-        patched.setattr(LogWriter, "append", refuse)
+        patched.setattr(LogWriter, "append_group", refuse)
         small = failing.partition(".")[0]
         sql.execute(
             f"BEGIN; INSERT INTO {other} VALUES (50, {big}); INSERT INTO {small} VALUES (50, 'fifty')"

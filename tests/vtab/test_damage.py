@@ -34,7 +34,7 @@ def damaged(tmp_path: Path) -> Path:
         directory = segment.directory(1)
         assert directory is not None
         assert directory.count > 2
-        stored = segment.file.read(segment.data_page, int(directory.offsets[1]), int(directory.stored[1]))
+        stored = segment.file.read(segment.data_cell, int(directory.offsets[1]), int(directory.stored[1]))
     data = bytearray(path.read_bytes())
     position = data.index(stored[8:72]) + 16
     data[position : position + 8] = bytes(8)

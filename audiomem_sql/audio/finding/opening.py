@@ -19,8 +19,16 @@ from audiomem_sql.audio.finding.decoded import DecodedPages
 from audiomem_sql.audio.finding.locate import Arrangement, Geometry, confirmed, geometry_at
 from audiomem_sql.audio.finding.modulated import ModulatedPages, modulation_of
 from audiomem_sql.audio.finding.scanned import ScannedPages, rescan
-from audiomem_sql.audio.flac.frames import HEAD_BYTES, SYNC, VARIABLE_SYNC, Bytes, frame_offset, header_size
-from audiomem_sql.audio.flac.metadata import Metadata, read_metadata, stream_start, total_pages
+from audiomem_sql.audio.flac.frames import (
+    HEAD_BYTES,
+    SYNC,
+    VARIABLE_SYNC,
+    Bytes,
+    frame_count,
+    frame_offset,
+    header_size,
+)
+from audiomem_sql.audio.flac.metadata import MAGIC, Metadata, read_metadata, stream_start, total_pages
 from audiomem_sql.audio.flac.profiles import Profile
 from audiomem_sql.audio.source import (
     Flags,
@@ -69,6 +77,20 @@ class VerbatimPages(PageSource):
         Only ``StorageError`` is raised.
         """
         return self._geometry.read(self.file, first, count)
+
+    @property
+    def starts_the_file(self) -> bool:
+        """Whether the stream begins with the file, not behind a tag of another kind."""
+        return self.file.read_at(0, len(MAGIC)) == MAGIC
+
+    def offset(self, page: int) -> int:
+        """The offset in the file of the frame with ``page``."""
+        return self._geometry.offset(page)
+
+    def pages_up_to(self, size: int) -> int:
+        """Whole pages in the first ``size`` bytes of the file, were it so long."""
+        start = self._geometry.offset(0)
+        return frame_count(self.profile, size - start)
 
     def close(self) -> None:
         """Let go of the file; twice is harmless."""

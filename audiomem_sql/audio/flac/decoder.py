@@ -83,7 +83,10 @@ class Decoder:
         if isinstance(unread, AudioMemError):  # what the decoder took for the end of the stream
             return unread
         return DamagedFileError(
-            f"cannot be decoded: {str(fault) or 'no FLAC frame found'}", file=self.file.name, place=place
+            f"cannot be decoded: {str(fault) or 'no FLAC frame found'}",
+            file=self.file.name,
+            place=place,
+            remedy="Restore the file from a copy.",
         )
 
     def _pull(self, at: int, count: int) -> Samples:

@@ -29,6 +29,8 @@ STREAMINFO_BODY = Struct(">HH3s3sQ16s")
 (36), MD5."""
 MD5_OFFSET = len(MAGIC) + 4 + STREAMINFO_BODY.size - 16
 """Where the MD5 of the samples is, from the start of the stream."""
+STREAM_HEAD_BYTES = MD5_OFFSET + 16
+"""``fLaC`` and the STREAMINFO block."""
 MAX_SAMPLES = (1 << 36) - 1
 
 SEEK_POINT = Struct(">QQH")
@@ -78,24 +80,37 @@ def build_metadata(
     blocks. Raises ``OptionError`` for a comment that cannot be stored, ``LimitError`` for what is too long.
     """
     if pages * profile.block_size > MAX_SAMPLES:
-        raise LimitError(
-            f"{pages} pages are more samples than a FLAC stream can number",
-            remedy=f"At block size {profile.block_size} a file holds "
-            f"{MAX_SAMPLES // profile.block_size} pages",
-        )
+        raise too_many_pages(profile, pages)
     blocks = [
         (STREAMINFO, _streaminfo(profile, pages)),
+        (APPLICATION, APPLICATION_ID + application),
         (SEEKTABLE, _seek_table(profile, pages)),
         (
             VORBIS_COMMENT,
             _vorbis_comment([*((name.upper(), text) for name, text in comments.items()), *more]),
         ),
-        (APPLICATION, APPLICATION_ID + application),
         *((PICTURE, body) for body in pictures),
     ]
     if padding:
         blocks.append((PADDING, bytes(padding)))
     return join_blocks(blocks)
+
+
+def too_many_pages(profile: Profile, pages: int) -> LimitError:
+    """The error for a stream of so many pages."""
+    return LimitError(
+        f"{pages} pages are more samples than a FLAC stream can number",
+        remedy=f"At block size {profile.block_size} a file holds {MAX_SAMPLES // profile.block_size} pages",
+    )
+
+
+def changed_streaminfo(profile: Profile, pages: int, md5: bytes = bytes(16)) -> bytes:
+    """The first ``STREAM_HEAD_BYTES`` of a stream of so many pages: ``fLaC`` and STREAMINFO.
+
+    For a stream to which pages were appended: number of samples, largest frame and MD5 are other ones then.
+    By default there is no MD5, which is legal. STREAMINFO is never the last block of ours.
+    """
+    return join_blocks([(STREAMINFO, _streaminfo(profile, pages, md5)), (PADDING, b"")])[:STREAM_HEAD_BYTES]
 
 
 def join_blocks(blocks: Sequence[tuple[int, bytes]]) -> bytes:
@@ -109,7 +124,7 @@ def join_blocks(blocks: Sequence[tuple[int, bytes]]) -> bytes:
     return b"".join(parts)
 
 
-def _streaminfo(profile: Profile, pages: int) -> bytes:
+def _streaminfo(profile: Profile, pages: int, md5: bytes = bytes(16)) -> bytes:
     block = profile.block_size
     packed = (
         profile.sample_rate << 44
@@ -118,9 +133,7 @@ def _streaminfo(profile: Profile, pages: int) -> bytes:
         | pages * block
     )
     least, most = frame_size(profile, 0), frame_size(profile, pages - 1)
-    return STREAMINFO_BODY.pack(
-        block, block, least.to_bytes(3, "big"), most.to_bytes(3, "big"), packed, bytes(16)
-    )
+    return STREAMINFO_BODY.pack(block, block, least.to_bytes(3, "big"), most.to_bytes(3, "big"), packed, md5)
 
 
 def _seek_table(profile: Profile, pages: int) -> bytes:

@@ -8,7 +8,7 @@ are kept to what every FLAC tool reads alike; rates are those a frame header can
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from audiomem_sql.errors import OptionError
 from audiomem_sql.machine.hardware import NEEDED, measured
@@ -102,6 +102,15 @@ PROFILES.update(
     }
 )
 
+#: Block sizes of files with little in them, so that these are small: for pages of 12,288 bytes.
+SMALL_BLOCKS = {"server": 1024, "desktop": 2048}
+
+
+def small_profile(profile: Profile) -> Profile:
+    """The profile with small pages; the same one where there are none."""
+    block_size = SMALL_BLOCKS.get(profile.name, profile.block_size)
+    return replace(profile, block_size=min(block_size, profile.block_size))
+
 
 def resolve(name: str, folder: str | os.PathLike[str] = ".") -> Profile:
     """The profile of this name.
@@ -125,11 +134,11 @@ def resolve(name: str, folder: str | os.PathLike[str] = ".") -> Profile:
 
 
 def match(sample_rate: int, bits_per_sample: int, channels: int, block_size: int) -> Profile:
-    """The named profile of this shape, or one called ``custom``.
+    """The named profile of this shape, also with small pages, or one called ``custom``.
 
     Raises ``OptionError`` for an impossible shape.
     """
-    for profile in PROFILES.values():
+    for profile in (*PROFILES.values(), *map(small_profile, PROFILES.values())):
         if (profile.sample_rate, profile.bits_per_sample, profile.channels, profile.block_size) == (
             sample_rate,
             bits_per_sample,

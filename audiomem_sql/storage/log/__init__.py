@@ -5,23 +5,27 @@ What the rooms above use:
 - ``read_log`` gives the ``LogContent`` of a log, its ``LogRecord`` s; ``check_rows`` whether they are rows of
   the table; ``has_more`` whether it has grown since; ``commits_behind`` whether what is torn was no crash;
   ``flawed_versions`` what damage it bears
-- ``LogWriter``: ``append_group`` makes commits durable, ``cut`` takes them back
+- ``LogWriter``: ``create`` makes a log that continues its ``Predecessor``, ``append_group`` makes commits
+  durable, ``cut`` takes them back; ``quantum_for`` says what a table's log grows by
 """
 
 from __future__ import annotations
 
+from audiomem_sql.storage.log.chain import Predecessor
 from audiomem_sql.storage.log.content import LogContent
 from audiomem_sql.storage.log.reader import check_rows, commits_behind, flawed_versions, has_more, read_log
 from audiomem_sql.storage.log.record import LogRecord
-from audiomem_sql.storage.log.writer import LogWriter
+from audiomem_sql.storage.log.writer import LogWriter, quantum_for
 
 __all__ = [
     "LogContent",
     "LogRecord",
     "LogWriter",
+    "Predecessor",
     "check_rows",
     "commits_behind",
     "flawed_versions",
     "has_more",
+    "quantum_for",
     "read_log",
 ]

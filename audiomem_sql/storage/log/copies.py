@@ -11,6 +11,7 @@ strips of zeros at a time, so that few commits change its size.
 
 from __future__ import annotations
 
+import contextlib
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -21,20 +22,24 @@ _READ_AT_ONCE = 64 << 10
 
 @dataclass(slots=True)
 class Copies:
-    """The file behind ``handle``, which has everything ``count`` times. Offsets are those of one copy."""
+    """The file behind ``handle``, which has everything ``count`` times. Offsets are those of one copy.
+
+    A log that is written once is the case of one copy, whose strips are the quanta that its file grows by.
+    """
 
     handle: int
     count: int
+    strip: int = field(default_factory=lambda: STRIP_BYTES)
     _held: dict[int, tuple[int, bytes]] = field(default_factory=dict)
 
     def place(self, copy: int, offset: int) -> int:
         """Where a byte is in the file."""
-        strip, inside = divmod(offset, STRIP_BYTES)
-        return (strip * self.count + copy) * STRIP_BYTES + inside
+        strip, inside = divmod(offset, self.strip)
+        return (strip * self.count + copy) * self.strip + inside
 
     def size(self) -> int:
         """Bytes that the file has room for in every copy, or had before its end was lost."""
-        return -(-os.fstat(self.handle).st_size // (self.count * STRIP_BYTES)) * STRIP_BYTES
+        return -(-os.fstat(self.handle).st_size // (self.count * self.strip)) * self.strip
 
     def read(self, copy: int, offset: int, size: int, ahead: int = 0) -> bytes:
         """``size`` bytes of a copy.
@@ -66,19 +71,40 @@ class Copies:
     def _spans(self, copy: int, offset: int, size: int) -> Iterator[tuple[int, int]]:
         """(place in the file, bytes) of a range, strip by strip."""
         while size:
-            length = min(size, STRIP_BYTES - offset % STRIP_BYTES)
+            length = min(size, self.strip - offset % self.strip)
             yield self.place(copy, offset), length
             offset, size = offset + length, size - length
 
-    def reserve(self, end: int) -> None:
-        """Room up to ``end`` in every copy, filled with zeros."""
-        group = self.count * STRIP_BYTES
-        needed = -(-end // STRIP_BYTES) * group
+    def is_cut(self, begin: int, end: int) -> bool:
+        """Whether the file has a size that no writer gives it, if it holds records from ``begin`` to ``end``.
+
+        That is whole strips; or a strip that a crash kept from growing, which has nothing in it yet; or what
+        :meth:`blank` leaves.
+        """
+        size = os.fstat(self.handle).st_size
+        whole = size - size % (self.count * self.strip)
+        if size in (whole, self.place(0, end)):
+            return False
+        start = max(whole, begin)
+        return size < begin or any(os.pread(self.handle, size - start, start))
+
+    def reserve(self, end: int) -> bool:
+        """Room up to ``end`` in every copy, filled with zeros; whether there was none.
+
+        The size changes at once, so that no crash leaves a part of a strip; the zeros are written because the
+        flush of a commit would otherwise have to find room for its bytes.
+        """
+        group = self.count * self.strip
+        needed = -(-end // self.strip) * group
         there = os.fstat(self.handle).st_size
+        grows = there < needed
+        if grows:
+            os.ftruncate(self.handle, needed)
         while there < needed:
             length = min(needed - there, group)
             write_all(self.handle, bytes(length), there)
             there += length
+        return grows
 
     def write(self, copy: int, offset: int, data: bytes) -> None:
         """Write ``data`` to one copy."""
@@ -92,21 +118,23 @@ class Copies:
         """Zeros from ``end`` on, in every copy; whether the copies of what stands before are all kept.
 
         Strips that hold nothing else are cut off, what shares its strip with records is written over. If that
-        fails, the file is cut behind copy 0 of what stays, which needs no room on the disk, and the other
-        copies of it are lost.
+        fails, the file is cut behind copy 0 of what stays, which needs no room on the disk, and made as long
+        again with zeros; the other copies of it are lost.
         """
         self._held.clear()
-        group = self.count * STRIP_BYTES
-        last = end // STRIP_BYTES
-        if os.fstat(self.handle).st_size > (last + 1) * group:
-            os.ftruncate(self.handle, (last + 1) * group)
+        group = self.count * self.strip
+        last = end // self.strip
+        size = min(os.fstat(self.handle).st_size, (last + 1) * group)
+        os.ftruncate(self.handle, size)
         try:
             for copy in range(self.count):
-                there = self._read(copy, end, (last + 1) * STRIP_BYTES - end).rstrip(b"\0")
+                there = self._read(copy, end, (last + 1) * self.strip - end).rstrip(b"\0")
                 self.write(copy, end, bytes(len(there)))
         except OSError:
             os.ftruncate(self.handle, self.place(0, end))
-            return False
+            with contextlib.suppress(OSError):
+                os.ftruncate(self.handle, size)
+            return self.count == 1
         return True
 
 

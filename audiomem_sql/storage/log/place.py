@@ -7,7 +7,10 @@ import os
 
 from audiomem_sql.errors import StorageError
 from audiomem_sql.machine.file_access import create_regular, open_regular, renew_access
+from audiomem_sql.storage.log import copies
+from audiomem_sql.storage.log.chain import SLOTS
 from audiomem_sql.storage.log.content import LOG_MAGIC
+from audiomem_sql.storage.log.protected import MAX_COPIES, SLOT_BYTES
 
 _AT_ONCE = 1 << 20
 _REMEDY = "It is no log of this table: move it away, and try again."
@@ -46,7 +49,16 @@ def create_log(path: str, like: str | None) -> int:
     """
     with contextlib.suppress(FileExistsError):
         return create_regular(path, like)
-    handle = open_log(path)
+    remove_unfinished(path)
+    return create_regular(path, like)
+
+
+def remove_unfinished(path: str) -> None:
+    """Remove what a writer left that was killed while it made a log. StorageError for anything else there."""
+    try:
+        handle = open_log(path)
+    except FileNotFoundError:
+        return
     try:
         ours = is_unfinished(handle)
     finally:
@@ -54,19 +66,25 @@ def create_log(path: str, like: str | None) -> int:
     if not ours:
         raise StorageError("is no log, and not ours to overwrite", file=path, remedy=_REMEDY)
     os.unlink(path)
-    return create_regular(path, like)
 
 
 def is_unfinished(handle: int) -> bool:
     """Whether the file may be a log whose header was not written: it begins like one, or is empty.
 
+    But for its first watermark, which is in a sector of its own.
     A header that was written whole but is damaged begins like one, too: that is for those who read it.
     """
     head = os.pread(handle, len(LOG_MAGIC), 0)
     if head.rstrip(b"\0") and LOG_MAGIC.startswith(head.rstrip(b"\0")):
         return True
     at = 0
-    while data := os.pread(handle, _AT_ONCE, at):
+    marks = [copy * copies.STRIP_BYTES + SLOTS[0] for copy in range(MAX_COPIES)]
+    while data := bytearray(os.pread(handle, _AT_ONCE, at)):
+        for mark in marks:
+            if at <= mark < at + len(data):
+                data[mark - at : mark - at + SLOT_BYTES] = bytes(
+                    len(data[mark - at : mark - at + SLOT_BYTES])
+                )
         if data.count(0) != len(data):
             return False
         at += len(data)

@@ -1,9 +1,10 @@
-"""The log of a protected table, format version 2.
+"""The log of a protected table: format version 4, and 2, which tables of version 1 left behind.
 
 Damage that costs the log of an unprotected table is repaired when this one is read.
 
-    header   as in version 1, and how many copies there are
-    record   header piece: magic, length, version, CRC-32C of the map
+    header   as that of a log without protection
+    marks    the two watermarks, at the same places as there (format 4)
+    record   header piece: magic, length, version, CRC-32C of the map, digest (format 4)
              pieces of the map or list of maps, 888 bytes each, the last one what is left
     zeros
 
@@ -38,7 +39,7 @@ import struct
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from audiomem_sql.protection.crc32c import CRC_BYTES, crc32c
+from audiomem_sql.protection.crc32c import CRC_BYTES
 from audiomem_sql.protection.piece_code import (
     PAYLOAD_BYTES,
     SECTOR_BYTES,
@@ -48,30 +49,60 @@ from audiomem_sql.protection.piece_code import (
     piece_bytes,
     readings,
 )
-from audiomem_sql.storage.log.content import LOG_HEADER, LOG_MAGIC, PROTECTED_VERSION
+from audiomem_sql.storage.log.chain import CHAIN_FIELDS, FIRST_RECORD, SLOTS, WATERMARK, record_crc
+from audiomem_sql.storage.log.content import LOG_HEADER, LOG_MAGIC, OLD_PROTECTED_VERSION, PROTECTED_VERSION
 from audiomem_sql.storage.log.copies import Copies
 from audiomem_sql.storage.log.record import LogRecord, unpack_commits
 
-#: number of copies; behind the header of version 1
+#: number of copies; behind the header of format 2
 COPIES_FIELD = struct.Struct("<I")
 MAX_COPIES = 8
-_HEADER_PAYLOAD = LOG_HEADER.size + COPIES_FIELD.size
-HEADER_BYTES = piece_bytes(_HEADER_PAYLOAD)
+#: What the header piece of format 2, and that of format 4, has in it.
+_OLD_PAYLOAD = LOG_HEADER.size + COPIES_FIELD.size
+_PAYLOAD = LOG_HEADER.size + CHAIN_FIELDS.size
+OLD_HEADER_BYTES = piece_bytes(_OLD_PAYLOAD)
+HEADER_BYTES = piece_bytes(_PAYLOAD)
+SLOT_BYTES = piece_bytes(WATERMARK.size)
 #: magic, bytes of the map, version of the (first) commit, CRC-32C of the map
-RECORD_FIELDS = struct.Struct("<4s I Q I")
+OLD_RECORD_FIELDS = struct.Struct("<4s I Q I")
+#: the same, and the digest of the record
+RECORD_FIELDS = struct.Struct("<4s I Q I 16s")
 RECORD_MAGIC = b"AuMR"
 RECORD_HEADER_BYTES = piece_bytes(RECORD_FIELDS.size)
 _LOOKED_AT = 4096
 
 
 @dataclass(frozen=True, slots=True)
+class RecordForm:
+    """How records of a log are written: the log's salt, and whether they are chained (format 4)."""
+
+    salt: int
+    chained: bool
+
+    @property
+    def fields(self) -> struct.Struct:
+        """What the header piece of a record has in it."""
+        return RECORD_FIELDS if self.chained else OLD_RECORD_FIELDS
+
+    @property
+    def header_bytes(self) -> int:
+        """Bytes of the header piece of a record."""
+        return piece_bytes(self.fields.size)
+
+
+@dataclass(frozen=True, slots=True)
 class WholeRecord:
-    """A whole record: its header piece as it was written, its map packed, its commits, and where it ends."""
+    """A whole record.
+
+    Its header piece as it was written, its map packed, its commits, where it ends, and the digest that it
+    says it has (format 4).
+    """
 
     header: bytes
     packed: bytes
     commits: list[LogRecord]
     end: int
+    digest: bytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,25 +118,36 @@ class Flaw:
     version: int | None
 
 
-def encode_header(table_id: bytes, after: int, salt: int, copies: int) -> bytes:
-    """What a log begins with in each copy."""
-    head = LOG_HEADER.pack(LOG_MAGIC, PROTECTED_VERSION, table_id, after, salt, 0)[:-4]
-    return encode_piece(head + crc32c(head).to_bytes(4, "little") + COPIES_FIELD.pack(copies), 0)
-
-
 def read_header(handle: int) -> bytes | None:
     """The payload of the header, from whichever copy has it; None if this is no protected log."""
     # How many there are is not known yet; those of the first strip are at the same places, however many.
-    copies = Copies(handle, MAX_COPIES).all(0, HEADER_BYTES)
-    for reading in readings(copies, 0):
-        payload = payload_of(reading, _HEADER_PAYLOAD, 0)
-        if payload is None:
-            continue
-        magic, version = struct.unpack_from("<4s I", payload)
-        (count,) = COPIES_FIELD.unpack_from(payload, LOG_HEADER.size)
-        if magic == LOG_MAGIC and version == PROTECTED_VERSION and 2 <= count <= MAX_COPIES:
-            return payload
+    file = Copies(handle, MAX_COPIES)
+    for size, format_version, count_at in (
+        (_PAYLOAD, PROTECTED_VERSION, _PAYLOAD - 8),
+        (_OLD_PAYLOAD, OLD_PROTECTED_VERSION, LOG_HEADER.size),
+    ):
+        for reading in readings(file.all(0, piece_bytes(size)), 0):
+            payload = payload_of(reading, size, 0)
+            if payload is None:
+                continue
+            magic, version = struct.unpack_from("<4s I", payload)
+            (count,) = COPIES_FIELD.unpack_from(payload, count_at)
+            if magic == LOG_MAGIC and version == format_version and 2 <= count <= MAX_COPIES:
+                return payload
     return None
+
+
+def read_slots(file: Copies, salt: int) -> tuple[list[list[bytes]], bool]:
+    """What each slot of a watermark may hold, and whether nothing was ever written to any."""
+    found, blank = [], True
+    for offset in SLOTS:
+        copies = file.all(offset, SLOT_BYTES)
+        blank = blank and not any(map(any, copies))
+        whole = [payload_of(copy, WATERMARK.size, salt) for copy in copies]
+        if not any(whole):
+            whole = [payload_of(reading, WATERMARK.size, salt) for reading in readings(copies, offset)]
+        found.append([payload for payload in whole if payload is not None])
+    return found, blank
 
 
 def has_remains(handle: int) -> bool:
@@ -113,14 +155,18 @@ def has_remains(handle: int) -> bool:
 
     That is a record, or what damage left behind of one.
     """
-    first, *others = Copies(handle, MAX_COPIES).all(HEADER_BYTES, SECTOR_BYTES - HEADER_BYTES)
-    return first.startswith(RECORD_MAGIC) or any(map(any, others))
+    first, *others = Copies(handle, MAX_COPIES).all(0, SECTOR_BYTES)
+    if RECORD_MAGIC in (first[at : at + len(RECORD_MAGIC)] for at in (OLD_HEADER_BYTES, FIRST_RECORD)):
+        return True
+    # Of a log that was being made when a crash came there may be a watermark, and no header.
+    parts = [(HEADER_BYTES, SLOTS[0]), (SLOTS[0] + SLOT_BYTES, SECTOR_BYTES)]
+    return any(any(each[start:stop]) for each in others for start, stop in parts)
 
 
-def encode_record(packed: bytes, salt: int, version: int) -> bytes:
+def encode_record(packed: bytes, form: RecordForm, version: int, digest: bytes = b"") -> bytes:
     """A record: its header piece, then the pieces of the map or maps."""
-    crc = crc32c(packed, (salt + version) & 0xFFFFFFFF)
-    parts = [encode_piece(RECORD_FIELDS.pack(RECORD_MAGIC, len(packed), version, crc), salt)]
+    crc = record_crc(packed, form.salt, version, digest)
+    parts = [encode_piece(_pack_fields(form, len(packed), version, crc, digest), form.salt)]
     full = len(packed) // PAYLOAD_BYTES * PAYLOAD_BYTES
     if full:
         parts.append(encode_full_pieces(packed[:full], crc))
@@ -129,36 +175,36 @@ def encode_record(packed: bytes, salt: int, version: int) -> bytes:
     return b"".join(parts)
 
 
-def next_record(file: Copies, salt: int, before: int, at: int) -> WholeRecord | bool:
+def next_record(file: Copies, form: RecordForm, before: int, at: int) -> WholeRecord | bool:
     """The record at ``at``, which follows version ``before``.
 
     If there is none, whether something torn stands there.
 
     DamagedFileError (without a file) for a whole record that makes no sense.
     """
-    first = file.first(at, RECORD_HEADER_BYTES)
-    record = _record(file, salt, before, at, first)
+    first = file.first(at, form.header_bytes)
+    record = _record(file, form, before, at, first)
     if record is not None:
         return record
-    copies = file.all(at, RECORD_HEADER_BYTES)
-    behind = file.all(at + RECORD_HEADER_BYTES, _LOOKED_AT)
+    copies = file.all(at, form.header_bytes)
+    behind = file.all(at + form.header_bytes, _LOOKED_AT)
     if not any(map(any, (*copies, *behind))):
         return False
     headed = False
     for reading in readings(copies, at):
-        record = _record(file, salt, before, at, reading)
+        record = _record(file, form, before, at, reading)
         if record is not None:
             return record
-        headed = headed or _fields(reading, salt) is not None
-    return headed or not _mostly_zeros(copies, at) or records_behind(file, salt, before, at)
+        headed = headed or _fields(reading, form) is not None
+    return headed or not _mostly_zeros(copies, form, at) or records_behind(file, form, before, at)
 
 
-def _mostly_zeros(copies: Sequence[bytes], at: int) -> bool:
+def _mostly_zeros(copies: Sequence[bytes], form: RecordForm, at: int) -> bool:
     """Whether at least half of the copies of a header are zeros.
 
     Each by itself is zeros, or was before some bytes changed.
     """
-    size, zeros = RECORD_FIELDS.size + CRC_BYTES, 0
+    size, zeros = form.fields.size + CRC_BYTES, 0
     for copy in sorted(copies, key=any):
         zeros += any(not any(reading[:size]) for reading in readings([copy], at))
         if 2 * zeros >= len(copies):
@@ -166,16 +212,16 @@ def _mostly_zeros(copies: Sequence[bytes], at: int) -> bool:
     return False
 
 
-def is_written(file: Copies, salt: int, at: int) -> bool:
+def is_written(file: Copies, form: RecordForm, at: int) -> bool:
     """Whether the header of a record stands at ``at``, as far as can be told without correcting anything."""
-    copies = file.all(at, RECORD_HEADER_BYTES)
+    copies = file.all(at, form.header_bytes)
     if not any(map(any, copies)):
         return False
     tried = list(readings(copies, at, corrected=False))
-    return any(_fields(each, salt) for each in tried) or all(map(any, tried))
+    return any(_fields(each, form) for each in tried) or all(map(any, tried))
 
 
-def records_behind(file: Copies, salt: int, before: int, at: int) -> bool:
+def records_behind(file: Copies, form: RecordForm, before: int, at: int) -> bool:
     """Whether a whole record of a version behind ``before`` + 1 begins behind ``at``."""
     end = file.size()
     tried: set[int] = set()
@@ -183,52 +229,71 @@ def records_behind(file: Copies, salt: int, before: int, at: int) -> bool:
         data = file.read(copy, at, max(0, end - at))
         place = 0
         while (place := data.find(RECORD_MAGIC, place + 1)) > 0:
-            fields = _fields(data[place : place + RECORD_HEADER_BYTES], salt)
+            fields = _fields(data[place : place + form.header_bytes], form)
             if fields is None or fields[1] <= before or at + place in tried:
                 continue
             tried.add(at + place)
-            if _packed(file, at + place, fields, salt, corrected=False) is not None:
+            if _packed(file, at + place, fields, form, corrected=False) is not None:
                 return True
     return False
 
 
-def stands(file: Copies, salt: int, last: tuple[int, bytes]) -> bool:
-    """Whether the log has ``salt``, and the header piece of ``last`` where it was.
+def stands(file: Copies, form: RecordForm, last: tuple[int, bytes]) -> bool:
+    """Whether the log has this salt, and the header piece of ``last`` where it was.
 
     Damage to either is no other log.
     """
     offset, header = last
     for copy in range(file.count):
         head = file.read(copy, 0, LOG_HEADER.size)
-        if LOG_HEADER.unpack(head)[4] == salt and file.read(copy, offset, len(header)) == header:
+        if LOG_HEADER.unpack(head)[4] == form.salt and file.read(copy, offset, len(header)) == header:
             return True
     payload = read_header(file.handle)
-    if payload is None or LOG_HEADER.unpack_from(payload)[4] != salt:
+    if payload is None or LOG_HEADER.unpack_from(payload)[4] != form.salt:
         return False
-    fields = _fields(header, salt)
+    fields = _fields(header, form)
     return not header or any(
-        _fields(reading, salt) == fields for reading in readings(file.all(offset, len(header)), offset)
+        _fields(reading, form) == fields for reading in readings(file.all(offset, len(header)), offset)
     )
 
 
-def flaws(file: Copies, salt: int, start: tuple[int, int], end: int) -> Iterator[Flaw]:
+def flaws(file: Copies, form: RecordForm, start: tuple[int, int], begin: int, end: int) -> Iterator[Flaw]:
     """Where copies are not what was written, from a record to ``end``.
 
     Start: its offset, and the version before it.
 
-    From the beginning of the first record on, the header of the log is looked at, too.
+    From the first record on, which is at ``begin``, the header of the log is looked at, too, and so are the
+    watermarks: a copy of one that is older is wrong.
     """
     at, version = start
-    if at == HEADER_BYTES:
-        payload = read_header(file.handle)
-        if payload is not None:
-            yield from _flaw(file, 0, encode_piece(payload, 0), None)
+    if at == begin:
+        beginning = _beginning(file, form, begin)
+        if beginning is not None:
+            yield from _flaw(file, 0, beginning, None)
     while at < end:
-        record = next_record(file, salt, version, at)
+        record = next_record(file, form, version, at)
         if isinstance(record, bool):
             return
-        yield from _flaw(file, at, encode_record(record.packed, salt, version + 1), version + 1)
+        data = encode_record(record.packed, form, version + 1, record.digest)
+        yield from _flaw(file, at, data, version + 1)
         at, version = record.end, record.commits[-1].version
+
+
+def _beginning(file: Copies, form: RecordForm, begin: int) -> bytes | None:
+    """What should stand before the first record: the header, and the watermarks; None without a header.
+
+    A watermark that no copy has whole was torn, and does not count: zeros.
+    """
+    payload = read_header(file.handle)
+    if payload is None:
+        return None
+    data = bytearray(encode_piece(payload, 0).ljust(begin, b"\0"))
+    if form.chained:
+        for offset, found in zip(SLOTS, read_slots(file, form.salt)[0], strict=True):
+            if found:
+                newest = max(found, key=lambda packed: int(WATERMARK.unpack(packed)[0]))
+                data[offset : offset + SLOT_BYTES] = encode_piece(newest, form.salt)
+    return bytes(data)
 
 
 def _flaw(file: Copies, offset: int, data: bytes, version: int | None) -> Iterator[Flaw]:
@@ -237,43 +302,49 @@ def _flaw(file: Copies, offset: int, data: bytes, version: int | None) -> Iterat
         yield Flaw(offset, data, tuple(wrong), version)
 
 
-def _fields(piece: bytes, salt: int) -> tuple[int, int, int] | None:
-    """Bytes of the map, version and CRC, if this is the header piece of a record."""
-    payload = payload_of(piece, RECORD_FIELDS.size, salt)
+def _pack_fields(form: RecordForm, length: int, version: int, crc: int, digest: bytes) -> bytes:
+    """What the header piece of a record has in it."""
+    chained = (digest,) if form.chained else ()
+    return form.fields.pack(RECORD_MAGIC, length, version, crc, *chained)
+
+
+def _fields(piece: bytes, form: RecordForm) -> tuple[int, int, int, bytes] | None:
+    """Bytes of the map, version, CRC and digest, if this is the header piece of a record."""
+    payload = payload_of(piece, form.fields.size, form.salt)
     if payload is None:
         return None
-    magic, length, version, crc = RECORD_FIELDS.unpack(payload)
-    return (length, version, crc) if magic == RECORD_MAGIC else None
+    magic, length, version, crc, *digest = form.fields.unpack(payload)
+    return (length, version, crc, digest[0] if digest else b"") if magic == RECORD_MAGIC else None
 
 
-def _record(file: Copies, salt: int, before: int, at: int, piece: bytes) -> WholeRecord | None:
-    fields = _fields(piece, salt)
+def _record(file: Copies, form: RecordForm, before: int, at: int, piece: bytes) -> WholeRecord | None:
+    fields = _fields(piece, form)
     if fields is None or fields[1] != before + 1:
         return None
-    packed = _packed(file, at, fields, salt)
+    packed = _packed(file, at, fields, form)
     if packed is None:
         return None
     commits = unpack_commits(packed)
     if commits[0].version != before + 1:
         return None
-    header = encode_piece(RECORD_FIELDS.pack(RECORD_MAGIC, *fields), salt)
-    return WholeRecord(header, packed, commits, at + _record_bytes(len(packed)))
+    header = encode_piece(_pack_fields(form, *fields), form.salt)
+    return WholeRecord(header, packed, commits, at + _record_bytes(len(packed), form), fields[3])
 
 
-def _record_bytes(length: int) -> int:
+def _record_bytes(length: int, form: RecordForm) -> int:
     full, rest = divmod(length, PAYLOAD_BYTES)
-    return RECORD_HEADER_BYTES + full * piece_bytes(PAYLOAD_BYTES) + (piece_bytes(rest) if rest else 0)
+    return form.header_bytes + full * piece_bytes(PAYLOAD_BYTES) + (piece_bytes(rest) if rest else 0)
 
 
 def _packed(
-    file: Copies, at: int, fields: tuple[int, int, int], salt: int, *, corrected: bool = True
+    file: Copies, at: int, fields: tuple[int, int, int, bytes], form: RecordForm, *, corrected: bool = True
 ) -> bytes | None:
     """The map of the record at ``at``, put together out of its copies; None if that fails."""
-    length, version, crc = fields
-    if at + _record_bytes(length) > file.size():
+    length, version, crc, digest = fields
+    if at + _record_bytes(length, form) > file.size():
         return None
     parts = []
-    at += RECORD_HEADER_BYTES
+    at += form.header_bytes
     for number, start in enumerate(range(0, length, PAYLOAD_BYTES)):
         part = _payload(file, at, min(PAYLOAD_BYTES, length - start), crc + number, corrected=corrected)
         if part is None:
@@ -281,7 +352,7 @@ def _packed(
         parts.append(part)
         at += piece_bytes(len(part))
     packed = b"".join(parts)
-    return packed if crc == crc32c(packed, (salt + version) & 0xFFFFFFFF) else None
+    return packed if crc == record_crc(packed, form.salt, version, digest) else None
 
 
 def _payload(file: Copies, at: int, length: int, seed: int, *, corrected: bool) -> bytes | None:

@@ -2,17 +2,21 @@
 
 This module reads it.
 
-    header   magic, format version, table id, the version before the first record, salt, CRC-32C of these
-    record   length, CRC-32C, MessagePack map    … one a commit, or a list of maps: commits flushed together
-    zeros    up to a fixed size: room for what is to come
+    header   table, session, the segment that it continues, salt; two watermarks
+    record   length, CRC-32C, digest, MessagePack map    … one a commit, or a list of maps: commits flushed
+             together
+    zeros    up to whole quanta: room for what is to come
 
 A record's CRC-32C starts from the salt and its version, so neither a record of an older log in the same file
-nor one out of order passes. Replay stops at the first record that is not whole: what a crash tore was never
-acknowledged. A commit is one write and one fdatasync (:mod:`audiomem_sql.storage.log.writer`).
+nor one out of order passes; its digest continues that of the record before
+(:mod:`audiomem_sql.storage.log.chain`). Replay stops at the first record that is not whole: what a crash tore
+was never acknowledged. If the watermark says that the log had come further, it is damaged. A commit is one
+write and one fdatasync (:mod:`audiomem_sql.storage.log.writer`).
 
-That is the log of a table with protection ``none``. Any other table's is in format version 2: the same
-records, with parity and in several copies (:mod:`audiomem_sql.storage.log.protected`). The functions here
-take both, and tell them apart by the file.
+That is format version 3, the log of a table with protection ``none``. Any other table's is in format version
+4: the same records, with parity and in several copies (:mod:`audiomem_sql.storage.log.protected`). Formats 1
+and 2 are the logs of tables of version 1, without digests and watermarks. The functions here take all four,
+and tell them apart by the file.
 """
 
 from __future__ import annotations
@@ -24,17 +28,28 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from audiomem_sql.columns.batch import Row
-from audiomem_sql.errors import DamagedFileError, FormatVersionError, StorageError
+from audiomem_sql.errors import AudioMemError, DamagedFileError, StorageError
 from audiomem_sql.machine.durable import stat_identity, storage_error
-from audiomem_sql.protection.crc32c import crc32c
 from audiomem_sql.storage.log import protected as protected_log
-from audiomem_sql.storage.log.content import LOG_HEADER, LOG_MAGIC, LOG_VERSION, PROTECTED_VERSION, LogContent
+from audiomem_sql.storage.log.chain import (
+    DIGEST_BYTES,
+    NO_DIGEST,
+    SESSION_BYTES,
+    broken_chain,
+    cut_short,
+    record_crc,
+    record_digest,
+)
+from audiomem_sql.storage.log.content import LOG_HEADER, LogContent
 from audiomem_sql.storage.log.copies import Copies
-from audiomem_sql.storage.log.place import is_unfinished, open_log
+from audiomem_sql.storage.log.headers import Slots, read_header, read_slots
+from audiomem_sql.storage.log.place import open_log
 from audiomem_sql.storage.log.record import unpack_commits
 
-#: bytes of the map behind it, CRC-32C of the map
-RECORD_HEADER = struct.Struct("<I I")
+#: bytes of the map, CRC-32C of digest and map, digest
+RECORD_HEADER = struct.Struct("<I I 16s")
+#: Of format 1: bytes of the map, CRC-32C of it.
+OLD_RECORD_HEADER = struct.Struct("<I I")
 _SALT_OFFSET = 32
 _ZEROS_LOOKED_AT = 4096
 _READ_AT_ONCE = 64 << 10
@@ -44,13 +59,18 @@ _COMMIT_BEGINS = b"\x87\xa7version"
 _LIST_HEADERS = (0, 1, 3, 5)
 
 
-def read_log(path: str, table_id: bytes, known: LogContent | None = None) -> LogContent | None:
+def read_log(
+    path: str, table_id: bytes, known: LogContent | None = None, *, unreadable: list[str] | None = None
+) -> LogContent | None:
     """The log of table ``table_id``; None if there is none.
 
-    known: what was read before; if the file is still the same only what was appended is read.
-    DamagedFileError for a file that is no log or belongs to another table. A torn header counts as no log:
-    nothing in it was acknowledged. Whether the records are rows of the table is for :func:`check_rows`, once
-    it is known which columns they have.
+    known: what was read before; if the file is still the same only what was appended is read. unreadable: of
+    a log that was cut short or damaged, what is whole is returned, and why it ends there is added here.
+
+    DamagedFileError for a file that is no log, belongs to another table, was cut short or is damaged. A torn
+    header counts as no log: nothing in it was acknowledged. Whether the records are rows of the table is for
+    :func:`check_rows`, once it is known which columns they have; whether session and predecessor fit the
+    table, for the caller.
     """
     try:
         handle = open_log(path)
@@ -59,57 +79,98 @@ def read_log(path: str, table_id: bytes, known: LogContent | None = None) -> Log
     except OSError as error:
         raise storage_error(error, path) from error
     try:
-        header = _read_header(handle, path, table_id)
+        header = read_header(handle, path, table_id)
         if header is None:
             return None
         if known is None or not _stands_in(handle, known):
             known = header
-        read = _read_records if known.copies == 1 else _read_protected
-        return read(handle, known, path)
+        if not known.chained:
+            return _read_on(handle, known, path, None)[0]
+        content, fault = _read_chained(handle, known, path)
+        if fault is not None and unreadable is None:
+            raise fault
+        if fault is not None and unreadable is not None:
+            unreadable.append(str(fault))
+        return content
     except OSError as error:
         raise storage_error(error, path) from error
     finally:
         os.close(handle)
 
 
-def _read_header(handle: int, path: str, table_id: bytes) -> LogContent | None:
-    identity = stat_identity(os.fstat(handle))
-    head = os.pread(handle, LOG_HEADER.size, 0)
-    if len(head) == LOG_HEADER.size and any(head):
-        magic, version, table, after, salt, crc = LOG_HEADER.unpack(head)
-        if magic == LOG_MAGIC and crc == crc32c(head[:-4]) and version != PROTECTED_VERSION:
-            if version > LOG_VERSION:
-                raise FormatVersionError(
-                    f"the log is in format version {version}",
-                    file=path,
-                    remedy="Open it with a newer audiomem-sql.",
-                )
-            _check_owner(table, table_id, path)
-            return LogContent(identity, after, salt, LOG_HEADER.size)
-    payload = protected_log.read_header(handle)
-    if payload is not None:
-        _, _, table, after, salt, _ = LOG_HEADER.unpack_from(payload)
-        (copies,) = protected_log.COPIES_FIELD.unpack_from(payload, LOG_HEADER.size)
-        _check_owner(table, table_id, path)
-        begin = protected_log.HEADER_BYTES
-        return LogContent(identity, after, salt, begin, copies=copies, begin=begin)
-    plain = len(head) == LOG_HEADER.size and any(head)
-    if (
-        protected_log.has_remains(handle)
-        or (plain and any(os.pread(handle, _ZEROS_LOOKED_AT, LOG_HEADER.size)))
-        or not is_unfinished(handle)
-    ):
-        raise DamagedFileError(
-            "this is no write-ahead log, or its header is damaged",
-            file=path,
-            remedy="Move it away to open the table without the commits in it.",
-        )
-    return None
+def log_file(handle: int, content: LogContent) -> Copies:
+    """The copies in a log's file."""
+    return (
+        Copies(handle, content.copies, content.quantum) if content.quantum else Copies(handle, content.copies)
+    )
 
 
-def _check_owner(table: bytes, table_id: bytes, path: str) -> None:
-    if table != table_id:
-        raise DamagedFileError("the log belongs to another table", file=path, remedy="Move it away.")
+def record_form(content: LogContent) -> protected_log.RecordForm:
+    """How the records of a log with protection are written."""
+    return protected_log.RecordForm(content.salt, content.chained)
+
+
+def _read_chained(handle: int, known: LogContent, path: str) -> tuple[LogContent, AudioMemError | None]:
+    """What is whole of a log in format 3 or 4 from ``known`` on, and what is wrong behind it.
+
+    The watermarks are read first: a commit that comes in between is then behind them. If a record was taken
+    back in between, they have changed, and it is read again.
+    """
+    while True:
+        slots = read_slots(log_file(handle, known), known)
+        content, fault = _read_on(handle, known, path, slots)
+        if fault is None:
+            fault = _fault(handle, content, slots, path)
+        again = read_slots(log_file(handle, known), known)
+        if fault is None or again.marks == slots.marks:
+            break
+    if slots.newest is not None:
+        slot, mark = slots.newest
+        content = replace(content, slot=slot, watermark=mark.version)
+    return content, fault
+
+
+def _fault(handle: int, content: LogContent, slots: Slots, path: str) -> AudioMemError | None:
+    """Why a log cannot have ended where it does; None if it can."""
+    error = cut_short(content.version + 1, content.end, path)
+    if log_file(handle, content).is_cut(content.begin, content.end):
+        return error
+    if slots.newest is None:
+        # Of a log that no crash let become durable there may be the header alone; of any other there is one.
+        return None if slots.blank and not content.count and not content.torn else error
+    return error if slots.newest[1].version > content.version else None
+
+
+def _read_on(
+    handle: int, content: LogContent, path: str, slots: Slots | None
+) -> tuple[LogContent, AudioMemError | None]:
+    """``content`` with every whole record behind it, and what is wrong with the next if it is whole.
+
+    DamagedFileError for one that makes no sense in formats 1 and 2.
+    """
+    next_record = (
+        _plain_records(handle, content) if content.copies == 1 else _protected_records(handle, content)
+    )
+    marks = {} if slots is None else {mark.version: mark for mark in slots.marks if mark is not None}
+    if content.chained and marks.get(content.version, content.mark) != content.mark:
+        return content, broken_chain(content.version, content.end, path)
+    while True:
+        try:
+            record = next_record(content)
+        except DamagedFileError as error:
+            error.at(file=path, place=f"byte {content.end}")
+            if not content.chained:
+                raise
+            return content, error
+        if isinstance(record, bool):
+            return replace(content, torn=record), None
+        digest = NO_DIGEST
+        if content.chained:
+            version, digest = record.commits[-1].version, record_digest(content.digest, record.packed)
+            mark = replace(content.mark, version=version, end=record.end, digest=digest)
+            if digest != record.digest or marks.get(version, mark) != mark:
+                return content, broken_chain(record.commits[0].version, content.end, path)
+        content = content.grown(record.commits, record.header, record.end, digest)
 
 
 def _stands_in(handle: int, content: LogContent) -> bool:
@@ -120,12 +181,12 @@ def _stands_in(handle: int, content: LogContent) -> bool:
     if stat_identity(os.fstat(handle)) != content.identity:
         return False
     if content.copies > 1:
-        return protected_log.stands(Copies(handle, content.copies), content.salt, content.last)
+        return protected_log.stands(log_file(handle, content), record_form(content), content.last)
     offset, header = content.last
-    return (
-        int.from_bytes(os.pread(handle, 4, _SALT_OFFSET), "little") == content.salt
-        and os.pread(handle, len(header), offset) == header
-    )
+    salt = content.salt.to_bytes(4, "little")
+    if os.pread(handle, 4, _SALT_OFFSET) != salt or os.pread(handle, len(header), offset) != header:
+        return False
+    return content.session is None or os.pread(handle, SESSION_BYTES, LOG_HEADER.size) == content.session
 
 
 def check_rows(
@@ -150,52 +211,51 @@ def check_rows(
     content.checked = content.count
 
 
-def _read_records(handle: int, content: LogContent, path: str) -> LogContent:
-    """``content`` with every whole record behind it."""
-    start, data = content.end, b""
+def _plain_records(
+    handle: int, first: LogContent
+) -> Callable[[LogContent], protected_log.WholeRecord | bool]:
+    """What gives the next whole record of a log that is written once, behind ``first``, or another behind it.
 
-    def read(size: int) -> bytes:
-        """``size`` bytes behind ``content``, or what there is of them."""
+    If there is none, whether something torn stands there.
+    """
+    start, data = first.end, b""
+    fields = RECORD_HEADER if first.chained else OLD_RECORD_HEADER
+
+    def read(offset: int, size: int) -> bytes:
+        """``size`` bytes at ``offset``, or what there is of them."""
         nonlocal start, data
-        at = content.end - start
-        if len(data) - at < size:
-            data, start = os.pread(handle, max(size, _READ_AT_ONCE), content.end), content.end
-            at = 0
-        return data[at : at + size]
+        if offset - start + size > len(data):
+            data, start = os.pread(handle, max(size, _READ_AT_ONCE), offset), offset
+        return data[offset - start : offset - start + size]
 
-    while len(header := read(RECORD_HEADER.size)) == RECORD_HEADER.size:
-        length, crc = RECORD_HEADER.unpack(header)
+    def next_record(content: LogContent) -> protected_log.WholeRecord | bool:
+        header = read(content.end, fields.size)
+        if len(header) < fields.size:
+            return any(header)
+        length, crc = OLD_RECORD_HEADER.unpack_from(header)
+        digest = header[OLD_RECORD_HEADER.size :]
         if not length and not crc:
-            return replace(content, torn=any(read(_ZEROS_LOOKED_AT)))
-        size = RECORD_HEADER.size + length
-        if content.end + size > os.fstat(handle).st_size:
-            return replace(content, torn=True)
-        packed = read(size)[RECORD_HEADER.size :]
-        if len(packed) < length or crc != record_crc(packed, content.salt, content.version + 1):
-            return replace(content, torn=True)
-        try:
-            commits = unpack_commits(packed)
-        except DamagedFileError as error:
-            error.at(file=path, place=f"byte {content.end}")
-            raise
+            return any(read(content.end, _ZEROS_LOOKED_AT))
+        end = content.end + fields.size + length
+        if end > os.fstat(handle).st_size:
+            return True
+        packed = read(content.end, fields.size + length)[fields.size :]
+        if len(packed) < length or crc != record_crc(packed, content.salt, content.version + 1, digest):
+            return True
+        commits = unpack_commits(packed)
         if commits[0].version != content.version + 1:
-            return replace(content, torn=True)
-        content = content.grown(commits, header, content.end + size)
-    return replace(content, torn=any(header))
+            return True
+        return protected_log.WholeRecord(header, packed, commits, end, digest)
+
+    return next_record
 
 
-def _read_protected(handle: int, content: LogContent, path: str) -> LogContent:
-    """The same of a log in format version 2."""
-    file = Copies(handle, content.copies)
-    while True:
-        try:
-            record = protected_log.next_record(file, content.salt, content.version, content.end)
-        except DamagedFileError as error:
-            error.at(file=path, place=f"byte {content.end}")
-            raise
-        if isinstance(record, bool):
-            return replace(content, torn=record)
-        content = content.grown(record.commits, record.header, record.end)
+def _protected_records(
+    handle: int, first: LogContent
+) -> Callable[[LogContent], protected_log.WholeRecord | bool]:
+    """The same of a log that is written in copies."""
+    file, form = log_file(handle, first), record_form(first)
+    return lambda content: protected_log.next_record(file, form, content.version, content.end)
 
 
 def commits_behind(path: str, content: LogContent) -> bool:
@@ -204,22 +264,32 @@ def commits_behind(path: str, content: LogContent) -> bool:
     Then no crash tore it, because each was durable before the next.
     """
     try:
-        with os.fdopen(open_log(path), "rb") as file:
-            if content.copies > 1:
-                copies = Copies(file.fileno(), content.copies)
-                return protected_log.records_behind(copies, content.salt, content.version, content.end)
-            file.seek(content.end)
-            data = file.read()
+        handle = open_log(path)
     except OSError as error:
         raise storage_error(error, path) from error
-    at = RECORD_HEADER.size
+    try:
+        if content.copies > 1:
+            copies = log_file(handle, content)
+            return protected_log.records_behind(copies, record_form(content), content.version, content.end)
+        return _plain_commits_behind(handle, content)
+    except OSError as error:
+        raise storage_error(error, path) from error
+    finally:
+        os.close(handle)
+
+
+def _plain_commits_behind(handle: int, content: LogContent) -> bool:
+    data = os.pread(handle, max(0, os.fstat(handle).st_size - content.end), content.end)
+    fields = RECORD_HEADER if content.chained else OLD_RECORD_HEADER
+    at = fields.size
     while (at := data.find(_COMMIT_BEGINS, at + 1)) >= 0:
-        for start in (at - size for size in _LIST_HEADERS if at - size > RECORD_HEADER.size):
-            length, crc = RECORD_HEADER.unpack_from(data, start - RECORD_HEADER.size)
+        for start in (at - size for size in _LIST_HEADERS if at - size > fields.size):
+            length, crc = OLD_RECORD_HEADER.unpack_from(data, start - fields.size)
+            digest = data[start - DIGEST_BYTES : start] if content.chained else b""
             packed = data[start : start + length]
             with contextlib.suppress(DamagedFileError):
                 version = unpack_commits(packed)[0].version
-                if version > content.version and crc == record_crc(packed, content.salt, version):
+                if version > content.version and crc == record_crc(packed, content.salt, version, digest):
                     return True
     return False
 
@@ -237,8 +307,8 @@ def has_more(path: str, content: LogContent) -> bool:
         if not _stands_in(handle, content):
             return True
         if content.copies > 1:
-            return protected_log.is_written(Copies(handle, content.copies), content.salt, content.end)
-        return any(os.pread(handle, RECORD_HEADER.size, content.end))
+            return protected_log.is_written(log_file(handle, content), record_form(content), content.end)
+        return any(os.pread(handle, OLD_RECORD_HEADER.size, content.end))
     except OSError:
         return True
     finally:
@@ -253,15 +323,14 @@ def flawed_versions(path: str, content: LogContent) -> list[tuple[int | None, in
     if content.copies == 1:
         return []
     try:
-        with os.fdopen(open_log(path), "rb") as file:
-            copies = Copies(file.fileno(), content.copies)
-            start = content.begin, content.after
-            flaws = list(protected_log.flaws(copies, content.salt, start, content.end))
+        handle = open_log(path)
     except OSError as error:
         raise storage_error(error, path) from error
+    try:
+        start, form = (content.begin, content.after), record_form(content)
+        flaws = list(protected_log.flaws(log_file(handle, content), form, start, content.begin, content.end))
+    except OSError as error:
+        raise storage_error(error, path) from error
+    finally:
+        os.close(handle)
     return [(flaw.version, len(flaw.copies)) for flaw in flaws]
-
-
-def record_crc(packed: bytes, salt: int, version: int) -> int:
-    """The CRC-32C of a record: of what it holds, from a start value that is its own."""
-    return crc32c(packed, (salt + version) & 0xFFFFFFFF)

@@ -8,6 +8,7 @@ from typing import Any
 
 import msgpack
 
+from audiomem_sql.blocks.whole_values import check_whole
 from audiomem_sql.columns.batch import Row
 from audiomem_sql.errors import DamagedFileError, LimitError
 
@@ -97,6 +98,7 @@ def pack_commits(records: Sequence[LogRecord]) -> bytes:
 def unpack_commits(packed: bytes) -> list[LogRecord]:
     """The inverse, with versions that follow each other; DamagedFileError as above."""
     try:
+        check_whole(packed)
         content = msgpack.unpackb(packed)
     except (msgpack.UnpackException, ValueError) as error:
         raise _not_understood(error) from None

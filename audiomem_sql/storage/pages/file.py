@@ -7,9 +7,7 @@ places in that stream. Every byte that leaves it has passed a CRC-32C, or was re
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from itertools import pairwise
 
 import numpy as np
@@ -21,22 +19,20 @@ from audiomem_sql.audio import (
     PageSource,
     Profile,
     missing_pages,
-    rescan,
     spectrum_of,
 )
 from audiomem_sql.bytes import ByteSource
-from audiomem_sql.errors import AudioMemError, DamagedFileError
+from audiomem_sql.errors import DamagedFileError
 from audiomem_sql.protection.levels import Level
+from audiomem_sql.storage.pages.damage import PageDamage
+from audiomem_sql.storage.pages.header import MODULATION_BANDS, PageHeader, PageKind
 from audiomem_sql.storage.pages.headers import REMEDY, copies_in
-from audiomem_sql.storage.pages.layout import (
-    MODULATION_BANDS,
-    PageHeader,
-    PageLayout,
-    SegmentMap,
-    cell_seed,
-)
+from audiomem_sql.storage.pages.identity import Pages, unreadable
+from audiomem_sql.storage.pages.layout import PageLayout
 from audiomem_sql.storage.pages.opening import opened
 from audiomem_sql.storage.pages.recovery import Corrections, Recovery
+from audiomem_sql.storage.pages.segment_map import CellStarts, SegmentMap
+from audiomem_sql.storage.pages.shared_pages import SharedPages
 from audiomem_sql.storage.pages.streams import Streams
 
 #: Pages that tell whether it was worth while to look for pages anew.
@@ -45,70 +41,90 @@ _SAMPLED_PAGES = 64
 _READ_PAGES = 64
 
 
-@dataclass(frozen=True, slots=True)
-class PageDamage:
-    """What is wrong with a page.
-
-    ``headers``: copies of its header that are not intact; ``cells``: those whose CRC-32C does not match;
-    ``frame``: the FLAC frame around it is not intact, or does not decode; ``parity``: the inner code's parity
-    is not that of the page.
-    """
-
-    page: int
-    frame: bool
-    headers: int
-    cells: tuple[int, ...]
-    parity: bool = False
-
-
 class PagedFile:
     """A segment file opened for reading: pages by number, payload by place.
 
     Safe to use from several threads.
     """
 
-    def __init__(self, source: PageSource, header: PageHeader, level: Level) -> None:
-        self.source = source
-        self.path = source.path
+    def __init__(
+        self,
+        pages: PageSource | SharedPages,
+        header: PageHeader,
+        level: Level,
+        first: int = 0,
+        earlier: tuple[tuple[int, bytes], ...] = (),
+        cover: PagedFile | None = None,
+    ) -> None:
+        """The segment whose page 0 is page ``first`` of the file.
+
+        pages: of the file; shared ones are released by :meth:`close`. earlier: (first page in the file,
+        segment id) of what is in front of it and covered by its parity. cover: the segment whose parity
+        covers this one, which then has none of its own.
+        """
+        self._shared = (pages if isinstance(pages, SharedPages) else SharedPages(pages)).take()
+        self._closed = False
+        self.path = self.source.path
         self.header = header
+        #: The page of the file that is page 0 of the segment.
+        self.first = first
         #: Whether cells are filled by bands.
         self.by_bands = header.modulation == MODULATION_BANDS
-        self.layout = PageLayout(source.page_size, level)
+        self.layout = PageLayout(self.source.page_size, level, version=header.format_version)
         if self.by_bands:
-            assert source.mode is not None
-            self.layout = PageLayout.banded(spectrum_of(source.profile, source.mode).shape, level)
-        #: Pages of the segment: the page headers say so under a CRC, STREAMINFO does not.
-        self.page_count = header.page_count
-        self._seed = cell_seed(header.segment_id)
-        self._looking = threading.Lock()
-        self._looked = False
-        self._replaced: list[PageSource] = []
-        #: Where the pages of a protected segment are; None without protection.
+            assert self.source.mode is not None
+            shape = spectrum_of(self.source.profile, self.source.mode).shape
+            self.layout = PageLayout.banded(shape, level, header.format_version)
+        self._starts = CellStarts(
+            header.segment_id, self.layout.cells, tuple((at - first, identity) for at, identity in earlier)
+        )
+        self._seed = self._starts.seed(0)
+        #: Where the pages of a segment with parity of its own are; None without.
         self.map: SegmentMap | None = None
         self._recovery: Recovery | None = None
-        if level.share is not None:
-            self.map = SegmentMap(self.layout, header.page_count, header.index)
-            self._recovery = Recovery(source, self.map, self._seed)
+        #: How many cells later the segment that covers this one counts cells.
+        self._covered_by = 0
+        if cover is not None:
+            self._recovery = cover._recovery
+            self._covered_by = (cover.first - first) * self.layout.cells
+        elif level.share is not None:
+            self.map = SegmentMap.told(self.layout, header, first)
+            self._recovery = Recovery(self._shared, self.map, self._starts, first)
+        #: Pages of the segment, its trailer included: the page headers say so under a CRC, STREAMINFO does
+        #: not.
+        self.page_count = header.page_count if self.map is None else self.map.total
+        self.place = Pages(first, first + self.page_count, header.segment_id)
         self._streams = Streams(self.layout, header, self.map, by_bands=self.by_bands)
 
     @classmethod
     def open(cls, where: str | ByteSource) -> PagedFile:
-        """Open the file at a path, or in a source, which is taken over.
+        """Open the newest segment of the file at a path, or in a source, which is taken over.
 
         Raises NotAudioMemoryError for what is no table, FormatVersionError for a newer format,
         DamagedFileError when no page header can be read where one must be.
         """
-        source, header, level = opened(where)
-        try:
-            return cls(source, header, level)
-        except BaseException:
-            source.close()
-            raise
+        found = opened(where)
+        return cls(found.source, found.header, found.level, found.first)
+
+    @property
+    def source(self) -> PageSource:
+        """The pages of the file."""
+        return self._shared.source
+
+    @property
+    def shared(self) -> SharedPages:
+        """The pages of the file, for other segments of it."""
+        return self._shared
+
+    @property
+    def is_protected(self) -> bool:
+        """Whether parity stands for the cells of the segment, its own or that of a later one."""
+        return self._recovery is not None
 
     @property
     def corrections(self) -> Corrections:
-        """What was repaired since the file was opened."""
-        return Corrections() if self._recovery is None else self._recovery.corrections
+        """What the parity of the segment repaired since the file was opened."""
+        return Corrections() if self._recovery is None or self.map is None else self._recovery.corrections
 
     @property
     def profile(self) -> Profile:
@@ -128,33 +144,35 @@ class PagedFile:
     @property
     def frame_count(self) -> int:
         """Frames of the file when it is whole, with the silence before and behind its pages."""
-        return self.source.frames_for(self.page_count)
+        return self.source.frames_for(self.first + self.page_count)
+
+    @property
+    def own_pages(self) -> int:
+        """Pages of the segment without its trailer."""
+        return self.page_count if self.map is None else self.map.own
 
     @property
     def present(self) -> int:
-        """Pages up to the end of the file."""
-        return self.source.present
+        """Pages from the first one of the segment up to the end of the file."""
+        return max(0, self.source.present - self.first)
 
     def band_readings(self, pages: int) -> list[BandReading]:
-        """How well each band is heard, lower ones first, measured on ``pages`` pages, too.
-
-        None without modulation.
-        """
+        """How well each band of a modulation is heard, lower ones first, measured on ``pages`` pages, too."""
         return self.source.band_readings(pages)
 
     @property
     def truncated(self) -> bool:
         """Whether pages are missing at the end of the file."""
-        return self.source.present < self.page_count
+        return self.present < self.page_count
 
     @property
     def missing(self) -> range:
         """The pages that are beyond the end of the file."""
-        return range(min(self.source.present, self.page_count), self.page_count)
+        return range(min(self.present, self.page_count), self.page_count)
 
     def page_header(self, page: int) -> PageHeader | None:
         """The header of ``page``, from the first of its copies that is intact; None if there is none."""
-        pages, _ = self.source.read_checked(page, 1)
+        pages, _ = self.source.read_checked(self.first + page, 1)
         return next((header for header in self._headers(pages[0], page) if header is not None), None)
 
     def _headers(self, content: U8Array, page: int) -> Iterator[PageHeader | None]:
@@ -166,15 +184,19 @@ class PagedFile:
     # -- streams
 
     def catalog_copies(self) -> tuple[int, ...] | None:
-        """The first page of each copy of the catalog, where the page headers say so.
+        """The first cell of each copy of the catalog, where the page headers say so.
 
         None where only the catalog's own pages do.
         """
         return self._streams.catalogs
 
-    def data_pages(self) -> range | None:
-        """The pages of the data stream, where the page headers say so."""
+    def data_cells(self) -> range | None:
+        """The cells of the data stream, where the page headers say so."""
         return self._streams.data
+
+    def fits(self, catalog_bytes: int, data_bytes: int) -> bool:
+        """Whether a catalog and a data stream of so many bytes are as long as the segment says."""
+        return self._streams.fits(catalog_bytes, data_bytes)
 
     def holds(self, cells: I64Array) -> BoolArray:
         """Whether cells, by their numbers in the segment, may hold something, bool (n,).
@@ -183,20 +205,19 @@ class PagedFile:
         """
         return self._streams.holds(cells)
 
-    def page_at(self, first_page: int, place: int) -> int:
-        """The page that holds byte ``place`` of the stream that begins at ``first_page``."""
-        return self._streams.page_at(first_page, place)
+    def page_at(self, stream: int, place: int) -> int:
+        """The page that holds byte ``place`` of the stream that begins at cell ``stream``."""
+        return self._streams.page_at(stream, place)
 
-    def places_in(self, first_page: int, cells: I64Array) -> I64Array:
-        """Where cells are in the stream that begins at ``first_page``: bytes, int64 (n,).
+    def places_in(self, stream: int, cells: I64Array) -> I64Array:
+        """Where cells are in the stream that begins at cell ``stream``: bytes, int64 (n,).
 
-        cells: by their numbers in the segment. For those behind the stream any place behind it; those before
-        it are left out.
+        cells: by their numbers in the segment. Any place behind the stream for those behind it.
         """
-        return self._streams.places_in(first_page, cells)
+        return self._streams.places_in(stream, cells)
 
-    def read(self, first_page: int, start: int, length: int) -> bytes:
-        """``length`` bytes of payload from place ``start`` of the stream that begins at ``first_page``.
+    def read(self, stream: int, start: int, length: int) -> bytes:
+        """``length`` bytes of payload from place ``start`` of the stream that begins at cell ``stream``.
 
         One positioned read of the file (of each band, where cells are filled by bands), and more only where a
         cell must be recovered. Raises DamagedFileError naming page and cell, and, without protection,
@@ -206,33 +227,29 @@ class PagedFile:
             return b""
         size = self.layout.cell_payload
         low, high = start // size, -(-(start + length) // size)
-        pages = self._streams.pages_from(first_page)
-        if start < 0 or length < 0 or high > pages * self.layout.cells:
+        if start < 0 or length < 0 or high > self._streams.room(stream):
             raise DamagedFileError(
-                f"a reference leads to page {first_page + (high - 1) // self.layout.cells} "
-                f"of {self.page_count}",
+                f"a reference leads to page {(stream + high - 1) // self.layout.cells} of {self.page_count}",
                 file=self.path,
                 remedy=REMEDY,
             )
-        numbers = self._streams.cells(first_page, low, high - low)
+        numbers = self._streams.cells(stream, low, high - low)
         payload, intact = self._stream_cells(numbers, missing_is_error=self._recovery is None)
         if not intact.all():
-            cell = int(numbers[np.flatnonzero(~intact)[0]])
-            raise DamagedFileError(
-                "CRC-32C mismatch: these bytes are not the ones that were written",
-                file=self.path,
-                place=f"page {cell // self.layout.cells}, cell {cell % self.layout.cells}",
-                remedy=REMEDY,
-            )
+            raise self._unreadable(int(numbers[np.flatnonzero(~intact)[0]]))
         return payload.reshape(-1)[start - low * size :][:length].tobytes()
 
-    def stream_cells(self, first_page: int, first: int, count: int) -> tuple[U8Array, BoolArray]:
-        """Cells ``first …`` of the stream that begins at ``first_page``.
+    def _unreadable(self, cell: int) -> DamagedFileError:
+        """The error for a cell of the segment that cannot be recovered."""
+        return unreadable(self.source, self.place, *divmod(cell, self.layout.cells))
+
+    def stream_cells(self, stream: int, first: int, count: int) -> tuple[U8Array, BoolArray]:
+        """Cells ``first …`` of the stream that begins at cell ``stream``.
 
         Their payload, uint8 (count, size), and which are intact or recovered, bool (count,). Zeros stand for
         those that are neither, also where pages are missing.
         """
-        numbers = self._streams.cells(first_page, first, count)
+        numbers = self._streams.cells(stream, first, count)
         payload, intact = self._stream_cells(numbers, missing_is_error=False)
         payload[~intact] = 0
         return payload, intact
@@ -246,8 +263,8 @@ class PagedFile:
             first = int(own[0]) // per_page
             count = int(own[-1]) // per_page + 1 - first
             if missing_is_error:
-                missing_pages(self.source, first, count)
-            pages, _ = self.source.read_checked(first, count)
+                missing_pages(self.source, self.first + first, count)
+            pages, _ = self.source.read_checked(self.first + first, count)
             parts.append(self._decoded(pages, own, first))
         payload, intact = parts[0]
         if len(parts) > 1:
@@ -287,14 +304,14 @@ class PagedFile:
         """Recover cells that are not intact, in place; ``numbers``: theirs in the segment."""
         bad = np.flatnonzero(~intact)
         if self._recovery is not None:
-            recovered = self._recovery.cells(numbers[bad])
+            recovered = self._recovery.cells(numbers[bad] - self._covered_by)
             payload[bad[recovered.there]] = recovered.payload[recovered.there]
             intact[bad] = recovered.there
             return
         pages = numbers // self.layout.cells
         for page in np.unique(pages[bad]).tolist():
             here = np.flatnonzero((pages == page) & ~intact)
-            for reading in self.source.alternatives(page):
+            for reading in self.source.alternatives(self.first + page):
                 other, passed = self._cells(reading[np.newaxis], page)
                 own = numbers[here] - page * self.layout.cells
                 better = passed[own]
@@ -305,33 +322,27 @@ class PagedFile:
         step = max(1, self.page_count // _SAMPLED_PAGES)
         whole = 0
         for page in range(step // 2, self.page_count, step):
-            content, _ = source.read_checked(page, 1)
+            content, _ = source.read_checked(self.first + page, 1)
             whole += int(self._cells(content, page)[1].sum())
         return whole
 
     def _look_again(self) -> bool:
-        """Look for the pages anew, once: bytes may have been put in and taken out.
+        return self._shared.look_again(self.first + self.page_count, self._whole_cells)
 
-        True if that found more of them.
-        """
-        with self._looking:
-            if self._looked or not self.source.in_place:
-                return False
-            self._looked = True
-            try:
-                source = rescan(
-                    self.source.file.reopen(), self.source.profile, self.page_count, self.source.mode
-                )
-            except AudioMemError:
-                return False
-            if self._whole_cells(source) > self._whole_cells(self.source):
-                self._replaced.append(self.source)
-                self.source = source
-                if self._recovery is not None:
-                    self._recovery.look_at(source)
-                return True
-            source.close()
-            return False
+    def kind_of(self, page: int) -> PageKind:
+        """What a page of the segment carries."""
+        if self.map is not None:
+            return self.map.kind_of(page)[0]
+        return self._streams.kind_of(page)
+
+    def payload_of_page(self, page: int) -> bytes:
+        """The payload of all cells of ``page``. DamagedFileError for one that cannot be recovered."""
+        cells = self.layout.cells
+        numbers = np.arange(page * cells, (page + 1) * cells)
+        payload, intact = self._stream_cells(numbers, missing_is_error=False)
+        if not intact.all():
+            raise self._unreadable(int(numbers[np.flatnonzero(~intact)[0]]))
+        return payload.tobytes()
 
     def _cells(self, pages: U8Array, first: int) -> tuple[U8Array, BoolArray]:
         """All cells of ``pages``, which begin with page ``first``: payload, and which are intact."""
@@ -344,10 +355,10 @@ class PagedFile:
 
         progress: called with the number of pages looked at.
         """
-        there = min(self.source.present, self.page_count)
+        there = min(self.present, self.page_count)
         for first in range(0, there, step):
             count = min(step, there - first)
-            pages, frames = self.source.read_checked(first, count)
+            pages, frames = self.source.read_checked(self.first + first, count)
             bad = ~self._cells(pages, first)[1].reshape(count, -1)
             spoiled = self._spoiled_parity(pages)
             for row in range(count):
@@ -375,13 +386,14 @@ class PagedFile:
         Without protection, too: the code of a frequency band may have corrected what was heard.
         """
         if self._recovery is not None:
-            recovered = self._recovery.cells(cells)
+            recovered = self._recovery.cells(cells - self._covered_by)
             return recovered.there, recovered.outer
         intact = np.zeros(len(cells), np.bool_)
         self._mend(np.empty((len(cells), self.layout.cell_payload), np.uint8), intact, cells)
         return intact, np.zeros(len(cells), np.bool_)
 
     def close(self) -> None:
-        """Close the file."""
-        for source in (self.source, *self._replaced):
-            source.close()
+        """Close the file, unless other segments of it are read; twice is harmless."""
+        if not self._closed:
+            self._closed = True
+            self._shared.release()

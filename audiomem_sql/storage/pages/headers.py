@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 from audiomem_sql.audio import PageSource, missing_pages
 from audiomem_sql.errors import DamagedFileError, FormatVersionError, NotAudioMemoryError
-from audiomem_sql.storage.pages.layout import (
+from audiomem_sql.storage.pages.header import (
     FORMAT_VERSION,
     PAGE_BYTES_PER_HEADER_BYTE,
     PAGE_HEADER,
@@ -89,13 +89,17 @@ def any_header(source: PageSource) -> PageHeader:
     return max(intact, key=lambda header: votes[header.segment_id])
 
 
-def _header_of(source: PageSource, page: int) -> PageHeader | None:
-    """The first intact header of ``page`` that says that it is that page's."""
+def header_at(source: PageSource, page: int) -> PageHeader | None:
+    """The first intact header in ``page`` of the file, whichever segment's it is."""
     content, _ = source.read_checked(page, 1)
     area = content[0, : source.page_size // PAGE_BYTES_PER_HEADER_BYTE].tobytes()
-    return next(
-        (header for header in copies_in(area) if header is not None and header.page_number == page), None
-    )
+    return next((header for header in copies_in(area) if header is not None), None)
+
+
+def _header_of(source: PageSource, page: int) -> PageHeader | None:
+    """The same, if it says that it is that of page ``page``."""
+    header = header_at(source, page)
+    return header if header is not None and header.page_number == page else None
 
 
 def no_header(path: str) -> DamagedFileError:

@@ -3,40 +3,73 @@
 from __future__ import annotations
 
 from contextlib import closing
+from dataclasses import dataclass
 
 from audiomem_sql.audio import PageSource, evidence_of_a_table, open_pages, require_scipy
 from audiomem_sql.bytes import ByteSource, open_source
 from audiomem_sql.errors import DamagedFileError, FormatVersionError, NotAudioMemoryError
-from audiomem_sql.protection.levels import Level, level_coded
-from audiomem_sql.storage.pages.headers import Probe, any_header, no_header, page_number
-from audiomem_sql.storage.pages.layout import (
+from audiomem_sql.protection.levels import PAGE_BYTES_PER_CELL, Level, level_coded
+from audiomem_sql.storage.pages.header import (
+    KNOWN_FLAGS,
     MODULATION_BANDS,
     MODULATION_PCM,
     MODULATION_SPECTRUM,
     PageHeader,
 )
+from audiomem_sql.storage.pages.headers import Probe, no_header, page_number
+from audiomem_sql.storage.pages.newest import Newest, find_newest
 
 
-def opened(where: str | ByteSource) -> tuple[PageSource, PageHeader, Level]:
-    """The pages of a file, one of its page headers, and its protection level.
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """The pages of a file, and the newest segment in it with its protection level."""
+
+    source: PageSource
+    newest: Newest
+    level: Level
+
+    @property
+    def header(self) -> PageHeader:
+        """One of the page headers of the newest segment."""
+        return self.newest.header
+
+    @property
+    def first(self) -> int:
+        """Its page 0, counted in pages of the file."""
+        return self.newest.first
+
+
+def opened(where: str | ByteSource) -> Opened:
+    """Open a file for reading its pages.
 
     where: a path, or a source, which is taken over. Errors as of ``PagedFile.open``.
     """
     source = _open_pages(where)
     try:
-        header = any_header(source)
-        level = level_coded(header.protection)
-        if level is None or header.modulation not in (MODULATION_PCM, MODULATION_SPECTRUM, MODULATION_BANDS):
-            raise FormatVersionError(
-                f"needs protection code {header.protection} and modulation code {header.modulation}",
-                file=source.path,
-                remedy="Open it with a newer audiomem-sql.",
-            )
-        _check(header, source)
+        newest = find_newest(source)
+        return Opened(source, newest, checked_level(newest.header, source))
     except BaseException:
         source.close()
         raise
-    return source, header, level
+
+
+def checked_level(header: PageHeader, source: PageSource) -> Level:
+    """The protection level of a segment. FormatVersionError or DamagedFileError for what cannot be read."""
+    level = level_coded(header.protection)
+    if level is None or header.modulation not in (MODULATION_PCM, MODULATION_SPECTRUM, MODULATION_BANDS):
+        raise FormatVersionError(
+            f"needs protection code {header.protection} and modulation code {header.modulation}",
+            file=source.path,
+            remedy="Open it with a newer audiomem-sql.",
+        )
+    if header.flags & ~KNOWN_FLAGS:
+        raise FormatVersionError(
+            f"needs flags {header.flags & ~KNOWN_FLAGS:#x} of page headers",
+            file=source.path,
+            remedy="Open it with a newer audiomem-sql.",
+        )
+    _check(header, source)
+    return level
 
 
 def _check(header: PageHeader, source: PageSource) -> None:
@@ -49,10 +82,12 @@ def _check(header: PageHeader, source: PageSource) -> None:
         raise DamagedFileError(
             "the page header and the FLAC stream disagree on the block size", file=source.path, place="page 0"
         )
-    if header.modulation == MODULATION_BANDS and not 0 < 2 * header.index <= header.page_count:
+    cells = source.page_size // PAGE_BYTES_PER_CELL if header.is_compact else 1
+    told = header.format_version > 1 or header.modulation == MODULATION_BANDS
+    if told and not 0 < 2 * header.index <= header.page_count * cells:
         raise DamagedFileError(
-            f"a page header says that a catalog has {header.index} of {header.page_count} pages, "
-            "which cannot be",
+            f"a page header says that a catalog has {header.index} of {header.page_count * cells} "
+            f"{'cells' if header.is_compact else 'pages'}, which cannot be",
             file=source.path,
         )
 

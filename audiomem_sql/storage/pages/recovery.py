@@ -17,7 +17,8 @@ import numpy as np
 
 from audiomem_sql.arrays import BoolArray, I64Array, U8Array
 from audiomem_sql.audio import PageSource
-from audiomem_sql.storage.pages.layout import SegmentMap
+from audiomem_sql.storage.pages.segment_map import CellStarts, SegmentMap
+from audiomem_sql.storage.pages.shared_pages import SharedPages
 
 #: Cells of a page that may be declared lost to the inner code: more are more than a codeword can bear.
 ERASED_CELLS = 3
@@ -75,30 +76,37 @@ class _Known:
 
 
 class Recovery:
-    """Of one file. Safe to use from several threads; one at a time recovers."""
+    """Of one segment. Safe to use from several threads; one at a time recovers."""
 
-    def __init__(self, source: PageSource, pages: SegmentMap, seed: int) -> None:
+    def __init__(self, shared: SharedPages, pages: SegmentMap, starts: CellStarts, first: int = 0) -> None:
+        """Of the segment whose page 0 is page ``first`` of the file."""
         self.corrections = Corrections()
-        self._source = source
+        self._shared = shared
+        self._generation = shared.generation
         self._pages = pages
         self._layout = pages.layout
-        self._seed = seed
+        self._starts = starts
+        self._first = first
         self._lock = threading.RLock()
-        self._moved = not source.in_place
         self._known = _Known(max(1024, CACHE_BYTES // self._layout.cell_payload))
         self._hopeless: set[int] = set()
 
-    def look_at(self, source: PageSource) -> None:
-        """Read pages from ``source`` from now on."""
-        with self._lock:
-            self._source, self._moved = source, not source.in_place
-            self._hopeless.clear()
+    @property
+    def _source(self) -> PageSource:
+        return self._shared.source
+
+    @property
+    def _moved(self) -> bool:
+        return not self._source.in_place
 
     def cells(self, wanted: Sequence[int] | I64Array) -> Recovered:
         """The payload of cells, by their numbers in the segment, that failed their CRC."""
         numbers = [int(cell) for cell in wanted]
         recovered: dict[int, tuple[bytes, bool]] = {}
         with self._lock:
+            if self._generation != self._shared.generation:
+                self._generation = self._shared.generation
+                self._hopeless.clear()
             for cell in numbers:
                 known = self._known.get(cell)
                 if known is not None:
@@ -133,7 +141,7 @@ class Recovery:
     def _by_pages(self, pages: set[int], recovered: dict[int, tuple[bytes, bool]]) -> None:
         """Put what the inner code brings back of ``pages`` into ``found``."""
         for page in sorted(pages):
-            content, _ = self._source.read_checked(page, 1)
+            content, _ = self._source.read_checked(self._first + page, 1)
             for cell, payload in self._corrected(page, content).items():
                 self._remember(cell, payload, recovered, outer=False)
 
@@ -150,7 +158,7 @@ class Recovery:
         body = self._layout.body(content)
         if intact.all():
             return {}
-        doubtful = self._source.doubtful(page)[self._layout.header_bytes :]
+        doubtful = self._source.doubtful(self._first + page)[self._layout.header_bytes :]
         if doubtful.any():  # where the sound itself tells, the code corrects twice as much
             return self._passing(code.decode(body, doubtful[None]).data, page, intact)
         if not code.worth_decoding(body)[0]:
@@ -171,7 +179,7 @@ class Recovery:
         See ``PageSource.alternatives``.
         """
         cells: dict[int, bytes] = {}
-        for reading in self._source.alternatives(page):
+        for reading in self._source.alternatives(self._first + page):
             cells |= self._passing(self._layout.cells_of(reading[np.newaxis]), page, intact)
         return cells
 
@@ -182,7 +190,7 @@ class Recovery:
         return {first + int(i): payload[i].tobytes() for i in np.flatnonzero(intact & ~before)}
 
     def _decode(self, cells: U8Array, page: int) -> tuple[U8Array, BoolArray]:
-        return self._layout.level.cells.decode(cells, self._seed, page * self._layout.cells)
+        return self._layout.level.cells.decode(cells, self._starts.seed(page), page * self._layout.cells)
 
     # -- the outer code
 
@@ -255,7 +263,7 @@ class Recovery:
         pages = wanted // per_page
         for first, count in _runs(np.unique(pages)):
             low, high = np.searchsorted(pages, [first, first + count])
-            content, _ = self._source.read_checked(first, count)
+            content, _ = self._source.read_checked(self._first + first, count)
             own = self._layout.cells_of(content)
             places = wanted[low:high] - first * per_page
             payload, intact = self._check(own, places, first)
@@ -274,14 +282,10 @@ class Recovery:
     def _check(self, cells: U8Array, places: I64Array, first: int) -> tuple[U8Array, BoolArray]:
         """Payload and intactness of the cells at ``places``, counted from page ``first``."""
         codec, start = self._layout.level.cells, first * self._layout.cells
-        if len(places) == len(cells):
-            return codec.decode(cells, self._seed, start)
-        payload = np.empty((len(places), codec.payload_bytes), np.uint8)
-        intact = np.empty(len(places), bool)
-        for row, cell in enumerate(places.tolist()):
-            one, passed = codec.decode(cells[cell : cell + 1], self._seed, start + cell)
-            payload[row], intact[row] = one[0], passed[0]
-        return payload, intact
+        if len(places) == len(cells) and self._starts.is_one(first, first + len(cells) // self._layout.cells):
+            return codec.decode(cells, self._starts.seed(first), start)
+        numbers = places + start
+        return codec.decode_each(cells[places], 0, numbers + self._starts.seeds(numbers))
 
     def _remember(
         self, cell: int, payload: bytes, recovered: dict[int, tuple[bytes, bool]], *, outer: bool

@@ -7,10 +7,18 @@ Other rooms import from here only.
   and ``ENDED`` name the columns that no schema lists; ``NEVER`` stands for no version. ``matrix`` gives
   vectors as an array.
 - ``SegmentWriter`` writes a file with ``WriteOptions``, which come from the ``TableOptions`` of a table.
-- ``Catalog`` says what a segment holds: each ``Version``, the ``SchemaHistory`` (``NO_HISTORY`` for none)
-  with each ``Migration``, and where each ``Extent`` is.
-- ``check_copies`` and ``check_places`` verify a catalog, ``raw_catalog`` gives its bytes,
-  ``repaired_comments`` the Vorbis comments of a damaged file.
+- ``open_table_file`` opens a file with all its segments, a ``TableFile``; its ``FileState`` tells whether it
+  was changed. A ``Placement`` is where a writer puts a segment:
+  ``NewFile``, or ``AppendedPages`` where ``can_append``. ``announce`` says in a file that a log goes with it,
+  ``retract`` takes that back; ``announced_copy`` and ``copied_file``, with its ``Comments``, write a file
+  anew, page by page. ``Seal``, with its ``Link``, each ``EarlierSegment`` and what was ``Folded``, is what a
+  segment says of those before it; ``FIRST_SEAL`` is that of the first.
+- ``salvaged_file`` opens what there is of a file that is broken, a ``SalvagedFile``.
+- ``Catalog`` says what a segment holds: each ``Version``, as many as ``check_version_count`` lets, the
+  ``SchemaHistory`` (``NO_HISTORY`` for none) with each ``Migration``, and where each ``Extent`` is.
+- ``check_copies`` and ``check_places`` verify a catalog, ``check_data`` its data; ``raw_catalog`` gives its
+  bytes, ``repaired_comments`` and ``repaired_of_file`` the Vorbis comments of a damaged file.
+- ``DELTAS`` says where deltas go
 - ``BACKENDS``, ``DEFAULT_MODEL`` and ``HASHING`` are what the options say of models; ``check_backend`` checks
   a choice.
 
@@ -20,6 +28,8 @@ together.
 
 from __future__ import annotations
 
+from audiomem_sql.bytes.file_state import FileState
+from audiomem_sql.storage.segment.appended_pages import AppendedPages, announce, can_append, retract
 from audiomem_sql.storage.segment.catalog import (
     NO_HISTORY,
     Catalog,
@@ -28,22 +38,28 @@ from audiomem_sql.storage.segment.catalog import (
     SchemaHistory,
     Version,
 )
-from audiomem_sql.storage.segment.catalog_checks import check_copies, check_places
+from audiomem_sql.storage.segment.catalog_checks import check_copies, check_data, check_places
 from audiomem_sql.storage.segment.catalog_copies import raw_catalog
 from audiomem_sql.storage.segment.catalog_packing import check_version_count
 from audiomem_sql.storage.segment.column_numbers import CREATED, ENDED, NEVER, ROWID
 from audiomem_sql.storage.segment.contract import ReadableSegment
+from audiomem_sql.storage.segment.file_copies import Comments, announced_copy, copied_file
+from audiomem_sql.storage.segment.new_file import NewFile, Placement
 from audiomem_sql.storage.segment.options import (
     BACKENDS,
     DEFAULT_MODEL,
+    DELTAS,
     HASHING,
     TableOptions,
     check_backend,
 )
 from audiomem_sql.storage.segment.reader import Segment
+from audiomem_sql.storage.segment.salvaging import SalvagedFile, salvaged_file
+from audiomem_sql.storage.segment.seal import FIRST_SEAL, EarlierSegment, Folded, Link, Seal
+from audiomem_sql.storage.segment.table_file import TableFile, open_table_file
 from audiomem_sql.storage.segment.unlisted import UnlistedSegment
 from audiomem_sql.storage.segment.vector_extents import matrix
-from audiomem_sql.storage.segment.vorbis_comments import repaired_comments
+from audiomem_sql.storage.segment.vorbis_comments import repaired_comments, repaired_of_file
 from audiomem_sql.storage.segment.write_options import WriteOptions
 from audiomem_sql.storage.segment.writer import SegmentWriter
 
@@ -51,27 +67,49 @@ __all__ = [
     "BACKENDS",
     "CREATED",
     "DEFAULT_MODEL",
+    "DELTAS",
     "ENDED",
+    "FIRST_SEAL",
     "HASHING",
     "NEVER",
     "NO_HISTORY",
     "ROWID",
+    "AppendedPages",
     "Catalog",
+    "Comments",
+    "EarlierSegment",
     "Extent",
+    "FileState",
+    "Folded",
+    "Link",
     "Migration",
+    "NewFile",
+    "Placement",
     "ReadableSegment",
+    "SalvagedFile",
     "SchemaHistory",
+    "Seal",
     "Segment",
     "SegmentWriter",
+    "TableFile",
     "TableOptions",
     "UnlistedSegment",
     "Version",
     "WriteOptions",
+    "announce",
+    "announced_copy",
+    "can_append",
     "check_backend",
     "check_copies",
+    "check_data",
     "check_places",
     "check_version_count",
+    "copied_file",
     "matrix",
+    "open_table_file",
     "raw_catalog",
     "repaired_comments",
+    "repaired_of_file",
+    "retract",
+    "salvaged_file",
 ]

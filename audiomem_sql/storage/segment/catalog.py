@@ -7,6 +7,7 @@ from typing import Any
 
 from audiomem_sql.blocks.directory import BlockDirectory
 from audiomem_sql.columns.schema import Schema
+from audiomem_sql.storage.segment.seal import Seal
 
 #: Most bytes of an extent before compression.
 MAX_EXTENT_BYTES = 1 << 30
@@ -98,7 +99,8 @@ class Catalog:
     ``created`` a rowid may be there several times, and ``tombstones`` has a version for each rowid.
     ``key_blooms`` are the filters of ``schema.combined_keys``. ``comments``, in a protected segment, are
     those of the FLAC file, so that it can be made again. ``vectors`` has the indexes that stand for blocks,
-    by the place of their columns, which have no entry.
+    by the place of their columns, which have no entry. ``seal`` says what the segment continues; None in
+    format version 1.
     """
 
     table_id: bytes
@@ -123,6 +125,7 @@ class Catalog:
     comments: dict[str, str] = field(default_factory=dict)
     vectors: dict[int, VectorExtents] = field(default_factory=dict)
     keywords: dict[int, KeywordExtents] = field(default_factory=dict)
+    seal: Seal | None = None
 
     @property
     def schemas(self) -> tuple[tuple[int, Schema], ...]:

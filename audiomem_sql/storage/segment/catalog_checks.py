@@ -6,18 +6,37 @@ import numpy as np
 
 from audiomem_sql.arrays import I64Array
 from audiomem_sql.errors import DamagedFileError
+from audiomem_sql.machine.digests import blake2b
 from audiomem_sql.storage.segment.catalog import Catalog, ColumnEntry
-from audiomem_sql.storage.segment.catalog_copies import first_pages, raw_catalog
+from audiomem_sql.storage.segment.catalog_copies import first_cells, raw_catalog
 from audiomem_sql.storage.segment.contract import ReadableSegment
+from audiomem_sql.storage.segment.seal import DIGEST_BYTES
+
+#: Bytes of the data stream that are read at once.
+_AT_ONCE = 4 << 20
 
 
 def check_copies(segment: ReadableSegment) -> None:
     """DamagedFileError unless all copies of the catalog are the same."""
-    for page in list(first_pages(segment.file))[1:]:
-        if raw_catalog(segment.file, page) != raw_catalog(segment.file, 0):
+    for cell in list(first_cells(segment.file))[1:]:
+        if raw_catalog(segment.file, cell) != raw_catalog(segment.file, 0):
             raise DamagedFileError(
-                "two copies of the catalog differ", file=segment.path, place=f"page {page}"
+                "two copies of the catalog differ",
+                file=segment.path,
+                place=f"page {cell // segment.file.layout.cells}",
             )
+
+
+def check_data(segment: ReadableSegment) -> None:
+    """DamagedFileError unless the data stream is the one that the segment was sealed with."""
+    catalog, file = segment.catalog, segment.file
+    if catalog.seal is None:
+        return
+    digest = blake2b(digest_size=DIGEST_BYTES)
+    for start in range(0, catalog.data_bytes, _AT_ONCE):
+        digest.update(file.read(segment.data_cell, start, min(_AT_ONCE, catalog.data_bytes - start)))
+    if digest.digest() != catalog.seal.data_digest:
+        raise DamagedFileError("the data is not that which the segment was sealed with", file=segment.path)
 
 
 def check_places(segment: ReadableSegment) -> None:

@@ -3,44 +3,75 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 
-from audiomem_sql.errors import DamagedFileError
+from audiomem_sql.errors import DamagedFileError, LimitError
 from audiomem_sql.storage.pages import SEARCHED_PAGES, PagedFile, PageKind
 from audiomem_sql.storage.segment.catalog import Catalog
-from audiomem_sql.storage.segment.catalog_packing import CATALOG_HEADER, parse_header, unpack_catalog
+from audiomem_sql.storage.segment.catalog_packing import (
+    CATALOG_HEADER,
+    MAX_CATALOG_BYTES,
+    parse_header,
+    unpack_catalog,
+)
+from audiomem_sql.storage.segment.seal import digest_of
+
+#: Catalogs of a file may have so many bytes together, and for each byte of the file so many more: two of the
+#: largest, and what many segments of a large file have.
+MOST_UNPACKED = 2 * MAX_CATALOG_BYTES
+UNPACKED_PER_BYTE = 64
 
 
-def raw_catalog(file: PagedFile, first_page: int) -> bytes:
-    """The bytes of the catalog copy at ``first_page``, as its header tells their number."""
-    _, stored, _, _ = parse_header(file.read(first_page, 0, CATALOG_HEADER.size))
-    return file.read(first_page, 0, CATALOG_HEADER.size + stored)
+def raw_catalog(file: PagedFile, first_cell: int) -> bytes:
+    """The bytes of the catalog copy at cell ``first_cell``, as its header tells their number."""
+    _, stored, _, _ = parse_header(file.read(first_cell, 0, CATALOG_HEADER.size))
+    return file.read(first_cell, 0, CATALOG_HEADER.size + stored)
 
 
-def _read_catalog(file: PagedFile, first_page: int) -> tuple[Catalog, int]:
-    """The catalog copy at ``first_page`` and the number of its pages."""
-    data = raw_catalog(file, first_page)
-    pages = file.layout.catalog_pages_for(len(data))
+@dataclass(frozen=True, slots=True)
+class StoredCatalog:
+    """A catalog, the first cell of the data stream, and the digest of the catalog's bytes."""
+
+    catalog: Catalog
+    data_cell: int
+    digest: bytes
+
+
+def check_total(file: PagedFile, raw: int) -> None:
+    """LimitError if the catalogs of a file, with one more of ``raw`` bytes, take too much memory."""
+    most = MOST_UNPACKED + UNPACKED_PER_BYTE * file.source.present * file.source.page_size
+    if file.shared.catalog_bytes + raw > most:
+        raise LimitError(
+            f"the catalogs of its segments have more than {most:,} bytes, out of proportion to the file",
+            file=file.path,
+            place="catalog",
+            remedy="No writer makes such a file. Do not trust it.",
+        )
+
+
+def _read_catalog(file: PagedFile, first_cell: int) -> StoredCatalog:
+    """The catalog copy at cell ``first_cell``."""
+    data = raw_catalog(file, first_cell)
+    _, _, raw, _ = parse_header(data)
+    check_total(file, raw)
     catalog = unpack_catalog(data)
-    behind = file.layout.pages_for(catalog.data_bytes)
-    if file.map is not None:
-        fits = (file.map.catalog, file.map.data) == (pages, behind)
-    else:
-        fits = behind + 2 * pages == file.page_count
-        fits = fits and (not file.by_bands or file.header.index == pages)
-    if not fits:
+    file.shared.catalog_bytes += raw
+    if not file.fits(len(data), catalog.data_bytes):
         raise DamagedFileError(
             "the catalog and the file disagree on the number of pages", file=file.path, place="catalog"
         )
-    return catalog, pages
+    cells = file.data_cells()
+    start = file.layout.catalog_pages_for(len(data)) * file.layout.cells if cells is None else cells.start
+    return StoredCatalog(catalog, start, digest_of(data))
 
 
-def any_catalog(file: PagedFile) -> tuple[Catalog, int]:
-    """The catalog, from the first of its copies that can be read, and the number of its pages."""
+def any_catalog(file: PagedFile) -> StoredCatalog:
+    """The catalog, from the first of its copies that can be read."""
     first: DamagedFileError | None = None
     try:
-        for page in first_pages(file):
+        for cell in first_cells(file):
             try:
-                return _read_catalog(file, page)
+                return _read_catalog(file, cell)
             except DamagedFileError as error:
                 error.__context__ = None  # it and the traceback hold all that was read
                 first = first or error.with_traceback(None)
@@ -50,8 +81,8 @@ def any_catalog(file: PagedFile) -> tuple[Catalog, int]:
     raise first
 
 
-def first_pages(file: PagedFile) -> Iterator[int]:
-    """The first page of each copy of the catalog. DamagedFileError where one cannot be found."""
+def first_cells(file: PagedFile) -> Iterator[int]:
+    """The first cell of each copy of the catalog. DamagedFileError where one cannot be found."""
     copies = file.catalog_copies()
     if copies is not None:
         yield from copies
@@ -61,12 +92,12 @@ def first_pages(file: PagedFile) -> Iterator[int]:
 
 
 def _last_copy(file: PagedFile) -> int:
-    """The first page of the catalog copy at the end of the file, which every page of it tells."""
+    """The first cell of the catalog copy at the end of the file, which every page of it tells."""
     last = file.page_count - 1
     for page in range(last, max(last - SEARCHED_PAGES, -1), -1):
         header = file.page_header(page) if page < file.present else None
         if header is not None:
             if header.kind == PageKind.CATALOG and header.index <= page:
-                return page - header.index
+                return (page - header.index) * file.layout.cells
             break
     raise DamagedFileError("no catalog at the end of the file", file=file.path, place=f"page {last}")

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from audiomem_sql.storage.segment.catalog import MAX_ROWS, NO_HISTORY, Catalog
+from audiomem_sql.errors import DamagedFileError
+from audiomem_sql.storage.segment.catalog import MAX_ROWS, NO_HISTORY, Catalog, Extent
 from audiomem_sql.storage.segment.catalog_features import (
     CHECKS,
     COMBINED_KEYS,
@@ -37,6 +38,7 @@ from audiomem_sql.storage.segment.catalog_unpacking import (
     unpack_vectors,
 )
 from audiomem_sql.storage.segment.catalog_values import count, identifier, pack_entry, pack_extent
+from audiomem_sql.storage.segment.seal import Seal
 
 TABLE_ID_BYTES = 16
 SEGMENT_ID_BYTES = 8
@@ -125,6 +127,13 @@ FIELDS = (
         lambda u: {str(name): str(text) for name, text in dict(u.content.get("comments", {})).items()},
         optional=True,
     ),
+    Field(
+        "seal",
+        lambda c: None if c.seal is None else c.seal.pack(),
+        "seal",
+        lambda u: None if u.content.get("seal") is None else Seal.unpack(u.content["seal"]),
+        optional=True,
+    ),
     Field("vectors", _pack_vectors, "vectors", unpack_vectors, feature=VECTORS, absent=dict),
     Field("keywords", _pack_keywords, "keywords", unpack_keywords, feature=KEYWORDS, absent=dict),
 )
@@ -143,7 +152,7 @@ _UNPACK_ORDER = (
         "options",
         "history",
     ),
-    *("keywords", "comments"),
+    *("keywords", "comments", "seal"),
 )
 
 
@@ -169,4 +178,29 @@ def catalog_of(content: Mapping[str, Any]) -> Catalog:
         unpacking.value(attribute)
     values = dict(unpacking.values)
     low, high = values.pop("rowid_range")
-    return Catalog(**values, low_rowid=low, high_rowid=high)
+    catalog = Catalog(**values, low_rowid=low, high_rowid=high)
+    _check_bytes(catalog)
+    return catalog
+
+
+def _check_bytes(catalog: Catalog) -> None:
+    """DamagedFileError if what a catalog names has more bytes than there are.
+
+    Then some are named twice, or a million times, and reading everything takes as much time as it likes.
+    """
+    entries = [*catalog.entries, catalog.rowids, catalog.created, catalog.ended]
+    extents: list[Extent | None] = [catalog.tombstones, catalog.sources, *catalog.key_blooms]
+    named = 0
+    for entry in entries:
+        if entry is not None:
+            extents += entry.dictionary, entry.bloom
+            named += int(entry.blocks.stored.sum())
+    for vectors in catalog.vectors.values():
+        extents += vectors.header, *vectors.lists
+    for keywords in catalog.keywords.values():
+        extents += keywords.header, keywords.pieces
+    named += sum(extent.stored for extent in extents if extent is not None)
+    if named > catalog.data_bytes:
+        raise DamagedFileError(
+            f"the catalog names {named:,} bytes in a data stream of {catalog.data_bytes:,}"
+        )

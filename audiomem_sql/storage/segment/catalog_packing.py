@@ -13,6 +13,7 @@ from typing import Any
 import msgpack
 import zstandard
 
+from audiomem_sql.blocks.whole_values import check_whole
 from audiomem_sql.errors import AudioMemError, DamagedFileError, FormatVersionError, LimitError
 from audiomem_sql.protection.crc32c import crc32c
 from audiomem_sql.storage.segment.catalog import Catalog
@@ -117,6 +118,7 @@ class _Budget:
 
 def unpack_bounded(raw: bytes) -> Any:
     """One MessagePack value, in bounded memory: an empty list takes one byte there and 64 here."""
+    check_whole(raw)
     budget = _Budget()
     return msgpack.unpackb(
         raw,

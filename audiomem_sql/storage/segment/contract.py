@@ -40,8 +40,10 @@ class ReadableSegment(Protocol):
     catalog: Catalog
     schema: Schema
     rows: int
-    #: The page of ``file`` at which the data stream begins.
-    data_page: int
+    #: The cell of ``file`` at which the data stream begins.
+    data_cell: int
+    #: Of the stored catalog; empty if it is lost.
+    digest: bytes
     #: Of each column and collation, or key of several columns, that was looked up: how often, or its index
     #: once made.
     indexes: dict[tuple[int | tuple[int, ...], str], Any]

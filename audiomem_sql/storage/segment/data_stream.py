@@ -11,16 +11,16 @@ REMEDY = "Restore it from a copy. `audiomem verify` lists all damage, `audiomem 
 
 
 class DataStream:
-    """Reads the data stream that begins at page ``first_page`` of ``file``."""
+    """Reads the data stream that begins at cell ``first_cell`` of ``file``."""
 
-    def __init__(self, file: PagedFile, first_page: int) -> None:
+    def __init__(self, file: PagedFile, first_cell: int) -> None:
         self.path = file.path
         self._file = file
-        self._first_page = first_page
+        self._first_cell = first_cell
 
     def read(self, offset: int, length: int) -> bytes:
         """The stored bytes at ``offset``. DamagedFileError if they cannot be recovered."""
-        return self._file.read(self._first_page, offset, length)
+        return self._file.read(self._first_cell, offset, length)
 
     def extent(self, extent: Extent) -> bytes:
         """The bytes of an extent, decompressed. DamagedFileError with its place if they cannot be read."""
@@ -32,7 +32,7 @@ class DataStream:
 
     def page(self, offset: int) -> int:
         """The page that holds byte ``offset``."""
-        return self._file.page_at(self._first_page, offset)
+        return self._file.page_at(self._first_cell, offset)
 
     def locate(self, error: DamagedFileError, extent: Extent) -> None:
         """Give ``error`` the file and the page of ``extent``, unless it names a file already."""

@@ -56,7 +56,8 @@ class EvolvedSegment:
     def __init__(self, stored: ReadableSegment, schema: Schema) -> None:
         self.stored = stored
         self.path, self.identity, self.file = stored.path, stored.identity, stored.file
-        self.catalog, self.rows, self.data_page = stored.catalog, stored.rows, stored.data_page
+        self.catalog, self.rows, self.data_cell = stored.catalog, stored.rows, stored.data_cell
+        self.digest = stored.digest
         self.limits = stored.limits
         self.schema = schema
         self.indexes: dict[tuple[int | tuple[int, ...], str], Any] = {}

@@ -95,7 +95,7 @@ class _Assembly:
         self._facts = labels.facts
         self._schema = labels.schema
         self._rows = labels.facts.rows
-        self._stream = DataStream(file, labels.data_page)
+        self._stream = DataStream(file, labels.data_cell)
         self._block_labels: dict[int, list[Label]] = {}
         self._other_labels: _OtherLabels = {}
         #: The dictionary of each column that has one; no decompressor where it cannot be read.

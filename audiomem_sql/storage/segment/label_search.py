@@ -13,6 +13,7 @@ from audiomem_sql.storage.pages import PagedFile, cell_seed
 from audiomem_sql.storage.segment.labels import (
     LABEL,
     LABEL_MAGIC,
+    LABEL_MAGIC_1,
     MAX_SIGNPOST_BYTES,
     SIGNPOST,
     SIGNPOST_MAGIC,
@@ -32,11 +33,11 @@ _LONGEST = max(LABEL.size, SIGNPOST.size)
 class FoundLabels:
     """What a data stream says of itself.
 
-    data_page: where it begins. labels: by place, apart from each other. lost_cells: those that could not be
+    data_cell: where it begins. labels: by place, apart from each other. lost_cells: those that could not be
     read where labels may have been.
     """
 
-    data_page: int
+    data_cell: int
     labels: list[Label]
     facts: Facts
     table_id: bytes
@@ -49,22 +50,22 @@ class FoundLabels:
 class _Search:
     file: PagedFile
     seed: int
-    #: The first page that is searched.
+    #: The first cell that is searched.
     first: int = 0
-    #: Where the payload stream, counted from that page, says that the data stream begins.
+    #: Where the payload stream, counted from that cell, says that the data stream begins.
     start: int | None = None
     labels: list[Label] = field(default_factory=list)
     facts: Facts | None = None
     maps: dict[tuple[int, int], list[int]] = field(default_factory=dict)
     lost: int = 0
 
-    def run(self, pages: range) -> None:
-        """Search ``pages``, and what lies across two of the pieces that are read."""
-        size, self.first = self.file.layout.cell_payload, pages.start
-        step, stop_cell = _PAGES_AT_ONCE * self.file.layout.cells, len(pages) * self.file.layout.cells
+    def run(self, cells: range) -> None:
+        """Search ``cells``, and what lies across two of the pieces that are read."""
+        size, self.first = self.file.layout.cell_payload, cells.start
+        step, stop_cell = _PAGES_AT_ONCE * self.file.layout.cells, len(cells)
         carried = b""
         for first in range(0, stop_cell, step):
-            payload, intact = self.file.stream_cells(pages.start, first, min(step, stop_cell - first))
+            payload, intact = self.file.stream_cells(cells.start, first, min(step, stop_cell - first))
             self.lost += int((~intact).sum())
             data = carried + payload.tobytes()
             last = first + step >= stop_cell
@@ -74,15 +75,8 @@ class _Search:
 
     def _look(self, data: bytes, origin: int, stop: int) -> None:
         """Take what begins before ``stop`` of ``data``, which is at ``origin`` of what is searched."""
-        position = data.find(LABEL_MAGIC, 0)
-        while 0 <= position < stop:
-            label = Label.unpack(data, position, self.seed)
-            if label is not None:
-                self._begins(origin + position - label.stored - label.place)
-                self.labels.append(label)
-                if len(self.labels) > MAX_LABELS:
-                    raise _contradiction(self.file, "has more labels than any that is written")
-            position = data.find(LABEL_MAGIC, position + 1)
+        for magic in (LABEL_MAGIC, LABEL_MAGIC_1):
+            self._look_for_labels(magic, data, origin, stop)
         position = data.find(SIGNPOST_MAGIC, 0)
         while 0 <= position < stop:
             signpost = Signpost.unpack(data, position, self.seed)
@@ -96,13 +90,24 @@ class _Search:
                     raise _contradiction(self.file, "has two signposts that contradict each other")
             position = data.find(SIGNPOST_MAGIC, position + 1)
 
+    def _look_for_labels(self, magic: bytes, data: bytes, origin: int, stop: int) -> None:
+        position = data.find(magic, 0)
+        while 0 <= position < stop:
+            label = Label.unpack(data, position, self.seed)
+            if label is not None:
+                self._begins(origin + position - label.stored - label.place)
+                self.labels.append(label)
+                if len(self.labels) > MAX_LABELS:
+                    raise _contradiction(self.file, "has more labels than any that is written")
+            position = data.find(magic, position + 1)
+
     def _begins(self, start: int) -> None:
         """Note where a label says that the data stream begins.
 
-        DamagedFileError unless all labels say the same, and a page begins there.
+        DamagedFileError unless all labels say the same, and a cell begins there.
         """
         agrees = self.start is None or self.start == start
-        if not agrees or start < 0 or start % self.file.layout.payload_bytes:
+        if not agrees or start < 0 or start % self.file.layout.cell_payload:
             raise _contradiction(self.file, "has labels that do not belong where they are")
         self.start = start
 
@@ -134,34 +139,36 @@ def find_labels(file: PagedFile) -> FoundLabels:
     DamagedFileError if there are none, no signpost that can be read, or some that contradict each other.
     """
     search = _Search(file, cell_seed(file.header.segment_id))
-    search.run(_pages_to_search(file))
+    search.run(_cells_to_search(file))
     table_id, schema, options = search.described()
     assert search.start is not None
     assert search.facts is not None
-    page = search.first + search.start // file.layout.payload_bytes
-    data_pages = file.data_pages()
-    if data_pages is not None and page != data_pages.start:
+    cell = search.first + search.start // file.layout.cell_payload
+    told = file.data_cells()
+    fits = cell % file.layout.cells == 0 if told is None else cell == told.start
+    if not fits:
         raise _contradiction(file, "has labels that do not belong where they are")
     labels = sorted(search.labels, key=lambda label: label.place)
     if any(after.place < before.end for before, after in pairwise(labels)):
         raise _contradiction(file, "has labels of two things at one place")
-    return FoundLabels(page, labels, search.facts, table_id, schema, options, search.lost)
+    return FoundLabels(cell, labels, search.facts, table_id, schema, options, search.lost)
 
 
-def _pages_to_search(file: PagedFile) -> range:
-    """The pages of the data stream where the headers tell them, otherwise all.
+def _cells_to_search(file: PagedFile) -> range:
+    """The cells of the data stream where the headers tell them, otherwise all.
 
     Pages that are certainly gone are left out.
     """
     present = file.present
-    pages = file.data_pages()
-    if pages is None:
-        return range(min(present, file.page_count))
+    cells = file.data_cells()
+    if cells is None:
+        return range(min(present, file.page_count) * file.layout.cells)
     if file.page_count <= 2 * present + 16:
-        return pages
+        return cells
     if file.by_bands:  # cells of all pages follow on each other
         raise _contradiction(file, "ends long before its pages do")
-    return range(pages.start, max(pages.start, min(pages.stop, present)))  # more than any parity brings back
+    there = present * file.layout.cells
+    return range(cells.start, max(cells.start, min(cells.stop, there)))  # more than any parity brings back
 
 
 def _contradiction(file: PagedFile, contradicted: str) -> DamagedFileError:

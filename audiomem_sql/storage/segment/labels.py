@@ -24,8 +24,9 @@ from audiomem_sql.errors import AudioMemError, DamagedFileError
 from audiomem_sql.protection.crc32c import crc32c
 from audiomem_sql.storage.segment.catalog_packing import MALFORMED, unpack_bounded
 
-#: A log begins with the same four bytes; the next format version gives labels a magic of their own.
-LABEL_MAGIC = b"AuML"
+LABEL_MAGIC = b"AuMB"
+#: In format version 1, and in files that were made of such ones; logs begin with the same four bytes.
+LABEL_MAGIC_1 = b"AuML"
 #: magic, kind, encoding, column, place, first row, rows, NULLs, stored bytes, bytes before compression,
 #: CRC-32C
 LABEL = struct.Struct("<4s B B H Q Q I I I I I")
@@ -109,7 +110,7 @@ class Label:
         magic, kind, encoding, column, place, first, rows, nulls, stored, raw, crc = LABEL.unpack_from(
             data, start
         )
-        if magic != LABEL_MAGIC or crc32c(head, seed) != crc or kind > max(Labelled):
+        if magic not in (LABEL_MAGIC, LABEL_MAGIC_1) or crc32c(head, seed) != crc or kind > max(Labelled):
             return None
         return cls(
             Labelled(kind),

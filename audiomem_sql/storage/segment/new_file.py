@@ -4,21 +4,49 @@ from __future__ import annotations
 
 import contextlib
 import os
+from typing import Protocol
 
 from audiomem_sql.errors import StorageError
 from audiomem_sql.machine.durable import flush, link_durably, replace_durably, storage_error, temporary_file
 from audiomem_sql.machine.progress import Progress
-from audiomem_sql.storage.pages import FileSpec, lay_out
+from audiomem_sql.storage.pages import NO_PAGES, EarlierPages, FileSpec, lay_out
 from audiomem_sql.storage.segment.data_spool import DataSpool
 
 
-class NewFile:
-    """The file that will be at ``path``."""
+class Placement(Protocol):
+    """Where a segment that is written goes: a file of its own, or the end of one."""
 
-    def __init__(self, path: str, like: str | None = None) -> None:
+    def lay_out(
+        self,
+        spec: FileSpec,
+        catalog: bytes,
+        spool: DataSpool,
+        parity_bytes: int,
+        progress: Progress | None,
+    ) -> None:
+        """Write the segment durably, where no reader takes it for part of the table yet."""
+        ...
+
+    def publish(self, *, replace: bool = True) -> None:
+        """Make it part of the table, durably."""
+        ...
+
+    def abandon(self) -> None:
+        """Remove what was laid out."""
+        ...
+
+
+class NewFile(Placement):
+    """The file that will be at ``path``.
+
+    earlier: pages of other segments that come first in it.
+    """
+
+    def __init__(self, path: str, like: str | None = None, earlier: EarlierPages = NO_PAGES) -> None:
         """like: the file whose mode and owner it has, by default that of the file at ``path``."""
         self._path = path
         self._like = like
+        self._earlier = earlier
         self._temporary: str | None = None
 
     def lay_out(
@@ -29,14 +57,18 @@ class NewFile:
         parity_bytes: int,
         progress: Progress | None,
     ) -> None:
-        """Write catalog, data and catalog beside ``path``, and fsync. StorageError if that cannot be done.
+        """Write earlier pages, catalog, data and catalog beside ``path``, and fsync.
+
+        StorageError if that cannot be done.
 
         parity_bytes: memory for the parity. progress: called with bytes done and bytes in all.
         """
         try:
             handle, self._temporary = temporary_file(self._path, self._like)
             with os.fdopen(handle, "w+b") as sink:
-                lay_out(sink, spec, catalog, spool, spool.length, progress, parity_bytes)
+                lay_out(
+                    sink, spec, catalog, spool, spool.length, progress, parity_bytes, earlier=self._earlier
+                )
                 sink.flush()
                 flush(sink.fileno())
         except OSError as error:

@@ -30,7 +30,9 @@ DEFAULT_MODEL = "all-MiniLM-L6-v2"
 HASHING = "hashing"
 #: What computes the vectors of any other model; the first is the default.
 BACKENDS = ("torch", "onnx")
-_LEFT_OUT = (("model_backend", BACKENDS[0]), ("model_digest", ""))
+#: Where deltas go: behind the segments in the table's file, or into files of their own in a folder beside it.
+DELTAS = ("inside", "beside")
+_LEFT_OUT = (("model_backend", BACKENDS[0]), ("model_digest", ""), ("deltas", DELTAS[0]))
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +42,8 @@ class TableOptions:
     profile, modulation, protection: names. model: of the embeddings; model_backend: what runs it.
     compression_level: zstd, 1 to 22, by default that of the profile.
     model_digest: 32 hex digits of the weights that made the vectors, empty as long as there are none; nobody
-    chooses it. band_plan, robustness: names, for modulation=spectrum.
+    chooses it. band_plan, robustness: names, for modulation=spectrum. deltas: inside the table's file, or
+    beside it, where its bytes must not be touched by commits.
     """
 
     profile: str = "desktop"
@@ -52,6 +55,7 @@ class TableOptions:
     compression_level: int = LIMITS[DEFAULT].level
     band_plan: str = "flat"
     robustness: str = "exact"
+    deltas: str = DELTAS[0]
 
     @classmethod
     def parse(cls, values: Mapping[str, Any], folder: str = ".") -> TableOptions:
@@ -73,6 +77,9 @@ class TableOptions:
                 remedy=f"Use one of: {', '.join(MODULATIONS)}.",
             )
         protection = level_named(str(values.get("protection", "none"))).name
+        deltas = str(values.get("deltas", DELTAS[0])).lower()
+        if deltas not in DELTAS:
+            raise OptionError(f"deltas {deltas!r} does not exist", remedy=f"Use one of: {', '.join(DELTAS)}.")
         model = str(values.get("model", DEFAULT_MODEL))
         backend = str(values.get("model_backend", BACKENDS[0])).lower()
         check_backend(model, backend)
@@ -94,6 +101,7 @@ class TableOptions:
             compression_level=number,
             band_plan=plan,
             robustness=robustness,
+            deltas=deltas,
         )
         mode = Mode.of(plan, robustness)
         if modulation == "spectrum":
@@ -152,6 +160,7 @@ class TableOptions:
                 or not 1 <= options.compression_level <= MAX_LEVEL
                 or options.band_plan not in PLANS
                 or options.robustness not in ROBUSTNESS
+                or options.deltas not in DELTAS
             ):
                 raise ValueError(f"{options}")
             return options

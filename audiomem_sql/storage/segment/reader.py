@@ -1,8 +1,6 @@
 """A segment: an immutable FLAC file of rows in rowid order, read block by block.
 
-    pages 0 … c-1       the catalog
-    pages c … n-c-1     the data stream: blocks, dictionaries, filters
-    pages n-c … n-1     the catalog again
+    | catalog | data stream: blocks, dictionaries, filters | catalog again |
 
 Opening reads the catalog only.
 """
@@ -59,24 +57,29 @@ class Segment:
         self,
         file: PagedFile,
         catalog: Catalog,
-        data_page: int,
+        data_cell: int,
         cache: BlockCache,
         identity: tuple[int, int] | None = None,
         lost: LostBlocks | None = None,
+        digest: bytes = b"",
     ) -> None:
-        """lost: for a catalog that was put together from labels, the blocks that cannot be read."""
+        """Digest: of the stored catalog, see :class:`~audiomem_sql.storage.segment.seal.Seal`.
+
+        lost: for a catalog that was put together from labels, the blocks that cannot be read.
+        """
         self.path = file.path
         self.identity = identity
         self.file = file
         self.catalog = catalog
         self.schema = catalog.schema
         self.rows = catalog.rows
-        self.data_page = data_page
+        self.data_cell = data_cell
+        self.digest = digest
         self.skip_damage = False
         self.null_damage = False
         self.indexes: dict[tuple[int | tuple[int, ...], str], Any] = {}
         cache.make_room(self.limits.cache_bytes)
-        self._stream = DataStream(file, data_page)
+        self._stream = DataStream(file, data_cell)
         self._blocks = ColumnBlocks(self._stream, catalog, cache, lost or {})
         self._stored_indexes = StoredIndexes(self._stream, catalog)
         self._values = ColumnValues(catalog, self._blocks, self._stored_indexes)
@@ -90,14 +93,11 @@ class Segment:
 
     @classmethod
     def open(cls, path: str, cache: BlockCache = SHARED) -> Segment:
-        """Open ``path`` by the catalog at the front, or by another copy when that is damaged."""
+        """Open the newest segment at ``path``, by the first copy of the catalog that can be read."""
         identity = file_identity(path)
         file = PagedFile.open(path)
         try:
-            catalog, pages = any_catalog(file)
-            if catalog.segment_id != file.header.segment_id:
-                raise DamagedFileError("the catalog belongs to another segment", file=path)
-            return cls(file, catalog, pages, cache, identity)
+            return cls.of(file, cache, identity)
         except AudioMemError as error:
             file.close()
             error.at(file=path, place="catalog")
@@ -105,6 +105,14 @@ class Segment:
         except BaseException:
             file.close()
             raise
+
+    @classmethod
+    def of(cls, file: PagedFile, cache: BlockCache, identity: tuple[int, int] | None) -> Segment:
+        """The segment in ``file``, which is taken over unless an error is raised."""
+        stored = any_catalog(file)
+        if stored.catalog.segment_id != file.header.segment_id:
+            raise DamagedFileError("the catalog belongs to another segment", file=file.path)
+        return cls(file, stored.catalog, stored.data_cell, cache, identity, digest=stored.digest)
 
     @property
     def limits(self) -> Limits:

@@ -27,12 +27,13 @@ class UnlistedSegment:
         self.notes = assembled.notes
         self._lost = assembled.lost
         self._segment = segment = Segment(
-            file, assembled.catalog, labels.data_page, cache, identity, lost=assembled.lost
+            file, assembled.catalog, labels.data_cell, cache, identity, lost=assembled.lost
         )
         self._evolved = EvolvedSegments()
         self.path, self.identity, self.file = segment.path, identity, file
         self.catalog, self.schema, self.rows = segment.catalog, segment.schema, segment.rows
-        self.data_page, self.limits, self.indexes = segment.data_page, segment.limits, segment.indexes
+        self.data_cell, self.limits, self.indexes = segment.data_cell, segment.limits, segment.indexes
+        self.digest = b""
         # Everything is read as in a segment with the catalog that was put together.
         self.forget, self.close, self.read_once = segment.forget, segment.close, segment.read_once
         self.column_type, self.column_name = segment.column_type, segment.column_name

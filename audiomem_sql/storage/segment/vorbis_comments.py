@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from audiomem_sql._version import __version__
 from audiomem_sql.audio import Tags, read_tags
@@ -60,14 +60,27 @@ def carried_comments(before: Tags, ours: Mapping[str, str]) -> Tags:
     )
 
 
+def repaired_of_file(path: str, segments: Sequence[Mapping[str, str]]) -> tuple[dict[str, str], Tags]:
+    """:func:`repaired_comments` of a file of several segments; what the catalog of each says, oldest first.
+
+    What is appended leaves the comments as they are, so the segment counts of whose comments most are there.
+    """
+    there = {(name.upper(), text) for name, text in read_tags(path).comments}
+    return repaired_comments(
+        path, max(reversed(segments), key=lambda ours: sum(pair in there for pair in ours.items()))
+    )
+
+
 def repaired_comments(path: str, ours: Mapping[str, str]) -> tuple[dict[str, str], Tags]:
     """Our comments, and those of others, of the file at ``path`` as they were before it was damaged.
 
-    ours: what the catalog of the file says they were.
+    ours: what the catalog of the file says they were; without protection it says nothing, and all stay.
     Nothing tells damage to a comment from what an editor does, but its length: one that is as long as one of
     ours that is not there is taken for that.
     """
     tags = read_tags(path)
+    if not ours:
+        return {}, tags
     entries = [(name.upper(), text) for name, text in tags.comments]
     missing = [len(f"{name}={text}".encode()) for name, text in ours.items() if (name, text) not in entries]
     kept = []

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import pyarrow as pa
@@ -18,8 +19,9 @@ from audiomem_sql.audio import Tags, read_tags
 from audiomem_sql.columns.schema import Schema
 from audiomem_sql.errors import StorageError
 from audiomem_sql.indexes.vectors import VectorCodec
+from audiomem_sql.machine.digests import blake2b
 from audiomem_sql.machine.progress import Progress
-from audiomem_sql.storage.pages import FileSpec
+from audiomem_sql.storage.pages import FileSpec, HeadRecord
 from audiomem_sql.storage.segment.block_writer import BlockWriter
 from audiomem_sql.storage.segment.catalog import NO_HISTORY, Catalog, Extent, SchemaHistory, Version
 from audiomem_sql.storage.segment.catalog_packing import pack_catalog
@@ -29,11 +31,14 @@ from audiomem_sql.storage.segment.data_spool import DataSpool
 from audiomem_sql.storage.segment.index_writer import IndexWriter
 from audiomem_sql.storage.segment.label_writer import LabelWriter
 from audiomem_sql.storage.segment.labels import MAX_LABELLED_COLUMNS, Labelled
-from audiomem_sql.storage.segment.new_file import NewFile
+from audiomem_sql.storage.segment.new_file import NewFile, Placement
+from audiomem_sql.storage.segment.seal import DIGEST_BYTES, FIRST_SEAL, Seal, digest_of
 from audiomem_sql.storage.segment.stream_writer import StreamWriter
 from audiomem_sql.storage.segment.tombstones import pack_tombstones
 from audiomem_sql.storage.segment.vorbis_comments import carried_comments, own_comments
 from audiomem_sql.storage.segment.write_options import WriteOptions
+
+_READ_AT_ONCE = 1 << 20
 
 
 class SegmentWriter:
@@ -54,18 +59,22 @@ class SegmentWriter:
         table_options: Mapping[str, Any] | None = None,
         labels: bool = True,
         like: str | None = None,
+        seal: Seal = FIRST_SEAL,
+        placement: Placement | None = None,
     ) -> None:
         """Begin a segment without rows.
 
         codecs: of columns of vectors that come from other segments, by column number. table_options: kept in
         the catalog. labels: put them into the data stream (see :mod:`audiomem_sql.storage.segment.labels`);
         False for files as they were before. like: the file whose mode and owner it gets, by default the one
-        at ``path``.
+        at ``path``. seal: what the segment continues; the digest of its data is added. placement: where it is
+        written; by default a file at ``path`` with no other segment.
         """
         self.path = path
         self.schema = schema
         self.options = options
         self.rows = 0
+        self.head: HeadRecord | None = None  # of the file with the segment, once it is laid out
         self._table_id = table_id
         self._segment_id = segment_id or os.urandom(8)
         self._table_options = dict(table_options or {})
@@ -80,7 +89,8 @@ class SegmentWriter:
         self._columns = DataColumns(schema, options, self._stream, self._blocks)
         self._hidden = HiddenColumnWriters(options, self._stream, self._blocks)
         self._indexes = IndexWriter(schema, codecs, self._stream)
-        self._file = NewFile(path, like)
+        self._seal = seal
+        self._file = NewFile(path, like) if placement is None else placement
 
     def add(
         self,
@@ -192,7 +202,10 @@ class SegmentWriter:
             options.mode,
             options.by_bands,
         )
-        packed = pack_catalog(catalog)
+        data_digest = self._data_digest()
+        packed = pack_catalog(replace(catalog, seal=replace(self._seal, data_digest=data_digest)))
+        self.head = self._head(catalog, packed)
+        spec = replace(spec, head=self.head)
         try:
             self._file.lay_out(spec, packed, self._stream.spool, options.parity_bytes, progress)
         except StorageError:
@@ -200,9 +213,30 @@ class SegmentWriter:
             raise
         self._close()
 
+    def _data_digest(self) -> bytes:
+        """The digest of the data stream."""
+        digest, spool = blake2b(digest_size=DIGEST_BYTES), self._stream.spool
+        spool.seek(0)
+        while part := spool.read(_READ_AT_ONCE):
+            digest.update(part)
+        return digest.digest()
+
+    def _head(self, catalog: Catalog, packed: bytes) -> HeadRecord:
+        """The head record of the file once the segment is its newest."""
+        return HeadRecord(
+            self._seal.generation,
+            self._table_id,
+            0,
+            self._segment_id,
+            digest_of(packed),
+            catalog.last_version,
+        )
+
     @property
     def temporary(self) -> str:
-        """The name of the finished file until ``publish``."""
+        """The name of the finished file until ``publish``. StorageError if it has no file of its own."""
+        if not isinstance(self._file, NewFile):
+            raise StorageError("the segment is appended to a file", file=self.path)
         return self._file.temporary
 
     def publish(self, *, replace: bool = True) -> None:

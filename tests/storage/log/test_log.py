@@ -18,7 +18,16 @@ from audiomem_sql.errors import (
 )
 from audiomem_sql.protection.crc32c import crc32c
 from audiomem_sql.storage.log import record as log_record
+from audiomem_sql.storage.log.chain import (
+    FIRST_RECORD,
+    SLOTS,
+    WATERMARK,
+    Predecessor,
+    record_crc,
+    record_digest,
+)
 from audiomem_sql.storage.log.content import LOG_HEADER, LOG_MAGIC, LogContent
+from audiomem_sql.storage.log.headers import HEADER_BYTES
 from audiomem_sql.storage.log.reader import (
     RECORD_HEADER,
     check_rows,
@@ -26,10 +35,12 @@ from audiomem_sql.storage.log.reader import (
     read_log,
 )
 from audiomem_sql.storage.log.record import LogRecord
-from audiomem_sql.storage.log.writer import LOG_FILE_BYTES, LogWriter
+from audiomem_sql.storage.log.writer import SMALL_QUANTUM, LogWriter
 from audiomem_sql.table.table import Table
 
 TABLE_ID = bytes(range(16))
+SESSION = b"session1"
+BEFORE = Predecessor(b"segment1", bytes(range(100, 116)), 1)
 BLOBS = [b"", b"\0", b"\xff" * 1000, bytes(range(256))]
 VALUES = [None, *INTEGERS, *REALS, *TEXTS, *BLOBS, "\U0010ffff", "e\u0301", "x" * 100_000]
 
@@ -49,14 +60,20 @@ def record(version: int, seed: int = 0) -> LogRecord:
     )
 
 
-def written(path: Path, records: list[LogRecord], after: int = 1) -> LogContent:
-    """A log with these records."""
-    writer, found = LogWriter(str(path), TABLE_ID), None
+def made(writer: LogWriter, session: bytes = SESSION) -> LogContent:
+    """A new log without records, in place of what is there."""
+    Path(writer.path).unlink(missing_ok=True)
+    return writer.create(session, BEFORE, SMALL_QUANTUM)
+
+
+def written(path: Path, records: list[LogRecord], copies: int = 1, session: bytes = SESSION) -> LogContent:
+    """A new log with these records, in place of what is there."""
+    writer = LogWriter(str(path), TABLE_ID, copies)
+    content = made(writer, session)
     for each in records:
-        found = writer.append(found, each, after)
+        content = writer.append(content, each)
     writer.close()
-    assert found is not None
-    return found
+    return content
 
 
 def read(path: Path, known: LogContent | None = None) -> LogContent:
@@ -90,11 +107,13 @@ def test_every_record_comes_back(tmp_path: Path, seed: int) -> None:
 
 
 def test_records_larger_than_the_room_kept_free(tmp_path: Path) -> None:
-    large = LogRecord(3, 0, [(1, ("x" * (LOG_FILE_BYTES + 10), b"y" * LOG_FILE_BYTES, None))], [])
+    large = LogRecord(3, 0, [(1, ("x" * (SMALL_QUANTUM + 10), b"y" * SMALL_QUANTUM, None))], [])
     every = [record(2), large, record(4), replace(large, version=5), record(6)]
     end = written(tmp_path / "log", every)
     assert records_of(read(tmp_path / "log")) == every
-    assert (tmp_path / "log").stat().st_size == end.end > 3 * LOG_FILE_BYTES
+    assert (
+        (tmp_path / "log").stat().st_size == -(-end.end // SMALL_QUANTUM) * SMALL_QUANTUM > 4 * SMALL_QUANTUM
+    )
 
 
 def test_a_record_that_is_too_large(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -103,19 +122,19 @@ def test_a_record_that_is_too_large(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     data = (tmp_path / "log").read_bytes()
     writer = LogWriter(str(tmp_path / "log"), TABLE_ID)
     with pytest.raises(LimitError, match="too large for the log"):
-        writer.append(before, LogRecord(3, 0, [(1, ("x" * 1000, None, None))]), 1)
+        writer.append(before, LogRecord(3, 0, [(1, ("x" * 1000, None, None))]))
     with pytest.raises(LimitError, match="cannot be logged"):
-        writer.append(before, LogRecord(3, 0, [(1, (2**64, None, None))]), 1)
+        writer.append(before, LogRecord(3, 0, [(1, (2**64, None, None))]))
     writer.close()
     assert (tmp_path / "log").read_bytes() == data
 
 
 def test_only_what_is_new_is_read(tmp_path: Path) -> None:
     writer = LogWriter(str(tmp_path / "log"), TABLE_ID)
-    first = writer.append(None, record(2), 1)
+    first = writer.append(made(writer), record(2))
     known = read(tmp_path / "log")
     assert not has_more(str(tmp_path / "log"), known)
-    writer.append(first, record(3), 1)
+    writer.append(first, record(3))
     assert has_more(str(tmp_path / "log"), known)
     again = read(tmp_path / "log", known)
     assert records_of(again) == [record(2), record(3)]
@@ -124,22 +143,21 @@ def test_only_what_is_new_is_read(tmp_path: Path) -> None:
     writer.close()
 
 
-@pytest.mark.parametrize("zeros", [True, False])
-def test_torn_at_every_byte(tmp_path: Path, zeros: bool) -> None:
+def test_torn_at_every_byte(tmp_path: Path) -> None:
     """Of the last record only the beginning reached the disk: it is as if it had never been."""
     path = tmp_path / "log"
     before = written(path, [record(2), record(3)])
     end = written(
         path, [record(2), record(3), LogRecord(4, 0, [(1, ("abc", 300, b"xyz"))], [7], "message")]
     ).end
-    data = path.read_bytes()[:end]
+    data = path.read_bytes()
     for cut in range(before.end, end):
-        path.write_bytes(data[:cut] + bytes(5000 if zeros else 0))
+        path.write_bytes(data[:cut].ljust(SMALL_QUANTUM, b"\0"))
         found = read(path)
         assert records_of(found) == [record(2), record(3)]
         assert found.torn == any(data[before.end : cut])
         writer = LogWriter(str(path), TABLE_ID)
-        writer.append(found, record(4), 1)
+        writer.append(found, record(4))
         writer.close()
         assert records_of(read(path)) == [record(2), record(3), record(4)]
         assert not read(path).torn
@@ -158,34 +176,45 @@ def test_the_middle_of_the_last_record_is_missing(tmp_path: Path) -> None:
     assert records_of(found) == [record(2)]
     writer = LogWriter(str(path), TABLE_ID)
     for length in (10, 4000, 9000):
-        grown = writer.append(found, LogRecord(3, 0, [(1, ("y" * length, None, None))]), 1)
+        grown = writer.append(found, LogRecord(3, 0, [(1, ("y" * length, None, None))]))
         assert records_of(read(path)) == records_of(grown)
         writer.cut(found)
         assert records_of(read(path)) == [record(2)]
     writer.close()
 
 
+def flip(path: Path, data: bytes, bit: int) -> None:
+    """Make the file ``data``, but for one bit."""
+    spoiled = bytearray(data)
+    spoiled[bit // 8] ^= 1 << bit % 8
+    path.write_bytes(spoiled)
+
+
 def test_bits_that_flip(tmp_path: Path) -> None:
-    """Whatever bit flips: the records before it, or an error that names the file."""
+    """Whatever bit flips: all records but the newest, or an error that names the file."""
     path = tmp_path / "log"
     every = [
         LogRecord(version, version, [(version, ("abc", version, b"x"))], [version]) for version in range(2, 6)
     ]
+    found_end = written(path, every[:-1]).end
     end = written(path, every).end
-    data = path.read_bytes()[: end + 40]
+    data = path.read_bytes()
     refused: list[tuple[int, object]] = []
-    for bit in range(8 * len(data)):
-        spoiled = bytearray(data)
-        spoiled[bit // 8] ^= 1 << bit % 8
-        path.write_bytes(spoiled)
+    places = [*range(HEADER_BYTES), *(slot + n for slot in SLOTS for n in range(WATERMARK.size))]
+    bits = [8 * at + at % 8 for at in [*places, *range(FIRST_RECORD, end + 10)]]
+    for bit in bits:
+        flip(path, data, bit)
         try:
             found = records_of(read(path))
         except (DamagedFileError, FormatVersionError) as error:
             refused.append((bit, error.file))
             continue
-        assert found == every[: len(found)]
-        assert len(found) < len(every) or bit >= 8 * end
-    assert refused == [(bit, str(path)) for bit in range(8 * LOG_HEADER.size)]
+        in_last = 8 * found_end <= bit < 8 * end
+        assert found == (every[:-1] if in_last else every)
+    last = found_end
+    assert refused == [
+        (bit, str(path)) for bit in bits if bit < 8 * HEADER_BYTES or 8 * FIRST_RECORD <= bit < 8 * last
+    ]
 
 
 @pytest.mark.parametrize("seed", range(10))
@@ -193,13 +222,13 @@ def test_bytes_of_any_kind(tmp_path: Path, seed: int) -> None:
     path = tmp_path / "log"
     every = [record(version, seed) for version in range(2, 9)]
     end = written(path, every).end
-    data = path.read_bytes()[: end + 100]
+    data = path.read_bytes()
     rng = random.Random(seed)
     files: set[object] = set()
     for _ in range(100):
         spoiled = bytearray(data)
         for _ in range(rng.randrange(1, 4)):
-            start = rng.randrange(len(data))
+            start = rng.randrange(end + 100)
             size = rng.choice([1, 4, 8, 64])
             spoiled[start : start + size] = rng.choice(
                 [bytes(size), b"\xff" * size, rng.randbytes(size), b""]
@@ -225,10 +254,11 @@ def test_a_whole_record_that_makes_no_sense(tmp_path: Path) -> None:
         record(3).pack()[:-1] + b"\xc1",
     ):
         end = written(path, [record(2)])
-        crc = crc32c(packed, (end.salt + 3) & 0xFFFFFFFF)
+        digest = record_digest(end.digest, packed)
+        crc = record_crc(packed, end.salt, 3, digest)
         with path.open("r+b") as file:
             file.seek(end.end)
-            file.write(RECORD_HEADER.pack(len(packed), crc) + packed)
+            file.write(RECORD_HEADER.pack(len(packed), crc, digest) + packed)
         with pytest.raises(DamagedFileError, match=f"log: byte {end.end}"):
             read(path)
         path.unlink()
@@ -238,6 +268,7 @@ def test_a_whole_record_that_makes_no_sense(tmp_path: Path) -> None:
 
 
 def header(table_id: bytes = TABLE_ID, version: int = 1, after: int = 1) -> bytes:
+    """The header of format 1, with which those of all later formats begin."""
     head = LOG_HEADER.pack(LOG_MAGIC, version, table_id, after, 77, 0)[:-4]
     return head + crc32c(head).to_bytes(4, "little")
 
@@ -252,8 +283,8 @@ def test_other_files_in_its_place(tmp_path: Path) -> None:
     path.write_bytes(header(bytes(16)))
     with pytest.raises(DamagedFileError, match="log: the log belongs to another table"):
         read(path)
-    path.write_bytes(header(version=3))
-    with pytest.raises(FormatVersionError, match="log: the log is in format version 3"):
+    path.write_bytes(header(version=5))
+    with pytest.raises(FormatVersionError, match="log: the log is in format version 5"):
         read(path)
     foreign = b"something else entirely, for more than a header and a bit"
     for data in (
@@ -268,14 +299,15 @@ def test_other_files_in_its_place(tmp_path: Path) -> None:
         with pytest.raises(DamagedFileError, match="this is no write-ahead log"):
             read(path)
         with pytest.raises(StorageError, match="log: is no log, and not ours to overwrite"):
-            written(path, [record(2)])
+            LogWriter(str(path), TABLE_ID).create(SESSION, BEFORE, SMALL_QUANTUM)
         assert path.read_bytes() == data
     path.unlink()
     path.mkdir()
     with pytest.raises(StorageError):
         read(path)
-    with pytest.raises(StorageError):
-        written(path, [record(2)])
+    with pytest.raises(StorageError, match="is a folder"):
+        LogWriter(str(path), TABLE_ID).create(SESSION, BEFORE, SMALL_QUANTUM)
+    assert list(path.iterdir()) == []
 
 
 def test_a_new_log_with_the_number_of_the_old(tmp_path: Path) -> None:
@@ -300,17 +332,17 @@ def test_a_record_taken_back(tmp_path: Path) -> None:
     """Whoever has read it notices, though the one in its place is as long."""
     path = tmp_path / "log"
     writer = LogWriter(str(path), TABLE_ID)
-    first = writer.append(None, LogRecord(2, 1, [(1, ("a", None, None))]), 1)
-    ghost = writer.append(first, LogRecord(3, 1, [(2, ("b", None, None))]), 1)
+    first = writer.append(made(writer), LogRecord(2, 1, [(1, ("a", None, None))]))
+    ghost = writer.append(first, LogRecord(3, 1, [(2, ("b", None, None))]))
     known = read(path)
     assert known.end == ghost.end
     writer.cut(first)
     assert has_more(str(path), known)
     assert records_of(read(path, known)) == records_of(first)
-    other = writer.append(first, LogRecord(3, 1, [(2, ("c", None, None))]), 1)
+    other = writer.append(first, LogRecord(3, 1, [(2, ("c", None, None))]))
     assert other.end == known.end
     assert has_more(str(path), known)
-    last = writer.append(other, LogRecord(4, 1), 1)
+    last = writer.append(other, LogRecord(4, 1))
     assert records_of(read(path, known)) == records_of(last)
     assert [r.inserted for r in records_of(last)] == [[(1, ("a", None, None))], [(2, ("c", None, None))], []]
     assert records_of(known)[1].inserted == [(2, ("b", None, None))]
@@ -360,4 +392,7 @@ def test_all_of_it_in_a_segment_already(tmp_path: Path) -> None:
     with Table(path) as table:
         assert same(content(table), [*rows(5), *rows(5, 0, 6), *rows(1, 0, 11)])
         assert [version.number for version in table.versions] == [1, 2, 3, 4]
-    log.write_bytes(saved)
+    log.write_bytes(saved)  # of two sessions ago: nothing in the file speaks of it any more
+    with pytest.raises(DamagedFileError, match="the log continues"):
+        Table(path)
+    log.unlink()

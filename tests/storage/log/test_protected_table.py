@@ -11,6 +11,7 @@ from samples import arrow, create, rows
 from audiomem_sql.errors import DamagedFileError
 from audiomem_sql.protection.crc32c import crc32c
 from audiomem_sql.protection.piece_code import encode_piece
+from audiomem_sql.storage.log.chain import record_digest
 from audiomem_sql.storage.log.content import LOG_HEADER, LOG_MAGIC
 from audiomem_sql.storage.log.copies import STRIP_BYTES
 from audiomem_sql.storage.log.protected import (
@@ -19,7 +20,7 @@ from audiomem_sql.storage.log.protected import (
     RECORD_MAGIC,
     encode_record,
 )
-from audiomem_sql.storage.log.reader import commits_behind, read_log
+from audiomem_sql.storage.log.reader import commits_behind, read_log, record_form
 from audiomem_sql.table.table import Table
 from audiomem_sql.upkeep.verify import problems
 from storage.log.test_log import BLOBS, read, record, records_of
@@ -33,7 +34,7 @@ def test_what_a_commit_asks_of_the_disk(tmp_path: Path, protection: str, writes:
         table.append([{"v": 1}])
         layer.calls.clear()
         table.append([{"v": 2}])
-        assert layer.calls == ["pwrite"] * writes + ["fdatasync"]
+        assert layer.calls == ["pwrite", "pwrite"] * writes + ["fdatasync"]
 
 
 def test_the_level_of_the_table_decides(tmp_path: Path) -> None:
@@ -49,10 +50,10 @@ def test_the_level_of_the_table_decides(tmp_path: Path) -> None:
 
     with Table.create(path, ["v INTEGER"]) as table, Table(path) as other:
         for level, expected in (
-            ("none", (1, 1)),
-            ("archive", (2, 6)),
-            ("standard", (2, 3)),
-            ("none", (1, 1)),
+            ("none", (3, 1)),
+            ("archive", (4, 6)),
+            ("standard", (4, 3)),
+            ("none", (3, 1)),
         ):
             table.vacuum(protection=level)
             for writer in (table, other):
@@ -90,7 +91,7 @@ def test_a_header_that_promises_much(tmp_path: Path) -> None:
     path = tmp_path / "log"
     content = written(path, [record(2)], 3)
     for length in (0, 1, 2**31, 2**32 - 1):
-        fields = RECORD_FIELDS.pack(RECORD_MAGIC, length, 3, 7)
+        fields = RECORD_FIELDS.pack(RECORD_MAGIC, length, 3, 7, bytes(16))
         with path.open("r+b") as file:
             file.seek(content.end)
             file.write(encode_piece(fields, content.salt))
@@ -101,7 +102,7 @@ def test_a_header_that_promises_much(tmp_path: Path) -> None:
 def test_many_headers_of_nothing(tmp_path: Path) -> None:
     path = tmp_path / "log"
     content = written(path, [record(2)], 3)
-    fake = encode_piece(RECORD_FIELDS.pack(RECORD_MAGIC, 100_000, 4, 7), content.salt)
+    fake = encode_piece(RECORD_FIELDS.pack(RECORD_MAGIC, 100_000, 4, 7, bytes(16)), content.salt)
     assert len(fake) == RECORD_HEADER_BYTES
     with path.open("r+b") as file:
         file.seek(content.end)
@@ -115,8 +116,9 @@ def test_many_headers_of_nothing(tmp_path: Path) -> None:
 def test_a_whole_record_that_makes_no_sense(tmp_path: Path, payload: bytes) -> None:
     path = tmp_path / "log"
     content = written(path, [record(2)], 3)
+    digest = record_digest(content.digest, payload)
     with path.open("r+b") as file:
         file.seek(content.end)
-        file.write(encode_record(payload, content.salt, 3))
+        file.write(encode_record(payload, record_form(content), 3, digest))
     with pytest.raises(DamagedFileError, match=f"log: byte {content.end}"):
         read(path)

@@ -14,7 +14,7 @@ from audiomem_sql.audio.flac.metadata import MAX_BLOCKS
 from audiomem_sql.bytes.local_file import LocalFile
 from audiomem_sql.errors import AudioMemError
 from audiomem_sql.protection.crc32c import crc32c
-from audiomem_sql.storage.pages.layout import PAGE_HEADER, PAGE_MAGIC
+from audiomem_sql.storage.pages.header import PAGE_HEADER, PAGE_MAGIC
 from audiomem_sql.storage.pages.recovery import Recovery
 
 ATTEMPTS = 3

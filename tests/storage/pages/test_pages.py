@@ -18,8 +18,9 @@ from audiomem_sql.errors import (
 )
 from audiomem_sql.protection.levels import NONE
 from audiomem_sql.storage.pages.file import PagedFile
-from audiomem_sql.storage.pages.layout import PAGE_HEADER, PageHeader, PageKind, PageLayout
-from audiomem_sql.storage.pages.writer import FileSpec, PageWriter
+from audiomem_sql.storage.pages.header import PAGE_HEADER, PageHeader, PageKind
+from audiomem_sql.storage.pages.layout import PageLayout
+from audiomem_sql.storage.pages.writer import FileSpec, Pages, PageWriter
 
 SEGMENT = b"segment1"
 
@@ -28,7 +29,8 @@ def write(
     path: Path, profile: Profile, payload: bytes, segment: bytes = SEGMENT, catalog: bytes = b"front"
 ) -> None:
     layout = PageLayout(profile.page_size, NONE)
-    pages = 2 * layout.pages_for(len(catalog)) + layout.pages_for(len(payload))
+    copy = layout.pages_for(len(catalog))
+    pages = Pages(2 * copy + layout.pages_for(len(payload)), copy)
     with path.open("wb") as sink:
         writer = PageWriter(sink, FileSpec(profile, NONE, segment, {"TITLE": "t"}), pages)
         writer.write(catalog, PageKind.CATALOG)
@@ -57,25 +59,25 @@ def test_every_range_of_the_payload(name: str, tmp_path: Path) -> None:
     file = PagedFile.open(str(path))
     assert (file.page_count, file.truncated, list(file.missing)) == (6, False, [])
     assert list(file.damage()) == []
-    assert file.read(0, 0, 5) == file.read(5, 0, 5) == b"front"
+    assert file.read(0, 0, 5) == file.read(5 * layout.cells, 0, 5) == b"front"
     size = layout.payload_bytes
     edges = [0, 1, 1015, 1016, 1017, size - 1, size, size + 1, 2 * size, len(payload) - 1]
     for start in edges:
         for length in (0, 1, 2, 1016, size, size + 1, len(payload)):
             wanted = payload[start : start + length]
-            assert file.read(1, start, len(wanted)) == wanted
+            assert file.read(layout.cells, start, len(wanted)) == wanted
     kinds = [(header.kind, header.index) for header in map(file.page_header, range(6)) if header]
-    assert kinds == [(PageKind.CATALOG, 0)] + [(PageKind.DATA, 0)] * 4 + [(PageKind.CATALOG, 0)]
+    assert kinds == [(PageKind.CATALOG, 1)] + [(PageKind.DATA, 1)] * 4 + [(PageKind.CATALOG, 1)]
     file.close()
 
 
 @pytest.mark.damages
-def test_a_catalog_of_several_pages_is_numbered(tmp_path: Path) -> None:
+def test_every_page_says_how_long_a_catalog_is(tmp_path: Path) -> None:
     path = tmp_path / "t.flac"
     write(path, PROFILES["embedded"], b"data", catalog=bytes(20_000))
     file = PagedFile.open(str(path))
     headers = [file.page_header(n) for n in range(file.page_count)]
-    assert [header.index for header in headers if header] == [0, 1, 2, 0, 0, 1, 2]
+    assert [header.index for header in headers if header] == [3] * 7
     file.close()
 
 
@@ -113,9 +115,9 @@ def test_two_pages_of_a_file_exchanged(small: Path) -> None:
     file = PagedFile.open(str(small))
     assert [damage.page for damage in file.damage()] == [1, 4]
     assert all(len(damage.cells) == 8 and damage.headers for damage in file.damage())
-    with pytest.raises(DamagedFileError, match=r"t\.flac: page 1, cell 0: CRC-32C"):
-        file.read(1, 0, 10)
-    assert file.read(1, 8128, 100) == random.Random(1).randbytes(5 * 8128)[8128:8228]
+    with pytest.raises(DamagedFileError, match=r"page 1, cell 0: two states are mixed .* of another place"):
+        file.read(8, 0, 10)
+    assert file.read(8, 8128, 100) == random.Random(1).randbytes(5 * 8128)[8128:8228]
     file.close()
 
 
@@ -204,7 +206,7 @@ def test_missing_pages_are_named(small: Path) -> None:
     assert file.missing == range(5, 7)
     assert list(file.damage()) == []
     with pytest.raises(TruncatedFileError, match=r"t\.flac: page 5:"):
-        file.read(1, 4 * 8128, 10)
+        file.read(8, 4 * 8128, 10)
     file.close()
 
 
@@ -213,14 +215,14 @@ def test_places_that_do_not_exist(small: Path) -> None:
     file = PagedFile.open(str(small))
     for start, length in [(6 * 8128, 1), (0, 2**40), (2**60, 1), (-1, 5)]:
         with pytest.raises(DamagedFileError, match=r"t\.flac"):
-            file.read(1, start, length)
+            file.read(8, start, length)
     file.close()
 
 
 def sealed_header(path: Path, **changes: int) -> None:
     """Write a file whose page headers say something else, under right checksums."""
     profile = PROFILES["embedded"]
-    fields = {"kind": 0, "protection": 0, "modulation": 0, "page_count": 2, "block_size": 4096, "index": 0}
+    fields = {"kind": 0, "protection": 0, "modulation": 0, "page_count": 2, "block_size": 4096, "index": 1}
     layout = PageLayout(profile.page_size, NONE)
     headers = [PageHeader(segment_id=SEGMENT, page_number=n, **{**fields, **changes}) for n in range(2)]
     with path.open("wb") as sink:
@@ -232,7 +234,7 @@ def sealed_header(path: Path, **changes: int) -> None:
 @pytest.mark.damages
 def test_headers_of_the_future(tmp_path: Path) -> None:
     path = tmp_path / "t.flac"
-    for changes in ({"format_version": 2}, {"protection": 9}, {"modulation": 200}):
+    for changes in ({"format_version": 3}, {"protection": 9}, {"modulation": 200}, {"flags": 8}):
         sealed_header(path, **changes)
         with pytest.raises(FormatVersionError, match=r"t\.flac"):
             PagedFile.open(str(path))
@@ -246,11 +248,10 @@ def test_headers_that_lie(tmp_path: Path) -> None:
     assert file.missing == range(2, 2**32 - 1)
     assert file.truncated
     file.close()
-    sealed_header(path, page_count=0)
-    file = PagedFile.open(str(path))
-    with pytest.raises(DamagedFileError):
-        file.read(0, 0, 1)
-    file.close()
+    for changes in ({"page_count": 0}, {"page_count": 1}, {"index": 0}, {"index": 9, "flags": 1}):
+        sealed_header(path, **changes)
+        with pytest.raises(DamagedFileError, match=r"t\.flac: a page header says"):
+            PagedFile.open(str(path))
     sealed_header(path, block_size=2048)
     with pytest.raises((DamagedFileError, NotAudioMemoryError), match=r"t\.flac"):
         PagedFile.open(str(path))

@@ -15,7 +15,7 @@ def base(tmp_path_factory: pytest.TempPathFactory) -> Path:
     with create(folder / "run.flac", 50) as table:
         assert len(table) == 50
     spread = [dict(row, id=row["id"] * 3) for row in rows(50)]
-    with create(folder / "spread.flac", 0) as table:
+    with create(folder / "spread.flac", 0, deltas="beside") as table:
         table.append(arrow(spread))
         table.checkpoint()
         table.begin()

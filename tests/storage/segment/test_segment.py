@@ -73,7 +73,8 @@ def wipe(path: Path, pages: range) -> None:
 def test_opened_from_the_end(wide: Path) -> None:
     with Table(wide) as table:
         expected = table.to_arrow()
-        pages = table.snapshot.segments[0].data_page
+        segment = table.snapshot.segments[0]
+        pages = segment.data_cell // segment.file.layout.cells
         count = table.snapshot.segments[0].file.page_count
     assert pages > 2
     original = wide.read_bytes()
@@ -93,7 +94,8 @@ def test_opened_from_the_end(wide: Path) -> None:
 @pytest.mark.damages
 def test_both_catalogs_lost(wide: Path) -> None:
     with Table(wide) as table:
-        pages = table.snapshot.segments[0].data_page
+        segment = table.snapshot.segments[0]
+        pages = segment.data_cell // segment.file.layout.cells
         count = table.snapshot.segments[0].file.page_count
     wipe(wide, range(1))
     wipe(wide, range(count - pages, count - pages + 1))

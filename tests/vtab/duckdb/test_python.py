@@ -260,7 +260,7 @@ def test_columns_and_filters_reach_the_scan(con: Any, tmp_path: Path) -> None:
         directory = segment.directory(2)
         assert directory is not None
         offset = int(directory.offsets[directory.count // 2])
-        page = segment.file.page_at(segment.data_page, offset)
+        page = segment.file.page_at(segment.data_cell, offset)
         start = path.stat().st_size * page // segment.file.page_count
     with open(path, "r+b") as file:
         file.seek(start)

@@ -1,0 +1,43 @@
+"""What tells one state of a local file from another, at the cost of one short read."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+
+from audiomem_sql.machine.durable import stat_identity, storage_error
+from audiomem_sql.machine.file_access import open_regular
+
+#: Bytes at the front of a file by which it is told whether it was changed: the first sector.
+FRONT_BYTES = 512
+
+
+@dataclass(frozen=True, slots=True)
+class FileState:
+    """Device and inode, size, and the bytes at the front."""
+
+    identity: tuple[int, int]
+    size: int
+    front: bytes
+
+    @classmethod
+    def of(cls, path: str) -> FileState | None:
+        """Of the file at ``path``; None if there is none. StorageError if it cannot be read."""
+        try:
+            handle = open_regular(path, os.O_RDONLY, follow=True)
+        except FileNotFoundError:
+            return None
+        except OSError as error:
+            raise storage_error(error, path) from error
+        try:
+            return cls.of_handle(handle)
+        except OSError as error:
+            raise storage_error(error, path) from error
+        finally:
+            os.close(handle)
+
+    @classmethod
+    def of_handle(cls, handle: int) -> FileState:
+        """Of an open file. OSError if it cannot be read."""
+        status = os.fstat(handle)
+        return cls(stat_identity(status), status.st_size, os.pread(handle, FRONT_BYTES, 0))

@@ -1,0 +1,131 @@
+"""Whether each page of a file is of the segment that must be there.
+
+Pages of another state of the table come into a file by a copy that was interrupted, by ``rsync --inplace``,
+or by an older front. Their cells never pass their CRC, which starts from the segment's id; their headers say
+whose they are.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+
+from audiomem_sql.audio import PageSource, VerbatimPages
+from audiomem_sql.errors import DamagedFileError
+from audiomem_sql.storage.pages.header import PAGE_BYTES_PER_HEADER_BYTE, PAGE_HEADER, PAGE_MAGIC, PageHeader
+from audiomem_sql.storage.pages.headers import REMEDY, copies_in, header_at
+
+#: A frame begins with at most so many bytes in front of the page header.
+_FRAME_BYTES = 18
+_HEAD_BYTES = _FRAME_BYTES + PAGE_HEADER.size
+#: Bytes 8 to 19 of a page header: segment id and page number.
+_IDENTITY = slice(8, 20)
+#: Pages that are read at once where headers do not stand in the bytes of the file.
+_PAGES_AT_ONCE = 64
+
+
+@dataclass(frozen=True, slots=True)
+class Pages:
+    """The pages of a segment: ``first`` to ``stop`` - 1 of the file."""
+
+    first: int
+    stop: int
+    segment_id: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class ForeignPages:
+    """Pages ``first`` to ``last`` of a file, which are of segment ``found``, where ``expected`` must be."""
+
+    first: int
+    last: int
+    found: bytes
+    expected: bytes
+
+    def __str__(self) -> str:
+        one = self.first == self.last
+        pages = f"page {self.first} is" if one else f"pages {self.first} to {self.last} are"
+        if self.found == self.expected:
+            return f"{pages} of another place in segment {self.found.hex()}"
+        return f"{pages} of segment {self.found.hex()}, where segment {self.expected.hex()} must be"
+
+
+def foreign_pages(source: PageSource, segments: Iterable[Pages]) -> list[ForeignPages]:
+    """The pages of ``segments`` whose intact headers name another segment or place, in runs."""
+    runs: list[ForeignPages] = []
+    for segment in segments:
+        stop = min(segment.stop, source.present)
+        for page, header in _others(source, range(segment.first, stop), segment):
+            last = runs[-1] if runs else None
+            found = header.segment_id
+            if last is not None and (last.last, last.found, last.expected) == (
+                page - 1,
+                found,
+                segment.segment_id,
+            ):
+                runs[-1] = replace(last, last=page)
+            else:
+                runs.append(ForeignPages(page, page, found, segment.segment_id))
+    return runs
+
+
+def foreign_at(source: PageSource, page: int, segment: Pages) -> ForeignPages | None:
+    """The same of one page of ``segment``."""
+    if not 0 <= page < source.present:
+        return None
+    for _, header in _others(source, range(page, page + 1), segment):
+        return ForeignPages(page, page, header.segment_id, segment.segment_id)
+    return None
+
+
+def unreadable(source: PageSource, segment: Pages, page: int, cell: int) -> DamagedFileError:
+    """The error for a cell of page ``page`` of ``segment`` that cannot be recovered."""
+    stranger = foreign_at(source, segment.first + page, segment)
+    damaged = "CRC-32C mismatch: these bytes are not the ones that were written"
+    return DamagedFileError(
+        damaged if stranger is None else f"two states are mixed in the file: {stranger}",
+        file=source.path,
+        place=f"page {segment.first + page}, cell {cell}",
+        remedy=REMEDY,
+    )
+
+
+def _others(source: PageSource, pages: range, segment: Pages) -> Iterator[tuple[int, PageHeader]]:
+    """Pages with an intact header that is not the one that must be there, and that header.
+
+    A copy of the header with the right segment and number is enough: nobody else writes it, damaged or not.
+    """
+    if isinstance(source, VerbatimPages):
+        read, offset = source.file.read_at, source.offset
+        for page in pages:
+            head = read(offset(page), _HEAD_BYTES)
+            at = head.find(PAGE_MAGIC)
+            if at >= 0 and head[at:][_IDENTITY] == _identity(segment, page):
+                continue
+            header = header_at(source, page)
+            if header is not None and not _is_own(header, segment, page):
+                yield page, header
+        return
+    for first in range(pages.start, pages.stop, _PAGES_AT_ONCE):
+        contents, _ = source.read_checked(first, min(_PAGES_AT_ONCE, pages.stop - first))
+        for row, content in enumerate(contents[:, : source.page_size // PAGE_BYTES_PER_HEADER_BYTE]):
+            header = next((each for each in copies_in(content.tobytes()) if each is not None), None)
+            if header is not None and not _is_own(header, segment, first + row):
+                yield first + row, header
+
+
+def _identity(segment: Pages, page: int) -> bytes:
+    return segment.segment_id + (page - segment.first).to_bytes(4, "little")
+
+
+def _is_own(header: PageHeader, segment: Pages, page: int) -> bool:
+    return header.segment_id == segment.segment_id and header.page_number == page - segment.first
+
+
+def told(runs: Sequence[ForeignPages]) -> str:
+    """What ``runs`` say, in words: the first of them, and how many pages there are in all."""
+    if not runs:
+        return ""
+    count = sum(run.last - run.first + 1 for run in runs)
+    more = "" if len(runs) == 1 else f" ({count:,} pages in {len(runs):,} places in all)"
+    return f"{runs[0]}{more}"

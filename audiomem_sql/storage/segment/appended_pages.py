@@ -1,0 +1,174 @@
+"""Pages that are appended to a table's file: a segment, or the announcement of a log.
+
+The sealed pages are never overwritten. What is new is written behind them and flushed; then the first sector,
+which says how many samples there are and which state this is, is written and flushed. Before that, whoever
+opens the file takes what is behind the sealed pages for torn.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from dataclasses import replace as changed
+
+from audiomem_sql.audio import VerbatimPages
+from audiomem_sql.bytes.file_end import FileEnd
+from audiomem_sql.errors import StorageError
+from audiomem_sql.machine.durable import storage_error
+from audiomem_sql.machine.progress import Progress
+from audiomem_sql.storage.pages import (
+    FRONT_BYTES,
+    FileSpec,
+    HeadRecord,
+    announce_page,
+    changed_front,
+    lay_out,
+    packed_frames,
+)
+from audiomem_sql.storage.segment.data_spool import DataSpool
+from audiomem_sql.storage.segment.new_file import Placement
+from audiomem_sql.storage.segment.table_file import TableFile
+
+
+def can_append(file: TableFile) -> bool:
+    """Whether pages can be appended to ``file`` as frames: it is as we wrote it, and PCM."""
+    source = file.newest.file.source
+    return (
+        isinstance(source, VerbatimPages)
+        and source.starts_the_file
+        and file.format_version > 1
+        and not file.mixed
+        and source.present >= file.stop
+    )
+
+
+def _open_end(file: TableFile, first: int, *, cut: bool = True) -> FileEnd:
+    """The end of ``file`` from page ``first`` on; cut: remove what is there."""
+    source = file.newest.file.source
+    assert isinstance(source, VerbatimPages)
+    return FileEnd(file.path, file.state, source.offset(first), cut=cut)
+
+
+def _front(file: TableFile, end: FileEnd, frames: int, record: HeadRecord) -> bytes:
+    """The first bytes of ``file`` once it has so many frames, in the state of ``record``."""
+    return changed_front(end.front[:FRONT_BYTES], file.newest.file.profile, frames, record)
+
+
+class AppendedPages(Placement):
+    """A segment that is appended to ``file``."""
+
+    def __init__(self, file: TableFile) -> None:
+        self._file = file
+        #: Its first page, counted in pages of the file. An announce page stays.
+        self.first = file.stop + (0 if file.announced is None else 1)
+        self._end: FileEnd | None = None
+        self._frames = 0
+        self._head: HeadRecord | None = None
+
+    def lay_out(
+        self,
+        spec: FileSpec,
+        catalog: bytes,
+        spool: DataSpool,
+        parity_bytes: int,
+        progress: Progress | None,
+    ) -> None:
+        """Write the segment behind the sealed pages, and flush it."""
+        end = self._end = _open_end(self._file, self.first)
+        try:
+            with end.sink() as sink:
+                lay_out(
+                    sink,
+                    spec,
+                    catalog,
+                    spool,
+                    spool.length,
+                    progress,
+                    parity_bytes,
+                    first=self.first,
+                )
+                size = sink.tell()
+            self._frames = self._file.newest.file.source.pages_up_to(size)  # type: ignore[attr-defined]
+            self._head = spec.head
+            end.flush()
+        except OSError as error:
+            self.abandon()
+            raise storage_error(error, self._file.path) from error
+        except BaseException:
+            self.abandon()
+            raise
+
+    def publish(self, *, replace: bool = True) -> None:
+        """Let the front say that the segment is part of the file, durably."""
+        assert self._end is not None
+        assert self._head is not None
+        try:
+            head = changed(self._head, sealed=self._frames)
+            self._end.change_front(_front(self._file, self._end, self._frames, head))
+            self._end.flush()
+        except OSError as error:
+            raise storage_error(error, self._file.path) from error
+
+    def take_back(self) -> None:
+        """Remove the segment, also after it was published. StorageError if that fails."""
+        if self._end is None:
+            return
+        try:
+            self._end.take_back()
+        except OSError as error:
+            raise storage_error(error, self._file.path) from error
+        finally:
+            self.close()
+
+    def abandon(self) -> None:
+        """Remove what was written; what stays by some mishap is removed by the next writer."""
+        with contextlib.suppress(StorageError):
+            self.take_back()
+
+    def close(self) -> None:
+        """Close the file."""
+        if self._end is not None:
+            self._end.close()
+        self._end = None
+
+
+def announce(file: TableFile, session: bytes, writer: str) -> HeadRecord:
+    """Say in the samples and at the front of ``file``, durably, that the log ``session`` goes with it.
+
+    The head record that the front has then. On any error the file is as it was.
+    """
+    newest = file.newest.file
+    record = changed(file.head, generation=file.next_generation, session=session)
+    end = _open_end(file, file.stop)
+    try:
+        page = announce_page(record, newest.header, newest.layout, time.time_ns() // 1000, writer)
+        end.append(packed_frames(newest.profile, file.stop, page))
+        end.change_front(_front(file, end, file.stop + 1, record))
+        end.flush()
+    except BaseException as error:
+        with contextlib.suppress(OSError):
+            end.take_back()
+        if isinstance(error, OSError):
+            raise storage_error(error, file.path) from error
+        raise
+    finally:
+        end.close()
+    return record
+
+
+def retract(file: TableFile) -> None:
+    """Take an announcement back, durably: the log that goes with ``file`` has no commits.
+
+    The front says so first. Until then the announce page stays: no failure leaves the log unannounced.
+    """
+    end = _open_end(file, file.stop, cut=False)
+    try:
+        record = changed(file.head, generation=file.next_generation)
+        end.change_front(_front(file, end, file.stop, record))
+        end.flush()
+        end.cut()
+        end.flush()
+    except OSError as error:
+        raise storage_error(error, file.path) from error
+    finally:
+        end.close()

@@ -1,0 +1,303 @@
+"""A copy of a table at one version, as one sealed file, while others go on writing.
+
+Nothing is locked: what is copied is a snapshot, whose files are open and whose log was read. The pages of its
+segments are copied as they were written, and the commits of its log become one more segment. Where that does
+not do – an older version is wanted, or the table is in more than one file, or in format version 1 – all rows
+that the version and those before it had are written as one segment.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+
+import numpy as np
+
+from audiomem_sql.columns.batch import Batch
+from audiomem_sql.columns.layouts import union
+from audiomem_sql.columns.selection import taken
+from audiomem_sql.errors import DamagedFileError, StorageError
+from audiomem_sql.machine.block_cache import BlockCache
+from audiomem_sql.machine.durable import link_durably
+from audiomem_sql.machine.progress import Progress
+from audiomem_sql.storage.log import LogRecord, commits_behind, read_log
+from audiomem_sql.storage.segment import (
+    NEVER,
+    NO_HISTORY,
+    Comments,
+    Folded,
+    Link,
+    ReadableSegment,
+    SchemaHistory,
+    Seal,
+    TableOptions,
+    copied_file,
+    open_table_file,
+    repaired_comments,
+)
+from audiomem_sql.upkeep.new_segment import (
+    NewSegment,
+    logged_rows,
+    logged_tags,
+    logged_tombstones,
+    staged_log,
+)
+from audiomem_sql.versions import (
+    Snapshot,
+    TableFiles,
+    VersionedBatch,
+    known_sources,
+    logged_sources,
+    merged_rows,
+    segment_sources,
+)
+from audiomem_sql.writing.placement import Place, place_for
+
+_ATTEMPTS = 3
+_INTERVAL = 0.02
+
+
+def write_backup(
+    files: TableFiles,
+    snapshot: Snapshot,
+    path: str | os.PathLike[str],
+    options: TableOptions,
+    progress: Progress | None = None,
+) -> None:
+    """Write what ``snapshot`` shows, with all versions before it, to a new file at ``path``, durably.
+
+    options: those that the table has at that version. progress: called with work done and work in all.
+    StorageError if there is something at ``path``, or beside it what would be taken for its log or deltas;
+    DamagedFileError for what cannot be copied whole. After an error there is nothing at ``path``.
+    """
+    target = _free(path)
+    _check_whole(files, snapshot)
+    if snapshot.version == snapshot.newest and _is_one_file(snapshot):
+        if snapshot.logged:
+            _with_log(snapshot, target, options)
+        else:
+            _copied(snapshot, target, progress)
+    else:
+        _as_one_segment(snapshot, target, options, progress)
+
+
+def _free(path: str | os.PathLike[str]) -> str:
+    """The absolute path of a file that can be made."""
+    target = TableFiles.at(path)
+    for taken_path in (os.fspath(path), target.base):
+        if os.path.lexists(taken_path):
+            raise StorageError("the file exists already", file=taken_path, remedy="Choose another name.")
+    for leftover in (target.log, target.folder):
+        if os.path.lexists(leftover):
+            raise StorageError(
+                f"would be taken for a part of {target.base}",
+                file=leftover,
+                remedy="Move it away, or choose another name.",
+            )
+    return target.base
+
+
+def _check_whole(files: TableFiles, snapshot: Snapshot) -> None:
+    """DamagedFileError if the snapshot is what damage left of a table."""
+    file, log = snapshot.table_file, snapshot.log
+    if file is not None and file.mixed:
+        raise DamagedFileError(
+            f"two states are mixed in the file: {file.mixed}",
+            file=file.path,
+            remedy="Run audiomem repair or salvage before you copy it.",
+        )
+    for _ in range(_ATTEMPTS):
+        if log is None or not log.torn or not commits_behind(files.log, log):
+            return
+        # A record that was being written when the log was read looks torn, too, until it is read again.
+        time.sleep(_INTERVAL)
+        newer = read_log(files.log, snapshot.segments[0].catalog.table_id)
+        if newer is None or newer.session != log.session or newer.end != log.end:
+            return
+    assert log is not None
+    raise DamagedFileError(
+        f"version {log.version + 1} is damaged, and whole commits stand behind it",
+        file=files.log,
+        place=f"byte {log.end}",
+        remedy=f"Restore the log from a copy, or back up version {log.version}.",
+    )
+
+
+def _is_one_file(snapshot: Snapshot) -> bool:
+    """Whether all segments are in one file of the newest format."""
+    file = snapshot.table_file
+    return file is not None and len(file.segments) == len(snapshot.segments) and not snapshot.needs_upgrade
+
+
+# -- page by page --------------------------------------------------------------------------------------------
+
+
+def _copied(snapshot: Snapshot, target: str, progress: Progress | None) -> None:
+    """Copy the pages of a table without commits in a log."""
+    file = snapshot.table_file
+    assert file is not None
+    comments = Comments(*repaired_comments(file.path, file.newest.catalog.comments))
+    temporary = copied_file(file, target, file.path, comments, head=file.head, progress=progress)
+    try:
+        _check_copy(temporary, file.path)
+        _check_in_place(file.path)
+        link_durably(temporary, target)
+    except BaseException:
+        with contextlib.suppress(OSError):
+            os.unlink(temporary)
+        raise
+
+
+def _with_log(snapshot: Snapshot, target: str, options: TableOptions) -> None:
+    """Copy the pages of the segments, and add one with the commits of the log."""
+    file, log, commits = snapshot.table_file, snapshot.log, snapshot.logged
+    assert file is not None
+    assert log is not None
+    folded = None if log.folded is None else Folded(*log.folded)
+    segment = NewSegment(
+        place_for(file, snapshot.segments, options.write_options(), folded, target),
+        snapshot,
+        versions=snapshot.versions[-len(commits) :],
+        sources=logged_sources(commits),
+        tags=logged_tags(commits),
+    )
+    writer = segment.finished(
+        options,
+        logged_rows(commits, snapshot.schema),
+        logged_tombstones(commits),
+        versioned=len(commits) > 1,
+    )
+    try:
+        _check_copy(writer.temporary, file.path)
+        _check_in_place(file.path)
+        writer.publish(replace=False)
+    except BaseException:
+        writer.abandon()
+        raise
+
+
+def _check_copy(temporary: str, source: str) -> None:
+    """DamagedFileError if a page of the copy is damaged; without protection that is as it was copied."""
+    copy = open_table_file(temporary, BlockCache(0))
+    try:
+        for segment in copy.segments:
+            for damage in segment.file.damage():
+                raise DamagedFileError(
+                    "is damaged, and so would its copy be",
+                    file=source,
+                    place=f"page {segment.file.first + damage.page}",
+                    remedy="Restore it, or save what can be read with `audiomem salvage`.",
+                )
+    finally:
+        copy.close()
+
+
+def _check_in_place(source: str) -> None:
+    """StorageError unless the table is there: its copy gets mode, owner and tags from its name."""
+    if not os.path.lexists(source):
+        raise StorageError(
+            "the file was moved or deleted while it was copied",
+            file=source,
+            remedy="Copy it from where it is now.",
+        )
+
+
+# -- as one segment ------------------------------------------------------------------------------------------
+
+
+def _as_one_segment(
+    snapshot: Snapshot, target: str, options: TableOptions, progress: Progress | None
+) -> None:
+    """Write all rows that ``snapshot`` and the versions before it show."""
+    last = snapshot.version
+    segments = [segment for segment in snapshot.segments if segment.catalog.first_version <= last]
+    commits = [record for record in snapshot.logged if record.version <= last]
+    history = _history(snapshot)
+    schema = union(snapshot.schema, (earlier for _, earlier in history.schemas))
+    versions = [version for version in snapshot.versions if version.number <= last]
+    segment = NewSegment(
+        _place(snapshot, segments, options, target),
+        Snapshot(segments, table_file=snapshot.table_file),
+        versions=versions,
+        sources=_sources(segments, commits, last),
+        tags={name: number for name, number in snapshot.tags.items() if number <= last},
+    )
+    total = sum(segment.rows for segment in segments) + sum(len(record.inserted) for record in commits)
+    with contextlib.ExitStack() as stack:
+        sources = list(segments)
+        if commits:
+            newest = Snapshot(
+                snapshot.segments, snapshot.log, table_file=snapshot.table_file, found_log=snapshot.found_log
+            )
+            sources.append(stack.enter_context(staged_log(newest, options, commits, target)))
+        stack.enter_context(snapshot.segments[0].read_once())
+        rows = _rows([source.with_schema(schema) for source in sources], last, total, progress)
+        writer = segment.finished(
+            options, rows, None, versioned=len(versions) > 1, schema=schema, history=history
+        )
+        try:
+            _check_in_place(snapshot.segments[0].path)
+            writer.publish(replace=False)
+        except BaseException:
+            writer.abandon()
+            raise
+
+
+def _place(
+    snapshot: Snapshot, segments: Sequence[ReadableSegment], options: TableOptions, target: str
+) -> Place:
+    """Where the segment goes. It continues the last one whose commits are in it."""
+    assert snapshot.table_file is not None
+    place = place_for(snapshot.table_file, (), options.write_options(), target=target)
+    last = segments[-1]
+    seal = last.catalog.seal
+    generation = 0 if seal is None else seal.generation
+    before = Link(last.catalog.segment_id, last.digest, generation)
+    return replace(place, seal=Seal(generation + 1, before, folded=None if seal is None else seal.folded))
+
+
+def _history(snapshot: Snapshot) -> SchemaHistory:
+    """How the columns changed up to the version of ``snapshot``."""
+    first, last = snapshot.versions[0].number, snapshot.version
+    schemas = tuple((max(start, first), schema) for start, schema in snapshot.schemas if start <= last)
+    migrations = tuple(step for step in snapshot.migrations if step.version <= last)
+    if len(schemas) < 2 and not migrations:
+        return NO_HISTORY
+    return SchemaHistory(schemas if len(schemas) > 1 else (), migrations, snapshot.next_column)
+
+
+def _sources(
+    segments: Sequence[ReadableSegment], commits: Sequence[LogRecord], last: int
+) -> dict[str, bytes]:
+    """What was ingested up to version ``last``.
+
+    A segment with versions on both sides of it does not say which of its sources came before: they are left
+    out, and read again when they are ingested the next time.
+    """
+    whole = [segment for segment in segments if segment.catalog.last_version <= last]
+    unclear = {name for segment in segments if segment not in whole for name in segment_sources(segment)}
+    known = known_sources(whole, commits)
+    return {name: digest for name, digest in known.items() if name not in unclear}
+
+
+def _rows(
+    segments: Sequence[ReadableSegment], last: int, total: int, progress: Progress | None
+) -> Iterator[VersionedBatch]:
+    """The rows that were made up to version ``last``; those that ended later have not."""
+    done = 0
+    for rows in merged_rows(segments):
+        done += len(rows.batch)
+        if progress is not None:
+            progress(done, total)
+        ended = np.where(rows.ended > last, NEVER, rows.ended)
+        chosen = np.flatnonzero(rows.created <= last)
+        if len(chosen) == len(rows.created):
+            yield VersionedBatch(rows.batch, rows.created, ended)
+        elif len(chosen):
+            arrays = tuple(taken(array, chosen) for array in rows.batch.arrays)
+            yield VersionedBatch(
+                Batch(rows.batch.rowids[chosen], arrays), rows.created[chosen], ended[chosen]
+            )

@@ -1,0 +1,111 @@
+"""Which files belonged together at which moment, and what any other mixture of them may show.
+
+Between two events every table is *at rest*. The ledger then notes the content of each of its files, and the
+state that they mean together. From that alone follows what somebody may see who opens a mixture of files of
+different moments and copies, whatever the format is:
+
+======================================================  ====================================================
+the files                                               what opening them may do
+======================================================  ====================================================
+are exactly those of a moment at rest                   show the state of that moment, nothing else
+lack the log that the base had at rest, always          refuse, unless nothing is missing
+all belong to one history                               refuse, or show a state of it that is not older than
+                                                        the newest moment at which one of them was made
+belong to two histories                                 refuse
+======================================================  ====================================================
+
+A refusal names the file, what is wrong and the remedy. A state that never was is wrong in any case.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from crash.workload import Model
+
+Digests = dict[str, bytes]
+
+
+@dataclass(frozen=True, slots=True)
+class Rest:
+    """The files of a table at rest, by name, and the state that they mean."""
+
+    files: Mapping[str, bytes]
+    model: Model
+
+
+@dataclass(slots=True)
+class History:
+    """The moments at rest of one table, and those of the one that it was copied from."""
+
+    rests: list[Rest] = field(default_factory=list)
+
+    def fork(self) -> History:
+        """The history of a copy."""
+        return History(list(self.rests))
+
+    def first_with(self, name: str, digest: bytes) -> int | None:
+        """The version at which a file had this content first: it cannot know of later ones."""
+        return next((rest.model.newest for rest in self.rests if rest.files.get(name) == digest), None)
+
+
+@dataclass(frozen=True, slots=True)
+class Allowed:
+    """What opening may do: show one of ``models``, refuse if ``refusal``. why: the rule."""
+
+    models: list[Model]
+    refusal: bool
+    why: str
+
+
+@dataclass(slots=True)
+class Ledger:
+    """The contents of all files ever at rest, and the histories of all tables."""
+
+    contents: dict[bytes, bytes] = field(default_factory=dict)
+    histories: list[History] = field(default_factory=list)
+
+    def new_history(self, of: History | None = None) -> History:
+        """The history of a new table, or of a copy."""
+        history = History() if of is None else of.fork()
+        self.histories.append(history)
+        return history
+
+    def digests(self, files: Mapping[str, bytes]) -> Digests:
+        """The digest of each file; the contents are kept."""
+        found = {name: hashlib.blake2b(data, digest_size=16).digest() for name, data in files.items()}
+        self.contents.update((digest, files[name]) for name, digest in found.items())
+        return found
+
+    def note(self, history: History, files: Mapping[str, bytes], model: Model) -> None:
+        """The table is at rest."""
+        digests = self.digests(files)
+        if not history.rests or history.rests[-1].files != digests or history.rests[-1].model is not model:
+            history.rests.append(Rest(digests, model))
+
+    def allowed(self, base: str, files: Digests) -> Allowed:
+        """What somebody may see who opens these files; base: the name of the table's file."""
+        exact = [rest.model for history in self.histories for rest in history.rests if rest.files == files]
+        if exact:
+            return Allowed(exact, False, "the files of one moment")
+        log = f"{base}-wal"
+        with_base = [
+            rest
+            for history in self.histories
+            for rest in history.rests
+            if rest.files.get(base) == files.get(base)
+        ]
+        if with_base and log not in files and all(log in rest.files for rest in with_base):
+            newest = max(rest.model.newest for rest in with_base)
+            whole = [rest.model for rest in with_base if rest.model.newest == newest]
+            unchanged = len(whole) == len(with_base)  # nothing was ever committed on top of this base
+            return Allowed(whole if unchanged else [], True, "the log is missing")
+        models: list[Model] = []
+        for history in self.histories:
+            claims = [history.first_with(name, digest) for name, digest in files.items()]
+            if None not in claims:
+                oldest = max(claim for claim in claims if claim is not None)
+                models += [rest.model for rest in history.rests if rest.model.newest >= oldest]
+        return Allowed(models, True, "files of one history" if models else "files of two histories")
