@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import sys
 import warnings
@@ -23,3 +24,14 @@ def warn_once(about: Hashable, message: str, category: type[Warning] = DamageWar
     while frame.f_back is not None and frame.f_code.co_filename.startswith(_PACKAGE):
         level, frame = level + 1, frame.f_back
     warnings.warn(message, category, stacklevel=level)
+
+
+def warn_or_log(about: Hashable, message: str, category: type[Warning] = DamageWarning) -> None:
+    """:func:`warn_once` about what is durable already, and must not seem to fail.
+
+    Where warnings are made errors the message is logged.
+    """
+    try:
+        warn_once(about, message, category)
+    except category:
+        logging.getLogger("audiomem_sql").warning(message)

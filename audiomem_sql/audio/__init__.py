@@ -10,7 +10,8 @@ What the rooms above use, and all that they may use:
 - modulation: a ``Mode`` of one of ``PLANS`` and ``ROBUSTNESS``; ``spectrum_of`` gives its ``Spectrum`` and,
   inside it, its ``Shape``; ``require_scipy`` before the first one; ``BandReading`` and ``Health`` say how
   well a band is heard
-- metadata that others put in: ``Tags``, ``read_tags``, ``NO_TAGS``; ``Picture``, ``with_cover``
+- metadata that others put in: ``Tags``, ``read_tags``, ``NO_TAGS``; ``Picture``, ``with_cover``;
+  ``has_blank_padding``
 - numbers: ``frame_count``, ``frame_offset``, ``frame_size``; ``unpacked`` samples of a page
 
 scipy and soundfile are imported by the first call that needs them.
@@ -20,7 +21,7 @@ from __future__ import annotations
 
 from audiomem_sql.audio.finding.opening import DecodedPages, ScannedPages, VerbatimPages, open_pages, rescan
 from audiomem_sql.audio.finding.was_a_table import evidence_of_a_table
-from audiomem_sql.audio.flac.comments import NO_TAGS, Picture, Tags, read_tags, with_cover
+from audiomem_sql.audio.flac.comments import NO_TAGS, Picture, Tags, has_blank_padding, read_tags, with_cover
 from audiomem_sql.audio.flac.frames import frame_count, frame_offset, frame_size, pack_frames
 from audiomem_sql.audio.flac.metadata import STREAM_HEAD_BYTES, changed_streaminfo
 from audiomem_sql.audio.flac.profiles import PROFILES, Profile, resolve, small_profile
@@ -57,6 +58,7 @@ __all__ = [
     "frame_count",
     "frame_offset",
     "frame_size",
+    "has_blank_padding",
     "missing_pages",
     "open_pages",
     "pack_frames",

@@ -73,6 +73,16 @@ class LocalFile(ByteSource):
             raise StorageError(reason, file=self.name, place=f"byte {offset}") from fault
         return data
 
+    def read_alike(self, offsets: Sequence[int], length: int) -> bytes:
+        """The same, without looking at each answer: for thousands of short ones."""
+        pread, descriptor = os.pread, self._descriptor
+        if len(offsets) and max(offsets) + length <= self.size:
+            with contextlib.suppress(OSError):
+                data = b"".join([pread(descriptor, length, offset) for offset in offsets])
+                if len(data) == len(offsets) * length:
+                    return data
+        return super().read_alike(offsets, length)
+
     def open_stream(self, offset: int) -> int | io.RawIOBase:
         """A descriptor positioned at ``offset``: a decoder in C reads it by itself.
 

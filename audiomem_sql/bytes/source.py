@@ -40,6 +40,11 @@ class ByteSource(Protocol):
         """The bytes of one range."""
         return self.read([(offset, length)])[0]
 
+    def read_alike(self, offsets: Sequence[int], length: int) -> bytes:
+        """``length`` bytes from each offset on, one behind the other; zeros where the source ends."""
+        parts = self.read([(offset, length) for offset in offsets])
+        return b"".join(part.ljust(length, b"\0") for part in parts)
+
     def open_stream(self, offset: int) -> int | io.RawIOBase:
         """The bytes from ``offset`` on, for a decoder that reads a stream.
 

@@ -26,6 +26,11 @@ class Batch:
     def __len__(self) -> int:
         return len(self.rowids)
 
+    @property
+    def nbytes(self) -> int:
+        """Bytes of the values."""
+        return int(self.rowids.nbytes + sum(array.nbytes for array in self.arrays))
+
     def backwards(self) -> Batch:
         """The same rows, last first."""
         order = integer_array(np.arange(len(self) - 1, -1, -1))

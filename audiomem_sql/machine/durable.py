@@ -19,6 +19,7 @@ _REMEDIES = {
     errno.EFBIG: "Raise the limit of file sizes, then try again; nothing was changed.",
     errno.EEXIST: "Open it, or choose another name.",
     errno.ENOENT: "Check the path; its folder must exist.",
+    errno.ENAMETOOLONG: "Choose a shorter name: that of the log, and of a file that is new, is longer.",
     errno.EISDIR: "Name a file, not a folder.",
     errno.ENOTDIR: "Check the path; a part of it is not a folder.",
     errno.EMFILE: "Close other files or raise the limit of open files.",
@@ -30,7 +31,12 @@ _OTHER_REMEDY = "Check the disk and its file system, then try again."
 def storage_error(error: OSError, path: str) -> StorageError:
     """An OSError in our words, with a remedy."""
     reason = os.strerror(error.errno) if error.errno else str(error)
-    return StorageError(reason, file=path, remedy=_REMEDIES.get(error.errno or 0, _OTHER_REMEDY))
+    return StorageError(reason, file=path, remedy=remedy_for(error))
+
+
+def remedy_for(error: OSError) -> str:
+    """What may help against an error of the operating system."""
+    return _REMEDIES.get(error.errno or 0, _OTHER_REMEDY)
 
 
 #: On macOS fsync leaves bytes in the cache of the drive; this command empties it (fcntl(2)). None elsewhere.

@@ -24,9 +24,12 @@ def resolved(path: str | os.PathLike[str]) -> str:
     name = os.fspath(path)
     try:
         full = os.path.realpath(name)
-        loops = stat.S_ISLNK(os.lstat(full).st_mode)
     except ValueError as error:
         raise StorageError(f"cannot be opened: {error}", file=name) from error
+    except OSError as error:  # of a relative path: the working directory was deleted
+        raise storage_error(error, name) from error
+    try:
+        loops = stat.S_ISLNK(os.lstat(full).st_mode)
     except OSError as error:
         if error.errno not in (errno.ENOENT, errno.ENOTDIR, errno.EACCES, errno.ELOOP):
             raise storage_error(error, name) from error
@@ -38,6 +41,11 @@ def resolved(path: str | os.PathLike[str]) -> str:
             remedy="Remove the link, or let it name a file.",
         )
     return full
+
+
+def readable_name(path: str) -> str:
+    """A name as text, for what is stored: bytes of it that are no UTF-8 become replacement characters."""
+    return os.fsencode(path).decode(errors="replace")
 
 
 def is_there(path: str | os.PathLike[str]) -> bool:

@@ -85,7 +85,7 @@ UNKNOWN = AUTO_MINIMUMS["desktop"]
 def measured(folder: str | os.PathLike[str] = ".") -> Hardware:
     """The machine, and the disk that holds ``folder``, or would once its missing parents are made."""
     existing_folder = _existing(folder)
-    return Hardware(processors(), _memory(), _free(existing_folder), _rotating(existing_folder))
+    return Hardware(processors(), total_memory(), _free(existing_folder), _rotating(existing_folder))
 
 
 def processors() -> int:
@@ -95,7 +95,8 @@ def processors() -> int:
     return os.cpu_count() or UNKNOWN.processors
 
 
-def _memory() -> int:
+def total_memory() -> int:
+    """Bytes that the machine, or the container, has in all."""
     try:
         import psutil
 

@@ -47,15 +47,15 @@ class Presence:
         if self._handle < 0 or self._process != os.getpid():
             return True
         alone = self._lock(fcntl.LOCK_EX)
-        if alone:
-            self._lock(fcntl.LOCK_SH)
+        self._lock(fcntl.LOCK_SH)  # also where it was not to be had: then the system took the shared one away
         return alone
 
     def leave(self) -> None:
         """Be present no more; twice is harmless."""
-        if self._handle >= 0:
-            os.close(self._handle)
+        handle = self._handle
         self._handle, self._identity = -1, None
+        if handle >= 0:
+            os.close(handle)
 
     def _lock(self, kind: int) -> bool:
         """Whether the lock could be had; where there are no locks, it could."""

@@ -28,6 +28,8 @@ class Level:
     code_word: ReedSolomon | None = None
     share: ParityShare | None = None
     log_copies: int = 1
+    #: The share of a file's bytes that a hole may take, wherever it is.
+    hole: float = 0.0
 
     @property
     def cells(self) -> Crc32cCells:
@@ -39,9 +41,9 @@ class Level:
 #: cell.
 NONE = Level("none", 0, 4 * 255)
 #: Scattered wrong bytes, and 8 % of the file's sectors.
-STANDARD = Level("standard", 1, 4 * 223, ReedSolomon(255, 223), ParityShare(1, 10, chance=3), 3)
+STANDARD = Level("standard", 1, 4 * 223, ReedSolomon(255, 223), ParityShare(1, 10, chance=3), 3, 0.05)
 #: 15 % of the file's sectors, wherever they are.
-ARCHIVE = Level("archive", 2, 4 * 223, ReedSolomon(255, 223), ParityShare(1, 5, 1, chance=2), 6)
+ARCHIVE = Level("archive", 2, 4 * 223, ReedSolomon(255, 223), ParityShare(1, 5, 1, chance=2), 6, 0.15)
 
 LEVELS = {level.name: level for level in (NONE, STANDARD, ARCHIVE)}
 

@@ -8,7 +8,8 @@ import numpy as np
 
 from audiomem_sql.arrays import BoolArray, I64Array, U8Array
 from audiomem_sql.protection.interleave import Interleave, TurnedInterleave
-from audiomem_sql.protection.reed_solomon import ReedSolomon
+from audiomem_sql.protection.reed_solomon import Corrected, ReedSolomon
+from audiomem_sql.protection.regular_errors import regular_places
 
 _PROBED = 4  # codewords that tell whether a page is worth decoding
 
@@ -68,11 +69,28 @@ class PageCode:
         """
         layout = self._interleave(0, self.code.n)
         decoded = self.code.decode(layout.decode(pages), None if erased is None else layout.decode(erased))
+        if erased is None:
+            self._go_on(pages, decoded)
         return PageCorrection(
             self._interleave(0, self.code.k).encode(decoded.codewords[:, : self.code.k]),
             decoded.intact.reshape(-1, self.depth),
             decoded.corrections.reshape(-1, self.depth).sum(axis=1),
         )
+
+    def _go_on(self, pages: U8Array, decoded: Corrected) -> None:
+        """Correct more codewords of ``pages``, in place, where wrong bytes are a fixed stride apart."""
+        layout = self._interleave(0, self.code.n)
+        for page in np.flatnonzero(~decoded.intact.reshape(-1, self.depth).all(axis=1)).tolist():
+            words = slice(page * self.depth, (page + 1) * self.depth)
+            changed = layout.encode(decoded.codewords[words])[0] != pages[page]
+            places = regular_places(np.flatnonzero(changed), self.page_bytes)
+            if places is None:
+                continue
+            rest = np.flatnonzero(~decoded.intact[words]) + words.start
+            again = self.code.decode(decoded.codewords[rest], layout.decode(places[None])[rest - words.start])
+            decoded.codewords[rest] = again.codewords
+            decoded.intact[rest] = again.intact
+            decoded.corrections[rest] = again.corrections
 
     def worth_decoding(self, pages: U8Array) -> BoolArray:
         """Whether any of a few codewords of each page can be corrected, bool (pages,).

@@ -20,7 +20,10 @@ import numpy as np
 
 from audiomem_sql.arrays import BoolArray, I64Array, U8Array
 from audiomem_sql.protection.cell_code import CellCode, cell_code
+from audiomem_sql.protection.galois import ORDER
 
+#: Parity cells that a group too large for Reed-Solomon may want to spare.
+SPARE = 15
 LARGEST_GROUP = 8192
 """Cells of a group at most. More of them share out chance better, and take longer to bring one back."""
 
@@ -89,6 +92,12 @@ class ParityPlan:
     def code(self) -> CellCode:
         """The code of every group."""
         return cell_code(self.columns, self.rows)
+
+    @property
+    def bearable(self) -> int:
+        """Cells that may be lost in a row, at least."""
+        spare = 0 if self.columns + self.rows <= ORDER else SPARE
+        return max(0, self.parities // self.groups - spare) * self.groups
 
     def place_of_source(self, cell: int) -> tuple[int, int]:
         """(group, column) of a source cell."""

@@ -39,11 +39,31 @@ def piece_bytes(payload_bytes: int) -> int:
 
 def encode_piece(payload: bytes, seed: int) -> bytes:
     """The piece of ``payload``, at most PAYLOAD_BYTES; its CRC starts from ``seed``."""
-    data = payload + crc32c(payload, seed & 0xFFFFFFFF).to_bytes(CRC_BYTES, "little")
-    depth = _depth(len(data))
-    padded = np.frombuffer(data.rjust(depth * _CODE.k, b"\0"), np.uint8)
-    words = padded.reshape(_CODE.k, depth).T
-    return data + _CODE.parity(words).T.tobytes()
+    (piece,) = encode_pieces((payload, seed))
+    return piece
+
+
+def encode_pieces(*payloads: tuple[bytes, int]) -> list[bytes]:
+    """The pieces of payloads with their seeds, as :func:`encode_piece` makes each.
+
+    Their parity is computed at once, which takes about as long as that of one.
+    """
+    datas = [
+        payload + crc32c(payload, seed & 0xFFFFFFFF).to_bytes(CRC_BYTES, "little")
+        for payload, seed in payloads
+    ]
+    depths = [_depth(len(data)) for data in datas]
+    longest = max(-(-len(data) // depth) for data, depth in zip(datas, depths, strict=True))
+    columns = [
+        np.frombuffer(data.rjust(depth * longest, b"\0"), np.uint8).reshape(longest, depth)
+        for data, depth in zip(datas, depths, strict=True)
+    ]
+    parity = _CODE.parity((np.concatenate(columns, axis=1) if len(columns) > 1 else columns[0]).T)
+    pieces, first = [], 0
+    for data, depth in zip(datas, depths, strict=True):
+        pieces.append(data + parity[first : first + depth].T.tobytes())
+        first += depth
+    return pieces
 
 
 def encode_full_pieces(payloads: bytes, seed: int) -> bytes:

@@ -86,11 +86,14 @@ class ReedSolomon:
         return self.n - self.k
 
     def parity(self, data: U8Array) -> U8Array:
-        """Parity, uint8 (count, n - k), of data, uint8 (count, k)."""
-        count = len(data)
-        table = _parity_table(self.n, self.k)
+        """Parity, uint8 (count, n - k), of data, uint8 (count, k).
+
+        The data may be shorter: zeros that are not there stand before it.
+        """
+        count, shortened = len(data), self.k - data.shape[1]
+        table = _parity_table(self.n, self.k)[shortened:]
         if count <= _FEW:
-            added = table[np.arange(self.k)[:, None], data.T]
+            added = table[np.arange(len(table))[:, None], data.T]
             summed: U8Array = np.bitwise_xor.reduce(added, axis=0).view(np.uint8)
             return summed[:, : self.parities]
         out = np.empty((count, table.shape[2]), np.uint64)

@@ -12,7 +12,7 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cache
-from itertools import pairwise
+from itertools import chain, pairwise
 
 import numpy as np
 import pyarrow as pa
@@ -23,6 +23,7 @@ from audiomem_sql.columns.selection import taken
 from audiomem_sql.columns.stored_values import int64_view, integer_array
 from audiomem_sql.columns.types import arrow_type
 from audiomem_sql.errors import DamagedFileError
+from audiomem_sql.machine.memory import out_of_memory
 from audiomem_sql.scan.candidates import candidate_rows
 from audiomem_sql.scan.filters import Filter, RowFilter
 from audiomem_sql.scan.lost_rows import tell_lost_rows, tell_lost_values
@@ -33,6 +34,8 @@ from audiomem_sql.versions import SegmentView
 #: Bytes of values in a batch, before NULLs and offsets; the first batch of a scan is smaller.
 BATCH_BYTES = 1 << 20
 FIRST_BATCH_BYTES = 128 << 10
+#: Bytes of values, once decoded, that one step of a scan has in its hands, unless a row has more.
+MOST_BYTES = 256 << 20
 #: Rows that are filtered at once.
 FILTER_ROWS = 1 << 16
 
@@ -91,11 +94,11 @@ def in_rowid_order(batches: Iterable[Batch], *, descending: bool = False, skip: 
         )
 
 
-def _ahead(tasks: Iterator[Callable[[], list[Batch]]], count: int) -> Iterator[Batch]:
+def _ahead(tasks: Iterator[Callable[[], Iterable[Batch]]], count: int) -> Iterator[Batch]:
     """Run the tasks in order, from the third on ``count`` of them ahead of the consumer."""
     for _, task in zip(range(2), tasks, strict=False):
         yield from task()
-    waiting: deque[Future[list[Batch]]] = deque()
+    waiting: deque[Future[Iterable[Batch]]] = deque()
     try:
         for task in tasks:
             if not count:
@@ -167,7 +170,7 @@ class _Work:
             batch = Batch(rowids, arrays)
             yield batch.backwards() if self.descending else batch
 
-    def tasks(self, view: SegmentView) -> Iterator[Callable[[], list[Batch]]]:
+    def tasks(self, view: SegmentView) -> Iterator[Callable[[], Iterable[Batch]]]:
         """One task for each stretch of rows that may hold a match."""
         segment = view.segment
         filtered = bool(self.filters) or self.row_filter is not None
@@ -175,17 +178,11 @@ class _Work:
         size = min(BATCH_BYTES, segment.limits.batch_bytes)
         rows = min(FILTER_ROWS, _rows_in(segment, ahead, size * (4 if filtered else 1)))
         first = min(rows, _rows_in(segment, self.columns, FIRST_BATCH_BYTES))
-        spans: list[tuple[int, int]] = []
-        for start, stop in candidate_rows(segment, self.filters):
-            if not spans and first < stop - start:
-                spans.append((start, start + first))
-                start += first
-            spans.extend((low, min(low + rows, stop)) for low in range(start, stop, rows))
-        for start, stop in reversed(spans) if self.descending else spans:
+        for start, stop in _spans(candidate_rows(segment, self.filters), first, rows, self.descending):
             yield lambda start=start, stop=stop: self.run(view, start, stop)  # type: ignore[misc]
 
-    def run(self, view: SegmentView, start: int, stop: int) -> list[Batch]:
-        """The batches of rows start … stop - 1.
+    def run(self, view: SegmentView, start: int, stop: int) -> Iterable[Batch]:
+        """The batches of rows start … stop - 1; those beyond ``MOST_BYTES`` as they are asked for.
 
         Those that are damaged beyond repair are left out, if that is wanted.
         """
@@ -195,6 +192,15 @@ class _Work:
             if not view.segment.skip_damage:
                 raise
             return self._readable(view, start, stop)
+        except _TooLarge:
+            return self._later(view, (start, (start + stop) // 2), ((start + stop) // 2, stop))
+        except MemoryError:
+            raise out_of_memory(view.segment.path) from None
+
+    def _later(self, view: SegmentView, *stretches: tuple[int, int]) -> Iterator[Batch]:
+        """The batches of stretches of rows, one after the other."""
+        for low, high in reversed(stretches) if self.descending else stretches:
+            yield from self.run(view, low, high)
 
     def _readable(self, view: SegmentView, start: int, stop: int) -> list[Batch]:
         """The batches of the rows whose blocks can all be read; of the others a warning."""
@@ -250,7 +256,8 @@ class _Work:
         )
         return [batch.backwards() if self.descending else batch]
 
-    def _run(self, view: SegmentView, start: int, stop: int) -> list[Batch]:
+    def _run(self, view: SegmentView, start: int, stop: int) -> Iterable[Batch]:
+        """The batches of rows start … stop - 1. _TooLarge where not even the first is small enough."""
         segment = view.segment
         chosen: I64Array | None = None  # places relative to start; None: all
         live = view.live(start, stop)
@@ -273,29 +280,63 @@ class _Work:
             chosen = np.flatnonzero(mask) if chosen is None else chosen[mask]
         if chosen is not None and not len(chosen):
             return []
-        return list(self._emit(segment, start, stop, chosen))
-
-    def _emit(
-        self, segment: ReadableSegment, start: int, stop: int, chosen: I64Array | None
-    ) -> Iterator[Batch]:
         rows = np.arange(start, stop) if chosen is None else chosen + start
         step = _rows_in(segment, self.columns, min(BATCH_BYTES, segment.limits.batch_bytes))
         pieces = range(0, len(rows), step)
+        batches: list[Batch] = []
+        room = MOST_BYTES
         for at in reversed(pieces) if self.descending else pieces:
             part = rows[at : at + step]
-            low, high = int(part[0]), int(part[-1]) + 1
-            if high - low == len(part):
-                rowids = int64_view(segment.slice(ROWID, low, high))
-                arrays = tuple(
-                    segment.slice(column, low, high, coded=column in self.coded) for column in self.columns
-                )
+            try:
+                batches.append(self._batch(segment, part, room))
+            except _TooLarge:
+                if not batches:
+                    raise
+                rest = (start, int(part[-1]) + 1) if self.descending else (int(part[0]), stop)
+                return chain(batches, self._later(view, rest))
+            room -= batches[-1].nbytes
+        return batches
+
+    def _batch(self, segment: ReadableSegment, rows: I64Array, room: int) -> Batch:
+        """The batch of ``rows``, ascending. _TooLarge for several that take more than ``room`` bytes.
+
+        What a block takes once it is decoded is known then only.
+        """
+        low, high = int(rows[0]), int(rows[-1]) + 1
+        in_a_row = high - low == len(rows)
+        arrays: list[pa.Array] = []
+        for column in (ROWID, *self.columns):
+            coded = column in self.coded
+            if in_a_row:
+                arrays.append(segment.slice(column, low, high, coded=coded))
             else:
-                rowids = int64_view(segment.take(ROWID, part))
-                arrays = tuple(
-                    segment.take(column, part, coded=column in self.coded) for column in self.columns
-                )
-            batch = Batch(rowids, arrays)
-            yield batch.backwards() if self.descending else batch
+                arrays.append(segment.take(column, rows, coded=coded))
+            room -= arrays[-1].nbytes
+            if room < 0 and len(rows) > 1:
+                raise _TooLarge
+        batch = Batch(int64_view(arrays[0]), tuple(arrays[1:]))
+        return batch.backwards() if self.descending else batch
+
+
+class _TooLarge(Exception):
+    """Rows take more memory than one step of a scan may."""
+
+
+def _spans(
+    stretches: list[tuple[int, int]], first: int, rows: int, descending: bool
+) -> Iterator[tuple[int, int]]:
+    """The stretches in pieces of ``rows`` rows, the very first of ``first``.
+
+    They are cut as they are asked for: a file may say that it has 2⁴⁸ rows.
+    """
+    cut = list(stretches)
+    if cut and first < cut[0][1] - cut[0][0]:
+        start, stop = cut[0]
+        cut[:1] = (start, start + first), (start + first, stop)
+    for start, stop in reversed(cut) if descending else cut:
+        starts = range(start, stop, rows)
+        for low in reversed(starts) if descending else starts:
+            yield low, min(low + rows, stop)
 
 
 def _rows_in(segment: ReadableSegment, columns: Sequence[int], size: int) -> int:

@@ -10,6 +10,7 @@ import numpy as np
 from audiomem_sql.arrays import BoolArray
 from audiomem_sql.columns.batch import Batch
 from audiomem_sql.columns.schema import Schema
+from audiomem_sql.machine.memory import check_room
 from audiomem_sql.scan import Filter, Readable, RowFilter, scan
 from audiomem_sql.versions import SegmentView
 
@@ -39,6 +40,7 @@ def allowed_rows(part: Part, filters: Sequence[Filter], row_filter: RowFilter | 
     live = view.live(0, view.segment.rows)
     if not filters and row_filter is None:
         return live
+    check_room(view.segment.rows, view.segment.path)
     allowed = np.zeros(view.segment.rows, bool)
     for batch in scan(part, (), filters, row_filter=row_filter):
         allowed[view.segment.find_many(batch.rowids)] = True

@@ -9,9 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import os
-import socket
-from collections.abc import Callable, Sequence
-from dataclasses import replace
+from collections.abc import Sequence
 
 from audiomem_sql.errors import AudioMemError, StorageError
 from audiomem_sql.machine.durable import file_identity
@@ -19,25 +17,11 @@ from audiomem_sql.machine.presence import Presence
 from audiomem_sql.machine.writer_lock import WriterLock
 from audiomem_sql.protection.levels import level_named
 from audiomem_sql.storage.log import LogContent, LogRecord, LogWriter, Predecessor, quantum_for
-from audiomem_sql.storage.segment import (
-    DELTAS,
-    Comments,
-    FileState,
-    TableFile,
-    announce,
-    announced_copy,
-    can_append,
-    copied_file,
-    repaired_comments,
-    retract,
-)
+from audiomem_sql.storage.pages import SESSION_BYTES
+from audiomem_sql.storage.segment import DELTAS, FileState, ReadableSegment
+from audiomem_sql.table.announcing import PutInPlace, announcement_of
 from audiomem_sql.table.open_table import OpenTable
-from audiomem_sql.versions import announced_session, head_of
-from audiomem_sql.writing.commit import now
-
-_SESSION_BYTES = 8
-#: Lets a file take the place of another: temporary name, path.
-PutInPlace = Callable[[str, str], None]
+from audiomem_sql.versions import HeadRecord, announced_session, read_head
 
 
 class CommitLog:
@@ -52,6 +36,7 @@ class CommitLog:
         self._put_in_place = put_in_place
         self._presence = Presence(opened.files.log)
         self._writer: LogWriter | None = None
+        self._newest: tuple[ReadableSegment, FileState | None] | None = None  # as the last commit found it
 
     @property
     def used(self) -> bool:
@@ -74,7 +59,7 @@ class CommitLog:
             newest = snapshot.segments[-1]
             before = Predecessor(newest.catalog.segment_id, newest.digest, newest.catalog.last_version)
             quantum = quantum_for(file.state.size)
-            log = writer.create(os.urandom(_SESSION_BYTES), before, quantum, durable=False)
+            log = writer.create(os.urandom(SESSION_BYTES), before, quantum, durable=False)
             opened.snapshot = snapshot.with_log(log, file)
         return self
 
@@ -88,26 +73,6 @@ class CommitLog:
         self._writer.copies = level_named(opened.options.protection).log_copies
         return self._writer
 
-    def _announce(self, file: TableFile, session: bytes) -> TableFile:
-        """Say in the file that the log goes with it; the file as it is then."""
-        if self._opened.options.deltas != DELTAS[0]:
-            newest = head_of(self._opened.snapshot.segments[-1], file.generation + 1)
-            record = replace(newest, session=session)
-            self._opened.files.write_head(record)
-            return replace(file, beside=record)
-        writer = f"{socket.gethostname()}:{os.getpid()}"
-        if can_append(file):
-            record = announce(file, session, writer)
-        else:
-            ours, others = repaired_comments(file.path, file.newest.catalog.comments)
-            temporary, record = announced_copy(file, session, writer, Comments(ours, others), now())
-            self._put_in_place(temporary, file.path)
-            return self._opened.files.table_file(self._opened.cache, self._opened.snapshot)
-        state = FileState.of(file.path)
-        assert state is not None
-        front = record if file.front is not None else None
-        return replace(file, state=state, front=front, announced=record, torn=False)
-
     # -- commits ---------------------------------------------------------------------------------------------
 
     def append(self, content: LogContent, record: LogRecord) -> LogContent:
@@ -120,7 +85,7 @@ class CommitLog:
         StorageError, and nothing is committed, if somebody changed the table's file.
         """
         writer = self._log_writer()
-        after = writer.append_group(content, commits)
+        after = writer.append_group(content, commits, accepted=False)
         try:
             self._presence.enter(content.identity)
             self._announce_if_new(content)
@@ -139,7 +104,13 @@ class CommitLog:
         assert file is not None
         assert log.session is not None
         if announced_session(file) is None:
-            snapshot.table_file = self._announce(file, log.session)
+            beside = self._opened.options.deltas != DELTAS[0]
+            way = announcement_of(self._opened, file, self._put_in_place, beside=beside)
+            snapshot.table_file = way.announce(file, log.session)
+
+    def mark(self, content: LogContent) -> None:
+        """Say that the commits up to ``content`` stand."""
+        self._log_writer().mark(content)
 
     def cut(self, content: LogContent) -> None:
         """Take back everything behind ``content``, durably."""
@@ -150,6 +121,23 @@ class CommitLog:
         file = self._opened.snapshot.table_file
         assert file is not None
         file.check_unchanged()
+        if file.beside is not None:
+            self._check_beside(file.beside)
+
+    def _check_beside(self, head: HeadRecord) -> None:
+        """StorageError if the head file or the newest delta is not as this session left it."""
+        opened = self._opened
+        newest = opened.snapshot.segments[-1]
+        state = FileState.of(newest.path)
+        if self._newest is None or self._newest[0] is not newest:
+            self._newest = newest, state
+        same = state == self._newest[1] and file_identity(newest.path) == newest.identity
+        if read_head(opened.files.head) != head or not same:
+            raise StorageError(
+                "was changed or replaced while its table was written to; nothing was committed",
+                file=opened.files.folder,
+                remedy="Open the table again, and look whether it is the one that you want.",
+            )
 
     def _check_log(self, log: LogContent) -> None:
         """StorageError if the log does not have its name any more: what is written to it is lost."""
@@ -168,17 +156,8 @@ class CommitLog:
         file = self._opened.snapshot.table_file
         if file is None or announced_session(file) is None:
             return
-        if file.beside is not None:
-            newest = self._opened.snapshot.segments[-1]
-            self._opened.files.write_head(head_of(newest, file.generation + 1))
-            return
-        if can_append(file):
-            retract(file)
-            return
-        ours, others = repaired_comments(file.path, file.newest.catalog.comments)
-        head = replace(file.head, generation=file.next_generation)
-        temporary = copied_file(file, file.path, file.path, Comments(ours, others), head=head)
-        self._put_in_place(temporary, file.path)
+        beside = file.beside is not None
+        announcement_of(self._opened, file, self._put_in_place, beside=beside).retract(file)
 
     def is_last(self) -> bool:
         """Whether no other open table has commits in the log."""

@@ -8,7 +8,6 @@ Whoever asks for upkeep (``checkpoint``, ``merge``, ``vacuum``) gets its errors.
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable
 from typing import Protocol
 
@@ -19,7 +18,7 @@ from audiomem_sql.machine.writer_lock import WriterLock
 from audiomem_sql.storage.segment import ReadableSegment
 from audiomem_sql.table.open_table import OpenTable
 from audiomem_sql.upkeep.compaction import merge, small_deltas
-from audiomem_sql.warn_once import warn_once, warned
+from audiomem_sql.warn_once import warn_or_log, warned
 from audiomem_sql.writing import log_limits
 from audiomem_sql.writing.transaction import Transaction
 
@@ -115,7 +114,4 @@ def tell(path: str, what: str) -> None:
     """
     failure = what.split(":", 1)[0]
     message = f"{path}: {what} The commits are durable; this is tried again later."
-    try:
-        warn_once((path, failure, what), message, UpkeepWarning)
-    except UpkeepWarning:
-        logging.getLogger("audiomem_sql").warning(message)
+    warn_or_log((path, failure, what), message, UpkeepWarning)

@@ -10,6 +10,7 @@ from typing import Any
 from audiomem_sql.columns.creation import check_definitions
 from audiomem_sql.columns.schema import Schema, parse_columns
 from audiomem_sql.errors import DamagedFileError, StorageError
+from audiomem_sql.machine.file_names import readable_name
 from audiomem_sql.machine.limits import LIMITS
 from audiomem_sql.machine.malloc import spare
 from audiomem_sql.scan import in_rowid_order, scan
@@ -108,5 +109,5 @@ def write_salvaged(session: Session, broken: TableReader, model_digest: str) -> 
             )
         rows = scan(snapshot, columns)
         ordered = rows if snapshot.ordered else in_rowid_order(rows)
-        content = Commit(ordered, count, message=f"salvaged from {broken.path}")
+        content = Commit(ordered, count, message=f"salvaged from {readable_name(broken.path)}")
         session.commit_segment(content, replace(session.opened.options, model_digest=model_digest))

@@ -51,13 +51,14 @@ def describe(table: ReadableTable) -> dict[str, Any]:
 def _columns(table: ReadableTable) -> list[dict[str, Any]]:
     """Every column that users see: its definition, and its size before and after compression."""
     snapshot = table.snapshot
+    segments = [segment.with_schema(snapshot.schema) for segment in snapshot.segments]
     return [
         {
             "name": column.name,
             "definition": column.sql(),
             "bytes": snapshot.column_bytes(number),
-            "stored": sum(_stored_bytes(segment, number) for segment in snapshot.segments),
-            "blocks": sum(_block_count(segment, number) for segment in snapshot.segments),
+            "stored": sum(_stored_bytes(segment, number) for segment in segments),
+            "blocks": sum(_block_count(segment, number) for segment in segments),
         }
         for number, column in enumerate(table.schema.columns)
     ]

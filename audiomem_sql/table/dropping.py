@@ -10,7 +10,7 @@ from audiomem_sql.machine.block_cache import BlockCache
 from audiomem_sql.machine.durable import fsync_folder, storage_error
 from audiomem_sql.machine.writer_lock import WriterLock
 from audiomem_sql.storage.segment import Segment
-from audiomem_sql.versions import TableFiles
+from audiomem_sql.versions import TableFiles, read_head
 
 __all__ = ["drop"]
 
@@ -38,7 +38,8 @@ def drop(path: str | os.PathLike[str], *, busy_timeout: float = 0.0) -> list[str
         try:
             table_id = snapshot.segments[0].catalog.table_id
             beside = [files.log] if snapshot.log is not None else []
-            if snapshot.table_file is not None and snapshot.table_file.beside is not None:
+            head = read_head(files.head)
+            if head is not None and head.table_id == table_id:
                 beside.append(files.head)
             beside += [name for _, name in files.deltas() if _belongs(name, table_id)]
         finally:

@@ -11,7 +11,9 @@ import pyarrow as pa
 
 from audiomem_sql.columns.schema import Schema
 from audiomem_sql.columns.stored_values import as_sql
+from audiomem_sql.columns.types import Kind
 from audiomem_sql.errors import QueryError
+from audiomem_sql.machine.memory import check_room, out_of_memory
 from audiomem_sql.scan import Filter, RowFilter, fetch_rows, filters_of_text, first_rows, parse_order, scan
 from audiomem_sql.scan.lookup import value_at
 from audiomem_sql.search import WHOLE, results
@@ -24,6 +26,11 @@ if TYPE_CHECKING:
 
 #: What a query reads: a snapshot, or a snapshot with the changes of an open transaction.
 Current: TypeAlias = Snapshot | Transaction
+#: The least bytes that a value takes in Arrow; the text of strings comes on top, and others take less.
+_LEAST_WIDTHS = {
+    **dict.fromkeys((Kind.INTEGER, Kind.REAL, Kind.TIMESTAMP), 8),
+    **dict.fromkeys((Kind.TEXT, Kind.JSON, Kind.BLOB), 4),
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,8 +98,14 @@ class Rows:
         self, columns: Sequence[str] | None = None, where: str | None = None, parameters: Sequence[Any] = ()
     ) -> pa.Table:
         """The rows as an Arrow table."""
-        _, schema = self._projection(columns)
-        return pa.Table.from_batches(list(self.scan(columns, where, parameters)), schema)
+        numbers, schema = self._projection(columns)
+        if where is None:
+            widths = [_LEAST_WIDTHS.get(self.schema.columns[number].type.kind, 0) for number in numbers]
+            check_room(self.current.rows * sum(widths), self.path)
+        try:
+            return pa.Table.from_batches(list(self.scan(columns, where, parameters)), schema)
+        except MemoryError:
+            raise out_of_memory(self.path) from None
 
     def to_pandas(
         self,

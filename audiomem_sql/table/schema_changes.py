@@ -17,6 +17,7 @@ from audiomem_sql.table.session import Session
 from audiomem_sql.table.transactions import Transactions
 from audiomem_sql.writing.altering import altered_schema
 from audiomem_sql.writing.commit import Commit
+from audiomem_sql.writing.commit_limits import shortened
 
 #: Rows in a commit of :meth:`SchemaChanges.reembed`.
 _REEMBEDDED = 2000
@@ -41,7 +42,9 @@ class SchemaChanges:
                 change = parse_change(change) if isinstance(change, str) else change
                 schema = altered_schema(opened.snapshot, change, opened.options)
                 session.empty_log()
-                content = Commit((), 0, message=message or str(change), schema=schema, change=str(change))
+                content = Commit(
+                    (), 0, message=message or shortened(str(change)), schema=schema, change=str(change)
+                )
                 return session.commit_segment(content)
         except SchemaError as error:
             error.at(file=opened.path)
@@ -63,7 +66,7 @@ class SchemaChanges:
         embedder = embedder_of(model, backend)
         width, digest = embedder.dimensions, embedder.digest.hex()
         options = replace(opened.options, model=model, model_backend=backend, model_digest=digest)
-        message = f"reembed with {model} ({backend})"
+        message = shortened(f"reembed with {model} ({backend})")
         self._change_vectors(options, width, message)
         rowids = self._rowids_without_vectors()
         for start in range(0, len(rowids), _REEMBEDDED):

@@ -25,7 +25,8 @@ from audiomem_sql.table.commit_upkeep import CommitUpkeep, tell
 from audiomem_sql.table.open_table import OpenTable
 from audiomem_sql.upkeep.compaction import checkpoint, vacuum
 from audiomem_sql.versions import Snapshot
-from audiomem_sql.writing.commit import Commit, LoggedCommit, PendingCommit, check_version_fits, write_commit
+from audiomem_sql.writing.commit import Commit, LoggedCommit, PendingCommit, write_commit
+from audiomem_sql.writing.commit_limits import check_history
 from audiomem_sql.writing.group_commit import Append
 from audiomem_sql.writing.transaction import Transaction
 from audiomem_sql.writing.writer_turn import WriterTurn
@@ -189,22 +190,27 @@ class Session:
             opened.reload()
 
     def _check_not_older(self, known: Snapshot) -> None:
-        """StorageError if the file is of an older state than the one that this session has seen.
+        """StorageError if the files are of an older state than the one that this session has seen.
 
-        Somebody put an old copy in its place. It may be wanted, but not as a successor of what was read here.
+        Somebody put an old copy in their place, or took the log away. It may be wanted, but not as a
+        successor of what was read here.
         """
-        before, after = known.table_file, self.opened.snapshot.table_file
-        if before is None or after is None or before is after:
+        before, now = known.table_file, self.opened.snapshot
+        if before is None or now.table_file is None:
             return
-        same = after.generation == before.generation and after.newest.digest == before.newest.digest
-        if after.generation < before.generation or (after.generation == before.generation and not same):
-            self.opened.snapshot = known
-            raise StorageError(
+        if now.table_file.is_older_than(before):
+            what = (
                 f"the file was replaced by an older state, with versions up to "
-                f"{after.newest.catalog.last_version}, while the table was open",
-                file=self.opened.path,
-                remedy="Close the table, and open it again if that is the state to go on with.",
+                f"{now.table_file.newest.catalog.last_version}, while the table was open"
             )
+            remedy = "Close the table, and open it again if that is the state to go on with."
+        elif known.logged and now.log is None and now.table_file.next_generation <= before.next_generation:
+            what = f"the log, with versions up to {known.version}, was removed while the table was open"
+            remedy = "Put it back in its place, or restore file and log from a copy."
+        else:
+            return
+        self.opened.snapshot = known
+        raise StorageError(what, file=self.opened.path, remedy=remedy)
 
     # -- commits; the turn must be this thread's -------------------------------------------------------------
 
@@ -222,7 +228,7 @@ class Session:
 
     def append_to_log(self, record: LogRecord) -> LoggedCommit:
         """Write a commit as a record of the log, durably. It is not in the snapshot yet."""
-        check_version_fits(self.opened.snapshot)
+        check_history(self.opened.snapshot, record.message, tags=record.tags)
         writer = self.log_writer()
         log = self.opened.snapshot.log
         assert log is not None

@@ -13,6 +13,7 @@ from audiomem_sql.table.session import Session
 from audiomem_sql.versions import changes
 from audiomem_sql.writing import log_limits
 from audiomem_sql.writing.commit import LoggedCommit, PendingCommit, commit_time
+from audiomem_sql.writing.commit_limits import shortened
 from audiomem_sql.writing.transaction import Transaction
 
 
@@ -142,12 +143,12 @@ class Transactions:
         """Name a version, by default the newest; vacuum keeps it. An empty commit holds the name."""
         session, opened = self._session, self._opened
         session.check_no_transaction()
-        if not name or name.isdecimal():
+        if not isinstance(name, str) or not name or name.isdecimal():
             raise OptionError(f"{name!r} is no name for a version", file=opened.path, remedy="Use letters.")
         with session.writing():
             newest = opened.snapshot.newest
             number = newest if version is None else opened.snapshot.at(version).version
-            message = f"tag {name}"
+            message = shortened(f"tag {name}")
             session.append_to_log(
                 LogRecord(newest + 1, commit_time(opened.snapshot), message=message, tags={name: number})
-            )
+            ).accept()

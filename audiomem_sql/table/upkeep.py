@@ -16,7 +16,7 @@ from audiomem_sql.storage.segment import TableOptions
 from audiomem_sql.table.session import Session
 from audiomem_sql.upkeep.backup import write_backup
 from audiomem_sql.upkeep.compaction import Retention, merge, vacuum
-from audiomem_sql.upkeep.repair import Repair, repaired, table_files
+from audiomem_sql.upkeep.repair import Repair, repair_head, repaired, table_files
 from audiomem_sql.writing.commit import now
 
 #: Options that can be changed by writing a table anew.
@@ -124,6 +124,7 @@ class Upkeep:
                 else:
                     with contextlib.suppress(OSError):  # what stays is removed by the next writer's sweep
                         os.unlink(temporary)
+            repairs.extend(filter(None, [repair_head(self._opened.files)]))
         return repairs
 
     def set_cover(self, cover: Picture | None) -> None:

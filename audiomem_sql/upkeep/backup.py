@@ -40,9 +40,7 @@ from audiomem_sql.storage.segment import (
 )
 from audiomem_sql.upkeep.new_segment import (
     NewSegment,
-    logged_rows,
-    logged_tags,
-    logged_tombstones,
+    logged_segment,
     staged_log,
 )
 from audiomem_sql.versions import (
@@ -50,7 +48,6 @@ from audiomem_sql.versions import (
     TableFiles,
     VersionedBatch,
     known_sources,
-    logged_sources,
     merged_rows,
     segment_sources,
 )
@@ -153,23 +150,12 @@ def _copied(snapshot: Snapshot, target: str, progress: Progress | None) -> None:
 
 def _with_log(snapshot: Snapshot, target: str, options: TableOptions) -> None:
     """Copy the pages of the segments, and add one with the commits of the log."""
-    file, log, commits = snapshot.table_file, snapshot.log, snapshot.logged
+    file, log = snapshot.table_file, snapshot.log
     assert file is not None
     assert log is not None
     folded = None if log.folded is None else Folded(*log.folded)
-    segment = NewSegment(
-        place_for(file, snapshot.segments, options.write_options(), folded, target),
-        snapshot,
-        versions=snapshot.versions[-len(commits) :],
-        sources=logged_sources(commits),
-        tags=logged_tags(commits),
-    )
-    writer = segment.finished(
-        options,
-        logged_rows(commits, snapshot.schema),
-        logged_tombstones(commits),
-        versioned=len(commits) > 1,
-    )
+    place = place_for(file, snapshot.segments, options.write_options(), folded, target)
+    writer = logged_segment(place, snapshot, snapshot.logged).finished(options)
     try:
         _check_copy(writer.temporary, file.path)
         _check_in_place(file.path)
@@ -217,14 +203,6 @@ def _as_one_segment(
     commits = [record for record in snapshot.logged if record.version <= last]
     history = _history(snapshot)
     schema = union(snapshot.schema, (earlier for _, earlier in history.schemas))
-    versions = [version for version in snapshot.versions if version.number <= last]
-    segment = NewSegment(
-        _place(snapshot, segments, options, target),
-        Snapshot(segments, table_file=snapshot.table_file),
-        versions=versions,
-        sources=_sources(segments, commits, last),
-        tags={name: number for name, number in snapshot.tags.items() if number <= last},
-    )
     total = sum(segment.rows for segment in segments) + sum(len(record.inserted) for record in commits)
     with contextlib.ExitStack() as stack:
         sources = list(segments)
@@ -234,10 +212,17 @@ def _as_one_segment(
             )
             sources.append(stack.enter_context(staged_log(newest, options, commits, target)))
         stack.enter_context(snapshot.segments[0].read_once())
-        rows = _rows([source.with_schema(schema) for source in sources], last, total, progress)
-        writer = segment.finished(
-            options, rows, None, versioned=len(versions) > 1, schema=schema, history=history
+        segment = NewSegment(
+            _place(snapshot, segments, options, target),
+            Snapshot(segments, table_file=snapshot.table_file),
+            versions=[version for version in snapshot.versions if version.number <= last],
+            rows=_rows([source.with_schema(schema) for source in sources], last, total, progress),
+            sources=_sources(segments, commits, last),
+            tags={name: number for name, number in snapshot.tags.items() if number <= last},
+            schema=schema,
+            history=history,
         )
+        writer = segment.finished(options)
         try:
             _check_in_place(snapshot.segments[0].path)
             writer.publish(replace=False)

@@ -16,11 +16,12 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from audiomem_sql.errors import OptionError
+from audiomem_sql.errors import DamagedFileError, OptionError
 from audiomem_sql.machine.limits import limits_of
 from audiomem_sql.machine.progress import Progress
 from audiomem_sql.machine.writer_lock import WriterLock
 from audiomem_sql.sound.band_health import MEASURED_PAGES, unhealthy
+from audiomem_sql.storage.log import flush_unmarked
 from audiomem_sql.storage.segment import (
     DELTAS,
     Folded,
@@ -30,9 +31,7 @@ from audiomem_sql.storage.segment import (
 )
 from audiomem_sql.upkeep.new_segment import (
     NewSegment,
-    logged_rows,
-    logged_tags,
-    logged_tombstones,
+    logged_segment,
     staged_log,
     stored_columns,
 )
@@ -43,10 +42,9 @@ from audiomem_sql.versions import (
     VersionedBatch,
     kept_rows,
     known_sources,
-    logged_sources,
     merged_rows,
 )
-from audiomem_sql.writing.placement import Place, generation_of, is_empty, place_beside, place_for
+from audiomem_sql.writing.placement import Place, is_empty, place_beside, place_for
 
 #: Deltas with less data than this are merged when there are so many of them.
 SMALL_DELTA_BYTES = 1 << 20
@@ -102,19 +100,35 @@ class Retention:
 def checkpoint(files: TableFiles, lock: WriterLock, snapshot: Snapshot, options: TableOptions) -> bool:
     """Fold the log into the file. False if there was nothing in it.
 
-    Deltas that are small are merged with it when there are many, and so is all of a small table.
+    Deltas that are small are merged with it when there are many, and so is all of a small table, unless
+    they cannot be read: then they stay as they are, and the commits come behind them.
     """
     commits = snapshot.logged
     if commits:
         merged = _merged_with_log(snapshot, options)
-        if merged:
-            with staged_log(snapshot, options, commits) as staged:
-                _merge(files, lock, snapshot, options, [*merged, staged], folded=True)
-        else:
+        if not merged or not _is_merged_with_log(files, lock, snapshot, options, merged):
             _fold(files, lock, snapshot, options)
     if snapshot.found_log is not None:
         files.remove_log()
     return bool(commits)
+
+
+def _is_merged_with_log(
+    files: TableFiles,
+    lock: WriterLock,
+    snapshot: Snapshot,
+    options: TableOptions,
+    merged: Sequence[ReadableSegment],
+) -> bool:
+    """Make one segment of ``merged`` and the log; False, and nothing is done, if damage forbids it."""
+    with staged_log(snapshot, options, snapshot.logged) as staged:
+        try:
+            _merge(files, lock, snapshot, options, [*merged, staged], folded=True)
+        except DamagedFileError:
+            if snapshot.needs_upgrade:
+                raise
+            return False
+    return True
 
 
 def small_deltas(snapshot: Snapshot, unreadable: Set[bytes] = frozenset()) -> list[ReadableSegment]:
@@ -169,21 +183,8 @@ def _in_base(snapshot: Snapshot) -> Sequence[ReadableSegment]:
 
 def _fold(files: TableFiles, lock: WriterLock, snapshot: Snapshot, options: TableOptions) -> None:
     """Make a segment of the log's commits, behind those that are there."""
-    commits = snapshot.logged
-    segment = NewSegment(
-        _place(snapshot, options, snapshot.segments, folded=True),
-        snapshot,
-        versions=snapshot.versions[-len(commits) :],
-        sources=logged_sources(commits),
-        tags=logged_tags(commits),
-    )
-    segment.write(
-        options,
-        logged_rows(commits, snapshot.schema),
-        logged_tombstones(commits),
-        versioned=len(commits) > 1,
-        lock=lock,
-    )
+    place = _place(files, snapshot, options, snapshot.segments, folded=True)
+    logged_segment(place, snapshot, snapshot.logged).write(options, lock)
 
 
 def merge(
@@ -208,13 +209,6 @@ def _merge(
 ) -> None:
     """Make one segment of ``deltas``, which are the last ones, and the log if it is among them."""
     kept = [segment for segment in snapshot.segments if segment not in deltas]
-    segment = NewSegment(
-        _place(snapshot, options, kept, folded=folded),
-        snapshot,
-        versions=[version for delta in deltas for version in delta.catalog.versions],
-        sources=known_sources(deltas),
-        tags={name: number for delta in deltas for name, number in delta.catalog.tags.items()},
-    )
     tombstones = Tombstones.of(deltas)
     rowids, first = np.unique(tombstones.rowids, return_index=True)
     # Of each rowid the first deletion may be of a row in a segment before; the others are of rows in these.
@@ -224,23 +218,26 @@ def _merge(
         [step for delta in deltas for step in delta.catalog.history.migrations],
     )
     stored = stored_columns(snapshot, history)
-    rows = merged_rows([delta.with_schema(stored) for delta in deltas])
-    versioned = len(segment.versions) > 1
-    segment.write(
-        options,
-        rows,
-        outside if kept else None,
-        versioned=versioned,
+    place = _place(files, snapshot, options, kept, folded=folded)
+    segment = NewSegment(
+        place,
+        snapshot,
+        versions=[version for delta in deltas for version in delta.catalog.versions],
+        rows=merged_rows([delta.with_schema(stored) for delta in deltas]),
+        tombstones=outside if kept else None,
+        sources=known_sources(deltas),
+        tags={name: number for delta in deltas for name, number in delta.catalog.tags.items()},
         schema=stored,
         history=history,
-        lock=lock,
     )
-    files.remove_deltas([delta for delta in deltas if delta.path != segment.place.path])
+    segment.write(options, lock)
+    files.remove_deltas([delta for delta in deltas if delta.path != place.path])
     if not kept:
         files.remove_folder()
 
 
 def _place(
+    files: TableFiles,
     snapshot: Snapshot,
     options: TableOptions,
     kept: Sequence[ReadableSegment],
@@ -248,15 +245,21 @@ def _place(
     folded: bool = False,
     write: WriteOptions | None = None,
 ) -> Place:
-    """Where a segment goes that comes behind ``kept``. folded: the log's commits are in it."""
+    """Where a segment goes that comes behind ``kept``. folded: the log's commits are in it.
+
+    All of the log is durable then: what a crash leaves of it is what the segment says that it was.
+    """
     log = snapshot.log
     write = options.write_options(unhealthy(snapshot)) if write is None else write
-    what = None if not folded or log is None or log.folded is None else Folded(*log.folded)
+    what = None
+    if folded and log is not None and log.folded is not None:
+        flush_unmarked(files.log, log)
+        what = Folded(*log.folded)
     assert snapshot.table_file is not None
     newest = snapshot.segments[-1]
     if options.deltas != DELTAS[0] and kept and not snapshot.needs_upgrade:
-        path = TableFiles(snapshot.table_file.path).delta(snapshot.newest)
-        return place_beside(snapshot.table_file, path, kept[-1], write, what, generation_of(newest))
+        path = files.delta(snapshot.newest)
+        return place_beside(snapshot.table_file, path, kept[-1], write, what, newest)
     return place_for(snapshot.table_file, kept, write, what, newest=newest)
 
 
@@ -279,13 +282,6 @@ def vacuum(
     versions = [version for version in snapshot.versions if version.number >= oldest]
     write = options.write_options(unhealthy(snapshot, MEASURED_PAGES) if heard else frozenset())
     stronger = replace(write, level=level or limits_of(options.profile).vacuum_level)
-    segment = NewSegment(
-        _place(snapshot, options, (), write=stronger),
-        snapshot,
-        versions=versions,
-        sources=known_sources(snapshot.segments),
-        tags=snapshot.tags,
-    )
     total = sum(segment.rows for segment in snapshot.segments)
     history = snapshot.history(oldest)
     stored = stored_columns(snapshot, history)
@@ -301,15 +297,17 @@ def vacuum(
             if progress is not None:
                 progress(done, total)
 
+    segment = NewSegment(
+        _place(files, snapshot, options, (), write=stronger),
+        snapshot,
+        versions=versions,
+        rows=rows(),
+        sources=known_sources(snapshot.segments),
+        tags=snapshot.tags,
+        schema=stored,
+        history=history,
+    )
     with snapshot.segments[0].read_once():
-        segment.write(
-            options,
-            rows(),
-            None,
-            versioned=len(versions) > 1,
-            schema=stored,
-            history=history,
-            lock=lock,
-        )
+        segment.write(options, lock)
     files.remove_deltas(snapshot.segments)
     files.remove_folder()

@@ -1,7 +1,8 @@
-"""A file in which two states are mixed: said once in a process, as a DamageWarning."""
+"""A file in which two states are mixed, or its end is erased: said once in a process, as a DamageWarning."""
 
 from __future__ import annotations
 
+from audiomem_sql.upkeep.file_faults import ERASED
 from audiomem_sql.versions import Snapshot, TableFiles
 from audiomem_sql.warn_once import warn_once
 
@@ -18,4 +19,10 @@ def tell_mixed_file(files: TableFiles, snapshot: Snapshot) -> None:
             f"{files.base}: two states are mixed in the file: {file.mixed}. The newest is read, as far as it "
             "is there, and nothing is written. Restore the file from a copy, or run `audiomem repair` or "
             "`audiomem salvage`.",
+        )
+    if file is not None and file.erased:
+        warn_once(
+            ("erased", files.base, file.state),
+            f"{files.base}: page {file.stop}: from here on are {ERASED}. The table is read up to version "
+            f"{file.newest.catalog.last_version}. Restore the file from a copy if that was not the newest.",
         )

@@ -47,37 +47,38 @@ _ROWS_AT_ONCE = 1 << 14
 
 @dataclass(frozen=True, slots=True)
 class NewSegment:
-    """A segment about to be written at ``place``."""
+    """A segment about to be written at ``place``.
+
+    versions: the commits that are in it. rows: ascending by rowid, then version. tombstones: the rows of
+    segments before it that they deleted. schema: that of the rows, by default the newest.
+    """
 
     place: Place
     snapshot: Snapshot
     versions: Sequence[Version]
+    rows: Iterable[VersionedBatch]
     sources: dict[str, bytes]
     tags: dict[str, int]
+    tombstones: Tombstones | None = None
+    schema: Schema | None = None
+    history: SchemaHistory = NO_HISTORY
 
-    def write(
-        self,
-        options: TableOptions,
-        rows: Iterable[VersionedBatch],
-        tombstones: Tombstones | None,
-        *,
-        versioned: bool,
-        schema: Schema | None = None,
-        history: SchemaHistory = NO_HISTORY,
-        lock: WriterLock | None = None,
-    ) -> None:
-        """Write the rows, and make the segment part of the table.
+    def write(self, options: TableOptions, lock: WriterLock) -> None:
+        """Write it, and make it part of the table.
 
-        schema: that of ``rows``, by default the newest. lock: follows the file if it becomes the base.
+        lock: follows the file if it becomes the base.
         """
         files = TableFiles(self.snapshot.segments[0].path)
         beside = self.place.path != files.base
+        copies = level_named(options.protection).log_copies
         if beside:
-            files.make_folder()
-        writer = self.finished(options, rows, tombstones, versioned=versioned, schema=schema, history=history)
+            files.prepare_delta(self.snapshot, copies)
+        writer = self.finished(options)
         try:
-            if lock is not None and self.place.replaces:
+            replaces = self.place.replaces and isinstance(writer.placement, NewFile)
+            if replaces:
                 lock.follow(writer.temporary)
+            if beside or replaces:  # pages that are appended look at the file themselves
                 assert self.snapshot.table_file is not None
                 self.snapshot.table_file.check_unchanged()
             writer.publish(replace=True)
@@ -86,30 +87,20 @@ class NewSegment:
             raise
         if beside:
             assert writer.head is not None
-            files.write_head(writer.head)
+            files.write_head(writer.head, copies)
 
-    def finished(
-        self,
-        options: TableOptions,
-        rows: Iterable[VersionedBatch],
-        tombstones: Tombstones | None,
-        *,
-        versioned: bool,
-        schema: Schema | None = None,
-        history: SchemaHistory = NO_HISTORY,
-    ) -> SegmentWriter:
+    def finished(self, options: TableOptions) -> SegmentWriter:
         """The same, with the segment laid out, but not part of the table yet."""
         if limits_of(options.profile).sparing:
             for segment in self.snapshot.segments:
                 segment.forget()
             trim()
-        table_id = self.snapshot.segments[0].catalog.table_id
-        schema = schema or self.snapshot.schema
+        schema = self.schema or self.snapshot.schema
         writer = SegmentWriter(
             self.place.path,
             schema,
             self.place.write,
-            table_id=table_id,
+            table_id=self.snapshot.segments[0].catalog.table_id,
             codecs=codecs_of(self.snapshot, schema),
             table_options=options.to_catalog(),
             seal=self.place.seal,
@@ -117,27 +108,47 @@ class NewSegment:
             like=self.snapshot.segments[0].path,
         )
         try:
-            for part in rows:
-                if versioned:
-                    writer.add(part.batch.rowids, part.batch.arrays, part.created, part.ended)
-                else:
-                    writer.add(part.batch.rowids, part.batch.arrays)
-            filled = tombstones is not None and len(tombstones.rowids) > 0
-            empty = np.empty(0, np.int64)
-            writer.finish(
-                self.versions,
-                tombstones=tombstones.rowids if tombstones is not None and filled else None,
-                tombstone_versions=(tombstones.versions if tombstones is not None and filled else empty)
-                if versioned
-                else None,
-                sources=pack_sources(self.sources) if self.sources else None,
-                tags=self.tags,
-                history=history,
-            )
+            self._fill(writer)
         except BaseException:
             writer.abandon()
             raise
         return writer
+
+    def _fill(self, writer: SegmentWriter) -> None:
+        """Write rows and catalog. Of a single version no row says which it is of."""
+        versioned = len(self.versions) > 1
+        for part in self.rows:
+            if versioned:
+                writer.add(part.batch.rowids, part.batch.arrays, part.created, part.ended)
+            else:
+                writer.add(part.batch.rowids, part.batch.arrays)
+        tombstones = self.tombstones
+        filled = tombstones is not None and len(tombstones.rowids) > 0
+        empty = np.empty(0, np.int64)
+        writer.finish(
+            self.versions,
+            tombstones=tombstones.rowids if tombstones is not None and filled else None,
+            tombstone_versions=(tombstones.versions if tombstones is not None and filled else empty)
+            if versioned
+            else None,
+            sources=pack_sources(self.sources) if self.sources else None,
+            tags=self.tags,
+            history=self.history,
+        )
+
+
+def logged_segment(place: Place, snapshot: Snapshot, commits: Sequence[LogRecord]) -> NewSegment:
+    """The segment of ``commits``, which are in the log of ``snapshot``."""
+    numbers = {record.version for record in commits}
+    return NewSegment(
+        place,
+        snapshot,
+        versions=[version for version in snapshot.versions if version.number in numbers],
+        rows=logged_rows(commits, snapshot.schema),
+        tombstones=logged_tombstones(commits),
+        sources=logged_sources(commits),
+        tags={name: number for record in commits for name, number in record.tags.items()},  # 0: taken away
+    )
 
 
 def codecs_of(snapshot: Snapshot, schema: Schema) -> dict[int, VectorCodec]:
@@ -201,11 +212,6 @@ def _array(numbers: Iterable[int]) -> I64Array:
     return np.fromiter(numbers, np.int64)
 
 
-def logged_tags(commits: Sequence[LogRecord]) -> dict[str, int]:
-    """The names of versions that the commits gave, or took away (0)."""
-    return {name: number for record in commits for name, number in record.tags.items()}
-
-
 @contextlib.contextmanager
 def staged_log(
     snapshot: Snapshot, options: TableOptions, commits: Sequence[LogRecord], beside: str | None = None
@@ -215,22 +221,10 @@ def staged_log(
     beside: the path beside which the file is, by default the base.
     """
     path = snapshot.segments[0].path
-    numbers = {record.version for record in commits}
     write = replace(options.write_options(), level=1, protection=level_named("none"), mode=None)
     write = replace(write, profile=PROFILES[options.profile])
-    segment = NewSegment(
-        Place(path, NewFile(beside or path, path), FIRST_SEAL, write, replaces=False),
-        snapshot,
-        versions=[version for version in snapshot.versions if version.number in numbers],
-        sources=logged_sources(commits),
-        tags=logged_tags(commits),
-    )
-    writer = segment.finished(
-        options,
-        logged_rows(commits, snapshot.schema),
-        logged_tombstones(commits),
-        versioned=len(commits) > 1,
-    )
+    place = Place(path, NewFile(beside or path, path), FIRST_SEAL, write, replaces=False)
+    writer = logged_segment(place, snapshot, commits).finished(options)
     try:
         opened = Segment.open(writer.temporary, BlockCache(0))
         try:

@@ -6,13 +6,13 @@ import contextlib
 import os
 import shutil
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from audiomem_sql.arrays import I64Array, U8Array
-from audiomem_sql.audio import STREAM_HEAD_BYTES, VerbatimPages
-from audiomem_sql.errors import StorageError, UnsupportedError
+from audiomem_sql.audio import STREAM_HEAD_BYTES, VerbatimPages, has_blank_padding
+from audiomem_sql.errors import DamagedFileError, StorageError, UnsupportedError
 from audiomem_sql.machine.block_cache import BlockCache
 from audiomem_sql.machine.durable import flush, replace_durably, storage_error
 from audiomem_sql.machine.file_access import create_regular, open_regular
@@ -26,7 +26,14 @@ from audiomem_sql.storage.segment import (
     open_table_file,
     repaired_of_file,
 )
-from audiomem_sql.versions import Snapshot, TableFiles, announced_session
+from audiomem_sql.versions import (
+    Snapshot,
+    TableFiles,
+    announced_session,
+    head_of,
+    read_head_file,
+    write_head,
+)
 from audiomem_sql.writing.commit import now
 
 _COMPARED = 1 << 20
@@ -97,9 +104,9 @@ def _state(file: TableFile) -> tuple[HeadRecord | None, U8Array | None]:
     front = file.front
     if front is not None and (front.segment_id, front.digest) != (newest.catalog.segment_id, newest.digest):
         front = None
-    session = announced_session(file)
+    session = announced_session(replace(file, beside=None))  # what the head file says is not in the samples
     if session is None:
-        return front or file.head, None
+        return file.head if front is None else replace(front, appending=False), None
     record = file.announced or front
     assert record is not None
     pages = newest.file
@@ -110,7 +117,7 @@ def _state(file: TableFile) -> tuple[HeadRecord | None, U8Array | None]:
 
 
 def _is_changed(file: TableFile, temporary: str, head: HeadRecord | None) -> bool:
-    """Whether ``temporary`` differs from ``file`` in more than its metadata.
+    """Whether ``temporary`` differs from ``file`` in more than metadata of which other bytes mean the same.
 
     Appended pages leave the MD5 of STREAMINFO zero and the SEEKTABLE as it was, and in format version 1 the
     blocks had another order; a file that is written anew has them as we write them now.
@@ -124,11 +131,13 @@ def _is_changed(file: TableFile, temporary: str, head: HeadRecord | None) -> boo
     kept = stated == bytes(_MD5_BYTES) if head is not None else stated == true
     if not isinstance(source, VerbatimPages) or not kept or file.front != head:
         return True
+    if not has_blank_padding(file.path):
+        return True
     start, size = source.offset(0), os.path.getsize(temporary)
     length = source.offset(source.present) - start
-    return os.path.getsize(file.path) != start + length or not _same(
-        temporary, file.path, size - length, start
-    )
+    if os.path.getsize(file.path) != start + length or size < length:  # there is something behind the end
+        return True
+    return not _same(temporary, file.path, size - length, start)
 
 
 def repair_copy(
@@ -139,7 +148,7 @@ def repair_copy(
     Returns what was done, a file each.
     """
     copy = TableFiles.at(target)
-    if copy.exists() or copy.deltas() or os.path.lexists(copy.log):
+    if copy.exists() or copy.deltas() or any(map(os.path.lexists, (copy.log, copy.head))):
         raise StorageError("the file exists already", file=copy.base, remedy="Choose another name.")
     repairs = []
     with table_files(snapshot) as sources:
@@ -152,6 +161,8 @@ def repair_copy(
             repairs.append(repair)
             if source is sources[0] and snapshot.log is not None:
                 _copy_log(files, copy)
+            if source is sources[0]:
+                _copy_head(snapshot, copy)
             replace_durably(temporary, path)
     return repairs[::-1]
 
@@ -170,6 +181,27 @@ def table_files(snapshot: Snapshot) -> Iterator[list[TableFile]]:
     finally:
         for each in opened:
             each.close()
+
+
+def _copy_head(snapshot: Snapshot, copy: TableFiles) -> None:
+    """Write the head file of a table that has deltas in files beside it."""
+    file, newest = snapshot.table_file, snapshot.segments[-1]
+    assert file is not None
+    head = file.beside
+    if head is None and newest.path != file.path and newest.catalog.seal is not None:
+        head = head_of(newest)
+    if head is not None:
+        copy.make_folder(file.path)
+        write_head(copy.head, head, file.path, newest.file.layout.level.log_copies)
+
+
+def repair_head(files: TableFiles) -> Repair | None:
+    """Write the head file among the deltas again if copies of its record are damaged; what was done."""
+    head = read_head_file(files.head)
+    if head is None or not head.damaged:
+        return None
+    files.write_head(head.record, head.copies)
+    return Repair(files.head, 0, 0, changed=True)
 
 
 def _copy_log(files: TableFiles, copy: TableFiles) -> None:
@@ -236,6 +268,9 @@ def losses(segment: ReadableSegment, cells: Sequence[int]) -> Iterator[Loss]:
             starts, ends, side="left"
         )
         for number in np.flatnonzero(hit & (blocks.stored > 0)).tolist():
+            with contextlib.suppress(DamagedFileError):
+                segment.block(column, number)
+                continue  # only the label behind it is lost
             yield Loss(name, int(blocks.starts[number]), int(blocks.starts[number + 1]))
 
 

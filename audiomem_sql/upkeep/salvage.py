@@ -21,7 +21,7 @@ from itertools import pairwise
 import numpy as np
 
 from audiomem_sql.columns.stored_values import row_check
-from audiomem_sql.errors import AudioMemError, DamagedFileError, QueryError
+from audiomem_sql.errors import AudioMemError, QueryError
 from audiomem_sql.machine.block_cache import BlockCache
 from audiomem_sql.storage.log import LogContent, check_rows, read_log
 from audiomem_sql.storage.segment import (
@@ -31,7 +31,8 @@ from audiomem_sql.storage.segment import (
     Version,
     salvaged_file,
 )
-from audiomem_sql.versions import SegmentView, Snapshot, TableFiles, check_table
+from audiomem_sql.upkeep.salvaged_deltas import SalvagedDeltas, check_of_use
+from audiomem_sql.versions import SegmentView, Snapshot, TableFiles
 from audiomem_sql.warn_once import warn_once
 
 
@@ -138,26 +139,13 @@ def load_salvaged(files: TableFiles, cache: BlockCache) -> Snapshot:
     base = SalvagedFile(is_based=False)
     failed: AudioMemError | None = None
     try:
-        base = salvaged_file(files.base, cache, _check_of_use)
+        base = salvaged_file(files.base, cache, check_of_use)
     except AudioMemError as error:
         failed = error.with_traceback(None)
     opened, unreadable = list(base.segments), list(base.unreadable)
     try:
         segments = list(base.segments)
-        deltas: list[ReadableSegment] = []
-        for number, path in reversed(files.deltas()):
-            if (not segments or number > segments[-1].catalog.last_version) and (
-                not deltas or number < deltas[0].catalog.first_version
-            ):
-                other = next(iter([*segments, *deltas]), None)
-                try:
-                    delta = _whole(path, number, other, cache)
-                except (AudioMemError, OSError) as error:
-                    unreadable.append(str(error).split("\n")[0])
-                    continue
-                opened.append(delta)
-                deltas.insert(0, delta)
-        segments += deltas
+        segments += SalvagedDeltas(files, segments, cache, opened, unreadable).read()
         if not segments:
             assert failed is not None
             raise failed
@@ -173,33 +161,6 @@ def load_salvaged(files: TableFiles, cache: BlockCache) -> Snapshot:
         raise
     _tell(files, snapshot, unreadable)
     return snapshot
-
-
-def _check_of_use(segment: ReadableSegment) -> None:
-    """AudioMemError if rowids and deletions cannot be read: without these the rows would be wrong."""
-    segment.tombstones()
-    segment.rowids()
-    segment.created()
-    segment.ended()
-
-
-def _whole(path: str, number: int, other: ReadableSegment | None, cache: BlockCache) -> ReadableSegment:
-    """The delta that ends with version ``number``, of the table that ``other`` is of.
-
-    AudioMemError if its catalog, rowids and deletions cannot be read.
-    """
-    delta = salvaged_file(path, cache, _check_of_use)
-    try:
-        (segment,) = delta.segments
-        _check_of_use(segment)
-        if other is not None:
-            check_table(other, segment, other.path)
-        if segment.catalog.last_version != number:
-            raise DamagedFileError(f"ends with version {segment.catalog.last_version}", file=path)
-    except BaseException:
-        delta.close()
-        raise
-    return segment
 
 
 def _log(files: TableFiles, newest: ReadableSegment, unreadable: list[str]) -> LogContent | None:

@@ -24,10 +24,10 @@ from audiomem_sql.storage.segment import (
     check_data,
     check_places,
 )
-from audiomem_sql.upkeep.file_faults import file_faults
+from audiomem_sql.upkeep.file_faults import file_faults, folder_faults
 from audiomem_sql.upkeep.log_faults import log_faults
 from audiomem_sql.upkeep.repair import Loss, losses
-from audiomem_sql.versions import Snapshot, TableFiles, segment_sources
+from audiomem_sql.versions import SegmentView, Snapshot, TableFiles, segment_sources
 from audiomem_sql.writing.unique_keys import combined_hashes
 
 #: Rowids that are compared at once.
@@ -99,6 +99,8 @@ def problems(table: Verifiable, progress: Progress | None = None) -> Iterator[Pr
     if whole:
         yield from _shared_rowids(table.snapshot)
     yield from _missing(table)
+    for path, fault, repair in folder_faults(table.snapshot, table.files):
+        yield Problem(path, None, (), fault, repair)
     for fault, repair in log_faults(table.snapshot, table.files, whole=whole):
         yield Problem(table.files.log, None, (), fault, repair)
 
@@ -270,18 +272,37 @@ def _shared_rowids(snapshot: Snapshot) -> Iterator[Problem]:
     """Rows of two segments that have the same rowid, where the later one did not delete the earlier."""
     views = snapshot.views
     for number, later in enumerate(views[1:], 1):
-        for start in range(0, later.segment.rows, _ROWS_AT_ONCE):
-            stop = min(start + _ROWS_AT_ONCE, later.segment.rows)
-            rowids = int64_view(later.segment.slice(ROWID, start, stop))
-            live = later.live(start, stop)
-            rowids = rowids if live is None else rowids[live]
-            for earlier in views[:number]:
-                rows = np.setdiff1d(earlier.segment.find_many(rowids), earlier.deleted)
-                for row in rows[:1]:
-                    rowid = earlier.segment.rowid(int(row))
-                    other = earlier.segment
-                    fault = f"row {rowid} is there twice, also in {_name(other, later.segment)}"
-                    yield Problem(later.segment.path, None, (), fault)
+        for earlier in views[:number]:
+            rowid = _shared_rowid(earlier, later)
+            if rowid is not None:
+                fault = f"row {rowid} is there twice, also in {_name(earlier.segment, later.segment)}"
+                yield Problem(later.segment.path, None, (), fault)
+
+
+def _shared_rowid(earlier: SegmentView, later: SegmentView) -> int | None:
+    """A rowid that two segments show a row of; None if there is none.
+
+    The rows are looked at of which there are fewer: a segment without stored rowids may say that it has 2⁴⁸.
+    """
+
+    def effort(view: SegmentView) -> tuple[bool, int]:
+        return view.segment.catalog.first_rowid is not None, view.segment.rows
+
+    one, other = sorted((later, earlier), key=effort)
+    low = max(one.segment.catalog.low_rowid, other.segment.catalog.low_rowid)
+    high = min(one.segment.catalog.high_rowid, other.segment.catalog.high_rowid)
+    first, rows = one.segment.catalog.first_rowid, one.segment.rows
+    start, end = (0, rows) if first is None else (max(low - first, 0), min(high - first + 1, rows))
+    for begin in range(start, end if low <= high else start, _ROWS_AT_ONCE):
+        stop = min(begin + _ROWS_AT_ONCE, end)
+        rowids = int64_view(one.segment.slice(ROWID, begin, stop))
+        live = one.live(begin, stop)
+        rows_of_other = np.setdiff1d(
+            other.segment.find_many(rowids if live is None else rowids[live]), other.deleted
+        )
+        if len(rows_of_other):
+            return int(other.segment.rowid(int(rows_of_other[0])))
+    return None
 
 
 def _name(segment: ReadableSegment, beside: ReadableSegment) -> str:

@@ -4,7 +4,9 @@ Other rooms import from here only.
 
 - ``TableFiles`` are the paths of a table; its ``load`` gives the newest ``Snapshot``, which has a
   ``SegmentView`` for each segment. ``check_table`` refuses a segment of another table.
-- ``head_of`` gives the ``HeadRecord`` of a state whose newest segment is known.
+- ``head_of`` gives the ``HeadRecord`` of a state whose newest segment is known, ``read_head`` that of the
+  head file among the deltas, ``read_head_file`` a ``HeadFile``; ``write_head`` makes it.
+- ``broken_link`` tells whether a delta continues another segment, ``is_replaced`` whether others have it all.
 - ``announced_session`` tells which log a file says that it goes with.
 - ``changes`` tells what commits changed, one ``Change`` a row.
 - ``merged_rows`` gives the rows of several segments as one, each batch a ``VersionedBatch``; ``kept_rows``
@@ -20,7 +22,14 @@ from __future__ import annotations
 from audiomem_sql.storage.pages import HeadRecord
 from audiomem_sql.versions.chain import check_table
 from audiomem_sql.versions.files import TableFiles
-from audiomem_sql.versions.head_file import head_of
+from audiomem_sql.versions.head_file import (
+    HeadFile,
+    broken_link,
+    head_of,
+    read_head,
+    read_head_file,
+    write_head,
+)
 from audiomem_sql.versions.ingested import (
     DIGEST_BYTES,
     known_sources,
@@ -31,12 +40,15 @@ from audiomem_sql.versions.ingested import (
 )
 from audiomem_sql.versions.log_of_file import announced_session
 from audiomem_sql.versions.merge import Tombstones, VersionedBatch, kept_rows, merged_rows
+from audiomem_sql.versions.replaced import is_replaced
 from audiomem_sql.versions.row_changes import Change, changes
-from audiomem_sql.versions.snapshot import SegmentView, Snapshot
+from audiomem_sql.versions.segment_view import SegmentView
+from audiomem_sql.versions.snapshot import Snapshot
 
 __all__ = [
     "DIGEST_BYTES",
     "Change",
+    "HeadFile",
     "HeadRecord",
     "SegmentView",
     "Snapshot",
@@ -44,14 +56,19 @@ __all__ = [
     "Tombstones",
     "VersionedBatch",
     "announced_session",
+    "broken_link",
     "changes",
     "check_table",
     "head_of",
+    "is_replaced",
     "kept_rows",
     "known_sources",
     "logged_sources",
     "merged_rows",
     "pack_sources",
+    "read_head",
+    "read_head_file",
     "segment_sources",
     "unpack_sources",
+    "write_head",
 ]

@@ -10,14 +10,15 @@ import os
 import re
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from audiomem_sql.columns.stored_values import row_check
-from audiomem_sql.errors import AudioMemError, DamagedFileError, StorageError
+from audiomem_sql.errors import DamagedFileError, StorageError
 from audiomem_sql.machine.block_cache import BlockCache
 from audiomem_sql.machine.durable import abandoned_files, file_identity, fsync_folder, storage_error
 from audiomem_sql.machine.file_access import create_folder
 from audiomem_sql.machine.file_names import check_one_name, resolved
+from audiomem_sql.machine.memory import out_of_memory
 from audiomem_sql.storage.log import check_rows, commits_behind, has_more, read_log
 from audiomem_sql.storage.pages import HeadRecord
 from audiomem_sql.storage.segment import (
@@ -25,12 +26,12 @@ from audiomem_sql.storage.segment import (
     ReadableSegment,
     Segment,
     TableFile,
-    Version,
     open_table_file,
 )
 from audiomem_sql.versions.chain import check_chain
-from audiomem_sql.versions.head_file import check_links, read_head, with_head, write_head
+from audiomem_sql.versions.head_file import check_links, head_of, read_head, with_head, write_head
 from audiomem_sql.versions.log_of_file import log_of_file
+from audiomem_sql.versions.replaced import is_replaced
 from audiomem_sql.versions.snapshot import Snapshot
 
 _DELTA = re.compile(r"(\d{8,})\.flac")
@@ -63,10 +64,22 @@ class TableFiles:
         """The path of the head file among the deltas."""
         return os.path.join(self.folder, "head")
 
-    def write_head(self, record: HeadRecord) -> None:
-        """Say which delta is the newest, and which log goes with it, durably."""
+    def write_head(self, record: HeadRecord, copies: int) -> None:
+        """Say which delta is the newest, and which log goes with it, durably. copies: of the record."""
         self.make_folder()
-        write_head(self.head, record, self.base)
+        write_head(self.head, record, self.base, copies)
+
+    def prepare_delta(self, snapshot: Snapshot, copies: int) -> None:
+        """See to it that the head file is of ``snapshot``, before a delta is put behind that.
+
+        So a delta without a head file is told, and a head file that is of an older state than the segment
+        before the newest one.
+        """
+        file = snapshot.table_file
+        assert file is not None
+        file.check_unchanged()
+        if file.beside is None:
+            self.write_head(head_of(snapshot.segments[-1]), copies)
 
     def delta(self, version: int) -> str:
         """The path of the delta whose last version is ``version``."""
@@ -112,9 +125,12 @@ class TableFiles:
                 snapshot = self._load(cache, known)
             except (DamagedFileError, StorageError):
                 # The log is read before the folder is listed, so a gap between the two is a sign of change,
-                # not of loss.
-                if is_last or (attempt >= 2 and self._identity() == identity):
+                # not of loss. Without either nothing can change but the file itself.
+                alone = not os.path.lexists(self.log) and not os.path.lexists(self.folder)
+                if is_last or ((alone or attempt >= 2) and self._identity() == identity):
                     raise
+            except MemoryError:
+                raise out_of_memory(self.base) from None
             else:
                 # A new base takes its place before what it holds is removed: while it is the same, nothing
                 # was missing.
@@ -201,6 +217,8 @@ class TableFiles:
         found_log = snapshot.found_log
         if os.path.lexists(self.log) if found_log is None else has_more(self.log, found_log):
             return True
+        if file.beside is not None and read_head(self.head) != file.beside:
+            return True
         last = snapshot.segments[-1]
         if last.path != self.base and last.identity != file_identity(last.path):
             return True
@@ -240,13 +258,13 @@ class TableFiles:
         chain = {segment.path for segment in snapshot.segments}
         removed = False
         for _, path in self.deltas():
-            if path not in chain and _replaced(path, snapshot):
+            if path not in chain and is_replaced(path, snapshot):
                 with contextlib.suppress(OSError):
                     os.unlink(path)
                     removed = True
         if len(chain) == 1 and (removed or os.path.lexists(self.head)):
             file = snapshot.table_file
-            if file is not None and file.beside is None:
+            if file is not None and (file.beside is None or not file.beside.is_open):
                 self.remove_folder()
 
     def check_writable(self) -> None:
@@ -340,37 +358,3 @@ class TableFiles:
                 fsync_folder(self.folder)
         except OSError as error:
             raise storage_error(error, self.base) from error
-
-
-def _is_stored(version: Version, stored: dict[int, Version]) -> bool:
-    """Whether ``stored`` has ``version``, perhaps with the time that it counts as where times fell."""
-    same, before = stored[version.number], stored.get(version.number - 1)
-    if same == version or before is None:
-        return same == version
-    return version.time <= before.time and same == replace(version, time=before.time + 1)
-
-
-def _replaced(path: str, snapshot: Snapshot) -> bool:
-    """Whether ``snapshot`` has every commit of the delta at ``path`` that is not older than what is kept."""
-    try:
-        replaced = Segment.open(path, BlockCache(0))
-    except AudioMemError:
-        return False
-    try:
-        base = snapshot.segments[0].catalog
-        stored = {
-            version.number: version for segment in snapshot.segments for version in segment.catalog.versions
-        }
-        return (
-            replaced.catalog.table_id == base.table_id
-            and replaced.catalog.last_version <= snapshot.segments[-1].catalog.last_version
-            and not any(segment.file.truncated for segment in snapshot.segments)
-            and all(
-                _is_stored(version, stored)
-                if version.number in stored
-                else version.number < base.first_version
-                for version in replaced.catalog.versions
-            )
-        )
-    finally:
-        replaced.close()

@@ -50,8 +50,10 @@ def log_of_file(
     if log is None:
         if session is None:
             return None
+        where = f"page {file.stop + 1} on, where a part of them is, which is damaged"
+        torn = f"; nor is all of the segment from {where}" if file.torn else ""
         raise DamagedFileError(
-            f"version {last + 1} and those after it are in {path}, which is not here",
+            f"version {last + 1} and those after it are in {path}, which is not here{torn}",
             file=file.path,
             remedy=f"Copy both files together, or close the table before you copy it. {_SALVAGE}",
         )

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import cached_property
 from itertools import pairwise
 from typing import Any
@@ -16,13 +16,14 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from audiomem_sql.arrays import BoolArray, I64Array
+from audiomem_sql.arrays import I64Array
 from audiomem_sql.columns.batch import Batch, Row, batch_of
 from audiomem_sql.columns.layouts import row_translation
 from audiomem_sql.columns.schema import Schema
 from audiomem_sql.columns.stored_values import stored_rows
 from audiomem_sql.errors import QueryError
 from audiomem_sql.indexes.keys.index import FEW_ROWS, KeyIndex, indexed_rowids
+from audiomem_sql.machine.memory import check_room
 from audiomem_sql.storage.log import LogContent, LogRecord
 from audiomem_sql.storage.segment import (
     NO_HISTORY,
@@ -32,40 +33,10 @@ from audiomem_sql.storage.segment import (
     TableFile,
     Version,
 )
+from audiomem_sql.versions.segment_view import SegmentView
 
 #: Snapshots of other versions that a snapshot remembers.
 _OTHERS_KEPT = 8
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class SegmentView:
-    """A segment and its deleted rows: int64 (n,), places in the segment, ascending."""
-
-    segment: ReadableSegment
-    deleted: I64Array
-
-    @property
-    def live_rows(self) -> int:
-        """Rows that are not deleted."""
-        return self.segment.rows - len(self.deleted)
-
-    def live(self, start: int, stop: int) -> BoolArray | None:
-        """Which of rows start … stop - 1 are not deleted, bool; None when all are."""
-        low, high = np.searchsorted(self.deleted, [start, stop])
-        if low == high:
-            return None
-        live = np.ones(stop - start, bool)
-        live[self.deleted[low:high] - start] = False
-        return live
-
-    def is_live(self, row: int) -> bool:
-        """Whether ``row`` is not deleted."""
-        position = int(np.searchsorted(self.deleted, row))
-        return position == len(self.deleted) or int(self.deleted[position]) != row
-
-    def find(self, rowid: int) -> int:
-        """The live row with ``rowid``, or -1."""
-        return next((row for row in self.segment.find(rowid) if self.is_live(row)), -1)
 
 
 class Snapshot:
@@ -116,6 +87,8 @@ class Snapshot:
         newer.own_rows.update(record.inserted)
         newer._gone = self._gone | gone
         newer.views = newer._views() if gone else self.views
+        newer.history_bytes = self.history_bytes + len((record.message or "").encode())
+        newer.history_bytes += sum(len(name.encode()) for name in record.tags)
         newer.newest_time = max(record.time, self.newest_time + 1)
         newer.high_rowid = max([self.high_rowid, *(rowid for rowid, _ in record.inserted)])
         newer.rows = sum(view.live_rows for view in newer.views) + len(newer.own_rows)
@@ -267,7 +240,10 @@ class Snapshot:
         hidden = segment.find_many(later)
         catalog = segment.catalog
         if catalog.created is None:
-            return hidden if catalog.last_version <= self.version else np.arange(segment.rows)
+            if catalog.last_version <= self.version:
+                return hidden
+            check_room(8 * segment.rows, segment.path)
+            return np.arange(segment.rows)
         if catalog.ended is not None or catalog.last_version > self.version:
             outside = (segment.created() > self.version) | (segment.ended() <= self.version)
             hidden = np.union1d(hidden, np.flatnonzero(outside))
@@ -296,6 +272,13 @@ class Snapshot:
     def newest_time(self) -> int:
         """The time of the newest commit, in µs since 1970."""
         return self.versions[-1].time
+
+    @cached_property
+    def history_bytes(self) -> int:
+        """Bytes of the messages and tags of all versions, and of the changes of columns."""
+        messages = sum(len(version.message.encode()) for version in self.versions if version.message)
+        texts = [*self.tags, *(step.text for step in self.migrations)]
+        return messages + sum(len(text.encode()) for text in texts)
 
     @property
     def kept(self) -> int:

@@ -18,10 +18,11 @@ import numpy as np
 from audiomem_sql.arrays import I64Array
 from audiomem_sql.columns.batch import Batch
 from audiomem_sql.columns.schema import Schema
-from audiomem_sql.errors import LimitError, StorageError
+from audiomem_sql.errors import StorageError
 from audiomem_sql.machine.durable import fsync_folder, storage_error
 from audiomem_sql.machine.progress import Progress
 from audiomem_sql.machine.writer_lock import WriterLock
+from audiomem_sql.protection.levels import level_named
 from audiomem_sql.sound.band_health import unhealthy
 from audiomem_sql.storage.log import LogContent, LogRecord
 from audiomem_sql.storage.segment import (
@@ -34,7 +35,6 @@ from audiomem_sql.storage.segment import (
     TableFile,
     TableOptions,
     Version,
-    check_version_count,
 )
 from audiomem_sql.versions import (
     HeadRecord,
@@ -45,7 +45,8 @@ from audiomem_sql.versions import (
     pack_sources,
     unpack_sources,
 )
-from audiomem_sql.writing.placement import Place, generation_of, is_empty, place_beside, place_for
+from audiomem_sql.writing.commit_limits import check_history, check_ids
+from audiomem_sql.writing.placement import Place, is_empty, place_beside, place_for
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +73,9 @@ class LogAppender(Protocol):
     def append_group(self, content: LogContent, commits: Sequence[LogRecord]) -> LogContent:
         """Add commits behind ``content``, durably, all or none; the content that the log has now."""
 
+    def mark(self, content: LogContent) -> None:
+        """Say that the commits up to ``content`` stand."""
+
     def cut(self, content: LogContent) -> None:
         """Take back everything behind ``content``, durably."""
 
@@ -87,6 +91,7 @@ class LoggedCommit:
 
     def accept(self) -> None:
         """The commit stands."""
+        self.writer.mark(self.after)
 
     def take_back(self) -> None:
         """Undo the commit."""
@@ -98,7 +103,8 @@ class PendingCommit:
     """A commit that is on the disk as a part of the table's file.
 
     previous: what stood at path before, under a temporary name. appended: where it was appended to the file.
-    beside: it is a file of its own, a delta of these; newest: what their head file said before.
+    beside: it is a file of its own, a delta of these; newest: what their head file said before, copies: how
+    often.
     """
 
     version: int
@@ -107,6 +113,7 @@ class PendingCommit:
     appended: AppendedPages | None = None
     beside: TableFiles | None = None
     newest: HeadRecord | None = None
+    copies: int = 1
 
     def accept(self) -> None:
         """The commit stands."""
@@ -121,11 +128,14 @@ class PendingCommit:
             return
         if self.beside is not None:
             assert self.newest is not None
-            self.beside.write_head(self.newest)
+            self.beside.write_head(self.newest, self.copies)
         try:
             if self.beside is not None:
                 with contextlib.suppress(FileNotFoundError):
                     os.unlink(self.path)
+                fsync_folder(self.beside.folder)
+                self.beside.remove_folder()
+                return
             if self.previous is not None:
                 os.replace(self.previous, self.path)
                 self.previous = None
@@ -159,18 +169,6 @@ def now() -> int:
     return time.time_ns() // 1000
 
 
-def check_version_fits(snapshot: Snapshot) -> None:
-    """LimitError if the table keeps as many versions as one segment can hold.
-
-    It counts those of all segments together: a vacuum makes one of them.
-    """
-    try:
-        check_version_count(snapshot.kept)
-    except LimitError as error:
-        error.at(file=snapshot.segments[0].path)
-        raise
-
-
 def commit_time(snapshot: Snapshot) -> int:
     """The time of the next commit: now, but later than the newest one, whatever the clock does."""
     return max(now(), snapshot.newest_time + 1)
@@ -190,7 +188,8 @@ def write_commit(
 
     On any error the files are as they were.
     """
-    check_version_fits(snapshot)
+    check_history(snapshot, commit.message, change=commit.change)
+    check_ids(commit.schema or snapshot.schema, files.base)
     file = snapshot.table_file
     assert file is not None
     number = snapshot.newest + 1
@@ -207,23 +206,27 @@ def write_commit(
         seal=place.seal,
         placement=place.placement,
     )
-    appended = place.placement if isinstance(place.placement, AppendedPages) else None
-    pending = PendingCommit(number, place.path, appended=appended, beside=files if beside else None)
+    pending = PendingCommit(number, place.path, beside=files if beside else None)
     pending.newest = head_of(snapshot.segments[-1])
+    pending.copies = level_named(options.protection).log_copies
     temporary: str | None = None
     try:
         for batch in commit.batches:
             writer.add(batch.rowids, batch.arrays)
         _finish(writer, snapshot, commit, number, is_first=is_first, progress=progress)
-        if place.replaces:
+        if isinstance(writer.placement, AppendedPages):
+            pending.appended = writer.placement
+        elif place.replaces:
             temporary = writer.temporary
             lock.follow(temporary)
             file.check_unchanged()
             pending.keep_previous(temporary + ".old")
+        if beside:
+            files.prepare_delta(snapshot, pending.copies)
         writer.publish()
         if beside:
             assert writer.head is not None
-            files.write_head(writer.head)
+            files.write_head(writer.head, pending.copies)
     except BaseException as error:
         pending.fail(named=beside or (temporary is not None and not os.path.exists(temporary)))
         writer.abandon()
@@ -243,7 +246,7 @@ def _place(
     files.make_folder()
     newest = snapshot.segments[-1]
     path = files.delta(snapshot.newest + 1)
-    return place_beside(file, path, newest, write, None, generation_of(newest))
+    return place_beside(file, path, newest, write, None, newest)
 
 
 def _finish(

@@ -32,7 +32,8 @@ from audiomem_sql.errors import AudioMemError, SchemaError, StorageError
 from audiomem_sql.storage.log import LogContent, LogRecord
 from audiomem_sql.versions import Snapshot
 from audiomem_sql.writing.appending import number_rows
-from audiomem_sql.writing.commit import LogAppender, check_version_fits, commit_time
+from audiomem_sql.writing.commit import LogAppender, commit_time
+from audiomem_sql.writing.commit_limits import check_history
 from audiomem_sql.writing.transaction import Transaction
 from audiomem_sql.writing.writer_turn import Ticket, WriterTurn
 
@@ -93,7 +94,7 @@ class Append:
         if transaction.logged_size() > limit:
             self.too_large = True
         elif transaction.changed or self.sources is not None:
-            check_version_fits(snapshot)
+            check_history(snapshot, self.message)
             return transaction.record(snapshot.newest + 1, commit_time(snapshot), self.message, self.sources)
         else:
             self.version = snapshot.newest
@@ -170,6 +171,7 @@ class Group:
             log, before = prepare()
             assert before.log is not None
             content = log.append_group(before.log, self._records)
+            log.mark(content)
         except AudioMemError as error:
             for append in self._appends:  # an exception belongs to one thread
                 append.error = copy.copy(error)

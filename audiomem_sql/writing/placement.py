@@ -87,11 +87,12 @@ def place_for(
     pages = newest.file
     like = replace(write, profile=pages.profile, mode=pages.mode, protection=pages.layout.level)
     limit = REWRITTEN_BYTES if pages.layout.level.share is None else REWRITTEN_PROTECTED_BYTES
-    appends = replaces and file.state.size > limit and can_append(file)
-    if appends and not _leaves_uncovered(file, kept):
-        appended = AppendedPages(file)
+    appended: tuple[Seal, Placement] | None = None
+    if replaces and can_append(file) and not _leaves_uncovered(file, kept):
         earlier = tuple(_earlier(segment, segment.file.first) for segment in kept)
-        return Place(file.path, appended, Seal(generation, before, earlier, folded), like, replaces=False)
+        appended = Seal(generation, before, earlier, folded), AppendedPages(file)
+    if appended is not None and file.state.size > limit:
+        return Place(file.path, appended[1], appended[0], like, replaces=False)
     places, first = [], 0
     for segment in kept:
         places.append(_earlier(segment, first))
@@ -99,7 +100,7 @@ def place_for(
     copied = EarlierPages(first, _Copied(kept).read)
     return Place(
         file.path,
-        NewFile(target, file.path, copied),
+        NewFile(target, file.path, copied, appended),
         Seal(generation, before, tuple(places), folded),
         like,
         replaces=replaces,
@@ -112,15 +113,17 @@ def place_beside(
     before: ReadableSegment,
     write: WriteOptions,
     folded: Folded | None,
-    newest: int,
+    newest: ReadableSegment,
 ) -> Place:
     """Where the next delta of ``file`` goes, if it is a file of its own at ``path``.
 
-    before: the segment that it continues. newest: the generation of the newest segment.
+    before: the segment that it continues. newest: the newest one, which a merge puts into it.
     """
     seal = before.catalog.seal
     link = Link(before.catalog.segment_id, before.digest, 0 if seal is None else seal.generation)
-    generation = max(file.generation, newest) + 1
+    generation = max(file.next_generation, generation_of(newest) + 1)
+    if folded is None and newest.catalog.seal is not None:
+        folded = newest.catalog.seal.folded
     return Place(path, NewFile(path, file.path), Seal(generation, link, (), folded), write, replaces=False)
 
 

@@ -43,6 +43,17 @@ class ByteSourceContract(abc.ABC):
         assert [source.read_at(offset, length) for offset, length in ranges] == expected
         source.close()
 
+    @pytest.mark.parametrize("length", [0, 1, 20, 70_000])
+    @pytest.mark.parametrize("last", [0, len(DATA) - 20, len(DATA) - 3, len(DATA), len(DATA) + 9])
+    def test_answers_of_one_length(self, length: int, last: int) -> None:
+        """Zeros stand for what is not there."""
+        source = self.make(DATA)
+        offsets = [7, 300, 0, last]
+        expected = b"".join(DATA[offset : offset + length].ljust(length, b"\0") for offset in offsets)
+        assert source.read_alike(offsets, length) == expected
+        assert source.read_alike([], length) == b""
+        source.close()
+
     def test_identity_is_that_of_the_bytes(self) -> None:
         source = self.make(DATA)
         again = source.reopen()
@@ -80,6 +91,8 @@ class ByteSourceContract(abc.ABC):
             source.read_at(0, 1)
         with pytest.raises(StorageError, match="closed"):
             source.read([(0, 1)])
+        with pytest.raises(StorageError, match="closed"):
+            source.read_alike([0, 1], 1)
 
     def test_a_stream_ends_with_the_bytes(self) -> None:
         source = self.make(DATA)

@@ -171,11 +171,15 @@ def test_files_that_are_no_table(audiomem: Command, notes: str, verb: list[str])
 
 @pytest.mark.damages
 def test_verify_tells_what_is_wrong_with_the_log(audiomem: Command, notes: str, tmp_path: Path) -> None:
-    """A writer is killed with two commits in the log; then its last byte is another one, then its header."""
+    """A writer is killed with two commits in the log; then its last byte is another one, then its header.
+
+    If it was killed before it said that the last commit is durable, that one may have been torn.
+    """
     code = "import sys, os, audiomem_sql as am; t = am.open(sys.argv[1])\n" + (
-        "t.append([{'title': 'three'}]); t.append([{'title': 'four'}]); os._exit(0)"
+        "t.append([{'title': 'three'}]); sys.stdout.buffer.write(open(sys.argv[1] + '-wal', 'rb').read())\n"
+        "sys.stdout.flush(); t.append([{'title': 'four'}]); os._exit(0)"
     )
-    subprocess.run([sys.executable, "-c", code, notes], check=True)
+    one = subprocess.run([sys.executable, "-c", code, notes], check=True, stdout=subprocess.PIPE).stdout
     log = Path(f"{notes}-wal")
     whole = log.read_bytes()
     assert audiomem("verify", notes).code == 0
@@ -185,7 +189,16 @@ def test_verify_tells_what_is_wrong_with_the_log(audiomem: Command, notes: str, 
     log.write_bytes(whole)
 
     last = len(whole.rstrip(b"\0")) - 1
-    log.write_bytes(whole[:last] + b"\x7f" + whole[last + 1 :])
+    wrong_end = whole[:last] + b"\x7f" + whole[last + 1 :]
+    log.write_bytes(wrong_end)
+    shown = audiomem("verify", notes)
+    assert shown.code == 1
+    assert "the log was cut short or is damaged at version 6" in shown.out
+    before = contents(Path())
+    fails(audiomem("sql", notes, "DELETE FROM notes"), 1, "is damaged at version 6", "Restore the log")
+    assert contents(Path()) == before
+
+    log.write_bytes(one[:FIRST_RECORD] + wrong_end[FIRST_RECORD:])
     shown = audiomem("verify", notes)
     assert shown.code == 1
     assert shown.out.startswith(f"{tmp_path / notes}-wal: byte ")

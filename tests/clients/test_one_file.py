@@ -23,6 +23,7 @@ import audiomem_sql.pandas  # the accessor
 from audiomem_sql import dbapi
 from audiomem_sql.cli.main import run
 from audiomem_sql.errors import DamagedFileError, DamageWarning
+from audiomem_sql.loadable import loadable_path
 
 from .conftest import Shell
 
@@ -240,3 +241,30 @@ def test_while_a_session_is_open_a_copy_of_the_file_says_that_it_is_not_all(note
         shutil.copy(log(), "alone.flac-wal")
         with am.open("alone.flac") as both:
             assert both.get(9000) == {"id": 9000, "body": "new"}
+
+
+def test_duckdb_with_the_extension_reads_one_file(notes: list[int]) -> None:
+    """It makes no file, sees what an open writer commits, and refuses a copy without its log."""
+    duck = duckdb.connect(config={"allow_unsigned_extensions": "true"})
+    duck.execute(f"LOAD '{loadable_path('duckdb')}'")
+
+    def found(path: str = NAME) -> list[int]:
+        query = f"SELECT id FROM audiomem_scan('{path}') ORDER BY id"
+        return [row[0] for row in duck.execute(query).fetchall()]
+
+    assert found() == notes
+    writer = am.open(NAME)
+    writer.append([{"id": 9000, "body": "new"}])
+    assert found() == [*notes, 9000]
+    shutil.copy(NAME, "alone.flac")
+    with pytest.raises(duckdb.Error, match=r"alone\.flac-wal, which is not here"):
+        found("alone.flac")
+    Path("alone.flac").unlink()
+    relation = duck.sql("SELECT 9001 AS id, 'by DuckDB' AS body")
+    am.write_flac(relation, NAME, if_exists="append").close()
+    assert found() == [*notes, 9000, 9001]
+    writer.close()
+    assert found() == [*notes, 9000, 9001]
+    check([*notes, 9000, 9001])
+    duck.close()
+    check([*notes, 9000, 9001])

@@ -197,7 +197,7 @@ class FileLayer:
     def _fdopen(self, handle: int, mode: str = "r", *arguments: Any, **options: Any) -> Any:
         if handle not in self._handles:
             return self._real["fdopen"](handle, mode, *arguments, **options)
-        assert mode in ("w+b", "r+b")
+        assert mode in ("w+b", "r+b", "wb", "rb")
         raw = _Raw(handle)
         if options.get("buffering") == 0:
             return raw

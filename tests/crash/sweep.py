@@ -211,19 +211,19 @@ def run_in_trouble(
                     table = Table(path)
                 model = step(table, model, lambda after: None, rng)
             if number % 3 == 0 or failed:
-                check_now(table, model)
+                check_now(table, model, torn=protection != "none")
         table.close()
     with Table(path) as table:
         check(table, model)
     return failed
 
 
-def check_now(table: Table, model: Model) -> None:
-    """The open table and one opened by somebody else."""
+def check_now(table: Table, model: Model, *, torn: bool) -> None:
+    """The open table and one opened by somebody else. torn: a copy of the log may be behind the others."""
     table.refresh()
-    check(table, model, all_versions=False)
+    check(table, model, all_versions=False, torn=torn)
     with Table(table.path) as other:
-        check(other, model, all_versions=False)
+        check(other, model, all_versions=False, torn=torn)
 
 
 def sweep_failures(

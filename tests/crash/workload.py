@@ -21,6 +21,7 @@ from audiomem_sql.storage.log import writer as log_writer
 from audiomem_sql.table.table import Table
 from audiomem_sql.upkeep import compaction
 from audiomem_sql.upkeep.compaction import Retention
+from audiomem_sql.upkeep.file_faults import ERASED
 from audiomem_sql.upkeep.verify import Problem, problems
 from audiomem_sql.versions import Snapshot
 from audiomem_sql.writing import log_limits, placement
@@ -92,8 +93,17 @@ class Model:
 
 
 def _left_by_crash(problem: Problem) -> bool:
-    """A commit or a segment that was not whole, or a commit that is whole in some of its copies only."""
-    left = ("is no whole commit", "copies are damaged", "a segment that was never finished")
+    """A commit or a segment that was not whole, or a commit that is whole in some of its copies only.
+
+    Also room that was taken for one, and not written to.
+    """
+    left = (
+        "is no whole commit",
+        "copies are damaged",
+        "a segment that was never finished",
+        "pages without a header",
+        ERASED,
+    )
     return any(what in problem.what for what in left)
 
 

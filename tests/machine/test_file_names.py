@@ -50,6 +50,17 @@ def test_what_cannot_be_a_path() -> None:
         resolved("x" * 300)
 
 
+def test_the_working_directory_is_gone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    gone = tmp_path / "gone"
+    gone.mkdir()
+    monkeypatch.chdir(gone)
+    gone.rmdir()
+    for call in (resolved, is_there):
+        with pytest.raises(StorageError, match=r"No such file or directory\. Check the path") as caught:
+            call("t.flac")
+        assert caught.value.file == "t.flac"
+
+
 def test_names_of_ours_do_not_count(tmp_path: Path) -> None:
     path = str(tmp_path / "t.flac")
     Path(path).touch()

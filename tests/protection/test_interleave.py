@@ -11,8 +11,10 @@ from audiomem_sql.arrays import I64Array, U8Array
 from audiomem_sql.protection.interleave import Interleave, TurnedInterleave
 from audiomem_sql.protection.page_code import PageCode
 from audiomem_sql.protection.reed_solomon import ReedSolomon
+from audiomem_sql.protection.regular_errors import regular_places
 
 PAGE = PageCode(ReedSolomon(), 96)
+seeds = st.integers(0, 2**32)
 
 
 def random_bytes(seed: int, *shape: int) -> U8Array:
@@ -24,10 +26,12 @@ def test_golden_order() -> None:
     assert Interleave(2, 3).encode(words).tolist() == [[0, 3, 1, 4, 2, 5], [6, 9, 7, 10, 8, 11]]
 
 
-@given(st.integers(1, 40), st.integers(1, 255), st.integers(0, 5), st.integers(0, 2**32))
-@settings(max_examples=60, deadline=None)
-def test_inverse_for_bytes_and_erasures(depth: int, n: int, count: int, seed: int) -> None:
-    layout = Interleave(depth, n)
+@given(st.booleans(), st.integers(1, 40), st.integers(1, 255), st.integers(0, 9), st.integers(0, 5), seeds)
+@settings(max_examples=120, deadline=None)
+def test_inverse_for_bytes_and_erasures(
+    turned: bool, depth: int, n: int, first: int, count: int, seed: int
+) -> None:
+    layout = TurnedInterleave(depth, n, first) if turned else Interleave(depth, n)
     words = random_bytes(seed, count * depth, n)
     wholes = layout.encode(words)
     assert wholes.shape == (count, layout.size)
@@ -35,15 +39,16 @@ def test_inverse_for_bytes_and_erasures(depth: int, n: int, count: int, seed: in
     assert np.array_equal(layout.decode(wholes > 7), words > 7)
 
 
-@given(st.integers(1, 40), st.integers(1, 100), st.integers(0, 500), st.integers(0, 4000))
-@settings(max_examples=60, deadline=None)
-def test_a_burst_is_shared_out(depth: int, n: int, length: int, start: int) -> None:
-    layout = Interleave(depth, n)
+@given(st.booleans(), st.integers(1, 40), st.integers(1, 100), st.integers(0, 500), st.integers(0, 4000))
+@settings(max_examples=120, deadline=None)
+def test_a_burst_is_shared_out(turned: bool, depth: int, n: int, length: int, start: int) -> None:
+    layout = TurnedInterleave(depth, n) if turned else Interleave(depth, n)
     erased = np.zeros((1, layout.size), np.bool_)
     erased[0, start : start + length] = True
     hit = layout.decode(erased).sum(axis=1)
-    assert hit.max() - hit.min() <= 1
+    assert hit.max() <= -(-length // depth) + turned
     assert hit.sum() == erased.sum()
+    assert turned or hit.max() - hit.min() <= 1
 
 
 def test_page_begins_with_its_data() -> None:
@@ -115,31 +120,9 @@ def test_turned_order() -> None:
         assert (codewords_of(depth) == (i + 5 * (place // 4) + 3 * (place // 16)) % depth).all()
 
 
-@given(st.integers(1, 40), st.integers(1, 255), st.integers(0, 9), st.integers(0, 5), st.integers(0, 2**32))
-@settings(max_examples=60, deadline=None)
-def test_turned_inverse(depth: int, n: int, first: int, count: int, seed: int) -> None:
-    layout = TurnedInterleave(depth, n, first)
-    words = random_bytes(seed, count * depth, n)
-    wholes = layout.encode(words)
-    assert wholes.shape == (count, layout.size)
-    assert np.array_equal(layout.decode(wholes), words)
-    assert np.array_equal(layout.decode(wholes > 7), words > 7)
-
-
-@given(st.integers(1, 40), st.integers(1, 100), st.integers(0, 500), st.integers(0, 4000))
-@settings(max_examples=60, deadline=None)
-def test_a_burst_is_shared_out_among_turned_codewords(depth: int, n: int, length: int, start: int) -> None:
-    layout = TurnedInterleave(depth, n)
-    erased = np.zeros((1, layout.size), np.bool_)
-    erased[0, start : start + length] = True
-    hit = layout.decode(erased).sum(axis=1)
-    assert hit.max() <= -(-length // depth) + 1
-    assert hit.sum() == erased.sum()
-
-
 @pytest.mark.parametrize("depth", DEPTHS)
 def test_no_stride_falls_on_one_codeword(depth: int) -> None:
-    """Of every stride whose bytes a codeword can bear on average, the most of one: 16 from stride 24 on.
+    """Of every stride from 24 on, the most bytes of one codeword: 16. Of lower ones others tell the place.
 
     Strides of 16 times the depth and more have no more than 16 bytes in a page.
     """
@@ -151,14 +134,62 @@ def test_no_stride_falls_on_one_codeword(depth: int) -> None:
         assert hits.max() <= 16, stride
 
 
-def test_a_stuck_byte_in_every_64th_is_corrected() -> None:
-    turned = PageCode(ReedSolomon(), 96, turned=True)
-    data = random_bytes(7, 2, turned.data_bytes)
-    for stride, corrected in ((64, True), (96, True), (128, True), (192, True)):
-        pages = turned.encode(data)
+@pytest.mark.parametrize("depth", DEPTHS)
+def test_a_stuck_bit_in_every_so_many_bytes_is_corrected(depth: int) -> None:
+    """From every tenth byte on, whatever codewords that hits: half of the bytes have the bit anyway."""
+    code = PageCode(ReedSolomon(), depth, turned=True)
+    data = random_bytes(7, 1, code.data_bytes)
+    whole = code.encode(data)
+    for stride in (*range(10, 40), *(64 * n for n in range(1, 7)), 1000, 4096):
+        for first in (0, stride // 2, stride - 1):
+            pages = whole.copy()
+            pages[:, first::stride] |= 8
+            assert code.worth_decoding(pages).all()
+            assert np.array_equal(code.decode(pages).data, data), (stride, first)
+
+
+@pytest.mark.parametrize("depth", DEPTHS)
+def test_a_wrong_byte_in_every_so_many_is_corrected(depth: int) -> None:
+    """From every 16th on, which is as many as the code corrects: where some codewords have more, too."""
+    code = PageCode(ReedSolomon(), depth, turned=True)
+    data = random_bytes(8, 2, code.data_bytes)
+    whole = code.encode(data)
+    for stride in (*range(16, 32), 64, 96, 128, 192):
+        for first in (0, stride // 2, stride - 1):
+            pages = whole.copy()
+            pages[:, first::stride] ^= 8
+            assert code.worth_decoding(pages).all()
+            found = code.decode(pages)
+            assert np.array_equal(found.data, data), (stride, first)
+            assert found.intact.all()
+            assert found.corrections.tolist() == 2 * [len(range(first, code.page_bytes, stride))]
+
+
+def test_strides_that_defeated_the_order_of_version_1() -> None:
+    data = random_bytes(7, 2, PAGE.data_bytes)
+    for stride in (64, 128, 192):
+        pages = PAGE.encode(data)
         pages[:, 17::stride] ^= 8
-        assert turned.worth_decoding(pages).all()
-        assert np.array_equal(turned.decode(pages).data, data) == corrected
-        plain = PAGE.encode(data)
-        plain[:, 17::stride] ^= 8
-        assert not PAGE.decode(plain).intact.all()
+        assert not PAGE.decode(pages).intact.all()
+
+
+def test_regular_places() -> None:
+    wrong = np.arange(5, 2000, 17)
+    places = regular_places(wrong, 2000)
+    assert places is not None
+    assert np.array_equal(np.flatnonzero(places), wrong)
+    some = np.sort(np.random.default_rng(1).permutation(wrong)[:60])
+    found = regular_places(some, 2000)
+    assert found is not None
+    assert np.array_equal(found, places)  # some of them are enough, and so are most
+    found = regular_places(np.sort(np.concatenate([some, [100, 777]])), 2000)
+    assert found is not None
+    assert np.array_equal(found, places)
+    assert regular_places(np.sort(np.concatenate([some, np.arange(600, 620)])), 2000) is None
+    shifted = np.concatenate([wrong[wrong < 1000], wrong[wrong >= 1000] + 1])  # a byte between two channels
+    found = regular_places(shifted[shifted < 2000], 2000)
+    assert found is not None
+    assert np.array_equal(np.flatnonzero(found), shifted[shifted < 2000])
+    assert regular_places(wrong[:23], 2000) is None
+    assert regular_places(np.arange(0, 2000, 7), 2000) is None
+    assert regular_places(np.arange(500, 900), 2000) is None

@@ -8,9 +8,13 @@ different moments and copies, whatever the format is:
 the files                                               what opening them may do
 ======================================================  ====================================================
 are exactly those of a moment at rest                   show the state of that moment, nothing else
-lack the log that the base had at rest, always          refuse, unless nothing is missing
+lack the log that the base had at rest, always          refuse, unless no commit is missing that was
+                                                        acknowledged
 all belong to one history                               refuse, or show a state of it that is not older than
-                                                        the newest moment at which one of them was made
+                                                        the newest moment at which one of them was made; a
+                                                        base may have been made with the first record of its
+                                                        log that was acknowledged, which can be missing
+                                                        unnoticed
 belong to two histories                                 refuse
 ======================================================  ====================================================
 
@@ -30,10 +34,15 @@ Digests = dict[str, bytes]
 
 @dataclass(frozen=True, slots=True)
 class Rest:
-    """The files of a table at rest, by name, and the state that they mean."""
+    """The files of a table at rest, by name, and the state that they mean.
+
+    acknowledged: the newest version that a writer acknowledged. That of the model may be a commit of one that
+    was killed before.
+    """
 
     files: Mapping[str, bytes]
     model: Model
+    acknowledged: int
 
 
 @dataclass(slots=True)
@@ -46,9 +55,17 @@ class History:
         """The history of a copy."""
         return History(list(self.rests))
 
-    def first_with(self, name: str, digest: bytes) -> int | None:
-        """The version at which a file had this content first: it cannot know of later ones."""
-        return next((rest.model.newest for rest in self.rests if rest.files.get(name) == digest), None)
+    def first_with(self, name: str, digest: bytes, log: str) -> int | None:
+        """The version of which a file of this content knows: that at which it had it first.
+
+        Of a file that came with a log, what was acknowledged before: since then there is the log alone.
+        """
+        before = 0
+        for rest in self.rests:
+            if rest.files.get(name) == digest:
+                return before if name != log and log in rest.files else rest.model.newest
+            before = rest.acknowledged
+        return None
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,11 +96,15 @@ class Ledger:
         self.contents.update((digest, files[name]) for name, digest in found.items())
         return found
 
-    def note(self, history: History, files: Mapping[str, bytes], model: Model) -> None:
-        """The table is at rest."""
+    def note(
+        self, history: History, files: Mapping[str, bytes], model: Model, acknowledged: int | None = None
+    ) -> None:
+        """The table is at rest. acknowledged: the newest version that was, by default that of the model."""
+        newest = model.newest if acknowledged is None else acknowledged
         digests = self.digests(files)
-        if not history.rests or history.rests[-1].files != digests or history.rests[-1].model is not model:
-            history.rests.append(Rest(digests, model))
+        last = history.rests[-1] if history.rests else None
+        if last is None or last.files != digests or last.model is not model or last.acknowledged != newest:
+            history.rests.append(Rest(digests, model, newest))
 
     def allowed(self, base: str, files: Digests) -> Allowed:
         """What somebody may see who opens these files; base: the name of the table's file."""
@@ -98,13 +119,19 @@ class Ledger:
             if rest.files.get(base) == files.get(base)
         ]
         if with_base and log not in files and all(log in rest.files for rest in with_base):
+            acknowledged = max(rest.acknowledged for rest in with_base)
             newest = max(rest.model.newest for rest in with_base)
-            whole = [rest.model for rest in with_base if rest.model.newest == newest]
-            unchanged = len(whole) == len(with_base)  # nothing was ever committed on top of this base
-            return Allowed(whole if unchanged else [], True, "the log is missing")
+            whole = [
+                rest.model
+                for history in self.histories
+                if any(rest in history.rests for rest in with_base)
+                for rest in history.rests
+                if acknowledged <= rest.model.newest <= newest
+            ]
+            return Allowed(whole, True, "the log is missing")
         models: list[Model] = []
         for history in self.histories:
-            claims = [history.first_with(name, digest) for name, digest in files.items()]
+            claims = [history.first_with(name, digest, log) for name, digest in files.items()]
             if None not in claims:
                 oldest = max(claim for claim in claims if claim is not None)
                 models += [rest.model for rest in history.rests if rest.model.newest >= oldest]

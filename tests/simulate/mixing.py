@@ -6,15 +6,16 @@ All of this belongs to the group ``sealed`` or ``links``: what is allowed follow
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 
-from crash.workload import SMALL
+from crash.workload import NAMES, SMALL, Model
 
 from audiomem_sql.errors import AudioMemError
 from simulate.events import write_once
 from simulate.ledger import Allowed, Digests
 from simulate.people import Files, leave, note, put_files, table_files, take_away, write_file
 from simulate.places import Difference, Place, difference, fitting, open_table
-from simulate.world import NAME, World
+from simulate.world import NAME, Session, World
 
 
 def judge(world: World, path: os.PathLike[str], allowed: Allowed, what: str) -> bool:
@@ -125,15 +126,24 @@ def put_some_back(world: World) -> None:
 
 
 def meddle(world: World) -> None:
-    """Somebody touches the files under an open writer, whose next commit is refused, or is there."""
+    """Somebody touches the files under an open writer, whose next commit is refused, or is there.
+
+    Its transaction may have begun before that. It has seen the newest state; for any other an older file that
+    is put back is what it knows.
+    """
     place = world.some_place()
     if place is None or place.foreign:
         return
     session = world.session(place)
+    with world.calls.acting(session.process), world.no_refusal("a writer refreshes"):
+        session.table.refresh()
     rng, log = world.rng, place.path.parent / f"{NAME}-wal"
     older = rng.choice(place.history.rests).files[NAME]
     how = rng.choice(("deletes the log", "overwrites the base", "replaces the base", "moves the base away"))
-    world.tell(f"somebody {how} of {place.name} under {session.process.name}")
+    commit = _begun(world, session) if rng.random() < 0.4 else None
+    world.tell(
+        f"somebody {how} of {place.name} under {session.process.name}{', in a transaction' if commit else ''}"
+    )
     if how == "deletes the log":
         if log.exists():
             os.unlink(log)
@@ -153,7 +163,7 @@ def meddle(world: World) -> None:
             world.end(other)
     try:
         with world.calls.acting(process):
-            after = SMALL(session.table, before, lambda model: None, world.rng)
+            after = commit() if commit else SMALL(session.table, before, lambda model: None, world.rng)
     except AudioMemError as error:
         world.refused(error)
         return
@@ -165,6 +175,23 @@ def meddle(world: World) -> None:
             return
     if found is not None:
         raise Difference(f"a commit was acknowledged, and who opens {place.name} sees {found}")
+
+
+def _begun(world: World, session: Session) -> Callable[[], Model]:
+    """Begin a transaction, and insert a row; what commits it."""
+    before = session.place.live
+    with world.calls.acting(session.process), world.no_refusal("a transaction begins"):
+        transaction = session.table.begin()
+        rowid = transaction.insert(None, (None, "begun", 0, None))
+        row = None if rowid is None else transaction.stored_row(rowid)
+    assert rowid is not None
+    assert row is not None
+
+    def commit() -> Model:
+        session.table.commit()
+        return before.with_commit(before.rows | {rowid: row[: len(NAMES)]})
+
+    return commit
 
 
 def link(world: World) -> None:

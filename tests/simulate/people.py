@@ -9,9 +9,14 @@ import numpy as np
 from crash.workload import SMALL, Model
 from damage.damages import Damage, Hole, Sectors
 
+from audiomem_sql.audio import VerbatimPages
 from audiomem_sql.errors import AudioMemError
+from audiomem_sql.machine.block_cache import BlockCache
+from audiomem_sql.storage.pages import FRONT_BYTES
+from audiomem_sql.storage.pages.head_record import HEAD_MAGIC, HEAD_RECORD
+from audiomem_sql.table.table import Table
 from simulate.events import close_session, read_again, write_once
-from simulate.places import Difference, Place, difference, open_table
+from simulate.places import CACHE_BYTES, Difference, Place, difference, open_table
 from simulate.world import NAME, World
 
 _SHARES = {"standard": 0.05, "archive": 0.15}
@@ -98,6 +103,7 @@ def copy(world: World) -> None:
         place.live,
         place.protection,
         history=world.ledger.new_history(place.history),
+        acknowledged=place.acknowledged,
         foreign=place.foreign,
     )
     world.tell(f"somebody copies {place.name} to {target.name}")
@@ -112,7 +118,7 @@ def put_back(world: World) -> None:
     place = world.some_place()
     if place is None:
         return
-    files, model = table_files(place.path), place.live
+    files, model, acknowledged = table_files(place.path), place.live, place.acknowledged
     world.tell(f"somebody keeps the files of {place.name}")
     write_once(world, place)
     leave(world, place)
@@ -121,13 +127,33 @@ def put_back(world: World) -> None:
     world.tell(f"somebody puts the files of {place.name} back")
     take_away(place.path.parent)
     put_files(world, place.path.parent, files)
-    place.others = []
+    place.others, place.acknowledged = [], acknowledged
     place.live = world.look(place, [model], "put back")
 
 
-def _without_md5(data: bytes) -> bytes:
-    """The bytes of a file without the MD5 of its samples, which is zero where pages were added."""
-    return data[:26] + data[42:]
+def _repairable(data: bytes) -> bytes:
+    """The bytes of a file without those that stand nowhere else.
+
+    These are the MD5 of its samples, which is zero where pages were added, and the generation of the head
+    record, which counts announcements that were taken back, with its checksum.
+    """
+    found = bytearray(data)
+    found[26:42] = bytes(16)
+    head = data.find(HEAD_MAGIC, 0, FRONT_BYTES)
+    if head >= 0:
+        found[head + 8 : head + 16] = bytes(8)
+        found[head + HEAD_RECORD.size - 4 : head + HEAD_RECORD.size] = bytes(4)
+    return bytes(found)
+
+
+def _sealed_bytes(path: Path) -> int:
+    """Where the pages end that have parity: an announce page that is lost is made anew."""
+    with Table(path, cache=BlockCache(CACHE_BYTES)) as table:
+        file = table.snapshot.table_file
+        assert file is not None
+        source = file.newest.file.source
+        assert isinstance(source, VerbatimPages)
+        return source.offset(file.stop)
 
 
 def damage(world: World) -> None:
@@ -152,7 +178,14 @@ def damage(world: World) -> None:
         table = open_table(place.path)
         table.repair()
         table.close()
-    if not place.foreign and _without_md5(place.path.read_bytes()) != _without_md5(data.tobytes()):
+    now, sealed = place.path.read_bytes(), _sealed_bytes(place.path)
+    if (
+        not place.foreign
+        and (
+            not sealed <= len(now) <= len(data)  # an announcement that was taken back is cut off
+            or _repairable(now[:sealed]) != _repairable(data.tobytes()[:sealed])
+        )
+    ):
         raise Difference(f"{place.name} was repaired, and is not what it was")
     world.look(place, [place.live], "repaired", whole=True)
 
@@ -220,7 +253,7 @@ def note(world: World) -> None:
     """The tables are at rest: the ledger notes their files."""
     for place in world.places:
         if not place.retired and not place.foreign:
-            world.ledger.note(place.history, table_files(place.path), place.live)
+            world.ledger.note(place.history, table_files(place.path), place.live, place.acknowledged)
 
 
 def check_left(world: World, place: Place) -> None:

@@ -28,8 +28,9 @@ class Place:
 
     live: what whoever opens it now sees. others: what may be there instead after a power loss: commits that
     were not acknowledged, and the state without one that was seen but never acknowledged. protection: the
-    table's level. history: its moments at rest. foreign: it has bytes that no level protects, a tag behind
-    its last frame or a cover. retired: nothing is expected of it any more.
+    table's level. history: its moments at rest. acknowledged: the newest version that a writer was told of;
+    live may be a commit of one that was killed before. foreign: it has bytes that no level protects, a tag
+    behind its last frame or a cover. retired: nothing is expected of it any more.
     """
 
     path: Path
@@ -37,6 +38,7 @@ class Place:
     protection: str = "none"
     history: History = field(default_factory=History)
     others: list[Model] = field(default_factory=list)
+    acknowledged: int = 0
     foreign: bool = False
     retired: bool = False
 
@@ -47,6 +49,8 @@ class Place:
 
     def acknowledge(self, model: Model) -> None:
         """A commit returned: its state is durable, and the only one."""
+        if model.newest != self.live.newest:
+            self.acknowledged = model.newest
         self.live, self.others = model, []
 
     def doubt(self, models: Sequence[Model]) -> None:

@@ -19,7 +19,7 @@ from crash.workload import create, small_limits
 
 from audiomem_sql import warn_once
 from audiomem_sql.writing import log_limits
-from simulate import events, mixing, people
+from simulate import copying, events, mixing, people
 from simulate.calls import SimulatedCalls
 from simulate.places import Difference
 from simulate.world import GROUPS, World, begin
@@ -38,6 +38,7 @@ EVENTS: list[tuple[Event, int, str]] = [
     (events.jump, 4, "clock"),
     (people.rename, 3, "rename"),
     (people.copy, 4, "copy"),
+    (copying.back_up, 4, "copy"),
     (people.put_back, 3, "restore"),
     (people.damage, 3, "damage"),
     (people.append_foreign, 2, "foreign"),

@@ -16,6 +16,7 @@ from audiomem_sql.errors import DamagedFileError, StorageError
 from audiomem_sql.storage.log import writer as log_writer
 from audiomem_sql.storage.segment import new_file
 from audiomem_sql.table.session import Session
+from audiomem_sql.upkeep.verify import problems
 from audiomem_sql.versions import TableFiles
 from simulate.calls import SimulatedCalls
 from simulate.disk import PowerDisk
@@ -172,10 +173,20 @@ class TestLedger:
         assert self.allowed(t=b"open 2", t_wal=b"2, 3") == ([3], False)
 
     def test_a_base_without_the_log_that_it_announces_is_refused(self) -> None:
-        assert self.allowed(t=b"open 2") == ([], True)
+        assert self.allowed(t=b"open 2") == ([3], True)  # 3 is in the log alone, so it cannot be shown
+
+    def test_a_base_without_a_log_that_nobody_was_told_of_may_be_read(self) -> None:
+        # the writer of 5 was killed before it said in the file that there is a log
+        self.ledger.note(self.history, {"t": b"closed 4 again"}, self.models[3], 4)
+        killed = self.models[3].with_commit({})
+        self.ledger.note(self.history, {"t": b"open 4", "t-wal": b"5"}, killed, 4)
+        assert self.allowed(t=b"open 4") == ([4, 4, 5], True)
+        self.ledger.note(self.history, {"t": b"open 4", "t-wal": b"5, 6"}, killed.with_commit({}), 6)
+        assert self.allowed(t=b"open 4") == ([6], True)
 
     def test_a_mixture_is_never_older_than_a_part_of_it(self) -> None:
         assert self.allowed(t=b"closed 1", t_wal=b"2, 3") == ([3, 4], True)
+        assert self.allowed(t=b"open 2", t_wal=b"4") == ([], True)
         assert self.allowed(t=b"closed 4", t_wal=b"2") == ([4], True)
 
     def test_files_of_two_copies_are_refused(self) -> None:
@@ -233,4 +244,9 @@ def test_a_failed_flush_does_not_lose_what_a_killed_writer_left(tmp_path: Path, 
                 (left / name).write_bytes(data or b"")
             found = open_table(left / "t.flac")
             assert (found.version, len(found)) == (version, 3)
+            # that the last commit is durable was not: its watermark may be in some copies alone
+            wrong = [str(problem) for problem in problems(found)]
+            assert all(protection != "none" and "the header of the log: " in each for each in wrong)
+            found.append([{"id": 4, "name": "after"}])
+            assert list(problems(found)) == []
             found.close()

@@ -196,6 +196,7 @@ def begin(world: World, templates: dict[str, dict[str, bytes]]) -> None:
         world.tell(f"a: a table with protection={protection}")
     else:
         _created(world, place)
+    place.acknowledged = place.live.newest
     world.places.append(place)
 
 

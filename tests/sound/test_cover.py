@@ -190,7 +190,6 @@ def test_what_others_put_in_stays(tmp_path: Path, rewrite: str) -> None:
             expected = content(table)
             table.checkpoint()
         assert same(content(table), expected)
-        count = len(table)
     accepted(path)
     assert [file.name for file in tmp_path.iterdir()] == ["t.flac"]
     assert sorted(pictures(path)) == [(3, "six dots", PICTURE.data), (4, "Rückseite", BACK.data)]
@@ -199,7 +198,7 @@ def test_what_others_put_in_stays(tmp_path: Path, rewrite: str) -> None:
     assert tags["title"] == ["The knowledge base"]
     assert len(tags["encoder"]) == 1
     assert tags["encoder"][0].startswith("audiomem-sql ")
-    assert tags["description"] == [f"A table of {count} rows kept as audio; audiomem-sql reads it."]
+    assert tags["description"] == ["A table kept as audio; audiomem-sql reads it."]
     assert len(tags["comment"]) == 2
     assert tags["comment"][1] == "my own"
     assert [name for name, _ in read_tags(path).comments][-3:].count("Artist") == 1  # as it was written
@@ -210,13 +209,12 @@ def test_tags_of_a_file_that_nobody_edited_stay_as_they_are(tmp_path: Path) -> N
     with create(path, 100, protection="standard") as table:
         table.vacuum()
         before = read_tags(path)
+        metaflac("--set-tag=DESCRIPTION=A table of 7 rows kept as audio; audiomem-sql reads it.", path)
         table.append(arrow(rows(1, first=500)))
         table.vacuum()
     after = read_tags(path)
     assert len(before.comments) == len(after.comments) == 4
-    assert dict(after.comments) == dict(before.comments) | {
-        "DESCRIPTION": "A table of 101 rows kept as audio; audiomem-sql reads it."
-    }
+    assert dict(after.comments) == dict(before.comments)
 
 
 @pytest.mark.damages

@@ -12,21 +12,29 @@ from fixtures.make_v1 import FOLDER
 from samples import arrow, create, rows
 from sealed import Sealed
 
+from audiomem_sql.audio.flac.comments import MAX_PICTURES
+from audiomem_sql.audio.flac.metadata import MAX_BLOCKS
 from audiomem_sql.blocks import bloom, column_writer, integers
 from audiomem_sql.blocks import directory as blocks
 from audiomem_sql.blocks.zones import PREFIX, Zones
 from audiomem_sql.columns.column import FLAGS, TEXTS
 from audiomem_sql.columns.types import MAX_WIDTH, ColumnType, Kind
+from audiomem_sql.machine.memory import UNASKED_BYTES
+from audiomem_sql.storage.pages.newest import MOST_LEFT_BEHIND
+from audiomem_sql.storage.pages.recovery import MOST_PER_PRESENT
 from audiomem_sql.storage.segment import (
     TableOptions,
     catalog,
     catalog_features,
     catalog_history,
     catalog_packing,
+    seal,
     tombstones,
 )
+from audiomem_sql.storage.segment.catalog_copies import MOST_UNPACKED, UNPACKED_PER_BYTE
 from audiomem_sql.table.table import Table
 from audiomem_sql.upkeep import compaction
+from audiomem_sql.writing import commit_limits
 from storage.format_document import TEXT, keys, table
 
 
@@ -43,13 +51,21 @@ def test_limits() -> None:
                 column_writer,
                 tombstones,
                 bloom,
+                seal,
             )
             if name in vars(module)
         }
         assert values == {int(row["value"])}, name
+    for row in table("Limits", 2):
+        assert vars(commit_limits)[row["constant"].strip("`")] == int(row["value"])
     told = {row["constant"].strip("`") for row in table("Limits")}
-    for module in (catalog, catalog_history, catalog_packing, blocks, tombstones, bloom):
+    for module in (catalog, catalog_history, catalog_packing, blocks, tombstones, bloom, seal):
         assert {name for name in vars(module) if name.startswith("MAX_")} <= told
+    assert f"{MAX_BLOCKS:,}; a writer keeps {MAX_PICTURES:,} pictures" in TEXT
+    assert f"at the end | {MOST_LEFT_BEHIND} |" in TEXT
+    assert f"where some are missing | {MOST_PER_PRESENT} for each page" in TEXT
+    assert f"{MOST_UNPACKED >> 20} MiB, and {UNPACKED_PER_BYTE} bytes for each byte" in TEXT
+    assert f"of more than {UNASKED_BYTES >> 20} MiB, is\nrefused" in TEXT
     assert f"n from 1 to {MAX_WIDTH:,}" in TEXT
     assert f"{bloom.BITS_PER_KEY} bits a key, at least\n{bloom.MIN_BYTES} bytes" in TEXT
     assert f"A key sets {bloom.PROBES} bits" in TEXT

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
+import gc
 import os
 import shutil
 import signal
@@ -11,12 +13,14 @@ import sys
 import warnings
 from pathlib import Path
 
+import apsw
 import pytest
 
 import audiomem_sql as am
 from audiomem_sql import Table
 from audiomem_sql.errors import AudioMemError, DamagedFileError, StorageError, UpkeepWarning
 from audiomem_sql.upkeep import compaction
+from audiomem_sql.upkeep.verify import problems
 from audiomem_sql.writing import log_limits, placement
 
 from .named_tables import create, ids
@@ -316,3 +320,140 @@ def test_savepoints(tmp_path: Path) -> None:
     connection.close()
     assert os.listdir(tmp_path) == ["t.flac"]
     assert ids(path) == [1, 10, 12]
+
+
+@pytest.mark.damages
+@pytest.mark.usefixtures("placed")
+@pytest.mark.parametrize(
+    "statements",
+    [
+        ["INSERT INTO t(id) VALUES (20), (1)"],  # the second row is refused, and the statement taken back
+        ["BEGIN", "INSERT INTO t(id) VALUES (20)", "ROLLBACK"],
+        ["BEGIN", "INSERT INTO t(id) VALUES (20), (1)", "ROLLBACK"],
+        ["BEGIN", "SAVEPOINT s", "INSERT INTO t(id) VALUES (20)", "ROLLBACK TO s", "COMMIT"],
+        ["SAVEPOINT s", "INSERT INTO t(id) VALUES (20)", "ROLLBACK TO s", "RELEASE s"],
+    ],
+)
+def test_sql_that_commits_nothing_announces_nothing(tmp_path: Path, statements: list[str]) -> None:
+    """Of a connection that stays open a copy of the file alone is the whole table."""
+    path = tmp_path / "t.flac"
+    create(path, 1)
+    before = path.read_bytes()
+    connection = am.connect(path)
+    for statement in statements:
+        with contextlib.suppress(apsw.ConstraintError):
+            connection.execute(statement)
+    assert path.read_bytes() == before
+    shutil.copy(path, tmp_path / "copy.flac")
+    assert ids(tmp_path / "copy.flac") == [1]
+    assert connection.execute("SELECT count(*) FROM t").fetchall() == [(1,)]
+    connection.execute("INSERT INTO t(id) VALUES (21)")
+    shutil.copy(path, tmp_path / "copy.flac")
+    with pytest.raises(DamagedFileError, match="which is not here"):
+        Table(tmp_path / "copy.flac")
+    connection.close()
+    assert ids(path) == [1, 21]
+
+
+@pytest.mark.damages
+@pytest.mark.usefixtures("placed")
+def test_one_table_refuses_what_another_has_prepared(tmp_path: Path) -> None:
+    """SQLite asks all tables (xSync) before any commits: what the first had made durable is taken back."""
+    one, two = tmp_path / "one.flac", tmp_path / "two.flac"
+    create(one, 1)
+    create(two, 1)
+    connection = am.connect(one)
+    connection.execute(f"CREATE VIRTUAL TABLE two USING audiomem('{two}')")
+    shutil.copy(one, tmp_path / "before.flac")
+    connection.execute("BEGIN; INSERT INTO one(id) VALUES (20); INSERT INTO two(id) VALUES (20)")
+    os.rename(two, tmp_path / "moved.flac")
+    with pytest.raises(StorageError, match=r"two\.flac: the file was moved"):
+        connection.execute("COMMIT")
+    os.rename(tmp_path / "moved.flac", two)
+    shutil.copy(one, tmp_path / "copy.flac")
+    if not Path(f"{one}-wal").exists():
+        assert ids(tmp_path / "copy.flac") == [1]
+    assert ids(one) == ids(two) == [1]
+    connection.execute("INSERT INTO one(id) VALUES (21)")
+    connection.close()
+    assert ids(one) == [1, 21]
+    assert sorted(os.listdir(tmp_path)) == ["before.flac", "copy.flac", "one.flac", "two.flac"]
+
+
+@pytest.mark.damages
+@pytest.mark.usefixtures("placed")
+@pytest.mark.parametrize("protection", ["none", "standard"])
+def test_a_kill_between_fold_and_deletion_of_the_log(tmp_path: Path, protection: str) -> None:
+    """The log is passed over, alone and with the file on a read-only medium, and goes with the next writer."""
+    path = tmp_path / "t.flac"
+    create(path, 1, protection=protection)
+    pid = os.fork()
+    if pid == 0:
+        table = Table(path)
+        table.append([{"id": 10}])
+        unlink = os.unlink
+        os.unlink = lambda name: os._exit(9) if name.endswith("-wal") else unlink(name)  # type: ignore[assignment]
+        table.close()
+        os._exit(0)
+    assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 9
+    assert sorted(os.listdir(tmp_path)) == ["t.flac", "t.flac-wal"]
+    before = path.read_bytes(), Path(f"{path}-wal").read_bytes()
+    assert ids(path) == [1, 10]
+    with Table(path) as table:
+        assert table.snapshot.has_leftover_log
+        assert list(problems(table)) == []
+    assert (path.read_bytes(), Path(f"{path}-wal").read_bytes()) == before
+    shutil.copy(path, tmp_path / "alone.flac")
+    assert ids(tmp_path / "alone.flac") == [1, 10]
+    with Table(path) as table:
+        table.append([{"id": 11}])
+    assert sorted(os.listdir(tmp_path)) == ["alone.flac", "t.flac"]
+    assert ids(path) == [1, 10, 11]
+
+
+@pytest.mark.damages
+@pytest.mark.usefixtures("placed")
+@pytest.mark.parametrize("change", ["encoded again", "no metadata", "both"])
+@pytest.mark.parametrize("protection", ["none", "archive"])
+def test_the_file_of_a_writer_is_encoded_again(tmp_path: Path, change: str, protection: str) -> None:
+    """The session goes on, the copy still says that it is not all, and the close makes one valid file."""
+    path, new = tmp_path / "t.flac", tmp_path / "new.flac"
+    create(path, 1, protection=protection)
+    with Table(path) as table:
+        table.append([{"id": 10}])
+        if change != "no metadata":
+            subprocess.run(["flac", "-s", "-f", "-8", str(path), "-o", str(new)], check=True)
+            os.replace(new, path)
+        if change != "encoded again":
+            command = ["metaflac", "--remove-all", "--dont-use-padding", str(path)]
+            subprocess.run(command, check=True)
+        shutil.copy(path, new)
+        with pytest.raises(DamagedFileError, match="which is not here"):
+            Table(new)
+        new.unlink()
+        assert ids(path) == [1, 10]
+        table.append([{"id": 11}])
+        assert ids(path) == [1, 10, 11]
+    assert os.listdir(tmp_path) == ["t.flac"]
+    assert ids(path) == [1, 10, 11]
+    subprocess.run(["flac", "-t", "-s", str(path)], check=True)
+    with Table(path) as table:
+        assert list(problems(table)) == []
+
+
+def test_a_table_that_is_dropped_keeps_no_file_open(tmp_path: Path) -> None:
+    """Whoever comes later is the last writer then, and folds the log."""
+    path = tmp_path / "t.flac"
+    am.write_flac([{"id": 1}], path, primary_key="id").close()
+    table = am.open(path)
+    table.append([{"id": 2}])
+    del table
+    gc.collect()
+    held = []
+    for entry in Path("/proc/self/fd").iterdir():
+        with contextlib.suppress(OSError):  # that of the listing is closed by now
+            held.append(os.readlink(entry))
+    assert not [name for name in held if str(tmp_path) in name]
+    with am.open(path) as table:
+        table.append([{"id": 3}])
+    assert [entry.name for entry in tmp_path.iterdir()] == ["t.flac"]

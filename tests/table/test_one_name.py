@@ -295,3 +295,24 @@ def test_a_hard_link_to_the_log(tmp_path: Path) -> None:
         assert ids(path) == [1, 2]
         assert (tmp_path / "backup").read_bytes() == data
         (tmp_path / "backup").unlink()
+
+
+def test_a_name_that_is_no_text(tmp_path: Path) -> None:
+    """File systems take any bytes for a name; the title and the message of a salvage are text."""
+    path = tmp_path / os.fsdecode(b"\xff\xfea.flac")
+    saved = tmp_path / "saved.flac"
+    create(path, 2)
+    with Table(path) as table:
+        table.append([{"id": 3}])
+        table.vacuum()
+        table.backup(tmp_path / os.fsdecode(b"copy-\xff.flac"))
+        Table.salvaged(table, saved).close()
+    assert ids(path) == ids(saved) == ids(tmp_path / os.fsdecode(b"copy-\xff.flac")) == [1, 2, 3]
+    with Table(saved) as table:
+        assert table.versions[-1].message == f"salvaged from {tmp_path}/\ufffd\ufffda.flac"
+
+
+def test_a_name_that_leaves_no_room_for_that_of_the_log(tmp_path: Path) -> None:
+    with pytest.raises(StorageError, match=r"File name too long\. Choose a shorter name"):
+        create(tmp_path / ("x" * 245 + ".flac"))
+    assert names(tmp_path) == set()

@@ -26,6 +26,7 @@ from audiomem_sql.errors import (
     SchemaError,
     StorageError,
 )
+from audiomem_sql.table.description import describe
 from audiomem_sql.table.table import Table
 from audiomem_sql.upkeep import compaction
 
@@ -358,3 +359,14 @@ def test_a_log_that_another_table_left_is_in_the_way(tmp_path: Path) -> None:
         Table.create(tmp_path / "t.flac", ["a INTEGER"])
     assert list(tmp_path.iterdir()) == [log]
     assert log.read_bytes() == b"left"
+
+
+def test_the_description_after_changes_of_columns(tmp_path: Path) -> None:
+    with Table.create(tmp_path / "t.flac", ["id INTEGER PRIMARY KEY", "a TEXT", "c REAL"]) as table:
+        table.append([{"a": f"{number**3} text", "c": number / 7} for number in range(9000)])
+        before = {column["name"]: column for column in describe(table)["columns"]}
+        table.alter("DROP COLUMN a")
+        table.alter("ADD COLUMN b TEXT")
+        after = {column["name"]: column for column in describe(table)["columns"]}
+    assert after["c"] == before["c"]
+    assert (after["b"]["stored"], before["c"]["stored"] > 0) == (0, True)

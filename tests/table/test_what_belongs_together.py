@@ -14,7 +14,7 @@ import pytest
 import audiomem_sql as am
 from audiomem_sql.audio import frame_size
 from audiomem_sql.cli.main import run
-from audiomem_sql.errors import ConstraintError, DamagedFileError, DamageWarning
+from audiomem_sql.errors import ConstraintError, DamagedFileError, DamageWarning, StorageError
 
 pytestmark = pytest.mark.damages
 
@@ -172,3 +172,41 @@ def test_the_end_is_missing_where_a_segment_ends(kb: list[int], capsys: pytest.C
     refused(Path("x.flac"), f"it ended with version {version}", capsys)
     with pytest.warns(DamageWarning), am.open("x.flac", salvage=True) as left:
         assert left.to_arrow(["id"])["id"].to_pylist() == kb[:-1]
+
+
+def test_a_commit_that_was_taken_back_makes_no_file_older(kb: list[int]) -> None:
+    with am.open("kb.flac") as first, am.open("kb.flac") as second:
+        first.begin().insert(None, (5000, "undone"))
+        first.prepare()
+        first.rollback()
+        second.checkpoint()
+        first.append([{"id": 5001, "body": "kept"}])
+    assert ids("kb.flac") == [*kb, 5001]
+
+
+@pytest.mark.parametrize("announced", [True, False])
+def test_the_log_of_a_killed_writer_is_deleted_under_an_open_table(kb: list[int], announced: bool) -> None:
+    """Also where that writer had not said yet that there is a log."""
+    before = Path("kb.flac").read_bytes()
+    killed("kb.flac", 5000)
+    if not announced:
+        Path("kb.flac").write_bytes(before)
+    with am.open("kb.flac") as table:
+        version = table.version
+        Path("kb.flac-wal").unlink()
+        with pytest.raises(
+            (DamagedFileError, StorageError),
+            match="which is not here" if announced else "the log, with versions up to",
+        ):
+            table.append([{"id": 5001, "body": "new"}])
+        assert table.version == version
+
+
+def test_an_older_file_is_put_in_place_under_an_open_table(kb: list[int]) -> None:
+    before = Path("kb.flac").read_bytes()
+    am.write_flac([{"id": 5000, "body": "new"}], "kb.flac", if_exists="append").close()
+    with am.open("kb.flac") as table:
+        Path("kb.flac").write_bytes(before)
+        with pytest.raises(StorageError, match="replaced by an older state"):
+            table.append([{"id": 5001, "body": "new"}])
+    assert ids("kb.flac") == kb

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import random
+import re
 import warnings
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import apsw
+import numpy as np
 import pytest
 from samples import MODULATIONS, arrow, content, rows
 
+from audiomem_sql.audio import VerbatimPages
 from audiomem_sql.audio.flac.metadata import read_metadata
 from audiomem_sql.bytes.local_file import LocalFile
 from audiomem_sql.connections import register
@@ -103,6 +106,62 @@ def test_what_was_damaged_is_what_it_was(tmp_path: Path, protection: str, modula
             assert content(table) == truth
         assert path.read_bytes() == whole
         assert [entry.name for entry in tmp_path.iterdir()] == ["t.flac"]
+
+
+def test_an_announcement_that_was_taken_back_is_cut_off(tmp_path: Path) -> None:
+    """The front says that no log goes with the file; a crash came before the page was gone."""
+    path = tmp_path / "t.flac"
+    made(path, "archive", 10)
+    with Table(path) as table:
+        table.begin().insert(None, tuple(None for _ in table.schema.names))
+        table.prepare()
+        announced = path.read_bytes()
+        table.rollback()
+        table.checkpoint()
+    closed = path.read_bytes()
+    assert len(announced) > len(closed)
+    path.write_bytes(closed + announced[len(closed) :])
+    with Table(path) as table:
+        assert [repair.changed for repair in table.repair()] == [True]
+    assert len(path.read_bytes()) == len(closed)
+
+
+def test_room_for_tags_is_blank_again(tmp_path: Path) -> None:
+    """No data depends on it, but FLAC wants zeros there."""
+    path = tmp_path / "t.flac"
+    whole = made(path, "standard", 10)
+    padding = re.search(rb"\x00{800}", whole)
+    assert padding is not None
+    path.write_bytes(whole[: padding.start() + 9] + b"stray" + whole[padding.start() + 14 :])
+    with Table(path) as table:
+        assert [repair.changed for repair in table.repair()] == [True]
+    assert path.read_bytes() == whole
+
+
+@pytest.mark.damages
+@pytest.mark.parametrize("profile", ["embedded", "desktop"])
+@pytest.mark.parametrize("protection", ["standard", "archive"])
+def test_a_stuck_bit(tmp_path: Path, protection: str, profile: str) -> None:
+    """In every so many bytes of the sound, with a byte more between the channels of each frame."""
+    path = tmp_path / "t.flac"
+    write_flac(arrow(rows(1500)), path, primary_key="id", profile=profile, protection=protection).close()
+    whole = path.read_bytes()
+    with Table(path) as table:
+        truth = content(table)
+        file = table.snapshot.segments[0].file
+        assert isinstance(file.source, VerbatimPages)
+        heads = [file.source.offset(page) for page in range(file.page_count)]
+        kept = 18 + file.layout.header_bytes  # headers of frame and page, which have no parity
+    for stride in (16, 17, 18, 23, 64, 96, 192):
+        data = np.frombuffer(whole, np.uint8).copy()
+        data[heads[0] + stride // 3 :: stride] |= 16
+        for head in heads:
+            data[head : head + kept] = np.frombuffer(whole[head : head + kept], np.uint8)
+        path.write_bytes(data.tobytes())
+        with Table(path) as table:
+            assert content(table) == truth, stride
+            table.repair()
+        assert path.read_bytes() == whole
 
 
 @pytest.mark.damages

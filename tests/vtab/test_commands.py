@@ -186,10 +186,12 @@ def test_a_commit_that_one_table_refuses_is_taken_back_in_the_other(
     sql.execute("INSERT INTO u VALUES (1, 'one')")
     append = LogWriter.append_group
 
-    def refuse(self: LogWriter, content: LogContent, commits: Sequence[LogRecord]) -> LogContent:
+    def refuse(
+        self: LogWriter, content: LogContent, commits: Sequence[LogRecord], *, accepted: bool = True
+    ) -> LogContent:
         if os.path.basename(self.path) == failing + "-wal":
             raise StorageError("no space left", file=self.path)
-        return append(self, content, commits)
+        return append(self, content, commits, accepted=accepted)
 
     big = "hex(zeroblob(200000))" if large else "'big'"
     other = "u" if failing == "t.flac" else "t"

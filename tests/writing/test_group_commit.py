@@ -22,6 +22,7 @@ from audiomem_sql.errors import (
     SchemaError,
     StorageError,
 )
+from audiomem_sql.storage.log.chain import FIRST_RECORD, SLOTS
 from audiomem_sql.storage.log.reader import commits_behind, read_log
 from audiomem_sql.table.table import Table
 from writing.callers import Call, create, rows, rows_at
@@ -257,7 +258,7 @@ def test_a_group_is_whole_or_not_there(tmp_path: Path) -> None:
     with create(path) as table:
         table.append([{"name": "before"}])
         assert table.snapshot.log is not None
-        start = table.snapshot.log.end
+        start, before = table.snapshot.log.end, log.read_bytes()
         with waiting(table, 5) as calls:
             for number in range(5):
                 name = f"{number}" * 700
@@ -265,11 +266,15 @@ def test_a_group_is_whole_or_not_there(tmp_path: Path) -> None:
         for call in calls:
             call.result()
         assert table.snapshot.log is not None
-        end, data, table_id = (
+        end, whole, table_id = (
             table.snapshot.log.end,
             log.read_bytes(),
             table.snapshot.segments[0].catalog.table_id,
         )
+        # until the group is durable, no watermark tells of it
+        data = whole[: SLOTS[0]] + before[SLOTS[0] : FIRST_RECORD] + whole[FIRST_RECORD:]
+        assert data != whole
+        log.write_bytes(data)
         found = read_log(str(log), table_id)
         assert found is not None
         assert [record.version for record in found.records] == [2, 3, 4, 5, 6, 7]
@@ -285,6 +290,10 @@ def test_a_group_is_whole_or_not_there(tmp_path: Path) -> None:
                 assert found is not None
                 assert found.version == 2
                 assert not commits_behind(str(log), found)
+                # Once its watermark is there, the group was durable: the same is damage.
+                log.write_bytes(whole[:FIRST_RECORD] + spoiled[FIRST_RECORD:])
+                with pytest.raises(DamagedFileError, match="is damaged at version 3"):
+                    read_log(str(log), table_id)
         # A group behind something torn, on the other hand, was flushed after it: that is damage.
         torn = bytearray(data)
         torn[start - 3] ^= 1
@@ -295,7 +304,7 @@ def test_a_group_is_whole_or_not_there(tmp_path: Path) -> None:
         assert found is not None
         assert found.version == 1
         assert commits_behind(str(log), found)
-        log.write_bytes(data)
+        log.write_bytes(whole)
 
 
 def test_close_waits_for_appends(tmp_path: Path) -> None:

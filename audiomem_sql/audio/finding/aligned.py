@@ -58,7 +58,9 @@ UNITS = 32
 SAME = 2e-4
 """A level that is so near that of the writer is that one."""
 NUMBERED_PAGES = 8
-"""Pages to either side of a place that are asked where page 0 begins; half of them, once one has answered."""
+"""Pages to either side of a place that are asked where page 0 begins; half of them, once one has answered.
+A file may have several runs of pages that are numbered from 0: as many in front of a run are asked for
+another."""
 MAX_CHANNELS_HEARD = 2
 
 
@@ -271,21 +273,32 @@ def _origin(
     block = spectrum.shape.profile.block_size
     length_of_page = spectrum.shape.frames * block
 
-    def voted(phase: int, pages: range) -> Counter[int]:
-        votes: Counter[int] = Counter()
-        for page in pages:
-            at = begin + phase * DCT + page * length_of_page
-            if not 0 <= at < length - BLOCK_STEP:
-                continue
-            sound = AlignedSound(decoder, spectrum, Arrangement(at, gains, length), _NOTHING)
-            heard, whole = sound.read_checked(0, spectrum.shape.frames)
-            if not whole.all():
-                continue
+    def run_of(at: int) -> int | None:
+        """Where the run begins to which the page belongs that begins at sample ``at``; None if none does."""
+        if not 0 <= at < length - BLOCK_STEP:
+            return None
+        sound = AlignedSound(decoder, spectrum, Arrangement(at, gains, length), _NOTHING)
+        heard, whole = sound.read_checked(0, spectrum.shape.frames)
+        if whole.all():
             head = spectrum.head(heard)
             with suppress(NotAudioMemoryError):
                 if probe(head) == block and (number := numbered(head)) is not None:
-                    votes[at - number * length_of_page - spectrum.shape.lead * block] += 1
-        return votes
+                    return at - number * length_of_page
+        return None
+
+    def voted(phase: int, pages: range) -> Counter[int]:
+        places = (begin + phase * DCT + page * length_of_page for page in pages)
+        return Counter(run for run in map(run_of, places) if run is not None)
+
+    def first_of_all(run: int) -> int:
+        """Where the run begins that has no other in front of it."""
+        page = 1
+        while page <= NUMBERED_PAGES:
+            before = run_of(run - page * length_of_page)
+            page += 1
+            if before is not None and before < run:
+                run, page = before, 1
+        return run
 
     # Mostly nothing was cut off, and little put before.
     off = [
@@ -297,7 +310,7 @@ def _origin(
         for phase in phases:
             if voted(phase, pages):
                 votes = voted(phase, range(-NUMBERED_PAGES // 2, NUMBERED_PAGES // 2))
-                return votes.most_common(1)[0][0]
+                return first_of_all(votes.most_common(1)[0][0]) - spectrum.shape.lead * block
     return None
 
 

@@ -13,6 +13,8 @@ from collections.abc import Iterable
 from contextlib import closing, suppress
 from dataclasses import dataclass
 
+import numpy as np
+
 from audiomem_sql.audio.finding.aligned import Numbered, aligned
 from audiomem_sql.audio.finding.census import WINDOW, Census, censuses
 from audiomem_sql.audio.finding.decoded import DecodedPages
@@ -26,7 +28,9 @@ from audiomem_sql.audio.flac.frames import (
     Bytes,
     frame_count,
     frame_offset,
+    frame_offsets,
     header_size,
+    number_runs,
 )
 from audiomem_sql.audio.flac.metadata import MAGIC, Metadata, read_metadata, stream_start, total_pages
 from audiomem_sql.audio.flac.profiles import Profile
@@ -86,6 +90,20 @@ class VerbatimPages(PageSource):
     def offset(self, page: int) -> int:
         """The offset in the file of the frame with ``page``."""
         return self._geometry.offset(page)
+
+    def heads(self, first: int, count: int, size: int) -> Bytes:
+        """The first ``size`` bytes of pages, uint8 (count, size), zeros where the file ends.
+
+        size: at most the bytes of a channel in a page. The frames around them are not looked at.
+        """
+        parts = []
+        for run, pages in number_runs(first, count):
+            mark = header_size(self.profile, run) + 1
+            numbers = np.arange(run, run + pages, dtype=np.int64)
+            offsets = frame_offsets(self.profile, numbers) + (self.offset(0) + mark)
+            parts.append(self.file.read_alike(offsets.tolist(), size))
+        heads: Bytes = np.frombuffer(b"".join(parts), np.uint8).reshape(count, size)
+        return heads
 
     def pages_up_to(self, size: int) -> int:
         """Whole pages in the first ``size`` bytes of the file, were it so long."""

@@ -7,10 +7,12 @@ checksum: what does not fit together is left out, and no file is less of a table
 from __future__ import annotations
 
 import os
+from contextlib import closing
 from dataclasses import dataclass
 from struct import Struct, error
 
 from audiomem_sql.audio.flac.metadata import (
+    MAX_BLOCKS,
     PADDING,
     PICTURE,
     VORBIS_COMMENT,
@@ -21,12 +23,14 @@ from audiomem_sql.audio.flac.metadata import (
     stream_start,
 )
 from audiomem_sql.bytes import ByteSource, open_source
-from audiomem_sql.errors import DamagedFileError, NotAudioMemoryError, StorageError
+from audiomem_sql.errors import DamagedFileError, LimitError, NotAudioMemoryError, StorageError
 
 FRONT_COVER = 3
 MAX_COMMENTS_BYTES = 1 << 20
 MAX_PICTURES_BYTES = 64 << 20
 """What is kept of each, all together: it is held in memory while a file is written."""
+MAX_PICTURES = MAX_BLOCKS // 2
+"""So that with the blocks that we write there are not more than a reader takes."""
 
 _NUMBER = Struct(">I")
 _SHAPE = Struct(">IIIII")
@@ -93,7 +97,9 @@ def read_tags(path: str | os.PathLike[str]) -> Tags:
         for kind, at, length in blocks_of(file, stream_start(file)):
             if kind == VORBIS_COMMENT and not comments and length <= MAX_COMMENTS_BYTES:
                 comments = _comments(file.read_at(at, length))
-            elif kind == PICTURE and length <= room and is_picture(body := file.read_at(at, length)):
+            elif kind == PICTURE and length <= room and len(pictures) < MAX_PICTURES:
+                if not is_picture(body := file.read_at(at, length)):
+                    continue
                 pictures.append(body)
                 room -= length
     except (DamagedFileError, NotAudioMemoryError, StorageError):
@@ -101,6 +107,19 @@ def read_tags(path: str | os.PathLike[str]) -> Tags:
     finally:
         file.close()
     return Tags(comments, tuple(pictures))
+
+
+def has_blank_padding(path: str | os.PathLike[str]) -> bool:
+    """Whether all bytes of the PADDING blocks are zeros, as FLAC demands. Errors are those of opening."""
+    with closing(open_source(path)) as file:
+        try:
+            return not any(
+                any(file.read_at(at, length))
+                for kind, at, length in blocks_of(file, stream_start(file))
+                if kind == PADDING
+            )
+        except (DamagedFileError, NotAudioMemoryError):
+            return False
 
 
 def _comments(raw: bytes) -> tuple[tuple[str, str], ...]:
@@ -148,4 +167,10 @@ def with_cover(file: ByteSource, cover: Picture | None) -> tuple[bytes, int]:
     if cover is not None:
         block_index = next((i for i, (kind, _) in enumerate(blocks) if kind == PADDING), len(blocks))
         blocks.insert(block_index, (PICTURE, cover.to_bytes()))
+    if len(blocks) > MAX_BLOCKS:
+        raise LimitError(
+            f"the file would have {len(blocks):,} metadata blocks, the limit is {MAX_BLOCKS:,}",
+            file=file.name,
+            remedy="Remove some of its pictures.",
+        )
     return file.read_at(0, start) + join_blocks(blocks), at

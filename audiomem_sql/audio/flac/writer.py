@@ -24,6 +24,7 @@ from audiomem_sql.audio.flac.metadata import (
 from audiomem_sql.audio.flac.profiles import Profile
 from audiomem_sql.errors import OptionError, StorageError
 from audiomem_sql.machine.digests import md5
+from audiomem_sql.machine.durable import remedy_for
 
 __all__ = ["FlacWriter", "frame_count", "frame_offset"]
 
@@ -164,7 +165,7 @@ class FlacWriter:
             f"cannot be written: {fault.strerror or fault}",
             file=self._name,
             place=f"page {self.written}",
-            remedy="Free space on the disk or choose another path",
+            remedy=remedy_for(fault),
         )
 
 

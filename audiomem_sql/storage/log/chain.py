@@ -9,10 +9,12 @@ A record has a digest of its map and of the digest before it; the first continue
 the log continues. So no record can be left out, exchanged, or come from a log that another copy of the table
 went on with.
 
-*The watermark.* A log that lost its end looks like a shorter one. So every write of a record also
-writes, into the slot that is not the newest, how far the log had come *before* it: that is durable by then,
-and one flush serves both. Slots are in sectors of their own, so a crash tears one at most, and the other
-counts. A log that ends before its watermark was cut, or damaged; only the newest record can vanish unnoticed.
+*The watermark.* A log that lost its end looks like a shorter one. So once a record is durable, how far the
+log has come is written into the slot that does not have the newest watermark; the next flush makes that
+durable, too. Slots are in sectors of their own, so a crash tears one at most, and the other counts. A log
+that ends before its watermark was cut, or damaged; only the newest record can vanish unnoticed. And a log
+without a watermark of its newest record may have one that was never flushed: its writer was killed. Whoever
+goes on with it, or makes a segment of it, flushes it before.
 
 *The size.* A file grows by whole quanta, so one whose size is no multiple of its quantum was cut as well.
 """
@@ -25,6 +27,7 @@ from dataclasses import dataclass
 from audiomem_sql.errors import DamagedFileError
 from audiomem_sql.machine.digests import blake2b
 from audiomem_sql.protection.crc32c import crc32c
+from audiomem_sql.storage.pages import DIGEST_BYTES
 
 #: session, id of the predecessor, its digest, size quantum, copies, CRC-32C of the header before it
 CHAIN_FIELDS = struct.Struct("<8s 8s 16s I I I")
@@ -34,7 +37,6 @@ WATERMARK = struct.Struct("<Q Q 16s 8s I")
 SLOTS = (512, 1024)
 #: Where the first record is.
 FIRST_RECORD = 1536
-SESSION_BYTES, SEGMENT_ID_BYTES, DIGEST_BYTES = 8, 8, 16
 NO_DIGEST = bytes(DIGEST_BYTES)
 
 

@@ -68,6 +68,11 @@ class LogContent:
         return self.format >= PLAIN_VERSION
 
     @property
+    def is_marked(self) -> bool:
+        """Whether the newest watermark says that all of it is durable."""
+        return self.watermark == self.version
+
+    @property
     def folded(self) -> tuple[bytes, int, bytes] | None:
         """What a segment that takes the commits in says about the log: session, last version, digest.
 

@@ -62,11 +62,17 @@ class Copies:
         return self.read(0, offset, size, _READ_AT_ONCE)
 
     def _read(self, copy: int, offset: int, size: int) -> bytes:
+        if self._is_in_a_strip(offset, size):
+            return os.pread(self.handle, size, self.place(copy, offset)).ljust(size, b"\0")
         parts = [
             os.pread(self.handle, length, offset_in_file).ljust(length, b"\0")
             for offset_in_file, length in self._spans(copy, offset, size)
         ]
         return b"".join(parts)
+
+    def _is_in_a_strip(self, offset: int, size: int) -> bool:
+        """Whether a range is in one strip: nearly always, and then it is one call."""
+        return offset % self.strip + size <= self.strip
 
     def _spans(self, copy: int, offset: int, size: int) -> Iterator[tuple[int, int]]:
         """(place in the file, bytes) of a range, strip by strip."""
@@ -109,6 +115,9 @@ class Copies:
     def write(self, copy: int, offset: int, data: bytes) -> None:
         """Write ``data`` to one copy."""
         self._held.pop(copy, None)
+        if self._is_in_a_strip(offset, len(data)):
+            write_all(self.handle, data, self.place(copy, offset))
+            return
         at = 0
         for offset_in_file, length in self._spans(copy, offset, len(data)):
             write_all(self.handle, data[at : at + length], offset_in_file)
@@ -140,7 +149,6 @@ class Copies:
 
 def write_all(handle: int, data: bytes, offset: int) -> None:
     """Write ``data`` at ``offset`` of the file, however many calls it takes."""
-    view = memoryview(data)
-    while view:
-        written = os.pwrite(handle, view, offset)
-        view, offset = view[written:], offset + written
+    while data:
+        written = os.pwrite(handle, data, offset)
+        data, offset = data[written:], offset + written

@@ -45,6 +45,7 @@ from audiomem_sql.protection.piece_code import (
     SECTOR_BYTES,
     encode_full_pieces,
     encode_piece,
+    encode_pieces,
     payload_of,
     piece_bytes,
     readings,
@@ -166,13 +167,13 @@ def has_remains(handle: int) -> bool:
 def encode_record(packed: bytes, form: RecordForm, version: int, digest: bytes = b"") -> bytes:
     """A record: its header piece, then the pieces of the map or maps."""
     crc = record_crc(packed, form.salt, version, digest)
-    parts = [encode_piece(_pack_fields(form, len(packed), version, crc, digest), form.salt)]
+    fields = _pack_fields(form, len(packed), version, crc, digest)
     full = len(packed) // PAYLOAD_BYTES * PAYLOAD_BYTES
-    if full:
-        parts.append(encode_full_pieces(packed[:full], crc))
-    if full < len(packed):
-        parts.append(encode_piece(packed[full:], crc + full // PAYLOAD_BYTES))
-    return b"".join(parts)
+    whole = encode_full_pieces(packed[:full], crc) if full else b""
+    if full == len(packed):
+        return encode_piece(fields, form.salt) + whole
+    header, last = encode_pieces((fields, form.salt), (packed[full:], crc + full // PAYLOAD_BYTES))
+    return header + whole + last
 
 
 def next_record(file: Copies, form: RecordForm, before: int, at: int) -> WholeRecord | bool:

@@ -32,9 +32,7 @@ from audiomem_sql.errors import AudioMemError, DamagedFileError, StorageError
 from audiomem_sql.machine.durable import stat_identity, storage_error
 from audiomem_sql.storage.log import protected as protected_log
 from audiomem_sql.storage.log.chain import (
-    DIGEST_BYTES,
     NO_DIGEST,
-    SESSION_BYTES,
     broken_chain,
     cut_short,
     record_crc,
@@ -45,6 +43,7 @@ from audiomem_sql.storage.log.copies import Copies
 from audiomem_sql.storage.log.headers import Slots, read_header, read_slots
 from audiomem_sql.storage.log.place import open_log
 from audiomem_sql.storage.log.record import unpack_commits
+from audiomem_sql.storage.pages import DIGEST_BYTES, SESSION_BYTES
 
 #: bytes of the map, CRC-32C of digest and map, digest
 RECORD_HEADER = struct.Struct("<I I 16s")

@@ -19,10 +19,7 @@ from audiomem_sql.machine.durable import (
 from audiomem_sql.protection.piece_code import encode_piece
 from audiomem_sql.storage.log import protected as protected_log
 from audiomem_sql.storage.log.chain import (
-    DIGEST_BYTES,
     FIRST_RECORD,
-    SEGMENT_ID_BYTES,
-    SESSION_BYTES,
     SLOTS,
     Predecessor,
     Watermark,
@@ -35,6 +32,7 @@ from audiomem_sql.storage.log.headers import encode_header, read_header, read_sl
 from audiomem_sql.storage.log.place import create_log, open_log, open_to_append, remove_unfinished
 from audiomem_sql.storage.log.reader import RECORD_HEADER, log_file, record_form
 from audiomem_sql.storage.log.record import LogRecord, pack_commits
+from audiomem_sql.storage.pages import DIGEST_BYTES, SEGMENT_ID_BYTES, SESSION_BYTES
 
 _WRITTEN_AGAIN_AT_ONCE = 1 << 18
 #: What a log that is written once grows by, if its table is small: a commit then changes no size, and its
@@ -51,6 +49,25 @@ def quantum_for(table_bytes: int) -> int:
     return SMALL_QUANTUM if table_bytes < SMALL_TABLE_BYTES else LARGE_QUANTUM
 
 
+def flush_unmarked(path: str, content: LogContent) -> None:
+    """Make a log durable whose newest record its writer may not have flushed before it was killed.
+
+    StorageError if that fails, or another log took its place.
+    """
+    if content.is_marked or not content.chained:
+        return
+    try:
+        handle = open_to_append(path, None)
+        try:
+            if stat_identity(os.fstat(handle)) != content.identity:
+                raise StorageError("another log took its place", file=path, remedy="Open the table again.")
+            flush_data(handle)
+        finally:
+            os.close(handle)
+    except OSError as error:
+        raise storage_error(error, path) from error
+
+
 class LogWriter:
     """Makes logs, and appends commits. The writer's lock of the table must be held for every call.
 
@@ -59,11 +76,11 @@ class LogWriter:
     """
 
     def __init__(self, path: str, table_id: bytes, copies: int = 1, *, like: str | None = None) -> None:
+        self._handle = -1
         self.path = path
         self._like = like
         self.copies = copies
         self._table_id = table_id
-        self._handle = -1
         self._identity: tuple[int, int] | None = None
         self._temporary: str | None = None  # the name of a log that has no record yet
         #: Up to where all copies are known to be the same: offset, and the version before it.
@@ -152,26 +169,29 @@ class LogWriter:
         """:meth:`append_group` of one commit."""
         return self.append_group(content, [record])
 
-    def append_group(self, content: LogContent, commits: Sequence[LogRecord]) -> LogContent:
+    def append_group(
+        self, content: LogContent, commits: Sequence[LogRecord], *, accepted: bool = True
+    ) -> LogContent:
         """Add commits behind ``content``, durably, all or none; the content that the log has now.
 
-        On any error the log is as it was: what was written is taken back.
+        On any error the log is as it was: what was written is taken back. accepted: they stand; otherwise
+        :meth:`mark` says so later.
         """
         packed = pack_commits(commits)
         self._open(content)
         digest = record_digest(content.digest, packed)
         header, data = self._record_bytes(content, packed, commits[0].version, digest)
         end = content.end + len(data)
-        slot = 1 - content.slot
-        mark = self._slot_bytes(content, content.mark)
+        grown = content.grown(commits, header, end, digest)
+        grown.checked = grown.count
         try:
             file = log_file(self._handle, content)
             self._heal(file, content)
-            if file.reserve(end):  # durable before a record is in it, or its size would say nothing
+            if not content.is_marked:  # its writer may have been killed before it flushed
                 flush_data(self._handle)
+            self._reserve(file, end)
             for copy in range(content.copies):
                 file.write(copy, content.end, data)
-                file.write(copy, SLOTS[slot], mark)
             flush_data(self._handle)
             if self._temporary is not None:
                 self._give_name(self._temporary)
@@ -182,10 +202,28 @@ class LogWriter:
             self._cut(content)
             raise
         self._sound = end, commits[-1].version
-        grown = content.grown(commits, header, end, digest)
-        grown.watermark, grown.slot = content.version, slot
-        grown.checked = grown.count
+        if accepted:
+            self.mark(grown)
         return grown
+
+    def mark(self, content: LogContent) -> None:
+        """Say how far the log has come, once it is durable up to there; the next flush covers that.
+
+        If it cannot be said, the next writer does not build on it before it has flushed the log.
+        """
+        if self._handle < 0 or self._identity != content.identity:
+            return
+        file = log_file(self._handle, content)
+        mark, slot = self._slot_bytes(content, content.mark), 1 - content.slot
+        with contextlib.suppress(OSError):
+            for copy in range(content.copies):
+                file.write(copy, SLOTS[slot], mark)
+            content.watermark, content.slot = content.version, slot
+
+    def _reserve(self, file: Copies, end: int) -> None:
+        """Room up to ``end``, durable before anything is in it, or the size would say nothing."""
+        if file.reserve(end):
+            flush_data(self._handle)
 
     def _give_name(self, temporary: str) -> None:
         """Put a new log, which has a durable record, in its place, durably. OSError if that fails."""
@@ -222,24 +260,25 @@ class LogWriter:
 
     def _lower(self, content: LogContent) -> None:
         """Take back watermarks beyond ``content``, durably before the records that they speak of."""
-        file = log_file(self._handle, content)
-        newest = read_slots(file, content).newest
-        if newest is None or newest[1].version <= content.version:
-            return
-        mark = self._slot_bytes(content, content.mark)
-        for copy in range(content.copies):
-            file.write(copy, SLOTS[content.slot], mark)
-            file.write(copy, SLOTS[1 - content.slot], bytes(len(mark)))
-        flush_data(self._handle)
+        file, mark = log_file(self._handle, content), self._slot_bytes(content, content.mark)
+        while (newest := read_slots(file, content).newest) and newest[1].version > content.version:
+            for copy in range(content.copies):
+                file.write(copy, SLOTS[newest[0]], mark)
+            flush_data(self._handle)
 
     def close(self) -> None:
         """Close the file."""
-        if self._handle >= 0:
-            os.close(self._handle)
-        if self._temporary is not None:
-            with contextlib.suppress(OSError):  # what stays is removed by the next writer's sweep
-                os.unlink(self._temporary)
+        handle, temporary = self._handle, self._temporary
         self._handle, self._identity, self._temporary = -1, None, None
+        if handle >= 0:
+            os.close(handle)
+        if temporary is not None:
+            with contextlib.suppress(OSError):  # what stays is removed by the next writer's sweep
+                os.unlink(temporary)
+
+    def __del__(self) -> None:
+        if self._handle >= 0:  # a temporary log is left to the next writer: this may be a forked process
+            os.close(self._handle)
 
     def _open(self, content: LogContent) -> None:
         if not content.chained:
@@ -266,6 +305,7 @@ class LogWriter:
         if self._sound == (content.end, content.version) and not content.torn:
             return
         if content.copies > 1:
+            self._reserve(file, content.end)  # undoing may have left copy 0 alone
             known = content.begin <= self._sound[0] <= content.end
             start = self._sound if known else (content.begin, content.after)
             form = record_form(content)

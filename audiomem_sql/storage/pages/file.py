@@ -234,7 +234,8 @@ class PagedFile:
                 remedy=REMEDY,
             )
         numbers = self._streams.cells(stream, low, high - low)
-        payload, intact = self._stream_cells(numbers, missing_is_error=self._recovery is None)
+        lost = self._recovery is None or not self._recovery.is_in_proportion
+        payload, intact = self._stream_cells(numbers, missing_is_error=lost)
         if not intact.all():
             raise self._unreadable(int(numbers[np.flatnonzero(~intact)[0]]))
         return payload.reshape(-1)[start - low * size :][:length].tobytes()

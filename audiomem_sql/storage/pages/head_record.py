@@ -15,11 +15,13 @@ from audiomem_sql.protection.crc32c import crc32c
 
 HEAD_MAGIC = b"AuMH"
 #: magic, version, state, 2 zeros, generation, table id, sealed pages, newest segment id, digest of its
-#: catalog, last version, session id, pages of the announcement, CRC-32C
+#: catalog, last version, session id, whether a segment is being appended, CRC-32C
 HEAD_RECORD = struct.Struct("<4s B B 2x Q 16s Q 8s 16s Q 8s I I")
 HEAD_VERSION = 1
 CLOSED, OPEN = 0, 1
-NO_SESSION = bytes(8)
+#: What names a segment, the digest of a catalog or a record, and what names a log: bytes.
+SEGMENT_ID_BYTES, DIGEST_BYTES, SESSION_BYTES = 8, 16, 8
+NO_SESSION = bytes(SESSION_BYTES)
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +30,8 @@ class HeadRecord:
 
     generation: rises with every change of the file. sealed: pages up to the end of the newest segment.
     segment_id, digest, last_version: of the newest segment; the digest is that of its catalog. session: the
-    id of the log that goes with the file, eight zeros if none does.
+    id of the log that goes with the file, eight zeros if none does. appending: behind the newest segment
+    another one is being written that is in no log; a crash may have left a part of it.
     """
 
     generation: int
@@ -38,15 +41,16 @@ class HeadRecord:
     digest: bytes
     last_version: int
     session: bytes = NO_SESSION
+    appending: bool = False
 
     @property
     def is_open(self) -> bool:
         """Whether a log goes with the file."""
         return self.session != NO_SESSION
 
-    def announcing(self, session: bytes) -> HeadRecord:
-        """The record of the same file once the log ``session`` goes with it."""
-        return replace(self, session=session, generation=self.generation + 1)
+    def announcing(self, session: bytes, generation: int) -> HeadRecord:
+        """The record of the same segments, once the log ``session`` goes with them."""
+        return replace(self, session=session, generation=generation)
 
     def pack(self) -> bytes:
         """The bytes, CRC-32C included."""
@@ -61,7 +65,7 @@ class HeadRecord:
             self.digest,
             self.last_version,
             self.session,
-            0,
+            int(self.appending),
             0,
         )[:-4]
         return head + crc32c(head).to_bytes(4, "little")
@@ -74,9 +78,8 @@ class HeadRecord:
             return None
         if crc32c(data[:-4]) != int.from_bytes(data[-4:], "little"):
             return None
-        _, version, _, generation, table, sealed, segment, digest, last, session, _, _ = HEAD_RECORD.unpack(
-            data
-        )
+        fields = HEAD_RECORD.unpack(data)
+        _, version, _, generation, table, sealed, segment, digest, last, session, appending, _ = fields
         if version != HEAD_VERSION:
             return None
-        return cls(generation, table, sealed, segment, digest, last, session)
+        return cls(generation, table, sealed, segment, digest, last, session, bool(appending))

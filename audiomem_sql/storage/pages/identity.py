@@ -10,17 +10,19 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
+import numpy as np
+
 from audiomem_sql.audio import PageSource, VerbatimPages
 from audiomem_sql.errors import DamagedFileError
-from audiomem_sql.storage.pages.header import PAGE_BYTES_PER_HEADER_BYTE, PAGE_HEADER, PAGE_MAGIC, PageHeader
+from audiomem_sql.storage.pages.header import PAGE_BYTES_PER_HEADER_BYTE, PAGE_MAGIC, PageHeader
 from audiomem_sql.storage.pages.headers import REMEDY, copies_in, header_at
 
-#: A frame begins with at most so many bytes in front of the page header.
-_FRAME_BYTES = 18
-_HEAD_BYTES = _FRAME_BYTES + PAGE_HEADER.size
-#: Bytes 8 to 19 of a page header: segment id and page number.
-_IDENTITY = slice(8, 20)
-#: Pages that are read at once where headers do not stand in the bytes of the file.
+#: The bytes of a page header that say whose it is: magic, segment id and page number.
+_IDENTITY_BYTES = 20
+#: Of these, as words of 4 bytes: magic and segment id, and the page number.
+_SEGMENT_WORDS, _NUMBER_WORD = [0, 2, 3], 4
+#: Headers that are read at once, and pages where these do not stand in the bytes of the file.
+_HEADERS_AT_ONCE = 1 << 14
 _PAGES_AT_ONCE = 64
 
 
@@ -96,12 +98,7 @@ def _others(source: PageSource, pages: range, segment: Pages) -> Iterator[tuple[
     A copy of the header with the right segment and number is enough: nobody else writes it, damaged or not.
     """
     if isinstance(source, VerbatimPages):
-        read, offset = source.file.read_at, source.offset
-        for page in pages:
-            head = read(offset(page), _HEAD_BYTES)
-            at = head.find(PAGE_MAGIC)
-            if at >= 0 and head[at:][_IDENTITY] == _identity(segment, page):
-                continue
+        for page in _doubtful(source, pages, segment):
             header = header_at(source, page)
             if header is not None and not _is_own(header, segment, page):
                 yield page, header
@@ -114,8 +111,15 @@ def _others(source: PageSource, pages: range, segment: Pages) -> Iterator[tuple[
                 yield first + row, header
 
 
-def _identity(segment: Pages, page: int) -> bytes:
-    return segment.segment_id + (page - segment.first).to_bytes(4, "little")
+def _doubtful(source: VerbatimPages, pages: range, segment: Pages) -> Iterator[int]:
+    """The pages of which the first header does not name the segment and the page."""
+    own = np.frombuffer(PAGE_MAGIC + segment.segment_id, np.uint32)
+    for first in range(pages.start, pages.stop, _HEADERS_AT_ONCE):
+        count = min(_HEADERS_AT_ONCE, pages.stop - first)
+        words = source.heads(first, count, _IDENTITY_BYTES).view("<u4")
+        numbers = np.arange(first - segment.first, first - segment.first + count, dtype=np.uint32)
+        same = (words[:, _SEGMENT_WORDS] == own).all(axis=1) & (words[:, _NUMBER_WORD] == numbers)
+        yield from (np.flatnonzero(~same) + first).tolist()
 
 
 def _is_own(header: PageHeader, segment: Pages, page: int) -> bool:

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import dataclass
 
-from audiomem_sql.audio import PageSource, missing_pages
+from audiomem_sql.audio import PageSource, VerbatimPages, missing_pages
 from audiomem_sql.errors import DamagedFileError
 from audiomem_sql.protection.levels import level_coded
 from audiomem_sql.storage.pages.announcement import read_announcement
+from audiomem_sql.storage.pages.front import FRONT_BYTES, has_head
 from audiomem_sql.storage.pages.head_record import HeadRecord
 from audiomem_sql.storage.pages.header import PAGE_HEADER, PageHeader, PageKind
 from audiomem_sql.storage.pages.headers import SEARCHED_PAGES, any_header, header_at
@@ -70,7 +71,7 @@ def find_newest(source: PageSource, below: int | None = None) -> Newest:
             page -= step
             continue
         stop = first + _pages(source, header, first)
-        if stop > present and first > 0 and (torn or not _was_sealed(front, stop)):
+        if stop > present and first > 0 and (torn or is_unsealed(source, front, first, stop)):
             torn, page, left_behind = True, first - 1, _counted(left_behind, source)
             continue
         if announced is not None and announced.sealed != stop:
@@ -117,9 +118,31 @@ def _is_supported(source: PageSource, header: PageHeader, first: int, page: int)
     return votes[header.segment_id] >= max(votes.values())
 
 
-def _was_sealed(front: HeadRecord | None, stop: int) -> bool:
-    """Whether the front of the file says that a segment up to page ``stop`` was finished."""
-    return front is not None and front.sealed >= stop
+def is_unsealed(source: PageSource, front: HeadRecord | None, first: int, stop: int) -> bool:
+    """Whether pages ``first`` to ``stop`` - 1 may be of a segment that was never finished.
+
+    front: what the front of the file says. Before a writer appends a segment, the front says durably that it
+    is about to, or that a log has what is in it. So if the front says neither, it is an older one, which
+    somebody put back: the segment was finished, and what is missing of it is damage.
+    """
+    if front is None:
+        return True
+    if front.sealed >= stop:
+        return False
+    if not _is_in_place(source) or follows_announcement(source, first):
+        return True
+    return (front.is_open or front.appending) and front.sealed <= first <= front.sealed + 1
+
+
+def follows_announcement(source: PageSource, first: int) -> bool:
+    """Whether an announce page is in front of page ``first``."""
+    before = header_at(source, first - 1)
+    return before is not None and before.kind == PageKind.ANNOUNCE
+
+
+def _is_in_place(source: PageSource) -> bool:
+    """Whether the head record stands where writers change it; another program may have moved it."""
+    return not isinstance(source, VerbatimPages) or has_head(source.file.read_at(0, FRONT_BYTES))
 
 
 def _pages(source: PageSource, header: PageHeader, first: int) -> int:

@@ -99,6 +99,11 @@ class Recovery:
     def _moved(self) -> bool:
         return not self._source.in_place
 
+    @property
+    def is_in_proportion(self) -> bool:
+        """Whether so many pages are there that the outer code may bring back others."""
+        return self._pages.total <= MOST_PER_PRESENT * max(1, self._source.present)
+
     def cells(self, wanted: Sequence[int] | I64Array) -> Recovered:
         """The payload of cells, by their numbers in the segment, that failed their CRC."""
         numbers = [int(cell) for cell in wanted]
@@ -196,7 +201,7 @@ class Recovery:
 
     def _by_groups(self, cells: Sequence[int], recovered: dict[int, tuple[bytes, bool]]) -> None:
         """Put what the outer code brings back of the groups of ``cells`` into ``found``."""
-        if self._pages.total > MOST_PER_PRESENT * max(1, self._source.present):
+        if not self.is_in_proportion:
             return  # what page headers count may be a lie; so many pages cannot be solved for
         groups = sorted({self._pages.group_of(cell) for cell in cells})
         for start in range(0, len(groups), GROUPS_AT_ONCE):

@@ -15,7 +15,8 @@ Other rooms import from here only.
   segment says of those before it; ``FIRST_SEAL`` is that of the first.
 - ``salvaged_file`` opens what there is of a file that is broken, a ``SalvagedFile``.
 - ``Catalog`` says what a segment holds: each ``Version``, as many as ``check_version_count`` lets, the
-  ``SchemaHistory`` (``NO_HISTORY`` for none) with each ``Migration``, and where each ``Extent`` is.
+  ``SchemaHistory`` (``NO_HISTORY`` for none) with each ``Migration``, at most ``MAX_MIGRATIONS``, and where
+  each ``Extent`` is.
 - ``check_copies`` and ``check_places`` verify a catalog, ``check_data`` its data; ``raw_catalog`` gives its
   bytes, ``repaired_comments`` and ``repaired_of_file`` the Vorbis comments of a damaged file.
 - ``DELTAS`` says where deltas go
@@ -40,6 +41,7 @@ from audiomem_sql.storage.segment.catalog import (
 )
 from audiomem_sql.storage.segment.catalog_checks import check_copies, check_data, check_places
 from audiomem_sql.storage.segment.catalog_copies import raw_catalog
+from audiomem_sql.storage.segment.catalog_history import MAX_MIGRATIONS
 from audiomem_sql.storage.segment.catalog_packing import check_version_count
 from audiomem_sql.storage.segment.column_numbers import CREATED, ENDED, NEVER, ROWID
 from audiomem_sql.storage.segment.contract import ReadableSegment
@@ -71,6 +73,7 @@ __all__ = [
     "ENDED",
     "FIRST_SEAL",
     "HASHING",
+    "MAX_MIGRATIONS",
     "NEVER",
     "NO_HISTORY",
     "ROWID",

@@ -44,9 +44,14 @@ def can_append(file: TableFile) -> bool:
 
 def _open_end(file: TableFile, first: int, *, cut: bool = True) -> FileEnd:
     """The end of ``file`` from page ``first`` on; cut: remove what is there."""
+    return FileEnd(file.path, file.state, _frames(file).offset(first), cut=cut)
+
+
+def _frames(file: TableFile) -> VerbatimPages:
+    """The frames of a file to which pages can be appended."""
     source = file.newest.file.source
     assert isinstance(source, VerbatimPages)
-    return FileEnd(file.path, file.state, source.offset(first), cut=cut)
+    return source
 
 
 def _front(file: TableFile, end: FileEnd, frames: int, record: HeadRecord) -> bytes:
@@ -76,6 +81,7 @@ class AppendedPages(Placement):
         """Write the segment behind the sealed pages, and flush it."""
         end = self._end = _open_end(self._file, self.first)
         try:
+            self._say_so(end)
             with end.sink() as sink:
                 lay_out(
                     sink,
@@ -88,7 +94,7 @@ class AppendedPages(Placement):
                     first=self.first,
                 )
                 size = sink.tell()
-            self._frames = self._file.newest.file.source.pages_up_to(size)  # type: ignore[attr-defined]
+            self._frames = _frames(self._file).pages_up_to(size)
             self._head = spec.head
             end.flush()
         except OSError as error:
@@ -97,6 +103,19 @@ class AppendedPages(Placement):
         except BaseException:
             self.abandon()
             raise
+
+    def _say_so(self, end: FileEnd) -> None:
+        """Let the front say, durably, that a segment is about to come, unless a log has what is in it.
+
+        A part of a segment is then what a crash left, and nothing that was committed.
+        """
+        file, front = self._file, self._file.front
+        told = front is not None and front.is_open and front.segment_id == file.newest.catalog.segment_id
+        if file.announced is None and not told:
+            known = file.generation if front is None else max(file.generation, front.generation)
+            record = changed(file.head, generation=known, appending=True)
+            end.change_front(_front(file, end, file.stop, record))
+            end.flush()
 
     def publish(self, *, replace: bool = True) -> None:
         """Let the front say that the segment is part of the file, durably."""
@@ -138,7 +157,7 @@ def announce(file: TableFile, session: bytes, writer: str) -> HeadRecord:
     The head record that the front has then. On any error the file is as it was.
     """
     newest = file.newest.file
-    record = changed(file.head, generation=file.next_generation, session=session)
+    record = file.head.announcing(session, file.next_generation)
     end = _open_end(file, file.stop)
     try:
         page = announce_page(record, newest.header, newest.layout, time.time_ns() // 1000, writer)
@@ -159,13 +178,19 @@ def announce(file: TableFile, session: bytes, writer: str) -> HeadRecord:
 def retract(file: TableFile) -> None:
     """Take an announcement back, durably: the log that goes with ``file`` has no commits.
 
-    The front says so first. Until then the announce page stays: no failure leaves the log unannounced.
+    The front says so first. Until then the announce page stays: no failure leaves the log unannounced. A
+    front whose flush failed may never reach the disk, so it is put back, and the next try writes it again.
     """
     end = _open_end(file, file.stop, cut=False)
     try:
         record = changed(file.head, generation=file.next_generation)
-        end.change_front(_front(file, end, file.stop, record))
-        end.flush()
+        try:
+            end.change_front(_front(file, end, file.stop, record))
+            end.flush()
+        except BaseException:
+            with contextlib.suppress(OSError, StorageError):
+                end.change_front(end.front)
+            raise
         end.cut()
         end.flush()
     except OSError as error:

@@ -1,9 +1,9 @@
 """Which segment of a file is the newest that was finished.
 
 A segment is appended in two steps: its pages, then the front of the file, which says that they are part of
-it. A power loss in the first may leave any of the pages behind, the last one, too. So a segment of which the
-front does not know is believed only if all of it is there; where the front is lost, also if its cells can be
-recovered.
+it. A power loss in the first may leave any of the pages behind, the last one, too. The front says before that
+a segment is about to come. So where it says that, or is lost, the segment is believed only if all of it is
+there; where the front is lost, also if its cells can be recovered.
 """
 
 from __future__ import annotations
@@ -17,10 +17,10 @@ from audiomem_sql.storage.pages import (
     MOST_LEFT_BEHIND,
     Opened,
     PagedFile,
-    PageKind,
     checked_level,
     find_newest,
-    header_at,
+    follows_announcement,
+    is_unsealed,
     too_much_left_behind,
 )
 from audiomem_sql.storage.segment.reader import Segment
@@ -55,13 +55,14 @@ def _is_doubtful(found: Opened) -> bool:
     segment behind an announcement is one that a log was folded into, and the log is there until the front is
     written.
     """
-    newest = found.newest
+    newest, source = found.newest, found.source
     if newest.first == 0 or newest.header.is_whole or newest.header.format_version == 1:
         return False
+    if newest.announced is not None and newest.announced.segment_id == newest.header.segment_id:
+        return False  # a log was announced behind it: it was finished before
     if newest.front is not None:
-        return newest.front.sealed < newest.stop
-    before = header_at(found.source, newest.first - 1)
-    return before is not None and before.kind == PageKind.ANNOUNCE
+        return is_unsealed(source, newest.front, newest.first, newest.stop)
+    return follows_announcement(source, newest.first)
 
 
 def _is_whole(file: PagedFile, *, intact: bool) -> bool:

@@ -11,6 +11,9 @@ from audiomem_sql.storage.segment.seal import Seal
 
 #: Most bytes of an extent before compression.
 MAX_EXTENT_BYTES = 1 << 30
+#: An extent of more bytes before compression has at most so many times those that are stored.
+LARGE_EXTENT_BYTES = 256 << 20
+MAX_EXTENT_RATIO = 1024
 MAX_ROWS = 1 << 48
 
 
@@ -21,6 +24,11 @@ class Extent:
     offset: int
     stored: int
     raw: int
+
+
+def fits_an_extent(stored: int, raw: int, most: int = MAX_EXTENT_BYTES) -> bool:
+    """Whether ``raw`` bytes, which compression made ``stored``, may be an extent; most: at most so many."""
+    return raw <= most and raw <= max(LARGE_EXTENT_BYTES, stored * MAX_EXTENT_RATIO)
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,10 +7,10 @@ import numpy as np
 from audiomem_sql.arrays import I64Array
 from audiomem_sql.errors import DamagedFileError
 from audiomem_sql.machine.digests import blake2b
+from audiomem_sql.storage.pages import DIGEST_BYTES
 from audiomem_sql.storage.segment.catalog import Catalog, ColumnEntry
 from audiomem_sql.storage.segment.catalog_copies import first_cells, raw_catalog
 from audiomem_sql.storage.segment.contract import ReadableSegment
-from audiomem_sql.storage.segment.seal import DIGEST_BYTES
 
 #: Bytes of the data stream that are read at once.
 _AT_ONCE = 4 << 20

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from audiomem_sql.errors import DamagedFileError
+from audiomem_sql.storage.pages import SEGMENT_ID_BYTES
 from audiomem_sql.storage.segment.catalog import MAX_ROWS, NO_HISTORY, Catalog, Extent
 from audiomem_sql.storage.segment.catalog_features import (
     CHECKS,
@@ -37,11 +38,11 @@ from audiomem_sql.storage.segment.catalog_unpacking import (
     unpack_schema,
     unpack_vectors,
 )
-from audiomem_sql.storage.segment.catalog_values import count, identifier, pack_entry, pack_extent
+from audiomem_sql.storage.segment.catalog_values import pack_entry, pack_extent
+from audiomem_sql.storage.segment.checked_values import count, identifier
 from audiomem_sql.storage.segment.seal import Seal
 
 TABLE_ID_BYTES = 16
-SEGMENT_ID_BYTES = 8
 
 
 def _pack_vectors(catalog: Catalog) -> list[Any]:

@@ -11,7 +11,7 @@ from audiomem_sql.columns.layouts import places_in
 from audiomem_sql.columns.schema import Schema
 from audiomem_sql.errors import DamagedFileError
 from audiomem_sql.storage.segment.catalog import Migration, SchemaHistory, Version
-from audiomem_sql.storage.segment.catalog_values import count, integer
+from audiomem_sql.storage.segment.checked_values import count, integer
 
 #: Most changes of the columns of a table.
 MAX_MIGRATIONS = 1 << 16

@@ -52,16 +52,30 @@ def check_version_count(count: int) -> None:
 
 
 def pack_catalog(catalog: Catalog) -> bytes:
-    """Header and compressed map; LimitError if it is larger than a catalog may be."""
-    raw = msgpack.packb(map_of(catalog))
+    """Header and compressed map; LimitError if no reader would take it."""
+    try:
+        raw = msgpack.packb(map_of(catalog))
+    except MALFORMED as error:
+        raise _refused(error) from None
     if len(raw) > MAX_CATALOG_BYTES or len(catalog.versions) > MAX_VERSIONS:
         raise LimitError(
             f"a catalog of {len(raw):,} bytes and {len(catalog.versions):,} versions is over the limit of "
             f"{MAX_CATALOG_BYTES:,} and {MAX_VERSIONS:,}",
             remedy="Divide the table, or keep fewer versions.",
         )
+    try:
+        catalog_of(unpack_bounded(raw))
+    except (AudioMemError, *MALFORMED) as error:
+        raise _refused(error) from None
     stored = zstandard.ZstdCompressor(level=12).compress(raw)
     return CATALOG_HEADER.pack(CATALOG_MAGIC, len(stored), len(raw), crc32c(stored)) + stored
+
+
+def _refused(error: Exception) -> LimitError:
+    return LimitError(
+        f"what is to be written could not be read again ({error!s:.200})",
+        remedy="Divide the table, or keep fewer versions.",
+    )
 
 
 def unpack_catalog(data: bytes) -> Catalog:

@@ -26,7 +26,8 @@ from audiomem_sql.storage.segment.catalog import (
 )
 from audiomem_sql.storage.segment.catalog_features import CHECKS, COMBINED_KEYS
 from audiomem_sql.storage.segment.catalog_history import history_of
-from audiomem_sql.storage.segment.catalog_values import count, integer, unpack_entry, unpack_extent
+from audiomem_sql.storage.segment.catalog_values import unpack_entry, unpack_extent
+from audiomem_sql.storage.segment.checked_values import count, integer
 
 _INTEGER = ColumnType(Kind.INTEGER)
 

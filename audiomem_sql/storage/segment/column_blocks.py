@@ -6,7 +6,6 @@ import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from itertools import count
-from typing import Any
 
 import pyarrow as pa
 
@@ -16,6 +15,7 @@ from audiomem_sql.blocks.encoding import decode, decode_coded
 from audiomem_sql.columns.stored_values import int64_view
 from audiomem_sql.errors import DamagedFileError
 from audiomem_sql.machine.block_cache import BlockCache
+from audiomem_sql.machine.memory import check_room, out_of_memory
 from audiomem_sql.storage.segment.catalog import Catalog, ColumnEntry
 from audiomem_sql.storage.segment.column_numbers import CREATED, ROWID, name_of_column, type_of_column
 from audiomem_sql.storage.segment.data_stream import REMEDY, DataStream
@@ -162,15 +162,14 @@ class ColumnBlocks:
         assert directory is not None
         raw = int(directory.raw[number])
         rows = int(directory.starts[number + 1] - directory.starts[number])
+        check_room(2 * raw, self._stream.path)
         try:
             data = b""
-            if raw:
-                compressed: Any = stored
-                if compressed is None:
-                    compressed = self._stream.read(
-                        int(directory.offsets[number]), int(directory.stored[number])
-                    )
-                data = self._decompressor(column).decompress(compressed, raw)
+            if raw and stored is not None:
+                data = self._decompressor(column).decompress(stored, raw)
+            elif raw:
+                start, length = int(directory.offsets[number]), int(directory.stored[number])
+                data = self._stream.frame(start, length, raw, self._decompressor(column))
             array = (decode_coded if coded else decode)(
                 int(directory.encodings[number]),
                 data,
@@ -187,6 +186,8 @@ class ColumnBlocks:
                 place = f"page {page}, column {name_of_column(self._schema, column)}, block {number}"
                 error.at(file=self._stream.path, place=place, remedy=REMEDY)
             raise
+        except MemoryError:
+            raise out_of_memory(self._stream.path) from None
 
     def _decompressor(self, column: int) -> Decompressor:
         decompressor = self._decompressors.get(column)

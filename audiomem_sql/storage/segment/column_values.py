@@ -14,6 +14,9 @@ from audiomem_sql.storage.segment.column_blocks import ColumnBlocks
 from audiomem_sql.storage.segment.column_numbers import type_of_column
 from audiomem_sql.storage.segment.stored_indexes import StoredIndexes
 
+#: No block of several rows is larger than that, but for one that has a very large value.
+LARGE_BLOCK_BYTES = 4 << 20
+
 
 class ColumnValues:
     """Reads values out of blocks, or out of the index that stands for the blocks of a column of vectors."""
@@ -36,7 +39,10 @@ class ColumnValues:
         span = directory.span(start, stop)
         for number, array in zip(span, self._blocks.blocks(column, span, coded=coded), strict=True):
             low = int(directory.starts[number])
-            pieces.append(array.slice(max(start - low, 0), stop - max(start, low)))
+            piece = array.slice(max(start - low, 0), stop - max(start, low))
+            if len(piece) < len(array) and piece.get_total_buffer_size() > LARGE_BLOCK_BYTES:
+                piece = pa.concat_arrays([piece, piece[:0]])  # a copy, so that the block can go
+            pieces.append(piece)
         return self._joined(pieces, column)
 
     def take(self, column: int, rows: I64Array, *, coded: bool = False) -> pa.Array:

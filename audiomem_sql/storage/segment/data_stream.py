@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from audiomem_sql.blocks.compression import Decompressor
 from audiomem_sql.errors import DamagedFileError
+from audiomem_sql.machine.memory import check_room, out_of_memory
 from audiomem_sql.storage.pages import PagedFile
 from audiomem_sql.storage.segment.catalog import Extent
 
@@ -22,10 +23,39 @@ class DataStream:
         """The stored bytes at ``offset``. DamagedFileError if they cannot be recovered."""
         return self._file.read(self._first_cell, offset, length)
 
+    def frame(self, offset: int, stored: int, raw: int, decompressor: Decompressor) -> bytes:
+        """The bytes of the zstd frame at ``offset``, decompressed to ``raw`` bytes.
+
+        Behind it, in the ``stored`` bytes, there may be a label: damage to that costs nothing.
+        DamagedFileError if the frame cannot be recovered.
+        """
+        try:
+            data = self.read(offset, stored)
+        except DamagedFileError:
+            try:
+                return decompressor.decompress(self._readable_start(offset, stored), raw)
+            except DamagedFileError:
+                pass  # it ends behind what can be read
+            raise
+        return decompressor.decompress(data, raw)
+
+    def _readable_start(self, offset: int, length: int) -> bytes:
+        """The bytes at ``offset``, up to the first that cannot be recovered."""
+        size = self._file.layout.cell_payload
+        first = offset // size
+        count = -(-(offset + length) // size) - first
+        cells, intact = self._file.stream_cells(self._first_cell, first, count)
+        if not intact.all():
+            cells = cells[: int(intact.argmin())]
+        return cells.reshape(-1)[offset - first * size :][:length].tobytes()
+
     def extent(self, extent: Extent) -> bytes:
         """The bytes of an extent, decompressed. DamagedFileError with its place if they cannot be read."""
         try:
-            return Decompressor().decompress(self.read(extent.offset, extent.stored), extent.raw)
+            check_room(2 * extent.raw, self.path)  # as it is, and decoded into as much again
+            return self.frame(extent.offset, extent.stored, extent.raw, Decompressor())
+        except MemoryError:
+            raise out_of_memory(self.path) from None
         except DamagedFileError as error:
             self.locate(error, extent)
             raise

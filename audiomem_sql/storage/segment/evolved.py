@@ -24,6 +24,7 @@ from audiomem_sql.columns.types import ColumnType, arrow_type
 from audiomem_sql.errors import DamagedFileError
 from audiomem_sql.indexes.vectors import VectorIndex
 from audiomem_sql.indexes.words import KeywordIndex
+from audiomem_sql.machine.memory import check_room
 from audiomem_sql.storage.segment.catalog import ColumnEntry
 from audiomem_sql.storage.segment.column_numbers import is_derived_column, name_of_column, type_of_column
 from audiomem_sql.storage.segment.contract import ReadableSegment
@@ -31,6 +32,8 @@ from audiomem_sql.storage.segment.contract import ReadableSegment
 #: Most rows, and about the most bytes, of a block of initial values.
 _BLOCK_ROWS = 1 << 14
 _BLOCK_BYTES = 1 << 20
+#: What the directory takes in memory for a block.
+_DIRECTORY_BYTES = 256
 
 
 class EvolvedSegments:
@@ -108,7 +111,7 @@ class EvolvedSegment:
     def _initial_values(self, column: int) -> InitialValues:
         values = self._initial.get(column)
         if values is None:
-            values = self._initial[column] = InitialValues(self.schema.columns[column], self.rows)
+            values = self._initial[column] = InitialValues(self.schema.columns[column], self.rows, self.path)
         return values
 
     def column_type(self, column: int) -> ColumnType:
@@ -197,10 +200,11 @@ class EvolvedSegment:
 class InitialValues:
     """A column of ``rows`` rows that no file holds: every row has the initial value of ``column``."""
 
-    def __init__(self, column: Column, rows: int) -> None:
+    def __init__(self, column: Column, rows: int, path: str) -> None:
         value = initial_value(column)
         size = 8 if value is None or not isinstance(value, str | bytes) else max(len(value), 8)
         block_rows = max(1, min(_BLOCK_ROWS, rows, _BLOCK_BYTES // size))
+        check_room(_DIRECTORY_BYTES * (rows // block_rows), path)
         starts = np.append(np.arange(0, rows, block_rows, dtype=np.int64), rows)
         counts = np.diff(starts)
         self._type = column.type

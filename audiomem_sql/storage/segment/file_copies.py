@@ -16,6 +16,7 @@ import numpy as np
 
 from audiomem_sql.arrays import U8Array
 from audiomem_sql.audio import NO_TAGS, FlacWriter, Tags, spectrum_of
+from audiomem_sql.errors import StorageError
 from audiomem_sql.machine.durable import flush, storage_error, temporary_file
 from audiomem_sql.machine.progress import Progress
 from audiomem_sql.storage.pages import HeadRecord, announce_page, pages_as_written
@@ -82,6 +83,8 @@ def copied_file(
                 os.unlink(temporary)
         if isinstance(error, OSError):
             raise storage_error(error, target) from error
+        if isinstance(error, StorageError):
+            error.at(file=target)
         raise
     return temporary
 
@@ -110,6 +113,6 @@ def announced_copy(
 ) -> tuple[str, HeadRecord]:
     """Write ``file`` with an announce page behind its segments: the temporary name, and the head record."""
     newest = file.newest.file
-    record = replace(file.head, generation=file.next_generation, session=session)
+    record = file.head.announcing(session, file.next_generation)
     page = announce_page(record, newest.header, newest.layout, time, writer)
     return copied_file(file, file.path, file.path, comments, head=record, announcement=page), record

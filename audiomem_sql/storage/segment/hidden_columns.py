@@ -12,12 +12,22 @@ import numpy as np
 
 from audiomem_sql.arrays import I64Array
 from audiomem_sql.columns.stored_values import filled, int64_view
+from audiomem_sql.machine.memory import check_room
 from audiomem_sql.storage.segment.catalog import Catalog
 from audiomem_sql.storage.segment.column_blocks import ColumnBlocks
 from audiomem_sql.storage.segment.column_numbers import CREATED, ENDED, NEVER, ROWID
 from audiomem_sql.storage.segment.column_values import ColumnValues
 
 _LEAST_INT64 = -(1 << 63)
+_NUMBER_BYTES = 8
+
+
+def _check_room(rows: int, path: str) -> None:
+    """LimitError unless there is memory for a number of each of ``rows`` rows.
+
+    A block of equal numbers takes some bytes of a file, so a small one may say that it has very many rows.
+    """
+    check_room(_NUMBER_BYTES * rows, path)
 
 
 class HiddenColumns(Protocol):
@@ -40,7 +50,8 @@ class HiddenColumns(Protocol):
 class ListedHiddenColumns:
     """The hidden columns of a segment with a catalog. A block that cannot be read raises DamagedFileError."""
 
-    def __init__(self, catalog: Catalog, values: ColumnValues) -> None:
+    def __init__(self, catalog: Catalog, values: ColumnValues, path: str) -> None:
+        self._path = path
         self._catalog = catalog
         self._values = values
         self._rowids: I64Array | None = None
@@ -53,12 +64,14 @@ class ListedHiddenColumns:
     def rowids(self) -> I64Array:
         """All rowids, ascending."""
         if self._rowids is None:
+            _check_room(self._catalog.rows, self._path)
             self._rowids = int64_view(self._values.slice(ROWID, 0, self._catalog.rows))
         return self._rowids
 
     def created(self) -> I64Array:
         """The version that made each row."""
         catalog = self._catalog
+        _check_room(catalog.rows, self._path)
         if catalog.created is None:
             return np.full(catalog.rows, catalog.last_version, np.int64)
         return int64_view(self._values.slice(CREATED, 0, catalog.rows))
@@ -66,6 +79,7 @@ class ListedHiddenColumns:
     def ended(self) -> I64Array:
         """The version that deleted each row, or NEVER."""
         catalog = self._catalog
+        _check_room(catalog.rows, self._path)
         if catalog.ended is None:
             return np.full(catalog.rows, NEVER, np.int64)
         return filled(self._values.slice(ENDED, 0, catalog.rows), NEVER)
@@ -83,7 +97,9 @@ class LossyHiddenColumns:
         blocks: ColumnBlocks,
         values: ColumnValues,
         lost: Mapping[int, Collection[int]],
+        path: str,
     ) -> None:
+        self._path = path
         self._catalog = catalog
         self._blocks = blocks
         self._values = values
@@ -98,6 +114,7 @@ class LossyHiddenColumns:
     def rowids(self) -> I64Array:
         """All rowids, ascending. A row whose rowid is lost has that of the row before."""
         if self._rowids is None:
+            _check_room(self._catalog.rows, self._path)
             rowids = self._whole(ROWID, _LEAST_INT64)
             self._rowids = np.maximum.accumulate(rowids) if len(rowids) else rowids
         return self._rowids
@@ -105,6 +122,7 @@ class LossyHiddenColumns:
     def created(self) -> I64Array:
         """The version that made each row. Where that is lost, the last one."""
         catalog = self._catalog
+        _check_room(catalog.rows, self._path)
         if catalog.created is None:
             return np.full(catalog.rows, catalog.last_version, np.int64)
         return self._whole(CREATED, catalog.last_version)
@@ -115,6 +133,7 @@ class LossyHiddenColumns:
         Where that is lost, NEVER, unless a newer row replaced it.
         """
         catalog = self._catalog
+        _check_room(catalog.rows, self._path)
         if catalog.ended is None:
             return np.full(catalog.rows, NEVER, np.int64)
         ended = self._whole(ENDED, NEVER)

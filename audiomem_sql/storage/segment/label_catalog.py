@@ -29,7 +29,6 @@ from audiomem_sql.errors import AudioMemError, DamagedFileError
 from audiomem_sql.indexes.vectors import VectorIndex
 from audiomem_sql.storage.pages import PagedFile
 from audiomem_sql.storage.segment.catalog import (
-    MAX_EXTENT_BYTES,
     MAX_ROWS,
     NO_HISTORY,
     Catalog,
@@ -38,6 +37,7 @@ from audiomem_sql.storage.segment.catalog import (
     SchemaHistory,
     VectorExtents,
     Version,
+    fits_an_extent,
 )
 from audiomem_sql.storage.segment.column_numbers import CREATED, ENDED, ROWID, type_of_column
 from audiomem_sql.storage.segment.data_stream import DataStream
@@ -230,14 +230,14 @@ class _Assembly:
         """The index of a column of vectors, if all of it can be read."""
         labels = self._other_labels
         header_label = labels.get((Labelled.VECTOR_HEADER, column, 0))
-        if header_label is None or header_label.raw > MAX_EXTENT_BYTES:
+        if header_label is None or not fits_an_extent(header_label.stored, header_label.raw):
             return None
         header, read = _extent_of(header_label), self._stream.extent
         try:
             count = VectorIndex(read(header), self._rows, ListReader((), read)).lists
             list_labels = [labels.get((Labelled.VECTOR_LIST, column, number)) for number in range(count)]
             lists = [_extent_of(label) for label in list_labels if label]
-            if len(lists) < count or any(extent.raw > MAX_EXTENT_BYTES for extent in lists):
+            if len(lists) < count or not all(fits_an_extent(extent.stored, extent.raw) for extent in lists):
                 return None
             for extent in lists:
                 read(extent)
@@ -257,7 +257,7 @@ class _Assembly:
             high_rowid=high,
             created=entries.get(CREATED),
             ended=entries.get(ENDED),
-            tombstones=None if label is None or label.raw > MAX_EXTENT_BYTES else _extent_of(label),
+            tombstones=_extent_of(label) if label and fits_an_extent(label.stored, label.raw) else None,
             vectors=indexes,
         )
         if self._facts.deleting and not self._has_tombstones(catalog):

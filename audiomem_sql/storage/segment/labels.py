@@ -20,7 +20,7 @@ import msgpack
 import zstandard
 
 from audiomem_sql.columns.schema import Schema
-from audiomem_sql.errors import AudioMemError, DamagedFileError
+from audiomem_sql.errors import AudioMemError, DamagedFileError, LimitError
 from audiomem_sql.protection.crc32c import crc32c
 from audiomem_sql.storage.segment.catalog_packing import MALFORMED, unpack_bounded
 
@@ -212,7 +212,13 @@ def pack_map(table_id: bytes, schema: Schema, options: Mapping[str, Any]) -> byt
         "keys": [key.to_catalog() for key in schema.keys],
         "options": dict(options),
     }
-    return zstandard.ZstdCompressor(level=12).compress(msgpack.packb(content))
+    raw = msgpack.packb(content)
+    if len(raw) > MAX_SIGNPOST_BYTES:
+        raise LimitError(
+            f"columns and options of the table have {len(raw):,} bytes, the limit is {MAX_SIGNPOST_BYTES:,}",
+            remedy="Shorten the defaults of its columns.",
+        )
+    return zstandard.ZstdCompressor(level=12).compress(raw)
 
 
 def unpack_map(stored: bytes) -> tuple[bytes, Schema, dict[str, Any]]:

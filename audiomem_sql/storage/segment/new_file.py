@@ -11,6 +11,7 @@ from audiomem_sql.machine.durable import flush, link_durably, replace_durably, s
 from audiomem_sql.machine.progress import Progress
 from audiomem_sql.storage.pages import NO_PAGES, EarlierPages, FileSpec, lay_out
 from audiomem_sql.storage.segment.data_spool import DataSpool
+from audiomem_sql.storage.segment.seal import Seal
 
 
 class Placement(Protocol):
@@ -39,14 +40,22 @@ class Placement(Protocol):
 class NewFile(Placement):
     """The file that will be at ``path``.
 
-    earlier: pages of other segments that come first in it.
+    earlier: pages of other segments that come first in it. otherwise: where the segment goes, with its seal,
+    if these are damaged beyond what their parity brings back: no parity is made of such pages.
     """
 
-    def __init__(self, path: str, like: str | None = None, earlier: EarlierPages = NO_PAGES) -> None:
+    def __init__(
+        self,
+        path: str,
+        like: str | None = None,
+        earlier: EarlierPages = NO_PAGES,
+        otherwise: tuple[Seal, Placement] | None = None,
+    ) -> None:
         """like: the file whose mode and owner it has, by default that of the file at ``path``."""
         self._path = path
         self._like = like
         self._earlier = earlier
+        self.otherwise = otherwise
         self._temporary: str | None = None
 
     def lay_out(

@@ -26,7 +26,7 @@ from audiomem_sql.machine.durable import file_identity
 from audiomem_sql.machine.limits import Limits, limits_of
 from audiomem_sql.storage.pages import PagedFile
 from audiomem_sql.storage.segment.catalog import Catalog, ColumnEntry, Extent
-from audiomem_sql.storage.segment.catalog_copies import any_catalog
+from audiomem_sql.storage.segment.catalog_copies import StoredCatalog, any_catalog
 from audiomem_sql.storage.segment.column_blocks import ColumnBlocks, LostBlocks
 from audiomem_sql.storage.segment.column_numbers import (
     is_derived_column,
@@ -84,9 +84,9 @@ class Segment:
         self._stored_indexes = StoredIndexes(self._stream, catalog)
         self._values = ColumnValues(catalog, self._blocks, self._stored_indexes)
         self._hidden: HiddenColumns = (
-            ListedHiddenColumns(catalog, self._values)
+            ListedHiddenColumns(catalog, self._values, self.path)
             if lost is None
-            else LossyHiddenColumns(catalog, self._blocks, self._values, lost)
+            else LossyHiddenColumns(catalog, self._blocks, self._values, lost, self.path)
         )
         self._lookup = RowLookup(catalog, self._hidden)
         self._evolved = EvolvedSegments()
@@ -107,9 +107,18 @@ class Segment:
             raise
 
     @classmethod
-    def of(cls, file: PagedFile, cache: BlockCache, identity: tuple[int, int] | None) -> Segment:
-        """The segment in ``file``, which is taken over unless an error is raised."""
-        stored = any_catalog(file)
+    def of(
+        cls,
+        file: PagedFile,
+        cache: BlockCache,
+        identity: tuple[int, int] | None,
+        stored: StoredCatalog | None = None,
+    ) -> Segment:
+        """The segment in ``file``, which is taken over unless an error is raised.
+
+        stored: its catalog, if that was read already.
+        """
+        stored = stored or any_catalog(file)
         if stored.catalog.segment_id != file.header.segment_id:
             raise DamagedFileError("the catalog belongs to another segment", file=file.path)
         return cls(file, stored.catalog, stored.data_cell, cache, identity, digest=stored.digest)

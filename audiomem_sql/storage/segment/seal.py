@@ -12,25 +12,12 @@ from typing import Any
 
 from audiomem_sql.errors import DamagedFileError
 from audiomem_sql.machine.digests import blake2b
+from audiomem_sql.storage.pages import DIGEST_BYTES, SEGMENT_ID_BYTES, SESSION_BYTES
+from audiomem_sql.storage.segment.checked_values import count, identifier
 
-DIGEST_BYTES = 16
 #: Most segments in front of another. Small ones are merged, so that a file has some dozens.
 MAX_EARLIER = 1 << 16
-_ID_BYTES = 8
-_SESSION_BYTES = 8
 _MAX_PAGES = (1 << 32) - 1
-
-
-def _count(value: Any, greatest: int = (1 << 63) - 1) -> int:
-    if not isinstance(value, int) or isinstance(value, bool) or not 0 <= value <= greatest:
-        raise DamagedFileError("the seal of a segment holds something else where a number must be")
-    return value
-
-
-def _identifier(value: Any, size: int) -> bytes:
-    if not isinstance(value, bytes) or len(value) != size:
-        raise DamagedFileError("the seal of a segment holds an identifier of the wrong length")
-    return value
 
 
 def digest_of(data: bytes) -> bytes:
@@ -119,33 +106,33 @@ class Seal:
         if len(content["earlier"]) > MAX_EARLIER:
             raise DamagedFileError("the seal of a segment names more segments than a file has")
         return cls(
-            _count(content["generation"]),
+            count(content["generation"]),
             None
             if before is None
             else Link(
-                _identifier(before[0], _ID_BYTES), _identifier(before[1], DIGEST_BYTES), _count(before[2])
+                identifier(before[0], SEGMENT_ID_BYTES), identifier(before[1], DIGEST_BYTES), count(before[2])
             ),
             tuple(
                 EarlierSegment(
-                    _identifier(each[0], _ID_BYTES),
-                    _count(each[1], _MAX_PAGES),
-                    _count(each[2], _MAX_PAGES),
-                    _count(each[3], _MAX_PAGES),
-                    _count(each[4], 255),
-                    _count(each[5]),
-                    _count(each[6]),
-                    _identifier(each[7], DIGEST_BYTES),
+                    identifier(each[0], SEGMENT_ID_BYTES),
+                    count(each[1], _MAX_PAGES),
+                    count(each[2], _MAX_PAGES),
+                    count(each[3], _MAX_PAGES),
+                    count(each[4], 255),
+                    count(each[5]),
+                    count(each[6]),
+                    identifier(each[7], DIGEST_BYTES),
                 )
                 for each in content["earlier"]
             ),
             None
             if folded is None
             else Folded(
-                _identifier(folded[0], _SESSION_BYTES),
-                _count(folded[1]),
-                _identifier(folded[2], DIGEST_BYTES),
+                identifier(folded[0], SESSION_BYTES),
+                count(folded[1]),
+                identifier(folded[2], DIGEST_BYTES),
             ),
-            _identifier(content["data_digest"], DIGEST_BYTES),
+            identifier(content["data_digest"], DIGEST_BYTES),
         )
 
 

@@ -6,7 +6,12 @@ from audiomem_sql.blocks.bloom import BloomFilter
 from audiomem_sql.blocks.compression import Compressor
 from audiomem_sql.errors import LimitError
 from audiomem_sql.machine.durable import storage_error
-from audiomem_sql.storage.segment.catalog import MAX_EXTENT_BYTES, Extent
+from audiomem_sql.storage.segment.catalog import (
+    MAX_EXTENT_BYTES,
+    MAX_EXTENT_RATIO,
+    Extent,
+    fits_an_extent,
+)
 from audiomem_sql.storage.segment.data_spool import DataSpool, Stratum
 from audiomem_sql.storage.segment.label_writer import LabelWriter
 from audiomem_sql.storage.segment.labels import Label, Labelled
@@ -46,18 +51,24 @@ class StreamWriter:
 
         kind: append a label, too, which says what it is; ``column`` and ``number`` stand in the label.
         """
-        if len(data) > MAX_EXTENT_BYTES:
-            raise LimitError(
-                f"a list of {len(data):,} bytes is over the limit of {MAX_EXTENT_BYTES:,}",
-                file=self.path,
-                remedy="Divide it into several transactions.",
-            )
+        self._check_extent(len(data), len(data))
         place = self.spool.place(stratum)
         stored = Compressor(self._extent_level).compress(data)
+        self._check_extent(len(stored), len(data))
         if kind is not None and self.labels is not None:
             stored += self.labels.behind(Label(kind, column, place, len(stored), len(data), number))
         self.append(stored, stratum)
         return Extent(place, len(stored), len(data))
+
+    def _check_extent(self, stored: int, raw: int) -> None:
+        """LimitError for an extent that no reader takes: see :func:`fits_an_extent`."""
+        if not fits_an_extent(stored, raw):
+            raise LimitError(
+                f"a list of {raw:,} bytes, which compression makes {stored:,}, is over the limit of "
+                f"{MAX_EXTENT_BYTES:,}, or {MAX_EXTENT_RATIO:,} times as many as those",
+                file=self.path,
+                remedy="Divide it into several transactions.",
+            )
 
     def store_filter(self, bloom: BloomFilter | None) -> Extent | None:
         """Store a Bloom filter, if there is one."""

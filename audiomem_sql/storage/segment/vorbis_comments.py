@@ -13,6 +13,7 @@ from collections.abc import Mapping, Sequence
 
 from audiomem_sql._version import __version__
 from audiomem_sql.audio import Tags, read_tags
+from audiomem_sql.machine.file_names import readable_name
 
 #: Characters; a longer title is left where it is. The catalog of a protected file holds the title, too.
 MAX_TITLE = 1000
@@ -23,20 +24,22 @@ COMMENT = (
 #: Comments that say how a file was made. A transcoder leaves them, although they are true no more. The last
 #: three come from MP4.
 _OF_THE_ENCODER = {"ENCODER", "MAJOR_BRAND", "MINOR_VERSION", "COMPATIBLE_BRANDS"}
-_DESCRIPTION = "A table of {} rows kept as audio; audiomem-sql reads it."
-_DESCRIBED = re.compile(re.escape(_DESCRIPTION).replace(r"\{\}", r"\d+"))
+#: It says nothing that an appended segment would make wrong, such as a number of rows.
+_DESCRIPTION = "A table kept as audio; audiomem-sql reads it."
+#: What was written before, too.
+_DESCRIBED = re.compile(r"A table (of \d+ rows )?kept as audio; audiomem-sql reads it\.")
 
 
-def own_comments(path: str, rows: int, before: Tags) -> dict[str, str]:
-    """Our comments for a file of ``rows`` rows at ``path``.
+def own_comments(path: str, before: Tags) -> dict[str, str]:
+    """Our comments for a file at ``path``.
 
     before: the comments of the file whose place it takes.
     """
     titles = [text for name, text in before.comments if name.upper() == "TITLE" and len(text) <= MAX_TITLE]
     return {
-        "TITLE": titles[0] if titles else os.path.splitext(os.path.basename(path))[0],
+        "TITLE": titles[0] if titles else readable_name(os.path.splitext(os.path.basename(path))[0]),
         "ENCODER": f"audiomem-sql {__version__}",
-        "DESCRIPTION": _DESCRIPTION.format(rows),
+        "DESCRIPTION": _DESCRIPTION,
         "COMMENT": COMMENT,
     }
 

@@ -17,11 +17,11 @@ import pyarrow as pa
 from audiomem_sql.arrays import I64Array
 from audiomem_sql.audio import Tags, read_tags
 from audiomem_sql.columns.schema import Schema
-from audiomem_sql.errors import StorageError
+from audiomem_sql.errors import DamagedFileError, LimitError, StorageError
 from audiomem_sql.indexes.vectors import VectorCodec
 from audiomem_sql.machine.digests import blake2b
 from audiomem_sql.machine.progress import Progress
-from audiomem_sql.storage.pages import FileSpec, HeadRecord
+from audiomem_sql.storage.pages import DIGEST_BYTES, FileSpec, HeadRecord
 from audiomem_sql.storage.segment.block_writer import BlockWriter
 from audiomem_sql.storage.segment.catalog import NO_HISTORY, Catalog, Extent, SchemaHistory, Version
 from audiomem_sql.storage.segment.catalog_packing import pack_catalog
@@ -32,11 +32,12 @@ from audiomem_sql.storage.segment.index_writer import IndexWriter
 from audiomem_sql.storage.segment.label_writer import LabelWriter
 from audiomem_sql.storage.segment.labels import MAX_LABELLED_COLUMNS, Labelled
 from audiomem_sql.storage.segment.new_file import NewFile, Placement
-from audiomem_sql.storage.segment.seal import DIGEST_BYTES, FIRST_SEAL, Seal, digest_of
+from audiomem_sql.storage.segment.seal import FIRST_SEAL, Seal, digest_of
 from audiomem_sql.storage.segment.stream_writer import StreamWriter
 from audiomem_sql.storage.segment.tombstones import pack_tombstones
 from audiomem_sql.storage.segment.vorbis_comments import carried_comments, own_comments
 from audiomem_sql.storage.segment.write_options import WriteOptions
+from audiomem_sql.warn_once import warn_or_log
 
 _READ_AT_ONCE = 1 << 20
 
@@ -79,11 +80,14 @@ class SegmentWriter:
         self._segment_id = segment_id or os.urandom(8)
         self._table_options = dict(table_options or {})
         spool = DataSpool(options.spool_bytes, divided=options.by_bands)
-        label_writer = (
-            LabelWriter(spool, table_id, self._segment_id, schema, self._table_options)
-            if labels and len(schema) <= MAX_LABELLED_COLUMNS
-            else None
-        )
+        label_writer = None
+        if labels and len(schema) <= MAX_LABELLED_COLUMNS:
+            try:
+                label_writer = LabelWriter(spool, table_id, self._segment_id, schema, self._table_options)
+            except LimitError as error:
+                spool.close()
+                error.at(file=path)
+                raise
         self._stream = StreamWriter(path, spool, label_writer, options.level)
         self._blocks = BlockWriter(self._stream, options.threads)
         self._columns = DataColumns(schema, options, self._stream, self._blocks)
@@ -91,6 +95,7 @@ class SegmentWriter:
         self._indexes = IndexWriter(schema, codecs, self._stream)
         self._seal = seal
         self._file = NewFile(path, like) if placement is None else placement
+        self._damage: DamagedFileError | None = None  # of other segments of the file
 
     def add(
         self,
@@ -138,7 +143,7 @@ class SegmentWriter:
         self._flush()
         vectors, keywords = self._indexes.store_vectors(), self._indexes.store_keywords()
         earlier = read_tags(self.path)
-        comments = own_comments(self.path, self.rows, earlier)
+        comments = own_comments(self.path, earlier)
         catalog = Catalog(
             table_id=self._table_id,
             segment_id=self._segment_id,
@@ -203,15 +208,28 @@ class SegmentWriter:
             options.by_bands,
         )
         data_digest = self._data_digest()
-        packed = pack_catalog(replace(catalog, seal=replace(self._seal, data_digest=data_digest)))
-        self.head = self._head(catalog, packed)
-        spec = replace(spec, head=self.head)
         try:
-            self._file.lay_out(spec, packed, self._stream.spool, options.parity_bytes, progress)
+            try:
+                self._put(catalog, data_digest, spec, progress)
+            except DamagedFileError as error:
+                otherwise = self._file.otherwise if isinstance(self._file, NewFile) else None
+                if otherwise is None:
+                    raise
+                self._damage = error.with_traceback(None)
+                self._file.abandon()
+                self._seal, self._file = otherwise
+                self._put(catalog, data_digest, spec, progress)
         except StorageError:
             self.abandon()
             raise
         self._close()
+
+    def _put(self, catalog: Catalog, data_digest: bytes, spec: FileSpec, progress: Progress | None) -> None:
+        """Write the segment where it belongs. DamagedFileError if pages in front of it are lost."""
+        packed = pack_catalog(replace(catalog, seal=replace(self._seal, data_digest=data_digest)))
+        self.head = self._head(catalog, packed)
+        spec = replace(spec, head=self.head)
+        self._file.lay_out(spec, packed, self._stream.spool, self.options.parity_bytes, progress)
 
     def _data_digest(self) -> bytes:
         """The digest of the data stream."""
@@ -233,6 +251,11 @@ class SegmentWriter:
         )
 
     @property
+    def placement(self) -> Placement:
+        """Where the segment is written."""
+        return self._file
+
+    @property
     def temporary(self) -> str:
         """The name of the finished file until ``publish``. StorageError if it has no file of its own."""
         if not isinstance(self._file, NewFile):
@@ -245,6 +268,14 @@ class SegmentWriter:
         StorageError if ``replace`` is False and the name is taken.
         """
         self._file.publish(replace=replace)
+        if self._damage is not None:
+            place = f"{self.path}: {self._damage.place}"
+            warn_or_log(
+                ("damaged", place),
+                f"{place}: is damaged beyond what the parity of the file brings back. So new commits are "
+                "appended, with parity of their own, and what is lost stays lost. Restore the file from a "
+                "copy: `audiomem verify` lists the damage, `audiomem salvage` saves the rest.",
+            )
 
     def abandon(self) -> None:
         """Drop everything; a file already at ``path`` stays as it was."""

@@ -64,18 +64,26 @@ def torn(rng: random.Random, old: bytes, new_bytes: bytes) -> bytes:
 
 @pytest.mark.parametrize("copies", [1, 3])
 @pytest.mark.parametrize("seed", range(4))
-def test_a_write_of_which_any_sectors_are_missing(tmp_path: Path, copies: int, seed: int) -> None:
+def test_a_write_of_which_any_sectors_are_missing(
+    tmp_path: Path, copies: int, seed: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """All that was acknowledged before is there, the new record is or is not, and the log goes on."""
     path, rng = tmp_path / "log", random.Random(seed)
     writer, content = new(path, copies)
     commits: list[LogRecord] = []
-    seen = set()
+    seen, durable, mark = set(), [path.read_bytes()], LogWriter.mark
+
+    def marked(self: LogWriter, content: LogContent) -> None:
+        durable.append(path.read_bytes())  # what is written from here on is not
+        mark(self, content)
+
+    monkeypatch.setattr(LogWriter, "mark", marked)
     for _ in range(10):
         first = content.version + 1
         group = [record(first + n, seed) for n in range(rng.choice([1, 1, 3]))]
-        before, acknowledged = path.read_bytes(), list(commits)
+        before, acknowledged = durable[-1], list(commits)
         grown = writer.append_group(content, group)
-        after = path.read_bytes()
+        after, whole = durable[-1], path.read_bytes()
         assert len(after) % (QUANTUM * copies) == 0
         for _ in range(6):
             path.write_bytes(torn(rng, before, after))
@@ -88,10 +96,11 @@ def test_a_write_of_which_any_sectors_are_missing(tmp_path: Path, copies: int, s
             again = read(path)
             assert records_of(again) == records_of(following)
             assert (again.digest, again.torn) == (following.digest, False)
-        path.write_bytes(after)
+        path.write_bytes(whole)
+        durable.append(after)
         commits += group
         content = grown
-        assert (read(path).digest, read(path).watermark) == (content.digest, first - 1)
+        assert (read(path).digest, read(path).watermark) == (content.digest, content.version)
     writer.close()
     assert seen >= {(True, False), (False, True)}
 
@@ -112,7 +121,7 @@ def test_a_file_that_was_cut(tmp_path: Path, copies: int) -> None:
     newest = {
         (end // QUANTUM * copies) * QUANTUM + end % QUANTUM: version
         for end, version in ends.items()
-        if version > 37
+        if version > 38
     }
     near |= set(newest)
     for size in sorted(near | whole | set(range(0, len(data), 19 if copies == 1 else 463)), reverse=True):
@@ -123,7 +132,7 @@ def test_a_file_that_was_cut(tmp_path: Path, copies: int) -> None:
             with contextlib.suppress(DamagedFileError):
                 assert read_log(str(path), TABLE_ID) is None
             continue
-        if size in newest:  # but for the newest record, of which no watermark tells, all is there
+        if size in newest:  # nothing but zeros is missing
             assert read(path).version == newest[size]
             continue
         with pytest.raises(DamagedFileError) as told:
@@ -268,7 +277,7 @@ def test_watermarks_that_are_damaged(tmp_path: Path, copies: int) -> None:
                 other = LogWriter(str(path), TABLE_ID, copies)
                 other.append(found, record(6))
                 other.close()
-                assert (read(path).version, read(path).watermark) == (6, 5)
+                assert (read(path).version, read(path).watermark) == (6, 6)
             else:
                 with pytest.raises(DamagedFileError, match="cut short or is damaged at version 6"):
                     read(path)
@@ -366,7 +375,7 @@ def test_what_a_new_log_says(tmp_path: Path) -> None:
         assert content.folded == read(path).folded == (SESSION, 3, digest)
         content = writer.append(content, record(4))
         assert read(path).folded == (SESSION, 4, record_digest(digest, record(4).pack()))
-        assert read(path).watermark == 3
+        assert read(path).watermark == 4
         assert content.emptied().folded == (SESSION, 1, BEFORE.digest)
         writer.close()
 

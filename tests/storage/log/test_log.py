@@ -76,6 +76,19 @@ def written(path: Path, records: list[LogRecord], copies: int = 1, session: byte
     return content
 
 
+def flushed(path: Path, records: list[LogRecord]) -> LogContent:
+    """The same, as it is when the last record is durable, and its watermark is not written yet."""
+    content, before = written(path, records[:-1]), path.read_bytes()
+    writer = LogWriter(str(path), TABLE_ID)
+    content = writer.append(content, records[-1])
+    writer.close()
+    image = bytearray(path.read_bytes())
+    for start in SLOTS:
+        image[start : start + WATERMARK.size] = before[start : start + WATERMARK.size]
+    path.write_bytes(image)
+    return content
+
+
 def read(path: Path, known: LogContent | None = None) -> LogContent:
     found = read_log(str(path), TABLE_ID, known)
     assert found is not None
@@ -147,7 +160,7 @@ def test_torn_at_every_byte(tmp_path: Path) -> None:
     """Of the last record only the beginning reached the disk: it is as if it had never been."""
     path = tmp_path / "log"
     before = written(path, [record(2), record(3)])
-    end = written(
+    end = flushed(
         path, [record(2), record(3), LogRecord(4, 0, [(1, ("abc", 300, b"xyz"))], [7], "message")]
     ).end
     data = path.read_bytes()
@@ -166,7 +179,7 @@ def test_torn_at_every_byte(tmp_path: Path) -> None:
 def test_the_middle_of_the_last_record_is_missing(tmp_path: Path) -> None:
     path = tmp_path / "log"
     before = written(path, [record(2)])
-    end = written(path, [record(2), LogRecord(3, 0, [(1, (b"x" * 20_000, None, None))])]).end
+    end = flushed(path, [record(2), LogRecord(3, 0, [(1, (b"x" * 20_000, None, None))])]).end
     data = path.read_bytes()
     for start in range(before.end // 512 * 512 + 512, end, 512):
         path.write_bytes(data[:start] + bytes(512) + data[start + 512 :])
@@ -191,13 +204,16 @@ def flip(path: Path, data: bytes, bit: int) -> None:
 
 
 def test_bits_that_flip(tmp_path: Path) -> None:
-    """Whatever bit flips: all records but the newest, or an error that names the file."""
+    """Whatever bit flips: all records, or an error that names the file.
+
+    Before the watermark of the newest is there, it may be missing.
+    """
     path = tmp_path / "log"
     every = [
         LogRecord(version, version, [(version, ("abc", version, b"x"))], [version]) for version in range(2, 6)
     ]
     found_end = written(path, every[:-1]).end
-    end = written(path, every).end
+    end = flushed(path, every).end
     data = path.read_bytes()
     refused: list[tuple[int, object]] = []
     places = [*range(HEADER_BYTES), *(slot + n for slot in SLOTS for n in range(WATERMARK.size))]

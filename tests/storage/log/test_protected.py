@@ -5,6 +5,7 @@ A prefix of what was written is read, and all of it within capacity.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import random
 from collections.abc import Callable
@@ -246,17 +247,24 @@ def test_a_lost_record_before_others_is_no_torn_end(tmp_path: Path) -> None:
         for _ in range(4):
             table.append([{"b": bytes(3000)}])
         log, data = tmp_path / "t.flac-wal", (tmp_path / "t.flac-wal").read_bytes()
-        for zeros in (True, False):
-            spoiled = bytearray(data)
-            for copy in range(3):
-                at = copy * STRIP_BYTES + SECTOR_BYTES
-                spoiled[at : at + SECTOR_BYTES] = bytes(4096) if zeros else os.urandom(4096)
-            log.write_bytes(spoiled)
-            with pytest.raises(DamagedFileError, match=r"cut short or is damaged at version [2-4]"):
-                Table(path)
-            with Table(path, salvage=True) as other:
-                assert 1 <= other.version < 4
-            log.write_bytes(data)
+        content = table.snapshot.log
+        assert content is not None
+        record_bytes = (content.end - FIRST_RECORD) // 4
+        for sector in range(1, 4):
+            # The record that begins in front of the sector is lost: version 1 is in the file.
+            kept = 1 + (sector * SECTOR_BYTES - FIRST_RECORD) // record_bytes
+            for zeros in (True, False):
+                spoiled = bytearray(data)
+                for copy in range(3):
+                    at = copy * STRIP_BYTES + sector * SECTOR_BYTES
+                    spoiled[at : at + SECTOR_BYTES] = bytes(4096) if zeros else os.urandom(4096)
+                log.write_bytes(spoiled)
+                with pytest.raises(DamagedFileError, match=rf"is damaged at version {kept + 1}\b"):
+                    Table(path)
+                with Table(path, salvage=True) as other:
+                    assert other.version == kept
+                    assert other.to_arrow()["id"].to_pylist() == list(range(1, kept))
+                log.write_bytes(data)
 
 
 def test_a_record_taken_back(tmp_path: Path, short_strips: int) -> None:
@@ -306,6 +314,28 @@ def test_a_write_that_fails_and_cannot_be_undone(tmp_path: Path, short_strips: i
         assert flawed_versions(str(path), read(path)) == []
         writer.cut(found)
         writer.close()
+
+
+@pytest.mark.parametrize("ends_at", range(8))
+def test_copies_are_made_again_in_a_file_of_whole_strips(
+    tmp_path: Path, short_strips: int, ends_at: int
+) -> None:
+    """Only copy 0 was left, and whoever made the others again was cut off: the log is no shorter for it."""
+    path = tmp_path / "log"
+    first = written(path, [record(2)], 3)
+    with FileLayer(tmp_path, lambda name: name in ("pwrite", "ftruncate")), pytest.raises(StorageError):
+        LogWriter(str(path), TABLE_ID, 3).append(first, record(3))
+    os.truncate(path, first.end)  # as a failure to undo, and to make the file as long again, leaves it
+    calls = 0
+
+    def fails(name: str) -> bool:
+        nonlocal calls
+        calls += 1
+        return calls > ends_at
+
+    with contextlib.suppress(StorageError), FileLayer(tmp_path, fails):
+        LogWriter(str(path), TABLE_ID, 3).append(first, record(3))
+    assert records_of(read(path))[:1] == [record(2)]
 
 
 # -- with a table

@@ -34,7 +34,7 @@ def test_what_a_commit_asks_of_the_disk(tmp_path: Path, protection: str, writes:
         table.append([{"v": 1}])
         layer.calls.clear()
         table.append([{"v": 2}])
-        assert layer.calls == ["pwrite", "pwrite"] * writes + ["fdatasync"]
+        assert layer.calls == ["pwrite"] * writes + ["fdatasync"] + ["pwrite"] * writes
 
 
 def test_the_level_of_the_table_decides(tmp_path: Path) -> None:

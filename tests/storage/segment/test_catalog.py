@@ -63,7 +63,8 @@ def test_round_trip(
 
 
 def test_any_flip_is_found() -> None:
-    catalog = Catalog(b"t" * 16, b"s" * 8, parse_columns(["a TEXT"]), 0, (Version(1, 0, 0, 0),), (None,), 0)
+    schema = parse_columns(["id INTEGER PRIMARY KEY"])
+    catalog = Catalog(b"t" * 16, b"s" * 8, schema, 0, (Version(1, 0, 0, 0),), (None,), 0, first_rowid=0)
     packed = bytearray(pack_catalog(catalog))
     for at in range(len(packed)):
         for mask in (1, 0x80):

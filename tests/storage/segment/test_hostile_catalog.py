@@ -12,9 +12,12 @@ from sealed import Sealed
 
 from audiomem_sql.blocks.bloom import MIN_BYTES
 from audiomem_sql.errors import AudioMemError, DamagedFileError, SchemaError
+from audiomem_sql.machine.block_cache import BlockCache
+from audiomem_sql.storage.segment import Segment
 from audiomem_sql.storage.segment.catalog import MAX_EXTENT_BYTES
 from audiomem_sql.storage.segment.tombstones import MAX_TOMBSTONES, TOMBSTONES_HEADER
 from audiomem_sql.table.table import Table
+from audiomem_sql.versions.head_file import head_of, write_head
 from storage.segment.hostile import array, change, column, found_by_verify, nested, use
 
 N, TITLE, CODE = 1, 3, 10
@@ -164,6 +167,15 @@ def found_by_verify_or_error(path: Path) -> str:
         return str(error)
 
 
+def name_as_newest(delta: Path) -> None:
+    """Let the head file beside ``delta`` name it, as it now is."""
+    segment = Segment.open(str(delta), BlockCache(0))
+    try:
+        write_head(str(delta.parent / "head"), head_of(segment), str(delta))
+    finally:
+        segment.close()
+
+
 def test_lists_of_deleted_rows_that_make_no_sense(
     base: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
@@ -181,6 +193,7 @@ def test_lists_of_deleted_rows_that_make_no_sense(
         sealed = Sealed.read(delta)
         sealed.catalog["tombstones"] = sealed.store(bad)
         sealed.write(folder / "spread.flac.d" / delta.name)
+        name_as_newest(folder / "spread.flac.d" / delta.name)
         with pytest.raises(
             DamagedFileError, match=r"00000003\.flac: page \d+: the list of deleted rows|block ends"
         ):

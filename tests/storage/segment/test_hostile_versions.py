@@ -152,11 +152,15 @@ def test_versions_of_rows_that_only_verify_looks_at(
     tmp_path_factory: pytest.TempPathFactory, created: list[int], ended: list[int], what: str
 ) -> None:
     path = versioned(tmp_path_factory.mktemp("h"))
+    delta = path.parent / "versions.flac.d" / "00000005.flac"
     rows_of_7 = [(7, {"id": 7}, *both) for both in zip(created, ended, strict=True)]
     write(
-        path.parent / "versions.flac.d" / "00000005.flac", "embedded", VERSIONED_SCHEMA, rows_of_7,
+        delta, "embedded", VERSIONED_SCHEMA, rows_of_7,
         [Version(number, 0, 0, 0) for number in (3, 4, 5)], b"segment5", [7], deleted_by=[3],
     )  # fmt: skip
+    sealed = Sealed.read(delta)
+    del sealed.catalog["seal"]  # as in version 1, of which the base is
+    sealed.write(delta)
     assert what in found_by_verify(path)
 
 

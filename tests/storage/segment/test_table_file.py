@@ -23,6 +23,8 @@ from audiomem_sql.storage.segment import (
     open_table_file,
     retract,
 )
+from audiomem_sql.storage.segment.catalog_copies import first_cells, raw_catalog
+from audiomem_sql.storage.segment.catalog_packing import parse_header
 from audiomem_sql.table.table import Table
 from audiomem_sql.upkeep import compaction
 from audiomem_sql.writing import placement
@@ -61,6 +63,16 @@ class TestChain:
     @pytest.fixture
     def path(self, tmp_path: Path, way: str, protection: str, monkeypatch: pytest.MonkeyPatch) -> Path:
         return chain(tmp_path / "t.flac", way, protection, monkeypatch)
+
+    def test_each_catalog_is_unpacked_once(self, path: Path) -> None:
+        file = opened(path)
+        copies = [next(first_cells(segment.file)) for segment in file.segments]
+        headers = [
+            parse_header(raw_catalog(segment.file, cell))
+            for segment, cell in zip(file.segments, copies, strict=True)
+        ]
+        assert file.newest.file.shared.catalog_bytes == sum(raw for _, _, raw, _ in headers)
+        file.close()
 
     def test_segments_name_those_before_them(self, path: Path) -> None:
         file = opened(path)
@@ -257,7 +269,7 @@ def test_head_records() -> None:
     record = HeadRecord(7, b"t" * 16, 12, b"s" * 8, b"d" * 16, 5)
     assert HeadRecord.unpack(record.pack()) == record
     assert not record.is_open
-    opened_record = record.announcing(SESSION)
+    opened_record = record.announcing(SESSION, 8)
     assert opened_record.is_open
     assert opened_record.generation == 8
     assert HeadRecord.unpack(opened_record.pack() + b"more") == opened_record
@@ -277,4 +289,13 @@ def test_where_appended_pages_begin(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     file.close()
     file = opened(path)
     assert AppendedPages(file).first == file.stop + 1
+    file.close()
+
+
+def test_a_file_of_version_1() -> None:
+    """It has no generation, and the first change makes the first."""
+    file = opened(Path(__file__).parents[2] / "fixtures" / "v1" / "small.flac")
+    assert (file.format_version, file.generation, file.next_generation) == (1, 0, 1)
+    assert (file.front, file.announced, len(file.segments)) == (None, None, 1)
+    assert not can_append(file)
     file.close()

@@ -1,0 +1,49 @@
+"""Memory that a file asks for: told before it is taken, and an error of ours where there is none."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+
+from audiomem_sql.errors import LimitError
+from audiomem_sql.machine.hardware import CGROUP_MEMORY, total_memory
+
+#: So much is taken without asking how much there is.
+UNASKED_BYTES = 256 << 20
+MEMORY_INFO = "/proc/meminfo"
+CGROUP_USED = ("/sys/fs/cgroup/memory.current", "/sys/fs/cgroup/memory/memory.usage_in_bytes")
+
+
+def available() -> int:
+    """Bytes that can be had without taking them from others: of the machine, or of the container."""
+    free = total_memory()
+    with contextlib.suppress(OSError, ValueError, StopIteration), open(MEMORY_INFO) as lines:
+        told = next(line for line in lines if line.startswith("MemAvailable:"))
+        free = min(free, int(told.split()[1]) << 10)
+    for most, used in zip(CGROUP_MEMORY, CGROUP_USED, strict=True):
+        with contextlib.suppress(OSError, ValueError), open(most) as limit, open(used) as taken:
+            free = min(free, int(limit.read()) - int(taken.read()))
+    return free
+
+
+def check_room(size: int, file: str | os.PathLike[str] | None) -> None:
+    """LimitError where ``size`` bytes are more than there is.
+
+    Linux grants more memory than it has, and ends the process that uses it.
+    """
+    if size > UNASKED_BYTES and size > available():
+        raise _too_little(f"{size:,} bytes must be held at once, and there is not enough memory", file)
+
+
+def out_of_memory(file: str | os.PathLike[str] | None) -> LimitError:
+    """The error for a MemoryError while ``file`` was read."""
+    return _too_little("there is not enough memory for what is in it", file)
+
+
+def _too_little(what: str, file: str | os.PathLike[str] | None) -> LimitError:
+    return LimitError(
+        what,
+        file=file,
+        remedy="Read fewer rows or columns at once, or where there is more memory. "
+        "If the file is small, do not trust it.",
+    )

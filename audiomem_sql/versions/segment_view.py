@@ -1,0 +1,41 @@
+"""A segment as one version shows it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from audiomem_sql.arrays import BoolArray, I64Array
+from audiomem_sql.storage.segment import ReadableSegment
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class SegmentView:
+    """A segment and its deleted rows: int64 (n,), places in the segment, ascending."""
+
+    segment: ReadableSegment
+    deleted: I64Array
+
+    @property
+    def live_rows(self) -> int:
+        """Rows that are not deleted."""
+        return self.segment.rows - len(self.deleted)
+
+    def live(self, start: int, stop: int) -> BoolArray | None:
+        """Which of rows start … stop - 1 are not deleted, bool; None when all are."""
+        low, high = np.searchsorted(self.deleted, [start, stop])
+        if low == high:
+            return None
+        live = np.ones(stop - start, bool)
+        live[self.deleted[low:high] - start] = False
+        return live
+
+    def is_live(self, row: int) -> bool:
+        """Whether ``row`` is not deleted."""
+        position = int(np.searchsorted(self.deleted, row))
+        return position == len(self.deleted) or int(self.deleted[position]) != row
+
+    def find(self, rowid: int) -> int:
+        """The live row with ``rowid``, or -1."""
+        return next((row for row in self.segment.find(rowid) if self.is_live(row)), -1)
