@@ -75,7 +75,7 @@ def _backed_up(world: World, session: Session, plan: Plan | None, target: Path, 
         if plan.lasting:
             world.calls.disk.settle()
         return False
-    return True
+    return not session.process.dead  # the machine may have stopped while somebody else wrote
 
 
 def _at(model: Model, number: int) -> Model:

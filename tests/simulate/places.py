@@ -48,10 +48,13 @@ class Place:
         return self.path.parent.name
 
     def acknowledge(self, model: Model) -> None:
-        """A commit returned: its state is durable, and the only one."""
+        """A commit returned: its state is durable, and the only one.
+
+        What commits nothing says nothing of the commit of a writer that was killed before.
+        """
         if model.newest != self.live.newest:
-            self.acknowledged = model.newest
-        self.live, self.others = model, []
+            self.acknowledged, self.others = model.newest, []
+        self.live = model
 
     def doubt(self, models: Sequence[Model]) -> None:
         """These may be found after a power loss, too."""

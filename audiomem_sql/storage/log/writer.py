@@ -195,6 +195,8 @@ class LogWriter:
             flush_data(self._handle)
             if self._temporary is not None:
                 self._give_name(self._temporary)
+            elif not content.count or not content.is_marked:  # nor its name, perhaps
+                fsync_folder(os.path.dirname(self.path))
         except OSError as error:
             self._cut(content)
             raise storage_error(error, self.path) from error

@@ -446,3 +446,29 @@ def test_a_log_without_its_first_sectors(tmp_path: Path) -> None:
         path.write_bytes(image)
         with pytest.raises(DamagedFileError, match="its header is damaged"):
             read(path)
+
+
+@pytest.mark.parametrize("copies", [1, 3])
+def test_the_name_of_a_log_is_durable_with_its_first_commit(tmp_path: Path, copies: int) -> None:
+    """Whoever named it may have been killed, or told that the disk failed, before the folder was flushed."""
+    path, failing = tmp_path / "log", ["fsync"]
+    with FileLayer(tmp_path, lambda name: name in failing) as layer:
+
+        def flushes_the_folder(accepted: bool) -> bool:
+            found, writer = read(path), LogWriter(str(path), TABLE_ID, copies)
+            layer.calls.clear()
+            writer.append_group(found, [record(found.version + 1)], accepted=accepted)
+            writer.close()
+            return "fsync" in layer.calls
+
+        writer = LogWriter(str(path), TABLE_ID, copies)
+        content = writer.create(SESSION, BEFORE, QUANTUM, durable=False)
+        with pytest.raises(StorageError):
+            writer.append(content, record(2))
+        writer.close()
+        assert read(path).count == 0
+        failing.clear()
+        assert flushes_the_folder(accepted=True)
+        assert not flushes_the_folder(accepted=False)  # this one is killed
+        assert flushes_the_folder(accepted=True)
+        assert not flushes_the_folder(accepted=True)
