@@ -63,7 +63,7 @@ class Rows(Cursor):
             self._search(plan, arguments)
             return self.next()
         self.readable = readable = self._as_asked(plan)
-        if len(plan.terms) == 1 and type(readable) is Snapshot and not readable.own_rows:
+        if _is_one_lookup(plan) and type(readable) is Snapshot and not readable.own_rows:
             stored = self._by_one_key(plan.terms[0], arguments)
             if stored is not None:
                 return self._by_key(stored, [])
@@ -203,6 +203,14 @@ class Rows(Cursor):
                 for column, column_values in zip(columns, values, strict=True):
                     column_values.append(as_sql(row[column], readable.schema.columns[column].type))
         return Part(rowids, values) if rowids else None
+
+
+def _is_one_lookup(plan: Plan) -> bool:
+    """Whether the rows may come as a key leads to them. To one row alone no order matters."""
+    if len(plan.terms) != 1 or plan.offset is not None:
+        return False
+    term = plan.terms[0]
+    return plan.order == 0 or (term.column == ROWID and term.op is Op.EQ)
 
 
 class _Row:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from audiomem_sql.machine.durable import stat_identity, storage_error
 from audiomem_sql.machine.file_access import open_regular
@@ -14,11 +14,16 @@ FRONT_BYTES = 512
 
 @dataclass(frozen=True, slots=True)
 class FileState:
-    """Device and inode, size, and the bytes at the front."""
+    """Device and inode, size, and the bytes at the front.
+
+    touched: when its bytes or its entry were last changed, in ns. Two states that differ in it alone are
+    equal: who changed mode, owner or links did no harm. Who wrote behind the front touched it, too.
+    """
 
     identity: tuple[int, int]
     size: int
     front: bytes
+    touched: int = field(compare=False)
 
     @classmethod
     def of(cls, path: str) -> FileState | None:
@@ -44,4 +49,6 @@ class FileState:
     def of_handle(cls, handle: int) -> FileState:
         """Of an open file. OSError if it cannot be read."""
         status = os.fstat(handle)
-        return cls(stat_identity(status), status.st_size, os.pread(handle, FRONT_BYTES, 0))
+        return cls(
+            stat_identity(status), status.st_size, os.pread(handle, FRONT_BYTES, 0), status.st_ctime_ns
+        )

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from audiomem_sql.cli.output import note
 from audiomem_sql.errors import OptionError, StorageError
 
 if TYPE_CHECKING:
@@ -29,6 +31,8 @@ def open_tables(files: Sequence[str], *, salvage: bool = False, on_damage: str =
     from audiomem_sql.connections import register
     from audiomem_sql.machine.file_names import is_there, resolved
 
+    with contextlib.suppress(apsw.MisuseError):  # the log can be had only before the process has connections
+        apsw.config(apsw.SQLITE_CONFIG_LOG, _noted)
     connection = apsw.Connection(":memory:")
     register(connection)
     # SQLite's own loops never come back to Python, where Ctrl-C is noticed.
@@ -54,3 +58,9 @@ def open_tables(files: Sequence[str], *, salvage: bool = False, on_damage: str =
         )
         connection.execute(f"CREATE VIRTUAL TABLE {quote(name)} USING audiomem('{literal}'{how})")
     return connection
+
+
+def _noted(code: int, message: str) -> None:
+    """Pass on what SQLite's log says of our tables, such as that DROP TABLE leaves the file."""
+    if message.startswith("audiomem: "):
+        note(message)

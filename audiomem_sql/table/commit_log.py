@@ -12,7 +12,7 @@ import os
 from collections.abc import Sequence
 
 from audiomem_sql.errors import AudioMemError, StorageError
-from audiomem_sql.machine.durable import file_identity
+from audiomem_sql.machine.durable import file_identity, storage_error
 from audiomem_sql.machine.presence import Presence
 from audiomem_sql.machine.writer_lock import WriterLock
 from audiomem_sql.protection.levels import level_named
@@ -37,6 +37,7 @@ class CommitLog:
         self._presence = Presence(opened.files.log)
         self._writer: LogWriter | None = None
         self._newest: tuple[ReadableSegment, FileState | None] | None = None  # as the last commit found it
+        self._touched = 0  # when the table's file had last been touched as the log got its mode and owner
 
     @property
     def used(self) -> bool:
@@ -61,7 +62,18 @@ class CommitLog:
             quantum = quantum_for(file.state.size)
             log = writer.create(os.urandom(SESSION_BYTES), before, quantum, durable=False)
             opened.snapshot = snapshot.with_log(log, file)
+        self._renew_access(writer)
         return self
+
+    def _renew_access(self, writer: LogWriter) -> None:
+        """See to it that nobody may read the log who may not read the table's file any more."""
+        try:
+            touched = os.stat(self._opened.files.base).st_ctime_ns
+        except OSError as error:
+            raise storage_error(error, self._opened.files.base) from error
+        if touched != self._touched:
+            writer.renew_access()
+            self._touched = touched
 
     def _log_writer(self) -> LogWriter:
         opened = self._opened

@@ -24,6 +24,7 @@ from audiomem_sql.writing.transaction import Transaction
 
 #: Most commits between two attempts.
 MOST_SKIPPED = 256
+_NOT_EMPTIED = "the log was not turned into a delta"
 
 
 class Committing(Protocol):
@@ -66,8 +67,12 @@ class CommitUpkeep:
     def attempt(self, *, empty_log: bool = True) -> bool:
         """Do what is due now; False if something of it failed, which a warning told."""
         session = self._session
-        emptied = not empty_log or self._forgiven("the log was not turned into a delta", session.empty_log)
+        emptied = not empty_log or self._forgiven(_NOT_EMPTIED, session.empty_log)
         return self._forgiven("small deltas were not merged", self.merge_small) and emptied
+
+    def prevented(self, error: AudioMemError) -> None:
+        """Tell that the log cannot be emptied: the files are not as they must be."""
+        tell(self._session.opened.path, f"{_NOT_EMPTIED}: {error}")
 
     def merge_small(self) -> None:
         """Merge small deltas, a few at a time, until few are left.

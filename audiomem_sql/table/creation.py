@@ -23,11 +23,14 @@ from audiomem_sql.writing.commit import Commit, now
 
 
 def create_file(
-    path: str | os.PathLike[str], columns: Schema | Sequence[str], options: Mapping[str, Any]
+    path: str | os.PathLike[str],
+    columns: Schema | Sequence[str],
+    options: Mapping[str, Any],
+    like: str | None = None,
 ) -> None:
     """Write the file of an empty table to ``path``, which must be free.
 
-    The arguments are those of ``Table.create``.
+    The arguments are those of ``Table.create``. like: the file whose mode and owner it gets.
     """
     schema = columns if isinstance(columns, Schema) else parse_columns(columns)
     check_definitions(schema)
@@ -44,6 +47,7 @@ def create_file(
         chosen.write_options(),
         table_id=os.urandom(16),
         table_options=chosen.to_catalog(),
+        like=like,
     )
     try:
         writer.finish([Version(1, now(), 0, 0)])

@@ -14,7 +14,7 @@ import time
 from collections.abc import Iterator
 from types import TracebackType
 
-from audiomem_sql.errors import AudioMemError, StorageError, UnsupportedError
+from audiomem_sql.errors import AudioMemError, BusyError, StorageError, UnsupportedError
 from audiomem_sql.machine.durable import replace_durably
 from audiomem_sql.machine.progress import Progress
 from audiomem_sql.machine.writer_lock import WriterLock
@@ -311,6 +311,17 @@ class Session:
 
     # -- the end ---------------------------------------------------------------------------------------------
 
+    def _fold(self) -> None:
+        """Fold the log into the file, if nobody else writes; a warning tells what prevents it."""
+        try:
+            self._lock_files(0)
+            if self.log.is_last():
+                self.upkeep.attempt()
+        except BusyError:
+            pass  # who writes now does it
+        except AudioMemError as error:
+            self.upkeep.prevented(error)
+
     def close(self) -> None:
         """Fold the log into the file if this is the last session that wrote to it, and close the files.
 
@@ -322,10 +333,7 @@ class Session:
         try:
             self.turn.closed = True
             if self.log.used:
-                with contextlib.suppress(AudioMemError):  # who writes now, or next, does it
-                    self._lock_files(0)
-                    if self.log.is_last():
-                        self.upkeep.attempt()
+                self._fold()
         finally:
             self.log.close()
             if self.lock.held:

@@ -88,7 +88,7 @@ class Table(TableReader):
     def salvaged(
         cls, broken: TableReader, path: str | os.PathLike[str], options: Mapping[str, Any] | None = None
     ) -> Table:
-        """A new table of the rows that can be read of ``broken``, with their rowids.
+        """A new table of the rows that can be read of ``broken``, with their rowids, and as private.
 
         path: must be free. With ``on_damage="null"`` also of the rows that can be read in part; columns that
         lost values may then be NULL, and are no longer a primary key. Vectors are kept as they are. options:
@@ -97,7 +97,10 @@ class Table(TableReader):
         """
         kept = broken.options.to_catalog() | dict(options or {})
         model_digest = str(kept.pop("model_digest", ""))
-        create_file(path, salvaged_columns(broken), kept)  # its model is the file's word, not the user's
+        like = broken.snapshot.segments[0].path  # a delta, where the base is lost
+        create_file(
+            path, salvaged_columns(broken), kept, like
+        )  # its model is the file's word, not the user's
         table = cls(path)
         try:
             write_salvaged(table._session, broken, model_digest)

@@ -206,8 +206,7 @@ class TableFiles:
             return open_table_file(self.base, cache)
         if FileState.of(self.base) == known.table_file.state:
             return known.table_file
-        segments = {each.catalog.segment_id: each for each in known.table_file.segments}
-        return open_table_file(self.base, cache, segments)
+        return open_table_file(self.base, cache, known.table_file)
 
     def changed(self, snapshot: Snapshot) -> bool:
         """Whether something was committed since ``snapshot`` was loaded."""

@@ -168,11 +168,14 @@ class SimulatedCalls(FileLayer):
         if plan is None or not plan.meets(name):
             return False
         if plan.kind in ("kill", "power"):
-            process.dead = self._killed_now = True
+            process.dead, self._killed_now = True, name == "pwrite"
             raise Killed
         if plan.kind == "visit":
             assert plan.action is not None
             plan.action()
+            if process.dead:  # of what happened meanwhile, such as a power loss
+                self._killed_now = False
+                raise Killed
             return False
         self.error = plan.error
         return True

@@ -15,6 +15,8 @@ all belong to one history                               refuse, or show a state 
                                                         base may have been made with the first record of its
                                                         log that was acknowledged, which can be missing
                                                         unnoticed
+are a log, and the file of a copy of which no commit    the same: such a file is where the copy was made
+was acknowledged since
 belong to two histories                                 refuse
 ======================================================  ====================================================
 
@@ -79,9 +81,13 @@ class Allowed:
 
 @dataclass(slots=True)
 class Ledger:
-    """The contents of all files ever at rest, and the histories of all tables."""
+    """The contents of all files ever at rest, and the histories of all tables.
+
+    before: of a file that was damaged and repaired, what it was: it knows no more than that.
+    """
 
     contents: dict[bytes, bytes] = field(default_factory=dict)
+    before: dict[bytes, bytes] = field(default_factory=dict)
     histories: list[History] = field(default_factory=list)
 
     def new_history(self, of: History | None = None) -> History:
@@ -105,6 +111,12 @@ class Ledger:
         last = history.rests[-1] if history.rests else None
         if last is None or last.files != digests or last.model is not model or last.acknowledged != newest:
             history.rests.append(Rest(digests, model, newest))
+
+    def repaired(self, old: bytes, new: bytes) -> None:
+        """A file of these bytes was damaged, and has those now."""
+        was, now = (hashlib.blake2b(data, digest_size=16).digest() for data in (old, new))
+        if was != now:
+            self.before[now] = self.before.get(was, was)
 
     def allowed(self, base: str, files: Digests) -> Allowed:
         """What somebody may see who opens these files; base: the name of the table's file."""
@@ -131,8 +143,27 @@ class Ledger:
             return Allowed(whole, True, "the log is missing")
         models: list[Model] = []
         for history in self.histories:
-            claims = [history.first_with(name, digest, log) for name, digest in files.items()]
+            names = sorted(files)  # that of the base is the shortest
+            known = [self.before.get(files[name], files[name]) for name in names]
+            claims = [history.first_with(*each, log) for each in zip(names, known, strict=True)]
+            if claims[0] is None and log in files:
+                claims[0] = self._where_copied(files[base], base, log, history)
             if None not in claims:
                 oldest = max(claim for claim in claims if claim is not None)
                 models += [rest.model for rest in history.rests if rest.model.newest >= oldest]
         return Allowed(models, True, "files of one history" if models else "files of two histories")
+
+    def _where_copied(self, digest: bytes, base: str, log: str, history: History) -> int | None:
+        """The version of ``history`` that is all there is in a base of another one.
+
+        It came alone, or with a log of which nothing was acknowledged: then it may say nothing of that log.
+        """
+        models: list[Model] = []
+        for other in self.histories:
+            for before, rest in zip([None, *other.rests], other.rests, strict=False):
+                if rest.files.get(base) == digest and log not in rest.files:
+                    models.append(rest.model)
+                elif rest.files.get(base) == digest and before and before.model.newest == rest.acknowledged:
+                    models.append(before.model)
+        known = [rest.model.newest for rest in history.rests if any(rest.model is model for model in models)]
+        return max(known, default=None)

@@ -6,10 +6,13 @@ All of this belongs to the group ``sealed`` or ``links``: what is allowed follow
 from __future__ import annotations
 
 import os
+import random
 from collections.abc import Callable
+from pathlib import Path
 
 from crash.workload import NAMES, SMALL, Model
 
+from audiomem_sql.bytes.file_state import FRONT_BYTES
 from audiomem_sql.errors import AudioMemError
 from simulate.events import write_once
 from simulate.ledger import Allowed, Digests
@@ -139,7 +142,15 @@ def meddle(world: World) -> None:
         session.table.refresh()
     rng, log = world.rng, place.path.parent / f"{NAME}-wal"
     older = rng.choice(place.history.rests).files[NAME]
-    how = rng.choice(("deletes the log", "overwrites the base", "replaces the base", "moves the base away"))
+    how = rng.choice(
+        (
+            "deletes the log",
+            "overwrites the base",
+            "overwrites pages of the base",
+            "replaces the base",
+            "moves the base away",
+        )
+    )
     commit = _begun(world, session) if rng.random() < 0.4 else None
     world.tell(
         f"somebody {how} of {place.name} under {session.process.name}{', in a transaction' if commit else ''}"
@@ -149,6 +160,8 @@ def meddle(world: World) -> None:
             os.unlink(log)
     elif how == "overwrites the base":
         write_file(place.path, world.ledger.contents[older])
+    elif how == "overwrites pages of the base":
+        _overwrite_pages(rng, place.path, world.ledger.contents[older])
     elif how == "replaces the base":
         write_file(place.path.with_suffix(".new"), world.ledger.contents[older])
         os.replace(place.path.with_suffix(".new"), place.path)
@@ -175,6 +188,15 @@ def meddle(world: World) -> None:
             return
     if found is not None:
         raise Difference(f"a commit was acknowledged, and who opens {place.name} sees {found}")
+
+
+def _overwrite_pages(rng: random.Random, path: Path, older: bytes) -> None:
+    """Put a piece of an older file into the place that it had, as a copy that was interrupted does."""
+    size = os.path.getsize(path)
+    first = rng.randrange(FRONT_BYTES, size)
+    with open(path, "r+b") as file:
+        file.seek(first)
+        file.write(older[first : min(size, first + rng.choice((512, 4096, 1 << 20)))])
 
 
 def _begun(world: World, session: Session) -> Callable[[], Model]:

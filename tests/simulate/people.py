@@ -187,6 +187,7 @@ def damage(world: World) -> None:
         )
     ):
         raise Difference(f"{place.name} was repaired, and is not what it was")
+    world.ledger.repaired(data.tobytes(), now)
     world.look(place, [place.live], "repaired", whole=True)
 
 

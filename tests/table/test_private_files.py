@@ -73,6 +73,45 @@ def test_a_log_that_stayed_gets_the_mode_that_the_table_has_now(tmp_path: Path) 
             assert modes(tmp_path)["t.flac-wal"] == 0o600
 
 
+@pytest.mark.parametrize("protection", ["none", "standard"])
+@pytest.mark.parametrize("how", ["append", "transaction"])
+def test_a_log_gets_the_mode_that_the_table_is_given_under_a_writer(
+    tmp_path: Path, protection: str, how: str
+) -> None:
+    path = tmp_path / "t.flac"
+    create(path, protection=protection)
+    with Table(path) as table:
+        table.append([{"id": 2}])
+        for number, bits in enumerate((0o600, 0o640, 0o660)):
+            path.chmod(bits)
+            if how == "append":
+                table.append([{"id": 10 + number}])
+            else:
+                table.begin().insert(None, (10 + number,))
+                table.commit()
+            assert modes(tmp_path)["t.flac-wal"] == bits
+    assert modes(tmp_path) == {"t.flac": 0o660}
+
+
+@pytest.mark.parametrize("lost", [False, True])
+def test_what_is_salvaged_is_as_private(tmp_path: Path, lost: bool) -> None:
+    path, new = tmp_path / "t.flac", tmp_path / "new.flac"
+    create(path, deltas="beside")
+    path.chmod(0o600)
+    with Table(path) as table:
+        table.append([{"id": 2}])
+        table.checkpoint()
+    if lost:
+        path.unlink()
+    before = os.umask(0o022)
+    try:
+        assert run(["salvage", str(path), "-o", str(new)]) == 0
+    finally:
+        os.umask(before)
+    assert modes(tmp_path)["new.flac"] == 0o600
+    assert ids(new)[-1] == 2
+
+
 def test_the_owner_stays(tmp_path: Path) -> None:
     """Only root can give a file to somebody else; of anybody else's the owner is that one, anyway."""
     path = tmp_path / "t.flac"

@@ -37,3 +37,11 @@ def test_the_log_says_that_the_file_stays(tmp_path: Path, door: str) -> None:
         "`audiomem drop FILE` deletes it"
     )
     assert am.read_flac(tmp_path / "notes.flac")["id"].tolist() == [1]
+
+
+def test_the_shell_passes_it_on(tmp_path: Path, door: str) -> None:
+    am.write_flac([{"id": 1}], tmp_path / "notes.flac").close()
+    command = [sys.executable, "-m", "audiomem_sql", "sql", "notes.flac", "DROP TABLE notes"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=True)
+    assert f"leaves the file {tmp_path / 'notes.flac'} as it is" in done.stderr
+    assert (tmp_path / "notes.flac").exists()

@@ -16,6 +16,7 @@ from audiomem_sql.machine.durable import (
     storage_error,
     temporary_file,
 )
+from audiomem_sql.machine.file_access import renew_access
 from audiomem_sql.protection.piece_code import encode_piece
 from audiomem_sql.storage.log import protected as protected_log
 from audiomem_sql.storage.log.chain import (
@@ -281,6 +282,14 @@ class LogWriter:
     def __del__(self) -> None:
         if self._handle >= 0:  # a temporary log is left to the next writer: this may be a forked process
             os.close(self._handle)
+
+    def renew_access(self) -> None:
+        """Give the log mode and owner that the base has now."""
+        if self._handle >= 0 and self._like is not None:
+            try:
+                renew_access(self._handle, self._like)
+            except OSError as error:
+                raise storage_error(error, self.path) from error
 
     def _open(self, content: LogContent) -> None:
         if not content.chained:

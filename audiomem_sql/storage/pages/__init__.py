@@ -19,8 +19,8 @@ What the rooms above use:
   ``FRONT_BYTES``, which ``changed_front`` gives anew when ``packed_frames`` were
   appended; ``announce_page`` says it in the samples, ``announcement_as_written`` copies that;
   ``SEGMENT_ID_BYTES``, ``DIGEST_BYTES`` and ``SESSION_BYTES`` are the sizes of what names a segment or a log
-- ``foreign_pages`` and ``foreign_at`` give ``ForeignPages``, where the ``Pages`` of a segment must be;
-  ``told`` puts them in words
+- ``header_faults`` gives the ``HeaderFaults`` of a file, ``foreign_at`` those of one page: ``ForeignPages``,
+  where the ``Pages`` of a segment must be; ``told`` puts them in words
 - ``SEARCHED_PAGES``: how far from either end a page that is intact is looked for; ``MOST_LEFT_BEHIND``: how
   many announcements and torn segments are passed over, beyond which there is ``too_much_left_behind``
 """
@@ -41,7 +41,14 @@ from audiomem_sql.storage.pages.head_record import (
 )
 from audiomem_sql.storage.pages.header import FORMAT_VERSION, PageFlag, PageHeader, PageKind
 from audiomem_sql.storage.pages.headers import SEARCHED_PAGES, header_at
-from audiomem_sql.storage.pages.identity import ForeignPages, Pages, foreign_at, foreign_pages, told
+from audiomem_sql.storage.pages.identity import (
+    ForeignPages,
+    HeaderFaults,
+    Pages,
+    foreign_at,
+    header_faults,
+    told,
+)
 from audiomem_sql.storage.pages.laying_out import lay_out
 from audiomem_sql.storage.pages.layout import PageLayout, cell_seed
 from audiomem_sql.storage.pages.newest import (
@@ -71,6 +78,7 @@ __all__ = [
     "FileSpec",
     "ForeignPages",
     "HeadRecord",
+    "HeaderFaults",
     "Opened",
     "PageDamage",
     "PageFlag",
@@ -88,8 +96,8 @@ __all__ = [
     "find_newest",
     "follows_announcement",
     "foreign_at",
-    "foreign_pages",
     "header_at",
+    "header_faults",
     "is_unsealed",
     "lay_out",
     "opened",

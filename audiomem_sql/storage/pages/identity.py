@@ -52,12 +52,28 @@ class ForeignPages:
         return f"{pages} of segment {self.found.hex()}, where segment {self.expected.hex()} must be"
 
 
-def foreign_pages(source: PageSource, segments: Iterable[Pages]) -> list[ForeignPages]:
-    """The pages of ``segments`` whose intact headers name another segment or place, in runs."""
+@dataclass(frozen=True, slots=True)
+class HeaderFaults:
+    """What the page headers of a file say that they must not.
+
+    foreign: pages whose intact headers name another segment or place, in runs. unreadable: how many pages
+    have no intact copy of their header.
+    """
+
+    foreign: tuple[ForeignPages, ...]
+    unreadable: int
+
+
+def header_faults(source: PageSource, segments: Iterable[Pages]) -> HeaderFaults:
+    """Those of the pages of ``segments``. All headers are read: 7,000 of them take some 5 ms."""
     runs: list[ForeignPages] = []
+    unreadable = 0
     for segment in segments:
         stop = min(segment.stop, source.present)
-        for page, header in _others(source, range(segment.first, stop), segment):
+        for page, header in _not_own(source, range(segment.first, stop), segment):
+            if header is None:
+                unreadable += 1
+                continue
             last = runs[-1] if runs else None
             found = header.segment_id
             if last is not None and (last.last, last.found, last.expected) == (
@@ -68,15 +84,15 @@ def foreign_pages(source: PageSource, segments: Iterable[Pages]) -> list[Foreign
                 runs[-1] = replace(last, last=page)
             else:
                 runs.append(ForeignPages(page, page, found, segment.segment_id))
-    return runs
+    return HeaderFaults(tuple(runs), unreadable)
 
 
 def foreign_at(source: PageSource, page: int, segment: Pages) -> ForeignPages | None:
-    """The same of one page of ``segment``."""
+    """What is foreign about one page of ``segment``; None if nothing is, or it cannot be told."""
     if not 0 <= page < source.present:
         return None
-    for _, header in _others(source, range(page, page + 1), segment):
-        return ForeignPages(page, page, header.segment_id, segment.segment_id)
+    for _, header in _not_own(source, range(page, page + 1), segment):
+        return None if header is None else ForeignPages(page, page, header.segment_id, segment.segment_id)
     return None
 
 
@@ -92,22 +108,22 @@ def unreadable(source: PageSource, segment: Pages, page: int, cell: int) -> Dama
     )
 
 
-def _others(source: PageSource, pages: range, segment: Pages) -> Iterator[tuple[int, PageHeader]]:
-    """Pages with an intact header that is not the one that must be there, and that header.
+def _not_own(source: PageSource, pages: range, segment: Pages) -> Iterator[tuple[int, PageHeader | None]]:
+    """Pages without the header that must be there, and the one that is; None if no copy of it is intact.
 
     A copy of the header with the right segment and number is enough: nobody else writes it, damaged or not.
     """
     if isinstance(source, VerbatimPages):
         for page in _doubtful(source, pages, segment):
             header = header_at(source, page)
-            if header is not None and not _is_own(header, segment, page):
+            if header is None or not _is_own(header, segment, page):
                 yield page, header
         return
     for first in range(pages.start, pages.stop, _PAGES_AT_ONCE):
         contents, _ = source.read_checked(first, min(_PAGES_AT_ONCE, pages.stop - first))
         for row, content in enumerate(contents[:, : source.page_size // PAGE_BYTES_PER_HEADER_BYTE]):
             header = next((each for each in copies_in(content.tobytes()) if each is not None), None)
-            if header is not None and not _is_own(header, segment, first + row):
+            if header is None or not _is_own(header, segment, first + row):
                 yield first + row, header
 
 

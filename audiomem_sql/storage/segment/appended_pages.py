@@ -43,7 +43,11 @@ def can_append(file: TableFile) -> bool:
 
 
 def _open_end(file: TableFile, first: int, *, cut: bool = True) -> FileEnd:
-    """The end of ``file`` from page ``first`` on; cut: remove what is there."""
+    """The end of ``file`` from page ``first`` on; cut: remove what is there.
+
+    StorageError if somebody changed the file.
+    """
+    file.check_unchanged()
     return FileEnd(file.path, file.state, _frames(file).offset(first), cut=cut)
 
 

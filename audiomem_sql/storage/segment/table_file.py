@@ -17,14 +17,14 @@ from audiomem_sql.errors import AudioMemError, DamagedFileError, StorageError
 from audiomem_sql.machine.block_cache import BlockCache
 from audiomem_sql.protection.levels import Level
 from audiomem_sql.storage.pages import (
-    ForeignPages,
+    HeaderFaults,
     HeadRecord,
     Opened,
     PagedFile,
     PageKind,
     SharedPages,
     foreign_at,
-    foreign_pages,
+    header_faults,
     opened,
     segments_in_front,
     told,
@@ -39,6 +39,19 @@ class _Opener(Protocol):
     """Makes a segment of its pages, and of its catalog if that was read."""
 
     def __call__(self, own: PagedFile, stored: StoredCatalog | None = None) -> Segment: ...
+
+
+@dataclass(slots=True)
+class _HeadersRead:
+    """What the page headers of a file said when they were last read.
+
+    touched: when somebody had last touched the file. unreadable: how many had no intact copy before anybody
+    else touched the file that was opened; 0 if they were not read then.
+    """
+
+    now: HeaderFaults | None = None
+    touched: int = 0
+    unreadable: int = 0
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -62,24 +75,30 @@ class TableFile:
     erased: bool
     mixed: str
     beside: HeadRecord | None = None
-    #: What :meth:`foreign_pages` found.
-    _foreign: list[tuple[ForeignPages, ...]] = field(default_factory=list)
-
-    @property
-    def foreign_pages(self) -> tuple[ForeignPages, ...]:
-        """The pages of which the headers name another segment than the one that must be there, in runs.
-
-        All headers are read, once: 7,000 of them take some 5 ms.
-        """
-        if not self._foreign:
-            places = [segment.file.place for segment in self.segments]
-            self._foreign.append(tuple(foreign_pages(self.newest.file.source, places)))
-        return self._foreign[0]
+    _headers: _HeadersRead = field(default_factory=_HeadersRead)
 
     @property
     def mixture(self) -> str:
         """:attr:`mixed`, or what all page headers say, in words."""
-        return self.mixed or told(self.foreign_pages)
+        return self.mixed or told(self._header_faults(FileState.of(self.path)).foreign)
+
+    def _header_faults(self, state: FileState | None) -> HeaderFaults:
+        """What the page headers of the file in this state say. They are read if somebody touched it since."""
+        read, touched = self._headers, 0 if state is None else state.touched
+        if read.now is None or read.touched != touched:
+            places = [segment.file.place for segment in self.segments]
+            read.now, read.touched = header_faults(self.newest.file.source, places), touched
+            if touched == self.state.touched:
+                read.unreadable = read.now.unreadable
+        return read.now
+
+    def headers_of_successor(self, oldest: Segment) -> _HeadersRead:
+        """What is known of the headers of the file that came after this one, and begins with ``oldest``.
+
+        Its pages are these, or copies of them with what was unreadable, unless it was vacuumed.
+        """
+        same = oldest.catalog.segment_id == self.segments[0].catalog.segment_id
+        return _HeadersRead(unreadable=self._headers.unreadable if same else 0)
 
     @property
     def newest(self) -> Segment:
@@ -127,9 +146,17 @@ class TableFile:
         return self.newest.digest != other.newest.digest and self.generation <= other.generation
 
     def check_unchanged(self) -> None:
-        """StorageError if the file is not as it was when it was opened."""
-        if FileState.of(self.path) != self.state:
+        """StorageError if the file is not as it was when it was opened, or this session left it.
+
+        Somebody may have written into its middle: if it was touched, its page headers are read again.
+        """
+        state = FileState.of(self.path)
+        if state != self.state:
             raise self.was_changed()
+        if state.touched != self.state.touched:
+            faults = self._header_faults(state)
+            if faults.foreign or faults.unreadable > self._headers.unreadable:
+                raise self.was_changed()
 
     def was_changed(self) -> StorageError:
         """The error of a file that somebody else changed while its table is written to."""
@@ -145,13 +172,14 @@ class TableFile:
             segment.close()
 
 
-def open_table_file(path: str, cache: BlockCache, known: Mapping[bytes, Segment] | None = None) -> TableFile:
+def open_table_file(path: str, cache: BlockCache, before: TableFile | None = None) -> TableFile:
     """Open the file at ``path``.
 
-    known: segments that are open, by their ids; those of the same file at the same place are used again.
+    before: it, as it was opened before; segments of the same file at the same place are used again.
     Errors are those of ``PagedFile.open``, and DamagedFileError for a chain that is not whole.
     """
     state = FileState.of(path)
+    known = None if before is None else {each.catalog.segment_id: each for each in before.segments}
     found = opened(path)  # says in our words what is wrong if there is no file
     pages = SharedPages(found.source).take()
     fresh: list[Segment] = []
@@ -184,6 +212,7 @@ def open_table_file(path: str, cache: BlockCache, known: Mapping[bytes, Segment]
             newest.torn,
             _is_erased(found),
             _mixture(found, (*segments, last)),
+            _headers=_HeadersRead() if before is None else before.headers_of_successor((*segments, last)[0]),
         )
     except AudioMemError as error:
         for made in fresh:

@@ -13,7 +13,7 @@ from samples import arrow, rows
 from audiomem_sql.audio import VerbatimPages
 from audiomem_sql.frames.read_write import write_flac
 from audiomem_sql.machine.block_cache import BlockCache
-from audiomem_sql.storage.pages import ForeignPages, foreign_at, foreign_pages
+from audiomem_sql.storage.pages import ForeignPages, HeaderFaults, foreign_at, header_faults
 from audiomem_sql.storage.pages.header import PAGE_HEADER
 from audiomem_sql.storage.segment import TableFile, open_table_file
 
@@ -38,6 +38,11 @@ def source_of(file: TableFile) -> VerbatimPages:
     return source
 
 
+def foreign(file: TableFile) -> list[ForeignPages]:
+    """The pages of others among all pages of a file of one segment."""
+    return list(header_faults(source_of(file), [file.newest.file.place]).foreign)
+
+
 def stamp(
     path: Path, file: TableFile, page: int, copies: range, *, number: int = 0, segment: bytes = b""
 ) -> None:
@@ -60,7 +65,7 @@ def test_every_foreign_page_is_found(path: Path) -> None:
     copies = range(file.newest.file.layout.header_bytes // PAGE_HEADER.size)
     last = place.stop - 1
     assert last > 130
-    assert foreign_pages(source, [place]) == []
+    assert foreign(file) == []
     for page in (0, 5, 6, 127, 128, 129, last):
         stamp(path, file, page, copies, segment=OTHER)
     stamp(path, file, 9, copies, number=3)
@@ -72,7 +77,7 @@ def test_every_foreign_page_is_found(path: Path) -> None:
         ForeignPages(127, 129, OTHER, own),
         ForeignPages(last, last, OTHER, own),
     ]
-    assert foreign_pages(source, [place]) == expected
+    assert foreign(file) == expected
     found = [page for page in range(-1, place.stop + 2) if foreign_at(source, page, place)]
     assert found == [0, 5, 6, 9, 127, 128, 129, last]
     assert "of another place in segment" in str(expected[2])
@@ -87,19 +92,18 @@ def test_damaged_headers_say_nothing(path: Path) -> None:
         for page in (3, 130):
             handle.seek(source.offset(page))
             handle.write(np.random.default_rng(page).bytes(200))
-    assert foreign_pages(source, [place]) == []
+    assert header_faults(source, [place]) == HeaderFaults((), 2)
     copies = file.newest.file.layout.header_bytes // PAGE_HEADER.size
     if copies > 1:
         stamp(path, file, 20, range(1, copies), segment=OTHER)
-        assert foreign_pages(source, [place]) == []
+        assert foreign(file) == []
         stamp(path, file, 20, range(1), segment=OTHER)
-        assert len(foreign_pages(source, [place])) == 1
+        assert len(foreign(file)) == 1
     file.close()
 
 
 def test_a_file_that_was_cut_since(path: Path) -> None:
     file = open_table_file(str(path), BlockCache(0))
-    source, place = source_of(file), file.newest.file.place
-    os.truncate(path, source.offset(100) + 10)
-    assert foreign_pages(source, [place]) == []
+    os.truncate(path, source_of(file).offset(100) + 10)
+    assert foreign(file) == []
     file.close()

@@ -97,11 +97,10 @@ class TestChain:
 
     def test_segments_that_are_open_are_used_again(self, path: Path) -> None:
         file = opened(path)
-        known = {segment.catalog.segment_id: segment for segment in file.segments}
-        again = open_table_file(str(path), BlockCache(0), known)
+        again = open_table_file(str(path), BlockCache(0), file)
         assert again.segments == file.segments
         copy = shutil.copy(path, path.with_name("copy.flac"))
-        other = open_table_file(str(copy), BlockCache(0), known)
+        other = open_table_file(str(copy), BlockCache(0), file)
         assert not set(other.segments) & set(file.segments)
         other.close()
         file.close()
