@@ -6,8 +6,9 @@ DATA ?=
 SECONDS ?= 60
 KILLS ?= 1000
 SEEDS ?= 100
-# The oldest DuckDB that is supported, and the last of each minor version but the newest, which `make test` has.
-DUCKDB ?= 1.4.0 1.4.5 1.5.6
+# The oldest DuckDB that is supported, and the last of each minor version but the newest, which `make test` has; the last one
+# without the interface of 1.5.6, and each 2.0 that a scan is built for.
+DUCKDB ?= 1.4.0 1.4.5 1.5.5 1.5.6 2.0.0
 ARGS ?=
 # Anything here makes `make test` measure coverage and fail below the floor in pyproject.toml.
 COVERAGE ?=

@@ -14,7 +14,23 @@ from setuptools import Extension, setup
 from setuptools.command.bdist_wheel import bdist_wheel
 from setuptools.command.build_ext import build_ext
 
-FILES = {"audiomem": "audiomem.so", "duckdb": "audiomem.duckdb_extension"}
+#: The sources of DuckDB's extension.
+DUCKDB = (
+    "duckdb",
+    "duckdb_objects",
+    "duckdb_vectors",
+    "duckdb_tables",
+    "duckdb_scalars",
+    "duckdb_copy",
+    "duckdb_names",
+    "duckdb_write",
+)
+#: Releases of DuckDB whose second interface the scan is built for: those of vtab/native/duckdb_v2_places.h.
+DUCKDB_RELEASES = ("2.0.0", "2.0.1")
+FILES = {"audiomem": "audiomem.so", "duckdb": "audiomem.duckdb_extension"} | {
+    f"duckdb_{release.replace('.', '_')}": f"audiomem_{release.replace('.', '_')}.duckdb_extension"
+    for release in DUCKDB_RELEASES
+}
 
 
 class BuildLoadable(build_ext):
@@ -40,13 +56,16 @@ class BuildLoadable(build_ext):
     def build_extension(self, extension):
         """Build one extension; that of DuckDB gets the footer that DuckDB looks for."""
         super().build_extension(extension)
-        if extension.name.endswith(".duckdb"):
+        _, _, name = extension.name.rpartition(".")
+        if name.startswith("duckdb"):
+            release = name.removeprefix("duckdb").strip("_").replace("_", ".")
+            end = footer("C_STRUCT_UNSTABLE", f"v{release}") if release else footer("C_STRUCT", "v1.2.0")
             with Path(self.get_ext_fullpath(extension.name)).open("r+b") as file:
-                if footer() not in file.read()[-len(footer()) :]:
-                    file.write(footer())
+                if end not in file.read()[-len(end) :]:
+                    file.write(end)
 
 
-def footer():
+def footer(interface, built_for):
     """What DuckDB looks for at the end of an extension: what it was built for, and room for a signature.
 
     A custom section of WebAssembly, whose content are eight fields of 32 bytes, the last first (three are not
@@ -62,7 +81,7 @@ def footer():
     system = {"Linux": "linux", "Darwin": "osx"}.get(platform.system(), platform.system().lower())
     if system == "linux" and "musl" in platform.libc_ver()[0]:
         machine += "_musl"
-    fields = ["", "", "", "C_STRUCT", f"v{version}", "v1.2.0", f"{system}_{machine}", "4"]
+    fields = ["", "", "", interface, f"v{version}", built_for, f"{system}_{machine}", "4"]
     head = b"\x00\x93\x04\x10duckdb_signature\x80\x04"
     return head + b"".join(field.encode().ljust(32, b"\0") for field in fields) + bytes(256)
 
@@ -75,22 +94,49 @@ class AnyPython(bdist_wheel):
         return "py3", "none", super().get_tag()[2]
 
 
-def loadable(name, *sources, headers):
-    """A loadable file of these sources and what both extensions share; optional, if it cannot be built."""
+def loadable(name, *sources, headers, macros=()):
+    """A loadable file of these sources and what all extensions share; optional, if it cannot be built."""
     return Extension(
         name,
         [f"vtab/native/{source}.c" for source in (*sources, "runtime", "cells", "part")],
         depends=[f"vtab/native/{header}.h" for header in (*headers, "runtime")],
+        define_macros=list(macros),
         extra_compile_args=["-std=c99", "-Wall", "-Wextra", "-fvisibility=hidden"],
         libraries=["dl", "pthread"],
         optional=True,
     )
 
 
+def second_interface(release):
+    """The scan for the second interface of a release of DuckDB."""
+    name = f"duckdb_{release.replace('.', '_')}"
+    major, minor, patch = map(int, release.split("."))
+    macros = {
+        "AUDIOMEM_DUCKDB": str(major * 10000 + minor * 100 + patch),
+        "AUDIOMEM_ENTRY": f"audiomem_{release.replace('.', '_')}_init_c_api_v2",
+    }
+    return loadable(
+        f"audiomem_sql.{name}",
+        *(
+            "duckdb_v2",
+            "duckdb_v2_scan",
+            "duckdb_v2_values",
+            "duckdb_v2_pragma",
+            "duckdb_objects",
+            "duckdb_vectors",
+        ),
+        headers=["duckdb", "duckdb_door", "duckdb_v2", "duckdb_v2_places"],
+        macros=macros.items(),
+    )
+
+
 setup(
     ext_modules=[
-        loadable("audiomem_sql.audiomem", "audiomem", "table", "values", headers=["audiomem"]),
-        loadable("audiomem_sql.duckdb", "duckdb", headers=["duckdb"]),
+        loadable(
+            "audiomem_sql.audiomem", "audiomem", "plans", "table", "times", "values", headers=["audiomem"]
+        ),
+        loadable("audiomem_sql.duckdb", *DUCKDB, headers=["duckdb", "duckdb_door"]),
+        *map(second_interface, DUCKDB_RELEASES),
     ],
     cmdclass={"build_ext": BuildLoadable, "bdist_wheel": AnyPython},
 )

@@ -7,9 +7,14 @@ from __future__ import annotations
 
 import os
 import sys
-from typing import TYPE_CHECKING, Any
+from collections.abc import Mapping, Sequence
+from datetime import date, time
+from typing import TYPE_CHECKING, Any, TypeAlias
 
-from audiomem_sql.errors import StorageError, UnsupportedError
+import numpy as np
+
+from audiomem_sql.columns.timestamps import sql_text
+from audiomem_sql.errors import DataTypeError, StorageError, UnsupportedError
 from audiomem_sql.loadable import load_for_apsw, loadable_path
 
 if TYPE_CHECKING:
@@ -17,7 +22,11 @@ if TYPE_CHECKING:
 
     from audiomem_sql.table.reader import TableReader
 
-__all__ = ["attach", "connect", "install_hook", "load", "register", "register_duckdb"]
+#: Parameters of a statement, in order or by name.
+Parameters: TypeAlias = Sequence[Any] | Mapping[str, Any]
+_CONVERTED = (date, time, np.generic)
+
+__all__ = ["attach", "bindable", "connect", "install_hook", "load", "register", "register_duckdb"]
 
 
 def register(connection: apsw.Connection) -> None:
@@ -25,13 +34,50 @@ def register(connection: apsw.Connection) -> None:
 
     By the loadable extension where it was built: its table is several times as fast. Otherwise, and with
     AUDIOMEM_EXTENSION=off in the environment, by the table that is written in Python. Both give the same rows
-    and raise the same errors.
+    and raise the same errors. With apsw 3.51 and newer, parameters may be dates, times and datetimes, unless
+    the connection converts its parameters by itself (``convert_binding``).
     """
     from audiomem_sql import udfs, vtab
 
+    if getattr(connection, "convert_binding", False) is None:
+        connection.convert_binding = _convert_binding
     if not load_for_apsw(connection):
         vtab.register(connection)
         udfs.register(connection)
+
+
+def bindable(parameters: Parameters) -> Parameters:
+    """Parameters as SQLite takes them: dates, times and numpy's numbers are what they are in SQL.
+
+    DataTypeError, naming the parameter, for a time that SQL has no text for.
+    """
+    values = parameters.values() if isinstance(parameters, Mapping) else parameters
+    if not any(isinstance(value, _CONVERTED) for value in values):
+        return parameters
+    if isinstance(parameters, Mapping):
+        return {name: _bound(value, f":{name}") for name, value in parameters.items()}
+    return [_bound(value, str(number)) for number, value in enumerate(parameters, start=1)]
+
+
+def _bound(value: Any, name: str) -> Any:
+    if isinstance(value, date | time | np.datetime64):
+        try:
+            return sql_text(value)
+        except DataTypeError as error:
+            error.at(place=f"parameter {name}")
+            raise
+    return value.item() if isinstance(value, np.generic) else value
+
+
+def _convert_binding(cursor: apsw.Cursor, number: int, value: Any) -> Any:
+    """What apsw asks for a parameter that SQLite has no type for."""
+    if isinstance(value, _CONVERTED):
+        return _bound(value, str(number))
+    raise DataTypeError(
+        f"a value of type {type(value).__name__} is none that SQL has",
+        place=f"parameter {number}",
+        remedy="Pass None, int, float, str, bytes, or a date, time or datetime",
+    )
 
 
 def load(connection: Any) -> None:
@@ -91,24 +137,24 @@ def install_hook() -> None:
 def connect(path: str | os.PathLike[str], table: str | None = None) -> apsw.Connection:
     """A connection to the table in a FLAC file; it is called ``table``, by default like the file.
 
-    Raises what :func:`audiomem_sql.open` raises.
+    Raises what :func:`audiomem_sql.open` raises, and OptionError where SQL cannot have such a name.
     """
     import apsw
 
     from audiomem_sql.columns.column import quote
+    from audiomem_sql.columns.table_names import path_literal, table_name
 
-    full = os.path.abspath(path)
+    full = os.path.abspath(os.fsdecode(path))
     if not os.path.exists(full):
         raise StorageError(
             "there is no such file", file=path, remedy="Check the path, or create the table first."
         )
-    name = table or os.path.splitext(os.path.basename(full))[0]
+    name = table_name(full, table or None, remedy="Give it another: connect(path, table='notes').")
     connection = apsw.Connection(":memory:")
     if register not in apsw.connection_hooks:
         register(connection)
     try:
-        literal = full.replace("'", "''")
-        connection.execute(f"CREATE VIRTUAL TABLE {quote(name)} USING audiomem('{literal}')")
+        connection.execute(f"CREATE VIRTUAL TABLE {quote(name)} USING audiomem({path_literal(full)})")
     except BaseException:
         connection.close()
         raise

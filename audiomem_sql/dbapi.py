@@ -10,14 +10,16 @@ from __future__ import annotations
 import contextlib
 import os
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from datetime import UTC, date, datetime, time
-from typing import Any, TypeAlias
+from typing import Any, Protocol
 
 import apsw
 
 from audiomem_sql import connections, errors
+from audiomem_sql.connections import Parameters, bindable
 from audiomem_sql.machine.file_access import open_regular
+from audiomem_sql.machine.file_names import is_there
 
 apilevel = "2.0"
 threadsafety = 1
@@ -82,9 +84,6 @@ def TimestampFromTicks(ticks: float) -> str:
     return datetime.fromtimestamp(ticks, UTC).replace(tzinfo=None).isoformat(" ")
 
 
-Parameters: TypeAlias = Sequence[Any] | Mapping[str, Any]
-
-
 # The names that PEP 249 gives to errors. They belong to our tree, and tell file, place and remedy like the
 # rest of it.
 class Error(errors.AudioMemError):
@@ -140,7 +139,7 @@ _KINDS: tuple[tuple[tuple[type[Exception], ...], type[Error]], ...] = (
 
 
 @contextlib.contextmanager
-def _translated() -> Iterator[None]:
+def translated() -> Iterator[None]:
     """Errors of apsw and ours under the names that they have here."""
     try:
         yield
@@ -154,16 +153,21 @@ def _translated() -> Iterator[None]:
 
 
 def connect(
-    path: str | os.PathLike[str] = ":memory:", *, table: str | None = None, timeout: float = 5.0
+    path: str | os.PathLike[str] = ":memory:",
+    *,
+    table: str | None = None,
+    timeout: float = 5.0,
+    create: bool = False,
 ) -> Connection:
     """A connection to the table in a FLAC file, or to a SQLite database with tables of ``audiomem``.
 
     path: a FLAC file, whose table is called ``table`` or else like the file; or a database, told by its first
     bytes, or, where there is none yet, by its extension. timeout: seconds to wait for a lock of a database.
+    create: the FLAC file need not be there yet.
     """
-    with _translated():
-        if is_database(path):
-            connection = apsw.Connection(os.fspath(path))
+    with translated():
+        if is_database(path) or (create and not is_there(path)):
+            connection = apsw.Connection(os.fspath(path) if is_database(path) else ":memory:")
             if connections.register not in apsw.connection_hooks:
                 connections.register(connection)
         else:
@@ -185,16 +189,32 @@ def is_database(path: str | os.PathLike[str]) -> bool:
     return head == _MAGIC or (not head and os.fspath(path).lower().endswith(_DATABASES))
 
 
+class Files(Protocol):
+    """Who looks after the files of the tables that a connection creates and drops."""
+
+    def before_commit(self) -> None:
+        """Called before each COMMIT, which an error prevents."""
+
+    def ended(self, *, committed: bool) -> None:
+        """Called behind each COMMIT and ROLLBACK."""
+
+
 class Connection:
-    """A connection; ``apsw`` is the one behind it, ``autocommit``: no transaction begins by itself."""
+    """A connection; ``apsw`` is the one behind it, ``autocommit``: no transaction begins by itself.
+
+    files: who looks after the files of tables that are created and dropped. failed: since the last rollback a
+    statement failed.
+    """
 
     def __init__(self, connection: apsw.Connection) -> None:
         self.apsw = connection
         self.autocommit = False
+        self.files: Files | None = None
+        self.failed = False
 
     def cursor(self) -> Cursor:
         """A new cursor."""
-        with _translated():
+        with translated():
             return Cursor(self)
 
     def execute(self, query: str, parameters: Parameters = ()) -> Cursor:
@@ -203,26 +223,34 @@ class Connection:
 
     def commit(self) -> None:
         """End the transaction, if there is one."""
-        with _translated():
+        with translated():
+            if self.files is not None:
+                self.files.before_commit()
             if self.apsw.in_transaction:
                 self.apsw.execute("COMMIT")
+            self.failed = False
+            if self.files is not None:
+                self.files.ended(committed=True)
 
     def rollback(self) -> None:
         """Take back what was not committed."""
-        with _translated():
+        with translated():
             if self.apsw.in_transaction:
                 self.apsw.execute("ROLLBACK")
+            self.failed = False
+            if self.files is not None:
+                self.files.ended(committed=False)
 
     def close(self) -> None:
         """Close it; what was not committed is lost."""
-        with _translated():
+        with translated():
             self.apsw.close()
 
     def create_function(
         self, name: str, arguments: int, function: Callable[..., Any], *, deterministic: bool = False
     ) -> None:
         """Make a Python function known to SQL."""
-        with _translated():
+        with translated():
             self.apsw.create_scalar_function(name, function, arguments, deterministic=deterministic)
 
 
@@ -239,8 +267,10 @@ class Cursor:
         self._cursor = connection.apsw.cursor()
         self._cursor.exec_trace = self._begin
         self._rows: Iterator[Any] = iter(())
+        self._begun = 0
 
     def _begin(self, cursor: apsw.Cursor, query: str, bindings: Any) -> bool:
+        self._begun += 1
         columns = cursor.get_description()
         if columns:
             self.description = tuple((name, kind, None, None, None, None, None) for name, kind in columns)
@@ -253,24 +283,48 @@ class Cursor:
 
     def execute(self, query: str, parameters: Parameters = ()) -> Cursor:
         """Run ``query``; its rows are fetched afterwards."""
-        return self._run(lambda: self._cursor.execute(query, parameters or None))
+        return self._run(lambda: self._cursor.execute(query, bindable(parameters) or None))
 
     def executemany(self, query: str, parameters: Iterable[Parameters]) -> Cursor:
         """Run ``query`` with each of ``parameters``."""
-        return self._run(lambda: self._cursor.executemany(query, parameters))
+        listed = list(parameters)
+        return self._run(lambda: self._cursor.executemany(query, map(bindable, listed)))
 
     def _run(self, start: Callable[[], Iterator[Any]]) -> Cursor:
-        self.description, self.rowcount, self.lastrowid = None, -1, None
-        with _translated():
-            before = self.connection.apsw.total_changes()
-            self._rows = iter(start())
-            if self.description is None:
-                for _ in self._rows:
-                    pass
-                self._rows = iter(())
-                self.rowcount = self.connection.apsw.total_changes() - before
-                self.lastrowid = self.connection.apsw.last_insert_rowid()
+        try:
+            with translated():
+                try:
+                    self._start(start)
+                except (apsw.SQLError, apsw.SchemaChangeError) as error:
+                    if not self._knew_other_columns(error):
+                        raise
+                    self.connection.apsw.execute("PRAGMA writable_schema=RESET")
+                    self._start(start)
+        except BaseException:
+            self.connection.failed = True
+            raise
         return self
+
+    def _start(self, start: Callable[[], Iterator[Any]]) -> None:
+        self.description, self.rowcount, self.lastrowid = None, -1, None
+        self._begun = 0
+        before = self.connection.apsw.total_changes()
+        self._rows = iter(start())
+        if self.description is None:
+            for _ in self._rows:
+                pass
+            self._rows = iter(())
+            self.rowcount = self.connection.apsw.total_changes() - before
+            self.lastrowid = self.connection.apsw.last_insert_rowid()
+
+    def _knew_other_columns(self, error: Exception) -> bool:
+        """Whether a statement did nothing yet, and may succeed with the columns that a table has by now.
+
+        SQLite learns by itself what another connection did to its tables, but not what it did to ours.
+        """
+        if isinstance(error, apsw.SQLError):
+            return not self._begun and "column" in str(error)
+        return self._begun == 1
 
     def __iter__(self) -> Iterator[Any]:
         while (row := self.fetchone()) is not None:
@@ -278,22 +332,22 @@ class Cursor:
 
     def fetchone(self) -> Any:
         """The next row; None behind the last one."""
-        with _translated():
+        with translated():
             return next(self._rows, None)
 
     def fetchmany(self, size: int | None = None) -> list[Any]:
         """The next ``size`` rows, by default ``arraysize``."""
-        with _translated():
+        with translated():
             return [row for _, row in zip(range(size or self.arraysize), self._rows, strict=False)]
 
     def fetchall(self) -> list[Any]:
         """All rows that are left."""
-        with _translated():
+        with translated():
             return list(self._rows)
 
     def close(self) -> None:
         """Let go of the statement."""
-        with _translated():
+        with translated():
             self._rows = iter(())
             self._cursor.close()
 

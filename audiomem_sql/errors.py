@@ -13,6 +13,7 @@
     ├── OptionError            an option, profile or command that does not exist, or a value it cannot take
     ├── QueryError             a filter that cannot be understood
     ├── StorageError           the operating system refused: path, permission, space
+    ├── InterruptError         a statement was interrupted, and undone
     ├── BusyError              another process is writing and the time to wait is over
     ├── UnsupportedError       part of the surface that this version does not have
     ├── MissingExtraError      an optional package is not installed
@@ -29,7 +30,9 @@ next. The code that finds a fault often knows neither file nor place. Its caller
 
 from __future__ import annotations
 
+import difflib
 import os
+from collections.abc import Iterable
 from typing import Any, Self
 
 
@@ -96,6 +99,16 @@ def _rebuilt(
     return kind(what, file=file, place=place, remedy=remedy)
 
 
+def did_you_mean(name: object, known: Iterable[str]) -> str:
+    """``"Did you mean year? "`` for a name that is like one of ``known``; nothing for one that is like none.
+
+    It goes in front of a remedy.
+    """
+    by_folded = {each.casefold(): each for each in known}
+    like = difflib.get_close_matches(str(name).casefold(), by_folded, 1)
+    return f"Did you mean {by_folded[like[0]]}? " if like else ""
+
+
 class NotAudioMemoryError(AudioMemError):
     """The file is not FLAC, or is FLAC without a table in it."""
 
@@ -145,6 +158,10 @@ class OptionError(AudioMemError):
 
 class QueryError(AudioMemError):
     """A filter that cannot be understood, or that names a column that is not there."""
+
+
+class InterruptError(AudioMemError):
+    """A statement was interrupted, as by sqlite3_interrupt() or a progress handler."""
 
 
 class StorageError(AudioMemError):

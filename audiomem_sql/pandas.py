@@ -19,7 +19,7 @@ from audiomem_sql.columns.arrow_types import ArrowArray
 from audiomem_sql.columns.column import Column
 from audiomem_sql.columns.to_pandas import frame_of
 from audiomem_sql.columns.types import ColumnType
-from audiomem_sql.connections import connect
+from audiomem_sql.connections import bindable, connect
 from audiomem_sql.errors import AudioMemError, MissingExtraError, QueryError
 from audiomem_sql.frames.read_write import write_flac
 from audiomem_sql.table.table import Table
@@ -85,8 +85,8 @@ def read_sql(
     """What a query answers, as a data frame.
 
     connection: of apsw, or the path of a FLAC file, whose table is then called like the file. parameters: for
-    the query's question marks, or by name. dtype_backend, categories, options: as in
-    :func:`audiomem_sql.read_flac`.
+    the query's question marks, or by name; dates, times and numbers of numpy as well. dtype_backend,
+    categories, options: as in :func:`audiomem_sql.read_flac`.
 
     A column of the answer that is a column of a table has that one's type, so a TIMESTAMP comes as a time and
     a BOOLEAN as a truth; of an expression the values decide, and where they are of several types it is a
@@ -113,7 +113,7 @@ def read_sql(
 
     cursor = connection.cursor()
     cursor.exec_trace = describe
-    rows = cursor.execute(query, parameters).fetchall()
+    rows = cursor.execute(query, bindable(parameters)).fetchall()
     if not described:
         return pd.DataFrame()
     columns = list(zip(*rows, strict=True)) if rows else [()] * len(described[0])

@@ -12,6 +12,7 @@ from typing import Protocol
 from audiomem_sql.columns.checks import checks_of, with_renamed_column
 from audiomem_sql.columns.column import fold
 from audiomem_sql.columns.defaults import constant, is_constant
+from audiomem_sql.columns.hidden import check_new_name
 from audiomem_sql.columns.lexemes import Lexeme, Token, lexemes, quote
 from audiomem_sql.columns.schema import Schema, parse_columns
 from audiomem_sql.errors import SchemaError
@@ -43,6 +44,7 @@ class AddColumn:
         """The columns with the new one."""
         added = parse_columns([self.definition])
         (column,) = added.columns
+        check_new_name(column.name)
         if column.name in schema:
             raise _refusal(column.name, "there is a column of that name already")
         if column.primary_key or column.unique:
@@ -108,6 +110,7 @@ class RenameColumn:
     def apply(self, schema: Schema, next_column: int) -> Schema:
         """The columns with this one renamed."""
         column = schema[self.name]
+        check_new_name(self.new)
         if fold(self.new) != fold(column.name) and self.new in schema:
             raise _refusal(self.new, "there is a column of that name already")
         columns = [replace(other, name=self.new) if other is column else other for other in schema.columns]

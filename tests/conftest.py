@@ -41,7 +41,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 def _build_extension() -> None:
     """The loadable extensions of this tree, unless they are newer than their sources."""
     root = Path(__file__).parent.parent
-    built = [root / "audiomem_sql" / name for name in ("audiomem.so", "audiomem.duckdb_extension")]
+    names = ("audiomem.so", *(f"audiomem{end}.duckdb_extension" for end in ("", "_2_0_0", "_2_0_1")))
+    built = [root / "audiomem_sql" / name for name in names]
     sources = [root / "setup.py", *(root / "vtab" / "native").glob("*.[ch]")]
     newest = max(source.stat().st_mtime for source in sources)
     if not all(file.exists() and file.stat().st_mtime >= newest for file in built):

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from datetime import date, datetime, time, timedelta, timezone
 from pathlib import Path
 
+import numpy as np
+import pandas as pd
 import pytest
 
 from audiomem_sql import dbapi, errors
@@ -124,3 +127,79 @@ def test_a_database_is_told_by_its_first_bytes(tmp_path: Path) -> None:
     assert dbapi.is_database(":memory:")
     Table.create(tmp_path / "x.db", ["a TEXT"]).close()
     assert not dbapi.is_database(tmp_path / "x.db")
+
+
+def test_what_another_connection_did_to_the_columns(tmp_path: Path) -> None:
+    """SQLite is not told of it; the statement is tried again, and no statement twice that did something."""
+    first, second = (dbapi.connect(tmp_path / "base.db") for _ in range(2))
+    first.execute("CREATE VIRTUAL TABLE t USING audiomem('t.flac', id INTEGER PRIMARY KEY, a TEXT)")
+    first.execute("INSERT INTO t VALUES (1, 'x')")
+    first.commit()
+    assert second.execute("SELECT * FROM t").fetchall() == [(1, "x")]
+    first.autocommit = True
+    first.execute("INSERT INTO t(t, rank) VALUES ('add column', 'b INTEGER')")
+    second.execute("INSERT INTO t(a, b) VALUES ('y', 2)")
+    second.commit()
+    first.execute("INSERT INTO t(t, rank) VALUES ('rename column', 'a TO c')")
+    assert second.execute("SELECT c FROM t WHERE b = 2").fetchall() == [("y",)]
+    first.execute("INSERT INTO t(t, rank) VALUES ('drop column', 'b')")
+    second.cursor().executemany("INSERT INTO t VALUES (?, ?)", iter([(7, "z"), (8, "z")]))
+    second.commit()
+    assert [row[0] for row in first.execute("SELECT id FROM t ORDER BY id")] == [1, 2, 7, 8]
+    first.execute("INSERT INTO t(t, rank) VALUES ('add column', 'd INTEGER')")
+    second.execute("DELETE FROM t WHERE id = 8")
+    second.commit()
+    first.execute("INSERT INTO t(t, rank) VALUES ('drop column', 'd')")
+    second.execute("INSERT INTO t(id, c) VALUES (8, 'again')")
+    second.execute("UPDATE t SET c = 'z' WHERE id = 8")
+    second.commit()
+    assert first.execute("SELECT c FROM t WHERE id = 8").fetchall() == [("z",)]
+    with pytest.raises(dbapi.ProgrammingError, match="no such column: b"):
+        second.execute("INSERT INTO t VALUES (9, 'once'); SELECT b FROM t")
+    second.commit()
+    assert first.execute("SELECT count(*) FROM t WHERE c = 'once'").fetchall() == [(1,)]
+    with pytest.raises(dbapi.DataError, match="type object"):
+        second.execute("INSERT INTO t VALUES (?, ?)", (10, object()))
+    first.close()
+    second.close()
+
+
+def test_parameters_may_be_dates_times_and_numbers_of_numpy(tmp_path: Path) -> None:
+    Table.create(tmp_path / "t.flac", ["id INTEGER PRIMARY KEY", "seen TIMESTAMP", "word TEXT"]).close()
+    connection = dbapi.connect(tmp_path / "t.flac")
+    zone = timezone(timedelta(hours=2))
+    moments = [datetime(2024, 3, 1, 12, tzinfo=zone), np.datetime64("2024-03-01T11"), pd.NaT]
+    connection.cursor().executemany(
+        "INSERT INTO t(id, seen, word) VALUES (?, ?, ?)",
+        [(np.int64(number), moment, date(2024, 3, 1 + number)) for number, moment in enumerate(moments)],
+    )
+    expected = [
+        (0, "2024-03-01 10:00:00", "2024-03-01"),
+        (1, "2024-03-01 11:00:00", "2024-03-02"),
+        (2, None, "2024-03-03"),
+    ]
+    assert connection.execute("SELECT * FROM t").fetchall() == expected
+    for query, value, found in (
+        ("seen = ?", datetime(2024, 3, 1, 10), [0]),
+        ("seen > ?", pd.Timestamp("2024-03-01 10:00", tz="UTC"), [1]),
+        ("seen >= ?", date(2024, 3, 1), [0, 1]),
+        ("word = ?", date(2024, 3, 2), [1]),
+        ("word < ?", time(10, 30, 0, 5), []),
+        ("id = ?", np.float64(2), [2]),
+    ):
+        rows = connection.execute(f"SELECT id FROM t WHERE {query}", (value,)).fetchall()
+        assert [row[0] for row in rows] == found
+        named = connection.execute(f"SELECT id FROM t WHERE {query.replace('?', ':v')}", {"v": value})
+        assert [row[0] for row in named] == found
+    assert connection.execute("SELECT ?, ?", (time(10, 30), time(10, 30, 0, 5))).fetchall() == [
+        ("10:30:00", "10:30:00.000005")
+    ]
+    with pytest.raises(dbapi.DataError, match=r"parameter 2: .*finer than a microsecond"):
+        connection.execute("SELECT ?, ?", (1, pd.Timestamp("2024-03-01 10:00:00.000000001")))
+    with pytest.raises(dbapi.DataError, match=r"parameter :at: .*time of day with a zone"):
+        connection.execute("SELECT :at", {"at": time(10, tzinfo=zone)})
+    with pytest.raises(dbapi.DataError, match="parameter 1: a value of type timedelta"):
+        connection.execute("SELECT ?", (timedelta(1),))
+    with pytest.raises(dbapi.DataError, match="column seen: 'soon' is no timestamp"):
+        connection.execute("SELECT * FROM t WHERE seen = ?", ("soon",))
+    connection.close()

@@ -45,7 +45,13 @@ def pages_with(*kinds: str) -> list[Path]:
 
 
 def test_the_pages_with_examples() -> None:
-    assert {page.stem for page in pages_with("python", "sql")} == {"README", "SQL", "PYTHON", "ANALYSIS"}
+    assert {page.stem for page in pages_with("python", "sql")} == {
+        "README",
+        "SQL",
+        "PYTHON",
+        "ANALYSIS",
+        "ORM",
+    }
     assert {page.stem for page in pages_with("console")} == {"README", "SHELL"}
 
 

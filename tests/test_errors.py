@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from audiomem_sql import dbapi, errors
-from audiomem_sql.errors import AudioMemError, DamagedFileError, TruncatedFileError
+from audiomem_sql.errors import AudioMemError, DamagedFileError, TruncatedFileError, did_you_mean
 from audiomem_sql.vtab.codes import SchemaChangedError
 
 CLASSES = [
@@ -121,3 +121,18 @@ def test_the_tree_in_the_docstring_is_the_tree() -> None:
         assert classes[name].__bases__[0].__name__ == above, name
         below[depth - 1 :] = [name]
     assert {name for _, name in drawn} == set(classes) - {"AudioMemError"}
+
+
+@pytest.mark.parametrize(
+    ("name", "known", "said"),
+    [
+        ("yaer", ("id", "year"), "Did you mean year? "),
+        ("PROTECTON", ("profile", "protection"), "Did you mean protection? "),
+        ("Year", ("YEAR",), "Did you mean YEAR? "),
+        ("color", ("id", "year"), ""),
+        ("x", (), ""),
+        (17, ("vacuum",), ""),
+    ],
+)
+def test_did_you_mean(name: object, known: tuple[str, ...], said: str) -> None:
+    assert did_you_mean(name, known) == said

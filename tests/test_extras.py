@@ -22,6 +22,7 @@ USES = {
     "import audiomem_sql.pandas": ("pandas", "pandas"),
     "am.scan_flac(path)": ("polars", "polars"),
     "import audiomem_sql.sqlalchemy": ("sqlalchemy", "sqlalchemy"),
+    "import audiomem_sql.django.base": ("django", "django"),
     "am.attach(None, path)": ("duckdb", "duckdb"),
     "am.register_duckdb(None)": ("duckdb", "duckdb"),
     "Table.create(path + '2', ['a TEXT'], {'modulation': 'spectrum'})": ("scipy", "sound"),

@@ -33,9 +33,11 @@ ROOMS = (
     "loadable",
     "connections",
     "dbapi",
+    "orm",
     "pandas",
     "polars",
     "sqlalchemy",
+    "django",
     "cli",
     "__main__",
     "__init__",
@@ -47,6 +49,7 @@ INNER = {
     "storage": ("pages", "segment", "log", "__init__"),
     "search": ("models", "."),
     "vtab": (".", "apsw", "duckdb", "__init__"),
+    "orm": (".", "sqlalchemy", "__init__"),
 }
 #: Rooms that do not import each other in either direction.
 STRANGERS = (

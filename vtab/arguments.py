@@ -4,22 +4,76 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 from audiomem_sql.columns.arguments import is_option, parse_options
-from audiomem_sql.columns.column import HIDDEN, fold, quote
-from audiomem_sql.columns.schema import Schema, parse_columns
+from audiomem_sql.columns.schema import parse_columns
+from audiomem_sql.columns.table_names import is_utf8, path_of, table_name
 from audiomem_sql.errors import OptionError, SchemaError, StorageError
 from audiomem_sql.machine.file_names import is_there
 from audiomem_sql.search import allow_model
 from audiomem_sql.storage.segment import TableOptions
 from audiomem_sql.table.table import Table
+from audiomem_sql.vtab.hidden_columns import HiddenColumns, only_prefixed
 from audiomem_sql.vtab.interface import Host
 
 
-def create(host: Host, database: str, name: str, arguments: Sequence[str]) -> Table:
+@dataclass(frozen=True, slots=True)
+class Declared:
+    """A table of a connection: that of the engine, and the hidden columns that SQL has behind its own."""
+
+    table: Table
+    hidden: HiddenColumns
+
+    @property
+    def declaration(self) -> str:
+        """The statement that tells SQLite the columns."""
+        return f"CREATE TABLE x({self.table.schema.declaration()}, {self.hidden.declaration()})"
+
+
+def create(host: Host, database: str, name: str, arguments: Sequence[str]) -> Declared:
     """A table at a new file, or at one that exists; its columns may then be left out."""
     path, definitions, options = _parse(arguments)
-    path = _resolve(host, database, path)
+    table_name(path, name, remedy="Write the name of the table in UTF-8.")
+    prefixed = only_prefixed(options)
+    table = _created(_resolve(host, database, path), definitions, options)
+    return Declared(table, HiddenColumns.of(name, table.schema, prefixed=prefixed))
+
+
+def connect(host: Host, database: str, name: str, arguments: Sequence[str]) -> Declared:
+    """The table again, from the schema of a database that was closed meanwhile; nothing is created."""
+    path, definitions, options = _parse(arguments)
+    prefixed = only_prefixed(options)
+    table = _open_existing(_resolve(host, database, path), definitions, options, again=True)
+    return Declared(table, HiddenColumns.of(name, table.schema, prefixed=prefixed))
+
+
+def joined(table: Table, name: str, arguments: Sequence[str]) -> Declared:
+    """A table of the engine that the connection has open already, connected to once more."""
+    _, _, options = _parse(arguments)
+    return Declared(table, HiddenColumns.of(name, table.schema, prefixed=only_prefixed(options)))
+
+
+def is_missing(host: Host, database: str, arguments: Sequence[str]) -> bool:
+    """Whether the file that a schema names is not there."""
+    path, _, options = _parse(arguments)
+    if options.get("salvage", "off").lower() == "on":
+        return False
+    return not is_there(_resolve(host, database, path))
+
+
+def missing_declaration(name: str, arguments: Sequence[str]) -> str:
+    """What is declared of a table whose file is missing: the columns that the schema names, if it does.
+
+    One visible column is needed; no statement gets as far as reading it.
+    """
+    _, definitions, options = _parse(arguments)
+    schema = parse_columns(definitions or ['"the file is missing" TEXT'])
+    hidden = HiddenColumns.of(name, schema, prefixed=only_prefixed(options))
+    return f"CREATE TABLE x({schema.declaration()}, {hidden.declaration()})"
+
+
+def _created(path: str, definitions: list[str], options: dict[str, str]) -> Table:
     if is_there(path) or options.get("salvage", "off").lower() == "on":
         return _open_existing(path, definitions, options)
     if not definitions:
@@ -29,32 +83,7 @@ def create(host: Host, database: str, name: str, arguments: Sequence[str]) -> Ta
             remedy="Check the path, or name the columns behind it: "
             "'notes.flac', id INTEGER PRIMARY KEY, body TEXT.",
         )
-    schema = parse_columns(definitions)
-    hidden_names(name, schema)
-    return Table.create(path, schema, options)
-
-
-def connect(host: Host, database: str, arguments: Sequence[str]) -> Table:
-    """The table again, from the schema of a database that was closed meanwhile; nothing is created."""
-    path, definitions, options = _parse(arguments)
-    return _open_existing(_resolve(host, database, path), definitions, options, again=True)
-
-
-def declaration(name: str, schema: Schema) -> str:
-    """The statement that tells SQLite the columns of the table called ``name``."""
-    hidden = ", ".join(f"{quote(column)} HIDDEN" for column in hidden_names(name, schema))
-    return f"CREATE TABLE x({schema.declaration()}, {hidden})"
-
-
-def hidden_names(name: str, schema: Schema) -> list[str]:
-    """The hidden columns: one with the table's name, then rank, distance, k, version, as_of.
-
-    Where a column has the table's name already, the hidden one gets an underscore behind it.
-    """
-    own = name
-    while own in schema or fold(own) in HIDDEN:
-        own += "_"
-    return [own, *HIDDEN]
+    return Table.create(path, definitions, options)
 
 
 def _parse(arguments: Sequence[str]) -> tuple[str, list[str], dict[str, str]]:
@@ -64,19 +93,35 @@ def _parse(arguments: Sequence[str]) -> tuple[str, list[str], dict[str, str]]:
             "audiomem needs the path of a FLAC file",
             remedy="Write: CREATE VIRTUAL TABLE t USING audiomem('t.flac', …).",
         )
-    path = arguments[0].strip()
-    if path[0] in "'\"" and path[-1] == path[0] and len(path) > 1:
-        path = path[1:-1].replace(path[0] * 2, path[0])
+    path = path_of(arguments[0])
+    for argument in arguments[1:]:
+        if not is_utf8(argument):
+            raise SchemaError(
+                f"{os.fsencode(argument.strip())[:60]!r} is not UTF-8",
+                file=path,
+                remedy="Write names and options in UTF-8; the path may be any bytes.",
+            )
     definitions = [argument for argument in arguments[1:] if not is_option(argument)]
     return path, definitions, parse_options(argument for argument in arguments[1:] if is_option(argument))
 
 
-def _resolve(host: Host, database: str, path: str) -> str:
+def unquoted(argument: str) -> str:
+    """The path that the first argument names, as it is written."""
+    path = argument.strip()
+    if path[0] in "'\"" and path[-1] == path[0] and len(path) > 1:
+        path = path[1:-1].replace(path[0] * 2, path[0])
+    return path
+
+
+def absolute(path: str, database_file: str | None) -> str:
     """A relative path starts at the folder of the database file, so that the two travel together."""
     if path.startswith("~"):
         path = os.path.expanduser(path)
-    folder = os.path.dirname(host.db_filename(database) or "")
-    return os.path.abspath(os.path.join(folder, path))
+    return os.path.abspath(os.path.join(os.path.dirname(database_file or ""), path))
+
+
+def _resolve(host: Host, database: str, path: str) -> str:
+    return absolute(path, host.db_filename(database))
 
 
 def _open_existing(

@@ -14,6 +14,7 @@ from audiomem_sql.errors import (
     ConstraintError,
     DamagedFileError,
     DataTypeError,
+    InterruptError,
     LimitError,
     NotAudioMemoryError,
     SchemaError,
@@ -35,6 +36,7 @@ _CODES: tuple[tuple[type[BaseException], int], ...] = (
     (NotAudioMemoryError, NOTADB),
     (DamagedFileError, CORRUPT),
     (MemoryError, NOMEM),
+    (InterruptError, INTERRUPT),
     (KeyboardInterrupt, INTERRUPT),
 )
 _ERRNOS = {
@@ -44,6 +46,11 @@ _ERRNOS = {
     errno.EACCES: READONLY,
     errno.EPERM: READONLY,
 }
+
+
+#: A statement that asks the connection whether it is to end: SQLite looks for sqlite3_interrupt(), and calls
+#: a progress handler that wants to be called every 150,000 steps of its machine or more often.
+ASK = "WITH RECURSIVE n(i) AS (VALUES (1) UNION ALL SELECT i + 1 FROM n WHERE i < 8000) SELECT max(i) FROM n"
 
 
 class SchemaChangedError(SchemaError):
@@ -68,9 +75,10 @@ def explained(error: BaseException, table: str | None = None) -> tuple[int, str]
         violated = constraint(error, table)
         if violated is not None:
             return violated
-    if isinstance(error, SchemaChangedError):
-        return SCHEMA, str(error)
     message = str(error) if isinstance(error, AudioMemError) else f"{type(error).__name__}: {error}"
+    message = message.encode(errors="backslashreplace").decode()  # a path may be any bytes
+    if isinstance(error, SchemaChangedError):
+        return SCHEMA, message
     for kind, code in _CODES:
         if isinstance(error, kind):
             return code, message

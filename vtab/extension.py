@@ -13,46 +13,39 @@ of rows crosses as ``(count, columns)`` with one entry for each declared column 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from itertools import islice
-from typing import Any
+from collections.abc import Callable, Sequence
+from typing import Any, NoReturn, cast
 
 import numpy as np
 
-from audiomem_sql.columns.column import quote
+from audiomem_sql.arrays import I64Array
+from audiomem_sql.columns.column import fold
+from audiomem_sql.columns.hidden import Hidden
 from audiomem_sql.columns.stored_values import integer_array
-from audiomem_sql.errors import QueryError
 from audiomem_sql.table.table import Table
 from audiomem_sql.vtab import arguments as creation
 from audiomem_sql.vtab import codes
-from audiomem_sql.vtab.index_query import EQ, IndexConstraint, IndexQuery
+from audiomem_sql.vtab.extension_functions import (
+    Crossing,
+    Explained,
+    FunctionTable,
+    Planned,
+    Raised,
+    explained,
+)
+from audiomem_sql.vtab.index_query import IndexPlan, Question
 from audiomem_sql.vtab.interface import Part
+from audiomem_sql.vtab.missing_table import MissingTable
+from audiomem_sql.vtab.not_utf8 import is_not_utf8, refused_text
 from audiomem_sql.vtab.rows import Rows
-from audiomem_sql.vtab.table_functions import TableFunction, table_functions
+from audiomem_sql.vtab.statements import insert_target
+from audiomem_sql.vtab.table_functions import table_functions
 from audiomem_sql.vtab.tables import Tables
 from audiomem_sql.vtab.virtual_table import VirtualTable
 
-#: (argument, omit, list) of each condition, text, number, cost, rows, ordered, unique.
-Planned = tuple[tuple[tuple[int, bool, bool], ...], str, int, float, int, bool, bool]
-Crossing = tuple[int, tuple[Any, ...]]
-#: Result code, message, and the exception for a host that takes exceptions as they are, or None.
-Explained = tuple[int, str, BaseException | None]
-#: For such a host: its own exception, of one of ours and the table that it concerns.
-Raised = Callable[[BaseException, str | None], BaseException]
-_ROWS_AT_ONCE = 256
-
-
-def _explained(error: BaseException, raised: Raised | None, table: str | None = None) -> Explained:
-    code, message = codes.explained(error, table)
-    if raised is None:
-        return code, message, None
-    # SQLite runs a statement again by itself when the columns have changed; an exception says that it was not
-    # run
-    return codes.ERROR if code == codes.SCHEMA else code, message, raised(error, table)
-
 
 class NativeHost:
-    """The connection, by functions that C made: see :class:`~audiomem_sql.vtab.interface.Host`."""
+    """The connection, by functions that C made: see :class:`~audiomem_sql.vtab.interface.WritingHost`."""
 
     def __init__(
         self,
@@ -61,12 +54,24 @@ class NativeHost:
         last_insert_rowid: Callable[[], int],
         vtab_on_conflict: Callable[[], int],
         autocommit: Callable[[], int],
+        total_changes: Callable[[], int],
+        finds: Callable[[str], bool | None],
+        running: Callable[[], str | None],
+        returning: Callable[[], bool],
+        integers: Callable[[str], bytes],
+        writing: Callable[[], tuple[str | None, ...]],
     ) -> None:
         self.execute = execute
         self.db_filename = db_filename
         self.last_insert_rowid = last_insert_rowid
         self.vtab_on_conflict = vtab_on_conflict
         self._autocommit = autocommit
+        self.total_changes = total_changes
+        self.finds = finds
+        self.running = running
+        self.returning = returning
+        self.integers = integers
+        self.writing = writing
 
     @property
     def in_transaction(self) -> bool:
@@ -92,45 +97,97 @@ class Door:
             for function in table_functions(self._tables, lambda: host)
         )
 
-    def create(self, again: int, database: str, name: str, *arguments: str) -> tuple[str, NativeTable]:
+    def create(
+        self, again: int, database: str, name: str, *arguments: str
+    ) -> tuple[str, NativeTable | NativeMissingTable]:
         """(declaration, table) of CREATE VIRTUAL TABLE; ``again``: of a database that was opened."""
-        if again:
-            table = creation.connect(self.host, database, arguments)
+        key = (database, *arguments)
+        open_already = self._tables.writing(key) if again else None
+        if open_already is not None:
+            declared = creation.joined(open_already, name, arguments)
+        elif again and creation.is_missing(self.host, database, arguments):
+            return creation.missing_declaration(name, arguments), self._missing(database, name, arguments)
+        elif again:
+            declared = creation.connect(self.host, database, name, arguments)
         else:
-            table = creation.create(self.host, database, name, arguments)
+            declared = creation.create(self.host, database, name, arguments)
         try:
-            made = NativeTable(self._tables, self.host, name, table, self.raised)
-            declaration = creation.declaration(name, table.schema)
+            made = NativeTable(self._tables, self.host, database, name, declared, self.raised)
+            made.key = key
+            declaration = declared.declaration
         except BaseException:
-            table.close()
+            if open_already is None:
+                declared.table.close()
             raise
         self._tables.add(made)
         return declaration, made
 
+    def _missing(self, database: str, name: str, arguments: Sequence[str]) -> NativeMissingTable:
+        def find() -> Table:
+            return creation.connect(self.host, database, name, arguments).table
+
+        missing = NativeMissingTable(self._tables, self.host, name, find, self.raised)
+        self._tables.add(missing)
+        return missing
+
+    def not_utf8(self, *arguments: Any) -> NoReturn:
+        """Refuse to call a function with a text that is not UTF-8."""
+        raise refused_text("a function was given text that is not UTF-8", arguments)
+
     def explained(self, error: BaseException) -> Explained:
         """What SQLite and the host are told of an exception."""
-        return _explained(error, self.raised)
+        return explained(error, self.raised)
 
 
 class NativeTable(VirtualTable):
     """One audiomem table of one connection, as C asks for it."""
 
     def __init__(
-        self, tables: Tables, host: NativeHost, name: str, table: Table, raised: Raised | None
+        self,
+        tables: Tables,
+        host: NativeHost,
+        database: str,
+        name: str,
+        declared: creation.Declared,
+        raised: Raised | None,
     ) -> None:
-        super().__init__(tables, host, name, table)
+        super().__init__(tables, host, database, name, declared.table, declared.hidden)
         self._raised = raised
+        self._host = host
 
-    def planned(
-        self, conditions: Sequence[tuple[int, int, bool, str, Any, bool]], order: Any, used: int
-    ) -> Planned | None:
+    def in_trigger(self) -> bool:
+        """Whether no statement that is running now names this table behind INTO."""
+        targets = [None if sql is None else insert_target(sql) for sql in self._host.writing()]
+        return not any(target is not None and fold(target) == fold(self.name) for target in targets)
+
+    def interrupted(self) -> bool:
+        """Whether the statement that runs is to end."""
+        try:
+            self._host.execute(codes.ASK)
+        except RuntimeError as error:
+            return str(error) == "interrupted"
+        return False
+
+    def integers(self, sql: str) -> I64Array:
+        """The integers of the first column of a query of the connection, int64 (n,)."""
+        return np.frombuffer(self._host.integers(sql), np.int64)
+
+    def planned(self, *question: Any) -> Planned | None:
         """What SQLite is told of a plan; None: not in this order of its loops."""
-        answer = self.best_index(IndexQuery([IndexConstraint(*each) for each in conditions], order, used))
-        if answer is None:
-            return None
-        uses = zip(answer.arguments, answer.omitted, answer.lists, strict=True)
-        rest = (answer.text, answer.number, answer.cost, answer.rows, answer.ordered, answer.unique)
-        return tuple(uses), *rest
+        answer = self.best_index(cast(Question, question))
+        return None if answer is None else _planned(answer)
+
+    def not_utf8(self, *arguments: Any) -> NoReturn:
+        """Refuse a row with a text that is not UTF-8; the arguments are those of insert or change."""
+        *rowids, fields = arguments
+        names = [*self.schema.names, *self.hidden.names]
+        rowid = next((each for each in rowids if each is not None), None)
+        key = self.schema.rowid_column
+        if rowid is None and key is not None:
+            rowid = fields[key]
+        bad = next(name for name, value in zip(names, fields, strict=True) if is_not_utf8(value))
+        error = refused_text(f"the text for column {bad} is not UTF-8", fields)
+        raise error.at(file=self.table.path, place="a new row" if rowid is None else f"row {rowid}")
 
     def open(self) -> NativeCursor:
         """A cursor."""
@@ -141,7 +198,40 @@ class NativeTable(VirtualTable):
 
     def explained(self, error: BaseException) -> Explained:
         """What SQLite and the host are told of an exception."""
-        return _explained(error, self._raised, self.name)
+        return explained(error, self._raised, self.name)
+
+
+def _planned(answer: IndexPlan) -> Planned:
+    uses = zip(answer.arguments, answer.omitted, answer.lists, strict=True)
+    rest = (answer.text, answer.number, answer.cost, answer.rows, answer.ordered, answer.unique)
+    return tuple(uses), *rest
+
+
+class NativeMissingTable(MissingTable):
+    """One audiomem table of one connection whose file is missing, as C asks for it."""
+
+    def __init__(
+        self,
+        tables: Tables,
+        host: NativeHost,
+        name: str,
+        find: Callable[[], Table],
+        raised: Raised | None,
+    ) -> None:
+        super().__init__(tables, host, name, find)
+        self._raised = raised
+
+    def planned(self, *question: Any) -> Planned:
+        """No plan, or one that never runs."""
+        return _planned(self.best_index(cast(Question, question)))
+
+    def open(self) -> NoReturn:
+        """No cursor."""
+        self.refuse()
+
+    def explained(self, error: BaseException) -> Explained:
+        """What SQLite and the host are told of an exception."""
+        return explained(error, self._raised, self.name)
 
 
 class NativeCursor:
@@ -151,11 +241,24 @@ class NativeCursor:
         self._owner = owner
         self._rows = Rows(owner)
         self._rowids: Sequence[int] = ()
+        self._shown: tuple[Any, ...] = ()
+        self._hidden: tuple[Any, ...] = ()
 
     def filter(self, text: str, arguments: Sequence[Any]) -> Crossing | None:
         """Begin with the first rows of a plan; lists are those of ``IN``."""
         values = [frozenset(value) if type(value) is list else value for value in arguments]
         return self._crossing(self._rows.begin(text, values))
+
+    def not_utf8(self, text: str, arguments: Sequence[Any]) -> NoReturn:
+        """Refuse to compare with a text that is not UTF-8; the arguments are those of filter."""
+        plan, schema = self._owner.plan(text), self._owner.schema
+        bad = next(number for number, value in enumerate(arguments, 1) if is_not_utf8(value))
+        key = schema.rowid_column
+        row = "rowid" if key is None else schema.names[key]
+        columns = [term.column for term in plan.terms if term.argument == bad]
+        names = [row if column < 0 else schema.names[column] for column in columns]
+        what = f"column {names[0]} is compared with" if names else "a condition has"
+        raise refused_text(f"{what} text that is not UTF-8", arguments).at(file=self._owner.table.path)
 
     def next(self) -> Crossing | None:
         """The next rows; None at the end."""
@@ -178,94 +281,35 @@ class NativeCursor:
         rows, schema = self._rows, self._owner.schema
         self._rowids = part.rowids
         width = len(schema)
-        columns: list[Any] = [None] * (width + 1)  # the last of these is called like the table
-        columns += [(rows.other(column, 0),) for column in range(width + 1, width + 6)]
+        columns: list[Any] = [None] * width
+        columns += self._constants(rows)
         columns.append(_crossing_values(part.rowids))
         if schema.rowid_column is not None:
             columns[schema.rowid_column] = columns[-1]
         for column, values in zip(rows.plan.columns, part.columns, strict=True):
             columns[column] = _crossing_values(values)
         if part.ranks is not None:
-            columns[width + 1], columns[width + 2] = part.ranks, part.distances
+            for place, role in enumerate(self._owner.hidden.roles, width):
+                if role is Hidden.RANK:
+                    columns[place] = part.ranks
+                elif role is Hidden.DISTANCE:
+                    columns[place] = part.distances
         return len(part.rowids), tuple(columns)
+
+    def _constants(self, rows: Rows) -> tuple[Any, ...]:
+        """What crosses for the hidden columns: one value for all rows, but for that called like the table."""
+        plan = rows.plan
+        given = rows.moment, rows.k, rows.filter
+        shown = rows.readable.version, *given, plan.version is None, plan.as_of is None
+        if shown != self._shown:
+            self._shown = shown
+            self._hidden = tuple(
+                None if role is Hidden.TABLE else (rows.constant(role),) for role in self._owner.hidden.roles
+            )
+        return self._hidden
 
 
 def _crossing_values(values: Any) -> Any:
     if type(values) is list:
         return values
     return (integer_array(values) if isinstance(values, np.ndarray) else values).__arrow_c_array__()
-
-
-class FunctionTable:
-    """A table-valued function as an eponymous virtual table; its arguments are hidden columns."""
-
-    def __init__(self, function: TableFunction, raised: Raised | None) -> None:
-        self.function = function
-        self._raised = raised
-        hidden = ", ".join(f"{quote(name)} HIDDEN" for name in function.parameters)
-        self.declaration = f"CREATE TABLE x({', '.join(map(quote, function.columns))}, {hidden})"
-
-    def planned(
-        self, conditions: Sequence[tuple[int, int, bool, str, Any, bool]], order: Any, used: int
-    ) -> Planned | None:
-        """The arguments are equalities on hidden columns; the text of the plan names those that are given."""
-        names: list[str] = []
-        uses = []
-        for column, op, usable, *_ in conditions:
-            parameter = column - len(self.function.columns)
-            name = self.function.parameters[parameter] if parameter >= 0 and op == EQ else None
-            if name is None or name in names:
-                uses.append((0, False, False))
-                continue
-            if not usable:
-                return None
-            names.append(name)
-            uses.append((len(names), True, False))
-        return tuple(uses), ",".join(names), len(names), 1000.0 / (1 + len(names)), 100, False, False
-
-    def open(self) -> FunctionCursor:
-        """A cursor."""
-        return FunctionCursor(self.function)
-
-    def disconnect(self) -> None:
-        """The connection is done with the function."""
-
-    def explained(self, error: BaseException) -> Explained:
-        """What SQLite and the host are told of an exception."""
-        return _explained(error, self._raised)
-
-
-class FunctionCursor:
-    """The rows of one call."""
-
-    def __init__(self, function: TableFunction) -> None:
-        self._function = function
-        self._rows: Iterator[tuple[Any, ...]] = iter(())
-        self._arguments: tuple[Any, ...] = ()
-        self._first = 0
-
-    def filter(self, text: str, arguments: Sequence[Any]) -> Crossing | None:
-        """Call the function with the arguments that ``text`` names."""
-        named = dict(zip(text.split(",") if text else (), arguments, strict=True))
-        self._rows = self._function.call(**named)
-        self._arguments = tuple((named.get(name),) for name in self._function.parameters)
-        self._first = 0
-        return self.next()
-
-    def next(self) -> Crossing | None:
-        """The next rows; None at the end."""
-        rows = list(islice(self._rows, _ROWS_AT_ONCE))
-        if not rows:
-            return None
-        rowids = list(range(self._first, self._first + len(rows)))
-        self._first += len(rows)
-        columns = map(list, zip(*rows, strict=True))
-        return len(rows), (*columns, *self._arguments, rowids)
-
-    def other(self, column: int, row: int) -> Any:
-        """Every column is held."""
-        raise QueryError(f"{self._function.name} has no column {column}")
-
-    def close(self) -> None:
-        """Done."""
-        self._rows = iter(())

@@ -12,7 +12,7 @@ from typing import Any
 from audiomem_sql.predicates import Op
 
 MATCH, LIMIT, OFFSET = 64, 73, 74
-EQ = 2
+EQ, IS = 2, 72
 OPERATORS = {
     EQ: Op.EQ,
     4: Op.GT,
@@ -25,8 +25,10 @@ OPERATORS = {
     69: Op.IS_NOT,
     70: Op.NOT_NULL,
     71: Op.IS_NULL,
-    72: Op.IS,
+    IS: Op.IS,
 }
+#: The columns that an UPDATE needs.
+ALL_COLUMNS = (1 << 64) - 1
 ROLLBACK, IGNORE, FAIL, ABORT, REPLACE = 1, 2, 3, 4, 5
 
 
@@ -45,6 +47,11 @@ class IndexConstraint:
     in_list: bool = False
 
 
+#: An IndexQuery as plain values: (column, op, usable, collation, value, in_list) of each constraint, order
+#: and the columns that are used.
+Question = tuple[tuple[tuple[int, int, bool, str, Any, bool], ...], tuple[tuple[int, bool], ...], int]
+
+
 @dataclass(frozen=True, slots=True)
 class IndexQuery:
     """What a statement asks of a table.
@@ -56,6 +63,12 @@ class IndexQuery:
     constraints: Sequence[IndexConstraint]
     order: Sequence[tuple[int, bool]]
     used: int
+
+    @classmethod
+    def of(cls, question: Question) -> IndexQuery:
+        """The query of a question."""
+        constraints, order, used = question
+        return cls([IndexConstraint(*each) for each in constraints], order, used)
 
     def uses(self, column: int) -> bool:
         """Whether a column is needed."""

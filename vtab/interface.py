@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from audiomem_sql.table.table import Table as EngineTable
-from audiomem_sql.vtab.index_query import IndexPlan, IndexQuery
+from audiomem_sql.vtab.index_query import IndexPlan, Question
 
 
 class Host(Protocol):
@@ -35,6 +35,25 @@ class Host(Protocol):
     def vtab_on_conflict(self) -> int:
         """The conflict mode of the statement that calls xUpdate."""
 
+    def total_changes(self) -> int:
+        """Rows changed since the connection was opened, by the statements that have ended."""
+
+
+class WritingHost(Host, Protocol):
+    """What a table that is written to asks of its connection, too."""
+
+    def finds(self, sql: str, /) -> bool | None:
+        """Whether a SELECT has a row; None if it cannot be run."""
+
+    def running(self) -> str | None:
+        """The text, or the beginning of it, of the statement that writes now.
+
+        None where several do, one inside another, or it is unknown.
+        """
+
+    def returning(self) -> bool:
+        """Whether a statement that writes now has a RETURNING clause."""
+
 
 @dataclass(slots=True)
 class Part:
@@ -55,12 +74,14 @@ class Table(Protocol):
 
     #: Its name in SQL.
     name: str
+    #: The database and the arguments that it was connected with; empty without a table of the engine.
+    key: tuple[str, ...]
     #: The table of the engine.
     table: EngineTable
     #: How many statements read it now.
     open_cursors: int
 
-    def best_index(self, query: IndexQuery) -> IndexPlan | None:
+    def best_index(self, question: Question) -> IndexPlan | None:
         """xBestIndex; None: not in this order of SQLite's loops."""
 
     def opened(self) -> None:
@@ -78,11 +99,14 @@ class Table(Protocol):
     def faults(self) -> str | None:
         """xIntegrity."""
 
-    def insert(self, rowid: int | None, fields: Sequence[Any]) -> int | None:
-        """xUpdate with a row that is new; its rowid."""
+    def interrupted(self) -> bool:
+        """Whether the statement that runs is to end."""
 
-    def change(self, rowid: int, new: int, fields: Sequence[Any]) -> None:
-        """xUpdate with a row that is there."""
+    def insert(self, rowid: int | None, fields: Sequence[Any]) -> int | None:
+        """xUpdate with a row that is new; its rowid, or None if OR IGNORE dropped it."""
+
+    def change(self, rowid: int, new: int, fields: Sequence[Any]) -> int | None:
+        """xUpdate with a row that is there; its rowid, or None if OR IGNORE left it as it was."""
 
     def delete(self, rowid: int) -> None:
         """xUpdate without a row."""

@@ -7,26 +7,27 @@ itself, LIMIT stops the search when enough have passed.
 
 from __future__ import annotations
 
+from audiomem_sql.columns.hidden import Hidden
 from audiomem_sql.columns.schema import Schema
 from audiomem_sql.errors import QueryError
 from audiomem_sql.scan.plan import Plan
 from audiomem_sql.search import WHOLE, search_target
-from audiomem_sql.vtab.index_query import EQ, MATCH, IndexConstraint, IndexPlan, IndexQuery
+from audiomem_sql.vtab.hidden_columns import HiddenColumns
+from audiomem_sql.vtab.index_query import ALL_COLUMNS, EQ, IS, MATCH, IndexConstraint, IndexPlan, IndexQuery
 
-#: Places of the hidden columns behind the visible ones.
-OWN, RANK, DISTANCE, K = 0, 1, 2, 3
+#: SQLite compares conditions and arguments behind these again, whatever it is told.
+_MOST_OMITTED = 16
 
 
 class Search:
     """The search in one query. ``match``: the column that is searched; None without a search.
 
-    width: the number of visible columns that SQLite knows. schema: that of the file, with the columns of
-    vectors.
+    hidden: the hidden columns that SQLite knows. schema: that of the file, with the columns of vectors.
     """
 
-    def __init__(self, path: str, width: int, schema: Schema) -> None:
+    def __init__(self, path: str, hidden: HiddenColumns, schema: Schema) -> None:
         self._path = path
-        self._width = width
+        self._hidden = hidden
         self._schema = schema
         self.match: int | None = None
         self.k: int | None = None
@@ -34,20 +35,39 @@ class Search:
         #: Whether a value that the search needs is not known in this order of SQLite's loops.
         self.blocked = False
         self._only_meaning = True
+        self._by_equality = self._in_list = False
+        #: What FTS5 would take for the choice of a function that ranks.
+        self._ranking: IndexConstraint | None = None
 
     def takes(self, number: int, constraint: IndexConstraint) -> bool:
         """Whether constraint ``number`` belongs to the search, or is checked by SQLite alone."""
-        hidden = constraint.column - self._width
-        if constraint.op == MATCH:
+        role = self._hidden.role(constraint.column)
+        if constraint.op == MATCH or (role is Hidden.TABLE and constraint.op in (EQ, IS)):
+            if constraint.op == IS:
+                raise self._equals_nothing()
+            if self._query is not None and (constraint.in_list or self._in_list):
+                self.blocked = True  # SQLite makes an IN of `t = 'a' OR t = 'b'`, and asks for both
+                return True
             self._take_match(number, constraint)
+            self._by_equality, self._in_list = constraint.op == EQ, constraint.in_list
             return True
-        if hidden == K and constraint.op == EQ:
+        if role is Hidden.K and constraint.op in (EQ, IS) and (self.k is None or not constraint.usable):
             if constraint.usable:
                 self.k = number
             else:
                 self.blocked = True
             return True
-        return hidden in (OWN, RANK, DISTANCE)
+        if role is Hidden.RANK and constraint.op == EQ:
+            self._ranking = constraint
+        return False
+
+    def _equals_nothing(self) -> QueryError:
+        """For an equality that SQLite would compare itself, and find the table equal to no text."""
+        return QueryError(
+            "the column that is called like the table equals nothing",
+            file=self._path,
+            remedy="Write MATCH to search the table.",
+        )
 
     def _take_match(self, number: int, constraint: IndexConstraint) -> None:
         if self._query is not None:
@@ -64,14 +84,29 @@ class Search:
 
         QueryError where there is nothing to search.
         """
-        if column > self._width:
+        role = self._hidden.role(column)
+        if role not in (None, Hidden.TABLE):
             raise QueryError("a hidden column has nothing to MATCH", file=self._path)
-        chosen = WHOLE if column == self._width else column
+        chosen = column if role is None else WHOLE
         self._only_meaning = not search_target(self._schema, chosen, self._path).text_columns
         return chosen
 
-    def check(self) -> None:
+    def check(self, query: IndexQuery) -> None:
         """QueryError if ``k`` says how many rows of a search are wanted, and there is no search."""
+        ranking = self._ranking
+        if (
+            self.match is not None
+            and ranking is not None
+            and (self._by_equality or isinstance(ranking.value, str))
+        ):
+            raise QueryError(
+                "how rows are ranked cannot be chosen, and t('words', …) takes the words alone",
+                file=self._path,
+                remedy="Write k = 10 for a number of rows; semantic:, keyword: or hybrid: in front of the "
+                "words says what counts.",
+            )
+        if self.match is None and self.k is not None and query.constraints[self.k].in_list:
+            self.k = None  # it is NULL without a search, and so in no list
         if self.match is None and (self.k is not None or self.blocked):
             raise QueryError(
                 "the hidden column k says how many rows a MATCH gives, and there is no MATCH",
@@ -84,16 +119,27 @@ class Search:
 
         By distance only if words play no part.
         """
-        wanted = (RANK, DISTANCE) if self._only_meaning else (RANK,)
+        wanted = (Hidden.RANK, Hidden.DISTANCE) if self._only_meaning else (Hidden.RANK,)
         if len(query.order) != 1:
             return False
         column, descending = query.order[0]
-        return column - self._width in wanted and not descending
+        return self._hidden.role(column) in wanted and not descending
+
+    def is_left_out(self, query: IndexQuery) -> bool:
+        """Whether SQLite would compare the table's own column itself, or show it: nothing is searched.
+
+        It does so with one side of an OR, and finds nothing. An UPDATE, which uses every column, does not.
+        """
+        if self.match is not None or query.used == ALL_COLUMNS:
+            return False
+        return any(query.used >> place & 1 for place in self._hidden.places(Hidden.TABLE))
 
     def use(self, answer: IndexPlan, plan: Plan) -> None:
         """Make constraints of the search arguments of the plan."""
         if plan.match is not None:
             assert self._query is not None
+            if self._by_equality and max(self._query + 1, plan.match[1]) > _MOST_OMITTED:
+                raise self._equals_nothing()
             answer.use(self._query, plan.match[1])
         if plan.k is not None:
             assert self.k is not None

@@ -3,34 +3,54 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
+from audiomem_sql.columns.hidden import Hidden
 from audiomem_sql.columns.schema import Schema
-from audiomem_sql.errors import UnsupportedError
-from audiomem_sql.predicates import Op
+from audiomem_sql.columns.types import TIME_COLLATION, Kind
+from audiomem_sql.errors import QueryError, UnsupportedError
+from audiomem_sql.predicates import TIME, Op
 from audiomem_sql.predicates.texts import Collation
-from audiomem_sql.scan.planner import UNKNOWN, Choice, Constraint, Statistics, TableQuery, choose
+from audiomem_sql.scan.planner import (
+    COMPARING,
+    UNKNOWN,
+    Choice,
+    Constraint,
+    Statistics,
+    TableQuery,
+    choose,
+)
 from audiomem_sql.storage.segment import ROWID
-from audiomem_sql.vtab.arguments import hidden_names
-from audiomem_sql.vtab.index_query import EQ, LIMIT, OFFSET, OPERATORS, IndexConstraint, IndexPlan, IndexQuery
+from audiomem_sql.vtab.hidden_columns import OF_MOMENT, HiddenColumns
+from audiomem_sql.vtab.index_query import (
+    EQ,
+    IS,
+    LIMIT,
+    OFFSET,
+    OPERATORS,
+    IndexConstraint,
+    IndexPlan,
+    IndexQuery,
+)
 from audiomem_sql.vtab.match import Search
 
-#: The remedies for a condition on a hidden column that is an argument.
-_REMEDIES = {
-    "k": "Write k = 10, beside a MATCH.",
-    "version": "Write version = 3, version = 'tag' or as_of = '2026-01-31 12:00:00'.",
-}
+#: So much dearer are rows in which MATCH finds nothing: SQLite then asks for each side of an OR by itself.
+_LEFT_OUT = 1000.0
+#: The operators of COMPARING, as SQLite numbers them.
+_COMPARED = frozenset(number for number, op in OPERATORS.items() if op in COMPARING)
 
 
 @dataclass(frozen=True, slots=True)
 class PlannedTable:
     """A table as the planner knows it.
 
-    schema: the columns that SQLite knows. current: those of the file, vectors included.
+    schema: the columns that SQLite knows. hidden: those behind them. current: the columns of the file,
+    vectors included.
     """
 
-    name: str
     path: str
     schema: Schema
+    hidden: HiddenColumns
     current: Schema
     statistics: Statistics
 
@@ -40,15 +60,19 @@ class _Constraints:
 
     def __init__(self, table: PlannedTable, query: IndexQuery) -> None:
         self._table = table
-        self.search = Search(table.path, len(table.schema), table.current)
+        self.search = Search(table.path, table.hidden, table.current)
         #: Those that say something of the rows.
         self.rows: dict[int, Constraint] = {}
-        #: Those that say which version is read: "version" or "as_of".
-        self.moments: dict[int, str] = {}
+        #: Those that say which version is read.
+        self.moments: dict[int, Hidden] = {}
         self.offset: int | None = None
+        #: The one that is a condition as text, and whether its text is not known in this order of loops.
+        self.filter: int | None = None
+        self.filter_text: Any = None
+        self.filter_unknown = False
         for number, constraint in enumerate(query.constraints):
             self._take(number, constraint)
-        self._check()
+        self._check(query)
         #: The one that says which version is read, a constant if there is one; SQLite compares the others.
         self.moment = min(
             (number for number in self.moments if query.constraints[number].usable),
@@ -61,22 +85,37 @@ class _Constraints:
             self.offset = number
         elif constraint.op == LIMIT or self.search.takes(number, constraint):
             pass
-        elif constraint.column >= len(self._table.schema):
-            self.moments[number] = _moment(self._table, constraint)
-        else:
+        elif (role := self._table.hidden.role(constraint.column)) is None:
             self.rows[number] = _row_constraint(self._table.schema, constraint)
+        elif role in OF_MOMENT and constraint.op in (EQ, IS):
+            self.moments[number] = role
+        elif role is Hidden.FILTER and constraint.op in (EQ, IS):
+            self._take_filter(number, constraint)
+        # any other, such as `version > 2`, SQLite checks: it compares what the column shows
 
-    def _check(self) -> None:
+    def _take_filter(self, number: int, constraint: IndexConstraint) -> None:
+        if not constraint.usable:
+            self.filter_unknown = self.filter is None
+        elif self.filter is None:
+            self.filter, self.filter_unknown, self.filter_text = number, False, constraint.value
+        elif constraint.value is not None and constraint.value != self.filter_text is not None:
+            raise QueryError(
+                "a query has two filters", file=self._table.path, remedy="Join them by AND in one text."
+            )
+        # any other is compared by SQLite with the text of this one
+
+    def _check(self, query: IndexQuery) -> None:
         if len(set(self.moments.values())) > 1:
             raise UnsupportedError(
                 "version and as_of exclude each other", file=self._table.path, remedy="Ask for one of them."
             )
-        self.search.check()
+        self.search.check(query)
 
     @property
     def blocked(self) -> bool:
         """Whether a value that decides which rows there are is not known in this order of SQLite's loops."""
-        return self.search.blocked or (bool(self.moments) and self.moment is None)
+        no_moment = bool(self.moments) and self.moment is None
+        return self.search.blocked or no_moment or self.filter_unknown
 
 
 def plan_index(table: PlannedTable, query: IndexQuery) -> IndexPlan | None:
@@ -95,6 +134,8 @@ def plan_index(table: PlannedTable, query: IndexQuery) -> IndexPlan | None:
     answer.text = choice.plan.text(table.schema)
     answer.number = len(choice.plan.terms)
     answer.cost, answer.rows = choice.cost, choice.rows
+    if search.is_left_out(query):
+        answer.cost *= _LEFT_OUT
     answer.ordered = bool(choice.plan.order) or by_distance
     answer.unique = choice.unique
     return answer
@@ -112,9 +153,11 @@ def _table_query(table: PlannedTable, query: IndexQuery, constraints: _Constrain
         columns=[column for column in range(len(schema)) if query.uses(column)],
         order=order,
         offset=offset is not None and query.constraints[offset].usable and not other_order,
-        moment=None if moment is None else constraints.moments[moment],
+        moment=None if moment is None else constraints.moments[moment].value,
+        null_moment=moment is not None and query.constraints[moment].op == IS,
         match=constraints.search.match,
         k=constraints.search.k is not None,
+        filter=constraints.filter is not None,
     )
 
 
@@ -126,6 +169,9 @@ def _use(answer: IndexPlan, constraints: _Constraints, choice: Choice) -> None:
         argument = plan.version or plan.as_of
         assert argument is not None
         answer.use(constraints.moment, argument)
+    if constraints.filter is not None:
+        assert plan.filter is not None
+        answer.use(constraints.filter, plan.filter)
     arguments = zip(constraints.rows.items(), choice.arguments, choice.exact, strict=True)
     for (number, constraint), row_argument, exact in arguments:
         if row_argument is not None:
@@ -135,32 +181,33 @@ def _use(answer: IndexPlan, constraints: _Constraints, choice: Choice) -> None:
         answer.use(constraints.offset, plan.offset)
 
 
-def _moment(table: PlannedTable, constraint: IndexConstraint) -> str:
-    """``version`` or ``as_of``, for an equality on one of the two."""
-    name = hidden_names(table.name, table.schema)[constraint.column - len(table.schema)]
-    if name in ("version", "as_of") and constraint.op == EQ:
-        return name
-    raise UnsupportedError(
-        f"this condition on the hidden column {name} is not understood",
-        file=table.path,
-        remedy=_REMEDIES["k" if name == "k" else "version"],
-    )
-
-
 def _row_constraint(schema: Schema, constraint: IndexConstraint) -> Constraint:
     """A constraint on a visible column, as the planner has it."""
-    known = OPERATORS.get(constraint.op)
-    usable = known is not None and constraint.usable
-    collation = constraint.collation.upper() if usable else "BINARY"
-    if collation not in Collation.__members__:
-        usable, collation = False, "BINARY"  # one of the application's own
-    operator = known or Op.EQ
-    if operator is Op.EQ and usable and constraint.in_list:
+    operator = OPERATORS.get(constraint.op)
+    collation = _collation(schema, constraint)
+    if operator is Op.EQ and constraint.usable and constraint.in_list:
         operator = Op.IN
     return Constraint(
         column=ROWID if constraint.column == schema.rowid_column else constraint.column,
-        op=operator,
-        usable=usable,
-        collation=collation,
+        op=operator or Op.EQ,
+        usable=operator is not None and collation is not None and constraint.usable,
+        collation=collation or "",
         value=UNKNOWN if constraint.value is None else constraint.value,
     )
+
+
+def _collation(schema: Schema, constraint: IndexConstraint) -> str | None:
+    """The collation of a constraint as the planner has it; None for one that only SQLite knows.
+
+    A TIMESTAMP is declared with TIME_COLLATION, which SQLite hands over unless the condition names another
+    one, or unless the column on the left is of another table. BINARY of a value that is not known yet is the
+    second, and means times all the same.
+    """
+    collation = constraint.collation.upper()
+    if constraint.column < 0 or schema.columns[constraint.column].type.kind is not Kind.TIMESTAMP:
+        return collation if collation in Collation.__members__ else None
+    if collation == TIME_COLLATION.upper() or constraint.op not in _COMPARED:
+        return TIME
+    if collation == "BINARY" and constraint.usable and constraint.value is None:
+        return TIME_COLLATION
+    return collation if collation in Collation.__members__ else None

@@ -2,91 +2,176 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from types import NoneType
 from typing import Any, cast
 
 from audiomem_sql.columns.affinity import compile_converters, not_null_failed
+from audiomem_sql.columns.column import Column, fold
 from audiomem_sql.columns.defaults import fillers
+from audiomem_sql.columns.hidden import Hidden
 from audiomem_sql.errors import ConstraintError, DataTypeError, UnsupportedError
 from audiomem_sql.search import FoundRow
 from audiomem_sql.table.table import Table
-from audiomem_sql.vtab.commands import run_command
-from audiomem_sql.vtab.index_query import IGNORE, REPLACE
-from audiomem_sql.vtab.interface import Host
-from audiomem_sql.writing.transaction import OnConflict
+from audiomem_sql.vtab.commands import Command
+from audiomem_sql.vtab.hidden_columns import HiddenColumns
+from audiomem_sql.vtab.index_query import ABORT, IGNORE, REPLACE
+from audiomem_sql.vtab.interface import WritingHost
+from audiomem_sql.vtab.running import RunningStatement
+from audiomem_sql.vtab.statement_text import Writing
+from audiomem_sql.writing.on_conflict import OnConflict, rule_of
 
+#: What hidden columns hold when SQLite hands them back in an UPDATE that leaves them as they are.
+_AS_READ: dict[Hidden, type | tuple[()]] = {
+    Hidden.TABLE: FoundRow,
+    Hidden.RANK: float,
+    Hidden.DISTANCE: float,
+    Hidden.K: (),  # this and the filter: what the query asked for
+    Hidden.FILTER: (),
+    Hidden.AS_OF: NoneType,
+}
 _CONFLICTS = {REPLACE: OnConflict.REPLACE, IGNORE: OnConflict.IGNORE}
 
 
 class RowWriter:
     """Writes the rows of one table, with the columns that it had when it was connected."""
 
-    def __init__(self, table: Table, connection: Host) -> None:
+    def __init__(
+        self,
+        table: Table,
+        connection: WritingHost,
+        hidden: HiddenColumns,
+        running: RunningStatement,
+        in_trigger: Callable[[], bool],
+    ) -> None:
         self._table = table
+        self._in_trigger = in_trigger
         self._connection = connection
+        self._running = running
+        self._hidden = hidden
+        places = list(enumerate(hidden.roles, hidden.width))
+        self._versions = [place for place, role in places if role is Hidden.VERSION]
+        self._as_read = [(place, role, _AS_READ[role]) for place, role in places if role in _AS_READ]
+        #: The k and the filter of the search that began last: what rows that it found show.
+        self.k: Any = None
+        self.filter: Any = None
         self._schema = table.schema
         self._width = len(self._schema)
         self._converters = compile_converters(self._schema)
         self._defaults = fillers(self._schema)
+        self._told: Writing | None = None  # the statement that wrote last,
+        self._left_out = self._defaults  # and the columns with a default that it did not name
+        self._changes = -1  # of the connection, when the statement that updates now began
 
     def insert(self, rowid: int | None, fields: Sequence[Any]) -> int | None:
-        """INSERT, or a command; the new rowid."""
+        """INSERT, or a command; the new rowid, or None if OR IGNORE dropped the row."""
+        self._running.refuse_returning()
         if any(value is not None for value in fields[self._width :]):
-            run_command(self._table, fields[self._width :], alone=not self._connection.in_transaction)
+            if self._in_trigger():
+                raise UnsupportedError(
+                    "a trigger cannot run a command",
+                    file=self._table.path,
+                    remedy="Write it as a statement of its own: a schema may be a stranger's.",
+                )
+            command = Command.written(self._table, self._hidden, fields)
+            command.run(self._table, alone=not self._connection.in_transaction)
             if not self._table.schema.is_same(self._schema):
                 self._connection.execute("PRAGMA writable_schema=RESET")  # SQLite asks for the columns again
             return self._connection.last_insert_rowid()
-        row = self._row(self._with_defaults(fields), rowid)
-        added = None if row is None else self._table.begin().insert(rowid, row, self._on_conflict())
-        if added is not None or rowid is not None:
-            return added
-        # The row was ignored. SQLite wants a rowid all the same: one that leaves last_insert_rowid() as it
-        # was.
-        return self._connection.last_insert_rowid()
+        on_conflict = self._on_conflict()
+        row = self._row(self._with_defaults(fields, on_conflict), on_conflict, rowid)
+        added = None if row is None else self._table.begin().insert(rowid, row, on_conflict)
+        if added is None and on_conflict is not OnConflict.IGNORE:
+            # A constraint of the table ignored it, and SQLite wants a rowid all the same.
+            return self._connection.last_insert_rowid()
+        return added
 
-    def change(self, rowid: int, new: int, fields: Sequence[Any]) -> None:
-        """UPDATE."""
-        version, as_of = fields[self._width + 4 :]
-        own, *others = fields[self._width : self._width + 4]
-        # A row that MATCH found comes with what the cursor says of it: FoundRow, rank, distance.
-        unchanged = own is None or isinstance(own, FoundRow)
-        unchanged = unchanged and others[2] is None and all(isinstance(v, float | None) for v in others[:2])
-        if version != self._table.version or as_of is not None or not unchanged:
+    def change(self, rowid: int, new: int, fields: Sequence[Any]) -> int | None:
+        """UPDATE; the rowid, or None if OR IGNORE left the row as it was."""
+        if not self._is_of_now(fields):
             raise UnsupportedError(
                 "UPDATE changes the newest version only, and no hidden column",
                 file=self._table.path,
                 remedy="To have an old version again: INSERT INTO t(t, rank) VALUES ('restore', 3).",
             )
-        if self._on_conflict() is OnConflict.REPLACE:
-            fields = self._with_defaults(fields, only_needed=True)
-        row = self._row(fields, None if new == rowid else new, rowid)
+        transaction = self._table.begin()
+        changes = self._connection.total_changes()
+        if changes != self._changes:  # it counts whole statements: this is the first row of one
+            self._changes = changes
+            transaction.replaced.clear()
+        on_conflict = self._on_conflict()
+        fields = self._with_needed(fields, on_conflict)
+        row = self._row(fields, on_conflict, None if new == rowid else new, rowid)
         if row is None:
-            return
+            return None if on_conflict is OnConflict.IGNORE else rowid
         alias = self._schema.rowid_column
         if alias is not None and new == rowid:
             if row[alias] is None:
                 name = self._schema.columns[alias].name  # in SQLite, too, this is a matter of types
                 raise DataTypeError(f"cannot store NULL value in INTEGER PRIMARY KEY column {name}")
             new = row[alias]
-        self._table.begin().update(rowid, new, row, self._on_conflict())
+        done = transaction.update(rowid, new, row, on_conflict)
+        return new if done is None and on_conflict is not OnConflict.IGNORE else done
 
-    def _with_defaults(self, fields: Sequence[Any], *, only_needed: bool = False) -> Sequence[Any]:
+    def _is_of_now(self, fields: Sequence[Any]) -> bool:
+        """Whether the hidden columns of an UPDATE are those of a row of the newest version, as it was read.
+
+        A row that MATCH found comes with what the cursor says of it: FoundRow, rank, distance, k, filter.
+        """
+        version = self._table.version
+        for place in self._versions:
+            if fields[place] != version:
+                return False
+        for place, role, kind in self._as_read:
+            value = fields[place]
+            if value is None or isinstance(value, kind):
+                continue
+            if kind or value != (self.k if role is Hidden.K else self.filter):
+                return False
+        return True
+
+    def _with_defaults(self, fields: Sequence[Any], on_conflict: OnConflict) -> Sequence[Any]:
         """The fields of a new row.
 
-        SQLite says NULL for a column that INSERT left out, and for one set to NULL.
-
-        only_needed: in NOT NULL columns alone, as UPDATE OR REPLACE does.
+        SQLite says NULL for a column that INSERT left out, and for one set to NULL. The text of the statement
+        tells them apart; where it cannot be had, as in a trigger, NULL takes the default.
         """
         if not any(fields[column] is None for column, _ in self._defaults):
             return fields
+        writing = self._running.writing()
+        if writing is not self._told:
+            self._told, self._left_out = writing, self._left_out_by(writing)
+        filled = list(fields)
+        for column, default in self._left_out:
+            if filled[column] is None:
+                filled[column] = default()
+        return self._with_needed(filled, on_conflict)
+
+    def _left_out_by(self, writing: Writing | None) -> list[tuple[int, Callable[[], Any]]]:
+        """The columns with a default that a statement does not name; all of them where it is not known."""
+        if writing is None:
+            return self._defaults
+        if writing.columns is None:
+            return []
+        names = self._schema.names
+        return [each for each in self._defaults if fold(names[each[0]]) not in writing.columns]
+
+    def _with_needed(self, fields: Sequence[Any], on_conflict: OnConflict) -> Sequence[Any]:
+        """With defaults in place of NULL where NOT NULL is violated, and replaces."""
+        if on_conflict not in (OnConflict.REPLACE, OnConflict.OWN):
+            return fields
         filled = list(fields)
         for column, default in self._defaults:
-            if filled[column] is None and (not only_needed or self._table.schema.columns[column].not_null):
+            if filled[column] is None and _null_rule(self._schema.columns[column], on_conflict) is (
+                OnConflict.REPLACE
+            ):
                 filled[column] = default()
         return filled
 
-    def _row(self, fields: Sequence[Any], new: int | None, old: int | None = None) -> list[Any] | None:
-        """The values that the columns store; None if OR IGNORE drops the row.
+    def _row(
+        self, fields: Sequence[Any], on_conflict: OnConflict, new: int | None, old: int | None = None
+    ) -> list[Any] | None:
+        """The values that the columns store; None if the row is dropped.
 
         SQLite looks at the type of the rowid, at NOT NULL, and whether the rowid is new, before the types of
         the others; with a CHECK, which needs the types, it looks at these before the rowid.
@@ -94,16 +179,18 @@ class RowWriter:
         try:
             return [convert(value) for convert, value in zip(self._converters, fields, strict=False)]
         except DataTypeError:
-            first = self._violated_before_types(fields, new, old)
+            first = self._violated_before_types(fields, on_conflict, new, old)
             if first is None:
                 raise
-            if self._on_conflict() is OnConflict.IGNORE:
+            error, rule = first
+            if rule is OnConflict.IGNORE:
                 return None
-            raise first from None
+            raise error from None
 
     def _violated_before_types(
-        self, fields: Sequence[Any], new: int | None, old: int | None
-    ) -> ConstraintError | None:
+        self, fields: Sequence[Any], on_conflict: OnConflict, new: int | None, old: int | None
+    ) -> tuple[ConstraintError, OnConflict] | None:
+        """The first violation, and what becomes of the row."""
         schema = self._schema
         alias, name = schema.rowid_column, "rowid"
         if alias is not None:
@@ -112,14 +199,22 @@ class RowWriter:
                 new = cast("int | None", self._converters[alias](fields[alias]))
         for column, value in zip(schema.columns, fields, strict=False):
             if value is None and column.not_null and not column.is_rowid:
-                return not_null_failed(column)
-        if new is None or new == old or schema.checks or self._on_conflict() is OnConflict.REPLACE:
+                return not_null_failed(column), _null_rule(column, on_conflict)
+        rule = on_conflict if alias is None else rule_of(schema.columns[alias].key_conflict, on_conflict)
+        if new is None or new == old or schema.checks or rule is OnConflict.REPLACE:
             return None
-        return (
-            ConstraintError(f"UNIQUE constraint failed: {name}")
-            if self._table.begin().contains(new)
-            else None
-        )
+        if not self._table.begin().contains(new):
+            return None
+        return ConstraintError(f"UNIQUE constraint failed: {name}"), rule
 
     def _on_conflict(self) -> OnConflict:
-        return _CONFLICTS.get(self._connection.vtab_on_conflict(), OnConflict.RAISE)
+        mode = self._connection.vtab_on_conflict()
+        if mode == ABORT and self._schema.has_conflict_clauses:  # or there was no OR
+            writing = self._running.writing()
+            return OnConflict.RAISE if writing is not None and writing.conflict else OnConflict.OWN
+        return _CONFLICTS.get(mode, OnConflict.RAISE)
+
+
+def _null_rule(column: Column, on_conflict: OnConflict) -> OnConflict:
+    """What becomes of a row with NULL in a column."""
+    return rule_of(column.null_conflict, on_conflict) if column.not_null else OnConflict.RAISE

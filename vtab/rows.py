@@ -3,23 +3,29 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 from audiomem_sql.columns.batch import Batch
+from audiomem_sql.columns.hidden import Hidden
+from audiomem_sql.columns.schema import Schema
 from audiomem_sql.columns.stored_values import as_sql
 from audiomem_sql.columns.types import ColumnType, Kind
-from audiomem_sql.errors import QueryError
+from audiomem_sql.errors import DataTypeError, QueryError
 from audiomem_sql.indexes.words import Expression
+from audiomem_sql.machine.interrupts import watch
 from audiomem_sql.predicates import Op, Predicate, bind
 from audiomem_sql.scan import Filter as BoundTerm
-from audiomem_sql.scan import fetch_rows, find_rows, in_rowid_order, scan
+from audiomem_sql.scan import ManyRows, RowFilter, fetch_rows, find_rows, in_rowid_order, scan
 from audiomem_sql.scan.fetch import stored_values
-from audiomem_sql.scan.lookup import find_by_key
+from audiomem_sql.scan.lookup import FoundRows, find_by_key
 from audiomem_sql.scan.plan import Plan, Term
 from audiomem_sql.search import FoundRow, Neighbours, keyword_expression, results
-from audiomem_sql.storage.segment import ROWID, ReadableSegment
+from audiomem_sql.storage.segment import ROWID
 from audiomem_sql.versions import Snapshot
 from audiomem_sql.vtab.interface import Cursor, Part
+from audiomem_sql.vtab.row_conditions import in_rows
 from audiomem_sql.writing.transaction import Transaction
 
 if TYPE_CHECKING:
@@ -33,16 +39,30 @@ _STORED: dict[Kind, type] = {Kind.INTEGER: int, Kind.TEXT: str, Kind.JSON: str, 
 class Rows(Cursor):
     """Rows of one plan, decoded as they are asked for."""
 
-    __slots__ = ("_batches", "_owner", "_search_parts", "_words", "moment", "plan", "readable")
+    __slots__ = (
+        "_batches",
+        "_found",
+        "_owner",
+        "_search_parts",
+        "_words",
+        "filter",
+        "k",
+        "moment",
+        "plan",
+        "readable",
+    )
 
     def __init__(self, owner: VirtualTable) -> None:
         self._owner = owner
         self.readable: Transaction | Snapshot = owner.readable()
         self.plan = Plan()
         self.moment: Any = None  # the value that version or as_of was compared with
+        self.k: Any = None  # the value that k was compared with
+        self.filter: Any = None  # the text of the filter
         self._batches: Iterator[Batch] = iter(())
         self._search_parts: Iterator[Neighbours] | None = None
         self._words: tuple[Expression | None, dict[str, int]] = None, {}
+        self._found: tuple[int, FoundRow] | None = None
 
     @property
     def searched(self) -> bool:
@@ -51,27 +71,52 @@ class Rows(Cursor):
 
     def begin(self, text: str, arguments: Sequence[Any]) -> Part | None:
         """The first rows of a plan, None if there are none; ``arguments``: the values of its terms."""
+        before = watch(self._owner.interrupted)
+        try:
+            return self._begin(text, arguments)
+        finally:
+            watch(before)
+
+    def next(self) -> Part | None:
+        """The next rows; None at the end."""
+        before = watch(self._owner.interrupted)
+        try:
+            return self._next()
+        finally:
+            watch(before)
+
+    def _begin(self, text: str, arguments: Sequence[Any]) -> Part | None:
         self.plan = plan = self._owner.plan(text)
-        self._search_parts = None
+        self._search_parts = self._found = None
         self._words = None, {}
         moment = plan.version or plan.as_of
         self.moment = None if moment is None else arguments[moment - 1]
-        if moment is not None and self.moment is None:  # nothing equals NULL
+        self.k = None if plan.k is None else arguments[plan.k - 1]
+        self.filter = None if plan.filter is None else arguments[plan.filter - 1]
+        unknown = moment is not None and self.moment is None and not plan.null_moment
+        if unknown or (plan.filter is not None and self.filter is None):  # nothing equals NULL
             self._batches = iter(())
             return None
+        passing = self._passing(plan)
+        if plan.match is not None or plan.filter is not None:
+            self._owner.searching(self.k, self.filter)
         if plan.match is not None:
-            self._search(plan, arguments)
-            return self.next()
+            self._search(plan, arguments, passing)
+            return self._next()
         self.readable = readable = self._as_asked(plan)
+        looked_up = False
         if _is_one_lookup(plan) and type(readable) is Snapshot and not readable.own_rows:
-            stored = self._by_one_key(plan.terms[0], arguments)
-            if stored is not None:
-                return self._by_key(stored, [])
+            key = self._one_key(plan.terms[0], arguments)
+            if key is not None:
+                looked_up = True
+                stored = find_by_key(readable, plan.terms[0].column, "BINARY", (key,))
+                if stored is not None:
+                    return self._by_key(stored, [])
         filters = [
             BoundTerm(term.column, self._bind(term.column, term.op, term.argument, term.collation, arguments))
             for term in plan.terms
         ]
-        if plan.order == 0 and plan.offset is None:
+        if plan.order == 0 and plan.offset is None and passing is None and not looked_up:
             stored = find_rows(readable, filters)
             if stored is not None:
                 return self._by_key(stored, filters)
@@ -81,15 +126,20 @@ class Rows(Cursor):
             skip = max(offset, 0) if isinstance(offset, int) else 0
         if plan.order and not readable.ordered:
             # the statement was prepared before rows were written out of order
-            self._batches = in_rowid_order(
-                scan(readable, plan.columns, filters), descending=plan.order < 0, skip=skip
-            )
+            batches = scan(readable, plan.columns, filters, row_filter=passing)
+            self._batches = in_rowid_order(batches, descending=plan.order < 0, skip=skip)
         else:
-            self._batches = scan(readable, plan.columns, filters, descending=plan.order < 0, skip=skip)
-        return self.next()
+            self._batches = scan(
+                readable,
+                plan.columns,
+                filters,
+                row_filter=passing,
+                descending=plan.order < 0,
+                skip=skip,
+            )
+        return self._next()
 
-    def next(self) -> Part | None:
-        """The next rows; None at the end."""
+    def _next(self) -> Part | None:
         if self._search_parts is not None:
             return self._next_found(self._search_parts)
         batch = next(self._batches, None)
@@ -101,21 +151,35 @@ class Rows(Cursor):
         self._batches, self._search_parts = iter(()), None
 
     def other(self, number: int, rowid: int) -> Any:
-        """A column of a row that the plan did not name: hidden ones are NULL, but for version and as_of.
+        """A column of a row that the plan did not name.
 
-        These are as the query has them, a tag say, so that SQLite finds them equal if it compares them again.
-        The one called like the table holds the row itself, for highlight and snippet; a door hands it over so
-        that SQL sees NULL.
+        The hidden one called like the table holds the row itself, for highlight and snippet; a door hands it
+        over so that SQL sees NULL. Others: :meth:`constant`.
         """
-        schema = self._owner.schema
-        if number < len(schema):
+        owner = self._owner
+        role = owner.hidden.role(number)
+        if role is None:
             row = self.readable.stored_row(rowid)
-            return None if row is None else as_sql(row[number], schema.columns[number].type)
-        if number == len(schema):
-            return FoundRow(_Row(self.readable, rowid), schema.names, *self._words)
-        if number == len(schema) + 4:
+            return None if row is None else as_sql(row[number], owner.schema.columns[number].type)
+        if role is Hidden.TABLE:
+            found = self._found
+            if found is None or found[0] != rowid:  # the column has two names
+                shown = FoundRow(_Row(self.readable, rowid), owner.schema.names, *self._words)
+                self._found = found = rowid, shown
+            return found[1]
+        return self.constant(role)
+
+    def constant(self, role: Hidden) -> Any:
+        """What a hidden column shows in every row; rank and distance: in rows that no search found.
+
+        version, as_of, k and filter are as the query has them, a tag say, so that SQLite finds them equal if
+        it compares them again.
+        """
+        if role is Hidden.VERSION:
             return self.readable.version if self.plan.version is None else self.moment
-        return self.moment if number == len(schema) + 5 and self.plan.as_of is not None else None
+        if role is Hidden.AS_OF:
+            return None if self.plan.as_of is None else self.moment
+        return self.k if role is Hidden.K else self.filter if role is Hidden.FILTER else None
 
     # -- inside
     # ---------------------------------------------------------------------------------------------------
@@ -125,19 +189,17 @@ class Rows(Cursor):
         table = self._owner.table
         if plan.version is not None:
             return table.at(version_of(self.moment, table.path), schema=self._owner.schema)
-        if plan.as_of is not None:
+        if self.moment is not None:
             return table.at(as_of=self.moment, schema=self._owner.schema)
         return self._owner.readable()
 
-    def _by_one_key(self, term: Term, arguments: Sequence[Any]) -> list[tuple[ReadableSegment, int]] | None:
-        """The usual lookup of a join: ``term`` equals a value as it is stored."""
+    def _one_key(self, term: Term, arguments: Sequence[Any]) -> Any:
+        """The key of the usual lookup of a join: ``term`` equals a value as it is stored; None if not."""
         if (term.op is not Op.EQ and term.op is not Op.IN) or term.collation != "BINARY":
             return None
         column, value = term.column, arguments[0]
         kind = Kind.INTEGER if column == ROWID else self.readable.schema.columns[column].type.kind
-        if type(value) is not _STORED.get(kind):
-            return None
-        return find_by_key(self.readable, column, "BINARY", (value,))
+        return value if type(value) is _STORED.get(kind) else None
 
     def _bind(
         self, column: int, op: Op, argument: int | None, collation: str, arguments: Sequence[Any]
@@ -148,19 +210,35 @@ class Rows(Cursor):
                 () if value is None else (value,)
             )  # apsw makes None of an empty list; see in_lists for one value
         kind = _INTEGER if column == ROWID else self.readable.schema.columns[column].type
-        return bind(Predicate(column, op, value), kind, collation, converted=True)
+        try:
+            return bind(Predicate(column, op, value), kind, collation, converted=True)
+        except DataTypeError as error:
+            name = self.readable.schema.columns[column].name
+            raise error.at(file=self._owner.table.path, place=f"column {name}") from None
 
-    def _search(self, plan: Plan, arguments: Sequence[Any]) -> None:
+    def _passing(self, plan: Plan) -> RowFilter | None:
+        """What the filter of the query lets through; None without one."""
+        if plan.filter is None:
+            return None
+        owner = self._owner
+        moment = None
+        if plan.version is not None:
+            moment = Hidden.VERSION, version_of(self.moment, owner.table.path)
+        elif self.moment is not None:
+            moment = Hidden.AS_OF, self.moment
+        return in_rows(owner.rows_passing(self.filter, moment))
+
+    def _search(self, plan: Plan, arguments: Sequence[Any], passing: RowFilter | None) -> None:
         """Begin with the rows nearest to what is asked for."""
         table = self._owner.table
         assert plan.match is not None
         column, argument = plan.match
-        k = None if plan.k is None else rows_wanted(arguments[plan.k - 1], table.path)
+        k = None if plan.k is None else rows_wanted(self.k, table.path)
         table.embed_pending()
         full = table.snapshot.schema
         if plan.version is not None:
             readable: Transaction | Snapshot = table.at(version_of(self.moment, table.path), schema=full)
-        elif plan.as_of is not None:
+        elif self.moment is not None:
             readable = table.at(as_of=self.moment, schema=full)
         else:
             readable = table.readable
@@ -175,7 +253,15 @@ class Rows(Cursor):
         else:
             self._words = keyword_expression(full, column, query, table.path)
             self._search_parts = results(
-                readable, full, column, query, table.options, table.path, filters, k=k
+                readable,
+                full,
+                column,
+                query,
+                table.options,
+                table.path,
+                filters,
+                row_filter=passing,
+                k=k,
             )
 
     def _next_found(self, search: Iterator[Neighbours]) -> Part | None:
@@ -192,10 +278,15 @@ class Rows(Cursor):
             return Part(neighbours.rowids[there], arrays, ranks, distances)
         return None
 
-    def _by_key(self, stored: list[tuple[ReadableSegment, int]], filters: list[BoundTerm]) -> Part | None:
-        """Few rows that were found by key, and what an open transaction adds to them; there are no others."""
-        self._batches = iter(())
+    def _by_key(self, stored: FoundRows, filters: list[BoundTerm]) -> Part | None:
+        """The rows that were found by key, and what an open transaction adds to them; there are no others."""
         readable, columns = self.readable, self.plan.columns
+        if isinstance(stored, ManyRows):
+            self._batches = stored.batches(columns)
+            if readable.own_rowids():
+                self._batches = chain(self._batches, _own_batches(readable, columns, filters))
+            return self._next()
+        self._batches = iter(())
         rowids, *values = stored_values(stored, (ROWID, *columns))
         if readable.own_rowids():
             for rowid, row in _own_rows(readable, filters):
@@ -207,7 +298,7 @@ class Rows(Cursor):
 
 def _is_one_lookup(plan: Plan) -> bool:
     """Whether the rows may come as a key leads to them. To one row alone no order matters."""
-    if len(plan.terms) != 1 or plan.offset is not None:
+    if len(plan.terms) != 1 or plan.offset is not None or plan.filter is not None:
         return False
     term = plan.terms[0]
     return plan.order == 0 or (term.column == ROWID and term.op is Op.EQ)
@@ -273,3 +364,20 @@ def _own_rows(
             for item in filters
         ):
             yield rowid, row
+
+
+def _own_batches(
+    readable: Transaction | Snapshot, columns: Sequence[int], filters: list[BoundTerm]
+) -> Iterator[Batch]:
+    """The rows outside the segments that pass, as batches."""
+    return scan(_OwnRows(readable.schema, readable.pending), columns, filters)
+
+
+@dataclass(frozen=True, slots=True)
+class _OwnRows:
+    """The rows outside the segments alone; see :class:`~audiomem_sql.scan.readable.Readable`."""
+
+    schema: Schema
+    pending: Batch | None
+    views: tuple[()] = ()
+    ordered: bool = False

@@ -10,11 +10,13 @@ from typing import Any
 from audiomem_sql.columns.column import quote
 from audiomem_sql.columns.timestamps import render
 from audiomem_sql.errors import AudioMemError, QueryError
+from audiomem_sql.machine.interrupts import watched
 from audiomem_sql.sound.band_health import band_states
 from audiomem_sql.table.table import Table
 from audiomem_sql.upkeep.verify import problems
 from audiomem_sql.versions import changes
 from audiomem_sql.vtab.interface import Host
+from audiomem_sql.vtab.interface import Table as VirtualTable
 from audiomem_sql.vtab.rows import version_of
 from audiomem_sql.vtab.tables import Tables
 
@@ -54,21 +56,22 @@ def table_functions(tables: Tables, host: Callable[[], Host]) -> tuple[TableFunc
     of hexadecimal digits.
     """
 
-    def named(name: Any) -> Table:
-        return _table_called(tables, host, name)
+    def rows_of(name: Any, rows: Callable[..., Rows], *arguments: Any) -> Rows:
+        virtual_table = _table_called(tables, host, name)
+        return _watched(virtual_table, rows(virtual_table.table, *arguments))
 
     # SQLite's parameters are those of these functions, each NULL where SQL leaves it out.
     def verify(table: Any = None) -> Rows:
-        return _verify(named(table))
+        return rows_of(table, _verify)
 
     def band_health(table: Any = None) -> Rows:
-        return _bands(named(table))
+        return rows_of(table, _bands)
 
     def snapshots(table: Any = None) -> Rows:
-        return _snapshots(named(table))
+        return rows_of(table, _snapshots)
 
     def row_changes(table: Any = None, first: Any = None, last: Any = None) -> Rows:
-        return _changes(named(table), first, last)
+        return rows_of(table, _changes, first, last)
 
     return (
         TableFunction("audiomem_verify", VERIFY_COLUMNS, ("table",), verify),
@@ -78,7 +81,17 @@ def table_functions(tables: Tables, host: Callable[[], Host]) -> tuple[TableFunc
     )
 
 
-def _table_called(tables: Tables, host: Callable[[], Host], name: Any) -> Table:
+def _watched(virtual_table: VirtualTable, rows: Rows) -> Rows:
+    """The rows; while the next one is made, the statement may be interrupted."""
+    while True:
+        with watched(virtual_table.interrupted):
+            row = next(rows, None)
+        if row is None:
+            return
+        yield row
+
+
+def _table_called(tables: Tables, host: Callable[[], Host], name: Any) -> VirtualTable:
     """The table, with the commits of others, unless a statement that is running reads it already."""
     if not isinstance(name, str):
         raise QueryError(f"{name!r} is no table", remedy="Pass the name of an audiomem table as text.")
@@ -90,7 +103,7 @@ def _table_called(tables: Tables, host: Callable[[], Host], name: Any) -> Table:
         virtual_table = tables.find(name)
     if not virtual_table.open_cursors:
         virtual_table.table.refresh()
-    return virtual_table.table
+    return virtual_table
 
 
 def _verify(table: Table) -> Rows:

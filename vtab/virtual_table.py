@@ -5,10 +5,16 @@ Nothing here knows how SQLite is reached: ``sqlite`` does it through apsw, ``nat
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
+
+from audiomem_sql.arrays import I64Array
+from audiomem_sql.columns.hidden import Hidden
 from audiomem_sql.errors import SchemaError
+from audiomem_sql.machine.interrupts import watch, watched
 from audiomem_sql.scan.plan import Plan, parse_plan
 from audiomem_sql.scan.planner import Statistics
 from audiomem_sql.table.table import Table
@@ -16,36 +22,79 @@ from audiomem_sql.upkeep.verify import problems
 from audiomem_sql.versions import Snapshot
 from audiomem_sql.vtab import interface
 from audiomem_sql.vtab.codes import SchemaChangedError
-from audiomem_sql.vtab.index_query import IndexPlan, IndexQuery
+from audiomem_sql.vtab.hidden_columns import HiddenColumns
+from audiomem_sql.vtab.index_query import IndexPlan, IndexQuery, Question
 from audiomem_sql.vtab.planning import PlannedTable, plan_index
+from audiomem_sql.vtab.row_conditions import check_names, failed, select_rows
 from audiomem_sql.vtab.row_writer import RowWriter
+from audiomem_sql.vtab.running import RunningStatement
 from audiomem_sql.vtab.tables import Tables
 from audiomem_sql.writing.transaction import Transaction
+
+#: So many answers to xBestIndex are kept.
+_MOST_ANSWERS = 256
 
 
 class VirtualTable(interface.Table):
     """One audiomem table of one connection."""
 
-    def __init__(self, tables: Tables, connection: interface.Host, name: str, table: Table) -> None:
+    def __init__(
+        self,
+        tables: Tables,
+        connection: interface.WritingHost,
+        database: str,
+        name: str,
+        table: Table,
+        hidden: HiddenColumns,
+    ) -> None:
         self._tables = tables
         self.connection = connection
+        #: The name under which its database is attached.
+        self.database = database
         self.name = name
+        self.key: tuple[str, ...] = ()
         self.table = table
         #: The columns as they were declared to SQLite; the file may have others by now.
         self.schema = table.schema
+        #: Those behind them.
+        self.hidden = hidden
         self.open_cursors = 0
+        self._joins = False
         self._plans: dict[str, Plan] = {}
-        self._writer = RowWriter(table, connection)
+        self._planned: PlannedTable | None = None
+        self._answers: dict[Question, IndexPlan | None] = {}  # for the table as it was then
+        self._running = RunningStatement(connection, database, name)
+        self._writer = RowWriter(table, connection, hidden, self._running, self.in_trigger)
 
     # -- reading
     # --------------------------------------------------------------------------------------------------
 
-    def best_index(self, query: IndexQuery) -> IndexPlan | None:
-        """xBestIndex: the plan for a query; None: not in this order of SQLite's loops."""
+    def best_index(self, question: Question) -> IndexPlan | None:
+        """xBestIndex: the plan for a query; None: not in this order of SQLite's loops.
+
+        SQLite asks the same again for every order of a join's loops, and so does every statement like it:
+        what was answered is kept as long as the table is as it was. Questions with values are not kept.
+        """
         table, readable = self.table, self.table.readable
-        statistics = Statistics(readable.rows, readable.ordered)
-        known = PlannedTable(self.name, table.path, self.schema, table.snapshot.schema, statistics)
-        return plan_index(known, query)
+        known = PlannedTable(
+            table.path,
+            self.schema,
+            self.hidden,
+            table.snapshot.schema,
+            Statistics(readable.rows, readable.ordered),
+        )
+        if known != self._planned:
+            self._planned = known
+            self._answers.clear()
+        if question in self._answers:
+            return self._answers[question]
+        query = IndexQuery.of(question)
+        answer = plan_index(known, query)
+        if all(each.value is None for each in query.constraints):
+            if len(self._answers) == _MOST_ANSWERS:
+                self._answers.clear()
+            self._answers[question] = answer
+        return answer
 
     def plan(self, text: str) -> Plan:
         """The plan that SQLite kept as text."""
@@ -53,6 +102,32 @@ class VirtualTable(interface.Table):
         if plan is None:
             plan = self._plans[text] = parse_plan(text, self.schema)
         return plan
+
+    def searching(self, k: Any, condition: Any) -> None:
+        """A search begins; its query says ``k`` and has a filter, or None."""
+        self._writer.k, self._writer.filter = k, condition
+
+    def rows_passing(self, condition: Any, moment: tuple[Hidden, Any] | None) -> I64Array:
+        """The rowids of the rows for which a condition of SQL is true, ascending int64 (n,).
+
+        The connection itself evaluates it, with its functions and tables. moment: the version that is read.
+        QueryError for text that is no condition, or may not be evaluated; what its evaluation raises.
+        """
+        sql = select_rows(self.database, self.name, self.schema, self.hidden, condition, moment)
+        with self._tables.evaluating(self.table.path):
+            check_names(condition, self.integers, self.table.path)
+            try:
+                return np.sort(self.integers(sql))
+            except Exception as error:
+                raise failed(error, condition, self.table.path) from None
+
+    @abstractmethod
+    def interrupted(self) -> bool:
+        """Whether the statement that runs is to end: it was interrupted, or a progress handler says so."""
+
+    @abstractmethod
+    def integers(self, sql: str) -> I64Array:
+        """The integers of the first column of a query of the connection, int64 (n,)."""
 
     def opened(self) -> None:
         """A cursor is opened.
@@ -91,16 +166,20 @@ class VirtualTable(interface.Table):
 
     def faults(self) -> str | None:
         """What PRAGMA integrity_check prints of this table; None if all is well."""
-        lines = [str(problem) for problem in problems(self.table)]
+        with watched(self.interrupted):
+            lines = [str(problem) for problem in problems(self.table)]
         return "\n".join(lines) or None
 
     def disconnect(self) -> None:
         """The connection is done with the table."""
         self._tables.forget(self)
-        self.table.close()
+        if not self._tables.uses(self.table):
+            self.table.close()
 
     def dropped(self) -> str:
         """What the log of SQLite says of DROP TABLE: the file is the user's, and stays."""
+        for same in self._tables.same(self):  # SQLite keeps them for as long as statements are prepared
+            self._tables.forget(same)
         return (
             f"audiomem: DROP TABLE {self.name} leaves the file {self.table.files.base} as it is; "
             "`audiomem drop FILE` deletes it"
@@ -108,14 +187,17 @@ class VirtualTable(interface.Table):
 
     def rename(self, name: str) -> None:
         """ALTER TABLE … RENAME TO: the file keeps its name."""
-        self.name = name
+        self.name = self._running.name = name
 
     # -- writing
     # --------------------------------------------------------------------------------------------------
 
     def begin(self) -> None:
         """The first write of a transaction takes the writer's lock."""
-        self.table.begin(any_thread=True)
+        self._joins = self.table.transaction is not None
+        with watched(self.interrupted):
+            self.table.begin(any_thread=True)
+        self._running.forget()
         try:
             self._compare_schemas(writing=True)
         except SchemaError:
@@ -124,7 +206,8 @@ class VirtualTable(interface.Table):
 
     def sync(self) -> None:
         """Write the commit, durably: SQLite reports what fails here, and nothing that fails in commit."""
-        self.table.prepare()
+        with watched(self.interrupted):
+            self.table.prepare()
 
     def commit(self) -> None:
         """The commit stands."""
@@ -135,9 +218,11 @@ class VirtualTable(interface.Table):
         self.table.rollback()
 
     def savepoint(self, level: int) -> None:
-        """Remember this moment."""
+        """Remember this moment; when the transaction is joined late, not in the place of an earlier one."""
+        self._running.forget()
         if self.table.transaction is not None:
-            self.table.transaction.savepoint(level)
+            self.table.transaction.savepoint(level, keep=self._joins)
+        self._joins = False
 
     def release(self, level: int) -> None:
         """Forget savepoints from ``level`` on."""
@@ -146,16 +231,25 @@ class VirtualTable(interface.Table):
 
     def rollback_to(self, level: int) -> None:
         """Return to a savepoint."""
+        self._running.forget()
         if self.table.transaction is not None:
             self.table.transaction.rollback_to(level)
 
-    def insert(self, rowid: int | None, fields: Sequence[Any]) -> int | None:
-        """INSERT, or a command; the new rowid."""
-        return self._writer.insert(rowid, fields)
+    def in_trigger(self) -> bool:
+        """Whether the row that is written now comes from a trigger: what reaches SQLite knows."""
+        raise NotImplementedError
 
-    def change(self, rowid: int, new: int, fields: Sequence[Any]) -> None:
-        """UPDATE."""
-        self._writer.change(rowid, new, fields)
+    def insert(self, rowid: int | None, fields: Sequence[Any]) -> int | None:
+        """INSERT, or a command; the new rowid, or None if OR IGNORE dropped the row."""
+        before = watch(self.interrupted)
+        try:
+            return self._writer.insert(rowid, fields)
+        finally:
+            watch(before)
+
+    def change(self, rowid: int, new: int, fields: Sequence[Any]) -> int | None:
+        """UPDATE; the rowid, or None if OR IGNORE left the row as it was."""
+        return self._writer.change(rowid, new, fields)
 
     def delete(self, rowid: int) -> None:
         """DELETE."""

@@ -69,8 +69,13 @@ class LocalFile(ByteSource):
                     break
                 data += more
         except OSError as fault:
-            reason = "is closed" if self._descriptor < 0 else f"cannot be read: {fault.strerror}"
-            raise StorageError(reason, file=self.name, place=f"byte {offset}") from fault
+            if self._descriptor < 0:
+                raise StorageError(
+                    "the file is closed", file=self.name, remedy="Open the table again."
+                ) from fault
+            raise StorageError(
+                f"cannot be read: {fault.strerror}", file=self.name, place=f"byte {offset}"
+            ) from fault
         return data
 
     def read_alike(self, offsets: Sequence[int], length: int) -> bytes:

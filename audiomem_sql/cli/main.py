@@ -24,6 +24,7 @@ from audiomem_sql.cli import (
     changes,
     create,
     drop,
+    dump,
     extension_path,
     info,
     ingest,
@@ -72,6 +73,7 @@ for verb in (
     vacuum.vacuum,
     backup.backup,
     drop.drop,
+    dump.dump,
     verify.verify,
     transcode.transcode,
     spectrogram.spectrogram,
@@ -123,6 +125,8 @@ def run(arguments: Sequence[str]) -> int:
     except OSError as error:
         prefix = f"{error.filename}: " if error.filename else ""
         return _fail(f"{prefix}{error.strerror or error}", FAILED)
+    except UnicodeError as error:
+        return _fail(f"an argument is not UTF-8: {error}", WRONG_USAGE)
     except MemoryError:
         return _fail("there is not enough memory for this", FAILED)
 

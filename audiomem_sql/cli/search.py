@@ -12,7 +12,8 @@ def search(
     query: Annotated[str, typer.Argument(help="A question, or some words.", metavar="QUERY")],
     k: Annotated[int, typer.Option("-k", help="Rows to show.", min=1)] = 10,
     where: Annotated[
-        str | None, typer.Option("--where", help='Only rows for which this is true, such as "year > 2020".')
+        str | None,
+        typer.Option("--where", help='Only rows for which this SQL is true, such as "year > 2020".'),
     ] = None,
     version: Annotated[str | None, typer.Option("--version", help="A version: number or tag.")] = None,
     column: Annotated[str | None, typer.Option("--column", help="The column to search.")] = None,
@@ -30,22 +31,22 @@ def search(
                 sql_values(results[column.name].combine_chunks(), column.type)
                 for column in table.schema.columns
             ]
-            rows = zip(*values, results["distance"].to_pylist(), strict=True)
+            rows = zip(*values, results.columns[-1].to_pylist(), strict=True)
             output.print_json_rows(results.column_names, rows)
             return
         for number, row in enumerate(results.to_pylist(), 1):
-            _show(number, row)
+            _show(number, row, results.column_names[-1])
         if not results.num_rows:
             output.note("nothing was found")
 
 
-def _show(number: int, row: dict[str, Any]) -> None:
+def _show(number: int, row: dict[str, Any], distance_column: str) -> None:
     """One result: its place, distance and short values on a line, its longest text below."""
     from rich.text import Text
 
     from audiomem_sql.cli import output
 
-    distance = row.pop("distance")
+    distance = row.pop(distance_column)
     texts = {name: value for name, value in row.items() if isinstance(value, str)}
     longest = max(texts, key=lambda name: len(texts[name]), default=None)
     short = "  ".join(

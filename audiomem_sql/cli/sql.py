@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from audiomem_sql.errors import OptionError, QueryError
+from audiomem_sql.errors import OptionError, QueryError, did_you_mean
 
 if TYPE_CHECKING:
     import apsw
@@ -147,7 +147,16 @@ def _parameter(argument: str) -> tuple[str, Any]:
 
 
 def _remedy(connection: apsw.Connection, message: str) -> str | None:
-    if not message.startswith("no such table"):
+    kind, _, name = message.partition(": ")
+    if kind not in ("no such table", "no such column"):
         return None
     tables = [row[0] for row in connection.execute("SELECT name FROM sqlite_schema WHERE type = 'table'")]
-    return f"The tables are: {', '.join(tables)}."
+    if kind == "no such table":
+        return f"{did_you_mean(name, tables)}The tables are: {', '.join(tables)}."
+    columns = [
+        row[1]
+        for table in tables
+        for row in connection.execute("SELECT * FROM pragma_table_info(?)", (table,))
+    ]
+    known = ", ".join(dict.fromkeys(columns))
+    return f"{did_you_mean(name.rpartition('.')[2], columns)}The columns are: {known}."

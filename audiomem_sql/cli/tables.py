@@ -28,6 +28,7 @@ def open_tables(files: Sequence[str], *, salvage: bool = False, on_damage: str =
     import apsw
 
     from audiomem_sql.columns.column import fold, quote
+    from audiomem_sql.columns.table_names import path_literal, table_name
     from audiomem_sql.connections import register
     from audiomem_sql.machine.file_names import is_there, resolved
 
@@ -45,18 +46,18 @@ def open_tables(files: Sequence[str], *, salvage: bool = False, on_damage: str =
                 file=file,
                 remedy="Check the path, or make it with `audiomem create`.",
             )
-        name = os.path.splitext(os.path.basename(file))[0]
+        name = table_name(file, remedy=f"Make a link that is called otherwise: ln -s {file} notes.flac")
         other = files_by_name.setdefault(fold(name), file)
         if other is not file:
             raise OptionError(
                 f"{other} and {file} would both be the table {name}",
                 remedy="Rename one, or use them one at a time.",
             )
-        literal = os.path.abspath(file).replace("'", "''")
+        literal = path_literal(os.path.abspath(file))
         how = (", salvage=on" if salvage else "") + (
             f", on_damage='{on_damage}'" if on_damage != "fail" else ""
         )
-        connection.execute(f"CREATE VIRTUAL TABLE {quote(name)} USING audiomem('{literal}'{how})")
+        connection.execute(f"CREATE VIRTUAL TABLE {quote(name)} USING audiomem({literal}{how})")
     return connection
 
 

@@ -11,11 +11,11 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
-from audiomem_sql.columns.column import Column
+from audiomem_sql.columns.column import CONFLICT_CLAUSES, CONFLICT_REMEDY, Column
 from audiomem_sql.columns.constraints import Check, Key
 from audiomem_sql.columns.lexemes import SPACE, WORD, Lexeme, Token, end_of_space, lexemes, source
 from audiomem_sql.columns.syntax import DEFAULT_REMEDY, default_length, enclosed_length
-from audiomem_sql.columns.types import ColumnType
+from audiomem_sql.columns.types import ColumnType, words_of
 from audiomem_sql.errors import OptionError, SchemaError
 
 _OPTION = re.compile(rf"{SPACE}({WORD}){SPACE}=(?!=)(.*)", re.DOTALL)
@@ -74,7 +74,8 @@ _CLAUSES = (
     "INDEXED",
     "CONSTRAINT",
 )
-_UNSUPPORTED = ("REFERENCES", "GENERATED", "AS", "ON")
+_GENERATED = ("GENERATED", "AS")
+_UNSUPPORTED = ("REFERENCES", *_GENERATED)
 _TABLE_LEVEL = {"PRIMARY": "KEY", "UNIQUE": "(", "FOREIGN": "KEY", "CHECK": "("}
 
 
@@ -82,12 +83,15 @@ _TABLE_LEVEL = {"PRIMARY": "KEY", "UNIQUE": "(", "FOREIGN": "KEY", "CHECK": "("}
 class Definition:
     """What one argument defines: a column with its CHECKs, or constraints of the table.
 
-    A key may have one column.
+    A key may have one column, or name one twice. no_alias: a PRIMARY KEY of this column would not be the
+    rowid. autoincrement: the column that AUTOINCREMENT is said of.
     """
 
     column: Column | None = None
     checks: tuple[Check, ...] = ()
     keys: tuple[Key, ...] = ()
+    no_alias: bool = False
+    autoincrement: str | None = None
 
 
 def parse_definition(definition: str) -> Definition:
@@ -106,8 +110,14 @@ def parse_definition(definition: str) -> Definition:
     name = first.value
     end = next((i for i, word in enumerate(rest) if word.is_word(*_CLAUSES, *_UNSUPPORTED)), len(rest))
     column_type = ColumnType.parse(" ".join(word.text for word in rest[:end]), name)
+    type_words = words_of(source(definition, rest[:end]), column_type)
     clauses = _Clauses(f"column {name}", definition, rest[end:])
-    return Definition(Column(name, column_type, **clauses.of_column()), tuple(clauses.checks))
+    settings = clauses.of_column()
+    autoincrement = name if settings.pop("autoincrement", False) else None
+    # in SQLite, too, a column is the rowid only if its type is this very word
+    no_alias = [word.value.upper() for word in rest[:end]] != ["INTEGER"]
+    column = Column(name, column_type, **({"no_alias": no_alias} | settings), type_words=type_words)
+    return Definition(column, tuple(clauses.checks), (), no_alias, autoincrement)
 
 
 def _is_table_level(first: Lexeme, rest: list[Lexeme]) -> bool:
@@ -123,6 +133,7 @@ class _Clauses:
         self.definition = definition
         self.words = list(words)
         self.checks: list[Check] = []
+        self.autoincrement: str | None = None
 
     def of_column(self) -> dict[str, Any]:
         """What the column has, by field; CHECKs go to ``checks``.
@@ -139,49 +150,98 @@ class _Clauses:
             if word.is_word("CHECK"):
                 self.checks.append(Check(self.expression(), name))
             else:
-                key, value = self.setting(word)
-                if key in settings:
-                    raise self.refusal(f"{key.upper().replace('_', ' ')} is told twice")
-                settings[key] = value
+                self.set(settings, word)
             name = None
         if name is not None:
             raise self.refusal(f"nothing follows CONSTRAINT {name}")
         return settings
 
-    def setting(self, word: Lexeme) -> tuple[str, bool | str]:
-        """The field of a column, and its value, that the clause beginning with ``word`` sets."""
+    def set(self, settings: dict[str, Any], word: Lexeme) -> None:
+        """Put what the clause that begins with ``word`` says into the fields of a column.
+
+        Of what is said twice the later holds, as in SQLite.
+        """
         if word.is_word("PRIMARY"):
-            return "primary_key", self.primary_key()
-        if word.is_word("NOT"):
+            if settings.get("primary_key"):
+                raise self.refusal("PRIMARY KEY is told twice")
+            settings["primary_key"] = True
+            self.primary_key(settings)
+        elif word.is_word("NOT"):
             self.expect("NULL")
-            return "not_null", True
-        if word.is_word("NULL"):
-            return "not_null", False
-        if word.is_word("UNIQUE", "SEMANTIC", "INDEXED"):
-            return word.value.lower(), True
-        if word.is_word("DEFAULT"):
-            return "default", self.default()
-        if word.is_word("COLLATE"):
+            settings |= {"not_null": True, "null_conflict": self.conflict()}
+        elif word.is_word("NULL"):
+            self.passes_conflict()
+        elif word.is_word("UNIQUE"):
+            settings["unique"] = True
+            self.key_conflict(settings)
+        elif word.is_word("SEMANTIC", "INDEXED"):
+            settings[word.value.lower()] = True
+        elif word.is_word("DEFAULT"):
+            settings["default"] = self.default()
+        elif word.is_word("COLLATE"):
             if not self.words or self.words[0].token not in (Token.WORD, Token.QUOTED):
                 raise self.refusal("COLLATE needs the name of a collation")
-            return "collation", self.words.pop(0).value.upper()
-        if word.is_word(*_UNSUPPORTED):
-            raise self.refusal(f"{word.value.upper()} is not supported", "Leave the clause out")
-        raise self.refusal(
-            f"{word.text} cannot be understood here",
-            "Behind the type come PRIMARY KEY, NOT NULL, UNIQUE, DEFAULT, CHECK, COLLATE, SEMANTIC, INDEXED",
-        )
-
-    def primary_key(self) -> bool:
-        """The rest of PRIMARY KEY, which may say ASC."""
-        self.expect("KEY")
-        if self.words and self.words[0].is_word("ASC"):
-            self.words.pop(0)
-        if self.words and self.words[0].is_word("DESC", "AUTOINCREMENT"):
+            settings["collation"] = self.words.pop(0).value.upper()
+        elif word.is_word(*_UNSUPPORTED):
+            raise self.unsupported(word)
+        else:
             raise self.refusal(
-                f"PRIMARY KEY {self.words[0].text} is not supported", "Write PRIMARY KEY alone"
+                f"{word.text} cannot be understood here",
+                "Behind the type come PRIMARY KEY, NOT NULL, UNIQUE, DEFAULT, CHECK, COLLATE, SEMANTIC, "
+                "INDEXED",
             )
-        return True
+
+    def unsupported(self, word: Lexeme) -> SchemaError:
+        """The error for what is no part of a table here."""
+        if word.is_word(*_GENERATED):
+            return self.refusal(
+                "a virtual table cannot have generated columns: SQLite refuses them",
+                "Compute the column in a view over the table, or where it is inserted",
+            )
+        what = "FOREIGN KEY" if word.is_word("FOREIGN") else word.value.upper()
+        return self.refusal(f"{what} is not supported", "Leave the clause out")
+
+    def primary_key(self, settings: dict[str, Any]) -> None:
+        """The rest of PRIMARY KEY: ASC or DESC, ON CONFLICT, AUTOINCREMENT."""
+        self.expect("KEY")
+        if self.takes("DESC"):
+            settings["no_alias"] = True
+        else:
+            self.takes("ASC")
+        self.key_conflict(settings)
+        if self.takes("AUTOINCREMENT"):
+            settings["autoincrement"] = True
+
+    def takes(self, *words: str) -> bool:
+        """Take one of these words, if it comes next."""
+        found = bool(self.words) and self.words[0].is_word(*words)
+        if found:
+            self.words.pop(0)
+        return found
+
+    def passes_conflict(self) -> None:
+        """Take ON CONFLICT where SQLite reads it, and does nothing about it."""
+        if self.takes("ON"):
+            self.expect("CONFLICT")
+            self.expect(*CONFLICT_CLAUSES, "FAIL", "ROLLBACK")
+
+    def conflict(self) -> str:
+        """What ON CONFLICT says, if it comes next; ABORT without it."""
+        if not self.takes("ON"):
+            return "ABORT"
+        self.expect("CONFLICT")
+        word = self.words.pop(0) if self.words else None
+        if word is None or not word.is_word(*CONFLICT_CLAUSES):
+            text = "the end" if word is None else word.text.upper()
+            raise self.refusal(f"ON CONFLICT {text} is not supported", CONFLICT_REMEDY)
+        return word.value.upper()
+
+    def key_conflict(self, settings: dict[str, Any]) -> None:
+        """ON CONFLICT behind PRIMARY KEY or UNIQUE of a column, which are one key."""
+        before, conflict = settings.get("key_conflict", "ABORT"), self.conflict()
+        if "ABORT" not in (before, conflict) and before != conflict:
+            raise self.refusal("its keys have different ON CONFLICT clauses", "Write one of them")
+        settings["key_conflict"] = before if conflict == "ABORT" else conflict
 
     def of_table(self) -> Definition:
         """Constraints, which need no comma between them."""
@@ -194,14 +254,15 @@ class _Clauses:
                 continue
             if word.is_word("CHECK"):
                 self.checks.append(Check(self.expression(), name))
+                self.passes_conflict()
             elif word.is_word("UNIQUE"):
-                keys.append(Key(self.columns(), False, name))
+                keys.append(Key(self.columns(), False, name, self.conflict()))
             elif word.is_word("PRIMARY"):
                 self.expect("KEY")
-                keys.append(Key(self.columns(), True, name))
+                columns = self.columns()
+                keys.append(Key(columns, True, name, self.conflict()))
             elif word.is_word("FOREIGN", *_UNSUPPORTED):
-                what = "FOREIGN KEY" if word.is_word("FOREIGN") else word.value.upper()
-                raise self.refusal(f"{what} is not supported", "Leave the constraint out")
+                raise self.unsupported(word)
             else:
                 raise self.refusal(
                     f"{word.text} cannot be understood here",
@@ -210,7 +271,7 @@ class _Clauses:
             name = None
         if name is not None:
             raise self.refusal(f"nothing follows CONSTRAINT {name}")
-        return Definition(None, tuple(self.checks), tuple(keys))
+        return Definition(None, tuple(self.checks), tuple(keys), autoincrement=self.autoincrement)
 
     def refusal(self, what: str, remedy: str | None = None) -> SchemaError:
         return SchemaError(what, place=self.place, remedy=remedy)
@@ -253,13 +314,13 @@ class _Clauses:
             if not self.words or self.words[0].token not in (Token.WORD, Token.QUOTED):
                 raise self.refusal("a key is made of columns: (a, b)")
             names.append(self.words.pop(0).value)
-            if self.words and self.words[0].is_word("ASC"):
-                self.words.pop(0)
-            elif self.words and self.words[0].is_word("DESC", "COLLATE", "AUTOINCREMENT"):
+            if self.words and self.words[0].is_word("COLLATE"):
                 raise self.refusal(
-                    f"{self.words[0].text} in a key is not supported",
-                    "A key has the collations of its columns",
+                    "COLLATE in a key is not supported", "A key has the collations of its columns"
                 )
+            self.takes("ASC", "DESC")  # a key has no order
+            if self.takes("AUTOINCREMENT"):
+                self.autoincrement = names[-1]
             if self.words and self.words[0].text == ",":
                 self.words.pop(0)
                 continue

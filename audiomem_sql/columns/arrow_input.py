@@ -26,7 +26,7 @@ from audiomem_sql.columns.defaults import sql_values_of
 from audiomem_sql.columns.origins import BACKEND, origin_of
 from audiomem_sql.columns.schema import Schema
 from audiomem_sql.columns.selection import kernels
-from audiomem_sql.errors import DataTypeError, OptionError, SchemaError
+from audiomem_sql.errors import DataTypeError, OptionError, SchemaError, did_you_mean
 
 #: A column as it came: Arrow data with its field, or Python values.
 _Source: TypeAlias = tuple[ArrowField, list[ArrowArray]] | list[Any]
@@ -119,7 +119,8 @@ def schema_of_arrow(
     for name in [*wanted, *([primary_key] if primary_key is not None else [])]:
         if fold(name) not in folded:
             raise SchemaError(
-                f"there is no column {name}", remedy=f"The columns are {', '.join(schema.names)}"
+                f"there is no column {name}",
+                remedy=f"{did_you_mean(name, schema.names)}The columns are {', '.join(schema.names)}",
             )
     semantic_names = {fold(name) for name in wanted}
     columns = []
@@ -141,6 +142,10 @@ def schema_of_arrow(
             semantic=fold(item.name) in semantic_names if wanted else declared.get("semantic", False),
             indexed=declared.get("indexed", False),
             default=declared.get("default"),
+            no_alias=primary_key is None and declared.get("no_alias", False),
+            autoincrement=declared.get("autoincrement", False),
+            null_conflict=declared.get("null_conflict", "ABORT"),
+            key_conflict=declared.get("key_conflict", "ABORT"),
         )
         columns.append(column)
     checks, keys = told_together(schema.metadata, [column.name for column in columns])

@@ -14,7 +14,7 @@ import pyarrow as pa
 
 from audiomem_sql.arrays import I64Array
 from audiomem_sql.columns.affinity import StoredValue
-from audiomem_sql.columns.column import Column
+from audiomem_sql.columns.column import ROWID_NAMES, Column
 from audiomem_sql.columns.constraints import Check
 from audiomem_sql.columns.expressions import (
     DATE_FUNCTIONS,
@@ -78,24 +78,26 @@ class Checks:
             named |= self._columns_of(check)
         constraints = ", ".join(check.sql() for check in schema.checks)
         self._try(f'CREATE TABLE "{_TABLE}"({columns}, {constraints})')
-        self._try(f'INSERT INTO "{_TABLE}" DEFAULT VALUES')
+        # it is compiled, and not run: a CHECK may fail for any row, as in SQLite
+        self._try(f'EXPLAIN INSERT INTO "{_TABLE}" DEFAULT VALUES')
         self._places = [place for place, column in enumerate(schema.columns) if column.name in named]
         self._types = [schema.columns[place].type for place in self._places]
         names = [quote(schema.columns[place].name) for place in self._places]
-        targets = ", ".join(["rowid", *names])
         # Where no CHECK asks for the rowid, all rows have the same one, and each takes the place of the one
-        # before.
-        self._by_rowid = "ROWID" in named
-        marks = ", ".join(["?" if self._by_rowid else "1", *("?" * len(names))])
+        # before. It has no name where columns took all three.
+        rowid = next((name for name in ROWID_NAMES if name not in schema), None)
+        self._by_rowid = rowid is not None and "ROWID" in named
+        marks = ["?"] * len(names)
+        if rowid is not None:
+            names, marks = [rowid, *names], ["?" if self._by_rowid else "1", *marks]
+        values = f"({', '.join(names)}) VALUES ({', '.join(marks)})" if names else "DEFAULT VALUES"
         # a CHECK that fails stops OR REPLACE as well
-        self._insert = f'INSERT OR REPLACE INTO "{_TABLE}"({targets}) VALUES ({marks})'
+        self._insert = f'INSERT OR REPLACE INTO "{_TABLE}" {values}'
         self._rowid = 0
 
     def _try(self, sql: str) -> None:
         try:
             self._connection.execute(sql)
-        except self._failure:
-            pass  # a row of NULLs may violate a CHECK
         except self._error as error:
             raise SchemaError(f"CHECK: {error}") from None
 
@@ -205,8 +207,7 @@ def check_failed(name: str, rowid: int | None = None) -> ConstraintError:
 
 def _declaration(column: Column) -> str:
     """The column with its affinity and collation, without constraints, and never as the rowid."""
-    collation = "" if column.collation == "BINARY" else f" COLLATE {column.collation}"
-    return f"{quote(column.name)} {sqlite_declaration(column.type)}{collation}"
+    return f"{quote(column.name)} {sqlite_declaration(column.type)}{column.compared()}"
 
 
 def _asks_the_clock(check: Check, functions: set[str]) -> bool:

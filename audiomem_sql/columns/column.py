@@ -8,24 +8,52 @@ from typing import Any
 
 from audiomem_sql.columns.lexemes import bare, quote
 from audiomem_sql.columns.syntax import DEFAULT_REMEDY, is_default
-from audiomem_sql.columns.types import ColumnType, Kind, sqlite_declaration
+from audiomem_sql.columns.types import (
+    TIME_COLLATION,
+    ColumnType,
+    Kind,
+    shown_declaration,
+    words_of,
+)
 from audiomem_sql.errors import SchemaError
 
-__all__ = ["FLAGS", "HIDDEN", "TEXTS", "Column", "check", "check_key_type", "fold", "quote", "refusal"]
+__all__ = [
+    "FLAGS",
+    "TEXTS",
+    "Column",
+    "check",
+    "check_key_type",
+    "fold",
+    "quote",
+    "refusal",
+]
 
-#: The hidden columns behind the one that bears the table's name, in their order.
-HIDDEN = ("rank", "distance", "k", "version", "as_of")
 #: The names of the rowid, unless a column has them.
 ROWID_NAMES = ("rowid", "oid", "_rowid_")
 _COLLATIONS = ("BINARY", "NOCASE", "RTRIM")
 _ASCII_CAPITALS = {capital: capital + 32 for capital in range(ord("A"), ord("Z") + 1)}
 MAX_COLUMN_ID = (1 << 31) - 1
-FLAGS = ("not_null", "unique", "primary_key", "semantic", "indexed")
+FLAGS = ("not_null", "unique", "primary_key", "semantic", "indexed", "no_alias", "autoincrement")
 #: What a column has as text, in the catalog and in the metadata of Arrow, and what it is without.
-TEXTS: dict[str, str | None] = {"collation": "BINARY", "default": None}
+TEXTS: dict[str, str | None] = {
+    "collation": "BINARY",
+    "default": None,
+    "null_conflict": "ABORT",
+    "key_conflict": "ABORT",
+}
+#: What ON CONFLICT may say behind a constraint.
+CONFLICT_CLAUSES = ("ABORT", "IGNORE", "REPLACE")
+CONFLICT_REMEDY = (
+    "Behind ON CONFLICT comes ABORT, IGNORE or REPLACE; FAIL and ROLLBACK are decided by SQLite, which looks "
+    "at the statement only: write INSERT OR FAIL, or INSERT OR ROLLBACK"
+)
+#: Types that take COLLATE. It compares texts only: of a number that which CAST makes of it.
+_COLLATED = (Kind.TEXT, Kind.INTEGER, Kind.REAL, Kind.BLOB, Kind.BOOLEAN)
 
 #: The key in the catalog for what a column was in a data frame; readers that do not know it pass over it.
 ORIGIN = "x_origin"
+#: The same for the words with which its user wrote its type.
+TYPE_WORDS = "x_type_words"
 
 
 def fold(name: str) -> str:
@@ -38,10 +66,15 @@ class Column:
     """A column.
 
     PRIMARY KEY on any type but INTEGER makes it ``unique`` and ``not_null``, as in STRICT tables.
+    ``no_alias``: so does this one, as it was declared INT, or INTEGER PRIMARY KEY DESC.
+
+    ``autoincrement``: the rowids that are given rise for ever. ``null_conflict``, ``key_conflict``: what ON
+    CONFLICT says behind NOT NULL, and behind PRIMARY KEY or UNIQUE.
 
     ``id`` tells it from every other column that the table ever had, whatever it is called; -1: it has not got
     one yet. ``default`` is the SQL behind DEFAULT as it was written, with its parentheses; see ``defaults``
-    for its value. ``origin`` says what it was in the data frame that it came from, see ``origins``; it is no
+    for its value. ``type_words`` is the type as the user wrote it, such as VARCHAR(20); None: by its name.
+    ``origin`` says what it was in the data frame that it came from, see ``origins``; it is no
     part of the definition.
     """
 
@@ -57,11 +90,24 @@ class Column:
     vector_of: int = -1
     indexed: bool = False
     origin: str | None = field(default=None, compare=False)
+    type_words: str | None = field(default=None, compare=False)
+    no_alias: bool = False
+    autoincrement: bool = False
+    null_conflict: str = "ABORT"
+    key_conflict: str = "ABORT"
 
     def __post_init__(self) -> None:
+        if not (self.primary_key and self.type.kind is Kind.INTEGER):
+            object.__setattr__(self, "no_alias", False)
+        if not self.is_rowid:
+            object.__setattr__(self, "autoincrement", False)
         if self.primary_key and not self.is_rowid:
             object.__setattr__(self, "unique", True)
             object.__setattr__(self, "not_null", True)
+        if not self.not_null or self.is_rowid:
+            object.__setattr__(self, "null_conflict", "ABORT")
+        if not (self.primary_key or self.unique):
+            object.__setattr__(self, "key_conflict", "ABORT")
 
     @property
     def is_hidden(self) -> bool:
@@ -71,18 +117,20 @@ class Column:
     @property
     def is_rowid(self) -> bool:
         """Whether this is INTEGER PRIMARY KEY, another name of the rowid."""
-        return self.primary_key and self.type.kind is Kind.INTEGER
+        return self.primary_key and self.type.kind is Kind.INTEGER and not self.no_alias
 
     def sql(self) -> str:
         """The definition as a user would write it."""
-        parts = [bare(self.name), str(self.type)]
+        words = None if self.is_rowid else self.type_words
+        parts = [bare(self.name), words or ("INT" if self.no_alias else str(self.type))]
         implied = self.primary_key and not self.is_rowid
+        on_key = clause(self.key_conflict)
         if self.primary_key:
-            parts.append("PRIMARY KEY")
-        if self.not_null and not implied:
-            parts.append("NOT NULL")
+            parts.append(f"PRIMARY KEY{on_key}{' AUTOINCREMENT' if self.autoincrement else ''}")
+        if self.not_null and (not implied or self.null_conflict != "ABORT"):
+            parts.append(f"NOT NULL{clause(self.null_conflict)}")
         if self.unique and not implied:
-            parts.append("UNIQUE")
+            parts.append("UNIQUE" if self.primary_key else f"UNIQUE{on_key}")
         if self.default is not None:
             parts.append(f"DEFAULT {self.default}")
         if self.collation != "BINARY":
@@ -100,16 +148,20 @@ class Column:
         and ``PRAGMA integrity_check`` would report "invalid page number". DEFAULT is left out, as SQLite does
         not apply it.
         """
-        parts = [quote(self.name), sqlite_declaration(self.type)]
+        parts = [quote(self.name), shown_declaration(self.type, self.type_words)]
         if self.is_rowid:
-            parts.append("PRIMARY KEY")
+            parts[1:] = [str(self.type), "PRIMARY KEY"]
         elif self.not_null:
             parts.append("NOT NULL")
         if self.unique and not self.is_rowid:
             parts.append("UNIQUE")
-        if self.collation != "BINARY":
-            parts.append(f"COLLATE {self.collation}")
-        return " ".join(parts)
+        return " ".join(parts) + self.compared()
+
+    def compared(self) -> str:
+        """The COLLATE clause for SQLite: a TIMESTAMP is compared as a time, whatever the table says."""
+        if self.type.kind is Kind.TIMESTAMP:
+            return f" COLLATE {TIME_COLLATION}"
+        return "" if self.collation == "BINARY" else f" COLLATE {self.collation}"
 
     def to_catalog(self) -> dict[str, Any]:
         """A plain dict; what has its default is left out."""
@@ -120,6 +172,8 @@ class Column:
         packed |= {key: text for key, absent in TEXTS.items() if (text := getattr(self, key)) != absent}
         if self.origin is not None:
             packed[ORIGIN] = self.origin
+        if self.type_words is not None:
+            packed[TYPE_WORDS] = self.type_words
         return packed
 
     @classmethod
@@ -151,7 +205,15 @@ class Column:
                     f"{key}={value!r} means nothing here",
                     "The file may need a newer version of this package",
                 )
-        return cls(name, ColumnType.parse(type_name, name), **settings)
+        column_type = ColumnType.parse(type_name, name)
+        if isinstance(words := packed.get(TYPE_WORDS), str):
+            settings["type_words"] = words_of(words, column_type)
+        return cls(name, column_type, **settings)
+
+
+def clause(conflict: str) -> str:
+    """ON CONFLICT as it stands behind a constraint, with a space before it; nothing for ABORT."""
+    return "" if conflict == "ABORT" else f" ON CONFLICT {conflict}"
 
 
 def refusal(column: str, what: str, remedy: str | None = None) -> SchemaError:
@@ -168,22 +230,14 @@ def check(column: Column) -> None:
         raise refusal(ascii(name), "a name cannot contain the character NUL")
     if not name.isascii() and any("\ud800" <= letter <= "\udfff" for letter in name):
         raise refusal(ascii(name), "the name is not valid Unicode")
-    if fold(name) in ROWID_NAMES:
-        raise refusal(
-            name, "the name means the rowid", "Choose another name, or name an INTEGER PRIMARY KEY id"
-        )
-    if fold(name) in HIDDEN:
-        raise refusal(
-            name,
-            "every table has a hidden column of this name",
-            f"Choose another name than {', '.join(HIDDEN)}",
-        )
     if column.collation not in _COLLATIONS:
         raise refusal(
             name, f"there is no collation {column.collation}", f"The collations are {', '.join(_COLLATIONS)}"
         )
-    if column.collation != "BINARY" and kind is not Kind.TEXT:
+    if column.collation != "BINARY" and kind not in _COLLATED:
         raise refusal(name, f"{column.type} has no collation", "COLLATE belongs to TEXT columns")
+    if not {column.null_conflict, column.key_conflict} <= {*CONFLICT_CLAUSES}:
+        raise refusal(name, "its ON CONFLICT clause is none", CONFLICT_REMEDY)
     if column.default is not None and not is_default(column.default):
         raise refusal(name, f"DEFAULT {column.default:.80} cannot be understood", DEFAULT_REMEDY)
     if column.semantic and kind is not Kind.TEXT:

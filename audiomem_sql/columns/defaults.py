@@ -7,7 +7,7 @@ CURRENT_TIMESTAMP or (random()), is evaluated for each row.
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import lru_cache, partial
+from functools import lru_cache
 
 from audiomem_sql.columns.affinity import StoredValue, convert
 from audiomem_sql.columns.column import Column, refusal
@@ -81,14 +81,25 @@ def fillers(schema: Schema) -> list[tuple[int, Callable[[], SqlValue]]]:
     INTEGER PRIMARY KEY is not among them: as in SQLite, NULL there asks for the next rowid.
     """
     return [
-        (number, partial(_one, column))
+        (number, _filler(column))
         for number, column in enumerate(schema.columns)
         if column.default is not None and not column.is_rowid
     ]
 
 
-def _one(column: Column) -> SqlValue:
-    return sql_values_of(column, 1)[0]
+def _filler(column: Column) -> Callable[[], SqlValue]:
+    """What gives the default of one row after another; a constant is evaluated once, when it is needed."""
+    kept: list[SqlValue] = []
+
+    def value() -> SqlValue:
+        if kept:
+            return kept[0]
+        evaluated = sql_values_of(column, 1)[0]
+        if is_constant(column):
+            kept.append(evaluated)
+        return evaluated
+
+    return value
 
 
 @lru_cache(maxsize=1024)

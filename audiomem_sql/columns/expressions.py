@@ -13,6 +13,8 @@ from contextlib import contextmanager
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
+from audiomem_sql.columns.timestamps import compare
+from audiomem_sql.columns.types import TIME_COLLATION
 from audiomem_sql.errors import SchemaError
 
 if TYPE_CHECKING:
@@ -39,13 +41,17 @@ def private_connection() -> apsw.Connection:
 
 
 def empty_database() -> apsw.Connection:
-    """A new connection to a database in memory, in which "text" in double quotes is never a string."""
+    """A new connection to a database in memory, in which "text" in double quotes is never a string.
+
+    It knows the collating sequence of TIMESTAMP.
+    """
     import apsw
 
     connection = apsw.Connection(":memory:")
     connection.config(apsw.SQLITE_DBCONFIG_DQS_DDL, 0)
     connection.config(apsw.SQLITE_DBCONFIG_DQS_DML, 0)
     connection.limit(apsw.SQLITE_LIMIT_ATTACHED, 0)
+    connection.create_collation(TIME_COLLATION, compare)
     return connection
 
 

@@ -16,7 +16,6 @@ from audiomem_sql.columns.arguments import is_option, parse_definition, parse_op
 from audiomem_sql.columns.arrow_types import told_of
 from audiomem_sql.columns.column import (
     FLAGS,
-    HIDDEN,
     TEXTS,
     Column,
     check,
@@ -25,15 +24,14 @@ from audiomem_sql.columns.column import (
     quote,
     refusal,
 )
-from audiomem_sql.columns.constraints import Check, Key, check_constraint, with_keys
+from audiomem_sql.columns.constraints import Check, Key, check_constraint, with_autoincrement, with_keys
 from audiomem_sql.columns.types import ColumnType, Kind, arrow_type
-from audiomem_sql.errors import SchemaError
+from audiomem_sql.errors import SchemaError, did_you_mean
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
 __all__ = [
-    "HIDDEN",
     "MAX_COLUMNS",
     "Check",
     "Column",
@@ -46,8 +44,8 @@ __all__ = [
     "quote",
 ]
 
-#: SQLite's limit of 2,000 columns counts the hidden ones.
-MAX_COLUMNS = 2000 - len(HIDDEN) - 1
+#: SQLite's limit of 2,000 columns counts the hidden ones, of which six find room in the widest table.
+MAX_COLUMNS = 2000 - 6
 
 
 @dataclass(frozen=True)
@@ -104,6 +102,7 @@ class Schema:
             check_constraint(constraint)
         for key in self.keys:
             self._check_key(key)
+        self._check_conflicts()
         primary = [column.name for column in self.columns if column.primary_key]
         primary += [", ".join(key.columns) for key in self.keys if key.primary]
         if len(primary) > 1:
@@ -170,6 +169,18 @@ class Schema:
                 columns[position] = replace(columns[position], not_null=True)
             object.__setattr__(self, "columns", tuple(columns))
 
+    def _check_conflicts(self) -> None:
+        """Keys of the same columns do not say different things about a conflict."""
+        clauses: dict[tuple[int, ...], str] = {}
+        for key in self.keys:
+            if key.conflict != "ABORT":
+                columns = tuple(map(self.index, key.columns))
+                if clauses.setdefault(columns, key.conflict) != key.conflict:
+                    raise SchemaError(
+                        f"the keys ({', '.join(key.columns)}) have different ON CONFLICT clauses",
+                        remedy="Write one of them",
+                    )
+
     def __len__(self) -> int:
         return len(self.columns)
 
@@ -215,7 +226,11 @@ class Schema:
     def index(self, name: str) -> int:
         """The place of a column by name, as SQLite compares names. Raises SchemaError if there is none."""
         if (position := self.find(name)) is None:
-            raise SchemaError(f"there is no column {name}", remedy=f"The columns are {', '.join(self.names)}")
+            names = self.visible.names
+            raise SchemaError(
+                f"there is no column {name}",
+                remedy=f"{did_you_mean(name, names)}The columns are {', '.join(names)}",
+            )
         return position
 
     def __getitem__(self, name: str) -> Column:
@@ -244,6 +259,26 @@ class Schema:
         return tuple(dict.fromkeys(key for key in positions if self.rowid_column not in key))
 
     @cached_property
+    def key_conflicts(self) -> dict[tuple[int, ...], str]:
+        """What ON CONFLICT says of each key, by the places of its columns; () stands for the rowid."""
+        alias = self.rowid_column
+        clauses: dict[tuple[int, ...], str] = {
+            (): "ABORT" if alias is None else self.columns[alias].key_conflict
+        }
+        clauses |= {(place,): self.columns[place].key_conflict for place in self.key_columns}
+        for key in self.keys:  # of two alike the one that says something
+            place = tuple(map(self.index, key.columns))
+            if clauses.get(place, "ABORT") == "ABORT":
+                clauses[place] = key.conflict
+        return clauses
+
+    @cached_property
+    def has_conflict_clauses(self) -> bool:
+        """Whether a constraint says ON CONFLICT."""
+        nulls = (column.null_conflict for column in self.columns)
+        return any(clause != "ABORT" for clause in (*nulls, *self.key_conflicts.values()))
+
+    @cached_property
     def indexed_columns(self) -> tuple[int, ...]:
         """The places of the columns that are searched by their words."""
         return tuple(i for i, column in enumerate(self.columns) if column.indexed)
@@ -252,6 +287,10 @@ class Schema:
     def semantic_columns(self) -> tuple[int, ...]:
         """The places of the columns that are searched by meaning."""
         return tuple(i for i, column in enumerate(self.columns) if column.semantic)
+
+    def added_name(self, name: str) -> str:
+        """The name of a column that a search puts beside these: with the prefix where one of these has it."""
+        return f"audiomem_{name}" if name in self else name
 
     def sql(self) -> str:
         """The definitions as a user would write them, separated by commas."""
@@ -317,15 +356,20 @@ def parse_columns(definitions: Sequence[str]) -> Schema:
 
     Raises SchemaError, naming the column, for what cannot be understood or is not supported.
     """
-    columns: list[Column] = []
-    checks: list[Check] = []
-    keys: list[Key] = []
-    for definition in definitions:
-        parsed = parse_definition(definition)
-        if parsed.column is not None:
-            columns.append(parsed.column)
-        checks += parsed.checks
-        keys += parsed.keys
-    alone = [key for key in keys if len(key.columns) == 1]
-    together = tuple(key for key in keys if len(key.columns) > 1)
-    return Schema(with_keys(columns, alone), tuple(checks), together)
+    parsed = [parse_definition(definition) for definition in definitions]
+    columns = [each.column for each in parsed if each.column is not None]
+    checks = tuple(check for each in parsed for check in each.checks)
+    keys = [key for each in parsed for key in each.keys]
+    no_aliases = {fold(each.column.name) for each in parsed if each.column is not None and each.no_alias}
+    alone: list[Key] = []
+    together: list[Key] = []
+    for key in keys:
+        # a column that is named twice says nothing new, but that a PRIMARY KEY is not the rowid
+        folded = list(map(fold, key.columns))
+        distinct = tuple(name for i, name in enumerate(key.columns) if folded[i] not in folded[:i])
+        (alone if len(distinct) == 1 else together).append(replace(key, columns=distinct))
+        if key.primary and len(distinct) == 1 < len(key.columns):
+            no_aliases.add(folded[0])
+    autoincrement = {fold(each.autoincrement) for each in parsed if each.autoincrement is not None}
+    keyed = with_keys(columns, alone, no_aliases=no_aliases)
+    return Schema(with_autoincrement(keyed, autoincrement), checks, tuple(together))

@@ -51,8 +51,10 @@ def enclosed_length(words: Sequence[Lexeme]) -> int:
 
 def is_default(text: str) -> bool:
     """Whether ``text`` is a value that DEFAULT takes, and nothing beyond it."""
-    words = _words(text)
-    return bool(words) and default_length(words) == len(words)
+    words = _words(f"({text})")
+    if not words or words[-1].text != ")":  # a comment that does not end hides what would follow it
+        return False
+    return len(words) > 2 and default_length(words[1:-1]) == len(words) - 2
 
 
 def is_expression(text: str) -> bool:

@@ -3,12 +3,17 @@
 The text is that of SQLite's ``datetime()``: ``YYYY-MM-DD HH:MM:SS``, with ``.ffffff`` less its trailing zeros
 where the fraction is not zero. The years are 0001 to 9999, so text order is time order, and a comparison with
 any text can be turned into a comparison of integers (``text_threshold``).
+
+A time has other spellings: ``T`` in place of the space, a zone, zeros behind the fraction, a date alone.
+In the collating sequence of a TIMESTAMP column, ``types.TIME_COLLATION``, all spellings of a time are equal:
+``compare`` puts its text as above in place of each, and compares what it has then byte by byte.
 """
 
 from __future__ import annotations
 
 import re
-from datetime import date, datetime, timedelta
+from datetime import date, datetime, time, timedelta
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -26,6 +31,8 @@ _TEXT = re.compile(
     r"(?:[T ]([0-9]{2}):([0-9]{2})(?::([0-9]{2})(?:\.([0-9]{1,9}))?)?(Z|[+-][0-9]{2}:[0-9]{2})?)?",
     re.IGNORECASE,
 )
+#: Characters of the longest spelling of a time.
+MAX_LENGTH = len("YYYY-MM-DD HH:MM:SS.fffffffff+HH:MM")
 _REMEDY = "Write YYYY-MM-DD HH:MM:SS.ffffff, with Z or +HH:MM behind it unless it is UTC"
 # µs per unit of numpy.datetime64; below a microsecond, units per µs
 _COARSE = {
@@ -122,6 +129,48 @@ def parse(value: object) -> int:
     if not MIN_MICROS <= us <= MAX_MICROS:
         raise _outside(value)
     return us
+
+
+def canonical(text: str) -> str:
+    """The text of the time that ``text`` is, in any spelling; a text that is no time stays as it is."""
+    length = len(text)
+    if not len("YYYY-MM-DD") <= length <= MAX_LENGTH:
+        return text
+    usual = length == 19 or (20 < length <= 26 and text[19] == "." and text[-1] in "123456789")
+    if usual and text[10] == " ":  # canonical already, or no time
+        return text
+    return _canonical_of_odd(text)
+
+
+@lru_cache(maxsize=1024)
+def _canonical_of_odd(text: str) -> str:
+    try:
+        return render(parse(text))
+    except DataTypeError:
+        return text
+
+
+def compare(left: str, right: str) -> int:
+    """The order of two texts in the collating sequence of a TIMESTAMP: -1, 0 or 1."""
+    left, right = canonical(left), canonical(right)
+    return (left > right) - (left < right)  # code points are in the order of their bytes
+
+
+def sql_text(value: datetime | date | time | np.datetime64) -> str | None:
+    """The text for a parameter of SQL; None for NaT.
+
+    Of a moment it is the canonical one, of a day YYYY-MM-DD, of a time of day HH:MM:SS, with .ffffff behind
+    it where that is not zero. Each orders as its values do. DataTypeError as in :func:`parse`, and for a time
+    of day with a zone.
+    """
+    if isinstance(value, time):
+        if value.tzinfo is not None:
+            raise DataTypeError(f"{value} is a time of day with a zone", remedy="Pass a datetime")
+        return value.isoformat()
+    if isinstance(value, date) and not isinstance(value, datetime):
+        return value.isoformat()
+    missing = np.isnat(value) if isinstance(value, np.datetime64) else value != value
+    return None if missing else render(parse(value))
 
 
 def text_threshold(text: str) -> int:

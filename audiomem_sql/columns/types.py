@@ -12,8 +12,9 @@
 | FLOAT[n]  | bytes, n × float32 LE  | fixed_size_list<float>[n]  | FLOAT[n] BLOB      | BLOB     |
 
 Affinity is found in the declared type by the rules of "Datatypes In SQLite", section 3.1: a name with INT,
-else with CHAR, CLOB or TEXT, else with BLOB, else with REAL, FLOA or DOUB. pyarrow is imported only where it
-is needed.
+else with CHAR, CLOB or TEXT, else with BLOB, else with REAL, FLOA or DOUB, else NUMERIC. What SQLite is told
+of a virtual table are the words of its user, such as VARCHAR(20), and the words above behind them only where
+SQLite would compare otherwise. pyarrow is imported only where it is needed.
 """
 
 from __future__ import annotations
@@ -23,11 +24,13 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import TYPE_CHECKING
 
-from audiomem_sql.errors import SchemaError
+from audiomem_sql.errors import SchemaError, did_you_mean
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
+#: The collating sequence that a TIMESTAMP is declared with, by its name in SQL; see ``timestamps.compare``.
+TIME_COLLATION = "audiomem_time"
 MAX_WIDTH = 65535  # numbers in one FLOAT[n]
 
 
@@ -99,7 +102,8 @@ class ColumnType:
                 error.at(place=place)
                 raise
         what = f"{text.strip()} is not a type" if text.strip() else "the type is missing"
-        raise SchemaError(what, place=place, remedy=f"The types are {_KNOWN}")
+        meant = did_you_mean(folded, [*_SYNONYMS, "FLOAT[n]"])
+        raise SchemaError(what, place=place, remedy=f"{meant}The types are {_KNOWN}")
 
 
 def arrow_type(column_type: ColumnType) -> pa.DataType:
@@ -133,3 +137,50 @@ def sqlite_declaration(column_type: ColumnType) -> str:
     if column_type.kind is Kind.FLOAT:
         return f"{column_type} BLOB"  # FLOA alone would be REAL; BLOB comes first in SQLite's rules
     return _DECLARED.get(column_type.kind, column_type.kind.name)
+
+
+def words_of(text: str, column_type: ColumnType) -> str | None:
+    """The words with which a user wrote a type, to be shown to SQLite; None where they are its name.
+
+    A file may say what it likes, so words that are no spelling of the type are passed over.
+    """
+    text = text.strip()
+    if not _WORDS.fullmatch(text) or text.upper() == str(column_type):
+        return None
+    try:
+        return text if ColumnType.parse(text) == column_type else None
+    except SchemaError:
+        return None
+
+
+def shown_declaration(column_type: ColumnType, words: str | None) -> str:
+    """The type that ``sqlite3_declare_vtab`` is told, and that PRAGMA table_info shows: the user's words.
+
+    NUMERIC compares as INTEGER does. Elsewhere the word that gives the affinity follows: TIMESTAMP alone is
+    NUMERIC to SQLite, and would take '2024' for a number. FLOAT[3] alone is REAL, which a column has of which
+    it is the first part of a UNION ALL.
+    """
+    shown = words or str(column_type)
+    stored = sqlite_declaration(column_type)
+    wanted, given = affinity_of(stored), affinity_of(shown)
+    if given == wanted or {given, wanted} == {"NUMERIC", "INTEGER"}:
+        return shown
+    return f"{shown} {wanted}"
+
+
+def affinity_of(declared: str) -> str:
+    """The affinity that SQLite finds in a declared type."""
+    folded = declared.upper()
+    for affinity, parts in _AFFINITIES.items():
+        if any(part in folded for part in parts):
+            return affinity
+    return "NUMERIC"
+
+
+_WORDS = re.compile(r"[A-Za-z][A-Za-z0-9_ (),\[\]]{0,63}")
+_AFFINITIES = {
+    "INTEGER": ("INT",),
+    "TEXT": ("CHAR", "CLOB", "TEXT"),
+    "BLOB": ("BLOB",),
+    "REAL": ("REAL", "FLOA", "DOUB"),
+}

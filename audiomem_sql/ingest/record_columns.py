@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from typing import Any
 
-from audiomem_sql.errors import OptionError
+from audiomem_sql.errors import OptionError, did_you_mean
 
 BODY_NAMES = ("body", "text", "content", "document", "description", "abstract")
 TITLE_NAMES = ("title", "name", "subject", "heading")
@@ -29,7 +29,10 @@ def default_columns(
     for name in (body_column, title_column):
         if name is not None and name not in names:
             known_names = ", ".join(map(repr, names)) or "none"
-            raise OptionError(f"there is no column {name!r}", remedy=f"The columns are: {known_names}.")
+            raise OptionError(
+                f"there is no column {name!r}",
+                remedy=f"{did_you_mean(name, names)}The columns are: {known_names}.",
+            )
     by_folded: dict[str, str] = {}
     for name in names:
         by_folded.setdefault(name.strip().casefold(), name)

@@ -10,18 +10,25 @@ from __future__ import annotations
 import errno
 import fcntl
 import os
+import threading
 import time
+import weakref
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 from audiomem_sql.errors import BusyError, StorageError
 from audiomem_sql.machine.durable import file_identity, stat_identity, storage_error
 from audiomem_sql.machine.file_access import open_regular
+from audiomem_sql.machine.interrupts import check_interrupt
 from audiomem_sql.machine.writer_queue import WriterQueue
 
 #: Seconds between two looks: of the one who is next, and of those behind.
 _FIRST_INTERVAL = 0.001
 _INTERVAL = 0.01
+#: The locks of this process, so that one that waits can tell whom for.
+_LOCKS: weakref.WeakSet[WriterLock] = weakref.WeakSet()
+_GUARD = threading.Lock()
+os.register_at_fork(before=_GUARD.acquire, after_in_parent=_GUARD.release, after_in_child=_GUARD.release)
 
 
 class WriterLock:
@@ -36,6 +43,8 @@ class WriterLock:
         self._handles: list[int] = []  # of files that are, were or will be the base; the last is the newest
         self._process = os.getpid()
         self._queue = WriterQueue(base)
+        with _GUARD:
+            _LOCKS.add(self)
 
     def acquire(self, timeout: float) -> None:
         """Become the writer, after those who wait already. BusyError after ``timeout`` seconds."""
@@ -47,16 +56,28 @@ class WriterLock:
         place = self._queue.enter()
         try:
             while not ((is_first := place.is_first()) and self._try()):
+                check_interrupt()
                 left = deadline - time.monotonic()
                 if left <= 0:
-                    raise BusyError(
-                        f"another process is writing, for {timeout:.3g} s by now",
-                        file=self.base,
-                        remedy="Try again later, or raise the busy timeout.",
-                    )
+                    raise self._busy(timeout)
                 time.sleep(min(left, _FIRST_INTERVAL if is_first else _INTERVAL))
         finally:
             place.leave()
+
+    def _busy(self, timeout: float) -> BusyError:
+        with _GUARD:
+            own = [lock for lock in _LOCKS if lock.held and lock._process == os.getpid()]
+        if any(lock is not self and lock.base == self.base for lock in own):
+            return BusyError(
+                f"another connection or table object of this process is writing, for {timeout:.3g} s by now",
+                file=self.base,
+                remedy="End its transaction first: commit it, roll it back, or close it.",
+            )
+        return BusyError(
+            f"another process is writing, for {timeout:.3g} s by now",
+            file=self.base,
+            remedy="Try again later, or raise the busy timeout.",
+        )
 
     def follow(self, path: str) -> None:
         """Lock a file that is about to become the base, too.

@@ -7,8 +7,8 @@ decides over arrays, values and zone maps.
 
 from __future__ import annotations
 
-from audiomem_sql.predicates.binding import bind
+from audiomem_sql.predicates.binding import TIME, bind
 from audiomem_sql.predicates.bounds import Bound
 from audiomem_sql.predicates.predicate import ROWID, And, Condition, Not, Op, Or, Predicate
 
-__all__ = ["ROWID", "And", "Bound", "Condition", "Not", "Op", "Or", "Predicate", "bind"]
+__all__ = ["ROWID", "TIME", "And", "Bound", "Condition", "Not", "Op", "Or", "Predicate", "bind"]

@@ -7,6 +7,9 @@
   parameter), and is itself taken for a number if it has (a column of numbers). A virtual table cannot see
   which it was: such predicates are supersets, unless ``literal`` says that there is no affinity.
 - A blob is never converted.
+
+SQLite has no times. A column of times is one of texts in the collating sequence ``TIME_COLLATION``. Whoever
+compares it with what is no time, such as 'yesterday' or 5, gets a DataTypeError (``TIME``), and not no rows.
 """
 
 from __future__ import annotations
@@ -18,8 +21,8 @@ from typing import Any
 import numpy as np
 
 from audiomem_sql.columns.numeric_text import numeric_text
-from audiomem_sql.columns.timestamps import MAX_MICROS, MIN_MICROS, render, text_threshold
-from audiomem_sql.columns.types import ColumnType, Kind
+from audiomem_sql.columns.timestamps import MAX_MICROS, MIN_MICROS, canonical, parse, render, text_threshold
+from audiomem_sql.columns.types import TIME_COLLATION, ColumnType, Kind
 from audiomem_sql.errors import QueryError
 from audiomem_sql.predicates.bounds import (
     Bound,
@@ -48,6 +51,10 @@ from audiomem_sql.predicates.texts import (
 
 _NUMBERS = (Kind.INTEGER, Kind.BOOLEAN, Kind.REAL)
 _BLOBS = (Kind.BLOB, Kind.FLOAT)
+#: In place of a collation: the values are times, in any spelling.
+TIME = "TIME"
+_TIMES = (TIME, TIME_COLLATION)
+_PATTERNS = (Op.LIKE, Op.GLOB)
 
 
 def bind(
@@ -64,7 +71,8 @@ def bind(
     filter that SQLite does not see: it has no affinity, and the answer must be exact. converted: the values
     of an IN have the affinity of the comparison already, as SQLite hands them to a virtual table: there are
     numbers among them only if texts are compared as numbers, and the answer is exact. QueryError for a value
-    that is no SQL value, and with ``literal`` for a pattern longer than SQLite takes.
+    that is no SQL value, and with ``literal`` for a pattern longer than SQLite takes. DataTypeError for a
+    value that is no time where the collation is TIME, and for one that is no text in TIME_COLLATION.
     """
     op = predicate.op
     if op is Op.IS_NULL:
@@ -77,8 +85,12 @@ def bind(
         return Truth(column_type=column_type)
     if op is Op.IN:
         values = [clean(value) for value in predicate.value]
+        if collation in _TIMES:
+            values, collation = [_time(value, collation) for value in values], "BINARY"
         return _member(values, column_type, collation, literal, converted)
     value = clean(predicate.value)
+    if collation in _TIMES:
+        value, collation = value if op in _PATTERNS else _time(value, collation), "BINARY"
     if op in (Op.IS, Op.IS_NOT):
         return _identity(op, value, column_type, collation, literal)
     if value is None:
@@ -88,6 +100,15 @@ def bind(
     if op is Op.STARTS_WITH:
         return _prefix(value, column_type)
     return _compare(op, value, column_type, collation, literal)
+
+
+def _time(value: SqlValue | None, collation: str) -> SqlValue | None:
+    """The text of a time that a column of times is compared with."""
+    if value is None:
+        return None
+    if collation == TIME or not isinstance(value, str):
+        return render(parse(value))
+    return canonical(value)
 
 
 def _identity(

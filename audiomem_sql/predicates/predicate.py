@@ -10,6 +10,8 @@ from typing import Any, Final, NamedTuple, TypeAlias
 
 #: The column number that stands for the rowid.
 ROWID: Final = -1
+#: The column number of what is said of no single column.
+NO_COLUMN: Final = -2
 
 
 class Op(Enum):
@@ -75,6 +77,29 @@ class Predicate:
     def cost(self) -> int:
         """Rank; of two predicates the one with the lower rank is tried first."""
         return 1 if self.op in (Op.LIKE, Op.GLOB) else 0
+
+
+@dataclass(frozen=True, slots=True)
+class SqlPredicate(Predicate):
+    """An expression of SQL that is true, false or NULL for a row; SQLite decides it.
+
+    text: the expression, which may name any columns, with ``?`` for each of ``parameters``. start: where it
+    begins in the filter that it is part of.
+    """
+
+    text: str = ""
+    parameters: tuple[Any, ...] = ()
+    start: int = 0
+
+    @classmethod
+    def of(cls, text: str, parameters: tuple[Any, ...] = (), start: int = 0) -> SqlPredicate:
+        """The predicate that ``text`` states."""
+        return cls(NO_COLUMN, Op.TRUE, None, text, parameters, start)
+
+    @property
+    def cost(self) -> int:
+        """It is tried last."""
+        return 3
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,15 +1,15 @@
 """The filter of the Python API, ``where="year > 2020 AND (title LIKE 'a%' OR seen IS NULL)"``.
 
 A small part of SQL's expression language: conditions on one column each, joined by AND, OR, NOT and
-parentheses. It means what SQLite means by the same text; everything beyond it is SQLite's business
-(``audiomem_sql.connect``).
+parentheses. It means what SQLite means by the same text. What goes beyond it is decided by SQLite itself, see
+:mod:`audiomem_sql.scan.condition_text`.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from datetime import date, datetime
+from datetime import date, time
 from typing import Any, NamedTuple, NoReturn, TypeAlias
 
 import numpy as np
@@ -17,9 +17,8 @@ import numpy as np
 from audiomem_sql.columns.column import ROWID_NAMES, fold
 from audiomem_sql.columns.lexemes import Lexeme, Token, blob_of, lexeme_at
 from audiomem_sql.columns.numeric_text import numeric_text
-from audiomem_sql.columns.timestamps import parse as parse_time
-from audiomem_sql.columns.timestamps import render
-from audiomem_sql.errors import QueryError
+from audiomem_sql.columns.timestamps import sql_text
+from audiomem_sql.errors import DataTypeError, QueryError, did_you_mean
 from audiomem_sql.predicates.operands import INT64_MAX, INT64_MIN, SqlValue, clean
 from audiomem_sql.predicates.predicate import (
     COMPARISON_BY_OP,
@@ -88,9 +87,28 @@ def parse_where(text: str, schema_names: Sequence[str], parameters: Sequence[Any
     Columns are numbered as in ``schema_names``, and each ``?`` is replaced by its parameter.
 
     QueryError, with a caret under the place, for what is no filter; for columns that are not there; and when
-    the number of parameters is not that of the question marks.
+    the number of parameters is not that of the question marks. DataTypeError for a datetime that has no text.
     """
     return _Parser(text, schema_names, parameters).parse()
+
+
+def bound_value(value: Any, number: int) -> SqlValue | None:
+    """Parameter ``number``, counted from 1, as SQL has it; QueryError for what SQL has no value for."""
+    if isinstance(value, date | time | np.datetime64):
+        try:
+            return sql_text(value)
+        except DataTypeError as error:
+            error.at(place=f"parameter {number}")
+            raise
+    if isinstance(value, np.generic):
+        value = value.item()
+    if isinstance(value, int) and not INT64_MIN <= value <= INT64_MAX:
+        raise QueryError("this number is beyond 64 bits", place=f"parameter {number}")
+    try:
+        return clean(value)
+    except QueryError as error:
+        error.at(place=f"parameter {number}")
+        raise
 
 
 class _Parser:
@@ -279,7 +297,9 @@ class _Parser:
     def named(self, lexeme: Lexeme) -> _Column:
         number = self.columns.get(fold(lexeme.value))
         if number is None:
-            self.fail(f"there is no column {lexeme.value!r}; there are {', '.join(self.names)}", lexeme)
+            known, meant = ", ".join(self.names), did_you_mean(lexeme.value, self.names).strip()
+            meant = meant and f" ({meant[0].lower()}{meant[1:]})"
+            self.fail(f"there is no column {lexeme.value!r}{meant}; there are {known}", lexeme)
         return _Column(number)
 
     def number(self, lexeme: Lexeme, sign: int) -> int | float:
@@ -310,18 +330,7 @@ class _Parser:
             self.fail(f"there is no parameter for this question mark ({len(self.parameters)} given)", lexeme)
         value = self.parameters[self.parameters_used]
         self.parameters_used += 1
-        if isinstance(value, datetime | date):
-            return render(parse_time(value))
-        if isinstance(value, np.generic):
-            value = value.item()
-        place = f"parameter {self.parameters_used}"
-        if isinstance(value, int) and not INT64_MIN <= value <= INT64_MAX:
-            self.fail(f"{place} is beyond 64 bits", lexeme)
-        try:
-            return clean(value)
-        except QueryError as error:
-            error.at(place=place)
-            raise
+        return bound_value(value, self.parameters_used)
 
     # -- tokens ----------------------------------------------------------------------------------------------
 
@@ -369,9 +378,13 @@ class _Parser:
             self.fail(f"{mark} is needed here")
 
     def fail(self, reason: str, lexeme: Lexeme | None = None) -> NoReturn:
-        position = (lexeme or self.token).start
-        first, last = max(0, position - 60), position + 60
-        line = re.sub(r"[\x00-\x1f]", " ", self.text[first:last])
-        line = ("…" if first else "") + line + ("…" if last < len(self.text) else "")
-        pad = " " * (position - first + (first > 0))
-        raise QueryError(f"this filter cannot be understood:\n  {line}\n  {pad}^ {reason}", remedy=_REMEDY)
+        raise not_understood(self.text, (lexeme or self.token).start, reason)
+
+
+def not_understood(text: str, position: int, reason: str) -> QueryError:
+    """The error that shows ``text``, the place in it, and what is wrong there."""
+    first, last = max(0, position - 60), position + 60
+    line = re.sub(r"[\x00-\x1f]", " ", text[first:last])
+    line = ("…" if first else "") + line + ("…" if last < len(text) else "")
+    pad = " " * (position - first + (first > 0))
+    return QueryError(f"this filter cannot be understood:\n  {line}\n  {pad}^ {reason}", remedy=_REMEDY)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from audiomem_sql.errors import OptionError
+from audiomem_sql.errors import OptionError, did_you_mean
 from audiomem_sql.protection.crc32c import Crc32cCells
 from audiomem_sql.protection.parity import ParityShare
 from audiomem_sql.protection.reed_solomon import ReedSolomon
@@ -55,7 +55,7 @@ def level_named(name: str) -> Level:
     except KeyError:
         raise OptionError(
             f"protection level {name!r} does not exist in this version",
-            remedy=f"Use one of: {', '.join(LEVELS)}.",
+            remedy=f"{did_you_mean(name, LEVELS)}Use one of: {', '.join(LEVELS)}.",
         ) from None
 
 

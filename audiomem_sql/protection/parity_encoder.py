@@ -12,10 +12,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from itertools import pairwise
+from threading import Event
 
 import numpy as np
 
 from audiomem_sql.arrays import U8Array
+from audiomem_sql.machine.interrupts import check_interrupt, wait_for
 from audiomem_sql.protection.parity import ParityPlan
 
 BUDGET_BYTES = 256 << 20
@@ -83,10 +85,14 @@ def encode_bands(
     cells, uint8 (count, size), that is not used again. Both are called from ``threads`` threads, which share
     the budget.
     """
+    ended = Event()
 
     def encode(band: range) -> None:
         encoder = ParityEncoder(plan, size, band)
         for first in range(band.start, plan.sources, plan.groups):
+            if ended.is_set():
+                return
+            check_interrupt()
             count = min(len(band), plan.sources - first)
             encoder.add(first, read(first, count))
         for row, cells in enumerate(encoder.finish()):
@@ -100,5 +106,9 @@ def encode_bands(
             encode(band)
         return
     with ThreadPoolExecutor(threads, thread_name_prefix="audiomem-parity") as pool:
-        for _ in pool.map(encode, bands):
-            pass
+        try:
+            wait_for([pool.submit(encode, band) for band in bands])
+        except BaseException:
+            ended.set()
+            pool.shutdown(cancel_futures=True)
+            raise

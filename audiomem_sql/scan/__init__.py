@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from audiomem_sql.scan.fetch import fetch_rows
 from audiomem_sql.scan.filters import Filter, RowFilter, filters_of, filters_of_text
-from audiomem_sql.scan.lookup import find_rows
+from audiomem_sql.scan.lookup import ManyRows, find_rows
 from audiomem_sql.scan.plan import Plan
 from audiomem_sql.scan.planner import choose
 from audiomem_sql.scan.readable import Readable
@@ -21,6 +21,7 @@ from audiomem_sql.scan.top_rows import first_rows, parse_order
 
 __all__ = [
     "Filter",
+    "ManyRows",
     "Plan",
     "Readable",
     "RowFilter",

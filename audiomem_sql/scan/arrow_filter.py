@@ -20,7 +20,7 @@ from audiomem_sql.arrays import BoolArray
 from audiomem_sql.columns.schema import Schema
 from audiomem_sql.columns.timestamps import MAX_MICROS, MIN_MICROS, render
 from audiomem_sql.columns.types import arrow_type
-from audiomem_sql.errors import QueryError
+from audiomem_sql.errors import QueryError, did_you_mean
 from audiomem_sql.predicates.predicate import (
     COMPARISON_BY_OP,
     COMPARISONS,
@@ -64,7 +64,8 @@ def filters_of_expression(expression: pc.Expression, schema: Schema) -> tuple[li
     for name in sorted(names):
         if name not in schema.names:
             raise QueryError(
-                f"there is no column {name!r}", remedy=f"The columns are {', '.join(schema.names)}"
+                f"there is no column {name!r}",
+                remedy=f"{did_you_mean(name, schema.names)}The columns are {', '.join(schema.names)}",
             )
     known: list[Condition] = []
     complete = True

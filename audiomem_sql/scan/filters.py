@@ -15,10 +15,12 @@ import pyarrow as pa
 from audiomem_sql.arrays import BoolArray
 from audiomem_sql.columns.schema import Schema
 from audiomem_sql.columns.types import ColumnType, Kind
-from audiomem_sql.predicates import ROWID, Bound, Condition, Predicate, bind
+from audiomem_sql.errors import DataTypeError, QueryError
+from audiomem_sql.predicates import ROWID, TIME, And, Bound, Condition, Not, Or, Predicate, bind
 from audiomem_sql.predicates.conditions import combine, evaluate
-from audiomem_sql.predicates.predicate import conjuncts, predicates_of
-from audiomem_sql.predicates.where import parse_where
+from audiomem_sql.predicates.predicate import NO_COLUMN, SqlPredicate, conjuncts, predicates_of
+from audiomem_sql.scan.condition_text import condition_of, whole_condition
+from audiomem_sql.scan.sql_rows import SqlRows
 
 _INTEGER = ColumnType(Kind.INTEGER)
 
@@ -41,47 +43,74 @@ RowFilter = Callable[[Callable[[int], pa.Array]], BoolArray]
 
 
 def filters_of(
-    condition: Condition, schema: Schema, *, collated: bool = True
+    condition: Condition, schema: Schema, *, collated: bool = True, whole: str = ""
 ) -> tuple[list[Filter], RowFilter | None]:
     """(filters, row filter): every row that passes both satisfies ``condition``, and no other does.
 
-    collated: texts are compared by the collations of their columns, and otherwise by their bytes.
+    collated: texts are compared by the collations of their columns, and times with any spelling of a time;
+    otherwise texts and times are compared by their bytes. DataTypeError, naming the column, for a value that
+    is no time. whole: the text of the condition, for
+    errors of the parts that SQLite decides.
     """
 
     def bind_predicate(predicate: Predicate) -> Bound:
         if predicate.column == ROWID:
             return bind(predicate, _INTEGER, literal=True)
         column = schema.columns[predicate.column]
-        return bind(predicate, column.type, column.collation if collated else "BINARY", literal=True)
+        collation = TIME if column.type.kind is Kind.TIMESTAMP else column.collation
+        try:
+            return bind(predicate, column.type, collation if collated else "BINARY", literal=True)
+        except DataTypeError as error:
+            error.at(place=f"column {column.name}")
+            raise
 
     filters: list[Filter] = []
-    mixed: list[tuple[Condition, dict[int, Filter]]] = []
+    mixed: list[tuple[Condition, dict[int, Filter | SqlRows]]] = []
     for part in conjuncts(condition):
-        if isinstance(part, Predicate):
-            filters.append(Filter(part.column, bind_predicate(part)))
-            continue
         predicates = predicates_of(part)
-        if len({predicate.column for predicate in predicates}) == 1:
+        if isinstance(part, Predicate) and not isinstance(part, SqlPredicate):
+            filters.append(Filter(part.column, bind_predicate(part)))
+        elif isinstance(part, And | Or | Not) and _on_one_column(predicates):
             filters.append(Filter(predicates[0].column, combine(part, bind_predicate)))
         else:
             bound = {
-                id(predicate): Filter(predicate.column, bind_predicate(predicate)) for predicate in predicates
+                id(predicate): SqlRows(predicate, schema, whole)
+                if isinstance(predicate, SqlPredicate)
+                else Filter(predicate.column, bind_predicate(predicate))
+                for predicate in predicates
             }
             mixed.append((part, bound))
     return filters, _row_filter(mixed) if mixed else None
 
 
+def _on_one_column(predicates: Sequence[Predicate]) -> bool:
+    columns = {predicate.column for predicate in predicates}
+    return len(columns) == 1 and NO_COLUMN not in columns
+
+
 def filters_of_text(
     where: str | None, parameters: Sequence[Any], schema: Schema
 ) -> tuple[list[Filter], RowFilter | None]:
-    """The filters of ``where``, see :mod:`audiomem_sql.predicates.where`; without it, none.
+    """The filters of ``where``, see :mod:`audiomem_sql.scan.condition_text`; without it, none.
 
     Raises QueryError.
     """
-    return ([], None) if where is None else filters_of(parse_where(where, schema.names, parameters), schema)
+    if where is None:
+        return [], None
+    condition = condition_of(where, schema.names, parameters)
+    try:
+        return filters_of(condition, schema, whole=where)
+    except QueryError:
+        if isinstance(condition, Predicate):
+            raise
+        try:  # where a word that joins conditions elsewhere is a name
+            return filters_of(whole_condition(where, schema.names, parameters), schema, whole=where)
+        except QueryError:
+            pass
+        raise
 
 
-def _row_filter(conditions: Sequence[tuple[Condition, Mapping[int, Filter]]]) -> RowFilter:
+def _row_filter(conditions: Sequence[tuple[Condition, Mapping[int, Filter | SqlRows]]]) -> RowFilter:
     def passes(load: Callable[[int], pa.Array[Any]]) -> BoolArray:
         masks = [_mask(condition, filters, load) for condition, filters in conditions]
         mask = masks[0]
@@ -93,10 +122,12 @@ def _row_filter(conditions: Sequence[tuple[Condition, Mapping[int, Filter]]]) ->
 
 
 def _mask(
-    condition: Condition, filters: Mapping[int, Filter], load: Callable[[int], pa.Array[Any]]
+    condition: Condition, filters: Mapping[int, Filter | SqlRows], load: Callable[[int], pa.Array[Any]]
 ) -> BoolArray:
     def decide(predicate: Predicate) -> tuple[BoolArray, BoolArray]:
         item = filters[id(predicate)]
+        if isinstance(item, SqlRows):
+            return item.decide(load)
         array = load(item.column)
         return item.bound.mask(array), item.bound.nulls(array)
 

@@ -1,31 +1,57 @@
 """Finding few rows by key, for point queries and joins, where a scan would cost too much each time.
 
 An equality on the rowid is arithmetic or a binary search. On any other column it goes through Bloom filters,
-and from the fourth time on through a sorted index in memory (see key_index).
+and from the fourth time on through a sorted index in memory (see key_index). A key that many rows have gives
+them as :class:`ManyRows`, which are read as they are asked for.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, TypeAlias
 
 import numpy as np
 import pyarrow as pa
 
+from audiomem_sql.arrays import I64Array
+from audiomem_sql.columns.batch import Batch
 from audiomem_sql.columns.sql_values import sql_value
 from audiomem_sql.columns.types import ColumnType, Kind
 from audiomem_sql.indexes.keys.index import LOOKUPS_BEFORE_INDEX, MAX_INDEX_BYTES, SMALL_ROWS, KeyIndex
 from audiomem_sql.scan.filters import Filter
 from audiomem_sql.scan.readable import Readable
+from audiomem_sql.scan.scanner import scan_rows
 from audiomem_sql.storage.segment import ROWID, ReadableSegment
 
 #: More keys than this at once are found by a scan.
 MAX_KEYS = 64
+#: Up to so many rows of a key are read one by one, and more of them part by part.
+FEW_FOUND = 64
 _PLAIN = (Kind.INTEGER, Kind.REAL, Kind.TEXT, Kind.JSON, Kind.BLOB)
 
 
-def find_rows(view: Readable, filters: Sequence[Filter]) -> list[tuple[ReadableSegment, int]] | None:
-    """The stored rows that pass ``filters``, as (segment, row), if a key leads to them.
+@dataclass(frozen=True, slots=True, eq=False)
+class ManyRows:
+    """The rows of a key that many have, and what else they have to pass.
+
+    parts: segments, each with its live rows, ascending int64 (n,).
+    """
+
+    parts: tuple[tuple[ReadableSegment, I64Array], ...]
+    filters: tuple[Filter, ...] = ()
+
+    def batches(self, columns: Sequence[int]) -> Iterator[Batch]:
+        """The rows that pass, decoded as they are asked for."""
+        return scan_rows(self.parts, columns, self.filters)
+
+
+#: Few rows as (segment, row), or many.
+FoundRows: TypeAlias = list[tuple[ReadableSegment, int]] | ManyRows
+
+
+def find_rows(view: Readable, filters: Sequence[Filter]) -> FoundRows | None:
+    """The stored rows that pass ``filters``, if a key leads to them.
 
     None if only a scan would.
 
@@ -49,12 +75,12 @@ def find_rows(view: Readable, filters: Sequence[Filter]) -> list[tuple[ReadableS
     rows_found = find_by_key(view, item.column, collation, keys)
     if rows_found is None or len(filters) == 1:
         return rows_found
+    if isinstance(rows_found, ManyRows):
+        return ManyRows(rows_found.parts, tuple(other for other in filters if other is not item))
     return [position for position in rows_found if _passes(position, filters, item)]
 
 
-def find_by_key(
-    view: Readable, column: int, collation: str, keys: Sequence[Any]
-) -> list[tuple[ReadableSegment, int]] | None:
+def find_by_key(view: Readable, column: int, collation: str, keys: Sequence[Any]) -> FoundRows | None:
     """The stored rows whose ``column`` has one of ``keys`` (see Bound.lookup).
 
     None if only a scan would find them.
@@ -63,16 +89,20 @@ def find_by_key(
         return None  # a scan knows how to leave rows out
     if column == ROWID or column == view.schema.rowid_column:
         return list(_by_rowid(view, keys))
-    rows_found: list[tuple[ReadableSegment, int]] = []
+    parts: list[tuple[ReadableSegment, I64Array]] = []
+    count = 0
     for segment_view in view.views:
         segment = segment_view.segment
         rows = _by_key(segment, column, collation, keys)
         if rows is None:
             return None
-        if len(segment_view.deleted):
-            rows = [row for row in rows if segment_view.is_live(row)]
-        rows_found += [(segment, row) for row in rows]
-    return rows_found
+        if len(rows):
+            rows = segment_view.live_ones(rows)
+            parts.append((segment, rows))
+            count += len(rows)
+    if count > FEW_FOUND:
+        return ManyRows(tuple(parts))
+    return [(segment, row) for segment, rows in parts for row in rows.tolist()]
 
 
 def _by_rowid(view: Readable, keys: Sequence[Any]) -> Iterator[tuple[ReadableSegment, int]]:
@@ -84,22 +114,23 @@ def _by_rowid(view: Readable, keys: Sequence[Any]) -> Iterator[tuple[ReadableSeg
                 break
 
 
-def _by_key(segment: ReadableSegment, column: int, collation: str, keys: Sequence[Any]) -> list[int] | None:
+_NONE = np.empty(0, np.int64)
+
+
+def _by_key(segment: ReadableSegment, column: int, collation: str, keys: Sequence[Any]) -> I64Array | None:
     if not segment.rows:
-        return []
+        return _NONE
     index = key_index(segment, column, collation)
     if index is not None:
         if len(keys) == 1:
-            rows: list[int] = index.rows(keys[0]).tolist()
-        else:
-            rows = np.unique(np.concatenate([index.rows(key) for key in keys])).tolist()
-        return rows
+            return index.rows(keys[0])
+        return np.unique(np.concatenate([index.rows(key) for key in keys]))
     if (
         collation == "BINARY"
         and segment.bloom(column) is not None
         and not any(segment.may_contain(column, key) for key in keys)
     ):
-        return []
+        return _NONE
     return None
 
 

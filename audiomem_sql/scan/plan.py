@@ -5,12 +5,14 @@ arguments whenever the statement runs. Its grammar is a contract between :meth:`
 :func:`parse_plan`:
 
     plan   := ("SCAN" | "WHERE" term ("AND" term)*) ["READ" column ("," column)*] ["ORDER rowid" ["DESC"]]
-              ["OFFSET" ?n] ["VERSION" ?n] ["AS OF" ?n] ["MATCH" (column | "*") ?n] ["K" ?n]
+              ["OFFSET" ?n] ["VERSION" ?n] ["AS OF" ["IS"] ?n] ["FILTER" ?n]
+              ["MATCH" (column | "*") ?n] ["K" ?n "BEFORE OTHER CONDITIONS"]
     term   := column operator [?n] ["COLLATE" name]
     column := a name, in double quotes unless it is a plain identifier that the grammar does not use; rowid
 
 where ?n is the n-th argument, counted from 1, the operator is one of = <> < <= > >= IN LIKE GLOB IS, IS NOT,
-IS NULL, IS NOT NULL, and one space stands between two words.
+IS NULL, IS NOT NULL, and one space stands between two words. Without COLLATE a TIMESTAMP is compared as a
+time (``predicates.TIME``), and any other column by its bytes (BINARY).
 """
 
 from __future__ import annotations
@@ -19,8 +21,9 @@ import re
 from dataclasses import dataclass
 
 from audiomem_sql.columns.schema import Schema
+from audiomem_sql.columns.types import Kind
 from audiomem_sql.errors import QueryError
-from audiomem_sql.predicates import Op
+from audiomem_sql.predicates import TIME, Op
 from audiomem_sql.storage.segment import ROWID
 
 
@@ -41,7 +44,9 @@ class Plan:
     ``columns``: places in the schema, ascending. ``order``: 1 ascending, -1 descending, 0 any.
 
     match: the column that is searched (-1: the table), and the argument that it is searched for; the rows
-    then come nearest first, and no more of them than argument ``k`` says.
+    then come nearest first, and no more of them than argument ``k`` says, before the database checks any
+    condition that is not a term. filter: the argument that is a condition as text. null_moment: the time NULL
+    is that of the newest version; otherwise no row has it.
     """
 
     terms: tuple[Term, ...] = ()
@@ -50,8 +55,10 @@ class Plan:
     offset: int | None = None
     version: int | None = None
     as_of: int | None = None
+    null_moment: bool = False
     match: tuple[int, int] | None = None
     k: int | None = None
+    filter: int | None = None
 
     def text(self, schema: Schema) -> str:
         """The plan in the grammar above."""
@@ -70,19 +77,22 @@ class Plan:
         if self.version is not None:
             words.append(f"VERSION ?{self.version}")
         if self.as_of is not None:
-            words.append(f"AS OF ?{self.as_of}")
+            words.append(f"AS OF {'IS ' if self.null_moment else ''}?{self.as_of}")
+        if self.filter is not None:
+            words.append(f"FILTER ?{self.filter}")
         if self.match is not None:
             searched = "*" if self.match[0] < 0 else _name(self.match[0], schema)
             words.append(f"MATCH {searched} ?{self.match[1]}")
         if self.k is not None:
-            words.append(f"K ?{self.k}")
+            words.append(f"K ?{self.k} BEFORE OTHER CONDITIONS")
         return " ".join(words)
 
 
 _IDENTIFIER = re.compile(r"[A-Za-z_][A-Za-z_0-9]*\Z")
 _RESERVED = frozenset(
-    ["AND", "IN", "IS", "LIKE", "GLOB", "NOT", "NULL", "READ", "ORDER", "OFFSET", "DESC", "SCAN", "WHERE"]
-)
+    ["AND", "IN", "IS", "LIKE", "GLOB", "NOT", "NULL", "READ", "ORDER", "OFFSET", "DESC", "SCAN", "WHERE",
+     "ROWID"]
+)  # fmt: skip
 _NAME = r'(?:[A-Za-z_][A-Za-z_0-9]*|"(?:[^"]|"")*")'
 _OPERATOR = "IS NOT NULL|IS NULL|=|<>|<=|>=|<|>|IN|LIKE|GLOB|IS NOT|IS"
 _TERM = rf"{_NAME} (?:{_OPERATOR})(?: \?\d+)?(?: COLLATE {_NAME})?"
@@ -90,8 +100,10 @@ _PLAN = re.compile(
     rf"(?:SCAN|WHERE (?P<terms>{_TERM}(?: AND {_TERM})*))"
     rf"(?: READ (?P<columns>{_NAME}(?:, {_NAME})*))?"
     r"(?P<order> ORDER rowid(?P<descending> DESC)?)?"
-    r"(?: OFFSET \?(?P<offset>\d+))?(?: VERSION \?(?P<version>\d+))?(?: AS OF \?(?P<as_of>\d+))?"
-    rf"(?: MATCH (?P<match>{_NAME}|\*) \?(?P<query>\d+))?(?: K \?(?P<k>\d+))?"
+    r"(?: OFFSET \?(?P<offset>\d+))?(?: VERSION \?(?P<version>\d+))?"
+    r"(?: AS OF(?P<null> IS)? \?(?P<as_of>\d+))?"
+    r"(?: FILTER \?(?P<filter>\d+))?"
+    rf"(?: MATCH (?P<match>{_NAME}|\*) \?(?P<query>\d+))?(?: K \?(?P<k>\d+) BEFORE OTHER CONDITIONS)?"
 )
 _ONE_TERM = re.compile(rf"(?:\A| AND )({_NAME}) ({_OPERATOR})(?: \?(\d+))?(?: COLLATE ({_NAME}))?")
 _ONE_COLUMN = re.compile(_NAME)
@@ -110,7 +122,14 @@ def _term_text(term: Term, schema: Schema) -> str:
     text = f"{_name(term.column, schema)} {term.op.value}"
     if term.argument is not None:
         text += f" ?{term.argument}"
-    return text if term.collation == "BINARY" else f"{text} COLLATE {term.collation}"
+    usual = usual_collation(term.column, schema)
+    return text if term.collation == usual else f"{text} COLLATE {term.collation}"
+
+
+def usual_collation(column: int, schema: Schema) -> str:
+    """The collation of a term that names none."""
+    timed = column != ROWID and schema.columns[column].type.kind is Kind.TIMESTAMP
+    return TIME if timed else "BINARY"
 
 
 def _column(text: str, schema: Schema) -> int:
@@ -135,14 +154,16 @@ def parse_plan(text: str, schema: Schema) -> Plan:
         match=None
         if match is None
         else (-1 if match == "*" else _column(match, schema), int(parts["query"])),
+        null_moment=parts["null"] is not None,
         **numbers,
     )
 
 
-_NUMBERS = ("offset", "version", "as_of", "k")
+_NUMBERS = ("offset", "version", "as_of", "k", "filter")
 
 
 def _parsed_term(term: re.Match[str], schema: Schema) -> Term:
     name, operator, argument, collation = term.groups()
+    column = _column(name, schema)
     number = None if argument is None else int(argument)
-    return Term(_column(name, schema), Op(operator), number, collation or "BINARY")
+    return Term(column, Op(operator), number, collation or usual_collation(column, schema))

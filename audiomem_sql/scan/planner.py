@@ -11,8 +11,8 @@ from itertools import count
 from typing import Any, Final
 
 from audiomem_sql.columns.schema import Schema
-from audiomem_sql.columns.types import Kind
-from audiomem_sql.predicates import Op
+from audiomem_sql.columns.types import TIME_COLLATION, Kind
+from audiomem_sql.predicates import TIME, Op
 from audiomem_sql.scan.plan import Plan, Term
 from audiomem_sql.storage.segment import ROWID
 
@@ -22,7 +22,10 @@ UNKNOWN: Final = object()
 
 @dataclass(frozen=True, slots=True)
 class Constraint:
-    """What a door knows of ``column op value``; ``value`` is UNKNOWN unless it is a constant of the query."""
+    """What a door knows of ``column op value``; ``value`` is UNKNOWN unless it is a constant of the query.
+
+    collation: as SQLite names it, or TIME; also of a constraint that cannot be used.
+    """
 
     column: int
     op: Op
@@ -36,9 +39,10 @@ class TableQuery:
     """What a query asks of one table: ``columns`` of the rows that satisfy ``constraints``.
 
     order: the rowid order that is wanted (1, -1, 0 for any). offset: the query has an OFFSET, which the plan
-    takes over when it decides every constraint alone. moment: "version" or "as_of" if the query asks for one.
+    takes over when it decides every constraint alone. moment: "version" or "as_of" if the query asks for one;
+    null_moment: it asks by IS, so that the time NULL is that of the newest version.
     match: the column that is searched (-1: the table), None without a search. k: the query says how many rows
-    a search gives.
+    a search gives. filter: the query has a condition as text.
     """
 
     constraints: Sequence[Constraint]
@@ -46,8 +50,10 @@ class TableQuery:
     order: int = 0
     offset: bool = False
     moment: str | None = None
+    null_moment: bool = False
     match: int | None = None
     k: bool = False
+    filter: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,11 +80,15 @@ class Choice:
     unique: bool
 
 
+#: The operators of which SQLite says the collation; of <> and IS NOT it says BINARY, whatever it is.
+COMPARING = (Op.EQ, Op.LT, Op.LE, Op.GT, Op.GE, Op.IS)
 _NO_VALUE = (Op.IS_NULL, Op.NOT_NULL)
 #: SQLite converts the values of an IN before it hands them over, and where it checks one by one, it compares
 #: a text with a number in another way than IN does: so IN is decided here.
 _ALWAYS_EXACT = (*_NO_VALUE, Op.IN)
 _PATTERNS = (Op.LIKE, Op.GLOB)
+#: What makes SQLite choose any other order of its loops, if there is one.
+_LAST_CHOICE = 1e12
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +102,7 @@ def choose(schema: Schema, statistics: Statistics, query: TableQuery) -> Choice:
     """The plan of a query.
 
     Its arguments are the values of the usable constraints, then those of OFFSET, of the moment, of the
-    search, and of k.
+    search, of k, and of the filter.
     """
     terms: list[Term] = []
     arguments: list[int | None] = []
@@ -116,7 +126,13 @@ def _plan(terms: Sequence[Term], statistics: Statistics, query: TableQuery, exac
     """The plan with these terms. exact: they decide every constraint."""
     numbers = count(len(terms) + 1)
     order = query.order if statistics.ordered and query.match is None else 0
-    takes_offset = query.offset and query.match is None and exact and (not query.order or bool(order))
+    takes_offset = (
+        query.offset
+        and query.match is None
+        and not query.filter
+        and exact
+        and (not query.order or bool(order))
+    )
     return Plan(
         terms=tuple(terms),
         columns=tuple(sorted(query.columns)),
@@ -124,8 +140,10 @@ def _plan(terms: Sequence[Term], statistics: Statistics, query: TableQuery, exac
         offset=next(numbers) if takes_offset else None,
         version=next(numbers) if query.moment == "version" else None,
         as_of=next(numbers) if query.moment == "as_of" else None,
+        null_moment=query.null_moment,
         match=None if query.match is None else (query.match, next(numbers)),
         k=next(numbers) if query.match is not None and query.k else None,
+        filter=next(numbers) if query.filter else None,
     )
 
 
@@ -133,8 +151,10 @@ def _estimated(schema: Schema, statistics: Statistics, query: TableQuery, exact:
     """How many rows come back, what that costs, and whether there is one at most: a rough estimate."""
     rows = scanned = float(max(statistics.rows, 1))
     few = unique = False
+    outside = 0.0
     for constraint, is_exact in zip(query.constraints, exact, strict=True):
         if not constraint.usable:
+            outside = max(outside, _cost_outside(schema, constraint))
             continue
         share, read, one = _selectivity(schema, constraint, rows)
         rows = max(1.0, rows * share)
@@ -148,7 +168,18 @@ def _estimated(schema: Schema, statistics: Statistics, query: TableQuery, exact:
         cost = 20.0 + scanned * 0.2 + rows * (1.0 + 0.25 * len(query.columns))
     if query.match is not None:
         cost = 50.0 + scanned * 0.3 + rows
-    return _Estimate(rows, cost, unique)
+    return _Estimate(rows, cost + outside, unique)
+
+
+def _cost_outside(schema: Schema, constraint: Constraint) -> float:
+    """What it costs that SQLite compares, because the value comes from a loop inside ours.
+
+    Of ``other.seen = ours.seen`` SQLite takes the collation of the left column: it would compare a time with
+    a column of texts byte by byte, and miss those in another spelling. We compare times, if we are inside.
+    """
+    if constraint.collation != "BINARY" or constraint.op not in COMPARING or constraint.column == ROWID:
+        return 0.0
+    return _LAST_CHOICE if schema.columns[constraint.column].type.kind is Kind.TIMESTAMP else 0.0
 
 
 def _is_exact(schema: Schema, constraint: Constraint) -> bool:
@@ -158,6 +189,8 @@ def _is_exact(schema: Schema, constraint: Constraint) -> bool:
     if constraint.op in _PATTERNS:
         return False
     kind = Kind.INTEGER if constraint.column == ROWID else schema.columns[constraint.column].type.kind
+    if constraint.collation in (TIME, TIME_COLLATION):
+        return True
     if kind in NUMERIC_KINDS:
         # A collation says nothing of numbers. But SQLite makes a range with NOCASE of `number LIKE 'a%'
         # ESCAPE '!'`, and if it need not check that, it checks the LIKE so late that a RIGHT JOIN loses rows

@@ -23,6 +23,7 @@ from audiomem_sql.columns.selection import taken
 from audiomem_sql.columns.stored_values import int64_view, integer_array
 from audiomem_sql.columns.types import arrow_type
 from audiomem_sql.errors import DamagedFileError
+from audiomem_sql.machine.interrupts import check_interrupt
 from audiomem_sql.machine.memory import out_of_memory
 from audiomem_sql.scan.candidates import candidate_rows
 from audiomem_sql.scan.filters import Filter, RowFilter
@@ -38,6 +39,8 @@ FIRST_BATCH_BYTES = 128 << 10
 MOST_BYTES = 256 << 20
 #: Rows that are filtered at once.
 FILTER_ROWS = 1 << 16
+#: Known rows that are read at first.
+FIRST_ROWS = 64
 
 
 def scan(
@@ -73,6 +76,26 @@ def scan(
             yield batch
 
 
+def scan_rows(
+    parts: Iterable[tuple[ReadableSegment, I64Array]], columns: Sequence[int], filters: Sequence[Filter] = ()
+) -> Iterator[Batch]:
+    """Those of known rows that pass every filter, as batches of ``columns``: few at first, then more.
+
+    parts: segments, each with rows of it, ascending int64 (n,).
+    Raises DamagedFileError as :func:`scan`.
+    """
+    ranked = tuple(sorted(filters, key=lambda f: f.bound.cost))
+    work = _Work(tuple(columns), ranked, None, False, 0, frozenset())
+    step = FIRST_ROWS
+    for segment, rows in parts:
+        most = _rows_in(segment, (*(item.column for item in ranked), *columns), BATCH_BYTES)
+        start = 0
+        while start < len(rows):
+            count = min(step, most)
+            yield from work.chosen(segment, rows[start : start + count])
+            start, step = start + count, 4 * count
+
+
 def in_rowid_order(batches: Iterable[Batch], *, descending: bool = False, skip: int = 0) -> Iterator[Batch]:
     """The rows of all ``batches`` by rowid, but for the first ``skip``.
 
@@ -97,10 +120,12 @@ def in_rowid_order(batches: Iterable[Batch], *, descending: bool = False, skip: 
 def _ahead(tasks: Iterator[Callable[[], Iterable[Batch]]], count: int) -> Iterator[Batch]:
     """Run the tasks in order, from the third on ``count`` of them ahead of the consumer."""
     for _, task in zip(range(2), tasks, strict=False):
+        check_interrupt()
         yield from task()
     waiting: deque[Future[Iterable[Batch]]] = deque()
     try:
         for task in tasks:
+            check_interrupt()
             if not count:
                 yield from task()
                 continue
@@ -297,11 +322,25 @@ class _Work:
             room -= batches[-1].nbytes
         return batches
 
-    def _batch(self, segment: ReadableSegment, rows: I64Array, room: int) -> Batch:
-        """The batch of ``rows``, ascending. _TooLarge for several that take more than ``room`` bytes.
+    def chosen(self, segment: ReadableSegment, rows: I64Array) -> Iterator[Batch]:
+        """The batches of those of ``rows``, ascending, that pass."""
+        check_interrupt()
+        for item in self.filters:
+            if len(rows):
+                rows = rows[item.bound.mask(segment.take(item.column, rows))]
+        if not len(rows):
+            return
+        try:
+            yield self._batch(segment, rows, MOST_BYTES)
+        except _TooLarge:
+            half = len(rows) // 2
+            yield from self.chosen(segment, rows[:half])
+            yield from self.chosen(segment, rows[half:])
+        except MemoryError:
+            raise out_of_memory(segment.path) from None
 
-        What a block takes once it is decoded is known then only.
-        """
+    def _batch(self, segment: ReadableSegment, rows: I64Array, room: int) -> Batch:
+        """The batch of ``rows``, ascending. _TooLarge for several that take more than ``room`` bytes."""
         low, high = int(rows[0]), int(rows[-1]) + 1
         in_a_row = high - low == len(rows)
         arrays: list[pa.Array] = []

@@ -22,7 +22,7 @@ from audiomem_sql.search.embedding import (
     table_embedder,
     with_vectors,
 )
-from audiomem_sql.search.models.allowed import allow_model
+from audiomem_sql.search.models.allowed import allow_model, check_allowed
 from audiomem_sql.search.neighbours import Neighbours
 from audiomem_sql.search.request import WHOLE, SearchTarget, keyword_expression, results, search_target
 from audiomem_sql.search.snippets import FoundRow, highlight, snippet
@@ -34,6 +34,7 @@ __all__ = [
     "Neighbours",
     "SearchTarget",
     "allow_model",
+    "check_allowed",
     "dimensions_of",
     "embed_texts",
     "embedder_of",

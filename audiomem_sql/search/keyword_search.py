@@ -16,6 +16,7 @@ import numpy as np
 from audiomem_sql.arrays import BoolArray, F64Array, I64Array
 from audiomem_sql.errors import DamagedFileError
 from audiomem_sql.indexes.words import Expression, KeywordRows, KeywordSource, Matches, coverage, match
+from audiomem_sql.machine.interrupts import check_interrupt
 from audiomem_sql.scan import Filter, Readable, RowFilter, scan
 from audiomem_sql.search.neighbours import Neighbours, in_steps
 from audiomem_sql.search.parts import Part, allowed_rows, parts
@@ -87,6 +88,7 @@ def _ranking(
     """The ranking by the indexes of the segments, or by their texts. The results are the same."""
     matched: list[tuple[Part, Matches]] = []
     for part in parts(readable):
+        check_interrupt()
         sources = {name: _source(part, column, use_indexes) for name, column in columns.items()}
         matched.append((part, match(expression, sources)))
     if not matched:
@@ -95,6 +97,7 @@ def _ranking(
     rowids: list[I64Array] = []
     scores: list[F64Array] = []
     for part, matches in matched:
+        check_interrupt()
         part_rowids, allowed = _rows_of(part, filters, row_filter)
         rows, values = matches.score(statistics, None, allowed)
         rowids.append(part_rowids[rows])

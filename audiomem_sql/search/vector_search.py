@@ -14,6 +14,7 @@ import numpy as np
 from audiomem_sql.arrays import BoolArray, F32Array, I64Array
 from audiomem_sql.errors import DamagedFileError, DataTypeError
 from audiomem_sql.indexes.vectors import VectorIndex, cosine_distances
+from audiomem_sql.machine.interrupts import check_interrupt
 from audiomem_sql.predicates import Op, Predicate, bind
 from audiomem_sql.scan import Filter, Readable, RowFilter, scan
 from audiomem_sql.search.neighbours import FIRST_ROWS, MOST_ROWS, Neighbours
@@ -38,21 +39,22 @@ def nearest(
     """
     query = unit_vector(query, readable.schema.columns[column].type.width)
     ranking = _Ranking(readable, column, query, tuple(filters), row_filter)
-    yielded: set[int] = set()
+    yielded = np.empty(0, np.int64)
     remaining, step = k, first
     while remaining is None or remaining > 0:
+        check_interrupt()
         ranked = len(yielded) + (step if remaining is None else min(step, remaining))
         rowids, distances = ranking.best(ranked)
-        new = np.array([rowid not in yielded for rowid in rowids.tolist()], bool)
-        rowids, distances = rowids[new], distances[new]
-        if not len(rowids):
+        new = np.flatnonzero(~np.isin(rowids, yielded))[:remaining]
+        if not len(new):
             return
-        if remaining is not None:
-            rowids, distances = rowids[:remaining], distances[:remaining]
-            remaining -= len(rowids)
-        yield Neighbours(rowids, distances)
-        yielded.update(rowids.tolist())
-        step = min(4 * step, MOST_ROWS)
+        # each ranking begins anew, so they grow without a limit; what is handed over at once does not
+        for start in range(0, len(new), MOST_ROWS):
+            part = new[start : start + MOST_ROWS]
+            yield Neighbours(rowids[part], distances[part])
+        yielded = np.concatenate([yielded, rowids[new]])
+        remaining = None if remaining is None else remaining - len(new)
+        step *= 4
 
 
 def unit_vector(query: F32Array, width: int) -> F32Array:
@@ -87,6 +89,7 @@ class _Ranking:
             column, bind(Predicate(column, Op.NOT_NULL, None), readable.schema.columns[column].type)
         )
         for part in parts(readable):
+            check_interrupt()
             try:
                 index = None if part.pending is not None else part.views[0].segment.vector_index(column)
             except DamagedFileError as error:
@@ -108,6 +111,7 @@ class _Ranking:
         """
         rowids, distances = [self._rowids], [self._distances]
         for segment, index, allowed in self._indexed:
+            check_interrupt()
             try:
                 rows, values = index.search(self._query[np.newaxis], min(k, segment.rows), allowed)
             except DamagedFileError as error:

@@ -1,18 +1,23 @@
-"""Deletes a table: its file, and what stands beside it. DROP TABLE of SQL does not; the file stays there."""
+"""Deletes a table: its file, and what stands beside it; also to put another one in its place.
+
+DROP TABLE of SQL does not; the file stays there.
+"""
 
 from __future__ import annotations
 
 import contextlib
 import os
+from collections.abc import Iterator
 
 from audiomem_sql.errors import AudioMemError, StorageError
 from audiomem_sql.machine.block_cache import BlockCache
-from audiomem_sql.machine.durable import fsync_folder, storage_error
+from audiomem_sql.machine.durable import fsync_folder, replace_durably, storage_error
+from audiomem_sql.machine.file_access import open_regular, renew_access
 from audiomem_sql.machine.writer_lock import WriterLock
 from audiomem_sql.storage.segment import Segment
 from audiomem_sql.versions import TableFiles, read_head
 
-__all__ = ["drop"]
+__all__ = ["drop", "replace"]
 
 
 def drop(path: str | os.PathLike[str], *, busy_timeout: float = 0.0) -> list[str]:
@@ -27,6 +32,35 @@ def drop(path: str | os.PathLike[str], *, busy_timeout: float = 0.0) -> list[str
     cannot be read, because it is not sure then what belongs to it. After any of them every file is as it was.
     """
     files = TableFiles.at(path)
+    with _alone(files, busy_timeout) as beside:
+        _delete(files.base)
+        _delete_rest(files, beside)
+    return [files.base, *beside]
+
+
+def replace(path: str | os.PathLike[str], new: str, *, busy_timeout: float = 0.0) -> None:
+    """Put the closed table in the file ``new`` in the place of the one at ``path``, which is deleted.
+
+    The new file has no log and no deltas; it takes the place in one step, and gets mode and owner of the old
+    one. The arguments and errors are otherwise those of :func:`drop`.
+    """
+    files = TableFiles.at(path)
+    other = TableFiles.at(new)
+    if os.path.lexists(other.log) or other.deltas():
+        raise StorageError("the table is not in one file", file=new, remedy="Close it first.")
+    with _alone(files, busy_timeout) as beside:
+        handle = open_regular(new, os.O_RDWR, follow=False, remedy="Check the file.")
+        try:
+            renew_access(handle, files.base)
+        finally:
+            os.close(handle)
+        replace_durably(new, files.base)
+        _delete_rest(files, beside)
+
+
+@contextlib.contextmanager
+def _alone(files: TableFiles, busy_timeout: float) -> Iterator[list[str]]:
+    """The paths of what stands beside the base and is of its table, while nobody else writes to that."""
     cache = BlockCache(0)
     files.load(cache).close()  # what is no table has no lock, either
     lock = WriterLock(files.base)
@@ -45,13 +79,11 @@ def drop(path: str | os.PathLike[str], *, busy_timeout: float = 0.0) -> list[str
         finally:
             snapshot.close()
         lock.check_in_place()
-        _delete(files.base)
-        _delete_rest(files, beside)
+        yield beside
     finally:
         if lock.held:
             lock.release()
         lock.close()
-    return [files.base, *beside]
 
 
 def _belongs(path: str, table_id: bytes) -> bool:

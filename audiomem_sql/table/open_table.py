@@ -9,7 +9,7 @@ from datetime import datetime
 
 from audiomem_sql.columns.schema import Schema
 from audiomem_sql.columns.timestamps import parse, render
-from audiomem_sql.errors import DamagedFileError, OptionError
+from audiomem_sql.errors import DamagedFileError, OptionError, did_you_mean
 from audiomem_sql.machine.block_cache import SHARED, BlockCache
 from audiomem_sql.machine.limits import LIMITS
 from audiomem_sql.machine.malloc import spare, trim
@@ -40,12 +40,13 @@ class OpenTable:
     ) -> None:
         if on_damage not in ("fail", "skip", "null"):
             raise OptionError(f"on_damage is fail, skip or null, not {on_damage!r}")
-        self.path = os.fspath(path)
+        self.path = os.fsdecode(path)
         self.files = TableFiles.at(self.path)
         self.cache = cache
         self.salvage = salvage
         self.on_damage = on_damage
         self.fixed = version is not None or as_of is not None
+        self.closed = False
         self.snapshot: Snapshot = load_salvaged(self.files, cache) if salvage else self.files.load(cache)
         try:
             self._mark_segments()
@@ -109,7 +110,8 @@ class OpenTable:
             return snapshot.at(versions[count - 1].number, schema)
         if isinstance(version, str) and not version.isdecimal():
             if version not in snapshot.tags:
-                raise snapshot.not_kept(f"there is no tag {version!r}")
+                meant = did_you_mean(version, snapshot.tags).rstrip()
+                raise snapshot.not_kept(f"there is no tag {version!r}{meant and f'. {meant}'}")
             return snapshot.at(snapshot.tags[version], schema)
         return snapshot.at(snapshot.version if version is None else int(version), schema)
 
@@ -140,6 +142,7 @@ class OpenTable:
 
     def close(self) -> None:
         """Close the files."""
+        self.closed = True
         self.snapshot.close()
 
     def _mark_segments(self) -> None:

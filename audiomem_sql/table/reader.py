@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import operator
 import os
 from collections.abc import Callable, Iterator, Sequence
 from datetime import datetime
@@ -11,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Self
 import pyarrow as pa
 
 from audiomem_sql.columns.schema import Schema
+from audiomem_sql.errors import DataTypeError, StorageError, UnsupportedError
 from audiomem_sql.machine.block_cache import SHARED, BlockCache
 from audiomem_sql.storage.segment import Migration, TableOptions, Version
 from audiomem_sql.table.open_table import OpenTable
@@ -131,6 +133,20 @@ class TableReader:
     def __len__(self) -> int:
         return self.readable.rows
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        """A table travels to other processes as its path and version, and is read there.
+
+        UnsupportedError while a transaction is open that has changed rows: nobody else can see them.
+        """
+        if not isinstance(self.readable, Snapshot):
+            raise UnsupportedError(
+                "a table with an open transaction cannot be pickled",
+                file=self.path,
+                remedy="Commit it first.",
+            )
+        version = None if self.salvage else self.version
+        return _reopened, (type(self), self.files.base, version, self.salvage, self.on_damage)
+
     def __repr__(self) -> str:
         return f"<Table {self.path!r}: {len(self)} rows, {len(self.schema)} columns, version {self.version}>"
 
@@ -184,7 +200,12 @@ class TableReader:
 
     @property
     def _rows(self) -> Rows:
+        self._check_open()
         return Rows(self.readable, self.options, self.path)
+
+    def _check_open(self) -> None:
+        if self._opened.closed:
+            raise StorageError("the table is closed", file=self.path, remedy="Open it again.")
 
     def scan(
         self,
@@ -282,5 +303,24 @@ class TableReader:
         return self._rows.top(ordering, k, where, parameters, columns=columns)
 
     def get(self, rowid: int) -> dict[str, Any] | None:
-        """The row with ``rowid`` as SQL sees it, by column name; None if there is none."""
-        return row_at(self.readable, rowid)
+        """The row with ``rowid`` as SQL sees it, by column name; None if there is none.
+
+        DataTypeError for what is no integer.
+        """
+        self._check_open()
+        try:
+            number = operator.index(rowid)
+        except TypeError:
+            raise DataTypeError(
+                f"a rowid is an integer, not {rowid!r:.60}",
+                file=self.path,
+                remedy="Look for other values with where=: table.to_arrow(where='name = ?', parameters=[…])",
+            ) from None
+        return row_at(self.readable, number)
+
+
+def _reopened(
+    kind: type[TableReader], path: str, version: int | None, salvage: bool, on_damage: str
+) -> TableReader:
+    """A table that was pickled."""
+    return kind(path, version=version, salvage=salvage, on_damage=on_damage)

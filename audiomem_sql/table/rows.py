@@ -139,7 +139,10 @@ class Rows:
         columns: Sequence[str] | None = None,
         column: str | None = None,
     ) -> pa.Table:
-        """The ``k`` rows that answer ``query`` best, the best first, with their distances."""
+        """The ``k`` rows that answer ``query`` best, the best first, with their distances.
+
+        They are called ``distance``, or ``audiomem_distance`` where a column of the table is called so.
+        """
         self._check_count(k)
         full = self.current.schema
         filters, row_filter = filters_of_text(where, parameters, self.schema)
@@ -157,7 +160,7 @@ class Rows:
                 k=k,
             )
         )
-        schema = schema.remove_metadata().append(pa.field("distance", pa.float32()))
+        schema = schema.remove_metadata().append(pa.field(self.schema.added_name("distance"), pa.float32()))
         if not answers:
             return schema.empty_table()
         rowids = np.concatenate([answer.rowids for answer in answers])

@@ -10,7 +10,8 @@ from typing import Any
 
 from audiomem_sql.arrays import I64Array
 from audiomem_sql.audio import Picture
-from audiomem_sql.columns.schema import Schema
+from audiomem_sql.columns.hidden import check_new_name
+from audiomem_sql.columns.schema import Schema, parse_columns
 from audiomem_sql.errors import AudioMemError
 from audiomem_sql.machine.block_cache import SHARED, BlockCache
 from audiomem_sql.machine.progress import Progress
@@ -78,10 +79,13 @@ class Table(TableReader):
         columns: a schema, or definitions such as ``"id INTEGER PRIMARY KEY"``. options: see TableOptions.
         """
         chosen = options or {}
+        schema = columns if isinstance(columns, Schema) else parse_columns(columns)
+        for name in schema.names:
+            check_new_name(name)
         allow_model(
             str(chosen.get("model", DEFAULT_MODEL))
         )  # who makes the table names it, or takes the default
-        create_file(path, columns, chosen)
+        create_file(path, schema, chosen)
         return cls(path, cache=cache)
 
     @classmethod

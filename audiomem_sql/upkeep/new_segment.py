@@ -134,7 +134,15 @@ class NewSegment:
             sources=pack_sources(self.sources) if self.sources else None,
             tags=self.tags,
             history=self.history,
+            given_rowid=given_rowid(self.snapshot),
         )
+
+
+def given_rowid(snapshot: Snapshot) -> int:
+    """The greatest rowid that must not be given again; 0 without AUTOINCREMENT."""
+    alias = snapshot.schema.rowid_column
+    rises = alias is not None and snapshot.schema.columns[alias].autoincrement
+    return snapshot.high_rowid if rises else 0
 
 
 def logged_segment(place: Place, snapshot: Snapshot, commits: Sequence[LogRecord]) -> NewSegment:

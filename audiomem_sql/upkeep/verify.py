@@ -13,6 +13,7 @@ from audiomem_sql.blocks.bloom import hash_array
 from audiomem_sql.blocks.zones import Zones
 from audiomem_sql.columns.stored_values import int64_view
 from audiomem_sql.errors import DamagedFileError
+from audiomem_sql.machine.interrupts import check_interrupt
 from audiomem_sql.machine.progress import Progress
 from audiomem_sql.storage.pages import PageDamage, foreign_at
 from audiomem_sql.storage.segment import (
@@ -213,6 +214,7 @@ def _contents(segment: ReadableSegment, report: Callable[[float], None]) -> Iter
         )
     checks.append(lambda: _check_versions(segment))
     for number, check in enumerate(checks):
+        check_interrupt()
         report(segment.file.page_count * (1 + number / len(checks)) / 2)
         try:
             check()

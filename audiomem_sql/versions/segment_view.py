@@ -36,6 +36,10 @@ class SegmentView:
         position = int(np.searchsorted(self.deleted, row))
         return position == len(self.deleted) or int(self.deleted[position]) != row
 
+    def live_ones(self, rows: I64Array) -> I64Array:
+        """Those of ``rows``, int64 (n,), that are not deleted."""
+        return rows if not len(self.deleted) else rows[~np.isin(rows, self.deleted)]
+
     def find(self, rowid: int) -> int:
         """The live row with ``rowid``, or -1."""
         return next((row for row in self.segment.find(rowid) if self.is_live(row)), -1)

@@ -302,6 +302,7 @@ class Snapshot:
     def high_rowid(self) -> int:
         """The greatest rowid that was ever given out in these files; 0 when there was none above."""
         stored = [segment.catalog.high_rowid for segment in self.segments if segment.rows]
+        stored += [segment.catalog.given_rowid for segment in self.segments]
         logged = [rowid for record in self.logged for rowid, _ in record.inserted]
         return max(stored + logged, default=0)
 

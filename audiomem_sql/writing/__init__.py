@@ -20,7 +20,8 @@ from __future__ import annotations
 from audiomem_sql.writing.altering import altered_schema
 from audiomem_sql.writing.commit import Commit, LoggedCommit, PendingCommit, write_commit
 from audiomem_sql.writing.group_commit import Append, Group
-from audiomem_sql.writing.transaction import OnConflict, Transaction
+from audiomem_sql.writing.on_conflict import OnConflict
+from audiomem_sql.writing.transaction import Transaction
 from audiomem_sql.writing.writer_turn import WriterTurn
 
 __all__ = [

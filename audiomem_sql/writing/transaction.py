@@ -7,12 +7,11 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable, Iterator, Sequence
-from enum import Enum
 from typing import Any
 
 import numpy as np
 
-from audiomem_sql.columns.affinity import StoredValue, check_not_null
+from audiomem_sql.columns.affinity import StoredValue, not_null_failed
 from audiomem_sql.columns.batch import Batch, Row, batch_of
 from audiomem_sql.columns.checks import check_failed, checks_of
 from audiomem_sql.errors import ConstraintError, LimitError
@@ -20,6 +19,7 @@ from audiomem_sql.indexes.keys.index import FEW_ROWS, KeyIndex, indexed_rowids
 from audiomem_sql.storage.log import LogRecord
 from audiomem_sql.versions import SegmentView, Snapshot
 from audiomem_sql.writing.commit import Commit
+from audiomem_sql.writing.on_conflict import OnConflict, rule_of
 from audiomem_sql.writing.unique_keys import KeyColumns, UniqueKeys
 
 MAX_ROWID = 2**63 - 1
@@ -27,14 +27,6 @@ MAX_ROWID = 2**63 - 1
 MAX_ROW_BYTES = 1 << 30
 #: Rows turned into arrays at once when a commit is written.
 _CHUNK_ROWS = 1 << 14
-
-
-class OnConflict(Enum):
-    """What an insert does when a key is there already."""
-
-    RAISE = "raise"
-    IGNORE = "ignore"
-    REPLACE = "replace"
 
 
 class Transaction:
@@ -60,6 +52,8 @@ class Transaction:
         self._pending: Batch | None = None
         self._indexes: dict[tuple[int, str], KeyIndex] = {}
         self._stale = False
+        #: Rowids whose rows the statement that updates now has deleted, as they were in the way of others.
+        self.replaced: set[int] = set()
 
     # -- reading ---------------------------------------------------------------------------------------------
 
@@ -95,10 +89,8 @@ class Transaction:
         if not self._inserted and not self._deleted:
             return self.snapshot.pending
         if self._stale:
-            rows = [
-                (rowid, row) for rowid, row in self.snapshot.own_rows.items() if rowid not in self._deleted
-            ]
-            rows.extend(self._inserted.items())
+            own = self.snapshot.own_rows.items()
+            rows = [each for each in own if each[0] not in self._deleted] + list(self._inserted.items())
             self._pending = batch_of(sorted(rows), self.schema) if rows else None
             self._indexes = {}
             self._stale = False
@@ -157,12 +149,17 @@ class Transaction:
     # -- writing ---------------------------------------------------------------------------------------------
 
     def insert(
-        self, rowid: int | None, row: Sequence[StoredValue], on_conflict: OnConflict = OnConflict.RAISE
+        self,
+        rowid: int | None,
+        row: Sequence[StoredValue],
+        on_conflict: OnConflict = OnConflict.RAISE,
+        *,
+        replaced: set[int] | None = None,
     ) -> int | None:
         """Add a row of stored values, one a column of the schema; its rowid, or None if it was ignored.
 
-        rowid: None for the INTEGER PRIMARY KEY's value, or else the next free one. ConstraintError names the
-        columns.
+        rowid: None for the INTEGER PRIMARY KEY's value, or else the next free one. replaced: takes the rowids
+        of the rows that were in the way. ConstraintError names the columns.
         """
         values = [*row, *[None] * (len(self.schema) - len(row))]  # vectors are made when it ends
         alias = self.schema.rowid_column
@@ -173,9 +170,10 @@ class Transaction:
         if alias is not None:
             values[alias] = rowid
         for column, value in zip(self.schema.columns, values, strict=True):
-            if value is None and on_conflict is OnConflict.IGNORE and column.not_null and not column.is_rowid:
-                return None
-            check_not_null(value, column)
+            if value is None and column.not_null and not column.is_rowid:
+                if rule_of(column.null_conflict, on_conflict) is OnConflict.IGNORE:
+                    return None
+                raise not_null_failed(column)
         checks = checks_of(self.schema)
         failed = None if checks is None else checks.failed(rowid, values)
         if failed is not None:
@@ -183,13 +181,13 @@ class Transaction:
                 return None
             raise check_failed(failed)
         conflicts = self._conflicts(rowid, values)
-        if conflicts and on_conflict is OnConflict.IGNORE:
+        if conflicts and self._is_dropped(rowid, values, conflicts, on_conflict):
             return None
-        if conflicts and on_conflict is OnConflict.RAISE:
-            raise self._violated(rowid, values, conflicts)
         _check_size(values)
         for other in sorted({other for _, other in conflicts}):
             self.delete(other)
+            if replaced is not None:
+                replaced.add(other)
         self._journal.append(("insert", rowid, None, self._high))
         self._put(rowid, tuple(values))
         return rowid
@@ -197,11 +195,16 @@ class Transaction:
     def update(
         self, old: int, new: int, row: Sequence[StoredValue], on_conflict: OnConflict = OnConflict.RAISE
     ) -> int | None:
-        """Replace the row ``old`` by ``row`` with the rowid ``new``."""
+        """Replace the row ``old`` by ``row`` with the rowid ``new``; None if the row was ignored.
+
+        SQLite chooses the rows of a statement before it changes the first. One that is no longer there, as
+        one before took its place, stays away, also where another has its rowid by now.
+        """
         mark = self.steps
-        self.delete(old)
+        if old in self.replaced or not self.delete(old):
+            return new
         try:
-            done = self.insert(new, row, on_conflict)
+            done = self.insert(new, row, on_conflict, replaced=self.replaced)
         except BaseException:
             self.undo(mark)
             raise
@@ -209,8 +212,8 @@ class Transaction:
             self.undo(mark)
         return done
 
-    def delete(self, rowid: int) -> None:
-        """Remove the row ``rowid``; nothing happens if there is none."""
+    def delete(self, rowid: int) -> bool:
+        """Remove the row ``rowid``; False if there is none."""
         own = self._inserted.get(rowid)
         if own is not None:
             self._take(rowid, own)
@@ -219,14 +222,17 @@ class Transaction:
             self._deleted.add(rowid)
             self._views, self._stale = None, True
             self._journal.append(("delete", rowid, None, self._high))
+        else:
+            return False
+        return True
 
     def next_rowid(self) -> int:
-        """One more than the greatest rowid so far.
-
-        When that is the greatest there is, a free one at random.
-        """
+        """One more than the greatest so far; behind the last a free one, or LimitError with AUTOINCREMENT."""
         if self._high < MAX_ROWID:
             return max(self._high, 0) + 1
+        alias = self.schema.rowid_column
+        if alias is not None and self.schema.columns[alias].autoincrement:
+            raise LimitError("the greatest rowid there can be is taken", file=self.path)
         for _ in range(100):
             rowid = random.randrange(1, MAX_ROWID)
             if not self.contains(rowid):
@@ -252,6 +258,29 @@ class Transaction:
         conflicts.extend(self.keys.conflicts(row))
         return conflicts
 
+    def _is_dropped(
+        self,
+        rowid: int,
+        row: Sequence[StoredValue],
+        conflicts: list[tuple[KeyColumns, int]],
+        on_conflict: OnConflict,
+    ) -> bool:
+        """Whether a row with conflicts is dropped, and does not replace others. Raises ConstraintError.
+
+        Keys that replace are the last to be asked, and of others SQLite asks the rowid first, then the key
+        that was declared last.
+        """
+        if on_conflict is OnConflict.OWN:
+            rowids = [conflict for conflict in conflicts if not conflict[0]]
+            conflicts = rowids + [conflict for conflict in reversed(conflicts) if conflict[0]]
+        for conflict in conflicts:
+            rule = rule_of(self.schema.key_conflicts[conflict[0]], on_conflict)
+            if rule is OnConflict.IGNORE:
+                return True
+            if rule is OnConflict.RAISE:
+                raise self._violated(rowid, row, [conflict])
+        return False
+
     def _violated(
         self, rowid: int, row: Sequence[StoredValue], conflicts: list[tuple[KeyColumns, int]]
     ) -> ConstraintError:
@@ -269,9 +298,9 @@ class Transaction:
 
     # -- savepoints ------------------------------------------------------------------------------------------
 
-    def savepoint(self, number: int) -> None:
-        """Remember this moment as ``number``."""
-        self._marks[number] = self.steps
+    def savepoint(self, number: int, *, keep: bool = False) -> None:
+        """Remember this moment as ``number``. keep: unless an earlier one is remembered so."""
+        self._marks[number] = self._marks.get(number, self.steps) if keep else self.steps
 
     def release(self, number: int) -> None:
         """Forget savepoint ``number`` and those after it."""
@@ -296,8 +325,10 @@ class Transaction:
             elif change == "delete":
                 self._deleted.discard(rowid)
                 self._views, self._stale = None, True
+                self.replaced.discard(rowid)
             elif row is not None:
                 self._put(rowid, row)
+                self.replaced.discard(rowid)
             self._high = high
 
     # -- commit ----------------------------------------------------------------------------------------------

@@ -18,7 +18,7 @@ from audiomem_sql.columns.stored_values import as_sql
 from audiomem_sql.indexes.keys.combined import CombinedIndex, folded, hash_key, hash_rows
 from audiomem_sql.indexes.keys.index import LOOKUPS_BEFORE_INDEX, SMALL_ROWS
 from audiomem_sql.predicates import Op, Predicate, bind
-from audiomem_sql.scan import Filter, find_rows, scan
+from audiomem_sql.scan import Filter, ManyRows, find_rows, scan
 from audiomem_sql.scan.lookup import value_at
 from audiomem_sql.storage.segment import ReadableSegment
 from audiomem_sql.versions import SegmentView, Snapshot
@@ -167,8 +167,9 @@ class UniqueKeys:
     def _in_segment(self, view: SegmentView, filters: list[Filter]) -> Iterator[int]:
         only = _OneSegment(self._snapshot, view)
         positions = find_rows(only, filters)
-        if positions is None:
-            yield from (int(r) for batch in scan(only, (), filters) for r in batch.rowids)
+        if positions is None or isinstance(positions, ManyRows):
+            batches = scan(only, (), filters) if positions is None else positions.batches(())
+            yield from (int(r) for batch in batches for r in batch.rowids)
         else:
             yield from (segment.rowid(row) for segment, row in positions)
 

@@ -59,6 +59,6 @@ def test_somebody_is_asked(notes: Path, answer: str, stays: bool) -> None:
 def test_not_while_somebody_writes(audiomem: Command, notes: Path) -> None:
     with am.open(notes) as table:
         table.begin()
-        fails(audiomem("drop", "notes.flac", "--yes"), 1, "another process is writing")
+        fails(audiomem("drop", "notes.flac", "--yes"), 1, "of this process is writing")
         table.rollback()
     assert notes.exists()

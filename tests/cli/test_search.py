@@ -58,6 +58,10 @@ def test_conditions_and_versions(audiomem: Command, man: str) -> None:
     assert [row["id"] for row in json.loads(old.out)] == [1]
     now = audiomem("search", man, "full", "--where", "id < 3", "--json")
     assert [row["id"] for row in json.loads(now.out)] == [2]
+    any_sql = "substr(body, 1, 1) = 'f' AND id % 2 = 1"
+    odd = audiomem("search", man, "disks", "--where", any_sql, "--json")
+    assert [row["id"] for row in json.loads(odd.out)] == [3]
+    assert "no such function: foo" in audiomem("search", man, "full", "--where", "foo(id)").err
 
 
 def test_the_summary_of_an_ingest_has_the_sizes_of_what_is_left(audiomem: Command, tmp_path: Path) -> None:
@@ -65,3 +69,17 @@ def test_the_summary_of_an_ingest_has_the_sizes_of_what_is_left(audiomem: Comman
     facts = json.loads(audiomem("ingest", "kb.flac", "a.md", "--json").out)
     assert facts["value_bytes"] > 0
     assert facts["file_bytes"] == (tmp_path / "kb.flac").stat().st_size
+
+
+def test_a_column_called_distance(audiomem: Command) -> None:
+    """What the search adds has the other name, as in SQL."""
+    columns = ("id INTEGER PRIMARY KEY", "Distance REAL", "rank INTEGER", "body TEXT SEMANTIC")
+    assert audiomem("create", "own.flac", *columns, "--option", "model=hashing").code == 0
+    rows = "INSERT INTO own VALUES (1, 7.5, 3, 'disks are full'), (2, 8.5, 4, 'cats sleep')"
+    assert audiomem("sql", "own.flac", rows).code == 0
+    (found,) = json.loads(audiomem("search", "own.flac", "disks are full", "-k", "1", "--json").out)
+    assert found.pop("audiomem_distance") == pytest.approx(0, abs=1e-3)
+    assert found == {"id": 1, "Distance": 7.5, "rank": 3, "body": "disks are full"}
+    shown = audiomem("search", "own.flac", "cats sleep", "-k", "1").out
+    assert "0.000" in shown
+    assert "Distance=8.5" in shown

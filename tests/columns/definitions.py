@@ -9,7 +9,6 @@ import pytest
 from hypothesis import assume
 from hypothesis import strategies as st
 
-from audiomem_sql.columns.column import HIDDEN
 from audiomem_sql.columns.schema import (
     Check,
     Column,
@@ -23,7 +22,8 @@ from audiomem_sql.columns.types import ColumnType, Kind
 from audiomem_sql.errors import SchemaError
 
 ROOT = Path(__file__).parents[2]
-RESERVED = {*HIDDEN, "rowid", "oid", "_rowid_"}
+RESERVED: set[str] = set()
+CONFLICTS = st.sampled_from(["ABORT", "ABORT", "IGNORE", "REPLACE"])
 
 
 def refusal(*definitions: str) -> str:
@@ -46,19 +46,22 @@ def columns(draw: st.DrawFn) -> Column:
     assume(fold(name) not in RESERVED)
     kind = draw(st.sampled_from(Kind))
     column_type = ColumnType(kind, draw(st.integers(1, 65535)) if kind is Kind.FLOAT else 0)
+    collated = kind not in (Kind.FLOAT, Kind.JSON, Kind.TIMESTAMP)
     text, key = kind is Kind.TEXT, kind not in (Kind.FLOAT, Kind.JSON)
     return Column(
         name,
         column_type,
         not_null=draw(st.booleans()),
         unique=key and draw(st.booleans()),
-        collation=draw(st.sampled_from(["BINARY", "NOCASE", "RTRIM"])) if text else "BINARY",
+        collation=draw(st.sampled_from(["BINARY", "NOCASE", "RTRIM"])) if collated else "BINARY",
         semantic=text and draw(st.booleans()),
         default=draw(
             st.sampled_from(
                 [None, None, "5", "- 1.5e-3", "'it''s'", "x'00'", "(1 /* ) */ + 2)", "CURRENT_TIME"]
             )
         ),
+        null_conflict=draw(CONFLICTS),
+        key_conflict=draw(CONFLICTS),
     )
 
 
@@ -72,7 +75,9 @@ def schemas(draw: st.DrawFn) -> Schema:
     if keys and draw(st.sampled_from([False, True])):
         i = draw(st.sampled_from(keys))
         old = found[i]
-        found[i] = replace(old, primary_key=True)
+        found[i] = replace(
+            old, primary_key=True, no_alias=draw(st.booleans()), autoincrement=draw(st.booleans())
+        )
     together = []
     if len(keys) > 1:
         for _ in range(draw(st.integers(0, 2))):
@@ -81,7 +86,8 @@ def schemas(draw: st.DrawFn) -> Schema:
                 key.primary for key in together
             )
             names = tuple(found[i].name for i in chosen)
-            together.append(Key(names, primary and draw(st.booleans()), draw(NAMES)))
+            conflict = "ABORT" if names in [key.columns for key in together] else draw(CONFLICTS)
+            together.append(Key(names, primary and draw(st.booleans()), draw(NAMES), conflict))
     checks = []
     for column in draw(st.lists(st.sampled_from(found), max_size=2)):
         expression = draw(

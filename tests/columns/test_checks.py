@@ -104,6 +104,26 @@ def test_refused_when_the_table_is_made(condition: str, words: str) -> None:
         checks(condition)
 
 
+def test_a_check_that_fails_for_every_row_is_refused_with_the_first_row_only() -> None:
+    compiled = checks("abs(-9223372036854775808) > n")
+    with pytest.raises(DataTypeError, match="row 3: a CHECK cannot be evaluated: integer overflow"):
+        compiled.failed(3, (3, 1, None, None, None, None))
+
+
+@pytest.mark.parametrize("names", [["rowid"], ["rowid", "oid"], ["ROWID", "oid", "_rowid_"]])
+def test_columns_may_have_the_names_of_the_rowid(names: list[str]) -> None:
+    columns = [f"{name} INTEGER" for name in names]
+    compiled = Checks(parse_columns([*columns, "CHECK (rowid > 5)"]))
+    assert compiled.failed(9, [4] * len(names)) == "rowid > 5"
+    assert compiled.failed(1, [6] * len(names)) is None
+    nothing = Checks(parse_columns([*columns, "CHECK (1 > 2)"]))
+    assert nothing.failed(9, [4] * len(names)) == "1 > 2"
+    if len(names) < 3:
+        by_rowid = Checks(parse_columns([*columns, "CHECK (_rowid_ < 5)"]))
+        assert by_rowid.failed(9, [4] * len(names)) == "_rowid_ < 5"
+        assert by_rowid.failed(1, [6] * len(names)) is None
+
+
 def test_what_cannot_be_evaluated_is_no_violation() -> None:
     compiled = checks("CASE WHEN n = 1 THEN json_extract(t, '$') IS NOT NULL END", "n = 2 OR abs(n) > 0")
     with pytest.raises(DataTypeError, match="row 3: a CHECK cannot be evaluated: malformed JSON"):

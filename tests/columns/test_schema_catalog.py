@@ -31,7 +31,6 @@ from audiomem_sql.errors import SchemaError
         [{"name": "a", "type": "TEXT", "collation": None}],
         [{"name": "a", "type": "TEXT", b"x_": 5}],
         [{"name": "a", "type": "TEXT"}] * 2,
-        [{"name": "rank", "type": "TEXT"}],
         [{"name": "a", "type": "FLOAT[99999]"}],
     ],
     ids=repr,
@@ -57,3 +56,21 @@ plain = st.recursive(
 def test_only_schema_errors_leave_a_catalog(packed: object) -> None:
     with contextlib.suppress(SchemaError):
         Schema.from_catalog(packed)
+
+
+@pytest.mark.parametrize(
+    ("words", "shown"),
+    [
+        ("VARCHAR(20)", "VARCHAR(20)"),
+        ("TEXT, evil INTEGER HIDDEN", "TEXT"),
+        ("VARCHAR(20)); DROP TABLE t", "TEXT"),
+        ("INTEGER", "TEXT"),
+        (b"VARCHAR(20)", "TEXT"),
+        (5, "TEXT"),
+        ("VARCHAR(" + "9" * 80 + ")", "TEXT"),
+    ],
+    ids=repr,
+)
+def test_words_of_a_type_that_a_file_makes_up(words: object, shown: str) -> None:
+    schema = Schema.from_catalog([{"name": "a", "type": "TEXT", "x_type_words": words}])
+    assert schema.declaration() == f'"a" {shown}'

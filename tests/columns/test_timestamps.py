@@ -8,10 +8,13 @@ import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from spellings import NO_TIMES, TIMES, spellings
 
 from audiomem_sql.columns.timestamps import (
     MAX_MICROS,
     MIN_MICROS,
+    canonical,
+    compare,
     parse,
     render,
     render_many,
@@ -194,3 +197,24 @@ def test_threshold_of_what_no_text_reaches() -> None:
     assert text_threshold("") == MIN_MICROS
     assert text_threshold("2024-05-06") == parse("2024-05-06")
     assert text_threshold("2024-05-06T") == parse("2024-05-07")
+
+
+@given(st.data(), TIMES, TIMES)
+def test_all_spellings_of_a_time_are_equal_and_in_the_order_of_times(
+    data: st.DataObject, one: int, other: int
+) -> None:
+    left, right = data.draw(spellings(one)), data.draw(spellings(other))
+    assert parse(left) == one
+    assert canonical(left) == render(one)
+    assert compare(left, right) == (one > other) - (one < other)
+
+
+@pytest.mark.parametrize("text", NO_TIMES)
+def test_what_is_no_time_is_a_text_like_any_other(text: str) -> None:
+    with pytest.raises(DataTypeError):
+        parse(text)
+    assert canonical(text) == text
+    assert compare(text, text) == 0
+    for other in (*NO_TIMES, "2024-03-01 10:00:00"):
+        assert compare(text, other) == (text > other) - (text < other)
+    assert compare(text, "2024-03-01T10:00Z") == compare(text, "2024-03-01 10:00:00")

@@ -4,7 +4,15 @@ import apsw
 import pyarrow as pa
 import pytest
 
-from audiomem_sql.columns.types import MAX_WIDTH, ColumnType, Kind, arrow_type, sqlite_declaration
+from audiomem_sql.columns.types import (
+    MAX_WIDTH,
+    ColumnType,
+    Kind,
+    arrow_type,
+    shown_declaration,
+    sqlite_declaration,
+    words_of,
+)
 from audiomem_sql.errors import SchemaError
 
 ALL = [ColumnType(kind, 384 if kind is Kind.FLOAT else 0) for kind in Kind]
@@ -105,3 +113,71 @@ def test_sqlite_gives_the_declared_type_its_affinity(column_type: ColumnType, af
     connection.execute(f"CREATE TABLE t(c {sqlite_declaration(column_type)})")
     connection.executemany("INSERT INTO t VALUES (?)", [("1",), (1,), (1.0,), (b"1",)])
     assert [row[0] for row in connection.execute("SELECT typeof(c) FROM t")] == _AFFINITY[affinity]
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("VARCHAR(20)", "VARCHAR(20)"),
+        ("varchar ( 20 )", "varchar ( 20 )"),
+        ("bigint", "bigint"),
+        ("INT", "INT"),
+        ("Double  Precision", "Double  Precision"),
+        ("FLOAT", "FLOAT"),
+        ("Bool", "Bool"),
+        ("boolean", "BOOLEAN"),
+        ("FLOAT [3]", "FLOAT [3] BLOB"),
+        ("float[3]", "FLOAT[3] BLOB"),
+        ("integer", "INTEGER"),
+        ("STRING", "STRING TEXT"),
+        ("datetime", "datetime TEXT"),
+        ("TIMESTAMP", "TIMESTAMP TEXT"),
+        ("Json", "JSON TEXT"),
+    ],
+)
+def test_sqlite_is_shown_the_words_of_the_user(text: str, shown: str) -> None:
+    column_type = ColumnType.parse(text)
+    words = words_of(text, column_type)
+    assert shown_declaration(column_type, words) == shown
+    connection = apsw.Connection(":memory:")
+    connection.execute(f"CREATE TABLE t(c {shown})")
+    assert connection.execute("PRAGMA table_info(t)").fetchall()[0][2] == shown
+
+
+def test_boolean_alone_compares_as_an_integer() -> None:
+    """Its affinity is NUMERIC."""
+    connection = apsw.Connection(":memory:")
+    found = []
+    for declared in ("BOOLEAN INTEGER", shown_declaration(ColumnType(Kind.BOOLEAN), None)):
+        connection.execute(
+            f"DROP TABLE IF EXISTS t; CREATE TABLE t(c {declared}); INSERT INTO t VALUES (0), (1)"
+        )
+        answers = []
+        for right in ("'1'", "'1.0'", "' 1'", "1", "1.0", "0.5", "''", "x'31'", "'a'", "1e300"):
+            for operator in ("=", "<", ">=", "<>", "IS", "IN"):
+                between = f"({right}) BETWEEN c AND c, CASE c WHEN {right} THEN 1 END"
+                sql = f"SELECT c {operator} ({right}), {between} FROM t"
+                answers.append(connection.execute(sql).fetchall())
+            both = f"SELECT c FROM t UNION ALL SELECT {right} UNION ALL SELECT c + 0.0 FROM t"
+            sql = f"SELECT quote(c) FROM ({both}) WHERE true ORDER BY 1"
+            answers.append(connection.execute(sql).fetchall())
+        found.append(answers)
+    assert found[0] == found[1]
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        "TEXT, h HIDDEN",
+        "VARCHAR(2)) --",
+        "INTEGER",
+        "VARCHAR\x1c(2)",
+        f"VARCHAR({9:070})",
+        "",
+        "é",
+        "VARCHAR(2)\n",
+    ],
+)
+def test_words_that_are_no_spelling_of_the_type_are_passed_over(words: str) -> None:
+    read = words_of(words, ColumnType(Kind.TEXT))
+    assert read is None or read == "VARCHAR(2)"

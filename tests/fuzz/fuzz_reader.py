@@ -61,7 +61,7 @@ QUERIES = [
     "n BETWEEN 3 AND 300",
     "code = 'K000017'",
     "title LIKE 'the%' AND ok",
-    "x < 0.25 AND seen > '2001'",
+    "x < 0.25 AND seen > '2001-01-01'",
 ]
 
 

@@ -64,14 +64,14 @@ def test_ids_are_never_used_again() -> None:
         ("add column kind TIMESTAMP DEFAULT CURRENT_TIMESTAMP", "literal"),
         ("add column kind INTEGER DEFAULT (1 + 1)", "literal"),
         ("add column kind INTEGER DEFAULT 'x'", "DEFAULT|default"),
-        ("add column rank INTEGER", "hidden"),
+        ("add column audiomem_rank INTEGER", "hidden"),
+        ("rename column name to Audiomem_Version", "hidden"),
         ("add column kind", "type"),
         ("drop column kind", "no column kind"),
         ("drop column id", "PRIMARY KEY"),
         ("drop column code", "UNIQUE"),
         ("rename column kind to l", "no column kind"),
         ("rename column name to CODE", "already"),
-        ("rename column name to rowid", "rowid"),
     ],
 )
 def test_what_is_refused(tmp_path: Path, change: str, what: str) -> None:

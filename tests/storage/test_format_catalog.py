@@ -34,6 +34,7 @@ from audiomem_sql.storage.segment import (
 from audiomem_sql.storage.segment.catalog_copies import MOST_UNPACKED, UNPACKED_PER_BYTE
 from audiomem_sql.table.table import Table
 from audiomem_sql.upkeep import compaction
+from audiomem_sql.upkeep.compaction import Retention
 from audiomem_sql.writing import commit_limits
 from storage.format_document import TEXT, keys, table
 
@@ -93,7 +94,7 @@ def test_catalog_keys(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     sealed = plain
     changed = {
         "schemas", "migrations", "next_column", "checks", "keys", "key_blooms", "vectors", "keywords",
-        "comments",
+        "comments", "given_rowid",
     }  # fmt: skip
     assert set(sealed.catalog) == keys("Catalog map") - {"created", "ended", "tags"} - changed
     sealed = versioned
@@ -135,13 +136,34 @@ def test_catalog_keys(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert "id" in sealed.catalog["schemas"][2][1][2]
 
 
+def test_the_mark_of_autoincrement(tmp_path: Path) -> None:
+    """The rowid that was given last is kept where its row is not: what is merged has forgotten the row."""
+    columns = [
+        "id INTEGER PRIMARY KEY ON CONFLICT IGNORE AUTOINCREMENT",
+        "a TEXT NOT NULL ON CONFLICT REPLACE",
+    ]
+    with Table.create(tmp_path / "t.flac", columns) as made:
+        made.append([{"id": 2, "a": "x"}, {"id": 9, "a": "y"}])
+        made.append([{"id": 3, "a": "z"}], replace="id = 9")
+        made.vacuum(retain=Retention(count=1))
+    catalog = Sealed.read(tmp_path / "t.flac").catalog
+    assert catalog["given_rowid"] == 9
+    assert catalog["rowid_range"] == [2, 3]
+    assert catalog["schema"][0] == {
+        "name": "id", "type": "INTEGER", "primary_key": True, "autoincrement": True, "key_conflict": "IGNORE",
+    }  # fmt: skip
+    assert catalog["schema"][1]["null_conflict"] == "REPLACE"
+
+
 def test_constraints_of_the_table(tmp_path: Path) -> None:
     """What is written of them, and the filter of a key of three columns.
 
     Both are worked out from the document alone.
     """
     columns = ["a TEXT COLLATE NOCASE", "b INTEGER DEFAULT 5", "c REAL", "CONSTRAINT p PRIMARY KEY (c, a, b)"]
-    with Table.create(tmp_path / "t.flac", [*columns, "UNIQUE (b, c)", "CONSTRAINT n CHECK (b > 0)"]) as made:
+    with Table.create(
+        tmp_path / "t.flac", [*columns, "UNIQUE (b, c) ON CONFLICT IGNORE", "CONSTRAINT n CHECK (b > 0)"]
+    ) as made:
         made.append([{"a": "Ab", "b": 7, "c": -1.5}, {"a": "X\0yz", "b": 2, "c": 0.0}])
     sealed = Sealed.read(tmp_path / "t.flac")
     assert sealed.catalog["requires"][1:] == [catalog_features.CHECKS, catalog_features.COMBINED_KEYS]

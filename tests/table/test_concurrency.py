@@ -181,8 +181,14 @@ sys.stdin.readline()
 def test_a_second_writer_waits(tmp_path: Path) -> None:
     path = tmp_path / "t.flac"
     start(path)
-    with process(HOLD, path) as holder, Table(path, busy_timeout=0.2) as table:
+    start(tmp_path / "other.flac")
+    with (
+        process(HOLD, path) as holder,
+        Table(path, busy_timeout=0.2) as table,
+        Table(tmp_path / "other.flac") as other,
+    ):
         assert line(holder) == "locked"
+        other.begin()  # that this process writes to another table says nothing
         before = time.monotonic()
         with pytest.raises(BusyError, match="another process is writing"):
             table.append([{"v": 1}])
@@ -311,3 +317,16 @@ table.close()
     with process(code, path) as parent:
         assert line(parent) == "still locked"
         assert parent.wait() == 0
+
+
+def test_who_waits_for_its_own_process_is_told(tmp_path: Path) -> None:
+    path = tmp_path / "t.flac"
+    start(path)
+    words = r"t\.flac: another connection or table object of this process is writing, for 0\.05 s by now\. End its"
+    with Table(path) as first, Table(path, busy_timeout=0.05) as second:
+        first.begin()
+        with pytest.raises(BusyError, match=words):
+            second.append([{"v": 1}])
+        first.rollback()
+        second.append([{"v": 1}])
+        first.append([{"v": 2}])

@@ -76,7 +76,7 @@ def test_not_while_somebody_writes(tmp_path: Path) -> None:
     create(path)
     with Table(path) as table:
         table.begin()
-        with pytest.raises(BusyError, match="another process is writing"):
+        with pytest.raises(BusyError, match="another connection or table object of this process is writing"):
             am.drop(path)
         table.rollback()
     assert ids(path) == [1]

@@ -100,7 +100,7 @@ def test_nobody_else_writes_during_a_body(table: Table, session: Session) -> Non
 
     with session.writing():
         assert session.turn.mine
-        with Table(table.path, busy_timeout=0) as other, pytest.raises(BusyError, match="another process"):
+        with Table(table.path, busy_timeout=0) as other, pytest.raises(BusyError, match="is writing"):
             other.append([{"name": "other"}])
         thread = threading.Thread(target=append)
         thread.start()

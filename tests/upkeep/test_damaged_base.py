@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import random
 import re
 import warnings
@@ -13,7 +14,7 @@ from cli.conftest import process
 from damage.segments import spans
 from samples import arrow, content, rows
 
-from audiomem_sql.errors import DamagedFileError, DamageWarning
+from audiomem_sql.errors import DamagedFileError, DamageWarning, UpkeepWarning
 from audiomem_sql.frames.read_write import write_flac
 from audiomem_sql.table.table import Table
 from audiomem_sql.upkeep import compaction
@@ -117,20 +118,23 @@ def test_a_large_commit(tmp_path: Path) -> None:
 
 
 def test_damage_while_it_is_open(tmp_path: Path) -> None:
-    """Between the announcement of the log and the fold, too."""
+    """Between the announcement of the log and the fold: the log stays, and the next writer folds it."""
     path = tmp_path / "t.flac"
-    damaged(path)
-    broken = path.read_bytes()
-    path.unlink()
     damaged(path, share=0.0)
-    with Table(path) as table:
-        table.append([{"id": 90_000, "title": "new"}])
-        start = len(broken) * 3 // 10
-        with open(path, "r+b") as file:
-            file.seek(start)
-            file.write(broken[start : start + len(broken) // 4])
-    assert [entry.name for entry in tmp_path.iterdir()] == ["t.flac"]
+    table = Table(path)
+    table.append([{"id": 90_000, "title": "new"}])
+    size = path.stat().st_size
+    with open(path, "r+b") as file:
+        file.seek(size * 3 // 10)
+        file.write(os.urandom(size // 4))
+    with pytest.warns(UpkeepWarning, match="changed or replaced"):
+        table.close()
+    assert {entry.name for entry in tmp_path.iterdir()} == {"t.flac", "t.flac-wal"}
     assert left(path)[-1]["title"] == "new"
+    with pytest.warns(DamageWarning, match="page"), Table(path) as table:
+        table.append([{"id": 90_001, "title": "newer"}])
+    assert [entry.name for entry in tmp_path.iterdir()] == ["t.flac"]
+    assert [row["title"] for row in left(path)[-2:]] == ["new", "newer"]
 
 
 def test_many_commits(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

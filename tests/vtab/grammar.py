@@ -13,8 +13,8 @@ from collections.abc import Sequence
 from hypothesis import strategies as st
 from model import ModelColumn
 
-from .grammar_terms import COMPARE, Query, Source, Terms, literal
-from .tables import ANY, BLOBS
+from .grammar_terms import COMPARE, Named, Query, Source, Terms, literal
+from .tables import ANY, BLOBS, HIDDEN_NAMES
 
 __all__ = ["Grammar", "Query", "Source", "literal", "queries"]
 
@@ -52,7 +52,7 @@ class Grammar(Terms):
             shared = [
                 c.name
                 for c in following.columns
-                if sum(c.name == d.name for s in scope for d in s.columns) == 1
+                if sum(c.name == d.name for s in scope for d in s.columns) == 1 and not self._hides(c, scope)
             ]
             if join == "USING" and shared:
                 kind = self.pick(("JOIN", "LEFT JOIN"))
@@ -67,6 +67,14 @@ class Grammar(Terms):
                 text += f" {join} {item} ON {self.on([*scope, following], following)}"
             scope.append(following)
         return text, scope
+
+    @staticmethod
+    def _hides(column: ModelColumn, scope: Sequence[Source]) -> bool:
+        """Whether a table may have a hidden column of this name instead: USING would take it, too."""
+        hidden = {name.lower() for name in HIDDEN_NAMES}
+        return column.name.lower() in hidden and any(
+            source.table and all(column.name != own.name for own in source.columns) for source in scope
+        )
 
     def on(self, scope: Sequence[Source], following: Source) -> str:
         """Mostly an equality of columns, of one type or not.
@@ -149,8 +157,8 @@ class Grammar(Terms):
     def by_rowid(self) -> tuple[str, bool]:
         source = self.source()
         key = next((column for column in source.columns if column.is_rowid), None)
-        order = source.ref(key) if key and self.chance(2) else source.rowid
-        names = self.pick(("*", f"{source.rowid}, *", "count"))
+        order = source.ref(key) if key and self.chance(2) else self.total([source])
+        names = self.pick(("*", f"{source.rowid}, *" if source.table else "*", "count"))
         names = self.outputs([source]) if names == "count" else names
         return (
             f"SELECT {names} FROM {self.from_table(source)}{self.where([source])} ORDER BY {order}{self.pick(('', ' DESC'))}"
@@ -290,9 +298,9 @@ def _is_number(term: str) -> bool:
 
 
 @st.composite
-def queries(draw: st.DrawFn, tables: Sequence[tuple[str, tuple[ModelColumn, ...]]]) -> Query:
-    """A query over ``tables``, which are (name, columns)."""
-    return Grammar(draw, tables).query()
+def queries(draw: st.DrawFn, tables: Sequence[Named], views: Sequence[Named] = ()) -> Query:
+    """A query over ``tables`` and ``views``, which are (name, columns)."""
+    return Grammar(draw, tables, views).query()
 
 
 __all__ = ["BLOBS", "Grammar", "Query", "queries"]

@@ -10,7 +10,7 @@ from typing import Any
 from hypothesis import strategies as st
 from model import ModelColumn
 
-from .tables import ANY, INTEGERS, REALS, TEXTS, values_of
+from .tables import ANY, INTEGERS, REALS, TEXTS, operands_of, values_of
 
 COMPARE = (
     "=",
@@ -61,16 +61,40 @@ GLOBS = (
     "*b*",
     "[[]a]",
 )
+#: Hidden columns that every table has, and conditions on them that no number of a version makes a difference to.
+HIDDEN = ("audiomem_version", "audiomem_version", "audiomem_rank", "audiomem_as_of", "audiomem_table")
+OF_HIDDEN = (
+    "{0} IS NULL",
+    "{0} IS NOT NULL",
+    "NOT ({0} IS NULL)",
+    "{0} > 0",
+    "{0} <= 0",
+    "0 < {0}",
+    "{0} <> -1",
+    "{0} IS NOT -1",
+    "{0} BETWEEN 0 AND 1000000",
+    "{0} NOT BETWEEN 0 AND 1000000",
+    "{0} NOT IN (-1, 0)",
+    "{0} < 'a'",
+    "({0} > 0 OR {0} IS NULL)",
+    "{0} LIKE 'a%'",
+    "coalesce({0}, 0) > 0",
+    "{0}",
+)
 COLLATE = ("BINARY", "NOCASE", "RTRIM")
+
+
+Named = tuple[str, tuple[ModelColumn, ...]]
 
 
 @dataclass
 class Source:
-    """Something in FROM: the alias, its columns, and whether it has a rowid."""
+    """Something in FROM: the alias, its columns, and what it stands for; only a table has a rowid."""
 
     alias: str
     columns: tuple[ModelColumn, ...]
     table: str | None = None
+    view: str | None = None
 
     def ref(self, column: ModelColumn) -> str:
         return f'{self.alias}."{column.name}"'
@@ -108,11 +132,12 @@ def literal(value: Any) -> str:
 
 
 class Terms:
-    """Draws what queries over ``tables``, which are (name, columns), are made of: columns, expressions, conditions."""
+    """Draws what queries over ``tables`` and ``views``, which are (name, columns), are made of."""
 
-    def __init__(self, draw: st.DrawFn, tables: Sequence[tuple[str, tuple[ModelColumn, ...]]]) -> None:
+    def __init__(self, draw: st.DrawFn, tables: Sequence[Named], views: Sequence[Named] = ()) -> None:
         self.draw = draw
         self.tables = tables
+        self.views = views
         self.bindings: dict[str, Any] = {}
         self.aliases = 0
         #: Whether an INTEGER PRIMARY KEY may be compared by LIKE.
@@ -138,12 +163,16 @@ class Terms:
         return literal(value)
 
     def source(self) -> Source:
-        name, columns = self.pick(self.tables)
+        """A table; where there are views, mostly one of them."""
         self.aliases += 1
+        if self.views and self.chance(4) is False:
+            name, columns = self.pick(self.views)
+            return Source(f"s{self.aliases}", columns, view=name)
+        name, columns = self.pick(self.tables)
         return Source(f"s{self.aliases}", columns, name)
 
     def from_table(self, source: Source) -> str:
-        return f"{{{source.table}}} AS {source.alias}"
+        return f"{{{source.table or source.view}}} AS {source.alias}"
 
     def column(self, scope: Sequence[Source], want: str | None = None) -> tuple[Source, ModelColumn]:
         """A column in scope, of type ``want`` if there is one."""
@@ -203,7 +232,7 @@ class Terms:
         inner = [source, *scope] if self.chance(2) else [source]
         where = f" WHERE {self.condition(inner, depth)}" if self.chance(2) else ""
         if self.chance(3):
-            order = f"{self.expression([source], 0)} {self.pick(('', 'DESC'))}, {source.rowid}"
+            order = f"{self.expression([source], 0)} {self.pick(('', 'DESC'))}, {self.total([source])}"
             value = self.expression([source], 0)
             return f"(SELECT {value} FROM {self.from_table(source)}{where} ORDER BY {order} LIMIT 1 OFFSET {self.draw(st.integers(0, 2))})"
         return f"(SELECT {self.aggregate([source], safe=True)} FROM {self.from_table(source)}{where})"
@@ -248,6 +277,8 @@ class Terms:
     def condition(self, scope: Sequence[Source], depth: int = 2) -> str:
         kind = self.draw(st.integers(0, 19)) if depth > 0 else self.draw(st.integers(0, 11))
         source, column = self.column(scope)
+        if source.table and self.chance(10):
+            return self._hidden(source)
         if kind <= 6:
             return self._compared(scope, source, column, kind)
         if kind <= 11:
@@ -256,11 +287,16 @@ class Terms:
             return self._combined(scope, depth, kind)
         return self._subquery(scope, source, column, depth, kind)
 
+    def _hidden(self, source: Source) -> str:
+        """A condition on a hidden column of a table; but no equality, which asks for something."""
+        column = self.pick(HIDDEN)
+        return self.pick(OF_HIDDEN).format(f"{{{source.table}!{source.alias}.{column}}}")
+
     def _compared(self, scope: Sequence[Source], source: Source, column: ModelColumn, kind: int) -> str:
         """A column against constants, columns, ranges, lists and patterns."""
-        ref, own = source.ref(column), values_of(column)
+        ref = source.ref(column)
         if kind <= 1:
-            value = self.constant(st.one_of(own, own, ANY))
+            value = self.constant(operands_of(column))
             pair = (ref, value) if self.chance(2) else (value, ref)
             return f"{pair[0]} {self.pick(COMPARE)} {pair[1]}"
         if kind == 2:
@@ -268,10 +304,10 @@ class Terms:
         if kind == 3:
             return f"{ref} {self.pick(COMPARE)} {self.reference(scope)}"
         if kind == 4:
-            some = st.one_of(own, own, ANY)
+            some = operands_of(column)
             return f"{ref} {self.pick(('', 'NOT '))}BETWEEN {self.constant(some)} AND {self.constant(some)}"
         if kind == 5:
-            some = st.one_of(own, own, ANY)
+            some = operands_of(column)
             values = ", ".join(self.constant(some) for _ in range(self.draw(st.integers(0, 4))))
             return f"{ref} {self.pick(('', 'NOT '))}IN ({values})"
         may_be_like = self.keys_like or not column.is_rowid

@@ -9,12 +9,14 @@ from typing import Any
 
 from hypothesis import strategies as st
 from model import ModelColumn, Twins
+from spellings import TIMES, spellings
 
-from audiomem_sql.columns.timestamps import MAX_MICROS, MIN_MICROS, render
+from audiomem_sql.columns.timestamps import render
 
 TYPES = ("INTEGER", "REAL", "TEXT", "BLOB", "BOOLEAN", "TIMESTAMP", "JSON", "FLOAT[2]")
 _TYPES = st.sampled_from((*TYPES, "INTEGER", "TEXT", "REAL", "TEXT"))
 _COLLATIONS = st.sampled_from(("BINARY", "BINARY", "NOCASE", "RTRIM"))
+_DIRECTIONS = st.sampled_from(("", "", " ASC", " DESC"))
 _CLAUSES = st.sampled_from(((), (), (), (), ("NOT NULL",), ("UNIQUE",), ("UNIQUE", "NOT NULL")))
 #: What DEFAULT may say of a type, as SQL.
 _DEFAULTS = {
@@ -42,6 +44,17 @@ _CHECKS = {
 }
 #: A small pool of names, so that two tables share some (NATURAL, USING).
 _NAMES = ("a", "b", "c", "D d", "e", "group")
+#: Names of hidden columns, and those of our tables.
+HIDDEN_NAMES = ("version", "k", "Rank", "distance", "AS_OF", "a_t", "A_U")
+#: How a type may be written.
+_WORDS_OF_TYPES = {
+    "INTEGER": ("int", "BigInt"),
+    "REAL": ("DOUBLE PRECISION", "Float"),
+    "TEXT": ("VARCHAR(20)", "string", "varchar ( 3 )"),
+    "BOOLEAN": ("bool",),
+    "TIMESTAMP": ("datetime",),
+    "FLOAT[2]": ("float [2]",),
+}
 
 INTEGERS = st.one_of(
     st.integers(-2, 5),
@@ -100,14 +113,7 @@ TEXTS = st.one_of(
 BLOBS = st.sampled_from(
     (b"", b"\0", b"a", b"A", b"1", b"\xff", b"\xff\xff", b"ab", b"a\0b", b"\xc3", b"0123456789abcdefgh")
 )
-TIMESTAMPS = st.sampled_from(
-    tuple(
-        map(
-            render,
-            (0, 1, -1, 1_700_000_000_000_000, 1_700_000_000_500_000, MIN_MICROS, MAX_MICROS, 86_400_000_000),
-        )
-    )
-)
+TIMESTAMPS = TIMES.map(render)
 JSONS = st.sampled_from(("null", "1", '"a"', "[]", '{"a":1}', ' {"a" : 1} ', "[1,2]", "true", "1.0", '"A"'))
 VECTORS = st.sampled_from(
     tuple(struct.pack("<2f", *pair) for pair in ((0, 0), (-0.0, 0), (1, 2), (1.5, -2), (3e38, 0)))
@@ -137,6 +143,18 @@ FREE_ROWIDS = st.one_of(st.integers(1, 9), st.sampled_from((12, 2**53, 10**18, 2
 ANY = st.one_of(INTEGERS, REALS, TEXTS, BLOBS, TIMESTAMPS, JSONS, VECTORS, st.none())
 
 
+def operands_of(column: ModelColumn) -> st.SearchStrategy[Any]:
+    """Values that a column is compared with: its own, and any other.
+
+    A TIMESTAMP refuses most others: it gets times in any spelling, and seldom another value.
+    """
+    own = values_of(column)
+    if column.type != "TIMESTAMP":
+        return st.one_of(own, own, ANY)
+    spelled = TIMES.flatmap(spellings)
+    return st.one_of(own, *[spelled] * 6, ANY)
+
+
 def values_of(column: ModelColumn, *, foreign: bool = False) -> st.SearchStrategy[Any]:
     """Values for a column; with ``foreign`` also some of other types. NULL is among them."""
     own = _VALUES[column.type]
@@ -149,7 +167,8 @@ def values_of(column: ModelColumn, *, foreign: bool = False) -> st.SearchStrateg
 @st.composite
 def columns(draw: st.DrawFn, most: int = 6) -> tuple[ModelColumn, ...]:
     """The columns of one table; at most one of them is the primary key."""
-    names = draw(st.permutations(_NAMES))[: draw(st.integers(1, most))]
+    pool = _NAMES + (HIDDEN_NAMES if draw(st.integers(0, 2)) == 0 else ())
+    names = draw(st.permutations(pool))[: draw(st.integers(1, most))]
     key = draw(st.sampled_from((-1, -1, 0, 0, 0, 1)))
     found = []
     for place, name in enumerate(names):
@@ -157,14 +176,19 @@ def columns(draw: st.DrawFn, most: int = 6) -> tuple[ModelColumn, ...]:
             kind = draw(
                 st.sampled_from(("INTEGER", "INTEGER", "INTEGER", "TEXT", "REAL", "BLOB", "TIMESTAMP"))
             )
-            clauses: tuple[str, ...] = ("PRIMARY KEY",)
+            apart = kind == "INTEGER" and draw(st.integers(0, 3)) == 0
+            clauses: tuple[str, ...] = ("PRIMARY KEY DESC",) if apart else ("PRIMARY KEY",)
         else:
             kind, clauses = draw(_TYPES), draw(_CLAUSES)
             if kind in ("BOOLEAN", "FLOAT[2]", "JSON"):
                 clauses = tuple(clause for clause in clauses if clause == "NOT NULL")
             if kind in _DEFAULTS and draw(st.integers(0, 4)) == 0:
                 clauses = (*clauses, f"DEFAULT {draw(st.sampled_from(_DEFAULTS[kind]))}")
-        found.append(ModelColumn(name, kind, clauses, draw(_COLLATIONS) if kind == "TEXT" else "BINARY"))
+        words = draw(st.sampled_from(("", "", *_WORDS_OF_TYPES.get(kind, ()))))
+        if "PRIMARY KEY" in clauses:
+            words = ""
+        collated = kind == "TEXT" or (kind in ("INTEGER", "REAL", "BLOB") and draw(st.integers(0, 5)) == 0)
+        found.append(ModelColumn(name, kind, clauses, draw(_COLLATIONS) if collated else "BINARY", words))
     return tuple(found)
 
 
@@ -175,8 +199,11 @@ def constraints(draw: st.DrawFn, definition: tuple[ModelColumn, ...]) -> tuple[s
     able = [column for column in definition if column.type not in ("JSON", "FLOAT[2]")]
     if len(able) > 1 and draw(st.integers(0, 3)) == 0:
         key = draw(st.lists(st.sampled_from(able), min_size=2, max_size=3, unique=True))
-        primary = not any("PRIMARY KEY" in column.clauses for column in definition) and draw(st.booleans())
-        names = ", ".join(f'"{column.name}"' for column in key)
+        keyed = any(clause.startswith("PRIMARY KEY") for column in definition for clause in column.clauses)
+        primary = not keyed and draw(st.booleans())
+        if draw(st.integers(0, 4)) == 0:
+            key = [*key, key[0]]
+        names = ", ".join(f'"{column.name}"{draw(_DIRECTIONS)}' for column in key)
         found.append(f"{'PRIMARY KEY' if primary else 'UNIQUE'} ({names})")
     if draw(st.integers(0, 3)) == 0:
         for column in draw(st.lists(st.sampled_from(definition), min_size=1, max_size=2)):
@@ -191,19 +218,12 @@ def quoted(column: ModelColumn) -> str:
     return f'"{column.name}"'
 
 
-def native_value(column: ModelColumn) -> str:
-    """What a native table is given for a value: ours takes the default for NULL, as SQLite does not tell them apart."""
-    default = next((text for text in column.clauses if text.startswith("DEFAULT ")), None)
-    return "?" if default is None else f"coalesce(?, {default.removeprefix('DEFAULT ')})"
-
-
 @dataclass(frozen=True)
 class Step:
     """One statement of a layout, with ``{t}`` in it, and its bindings."""
 
     sql: str
     bindings: tuple[Any, ...] = ()
-    native: str | None = None  # what a native table is told instead
 
 
 @dataclass(frozen=True)
@@ -215,10 +235,12 @@ class Layout:
     transactions: tuple[tuple[Step, ...], ...]
     pending: bool
     reopened: bool
+    prefixed: bool = False  # hidden columns have no short names
 
     def build(self, twins: Twins, name: str) -> None:
         """Make the table, but for what is pending."""
-        twins.create(name, *self.columns, constraints=self.constraints)
+        options = ["hidden=prefixed"] if self.prefixed else []
+        twins.create(name, *self.columns, constraints=self.constraints, options=options)
         for steps in self.transactions[: len(self.transactions) - self.pending]:
             twins.connection.execute("BEGIN")
             self._run(twins, name, steps)
@@ -231,11 +253,7 @@ class Layout:
 
     def _run(self, twins: Twins, name: str, steps: tuple[Step, ...]) -> None:
         for step in steps:
-            named = [
-                None if sql is None else sql.replace("{t}", f"{{{name}}}") for sql in (step.sql, step.native)
-            ]
-            assert named[0] is not None
-            twins.write(named[0], step.bindings, native=named[1])
+            twins.write(step.sql.replace("{t}", f"{{{name}}}"), step.bindings)
 
 
 @st.composite
@@ -248,7 +266,6 @@ def layouts(draw: st.DrawFn, most_columns: int = 6, most_rows: int = 8) -> Layou
     row = st.tuples(*(ids if column.is_rowid else values_of(column, foreign=True) for column in definition))
     together = draw(constraints(definition))
     marks = ", ".join("?" * len(definition))
-    natives = ", ".join(map(native_value, definition))
     in_keys = [quoted(column) for column in definition if any(quoted(column) in text for text in together)]
     verbs = ["INSERT OR IGNORE", "INSERT OR IGNORE", "INSERT"]
     keyed = any(column.is_key and not column.is_rowid for column in definition)
@@ -260,7 +277,7 @@ def layouts(draw: st.DrawFn, most_columns: int = 6, most_rows: int = 8) -> Layou
         rows = draw(st.lists(row, max_size=most_rows))
         verb = draw(st.sampled_from(verbs))
         start = f"{verb} INTO {{t}} VALUES"
-        steps = [Step(f"{start} ({marks})", values, f"{start} ({natives})") for values in rows]
+        steps = [Step(f"{start} ({marks})", values) for values in rows]
         change = draw(st.sampled_from(("", "", "", "DELETE", "UPDATE", "rowid")))
         if change == "DELETE":
             condition = "rowid % ? = 0 AND rowid <> (SELECT max(rowid) FROM {t})"
@@ -276,4 +293,5 @@ def layouts(draw: st.DrawFn, most_columns: int = 6, most_rows: int = 8) -> Layou
                 value, place = draw(values_of(column)), draw(st.integers(0, 1 + 4 * one))
                 steps.append(Step(f'UPDATE {{t}} SET "{column.name}" = ? {rest}', (value, place)))
         transactions.append(tuple(steps))
-    return Layout(definition, together, tuple(transactions), draw(st.booleans()), draw(st.booleans()))
+    ends = draw(st.booleans()), draw(st.booleans()), draw(st.booleans())
+    return Layout(definition, together, tuple(transactions), *ends)

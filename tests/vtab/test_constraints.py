@@ -52,12 +52,19 @@ def test_messages_and_codes(con: apsw.Connection) -> None:
     assert con.execute("SELECT a, b FROM t ORDER BY id").fetchall() == [("x", 1), ("y", 1)]
 
 
-def test_null_takes_the_default_in_insert_and_stays_in_update(con: apsw.Connection) -> None:
-    con.execute("INSERT INTO t(a) VALUES ('x')")
-    con.execute("INSERT INTO t(a, b, c, made) VALUES ('y', NULL, NULL, NULL)")
-    con.execute("INSERT INTO t(a, b, c, made) SELECT 'z', NULL, NULL, '2001-02-03'")
-    assert con.execute("SELECT a, b, c FROM t").fetchall() == [(a, 7, "none") for a in "xyz"]
+def test_null_stays_and_what_is_left_out_takes_the_default(con: apsw.Connection) -> None:
+    con.execute("INSERT INTO t(a) VALUES ('x'), ('y')")
+    con.execute("INSERT INTO t(a, b, made) VALUES ('z', NULL, NULL)")
+    con.execute("INSERT INTO t(a, b, made) SELECT 'w', NULL, '2001-02-03'")
+    assert failure(con, "INSERT INTO t(a, c) VALUES ('v', NULL)")[0] == "NOT NULL constraint failed: t.c"
+    assert con.execute("SELECT a, b, c, made IS NULL FROM t").fetchall() == [
+        ("x", 7, "none", 0),
+        ("y", 7, "none", 0),
+        ("z", None, "none", 1),
+        ("w", None, "none", 0),
+    ]
     assert con.execute("SELECT count(*) FROM t WHERE abs(unixepoch(made) - unixepoch('now')) < 60").get == 2
+    con.execute("DELETE FROM t WHERE b IS NULL")
     con.execute("UPDATE t SET b = NULL, made = NULL WHERE a = 'x'")
     con.execute("UPDATE OR REPLACE t SET c = NULL, b = NULL WHERE a = 'y'")
     assert con.execute("SELECT a, b, c FROM t WHERE b IS NULL").fetchall() == [

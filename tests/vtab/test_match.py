@@ -81,7 +81,7 @@ def test_the_plan(sql: apsw.Connection) -> None:
         return [str(row[3]) for row in sql.execute("EXPLAIN QUERY PLAN " + query)]
 
     assert plan("SELECT id FROM t WHERE t MATCH 'a' AND year = 5 AND k = 3 ORDER BY distance") == [
-        "SCAN t VIRTUAL TABLE INDEX 1:WHERE year = ?1 READ id, year MATCH * ?2 K ?3"
+        "SCAN t VIRTUAL TABLE INDEX 1:WHERE year = ?1 READ id, year MATCH * ?2 K ?3 BEFORE OTHER CONDITIONS"
     ]
     assert plan("SELECT id FROM t WHERE vec MATCH '[1,2,3]' ORDER BY distance DESC")[1:] == [
         "USE TEMP B-TREE FOR ORDER BY"

@@ -159,7 +159,12 @@ def test_options_of_an_existing_file(con: apsw.Connection, tmp_path: Path) -> No
 
 @pytest.mark.parametrize(
     "columns",
-    ["a TEXT, a TEXT", "a TEXT, A INTEGER", '"é" TEXT, "é" TEXT', "a TEXT, rank REAL, distance REAL"],
+    [
+        "a TEXT, a TEXT",
+        "a TEXT, A INTEGER",
+        '"é" TEXT, "é" TEXT',
+        "a TEXT, audiomem_rank REAL, distance REAL",
+    ],
 )
 def test_duplicate_columns(con: apsw.Connection, tmp_path: Path, columns: str) -> None:
     with pytest.raises(SchemaError):
@@ -181,7 +186,8 @@ def test_duplicate_columns(con: apsw.Connection, tmp_path: Path, columns: str) -
         "a TEXT, b TEXT, FOREIGN KEY (a) REFERENCES b(c)",
         "a TEXT REFERENCES b(c)",
         "a INTEGER, b INTEGER AS (a + 1)",
-        "a INTEGER PRIMARY KEY AUTOINCREMENT",
+        "a TEXT PRIMARY KEY AUTOINCREMENT",
+        "a TEXT UNIQUE ON CONFLICT ROLLBACK",
         "a TEXT PRIMARY KEY, b TEXT PRIMARY KEY",
     ],
 )
@@ -216,7 +222,7 @@ def test_a_table_named_like_a_column(con: apsw.Connection, tmp_path: Path) -> No
 )
 def test_weird_names(con: apsw.Connection, tmp_path: Path, name: str) -> None:
     quoted = '"' + name.replace('"', '""') + '"'
-    column = '"' + (name + "_" if name in ("rowid", "rank") else name).replace('"', '""') + '"'
+    column = '"' + (name + "_" if name == "rank" else name).replace('"', '""') + '"'
     path = str(tmp_path / "t.flac").replace("'", "''")
     con.execute(
         f"CREATE VIRTUAL TABLE {quoted} USING audiomem('{path}', {column} TEXT UNIQUE, \"other one\" INTEGER)"
@@ -269,12 +275,42 @@ def test_hidden_columns(con: apsw.Connection, tmp_path: Path) -> None:
     assert [row[1] for row in con.execute("PRAGMA table_xinfo(notes)") if row[6]] == [
         "notes",
         "rank",
-        "distance",
-        "k",
         "version",
         "as_of",
+        "audiomem_table",
+        "audiomem_rank",
+        "audiomem_version",
+        "audiomem_as_of",
     ]
     with pytest.raises(QueryError, match="searched by meaning"):
         con.execute("SELECT * FROM notes WHERE notes MATCH 'one'")
     with pytest.raises(OptionError):
         con.execute("INSERT INTO notes(notes) VALUES ('sing')")
+
+
+def test_table_info_shows_the_words_of_the_user(con: apsw.Connection, tmp_path: Path) -> None:
+    columns = (
+        "id INTEGER PRIMARY KEY, a VARCHAR(20) NOT NULL, b double precision, c bool, d DATETIME, e Float[2]"
+    )
+    create(con, tmp_path / "t.flac", columns, "t")
+    con.execute("INSERT INTO t VALUES (1, 'x', 1.5, 1, '2024-03-01', '[1, 2]')")
+    con.execute("INSERT INTO t(t, rank) VALUES ('add column', 'f varchar(3)')")
+    con.execute("INSERT INTO t(t) VALUES ('vacuum')")
+    for _ in range(2):
+        assert [row[2] for row in con.execute("PRAGMA table_info(t)")] == [
+            "INTEGER",
+            "VARCHAR(20)",
+            "double precision",
+            "bool",
+            "DATETIME TEXT",
+            "FLOAT[2] BLOB",
+            "varchar(3)",
+        ]
+        assert (
+            con.execute("SELECT count(*) FROM t WHERE c = '1' AND d < '2025-01-01' AND e > '9' AND a > 7").get
+            == 1
+        )
+        con.execute("DROP TABLE t")
+        create(con, tmp_path / "t.flac", "", "t")
+    con.execute("DROP TABLE t")
+    create(con, tmp_path / "t.flac", f"{columns.replace('bool', 'BOOLEAN')}, f TEXT", "t")

@@ -1,4 +1,4 @@
-"""What a stranger's schema may call: nothing that loads a model, reads a table or opens a file."""
+"""What a stranger's schema may call: nothing that loads a model, or opens a file by a name of its own."""
 
 from __future__ import annotations
 

@@ -43,7 +43,7 @@ def table(module: Module) -> Table:
 
     All are in the log.
     """
-    sql = module.find("t").connection
+    sql = module.find("t").connection.apsw
     sql.execute("INSERT INTO t VALUES (1, 'one'), (2, 'two')")
     sql.execute("UPDATE t SET name = 'zwei' WHERE id = 2")
     sql.execute("BEGIN; DELETE FROM t WHERE id = 1; INSERT INTO t VALUES (7, 'seven'); COMMIT")
@@ -55,7 +55,7 @@ def table(module: Module) -> Table:
 @pytest.fixture
 def sql(module: Module, table: Table) -> apsw.Connection:
     """The connection with that table."""
-    return module.find("t").connection
+    return module.find("t").connection.apsw
 
 
 #: Where the commits are: in the log, in deltas, in one delta, in the base.

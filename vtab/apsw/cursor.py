@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import apsw
 
+from audiomem_sql.columns.hidden import Hidden
 from audiomem_sql.columns.sql_values import sql_values
 from audiomem_sql.search import FoundRow
 from audiomem_sql.vtab.interface import Part
@@ -70,7 +71,8 @@ class Cursor:
         self._rowids = rowids = part.rowids if type(part.rowids) is list else part.rowids.tolist()
         self._count = len(rowids)
         self._eof = False
-        lists: list[Sequence[Any] | None] = [None] * (len(schema) + 7)
+        roles = self._owner.hidden.roles
+        lists: list[Sequence[Any] | None] = [None] * (len(schema) + len(roles) + 1)
         self._lists = lists
         lists[-1] = rowids  # Column(-1)
         if schema.rowid_column is not None:
@@ -79,4 +81,8 @@ class Cursor:
         for column, values in zip(self._rows.plan.columns, part.columns, strict=True):
             lists[column] = values if type(values) is list else sql_values(values, columns[column].type)
         if part.ranks is not None:
-            lists[len(schema) + 1], lists[len(schema) + 2] = part.ranks, part.distances
+            for place, role in enumerate(roles, len(schema)):
+                if role is Hidden.RANK:
+                    lists[place] = part.ranks
+                elif role is Hidden.DISTANCE:
+                    lists[place] = part.distances

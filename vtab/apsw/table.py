@@ -6,21 +6,27 @@ What a table does is in ``virtual_table``; here it is put into apsw's words. ``s
 from __future__ import annotations
 
 import weakref
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import wraps
 from typing import Any, TypeVar, cast
 
 import apsw
 import apsw.ext
+import numpy as np
 
-from audiomem_sql.errors import BusyError, ConstraintError, SchemaError
+from audiomem_sql.arrays import I64Array
+from audiomem_sql.columns.timestamps import compare
+from audiomem_sql.columns.types import TIME_COLLATION
+from audiomem_sql.errors import BusyError, ConstraintError, InterruptError, SchemaError
 from audiomem_sql.search import highlight, snippet
-from audiomem_sql.table.table import Table
 from audiomem_sql.vtab import arguments as creation
 from audiomem_sql.vtab.apsw.cursor import Cursor
+from audiomem_sql.vtab.apsw.host import ApswHost
 from audiomem_sql.vtab.apsw.in_lists import lists_may_be_empty
-from audiomem_sql.vtab.codes import SchemaChangedError, constraint
-from audiomem_sql.vtab.index_query import FAIL, LIMIT, OFFSET, ROLLBACK, IndexConstraint, IndexQuery
+from audiomem_sql.vtab.apsw.missing_table import ApswMissingTable
+from audiomem_sql.vtab.apsw.statements import WritingStatements
+from audiomem_sql.vtab.codes import ASK, SchemaChangedError, constraint
+from audiomem_sql.vtab.index_query import FAIL, LIMIT, OFFSET, ROLLBACK, Question
 from audiomem_sql.vtab.table_functions import table_functions
 from audiomem_sql.vtab.tables import Tables
 from audiomem_sql.vtab.virtual_table import VirtualTable
@@ -37,6 +43,10 @@ class SqlConstraintError(ConstraintError, apsw.ConstraintError):
 
 class SqlBusyError(BusyError, apsw.BusyError):
     """Another process is writing: both our error and SQLite's."""
+
+
+class SqlInterruptError(InterruptError, apsw.InterruptError):
+    """A statement was interrupted: both our error and SQLite's."""
 
 
 class SqlSchemaChangedError(SchemaChangedError, SchemaError, apsw.SchemaChangeError):
@@ -56,6 +66,8 @@ def raised(error: BaseException, table: str | None) -> BaseException:
             made.extendedresult = found[0]
     elif isinstance(error, BusyError):
         made = SqlBusyError(error.what, file=error.file, remedy=error.remedy)
+    elif isinstance(error, InterruptError):
+        made = SqlInterruptError(error.what, file=error.file, remedy=error.remedy)
     elif isinstance(error, SchemaChangedError):
         made = SqlSchemaChangedError(error.what, file=error.file, remedy=error.remedy)
     if made is None:
@@ -71,14 +83,14 @@ def _as_sqlite(function: Function) -> Function:
     def called(self: ApswTable, *arguments: Any) -> Any:
         try:
             return function(self, *arguments)
-        except (BusyError, ConstraintError, SchemaChangedError) as error:
+        except (BusyError, ConstraintError, InterruptError, SchemaChangedError) as error:
             raise raised(error, self.name) from error
 
     return called  # type: ignore[return-value]
 
 
 def _changes_a_row(function: Function) -> Function:
-    """Undo the rows that a statement changed already when it fails at a later one.
+    """Undo the rows that a statement changed already, in all tables, when it fails at a later one.
 
     SQLite calls RollbackTo for that, but apsw leaves the call out while an exception is on its way, as it is
     then.
@@ -87,14 +99,14 @@ def _changes_a_row(function: Function) -> Function:
     @wraps(function)
     def called(self: ApswTable, *arguments: Any) -> Any:
         transaction = self.table.begin(any_thread=True)
-        changes = self.apsw.total_changes()
-        if changes != self._changes:  # it counts whole statements, so this is the first row of one
-            self._changes, self._steps = changes, transaction.steps
+        statement = self._statements.number
+        if statement != self._statement:  # this is the first row of one
+            self._statement, self._steps = statement, transaction.steps
         try:
             return function(self, *arguments)
         except BaseException as error:
             if not isinstance(error, apsw.ConstraintError) or self.apsw.vtab_on_conflict() not in _KEPT:
-                transaction.undo(self._steps)
+                self._module.undo(statement)
             raise
 
     return called  # type: ignore[return-value]
@@ -107,43 +119,97 @@ _KEPT = (FAIL, ROLLBACK)
 class Module(Tables):
     """``CREATE VIRTUAL TABLE … USING audiomem('file.flac', columns …, options …)`` of one connection."""
 
+    def __init__(self, statements: WritingStatements) -> None:
+        super().__init__()
+        self.statements = statements
+        self._host: ApswHost | None = None
+
+    def undo(self, statement: int) -> None:
+        """Take back what a statement has changed so far: triggers may have written to several tables."""
+        for table in self:
+            assert isinstance(table, ApswTable)
+            table.undo(statement)
+
     def Create(
         self, connection: apsw.Connection, module: str, database: str, name: str, *arguments: str
     ) -> Any:
         """A table at a new file, or at one that exists; its columns may then be left out."""
-        return self._declare(connection, name, creation.create(connection, database, name, arguments))
+        table = creation.create(connection, database, name, arguments)
+        return self._declare(connection, database, name, table, arguments)
 
     def Connect(
         self, connection: apsw.Connection, module: str, database: str, name: str, *arguments: str
     ) -> Any:
         """The table again, from the schema of a database that was closed meanwhile; nothing is created."""
-        return self._declare(connection, name, creation.connect(connection, database, arguments))
+        open_already = self.writing((database, *arguments))
+        if open_already is not None:
+            declared = creation.joined(open_already, name, arguments)
+        elif not creation.is_missing(connection, database, arguments):
+            declared = creation.connect(connection, database, name, arguments)
+        else:
+            missing = ApswMissingTable(
+                self, connection, name, lambda: creation.connect(connection, database, name, arguments).table
+            )
+            self.add(missing)
+            return creation.missing_declaration(name, arguments), missing
+        return self._declare(connection, database, name, declared, arguments)
 
-    def _declare(self, connection: apsw.Connection, name: str, table: Table) -> Any:
+    def _declare(
+        self,
+        connection: apsw.Connection,
+        database: str,
+        name: str,
+        declared: creation.Declared,
+        arguments: tuple[str, ...],
+    ) -> Any:
         try:
             connection.vtab_config(apsw.SQLITE_VTAB_CONSTRAINT_SUPPORT, 1)
-            connection.vtab_config(apsw.SQLITE_VTAB_DIRECTONLY)
-            made = ApswTable(self, connection, name, table)
-            declaration = creation.declaration(name, table.schema)
+            if self._host is None:
+                self._host = ApswHost(connection)
+            made = ApswTable(self, self._host, database, name, declared)
+            made.key = (database, *arguments)
             self.add(made)
-            return declaration, made
+            return declared.declaration, made
         except BaseException:
-            table.close()
+            if not self.uses(declared.table):
+                declared.table.close()
             raise
 
 
 class ApswTable(VirtualTable):
     """One audiomem table of one apsw connection."""
 
-    def __init__(self, module: Module, connection: apsw.Connection, name: str, table: Table) -> None:
-        super().__init__(module, connection, name, table)
-        self.apsw = connection
-        self._changes = -1  # of the connection, when the statement that writes now began
-        self._steps = 0  # of the transaction, at that moment
+    def __init__(
+        self, module: Module, host: ApswHost, database: str, name: str, declared: creation.Declared
+    ) -> None:
+        super().__init__(module, host, database, name, declared.table, declared.hidden)
+        self._host = host
+        self.apsw = host.apsw
+        self._module = module
+        self._statements = module.statements
+        self._statement: int | None = None  # the number of the one that wrote last
+        self._steps = 0  # of the transaction, when it began
+
+    def interrupted(self) -> bool:
+        """Whether the statement that runs is to end. SqlInterruptError if it is."""
+        try:
+            with self._host.asking():
+                self.apsw.execute(ASK).fetchall()
+        except apsw.InterruptError:
+            raise SqlInterruptError("interrupted") from None
+        except (apsw.AuthError, apsw.SQLError):
+            return False
+        return False
+
+    def integers(self, sql: str) -> I64Array:
+        """The integers of the first column of a query of the connection, int64 (n,)."""
+        with self._host.asking():
+            rows = self.apsw.execute(sql, can_cache=False)
+            return np.fromiter((number for (number,) in rows), np.int64)
 
     def BestIndexObject(self, index: apsw.IndexInfo) -> bool:
         """Hand SQLite's query on, and the plan back."""
-        answer = self.best_index(_index_query(index))
+        answer = self.best_index(_question(index))
         if answer is None:
             return False
         lists = any(answer.lists) and lists_may_be_empty()
@@ -168,6 +234,15 @@ class ApswTable(VirtualTable):
         self.open_cursors += 1
         return cursor
 
+    def undo(self, statement: int) -> None:
+        """Take back what a statement has changed, if it is the one that wrote here last."""
+        if statement == self._statement and self.table.transaction is not None:
+            self.table.transaction.undo(self._steps)
+
+    def in_trigger(self) -> bool:
+        """Whether the row that is written now comes from a trigger."""
+        return self._statements.in_trigger
+
     def FindFunction(self, name: str, arguments: int) -> Callable[..., Any] | None:
         """``highlight`` and ``snippet`` know the row where their first argument is the table."""
         return {"highlight": highlight, "snippet": snippet}.get(name.lower())
@@ -185,39 +260,59 @@ class ApswTable(VirtualTable):
 
     Rename = VirtualTable.rename
 
+    def _may_begin(self) -> None:
+        with self._host.asking():  # what is asked here is no statement that writes inside another one
+            self._statements.may_begin()
+
     @_as_sqlite
     def Begin(self) -> None:
         """The first write of a transaction."""
-        self._changes = -1
+        self._statement = None
+        self._may_begin()
         self.begin()
 
     Sync = _as_sqlite(VirtualTable.sync)
     Commit = VirtualTable.commit
     Rollback = VirtualTable.rollback
-    Savepoint = VirtualTable.savepoint
+
+    def Savepoint(self, level: int) -> None:
+        """A savepoint, or a statement that may have to be taken back."""
+        self._may_begin()
+        self.savepoint(level)
+
     Release = VirtualTable.release
 
     def RollbackTo(self, level: int) -> None:
         """Return to a savepoint."""
-        self._changes = -1
+        self._statement = None
         self.rollback_to(level)
 
-    UpdateInsertRow = _changes_a_row(_as_sqlite(VirtualTable.insert))
+    @_changes_a_row
+    @_as_sqlite
+    def UpdateInsertRow(self, rowid: int | None, fields: Sequence[Any]) -> int:
+        """INSERT.
+
+        For a row that was dropped SQLite wants a rowid all the same: one that leaves last_insert_rowid() as
+        it was.
+        """
+        added = self.insert(rowid, fields)
+        return self.apsw.last_insert_rowid() if added is None else added
+
     UpdateChangeRow = _changes_a_row(_as_sqlite(VirtualTable.change))
     UpdateDeleteRow = _changes_a_row(_as_sqlite(VirtualTable.delete))
 
 
-def _index_query(index: apsw.IndexInfo) -> IndexQuery:
+def _question(index: apsw.IndexInfo) -> Question:
     constraints = []
     for number in range(index.nConstraint):
         op, usable = index.get_aConstraint_op(number), index.get_aConstraint_usable(number)
         about_rows = op not in (LIMIT, OFFSET)
         constraints.append(
-            IndexConstraint(
+            (
                 index.get_aConstraint_iColumn(number),
                 op,
                 usable,
-                index.get_aConstraint_collation(number) if usable and about_rows else "BINARY",
+                index.get_aConstraint_collation(number) if about_rows else "BINARY",
                 index.get_aConstraint_rhs(number),
                 usable and about_rows and index.get_aConstraintUsage_in(number),
             )
@@ -226,12 +321,13 @@ def _index_query(index: apsw.IndexInfo) -> IndexQuery:
         (index.get_aOrderBy_iColumn(number), index.get_aOrderBy_desc(number))
         for number in range(index.nOrderBy)
     ]
-    return IndexQuery(constraints, order, sum(1 << column for column in index.colUsed))
+    return tuple(constraints), tuple(order), sum(1 << column for column in index.colUsed)
 
 
 def register(connection: apsw.Connection) -> Module:
     """Make module ``audiomem`` known to ``connection``."""
-    module = Module()
+    module = Module(WritingStatements(connection))
+    connection.create_collation(TIME_COLLATION, compare)
     try:
         connection.create_module(MODULE, cast(Any, module), use_bestindex_object=True, iVersion=4)
     except Exception as error:

@@ -9,30 +9,37 @@ from __future__ import annotations
 
 import json
 import re
-import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from audiomem_sql.errors import AudioMemError, NotAudioMemoryError
 from audiomem_sql.vtab import codes
+from audiomem_sql.vtab.duckdb import pushed_filters
+from audiomem_sql.vtab.duckdb.attaching import AttachPragma
+from audiomem_sql.vtab.duckdb.copying import CopyFunction
 from audiomem_sql.vtab.duckdb.functions import FUNCTIONS, TableFunction
+from audiomem_sql.vtab.duckdb.many_files import is_pattern, matching
+from audiomem_sql.vtab.duckdb.settings import SETTINGS
 from audiomem_sql.vtab.duckdb.source import Source, open_table
-
-BOOLEAN, BIGINT, FLOAT, DOUBLE, TIMESTAMP, VARCHAR, BLOB, LIST, ARRAY, ANY = (
-    1,
-    5,
-    10,
-    11,
-    12,
-    17,
-    18,
-    24,
-    33,
-    34,
+from audiomem_sql.vtab.duckdb.stream import Stream
+from audiomem_sql.vtab.duckdb.vectors import (
+    ANY,
+    ARRAY,
+    BIGINT,
+    BLOB,
+    BOOLEAN,
+    DOUBLE,
+    FLOAT,
+    LIST,
+    TIMESTAMP,
+    VARCHAR,
 )
+from audiomem_sql.vtab.duckdb.write_function import WritingFunction
+
 _TYPES: dict[pa.DataType, int] = {
     pa.bool_(): BOOLEAN,
     pa.int64(): BIGINT,
@@ -84,6 +91,7 @@ class NativeSource:
 
     def __init__(self, source: Source) -> None:
         self._source = source
+        self._condition: pc.Expression | None = None
         self.columns = tuple(_column(field) for field in source.schema)
         #: How many rows there are; None: not known.
         self.rows = source.rows
@@ -92,29 +100,20 @@ class NativeSource:
         """The rows with the columns whose indexes are ``wanted``; -1 stands for none."""
         indexes = sorted({index for index in wanted if index >= 0})
         order = [indexes.index(index) if index >= 0 else None for index in wanted]
-        return Stream(self._source.batches(indexes), order)
+        condition, filtered = self._condition, self._source.filtered
+        batches = (
+            self._source.batches(indexes)
+            if condition is None or filtered is None
+            else filtered(indexes, condition)
+        )
+        return Stream(batches, order)
 
+    def prune(self, conditions: Sequence[pushed_filters.Node | None]) -> None:
+        """Take the conditions that a WHERE has on these rows; DuckDB applies them once more.
 
-class Stream:
-    """The rows of one statement, for several threads."""
-
-    def __init__(self, batches: Iterator[pa.RecordBatch], order: list[int | None]) -> None:
-        self._batches = batches
-        self._order = order
-        self._lock = threading.Lock()
-
-    def next(self) -> tuple[int, tuple[Any, ...]] | None:
-        """The next part that has rows; None at the end."""
-        with self._lock:
-            batch = next((each for each in self._batches if each.num_rows), None)
-        if batch is None:
-            return None
-        arrays = [column.__arrow_c_array__() for column in batch.columns]
-        return batch.num_rows, tuple(None if at is None else arrays[at] for at in self._order)
-
-    def close(self) -> None:
-        """Nothing more is decoded."""
-        self._batches = iter(())
+        It may say them again, and then those of before do not count.
+        """
+        self._condition = pushed_filters.condition(conditions, self._source.schema)
 
 
 class NativeFunction:
@@ -150,6 +149,12 @@ class Door:
     def __init__(self, scalars: Sequence[Scalar]) -> None:
         self.scalars = tuple(map(_scalar, scalars))
         self.tables = tuple(map(NativeFunction, FUNCTIONS))
+        #: Where the build for the release of DuckDB has registered the scan.
+        self.other_tables = tuple(table for table in self.tables if table.name != "audiomem_scan")
+        self.aggregates = (WritingFunction(),)
+        self.settings = SETTINGS
+        #: From DuckDB 1.5.6 on. Without FORMAT, COPY takes the one that is called like the file's extension.
+        self.copies = (CopyFunction("audiomem"), CopyFunction("flac"))
 
     def is_table(self, name: str) -> bool:
         """Whether ``FROM 'name'`` is for audiomem_scan: a FLAC file that is not simply music.
@@ -158,6 +163,8 @@ class Door:
         """
         if not name.lower().endswith(".flac"):
             return False
+        if is_pattern(name):
+            return bool(matching(name))
         try:
             open_table(name)
         except NotAudioMemoryError:
@@ -165,6 +172,16 @@ class Door:
         except AudioMemError:
             return True
         return True
+
+
+def scan_function() -> NativeFunction:
+    """``audiomem_scan`` alone, for the build against the second interface of a release of DuckDB."""
+    return next(NativeFunction(function) for function in FUNCTIONS if function.name == "audiomem_scan")
+
+
+def attach_pragma() -> AttachPragma:
+    """The pragma, for that build."""
+    return AttachPragma()
 
 
 def message(error: BaseException) -> str:
@@ -179,8 +196,12 @@ def message(error: BaseException) -> str:
 def _value(value: Any) -> Any:
     """An argument as the table functions take it.
 
-    C passes None, int, str, and of other types (type, text).
+    C passes None, int, str, lists of them, and of other types (type, text).
     """
+    if isinstance(value, list):
+        return [float(item[1]) if isinstance(item, tuple) else item for item in value]
+    if isinstance(value, float):
+        return str(value)
     if not isinstance(value, tuple):
         return value
     type_number, text = value

@@ -167,6 +167,29 @@ class _Table(FlacDataset):
         return super().schema
 
 
+class _Tables(ds.Dataset):  # type: ignore[misc]
+    """The rows of several tables with the same columns. Columns and filters reach the scan of each."""
+
+    def __init__(self, tables: Sequence[TableReader], variable: Variable) -> None:
+        # Dataset.__init__ refuses everybody; what it would set up is used by none of the methods here
+        self._datasets = [FlacDataset(table) for table in tables]
+        self._variable = variable
+
+    @property
+    def schema(self) -> pa.Schema:
+        """The columns. DuckDB asks for them when it has found the dataset."""
+        self._variable.remove()
+        return self._datasets[0].schema
+
+    def scanner(self, columns: Sequence[str] | None = None, filter: Any = None, **options: Any) -> ds.Scanner:
+        """What reads ``columns`` of the rows for which ``filter`` is true."""
+        readers = [
+            each.scanner(columns=columns, filter=filter, **options).to_reader() for each in self._datasets
+        ]
+        batches = (batch for reader in readers for batch in reader)
+        return ds.Scanner.from_batches(pa.RecordBatchReader.from_batches(readers[0].schema, batches))
+
+
 class _Rows(ds.Dataset):  # type: ignore[misc]
     """The rows of any other source, made when they are read.
 
@@ -219,8 +242,14 @@ def _variable_of(*arguments: Any) -> Any:
     name, *values = (argument[0].as_py() for argument in arguments)
     source = _BY_NAME[name].bind(*map(_value, values))
     variable = Variable(_variables_of_caller())
-    variable.put(_Rows(source, variable) if source.table is None else _Table(source.table, variable))
+    variable.put(_dataset(source, variable))
     return pa.array([variable.name])
+
+
+def _dataset(source: Source, variable: Variable) -> ds.Dataset:
+    if source.table is not None:
+        return _Table(source.table, variable)
+    return _Tables(source.tables, variable) if source.tables else _Rows(source, variable)
 
 
 def _value(value: Any) -> Any:

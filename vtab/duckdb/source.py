@@ -7,6 +7,7 @@ from functools import cached_property
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from audiomem_sql.columns.schema import Schema
 from audiomem_sql.columns.stored_values import array_of
@@ -19,6 +20,9 @@ from audiomem_sql.vtab.rows import version_of
 
 #: Makes the batches of a source, with the columns whose indexes are given, ascending.
 Batches = Callable[[list[int]], Iterator[pa.RecordBatch]]
+
+#: The same, without rows for which a condition is not true.
+FilteredBatches = Callable[[list[int], pc.Expression], Iterator[pa.RecordBatch]]
 
 _TABLES = OpenTables()
 
@@ -33,6 +37,8 @@ class Source:
         *,
         rows: int | None = None,
         table: TableReader | None = None,
+        tables: Sequence[TableReader] = (),
+        filtered: FilteredBatches | None = None,
     ) -> None:
         self._schema = schema
         self.batches = batches
@@ -40,6 +46,10 @@ class Source:
         self.rows = rows
         #: The table whose rows these are, all of them and as they are; None for everything else.
         self.table = table
+        #: The tables whose rows these are, one behind the other, with the same columns; empty as above.
+        self.tables = tuple(tables)
+        #: Makes the batches of the rows that an expression may be true for; None where nothing is pruned.
+        self.filtered = filtered
 
     @cached_property
     def schema(self) -> pa.Schema:

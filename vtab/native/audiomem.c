@@ -31,7 +31,8 @@ static PyObject *host_execute(PyObject *self, PyObject *arguments) {
   thread = py.PyEval_SaveThread(); /* the statements may come back to our tables */
   rc = sqlite3_exec(db, sql, NULL, NULL, &message);
   py.PyEval_RestoreThread(thread);
-  if (rc != SQLITE_OK) py.PyErr_SetString(*py.runtime_error, message ? message : sqlite3_errstr(rc));
+  if (rc != SQLITE_OK && !py.PyErr_Occurred()) /* a handler of the host may have left an exception */
+    py.PyErr_SetString(*py.runtime_error, rc == SQLITE_INTERRUPT || message == NULL ? sqlite3_errstr(rc) : message);
   sqlite3_free(message);
   return rc == SQLITE_OK ? none() : NULL;
 }
@@ -58,6 +59,125 @@ static PyObject *host_autocommit(PyObject *self, PyObject *arguments) {
   return py.PyLong_FromLongLong(sqlite3_get_autocommit(database(self)));
 }
 
+/* The integers in the first column of a query, as the bytes of an array of int64. */
+static PyObject *host_integers(PyObject *self, PyObject *arguments) {
+  const char *sql = only_text(arguments);
+  sqlite3 *db = database(self);
+  sqlite3_stmt *statement = NULL;
+  sqlite3_int64 *numbers = NULL;
+  size_t count = 0, room = 0;
+  char *message = NULL;
+  PyObject *result = NULL;
+  void *thread;
+  int rc;
+
+  if (sql == NULL || db == NULL) return NULL;
+  thread = py.PyEval_SaveThread(); /* the statement may come back to our tables */
+  rc = sqlite3_prepare_v2(db, sql, -1, &statement, NULL);
+  while (rc == SQLITE_OK && (rc = sqlite3_step(statement)) == SQLITE_ROW) {
+    if (count == room) {
+      sqlite3_int64 *more = sqlite3_realloc64(numbers, (room = 2 * room + 1024) * sizeof(*numbers));
+
+      if (more == NULL) {
+        rc = SQLITE_NOMEM;
+        break;
+      }
+      numbers = more;
+    }
+    numbers[count++] = sqlite3_column_int64(statement, 0);
+    rc = SQLITE_OK;
+  }
+  if (rc != SQLITE_DONE) message = sqlite3_mprintf("%s", rc == SQLITE_NOMEM ? "out of memory" : sqlite3_errmsg(db));
+  sqlite3_finalize(statement);
+  py.PyEval_RestoreThread(thread);
+  if (rc == SQLITE_DONE) {
+    result = py.PyBytes_FromStringAndSize((const char *)numbers, (Py_ssize_t)(count * sizeof(*numbers)));
+  } else if (!py.PyErr_Occurred()) { /* a table of ours may have left an exception */
+    py.PyErr_SetString(*py.runtime_error, message ? message : "out of memory");
+  }
+  sqlite3_free(message);
+  sqlite3_free(numbers);
+  return result;
+}
+
+static PyObject *host_changes(PyObject *self, PyObject *arguments) {
+  (void)arguments;
+  return py.PyLong_FromLongLong(sqlite3_total_changes(database(self)));
+}
+
+static PyObject *host_finds(PyObject *self, PyObject *arguments) {
+  const char *sql = only_text(arguments);
+  sqlite3 *db = database(self);
+  sqlite3_stmt *statement = NULL;
+  void *thread;
+  int rc;
+
+  if (sql == NULL || db == NULL) return NULL;
+  thread = py.PyEval_SaveThread();
+  rc = sqlite3_prepare_v2(db, sql, -1, &statement, NULL);
+  if (rc == SQLITE_OK) rc = sqlite3_step(statement);
+  sqlite3_finalize(statement);
+  py.PyEval_RestoreThread(thread);
+  return rc == SQLITE_ROW || rc == SQLITE_DONE ? boolean(rc == SQLITE_ROW) : none();
+}
+
+/* The statement behind `statement` (NULL: the first) that is in the middle of writing, or NULL. */
+static sqlite3_stmt *writing_after(sqlite3 *db, sqlite3_stmt *statement) {
+  do {
+    statement = sqlite3_next_stmt(db, statement);
+  } while (statement != NULL && (!sqlite3_stmt_busy(statement) || sqlite3_stmt_readonly(statement)));
+  return statement;
+}
+
+/* Characters of a statement that Python looks at (HEAD in vtab/statement_text.py), in bytes. */
+enum { HEAD = 1 << 14 };
+
+static PyObject *host_running(PyObject *self, PyObject *arguments) {
+  sqlite3 *db = database(self);
+  sqlite3_stmt *statement = writing_after(db, NULL);
+  const char *sql = statement == NULL || writing_after(db, statement) != NULL ? NULL : sqlite3_sql(statement);
+  Py_ssize_t size = 0;
+  PyObject *text;
+
+  (void)arguments;
+  if (sql == NULL) return none();
+  while (size < HEAD && sql[size] != '\0') size++;
+  if (sql[size] != '\0') {
+    while (size > 0 && ((unsigned char)sql[size] & 0xC0) == 0x80) size--; /* not within a character */
+  }
+  text = py.PyUnicode_FromStringAndSize(sql, size);
+  if (text != NULL) return text;
+  py.PyErr_Clear(); /* no UTF-8 */
+  return none();
+}
+
+static PyObject *host_returning(PyObject *self, PyObject *arguments) {
+  sqlite3 *db = database(self);
+  sqlite3_stmt *statement = NULL;
+
+  (void)arguments;
+  while ((statement = writing_after(db, statement)) != NULL) {
+    if (sqlite3_column_count(statement) > 0) return boolean(1);
+  }
+  return boolean(0);
+}
+
+/* The texts of the statements that are running and write; None for one that keeps none (sqlite3_prepare). */
+static PyObject *host_writing(PyObject *self, PyObject *arguments) {
+  sqlite3 *db = database(self);
+  sqlite3_stmt *each = NULL;
+  PyObject *texts;
+  int count = 0, i = 0;
+
+  (void)arguments;
+  while ((each = writing_after(db, each)) != NULL) count++;
+  texts = py.PyTuple_New(count);
+  while (texts != NULL && (each = writing_after(db, each)) != NULL) {
+    py.PyTuple_SetItem(texts, i++, text_object(sqlite3_sql(each)));
+  }
+  return texts;
+}
+
 /* In the order of NativeHost. */
 static struct PyMethodDef HOST[] = {
     {"execute", host_execute, METH_VARARGS, "Run statements."},
@@ -65,6 +185,12 @@ static struct PyMethodDef HOST[] = {
     {"last_insert_rowid", host_rowid, METH_NOARGS, "The rowid of the last INSERT."},
     {"vtab_on_conflict", host_conflict, METH_NOARGS, "The conflict mode of the statement that calls xUpdate."},
     {"autocommit", host_autocommit, METH_NOARGS, "Whether no transaction was begun by hand."},
+    {"total_changes", host_changes, METH_NOARGS, "Rows changed by the statements that have ended."},
+    {"finds", host_finds, METH_VARARGS, "Whether a SELECT has a row; None if it cannot be run."},
+    {"running", host_running, METH_NOARGS, "The text of the statement that writes now."},
+    {"returning", host_returning, METH_NOARGS, "Whether a statement that writes now has a RETURNING clause."},
+    {"integers", host_integers, METH_VARARGS, "The integers of the first column of a query."},
+    {"writing", host_writing, METH_NOARGS, "The texts of the statements that are running and write."},
 };
 enum { HOST_COUNT = sizeof(HOST) / sizeof(HOST[0]) };
 
@@ -88,6 +214,7 @@ static void scalar_call(sqlite3_context *context, int argc, sqlite3_value **argv
     sqlite3_result_error(context, "audiomem: Python has ended in this process", -1);
     return;
   }
+  not_utf8 = 0;
   arguments = py.PyTuple_New(argc);
   for (i = 0; arguments != NULL && i < argc; i++) {
     PyObject *item = python_value(argv[i]);
@@ -99,7 +226,9 @@ static void scalar_call(sqlite3_context *context, int argc, sqlite3_value **argv
       py.PyTuple_SetItem(arguments, i, item);
     }
   }
-  if (arguments != NULL) {
+  if (arguments != NULL && not_utf8) {
+    result = call(scalar->door->object, "not_utf8", arguments);
+  } else if (arguments != NULL) {
     result = py.PyObject_CallObject(scalar->callable, arguments);
     host = before;
     py.Py_DecRef(arguments);
@@ -214,7 +343,8 @@ static int register_all(sqlite3 *db, char **message) {
   door->db = db;
   door->object = object;
   door->references = 2; /* the module's, and this function's */
-  rc = register_module(db, door);
+  rc = sqlite3_create_collation_v2(db, "audiomem_time", SQLITE_UTF8, NULL, compare_times, NULL);
+  if (rc == SQLITE_OK) rc = register_module(db, door);
   if (rc == SQLITE_OK) rc = register_scalars(db, door);
   if (rc == SQLITE_OK) rc = register_functions(db, door);
   if (rc != SQLITE_OK && py.PyErr_Occurred()) explain(object, message);

@@ -2,6 +2,8 @@
 **
 **   audiomem.c   the entry point: registers module and functions with one connection
 **   values.c     values of SQLite <-> values of Python; Python's exceptions -> SQLite's errors
+**   plans.c      answers to questions of xBestIndex that were asked before
+**   times.c      the text of a time, and the order of all that are times
 **   table.c      the virtual table: sqlite3_module and its methods
 **
 ** and what runtime.h has.
@@ -24,6 +26,8 @@
 /* ---- values.c -------------------------------------------------------------------------------------------------- */
 
 PyObject *python_value(sqlite3_value *); /* a new reference; NULL with an exception */
+/* Set by python_value for a text that is not UTF-8: its bytes then are surrogates in the value, and who asked for it refuses. */
+extern __thread int not_utf8;
 void cell_result(sqlite3_context *, const struct cell *);
 /* Any other object, which SQL takes for NULL; python_value gives it back to a function that it is an argument of. */
 void object_result(sqlite3_context *, PyObject *);
@@ -37,6 +41,30 @@ sqlite3_int64 part_rowid(const struct part *, Py_ssize_t row);
 int explain(PyObject *owner, char **message);
 /* A message of runtime.h as one for sqlite3_free; the first is freed. */
 char *sqlite_words(char *message);
+
+/* ---- plans.c --------------------------------------------------------------------------------------------------- */
+
+#define PLANS_KEPT 32
+
+struct plans {
+  struct answer *answers; /* PLANS_KEPT of them, or NULL */
+  int count;
+};
+
+/* Answer from what is kept, with the result code of xBestIndex; 0: it is not there. Python is not needed. */
+int plans_find(struct plans *, sqlite3_index_info *, int *rc);
+/* Keep the answer that `info` has now. plan: what Python said of it, or None. */
+void plans_keep(struct plans *, sqlite3_index_info *, PyObject *plan);
+/* Something happened to the table. */
+void plans_forget(struct plans *);
+void plans_free(struct plans *);
+
+/* ---- times.c --------------------------------------------------------------------------------------------------- */
+
+enum { TIME_SIZE = 32 };
+size_t time_text(char text[TIME_SIZE], int64_t micros); /* of microseconds since 1970; its length */
+/* The collating sequence of a TIMESTAMP. */
+int compare_times(void *, int left_size, const void *left, int right_size, const void *right);
 
 /* ---- table.c --------------------------------------------------------------------------------------------------- */
 

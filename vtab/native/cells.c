@@ -8,7 +8,7 @@ PyObject *text_object(const char *text) {
     py.Py_IncRef(py.none);
     return py.none;
   }
-  return py.PyUnicode_FromStringAndSize(text, (Py_ssize_t)strlen(text));
+  return py.PyUnicode_DecodeUTF8(text, (Py_ssize_t)strlen(text), "surrogateescape"); /* a path may be any bytes */
 }
 
 PyObject *boolean(int value) { return py.PyBool_FromLong(value != 0); }

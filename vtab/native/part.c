@@ -49,6 +49,21 @@ static int cells_of(struct column *column, PyObject *object, int list, Py_ssize_
   return 0;
 }
 
+/* Bytes of a value, by the format of its array; 0 for those that are no such values. */
+static size_t width_of(const char *format) {
+  static const struct {
+    const char *format;
+    size_t width;
+  } WIDTHS[] = {{"c", 1},   {"C", 1},   {"s", 2},   {"S", 2},    {"i", 4},    {"I", 4},    {"L", 8},
+                {"tdD", 4}, {"ttu", 8}, {"tss:", 8}, {"tsm:", 8}, {"tsn:", 8}, {"w:16", 16}};
+  size_t i;
+
+  for (i = 0; i < sizeof(WIDTHS) / sizeof(WIDTHS[0]); i++) {
+    if (strcmp(format, WIDTHS[i].format) == 0) return WIDTHS[i].width;
+  }
+  return 0;
+}
+
 static int arrow_of(struct column *column, PyObject *pair, Py_ssize_t rows) {
   const struct ArrowSchema *schema = py.PyCapsule_GetPointer(py.PyTuple_GetItem(pair, 0), "arrow_schema");
   const struct ArrowArray *array = py.PyCapsule_GetPointer(py.PyTuple_GetItem(pair, 1), "arrow_array");
@@ -88,6 +103,9 @@ static int arrow_of(struct column *column, PyObject *pair, Py_ssize_t rows) {
     column->kind = VECTORS;
     column->width = 4 * strtoul(format + 3, NULL, 10);
     column->values = child->buffers[1] == NULL ? NULL : (const char *)child->buffers[1] + 4 * child->offset;
+  } else if (width_of(format) > 0) {
+    column->kind = FIXED;
+    column->width = width_of(format);
   } else {
     py.PyErr_SetString(*py.runtime_error, "an array is of a type that no column has");
     return -1;

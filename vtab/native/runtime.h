@@ -20,6 +20,12 @@
 #define PYTHON_SQLITE "audiomem_sql.vtab.extension"
 #define PYTHON_DUCKDB "audiomem_sql.vtab.duckdb.extension"
 #define PYTHON_MESSAGE "message"
+#define PYTHON_SCAN "scan_function"
+#define PYTHON_ATTACHING "attach_pragma"
+#define PYTHON_SETTINGS "audiomem_sql.vtab.duckdb.settings"
+#define PYTHON_USE_CACHE "use_cache"
+#define PYTHON_WRITING "audiomem_sql.vtab.duckdb.write_function"
+#define PYTHON_DISCARD "discard"
 #define PYTHON_FILE "audiomem_sql/loadable.py"
 
 /* What the host is called through, for hosts of which a process may have several (see audiomem.h); otherwise NULL. gil_take
@@ -62,6 +68,7 @@ enum { METH_VARARGS = 1, METH_NOARGS = 4 };
   F(PyObject *, PyFloat_FromDouble, (double))                                                                          \
   F(double, PyFloat_AsDouble, (PyObject *))                                                                            \
   F(PyObject *, PyUnicode_FromStringAndSize, (const char *, Py_ssize_t))                                               \
+  F(PyObject *, PyUnicode_DecodeUTF8, (const char *, Py_ssize_t, const char *))                                        \
   F(const char *, PyUnicode_AsUTF8AndSize, (PyObject *, Py_ssize_t *))                                                 \
   F(PyObject *, PyBytes_FromStringAndSize, (const char *, Py_ssize_t))                                                 \
   F(int, PyBytes_AsStringAndSize, (PyObject *, char **, Py_ssize_t *))                                                 \
@@ -153,7 +160,8 @@ struct column {
     TEXTS64, /* offsets of 64 bits */
     BLOBS,
     BLOBS64,
-    VECTORS /* `width` bytes a row */
+    VECTORS, /* `width` bytes a row, as FIXED */
+    FIXED    /* of the other types of numbers and times, which only DuckDB asks for */
   } kind;
   struct cell *cells;      /* CONSTANT, CELLS */
   const uint8_t *validity; /* NULL: no row is NULL */

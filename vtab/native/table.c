@@ -10,6 +10,7 @@ struct table {
   sqlite3_vtab base;
   const sqlite3_api_routines *api;
   PyObject *object; /* NativeTable or FunctionTable */
+  struct plans plans;
 };
 
 struct cursor {
@@ -89,7 +90,6 @@ static int make(sqlite3 *db, struct door *door, int again, int argc, const char 
     return SQLITE_ERROR;
   }
   sqlite3_vtab_config(db, SQLITE_VTAB_CONSTRAINT_SUPPORT, 1);
-  sqlite3_vtab_config(db, SQLITE_VTAB_DIRECTONLY);
   arguments = py.PyTuple_New(argc); /* again, then argv from the database on */
   for (i = 0; arguments != NULL && i < argc; i++) {
     PyObject *item = i == 0 ? py.PyLong_FromLongLong(again) : text_object(argv[i]);
@@ -165,6 +165,7 @@ static int disconnect(sqlite3_vtab *vtab) {
     py.Py_DecRef(table->object);
     py.PyErr_Clear();
   }
+  plans_free(&table->plans);
   sqlite3_free(vtab->zErrMsg);
   sqlite3_free(table);
   gil_give(&gil);
@@ -200,17 +201,16 @@ static PyObject *condition(sqlite3_index_info *info, int i) {
   PyObject *items[6];
 
   if (newest && sqlite3_vtab_rhs_value(info, i, &value) != SQLITE_OK) value = NULL;
-  if (asked->usable && of_rows) {
-    collation = sqlite3_vtab_collation(info, i);
-    in_list = newest && sqlite3_vtab_in(info, i, -1);
-  }
+  if (of_rows) collation = sqlite3_vtab_collation(info, i);
+  if (asked->usable && of_rows) in_list = newest && sqlite3_vtab_in(info, i, -1);
   items[0] = py.PyLong_FromLongLong(asked->iColumn);
   items[1] = py.PyLong_FromLongLong(asked->op);
   items[2] = boolean(asked->usable);
   items[3] = text_object(collation ? collation : "BINARY");
-  if (value != NULL) {
-    items[4] = python_value(value);
-  } else {
+  not_utf8 = 0;
+  items[4] = value == NULL ? NULL : python_value(value);
+  if (value == NULL || (items[4] != NULL && not_utf8)) { /* what is wrong with it is told when it is compared */
+    if (items[4] != NULL) py.Py_DecRef(items[4]);
     py.Py_IncRef(py.none);
     items[4] = py.none;
   }
@@ -281,10 +281,13 @@ static int set_plan(sqlite3_index_info *info, PyObject *plan) {
 
 static int best_index(sqlite3_vtab *vtab, sqlite3_index_info *info) {
   struct table *table = (struct table *)vtab;
-  struct gil gil = gil_take(api_of(vtab));
+  struct gil gil;
   PyObject *request, *result;
   int rc = SQLITE_OK;
 
+  host = api_of(vtab);
+  if (plans_find(&table->plans, info, &rc)) return rc;
+  gil = gil_take(api_of(vtab));
   if (!gil.entered) return ended(vtab);
   request = index_request(info);
   result = request == NULL ? NULL : call(table->object, "planned", request);
@@ -292,8 +295,12 @@ static int best_index(sqlite3_vtab *vtab, sqlite3_index_info *info) {
     rc = SQLITE_CONSTRAINT; /* not with these conditions */
   } else if (result == NULL || set_plan(info, result) < 0) {
     rc = explain(table->object, &vtab->zErrMsg);
+    if (result != NULL) py.Py_DecRef(result);
+    gil_give(&gil);
+    return rc;
   }
-  if (result != NULL) py.Py_DecRef(result);
+  plans_keep(&table->plans, info, result);
+  py.Py_DecRef(result);
   gil_give(&gil);
   return rc;
 }
@@ -307,6 +314,7 @@ static int open_cursor(sqlite3_vtab *vtab, sqlite3_vtab_cursor **out) {
   int rc = SQLITE_OK;
 
   if (!gil.entered) return ended(vtab);
+  plans_forget(&table->plans); /* what is new is looked for */
   cursor = sqlite3_malloc(sizeof(*cursor));
   if (cursor == NULL) {
     rc = SQLITE_NOMEM;
@@ -363,10 +371,11 @@ static int filter(sqlite3_vtab_cursor *base, int number, const char *text, int a
 
   (void)number;
   if (!gil.entered) return ended(base->pVtab);
+  not_utf8 = 0;
   items[0] = text_object(text);
   items[1] = values_of(argc, argv);
   arguments = tuple(2, items);
-  rc = take(cursor, arguments == NULL ? NULL : call(cursor->object, "filter", arguments));
+  rc = take(cursor, arguments == NULL ? NULL : call(cursor->object, not_utf8 ? "not_utf8" : "filter", arguments));
   gil_give(&gil);
   return rc;
 }
@@ -439,6 +448,8 @@ static int update(sqlite3_vtab *vtab, int argc, sqlite3_value **argv, sqlite3_in
   struct cell cell;
 
   if (!gil.entered) return ended(vtab);
+  not_utf8 = 0;
+  plans_forget(&table->plans);
   if (argc == 1) {
     method = "delete";
     items[count++] = python_value(argv[0]);
@@ -452,9 +463,11 @@ static int update(sqlite3_vtab *vtab, int argc, sqlite3_value **argv, sqlite3_in
     items[count++] = values_of(argc - 2, argv + 2);
   }
   arguments = tuple(count, items);
-  if (arguments != NULL) result = call(table->object, method, arguments);
+  if (arguments != NULL) result = call(table->object, not_utf8 ? "not_utf8" : method, arguments);
   if (result == NULL || cell_read(&cell, result) < 0) {
     rc = explain(table->object, &vtab->zErrMsg);
+  } else if (argc > 1 && cell.type != 'i') {
+    rc = SQLITE_CONSTRAINT; /* OR IGNORE dropped the row; SQLite then does not count it in changes() */
   } else if (cell.type == 'i') {
     *new_rowid = cell.as.integer;
   }
@@ -468,6 +481,7 @@ static int simply(sqlite3_vtab *vtab, const char *method) {
   int rc;
 
   if (!gil.entered) return ended(vtab);
+  plans_forget(&((struct table *)vtab)->plans);
   rc = call_table(vtab, method, NULL);
   gil_give(&gil);
   return rc;
@@ -493,6 +507,7 @@ static int leveled(sqlite3_vtab *vtab, const char *method, int level) {
   int rc;
 
   if (!gil.entered) return ended(vtab);
+  plans_forget(&((struct table *)vtab)->plans);
   item = py.PyLong_FromLongLong(level);
   rc = call_table(vtab, method, tuple(1, &item));
   gil_give(&gil);

@@ -43,6 +43,8 @@ void object_result(sqlite3_context *context, PyObject *object) {
   sqlite3_result_pointer(context, object, OBJECT, object_forget);
 }
 
+__thread int not_utf8;
+
 PyObject *python_value(sqlite3_value *value) {
   PyObject *list, *object;
   const void *data;
@@ -54,7 +56,13 @@ PyObject *python_value(sqlite3_value *value) {
     return py.PyFloat_FromDouble(sqlite3_value_double(value));
   case SQLITE_TEXT:
     data = sqlite3_value_text(value); /* before the length, which it may change */
-    return py.PyUnicode_FromStringAndSize(data ? data : "", sqlite3_value_bytes(value));
+    object = py.PyUnicode_FromStringAndSize(data ? data : "", sqlite3_value_bytes(value));
+    if (object == NULL && data != NULL) {
+      py.PyErr_Clear();
+      not_utf8 = 1;
+      object = py.PyUnicode_DecodeUTF8(data, sqlite3_value_bytes(value), "surrogateescape");
+    }
+    return object;
   case SQLITE_BLOB:
     data = sqlite3_value_blob(value);
     return py.PyBytes_FromStringAndSize(data ? data : "", sqlite3_value_bytes(value));
@@ -99,39 +107,10 @@ void cell_result(sqlite3_context *context, const struct cell *cell) {
   }
 }
 
-/* YYYY-MM-DD HH:MM:SS, and a fraction without the zeros at its end, if there is one: as columns/timestamps.py. The days are
-** counted from March, in eras of 400 years (https://howardhinnant.github.io/date_algorithms.html). */
 static void time_result(sqlite3_context *context, int64_t micros) {
-  char text[64];
-  int64_t seconds = micros / 1000000, fraction = micros % 1000000, days, clock, era, day, year;
-  int month, size;
+  char text[TIME_SIZE];
 
-  if (fraction < 0) {
-    fraction += 1000000;
-    seconds--;
-  }
-  days = seconds / 86400;
-  clock = seconds % 86400;
-  if (clock < 0) {
-    clock += 86400;
-    days--;
-  }
-  days += 719468;
-  era = (days >= 0 ? days : days - 146096) / 146097;
-  day = days - era * 146097;
-  year = (day - day / 1460 + day / 36524 - day / 146096) / 365;
-  day -= 365 * year + year / 4 - year / 100;
-  month = (int)((5 * day + 2) / 153);
-  day = day - (153 * month + 2) / 5 + 1;
-  month += month < 10 ? 3 : -9;
-  year += era * 400 + (month <= 2);
-  size = snprintf(text, sizeof(text), "%04d-%02d-%02d %02d:%02d:%02d", (int)year, month, (int)day, (int)(clock / 3600),
-                  (int)(clock / 60 % 60), (int)(clock % 60));
-  if (fraction) {
-    size += snprintf(text + size, sizeof(text) - (size_t)size, ".%06d", (int)fraction);
-    while (text[size - 1] == '0') size--;
-  }
-  text_result(context, text, (size_t)size);
+  text_result(context, text, time_text(text, micros));
 }
 
 int part_result(const struct part *part, int number, Py_ssize_t row, sqlite3_context *context) {
@@ -191,6 +170,7 @@ int part_result(const struct part *part, int number, Py_ssize_t row, sqlite3_con
     break;
   }
   case VECTORS:
+  case FIXED:
     blob_result(context, (const char *)column->values + (size_t)at * column->width, column->width);
     break;
   }

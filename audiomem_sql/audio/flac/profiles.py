@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass, replace
 
-from audiomem_sql.errors import OptionError
+from audiomem_sql.errors import OptionError, did_you_mean
 from audiomem_sql.machine.hardware import NEEDED, measured
 
 BITS_PER_SAMPLE = (16, 24)
@@ -126,7 +126,8 @@ def resolve(name: str, folder: str | os.PathLike[str] = ".") -> Profile:
         profile = PROFILES[name]
     except KeyError:
         raise OptionError(
-            f"there is no profile {name!r}", remedy=f"Profiles are {', '.join(PROFILES)} and auto"
+            f"there is no profile {name!r}",
+            remedy=f"{did_you_mean(name, (*PROFILES, 'auto'))}Profiles are {', '.join(PROFILES)} and auto",
         ) from None
     if NEEDED[name].memory:
         measured(folder).check(name)

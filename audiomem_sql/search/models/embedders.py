@@ -14,7 +14,6 @@ import importlib
 import importlib.util
 import os
 import re
-import threading
 import unicodedata
 from collections import OrderedDict
 from collections.abc import Iterator, Sequence
@@ -27,8 +26,10 @@ import numpy as np
 from audiomem_sql.arrays import F32Array
 from audiomem_sql.errors import DataTypeError, MissingExtraError
 from audiomem_sql.machine.digests import blake2b
+from audiomem_sql.machine.interrupts import check_interrupt
 from audiomem_sql.machine.progress import Progress
 from audiomem_sql.search.models.allowed import BUILT_IN, check_allowed, is_named
+from audiomem_sql.search.models.forked import ForkedLock, check_process
 from audiomem_sql.search.models.onnx_model import OnnxTransformer
 from audiomem_sql.storage.segment import BACKENDS, HASHING
 
@@ -80,6 +81,7 @@ class HashingEmbedder:
         """Vectors of length 1, float32 (len(texts), 256); a text without words is (1, 0, 0, …)."""
         vectors = np.zeros((len(texts), self.dimensions), np.float32)
         for row, text in enumerate(texts):
+            check_interrupt()
             words = _WORDS.findall(unicodedata.normalize("NFKC", text).casefold())
             features = words + [f"{a} {b}" for a, b in pairwise(words)]
             for feature in features:
@@ -101,7 +103,7 @@ class SentenceTransformer:
 
     def __init__(self, name: str) -> None:
         self.name = name
-        self._lock = threading.Lock()
+        self._lock = ForkedLock()
         self.folder = _folder_of(name)
         self._model: Any = None
 
@@ -127,9 +129,11 @@ class SentenceTransformer:
         Texts of like length go through the model together.
         """
         model = self._loaded()
+        check_process(self.name)
         order = sorted(range(len(texts)), key=lambda row: len(texts[row]))
         vectors = np.empty((len(texts), self.dimensions), np.float32)
         for start in range(0, len(order), _TEXTS_AT_ONCE):
+            check_interrupt()
             rows = order[start : start + _TEXTS_AT_ONCE]
             with self._lock:
                 batch = model.encode(
@@ -147,6 +151,7 @@ class SentenceTransformer:
     def _loaded(self) -> Any:
         with self._lock:
             if self._model is None:
+                check_process(self.name)
                 self._model = _load(self.name, self.folder)
             return self._model
 
@@ -247,7 +252,7 @@ class CachedEmbedder:
     def __init__(self, embedder: Embedder, limit: int = CACHE_BYTES) -> None:
         self._embedder = embedder
         self._limit = limit
-        self._lock = threading.Lock()
+        self._lock = ForkedLock()
         self._known: OrderedDict[bytes, F32Array] = OrderedDict()
 
     @property

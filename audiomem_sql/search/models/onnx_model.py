@@ -9,7 +9,6 @@ only.
 from __future__ import annotations
 
 import os
-import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -18,7 +17,9 @@ import numpy as np
 
 from audiomem_sql.arrays import F32Array
 from audiomem_sql.errors import UnsupportedError
+from audiomem_sql.machine.interrupts import check_interrupt
 from audiomem_sql.machine.progress import Progress
+from audiomem_sql.search.models.forked import ForkedLock, check_process
 from audiomem_sql.search.models.onnx_export import cache_folder, export, fingerprint, read_about
 from audiomem_sql.search.models.onnx_graph import OnnxGraph
 
@@ -41,7 +42,7 @@ class OnnxTransformer:
         self.name = name
         self._folder = folder
         self._load = load
-        self._lock = threading.Lock()
+        self._lock = ForkedLock()
         self._graph: OnnxGraph | None = None
 
     @property
@@ -57,12 +58,14 @@ class OnnxTransformer:
     def embed(self, texts: Sequence[str], progress: Progress | None = None) -> F32Array:
         """Vectors of length 1, float32 (len(texts), dimensions)."""
         graph = self._loaded()
+        check_process(self.name)
         vectors = np.empty((len(texts), graph.dimensions), np.float32)
         if len(texts) == 1:
             vectors[0] = graph.vector(texts[0])
             return vectors
         with ThreadPoolExecutor(os.cpu_count() or 1) as threads:
             for start in range(0, len(texts), _TEXTS_AT_ONCE):
+                check_interrupt()
                 part = texts[start : start + _TEXTS_AT_ONCE]
                 for row, vector in enumerate(threads.map(graph.vector, part), start):
                     vectors[row] = vector
@@ -73,6 +76,7 @@ class OnnxTransformer:
     def _loaded(self) -> OnnxGraph:
         with self._lock:
             if self._graph is None:
+                check_process(self.name)
                 self._graph = self._opened()
             return self._graph
 

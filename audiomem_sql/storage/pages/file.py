@@ -23,6 +23,7 @@ from audiomem_sql.audio import (
 )
 from audiomem_sql.bytes import ByteSource
 from audiomem_sql.errors import DamagedFileError
+from audiomem_sql.machine.interrupts import check_interrupt
 from audiomem_sql.protection.levels import Level
 from audiomem_sql.storage.pages.damage import PageDamage
 from audiomem_sql.storage.pages.header import MODULATION_BANDS, PageHeader, PageKind
@@ -352,12 +353,10 @@ class PagedFile:
         )
 
     def damage(self, step: int = 64, progress: Callable[[int], None] | None = None) -> Iterator[PageDamage]:
-        """Every page with damage, in order; those that are :attr:`missing` are not among them.
-
-        progress: called with the number of pages looked at.
-        """
+        """Every page with damage, in order, but :attr:`missing` ones; progress: counts pages looked at."""
         there = min(self.present, self.page_count)
         for first in range(0, there, step):
+            check_interrupt()
             count = min(step, there - first)
             pages, frames = self.source.read_checked(self.first + first, count)
             bad = ~self._cells(pages, first)[1].reshape(count, -1)

@@ -11,6 +11,7 @@ from typing import IO, BinaryIO
 
 from audiomem_sql.arrays import U8Array
 from audiomem_sql.audio import small_profile
+from audiomem_sql.machine.interrupts import check_interrupt
 from audiomem_sql.machine.progress import Progress
 from audiomem_sql.protection.parity_encoder import BUDGET_BYTES, ParityEncoder, encode_bands
 from audiomem_sql.storage.pages.header import MAX_INDEX, PageFlag, PageKind
@@ -180,4 +181,5 @@ class _Parity:
 def _pieces(total: int, step: int) -> Iterator[tuple[int, int]]:
     """(first, count) of runs of at most ``step`` that make up ``total``."""
     for first in range(0, total, step):
+        check_interrupt()
         yield first, min(step, total - first)

@@ -10,6 +10,7 @@ from dataclasses import replace
 import pyarrow as pa
 
 from audiomem_sql.blocks.column_writer import ColumnWriter, EncodedBlock
+from audiomem_sql.machine.interrupts import check_interrupt
 from audiomem_sql.storage.segment.column_numbers import ENDED
 from audiomem_sql.storage.segment.data_spool import Stratum
 from audiomem_sql.storage.segment.label_writer import LabelWriter
@@ -50,6 +51,7 @@ class BlockWriter:
         for array in arrays:
             if not self._parallel:
                 self._store(writer, stratum, writer.encode(array))
+                check_interrupt()
                 continue
             if self._pool is None:
                 self._pool = ThreadPoolExecutor(self._threads, thread_name_prefix="audiomem-write")
@@ -71,6 +73,7 @@ class BlockWriter:
     def _store_next(self) -> None:
         writer, stratum, future = self._running.popleft()
         self._store(writer, stratum, future.result())
+        check_interrupt()
 
     def _store(self, writer: ColumnWriter, stratum: Stratum, block: EncodedBlock) -> None:
         place = self._stream.spool.place(stratum)

@@ -108,7 +108,8 @@ class Catalog:
     ``key_blooms`` are the filters of ``schema.combined_keys``. ``comments``, in a protected segment, are
     those of the FLAC file, so that it can be made again. ``vectors`` has the indexes that stand for blocks,
     by the place of their columns, which have no entry. ``seal`` says what the segment continues; None in
-    format version 1.
+    format version 1. ``given_rowid`` is the greatest rowid that AUTOINCREMENT must not give again, also where
+    its row is not here; 0 where that says nothing.
     """
 
     table_id: bytes
@@ -134,6 +135,7 @@ class Catalog:
     vectors: dict[int, VectorExtents] = field(default_factory=dict)
     keywords: dict[int, KeywordExtents] = field(default_factory=dict)
     seal: Seal | None = None
+    given_rowid: int = 0
 
     @property
     def schemas(self) -> tuple[tuple[int, Schema], ...]:

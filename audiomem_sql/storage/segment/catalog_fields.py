@@ -94,6 +94,13 @@ FIELDS = (
     Field("first_rowid", lambda c: c.first_rowid, "first_rowid", unpack_first_rowid),
     Field("rowids", lambda c: pack_entry(c.rowids), "rowids", unpack_rowids),
     Field("rowid_range", lambda c: [c.low_rowid, c.high_rowid], "rowid_range", unpack_rowid_range),
+    Field(
+        "given_rowid",
+        lambda c: c.given_rowid,
+        "given_rowid",
+        lambda u: count(u.content.get("given_rowid", 0)),
+        optional=True,
+    ),
     Field("created", lambda c: pack_entry(c.created), "created", unpack_created, feature=ROW_VERSIONS),
     Field("ended", lambda c: pack_entry(c.ended), "ended", unpack_ended, feature=ROW_VERSIONS),
     Field(
@@ -153,7 +160,7 @@ _UNPACK_ORDER = (
         "options",
         "history",
     ),
-    *("keywords", "comments", "seal"),
+    *("keywords", "comments", "seal", "given_rowid"),
 )
 
 

@@ -15,6 +15,7 @@ from audiomem_sql.blocks.encoding import decode, decode_coded
 from audiomem_sql.columns.stored_values import int64_view
 from audiomem_sql.errors import DamagedFileError
 from audiomem_sql.machine.block_cache import BlockCache
+from audiomem_sql.machine.interrupts import check_interrupt
 from audiomem_sql.machine.memory import check_room, out_of_memory
 from audiomem_sql.storage.segment.catalog import Catalog, ColumnEntry
 from audiomem_sql.storage.segment.column_numbers import CREATED, ROWID, name_of_column, type_of_column
@@ -142,6 +143,7 @@ class ColumnBlocks:
 
         stored: its stored bytes, if they were read already.
         """
+        check_interrupt()
         if self._lost:
             self._check_present(column, number)
         array = self._decoded(column, number, stored, coded)

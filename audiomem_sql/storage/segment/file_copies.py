@@ -18,6 +18,7 @@ from audiomem_sql.arrays import U8Array
 from audiomem_sql.audio import NO_TAGS, FlacWriter, Tags, spectrum_of
 from audiomem_sql.errors import StorageError
 from audiomem_sql.machine.durable import flush, storage_error, temporary_file
+from audiomem_sql.machine.interrupts import check_interrupt
 from audiomem_sql.machine.progress import Progress
 from audiomem_sql.storage.pages import HeadRecord, announce_page, pages_as_written
 from audiomem_sql.storage.segment.table_file import TableFile
@@ -105,6 +106,7 @@ def _pages(file: TableFile) -> Iterator[U8Array]:
 
 def _pieces(start: int, stop: int, read: Callable[[int, int], U8Array]) -> Iterator[U8Array]:
     for first in range(start, stop, _PAGES_AT_ONCE):
+        check_interrupt()
         yield read(first, min(_PAGES_AT_ONCE, stop - first))
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -18,7 +18,7 @@ from audiomem_sql.audio import (
     resolve,
     spectrum_profile,
 )
-from audiomem_sql.errors import DamagedFileError, OptionError
+from audiomem_sql.errors import DamagedFileError, OptionError, did_you_mean
 from audiomem_sql.machine.limits import DEFAULT, LIMITS
 from audiomem_sql.protection.levels import LEVELS, level_named
 from audiomem_sql.storage.segment.write_options import WriteOptions
@@ -68,18 +68,14 @@ class TableOptions:
         names = [name for name in cls.__dataclass_fields__ if name != "model_digest"]
         unknown = sorted(set(values) - set(names))
         if unknown:
-            raise OptionError(f"there is no option {unknown[0]}", remedy=f"Options are: {', '.join(names)}.")
-        profile = resolve(str(values.get("profile", "auto")).lower(), folder).name
-        modulation = str(values.get("modulation", "pcm")).lower()
-        if modulation not in MODULATIONS:
             raise OptionError(
-                f"modulation {modulation!r} does not exist in this version",
-                remedy=f"Use one of: {', '.join(MODULATIONS)}.",
+                f"there is no option {unknown[0]}",
+                remedy=f"{did_you_mean(unknown[0], names)}Options are: {', '.join(names)}.",
             )
+        profile = resolve(str(values.get("profile", "auto")).lower(), folder).name
+        modulation = _known("modulation", values.get("modulation", "pcm"), MODULATIONS)
         protection = level_named(str(values.get("protection", "none"))).name
-        deltas = str(values.get("deltas", DELTAS[0])).lower()
-        if deltas not in DELTAS:
-            raise OptionError(f"deltas {deltas!r} does not exist", remedy=f"Use one of: {', '.join(DELTAS)}.")
+        deltas = _known("deltas", values.get("deltas", DELTAS[0]), DELTAS)
         model = str(values.get("model", DEFAULT_MODEL))
         backend = str(values.get("model_backend", BACKENDS[0])).lower()
         check_backend(model, backend)
@@ -198,11 +194,23 @@ class TableOptions:
         )
 
 
+def _known(option: str, value: object, known: Collection[str]) -> str:
+    """The value in small letters. OptionError if it is none of ``known``."""
+    chosen = str(value).lower()
+    if chosen not in known:
+        raise OptionError(
+            f"{option} {chosen!r} does not exist in this version",
+            remedy=f"{did_you_mean(chosen, known)}Use one of: {', '.join(known)}.",
+        )
+    return chosen
+
+
 def check_backend(model: str, backend: str) -> None:
     """OptionError unless ``backend`` can run ``model``."""
     if backend not in BACKENDS:
         raise OptionError(
-            f"model_backend {backend!r} does not exist", remedy=f"Use one of: {', '.join(BACKENDS)}."
+            f"model_backend {backend!r} does not exist",
+            remedy=f"{did_you_mean(backend, BACKENDS)}Use one of: {', '.join(BACKENDS)}.",
         )
     if model == HASHING and backend != BACKENDS[0]:
         raise OptionError(

@@ -127,6 +127,7 @@ class SegmentWriter:
         sources: bytes | None = None,
         tags: dict[str, int] | None = None,
         history: SchemaHistory = NO_HISTORY,
+        given_rowid: int = 0,
         progress: Progress | None = None,
     ) -> None:
         """Lay out the file at a temporary name beside ``path``, and fsync it.
@@ -136,7 +137,8 @@ class SegmentWriter:
         versions: the commits in this segment. tombstones: rowids that they delete from earlier segments,
         ascending; tombstone_versions: the version that deletes each, for a segment with several commits.
         sources: the packed list of ingested sources. tags: names of versions. history: how the columns
-        changed from one of ``versions`` to another. progress: called with bytes done and bytes in all.
+        changed from one of ``versions`` to another. given_rowid: see Catalog. progress: called with
+        bytes done and bytes in all.
         """
         if tombstone_versions is not None:
             self._hidden.versioned = True
@@ -166,6 +168,7 @@ class SegmentWriter:
             history=history,
             vectors=vectors,
             keywords=keywords,
+            given_rowid=given_rowid,
             comments={} if self.options.protection.share is None else comments,
         )
         self._lay_out(settled(catalog, self._stream.spool), comments, earlier, progress)

@@ -126,3 +126,27 @@ def test_another_backend_after_reembedding(onnx_model: OnnxTransformer, cache: P
     shutil.copy(path, tmp_path / "u.flac")
     with Table(tmp_path / "u.flac") as table:
         assert table.search("forgotten password", k=1)["body"].to_pylist()[0] in TEXTS[:2]
+
+
+FORKS = """
+import os, signal, sys
+import audiomem_sql as am
+os.chdir(sys.argv[1])
+table = am.write_flac([{"id": 1, "body": "hello world"}], "t.flac", primary_key="id", semantic="body")
+table.search("known already", k=1)
+child = os.fork()
+if child == 0:
+    signal.alarm(60)  # a child that waits for threads that are not there ends by it
+    assert len(table.search("known already", k=1)) == 1
+    try:
+        table.search("something else", k=1)
+    except am.AudioMemError as error:
+        os._exit(3 if "forked after a model was loaded" in str(error) else 4)
+    os._exit(5)
+print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), len(table.search("something else", k=1)))
+"""
+
+
+def test_a_forked_child_is_refused(tmp_path: Path) -> None:
+    done = subprocess.run([sys.executable, "-c", FORKS, str(tmp_path)], capture_output=True, text=True)
+    assert done.stdout == "3 1\n", done.stderr

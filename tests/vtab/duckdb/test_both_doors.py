@@ -7,7 +7,9 @@ from pathlib import Path
 from typing import Any
 
 import duckdb
+import numpy as np
 import pytest
+import soundfile
 
 import audiomem_sql as am
 from audiomem_sql.vtab.duckdb.functions import ALIASES, FUNCTIONS
@@ -36,6 +38,9 @@ QUERIES = [
     "SELECT id, distance FROM audiomem_search('{notes}', 'reset a password', k := 2)",
     "SELECT id FROM audiomem_search('{notes}', 'dogs', k := 1, filter := 'year < 2025', version := 2)",
     "SELECT id FROM audiomem_search('{notes}', 'dogs', condition := 'year < 2025') WHERE id > 1",
+    "SELECT id FROM audiomem_search('{notes}', 'dogs', filter := 'length(body) % 2 = 1 OR upper(body) LIKE ''%PA%''')",
+    "SELECT id FROM audiomem_scan('{notes}', filter := 'year > 2020 AND substr(body, -1) <> ''s''') WHERE id < 9",
+    "SELECT id FROM audiomem_top('{notes}', 'id', filter := 'EXISTS (SELECT 1 FROM json_each(json_array(year)) WHERE value > 2021)')",
     "SELECT id FROM audiomem_search('{notes}', 'dogs', \"column\" := 'body', k := 3)",
     "SELECT id FROM audiomem_search('{notes}', 'dogs', searched := 'body', k := 3, as_of := '2100-01-01')",
     "SELECT id, distance FROM audiomem_search('{notes}', [0.9, 0.1], searched := 'place', k := 2)",
@@ -53,6 +58,20 @@ QUERIES = [
     "SELECT change_type, body FROM audiomem_changes('{notes}', 'before', NULL) WHERE row_id = 9",
     "SELECT a.id, b.id FROM audiomem_scan('{notes}') a JOIN audiomem_scan('{notes}', version := 2) b USING (year)",
     "SELECT n.year FROM audiomem_search('{notes}', 'disk', k := 1) s JOIN audiomem_scan('{notes}') n USING (id)",
+    "FROM audiomem_scan('{folder}/parts/*.flac')",
+    "SELECT count(*) FROM audiomem_scan('{folder}/parts/*.flac')",
+    "SELECT n, replace(filename, '{folder}', '') FROM audiomem_scan('{folder}/**/p?.flac', filename := true)",
+    "SELECT filename LIKE '%/p1.flac', count(*) FROM audiomem_scan('{folder}/parts/*', filename := true) GROUP BY ALL ORDER BY 1",
+    "FROM audiomem_scan(['{folder}/parts/p2.flac', '{folder}/parts/p[1]*'])",
+    "SELECT s FROM audiomem_scan(['{folder}/parts/p2.flac', '{folder}/parts/p1.flac']) WHERE n > 3 AND s LIKE 'b%'",
+    "FROM audiomem_scan('{folder}/parts/*.flac', filter := 'n > 3')",
+    "FROM audiomem_scan(['{folder}/parts/p1.flac', '{folder}/other/x[1].flac'], union_by_name := true)",
+    "SELECT more, n FROM audiomem_scan(['{folder}/parts/p1.flac', '{folder}/other/x[1].flac'], union_by_name := true) WHERE more IS NULL",
+    "SELECT _filename FROM audiomem_scan('{folder}/other/x[1].flac', filename := true)",
+    "SELECT max(n) FROM audiomem_scan(['{folder}/other/x[1].flac', '{folder}/parts/p1.flac'], union_by_name := true)",
+    "FROM audiomem_scan(['{folder}/parts/p1.flac'], as_of := '2100-01-01', filename := false)",
+    "SELECT name, replace(path, '{folder}', '') FROM audiomem_attach('{folder}/parts')",
+    "SELECT statement FROM audiomem_attach('{folder}/parts', schema := 'mine') LIMIT 1",
     "SELECT vec_from_json('[1, 2.5]'), typeof(vec_from_json('[1]')), vec_from_json(NULL)",
     "SELECT vec_from_json(text) FROM (VALUES ('[1]'), (NULL), ('[1, 2]'), ('[]')) AS t(text)",
     "SELECT vec_to_json(vec_from_json('[1, 2.5]')), vec_to_json([0.5]), vec_to_json(NULL)",
@@ -67,6 +86,14 @@ QUERIES = [
 ERRORS = [
     ("FROM audiomem_scan('{folder}/missing.flac')", "missing.flac: there is no such file"),
     ("FROM audiomem_scan(NULL)", "there is no path"),
+    ("FROM audiomem_scan('{folder}/nothing*.flac')", "nothing*.flac: no table matches"),
+    ("FROM audiomem_scan(['{notes}', NULL])", "there is no path"),
+    ("FROM audiomem_scan([]::VARCHAR[])", "the list of paths is empty"),
+    ("FROM audiomem_scan(['{folder}/parts/p1.flac', '{folder}/missing.flac'])", "missing.flac: there is no such file"),
+    ("FROM audiomem_scan(['{folder}/parts/p1.flac', '{notes}'])", "Pass union_by_name := true"),
+    ("FROM audiomem_scan(['{folder}/parts/p1.flac', '{folder}/other/x[1].flac'])", "column n: the column is double here"),
+    ("FROM audiomem_scan(['{folder}/parts/p1.flac', '{folder}/other/y.flac'], union_by_name := true)", "column s: the column is int64 here"),
+    ("FROM audiomem_scan('{folder}/parts/*.flac', filter := 'nix = 1')", "there is no column 'nix'"),
     ("FROM audiomem_scan('{notes}', version := 99)", "version 99 is not kept"),
     ("FROM audiomem_scan('{notes}', version := 'nobody')", "there is no tag 'nobody'"),
     ("FROM audiomem_scan('{notes}', version := 3.5)", "there is no tag '3.5'"),
@@ -76,6 +103,8 @@ ERRORS = [
     ("FROM audiomem_scan('{notes}', filter := 'nix = 1')", "there is no column 'nix'"),
     ("FROM audiomem_scan('{notes}', filter := 'id = 1', condition := 'id = 2')", "filter and condition are the same"),
     ("FROM audiomem_search('{notes}', 'a', k := 0)", "k = 0 is no number of rows"),
+    ("FROM audiomem_search('{notes}', 'a', filter := 'foo(id)')", "no such function: foo"),
+    ("FROM audiomem_scan('{notes}', filter := 'json(body) = 1')", "malformed JSON"),
     ("FROM audiomem_search('{notes}', NULL)", "there is nothing to search for"),
     ("FROM audiomem_search('{notes}', 'a', filter := 'year >')", "year >"),
     ("FROM audiomem_search('{notes}', 'a', \"column\" := 'nix')", "nix"),
@@ -112,6 +141,14 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
             replace="id IN (2, 5)",
             message="later",
         )
+    (made / "parts").mkdir()
+    (made / "other").mkdir()
+    for number in (1, 2):
+        rows = [{"n": 3 * number + i, "s": "abc"[i]} for i in range(3)]
+        am.write_flac(rows, made / "parts" / f"p{number}.flac").close()
+    soundfile.write(made / "parts" / "song.flac", np.zeros((4800, 2)), 48000)
+    am.write_flac([{"S": "x", "more": 1, "n": 0.5, "filename": "mine"}], made / "other" / "x[1].flac").close()
+    am.write_flac([{"n": 1, "s": 2}], made / "other" / "y.flac").close()
     return made
 
 
@@ -129,7 +166,7 @@ def doors() -> Iterator[dict[str, Any]]:
 
 @pytest.mark.parametrize("query", QUERIES)
 def test_the_same_answer(doors: dict[str, Any], folder: Path, query: str) -> None:
-    sql = query.replace("{notes}", f"{folder}/notes.flac")
+    sql = query.replace("{notes}", f"{folder}/notes.flac").replace("{folder}", str(folder))
     answers = {name: _answer(connection, sql) for name, connection in doors.items()}
     assert answers["package"] == answers["extension"]
     assert answers["package"][1] != []
@@ -159,7 +196,7 @@ def test_every_argument_has_its_name_in_both(doors: dict[str, Any]) -> None:
                 "SELECT parameters FROM duckdb_functions() WHERE function_name = ?", [function.name]
             ).fetchall()
             assert any(wanted <= set(parameters) for (parameters,) in rows), function.name
-    assert {"k", "filter", "column", "version", "as_of", *ALIASES} == {
+    assert {"k", "filter", "column", "version", "as_of", "union_by_name", "filename", "schema", *ALIASES} == {
         parameter.name for function in FUNCTIONS for parameter in function.named
     }
 
@@ -168,6 +205,7 @@ def test_every_argument_has_its_name_in_both(doors: dict[str, Any]) -> None:
 OWN_NAMES = [
     "snapshot_id", "row_id", "change_type", "_row_id", "snapshot_time", "inserted", "tag", "path", "query", "ordering", "filter",
     "condition", "column", "searched", "first", "last", "table", "row", "audiomem_source", "dist",
+    "distance", "rank", "k", "version", "as_of",
 ]  # fmt: skip
 
 
@@ -195,6 +233,12 @@ def test_a_column_called_like_one_of_the_functions_own(
         names = [column[0].lower() for column in package[0]]
         assert len(set(names)) == len(names)
         assert package[1], query
+    found = f"FROM audiomem_search('{path}', 'b', k := 2)"
+    described = doors["package"].execute(f"DESCRIBE {found}").fetchall()
+    assert [column[0] for column in described] == [
+        *["id", upper, "body"],
+        "audiomem_distance" if name == "distance" else "distance",
+    ]
     own = ["snapshot_id", "row_id", "change_type"]
     added = [f"_{each}" if each == name else each for each in own]
     described = doors["extension"].execute(f"DESCRIBE FROM audiomem_changes('{path}', 1, NULL)").fetchall()

@@ -1,0 +1,1 @@
+"""SQLAlchemy's dialect, and the implementation of Alembic's operations for it."""

@@ -1,0 +1,34 @@
+"""Connections with the loadable extension, and what the DuckDB of this run can do."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import pytest
+
+import audiomem_sql as am
+
+RELEASE = tuple(int(part) for part in duckdb.__version__.split(".")[:3])
+#: Whether COPY knows formats of extensions.
+HAS_COPY = RELEASE >= (1, 5, 6)
+
+
+@pytest.fixture
+def loaded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
+    """A connection with the extension; the working directory is the test's folder."""
+    monkeypatch.chdir(tmp_path)
+    with duckdb.connect(config={"threads": 2, "allow_unsigned_extensions": "true"}) as connection:
+        am.load(connection)
+        yield connection
+
+
+#: What the second interface hands over is tested in the releases that the scan is built for.
+HAS_SECOND_INTERFACE = duckdb.__version__ in ("2.0.0", "2.0.1")
+
+#: Before 1.5.6 there is nothing to test there; test_write_function.py says what COPY does then.
+collect_ignore = [] if HAS_COPY else ["test_copy.py", "test_copy_over_a_table.py"]
+if not HAS_SECOND_INTERFACE:
+    collect_ignore.append("test_second_interface.py")

@@ -1,0 +1,110 @@
+"""``audiomem_write(path, row)``, which writes files in every DuckDB, and what COPY does where it cannot."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import pytest
+
+import audiomem_sql as am
+
+from .conftest import HAS_COPY
+
+#: SQLite has no part in this.
+DOORS = ("extension",)
+
+
+@pytest.fixture
+def con(loaded: Any) -> Any:
+    loaded.execute(
+        "CREATE TABLE t AS SELECT i AS id, 'a text longer than twelve bytes ' || (i % 7) AS title, "
+        "CASE WHEN i % 3 > 0 THEN i / 4.0 END AS x, 'w' || (i % 3) AS w FROM range(9_000) AS r(i)"
+    )
+    return loaded
+
+
+def test_rows_become_a_file(con: Any) -> None:
+    assert con.execute("SELECT audiomem_write('x.flac', t ORDER BY id) FROM t").fetchone() == (9_000,)
+    assert con.execute("FROM 'x.flac'").fetchall() == con.execute("FROM t ORDER BY id").fetchall()
+    con.execute("SELECT audiomem_write('y.flac', t) FROM t")  # in any order
+    assert con.execute("SELECT count(*), sum(id), sum(x) FROM 'y.flac'").fetchone() == (
+        con.execute("SELECT count(*), sum(id), sum(x) FROM t").fetchone()
+    )
+    assert sorted(os.listdir()) == ["x.flac", "y.flac"]
+
+
+def test_a_file_for_each_group(con: Any) -> None:
+    query = "SELECT w, audiomem_write(w || '.flac', t, {'primary_key': 'id'}) FROM t GROUP BY w ORDER BY w"
+    assert con.execute(query).fetchall() == [("w0", 3_000), ("w1", 3_000), ("w2", 3_000)]
+    assert con.execute("SELECT list(DISTINCT w), min(id) FROM 'w1.flac'").fetchall() == [(["w1"], 1)]
+    with am.open("w1.flac") as table:
+        assert [column.name for column in table.schema.columns if column.primary_key] == ["id"]
+
+
+def test_an_order_in_every_group(con: Any) -> None:
+    query = "SELECT id // 3 AS g, audiomem_write('g' || (id // 3) || '.flac', t ORDER BY id DESC) AS n FROM t WHERE id < 90 GROUP BY g"
+    assert con.execute(f"SELECT DISTINCT n FROM ({query})").fetchall() == [(3,)]
+    for group in (0, 7, 29):
+        found = con.execute(f"SELECT id FROM 'g{group}.flac'").fetchall()
+        assert found == [(3 * group + 2,), (3 * group + 1,), (3 * group,)]
+
+
+def test_temporary_tables_and_the_open_transaction(con: Any) -> None:
+    con.execute("CREATE TEMP TABLE mine (a INTEGER, b VARCHAR[])")
+    con.execute("BEGIN")
+    con.execute("INSERT INTO mine VALUES (1, NULL), (NULL, NULL)")
+    con.execute("SELECT audiomem_write('x.flac', m) FROM (SELECT a FROM mine) AS m")
+    con.execute("ROLLBACK")
+    assert con.execute("FROM 'x.flac'").fetchall() == [(1,), (None,)]
+
+
+def test_rows_that_are_null_and_no_rows(con: Any) -> None:
+    query = "SELECT audiomem_write('x.flac', CASE WHEN id > 5 THEN NULL ELSE t END) FROM t"
+    assert con.execute(query).fetchone() == (6,)
+    assert con.execute("SELECT count(*) FROM 'x.flac'").fetchone() == (6,)
+    assert con.execute("SELECT audiomem_write('y.flac', t) FROM t WHERE id < 0").fetchone() == (None,)
+    assert os.listdir() == ["x.flac"]
+
+
+def test_a_file_that_is_there(con: Any) -> None:
+    con.execute("SELECT audiomem_write('x.flac', t) FROM t WHERE id < 10")
+    before = Path("x.flac").read_bytes()
+    with pytest.raises(duckdb.Error, match=r"x\.flac: the file exists already"):
+        con.execute("SELECT audiomem_write('x.flac', t) FROM t")
+    with pytest.raises(duckdb.Error, match="exists already"):
+        con.execute("SELECT audiomem_write('x.flac', t, {'overwrite': false}) FROM t")
+    assert Path("x.flac").read_bytes() == before
+    con.execute("SELECT audiomem_write('x.flac', t, {'overwrite': true}) FROM t WHERE id < 3")
+    assert con.execute("SELECT count(*) FROM 'x.flac'").fetchone() == (3,)
+    assert os.listdir() == ["x.flac"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ("'x.flac', id", "takes a path and a row"),
+        ("w || '.flac', t", "go to one file"),
+        ("NULL, t", "go to one file"),
+        ("'x.flac', t, 'primary_key'", "the options of audiomem_write are a STRUCT"),
+        ("'x.flac', t, {'profil': 'server'}", "there is no option profil"),
+        ("'x.flac', t, {'primary_key': 'nix'}", "there is no column nix"),
+        ("'x.flac', t, {'primary_key': 'w'}", "UNIQUE constraint failed: w"),
+        ("'nowhere/x.flac', t", "there is no such folder"),
+        ("'x.flac', {'a': MAP {'b': 1}}", "no column type holds DuckDB's MAP"),
+    ],
+)
+def test_what_is_refused(con: Any, arguments: str, message: str) -> None:
+    with pytest.raises(duckdb.Error, match=message):
+        con.execute(f"SELECT audiomem_write({arguments}) FROM t")
+    assert os.listdir() == []
+
+
+def test_copy_before_duckdb_knows_formats_of_extensions(con: Any) -> None:
+    """Then DuckDB writes CSV to every name that it does not know, and no extension can prevent it."""
+    con.execute("COPY (SELECT 1 AS a) TO 'csv.out.flac'")
+    is_csv = Path("csv.out.flac").read_bytes() == b"a\n1\n"
+    Path("csv.out.flac").unlink()
+    assert is_csv == (not HAS_COPY)

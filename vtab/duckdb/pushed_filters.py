@@ -1,0 +1,207 @@
+"""The conditions of a WHERE, as DuckDB's second interface hands them over, as an expression of Arrow.
+
+A node is ``(type, content, children)``, its type by the number in ``DUCKDB_V2_EXPRESSION_TYPE``. The content
+of a column is its index, of a function its name, of a constant None, int, float, str, or (number of its type,
+text), of a TIMESTAMP (19, microseconds). DuckDB applies every condition to the rows that come. So an
+expression may let more rows through than its condition, and never fewer; what is not understood lets all
+through.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from audiomem_sql.columns.timestamps import MAX_MICROS, MIN_MICROS
+
+NOT, IS_NULL, IS_NOT_NULL = 13, 14, 15
+EQUAL, NOT_EQUAL, LESS, GREATER, LESS_OR_EQUAL, GREATER_OR_EQUAL = range(25, 31)
+IN, NOT_IN, BETWEEN, AND, OR, CONSTANT, FUNCTION, COLUMN = 35, 36, 38, 50, 51, 75, 141, 228
+_BOOLEAN, _TIMESTAMP, _UBIGINT, _HUGEINT = 10, 19, 31, 50
+
+Node = tuple[int, Any, Sequence[Any]]
+
+_COMPARISONS: dict[int, Callable[[Any, Any], Any]] = {
+    EQUAL: lambda one, other: one == other,
+    NOT_EQUAL: lambda one, other: one != other,
+    LESS: lambda one, other: one < other,
+    GREATER: lambda one, other: one > other,
+    LESS_OR_EQUAL: lambda one, other: one <= other,
+    GREATER_OR_EQUAL: lambda one, other: one >= other,
+}
+#: The comparison with its sides exchanged.
+_TURNED = {LESS: GREATER, GREATER: LESS, LESS_OR_EQUAL: GREATER_OR_EQUAL, GREATER_OR_EQUAL: LESS_OR_EQUAL}
+_PREFIXES = ("prefix", "starts_with", "^@")
+
+
+class _UnknownError(Exception):
+    """Nothing is known that says exactly what a node says. It never leaves this module."""
+
+
+def condition(nodes: Sequence[Node | None], schema: pa.Schema) -> pc.Expression | None:
+    """What is true for all rows that pass all conditions; None if nothing is known of them."""
+    return _all(_weak(node, schema) for node in nodes if node is not None)
+
+
+def _all(parts: Any) -> pc.Expression | None:
+    made = None
+    for part in parts:
+        if part is not None:
+            made = part if made is None else made & part
+    return made
+
+
+def _weak(node: Node, schema: pa.Schema) -> pc.Expression | None:
+    """An expression that is true wherever the condition is; None where none is known."""
+    kind, content, children = node
+    if kind == AND:
+        return _all(_weak(child, schema) for child in children)
+    if kind == OR:
+        made = None
+        for child in children:
+            part = _weak(child, schema)
+            if part is None:
+                return None
+            made = part if made is None else made | part
+        return made
+    try:
+        if kind == FUNCTION and content in _PREFIXES and len(children) == 2:
+            return _prefix(children, schema)
+        return _between(children, schema) if kind == BETWEEN else _exact(node, schema)
+    except _UnknownError:
+        return None
+
+
+def _exact(node: Node, schema: pa.Schema) -> pc.Expression:
+    """An expression that is true, false and NULL where the condition is.
+
+    _UnknownError where none is known.
+    """
+    kind, _, children = node
+    if kind in (AND, OR):
+        made = _exact(children[0], schema)
+        for child in children[1:]:
+            other = _exact(child, schema)
+            made = made & other if kind == AND else made | other
+        return made
+    if kind == NOT:
+        return ~_exact(children[0], schema)
+    if kind == COLUMN:
+        column, data_type = _column(node, schema)
+        if not pa.types.is_boolean(data_type):
+            raise _UnknownError
+        return column
+    if kind in (IS_NULL, IS_NOT_NULL):
+        column, _ = _column(children[0], schema)
+        return column.is_null() if kind == IS_NULL else ~column.is_null()
+    if kind in _COMPARISONS:
+        return _compared(kind, children, schema)
+    if kind in (IN, NOT_IN):
+        column, data_type = _column(children[0], schema)
+        found = _is_in(column, [_constant(child, data_type) for child in children[1:]])
+        return found if kind == IN else ~found
+    raise _UnknownError
+
+
+def _is_in(column: pc.Expression, values: Sequence[pa.Scalar]) -> pc.Expression:
+    """An OR, not a set: NULL is NULL, as SQL has it."""
+    made = column == values[0]
+    for value in values[1:]:
+        made = made | (column == value)
+    return made
+
+
+def _compared(kind: int, children: Sequence[Node], schema: pa.Schema) -> pc.Expression:
+    one, other = children
+    if one[0] == CONSTANT:
+        kind, one, other = _TURNED.get(kind, kind), other, one
+    column, data_type = _column(one, schema)
+    return _COMPARISONS[kind](column, _constant(other, data_type))
+
+
+def _between(children: Sequence[Node], schema: pa.Schema) -> pc.Expression:
+    """With both bounds: ``5 < n AND n < 9`` is a BETWEEN, too, and DuckDB does not say which it is."""
+    column, data_type = _column(children[0], schema)
+    return (column >= _constant(children[1], data_type)) & (column <= _constant(children[2], data_type))
+
+
+def _prefix(children: Sequence[Node], schema: pa.Schema) -> pc.Expression | None:
+    """``LIKE 'ab%'``: from 'ab' on, and below the first text that is above all that begin so."""
+    column, data_type = _column(children[0], schema)
+    beginning = _constant(children[1], data_type).as_py()
+    if not isinstance(beginning, str) or not beginning:
+        raise _UnknownError
+    above = _above(beginning)
+    made = column >= pa.scalar(beginning, data_type)
+    return made if above is None else made & (column < pa.scalar(above, data_type))
+
+
+def _above(beginning: str) -> str | None:
+    """The least text above all that begin so, by code points; None: there is none."""
+    while beginning:
+        last = ord(beginning[-1]) + 1
+        if 0xD800 <= last <= 0xDFFF:  # which no text has
+            last = 0xE000
+        if last <= 0x10FFFF:
+            return beginning[:-1] + chr(last)
+        beginning = beginning[:-1]
+    return None
+
+
+def _column(node: Node, schema: pa.Schema) -> tuple[pc.Expression, pa.DataType]:
+    kind, index, _ = node
+    if kind != COLUMN or not 0 <= index < len(schema):
+        raise _UnknownError
+    return pc.field(schema.names[index]), schema.field(index).type
+
+
+def _constant(node: Node, data_type: pa.DataType) -> pa.Scalar:
+    """A constant as a value of a column's type, if it is one exactly."""
+    kind, value, _ = node
+    if kind != CONSTANT or value is None:
+        raise _UnknownError
+    number, value = value if isinstance(value, tuple) else (None, value)
+    for is_type, converted in _CONVERTERS:
+        if is_type(data_type):
+            found = converted(number, value)
+            if found is not None:
+                return pa.scalar(found, data_type)
+    raise _UnknownError
+
+
+def _integer(number: int | None, value: Any) -> int | None:
+    if number in (_UBIGINT, _HUGEINT):
+        value = int(value)
+    elif number is not None:
+        return None
+    return value if isinstance(value, int) and -(1 << 63) <= value < 1 << 63 else None
+
+
+def _real(number: int | None, value: Any) -> float | None:
+    return value if number is None and isinstance(value, float) and math.isfinite(value) else None
+
+
+def _time(number: int | None, value: Any) -> int | None:
+    return value if number == _TIMESTAMP and MIN_MICROS <= value <= MAX_MICROS else None
+
+
+def _flag(number: int | None, value: Any) -> bool | None:
+    return value == "true" if number == _BOOLEAN else None
+
+
+def _text(number: int | None, value: Any) -> str | None:
+    return value if number is None and isinstance(value, str) else None
+
+
+_CONVERTERS: tuple[tuple[Callable[[pa.DataType], bool], Callable[[int | None, Any], Any]], ...] = (
+    (pa.types.is_int64, _integer),
+    (pa.types.is_float64, _real),
+    (pa.types.is_timestamp, _time),
+    (pa.types.is_boolean, _flag),
+    (pa.types.is_string, _text),
+    (pa.types.is_large_string, _text),
+)

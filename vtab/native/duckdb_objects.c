@@ -1,0 +1,220 @@
+/* Errors, objects of Python that DuckDB keeps, and types. */
+#include "duckdb_door.h"
+
+#include <stdlib.h>
+#include <unistd.h>
+
+const char ENDED[] = "audiomem: Python has ended in this process";
+
+/* The exception that is on its way, as text for free(). */
+char *failure(void) {
+  PyObject *type, *value, *traceback, *module, *explanation = NULL;
+  struct cell text;
+  char *message = NULL;
+
+  py.PyErr_Fetch(&type, &value, &traceback);
+  py.PyErr_NormalizeException(&type, &value, &traceback);
+  module = py.PyImport_ImportModule(PYTHON_DUCKDB);
+  if (module != NULL && value != NULL) {
+    py.Py_IncRef(value);
+    explanation = call(module, PYTHON_MESSAGE, tuple(1, (PyObject *[]){value}));
+  }
+  if (explanation != NULL && cell_read(&text, explanation) == 0 && text.type == 't') message = words("%s", text.as.bytes.data);
+  if (message == NULL) message = words("audiomem: an error that Python cannot explain");
+  py.PyErr_Clear();
+  if (explanation != NULL) py.Py_DecRef(explanation);
+  if (module != NULL) py.Py_DecRef(module);
+  if (type != NULL) py.Py_DecRef(type);
+  if (value != NULL) py.Py_DecRef(value);
+  if (traceback != NULL) py.Py_DecRef(traceback);
+  return message;
+}
+
+/* What DuckDB keeps of ours is an object of Python. */
+void forget(void *object) {
+  struct gil gil = gil_take(NULL);
+
+  if (gil.entered) py.Py_DecRef(object);
+  gil_give(&gil);
+}
+
+void *kept(PyObject *object) {
+  py.Py_IncRef(object);
+  return object;
+}
+
+long long number_at(PyObject *values, Py_ssize_t place) {
+  return py.PyLong_AsLongLong(py.PyTuple_GetItem(values, place));
+}
+
+const char *text_at(PyObject *values, Py_ssize_t place) {
+  struct cell cell;
+
+  return cell_read(&cell, py.PyTuple_GetItem(values, place)) < 0 || cell.type != 't' ? NULL : cell.as.bytes.data;
+}
+
+/* A logical type by its number; an array of `width` floats, and of lists only those of floats. */
+duckdb_logical_type logical(int type, idx_t width) {
+  duckdb_logical_type item, made;
+
+  if (type != DUCKDB_ARRAY && type != DUCKDB_LIST) return duckdb_create_logical_type(type);
+  item = duckdb_create_logical_type(DUCKDB_FLOAT);
+  made = type == DUCKDB_ARRAY ? duckdb_create_array_type(item, width) : duckdb_create_list_type(item);
+  duckdb_destroy_logical_type(&item);
+  return made;
+}
+
+void report(void (*set_error)(void *, const char *), void *info) {
+  char *message = failure();
+
+  set_error(info, message);
+  free(message);
+}
+
+/* ---- types and values -------------------------------------------------------------------------------------------- */
+
+static PyObject *number(long long value) { return py.PyLong_FromLongLong(value); }
+
+static PyObject *described_child(duckdb_logical_type child) {
+  PyObject *made = described(child);
+
+  duckdb_destroy_logical_type(&child);
+  return made;
+}
+
+static PyObject *words_of_enum(duckdb_logical_type type) {
+  uint32_t count = duckdb_enum_dictionary_size(type), i;
+  PyObject *made = py.PyTuple_New((Py_ssize_t)count);
+
+  for (i = 0; made != NULL && i < count; i++) {
+    char *word = duckdb_enum_dictionary_value(type, i);
+    PyObject *item = text_object(word);
+
+    duckdb_free(word);
+    if (item == NULL) {
+      py.Py_DecRef(made);
+      return NULL;
+    }
+    py.PyTuple_SetItem(made, (Py_ssize_t)i, item);
+  }
+  return made;
+}
+
+static PyObject *fields_of_struct(duckdb_logical_type type) {
+  idx_t count = duckdb_struct_type_child_count(type), i;
+  PyObject *made = py.PyTuple_New((Py_ssize_t)count);
+
+  for (i = 0; made != NULL && i < count; i++) {
+    char *name = duckdb_struct_type_child_name(type, i);
+    PyObject *field = tuple(2, (PyObject *[]){text_object(name), described_child(duckdb_struct_type_child_type(type, i))});
+
+    duckdb_free(name);
+    if (field == NULL) {
+      py.Py_DecRef(made);
+      return NULL;
+    }
+    py.PyTuple_SetItem(made, (Py_ssize_t)i, field);
+  }
+  return made;
+}
+
+PyObject *described(duckdb_logical_type type) {
+  int id = duckdb_get_type_id(type);
+
+  switch (id) {
+  case DUCKDB_DECIMAL:
+    return tuple(4, (PyObject *[]){number(id), number(duckdb_decimal_width(type)), number(duckdb_decimal_scale(type)),
+                                   number(duckdb_decimal_internal_type(type))});
+  case DUCKDB_ENUM:
+    return tuple(3, (PyObject *[]){number(id), number(duckdb_enum_internal_type(type)), words_of_enum(type)});
+  case DUCKDB_LIST:
+    return tuple(2, (PyObject *[]){number(id), described_child(duckdb_list_type_child_type(type))});
+  case DUCKDB_ARRAY:
+    return tuple(3, (PyObject *[]){number(id), described_child(duckdb_array_type_child_type(type)),
+                                   number((long long)duckdb_array_type_array_size(type))});
+  case DUCKDB_STRUCT:
+    return tuple(2, (PyObject *[]){number(id), fields_of_struct(type)});
+  default:
+    return tuple(1, (PyObject *[]){number(id)});
+  }
+}
+
+static PyObject *list_object(duckdb_value value) {
+  PyObject *made = py.PyList_New(0);
+  idx_t count = duckdb_get_list_size(value), i;
+
+  for (i = 0; made != NULL && i < count; i++) {
+    duckdb_value child = duckdb_get_list_child(value, i);
+    PyObject *item = value_object(child);
+    int failed = item == NULL || py.PyList_Append(made, item) < 0;
+
+    if (child != NULL) duckdb_destroy_value(&child);
+    if (item != NULL) py.Py_DecRef(item);
+    if (failed) {
+      py.Py_DecRef(made);
+      return NULL;
+    }
+  }
+  return made;
+}
+
+PyObject *value_object(duckdb_value value) {
+  PyObject *made;
+  char *text;
+  int type;
+
+  if (value == NULL || duckdb_is_null_value(value)) return text_object(NULL);
+  type = duckdb_get_type_id(duckdb_get_value_type(value));
+  if (type >= DUCKDB_TINYINT && type < DUCKDB_UBIGINT) return number(duckdb_get_int64(value));
+  if (type == DUCKDB_LIST) return list_object(value);
+  text = duckdb_get_varchar(value);
+  made = text_object(text);
+  duckdb_free(text);
+  if (type == DUCKDB_VARCHAR || made == NULL) return made;
+  return tuple(2, (PyObject *[]){number(type), made});
+}
+
+PyObject *setting(duckdb_client_context context, const char *name) {
+  duckdb_value value = duckdb_client_context_get_config_option(context, name, NULL);
+  PyObject *made = value_object(value);
+
+  if (value != NULL) duckdb_destroy_value(&value);
+  return made;
+}
+
+int use_cache(PyObject *value) {
+  PyObject *module = value == NULL ? NULL : py.PyImport_ImportModule(PYTHON_SETTINGS), *done = NULL;
+
+  if (module != NULL) {
+    done = call(module, PYTHON_USE_CACHE, tuple(1, &value));
+    py.Py_DecRef(module);
+  } else if (value != NULL) {
+    py.Py_DecRef(value);
+  }
+  if (done == NULL) return -1;
+  py.Py_DecRef(done);
+  return 0;
+}
+
+/* ---- memory ------------------------------------------------------------------------------------------------------ */
+
+/* Through a pipe: the system refuses to read what is not there. */
+int copied_memory(void *to, const void *from, size_t size) {
+  int ends[2], whole = 1;
+
+  if (pipe(ends) != 0) return 0;
+  while (whole && size > 0) {
+    size_t part = size < 4096 ? size : 4096; /* what every pipe holds */
+    ssize_t written = write(ends[1], from, part);
+
+    whole = written > 0 && read(ends[0], to, (size_t)written) == written;
+    if (whole) {
+      to = (char *)to + written;
+      from = (const char *)from + written;
+      size -= (size_t)written;
+    }
+  }
+  close(ends[0]);
+  close(ends[1]);
+  return whole;
+}

@@ -1,0 +1,121 @@
+/* Scalar functions: a vector of rows at a time. */
+#include "duckdb_door.h"
+
+#include <stdlib.h>
+
+/* A value of a vector that DuckDB gives: text, an integer, or a list of floats as bytes. */
+static PyObject *value_at(duckdb_vector vector, int type, idx_t row) {
+  const uint64_t *validity = duckdb_vector_get_validity(vector);
+  void *data = duckdb_vector_get_data(vector);
+
+  if (validity != NULL && !(validity[row / 64] >> (row % 64) & 1)) return text_object(NULL);
+  if (type == DUCKDB_LIST) {
+    const duckdb_list_entry *entry = (const duckdb_list_entry *)data + row;
+    const float *floats = duckdb_vector_get_data(duckdb_list_vector_get_child(vector));
+
+    return py.PyBytes_FromStringAndSize((const char *)(floats + entry->offset), (Py_ssize_t)(4 * entry->length));
+  }
+  if (type == DUCKDB_VARCHAR) {
+    const duckdb_string_t *text = (const duckdb_string_t *)data + row;
+    uint32_t length = text->value.inlined.length;
+
+    return py.PyUnicode_FromStringAndSize(length <= 12 ? text->value.inlined.data : text->value.pointer.data, length);
+  }
+  return py.PyLong_FromLongLong(((const int64_t *)data)[row]);
+}
+
+static PyObject *values_of(duckdb_vector vector, idx_t rows) {
+  duckdb_logical_type type = duckdb_vector_get_column_type(vector);
+  PyObject *list = py.PyList_New(0);
+  int number = duckdb_get_type_id(type);
+  idx_t row;
+
+  duckdb_destroy_logical_type(&type);
+  for (row = 0; list != NULL && row < rows; row++) {
+    PyObject *item = value_at(vector, number, row);
+    int failed = item == NULL || py.PyList_Append(list, item) < 0;
+
+    if (item != NULL) py.Py_DecRef(item);
+    if (failed) {
+      py.Py_DecRef(list);
+      list = NULL;
+    }
+  }
+  return list;
+}
+
+static void scalar(duckdb_function_info info, duckdb_data_chunk input, duckdb_vector output) {
+  PyObject *function = duckdb_scalar_function_get_extra_info(info), *columns, *results;
+  idx_t rows = duckdb_data_chunk_get_size(input), count = duckdb_data_chunk_get_column_count(input), i;
+  duckdb_logical_type logical_type = duckdb_vector_get_column_type(output);
+  int type = duckdb_get_type_id(logical_type), failed;
+  struct gil gil = gil_take(NULL);
+
+  duckdb_destroy_logical_type(&logical_type);
+  if (!gil.entered) {
+    duckdb_scalar_function_set_error(info, ENDED);
+    return;
+  }
+  columns = py.PyTuple_New((Py_ssize_t)count + 1); /* the number of rows, then a list for each argument */
+  failed = columns == NULL;
+  if (!failed) py.PyTuple_SetItem(columns, 0, py.PyLong_FromLongLong((long long)rows));
+  for (i = 0; i < count && !failed; i++) {
+    PyObject *values = values_of(duckdb_data_chunk_get_vector(input, i), rows);
+
+    failed = values == NULL;
+    if (!failed) py.PyTuple_SetItem(columns, (Py_ssize_t)i + 1, values);
+  }
+  results = failed ? NULL : call(function, "call", columns);
+  if (failed && columns != NULL) py.Py_DecRef(columns);
+  failed = results == NULL;
+  for (i = 0; i < rows && !failed; i++) {
+    struct cell cell;
+
+    failed = cell_read(&cell, py.PyList_GetItem(results, (Py_ssize_t)i)) < 0;
+    if (!failed) set_cell(output, type, i, &cell);
+  }
+  if (failed) {
+    REPORT(duckdb_scalar_function_set_error, info);
+  }
+  if (results != NULL) py.Py_DecRef(results);
+  gil_give(&gil);
+}
+
+/* Object: name, overloads ((parameter types), …), returns, call. */
+int register_scalar_function(duckdb_connection connection, PyObject *object) {
+  PyObject *name = py.PyObject_GetAttrString(object, "name"), *overloads = py.PyObject_GetAttrString(object, "overloads"),
+           *returns = py.PyObject_GetAttrString(object, "returns");
+  struct cell text;
+  Py_ssize_t i, j;
+  int rc = -1;
+
+  if (name != NULL && overloads != NULL && returns != NULL && cell_read(&text, name) == 0) {
+    duckdb_scalar_function_set set = duckdb_create_scalar_function_set(text.as.bytes.data);
+
+    for (i = 0; i < py.PyTuple_Size(overloads); i++) {
+      PyObject *types = py.PyTuple_GetItem(overloads, i);
+      duckdb_scalar_function made = duckdb_create_scalar_function();
+      duckdb_logical_type type = logical((int)py.PyLong_AsLongLong(returns), 0);
+
+      duckdb_scalar_function_set_name(made, text.as.bytes.data);
+      duckdb_scalar_function_set_return_type(made, type);
+      duckdb_destroy_logical_type(&type);
+      for (j = 0; j < py.PyTuple_Size(types); j++) {
+        type = logical((int)number_at(types, j), 0);
+        duckdb_scalar_function_add_parameter(made, type);
+        duckdb_destroy_logical_type(&type);
+      }
+      duckdb_scalar_function_set_special_handling(made); /* NULLs are ours to answer */
+      duckdb_scalar_function_set_extra_info(made, kept(object), forget);
+      duckdb_scalar_function_set_function(made, scalar);
+      duckdb_add_scalar_function_to_set(set, made);
+      duckdb_destroy_scalar_function(&made);
+    }
+    rc = duckdb_register_scalar_function_set(connection, set) == DUCKDB_SUCCESS ? 0 : -1;
+    duckdb_destroy_scalar_function_set(&set);
+  }
+  if (name != NULL) py.Py_DecRef(name);
+  if (overloads != NULL) py.Py_DecRef(overloads);
+  if (returns != NULL) py.Py_DecRef(returns);
+  return rc;
+}

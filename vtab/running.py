@@ -1,0 +1,84 @@
+"""The statement that writes to a table now, as far as SQLite lets a virtual table see it."""
+
+from __future__ import annotations
+
+from audiomem_sql.columns.column import fold, quote
+from audiomem_sql.errors import UnsupportedError
+from audiomem_sql.vtab.interface import WritingHost
+from audiomem_sql.vtab.statement_text import Writing, read_writing
+
+
+class RunningStatement:
+    """Looks at the statement that calls xUpdate of the table ``name`` of ``database``.
+
+    A statement that names the table as its target calls it itself, as a virtual table has no triggers. Any
+    other one calls it through a trigger, of which nothing is known.
+    """
+
+    def __init__(self, host: WritingHost, database: str, name: str) -> None:
+        self._host = host
+        self._database = database
+        self.name = name
+        self._text: str | None = None
+        self._writing: Writing | None = None
+
+    def writing(self) -> Writing | None:
+        """What the statement says of the table; None if it does not name it, or if that is in doubt."""
+        text = self._host.running()
+        if text is None:
+            return None
+        if text != self._text:
+            writing = read_writing(text)
+            self._writing = writing if writing is not None and self._is_target(writing) else None
+            self._text = text
+        return self._writing
+
+    def forget(self) -> None:
+        """Another table of the same name may be there from now on.
+
+        SQLite begins a transaction, or sets a savepoint, before each statement that makes one.
+        """
+        self._text = None
+
+    def refuse_returning(self) -> None:
+        """UnsupportedError if the statement is an INSERT … RETURNING: its rows would be those that were sent.
+
+        SQLite makes them of the statement's own values before the table has seen any, so that an id or a
+        default that the table chose would be NULL.
+        """
+        if self._host.returning() and self.writing() is not None:
+            raise UnsupportedError(
+                f"INSERT … RETURNING cannot be answered for {self.name}: SQLite does not ask a virtual table "
+                "for the rows that it stored",
+                remedy="Leave RETURNING out, and take last_insert_rowid(), or SELECT the rows. In "
+                "SQLAlchemy: engine.dialect.insert_returning = False.",
+            )
+
+    def _is_target(self, writing: Writing) -> bool:
+        """Whether this table is what the name of the target means."""
+        if fold(writing.table) != fold(self.name):
+            return False
+        if writing.database is not None:
+            return fold(writing.database) == fold(self._database)
+        # SQLite looks in temp, in main, and then in what is attached
+        own = fold(self._database)
+        before = {"temp": (), "main": ("temp",)}.get(own, ("temp", "main"))
+        if any(self._is_in(database) for database in before):
+            return False
+        others = f"name NOT IN ('main', 'temp', {_literal(self._database)})"
+        return own in ("temp", "main") or not self._finds(
+            f"SELECT 1 FROM pragma_database_list WHERE {others}"
+        )
+
+    def _is_in(self, database: str) -> bool:
+        """Whether a table or view of this name is in another database of the connection."""
+        return self._finds(
+            f"SELECT 1 FROM {quote(database)}.sqlite_master WHERE name = {_literal(self.name)} COLLATE NOCASE"
+        )
+
+    def _finds(self, sql: str) -> bool:
+        return self._host.finds(sql) is not False  # an authorizer may forbid the question
+
+
+def _literal(text: str) -> str:
+    return "'" + text.replace("'", "''") + "'"
