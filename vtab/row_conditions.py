@@ -19,7 +19,7 @@ import pyarrow as pa
 from audiomem_sql.arrays import BoolArray, I64Array
 from audiomem_sql.columns.column import ROWID_NAMES, fold, quote
 from audiomem_sql.columns.hidden import Hidden
-from audiomem_sql.columns.lexemes import Token, lexemes
+from audiomem_sql.columns.lexemes import Token, lexemes, text_literal
 from audiomem_sql.columns.schema import Schema
 from audiomem_sql.columns.stored_values import int64_view
 from audiomem_sql.columns.syntax import is_expression
@@ -60,8 +60,8 @@ def select_rows(
     if moment is None:
         return sql
     role, value = moment
-    literal = str(value) if isinstance(value, int) else _literal(str(value))
-    return f"{sql} AND {quote(hidden.name(role))} = {literal}"
+    constant = str(value) if isinstance(value, int) else text_literal(str(value))
+    return f"{sql} AND {quote(hidden.name(role))} = {constant}"
 
 
 def check_names(condition: str, integers: Callable[[str], I64Array], path: str) -> None:
@@ -95,7 +95,7 @@ def _check(names: Sequence[str], refused: str, integers: Callable[[str], I64Arra
     """QueryError if one of ``names`` is among those that the query ``refused`` gives."""
     if not names:
         return
-    literals = (f"({number}, {_literal(name)})" for number, name in enumerate(names))
+    literals = (f"({number}, {text_literal(name)})" for number, name in enumerate(names))
     sql = f"WITH asked(number, name) AS (VALUES {', '.join(literals)}) "
     try:
         found = integers(f"{sql} SELECT number FROM asked WHERE name IN ({refused})")
@@ -137,7 +137,3 @@ def in_rows(rowids: I64Array) -> RowFilter:
         return np.asarray(rowids[places] == loaded, bool)
 
     return passes
-
-
-def _literal(text: str) -> str:
-    return "'" + text.replace("'", "''") + "'"

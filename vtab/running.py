@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from audiomem_sql.columns.column import fold, quote
+from audiomem_sql.columns.lexemes import text_literal
 from audiomem_sql.errors import UnsupportedError
 from audiomem_sql.vtab.interface import WritingHost
 from audiomem_sql.vtab.statement_text import Writing, read_writing
@@ -65,20 +66,17 @@ class RunningStatement:
         before = {"temp": (), "main": ("temp",)}.get(own, ("temp", "main"))
         if any(self._is_in(database) for database in before):
             return False
-        others = f"name NOT IN ('main', 'temp', {_literal(self._database)})"
+        others = f"name NOT IN ('main', 'temp', {text_literal(self._database)})"
         return own in ("temp", "main") or not self._finds(
             f"SELECT 1 FROM pragma_database_list WHERE {others}"
         )
 
     def _is_in(self, database: str) -> bool:
         """Whether a table or view of this name is in another database of the connection."""
+        name = text_literal(self.name)
         return self._finds(
-            f"SELECT 1 FROM {quote(database)}.sqlite_master WHERE name = {_literal(self.name)} COLLATE NOCASE"
+            f"SELECT 1 FROM {quote(database)}.sqlite_master WHERE name = {name} COLLATE NOCASE"
         )
 
     def _finds(self, sql: str) -> bool:
         return self._host.finds(sql) is not False  # an authorizer may forbid the question
-
-
-def _literal(text: str) -> str:
-    return "'" + text.replace("'", "''") + "'"

@@ -140,6 +140,11 @@ def quote(name: str) -> str:
     return '"' + name.replace('"', '""') + '"'
 
 
+def text_literal(text: str) -> str:
+    """``text`` as an SQL text."""
+    return "'" + text.replace("'", "''") + "'"
+
+
 def bare(name: str) -> str:
     """``name`` as an SQL identifier, in quotes only if it needs them."""
     plain = _BARE_NAME.fullmatch(name) and name.upper() not in _KEYWORDS

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 
 from audiomem_sql.columns.column import fold
-from audiomem_sql.columns.lexemes import Token, blob_of, lexeme_at
+from audiomem_sql.columns.lexemes import Token, blob_of, lexeme_at, text_literal
 from audiomem_sql.errors import OptionError
 
 
@@ -33,7 +33,7 @@ def is_utf8(text: str) -> bool:
 
 def path_literal(path: str) -> str:
     """A path as the first argument of USING audiomem: a text, or a blob of its bytes if it is not UTF-8."""
-    return "'" + path.replace("'", "''") + "'" if is_utf8(path) else f"x'{os.fsencode(path).hex()}'"
+    return text_literal(path) if is_utf8(path) else f"x'{os.fsencode(path).hex()}'"
 
 
 def path_of(argument: str) -> str:

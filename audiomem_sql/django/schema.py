@@ -8,7 +8,7 @@ from typing import Any
 from django.db.backends.sqlite3 import schema
 from django.db.backends.utils import strip_quotes
 
-from audiomem_sql.orm.file_of_engine import text_of
+from audiomem_sql.columns.table_names import path_literal
 from audiomem_sql.orm.table_files import file_of, free_name
 
 _COPY = "new__"
@@ -39,7 +39,7 @@ class DatabaseSchemaEditor(schema.DatabaseSchemaEditor):
         name = self.quote_name(model._meta.db_table)
         _, _, definition = sql.partition(f"CREATE TABLE {name} (")
         keys = [f", UNIQUE ({', '.join(map(self.quote_name, columns))})" for columns in together]
-        path = text_of(self._new_file(strip_quotes(model._meta.db_table)))
+        path = path_literal(self._new_file(strip_quotes(model._meta.db_table)))
         columns = definition.removesuffix(")")
         return f"CREATE VIRTUAL TABLE {name} USING audiomem({path}, {columns}{''.join(keys)})", parameters
 

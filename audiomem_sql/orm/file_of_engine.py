@@ -11,6 +11,7 @@ import os
 from dataclasses import dataclass
 
 from audiomem_sql.columns.column import quote
+from audiomem_sql.columns.table_names import path_literal
 from audiomem_sql.dbapi import Connection, translated
 from audiomem_sql.errors import StorageError
 from audiomem_sql.machine.durable import link_durably
@@ -65,7 +66,7 @@ class FileOfEngine:
             return
         folder, name = os.path.split(resolved(path))
         beside = os.path.join(folder, f".{name}.{os.urandom(4).hex()}.flac")
-        apsw.execute(statement.replace(text_of(path), text_of(beside), 1))
+        apsw.execute(statement.replace(path_literal(path), path_literal(beside), 1))
         self._made = beside
 
     def drop(self, statement: str, table: str, database: str | None) -> None:
@@ -129,13 +130,8 @@ class FileOfEngine:
 
     def _attach(self) -> None:
         self._connection.apsw.execute(
-            f"CREATE VIRTUAL TABLE {quote(self._name)} USING audiomem({text_of(self._path)})"
+            f"CREATE VIRTUAL TABLE {quote(self._name)} USING audiomem({path_literal(self._path)})"
         )
 
     def _forget(self) -> None:
         self._connection.apsw.execute(f"DROP TABLE {quote(self._name)}")
-
-
-def text_of(path: str) -> str:
-    """A path as SQL writes it."""
-    return "'" + path.replace("'", "''") + "'"

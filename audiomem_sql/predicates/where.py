@@ -297,9 +297,7 @@ class _Parser:
     def named(self, lexeme: Lexeme) -> _Column:
         number = self.columns.get(fold(lexeme.value))
         if number is None:
-            known, meant = ", ".join(self.names), did_you_mean(lexeme.value, self.names).strip()
-            meant = meant and f" ({meant[0].lower()}{meant[1:]})"
-            self.fail(f"there is no column {lexeme.value!r}{meant}; there are {known}", lexeme)
+            self.fail(no_column(lexeme.value, self.names), lexeme)
         return _Column(number)
 
     def number(self, lexeme: Lexeme, sign: int) -> int | float:
@@ -379,6 +377,13 @@ class _Parser:
 
     def fail(self, reason: str, lexeme: Lexeme | None = None) -> NoReturn:
         raise not_understood(self.text, (lexeme or self.token).start, reason)
+
+
+def no_column(name: str, names: Sequence[str]) -> str:
+    """What is wrong with a condition that names none of the columns ``names``."""
+    meant = did_you_mean(name, names).strip()
+    meant = meant and f" ({meant[0].lower()}{meant[1:]})"
+    return f"there is no column {name!r}{meant}; there are {', '.join(names)}"
 
 
 def not_understood(text: str, position: int, reason: str) -> QueryError:

@@ -21,11 +21,11 @@ from audiomem_sql.columns.schema import Schema
 from audiomem_sql.columns.sql_values import sql_values
 from audiomem_sql.columns.syntax import is_expression
 from audiomem_sql.columns.types import ColumnType, Kind, sqlite_declaration
-from audiomem_sql.errors import QueryError, did_you_mean
+from audiomem_sql.errors import QueryError
 from audiomem_sql.machine.interrupts import check_interrupt
 from audiomem_sql.predicates import ROWID
 from audiomem_sql.predicates.predicate import SqlPredicate
-from audiomem_sql.predicates.where import not_understood
+from audiomem_sql.predicates.where import no_column, not_understood
 
 if TYPE_CHECKING:
     import apsw
@@ -129,10 +129,7 @@ class SqlRows:
             at, reason = len(text), "the condition ends where a column or a value is needed"
         if reason.startswith("no such column: "):
             name = _NAME.sub(r"\1", reason.removeprefix("no such column: "))
-            names = self._schema.names
-            meant = did_you_mean(name, names).strip()
-            meant = meant and f" ({meant[0].lower()}{meant[1:]})"
-            reason = f"there is no column {name!r}{meant}; there are {', '.join(names)}"
+            reason = no_column(name, self._schema.names)
         elif reason.startswith("no such table: "):
             reason += "; sub-selects of tables need a connection"
         return not_understood(self._whole, self._predicate.start + at, reason)

@@ -8,6 +8,7 @@ from typing import Any
 
 from audiomem_sql.columns.column import Column, fold, quote
 from audiomem_sql.columns.constraints import Check, Key
+from audiomem_sql.columns.lexemes import text_literal
 from audiomem_sql.columns.schema import Schema
 from audiomem_sql.columns.sql_values import sql_values
 from audiomem_sql.columns.table_names import table_name
@@ -93,7 +94,7 @@ def literal(value: Any) -> str:
         return str(value)
     if "\0" in value:  # it would end the script
         return f"CAST(x'{value.encode().hex()}' AS TEXT)"
-    quoted = "'" + value.replace("'", "''") + "'"
+    quoted = text_literal(value)
     if "\r" not in value:
         return quoted
     mark = "\\r"  # shells and editors drop a CR before the end of a line

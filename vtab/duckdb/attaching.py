@@ -9,6 +9,7 @@ from typing import Any
 import pyarrow as pa
 
 from audiomem_sql.columns.column import fold, quote
+from audiomem_sql.columns.lexemes import text_literal
 from audiomem_sql.errors import QueryError, StorageError
 from audiomem_sql.vtab.duckdb.many_files import matching
 from audiomem_sql.vtab.duckdb.source import Source, source_of_rows
@@ -39,9 +40,10 @@ def attaching(folder: Any, schema: str | None = None) -> list[tuple[str, str | N
             raise QueryError(
                 f"the view would be called as that of {other}", file=path, remedy="Rename one of the files."
             )
-        text = path.replace("'", "''")
         view = f"{quote(called)}.{quote(name)}"
-        made.append((name, path, f"CREATE OR REPLACE VIEW {view} AS FROM audiomem_scan('{text}');"))
+        made.append(
+            (name, path, f"CREATE OR REPLACE VIEW {view} AS FROM audiomem_scan({text_literal(path)});")
+        )
     return made
 
 

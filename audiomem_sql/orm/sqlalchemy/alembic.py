@@ -6,9 +6,9 @@ from typing import Any
 
 from alembic.ddl.sqlite import SQLiteImpl
 
+from audiomem_sql.columns.lexemes import text_literal
 from audiomem_sql.dbapi import translated
 from audiomem_sql.errors import UnsupportedError
-from audiomem_sql.orm.file_of_engine import text_of
 from audiomem_sql.orm.sqlalchemy.definitions import is_native
 from audiomem_sql.orm.sqlalchemy.reflection import check_model
 from audiomem_sql.orm.table_files import file_of
@@ -71,7 +71,9 @@ class AudioMemImpl(SQLiteImpl):
         """Run a command of a table, which is part of no transaction: what is open is committed before."""
         name = self._quoted(table)
         owner = f"{self._quoted(schema)}.{name}" if schema else name
-        statement = f"INSERT INTO {owner}({name}, rank) VALUES ({text_of(command)}, {text_of(argument)})"
+        statement = (
+            f"INSERT INTO {owner}({name}, rank) VALUES ({text_literal(command)}, {text_literal(argument)})"
+        )
         if self.as_sql:
             self.static_output(statement + self.command_terminator)
             return

@@ -12,8 +12,9 @@ from typing import Any
 from sqlalchemy import exc
 from sqlalchemy.dialects.sqlite.base import SQLiteCompiler, SQLiteDDLCompiler, SQLiteTypeCompiler
 
+from audiomem_sql.columns.lexemes import text_literal
+from audiomem_sql.columns.table_names import path_literal
 from audiomem_sql.errors import UnsupportedError
-from audiomem_sql.orm.file_of_engine import text_of
 from audiomem_sql.orm.table_files import file_name
 
 #: What a copy is called that Alembic's batch mode makes.
@@ -125,14 +126,14 @@ class Definitions(SQLiteDDLCompiler):
         self._check_lasts(table, native)
         if native:
             return super().visit_create_table(create, **options)
-        parts = [text_of(path_of(self.dialect, table)), *self._columns(create)]
+        parts = [path_literal(path_of(self.dialect, table)), *self._columns(create)]
         constraints = self.create_table_constraints(
             table, _include_foreign_key_constraints=create.include_foreign_key_constraints
         )
         parts += [constraints] if constraints else []
         parts += [self._unique(index) for index in table.indexes if index.unique]
         parts += [
-            f"{name}={text_of(str(value))}"
+            f"{name}={text_literal(str(value))}"
             for name, value in (table.dialect_options["audiomem"]["options"] or {}).items()
         ]
         exists = "IF NOT EXISTS " if create.if_not_exists else ""

@@ -10,10 +10,11 @@ from sqlalchemy.dialects.sqlite.base import SQLiteDialect
 from sqlalchemy.engine import reflection
 from sqlalchemy.sql import ddl
 
+from audiomem_sql.columns.table_names import path_literal
 from audiomem_sql.dbapi import translated
 from audiomem_sql.errors import UnsupportedError
 from audiomem_sql.orm import table_files
-from audiomem_sql.orm.file_of_engine import FileOfEngine, FlacFile, text_of
+from audiomem_sql.orm.file_of_engine import FileOfEngine, FlacFile
 from audiomem_sql.orm.files_of_database import FilesOfDatabase
 from audiomem_sql.orm.sqlalchemy import reflection as reflected
 from audiomem_sql.orm.sqlalchemy.definitions import COPY, Definitions, Queries, Types, is_native, path_of
@@ -131,7 +132,7 @@ class AudioMemDialect(SQLiteDialect):
         folder = os.path.dirname(connection.apsw.db_filename(table.schema or "main") or "")
         if table.name.startswith(COPY):  # the old table still has the name that the file should have
             free = table_files.free_name(folder, table.name.removeprefix(COPY))
-            statement = statement.replace(text_of(named), text_of(free), 1)
+            statement = statement.replace(path_literal(named), path_literal(free), 1)
             named = free
         connection.files.create(statement, absolute(named, os.path.join(folder, "")))
 
