@@ -6,6 +6,7 @@ DATA ?=
 SECONDS ?= 60
 KILLS ?= 1000
 SEEDS ?= 100
+STATEMENTS ?= 1000000
 # The oldest DuckDB that is supported, and the last of each minor version but the newest, which `make test` has; the last one
 # without the interface of 1.5.6, and each 2.0 that a scan is built for.
 DUCKDB ?= 1.4.0 1.4.5 1.5.5 1.5.6 2.0.0
@@ -17,7 +18,7 @@ CORES := -n logical --maxprocesses 8 --dist worksteal
 # Which torch the model gets; 2.13.0 has builds without CUDA where pip finds them.
 TORCH ?= torch==2.13.0
 
-.PHONY: demo test quick test-model duckdb lint workflows docs bench compare fuzz crash simulate damage structure clean
+.PHONY: demo test quick test-model duckdb lint workflows docs bench compare fuzz crash simulate difference damage structure clean
 
 demo: $(VENV)/installed-demo
 	HF_HUB_OFFLINE=1 $(BIN)/python examples/demo.py demo
@@ -76,6 +77,10 @@ crash: $(VENV)/installed-test
 # ARGS='--seed N -v' replays one seed.
 simulate: $(VENV)/installed-test
 	$(BIN)/python -m tests.simulate --seeds 0:100000 -j $(shell nproc 2>/dev/null || echo 2) $(ARGS)
+
+# ARGS='--case N --minimise' replays one case.
+difference: $(VENV)/installed-test
+	$(BIN)/python -m tests.difference --statements $(STATEMENTS) -j $(shell nproc 2>/dev/null || echo 2) $(ARGS)
 
 damage: $(VENV)/installed-test
 	$(BIN)/python tests/damage --seeds $(SEEDS) $(if $(DATA),--data $(DATA)) $(ARGS)

@@ -19,10 +19,12 @@ DUCKDB = (
     "duckdb",
     "duckdb_objects",
     "duckdb_vectors",
+    "duckdb_stream",
     "duckdb_tables",
     "duckdb_scalars",
     "duckdb_copy",
     "duckdb_names",
+    "duckdb_layout",
     "duckdb_write",
 )
 #: Releases of DuckDB whose second interface the scan is built for: those of vtab/native/duckdb_v2_places.h.
@@ -122,10 +124,12 @@ def second_interface(release):
             "duckdb_v2_scan",
             "duckdb_v2_values",
             "duckdb_v2_pragma",
+            "duckdb_v2_macro",
             "duckdb_objects",
             "duckdb_vectors",
+            "duckdb_stream",
         ),
-        headers=["duckdb", "duckdb_door", "duckdb_v2", "duckdb_v2_places"],
+        headers=["duckdb", "duckdb_door", "duckdb_layout", "duckdb_v2", "duckdb_v2_places"],
         macros=macros.items(),
     )
 
@@ -135,7 +139,7 @@ setup(
         loadable(
             "audiomem_sql.audiomem", "audiomem", "plans", "table", "times", "values", headers=["audiomem"]
         ),
-        loadable("audiomem_sql.duckdb", *DUCKDB, headers=["duckdb", "duckdb_door"]),
+        loadable("audiomem_sql.duckdb", *DUCKDB, headers=["duckdb", "duckdb_door", "duckdb_layout"]),
         *map(second_interface, DUCKDB_RELEASES),
     ],
     cmdclass={"build_ext": BuildLoadable, "bdist_wheel": AnyPython},

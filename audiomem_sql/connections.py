@@ -80,7 +80,7 @@ def _convert_binding(cursor: apsw.Cursor, number: int, value: Any) -> Any:
     )
 
 
-def load(connection: Any) -> None:
+def load(connection: Any, *, every_connection: bool = False) -> None:
     """Make a connection know module ``audiomem`` and all functions.
 
     connection: of sqlite3, pysqlite3 or anything else with ``enable_load_extension`` and ``load_extension``;
@@ -88,13 +88,18 @@ def load(connection: Any) -> None:
     extension. A connection of DuckDB gets its table functions; it must have been opened with
     ``allow_unsigned_extensions``. UnsupportedError where the connection cannot load any; MissingExtraError
     where it was not built.
+
+    every_connection: so does every connection that the same module opens in this process from now on, for
+    programs that open some of their own accord. Not for DuckDB: UnsupportedError.
     """
     if type(connection).__module__ in ("duckdb", "_duckdb"):
-        _load_duckdb(connection)
+        _load_duckdb(connection, every_connection)
         return
     known = sys.modules.get("apsw")
     if known is not None and isinstance(connection, known.Connection):
         register(connection)
+        if every_connection:
+            install_hook()
         return
     if not hasattr(connection, "enable_load_extension"):
         raise UnsupportedError(
@@ -106,11 +111,18 @@ def load(connection: Any) -> None:
     connection.enable_load_extension(True)
     try:
         connection.load_extension(path)
+        if every_connection:  # the name of the other entry point; not all modules have an argument for it
+            connection.execute("SELECT load_extension(?, 'audiomem_every_connection')", (path,)).fetchall()
     finally:
         connection.enable_load_extension(False)
 
 
-def _load_duckdb(connection: Any) -> None:
+def _load_duckdb(connection: Any, every_connection: bool) -> None:
+    if every_connection:
+        raise UnsupportedError(
+            "DuckDB loads an extension into one database, for all connections to that one",
+            remedy="Load it into each database, without every_connection.",
+        )
     path = loadable_path("duckdb").replace("'", "''")
     (allowed,) = connection.execute("SELECT current_setting('allow_unsigned_extensions')").fetchone()
     if not allowed:
@@ -119,6 +131,14 @@ def _load_duckdb(connection: Any) -> None:
             remedy="Open it so: duckdb.connect(path, config={'allow_unsigned_extensions': 'true'})",
         )
     connection.execute(f"LOAD '{path}'")
+    from audiomem_sql.vtab.duckdb.write_function import WRITING_MACRO
+
+    # where the second interface of DuckDB has made it, it is there for every connection of the database
+    known = "SELECT 1 FROM duckdb_functions() WHERE function_name = ? AND function_type = 'table_macro'"
+    if not connection.execute(
+        known, [WRITING_MACRO.name]
+    ).fetchall():  # all, or DuckDB 2.0 holds the connection
+        connection.execute(WRITING_MACRO.statement())
 
 
 def install_hook() -> None:

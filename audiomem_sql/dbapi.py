@@ -268,12 +268,15 @@ class Cursor:
         self._cursor.exec_trace = self._begin
         self._rows: Iterator[Any] = iter(())
         self._begun = 0
+        self._only_describes = False
 
     def _begin(self, cursor: apsw.Cursor, query: str, bindings: Any) -> bool:
         self._begun += 1
         columns = cursor.get_description()
         if columns:
             self.description = tuple((name, kind, None, None, None, None, None) for name, kind in columns)
+        if self._only_describes:
+            return False
         apart = self.connection.autocommit or self.connection.apsw.in_transaction
         first = _FIRST_WORD.match(query)
         word = first[1].upper() if first else ""
@@ -283,7 +286,24 @@ class Cursor:
 
     def execute(self, query: str, parameters: Parameters = ()) -> Cursor:
         """Run ``query``; its rows are fetched afterwards."""
-        return self._run(lambda: self._cursor.execute(query, bindable(parameters) or None))
+        self._run(lambda: self._cursor.execute(query, bindable(parameters) or None))
+        if self.description is not None and self._begun == 1:
+            self._describe_again(query, parameters)
+        return self
+
+    def _describe_again(self, query: str, parameters: Parameters) -> None:
+        """The columns as they are, where another connection has dropped and created a table meanwhile.
+
+        SQLite learns of it when the statement begins, which is after it was first described. A statement
+        without rows is at its end by then; prepared once more, it is described, and does not begin.
+        """
+        try:
+            self.description = self._cursor.description  # get_description() remembers what it said
+        except apsw.ExecutionCompleteError:
+            self._only_describes, self._rows = True, iter(())
+            with contextlib.suppress(apsw.ExecTraceAbort):
+                self._cursor.execute(query, bindable(parameters) or None, can_cache=False)
+            self._only_describes = False
 
     def executemany(self, query: str, parameters: Iterable[Parameters]) -> Cursor:
         """Run ``query`` with each of ``parameters``."""

@@ -25,7 +25,7 @@
 
 A message says what is wrong, names the file and the place (page, cell, row, column), and says what to do
 next. The code that finds a fault often knows neither file nor place. Its caller does, and fills them in with
-``error.at()``.
+``error.at()``, or ``with InFile(path):``.
 """
 
 from __future__ import annotations
@@ -33,6 +33,7 @@ from __future__ import annotations
 import difflib
 import os
 from collections.abc import Iterable
+from types import TracebackType
 from typing import Any, Self
 
 
@@ -97,6 +98,27 @@ def _rebuilt(
     kind: type[AudioMemError], what: str, file: str | None, place: str | None, remedy: str | None
 ) -> AudioMemError:
     return kind(what, file=file, place=place, remedy=remedy)
+
+
+class InFile:
+    """``with InFile(path):`` an error of the body that names no file names this one.
+
+    A class, because a generator would cost every row a microsecond.
+    """
+
+    __slots__ = ("_file",)
+
+    def __init__(self, file: str | os.PathLike[str]) -> None:
+        self._file = file
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if isinstance(error, AudioMemError):
+            error.at(file=self._file)
 
 
 def did_you_mean(name: object, known: Iterable[str]) -> str:

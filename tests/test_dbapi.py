@@ -164,6 +164,29 @@ def test_what_another_connection_did_to_the_columns(tmp_path: Path) -> None:
     second.close()
 
 
+@pytest.mark.parametrize("kind", ["TABLE t({})", "VIRTUAL TABLE t USING audiomem('{n}.flac', {})"])
+@pytest.mark.parametrize("rows", [0, 1])
+def test_a_table_that_another_connection_made_anew_is_described(tmp_path: Path, kind: str, rows: int) -> None:
+    """The columns are those of the rows, also of statements prepared for older tables, and empty."""
+    first, second = (dbapi.connect(tmp_path / "base.db") for _ in range(2))
+    queries = ("SELECT * FROM t", "SELECT *, 1 FROM t WHERE 1 = ?", "SELECT c FROM t")
+    for number, columns in enumerate(["a, b, c", "c, d, e, f", "c", "b, c"]):
+        names = columns.split(", ")
+        first.execute(f"CREATE {kind}".format(", ".join(f"{name} TEXT" for name in names), n=number))
+        if rows:
+            first.execute(f"INSERT INTO t VALUES ({', '.join('?' * len(names))})", names)
+        first.commit()
+        for query, expected in zip(queries, (names, [*names, "1"], ["c"]), strict=True):
+            cursor = second.execute(query, (1,) if "?" in query else ())
+            assert [column[0] for column in cursor.description or ()] == expected
+            assert [len(row) for row in cursor.fetchall()] == [len(expected)] * rows
+        second.rollback()
+        first.execute("DROP TABLE t")
+        first.commit()
+    first.close()
+    second.close()
+
+
 def test_parameters_may_be_dates_times_and_numbers_of_numpy(tmp_path: Path) -> None:
     Table.create(tmp_path / "t.flac", ["id INTEGER PRIMARY KEY", "seen TIMESTAMP", "word TEXT"]).close()
     connection = dbapi.connect(tmp_path / "t.flac")

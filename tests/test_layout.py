@@ -63,7 +63,7 @@ NAMED_BY_C = {
     "audiomem_sql.vtab.extension": (),
     "audiomem_sql.vtab.duckdb.extension": ("message", "scan_function", "attach_pragma"),
     "audiomem_sql.vtab.duckdb.settings": ("use_cache",),
-    "audiomem_sql.vtab.duckdb.write_function": ("discard",),
+    "audiomem_sql.vtab.duckdb.write_function": ("discard", "WRITING_MACRO"),
 }
 
 

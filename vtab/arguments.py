@@ -9,13 +9,16 @@ from dataclasses import dataclass
 from audiomem_sql.columns.arguments import is_option, parse_options
 from audiomem_sql.columns.schema import parse_columns
 from audiomem_sql.columns.table_names import is_utf8, path_of, table_name
-from audiomem_sql.errors import OptionError, SchemaError, StorageError
+from audiomem_sql.errors import InFile, OptionError, SchemaError, StorageError
 from audiomem_sql.machine.file_names import is_there
 from audiomem_sql.search import allow_model
 from audiomem_sql.storage.segment import TableOptions
 from audiomem_sql.table.table import Table
 from audiomem_sql.vtab.hidden_columns import HiddenColumns, only_prefixed
 from audiomem_sql.vtab.interface import Host
+
+#: Options that say how a connection has a table; the others are kept in the file.
+_OF_CONNECTION = ("hidden", "version", "as_of", "salvage", "on_damage")
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,17 +37,21 @@ class Declared:
 def create(host: Host, database: str, name: str, arguments: Sequence[str]) -> Declared:
     """A table at a new file, or at one that exists; its columns may then be left out."""
     path, definitions, options = _parse(arguments)
-    table_name(path, name, remedy="Write the name of the table in UTF-8.")
-    prefixed = only_prefixed(options)
-    table = _created(_resolve(host, database, path), definitions, options)
+    file = _resolve(host, database, path)
+    with InFile(file):
+        table_name(path, name, remedy="Write the name of the table in UTF-8.")
+        prefixed = only_prefixed(options)
+        table = _created(file, definitions, options)
     return Declared(table, HiddenColumns.of(name, table.schema, prefixed=prefixed))
 
 
 def connect(host: Host, database: str, name: str, arguments: Sequence[str]) -> Declared:
     """The table again, from the schema of a database that was closed meanwhile; nothing is created."""
     path, definitions, options = _parse(arguments)
-    prefixed = only_prefixed(options)
-    table = _open_existing(_resolve(host, database, path), definitions, options, again=True)
+    file = _resolve(host, database, path)
+    with InFile(file):
+        prefixed = only_prefixed(options)
+        table = _open_existing(file, definitions, options, again=True)
     return Declared(table, HiddenColumns.of(name, table.schema, prefixed=prefixed))
 
 
@@ -102,7 +109,10 @@ def _parse(arguments: Sequence[str]) -> tuple[str, list[str], dict[str, str]]:
                 remedy="Write names and options in UTF-8; the path may be any bytes.",
             )
     definitions = [argument for argument in arguments[1:] if not is_option(argument)]
-    return path, definitions, parse_options(argument for argument in arguments[1:] if is_option(argument))
+    with InFile(path):
+        options = parse_options(argument for argument in arguments[1:] if is_option(argument))
+        TableOptions.check_names(options, _OF_CONNECTION)
+    return path, definitions, options
 
 
 def unquoted(argument: str) -> str:

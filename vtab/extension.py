@@ -2,7 +2,7 @@
 
 It is called once a statement, or once a part of rows.
 
-The C half keeps ``sqlite3*`` and hands values over; here they meet the same tables as in ``sqlite``. A part
+The C half keeps ``sqlite3*`` and hands values over; here they meet the same tables as in ``apsw``. A part
 of rows crosses as ``(count, columns)`` with one entry for each declared column and one for the rowid:
 
 - ``None``: not held; the cursor is asked for each value (``other``)
@@ -19,7 +19,6 @@ from typing import Any, NoReturn, cast
 import numpy as np
 
 from audiomem_sql.arrays import I64Array
-from audiomem_sql.columns.column import fold
 from audiomem_sql.columns.hidden import Hidden
 from audiomem_sql.columns.stored_values import integer_array
 from audiomem_sql.table.table import Table
@@ -38,7 +37,6 @@ from audiomem_sql.vtab.interface import Part
 from audiomem_sql.vtab.missing_table import MissingTable
 from audiomem_sql.vtab.not_utf8 import is_not_utf8, refused_text
 from audiomem_sql.vtab.rows import Rows
-from audiomem_sql.vtab.statements import insert_target
 from audiomem_sql.vtab.table_functions import table_functions
 from audiomem_sql.vtab.tables import Tables
 from audiomem_sql.vtab.virtual_table import VirtualTable
@@ -56,10 +54,9 @@ class NativeHost:
         autocommit: Callable[[], int],
         total_changes: Callable[[], int],
         finds: Callable[[str], bool | None],
-        running: Callable[[], str | None],
-        returning: Callable[[], bool],
-        integers: Callable[[str], bytes],
         writing: Callable[[], tuple[str | None, ...]],
+        returning: Callable[[], tuple[str | None, ...]],
+        integers: Callable[[str], bytes],
     ) -> None:
         self.execute = execute
         self.db_filename = db_filename
@@ -68,10 +65,9 @@ class NativeHost:
         self._autocommit = autocommit
         self.total_changes = total_changes
         self.finds = finds
-        self.running = running
+        self.writing = writing
         self.returning = returning
         self.integers = integers
-        self.writing = writing
 
     @property
     def in_transaction(self) -> bool:
@@ -154,11 +150,6 @@ class NativeTable(VirtualTable):
         super().__init__(tables, host, database, name, declared.table, declared.hidden)
         self._raised = raised
         self._host = host
-
-    def in_trigger(self) -> bool:
-        """Whether no statement that is running now names this table behind INTO."""
-        targets = [None if sql is None else insert_target(sql) for sql in self._host.writing()]
-        return not any(target is not None and fold(target) == fold(self.name) for target in targets)
 
     def interrupted(self) -> bool:
         """Whether the statement that runs is to end."""

@@ -45,14 +45,15 @@ class WritingHost(Host, Protocol):
     def finds(self, sql: str, /) -> bool | None:
         """Whether a SELECT has a row; None if it cannot be run."""
 
-    def running(self) -> str | None:
-        """The text, or the beginning of it, of the statement that writes now.
+    def writing(self) -> Sequence[str | None]:
+        """The texts, or the beginnings, of the statements that are in the middle of writing.
 
-        None where several do, one inside another, or it is unknown.
+        More than one where one is run inside another, and it is not known which of them writes now; None in
+        the place of one that is not known, or none at all.
         """
 
-    def returning(self) -> bool:
-        """Whether a statement that writes now has a RETURNING clause."""
+    def returning(self) -> Sequence[str | None]:
+        """The whole texts of those that have a RETURNING clause."""
 
 
 @dataclass(slots=True)
@@ -105,7 +106,7 @@ class Table(Protocol):
     def insert(self, rowid: int | None, fields: Sequence[Any]) -> int | None:
         """xUpdate with a row that is new; its rowid, or None if OR IGNORE dropped it."""
 
-    def change(self, rowid: int, new: int, fields: Sequence[Any]) -> int | None:
+    def change(self, rowid: int, new: Any, fields: Sequence[Any]) -> int | None:
         """xUpdate with a row that is there; its rowid, or None if OR IGNORE left it as it was."""
 
     def delete(self, rowid: int) -> None:

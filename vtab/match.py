@@ -13,7 +13,7 @@ from audiomem_sql.errors import QueryError
 from audiomem_sql.scan.plan import Plan
 from audiomem_sql.search import WHOLE, search_target
 from audiomem_sql.vtab.hidden_columns import HiddenColumns
-from audiomem_sql.vtab.index_query import ALL_COLUMNS, EQ, IS, MATCH, IndexConstraint, IndexPlan, IndexQuery
+from audiomem_sql.vtab.index_query import EQ, IS, MATCH, IndexConstraint, IndexPlan, IndexQuery
 
 #: SQLite compares conditions and arguments behind these again, whatever it is told.
 _MOST_OMITTED = 16
@@ -35,7 +35,9 @@ class Search:
         #: Whether a value that the search needs is not known in this order of SQLite's loops.
         self.blocked = False
         self._only_meaning = True
-        self._by_equality = self._in_list = False
+        #: Whether it is written ``t = 'words'``.
+        self.by_equality = False
+        self._in_list = False
         #: What FTS5 would take for the choice of a function that ranks.
         self._ranking: IndexConstraint | None = None
 
@@ -49,7 +51,7 @@ class Search:
                 self.blocked = True  # SQLite makes an IN of `t = 'a' OR t = 'b'`, and asks for both
                 return True
             self._take_match(number, constraint)
-            self._by_equality, self._in_list = constraint.op == EQ, constraint.in_list
+            self.by_equality, self._in_list = constraint.op == EQ, constraint.in_list
             return True
         if role is Hidden.K and constraint.op in (EQ, IS) and (self.k is None or not constraint.usable):
             if constraint.usable:
@@ -97,7 +99,7 @@ class Search:
         if (
             self.match is not None
             and ranking is not None
-            and (self._by_equality or isinstance(ranking.value, str))
+            and (self.by_equality or isinstance(ranking.value, str))
         ):
             raise QueryError(
                 "how rows are ranked cannot be chosen, and t('words', …) takes the words alone",
@@ -126,11 +128,11 @@ class Search:
         return self._hidden.role(column) in wanted and not descending
 
     def is_left_out(self, query: IndexQuery) -> bool:
-        """Whether SQLite would compare the table's own column itself, or show it: nothing is searched.
+        """Whether SQLite would ask for MATCH row by row, compare the table's own column, or show it.
 
-        It does so with one side of an OR, and finds nothing. An UPDATE, which uses every column, does not.
+        It does so with one side of an OR. Compared with a text, the column equals nothing.
         """
-        if self.match is not None or query.used == ALL_COLUMNS:
+        if self.match is not None:
             return False
         return any(query.used >> place & 1 for place in self._hidden.places(Hidden.TABLE))
 
@@ -138,7 +140,7 @@ class Search:
         """Make constraints of the search arguments of the plan."""
         if plan.match is not None:
             assert self._query is not None
-            if self._by_equality and max(self._query + 1, plan.match[1]) > _MOST_OMITTED:
+            if self.by_equality and max(self._query + 1, plan.match[1]) > _MOST_OMITTED:
                 raise self._equals_nothing()
             answer.use(self._query, plan.match[1])
         if plan.k is not None:

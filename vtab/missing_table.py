@@ -91,7 +91,7 @@ class MissingTable(interface.Table):
         """No row."""
         self.refuse()
 
-    def change(self, rowid: int, new: int, fields: Sequence[Any]) -> None:
+    def change(self, rowid: int, new: Any, fields: Sequence[Any]) -> None:
         """No row."""
         self.refuse()
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from audiomem_sql.columns.hidden import Hidden
@@ -23,6 +23,7 @@ from audiomem_sql.scan.planner import (
 from audiomem_sql.storage.segment import ROWID
 from audiomem_sql.vtab.hidden_columns import OF_MOMENT, HiddenColumns
 from audiomem_sql.vtab.index_query import (
+    ALL_COLUMNS,
     EQ,
     IS,
     LIMIT,
@@ -34,8 +35,11 @@ from audiomem_sql.vtab.index_query import (
 )
 from audiomem_sql.vtab.match import Search
 
-#: So much dearer are rows in which MATCH finds nothing: SQLite then asks for each side of an OR by itself.
-_LEFT_OUT = 1000.0
+#: So much dearer is a plan that leaves MATCH out: SQLite then takes the one that answers it, or asks for each
+#: side of an OR by itself, and dearer still if it has no condition at all. (An UPDATE uses every column, and
+#: may have no MATCH.)
+_LEFT_OUT, _AND_SCANS = 1e9, 1e3
+_RANGES = (Op.LT, Op.LE, Op.GT, Op.GE)
 #: The operators of COMPARING, as SQLite numbers them.
 _COMPARED = frozenset(number for number, op in OPERATORS.items() if op in COMPARING)
 
@@ -128,7 +132,8 @@ def plan_index(table: PlannedTable, query: IndexQuery) -> IndexPlan | None:
         return None
     search = constraints.search
     by_distance = search.match is not None and search.orders(query)
-    choice = choose(table.schema, table.statistics, _table_query(table, query, constraints))
+    asked = _table_query(table, query, constraints)
+    choice = choose(table.schema, table.statistics, asked)
     answer = IndexPlan.empty(len(query.constraints))
     _use(answer, constraints, choice)
     answer.text = choice.plan.text(table.schema)
@@ -136,6 +141,12 @@ def plan_index(table: PlannedTable, query: IndexQuery) -> IndexPlan | None:
     answer.cost, answer.rows = choice.cost, choice.rows
     if search.is_left_out(query):
         answer.cost *= _LEFT_OUT
+        if not any(answer.arguments) and query.used != ALL_COLUMNS:
+            answer.cost *= _AND_SCANS
+    if search.by_equality:  # SQLite compares the column once more where it takes the sides of an OR apart
+        answer.cost = max(
+            answer.cost, choose(table.schema, table.statistics, replace(asked, constraints=[])).cost
+        )
     answer.ordered = bool(choice.plan.order) or by_distance
     answer.unique = choice.unique
     return answer
@@ -190,10 +201,25 @@ def _row_constraint(schema: Schema, constraint: IndexConstraint) -> Constraint:
     return Constraint(
         column=ROWID if constraint.column == schema.rowid_column else constraint.column,
         op=operator or Op.EQ,
-        usable=operator is not None and collation is not None and constraint.usable,
+        usable=operator is not None
+        and collation is not None
+        and constraint.usable
+        and not _may_be_pattern(schema, constraint),
         collation=collation or "",
         value=UNKNOWN if constraint.value is None else constraint.value,
     )
+
+
+def _may_be_pattern(schema: Schema, constraint: IndexConstraint) -> bool:
+    """Whether it may be a bound that SQLite makes of ``number LIKE 'i%'``: it forgets what is called Inf."""
+    is_real = constraint.column >= 0 and schema.columns[constraint.column].type.kind is Kind.REAL
+    return is_real and isinstance(constraint.value, str) and OPERATORS.get(constraint.op) in _RANGES
+
+
+def _may_be_part(constraint: IndexConstraint) -> bool:
+    """Whether it may be a part of a row that IN looks for."""
+    is_equal = OPERATORS.get(constraint.op) is Op.EQ and not constraint.in_list
+    return is_equal and constraint.usable and constraint.value is None
 
 
 def _collation(schema: Schema, constraint: IndexConstraint) -> str | None:
@@ -201,10 +227,15 @@ def _collation(schema: Schema, constraint: IndexConstraint) -> str | None:
 
     A TIMESTAMP is declared with TIME_COLLATION, which SQLite hands over unless the condition names another
     one, or unless the column on the left is of another table. BINARY of a value that is not known yet is the
-    second, and means times all the same.
+    second, and means times all the same. Of a text it may be a part of ``(a, b) IN (SELECT …)``, of which
+    SQLite names no collation: the column's own finds those rows as well, and SQLite checks them again.
     """
     collation = constraint.collation.upper()
-    if constraint.column < 0 or schema.columns[constraint.column].type.kind is not Kind.TIMESTAMP:
+    column = None if constraint.column < 0 else schema.columns[constraint.column]
+    if column is None or column.type.kind is not Kind.TIMESTAMP:
+        is_text = column is not None and column.type.kind is Kind.TEXT
+        if column is not None and is_text and collation == "BINARY" and _may_be_part(constraint):
+            return column.collation
         return collation if collation in Collation.__members__ else None
     if collation == TIME_COLLATION.upper() or constraint.op not in _COMPARED:
         return TIME

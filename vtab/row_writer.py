@@ -6,10 +6,11 @@ from collections.abc import Callable, Sequence
 from types import NoneType
 from typing import Any, cast
 
-from audiomem_sql.columns.affinity import compile_converters, not_null_failed
+from audiomem_sql.columns.affinity import compile_converters, converter, not_null_failed
 from audiomem_sql.columns.column import Column, fold
 from audiomem_sql.columns.defaults import fillers
 from audiomem_sql.columns.hidden import Hidden
+from audiomem_sql.columns.types import ColumnType, Kind
 from audiomem_sql.errors import ConstraintError, DataTypeError, UnsupportedError
 from audiomem_sql.search import FoundRow
 from audiomem_sql.table.table import Table
@@ -30,6 +31,7 @@ _AS_READ: dict[Hidden, type | tuple[()]] = {
     Hidden.FILTER: (),
     Hidden.AS_OF: NoneType,
 }
+_convert_rowid = converter(Column("rowid", ColumnType(Kind.INTEGER), primary_key=True))
 _CONFLICTS = {REPLACE: OnConflict.REPLACE, IGNORE: OnConflict.IGNORE}
 
 
@@ -42,10 +44,8 @@ class RowWriter:
         connection: WritingHost,
         hidden: HiddenColumns,
         running: RunningStatement,
-        in_trigger: Callable[[], bool],
     ) -> None:
         self._table = table
-        self._in_trigger = in_trigger
         self._connection = connection
         self._running = running
         self._hidden = hidden
@@ -66,13 +66,10 @@ class RowWriter:
     def insert(self, rowid: int | None, fields: Sequence[Any]) -> int | None:
         """INSERT, or a command; the new rowid, or None if OR IGNORE dropped the row."""
         self._running.refuse_returning()
-        if any(value is not None for value in fields[self._width :]):
-            if self._in_trigger():
-                raise UnsupportedError(
-                    "a trigger cannot run a command",
-                    file=self._table.path,
-                    remedy="Write it as a statement of its own: a schema may be a stranger's.",
-                )
+        if _some(fields[self._width :]):
+            fields = _as_sql_sees(fields)
+        if _some(fields[self._width :]):
+            self._running.refuse_command(self._table.path)
             command = Command.written(self._table, self._hidden, fields)
             command.run(self._table, alone=not self._connection.in_transaction)
             if not self._table.schema.is_same(self._schema):
@@ -86,14 +83,18 @@ class RowWriter:
             return self._connection.last_insert_rowid()
         return added
 
-    def change(self, rowid: int, new: int, fields: Sequence[Any]) -> int | None:
-        """UPDATE; the rowid, or None if OR IGNORE left the row as it was."""
+    def change(self, rowid: int, new: Any, fields: Sequence[Any]) -> int | None:
+        """UPDATE; the rowid, or None if OR IGNORE left the row as it was.
+
+        new: what ``SET rowid = …`` says, of any type: of a virtual table SQLite does not look at it.
+        """
         if not self._is_of_now(fields):
             raise UnsupportedError(
                 "UPDATE changes the newest version only, and no hidden column",
                 file=self._table.path,
                 remedy="To have an old version again: INSERT INTO t(t, rank) VALUES ('restore', 3).",
             )
+        new = _rowid_of(new)
         transaction = self._table.begin()
         changes = self._connection.total_changes()
         if changes != self._changes:  # it counts whole statements: this is the first row of one
@@ -179,6 +180,8 @@ class RowWriter:
         try:
             return [convert(value) for convert, value in zip(self._converters, fields, strict=False)]
         except DataTypeError:
+            if FoundRow in map(type, fields):
+                return self._row(_as_sql_sees(fields), on_conflict, new, old)
             first = self._violated_before_types(fields, on_conflict, new, old)
             if first is None:
                 raise
@@ -213,6 +216,24 @@ class RowWriter:
             writing = self._running.writing()
             return OnConflict.RAISE if writing is not None and writing.conflict else OnConflict.OWN
         return _CONFLICTS.get(mode, OnConflict.RAISE)
+
+
+def _rowid_of(value: Any) -> int:
+    """The rowid that UPDATE sets; DataTypeError for what is no integer, as SQLite's own tables refuse it."""
+    rowid = None if type(value) is FoundRow else _convert_rowid(value)
+    if rowid is None:
+        raise DataTypeError("cannot store NULL value in the rowid", remedy="A row has a rowid")
+    return cast(int, rowid)
+
+
+def _some(values: Sequence[Any]) -> bool:
+    """Whether one of them is not NULL."""
+    return values.count(None) != len(values)
+
+
+def _as_sql_sees(fields: Sequence[Any]) -> list[Any]:
+    """The fields, with NULL for what a hidden column holds for ``highlight``."""
+    return [None if type(value) is FoundRow else value for value in fields]
 
 
 def _null_rule(column: Column, on_conflict: OnConflict) -> OnConflict:

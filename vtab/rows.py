@@ -7,15 +7,16 @@ from dataclasses import dataclass
 from itertools import chain
 from typing import TYPE_CHECKING, Any
 
+from audiomem_sql.arrays import I64Array
 from audiomem_sql.columns.batch import Batch
 from audiomem_sql.columns.hidden import Hidden
 from audiomem_sql.columns.schema import Schema
 from audiomem_sql.columns.stored_values import as_sql
 from audiomem_sql.columns.types import ColumnType, Kind
-from audiomem_sql.errors import DataTypeError, QueryError
+from audiomem_sql.errors import AudioMemError, DataTypeError, QueryError
 from audiomem_sql.indexes.words import Expression
 from audiomem_sql.machine.interrupts import watch
-from audiomem_sql.predicates import Op, Predicate, bind
+from audiomem_sql.predicates import TIME, Op, Predicate, bind
 from audiomem_sql.scan import Filter as BoundTerm
 from audiomem_sql.scan import ManyRows, RowFilter, fetch_rows, find_rows, in_rowid_order, scan
 from audiomem_sql.scan.fetch import stored_values
@@ -24,6 +25,7 @@ from audiomem_sql.scan.plan import Plan, Term
 from audiomem_sql.search import FoundRow, Neighbours, keyword_expression, results
 from audiomem_sql.storage.segment import ROWID
 from audiomem_sql.versions import Snapshot
+from audiomem_sql.vtab.found_rows import CursorRow, matching_rows
 from audiomem_sql.vtab.interface import Cursor, Part
 from audiomem_sql.vtab.row_conditions import in_rows
 from audiomem_sql.writing.transaction import Transaction
@@ -42,6 +44,7 @@ class Rows(Cursor):
     __slots__ = (
         "_batches",
         "_found",
+        "_matching",
         "_owner",
         "_search_parts",
         "_words",
@@ -63,6 +66,7 @@ class Rows(Cursor):
         self._search_parts: Iterator[Neighbours] | None = None
         self._words: tuple[Expression | None, dict[str, int]] = None, {}
         self._found: tuple[int, FoundRow] | None = None
+        self._matching: dict[Any, I64Array] = {}  # what was asked row by row
 
     @property
     def searched(self) -> bool:
@@ -74,6 +78,9 @@ class Rows(Cursor):
         before = watch(self._owner.interrupted)
         try:
             return self._begin(text, arguments)
+        except AudioMemError as error:
+            error.at(file=self._owner.table.path)
+            raise
         finally:
             watch(before)
 
@@ -86,8 +93,11 @@ class Rows(Cursor):
             watch(before)
 
     def _begin(self, text: str, arguments: Sequence[Any]) -> Part | None:
+        if FoundRow in map(type, arguments):  # of another table's hidden column
+            arguments = [None if type(value) is FoundRow else value for value in arguments]
         self.plan = plan = self._owner.plan(text)
         self._search_parts = self._found = None
+        self._matching = {}
         self._words = None, {}
         moment = plan.version or plan.as_of
         self.moment = None if moment is None else arguments[moment - 1]
@@ -164,7 +174,9 @@ class Rows(Cursor):
         if role is Hidden.TABLE:
             found = self._found
             if found is None or found[0] != rowid:  # the column has two names
-                shown = FoundRow(_Row(self.readable, rowid), owner.schema.names, *self._words)
+                shown = FoundRow(
+                    CursorRow(self.readable, rowid, self.matching), owner.schema.names, *self._words
+                )
                 self._found = found = rowid, shown
             return found[1]
         return self.constant(role)
@@ -210,8 +222,13 @@ class Rows(Cursor):
                 () if value is None else (value,)
             )  # apsw makes None of an empty list; see in_lists for one value
         kind = _INTEGER if column == ROWID else self.readable.schema.columns[column].type
+        predicate = Predicate(column, op, value)
         try:
-            return bind(Predicate(column, op, value), kind, collation, converted=True)
+            bound = bind(predicate, kind, collation, converted=True)
+            # perhaps by its bytes: SQLite checks it again
+            if collation == TIME and op in (Op.NE, Op.IS_NOT):
+                bound = bind(predicate, kind, converted=True)
+            return bound
         except DataTypeError as error:
             name = self.readable.schema.columns[column].name
             raise error.at(file=self._owner.table.path, place=f"column {name}") from None
@@ -234,14 +251,8 @@ class Rows(Cursor):
         assert plan.match is not None
         column, argument = plan.match
         k = None if plan.k is None else rows_wanted(self.k, table.path)
-        table.embed_pending()
         full = table.snapshot.schema
-        if plan.version is not None:
-            readable: Transaction | Snapshot = table.at(version_of(self.moment, table.path), schema=full)
-        elif self.moment is not None:
-            readable = table.at(as_of=self.moment, schema=full)
-        else:
-            readable = table.readable
+        readable = self._searchable()
         self.readable = readable
         filters = [
             BoundTerm(term.column, self._bind(term.column, term.op, term.argument, term.collation, arguments))
@@ -263,6 +274,25 @@ class Rows(Cursor):
                 row_filter=passing,
                 k=k,
             )
+
+    def _searchable(self) -> Transaction | Snapshot:
+        """What a search reads: the rows of the query with all columns of the file, vectors included."""
+        table = self._owner.table
+        table.embed_pending()
+        full = table.snapshot.schema
+        if self.plan.version is not None:
+            return table.at(version_of(self.moment, table.path), schema=full)
+        if self.moment is not None:
+            return table.at(as_of=self.moment, schema=full)
+        return table.readable
+
+    def matching(self, query: Any) -> I64Array:
+        """The rowids of the rows that MATCH finds, ascending, where SQLite asks it row by row."""
+        if query not in self._matching:
+            table = self._owner.table
+            full = table.snapshot.schema
+            self._matching[query] = matching_rows(self._searchable(), full, query, table.options, table.path)
+        return self._matching[query]
 
     def _next_found(self, search: Iterator[Neighbours]) -> Part | None:
         """The next rows of a search. Where damage is passed over, rows that are lost are left out."""
@@ -302,23 +332,6 @@ def _is_one_lookup(plan: Plan) -> bool:
         return False
     term = plan.terms[0]
     return plan.order == 0 or (term.column == ROWID and term.op is Op.EQ)
-
-
-class _Row:
-    """The row that a cursor is at, for functions that are called for it."""
-
-    __slots__ = ("_readable", "_rowid")
-
-    def __init__(self, readable: Transaction | Snapshot, rowid: int) -> None:
-        self._readable = readable
-        self._rowid = rowid
-
-    def value(self, column: int) -> Any:
-        """What a column holds, as SQL has it."""
-        if column == self._readable.schema.rowid_column:
-            return self._rowid
-        row = self._readable.stored_row(self._rowid)
-        return None if row is None else as_sql(row[column], self._readable.schema.columns[column].type)
 
 
 def rows_wanted(k: Any, path: str) -> int:

@@ -25,12 +25,12 @@ class RunningStatement:
 
     def writing(self) -> Writing | None:
         """What the statement says of the table; None if it does not name it, or if that is in doubt."""
-        text = self._host.running()
+        texts = self._host.writing()
+        text = texts[0] if len(texts) == 1 else None
         if text is None:
             return None
         if text != self._text:
-            writing = read_writing(text)
-            self._writing = writing if writing is not None and self._is_target(writing) else None
+            self._writing = self._read(text)
             self._text = text
         return self._writing
 
@@ -47,13 +47,29 @@ class RunningStatement:
         SQLite makes them of the statement's own values before the table has seen any, so that an id or a
         default that the table chose would be NULL.
         """
-        if self._host.returning() and self.writing() is not None:
+        for text in self._host.returning():
+            if text is not None and self._read(text) is not None:
+                raise UnsupportedError(
+                    f"INSERT … RETURNING cannot be answered for {self.name}: SQLite does not ask a virtual "
+                    "table for the rows that it stored",
+                    remedy="Leave RETURNING out, and take last_insert_rowid(), or SELECT the rows. In "
+                    "SQLAlchemy: engine.dialect.insert_returning = False.",
+                )
+
+    def refuse_command(self, path: str) -> None:
+        """UnsupportedError if a trigger may have written the row that is a command: a stranger's, perhaps."""
+        if self.writing() is None:
             raise UnsupportedError(
-                f"INSERT … RETURNING cannot be answered for {self.name}: SQLite does not ask a virtual table "
-                "for the rows that it stored",
-                remedy="Leave RETURNING out, and take last_insert_rowid(), or SELECT the rows. In "
-                "SQLAlchemy: engine.dialect.insert_returning = False.",
+                "a trigger cannot run a command, and none runs inside another statement that writes",
+                file=path,
+                remedy=f"Run it as a statement of its own, INSERT INTO {self.name}(…), with the name of the "
+                "database before that of the table if several databases have such a table.",
             )
+
+    def _read(self, text: str) -> Writing | None:
+        """What a statement says of the table; None if the table is not what it writes to."""
+        writing = read_writing(text)
+        return writing if writing is not None and self._is_target(writing) else None
 
     def _is_target(self, writing: Writing) -> bool:
         """Whether this table is what the name of the target means."""
@@ -66,9 +82,11 @@ class RunningStatement:
         before = {"temp": (), "main": ("temp",)}.get(own, ("temp", "main"))
         if any(self._is_in(database) for database in before):
             return False
-        others = f"name NOT IN ('main', 'temp', {text_literal(self._database)})"
         return own in ("temp", "main") or not self._finds(
-            f"SELECT 1 FROM pragma_database_list WHERE {others}"
+            "SELECT 1 FROM pragma_database_list AS own JOIN pragma_database_list AS before"
+            f" ON own.name = {text_literal(self._database)} COLLATE NOCASE"
+            " AND before.seq BETWEEN 2 AND own.seq - 1"
+            f" WHERE EXISTS (SELECT 1 FROM pragma_table_info({text_literal(self.name)}, before.name))"
         )
 
     def _is_in(self, database: str) -> bool:

@@ -7,6 +7,7 @@ without doubt is answered.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -41,16 +42,25 @@ def read_writing(text: str) -> Writing | None:
 
 def has_returning(text: str) -> bool:
     """Whether a statement that writes has a RETURNING clause."""
-    if "RETURNING" not in text.upper():
-        return False
+    return "RETURNING" in text.upper() and any(
+        not depth and lexeme.is_word("RETURNING") for depth, lexeme in _lexemes(text)
+    )
+
+
+def inserts_twice(text: str) -> bool:
+    """Whether a text, or the beginning of it, is more than one statement, as INTO stands in it twice."""
+    return sum(lexeme.is_word("INTO") for _, lexeme in _lexemes(text)) > 1
+
+
+def _lexemes(text: str) -> Iterator[tuple[int, Lexeme]]:
+    """(parentheses around it, token), up to the end or to what is never closed."""
     depth, position = 0, end_of_space(text, 0)
     while True:
         lexeme = lexeme_at(text, position)
         if lexeme.token in (Token.END, Token.OPEN):
-            return False
+            return
         depth += (lexeme.text == "(") - (lexeme.text == ")")
-        if not depth and lexeme.is_word("RETURNING"):
-            return True
+        yield depth, lexeme
         position = end_of_space(text, lexeme.end)
 
 

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from audiomem_sql.columns.column import quote
+from audiomem_sql.columns.column import fold, quote
 from audiomem_sql.columns.timestamps import render
 from audiomem_sql.errors import AudioMemError, QueryError
 from audiomem_sql.machine.interrupts import watched
@@ -18,7 +18,7 @@ from audiomem_sql.versions import changes
 from audiomem_sql.vtab.interface import Host
 from audiomem_sql.vtab.interface import Table as VirtualTable
 from audiomem_sql.vtab.rows import version_of
-from audiomem_sql.vtab.tables import Tables
+from audiomem_sql.vtab.tables import Tables, database_of
 
 Rows = Iterator[tuple[Any, ...]]
 VERIFY_COLUMNS = ("file", "page", "cells", "problem", "repair")
@@ -97,7 +97,10 @@ def _table_called(tables: Tables, host: Callable[[], Host], name: Any) -> Virtua
         raise QueryError(f"{name!r} is no table", remedy="Pass the name of an audiomem table as text.")
     try:
         virtual_table = tables.find(name)
+        known = fold(database_of(virtual_table)) in ("temp", "main")
     except QueryError:
+        known = False
+    if not known:
         # A table of a database that was opened again is connected by the first statement that names it.
         _connect(host(), name)
         virtual_table = tables.find(name)
@@ -153,16 +156,18 @@ def _changes(table: Table, first: Any, last: Any) -> Rows:
 
 
 def _connect(host: Host, name: str) -> None:
-    """Have SQLite connect a table, if there is one of that name.
+    """Have SQLite connect a table, if there is one of that name, or ``database.name``.
 
     What goes wrong is for the caller to find.
     """
-    try:
-        host.execute(f"SELECT 1 FROM {quote(name)} LIMIT 0")
-    except AudioMemError:
-        raise
-    except Exception:  # SQLite's own, of whichever library
-        return
+    database, _, table = name.partition(".")
+    for named in (quote(name), f"{quote(database)}.{quote(table)}"):
+        try:
+            host.execute(f"SELECT 1 FROM {named} LIMIT 0")
+        except AudioMemError:
+            raise
+        except Exception:  # SQLite's own, of whichever library
+            continue
 
 
 def _json_value(value: Any) -> Any:

@@ -10,6 +10,8 @@ from audiomem_sql.errors import QueryError, did_you_mean
 from audiomem_sql.table.table import Table as EngineTable
 from audiomem_sql.vtab.interface import Table
 
+#: The databases in which SQLite looks for a name first.
+_DATABASES = {"temp": 0, "main": 1}
 #: Filters that may be evaluated one inside another.
 _MOST_CONDITIONS = 4
 
@@ -29,10 +31,15 @@ class Tables:
         return iter(self._tables)
 
     def find(self, name: str) -> Table:
-        """The table called ``name``; QueryError if the connection has none."""
-        for table in self._tables:
-            if fold(table.name) == fold(name):
-                return table
+        """The table called ``name``, also as ``database.name``; QueryError if the connection has none.
+
+        Of several that in ``temp`` comes first, then that in ``main``, as in SQL.
+        """
+        wanted = fold(name)
+        called = [table for table in self._tables if fold(table.name) == wanted]
+        called = called or [table for table in self._tables if fold(_full_name(table)) == wanted]
+        if called:
+            return min(called, key=lambda table: _DATABASES.get(fold(database_of(table)), len(_DATABASES)))
         names = [table.name for table in self._tables]
         raise QueryError(
             f"there is no audiomem table {name}",
@@ -84,3 +91,12 @@ class Tables:
             and used.table is table.table
             and fold(used.name) == fold(table.name)
         ]
+
+
+def database_of(table: Table) -> str:
+    """The name under which the database of a table is attached."""
+    return table.key[0] if table.key else "main"
+
+
+def _full_name(table: Table) -> str:
+    return f"{database_of(table)}.{table.name}"

@@ -1,10 +1,11 @@
 """One audiomem table of one SQLite connection: what xBestIndex, xUpdate and the transaction methods come to.
 
-Nothing here knows how SQLite is reached: ``sqlite`` does it through apsw, ``native`` through the C extension.
+Nothing here knows how SQLite is reached: ``apsw`` does it, and ``extension`` with its C half, ``native``.
 """
 
 from __future__ import annotations
 
+import weakref
 from abc import abstractmethod
 from collections.abc import Sequence
 from typing import Any
@@ -13,7 +14,7 @@ import numpy as np
 
 from audiomem_sql.arrays import I64Array
 from audiomem_sql.columns.hidden import Hidden
-from audiomem_sql.errors import SchemaError
+from audiomem_sql.errors import AudioMemError, SchemaError
 from audiomem_sql.machine.interrupts import watch, watched
 from audiomem_sql.scan.plan import Plan, parse_plan
 from audiomem_sql.scan.planner import Statistics
@@ -22,6 +23,7 @@ from audiomem_sql.upkeep.verify import problems
 from audiomem_sql.versions import Snapshot
 from audiomem_sql.vtab import interface
 from audiomem_sql.vtab.codes import SchemaChangedError
+from audiomem_sql.vtab.found_rows import match
 from audiomem_sql.vtab.hidden_columns import HiddenColumns
 from audiomem_sql.vtab.index_query import IndexPlan, IndexQuery, Question
 from audiomem_sql.vtab.planning import PlannedTable, plan_index
@@ -32,7 +34,7 @@ from audiomem_sql.vtab.tables import Tables
 from audiomem_sql.writing.transaction import Transaction
 
 #: So many answers to xBestIndex are kept.
-_MOST_ANSWERS = 256
+MOST_ANSWERS = 256
 
 
 class VirtualTable(interface.Table):
@@ -62,9 +64,10 @@ class VirtualTable(interface.Table):
         self._joins = False
         self._plans: dict[str, Plan] = {}
         self._planned: PlannedTable | None = None
+        self._planned_for: weakref.ref[Snapshot] | None = None  # which never changes
         self._answers: dict[Question, IndexPlan | None] = {}  # for the table as it was then
         self._running = RunningStatement(connection, database, name)
-        self._writer = RowWriter(table, connection, hidden, self._running, self.in_trigger)
+        self._writer = RowWriter(table, connection, hidden, self._running)
 
     # -- reading
     # --------------------------------------------------------------------------------------------------
@@ -75,26 +78,35 @@ class VirtualTable(interface.Table):
         SQLite asks the same again for every order of a join's loops, and so does every statement like it:
         what was answered is kept as long as the table is as it was. Questions with values are not kept.
         """
-        table, readable = self.table, self.table.readable
-        known = PlannedTable(
+        known = self.planned_table()
+        if question in self._answers:
+            return self._answers[question]
+        query = IndexQuery.of(question)
+        answer = plan_index(known, query)
+        if all(each.value is None for each in query.constraints):
+            if len(self._answers) == MOST_ANSWERS:
+                self._answers.clear()
+            self._answers[question] = answer
+        return answer
+
+    def planned_table(self) -> PlannedTable:
+        """The table as the planner knows it: the same object for as long as the table is as it was."""
+        table = self.table
+        readable = table.readable
+        if self._planned is not None and self._planned_for is not None and self._planned_for() is readable:
+            return self._planned
+        planned = PlannedTable(
             table.path,
             self.schema,
             self.hidden,
             table.snapshot.schema,
             Statistics(readable.rows, readable.ordered),
         )
-        if known != self._planned:
-            self._planned = known
+        self._planned_for = weakref.ref(readable) if isinstance(readable, Snapshot) else None
+        if self._planned != planned:
+            self._planned = planned
             self._answers.clear()
-        if question in self._answers:
-            return self._answers[question]
-        query = IndexQuery.of(question)
-        answer = plan_index(known, query)
-        if all(each.value is None for each in query.constraints):
-            if len(self._answers) == _MOST_ANSWERS:
-                self._answers.clear()
-            self._answers[question] = answer
-        return answer
+        return self._planned
 
     def plan(self, text: str) -> Plan:
         """The plan that SQLite kept as text."""
@@ -115,11 +127,16 @@ class VirtualTable(interface.Table):
         """
         sql = select_rows(self.database, self.name, self.schema, self.hidden, condition, moment)
         with self._tables.evaluating(self.table.path):
-            check_names(condition, self.integers, self.table.path)
+            check_names(condition, self.database, self.name, self.integers, self.table.path)
             try:
                 return np.sort(self.integers(sql))
             except Exception as error:
                 raise failed(error, condition, self.table.path) from None
+
+    def matches(self, query: Any, row: Any) -> int | None:
+        """MATCH where no plan answers it, as beside an OR: 1, 0 or NULL of a row."""
+        with watched(self.interrupted):
+            return match(query, row, self.table.path)
 
     @abstractmethod
     def interrupted(self) -> bool:
@@ -195,8 +212,11 @@ class VirtualTable(interface.Table):
     def begin(self) -> None:
         """The first write of a transaction takes the writer's lock."""
         self._joins = self.table.transaction is not None
-        with watched(self.interrupted):
+        before = watch(self.interrupted)  # which costs a commit less than the context manager
+        try:
             self.table.begin(any_thread=True)
+        finally:
+            watch(before)
         self._running.forget()
         try:
             self._compare_schemas(writing=True)
@@ -206,8 +226,11 @@ class VirtualTable(interface.Table):
 
     def sync(self) -> None:
         """Write the commit, durably: SQLite reports what fails here, and nothing that fails in commit."""
-        with watched(self.interrupted):
+        before = watch(self.interrupted)
+        try:
             self.table.prepare()
+        finally:
+            watch(before)
 
     def commit(self) -> None:
         """The commit stands."""
@@ -235,21 +258,24 @@ class VirtualTable(interface.Table):
         if self.table.transaction is not None:
             self.table.transaction.rollback_to(level)
 
-    def in_trigger(self) -> bool:
-        """Whether the row that is written now comes from a trigger: what reaches SQLite knows."""
-        raise NotImplementedError
-
     def insert(self, rowid: int | None, fields: Sequence[Any]) -> int | None:
         """INSERT, or a command; the new rowid, or None if OR IGNORE dropped the row."""
         before = watch(self.interrupted)
         try:
             return self._writer.insert(rowid, fields)
+        except AudioMemError as error:
+            error.at(file=self.table.path)
+            raise
         finally:
             watch(before)
 
-    def change(self, rowid: int, new: int, fields: Sequence[Any]) -> int | None:
+    def change(self, rowid: int, new: Any, fields: Sequence[Any]) -> int | None:
         """UPDATE; the rowid, or None if OR IGNORE left the row as it was."""
-        return self._writer.change(rowid, new, fields)
+        try:
+            return self._writer.change(rowid, new, fields)
+        except AudioMemError as error:
+            error.at(file=self.table.path)
+            raise
 
     def delete(self, rowid: int) -> None:
         """DELETE."""

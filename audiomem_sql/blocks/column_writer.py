@@ -22,6 +22,7 @@ from audiomem_sql.blocks.zones import Zones
 from audiomem_sql.columns.types import ColumnType, Kind
 from audiomem_sql.columns.views import strings, valid
 from audiomem_sql.errors import LimitError
+from audiomem_sql.machine.interrupts import check_interrupt
 
 STRING_KINDS = (Kind.TEXT, Kind.JSON, Kind.BLOB)
 #: Most rows in a block that is written; narrow columns are cut here, wide ones by bytes.
@@ -183,6 +184,7 @@ def choose_dictionary(arrays: list[pa.Array]) -> bytes | None:
     pieces: list[bytes] = []
     rows_before = 0
     for array in arrays:
+        check_interrupt()
         rows = np.arange(-rows_before % step, len(array), step)
         texts = strings(array).take(rows[valid(array)[rows]])
         pieces.extend(texts[row] for row in range(len(texts)))

@@ -6,7 +6,7 @@ import os
 from dataclasses import dataclass, field
 
 from audiomem_sql.machine.durable import stat_identity, storage_error
-from audiomem_sql.machine.file_access import open_regular
+from audiomem_sql.machine.file_access import open_with_status
 
 #: Bytes at the front of a file by which it is told whether it was changed: the first sector.
 FRONT_BYTES = 512
@@ -33,13 +33,13 @@ class FileState:
         and may answer anything else from what it knows.
         """
         try:
-            handle = open_regular(path, os.O_RDONLY, follow=True)
+            handle, status = open_with_status(path, os.O_RDONLY, follow=True)
         except FileNotFoundError:
             return None
         except OSError as error:
             raise storage_error(error, path) from error
         try:
-            return cls.of_handle(handle)
+            return cls._read(handle, status)
         except OSError as error:
             raise storage_error(error, path) from error
         finally:
@@ -48,7 +48,10 @@ class FileState:
     @classmethod
     def of_handle(cls, handle: int) -> FileState:
         """Of an open file. OSError if it cannot be read."""
-        status = os.fstat(handle)
+        return cls._read(handle, os.fstat(handle))
+
+    @classmethod
+    def _read(cls, handle: int, status: os.stat_result) -> FileState:
         return cls(
             stat_identity(status), status.st_size, os.pread(handle, FRONT_BYTES, 0), status.st_ctime_ns
         )

@@ -208,6 +208,8 @@ def _integer(column: Column, original: object) -> StoredValue:
         value = value if number is None else number
     if isinstance(value, float):
         integer = real_as_integer(value)
+        if integer is None and column.is_rowid and value == original == MIN_INTEGER:
+            integer = MIN_INTEGER  # SQLite takes it for a rowid, and not for another INTEGER or as text
         value = value if integer is None else integer
     if value is None or isinstance(value, int):
         return value if value is None else int(value)

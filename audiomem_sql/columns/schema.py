@@ -259,6 +259,18 @@ class Schema:
         return tuple(dict.fromkeys(key for key in positions if self.rowid_column not in key))
 
     @cached_property
+    def rowid_keys(self) -> tuple[tuple[int, ...], ...]:
+        """The places of those of ``keys`` that contain the rowid and do not replace, if the rowid does."""
+        alias = self.rowid_column
+        if alias is None or self.columns[alias].key_conflict != "REPLACE":
+            return ()
+        return tuple(
+            place
+            for place, clause in self.key_conflicts.items()
+            if alias in place and len(place) > 1 and clause != "REPLACE"
+        )
+
+    @cached_property
     def key_conflicts(self) -> dict[tuple[int, ...], str]:
         """What ON CONFLICT says of each key, by the places of its columns; () stands for the rowid."""
         alias = self.rowid_column

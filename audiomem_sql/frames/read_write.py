@@ -8,9 +8,10 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from audiomem_sql.columns.arrow_input import to_table
-from audiomem_sql.errors import StorageError
+from audiomem_sql.errors import InFile, StorageError
 from audiomem_sql.machine.file_names import is_there
 from audiomem_sql.machine.progress import Progress
+from audiomem_sql.storage.segment import TableOptions
 from audiomem_sql.table.table import Table
 from audiomem_sql.writing.streaming import example_of, is_stream
 
@@ -82,10 +83,13 @@ def write_flac(
     "append" to add the rows to the table that is there. options: profile, protection, compression_level … as
     in CREATE VIRTUAL TABLE.
     """
+    with InFile(path):
+        TableOptions.check_names(options, ("primary_key", "semantic", "if_exists", "progress"))
     while True:
         if not is_there(path):
             try:
-                return _write_new(data, path, primary_key, semantic, options, progress)
+                with InFile(path):
+                    return _write_new(data, path, primary_key, semantic, options, progress)
             except StorageError:
                 if if_exists != "append" or not is_there(path):
                     raise  # else another process was first

@@ -39,6 +39,18 @@ def open_regular(
     flags: of ``os.open``. mode: of a file that they create. follow: open what a symbolic link leads to.
     StorageError with ``remedy`` for a link, folder, pipe, socket or device; OSError for what else fails.
     """
+    return open_with_status(path, flags, mode, follow=follow, remedy=remedy)[0]
+
+
+def open_with_status(
+    path: str | os.PathLike[str],
+    flags: int,
+    mode: int = 0o600,
+    *,
+    follow: bool = False,
+    remedy: str = _NOT_OURS,
+) -> tuple[int, os.stat_result]:
+    """:func:`open_regular`, and the status of what was opened."""
     flags |= os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOCTTY | (0 if follow else os.O_NOFOLLOW)
     try:
         handle = os.open(path, flags, mode)
@@ -49,11 +61,11 @@ def open_regular(
         if kind is None:
             raise
         raise StorageError(f"is {kind}, not a file", file=path, remedy=remedy) from error
-    found = os.fstat(handle).st_mode
-    if stat.S_ISREG(found):
-        return handle
+    status = os.fstat(handle)
+    if stat.S_ISREG(status.st_mode):
+        return handle, status
     os.close(handle)
-    kind = "a folder" if stat.S_ISDIR(found) else "a device or a pipe"
+    kind = "a folder" if stat.S_ISDIR(status.st_mode) else "a device or a pipe"
     raise StorageError(f"is {kind}, not a file", file=path, remedy=remedy)
 
 

@@ -1,7 +1,7 @@
 """What a machine has, and which profile fits it.
 
-psutil knows the memory of every system; what a container may have of it, and which processors this process,
-it does not ask.
+psutil knows the memory of every system, where the standard library does not; what a container may have of
+it, and which processors this process, it does not ask.
 """
 
 from __future__ import annotations
@@ -82,10 +82,14 @@ UNKNOWN = AUTO_MINIMUMS["desktop"]
 """A figure that the system does not tell is sufficient for this, and no more."""
 
 
-def measured(folder: str | os.PathLike[str] = ".") -> Hardware:
-    """The machine, and the disk that holds ``folder``, or would once its missing parents are made."""
+def measured(folder: str | os.PathLike[str] = ".", *, kind: bool = True) -> Hardware:
+    """The machine, and the disk that holds ``folder``, or would once its missing parents are made.
+
+    kind: find out what kind of disk it is, too.
+    """
     existing_folder = _existing(folder)
-    return Hardware(processors(), total_memory(), _free(existing_folder), _rotating(existing_folder))
+    rotating = _rotating(existing_folder) if kind else None
+    return Hardware(processors(), total_memory(), _free(existing_folder), rotating)
 
 
 def processors() -> int:
@@ -97,18 +101,25 @@ def processors() -> int:
 
 def total_memory() -> int:
     """Bytes that the machine, or the container, has in all."""
-    try:
-        import psutil
-
-        total = int(psutil.virtual_memory().total)
-    except (ImportError, OSError, RuntimeError):
-        total = UNKNOWN.memory
-        with contextlib.suppress(ValueError, OSError, AttributeError):
-            total = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    total = 0
+    with contextlib.suppress(ValueError, OSError, AttributeError):
+        total = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    if total <= 0:
+        total = _memory_by_psutil()
     for path in CGROUP_MEMORY:
         with contextlib.suppress(ValueError, OSError), open(path) as limit:
             total = min(total, int(limit.read()))
     return total
+
+
+def _memory_by_psutil() -> int:
+    """Bytes that the machine has, where the standard library does not tell."""
+    try:
+        import psutil
+
+        return int(psutil.virtual_memory().total)
+    except (ImportError, OSError, RuntimeError):
+        return UNKNOWN.memory
 
 
 def _existing(folder: str | os.PathLike[str]) -> str:

@@ -10,11 +10,13 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Future, wait
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import contextmanager
+from typing import Any, TypeVar
 
 from audiomem_sql.errors import InterruptError
 
+_Result = TypeVar("_Result")
 #: Seconds of work between two questions.
 INTERVAL = 0.04
 
@@ -34,9 +36,10 @@ def watch(interrupted: Callable[[], bool] | None) -> Callable[[], bool] | None:
 
     What was asked before is put back by a second call when the work is done.
     """
+    # First: apsw calls in with an exception on its way, which comes out here.
+    due = time.monotonic() + INTERVAL
     before = _asked.interrupted
-    _asked.interrupted = interrupted
-    _asked.due = time.monotonic() + INTERVAL
+    _asked.interrupted, _asked.due = interrupted, due
     return before
 
 
@@ -50,12 +53,45 @@ def check_interrupt() -> None:
     _asked.due = time.monotonic() + INTERVAL
 
 
-def wait_for(futures: Sequence[Future[object]]) -> None:
+def wait_for(futures: Sequence[Future[Any]]) -> None:
     """Wait for work that other threads do for this one, which asks meanwhile; raises what one raised."""
     for future in futures:
-        while not wait([future], max(INTERVAL, 0.001)).done:
+        result_of(future)
+
+
+def result_of(future: Future[_Result]) -> _Result:
+    """What another thread makes for this one, which asks while it waits."""
+    if _asked.interrupted is not None:
+        while not future.done() and not wait([future], max(INTERVAL, 0.001)).done:
             check_interrupt()
-        future.result()
+    return future.result()
+
+
+def apart(function: Callable[..., _Result], *arguments: Any) -> _Result:
+    """``function(*arguments)``, on a thread of its own where somebody is to be asked.
+
+    For one long step of a library, which nothing else can end: an interrupt leaves it alone. So it must
+    change nothing that others see.
+    """
+    if _asked.interrupted is None:
+        return function(*arguments)
+    executor = ThreadPoolExecutor(1, thread_name_prefix="audiomem-apart")
+    future = executor.submit(function, *arguments)
+    executor.shutdown(wait=False)
+    return result_of(future)
+
+
+def wait_until(event: threading.Event, timeout: float) -> bool:
+    """Wait for ``event`` for at most so many seconds, and ask meanwhile; whether it came."""
+    end = time.monotonic() + timeout
+    while _asked.interrupted is not None:
+        left = end - time.monotonic()
+        if event.wait(max(0.0, min(left, max(INTERVAL, 0.001)))):
+            return True
+        check_interrupt()
+        if left <= 0:
+            return False
+    return event.wait(timeout)
 
 
 @contextmanager

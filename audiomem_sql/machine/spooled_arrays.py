@@ -12,6 +12,7 @@ from typing import IO, Any, Protocol
 import numpy as np
 
 from audiomem_sql.arrays import I64Array
+from audiomem_sql.machine.interrupts import check_interrupt
 
 Array = np.ndarray[Any, Any]
 #: Bytes of a piece.
@@ -50,6 +51,7 @@ class ArrayRows:
         """All rows in order."""
         step = _rows_of_piece(self.width, self._array.dtype)
         for start in range(0, len(self), step):
+            check_interrupt()
             yield self._array[start : start + step]
 
     def take(self, rows: I64Array) -> Array:
@@ -81,6 +83,7 @@ class SpooledRows:
         """All rows in order."""
         step = _rows_of_piece(self.width, self._dtype)
         for start in range(0, self._rows, step):
+            check_interrupt()
             yield self.read(start, min(start + step, self._rows))
 
     def take(self, rows: I64Array) -> Array:
@@ -88,6 +91,7 @@ class SpooledRows:
         taken = np.empty((len(rows), self.width), self._dtype)
         step, at = _rows_of_piece(self.width, self._dtype), 0
         while at < len(rows):
+            check_interrupt()
             start = int(rows[at])
             end = int(np.searchsorted(rows, start + step))
             taken[at:end] = self.read(start, int(rows[end - 1]) + 1)[rows[at:end] - start]

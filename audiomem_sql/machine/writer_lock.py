@@ -104,15 +104,21 @@ class WriterLock:
         fcntl.flock(newest, fcntl.LOCK_UN)
         self._handles.append(newest)
 
-    def check_in_place(self) -> None:
-        """StorageError if the file that is locked was moved away, or another took its place."""
+    def check_in_place(self) -> int:
+        """When the file that is locked was touched last: the ns of its st_ctime.
+
+        StorageError if it was moved away, or another took its place.
+        """
         there = file_identity(self.base)
-        if all(stat_identity(os.fstat(handle)) != there for handle in self._handles):
-            raise StorageError(
-                "the file was moved, deleted or replaced while it was written to; nothing was committed",
-                file=self.base,
-                remedy="Put it back in its place, or open it where it is now.",
-            )
+        for handle in reversed(self._handles):
+            status = os.fstat(handle)
+            if stat_identity(status) == there:
+                return status.st_ctime_ns
+        raise StorageError(
+            "the file was moved, deleted or replaced while it was written to; nothing was committed",
+            file=self.base,
+            remedy="Put it back in its place, or open it where it is now.",
+        )
 
     def close(self) -> None:
         """Close the files."""

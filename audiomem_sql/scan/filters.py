@@ -97,6 +97,8 @@ def filters_of_text(
     """
     if where is None:
         return [], None
+    if not isinstance(where, str):
+        raise QueryError(f"a filter is text, not {where!r:.60}", remedy="Write where='year > 2020'.")
     condition = condition_of(where, schema.names, parameters)
     try:
         return filters_of(condition, schema, whole=where)

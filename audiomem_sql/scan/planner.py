@@ -87,6 +87,10 @@ _NO_VALUE = (Op.IS_NULL, Op.NOT_NULL)
 #: a text with a number in another way than IN does: so IN is decided here.
 _ALWAYS_EXACT = (*_NO_VALUE, Op.IN)
 _PATTERNS = (Op.LIKE, Op.GLOB)
+_TEXTS = (Kind.TEXT, Kind.JSON, Kind.TIMESTAMP)
+#: SQLite names BINARY for these, whatever collation it compares with. Texts of the same bytes are equal by
+#: any of them, so that a filter by BINARY drops no row that SQLite keeps. But SQLite has to check the others.
+_COLLATION_UNKNOWN = (Op.NE, Op.IS_NOT)
 #: What makes SQLite choose any other order of its loops, if there is one.
 _LAST_CHOICE = 1e12
 
@@ -189,6 +193,8 @@ def _is_exact(schema: Schema, constraint: Constraint) -> bool:
     if constraint.op in _PATTERNS:
         return False
     kind = Kind.INTEGER if constraint.column == ROWID else schema.columns[constraint.column].type.kind
+    if kind in _TEXTS and constraint.op in _COLLATION_UNKNOWN:
+        return False
     if constraint.collation in (TIME, TIME_COLLATION):
         return True
     if kind in NUMERIC_KINDS:

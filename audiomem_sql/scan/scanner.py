@@ -23,7 +23,7 @@ from audiomem_sql.columns.selection import taken
 from audiomem_sql.columns.stored_values import int64_view, integer_array
 from audiomem_sql.columns.types import arrow_type
 from audiomem_sql.errors import DamagedFileError
-from audiomem_sql.machine.interrupts import check_interrupt
+from audiomem_sql.machine.interrupts import check_interrupt, result_of
 from audiomem_sql.machine.memory import out_of_memory
 from audiomem_sql.scan.candidates import candidate_rows
 from audiomem_sql.scan.filters import Filter, RowFilter
@@ -131,9 +131,9 @@ def _ahead(tasks: Iterator[Callable[[], Iterable[Batch]]], count: int) -> Iterat
                 continue
             waiting.append(_pool().submit(task))
             if len(waiting) > count:
-                yield from waiting.popleft().result()
+                yield from result_of(waiting.popleft())
         while waiting:
-            yield from waiting.popleft().result()
+            yield from result_of(waiting.popleft())
     finally:
         for task_left in waiting:
             task_left.cancel()

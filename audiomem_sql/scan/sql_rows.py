@@ -170,7 +170,7 @@ class _Table:
 
     def __init__(self, schema: Schema) -> None:
         columns = [
-            f"{quote(column.name)} {sqlite_declaration(column.type)} COLLATE {column.collation}"
+            f"{quote(column.name)} {sqlite_declaration(column.type)}{column.compared()}"
             for column in schema.columns
         ]
         self._declaration = f"CREATE TABLE x({', '.join(columns)}, {quote(_PLACE)} HIDDEN)"

@@ -13,6 +13,7 @@ from typing import Any
 import pyarrow as pa
 
 from audiomem_sql.arrays import I64Array
+from audiomem_sql.errors import InFile
 from audiomem_sql.machine.progress import Progress
 from audiomem_sql.scan import filters_of_text
 from audiomem_sql.search import recorded, table_embedder, with_vectors
@@ -56,7 +57,8 @@ class Appends:
         progress: Progress | None = None,
     ) -> int:
         """Add rows, and delete those that the filter ``replace`` passes, in one commit; the new version."""
-        filters, row_filter = filters_of_text(replace, parameters, self._opened.schema)
+        with InFile(self._opened.path):
+            filters, row_filter = filters_of_text(replace, parameters, self._opened.schema)
 
         def matching(snapshot: Snapshot) -> I64Array:
             return NO_ROWIDS if replace is None else matching_rowids(snapshot, filters, row_filter)
@@ -73,6 +75,17 @@ class Appends:
         progress: Progress | None = None,
     ) -> int:
         """Add and delete rows in one commit; the new version."""
+        with InFile(self._opened.path):
+            return self._exchange(data, deleted, sources, message, progress)
+
+    def _exchange(
+        self,
+        data: Any,
+        deleted: Deleted,
+        sources: Mapping[str, bytes] | None,
+        message: str | None,
+        progress: Progress | None,
+    ) -> int:
         from audiomem_sql.columns.arrow_input import to_table
 
         opened = self._opened
@@ -132,7 +145,8 @@ class Appends:
         The new version.
         """
         if is_stream(data) and can_stream(self._opened.snapshot):
-            version = self._stream(data, message, progress)
+            with InFile(self._opened.path):
+                version = self._stream(data, message, progress)
             if version is not None:
                 return version
         return self.append(data, message=message, progress=progress)

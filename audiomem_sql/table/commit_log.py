@@ -12,13 +12,13 @@ import os
 from collections.abc import Sequence
 
 from audiomem_sql.errors import AudioMemError, StorageError
-from audiomem_sql.machine.durable import file_identity, storage_error
+from audiomem_sql.machine.durable import file_identity
 from audiomem_sql.machine.presence import Presence
 from audiomem_sql.machine.writer_lock import WriterLock
 from audiomem_sql.protection.levels import level_named
 from audiomem_sql.storage.log import LogContent, LogRecord, LogWriter, Predecessor, quantum_for
 from audiomem_sql.storage.pages import SESSION_BYTES
-from audiomem_sql.storage.segment import DELTAS, FileState, ReadableSegment
+from audiomem_sql.storage.segment import DELTAS, FileState, ReadableSegment, TableFile
 from audiomem_sql.table.announcing import PutInPlace, announcement_of
 from audiomem_sql.table.open_table import OpenTable
 from audiomem_sql.versions import HeadRecord, announced_session, read_head
@@ -37,6 +37,7 @@ class CommitLog:
         self._presence = Presence(opened.files.log)
         self._writer: LogWriter | None = None
         self._newest: tuple[ReadableSegment, FileState | None] | None = None  # as the last commit found it
+        self._announced: TableFile | None = None  # which says that the log goes with it
         self._touched = 0  # when the table's file had last been touched as the log got its mode and owner
 
     @property
@@ -50,7 +51,7 @@ class CommitLog:
         A new one becomes durable with its first commit, and is announced before that is acknowledged.
         """
         opened = self._opened
-        self._lock.check_in_place()
+        touched = self._lock.check_in_place()
         writer = self._log_writer()
         snapshot = opened.snapshot
         file = snapshot.table_file
@@ -62,18 +63,10 @@ class CommitLog:
             quantum = quantum_for(file.state.size)
             log = writer.create(os.urandom(SESSION_BYTES), before, quantum, durable=False)
             opened.snapshot = snapshot.with_log(log, file)
-        self._renew_access(writer)
-        return self
-
-    def _renew_access(self, writer: LogWriter) -> None:
-        """See to it that nobody may read the log who may not read the table's file any more."""
-        try:
-            touched = os.stat(self._opened.files.base).st_ctime_ns
-        except OSError as error:
-            raise storage_error(error, self._opened.files.base) from error
-        if touched != self._touched:
+        if touched != self._touched:  # nobody may read the log who may not read the table's file any more
             writer.renew_access()
             self._touched = touched
+        return self
 
     def _log_writer(self) -> LogWriter:
         opened = self._opened
@@ -96,7 +89,7 @@ class CommitLog:
 
         StorageError, and nothing is committed, if somebody changed the table's file.
         """
-        writer = self._log_writer()
+        writer = self._writer or self._log_writer()
         after = writer.append_group(content, commits, accepted=False)
         try:
             self._presence.enter(content.identity)
@@ -115,14 +108,17 @@ class CommitLog:
         file = snapshot.table_file
         assert file is not None
         assert log.session is not None
+        if file is self._announced:
+            return
         if announced_session(file) is None:
             beside = self._opened.options.deltas != DELTAS[0]
             way = announcement_of(self._opened, file, self._put_in_place, beside=beside)
-            snapshot.table_file = way.announce(file, log.session)
+            file = snapshot.table_file = way.announce(file, log.session)
+        self._announced = file
 
     def mark(self, content: LogContent) -> None:
         """Say that the commits up to ``content`` stand."""
-        self._log_writer().mark(content)
+        (self._writer or self._log_writer()).mark(content)
 
     def cut(self, content: LogContent) -> None:
         """Take back everything behind ``content``, durably."""
@@ -169,6 +165,7 @@ class CommitLog:
         if file is None or announced_session(file) is None:
             return
         beside = file.beside is not None
+        self._announced = None
         announcement_of(self._opened, file, self._put_in_place, beside=beside).retract(file)
 
     def is_last(self) -> bool:
@@ -178,6 +175,7 @@ class CommitLog:
     def close(self) -> None:
         """Close the log."""
         self._presence.leave()
+        self._announced = None
         if self._writer is not None:
             self._writer.close()
         self._writer = None

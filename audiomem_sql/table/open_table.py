@@ -9,7 +9,7 @@ from datetime import datetime
 
 from audiomem_sql.columns.schema import Schema
 from audiomem_sql.columns.timestamps import parse, render
-from audiomem_sql.errors import DamagedFileError, OptionError, did_you_mean
+from audiomem_sql.errors import DamagedFileError, InFile, OptionError, QueryError, did_you_mean
 from audiomem_sql.machine.block_cache import SHARED, BlockCache
 from audiomem_sql.machine.limits import LIMITS
 from audiomem_sql.machine.malloc import spare, trim
@@ -97,7 +97,8 @@ class OpenTable:
         """
         snapshot = self.snapshot
         if as_of is not None:
-            moment = parse(as_of)
+            with InFile(self.path):
+                moment = parse(as_of)
             versions = snapshot.versions
             count = bisect_right(versions, moment, key=lambda version: version.time)
             if not count:
@@ -113,6 +114,10 @@ class OpenTable:
                 meant = did_you_mean(version, snapshot.tags).rstrip()
                 raise snapshot.not_kept(f"there is no tag {version!r}{meant and f'. {meant}'}")
             return snapshot.at(snapshot.tags[version], schema)
+        if version is not None and not isinstance(version, str) and not hasattr(version, "__index__"):
+            raise QueryError(
+                f"{version!r:.60} is no version", file=self.path, remedy="Pass a number or a tag."
+            )
         return snapshot.at(snapshot.version if version is None else int(version), schema)
 
     def pinned(self, version: int | str | None = None, as_of: str | datetime | None = None) -> OpenTable:

@@ -12,7 +12,7 @@ import pyarrow as pa
 from audiomem_sql.columns.schema import Schema
 from audiomem_sql.columns.stored_values import as_sql
 from audiomem_sql.columns.types import Kind
-from audiomem_sql.errors import QueryError
+from audiomem_sql.errors import InFile, QueryError, SchemaError
 from audiomem_sql.machine.memory import check_room, out_of_memory
 from audiomem_sql.scan import Filter, RowFilter, fetch_rows, filters_of_text, first_rows, parse_order, scan
 from audiomem_sql.scan.lookup import value_at
@@ -61,8 +61,9 @@ class Rows:
 
         Wrong arguments are errors before the first batch.
         """
-        numbers, schema = self._projection(columns)
-        filters, row_filter = filters_of_text(where, parameters, self.schema)
+        with InFile(self.path):
+            numbers, schema = self._projection(columns)
+            filters, row_filter = filters_of_text(where, parameters, self.schema)
         return self._batches(numbers, schema, filters, row_filter, limit)
 
     def _batches(
@@ -75,7 +76,12 @@ class Rows:
     ) -> Iterator[pa.RecordBatch]:
         if limit is not None and limit <= 0:
             return
-        for batch in scan(self.current, numbers, filters, row_filter=row_filter):
+        batches = scan(self.current, numbers, filters, row_filter=row_filter)
+        while True:
+            with InFile(self.path):
+                batch = next(batches, None)
+            if batch is None:
+                return
             if limit is not None and limit <= len(batch):
                 arrays = [array.slice(0, limit) for array in batch.arrays]
                 yield _record_batch(arrays, limit, schema)
@@ -87,7 +93,9 @@ class Rows:
     def _projection(self, columns: Sequence[str] | None) -> tuple[list[int], pa.Schema]:
         """The numbers of ``columns`` (None: all), and their Arrow schema."""
         visible = self.schema
-        names = list(visible.names) if columns is None else list(columns)
+        if isinstance(columns, str):
+            raise SchemaError(f"columns is a list of names, not {columns!r}", remedy=f"Write [{columns!r}].")
+        names = list(visible.names) if columns is None else list(map(str, columns))
         numbers = [visible.index(name) for name in names]
         arrow = visible.to_arrow()
         whole = len(set(numbers)) == len(visible)  # the metadata has constraints on several columns
@@ -98,7 +106,8 @@ class Rows:
         self, columns: Sequence[str] | None = None, where: str | None = None, parameters: Sequence[Any] = ()
     ) -> pa.Table:
         """The rows as an Arrow table."""
-        numbers, schema = self._projection(columns)
+        with InFile(self.path):
+            numbers, schema = self._projection(columns)
         if where is None:
             widths = [_LEAST_WIDTHS.get(self.schema.columns[number].type.kind, 0) for number in numbers]
             check_room(self.current.rows * sum(widths), self.path)
@@ -145,21 +154,22 @@ class Rows:
         """
         self._check_count(k)
         full = self.current.schema
-        filters, row_filter = filters_of_text(where, parameters, self.schema)
-        numbers, schema = self._projection(columns)
-        answers = list(
-            results(
-                self.current,
-                full,
-                WHOLE if column is None else full.index(column),
-                query,
-                self.options,
-                self.path,
-                filters,
-                row_filter=row_filter,
-                k=k,
+        with InFile(self.path):
+            filters, row_filter = filters_of_text(where, parameters, self.schema)
+            numbers, schema = self._projection(columns)
+            answers = list(
+                results(
+                    self.current,
+                    full,
+                    WHOLE if column is None else full.index(column),
+                    query,
+                    self.options,
+                    self.path,
+                    filters,
+                    row_filter=row_filter,
+                    k=k,
+                )
             )
-        )
         schema = schema.remove_metadata().append(pa.field(self.schema.added_name("distance"), pa.float32()))
         if not answers:
             return schema.empty_table()
@@ -181,15 +191,16 @@ class Rows:
     ) -> pa.Table:
         """The first ``k`` rows in an order, of those that pass ``where``."""
         self._check_count(k)
-        filters, row_filter = filters_of_text(where, parameters, self.schema)
-        numbers, schema = self._projection(columns)
-        rowids = first_rows(self.current, parse_order(ordering, self.schema), k, filters, row_filter)
+        with InFile(self.path):
+            filters, row_filter = filters_of_text(where, parameters, self.schema)
+            numbers, schema = self._projection(columns)
+            rowids = first_rows(self.current, parse_order(ordering, self.schema), k, filters, row_filter)
         readable, arrays = fetch_rows(self.current, rowids, numbers)
         return pa.Table.from_arrays(arrays, schema=schema) if readable.any() else schema.empty_table()
 
-    def _check_count(self, k: int) -> None:
-        if k < 1:
-            raise QueryError(f"k = {k} is no number of rows", file=self.path, remedy="Ask for 1 or more.")
+    def _check_count(self, k: Any) -> None:
+        if not isinstance(k, int | np.integer) or k < 1:
+            raise QueryError(f"k = {k!r} is no number of rows", file=self.path, remedy="Ask for 1 or more.")
 
 
 def row_at(current: Current, rowid: int) -> dict[str, Any] | None:

@@ -12,7 +12,7 @@ from audiomem_sql.arrays import I64Array
 from audiomem_sql.audio import Picture
 from audiomem_sql.columns.hidden import check_new_name
 from audiomem_sql.columns.schema import Schema, parse_columns
-from audiomem_sql.errors import AudioMemError
+from audiomem_sql.errors import AudioMemError, InFile
 from audiomem_sql.machine.block_cache import SHARED, BlockCache
 from audiomem_sql.machine.progress import Progress
 from audiomem_sql.migrations.changes import SchemaChange
@@ -79,13 +79,13 @@ class Table(TableReader):
         columns: a schema, or definitions such as ``"id INTEGER PRIMARY KEY"``. options: see TableOptions.
         """
         chosen = options or {}
-        schema = columns if isinstance(columns, Schema) else parse_columns(columns)
-        for name in schema.names:
-            check_new_name(name)
-        allow_model(
-            str(chosen.get("model", DEFAULT_MODEL))
-        )  # who makes the table names it, or takes the default
-        create_file(path, schema, chosen)
+        with InFile(path):
+            schema = columns if isinstance(columns, Schema) else parse_columns(columns)
+            for name in schema.names:
+                check_new_name(name)
+            # who makes the table names it, or takes the default
+            allow_model(str(chosen.get("model", DEFAULT_MODEL)))
+            create_file(path, schema, chosen)
         return cls(path, cache=cache)
 
     @classmethod
@@ -298,19 +298,21 @@ class Table(TableReader):
     def vacuum(
         self,
         *,
-        retain: Retention | None = None,
+        retain: Retention | str | None = None,
         level: int | None = None,
         protection: str | None = None,
         progress: Progress | None = None,
     ) -> int:
         """Make one file of base, deltas and log, compressed harder; the oldest version that is kept.
 
-        retain: which versions to keep, by default all; tagged ones are kept in any case. level: zstd, 1 to
-        22, by default that of the profile. protection: the level that the table has from now on, by default
-        the one that it had. progress: called with rows done and rows in all. Readers go on with the files
-        that they have open.
+        retain: which versions to keep, by default all, also as text (``"30d"``); tagged ones are kept in any
+        case. level: zstd, 1 to 22, by default that of the profile. protection: the level that the table has
+        from now on, by default the one that it had. progress: called with rows done and rows in all. Readers
+        go on with the files that they have open.
         """
-        return self._upkeep.vacuum(retain or Retention(), level, protection, progress)
+        with InFile(self.path):
+            kept = Retention.parse(retain) if isinstance(retain, str) else retain or Retention()
+        return self._upkeep.vacuum(kept, level, protection, progress)
 
     def transcode(self, changes: Mapping[str, Any], *, progress: Progress | None = None) -> None:
         """Make one file that sounds otherwise.

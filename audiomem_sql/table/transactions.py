@@ -5,7 +5,7 @@ Tags and restored versions are commits of their own.
 
 from __future__ import annotations
 
-from audiomem_sql.errors import OptionError, StorageError
+from audiomem_sql.errors import OptionError, QueryError, StorageError
 from audiomem_sql.machine.progress import Progress
 from audiomem_sql.search import embed_texts, recorded, table_embedder
 from audiomem_sql.storage.log import LogRecord
@@ -119,6 +119,10 @@ class Transactions:
     def restore(self, version: int | str) -> int:
         """Make the rows of an old version the newest, in a commit of its own; the new version."""
         self._session.check_no_transaction()
+        if version is None:
+            raise QueryError(
+                "there is no version to restore", file=self._opened.path, remedy="Pass a number or a tag."
+            )
         transaction = self.begin()
         try:
             newest = self._opened.snapshot

@@ -33,6 +33,8 @@ class SegmentView:
 
     def is_live(self, row: int) -> bool:
         """Whether ``row`` is not deleted."""
+        if not len(self.deleted):
+            return True
         position = int(np.searchsorted(self.deleted, row))
         return position == len(self.deleted) or int(self.deleted[position]) != row
 
@@ -42,4 +44,7 @@ class SegmentView:
 
     def find(self, rowid: int) -> int:
         """The live row with ``rowid``, or -1."""
-        return next((row for row in self.segment.find(rowid) if self.is_live(row)), -1)
+        for row in self.segment.find(rowid):
+            if self.is_live(row):
+                return row
+        return -1

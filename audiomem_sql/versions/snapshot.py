@@ -85,10 +85,11 @@ class Snapshot:
         newer.own_rows = dict(self.own_rows)
         gone = {rowid for rowid in record.deleted if newer.own_rows.pop(rowid, None) is None}
         newer.own_rows.update(record.inserted)
-        newer._gone = self._gone | gone
+        newer._gone = self._gone | gone if gone else self._gone
         newer.views = newer._views() if gone else self.views
-        newer.history_bytes = self.history_bytes + len((record.message or "").encode())
-        newer.history_bytes += sum(len(name.encode()) for name in record.tags)
+        newer.history_bytes = self.history_bytes
+        if record.message or record.tags:
+            newer.history_bytes += sum(len(text.encode()) for text in (record.message or "", *record.tags))
         newer.newest_time = max(record.time, self.newest_time + 1)
         newer.high_rowid = max([self.high_rowid, *(rowid for rowid, _ in record.inserted)])
         newer.rows = sum(view.live_rows for view in newer.views) + len(newer.own_rows)

@@ -254,8 +254,12 @@ class Transaction:
 
     def _conflicts(self, rowid: int, row: Sequence[StoredValue]) -> list[tuple[KeyColumns, int]]:
         """The keys that a new row shares with others, and the rowids of those; () stands for the rowid."""
-        conflicts: list[tuple[KeyColumns, int]] = [((), rowid)] if self.contains(rowid) else []
-        conflicts.extend(self.keys.conflicts(row))
+        if not self.contains(rowid):
+            return list(self.keys.conflicts(row))
+        conflicts: list[tuple[KeyColumns, int]] = [((), rowid), *self.keys.conflicts(row)]
+        if self.schema.rowid_keys:
+            conflicts += [(key, rowid) for key in self.keys.with_rowid(row, self.stored_row(rowid))]
+            conflicts.sort(key=lambda each: list(self.schema.key_conflicts).index(each[0]))  # as declared
         return conflicts
 
     def _is_dropped(
@@ -267,14 +271,13 @@ class Transaction:
     ) -> bool:
         """Whether a row with conflicts is dropped, and does not replace others. Raises ConstraintError.
 
-        Keys that replace are the last to be asked, and of others SQLite asks the rowid first, then the key
-        that was declared last.
+        SQLite asks the rowid first, then the key that was declared last, and last the keys that replace.
         """
-        if on_conflict is OnConflict.OWN:
-            rowids = [conflict for conflict in conflicts if not conflict[0]]
-            conflicts = rowids + [conflict for conflict in reversed(conflicts) if conflict[0]]
-        for conflict in conflicts:
-            rule = rule_of(self.schema.key_conflicts[conflict[0]], on_conflict)
+        clauses = self.schema.key_conflicts
+        keys = [conflict for conflict in reversed(conflicts) if conflict[0]]
+        keys.sort(key=lambda conflict: clauses[conflict[0]] == "REPLACE")
+        for conflict in (*(each for each in conflicts if not each[0]), *keys):
+            rule = rule_of(clauses[conflict[0]], on_conflict)
             if rule is OnConflict.IGNORE:
                 return True
             if rule is OnConflict.RAISE:
@@ -299,8 +302,9 @@ class Transaction:
     # -- savepoints ------------------------------------------------------------------------------------------
 
     def savepoint(self, number: int, *, keep: bool = False) -> None:
-        """Remember this moment as ``number``. keep: unless an earlier one is remembered so."""
-        self._marks[number] = self._marks.get(number, self.steps) if keep else self.steps
+        """This moment is ``number`` (keep: unless that is known), and each below that is not known."""
+        known = self._marks if keep else {each: self._marks[each] for each in self._marks if each < number}
+        self._marks = dict.fromkeys(range(number + 1), self.steps) | known
 
     def release(self, number: int) -> None:
         """Forget savepoint ``number`` and those after it."""

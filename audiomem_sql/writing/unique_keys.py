@@ -89,6 +89,15 @@ class UniqueKeys:
             if other is not None:
                 yield key_columns, other
 
+    def with_rowid(
+        self, row: Sequence[StoredValue], other: Sequence[StoredValue] | None
+    ) -> Iterator[KeyColumns]:
+        """The keys with the rowid in them that two rows of one rowid share."""
+        for key_columns in self._schema.rowid_keys:
+            key = self.fold(key_columns, row)
+            if key is not None and other is not None and key == self.fold(key_columns, other):
+                yield key_columns
+
     def find(self, key_columns: KeyColumns, row: Sequence[StoredValue]) -> int | None:
         """The rowid of the row that has the same key as ``row``.
 

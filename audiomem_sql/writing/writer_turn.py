@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 from typing import Generic, TypeVar
 
 from audiomem_sql.errors import BusyError, StorageError
+from audiomem_sql.machine.interrupts import wait_until
 
 Item = TypeVar("Item")
 #: Holds the turn where calls come from any thread, one at a time, as those of a SQLite connection do.
@@ -55,7 +56,10 @@ class WriterTurn(Generic[Item]):
     @property
     def mine(self) -> bool:
         """Whether it is the turn of the thread that asks."""
-        return self.busy and self._holder in (ANY_THREAD, threading.get_ident())
+        holder = self._holder
+        if holder is None or (holder != ANY_THREAD and holder != threading.get_ident()):
+            return False
+        return self._process == os.getpid()
 
     @property
     def waiting(self) -> int:
@@ -82,7 +86,7 @@ class WriterTurn(Generic[Item]):
             ticket = Ticket(me, item, size)
             self._queue.append(ticket)
         try:
-            if not ticket.woken.wait(timeout) and self._withdraw(ticket):
+            if not wait_until(ticket.woken, timeout) and self._withdraw(ticket):
                 raise BusyError(
                     f"another thread is writing, for {timeout:.3g} s by now",
                     file=self.path,

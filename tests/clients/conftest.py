@@ -5,13 +5,17 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
 from audiomem_sql.loadable import loadable_path
+
+if TYPE_CHECKING:
+    from .terminal import Terminal
 
 ROOT = Path(__file__).parent.parent.parent
 #: Without what points other programs at a Python.
@@ -71,3 +75,19 @@ def python(tmp_path: Path) -> Callable[[str], Said]:
         return Said(done.returncode, done.stdout, done.stderr)
 
     return run
+
+
+@pytest.fixture
+def terminal(tmp_path: Path) -> Iterator[Callable[[str], Terminal]]:
+    """Start commands, each in a terminal of its own, in the folder of the test."""
+    from .terminal import Terminal
+
+    started: list[Terminal] = []
+
+    def start(command: str) -> Terminal:
+        started.append(Terminal(command, tmp_path))
+        return started[-1]
+
+    yield start
+    for each in started:
+        each.close()

@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Any
 
 import apsw
-import pexpect
 import pysqlite3
 import pytest
 import sqlalchemy
@@ -21,7 +20,7 @@ import audiomem_sql
 from audiomem_sql import loadable
 from audiomem_sql.errors import MissingExtraError, UnsupportedError
 
-from .conftest import ENVIRONMENT, ROOT, Said
+from .conftest import ENVIRONMENT, Said
 
 
 def connect(path: str | Path = ":memory:") -> Any:
@@ -174,30 +173,6 @@ print(connection.execute("SELECT a FROM t").fetchall())
         assert "Install it there, or set AUDIOMEM_PYTHON" in done.stderr
 
 
-def test_litecli(tmp_path: Path) -> None:
-    with audiomem_sql.write_flac([{"a": 1}, {"a": 2}], tmp_path / "t.flac"):
-        pass
-    command = str(Path(sys.executable).parent / "litecli")
-    terminal = pexpect.spawn(
-        command,
-        ["library.db"],
-        cwd=str(tmp_path),
-        encoding="utf8",
-        timeout=60,
-        env=ENVIRONMENT | {"TERM": "dumb", "HOME": str(tmp_path), "PYTHONPATH": str(ROOT)},
-    )
-    terminal.expect("library.db>")
-    terminal.send(f".load {loadable.loadable_path()}\r")
-    terminal.expect("library.db> ")
-    terminal.send("CREATE VIRTUAL TABLE t USING audiomem('t.flac');\r")
-    terminal.expect("Query OK")
-    terminal.send("SELECT 'sum ' || sum(a) AS s FROM t;\r")
-    terminal.expect(r"\| sum 3 \|")
-    terminal.send(".exit\r")
-    terminal.expect(pexpect.EOF)
-    terminal.close()
-
-
 def test_a_connection_that_cannot_load_is_told_what_can() -> None:
     class Closed:
         """As pyenv's sqlite3.Connection: without enable_load_extension."""
@@ -216,6 +191,54 @@ def test_loading_is_allowed_for_this_file_alone() -> None:
     with pytest.raises(pysqlite3.OperationalError, match="not authorized"):
         connection.execute("SELECT load_extension('x')")
     connection.close()
+
+
+@pytest.mark.parametrize("module", ["pysqlite3", "sqlean"])
+def test_every_connection_of_a_module_from_now_on(python: Callable[[str], Said], module: str) -> None:
+    said = python(f"""
+import threading, audiomem_sql, {module} as module
+before = module.connect("library.db")
+known = "SELECT count(*) FROM pragma_module_list WHERE name = 'audiomem'"
+first = module.connect(":memory:")
+audiomem_sql.load(first)
+assert module.connect("library.db").execute(known).fetchone() == (0,)
+audiomem_sql.load(first, every_connection=True)
+later = module.connect("library.db")
+later.execute("CREATE VIRTUAL TABLE t USING audiomem('t.flac', a INTEGER, seen TIMESTAMP)")
+later.execute("INSERT INTO t VALUES (1, '2024-01-01')")
+later.commit()
+found = []
+def other():
+    connection = module.connect("library.db")
+    found.extend(connection.execute("SELECT a FROM t WHERE seen = '2024-01-01T00:00:00'").fetchall())
+    found.extend(connection.execute("SELECT name FROM pragma_table_info('t')").fetchall())
+thread = threading.Thread(target=other)
+thread.start()
+thread.join()
+assert found == [(1,), ("a",), ("seen",)], found
+assert before.execute(known).fetchone() == (0,)
+try:
+    later.execute("SELECT load_extension('x')")
+except module.OperationalError as error:
+    assert "not authorized" in str(error)
+print("fine")
+""")
+    assert said == Said(0, "fine\n", "")
+
+
+def test_every_connection_of_apsw_and_of_duckdb(python: Callable[[str], Said]) -> None:
+    said = python("""
+import apsw, duckdb, audiomem_sql
+from audiomem_sql.errors import UnsupportedError
+audiomem_sql.load(apsw.Connection(""), every_connection=True)
+apsw.Connection("").execute("CREATE VIRTUAL TABLE t USING audiomem('t.flac', a INTEGER)")
+try:
+    audiomem_sql.load(duckdb.connect(config={"allow_unsigned_extensions": "true"}), every_connection=True)
+except UnsupportedError as error:
+    assert "one database" in str(error)
+    print("fine")
+""")
+    assert said == Said(0, "fine\n", "")
 
 
 def test_without_the_file_it_is_said_how_to_get_it(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

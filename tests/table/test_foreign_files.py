@@ -119,11 +119,13 @@ def test_something_in_the_place_of_a_delta(tmp_path: Path, kind: str) -> None:
 def test_a_link_in_the_place_of_the_folder_of_deltas(tmp_path: Path) -> None:
     path, elsewhere = tmp_path / "t.flac", tmp_path / "elsewhere"
     create(path)
-    elsewhere.mkdir()
     (tmp_path / "t.flac.d").symlink_to(elsewhere)
-    assert ids(path) == [1]
-    with Table(path) as table:
-        for write in (lambda: table.append([{"id": 2}]), table.vacuum):
-            with pytest.raises(StorageError, match=r"t\.flac\.d: is a symbolic link"):
-                write()
+    for exists in (False, True):
+        if exists:
+            elsewhere.mkdir()
+        assert ids(path) == [1]
+        with Table(path) as table:
+            for write in (lambda: table.append([{"id": 2}]), table.vacuum):
+                with pytest.raises(StorageError, match=r"t\.flac\.d: is a symbolic link"):
+                    write()
     assert names(elsewhere) == set()

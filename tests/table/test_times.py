@@ -79,6 +79,26 @@ def test_filters_take_every_spelling(table: Table, ten: Any) -> None:
     assert found(table, "id >= 0") == [*range(10), 24, 100]
 
 
+@pytest.mark.parametrize("ten", TENS, ids=repr)
+def test_what_sqlite_decides_takes_every_spelling(table: Table, ten: Any) -> None:
+    """Expressions that no zone map decides: the rows go through SQLite."""
+    for where, expected in (
+        ("(seen = ?) + 0", [10]),
+        ("(seen <> ?) * (id < 12)", [*range(10), 11]),
+        ("(seen IS NOT ?) + 0 AND id > 21", [22, 23, 24]),
+        ("CASE WHEN seen < ? THEN 1 END", list(range(10))),
+        ("iif(seen <= ?, 1, 0)", list(range(11))),
+        ("(seen > ?) - (id % 2) > 0", [12, 14, 16, 18, 20, 22]),
+        ("(seen IN ('2024-03-01T11:00+00:00', ?)) + 0", [10, 11]),
+        ("(seen BETWEEN ? AND '2024-03-01T11:00Z') + 0", [10, 11]),
+        ("CASE seen WHEN ? THEN 1 END", [10]),
+        ("seen = (SELECT max(value) FROM json_each(json_array(?)))", [10]),
+    ):
+        assert found(table, where, ten) == expected, where
+    table.append([{"id": 100}], replace="(seen >= ?) + 0", parameters=(ten,))
+    assert found(table, "id >= 0") == [*range(10), 24, 100]
+
+
 def test_dates_are_midnights_and_texts_of_days(table: Table) -> None:
     assert found(table, "seen = ?", date(2024, 3, 1)) == [0]
     assert found(table, "seen > ?", date(2024, 2, 29)) == list(range(24))

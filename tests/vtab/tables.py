@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import struct
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 from hypothesis import strategies as st
@@ -143,6 +144,7 @@ FREE_ROWIDS = st.one_of(st.integers(1, 9), st.sampled_from((12, 2**53, 10**18, 2
 ANY = st.one_of(INTEGERS, REALS, TEXTS, BLOBS, TIMESTAMPS, JSONS, VECTORS, st.none())
 
 
+@lru_cache(maxsize=1000)
 def operands_of(column: ModelColumn) -> st.SearchStrategy[Any]:
     """Values that a column is compared with: its own, and any other.
 
@@ -155,6 +157,7 @@ def operands_of(column: ModelColumn) -> st.SearchStrategy[Any]:
     return st.one_of(own, *[spelled] * 6, ANY)
 
 
+@lru_cache(maxsize=1000)
 def values_of(column: ModelColumn, *, foreign: bool = False) -> st.SearchStrategy[Any]:
     """Values for a column; with ``foreign`` also some of other types. NULL is among them."""
     own = _VALUES[column.type]

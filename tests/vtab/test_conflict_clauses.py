@@ -87,6 +87,61 @@ def test_keys_of_several_columns(twins: Twins) -> None:
     assert not write(twins, "INSERT OR ABORT INTO {t} VALUES ('b', 2, 7)")
 
 
+@pytest.mark.parametrize(
+    ("definitions", "constraints", "expected"),
+    [
+        (("a", "b UNIQUE", "c UNIQUE"), (), "c"),
+        (("a UNIQUE", "b UNIQUE", "c"), ("UNIQUE (c)", "UNIQUE (a, b)"), "a, b"),
+        (
+            ("a UNIQUE", "b UNIQUE ON CONFLICT REPLACE", "c UNIQUE"),
+            ("UNIQUE (a, c) ON CONFLICT REPLACE",),
+            "c",
+        ),
+        (("a UNIQUE ON CONFLICT REPLACE", "b UNIQUE ON CONFLICT REPLACE", "c"), (), "b"),
+        (("a PRIMARY KEY", "b UNIQUE", "c UNIQUE ON CONFLICT REPLACE"), (), "a"),
+        (("a PRIMARY KEY ON CONFLICT REPLACE", "b UNIQUE", "c"), (), "a"),
+    ],
+)
+def test_the_message_names_the_key_that_sqlite_asks_first(
+    twins: Twins, definitions: tuple[str, ...], constraints: tuple[str, ...], expected: str
+) -> None:
+    """The rowid, then the key that was declared last, and last of all those that replace."""
+    columns = [
+        ModelColumn(name, "INTEGER", (clause,) if clause else ())
+        for name, _, clause in (definition.partition(" ") for definition in definitions)
+    ]
+    twins.create("t", *columns, constraints=constraints)
+    assert write(twins, "INSERT INTO {t} VALUES (1, 1, 1), (2, 2, 2)")
+    message = "UNIQUE constraint failed: " + ", ".join(f"n_t.{name}" for name in expected.split(", "))
+    for clause in (" OR ABORT", " OR FAIL"):
+        assert twins.run(f"INSERT{clause} INTO n_t VALUES (1, 1, 1)").message == message
+        assert not write(twins, f"INSERT{clause} INTO {{t}} VALUES (1, 1, 1)")
+        assert not write(twins, f"INSERT{clause} INTO {{t}} VALUES (1, 2, 2)")
+        assert not write(twins, f"UPDATE{clause} {{t}} SET a = 2, b = 2, c = 2 WHERE a = 1")
+    write(twins, "INSERT INTO {t} VALUES (1, 1, 1)", counted=False)
+
+
+@pytest.mark.parametrize("own", ["", " ON CONFLICT IGNORE", " ON CONFLICT REPLACE"])
+@pytest.mark.parametrize("of_rowid", ["", " ON CONFLICT IGNORE", " ON CONFLICT REPLACE"])
+def test_a_key_that_contains_the_rowid_has_a_say(twins: Twins, own: str, of_rowid: str) -> None:
+    """Where the rowid replaces, SQLite asks it last."""
+    columns = (
+        ModelColumn("id", "INTEGER", (f"PRIMARY KEY{of_rowid}",)),
+        ModelColumn("s", "TEXT", (), "NOCASE"),
+        ModelColumn("n", "INTEGER"),
+    )
+    twins.create("t", *columns, constraints=(f"UNIQUE (s, id){own}", "UNIQUE (n, s)"))
+    for begin, end in (("SELECT 1", "SELECT 2"), ("BEGIN", "COMMIT")):
+        twins.connection.execute(begin)
+        write(twins, "INSERT OR REPLACE INTO {t} VALUES (1, 'a', 1), (2, 'b', 2), (3, NULL, 3)")
+        for values in ("(1, 'A', 5)", "(1, 'c', 5)", "(2, 'B', 1)", "(3, NULL, 6)", "(2, 'c', 5)"):
+            for clause in ("", " OR ABORT", " OR IGNORE", " OR REPLACE"):
+                write(twins, f"INSERT{clause} INTO {{t}} VALUES {values}", counted=False)
+        write(twins, "UPDATE {t} SET id = 1, s = 'a' WHERE id = 2", counted=False)
+        write(twins, "UPDATE {t} SET id = 2 WHERE id = 1", counted=False)
+        twins.connection.execute(end)
+
+
 def test_the_clauses_stay_with_the_file(twins: Twins, tmp_path: Path) -> None:
     twins.create("t", *COLUMNS, constraints=("UNIQUE (n, m) ON CONFLICT REPLACE",))
     twins.reopen()

@@ -197,3 +197,30 @@ def test_a_process_that_imports_nothing_else(notes: Path) -> None:
         [sys.executable, "-W", "error", "-c", code], capture_output=True, text=True, check=True
     )
     assert done.stdout == "2\n"
+
+
+def test_table_functions_find_a_table_as_sql_does(tmp_path: Path, door: str) -> None:
+    """Of tables of one name: that of temp, of main, of what is attached; or the one of a database."""
+    connection = apsw.Connection(str(tmp_path / "main.db"))
+    register(connection)
+    connection.execute(f"ATTACH '{tmp_path}/other.db' AS other")
+    count = "SELECT max(snapshot_id) FROM audiomem_snapshots('{}')"
+    for database, commits in (("other", 3), ("main", 2), ("temp", 1)):
+        path = tmp_path / f"{database}.flac"
+        connection.execute(f"CREATE VIRTUAL TABLE {database}.t USING audiomem('{path}', a INTEGER)")
+        for _ in range(commits):
+            connection.execute(f"INSERT INTO {database}.t VALUES (1)")
+        assert connection.execute(count.format("T")).get == commits + 1
+    for database, commits in (("other", 3), ("main", 2), ("temp", 1)):
+        assert connection.execute(count.format(f"{database}.t")).get == commits + 1
+    connection.execute("DROP TABLE temp.t")
+    assert connection.execute(count.format("t")).get == 3
+    connection.close()
+    connection = apsw.Connection(str(tmp_path / "main.db"))
+    register(connection)
+    connection.execute(f"ATTACH '{tmp_path}/other.db' AS other")
+    assert connection.execute(count.format("Other.T")).get == 4
+    assert connection.execute(count.format("t")).get == 3  # that of main is connected first by this
+    with pytest.raises(QueryError, match=r"no audiomem table nowhere\.t"):
+        connection.execute(count.format("nowhere.t")).fetchall()
+    connection.close()

@@ -57,6 +57,24 @@ def test_only_integer_primary_key_is_the_rowid(twins: Twins, columns: str, is_ro
         twins.same(query)
 
 
+@pytest.mark.parametrize("columns", ["a INTEGER", "id INTEGER PRIMARY KEY, a INTEGER"])
+def test_update_sets_the_rowid_to_integers_only(twins: Twins, columns: str) -> None:
+    """SQLite hands on whatever SET rowid says."""
+    create(twins, columns)
+    twins.write("INSERT INTO {t}(rowid, a) VALUES (1, 10), (2, 20)")
+    for value in ("NULL", "1.5", "'x'", "''", "x'31'", "1e30", "'1.5'"):
+        for verb in ("UPDATE", "UPDATE OR IGNORE", "UPDATE OR REPLACE"):
+            outcome = twins.write(f"{verb} {{t}} SET rowid = {value}, a = 30 WHERE a = 10")
+            assert outcome.error is not None, (verb, value)
+    for value in ("5", "' 6 '", "7.0", "'8e0'", "rowid", "-9"):
+        outcome = twins.write(f"UPDATE {{t}} SET rowid = {value} WHERE a = 10")
+        assert outcome.error is None, value
+        twins.same("SELECT rowid, * FROM {t} ORDER BY rowid")
+    twins.write("UPDATE OR IGNORE {t} SET rowid = '2' WHERE a = 10")
+    twins.write("UPDATE OR REPLACE {t} SET rowid = '2' WHERE a = 10")
+    twins.same("SELECT rowid, * FROM {t}")
+
+
 def test_bigint_is_no_rowid_either(tmp_path: Path) -> None:
     """In SQLite BIGINT PRIMARY KEY is a key of its own, too; a STRICT table does not know the type."""
     with Table.create(tmp_path / "t.flac", ["a BIGINT PRIMARY KEY", "b TEXT"]) as table:
@@ -280,3 +298,22 @@ def test_arrow_data_keep_what_keys_say(tmp_path: Path) -> None:
 def test_model_columns() -> None:
     assert not ModelColumn("a", "INTEGER", ("PRIMARY KEY DESC",)).is_rowid
     assert ModelColumn("a", "INTEGER", ("PRIMARY KEY AUTOINCREMENT",)).is_rowid
+
+
+@pytest.mark.parametrize("columns", ["id INTEGER PRIMARY KEY, n INTEGER", "id TEXT, n INTEGER"])
+def test_the_least_integer_as_a_real_is_a_rowid_and_no_other_integer(twins: Twins, columns: str) -> None:
+    create(twins, columns)
+    for value, done in (
+        ("-9223372036854775808.0", True),
+        ("'-9223372036854775808.0'", False),
+        ("9223372036854775807.0", False),
+    ):
+        names = ["rowid", *(["id"] if "PRIMARY" in columns else [])]
+        for name in names:
+            assert (twins.write(f"INSERT INTO {{t}}({name}) VALUES ({value})").rows is not None) == done
+            twins.write("DELETE FROM {t}")
+            twins.write("INSERT INTO {t}(rowid) VALUES (1)")
+            assert (twins.write(f"UPDATE {{t}} SET {name} = {value}").rows is not None) == done
+            twins.same("SELECT rowid, * FROM {t}")
+            twins.write("DELETE FROM {t}")
+        assert twins.write(f"INSERT INTO {{t}}(n) VALUES ({value})").rows is None

@@ -7,7 +7,7 @@ from pathlib import Path
 import apsw
 import pytest
 
-from audiomem_sql.connections import connect
+from audiomem_sql.connections import connect, register
 from audiomem_sql.errors import (
     AudioMemError,
     NotAudioMemoryError,
@@ -314,3 +314,40 @@ def test_table_info_shows_the_words_of_the_user(con: apsw.Connection, tmp_path: 
         create(con, tmp_path / "t.flac", "", "t")
     con.execute("DROP TABLE t")
     create(con, tmp_path / "t.flac", f"{columns.replace('bool', 'BOOLEAN')}, f TEXT", "t")
+
+
+def test_errors_name_the_file(tmp_path: Path, door: str) -> None:
+    path = tmp_path / "t.flac"
+    connection = apsw.Connection(":memory:")
+    register(connection)
+    create = "CREATE VIRTUAL TABLE t USING audiomem('{}', {})"
+    for columns in (
+        "a FOO",
+        "a TEXT, A TEXT",
+        "a TEXT, profil=auto",
+        "a TEXT, hidden=no",
+        "a TEXT, on_damage=no",
+    ):
+        with pytest.raises(AudioMemError) as caught:
+            connection.execute(create.format(path, columns))
+        assert str(caught.value).startswith(f"{path}: "), columns
+    with pytest.raises(AudioMemError, match=r"no option hiden.*Did you mean hidden\?"):
+        connection.execute(create.format(path, "a TEXT, hiden=prefixed"))
+    connection.execute(create.format(path, "a INTEGER, at TIMESTAMP, w TEXT INDEXED, v FLOAT[2]"))
+    connection.execute("INSERT INTO t(a) VALUES (1)")
+    for statement in (
+        "INSERT INTO t(a) VALUES ('x')",
+        "UPDATE t SET at = 'soon'",
+        "UPDATE t SET rowid = 'x'",
+        "SELECT * FROM t WHERE at = 'soon'",
+        "SELECT * FROM t WHERE as_of = 'soon'",
+        "SELECT * FROM t WHERE version = 1.5",
+        "SELECT * FROM t WHERE filter = 5",
+        "SELECT * FROM t WHERE v MATCH '[1'",
+        "SELECT * FROM t WHERE t MATCH '\"'",
+        "INSERT INTO t(a) VALUES (7) RETURNING a",
+    ):
+        with pytest.raises(AudioMemError) as caught:
+            connection.execute(statement).fetchall()
+        assert str(caught.value).startswith(f"{path}: "), statement
+    connection.close()

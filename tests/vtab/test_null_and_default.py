@@ -10,6 +10,7 @@ import pytest
 from model import ModelColumn, Twins
 
 from audiomem_sql.connections import register
+from audiomem_sql.errors import UnsupportedError
 
 COLUMNS = (
     ModelColumn("id", "INTEGER", ("PRIMARY KEY",)),
@@ -128,16 +129,60 @@ def test_a_table_of_an_attached_database(con: apsw.Connection, tmp_path: Path) -
     con.execute("INSERT INTO one.v(n) VALUES (NULL)")
     con.execute("ATTACH ':memory:' AS two")
     con.execute("INSERT INTO One.V(n) VALUES (NULL)")
-    con.execute("INSERT INTO v(n) VALUES (NULL)")  # it may be in two, too: as before, in doubt
-    assert [row[0] for row in con.execute("SELECT n FROM v")] == [None, None, None, 7]
+    con.execute("INSERT INTO v(n) VALUES (NULL)")
+    assert [row[0] for row in con.execute("SELECT n FROM v")] == [None] * 4
+    con.execute("INSERT INTO v(v) VALUES ('checkpoint')")
 
 
-def test_a_statement_that_begins_with_a_comment(con: apsw.Connection, door: str) -> None:
-    """apsw says of it what it says of a trigger."""
-    con.execute("-- one row\nINSERT INTO t(n) VALUES (NULL)")
-    con.execute("INSERT INTO t(s) VALUES ('a')")
-    con.execute("-- another row\nINSERT INTO t(n) VALUES (NULL)")
-    assert numbers(con) == ([None, 7, None] if door == "extension" else [7, 7, 7])
+def test_a_table_of_the_same_name_comes_before_it(con: apsw.Connection, tmp_path: Path) -> None:
+    """SQLite looks in temp, in main, and then in the attached databases in their order."""
+    for number, name in enumerate(("one", "two", "three")):
+        con.execute(f"ATTACH ':memory:' AS {name}")
+        con.execute(
+            f"CREATE VIRTUAL TABLE {name}.v USING audiomem('{tmp_path}/{number}.flac', n INTEGER DEFAULT 7)"
+        )
+    con.execute("CREATE VIEW one.w AS SELECT n FROM v; ALTER TABLE two.v RENAME TO w")
+    con.execute("INSERT INTO v(n) VALUES (NULL); INSERT INTO three.v(n) VALUES (NULL)")
+    assert [row[0] for row in con.execute("SELECT n FROM one.v")] == [None]
+    assert [row[0] for row in con.execute("SELECT n FROM three.v")] == [None]
+    con.execute("CREATE TRIGGER one.into_w INSTEAD OF INSERT ON w BEGIN INSERT INTO v(n) VALUES (new.n); END")
+    con.execute("INSERT INTO w(n) VALUES (NULL)")
+    assert [row[0] for row in con.execute("SELECT n FROM one.v")] == [None, 7]
+    assert con.execute("SELECT count(*) FROM two.w").get == 0
+
+
+def test_a_statement_that_begins_with_a_comment(con: apsw.Connection) -> None:
+    """apsw says of it what it says of a statement that is run inside another one."""
+    for begin, end in (("", ""), ("BEGIN", "COMMIT")):
+        con.execute(begin)
+        for start in (
+            "-- one row\n",
+            "--\n",
+            "-- INSERT INTO t(s) VALUES (1); \n",
+            "-- --\n-- don't\n",
+            "/**/",
+        ):
+            con.execute("DELETE FROM t")
+            con.execute(start + "INSERT INTO t(n) VALUES (NULL)")
+            con.execute("INSERT INTO t(s) VALUES ('a')")
+            con.execute(start + "INSERT INTO t(n) VALUES (NULL)")
+            assert numbers(con) == [None, 7, None], start
+            with pytest.raises(Exception, match="RETURNING cannot be answered"):
+                con.execute(start + "INSERT INTO t(n) VALUES (5) RETURNING n")
+        con.execute(end)
+        con.execute("-- vacuum\nINSERT INTO t(t) VALUES ('vacuum')")
+
+
+def test_a_comment_that_is_a_statement(con: apsw.Connection, door: str) -> None:
+    """Through apsw the second could be inside the first, and the last one could be a trigger."""
+    begins = ("WITH x AS (SELECT 1)\nINSERT", "INSERT OR\nREPLACE", "TRIGGER INTO\nINSERT")
+    for start in begins:
+        con.execute(f"-- {start} INTO t(n) VALUES (NULL)")
+    known = [None, None] if door == "extension" else [7, 7]
+    assert numbers(con) == [None, *known]
+    for start in begins:
+        with pytest.raises(Exception, match="RETURNING cannot be answered"):
+            con.execute(f"-- {start} INTO t(n) VALUES (NULL) RETURNING n")
 
 
 def test_a_statement_inside_another(con: apsw.Connection, door: str) -> None:
@@ -146,15 +191,26 @@ def test_a_statement_inside_another(con: apsw.Connection, door: str) -> None:
         return value
 
     con.create_scalar_function("write", write)
-    con.execute("INSERT INTO t(n) VALUES (write(NULL))")
-    outer = None if door == "extension" else 7
-    assert sorted(con.execute("SELECT s, n FROM t"), key=str) == [("inner", 7), (None, outer)]
+    for begin, end in (("", ""), ("BEGIN", "COMMIT")):
+        con.execute(f"{begin}; DELETE FROM t; INSERT INTO t(n) VALUES (write(NULL)); {end}")
+        assert sorted(con.execute("SELECT s, n FROM t"), key=str) == [("inner", 7), (None, None)]
+    con.execute("DELETE FROM t; INSERT INTO t(n) SELECT write(NULL) FROM (VALUES (1), (2))")
+    assert sorted(con.execute("SELECT s, n FROM t"), key=str) == [("inner", 7)] * 2 + [(None, None)] * 2
+
+
+def test_a_statement_beside_another(con: apsw.Connection, door: str) -> None:
     con.execute("CREATE TABLE other(a)")
     rows = con.execute("INSERT INTO other VALUES (1), (2) RETURNING a")
     assert next(rows) == (1,)
     con.execute("INSERT INTO t(s, n) VALUES ('beside', NULL)")
-    beside = 7 if door == "extension" else None
-    assert con.execute("SELECT n FROM t WHERE s = 'beside'").get == beside
+    assert con.execute("SELECT n FROM t").get == (7 if door == "extension" else None)
+    with pytest.raises(Exception, match="RETURNING cannot be answered"):
+        con.execute("INSERT INTO t(s) VALUES ('beside') RETURNING rowid")
+    if door == "extension":
+        with pytest.raises(UnsupportedError, match="none runs inside another statement"):
+            con.execute("INSERT INTO t(t) VALUES ('checkpoint')")
+    rows.close()
+    con.execute("INSERT INTO t(t) VALUES ('checkpoint')")
 
 
 def test_an_authorizer_that_forbids_the_question(con: apsw.Connection) -> None:

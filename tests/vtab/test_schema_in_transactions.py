@@ -94,3 +94,19 @@ def test_another_table_of_the_same_file_is_another_one(sql: apsw.Connection) -> 
 
 
 DOORS = ("extension", "python")
+
+
+@pytest.mark.parametrize("before", ["", "INSERT INTO t VALUES (9);"])
+def test_a_savepoint_from_before_the_first_change_stays_where_it_was(
+    sql: apsw.Connection, before: str
+) -> None:
+    """A rollback after a rename connects the table again, which then joined as if the savepoint were new."""
+    sql.execute(f"{CREATE}; INSERT INTO t VALUES (1); BEGIN; {before} ALTER TABLE t RENAME TO u; SAVEPOINT s")
+    kept = [1, 9] if before else [1]
+    sql.execute("UPDATE u SET id = id + 20; SAVEPOINT inner")  # with a savepoint of its own
+    sql.execute("ROLLBACK TO inner; RELEASE inner; INSERT INTO u VALUES (7)")
+    assert ids(sql, "u") == [7, *(number + 20 for number in kept)]
+    sql.execute("ROLLBACK TO s")
+    assert ids(sql, "u") == kept
+    sql.execute("INSERT INTO u VALUES (8); RELEASE s; COMMIT")
+    assert ids(sql, "u") == sorted({*kept, 8})

@@ -1,38 +1,21 @@
-"""An apsw connection as the host of tables: what it tells, and which statement writes now."""
+"""An apsw connection as the host of tables."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any, cast
 
 import apsw
 
+from audiomem_sql.vtab.apsw.statements import WritingStatements
 from audiomem_sql.vtab.interface import WritingHost
-from audiomem_sql.vtab.statement_text import HEAD, has_returning
 
 
 class ApswHost(WritingHost):
-    """The connection ``apsw``.
-
-    apsw gives no list of the statements that run. It tells of each that begins, though, and of those that are
-    run inside it, in triggers, functions and other virtual tables: the others. A statement that begins with
-    a comment looks like one of these, so its text is not known either.
-    """
+    """The connection ``apsw``, and its statements."""
 
     def __init__(self, connection: apsw.Connection) -> None:
         self.apsw = connection
-        self._text: str | None = None
-        self._others = False
-        self._asks = False
-        self._returns: bool | None = None
-        connection.trace_v2(apsw.SQLITE_TRACE_STMT, self._begins, id=self)
-
-    def _begins(self, event: dict[str, Any]) -> None:
-        if not event["trigger"]:
-            self._text, self._others, self._returns = event["sql"], False, None
-        elif not self._asks:
-            self._others = True
+        self.statements = WritingStatements(connection)
 
     @property
     def in_transaction(self) -> bool:
@@ -59,29 +42,19 @@ class ApswHost(WritingHost):
         """Rows changed by the statements that have ended."""
         return self.apsw.total_changes()
 
-    @contextmanager
-    def asking(self) -> Iterator[None]:
-        """Statements that are run meanwhile are questions of the table, and no other statements."""
-        before, self._asks = self._asks, True
-        try:
-            yield
-        finally:
-            self._asks = before
-
     def finds(self, sql: str, /) -> bool | None:
         """Whether a SELECT has a row; None if it cannot be run."""
         try:
-            with self.asking():
-                return self.apsw.execute(sql).fetchone() is not None
+            return self.apsw.execute(sql).fetchone() is not None
         except apsw.Error:
             return None
 
-    def running(self) -> str | None:
-        """The beginning of the statement that writes now; None if others write inside it."""
-        return None if self._others or self._text is None else self._text[:HEAD]
+    def writing(self) -> tuple[str, ...]:
+        """The beginning of the statement that writes now; () if it is not known."""
+        last = self.statements.last
+        return () if last is None else last.told
 
-    def returning(self) -> bool:
-        """Whether the statement that writes now has a RETURNING clause."""
-        if self._returns is None:
-            self._returns = self._text is not None and has_returning(self._text)
-        return self._returns
+    def returning(self) -> tuple[str, ...]:
+        """What may be the text of the statement that writes now, and has a RETURNING clause."""
+        last = self.statements.last
+        return () if last is None else last.returning

@@ -1,6 +1,6 @@
 """SQLite's door through apsw: module ``audiomem``. CamelCase only where SQLite calls in.
 
-What a table does is in ``virtual_table``; here it is put into apsw's words. ``sqlite_cursor`` is the cursor.
+What a table does is in ``virtual_table``; here it is put into apsw's words. ``cursor`` has its cursors.
 """
 
 from __future__ import annotations
@@ -20,16 +20,17 @@ from audiomem_sql.columns.types import TIME_COLLATION
 from audiomem_sql.errors import BusyError, ConstraintError, InterruptError, SchemaError
 from audiomem_sql.search import highlight, snippet
 from audiomem_sql.vtab import arguments as creation
+from audiomem_sql.vtab.apsw.checks import refuse_check
 from audiomem_sql.vtab.apsw.cursor import Cursor
 from audiomem_sql.vtab.apsw.host import ApswHost
-from audiomem_sql.vtab.apsw.in_lists import lists_may_be_empty
+from audiomem_sql.vtab.apsw.kept_plans import Signature, Told, question_of, signature_of, tell, told_of
 from audiomem_sql.vtab.apsw.missing_table import ApswMissingTable
-from audiomem_sql.vtab.apsw.statements import WritingStatements
 from audiomem_sql.vtab.codes import ASK, SchemaChangedError, constraint
-from audiomem_sql.vtab.index_query import FAIL, LIMIT, OFFSET, ROLLBACK, Question
+from audiomem_sql.vtab.index_query import FAIL, ROLLBACK
+from audiomem_sql.vtab.planning import PlannedTable
 from audiomem_sql.vtab.table_functions import table_functions
 from audiomem_sql.vtab.tables import Tables
-from audiomem_sql.vtab.virtual_table import VirtualTable
+from audiomem_sql.vtab.virtual_table import MOST_ANSWERS, VirtualTable
 
 MODULE = "audiomem"
 
@@ -90,23 +91,16 @@ def _as_sqlite(function: Function) -> Function:
 
 
 def _changes_a_row(function: Function) -> Function:
-    """Undo the rows that a statement changed already, in all tables, when it fails at a later one.
-
-    SQLite calls RollbackTo for that, but apsw leaves the call out while an exception is on its way, as it is
-    then.
-    """
+    """Let the statements of the connection know what they change, and what they keep when they fail."""
 
     @wraps(function)
     def called(self: ApswTable, *arguments: Any) -> Any:
-        transaction = self.table.begin(any_thread=True)
-        statement = self._statements.number
-        if statement != self._statement:  # this is the first row of one
-            self._statement, self._steps = statement, transaction.steps
+        self.touched()
         try:
             return function(self, *arguments)
-        except BaseException as error:
-            if not isinstance(error, apsw.ConstraintError) or self.apsw.vtab_on_conflict() not in _KEPT:
-                self._module.undo(statement)
+        except apsw.ConstraintError:
+            if self.apsw.vtab_on_conflict() in _KEPT:
+                self.statements.keeps()
             raise
 
     return called  # type: ignore[return-value]
@@ -119,16 +113,11 @@ _KEPT = (FAIL, ROLLBACK)
 class Module(Tables):
     """``CREATE VIRTUAL TABLE … USING audiomem('file.flac', columns …, options …)`` of one connection."""
 
-    def __init__(self, statements: WritingStatements) -> None:
+    def __init__(self) -> None:
         super().__init__()
-        self.statements = statements
         self._host: ApswHost | None = None
-
-    def undo(self, statement: int) -> None:
-        """Take back what a statement has changed so far: triggers may have written to several tables."""
-        for table in self:
-            assert isinstance(table, ApswTable)
-            table.undo(statement)
+        #: Whether PRAGMA integrity_check asks the tables.
+        self.is_checked = True
 
     def Create(
         self, connection: apsw.Connection, module: str, database: str, name: str, *arguments: str
@@ -151,8 +140,13 @@ class Module(Tables):
                 self, connection, name, lambda: creation.connect(connection, database, name, arguments).table
             )
             self.add(missing)
+            self._refuse_checks(connection)
             return creation.missing_declaration(name, arguments), missing
         return self._declare(connection, database, name, declared, arguments)
+
+    def _refuse_checks(self, connection: apsw.Connection) -> None:
+        if not self.is_checked:
+            connection.trace_v2(apsw.SQLITE_TRACE_STMT, refuse_check, id=self)
 
     def _declare(
         self,
@@ -166,6 +160,7 @@ class Module(Tables):
             connection.vtab_config(apsw.SQLITE_VTAB_CONSTRAINT_SUPPORT, 1)
             if self._host is None:
                 self._host = ApswHost(connection)
+                self._refuse_checks(connection)
             made = ApswTable(self, self._host, database, name, declared)
             made.key = (database, *arguments)
             self.add(made)
@@ -185,16 +180,14 @@ class ApswTable(VirtualTable):
         super().__init__(module, host, database, name, declared.table, declared.hidden)
         self._host = host
         self.apsw = host.apsw
-        self._module = module
-        self._statements = module.statements
-        self._statement: int | None = None  # the number of the one that wrote last
-        self._steps = 0  # of the transaction, when it began
+        self.statements = host.statements
+        self._told_of: PlannedTable | None = None
+        self._told: dict[Signature, Told | None] = {}  # answers that are kept, of that table
 
     def interrupted(self) -> bool:
         """Whether the statement that runs is to end. SqlInterruptError if it is."""
         try:
-            with self._host.asking():
-                self.apsw.execute(ASK).fetchall()
+            self.apsw.execute(ASK).fetchall()
         except apsw.InterruptError:
             raise SqlInterruptError("interrupted") from None
         except (apsw.AuthError, apsw.SQLError):
@@ -203,27 +196,28 @@ class ApswTable(VirtualTable):
 
     def integers(self, sql: str) -> I64Array:
         """The integers of the first column of a query of the connection, int64 (n,)."""
-        with self._host.asking():
-            rows = self.apsw.execute(sql, can_cache=False)
-            return np.fromiter((number for (number,) in rows), np.int64)
+        rows = self.apsw.execute(sql, can_cache=False)
+        return np.fromiter((number for (number,) in rows), np.int64)
 
     def BestIndexObject(self, index: apsw.IndexInfo) -> bool:
-        """Hand SQLite's query on, and the plan back."""
-        answer = self.best_index(_question(index))
-        if answer is None:
+        """Hand SQLite's query on, and the plan back; what was asked before is not asked again."""
+        planned = self.planned_table()
+        if planned is not self._told_of:
+            self._told_of = planned
+            self._told.clear()
+        signature = signature_of(index)
+        try:
+            told = self._told[signature]
+        except KeyError:
+            question = question_of(index)
+            told = told_of(self.best_index(question))
+            if all(value is None for *_, value, _ in question[0]):
+                if len(self._told) == MOST_ANSWERS:
+                    self._told.clear()
+                self._told[signature] = told
+        if told is None:
             return False
-        lists = any(answer.lists) and lists_may_be_empty()
-        for number, argument in enumerate(answer.arguments):
-            if argument:
-                index.set_aConstraintUsage_argvIndex(number, argument)
-                index.set_aConstraintUsage_omit(number, answer.omitted[number])
-                if lists and answer.lists[number]:
-                    index.set_aConstraintUsage_in(number, True)
-        index.idxStr, index.idxNum = answer.text, answer.number
-        index.estimatedCost, index.estimatedRows = answer.cost, answer.rows
-        index.orderByConsumed = answer.ordered
-        if answer.unique:
-            index.idxFlags = apsw.SQLITE_INDEX_SCAN_UNIQUE
+        tell(index, told)
         return True
 
     @_as_sqlite
@@ -234,18 +228,26 @@ class ApswTable(VirtualTable):
         self.open_cursors += 1
         return cursor
 
-    def undo(self, statement: int) -> None:
-        """Take back what a statement has changed, if it is the one that wrote here last."""
-        if statement == self._statement and self.table.transaction is not None:
-            self.table.transaction.undo(self._steps)
+    def touched(self) -> None:
+        """The statement that writes now is to change the table."""
+        self.statements.touches(self, self.table.begin(any_thread=True).steps)
 
-    def in_trigger(self) -> bool:
-        """Whether the row that is written now comes from a trigger."""
-        return self._statements.in_trigger
+    def undo(self, steps: int) -> None:
+        """Take back all changes of the transaction but the first ``steps``."""
+        if self.table.transaction is not None:
+            self.table.transaction.undo(steps)
 
     def FindFunction(self, name: str, arguments: int) -> Callable[..., Any] | None:
-        """``highlight`` and ``snippet`` know the row where their first argument is the table."""
-        return {"highlight": highlight, "snippet": snippet}.get(name.lower())
+        """``highlight`` and ``snippet`` know the row where their first argument is the table.
+
+        So does ``match``, which SQLite calls where no plan answers MATCH.
+        """
+        functions: dict[str, Callable[..., Any]] = {
+            "highlight": highlight,
+            "snippet": snippet,
+            "match": self.matches,
+        }
+        return functions.get(name.lower())
 
     def Integrity(self, schema: str, name: str, quick: int) -> str | None:
         """What PRAGMA integrity_check prints of this table; None if all is well."""
@@ -260,32 +262,40 @@ class ApswTable(VirtualTable):
 
     Rename = VirtualTable.rename
 
-    def _may_begin(self) -> None:
-        with self._host.asking():  # what is asked here is no statement that writes inside another one
-            self._statements.may_begin()
-
     @_as_sqlite
     def Begin(self) -> None:
         """The first write of a transaction."""
-        self._statement = None
-        self._may_begin()
         self.begin()
+        self.statements.begins()
+        self.touched()
 
     Sync = _as_sqlite(VirtualTable.sync)
-    Commit = VirtualTable.commit
-    Rollback = VirtualTable.rollback
+
+    def Commit(self) -> None:
+        """The transaction is written."""
+        self.statements.ends()
+        self.commit()
+
+    def Rollback(self) -> None:
+        """The transaction is dropped."""
+        self.statements.ends()
+        self.rollback()
 
     def Savepoint(self, level: int) -> None:
         """A savepoint, or a statement that may have to be taken back."""
-        self._may_begin()
         self.savepoint(level)
+        self.statements.savepoint(level)
+        self.touched()
 
-    Release = VirtualTable.release
+    def Release(self, level: int) -> None:
+        """What came behind a savepoint is kept."""
+        self.release(level)
+        self.statements.settled(level)
 
     def RollbackTo(self, level: int) -> None:
         """Return to a savepoint."""
-        self._statement = None
         self.rollback_to(level)
+        self.statements.settled(level)
 
     @_changes_a_row
     @_as_sqlite
@@ -302,31 +312,9 @@ class ApswTable(VirtualTable):
     UpdateDeleteRow = _changes_a_row(_as_sqlite(VirtualTable.delete))
 
 
-def _question(index: apsw.IndexInfo) -> Question:
-    constraints = []
-    for number in range(index.nConstraint):
-        op, usable = index.get_aConstraint_op(number), index.get_aConstraint_usable(number)
-        about_rows = op not in (LIMIT, OFFSET)
-        constraints.append(
-            (
-                index.get_aConstraint_iColumn(number),
-                op,
-                usable,
-                index.get_aConstraint_collation(number) if about_rows else "BINARY",
-                index.get_aConstraint_rhs(number),
-                usable and about_rows and index.get_aConstraintUsage_in(number),
-            )
-        )
-    order = [
-        (index.get_aOrderBy_iColumn(number), index.get_aOrderBy_desc(number))
-        for number in range(index.nOrderBy)
-    ]
-    return tuple(constraints), tuple(order), sum(1 << column for column in index.colUsed)
-
-
 def register(connection: apsw.Connection) -> Module:
     """Make module ``audiomem`` known to ``connection``."""
-    module = Module(WritingStatements(connection))
+    module = Module()
     connection.create_collation(TIME_COLLATION, compare)
     try:
         connection.create_module(MODULE, cast(Any, module), use_bestindex_object=True, iVersion=4)
@@ -335,6 +323,7 @@ def register(connection: apsw.Connection) -> Module:
         # missing.
         if "slots" not in str(error):
             raise
+        module.is_checked = False
         connection.create_module(MODULE, cast(Any, module), use_bestindex_object=True, iVersion=2)
     return module
 

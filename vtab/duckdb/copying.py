@@ -90,7 +90,7 @@ class CopyTarget:
                 for name, described in zip(names, types, strict=True)
             ]
         )
-        self.table = NewTable.of(schema, options)
+        self.table = NewTable.of(schema, options, "columns")
 
     def begin(self, path: str) -> CopyWriter:
         """What takes the rows of one file.
@@ -144,7 +144,8 @@ class CopySource:
             raise SchemaError(
                 f"the table has {len(wanted)} columns, and the file {len(names)}",
                 file=path,
-                remedy="Name columns behind the table, or use INSERT INTO … SELECT … FROM the file.",
+                remedy="Name those of the file behind the table, or use INSERT INTO … BY NAME FROM the "
+                "file: the others get their DEFAULT.",
             )
         same = sorted(names) == sorted(wanted)
         self._places = [names.index(name) for name in wanted] if same else list(range(len(names)))

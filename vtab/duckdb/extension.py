@@ -22,7 +22,7 @@ from audiomem_sql.vtab.duckdb import pushed_filters
 from audiomem_sql.vtab.duckdb.attaching import AttachPragma
 from audiomem_sql.vtab.duckdb.copying import CopyFunction
 from audiomem_sql.vtab.duckdb.functions import FUNCTIONS, TableFunction
-from audiomem_sql.vtab.duckdb.many_files import is_pattern, matching
+from audiomem_sql.vtab.duckdb.many_files import is_pattern, tables_of
 from audiomem_sql.vtab.duckdb.settings import SETTINGS
 from audiomem_sql.vtab.duckdb.source import Source, open_table
 from audiomem_sql.vtab.duckdb.stream import Stream
@@ -164,7 +164,7 @@ class Door:
         if not name.lower().endswith(".flac"):
             return False
         if is_pattern(name):
-            return bool(matching(name))
+            return any(True for _ in tables_of(name))
         try:
             open_table(name)
         except NotAudioMemoryError:

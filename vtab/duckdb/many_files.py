@@ -16,7 +16,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from audiomem_sql.columns.column import fold
-from audiomem_sql.errors import NotAudioMemoryError, QueryError, SchemaError
+from audiomem_sql.errors import AudioMemError, NotAudioMemoryError, QueryError, SchemaError
 from audiomem_sql.table.arrow_dataset import FlacDataset
 from audiomem_sql.vtab.duckdb.source import NamedTable, Source, open_table
 
@@ -28,12 +28,11 @@ def is_pattern(path: str) -> bool:
     return any(letter in path for letter in _MAGIC) and not os.path.lexists(path)
 
 
-def matching(pattern: str) -> list[str]:
-    """The tables that a glob finds, sorted by their paths; files that hold sound are left out.
+def tables_of(pattern: str) -> Iterator[tuple[str, AudioMemError | None]]:
+    """The tables that a glob finds, sorted by their paths, and why each cannot be opened, if it cannot.
 
-    ``**`` stands for any number of folders.
+    Files that hold sound are left out. ``**`` stands for any number of folders.
     """
-    found = []
     for path in sorted(glob.glob(pattern, recursive=True)):
         if os.path.isdir(path):
             continue
@@ -41,6 +40,18 @@ def matching(pattern: str) -> list[str]:
             open_table(path)
         except NotAudioMemoryError:
             continue
+        except AudioMemError as error:
+            yield path, error
+        else:
+            yield path, None
+
+
+def matching(pattern: str) -> list[str]:
+    """The tables that a glob finds, as above; the error of the first one that cannot be opened is raised."""
+    found = []
+    for path, error in tables_of(pattern):
+        if error is not None:
+            raise error
         found.append(path)
     return found
 

@@ -14,12 +14,15 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from audiomem_sql.arrays import I64Array
+from audiomem_sql.arrays import I64Array, U64Array
 from audiomem_sql.errors import QueryError
 from audiomem_sql.vtab.duckdb import vectors
 from audiomem_sql.vtab.duckdb.writing import NewTable, option_values, write_batches
 
 _ROW = "audiomem_write('x.flac', t) FROM t"
+#: What C tells of the states of rows: that of the first one, whether it may be the one of all of them, and
+#: those of all, None if there are none. ``native/duckdb_write.c`` says why.
+States = tuple[bytes, int, bytes | None]
 
 
 @dataclass(slots=True)
@@ -33,6 +36,33 @@ _groups: dict[int, _Group] = {}
 _lock = threading.Lock()
 
 
+@dataclass(frozen=True)
+class WritingMacro:
+    """``CALL audiomem_write(query, path)``, a table macro around the aggregate function.
+
+    DuckDB puts the query into the statement, which so sees temporary tables and the open transaction.
+    """
+
+    name: str = "audiomem_write"
+    parameters: tuple[str, ...] = ("query", "path")
+    #: Those that are NULL if they are not given.
+    optional: tuple[str, ...] = ("options",)
+    body: str = "SELECT audiomem_write(path, audiomem_row, options) AS rows FROM query(query) AS audiomem_row"
+
+    @property
+    def texts(self) -> tuple[str, str]:
+        """Name and body, as C takes them."""
+        return self.name, self.body
+
+    def statement(self) -> str:
+        """What makes the macro for one connection, where no interface of DuckDB lets an extension do it."""
+        declared = [*self.parameters, *(f"{name} := NULL" for name in self.optional)]
+        return f"CREATE OR REPLACE TEMP MACRO {self.name}({', '.join(declared)}) AS TABLE {self.body}"
+
+
+WRITING_MACRO = WritingMacro()
+
+
 class WritingFunction:
     """What C registers: the name, the types of its arguments, and what is done with the states."""
 
@@ -40,7 +70,7 @@ class WritingFunction:
     overloads = ((vectors.VARCHAR, vectors.ANY), (vectors.VARCHAR, vectors.ANY, vectors.ANY))
 
     def update(
-        self, states: bytes, rows: int, arguments: Sequence[tuple[vectors.Type, vectors.Vector]]
+        self, states: States, rows: int, arguments: Sequence[tuple[vectors.Type, vectors.Vector]]
     ) -> None:
         """Take rows. arguments: path, row, options; a type and a vector each."""
         (_, paths), (row_type, row_vector), *more = arguments
@@ -48,12 +78,12 @@ class WritingFunction:
             raise QueryError("audiomem_write takes a path and a row", remedy=f"Write: SELECT {_ROW}")
         named = vectors.array((vectors.VARCHAR,), paths, rows)
         given = vectors.array(row_type, row_vector, rows)
-        options = [_options(vectors.array(*more[0], rows), more[0][0], rows)] if more else [{}]
+        options = _options(*more[0], rows) if more else {}
         batch = pa.RecordBatch.from_arrays(given.flatten(), schema=pa.schema(list(given.type)))
-        numbers, inverse = np.unique(np.frombuffer(states, "<u8"), return_inverse=True)
+        numbers, inverse = np.unique(_state_of_each(states, named), return_inverse=True)
         for place, number in enumerate(numbers.tolist()):
             indexes = np.flatnonzero(inverse == place)
-            self._add(number, named.take(pa.array(indexes)), options[0], _rows(batch, given, indexes))
+            self._add(number, named.take(pa.array(indexes)), options, _rows(batch, given, indexes))
 
     def combine(self, sources: bytes, targets: bytes) -> None:
         """Add the rows of each source to its target."""
@@ -99,10 +129,18 @@ def discard(states: bytes) -> None:
 # -----------------------------------------------------------------------------------------------------------
 
 
+def _state_of_each(states: States, paths: pa.Array) -> U64Array:
+    """The number of the state of each row."""
+    first, may_be_of_all, numbers = states
+    if numbers is None or (may_be_of_all and len(paths.unique()) == 1):
+        return np.repeat(np.frombuffer(first, "<u8"), len(paths))
+    return np.frombuffer(numbers, "<u8")
+
+
 def _written(group: _Group) -> int:
     options = dict(group.options)
     overwrite = bool(options.pop("overwrite", False))
-    table = NewTable.of(group.batches[0].schema, options)
+    table = NewTable.of(group.batches[0].schema, options, "overwrite")
     return write_batches(table, group.path, group.batches, overwrite=overwrite)
 
 
@@ -126,9 +164,13 @@ def _check_path(group: _Group, path: str) -> None:
         )
 
 
-def _options(given: pa.Array, described: vectors.Type, rows: int) -> dict[str, Any]:
-    """The options of a struct, {'primary_key': 'id'}."""
+def _options(described: vectors.Type, vector: vectors.Vector, rows: int) -> dict[str, Any]:
+    """The options of a struct, {'primary_key': 'id'}; NULL: none."""
+    if described[0] == vectors.SQLNULL:
+        return {}
+    given = vectors.array(described, vector, rows)
+    if given.null_count == rows:
+        return {}
     if described[0] != vectors.STRUCT:
         raise QueryError("the options of audiomem_write are a STRUCT", remedy="Write: {'primary_key': 'id'}")
-    values = given[0].as_py() if rows else None
-    return option_values(list((values or {}).items()))
+    return option_values(list((given[0].as_py() or {}).items()))

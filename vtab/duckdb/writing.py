@@ -45,13 +45,14 @@ class NewTable:
     options: Mapping[str, Any] = field(default_factory=dict)
 
     @classmethod
-    def of(cls, schema: pa.Schema, options: Mapping[str, Any]) -> NewTable:
+    def of(cls, schema: pa.Schema, options: Mapping[str, Any], own: str) -> NewTable:
         """The table with the columns of ``schema`` and the options of a statement.
 
-        options: ``primary_key``, ``semantic``, and those of TableOptions. Raises what ``write_flac``
-        raises, as far as it can be told without rows.
+        options: ``primary_key``, ``semantic``, and those of TableOptions. own: one that the statement took
+        already. Raises what ``write_flac`` raises, as far as it can be told without rows.
         """
         rest = dict(options)
+        TableOptions.check_names(rest, ("primary_key", "semantic", own))
         key, semantic = rest.pop("primary_key", None), rest.pop("semantic", [])
         if isinstance(key, list):
             key = key[0] if len(key) == 1 else ", ".join(map(str, key))

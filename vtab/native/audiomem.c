@@ -1,4 +1,4 @@
-/* The entry point: `.load audiomem` registers module `audiomem` and all functions with the connection.
+/* The entry points: `.load audiomem` registers module `audiomem` and all functions with the connection.
 **
 ** It is never unloaded, because Python cannot be.
 */
@@ -130,52 +130,47 @@ static sqlite3_stmt *writing_after(sqlite3 *db, sqlite3_stmt *statement) {
 }
 
 /* Characters of a statement that Python looks at (HEAD in vtab/statement_text.py), in bytes. */
-enum { HEAD = 1 << 14 };
+enum { HEAD = 1 << 14, WHOLE = 1 << 30 }; /* SQLite takes none that is longer */
 
-static PyObject *host_running(PyObject *self, PyObject *arguments) {
-  sqlite3 *db = database(self);
-  sqlite3_stmt *statement = writing_after(db, NULL);
-  const char *sql = statement == NULL || writing_after(db, statement) != NULL ? NULL : sqlite3_sql(statement);
+/* The text of a statement, or at most the first `most` bytes; None if it keeps none (sqlite3_prepare) or is no UTF-8. */
+static PyObject *statement_text(sqlite3_stmt *statement, Py_ssize_t most) {
+  const char *sql = sqlite3_sql(statement);
   Py_ssize_t size = 0;
   PyObject *text;
 
-  (void)arguments;
   if (sql == NULL) return none();
-  while (size < HEAD && sql[size] != '\0') size++;
+  while (size < most && sql[size] != '\0') size++;
   if (sql[size] != '\0') {
     while (size > 0 && ((unsigned char)sql[size] & 0xC0) == 0x80) size--; /* not within a character */
   }
   text = py.PyUnicode_FromStringAndSize(sql, size);
   if (text != NULL) return text;
-  py.PyErr_Clear(); /* no UTF-8 */
+  py.PyErr_Clear();
   return none();
 }
 
-static PyObject *host_returning(PyObject *self, PyObject *arguments) {
-  sqlite3 *db = database(self);
-  sqlite3_stmt *statement = NULL;
-
-  (void)arguments;
-  while ((statement = writing_after(db, statement)) != NULL) {
-    if (sqlite3_column_count(statement) > 0) return boolean(1);
-  }
-  return boolean(0);
-}
-
-/* The texts of the statements that are running and write; None for one that keeps none (sqlite3_prepare). */
-static PyObject *host_writing(PyObject *self, PyObject *arguments) {
-  sqlite3 *db = database(self);
+/* The texts of the statements that are in the middle of writing, if they have at least `columns` columns. */
+static PyObject *writing_texts(sqlite3 *db, int columns, Py_ssize_t most) {
   sqlite3_stmt *each = NULL;
   PyObject *texts;
   int count = 0, i = 0;
 
-  (void)arguments;
-  while ((each = writing_after(db, each)) != NULL) count++;
+  while ((each = writing_after(db, each)) != NULL) count += sqlite3_column_count(each) >= columns;
   texts = py.PyTuple_New(count);
   while (texts != NULL && (each = writing_after(db, each)) != NULL) {
-    py.PyTuple_SetItem(texts, i++, text_object(sqlite3_sql(each)));
+    if (sqlite3_column_count(each) >= columns) py.PyTuple_SetItem(texts, i++, statement_text(each, most));
   }
   return texts;
+}
+
+static PyObject *host_writing(PyObject *self, PyObject *arguments) {
+  (void)arguments;
+  return writing_texts(database(self), 0, HEAD);
+}
+
+static PyObject *host_returning(PyObject *self, PyObject *arguments) {
+  (void)arguments;
+  return writing_texts(database(self), 1, WHOLE); /* those of INSERT … RETURNING */
 }
 
 /* In the order of NativeHost. */
@@ -187,10 +182,9 @@ static struct PyMethodDef HOST[] = {
     {"autocommit", host_autocommit, METH_NOARGS, "Whether no transaction was begun by hand."},
     {"total_changes", host_changes, METH_NOARGS, "Rows changed by the statements that have ended."},
     {"finds", host_finds, METH_VARARGS, "Whether a SELECT has a row; None if it cannot be run."},
-    {"running", host_running, METH_NOARGS, "The text of the statement that writes now."},
-    {"returning", host_returning, METH_NOARGS, "Whether a statement that writes now has a RETURNING clause."},
+    {"writing", host_writing, METH_NOARGS, "The texts of the statements that are in the middle of writing."},
+    {"returning", host_returning, METH_NOARGS, "The texts of those with a RETURNING clause."},
     {"integers", host_integers, METH_VARARGS, "The integers of the first column of a query."},
-    {"writing", host_writing, METH_NOARGS, "The texts of the statements that are running and write."},
 };
 enum { HOST_COUNT = sizeof(HOST) / sizeof(HOST[0]) };
 
@@ -376,5 +370,22 @@ int sqlite3_audiomem_init(sqlite3 *db, char **message, const sqlite3_api_routine
   }
   rc = register_all(db, message);
   gil_give(&gil);
+  return rc == SQLITE_OK ? SQLITE_OK_LOAD_PERMANENTLY : rc;
+}
+
+/* The other entry point, for hosts that open connections of their own accord, as litecli does for its completion:
+** every connection that is opened from now on, by this SQLite in this process, has the module. The caller's own does
+** not get it. It is asked for by name only: a host that opens strangers' databases beside its own decides for itself.
+*/
+#ifdef __GNUC__
+__attribute__((visibility("default")))
+#endif
+int audiomem_every_connection(sqlite3 *db, char **message, const sqlite3_api_routines *api) {
+  int rc;
+
+  (void)db;
+  (void)message;
+  host = api;
+  rc = sqlite3_auto_extension((void (*)(void))sqlite3_audiomem_init);
   return rc == SQLITE_OK ? SQLITE_OK_LOAD_PERMANENTLY : rc;
 }

@@ -3,74 +3,73 @@
 
 #include <stdlib.h>
 
-/* ((NAME, value), …) of the options in brackets. */
-static PyObject *options_of(duckdb_copy_info info) {
-  duckdb_value options = duckdb_copy_function_bind_get_options(info);
-  duckdb_logical_type type = duckdb_get_value_type(options); /* the value's own; NULL without options */
-  idx_t count = duckdb_is_null_value(options) ? 0 : duckdb_struct_type_child_count(type), i;
-  PyObject *made = py.PyTuple_New((Py_ssize_t)count);
+struct options {
+  duckdb_value values;
+  duckdb_logical_type type;
+};
 
-  for (i = 0; made != NULL && i < count; i++) {
-    duckdb_value value = duckdb_get_struct_child(options, i);
-    char *name = duckdb_struct_type_child_name(type, i);
-    PyObject *option = tuple(2, (PyObject *[]){text_object(name), value_object(value)});
+static PyObject *option_at(void *data, Py_ssize_t place) {
+  const struct options *options = data;
+  duckdb_value value = duckdb_get_struct_child(options->values, (idx_t)place);
+  char *name = duckdb_struct_type_child_name(options->type, (idx_t)place);
+  PyObject *made = tuple(2, (PyObject *[]){text_object(name), value_object(value)});
 
-    duckdb_free(name);
-    duckdb_destroy_value(&value);
-    if (option == NULL) {
-      py.Py_DecRef(made);
-      made = NULL;
-    } else {
-      py.PyTuple_SetItem(made, (Py_ssize_t)i, option);
-    }
-  }
-  duckdb_destroy_value(&options);
+  duckdb_free(name);
+  duckdb_destroy_value(&value);
   return made;
 }
 
-static PyObject *types_of(duckdb_copy_info info, idx_t count) {
-  PyObject *made = py.PyTuple_New((Py_ssize_t)count);
-  idx_t i;
+/* ((NAME, value), …) of the options in brackets. */
+static PyObject *options_of(duckdb_copy_info info) {
+  duckdb_value values = duckdb_copy_function_bind_get_options(info);
+  struct options options = {values, duckdb_get_value_type(values)}; /* the value's own; NULL without options */
+  idx_t count = duckdb_is_null_value(values) ? 0 : duckdb_struct_type_child_count(options.type);
+  PyObject *made = tuple_of((Py_ssize_t)count, option_at, &options);
 
-  for (i = 0; made != NULL && i < count; i++) {
-    duckdb_logical_type type = duckdb_copy_function_bind_get_column_type(info, i);
-    PyObject *item = described(type);
-
-    duckdb_destroy_logical_type(&type);
-    if (item == NULL) {
-      py.Py_DecRef(made);
-      return NULL;
-    }
-    py.PyTuple_SetItem(made, (Py_ssize_t)i, item);
-  }
+  duckdb_destroy_value(&values);
   return made;
+}
+
+static PyObject *type_at(void *info, Py_ssize_t place) {
+  duckdb_logical_type type = duckdb_copy_function_bind_get_column_type(info, (idx_t)place);
+  PyObject *made = described(type);
+
+  duckdb_destroy_logical_type(&type);
+  return made;
+}
+
+struct settings {
+  duckdb_client_context context;
+  PyObject *names;
+};
+
+static PyObject *setting_at(void *data, Py_ssize_t place) {
+  const struct settings *settings = data;
+
+  return setting(settings->context, text_at(settings->names, place));
 }
 
 /* The values of the settings that the function names, in their order. */
 static PyObject *settings_of(duckdb_copy_info info, PyObject *function) {
-  PyObject *names = py.PyObject_GetAttrString(function, "settings"), *made;
-  duckdb_client_context context = duckdb_copy_function_bind_get_client_context(info);
-  Py_ssize_t count = names == NULL ? 0 : py.PyTuple_Size(names), i;
+  struct settings settings = {NULL, py.PyObject_GetAttrString(function, "settings")};
+  PyObject *made;
 
-  made = names == NULL ? NULL : py.PyTuple_New(count);
-  for (i = 0; made != NULL && i < count; i++) {
-    PyObject *value = setting(context, text_at(names, i));
-
-    if (value == NULL) {
-      py.Py_DecRef(made);
-      made = NULL;
-    } else {
-      py.PyTuple_SetItem(made, i, value);
-    }
-  }
-  duckdb_destroy_client_context(&context);
-  if (names != NULL) py.Py_DecRef(names);
+  if (settings.names == NULL) return NULL;
+  settings.context = duckdb_copy_function_bind_get_client_context(info);
+  made = tuple_of(py.PyTuple_Size(settings.names), setting_at, &settings);
+  duckdb_destroy_client_context(&settings.context);
+  py.Py_DecRef(settings.names);
   return made;
 }
+
+static void begin(duckdb_copy_info);
+static void sink(duckdb_copy_info, duckdb_data_chunk);
+static void finish(duckdb_copy_info);
 
 static void bind(duckdb_copy_info info) {
   PyObject *function = duckdb_copy_function_bind_get_extra_info(info), *bound;
   idx_t count = duckdb_copy_function_bind_get_column_count(info);
+  const void *const registered[] = {(void *)bind, (void *)begin, (void *)sink, (void *)finish, function};
   struct gil gil = gil_take(NULL);
 
   if (!gil.entered) {
@@ -78,7 +77,7 @@ static void bind(duckdb_copy_info info) {
     return;
   }
   bound = call(function, "bind",
-               tuple(4, (PyObject *[]){copied_names(info, count), types_of(info, count), options_of(info),
+               tuple(4, (PyObject *[]){copied_names(info, registered, count), tuple_of((Py_ssize_t)count, type_at, info), options_of(info),
                                        settings_of(info, function)}));
   if (bound == NULL) REPORT(duckdb_copy_function_bind_set_error, info);
   else duckdb_copy_function_bind_set_bind_data(info, bound, forget);
@@ -114,21 +113,16 @@ static void begin(duckdb_copy_info info) {
   gil_give(&gil);
 }
 
-static PyObject *columns_in(duckdb_data_chunk chunk, PyObject *types) {
-  Py_ssize_t count = py.PyTuple_Size(types), i;
-  idx_t rows = duckdb_data_chunk_get_size(chunk);
-  PyObject *made = py.PyTuple_New(count);
+struct chunk {
+  duckdb_data_chunk handle;
+  PyObject *types;
+};
 
-  for (i = 0; made != NULL && i < count; i++) {
-    PyObject *values = values_in(duckdb_data_chunk_get_vector(chunk, (idx_t)i), py.PyTuple_GetItem(types, i), rows);
+static PyObject *column_at(void *data, Py_ssize_t place) {
+  const struct chunk *chunk = data;
+  duckdb_vector vector = duckdb_data_chunk_get_vector(chunk->handle, (idx_t)place);
 
-    if (values == NULL) {
-      py.Py_DecRef(made);
-      return NULL;
-    }
-    py.PyTuple_SetItem(made, i, values);
-  }
-  return made;
+  return values_in(vector, py.PyTuple_GetItem(chunk->types, place), duckdb_data_chunk_get_size(chunk->handle));
 }
 
 static void sink(duckdb_copy_info info, duckdb_data_chunk chunk) {
@@ -140,7 +134,7 @@ static void sink(duckdb_copy_info info, duckdb_data_chunk chunk) {
     return;
   }
   types = py.PyObject_GetAttrString(writer, "types");
-  if (types != NULL) columns = columns_in(chunk, types);
+  if (types != NULL) columns = tuple_of(py.PyTuple_Size(types), column_at, &(struct chunk){chunk, types});
   if (columns != NULL) {
     PyObject *rows = py.PyLong_FromLongLong((long long)duckdb_data_chunk_get_size(chunk));
 

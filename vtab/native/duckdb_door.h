@@ -3,16 +3,19 @@
 **   duckdb.c           the entry point: which band of the API there is, and what is registered
 **   duckdb_objects.c   errors, objects of Python that DuckDB keeps, types and arguments
 **   duckdb_vectors.c   values between DuckDB's vectors and Arrow's arrays
+**   duckdb_stream.c    the rows of a statement, part by part
 **   duckdb_tables.c    table functions, and COPY … FROM
 **   duckdb_scalars.c   scalar functions
 **   duckdb_copy.c      COPY … TO
 **   duckdb_names.c     the names of COPY's columns
+**   duckdb_layout.c    memory whose layout DuckDB does not promise
 **   duckdb_write.c     the aggregate function audiomem_write
 */
 #ifndef AUDIOMEM_DUCKDB_DOOR_H
 #define AUDIOMEM_DUCKDB_DOOR_H
 
 #include "duckdb.h"
+#include "duckdb_layout.h"
 #include "runtime.h"
 
 /* ---- duckdb_objects.c ------------------------------------------------------------------------------------------- */
@@ -32,6 +35,23 @@ PyObject *described(duckdb_logical_type);
 /* A value: None for NULL, an int, text, a list, or (type, text) for one of another type. NULL with an exception. */
 PyObject *value_object(duckdb_value);
 
+/* A tuple or list of `count` items, which `item` makes by their places. NULL with an exception when one is NULL. */
+PyObject *tuple_of(Py_ssize_t count, PyObject *(*item)(void *data, Py_ssize_t place), void *data);
+PyObject *list_of(Py_ssize_t count, PyObject *(*item)(void *data, Py_ssize_t place), void *data);
+
+/* How the arguments of a call are asked for: `count` by their places, others by name. None for what is not given. */
+struct arguments {
+  Py_ssize_t count;
+  PyObject *(*at)(void *info, Py_ssize_t place);
+  PyObject *(*named)(void *info, const char *name);
+};
+/* The arguments in their order, then those in `named` of the function in theirs. */
+PyObject *arguments_of(PyObject *function, const struct arguments *, void *info);
+/* Hand each column of what a function gives to `column`, which says -1 to refuse it, and the number of rows, if it is known,
+** to `rows`. -1 with an exception. */
+int declare(PyObject *source, int (*column)(void *data, const char *name, int type, idx_t width), void (*rows)(void *data, idx_t),
+            void *data);
+
 /* Whether DuckDB has what 1.5.6 made stable. */
 static inline int has_next_band(void) { return duck[DUCKDB_USED - 1] != NULL; }
 /* The text of a setting, or None. NULL with an exception. */
@@ -40,9 +60,6 @@ PyObject *setting(duckdb_client_context, const char *name);
 /* Use a value of that setting, which is taken over. -1 with an exception. */
 int use_cache(PyObject *value);
 
-/* Copy memory of this process that may not be there; 0 then. */
-int copied_memory(void *to, const void *from, size_t size);
-
 /* ---- duckdb_vectors.c ------------------------------------------------------------------------------------------- */
 
 void set_cell(duckdb_vector, int type, idx_t row, const struct cell *);
@@ -50,6 +67,32 @@ void set_cell(duckdb_vector, int type, idx_t row, const struct cell *);
 void fill(duckdb_vector, int type, const struct column *, int64_t first, idx_t count);
 /* The first `rows` values of a flat vector of a described type, as vtab/duckdb/vectors.py takes them: (validity, …). */
 PyObject *values_in(duckdb_vector, PyObject *type, idx_t rows);
+
+/* ---- duckdb_stream.c --------------------------------------------------------------------------------------------- */
+
+/* The rows of one statement. `types`: of the columns that it names, in its order; 0 for one that is none, as count(*) has. */
+struct stream {
+  PyObject *object;
+  int64_t rows, done; /* all rows, 0 if that is not known; those that were handed out */
+  idx_t count;
+  int types[];
+};
+
+/* What one thread of the statement has of the rows. number: of its part, by which they can be put in order. */
+struct share {
+  struct part part;
+  Py_ssize_t row;
+  idx_t number;
+};
+
+/* `place` says which column of the source is the one at a place of the statement; any large number: none. NULL and what went
+** wrong, for free(). */
+struct stream *open_stream(PyObject *source, idx_t count, idx_t (*place)(void *info, idx_t), void *info, char **failed);
+void close_stream(void *);
+void close_share(void *);
+/* How many of at most `most` rows there are from `row` on, after fetching the next part if there was none; 0 at the end, and
+** where something went wrong, which is for free() then. */
+idx_t ready_rows(struct stream *, struct share *, idx_t most, char **failed);
 
 /* ---- the functions ---------------------------------------------------------------------------------------------- */
 
@@ -61,7 +104,8 @@ int register_writing_function(duckdb_connection, PyObject *);
 
 /* What COPY … FROM reads with: a table function with these named parameters. */
 duckdb_table_function copy_from_function(PyObject *);
-/* The names of the columns that COPY … TO is to write, or None where DuckDB does not tell them. NULL with an exception. */
-PyObject *copied_names(duckdb_copy_info, idx_t count);
+/* The names of the columns that COPY … TO is to write, or None where DuckDB does not tell them. NULL with an exception.
+** registered: the functions for bind, global_init, sink and finalize, and the object. */
+PyObject *copied_names(duckdb_copy_info, const void *const registered[5], idx_t count);
 
 #endif

@@ -2,7 +2,6 @@
 #include "duckdb_door.h"
 
 #include <stdlib.h>
-#include <unistd.h>
 
 const char ENDED[] = "audiomem: Python has ended in this process";
 
@@ -64,6 +63,85 @@ duckdb_logical_type logical(int type, idx_t width) {
   return made;
 }
 
+/* ---- tuples and lists --------------------------------------------------------------------------------------------- */
+
+PyObject *tuple_of(Py_ssize_t count, PyObject *(*item)(void *, Py_ssize_t), void *data) {
+  PyObject *made = py.PyTuple_New(count);
+  Py_ssize_t i;
+
+  for (i = 0; made != NULL && i < count; i++) {
+    PyObject *each = item(data, i);
+
+    if (each == NULL) {
+      py.Py_DecRef(made);
+      return NULL;
+    }
+    py.PyTuple_SetItem(made, i, each);
+  }
+  return made;
+}
+
+PyObject *list_of(Py_ssize_t count, PyObject *(*item)(void *, Py_ssize_t), void *data) {
+  PyObject *made = py.PyList_New(0);
+  Py_ssize_t i;
+
+  for (i = 0; made != NULL && i < count; i++) {
+    PyObject *each = item(data, i);
+    int failed = each == NULL || py.PyList_Append(made, each) < 0;
+
+    if (each != NULL) py.Py_DecRef(each);
+    if (failed) {
+      py.Py_DecRef(made);
+      return NULL;
+    }
+  }
+  return made;
+}
+
+/* ---- what functions are registered and called with ---------------------------------------------------------------- */
+
+struct call_arguments {
+  const struct arguments *given;
+  PyObject *named;
+  void *info;
+};
+
+static PyObject *argument_at(void *data, Py_ssize_t place) {
+  const struct call_arguments *call = data;
+
+  if (place < call->given->count) return call->given->at(call->info, place);
+  return call->given->named(call->info, text_at(py.PyTuple_GetItem(call->named, place - call->given->count), 0));
+}
+
+PyObject *arguments_of(PyObject *function, const struct arguments *given, void *info) {
+  PyObject *named = py.PyObject_GetAttrString(function, "named"), *made = NULL;
+  struct call_arguments call = {given, named, info};
+
+  if (named != NULL) {
+    made = tuple_of(given->count + py.PyTuple_Size(named), argument_at, &call);
+    py.Py_DecRef(named);
+  }
+  return made;
+}
+
+int declare(PyObject *source, int (*column)(void *, const char *, int, idx_t), void (*rows)(void *, idx_t), void *data) {
+  PyObject *columns = py.PyObject_GetAttrString(source, "columns"), *count = py.PyObject_GetAttrString(source, "rows");
+  int failed = columns == NULL || count == NULL;
+  Py_ssize_t i;
+
+  for (i = 0; !failed && i < py.PyTuple_Size(columns); i++) {
+    PyObject *each = py.PyTuple_GetItem(columns, i); /* name, type, width */
+    const char *name = text_at(each, 0);
+
+    failed = name == NULL || column(data, name, (int)number_at(each, 1), (idx_t)number_at(each, 2)) < 0;
+  }
+  if (!failed && count != py.none) rows(data, (idx_t)py.PyLong_AsLongLong(count));
+  if (columns != NULL) py.Py_DecRef(columns);
+  if (count != NULL) py.Py_DecRef(count);
+  if (failed && !py.PyErr_Occurred()) py.PyErr_SetString(*py.runtime_error, "DuckDB does not take the columns");
+  return failed ? -1 : 0;
+}
+
 void report(void (*set_error)(void *, const char *), void *info) {
   char *message = failure();
 
@@ -82,39 +160,20 @@ static PyObject *described_child(duckdb_logical_type child) {
   return made;
 }
 
-static PyObject *words_of_enum(duckdb_logical_type type) {
-  uint32_t count = duckdb_enum_dictionary_size(type), i;
-  PyObject *made = py.PyTuple_New((Py_ssize_t)count);
+static PyObject *word_at(void *type, Py_ssize_t place) {
+  char *word = duckdb_enum_dictionary_value(type, (idx_t)place);
+  PyObject *made = text_object(word);
 
-  for (i = 0; made != NULL && i < count; i++) {
-    char *word = duckdb_enum_dictionary_value(type, i);
-    PyObject *item = text_object(word);
-
-    duckdb_free(word);
-    if (item == NULL) {
-      py.Py_DecRef(made);
-      return NULL;
-    }
-    py.PyTuple_SetItem(made, (Py_ssize_t)i, item);
-  }
+  duckdb_free(word);
   return made;
 }
 
-static PyObject *fields_of_struct(duckdb_logical_type type) {
-  idx_t count = duckdb_struct_type_child_count(type), i;
-  PyObject *made = py.PyTuple_New((Py_ssize_t)count);
+static PyObject *field_at(void *type, Py_ssize_t place) {
+  char *name = duckdb_struct_type_child_name(type, (idx_t)place);
+  duckdb_logical_type child = duckdb_struct_type_child_type(type, (idx_t)place);
+  PyObject *made = tuple(2, (PyObject *[]){text_object(name), described_child(child)});
 
-  for (i = 0; made != NULL && i < count; i++) {
-    char *name = duckdb_struct_type_child_name(type, i);
-    PyObject *field = tuple(2, (PyObject *[]){text_object(name), described_child(duckdb_struct_type_child_type(type, i))});
-
-    duckdb_free(name);
-    if (field == NULL) {
-      py.Py_DecRef(made);
-      return NULL;
-    }
-    py.PyTuple_SetItem(made, (Py_ssize_t)i, field);
-  }
+  duckdb_free(name);
   return made;
 }
 
@@ -126,35 +185,25 @@ PyObject *described(duckdb_logical_type type) {
     return tuple(4, (PyObject *[]){number(id), number(duckdb_decimal_width(type)), number(duckdb_decimal_scale(type)),
                                    number(duckdb_decimal_internal_type(type))});
   case DUCKDB_ENUM:
-    return tuple(3, (PyObject *[]){number(id), number(duckdb_enum_internal_type(type)), words_of_enum(type)});
+    return tuple(3, (PyObject *[]){number(id), number(duckdb_enum_internal_type(type)),
+                                   tuple_of((Py_ssize_t)duckdb_enum_dictionary_size(type), word_at, type)});
   case DUCKDB_LIST:
     return tuple(2, (PyObject *[]){number(id), described_child(duckdb_list_type_child_type(type))});
   case DUCKDB_ARRAY:
     return tuple(3, (PyObject *[]){number(id), described_child(duckdb_array_type_child_type(type)),
                                    number((long long)duckdb_array_type_array_size(type))});
   case DUCKDB_STRUCT:
-    return tuple(2, (PyObject *[]){number(id), fields_of_struct(type)});
+    return tuple(2, (PyObject *[]){number(id), tuple_of((Py_ssize_t)duckdb_struct_type_child_count(type), field_at, type)});
   default:
     return tuple(1, (PyObject *[]){number(id)});
   }
 }
 
-static PyObject *list_object(duckdb_value value) {
-  PyObject *made = py.PyList_New(0);
-  idx_t count = duckdb_get_list_size(value), i;
+static PyObject *list_item(void *list, Py_ssize_t place) {
+  duckdb_value child = duckdb_get_list_child(list, (idx_t)place);
+  PyObject *made = value_object(child);
 
-  for (i = 0; made != NULL && i < count; i++) {
-    duckdb_value child = duckdb_get_list_child(value, i);
-    PyObject *item = value_object(child);
-    int failed = item == NULL || py.PyList_Append(made, item) < 0;
-
-    if (child != NULL) duckdb_destroy_value(&child);
-    if (item != NULL) py.Py_DecRef(item);
-    if (failed) {
-      py.Py_DecRef(made);
-      return NULL;
-    }
-  }
+  if (child != NULL) duckdb_destroy_value(&child);
   return made;
 }
 
@@ -166,7 +215,7 @@ PyObject *value_object(duckdb_value value) {
   if (value == NULL || duckdb_is_null_value(value)) return text_object(NULL);
   type = duckdb_get_type_id(duckdb_get_value_type(value));
   if (type >= DUCKDB_TINYINT && type < DUCKDB_UBIGINT) return number(duckdb_get_int64(value));
-  if (type == DUCKDB_LIST) return list_object(value);
+  if (type == DUCKDB_LIST) return list_of((Py_ssize_t)duckdb_get_list_size(value), list_item, value);
   text = duckdb_get_varchar(value);
   made = text_object(text);
   duckdb_free(text);
@@ -194,27 +243,4 @@ int use_cache(PyObject *value) {
   if (done == NULL) return -1;
   py.Py_DecRef(done);
   return 0;
-}
-
-/* ---- memory ------------------------------------------------------------------------------------------------------ */
-
-/* Through a pipe: the system refuses to read what is not there. */
-int copied_memory(void *to, const void *from, size_t size) {
-  int ends[2], whole = 1;
-
-  if (pipe(ends) != 0) return 0;
-  while (whole && size > 0) {
-    size_t part = size < 4096 ? size : 4096; /* what every pipe holds */
-    ssize_t written = write(ends[1], from, part);
-
-    whole = written > 0 && read(ends[0], to, (size_t)written) == written;
-    if (whole) {
-      to = (char *)to + written;
-      from = (const char *)from + written;
-      size -= (size_t)written;
-    }
-  }
-  close(ends[0]);
-  close(ends[1]);
-  return whole;
 }

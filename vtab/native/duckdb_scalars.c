@@ -24,29 +24,34 @@ static PyObject *value_at(duckdb_vector vector, int type, idx_t row) {
   return py.PyLong_FromLongLong(((const int64_t *)data)[row]);
 }
 
-static PyObject *values_of(duckdb_vector vector, idx_t rows) {
-  duckdb_logical_type type = duckdb_vector_get_column_type(vector);
-  PyObject *list = py.PyList_New(0);
-  int number = duckdb_get_type_id(type);
-  idx_t row;
+struct values {
+  duckdb_vector vector;
+  int type;
+};
 
+static PyObject *item_at(void *data, Py_ssize_t row) {
+  const struct values *values = data;
+
+  return value_at(values->vector, values->type, (idx_t)row);
+}
+
+/* The number of rows, then a list for each argument. */
+static PyObject *argument_at(void *input, Py_ssize_t place) {
+  long long rows = (long long)duckdb_data_chunk_get_size(input);
+  duckdb_logical_type type;
+  struct values values;
+
+  if (place == 0) return py.PyLong_FromLongLong(rows);
+  values.vector = duckdb_data_chunk_get_vector(input, (idx_t)place - 1);
+  type = duckdb_vector_get_column_type(values.vector);
+  values.type = duckdb_get_type_id(type);
   duckdb_destroy_logical_type(&type);
-  for (row = 0; list != NULL && row < rows; row++) {
-    PyObject *item = value_at(vector, number, row);
-    int failed = item == NULL || py.PyList_Append(list, item) < 0;
-
-    if (item != NULL) py.Py_DecRef(item);
-    if (failed) {
-      py.Py_DecRef(list);
-      list = NULL;
-    }
-  }
-  return list;
+  return list_of((Py_ssize_t)rows, item_at, &values);
 }
 
 static void scalar(duckdb_function_info info, duckdb_data_chunk input, duckdb_vector output) {
   PyObject *function = duckdb_scalar_function_get_extra_info(info), *columns, *results;
-  idx_t rows = duckdb_data_chunk_get_size(input), count = duckdb_data_chunk_get_column_count(input), i;
+  idx_t rows = duckdb_data_chunk_get_size(input), i;
   duckdb_logical_type logical_type = duckdb_vector_get_column_type(output);
   int type = duckdb_get_type_id(logical_type), failed;
   struct gil gil = gil_take(NULL);
@@ -56,17 +61,8 @@ static void scalar(duckdb_function_info info, duckdb_data_chunk input, duckdb_ve
     duckdb_scalar_function_set_error(info, ENDED);
     return;
   }
-  columns = py.PyTuple_New((Py_ssize_t)count + 1); /* the number of rows, then a list for each argument */
-  failed = columns == NULL;
-  if (!failed) py.PyTuple_SetItem(columns, 0, py.PyLong_FromLongLong((long long)rows));
-  for (i = 0; i < count && !failed; i++) {
-    PyObject *values = values_of(duckdb_data_chunk_get_vector(input, i), rows);
-
-    failed = values == NULL;
-    if (!failed) py.PyTuple_SetItem(columns, (Py_ssize_t)i + 1, values);
-  }
-  results = failed ? NULL : call(function, "call", columns);
-  if (failed && columns != NULL) py.Py_DecRef(columns);
+  columns = tuple_of((Py_ssize_t)duckdb_data_chunk_get_column_count(input) + 1, argument_at, input);
+  results = columns == NULL ? NULL : call(function, "call", columns);
   failed = results == NULL;
   for (i = 0; i < rows && !failed; i++) {
     struct cell cell;

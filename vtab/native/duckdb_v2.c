@@ -94,15 +94,20 @@ static void lend_functions(void) {
 
 static int register_all(const struct extension_input *input) {
   PyObject *module = py.PyImport_ImportModule(PYTHON_DUCKDB), *function = NULL, *pragma = NULL;
+  PyObject *writing = py.PyImport_ImportModule(PYTHON_WRITING), *macro = NULL;
   handle factory = NULL;
   int rc = -1;
 
   if (module != NULL) function = call(module, PYTHON_SCAN, NULL);
   if (function != NULL) pragma = call(module, PYTHON_ATTACHING, NULL);
-  if (pragma != NULL && v2_context_factory(input->context, &factory, NULL) == 0) {
+  if (pragma != NULL && writing != NULL) macro = py.PyObject_GetAttrString(writing, PYTHON_MACRO);
+  if (macro != NULL && v2_context_factory(input->context, &factory, NULL) == 0) {
     rc = v2_register_scan(input->extension, factory, function);
     if (rc == 0) rc = v2_register_pragma(input->extension, factory, pragma);
+    if (rc == 0) rc = v2_register_macro(input->extension, factory, macro);
   }
+  if (macro != NULL) py.Py_DecRef(macro);
+  if (writing != NULL) py.Py_DecRef(writing);
   if (pragma != NULL) py.Py_DecRef(pragma);
   if (function != NULL) py.Py_DecRef(function);
   if (module != NULL) py.Py_DecRef(module);

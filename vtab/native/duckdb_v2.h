@@ -27,7 +27,7 @@ struct extension_input {
   handle extension, context, *error;
 };
 
-enum { INPUT_INVALID = 2001, POSITIONAL_ONLY = 0, NAMED_ONLY = 3 };
+enum { INPUT_INVALID = 2001, POSITIONAL_ONLY = 0, STANDARD = 1, NAMED_ONLY = 3, TABLE_MACRO = 1 };
 /* Of types and of nodes of a bound expression. */
 enum { ID_ANY = 3, ID_TINYINT = 11, ID_BIGINT = 14, ID_TIMESTAMP = 19, ID_FLOAT = 22, ID_DOUBLE, ID_VARCHAR = 25, ID_UTINYINT = 28, ID_UINTEGER = 30, ID_LIST = 101 };
 enum { NODE_CONSTANT = 75, NODE_FUNCTION = 141, NODE_COLUMN = 228 };
@@ -117,6 +117,13 @@ enum { NODE_CONSTANT = 75, NODE_FUNCTION = 141, NODE_COLUMN = 228 };
 #define v2_pragma_signature V2(pragma_function_get_signature, (handle, handle *, handle *))
 #define v2_pragma_user_data V2(pragma_function_set_user_data, (handle, struct opaque *, handle *))
 
+#define v2_macro_body V2(macro_function_set_body, (handle, const struct str *, handle *))
+#define v2_macro_create V2(macro_function_create, (handle, int, handle *, handle *))
+#define v2_macro_destroy V2(macro_function_destroy, (handle *))
+#define v2_macro_name V2(macro_function_set_name, (handle, const struct str *, handle *))
+#define v2_macro_register V2(extension_register_macro_function, (handle, handle, handle *))
+#define v2_macro_signature V2(macro_function_get_signature, (handle, handle *, handle *))
+
 struct str text_of(const char *);
 void v2_fail(handle *error, const char *text);
 void v2_report(handle *error); /* the exception that is on its way */
@@ -124,6 +131,7 @@ PyObject *v2_value_object(handle value);
 PyObject *v2_tree(handle info, handle expression); /* see vtab/duckdb/pushed_filters.py */
 int v2_register_scan(handle extension, handle factory, PyObject *function);
 int v2_register_pragma(handle extension, handle factory, PyObject *pragma);
+int v2_register_macro(handle extension, handle factory, PyObject *macro);
 /* An exception that says which function DuckDB does not take, and why; the error is destroyed. */
 void v2_refused(const char *function, handle *error);
 

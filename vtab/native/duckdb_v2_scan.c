@@ -9,70 +9,52 @@
 
 /* ---- binding ----------------------------------------------------------------------------------------------------- */
 
-/* The path, then the named arguments in their order. */
-static PyObject *arguments_of(handle info, PyObject *named) {
-  Py_ssize_t count = py.PyTuple_Size(named) + 1, i;
-  PyObject *made = py.PyTuple_New(count);
+static PyObject *argument_at(void *info, Py_ssize_t place) {
+  handle value = NULL;
+  PyObject *made;
 
-  for (i = 0; made != NULL && i < count; i++) {
-    idx_t place = 0;
-    bool found = true;
-    handle value = NULL;
-    PyObject *item;
-
-    if (i > 0) {
-      struct str name = text_of(text_at(py.PyTuple_GetItem(named, i - 1), 0));
-
-      found = v2_bind_arg_index(info, &name, &place, &found, NULL) == 0 && found;
-    }
-    if (found) v2_bind_arg_value(info, place, &value, NULL);
-    item = v2_value_object(value);
-    if (value != NULL) v2_value_destroy(&value);
-    if (item == NULL) {
-      py.Py_DecRef(made);
-      return NULL;
-    }
-    py.PyTuple_SetItem(made, i, item);
-  }
+  v2_bind_arg_value(info, (idx_t)place, &value, NULL);
+  made = v2_value_object(value);
+  if (value != NULL) v2_value_destroy(&value);
   return made;
 }
+
+static PyObject *argument_called(void *info, const char *called) {
+  struct str name = text_of(called);
+  bool found = false;
+  idx_t place = 0;
+
+  if (v2_bind_arg_index(info, &name, &place, &found, NULL) != 0 || !found) return text_object(NULL);
+  return argument_at(info, (Py_ssize_t)place);
+}
+
+static const struct arguments GIVEN = {1, argument_at, argument_called}; /* the path, and the others by name */
 
 static const char *const NAMES[] = {
     [DUCKDB_BOOLEAN] = "BOOLEAN",     [DUCKDB_BIGINT] = "BIGINT",   [DUCKDB_FLOAT] = "FLOAT", [DUCKDB_DOUBLE] = "DOUBLE",
     [DUCKDB_TIMESTAMP] = "TIMESTAMP", [DUCKDB_VARCHAR] = "VARCHAR", [DUCKDB_BLOB] = "BLOB",
 };
 
-static int declare_column(handle result, handle factory, PyObject *column) {
-  int number = (int)number_at(column, 1), rc;
-  struct str name, text;
+struct declaring {
+  handle result, factory;
+};
+
+static int add_column(void *data, const char *called, int number, idx_t width) {
+  const struct declaring *declaring = data;
+  struct str name = text_of(called), text;
   handle type = NULL;
   char array[64];
+  int rc;
 
-  if (text_at(column, 0) == NULL) return -1;
-  name = text_of(text_at(column, 0));
-  snprintf(array, sizeof(array), "FLOAT[%lld]", number_at(column, 2));
+  snprintf(array, sizeof(array), "FLOAT[%llu]", (unsigned long long)width);
   text = text_of(number == DUCKDB_ARRAY ? array : NAMES[number]);
-  if (v2_type_of(factory, &text, &type, NULL) != 0) return -1;
-  rc = v2_result_column(result, &name, type, NULL);
+  if (declaring->factory == NULL || v2_type_of(declaring->factory, &text, &type, NULL) != 0) return -1;
+  rc = v2_result_column(declaring->result, &name, type, NULL);
   v2_type_destroy(&type);
   return rc == 0 ? 0 : -1;
 }
 
-static int declare(handle result, handle context, PyObject *source) {
-  PyObject *columns = py.PyObject_GetAttrString(source, "columns"), *rows = py.PyObject_GetAttrString(source, "rows");
-  handle factory = NULL;
-  Py_ssize_t i;
-  int rc = columns == NULL || rows == NULL || v2_context_factory(context, &factory, NULL) != 0 ? -1 : 0;
-
-  for (i = 0; rc == 0 && i < py.PyTuple_Size(columns); i++) {
-    rc = declare_column(result, factory, py.PyTuple_GetItem(columns, i));
-  }
-  if (rc == 0 && rows != py.none) v2_cardinality(result, (idx_t)py.PyLong_AsLongLong(rows), false, NULL);
-  if (columns != NULL) py.Py_DecRef(columns);
-  if (rows != NULL) py.Py_DecRef(rows);
-  if (rc < 0 && !py.PyErr_Occurred()) py.PyErr_SetString(*py.runtime_error, "DuckDB does not take the columns");
-  return rc;
-}
+static void set_rows(void *data, idx_t rows) { v2_cardinality(((const struct declaring *)data)->result, rows, false, NULL); }
 
 /* The setting is the stable extension's; where it is not there, as while that is loaded, nothing is set. */
 static int read_settings(handle context) {
@@ -88,7 +70,8 @@ static int read_settings(handle context) {
 }
 
 static void bind(handle info, handle result, handle context, handle *error) {
-  PyObject *function = NULL, *named, *given, *source = NULL;
+  struct declaring declaring = {result, NULL};
+  PyObject *function = NULL, *given, *source = NULL;
   struct gil gil = gil_take(NULL);
 
   if (!gil.entered) {
@@ -96,10 +79,10 @@ static void bind(handle info, handle result, handle context, handle *error) {
     return;
   }
   v2_bind_user_data(info, (void **)&function, NULL);
-  named = py.PyObject_GetAttrString(function, "named");
-  given = named == NULL || read_settings(context) < 0 ? NULL : arguments_of(info, named);
+  given = read_settings(context) < 0 ? NULL : arguments_of(function, &GIVEN, info);
   if (given != NULL) source = call(function, "bind", given);
-  if (source == NULL || declare(result, context, source) < 0) {
+  if (source != NULL) v2_context_factory(context, &declaring.factory, NULL);
+  if (source == NULL || declare(source, add_column, set_rows, &declaring) < 0) {
     v2_report(error);
     if (source != NULL) py.Py_DecRef(source);
   } else {
@@ -107,15 +90,20 @@ static void bind(handle info, handle result, handle context, handle *error) {
 
     v2_bind_set_data(info, &data, NULL);
   }
-  if (named != NULL) py.Py_DecRef(named);
   gil_give(&gil);
+}
+
+static PyObject *condition_at(void *info, Py_ssize_t place) {
+  handle expression = NULL;
+
+  return v2_filter(info, (idx_t)place, &expression, NULL) == 0 ? v2_tree(info, expression) : text_object(NULL);
 }
 
 /* The conditions of the WHERE, as trees. None is accepted: DuckDB applies them to the rows that are left. */
 static void filter(handle info, handle context, handle *error) {
   PyObject *source = NULL, *trees, *done = NULL;
   struct gil gil = gil_take(NULL);
-  idx_t count = 0, i;
+  idx_t count = 0;
 
   (void)context;
   if (!gil.entered) {
@@ -124,18 +112,7 @@ static void filter(handle info, handle context, handle *error) {
   }
   v2_filter_bind_data(info, (void **)&source, NULL);
   v2_filter_count(info, &count, NULL);
-  trees = py.PyTuple_New((Py_ssize_t)count);
-  for (i = 0; trees != NULL && i < count; i++) {
-    handle expression = NULL;
-    PyObject *tree = v2_filter(info, i, &expression, NULL) == 0 ? v2_tree(info, expression) : text_object(NULL);
-
-    if (tree == NULL) {
-      py.Py_DecRef(trees);
-      trees = NULL;
-    } else {
-      py.PyTuple_SetItem(trees, (Py_ssize_t)i, tree);
-    }
-  }
+  trees = tuple_of((Py_ssize_t)count, condition_at, info);
   if (trees != NULL) done = call(source, "prune", tuple(1, &trees));
   if (done == NULL) v2_report(error);
   else py.Py_DecRef(done);
@@ -144,95 +121,29 @@ static void filter(handle info, handle context, handle *error) {
 
 /* ---- scanning ---------------------------------------------------------------------------------------------------- */
 
-/* The rows of one statement. `types`: of the columns that it names, in its order; 0 for one that is none. */
-struct stream {
-  PyObject *object;
-  int64_t rows, done; /* all rows, 0 if that is not known; those that were handed out */
-  idx_t count;
-  int types[];
-};
+static idx_t column_place(void *info, idx_t at) {
+  idx_t place = (idx_t)-1;
 
-/* What one thread of the statement has of the rows. number: of its part, by which DuckDB puts them in order. */
-struct share {
-  struct part part;
-  Py_ssize_t row;
-  idx_t number;
-};
-
-static void close_stream(void *data) {
-  struct stream *stream = data;
-  struct gil gil = gil_take(NULL);
-
-  if (gil.entered && stream->object != NULL) {
-    PyObject *closed = call(stream->object, "close", NULL);
-
-    if (closed == NULL) py.PyErr_Clear();
-    else py.Py_DecRef(closed);
-    py.Py_DecRef(stream->object);
-  }
-  free(stream);
-  gil_give(&gil);
-}
-
-static void close_share(void *data) {
-  struct share *share = data;
-  struct gil gil = gil_take(NULL);
-
-  if (gil.entered) part_drop(&share->part);
-  free(share);
-  gil_give(&gil);
-}
-
-static int open_stream(handle info, struct stream *stream, PyObject *source) {
-  PyObject *columns = py.PyObject_GetAttrString(source, "columns"), *rows = py.PyObject_GetAttrString(source, "rows");
-  PyObject *wanted = py.PyTuple_New((Py_ssize_t)stream->count); /* -1 for what is no column */
-  int failed = columns == NULL || rows == NULL || wanted == NULL;
-  idx_t i;
-
-  for (i = 0; !failed && i < stream->count; i++) {
-    idx_t place = (idx_t)-1;
-    int known = v2_global_column(info, i, &place, NULL) == 0 && place < (idx_t)py.PyTuple_Size(columns);
-
-    stream->types[i] = known ? (int)number_at(py.PyTuple_GetItem(columns, (Py_ssize_t)place), 1) : 0;
-    py.PyTuple_SetItem(wanted, (Py_ssize_t)i, py.PyLong_FromLongLong(known ? (long long)place : -1));
-  }
-  if (!failed) {
-    stream->rows = rows == py.none ? 0 : py.PyLong_AsLongLong(rows);
-    stream->object = call(source, "open", tuple(1, &wanted));
-    wanted = NULL;
-  }
-  if (wanted != NULL) py.Py_DecRef(wanted);
-  if (columns != NULL) py.Py_DecRef(columns);
-  if (rows != NULL) py.Py_DecRef(rows);
-  return stream->object == NULL ? -1 : 0;
+  return v2_global_column(info, at, &place, NULL) == 0 ? place : (idx_t)-1;
 }
 
 static void init(handle info, handle context, handle *error) {
-  struct gil gil = gil_take(NULL);
-  struct stream *stream;
+  struct opaque state = {NULL, close_stream, NULL};
   void *source = NULL;
   idx_t count = 0;
+  char *failed;
 
   (void)context;
   v2_global_bind_data(info, &source, NULL);
   v2_global_columns(info, &count, NULL);
-  stream = calloc(1, sizeof(*stream) + count * sizeof(int));
-  if (stream == NULL || !gil.entered) {
-    v2_fail(error, gil.entered ? "audiomem: out of memory" : ENDED);
-    free(stream);
+  state.ptr = open_stream(source, count, column_place, info, &failed);
+  if (state.ptr == NULL) {
+    v2_fail(error, failed);
+    free(failed);
   } else {
-    stream->count = count;
-    if (open_stream(info, stream, source) < 0) {
-      v2_report(error);
-      close_stream(stream);
-    } else {
-      struct opaque state = {stream, close_stream, NULL};
-
-      v2_global_set_state(info, &state, NULL);
-      v2_global_threads(info, (idx_t)sysconf(_SC_NPROCESSORS_ONLN), NULL);
-    }
+    v2_global_set_state(info, &state, NULL);
+    v2_global_threads(info, (idx_t)sysconf(_SC_NPROCESSORS_ONLN), NULL);
   }
-  gil_give(&gil);
 }
 
 static void init_thread(handle info, handle context, handle *error) {
@@ -244,40 +155,23 @@ static void init_thread(handle info, handle context, handle *error) {
   else v2_local_set_state(info, &state, NULL);
 }
 
-static int next_part(struct stream *stream, struct share *share, handle *error) {
-  struct gil gil = gil_take(NULL);
-  PyObject *given;
-  int rc = 0;
-
-  if (!gil.entered) {
-    v2_fail(error, ENDED);
-    return -1;
-  }
-  share->row = 0;
-  given = call(stream->object, "next", NULL);
-  if (given != NULL && given != py.none) share->number = (idx_t)number_at(given, 2);
-  if (given == NULL || part_take(&share->part, given) < 0) {
-    v2_report(error);
-    part_drop(&share->part);
-    rc = -1;
-  }
-  __atomic_add_fetch(&stream->done, share->part.rows, __ATOMIC_RELAXED);
-  gil_give(&gil);
-  return rc;
-}
-
 static void run(handle info, handle context, handle *error) {
   struct stream *stream = NULL;
   struct share *share = NULL;
   handle chunk = NULL, vector = NULL;
-  idx_t rows = 2048, i;
+  idx_t rows, i;
+  char *failed;
 
   (void)context;
   v2_exec_global(info, (void **)&stream, NULL);
   v2_exec_local(info, (void **)&share, NULL);
   v2_exec_chunk(info, &chunk, NULL);
-  if (share->row >= share->part.rows && next_part(stream, share, error) < 0) return;
-  if (rows > (idx_t)(share->part.rows - share->row)) rows = (idx_t)(share->part.rows - share->row);
+  rows = ready_rows(stream, share, 2048, &failed);
+  if (failed != NULL) {
+    v2_fail(error, failed);
+    free(failed);
+    return;
+  }
   for (i = 0; rows > 0 && i < stream->count; i++) {
     v2_chunk_vector(chunk, i, &vector, NULL);
     v2_vector_set_size(vector, rows, NULL);

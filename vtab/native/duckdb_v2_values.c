@@ -29,26 +29,13 @@ static PyObject *written(handle value) {
   return made;
 }
 
-static PyObject *list_of(handle value) {
-  PyObject *made = py.PyList_New(0);
-  idx_t count = 0, i;
+static PyObject *list_item(void *list, Py_ssize_t place) {
+  handle child = NULL;
+  PyObject *made;
 
-  v2_value_children(value, &count, NULL);
-  for (i = 0; made != NULL && i < count; i++) {
-    handle child = NULL;
-    PyObject *item;
-    int failed;
-
-    v2_value_child(value, i, &child, NULL);
-    item = v2_value_object(child);
-    failed = item == NULL || py.PyList_Append(made, item) < 0;
-    if (child != NULL) v2_value_destroy(&child);
-    if (item != NULL) py.Py_DecRef(item);
-    if (failed) {
-      py.Py_DecRef(made);
-      return NULL;
-    }
-  }
+  v2_value_child(list, (idx_t)place, &child, NULL);
+  made = v2_value_object(child);
+  if (child != NULL) v2_value_destroy(&child);
   return made;
 }
 
@@ -65,7 +52,12 @@ PyObject *v2_value_object(handle value) {
     v2_value_varchar(value, &text, NULL);
     return py.PyUnicode_FromStringAndSize(text.ptr, (Py_ssize_t)text.len);
   }
-  if (id == ID_LIST) return list_of(value);
+  if (id == ID_LIST) {
+    idx_t count = 0;
+
+    v2_value_children(value, &count, NULL);
+    return list_of((Py_ssize_t)count, list_item, value);
+  }
   if (id == ID_DOUBLE) {
     double number = 0;
 
@@ -121,24 +113,27 @@ static PyObject *content_of(handle info, handle expression, int type) {
   }
 }
 
+struct parent {
+  handle info, expression;
+};
+
+static PyObject *child_at(void *data, Py_ssize_t place) {
+  const struct parent *parent = data;
+  handle child = NULL;
+
+  if (v2_expression_child(parent->expression, (idx_t)place, &child, NULL) != 0) return text_object(NULL);
+  return v2_tree(parent->info, child);
+}
+
 PyObject *v2_tree(handle info, handle expression) {
-  idx_t count = 0, i;
+  struct parent parent = {info, expression};
   PyObject *children;
+  idx_t count = 0;
   int type = 0;
 
   v2_expression_type(expression, &type, NULL);
   v2_expression_children(expression, &count, NULL);
-  children = py.PyTuple_New((Py_ssize_t)count);
-  for (i = 0; children != NULL && i < count; i++) {
-    handle child = NULL;
-    PyObject *tree = v2_expression_child(expression, i, &child, NULL) == 0 ? v2_tree(info, child) : text_object(NULL);
-
-    if (tree == NULL) {
-      py.Py_DecRef(children);
-      return NULL;
-    }
-    py.PyTuple_SetItem(children, (Py_ssize_t)i, tree);
-  }
+  children = tuple_of((Py_ssize_t)count, child_at, &parent);
   if (children == NULL) return NULL;
   return tuple(3, (PyObject *[]){py.PyLong_FromLongLong(type), content_of(info, expression, type), children});
 }

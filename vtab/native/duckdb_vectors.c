@@ -197,24 +197,26 @@ static PyObject *texts_in(duckdb_vector vector, idx_t rows) {
   return made;
 }
 
+struct structs {
+  duckdb_vector vector;
+  PyObject *fields;
+  idx_t rows;
+};
+
+/* The validity, then the values of each field. */
+static PyObject *struct_item(void *data, Py_ssize_t place) {
+  const struct structs *structs = data;
+  duckdb_vector child;
+
+  if (place == 0) return validity_in(structs->vector, structs->rows);
+  child = duckdb_struct_vector_get_child(structs->vector, (idx_t)place - 1);
+  return values_in(child, py.PyTuple_GetItem(py.PyTuple_GetItem(structs->fields, place - 1), 1), structs->rows);
+}
+
 static PyObject *structs_in(duckdb_vector vector, PyObject *type, idx_t rows) {
-  PyObject *fields = py.PyTuple_GetItem(type, 1), *made;
-  Py_ssize_t count = py.PyTuple_Size(fields), i;
+  struct structs structs = {vector, py.PyTuple_GetItem(type, 1), rows};
 
-  made = py.PyTuple_New(count + 1);
-  if (made == NULL) return NULL;
-  py.PyTuple_SetItem(made, 0, validity_in(vector, rows));
-  for (i = 0; i < count; i++) {
-    PyObject *field = py.PyTuple_GetItem(py.PyTuple_GetItem(fields, i), 1);
-    PyObject *values = values_in(duckdb_struct_vector_get_child(vector, (idx_t)i), field, rows);
-
-    if (values == NULL) {
-      py.Py_DecRef(made);
-      return NULL;
-    }
-    py.PyTuple_SetItem(made, i + 1, values);
-  }
-  return made;
+  return tuple_of(py.PyTuple_Size(structs.fields) + 1, struct_item, &structs);
 }
 
 PyObject *values_in(duckdb_vector vector, PyObject *type, idx_t rows) {

@@ -1,6 +1,20 @@
 /* The aggregate function audiomem_write(path, row): rows into a file, where COPY … TO cannot write any, and for every group.
 **
 ** The state of a group is a number, by which Python knows what it has of the group, see vtab/duckdb/write_function.py.
+**
+** DuckDB before 2.0 has a fault that an extension must live with. Its C API says that `update` gets a state for each row.
+** For an aggregate with ORDER BY in it (SortedAggregateFunction::Finalize), the array has one element, which stands for all
+** rows, and what lies behind it is any memory. No call of the API tells the two cases apart, in any band. What does:
+**
+** - The one state of that case is the last that this thread has begun. If the first row's is another, there is one for each.
+** - All its rows go to one file. If the rows name two, there is one for each.
+** - Else one is taken, and nothing behind it is used. Where there was one for each after all, several groups name the same
+**   file, and the second of them finds it there: an error of its own.
+**
+** To look at the memory behind it and believe what looks like a state is not enough: small blocks of an allocator lie side by
+** side, and the neighbour may be the one element of another thread. So that is but the last guard: where the first two say
+** that there is one for each, every place is read by the system, which refuses what is no memory of this process, and must
+** hold a state. If it does not, Python takes one, and says that the rows of a group go to one file.
 */
 #include "duckdb_door.h"
 
@@ -18,40 +32,19 @@ static idx_t state_size(duckdb_function_info info) {
   return sizeof(struct state);
 }
 
+/* The state that this thread has begun last. */
+static __thread uint64_t newest;
+
 static void begin(duckdb_function_info info, duckdb_aggregate_state state) {
   static uint64_t last;
 
   (void)info;
-  state->number = __atomic_add_fetch(&last, 1, __ATOMIC_RELAXED);
+  newest = state->number = __atomic_add_fetch(&last, 1, __ATOMIC_RELAXED);
   state->check = state->number ^ KEY;
 }
 
-/* Whether there is a state for each row. DuckDB before 2.0 hands over one for all rows of an aggregate with ORDER BY in it, as
-** if there were one for each; what lies behind it is any memory. */
-static int one_each(duckdb_aggregate_state *states, idx_t count) {
-  duckdb_aggregate_state *all, before;
-  int found;
-  idx_t i;
-
-  if (count < 2 || strncmp(duckdb_library_version(), "v1.", 3) != 0) return 1;
-  before = states[0];
-  all = malloc(count * sizeof(*all));
-  found = all != NULL && copied_memory(all, states, count * sizeof(*all));
-  for (i = 1; found && i < count; i++) {
-    struct state state;
-
-    if (all[i] == before) continue;
-    before = all[i];
-    found = copied_memory(&state, before, sizeof(state)) && state.check == (state.number ^ KEY);
-  }
-  free(all);
-  return found;
-}
-
-/* The numbers of the states of `count` rows, of 64 bits. */
 static PyObject *numbers_of(duckdb_aggregate_state *states, idx_t count) {
   uint64_t *numbers = malloc((count ? count : 1) * sizeof(uint64_t));
-  int each = one_each(states, count);
   PyObject *made;
   idx_t i;
 
@@ -59,31 +52,57 @@ static PyObject *numbers_of(duckdb_aggregate_state *states, idx_t count) {
     py.PyErr_SetString(*py.runtime_error, "out of memory");
     return NULL;
   }
-  for (i = 0; i < count; i++) numbers[i] = states[each ? i : 0]->number;
+  for (i = 0; i < count; i++) numbers[i] = states[i]->number;
   made = py.PyBytes_FromStringAndSize((const char *)numbers, (Py_ssize_t)(count * sizeof(uint64_t)));
   free(numbers);
   return made;
 }
 
-/* (type, values) of each argument. */
-static PyObject *arguments_in(duckdb_data_chunk chunk) {
-  idx_t count = duckdb_data_chunk_get_column_count(chunk), rows = duckdb_data_chunk_get_size(chunk), i;
-  PyObject *made = py.PyTuple_New((Py_ssize_t)count);
+/* The numbers of the states of `count` rows, where there may be one state: the system reads the places, and whatever is no
+** state of ours ends it. None then. */
+static PyObject *numbers_if_there(duckdb_aggregate_state *states, idx_t count) {
+  duckdb_aggregate_state *places = malloc(count * sizeof(*places));
+  uint64_t *numbers = malloc(count * sizeof(uint64_t));
+  int found = places != NULL && numbers != NULL && copied_memory(places, states, count * sizeof(*places));
+  PyObject *made;
+  idx_t i;
 
-  for (i = 0; made != NULL && i < count; i++) {
-    duckdb_vector vector = duckdb_data_chunk_get_vector(chunk, i);
-    duckdb_logical_type logical_type = duckdb_vector_get_column_type(vector);
-    PyObject *type = described(logical_type), *argument;
+  for (i = 0; found && i < count; i++) {
+    struct state state;
 
-    duckdb_destroy_logical_type(&logical_type);
-    argument = type == NULL ? NULL : tuple(2, (PyObject *[]){type, values_in(vector, type, rows)});
-    if (argument == NULL) {
-      py.Py_DecRef(made);
-      return NULL;
+    if (i > 0 && places[i] == places[i - 1]) {
+      numbers[i] = numbers[i - 1];
+    } else {
+      found = copied_memory(&state, places[i], sizeof(state)) && state.check == (state.number ^ KEY);
+      numbers[i] = state.number;
     }
-    py.PyTuple_SetItem(made, (Py_ssize_t)i, argument);
   }
+  made = found ? py.PyBytes_FromStringAndSize((const char *)numbers, (Py_ssize_t)(count * sizeof(uint64_t))) : text_object(NULL);
+  free(places);
+  free(numbers);
   return made;
+}
+
+/* (the state of the first row, whether it may be that of all rows, those of all rows or None): see the head of this file. */
+static PyObject *states_of(duckdb_aggregate_state *states, idx_t count) {
+  int doubtful = count > 1 && strncmp(duckdb_library_version(), "v1.", 3) == 0;
+
+  return tuple(3, (PyObject *[]){numbers_of(states, count > 0), py.PyLong_FromLongLong(doubtful && states[0]->number == newest),
+                                 doubtful ? numbers_if_there(states, count) : numbers_of(states, count)});
+}
+
+/* (type, values) of an argument. */
+static PyObject *argument_at(void *chunk, Py_ssize_t place) {
+  duckdb_vector vector = duckdb_data_chunk_get_vector(chunk, (idx_t)place);
+  duckdb_logical_type logical_type = duckdb_vector_get_column_type(vector);
+  PyObject *type = described(logical_type);
+
+  duckdb_destroy_logical_type(&logical_type);
+  return type == NULL ? NULL : tuple(2, (PyObject *[]){type, values_in(vector, type, duckdb_data_chunk_get_size(chunk))});
+}
+
+static PyObject *arguments_in(duckdb_data_chunk chunk) {
+  return tuple_of((Py_ssize_t)duckdb_data_chunk_get_column_count(chunk), argument_at, chunk);
 }
 
 /* Call a method that returns nothing; the arguments are taken over. */
@@ -104,7 +123,7 @@ static void update(duckdb_function_info info, duckdb_data_chunk chunk, duckdb_ag
     return;
   }
   tell(info, "update",
-       tuple(3, (PyObject *[]){numbers_of(states, rows), py.PyLong_FromLongLong((long long)rows), arguments_in(chunk)}));
+       tuple(3, (PyObject *[]){states_of(states, rows), py.PyLong_FromLongLong((long long)rows), arguments_in(chunk)}));
   gil_give(&gil);
 }
 

@@ -26,6 +26,7 @@
 #define PYTHON_USE_CACHE "use_cache"
 #define PYTHON_WRITING "audiomem_sql.vtab.duckdb.write_function"
 #define PYTHON_DISCARD "discard"
+#define PYTHON_MACRO "WRITING_MACRO"
 #define PYTHON_FILE "audiomem_sql/loadable.py"
 
 /* What the host is called through, for hosts of which a process may have several (see audiomem.h); otherwise NULL. gil_take

@@ -552,6 +552,42 @@ static int integrity(sqlite3_vtab *vtab, const char *schema, const char *name, i
   return rc;
 }
 
+/* MATCH where no plan answers it: a function of SQLite that knows the row. */
+static void match(sqlite3_context *context, int argc, sqlite3_value **argv) {
+  sqlite3_vtab *vtab = sqlite3_user_data(context);
+  struct table *table = (struct table *)vtab;
+  struct gil gil = gil_take(api_of(vtab));
+  PyObject *arguments, *result = NULL;
+  char *message = NULL;
+  struct cell cell;
+  int rc;
+
+  if (!gil.entered) {
+    sqlite3_result_error(context, ENDED, -1);
+    return;
+  }
+  arguments = values_of(argc, argv);
+  if (arguments != NULL) result = call(table->object, "matches", arguments);
+  if (cell_read(&cell, result) < 0) {
+    rc = explain(table->object, &message);
+    sqlite3_result_error(context, message ? message : "out of memory", -1);
+    sqlite3_result_error_code(context, rc);
+    sqlite3_free(message);
+  } else {
+    cell_result(context, &cell);
+  }
+  if (result != NULL) py.Py_DecRef(result);
+  gil_give(&gil);
+}
+
+static int find_function(sqlite3_vtab *vtab, int argc, const char *name,
+                         void (**function)(sqlite3_context *, int, sqlite3_value **), void **user) {
+  if (argc != 2 || sqlite3_stricmp(name, "match") != 0) return 0;
+  *function = match;
+  *user = vtab;
+  return 1;
+}
+
 /* ---- modules --------------------------------------------------------------------------------------------------- */
 
 /* sqlite3_module as SQLite 3.44 knows it; headers and hosts before look at less of it. */
@@ -582,6 +618,7 @@ static const struct module TABLES = {
         .xSync = sync_table,
         .xCommit = commit,
         .xRollback = rollback,
+        .xFindFunction = find_function,
         .xRename = rename_table,
         .xSavepoint = savepoint,
         .xRelease = release,

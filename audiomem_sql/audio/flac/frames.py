@@ -25,6 +25,7 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections.abc import Iterator
+from functools import lru_cache
 from typing import TypeAlias
 
 import numpy as np
@@ -82,7 +83,7 @@ def number_length(n: int) -> int:
 
 def header_size(profile: Profile, n: int) -> int:
     """Bytes of the header of frame ``n``, its CRC-8 included."""
-    return 5 + number_length(n) + len(_block_size_field(profile)[1]) + len(_rate_field(profile)[1])
+    return 5 + number_length(n) + _tail_size(profile)
 
 
 def frame_size(profile: Profile, n: int) -> int:
@@ -109,9 +110,12 @@ def frame_count(profile: Profile, audio_bytes: int) -> int:
     The largest n with ``frame_offset(profile, 0, n) <= audio_bytes``.
     """
     most = max(audio_bytes, 0) // frame_size(profile, 0)
+    if most <= NUMBER_STEPS[0]:  # all are as long as the first
+        return most
     return bisect_right(range(most + 1), max(audio_bytes, 0), key=lambda n: frame_offset(profile, 0, n)) - 1
 
 
+@lru_cache(256)
 def frame_header(profile: Profile, n: int) -> bytes:
     """Header of frame ``n``, its CRC-8 included."""
     return frame_headers(profile, n, 1).tobytes()
@@ -234,6 +238,12 @@ def _body(profile: Profile, frames: Bytes, header: int) -> Bytes:
     shape = (frames.shape[0], profile.channels, 1 + profile.channel_size)
     strides = (body.strides[0], shape[2] * body.strides[1], body.strides[1])
     return np.lib.stride_tricks.as_strided(body, shape, strides)
+
+
+@lru_cache(64)
+def _tail_size(profile: Profile) -> int:
+    """Bytes of a frame header behind the frame number, but for the CRC-8."""
+    return len(_block_size_field(profile)[1]) + len(_rate_field(profile)[1])
 
 
 def _block_size_field(profile: Profile) -> tuple[int, bytes]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass, replace
+from functools import cached_property, lru_cache
 
 from audiomem_sql.errors import OptionError, did_you_mean
 from audiomem_sql.machine.hardware import NEEDED, measured
@@ -78,7 +79,7 @@ class Profile:
         """Bytes of one channel in one page."""
         return self.block_size * self.bytes_per_sample
 
-    @property
+    @cached_property
     def page_size(self) -> int:
         """Bytes that one frame carries: ``channels × block_size × bytes_per_sample``."""
         return self.channels * self.channel_size
@@ -106,6 +107,7 @@ PROFILES.update(
 SMALL_BLOCKS = {"server": 1024, "desktop": 2048}
 
 
+@lru_cache(64)
 def small_profile(profile: Profile) -> Profile:
     """The profile with small pages; the same one where there are none."""
     block_size = SMALL_BLOCKS.get(profile.name, profile.block_size)
@@ -121,7 +123,7 @@ def resolve(name: str, folder: str | os.PathLike[str] = ".") -> Profile:
     cannot serve.
     """
     if name == "auto":
-        return PROFILES[measured(folder).choice]
+        return PROFILES[measured(folder, kind=False).choice]
     try:
         profile = PROFILES[name]
     except KeyError:
@@ -130,7 +132,7 @@ def resolve(name: str, folder: str | os.PathLike[str] = ".") -> Profile:
             remedy=f"{did_you_mean(name, (*PROFILES, 'auto'))}Profiles are {', '.join(PROFILES)} and auto",
         ) from None
     if NEEDED[name].memory:
-        measured(folder).check(name)
+        measured(folder, kind=False).check(name)
     return profile
 
 

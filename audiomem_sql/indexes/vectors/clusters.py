@@ -9,12 +9,14 @@ from __future__ import annotations
 import numpy as np
 
 from audiomem_sql.arrays import F32Array, I32Array
+from audiomem_sql.machine.interrupts import check_interrupt
 from audiomem_sql.machine.spooled_arrays import ArrayRows, Rows
 
 #: Vectors for each centre that training looks at, and how often; more changes nothing that recall would show.
 SAMPLE = 64
 ROUNDS = 8
-_CHUNK = 4096
+#: Vectors that are compared with the centres at once.
+CHUNK = 4096
 
 
 def cluster(directions: Rows, lists: int) -> I32Array:
@@ -35,8 +37,9 @@ def cluster(directions: Rows, lists: int) -> I32Array:
 def nearest(directions: F32Array, centres: F32Array) -> I32Array:
     """The centre with the greatest inner product for each vector, int32 (n,)."""
     numbers = np.empty(len(directions), np.int32)
-    for start in range(0, len(directions), _CHUNK):
-        numbers[start : start + _CHUNK] = (directions[start : start + _CHUNK] @ centres.T).argmax(axis=1)
+    for start in range(0, len(directions), CHUNK):
+        check_interrupt()
+        numbers[start : start + CHUNK] = (directions[start : start + CHUNK] @ centres.T).argmax(axis=1)
     return numbers
 
 

@@ -26,6 +26,7 @@ from audiomem_sql.indexes.vectors.arrays import MAX_DIMENSIONS
 from audiomem_sql.indexes.vectors.packing import pack_bytes, unpack_bytes
 from audiomem_sql.indexes.vectors.rotation import MAX_ROTATED, principal_axes, rotation_of
 from audiomem_sql.machine.digests import blake2b
+from audiomem_sql.machine.interrupts import apart, check_interrupt
 from audiomem_sql.machine.spooled_arrays import ArrayRows
 
 #: Mean step of a trained codec, in standard deviations of a coordinate (root mean square over coordinates).
@@ -79,7 +80,7 @@ class VectorCodec:
 
         Raises DamagedFileError for axes that are not independent.
         """
-        return None if self.axes is None else rotation_of(self.axes)
+        return None if self.axes is None else apart(rotation_of, self.axes)
 
     @cached_property
     def digest(self) -> bytes:
@@ -123,8 +124,8 @@ class VectorCodec:
         if not _trainable(count, dimensions):
             return cls._plain(_greatest(pieces()), dimensions)
         sample = _sample(pieces(), max(1, -(-count // MAX_TRAINING)))
-        axes = principal_axes(sample)
-        rotation = rotation_of(axes)
+        axes = apart(principal_axes, sample)
+        rotation = apart(rotation_of, axes)
         rotated = sample @ rotation.T
         del sample
         offset = rotated.mean(axis=0)
@@ -141,6 +142,7 @@ class VectorCodec:
         largest = np.zeros(dimensions, np.float32)
         for piece in pieces():
             for start in range(0, len(piece), _CHUNK):
+                check_interrupt()
                 part = np.abs(piece[start : start + _CHUNK] @ rotation.T - offset)
                 largest = np.maximum(largest, part.max(axis=0))
         # Codes up to 120 in what is there leave room for what later segments bring.
@@ -158,6 +160,7 @@ class VectorCodec:
         """
         codes = np.empty(vectors.shape, np.int8)
         for start in range(0, len(vectors), _CHUNK):
+            check_interrupt()
             scaled = self.rotated(vectors[start : start + _CHUNK])
             scaled -= self.offset
             scaled /= self.steps

@@ -21,6 +21,7 @@ from audiomem_sql.indexes.vectors.index_writing import CodedVectors
 from audiomem_sql.indexes.vectors.nearest import Pool
 from audiomem_sql.indexes.vectors.scanning import FEW_VECTORS, OneThread, Scanner, faiss, scanner
 from audiomem_sql.machine.block_cache import BlockCache
+from audiomem_sql.machine.interrupts import check_interrupt
 
 #: Decoded lists of all indexes of the process: codes of 1.3 million vectors of 384 numbers.
 CACHE_BYTES = 512 << 20
@@ -161,12 +162,14 @@ class VectorIndex:
         with OneThread(None if self._few else faiss()):
             fetched = k + max(8, k // 2)
             for number in map(int, np.flatnonzero(visits.any(axis=0))):
+                check_interrupt()
                 query_rows = np.flatnonzero(visits[:, number])
                 self._search_list(
                     number, query_rows, scaled, shift, allowed, int(counts[number]), fetched, pool
                 )
             while unsure := pool.unsure():
                 for number, query_rows, before in unsure:
+                    check_interrupt()
                     self._search_list(
                         number, query_rows, scaled, shift, allowed, int(counts[number]), 4 * before, pool
                     )
@@ -241,6 +244,7 @@ class VectorIndex:
         lengths = np.zeros(len(rows), np.float32)
         numbers = self._header.membership[rows]
         for number in np.unique(numbers[numbers < self.lists]):
+            check_interrupt()
             decoded = self._decoded(int(number))
             selected = np.flatnonzero(numbers == number)
             positions = np.searchsorted(self._rows(int(number)), rows[selected])

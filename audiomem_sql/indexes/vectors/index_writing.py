@@ -10,7 +10,7 @@ import numpy as np
 from audiomem_sql.arrays import BoolArray, F32Array, I8Array, I32Array, I64Array, U16Array
 from audiomem_sql.errors import DataTypeError, LimitError
 from audiomem_sql.indexes.vectors.arrays import lengths_of, vectors_of
-from audiomem_sql.indexes.vectors.clusters import cluster, means_of
+from audiomem_sql.indexes.vectors.clusters import CHUNK, cluster, means_of
 from audiomem_sql.indexes.vectors.codec import VectorCodec
 from audiomem_sql.indexes.vectors.index_format import (
     MAX_CENTRE_BYTES,
@@ -19,6 +19,7 @@ from audiomem_sql.indexes.vectors.index_format import (
     IndexHeader,
     encode_list,
 )
+from audiomem_sql.machine.interrupts import check_interrupt
 from audiomem_sql.machine.spooled_arrays import ArrayRows, Rows, SpooledRows
 
 #: Fewer vectors than this are one list, which every search looks through.
@@ -154,7 +155,11 @@ def encoded_parts(
         codec = VectorCodec.trained_on(units, int(chosen.sum()), rows.width)
         codes = _codes(codec, units())
         assert codes is not None, "a codec holds what it was trained on"
-    return _encoded(_Coded(codec, codes, lengths[chosen]), present, chosen, embed, lists)
+    try:
+        return _encoded(_Coded(codec, codes, lengths[chosen]), present, chosen, embed, lists)
+    except BaseException:
+        codes.close()
+        raise
 
 
 def _pieces(rows: Rows, marks: BoolArray) -> Iterator[tuple[F32Array, BoolArray]]:
@@ -168,12 +173,16 @@ def _pieces(rows: Rows, marks: BoolArray) -> Iterator[tuple[F32Array, BoolArray]
 def _codes(codec: VectorCodec, units: Iterator[F32Array]) -> SpooledRows | None:
     """The codes of vectors; None if one would not fit."""
     codes = SpooledRows(codec.dimensions, "i1")
-    for piece in units:
-        encoded = codec.encode(piece)
-        if encoded is None:
-            codes.close()
-            return None
-        codes.append(encoded)
+    try:
+        for piece in units:
+            encoded = codec.encode(piece)
+            if encoded is None:
+                codes.close()
+                return None
+            codes.append(encoded)
+    except BaseException:
+        codes.close()
+        raise
     return codes
 
 
@@ -213,7 +222,8 @@ class _Directions:
 
     def pieces(self) -> Iterator[F32Array]:
         for piece in self._coded.codes.pieces():
-            yield self._placed(piece)
+            for start in range(0, len(piece), CHUNK):
+                yield self._placed(piece[start : start + CHUNK])
 
     def take(self, rows: I64Array) -> F32Array:
         return self._placed(self._coded.codes.take(rows))
@@ -256,17 +266,20 @@ def _lists(coded: _Coded, numbers: I32Array, centres: I8Array, has_lengths: bool
     ends = np.concatenate(([0], np.cumsum(np.bincount(numbers, minlength=len(centres)))))
     most = max(1, _GROUP_BYTES // coded.codec.dimensions)
     first = 0
-    while first < len(centres):
-        last = max(first + 1, int(np.searchsorted(ends, ends[first] + most, side="right")) - 1)
-        group = np.sort(order[ends[first] : ends[last]])
-        codes = coded.codes.take(group)
-        for number in range(first, last):
-            rows = order[ends[number] : ends[number + 1]]
-            lengths = coded.lengths[rows] if has_lengths else None
-            yield encode_list(number, codes[np.searchsorted(group, rows)], centres[number], lengths)
-        first = last
-    if isinstance(coded.codes, SpooledRows):
-        coded.codes.close()
+    try:
+        while first < len(centres):
+            last = max(first + 1, int(np.searchsorted(ends, ends[first] + most, side="right")) - 1)
+            group = np.sort(order[ends[first] : ends[last]])
+            codes = coded.codes.take(group)
+            for number in range(first, last):
+                check_interrupt()
+                rows = order[ends[number] : ends[number + 1]]
+                lengths = coded.lengths[rows] if has_lengths else None
+                yield encode_list(number, codes[np.searchsorted(group, rows)], centres[number], lengths)
+            first = last
+    finally:
+        if isinstance(coded.codes, SpooledRows):
+            coded.codes.close()
 
 
 def _divided(coded: _Coded, lists: int) -> tuple[I32Array, I8Array]:

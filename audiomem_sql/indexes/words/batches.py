@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -18,7 +19,8 @@ from audiomem_sql.arrays import I32Array, I64Array, U8Array
 from audiomem_sql.errors import LimitError
 from audiomem_sql.indexes.words.directory import MAX_ROWS
 from audiomem_sql.indexes.words.postings import ranges
-from audiomem_sql.indexes.words.tokenizer import ranked, tokenize
+from audiomem_sql.indexes.words.tokenizer import TokenizedTexts, ranked, tokenize
+from audiomem_sql.machine.interrupts import apart, check_interrupt
 from audiomem_sql.machine.spooled_arrays import SpooledRows
 
 #: Texts that are tokenized at once; each byte takes about ten more.
@@ -107,18 +109,11 @@ class KeywordBatches:
         first = sum(map(len, self._lengths))
         self._waiting, self._waiting_bytes = [], 0
         tokens = tokenize(texts)
-        order = np.argsort(tokens.codes, kind="stable")
-        codes, rows = tokens.codes[order], tokens.rows[order]
-        begins = np.ones(len(codes), np.bool_)
-        begins[1:] = (codes[1:] != codes[:-1]) | (rows[1:] != rows[:-1])
-        firsts = np.flatnonzero(begins)
-        frequencies = np.diff(np.append(firsts, len(codes)))
-        self._postings.append(np.stack([rows[firsts] + np.int64(first), frequencies], axis=1))
+        batch, postings, positions = apart(_by_term, tokens, first)
+        self._postings.append(postings)
         if self._with_positions:
-            self._words.append(tokens.positions[order][:, None])
-        counts = np.bincount(codes[firsts], minlength=len(tokens.terms)).astype(np.int64)
-        words = np.bincount(codes, minlength=len(tokens.terms)).astype(np.int64)
-        self._batches.append(_Batch(tokens.terms, counts, words))
+            self._words.append(positions)
+        self._batches.append(batch)
         self._lengths.append(tokens.lengths)
 
     @property
@@ -130,7 +125,7 @@ class KeywordBatches:
         """No more texts: put everything in the order of the index."""
         if self._waiting:
             self._tokenize()
-        self.terms, codes = ranked([batch.terms for batch in self._batches])
+        self.terms, codes = apart(ranked, [batch.terms for batch in self._batches])
         counts = np.zeros(len(self.terms), np.int64)
         at = 0
         own: list[I32Array] = []
@@ -139,18 +134,33 @@ class KeywordBatches:
             counts[own[-1]] += batch.counts
             at += len(batch.terms)
         self.classes = np.frexp(counts.astype(np.float64))[1].astype(np.uint8)
-        self.order = np.argsort(self.classes, kind="stable")
+        self.order = apart(partial(np.argsort, self.classes, kind="stable"))
         self.counts = counts[self.order]
         ranks = np.empty(len(self.order), np.int64)
         ranks[self.order] = np.arange(len(self.order))
         postings, words = SpooledRows(2, "<i4"), SpooledRows(1, "<i4")
+        try:
+            self._sort(own, ranks, postings, words)
+        except BaseException:
+            postings.close()
+            words.close()
+            raise
+        self._batches.clear()
+        self._postings.close()
+        self._words.close()
+        self._postings, self._words = postings, words
+
+    def _sort(self, own: list[I32Array], ranks: I64Array, postings: SpooledRows, words: SpooledRows) -> None:
+        """Put each batch in the order of the index. own: its terms among all terms; ranks: theirs."""
         first_posting = first_word = 0
         for batch, batch_codes in zip(self._batches, own, strict=True):
+            check_interrupt()
             terms = ranks[batch_codes]
             order = np.argsort(terms, kind="stable")
             starts = np.cumsum(batch.counts) - batch.counts
             found = self._postings.read(first_posting, first_posting + int(batch.counts.sum()))
             postings.append(found[ranges(starts[order], batch.counts[order])])
+            check_interrupt()
             if self._with_positions:
                 starts = np.cumsum(batch.words) - batch.words
                 found = self._words.read(first_word, first_word + int(batch.words.sum()))
@@ -159,10 +169,6 @@ class KeywordBatches:
             self._runs.append(_Run(terms[order], ends[0] + first_posting, ends[1] + first_word))
             first_posting += int(ends[0][-1])
             first_word += int(ends[1][-1])
-        self._batches.clear()
-        self._postings.close()
-        self._words.close()
-        self._postings, self._words = postings, words
 
     def postings(self, groups: I64Array) -> Iterator[Postings]:
         """Of terms by their positions in ``order``: those from groups[i] to groups[i + 1] - 1, for each i."""
@@ -193,3 +199,20 @@ class KeywordBatches:
         """Let go of the files."""
         self._postings.close()
         self._words.close()
+
+
+def _by_term(tokens: TokenizedTexts, first: int) -> tuple[_Batch, I64Array, I32Array]:
+    """The words of rows from ``first`` on, term by term: the batch, its postings, the positions of its words.
+
+    Postings are int64 (p, 2), row and frequency; positions int32 (t, 1).
+    """
+    order = np.argsort(tokens.codes, kind="stable")
+    codes, rows = tokens.codes[order], tokens.rows[order]
+    begins = np.ones(len(codes), np.bool_)
+    begins[1:] = (codes[1:] != codes[:-1]) | (rows[1:] != rows[:-1])
+    firsts = np.flatnonzero(begins)
+    frequencies = np.diff(np.append(firsts, len(codes)))
+    postings = np.stack([rows[firsts] + np.int64(first), frequencies], axis=1)
+    counts = np.bincount(codes[firsts], minlength=len(tokens.terms)).astype(np.int64)
+    words = np.bincount(codes, minlength=len(tokens.terms)).astype(np.int64)
+    return _Batch(tokens.terms, counts, words), postings, tokens.positions[order][:, None]

@@ -14,6 +14,7 @@ from audiomem_sql.indexes.words.batches import KeywordBatches
 from audiomem_sql.indexes.words.directory import Directory
 from audiomem_sql.indexes.words.postings import PIECE_POSTINGS, encode_positions, encode_postings
 from audiomem_sql.indexes.words.terms import BLOCK_TERMS, encode_terms, shared_bytes
+from audiomem_sql.machine.interrupts import check_interrupt
 
 _COMPRESSOR = Compressor(19)
 
@@ -70,6 +71,7 @@ class KeywordWriter:
         spread: list[np.ndarray[Any, Any]] = []
         before = b""
         for start in range(0, len(terms), BLOCK_TERMS):
+            check_interrupt()
             block = terms.slice(start, BLOCK_TERMS).to_pylist()
             classes = batches.classes[start : start + BLOCK_TERMS]
             pieces.append(encode_terms(block, classes))
@@ -79,6 +81,7 @@ class KeywordWriter:
         groups = _groups(batches)
         positions: list[bytes] = []
         for postings in batches.postings(groups):
+            check_interrupt()
             pieces.append(encode_postings(postings.rows, postings.frequencies, postings.counts))
             if self._positions:
                 first_places = np.cumsum(postings.frequencies) - postings.frequencies

@@ -23,9 +23,12 @@ from audiomem_sql.indexes.words.matching import ROW_SHIFT
 from audiomem_sql.indexes.words.postings import PositionsPiece, PostingsPiece
 from audiomem_sql.indexes.words.rows_in_memory import KeywordRows
 from audiomem_sql.indexes.words.terms import TermBlock
+from audiomem_sql.machine.interrupts import check_interrupt
 
 #: Decoded pieces that an index keeps: about 40 KB each, blocks of the dictionary 200 KB.
 KEPT_PIECES = 192
+#: Rows whose texts a phrase is looked for in at once.
+TEXTS_AT_ONCE = 2048
 _NONE = np.empty(0, np.int64)
 _DECOMPRESSOR = Decompressor()
 _Piece = TypeVar("_Piece")
@@ -117,6 +120,7 @@ class KeywordIndex:
         """The terms that begin with ``prefix``, ascending."""
         terms: list[bytes] = []
         for number in range(max(0, bisect_right(self.directory.firsts, prefix) - 1), self.directory.blocks):
+            check_interrupt()
             first = self.directory.firsts[number]
             if first > prefix and not first.startswith(prefix):
                 break
@@ -134,15 +138,24 @@ class KeywordIndex:
                 raise UnsupportedError(
                     "this keyword index has no positions, so it finds words but no phrases"
                 )
-            in_texts = KeywordRows(self._texts(rows)).occurrences(terms, np.arange(len(rows), dtype=np.int64))
-            low = (1 << ROW_SHIFT) - 1
-            return [
-                rows[occurrences >> ROW_SHIFT] << ROW_SHIFT | occurrences & low for occurrences in in_texts
+            parts = [
+                self._in_texts(terms, rows[start : start + TEXTS_AT_ONCE], self._texts)
+                for start in range(0, len(rows), TEXTS_AT_ONCE)
             ]
+            return [np.concatenate([_NONE, *(part[i] for part in parts)]) for i in range(len(terms))]
         return [
             np.sort(np.concatenate([_NONE, *(self._occurrences(term, rows) for term in alternatives)]))
             for alternatives in terms
         ]
+
+    def _in_texts(
+        self, terms: Sequence[Sequence[bytes]], rows: I64Array, texts: Callable[[I64Array], pa.Array]
+    ) -> list[I64Array]:
+        """What :meth:`occurrences` gives, by the texts of the rows."""
+        check_interrupt()
+        found = KeywordRows(texts(rows)).occurrences(terms, np.arange(len(rows), dtype=np.int64))
+        low = (1 << ROW_SHIFT) - 1
+        return [rows[occurrences >> ROW_SHIFT] << ROW_SHIFT | occurrences & low for occurrences in found]
 
     def _occurrences(self, term: bytes, rows: I64Array) -> I64Array:
         address = self._find(term)
@@ -199,6 +212,7 @@ class KeywordIndex:
         with self._lock:
             piece: _Piece | None = self._kept.pop(number, None)
         if piece is None:
+            check_interrupt()
             piece = decode(self._piece(number))
         with self._lock:
             self._kept[number] = piece

@@ -16,6 +16,7 @@ import numpy as np
 from audiomem_sql.arrays import BoolArray, F64Array, I64Array
 from audiomem_sql.indexes.words.bm25 import Statistics, bm25, top
 from audiomem_sql.indexes.words.fts_query import And, Expression, Near, Node, Not, Nothing, Or, Phrase
+from audiomem_sql.machine.interrupts import check_interrupt
 
 _NONE = np.empty(0, np.int64)
 #: Occurrences are int64: the row, then in the low bits the position in the row.
@@ -248,6 +249,7 @@ def near(starts: list[I64Array], sizes: list[int], distance: int) -> list[I64Arr
         (np.searchsorted(p, rows << ROW_SHIFT), np.searchsorted(p, (rows + 1) << ROW_SHIFT)) for p in starts
     ]
     for index in range(len(rows)):
+        check_interrupt()
         lists = [
             occurrences[low[index] : high[index]].tolist()
             for occurrences, (low, high) in zip(starts, bounds, strict=True)

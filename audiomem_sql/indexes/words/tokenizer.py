@@ -19,11 +19,12 @@ import pyarrow as pa
 from audiomem_sql.arrays import BoolArray, I32Array, I64Array, U8Array, U32Array
 from audiomem_sql.blocks.strings import string_buffers
 from audiomem_sql.indexes.words.unicode61 import MARK, SEPARATOR, folding_table
+from audiomem_sql.machine.interrupts import apart, check_interrupt
 
 #: Bytes of a term; FTS5 cuts longer ones off here, too.
 MAX_TERM_BYTES = 32768
 #: Text that is turned into numbers at once; each byte of it takes about 16.
-_BYTES_AT_ONCE = 1 << 21
+_BYTES_AT_ONCE = 1 << 19
 
 
 class Token(NamedTuple):
@@ -108,6 +109,7 @@ def tokenize(texts: pa.Array) -> TokenizedTexts:
     counts = [np.zeros(0, np.int64)]
     row = 0
     while row < len(texts):
+        check_interrupt()
         end = max(row + 1, int(np.searchsorted(offsets, offsets[row] + _BYTES_AT_ONCE, side="right")) - 1)
         words, lengths = _words(
             data[offsets[row] : offsets[end]], offsets[row : end + 1].astype(np.int64) - offsets[row]
@@ -116,7 +118,7 @@ def tokenize(texts: pa.Array) -> TokenizedTexts:
         counts.append(lengths)
         row = end
     lengths = np.concatenate(counts)
-    distinct, codes = ranked(pieces)
+    distinct, codes = apart(ranked, pieces)
     rows = np.repeat(np.arange(len(lengths), dtype=np.int32), lengths)
     firsts = np.cumsum(lengths) - lengths
     positions = np.arange(len(rows), dtype=np.int64) - np.repeat(firsts, lengths)

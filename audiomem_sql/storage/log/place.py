@@ -6,7 +6,7 @@ import contextlib
 import os
 
 from audiomem_sql.errors import StorageError
-from audiomem_sql.machine.file_access import create_regular, open_regular, renew_access
+from audiomem_sql.machine.file_access import create_regular, open_regular, open_with_status, renew_access
 from audiomem_sql.storage.log import copies
 from audiomem_sql.storage.log.chain import SLOTS
 from audiomem_sql.storage.log.content import LOG_MAGIC
@@ -22,6 +22,11 @@ def open_log(path: str) -> int:
     StorageError for anything but a file, such as a link.
     """
     return open_regular(path, os.O_RDONLY, remedy=_REMEDY)
+
+
+def open_log_with_status(path: str) -> tuple[int, os.stat_result]:
+    """:func:`open_log`, and the status of what was opened."""
+    return open_with_status(path, os.O_RDONLY, remedy=_REMEDY)
 
 
 def open_to_append(path: str, like: str | None) -> int:

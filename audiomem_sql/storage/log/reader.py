@@ -41,7 +41,7 @@ from audiomem_sql.storage.log.chain import (
 from audiomem_sql.storage.log.content import LOG_HEADER, LogContent
 from audiomem_sql.storage.log.copies import Copies
 from audiomem_sql.storage.log.headers import Slots, read_header, read_slots
-from audiomem_sql.storage.log.place import open_log
+from audiomem_sql.storage.log.place import open_log, open_log_with_status
 from audiomem_sql.storage.log.record import unpack_commits
 from audiomem_sql.storage.pages import DIGEST_BYTES, SESSION_BYTES
 
@@ -50,6 +50,8 @@ RECORD_HEADER = struct.Struct("<I I 16s")
 #: Of format 1: bytes of the map, CRC-32C of it.
 OLD_RECORD_HEADER = struct.Struct("<I I")
 _SALT_OFFSET = 32
+#: Bytes of a record that are read to see its header and what is behind it.
+_READ_WITH_ITS_END = 4 << 10
 _ZEROS_LOOKED_AT = 4096
 _READ_AT_ONCE = 64 << 10
 #: The map of a commit, and the bytes that may stand before the first one: no list, or one of up to 15,
@@ -181,11 +183,27 @@ def _stands_in(handle: int, content: LogContent) -> bool:
         return False
     if content.copies > 1:
         return protected_log.stands(log_file(handle, content), record_form(content), content.last)
-    offset, header = content.last
-    salt = content.salt.to_bytes(4, "little")
-    if os.pread(handle, 4, _SALT_OFFSET) != salt or os.pread(handle, len(header), offset) != header:
+    return _plain_stands_in(handle, content)
+
+
+def _plain_stands_in(handle: int, content: LogContent, zeros: int = 0) -> bool:
+    """The same of a log that is written once. zeros: so many bytes behind it must be zeros.
+
+    Every commit asks: so what stands near is read at once.
+    """
+    named = os.pread(handle, LOG_HEADER.size + SESSION_BYTES - _SALT_OFFSET, _SALT_OFFSET)
+    if named[:4] != content.salt.to_bytes(4, "little"):
         return False
-    return content.session is None or os.pread(handle, SESSION_BYTES, LOG_HEADER.size) == content.session
+    if content.session is not None and named[LOG_HEADER.size - _SALT_OFFSET :] != content.session:
+        return False
+    offset, header = content.last
+    length = content.end - offset
+    if length > _READ_WITH_ITS_END:
+        return os.pread(handle, len(header), offset) == header and not any(
+            os.pread(handle, zeros, content.end)
+        )
+    last = os.pread(handle, length + zeros, offset)
+    return last.startswith(header) and not any(last[length:])
 
 
 def check_rows(
@@ -299,15 +317,17 @@ def has_more(path: str, content: LogContent) -> bool:
     Something was written behind it, its last record was taken back, or another log took its place.
     """
     try:
-        handle = open_log(path)
+        handle, status = open_log_with_status(path)
     except (OSError, StorageError):
         return True
     try:
-        if not _stands_in(handle, content):
+        if stat_identity(status) != content.identity:
             return True
         if content.copies > 1:
+            if not _stands_in(handle, content):
+                return True
             return protected_log.is_written(log_file(handle, content), record_form(content), content.end)
-        return any(os.pread(handle, OLD_RECORD_HEADER.size, content.end))
+        return not _plain_stands_in(handle, content, OLD_RECORD_HEADER.size)
     except OSError:
         return True
     finally:

@@ -106,7 +106,7 @@ def _is_supported(source: PageSource, header: PageHeader, first: int, page: int)
 
     It may be a stray one.
     """
-    own = header_at(source, first)
+    own = header if first == page else header_at(source, first)
     if own is None or own.segment_id == header.segment_id:
         return True
     ends = (

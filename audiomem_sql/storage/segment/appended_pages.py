@@ -15,6 +15,7 @@ from audiomem_sql.audio import VerbatimPages
 from audiomem_sql.bytes.file_end import FileEnd
 from audiomem_sql.errors import StorageError
 from audiomem_sql.machine.durable import storage_error
+from audiomem_sql.machine.interrupts import apart
 from audiomem_sql.machine.progress import Progress
 from audiomem_sql.storage.pages import (
     FRONT_BYTES,
@@ -100,7 +101,7 @@ class AppendedPages(Placement):
                 size = sink.tell()
             self._frames = _frames(self._file).pages_up_to(size)
             self._head = spec.head
-            end.flush()
+            apart(end.flush)
         except OSError as error:
             self.abandon()
             raise storage_error(error, self._file.path) from error

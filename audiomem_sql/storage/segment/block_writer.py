@@ -10,7 +10,7 @@ from dataclasses import replace
 import pyarrow as pa
 
 from audiomem_sql.blocks.column_writer import ColumnWriter, EncodedBlock
-from audiomem_sql.machine.interrupts import check_interrupt
+from audiomem_sql.machine.interrupts import check_interrupt, result_of
 from audiomem_sql.storage.segment.column_numbers import ENDED
 from audiomem_sql.storage.segment.data_spool import Stratum
 from audiomem_sql.storage.segment.label_writer import LabelWriter
@@ -67,12 +67,12 @@ class BlockWriter:
     def close(self) -> None:
         """End the threads."""
         if self._pool is not None:
-            self._pool.shutdown(wait=True, cancel_futures=True)
+            self._pool.shutdown(wait=False, cancel_futures=True)  # after an error some may still run
             self._pool = None
 
     def _store_next(self) -> None:
         writer, stratum, future = self._running.popleft()
-        self._store(writer, stratum, future.result())
+        self._store(writer, stratum, result_of(future))
         check_interrupt()
 
     def _store(self, writer: ColumnWriter, stratum: Stratum, block: EncodedBlock) -> None:

@@ -24,8 +24,10 @@ UNPACKED_PER_BYTE = 64
 
 def raw_catalog(file: PagedFile, first_cell: int) -> bytes:
     """The bytes of the catalog copy at cell ``first_cell``, as its header tells their number."""
-    _, stored, _, _ = parse_header(file.read(first_cell, 0, CATALOG_HEADER.size))
-    return file.read(first_cell, 0, CATALOG_HEADER.size + stored)
+    cell = file.read(first_cell, 0, file.layout.cell_payload)  # which has all of a small one
+    _, stored, _, _ = parse_header(cell)
+    size = CATALOG_HEADER.size + stored
+    return cell[:size] if size <= len(cell) else file.read(first_cell, 0, size)
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,6 +8,7 @@ is refused.
 from __future__ import annotations
 
 import struct
+import threading
 from typing import Any
 
 import msgpack
@@ -40,6 +41,8 @@ MAX_ELEMENTS = 1 << 22
 #: Most elements of one list or map.
 MAX_LENGTH = 1 << 20
 MAX_VERSIONS = 1 << 19
+#: Bytes of the map of a catalog that is kept after it was written.
+_KEPT_BYTES = 64 << 10
 
 
 def check_version_count(count: int) -> None:
@@ -64,11 +67,35 @@ def pack_catalog(catalog: Catalog) -> bytes:
             remedy="Divide the table, or keep fewer versions.",
         )
     try:
-        catalog_of(unpack_bounded(raw))
+        read = catalog_of(unpack_bounded(raw))
     except (AudioMemError, *MALFORMED) as error:
         raise _refused(error) from None
     stored = zstandard.ZstdCompressor(level=12).compress(raw)
-    return CATALOG_HEADER.pack(CATALOG_MAGIC, len(stored), len(raw), crc32c(stored)) + stored
+    packed = CATALOG_HEADER.pack(CATALOG_MAGIC, len(stored), len(raw), crc32c(stored)) + stored
+    _newest.keep(packed, len(raw), read)
+    return packed
+
+
+class _Newest(threading.local):
+    """The catalog that this thread packed last: who writes a file opens it next, and has read it then."""
+
+    packed = b""
+    catalog: Catalog | None = None
+
+    def keep(self, packed: bytes, size: int, catalog: Catalog) -> None:
+        """Keep one for the next reading, if it is small. size: of its map."""
+        self.packed, self.catalog = (packed, catalog) if size <= _KEPT_BYTES else (b"", None)
+
+    def taken(self, data: bytes) -> Catalog | None:
+        """The catalog, once, if ``data`` is what was packed."""
+        if self.catalog is None or data != self.packed:
+            return None
+        catalog = self.catalog
+        self.packed, self.catalog = b"", None
+        return catalog
+
+
+_newest = _Newest()
 
 
 def _refused(error: Exception) -> LimitError:
@@ -80,6 +107,8 @@ def _refused(error: Exception) -> LimitError:
 
 def unpack_catalog(data: bytes) -> Catalog:
     """The inverse; DamagedFileError (without a file) for anything that contradicts itself."""
+    if (written := _newest.taken(data)) is not None:
+        return written
     _, size, raw_size, crc = parse_header(data)
     stored = data[CATALOG_HEADER.size : CATALOG_HEADER.size + size]
     if len(stored) != size or crc32c(stored) != crc:

@@ -12,6 +12,7 @@ from audiomem_sql.blocks.column_writer import STRING_KINDS, ColumnWriter, choose
 from audiomem_sql.columns.schema import Schema
 from audiomem_sql.columns.stored_values import integer_array
 from audiomem_sql.columns.types import ColumnType, Kind
+from audiomem_sql.machine.interrupts import check_interrupt
 from audiomem_sql.storage.segment.block_writer import BlockWriter
 from audiomem_sql.storage.segment.catalog import ColumnEntry, Extent
 from audiomem_sql.storage.segment.column_numbers import CREATED, ENDED, NEVER, ROWID
@@ -71,6 +72,7 @@ class DataColumns:
         held_rows, self._held = self._held, None
         self._blocks.wait()  # so that places do not depend on the number of threads
         for number, writer in self._writers.items():
+            check_interrupt()
             if writer.type.kind in STRING_KINDS:
                 dictionary = choose_dictionary([arrays[number] for _, arrays in held_rows])
                 if dictionary is not None:
@@ -113,6 +115,7 @@ class DataColumns:
                 self._blocks.add(writer, writer.flush(), self._stratum)
             self._stratum = stratum
         for number, writer in self._writers.items():
+            check_interrupt()
             self._blocks.add(writer, writer.add(arrays[number]), stratum)
 
 

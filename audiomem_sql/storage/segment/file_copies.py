@@ -18,7 +18,7 @@ from audiomem_sql.arrays import U8Array
 from audiomem_sql.audio import NO_TAGS, FlacWriter, Tags, spectrum_of
 from audiomem_sql.errors import StorageError
 from audiomem_sql.machine.durable import flush, storage_error, temporary_file
-from audiomem_sql.machine.interrupts import check_interrupt
+from audiomem_sql.machine.interrupts import apart, check_interrupt
 from audiomem_sql.machine.progress import Progress
 from audiomem_sql.storage.pages import HeadRecord, announce_page, pages_as_written
 from audiomem_sql.storage.segment.table_file import TableFile
@@ -77,7 +77,7 @@ def copied_file(
             writer.write_pages(silence)
             writer.close()
             sink.flush()
-            flush(sink.fileno())
+            apart(flush, sink.fileno())
     except BaseException as error:
         if temporary:
             with contextlib.suppress(OSError):  # what stays is removed by the next writer

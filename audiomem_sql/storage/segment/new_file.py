@@ -8,6 +8,7 @@ from typing import Protocol
 
 from audiomem_sql.errors import StorageError
 from audiomem_sql.machine.durable import flush, link_durably, replace_durably, storage_error, temporary_file
+from audiomem_sql.machine.interrupts import apart
 from audiomem_sql.machine.progress import Progress
 from audiomem_sql.storage.pages import NO_PAGES, EarlierPages, FileSpec, lay_out
 from audiomem_sql.storage.segment.data_spool import DataSpool
@@ -79,7 +80,7 @@ class NewFile(Placement):
                     sink, spec, catalog, spool, spool.length, progress, parity_bytes, earlier=self._earlier
                 )
                 sink.flush()
-                flush(sink.fileno())
+                apart(flush, sink.fileno())
         except OSError as error:
             raise storage_error(error, self._path) from error
         except StorageError as error:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -58,6 +58,17 @@ class TableOptions:
     deltas: str = DELTAS[0]
 
     @classmethod
+    def check_names(cls, names: Iterable[str], others: Iterable[str] = ()) -> None:
+        """OptionError for a name that no option has. others: what the caller takes beside these."""
+        known = [name for name in cls.__dataclass_fields__ if name != "model_digest"] + list(others)
+        unknown = sorted(set(names) - set(known))
+        if unknown:
+            raise OptionError(
+                f"there is no option {unknown[0]}",
+                remedy=f"{did_you_mean(unknown[0], known)}Options are: {', '.join(known)}.",
+            )
+
+    @classmethod
     def parse(cls, values: Mapping[str, Any], folder: str = ".") -> TableOptions:
         """Make options from names and values as a user writes them.
 
@@ -65,13 +76,7 @@ class TableOptions:
 
         Raises OptionError, naming the option, for one that does not exist or a value that it cannot take.
         """
-        names = [name for name in cls.__dataclass_fields__ if name != "model_digest"]
-        unknown = sorted(set(values) - set(names))
-        if unknown:
-            raise OptionError(
-                f"there is no option {unknown[0]}",
-                remedy=f"{did_you_mean(unknown[0], names)}Options are: {', '.join(names)}.",
-            )
+        cls.check_names(values)
         profile = resolve(str(values.get("profile", "auto")).lower(), folder).name
         modulation = _known("modulation", values.get("modulation", "pcm"), MODULATIONS)
         protection = level_named(str(values.get("protection", "none"))).name

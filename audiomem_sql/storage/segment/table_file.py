@@ -6,6 +6,7 @@ of it and has the digests of their catalogs; what is there instead is told.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -15,6 +16,7 @@ from audiomem_sql.audio import PageSource, VerbatimPages
 from audiomem_sql.bytes.file_state import FileState
 from audiomem_sql.errors import AudioMemError, DamagedFileError, StorageError
 from audiomem_sql.machine.block_cache import BlockCache
+from audiomem_sql.machine.durable import storage_error
 from audiomem_sql.protection.levels import Level
 from audiomem_sql.storage.pages import (
     HeaderFaults,
@@ -80,11 +82,17 @@ class TableFile:
     @property
     def mixture(self) -> str:
         """:attr:`mixed`, or what all page headers say, in words."""
-        return self.mixed or told(self._header_faults(FileState.of(self.path)).foreign)
+        try:
+            touched = os.stat(self.path).st_ctime_ns
+        except FileNotFoundError:
+            touched = 0
+        except OSError as error:
+            raise storage_error(error, self.path) from error
+        return self.mixed or told(self._header_faults(touched).foreign)
 
-    def _header_faults(self, state: FileState | None) -> HeaderFaults:
-        """What the page headers of the file in this state say. They are read if somebody touched it since."""
-        read, touched = self._headers, 0 if state is None else state.touched
+    def _header_faults(self, touched: int) -> HeaderFaults:
+        """What the page headers of the file say. They are read if somebody touched it since."""
+        read = self._headers
         if read.now is None or read.touched != touched:
             places = [segment.file.place for segment in self.segments]
             read.now, read.touched = header_faults(self.newest.file.source, places), touched
@@ -154,7 +162,7 @@ class TableFile:
         if state != self.state:
             raise self.was_changed()
         if state.touched != self.state.touched:
-            faults = self._header_faults(state)
+            faults = self._header_faults(state.touched)
             if faults.foreign or faults.unreadable > self._headers.unreadable:
                 raise self.was_changed()
 

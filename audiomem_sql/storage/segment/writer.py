@@ -20,6 +20,7 @@ from audiomem_sql.columns.schema import Schema
 from audiomem_sql.errors import DamagedFileError, LimitError, StorageError
 from audiomem_sql.indexes.vectors import VectorCodec
 from audiomem_sql.machine.digests import blake2b
+from audiomem_sql.machine.interrupts import check_interrupt
 from audiomem_sql.machine.progress import Progress
 from audiomem_sql.storage.pages import DIGEST_BYTES, FileSpec, HeadRecord
 from audiomem_sql.storage.segment.block_writer import BlockWriter
@@ -239,6 +240,7 @@ class SegmentWriter:
         digest, spool = blake2b(digest_size=DIGEST_BYTES), self._stream.spool
         spool.seek(0)
         while part := spool.read(_READ_AT_ONCE):
+            check_interrupt()
             digest.update(part)
         return digest.digest()
 

@@ -78,6 +78,7 @@ def test_the_kind_of_the_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     for told, expected in (("1\n", True), ("0\n", False), ("?", None)):
         (disk / "queue" / "rotational").write_text(told)
         assert measured(tmp_path / "not yet").rotating is expected
+        assert measured(tmp_path / "not yet", kind=False).rotating is None
 
 
 def test_a_container_has_less_memory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -88,6 +89,20 @@ def test_a_container_has_less_memory(tmp_path: Path, monkeypatch: pytest.MonkeyP
     for told, expected in ((str(GIB // 3), GIB // 3), ("max\n", whole), (str(1 << 62), whole)):
         limit.write_text(told)
         assert measured().memory == expected
+
+
+@pytest.mark.parametrize("answer", [-1, ValueError("unrecognized configuration name")])
+def test_where_the_standard_library_does_not_know(
+    answer: int | ValueError, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def sysconf(name: str) -> int:
+        if isinstance(answer, ValueError):
+            raise answer
+        return answer if name == "SC_PHYS_PAGES" else 4096
+
+    monkeypatch.setattr(hardware, "CGROUP_MEMORY", ())
+    monkeypatch.setattr(os, "sysconf", sysconf)
+    assert measured().memory == psutil.virtual_memory().total
 
 
 def test_without_psutil() -> None:

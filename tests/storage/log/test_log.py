@@ -156,6 +156,27 @@ def test_only_what_is_new_is_read(tmp_path: Path) -> None:
     writer.close()
 
 
+@pytest.mark.parametrize("length", [1, 4_000, 4_096, 50_000])
+def test_every_byte_that_tells_a_log_is_looked_at(tmp_path: Path, length: int) -> None:
+    """What names the log, the header of its last record, and what stands behind that, short or long."""
+    path = tmp_path / "log"
+    known = written(path, [record(2), LogRecord(3, 1, [(1, ("x" * length, None, None))])])
+    assert not has_more(str(path), known)
+    data = path.read_bytes()
+    start, header = known.last
+    named = [*range(32, 36), *range(LOG_HEADER.size, LOG_HEADER.size + len(SESSION))]
+    last = [*range(start, start + len(header)), *range(known.end, known.end + 8)]
+    for place in [*named, *last]:
+        changed = bytearray(data)
+        changed[place] ^= 1
+        path.write_bytes(changed)
+        assert has_more(str(path), known), place
+    path.write_bytes(data[: known.end])  # whether it was cut is asked by who reads it
+    assert not has_more(str(path), known)
+    path.write_bytes(data[: start + len(header) - 1])
+    assert has_more(str(path), known)
+
+
 def test_torn_at_every_byte(tmp_path: Path) -> None:
     """Of the last record only the beginning reached the disk: it is as if it had never been."""
     path = tmp_path / "log"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -58,8 +59,30 @@ def test_round_trip(
         tombstones=None if place is None else Extent(*place),
         options=options,
     )
-    assert unpack_catalog(pack_catalog(catalog)) == catalog
+    packed = pack_catalog(catalog)
+    first, again = unpack_catalog(packed), unpack_catalog(packed)
+    assert first == again == catalog
+    assert first is not again
     assert unpack_catalog(pack_catalog(catalog) + b"the rest of the page") == catalog
+
+
+def test_what_was_packed_last_is_no_other_catalog() -> None:
+    """A catalog need not be read again right after it was written; any other is."""
+    schema = parse_columns(["id INTEGER PRIMARY KEY"])
+    one, two = (
+        Catalog(b"t" * 16, segment, schema, 0, (Version(1, 0, 0, 0),), (None,), 0, first_rowid=0)
+        for segment in (b"segment1", b"segment2")
+    )
+    large = replace(one, versions=tuple(Version(n, n, 0, 0, f"a message {n}") for n in range(1, 5_000)))
+    packed = {1: pack_catalog(one), 2: pack_catalog(two), 3: pack_catalog(large)}
+    for number in (3, 2, 1, 2, 3):
+        assert unpack_catalog(packed[number]) == {1: one, 2: two, 3: large}[number]
+    packed[1] = pack_catalog(one)
+    assert [unpack_catalog(packed[number]) for number in (2, 1, 1)] == [two, one, one]
+    damaged = bytearray(pack_catalog(one))
+    damaged[-1] ^= 1
+    with pytest.raises(DamagedFileError):
+        unpack_catalog(bytes(damaged))
 
 
 def test_any_flip_is_found() -> None:

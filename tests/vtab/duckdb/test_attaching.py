@@ -64,6 +64,32 @@ def test_rows_and_what_is_refused(con: Any) -> None:
         con.execute("FROM audiomem_attach('my [tables]')")
 
 
+@pytest.mark.damages
+def test_a_table_that_cannot_be_opened(con: Any) -> None:
+    """Its view says why, and the others are there."""
+    damaged = Path("my [tables]/damaged.flac")
+    am.write_flac([{"d": 4}], damaged).close()
+    whole = damaged.read_bytes()
+    damaged.write_bytes(whole[: len(whole) // 2])
+    attach(con, "'my [tables]'")
+    assert con.execute('FROM "my [tables]"."x y"').fetchall() == [(1,)]
+    for query in ("FROM damaged", "SELECT count(*) FROM damaged", "DELETE FROM t WHERE a IN (FROM damaged)"):
+        con.execute("CREATE OR REPLACE TEMP TABLE t AS SELECT 'x' AS a")
+        with pytest.raises(duckdb.Error, match=r"my \[tables\]/damaged\.flac.*attach the folder again"):
+            con.execute(query.replace("damaged", '"my [tables]".damaged')).fetchall()
+    with pytest.raises(duckdb.Error, match=r"my \[tables\]/damaged\.flac"):
+        con.execute("SELECT count(*) FROM 'my ?tables?/*.flac'")
+    damaged.write_bytes(whole)
+    attach(con, "'my [tables]'")
+    assert con.execute('SELECT d FROM "my [tables]".damaged').fetchall() == [(4,)]
+    con.execute('DROP SCHEMA "my [tables]" CASCADE')
+    assert con.execute(
+        "SELECT count(*) FROM information_schema.tables WHERE table_schema = 'my [tables]'"
+    ).fetchone() == (0,)
+    assert con.execute("FROM 'my [tables]/damaged.flac'").fetchall() == [(4,)]
+
+
+@pytest.mark.damages
 def test_the_pragma_runs_them(con: Any) -> None:
     if not HAS_SECOND_INTERFACE:
         with pytest.raises(duckdb.CatalogException, match="audiomem_attach does not exist"):
@@ -74,3 +100,8 @@ def test_the_pragma_runs_them(con: Any) -> None:
     con.execute("PRAGMA audiomem_attach('my [tables]')")
     with pytest.raises(duckdb.Error, match="there is no such folder"):
         con.execute("PRAGMA audiomem_attach('nowhere')")
+    Path("my [tables]/x y.flac").write_bytes(Path("my [tables]/x y.flac").read_bytes()[:5000])
+    con.execute("BEGIN")
+    con.execute("PRAGMA audiomem_attach('my [tables]')")
+    assert con.execute('FROM "my [tables]"."it\'s ""so"""').fetchall() == [(2,)]
+    con.execute("ROLLBACK")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ import pytest
 
 import audiomem_sql as am
 from audiomem_sql.errors import OptionError, UnsupportedError
+from audiomem_sql.loadable import loadable_path
 from audiomem_sql.machine.block_cache import SHARED
 from audiomem_sql.vtab.duckdb import vectors
 from audiomem_sql.vtab.duckdb.copying import CopyFunction
@@ -129,6 +131,7 @@ def test_options(con: Any) -> None:
         con.execute("COPY t TO 'z.flac' (PRIMARY_KEY ok)")
     for options, message in (
         ("PROFIL server", "there is no option profil"),
+        ("PRIMARY_KEI id", "Did you mean primary_key"),
         ("PRIMARY_KEY nix", "there is no column nix"),
         ("PROFILE nix", "there is no profile 'nix'"),
         ("COMPRESSION_LEVEL", "option compression_level has no value"),
@@ -201,6 +204,32 @@ def test_names_that_duckdb_does_not_tell() -> None:
     assert bind(None, [row], ()).table.schema.names == ["a", "b"]
     with pytest.raises(OptionError, match="3 names"):
         bind(None, types, [("COLUMNS", ["a", "b", "c"])])
+
+
+def without_releases(folder: Path) -> Path:
+    """A copy of the extension that knows no release of DuckDB."""
+    built = Path(loadable_path("duckdb")).read_bytes()
+    made = folder / "audiomem.duckdb_extension"
+    changed, count = re.subn(rb"v(1\.5\.6|2\.0\.0|2\.0\.1)(?=\0\0[\x08\x18]\0{7})", rb"x\1", built)
+    assert count == 3
+    made.write_bytes(changed)
+    return made
+
+
+def test_copy_in_a_release_that_is_not_known(loaded: Any, tmp_path: Path) -> None:
+    folder = tmp_path / "copy"
+    folder.mkdir()
+    with duckdb.connect(config={"allow_unsigned_extensions": "true"}) as connection:
+        connection.execute(f"LOAD '{without_releases(folder)}'")
+        with pytest.raises(
+            duckdb.Error, match=r"does not tell this extension how the columns are called.*COLUMNS"
+        ):
+            connection.execute("COPY (SELECT 1 AS a, 2 AS b) TO 'x.flac'")
+        assert not Path("x.flac").exists()
+        connection.execute("COPY (SELECT 1 AS a, 2 AS b) TO 'x.flac' (COLUMNS ['one', 'two'])")
+        assert [column[0] for column in connection.execute("FROM 'x.flac'").description] == ["one", "two"]
+        connection.execute("COPY (SELECT s FROM (SELECT 1 AS a, 2 AS b) AS s) TO 'y.flac'")
+        assert [column[0] for column in connection.execute("FROM 'y.flac'").description] == ["a", "b"]
 
 
 def test_rows_are_spread_over_columns(con: Any) -> None:
@@ -294,6 +323,59 @@ def test_copy_from_goes_by_names_or_by_order(con: Any) -> None:
         con.execute("COPY other FROM 'nowhere.flac'")
 
 
+def test_copy_from_and_defaults(con: Any) -> None:
+    """What the file does not have gets its DEFAULT; a NULL of the file is NULL, and NOT NULL refuses it."""
+    con.execute("COPY (SELECT i AS id, 's' || i AS s FROM range(3) AS r(i)) TO 'x.flac'")
+    con.execute("CREATE TABLE d (id BIGINT, s VARCHAR DEFAULT 'none', n BIGINT DEFAULT 7 NOT NULL)")
+    with pytest.raises(duckdb.Error, match=r"the table has 3 columns, and the file 2.*BY NAME.*DEFAULT"):
+        con.execute("COPY d FROM 'x.flac'")
+    con.execute("COPY d (s, id) FROM 'x.flac'")
+    con.execute("INSERT INTO d BY NAME FROM 'x.flac'")
+    con.execute("INSERT INTO d (id) SELECT id FROM 'x.flac'")
+    filled = "SELECT s, n, count(*) FROM d GROUP BY ALL ORDER BY ALL"
+    assert con.execute(filled).fetchall() == [("none", 7, 3), ("s0", 7, 2), ("s1", 7, 2), ("s2", 7, 2)]
+    con.execute(
+        "COPY (SELECT 1 AS id, NULL::VARCHAR AS s, NULL::BIGINT AS n UNION ALL SELECT 2, 'x', 8) TO 'y.flac'"
+    )
+    for statement in ("COPY d FROM 'y.flac'", "INSERT INTO d FROM 'y.flac'"):
+        with pytest.raises(duckdb.ConstraintException, match=r"NOT NULL constraint failed: d\.n"):
+            con.execute(statement)
+    assert con.execute("SELECT count(*) FROM d").fetchone() == (9,)
+    con.execute("ALTER TABLE d ALTER n DROP NOT NULL")
+    con.execute("COPY d FROM 'y.flac'")
+    assert con.execute("SELECT s, n FROM d WHERE id < 3 AND n IS DISTINCT FROM 7 ORDER BY id").fetchall() == [
+        (None, None),
+        ("x", 8),
+    ]
+    con.execute(
+        "CREATE TABLE keyed (id BIGINT PRIMARY KEY, s VARCHAR, twice BIGINT GENERATED ALWAYS AS (id * 2))"
+    )
+    con.execute("COPY keyed FROM 'x.flac'")
+    with pytest.raises(duckdb.ConstraintException, match="Duplicate key"):
+        con.execute("COPY keyed FROM 'x.flac'")
+    assert con.execute("SELECT list(twice ORDER BY id) FROM keyed").fetchone() == ([0, 2, 4],)
+
+
+def test_options_of_duckdbs_own(con: Any) -> None:
+    con.execute("COPY (FROM t LIMIT 9) TO 'one.flac' (OVERWRITE)")
+    con.execute("COPY (FROM t LIMIT 5) TO 'one.flac' (APPEND)")  # which is about folders, as with Parquet
+    assert con.execute("SELECT count(*) FROM 'one.flac'").fetchone() == (5,)
+    assert con.execute("COPY (FROM t LIMIT 5) TO 'one.flac' (RETURN_FILES)").fetchall() == [(5, ["one.flac"])]
+    for option in ("RETURN_STATS", "FILE_SIZE_BYTES '10KB'"):
+        with pytest.raises(duckdb.Error, match=option.split()[0]):
+            con.execute(f"COPY t TO 'two.flac' ({option})")
+    con.execute("COPY t TO 'many' (FORMAT flac, PER_THREAD_OUTPUT, FILE_EXTENSION 'flac')")
+    assert con.execute("SELECT count(*) FROM 'many/*.flac'").fetchone() == (10_000,)
+    for _ in range(2):
+        con.execute("COPY t TO 'parts' (FORMAT flac, PARTITION_BY w, APPEND)")
+    assert con.execute("SELECT count(*) FROM 'parts/**/*.flac'").fetchone() == (20_000,)
+    with pytest.raises(duckdb.Error, match="not empty"):
+        con.execute("COPY t TO 'parts' (FORMAT flac, PARTITION_BY w)")
+    con.execute("COPY t TO 'parts' (FORMAT flac, PARTITION_BY w, OVERWRITE)")
+    assert con.execute("SELECT count(*) FROM 'parts/**/*.flac'").fetchone() == (10_000,)
+    assert sorted(os.listdir()) == ["many", "one.flac", "parts"]
+
+
 @pytest.mark.parametrize(
     ("column", "value"),
     [
@@ -314,6 +396,24 @@ def test_copy_from_into_other_types(con: Any, column: str, value: str) -> None:
         2999,
         True,
     )
+
+
+def test_times_with_a_zone_come_back_as_the_same_moments(con: Any) -> None:
+    con.execute("SET TimeZone = 'Europe/Berlin'")
+    con.execute("CREATE TABLE z (a TIMESTAMPTZ)")
+    con.execute(
+        "INSERT INTO z VALUES ('2024-02-03 04:05:06.789+02'), ('2024-10-27 00:30:00+00'), ('2024-10-27 01:30:00+00'), (NULL)"
+    )
+    con.execute("COPY z TO 'z.flac'")
+    assert con.execute("SELECT a::VARCHAR FROM 'z.flac'").fetchall()[:2] == [
+        ("2024-02-03 02:05:06.789",),
+        ("2024-10-27 00:30:00",),
+    ]
+    con.execute("CREATE TABLE back (a TIMESTAMPTZ)")
+    con.execute("COPY back FROM 'z.flac'")
+    con.execute("INSERT INTO back SELECT a AT TIME ZONE 'UTC' FROM 'z.flac'")
+    moments = "SELECT epoch_us(a) FROM {} ORDER BY rowid"
+    assert con.execute(moments.format("back")).fetchall() == 2 * con.execute(moments.format("z")).fetchall()
 
 
 def test_copy_from_refuses_what_would_be_lost(con: Any) -> None:

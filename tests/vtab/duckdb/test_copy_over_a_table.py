@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 from pathlib import Path
@@ -51,6 +52,47 @@ def test_the_old_log_is_never_replayed(loaded: Any, options: str) -> None:
     with am.open("x.flac") as table:
         table.append([{"id": 10, "s": "next"}])
     assert loaded.execute("SELECT id FROM 'x.flac'").fetchall() == [(9,), (10,)]
+
+
+@pytest.mark.parametrize(
+    "options", ["OVERWRITE", "OVERWRITE_OR_IGNORE", "OVERWRITE_OR_IGNORE, FILE_EXTENSION 'flac'"]
+)
+def test_the_old_log_of_a_partition(loaded: Any, options: str) -> None:
+    os.makedirs("parts/w=0")
+    leave_a_log("parts/w=0/data_0.flac")
+    loaded.execute(
+        f"COPY (SELECT *, 0 AS w FROM ({NEW})) TO 'parts' (FORMAT flac, PARTITION_BY w, {options})"
+    )
+    assert os.listdir("parts/w=0") == ["data_0.flac"]
+    assert rows("parts/w=0/data_0.flac") == [{"id": 9, "s": "new"}]
+
+
+def test_the_old_log_of_what_a_function_overwrites(loaded: Any) -> None:
+    leave_a_log("x.flac")
+    loaded.execute(f"SELECT audiomem_write('x.flac', t, {{'overwrite': true}}) FROM ({NEW}) AS t")
+    assert os.listdir() == ["x.flac"]
+    assert rows("x.flac") == [{"id": 9, "s": "new"}]
+
+
+def test_an_open_transaction(loaded: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(replacing, "TIMEOUT", 0.05)
+    am.write_flac([{"id": 1, "s": "old"}], "x.flac").close()
+    with contextlib.closing(am.connect("x.flac")) as writer:
+        writer.execute("BEGIN")
+        writer.execute("INSERT INTO x VALUES (2, 'later')")
+        for statement in (
+            f"COPY ({NEW}) TO 'x.flac'",
+            f"SELECT audiomem_write('x.flac', t, {{'overwrite': true}}) FROM ({NEW}) AS t",
+        ):
+            with pytest.raises(duckdb.Error, match=r"x\.flac: another connection .* is writing"):
+                loaded.execute(statement)
+        writer.execute("COMMIT")
+        assert rows("x.flac") == [{"id": 1, "s": "old"}, {"id": 2, "s": "later"}]
+        loaded.execute(f"COPY ({NEW}) TO 'x.flac'")
+        with pytest.raises(am.errors.StorageError, match="replaced"):
+            writer.execute("INSERT INTO x VALUES (3, 'too late')")
+    assert os.listdir() == ["x.flac"]
+    assert rows("x.flac") == [{"id": 9, "s": "new"}]
 
 
 def test_deltas_beside_the_file(loaded: Any) -> None:

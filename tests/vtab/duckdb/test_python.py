@@ -276,6 +276,36 @@ def test_columns_and_filters_reach_the_scan(con: Any, tmp_path: Path) -> None:
             con.execute("SELECT max(word) FROM t").fetchall()
 
 
+@pytest.mark.damages
+def test_a_prefix_reaches_the_scan(con: Any, tmp_path: Path) -> None:
+    """DuckDB 2.0 hands over no LIKE: ``filter`` takes it, and a range beside it is handed over."""
+    path = tmp_path / "t.flac"
+    words = [f"w{i:05d} {i * 7919}" for i in range(50_000)]
+    am.write_flac(pa.table({"word": words}), path, protection="none", profile="embedded").close()
+    with am.open(path) as table:
+        (segment,) = table.snapshot.segments
+        directory = segment.directory(0)
+        assert directory is not None
+        page = segment.file.page_at(segment.data_cell, int(directory.offsets[directory.count // 2]))
+        start = path.stat().st_size * page // segment.file.page_count
+    with open(path, "r+b") as file:
+        file.seek(start)
+        file.write(bytes(4096))
+    for pushed in (
+        "word LIKE ''w0001%''",
+        "word GLOB ''w0001*''",
+        "substr(word, 1, 5) = ''w0001'' AND word < ''w001''",
+    ):
+        found = con.execute(f"SELECT word FROM audiomem_scan('{path}', filter := '{pushed}')").fetchall()
+        assert [word for (word,) in found] == words[10:20]
+    with am.open(path) as table:
+        am.attach(con, table, "t")
+        query = "SELECT word FROM t WHERE word LIKE 'w0001%' AND word >= 'w0001' AND word < 'w0002'"
+        assert [word for (word,) in con.execute(query).fetchall()] == words[10:20]
+        with pytest.raises(duckdb.Error, match="CRC-32C"):
+            con.execute("SELECT word FROM t WHERE word LIKE '%7'").fetchall()
+
+
 def test_bad_input_names_the_file_and_the_remedy(con: Any, notes: Path, tmp_path: Path) -> None:
     for sql, told in (
         (f"FROM audiomem_scan('{tmp_path}/missing.flac')", r"missing\.flac"),

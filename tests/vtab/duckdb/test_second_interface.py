@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import duckdb
+import pyarrow as pa
 import pytest
 
 import audiomem_sql as am
@@ -99,6 +100,39 @@ def test_rows_keep_their_order_over_threads(con: Any) -> None:
         (105,),
         (205,),
     ]
+
+
+@pytest.mark.parametrize("threads", [1, 2, 8])
+def test_order_by_threads_and_settings(con: Any, threads: int) -> None:
+    con.execute(f"SET threads = {threads}")
+    query = "SELECT count(*), sum(id), bool_and(id = rowid) FROM u"
+    for keeps in ("true", "false"):
+        con.execute(f"SET preserve_insertion_order = {keeps}")
+        con.execute("CREATE OR REPLACE TABLE u AS FROM 't.flac'")
+        *sums, in_order = con.execute(query).fetchone()
+        assert sums == [300_000, sum(range(300_000))]
+        assert in_order or keeps == "false"
+        found = con.execute(
+            "SELECT list(id) FROM (SELECT id FROM 't.flac' WHERE name LIKE 'n9%' LIMIT 3)"
+        ).fetchone()
+        assert len(found[0]) == 3
+        assert keeps == "false" or found == ([9, 90, 91],)
+
+
+def test_progress(con: Any) -> None:
+    seen = []
+
+    def look(values: pa.ChunkedArray) -> pa.ChunkedArray:
+        seen.append(con.query_progress())
+        return values
+
+    for setting in ("threads = 1", "enable_progress_bar = true", "enable_progress_bar_print = false"):
+        con.execute(f"SET {setting}")
+    con.create_function("look", look, ["BIGINT"], "BIGINT", type="arrow")
+    assert con.execute("SELECT sum(look(id)) FROM 't.flac'").fetchone() == (sum(range(300_000)),)
+    assert seen == sorted(seen)
+    assert any(0 < part < 100 for part in seen), seen  # DuckDB asks now and then
+    assert max(seen) <= 100
 
 
 def test_values_of_every_type(con: Any) -> None:

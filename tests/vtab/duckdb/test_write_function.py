@@ -7,11 +7,14 @@ from pathlib import Path
 from typing import Any
 
 import duckdb
+import numpy as np
+import pyarrow as pa
 import pytest
 
 import audiomem_sql as am
+from audiomem_sql.vtab.duckdb.write_function import _state_of_each
 
-from .conftest import HAS_COPY
+from .conftest import HAS_COPY, HAS_SECOND_INTERFACE
 
 #: SQLite has no part in this.
 DOORS = ("extension",)
@@ -52,6 +55,101 @@ def test_an_order_in_every_group(con: Any) -> None:
         assert found == [(3 * group + 2,), (3 * group + 1,), (3 * group,)]
 
 
+def test_an_order_in_many_small_groups_at_once(con: Any) -> None:
+    """DuckDB 1.x tells the states of such rows wrongly, and what lies beside them is that of other threads."""
+    con.execute("SET threads = 8")
+    con.execute("CREATE TABLE many AS SELECT i AS id, i // 2 AS g FROM range(100_000) AS r(i)")
+    query = """
+        SELECT g, audiomem_write('a' || (g % 24) || '.flac', m ORDER BY id DESC) FILTER (g < 24) AS a,
+          audiomem_write('b' || (g % 24) || '.flac', m ORDER BY id) FILTER (g < 24) AS b FROM many m GROUP BY g
+    """
+    counted = con.execute(
+        f"SELECT count(*), count(a), min(a), max(a), min(b), max(b) FROM ({query})"
+    ).fetchone()
+    assert counted == (50_000, 24, 2, 2, 2, 2)
+    for g in (0, 11, 23):
+        assert con.execute(f"FROM 'a{g}.flac'").fetchall() == [(2 * g + 1, g), (2 * g, g)]
+        assert con.execute(f"FROM 'b{g}.flac'").fetchall() == [(2 * g, g), (2 * g + 1, g)]
+
+
+def test_groups_that_name_the_same_file(con: Any) -> None:
+    for order in ("", " ORDER BY id"):
+        with pytest.raises(duckdb.Error, match=r"same\.flac: .*exists"):
+            con.execute(f"SELECT audiomem_write('same.flac', t{order}) FROM t GROUP BY w")
+        for name in os.listdir():
+            os.unlink(name)
+
+
+def test_windows(con: Any) -> None:
+    query = "SELECT DISTINCT w, audiomem_write(w || '.flac', t) OVER (PARTITION BY w) FROM t ORDER BY w"
+    assert con.execute(query).fetchall() == [("w0", 3_000), ("w1", 3_000), ("w2", 3_000)]
+    assert con.execute("SELECT count(*), min(w), max(w) FROM 'w1.flac'").fetchone() == (3_000, "w1", "w1")
+
+
+@pytest.mark.parametrize(
+    ("may_be_of_all", "numbers", "paths", "states"),
+    [
+        (0, [7, 8, 7], "aba", [7, 8, 7]),
+        (0, [7, 8, 9], "aaa", [7, 8, 9]),
+        (1, [7, 8, 9], "aaa", [7, 7, 7]),
+        (1, [7, 8, 7], "aba", [7, 8, 7]),
+        (1, None, "aba", [7, 7, 7]),
+        (0, None, "aba", [7, 7, 7]),
+    ],
+)
+def test_the_state_of_each_row(
+    may_be_of_all: int, numbers: list[int] | None, paths: str, states: list[int]
+) -> None:
+    def stored(values: list[int]) -> bytes:
+        return np.array(values, "<u8").tobytes()
+
+    told = stored([7]), may_be_of_all, None if numbers is None else stored(numbers)
+    assert _state_of_each(told, pa.array(list(paths))).tolist() == states
+
+
+def test_a_query_and_a_path(con: Any) -> None:
+    con.execute(
+        "CREATE TEMP TABLE mine AS SELECT 9 - i AS id, i % 3 AS path, 1 AS query, 2 AS options FROM range(9) r(i)"
+    )
+    assert con.execute("CALL audiomem_write('FROM mine ORDER BY id', 'x.flac')").fetchall() == [(9,)]
+    assert con.execute("FROM 'x.flac'").fetchall() == con.execute("FROM mine ORDER BY id").fetchall()
+    with pytest.raises(duckdb.Error, match=r"x\.flac: the file exists already"):
+        con.execute("CALL audiomem_write('FROM mine', 'x.flac')")
+    con.execute("BEGIN")
+    con.execute("INSERT INTO mine VALUES (77, 77, 7, 7)")
+    query = "SELECT rows FROM audiomem_write('SELECT id FROM mine WHERE path = 77', 'x.flac', options := {'overwrite': true, 'primary_key': 'id'})"
+    assert con.execute(query).fetchall() == [(1,)]
+    con.execute("ROLLBACK")
+    assert con.execute("FROM 'x.flac'").fetchall() == [(77,)]
+    with am.open("x.flac") as table:
+        assert [column.name for column in table.schema.columns if column.primary_key] == ["id"]
+    assert con.execute("CALL audiomem_write('FROM mine WHERE id < 0', 'none.flac', NULL)").fetchall() == [
+        (None,)
+    ]
+    with pytest.raises(duckdb.Error, match="single SELECT"):
+        con.execute("CALL audiomem_write('DROP TABLE mine', 'y.flac')")
+    with pytest.raises(duckdb.Error, match="options of audiomem_write are a STRUCT"):
+        con.execute("CALL audiomem_write('FROM mine', 'y.flac', 'overwrite')")
+    assert os.listdir() == ["x.flac"]
+
+
+def test_who_knows_the_macro(con: Any) -> None:
+    """Where DuckDB lets an extension make a macro, every connection; else the one that was given to load."""
+    with duckdb.connect(config={"allow_unsigned_extensions": "true"}) as fresh:
+        am.load(fresh)
+        fresh.create_function("plus_one", lambda n: n + 1, ["BIGINT"], "BIGINT")  # no result is left open
+    with con.cursor() as cursor:
+        if HAS_SECOND_INTERFACE:
+            assert cursor.execute("CALL audiomem_write('SELECT 1 AS a', 'x.flac')").fetchall() == [(1,)]
+        else:
+            with pytest.raises(duckdb.CatalogException, match="audiomem_write"):
+                cursor.execute("CALL audiomem_write('SELECT 1 AS a', 'x.flac')")
+            am.load(cursor)
+            assert cursor.execute("CALL audiomem_write('SELECT 1 AS a', 'x.flac')").fetchall() == [(1,)]
+    count = "SELECT count(*) FROM duckdb_functions() WHERE function_name = 'audiomem_write' AND function_type = 'table_macro'"
+    assert con.execute(count).fetchone() == (1,)
+
+
 def test_temporary_tables_and_the_open_transaction(con: Any) -> None:
     con.execute("CREATE TEMP TABLE mine (a INTEGER, b VARCHAR[])")
     con.execute("BEGIN")
@@ -87,9 +185,11 @@ def test_a_file_that_is_there(con: Any) -> None:
     [
         ("'x.flac', id", "takes a path and a row"),
         ("w || '.flac', t", "go to one file"),
+        ("w || '.flac', t ORDER BY id", "go to one file"),
         ("NULL, t", "go to one file"),
         ("'x.flac', t, 'primary_key'", "the options of audiomem_write are a STRUCT"),
         ("'x.flac', t, {'profil': 'server'}", "there is no option profil"),
+        ("'x.flac', t, {'overwrit': true}", "Did you mean overwrite"),
         ("'x.flac', t, {'primary_key': 'nix'}", "there is no column nix"),
         ("'x.flac', t, {'primary_key': 'w'}", "UNIQUE constraint failed: w"),
         ("'nowhere/x.flac', t", "there is no such folder"),
