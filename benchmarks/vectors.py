@@ -3,7 +3,9 @@
 ``python -m benchmarks.vectors emb_30k.npy queries.npy [--rows 1000000]`` prints them. The first file holds
 vectors (n, d), the second queries (m, d). Larger tables are made of the vectors: each again and again, with
 noise of the same covariance. Recall is the share of the ten nearest by exact cosine in float32 that a search
-finds. Not part of ``make bench``: it needs files of vectors, and nothing here is compared with a peer.
+finds. ``--beside`` compares size, recall and time with the libraries of the extra ``bench-vectors`` that are
+there, in one run (``benchmarks/vector_stores.py``); the queries are then 4,000 of the vectors. Not part of
+``make bench``: it needs files of vectors.
 """
 
 from __future__ import annotations
@@ -11,7 +13,10 @@ from __future__ import annotations
 import argparse
 import resource
 import statistics
+import tempfile
 import time
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -150,13 +155,75 @@ def speeds(vectors: Array, queries: Array) -> None:
     )
 
 
+def beside(vectors: Array, queries: Array, names: list[str], seconds: float) -> None:
+    """One line for each store and setting.
+
+    Of a setting as many queries are asked as take ``seconds``, for recall and times alike.
+    """
+    from benchmarks.vector_stores import STORES
+
+    truth = exact(vectors, queries)
+    print(f"\n{len(vectors):,} vectors of {vectors.shape[1]} numbers, at most {len(queries):,} queries\n")
+    print(
+        "| store | setting | bytes a vector | recall@10 | queries | ms: p50 / p99 / processor | made in, s |"
+    )
+    print("|---|---|---|---|---|---|---|")
+    for kind in STORES:
+        if (names and not any(name.lower() in kind.name.lower() for name in names)) or len(
+            vectors
+        ) > kind.most:
+            continue
+        with tempfile.TemporaryDirectory() as folder:
+            store, started = kind(Path(folder) / "store"), time.process_time()
+            try:
+                store.make(vectors)
+            except ImportError as error:
+                print(f"| {kind.name} | not installed: {str(error)[:60]} |")
+                continue
+            made = time.process_time() - started
+            for setting in store.settings:
+                line = measured(partial(store.search, setting=setting), queries, truth, seconds)
+                size = f"{store.size() / len(vectors):,.0f}"
+                print(f"| {store.name} | {setting or ''} | {size} | {line} | {made:.0f} |", flush=True)
+
+
+def measured(search: Callable[[Array], list[int]], queries: Array, truth: Array, seconds: float) -> str:
+    """Recall, number of queries and milliseconds of one setting, as cells of a table."""
+    search(queries[0])
+    rows, clock, worked = [], [], []
+    end = time.perf_counter() + seconds
+    for query in queries:
+        started, busy = time.perf_counter(), time.process_time()
+        rows.append(search(query))
+        worked.append(time.process_time() - busy)
+        clock.append(time.perf_counter() - started)
+        if time.perf_counter() > end:
+            break
+    found = np.array([own + [-1] * (K - len(own)) for own in rows])
+    middle, high = np.percentile(np.array(clock) * 1e3, [50, 99])
+    processor = np.median(worked) * 1e3
+    share = recall(truth[: len(rows)], found)
+    return f"{share:.4f} | {len(rows):,} | {middle:.2f} / {high:.2f} / {processor:.2f}"
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("vectors", type=Path)
     parser.add_argument("queries", type=Path)
     parser.add_argument("--rows", type=int, nargs="*", default=[100_000, 1_000_000])
+    parser.add_argument("--beside", action="store_true", help="compare with other libraries")
+    parser.add_argument(
+        "--stores", nargs="*", default=[], help="only those whose names have one of these words"
+    )
+    parser.add_argument("--seconds", type=float, default=60.0, help="of queries for each setting")
     arguments = parser.parse_args()
     vectors, queries = normal(np.load(arguments.vectors)), normal(np.load(arguments.queries))
+    if arguments.beside:
+        asked = vectors[np.random.default_rng(0).permutation(len(vectors))[:4000]]
+        for rows in (len(vectors), *arguments.rows):
+            table = vectors if rows == len(vectors) else grown(vectors, rows)
+            beside(table, asked, arguments.stores, arguments.seconds)
+        return
     curve(vectors, queries)
     small(vectors, VectorCodec.trained(vectors))
     speeds(vectors, queries)

@@ -58,6 +58,8 @@ StoredValue: TypeAlias = bool | int | float | str | bytes | None
 #: From any Python value to what its column holds. Raises DataTypeError.
 Converter: TypeAlias = Callable[[object], StoredValue]
 
+#: Of a vector of zeros in an index by cosine.
+NO_DIRECTION = "A vector of zeros has no direction, which metric=cosine compares; write NULL"
 NOT_NULL_FAILED = "NOT NULL constraint failed: "
 _NULLS = ("NAType", "NaTType")  # pandas.NA, pandas.NaT
 _TRUTHS = {"0": False, "1": True, "false": False, "true": True}
@@ -334,6 +336,8 @@ def _vector(column: Column, original: object) -> StoredValue:
             raise _refused(column, value, "A number in it is too large for float32") from None
     if not np.isfinite(vector).all():
         raise _refused(column, value, "A number in it is NaN, infinite or too large for float32")
+    if column.needs_direction and not vector.any():
+        raise _refused(column, value, NO_DIRECTION)
     return value if isinstance(value, bytes) else vector.tobytes()
 
 

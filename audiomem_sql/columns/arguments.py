@@ -15,7 +15,8 @@ from audiomem_sql.columns.column import CONFLICT_CLAUSES, CONFLICT_REMEDY, Colum
 from audiomem_sql.columns.constraints import Check, Key
 from audiomem_sql.columns.lexemes import SPACE, WORD, Lexeme, Token, end_of_space, lexemes, source
 from audiomem_sql.columns.syntax import DEFAULT_REMEDY, default_length, enclosed_length
-from audiomem_sql.columns.types import ColumnType, words_of
+from audiomem_sql.columns.types import ColumnType, Kind, words_of
+from audiomem_sql.columns.vector_index import VectorIndexOptions
 from audiomem_sql.errors import OptionError, SchemaError
 
 _OPTION = re.compile(rf"{SPACE}({WORD}){SPACE}=(?!=)(.*)", re.DOTALL)
@@ -113,11 +114,25 @@ def parse_definition(definition: str) -> Definition:
     type_words = words_of(source(definition, rest[:end]), column_type)
     clauses = _Clauses(f"column {name}", definition, rest[end:])
     settings = clauses.of_column()
+    if "vector_index" in settings:
+        settings |= _index_of(column_type, clauses, settings["vector_index"])
     autoincrement = name if settings.pop("autoincrement", False) else None
     # in SQLite, too, a column is the rowid only if its type is this very word
     no_alias = [word.value.upper() for word in rest[:end]] != ["INTEGER"]
     column = Column(name, column_type, **({"no_alias": no_alias} | settings), type_words=type_words)
     return Definition(column, tuple(clauses.checks), (), no_alias, autoincrement)
+
+
+def _index_of(column_type: ColumnType, clauses: _Clauses, text: str) -> dict[str, Any]:
+    """What INDEXED(…) says of a column of vectors."""
+    if column_type.kind is not Kind.FLOAT:
+        raise clauses.refusal(
+            f"INDEXED of {column_type} has no options", "INDEXED(metric=…) belongs to FLOAT[n]; write INDEXED"
+        )
+    try:
+        return {"vector_index": str(VectorIndexOptions.parse(text)), "indexed": False}
+    except SchemaError as error:
+        raise clauses.refusal(error.what, error.remedy) from None
 
 
 def _is_table_level(first: Lexeme, rest: list[Lexeme]) -> bool:
@@ -176,6 +191,8 @@ class _Clauses:
             self.key_conflict(settings)
         elif word.is_word("SEMANTIC", "INDEXED"):
             settings[word.value.lower()] = True
+            if word.is_word("INDEXED") and self.words and self.words[0].text == "(":
+                settings["vector_index"] = self.options()
         elif word.is_word("DEFAULT"):
             settings["default"] = self.default()
         elif word.is_word("COLLATE"):
@@ -296,6 +313,16 @@ class _Clauses:
             text = self.words[0].text if self.words else "the end"
             raise self.refusal(f"a value is expected behind DEFAULT, not {text}", DEFAULT_REMEDY)
         taken, self.words = self.words[:length], self.words[length:]
+        return source(self.definition, taken)
+
+    def options(self) -> str:
+        """The text in the parentheses behind INDEXED."""
+        length = enclosed_length(self.words)
+        if not length:
+            raise self.refusal(
+                "there are no options in the parentheses behind INDEXED", "Write INDEXED(metric=cosine)"
+            )
+        taken, self.words = self.words[1 : length - 1], self.words[length:]
         return source(self.definition, taken)
 
     def expression(self) -> str:

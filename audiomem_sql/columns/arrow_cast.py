@@ -15,7 +15,7 @@ import pyarrow as pa
 from pyarrow import types
 
 from audiomem_sql.arrays import BoolArray
-from audiomem_sql.columns.affinity import StoredValue, converter, not_null_failed
+from audiomem_sql.columns.affinity import NO_DIRECTION, StoredValue, converter, not_null_failed
 from audiomem_sql.columns.arrow_types import ArrowArray, ArrowType, is_list
 from audiomem_sql.columns.column import Column
 from audiomem_sql.columns.defaults import constant, is_constant, values
@@ -302,6 +302,9 @@ def _vector_from_list(column: Column, array: ArrowArray, first: int) -> ArrowArr
         raise _refused(
             column, first + row, str(source_type), "A number in it is NaN, infinite or too large for float32"
         )
+    if column.needs_direction and not (directed := values.reshape(-1, width).any(axis=1)).all():
+        row = int(rows[int(np.argmin(directed))])
+        raise _refused(column, first + row, str(source_type), NO_DIRECTION)
     if len(rows) < len(array):
         spread = np.zeros((len(array), width), dtype="<f4")
         spread[rows] = values.reshape(-1, width)

@@ -146,6 +146,7 @@ def schema_of_arrow(
             autoincrement=declared.get("autoincrement", False),
             null_conflict=declared.get("null_conflict", "ABORT"),
             key_conflict=declared.get("key_conflict", "ABORT"),
+            vector_index=declared.get("vector_index"),
         )
         columns.append(column)
     checks, keys = told_together(schema.metadata, [column.name for column in columns])

@@ -15,6 +15,7 @@ from audiomem_sql.columns.types import (
     shown_declaration,
     words_of,
 )
+from audiomem_sql.columns.vector_index import VectorIndexOptions
 from audiomem_sql.errors import SchemaError
 
 __all__ = [
@@ -40,6 +41,7 @@ TEXTS: dict[str, str | None] = {
     "default": None,
     "null_conflict": "ABORT",
     "key_conflict": "ABORT",
+    "vector_index": None,
 }
 #: What ON CONFLICT may say behind a constraint.
 CONFLICT_CLAUSES = ("ABORT", "IGNORE", "REPLACE")
@@ -74,8 +76,9 @@ class Column:
     ``id`` tells it from every other column that the table ever had, whatever it is called; -1: it has not got
     one yet. ``default`` is the SQL behind DEFAULT as it was written, with its parentheses; see ``defaults``
     for its value. ``type_words`` is the type as the user wrote it, such as VARCHAR(20); None: by its name.
-    ``origin`` says what it was in the data frame that it came from, see ``origins``; it is no
-    part of the definition.
+    ``vector_index``: what INDEXED says of a column of vectors, as ``VectorIndexOptions`` writes it; of any
+    other column ``indexed`` says that it is. ``origin`` says what it was in the data frame that it came from,
+    see ``origins``; it is no part of the definition.
     """
 
     name: str
@@ -95,8 +98,12 @@ class Column:
     autoincrement: bool = False
     null_conflict: str = "ABORT"
     key_conflict: str = "ABORT"
+    vector_index: str | None = None
 
     def __post_init__(self) -> None:
+        if self.indexed and self.type.kind is Kind.FLOAT:
+            object.__setattr__(self, "indexed", False)
+            object.__setattr__(self, "vector_index", self.vector_index or str(VectorIndexOptions()))
         if not (self.primary_key and self.type.kind is Kind.INTEGER):
             object.__setattr__(self, "no_alias", False)
         if not self.is_rowid:
@@ -119,6 +126,11 @@ class Column:
         """Whether this is INTEGER PRIMARY KEY, another name of the rowid."""
         return self.primary_key and self.type.kind is Kind.INTEGER and not self.no_alias
 
+    @property
+    def needs_direction(self) -> bool:
+        """Whether its vectors are compared by their directions, which a vector of zeros does not have."""
+        return self.vector_index is not None and self.vector_index.startswith("metric=cosine")
+
     def sql(self) -> str:
         """The definition as a user would write it."""
         words = None if self.is_rowid else self.type_words
@@ -139,6 +151,8 @@ class Column:
             parts.append("SEMANTIC")
         if self.indexed:
             parts.append("INDEXED")
+        if self.vector_index is not None:
+            parts.append(f"INDEXED({self.vector_index})")
         return " ".join(parts)
 
     def declaration(self) -> str:
@@ -243,9 +257,26 @@ def check(column: Column) -> None:
     if column.semantic and kind is not Kind.TEXT:
         raise refusal(name, f"{column.type} cannot be SEMANTIC", "Only TEXT is searched by meaning")
     if column.indexed and kind is not Kind.TEXT:
-        raise refusal(name, f"{column.type} cannot be INDEXED", "Only TEXT is searched by its words")
+        raise refusal(
+            name,
+            f"{column.type} cannot be INDEXED",
+            "Only TEXT is searched by its words, and FLOAT[n] by its neighbours",
+        )
+    if column.vector_index is not None:
+        _check_vector_index(column, column.vector_index)
     if column.unique or column.primary_key:
         check_key_type(column)
+
+
+def _check_vector_index(column: Column, text: str) -> None:
+    if column.type.kind is not Kind.FLOAT or column.is_hidden:
+        raise refusal(
+            column.name, f"{column.type} has no index of vectors", "INDEXED(metric=…) belongs to FLOAT[n]"
+        )
+    try:
+        VectorIndexOptions.parse(text).check(column.type.width)
+    except SchemaError as error:
+        raise refusal(column.name, error.what, error.remedy) from None
 
 
 def check_key_type(column: Column) -> None:

@@ -26,6 +26,7 @@ from audiomem_sql.columns.column import (
 )
 from audiomem_sql.columns.constraints import Check, Key, check_constraint, with_autoincrement, with_keys
 from audiomem_sql.columns.types import ColumnType, Kind, arrow_type
+from audiomem_sql.columns.vector_index import VectorIndexOptions
 from audiomem_sql.errors import SchemaError, did_you_mean
 
 if TYPE_CHECKING:
@@ -299,6 +300,15 @@ class Schema:
     def semantic_columns(self) -> tuple[int, ...]:
         """The places of the columns that are searched by meaning."""
         return tuple(i for i, column in enumerate(self.columns) if column.semantic)
+
+    @cached_property
+    def vector_indexes(self) -> dict[int, VectorIndexOptions]:
+        """What INDEXED says of columns of vectors, by their places."""
+        return {
+            position: VectorIndexOptions.parse(column.vector_index)
+            for position, column in enumerate(self.columns)
+            if column.vector_index is not None
+        }
 
     def added_name(self, name: str) -> str:
         """The name of a column that a search puts beside these: with the prefix where one of these has it."""

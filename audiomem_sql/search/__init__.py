@@ -24,7 +24,13 @@ from audiomem_sql.search.embedding import (
 )
 from audiomem_sql.search.models.allowed import allow_model, check_allowed
 from audiomem_sql.search.neighbours import Neighbours
-from audiomem_sql.search.request import WHOLE, SearchTarget, keyword_expression, results, search_target
+from audiomem_sql.search.request import (
+    WHOLE,
+    SearchTarget,
+    keyword_expression,
+    results,
+    search_target,
+)
 from audiomem_sql.search.snippets import FoundRow, highlight, snippet
 from audiomem_sql.search.vectors_in_sql import vector_of
 

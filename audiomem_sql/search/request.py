@@ -24,6 +24,8 @@ from audiomem_sql.search.neighbours import Neighbours
 from audiomem_sql.search.vector_search import nearest
 from audiomem_sql.storage.segment import TableOptions
 
+#: Most rows that may be asked for at once.
+MOST_WANTED = 1_000_000
 #: Stands for the table as a whole where a column is named.
 WHOLE = -1
 #: Different words of a hybrid query that are looked for: those of a page or two. Models read no more of a
@@ -43,6 +45,18 @@ class SearchTarget:
     text_columns: dict[str, int]
 
 
+def _check_wanted(k: int | None, path: str) -> None:
+    """QueryError if ``k`` is no number of rows that a search gives."""
+    if k is not None and k < 1:
+        raise QueryError(f"k = {k} is no number of rows", file=path, remedy="Write k = 10, or LIMIT 10.")
+    if k is not None and k > MOST_WANTED:
+        raise QueryError(
+            f"k = {k} is over the limit of {MOST_WANTED:,} rows",
+            file=path,
+            remedy="Leave k out and write LIMIT, or read the table without a search.",
+        )
+
+
 def search_target(schema: Schema, column: int, path: str) -> SearchTarget:
     """What a search of ``column`` (WHOLE: of the table) looks at.
 
@@ -51,6 +65,8 @@ def search_target(schema: Schema, column: int, path: str) -> SearchTarget:
     if column != WHOLE:
         return _column_target(schema, column, path)
     text_columns = {schema.columns[index].name: index for index in schema.indexed_columns}
+    if not schema.vectors and not text_columns and len(schema.vector_indexes) == 1:
+        return SearchTarget(next(iter(schema.vector_indexes)), {})
     if not schema.vectors and not text_columns:
         raise QueryError(
             "no column is searched by meaning, or by its words",
@@ -96,6 +112,7 @@ def results(
     k: int | None = None,
 ) -> Iterator[Neighbours]:
     """The rows that answer ``query``, best first. QueryError for a query that is not possible."""
+    _check_wanted(k, path)
     target = search_target(schema, column, path)
     mode, text = _mode(query, target, path)
     if mode == "keyword":

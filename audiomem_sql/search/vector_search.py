@@ -1,8 +1,12 @@
 """Vector search: the rows nearest to a vector, filtered first, then ranked.
 
-A segment that has an index of its vectors is ranked by that. Rows outside the segments, and vectors of the
-user's own, are compared one by one. What is nearest overall comes first. Rows without a vector are no
-results. Distances are cosine distances: 0 for the same direction, 2 for the opposite.
+A segment that has an index of its vectors is ranked by that. Rows outside the segments, and vectors of a
+column that is not INDEXED, are compared one by one. What is nearest overall comes first. Rows without a
+vector are no results. Distances are cosine distances, 0 for the same direction, 2 for the opposite, unless
+the column says otherwise (``indexes/vectors/metrics.py``).
+
+Of an INDEXED column the index only proposes: some more rows than are wanted, whose vectors are then read and
+compared as they are. So distances are exact, and only a row that the index did not propose can be missed.
 """
 
 from __future__ import annotations
@@ -12,14 +16,24 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 
 from audiomem_sql.arrays import BoolArray, F32Array, I64Array
+from audiomem_sql.columns.vector_index import COMPACT, COSINE, INT8, SMALL
+from audiomem_sql.columns.views import valid
 from audiomem_sql.errors import DamagedFileError, DataTypeError
-from audiomem_sql.indexes.vectors import VectorIndex, cosine_distances
+from audiomem_sql.indexes.vectors import VectorIndex, distances_of
 from audiomem_sql.machine.interrupts import check_interrupt
 from audiomem_sql.predicates import Op, Predicate, bind
 from audiomem_sql.scan import Filter, Readable, RowFilter, scan
 from audiomem_sql.search.neighbours import FIRST_ROWS, MOST_ROWS, Neighbours
 from audiomem_sql.search.parts import allowed_rows, parts
 from audiomem_sql.storage.segment import ReadableSegment, matrix
+
+#: Rows that an index proposes for each that is wanted, by how fine its codes are, and so many more.
+PROPOSED = {COMPACT: 2, SMALL: 8, INT8: 1}
+LEAST_PROPOSED = 20
+#: Times as many where the index has some of the numbers only.
+PROPOSED_OF_CUT = 4
+#: Bytes of vectors that are compared at once.
+COMPARED_BYTES = 8 << 20
 
 
 def nearest(
@@ -35,9 +49,12 @@ def nearest(
     """The rows that pass the filters, nearest first; all of them, or ``k``.
 
     column: one of type FLOAT[n]. query: float32 (n,). first: rows that are handed over at first.
-    DataTypeError for a query of another length, or that is not finite.
+    DataTypeError for a query of another length, or that is not finite; of zeros, where directions count.
     """
-    query = unit_vector(query, readable.schema.columns[column].type.width)
+    options = readable.schema.vector_indexes.get(column)
+    width = readable.schema.columns[column].type.width
+    by_direction = options is None or options.metric == COSINE
+    query = unit_vector(query, width) if by_direction else finite_vector(query, width)
     ranking = _Ranking(readable, column, query, tuple(filters), row_filter)
     yielded = np.empty(0, np.int64)
     remaining, step = k, first
@@ -57,13 +74,21 @@ def nearest(
         step *= 4
 
 
-def unit_vector(query: F32Array, width: int) -> F32Array:
-    """``query`` with length 1. DataTypeError unless it is ``width`` finite numbers, not all of them 0."""
+def finite_vector(query: F32Array, width: int) -> F32Array:
+    """``query`` as float32 (n,). DataTypeError unless it is ``width`` finite numbers."""
     query = np.ascontiguousarray(query, np.float32).reshape(-1)
     if len(query) != width:
         raise DataTypeError(f"the query has {len(query)} numbers, the vectors have {width}")
+    if not np.isfinite(query).all():
+        raise DataTypeError("the query must be finite numbers")
+    return query
+
+
+def unit_vector(query: F32Array, width: int) -> F32Array:
+    """``query`` with length 1. DataTypeError unless it is ``width`` finite numbers, not all of them 0."""
+    query = finite_vector(query, width)
     length = float(np.linalg.norm(query.astype(np.float64)))
-    if not np.isfinite(query).all() or not np.isfinite(length) or length == 0:
+    if length == 0:
         raise DataTypeError("the query must be finite numbers, not all of them 0")
     return (query / np.float32(length)).astype(np.float32)
 
@@ -80,6 +105,9 @@ class _Ranking:
         row_filter: RowFilter | None,
     ) -> None:
         self._query = query
+        self._column = column
+        self._options = options = readable.schema.vector_indexes.get(column)
+        self._metric = COSINE if options is None else options.metric
         #: A segment, its index, and which of its rows may be results.
         self._indexed: list[tuple[ReadableSegment, VectorIndex, BoolArray | None]] = []
         rowids: list[I64Array] = [np.empty(0, np.int64)]
@@ -93,14 +121,15 @@ class _Ranking:
             try:
                 index = None if part.pending is not None else part.views[0].segment.vector_index(column)
             except DamagedFileError as error:
-                raise _with_remedy(error, part.views[0].segment) from None
+                raise self._with_remedy(error, part.views[0].segment) from None
             if index is not None:
                 view = part.views[0]
+                self._check_index(index, view.segment)
                 self._indexed.append((view.segment, index, allowed_rows(part, filters, row_filter)))
                 continue
             for batch in scan(part, (column,), (*filters, present), row_filter=row_filter):
                 rowids.append(batch.rowids)
-                compared.append(cosine_distances(matrix(batch.arrays[0]), query))
+                compared.append(distances_of(matrix(batch.arrays[0]), query, self._metric))
         #: The rows that were compared one by one.
         self._rowids, self._distances = np.concatenate(rowids), np.concatenate(compared)
 
@@ -113,25 +142,72 @@ class _Ranking:
         for segment, index, allowed in self._indexed:
             check_interrupt()
             try:
-                rows, values = index.search(self._query[np.newaxis], min(k, segment.rows), allowed)
+                positions, values = self._best_of(segment, index, allowed, min(k, segment.rows))
             except DamagedFileError as error:
-                raise _with_remedy(error, segment) from None
-            filled = rows[0] >= 0
-            positions = rows[0][filled]
+                raise self._with_remedy(error, segment) from None
             first = segment.catalog.first_rowid
             rowids.append(segment.rowids()[positions] if first is None else positions + first)
-            distances.append(values[0][filled])
+            distances.append(values)
         all_rowids, all_distances = np.concatenate(rowids), np.concatenate(distances)
         order = np.lexsort((all_rowids, all_distances))[:k]
         return all_rowids[order], all_distances[order]
 
+    def _check_index(self, index: VectorIndex, segment: ReadableSegment) -> None:
+        """DamagedFileError for an index that does not compare what the column says."""
+        options, width = self._options, len(self._query)
+        expected = (COSINE, width) if options is None else (options.metric, options.dimensions or width)
+        if (index.metric, index.dimensions) != expected:
+            error = DamagedFileError("the index of vectors is another one than its column says")
+            raise self._with_remedy(error, segment)
 
-def _with_remedy(error: DamagedFileError, segment: ReadableSegment) -> DamagedFileError:
-    """``error``, which came up in the vectors of ``segment``: what they were made of is still there."""
-    remedy = "`audiomem reembed` makes the vectors anew."
-    return DamagedFileError(
-        error.what,
-        file=error.file or segment.path,
-        place=error.place or "the index of vectors",
-        remedy=f"{error.remedy} {remedy}" if error.remedy else remedy,
-    )
+    def _best_of(
+        self, segment: ReadableSegment, index: VectorIndex, allowed: BoolArray | None, k: int
+    ) -> tuple[I64Array, F32Array]:
+        """The ``k`` nearest rows of a segment, int64 (n,), and their distances, float32 (n,)."""
+        options = self._options
+        if options is None:
+            rows, values = index.search(self._query[np.newaxis], k, allowed)
+            filled = rows[0] >= 0
+            return rows[0][filled], values[0][filled]
+        times = PROPOSED[options.codes] * (1 if options.dimensions is None else PROPOSED_OF_CUT)
+        wanted = min(segment.rows, times * k + LEAST_PROPOSED)
+        if allowed is not None and np.count_nonzero(allowed) <= wanted:
+            return self._compared(segment, np.flatnonzero(allowed), k)
+        part = self._query[np.newaxis, : index.dimensions]
+        if options.metric == COSINE and not part.any():  # the numbers that the index has say nothing
+            present = index.present if allowed is None else index.present & allowed
+            return self._compared(segment, np.flatnonzero(present), k)
+        proposed = index.search(part, wanted, allowed)[0][0]
+        undirected = index.undirected
+        if allowed is not None:
+            undirected = undirected[allowed[undirected]]
+        return self._compared(segment, np.concatenate([proposed[proposed >= 0], undirected]), k)
+
+    def _compared(self, segment: ReadableSegment, rows: I64Array, k: int) -> tuple[I64Array, F32Array]:
+        """The ``k`` nearest of int64 (n,) ``rows``, by their vectors as they are, without those of NULL."""
+        rows = np.sort(rows)
+        nearest_rows, nearest_distances = rows[:0], np.empty(0, np.float32)
+        step = max(1, COMPARED_BYTES // (4 * len(self._query)))
+        for start in range(0, len(rows), step):
+            check_interrupt()
+            part = rows[start : start + step]
+            vectors = segment.take(self._column, part)
+            distances = distances_of(matrix(vectors), self._query, self._metric)
+            present = valid(vectors)
+            part = np.concatenate([nearest_rows, part[present]])
+            distances = np.concatenate([nearest_distances, distances[present]])
+            order = np.lexsort((part, distances))[:k]
+            nearest_rows, nearest_distances = part[order], distances[order]
+        return nearest_rows, nearest_distances
+
+    def _with_remedy(self, error: DamagedFileError, segment: ReadableSegment) -> DamagedFileError:
+        """``error``, which came up in the vectors of ``segment``: what they were made of is still there."""
+        remedy = "`audiomem reembed` makes the vectors anew."
+        if self._options is not None:
+            remedy = "`audiomem vacuum` makes the index anew, if the vectors themselves can be read."
+        return DamagedFileError(
+            error.what,
+            file=error.file or segment.path,
+            place=error.place or "the index of vectors",
+            remedy=f"{error.remedy} {remedy}" if error.remedy else remedy,
+        )

@@ -92,7 +92,8 @@ def merged_rows(segments: Sequence[ReadableSegment]) -> Iterator[VersionedBatch]
 def _bytes_per_row(segment: ReadableSegment) -> float:
     catalog = segment.catalog
     raw = sum(int(entry.blocks.raw.sum()) for entry in catalog.entries if entry is not None)
-    vectors = sum(4 * catalog.schema.columns[place].type.width for place in catalog.vectors)
+    columns = catalog.schema.columns
+    vectors = sum(4 * columns[place].type.width for place in catalog.vectors if catalog.is_index_only(place))
     return max(8.0, raw / segment.rows + vectors)
 
 

@@ -229,12 +229,22 @@ def test_reflection(engine: sa.Engine) -> None:
         assert isinstance(row.c, datetime.datetime)
 
 
+class Point(sa.types.UserDefinedType[bytes]):
+    """A vector of three numbers."""
+
+    cache_ok = True
+
+    def get_col_spec(self, **_options: object) -> str:
+        return "FLOAT[3]"
+
+
 def test_searched_columns(engine: sa.Engine) -> None:
     docs = sa.Table(
         "docs",
         sa.MetaData(),
         sa.Column("id", sa.Integer, primary_key=True),
         sa.Column("body", sa.Text, audiomem_semantic=True, audiomem_indexed=True),
+        sa.Column("point", Point, audiomem_indexed="metric=l2"),
         audiomem_options={"model": "hashing"},
         audiomem_path="elsewhere.flac",
     )
@@ -243,8 +253,13 @@ def test_searched_columns(engine: sa.Engine) -> None:
         connection.execute(sa.insert(docs), [{"body": "reset a password"}, {"body": "cats and dogs"}])
         match = sa.text("SELECT id FROM docs WHERE docs MATCH 'password reset' ORDER BY rank LIMIT 1")
         assert connection.scalar(match) == 1
+        connection.execute(sa.text("UPDATE docs SET point = '[1, 2, ' || id || ']'"))
+        match = sa.text("SELECT id FROM docs WHERE point MATCH '[1, 2, 3]' ORDER BY distance LIMIT 1")
+        assert connection.scalar(match) == 2
     reflected = sa.Table("docs", sa.MetaData(), autoload_with=engine)
     assert reflected.c.body.dialect_options["audiomem"]["semantic"]
+    assert reflected.c.body.dialect_options["audiomem"]["indexed"] is True
+    assert reflected.c.point.dialect_options["audiomem"]["indexed"] == "metric=l2"
     assert reflected.dialect_options["audiomem"]["options"]["model"] == "hashing"
     docs.drop(engine)
 

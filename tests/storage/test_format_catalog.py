@@ -117,8 +117,15 @@ def test_catalog_keys(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         "model_digest",
         "band_plan",
         "robustness",
+        "vector_codes",
     }
-    told = TableOptions(modulation="spectrum", model_backend="onnx", model_digest="0" * 32, deltas="beside")
+    told = TableOptions(
+        modulation="spectrum",
+        model_backend="onnx",
+        model_digest="0" * 32,
+        deltas="beside",
+        vector_codes="fine",
+    )
     assert set(told.to_catalog()) == options
     assert TableOptions.from_catalog(told.to_catalog()) == told
     assert sealed.catalog["versions"][0][:1] == [4]

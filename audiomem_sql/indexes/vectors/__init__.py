@@ -4,7 +4,7 @@ Other rooms import from here only.
 
 - ``VectorCodec``: vectors as int8 codes. ``encoded_parts`` writes an index of them, as ``IndexParts``.
 - ``VectorIndex`` reads and searches it. ``DECODED_LISTS`` is the cache that all indexes of the process share.
-- ``cosine_distances`` compares vectors that no index holds.
+- ``distances_of`` compares vectors that no index holds.
 
 It is useful for vectors of any origin. It knows no texts, models, tables or files: bytes come and go through
 callbacks.
@@ -13,13 +13,13 @@ callbacks.
 from audiomem_sql.indexes.vectors.codec import VectorCodec
 from audiomem_sql.indexes.vectors.index import DECODED_LISTS, VectorIndex
 from audiomem_sql.indexes.vectors.index_writing import IndexParts, encoded_parts
-from audiomem_sql.indexes.vectors.scanning import cosine_distances
+from audiomem_sql.indexes.vectors.metrics import distances_of
 
 __all__ = [
     "DECODED_LISTS",
     "IndexParts",
     "VectorCodec",
     "VectorIndex",
-    "cosine_distances",
+    "distances_of",
     "encoded_parts",
 ]

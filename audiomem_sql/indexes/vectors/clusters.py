@@ -1,4 +1,7 @@
-"""Lists of vectors that point the same way: spherical k-means (Dhillon and Modha 2001).
+"""Lists of vectors that are near each other: k-means.
+
+Of directions it is spherical (Dhillon and Modha 2001): centres have length 1, and a vector goes to the centre
+with the greatest cosine. Of other vectors it is Lloyd's (1982), by Euclidean distance.
 
 The lists are the same on every run. The code is only a matrix product away from what a library does, and as
 fast, so writing needs no library.
@@ -19,27 +22,31 @@ ROUNDS = 8
 CHUNK = 4096
 
 
-def cluster(directions: Rows, lists: int) -> I32Array:
-    """The list of each of n unit vectors, float32 (any, d) a piece: int32 (n,), from 0 to ``lists`` - 1.
+def cluster(directions: Rows, lists: int, *, spherical: bool = True) -> I32Array:
+    """The list of each of n vectors, float32 (any, d) a piece: int32 (n,), from 0 to ``lists`` - 1.
 
-    A list may be empty.
+    A list may be empty. spherical: the vectors have length 1.
     """
     rng = np.random.default_rng(len(directions))
     chosen = np.sort(rng.permutation(len(directions))[: max(lists, SAMPLE * lists)])
     sample = directions.take(chosen)
     centres = sample[np.sort(rng.permutation(len(sample))[:lists])]
     for _ in range(ROUNDS):
-        centres = _moved(centres, sample, nearest(sample, centres))
+        centres = _moved(centres, sample, nearest(sample, centres, spherical=spherical), spherical)
     del sample
-    return np.concatenate([nearest(piece, centres) for piece in directions.pieces()])
+    return np.concatenate([nearest(piece, centres, spherical=spherical) for piece in directions.pieces()])
 
 
-def nearest(directions: F32Array, centres: F32Array) -> I32Array:
-    """The centre with the greatest inner product for each vector, int32 (n,)."""
+def nearest(directions: F32Array, centres: F32Array, *, spherical: bool = True) -> I32Array:
+    """The nearest centre of each vector, int32 (n,): that with the greatest inner product, or by distance."""
     numbers = np.empty(len(directions), np.int32)
+    halves = None if spherical else np.einsum("ij,ij->i", centres, centres) / 2
     for start in range(0, len(directions), CHUNK):
         check_interrupt()
-        numbers[start : start + CHUNK] = (directions[start : start + CHUNK] @ centres.T).argmax(axis=1)
+        products = directions[start : start + CHUNK] @ centres.T
+        if halves is not None:
+            products -= halves
+        numbers[start : start + CHUNK] = products.argmax(axis=1)
     return numbers
 
 
@@ -58,18 +65,24 @@ def means_of(vectors: Rows, membership: I32Array, lists: int) -> F32Array:
     return means
 
 
-def _moved(centres: F32Array, sample: F32Array, membership: I32Array) -> F32Array:
-    """Each centre at the mean direction of its vectors.
+def _moved(centres: F32Array, sample: F32Array, membership: I32Array, spherical: bool) -> F32Array:
+    """Each centre at the mean of its vectors, of length 1 where that is ``spherical``.
 
     One without any goes where vectors fit their centre worst.
     """
     means = means_of(ArrayRows(sample), membership, len(centres))
     lengths = np.linalg.norm(means, axis=1)
-    lost = np.flatnonzero(lengths < 1e-6)
+    empty = np.bincount(membership, minlength=len(centres)) == 0
+    lost = np.flatnonzero(empty | (lengths < 1e-6) if spherical else empty)
     if len(lost):
-        fit = np.einsum("ij,ij->i", sample, centres[membership])
+        near = centres[membership]
+        fit = np.einsum("ij,ij->i", sample, near)
+        if not spherical:
+            fit -= (np.einsum("ij,ij->i", sample, sample) + np.einsum("ij,ij->i", near, near)) / 2
         worst = np.argsort(fit, kind="stable")[: len(lost)]
         means[lost] = sample[worst]
         lengths = np.linalg.norm(means, axis=1)
+    if not spherical:
+        return means
     moved: F32Array = means / np.maximum(lengths, 1e-6)[:, None]
     return moved

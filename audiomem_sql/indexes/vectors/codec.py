@@ -102,6 +102,11 @@ class VectorCodec:
         return cls(np.full(dimensions, step, np.float32), np.zeros(dimensions, np.float32))
 
     @classmethod
+    def plain_of(cls, pieces: Iterator[F32Array], dimensions: int) -> VectorCodec:
+        """The same for vectors of ``dimensions`` numbers that come as float32 (any, d) a piece."""
+        return cls._plain(_greatest(pieces), dimensions)
+
+    @classmethod
     def trained(cls, vectors: F32Array, step: float = STEP) -> VectorCodec:
         """Fitted to float32 (n, d) of length about 1.
 

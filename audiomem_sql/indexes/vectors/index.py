@@ -6,19 +6,23 @@ cosine. Filters go before that: only allowed rows count as looked at, and lists 
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
 
 import numpy as np
 
-from audiomem_sql.arrays import BoolArray, F32Array, I64Array
+from audiomem_sql.arrays import BoolArray, F32Array, I8Array, I64Array
+from audiomem_sql.columns.vector_index import COSINE, INNER_PRODUCT
 from audiomem_sql.errors import DamagedFileError, DataTypeError
-from audiomem_sql.indexes.vectors.arrays import directions_of, lengths_of, vectors_of
+from audiomem_sql.indexes.vectors.arrays import lengths_of, vectors_of
 from audiomem_sql.indexes.vectors.codec import VectorCodec
 from audiomem_sql.indexes.vectors.index_format import IndexHeader, decode_list
 from audiomem_sql.indexes.vectors.index_writing import CodedVectors
-from audiomem_sql.indexes.vectors.nearest import Pool
+from audiomem_sql.indexes.vectors.lists_together import ListsTogether, Room
+from audiomem_sql.indexes.vectors.metrics import Scores, centre_scores, distances_of_scores, query_scale
+from audiomem_sql.indexes.vectors.nearest import ROUNDED, Pool
 from audiomem_sql.indexes.vectors.scanning import FEW_VECTORS, OneThread, Scanner, faiss, scanner
 from audiomem_sql.machine.block_cache import BlockCache
 from audiomem_sql.machine.interrupts import check_interrupt
@@ -26,6 +30,7 @@ from audiomem_sql.machine.interrupts import check_interrupt
 #: Decoded lists of all indexes of the process: codes of 1.3 million vectors of 384 numbers.
 CACHE_BYTES = 512 << 20
 DECODED_LISTS = BlockCache(CACHE_BYTES)
+TOGETHER = Room(CACHE_BYTES)
 #: By default a search looks through lists with this share of the vectors, and with so many at least.
 SEEN = 0.2
 LEAST_SEEN = 50_000
@@ -37,12 +42,11 @@ ReadList = Callable[[int], bytes]
 
 @dataclass(frozen=True, slots=True, eq=False)
 class DecodedList:
-    """``sizes`` is float32 (n,): the lengths of the decoded codes, by which products become cosines."""
+    """``sizes`` is float32 (n,): the lengths of the decoded codes. ``scores`` makes scores of products."""
 
     scanner: Scanner
     sizes: F32Array
-    shortest: float
-    longest: float
+    scores: Scores
     lengths: F32Array | None
 
 
@@ -88,8 +92,11 @@ class VectorIndex:
         if (self._counts == 0).any():
             raise DamagedFileError("a list of vectors has no row")
         self._centres = codec.placed(parsed.centres)
-        self._centres /= np.maximum(lengths_of(self._centres), np.float32(1e-12))[:, None]
+        if parsed.metric == COSINE:
+            self._centres /= np.maximum(lengths_of(self._centres), np.float32(1e-12))[:, None]
         self._few = self.count <= FEW_VECTORS
+        self._has_lengths = parsed.has_lengths
+        self._lock = threading.Lock()
 
     @property
     def dimensions(self) -> int:
@@ -112,6 +119,16 @@ class VectorIndex:
         return int(self._counts.sum())
 
     @property
+    def metric(self) -> str:
+        """What nearness is: cosine, l2 or ip."""
+        return self._header.metric
+
+    @property
+    def undirected(self) -> I64Array:
+        """int64 (n,), the rows whose vector is zeros, which no search by cosine finds."""
+        return np.flatnonzero(self._header.membership == self.lists + 1)
+
+    @property
     def present(self) -> BoolArray:
         """bool (rows,): whether a row has a vector."""
         present: BoolArray = self._header.membership != self.lists
@@ -119,6 +136,7 @@ class VectorIndex:
 
     def close(self) -> None:
         """Forget the decoded lists."""
+        TOGETHER.forget(self)
         self._cache.discard(id(self))
 
     def __del__(self) -> None:
@@ -134,21 +152,22 @@ class VectorIndex:
         allowed: BoolArray | None = None,
         probes: int | None = None,
     ) -> tuple[I64Array, F32Array]:
-        """The ``k`` rows nearest to each query by cosine distance, 1 - cosine.
+        """The ``k`` rows nearest to each query by the metric of the index; of cosine, by 1 - cosine.
 
         Parameters
         ----------
-        queries: float32 (m, d), of any length but 0.
+        queries: float32 (m, d); by cosine of any length but 0.
         allowed: bool (rows,); rows that are not do not exist for this search. If k of them have vectors, k
             come back.
         probes: lists to look through; ``lists`` of them is exhaustive. By default as many as hold a fifth of
             the vectors, 50,000 vectors, and 4,000 allowed ones.
 
-        Rows int64 (m, k), nearest first, equally near ones by number, -1 where there are fewer; distances
-        float32 (m, k), infinite there. Raises DataTypeError for queries that are no directions or have
-        another d, MissingExtraError for more than FEW_VECTORS vectors without FAISS.
+        Rows int64 (m, k), nearest first, equally near ones by number, -1 where there are fewer. Distances
+        float32 (m, k), those of the decoded vectors, infinite there. Raises DataTypeError for queries that
+        are no directions or have another d, MissingExtraError for more than FEW_VECTORS without FAISS.
         """
-        directions = directions_of(vectors_of(queries, self.dimensions))
+        metric, scale = self._header.metric, self._header.scale
+        directions = query_scale(vectors_of(queries, self.dimensions), metric, scale)
         rotated = self.codec.rotated(directions)
         if allowed is not None and allowed.shape != (self.rows,):
             raise DataTypeError(f"a filter of {len(allowed)} rows, of an index of {self.rows}")
@@ -158,6 +177,12 @@ class VectorIndex:
         visits = self._visits(rotated, k, counts, probes)
         scaled = rotated * self.codec.steps
         shift = rotated @ self.codec.offset
+        visited: BoolArray = np.any(visits, axis=0)
+        together = self._together(visited)
+        if together is not None:
+            with OneThread(faiss()):
+                rows, scores = self._search_together(together, scaled, shift, visits, counts, k, allowed)
+            return rows, distances_of_scores(scores, directions, metric, scale)
         pool = Pool(len(directions), k)
         with OneThread(None if self._few else faiss()):
             fetched = k + max(8, k // 2)
@@ -173,7 +198,71 @@ class VectorIndex:
                     self._search_list(
                         number, query_rows, scaled, shift, allowed, int(counts[number]), 4 * before, pool
                     )
-        return pool.result()
+        rows, scores = pool.result()
+        return rows, distances_of_scores(scores, directions, metric, scale)
+
+    def _together(self, visited: BoolArray) -> ListsTogether | None:
+        """The lists bool (lists,) side by side; None where there is no room, or scores are no products."""
+        products = self.metric == INNER_PRODUCT and not self._has_lengths
+        if self._few or not (products or self.metric == COSINE):
+            return None
+        with self._lock:
+            lists = TOGETHER.lists_of(self)
+            if lists is None:
+                lists = ListsTogether(self.lists, self.rows, self.dimensions, faiss())
+            missing = np.flatnonzero(visited & ~lists.held)
+            if not TOGETHER.keep(self, lists, lists.bytes_of(int(self._counts[missing].sum()))):
+                return None
+            for number in map(int, missing):
+                check_interrupt()
+                codes, sizes, _ = self._read(number)
+                lists.add(number, self._rows(number), codes, sizes)
+        return lists
+
+    def _search_together(
+        self,
+        lists: ListsTogether,
+        scaled: F32Array,
+        shift: F32Array,
+        visits: BoolArray,
+        counts: I64Array,
+        k: int,
+        allowed: BoolArray | None,
+    ) -> tuple[I64Array, F32Array]:
+        """Rows int64 (m, k) and scores float32 (m, k), as :meth:`Pool.result`.
+
+        More are fetched until none of the others can be among the nearest, see :meth:`_search_list`.
+        """
+        rows = np.full((len(scaled), k), -1, np.int64)
+        scores = np.full(rows.shape, -np.inf, np.float32)
+        by_direction = self.metric == COSINE
+        there = (visits * counts).sum(axis=1)
+        shortest = np.where(visits, lists.shortest, np.inf).min(axis=1, initial=np.inf)
+        longest = np.where(visits, lists.longest, 0).max(axis=1, initial=0)
+        unsure, fetched = np.flatnonzero(there), k + max(8, k // 2)
+        while len(unsure):
+            check_interrupt()
+            most = min(fetched, int(there[unsure].max()))
+            products, found = lists.greatest(scaled[unsure], visits[unsure], most, allowed)
+            filled = found >= 0
+            if (filled.sum(axis=1) != np.minimum(there[unsure], most)).any():
+                raise DamagedFileError("lists of vectors have fewer than they should")
+            products = np.where(filled, products, 0) + shift[unsure, None]
+            values = products / lists.sizes[found] if by_direction else products
+            values = np.where(filled, values, -np.inf)
+            order = np.lexsort((found, -values), axis=1)[:, :k]
+            best = np.take_along_axis(values, order, axis=1)
+            rows[unsure, : order.shape[1]] = np.take_along_axis(found, order, axis=1)
+            scores[unsure, : order.shape[1]] = best
+            last = products[:, -1]
+            bound = (
+                np.where(last > 0, last / shortest[unsure], last / longest[unsure]) if by_direction else last
+            )
+            open_ends = there[unsure] > most
+            if order.shape[1] == k:
+                open_ends &= bound + ROUNDED * np.maximum(1, np.abs(bound)) >= best[:, -1]
+            unsure, fetched = unsure[open_ends], 4 * fetched
+        return rows, scores
 
     def _visits(self, rotated: F32Array, k: int, counts: I64Array, probes: int | None) -> BoolArray:
         """bool (m, lists): which lists each query looks through."""
@@ -182,7 +271,8 @@ class VectorIndex:
         if len(filled) <= 1 or (probes is not None and probes >= len(filled)):
             visits[:, filled] = True
             return visits
-        order = filled[np.argsort(-(rotated @ self._centres[filled].T), axis=1, kind="stable")]
+        nearness = centre_scores(rotated, self._centres[filled], self._header.metric)
+        order = filled[np.argsort(-nearness, axis=1, kind="stable")]
         visited = _until(counts[order], max(k, LEAST_ALLOWED if probes is None else 0))
         if probes is None:
             visited = np.maximum(
@@ -207,8 +297,8 @@ class VectorIndex:
     ) -> None:
         """Give ``pool`` the ``fetched`` greatest products of a list for the queries int64 (q,).
 
-        The order of products is not that of cosines, because the decoded vectors have slightly different
-        lengths: so more than k are fetched, with a bound on the cosines of all others.
+        The order of products is not that of scores, because the decoded vectors have different
+        lengths: so more than k are fetched, with a bound on the scores of all others.
         """
         decoded = self._decoded(number)
         rows = self._rows(number)
@@ -218,11 +308,12 @@ class VectorIndex:
         if positions.min() < 0:
             raise DamagedFileError(f"list {number} of vectors has fewer than it should")
         products = products + shift[query_rows, None]
-        last = products[:, -1]
-        others = np.where(last > 0, last / decoded.shortest, last / decoded.longest)
         if fetched == count:
-            others[:] = -np.inf
-        pool.add(number, fetched, query_rows, products / decoded.sizes[positions], rows[positions], others)
+            others = np.full(len(query_rows), -np.inf, np.float32)
+        else:
+            others = decoded.scores.bound(products[:, -1])
+        scores = decoded.scores.of(products, positions)
+        pool.add(number, fetched, query_rows, scores, rows[positions], others)
 
     # -- vectors --------------------------------------------------------------------------------------------
 
@@ -233,6 +324,8 @@ class VectorIndex:
         """
         coded = self.coded(rows)
         decoded = coded.decoded()
+        if self.metric != COSINE:
+            decoded *= np.float32(self._header.scale)
         decoded[self._header.membership[rows] == self.lists] = np.nan
         return decoded
 
@@ -268,6 +361,12 @@ class VectorIndex:
         return decoded
 
     def _decode(self, number: int) -> DecodedList:
+        codes, sizes, lengths = self._read(number)
+        scores = Scores(self.metric, sizes, lengths)
+        return DecodedList(scanner(codes, few=self._few), sizes, scores, lengths)
+
+    def _read(self, number: int) -> tuple[I8Array, F32Array, F32Array | None]:
+        """Codes int8 (n, d), their sizes float32 (n,), and the vectors' lengths, if the index has them."""
         count = int(self._counts[number])
         codes, lengths = decode_list(
             self._read_list(number), number, count, self._header.centres[number], self._header.has_lengths
@@ -277,11 +376,9 @@ class VectorIndex:
         for start in range(0, count, step):
             placed = self.codec.placed(codes[start : start + step])
             sizes[start : start + step] = np.sqrt(np.einsum("ij,ij->i", placed, placed))
-        if not (sizes > 0).all():
+        if self.metric == COSINE and not (sizes > 0).all():
             raise DamagedFileError(f"list {number} has a vector without a direction")
-        return DecodedList(
-            scanner(codes, few=self._few), sizes, float(sizes.min()), float(sizes.max()), lengths
-        )
+        return codes, sizes, lengths
 
 
 #: Making a rotation orthonormal takes longer than many searches, and a table is often opened again.

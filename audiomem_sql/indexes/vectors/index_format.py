@@ -14,6 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from audiomem_sql.arrays import F32Array, I8Array, U16Array
+from audiomem_sql.columns.vector_index import COSINE, INNER_PRODUCT, L2
 from audiomem_sql.errors import DamagedFileError, FormatVersionError
 from audiomem_sql.indexes.vectors.arrays import MAX_DIMENSIONS
 from audiomem_sql.indexes.vectors.codec import DIGEST_BYTES
@@ -24,6 +25,11 @@ from audiomem_sql.indexes.vectors.packing import pack_bytes, pack_codes, unpack_
 INDEX_HEADER = struct.Struct(f"<4s B B H I I Q {DIGEST_BYTES}s I I I")
 MAGIC = b"AuVI"
 VERSION = 1
+#: The version of an index of vectors that are not compared by their directions: the number of the metric
+#: stands where version 1 has a zero, and the scale behind the header.
+SCALED_VERSION = 2
+SCALE = struct.Struct("<f")
+METRIC_NUMBERS = {COSINE: 0, L2: 1, INNER_PRODUCT: 2}
 #: In flags: pieces have a length for each vector.
 LENGTHS = 1
 #: number of the list, its vectors, bytes of the codes
@@ -43,7 +49,8 @@ class IndexHeader:
 
     ``membership`` is uint16 (rows,): the list of each row, ``lists`` for NULL, ``lists`` + 1 for a vector of
     zeros. ``centres`` is int8 (lists, d), the middle of each list in codes. ``codec`` is empty if the codec
-    is kept elsewhere, under its ``digest``.
+    is kept elsewhere, under its ``digest``. ``scale``: a decoded vector, times its length, times this is the
+    vector; 1 for cosine.
     """
 
     dimensions: int
@@ -52,6 +59,8 @@ class IndexHeader:
     codec: bytes
     centres: I8Array
     membership: U16Array
+    metric: str = COSINE
+    scale: float = 1.0
 
     @property
     def lists(self) -> int:
@@ -64,12 +73,13 @@ class IndexHeader:
         width = _width(self.lists)
         planes = self.membership.astype(f"<u{width}").view(np.uint8).reshape(-1, width)
         membership = pack_bytes(np.ascontiguousarray(planes.T).tobytes(), level=3)
+        scaled = self.metric != COSINE
         return (
             INDEX_HEADER.pack(
                 MAGIC,
-                VERSION,
+                SCALED_VERSION if scaled else VERSION,
                 LENGTHS if self.has_lengths else 0,
-                0,
+                METRIC_NUMBERS[self.metric],
                 self.dimensions,
                 self.lists,
                 len(self.membership),
@@ -78,6 +88,7 @@ class IndexHeader:
                 len(centres),
                 len(membership),
             )
+            + (SCALE.pack(self.scale) if scaled else b"")
             + self.codec
             + centres
             + membership
@@ -92,14 +103,17 @@ class IndexHeader:
         """
         if len(data) < INDEX_HEADER.size:
             raise DamagedFileError("an index of vectors is shorter than its header")
-        magic, version, flags, zero, dimensions, lists, stated, digest, codec, centres, membership = (
+        magic, version, flags, number, dimensions, lists, stated, digest, codec, centres, membership = (
             INDEX_HEADER.unpack_from(data)
         )
         if magic != MAGIC:
             raise DamagedFileError("an index of vectors does not begin like one")
-        if version != VERSION:
-            raise FormatVersionError(f"an index of vectors has version {version}, and {VERSION} is known")
-        if flags & ~LENGTHS or zero:
+        if version not in (VERSION, SCALED_VERSION):
+            raise FormatVersionError(
+                f"an index of vectors has version {version}, and {SCALED_VERSION} is the newest known"
+            )
+        metric, scale, body = _metric_of(data, version, number)
+        if flags & ~LENGTHS:
             raise DamagedFileError(f"an index of vectors has flags {flags} that do not exist")
         if stated != rows:
             raise DamagedFileError(f"an index of vectors has {stated} rows where there are {rows}")
@@ -107,9 +121,9 @@ class IndexHeader:
             rows, MAX_LISTS, MAX_CENTRE_BYTES // dimensions
         ):
             raise DamagedFileError(f"an index of vectors claims {dimensions} dimensions and {lists} lists")
-        if INDEX_HEADER.size + codec + centres + membership != len(data):
+        if body + codec + centres + membership != len(data):
             raise DamagedFileError("an index of vectors has another length than its parts")
-        at = INDEX_HEADER.size + codec
+        at = body + codec
         middle = np.empty((0, dimensions), np.int8)
         if lists:
             middle = unpack_codes(data[at : at + centres], lists, np.zeros(dimensions, np.int8))
@@ -124,10 +138,28 @@ class IndexHeader:
             dimensions,
             bool(flags & LENGTHS),
             digest,
-            data[INDEX_HEADER.size : at],
+            data[body:at],
             middle,
             numbers.astype(np.uint16),
+            metric,
+            scale,
         )
+
+
+def _metric_of(data: bytes, version: int, number: int) -> tuple[str, float, int]:
+    """Metric and scale of an index, and where its codec begins."""
+    if version == VERSION:
+        if number:
+            raise DamagedFileError("an index of vectors has a metric that its version does not have")
+        return COSINE, 1.0, INDEX_HEADER.size
+    metric = next((name for name, own in METRIC_NUMBERS.items() if own == number), COSINE)
+    end = INDEX_HEADER.size + SCALE.size
+    if metric == COSINE or len(data) < end:
+        raise DamagedFileError("an index of vectors does not say what it compares")
+    (scale,) = SCALE.unpack_from(data, INDEX_HEADER.size)
+    if not np.isfinite(scale) or scale <= 0:
+        raise DamagedFileError("an index of vectors has a scale that is none")
+    return metric, float(scale), end
 
 
 def encode_list(number: int, codes: I8Array, centre: I8Array, lengths: F32Array | None) -> bytes:

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
 
 from audiomem_sql.arrays import BoolArray, F32Array, I8Array, I32Array, I64Array, U16Array
+from audiomem_sql.columns.vector_index import COSINE, FINE, INT8, SMALL, VectorIndexOptions
 from audiomem_sql.errors import DataTypeError, LimitError
 from audiomem_sql.indexes.vectors.arrays import lengths_of, vectors_of
 from audiomem_sql.indexes.vectors.clusters import CHUNK, cluster, means_of
-from audiomem_sql.indexes.vectors.codec import VectorCodec
+from audiomem_sql.indexes.vectors.codec import STEP, VectorCodec
 from audiomem_sql.indexes.vectors.index_format import (
     MAX_CENTRE_BYTES,
     MAX_LIST_BYTES,
@@ -26,14 +27,21 @@ from audiomem_sql.machine.spooled_arrays import ArrayRows, Rows, SpooledRows
 MIN_CLUSTERED = 20_000
 #: Vectors of a list on average, in large indexes and, if that makes few lists, in small ones.
 LIST_VECTORS = 1000
-SMALL_LIST_VECTORS = 400
-SMALL_LISTS = 64
+SMALL_LIST_VECTORS = 230
+SMALL_LISTS = 128
 #: Bytes of codes that one list may have before the writer makes several for that reason alone.
 _SINGLE_LIST_BYTES = MAX_LIST_BYTES // 2
 #: Bytes of codes that are held while lists are made of them.
 _GROUP_BYTES = 64 << 20
 #: Lengths that stay in the codes. Embeddings have length 1, and their decoded forms almost.
 NEAR_ONE = (0.75, 1.25)
+#: Of vectors that are not compared by their directions: lengths that stay in the codes, in usual ones.
+MOST_USUAL = 2.0
+#: The step of ``codes=small``, in standard deviations: about 1.3 bits a number.
+SMALL_STEP = 1.0
+#: The step of vectors of texts that are to be found more surely.
+FINE_STEP = 0.15
+BY_COSINE = VectorIndexOptions()
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -124,10 +132,12 @@ def encoded_parts(
     *,
     embed: bool = False,
     lists: int | None = None,
+    options: VectorIndexOptions = BY_COSINE,
 ) -> IndexParts:
     """:func:`encode_index` of vectors that need not be in memory.
 
-    They come as float32 (any, d) a piece, and are gone through several times.
+    They come as float32 (any, d) a piece, and are gone through several times. options: how they are compared,
+    and how finely they are stored.
     """
     present = _mask(present, len(rows))
     sizes = [np.empty(0, np.float32)]
@@ -137,9 +147,9 @@ def encoded_parts(
     lengths = np.concatenate(sizes)
     if not np.isfinite(lengths).all():
         raise DataTypeError("a vector is longer than float32 can say")
-    chosen = present & (lengths > 0)
-    near = (lengths >= NEAR_ONE[0]) & (lengths <= NEAR_ONE[1])
-    lengths = np.where(near, np.float32(1), lengths)
+    by_direction = options.metric == COSINE
+    chosen = present & (lengths > 0) if by_direction else present
+    scale, lengths = (1.0, _near_one(lengths)) if by_direction else _scaled(lengths, present)
 
     def units() -> Iterator[F32Array]:
         at = 0
@@ -147,19 +157,51 @@ def encoded_parts(
             own_lengths = lengths[at : at + len(piece)][own]
             at += len(piece)
             piece = piece if own.all() else piece[own]
-            yield piece if (own_lengths == 1).all() else piece / own_lengths[:, None]
+            divisors = own_lengths if scale == 1.0 else own_lengths * np.float32(scale)
+            yield piece if (divisors == 1).all() else piece / divisors[:, None]
 
     codes = _codes(codec, units()) if codec else None
     if codec is None or codes is None:
         embed = True
-        codec = VectorCodec.trained_on(units, int(chosen.sum()), rows.width)
+        codec = _new_codec(units, int(chosen.sum()), rows.width, options.codes)
         codes = _codes(codec, units())
         assert codes is not None, "a codec holds what it was trained on"
+    coded = _Coded(codec, codes, lengths[chosen], options.metric, scale)
     try:
-        return _encoded(_Coded(codec, codes, lengths[chosen]), present, chosen, embed, lists)
+        return _encoded(coded, present, chosen, embed, lists)
     except BaseException:
         codes.close()
         raise
+
+
+def _near_one(lengths: F32Array) -> F32Array:
+    near = (lengths >= NEAR_ONE[0]) & (lengths <= NEAR_ONE[1])
+    return np.where(near, np.float32(1), lengths)
+
+
+def _scaled(lengths: F32Array, present: BoolArray) -> tuple[float, F32Array]:
+    """The usual length, and each one in units of that: 1 for those that stay in the codes.
+
+    A vector much longer than the others is stored with its length, or the steps of all would be coarse.
+    """
+    usual = (
+        float(np.float32(np.sqrt(np.mean(np.square(lengths[present], dtype=np.float64)))))
+        if present.any()
+        else 0.0
+    )
+    usual = usual or 1.0
+    relative = lengths / np.float32(usual)
+    return usual, np.where(relative <= MOST_USUAL, np.float32(1), relative).astype(np.float32)
+
+
+def _new_codec(
+    units: Callable[[], Iterator[F32Array]], count: int, dimensions: int, codes: str
+) -> VectorCodec:
+    """A codec for ``count`` vectors, each call of ``units`` going through them."""
+    if codes == INT8:
+        return VectorCodec.plain_of(units(), dimensions)
+    step = {SMALL: SMALL_STEP, FINE: FINE_STEP}.get(codes, STEP)
+    return VectorCodec.trained_on(units, count, dimensions, step)
 
 
 def _pieces(rows: Rows, marks: BoolArray) -> Iterator[tuple[F32Array, BoolArray]]:
@@ -208,10 +250,12 @@ class _Coded:
     codec: VectorCodec
     codes: Rows
     lengths: F32Array
+    metric: str = COSINE
+    scale: float = 1.0
 
 
 class _Directions:
-    """Coded vectors as unit vectors, decoded as somebody asks for them."""
+    """Coded vectors, decoded as somebody asks for them: as unit vectors where only directions count."""
 
     def __init__(self, coded: _Coded) -> None:
         self._coded = coded
@@ -221,15 +265,21 @@ class _Directions:
         return len(self._coded.codes)
 
     def pieces(self) -> Iterator[F32Array]:
+        at = 0
         for piece in self._coded.codes.pieces():
             for start in range(0, len(piece), CHUNK):
-                yield self._placed(piece[start : start + CHUNK])
+                part = piece[start : start + CHUNK]
+                yield self._placed(part, self._coded.lengths[at : at + len(part)])
+                at += len(part)
 
     def take(self, rows: I64Array) -> F32Array:
-        return self._placed(self._coded.codes.take(rows))
+        return self._placed(self._coded.codes.take(rows), self._coded.lengths[rows])
 
-    def _placed(self, codes: I8Array) -> F32Array:
+    def _placed(self, codes: I8Array, lengths: F32Array) -> F32Array:
         directions = self._coded.codec.placed(codes)
+        if self._coded.metric != COSINE:
+            directions *= lengths[:, None]
+            return directions
         directions /= np.maximum(lengths_of(directions), np.float32(1e-12))[:, None]
         return directions
 
@@ -252,6 +302,8 @@ def _encoded(
         codec.to_bytes() if embed else b"",
         centres,
         membership,
+        coded.metric,
+        coded.scale,
     )
     pieces = _lists(coded, numbers, centres, has_lengths)
     return IndexParts(header.to_bytes(), pieces, codec, not embed)
@@ -287,7 +339,7 @@ def _divided(coded: _Coded, lists: int) -> tuple[I32Array, I8Array]:
     count, dimensions = len(coded.codes), coded.codec.dimensions
     numbers = np.zeros(count, np.int32)
     if lists > 1:
-        numbers = cluster(_Directions(coded), lists)
+        numbers = cluster(_Directions(coded), lists, spherical=coded.metric == COSINE)
     numbers = _cut(numbers, max(1, MAX_LIST_BYTES // dimensions))
     lists = int(numbers.max(initial=-1)) + 1
     if lists > min(MAX_LISTS, MAX_CENTRE_BYTES // dimensions):

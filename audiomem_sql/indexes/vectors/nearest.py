@@ -7,6 +7,9 @@ import numpy as np
 from audiomem_sql.arrays import F32Array, I64Array
 from audiomem_sql.errors import DataTypeError
 
+#: A tie may be so far apart, of scores about 1: what float32 rounds away must not hide it.
+ROUNDED = 1e-6
+
 
 class Pool:
     """What was found in each list for each query, until it is sure which ``k`` are the nearest."""
@@ -15,7 +18,7 @@ class Pool:
         if k < 1:
             raise DataTypeError(f"{k} nearest vectors cannot be looked for")
         self.k = k
-        #: Of each query and list: cosines and rows found, how many were asked for, and the bound on the
+        #: Of each query and list: scores and rows found, how many were asked for, and the bound on the
         #: others.
         self._found: list[dict[int, tuple[F32Array, I64Array, int, float]]] = [{} for _ in range(queries)]
 
@@ -24,17 +27,17 @@ class Pool:
         number: int,
         fetched: int,
         queries: I64Array,
-        cosines: F32Array,
+        scores: F32Array,
         rows: I64Array,
         others: F32Array,
     ) -> None:
         """Cosines and rows of list ``number``, (q, wanted), for the queries int64 (q,).
 
-        They take the place of what the list gave before. ``others`` (q,) is a bound on the cosines of all
+        They take the place of what the list gave before. ``others`` (q,) is a bound on the scores of all
         that the list has beside these; minus infinity if nothing.
         """
         for row, query in enumerate(queries):
-            self._found[query][number] = (cosines[row], rows[row], fetched, float(others[row]))
+            self._found[query][number] = (scores[row], rows[row], fetched, float(others[row]))
 
     def unsure(self) -> list[tuple[int, I64Array, int]]:
         """Lists that may have one of the k nearest among the others: (list, queries, number fetched)."""
@@ -43,26 +46,25 @@ class Pool:
             bound = max((others for *_, others in by_list.values()), default=-np.inf)
             if bound == -np.inf:
                 continue
-            cosines = np.concatenate([entry[0] for entry in by_list.values()])
-            worst = -np.partition(-cosines, self.k - 1)[self.k - 1] if len(cosines) >= self.k else -np.inf
+            scores = np.concatenate([entry[0] for entry in by_list.values()])
+            worst = -np.partition(-scores, self.k - 1)[self.k - 1] if len(scores) >= self.k else -np.inf
             for number, (_, _, fetched, others) in by_list.items():
-                # What float32 rounds away must not hide a tie.
-                if others > -np.inf and others + 1e-6 >= worst:
+                if others > -np.inf and others + ROUNDED * max(1.0, abs(others)) >= worst:
                     again.setdefault((number, fetched), []).append(query)
         return [(number, np.array(queries), fetched) for (number, fetched), queries in again.items()]
 
     def result(self) -> tuple[I64Array, F32Array]:
         """Rows int64 (m, k), nearest first, then by number, -1 for none.
 
-        Distances float32 (m, k), infinite for none.
+        Scores float32 (m, k), minus infinity for none.
         """
         rows = np.full((len(self._found), self.k), -1, np.int64)
-        distances = np.full(rows.shape, np.inf, np.float32)
+        scores = np.full(rows.shape, -np.inf, np.float32)
         for query, by_list in enumerate(self._found):
             if by_list:
-                cosines = np.concatenate([entry[0] for entry in by_list.values()])
+                found = np.concatenate([entry[0] for entry in by_list.values()])
                 numbers = np.concatenate([entry[1] for entry in by_list.values()])
-                order = np.lexsort((numbers, -cosines))[: self.k]
+                order = np.lexsort((numbers, -found))[: self.k]
                 rows[query, : len(order)] = numbers[order]
-                distances[query, : len(order)] = np.clip(1 - cosines[order], 0, 2)
-        return rows, distances
+                scores[query, : len(order)] = found[order]
+        return rows, scores

@@ -2,7 +2,8 @@
 
 A Table takes these options: ``audiomem_path``, where the file is to be, from the folder of the database;
 ``audiomem_options``, a dict of the options of CREATE VIRTUAL TABLE; ``audiomem_native=True`` for a table of
-SQLite's own. A Column takes ``audiomem_semantic`` and ``audiomem_indexed``.
+SQLite's own. A Column takes ``audiomem_semantic`` and ``audiomem_indexed``, which is True or, for
+a column of vectors, what stands in the parentheses: ``metric=l2``.
 """
 
 from __future__ import annotations
@@ -174,8 +175,10 @@ class Definitions(SQLiteDDLCompiler):
         """A column, with what only our tables have."""
         text = super().get_column_specification(column, **options)
         chosen = column.dialect_options["audiomem"]
-        words = [word for word in ("semantic", "indexed") if chosen[word]]
-        return " ".join([text, *map(str.upper, words)])
+        words = ["SEMANTIC"] if chosen["semantic"] else []
+        if indexed := chosen["indexed"]:
+            words.append(f"INDEXED({indexed})" if isinstance(indexed, str) else "INDEXED")
+        return " ".join([text, *words])
 
     def _unique(self, index: Any) -> str:
         """A unique index as a constraint of its table."""

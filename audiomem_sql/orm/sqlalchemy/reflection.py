@@ -91,7 +91,7 @@ def completed(columns: list[dict[str, Any]], schema: Schema) -> list[dict[str, A
         column["nullable"] = not known.not_null
         column["dialect_options"] = {
             "audiomem_semantic": known.semantic,
-            "audiomem_indexed": known.indexed,
+            "audiomem_indexed": known.vector_index or known.indexed,
         }
         column["primary_key"] = key.index(known.name) + 1 if known.name in key else 0
     return columns

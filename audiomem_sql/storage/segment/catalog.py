@@ -106,8 +106,9 @@ class Catalog:
     the rows are stored, and what every version of the segment shows, unless ``history`` has others. With
     ``created`` a rowid may be there several times, and ``tombstones`` has a version for each rowid.
     ``key_blooms`` are the filters of ``schema.combined_keys``. ``comments``, in a protected segment, are
-    those of the FLAC file, so that it can be made again. ``vectors`` has the indexes that stand for blocks,
-    by the place of their columns, which have no entry. ``seal`` says what the segment continues; None in
+    those of the FLAC file, so that it can be made again. ``vectors`` has the indexes of vectors by
+    the place of their columns: those of texts stand for blocks, and have no entry; those of INDEXED columns
+    are beside the blocks. ``seal`` says what the segment continues; None in
     format version 1. ``given_rowid`` is the greatest rowid that AUTOINCREMENT must not give again, also where
     its row is not here; 0 where that says nothing.
     """
@@ -141,6 +142,10 @@ class Catalog:
     def schemas(self) -> tuple[tuple[int, Schema], ...]:
         """(first version with it, schema), oldest first; at least one."""
         return self.history.schemas or ((self.first_version, self.schema),)
+
+    def is_index_only(self, column: int) -> bool:
+        """Whether an index of vectors stands for the blocks of ``column``."""
+        return column in self.vectors and self.schema.columns[column].vector_index is None
 
     def schema_at(self, version: int) -> Schema:
         """The columns that the table had at ``version``, one of this segment's."""

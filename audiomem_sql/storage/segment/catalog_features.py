@@ -16,6 +16,8 @@ CHECKS = "checks"
 COMBINED_KEYS = "combined-keys"
 #: The feature of segments that hold columns of vectors as indexes.
 VECTORS = "vectors"
+#: The feature of segments with INDEXED columns of vectors: who writes them must make such indexes.
+VECTOR_INDEXES = "vector-indexes"
 #: The feature of segments that have keyword indexes: who merges them must make new ones.
 KEYWORDS = "keywords"
 #: Features of a segment that a reader must know to read it rightly, in the order in which they are named.
@@ -26,4 +28,5 @@ FEATURES: dict[str, Callable[[Catalog], Any]] = {
     COMBINED_KEYS: lambda catalog: catalog.schema.keys,
     VECTORS: lambda catalog: catalog.vectors,
     KEYWORDS: lambda catalog: catalog.keywords,
+    VECTOR_INDEXES: lambda catalog: catalog.schema.vector_indexes,
 }

@@ -106,11 +106,14 @@ def unpack_schema(unpacking: Unpacking) -> Schema:
 
 
 def unpack_entries(unpacking: Unpacking) -> tuple[ColumnEntry | None, ...]:
-    """The entries of the columns with blocks: not the rowid's alias, nor those with a vector index."""
+    """The entries of the columns with blocks: not the rowid's alias, nor the vectors of texts."""
     schema, entries = unpacking.schema, unpacking.content["columns"]
     if len(entries) != len(schema):
         raise DamagedFileError("the catalog has another number of columns than its schema")
-    without = {schema.rowid_column, *unpacking.value("vectors")}
+    without = {schema.rowid_column}
+    without |= {
+        number for number in unpacking.value("vectors") if schema.columns[number].vector_index is None
+    }
     return tuple(
         None if number in without else unpacking.entry(value, column.type)
         for number, (value, column) in enumerate(zip(entries, schema.columns, strict=True))

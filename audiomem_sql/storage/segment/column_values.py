@@ -28,7 +28,7 @@ class ColumnValues:
 
     def slice(self, column: int, start: int, stop: int, *, coded: bool = False) -> pa.Array:
         """Rows start … stop - 1 of ``column`` as one array; ``coded`` as in :meth:`ColumnBlocks.blocks`."""
-        if column in self._catalog.vectors:
+        if self._catalog.is_index_only(column):
             return self._indexes.vectors(column, np.arange(start, stop, dtype=np.int64))
         directory = self._blocks.directory(column)
         if directory is None:
@@ -50,7 +50,7 @@ class ColumnValues:
 
         Only the blocks that hold them are decoded. coded: as in :meth:`ColumnBlocks.blocks`.
         """
-        if column in self._catalog.vectors:
+        if self._catalog.is_index_only(column):
             return self._indexes.vectors(column, rows)
         directory = self._blocks.directory(column)
         if directory is None:

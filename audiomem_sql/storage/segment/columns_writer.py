@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 
 import numpy as np
 import pyarrow as pa
 
 from audiomem_sql.arrays import I64Array
 from audiomem_sql.blocks.column_writer import STRING_KINDS, ColumnWriter, choose_dictionary
+from audiomem_sql.columns.column import Column
 from audiomem_sql.columns.schema import Schema
 from audiomem_sql.columns.stored_values import integer_array
 from audiomem_sql.columns.types import ColumnType, Kind
@@ -22,6 +24,8 @@ from audiomem_sql.storage.segment.labels import Labelled
 from audiomem_sql.storage.segment.stream_writer import StreamWriter
 from audiomem_sql.storage.segment.write_options import WriteOptions
 
+#: Bytes of values in a block of an INDEXED column of vectors. Bits hardly repeat: small blocks cost little.
+INDEXED_BLOCK_BYTES = 32 << 10
 #: Rows of a run of rowids that are stored at once when the run breaks.
 _RUN_ROWS = 1 << 20
 
@@ -44,7 +48,11 @@ class DataColumns:
         self._stratum = Stratum.ORDINARY
         self._writers = {
             number: _column_writer(
-                number, column.name, column.type, options, keyed=column.unique or column.primary_key
+                number,
+                column.name,
+                column.type,
+                _block_options(column, options),
+                keyed=column.unique or column.primary_key,
             )
             for number, column in enumerate(schema.columns)
             if number != schema.rowid_column and not column.is_hidden
@@ -190,6 +198,13 @@ class HiddenColumnWriters:
 
     def _emit(self, writer: ColumnWriter, arrays: list[pa.Array]) -> None:
         self._blocks.add(writer, arrays, Stratum.STRUCTURE)
+
+
+def _block_options(column: Column, options: WriteOptions) -> WriteOptions:
+    """Small blocks for vectors that are found by an index: a search reads dozens of rows here and there."""
+    if column.vector_index is None:
+        return options
+    return replace(options, block_bytes=min(options.block_bytes, INDEXED_BLOCK_BYTES))
 
 
 def _column_writer(

@@ -146,7 +146,7 @@ class ReadableSegment(Protocol):
         """The Bloom filter of a key of several columns, by its index in ``schema.combined_keys``."""
 
     def vector_index(self, column: int) -> VectorIndex | None:
-        """The index that stands for the blocks of ``column``; None for any other column."""
+        """The index of vectors of ``column``; None if it has none."""
 
     def keyword_index(self, column: int) -> KeywordIndex | None:
         """The keyword index of ``column``; None if it has none."""

@@ -187,7 +187,7 @@ class EvolvedSegment:
         return None
 
     def vector_index(self, column: int) -> VectorIndex | None:
-        """The index that stands for the blocks of ``column``; None for any other column."""
+        """The index of vectors of ``column``; None if it has none."""
         stored = self._stored_column(column)
         return None if stored is None else self.stored.vector_index(stored)
 

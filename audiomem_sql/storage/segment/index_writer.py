@@ -8,6 +8,7 @@ from itertools import count
 import pyarrow as pa
 
 from audiomem_sql.columns.schema import Schema
+from audiomem_sql.columns.vector_index import COMPACT
 from audiomem_sql.indexes.keys.combined import CombinedHashes
 from audiomem_sql.indexes.vectors import VectorCodec
 from audiomem_sql.storage.segment.catalog import Extent, KeywordExtents, VectorExtents
@@ -21,17 +22,26 @@ from audiomem_sql.storage.segment.vector_extents import VectorSpool
 class IndexWriter:
     """Collects what is indexed as rows arrive; the indexes are made when the last row is in.
 
-    codecs: of columns of vectors that come from other segments, by column number.
+    codecs: of columns of vectors that come from other segments, by column number. vector_codes: how vectors
+    of texts are stored that have no such codec.
     """
 
     def __init__(
-        self, schema: Schema, codecs: Mapping[int, VectorCodec] | None, stream: StreamWriter
+        self,
+        schema: Schema,
+        codecs: Mapping[int, VectorCodec] | None,
+        stream: StreamWriter,
+        vector_codes: str = COMPACT,
     ) -> None:
         self._stream = stream
         self._vectors = {
-            number: VectorSpool(column.type.width, (codecs or {}).get(number))
+            number: VectorSpool(column.type.width, (codecs or {}).get(number), codes=vector_codes)
             for number, column in enumerate(schema.columns)
             if column.is_hidden
+        }
+        self._vectors |= {
+            number: VectorSpool(schema.columns[number].type.width, options=options)
+            for number, options in schema.vector_indexes.items()
         }
         self._keywords = {number: KeywordSpool() for number in schema.indexed_columns}
         self._keys = [
@@ -50,7 +60,10 @@ class IndexWriter:
 
     def store_vectors(self) -> dict[int, VectorExtents]:
         """Make and store the indexes of vectors."""
-        return {number: spool.finish(self._store_parts(number)) for number, spool in self._vectors.items()}
+        finished = {
+            number: spool.finish(self._store_parts(number)) for number, spool in self._vectors.items()
+        }
+        return {number: extents for number, extents in finished.items() if extents is not None}
 
     def store_keywords(self) -> dict[int, KeywordExtents]:
         """Make and store the keyword indexes."""

@@ -119,7 +119,8 @@ class _Assembly:
             for column, column_blocks in blocks.items()
         }
         self._result.lost = {column: column_blocks.lost for column, column_blocks in blocks.items()}
-        indexes = {number: index for number in hidden if (index := self._vectors_of(number))}
+        indexed = [*hidden, *self._schema.vector_indexes]  # the latter are compared one by one without
+        indexes = {number: index for number in indexed if (index := self._vectors_of(number))}
         for number in hidden:
             if number not in indexes:
                 column = self._schema.columns[number]

@@ -18,6 +18,7 @@ from audiomem_sql.audio import (
     resolve,
     spectrum_profile,
 )
+from audiomem_sql.columns.vector_index import COMPACT, FINE
 from audiomem_sql.errors import DamagedFileError, OptionError, did_you_mean
 from audiomem_sql.machine.limits import DEFAULT, LIMITS
 from audiomem_sql.protection.levels import LEVELS, level_named
@@ -32,7 +33,14 @@ HASHING = "hashing"
 BACKENDS = ("torch", "onnx")
 #: Where deltas go: behind the segments in the table's file, or into files of their own in a folder beside it.
 DELTAS = ("inside", "beside")
-_LEFT_OUT = (("model_backend", BACKENDS[0]), ("model_digest", ""), ("deltas", DELTAS[0]))
+#: How finely the vectors of texts are stored.
+VECTOR_CODES = (COMPACT, FINE)
+_LEFT_OUT = (
+    ("model_backend", BACKENDS[0]),
+    ("model_digest", ""),
+    ("deltas", DELTAS[0]),
+    ("vector_codes", VECTOR_CODES[0]),
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +51,8 @@ class TableOptions:
     compression_level: zstd, 1 to 22, by default that of the profile.
     model_digest: 32 hex digits of the weights that made the vectors, empty as long as there are none; nobody
     chooses it. band_plan, robustness: names, for modulation=spectrum. deltas: inside the table's file, or
-    beside it, where its bytes must not be touched by commits.
+    beside it, where its bytes must not be touched by commits. vector_codes: compact or fine, for vectors of
+    texts.
     """
 
     profile: str = "desktop"
@@ -56,6 +65,7 @@ class TableOptions:
     band_plan: str = "flat"
     robustness: str = "exact"
     deltas: str = DELTAS[0]
+    vector_codes: str = VECTOR_CODES[0]
 
     @classmethod
     def check_names(cls, names: Iterable[str], others: Iterable[str] = ()) -> None:
@@ -103,6 +113,7 @@ class TableOptions:
             band_plan=plan,
             robustness=robustness,
             deltas=deltas,
+            vector_codes=_known("vector_codes", values.get("vector_codes", COMPACT), VECTOR_CODES),
         )
         mode = Mode.of(plan, robustness)
         if modulation == "spectrum":
@@ -162,6 +173,7 @@ class TableOptions:
                 or options.band_plan not in PLANS
                 or options.robustness not in ROBUSTNESS
                 or options.deltas not in DELTAS
+                or options.vector_codes not in VECTOR_CODES
             ):
                 raise ValueError(f"{options}")
             return options
@@ -196,6 +208,7 @@ class TableOptions:
             spool_bytes=limits.spool_bytes,
             parity_bytes=limits.parity_bytes,
             mode=mode,
+            vector_codes=self.vector_codes,
         )
 
 

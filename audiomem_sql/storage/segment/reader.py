@@ -165,7 +165,7 @@ class Segment:
 
     def is_index_only(self, column: int) -> bool:
         """Whether ``column`` has neither blocks nor zone maps, but a vector index."""
-        return column in self.catalog.vectors
+        return self.catalog.is_index_only(column)
 
     def entry(self, column: int) -> ColumnEntry | None:
         """The catalog entry of ``column``."""
@@ -244,7 +244,7 @@ class Segment:
         return self._stored_indexes.key_bloom(number)
 
     def vector_index(self, column: int) -> VectorIndex | None:
-        """The index that stands for the blocks of ``column``; None for any other column."""
+        """The index of vectors of ``column``; None if it has none."""
         return self._stored_indexes.vector_index(column)
 
     def keyword_index(self, column: int) -> KeywordIndex | None:

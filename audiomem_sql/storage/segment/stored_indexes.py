@@ -57,7 +57,7 @@ class StoredIndexes:
             raise
 
     def vector_index(self, column: int) -> VectorIndex | None:
-        """The index that stands for the blocks of ``column``; None for any other column."""
+        """The index of vectors of ``column``; None if it has none."""
         extents = self._catalog.vectors.get(column)
         if extents is None:
             return None

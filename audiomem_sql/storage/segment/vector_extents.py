@@ -1,4 +1,7 @@
-"""The vectors of a hidden column in a segment: an index of few bytes, instead of blocks of float32."""
+"""The vectors of a column in a segment as an index of few bytes.
+
+It stands for the blocks of a hidden column, and beside those of an INDEXED one.
+"""
 
 from __future__ import annotations
 
@@ -10,21 +13,36 @@ import pyarrow as pa
 
 from audiomem_sql.arrays import BoolArray, F32Array
 from audiomem_sql.columns.types import ColumnType, arrow_type
+from audiomem_sql.columns.vector_index import COMPACT, VectorIndexOptions
 from audiomem_sql.columns.views import strings, valid
 from audiomem_sql.indexes.vectors import VectorCodec, encoded_parts
 from audiomem_sql.machine.spooled_arrays import SpooledRows
 from audiomem_sql.storage.segment.catalog import Extent, VectorExtents
 
+#: Fewer rows than this, and vectors of fewer numbers, are compared one by one, which takes no longer.
+LEAST_INDEXED_ROWS = 256
+LEAST_INDEXED_DIMENSIONS = 16
+
 
 class VectorSpool:
     """The vectors of one column on their way into a segment, in memory or, when they are many, in a file.
 
-    codec: that of other segments, whose vectors then stay as they are bit by bit.
+    codec: that of other segments, whose vectors then stay as they are bit by bit. options: of an INDEXED
+    column, whose vectors are kept as they are beside the index. codes: of any other column, without a codec.
     """
 
-    def __init__(self, width: int, codec: VectorCodec | None = None) -> None:
+    def __init__(
+        self,
+        width: int,
+        codec: VectorCodec | None = None,
+        options: VectorIndexOptions | None = None,
+        codes: str = COMPACT,
+    ) -> None:
         self._codec = codec
-        self._rows = SpooledRows(width, "<f4")
+        self._options = options
+        self._codes = codes
+        self._width = width if options is None else options.dimensions or width
+        self._rows = SpooledRows(self._width, "<f4")
         self._present: list[BoolArray] = []
 
     def add(self, array: pa.Array) -> None:
@@ -33,14 +51,23 @@ class VectorSpool:
         vectors = matrix(array)
         if not present.all():
             vectors = np.where(present[:, None], vectors, np.float32(0))
-        self._rows.append(vectors)
+        self._rows.append(vectors[:, : self._width])
         self._present.append(present)
 
-    def finish(self, store: Callable[[bytes], Extent]) -> VectorExtents:
-        """Make the index, and put its parts where ``store`` puts bytes."""
+    def finish(self, store: Callable[[bytes], Extent]) -> VectorExtents | None:
+        """Make the index, and put its parts where ``store`` puts bytes.
+
+        None for an INDEXED column where there is too little to index.
+        """
         present = np.concatenate([np.empty(0, bool), *self._present])
+        if self._options is not None and (
+            self._width < LEAST_INDEXED_DIMENSIONS or np.count_nonzero(present) < LEAST_INDEXED_ROWS
+        ):
+            self.close()
+            return None
         codec = None if self._codec is None or self._codec.outgrown(len(present)) else self._codec
-        encoded = encoded_parts(self._rows, present, codec, embed=True)
+        options = self._options or VectorIndexOptions(codes=self._codes)
+        encoded = encoded_parts(self._rows, present, codec, embed=True, options=options)
         extents = VectorExtents(store(encoded.header), tuple(store(part) for part in encoded.lists))
         self.close()
         return extents

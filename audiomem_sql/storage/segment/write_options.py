@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from audiomem_sql.audio import Mode, Profile
+from audiomem_sql.columns.vector_index import COMPACT
 from audiomem_sql.machine.limits import DEFAULT, LIMITS
 from audiomem_sql.protection.levels import Level
 
@@ -16,7 +17,8 @@ class WriteOptions:
     """How a segment is written.
 
     level: zstd level 1 to 22. block_bytes: bytes of values in a block before compression. threads: for
-    compression. mode: of the spectrum; None for pages that are the samples. The others as in
+    compression. mode: of the spectrum; None for pages that are the samples. vector_codes: of the vectors of
+    texts. The others as in
     :class:`~audiomem_sql.machine.limits.Limits`.
     """
 
@@ -29,6 +31,7 @@ class WriteOptions:
     spool_bytes: int = _USUAL.spool_bytes
     parity_bytes: int = _USUAL.parity_bytes
     mode: Mode | None = None
+    vector_codes: str = COMPACT
 
     @property
     def by_bands(self) -> bool:

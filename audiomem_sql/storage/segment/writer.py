@@ -93,7 +93,7 @@ class SegmentWriter:
         self._blocks = BlockWriter(self._stream, options.threads)
         self._columns = DataColumns(schema, options, self._stream, self._blocks)
         self._hidden = HiddenColumnWriters(options, self._stream, self._blocks)
-        self._indexes = IndexWriter(schema, codecs, self._stream)
+        self._indexes = IndexWriter(schema, codecs, self._stream, options.vector_codes)
         self._seal = seal
         self._file = NewFile(path, like) if placement is None else placement
         self._damage: DamagedFileError | None = None  # of other segments of the file

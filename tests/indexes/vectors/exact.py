@@ -32,7 +32,8 @@ def search_array(
     everyone = np.arange(len(directions))
     nothing = np.full(len(directions), -np.inf, np.float32)
     pool.add(0, len(rows), everyone, cosines, np.broadcast_to(rows, cosines.shape), nothing)
-    return pool.result()
+    found, scores = pool.result()
+    return found, np.where(scores > -np.inf, np.clip(1 - scores, 0, 2), np.inf).astype(np.float32)
 
 
 def merged(parts: Iterable[tuple[I64Array, F32Array]], k: int) -> tuple[I64Array, I64Array, F32Array]:

@@ -1,0 +1,147 @@
+"""The decoded lists of a large index side by side, so that one call of FAISS looks through many of them.
+
+A call for each list costs as much as 500 vectors do. FAISS's inverted lists take the codes as they are, and
+are asked with the lists chosen already (``search_preassigned``); so nothing is trained, and no list is there
+before a search wants it.
+"""
+
+from __future__ import annotations
+
+import threading
+import weakref
+from collections import OrderedDict
+from typing import Any
+
+import numpy as np
+
+from audiomem_sql.arrays import BoolArray, F32Array, I8Array, I64Array
+
+#: Bytes beside the codes of a vector: its row, twice, and its length.
+_BYTES_OF_ROW = 20
+
+
+class ListsTogether:
+    """The codes of some lists of one index.
+
+    held: bool (lists,), which ones. sizes: float32 (rows,), the lengths of their decoded codes. shortest,
+    longest: float32 (lists,), the least and the greatest of them.
+    """
+
+    def __init__(self, lists: int, rows: int, dimensions: int, module: Any) -> None:
+        self._faiss = module
+        kind = module.ScalarQuantizer.QT_8bit_uniform
+        self._quantizer = module.IndexFlatIP(dimensions)  # never asked, and has to live as long
+        self._index = module.IndexIVFScalarQuantizer(
+            self._quantizer, dimensions, lists, kind, module.METRIC_INNER_PRODUCT, False
+        )
+        # A code c decodes to least + range * (c + 0.5) / 255.
+        module.copy_array_to_vector(np.array([-128.5, 255.0], np.float32), self._index.sq.trained)
+        self._index.is_trained = True
+        self._dimensions = dimensions
+        self.held = np.zeros(lists, bool)
+        self.sizes = np.ones(rows, np.float32)
+        self.shortest, self.longest = np.ones(lists, np.float32), np.ones(lists, np.float32)
+        self.bytes = 4 * rows
+
+    def bytes_of(self, count: int) -> int:
+        """Bytes that ``count`` more vectors take."""
+        return count * (self._dimensions + _BYTES_OF_ROW)
+
+    def add(self, number: int, rows: I64Array, codes: I8Array, sizes: F32Array) -> None:
+        """Keep list ``number``, which is not held yet.
+
+        Its rows int64 (n,), codes int8 (n, d), sizes float32 (n,).
+        """
+        pointer = self._faiss.swig_ptr
+        unsigned = np.bitwise_xor(codes.view(np.uint8), np.uint8(128))
+        ids = np.ascontiguousarray(rows, np.int64)
+        self._index.invlists.add_entries(number, len(ids), pointer(ids), pointer(unsigned))
+        self.sizes[rows] = sizes
+        self.shortest[number], self.longest[number] = sizes.min(), sizes.max()
+        self.bytes += self.bytes_of(len(ids))
+        self.held[number] = True
+
+    def greatest(
+        self, queries: F32Array, visits: BoolArray, k: int, allowed: BoolArray | None
+    ) -> tuple[F32Array, I64Array]:
+        """The ``k`` greatest products of float32 (m, d) with vectors of the lists in bool (m, lists).
+
+        allowed: bool (rows,). Products float32 (m, k), falling, and rows int64 (m, k), -1 where there are
+        fewer.
+        """
+        module, pointer = self._faiss, self._faiss.swig_ptr
+        queries = np.ascontiguousarray(queries, np.float32)
+        most = int(visits.sum(axis=1).max(initial=1))
+        order = np.argsort(~visits, axis=1, kind="stable")[:, :most]
+        chosen = np.where(np.take_along_axis(visits, order, axis=1), order, -1).astype(np.int64)
+        nearness = np.zeros(chosen.shape, np.float32)
+        products = np.empty((len(queries), k), np.float32)
+        rows = np.empty((len(queries), k), np.int64)
+        parameters = module.SearchParametersIVF(nprobe=most)
+        if allowed is not None:
+            bits = np.packbits(allowed, bitorder="little")
+            selector = module.IDSelectorBitmap(bits)
+            parameters = module.SearchParametersIVF(nprobe=most, sel=selector)
+        self._index.search_preassigned_c(
+            len(queries),
+            pointer(queries),
+            k,
+            pointer(chosen),
+            pointer(nearness),
+            pointer(products),
+            pointer(rows),
+            False,
+            parameters,
+        )
+        return products, rows
+
+
+class Room:
+    """Bytes that the lists of all indexes of the process may take; what was used longest ago goes first."""
+
+    def __init__(self, most: int) -> None:
+        self.most = most
+        self._holders: OrderedDict[int, tuple[weakref.ref[Any], ListsTogether]] = OrderedDict()
+        # A garbage collection may call ``forget`` in the midst of any other method, on the same thread.
+        self._lock = threading.RLock()
+
+    @property
+    def bytes(self) -> int:
+        """Bytes that are taken."""
+        with self._lock:
+            return self._taken()
+
+    def _taken(self) -> int:
+        return sum(lists.bytes for holder, lists in list(self._holders.values()) if holder() is not None)
+
+    def lists_of(self, owner: Any) -> ListsTogether | None:
+        """What is held of ``owner``, now the most recently used."""
+        with self._lock:
+            entry = self._holders.get(id(owner))
+            if entry is None or entry[0]() is not owner:
+                return None
+            self._holders.move_to_end(id(owner))
+            return entry[1]
+
+    def keep(self, owner: Any, lists: ListsTogether, more: int) -> bool:
+        """Whether there is room for ``lists`` and ``more`` bytes; others may have to go for it."""
+        with self._lock:
+            self._holders[id(owner)] = weakref.ref(owner), lists
+            self._holders.move_to_end(id(owner))
+            for number, (holder, _) in list(self._holders.items()):
+                if holder() is None or (self._taken() + more > self.most and holder() is not owner):
+                    self._holders.pop(number, None)
+            if self._taken() + more <= self.most:
+                return True
+            self._holders.pop(id(owner), None)
+            return False
+
+    def forget(self, owner: Any) -> None:
+        """Let go of the lists of ``owner``."""
+        with self._lock:
+            self._holders.pop(id(owner), None)
+
+    def clear(self) -> None:
+        """Let go of all lists."""
+        with self._lock:
+            self._holders.clear()

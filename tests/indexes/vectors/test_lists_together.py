@@ -1,0 +1,138 @@
+"""Lists side by side find what lists one by one find, and take no more room than they may."""
+
+from __future__ import annotations
+
+import gc
+from functools import cache
+
+import numpy as np
+import pytest
+
+from audiomem_sql.columns.vector_index import VectorIndexOptions
+from audiomem_sql.errors import DamagedFileError
+from audiomem_sql.indexes.vectors import encoded_parts, index
+from audiomem_sql.indexes.vectors.index import VectorIndex
+from audiomem_sql.indexes.vectors.lists_together import ListsTogether, Room
+from audiomem_sql.indexes.vectors.scanning import faiss
+from audiomem_sql.machine.block_cache import BlockCache
+from audiomem_sql.machine.spooled_arrays import ArrayRows
+from indexes.vectors.clustered import clustered
+
+ROWS = 5000
+
+
+@cache
+def made(metric: str, repeated: bool = False) -> tuple[bytes, list[bytes]]:
+    vectors = clustered(ROWS)
+    vectors[:7] = 0
+    if repeated:
+        vectors[100:4000] = vectors[99]
+    present = np.arange(ROWS) % 11 != 3
+    parts = encoded_parts(ArrayRows(vectors), present, options=VectorIndexOptions(metric), lists=30)
+    return parts.header, list(parts.lists)
+
+
+def opened(metric: str = "cosine", repeated: bool = False) -> VectorIndex:
+    header, lists = made(metric, repeated)
+    return VectorIndex(header, ROWS, lists.__getitem__, cache=BlockCache(64 << 20))
+
+
+@pytest.fixture(autouse=True)
+def room(monkeypatch: pytest.MonkeyPatch) -> Room:
+    """Room for the lists of this test alone."""
+    own = Room(64 << 20)
+    monkeypatch.setattr(index, "TOGETHER", own)
+    return own
+
+
+@pytest.mark.parametrize("metric", ["cosine", "ip"])
+@pytest.mark.parametrize("repeated", [False, True])
+def test_the_same_as_one_by_one(room: Room, metric: str, repeated: bool) -> None:
+    queries = clustered(12, seed=3)
+    if repeated:
+        queries[0] = clustered(ROWS)[99]
+    reader = opened(metric, repeated)
+    for k, share, probes in (
+        (10, 1, None),
+        (1, 1, 3),
+        (300, 1, 30),
+        (10, 0.02, None),
+        (10, 0.5, 2),
+        (50, 0.004, 30),
+    ):
+        allowed = None if share == 1 else np.random.default_rng(4).random(ROWS) < share
+        room.most = 64 << 20
+        together = reader.search(queries, k, allowed, probes)
+        assert room.bytes > 0
+        room.most = 0
+        one_by_one = reader.search(queries, k, allowed, probes)
+        assert room.bytes == 0
+        assert np.allclose(together[1], one_by_one[1], atol=1e-5)
+        different = together[0] != one_by_one[0]
+        assert np.allclose(together[1][different], one_by_one[1][different], atol=1e-6)  # ties of float32
+        assert different.mean() < 0.05
+
+
+def test_only_the_lists_that_are_wanted_are_read() -> None:
+    header, lists = made("cosine")
+    read: list[int] = []
+
+    def read_list(number: int) -> bytes:
+        read.append(number)
+        return lists[number]
+
+    reader = VectorIndex(header, ROWS, read_list)
+    reader.search(clustered(1, seed=3), 5, probes=4)
+    assert len(read) == 4
+    reader.search(clustered(1, seed=3), 5, probes=4)
+    assert len(read) == 4
+    reader.search(clustered(1, seed=3), 5, probes=30)
+    assert sorted(read) == list(range(30))
+
+
+def test_what_was_used_longest_ago_goes_first(room: Room) -> None:
+    query = clustered(1, seed=3)
+    first, second, third = opened(), opened(), opened("ip")
+    for reader in (first, second):
+        reader.search(query, 5, probes=30)
+    one = room.bytes // 2
+    room.most = 2 * one + one // 2
+    first.search(query, 5)
+    third.search(query, 5, probes=30)
+    assert room.lists_of(second) is None
+    assert room.lists_of(first) is not None
+    assert room.lists_of(third) is not None
+    assert room.bytes <= room.most
+    first.close()
+    assert room.lists_of(first) is None
+    del third
+    gc.collect()
+    assert room.bytes == 0
+    room.most = one // 2
+    assert len(first.search(query, 5, probes=30)[0]) == 1  # lists one by one
+    assert room.bytes == 0
+    first.search(query, 5, probes=4)
+    assert 0 < room.bytes <= room.most
+    room.clear()
+    assert room.bytes == 0
+
+
+def test_a_list_that_is_damaged_is_an_error_each_time() -> None:
+    header, lists = made("cosine")
+    pieces = list(lists)
+    pieces[4] = pieces[4][:-3]
+    reader = VectorIndex(header, ROWS, pieces.__getitem__)
+    for _ in range(2):
+        with pytest.raises(DamagedFileError):
+            reader.search(clustered(3, seed=3), 5, probes=30)
+
+
+def test_an_address_that_is_used_again_is_not_the_owner(room: Room) -> None:
+    lists = ListsTogether(2, 10, 4, faiss())
+    reader = opened()
+    assert room.keep(reader, lists, 0)
+    assert room.lists_of(reader) is lists
+    room._holders[id(reader)] = room._holders[id(reader)][0], lists
+    other = opened("ip")
+    room._holders[id(other)] = room._holders[id(reader)]
+    assert room.lists_of(other) is None
