@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from audiomem_sql.columns.arguments import is_option, parse_options
-from audiomem_sql.columns.schema import parse_columns
+from audiomem_sql.columns.schema import Schema, parse_columns
 from audiomem_sql.columns.table_names import is_utf8, path_of, table_name
+from audiomem_sql.columns.tokenizers import AUTO
 from audiomem_sql.errors import InFile, OptionError, SchemaError, StorageError
 from audiomem_sql.machine.file_names import is_there
 from audiomem_sql.search import allow_model
@@ -147,7 +148,7 @@ def _open_existing(
     )
     try:
         changed = again and table.migrations
-        if definitions and not changed and parse_columns(definitions) != table.schema:
+        if definitions and not changed and not _is_declared_by(table.schema, parse_columns(definitions)):
             raise SchemaError(
                 f"the columns given are not those of the file, which has {table.schema.sql()}",
                 file=path,
@@ -170,6 +171,17 @@ def _open_existing(
         table.close()
         raise
     return table
+
+
+def _is_declared_by(schema: Schema, declared: Schema) -> bool:
+    """Whether ``declared`` is a declaration of a table: where INDEXED names no tokenizer, any will do."""
+    if len(declared) != len(schema):
+        return False
+    columns = [
+        replace(column, tokenize=own.tokenize) if column.tokenize == AUTO else column
+        for column, own in zip(declared.columns, schema.columns, strict=True)
+    ]
+    return declared.changed(columns) == schema
 
 
 def _salvage(options: dict[str, str]) -> bool:

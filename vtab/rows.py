@@ -14,7 +14,6 @@ from audiomem_sql.columns.schema import Schema
 from audiomem_sql.columns.stored_values import as_sql
 from audiomem_sql.columns.types import ColumnType, Kind
 from audiomem_sql.errors import AudioMemError, DataTypeError, QueryError
-from audiomem_sql.indexes.words import Expression
 from audiomem_sql.machine.interrupts import watch
 from audiomem_sql.predicates import TIME, Op, Predicate, bind
 from audiomem_sql.scan import Filter as BoundTerm
@@ -22,7 +21,7 @@ from audiomem_sql.scan import ManyRows, RowFilter, fetch_rows, find_rows, in_row
 from audiomem_sql.scan.fetch import stored_values
 from audiomem_sql.scan.lookup import FoundRows, find_by_key
 from audiomem_sql.scan.plan import Plan, Term
-from audiomem_sql.search import FoundRow, Neighbours, keyword_expression, results
+from audiomem_sql.search import FoundRow, Neighbours, SearchedWords, results, searched_words
 from audiomem_sql.storage.segment import ROWID
 from audiomem_sql.versions import Snapshot
 from audiomem_sql.vtab.found_rows import CursorRow, matching_rows
@@ -64,7 +63,7 @@ class Rows(Cursor):
         self.filter: Any = None  # the text of the filter
         self._batches: Iterator[Batch] = iter(())
         self._search_parts: Iterator[Neighbours] | None = None
-        self._words: tuple[Expression | None, dict[str, int]] = None, {}
+        self._words = SearchedWords()
         self._found: tuple[int, FoundRow] | None = None
         self._matching: dict[Any, I64Array] = {}  # what was asked row by row
 
@@ -98,7 +97,7 @@ class Rows(Cursor):
         self.plan = plan = self._owner.plan(text)
         self._search_parts = self._found = None
         self._matching = {}
-        self._words = None, {}
+        self._words = SearchedWords()
         moment = plan.version or plan.as_of
         self.moment = None if moment is None else arguments[moment - 1]
         self.k = None if plan.k is None else arguments[plan.k - 1]
@@ -175,7 +174,7 @@ class Rows(Cursor):
             found = self._found
             if found is None or found[0] != rowid:  # the column has two names
                 shown = FoundRow(
-                    CursorRow(self.readable, rowid, self.matching), owner.schema.names, *self._words
+                    CursorRow(self.readable, rowid, self.matching), owner.schema.names, self._words
                 )
                 self._found = found = rowid, shown
             return found[1]
@@ -262,7 +261,7 @@ class Rows(Cursor):
         if query is None:  # nothing matches NULL
             self._search_parts = iter(())
         else:
-            self._words = keyword_expression(full, column, query, table.path)
+            self._words = searched_words(readable, full, column, query, table.path)
             self._search_parts = results(
                 readable,
                 full,

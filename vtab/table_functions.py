@@ -11,19 +11,22 @@ from audiomem_sql.columns.column import fold, quote
 from audiomem_sql.columns.timestamps import render
 from audiomem_sql.errors import AudioMemError, QueryError
 from audiomem_sql.machine.interrupts import watched
+from audiomem_sql.search import keyword_columns, suggestions, vocabulary
 from audiomem_sql.sound.band_health import band_states
 from audiomem_sql.table.table import Table
 from audiomem_sql.upkeep.verify import problems
 from audiomem_sql.versions import changes
 from audiomem_sql.vtab.interface import Host
 from audiomem_sql.vtab.interface import Table as VirtualTable
-from audiomem_sql.vtab.rows import version_of
+from audiomem_sql.vtab.rows import rows_wanted, version_of
 from audiomem_sql.vtab.tables import Tables, database_of
 
 Rows = Iterator[tuple[Any, ...]]
 VERIFY_COLUMNS = ("file", "page", "cells", "problem", "repair")
 SNAPSHOT_COLUMNS = ("snapshot_id", "snapshot_time", "inserted", "deleted", "tag", "commit_message")
 CHANGE_COLUMNS = ("snapshot_id", "row_id", "change_type", "row")
+VOCABULARY_COLUMNS = ("term", "col", "doc", "cnt")
+SUGGESTION_COLUMNS = ("word", "edits", "doc")
 BAND_COLUMNS = (
     "band",
     "low_hz",
@@ -49,7 +52,7 @@ class TableFunction:
 
 
 def table_functions(tables: Tables, host: Callable[[], Host]) -> tuple[TableFunction, ...]:
-    """The table functions of one connection: verify, bands, snapshots and changes.
+    """The table functions of one connection: verify, bands, snapshots, changes, vocabulary, suggest.
 
     ``tables`` are those that it has in use. ``audiomem_changes`` gives the changed rows as a JSON object,
     because the columns of a table function are fixed before its arguments are known; JSON has blobs as text
@@ -73,7 +76,15 @@ def table_functions(tables: Tables, host: Callable[[], Host]) -> tuple[TableFunc
     def row_changes(table: Any = None, first: Any = None, last: Any = None) -> Rows:
         return rows_of(table, _changes, first, last)
 
+    def words(table: Any = None, kind: Any = None) -> Rows:
+        return rows_of(table, _vocabulary, kind)
+
+    def suggest(table: Any = None, text: Any = None, k: Any = None) -> Rows:
+        return rows_of(table, _suggestions, text, k)
+
     return (
+        TableFunction("audiomem_vocabulary", VOCABULARY_COLUMNS, ("table", "kind"), words),
+        TableFunction("audiomem_suggest", SUGGESTION_COLUMNS, ("table", "text", "k"), suggest),
         TableFunction("audiomem_verify", VERIFY_COLUMNS, ("table",), verify),
         TableFunction("audiomem_bands", BAND_COLUMNS, ("table",), band_health),
         TableFunction("audiomem_snapshots", SNAPSHOT_COLUMNS, ("table",), snapshots),
@@ -144,6 +155,25 @@ def _snapshots(table: Table) -> Rows:
             ", ".join(tags.get(version.number, ())) or None,
             version.message,
         )
+
+
+def _vocabulary(table: Table, kind: Any) -> Rows:
+    kind = "row" if kind is None else kind
+    if kind not in ("row", "col"):
+        raise QueryError(
+            f"there is no vocabulary of kind {kind!r}",
+            file=table.path,
+            remedy="It is 'row', each term once, or 'col', each once a column.",
+        )
+    columns = keyword_columns(table.snapshot.schema, None, table.path)
+    yield from vocabulary(table.readable, columns, by_column=kind == "col")
+
+
+def _suggestions(table: Table, word: Any, k: Any) -> Rows:
+    if not isinstance(word, str):
+        raise QueryError(f"{word!r} is no word", file=table.path, remedy="Pass it as text.")
+    columns = keyword_columns(table.snapshot.schema, None, table.path)
+    yield from suggestions(table.readable, columns, word, 5 if k is None else rows_wanted(k, table.path))
 
 
 def _changes(table: Table, first: Any, last: Any) -> Rows:

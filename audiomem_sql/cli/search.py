@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+
+if TYPE_CHECKING:
+    from audiomem_sql.table.table import Table
+
+#: Words of a query without results that others are suggested for.
+_MOST_SUGGESTED = 8
 
 
 def search(
@@ -19,7 +25,7 @@ def search(
     column: Annotated[str | None, typer.Option("--column", help="The column to search.")] = None,
     json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
-    """Find the rows nearest in meaning to QUERY, the nearest first."""
+    """Find the rows that answer QUERY best, in meaning, by their words or both, the best first."""
     from audiomem_sql.cli import output
     from audiomem_sql.columns.sql_values import sql_values
     from audiomem_sql.table.table import Table
@@ -37,7 +43,18 @@ def search(
         for number, row in enumerate(results.to_pylist(), 1):
             _show(number, row, results.column_names[-1])
         if not results.num_rows:
-            output.note("nothing was found")
+            words = _suggested(table, query, column)
+            output.note(f"nothing was found; did you mean {words}?" if words else "nothing was found")
+
+
+def _suggested(table: Table, query: str, column: str | None) -> str | None:
+    """The query with words that the table has in the place of those that it lacks; None if there are none."""
+    if not table.schema.indexed_columns:
+        return None
+    words = query.split()[:_MOST_SUGGESTED]
+    suggested = [next(iter(table.suggest(word, 1, column=column)), word) for word in words]
+    changed = [word.lower() for word in words] != [word.lower() for word in suggested]
+    return " ".join(suggested) if changed else None
 
 
 def _show(number: int, row: dict[str, Any], distance_column: str) -> None:

@@ -15,6 +15,7 @@ from audiomem_sql.columns.column import CONFLICT_CLAUSES, CONFLICT_REMEDY, Colum
 from audiomem_sql.columns.constraints import Check, Key
 from audiomem_sql.columns.lexemes import SPACE, WORD, Lexeme, Token, end_of_space, lexemes, source
 from audiomem_sql.columns.syntax import DEFAULT_REMEDY, default_length, enclosed_length
+from audiomem_sql.columns.tokenizers import parse_tokenizer
 from audiomem_sql.columns.types import ColumnType, Kind, words_of
 from audiomem_sql.columns.vector_index import VectorIndexOptions
 from audiomem_sql.errors import OptionError, SchemaError
@@ -192,7 +193,7 @@ class _Clauses:
         elif word.is_word("SEMANTIC", "INDEXED"):
             settings[word.value.lower()] = True
             if word.is_word("INDEXED") and self.words and self.words[0].text == "(":
-                settings["vector_index"] = self.options()
+                self.how_indexed(settings)
         elif word.is_word("DEFAULT"):
             settings["default"] = self.default()
         elif word.is_word("COLLATE"):
@@ -207,6 +208,13 @@ class _Clauses:
                 "Behind the type come PRIMARY KEY, NOT NULL, UNIQUE, DEFAULT, CHECK, COLLATE, SEMANTIC, "
                 "INDEXED",
             )
+
+    def how_indexed(self, settings: dict[str, Any]) -> None:
+        """The parentheses behind INDEXED, of a text or of a column of vectors."""
+        if any(each.is_word("TOKENIZE", "TOKENISE") for each in self.words[1:2]):
+            settings["tokenize"] = self.tokenizer()
+        else:
+            settings["vector_index"] = self.options()
 
     def unsupported(self, word: Lexeme) -> SchemaError:
         """The error for what is no part of a table here."""
@@ -305,6 +313,20 @@ class _Clauses:
         if not self.words or self.words[0].token not in (Token.WORD, Token.QUOTED, Token.STRING):
             raise self.refusal("a name is expected behind CONSTRAINT")
         return self.words.pop(0).value
+
+    def tokenizer(self) -> str:
+        """The value in ``(tokenize='…')`` behind INDEXED."""
+        self.expect("(")
+        self.expect("TOKENIZE")
+        self.expect("=")
+        word = self.words.pop(0) if self.words else None
+        if word is None or word.token not in (Token.WORD, Token.QUOTED, Token.STRING):
+            raise self.refusal("tokenize names no tokenizer", "Write INDEXED(tokenize='snowball english')")
+        self.expect(")")
+        try:
+            return str(parse_tokenizer(word.value))
+        except SchemaError as error:
+            raise error.at(place=self.place) from None
 
     def default(self) -> str:
         """The text of the value behind DEFAULT."""

@@ -26,6 +26,7 @@ from audiomem_sql.columns.defaults import sql_values_of
 from audiomem_sql.columns.origins import BACKEND, origin_of
 from audiomem_sql.columns.schema import Schema
 from audiomem_sql.columns.selection import kernels
+from audiomem_sql.columns.tokenizers import AUTO
 from audiomem_sql.errors import DataTypeError, OptionError, SchemaError, did_you_mean
 
 #: A column as it came: Arrow data with its field, or Python values.
@@ -146,6 +147,7 @@ def schema_of_arrow(
             autoincrement=declared.get("autoincrement", False),
             null_conflict=declared.get("null_conflict", "ABORT"),
             key_conflict=declared.get("key_conflict", "ABORT"),
+            tokenize=declared.get("tokenize", AUTO),
             vector_index=declared.get("vector_index"),
         )
         columns.append(column)

@@ -6,8 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from audiomem_sql.columns.lexemes import bare, quote
+from audiomem_sql.columns.lexemes import bare, quote, text_literal
 from audiomem_sql.columns.syntax import DEFAULT_REMEDY, is_default
+from audiomem_sql.columns.tokenizers import AUTO, UNSAID, parse_tokenizer
 from audiomem_sql.columns.types import (
     TIME_COLLATION,
     ColumnType,
@@ -41,6 +42,7 @@ TEXTS: dict[str, str | None] = {
     "default": None,
     "null_conflict": "ABORT",
     "key_conflict": "ABORT",
+    "tokenize": UNSAID,
     "vector_index": None,
 }
 #: What ON CONFLICT may say behind a constraint.
@@ -78,7 +80,8 @@ class Column:
     for its value. ``type_words`` is the type as the user wrote it, such as VARCHAR(20); None: by its name.
     ``vector_index``: what INDEXED says of a column of vectors, as ``VectorIndexOptions`` writes it; of any
     other column ``indexed`` says that it is. ``origin`` says what it was in the data frame that it came from,
-    see ``origins``; it is no part of the definition.
+    see ``origins``; it is no part of the definition. ``tokenize`` says how the words of a
+    column are made that is ``indexed``, see ``tokenizers``.
     """
 
     name: str
@@ -98,10 +101,13 @@ class Column:
     autoincrement: bool = False
     null_conflict: str = "ABORT"
     key_conflict: str = "ABORT"
+    tokenize: str = AUTO
     vector_index: str | None = None
 
     def __post_init__(self) -> None:
         if self.indexed and self.type.kind is Kind.FLOAT:
+            if self.tokenize not in (AUTO, UNSAID):
+                raise refusal(self.name, f"{self.type} has no words", "tokenize belongs to TEXT columns")
             object.__setattr__(self, "indexed", False)
             object.__setattr__(self, "vector_index", self.vector_index or str(VectorIndexOptions()))
         if not (self.primary_key and self.type.kind is Kind.INTEGER):
@@ -115,6 +121,13 @@ class Column:
             object.__setattr__(self, "null_conflict", "ABORT")
         if not (self.primary_key or self.unique):
             object.__setattr__(self, "key_conflict", "ABORT")
+        if not self.indexed:
+            object.__setattr__(self, "tokenize", UNSAID)
+        elif self.tokenize not in (AUTO, UNSAID):
+            try:
+                object.__setattr__(self, "tokenize", str(parse_tokenizer(self.tokenize)))
+            except SchemaError as error:
+                raise error.at(place=f"column {self.name}") from None
 
     @property
     def is_hidden(self) -> bool:
@@ -150,7 +163,8 @@ class Column:
         if self.semantic:
             parts.append("SEMANTIC")
         if self.indexed:
-            parts.append("INDEXED")
+            told = "" if self.tokenize == AUTO else f"(tokenize={text_literal(self.tokenize)})"
+            parts.append(f"INDEXED{told}")
         if self.vector_index is not None:
             parts.append(f"INDEXED({self.vector_index})")
         return " ".join(parts)
@@ -201,7 +215,7 @@ class Column:
         name, type_name = packed.get("name"), packed.get("type")
         if not isinstance(name, str) or not isinstance(type_name, str):
             raise SchemaError("a column of the catalog has no name or no type")
-        settings: dict[str, Any] = {}
+        settings: dict[str, Any] = {"tokenize": UNSAID}
         if isinstance(packed.get(ORIGIN), str):
             settings["origin"] = packed[ORIGIN]
         for key, value in packed.items():

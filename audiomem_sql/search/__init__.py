@@ -3,9 +3,10 @@
 Other rooms import from here only.
 
 - A search: ``results`` gives the rows as ``Neighbours``, best first, for a column or for the ``WHOLE`` table.
-  ``search_target`` says what is searched there, and ``keyword_expression`` which words.
-- Words in a text: ``highlight`` and ``snippet`` mark them, in any text or in a ``FoundRow``.
-- Vectors: ``allow_model`` says which may be loaded; ``embedder_of`` a model, ``dimensions_of`` it,
+  ``search_target`` says what is searched there, and ``searched_words`` which words.
+- The words of a table: ``vocabulary``, and ``suggestions`` for one that is misspelt; ``keyword_columns``
+says where. - Words in a text: ``highlight`` and ``snippet`` mark them, in any text or in a ``FoundRow``. -
+Vectors: ``allow_model`` says which may be loaded; ``embedder_of`` a model, ``dimensions_of`` it,
   ``table_embedder``; ``with_vectors`` and
   ``embed_texts`` for rows on their way into a table, ``recorded`` for its options, ``missing_vectors`` for
   the rows that have none yet. ``vector_of`` reads one as SQL has it.
@@ -22,14 +23,17 @@ from audiomem_sql.search.embedding import (
     table_embedder,
     with_vectors,
 )
+from audiomem_sql.search.known_words import Suggestion, Term, suggestions, vocabulary
 from audiomem_sql.search.models.allowed import allow_model, check_allowed
 from audiomem_sql.search.neighbours import Neighbours
 from audiomem_sql.search.request import (
     WHOLE,
+    SearchedWords,
     SearchTarget,
-    keyword_expression,
+    keyword_columns,
     results,
     search_target,
+    searched_words,
 )
 from audiomem_sql.search.snippets import FoundRow, highlight, snippet
 from audiomem_sql.search.vectors_in_sql import vector_of
@@ -39,19 +43,25 @@ __all__ = [
     "FoundRow",
     "Neighbours",
     "SearchTarget",
+    "SearchedWords",
+    "Suggestion",
+    "Term",
     "allow_model",
     "check_allowed",
     "dimensions_of",
     "embed_texts",
     "embedder_of",
     "highlight",
-    "keyword_expression",
+    "keyword_columns",
     "missing_vectors",
     "recorded",
     "results",
     "search_target",
+    "searched_words",
     "snippet",
+    "suggestions",
     "table_embedder",
     "vector_of",
+    "vocabulary",
     "with_vectors",
 ]

@@ -15,9 +15,18 @@ import numpy as np
 
 from audiomem_sql.arrays import BoolArray, F64Array, I64Array
 from audiomem_sql.errors import DamagedFileError
-from audiomem_sql.indexes.words import Expression, KeywordRows, KeywordSource, Matches, coverage, match
+from audiomem_sql.indexes.words import (
+    Expression,
+    KeywordRows,
+    KeywordSource,
+    Matches,
+    Words,
+    coverage,
+    match,
+)
 from audiomem_sql.machine.interrupts import check_interrupt
 from audiomem_sql.scan import Filter, Readable, RowFilter, scan
+from audiomem_sql.search.column_words import column_words
 from audiomem_sql.search.neighbours import Neighbours, in_steps
 from audiomem_sql.search.parts import Part, allowed_rows, parts
 from audiomem_sql.warn_once import warn_once
@@ -87,9 +96,12 @@ def _ranking(
 ) -> KeywordRanking:
     """The ranking by the indexes of the segments, or by their texts. The results are the same."""
     matched: list[tuple[Part, Matches]] = []
+    words = column_words(readable, columns)
     for part in parts(readable):
         check_interrupt()
-        sources = {name: _source(part, column, use_indexes) for name, column in columns.items()}
+        sources = {
+            name: source_of(part, column, words[name], use_indexes) for name, column in columns.items()
+        }
         matched.append((part, match(expression, sources)))
     if not matched:
         return KeywordRanking(np.empty(0, np.int64), np.empty(0), 0.0)
@@ -105,16 +117,19 @@ def _ranking(
     all_rowids, all_scores = np.concatenate(rowids), np.concatenate(scores)
     order = np.lexsort((all_rowids, all_scores))
     best = float(all_scores.min(initial=0))
-    return KeywordRanking(all_rowids[order], all_scores[order], coverage(statistics, best))
+    share = coverage(statistics, best, expression.weights)
+    return KeywordRanking(all_rowids[order], all_scores[order], share)
 
 
-def _source(part: Part, column: int, use_index: bool) -> KeywordSource:
+def source_of(part: Part, column: int, words: Words, use_index: bool) -> KeywordSource:
     """Where the words of ``column`` are looked up: in its index, or in its texts."""
     if part.pending is not None:
-        return KeywordRows(part.pending.arrays[column])
+        return KeywordRows(part.pending.arrays[column], words)
     segment = part.views[0].segment
     index = segment.keyword_index(column) if use_index else None
-    return index or KeywordRows(segment.slice(column, 0, segment.rows))
+    if index is None or index.is_outdated:
+        return KeywordRows(segment.slice(column, 0, segment.rows), words)
+    return index
 
 
 def _rows_of(

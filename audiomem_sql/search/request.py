@@ -1,22 +1,24 @@
 """What a search asks for: by meaning, by words or by both, and in which columns.
 
-``semantic: …``, ``keyword: …`` and ``hybrid: …`` before a text say which; without, it is both where both are
-possible. A keyword query is written as in FTS5; of a hybrid one every word counts that is there.
+``semantic: …``, ``words: …``, ``hybrid: …`` and ``keyword: …`` before a text say which; without, it is by
+meaning and words where both are possible. Of plain words every one counts that is there, and whatever a
+person types is a query; a ``keyword:`` query is written as in FTS5, and so is one of a MATCH by words
+alone.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from itertools import islice
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 from audiomem_sql.columns.schema import Schema
 from audiomem_sql.columns.types import Kind
 from audiomem_sql.errors import QueryError
-from audiomem_sql.indexes.words import Expression, parse_query, quoted, spans
+from audiomem_sql.indexes.words import Expression, Words, parse_query, plain_query
 from audiomem_sql.scan import Filter, Readable, RowFilter
+from audiomem_sql.search.column_words import column_words
 from audiomem_sql.search.embedding import query_vector
 from audiomem_sql.search.hybrid_search import fused
 from audiomem_sql.search.keyword_search import ranked_by_keywords
@@ -28,10 +30,7 @@ from audiomem_sql.storage.segment import TableOptions
 MOST_WANTED = 1_000_000
 #: Stands for the table as a whole where a column is named.
 WHOLE = -1
-#: Different words of a hybrid query that are looked for: those of a page or two. Models read no more of a
-#: text, either.
-MOST_WORDS = 512
-_MODE = re.compile(r"\s*(semantic|keyword|hybrid)\s*:\s*", re.IGNORECASE)
+_MODE = re.compile(r"\s*(semantic|keyword|words|hybrid)\s*:\s*", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +83,21 @@ def search_target(schema: Schema, column: int, path: str) -> SearchTarget:
     return SearchTarget(next(iter(schema.vectors.values()), None), text_columns)
 
 
+def keyword_columns(schema: Schema, name: str | None, path: str) -> dict[str, int]:
+    """The columns that are searched by their words, by name; name: only this one. QueryError without any."""
+    column = WHOLE if name is None else schema.index(name)
+    columns = search_target(schema, column, path).text_columns if name else {}
+    if name is None:
+        columns = {schema.columns[index].name: index for index in schema.indexed_columns}
+    if not columns:
+        raise QueryError(
+            "no column is searched by its words" if name is None else f"column {name} has no words to search",
+            file=path,
+            remedy="Declare a column TEXT INDEXED.",
+        )
+    return columns
+
+
 def _column_target(schema: Schema, column: int, path: str) -> SearchTarget:
     declared = schema.columns[column]
     if declared.type.kind is Kind.FLOAT:
@@ -110,13 +124,17 @@ def results(
     *,
     row_filter: RowFilter | None = None,
     k: int | None = None,
+    plain: bool = False,
 ) -> Iterator[Neighbours]:
-    """The rows that answer ``query``, best first. QueryError for a query that is not possible."""
+    """The rows that answer ``query``, best first. QueryError for a query that is not possible.
+
+    plain: a query by words alone that does not say so itself is one of plain words, not of FTS5's syntax.
+    """
     _check_wanted(k, path)
     target = search_target(schema, column, path)
-    mode, text = _mode(query, target, path)
-    if mode == "keyword":
-        expression = _parsed(text, target, path)
+    mode, text = _mode(query, target, path, plain)
+    if mode in ("keyword", "words"):
+        expression = _parsed(text, target, path) if mode == "keyword" else _any_word(text, target, readable)
         return ranked_by_keywords(
             readable, target.text_columns, expression, filters, row_filter=row_filter, k=k
         )
@@ -129,30 +147,39 @@ def results(
         target.vector_column,
         vector,
         target.text_columns,
-        _any_word(text, target),
+        _any_word(text, target, readable),
         filters,
         row_filter=row_filter,
         k=k,
     )
 
 
-def keyword_expression(
-    schema: Schema, column: int, query: Any, path: str
-) -> tuple[Expression | None, dict[str, int]]:
-    """The words that a search looks for, None for one by meaning alone.
+@dataclass(frozen=True, slots=True)
+class SearchedWords:
+    """The words that a search looks for.
 
-    And the indices of the columns, by name.
+    expression: None for one by meaning alone. text_columns: the indices of the columns, by name; words: how
+    their texts become words.
     """
+
+    expression: Expression | None = None
+    text_columns: Mapping[str, int] = field(default_factory=dict)
+    words: Mapping[str, Words] = field(default_factory=dict)
+
+
+def searched_words(readable: Readable, schema: Schema, column: int, query: Any, path: str) -> SearchedWords:
+    """The words that ``results`` looks for."""
     target = search_target(schema, column, path)
     mode, text = _mode(query, target, path)
     if mode == "semantic":
-        return None, target.text_columns
-    expression = _parsed(text, target, path) if mode == "keyword" else _any_word(text, target)
-    return expression, target.text_columns
+        return SearchedWords(None, target.text_columns)
+    words = column_words(readable, target.text_columns)
+    expression = _parsed(text, target, path) if mode == "keyword" else plain_query(text, words)
+    return SearchedWords(expression, target.text_columns, words)
 
 
-def _mode(query: Any, target: SearchTarget, path: str) -> tuple[str, Any]:
-    """``semantic``, ``keyword`` or ``hybrid``, and the query without the word for it."""
+def _mode(query: Any, target: SearchTarget, path: str, plain: bool = False) -> tuple[str, Any]:
+    """``semantic``, ``keyword``, ``words`` or ``hybrid``, and the query without the word for it."""
     if not isinstance(query, str):
         if target.vector_column is None:
             raise QueryError("words are searched for, not vectors", file=path, remedy="Pass a text.")
@@ -161,10 +188,13 @@ def _mode(query: Any, target: SearchTarget, path: str) -> tuple[str, Any]:
     if prefix is None:
         if not target.text_columns:
             return "semantic", query
-        return "keyword" if target.vector_column is None else "hybrid", query
+        by_words = "words" if plain else "keyword"
+        return by_words if target.vector_column is None else "hybrid", query
     mode = prefix[1].lower()
-    if mode != "keyword" and target.vector_column is None:
-        raise QueryError(f"{mode}: nothing here is searched by meaning", file=path, remedy="Use keyword:.")
+    if mode not in ("keyword", "words") and target.vector_column is None:
+        raise QueryError(
+            f"{mode}: nothing here is searched by meaning", file=path, remedy="Use words:, or keyword:."
+        )
     if mode != "semantic" and not target.text_columns:
         raise QueryError(
             f"{mode}: nothing here is searched by its words",
@@ -182,8 +212,6 @@ def _parsed(text: str, target: SearchTarget, path: str) -> Expression:
         raise
 
 
-def _any_word(text: str, target: SearchTarget) -> Expression:
-    """Rows that hold any of the words, of a very long text any of the first ones."""
-    words = dict.fromkeys(token.term.decode() for token in spans(text))
-    chosen = islice(words, MOST_WORDS)
-    return parse_query(" OR ".join(map(quoted, chosen)) or '""', list(target.text_columns))
+def _any_word(text: str, target: SearchTarget, readable: Readable) -> Expression:
+    """Rows that hold any of the words."""
+    return plain_query(text, column_words(readable, target.text_columns))

@@ -7,13 +7,14 @@ word of a hybrid one, and none of a search by meaning alone.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
 from audiomem_sql.errors import DataTypeError, QueryError
 from audiomem_sql.indexes import words
 from audiomem_sql.indexes.words import Expression, parse_query
+from audiomem_sql.search.request import SearchedWords
 
 
 class Row(Protocol):
@@ -27,14 +28,22 @@ class Row(Protocol):
 class FoundRow:
     """A row of a search.
 
-    names: of all columns. expression: the words that the search looks for, None without any. text_columns:
-    the indices, by name, of the columns that it speaks of.
+    names: of all columns. searched: the words that the search looks for.
     """
 
     row: Row
     names: Sequence[str]
-    expression: Expression | None
-    text_columns: dict[str, int]
+    searched: SearchedWords
+
+    @property
+    def expression(self) -> Expression | None:
+        """The words, None for a search by meaning alone."""
+        return self.searched.expression
+
+    @property
+    def text_columns(self) -> Mapping[str, int]:
+        """The indices, by name, of the columns that the words are looked for in."""
+        return self.searched.text_columns
 
     def texts(self) -> dict[str, str | None]:
         """What the columns hold that are searched by their words."""
@@ -64,7 +73,9 @@ def highlight(text: object, query: object, open_: object = "[", close: object = 
         name, value = text.text(query)
         if value is None or text.expression is None or name not in text.text_columns:
             return value
-        return words.highlight(value, text.expression, *marks, row=text.texts(), column=name)
+        return words.highlight(
+            value, text.expression, *marks, row=text.texts(), column=name, words=text.searched.words
+        )
     if text is None or query is None:
         return None
     value, query_text, before, behind = _texts(text, _query(query, "highlight"), open_, close)
@@ -97,8 +108,9 @@ def snippet(
 
 def _snippet_of_row(found_row: FoundRow, column: object, marks: list[str], size: int) -> str | None:
     expression, texts = found_row.expression, found_row.texts()
+    known = found_row.searched.words
     if isinstance(column, int) and column < 0:
-        best = None if expression is None else words.best_column(texts, expression, size)
+        best = None if expression is None else words.best_column(texts, expression, size, known)
         columns = found_row.text_columns
         column = columns[best] if best is not None else min(columns.values(), default=0)
     name, value = found_row.text(column)
@@ -107,7 +119,7 @@ def _snippet_of_row(found_row: FoundRow, column: object, marks: list[str], size:
     if expression is None or name not in found_row.text_columns:
         expression, name, texts = parse_query('""', ["text"]), "text", {"text": value}
     open_, close, ellipsis = marks
-    return words.snippet(value, expression, open_, close, ellipsis, size, row=texts, column=name)
+    return words.snippet(value, expression, open_, close, ellipsis, size, row=texts, column=name, words=known)
 
 
 def _query(query: object, function: str) -> object:

@@ -278,13 +278,21 @@ class TableReader:
 
         The distances are a column ``distance``.
 
-        query: for a column that is searched by meaning or by its words, a text. ``semantic:``, ``keyword:``
-        (INDEXED columns, FTS5's syntax) or ``hybrid:`` before it chooses; without, it is both where both can
-        be had. A row that words alone brought has no distance. For a column of vectors float32 (n,), also an
-        array, a list, bytes, or JSON. where: a filter, which is applied before the rows are ranked. column:
-        which one to search, by default the only one that is declared SEMANTIC.
+        query: for a column that is searched by meaning or by its words, a text. ``semantic:``, ``words:``
+        (plain words, INDEXED columns), ``keyword:`` (FTS5's syntax) or ``hybrid:`` before it chooses;
+        without, it is both where both can be had, and plain words where there is no meaning. A row that
+        words alone brought has no distance. For a column of vectors float32 (n,), also an array, a list,
+        bytes, or JSON. where: a filter, which is applied before the rows are ranked. column: which one to
+        search, by default the only one that is declared SEMANTIC.
         """
         return self._rows.search(query, k, where, parameters, columns=columns, column=column)
+
+    def suggest(self, word: str, k: int = 5, *, column: str | None = None) -> list[str]:
+        """The ``k`` words of the INDEXED columns, or of ``column``, that are written most like ``word``.
+
+        It comes first itself if it is there. QueryError if nothing is searched by its words.
+        """
+        return self._rows.suggest(word, k, column)
 
     def top(
         self,

@@ -16,7 +16,7 @@ from audiomem_sql.errors import InFile, QueryError, SchemaError
 from audiomem_sql.machine.memory import check_room, out_of_memory
 from audiomem_sql.scan import Filter, RowFilter, fetch_rows, filters_of_text, first_rows, parse_order, scan
 from audiomem_sql.scan.lookup import value_at
-from audiomem_sql.search import WHOLE, results
+from audiomem_sql.search import WHOLE, keyword_columns, results, suggestions
 from audiomem_sql.storage.segment import TableOptions
 from audiomem_sql.versions import Snapshot
 from audiomem_sql.writing.transaction import Transaction
@@ -168,6 +168,7 @@ class Rows:
                     filters,
                     row_filter=row_filter,
                     k=k,
+                    plain=True,
                 )
             )
         schema = schema.remove_metadata().append(pa.field(self.schema.added_name("distance"), pa.float32()))
@@ -179,6 +180,13 @@ class Rows:
             return schema.empty_table()
         distances = np.concatenate([answer.distances for answer in answers])[readable]
         return pa.Table.from_arrays([*arrays, pa.array(distances, mask=np.isnan(distances))], schema=schema)
+
+    def suggest(self, word: str, k: int, column: str | None) -> list[str]:
+        """The words of the columns that are written most like ``word``."""
+        self._check_count(k)
+        with InFile(self.path):
+            columns = keyword_columns(self.current.schema, column, self.path)
+            return [found.word for found in suggestions(self.current, columns, word, k)]
 
     def top(
         self,

@@ -37,6 +37,7 @@ from audiomem_sql.versions import (
     TableFiles,
     Tombstones,
     VersionedBatch,
+    decided_tokenizers,
     logged_sources,
     pack_sources,
 )
@@ -108,6 +109,8 @@ class NewSegment:
             like=self.snapshot.segments[0].path,
         )
         try:
+            if self.tombstones is not None:  # others keep their rows, and their words
+                writer.follow(decided_tokenizers(self.snapshot.segments, schema))
             self._fill(writer)
         except BaseException:
             writer.abandon()

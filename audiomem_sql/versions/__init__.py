@@ -8,6 +8,8 @@ Other rooms import from here only.
   head file among the deltas, ``read_head_file`` a ``HeadFile``; ``write_head`` makes it.
 - ``broken_link`` tells whether a delta continues another segment, ``is_replaced`` whether others have it all.
 - ``announced_session`` tells which log a file says that it goes with.
+- ``decided_words`` tells how the texts of a column become words, ``decided_tokenizers`` what a new segment
+  follows.
 - ``changes`` tells what commits changed, one ``Change`` a row.
 - ``merged_rows`` gives the rows of several segments as one, each batch a ``VersionedBatch``; ``kept_rows``
   leaves out what no kept version shows; ``Tombstones`` are the rows that segments deleted from earlier ones.
@@ -21,6 +23,7 @@ from __future__ import annotations
 
 from audiomem_sql.storage.pages import HeadRecord
 from audiomem_sql.versions.chain import check_table
+from audiomem_sql.versions.column_language import decided_tokenizers, decided_words
 from audiomem_sql.versions.files import TableFiles
 from audiomem_sql.versions.head_file import (
     HeadFile,
@@ -59,6 +62,8 @@ __all__ = [
     "broken_link",
     "changes",
     "check_table",
+    "decided_tokenizers",
+    "decided_words",
     "head_of",
     "is_replaced",
     "kept_rows",

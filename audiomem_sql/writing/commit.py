@@ -40,6 +40,7 @@ from audiomem_sql.versions import (
     HeadRecord,
     Snapshot,
     TableFiles,
+    decided_tokenizers,
     head_of,
     known_sources,
     pack_sources,
@@ -211,8 +212,7 @@ def write_commit(
     pending.copies = level_named(options.protection).log_copies
     temporary: str | None = None
     try:
-        for batch in commit.batches:
-            writer.add(batch.rowids, batch.arrays)
+        _fill(writer, snapshot, commit)
         _finish(writer, snapshot, commit, number, is_first=is_first, progress=progress)
         if isinstance(writer.placement, AppendedPages):
             pending.appended = writer.placement
@@ -234,6 +234,13 @@ def write_commit(
             raise storage_error(error, place.path) from error
         raise
     return pending
+
+
+def _fill(writer: SegmentWriter, snapshot: Snapshot, commit: Commit) -> None:
+    """Give the rows of ``commit`` to the segment; their words are made as in the segments that are there."""
+    writer.follow(decided_tokenizers(snapshot.segments, writer.schema))
+    for batch in commit.batches:
+        writer.add(batch.rowids, batch.arrays)
 
 
 def _place(

@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from audiomem_sql.table.table import Table
+
 from .conftest import Command
 
 
@@ -42,6 +44,22 @@ def test_rows_found_by_words_have_no_distance(audiomem: Command, man: str) -> No
     assert "cats" not in shown.out
     results = json.loads(audiomem("search", man, "keyword: full", "--json").out)
     assert sorted((row["id"], row["distance"]) for row in results) == [(1, None), (3, None)]
+
+
+def test_the_tokenizer_of_a_column(audiomem: Command) -> None:
+    made = audiomem("create", "t.flac", "id INTEGER PRIMARY KEY", "body TEXT INDEXED(tokenize='trigram')")
+    assert "body TEXT INDEXED(tokenize='trigram')" in made.out
+    wrong = audiomem("create", "u.flac", "body TEXT INDEXED(tokenize='trigrams')")
+    assert wrong.code == 2
+    assert "there is no tokenizer trigrams. Did you mean trigram?" in " ".join(wrong.err.split())
+
+
+def test_a_word_that_is_misspelt(audiomem: Command) -> None:
+    with Table.create("t.flac", ["body TEXT INDEXED"]) as table:
+        table.append([{"body": "Reset a password"}, {"body": "Passwords expire"}])
+    assert "did you mean password?" in audiomem("search", "t.flac", "pasword").err
+    assert "nothing was found" in audiomem("search", "t.flac", "zebra").err
+    assert "did you mean" not in audiomem("search", "t.flac", "zebra").err
 
 
 def test_nothing_found(audiomem: Command, man: str) -> None:

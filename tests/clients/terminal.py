@@ -26,9 +26,13 @@ class Terminal:
         home.mkdir(exist_ok=True)
         self._screen = pyte.Screen(COLUMNS, ROWS)
         self._stream = pyte.Stream(self._screen)
+        # pexpect itself sets the size only after the program has begun, which may look before that.
         self._process = pexpect.spawn(
             "/bin/bash",
-            ["-c", f"exec {command}"],
+            [
+                "-c",
+                f"stty rows {ROWS} columns {COLUMNS}; exec {command}",
+            ],
             cwd=str(folder),
             encoding="utf8",
             dimensions=(ROWS, COLUMNS),

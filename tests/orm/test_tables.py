@@ -15,7 +15,7 @@ import sqlalchemy as sa
 from sqlalchemy import orm
 
 import audiomem_sql as am
-from audiomem_sql.errors import UnsupportedError
+from audiomem_sql.errors import OptionError, UnsupportedError
 
 
 class Base(orm.DeclarativeBase):
@@ -258,10 +258,29 @@ def test_searched_columns(engine: sa.Engine) -> None:
         assert connection.scalar(match) == 2
     reflected = sa.Table("docs", sa.MetaData(), autoload_with=engine)
     assert reflected.c.body.dialect_options["audiomem"]["semantic"]
+    assert reflected.c.body.dialect_options["audiomem"]["tokenize"] == "auto"
     assert reflected.c.body.dialect_options["audiomem"]["indexed"] is True
     assert reflected.c.point.dialect_options["audiomem"]["indexed"] == "metric=l2"
     assert reflected.dialect_options["audiomem"]["options"]["model"] == "hashing"
     docs.drop(engine)
+
+
+def test_the_tokenizer_of_a_column(engine: sa.Engine) -> None:
+    body = sa.Column("body", sa.Text, audiomem_indexed=True, audiomem_tokenize="snowball german")
+    docs = sa.Table(
+        "docs",
+        sa.MetaData(),
+        sa.Column("id", sa.Integer, primary_key=True),
+        body,
+        audiomem_path="elsewhere.flac",
+    )
+    docs.create(engine)
+    reflected = sa.Table("docs", sa.MetaData(), autoload_with=engine)
+    assert reflected.c.body.dialect_options["audiomem"]["tokenize"] == "snowball german"
+    docs.drop(engine)
+    lone = sa.Column("body", sa.Text, audiomem_tokenize="porter")
+    with pytest.raises(OptionError, match="audiomem_indexed=True"):
+        sa.Table("docs", sa.MetaData(), lone, audiomem_path="lone.flac").create(engine)
 
 
 def test_tables_of_sqlites_own(engine: sa.Engine, tmp_path: Path) -> None:

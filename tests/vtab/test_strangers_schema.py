@@ -148,7 +148,6 @@ def gift_with_table(folder: Path, schema: str) -> apsw.Connection:
         "(SELECT count(*) FROM sqlite_temp_master)",
         "(SELECT count(*) FROM main.sqlite_master)",
         "(SELECT count(*) FROM pragma_table_info(''secrets''))",
-        "(SELECT count(*) FROM pragma_freelist_count)",
         "(SELECT count(*) FROM ''pragma_database_list'')",
         "(SELECT count(*) FROM ''audiomem_snapshots''(''t''))",
         "id IN (SELECT seq FROM ''audiomem_verify'')",

@@ -188,12 +188,15 @@ def test_a_query_may_be_very_long(sql: apsw.Connection) -> None:
 def test_words_alone(tmp_path: Path) -> None:
     with Table.create(tmp_path / "t.flac", ["id INTEGER PRIMARY KEY", "body TEXT INDEXED"]) as table:
         table.append([{"body": "cats and dogs"}, {"body": "birds"}, {"body": None}])
-        assert table.search("dogs OR birds")["id"].to_pylist() == [2, 1]
+        assert table.search("dogs, birds?")["id"].to_pylist() == [2, 1]
+        assert table.search("a AND")["id"].to_pylist() == [1]
+        assert table.search("keyword: dogs AND birds").num_rows == 0
+        assert table.search("words: dogs AND birds")["id"].to_pylist() == [2, 1]
         assert table.search("dogs", where="id > 1").num_rows == 0
         for query, what in (
             ("semantic: x", "searched by meaning"),
             ([1.0], "words are searched"),
-            ("a AND", "syntax error"),
+            ("keyword: a AND", "syntax error"),
         ):
             with pytest.raises(QueryError, match=what):
                 table.search(query)

@@ -18,6 +18,7 @@ from audiomem_sql.columns.column import fold
 from audiomem_sql.columns.schema import Schema
 from audiomem_sql.errors import QueryError
 from audiomem_sql.scan import parse_order
+from audiomem_sql.search import keyword_columns, suggestions, vocabulary
 from audiomem_sql.table.arrow_dataset import FlacDataset
 from audiomem_sql.table.reader import TableReader
 from audiomem_sql.versions import changes
@@ -198,6 +199,35 @@ def audiomem_changes(path: Any, first: Any, last: Any) -> Source:
     return source_of_rows(pa.schema([*added, *new.to_arrow().remove_metadata()]), rows)
 
 
+_VOCABULARY = pa.schema(
+    [("term", pa.string()), ("col", pa.string()), ("doc", pa.int64()), ("cnt", pa.int64())]
+)
+_SUGGESTIONS = pa.schema([("word", pa.string()), ("edits", pa.int64()), ("doc", pa.int64())])
+
+
+def audiomem_vocabulary(path: Any, kind: Any) -> Source:
+    """The terms of a table, each once, or with the kind ``col`` once a column."""
+    table = NamedTable(path)
+    if kind not in (None, "row", "col"):
+        raise QueryError(
+            f"there is no vocabulary of kind {kind!r}", file=path, remedy="It is 'row' or 'col'."
+        )
+    columns = keyword_columns(table.bound.snapshot.schema, None, path)
+    return source_of_rows(
+        _VOCABULARY, lambda: list(vocabulary(table.now().readable, columns, by_column=kind == "col"))
+    )
+
+
+def audiomem_suggest(path: Any, word: Any, k: Any) -> Source:
+    """The words of a table that are written like ``word``."""
+    table = NamedTable(path)
+    if not isinstance(word, str):
+        raise QueryError(f"{word!r} is no word", file=path, remedy="Pass it as text.")
+    count = 5 if k is None else rows_wanted(k, path)
+    columns = keyword_columns(table.bound.snapshot.schema, None, path)
+    return source_of_rows(_SUGGESTIONS, lambda: list(suggestions(table.now().readable, columns, word, count)))
+
+
 def _free_names(names: tuple[str, ...], schema: Schema) -> list[str]:
     """``names``, with underscores in front of those that columns of the table have."""
     taken = {fold(name) for name in schema.names}
@@ -238,6 +268,8 @@ FUNCTIONS = (
         "audiomem_top", (_PATH, Parameter("ordering")), (_COUNT, *_VERSION, *_FILTER), audiomem_top
     ),
     TableFunction("audiomem_snapshots", (_PATH,), (), audiomem_snapshots),
+    TableFunction("audiomem_vocabulary", (_PATH,), (Parameter("kind", optional=True),), audiomem_vocabulary),
+    TableFunction("audiomem_suggest", (_PATH, Parameter("word")), (_COUNT,), audiomem_suggest),
     TableFunction(
         "audiomem_changes",
         (_PATH, Parameter("first", "ANY"), Parameter("last", "ANY", optional=True)),

@@ -4,23 +4,24 @@ Other rooms import from here only.
 
 - ``KeywordWriter`` writes the index of one column, ``KeywordIndex`` reads it. ``KeywordRows`` gives the same
   answers for texts in memory. Both are a ``KeywordSource``.
-- ``parse_query`` makes an ``Expression`` of a query, ``quoted`` a query of a word, ``spans`` the words of a
-  text.
+- ``words_of`` gives the ``Words`` of a tokenizer: how texts and queries become words.
+- ``parse_query`` makes an ``Expression`` of a query in FTS5's syntax, ``plain_query`` one of plain words.
 - ``match`` says which rows fulfil an expression; ``Matches`` scores them, ``coverage`` says how much the best
   one holds.
 - ``highlight``, ``snippet`` and ``best_column`` show what matches in a text.
 
-It is not for meaning: synonyms are other words. Words are those of FTS5's tokenizer unicode61.
+It is not for meaning: synonyms are other words.
 """
 
 from audiomem_sql.indexes.words.bm25 import coverage
 from audiomem_sql.indexes.words.encoder import KeywordWriter
-from audiomem_sql.indexes.words.fts_query import Expression, parse_query, quoted
+from audiomem_sql.indexes.words.fts_query import Expression, parse_query
 from audiomem_sql.indexes.words.index import KeywordIndex
 from audiomem_sql.indexes.words.marking import best_column, highlight, snippet
 from audiomem_sql.indexes.words.matching import KeywordSource, Matches, match
+from audiomem_sql.indexes.words.plain_words import plain_query
 from audiomem_sql.indexes.words.rows_in_memory import KeywordRows
-from audiomem_sql.indexes.words.tokenizer import spans
+from audiomem_sql.indexes.words.tokenizer import Words, words_of
 
 __all__ = [
     "Expression",
@@ -29,12 +30,13 @@ __all__ = [
     "KeywordSource",
     "KeywordWriter",
     "Matches",
+    "Words",
     "best_column",
     "coverage",
     "highlight",
     "match",
     "parse_query",
-    "quoted",
+    "plain_query",
     "snippet",
-    "spans",
+    "words_of",
 ]

@@ -19,7 +19,7 @@ from audiomem_sql.arrays import I32Array, I64Array, U8Array
 from audiomem_sql.errors import LimitError
 from audiomem_sql.indexes.words.directory import MAX_ROWS
 from audiomem_sql.indexes.words.postings import ranges
-from audiomem_sql.indexes.words.tokenizer import TokenizedTexts, ranked, tokenize
+from audiomem_sql.indexes.words.tokenizer import TokenizedTexts, Words, ranked
 from audiomem_sql.machine.interrupts import apart, check_interrupt
 from audiomem_sql.machine.spooled_arrays import SpooledRows
 
@@ -68,10 +68,12 @@ class _Run:
 class KeywordBatches:
     """Texts in, by :meth:`add`.
 
-    Then, after :meth:`end`, terms and postings out. ``positions``: keep those, too.
+    Then, after :meth:`end`, terms and postings out. ``words``: how texts become words; where these have no
+    language yet, the first texts decide. ``positions``: keep those, too.
     """
 
-    def __init__(self, *, positions: bool) -> None:
+    def __init__(self, words: Words, *, positions: bool) -> None:
+        self.words_of_texts = words
         self._with_positions = positions
         self._batches: list[_Batch] = []
         self._postings = SpooledRows(2, "<i4")
@@ -108,7 +110,9 @@ class KeywordBatches:
         texts = pa.concat_arrays(self._waiting)
         first = sum(map(len, self._lengths))
         self._waiting, self._waiting_bytes = [], 0
-        tokens = tokenize(texts)
+        if not self._batches:
+            self.words_of_texts = self.words_of_texts.decided_by(texts)
+        tokens = self.words_of_texts.tokenize(texts)
         batch, postings, positions = apart(_by_term, tokens, first)
         self._postings.append(postings)
         if self._with_positions:

@@ -7,6 +7,7 @@ https://sqlite.org/fts5.html, section 5.1.1.
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -38,18 +39,23 @@ class Statistics:
         )
 
 
-def bm25(statistics: Statistics, counts: F64Array, lengths: I64Array) -> F64Array:
+def bm25(
+    statistics: Statistics,
+    counts: F64Array,
+    lengths: I64Array,
+    repeats: Sequence[int] | None = None,
+) -> F64Array:
     """Scores, float64 (n,): ``counts`` float64 (phrases, n), how often each phrase stands in each row.
 
-    ``lengths`` int64 (n,).
+    ``lengths`` int64 (n,). ``repeats``: how often each phrase stands in the query, once without.
     """
     scores = np.zeros(len(lengths))
     if len(lengths) == 0 or statistics.tokens == 0:
         return scores
     average = statistics.tokens / statistics.documents
     norms = K1 * (1 - B + B * lengths / average)
-    for idf, times in zip(weights(statistics), counts, strict=True):
-        scores += idf * (times * (K1 + 1.0) / (times + norms))
+    for idf, repeat, times in zip(weights(statistics), repeats or [1] * len(counts), counts, strict=True):
+        scores += repeat * idf * (times * (K1 + 1.0) / (times + norms))
     return -scores
 
 
@@ -64,12 +70,13 @@ def weights(statistics: Statistics) -> list[float]:
     return idfs
 
 
-def coverage(statistics: Statistics, best: float) -> float:
+def coverage(statistics: Statistics, best: float, repeats: Sequence[int] | None = None) -> float:
     """How much of a query its best row holds, 0 to 1.
 
     This is the score of the row, divided by that of a row that holds each phrase once.
     """
-    possible = sum(weights(statistics))
+    idfs = weights(statistics)
+    possible = sum(idf * repeat for idf, repeat in zip(idfs, repeats or [1] * len(idfs), strict=True))
     return min(1.0, max(0.0, -best / possible)) if possible > 0 else 0.0
 
 

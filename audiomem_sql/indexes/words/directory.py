@@ -14,12 +14,17 @@ import numpy as np
 
 from audiomem_sql.arrays import I64Array
 from audiomem_sql.blocks.compression import Compressor, Decompressor
-from audiomem_sql.errors import DamagedFileError, FormatVersionError, LimitError
+from audiomem_sql.columns.tokenizers import UNSAID, parse_tokenizer
+from audiomem_sql.errors import DamagedFileError, FormatVersionError, LimitError, SchemaError
 from audiomem_sql.indexes.words.terms import BLOCK_TERMS
 from audiomem_sql.indexes.words.tokenizer import MAX_TERM_BYTES
 
 MAGIC = b"AMKW"
-VERSION = 1
+#: The version of an index of words as ``unicode61`` makes them; of one that says how its words are made.
+VERSION, NAMED_VERSION = 1, 2
+#: In NAMED_VERSION behind the header: bytes of the tokenizer, bytes of the version of the stemmers. Both
+#: follow.
+NAMES = struct.Struct("<HB")
 #: Magic, version, flags, bytes of a row's length (1, 2, 4), classes; rows, tokens, terms; pieces of postings,
 #: bytes of the directory before compression. The directory follows, a zstd frame.
 HEADER = struct.Struct("<4sBBBBQQQII")
@@ -42,7 +47,7 @@ class Directory:
     ``piece_sizes`` int64 (pieces,); ``piece_classes`` and ``piece_terms`` int64 (postings,): the class of
     each piece of postings, ascending, and its number of terms; ``spread`` int64 (blocks, classes): terms of
     each class (from 1 on) in each block; ``firsts``: for each block a beginning that no term before the block
-    reaches.
+    reaches. ``tokenize``: how its words are made; ``stemmers``: the version of the stemmers, empty without.
     """
 
     row_count: int
@@ -55,6 +60,8 @@ class Directory:
     piece_terms: I64Array
     spread: I64Array
     firsts: list[bytes]
+    tokenize: str = UNSAID
+    stemmers: str = ""
 
     @property
     def blocks(self) -> int:
@@ -81,7 +88,7 @@ class Directory:
             raise LimitError("a keyword index has more pieces, or larger ones, than its directory may list")
         header = HEADER.pack(
             MAGIC,
-            VERSION,
+            VERSION if self.tokenize == UNSAID else NAMED_VERSION,
             HAS_POSITIONS * self.has_positions,
             self.length_width,
             self.spread.shape[1],
@@ -91,6 +98,9 @@ class Directory:
             len(self.piece_terms),
             len(raw),
         )
+        if self.tokenize != UNSAID:
+            names = self.tokenize.encode(), self.stemmers.encode()
+            header += NAMES.pack(*map(len, names)) + b"".join(names)
         return header + _COMPRESSOR.compress(raw)
 
     @classmethod
@@ -102,7 +112,7 @@ class Directory:
         if len(header) < HEADER.size or header[:4] != MAGIC:
             raise DamagedFileError("a keyword index does not begin with its header")
         _, version, flags, width, classes, rows, tokens, terms, postings, size = HEADER.unpack_from(header)
-        if version != VERSION or flags & ~HAS_POSITIONS:
+        if version not in (VERSION, NAMED_VERSION) or flags & ~HAS_POSITIONS:
             raise FormatVersionError(
                 f"a keyword index of version {version}, flags {flags}",
                 remedy="Open it with a newer audiomem-sql.",
@@ -114,7 +124,8 @@ class Directory:
         fixed = pieces * 4 + postings * 5 + blocks * (classes * 2 + 2)
         if not fixed <= size <= min(MAX_DIRECTORY_BYTES, fixed + blocks * MAX_TERM_BYTES):
             raise DamagedFileError("the directory of a keyword index has a size that is never written")
-        raw = _DECOMPRESSOR.decompress(header[HEADER.size :], size)
+        tokenize, stemmers, start = _names(header) if version == NAMED_VERSION else (UNSAID, "", HEADER.size)
+        raw = _DECOMPRESSOR.decompress(header[start:], size)
         at = 0
 
         def numbers(dtype: str, count: int) -> I64Array:
@@ -132,7 +143,18 @@ class Directory:
         bounds = at + np.concatenate([[0], np.cumsum(lengths)])
         firsts = [raw[low:high] for low, high in itertools.pairwise(bounds)]
         directory = cls(
-            rows, tokens, terms, width, bool(flags), sizes, piece_classes, piece_terms, spread, firsts
+            rows,
+            tokens,
+            terms,
+            width,
+            bool(flags),
+            sizes,
+            piece_classes,
+            piece_terms,
+            spread,
+            firsts,
+            tokenize,
+            stemmers,
         )
         directory._check()
         return directory
@@ -153,3 +175,29 @@ class Directory:
             sound = np.array_equal(terms_by_class, self.spread.sum(axis=0))
         if not sound:
             raise DamagedFileError("the directory of a keyword index contradicts itself")
+
+
+def _names(header: bytes) -> tuple[str, str, int]:
+    """The tokenizer and the version of the stemmers behind the header, and where the directory begins.
+
+    FormatVersionError for a tokenizer that is not known.
+    """
+    start = HEADER.size + NAMES.size
+    if len(header) < start:
+        raise DamagedFileError("a keyword index ends inside the name of its tokenizer")
+    size, version_size = NAMES.unpack_from(header, HEADER.size)
+    end = start + size + version_size
+    try:
+        tokenize, stemmers = header[start : start + size].decode(), header[start + size : end].decode()
+    except UnicodeDecodeError:
+        raise DamagedFileError("the name of the tokenizer of a keyword index is no text") from None
+    if end > len(header):
+        raise DamagedFileError("a keyword index ends inside the name of its tokenizer")
+    try:
+        parse_tokenizer(tokenize)
+    except SchemaError as error:
+        raise FormatVersionError(
+            f"a keyword index with a tokenizer that is not known: {error.what}",
+            remedy="Open it with a newer audiomem-sql.",
+        ) from None
+    return tokenize, stemmers, end

@@ -10,10 +10,13 @@ import pyarrow as pa
 
 from audiomem_sql.arrays import I64Array
 from audiomem_sql.blocks.compression import Compressor
+from audiomem_sql.columns.tokenizers import UNSAID
 from audiomem_sql.indexes.words.batches import KeywordBatches
 from audiomem_sql.indexes.words.directory import Directory
 from audiomem_sql.indexes.words.postings import PIECE_POSTINGS, encode_positions, encode_postings
+from audiomem_sql.indexes.words.stems import stemmer_version
 from audiomem_sql.indexes.words.terms import BLOCK_TERMS, encode_terms, shared_bytes
+from audiomem_sql.indexes.words.tokenizer import words_of
 from audiomem_sql.machine.interrupts import check_interrupt
 
 _COMPRESSOR = Compressor(19)
@@ -27,16 +30,16 @@ class EncodedKeywords:
     pieces: list[bytes]
 
 
-def encode_keywords(texts: pa.Array, *, positions: bool = False) -> EncodedKeywords:
+def encode_keywords(texts: pa.Array, tokenize: str = UNSAID, *, positions: bool = False) -> EncodedKeywords:
     """The index of a column, an Arrow array of strings (a NULL has no words), one value a row.
 
-    Always the same bytes.
+    Always the same bytes. ``tokenize``: how texts become words, see ``columns/tokenizers.py``.
 
     With ``positions`` phrases are found in the index; without, they are looked for in the texts of the rows
     that hold all their words, and the index is half as large. Raises LimitError for more than 2**31 - 1 rows,
     and for a word that occurs more than 2**26 times when there are positions.
     """
-    writer = KeywordWriter(positions=positions)
+    writer = KeywordWriter(tokenize, positions=positions)
     try:
         writer.add(texts)
         return writer.finish()
@@ -47,9 +50,9 @@ def encode_keywords(texts: pa.Array, *, positions: bool = False) -> EncodedKeywo
 class KeywordWriter:
     """:func:`encode_keywords` of texts that come array by array, and need not be in memory together."""
 
-    def __init__(self, *, positions: bool = False) -> None:
+    def __init__(self, tokenize: str = UNSAID, *, positions: bool = False) -> None:
         self._positions = positions
-        self._batches = KeywordBatches(positions=positions)
+        self._batches = KeywordBatches(words_of(tokenize), positions=positions)
 
     def add(self, texts: pa.Array) -> None:
         """Append an array of strings. LimitError as in :func:`encode_keywords`."""
@@ -98,6 +101,8 @@ class KeywordWriter:
             np.diff(groups),
             np.array(spread, np.int64).reshape(len(firsts), class_count),
             firsts,
+            str(batches.words_of_texts.tokenizer),
+            stemmer_version() if batches.words_of_texts.has_snowball else "",
         )
         return EncodedKeywords(directory.encode(), pieces)
 

@@ -7,18 +7,17 @@
     colset := ["-"] ( name | "{" name+ "}" )
 
 NOT binds tighter than AND, and AND tighter than OR; all of them group to the left. Phrases one behind the
-other are an AND that binds tightest of all. A string is a bareword or stands in double quotes; the tokenizer
-makes words of it, and several words are a phrase.
+other are an AND that binds tightest of all. A string is a bareword or stands in double quotes; the
+tokenizer of each column makes words of it, and several words are a phrase.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import NamedTuple, NoReturn, TypeAlias
 
 from audiomem_sql.errors import QueryError
-from audiomem_sql.indexes.words.tokenizer import terms as terms_of
 
 NEAR_DISTANCE = 10
 #: A greater distance is this one, as in FTS5.
@@ -31,10 +30,11 @@ MAX_DEPTH = 100
 class Phrase:
     """Words that stand one behind the other.
 
-    ``terms``: (term, whether any word that begins so will do); ``first``: the phrase must begin its column.
+    ``strings``: as they are written, and whether a ``*`` stands behind each: the tokenizer of a column
+    makes words of them. ``first``: the phrase must begin its column.
     """
 
-    terms: tuple[tuple[bytes, bool], ...]
+    strings: tuple[tuple[str, bool], ...]
     first: bool = False
 
 
@@ -53,9 +53,13 @@ class Near:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class And:
-    """All of ``children``."""
+    """All of ``children``.
+
+    ``is_implicit``: they stand one behind the other, and one without a word says nothing.
+    """
 
     children: tuple[Node, ...]
+    is_implicit: bool = False
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -83,10 +87,14 @@ Node: TypeAlias = Near | And | Or | Not | Nothing
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Expression:
-    """A query: its tree, and its phrases in the order of the text, each with the columns it is sought in."""
+    """A query: its tree, and its phrases in the order of the text, each with the columns it is sought in.
+
+    ``weights``: how often each phrase counts; None: once.
+    """
 
     root: Node
     phrases: tuple[tuple[Phrase, frozenset[str]], ...]
+    weights: tuple[int, ...] | None = None
 
 
 def parse_query(text: str, columns: Sequence[str]) -> Expression:
@@ -99,13 +107,13 @@ def parse_query(text: str, columns: Sequence[str]) -> Expression:
     root = parser.expression(0)
     if parser.next.kind != "end":
         parser.refuse(parser.next)
+    return numbered(root)
+
+
+def numbered(root: Node, weights: tuple[int, ...] | None = None) -> Expression:
+    """The expression with this tree, whose phrases have no numbers yet."""
     phrases: list[tuple[Phrase, frozenset[str]]] = []
-    return Expression(_numbered(root, phrases), tuple(phrases))
-
-
-def quoted(text: str) -> str:
-    """A query for all words of ``text``, whatever characters it has: each in double quotes."""
-    return " ".join('"' + word.replace('"', '""') + '"' for word in text.split()) or '""'
+    return Expression(_numbered(root, phrases), tuple(phrases), weights)
 
 
 def _numbered(node: Node, phrases: list[tuple[Phrase, frozenset[str]]]) -> Node:
@@ -119,6 +127,29 @@ def _numbered(node: Node, phrases: list[tuple[Phrase, frozenset[str]]]) -> Node:
     if isinstance(node, Nothing):
         return node
     return replace(node, children=tuple(_numbered(child, phrases) for child in node.children))
+
+
+def spoken(node: Node, has_terms: Callable[[Phrase], bool]) -> Node:
+    """``node`` without the phrases that have no word.
+
+    One says nothing beside others and behind them, and finds nothing alone.
+    """
+    if isinstance(node, Near):
+        kept = [at for at, phrase in enumerate(node.phrases) if has_terms(phrase)]
+        if len(kept) == len(node.phrases):
+            return node
+        phrases = tuple(node.phrases[at] for at in kept)
+        numbers = tuple(node.phrase_numbers[at] for at in kept)
+        return replace(node, phrases=phrases, phrase_numbers=numbers) if kept else Nothing()
+    if isinstance(node, Not):
+        return Not(spoken(node.left, has_terms), spoken(node.right, has_terms))
+    if isinstance(node, Nothing):
+        return node
+    children = [spoken(child, has_terms) for child in node.children]
+    if isinstance(node, And) and node.is_implicit:
+        said = [child for child in children if not isinstance(child, Nothing)] or children[:1]
+        return said[0] if len(said) == 1 else And(tuple(said))
+    return replace(node, children=tuple(children))
 
 
 def _restricted(node: Node, columns: frozenset[str]) -> Node:
@@ -246,9 +277,7 @@ class _Parser:
                 self._take(")")
                 return _restricted(inner, columns)
             nodes.append(self._near(self._all if columns is None else columns))
-        # A string without a word says nothing beside others, and finds nothing alone.
-        said = [node for node in nodes if not isinstance(node, Nothing)] or nodes[:1]
-        return said[0] if len(said) == 1 else And(tuple(said))
+        return nodes[0] if len(nodes) == 1 else And(tuple(nodes), is_implicit=True)
 
     def _column_set(self) -> frozenset[str] | None:
         """The columns that stand before a colon, if any do."""
@@ -282,8 +311,7 @@ class _Parser:
 
     def _near(self, columns: frozenset[str]) -> Node:
         if self._skip("^"):
-            phrase = replace(self._phrase(), first=True)
-            return Near((phrase,), columns) if phrase.terms else Nothing()
+            return Near((replace(self._phrase(), first=True),), columns)
         if self.next.kind == "string" and self._lexemes[self._at + 1].kind == "(":
             name = self._take("string")
             self._take("(")
@@ -294,11 +322,9 @@ class _Parser:
             self._take(")")
             if name.text != "NEAR":
                 self.refuse(name)
-            said = tuple(phrase for phrase in phrases if phrase.terms)
             reach = NEAR_DISTANCE if distance is None else self._distance(distance)
-            return Near(said, columns, reach) if said else Nothing()
-        phrase = self._phrase()
-        return Near((phrase,), columns) if phrase.terms else Nothing()
+            return Near(tuple(phrases), columns, reach)
+        return Near((self._phrase(),), columns)
 
     def _distance(self, lexeme: _Lexeme) -> int:
         if not (lexeme.text.isascii() and lexeme.text.isdigit()):
@@ -306,14 +332,12 @@ class _Parser:
         return min(int(lexeme.text[:10]) if len(lexeme.text) < 11 else MAX_DISTANCE, MAX_DISTANCE)
 
     def _phrase(self) -> Phrase:
-        terms: list[tuple[bytes, bool]] = []
+        strings: list[tuple[str, bool]] = []
         while True:
-            terms.extend((term, False) for term in terms_of(_unquoted(self._take("string").text)))
-            prefix = self._skip("*")
-            if terms:
-                terms[-1] = terms[-1][0], prefix
+            text = _unquoted(self._take("string").text)
+            strings.append((text, self._skip("*")))
             if not self._skip("+"):
-                return Phrase(tuple(terms))
+                return Phrase(tuple(strings))
 
 
 def _is_bare(character: str) -> bool:

@@ -22,7 +22,9 @@ from audiomem_sql.indexes.words.directory import Directory
 from audiomem_sql.indexes.words.matching import ROW_SHIFT
 from audiomem_sql.indexes.words.postings import PositionsPiece, PostingsPiece
 from audiomem_sql.indexes.words.rows_in_memory import KeywordRows
+from audiomem_sql.indexes.words.stems import stemmer_version
 from audiomem_sql.indexes.words.terms import TermBlock
+from audiomem_sql.indexes.words.tokenizer import words_of
 from audiomem_sql.machine.interrupts import check_interrupt
 
 #: Decoded pieces that an index keeps: about 40 KB each, blocks of the dictionary 200 KB.
@@ -59,6 +61,8 @@ class KeywordIndex:
         self.directory = directory = Directory.decode(header, row_count)
         self._read = read
         self._texts = texts
+        #: How its words were made.
+        self.words = words_of(directory.tokenize)
         self._lock = threading.Lock()
         self._kept: dict[int, Any] = {}
         self._lengths: I64Array | None = None
@@ -71,6 +75,11 @@ class KeywordIndex:
         ends = np.cumsum(directory.piece_terms)
         starts = ends - directory.piece_terms
         self._ordinals = starts - starts[self._first_piece[directory.piece_classes - 1]]
+
+    @property
+    def is_outdated(self) -> bool:
+        """Whether other stemmers are installed than made the words: then the texts are read instead."""
+        return bool(self.directory.stemmers) and self.directory.stemmers != stemmer_version()
 
     @property
     def row_count(self) -> int:
@@ -153,7 +162,7 @@ class KeywordIndex:
     ) -> list[I64Array]:
         """What :meth:`occurrences` gives, by the texts of the rows."""
         check_interrupt()
-        found = KeywordRows(texts(rows)).occurrences(terms, np.arange(len(rows), dtype=np.int64))
+        found = KeywordRows(texts(rows), self.words).occurrences(terms, np.arange(len(rows), dtype=np.int64))
         low = (1 << ROW_SHIFT) - 1
         return [rows[occurrences >> ROW_SHIFT] << ROW_SHIFT | occurrences & low for occurrences in found]
 

@@ -12,10 +12,11 @@ from typing import NamedTuple
 import numpy as np
 import pyarrow as pa
 
+from audiomem_sql.columns.tokenizers import UNSAID
 from audiomem_sql.indexes.words.fts_query import Expression
 from audiomem_sql.indexes.words.matching import ROW_SHIFT, match
 from audiomem_sql.indexes.words.rows_in_memory import KeywordRows
-from audiomem_sql.indexes.words.tokenizer import Token, spans
+from audiomem_sql.indexes.words.tokenizer import PAIR, Token, Words, words_of
 
 #: What a snippet is given for being the beginning of a text, or of a sentence; a phrase not seen yet, and one
 #: seen.
@@ -33,23 +34,38 @@ class Instance(NamedTuple):
     size: int
 
 
-def instances(expression: Expression, row: Mapping[str, str | None], column: str) -> list[Instance]:
+def instances(
+    expression: Expression,
+    row: Mapping[str, str | None],
+    column: str,
+    words: Mapping[str, Words] | None = None,
+) -> list[Instance]:
     """Where the phrases of ``expression`` stand in ``column`` of a row, in order.
 
-    None if the row does not fulfil it.
+    None if the row does not fulfil it. ``words``: how the texts of the columns become words, by name;
+    without, as ``unicode61`` says.
 
     Only what takes part in the match counts: both sides of NEAR where they are near, and no phrase behind
     NOT.
     """
-    sources = {name: KeywordRows(pa.array([text], pa.string())) for name, text in row.items()}
+    own = words_in(words, column)
+    sources = {
+        name: KeywordRows(pa.array([text], pa.string()), words_in(words, name)) for name, text in row.items()
+    }
     matches = match(expression, sources, with_occurrences=True)
     low = (1 << ROW_SHIFT) - 1
     return sorted(
-        Instance(int(position), phrase, len(expression.phrases[phrase][0].terms))
+        Instance(int(position), phrase, len(own.phrase(expression.phrases[phrase][0].strings)))
         for (phrase, name), occurrences in matches.occurrences.items()
         if name == column and len(matches.hits[phrase].rows)
         for position in np.asarray(occurrences) & low
     )
+
+
+def words_in(words: Mapping[str, Words] | None, column: str) -> Words:
+    """How the texts of ``column`` become words; as ``unicode61`` says where nothing is known of it."""
+    found = (words or {}).get(column)
+    return words_of(UNSAID) if found is None else found
 
 
 def highlight(
@@ -60,20 +76,28 @@ def highlight(
     *,
     row: Mapping[str, str | None] | None = None,
     column: str | None = None,
+    words: Mapping[str, Words] | None = None,
 ) -> str:
     """``text`` with ``open_`` and ``close`` around each phrase that matches.
 
     Phrases that overlap share one pair.
 
     ``row`` gives the texts of all columns, by name, where the query speaks of several; ``text`` must be one
-    of them, ``column``.
+    of them, ``column``. ``words`` as in :func:`instances`.
     """
     column, row = _column_of(text, expression, row, column)
-    tokens = spans(text)
+    own = words_in(words, column)
+    tokens = own.spans(text)
+    stretches: list[tuple[int, int]] = []
+    for first, _, end in _coalesced(instances(expression, row, column, words), tokens, expression, own):
+        start = tokens[first].start
+        if stretches and start < stretches[-1][1]:  # tokens that share characters
+            stretches[-1] = stretches[-1][0], max(stretches[-1][1], end)
+        else:
+            stretches.append((start, end))
     out: list[str] = []
     at = 0
-    for first, last in _coalesced(instances(expression, row, column)):
-        start, end = tokens[first].start, tokens[last].end
+    for start, end in stretches:
         out += [text[at:start], open_, text[start:end], close]
         at = end
     return "".join(out) + text[at:]
@@ -89,25 +113,33 @@ def snippet(
     *,
     row: Mapping[str, str | None] | None = None,
     column: str | None = None,
+    words: Mapping[str, Words] | None = None,
 ) -> str:
     """At most ``max_tokens`` tokens of ``text`` around as many different phrases as can be, highlighted.
 
     A stretch that begins the text or a sentence is preferred to one that does not and holds as much.
-    ``ellipsis`` stands for what is left out at either end. ``row`` and ``column`` as in :func:`highlight`.
+    ``ellipsis`` stands for what is left out at either end. ``row``, ``column`` and ``words`` as in
+    :func:`highlight`.
     """
     column, row = _column_of(text, expression, row, column)
-    tokens = spans(text)
-    marks = instances(expression, row, column)
+    own = words_in(words, column)
+    tokens = own.spans(text)
+    marks = instances(expression, row, column, words)
     first, _ = _best_start(text, tokens, marks, max_tokens)
     last = first + max_tokens - 1
     out = [ellipsis] if first > 0 else []
     at = tokens[first].start if first > 0 and first < len(tokens) else 0
-    for begin, end in _coalesced(marks):
+    reached = at
+    for begin, end, stop in _coalesced(marks, tokens, expression, own):
         if begin < first or begin > last:
             continue
-        start, stop = tokens[begin].start, tokens[min(end, last)].end
-        out += [text[at:start], open_, text[start:stop], close]
-        at = stop
+        start = tokens[begin].start
+        stop = tokens[last].end if end > last else stop
+        if start < reached:  # tokens that share characters
+            out[-1:] = [text[reached:stop], close]
+        else:
+            out += [text[at:start], open_, text[start:stop], close]
+        at = reached = max(reached, stop)
     if last >= len(tokens) - 1:
         out.append(text[at:])
     else:
@@ -115,7 +147,12 @@ def snippet(
     return "".join(out)
 
 
-def best_column(row: Mapping[str, str | None], expression: Expression, max_tokens: int) -> str | None:
+def best_column(
+    row: Mapping[str, str | None],
+    expression: Expression,
+    max_tokens: int,
+    words: Mapping[str, Words] | None = None,
+) -> str | None:
     """The column of ``row`` whose snippet says most, the first of those that say as much.
 
     None if none says anything.
@@ -123,8 +160,8 @@ def best_column(row: Mapping[str, str | None], expression: Expression, max_token
     best, best_score = None, 0
     for column, text in row.items():
         if text is not None:
-            marks = instances(expression, row, column)
-            _, score = _best_start(text, spans(text), marks, max_tokens)
+            marks = instances(expression, row, column, words)
+            _, score = _best_start(text, words_in(words, column).spans(text), marks, max_tokens)
             if score > best_score:
                 best, best_score = column, score
     return best
@@ -141,15 +178,22 @@ def _column_of(
     return min(names), {min(names): text}
 
 
-def _coalesced(marks: list[Instance]) -> list[tuple[int, int]]:
-    """First and last token of stretches of instances that overlap."""
-    stretches: list[tuple[int, int]] = []
+def _coalesced(
+    marks: list[Instance], tokens: list[Token], expression: Expression, words: Words
+) -> list[tuple[int, int, int]]:
+    """First and last token of stretches of instances that overlap, and the first character behind each."""
+    stretches: list[tuple[int, int, int]] = []
     for instance in marks:
-        end = instance.start + instance.size - 1
+        last = instance.start + instance.size - 1
+        stop = tokens[last].end
+        if tokens[last].pair == PAIR and instance.size == 1:
+            term, _ = words.phrase(expression.phrases[instance.phrase][0].strings)[0]
+            stop = tokens[last].start + len(term.decode("utf-8", "replace"))
         if stretches and instance.start <= stretches[-1][1]:
-            stretches[-1] = stretches[-1][0], max(stretches[-1][1], end)
+            first, before, stop_before = stretches[-1]
+            stretches[-1] = first, max(before, last), max(stop_before, stop)
         else:
-            stretches.append((instance.start, end))
+            stretches.append((instance.start, last, stop))
     return stretches
 
 

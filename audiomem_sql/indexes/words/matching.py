@@ -9,13 +9,14 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import reduce
-from typing import Protocol
+from typing import Protocol, TypeAlias
 
 import numpy as np
 
 from audiomem_sql.arrays import BoolArray, F64Array, I64Array
 from audiomem_sql.indexes.words.bm25 import Statistics, bm25, top
-from audiomem_sql.indexes.words.fts_query import And, Expression, Near, Node, Not, Nothing, Or, Phrase
+from audiomem_sql.indexes.words.fts_query import And, Expression, Near, Node, Not, Nothing, Or, Phrase, spoken
+from audiomem_sql.indexes.words.tokenizer import Words
 from audiomem_sql.machine.interrupts import check_interrupt
 
 _NONE = np.empty(0, np.int64)
@@ -24,8 +25,16 @@ ROW_SHIFT = 32
 _POSITION = (1 << ROW_SHIFT) - 1
 
 
+#: What a phrase is to a column: terms, and whether any word that begins so will do.
+PhraseTerms: TypeAlias = tuple[tuple[bytes, bool], ...]
+
+
 class KeywordSource(Protocol):
     """What a column's words can be asked for; rows are numbered 0 … row_count - 1 inside the source."""
+
+    @property
+    def words(self) -> Words:
+        """How texts become words."""
 
     @property
     def row_count(self) -> int:
@@ -72,13 +81,14 @@ class Matches:
 
     ``rows`` int64 (n,) ascending; ``hits`` for each phrase of the query how often it counts in which of them;
     ``alone`` the number of rows that hold each phrase, whatever else the query asks, int64 (phrases,);
-    ``lengths`` int64 (row_count,).
+    ``lengths`` int64 (row_count,); ``weights`` those of the expression.
     """
 
     rows: I64Array
     hits: list[Hits]
     alone: I64Array
     lengths: I64Array
+    weights: tuple[int, ...] | None = None
     #: Where each phrase begins in each column, as occurrences; only of phrases that were looked for by
     #: position.
     occurrences: dict[tuple[int, str], I64Array] = field(default_factory=dict)
@@ -100,7 +110,7 @@ class Matches:
         for phrase, hits in enumerate(self.hits):
             kept = hits.within(rows)
             counts[phrase, np.searchsorted(rows, kept.rows)] = kept.counts
-        scores = bm25(statistics, counts, self.lengths[rows])
+        scores = bm25(statistics, counts, self.lengths[rows], self.weights)
         best = top(scores, k)
         return rows[best], scores[best]
 
@@ -113,11 +123,13 @@ def match(
     With ``with_occurrences`` the occurrences of every phrase are kept (highlight needs them).
     """
     matcher = _Matcher(columns, with_occurrences)
-    rows = matcher.rows_of(expression.root)
+    root = spoken(expression.root, matcher.has_terms)
+    rows = matcher.rows_of(root)
     hits = [Hits(_NONE, _NONE)] * len(expression.phrases)
-    matcher.count(expression.root, rows, hits)
+    matcher.count(root, rows, hits)
     lengths = reduce(np.add, (source.lengths for source in columns.values()))
-    return Matches(rows, hits, matcher.alone(expression), lengths, matcher.occurrences)
+    alone = matcher.alone(expression)
+    return Matches(rows, hits, alone, lengths, expression.weights, matcher.occurrences)
 
 
 class _Matcher:
@@ -126,11 +138,23 @@ class _Matcher:
     def __init__(self, columns: Mapping[str, KeywordSource], keep_occurrences: bool) -> None:
         self._columns = columns
         self._keep_occurrences = keep_occurrences
+        self._words: dict[tuple[Phrase, Words], PhraseTerms] = {}
         self._rows: dict[int, I64Array] = {}
         self._phrases: dict[tuple[Phrase, str, bool], Hits] = {}
         self._starts: dict[tuple[Phrase, str], I64Array] = {}
         self._near: dict[int, list[Hits]] = {}
         self.occurrences: dict[tuple[int, str], I64Array] = {}
+
+    def has_terms(self, phrase: Phrase) -> bool:
+        """Whether there is a word in ``phrase``, to one column at least."""
+        return any(self._phrase_terms(phrase, column) for column in self._columns)
+
+    def _phrase_terms(self, phrase: Phrase, column: str) -> PhraseTerms:
+        key = phrase, self._columns[column].words
+        terms = self._words.get(key)
+        if terms is None:
+            terms = self._words[key] = key[1].phrase(phrase.strings)
+        return terms
 
     def rows_of(self, node: Node) -> I64Array:
         """The rows that fulfil ``node``, ascending."""
@@ -185,7 +209,8 @@ class _Matcher:
                 continue
             starts = [self._starts_of(phrase, column) for phrase in node.phrases]
             if len(starts) > 1:
-                starts = near(starts, [len(phrase.terms) for phrase in node.phrases], node.distance)
+                sizes = [len(self._phrase_terms(phrase, column)) for phrase in node.phrases]
+                starts = near(starts, sizes, node.distance)
             for hits, number, occurrences in zip(by_phrase, node.phrase_numbers, starts, strict=True):
                 self.occurrences[number, column] = occurrences
                 hits.append(_counted(occurrences))
@@ -196,9 +221,10 @@ class _Matcher:
         key = phrase, column, False
         hits = self._phrases.get(key)
         if hits is None:
-            if not phrase.terms:
+            terms = self._phrase_terms(phrase, column)
+            if not terms:
                 hits = Hits(_NONE, _NONE)
-            elif len(phrase.terms) > 1 or phrase.first:
+            elif len(terms) > 1 or phrase.first:
                 hits = _counted(self._starts_of(phrase, column))
             else:
                 source = self._columns[column]
@@ -214,7 +240,7 @@ class _Matcher:
         return starts
 
     def _find(self, phrase: Phrase, column: str) -> I64Array:
-        if not phrase.terms:
+        if not self._phrase_terms(phrase, column):
             return _NONE
         source = self._columns[column]
         terms = self._terms(phrase, column)
@@ -235,7 +261,9 @@ class _Matcher:
 
     def _terms(self, phrase: Phrase, column: str) -> list[list[bytes]]:
         source = self._columns[column]
-        return [source.prefixed(term) if prefix else [term] for term, prefix in phrase.terms]
+        return [
+            source.prefixed(term) if prefix else [term] for term, prefix in self._phrase_terms(phrase, column)
+        ]
 
 
 def near(starts: list[I64Array], sizes: list[int], distance: int) -> list[I64Array]:

@@ -10,7 +10,7 @@ import pyarrow as pa
 
 from audiomem_sql.arrays import I64Array
 from audiomem_sql.indexes.words.matching import ROW_SHIFT
-from audiomem_sql.indexes.words.tokenizer import tokenize
+from audiomem_sql.indexes.words.tokenizer import Words
 
 _NONE = np.empty(0, np.int64)
 
@@ -21,8 +21,9 @@ class KeywordRows:
     Nothing is stored.
     """
 
-    def __init__(self, texts: pa.Array) -> None:
-        tokens = tokenize(texts)
+    def __init__(self, texts: pa.Array, words: Words) -> None:
+        self.words = words
+        tokens = words.tokenize(texts)
         self._terms: list[bytes] = tokens.terms.to_pylist()
         self._lengths = tokens.lengths.astype(np.int64)
         order = np.argsort(tokens.codes, kind="stable")

@@ -3,7 +3,8 @@
 A Table takes these options: ``audiomem_path``, where the file is to be, from the folder of the database;
 ``audiomem_options``, a dict of the options of CREATE VIRTUAL TABLE; ``audiomem_native=True`` for a table of
 SQLite's own. A Column takes ``audiomem_semantic`` and ``audiomem_indexed``, which is True or, for
-a column of vectors, what stands in the parentheses: ``metric=l2``.
+a column of vectors, what stands in the parentheses: ``metric=l2``. Beside it, ``audiomem_tokenize`` says
+how the words of a text are made.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from sqlalchemy.dialects.sqlite.base import SQLiteCompiler, SQLiteDDLCompiler, S
 
 from audiomem_sql.columns.lexemes import text_literal
 from audiomem_sql.columns.table_names import path_literal
-from audiomem_sql.errors import UnsupportedError
+from audiomem_sql.errors import OptionError, UnsupportedError
 from audiomem_sql.orm.table_files import file_name
 
 #: What a copy is called that Alembic's batch mode makes.
@@ -178,6 +179,14 @@ class Definitions(SQLiteDDLCompiler):
         words = ["SEMANTIC"] if chosen["semantic"] else []
         if indexed := chosen["indexed"]:
             words.append(f"INDEXED({indexed})" if isinstance(indexed, str) else "INDEXED")
+        if chosen["tokenize"] is not None:
+            if chosen["indexed"] is not True:
+                raise OptionError(
+                    "audiomem_tokenize is told of a column that is not searched by its words",
+                    place=f"column {column.name}",
+                    remedy="Write audiomem_indexed=True beside it.",
+                )
+            words.append(f"(tokenize={text_literal(str(chosen['tokenize']))})")
         return " ".join([text, *words])
 
     def _unique(self, index: Any) -> str:

@@ -40,7 +40,7 @@ class AudioMemDialect(SQLiteDialect):
     default_paramstyle = "qmark"
     construct_arguments = (
         (Table, {"path": None, "options": None, "native": None}),
-        (Column, {"semantic": False, "indexed": False}),
+        (Column, {"semantic": False, "indexed": False, "tokenize": None}),
     )
     # SQLite has no RETURNING for virtual tables.
     insert_returning = update_returning = delete_returning = False

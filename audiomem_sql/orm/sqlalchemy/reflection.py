@@ -92,6 +92,7 @@ def completed(columns: list[dict[str, Any]], schema: Schema) -> list[dict[str, A
         column["dialect_options"] = {
             "audiomem_semantic": known.semantic,
             "audiomem_indexed": known.vector_index or known.indexed,
+            **({"audiomem_tokenize": known.tokenize} if known.indexed else {}),
         }
         column["primary_key"] = key.index(known.name) + 1 if known.name in key else 0
     return columns

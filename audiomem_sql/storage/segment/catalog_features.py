@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from audiomem_sql.columns.tokenizers import UNSAID
 from audiomem_sql.storage.segment.catalog import NO_HISTORY, Catalog
 
 #: The feature of segments that hold several commits: every row has the version that made it.
@@ -20,6 +21,8 @@ VECTORS = "vectors"
 VECTOR_INDEXES = "vector-indexes"
 #: The feature of segments that have keyword indexes: who merges them must make new ones.
 KEYWORDS = "keywords"
+#: The feature of tables that name how the words of a column are made: who writes to them must make the same.
+TOKENIZERS = "tokenizers"
 #: Features of a segment that a reader must know to read it rightly, in the order in which they are named.
 FEATURES: dict[str, Callable[[Catalog], Any]] = {
     ROW_VERSIONS: lambda catalog: catalog.created is not None,
@@ -28,5 +31,6 @@ FEATURES: dict[str, Callable[[Catalog], Any]] = {
     COMBINED_KEYS: lambda catalog: catalog.schema.keys,
     VECTORS: lambda catalog: catalog.vectors,
     KEYWORDS: lambda catalog: catalog.keywords,
+    TOKENIZERS: lambda catalog: any(column.tokenize != UNSAID for column in catalog.schema.columns),
     VECTOR_INDEXES: lambda catalog: catalog.schema.vector_indexes,
 }

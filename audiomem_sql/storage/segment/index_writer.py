@@ -43,11 +43,19 @@ class IndexWriter:
             number: VectorSpool(schema.columns[number].type.width, options=options)
             for number, options in schema.vector_indexes.items()
         }
-        self._keywords = {number: KeywordSpool() for number in schema.indexed_columns}
+        self._keywords = {
+            number: KeywordSpool(schema.columns[number].tokenize) for number in schema.indexed_columns
+        }
         self._keys = [
             CombinedHashes(columns, [schema.columns[column] for column in columns])
             for columns in schema.combined_keys
         ]
+
+    def follow(self, tokenizers: Mapping[int, str]) -> None:
+        """Make the words of columns as other segments did, by column number; before the first row."""
+        for number, tokenize in tokenizers.items():
+            self._keywords[number].close()
+            self._keywords[number] = KeywordSpool(tokenize)
 
     def add(self, columns: Sequence[pa.Array]) -> None:
         """Take rows, one array a column of the schema."""

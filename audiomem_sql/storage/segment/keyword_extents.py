@@ -15,8 +15,8 @@ from audiomem_sql.storage.segment.catalog import Extent, KeywordExtents
 class KeywordSpool:
     """Collects the words of one column on their way into a segment, in a file when they are many."""
 
-    def __init__(self) -> None:
-        self._writer = KeywordWriter()
+    def __init__(self, tokenize: str) -> None:
+        self._writer = KeywordWriter(tokenize)
 
     def add(self, array: pa.Array) -> None:
         """Append an array of texts."""

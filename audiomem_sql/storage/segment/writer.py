@@ -98,6 +98,10 @@ class SegmentWriter:
         self._file = NewFile(path, like) if placement is None else placement
         self._damage: DamagedFileError | None = None  # of other segments of the file
 
+    def follow(self, tokenizers: Mapping[int, str]) -> None:
+        """Make the words of columns as other segments did, by column number; before the first row."""
+        self._indexes.follow(tokenizers)
+
     def add(
         self,
         rowids: I64Array,

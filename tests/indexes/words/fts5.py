@@ -11,9 +11,17 @@ import apsw
 class Fts5:
     """An FTS5 table in memory, its rowids counted from 0."""
 
-    def __init__(self, rows: Sequence[Sequence[str | None]], columns: Sequence[str] = ("body",)) -> None:
+    def __init__(
+        self,
+        rows: Sequence[Sequence[str | None]],
+        columns: Sequence[str] = ("body",),
+        tokenize: str = "unicode61",
+    ) -> None:
         self.connection = apsw.Connection(":memory:")
-        self.connection.execute(f"CREATE VIRTUAL TABLE t USING fts5({', '.join(columns)})")
+        quoted = tokenize.replace('"', '""')
+        self.connection.execute(
+            f'CREATE VIRTUAL TABLE t USING fts5({", ".join(columns)}, tokenize = "{quoted}")'
+        )
         marks = ", ".join("?" * (len(columns) + 1))
         with self.connection:
             for rowid, row in enumerate(rows):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from hypothesis import strategies as st
 
-WORDS = ("one", "two", "three", "on", "tw", "Été", "x1", "thré")
+WORDS = ("one", "two", "three", "on", "tw", "Été", "x1", "thré", "ones", "owned", "Owning")
 words = st.sampled_from(WORDS)
 texts = st.lists(st.one_of(words, st.sampled_from((".", ",", "\n", "-", ": "))), max_size=14).map(" ".join)
 rows = st.lists(st.one_of(texts, st.none()), min_size=1, max_size=12)

@@ -13,6 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from audiomem_sql.columns.tokenizers import UNSAID
 from audiomem_sql.errors import DamagedFileError, FormatVersionError
 from audiomem_sql.indexes.words.bit_packing import buckets_of, low_bits, pack, unpack, values_of
 from audiomem_sql.indexes.words.directory import HEADER
@@ -21,6 +22,7 @@ from audiomem_sql.indexes.words.fts_query import parse_query
 from audiomem_sql.indexes.words.index import KeywordIndex
 from audiomem_sql.indexes.words.matching import ROW_SHIFT, match
 from audiomem_sql.indexes.words.rows_in_memory import KeywordRows
+from audiomem_sql.indexes.words.tokenizer import words_of
 
 GOLDEN = pa.array(["The flac file holds a table.", None, "Tables in a FLAC file; the file plays!", "", "Été"])
 GOLDEN_HEADER = (
@@ -61,7 +63,10 @@ def test_packed_numbers(numbers: list[int]) -> None:
 @pytest.mark.parametrize("positions", [False, True])
 def test_every_term_comes_back(positions: bool) -> None:
     texts = sample()
-    index, plain = opened(encode_keywords(texts, positions=positions), len(texts)), KeywordRows(texts)
+    index, plain = (
+        opened(encode_keywords(texts, positions=positions), len(texts)),
+        KeywordRows(texts, words_of(UNSAID)),
+    )
     assert index.lengths.tolist() == plain.lengths.tolist()
     every = np.arange(len(texts))
     terms = plain.prefixed(b"")

@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 
 from audiomem_sql.indexes.words.fts_query import parse_query
 from audiomem_sql.indexes.words.marking import highlight, snippet
+from audiomem_sql.indexes.words.tokenizer import words_of
 from indexes.words import queries
 from indexes.words.fts5 import Fts5
 
@@ -25,6 +26,34 @@ def test_one_column(text: str, query: str, size: int) -> None:
         assert highlight(text, expression, "<", ">") == shown
     for shown in judge.shown("snippet", query, "<", ">", "…", size).values():
         assert snippet(text, expression, "<", ">", "…", size) == shown
+
+
+@settings(max_examples=80, deadline=None)
+@given(queries.texts, queries.queries(), st.sampled_from(("trigram", "porter", "unicode61 tokenchars '.-'")))
+def test_other_tokenizers(text: str, query: str, tokenize: str) -> None:
+    if queries.counts_more(query):
+        return
+    words = {"body": words_of(tokenize)}
+    judge = Fts5([(text,)], tokenize=tokenize)
+    for shown in judge.shown("highlight", query, "<", ">").values():
+        assert highlight(text, parse_query(query, ["body"]), "<", ">", words=words) == shown
+
+
+def test_characters_in_pairs_are_marked_one_by_one() -> None:
+    words = {"body": words_of("bigram")}
+    for query, shown in (
+        ("修", "サンドボックス[修]正テスト"),
+        ("修正", "サンドボックス[修正]テスト"),
+        ("ト", "サンドボックス修正テス[ト]"),
+        ("修正 OR 正テ", "サンドボックス[修正テ]スト"),
+        ("ンド + 修", "サンドボックス修正テスト"),
+    ):
+        assert (
+            highlight("サンドボックス修正テスト", parse_query(query, ["body"]), "[", "]", words=words)
+            == shown
+        )
+    text = "飞书 消息 通知 飞书"
+    assert snippet(text, parse_query("通知", ["body"]), "[", "]", "…", 4, words=words) == "…息 [通知] 飞书…"
 
 
 @settings(max_examples=50, deadline=None)

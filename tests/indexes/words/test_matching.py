@@ -10,18 +10,26 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from audiomem_sql.columns.tokenizers import UNSAID
 from audiomem_sql.errors import UnsupportedError
 from audiomem_sql.indexes.words.encoder import encode_keywords
 from audiomem_sql.indexes.words.fts_query import parse_query
 from audiomem_sql.indexes.words.index import KeywordIndex
 from audiomem_sql.indexes.words.matching import Matches, match
 from audiomem_sql.indexes.words.rows_in_memory import KeywordRows
+from audiomem_sql.indexes.words.tokenizer import words_of
 from indexes.words import queries
 from indexes.words.fts5 import Fts5
 
+#: Those that FTS5 has, too.
+TOKENIZERS = (
+    *("unicode61", "unicode61 remove_diacritics 0", "unicode61 remove_diacritics 2 tokenchars '.-'", "ascii"),
+    *("unicode61 separators 'xé'", "porter", "porter ascii", "trigram", "trigram case_sensitive 1"),
+)
 
-def index_of(texts: pa.Array, *, positions: bool = False) -> KeywordIndex:
-    encoded = encode_keywords(texts, positions=positions)
+
+def index_of(texts: pa.Array, tokenize: str = UNSAID, *, positions: bool = False) -> KeywordIndex:
+    encoded = encode_keywords(texts, tokenize, positions=positions)
     return KeywordIndex(
         encoded.header, encoded.pieces.__getitem__, len(texts), lambda rows: texts.take(pa.array(rows))
     )
@@ -41,26 +49,28 @@ def assert_same(query: str, matches: Matches, judge: Fts5) -> None:
 
 
 @settings(max_examples=120, deadline=None)
-@given(queries.rows, queries.queries(), st.booleans())
-def test_one_column(rows: list[str | None], query: str, positions: bool) -> None:
-    judge = Fts5([(row,) for row in rows])
+@given(queries.rows, queries.queries(), st.booleans(), st.sampled_from(TOKENIZERS))
+def test_one_column(rows: list[str | None], query: str, positions: bool, tokenize: str) -> None:
+    judge = Fts5([(row,) for row in rows], tokenize=tokenize)
     texts = pa.array(rows, pa.string())
+    words = words_of(tokenize)
     expression = parse_query(query, ["body"])
-    assert_same(query, match(expression, {"body": index_of(texts, positions=positions)}), judge)
-    assert_same(query, match(expression, {"body": KeywordRows(texts)}), judge)
+    assert_same(query, match(expression, {"body": index_of(texts, tokenize, positions=positions)}), judge)
+    assert_same(query, match(expression, {"body": KeywordRows(texts, words)}), judge)
 
 
 @settings(max_examples=80, deadline=None)
 @given(
     st.lists(st.tuples(queries.texts, queries.texts), min_size=1, max_size=8),
     queries.queries(("title", "body")),
+    st.sampled_from(TOKENIZERS),
 )
-def test_two_columns(rows: list[tuple[str, str]], query: str) -> None:
+def test_two_columns(rows: list[tuple[str, str]], query: str, tokenize: str) -> None:
     columns = {
-        name: KeywordRows(pa.array(texts))
+        name: KeywordRows(pa.array(texts), words_of(tokenize))
         for name, texts in zip(("title", "body"), zip(*rows, strict=True), strict=True)
     }
-    judge = Fts5(rows, ("title", "body"))
+    judge = Fts5(rows, ("title", "body"), tokenize)
     assert_same(query, match(parse_query(query, list(columns)), columns), judge)
 
 
@@ -75,7 +85,7 @@ def test_a_snapshot_of_several_parts_scores_as_one(
     whole = match(expression, {"body": index_of(texts)})
     parts = [match(expression, {"body": index_of(texts.slice(0, cut))})]
     if cut < len(rows):
-        parts.append(match(expression, {"body": KeywordRows(texts.slice(cut))}))
+        parts.append(match(expression, {"body": KeywordRows(texts.slice(cut), words_of(UNSAID))}))
     statistics = parts[0].statistics
     for part in parts[1:]:
         statistics += part.statistics

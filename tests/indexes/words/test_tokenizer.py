@@ -11,7 +11,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from audiomem_sql.indexes.words.tokenizer import MAX_TERM_BYTES, spans, terms, tokenize
+from audiomem_sql.columns.tokenizers import UNSAID
+from audiomem_sql.indexes.words.tokenizer import MAX_TERM_BYTES, words_of
 from audiomem_sql.indexes.words.unicode61 import folding_table
 from indexes.words.fts5 import Fts5
 
@@ -19,6 +20,9 @@ CHARACTERS = [chr(code) for code in range(1, sys.maxunicode + 1) if not 0xD800 <
 texts = st.text(
     st.one_of(st.characters(exclude_categories=("Cs",)), st.sampled_from("aZ é.É\u0301\u0300 ß\n\0"))
 )
+
+unicode61 = words_of(UNSAID)
+spans, terms, tokenize = unicode61.spans, unicode61.terms, unicode61.tokenize
 
 
 def ours(values: list[str | None]) -> list[tuple[bytes, int, int]]:
