@@ -4,7 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from functools import wraps
+from typing import Any, TypeVar
+
+from audiomem_sql.errors import DataTypeError
+from audiomem_sql.search import FoundRow
+
+Result = TypeVar("Result")
 
 #: What an argument or a result is. SQLite has a vector as a blob of float32, DuckDB as ``FLOAT[]``.
 TEXT, VECTOR, REAL, INTEGER = "text", "vector", "real", "integer"
@@ -37,3 +43,18 @@ class Function:
     def name(self) -> str:
         """Its name in SQL."""
         return self.call.__name__
+
+
+def null_for_table(call: Callable[..., Result]) -> Callable[..., Result]:
+    """Let a function take the hidden column that is called like its table for NULL, which it is to SQL."""
+
+    @wraps(call)
+    def called(*arguments: Any) -> Result:
+        try:
+            return call(*arguments)
+        except DataTypeError:  # of a row, too; asked only now, as most calls have none
+            if not any(isinstance(argument, FoundRow) for argument in arguments):
+                raise
+        return call(*(None if isinstance(argument, FoundRow) else argument for argument in arguments))
+
+    return called

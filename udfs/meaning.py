@@ -8,9 +8,10 @@ from __future__ import annotations
 from audiomem_sql.errors import DataTypeError
 from audiomem_sql.search import embedder_of
 from audiomem_sql.storage.segment import BACKENDS, DEFAULT_MODEL, check_backend
-from audiomem_sql.udfs.function import DIRECT_ONLY, TEXT, VECTOR, Function
+from audiomem_sql.udfs.function import DIRECT_ONLY, TEXT, VECTOR, Function, null_for_table
 
 
+@null_for_table
 def embed(text: object, model: object = DEFAULT_MODEL, backend: object = BACKENDS[0]) -> bytes | None:
     """The vector of ``text``; NULL of NULL.
 

@@ -14,7 +14,7 @@ import numpy as np
 from audiomem_sql.arrays import F32Array
 from audiomem_sql.errors import DataTypeError
 from audiomem_sql.search import vector_of
-from audiomem_sql.udfs.function import INNOCUOUS, REAL, TEXT, VECTOR, Function
+from audiomem_sql.udfs.function import INNOCUOUS, REAL, TEXT, VECTOR, Function, null_for_table
 
 
 def _pair(left: object, right: object) -> tuple[F32Array, F32Array]:
@@ -24,16 +24,19 @@ def _pair(left: object, right: object) -> tuple[F32Array, F32Array]:
     return a, b
 
 
+@null_for_table
 def vec_from_json(text: object) -> bytes | None:
     """The blob of a JSON array."""
     return None if text is None else vector_of(text).astype("<f4").tobytes()
 
 
+@null_for_table
 def vec_to_json(blob: object) -> str | None:
     """The JSON array of a blob."""
     return None if blob is None else json.dumps([float(str(number)) for number in vector_of(blob)])
 
 
+@null_for_table
 def cosine_distance(left: object, right: object) -> float | None:
     """1 minus the cosine of the angle of two vectors of one length; NULL for NULL and for all zeros."""
     if left is None or right is None:
@@ -43,6 +46,7 @@ def cosine_distance(left: object, right: object) -> float | None:
     return None if lengths == 0 else float(1.0 - np.dot(a, b) / lengths)
 
 
+@null_for_table
 def l2_distance(left: object, right: object) -> float | None:
     """The Euclidean distance of two vectors of one length; NULL if either is NULL."""
     if left is None or right is None:

@@ -186,7 +186,12 @@ class Column:
         return " ".join(parts) + self.compared()
 
     def compared(self) -> str:
-        """The COLLATE clause for SQLite: a TIMESTAMP is compared as a time, whatever the table says."""
+        """The COLLATE clause for SQLite: a TIMESTAMP is compared as a time, whatever the table says.
+
+        SQLite's own tables forget that of the rowid, and a UNION takes the collation of its first column.
+        """
+        if self.is_rowid:
+            return ""
         if self.type.kind is Kind.TIMESTAMP:
             return f" COLLATE {TIME_COLLATION}"
         return "" if self.collation == "BINARY" else f" COLLATE {self.collation}"

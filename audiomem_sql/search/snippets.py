@@ -76,7 +76,7 @@ def highlight(text: object, query: object, open_: object = "[", close: object = 
         return words.highlight(
             value, text.expression, *marks, row=text.texts(), column=name, words=text.searched.words
         )
-    if text is None or query is None:
+    if text is None or query is None or isinstance(query, FoundRow):  # which SQL takes for NULL
         return None
     value, query_text, before, behind = _texts(text, _query(query, "highlight"), open_, close)
     return words.highlight(value, parse_query(query_text, ["text"]), before, behind)
@@ -97,7 +97,7 @@ def snippet(
     """
     if isinstance(text, FoundRow):
         return _snippet_of_row(text, query, _texts(open_, close, ellipsis), _tokens(tokens))
-    if text is None or query is None:
+    if text is None or query is None or isinstance(query, FoundRow):  # which SQL takes for NULL
         return None
     size = _tokens(tokens)
     value, query_text, before, behind, omitted = _texts(

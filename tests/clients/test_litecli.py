@@ -43,7 +43,7 @@ def test_a_session_with_the_table_known_everywhere(
     session.send("INSERT INTO notes(body) VALUES ('cats are welcome'), ('reset a password'), ('a cat');\r")
     session.see(r"Query OK, 3 rows affected")
     session.send("SELECT body FROM notes WHERE notes MATCH 'keyword: cats';\r")
-    session.see(r"\| cats are welcome \|\n\+-+\+\n1 row in set")
+    session.see(r"\| cats are welcome \|\n\+-+\+\n2 rows in set")
     session.send("SELECT id AS nearest FROM notes WHERE notes MATCH 'semantic: my password' LIMIT 1;\r")
     session.see(r"\| nearest \|\n\+-+\+\n\| 2 +\|")
     for keys in (".tables", r"\dt"):

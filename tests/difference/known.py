@@ -47,6 +47,14 @@ RULES = {
         "SQL.md",
         "SQLite checks `(text, n) IN (SELECT number, …)` on a virtual table without converting the text",
     ),
+    "COLLATE in an IN": (
+        "SQL.md",
+        "SQLite tells a virtual table, and its own indexes, nothing of a COLLATE inside `n IN (SELECT x COLLATE …)`",
+    ),
+    "UNION that begins with a rowid": (
+        "SQL.md",
+        "A native UNION that begins with such a key takes that of the next SELECT",
+    ),
     "NOT NULL without DEFAULT": (
         "SQL.md",
         "A column that is added and NOT NULL needs a DEFAULT, also in a table without rows",

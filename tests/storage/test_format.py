@@ -115,8 +115,9 @@ def test_magic_values_and_codes() -> None:
         catalog_features.VECTORS,
         catalog_features.KEYWORDS,
         catalog_features.VECTOR_INDEXES,
+        catalog_features.TOKENIZERS,
     )
-    assert f"There are seven: {', '.join(f'`{feature}`' for feature in features)}" in TEXT
+    assert f"There are eight: {', '.join(f'`{feature}`' for feature in features)}" in TEXT
     assert set(features) == catalog_features.FEATURES.keys()
     fields = {row["field"] for row in table("Labels")}
     old = f"in version 1, and in files repaired from it, `{labels.LABEL_MAGIC_1.decode()}`"

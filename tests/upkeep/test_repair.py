@@ -374,11 +374,13 @@ def test_bytes_that_were_put_in_or_taken_out(tmp_path: Path, protection: str, ki
             warnings.simplefilter("ignore", DamageWarning)
             with Table(path, on_damage="skip") as table:
                 found = content(table)
+                titles = content(table.to_arrow(["id", "title"]))
         assert all(row == truth[row["id"]] for row in found)
+        assert all(row.items() <= truth[row["id"]].items() for row in titles)
         if protection == "archive":
             assert len(found) == len(truth)
             with Table(path) as table:
                 table.repair()
             assert path.read_bytes() == whole
-        elif kind == "in":
-            assert len(found) > len(truth) * 0.6
+        elif kind == "in":  # the page that is lost may be all that a column has, as one of titles is not
+            assert len(titles) > len(truth) * 0.6

@@ -284,9 +284,11 @@ class Grammar(Terms):
         other = self.column([step], column.type)[1]
         link = f"r.v {self.pick(('=', '<', 'IS', '='))} {step.ref(other)}"
         third = self.column([step], column.type)[1]
+        # a rowid has no collation in SQLite's own tables: a UNION takes the next one
+        forced = " COLLATE BINARY" if column.type == "INTEGER" and third.collation != "BINARY" else ""
         return (
             f"WITH RECURSIVE r(v, d) AS (SELECT {first.ref(column)}, 0 FROM {self.from_table(start)}{self.where([start], 1)} "
-            f"UNION SELECT {step.ref(third)}, r.d + 1 FROM r JOIN {self.from_table(step)} ON {link} WHERE r.d < 3) "
+            f"UNION SELECT {step.ref(third)}{forced}, r.d + 1 FROM r JOIN {self.from_table(step)} ON {link} WHERE r.d < 3) "
             "SELECT d, count(*), count(v), count(DISTINCT quote(v)) FROM r GROUP BY d",
             False,
         )

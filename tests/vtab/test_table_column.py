@@ -67,3 +67,28 @@ def test_constraints_and_rowids_take_it_for_null(tables: apsw.Connection) -> Non
     tables.execute("UPDATE OR IGNORE u SET s = u")
     assert tables.execute("SELECT rowid, * FROM u").fetchall() == [(1, 1, "x"), (2, 2, "y")]
     assert tables.execute("SELECT id, s FROM t").fetchall() == [(1, "x"), (2, "y")]
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        *("vec_to_json({})", "vec_from_json({})", "embed({})", "cosine_distance({}, t.v)"),
+        *("cosine_distance(t.v, {})", "l2_distance({0}, {0})", "l2_distance(t.v, {})"),
+        *("highlight('a b', {})", "snippet('a b', {})"),
+    ],
+)
+def test_functions_take_it_for_null(tables: apsw.Connection, call: str) -> None:
+    tables.execute("UPDATE t SET v = vec_from_json('[1, 2]')")
+    for name in ("u.u", "u.audiomem_table", "t.t", "NULL"):
+        assert (
+            tables.execute(f"SELECT {call.format(name)} FROM t JOIN u ON id = a").fetchall() == [(None,)] * 2
+        )
+    distances = tables.execute("SELECT l2_distance(v, v), vec_to_json(v) FROM t").fetchall()
+    assert distances == [(0.0, "[1.0, 2.0]")] * 2
+
+
+@pytest.mark.parametrize("call", ["embed(1)", "embed('a', t)", "vec_to_json('x')", "l2_distance('x', 'y')"])
+def test_functions_refuse_what_is_no_vector_beside_it(tables: apsw.Connection, call: str) -> None:
+    with pytest.raises(DataTypeError, match=r"no JSON array|embed takes") as refused:
+        tables.execute(f"SELECT {call} FROM t").fetchall()
+    assert "FoundRow" not in str(refused.value)

@@ -196,9 +196,18 @@ def test_every_argument_has_its_name_in_both(doors: dict[str, Any]) -> None:
                 "SELECT parameters FROM duckdb_functions() WHERE function_name = ?", [function.name]
             ).fetchall()
             assert any(wanted <= set(parameters) for (parameters,) in rows), function.name
-    assert {"k", "filter", "column", "version", "as_of", "union_by_name", "filename", "schema", *ALIASES} == {
-        parameter.name for function in FUNCTIONS for parameter in function.named
-    }
+    assert {
+        "k",
+        "filter",
+        "column",
+        "version",
+        "as_of",
+        "union_by_name",
+        "filename",
+        "schema",
+        "kind",
+        *ALIASES,
+    } == {parameter.name for function in FUNCTIONS for parameter in function.named}
 
 
 #: Names that the functions themselves use: of their columns, arguments and variables.
