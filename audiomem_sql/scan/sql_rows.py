@@ -106,6 +106,8 @@ class SqlRows:
                 return action in (apsw.SQLITE_SELECT, apsw.SQLITE_RECURSIVE)
             if first == _TABLE and second is not None:
                 named.add(second)
+            if not second:  # rows are counted, such as those of a WITH; only SQLite's own tables are others
+                return not (first or "").startswith(("sqlite_", "pragma_"))
             return first == _TABLE or first in _READ
 
         # an aggregate has no place in a WHERE

@@ -88,6 +88,9 @@ CONDITIONS = [
     "max(year, 2020) > 2020",
     "0 OR 1 + 1",
     "(WITH RECURSIVE c(x) AS (VALUES (1) UNION SELECT x + 1 FROM c WHERE x < 3) SELECT sum(x) FROM c) = id",
+    "(WITH RECURSIVE c(x) AS (VALUES (1) UNION SELECT x + 1 FROM c WHERE x < 3) SELECT count(*) FROM c) = id",
+    "id < (SELECT count(*) FROM (VALUES (1), (2), (3)))",
+    "EXISTS (WITH c(x) AS (VALUES (7)) SELECT 1 FROM c) AND id = 2",
     "id IN (WITH c(x) AS (VALUES (7), (9)) SELECT x + 1 FROM c)",
 ]
 
