@@ -151,8 +151,8 @@ class Twins:
 
     def define(self, name: str, sql: str, *, native: str | None = None) -> None:
         """The view or native table ``name``, once for each side; ``{name}`` in the SQL is its own name."""
-        self.connection.execute(self.fill(native or sql, lambda _: "n"))
-        self.connection.execute(self.fill(sql, lambda _: "a"))
+        self.connection.execute(self.sides(native or sql)[0])
+        self.connection.execute(self.sides(sql)[1])
         self.others.append(name)
 
     def reconnect(self) -> None:
@@ -217,6 +217,22 @@ class Twins:
         """The SQL with table names in place of ``{t}``, and hidden columns or what they show."""
         sql = _HIDDEN.sub(lambda match: _hidden(match[2], match[3], native=prefix(match[1]) == "n"), sql)
         return _PLACE.sub(lambda match: f"{prefix(match[1])}_{match[1]}", sql)
+
+    def sides(self, sql: str) -> tuple[str, str]:
+        """The SQL for the native tables, and for ours."""
+        return self.fill(sql, lambda _: "n"), self.fill(sql, lambda _: "a")
+
+    def counted(self, statement: str, *tables: str, counted: bool = True) -> bool:
+        """Whether a statement succeeded; it is the same on both sides, as the tables are."""
+        outcomes = []
+        for prefix, text in zip("na", self.sides(statement), strict=True):
+            outcome = self.run(text)
+            message = outcome.message.replace(f"{prefix}_t", "t")
+            outcomes.append((message, self.connection.changes() if counted and not message else 0))
+        assert outcomes[0] == outcomes[1], statement
+        for table in tables:
+            self.same(f"SELECT * FROM {{{table}}}")
+        return not outcomes[0][0]
 
     def named(self, sql: str) -> list[str]:
         """The tables and views that occur in it."""

@@ -7,7 +7,7 @@ from typing import Any
 
 from model import ModelColumn
 from spellings import TIMES, spellings
-from vtab.grammar_terms import COMPARE, Named, Query, Source, literal
+from vtab.grammar_terms import COMPARE, OF_HIDDEN, Named, Query, Source, literal
 
 from audiomem_sql.columns.timestamps import render
 from vtab.tables import HIDDEN_NAMES
@@ -16,20 +16,7 @@ from .draws import Asked
 
 #: Conditions on a hidden column that no number of a version makes a difference to.
 _HIDDEN = (
-    "{0} IS NULL",
-    "{0} IS NOT NULL",
-    "{0} > 0",
-    "{0} <= 0",
-    "0 < {0}",
-    "{0} <> -1",
-    "{0} IS NOT -1",
-    "{0} BETWEEN 0 AND 1000000",
-    "{0} NOT BETWEEN 0 AND 1000000",
-    "{0} NOT IN (-1, 0)",
-    "{0} < 'a'",
-    "({0} > 0 OR {0} IS NULL)",
-    "{0} LIKE 'a%'",
-    "coalesce({0}, 0) > 0",
+    *(condition for condition in OF_HIDDEN if condition != "{0}"),
     "NOT NOT {0}",
     "typeof({0}) = 'null'",
     "({0}, 1) IS NOT (0, 1)",

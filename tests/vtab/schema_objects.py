@@ -61,10 +61,10 @@ class Trigger:
 
     def define(self, twins: Twins, name: str) -> None:
         """Make it, for both sides."""
-        for prefix in ("n", "a"):
-            body = [each.native or each.sql if prefix == "n" else each.sql for each in self.body]
-            sql = f"CREATE TRIGGER {prefix}_{name} {self.head} BEGIN {'; '.join(body)}; END"
-            twins.connection.execute(twins.fill(sql, lambda _, prefix=prefix: prefix))  # type: ignore[misc]
+        bodies = [each.native or each.sql for each in self.body], [each.sql for each in self.body]
+        for side, body in enumerate(bodies):
+            sql = f"CREATE TRIGGER {'na'[side]}_{name} {self.head} BEGIN {'; '.join(body)}; END"
+            twins.connection.execute(twins.sides(sql)[side])
 
 
 class Objects(Terms):

@@ -24,14 +24,7 @@ COLUMNS = (
 
 def write(twins: Twins, statement: str, *, counted: bool = True) -> bool:
     """Whether a statement succeeded; it changes as many rows in both tables."""
-    outcomes = []
-    for prefix in "na":
-        outcome = twins.run(twins.fill(statement, lambda _, prefix=prefix: prefix))  # type: ignore[misc]
-        message = outcome.message.replace(f"{prefix}_t", "t")
-        outcomes.append((message, twins.connection.changes() if counted and not message else 0))
-    assert outcomes[0] == outcomes[1], statement
-    twins.same("SELECT * FROM {t}")
-    return not outcomes[0][0]
+    return twins.counted(statement, "t", counted=counted)
 
 
 def test_each_constraint_has_its_own(twins: Twins) -> None:

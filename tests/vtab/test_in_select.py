@@ -40,7 +40,7 @@ def test_a_text_among_numbers_in_a_pair(twins: Twins) -> None:
     twins.write("INSERT INTO {t} VALUES (1, ' 1'), (2, '2'), (3, '03')")
     twins.write("INSERT INTO {u} VALUES (1, 1), (2, 2), (3, 3)")
     query = "SELECT id FROM {t} WHERE (s, id) IN (SELECT i, i FROM {u})"
-    answers = [twins.run(twins.fill(query, lambda _, prefix=prefix: prefix)) for prefix in "na"]  # type: ignore[misc]
+    answers = [twins.run(text) for text in twins.sides(query)]
     assert [len(answer.rows or ()) for answer in answers] == [3, 1]
     for other in (
         "SELECT id FROM {t} WHERE (CAST(s AS INTEGER), id) IN (SELECT i, i FROM {u})",
@@ -135,7 +135,7 @@ def test_a_collation_that_the_select_names_needs_to_stand_on_the_left(twins: Twi
         twins.write("INSERT INTO {u} VALUES (?)", (text,))
         for query, remedy in queries.items():
             sql = f"SELECT id FROM {{t}} WHERE {query} ORDER BY id"
-            native, ours = (twins.fill(sql, lambda _, prefix=prefix: prefix) for prefix in "na")  # type: ignore[misc]
+            native, ours = twins.sides(sql)
             right = twins.connection.execute(native).fetchall()
             twins.connection.execute("CREATE INDEX with_n ON n_t(n)")
             twins.connection.execute("CREATE INDEX with_b ON n_t(b)")

@@ -43,22 +43,13 @@ def define(twins: Twins) -> None:
 
 
 def triggers(twins: Twins, name: str, on: str, body: str) -> None:
-    for prefix in "na":
-        sql = f"CREATE TRIGGER {prefix}_{name} {on} BEGIN {body}; END"
-        twins.connection.execute(twins.fill(sql, lambda _, prefix=prefix: prefix))  # type: ignore[misc]
+    for prefix, sql in zip("na", twins.sides(f"{name} {on} BEGIN {body}; END"), strict=True):
+        twins.connection.execute(f"CREATE TRIGGER {prefix}_{sql}")
 
 
 def both(twins: Twins, statement: str, *, counted: bool = True) -> bool:
     """Whether a statement succeeded; it does and counts the same on both sides."""
-    outcomes = []
-    for prefix in "na":
-        outcome = twins.run(twins.fill(statement, lambda _, prefix=prefix: prefix))  # type: ignore[misc]
-        message = outcome.message.replace(f"{prefix}_t", "t")
-        outcomes.append((message, twins.connection.changes() if counted and not message else 0))
-    assert outcomes[0] == outcomes[1], statement
-    twins.same("SELECT * FROM {t}")
-    twins.same("SELECT * FROM {x}")
-    return not outcomes[0][0]
+    return twins.counted(statement, "t", "x", counted=counted)
 
 
 def test_null_in_a_temp_trigger(con: apsw.Connection) -> None:
