@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any
 
 from model import ModelColumn
@@ -107,8 +107,12 @@ class Times(Pairs):
             return self.time_condition(scope, *self.pick(pairs))
         return super().condition(scope, depth)
 
-    def beside(self) -> str | None:
-        """A query of a table beside z: a time that is read from a row may be in any spelling, too."""
+    def beside(self, natives: Collection[str]) -> str | None:
+        """A query of a table beside z: a time that is read from a row may be in any spelling, too.
+
+        natives: tables that are native on both sides. SQLite takes the collation of the left side, so z has to
+        name theirs.
+        """
         able = [(key, c) for key, columns in self.tables for c in columns if is_time(c)]
         if not able:
             return None
@@ -118,6 +122,7 @@ class Times(Pairs):
             t=f"{{{key}}}",
             c=f'"{column.name}"',
             op=self.pick(COMPARE),
+            as_time=" COLLATE audiomem_time" if key in natives else "",
             where=self.time_condition([source], source, column),
             **{"in": self.pick(("IN", "NOT IN"))},
         )
@@ -128,11 +133,12 @@ class Times(Pairs):
         return super().expression(scope, depth)
 
 
-#: Queries beside the native table z, whose texts are times: {t} is a table, {c} its TIMESTAMP, {op} compares.
+#: Queries beside the native table z, whose texts are times: {t} is a table, {c} its TIMESTAMP, {op} compares,
+#: {as_time} makes z.txt a time beside a table that is native on both sides.
 _BESIDE = (
     "SELECT s1.rowid, z.i FROM {t} AS s1 JOIN z ON s1.{c} {op} z.txt WHERE {where}",
     "SELECT s1.rowid, z.i FROM z CROSS JOIN {t} AS s1 ON s1.{c} {op} z.txt WHERE {where}",
-    "SELECT s1.rowid, z.i FROM z CROSS JOIN {t} AS s1 ON z.txt = s1.{c} WHERE {where}",
+    "SELECT s1.rowid, z.i FROM z CROSS JOIN {t} AS s1 ON z.txt{as_time} = s1.{c} WHERE {where}",
     "SELECT s1.rowid, z.i FROM {t} AS s1 LEFT JOIN z ON s1.{c} {op} z.txt WHERE {where}",
     "SELECT s1.rowid, z.i FROM z LEFT JOIN {t} AS s1 ON s1.{c} {op} z.txt AND {where}",
     "SELECT s1.rowid, z.i FROM {t} AS s1 FULL JOIN z ON s1.{c} = z.txt",

@@ -12,7 +12,7 @@ from typing import Any
 from hypothesis import strategies as st
 from model import ModelColumn
 from vtab.grammar import Grammar
-from vtab.grammar_terms import Source
+from vtab.grammar_terms import Source, Terms
 from vtab.schema_objects import Objects
 
 _MOST = 5
@@ -95,30 +95,8 @@ class Picks:
         return bool(self.draw.random.randrange(of) == 0)
 
 
-class Asked(Picks, Grammar):
-    """The grammar of queries."""
-
-    def _compared(self, scope: Sequence[Source], source: Source, column: ModelColumn, kind: int) -> str:
-        """A comparison; but no LIKE of what may be a rowid in an outer join (``test_like_on_key``)."""
-        if kind == 6 and column.type == "INTEGER" and not (self.keys_like and source.table):
-            kind = 5
-        if kind == 6 and column.type == "REAL" and column.collation == "NOCASE":
-            kind = 5  # in an index of those SQLite does not find Inf (test_in_select)
-        return super()._compared(scope, source, column, kind)
-
-    def with_cte(self) -> tuple[str, bool]:
-        self.keys_like = False  # until ON is done
-        return super().with_cte()
-
-    def derived(self, source: Source) -> tuple[Source, str]:
-        before, self.keys_like = self.keys_like, False  # SQLite may make its WHERE a part of ON
-        found = super().derived(source)
-        self.keys_like = before
-        return found
-
-    def _hidden(self, source: Source) -> str:
-        """A condition, of which a query may show the value: the number of a version is none of those."""
-        return f"(NOT NOT ({super()._hidden(source)}))"
+class Conditions(Picks, Terms):
+    """What is common to queries and views."""
 
     def _subquery(
         self, scope: Sequence[Source], source: Source, column: ModelColumn, depth: int, kind: int
@@ -147,7 +125,33 @@ class Asked(Picks, Grammar):
         )
 
 
-class Made(Picks, Objects):
+class Asked(Conditions, Grammar):
+    """The grammar of queries."""
+
+    def _compared(self, scope: Sequence[Source], source: Source, column: ModelColumn, kind: int) -> str:
+        """A comparison; but no LIKE of what may be a rowid in an outer join (``test_like_on_key``)."""
+        if kind == 6 and column.type == "INTEGER" and not (self.keys_like and source.table):
+            kind = 5
+        if kind == 6 and column.type == "REAL" and column.collation == "NOCASE":
+            kind = 5  # in an index of those SQLite does not find Inf (test_in_select)
+        return super()._compared(scope, source, column, kind)
+
+    def with_cte(self) -> tuple[str, bool]:
+        self.keys_like = False  # until ON is done
+        return super().with_cte()
+
+    def derived(self, source: Source) -> tuple[Source, str]:
+        before, self.keys_like = self.keys_like, False  # SQLite may make its WHERE a part of ON
+        found = super().derived(source)
+        self.keys_like = before
+        return found
+
+    def _hidden(self, source: Source) -> str:
+        """A condition, of which a query may show the value: the number of a version is none of those."""
+        return f"(NOT NOT ({super()._hidden(source)}))"
+
+
+class Made(Conditions, Objects):
     """The grammar of views, triggers and statements that set them off."""
 
     def _compared(self, scope: Sequence[Source], source: Source, column: ModelColumn, kind: int) -> str:

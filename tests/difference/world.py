@@ -272,7 +272,8 @@ class World:
             self.write("time", self.random.choice(tables or list(self.tables.values())))
             return
         times = Times(self.draw, self.named, self.views if self.draw.chance(4) else ())
-        beside = times.beside() if self.draw.chance(4) else None
+        natives = {key for key, table in self.tables.items() if table.native}
+        beside = times.beside(natives) if self.draw.chance(4) else None
         if beside is not None:
             self.step("time", beside, times)
         elif self.draw.chance(20):

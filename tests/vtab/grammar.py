@@ -289,7 +289,7 @@ class Grammar(Terms):
         return (
             f"WITH RECURSIVE r(v, d) AS (SELECT {first.ref(column)}, 0 FROM {self.from_table(start)}{self.where([start], 1)} "
             f"UNION SELECT {step.ref(third)}{forced}, r.d + 1 FROM r JOIN {self.from_table(step)} ON {link} WHERE r.d < 3) "
-            "SELECT d, count(*), count(v), count(DISTINCT quote(v)) FROM r GROUP BY d",
+            "SELECT d, count(*), count(v), count(DISTINCT lower(quote(v))) FROM r GROUP BY d",
             False,
         )
 

@@ -64,6 +64,8 @@ class Work:
     def __init__(self) -> None:
         self.filters = self.scans = self.indexes = 0
         self.decoded: Counter[tuple[int, int, int]] = Counter()
+        #: kept, so that no later object gets the number of a freed one
+        self.readers: list[ColumnBlocks] = []
 
 
 @pytest.fixture
@@ -77,6 +79,7 @@ def work(monkeypatch: pytest.MonkeyPatch) -> Iterator[Work]:
     )
 
     def decoded(self: ColumnBlocks, column: int, number: int, *rest: Any, **options: Any) -> Any:
+        counted.readers.append(self)
         counted.decoded[id(self), column, number] += 1
         return decode(self, column, number, *rest, **options)
 
