@@ -117,7 +117,7 @@ class Times(Pairs):
         if not able:
             return None
         key, column = self.pick(able)
-        source = Source("s1", dict(self.tables)[key], key)
+        source, self.aliases = Source("s1", dict(self.tables)[key], key), 1
         return str(self.pick(_BESIDE)).format(
             t=f"{{{key}}}",
             c=f'"{column.name}"',
@@ -207,6 +207,7 @@ class Hidden(Asked):
                 name = self.pick(free).name
                 ref = Source("s2", theirs, other).ref(self.pick(theirs))
                 self.said += 1
+                self.aliases = 2  # those of this query
                 return (
                     f"SELECT s1.rowid, {name}, (SELECT count(*) FROM {{{other}}} AS s2 WHERE {ref} {self.pick(COMPARE)} {name}) "
                     f"FROM {{{key}}} AS s1{self.where([outer], 1)}",

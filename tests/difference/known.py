@@ -102,6 +102,10 @@ def _refuses_a_time(message: str) -> bool:
         return False
 
 
+def _is_undecoded(error: object) -> bool:
+    return isinstance(error, UnicodeDecodeError)
+
+
 def known(step: Step, ours: object, extension: bool) -> str:
     """The rule that an answer of ours falls under, or an empty text."""
     if isinstance(ours, DataTypeError) and NO_TIME.search(str(ours)) and not _refuses_a_time(str(ours)):
@@ -113,6 +117,8 @@ def known(step: Step, ours: object, extension: bool) -> str:
             "RIGHT JOIN" in step.ours or "FULL JOIN" in step.ours
         )
         return "hidden name in a join" if by_name and found[1].lower() in _HIDDEN else ""
-    if isinstance(ours, UnicodeDecodeError) and not extension:
-        return "text is not UTF-8"
+    if not extension and (
+        _is_undecoded(ours) or (isinstance(ours, SystemError) and _is_undecoded(ours.__cause__))
+    ):
+        return "text is not UTF-8"  # apsw goes on after the first of two such arguments, hence SystemError
     return ""

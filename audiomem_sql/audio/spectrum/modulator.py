@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from audiomem_sql.audio.flac.false_headers import false_headers
 from audiomem_sql.audio.flac.frames import Bytes, Flags, Numbers
 from audiomem_sql.audio.spectrum.bits import Words, from_gray
 from audiomem_sql.audio.spectrum.control import CONTROL, SEEDS, control_levels
@@ -74,12 +75,14 @@ class Modulator:
                         levels[part], seeds[some[part]], some[part] % shape.units
                     )
                     samples = self._samples(coefficients)
-                    bad.append(some[part][self._unfit(samples, coefficients)])
+                    unfit = self._unfit(samples, coefficients)
                     own = some[part]
                     if own[-1] - own[0] == len(own) - 1:
-                        packed(samples, shape.profile, out=sound[own[0] : own[-1] + 1])
+                        written = sound[own[0] : own[-1] + 1]
+                        packed(samples, shape.profile, out=written)
                     else:
-                        sound[own] = packed(samples, shape.profile).reshape(len(own), -1)
+                        sound[own] = written = packed(samples, shape.profile).reshape(len(own), -1)
+                    bad.append(own[unfit | false_headers(written)])
             rows = np.concatenate(bad)
             if shape.mode.lossy:  # where seeds can be made out only if all blocks of a page have the same
                 rows = (

@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from audiomem_sql.audio import PROFILES
+from audiomem_sql.audio.flac.false_headers import false_headers
 from audiomem_sql.audio.flac.frames import Bytes
 from audiomem_sql.audio.spectrum.bits import from_gray, split, stream, to_gray
 from audiomem_sql.audio.spectrum.control import CONTROL, agreed_seed, seeds_of
@@ -52,6 +53,14 @@ def test_round_trip_at_every_profile(name: str, plan: str, robustness: str) -> N
     pages = np.random.default_rng(7).integers(0, 256, (3, one.shape.page_size), dtype=np.uint8)
     pages[1], pages[2] = 0, 255
     check(one, pages)
+
+
+@pytest.mark.parametrize(("name", "chance"), [("embedded", 167), ("embedded", 210), ("server", 5)])
+def test_no_sound_looks_like_the_header_of_a_frame(name: str, chance: int) -> None:
+    """With the first scrambling, that of these pages does."""
+    one = spectrum(name, "flat")
+    pages = np.random.default_rng(chance).integers(0, 256, (8, one.shape.page_size), dtype=np.uint8)
+    assert not false_headers(check(one, pages)).any()
 
 
 @settings(max_examples=40, deadline=None)
