@@ -21,6 +21,7 @@ import numpy as np
 from audiomem_sql.arrays import I64Array
 from audiomem_sql.columns.hidden import Hidden
 from audiomem_sql.columns.stored_values import integer_array
+from audiomem_sql.errors import InterruptError
 from audiomem_sql.table.table import Table
 from audiomem_sql.vtab import arguments as creation
 from audiomem_sql.vtab import codes
@@ -161,7 +162,12 @@ class NativeTable(VirtualTable):
 
     def integers(self, sql: str) -> I64Array:
         """The integers of the first column of a query of the connection, int64 (n,)."""
-        return np.frombuffer(self._host.integers(sql), np.int64)
+        try:
+            return np.frombuffer(self._host.integers(sql), np.int64)
+        except Exception as error:
+            if str(error) == "interrupted":
+                raise InterruptError("interrupted", file=self.table.path) from None
+            raise
 
     def planned(self, *question: Any) -> Planned | None:
         """What SQLite is told of a plan; None: not in this order of its loops."""

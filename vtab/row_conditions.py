@@ -164,6 +164,8 @@ def _check(
     sql = f"WITH asked(number, name) AS (VALUES {', '.join(literals)}) "
     try:
         found = integers(f"{sql} SELECT number FROM asked WHERE {refused}")
+    except InterruptError:
+        raise
     except Exception as error:
         raise QueryError(
             f"what a filter names cannot be looked up: {error}",
@@ -182,8 +184,6 @@ def failed(error: Exception, condition: str, path: str) -> Exception:
     """What is raised when the evaluation of ``condition`` raised ``error``."""
     if isinstance(error, AudioMemError):
         return error
-    if str(error) == "interrupted":
-        return InterruptError("interrupted", file=path)
     return QueryError(
         f"the filter {condition!r} fails: {error}",
         file=path,

@@ -144,7 +144,10 @@ class VirtualTable(interface.Table):
 
     @abstractmethod
     def integers(self, sql: str) -> I64Array:
-        """The integers of the first column of a query of the connection, int64 (n,)."""
+        """The integers of the first column of a query of the connection, int64 (n,).
+
+        InterruptError if SQLite ends it for that.
+        """
 
     def opened(self) -> None:
         """A cursor is opened.

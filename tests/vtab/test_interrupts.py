@@ -94,6 +94,23 @@ def test_a_progress_handler_ends_it(sql: apsw.Connection, tmp_path: Path, statem
     assert sql.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
 
 
+def test_wherever_a_filter_is(sql: apsw.Connection) -> None:
+    """While its names are looked up, too, which SQLite does in a few hundred steps."""
+    sql.execute("CREATE TABLE chosen AS SELECT 7 AS id")
+    query = "SELECT id FROM t WHERE filter = 'abs(id) IN (SELECT id FROM chosen)'"
+    assert sql.execute(query).get == 7
+    ended = 0
+    for number in range(1, 400):
+        left = iter(range(number))
+        sql.set_progress_handler(lambda left=left: next(left, None) is None, 40)
+        try:
+            assert sql.execute(query).get == 7
+            break
+        except apsw.InterruptError:
+            ended += 1
+    assert ended > 20
+
+
 @pytest.mark.parametrize("statement", [READ[0], WRITE[0]])
 def test_an_interrupt_ends_it(sql: apsw.Connection, statement: str) -> None:
     calls: list[int] = []

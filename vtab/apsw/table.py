@@ -196,8 +196,11 @@ class ApswTable(VirtualTable):
 
     def integers(self, sql: str) -> I64Array:
         """The integers of the first column of a query of the connection, int64 (n,)."""
-        rows = self.apsw.execute(sql, can_cache=False)
-        return np.fromiter((number for (number,) in rows), np.int64)
+        try:
+            rows = self.apsw.execute(sql, can_cache=False)
+            return np.fromiter((number for (number,) in rows), np.int64)
+        except apsw.InterruptError:
+            raise SqlInterruptError("interrupted", file=self.table.path) from None
 
     def BestIndexObject(self, index: apsw.IndexInfo) -> bool:
         """Hand SQLite's query on, and the plan back; what was asked before is not asked again."""
