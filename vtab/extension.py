@@ -33,6 +33,7 @@ from audiomem_sql.vtab.extension_functions import (
     Raised,
     explained,
 )
+from audiomem_sql.vtab.hidden_columns import OF_ROW
 from audiomem_sql.vtab.index_query import IndexPlan, Question
 from audiomem_sql.vtab.interface import Part
 from audiomem_sql.vtab.missing_table import MissingTable
@@ -301,7 +302,7 @@ class NativeCursor:
         if shown != self._shown:
             self._shown = shown
             self._hidden = tuple(
-                None if role is Hidden.TABLE else (rows.constant(role),) for role in self._owner.hidden.roles
+                None if role in OF_ROW else (rows.constant(role),) for role in self._owner.hidden.roles
             )
         return self._hidden
 

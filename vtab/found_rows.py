@@ -16,7 +16,7 @@ from audiomem_sql.arrays import I64Array
 from audiomem_sql.columns.schema import Schema
 from audiomem_sql.columns.stored_values import as_sql
 from audiomem_sql.errors import QueryError
-from audiomem_sql.search import WHOLE, FoundRow, results
+from audiomem_sql.search import WHOLE, FoundPassages, FoundRow, Passage, passage_of, results
 from audiomem_sql.storage.segment import TableOptions
 from audiomem_sql.versions import Snapshot
 from audiomem_sql.vtab.not_utf8 import is_not_utf8, refused_text
@@ -41,6 +41,10 @@ class CursorRow:
             return self._rowid
         row = self._readable.stored_row(self._rowid)
         return None if row is None else as_sql(row[column], self._readable.schema.columns[column].type)
+
+    def passage(self, found: FoundPassages) -> Passage | None:
+        """The passage that a search found; None where the text is not cut."""
+        return passage_of(found, self._readable, self._rowid)
 
     def matches(self, query: Any) -> bool:
         """Whether the row is among those that ``query`` finds."""

@@ -18,7 +18,9 @@ from audiomem_sql.columns.types import Kind
 from audiomem_sql.errors import OptionError
 
 #: Those that say something of a search only. A table that cannot be searched goes without them.
-OF_SEARCH = frozenset({Hidden.DISTANCE, Hidden.K, Hidden.FILTER})
+OF_SEARCH = frozenset({Hidden.DISTANCE, Hidden.K, Hidden.FILTER, Hidden.PASSAGE})
+#: Those that are worked out row by row, when SQLite asks for them.
+OF_ROW = frozenset({Hidden.TABLE, Hidden.PASSAGE})
 #: Those that say which version is read.
 OF_MOMENT = frozenset({Hidden.VERSION, Hidden.AS_OF})
 #: By which SQLite compares: tools write numbers as text, too. A version is a number or a tag.
@@ -28,6 +30,7 @@ _TYPES = {
     Hidden.K: "INTEGER",
     Hidden.VERSION: "NUMERIC",
     Hidden.AS_OF: "TEXT",
+    Hidden.PASSAGE: "TEXT",
 }
 #: SQLite's limit of columns in a table, hidden ones included.
 _MOST_COLUMNS = 2000
@@ -49,6 +52,8 @@ class HiddenColumns:
     def of(cls, table: str, schema: Schema, *, prefixed: bool = False) -> HiddenColumns:
         """Those of a table of this name. prefixed: without short names."""
         roles = [role for role in Hidden if role not in OF_SEARCH or can_be_searched(schema)]
+        if Hidden.PASSAGE in roles and not schema.semantic_columns:
+            roles.remove(Hidden.PASSAGE)
         taken = {fold(name) for name in schema.names}
         short = {role: role.value for role in roles if not prefixed and role.value not in taken}
         short.pop(Hidden.TABLE, None)

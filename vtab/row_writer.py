@@ -30,6 +30,7 @@ _AS_READ: dict[Hidden, type | tuple[()]] = {
     Hidden.K: (),  # this and the filter: what the query asked for
     Hidden.FILTER: (),
     Hidden.AS_OF: NoneType,
+    Hidden.PASSAGE: str,
 }
 _convert_rowid = converter(Column("rowid", ColumnType(Kind.INTEGER), primary_key=True))
 _CONFLICTS = {REPLACE: OnConflict.REPLACE, IGNORE: OnConflict.IGNORE}

@@ -21,7 +21,7 @@ from audiomem_sql.scan import ManyRows, RowFilter, fetch_rows, find_rows, in_row
 from audiomem_sql.scan.fetch import stored_values
 from audiomem_sql.scan.lookup import FoundRows, find_by_key
 from audiomem_sql.scan.plan import Plan, Term
-from audiomem_sql.search import FoundRow, Neighbours, SearchedWords, results, searched_words
+from audiomem_sql.search import FoundRow, Neighbours, SearchedWords, results, searched_words, shown_spans
 from audiomem_sql.storage.segment import ROWID
 from audiomem_sql.versions import Snapshot
 from audiomem_sql.vtab.found_rows import CursorRow, matching_rows
@@ -178,6 +178,8 @@ class Rows(Cursor):
                 )
                 self._found = found = rowid, shown
             return found[1]
+        if role is Hidden.PASSAGE:
+            return shown_spans(self._words.passages, self.readable, [rowid])[0]
         return self.constant(role)
 
     def constant(self, role: Hidden) -> Any:
@@ -261,7 +263,7 @@ class Rows(Cursor):
         if query is None:  # nothing matches NULL
             self._search_parts = iter(())
         else:
-            self._words = searched_words(readable, full, column, query, table.path)
+            self._words = searched_words(readable, full, column, query, table.options, table.path)
             self._search_parts = results(
                 readable,
                 full,

@@ -15,6 +15,12 @@ def reembed(
     model_backend: Annotated[
         str | None, typer.Option("--model-backend", help="What runs it from now on: torch or onnx.")
     ] = None,
+    passages: Annotated[
+        str | None,
+        typer.Option(
+            "--passages", help="on: cut texts that are longer than the model's window; off; or its tokens."
+        ),
+    ] = None,
 ) -> None:
     """Make the vectors of all rows anew. Older versions keep theirs until a vacuum; stopped, it goes on
     when run again.
@@ -26,6 +32,6 @@ def reembed(
 
     with Table(file) as table, bar("rows") as progress:
         progress.doing(f"embedding with {model or table.options.model}")
-        version = table.reembed(model, model_backend=model_backend, progress=progress.to)
+        version = table.reembed(model, model_backend=model_backend, progress=progress.to, passages=passages)
         rows = output.counted(len(table), "row")
         print(f"{file}: {rows} embedded with {model_of(table)}, version {version}")

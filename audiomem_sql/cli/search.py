@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from json import loads
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -37,11 +38,16 @@ def search(
                 sql_values(results[column.name].combine_chunks(), column.type)
                 for column in table.schema.columns
             ]
-            rows = zip(*values, results.columns[-1].to_pylist(), strict=True)
+            added = [column.to_pylist() for column in results.columns[len(values) :]]
+            rows = zip(*values, *added, strict=True)
             output.print_json_rows(results.column_names, rows)
             return
+        added_names = results.column_names[len(table.schema) :]
+        schema = table.schema
+        semantic = (each.name for each in schema.columns if each.semantic)
+        long = schema[column].name if column else next(semantic, None)
         for number, row in enumerate(results.to_pylist(), 1):
-            _show(number, row, results.column_names[-1])
+            _show(number, row, added_names, long)
         if not results.num_rows:
             words = _suggested(table, query, column)
             output.note(f"nothing was found; did you mean {words}?" if words else "nothing was found")
@@ -57,15 +63,20 @@ def _suggested(table: Table, query: str, column: str | None) -> str | None:
     return " ".join(suggested) if changed else None
 
 
-def _show(number: int, row: dict[str, Any], distance_column: str) -> None:
-    """One result: its place, distance and short values on a line, its longest text below."""
+def _show(number: int, row: dict[str, Any], added_names: list[str], long: str | None) -> None:
+    """One result: its place, distance and short values on a line, its longest text below.
+
+    Of a long text the passage that was found. added_names: of distance and, if there is one, passage.
+    long: the column whose texts have passages.
+    """
     from rich.text import Text
 
     from audiomem_sql.cli import output
 
-    distance = row.pop(distance_column)
+    distance = row.pop(added_names[0])
+    passage = row.pop(added_names[1]) if len(added_names) > 1 else None
     texts = {name: value for name, value in row.items() if isinstance(value, str)}
-    longest = max(texts, key=lambda name: len(texts[name]), default=None)
+    longest = long if passage is not None else max(texts, key=lambda name: len(texts[name]), default=None)
     short = "  ".join(
         f"{name}={output.cell(value)}" for name, value in row.items() if name != longest and value is not None
     )
@@ -76,5 +87,6 @@ def _show(number: int, row: dict[str, Any], distance_column: str) -> None:
         + Text(output.printable(short))
     )
     if longest is not None:
-        body = " ".join(texts[longest].split())
+        start, end = (0, None) if passage is None else loads(passage)
+        body = ("…" if start else "") + " ".join(texts[longest][start:end].split())
         out.print(Text("     " + output.printable(body[:300] + ("…" if len(body) > 300 else ""))))

@@ -26,6 +26,7 @@ class Hidden(Enum):
     VERSION = "version"
     AS_OF = "as_of"
     FILTER = "filter"  #: a condition on the row as text, which comes before the ranking
+    PASSAGE = "passage"  #: where the passage of a long text is that a search found
 
     @property
     def prefixed(self) -> str:

@@ -25,7 +25,8 @@ from audiomem_sql.columns.column import (
     refusal,
 )
 from audiomem_sql.columns.constraints import Check, Key, check_constraint, with_autoincrement, with_keys
-from audiomem_sql.columns.types import ColumnType, Kind, arrow_type
+from audiomem_sql.columns.text_vectors import added_columns, check_hidden, passages_of, vectors_of
+from audiomem_sql.columns.types import arrow_type
 from audiomem_sql.columns.vector_index import VectorIndexOptions
 from audiomem_sql.errors import SchemaError, did_you_mean
 
@@ -95,7 +96,7 @@ class Schema:
             )
         if len(set(self.ids)) < len(self.ids):
             raise SchemaError("two columns have the same id")
-        self._check_vectors()
+        check_hidden(self.columns)
         object.__setattr__(self, "checks", tuple(self.checks))
         object.__setattr__(self, "keys", tuple(self.keys))
         constraints: tuple[Check | Key, ...] = (*self.checks, *self.keys)
@@ -109,17 +110,6 @@ class Schema:
         if len(primary) > 1:
             raise refusal(primary[1], f"{primary[0]} is the primary key already", "A table has one")
 
-    def _check_vectors(self) -> None:
-        """Hidden columns come last, and each has the vectors of a column that is searched by meaning.
-
-        Where a segment keeps older versions, a column has those of an older model, too, behind the newest.
-        """
-        hidden = [column.is_hidden for column in self.columns]
-        semantic = {column.id for column in self.columns if column.semantic}
-        of = [column.vector_of for column in self.columns if column.is_hidden]
-        if hidden != sorted(hidden) or not semantic.issuperset(of) or all(hidden):
-            raise SchemaError("a column of vectors belongs to no column that is searched by meaning")
-
     @cached_property
     def visible(self) -> Schema:
         """The columns that users see: without those of vectors, which are behind them."""
@@ -129,27 +119,22 @@ class Schema:
     @cached_property
     def vectors(self) -> dict[int, int]:
         """The place of the newest vectors of each column that is searched by meaning, by its place."""
-        positions = {column.id: position for position, column in enumerate(self.columns)}
-        places: dict[int, int] = {}
-        for position, column in enumerate(self.columns):
-            if column.is_hidden:
-                places.setdefault(positions[column.vector_of], position)
-        return places
+        return vectors_of(self.columns)
 
-    def with_vectors(self, dimensions: int, following: int | None = None) -> Schema:
+    @cached_property
+    def passages(self) -> dict[int, int]:
+        """The place of the passages that belong to a column of vectors, by the place of that."""
+        return passages_of(self.columns)
+
+    def with_vectors(
+        self, dimensions: int, following: int | None = None, *, passages: bool = False
+    ) -> Schema:
         """The schema with a column of vectors for each column that is searched by meaning and has none yet.
 
-        following: the id of the first, by default the next one.
+        following: the id of the first, by default the next one. passages: with one of passages, too.
         """
         following = max(self.ids) + 1 if following is None else following
-        added: list[Column] = []
-        for position, column in enumerate(self.columns):
-            if column.semantic and position not in self.vectors:
-                name = f"{column.name} (vectors)"
-                while name in self:
-                    name += "_"
-                vectors = ColumnType(Kind.FLOAT, dimensions)
-                added.append(Column(name, vectors, id=following + len(added), vector_of=column.id))
+        added = added_columns(self.columns, dimensions, following, passages=passages)
         return self if not added else self.changed([*self.columns, *added])
 
     def _check_key(self, key: Key) -> None:

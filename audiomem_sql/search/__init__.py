@@ -23,14 +23,24 @@ from audiomem_sql.search.embedding import (
     table_embedder,
     with_vectors,
 )
+from audiomem_sql.search.found_passages import (
+    FoundPassages,
+    Passage,
+    passage_of,
+    search_fields,
+    shown,
+    shown_spans,
+)
 from audiomem_sql.search.known_words import Suggestion, Term, suggestions, vocabulary
 from audiomem_sql.search.models.allowed import allow_model, check_allowed
 from audiomem_sql.search.neighbours import Neighbours
+from audiomem_sql.search.passages import Embedded, Known
 from audiomem_sql.search.request import (
     WHOLE,
     SearchedWords,
     SearchTarget,
     keyword_columns,
+    passage_finder,
     results,
     search_target,
     searched_words,
@@ -40,8 +50,12 @@ from audiomem_sql.search.vectors_in_sql import vector_of
 
 __all__ = [
     "WHOLE",
+    "Embedded",
+    "FoundPassages",
     "FoundRow",
+    "Known",
     "Neighbours",
+    "Passage",
     "SearchTarget",
     "SearchedWords",
     "Suggestion",
@@ -54,10 +68,15 @@ __all__ = [
     "highlight",
     "keyword_columns",
     "missing_vectors",
+    "passage_finder",
+    "passage_of",
     "recorded",
     "results",
+    "search_fields",
     "search_target",
     "searched_words",
+    "shown",
+    "shown_spans",
     "snippet",
     "suggestions",
     "table_embedder",

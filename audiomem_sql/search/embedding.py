@@ -5,6 +5,7 @@ They are made once, before the commit, so that a search sees what a reader sees.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -19,6 +20,7 @@ from audiomem_sql.predicates import Op, Predicate, bind
 from audiomem_sql.scan import Filter
 from audiomem_sql.search.models.allowed import check_allowed
 from audiomem_sql.search.models.embedders import Embedder, HashingEmbedder, embedder_named
+from audiomem_sql.search.passages import Embedded, Known, embedded_texts, window_of
 from audiomem_sql.search.vectors_in_sql import vector_of
 from audiomem_sql.storage.segment import TableOptions
 from audiomem_sql.versions import Snapshot
@@ -85,29 +87,43 @@ def recorded(options: TableOptions, embedder: Embedder) -> TableOptions:
 
 
 def with_vectors(
-    table: pa.Table, schema: Schema, embedder: Embedder, progress: Progress | None = None
+    table: pa.Table,
+    schema: Schema,
+    embedder: Embedder,
+    progress: Progress | None = None,
+    passages: str = "off",
 ) -> pa.Table:
     """``table`` with vectors for the columns that are searched by meaning.
 
-    table: its columns are the visible ones of ``schema``.
+    table: its columns are the visible ones of ``schema``. passages: the option of the table.
     """
+    arrays: dict[int, pa.Array] = {}
     for text_column, vector_column in schema.vectors.items():
         texts = table.column(text_column).to_pylist()
         present = [text for text in texts if text is not None]
-        vectors = iter(embedder.embed(present, progress))
-        values = [None if text is None else next(vectors).astype("<f4").tobytes() for text in texts]
-        column = schema.columns[vector_column]
-        table = table.append_column(column.name, array_of(values, column.type))
+        places = [vector_column]
+        window = None
+        if vector_column in schema.passages:
+            places.append(schema.passages[vector_column])
+            window = window_of(passages, embedder)
+        made = iter(embedded_texts(present, embedder, window, progress=progress))
+        values = [(None, None) if text is None else next(made) for text in texts]
+        for number, place in enumerate(places):
+            arrays[place] = array_of([both[number] for both in values], schema.columns[place].type)
+    for place in sorted(arrays):
+        table = table.append_column(schema.columns[place].name, arrays[place])
     return table
 
 
-def embed_texts(texts: list[str], embedder: Embedder) -> list[bytes]:
-    """The vectors of texts as they are stored.
+def embed_texts(
+    texts: list[str], embedder: Embedder, known: Sequence[Known | None], passages: str
+) -> list[Embedded]:
+    """The vectors of texts as they are stored, see :func:`embedded_texts`. passages: the option of a table.
 
     What the embedder raises that is no error of ours becomes one.
     """
     try:
-        return [vector.astype("<f4").tobytes() for vector in embedder.embed(texts)]
+        return embedded_texts(texts, embedder, window_of(passages, embedder), known)
     except AudioMemError:
         raise
     except (RuntimeError, ValueError, OSError) as error:

@@ -20,6 +20,7 @@ from audiomem_sql.indexes.words import Expression, Words, parse_query, plain_que
 from audiomem_sql.scan import Filter, Readable, RowFilter
 from audiomem_sql.search.column_words import column_words
 from audiomem_sql.search.embedding import query_vector
+from audiomem_sql.search.found_passages import FoundPassages
 from audiomem_sql.search.hybrid_search import fused
 from audiomem_sql.search.keyword_search import ranked_by_keywords
 from audiomem_sql.search.neighbours import Neighbours
@@ -159,23 +160,47 @@ class SearchedWords:
     """The words that a search looks for.
 
     expression: None for one by meaning alone. text_columns: the indices of the columns, by name; words: how
-    their texts become words.
+    their texts become words. passages: tells which passages of long texts are found; None where none is
+    cut, or words alone count.
     """
 
     expression: Expression | None = None
     text_columns: Mapping[str, int] = field(default_factory=dict)
     words: Mapping[str, Words] = field(default_factory=dict)
+    passages: FoundPassages | None = None
 
 
-def searched_words(readable: Readable, schema: Schema, column: int, query: Any, path: str) -> SearchedWords:
+def searched_words(
+    readable: Readable, schema: Schema, column: int, query: Any, options: TableOptions, path: str
+) -> SearchedWords:
     """The words that ``results`` looks for."""
     target = search_target(schema, column, path)
     mode, text = _mode(query, target, path)
+    passages = passage_finder(schema, column, query, options, path)
     if mode == "semantic":
-        return SearchedWords(None, target.text_columns)
+        return SearchedWords(None, target.text_columns, passages=passages)
     words = column_words(readable, target.text_columns)
     expression = _parsed(text, target, path) if mode == "keyword" else plain_query(text, words)
-    return SearchedWords(expression, target.text_columns, words)
+    return SearchedWords(expression, target.text_columns, words, passages)
+
+
+def passage_finder(
+    schema: Schema, column: int, query: Any, options: TableOptions, path: str
+) -> FoundPassages | None:
+    """The passages of a search of ``column``; None where no text is cut, or words alone count.
+
+    schema: with the columns of vectors.
+    """
+    target = search_target(schema, column, path)
+    vectors = target.vector_column
+    if vectors is None or vectors not in schema.passages:
+        return None
+    mode, text = _mode(query, target, path)
+    if mode in ("keyword", "words"):
+        return None
+    texts = next(place for place, own in schema.vectors.items() if own == vectors)
+    vector = query_vector(text, schema, vectors, options, path)
+    return FoundPassages(texts, vectors, schema.passages[vectors], vector)
 
 
 def _mode(query: Any, target: SearchTarget, path: str, plain: bool = False) -> tuple[str, Any]:

@@ -14,6 +14,7 @@ from typing import Any, Protocol
 from audiomem_sql.errors import DataTypeError, QueryError
 from audiomem_sql.indexes import words
 from audiomem_sql.indexes.words import Expression, parse_query
+from audiomem_sql.search.found_passages import FoundPassages, Passage
 from audiomem_sql.search.request import SearchedWords
 
 
@@ -22,6 +23,9 @@ class Row(Protocol):
 
     def value(self, column: int) -> Any:
         """What a column holds, as SQL has it."""
+
+    def passage(self, found: FoundPassages) -> Passage | None:
+        """The passage that a search found; None where the text is not cut."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +48,11 @@ class FoundRow:
     def text_columns(self) -> Mapping[str, int]:
         """The indices, by name, of the columns that the words are looked for in."""
         return self.searched.text_columns
+
+    def passage(self) -> Passage | None:
+        """The passage that the search found; None where the text is not cut."""
+        found = self.searched.passages
+        return None if found is None else self.row.passage(found)
 
     def texts(self) -> dict[str, str | None]:
         """What the columns hold that are searched by their words."""
@@ -116,10 +125,44 @@ def _snippet_of_row(found_row: FoundRow, column: object, marks: list[str], size:
     name, value = found_row.text(column)
     if value is None:
         return None
+    open_, close, ellipsis = marks
+    passage = found_row.passage()
+    if passage is not None and passage.column == column:
+        shown = _snippet_of_passage(value, passage, expression, marks, size, (name, texts, known))
+        if shown is not None:
+            return shown
     if expression is None or name not in found_row.text_columns:
         expression, name, texts = parse_query('""', ["text"]), "text", {"text": value}
-    open_, close, ellipsis = marks
     return words.snippet(value, expression, open_, close, ellipsis, size, row=texts, column=name, words=known)
+
+
+def _snippet_of_passage(
+    text: str,
+    passage: Passage,
+    expression: Expression | None,
+    marks: list[str],
+    size: int,
+    row: tuple[str, dict[str, str | None], Mapping[str, words.Words]],
+) -> str | None:
+    """The snippet of a passage; None where its words stand elsewhere in the text, and none in it.
+
+    row: name of the column, texts of all columns, and how they become words.
+    """
+    column, texts, known = row
+    part = text[passage.start : passage.end]
+    if expression is None or column not in texts:
+        expression, column, texts = parse_query('""', ["text"]), "text", {}
+    open_, close, ellipsis = marks
+    texts = texts | {column: part}
+    there = words.instances(expression, texts, column, known)
+    if not there and words.instances(expression, texts | {column: text}, column, known):
+        return None
+    shown = words.snippet(
+        part, expression, open_, close, ellipsis, size, row=texts, column=column, words=known
+    )
+    before = ellipsis if passage.start and not shown.startswith(ellipsis) else ""
+    behind = ellipsis if passage.end < len(text) and not shown.endswith(ellipsis) else ""
+    return before + shown.strip() + behind
 
 
 def _query(query: object, function: str) -> object:

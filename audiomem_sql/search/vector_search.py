@@ -19,12 +19,13 @@ from audiomem_sql.arrays import BoolArray, F32Array, I64Array
 from audiomem_sql.columns.vector_index import COMPACT, COSINE, INT8, SMALL
 from audiomem_sql.columns.views import valid
 from audiomem_sql.errors import DamagedFileError, DataTypeError
-from audiomem_sql.indexes.vectors import VectorIndex, distances_of
+from audiomem_sql.indexes.vectors import PassageIndex, VectorIndex, distances_of
 from audiomem_sql.machine.interrupts import check_interrupt
 from audiomem_sql.predicates import Op, Predicate, bind
 from audiomem_sql.scan import Filter, Readable, RowFilter, scan
 from audiomem_sql.search.neighbours import FIRST_ROWS, MOST_ROWS, Neighbours
 from audiomem_sql.search.parts import allowed_rows, parts
+from audiomem_sql.search.passages import best_of_both, nearest_passages
 from audiomem_sql.storage.segment import ReadableSegment, matrix
 
 #: Rows that an index proposes for each that is wanted, by how fine its codes are, and so many more.
@@ -108,6 +109,8 @@ class _Ranking:
         self._column = column
         self._options = options = readable.schema.vector_indexes.get(column)
         self._metric = COSINE if options is None else options.metric
+        #: The column with the further passages of long texts.
+        self._passages = passages = readable.schema.passages.get(column)
         #: A segment, its index, and which of its rows may be results.
         self._indexed: list[tuple[ReadableSegment, VectorIndex, BoolArray | None]] = []
         rowids: list[I64Array] = [np.empty(0, np.int64)]
@@ -127,9 +130,13 @@ class _Ranking:
                 self._check_index(index, view.segment)
                 self._indexed.append((view.segment, index, allowed_rows(part, filters, row_filter)))
                 continue
-            for batch in scan(part, (column,), (*filters, present), row_filter=row_filter):
+            read = (column,) if passages is None else (column, passages)
+            for batch in scan(part, read, (*filters, present), row_filter=row_filter):
                 rowids.append(batch.rowids)
-                compared.append(distances_of(matrix(batch.arrays[0]), query, self._metric))
+                distances = distances_of(matrix(batch.arrays[0]), query, self._metric)
+                if passages is not None:
+                    distances = nearest_passages(batch.arrays[1], query, distances)
+                compared.append(distances)
         #: The rows that were compared one by one.
         self._rowids, self._distances = np.concatenate(rowids), np.concatenate(compared)
 
@@ -168,7 +175,8 @@ class _Ranking:
         if options is None:
             rows, values = index.search(self._query[np.newaxis], k, allowed)
             filled = rows[0] >= 0
-            return rows[0][filled], values[0][filled]
+            first = rows[0][filled], values[0][filled]
+            return first if self._passages is None else self._with_passages(segment, first, allowed, k)
         times = PROPOSED[options.codes] * (1 if options.dimensions is None else PROPOSED_OF_CUT)
         wanted = min(segment.rows, times * k + LEAST_PROPOSED)
         if allowed is not None and np.count_nonzero(allowed) <= wanted:
@@ -182,6 +190,20 @@ class _Ranking:
         if allowed is not None:
             undirected = undirected[allowed[undirected]]
         return self._compared(segment, np.concatenate([proposed[proposed >= 0], undirected]), k)
+
+    def _with_passages(
+        self,
+        segment: ReadableSegment,
+        first: tuple[I64Array, F32Array],
+        allowed: BoolArray | None,
+        k: int,
+    ) -> tuple[I64Array, F32Array]:
+        """The ``k`` nearest rows by their best passage; first: those by the first passage alone."""
+        assert self._passages is not None
+        index = segment.vector_index(self._passages)
+        if not isinstance(index, PassageIndex) or not index.count:
+            return first
+        return best_of_both(first, index.nearest_rows(self._query, k, allowed), k)
 
     def _compared(self, segment: ReadableSegment, rows: I64Array, k: int) -> tuple[I64Array, F32Array]:
         """The ``k`` nearest of int64 (n,) ``rows``, by their vectors as they are, without those of NULL."""

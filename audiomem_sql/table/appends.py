@@ -96,7 +96,7 @@ class Appends:
         full = opened.snapshot.schema
         if full.vectors and full.visible is schema:
             embedder = table_embedder(opened.options, full, opened.path)
-            table = with_vectors(table, full, embedder, progress)
+            table = with_vectors(table, full, embedder, progress, opened.options.passages)
             opened.options = recorded(opened.options, embedder)
         append = Append(table, schema, deleted, pack_sources(sources) if sources else None, message)
         if table.num_rows <= log_limits.LOGGED_ROWS and table.nbytes <= log_limits.LOGGED_COMMIT_BYTES:
@@ -154,11 +154,11 @@ class Appends:
     def _stream(self, data: Any, message: str | None, progress: Progress | None) -> int | None:
         """Into a new table, batch by batch; None if the rows are to be read first."""
         session, opened = self._session, self._opened
-        full, schema = opened.snapshot.schema, opened.schema
+        full, schema, passages = opened.snapshot.schema, opened.schema, opened.options.passages
         embedder = table_embedder(opened.options, full, opened.path) if full.vectors else None
 
         def complete(table: pa.Table) -> pa.Table:
-            return table if embedder is None else with_vectors(table, full, embedder)
+            return table if embedder is None else with_vectors(table, full, embedder, None, passages)
 
         with session.writing():
             if can_stream(opened.snapshot) and opened.snapshot.schema == full:

@@ -15,7 +15,7 @@ from audiomem_sql.machine.limits import LIMITS
 from audiomem_sql.machine.malloc import spare
 from audiomem_sql.scan import in_rowid_order, scan
 from audiomem_sql.search import dimensions_of
-from audiomem_sql.storage.segment import SegmentWriter, TableOptions, Version
+from audiomem_sql.storage.segment import AUTO, ON, SegmentWriter, TableOptions, Version, cuts_texts
 from audiomem_sql.table.reader import TableReader
 from audiomem_sql.table.session import Session
 from audiomem_sql.versions import TableFiles
@@ -40,7 +40,11 @@ def create_file(
     if LIMITS[chosen.profile].sparing:
         spare()
     if len(schema.vectors) < len(schema.semantic_columns):
-        schema = schema.with_vectors(dimensions_of(chosen.model, chosen.model_backend, files.base))
+        width = dimensions_of(chosen.model, chosen.model_backend, files.base)
+        cuts = cuts_texts(chosen.passages, chosen.model)
+        if cuts and chosen.passages == AUTO:
+            chosen = replace(chosen, passages=ON)
+        schema = schema.with_vectors(width, passages=cuts)
     writer = SegmentWriter(
         files.base,
         schema,

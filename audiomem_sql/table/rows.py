@@ -16,7 +16,15 @@ from audiomem_sql.errors import InFile, QueryError, SchemaError
 from audiomem_sql.machine.memory import check_room, out_of_memory
 from audiomem_sql.scan import Filter, RowFilter, fetch_rows, filters_of_text, first_rows, parse_order, scan
 from audiomem_sql.scan.lookup import value_at
-from audiomem_sql.search import WHOLE, keyword_columns, results, suggestions
+from audiomem_sql.search import (
+    WHOLE,
+    keyword_columns,
+    passage_finder,
+    results,
+    search_fields,
+    shown_spans,
+    suggestions,
+)
 from audiomem_sql.storage.segment import TableOptions
 from audiomem_sql.versions import Snapshot
 from audiomem_sql.writing.transaction import Transaction
@@ -150,18 +158,20 @@ class Rows:
     ) -> pa.Table:
         """The ``k`` rows that answer ``query`` best, the best first, with their distances.
 
-        They are called ``distance``, or ``audiomem_distance`` where a column of the table is called so.
+        They are called ``distance``, or ``audiomem_distance`` where a column of the table is called so. Where
+        long texts are cut, ``passage`` says where the best passage of each begins and ends.
         """
         self._check_count(k)
         full = self.current.schema
         with InFile(self.path):
+            number = WHOLE if column is None else full.index(column)
             filters, row_filter = filters_of_text(where, parameters, self.schema)
             numbers, schema = self._projection(columns)
             answers = list(
                 results(
                     self.current,
                     full,
-                    WHOLE if column is None else full.index(column),
+                    number,
                     query,
                     self.options,
                     self.path,
@@ -171,7 +181,10 @@ class Rows:
                     plain=True,
                 )
             )
-        schema = schema.remove_metadata().append(pa.field(self.schema.added_name("distance"), pa.float32()))
+            passages = passage_finder(full, number, query, self.options, self.path) if full.passages else None
+        schema = schema.remove_metadata()
+        for field in search_fields(full):
+            schema = schema.append(field)
         if not answers:
             return schema.empty_table()
         rowids = np.concatenate([answer.rowids for answer in answers])
@@ -179,7 +192,10 @@ class Rows:
         if not readable.any():  # damage is passed over
             return schema.empty_table()
         distances = np.concatenate([answer.distances for answer in answers])[readable]
-        return pa.Table.from_arrays([*arrays, pa.array(distances, mask=np.isnan(distances))], schema=schema)
+        arrays.append(pa.array(distances, mask=np.isnan(distances)))
+        if full.passages:
+            arrays.append(pa.array(shown_spans(passages, self.current, rowids[readable]), pa.string()))
+        return pa.Table.from_arrays(arrays, schema=schema)
 
     def suggest(self, word: str, k: int, column: str | None) -> list[str]:
         """The words of the columns that are written most like ``word``."""

@@ -12,7 +12,13 @@ from audiomem_sql.machine.progress import Progress
 from audiomem_sql.migrations.changes import SchemaChange, parse_change
 from audiomem_sql.scan import scan
 from audiomem_sql.search import allow_model, embedder_of, missing_vectors
-from audiomem_sql.storage.segment import HASHING, TableOptions, check_backend
+from audiomem_sql.storage.segment import (
+    HASHING,
+    TableOptions,
+    check_backend,
+    cuts_texts,
+    passages_option,
+)
 from audiomem_sql.table.session import Session
 from audiomem_sql.table.transactions import Transactions
 from audiomem_sql.writing.altering import altered_schema
@@ -50,7 +56,13 @@ class SchemaChanges:
             error.at(file=opened.path)
             raise
 
-    def reembed(self, model: str | None, model_backend: str | None, progress: Progress | None) -> int:
+    def reembed(
+        self,
+        model: str | None,
+        model_backend: str | None,
+        progress: Progress | None,
+        passages: str | None = None,
+    ) -> int:
         """Make all vectors anew, with ``model`` and its ``model_backend`` from now on; the new version."""
         opened = self._opened
         self._session.check_no_transaction()
@@ -66,8 +78,15 @@ class SchemaChanges:
         embedder = embedder_of(model, backend)
         width, digest = embedder.dimensions, embedder.digest.hex()
         options = replace(opened.options, model=model, model_backend=backend, model_digest=digest)
-        message = shortened(f"reembed with {model} ({backend})")
-        self._change_vectors(options, width, message)
+        told = ""
+        if passages is not None:
+            options = replace(options, passages=passages_option(passages))
+            told = f", passages {options.passages}"
+        message = shortened(f"reembed with {model} ({backend}){told}")
+        cuts = bool(opened.snapshot.schema.passages)
+        if passages is not None:
+            cuts = cuts_texts(options.passages, model)
+        self._change_vectors(options, width, message, cuts)
         rowids = self._rowids_without_vectors()
         for start in range(0, len(rowids), _REEMBEDDED):
             self._embed(rowids[start : start + _REEMBEDDED], message)
@@ -75,21 +94,22 @@ class SchemaChanges:
                 progress(min(start + _REEMBEDDED, len(rowids)), len(rowids))
         return opened.snapshot.version
 
-    def _change_vectors(self, options: TableOptions, width: int, change: str) -> None:
-        """Give the table other, empty columns of vectors, of ``width`` numbers.
+    def _change_vectors(self, options: TableOptions, width: int, change: str, cuts: bool) -> None:
+        """Give the table other, empty columns of vectors, of ``width`` numbers. cuts: with passages.
 
         Nothing is written if the last change was this one: then it was stopped, and goes on.
         """
         session, opened = self._session, self._opened
         with session.writing():
             before = opened.snapshot.schema
-            schema = before.visible.with_vectors(width, opened.snapshot.next_column)
+            schema = before.visible.with_vectors(width, opened.snapshot.next_column, passages=cuts)
             session.empty_log()
             migrations = opened.snapshot.migrations
             resumed = (
                 migrations
                 and migrations[-1].text == change
                 and opened.options.model_digest == options.model_digest
+                and opened.options.passages == options.passages
             )
             if not resumed or len(before) == len(before.visible):
                 session.commit_segment(Commit((), 0, message=change, schema=schema, change=change), options)

@@ -374,13 +374,15 @@ class Table(TableReader):
         *,
         model_backend: str | None = None,
         progress: Progress | None = None,
+        passages: str | None = None,
     ) -> int:
         """Make all vectors anew, with ``model`` and its ``model_backend`` from now on; the new version.
 
-        Either is, by default, the one that the table has.
+        Either is, by default, the one that the table has. passages: ``on``, ``off`` or tokens, from now on:
+        whether texts that are longer than the window of the model are cut.
 
         The first commit gives the table other columns of vectors, the following ones fill them, some thousand
         rows each: one that is stopped goes on where it stopped, when it is called again with the same model.
         Older versions keep theirs. progress: called with rows done and rows in all.
         """
-        return self._schema_changes.reembed(model, model_backend, progress)
+        return self._schema_changes.reembed(model, model_backend, progress, passages)

@@ -46,7 +46,10 @@ class Transactions:
         transaction, opened = self._session.transaction, self._opened
         if transaction is not None and opened.snapshot.schema.vectors:
             embedder = table_embedder(opened.options, opened.snapshot.schema, opened.path)
-            transaction.embed(lambda texts: embed_texts(texts, embedder))
+            passages = opened.options.passages
+            transaction.embed(
+                lambda texts, known, cut: embed_texts(texts, embedder, known, passages if cut else "off")
+            )
             opened.options = recorded(opened.options, embedder)
 
     def prepare(

@@ -169,7 +169,7 @@ def codecs_of(snapshot: Snapshot, schema: Schema) -> dict[int, VectorCodec]:
     """
     codecs: dict[int, VectorCodec] = {}
     largest = max(snapshot.segments, key=lambda segment: segment.rows)
-    for column in schema.vectors.values():
+    for column in (*schema.vectors.values(), *schema.passages.values()):
         index = largest.with_schema(schema).vector_index(column)
         if index is not None and index.count:
             codecs[column] = index.codec

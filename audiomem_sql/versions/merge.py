@@ -94,7 +94,9 @@ def _bytes_per_row(segment: ReadableSegment) -> float:
     raw = sum(int(entry.blocks.raw.sum()) for entry in catalog.entries if entry is not None)
     columns = catalog.schema.columns
     vectors = sum(4 * columns[place].type.width for place in catalog.vectors if catalog.is_index_only(place))
-    return max(8.0, raw / segment.rows + vectors)
+    passages = [place for place in catalog.schema.passages.values() if place in catalog.vectors]
+    codes = sum(extent.raw for place in passages for extent in catalog.vectors[place].lists)
+    return max(8.0, (raw + 4 * codes) / segment.rows + vectors)
 
 
 def _window_end(

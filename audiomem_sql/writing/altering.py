@@ -10,7 +10,7 @@ from audiomem_sql.columns.schema import Schema
 from audiomem_sql.migrations.changes import SchemaChange
 from audiomem_sql.scan import scan
 from audiomem_sql.search import dimensions_of
-from audiomem_sql.storage.segment import TableOptions
+from audiomem_sql.storage.segment import AUTO, TableOptions, cuts_texts
 from audiomem_sql.versions import Snapshot
 
 
@@ -26,7 +26,12 @@ def altered_schema(snapshot: Snapshot, change: SchemaChange, options: TableOptio
     check_definitions(schema)
     if len(schema.semantic_columns) > len(schema.vectors):
         width = dimensions_of(options.model, options.model_backend)
-        schema = schema.with_vectors(width, max(snapshot.next_column, *schema.ids) + 1)
+        # a table that is older than passages goes on without
+        cuts = cuts_texts(options.passages, options.model) and not (
+            options.passages == AUTO and before.vectors and not before.passages
+        )
+        following = max(snapshot.next_column, *schema.ids) + 1
+        schema = schema.with_vectors(width, following, passages=cuts)
     checks = checks_of(schema) if len(schema.checks) > len(before.checks) else None
     if checks is not None:
         for batch in scan(snapshot.at(snapshot.version, schema), range(len(schema))):

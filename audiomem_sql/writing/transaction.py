@@ -6,7 +6,7 @@ It reads its own writes, enforces the keys, and keeps a journal, so that any sav
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -20,6 +20,7 @@ from audiomem_sql.storage.log import LogRecord
 from audiomem_sql.versions import SegmentView, Snapshot
 from audiomem_sql.writing.commit import Commit
 from audiomem_sql.writing.on_conflict import OnConflict, rule_of
+from audiomem_sql.writing.row_vectors import Embed, rows_with_vectors
 from audiomem_sql.writing.unique_keys import KeyColumns, UniqueKeys
 
 MAX_ROWID = 2**63 - 1
@@ -343,28 +344,15 @@ class Transaction:
         for start in range(0, len(rows), _CHUNK_ROWS):
             yield batch_of(rows[start : start + _CHUNK_ROWS], self.schema)
 
-    def embed(self, embed: Callable[[list[str]], list[bytes]]) -> None:
-        """Give the new rows the vectors that they lack.
+    def embed(self, embed: Embed) -> None:
+        """Give the new rows the vectors that they lack; see ``row_vectors``."""
 
-        A row whose text is as it was keeps the one that it had.
+        def before(rowid: int) -> Row | None:
+            return self.snapshot.stored_row(rowid) if rowid in self._deleted else None
 
-        embed: makes vectors, as they are stored, of texts.
-        """
-        for source, target in self.schema.vectors.items():
-            missing: dict[int, str] = {}
-            for rowid, row in self._inserted.items():
-                text = row[source]
-                if isinstance(text, str) and row[target] is None:
-                    old = self.snapshot.stored_row(rowid) if rowid in self._deleted else None
-                    if old is not None and old[source] == text and old[target] is not None:
-                        self._inserted[rowid] = (*row[:target], old[target], *row[target + 1 :])
-                        self._stale = True
-                    else:
-                        missing[rowid] = text
-            for rowid, vector in zip(missing, embed(list(missing.values())) if missing else (), strict=True):
-                row = self._inserted[rowid]
-                self._inserted[rowid] = (*row[:target], vector, *row[target + 1 :])
-                self._stale = True
+        for rowid, row in rows_with_vectors(self.schema, self._inserted, before, embed):
+            self._inserted[rowid] = row
+            self._stale = True
 
     def logged_size(self) -> int:
         """About the bytes that the changes take in the log."""

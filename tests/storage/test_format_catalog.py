@@ -118,6 +118,7 @@ def test_catalog_keys(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         "band_plan",
         "robustness",
         "vector_codes",
+        "passages",
     }
     told = TableOptions(
         modulation="spectrum",
@@ -125,6 +126,7 @@ def test_catalog_keys(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         model_digest="0" * 32,
         deltas="beside",
         vector_codes="fine",
+        passages="on",
     )
     assert set(told.to_catalog()) == options
     assert TableOptions.from_catalog(told.to_catalog()) == told

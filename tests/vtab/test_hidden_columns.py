@@ -54,10 +54,13 @@ def test_columns_of_a_search_are_there_where_something_can_be_searched(
 ) -> None:
     con.execute(f"CREATE VIRTUAL TABLE t USING audiomem('{tmp_path / 't.flac'}', {columns})")
     added = [*PREFIXED, *OF_SEARCH] if searched else PREFIXED
+    added = [*added, "audiomem_passage"] if "SEMANTIC" in columns else added
     short = {name.removeprefix("audiomem_") for name in added} - {"table"} | {"t"}
     assert sorted(hidden(con)) == sorted([*added, *short])
     assert hidden(con)[: len(short)] == [
-        name for name in ("t", "rank", "distance", "k", "version", "as_of", "filter") if name in short
+        name
+        for name in ("t", "rank", "distance", "k", "version", "as_of", "filter", "passage")
+        if name in short
     ]
 
 
@@ -158,7 +161,7 @@ def test_only_prefixed_names(con: apsw.Connection, tmp_path: Path) -> None:
     con.execute("INSERT INTO t VALUES (1, 'hello', 10), (2, 'world', 10), (3, 'again', 20)")
     con.execute("INSERT INTO t(audiomem_table, audiomem_rank) VALUES ('TAG', 'first')")
     assert hidden(con) == [
-        f"audiomem_{n}" for n in ("table", "rank", "distance", "k", "version", "as_of", "filter")
+        f"audiomem_{n}" for n in ("table", "rank", "distance", "k", "version", "as_of", "filter", "passage")
     ]
     con.execute("CREATE TABLE g(k INTEGER, version INTEGER, t TEXT)")
     con.execute("INSERT INTO g VALUES (10, 20, 'world'), (20, 30, 'x')")

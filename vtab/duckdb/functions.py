@@ -18,7 +18,7 @@ from audiomem_sql.columns.column import fold
 from audiomem_sql.columns.schema import Schema
 from audiomem_sql.errors import QueryError
 from audiomem_sql.scan import parse_order
-from audiomem_sql.search import keyword_columns, suggestions, vocabulary
+from audiomem_sql.search import keyword_columns, search_fields, suggestions, vocabulary
 from audiomem_sql.table.arrow_dataset import FlacDataset
 from audiomem_sql.table.reader import TableReader
 from audiomem_sql.versions import changes
@@ -110,15 +110,17 @@ def audiomem_search(
         raise QueryError("there is nothing to search for", file=path, remedy="Pass a text, or a vector.")
     count = _K if k is None else rows_wanted(k, path)
     names = table.bound.schema.names
-    added = table.bound.schema.added_name("distance")
     table.bound.scan([], filter)
-    schema = table.bound.schema.to_arrow().remove_metadata().append(pa.field(added, pa.float32()))
+    schema = table.bound.schema.to_arrow().remove_metadata()
+    for field in search_fields(table.bound.snapshot.schema):
+        schema = schema.append(field)
 
     def batches(column_indexes: list[int]) -> Iterator[pa.RecordBatch]:
         columns = [names[index] for index in column_indexes if index < len(names)]
         rows = table.now().search(query, count, filter, columns=columns, column=column)
-        if column_indexes and column_indexes[-1] < len(names):
-            rows = rows.select(range(len(columns)))
+        if column_indexes:
+            kept = [len(columns) + index - len(names) for index in column_indexes if index >= len(names)]
+            rows = rows.select([*range(len(columns)), *kept])
         return iter(rows.combine_chunks().to_batches())
 
     return Source(lambda: schema, batches)

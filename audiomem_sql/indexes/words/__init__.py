@@ -17,7 +17,7 @@ from audiomem_sql.indexes.words.bm25 import coverage
 from audiomem_sql.indexes.words.encoder import KeywordWriter
 from audiomem_sql.indexes.words.fts_query import Expression, parse_query
 from audiomem_sql.indexes.words.index import KeywordIndex
-from audiomem_sql.indexes.words.marking import best_column, highlight, snippet
+from audiomem_sql.indexes.words.marking import best_column, highlight, instances, snippet
 from audiomem_sql.indexes.words.matching import KeywordSource, Matches, match
 from audiomem_sql.indexes.words.plain_words import plain_query
 from audiomem_sql.indexes.words.rows_in_memory import KeywordRows
@@ -34,6 +34,7 @@ __all__ = [
     "best_column",
     "coverage",
     "highlight",
+    "instances",
     "match",
     "parse_query",
     "plain_query",

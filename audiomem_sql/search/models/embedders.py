@@ -31,6 +31,7 @@ from audiomem_sql.machine.progress import Progress
 from audiomem_sql.search.models.allowed import BUILT_IN, check_allowed, is_named
 from audiomem_sql.search.models.forked import ForkedLock, check_process
 from audiomem_sql.search.models.onnx_model import OnnxTransformer
+from audiomem_sql.search.models.tokens import spans_of_model, window_of_model
 from audiomem_sql.storage.segment import BACKENDS, HASHING
 
 #: Bytes of vectors that are remembered, so that the same text is embedded once.
@@ -147,6 +148,15 @@ class SentenceTransformer:
             if progress is not None:
                 progress(start + len(rows), len(texts))
         return vectors
+
+    @property
+    def window(self) -> int | None:
+        """The tokens of a text that the model looks at, without those that it adds itself."""
+        return window_of_model(self._loaded())
+
+    def token_spans(self, text: str) -> list[tuple[int, int]] | None:
+        """Where each token of a text begins and ends, in characters; None if the model does not tell."""
+        return spans_of_model(self._loaded(), text)
 
     def _loaded(self) -> Any:
         with self._lock:
@@ -269,6 +279,16 @@ class CachedEmbedder:
     def digest(self) -> bytes:
         """The digest of its weights."""
         return self._embedder.digest
+
+    @property
+    def window(self) -> int | None:
+        """Tokens that the model looks at; None if it does not tell."""
+        return getattr(self._embedder, "window", None)
+
+    def token_spans(self, text: str) -> list[tuple[int, int]] | None:
+        """The tokens of a text; None without a tokenizer."""
+        tokenize = getattr(self._embedder, "token_spans", None)
+        return None if tokenize is None else tokenize(text)
 
     def embed(self, texts: Sequence[str], progress: Progress | None = None) -> F32Array:
         """As the other embedder, each text once. DataTypeError for what is no text."""

@@ -26,8 +26,11 @@ class OnnxGraph:
         self.dimensions = int(about["dimensions"])
         self.digest = bytes.fromhex(about["digest"])
         self._tokenizer = Tokenizer.from_file(str(folder / TOKENIZER))
-        self._tokenizer.enable_truncation(int(about["tokens"]))
+        self._tokenizer.no_truncation()
         self._tokenizer.no_padding()
+        self._whole = Tokenizer.from_str(self._tokenizer.to_str())
+        self._tokenizer.enable_truncation(int(about["tokens"]))
+        self.window = int(about["tokens"]) - int(self._tokenizer.num_special_tokens_to_add(is_pair=False))
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = 1  # texts are divided among threads, not matrices
         options.inter_op_num_threads = 1
@@ -36,6 +39,11 @@ class OnnxGraph:
             str(folder / GRAPH), options, providers=["CPUExecutionProvider"]
         )
         self._inputs = {node.name for node in self._session.get_inputs()}
+
+    def token_spans(self, text: str) -> list[tuple[int, int]]:
+        """Where each token of a text begins and ends, in characters, beyond the window, too."""
+        spans: list[tuple[int, int]] = self._whole.encode(text, add_special_tokens=False).offsets
+        return spans
 
     def vector(self, text: str) -> F32Array:
         """float32 (dimensions,), of length 1."""

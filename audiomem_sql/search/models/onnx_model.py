@@ -73,6 +73,15 @@ class OnnxTransformer:
                     progress(start + len(part), len(texts))
         return vectors
 
+    @property
+    def window(self) -> int:
+        """The tokens of a text that the model looks at, without those that it adds itself."""
+        return self._loaded().window
+
+    def token_spans(self, text: str) -> list[tuple[int, int]]:
+        """Where each token of a text begins and ends, in characters."""
+        return self._loaded().token_spans(text)
+
     def _loaded(self) -> OnnxGraph:
         with self._lock:
             if self._graph is None:

@@ -55,6 +55,7 @@ from audiomem_sql.storage.segment.options import (
     TableOptions,
     check_backend,
 )
+from audiomem_sql.storage.segment.passage_options import AUTO, ON, cuts_texts, passages_option
 from audiomem_sql.storage.segment.reader import Segment
 from audiomem_sql.storage.segment.salvaging import SalvagedFile, salvaged_file
 from audiomem_sql.storage.segment.seal import FIRST_SEAL, EarlierSegment, Folded, Link, Seal
@@ -66,6 +67,7 @@ from audiomem_sql.storage.segment.write_options import WriteOptions
 from audiomem_sql.storage.segment.writer import SegmentWriter
 
 __all__ = [
+    "AUTO",
     "BACKENDS",
     "CREATED",
     "DEFAULT_MODEL",
@@ -76,6 +78,7 @@ __all__ = [
     "MAX_MIGRATIONS",
     "NEVER",
     "NO_HISTORY",
+    "ON",
     "ROWID",
     "AppendedPages",
     "Catalog",
@@ -108,8 +111,10 @@ __all__ = [
     "check_places",
     "check_version_count",
     "copied_file",
+    "cuts_texts",
     "matrix",
     "open_table_file",
+    "passages_option",
     "raw_catalog",
     "repaired_comments",
     "repaired_of_file",

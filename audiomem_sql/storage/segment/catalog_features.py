@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from audiomem_sql.columns.text_vectors import holds_passages
 from audiomem_sql.columns.tokenizers import UNSAID
 from audiomem_sql.storage.segment.catalog import NO_HISTORY, Catalog
 
@@ -23,6 +24,8 @@ VECTOR_INDEXES = "vector-indexes"
 KEYWORDS = "keywords"
 #: The feature of tables that name how the words of a column are made: who writes to them must make the same.
 TOKENIZERS = "tokenizers"
+#: The feature of tables whose long texts have several vectors: who writes to them must make the same.
+PASSAGES = "passages"
 #: Features of a segment that a reader must know to read it rightly, in the order in which they are named.
 FEATURES: dict[str, Callable[[Catalog], Any]] = {
     ROW_VERSIONS: lambda catalog: catalog.created is not None,
@@ -33,4 +36,5 @@ FEATURES: dict[str, Callable[[Catalog], Any]] = {
     KEYWORDS: lambda catalog: catalog.keywords,
     TOKENIZERS: lambda catalog: any(column.tokenize != UNSAID for column in catalog.schema.columns),
     VECTOR_INDEXES: lambda catalog: catalog.schema.vector_indexes,
+    PASSAGES: lambda catalog: any(map(holds_passages, catalog.schema.columns)),
 }

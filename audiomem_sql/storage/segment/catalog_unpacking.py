@@ -12,6 +12,7 @@ from typing import Any
 from audiomem_sql.blocks.bloom import filter_bytes
 from audiomem_sql.blocks.directory import BlockDirectory
 from audiomem_sql.columns.schema import Schema
+from audiomem_sql.columns.text_vectors import holds_passages
 from audiomem_sql.columns.types import ColumnType, Kind
 from audiomem_sql.errors import DamagedFileError
 from audiomem_sql.storage.segment.catalog import (
@@ -203,7 +204,8 @@ def unpack_vectors(unpacking: Unpacking) -> dict[int, VectorExtents]:
     schema, indexes = unpacking.schema, dict[int, VectorExtents]()
     for column, header, lists in unpacking.content["vectors"]:
         number = count(column, len(schema) - 1)
-        if number in indexes or schema.columns[number].type.kind is not Kind.FLOAT:
+        indexed = schema.columns[number]
+        if number in indexes or not (indexed.type.kind is Kind.FLOAT or holds_passages(indexed)):
             raise DamagedFileError("the catalog has an index of vectors for a column that has none")
         extents = [unpacking.extent(value) for value in (header, *lists)]
         if any(extent is None for extent in extents):

@@ -8,6 +8,7 @@ from itertools import count
 import pyarrow as pa
 
 from audiomem_sql.columns.schema import Schema
+from audiomem_sql.columns.text_vectors import holds_passages
 from audiomem_sql.columns.vector_index import COMPACT
 from audiomem_sql.indexes.keys.combined import CombinedHashes
 from audiomem_sql.indexes.vectors import VectorCodec
@@ -15,6 +16,7 @@ from audiomem_sql.storage.segment.catalog import Extent, KeywordExtents, VectorE
 from audiomem_sql.storage.segment.data_spool import Stratum
 from audiomem_sql.storage.segment.keyword_extents import KeywordSpool
 from audiomem_sql.storage.segment.labels import Labelled
+from audiomem_sql.storage.segment.passage_extents import PassageSpool
 from audiomem_sql.storage.segment.stream_writer import StreamWriter
 from audiomem_sql.storage.segment.vector_extents import VectorSpool
 
@@ -37,11 +39,20 @@ class IndexWriter:
         self._vectors = {
             number: VectorSpool(column.type.width, (codecs or {}).get(number), codes=vector_codes)
             for number, column in enumerate(schema.columns)
-            if column.is_hidden
+            if column.is_hidden and not holds_passages(column)
         }
         self._vectors |= {
             number: VectorSpool(schema.columns[number].type.width, options=options)
             for number, options in schema.vector_indexes.items()
+        }
+        self._passages = {
+            number: PassageSpool(
+                schema.columns[vectors].type.width,
+                self._vectors[vectors],
+                (codecs or {}).get(number),
+                vector_codes,
+            )
+            for vectors, number in schema.passages.items()
         }
         self._keywords = {
             number: KeywordSpool(schema.columns[number].tokenize) for number in schema.indexed_columns
@@ -63,14 +74,16 @@ class IndexWriter:
             key.add(columns)
         for number, vectors in self._vectors.items():
             vectors.add(columns[number])
+        for number, passages in self._passages.items():
+            passages.add(columns[number])
         for number, words in self._keywords.items():
             words.add(columns[number])
 
     def store_vectors(self) -> dict[int, VectorExtents]:
         """Make and store the indexes of vectors."""
-        finished = {
-            number: spool.finish(self._store_parts(number)) for number, spool in self._vectors.items()
-        }
+        spools: dict[int, VectorSpool | PassageSpool] = {**self._vectors}
+        spools |= self._passages  # which have the codecs of the former
+        finished = {number: spool.finish(self._store_parts(number)) for number, spool in spools.items()}
         return {number: extents for number, extents in finished.items() if extents is not None}
 
     def store_keywords(self) -> dict[int, KeywordExtents]:
@@ -89,6 +102,8 @@ class IndexWriter:
         """Let go of the files."""
         for vectors in self._vectors.values():
             vectors.close()
+        for passages in self._passages.values():
+            passages.close()
         for words in self._keywords.values():
             words.close()
 

@@ -7,7 +7,7 @@ and messages of the others, names of versions and sources were in the catalog al
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -26,7 +26,7 @@ from audiomem_sql.blocks.zones import Zones
 from audiomem_sql.columns.schema import Schema
 from audiomem_sql.columns.types import ColumnType, Kind
 from audiomem_sql.errors import AudioMemError, DamagedFileError
-from audiomem_sql.indexes.vectors import VectorIndex
+from audiomem_sql.indexes.vectors import PassageIndex, VectorIndex
 from audiomem_sql.storage.pages import PagedFile
 from audiomem_sql.storage.segment.catalog import (
     MAX_ROWS,
@@ -120,7 +120,10 @@ class _Assembly:
         }
         self._result.lost = {column: column_blocks.lost for column, column_blocks in blocks.items()}
         indexed = [*hidden, *self._schema.vector_indexes]  # the latter are compared one by one without
-        indexes = {number: index for number in indexed if (index := self._vectors_of(number))}
+        indexes: dict[int, VectorExtents] = {}
+        for number in indexed:
+            if (index := self._vectors_of(number, indexes)) is not None:
+                indexes[number] = index
         for number in hidden:
             if number not in indexes:
                 column = self._schema.columns[number]
@@ -227,15 +230,15 @@ class _Assembly:
 
     # -- everything else -------------------------------------------------------------------------------------
 
-    def _vectors_of(self, column: int) -> VectorExtents | None:
-        """The index of a column of vectors, if all of it can be read."""
+    def _vectors_of(self, column: int, before: Mapping[int, VectorExtents]) -> VectorExtents | None:
+        """The index of a column of vectors, if all of it can be read. before: those of earlier columns."""
         labels = self._other_labels
         header_label = labels.get((Labelled.VECTOR_HEADER, column, 0))
         if header_label is None or not fits_an_extent(header_label.stored, header_label.raw):
             return None
         header, read = _extent_of(header_label), self._stream.extent
         try:
-            count = VectorIndex(read(header), self._rows, ListReader((), read)).lists
+            count = self._opened_index(column, read(header), before).lists
             list_labels = [labels.get((Labelled.VECTOR_LIST, column, number)) for number in range(count)]
             lists = [_extent_of(label) for label in list_labels if label]
             if len(lists) < count or not all(fits_an_extent(extent.stored, extent.raw) for extent in lists):
@@ -245,6 +248,17 @@ class _Assembly:
         except AudioMemError:
             return None
         return VectorExtents(header, tuple(lists))
+
+    def _opened_index(self, column: int, header: bytes, before: Mapping[int, VectorExtents]) -> VectorIndex:
+        """The index of a column, without its lists; DamagedFileError where it cannot be read."""
+        read = self._stream.extent
+        vectors = {passages: place for place, passages in self._schema.passages.items()}.get(column)
+        if vectors is None:
+            return VectorIndex(header, self._rows, ListReader((), read))
+        codec = None
+        if vectors in before:
+            codec = VectorIndex(read(before[vectors].header), self._rows, ListReader((), read)).codec
+        return PassageIndex(header, self._rows, ListReader((), read), lambda _: codec)
 
     def _complete(self, entries: dict[int, ColumnEntry], indexes: dict[int, VectorExtents]) -> None:
         """Put everything that was found into the catalog, and note what is missing."""

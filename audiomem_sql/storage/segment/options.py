@@ -22,6 +22,7 @@ from audiomem_sql.columns.vector_index import COMPACT, FINE
 from audiomem_sql.errors import DamagedFileError, OptionError, did_you_mean
 from audiomem_sql.machine.limits import DEFAULT, LIMITS
 from audiomem_sql.protection.levels import LEVELS, level_named
+from audiomem_sql.storage.segment.passage_options import AUTO, passages_option
 from audiomem_sql.storage.segment.write_options import WriteOptions
 
 MODULATIONS = ("pcm", "spectrum")
@@ -40,6 +41,7 @@ _LEFT_OUT = (
     ("model_digest", ""),
     ("deltas", DELTAS[0]),
     ("vector_codes", VECTOR_CODES[0]),
+    ("passages", AUTO),
 )
 
 
@@ -52,7 +54,8 @@ class TableOptions:
     model_digest: 32 hex digits of the weights that made the vectors, empty as long as there are none; nobody
     chooses it. band_plan, robustness: names, for modulation=spectrum. deltas: inside the table's file, or
     beside it, where its bytes must not be touched by commits. vector_codes: compact or fine, for vectors of
-    texts.
+    texts. passages: whether texts are cut that are longer than the model's window: on, off, or the tokens of
+    a window; auto: new columns as the model has it, those that are there stay as they are.
     """
 
     profile: str = "desktop"
@@ -66,6 +69,7 @@ class TableOptions:
     robustness: str = "exact"
     deltas: str = DELTAS[0]
     vector_codes: str = VECTOR_CODES[0]
+    passages: str = AUTO
 
     @classmethod
     def check_names(cls, names: Iterable[str], others: Iterable[str] = ()) -> None:
@@ -114,6 +118,7 @@ class TableOptions:
             robustness=robustness,
             deltas=deltas,
             vector_codes=_known("vector_codes", values.get("vector_codes", COMPACT), VECTOR_CODES),
+            passages=passages_option(values.get("passages", AUTO)),
         )
         mode = Mode.of(plan, robustness)
         if modulation == "spectrum":
@@ -174,10 +179,11 @@ class TableOptions:
                 or options.robustness not in ROBUSTNESS
                 or options.deltas not in DELTAS
                 or options.vector_codes not in VECTOR_CODES
+                or options.passages != passages_option(options.passages)
             ):
                 raise ValueError(f"{options}")
             return options
-        except (TypeError, ValueError) as error:
+        except (TypeError, ValueError, OptionError) as error:
             raise DamagedFileError(
                 f"the options of the table cannot be understood ({error!s:.200})"
             ) from None

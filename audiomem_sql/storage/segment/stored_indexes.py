@@ -13,10 +13,12 @@ import pyarrow as pa
 
 from audiomem_sql.arrays import I64Array
 from audiomem_sql.blocks.bloom import BloomFilter
+from audiomem_sql.columns.stored_values import array_of
+from audiomem_sql.columns.text_vectors import holds_passages
 from audiomem_sql.errors import DamagedFileError
-from audiomem_sql.indexes.vectors import VectorIndex
+from audiomem_sql.indexes.vectors import PassageIndex, VectorIndex
 from audiomem_sql.indexes.words import KeywordIndex
-from audiomem_sql.storage.segment.catalog import Catalog, ColumnEntry, Extent
+from audiomem_sql.storage.segment.catalog import Catalog, ColumnEntry, Extent, VectorExtents
 from audiomem_sql.storage.segment.column_numbers import type_of_column
 from audiomem_sql.storage.segment.data_stream import DataStream
 from audiomem_sql.storage.segment.keyword_extents import open_keywords
@@ -67,22 +69,32 @@ class StoredIndexes:
                 index = self._vector_indexes.get(column)
                 if index is None:
                     try:
-                        index = VectorIndex(
-                            self._stream.extent(extents.header),
-                            self._catalog.rows,
-                            ListReader(extents.lists, self._stream.extent),
-                        )
+                        index = self._opened(column, extents)
                     except DamagedFileError as error:
                         self._stream.locate(error, extents.header)
                         raise
                     self._vector_indexes[column] = index
         return index
 
+    def _opened(self, column: int, extents: VectorExtents) -> VectorIndex:
+        header, rows = self._stream.extent(extents.header), self._catalog.rows
+        lists = ListReader(extents.lists, self._stream.extent)
+        schema = self._catalog.schema
+        if not holds_passages(schema.columns[column]):
+            return VectorIndex(header, rows, lists)
+        vectors = next(place for place, passages in schema.passages.items() if passages == column)
+        shared = self._vector_indexes.get(vectors)
+        if shared is None and vectors in self._catalog.vectors:
+            shared = self._vector_indexes[vectors] = self._opened(vectors, self._catalog.vectors[vectors])
+        return PassageIndex(header, rows, lists, lambda _: None if shared is None else shared.codec)
+
     def vectors(self, column: int, rows: I64Array) -> pa.Array:
-        """The vectors of ``rows``, int64 (n,), as they were stored."""
+        """The vectors of ``rows``, int64 (n,), as they were stored, or their passages."""
         index = self.vector_index(column)
         assert index is not None
         try:
+            if isinstance(index, PassageIndex):
+                return array_of(index.values(rows), type_of_column(self._catalog.schema, column))
             return array_of_vectors(index.vectors(rows), type_of_column(self._catalog.schema, column))
         except DamagedFileError as error:
             self._stream.locate(error, self._catalog.vectors[column].header)

@@ -15,7 +15,7 @@ from audiomem_sql.arrays import BoolArray, F32Array
 from audiomem_sql.columns.types import ColumnType, arrow_type
 from audiomem_sql.columns.vector_index import COMPACT, VectorIndexOptions
 from audiomem_sql.columns.views import strings, valid
-from audiomem_sql.indexes.vectors import VectorCodec, encoded_parts
+from audiomem_sql.indexes.vectors import IndexParts, VectorCodec, encoded_parts
 from audiomem_sql.machine.spooled_arrays import SpooledRows
 from audiomem_sql.storage.segment.catalog import Extent, VectorExtents
 
@@ -43,6 +43,8 @@ class VectorSpool:
         self._codes = codes
         self._width = width if options is None else options.dimensions or width
         self._rows = SpooledRows(self._width, "<f4")
+        #: The codec of the index, once that is made.
+        self.stored_codec: VectorCodec | None = None
         self._present: list[BoolArray] = []
 
     def add(self, array: pa.Array) -> None:
@@ -68,13 +70,19 @@ class VectorSpool:
         codec = None if self._codec is None or self._codec.outgrown(len(present)) else self._codec
         options = self._options or VectorIndexOptions(codes=self._codes)
         encoded = encoded_parts(self._rows, present, codec, embed=True, options=options)
-        extents = VectorExtents(store(encoded.header), tuple(store(part) for part in encoded.lists))
+        self.stored_codec = encoded.codec
+        extents = stored_parts(encoded, store)
         self.close()
         return extents
 
     def close(self) -> None:
         """Let go of the file."""
         self._rows.close()
+
+
+def stored_parts(encoded: IndexParts, store: Callable[[bytes], Extent], before: bytes = b"") -> VectorExtents:
+    """Where ``store`` puts the parts of an index. before: stands in front of its header."""
+    return VectorExtents(store(before + encoded.header), tuple(store(part) for part in encoded.lists))
 
 
 def matrix(array: pa.Array) -> F32Array:

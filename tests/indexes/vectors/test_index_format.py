@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from audiomem_sql.indexes.vectors import codec, index_format
+from audiomem_sql.indexes.vectors import codec, index_format, passage_index
 from audiomem_sql.indexes.vectors.codec import VectorCodec
 from audiomem_sql.indexes.vectors.index import VectorIndex
 from audiomem_sql.indexes.vectors.index_writing import EncodedIndex, encode_index
@@ -84,6 +84,7 @@ def table(heading: str) -> list[dict[str, str]]:
         ("Header", index_format.INDEX_HEADER),
         ("Lists", index_format.LIST_HEADER),
         ("Codec", codec.CODEC_HEADER),
+        ("Index of passages", passage_index.PASSAGE_HEADER),
     ],
 )
 def test_structures(heading: str, layout: struct.Struct) -> None:
@@ -97,9 +98,9 @@ def test_structures(heading: str, layout: struct.Struct) -> None:
 
 
 def test_magic_values_and_limits() -> None:
-    for magic in (index_format.MAGIC, codec.MAGIC):
+    for magic in (index_format.MAGIC, codec.MAGIC, passage_index.MAGIC):
         assert f"`{magic.decode()}`" in TEXT
     for row in table("Limits"):
         name = row["constant"].strip("`")
-        module = codec if hasattr(codec, name) and name != "VERSION" else index_format
+        module = next(each for each in (codec, index_format, passage_index) if hasattr(each, name))
         assert float(getattr(module, name)) == float(row["value"].replace(",", "")), name
