@@ -28,6 +28,7 @@ USES = {
     "Table.create(path + '2', ['a TEXT'], {'modulation': 'spectrum'})": ("scipy", "sound"),
     "am.open(spectrum)": ("scipy", "sound"),
     "draw(am.open(path).snapshot, path + '.png')": ("matplotlib", "sound"),
+    "am.open(vectors).map().save(path + '.png')": ("matplotlib", "sound"),
 }
 
 
@@ -37,8 +38,10 @@ def test_the_extra_is_named(use: str, tmp_path: Path) -> None:
     am.write_flac([{"id": 1}], tmp_path / "t.flac").close()
     with Table.create(tmp_path / "s.flac", ["a TEXT"], {"modulation": "spectrum"}) as table:
         table.append([{"a": "x"}])
+    with Table.create(tmp_path / "v.flac", ["v FLOAT[2]"]) as table:
+        table.append([{"v": [1.0, 2.0]}])
     code = (
-        "import sys; path, spectrum = sys.argv[1:]\n"
+        "import sys; path, spectrum, vectors = sys.argv[1:]\n"
         "class Missing:\n"
         "    def find_spec(self, name, *rest):\n"
         f"        if name.partition('.')[0] == {package!r}:\n"
@@ -51,7 +54,8 @@ def test_the_extra_is_named(use: str, tmp_path: Path) -> None:
         "assert am.open(path).to_arrow().num_rows == 1\n"
         f"try:\n    {use}\nexcept MissingExtraError as error:\n    print(error)\n"
     )
-    command = [sys.executable, "-c", code, str(tmp_path / "t.flac"), str(tmp_path / "s.flac")]
+    files = [str(tmp_path / f"{name}.flac") for name in "tsv"]
+    command = [sys.executable, "-c", code, *files]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     assert f"pip install 'audiomem-sql[{extra}]'" in done.stdout

@@ -113,7 +113,7 @@ class Search:
             raise QueryError(
                 "the hidden column k says how many rows a MATCH gives, and there is no MATCH",
                 file=self._path,
-                remedy="Add one, or use LIMIT.",
+                remedy="Add one, or use LIMIT. Of a CROSS JOIN the table that is searched comes second.",
             )
 
     def orders(self, query: IndexQuery) -> bool:

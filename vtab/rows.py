@@ -27,6 +27,7 @@ from audiomem_sql.versions import Snapshot
 from audiomem_sql.vtab.found_rows import CursorRow, matching_rows
 from audiomem_sql.vtab.interface import Cursor, Part
 from audiomem_sql.vtab.row_conditions import in_rows
+from audiomem_sql.vtab.search_memory import SearchMemory
 from audiomem_sql.writing.transaction import Transaction
 
 if TYPE_CHECKING:
@@ -44,6 +45,7 @@ class Rows(Cursor):
         "_batches",
         "_found",
         "_matching",
+        "_memory",
         "_owner",
         "_search_parts",
         "_words",
@@ -66,6 +68,7 @@ class Rows(Cursor):
         self._words = SearchedWords()
         self._found: tuple[int, FoundRow] | None = None
         self._matching: dict[Any, I64Array] = {}  # what was asked row by row
+        self._memory = SearchMemory()
 
     @property
     def searched(self) -> bool:
@@ -244,7 +247,8 @@ class Rows(Cursor):
             moment = Hidden.VERSION, version_of(self.moment, owner.table.path)
         elif self.moment is not None:
             moment = Hidden.AS_OF, self.moment
-        return in_rows(owner.rows_passing(self.filter, moment))
+        key, readable = (self.filter, moment), owner.table.readable
+        return self._memory.passing(readable, key, lambda: in_rows(owner.rows_passing(*key)))
 
     def _search(self, plan: Plan, arguments: Sequence[Any], passing: RowFilter | None) -> None:
         """Begin with the rows nearest to what is asked for."""
@@ -263,17 +267,11 @@ class Rows(Cursor):
         if query is None:  # nothing matches NULL
             self._search_parts = iter(())
         else:
-            self._words = searched_words(readable, full, column, query, table.options, table.path)
+            values = [arguments[term.argument - 1] for term in plan.terms if term.argument is not None]
+            kept = self._memory.readable(readable, (plan, self.filter, *values))
+            self._words = searched_words(kept, full, column, query, table.options, table.path)
             self._search_parts = results(
-                readable,
-                full,
-                column,
-                query,
-                table.options,
-                table.path,
-                filters,
-                row_filter=passing,
-                k=k,
+                kept, full, column, query, table.options, table.path, filters, row_filter=passing, k=k
             )
 
     def _searchable(self) -> Transaction | Snapshot:

@@ -16,6 +16,7 @@ from audiomem_sql.sound.band_health import band_states
 from audiomem_sql.table.table import Table
 from audiomem_sql.upkeep.verify import problems
 from audiomem_sql.versions import changes
+from audiomem_sql.vtab.analysis_functions import analysis_functions
 from audiomem_sql.vtab.interface import Host
 from audiomem_sql.vtab.interface import Table as VirtualTable
 from audiomem_sql.vtab.rows import rows_wanted, version_of
@@ -52,7 +53,9 @@ class TableFunction:
 
 
 def table_functions(tables: Tables, host: Callable[[], Host]) -> tuple[TableFunction, ...]:
-    """The table functions of one connection: verify, bands, snapshots, changes, vocabulary, suggest.
+    """The table functions of one connection.
+
+    They tell of files and versions, of words, and of all rows at once (``analysis_functions``).
 
     ``tables`` are those that it has in use. ``audiomem_changes`` gives the changed rows as a JSON object,
     because the columns of a table function are fixed before its arguments are known; JSON has blobs as text
@@ -89,6 +92,10 @@ def table_functions(tables: Tables, host: Callable[[], Host]) -> tuple[TableFunc
         TableFunction("audiomem_bands", BAND_COLUMNS, ("table",), band_health),
         TableFunction("audiomem_snapshots", SNAPSHOT_COLUMNS, ("table",), snapshots),
         TableFunction("audiomem_changes", CHANGE_COLUMNS, ("table", "first", "last"), row_changes),
+        *(
+            TableFunction(*function)
+            for function in analysis_functions(rows_of, lambda name: _table_called(tables, host, name))
+        ),
     )
 
 

@@ -22,12 +22,15 @@ import typer.main
 from audiomem_sql.cli import (
     backup,
     changes,
+    clusters,
     create,
     drop,
     dump,
+    duplicates,
     extension_path,
     info,
     ingest,
+    map,
     play,
     reembed,
     repair,
@@ -83,9 +86,12 @@ for verb in (
     salvage.salvage,
     scrub.scrub,
     search.search,
+    clusters.clusters,
+    duplicates.duplicates,
     extension_path.extension_path,
 ):
     app.command()(verb)
+app.command("map")(map.map_table)
 
 
 def _show_version(wanted: bool) -> None:

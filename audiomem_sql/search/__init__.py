@@ -3,13 +3,17 @@
 Other rooms import from here only.
 
 - A search: ``results`` gives the rows as ``Neighbours``, best first, for a column or for the ``WHOLE`` table.
-  ``search_target`` says what is searched there, and ``searched_words`` which words.
+  ``search_target`` says what is searched there, and ``searched_words`` which words. A ``Kept`` remembers
+  what searches of the same rows have in common.
 - The words of a table: ``vocabulary``, and ``suggestions`` for one that is misspelt; ``keyword_columns``
 says where. - Words in a text: ``highlight`` and ``snippet`` mark them, in any text or in a ``FoundRow``. -
 Vectors: ``allow_model`` says which may be loaded; ``embedder_of`` a model, ``dimensions_of`` it,
   ``table_embedder``; ``with_vectors`` and
   ``embed_texts`` for rows on their way into a table, ``recorded`` for its options, ``missing_vectors`` for
   the rows that have none yet. ``vector_of`` reads one as SQL has it.
+- Whole tables, as ``Searched``: ``knn_join`` gives the nearest rows of one for each row of another as
+  ``Pairs``, ``duplicates`` what is there twice, as ``Duplicates``, ``clusters`` what the rows are about, as
+  ``Clusters``, each a ``Cluster``; ``layout`` puts their vectors on a plane.
 
 It is not for what an index looks like in a file: that is in :mod:`audiomem_sql.indexes`.
 """
@@ -31,10 +35,14 @@ from audiomem_sql.search.found_passages import (
     shown,
     shown_spans,
 )
+from audiomem_sql.search.knn import Pairs, knn_join
 from audiomem_sql.search.known_words import Suggestion, Term, suggestions, vocabulary
 from audiomem_sql.search.models.allowed import allow_model, check_allowed
+from audiomem_sql.search.near_duplicates import Duplicates, duplicates
 from audiomem_sql.search.neighbours import Neighbours
+from audiomem_sql.search.parts import Kept
 from audiomem_sql.search.passages import Embedded, Known
+from audiomem_sql.search.plane import layout
 from audiomem_sql.search.request import (
     WHOLE,
     SearchedWords,
@@ -46,27 +54,39 @@ from audiomem_sql.search.request import (
     searched_words,
 )
 from audiomem_sql.search.snippets import FoundRow, highlight, snippet
+from audiomem_sql.search.stored_vectors import Searched
+from audiomem_sql.search.topics import Cluster, Clusters, clusters
 from audiomem_sql.search.vectors_in_sql import vector_of
 
 __all__ = [
     "WHOLE",
+    "Cluster",
+    "Clusters",
+    "Duplicates",
     "Embedded",
     "FoundPassages",
     "FoundRow",
+    "Kept",
     "Known",
     "Neighbours",
+    "Pairs",
     "Passage",
     "SearchTarget",
+    "Searched",
     "SearchedWords",
     "Suggestion",
     "Term",
     "allow_model",
     "check_allowed",
+    "clusters",
     "dimensions_of",
+    "duplicates",
     "embed_texts",
     "embedder_of",
     "highlight",
     "keyword_columns",
+    "knn_join",
+    "layout",
     "missing_vectors",
     "passage_finder",
     "passage_of",

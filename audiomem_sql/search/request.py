@@ -45,7 +45,7 @@ class SearchTarget:
     text_columns: dict[str, int]
 
 
-def _check_wanted(k: int | None, path: str) -> None:
+def check_wanted(k: int | None, path: str) -> None:
     """QueryError if ``k`` is no number of rows that a search gives."""
     if k is not None and k < 1:
         raise QueryError(f"k = {k} is no number of rows", file=path, remedy="Write k = 10, or LIMIT 10.")
@@ -131,7 +131,7 @@ def results(
 
     plain: a query by words alone that does not say so itself is one of plain words, not of FTS5's syntax.
     """
-    _check_wanted(k, path)
+    check_wanted(k, path)
     target = search_target(schema, column, path)
     mode, text = _mode(query, target, path, plain)
     if mode in ("keyword", "words"):

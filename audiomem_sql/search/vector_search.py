@@ -24,7 +24,7 @@ from audiomem_sql.machine.interrupts import check_interrupt
 from audiomem_sql.predicates import Op, Predicate, bind
 from audiomem_sql.scan import Filter, Readable, RowFilter, scan
 from audiomem_sql.search.neighbours import FIRST_ROWS, MOST_ROWS, Neighbours
-from audiomem_sql.search.parts import allowed_rows, parts
+from audiomem_sql.search.parts import allowed_rows, compared_vectors, parts
 from audiomem_sql.search.passages import best_of_both, nearest_passages
 from audiomem_sql.storage.segment import ReadableSegment, matrix
 
@@ -130,13 +130,15 @@ class _Ranking:
                 self._check_index(index, view.segment)
                 self._indexed.append((view.segment, index, allowed_rows(part, filters, row_filter)))
                 continue
-            read = (column,) if passages is None else (column, passages)
-            for batch in scan(part, read, (*filters, present), row_filter=row_filter):
-                rowids.append(batch.rowids)
+            if passages is None:
+                for part_rowids, vectors in compared_vectors(part, column, (*filters, present), row_filter):
+                    rowids.append(part_rowids)
+                    compared.append(distances_of(vectors, query, self._metric))
+                continue
+            for batch in scan(part, (column, passages), (*filters, present), row_filter=row_filter):
                 distances = distances_of(matrix(batch.arrays[0]), query, self._metric)
-                if passages is not None:
-                    distances = nearest_passages(batch.arrays[1], query, distances)
-                compared.append(distances)
+                rowids.append(batch.rowids)
+                compared.append(nearest_passages(batch.arrays[1], query, distances))
         #: The rows that were compared one by one.
         self._rowids, self._distances = np.concatenate(rowids), np.concatenate(compared)
 

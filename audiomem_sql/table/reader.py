@@ -15,6 +15,8 @@ from audiomem_sql.columns.schema import Schema
 from audiomem_sql.errors import DataTypeError, StorageError, UnsupportedError
 from audiomem_sql.machine.block_cache import SHARED, BlockCache
 from audiomem_sql.storage.segment import Migration, TableOptions, Version
+from audiomem_sql.table.analyses import Analysed
+from audiomem_sql.table.analysing import Analysing
 from audiomem_sql.table.open_table import OpenTable
 from audiomem_sql.table.rows import Current, Rows, row_at
 from audiomem_sql.versions import Snapshot, TableFiles
@@ -25,7 +27,7 @@ if TYPE_CHECKING:
     from audiomem_sql.table.arrow_dataset import FlacDataset
 
 
-class TableReader:
+class TableReader(Analysing):
     """A table opened for reading, at its newest version or at one that was chosen.
 
     ``schema``, ``version`` and ``len(table)`` speak of the snapshot that was loaded last; :meth:`refresh`
@@ -202,6 +204,10 @@ class TableReader:
     def _rows(self) -> Rows:
         self._check_open()
         return Rows(self.readable, self.options, self.path)
+
+    def _analysed(self, where: str | None = None, parameters: Sequence[Any] = ()) -> Analysed:
+        self._check_open()
+        return Analysed(self.readable, self.options, self.path, where, parameters)
 
     def _check_open(self) -> None:
         if self._opened.closed:

@@ -22,6 +22,13 @@ from audiomem_sql.search import keyword_columns, search_fields, suggestions, voc
 from audiomem_sql.table.arrow_dataset import FlacDataset
 from audiomem_sql.table.reader import TableReader
 from audiomem_sql.versions import changes
+from audiomem_sql.vtab.duckdb.analyses import (
+    audiomem_cluster_rows,
+    audiomem_clusters,
+    audiomem_duplicates,
+    audiomem_knn,
+    audiomem_map,
+)
 from audiomem_sql.vtab.duckdb.attaching import audiomem_attach
 from audiomem_sql.vtab.duckdb.many_files import is_pattern, paths_of, source_of_files
 from audiomem_sql.vtab.duckdb.source import NamedTable, Source, source_of_rows, values_by_column
@@ -278,5 +285,28 @@ FUNCTIONS = (
         (),
         audiomem_changes,
     ),
+    TableFunction(
+        "audiomem_knn",
+        (_PATH, Parameter("left_column"), Parameter("right"), Parameter("right_column")),
+        (
+            _COUNT,
+            *_VERSION,
+            *_FILTER,
+            Parameter("left_version", "ANY", optional=True),
+            Parameter("left_filter", optional=True),
+        ),
+        audiomem_knn,
+    ),
+    TableFunction(
+        "audiomem_duplicates",
+        (_PATH,),
+        (*_COLUMN, Parameter("threshold", "ANY", optional=True), *_VERSION, *_FILTER),
+        audiomem_duplicates,
+    ),
+    TableFunction("audiomem_clusters", (_PATH,), (*_COLUMN, _COUNT, *_VERSION, *_FILTER), audiomem_clusters),
+    TableFunction(
+        "audiomem_cluster_rows", (_PATH,), (*_COLUMN, _COUNT, *_VERSION, *_FILTER), audiomem_cluster_rows
+    ),
+    TableFunction("audiomem_map", (_PATH,), (*_COLUMN, _COUNT, *_VERSION, *_FILTER), audiomem_map),
     TableFunction("audiomem_attach", (_PATH,), (Parameter("schema", optional=True),), audiomem_attach),
 )

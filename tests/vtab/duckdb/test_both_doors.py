@@ -58,6 +58,16 @@ QUERIES = [
     "SELECT change_type, body FROM audiomem_changes('{notes}', 'before', NULL) WHERE row_id = 9",
     "SELECT a.id, b.id FROM audiomem_scan('{notes}') a JOIN audiomem_scan('{notes}', version := 2) b USING (year)",
     "SELECT n.year FROM audiomem_search('{notes}', 'disk', k := 1) s JOIN audiomem_scan('{notes}') n USING (id)",
+    "FROM audiomem_knn('{notes}', 'place', '{notes}', 'place', k := 2) WHERE place = 2",
+    "SELECT left_row_id FROM audiomem_knn('{notes}', 'body', '{notes}', 'body', left_filter := 'id < 3', filter := 'id > 3', k := 1)",
+    "SELECT count(*) FROM audiomem_knn('{notes}', NULL, '{notes}', NULL, version := 2, left_version := 'before')",
+    "FROM audiomem_duplicates('{folder}/twice.flac')",
+    "FROM audiomem_duplicates('{folder}/twice.flac', searched := 'n', threshold := 0.5, filter := 'id <> 2', version := 2)",
+    "SELECT size, words FROM audiomem_clusters('{notes}', k := 2, \"column\" := 'body')",
+    "SELECT sum(size) FROM audiomem_clusters('{notes}', version := 2, filter := 'year > 2020')",
+    "FROM audiomem_cluster_rows('{notes}', searched := 'place', as_of := '2100-01-01')",
+    "FROM audiomem_map('{notes}', k := 1)",
+    "SELECT cluster, count(*) FROM audiomem_map('{notes}', k := 3, searched := 'place') GROUP BY 1 ORDER BY 1",
     "FROM audiomem_scan('{folder}/parts/*.flac')",
     "SELECT count(*) FROM audiomem_scan('{folder}/parts/*.flac')",
     "SELECT n, replace(filename, '{folder}', '') FROM audiomem_scan('{folder}/**/p?.flac', filename := true)",
@@ -110,6 +120,17 @@ ERRORS = [
     ("FROM audiomem_search('{notes}', 'a', \"column\" := 'nix')", "nix"),
     ("FROM audiomem_search('{notes}', 'a', \"column\" := 'year')", "column year is not searched"),
     ("FROM audiomem_search('{notes}', 'a', \"column\" := 'body', searched := 'body')", "column and searched are the same"),
+    ("FROM audiomem_knn('{notes}', 'place', '{notes}', 'body')", "vectors of 2 numbers cannot be compared with those of 256"),
+    ("FROM audiomem_knn('{notes}', 'place', NULL, 'place')", "there is no path"),
+    ("FROM audiomem_knn('{notes}', 'place', '{notes}', 'place', k := 0)", "k = 0 is no number of rows"),
+    ("FROM audiomem_knn('{notes}', 'place', '{notes}', 'place', left_filter := 'nix = 1')", "there is no column 'nix'"),
+    ("FROM audiomem_duplicates('{notes}', threshold := 0)", "a threshold of 0"),
+    ("FROM audiomem_duplicates('{notes}', threshold := 'most')", "a threshold of 'most'"),
+    ("FROM audiomem_duplicates('{notes}', searched := 'year')", "column year has no vectors"),
+    ("FROM audiomem_clusters('{notes}', k := 0)", "k = 0 is no number of clusters"),
+    ("FROM audiomem_clusters('{notes}', version := 99)", "version 99 is not kept"),
+    ("FROM audiomem_cluster_rows('{notes}', filter := 'year >')", "year >"),
+    ("FROM audiomem_map('{folder}/parts/p1.flac')", "no column has vectors"),
     ("FROM audiomem_top('{notes}', 'year +')", "'year +' is no order"),
     ("FROM audiomem_top('{notes}', NULL)", "there is no order"),
     ("FROM audiomem_top('{notes}', 'year', k := -1)", "k = -1 is no number of rows"),
@@ -149,6 +170,10 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     soundfile.write(made / "parts" / "song.flac", np.zeros((4800, 2)), 48000)
     am.write_flac([{"S": "x", "more": 1, "n": 0.5, "filename": "mine"}], made / "other" / "x[1].flac").close()
     am.write_flac([{"n": 1, "s": 2}], made / "other" / "y.flac").close()
+    rows = [{"id": i, "n": "abcabc"[i], "v": [1.0, (0.0, 0.1, 9.0)[i // 2]]} for i in range(6)]
+    columns = ["id INTEGER PRIMARY KEY", "n TEXT", "v FLOAT[2]"]
+    with am.Table.create(made / "twice.flac", columns) as table:
+        table.append(rows)
     return made
 
 
@@ -206,6 +231,9 @@ def test_every_argument_has_its_name_in_both(doors: dict[str, Any]) -> None:
         "filename",
         "schema",
         "kind",
+        "left_filter",
+        "left_version",
+        "threshold",
         *ALIASES,
     } == {parameter.name for function in FUNCTIONS for parameter in function.named}
 
