@@ -7,13 +7,13 @@ from __future__ import annotations
 
 from audiomem_sql.errors import DataTypeError
 from audiomem_sql.search import embedder_of
-from audiomem_sql.storage.segment import BACKENDS, DEFAULT_MODEL, check_backend
+from audiomem_sql.storage.segment import DEFAULT_MODEL, check_backend, default_backend
 from audiomem_sql.udfs.function import DIRECT_ONLY, TEXT, VECTOR, Function, null_for_table
 
 
 @null_for_table
-def embed(text: object, model: object = DEFAULT_MODEL, backend: object = BACKENDS[0]) -> bytes | None:
-    """The vector of ``text``; NULL of NULL.
+def embed(text: object, model: object = DEFAULT_MODEL, backend: object = "") -> bytes | None:
+    """The vector of ``text``; NULL of NULL. backend: what runs the model, ``""`` the default.
 
     DataTypeError for what is no text, MissingExtraError without the model, UnsupportedError for
     one that is neither built in nor allowed.
@@ -30,17 +30,18 @@ def embed_many(
 ) -> list[bytes | None]:
     """The same of many texts: each is embedded once, and those of one model together."""
     named = [DEFAULT_MODEL] * len(texts) if models is None else models
-    chosen = [BACKENDS[0]] * len(texts) if backends is None else backends
+    chosen: list[object] = [""] * len(texts) if backends is None else backends
     wanted: dict[tuple[str, str], dict[str, bytes]] = {}
     for text, model, backend in zip(texts, named, chosen, strict=True):
         if text is None:
             continue
         if not isinstance(text, str) or not isinstance(model, str) or not isinstance(backend, str):
             raise DataTypeError("embed takes a text, the name of a model, and that of a backend")
-        check_backend(model, backend)
+        if backend:
+            check_backend(model, backend)
         wanted.setdefault((model, backend), {})[text] = b""
     for (model, backend), by_text in wanted.items():
-        vectors = embedder_of(model, backend).embed(list(by_text))
+        vectors = embedder_of(model, backend or default_backend(model)).embed(list(by_text))
         by_text.update(zip(by_text, (vector.astype("<f4").tobytes() for vector in vectors), strict=True))
     vectors_of_rows: list[bytes | None] = []
     for text, model, backend in zip(texts, named, chosen, strict=True):

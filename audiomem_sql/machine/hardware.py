@@ -11,12 +11,18 @@ import os
 import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 
 from audiomem_sql.errors import OptionError
 
 GIB = 1 << 30
 CGROUP_MEMORY = ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes")
 """Where Linux says how much memory a container may have, in control groups of version 2 and 1."""
+CGROUP_PROCESSORS = (
+    ("/sys/fs/cgroup/cpu.max",),
+    ("/sys/fs/cgroup/cpu/cpu.cfs_quota_us", "/sys/fs/cgroup/cpu/cpu.cfs_period_us"),
+)
+"""Where Linux says how much time of processors a container may have, and in how long, likewise."""
 BLOCK_DEVICES = "/sys/dev/block"
 """Where Linux has a folder for each block device, by its numbers."""
 
@@ -93,10 +99,16 @@ def measured(folder: str | os.PathLike[str] = ".", *, kind: bool = True) -> Hard
 
 
 def processors() -> int:
-    """Those that this process may use."""
+    """Those that this process may use; a part of one that a container may have counts as one."""
+    count = os.cpu_count() or UNKNOWN.processors
     with contextlib.suppress(AttributeError, OSError):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or UNKNOWN.processors
+        count = len(os.sched_getaffinity(0))
+    for paths in CGROUP_PROCESSORS:
+        with contextlib.suppress(ValueError, OSError):  # "max" or -1 is no limit
+            quota, period = " ".join(Path(path).read_text() for path in paths).split()
+            if int(quota) > 0 and int(period) > 0:
+                count = min(count, -(-int(quota) // int(period)))
+    return count
 
 
 def total_memory() -> int:

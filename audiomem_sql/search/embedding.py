@@ -14,21 +14,21 @@ import pyarrow as pa
 from audiomem_sql.arrays import F32Array
 from audiomem_sql.columns.schema import Schema
 from audiomem_sql.columns.stored_values import array_of
-from audiomem_sql.errors import AudioMemError, QueryError, UnsupportedError
+from audiomem_sql.errors import AudioMemError, MissingExtraError, QueryError, UnsupportedError
 from audiomem_sql.machine.progress import Progress
 from audiomem_sql.predicates import Op, Predicate, bind
 from audiomem_sql.scan import Filter
 from audiomem_sql.search.models.allowed import check_allowed
-from audiomem_sql.search.models.embedders import Embedder, HashingEmbedder, embedder_named
+from audiomem_sql.search.models.embedders import Embedder, HashingEmbedder, embedder_named, same_weights
 from audiomem_sql.search.passages import Embedded, Known, embedded_texts, window_of
 from audiomem_sql.search.vectors_in_sql import vector_of
-from audiomem_sql.storage.segment import TableOptions
+from audiomem_sql.storage.segment import WORDLLAMA, TableOptions
 from audiomem_sql.versions import Snapshot
 
 #: The longest text to search for.
 MAX_QUERY_CHARACTERS = 1 << 20
 #: Numbers of a vector of models that need not be loaded to know it.
-KNOWN_DIMENSIONS = {"all-MiniLM-L6-v2": 384, HashingEmbedder.name: HashingEmbedder.dimensions}
+KNOWN_DIMENSIONS = {"all-MiniLM-L6-v2": 384, WORDLLAMA: 256, HashingEmbedder.name: HashingEmbedder.dimensions}
 
 
 def embedder_of(model: str, backend: str) -> Embedder:
@@ -145,11 +145,26 @@ def query_vector(query: object, schema: Schema, column: int, options: TableOptio
                 file=path,
                 remedy="Search for a part of it.",
             )
-        vector: F32Array = table_embedder(options, schema, path).embed([query])[0]
-        return vector
+        return _query_embedded(query, schema, options, path)
     if isinstance(query, (list, tuple, np.ndarray)):
         return np.asarray(query, np.float32).reshape(-1)
     return vector_of(query)
+
+
+def _query_embedded(query: str, schema: Schema, options: TableOptions, path: str) -> F32Array:
+    """The vector of a text that is searched for.
+
+    Where the packages of the table's backend are missing, the other one makes it from the same weights: its
+    vector of a text is almost the same (cosine 0.994), where vectors of a table are never mixed.
+    """
+    try:
+        vector: F32Array = table_embedder(options, schema, path).embed([query])[0]
+    except MissingExtraError:
+        backend = same_weights(options.model, options.model_backend, options.model_digest)
+        if backend is None:
+            raise
+        vector = embedder_named(options.model, backend).embed([query])[0]
+    return vector
 
 
 def missing_vectors(snapshot: Snapshot) -> list[Filter]:

@@ -13,10 +13,11 @@ from audiomem_sql.migrations.changes import SchemaChange, parse_change
 from audiomem_sql.scan import scan
 from audiomem_sql.search import allow_model, embedder_of, missing_vectors
 from audiomem_sql.storage.segment import (
-    HASHING,
     TableOptions,
     check_backend,
     cuts_texts,
+    default_backend,
+    has_backends,
     passages_option,
 )
 from audiomem_sql.table.session import Session
@@ -73,7 +74,7 @@ class SchemaChanges:
         if model is not None:
             allow_model(model)
         model = model or opened.options.model
-        backend = model_backend or ("torch" if model == HASHING else opened.options.model_backend)
+        backend = model_backend or _backend_of(model, opened.options)
         check_backend(model, backend)
         embedder = embedder_of(model, backend)
         width, digest = embedder.dimensions, embedder.digest.hex()
@@ -134,3 +135,10 @@ class SchemaChanges:
         except BaseException:
             self._transactions.rollback()
             raise
+
+
+def _backend_of(model: str, options: TableOptions) -> str:
+    """What runs ``model`` from now on, where nobody says: what ran the table's model, if it had a choice."""
+    if has_backends(model) and has_backends(options.model):
+        return options.model_backend
+    return default_backend(model)

@@ -17,7 +17,7 @@ from audiomem_sql.machine.block_cache import SHARED, BlockCache
 from audiomem_sql.machine.progress import Progress
 from audiomem_sql.migrations.changes import SchemaChange
 from audiomem_sql.search import allow_model
-from audiomem_sql.storage.segment import DEFAULT_MODEL
+from audiomem_sql.storage.segment import DEFAULT_MODEL, default_backend
 from audiomem_sql.table.appends import Appends
 from audiomem_sql.table.creation import create_file, salvaged_columns, write_salvaged
 from audiomem_sql.table.reader import TableReader
@@ -84,7 +84,10 @@ class Table(TableReader):
             for name in schema.names:
                 check_new_name(name)
             # who makes the table names it, or takes the default
-            allow_model(str(chosen.get("model", DEFAULT_MODEL)))
+            model = str(chosen.get("model", DEFAULT_MODEL))
+            allow_model(model)
+            if schema.semantic_columns and "model_backend" not in chosen:
+                chosen = {**chosen, "model_backend": default_backend(model)}
             create_file(path, schema, chosen)
         return cls(path, cache=cache)
 

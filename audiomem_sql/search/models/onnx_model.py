@@ -1,29 +1,38 @@
 """Embedding through onnxruntime, with int8 weights.
 
-This is several times as fast as the default, and its vectors are nearly the same. Each text goes through the
-graph alone, on a thread of its own. Nothing is padded, so short texts cost little; and as dynamic
-quantisation takes its scale from everything that goes through together, a vector depends on its own text
-only.
+This is several times as fast as torch, and its vectors are nearly the same: the cosine of the two vectors of
+a text is 0.994 in the mean. Each text goes through the graph alone, on a thread of its own. Nothing is
+padded; and as dynamic quantisation takes its scale from everything that goes through together, a vector
+depends on its own text only, to the last bit. Batches of texts of one length were tried: they gain 10 % at
+60 tokens, lose as much at 250, and a vector in a batch has a cosine of 0.986 to 0.994 with its own.
 """
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from audiomem_sql.arrays import F32Array
-from audiomem_sql.errors import UnsupportedError
-from audiomem_sql.machine.interrupts import check_interrupt
+from audiomem_sql.errors import MissingExtraError, UnsupportedError
+from audiomem_sql.machine.hardware import processors
+from audiomem_sql.machine.interrupts import check_interrupt, result_of
 from audiomem_sql.machine.progress import Progress
 from audiomem_sql.search.models.forked import ForkedLock, check_process
-from audiomem_sql.search.models.onnx_export import cache_folder, export, fingerprint, read_about
+from audiomem_sql.search.models.onnx_export import (
+    EXPORT_VERSION,
+    export,
+    export_folder,
+    fingerprint,
+    read_about,
+)
 from audiomem_sql.search.models.onnx_graph import OnnxGraph
 
-_TEXTS_AT_ONCE = 256
+#: Texts that a thread takes at a time; short ones last half a millisecond.
+_TEXTS_AT_ONCE = 8
 
 
 class OnnxTransformer:
@@ -43,17 +52,23 @@ class OnnxTransformer:
         self._folder = folder
         self._load = load
         self._lock = ForkedLock()
+        self._exported: tuple[Path, dict[str, Any]] | None = None
         self._graph: OnnxGraph | None = None
 
     @property
     def dimensions(self) -> int:
         """Numbers of a vector."""
-        return self._loaded().dimensions
+        return int(self._about()["dimensions"])
 
     @property
     def digest(self) -> bytes:
         """The digest of the weights and of how they were quantised: never that of the float32 model."""
-        return self._loaded().digest
+        return bytes.fromhex(self._about()["digest"])
+
+    @property
+    def weights(self) -> bytes:
+        """The digest of the float32 model; empty where the export does not tell."""
+        return bytes.fromhex(self._about().get("weights", ""))
 
     def embed(self, texts: Sequence[str], progress: Progress | None = None) -> F32Array:
         """Vectors of length 1, float32 (len(texts), dimensions)."""
@@ -63,14 +78,27 @@ class OnnxTransformer:
         if len(texts) == 1:
             vectors[0] = graph.vector(texts[0])
             return vectors
-        with ThreadPoolExecutor(os.cpu_count() or 1) as threads:
-            for start in range(0, len(texts), _TEXTS_AT_ONCE):
+        # The longest first, so that no thread is left alone with one at the end.
+        order = sorted(range(len(texts)), key=lambda row: len(texts[row]), reverse=True)
+
+        def work(rows: list[int]) -> int:
+            for row in rows:
+                vectors[row] = graph.vector(texts[row])
+            return len(rows)
+
+        done = 0
+        threads = ThreadPoolExecutor(
+            max(1, min(processors(), len(texts))), thread_name_prefix="audiomem-onnx"
+        )
+        try:
+            parts = [order[start : start + _TEXTS_AT_ONCE] for start in range(0, len(order), _TEXTS_AT_ONCE)]
+            for future in [threads.submit(work, rows) for rows in parts]:
                 check_interrupt()
-                part = texts[start : start + _TEXTS_AT_ONCE]
-                for row, vector in enumerate(threads.map(graph.vector, part), start):
-                    vectors[row] = vector
+                done += result_of(future)
                 if progress is not None:
-                    progress(start + len(part), len(texts))
+                    progress(done, len(texts))
+        finally:
+            threads.shutdown(cancel_futures=True)
         return vectors
 
     @property
@@ -82,20 +110,36 @@ class OnnxTransformer:
         """Where each token of a text begins and ends, in characters."""
         return self._loaded().token_spans(text)
 
+    def _about(self) -> dict[str, Any]:
+        with self._lock:
+            return self._found()[1]
+
     def _loaded(self) -> OnnxGraph:
         with self._lock:
             if self._graph is None:
                 check_process(self.name)
-                self._graph = self._opened()
+                self._graph = OnnxGraph(*self._found())
             return self._graph
 
-    def _opened(self) -> OnnxGraph:
-        file_name = self.name.replace("/", "--").replace("\\", "--").lstrip(".")
-        folder = cache_folder() / f"{file_name}-{fingerprint(self.name, self._folder)}"
+    def _found(self) -> tuple[Path, dict[str, Any]]:
+        """The folder of the exported model, and what it says of itself."""
+        if self._exported is None:
+            self._exported = self._opened()
+        return self._exported
+
+    def _opened(self) -> tuple[Path, dict[str, Any]]:
+        folder = self._folder_of(EXPORT_VERSION)
         about = read_about(folder)
         if about is None:
-            model, weights = self._load()
-            export(self.name, model, weights, folder)
+            check_process(self.name)
+            try:
+                model, weights = self._load()
+                export(self.name, model, weights, folder)
+            except MissingExtraError:
+                older = self._folder_of(EXPORT_VERSION - 1)
+                if (about := read_about(older)) is None:
+                    raise
+                return older, about
             about = read_about(folder)
         if about is None:
             raise UnsupportedError(
@@ -103,4 +147,9 @@ class OnnxTransformer:
                 file=str(folder),
                 remedy="Try again, or use model_backend=torch.",
             )
-        return OnnxGraph(folder, about)
+        return folder, about
+
+    def _folder_of(self, version: int) -> Path:
+        """Where the export of this version is kept, or would be."""
+        file_name = self.name.replace("/", "--").replace("\\", "--").lstrip(".")
+        return export_folder() / f"{file_name}-{fingerprint(self.name, self._folder, version)}"

@@ -20,8 +20,9 @@ Other rooms import from here only.
 - ``check_copies`` and ``check_places`` verify a catalog, ``check_data`` its data; ``raw_catalog`` gives its
   bytes, ``repaired_comments`` and ``repaired_of_file`` the Vorbis comments of a damaged file.
 - ``DELTAS`` says where deltas go
-- ``BACKENDS``, ``DEFAULT_MODEL`` and ``HASHING`` are what the options say of models; ``check_backend`` checks
-  a choice.
+- ``BACKENDS``, ``DEFAULT_MODEL``, ``HASHING``, ``WORDLLAMA``, ``OPENAI`` and ``OLLAMA`` are what
+  the options say of models; ``check_backend`` checks a choice, ``default_backend`` makes one, and
+  ``has_backends`` says whether there is any.
 
 It is not for rows that change: a log and later segments say what was deleted, and ``versions`` puts them
 together.
@@ -52,8 +53,13 @@ from audiomem_sql.storage.segment.options import (
     DEFAULT_MODEL,
     DELTAS,
     HASHING,
+    OLLAMA,
+    OPENAI,
+    WORDLLAMA,
     TableOptions,
     check_backend,
+    default_backend,
+    has_backends,
 )
 from audiomem_sql.storage.segment.passage_options import AUTO, ON, cuts_texts, passages_option
 from audiomem_sql.storage.segment.reader import Segment
@@ -78,8 +84,11 @@ __all__ = [
     "MAX_MIGRATIONS",
     "NEVER",
     "NO_HISTORY",
+    "OLLAMA",
     "ON",
+    "OPENAI",
     "ROWID",
+    "WORDLLAMA",
     "AppendedPages",
     "Catalog",
     "Comments",
@@ -112,6 +121,8 @@ __all__ = [
     "check_version_count",
     "copied_file",
     "cuts_texts",
+    "default_backend",
+    "has_backends",
     "matrix",
     "open_table_file",
     "passages_option",

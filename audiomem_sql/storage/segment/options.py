@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import importlib.util
 import os
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
@@ -32,6 +33,11 @@ DEFAULT_MODEL = "all-MiniLM-L6-v2"
 HASHING = "hashing"
 #: What computes the vectors of any other model; the first is the default.
 BACKENDS = ("torch", "onnx")
+#: Packages that the second one needs.
+_OF_ONNX = ("onnxruntime", "tokenizers", "onnx")
+#: A table of vectors that a package brings along; then, how models are called that a server runs.
+WORDLLAMA = "wordllama"
+OPENAI, OLLAMA = "openai:", "ollama:"
 #: Where deltas go: behind the segments in the table's file, or into files of their own in a folder beside it.
 DELTAS = ("inside", "beside")
 #: How finely the vectors of texts are stored.
@@ -236,7 +242,21 @@ def check_backend(model: str, backend: str) -> None:
             f"model_backend {backend!r} does not exist",
             remedy=f"{did_you_mean(backend, BACKENDS)}Use one of: {', '.join(BACKENDS)}.",
         )
-    if model == HASHING and backend != BACKENDS[0]:
+    if not has_backends(model) and backend != BACKENDS[0]:
         raise OptionError(
-            f"model=hashing has no model_backend={backend}", remedy="Leave it out: hashing needs none."
+            f"model={model} has no model_backend={backend}", remedy=f"Leave it out: {model} needs none."
         )
+
+
+def has_backends(model: str) -> bool:
+    """Whether one of ``BACKENDS`` runs ``model``."""
+    return model not in (HASHING, WORDLLAMA) and not model.startswith((OPENAI, OLLAMA))
+
+
+def default_backend(model: str) -> str:
+    """What runs ``model`` where nobody says: int8 weights where their packages are installed.
+
+    A new table records it. A table that records none has the first of ``BACKENDS``.
+    """
+    is_there = has_backends(model) and all(importlib.util.find_spec(name) for name in _OF_ONNX)
+    return BACKENDS[1] if is_there else BACKENDS[0]

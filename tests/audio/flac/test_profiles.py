@@ -91,6 +91,23 @@ def test_a_container_has_less_memory(tmp_path: Path, monkeypatch: pytest.MonkeyP
         assert measured().memory == expected
 
 
+def test_a_container_has_fewer_processors(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    new, quota, period = (tmp_path / name for name in ("cpu.max", "quota", "period"))
+    monkeypatch.setattr(
+        hardware, "CGROUP_PROCESSORS", ((str(tmp_path / "none"),), (str(new),), (str(quota), str(period)))
+    )
+    monkeypatch.setattr(os, "sched_getaffinity", lambda process: set(range(6)), raising=False)
+    assert hardware.processors() == 6
+    cases = {"max 100000\n": 6, "150000 100000": 2, "100000 100000": 1, "1000 100000": 1, "900000 100000": 6}
+    for told, expected in (*cases.items(), ("", 6), ("0 0", 6)):
+        new.write_text(told)
+        assert hardware.processors() == expected, told
+    for told, expected in (("-1", 6), ("350000", 4)):
+        quota.write_text(told)
+        period.write_text("100000\n")
+        assert hardware.processors() == expected
+
+
 @pytest.mark.parametrize("answer", [-1, ValueError("unrecognized configuration name")])
 def test_where_the_standard_library_does_not_know(
     answer: int | ValueError, monkeypatch: pytest.MonkeyPatch

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -15,19 +16,25 @@ import pytest
 from audiomem_sql.connections import register
 from audiomem_sql.errors import DamagedFileError, MissingExtraError, OptionError, UnsupportedError
 from audiomem_sql.search.models import onnx_export
-from audiomem_sql.search.models.embedders import CachedEmbedder, HashingEmbedder, embedder_named
+from audiomem_sql.search.models.allowed import allow_model
+from audiomem_sql.search.models.embedders import (
+    CachedEmbedder,
+    HashingEmbedder,
+    embedder_named,
+    same_weights,
+)
 from audiomem_sql.search.models.onnx_graph import ABOUT, GRAPH, TOKENIZER
 from audiomem_sql.search.models.onnx_model import OnnxTransformer
-from audiomem_sql.storage.segment import TableOptions
+from audiomem_sql.storage.segment import TableOptions, default_backend
 from audiomem_sql.table.table import Table
 
 
 def test_the_cache_is_where_caches_are(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "c"))
-    assert onnx_export.cache_folder() == tmp_path / "c" / "audiomem-sql" / "onnx"
+    assert onnx_export.export_folder() == tmp_path / "c" / "audiomem-sql" / "onnx"
     monkeypatch.delenv("XDG_CACHE_HOME")
     monkeypatch.setenv("HOME", str(tmp_path))
-    assert onnx_export.cache_folder() == tmp_path / ".cache" / "audiomem-sql" / "onnx"
+    assert onnx_export.export_folder() == tmp_path / ".cache" / "audiomem-sql" / "onnx"
 
 
 def exported(folder: Path) -> None:
@@ -104,6 +111,79 @@ def test_options(tmp_path: Path) -> None:
     with pytest.raises(OptionError, match="does not exist"):
         sql.execute("SELECT embed('a', 'm', 'tpu')")
     sql.close()
+
+
+@pytest.fixture
+def packages(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder of packages before all others; those of the extra ``onnx`` are not installed elsewhere."""
+    folder = tmp_path / "packages"
+    for name in ("onnx", "onnxruntime", "tokenizers"):
+        (folder / name).mkdir(parents=True)
+        (folder / name / "__init__.py").write_text("")
+        monkeypatch.delitem(sys.modules, name, raising=False)
+    monkeypatch.syspath_prepend(folder)
+    return folder
+
+
+def test_int8_is_the_default_where_it_is_installed(
+    packages: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert default_backend("all-MiniLM-L6-v2") == default_backend("some/model") == "onnx"
+    for model in ("hashing", "wordllama", "openai:some", "ollama:some"):
+        assert default_backend(model) == "torch"
+        with pytest.raises(OptionError, match="has no model_backend"):
+            TableOptions.parse({"model": model, "model_backend": "onnx"})
+    Table.create(tmp_path / "a.flac", ["body TEXT SEMANTIC"]).close()
+    Table.create(tmp_path / "b.flac", ["body TEXT SEMANTIC"], {"model_backend": "torch"}).close()
+    Table.create(tmp_path / "c.flac", ["body TEXT"]).close()
+    Table.create(tmp_path / "d.flac", ["body TEXT SEMANTIC"], {"model": "hashing"}).close()
+    backends = [Table(tmp_path / f"{name}.flac").options.model_backend for name in "abcd"]
+    assert backends == ["onnx", "torch", "torch", "torch"]
+    with Table.salvaged(Table(tmp_path / "b.flac"), tmp_path / "saved.flac") as table:
+        assert table.options.model_backend == "torch"  # the file's word
+    for missing in ("onnx", "onnxruntime", "tokenizers"):
+        with monkeypatch.context() as patch:
+            patch.setitem(sys.modules, missing, None)
+            assert default_backend("some/model") == "torch"
+            Table.create(tmp_path / f"{missing}.flac", ["body TEXT SEMANTIC"]).close()
+            assert Table(tmp_path / f"{missing}.flac").options.model_backend == "torch"
+
+
+def test_an_older_export_serves_where_no_new_one_can_be_made(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+
+    def cannot() -> tuple[Any, bytes]:
+        raise MissingExtraError("no torch here")
+
+    with pytest.raises(MissingExtraError, match="no torch here"):
+        OnnxTransformer("m", None, cannot).digest  # noqa: B018
+    before = onnx_export.fingerprint("m", None, onnx_export.EXPORT_VERSION - 1)
+    exported(onnx_export.export_folder() / f"m-{before}")
+    model = OnnxTransformer("m", None, cannot)
+    assert (model.digest, model.dimensions, model.weights) == (bytes(16), 3, b"")
+    assert before != onnx_export.fingerprint("m", None)
+
+
+def test_a_table_is_searched_with_the_other_backend_of_its_weights(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    weights = b"digest of floats"
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    folder = onnx_export.export_folder() / f"here-{onnx_export.fingerprint('here', None)}"
+    exported(folder)
+    about = json.loads((folder / ABOUT).read_text())
+    about |= {"weights": weights.hex(), "digest": onnx_export.digest_of(weights).hex()}
+    (folder / ABOUT).write_text(json.dumps(about))
+    for missing in ("sentence_transformers", "onnxruntime"):
+        monkeypatch.setitem(sys.modules, missing, None)
+    allow_model("here")
+    assert same_weights("here", "torch", weights.hex()) == "onnx"
+    assert same_weights("here", "torch", b"others' digest..".hex()) is None
+    assert same_weights("here", "onnx", about["digest"]) is None  # no torch
+    assert same_weights("hashing", "torch", weights.hex()) is None
+    assert same_weights("here", "torch", "") is None
 
 
 def test_a_backend_is_an_embedder_of_its_own() -> None:
