@@ -22,14 +22,17 @@ from typing import Any
 
 import numpy as np
 
-from audiomem_sql.indexes.vectors.codec import VectorCodec
+from audiomem_sql.indexes.vectors.codec import USUAL, StepRule, VectorCodec
 from audiomem_sql.indexes.vectors.index import VectorIndex
 from audiomem_sql.indexes.vectors.index_format import decode_list
-from audiomem_sql.indexes.vectors.index_writing import EncodedIndex, encode_index
+from audiomem_sql.indexes.vectors.index_writing import FINE_STEPS, EncodedIndex, encode_index
 from audiomem_sql.machine.block_cache import BlockCache
 
 Array = np.ndarray[Any, Any]
 STEPS = (0.2, 0.25, 0.3, 0.35, 0.4, 0.5)
+#: Queries among the vectors themselves, and the shares of the lists of which a cold search reads the codes.
+TEXTS = 4000
+SHARES = (0.08, 0.12, 0.16, 0.25, 0.5, 1.0)
 K = 10
 
 
@@ -105,11 +108,38 @@ def curve(vectors: Array, queries: Array) -> None:
     truth = exact(vectors, queries)
     print(f"{len(vectors):,} vectors of {vectors.shape[1]} numbers\n\n step  bytes a vector  recall@{K}")
     for step in STEPS:
-        codec = VectorCodec.trained(vectors, step)
+        codec = VectorCodec.trained(vectors, StepRule(step))
         index = encode_index(vectors, codec=codec, embed=True)
         reader, _ = opened(index, len(vectors))
         rows, _ = reader.search(queries, K, probes=reader.lists)
         print(f" {step:4.2f}  {index.size / len(vectors):14.1f}  {recall(truth, rows):9.4f}")
+
+
+def options(vectors: Array, questions: Array) -> None:
+    """Bytes a vector, recall by texts and by questions, and what the first search of an index reads."""
+    texts = vectors[np.random.default_rng(0).permutation(len(vectors))[:TEXTS]]
+    truths = exact(vectors, texts), exact(vectors, questions)
+    print(f"\n recall@{K}: {len(texts):,} texts as queries, {len(questions):,} questions\n")
+    for name, rule in {"compact": USUAL, "fine": FINE_STEPS}.items():
+        started = time.process_time()
+        index = encode_index(vectors, codec=VectorCodec.trained(vectors, rule), embed=True)
+        made = (time.process_time() - started) / len(vectors) * 1e6
+        print(
+            f" {name}: {index.size / len(vectors):.1f} bytes a vector, made in {made:.0f} us of the processor"
+        )
+        reader, _ = opened(index, len(vectors))
+        for share in SHARES:
+            probes = max(1, round(share * reader.lists))
+            recalls = [
+                recall(truth, reader.search(queries, K, probes=probes)[0])
+                for truth, queries in zip(truths, (texts, questions), strict=True)
+            ]
+            visits = reader._visits(reader.codec.rotated(questions), K, reader._counts, probes)
+            read = len(index.header) + (visits @ np.array(list(map(len, index.lists)))).mean()
+            print(
+                f"  {share:4.0%} of {reader.lists} lists  texts {recalls[0]:.4f}  "
+                f"questions {recalls[1]:.4f}  {read / 1e3:7,.0f} KB cold"
+            )
 
 
 def small(vectors: Array, base: VectorCodec) -> None:
@@ -130,7 +160,14 @@ def speeds(vectors: Array, queries: Array) -> None:
     counts, header = reader._counts, reader._header
     started = time.perf_counter()
     for number, piece in enumerate(index.lists):
-        decode_list(piece, number, int(counts[number]), header.centres[number], header.has_lengths)
+        decode_list(
+            piece,
+            number,
+            int(counts[number]),
+            header.centres[number],
+            header.has_lengths,
+            index.codec.trellis,
+        )
     decoding = time.perf_counter() - started
     print(
         f"\n{rows:,} vectors, {reader.lists} lists, {index.size / rows:.1f} bytes a vector: "
@@ -225,6 +262,7 @@ def main() -> None:
             beside(table, asked, arguments.stores, arguments.seconds)
         return
     curve(vectors, queries)
+    options(vectors, queries)
     small(vectors, VectorCodec.trained(vectors))
     speeds(vectors, queries)
     for rows in arguments.rows:

@@ -116,8 +116,10 @@ def test_magic_values_and_codes() -> None:
         catalog_features.KEYWORDS,
         catalog_features.VECTOR_INDEXES,
         catalog_features.TOKENIZERS,
+        catalog_features.PASSAGES,
+        catalog_features.VECTOR_TRELLIS,
     )
-    assert f"There are eight: {', '.join(f'`{feature}`' for feature in features)}" in TEXT
+    assert f"There are ten: {', '.join(f'`{feature}`' for feature in features)}" in TEXT
     assert set(features) == catalog_features.FEATURES.keys()
     fields = {row["field"] for row in table("Labels")}
     old = f"in version 1, and in files repaired from it, `{labels.LABEL_MAGIC_1.decode()}`"

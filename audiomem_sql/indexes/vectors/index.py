@@ -22,7 +22,7 @@ from audiomem_sql.indexes.vectors.index_format import IndexHeader, decode_list
 from audiomem_sql.indexes.vectors.index_writing import CodedVectors
 from audiomem_sql.indexes.vectors.lists_together import ListsTogether, Room
 from audiomem_sql.indexes.vectors.metrics import Scores, centre_scores, distances_of_scores, query_scale
-from audiomem_sql.indexes.vectors.nearest import ROUNDED, Pool
+from audiomem_sql.indexes.vectors.nearest import ROUNDED, Pool, until
 from audiomem_sql.indexes.vectors.scanning import FEW_VECTORS, OneThread, Scanner, faiss, scanner
 from audiomem_sql.machine.block_cache import BlockCache
 from audiomem_sql.machine.interrupts import check_interrupt
@@ -82,7 +82,8 @@ class VectorIndex:
             codec = find_codec(parsed.digest)
         if codec is None:
             raise DamagedFileError("the codec of an index of vectors is not there")
-        if codec.digest != parsed.digest or codec.dimensions != parsed.dimensions:
+        stated = parsed.digest, parsed.dimensions, parsed.has_trellis
+        if (codec.digest, codec.dimensions, codec.trellis.width > 0) != stated:
             raise DamagedFileError("the codec of an index of vectors is another one than its header names")
         self.codec = codec
         self._order = np.argsort(parsed.membership, kind="stable")
@@ -273,11 +274,9 @@ class VectorIndex:
             return visits
         nearness = centre_scores(rotated, self._centres[filled], self._header.metric)
         order = filled[np.argsort(-nearness, axis=1, kind="stable")]
-        visited = _until(counts[order], max(k, LEAST_ALLOWED if probes is None else 0))
+        visited = until(counts[order], max(k, LEAST_ALLOWED if probes is None else 0))
         if probes is None:
-            visited = np.maximum(
-                visited, _until(self._counts[order], max(LEAST_SEEN, int(SEEN * self.count)))
-            )
+            visited = np.maximum(visited, until(self._counts[order], max(LEAST_SEEN, int(SEEN * self.count))))
         else:
             visited = np.maximum(visited, probes)
         for query, last in enumerate(visited):
@@ -369,7 +368,12 @@ class VectorIndex:
         """Codes int8 (n, d), their sizes float32 (n,), and the vectors' lengths, if the index has them."""
         count = int(self._counts[number])
         codes, lengths = decode_list(
-            self._read_list(number), number, count, self._header.centres[number], self._header.has_lengths
+            self._read_list(number),
+            number,
+            count,
+            self._header.centres[number],
+            self._header.has_lengths,
+            self.codec.trellis,
         )
         sizes = np.empty(count, np.float32)
         step = max(1, (1 << 20) // self.dimensions)
@@ -383,13 +387,3 @@ class VectorIndex:
 
 #: Making a rotation orthonormal takes longer than many searches, and a table is often opened again.
 _read_codec = lru_cache(8)(VectorCodec.from_bytes)
-
-
-def _until(counts: I64Array, enough: int) -> I64Array:
-    """int64 (m,): how many lists each query looks through to see ``enough`` rows, or all.
-
-    counts: rows of its lists, int64 (m, lists), in the order in which it looks through them.
-    """
-    before = np.cumsum(counts, axis=1)[:, :-1]
-    needed: I64Array = (before < enough).sum(axis=1) + 1
-    return needed

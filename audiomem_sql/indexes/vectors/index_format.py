@@ -19,6 +19,7 @@ from audiomem_sql.errors import DamagedFileError, FormatVersionError
 from audiomem_sql.indexes.vectors.arrays import MAX_DIMENSIONS
 from audiomem_sql.indexes.vectors.codec import DIGEST_BYTES
 from audiomem_sql.indexes.vectors.packing import pack_bytes, pack_codes, unpack_bytes, unpack_codes
+from audiomem_sql.indexes.vectors.trellis import NO_TRELLIS, Trellis
 
 #: magic, version, flags, 0, dimensions, lists, rows, digest of the codec, bytes of codec, centres and
 #: membership
@@ -29,11 +30,16 @@ VERSION = 1
 #: stands where version 1 has a zero, and the scale behind the header.
 SCALED_VERSION = 2
 SCALE = struct.Struct("<f")
+#: The version of an index whose codec has a trellis, by any metric: as version 2, with 0 for directions.
+TRELLIS_VERSION = 3
 METRIC_NUMBERS = {COSINE: 0, L2: 1, INNER_PRODUCT: 2}
 #: In flags: pieces have a length for each vector.
 LENGTHS = 1
 #: number of the list, its vectors, bytes of the codes
 LIST_HEADER = struct.Struct("<I I I")
+
+#: Up to so many rows the membership is packed as well as zstd can, which takes a microsecond a row.
+MAX_CAREFUL = 100_000
 
 #: Most lists; two numbers above them say that a row is in none.
 MAX_LISTS = 65_534
@@ -50,7 +56,7 @@ class IndexHeader:
     ``membership`` is uint16 (rows,): the list of each row, ``lists`` for NULL, ``lists`` + 1 for a vector of
     zeros. ``centres`` is int8 (lists, d), the middle of each list in codes. ``codec`` is empty if the codec
     is kept elsewhere, under its ``digest``. ``scale``: a decoded vector, times its length, times this is the
-    vector; 1 for cosine.
+    vector; 1 for cosine. ``has_trellis``: the codec has one.
     """
 
     dimensions: int
@@ -61,6 +67,14 @@ class IndexHeader:
     membership: U16Array
     metric: str = COSINE
     scale: float = 1.0
+    has_trellis: bool = False
+
+    @property
+    def version(self) -> int:
+        """The oldest version that can say all of this."""
+        if self.has_trellis:
+            return TRELLIS_VERSION
+        return VERSION if self.metric == COSINE else SCALED_VERSION
 
     @property
     def lists(self) -> int:
@@ -72,12 +86,12 @@ class IndexHeader:
         centres = pack_codes(self.centres, np.zeros(self.dimensions, np.int8)) if self.lists else b""
         width = _width(self.lists)
         planes = self.membership.astype(f"<u{width}").view(np.uint8).reshape(-1, width)
-        membership = pack_bytes(np.ascontiguousarray(planes.T).tobytes(), level=3)
-        scaled = self.metric != COSINE
+        level = 19 if len(planes) <= MAX_CAREFUL else 3
+        membership = pack_bytes(np.ascontiguousarray(planes.T).tobytes(), level)
         return (
             INDEX_HEADER.pack(
                 MAGIC,
-                SCALED_VERSION if scaled else VERSION,
+                self.version,
                 LENGTHS if self.has_lengths else 0,
                 METRIC_NUMBERS[self.metric],
                 self.dimensions,
@@ -88,7 +102,7 @@ class IndexHeader:
                 len(centres),
                 len(membership),
             )
-            + (SCALE.pack(self.scale) if scaled else b"")
+            + (b"" if self.version == VERSION else SCALE.pack(self.scale))
             + self.codec
             + centres
             + membership
@@ -108,9 +122,9 @@ class IndexHeader:
         )
         if magic != MAGIC:
             raise DamagedFileError("an index of vectors does not begin like one")
-        if version not in (VERSION, SCALED_VERSION):
+        if version not in (VERSION, SCALED_VERSION, TRELLIS_VERSION):
             raise FormatVersionError(
-                f"an index of vectors has version {version}, and {SCALED_VERSION} is the newest known"
+                f"an index of vectors has version {version}, and {TRELLIS_VERSION} is the newest known"
             )
         metric, scale, body = _metric_of(data, version, number)
         if flags & ~LENGTHS:
@@ -143,6 +157,7 @@ class IndexHeader:
             numbers.astype(np.uint16),
             metric,
             scale,
+            version == TRELLIS_VERSION,
         )
 
 
@@ -152,19 +167,25 @@ def _metric_of(data: bytes, version: int, number: int) -> tuple[str, float, int]
         if number:
             raise DamagedFileError("an index of vectors has a metric that its version does not have")
         return COSINE, 1.0, INDEX_HEADER.size
-    metric = next((name for name, own in METRIC_NUMBERS.items() if own == number), COSINE)
+    metric = next((name for name, own in METRIC_NUMBERS.items() if own == number), None)
     end = INDEX_HEADER.size + SCALE.size
-    if metric == COSINE or len(data) < end:
+    if metric is None or (version == SCALED_VERSION and metric == COSINE) or len(data) < end:
         raise DamagedFileError("an index of vectors does not say what it compares")
     (scale,) = SCALE.unpack_from(data, INDEX_HEADER.size)
-    if not np.isfinite(scale) or scale <= 0:
+    if not np.isfinite(scale) or scale <= 0 or (metric == COSINE and scale != 1):
         raise DamagedFileError("an index of vectors has a scale that is none")
     return metric, float(scale), end
 
 
-def encode_list(number: int, codes: I8Array, centre: I8Array, lengths: F32Array | None) -> bytes:
+def encode_list(
+    number: int,
+    codes: I8Array,
+    centre: I8Array,
+    lengths: F32Array | None,
+    trellis: Trellis = NO_TRELLIS,
+) -> bytes:
     """The piece of list ``number``: int8 (n, d) codes, and float32 (n,) lengths if the index has them."""
-    packed = pack_codes(codes, centre)
+    packed = pack_codes(codes, centre, trellis)
     piece = LIST_HEADER.pack(number, len(codes), len(packed)) + packed
     if lengths is None:
         return piece
@@ -173,7 +194,12 @@ def encode_list(number: int, codes: I8Array, centre: I8Array, lengths: F32Array 
 
 
 def decode_list(
-    piece: bytes, number: int, count: int, centre: I8Array, has_lengths: bool
+    piece: bytes,
+    number: int,
+    count: int,
+    centre: I8Array,
+    has_lengths: bool,
+    trellis: Trellis = NO_TRELLIS,
 ) -> tuple[I8Array, F32Array | None]:
     """int8 (count, d) and float32 (count,) or None, if ``piece`` is the list ``number`` of ``count`` vectors.
 
@@ -191,7 +217,7 @@ def decode_list(
     end = LIST_HEADER.size + size
     if len(piece) < end or (len(piece) > end) != has_lengths:
         raise DamagedFileError("a list of vectors has another length than its parts")
-    codes = unpack_codes(piece[LIST_HEADER.size : end], count, centre)
+    codes = unpack_codes(piece[LIST_HEADER.size : end], count, centre, trellis)
     if not has_lengths:
         return codes, None
     planes = np.frombuffer(unpack_bytes(piece[end:], 4 * count), np.uint8).reshape(4, count)

@@ -12,7 +12,7 @@ from audiomem_sql.columns.vector_index import COSINE, FINE, INT8, SMALL, VectorI
 from audiomem_sql.errors import DataTypeError, LimitError
 from audiomem_sql.indexes.vectors.arrays import lengths_of, vectors_of
 from audiomem_sql.indexes.vectors.clusters import CHUNK, cluster, means_of
-from audiomem_sql.indexes.vectors.codec import STEP, VectorCodec
+from audiomem_sql.indexes.vectors.codec import USUAL, StepRule, VectorCodec
 from audiomem_sql.indexes.vectors.index_format import (
     MAX_CENTRE_BYTES,
     MAX_LIST_BYTES,
@@ -27,8 +27,10 @@ from audiomem_sql.machine.spooled_arrays import ArrayRows, Rows, SpooledRows
 MIN_CLUSTERED = 20_000
 #: Vectors of a list on average, in large indexes and, if that makes few lists, in small ones.
 LIST_VECTORS = 1000
-SMALL_LIST_VECTORS = 230
-SMALL_LISTS = 128
+SMALL_LIST_VECTORS = 120
+SMALL_LISTS = 250
+#: Centres are rounded to so many standard deviations of a code: finer ones cost more than they save.
+CENTRE_ROUNDING = 0.3
 #: Bytes of codes that one list may have before the writer makes several for that reason alone.
 _SINGLE_LIST_BYTES = MAX_LIST_BYTES // 2
 #: Bytes of codes that are held while lists are made of them.
@@ -37,10 +39,10 @@ _GROUP_BYTES = 64 << 20
 NEAR_ONE = (0.75, 1.25)
 #: Of vectors that are not compared by their directions: lengths that stay in the codes, in usual ones.
 MOST_USUAL = 2.0
-#: The step of ``codes=small``, in standard deviations: about 1.3 bits a number.
-SMALL_STEP = 1.0
-#: The step of vectors of texts that are to be found more surely.
-FINE_STEP = 0.15
+#: The steps of ``codes=small``: about 1.3 bits a number, too few for a trellis to save any.
+SMALL_STEPS = StepRule(step=1.0, shrink=0.25, least_variance=0.12, trellis=False)
+#: The steps of vectors of texts that are to be found more surely.
+FINE_STEPS = StepRule(step=0.15, shrink=0.35)
 BY_COSINE = VectorIndexOptions()
 
 
@@ -200,8 +202,8 @@ def _new_codec(
     """A codec for ``count`` vectors, each call of ``units`` going through them."""
     if codes == INT8:
         return VectorCodec.plain_of(units(), dimensions)
-    step = {SMALL: SMALL_STEP, FINE: FINE_STEP}.get(codes, STEP)
-    return VectorCodec.trained_on(units, count, dimensions, step)
+    rule = {SMALL: SMALL_STEPS, FINE: FINE_STEPS}.get(codes, USUAL)
+    return VectorCodec.trained_on(units, count, dimensions, rule)
 
 
 def _pieces(rows: Rows, marks: BoolArray) -> Iterator[tuple[F32Array, BoolArray]]:
@@ -304,6 +306,7 @@ def _encoded(
         membership,
         coded.metric,
         coded.scale,
+        codec.trellis.width > 0,
     )
     pieces = _lists(coded, numbers, centres, has_lengths)
     return IndexParts(header.to_bytes(), pieces, codec, not embed)
@@ -327,7 +330,8 @@ def _lists(coded: _Coded, numbers: I32Array, centres: I8Array, has_lengths: bool
                 check_interrupt()
                 rows = order[ends[number] : ends[number + 1]]
                 lengths = coded.lengths[rows] if has_lengths else None
-                yield encode_list(number, codes[np.searchsorted(group, rows)], centres[number], lengths)
+                own = codes[np.searchsorted(group, rows)]
+                yield encode_list(number, own, centres[number], lengths, coded.codec.trellis)
             first = last
     finally:
         if isinstance(coded.codes, SpooledRows):
@@ -344,7 +348,16 @@ def _divided(coded: _Coded, lists: int) -> tuple[I32Array, I8Array]:
     lists = int(numbers.max(initial=-1)) + 1
     if lists > min(MAX_LISTS, MAX_CENTRE_BYTES // dimensions):
         raise LimitError(f"{count} vectors of {dimensions} numbers are too many for one index")
-    return numbers, np.rint(means_of(coded.codes, numbers, lists)).astype(np.int8)
+    return numbers, _centres(coded.codes, numbers, lists)
+
+
+def _centres(codes: Rows, numbers: I32Array, lists: int) -> I8Array:
+    """The middle of each list in codes, int8 (lists, d), roughly."""
+    unit = 1
+    if lists > 1:
+        sample = codes.take(np.arange(0, len(codes), -(-len(codes) // CHUNK)))
+        unit = np.maximum(np.rint(CENTRE_ROUNDING * sample.std(axis=0)), 1)
+    return (np.rint(means_of(codes, numbers, lists) / unit) * unit).clip(-127, 127).astype(np.int8)
 
 
 def _cut(numbers: I32Array, most: int) -> I32Array:

@@ -68,3 +68,13 @@ class Pool:
                 rows[query, : len(order)] = numbers[order]
                 scores[query, : len(order)] = found[order]
         return rows, scores
+
+
+def until(counts: I64Array, enough: int) -> I64Array:
+    """int64 (m,): how many lists each query looks through to see ``enough`` rows, or all.
+
+    counts: rows of its lists, int64 (m, lists), in the order in which it looks through them.
+    """
+    before = np.cumsum(counts, axis=1)[:, :-1]
+    needed: I64Array = (before < enough).sum(axis=1) + 1
+    return needed

@@ -3,7 +3,8 @@
 The frame saves by its Huffman codes alone. The codes are laid out coordinate by coordinate and cut into
 groups of neighbouring coordinates, each a zstd block, so that each group has a Huffman code of its own; the
 rotation sorts coordinates by variance, so neighbours are distributed alike. From every code the centre of its
-list is taken first, and the sign goes to the lowest bit, which leaves small numbers.
+list is taken first, and the sign goes to the lowest bit, which leaves small numbers. Codes of a trellis are
+their numbers there.
 
 An arithmetic coder would save another 4 % (docs/VECTORS.md); but libzstd decodes a million vectors of 384
 numbers a second, and interleaved rANS in numpy a twentieth of that.
@@ -11,15 +12,22 @@ numbers a second, and interleaved rANS in numpy a twentieth of that.
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import numpy as np
 import zstandard
 
 from audiomem_sql.arrays import I8Array, U8Array
 from audiomem_sql.errors import DamagedFileError
+from audiomem_sql.indexes.vectors.trellis import NO_TRELLIS, Trellis
 
 #: Most groups of coordinates, and the vectors that pay for one more: a Huffman code takes about 30 bytes.
 MAX_GROUPS = 12
-VECTORS_A_GROUP = 32
+VECTORS_A_GROUP = 15
+
+#: Coordinates of a byte behind the trellis, where most codes are 0, and what stands there for larger ones.
+_QUAD = 4
+_ESCAPE = np.uint8(3)
 
 #: A zstd block of at most 128 KiB takes at least 4 bytes: no frame holds more than its length times two to
 #: this power.
@@ -40,27 +48,80 @@ _PARAMETERS = zstandard.ZstdCompressionParameters(
 )
 
 
-def pack_codes(codes: I8Array, centre: I8Array) -> bytes:
+def pack_codes(codes: I8Array, centre: I8Array, trellis: Trellis = NO_TRELLIS) -> bytes:
     """int8 (n, d), of a list whose centre is int8 (d,), as bytes."""
     count, dimensions = codes.shape
-    plane = np.ascontiguousarray(_folded(codes - centre).T)
-    packer = zstandard.ZstdCompressor(compression_params=_PARAMETERS).compressobj(size=plane.size)
-    groups = max(1, min(MAX_GROUPS, count // VECTORS_A_GROUP, dimensions))
+    plane = _folded(trellis.numbers(np.ascontiguousarray(codes.T)) - trellis.numbers(centre[:, None]))
+    escapes = b""
+    if trellis.width:
+        narrow, escapes = _quads(plane[trellis.last :])
+        plane = np.concatenate((plane[: trellis.last], narrow))
+    packer = zstandard.ZstdCompressor(compression_params=_PARAMETERS).compressobj(
+        size=plane.size + len(escapes)
+    )
     pieces = []
-    for group in range(groups):
-        first, last = group * dimensions // groups, (group + 1) * dimensions // groups
+    for first, last in _groups(count, trellis.last if trellis.width else dimensions, len(plane)):
         pieces.append(packer.compress(plane[first:last].tobytes()))
         pieces.append(packer.flush(zstandard.COMPRESSOBJ_FLUSH_BLOCK))
+    if escapes:
+        pieces.append(packer.compress(escapes))
     return b"".join(pieces) + packer.flush()
 
 
-def unpack_codes(data: bytes, count: int, centre: I8Array) -> I8Array:
+def _groups(count: int, single: int, rows: int) -> list[tuple[int, int]]:
+    """The rows of each block, of a plane whose first ``single`` rows have a coordinate each, others four."""
+    groups = max(1, min(MAX_GROUPS, count // VECTORS_A_GROUP, single))
+    ends = [group * single // groups for group in range(groups + 1)]
+    return list(pairwise(ends)) + ([(single, rows)] if rows > single else [])
+
+
+def unpack_codes(data: bytes, count: int, centre: I8Array, trellis: Trellis = NO_TRELLIS) -> I8Array:
     """int8 (count, d) of :func:`pack_codes`. Raises DamagedFileError (without a place) for anything else."""
     dimensions = len(centre)
-    plane = np.frombuffer(unpack_bytes(data, count * dimensions), np.uint8).reshape(dimensions, count)
     codes = np.empty((count, dimensions), np.int8)
-    np.add(_unfolded(plane).T, centre, out=codes)
+    if not trellis.width:
+        plane = np.frombuffer(unpack_bytes(data, count * dimensions), np.uint8).reshape(dimensions, count)
+        np.add(_unfolded(plane).T, centre, out=codes)
+        return codes
+    rows = trellis.last + -(-(dimensions - trellis.last) // _QUAD)
+    escapes = _content_size(data) - rows * count
+    if not 0 <= escapes <= (dimensions - trellis.last) * count:
+        raise DamagedFileError("a list of vectors has more codes than vectors")
+    content = np.frombuffer(unpack_bytes(data, rows * count + escapes), np.uint8)
+    plane = content[: rows * count].reshape(rows, count)
+    folded = np.empty((dimensions, count), np.uint8)
+    folded[: trellis.last] = plane[: trellis.last]
+    _spread(plane[trellis.last :], content[rows * count :], folded[trellis.last :])
+    numbers = _unfolded(folded)
+    numbers += trellis.numbers(centre[:, None])
+    trellis.restore(numbers)
+    codes[:] = numbers.T
     return codes
+
+
+def _quads(folded: U8Array) -> tuple[U8Array, bytes]:
+    """Of uint8 (d, n) four coordinates a byte, uint8 (d / 4, n), and what is left of those from 3 on."""
+    small = np.zeros((-(-len(folded) // _QUAD) * _QUAD, folded.shape[1]), np.uint8)
+    np.minimum(folded, _ESCAPE, out=small[: len(folded)])
+    quads = small[0::4] | small[1::4] << 2 | small[2::4] << 4 | small[3::4] << 6
+    return quads, (folded[folded >= _ESCAPE] - _ESCAPE).tobytes()
+
+
+def _spread(quads: U8Array, escapes: U8Array, folded: U8Array) -> None:
+    """The inverse, into uint8 (d, n) ``folded``."""
+    for place in range(_QUAD):
+        own = folded[place::_QUAD]
+        np.bitwise_and(quads[: len(own)] >> 2 * place, _ESCAPE, out=own)
+    escaped = folded == _ESCAPE
+    if np.count_nonzero(escaped) != len(escapes):
+        raise DamagedFileError("a list of vectors has other codes than it should")
+    folded[escaped] = escapes + _ESCAPE
+
+
+def pack_numbers(data: bytes) -> bytes:
+    """One zstd frame, as :func:`pack_bytes`, of bytes that repeat by chance only, as codes do."""
+    packed: bytes = zstandard.ZstdCompressor(compression_params=_PARAMETERS).compress(data)
+    return packed
 
 
 def pack_bytes(data: bytes, level: int = 9) -> bytes:
@@ -76,12 +137,12 @@ def unpack_bytes(data: bytes, size: int) -> bytes:
 
     DamagedFileError (without a place) before more memory is taken.
     """
+    if size > len(data) << _MOST_RATIO:
+        raise DamagedFileError(f"{size} bytes are expected of {len(data)}, more than zstd can pack")
+    stated = _content_size(data)
+    if stated != size:
+        raise DamagedFileError(f"{stated} bytes are packed where {size} are expected")
     try:
-        if size > len(data) << _MOST_RATIO:
-            raise DamagedFileError(f"{size} bytes are expected of {len(data)}, more than zstd can pack")
-        stated = zstandard.get_frame_parameters(data).content_size
-        if stated != size:
-            raise DamagedFileError(f"{stated} bytes are packed where {size} are expected")
         raw: bytes = zstandard.ZstdDecompressor().decompress(
             data, max_output_size=size, allow_extra_data=False
         )
@@ -90,6 +151,14 @@ def unpack_bytes(data: bytes, size: int) -> bytes:
     if len(raw) != size:
         raise DamagedFileError(f"{len(raw)} bytes were packed where {size} are expected")
     return raw
+
+
+def _content_size(data: bytes) -> int:
+    """The bytes that a zstd frame says it holds; DamagedFileError (without a place) for no frame."""
+    try:
+        return int(zstandard.get_frame_parameters(data).content_size)
+    except zstandard.ZstdError as error:
+        raise DamagedFileError(f"packed vectors cannot be unpacked ({error})") from None
 
 
 def _folded(codes: I8Array) -> U8Array:

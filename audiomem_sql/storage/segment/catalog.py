@@ -79,10 +79,14 @@ class KeywordExtents:
 
 @dataclass(frozen=True, slots=True)
 class VectorExtents:
-    """Where the index of a column of vectors is: its header, and its lists."""
+    """Where the index of a column of vectors is: its header, and its lists.
+
+    has_trellis: the codes of its vectors are those of a trellis.
+    """
 
     header: Extent
     lists: tuple[Extent, ...]
+    has_trellis: bool = False
 
 
 @dataclass(frozen=True, slots=True)

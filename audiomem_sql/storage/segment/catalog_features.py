@@ -20,6 +20,8 @@ COMBINED_KEYS = "combined-keys"
 VECTORS = "vectors"
 #: The feature of segments with INDEXED columns of vectors: who writes them must make such indexes.
 VECTOR_INDEXES = "vector-indexes"
+#: The feature of segments with vectors whose codes are those of a trellis.
+VECTOR_TRELLIS = "vector-trellis"
 #: The feature of segments that have keyword indexes: who merges them must make new ones.
 KEYWORDS = "keywords"
 #: The feature of tables that name how the words of a column are made: who writes to them must make the same.
@@ -37,4 +39,5 @@ FEATURES: dict[str, Callable[[Catalog], Any]] = {
     TOKENIZERS: lambda catalog: any(column.tokenize != UNSAID for column in catalog.schema.columns),
     VECTOR_INDEXES: lambda catalog: catalog.schema.vector_indexes,
     PASSAGES: lambda catalog: any(map(holds_passages, catalog.schema.columns)),
+    VECTOR_TRELLIS: lambda catalog: any(index.has_trellis for index in catalog.vectors.values()),
 }

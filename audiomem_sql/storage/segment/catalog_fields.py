@@ -47,7 +47,12 @@ TABLE_ID_BYTES = 16
 
 def _pack_vectors(catalog: Catalog) -> list[Any]:
     return [
-        [column, pack_extent(index.header), [pack_extent(extent) for extent in index.lists]]
+        [
+            column,
+            pack_extent(index.header),
+            [pack_extent(extent) for extent in index.lists],
+            *([True] if index.has_trellis else []),
+        ]
         for column, index in sorted(catalog.vectors.items())
     ]
 

@@ -26,7 +26,7 @@ def settled(catalog: Catalog, spool: DataSpool) -> Catalog:
         catalog,
         entries=tuple(map(moved_entry, catalog.entries)),
         vectors={
-            column: VectorExtents(moved(index.header), tuple(map(moved, index.lists)))
+            column: VectorExtents(moved(index.header), tuple(map(moved, index.lists)), index.has_trellis)
             for column, index in catalog.vectors.items()
         },
         keywords={

@@ -202,7 +202,7 @@ def _check_versions(blocks: BlockDirectory, first: int, last: int, *, every: boo
 def unpack_vectors(unpacking: Unpacking) -> dict[int, VectorExtents]:
     """The indexes of the columns of vectors, by column number."""
     schema, indexes = unpacking.schema, dict[int, VectorExtents]()
-    for column, header, lists in unpacking.content["vectors"]:
+    for column, header, lists, *has_trellis in unpacking.content["vectors"]:
         number = count(column, len(schema) - 1)
         indexed = schema.columns[number]
         if number in indexes or not (indexed.type.kind is Kind.FLOAT or holds_passages(indexed)):
@@ -210,8 +210,10 @@ def unpack_vectors(unpacking: Unpacking) -> dict[int, VectorExtents]:
         extents = [unpacking.extent(value) for value in (header, *lists)]
         if any(extent is None for extent in extents):
             raise DamagedFileError("the catalog has an index of vectors without a place")
+        if has_trellis not in ([], [True]):
+            raise DamagedFileError("the catalog has an index of vectors of a kind that does not exist")
         first, *others = [extent for extent in extents if extent is not None]
-        indexes[number] = VectorExtents(first, tuple(others))
+        indexes[number] = VectorExtents(first, tuple(others), bool(has_trellis))
     return indexes
 
 

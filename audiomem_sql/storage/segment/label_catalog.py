@@ -238,7 +238,8 @@ class _Assembly:
             return None
         header, read = _extent_of(header_label), self._stream.extent
         try:
-            count = self._opened_index(column, read(header), before).lists
+            index = self._opened_index(column, read(header), before)
+            count = index.lists
             list_labels = [labels.get((Labelled.VECTOR_LIST, column, number)) for number in range(count)]
             lists = [_extent_of(label) for label in list_labels if label]
             if len(lists) < count or not all(fits_an_extent(extent.stored, extent.raw) for extent in lists):
@@ -247,7 +248,7 @@ class _Assembly:
                 read(extent)
         except AudioMemError:
             return None
-        return VectorExtents(header, tuple(lists))
+        return VectorExtents(header, tuple(lists), index.codec.trellis.width > 0)
 
     def _opened_index(self, column: int, header: bytes, before: Mapping[int, VectorExtents]) -> VectorIndex:
         """The index of a column, without its lists; DamagedFileError where it cannot be read."""

@@ -82,7 +82,8 @@ class VectorSpool:
 
 def stored_parts(encoded: IndexParts, store: Callable[[bytes], Extent], before: bytes = b"") -> VectorExtents:
     """Where ``store`` puts the parts of an index. before: stands in front of its header."""
-    return VectorExtents(store(before + encoded.header), tuple(store(part) for part in encoded.lists))
+    header, lists = store(before + encoded.header), tuple(store(part) for part in encoded.lists)
+    return VectorExtents(header, lists, encoded.codec.trellis.width > 0)
 
 
 def matrix(array: pa.Array) -> F32Array:

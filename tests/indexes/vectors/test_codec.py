@@ -5,25 +5,45 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from audiomem_sql.errors import DamagedFileError
-from audiomem_sql.indexes.vectors.codec import CODEC_HEADER, VectorCodec
+from audiomem_sql.errors import DamagedFileError, FormatVersionError
+from audiomem_sql.indexes.vectors.codec import CODEC_HEADER, TRELLIS, StepRule, VectorCodec
 from audiomem_sql.indexes.vectors.packing import pack_bytes, pack_codes, unpack_bytes, unpack_codes
 from audiomem_sql.indexes.vectors.rotation import principal_axes, rotation_of
 from indexes.vectors.clustered import clustered
 
 VECTORS = clustered(4000)
 TRAINED = VectorCodec.trained(VECTORS)
+ROUNDED = VectorCodec.trained(VECTORS, StepRule(trellis=False))
 PLAIN = VectorCodec.plain(VECTORS)
 
 
-@pytest.mark.parametrize("codec", [TRAINED, PLAIN])
+@pytest.mark.parametrize("codec", [TRAINED, ROUNDED, PLAIN])
 def test_decoding_is_within_half_a_step(codec: VectorCodec) -> None:
+    """Within two in the trellis, a quarter of whose codes has every fourth integer to choose from."""
     codes = codec.encode(VECTORS)
     assert codes is not None
-    assert (np.abs(codec.rotated(codec.decode(codes) - VECTORS)) <= codec.steps * 0.5001).all()
+    most = codec.steps * 0.5001
+    most[codec.trellis.first : codec.trellis.last] *= 4
+    assert (np.abs(codec.rotated(codec.decode(codes) - VECTORS)) <= most).all()
 
 
-@pytest.mark.parametrize("codec", [TRAINED, PLAIN])
+def test_a_trellis_is_nearer_for_the_same_numbers() -> None:
+    def error(codec: VectorCodec) -> float:
+        codes = codec.encode(VECTORS)
+        assert codes is not None
+        difference = codec.rotated(codec.decode(codes) - VECTORS)
+        return float(np.square(difference[:, TRAINED.trellis.first : TRAINED.trellis.last]).mean())
+
+    first, last = TRAINED.trellis.first, TRAINED.trellis.last
+    assert 0 < first < first + 40 < last < 96
+    halved = TRAINED.steps.copy()
+    halved[first:last] *= 2
+    assert np.allclose(halved, ROUNDED.steps)
+    assert ROUNDED.trellis.width == 0
+    assert error(TRAINED) < 0.82 * error(ROUNDED)
+
+
+@pytest.mark.parametrize("codec", [TRAINED, ROUNDED, PLAIN])
 def test_encoding_again_changes_nothing(codec: VectorCodec) -> None:
     codes = codec.encode(VECTORS)
     assert codes is not None
@@ -33,10 +53,11 @@ def test_encoding_again_changes_nothing(codec: VectorCodec) -> None:
         assert (again == codes).all()
 
 
-@pytest.mark.parametrize("codec", [TRAINED, PLAIN])
+@pytest.mark.parametrize("codec", [TRAINED, ROUNDED, PLAIN])
 def test_bytes(codec: VectorCodec) -> None:
     read = VectorCodec.from_bytes(codec.to_bytes())
     assert read.digest == codec.digest
+    assert read.trellis == codec.trellis
     assert (read.encode(VECTORS) == codec.encode(VECTORS)).all()
     assert (read.axes is None) == (codec is PLAIN)
 
@@ -49,7 +70,7 @@ def test_training_is_repeatable() -> None:
 def test_a_coarser_step_takes_fewer_bytes() -> None:
     sizes = []
     for step in (0.2, 0.3, 0.5):
-        codes = VectorCodec.trained(VECTORS, step).encode(VECTORS)
+        codes = VectorCodec.trained(VECTORS, StepRule(step)).encode(VECTORS)
         assert codes is not None
         sizes.append(len(pack_codes(codes, np.zeros(VECTORS.shape[1], np.int8))))
     assert sizes == sorted(sizes, reverse=True)
@@ -101,18 +122,27 @@ def test_no_more_memory_than_the_bytes_can_hold() -> None:
             unpack_bytes(data, 1 << 20)
 
 
-def test_damaged_codecs() -> None:
-    data = TRAINED.to_bytes()
-    for end in (0, 5, CODEC_HEADER.size, len(data) - 1):
+@pytest.mark.parametrize("codec", [TRAINED, ROUNDED])
+def test_damaged_codecs(codec: VectorCodec) -> None:
+    data = codec.to_bytes()
+    for end in (0, 5, CODEC_HEADER.size, CODEC_HEADER.size + 3, len(data) - 1):
         with pytest.raises(DamagedFileError):
             VectorCodec.from_bytes(data[:end])
     for offset in range(CODEC_HEADER.size):
         flipped = bytearray(data)
         flipped[offset] ^= 0x81
-        with pytest.raises(DamagedFileError):
+        with pytest.raises(FormatVersionError if offset == 4 else DamagedFileError):
             VectorCodec.from_bytes(bytes(flipped))
-    head = data[: CODEC_HEADER.size]
+    head = data[: CODEC_HEADER.size + (TRELLIS.size if codec is TRAINED else 0)]
     for steps in (np.zeros(96), np.full(96, np.nan), np.full(96, 1e9), np.full(96, -1.0)):
         body = steps.astype("<f4").tobytes() + bytes(4 * 96) + bytes(96 * 96)
         with pytest.raises(DamagedFileError):
             VectorCodec.from_bytes(head + pack_bytes(body))
+
+
+@pytest.mark.parametrize("trellis", [(5, 5), (6, 5), (0, 97), (96, 97), (0, 2**32 - 1)])
+def test_a_trellis_beyond_the_dimensions(trellis: tuple[int, int]) -> None:
+    data = TRAINED.to_bytes()
+    end = CODEC_HEADER.size + TRELLIS.size
+    with pytest.raises(DamagedFileError, match="trellis"):
+        VectorCodec.from_bytes(data[: CODEC_HEADER.size] + TRELLIS.pack(*trellis) + data[end:])
