@@ -80,7 +80,7 @@ def attach(*host: Callable[..., Any]) -> Any:
 
     scalars = [
         (function.name, count, function.call, function.flags)
-        for function in udfs.functions()
+        for function in udfs.all_functions()
         for count in function.counts
     ]
     return Door(NativeHost(*host), scalars, getattr(_loading, "raised", None))

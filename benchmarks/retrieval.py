@@ -15,8 +15,9 @@ import json
 import math
 import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 import pyarrow.parquet as pq
@@ -28,6 +29,7 @@ from examples.demo import HELP_COLUMNS, library_rows
 
 QUESTIONS = Path(__file__).with_name("questions.jsonl")
 Labels = dict[str, int]
+_Row = TypeVar("_Row", str, int)
 
 
 def questions(names: set[str]) -> list[tuple[str, Labels]]:
@@ -41,8 +43,8 @@ def questions(names: set[str]) -> list[tuple[str, Labels]]:
     return pairs
 
 
-def ndcg(names: Sequence[str], relevant: Labels) -> float:
-    """nDCG@10 of an answer."""
+def ndcg(names: Sequence[_Row], relevant: Mapping[_Row, int]) -> float:
+    """nDCG@10 of an answer, given as names or numbers of rows."""
 
     def gained(grades: Sequence[int]) -> float:
         return sum((2**grade - 1) / math.log2(rank + 2) for rank, grade in enumerate(grades[:10]))

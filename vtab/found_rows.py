@@ -1,4 +1,4 @@
-"""The row that a cursor is at, for functions that SQLite calls with it: highlight, snippet, and MATCH itself.
+"""The row that a cursor is at, for functions that SQLite calls with it: highlight, snippet, bm25, and MATCH.
 
 A plan answers MATCH. Where SQLite chooses one that does not, as for ``t MATCH 'word' OR year + 1 = 2020``, it
 asks for MATCH row by row: ``match(query, row)``. The rows that match are then searched for once, for a cursor
@@ -26,31 +26,31 @@ from audiomem_sql.writing.transaction import Transaction
 class CursorRow:
     """The row that a cursor is at. matching: gives the rowids that match a query, ascending."""
 
-    __slots__ = ("_matching", "_readable", "_rowid")
+    __slots__ = ("_matching", "readable", "rowid")
 
     def __init__(
         self, readable: Transaction | Snapshot, rowid: int, matching: Callable[[Any], I64Array]
     ) -> None:
-        self._readable = readable
-        self._rowid = rowid
+        self.readable = readable
+        self.rowid = rowid
         self._matching = matching
 
     def value(self, column: int) -> Any:
         """What a column holds, as SQL has it."""
-        if column == self._readable.schema.rowid_column:
-            return self._rowid
-        row = self._readable.stored_row(self._rowid)
-        return None if row is None else as_sql(row[column], self._readable.schema.columns[column].type)
+        if column == self.readable.schema.rowid_column:
+            return self.rowid
+        row = self.readable.stored_row(self.rowid)
+        return None if row is None else as_sql(row[column], self.readable.schema.columns[column].type)
 
     def passage(self, found: FoundPassages) -> Passage | None:
         """The passage that a search found; None where the text is not cut."""
-        return passage_of(found, self._readable, self._rowid)
+        return passage_of(found, self.readable, self.rowid)
 
     def matches(self, query: Any) -> bool:
         """Whether the row is among those that ``query`` finds."""
         rowids = self._matching(query)
-        place = int(np.searchsorted(rowids, self._rowid))
-        return place < len(rowids) and int(rowids[place]) == self._rowid
+        place = int(np.searchsorted(rowids, self.rowid))
+        return place < len(rowids) and int(rowids[place]) == self.rowid
 
 
 def matching_rows(

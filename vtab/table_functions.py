@@ -11,7 +11,7 @@ from audiomem_sql.columns.column import fold, quote
 from audiomem_sql.columns.timestamps import render
 from audiomem_sql.errors import AudioMemError, QueryError
 from audiomem_sql.machine.interrupts import watched
-from audiomem_sql.search import keyword_columns, suggestions, vocabulary
+from audiomem_sql.search import checked_kind, keyword_columns, suggestions, vocabulary
 from audiomem_sql.sound.band_health import band_states
 from audiomem_sql.table.table import Table
 from audiomem_sql.upkeep.verify import problems
@@ -26,7 +26,7 @@ Rows = Iterator[tuple[Any, ...]]
 VERIFY_COLUMNS = ("file", "page", "cells", "problem", "repair")
 SNAPSHOT_COLUMNS = ("snapshot_id", "snapshot_time", "inserted", "deleted", "tag", "commit_message")
 CHANGE_COLUMNS = ("snapshot_id", "row_id", "change_type", "row")
-VOCABULARY_COLUMNS = ("term", "col", "doc", "cnt")
+VOCABULARY_COLUMNS = ("term", "col", "doc", "cnt", "offset")
 SUGGESTION_COLUMNS = ("word", "edits", "doc")
 BAND_COLUMNS = (
     "band",
@@ -165,15 +165,9 @@ def _snapshots(table: Table) -> Rows:
 
 
 def _vocabulary(table: Table, kind: Any) -> Rows:
-    kind = "row" if kind is None else kind
-    if kind not in ("row", "col"):
-        raise QueryError(
-            f"there is no vocabulary of kind {kind!r}",
-            file=table.path,
-            remedy="It is 'row', each term once, or 'col', each once a column.",
-        )
+    kind = checked_kind(kind, table.path)
     columns = keyword_columns(table.snapshot.schema, None, table.path)
-    yield from vocabulary(table.readable, columns, by_column=kind == "col")
+    yield from vocabulary(table.readable, columns, kind)
 
 
 def _suggestions(table: Table, word: Any, k: Any) -> Rows:

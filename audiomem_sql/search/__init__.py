@@ -6,7 +6,8 @@ Other rooms import from here only.
   ``search_target`` says what is searched there, and ``searched_words`` which words. A ``Kept`` remembers
   what searches of the same rows have in common.
 - The words of a table: ``vocabulary``, and ``suggestions`` for one that is misspelt; ``keyword_columns``
-says where. - Words in a text: ``highlight`` and ``snippet`` mark them, in any text or in a ``FoundRow``. -
+says where. - Words in a text: ``highlight`` and ``snippet`` mark them, in any text or in a ``FoundRow``, and
+``bm25`` scores such a row. -
 Vectors: ``allow_model`` says which may be loaded; ``embedder_of`` a model, ``dimensions_of`` it,
   ``table_embedder``; ``with_vectors`` and
   ``embed_texts`` for rows on their way into a table, ``recorded`` for its options, ``missing_vectors`` for
@@ -36,7 +37,7 @@ from audiomem_sql.search.found_passages import (
     shown_spans,
 )
 from audiomem_sql.search.knn import Pairs, knn_join
-from audiomem_sql.search.known_words import Suggestion, Term, suggestions, vocabulary
+from audiomem_sql.search.known_words import Suggestion, Term, checked_kind, suggestions, vocabulary
 from audiomem_sql.search.models.allowed import allow_model, check_allowed
 from audiomem_sql.search.near_duplicates import Duplicates, duplicates
 from audiomem_sql.search.neighbours import Neighbours
@@ -53,6 +54,7 @@ from audiomem_sql.search.request import (
     search_target,
     searched_words,
 )
+from audiomem_sql.search.row_scores import bm25
 from audiomem_sql.search.snippets import FoundRow, highlight, snippet
 from audiomem_sql.search.stored_vectors import Searched
 from audiomem_sql.search.topics import Cluster, Clusters, clusters
@@ -77,7 +79,9 @@ __all__ = [
     "Suggestion",
     "Term",
     "allow_model",
+    "bm25",
     "check_allowed",
+    "checked_kind",
     "clusters",
     "dimensions_of",
     "duplicates",

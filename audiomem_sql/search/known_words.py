@@ -15,13 +15,16 @@ import numpy as np
 import pyarrow as pa
 
 from audiomem_sql.arrays import BoolArray, I64Array
-from audiomem_sql.indexes.words import KeywordSource, Words
+from audiomem_sql.errors import QueryError
+from audiomem_sql.indexes.words import ROW_SHIFT, KeywordSource, Words
 from audiomem_sql.machine.interrupts import check_interrupt
 from audiomem_sql.scan import Readable
 from audiomem_sql.search.column_words import column_words
 from audiomem_sql.search.keyword_search import source_of
 from audiomem_sql.search.parts import Part, parts
 
+#: Kinds of a vocabulary: each term once, once a column, or wherever it stands.
+KINDS = ("row", "col", "instance")
 #: Longer words are like none: nobody types them.
 _MAX_LETTERS = 64
 #: A word so short is like one with one letter changed, a longer one like one with two.
@@ -31,12 +34,17 @@ _LOOKED_AT = 8
 
 
 class Term(NamedTuple):
-    """A term, the column where it stands (None: in any), the rows that have it, how often it is there."""
+    """A term, the column where it stands (None: in any), the rows that have it, how often it is there.
+
+    Of the kind ``instance``: the rowid in place of the number of rows, and which word of the column it is,
+    counted from 0, in place of how often.
+    """
 
     term: str
     column: str | None
     documents: int
-    times: int
+    times: int | None
+    offset: int | None = None
 
 
 class Suggestion(NamedTuple):
@@ -57,16 +65,34 @@ class _Held(NamedTuple):
     counts: I64Array
 
 
-def vocabulary(readable: Readable, columns: Mapping[str, int], *, by_column: bool = False) -> Iterator[Term]:
-    """The terms of columns, ascending by their UTF-8; by_column: each column for itself.
+def checked_kind(kind: object, path: str) -> str:
+    """A kind of vocabulary, ``row`` for None. QueryError for what is none."""
+    if kind is None:
+        return KINDS[0]
+    if kind not in KINDS:
+        raise QueryError(
+            f"there is no vocabulary of kind {kind!r}",
+            file=path,
+            remedy="It is 'row', each term once, 'col', once a column, or 'instance', wherever it stands.",
+        )
+    return str(kind)
 
-    columns: their indices by name.
+
+def vocabulary(readable: Readable, columns: Mapping[str, int], kind: str = KINDS[0]) -> Iterator[Term]:
+    """The terms of columns, ascending by their UTF-8.
+
+    columns: their indices by name. Of a kind ``instance`` the terms of a column are counted in its texts,
+    which are read.
     """
-    searched = _Searched(readable, columns)
+    searched = _Searched(readable, columns, with_positions=kind == "instance")
     for term, held in groupby(searched.terms(), key=lambda each: each.term):
         here = list(held)
         text = term.decode("utf-8", "replace")
-        if not by_column:
+        if kind == "instance":
+            for rowid, column, offset in sorted(searched.places(here)):
+                yield Term(text, searched.names[column], rowid, None, offset)
+            continue
+        if kind == "row":
             yield Term(text, None, _documents(here), _count(here))
             continue
         for name, of_column in groupby(here, key=lambda each: each.column):
@@ -102,10 +128,15 @@ def suggestions(readable: Readable, columns: Mapping[str, int], word: str, k: in
 class _Searched:
     """The columns in all parts of what is searched."""
 
-    def __init__(self, readable: Readable, columns: Mapping[str, int]) -> None:
+    def __init__(
+        self, readable: Readable, columns: Mapping[str, int], *, with_positions: bool = False
+    ) -> None:
         self.words = column_words(readable, columns)
+        self.names = {column: name for name, column in columns.items()}
         self._columns = columns
         self._parts = list(parts(readable))
+        self._with_positions = with_positions
+        self._sources: dict[tuple[int, str], KeywordSource] = {}
 
     def terms(self, wanted: Callable[[str, bytes], bool] | None = None) -> Iterator[_Held]:
         """What each part holds of each term, in order; wanted: whether a column's term is of interest."""
@@ -121,7 +152,7 @@ class _Searched:
     def _of(
         self, number: int, part: Part, name: str, wanted: Callable[[str, bytes], bool] | None
     ) -> Iterator[_Held]:
-        source: KeywordSource = source_of(part, self._columns[name], self.words[name], True)
+        source = self._source(number, part, name)
         live: BoolArray | None = None
         if part.pending is None:
             live = part.views[0].live(0, part.views[0].segment.rows)
@@ -135,6 +166,24 @@ class _Searched:
                 rows, counts = rows[kept], counts[kept]
             if len(rows):
                 yield _Held(term, name, number, rows, counts)
+
+    def _source(self, number: int, part: Part, name: str) -> KeywordSource:
+        """The words of a column of a part; with positions, if they are asked for."""
+        source = source_of(part, self._columns[name], self.words[name], not self._with_positions)
+        if self._with_positions:  # the indexes of tables have none, so these are the texts
+            self._sources[number, name] = source
+        return source
+
+    def places(self, held: list[_Held]) -> Iterator[tuple[int, int, int]]:
+        """Where a term stands: rowid, index of the column, and which word of it."""
+        for each in held:
+            part = self._parts[each.part]
+            rowids = part.views[0].segment.rowids() if part.pending is None else part.pending.rowids
+            source, column = self._sources[each.part, each.column], self._columns[each.column]
+            (occurrences,) = source.occurrences([[each.term]], each.rows)
+            for occurrence in occurrences.tolist():
+                row, offset = divmod(occurrence, 1 << ROW_SHIFT)
+                yield int(rowids[row]), column, offset
 
     def written(self, held: _Held) -> str:
         """A term as the first row writes it that has it."""

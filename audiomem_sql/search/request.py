@@ -13,6 +13,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from audiomem_sql.arrays import F64Array, I64Array
 from audiomem_sql.columns.schema import Schema
 from audiomem_sql.columns.types import Kind
 from audiomem_sql.errors import QueryError
@@ -161,13 +162,14 @@ class SearchedWords:
 
     expression: None for one by meaning alone. text_columns: the indices of the columns, by name; words: how
     their texts become words. passages: tells which passages of long texts are found; None where none is
-    cut, or words alone count.
+    cut, or words alone count. scores: what ``bm25`` found, by the weights of columns.
     """
 
     expression: Expression | None = None
     text_columns: Mapping[str, int] = field(default_factory=dict)
     words: Mapping[str, Words] = field(default_factory=dict)
     passages: FoundPassages | None = None
+    scores: dict[tuple[float, ...], tuple[I64Array, F64Array]] = field(default_factory=dict)
 
 
 def searched_words(

@@ -14,12 +14,21 @@ from typing import Any, Protocol
 from audiomem_sql.errors import DataTypeError, QueryError
 from audiomem_sql.indexes import words
 from audiomem_sql.indexes.words import Expression, parse_query
+from audiomem_sql.scan import Readable
 from audiomem_sql.search.found_passages import FoundPassages, Passage
 from audiomem_sql.search.request import SearchedWords
 
 
 class Row(Protocol):
     """The row that a cursor is at."""
+
+    @property
+    def readable(self) -> Readable:
+        """What is searched."""
+
+    @property
+    def rowid(self) -> int:
+        """Its rowid."""
 
     def value(self, column: int) -> Any:
         """What a column holds, as SQL has it."""
@@ -166,13 +175,18 @@ def _snippet_of_passage(
 
 
 def _query(query: object, function: str) -> object:
-    if isinstance(query, int):  # FTS5's form, where SQLite does not know the row any more, or there is none
-        raise QueryError(
-            f"unable to use function {function} in the requested context",
-            remedy="Its first argument is the table, in the SELECT that has the table in its FROM; "
-            "not behind GROUP BY.",
-        )
+    if isinstance(query, int):
+        raise without_row(function)
     return query
+
+
+def without_row(function: str) -> QueryError:
+    """The error of FTS5's form where SQLite does not know the row any more, or there is none."""
+    return QueryError(
+        f"unable to use function {function} in the requested context",
+        remedy="Its first argument is the table, in the SELECT that has the table in its FROM; "
+        "not behind GROUP BY.",
+    )
 
 
 def _tokens(tokens: object) -> int:

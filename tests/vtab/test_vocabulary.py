@@ -26,6 +26,7 @@ def con(tmp_path: Path) -> Iterator[apsw.Connection]:
     connection.execute("CREATE VIRTUAL TABLE fts USING fts5(a, b, tokenize='porter')")
     connection.execute("CREATE VIRTUAL TABLE by_row USING fts5vocab(fts, row)")
     connection.execute("CREATE VIRTUAL TABLE by_col USING fts5vocab(fts, col)")
+    connection.execute("CREATE VIRTUAL TABLE by_place USING fts5vocab(fts, instance)")
     yield connection
     connection.close()
 
@@ -35,6 +36,10 @@ def check(con: apsw.Connection) -> None:
     assert found == con.execute("SELECT term, doc, cnt FROM by_row ORDER BY term").fetchall()
     found = con.execute("SELECT term, col, doc, cnt FROM audiomem_vocabulary('ours', 'col')").fetchall()
     assert found == con.execute("SELECT term, col, doc, cnt FROM by_col ORDER BY term, col").fetchall()
+    found = con.execute(
+        "SELECT term, doc, col, offset FROM audiomem_vocabulary('ours', 'instance')"
+    ).fetchall()
+    assert found == con.execute("SELECT term, doc, col, offset FROM by_place").fetchall()
 
 
 def test_in_log_and_deltas_and_without_deleted_rows(con: apsw.Connection) -> None:
@@ -51,6 +56,27 @@ def test_in_log_and_deltas_and_without_deleted_rows(con: apsw.Connection) -> Non
     check(con)
     con.execute("INSERT INTO ours(ours) VALUES ('vacuum')")
     check(con)
+
+
+def test_instances_of_columns_in_another_order_than_their_names(con: apsw.Connection) -> None:
+    con.execute(
+        "CREATE VIRTUAL TABLE placed USING audiomem('placed.flac', z TEXT INDEXED(tokenize='porter'), "
+        "a TEXT INDEXED(tokenize='porter'))"
+    )
+    con.execute("CREATE VIRTUAL TABLE theirs USING fts5(z, a, tokenize='porter')")
+    con.execute("CREATE VIRTUAL TABLE at USING fts5vocab(theirs, instance)")
+    for name in ("placed", "theirs"):
+        con.executemany(f"INSERT INTO {name}(z, a) VALUES (?, ?)", ROWS * 2)
+    asked = "SELECT term, doc, col, offset FROM audiomem_vocabulary('placed', 'instance')"
+    for command in ("checkpoint", "vacuum"):
+        con.execute("INSERT INTO placed(placed) VALUES (?)", (command,))
+        assert (
+            con.execute(asked).fetchall() == con.execute("SELECT term, doc, col, offset FROM at").fetchall()
+        )
+    assert con.execute(f"SELECT count(*) FROM ({asked}) WHERE term = 'two' AND col = 'a'").get == 6
+    assert con.execute("SELECT sum(cnt), sum(doc) FROM audiomem_vocabulary('placed')").fetchall() == [
+        (28, 20)
+    ]
 
 
 def test_suggestions(con: apsw.Connection, tmp_path: Path) -> None:
@@ -84,14 +110,17 @@ def test_suggestions(con: apsw.Connection, tmp_path: Path) -> None:
     ]
     terms = duck.execute(f"SELECT term, col FROM audiomem_vocabulary('{path}', kind := 'col')").fetchall()
     assert terms[:2] == [("car", "b"), ("cat", "a")]
-    with pytest.raises(duckdb.Error, match="kind 'instance'"):
-        duck.execute(f"FROM audiomem_vocabulary('{path}', kind := 'instance')")
+    places = duck.execute(f"FROM audiomem_vocabulary('{path}', kind := 'instance')").fetchall()
+    assert places[:3] == [("car", "b", 3, None, 0), ("cat", "a", 3, None, 0), ("happi", "a", 1, None, 0)]
+    with pytest.raises(duckdb.Error, match="kind 'place'"):
+        duck.execute(f"FROM audiomem_vocabulary('{path}', kind := 'place')")
 
 
 @pytest.mark.parametrize(
     ("call", "what"),
     [
-        ("audiomem_vocabulary('ours', 'instance')", "no vocabulary of kind 'instance'"),
+        ("audiomem_vocabulary('ours', 'place')", "no vocabulary of kind 'place'"),
+        ("audiomem_vocabulary('ours', 5)", "no vocabulary of kind 5"),
         ("audiomem_vocabulary('none')", "none"),
         ("audiomem_suggest('ours', 5)", "5 is no word"),
         ("audiomem_suggest('ours')", "None is no word"),

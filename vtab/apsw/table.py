@@ -18,7 +18,7 @@ from audiomem_sql.arrays import I64Array
 from audiomem_sql.columns.timestamps import compare
 from audiomem_sql.columns.types import TIME_COLLATION
 from audiomem_sql.errors import BusyError, ConstraintError, InterruptError, SchemaError
-from audiomem_sql.search import highlight, snippet
+from audiomem_sql.search import bm25, highlight, snippet
 from audiomem_sql.vtab import arguments as creation
 from audiomem_sql.vtab.apsw.checks import refuse_check
 from audiomem_sql.vtab.apsw.cursor import Cursor
@@ -241,13 +241,14 @@ class ApswTable(VirtualTable):
             self.table.transaction.undo(steps)
 
     def FindFunction(self, name: str, arguments: int) -> Callable[..., Any] | None:
-        """``highlight`` and ``snippet`` know the row where their first argument is the table.
+        """``highlight``, ``snippet`` and ``bm25`` know the row where their first argument is the table.
 
         So does ``match``, which SQLite calls where no plan answers MATCH.
         """
         functions: dict[str, Callable[..., Any]] = {
             "highlight": highlight,
             "snippet": snippet,
+            "bm25": bm25,
             "match": self.matches,
         }
         return functions.get(name.lower())

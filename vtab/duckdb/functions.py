@@ -18,7 +18,7 @@ from audiomem_sql.columns.column import fold
 from audiomem_sql.columns.schema import Schema
 from audiomem_sql.errors import QueryError
 from audiomem_sql.scan import parse_order
-from audiomem_sql.search import keyword_columns, search_fields, suggestions, vocabulary
+from audiomem_sql.search import checked_kind, keyword_columns, search_fields, suggestions, vocabulary
 from audiomem_sql.table.arrow_dataset import FlacDataset
 from audiomem_sql.table.reader import TableReader
 from audiomem_sql.versions import changes
@@ -209,22 +209,23 @@ def audiomem_changes(path: Any, first: Any, last: Any) -> Source:
 
 
 _VOCABULARY = pa.schema(
-    [("term", pa.string()), ("col", pa.string()), ("doc", pa.int64()), ("cnt", pa.int64())]
+    [
+        ("term", pa.string()),
+        ("col", pa.string()),
+        ("doc", pa.int64()),
+        ("cnt", pa.int64()),
+        ("offset", pa.int64()),
+    ]
 )
 _SUGGESTIONS = pa.schema([("word", pa.string()), ("edits", pa.int64()), ("doc", pa.int64())])
 
 
 def audiomem_vocabulary(path: Any, kind: Any) -> Source:
-    """The terms of a table, each once, or with the kind ``col`` once a column."""
+    """The terms of a table; kind: ``row``, each once, ``col``, once a column, ``instance``, each place."""
     table = NamedTable(path)
-    if kind not in (None, "row", "col"):
-        raise QueryError(
-            f"there is no vocabulary of kind {kind!r}", file=path, remedy="It is 'row' or 'col'."
-        )
+    asked = checked_kind(kind, path)
     columns = keyword_columns(table.bound.snapshot.schema, None, path)
-    return source_of_rows(
-        _VOCABULARY, lambda: list(vocabulary(table.now().readable, columns, by_column=kind == "col"))
-    )
+    return source_of_rows(_VOCABULARY, lambda: list(vocabulary(table.now().readable, columns, asked)))
 
 
 def audiomem_suggest(path: Any, word: Any, k: Any) -> Source:

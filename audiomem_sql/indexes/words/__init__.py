@@ -18,12 +18,13 @@ from audiomem_sql.indexes.words.encoder import KeywordWriter
 from audiomem_sql.indexes.words.fts_query import Expression, parse_query
 from audiomem_sql.indexes.words.index import KeywordIndex
 from audiomem_sql.indexes.words.marking import best_column, highlight, instances, snippet
-from audiomem_sql.indexes.words.matching import KeywordSource, Matches, match
+from audiomem_sql.indexes.words.matching import ROW_SHIFT, KeywordSource, Matches, match
 from audiomem_sql.indexes.words.plain_words import plain_query
 from audiomem_sql.indexes.words.rows_in_memory import KeywordRows
 from audiomem_sql.indexes.words.tokenizer import Words, words_of
 
 __all__ = [
+    "ROW_SHIFT",
     "Expression",
     "KeywordIndex",
     "KeywordRows",

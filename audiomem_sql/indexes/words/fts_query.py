@@ -13,8 +13,8 @@ tokenizer of each column makes words of it, and several words are a phrase.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import NamedTuple, NoReturn, TypeAlias
 
 from audiomem_sql.errors import QueryError
@@ -89,12 +89,14 @@ Node: TypeAlias = Near | And | Or | Not | Nothing
 class Expression:
     """A query: its tree, and its phrases in the order of the text, each with the columns it is sought in.
 
-    ``weights``: how often each phrase counts; None: once.
+    ``weights``: how often each phrase counts; None: once. ``column_weights``: how much a phrase counts in
+    each column, by name; 1 in those that are not named.
     """
 
     root: Node
     phrases: tuple[tuple[Phrase, frozenset[str]], ...]
     weights: tuple[int, ...] | None = None
+    column_weights: Mapping[str, float] = field(default_factory=dict)
 
 
 def parse_query(text: str, columns: Sequence[str]) -> Expression:

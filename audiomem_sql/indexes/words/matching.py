@@ -62,10 +62,10 @@ class KeywordSource(Protocol):
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Hits:
-    """Rows, ascending, and in each the number of times: int64 (n,) twice."""
+    """Rows, ascending int64 (n,), and in each the number of times: int64 (n,), float64 with weights."""
 
     rows: I64Array
-    counts: I64Array
+    counts: I64Array | F64Array
 
     def within(self, rows: I64Array) -> Hits:
         """The hits in ``rows``, ascending."""
@@ -122,7 +122,7 @@ def match(
 
     With ``with_occurrences`` the occurrences of every phrase are kept (highlight needs them).
     """
-    matcher = _Matcher(columns, with_occurrences)
+    matcher = _Matcher(columns, with_occurrences, expression.column_weights)
     root = spoken(expression.root, matcher.has_terms)
     rows = matcher.rows_of(root)
     hits = [Hits(_NONE, _NONE)] * len(expression.phrases)
@@ -135,9 +135,15 @@ def match(
 class _Matcher:
     """One query over the rows of some columns."""
 
-    def __init__(self, columns: Mapping[str, KeywordSource], keep_occurrences: bool) -> None:
+    def __init__(
+        self,
+        columns: Mapping[str, KeywordSource],
+        keep_occurrences: bool,
+        column_weights: Mapping[str, float],
+    ) -> None:
         self._columns = columns
         self._keep_occurrences = keep_occurrences
+        self._column_weights = column_weights
         self._words: dict[tuple[Phrase, Words], PhraseTerms] = {}
         self._rows: dict[int, I64Array] = {}
         self._phrases: dict[tuple[Phrase, str, bool], Hits] = {}
@@ -205,7 +211,7 @@ class _Matcher:
             if column not in node.columns:
                 continue
             if len(node.phrases) == 1 and not self._keep_occurrences:
-                by_phrase[0].append(self._phrase(node.phrases[0], column))
+                by_phrase[0].append(self._weighted(self._phrase(node.phrases[0], column), column))
                 continue
             starts = [self._starts_of(phrase, column) for phrase in node.phrases]
             if len(starts) > 1:
@@ -213,8 +219,15 @@ class _Matcher:
                 starts = near(starts, sizes, node.distance)
             for hits, number, occurrences in zip(by_phrase, node.phrase_numbers, starts, strict=True):
                 self.occurrences[number, column] = occurrences
-                hits.append(_counted(occurrences))
+                hits.append(self._weighted(_counted(occurrences), column))
         return [_merged(hits) for hits in by_phrase]
+
+    def _weighted(self, hits: Hits, column: str) -> Hits:
+        """The hits in ``column``, as much as they count there."""
+        if not self._column_weights:
+            return hits
+        counts: F64Array = hits.counts.astype(np.float64) * self._column_weights.get(column, 1.0)
+        return Hits(hits.rows, counts)
 
     def _phrase(self, phrase: Phrase, column: str) -> Hits:
         """The rows whose ``column`` holds ``phrase``, and how often."""
@@ -343,10 +356,11 @@ def _merged(parts: list[Hits]) -> Hits:
     )
 
 
-def _added(rows: I64Array, counts: I64Array) -> Hits:
+def _added(rows: I64Array, counts: I64Array | F64Array) -> Hits:
     """Each row once, with the sum of its counts."""
     distinct, inverse = np.unique(rows, return_inverse=True)
-    return Hits(distinct, np.bincount(inverse, counts, len(distinct)).astype(np.int64))
+    sums: F64Array = np.bincount(inverse, counts, len(distinct)).astype(np.float64)
+    return Hits(distinct, sums if counts.dtype == np.float64 else sums.astype(np.int64))
 
 
 def _common(a: I64Array, b: I64Array) -> I64Array:

@@ -11,6 +11,16 @@ from audiomem_sql.indexes.words.tokenizer import words_of
 from indexes.words import queries
 from indexes.words.fts5 import Fts5
 
+#: Tokenizers that FTS5 has, too.
+OTHERS = (
+    "trigram",
+    "trigram case_sensitive 1",
+    "porter",
+    "ascii",
+    "porter ascii",
+    "unicode61 tokenchars '.-'",
+)
+
 
 @settings(max_examples=120, deadline=None)
 @given(queries.texts, queries.queries(), st.integers(1, 8))
@@ -29,14 +39,16 @@ def test_one_column(text: str, query: str, size: int) -> None:
 
 
 @settings(max_examples=80, deadline=None)
-@given(queries.texts, queries.queries(), st.sampled_from(("trigram", "porter", "unicode61 tokenchars '.-'")))
-def test_other_tokenizers(text: str, query: str, tokenize: str) -> None:
+@given(queries.texts, queries.queries(), st.sampled_from(OTHERS), st.integers(1, 8))
+def test_other_tokenizers(text: str, query: str, tokenize: str, size: int) -> None:
     if queries.counts_more(query):
         return
     words = {"body": words_of(tokenize)}
     judge = Fts5([(text,)], tokenize=tokenize)
     for shown in judge.shown("highlight", query, "<", ">").values():
         assert highlight(text, parse_query(query, ["body"]), "<", ">", words=words) == shown
+    for shown in judge.shown("snippet", query, "<", ">", "…", size).values():
+        assert snippet(text, parse_query(query, ["body"]), "<", ">", "…", size, words=words) == shown
 
 
 def test_characters_in_pairs_are_marked_one_by_one() -> None:

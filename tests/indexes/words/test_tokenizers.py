@@ -280,6 +280,23 @@ def test_plain_words_are_never_a_syntax_error(query: str, rows: list[int]) -> No
     assert found("auto", ROWS, query, plain=True) == rows
 
 
+@pytest.mark.parametrize(
+    ("query", "looked_for"),
+    [
+        ("How Do I reset THE house", ["reset", "hous"]),
+        ("What IS it", ["what", "is", "it"]),  # nothing but stop words
+        ("houses House HOUSING", ["hous"]),  # one stem, three times
+        ("", []),
+    ],
+)
+def test_what_plain_words_look_for(query: str, looked_for: list[str]) -> None:
+    words = words_of("auto english")
+    expression = plain_query(query, {"t": words})
+    terms = [words.phrase(phrase.strings)[0][0].decode() for phrase, _ in expression.phrases]
+    assert terms == looked_for
+    assert sum(expression.weights or ()) == (3 if len(looked_for) == 1 else len(looked_for))
+
+
 def test_stop_words_are_left_out_of_plain_words_only() -> None:
     rows = ["the", "to be or not to be", "a reset of the password"]
     assert found("auto", rows, "the reset", plain=True) == [2]
@@ -375,3 +392,12 @@ def test_stems_are_snowballs() -> None:
     for language, word in (("english", "generously"), ("german", "häuser"), ("french", "continuellement")):
         [term] = words_of(f"snowball {language}").terms(word)
         assert term.decode() == stemmer(language).stemWord(word)
+
+
+def test_a_word_of_three_characters_is_a_trigram() -> None:
+    assert words_of("trigram").plain("ab abc abcd") == ["abc", "abcd"]
+
+
+def test_a_script_with_a_stemmer_of_its_own_has_it_in_every_language() -> None:
+    assert words_of("auto german").terms("книгами Häusern") == ["книг".encode(), b"haus"]
+    assert words_of("auto german").stop_words >= stop_words("russian") | stop_words("german")
