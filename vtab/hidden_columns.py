@@ -18,7 +18,7 @@ from audiomem_sql.columns.types import Kind
 from audiomem_sql.errors import OptionError
 
 #: Those that say something of a search only. A table that cannot be searched goes without them.
-OF_SEARCH = frozenset({Hidden.DISTANCE, Hidden.K, Hidden.FILTER, Hidden.PASSAGE})
+OF_SEARCH = frozenset({Hidden.DISTANCE, Hidden.K, Hidden.FILTER, Hidden.RANKING, Hidden.PASSAGE})
 #: Those that are worked out row by row, when SQLite asks for them.
 OF_ROW = frozenset({Hidden.TABLE, Hidden.PASSAGE})
 #: Those that say which version is read.

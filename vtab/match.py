@@ -31,6 +31,8 @@ class Search:
         self._schema = schema
         self.match: int | None = None
         self.k: int | None = None
+        #: The constraint that says how rows are ranked.
+        self.options: int | None = None
         self._query: int | None = None
         #: Whether a value that the search needs is not known in this order of SQLite's loops.
         self.blocked = False
@@ -54,14 +56,22 @@ class Search:
             self.by_equality, self._in_list = constraint.op == EQ, constraint.in_list
             return True
         if role is Hidden.K and constraint.op in (EQ, IS) and (self.k is None or not constraint.usable):
-            if constraint.usable:
-                self.k = number
-            else:
-                self.blocked = True
+            self.k = self._usable(number, constraint, self.k)
+            return True
+        taken = self.options is not None and constraint.usable
+        if role is Hidden.RANKING and constraint.op in (EQ, IS) and not taken:
+            self.options = self._usable(number, constraint, self.options)
             return True
         if role is Hidden.RANK and constraint.op == EQ:
             self._ranking = constraint
         return False
+
+    def _usable(self, number: int, constraint: IndexConstraint, before: int | None) -> int | None:
+        """``number`` of a constraint whose value is known in this order of loops; otherwise ``before``."""
+        if constraint.usable:
+            return number
+        self.blocked = True
+        return before
 
     def _equals_nothing(self) -> QueryError:
         """For an equality that SQLite would compare itself, and find the table equal to no text."""
@@ -102,13 +112,21 @@ class Search:
             and (self.by_equality or isinstance(ranking.value, str))
         ):
             raise QueryError(
-                "how rows are ranked cannot be chosen, and t('words', …) takes the words alone",
+                "how rows are ranked cannot be chosen by rank, and t('words', …) takes the words alone",
                 file=self._path,
                 remedy="Write k = 10 for a number of rows; semantic:, keyword: or hybrid: in front of the "
-                "words says what counts.",
+                "words says what counts, and ranking = 'fusion=rrf' how both are ranked.",
             )
         if self.match is None and self.k is not None and query.constraints[self.k].in_list:
             self.k = None  # it is NULL without a search, and so in no list
+        if self.match is None and self.options is not None and query.constraints[self.options].in_list:
+            self.options = None
+        if self.match is None and self.options is not None:
+            raise QueryError(
+                "the hidden column ranking says how a MATCH ranks rows, and there is no MATCH",
+                file=self._path,
+                remedy="Add one, or use ORDER BY.",
+            )
         if self.match is None and (self.k is not None or self.blocked):
             raise QueryError(
                 "the hidden column k says how many rows a MATCH gives, and there is no MATCH",
@@ -146,3 +164,6 @@ class Search:
         if plan.k is not None:
             assert self.k is not None
             answer.use(self.k, plan.k)
+        if plan.ranking is not None:
+            assert self.options is not None
+            answer.use(self.options, plan.ranking)

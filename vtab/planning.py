@@ -169,6 +169,7 @@ def _table_query(table: PlannedTable, query: IndexQuery, constraints: _Constrain
         match=constraints.search.match,
         k=constraints.search.k is not None,
         filter=constraints.filter is not None,
+        ranking=constraints.search.options is not None,
     )
 
 

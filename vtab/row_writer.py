@@ -27,8 +27,9 @@ _AS_READ: dict[Hidden, type | tuple[()]] = {
     Hidden.TABLE: FoundRow,
     Hidden.RANK: float,
     Hidden.DISTANCE: float,
-    Hidden.K: (),  # this and the filter: what the query asked for
+    Hidden.K: (),  # this, the filter and the ranking: what the query asked for
     Hidden.FILTER: (),
+    Hidden.RANKING: (),
     Hidden.AS_OF: NoneType,
     Hidden.PASSAGE: str,
 }
@@ -53,9 +54,8 @@ class RowWriter:
         places = list(enumerate(hidden.roles, hidden.width))
         self._versions = [place for place, role in places if role is Hidden.VERSION]
         self._as_read = [(place, role, _AS_READ[role]) for place, role in places if role in _AS_READ]
-        #: The k and the filter of the search that began last: what rows that it found show.
-        self.k: Any = None
-        self.filter: Any = None
+        #: The k, filter and ranking of the search that began last: what rows that it found show.
+        self.searched: dict[Hidden, Any] = {}
         self._schema = table.schema
         self._width = len(self._schema)
         self._converters = compile_converters(self._schema)
@@ -118,7 +118,8 @@ class RowWriter:
     def _is_of_now(self, fields: Sequence[Any]) -> bool:
         """Whether the hidden columns of an UPDATE are those of a row of the newest version, as it was read.
 
-        A row that MATCH found comes with what the cursor says of it: FoundRow, rank, distance, k, filter.
+        A row that MATCH found comes with what the cursor says of it: FoundRow, rank, distance, k, filter,
+        ranking.
         """
         version = self._table.version
         for place in self._versions:
@@ -128,7 +129,7 @@ class RowWriter:
             value = fields[place]
             if value is None or isinstance(value, kind):
                 continue
-            if kind or value != (self.k if role is Hidden.K else self.filter):
+            if kind or value != self.searched.get(role):
                 return False
         return True
 

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 from audiomem_sql.arrays import I64Array
 from audiomem_sql.columns.batch import Batch
 from audiomem_sql.columns.hidden import Hidden
-from audiomem_sql.columns.schema import Schema
 from audiomem_sql.columns.stored_values import as_sql
 from audiomem_sql.columns.types import ColumnType, Kind
 from audiomem_sql.errors import AudioMemError, DataTypeError, QueryError
@@ -21,11 +19,20 @@ from audiomem_sql.scan import ManyRows, RowFilter, fetch_rows, find_rows, in_row
 from audiomem_sql.scan.fetch import stored_values
 from audiomem_sql.scan.lookup import FoundRows, find_by_key
 from audiomem_sql.scan.plan import Plan, Term
-from audiomem_sql.search import FoundRow, Neighbours, SearchedWords, results, searched_words, shown_spans
+from audiomem_sql.search import (
+    FoundRow,
+    Neighbours,
+    Ranking,
+    SearchedWords,
+    results,
+    searched_words,
+    shown_spans,
+)
 from audiomem_sql.storage.segment import ROWID
 from audiomem_sql.versions import Snapshot
 from audiomem_sql.vtab.found_rows import CursorRow, matching_rows
 from audiomem_sql.vtab.interface import Cursor, Part
+from audiomem_sql.vtab.own_rows import own_batches, own_rows
 from audiomem_sql.vtab.row_conditions import in_rows
 from audiomem_sql.vtab.search_memory import SearchMemory
 from audiomem_sql.writing.transaction import Transaction
@@ -53,6 +60,7 @@ class Rows(Cursor):
         "k",
         "moment",
         "plan",
+        "ranking",
         "readable",
     )
 
@@ -63,6 +71,7 @@ class Rows(Cursor):
         self.moment: Any = None  # the value that version or as_of was compared with
         self.k: Any = None  # the value that k was compared with
         self.filter: Any = None  # the text of the filter
+        self.ranking: Any = None  # the text that says how rows are ranked
         self._batches: Iterator[Batch] = iter(())
         self._search_parts: Iterator[Neighbours] | None = None
         self._words = SearchedWords()
@@ -103,15 +112,19 @@ class Rows(Cursor):
         self._words = SearchedWords()
         moment = plan.version or plan.as_of
         self.moment = None if moment is None else arguments[moment - 1]
-        self.k = None if plan.k is None else arguments[plan.k - 1]
-        self.filter = None if plan.filter is None else arguments[plan.filter - 1]
+        said = (
+            None if place is None else arguments[place - 1] for place in (plan.k, plan.filter, plan.ranking)
+        )
+        self.k, self.filter, self.ranking = said
         unknown = moment is not None and self.moment is None and not plan.null_moment
-        if unknown or (plan.filter is not None and self.filter is None):  # nothing equals NULL
+        texts = (plan.filter, self.filter), (plan.ranking, self.ranking)
+        if unknown or any(place is not None and text is None for place, text in texts):  # nothing equals NULL
             self._batches = iter(())
             return None
         passing = self._passing(plan)
         if plan.match is not None or plan.filter is not None:
-            self._owner.searching(self.k, self.filter)
+            roles = Hidden.K, Hidden.FILTER, Hidden.RANKING
+            self._owner.searching({role: self.constant(role) for role in roles})
         if plan.match is not None:
             self._search(plan, arguments, passing)
             return self._next()
@@ -188,17 +201,14 @@ class Rows(Cursor):
     def constant(self, role: Hidden) -> Any:
         """What a hidden column shows in every row; rank and distance: in rows that no search found.
 
-        version, as_of, k and filter are as the query has them, a tag say, so that SQLite finds them equal if
-        it compares them again.
+        version, as_of and what is said of a search are as the query has them, a tag say, so that SQLite finds
+        them equal if it compares them again.
         """
         if role is Hidden.VERSION:
             return self.readable.version if self.plan.version is None else self.moment
         if role is Hidden.AS_OF:
             return None if self.plan.as_of is None else self.moment
-        return self.k if role is Hidden.K else self.filter if role is Hidden.FILTER else None
-
-    # -- inside
-    # ---------------------------------------------------------------------------------------------------
+        return {Hidden.K: self.k, Hidden.FILTER: self.filter, Hidden.RANKING: self.ranking}.get(role)
 
     def _as_asked(self, plan: Plan) -> Transaction | Snapshot:
         """What the query reads: the newest rows, or those of the version that it asks for."""
@@ -271,7 +281,16 @@ class Rows(Cursor):
             kept = self._memory.readable(readable, (plan, self.filter, *values))
             self._words = searched_words(kept, full, column, query, table.options, table.path)
             self._search_parts = results(
-                kept, full, column, query, table.options, table.path, filters, row_filter=passing, k=k
+                kept,
+                full,
+                column,
+                query,
+                table.options,
+                table.path,
+                filters,
+                row_filter=passing,
+                k=k,
+                ranking=Ranking.parse(self.ranking),
             )
 
     def _searchable(self) -> Transaction | Snapshot:
@@ -313,12 +332,12 @@ class Rows(Cursor):
         if isinstance(stored, ManyRows):
             self._batches = stored.batches(columns)
             if readable.own_rowids():
-                self._batches = chain(self._batches, _own_batches(readable, columns, filters))
+                self._batches = chain(self._batches, own_batches(readable, columns, filters))
             return self._next()
         self._batches = iter(())
         rowids, *values = stored_values(stored, (ROWID, *columns))
         if readable.own_rowids():
-            for rowid, row in _own_rows(readable, filters):
+            for rowid, row in own_rows(readable, filters):
                 rowids.append(rowid)
                 for column, column_values in zip(columns, values, strict=True):
                     column_values.append(as_sql(row[column], readable.schema.columns[column].type))
@@ -349,47 +368,3 @@ def version_of(value: Any, path: str) -> int | str:
     if not isinstance(value, (int, str)):
         raise QueryError(f"{value!r} is no version", file=path, remedy="Pass a number or a tag.")
     return value
-
-
-def _own_rows(
-    transaction: Transaction | Snapshot, filters: list[BoundTerm]
-) -> Iterator[tuple[int, tuple[Any, ...]]]:
-    """The rows outside the segments that pass."""
-    columns = transaction.schema.columns
-    alias = transaction.schema.rowid_column
-    candidates: Sequence[int] | None = None
-    for item in filters:
-        known = item.bound.lookup
-        if known is None:
-            continue
-        if item.column == ROWID or item.column == alias:
-            candidates = sorted(set(known[1]))
-            break
-        if candidates is None:
-            candidates = transaction.own_rowids_by_key(item.column, *known)
-    for rowid in transaction.own_rowids() if candidates is None else candidates:
-        row = transaction.own_row(rowid)
-        if row is not None and all(
-            item.bound.test(
-                rowid if item.column == ROWID else as_sql(row[item.column], columns[item.column].type)
-            )
-            for item in filters
-        ):
-            yield rowid, row
-
-
-def _own_batches(
-    readable: Transaction | Snapshot, columns: Sequence[int], filters: list[BoundTerm]
-) -> Iterator[Batch]:
-    """The rows outside the segments that pass, as batches."""
-    return scan(_OwnRows(readable.schema, readable.pending), columns, filters)
-
-
-@dataclass(frozen=True, slots=True)
-class _OwnRows:
-    """The rows outside the segments alone; see :class:`~audiomem_sql.scan.readable.Readable`."""
-
-    schema: Schema
-    pending: Batch | None
-    views: tuple[()] = ()
-    ordered: bool = False

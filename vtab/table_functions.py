@@ -9,9 +9,20 @@ from typing import Any
 
 from audiomem_sql.columns.column import fold, quote
 from audiomem_sql.columns.timestamps import render
-from audiomem_sql.errors import AudioMemError, QueryError
+from audiomem_sql.errors import AudioMemError, InFile, QueryError
 from audiomem_sql.machine.interrupts import watched
-from audiomem_sql.search import checked_kind, keyword_columns, suggestions, vocabulary
+from audiomem_sql.scan import filters_of_text
+from audiomem_sql.search import (
+    WHOLE,
+    Explained,
+    Ranking,
+    asked_for,
+    checked_kind,
+    explained,
+    keyword_columns,
+    suggestions,
+    vocabulary,
+)
 from audiomem_sql.sound.band_health import band_states
 from audiomem_sql.table.table import Table
 from audiomem_sql.upkeep.verify import problems
@@ -85,7 +96,15 @@ def table_functions(tables: Tables, host: Callable[[], Host]) -> tuple[TableFunc
     def suggest(table: Any = None, text: Any = None, k: Any = None) -> Rows:
         return rows_of(table, _suggestions, text, k)
 
+    def explain(
+        table: Any = None, query: Any = None, k: Any = None, ranking: Any = None, filter: Any = None
+    ) -> Rows:
+        return rows_of(table, _explain, query, k, ranking, filter)
+
     return (
+        TableFunction(
+            "audiomem_explain", Explained._fields, ("table", "query", "k", "ranking", "filter"), explain
+        ),
         TableFunction("audiomem_vocabulary", VOCABULARY_COLUMNS, ("table", "kind"), words),
         TableFunction("audiomem_suggest", SUGGESTION_COLUMNS, ("table", "text", "k"), suggest),
         TableFunction("audiomem_verify", VERIFY_COLUMNS, ("table",), verify),
@@ -175,6 +194,31 @@ def _suggestions(table: Table, word: Any, k: Any) -> Rows:
         raise QueryError(f"{word!r} is no word", file=table.path, remedy="Pass it as text.")
     columns = keyword_columns(table.snapshot.schema, None, table.path)
     yield from suggestions(table.readable, columns, word, 5 if k is None else rows_wanted(k, table.path))
+
+
+def _explain(table: Table, query: Any, k: Any, ranking: Any, filter: Any) -> Rows:
+    """Why MATCH gives the rows that it gives."""
+    if query is None:
+        raise QueryError(
+            "there is nothing to search for", file=table.path, remedy="Pass a text, or a vector."
+        )
+    count = 10 if k is None else rows_wanted(k, table.path)
+    table.embed_pending()
+    with InFile(table.path):
+        filters, row_filter = filters_of_text(filter, (), table.schema)
+        asked = asked_for(
+            table.readable,
+            table.snapshot.schema,
+            WHOLE,
+            query,
+            table.options,
+            table.path,
+            filters,
+            row_filter=row_filter,
+            k=count,
+            ranking=Ranking.parse(ranking),
+        )
+        yield from explained(asked, count)
 
 
 def _changes(table: Table, first: Any, last: Any) -> Rows:

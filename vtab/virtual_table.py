@@ -115,9 +115,9 @@ class VirtualTable(interface.Table):
             plan = self._plans[text] = parse_plan(text, self.schema)
         return plan
 
-    def searching(self, k: Any, condition: Any) -> None:
-        """A search begins; its query says ``k`` and has a filter, or None."""
-        self._writer.k, self._writer.filter = k, condition
+    def searching(self, said: dict[Hidden, Any]) -> None:
+        """A search begins; its query says this in hidden columns, None where it says nothing."""
+        self._writer.searched = said
 
     def rows_passing(self, condition: Any, moment: tuple[Hidden, Any] | None) -> I64Array:
         """The rowids of the rows for which a condition of SQL is true, ascending int64 (n,).

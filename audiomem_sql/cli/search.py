@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 if TYPE_CHECKING:
+    import pyarrow as pa
+
     from audiomem_sql.table.table import Table
 
 #: Words of a query without results that others are suggested for.
@@ -24,15 +26,29 @@ def search(
     ] = None,
     version: Annotated[str | None, typer.Option("--version", help="A version: number or tag.")] = None,
     column: Annotated[str | None, typer.Option("--column", help="The column to search.")] = None,
+    ranking: Annotated[
+        str | None,
+        typer.Option("--ranking", help='How to rank, such as "fusion=rrf, weight=0.5" or "rerank=MODEL".'),
+    ] = None,
+    explain: Annotated[
+        bool, typer.Option("--explain", help="Show the figures that each score is made of.")
+    ] = False,
     json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Find the rows that answer QUERY best, in meaning, by their words or both, the best first."""
     from audiomem_sql.cli import output
     from audiomem_sql.columns.sql_values import sql_values
+    from audiomem_sql.errors import InFile
+    from audiomem_sql.search import Ranking
     from audiomem_sql.table.table import Table
 
+    with InFile(file):
+        options = Ranking.parse(ranking).options
     with Table(file, version=version) as table:
-        results = table.search(query, k=k, where=where, column=column)
+        if explain:
+            _explain(table.explain(query, k=k, where=where, column=column, **options), json)
+            return
+        results = table.search(query, k=k, where=where, column=column, **options)
         if json:
             values = [
                 sql_values(results[column.name].combine_chunks(), column.type)
@@ -51,6 +67,39 @@ def search(
         if not results.num_rows:
             words = _suggested(table, query, column)
             output.note(f"nothing was found; did you mean {words}?" if words else "nothing was found")
+
+
+def _explain(rows: pa.Table, json: bool) -> None:
+    """The figures of each row: their sum on a line, then a line for each kind, and one for each word."""
+    from json import loads
+
+    from audiomem_sql.cli import output
+
+    if json:
+        output.print_json_rows(rows.column_names, (list(row.values()) for row in rows.to_pylist()))
+        return
+    for row in rows.to_pylist():
+        reranked = "" if row["reranked"] is None else f"  reranked {row['reranked']:.4f}"
+        lines = [f"{row['rank']:3}. {row['key']}  score {row['score']:.4f}{reranked}"]
+        lines += [
+            f"       {_kind(row, kind, value)}"
+            for kind, value in (("meaning", "cosine"), ("words", "bm25"))
+            if row[f"{kind}_part"] is not None
+        ]
+        for word in loads(row["words"] or "[]"):
+            repeat = "" if word["repeat"] == 1 else f"{word['repeat']} × "
+            product = f"{repeat}idf {word['idf']:.4f} × tf {word['tf']:.4f} = {word['score']:.4f}"
+            lines.append(f"         {word['word']}: {product}")
+        print("\n".join(map(output.printable, lines)))
+
+
+def _kind(row: dict[str, Any], kind: str, value: str) -> str:
+    """What one kind adds to a score, and where that comes from."""
+    place = f"{kind} {row[f'{kind}_rank'] or 'beyond'}"
+    said = f"{value} {row[value]:.4f}" if row[value] is not None else ""
+    if row[f"{kind}_mean"] is not None:
+        said += f" (mean {row[f'{kind}_mean']:.4f}, deviation {row[f'{kind}_deviation']:.4f})"
+    return f"{place}: {row[f'{kind}_weight']:.2f} × {row[f'{kind}_part']:.4f}  {said}".rstrip()
 
 
 def _suggested(table: Table, query: str, column: str | None) -> str | None:

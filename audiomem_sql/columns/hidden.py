@@ -26,6 +26,7 @@ class Hidden(Enum):
     VERSION = "version"
     AS_OF = "as_of"
     FILTER = "filter"  #: a condition on the row as text, which comes before the ranking
+    RANKING = "ranking"  #: how rows are ranked, as text
     PASSAGE = "passage"  #: where the passage of a long text is that a search found
 
     @property

@@ -6,7 +6,7 @@ arguments whenever the statement runs. Its grammar is a contract between :meth:`
 
     plan   := ("SCAN" | "WHERE" term ("AND" term)*) ["READ" column ("," column)*] ["ORDER rowid" ["DESC"]]
               ["OFFSET" ?n] ["VERSION" ?n] ["AS OF" ["IS"] ?n] ["FILTER" ?n]
-              ["MATCH" (column | "*") ?n] ["K" ?n "BEFORE OTHER CONDITIONS"]
+              ["MATCH" (column | "*") ?n] ["RANKING" ?n] ["K" ?n "BEFORE OTHER CONDITIONS"]
     term   := column operator [?n] ["COLLATE" name]
     column := a name, in double quotes unless it is a plain identifier that the grammar does not use; rowid
 
@@ -45,8 +45,8 @@ class Plan:
 
     match: the column that is searched (-1: the table), and the argument that it is searched for; the rows
     then come nearest first, and no more of them than argument ``k`` says, before the database checks any
-    condition that is not a term. filter: the argument that is a condition as text. null_moment: the time NULL
-    is that of the newest version; otherwise no row has it.
+    condition that is not a term. filter: the argument that is a condition as text. ranking: the one that says
+    how rows are ranked. null_moment: the time NULL is that of the newest version; otherwise no row has it.
     """
 
     terms: tuple[Term, ...] = ()
@@ -59,6 +59,7 @@ class Plan:
     match: tuple[int, int] | None = None
     k: int | None = None
     filter: int | None = None
+    ranking: int | None = None
 
     def text(self, schema: Schema) -> str:
         """The plan in the grammar above."""
@@ -83,6 +84,8 @@ class Plan:
         if self.match is not None:
             searched = "*" if self.match[0] < 0 else _name(self.match[0], schema)
             words.append(f"MATCH {searched} ?{self.match[1]}")
+        if self.ranking is not None:
+            words.append(f"RANKING ?{self.ranking}")
         if self.k is not None:
             words.append(f"K ?{self.k} BEFORE OTHER CONDITIONS")
         return " ".join(words)
@@ -103,7 +106,8 @@ _PLAN = re.compile(
     r"(?: OFFSET \?(?P<offset>\d+))?(?: VERSION \?(?P<version>\d+))?"
     r"(?: AS OF(?P<null> IS)? \?(?P<as_of>\d+))?"
     r"(?: FILTER \?(?P<filter>\d+))?"
-    rf"(?: MATCH (?P<match>{_NAME}|\*) \?(?P<query>\d+))?(?: K \?(?P<k>\d+) BEFORE OTHER CONDITIONS)?"
+    rf"(?: MATCH (?P<match>{_NAME}|\*) \?(?P<query>\d+))?(?: RANKING \?(?P<ranking>\d+))?"
+    r"(?: K \?(?P<k>\d+) BEFORE OTHER CONDITIONS)?"
 )
 _ONE_TERM = re.compile(rf"(?:\A| AND )({_NAME}) ({_OPERATOR})(?: \?(\d+))?(?: COLLATE ({_NAME}))?")
 _ONE_COLUMN = re.compile(_NAME)
@@ -159,7 +163,7 @@ def parse_plan(text: str, schema: Schema) -> Plan:
     )
 
 
-_NUMBERS = ("offset", "version", "as_of", "k", "filter")
+_NUMBERS = ("offset", "version", "as_of", "k", "filter", "ranking")
 
 
 def _parsed_term(term: re.Match[str], schema: Schema) -> Term:

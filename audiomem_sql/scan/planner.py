@@ -42,7 +42,7 @@ class TableQuery:
     takes over when it decides every constraint alone. moment: "version" or "as_of" if the query asks for one;
     null_moment: it asks by IS, so that the time NULL is that of the newest version.
     match: the column that is searched (-1: the table), None without a search. k: the query says how many rows
-    a search gives. filter: the query has a condition as text.
+    a search gives. filter: the query has a condition as text. ranking: it says how rows are ranked.
     """
 
     constraints: Sequence[Constraint]
@@ -54,6 +54,7 @@ class TableQuery:
     match: int | None = None
     k: bool = False
     filter: bool = False
+    ranking: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,7 +107,7 @@ def choose(schema: Schema, statistics: Statistics, query: TableQuery) -> Choice:
     """The plan of a query.
 
     Its arguments are the values of the usable constraints, then those of OFFSET, of the moment, of the
-    search, of k, and of the filter.
+    search, of k, of the filter, and of the ranking.
     """
     terms: list[Term] = []
     arguments: list[int | None] = []
@@ -148,6 +149,7 @@ def _plan(terms: Sequence[Term], statistics: Statistics, query: TableQuery, exac
         match=None if query.match is None else (query.match, next(numbers)),
         k=next(numbers) if query.match is not None and query.k else None,
         filter=next(numbers) if query.filter else None,
+        ranking=next(numbers) if query.match is not None and query.ranking else None,
     )
 
 

@@ -4,7 +4,8 @@ Other rooms import from here only.
 
 - A search: ``results`` gives the rows as ``Neighbours``, best first, for a column or for the ``WHOLE`` table.
   ``search_target`` says what is searched there, and ``searched_words`` which words. A ``Kept`` remembers
-  what searches of the same rows have in common.
+  what searches of the same rows have in common. ``Ranking`` says how both
+  kinds are fused and what orders the best rows anew, and ``explained`` why a row is where it is.
 - The words of a table: ``vocabulary``, and ``suggestions`` for one that is misspelt; ``keyword_columns``
 says where. - Words in a text: ``highlight`` and ``snippet`` mark them, in any text or in a ``FoundRow``, and
 ``bm25`` scores such a row. -
@@ -28,6 +29,7 @@ from audiomem_sql.search.embedding import (
     table_embedder,
     with_vectors,
 )
+from audiomem_sql.search.explanation import Explained, explained
 from audiomem_sql.search.found_passages import (
     FoundPassages,
     Passage,
@@ -39,15 +41,19 @@ from audiomem_sql.search.found_passages import (
 from audiomem_sql.search.knn import Pairs, knn_join
 from audiomem_sql.search.known_words import Suggestion, Term, checked_kind, suggestions, vocabulary
 from audiomem_sql.search.models.allowed import allow_model, check_allowed
+from audiomem_sql.search.models.cross_encoders import cross_encoder
 from audiomem_sql.search.near_duplicates import Duplicates, duplicates
 from audiomem_sql.search.neighbours import Neighbours
 from audiomem_sql.search.parts import Kept
 from audiomem_sql.search.passages import Embedded, Known
 from audiomem_sql.search.plane import layout
+from audiomem_sql.search.ranking import Ranking, RankingOptions
 from audiomem_sql.search.request import (
+    DEFAULT_RANKING,
     WHOLE,
     SearchedWords,
     SearchTarget,
+    asked_for,
     keyword_columns,
     passage_finder,
     results,
@@ -61,11 +67,13 @@ from audiomem_sql.search.topics import Cluster, Clusters, clusters
 from audiomem_sql.search.vectors_in_sql import vector_of
 
 __all__ = [
+    "DEFAULT_RANKING",
     "WHOLE",
     "Cluster",
     "Clusters",
     "Duplicates",
     "Embedded",
+    "Explained",
     "FoundPassages",
     "FoundRow",
     "Kept",
@@ -73,20 +81,25 @@ __all__ = [
     "Neighbours",
     "Pairs",
     "Passage",
+    "Ranking",
+    "RankingOptions",
     "SearchTarget",
     "Searched",
     "SearchedWords",
     "Suggestion",
     "Term",
     "allow_model",
+    "asked_for",
     "bm25",
     "check_allowed",
     "checked_kind",
     "clusters",
+    "cross_encoder",
     "dimensions_of",
     "duplicates",
     "embed_texts",
     "embedder_of",
+    "explained",
     "highlight",
     "keyword_columns",
     "knn_join",

@@ -3,22 +3,35 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
-from audiomem_sql.arrays import F32Array
+from audiomem_sql.arrays import F32Array, F64Array
 from audiomem_sql.indexes.words import Expression
 from audiomem_sql.scan import Filter, Readable, RowFilter
-from audiomem_sql.search.fusion import reciprocal_rank_fusion
-from audiomem_sql.search.keyword_search import keyword_ranking
+from audiomem_sql.search.fusion import FUSED_ROWS, FusedRows, ScoredRows, fuse
+from audiomem_sql.search.keyword_search import KeywordRanking, keyword_ranking
 from audiomem_sql.search.neighbours import Neighbours, in_steps
+from audiomem_sql.search.ranking import Ranking
 from audiomem_sql.search.vector_search import nearest
 
-#: The best rows by meaning, and by words, that are fused.
-FUSED_ROWS = 1000
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Candidates:
+    """The rows that are fused: ``fused``, with the kinds meaning and words.
+
+    distances: float32 (n,) of these, NaN for a row that words alone brought. by_meaning: what meaning hands
+    over behind its part of them. by_words: all rows that hold the words.
+    """
+
+    fused: FusedRows
+    distances: F32Array
+    by_meaning: Iterator[Neighbours]
+    by_words: KeywordRanking
 
 
-def fused(
+def candidates(
     readable: Readable,
     vector_column: int,
     vector: F32Array,
@@ -27,34 +40,59 @@ def fused(
     filters: Sequence[Filter] = (),
     *,
     row_filter: RowFilter | None = None,
-    k: int | None = None,
-) -> Iterator[Neighbours]:
-    """Reciprocal-rank fusion of the best rows by meaning and by words.
-
-    Then all others by meaning, then by words.
-
-    Words weigh as much as the square of their coverage in the best row. A code or a name that stands in a row
-    counts in full. A question of which the best row has half the words counts a quarter (docs/VECTORS.md has
-    the figures).
-    """
-    depth = max(FUSED_ROWS, k or 0)
-    by_meaning = nearest(readable, vector_column, vector, filters, row_filter=row_filter, first=depth)
+    ranking: Ranking,
+) -> Candidates:
+    """The best rows by meaning and by words, fused."""
+    by_meaning = nearest(readable, vector_column, vector, filters, row_filter=row_filter, first=FUSED_ROWS)
     near = next(by_meaning, Neighbours(np.empty(0, np.int64), np.empty(0, np.float32)))
     by_words = keyword_ranking(readable, text_columns, expression, filters, row_filter=row_filter)
-    rowids, scores = reciprocal_rank_fusion(
-        [near.rowids, by_words.rowids[:depth]], weights=[1.0, by_words.coverage**2], limit=k
+    fused = fuse(
+        [
+            ScoredRows(near.rowids, cosines(near.distances), len(near)),
+            ScoredRows(by_words.rowids, -by_words.scores, by_words.rows),
+        ],
+        [ranking.weight, 1 - ranking.weight],
+        ranking,
     )
-    distance_of = dict(zip(near.rowids.tolist(), near.distances.tolist(), strict=True))
-    distances = np.array([distance_of.get(rowid, np.nan) for rowid in rowids.tolist()], np.float32)
-    yield from in_steps(Neighbours(rowids, distances, -scores))
-    if k is not None:
-        return
-    yielded = [rowids]
-    for rows in by_meaning:  # which gives no row twice
-        new = ~np.isin(rows.rowids, rowids)
-        if new.any():
-            yield Neighbours(rows.rowids[new], rows.distances[new], np.zeros(int(new.sum())))
-            yielded.append(rows.rowids)
-    rest = by_words.rowids[depth:]
+    ranks = fused.shares[0].ranks
+    distances = np.full(len(ranks), np.nan, np.float32)
+    distances[ranks > 0] = near.distances[ranks[ranks > 0] - 1]
+    return Candidates(fused, distances, by_meaning, by_words)
+
+
+def cosines(distances: F32Array) -> F64Array:
+    """1 - distance, float64 (n,)."""
+    return 1.0 - distances.astype(np.float64)
+
+
+def fused_rows(found: Candidates) -> Iterator[Neighbours]:
+    """The candidates, best first; then all others.
+
+    Behind the candidates come the other rows that have a vector, the nearest first: they count as if they had
+    the last score of the words that were fused. Those without one come last, by their words. Ranks never
+    fall, so rows that come last share the rank of the row before them; reciprocal ranks say 0 of all others.
+    """
+    fused = found.fused
+    yield from in_steps(Neighbours(fused.rowids, found.distances, -fused.scores))
+    lowest = float(fused.scores[-1]) if len(fused.scores) else 0.0
+    yielded = [fused.rowids]
+    for rows in found.by_meaning:  # which gives no row twice
+        new = ~np.isin(rows.rowids, fused.rowids)
+        yielded.append(rows.rowids)
+        if not new.any():
+            continue
+        scores = np.minimum.accumulate(np.minimum(_scores_behind(fused, rows.distances[new]), lowest))
+        lowest = float(scores[-1])
+        yield Neighbours(rows.rowids[new], rows.distances[new], -scores)
+    rest = found.by_words.rowids[FUSED_ROWS:]
     rest = rest[~np.isin(rest, np.concatenate(yielded))]
-    yield from in_steps(Neighbours(rest, np.full(len(rest), np.nan, np.float32), np.zeros(len(rest))))
+    yield from in_steps(Neighbours(rest, np.full(len(rest), np.nan, np.float32), np.full(len(rest), -lowest)))
+
+
+def _scores_behind(fused: FusedRows, distances: F32Array) -> F64Array:
+    """The scores, float64 (n,), of rows behind the candidates that have a vector at these distances."""
+    meaning, words = fused.shares
+    if meaning.scale is None or words.scale is None:
+        return np.zeros(len(distances))
+    parts = meaning.scale.standardised(cosines(distances))
+    return meaning.weight * parts + words.weight * words.scale.floor

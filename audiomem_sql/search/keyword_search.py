@@ -1,7 +1,7 @@
 """Keyword search: the rows that hold the words, ranked by BM25.
 
 A segment that has an index of its words is searched by that, all other texts are read. The statistics are
-those of all rows of the segments, deleted ones included until a vacuum.
+those of all rows of the version that is read, whatever the filters are; deleted rows do not count.
 """
 
 from __future__ import annotations
@@ -20,28 +20,28 @@ from audiomem_sql.indexes.words import (
     KeywordRows,
     KeywordSource,
     Matches,
+    Statistics,
     Words,
-    coverage,
     match,
 )
 from audiomem_sql.machine.interrupts import check_interrupt
 from audiomem_sql.scan import Filter, Readable, RowFilter, scan
 from audiomem_sql.search.column_words import column_words
 from audiomem_sql.search.neighbours import Neighbours, in_steps
-from audiomem_sql.search.parts import Part, allowed_rows, parts
+from audiomem_sql.search.parts import Part, allowed_rows, live_rows, parts
 from audiomem_sql.warn_once import warn_once
 
 
 class KeywordRanking(NamedTuple):
     """The rows that hold the words, best first.
 
-    rowids: int64 (n,). scores: BM25, float64 (n,), lower is better. coverage: how much of the query the best
-    row holds, 0 to 1 (bm25.coverage).
+    rowids: int64 (n,). scores: BM25, float64 (n,), lower is better. rows: how many rows pass the filters,
+    with the words or without.
     """
 
     rowids: I64Array
     scores: F64Array
-    coverage: float
+    rows: int
 
 
 def ranked_by_keywords(
@@ -95,6 +95,28 @@ def _ranking(
     use_indexes: bool,
 ) -> KeywordRanking:
     """The ranking by the indexes of the segments, or by their texts. The results are the same."""
+    matched, statistics = matched_parts(readable, columns, expression, use_indexes)
+    if statistics is None:
+        return KeywordRanking(np.empty(0, np.int64), np.empty(0), 0)
+    passing = 0
+    rowids: list[I64Array] = []
+    scores: list[F64Array] = []
+    for part, matches in matched:
+        check_interrupt()
+        part_rowids, allowed = _rows_of(part, filters, row_filter)
+        rows, values = matches.score(statistics, None, allowed)
+        rowids.append(part_rowids[rows])
+        scores.append(values)
+        passing += len(part_rowids) if allowed is None else int(np.count_nonzero(allowed))
+    all_rowids, all_scores = np.concatenate(rowids), np.concatenate(scores)
+    order = np.lexsort((all_rowids, all_scores))
+    return KeywordRanking(all_rowids[order], all_scores[order], passing)
+
+
+def matched_parts(
+    readable: Readable, columns: Mapping[str, int], expression: Expression, use_indexes: bool = True
+) -> tuple[list[tuple[Part, Matches]], Statistics | None]:
+    """What the expression finds in each part, and the statistics of all of them; None without a part."""
     matched: list[tuple[Part, Matches]] = []
     words = column_words(readable, columns)
     for part in parts(readable):
@@ -104,21 +126,8 @@ def _ranking(
         }
         matched.append((part, match(expression, sources)))
     if not matched:
-        return KeywordRanking(np.empty(0, np.int64), np.empty(0), 0.0)
-    statistics = reduce(add, (matches.statistics for _, matches in matched))
-    rowids: list[I64Array] = []
-    scores: list[F64Array] = []
-    for part, matches in matched:
-        check_interrupt()
-        part_rowids, allowed = _rows_of(part, filters, row_filter)
-        rows, values = matches.score(statistics, None, allowed)
-        rowids.append(part_rowids[rows])
-        scores.append(values)
-    all_rowids, all_scores = np.concatenate(rowids), np.concatenate(scores)
-    order = np.lexsort((all_rowids, all_scores))
-    best = float(all_scores.min(initial=0))
-    share = coverage(statistics, best, expression.weights)
-    return KeywordRanking(all_rowids[order], all_scores[order], share)
+        return [], None
+    return matched, reduce(add, (matches.statistics_of(live_rows(part)) for part, matches in matched))
 
 
 def source_of(part: Part, column: int, words: Words, use_index: bool) -> KeywordSource:

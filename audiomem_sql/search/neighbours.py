@@ -36,3 +36,15 @@ def in_steps(rows: Neighbours) -> Iterator[Neighbours]:
         run = slice(start, start + step)
         yield Neighbours(rows.rowids[run], rows.distances[run], rows.ranks[run])
         start, step = start + step, min(4 * step, MOST_ROWS)
+
+
+def first_of(rows: Iterator[Neighbours], k: int | None) -> Iterator[Neighbours]:
+    """The first ``k`` of ``rows``, all for None; no more are asked for than it takes."""
+    while k is None or k > 0:
+        run = next(rows, None)
+        if run is None:
+            return
+        if k is not None and len(run) > k:
+            run = Neighbours(run.rowids[:k], run.distances[:k], None if run.ranks is None else run.ranks[:k])
+        yield run
+        k = None if k is None else k - len(run)

@@ -110,3 +110,11 @@ def _allowed_rows(part: Part, filters: Sequence[Filter], row_filter: RowFilter |
     for batch in scan(part, (), filters, row_filter=row_filter):
         allowed[view.segment.find_many(batch.rowids)] = True
     return allowed if live is None else allowed & live
+
+
+def live_rows(part: Part) -> BoolArray | None:
+    """Which rows of ``part`` are there in the version that is read, bool (rows,); None for all."""
+    if not part.views:
+        return None
+    view = part.views[0]
+    return view.live(0, view.segment.rows)

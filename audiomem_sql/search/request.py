@@ -13,7 +13,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from audiomem_sql.arrays import F64Array, I64Array
+from audiomem_sql.arrays import F32Array, F64Array, I64Array
 from audiomem_sql.columns.schema import Schema
 from audiomem_sql.columns.types import Kind
 from audiomem_sql.errors import QueryError
@@ -22,14 +22,17 @@ from audiomem_sql.scan import Filter, Readable, RowFilter
 from audiomem_sql.search.column_words import column_words
 from audiomem_sql.search.embedding import query_vector
 from audiomem_sql.search.found_passages import FoundPassages
-from audiomem_sql.search.hybrid_search import fused
+from audiomem_sql.search.hybrid_search import Candidates, candidates, fused_rows
 from audiomem_sql.search.keyword_search import ranked_by_keywords
-from audiomem_sql.search.neighbours import Neighbours
+from audiomem_sql.search.neighbours import Neighbours, first_of
+from audiomem_sql.search.ranking import Ranking
+from audiomem_sql.search.reranking import reranked
 from audiomem_sql.search.vector_search import nearest
 from audiomem_sql.storage.segment import TableOptions
 
 #: Most rows that may be asked for at once.
 MOST_WANTED = 1_000_000
+DEFAULT_RANKING = Ranking()
 #: Stands for the table as a whole where a column is named.
 WHOLE = -1
 _MODE = re.compile(r"\s*(semantic|keyword|words|hybrid)\s*:\s*", re.IGNORECASE)
@@ -127,31 +130,129 @@ def results(
     row_filter: RowFilter | None = None,
     k: int | None = None,
     plain: bool = False,
+    ranking: Ranking = DEFAULT_RANKING,
 ) -> Iterator[Neighbours]:
     """The rows that answer ``query``, best first. QueryError for a query that is not possible.
 
     plain: a query by words alone that does not say so itself is one of plain words, not of FTS5's syntax.
+    ranking: how both are fused, where both count, and what orders the best rows anew.
     """
+    asked = asked_for(
+        readable,
+        schema,
+        column,
+        query,
+        options,
+        path,
+        filters,
+        row_filter=row_filter,
+        k=k,
+        plain=plain,
+        ranking=ranking,
+    )
+    if ranking.rerank is None:
+        return _found(asked, k)
+    found = _found(asked, None if k is None else max(k, ranking.rerank_rows))
+    return first_of(reranked(readable, found, asked.text_places, asked.text, ranking, path), k)
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """A search that is possible.
+
+    mode: ``semantic``, ``keyword``, ``words`` or ``hybrid``. text: the query without the word for it, or a
+    vector.
+    """
+
+    readable: Readable
+    schema: Schema
+    target: SearchTarget
+    mode: str
+    text: Any
+    options: TableOptions
+    path: str
+    filters: Sequence[Filter]
+    row_filter: RowFilter | None
+    ranking: Ranking
+
+    def by_meaning(self, k: int | None) -> Iterator[Neighbours]:
+        """The rows that are nearest, for a search by meaning alone."""
+        assert self.target.vector_column is not None
+        return nearest(
+            self.readable,
+            self.target.vector_column,
+            self._vector(self.target.vector_column),
+            self.filters,
+            row_filter=self.row_filter,
+            k=k,
+        )
+
+    def candidates(self) -> Candidates:
+        """The best rows of both kinds, fused, for a search by both."""
+        assert self.target.vector_column is not None
+        return candidates(
+            self.readable,
+            self.target.vector_column,
+            self._vector(self.target.vector_column),
+            self.target.text_columns,
+            self.expression(),
+            self.filters,
+            row_filter=self.row_filter,
+            ranking=self.ranking,
+        )
+
+    def expression(self) -> Expression:
+        """The words that are looked for, for a search by words or by both."""
+        if self.mode == "keyword":
+            return _parsed(self.text, self.target, self.path)
+        return _any_word(self.text, self.target, self.readable)
+
+    @property
+    def text_places(self) -> list[int]:
+        """The columns of texts that are searched, ascending: what a reranker reads."""
+        places = set(self.target.text_columns.values())
+        places |= {
+            text for text, vector in self.schema.vectors.items() if vector == self.target.vector_column
+        }
+        return sorted(places)
+
+    def _vector(self, column: int) -> F32Array:
+        return query_vector(self.text, self.schema, column, self.options, self.path)
+
+
+def asked_for(
+    readable: Readable,
+    schema: Schema,
+    column: int,
+    query: Any,
+    options: TableOptions,
+    path: str,
+    filters: Sequence[Filter] = (),
+    *,
+    row_filter: RowFilter | None = None,
+    k: int | None = None,
+    plain: bool = False,
+    ranking: Ranking = DEFAULT_RANKING,
+) -> Asked:
+    """The search of ``results`` with these arguments. QueryError for one that is not possible."""
     check_wanted(k, path)
     target = search_target(schema, column, path)
     mode, text = _mode(query, target, path, plain)
-    if mode in ("keyword", "words"):
-        expression = _parsed(text, target, path) if mode == "keyword" else _any_word(text, target, readable)
-        return ranked_by_keywords(
-            readable, target.text_columns, expression, filters, row_filter=row_filter, k=k
-        )
-    assert target.vector_column is not None
-    vector = query_vector(text, schema, target.vector_column, options, path)
-    if mode == "semantic":
-        return nearest(readable, target.vector_column, vector, filters, row_filter=row_filter, k=k)
-    return fused(
-        readable,
-        target.vector_column,
-        vector,
-        target.text_columns,
-        _any_word(text, target, readable),
-        filters,
-        row_filter=row_filter,
+    return Asked(readable, schema, target, mode, text, options, path, filters, row_filter, ranking)
+
+
+def _found(asked: Asked, k: int | None) -> Iterator[Neighbours]:
+    """The rows by the kinds that count."""
+    if asked.mode == "semantic":
+        return asked.by_meaning(k)
+    if asked.mode == "hybrid":
+        return first_of(fused_rows(asked.candidates()), k)
+    return ranked_by_keywords(
+        asked.readable,
+        asked.target.text_columns,
+        asked.expression(),
+        asked.filters,
+        row_filter=asked.row_filter,
         k=k,
     )
 

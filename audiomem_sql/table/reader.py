@@ -7,16 +7,18 @@ import os
 from collections.abc import Callable, Iterator, Sequence
 from datetime import datetime
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Self, Unpack
 
 import pyarrow as pa
 
 from audiomem_sql.columns.schema import Schema
-from audiomem_sql.errors import DataTypeError, StorageError, UnsupportedError
+from audiomem_sql.errors import DataTypeError, InFile, StorageError, UnsupportedError
 from audiomem_sql.machine.block_cache import SHARED, BlockCache
+from audiomem_sql.search import RankingOptions
 from audiomem_sql.storage.segment import Migration, TableOptions, Version
 from audiomem_sql.table.analyses import Analysed
 from audiomem_sql.table.analysing import Analysing
+from audiomem_sql.table.explanations import explanation_table, named_ranking
 from audiomem_sql.table.open_table import OpenTable
 from audiomem_sql.table.rows import Current, Rows, row_at
 from audiomem_sql.versions import Snapshot, TableFiles
@@ -279,6 +281,7 @@ class TableReader(Analysing):
         *,
         columns: Sequence[str] | None = None,
         column: str | None = None,
+        **ranking: Unpack[RankingOptions],
     ) -> pa.Table:
         """The ``k`` rows that answer ``query`` best, best first, and their cosine distances.
 
@@ -290,8 +293,33 @@ class TableReader(Analysing):
         words alone brought has no distance. For a column of vectors float32 (n,), also an array, a list,
         bytes, or JSON. where: a filter, which is applied before the rows are ranked. column: which one to
         search, by default the only one that is declared SEMANTIC.
+
+        fusion: how meaning and words are joined, where both count: ``standardised`` (the default) or ``rrf``,
+        reciprocal ranks with the constant ``rank_constant`` (60). weight: the share of meaning, 0 to 1; 0.65,
+        and 0.5 of ranks. rerank: what orders the best ``rerank_rows`` (100) rows anew, a callable
+        ``(query, texts) -> scores``, or the name of a cross-encoder, which this allows to be loaded.
         """
-        return self._rows.search(query, k, where, parameters, columns=columns, column=column)
+        with InFile(self.path):
+            how = named_ranking(**ranking)
+        return self._rows.search(query, k, where, parameters, columns=columns, column=column, ranking=how)
+
+    def explain(
+        self,
+        query: Any,
+        k: int = 10,
+        where: str | None = None,
+        parameters: Sequence[Any] = (),
+        *,
+        column: str | None = None,
+        **ranking: Unpack[RankingOptions],
+    ) -> pa.Table:
+        """Why :meth:`search` gives these rows: a row for each, with the figures that its score is made of.
+
+        The columns are those of :class:`~audiomem_sql.search.explanation.Explained`.
+        """
+        with InFile(self.path):
+            how = named_ranking(**ranking)
+        return explanation_table(self._rows.explain(query, k, where, parameters, column=column, ranking=how))
 
     def suggest(self, word: str, k: int = 5, *, column: str | None = None) -> list[str]:
         """The ``k`` words of the INDEXED columns, or of ``column``, that are written most like ``word``.

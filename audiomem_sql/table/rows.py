@@ -17,7 +17,12 @@ from audiomem_sql.machine.memory import check_room, out_of_memory
 from audiomem_sql.scan import Filter, RowFilter, fetch_rows, filters_of_text, first_rows, parse_order, scan
 from audiomem_sql.scan.lookup import value_at
 from audiomem_sql.search import (
+    DEFAULT_RANKING,
     WHOLE,
+    Explained,
+    Ranking,
+    asked_for,
+    explained,
     keyword_columns,
     passage_finder,
     results,
@@ -155,6 +160,7 @@ class Rows:
         *,
         columns: Sequence[str] | None = None,
         column: str | None = None,
+        ranking: Ranking = DEFAULT_RANKING,
     ) -> pa.Table:
         """The ``k`` rows that answer ``query`` best, the best first, with their distances.
 
@@ -179,6 +185,7 @@ class Rows:
                     row_filter=row_filter,
                     k=k,
                     plain=True,
+                    ranking=ranking,
                 )
             )
             passages = passage_finder(full, number, query, self.options, self.path) if full.passages else None
@@ -196,6 +203,37 @@ class Rows:
         if full.passages:
             arrays.append(pa.array(shown_spans(passages, self.current, rowids[readable]), pa.string()))
         return pa.Table.from_arrays(arrays, schema=schema)
+
+    def explain(
+        self,
+        query: Any,
+        k: int = 10,
+        where: str | None = None,
+        parameters: Sequence[Any] = (),
+        *,
+        column: str | None = None,
+        ranking: Ranking = DEFAULT_RANKING,
+        plain: bool = True,
+    ) -> Iterator[Explained]:
+        """Why the ``k`` rows are those that answer ``query`` best."""
+        self._check_count(k)
+        full = self.current.schema
+        with InFile(self.path):
+            filters, row_filter = filters_of_text(where, parameters, self.schema)
+            asked = asked_for(
+                self.current,
+                full,
+                WHOLE if column is None else full.index(column),
+                query,
+                self.options,
+                self.path,
+                filters,
+                row_filter=row_filter,
+                k=k,
+                plain=plain,
+                ranking=ranking,
+            )
+            yield from explained(asked, k)
 
     def suggest(self, word: str, k: int, column: str | None) -> list[str]:
         """The words of the columns that are written most like ``word``."""

@@ -101,3 +101,58 @@ def test_a_column_called_distance(audiomem: Command) -> None:
     shown = audiomem("search", "own.flac", "cats sleep", "-k", "1").out
     assert "0.000" in shown
     assert "Distance=8.5" in shown
+
+
+def test_how_it_ranks(audiomem: Command, man: str) -> None:
+    with Table(man) as table:
+        rows = table.explain("full disks", fusion="rrf", weight=0.3).to_pylist()
+        wanted = table.search("full disks", fusion="rrf", weight=0.3)["id"].to_pylist()
+    ranking = ["--ranking", "fusion=rrf, weight=0.3", "--json"]
+    found = json.loads(audiomem("search", man, "full disks", *ranking).out)
+    assert [row["id"] for row in found] == wanted
+    assert json.loads(audiomem("search", man, "full disks", "--explain", *ranking).out) == rows
+
+
+def test_explain_for_people(audiomem: Command, man: str) -> None:
+    with Table(man) as table:
+        [row] = table.explain("full full disks", 1).to_pylist()
+    lines = audiomem("search", man, "full full disks", "-k", "1", "--explain").out.splitlines()
+    assert lines[0] == f"  1. {row['key']}  score {row['score']:.4f}"
+    mean, deviation = row["meaning_mean"], row["meaning_deviation"]
+    assert (
+        lines[1].split()
+        == (
+            f"meaning 1: 0.65 × {row['meaning_part']:.4f} cosine {row['cosine']:.4f} "
+            f"(mean {mean:.4f}, deviation {deviation:.4f})"
+        ).split()
+    )
+    assert (
+        lines[2].strip().startswith(f"words 1: 0.35 × {row['words_part']:.4f}  bm25 {row['bm25']:.4f} (mean")
+    )
+    words = json.loads(row["words"])
+    assert [line.split(":")[0].strip() for line in lines[3:]] == [word["word"] for word in words]
+    assert lines[3].strip() == (
+        f"full: 2 × idf {words[0]['idf']:.4f} × tf {words[0]['tf']:.4f} = {words[0]['score']:.4f}"
+    )
+    alone = audiomem("search", man, "keyword: disks", "--explain").out.splitlines()
+    assert alone[1].strip().startswith("words 1: 1.00 × ")
+    assert not any("meaning" in line for line in alone)
+    beyond = audiomem("search", man, "disks", "--explain", "--ranking", "fusion=rrf").out
+    assert "words beyond: 1.00 × 0.0000" in beyond
+
+
+@pytest.mark.parametrize(
+    ("ranking", "message"),
+    [
+        ("fusion=rff", "there is no fusion 'rff'. Did you mean rrf"),
+        ("weight=nan", "weight = 'nan' is no share of meaning"),
+        ("rerank=all-MiniLM-L6-v2", "is no cross-encoder"),
+        ("best", "'best' is not an option"),
+    ],
+)
+def test_rankings_that_there_are_not(audiomem: Command, man: str, ranking: str, message: str) -> None:
+    for more in ([], ["--explain"]):
+        refused = audiomem("search", man, "full", "--ranking", ranking, *more)
+        assert refused.code == 2 or refused.code == 1
+        assert message in " ".join(refused.err.split())
+        assert refused.out == ""

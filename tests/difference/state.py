@@ -62,7 +62,7 @@ class Table:
         name: what the table is called now.
         """
         searched = any(column.type.startswith("FLOAT[") for column in self.columns)
-        more = ("k", "distance", "filter") if searched else ()
+        more = ("k", "distance", "filter", "ranking") if searched else ()
         own = {column.name.lower() for column in self.columns}
         short = [] if self.prefixed else ["version", "rank", "as_of", *more, name]
         return [each for each in short if each.lower() not in own] + [f"audiomem_{each}" for each in more]

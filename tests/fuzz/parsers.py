@@ -339,7 +339,7 @@ PARSERS: dict[str, Parser] = {
         _text(lambda text: parse_plan(text, SCHEMA)),
         _encoded(
             "WHERE n > ?1 AND title LIKE ?2 READ id, title ORDER rowid DESC "
-            "OFFSET ?3 VERSION ?4 FILTER ?7 MATCH vec ?5 K ?6 BEFORE OTHER CONDITIONS"
+            "OFFSET ?3 VERSION ?4 FILTER ?7 MATCH vec ?5 RANKING ?8 K ?6 BEFORE OTHER CONDITIONS"
         ),
     ),
     "retention": Parser(_text(Retention.parse), _encoded("30d", "all", "17", "12h")),

@@ -12,7 +12,7 @@ from audiomem_sql.table.table import Table
 
 #: What every table has, and what is added where MATCH has something to search.
 PREFIXED = ["audiomem_table", "audiomem_rank", "audiomem_version", "audiomem_as_of"]
-OF_SEARCH = ["audiomem_distance", "audiomem_k", "audiomem_filter"]
+OF_SEARCH = ["audiomem_distance", "audiomem_k", "audiomem_filter", "audiomem_ranking"]
 SEARCHED = "id INTEGER PRIMARY KEY, body TEXT SEMANTIC INDEXED, year INTEGER, model=hashing"
 BODIES = ("hello world", "hello hello again", "other words", "another world")
 
@@ -59,7 +59,7 @@ def test_columns_of_a_search_are_there_where_something_can_be_searched(
     assert sorted(hidden(con)) == sorted([*added, *short])
     assert hidden(con)[: len(short)] == [
         name
-        for name in ("t", "rank", "distance", "k", "version", "as_of", "filter", "passage")
+        for name in ("t", "rank", "distance", "k", "version", "as_of", "filter", "ranking", "passage")
         if name in short
     ]
 
@@ -86,7 +86,8 @@ def test_a_column_of_the_user_wins(con: apsw.Connection, tmp_path: Path, reopene
         "t",
         *[f"audiomem_{n}" for n in ("rank", "distance", "k", "version", "as_of")],
         "filter",
-        *["audiomem_table", "audiomem_filter"],
+        "ranking",
+        *["audiomem_table", "audiomem_filter", "audiomem_ranking"],
     ]
     assert con.execute("SELECT * FROM t WHERE version = 'u' AND k = 1").get == (1, "u", 7.0, 0.25, "x", "one")
     assert con.execute("SELECT version, audiomem_version FROM t ORDER BY rank").fetchall() == [
@@ -101,7 +102,7 @@ def test_a_column_of_the_user_wins(con: apsw.Connection, tmp_path: Path, reopene
     assert found.fetchall() == [(2, 1.5, 1.25, True, None, 1, "y")]
 
 
-@pytest.mark.parametrize("name", ["version", "rank", "k", "distance", "as_of", "filter", "t"])
+@pytest.mark.parametrize("name", ["version", "rank", "k", "distance", "as_of", "filter", "ranking", "t"])
 @pytest.mark.parametrize("change", ["add column '{} TEXT'", "rename column 'a TO {}'"])
 def test_a_name_is_taken_later(con: apsw.Connection, tmp_path: Path, name: str, change: str) -> None:
     con.execute(f"CREATE VIRTUAL TABLE t USING audiomem('{tmp_path / 't.flac'}', a TEXT, words TEXT INDEXED)")
@@ -161,7 +162,8 @@ def test_only_prefixed_names(con: apsw.Connection, tmp_path: Path) -> None:
     con.execute("INSERT INTO t VALUES (1, 'hello', 10), (2, 'world', 10), (3, 'again', 20)")
     con.execute("INSERT INTO t(audiomem_table, audiomem_rank) VALUES ('TAG', 'first')")
     assert hidden(con) == [
-        f"audiomem_{n}" for n in ("table", "rank", "distance", "k", "version", "as_of", "filter", "passage")
+        f"audiomem_{n}"
+        for n in ("table", "rank", "distance", "k", "version", "as_of", "filter", "ranking", "passage")
     ]
     con.execute("CREATE TABLE g(k INTEGER, version INTEGER, t TEXT)")
     con.execute("INSERT INTO g VALUES (10, 20, 'world'), (20, 30, 'x')")

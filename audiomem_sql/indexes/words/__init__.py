@@ -6,14 +6,14 @@ Other rooms import from here only.
   answers for texts in memory. Both are a ``KeywordSource``.
 - ``words_of`` gives the ``Words`` of a tokenizer: how texts and queries become words.
 - ``parse_query`` makes an ``Expression`` of a query in FTS5's syntax, ``plain_query`` one of plain words.
-- ``match`` says which rows fulfil an expression; ``Matches`` scores them, ``coverage`` says how much the best
-  one holds.
+- ``match`` says which rows fulfil an expression; ``Matches`` scores them by ``Statistics``, and ``weights``
+  and ``term_frequencies`` say how a score comes about.
 - ``highlight``, ``snippet`` and ``best_column`` show what matches in a text.
 
 It is not for meaning: synonyms are other words.
 """
 
-from audiomem_sql.indexes.words.bm25 import coverage
+from audiomem_sql.indexes.words.bm25 import Statistics, term_frequencies, weights
 from audiomem_sql.indexes.words.encoder import KeywordWriter
 from audiomem_sql.indexes.words.fts_query import Expression, parse_query
 from audiomem_sql.indexes.words.index import KeywordIndex
@@ -31,14 +31,16 @@ __all__ = [
     "KeywordSource",
     "KeywordWriter",
     "Matches",
+    "Statistics",
     "Words",
     "best_column",
-    "coverage",
     "highlight",
     "instances",
     "match",
     "parse_query",
     "plain_query",
     "snippet",
+    "term_frequencies",
+    "weights",
     "words_of",
 ]

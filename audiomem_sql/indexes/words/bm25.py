@@ -53,31 +53,37 @@ def bm25(
     if len(lengths) == 0 or statistics.tokens == 0:
         return scores
     average = statistics.tokens / statistics.documents
-    norms = K1 * (1 - B + B * lengths / average)
+    norms = np.asarray(K1 * (1 - B + B * lengths / average), np.float64)
     for idf, repeat, times in zip(weights(statistics), repeats or [1] * len(counts), counts, strict=True):
-        scores += repeat * idf * (times * (K1 + 1.0) / (times + norms))
+        scores += repeat * idf * _term_frequency(times, norms)
     return -scores
+
+
+def term_frequencies(statistics: Statistics, counts: F64Array, lengths: I64Array) -> F64Array:
+    """What multiplies the weight of each phrase in each row, float64 (phrases, n); arguments as of ``bm25``.
+
+    A score of ``bm25`` is minus the sum of repeat · weight · frequency over the phrases, in their order.
+    """
+    if statistics.tokens == 0:
+        return np.zeros_like(counts)
+    average = statistics.tokens / statistics.documents
+    norms = np.asarray(K1 * (1 - B + B * lengths / average), np.float64)
+    return _term_frequency(counts, norms)
+
+
+def _term_frequency(times: F64Array, norms: F64Array) -> F64Array:
+    return times * (K1 + 1.0) / (times + norms)
 
 
 def weights(statistics: Statistics) -> list[float]:
     """The inverse document frequency of each phrase: the score of a row of average length with one."""
     idfs = []
     for frequency in statistics.frequencies.tolist():
-        # Deleted rows may be counted in one of the two numbers and not in the other.
+        # An index that contradicts itself must not end a search.
         ratio = (max(statistics.documents - frequency, 0) + 0.5) / (frequency + 0.5)
         idf = math.log(ratio)
         idfs.append(idf if idf > 0 else MIN_IDF)
     return idfs
-
-
-def coverage(statistics: Statistics, best: float, repeats: Sequence[int] | None = None) -> float:
-    """How much of a query its best row holds, 0 to 1.
-
-    This is the score of the row, divided by that of a row that holds each phrase once.
-    """
-    idfs = weights(statistics)
-    possible = sum(idf * repeat for idf, repeat in zip(idfs, repeats or [1] * len(idfs), strict=True))
-    return min(1.0, max(0.0, -best / possible)) if possible > 0 else 0.0
 
 
 def top(scores: F64Array, k: int | None) -> I64Array:

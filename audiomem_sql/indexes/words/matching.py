@@ -80,13 +80,13 @@ class Matches:
     """What a query finds in one segment, or among the rows of the log.
 
     ``rows`` int64 (n,) ascending; ``hits`` for each phrase of the query how often it counts in which of them;
-    ``alone`` the number of rows that hold each phrase, whatever else the query asks, int64 (phrases,);
+    ``alone`` for each phrase the rows that hold it, whatever else the query asks, int64 (m,);
     ``lengths`` int64 (row_count,); ``weights`` those of the expression.
     """
 
     rows: I64Array
     hits: list[Hits]
-    alone: I64Array
+    alone: list[I64Array]
     lengths: I64Array
     weights: tuple[int, ...] | None = None
     #: Where each phrase begins in each column, as occurrences; only of phrases that were looked for by
@@ -96,7 +96,23 @@ class Matches:
     @property
     def statistics(self) -> Statistics:
         """What BM25 must know of these rows; those of all segments and of the log are added up."""
-        return Statistics(len(self.lengths), int(self.lengths.sum()), self.alone)
+        frequencies = np.array([len(rows) for rows in self.alone], np.int64)
+        return Statistics(len(self.lengths), int(self.lengths.sum()), frequencies)
+
+    def statistics_of(self, live: BoolArray | None) -> Statistics:
+        """The statistics of the rows that are there, bool (row_count,); None: all of them."""
+        if live is None:
+            return self.statistics
+        frequencies = np.array([np.count_nonzero(live[rows]) for rows in self.alone], np.int64)
+        return Statistics(int(np.count_nonzero(live)), int(self.lengths[live].sum()), frequencies)
+
+    def counts(self, rows: I64Array) -> F64Array:
+        """How often each phrase counts in each of ``rows``, ascending int64 (n,): float64 (phrases, n)."""
+        counts = np.zeros((len(self.hits), len(rows)))
+        for phrase, hits in enumerate(self.hits):
+            kept = hits.within(rows)
+            counts[phrase, np.searchsorted(rows, kept.rows)] = kept.counts
+        return counts
 
     def score(
         self, statistics: Statistics, k: int | None = None, allowed: BoolArray | None = None
@@ -106,11 +122,7 @@ class Matches:
         ``allowed``, bool (row_count,), is the filter, and applies before the choice of the best.
         """
         rows = self.rows if allowed is None else self.rows[allowed[self.rows]]
-        counts = np.zeros((len(self.hits), len(rows)))
-        for phrase, hits in enumerate(self.hits):
-            kept = hits.within(rows)
-            counts[phrase, np.searchsorted(rows, kept.rows)] = kept.counts
-        scores = bm25(statistics, counts, self.lengths[rows], self.weights)
+        scores = bm25(statistics, self.counts(rows), self.lengths[rows], self.weights)
         best = top(scores, k)
         return rows[best], scores[best]
 
@@ -197,13 +209,13 @@ class _Matcher:
         elif isinstance(node, Not):
             self.count(node.left, rows, hits)
 
-    def alone(self, expression: Expression) -> I64Array:
-        """For each phrase the number of rows that hold it in the columns that it is looked for in."""
-        counts = np.zeros(len(expression.phrases), np.int64)
-        for number, (phrase, columns) in enumerate(expression.phrases):
+    def alone(self, expression: Expression) -> list[I64Array]:
+        """For each phrase the rows that hold it in the columns that it is looked for in, ascending."""
+        held = []
+        for phrase, columns in expression.phrases:
             by_column = [self._phrase(phrase, column) for column in self._columns if column in columns]
-            counts[number] = len(_merged(by_column).rows)
-        return counts
+            held.append(_merged(by_column).rows)
+        return held
 
     def _near_hits(self, node: Near) -> list[Hits]:
         by_phrase: list[list[Hits]] = [[] for _ in node.phrases]

@@ -10,14 +10,13 @@ another one.
 
 from __future__ import annotations
 
-import contextlib
 import importlib
 import importlib.util
 import os
 import re
 import unicodedata
 from collections import OrderedDict
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from functools import cache
 from itertools import pairwise
 from typing import Any
@@ -36,6 +35,7 @@ from audiomem_sql.search.models.endpoints import EndpointEmbedder
 from audiomem_sql.search.models.forked import ForkedLock, check_process
 from audiomem_sql.search.models.onnx_export import digest_of
 from audiomem_sql.search.models.onnx_model import OnnxTransformer
+from audiomem_sql.search.models.progress_bars import no_bar
 from audiomem_sql.search.models.static_model import StaticEmbedder
 from audiomem_sql.search.models.stored_vectors import StoredEmbedder
 from audiomem_sql.search.models.tokens import spans_of_model, window_of_model
@@ -185,7 +185,7 @@ def _load(name: str, folder: str | None) -> Any:
             "Or create the table with model=hashing.",
         ) from None
     try:
-        with _no_bar():
+        with no_bar():
             return Model(place, device="cpu", trust_remote_code=False, local_files_only=not fetched)
     except (OSError, ValueError, RuntimeError) as error:
         raise MissingExtraError(
@@ -206,19 +206,6 @@ def _cached(name: str) -> str:
             remedy="Install it with: pip install 'audiomem-sql[semantic]', or allow that it is fetched: "
             f"audiomem_sql.allow_model({name!r}), or AUDIOMEM_MODELS={name} in the environment.",
         ) from None
-
-
-@contextlib.contextmanager
-def _no_bar() -> Iterator[None]:
-    """Without the bar that transformers draws while it reads weights, which takes a tenth of a second."""
-    logging: Any = importlib.import_module("transformers.utils.logging")
-    shown = logging.is_progress_bar_enabled()
-    logging.disable_progress_bar()
-    try:
-        yield
-    finally:
-        if shown:
-            logging.enable_progress_bar()
 
 
 def _weights_digest(model: Any) -> bytes:

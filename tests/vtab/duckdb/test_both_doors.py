@@ -12,6 +12,7 @@ import pytest
 import soundfile
 
 import audiomem_sql as am
+from audiomem_sql.search.ranking import NAMES
 from audiomem_sql.vtab.duckdb.functions import ALIASES, FUNCTIONS
 
 #: SQLite has no part in this.
@@ -45,6 +46,13 @@ QUERIES = [
     "SELECT id FROM audiomem_search('{notes}', 'dogs', searched := 'body', k := 3, as_of := '2100-01-01')",
     "SELECT id, distance FROM audiomem_search('{notes}', [0.9, 0.1], searched := 'place', k := 2)",
     "SELECT id FROM audiomem_search('{notes}', [0.9, 0.1]::FLOAT[2], searched := 'place', k := 2)",
+    "SELECT id FROM audiomem_search('{notes}', 'reset a disk', fusion := 'rrf', rank_constant := 3, weight := 0.2)",
+    "SELECT id FROM audiomem_search('{notes}', 'reset a disk', weight := 1, fusion := NULL, rerank := NULL)",
+    "SELECT id FROM audiomem_search('{notes}', 'reset a disk', weight := 0.123::DECIMAL(4, 3))",
+    "FROM audiomem_explain('{notes}', 'reset a disk')",
+    "SELECT words, score, row_id FROM audiomem_explain('{notes}', 'reset a password', k := 2, fusion := 'rrf', filter := 'id > 1')",
+    "SELECT count(*) FROM audiomem_explain('{notes}', 'dogs', version := 2) WHERE score < 100",
+    "SELECT row_id FROM audiomem_explain('{notes}', [0.9, 0.1], searched := 'place', k := 2)",
     "SELECT id FROM audiomem_search('{notes}', '[0.9, 0.1]', searched := 'place', k := 2)",
     "SELECT id FROM audiomem_search('{notes}', '\\x00\\x00\\x80?\\x00\\x00\\x00\\x00'::BLOB, searched := 'place', k := 1)",
     "SELECT count(*) FROM audiomem_search('{notes}', 'dogs', k := NULL)",
@@ -131,6 +139,14 @@ ERRORS = [
     ("FROM audiomem_clusters('{notes}', version := 99)", "version 99 is not kept"),
     ("FROM audiomem_cluster_rows('{notes}', filter := 'year >')", "year >"),
     ("FROM audiomem_map('{folder}/parts/p1.flac')", "no column has vectors"),
+    ("FROM audiomem_search('{notes}', 'a', fusion := 'rff')", "there is no fusion 'rff'. Did you mean rrf"),
+    ("FROM audiomem_search('{notes}', 'a', weight := 1.5)", "1.5"),
+    ("FROM audiomem_search('{notes}', 'a', weight := 'nan'::DOUBLE)", "nan"),
+    ("FROM audiomem_search('{notes}', 'a', fusion := 'rrf', rank_constant := 0)", "is no number from 1"),
+    ("FROM audiomem_search('{notes}', 'a', rerank := 'org/cross')", "you did not allow it"),
+    ("FROM audiomem_explain('{notes}', 'a', rerank := 'org/cross', rerank_rows := 0)", "is no number from 1"),
+    ("FROM audiomem_explain('{notes}', NULL)", "there is nothing to search for"),
+    ("FROM audiomem_explain('{notes}', 'a', k := 0)", "k = 0 is no number of rows"),
     ("FROM audiomem_top('{notes}', 'year +')", "'year +' is no order"),
     ("FROM audiomem_top('{notes}', NULL)", "there is no order"),
     ("FROM audiomem_top('{notes}', 'year', k := -1)", "k = -1 is no number of rows"),
@@ -234,6 +250,7 @@ def test_every_argument_has_its_name_in_both(doors: dict[str, Any]) -> None:
         "left_filter",
         "left_version",
         "threshold",
+        *NAMES,
         *ALIASES,
     } == {parameter.name for function in FUNCTIONS for parameter in function.named}
 
@@ -242,7 +259,7 @@ def test_every_argument_has_its_name_in_both(doors: dict[str, Any]) -> None:
 OWN_NAMES = [
     "snapshot_id", "row_id", "change_type", "_row_id", "snapshot_time", "inserted", "tag", "path", "query", "ordering", "filter",
     "condition", "column", "searched", "first", "last", "table", "row", "audiomem_source", "dist",
-    "distance", "rank", "k", "version", "as_of",
+    "distance", "rank", "k", "version", "as_of", "fusion", "weight", "words", "ranking",
 ]  # fmt: skip
 
 

@@ -1,0 +1,263 @@
+"""Why a row is where it is: the figures that a score is made of, so that they add up to it.
+
+``score = meaning_weight · meaning_part + words_weight · words_part``, a part that is NULL left out. With
+``standardised`` a part is (value - mean) / deviation of the kind, and with ``rrf`` it is 1 / (rank_constant +
+rank). A search by one kind has one part, the cosine or BM25 itself. ``bm25`` is positive, and the sum of the
+``score`` of its words.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from audiomem_sql.arrays import F64Array, I64Array
+from audiomem_sql.columns.schema import Schema
+from audiomem_sql.columns.vector_index import COSINE
+from audiomem_sql.indexes.words import Expression, Statistics, term_frequencies, weights
+from audiomem_sql.scan import fetch_rows
+from audiomem_sql.search.fusion import Share
+from audiomem_sql.search.hybrid_search import cosines
+from audiomem_sql.search.keyword_search import keyword_ranking, matched_parts
+from audiomem_sql.search.neighbours import Neighbours
+from audiomem_sql.search.parts import Part
+from audiomem_sql.search.request import Asked
+from audiomem_sql.search.reranking import reranked
+
+
+class Explained(NamedTuple):
+    """A row of a search, its place counted from 1.
+
+    key: its primary key as text, of several columns as JSON; without one the rowid. A kind that did not hand
+    the row over has no rank and no value. words: JSON, for each word of the query that the row has how often,
+    its weight (idf) and how that counts here (tf); score is repeat · idf · tf. reranked: what the reranker
+    gave.
+    """
+
+    rank: int
+    row_id: int
+    key: str | None
+    score: float
+    fusion: str | None
+    distance: float | None
+    meaning_rank: int | None = None
+    cosine: float | None = None
+    meaning_mean: float | None = None
+    meaning_deviation: float | None = None
+    meaning_part: float | None = None
+    meaning_weight: float | None = None
+    words_rank: int | None = None
+    bm25: float | None = None
+    words_mean: float | None = None
+    words_deviation: float | None = None
+    words_part: float | None = None
+    words_weight: float | None = None
+    words: str | None = None
+    reranked: float | None = None
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Found:
+    """The rows of a search: scores of both kinds, each as the columns of an Explained after their prefix."""
+
+    rowids: I64Array
+    scores: F64Array
+    distances: list[float | None]
+    fusion: str | None
+    kinds: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
+
+
+def explained(asked: Asked, k: int) -> Iterator[Explained]:
+    """The ``k`` best rows of a search, or of its reranked ones, with all figures; the fused ones at most."""
+    found = _found(asked, k if asked.ranking.rerank is None else max(k, asked.ranking.rerank_rows))
+    order, reranks = _order(asked, found, k)
+    rowids = found.rowids[order]
+    words = _words(asked, rowids) if asked.mode != "semantic" else {}
+    there, keys = _keys(asked, rowids)
+    for rank, place in enumerate(np.flatnonzero(there).tolist(), 1):
+        row, rowid = order[place], int(rowids[place])
+        figures: dict[str, Any] = {}
+        for values in found.kinds.values():
+            figures |= values[row]
+        yield Explained(
+            rank=rank,
+            row_id=rowid,
+            key=keys[rank - 1],
+            score=float(found.scores[row]),
+            fusion=found.fusion,
+            distance=found.distances[row],
+            **figures,
+            words=json.dumps(words[rowid], ensure_ascii=False) if rowid in words else None,
+            reranked=None if reranks is None else reranks[place],
+        )
+
+
+def _found(asked: Asked, k: int) -> _Found:
+    if asked.mode == "hybrid":
+        return _fused(asked, k)
+    if asked.mode == "semantic":
+        return _by_meaning(asked, k)
+    ranking = keyword_ranking(
+        asked.readable,
+        asked.target.text_columns,
+        asked.expression(),
+        asked.filters,
+        row_filter=asked.row_filter,
+    )
+    scores = -ranking.scores[:k]
+    alone = [
+        {"words_rank": rank, "bm25": score, "words_part": score, "words_weight": 1.0}
+        for rank, score in enumerate(scores.tolist(), 1)
+    ]
+    return _Found(ranking.rowids[:k], scores, [None] * len(scores), None, {"words": alone})
+
+
+def _by_meaning(asked: Asked, k: int) -> _Found:
+    runs = list(asked.by_meaning(k))
+    rowids = np.concatenate([np.empty(0, np.int64), *(run.rowids for run in runs)])
+    distances = np.concatenate([np.empty(0, np.float32), *(run.distances for run in runs)])
+    assert asked.target.vector_column is not None
+    options = asked.schema.vector_indexes.get(asked.target.vector_column)
+    by_angle = options is None or options.metric == COSINE
+    scores = cosines(distances) if by_angle else -distances.astype(np.float64)
+    alone = [
+        {
+            "meaning_rank": rank,
+            "cosine": score if by_angle else None,
+            "meaning_part": score,
+            "meaning_weight": 1.0,
+        }
+        for rank, score in enumerate(scores.tolist(), 1)
+    ]
+    return _Found(rowids, scores, distances.tolist(), None, {"meaning": alone})
+
+
+def _fused(asked: Asked, k: int) -> _Found:
+    found = asked.candidates()
+    fused = found.fused
+    meaning, words = fused.shares
+    return _Found(
+        fused.rowids[:k],
+        fused.scores[:k],
+        [None if distance != distance else distance for distance in found.distances[:k].tolist()],
+        asked.ranking.fusion,
+        {"meaning": _figures("meaning", "cosine", meaning, k), "words": _figures("words", "bm25", words, k)},
+    )
+
+
+def _figures(kind: str, value: str, share: Share, k: int) -> list[dict[str, Any]]:
+    """What a kind says of the first ``k`` rows, by the columns of an Explained."""
+    same = {
+        f"{kind}_weight": share.weight,
+        f"{kind}_mean": None if share.scale is None else share.scale.mean,
+        f"{kind}_deviation": None if share.scale is None else share.scale.deviation,
+    }
+    rows = zip(share.ranks[:k].tolist(), share.scores[:k].tolist(), share.parts[:k].tolist(), strict=True)
+    return [
+        {**same, f"{kind}_rank": rank or None, value: score if rank else None, f"{kind}_part": part}
+        for rank, score, part in rows
+    ]
+
+
+def _order(asked: Asked, found: _Found, k: int) -> tuple[list[int], list[float | None] | None]:
+    """The numbers of the ``k`` best rows, and what a reranker gave them; None without one."""
+    if asked.ranking.rerank is None:
+        return list(range(len(found.rowids))), None
+    ranks = np.arange(float(len(found.rowids)))
+    head = Neighbours(found.rowids, np.zeros(len(ranks), np.float32), ranks)
+    places = {rowid: place for place, rowid in enumerate(found.rowids.tolist())}
+    order: list[int] = []
+    scores: list[float | None] = []
+    runs = reranked(asked.readable, iter([head]), asked.text_places, asked.text, asked.ranking, asked.path)
+    for number, run in enumerate(runs):
+        assert run.ranks is not None
+        order += [places[rowid] for rowid in run.rowids.tolist()]
+        # the first run is that of the reranker, what follows was not given to it
+        scores += (-run.ranks).tolist() if not number else [None] * len(run)
+    return order[:k], scores[:k]
+
+
+def _keys(asked: Asked, rowids: I64Array) -> tuple[Any, list[str | None]]:
+    """Which rows can be read, bool (n,), and the primary keys of those."""
+    columns = _key_columns(asked.schema)
+    there, arrays = fetch_rows(asked.readable, rowids, columns)
+    if not columns:
+        return there, [str(rowid) for rowid in rowids[there].tolist()]
+    rows = zip(*(array.to_pylist() for array in arrays), strict=True)
+    return there, [_text(row[0]) if len(row) == 1 else json.dumps(list(map(_text, row))) for row in rows]
+
+
+def _key_columns(schema: Schema) -> list[int]:
+    """The columns of the primary key; none where the rowid is the key."""
+    single = [place for place, column in enumerate(schema.columns) if column.primary_key]
+    several = [schema.index(name) for key in schema.keys if key.primary for name in key.columns]
+    return [place for place in single or several if single != [schema.rowid_column]]
+
+
+def _text(value: Any) -> str | None:
+    return value.hex() if isinstance(value, bytes) else None if value is None else str(value)
+
+
+def _words(asked: Asked, rowids: I64Array) -> dict[int, list[dict[str, Any]]]:
+    """The words of the query that each row has, by its rowid."""
+    expression = asked.expression()
+    columns: Mapping[str, int] = asked.target.text_columns
+    matched, statistics = matched_parts(asked.readable, columns, expression)
+    said: dict[int, list[dict[str, Any]]] = {rowid: [] for rowid in rowids.tolist()}
+    for part, matches in matched:
+        own, rows = _rows_in(part, rowids)
+        held = np.isin(rows, matches.rows)
+        own, rows = own[held], rows[held]
+        order = np.argsort(rows)
+        own, rows = own[order], rows[order]
+        assert statistics is not None
+        counts = matches.counts(rows)
+        frequencies = term_frequencies(statistics, counts, matches.lengths[rows])
+        for column, rowid in enumerate(own.tolist()):
+            said[rowid] = _said(expression, statistics, counts[:, column], frequencies[:, column])
+    return said
+
+
+def _rows_in(part: Part, rowids: I64Array) -> tuple[I64Array, I64Array]:
+    """Those of ``rowids`` that are in ``part``, int64 (n,), and their rows there."""
+    if part.pending is not None:
+        order = np.argsort(part.pending.rowids, kind="stable")
+        ordered = part.pending.rowids[order]
+        if not len(ordered):
+            return rowids[:0], rowids[:0]
+        places = np.minimum(np.searchsorted(ordered, rowids), len(ordered) - 1)
+        here = ordered[places] == rowids
+        return rowids[here], order[places[here]]
+    rows = np.fromiter((part.views[0].find(rowid) for rowid in rowids.tolist()), np.int64, len(rowids))
+    return rowids[rows >= 0], rows[rows >= 0]
+
+
+def _said(
+    expression: Expression, statistics: Statistics, counts: F64Array, frequencies: F64Array
+) -> list[dict[str, Any]]:
+    """What each phrase of the query that a row has adds to its score."""
+    repeats = expression.weights or (1,) * len(expression.phrases)
+    said = []
+    for number, ((phrase, columns), idf, repeat) in enumerate(
+        zip(expression.phrases, weights(statistics), repeats, strict=True)
+    ):
+        if not counts[number]:
+            continue
+        frequency = float(frequencies[number])
+        said.append(
+            {
+                "word": " ".join(text + ("*" if is_prefix else "") for text, is_prefix in phrase.strings),
+                "columns": sorted(columns),
+                "count": int(counts[number]),
+                "rows": int(statistics.frequencies[number]),
+                "repeat": int(repeat),
+                "idf": idf,
+                "tf": frequency,
+                "score": repeat * idf * frequency,
+            }
+        )
+    return said
