@@ -13,6 +13,7 @@ from typing import Any, ClassVar
 import numpy as np
 import pyarrow as pa
 
+from audiomem_sql.connections import connect
 from audiomem_sql.indexes.vectors import DECODED_LISTS
 from audiomem_sql.indexes.vectors.index import VectorIndex
 from audiomem_sql.indexes.vectors.index_writing import encode_index
@@ -71,23 +72,51 @@ class Codes(VectorStore):
 
 
 class Indexed(VectorStore):
-    """A column of vectors that gives them back as they are."""
+    """A column of vectors that gives them back as they are, searched in SQL."""
 
     name = "AudioMemory, FLOAT INDEXED"
+    element = "FLOAT"
     options = ""
+    #: Further columns of the definition, and what they hold.
+    more: ClassVar[tuple[str, ...]] = ()
 
     def make(self, vectors: Array) -> None:
-        path = self.folder / "v.flac"
+        path = self.folder / "store.flac"
         width = vectors.shape[1]
-        columns = ["id INTEGER PRIMARY KEY", f"v FLOAT[{width}] INDEXED{self.options}"]
+        columns = ["id INTEGER PRIMARY KEY", f"v {self.element}[{width}] INDEXED{self.options}", *self.more]
         with Table.create(path, columns, {"protection": "none", "compression_level": 3}) as table:
-            values = pa.FixedSizeListArray.from_arrays(vectors.ravel(), width)
-            table.append(pa.table({"id": np.arange(len(vectors)), "v": values}))
+            values = pa.FixedSizeListArray.from_arrays(self.stored(vectors).ravel(), width)
+            table.append(pa.table({"id": np.arange(len(vectors)), "v": values, **self.others(len(vectors))}))
         BLOCKS.clear()
-        self._table = Table(path)
+        self._sql = connect(path)
+
+    def stored(self, vectors: Array) -> Array:
+        """The vectors as the column has them."""
+        return vectors
+
+    def others(self, rows: int) -> dict[str, Array]:
+        """The values of further columns."""
+        return {}
 
     def search(self, query: Array, setting: Any) -> list[int]:
-        return self._table.search(query, K, columns=["id"], column="v")["id"].to_pylist()  # type: ignore[no-any-return]
+        condition = "" if setting is None else f" AND {setting}"
+        sql = f"SELECT id FROM store WHERE v MATCH ? AND k = {K}{condition}"
+        asked = query.astype("<f4", copy=False).tobytes()
+        return [row[0] for row in self._sql.execute(sql, (asked,))]
+
+
+class IndexedParts(Indexed):
+    """The same beside a column ``part`` from 0 to 9,999 in no order, for filters."""
+
+    more = ("part INTEGER",)
+
+    def others(self, rows: int) -> dict[str, Array]:
+        return {"part": self.parts(rows)}
+
+    @staticmethod
+    def parts(rows: int) -> Array:
+        """The part of each row."""
+        return np.random.default_rng(5).integers(0, 10_000, rows)
 
 
 class IndexedSmall(Indexed):
@@ -95,6 +124,16 @@ class IndexedSmall(Indexed):
 
     name = "AudioMemory, FLOAT INDEXED(codes=small)"
     options = "(codes=small)"
+
+
+class IndexedInt8(Indexed):
+    """A byte a number, as the vectors come."""
+
+    name = "AudioMemory, INT8 INDEXED"
+    element = "INT8"
+
+    def stored(self, vectors: Array) -> Array:
+        return np.clip(np.rint(vectors * 127 / np.abs(vectors).max()), -127, 127).astype(np.int8)
 
 
 class Faiss(VectorStore):
@@ -239,7 +278,7 @@ class LanceDb(VectorStore):
     def search(self, query: Array, setting: Any) -> list[int]:
         probes, refine = setting
         found = self._table.search(query).distance_type("cosine").nprobes(probes).refine_factor(refine)
-        return found.select(["id"]).limit(K).to_arrow()["id"].to_pylist()  # type: ignore[no-any-return]
+        return found.select(["id", "_distance"]).limit(K).to_arrow()["id"].to_pylist()  # type: ignore[no-any-return]
 
 
 class Chroma(VectorStore):
@@ -252,7 +291,7 @@ class Chroma(VectorStore):
         import chromadb
 
         client = chromadb.PersistentClient(str(self.folder))
-        self._rows = client.create_collection("v", metadata={"hnsw:space": "cosine"})
+        self._rows = client.create_collection("vectors", metadata={"hnsw:space": "cosine"})
         for start in range(0, len(vectors), 5000):
             part = vectors[start : start + 5000]
             self._rows.add([str(n) for n in range(start, start + len(part))], embeddings=part.tolist())
@@ -293,6 +332,7 @@ STORES: tuple[type[VectorStore], ...] = (
     Codes,
     Indexed,
     IndexedSmall,
+    IndexedInt8,
     SqliteVec,
     SqliteVecInt8,
     FaissIvf,

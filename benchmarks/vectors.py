@@ -4,8 +4,9 @@
 vectors (n, d), the second queries (m, d). Larger tables are made of the vectors: each again and again, with
 noise of the same covariance. Recall is the share of the ten nearest by exact cosine in float32 that a search
 finds. ``--beside`` compares size, recall and time with the libraries of the extra ``bench-vectors`` that are
-there, in one run (``benchmarks/vector_stores.py``); the queries are then 4,000 of the vectors. Not part of
-``make bench``: it needs files of vectors.
+there, in one run (``benchmarks/vector_stores.py``); the queries are then 4,000 of the vectors. ``--filters``
+searches an INDEXED column in SQL beside conditions that leave 0.01 to 100 % of the rows. Not part of ``make
+bench``: it needs files of vectors.
 """
 
 from __future__ import annotations
@@ -43,7 +44,7 @@ def normal(vectors: Array) -> Array:
 
 
 def exact(vectors: Array, queries: Array, allowed: Array | None = None) -> Array:
-    """The rows of the K nearest, (m, K)."""
+    """The rows of the K nearest, (m, K); -1 where fewer are allowed."""
     scores = np.full((len(queries), 0), 0, np.float32)
     rows = np.zeros((len(queries), 0), np.int64)
     for start in range(0, len(vectors), 50_000):
@@ -53,14 +54,19 @@ def exact(vectors: Array, queries: Array, allowed: Array | None = None) -> Array
         best = np.argpartition(-products, K, axis=1)[:, :K]
         scores = np.concatenate((scores, np.take_along_axis(products, best, axis=1)), axis=1)
         rows = np.concatenate((rows, best + start), axis=1)
-    return np.take_along_axis(rows, np.argsort(-scores, axis=1)[:, :K], axis=1)
+    order = np.argsort(-scores, axis=1)[:, :K]
+    nearest = np.take_along_axis(rows, order, axis=1)
+    return np.where(np.take_along_axis(scores, order, axis=1) > -2, nearest, -1)
 
 
 def recall(truth: Array, rows: Array) -> float:
     """The share of ``truth`` (m, K) that is in ``rows`` (m, K)."""
-    return statistics.fmean(
-        len(set(a.tolist()) & set(b.tolist())) / K for a, b in zip(truth, rows, strict=True)
-    )
+    shares = [
+        len(own & set(b.tolist())) / len(own)
+        for a, b in zip(truth, rows, strict=True)
+        if (own := set(a[a >= 0].tolist()))
+    ]
+    return statistics.fmean(shares) if shares else 1.0
 
 
 def grown(vectors: Array, rows: int, seed: int = 1) -> Array:
@@ -224,6 +230,22 @@ def beside(vectors: Array, queries: Array, names: list[str], seconds: float) -> 
                 print(f"| {store.name} | {setting or ''} | {size} | {line} | {made:.0f} |", flush=True)
 
 
+def filtered(vectors: Array, queries: Array, seconds: float) -> None:
+    """Recall and times of searches in SQL beside a condition, by the share of the rows that it leaves."""
+    from benchmarks.vector_stores import IndexedParts
+
+    parts = IndexedParts.parts(len(vectors))
+    print(f"\n{len(vectors):,} vectors, conditions on a column in no order\n")
+    print("| rows allowed | recall@10 | queries | ms: p50 / p99 / processor |\n|---|---|---|---|")
+    with tempfile.TemporaryDirectory() as folder:
+        store = IndexedParts(Path(folder) / "store")
+        store.make(vectors)
+        for most in (1, 10, 100, 1_000, 5_000, 10_000):
+            truth = exact(vectors, queries, parts < most)
+            line = measured(partial(store.search, setting=f"part < {most}"), queries, truth, seconds)
+            print(f"| {most / 10_000:.2%} | {line} |", flush=True)
+
+
 def measured(search: Callable[[Array], list[int]], queries: Array, truth: Array, seconds: float) -> str:
     """Recall, number of queries and milliseconds of one setting, as cells of a table."""
     search(queries[0])
@@ -249,12 +271,17 @@ def main() -> None:
     parser.add_argument("queries", type=Path)
     parser.add_argument("--rows", type=int, nargs="*", default=[100_000, 1_000_000])
     parser.add_argument("--beside", action="store_true", help="compare with other libraries")
+    parser.add_argument("--filters", action="store_true", help="search beside conditions")
     parser.add_argument(
         "--stores", nargs="*", default=[], help="only those whose names have one of these words"
     )
     parser.add_argument("--seconds", type=float, default=60.0, help="of queries for each setting")
     arguments = parser.parse_args()
     vectors, queries = normal(np.load(arguments.vectors)), normal(np.load(arguments.queries))
+    if arguments.filters:
+        for rows in (len(vectors), *arguments.rows):
+            filtered(vectors if rows == len(vectors) else grown(vectors, rows), queries, arguments.seconds)
+        return
     if arguments.beside:
         asked = vectors[np.random.default_rng(0).permutation(len(vectors))[:4000]]
         for rows in (len(vectors), *arguments.rows):

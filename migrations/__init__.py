@@ -7,11 +7,29 @@ table went through them, and recorded in the file by the commit that applies the
 
 from __future__ import annotations
 
-from audiomem_sql.migrations.changes import AddColumn, DropColumn, RenameColumn, SchemaChange, parse_change
+from audiomem_sql.migrations.changes import (
+    AddColumn,
+    DropColumn,
+    IndexColumn,
+    RenameColumn,
+    SchemaChange,
+    UnindexColumn,
+    parse_change,
+)
 from audiomem_sql.migrations.steps import migrate
 from audiomem_sql.storage.pages import FORMAT_VERSION
 
-__all__ = ["SUPPORTED", "AddColumn", "DropColumn", "RenameColumn", "SchemaChange", "migrate", "parse_change"]
+__all__ = [
+    "SUPPORTED",
+    "AddColumn",
+    "DropColumn",
+    "IndexColumn",
+    "RenameColumn",
+    "SchemaChange",
+    "UnindexColumn",
+    "migrate",
+    "parse_change",
+]
 
 #: Format versions that this package reads.
 SUPPORTED = range(1, FORMAT_VERSION + 1)

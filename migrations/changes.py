@@ -10,11 +10,13 @@ from dataclasses import dataclass, replace
 from typing import Protocol
 
 from audiomem_sql.columns.checks import checks_of, with_renamed_column
-from audiomem_sql.columns.column import fold
+from audiomem_sql.columns.column import Column, check, fold
 from audiomem_sql.columns.defaults import constant, is_constant
 from audiomem_sql.columns.hidden import check_new_name
 from audiomem_sql.columns.lexemes import Lexeme, Token, lexemes, quote
 from audiomem_sql.columns.schema import Schema, parse_columns
+from audiomem_sql.columns.types import Kind
+from audiomem_sql.columns.vector_index import VectorIndexOptions
 from audiomem_sql.errors import SchemaError
 
 
@@ -125,11 +127,57 @@ class RenameColumn:
         return Schema(tuple(columns), checks, tuple(keys))
 
 
+@dataclass(frozen=True, slots=True)
+class IndexColumn:
+    """Give a column of vectors an index, or another one, as INDEXED in its definition does.
+
+    Rows that are there are compared one by one until a merge or a vacuum writes them again. ``options``: as
+    in the parentheses behind INDEXED.
+    """
+
+    name: str
+    options: str = ""
+
+    def __str__(self) -> str:
+        return f"index column {quote(self.name)} ({VectorIndexOptions.parse(self.options)})"
+
+    def apply(self, schema: Schema, next_column: int) -> Schema:
+        """The columns with this one INDEXED."""
+        column = schema[self.name]
+        if column.type.kind is not Kind.FLOAT or column.is_hidden:
+            raise _refusal(column.name, f"{column.type} has no index of vectors; only FLOAT[n] has")
+        return _with_index(schema, column, str(VectorIndexOptions.parse(self.options)))
+
+
+@dataclass(frozen=True, slots=True)
+class UnindexColumn:
+    """Take the index of a column of vectors away; the vectors stay as they are."""
+
+    name: str
+
+    def __str__(self) -> str:
+        return f"unindex column {quote(self.name)}"
+
+    def apply(self, schema: Schema, next_column: int) -> Schema:
+        """The columns with this one as it is without INDEXED."""
+        return _with_index(schema, schema[self.name], None)
+
+
+def _with_index(schema: Schema, column: Column, options: str | None) -> Schema:
+    """``schema`` with another index of vectors, or none, for ``column``."""
+    if column.vector_index == options:
+        said = "it has no index of vectors" if options is None else f"it is INDEXED({options}) already"
+        raise _refusal(column.name, said)
+    changed = replace(column, vector_index=options)
+    check(changed)
+    return schema.changed([changed if other is column else other for other in schema.columns])
+
+
 def parse_change(text: str) -> SchemaChange:
     """The change that a text describes; ``column`` may be left out, as in SQL.
 
-    ``add column NAME TYPE …``, ``drop column NAME``, ``rename column NAME TO NEW``. SchemaError for anything
-    else.
+    ``add column NAME TYPE …``, ``drop column NAME``, ``rename column NAME TO NEW``, ``index column NAME
+    (metric=…)``, ``unindex column NAME``. SchemaError for anything else.
     """
     tokens = lexemes(text)
     verb, arguments = (tokens[0], tokens[1:]) if tokens else (None, [])
@@ -148,10 +196,30 @@ def parse_change(text: str) -> SchemaChange:
             and _is_name(arguments[2])
         ):
             return RenameColumn(arguments[0].value, arguments[2].value)
+        if (change := _index_change(text, verb, optional, arguments)) is not None:
+            return change
     raise SchemaError(
         f"{text!r} is no change of the columns",
-        remedy="Write add column NAME TYPE, drop column NAME, or rename column NAME TO NEW.",
+        remedy="Write add column NAME TYPE, drop column NAME, rename column NAME TO NEW, "
+        "index column NAME (metric=…), or unindex column NAME.",
     )
+
+
+def _index_change(
+    text: str, verb: Lexeme, optional: list[Lexeme], arguments: list[Lexeme]
+) -> SchemaChange | None:
+    """The change of an index of vectors that a text describes; None for any other."""
+    name = arguments[0]
+    if not _is_name(name):
+        return None
+    if verb.is_word("UNINDEX") and len(arguments) == 1:
+        return UnindexColumn(name.value)
+    if not verb.is_word("INDEX"):
+        return None
+    options = _behind(text, verb, *optional, name)
+    if options and not (options.startswith("(") and options.endswith(")")):
+        return None
+    return IndexColumn(name.value, options[1:-1])
 
 
 def _is_name(lexeme: Lexeme) -> bool:

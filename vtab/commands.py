@@ -12,7 +12,7 @@ from typing import Any
 from audiomem_sql.columns.hidden import Hidden
 from audiomem_sql.columns.lexemes import Token, lexemes
 from audiomem_sql.errors import DamagedFileError, OptionError, did_you_mean
-from audiomem_sql.migrations import DropColumn
+from audiomem_sql.migrations import DropColumn, UnindexColumn
 from audiomem_sql.table.table import Table
 from audiomem_sql.upkeep.compaction import Retention
 from audiomem_sql.upkeep.verify import problems
@@ -30,6 +30,8 @@ ARGUMENTS: dict[str, tuple[type, ...]] = {
     "add column": (str,),
     "drop column": (str,),
     "rename column": (str,),
+    "index column": (str,),
+    "unindex column": (str,),
     "optimize": (type(None),),
     "rebuild": (type(None),),
     "flush": (type(None),),
@@ -49,7 +51,7 @@ _NOT_OF_FTS5 = {
 }
 
 #: Those that change what a table says, and that ROLLBACK cannot take back.
-_LASTING = ("add column", "drop column", "rename column")
+_LASTING = ("add column", "drop column", "rename column", "index column", "unindex column")
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,8 +114,8 @@ class Command:
         table.rollback()  # SQLite began one, but nothing is in it
         if name == "integrity-check":
             _check(table)
-        elif name == "drop column":
-            table.alter(DropColumn(_bare(argument)))
+        elif name in ("drop column", "unindex column"):
+            table.alter((DropColumn if name == "drop column" else UnindexColumn)(_bare(argument)))
         elif name in _LASTING:
             table.alter(f"{name} {argument}")
         elif name in ("backup", "tag", "restore"):
@@ -147,7 +149,8 @@ def _remedy(hidden: HiddenColumns) -> str:
         f"Commands are vacuum, merge, checkpoint, repair, and with an argument in the column "
         f"{hidden.name(Hidden.RANK)}: "
         "vacuum (all, a number, or an age such as 30d), backup (a path), tag (a name), "
-        "restore (a version), add column (NAME TYPE), drop column (NAME), rename column (NAME TO NEW)."
+        "restore (a version), add column (NAME TYPE), drop column (NAME), rename column (NAME TO NEW), "
+        "index column (NAME, or NAME (metric=…)), unindex column (NAME)."
     )
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import weakref
 from abc import abstractmethod
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -175,8 +176,9 @@ class VirtualTable(interface.Table):
             return
         self.connection.execute("PRAGMA writable_schema=RESET")
         kept = {column.id: column for column in current.columns}
-        if writing or any(
-            column.id not in kept or kept[column.id] != column for column in self.schema.columns
+        if writing or any(  # an index is nothing that SQLite knows
+            column.id not in kept or replace(kept[column.id], vector_index=column.vector_index) != column
+            for column in self.schema.columns
         ):
             raise SchemaChangedError(
                 "the columns of the table were changed by another connection",

@@ -77,7 +77,7 @@ class ColumnWriter:
         self._block_bytes = min(block_bytes, MAX_SHARED_BLOCK_BYTES // 2)
         self._block_rows = BLOCK_ROWS
         if column_type.kind is Kind.FLOAT:
-            self._block_rows = max(1, min(BLOCK_ROWS, self._block_bytes // (4 * column_type.width)))
+            self._block_rows = max(1, min(BLOCK_ROWS, self._block_bytes // column_type.vector_bytes))
         self._compressor = Compressor(level)
         self._pending: list[pa.Array] = []
         self._places: list[tuple[int, int, int, int]] = []

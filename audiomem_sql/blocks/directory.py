@@ -14,7 +14,7 @@ import numpy as np
 
 from audiomem_sql.arrays import I64Array, U8Array
 from audiomem_sql.blocks.zones import Zones
-from audiomem_sql.columns.types import ColumnType, Kind
+from audiomem_sql.columns.types import ColumnType
 from audiomem_sql.errors import DamagedFileError
 
 #: Most rows in a block, so that memory is bounded by what a catalog says of a block.
@@ -93,7 +93,7 @@ class BlockDirectory:
             order = np.lexsort((stored, offsets))
             if (offsets[order[1:]] < ends[order[:-1]]).any():
                 raise DamagedFileError("the blocks of a column overlap")
-        width = 4 * column_type.width if column_type.kind is Kind.FLOAT else 0
+        width = column_type.vector_bytes
         size = np.maximum(raw.astype(np.int64), block_rows * width)
         if (size > np.where(block_rows > 1, MAX_SHARED_BLOCK_BYTES, MAX_BLOCK_BYTES)).any():
             raise DamagedFileError("a block is larger than any that is written")

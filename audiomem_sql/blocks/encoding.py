@@ -9,6 +9,7 @@ NULL), then a body whose form the encoding code tells. All numbers are little-en
     STRINGS      width, the lengths as byte planes of that width, then the bytes of all values
     DICTIONARY   count, the distinct values as STRINGS, width, then a code a row as byte planes
     VECTORS      float32, as byte planes
+    BYTES        int8 or bits, row by row
     NULLS        nothing: every value is NULL
 
 Byte planes put equal-ranking bytes side by side, where a compressor finds what they share.
@@ -34,7 +35,7 @@ from audiomem_sql.blocks.strings import (
     strings_without_nulls,
 )
 from audiomem_sql.columns.timestamps import MAX_MICROS, MIN_MICROS
-from audiomem_sql.columns.types import ColumnType, Kind, arrow_type
+from audiomem_sql.columns.types import FLOAT32, ColumnType, Kind, arrow_type
 from audiomem_sql.columns.views import integers, reals, strings, valid
 from audiomem_sql.errors import DamagedFileError
 
@@ -49,6 +50,7 @@ class Encoding(IntEnum):
     STRINGS = 4
     DICTIONARY = 5
     VECTORS = 6
+    BYTES = 7
 
 
 _TEXT_KINDS = (Kind.TEXT, Kind.JSON, Kind.BLOB)
@@ -80,6 +82,11 @@ def encode(array: pa.Array, column_type: ColumnType) -> tuple[Encoding, bytes]:
         return Encoding.BITS, validity + _pack_bits(
             integers(array) * valid(array) if nulls else integers(array)
         )
+    if column_type.kind is Kind.FLOAT and column_type.element != FLOAT32:
+        octets = strings(array).data.reshape(rows, -1)
+        if nulls:
+            octets = np.where(valid(array)[:, None], octets, np.uint8(0))
+        return Encoding.BYTES, validity + octets.tobytes()
     if column_type.kind is Kind.FLOAT:
         vectors = strings(array).data.view("<f4").reshape(rows, -1)
         if nulls:
@@ -104,11 +111,18 @@ def decode(encoding: int, data: bytes, rows: int, nulls: int, column_type: Colum
         if nulls != rows or data:
             raise DamagedFileError("a block of NULLs holds values")
         return pa.nulls(rows, target)
-    if encoding not in _BY_KIND[column_type.kind]:
+    if encoding not in (_BY_KIND[column_type.kind] if column_type.element == FLOAT32 else {Encoding.BYTES}):
         raise DamagedFileError(f"encoding {encoding} cannot hold {column_type} values")
     if rows < 1:
         raise DamagedFileError("a block holds no row")
     validity, start = _decode_validity(data, rows, nulls)
+    if encoding == Encoding.BYTES:
+        if len(data) - start != rows * column_type.vector_bytes:
+            raise DamagedFileError("a block of vectors has the wrong length")
+        child = pa.Array.from_buffers(
+            target.value_type, rows * column_type.items, [None, pa.py_buffer(data[start:])], 0
+        )
+        return pa.Array.from_buffers(target, rows, [validity], nulls, children=[child])
     if encoding == Encoding.VECTORS:
         flat = from_planes(data, start, rows * column_type.width, "<f4", last=True)
         child = pa.Array.from_buffers(pa.float32(), rows * column_type.width, [None, pa.py_buffer(flat)], 0)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from json import loads
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -14,11 +16,13 @@ if TYPE_CHECKING:
 
 #: Words of a query without results that others are suggested for.
 _MOST_SUGGESTED = 8
+#: A vector of a column that is named before it.
+_NAMED = re.compile(r"([^=\[{]+)=(.+)", re.DOTALL)
 
 
 def search(
     file: Annotated[str, typer.Argument(help="The FLAC file.", metavar="FILE")],
-    query: Annotated[str, typer.Argument(help="A question, or some words.", metavar="QUERY")],
+    query: Annotated[str | None, typer.Argument(help="A question, or some words.", metavar="[QUERY]")] = None,
     k: Annotated[int, typer.Option("-k", help="Rows to show.", min=1)] = 10,
     where: Annotated[
         str | None,
@@ -33,22 +37,44 @@ def search(
     explain: Annotated[
         bool, typer.Option("--explain", help="Show the figures that each score is made of.")
     ] = False,
+    vector: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--vector",
+            help="Search for a vector: a JSON array, or a file with one, a .npy file, or one of float32. "
+            "COLUMN=… where several columns have some; beside QUERY, both count.",
+            metavar="FILE|JSON",
+        ),
+    ] = None,
+    weight: Annotated[
+        list[str] | None,
+        typer.Option("--weight", help="How much words, meaning or a column counts.", metavar="NAME=NUMBER"),
+    ] = None,
     json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
-    """Find the rows that answer QUERY best, in meaning, by their words or both, the best first."""
+    """Find the rows that answer QUERY best, in meaning, by their words or both, the best first.
+
+    Or those that are nearest to a vector; or both.
+    """
     from audiomem_sql.cli import output
     from audiomem_sql.columns.sql_values import sql_values
-    from audiomem_sql.errors import InFile
+    from audiomem_sql.errors import InFile, OptionError
     from audiomem_sql.search import Ranking
     from audiomem_sql.table.table import Table
 
     with InFile(file):
         options = Ranking.parse(ranking).options
+    asked = _vectors(vector or [])
+    weights = dict(_weight(text) for text in weight) if weight else None
     with Table(file, version=version) as table:
         if explain:
+            if asked is not None or weights is not None:
+                raise OptionError("only a text is explained", remedy="Leave --vector and --weight out.")
             _explain(table.explain(query, k=k, where=where, column=column, **options), json)
             return
-        results = table.search(query, k=k, where=where, column=column, **options)
+        results = table.search(
+            query, k=k, where=where, column=column, vector=asked, weights=weights, **options
+        )
         if json:
             values = [
                 sql_values(results[column.name].combine_chunks(), column.type)
@@ -65,7 +91,7 @@ def search(
         for number, row in enumerate(results.to_pylist(), 1):
             _show(number, row, added_names, long)
         if not results.num_rows:
-            words = _suggested(table, query, column)
+            words = None if query is None else _suggested(table, query, column)
             output.note(f"nothing was found; did you mean {words}?" if words else "nothing was found")
 
 
@@ -100,6 +126,71 @@ def _kind(row: dict[str, Any], kind: str, value: str) -> str:
     if row[f"{kind}_mean"] is not None:
         said += f" (mean {row[f'{kind}_mean']:.4f}, deviation {row[f'{kind}_deviation']:.4f})"
     return f"{place}: {row[f'{kind}_weight']:.2f} × {row[f'{kind}_part']:.4f}  {said}".rstrip()
+
+
+def _vectors(given: list[str]) -> Any:
+    """What is searched for as a vector: one, or a dict of them by the names of columns; None: nothing."""
+    from audiomem_sql.errors import OptionError
+
+    if not given:
+        return None
+    if len(given) == 1 and _is_one(given[0]):
+        return _vector(given[0])
+    vectors: dict[str, Any] = {}
+    for text in given:
+        named = None if _is_one(text) else _NAMED.fullmatch(text)
+        if named is None:
+            raise OptionError("several vectors, and one without a column", remedy="Write --vector COLUMN=…")
+        if named[1] in vectors:
+            raise OptionError(f"column {named[1]} has two vectors", remedy="Write one of them.")
+        vectors[named[1]] = _vector(named[2])
+    return vectors
+
+
+def _is_one(text: str) -> bool:
+    """Whether a vector stands without the name of a column; a file may have = in its name."""
+    return _NAMED.fullmatch(text) is None or Path(text).is_file()
+
+
+def _vector(text: str) -> Any:
+    """A vector that is written as JSON, or what a file holds of it."""
+    import io
+
+    import numpy as np
+
+    from audiomem_sql.errors import DataTypeError, StorageError
+
+    if text.lstrip().startswith(("[", "{")):
+        return text
+    path = Path(text)
+    try:
+        content = path.read_bytes()
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or str(error)
+        raise StorageError(
+            f"the vector cannot be read: {reason}", file=text, remedy="Pass a file, or a JSON array."
+        ) from None
+    if content.startswith(b"\x93NUMPY"):
+        try:
+            return np.load(io.BytesIO(content), allow_pickle=False)
+        except (ValueError, EOFError, OSError) as error:
+            raise DataTypeError(f"the file is no array: {error!s:.80}", file=text) from None
+    if content.lstrip()[:1] == b"[" and content.rstrip()[-1:] == b"]":
+        try:
+            return content.decode()
+        except UnicodeDecodeError:
+            return content
+    return content
+
+
+def _weight(text: str) -> tuple[str, float]:
+    from audiomem_sql.errors import OptionError
+
+    name, _, number = text.rpartition("=")
+    try:
+        return name, float(number)
+    except ValueError:
+        raise OptionError(f"--weight {text} is no weight", remedy="Write --weight words=2") from None
 
 
 def _suggested(table: Table, query: str, column: str | None) -> str | None:

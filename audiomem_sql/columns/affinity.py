@@ -14,6 +14,8 @@ SQLite lacks have rules of the same kind; ``types`` lists what is stored for eac
 | TIMESTAMP | text and date objects, see ``timestamps``; no numbers                                        |
 | JSON      | text that is JSON (RFC 8259); numbers, truth values, dicts and lists are written as JSON     |
 | FLOAT[n]  | 4n bytes, float32 little-endian; a JSON array, list or numpy array of n numbers, all finite  |
+| INT8[n]   | n bytes; a JSON array, list or numpy array of n integers from -128 to 127                   |
+| BIT[n]    | n / 8 bytes; n digits 0 or 1 as text, or a JSON array, list or numpy array of them          |
 """
 
 from __future__ import annotations
@@ -36,8 +38,9 @@ from audiomem_sql.columns.numeric_text import (
     real_as_integer,
     real_text,
 )
+from audiomem_sql.columns.packed_vectors import packed_vector
 from audiomem_sql.columns.schema import Schema
-from audiomem_sql.columns.types import Kind
+from audiomem_sql.columns.types import FLOAT32, Kind
 from audiomem_sql.errors import ConstraintError, DataTypeError
 
 __all__ = [
@@ -341,6 +344,24 @@ def _vector(column: Column, original: object) -> StoredValue:
     return value if isinstance(value, bytes) else vector.tobytes()
 
 
+def _vector_or_octets(column: Column, original: object) -> StoredValue:
+    return (_vector if column.type.element == FLOAT32 else _octets)(column, original)
+
+
+def _octets(column: Column, original: object) -> StoredValue:
+    """A vector of int8, or of bits."""
+    value = original if isinstance(original, np.ndarray) else _plain(column, original)
+    if value is None:
+        return None
+    try:
+        stored = packed_vector(value, column.type)
+    except DataTypeError as error:
+        raise _refused(column, value, error.what) from None
+    if column.needs_direction and not any(stored):
+        raise _refused(column, value, NO_DIRECTION)
+    return stored
+
+
 _SLOW: dict[Kind, Callable[[Column, object], StoredValue]] = {
     Kind.INTEGER: _integer,
     Kind.REAL: _real,
@@ -349,5 +370,5 @@ _SLOW: dict[Kind, Callable[[Column, object], StoredValue]] = {
     Kind.BOOLEAN: _boolean,
     Kind.TIMESTAMP: _timestamp,
     Kind.JSON: _json,
-    Kind.FLOAT: _vector,
+    Kind.FLOAT: _vector_or_octets,
 }

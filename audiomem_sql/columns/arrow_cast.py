@@ -20,10 +20,12 @@ from audiomem_sql.columns.arrow_types import ArrowArray, ArrowType, is_list
 from audiomem_sql.columns.column import Column
 from audiomem_sql.columns.defaults import constant, is_constant, values
 from audiomem_sql.columns.numeric_text import MAX_INTEGER
+from audiomem_sql.columns.packed_vectors import vector_dtype
 from audiomem_sql.columns.selection import kernels
 from audiomem_sql.columns.stored_values import array_of
 from audiomem_sql.columns.timestamps import MAX_MICROS, MIN_MICROS
-from audiomem_sql.columns.types import ColumnType, Kind, arrow_type
+from audiomem_sql.columns.types import FLOAT32, ColumnType, Kind, arrow_type
+from audiomem_sql.columns.views import strings
 from audiomem_sql.errors import DataTypeError
 
 _PIECE = 1 << 30  # bytes; string and binary arrays address at most 2 GiB
@@ -65,10 +67,11 @@ def stored_array(values: Sequence[StoredValue], column_type: ColumnType) -> list
     """
     target: ArrowType = arrow_type(column_type)
     if column_type.kind is Kind.FLOAT:
-        empty = bytes(4 * column_type.width)
+        empty = bytes(column_type.vector_bytes)
         joined = b"".join(value if isinstance(value, bytes) else empty for value in values)
         null = np.fromiter((value is None for value in values), dtype=np.bool_, count=len(values))
-        return [_vectors(np.frombuffer(joined, dtype="<f4"), ~null, target)]
+        numbers = np.frombuffer(joined, dtype=vector_dtype(column_type))
+        return [_vectors(numbers, ~null, target)]
     array: ArrowArray = array_of(values, column_type)
     return array.chunks if isinstance(array, pa.ChunkedArray) else [array]
 
@@ -279,6 +282,8 @@ def _json_from_text(column: Column, array: ArrowArray, first: int) -> ArrowArray
 
 def _vector_from_list(column: Column, array: ArrowArray, first: int) -> ArrowArray:
     width, source_type = column.type.width, array.type
+    if column.type.element != FLOAT32:
+        return _octets_from_list(column, array, first)
     if not (types.is_floating(source_type.value_type) or types.is_integer(source_type.value_type)):
         raise _refused(
             column, first + _first(array.is_valid()), str(source_type), "A vector is a list of numbers"
@@ -343,6 +348,18 @@ def _without_nan(array: ArrowArray) -> ArrowArray:
     reals = array.cast(pa.float64())
     nan = kernels().is_nan(reals)
     return kernels().if_else(nan, None, reals) if kernels().any(nan).as_py() else reals
+
+
+def _octets_from_list(column: Column, array: ArrowArray, first: int) -> ArrowArray:
+    """Vectors of int8, or of bits eight at a time; anything else is looked at value by value."""
+    target = arrow_type(column.type)
+    if array.type != target:
+        return pa.concat_arrays(_by_value(column, array.to_pylist(), first))
+    valid = _valid(array)
+    octets = np.where(valid[:, None], strings(array).data.reshape(len(array), -1), np.uint8(0))
+    if column.needs_direction and not (directed := octets.any(axis=1) | ~valid).all():
+        raise _refused(column, first + int(np.argmin(directed)), str(array.type), NO_DIRECTION)
+    return _vectors(octets.view(vector_dtype(column.type)).ravel(), valid, target)
 
 
 def _vectors(values: Any, valid: BoolArray, target: ArrowType) -> ArrowArray:

@@ -8,7 +8,7 @@ from typing import Any, TypeAlias
 
 from audiomem_sql.columns.column import FLAGS, TEXTS, fold, refusal
 from audiomem_sql.columns.constraints import Check, Key
-from audiomem_sql.columns.types import ColumnType, Kind
+from audiomem_sql.columns.types import BIT, FLOAT32, INT8, ColumnType, Kind, arrow_type
 from audiomem_sql.errors import SchemaError
 
 #: pyarrow's own annotations come and go with its version, and with them whether an array has a parameter.
@@ -32,6 +32,8 @@ def told_by(item: ArrowField) -> dict[str, Any]:
     except (SchemaError, UnicodeDecodeError):
         return {}
     kind = declared["type"].kind
+    if declared["type"].element == BIT and item.type == arrow_type(declared["type"]):
+        return declared | {flag: metadata.get(f"audiomem:{flag}".encode()) == b"1" for flag in FLAGS}
     try:
         now = infer(item.name, item.type, declared["type"].width)
     except SchemaError:
@@ -103,6 +105,8 @@ def _kind_of(data_type: ArrowType) -> Kind | None:
         return Kind.TEXT
     if str(data_type) in ("binary", "large_binary", "binary_view") or types.is_fixed_size_binary(data_type):
         return Kind.BLOB
+    if types.is_fixed_size_list(data_type) and types.is_int8(data_type.value_type):
+        return Kind.FLOAT
     return Kind.FLOAT if is_list(data_type) and types.is_floating(data_type.value_type) else None
 
 
@@ -119,7 +123,7 @@ def _vector_type(name: str, data_type: ArrowType, width: int) -> ColumnType:
             "Pass a list_(float32, n)",
         )
     try:
-        return ColumnType(Kind.FLOAT, width)
+        return ColumnType(Kind.FLOAT, width, INT8 if types.is_int8(data_type.value_type) else FLOAT32)
     except SchemaError as error:
         raise refusal(name, error.what, error.remedy) from None
 

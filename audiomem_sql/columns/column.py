@@ -10,6 +10,7 @@ from audiomem_sql.columns.lexemes import bare, quote, text_literal
 from audiomem_sql.columns.syntax import DEFAULT_REMEDY, is_default
 from audiomem_sql.columns.tokenizers import AUTO, UNSAID, parse_tokenizer
 from audiomem_sql.columns.types import (
+    BIT,
     TIME_COLLATION,
     ColumnType,
     Kind,
@@ -291,6 +292,10 @@ def _check_vector_index(column: Column, text: str) -> None:
     if column.type.kind is not Kind.FLOAT or column.is_hidden:
         raise refusal(
             column.name, f"{column.type} has no index of vectors", "INDEXED(metric=…) belongs to FLOAT[n]"
+        )
+    if column.type.element == BIT:
+        raise refusal(
+            column.name, f"{column.type} cannot be INDEXED", "Bits are compared all, which takes microseconds"
         )
     try:
         VectorIndexOptions.parse(text).check(column.type.width)

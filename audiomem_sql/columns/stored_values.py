@@ -42,9 +42,10 @@ def array_of(values: Sequence[StoredValue], column_type: ColumnType) -> pa.Array
             return pa.array(values, target)
         buffers = made.buffers()
         return pa.Array.from_buffers(target, len(values), buffers, nulls)
-    blank = bytes(4 * column_type.width)
+    blank = bytes(column_type.vector_bytes)
     data = b"".join(blank if value is None else value for value in values)  # type: ignore[misc]
-    flat = pa.Array.from_buffers(pa.float32(), len(values) * column_type.width, [None, pa.py_buffer(data)], 0)
+    items = len(values) * column_type.items
+    flat = pa.Array.from_buffers(target.value_type, items, [None, pa.py_buffer(data)], 0)
     present = np.array([value is not None for value in values], bool)
     validity = None if present.all() else _bits(present)
     return pa.Array.from_buffers(target, len(values), [validity], int((~present).sum()), children=[flat])
@@ -90,7 +91,7 @@ _STORED: dict[Kind, Callable[[object, ColumnType], bool]] = {
     Kind.BLOB: lambda value, _: type(value) is bytes,
     Kind.BOOLEAN: lambda value, _: type(value) is bool,
     Kind.TIMESTAMP: lambda value, _: type(value) is int and MIN_MICROS <= value <= MAX_MICROS,
-    Kind.FLOAT: lambda value, kind: type(value) is bytes and len(value) == 4 * kind.width,
+    Kind.FLOAT: lambda value, kind: type(value) is bytes and len(value) == kind.vector_bytes,
 }
 
 

@@ -10,6 +10,11 @@
 | TIMESTAMP | int, µs since 1970 UTC | timestamp[us], no zone     | TIMESTAMP TEXT     | TEXT     |
 | JSON      | str                    | string                     | JSON TEXT          | TEXT     |
 | FLOAT[n]  | bytes, n × float32 LE  | fixed_size_list<float>[n]  | FLOAT[n] BLOB      | BLOB     |
+| INT8[n]   | bytes, n × int8        | fixed_size_list<int8>[n]   | BLOB               | BLOB     |
+| BIT[n]    | n / 8 bytes            | fixed_size_list<uint8>[…]  | BIT[n] BLOB        | BLOB     |
+
+The last three are one kind, FLOAT, with another element. Bits are in the order of sqlite-vec: the first one
+is the lowest of the first byte.
 
 Affinity is found in the declared type by the rules of "Datatypes In SQLite", section 3.1: a name with INT,
 else with CHAR, CLOB or TEXT, else with BLOB, else with REAL, FLOA or DOUB, else NUMERIC. What SQLite is told
@@ -22,7 +27,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from enum import Enum
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from audiomem_sql.errors import SchemaError, did_you_mean
 
@@ -59,32 +64,55 @@ _SYNONYMS = {
     "BOOL": Kind.BOOLEAN,
     "DATETIME": Kind.TIMESTAMP,
 }
-_VECTOR = re.compile(r"FLOAT ?\[ ?([0-9]{1,9}) ?\]")
+_VECTOR = re.compile(r"(FLOAT|INT8|TINYINT|BIT) ?\[ ?([0-9]{1,9}) ?\]")
+#: The numbers of a vector, by the names that types have in SQL.
+FLOAT32: Final = "FLOAT"
+INT8: Final = "INT8"
+BIT: Final = "BIT"
+ELEMENTS = (FLOAT32, INT8, BIT)
 _VARCHAR = re.compile(r"VARCHAR ?\( ?[0-9]+ ?\)")
-_KNOWN = "INTEGER, REAL, TEXT, BLOB, BOOLEAN, TIMESTAMP, JSON, FLOAT[n]"
+_KNOWN = "INTEGER, REAL, TEXT, BLOB, BOOLEAN, TIMESTAMP, JSON, FLOAT[n], INT8[n], BIT[n]"
 
 
 @dataclass(frozen=True, slots=True)
 class ColumnType:
-    """A kind, and for FLOAT the number of float32 values in a vector.
+    """A kind, and for FLOAT the numbers of a vector, how many they are and what each is.
 
-    Raises SchemaError for a width outside 1..65535, or a width on another kind.
+    Raises SchemaError for a width outside 1..65535, bits that fill no bytes, or a width on another kind.
     """
 
     kind: Kind
     width: int = 0
+    element: str = FLOAT32
 
     def __post_init__(self) -> None:
         if self.kind is Kind.FLOAT:
             if not 1 <= self.width <= MAX_WIDTH:
                 raise SchemaError(
-                    f"FLOAT[{self.width}] is not a type", remedy=f"The width of a vector is 1 to {MAX_WIDTH}"
+                    f"{self} is not a type", remedy=f"The width of a vector is 1 to {MAX_WIDTH}"
                 )
+            if self.element == BIT and self.width % 8:
+                raise SchemaError(f"{self} is not a type", remedy="Bits fill bytes: write a multiple of 8")
         elif self.width:
             raise SchemaError(f"{self.kind.value} has no width", remedy="Only FLOAT[n] has one")
 
     def __str__(self) -> str:
-        return f"FLOAT[{self.width}]" if self.kind is Kind.FLOAT else self.kind.value
+        return f"{self.element}[{self.width}]" if self.kind is Kind.FLOAT else self.kind.value
+
+    @property
+    def item_bytes(self) -> int:
+        """Bytes of an item of a vector in Arrow: a float32, an int8, or eight bits."""
+        return 4 if self.element == FLOAT32 else 1
+
+    @property
+    def items(self) -> int:
+        """Items of a vector in Arrow."""
+        return self.width // 8 if self.element == BIT else self.width
+
+    @property
+    def vector_bytes(self) -> int:
+        """Bytes of a vector; 0 for every other kind."""
+        return self.items * self.item_bytes if self.kind is Kind.FLOAT else 0
 
     @classmethod
     def parse(cls, text: str, column: str | None = None) -> ColumnType:
@@ -97,7 +125,8 @@ class ColumnType:
             return cls(Kind.TEXT)
         if vector := _VECTOR.fullmatch(folded):
             try:
-                return cls(Kind.FLOAT, int(vector[1]))
+                element = INT8 if vector[1] == "TINYINT" else vector[1]
+                return cls(Kind.FLOAT, int(vector[2]), element)
             except SchemaError as error:
                 error.at(place=place)
                 raise
@@ -125,7 +154,8 @@ def arrow_type(column_type: ColumnType) -> pa.DataType:
     if kind is Kind.TIMESTAMP:
         return pa.timestamp("us")
     if kind is Kind.FLOAT:
-        return pa.list_(pa.float32(), column_type.width)
+        item = {FLOAT32: pa.float32(), INT8: pa.int8(), BIT: pa.uint8()}[column_type.element]
+        return pa.list_(item, column_type.items)
     return pa.string()
 
 
@@ -134,6 +164,8 @@ _DECLARED = {Kind.BOOLEAN: "BOOLEAN INTEGER", Kind.TIMESTAMP: "TIMESTAMP TEXT", 
 
 def sqlite_declaration(column_type: ColumnType) -> str:
     """The type in the statement for ``sqlite3_declare_vtab``, with the affinity of the table above."""
+    if column_type.element == INT8:
+        return "BLOB"  # INT alone decides
     if column_type.kind is Kind.FLOAT:
         return f"{column_type} BLOB"  # FLOA alone would be REAL; BLOB comes first in SQLite's rules
     return _DECLARED.get(column_type.kind, column_type.kind.name)
@@ -161,6 +193,8 @@ def shown_declaration(column_type: ColumnType, words: str | None) -> str:
     it is the first part of a UNION ALL.
     """
     shown = words or str(column_type)
+    if column_type.element == INT8:
+        return "BLOB"  # INT8 and TINYINT are of the affinity INTEGER, whatever follows
     stored = sqlite_declaration(column_type)
     wanted, given = affinity_of(stored), affinity_of(shown)
     if given == wanted or {given, wanted} == {"NUMERIC", "INTEGER"}:

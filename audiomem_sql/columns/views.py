@@ -90,13 +90,14 @@ def dictionary_codes(array: pa.DictionaryArray) -> np.ndarray[Any, np.dtype[np.i
 
 
 def strings(array: pa.Array[Any]) -> Strings:
-    """The bytes of a TEXT, JSON or BLOB array, or of the little-endian float32 values of a FLOAT[n] array."""
+    """The bytes of a TEXT, JSON or BLOB array, or of the little-endian values of an array of vectors."""
     count = len(array)
     if hasattr(array.type, "list_size"):
         values: Any = array.values
-        width = array.type.list_size * 4
+        size = array.type.value_type.bit_width // 8
+        width = array.type.list_size * size
         floats = _octets(values.buffers()[1] if count else None)
-        first = array.offset * width + values.offset * 4
+        first = array.offset * width + values.offset * size
         starts = np.arange(count, dtype=np.int64) * width
         return Strings(floats[first : first + count * width], starts, starts + width)
     buffers: list[Any] = array.buffers()

@@ -137,7 +137,7 @@ def _compare(op: Op, value: SqlValue, column_type: ColumnType, collation: str, l
     if kind in _BLOBS:
         if not isinstance(value, bytes):
             return above
-        if kind is Kind.FLOAT and len(value) != column_type.width * 4 and op in (Op.EQ, Op.NE):
+        if kind is Kind.FLOAT and len(value) != column_type.vector_bytes and op in (Op.EQ, Op.NE):
             return Nothing() if op is Op.EQ else Every()
         return StringOrder(op=op, operand=value, keys=(value,) if op is Op.EQ else None)
     if isinstance(value, bytes):
@@ -212,7 +212,7 @@ def _member(
     if kind in _BLOBS:
         blobs = {value for value in present if isinstance(value, bytes)}
         if kind is Kind.FLOAT:
-            blobs = {value for value in blobs if len(value) == column_type.width * 4}
+            blobs = {value for value in blobs if len(value) == column_type.vector_bytes}
         return _string_set(blobs, blobs, Collation.BINARY, unknown)
     known = collation.upper() in Collation.__members__
     if not literal and any(isinstance(value, int | float) for value in present):

@@ -3,9 +3,10 @@
 Other rooms import from here only.
 
 - A search: ``results`` gives the rows as ``Neighbours``, best first, for a column or for the ``WHOLE`` table.
-  ``search_target`` says what is searched there, and ``searched_words`` which words. A ``Kept`` remembers
-  what searches of the same rows have in common. ``Ranking`` says how both
-  kinds are fused and what orders the best rows anew, and ``explained`` why a row is where it is.
+  ``search_target`` says what is searched there, and ``searched_words`` which words; ``asked_of`` makes one
+  query of a text, vectors and weights. A ``Kept`` remembers what searches of the same rows have in common.
+  ``Ranking`` says how both kinds are fused and what orders the best rows anew, and ``explained`` why a row
+  is where it is.
 - The words of a table: ``vocabulary``, and ``suggestions`` for one that is misspelt; ``keyword_columns``
 says where. - Words in a text: ``highlight`` and ``snippet`` mark them, in any text or in a ``FoundRow``, and
 ``bm25`` scores such a row. -
@@ -20,6 +21,7 @@ Vectors: ``allow_model`` says which may be loaded; ``embedder_of`` a model, ``di
 It is not for what an index looks like in a file: that is in :mod:`audiomem_sql.indexes`.
 """
 
+from audiomem_sql.search.combined_query import asked_of
 from audiomem_sql.search.embedding import (
     dimensions_of,
     embed_texts,
@@ -50,19 +52,16 @@ from audiomem_sql.search.plane import layout
 from audiomem_sql.search.ranking import Ranking, RankingOptions
 from audiomem_sql.search.request import (
     DEFAULT_RANKING,
-    WHOLE,
     SearchedWords,
-    SearchTarget,
     asked_for,
-    keyword_columns,
     passage_finder,
     results,
-    search_target,
     searched_words,
 )
 from audiomem_sql.search.row_scores import bm25
 from audiomem_sql.search.snippets import FoundRow, highlight, snippet
 from audiomem_sql.search.stored_vectors import Searched
+from audiomem_sql.search.target import WHOLE, SearchTarget, keyword_columns, search_target
 from audiomem_sql.search.topics import Cluster, Clusters, clusters
 from audiomem_sql.search.vectors_in_sql import vector_of
 
@@ -90,6 +89,7 @@ __all__ = [
     "Term",
     "allow_model",
     "asked_for",
+    "asked_of",
     "bm25",
     "check_allowed",
     "checked_kind",

@@ -8,12 +8,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
-import numpy as np
 import pyarrow as pa
 
 from audiomem_sql.arrays import F32Array
 from audiomem_sql.columns.schema import Schema
 from audiomem_sql.columns.stored_values import array_of
+from audiomem_sql.columns.types import BIT, INT8
 from audiomem_sql.errors import AudioMemError, MissingExtraError, QueryError, UnsupportedError
 from audiomem_sql.machine.progress import Progress
 from audiomem_sql.predicates import Op, Predicate, bind
@@ -21,7 +21,7 @@ from audiomem_sql.scan import Filter
 from audiomem_sql.search.models.allowed import check_allowed
 from audiomem_sql.search.models.embedders import Embedder, HashingEmbedder, embedder_named, same_weights
 from audiomem_sql.search.passages import Embedded, Known, embedded_texts, window_of
-from audiomem_sql.search.vectors_in_sql import vector_of
+from audiomem_sql.search.vectors_in_sql import numbers_of, unpacked_query, vector_of
 from audiomem_sql.storage.segment import WORDLLAMA, TableOptions
 from audiomem_sql.versions import Snapshot
 
@@ -146,8 +146,15 @@ def query_vector(query: object, schema: Schema, column: int, options: TableOptio
                 remedy="Search for a part of it.",
             )
         return _query_embedded(query, schema, options, path)
-    if isinstance(query, (list, tuple, np.ndarray)):
-        return np.asarray(query, np.float32).reshape(-1)
+    if isinstance(query, (bytearray, memoryview)):
+        query = bytes(query)
+    column_type = schema.columns[column].type
+    if column_type.element == BIT or (
+        column_type.element == INT8 and isinstance(query, bytes) and len(query) == column_type.width
+    ):
+        return unpacked_query(query, column_type)
+    if isinstance(query, list | tuple) or hasattr(query, "__array__"):
+        return numbers_of(query)
     return vector_of(query)
 
 

@@ -25,7 +25,6 @@ from audiomem_sql.scan import scan
 from audiomem_sql.search.embedding import table_embedder
 from audiomem_sql.search.nearest_of_many import distances_of_pairs, nearest_first, nearest_of_many
 from audiomem_sql.search.parts import Part, allowed_rows, parts
-from audiomem_sql.search.request import check_wanted
 from audiomem_sql.search.stored_vectors import (
     Searched,
     column_of_vectors,
@@ -33,6 +32,7 @@ from audiomem_sql.search.stored_vectors import (
     vector_pieces,
     vectors_by_rowid,
 )
+from audiomem_sql.search.target import check_wanted
 from audiomem_sql.search.vector_search import LEAST_PROPOSED, PROPOSED, PROPOSED_OF_CUT
 from audiomem_sql.storage.segment import ReadableSegment, matrix
 

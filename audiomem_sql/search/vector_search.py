@@ -14,10 +14,12 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 import numpy as np
+import pyarrow as pa
 
 from audiomem_sql.arrays import BoolArray, F32Array, I64Array
+from audiomem_sql.columns.types import BIT
 from audiomem_sql.columns.vector_index import COMPACT, COSINE, INT8, SMALL
-from audiomem_sql.columns.views import valid
+from audiomem_sql.columns.views import strings, valid
 from audiomem_sql.errors import DamagedFileError, DataTypeError
 from audiomem_sql.indexes.vectors import PassageIndex, VectorIndex, distances_of
 from audiomem_sql.machine.interrupts import check_interrupt
@@ -35,6 +37,8 @@ LEAST_PROPOSED = 20
 PROPOSED_OF_CUT = 4
 #: Bytes of vectors that are compared at once.
 COMPARED_BYTES = 8 << 20
+#: How many bits of each byte are 1: the Hamming distance of vectors of bits.
+_ONES = np.unpackbits(np.arange(256, dtype=np.uint8)[:, None], axis=1).sum(axis=1, dtype=np.uint8)
 
 
 def nearest(
@@ -54,7 +58,8 @@ def nearest(
     """
     options = readable.schema.vector_indexes.get(column)
     width = readable.schema.columns[column].type.width
-    by_direction = options is None or options.metric == COSINE
+    by_bits = readable.schema.columns[column].type.element == BIT
+    by_direction = not by_bits and (options is None or options.metric == COSINE)
     query = unit_vector(query, width) if by_direction else finite_vector(query, width)
     ranking = _Ranking(readable, column, query, tuple(filters), row_filter)
     yielded = np.empty(0, np.int64)
@@ -111,6 +116,12 @@ class _Ranking:
         self._metric = COSINE if options is None else options.metric
         #: The column with the further passages of long texts.
         self._passages = passages = readable.schema.passages.get(column)
+        #: Of a column of bits, those of the query as they are stored, uint8 (n / 8,).
+        self._bits = (
+            np.packbits(query != 0, bitorder="little")
+            if readable.schema.columns[column].type.element == BIT
+            else None
+        )
         #: A segment, its index, and which of its rows may be results.
         self._indexed: list[tuple[ReadableSegment, VectorIndex, BoolArray | None]] = []
         rowids: list[I64Array] = [np.empty(0, np.int64)]
@@ -160,6 +171,14 @@ class _Ranking:
         all_rowids, all_distances = np.concatenate(rowids), np.concatenate(distances)
         order = np.lexsort((all_rowids, all_distances))[:k]
         return all_rowids[order], all_distances[order]
+
+    def _distances_of(self, vectors: pa.Array) -> F32Array:
+        """The distances of an array of vectors, float32 (n,); anything where it is NULL."""
+        if self._bits is None:
+            return distances_of(matrix(vectors), self._query, self._metric)
+        different = strings(vectors).data.reshape(len(vectors), -1) ^ self._bits
+        counts: F32Array = _ONES[different].sum(axis=1, dtype=np.float32)
+        return counts
 
     def _check_index(self, index: VectorIndex, segment: ReadableSegment) -> None:
         """DamagedFileError for an index that does not compare what the column says."""
@@ -216,7 +235,7 @@ class _Ranking:
             check_interrupt()
             part = rows[start : start + step]
             vectors = segment.take(self._column, part)
-            distances = distances_of(matrix(vectors), self._query, self._metric)
+            distances = self._distances_of(vectors)
             present = valid(vectors)
             part = np.concatenate([nearest_rows, part[present]])
             distances = np.concatenate([nearest_distances, distances[present]])

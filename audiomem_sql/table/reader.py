@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import operator
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import datetime
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self, Unpack
@@ -274,13 +274,15 @@ class TableReader(Analysing):
 
     def search(
         self,
-        query: Any,
+        query: Any = None,
         k: int = 10,
         where: str | None = None,
         parameters: Sequence[Any] = (),
         *,
         columns: Sequence[str] | None = None,
         column: str | None = None,
+        vector: Any = None,
+        weights: Mapping[str, float] | None = None,
         **ranking: Unpack[RankingOptions],
     ) -> pa.Table:
         """The ``k`` rows that answer ``query`` best, best first, and their cosine distances.
@@ -298,10 +300,25 @@ class TableReader(Analysing):
         reciprocal ranks with the constant ``rank_constant`` (60). weight: the share of meaning, 0 to 1; 0.65,
         and 0.5 of ranks. rerank: what orders the best ``rerank_rows`` (100) rows anew, a callable
         ``(query, texts) -> scores``, or the name of a cross-encoder, which this allows to be loaded.
+
+        vector: what to search for in ``column``, by default in the only column of vectors, alone or together
+        with a text, which is then asked of the whole table; or a dict of vectors by the names of columns.
+        weights: how much ``words``, ``meaning`` and columns of vectors count, by name
+        (:mod:`audiomem_sql.search.combined_search`). Rows that several vectors rank have no distance.
         """
         with InFile(self.path):
             how = named_ranking(**ranking)
-        return self._rows.search(query, k, where, parameters, columns=columns, column=column, ranking=how)
+        return self._rows.search(
+            query,
+            k,
+            where,
+            parameters,
+            columns=columns,
+            column=column,
+            vector=vector,
+            weights=weights,
+            ranking=how,
+        )
 
     def explain(
         self,

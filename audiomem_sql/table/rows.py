@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeAlias
 
@@ -22,6 +22,7 @@ from audiomem_sql.search import (
     Explained,
     Ranking,
     asked_for,
+    asked_of,
     explained,
     keyword_columns,
     passage_finder,
@@ -153,13 +154,15 @@ class Rows:
 
     def search(
         self,
-        query: Any,
+        query: Any = None,
         k: int = 10,
         where: str | None = None,
         parameters: Sequence[Any] = (),
         *,
         columns: Sequence[str] | None = None,
         column: str | None = None,
+        vector: Any = None,
+        weights: Mapping[str, float] | None = None,
         ranking: Ranking = DEFAULT_RANKING,
     ) -> pa.Table:
         """The ``k`` rows that answer ``query`` best, the best first, with their distances.
@@ -170,6 +173,7 @@ class Rows:
         self._check_count(k)
         full = self.current.schema
         with InFile(self.path):
+            query, column = asked_of(full, query, column, vector, weights)
             number = WHOLE if column is None else full.index(column)
             filters, row_filter = filters_of_text(where, parameters, self.schema)
             numbers, schema = self._projection(columns)

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import pyarrow as pa
 
+from audiomem_sql.columns.affinity import NO_DIRECTION
 from audiomem_sql.columns.checks import checks_of
 from audiomem_sql.columns.creation import check_definitions
 from audiomem_sql.columns.schema import Schema
+from audiomem_sql.columns.views import valid
+from audiomem_sql.errors import ConstraintError
 from audiomem_sql.migrations.changes import SchemaChange
 from audiomem_sql.scan import scan
 from audiomem_sql.search import dimensions_of
-from audiomem_sql.storage.segment import AUTO, TableOptions, cuts_texts
+from audiomem_sql.storage.segment import AUTO, TableOptions, cuts_texts, matrix
 from audiomem_sql.versions import Snapshot
 
 
@@ -18,8 +21,9 @@ def altered_schema(snapshot: Snapshot, change: SchemaChange, options: TableOptio
     """The columns after ``change``.
 
     A change that brings a column that is searched by meaning brings one for its vectors, too. SchemaError for
-    what cannot be done, ConstraintError when a row of ``snapshot`` violates a CHECK that comes with it,
-    MissingExtraError if nobody can say how long the vectors of the table's model are.
+    what cannot be done, ConstraintError when a row of ``snapshot`` violates a CHECK that comes with it, or
+    has no direction where directions are compared from now on. MissingExtraError if nobody can say how long
+    the vectors of the table's model are.
     """
     before = snapshot.schema
     schema = change.apply(before, snapshot.next_column)
@@ -37,3 +41,17 @@ def altered_schema(snapshot: Snapshot, change: SchemaChange, options: TableOptio
         for batch in scan(snapshot.at(snapshot.version, schema), range(len(schema))):
             checks.check_table(batch.rowids, pa.Table.from_arrays(list(batch.arrays), list(schema.names)))
     return schema
+
+
+def _check_directions(snapshot: Snapshot, schema: Schema) -> None:
+    """ConstraintError when a column gets an index by cosine, and a row has a vector of zeros there."""
+    for number, column in enumerate(snapshot.schema.columns):
+        place = schema.find(column.name)
+        if column.needs_direction or place is None or not schema.columns[place].needs_direction:
+            continue
+        for batch in scan(snapshot, (number,)):
+            zeros = valid(batch.arrays[0]) & ~matrix(batch.arrays[0]).any(axis=1)
+            if zeros.any():
+                raise ConstraintError(
+                    f"row {batch.rowids[int(zeros.argmax())]}: {NO_DIRECTION}", place=f"column {column.name}"
+                )

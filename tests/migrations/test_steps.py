@@ -8,7 +8,15 @@ import pytest
 
 from audiomem_sql.columns.schema import Schema, parse_columns
 from audiomem_sql.errors import ConstraintError, SchemaError, UnsupportedError
-from audiomem_sql.migrations import AddColumn, DropColumn, RenameColumn, migrate, parse_change
+from audiomem_sql.migrations import (
+    AddColumn,
+    DropColumn,
+    IndexColumn,
+    RenameColumn,
+    UnindexColumn,
+    migrate,
+    parse_change,
+)
 from audiomem_sql.table.table import Table
 
 COLUMNS = ["id INTEGER PRIMARY KEY", "name TEXT", "code TEXT UNIQUE"]
@@ -29,13 +37,19 @@ def test_what_a_text_means() -> None:
     assert parse_change(' drop  column "a ""b" ') == DropColumn('a "b')
     assert parse_change("drop name") == DropColumn("name")
     assert parse_change("rename column [a b] to c") == RenameColumn("a b", "c")
+    assert parse_change("INDEX COLUMN vec") == IndexColumn("vec")
+    assert parse_change("index vec (metric=l2, codes=int8)") == IndexColumn("vec", "metric=l2, codes=int8")
+    assert parse_change("unindex column [a b]") == UnindexColumn("a b")
+    assert str(IndexColumn("a", "Metric = L2")) == 'index column "a" (metric=l2)'
     for change in (AddColumn("y TEXT DEFAULT 'a, b'"), DropColumn('a "b"'), RenameColumn("x", "to")):
         assert parse_change(str(change)) == change
+    for index in (UnindexColumn('a "b"'), IndexColumn('a "b"', "metric=ip, dimensions=2")):
+        assert parse_change(str(index)) == index
 
 
 NONSENSE = (
     "; add; add column; drop; drop column a b; rename a b; "
-    "rename a to; rename a to 5; alter a; drop 'n'; vacuum"
+    "rename a to; rename a to 5; alter a; drop 'n'; vacuum; index; index 5; index a b; index a (; unindex a b"
 )
 
 
@@ -72,6 +86,9 @@ def test_ids_are_never_used_again() -> None:
         ("drop column code", "UNIQUE"),
         ("rename column kind to l", "no column kind"),
         ("rename column name to CODE", "already"),
+        ("index column kind", "no column kind"),
+        ("index column name", "only FLOAT"),
+        ("unindex column name", "no index of vectors"),
     ],
 )
 def test_what_is_refused(tmp_path: Path, change: str, what: str) -> None:

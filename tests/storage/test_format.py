@@ -118,8 +118,9 @@ def test_magic_values_and_codes() -> None:
         catalog_features.TOKENIZERS,
         catalog_features.PASSAGES,
         catalog_features.VECTOR_TRELLIS,
+        catalog_features.VECTOR_ELEMENTS,
     )
-    assert f"There are ten: {', '.join(f'`{feature}`' for feature in features)}" in TEXT
+    assert f"There are eleven: {', '.join(f'`{feature}`' for feature in features)}" in TEXT
     assert set(features) == catalog_features.FEATURES.keys()
     fields = {row["field"] for row in table("Labels")}
     old = f"in version 1, and in files repaired from it, `{labels.LABEL_MAGIC_1.decode()}`"
@@ -184,6 +185,7 @@ def test_encodings() -> None:
         name = "FLOAT[n]" if kind is Kind.FLOAT else kind.name
         told = {code for code, (_, types) in found.items() if name in types.split(", ")}
         assert told == {code.value for code in encoding._BY_KIND[kind]}
+    assert found[encoding.Encoding.BYTES.value][1] == "INT8[n], BIT[n]"
 
 
 def test_names_of_files() -> None:

@@ -36,6 +36,8 @@ from audiomem_sql.vtab.duckdb.vectors import (
     FLOAT,
     LIST,
     TIMESTAMP,
+    TINYINT,
+    UTINYINT,
     VARCHAR,
 )
 from audiomem_sql.vtab.duckdb.write_function import WritingFunction
@@ -51,6 +53,8 @@ _TYPES: dict[pa.DataType, int] = {
     pa.binary(): BLOB,
     pa.large_binary(): BLOB,
 }
+#: The items of an array, in the second byte of its number; C takes 0 for FLOAT.
+_ITEMS: dict[pa.DataType, int] = {pa.float32(): 0, pa.int8(): TINYINT, pa.uint8(): UTINYINT}
 _NUMBERS = {"VARCHAR": VARCHAR, "BIGINT": BIGINT, "ANY": ANY}
 #: A byte of a BLOB that DuckDB writes as text.
 _ESCAPED = re.compile(rb"\\x([0-9A-Fa-f]{2})")
@@ -215,7 +219,7 @@ def _value(value: Any) -> Any:
 def _column(field: pa.Field) -> tuple[str, int, int]:
     """(name, type, numbers in a vector) of a column, as DuckDB is told of it."""
     if pa.types.is_fixed_size_list(field.type):
-        return field.name, ARRAY, field.type.list_size
+        return field.name, ARRAY | _ITEMS[field.type.value_type] << 8, field.type.list_size
     return field.name, _TYPES[field.type], 0
 
 

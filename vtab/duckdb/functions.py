@@ -125,11 +125,13 @@ def audiomem_search(
     as_of: Any,
     filter: Any,
     column: Any,
+    vector: Any = None,
+    weights: Any = None,
     **ranking: Any,
 ) -> Source:
-    """The rows that answer a text or are nearest to a vector, best first, and their distances."""
+    """The rows that answer a text, are nearest to a vector or both, best first, and their distances."""
     table = NamedTable(path, version, as_of)
-    _check_search(path, query, ranking)
+    _check_search(path, query if vector is None else vector, ranking)
     count = _K if k is None else rows_wanted(k, path)
     names = table.bound.schema.names
     table.bound.scan([], filter)
@@ -139,7 +141,16 @@ def audiomem_search(
 
     def batches(column_indexes: list[int]) -> Iterator[pa.RecordBatch]:
         columns = [names[index] for index in column_indexes if index < len(names)]
-        rows = table.now().search(query, count, filter, columns=columns, column=column, **ranking)
+        rows = table.now().search(
+            query,
+            count,
+            filter,
+            columns=columns,
+            column=column,
+            vector=vector,
+            weights=weights,
+            **ranking,
+        )
         if column_indexes:
             kept = [len(columns) + index - len(names) for index in column_indexes if index >= len(names)]
             rows = rows.select([*range(len(columns)), *kept])
@@ -323,13 +334,15 @@ _RANKING = (
     Parameter("rerank", optional=True),
     Parameter("rerank_rows", "ANY", optional=True),
 )
+#: A vector; or one for each of several columns, and what each counts, as objects of JSON.
+_VECTOR = (Parameter("vector", "ANY", optional=True), Parameter("weights", optional=True))
 
 FUNCTIONS = (
     TableFunction("audiomem_scan", (_PATHS,), (*_VERSION, *_FILTER, *_MANY), audiomem_scan),
     TableFunction(
         "audiomem_search",
         (_PATH, Parameter("query", "ANY")),
-        (_COUNT, *_VERSION, *_FILTER, *_COLUMN, *_RANKING),
+        (_COUNT, *_VERSION, *_FILTER, *_COLUMN, *_VECTOR, *_RANKING),
         audiomem_search,
     ),
     TableFunction(

@@ -12,7 +12,7 @@ import pyarrow.compute as pc
 from audiomem_sql.columns.schema import Schema
 from audiomem_sql.columns.stored_values import array_of
 from audiomem_sql.columns.timestamps import parse
-from audiomem_sql.columns.types import ColumnType, Kind
+from audiomem_sql.columns.types import BIT, FLOAT32, INT8, ColumnType, Kind
 from audiomem_sql.errors import QueryError, SchemaError
 from audiomem_sql.table.reader import TableReader
 from audiomem_sql.vtab.duckdb.open_tables import OpenTables
@@ -112,7 +112,9 @@ def values_by_column(old: Schema, new: Schema, values: Sequence[Any]) -> Iterato
 def _array(values: Sequence[Any], arrow_type: pa.DataType) -> pa.Array:
     """An array of values as SQL sees them, or of what is stored for them."""
     if pa.types.is_fixed_size_list(arrow_type):
-        return array_of(values, ColumnType(Kind.FLOAT, arrow_type.list_size))
+        element = {pa.int8(): INT8, pa.uint8(): BIT}.get(arrow_type.value_type, FLOAT32)
+        width = arrow_type.list_size * (8 if element == BIT else 1)
+        return array_of(values, ColumnType(Kind.FLOAT, width, element))
     if pa.types.is_timestamp(arrow_type):
         values = [parse(value) if isinstance(value, str) else value for value in values]
     elif pa.types.is_boolean(arrow_type):

@@ -52,13 +52,14 @@ const char *text_at(PyObject *values, Py_ssize_t place) {
   return cell_read(&cell, py.PyTuple_GetItem(values, place)) < 0 || cell.type != 't' ? NULL : cell.as.bytes.data;
 }
 
-/* A logical type by its number; an array of `width` floats, and of lists only those of floats. */
+/* A logical type by its number; an array of `width` items, whose type is in the second byte, or of floats; and of lists
+   only those of floats. */
 duckdb_logical_type logical(int type, idx_t width) {
   duckdb_logical_type item, made;
 
-  if (type != DUCKDB_ARRAY && type != DUCKDB_LIST) return duckdb_create_logical_type(type);
-  item = duckdb_create_logical_type(DUCKDB_FLOAT);
-  made = type == DUCKDB_ARRAY ? duckdb_create_array_type(item, width) : duckdb_create_list_type(item);
+  if ((type & 255) != DUCKDB_ARRAY && type != DUCKDB_LIST) return duckdb_create_logical_type(type);
+  item = duckdb_create_logical_type(type >> 8 != 0 ? type >> 8 : DUCKDB_FLOAT);
+  made = type != DUCKDB_LIST ? duckdb_create_array_type(item, width) : duckdb_create_list_type(item);
   duckdb_destroy_logical_type(&item);
   return made;
 }

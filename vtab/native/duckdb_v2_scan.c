@@ -46,8 +46,9 @@ static int add_column(void *data, const char *called, int number, idx_t width) {
   char array[64];
   int rc;
 
-  snprintf(array, sizeof(array), "FLOAT[%llu]", (unsigned long long)width);
-  text = text_of(number == DUCKDB_ARRAY ? array : NAMES[number]);
+  snprintf(array, sizeof(array), "%s[%llu]", number >> 8 == 0 ? "FLOAT" : number >> 8 == 2 ? "TINYINT" : "UTINYINT",
+           (unsigned long long)width);
+  text = text_of((number & 255) == DUCKDB_ARRAY ? array : NAMES[number]);
   if (declaring->factory == NULL || v2_type_of(declaring->factory, &text, &type, NULL) != 0) return -1;
   rc = v2_result_column(declaring->result, &name, type, NULL);
   v2_type_destroy(&type);

@@ -97,12 +97,13 @@ static int arrow_of(struct column *column, PyObject *pair, Py_ssize_t rows) {
     column->kind = BLOBS;
   } else if (strcmp(format, "Z") == 0) {
     column->kind = BLOBS64;
-  } else if (strncmp(format, "+w:", 3) == 0 && strcmp(schema->children[0]->format, "f") == 0) {
+  } else if (strncmp(format, "+w:", 3) == 0 && strchr("fcC", schema->children[0]->format[0]) != NULL) {
     const struct ArrowArray *child = array->children[0];
+    size_t item = schema->children[0]->format[0] == 'f' ? 4 : 1;
 
     column->kind = VECTORS;
-    column->width = 4 * strtoul(format + 3, NULL, 10);
-    column->values = child->buffers[1] == NULL ? NULL : (const char *)child->buffers[1] + 4 * child->offset;
+    column->width = item * strtoul(format + 3, NULL, 10);
+    column->values = child->buffers[1] == NULL ? NULL : (const char *)child->buffers[1] + item * (size_t)child->offset;
   } else if (width_of(format) > 0) {
     column->kind = FIXED;
     column->width = width_of(format);

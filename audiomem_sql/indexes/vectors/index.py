@@ -14,16 +14,17 @@ from functools import lru_cache
 import numpy as np
 
 from audiomem_sql.arrays import BoolArray, F32Array, I8Array, I64Array
-from audiomem_sql.columns.vector_index import COSINE, INNER_PRODUCT
+from audiomem_sql.columns.vector_index import COSINE, L2
 from audiomem_sql.errors import DamagedFileError, DataTypeError
 from audiomem_sql.indexes.vectors.arrays import lengths_of, vectors_of
 from audiomem_sql.indexes.vectors.codec import VectorCodec
 from audiomem_sql.indexes.vectors.index_format import IndexHeader, decode_list
 from audiomem_sql.indexes.vectors.index_writing import CodedVectors
-from audiomem_sql.indexes.vectors.lists_together import ListsTogether, Room
+from audiomem_sql.indexes.vectors.lists_together import LONGEST, ListsTogether, Room
 from audiomem_sql.indexes.vectors.metrics import Scores, centre_scores, distances_of_scores, query_scale
-from audiomem_sql.indexes.vectors.nearest import ROUNDED, Pool, until
+from audiomem_sql.indexes.vectors.nearest import Pool, until
 from audiomem_sql.indexes.vectors.scanning import FEW_VECTORS, OneThread, Scanner, faiss, scanner
+from audiomem_sql.indexes.vectors.searching_together import search_together
 from audiomem_sql.machine.block_cache import BlockCache
 from audiomem_sql.machine.interrupts import check_interrupt
 
@@ -97,6 +98,8 @@ class VectorIndex:
             self._centres /= np.maximum(lengths_of(self._centres), np.float32(1e-12))[:, None]
         self._few = self.count <= FEW_VECTORS
         self._has_lengths = parsed.has_lengths
+        #: Whether some vector is too long for lists side by side.
+        self._alone = False
         self._lock = threading.Lock()
 
     @property
@@ -182,7 +185,7 @@ class VectorIndex:
         together = self._together(visited)
         if together is not None:
             with OneThread(faiss()):
-                rows, scores = self._search_together(together, scaled, shift, visits, counts, k, allowed)
+                rows, scores = search_together(together, metric, scaled, shift, visits, counts, k, allowed)
             return rows, distances_of_scores(scores, directions, metric, scale)
         pool = Pool(len(directions), k)
         with OneThread(None if self._few else faiss()):
@@ -203,67 +206,26 @@ class VectorIndex:
         return rows, distances_of_scores(scores, directions, metric, scale)
 
     def _together(self, visited: BoolArray) -> ListsTogether | None:
-        """The lists bool (lists,) side by side; None where there is no room, or scores are no products."""
-        products = self.metric == INNER_PRODUCT and not self._has_lengths
-        if self._few or not (products or self.metric == COSINE):
+        """The lists bool (lists,) side by side; None where there is no room, or vectors have own lengths."""
+        if self._few or self._alone or (self._has_lengths and self.metric != COSINE):
             return None
         with self._lock:
             lists = TOGETHER.lists_of(self)
             if lists is None:
-                lists = ListsTogether(self.lists, self.rows, self.dimensions, faiss())
+                squares = self.metric == L2
+                lists = ListsTogether(self.lists, self.rows, self.dimensions, faiss(), squares=squares)
             missing = np.flatnonzero(visited & ~lists.held)
             if not TOGETHER.keep(self, lists, lists.bytes_of(int(self._counts[missing].sum()))):
                 return None
             for number in map(int, missing):
                 check_interrupt()
                 codes, sizes, _ = self._read(number)
+                if lists.squares and float(sizes.max()) > LONGEST:
+                    TOGETHER.forget(self)
+                    self._alone = True
+                    return None
                 lists.add(number, self._rows(number), codes, sizes)
         return lists
-
-    def _search_together(
-        self,
-        lists: ListsTogether,
-        scaled: F32Array,
-        shift: F32Array,
-        visits: BoolArray,
-        counts: I64Array,
-        k: int,
-        allowed: BoolArray | None,
-    ) -> tuple[I64Array, F32Array]:
-        """Rows int64 (m, k) and scores float32 (m, k), as :meth:`Pool.result`.
-
-        More are fetched until none of the others can be among the nearest, see :meth:`_search_list`.
-        """
-        rows = np.full((len(scaled), k), -1, np.int64)
-        scores = np.full(rows.shape, -np.inf, np.float32)
-        by_direction = self.metric == COSINE
-        there = (visits * counts).sum(axis=1)
-        shortest = np.where(visits, lists.shortest, np.inf).min(axis=1, initial=np.inf)
-        longest = np.where(visits, lists.longest, 0).max(axis=1, initial=0)
-        unsure, fetched = np.flatnonzero(there), k + max(8, k // 2)
-        while len(unsure):
-            check_interrupt()
-            most = min(fetched, int(there[unsure].max()))
-            products, found = lists.greatest(scaled[unsure], visits[unsure], most, allowed)
-            filled = found >= 0
-            if (filled.sum(axis=1) != np.minimum(there[unsure], most)).any():
-                raise DamagedFileError("lists of vectors have fewer than they should")
-            products = np.where(filled, products, 0) + shift[unsure, None]
-            values = products / lists.sizes[found] if by_direction else products
-            values = np.where(filled, values, -np.inf)
-            order = np.lexsort((found, -values), axis=1)[:, :k]
-            best = np.take_along_axis(values, order, axis=1)
-            rows[unsure, : order.shape[1]] = np.take_along_axis(found, order, axis=1)
-            scores[unsure, : order.shape[1]] = best
-            last = products[:, -1]
-            bound = (
-                np.where(last > 0, last / shortest[unsure], last / longest[unsure]) if by_direction else last
-            )
-            open_ends = there[unsure] > most
-            if order.shape[1] == k:
-                open_ends &= bound + ROUNDED * np.maximum(1, np.abs(bound)) >= best[:, -1]
-            unsure, fetched = unsure[open_ends], 4 * fetched
-        return rows, scores
 
     def _visits(self, rotated: F32Array, k: int, counts: I64Array, probes: int | None) -> BoolArray:
         """bool (m, lists): which lists each query looks through."""

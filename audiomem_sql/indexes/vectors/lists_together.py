@@ -3,6 +3,9 @@
 A call for each list costs as much as 500 vectors do. FAISS's inverted lists take the codes as they are, and
 are asked with the lists chosen already (``search_preassigned``); so nothing is trained, and no list is there
 before a search wants it.
+
+FAISS ranks by products alone. Where squared lengths count too, by l2, each vector gets three more bytes that
+say its squared length, and each query three more numbers, so that a product is q·x - |x|² / 2, to ``STEP``.
 """
 
 from __future__ import annotations
@@ -14,21 +17,31 @@ from typing import Any
 
 import numpy as np
 
-from audiomem_sql.arrays import BoolArray, F32Array, I8Array, I64Array
+from audiomem_sql.arrays import BoolArray, F32Array, I8Array, I32Array, I64Array
 
 #: Bytes beside the codes of a vector: its row, twice, and its length.
 _BYTES_OF_ROW = 20
+#: The step in which squared lengths are said, where the usual one is 1; and the longest length that three
+#: bytes can say.
+STEP = 2.0**-20
+LONGEST = 2.9
+#: FAISS takes so many numbers at once, and is slow where some are left.
+_LANES = 16
 
 
 class ListsTogether:
     """The codes of some lists of one index.
 
-    held: bool (lists,), which ones. sizes: float32 (rows,), the lengths of their decoded codes. shortest,
-    longest: float32 (lists,), the least and the greatest of them.
+    squares: whether products are less half the squared length. held: bool (lists,), which ones. sizes:
+    float32 (rows,), the lengths of their decoded codes. shortest, longest: float32 (lists,), the least and
+    the greatest of them. losses: float32 (rows,), what products are less, and 1/2 more; 0 without squares.
     """
 
-    def __init__(self, lists: int, rows: int, dimensions: int, module: Any) -> None:
+    def __init__(self, lists: int, rows: int, dimensions: int, module: Any, *, squares: bool = False) -> None:
         self._faiss = module
+        self._own, self.squares = dimensions, squares
+        if squares:
+            dimensions += 3 + -(dimensions + 3) % _LANES
         kind = module.ScalarQuantizer.QT_8bit_uniform
         self._quantizer = module.IndexFlatIP(dimensions)  # never asked, and has to live as long
         self._index = module.IndexIVFScalarQuantizer(
@@ -40,8 +53,9 @@ class ListsTogether:
         self._dimensions = dimensions
         self.held = np.zeros(lists, bool)
         self.sizes = np.ones(rows, np.float32)
+        self.losses = np.zeros(rows if squares else 1, np.float32)
         self.shortest, self.longest = np.ones(lists, np.float32), np.ones(lists, np.float32)
-        self.bytes = 4 * rows
+        self.bytes = 4 * rows + self.losses.nbytes
 
     def bytes_of(self, count: int) -> int:
         """Bytes that ``count`` more vectors take."""
@@ -50,9 +64,16 @@ class ListsTogether:
     def add(self, number: int, rows: I64Array, codes: I8Array, sizes: F32Array) -> None:
         """Keep list ``number``, which is not held yet.
 
-        Its rows int64 (n,), codes int8 (n, d), sizes float32 (n,).
+        Its rows int64 (n,), codes int8 (n, d), sizes float32 (n,), with squares at most ``LONGEST``.
         """
         pointer = self._faiss.swig_ptr
+        if self.squares:
+            steps = np.rint((np.square(sizes, dtype=np.float64) - 1) / STEP).astype(np.int32)
+            self.losses[rows] = steps * (STEP / 2)
+            extended = np.zeros((len(codes), self._dimensions), np.int8)
+            extended[:, : self._own] = codes
+            extended[:, self._own : self._own + 3] = _digits(steps)
+            codes = extended
         unsigned = np.bitwise_xor(codes.view(np.uint8), np.uint8(128))
         ids = np.ascontiguousarray(rows, np.int64)
         self._index.invlists.add_entries(number, len(ids), pointer(ids), pointer(unsigned))
@@ -70,6 +91,11 @@ class ListsTogether:
         fewer.
         """
         module, pointer = self._faiss, self._faiss.swig_ptr
+        if self.squares:
+            extended = np.zeros((len(queries), self._dimensions), np.float32)
+            extended[:, : self._own] = queries
+            extended[:, self._own : self._own + 3] = np.array([65536, 256, 1]) * (-STEP / 2)
+            queries = extended
         queries = np.ascontiguousarray(queries, np.float32)
         most = int(visits.sum(axis=1).max(initial=1))
         order = np.argsort(~visits, axis=1, kind="stable")[:, :most]
@@ -94,6 +120,16 @@ class ListsTogether:
             parameters,
         )
         return products, rows
+
+
+def _digits(numbers: I32Array) -> I8Array:
+    """int8 (n, 3), the digits -128 … 127 of int32 (n,) numbers to the base 256, the highest first."""
+    digits = np.empty((len(numbers), 3), np.int8)
+    for place in (2, 1, 0):
+        lowest = (numbers + 128) % 256 - 128
+        digits[:, place] = lowest
+        numbers = (numbers - lowest) // 256
+    return digits
 
 
 class Room:

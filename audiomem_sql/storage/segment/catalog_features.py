@@ -7,6 +7,7 @@ from typing import Any
 
 from audiomem_sql.columns.text_vectors import holds_passages
 from audiomem_sql.columns.tokenizers import UNSAID
+from audiomem_sql.columns.types import FLOAT32
 from audiomem_sql.storage.segment.catalog import NO_HISTORY, Catalog
 
 #: The feature of segments that hold several commits: every row has the version that made it.
@@ -28,6 +29,8 @@ KEYWORDS = "keywords"
 TOKENIZERS = "tokenizers"
 #: The feature of tables whose long texts have several vectors: who writes to them must make the same.
 PASSAGES = "passages"
+#: The feature of segments with vectors of int8 or of bits.
+VECTOR_ELEMENTS = "vector-elements"
 #: Features of a segment that a reader must know to read it rightly, in the order in which they are named.
 FEATURES: dict[str, Callable[[Catalog], Any]] = {
     ROW_VERSIONS: lambda catalog: catalog.created is not None,
@@ -40,4 +43,5 @@ FEATURES: dict[str, Callable[[Catalog], Any]] = {
     VECTOR_INDEXES: lambda catalog: catalog.schema.vector_indexes,
     PASSAGES: lambda catalog: any(map(holds_passages, catalog.schema.columns)),
     VECTOR_TRELLIS: lambda catalog: any(index.has_trellis for index in catalog.vectors.values()),
+    VECTOR_ELEMENTS: lambda catalog: any(column.type.element != FLOAT32 for column in catalog.schema.columns),
 }

@@ -187,9 +187,12 @@ class EvolvedSegment:
         return None
 
     def vector_index(self, column: int) -> VectorIndex | None:
-        """The index of vectors of ``column``; None if it has none."""
+        """The index of vectors of ``column``; None if it has none, or one that the schema does not know."""
         stored = self._stored_column(column)
-        return None if stored is None else self.stored.vector_index(stored)
+        if stored is None:
+            return None
+        has, wants = self.stored.schema.columns[stored], self.schema.columns[column]
+        return self.stored.vector_index(stored) if has.vector_index == wants.vector_index else None
 
     def keyword_index(self, column: int) -> KeywordIndex | None:
         """The keyword index of ``column``; None if it has none."""

@@ -24,7 +24,7 @@ from audiomem_sql.blocks.directory import (
 from audiomem_sql.blocks.encoding import decode
 from audiomem_sql.blocks.zones import Zones
 from audiomem_sql.columns.schema import Schema
-from audiomem_sql.columns.types import ColumnType, Kind
+from audiomem_sql.columns.types import ColumnType
 from audiomem_sql.errors import AudioMemError, DamagedFileError
 from audiomem_sql.indexes.vectors import PassageIndex, VectorIndex
 from audiomem_sql.storage.pages import PagedFile
@@ -181,7 +181,7 @@ class _Assembly:
 
     def _check_label(self, label: Label, blocks: LabelledBlocks) -> None:
         """DamagedFileError unless a block can be what its label says, behind those that are there already."""
-        width = 4 * blocks.column_type.width if blocks.column_type.kind is Kind.FLOAT else 0
+        width = blocks.column_type.vector_bytes
         most = MAX_SHARED_BLOCK_BYTES if label.rows > 1 else MAX_BLOCK_BYTES
         if (
             not 1 <= label.rows <= MAX_BLOCK_ROWS

@@ -87,9 +87,12 @@ def stored_parts(encoded: IndexParts, store: Callable[[bytes], Extent], before: 
 
 
 def matrix(array: pa.Array) -> F32Array:
-    """The vectors of an array of FLOAT[n], float32 (rows, n); anything where it is NULL."""
+    """The vectors of an array of FLOAT[n] or INT8[n], float32 (rows, n); anything where it is NULL."""
     width = array.type.list_size
-    return strings(array).data.view("<f4").reshape(len(array), width)
+    data = strings(array).data
+    if array.type.value_type.bit_width == 8:
+        return data.view(np.int8).reshape(len(array), width).astype(np.float32)
+    return data.view("<f4").reshape(len(array), width)
 
 
 def array_of_vectors(vectors: F32Array, column_type: ColumnType) -> pa.Array:

@@ -12,7 +12,7 @@ from audiomem_sql.columns.vector_index import VectorIndexOptions
 from audiomem_sql.errors import DamagedFileError
 from audiomem_sql.indexes.vectors import encoded_parts, index
 from audiomem_sql.indexes.vectors.index import VectorIndex
-from audiomem_sql.indexes.vectors.lists_together import ListsTogether, Room
+from audiomem_sql.indexes.vectors.lists_together import LONGEST, STEP, ListsTogether, Room
 from audiomem_sql.indexes.vectors.scanning import faiss
 from audiomem_sql.machine.block_cache import BlockCache
 from audiomem_sql.machine.spooled_arrays import ArrayRows
@@ -45,7 +45,7 @@ def room(monkeypatch: pytest.MonkeyPatch) -> Room:
     return own
 
 
-@pytest.mark.parametrize("metric", ["cosine", "ip"])
+@pytest.mark.parametrize("metric", ["cosine", "ip", "l2"])
 @pytest.mark.parametrize("repeated", [False, True])
 def test_the_same_as_one_by_one(room: Room, metric: str, repeated: bool) -> None:
     queries = clustered(12, seed=3)
@@ -67,10 +67,50 @@ def test_the_same_as_one_by_one(room: Room, metric: str, repeated: bool) -> None
         room.most = 0
         one_by_one = reader.search(queries, k, allowed, probes)
         assert room.bytes == 0
-        assert np.allclose(together[1], one_by_one[1], atol=1e-5)
+        # a root makes much of what float32 rounds away near 0
+        found, expected = (
+            np.square(each) if metric == "l2" else each for each in (together[1], one_by_one[1])
+        )
+        assert np.allclose(found, expected, atol=1e-5)
         different = together[0] != one_by_one[0]
-        assert np.allclose(together[1][different], one_by_one[1][different], atol=1e-6)  # ties of float32
+        assert np.allclose(found[different], expected[different], atol=4e-6)  # ties of float32
         assert different.mean() < 0.05
+
+
+def test_products_less_half_the_squared_length() -> None:
+    rng = np.random.default_rng(8)
+    codes = rng.integers(-128, 128, (300, 5)).astype(np.int8)
+    sizes = np.concatenate([rng.uniform(0, LONGEST, 298), [0, LONGEST]]).astype(np.float32)
+    lists = ListsTogether(2, 300, 5, faiss(), squares=True)
+    for number, rows in enumerate((np.arange(0, 300, 2), np.arange(1, 300, 2))):
+        lists.add(number, rows, codes[rows], sizes[rows])
+    queries = rng.standard_normal((3, 5)).astype(np.float32) / 100
+    products, found = lists.greatest(queries, np.ones((3, 2), bool), 300, None)
+    exact = queries.astype(np.float64) @ codes.T - np.square(sizes.astype(np.float64)) / 2 + 0.5
+    assert (np.sort(found, axis=1) == np.arange(300)).all()
+    assert np.allclose(products, np.take_along_axis(exact, found, axis=1), atol=3e-6)
+    assert np.allclose(lists.losses, np.square(sizes, dtype=np.float64) / 2 - 0.5, atol=STEP)
+    assert (np.diff(products, axis=1) <= 0).all()
+
+
+def test_vectors_with_lengths_of_their_own_are_searched_list_by_list(room: Room) -> None:
+    vectors = clustered(ROWS)
+    vectors[::50] *= 5
+    options = VectorIndexOptions("l2")
+    parts = encoded_parts(ArrayRows(vectors), np.ones(ROWS, bool), options=options, lists=9)
+    reader = VectorIndex(parts.header, ROWS, [*parts.lists].__getitem__)
+    query = vectors[50:51]
+    assert reader.search(query, 1)[0][0] == [50]
+    assert room.bytes == 0
+
+
+def test_a_vector_too_long_to_be_said_is_found(room: Room, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(index, "LONGEST", 1.0)
+    reader = opened("l2")
+    for _ in range(2):
+        rows, _ = reader.search(clustered(ROWS)[60:61], 1, probes=30)
+        assert rows[0] == [60]
+        assert room.bytes == 0
 
 
 def test_only_the_lists_that_are_wanted_are_read() -> None:
