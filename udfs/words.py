@@ -15,5 +15,8 @@ FUNCTIONS = (
     Function(highlight, (TEXT,) * 4, TEXT, (2, 3, 4)),
     Function(snippet, (*(TEXT,) * 5, INTEGER), TEXT, (2, 3, 4, 5, 6)),
 )
-#: Of the row of a cursor, which DuckDB has none of. They take any number of arguments.
-ROW_FUNCTIONS = (Function(bm25, (), REAL, (-1,)),)
+#: The most arguments of ``bm25``: the table, and weights of so many columns but one.
+MOST_WEIGHED = 65
+#: Of the row of a cursor, which DuckDB has none of. Every number of arguments is a function of its own:
+#: SQLite refuses to replace FTS5's, which takes any number, while a statement runs.
+ROW_FUNCTIONS = (Function(bm25, (), REAL, tuple(range(MOST_WEIGHED + 1))),)

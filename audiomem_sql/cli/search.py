@@ -56,8 +56,6 @@ def search(
 
     Or those that are nearest to a vector; or both.
     """
-    from audiomem_sql.cli import output
-    from audiomem_sql.columns.sql_values import sql_values
     from audiomem_sql.errors import InFile, OptionError
     from audiomem_sql.search import Ranking
     from audiomem_sql.table.table import Table
@@ -76,23 +74,37 @@ def search(
             query, k=k, where=where, column=column, vector=asked, weights=weights, **options
         )
         if json:
-            values = [
-                sql_values(results[column.name].combine_chunks(), column.type)
-                for column in table.schema.columns
-            ]
-            added = [column.to_pylist() for column in results.columns[len(values) :]]
-            rows = zip(*values, *added, strict=True)
-            output.print_json_rows(results.column_names, rows)
+            _print_json(table, results)
             return
-        added_names = results.column_names[len(table.schema) :]
-        schema = table.schema
-        semantic = (each.name for each in schema.columns if each.semantic)
-        long = schema[column].name if column else next(semantic, None)
-        for number, row in enumerate(results.to_pylist(), 1):
-            _show(number, row, added_names, long)
+        _print(table, results, column)
         if not results.num_rows:
-            words = None if query is None else _suggested(table, query, column)
-            output.note(f"nothing was found; did you mean {words}?" if words else "nothing was found")
+            _print_nothing(table, query, column)
+
+
+def _print(table: Table, results: pa.Table, column: str | None) -> None:
+    added_names = results.column_names[len(table.schema) :]
+    semantic = (each.name for each in table.schema.columns if each.semantic)
+    long = table.schema[column].name if column else next(semantic, None)
+    for number, row in enumerate(results.to_pylist(), 1):
+        _show(number, row, added_names, long)
+
+
+def _print_nothing(table: Table, query: str | None, column: str | None) -> None:
+    from audiomem_sql.cli import output
+
+    words = None if query is None else _suggested(table, query, column)
+    output.note(f"nothing was found; did you mean {words}?" if words else "nothing was found")
+
+
+def _print_json(table: Table, results: pa.Table) -> None:
+    from audiomem_sql.cli import output
+    from audiomem_sql.columns.sql_values import sql_values
+
+    values = [
+        sql_values(results[column.name].combine_chunks(), column.type) for column in table.schema.columns
+    ]
+    added = [column.to_pylist() for column in results.columns[len(values) :]]
+    output.print_json_rows(results.column_names, zip(*values, *added, strict=True))
 
 
 def _explain(rows: pa.Table, json: bool) -> None:

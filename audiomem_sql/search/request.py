@@ -170,6 +170,12 @@ def asked_for(
 ) -> Asked:
     """The search of ``results`` with these arguments. QueryError for one that is not possible."""
     check_wanted(k, path)
+    if combined_query(query, path) is not None:  # results has gone another way
+        raise QueryError(
+            "a search with vectors of its own is not explained",
+            file=path,
+            remedy="Pass a text, or one vector.",
+        )
     target = search_target(schema, column, path)
     mode, text = mode_of(query, target, path, plain)
     return Asked(readable, schema, target, mode, text, options, path, filters, row_filter, ranking)
@@ -217,7 +223,7 @@ def searched_words(
             return SearchedWords(None, {})
         query = several.text
     target = search_target(schema, column, path)
-    mode, text = mode_of(query, target, path)
+    mode, text = mode_of(query, target, path, plain=several is not None)
     passages = passage_finder(schema, column, query, options, path)
     if mode == "semantic":
         return SearchedWords(None, target.text_columns, passages=passages)

@@ -9,7 +9,7 @@ import numpy as np
 
 from audiomem_sql.arrays import F32Array, I64Array
 from audiomem_sql.columns.schema import Schema
-from audiomem_sql.columns.types import Kind
+from audiomem_sql.columns.types import BIT, Kind
 from audiomem_sql.columns.vector_index import COSINE
 from audiomem_sql.errors import QueryError
 from audiomem_sql.machine.interrupts import check_interrupt
@@ -45,7 +45,8 @@ def column_of_vectors(schema: Schema, name: str | None, path: str) -> int:
     None: the only column that is searched by meaning; without one the only column of vectors. QueryError
     where there is none, or several.
     """
-    own = [index for index, column in enumerate(schema.visible.columns) if column.type.kind is Kind.FLOAT]
+    types = [column.type for column in schema.visible.columns]
+    own = [index for index, each in enumerate(types) if each.kind is Kind.FLOAT and each.element != BIT]
     if name is None:
         candidates = list(schema.vectors) or own
         if len(candidates) == 1:
@@ -62,6 +63,12 @@ def column_of_vectors(schema: Schema, name: str | None, path: str) -> int:
     if column in schema.vectors:
         return schema.vectors[column]
     if column not in own:
+        if types[column].element == BIT:
+            raise QueryError(
+                f"column {schema.columns[column].name} has bits, which are compared by MATCH alone",
+                file=path,
+                remedy="Keep the vectors as FLOAT[n] or INT8[n] as well.",
+            )
         raise QueryError(
             f"column {schema.columns[column].name} has no vectors",
             file=path,

@@ -141,15 +141,18 @@ class _Ranking:
                 self._check_index(index, view.segment)
                 self._indexed.append((view.segment, index, allowed_rows(part, filters, row_filter)))
                 continue
-            if passages is None:
+            if passages is None and self._bits is None:
                 for part_rowids, vectors in compared_vectors(part, column, (*filters, present), row_filter):
                     rowids.append(part_rowids)
                     compared.append(distances_of(vectors, query, self._metric))
                 continue
-            for batch in scan(part, (column, passages), (*filters, present), row_filter=row_filter):
-                distances = distances_of(matrix(batch.arrays[0]), query, self._metric)
+            read = (column,) if passages is None else (column, passages)
+            for batch in scan(part, read, (*filters, present), row_filter=row_filter):
+                distances = self._distances_of(batch.arrays[0])
+                if passages is not None:
+                    distances = nearest_passages(batch.arrays[1], query, distances)
                 rowids.append(batch.rowids)
-                compared.append(nearest_passages(batch.arrays[1], query, distances))
+                compared.append(distances)
         #: The rows that were compared one by one.
         self._rowids, self._distances = np.concatenate(rowids), np.concatenate(compared)
 

@@ -36,6 +36,7 @@ def altered_schema(snapshot: Snapshot, change: SchemaChange, options: TableOptio
         )
         following = max(snapshot.next_column, *schema.ids) + 1
         schema = schema.with_vectors(width, following, passages=cuts)
+    _check_directions(snapshot, schema)
     checks = checks_of(schema) if len(schema.checks) > len(before.checks) else None
     if checks is not None:
         for batch in scan(snapshot.at(snapshot.version, schema), range(len(schema))):

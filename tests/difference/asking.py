@@ -16,7 +16,7 @@ from .draws import Asked
 
 #: Conditions on a hidden column that no number of a version makes a difference to.
 _HIDDEN = (
-    *(condition for condition in OF_HIDDEN if condition != "{0}"),
+    *OF_HIDDEN,
     "NOT NOT {0}",
     "typeof({0}) = 'null'",
     "({0}, 1) IS NOT (0, 1)",

@@ -152,6 +152,7 @@ def test_every_module_is_imported_without_what_only_linux_has() -> None:
     # What others import first may use what Linux has; a module of ours finds it gone.
     program = f"""
 import importlib, sys
+import urllib.request
 import apsw, duckdb, numpy, pandas, polars, psutil, pyarrow.dataset
 import rich.console, scipy.fft, soundfile, sqlalchemy, typer
 import ctypes, multiprocessing, selectolax.lexbor, tempfile, matplotlib.figure

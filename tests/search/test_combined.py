@@ -183,6 +183,25 @@ def test_a_table_of_vectors_alone(tmp_path: Path) -> None:
         connection.close()
 
 
+def test_what_people_type_beside_a_vector(tmp_path: Path) -> None:
+    """Plain words, and never a syntax error; the snippet is of the same words."""
+    with am.Table.create(tmp_path / "t.flac", ["body TEXT INDEXED", "vec FLOAT[2]"]) as table:
+        table.append([{"body": "don't use C++ here", "vec": [1, 0]}, {"body": "nothing", "vec": [0, 1]}])
+    con = am.connect(tmp_path / "t.flac")
+    query = "combined: " + json.dumps(
+        {"query": "C++ don't \"", "vectors": {"vec": [0, 1]}, "weights": {"words": 9}}
+    )
+    sql = "SELECT rowid, snippet(t, 0, '[', ']', '…', 5) FROM t WHERE t MATCH ?"
+    assert con.execute(sql, (query,)).fetchall() == [(1, "don't use [C]++ here"), (2, "nothing")]
+
+
+def test_no_ranking_of_its_own(table: am.Table) -> None:
+    with pytest.raises(QueryError, match="has weights, and no ranking"):
+        table.search("word3", vector=[1, 1], column="b", fusion="rrf")
+    with pytest.raises(QueryError, match="is not explained"):
+        table.explain('combined: {"query": "word3", "vectors": {"b": [1, 1]}}')
+
+
 def test_the_shell(path: str, tmp_path: Path) -> None:
     run = CliRunner()
 

@@ -129,6 +129,17 @@ def test_equal_texts(tmp_path: Path) -> None:
             table.duplicates("id")
 
 
+def test_bits_are_no_numbers(tmp_path: Path) -> None:
+    with am.Table.create(tmp_path / "t.flac", ["id INTEGER PRIMARY KEY", "bits BIT[8]"]) as table:
+        table.append([{"bits": b"\x01"}, {"bits": b"\x03"}, {"bits": b"\x01"}])
+        for analysis in (table.duplicates, table.clusters, table.map):
+            with pytest.raises(QueryError, match="column bits has bits"):
+                analysis("bits")
+            with pytest.raises(QueryError, match="no column has vectors"):
+                analysis()
+        assert table.search(vector=b"\x01", column="bits")["distance"].to_pylist() == [0, 0, 1]
+
+
 def test_equal_texts_whose_vectors_were_rounded_differently(tmp_path: Path) -> None:
     rng = np.random.default_rng(1)
     texts = [" ".join(f"word{number}" for number in rng.integers(0, 200, 12)) for _ in range(300)]

@@ -79,7 +79,7 @@ OF_HIDDEN = (
     "({0} > 0 OR {0} IS NULL)",
     "{0} LIKE 'a%'",
     "coalesce({0}, 0) > 0",
-    "{0}",
+    "NOT NOT {0}",
 )
 COLLATE = ("BINARY", "NOCASE", "RTRIM")
 

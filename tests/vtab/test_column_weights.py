@@ -177,3 +177,21 @@ def test_tables_of_fts5_keep_their_own(sql: apsw.Connection) -> None:
     theirs, ours = sql.execute(both).fetchall()[0]
     assert theirs < 0
     assert ours < 0
+
+
+def test_it_is_loaded_while_statements_run(tmp_path: Path) -> None:
+    """SQLite refuses to replace FTS5's function of this name then, as in a shell that loads extensions late."""
+    connection = apsw.Connection(str(tmp_path / "t.sqlite"))
+    connection.execute(
+        "CREATE VIRTUAL TABLE own USING fts5(body); INSERT INTO own VALUES ('page page'), ('page')"
+    )
+    running = connection.execute("SELECT 1 UNION ALL SELECT 2")
+    assert next(running) == (1,)
+    register(connection)
+    connection.execute("CREATE VIRTUAL TABLE t USING audiomem('t.flac', body TEXT INDEXED)")
+    connection.execute("INSERT INTO t VALUES ('page page'), ('page')")
+    asked = "SELECT rowid, bm25({0}, 2.0) FROM {0} WHERE {0} MATCH 'page' ORDER BY rowid"
+    ours, theirs = (dict(connection.execute(asked.format(name))) for name in ("t", "own"))
+    assert ours == pytest.approx(theirs)
+    assert list(running) == [(2,)]
+    connection.close()

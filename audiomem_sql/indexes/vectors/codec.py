@@ -24,7 +24,7 @@ import numpy as np
 from audiomem_sql.arrays import BoolArray, F32Array, F64Array, I8Array
 from audiomem_sql.errors import DamagedFileError, FormatVersionError
 from audiomem_sql.indexes.vectors.arrays import MAX_DIMENSIONS
-from audiomem_sql.indexes.vectors.packing import pack_numbers, unpack_bytes
+from audiomem_sql.indexes.vectors.packing import pack_bytes, pack_numbers, unpack_bytes
 from audiomem_sql.indexes.vectors.rotation import MAX_ROTATED, principal_axes, rotation_of
 from audiomem_sql.indexes.vectors.trellis import NO_TRELLIS, STATES, Trellis
 from audiomem_sql.machine.digests import blake2b
@@ -250,7 +250,8 @@ class VectorCodec:
 
     def to_bytes(self) -> bytes:
         """Header, then one zstd frame of steps, offset and axes."""
-        return self._header() + pack_numbers(self._body())
+        pack = pack_bytes if self.axes is None else pack_numbers  # steps that are equal repeat, axes do not
+        return self._header() + pack(self._body())
 
     @classmethod
     def from_bytes(cls, data: bytes) -> VectorCodec:

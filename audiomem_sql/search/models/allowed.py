@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 
 from audiomem_sql.errors import OptionError, UnsupportedError
-from audiomem_sql.search.models.http_json import checked_url
+from audiomem_sql.search.models.addresses import checked_url
 from audiomem_sql.storage.segment import DEFAULT_MODEL, HASHING, OLLAMA, OPENAI, WORDLLAMA
 
 ENVIRONMENT = "AUDIOMEM_MODELS"

@@ -31,13 +31,10 @@ from audiomem_sql.machine.progress import Progress
 from audiomem_sql.search.models.allowed import BUILT_IN, check_allowed, is_named
 from audiomem_sql.search.models.embedder import Embedder as Embedder
 from audiomem_sql.search.models.embedder import normalised as normalised
-from audiomem_sql.search.models.endpoints import EndpointEmbedder
 from audiomem_sql.search.models.forked import ForkedLock, check_process
 from audiomem_sql.search.models.onnx_export import digest_of
 from audiomem_sql.search.models.onnx_model import OnnxTransformer
 from audiomem_sql.search.models.progress_bars import no_bar
-from audiomem_sql.search.models.static_model import StaticEmbedder
-from audiomem_sql.search.models.stored_vectors import StoredEmbedder
 from audiomem_sql.search.models.tokens import spans_of_model, window_of_model
 from audiomem_sql.storage.segment import BACKENDS, HASHING, OLLAMA, OPENAI, WORDLLAMA, has_backends
 
@@ -283,6 +280,11 @@ def embedder_named(name: str, backend: str = BACKENDS[0]) -> Embedder:
     """The embedder of a model, one for the process. Nothing is loaded before the first text."""
     if name == HashingEmbedder.name:
         return CachedEmbedder(HashingEmbedder())
+    # Others need modules that a process without them goes without: SQLite's, and those of HTTP.
+    from audiomem_sql.search.models.endpoints import EndpointEmbedder
+    from audiomem_sql.search.models.static_model import StaticEmbedder
+    from audiomem_sql.search.models.stored_vectors import StoredEmbedder
+
     if name == WORDLLAMA:
         return CachedEmbedder(StaticEmbedder())
     if name.startswith((OPENAI, OLLAMA)):

@@ -21,9 +21,10 @@ from audiomem_sql.errors import OptionError
 from audiomem_sql.machine.digests import blake2b
 from audiomem_sql.machine.interrupts import check_interrupt
 from audiomem_sql.machine.progress import Progress
+from audiomem_sql.search.models.addresses import checked_url
 from audiomem_sql.search.models.allowed import check_allowed, place_of
 from audiomem_sql.search.models.forked import ForkedLock
-from audiomem_sql.search.models.http_json import checked_url, post, refused
+from audiomem_sql.search.models.http_json import post, refused
 from audiomem_sql.storage.segment import OLLAMA, OPENAI
 
 OPENAI_URL = "https://api.openai.com/v1"

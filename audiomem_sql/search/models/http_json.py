@@ -15,7 +15,7 @@ import urllib.request
 from typing import Any
 from urllib.parse import urlsplit
 
-from audiomem_sql.errors import OptionError, UnsupportedError
+from audiomem_sql.errors import UnsupportedError
 from audiomem_sql.machine.interrupts import apart, wait_until
 
 #: Answers after which a request is sent again.
@@ -43,21 +43,6 @@ class Passing(Exception):
     def __init__(self, reason: str, wait: float = 0.0) -> None:
         super().__init__(reason)
         self.wait = wait
-
-
-def checked_url(url: str) -> str:
-    """``url`` without a slash at its end. OptionError unless it is one of HTTP."""
-    try:
-        parts = urlsplit(url)
-        is_good = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
-    except ValueError:
-        is_good = False
-    if not is_good or not url.isprintable() or " " in url or parts.query or parts.fragment:
-        raise OptionError(
-            f"{url!r:.100} is not the address of an endpoint",
-            remedy="Use one such as http://127.0.0.1:8000/v1.",
-        )
-    return url.rstrip("/")
 
 
 def post(url: str, key: str, content: dict[str, Any], model: str) -> Any:

@@ -23,10 +23,10 @@ from typing import Any
 import numpy as np
 
 from audiomem_sql.errors import StorageError, UnsupportedError
+from audiomem_sql.machine.cache_folder import cache_folder
 from audiomem_sql.machine.digests import blake2b
 from audiomem_sql.machine.durable import flush
 from audiomem_sql.search.models.onnx_graph import ABOUT, GRAPH, TOKENIZER, OnnxGraph, missing_extra
-from audiomem_sql.search.models.stored_vectors import cache_folder
 
 #: Raised when the same weights are exported in another way.
 EXPORT_VERSION = 2

@@ -22,6 +22,7 @@ import numpy as np
 
 from audiomem_sql.arrays import F32Array
 from audiomem_sql.errors import OptionError
+from audiomem_sql.machine.cache_folder import cache_folder
 from audiomem_sql.machine.digests import blake2b
 from audiomem_sql.machine.interrupts import check_interrupt
 from audiomem_sql.machine.progress import Progress
@@ -43,12 +44,6 @@ _TABLE = (
     "(number INTEGER PRIMARY KEY, key BLOB NOT NULL UNIQUE, vector BLOB NOT NULL)"
 )
 _Result = TypeVar("_Result")
-
-
-def cache_folder() -> Path:
-    """Where this package keeps what can be made again: below ``$XDG_CACHE_HOME``, or ``~/.cache``."""
-    base = os.environ.get("XDG_CACHE_HOME") or os.path.join(os.path.expanduser("~"), ".cache")
-    return Path(base) / "audiomem-sql"
 
 
 def cache_file() -> Path | None:

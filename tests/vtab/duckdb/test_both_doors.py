@@ -250,6 +250,8 @@ def test_every_argument_has_its_name_in_both(doors: dict[str, Any]) -> None:
         "left_filter",
         "left_version",
         "threshold",
+        "vector",
+        "weights",
         *NAMES,
         *ALIASES,
     } == {parameter.name for function in FUNCTIONS for parameter in function.named}
