@@ -22,7 +22,7 @@ from audiomem_sql.indexes.words.encoder import EncodedKeywords, encode_keywords
 from audiomem_sql.indexes.words.fts_query import parse_query
 from audiomem_sql.indexes.words.index import KeywordIndex
 from audiomem_sql.indexes.words.matching import match
-from audiomem_sql.indexes.words.tokenizer import terms
+from audiomem_sql.indexes.words.tokenizer import words_of
 from benchmarks.corpus import docstrings
 from benchmarks.timing import Times, once, timed
 
@@ -43,7 +43,9 @@ def kinds(texts: pa.Array) -> dict[str, list[str]]:
     """
     rng = random.Random(0)
     rows = [
-        words for i in rng.choices(range(len(texts)), k=2000) if len(words := terms(texts[i].as_py())) > 3
+        words
+        for i in rng.choices(range(len(texts)), k=2000)
+        if len(words := words_of("unicode61").terms(texts[i].as_py())) > 3
     ]
 
     def drawn(make: Callable[[list[str], int], str]) -> list[str]:

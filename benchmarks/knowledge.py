@@ -26,7 +26,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from audiomem_sql.indexes.words.tokenizer import terms
+from audiomem_sql.indexes.words.tokenizer import words_of
 from benchmarks.knowledge_stores import STORES, KnowledgeBase, Ours
 from benchmarks.stores import COLUMNS
 from benchmarks.timing import once, timed
@@ -52,7 +52,7 @@ def word_queries(rows: pa.Table) -> list[tuple[str, str]]:
     """Two words that stand in the same row, for each of WORD_QUERIES rows."""
     rng = random.Random(0)
     bodies = (rows["body"][number].as_py() for number in rng.choices(range(len(rows)), k=2 * WORD_QUERIES))
-    long = ([word.decode() for word in terms(body) if len(word) > 3] for body in bodies)
+    long = ([word.decode() for word in words_of("unicode61").terms(body) if len(word) > 3] for body in bodies)
     return [(rng.choice(words), rng.choice(words)) for words in long if len(words) > 3][:WORD_QUERIES]
 
 
