@@ -94,7 +94,7 @@ class Ours(KnowledgeBase):
             "created_at TEXT",
             "body TEXT SEMANTIC INDEXED",
         )
-        options = {"protection": self.protection}
+        options = {"protection": self.protection, "passages": "off"}  # a row has the vector of the file
         with Table.create(self.folder / "kb.flac", columns, options) as table:
             table.append(rows)
             table.vacuum(level=self.level)
