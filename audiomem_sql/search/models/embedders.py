@@ -30,6 +30,7 @@ from audiomem_sql.machine.interrupts import check_interrupt
 from audiomem_sql.machine.progress import Progress
 from audiomem_sql.search.models.allowed import BUILT_IN, check_allowed, is_named
 from audiomem_sql.search.models.embedder import Embedder as Embedder
+from audiomem_sql.search.models.embedder import Wrapper
 from audiomem_sql.search.models.embedder import normalised as normalised
 from audiomem_sql.search.models.forked import ForkedLock, check_process
 from audiomem_sql.search.models.onnx_export import digest_of
@@ -217,39 +218,14 @@ def _weights_digest(model: Any) -> bytes:
     return digest
 
 
-class CachedEmbedder:
+class CachedEmbedder(Wrapper):
     """Another embedder with a memory of the newest texts. Safe to use from several threads."""
 
     def __init__(self, embedder: Embedder, limit: int = CACHE_BYTES) -> None:
-        self._embedder = embedder
+        super().__init__(embedder)
         self._limit = limit
         self._lock = ForkedLock()
         self._known: OrderedDict[bytes, F32Array] = OrderedDict()
-
-    @property
-    def name(self) -> str:
-        """The name of the model."""
-        return self._embedder.name
-
-    @property
-    def dimensions(self) -> int:
-        """Numbers of a vector."""
-        return self._embedder.dimensions
-
-    @property
-    def digest(self) -> bytes:
-        """The digest of its weights."""
-        return self._embedder.digest
-
-    @property
-    def window(self) -> int | None:
-        """Tokens that the model looks at; None if it does not tell."""
-        return getattr(self._embedder, "window", None)
-
-    def token_spans(self, text: str) -> list[tuple[int, int]] | None:
-        """The tokens of a text; None without a tokenizer."""
-        tokenize = getattr(self._embedder, "token_spans", None)
-        return None if tokenize is None else tokenize(text)
 
     def embed(self, texts: Sequence[str], progress: Progress | None = None) -> F32Array:
         """As the other embedder, each text once. DataTypeError for what is no text."""

@@ -26,7 +26,7 @@ from audiomem_sql.machine.cache_folder import cache_folder
 from audiomem_sql.machine.digests import blake2b
 from audiomem_sql.machine.interrupts import check_interrupt
 from audiomem_sql.machine.progress import Progress
-from audiomem_sql.search.models.embedder import Embedder
+from audiomem_sql.search.models.embedder import Embedder, Wrapper
 
 ENVIRONMENT = "AUDIOMEM_VECTOR_CACHE"
 LIMIT_ENVIRONMENT = "AUDIOMEM_VECTOR_CACHE_MB"
@@ -145,38 +145,13 @@ class StoredVectors:
             return None
 
 
-class StoredEmbedder:
+class StoredEmbedder(Wrapper):
     """Another embedder, behind the user's file of vectors."""
 
     def __init__(self, embedder: Embedder, settings: Callable[[], bytes] = bytes) -> None:
         """settings: gives what vectors depend on beside the text and the weights."""
-        self._embedder = embedder
+        super().__init__(embedder)
         self._settings = settings
-
-    @property
-    def name(self) -> str:
-        """The name of the model."""
-        return self._embedder.name
-
-    @property
-    def dimensions(self) -> int:
-        """Numbers of a vector."""
-        return self._embedder.dimensions
-
-    @property
-    def digest(self) -> bytes:
-        """The digest of the weights."""
-        return self._embedder.digest
-
-    @property
-    def window(self) -> int | None:
-        """Tokens that the model looks at; None if it does not tell."""
-        return getattr(self._embedder, "window", None)
-
-    def token_spans(self, text: str) -> list[tuple[int, int]] | None:
-        """The tokens of a text; None without a tokenizer."""
-        tokenize = getattr(self._embedder, "token_spans", None)
-        return None if tokenize is None else tokenize(text)
 
     def embed(self, texts: Sequence[str], progress: Progress | None = None) -> F32Array:
         """As the other embedder; what it makes is written after every few hundred texts."""

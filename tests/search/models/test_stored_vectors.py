@@ -20,7 +20,7 @@ from audiomem_sql.arrays import F32Array
 from audiomem_sql.errors import OptionError
 from audiomem_sql.machine.progress import Progress
 from audiomem_sql.search.models import stored_vectors
-from audiomem_sql.search.models.embedders import HashingEmbedder
+from audiomem_sql.search.models.embedders import CachedEmbedder, HashingEmbedder
 from audiomem_sql.search.models.stored_vectors import (
     ENVIRONMENT,
     FILE_NAME,
@@ -281,3 +281,16 @@ def test_several_processes_one_of_which_is_killed(file: Path) -> None:
     with sqlite3.connect(file) as database:
         assert database.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
     database.close()
+
+
+def test_a_model_tells_its_window_through_both_memories() -> None:
+    class Cut(Counting):
+        window = 12
+
+        def token_spans(self, text: str) -> list[tuple[int, int]]:
+            return [(0, len(text))]
+
+    cut, whole = (CachedEmbedder(StoredEmbedder(each)) for each in (Cut(), Counting()))
+    assert (cut.window, cut.token_spans("some")) == (12, [(0, 4)])
+    assert (whole.window, whole.token_spans("some")) == (None, None)
+    assert (cut.name, cut.dimensions, cut.digest) == ("hashing", 256, b"0123456789abcdef")
