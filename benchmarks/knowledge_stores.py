@@ -20,7 +20,7 @@ import pyarrow as pa
 import audiomem_sql as am
 from audiomem_sql.indexes.vectors import DECODED_LISTS
 from audiomem_sql.machine.block_cache import SHARED as BLOCKS
-from audiomem_sql.search import embedding
+from audiomem_sql.search.embedding import texts as table_texts
 from audiomem_sql.storage.segment import DEFAULT_MODEL
 from audiomem_sql.table.table import Table
 from benchmarks.stores import COLUMNS
@@ -86,7 +86,7 @@ class Ours(KnowledgeBase):
 
     def load(self, rows: pa.Table, vectors: Array) -> None:
         embedder = Given(rows["body"].to_pylist(), vectors)
-        embedding.embedder_named = lambda name, backend="torch": embedder  # type: ignore[assignment]
+        table_texts.embedder_named = lambda name, backend="torch": embedder  # type: ignore[assignment]
         columns = (
             "id INTEGER PRIMARY KEY",
             "source TEXT",

@@ -47,7 +47,7 @@ INNER = {
     "audio": ("flac", "spectrum", "source", "finding", "__init__"),
     "indexes": ("keys", "vectors", "words", "__init__"),
     "storage": ("pages", "segment", "log", "__init__"),
-    "search": ("models", "."),
+    "search": ("models", "embedding", "ranking", "analyses", "."),
     "vtab": (".", "apsw", "duckdb", "__init__"),
     "orm": (".", "sqlalchemy", "__init__"),
 }

@@ -8,12 +8,12 @@ Other rooms import from here only.
   ``Ranking`` says how both kinds are fused and what orders the best rows anew, and ``explained`` why a row
   is where it is.
 - The words of a table: ``vocabulary``, and ``suggestions`` for one that is misspelt; ``keyword_columns``
-says where. - Words in a text: ``highlight`` and ``snippet`` mark them, in any text or in a ``FoundRow``, and
-``bm25`` scores such a row. -
-Vectors: ``allow_model`` says which may be loaded; ``embedder_of`` a model, ``dimensions_of`` it,
-  ``table_embedder``; ``with_vectors`` and
-  ``embed_texts`` for rows on their way into a table, ``recorded`` for its options, ``missing_vectors`` for
-  the rows that have none yet. ``vector_of`` reads one as SQL has it.
+  says where.
+- Words in a text: ``highlight`` and ``snippet`` mark them, in any text or in a ``FoundRow``, and ``bm25``
+  scores such a row.
+- Vectors: ``allow_model`` says which may be loaded; ``embedder_of`` a model, ``dimensions_of`` it,
+  ``table_embedder``; ``with_vectors`` and ``embed_texts`` for rows on their way into a table, ``recorded``
+  for its options, ``missing_vectors`` for the rows that have none yet. ``vector_of`` reads one as SQL has it.
 - Whole tables, as ``Searched``: ``knn_join`` gives the nearest rows of one for each row of another as
   ``Pairs``, ``duplicates`` what is there twice, as ``Duplicates``, ``clusters`` what the rows are about, as
   ``Clusters``, each a ``Cluster``; ``layout`` puts their vectors on a plane.
@@ -21,8 +21,22 @@ Vectors: ``allow_model`` says which may be loaded; ``embedder_of`` a model, ``di
 It is not for what an index looks like in a file: that is in :mod:`audiomem_sql.indexes`.
 """
 
+from audiomem_sql.search.analyses.knn import Pairs, knn_join
+from audiomem_sql.search.analyses.near_duplicates import Duplicates, duplicates
+from audiomem_sql.search.analyses.plane import layout
+from audiomem_sql.search.analyses.topics import Cluster, Clusters, clusters
 from audiomem_sql.search.combined_query import asked_of
-from audiomem_sql.search.embedding import (
+from audiomem_sql.search.embedding.found_passages import (
+    FoundPassages,
+    Passage,
+    passage_of,
+    search_fields,
+    shown,
+    shown_spans,
+)
+from audiomem_sql.search.embedding.passages import Embedded, Known
+from audiomem_sql.search.embedding.stored_vectors import Searched
+from audiomem_sql.search.embedding.texts import (
     dimensions_of,
     embed_texts,
     embedder_of,
@@ -31,25 +45,15 @@ from audiomem_sql.search.embedding import (
     table_embedder,
     with_vectors,
 )
+from audiomem_sql.search.embedding.vectors_in_sql import vector_of
 from audiomem_sql.search.explanation import Explained, explained
-from audiomem_sql.search.found_passages import (
-    FoundPassages,
-    Passage,
-    passage_of,
-    search_fields,
-    shown,
-    shown_spans,
-)
-from audiomem_sql.search.knn import Pairs, knn_join
-from audiomem_sql.search.known_words import Suggestion, Term, checked_kind, suggestions, vocabulary
 from audiomem_sql.search.models.allowed import allow_model, check_allowed
 from audiomem_sql.search.models.cross_encoders import cross_encoder
-from audiomem_sql.search.near_duplicates import Duplicates, duplicates
-from audiomem_sql.search.neighbours import Neighbours
-from audiomem_sql.search.parts import Kept
-from audiomem_sql.search.passages import Embedded, Known
-from audiomem_sql.search.plane import layout
-from audiomem_sql.search.ranking import Ranking, RankingOptions
+from audiomem_sql.search.ranking.known_words import Suggestion, Term, checked_kind, suggestions, vocabulary
+from audiomem_sql.search.ranking.neighbours import Neighbours
+from audiomem_sql.search.ranking.options import Ranking, RankingOptions
+from audiomem_sql.search.ranking.parts import Kept
+from audiomem_sql.search.ranking.target import WHOLE, SearchTarget, keyword_columns, search_target
 from audiomem_sql.search.request import (
     DEFAULT_RANKING,
     SearchedWords,
@@ -60,10 +64,6 @@ from audiomem_sql.search.request import (
 )
 from audiomem_sql.search.row_scores import bm25
 from audiomem_sql.search.snippets import FoundRow, highlight, snippet
-from audiomem_sql.search.stored_vectors import Searched
-from audiomem_sql.search.target import WHOLE, SearchTarget, keyword_columns, search_target
-from audiomem_sql.search.topics import Cluster, Clusters, clusters
-from audiomem_sql.search.vectors_in_sql import vector_of
 
 __all__ = [
     "DEFAULT_RANKING",

@@ -17,7 +17,7 @@ from typing import Any
 from audiomem_sql.columns.schema import Schema
 from audiomem_sql.columns.types import Kind
 from audiomem_sql.errors import QueryError, did_you_mean
-from audiomem_sql.search.vectors_in_sql import vector_of
+from audiomem_sql.search.embedding.vectors_in_sql import vector_of
 
 #: The names of what a text is searched by, where weights are given.
 WORDS, MEANING = "words", "meaning"

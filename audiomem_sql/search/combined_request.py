@@ -12,12 +12,12 @@ from audiomem_sql.errors import DataTypeError, QueryError
 from audiomem_sql.indexes.words import Expression
 from audiomem_sql.scan import Filter, Readable, RowFilter
 from audiomem_sql.search.combined_query import MEANING, WORDS, CombinedQuery
-from audiomem_sql.search.combined_search import Searched, combined
-from audiomem_sql.search.embedding import query_vector
-from audiomem_sql.search.keyword_search import ranked_by_keywords
-from audiomem_sql.search.neighbours import Neighbours
-from audiomem_sql.search.target import SearchTarget, any_word, mode_of, parsed, search_target
-from audiomem_sql.search.vector_search import nearest
+from audiomem_sql.search.embedding.texts import query_vector
+from audiomem_sql.search.ranking.combined_search import Searched, combined
+from audiomem_sql.search.ranking.keyword_search import ranked_by_keywords
+from audiomem_sql.search.ranking.neighbours import Neighbours
+from audiomem_sql.search.ranking.target import SearchTarget, any_word, mode_of, parsed, search_target
+from audiomem_sql.search.ranking.vector_search import nearest
 from audiomem_sql.storage.segment import TableOptions
 
 

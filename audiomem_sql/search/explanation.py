@@ -20,13 +20,13 @@ from audiomem_sql.columns.schema import Schema
 from audiomem_sql.columns.vector_index import COSINE
 from audiomem_sql.indexes.words import Expression, Statistics, term_frequencies, weights
 from audiomem_sql.scan import fetch_rows
-from audiomem_sql.search.fusion import Share
-from audiomem_sql.search.hybrid_search import cosines
-from audiomem_sql.search.keyword_search import keyword_ranking, matched_parts
-from audiomem_sql.search.neighbours import Neighbours
-from audiomem_sql.search.parts import Part
+from audiomem_sql.search.ranking.fusion import Share
+from audiomem_sql.search.ranking.hybrid_search import cosines
+from audiomem_sql.search.ranking.keyword_search import keyword_ranking, matched_parts
+from audiomem_sql.search.ranking.neighbours import Neighbours
+from audiomem_sql.search.ranking.parts import Part
+from audiomem_sql.search.ranking.reranking import reranked
 from audiomem_sql.search.request import Asked
-from audiomem_sql.search.reranking import reranked
 
 
 class Explained(NamedTuple):

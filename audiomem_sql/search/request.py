@@ -17,16 +17,16 @@ from audiomem_sql.columns.schema import Schema
 from audiomem_sql.errors import QueryError
 from audiomem_sql.indexes.words import Expression, Words, plain_query
 from audiomem_sql.scan import Filter, Readable, RowFilter
-from audiomem_sql.search.column_words import column_words
 from audiomem_sql.search.combined_request import combined_query, combined_results
-from audiomem_sql.search.embedding import query_vector
-from audiomem_sql.search.found_passages import FoundPassages
-from audiomem_sql.search.hybrid_search import Candidates, candidates, fused_rows
-from audiomem_sql.search.keyword_search import ranked_by_keywords
-from audiomem_sql.search.neighbours import Neighbours, first_of
-from audiomem_sql.search.ranking import Ranking
-from audiomem_sql.search.reranking import reranked
-from audiomem_sql.search.target import (
+from audiomem_sql.search.embedding.found_passages import FoundPassages
+from audiomem_sql.search.embedding.texts import query_vector
+from audiomem_sql.search.ranking.column_words import column_words
+from audiomem_sql.search.ranking.hybrid_search import Candidates, candidates, fused_rows
+from audiomem_sql.search.ranking.keyword_search import ranked_by_keywords
+from audiomem_sql.search.ranking.neighbours import Neighbours, first_of
+from audiomem_sql.search.ranking.options import Ranking
+from audiomem_sql.search.ranking.reranking import reranked
+from audiomem_sql.search.ranking.target import (
     SearchTarget,
     any_word,
     check_wanted,
@@ -34,7 +34,7 @@ from audiomem_sql.search.target import (
     parsed,
     search_target,
 )
-from audiomem_sql.search.vector_search import nearest
+from audiomem_sql.search.ranking.vector_search import nearest
 from audiomem_sql.storage.segment import TableOptions
 
 DEFAULT_RANKING = Ranking()

@@ -14,7 +14,7 @@ import numpy as np
 
 from audiomem_sql.arrays import F64Array, I64Array
 from audiomem_sql.errors import DataTypeError
-from audiomem_sql.search.keyword_search import keyword_ranking
+from audiomem_sql.search.ranking.keyword_search import keyword_ranking
 from audiomem_sql.search.snippets import FoundRow, without_row
 
 

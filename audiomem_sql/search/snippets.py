@@ -15,7 +15,7 @@ from audiomem_sql.errors import DataTypeError, QueryError
 from audiomem_sql.indexes import words
 from audiomem_sql.indexes.words import Expression, parse_query
 from audiomem_sql.scan import Readable
-from audiomem_sql.search.found_passages import FoundPassages, Passage
+from audiomem_sql.search.embedding.found_passages import FoundPassages, Passage
 from audiomem_sql.search.request import SearchedWords
 
 

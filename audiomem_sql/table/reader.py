@@ -304,7 +304,7 @@ class TableReader(Analysing):
         vector: what to search for in ``column``, by default in the only column of vectors, alone or together
         with a text, which is then asked of the whole table; or a dict of vectors by the names of columns.
         weights: how much ``words``, ``meaning`` and columns of vectors count, by name
-        (:mod:`audiomem_sql.search.combined_search`). Rows that several vectors rank have no distance.
+        (:mod:`audiomem_sql.search.ranking.combined_search`). Rows that several vectors rank have no distance.
         """
         with InFile(self.path):
             how = named_ranking(**ranking)

@@ -16,9 +16,9 @@ from typer.testing import CliRunner
 import audiomem_sql as am
 from audiomem_sql.cli.main import app
 from audiomem_sql.errors import AudioMemError, QueryError
-from audiomem_sql.search.combined_search import Searched, combined
 from audiomem_sql.search.models.embedders import embedder_named
-from audiomem_sql.search.neighbours import Neighbours
+from audiomem_sql.search.ranking.combined_search import Searched, combined
+from audiomem_sql.search.ranking.neighbours import Neighbours
 
 COUNT = 60
 DECIMALS = [Decimal("7.0"), Decimal(1), 0]
@@ -99,7 +99,7 @@ def test_equal_scores_say_nothing() -> None:
 
 
 def test_all_rows_come_and_each_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("audiomem_sql.search.combined_search.COMBINED_ROWS", 4)
+    monkeypatch.setattr("audiomem_sql.search.ranking.combined_search.COMBINED_ROWS", 4)
     one, other = list(range(20)), list(range(30, 9, -1))
     near = [ranking(one, [float(n) for n in one]), ranking(other, [float(n) for n in range(21)], near=False)]
     rowids, ranks, _ = best(near)

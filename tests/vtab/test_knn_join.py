@@ -14,7 +14,8 @@ import audiomem_sql as am
 from audiomem_sql.arrays import F32Array
 from audiomem_sql.connections import register
 from audiomem_sql.errors import DataTypeError, QueryError
-from audiomem_sql.search import knn, parts
+from audiomem_sql.search.analyses import knn
+from audiomem_sql.search.ranking import parts
 from audiomem_sql.vtab.virtual_table import VirtualTable
 
 LEFT, RIGHT, WIDTH = 30, 400, 20

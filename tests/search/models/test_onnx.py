@@ -198,7 +198,7 @@ class Other(HashingEmbedder):
 
 
 def test_vectors_of_other_weights_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from audiomem_sql.search import embedding
+    from audiomem_sql.search.embedding import texts
 
     path = tmp_path / "t.flac"
     with Table.create(path, ["body TEXT SEMANTIC"], {"model": "hashing"}) as table:
@@ -212,7 +212,7 @@ def test_vectors_of_other_weights_are_refused(tmp_path: Path, monkeypatch: pytes
         def other(name: str, backend: str = "torch") -> Any:
             return CachedEmbedder(Other())
 
-        monkeypatch.setattr(embedding, "embedder_named", other)
+        monkeypatch.setattr(texts, "embedder_named", other)
         for work in (lambda: table.search("one"), lambda: table.append([{"body": "two"}])):
             with pytest.raises(UnsupportedError, match=r"other weights.*audiomem reembed"):
                 work()

@@ -12,7 +12,7 @@ import pytest
 import soundfile
 
 import audiomem_sql as am
-from audiomem_sql.search.ranking import NAMES
+from audiomem_sql.search.ranking.options import NAMES
 from audiomem_sql.vtab.duckdb.functions import ALIASES, FUNCTIONS
 
 #: SQLite has no part in this.

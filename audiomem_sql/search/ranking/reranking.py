@@ -16,8 +16,8 @@ from audiomem_sql.errors import AudioMemError, QueryError
 from audiomem_sql.machine.interrupts import check_interrupt
 from audiomem_sql.scan import Readable, fetch_rows
 from audiomem_sql.search.models.cross_encoders import cross_encoder
-from audiomem_sql.search.neighbours import Neighbours, first_of
-from audiomem_sql.search.ranking import Ranking, Reranker
+from audiomem_sql.search.ranking.neighbours import Neighbours, first_of
+from audiomem_sql.search.ranking.options import Ranking, Reranker
 
 
 def reranked(

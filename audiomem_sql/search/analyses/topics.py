@@ -1,8 +1,9 @@
 """What a table is about: clusters of rows by their vectors, and words that name each.
 
-Clusters are of :mod:`audiomem_sql.search.kmeans`. Words are those that are frequent in the texts of a cluster
-and rare in those of the others: class-based tf-idf (Grootendorst 2022, *BERTopic*), with the share of a
-cluster's texts that have a word, and the logarithm of how much greater it is than in the other clusters.
+Clusters are of :mod:`audiomem_sql.search.analyses.kmeans`. Words are those that are frequent in the texts
+of a cluster and rare in those of the others: class-based tf-idf (Grootendorst 2022, *BERTopic*), with the
+share of a cluster's texts that have a word, and the logarithm of how much greater it is than in the other
+clusters.
 """
 
 from __future__ import annotations
@@ -22,8 +23,13 @@ from audiomem_sql.errors import QueryError
 from audiomem_sql.indexes.words import words_of
 from audiomem_sql.machine.interrupts import check_interrupt
 from audiomem_sql.scan import fetch_rows
-from audiomem_sql.search.kmeans import centres_of, nearest_centres
-from audiomem_sql.search.stored_vectors import Searched, column_of_vectors, metric_of, vectors_by_rowid
+from audiomem_sql.search.analyses.kmeans import centres_of, nearest_centres
+from audiomem_sql.search.embedding.stored_vectors import (
+    Searched,
+    column_of_vectors,
+    metric_of,
+    vectors_by_rowid,
+)
 
 #: Clusters that are made where nobody says how many: the root of half the rows, but no more than these.
 MOST_BY_DEFAULT = 20

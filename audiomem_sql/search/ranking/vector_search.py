@@ -25,9 +25,9 @@ from audiomem_sql.indexes.vectors import PassageIndex, VectorIndex, distances_of
 from audiomem_sql.machine.interrupts import check_interrupt
 from audiomem_sql.predicates import Op, Predicate, bind
 from audiomem_sql.scan import Filter, Readable, RowFilter, scan
-from audiomem_sql.search.neighbours import FIRST_ROWS, MOST_ROWS, Neighbours
-from audiomem_sql.search.parts import allowed_rows, compared_vectors, parts
-from audiomem_sql.search.passages import best_of_both, nearest_passages
+from audiomem_sql.search.embedding.passages import best_of_both, nearest_passages
+from audiomem_sql.search.ranking.neighbours import FIRST_ROWS, MOST_ROWS, Neighbours
+from audiomem_sql.search.ranking.parts import allowed_rows, compared_vectors, parts
 from audiomem_sql.storage.segment import ReadableSegment, matrix
 
 #: Rows that an index proposes for each that is wanted, by how fine its codes are, and so many more.

@@ -19,9 +19,9 @@ from audiomem_sql.errors import QueryError
 from audiomem_sql.indexes.words import ROW_SHIFT, KeywordSource, Words
 from audiomem_sql.machine.interrupts import check_interrupt
 from audiomem_sql.scan import Readable
-from audiomem_sql.search.column_words import column_words
-from audiomem_sql.search.keyword_search import source_of
-from audiomem_sql.search.parts import Part, parts
+from audiomem_sql.search.ranking.column_words import column_words
+from audiomem_sql.search.ranking.keyword_search import source_of
+from audiomem_sql.search.ranking.parts import Part, parts
 
 #: Kinds of a vocabulary: each term once, once a column, or wherever it stands.
 KINDS = ("row", "col", "instance")

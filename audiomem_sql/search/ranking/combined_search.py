@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from audiomem_sql.arrays import F32Array, F64Array, I64Array
-from audiomem_sql.search.neighbours import Neighbours, in_steps
+from audiomem_sql.search.ranking.neighbours import Neighbours, in_steps
 
 #: The best rows of each ranking that are combined.
 COMBINED_ROWS = 1000

@@ -17,8 +17,8 @@ from audiomem_sql.columns.text_vectors import MAX_PASSAGES, Passages
 from audiomem_sql.errors import DamagedFileError, FormatVersionError, OptionError
 from audiomem_sql.indexes.vectors import DECODED_LISTS, PassageIndex, PassageMap
 from audiomem_sql.machine.block_cache import SHARED
+from audiomem_sql.search.embedding.passages import Known, cut, embedded_texts, token_spans
 from audiomem_sql.search.models.embedders import HashingEmbedder, embedder_named
-from audiomem_sql.search.passages import Known, cut, embedded_texts, token_spans
 from audiomem_sql.storage.segment import TableOptions
 from audiomem_sql.table.reader import TableReader
 from audiomem_sql.table.table import Table

@@ -12,7 +12,7 @@ import pyarrow as pa
 from audiomem_sql.arrays import F32Array, I64Array
 from audiomem_sql.columns.schema import Schema
 from audiomem_sql.scan import Readable, fetch_rows
-from audiomem_sql.search.passages import best_span
+from audiomem_sql.search.embedding.passages import best_span
 
 #: The first character of a passage, and the one behind its last.
 Span = tuple[int, int]

@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 
 from audiomem_sql.errors import QueryError
-from audiomem_sql.search.fusion import FUSED_ROWS, Scale, ScoredRows, fuse
-from audiomem_sql.search.ranking import NAMES, Ranking
+from audiomem_sql.search.ranking.fusion import FUSED_ROWS, Scale, ScoredRows, fuse
+from audiomem_sql.search.ranking.options import NAMES, Ranking
 
 Kind = tuple[dict[int, float], int]
 

@@ -9,8 +9,8 @@ import pytest
 
 from audiomem_sql.arrays import F32Array, I64Array
 from audiomem_sql.indexes.vectors import distances_of
-from audiomem_sql.search import nearest_of_many as module
-from audiomem_sql.search.nearest_of_many import distances_of_pairs, nearest_of_many
+from audiomem_sql.search.analyses import nearest_of_many as module
+from audiomem_sql.search.analyses.nearest_of_many import distances_of_pairs, nearest_of_many
 
 METRICS = ("cosine", "l2", "ip")
 

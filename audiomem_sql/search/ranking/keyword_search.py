@@ -26,9 +26,9 @@ from audiomem_sql.indexes.words import (
 )
 from audiomem_sql.machine.interrupts import check_interrupt
 from audiomem_sql.scan import Filter, Readable, RowFilter, scan
-from audiomem_sql.search.column_words import column_words
-from audiomem_sql.search.neighbours import Neighbours, in_steps
-from audiomem_sql.search.parts import Part, allowed_rows, live_rows, parts
+from audiomem_sql.search.ranking.column_words import column_words
+from audiomem_sql.search.ranking.neighbours import Neighbours, in_steps
+from audiomem_sql.search.ranking.parts import Part, allowed_rows, live_rows, parts
 from audiomem_sql.warn_once import warn_once
 
 

@@ -22,18 +22,18 @@ from audiomem_sql.indexes.vectors import VectorIndex
 from audiomem_sql.machine.interrupts import check_interrupt, wait_for
 from audiomem_sql.machine.memory import check_room
 from audiomem_sql.scan import scan
-from audiomem_sql.search.embedding import table_embedder
-from audiomem_sql.search.nearest_of_many import distances_of_pairs, nearest_first, nearest_of_many
-from audiomem_sql.search.parts import Part, allowed_rows, parts
-from audiomem_sql.search.stored_vectors import (
+from audiomem_sql.search.analyses.nearest_of_many import distances_of_pairs, nearest_first, nearest_of_many
+from audiomem_sql.search.embedding.stored_vectors import (
     Searched,
     column_of_vectors,
     metric_of,
     vector_pieces,
     vectors_by_rowid,
 )
-from audiomem_sql.search.target import check_wanted
-from audiomem_sql.search.vector_search import LEAST_PROPOSED, PROPOSED, PROPOSED_OF_CUT
+from audiomem_sql.search.embedding.texts import table_embedder
+from audiomem_sql.search.ranking.parts import Part, allowed_rows, parts
+from audiomem_sql.search.ranking.target import check_wanted
+from audiomem_sql.search.ranking.vector_search import LEAST_PROPOSED, PROPOSED, PROPOSED_OF_CUT
 from audiomem_sql.storage.segment import ReadableSegment, matrix
 
 #: Up to so many rows of a segment a search looks through all of its index.

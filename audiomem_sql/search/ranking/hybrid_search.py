@@ -10,11 +10,11 @@ import numpy as np
 from audiomem_sql.arrays import F32Array, F64Array
 from audiomem_sql.indexes.words import Expression
 from audiomem_sql.scan import Filter, Readable, RowFilter
-from audiomem_sql.search.fusion import FUSED_ROWS, FusedRows, ScoredRows, fuse
-from audiomem_sql.search.keyword_search import KeywordRanking, keyword_ranking
-from audiomem_sql.search.neighbours import Neighbours, in_steps
-from audiomem_sql.search.ranking import Ranking
-from audiomem_sql.search.vector_search import nearest
+from audiomem_sql.search.ranking.fusion import FUSED_ROWS, FusedRows, ScoredRows, fuse
+from audiomem_sql.search.ranking.keyword_search import KeywordRanking, keyword_ranking
+from audiomem_sql.search.ranking.neighbours import Neighbours, in_steps
+from audiomem_sql.search.ranking.options import Ranking
+from audiomem_sql.search.ranking.vector_search import nearest
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -20,7 +20,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from audiomem_sql.arrays import F64Array, I64Array
-from audiomem_sql.search.ranking import RRF, Ranking
+from audiomem_sql.search.ranking.options import RRF, Ranking
 
 #: The best rows of each kind that are fused, and whose scores mean and deviation are taken of.
 FUSED_ROWS = 1000

@@ -18,7 +18,7 @@ import numpy as np
 import pytest
 
 from audiomem_sql.connections import register
-from audiomem_sql.search.ranking import Ranking
+from audiomem_sql.search.ranking.options import Ranking
 from audiomem_sql.table.reader import TableReader
 from audiomem_sql.table.table import Table
 

@@ -18,10 +18,10 @@ from audiomem_sql.errors import AudioMemError, MissingExtraError, QueryError, Un
 from audiomem_sql.machine.progress import Progress
 from audiomem_sql.predicates import Op, Predicate, bind
 from audiomem_sql.scan import Filter
+from audiomem_sql.search.embedding.passages import Embedded, Known, embedded_texts, window_of
+from audiomem_sql.search.embedding.vectors_in_sql import numbers_of, unpacked_query, vector_of
 from audiomem_sql.search.models.allowed import check_allowed
 from audiomem_sql.search.models.embedders import Embedder, HashingEmbedder, embedder_named, same_weights
-from audiomem_sql.search.passages import Embedded, Known, embedded_texts, window_of
-from audiomem_sql.search.vectors_in_sql import numbers_of, unpacked_query, vector_of
 from audiomem_sql.storage.segment import WORDLLAMA, TableOptions
 from audiomem_sql.versions import Snapshot
 

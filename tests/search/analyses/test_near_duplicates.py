@@ -11,7 +11,7 @@ import pytest
 import audiomem_sql as am
 from audiomem_sql.arrays import F32Array
 from audiomem_sql.errors import AudioMemError, OptionError, QueryError
-from audiomem_sql.search import near_duplicates as module
+from audiomem_sql.search.analyses import near_duplicates as module
 
 WIDTH = 16
 

@@ -11,9 +11,9 @@ import pytest
 import audiomem_sql as am
 from audiomem_sql.arrays import F32Array
 from audiomem_sql.errors import AudioMemError, OptionError, QueryError, StorageError
-from audiomem_sql.search.kmeans import centres_of, nearest_centres
-from audiomem_sql.search.plane import layout
-from audiomem_sql.search.topics import usual_count
+from audiomem_sql.search.analyses.kmeans import centres_of, nearest_centres
+from audiomem_sql.search.analyses.plane import layout
+from audiomem_sql.search.analyses.topics import usual_count
 from audiomem_sql.table import map_drawing, table_map
 
 SUBJECTS = {
@@ -170,7 +170,7 @@ def test_chinese_words(tmp_path: Path) -> None:
 def test_what_is_near_is_near_on_the_map(
     monkeypatch: pytest.MonkeyPatch, spherical: bool, laid_out: int
 ) -> None:
-    monkeypatch.setattr("audiomem_sql.search.plane.LAID_OUT", laid_out)
+    monkeypatch.setattr("audiomem_sql.search.analyses.plane.LAID_OUT", laid_out)
     vectors, numbers = blobs()
     if spherical:
         vectors /= np.linalg.norm(vectors, axis=1)[:, None]

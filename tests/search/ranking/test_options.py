@@ -16,7 +16,7 @@ from samples import MODULATIONS
 from audiomem_sql.errors import DataTypeError, QueryError, SchemaError
 from audiomem_sql.frames.read_write import write_flac
 from audiomem_sql.scan import scan
-from audiomem_sql.search import embedding
+from audiomem_sql.search.embedding import texts as table_texts
 from audiomem_sql.search.models.embedders import HashingEmbedder, normalised
 from audiomem_sql.table.table import Table
 from audiomem_sql.upkeep.compaction import Retention
@@ -234,7 +234,7 @@ def test_a_column_that_is_added_is_searched(tmp_path: Path, others: str) -> None
 
 
 def test_reembedding(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    real, wide = embedding.embedder_named, HashingEmbedder()
+    real, wide = table_texts.embedder_named, HashingEmbedder()
 
     class Narrow(HashingEmbedder):
         name, dimensions = "other", 128
@@ -244,7 +244,7 @@ def test_reembedding(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
             return normalised(vectors[:, :128] + vectors[:, 128:])
 
     monkeypatch.setattr(
-        embedding,
+        table_texts,
         "embedder_named",
         lambda name, backend="torch": Narrow() if name == "other" else real(name, backend),
     )

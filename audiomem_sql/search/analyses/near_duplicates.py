@@ -20,8 +20,8 @@ from audiomem_sql.columns.types import Kind
 from audiomem_sql.errors import OptionError
 from audiomem_sql.machine.interrupts import check_interrupt
 from audiomem_sql.scan import scan
-from audiomem_sql.search.kmeans import centres_of, nearest_centres
-from audiomem_sql.search.stored_vectors import Searched, column_of_vectors, vectors_by_rowid
+from audiomem_sql.search.analyses.kmeans import centres_of, nearest_centres
+from audiomem_sql.search.embedding.stored_vectors import Searched, column_of_vectors, vectors_by_rowid
 
 #: The cosine of two rows from which on they are taken for the same.
 THRESHOLD = 0.95

@@ -12,7 +12,7 @@ import numpy as np
 from audiomem_sql.arrays import F32Array, F64Array, I64Array
 from audiomem_sql.columns.vector_index import COSINE, L2
 from audiomem_sql.machine.interrupts import check_interrupt
-from audiomem_sql.search.nearest_of_many import nearest_of_many
+from audiomem_sql.search.analyses.nearest_of_many import nearest_of_many
 
 #: Rows that are laid out by forces.
 LAID_OUT = 5000

@@ -11,7 +11,7 @@ from audiomem_sql.columns.types import Kind
 from audiomem_sql.errors import QueryError
 from audiomem_sql.indexes.words import Expression, parse_query, plain_query
 from audiomem_sql.scan import Readable
-from audiomem_sql.search.column_words import column_words
+from audiomem_sql.search.ranking.column_words import column_words
 
 #: Most rows that may be asked for at once.
 MOST_WANTED = 1_000_000

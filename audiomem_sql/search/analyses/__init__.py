@@ -1,0 +1,1 @@
+"""Whole tables: nearest rows of each row, duplicates, topics, and a map."""

@@ -1,0 +1,1 @@
+"""Texts on their way to vectors: what is embedded, where passages end, and what is stored."""
