@@ -13,6 +13,7 @@ from audiomem_sql.columns.hidden import Hidden
 from audiomem_sql.columns.lexemes import Token, lexemes
 from audiomem_sql.errors import DamagedFileError, OptionError, did_you_mean
 from audiomem_sql.migrations import DropColumn, UnindexColumn
+from audiomem_sql.storage.segment import LAYOUTS
 from audiomem_sql.table.table import Table
 from audiomem_sql.upkeep.compaction import Retention
 from audiomem_sql.upkeep.verify import problems
@@ -126,7 +127,10 @@ class Command:
 
 def _upkeep(table: Table, name: str, argument: Any) -> None:
     if name == "vacuum":
-        table.vacuum(retain=Retention.parse("all" if argument is None else str(argument)))
+        if argument in LAYOUTS:
+            table.vacuum(layout=argument)
+        else:
+            table.vacuum(retain=Retention.parse("all" if argument is None else str(argument)))
     elif name == "merge":
         table.merge()
     elif name == "checkpoint":
@@ -148,7 +152,8 @@ def _remedy(hidden: HiddenColumns) -> str:
     return (
         f"Commands are vacuum, merge, checkpoint, repair, and with an argument in the column "
         f"{hidden.name(Hidden.RANK)}: "
-        "vacuum (all, a number, or an age such as 30d), backup (a path), tag (a name), "
+        "vacuum (all, a number, an age such as 30d, or whom its file serves: local, remote), "
+        "backup (a path), tag (a name), "
         "restore (a version), add column (NAME TYPE), drop column (NAME), rename column (NAME TO NEW), "
         "index column (NAME, or NAME (metric=…)), unindex column (NAME)."
     )

@@ -18,7 +18,7 @@ from audiomem_sql.blocks.directory import (
 )
 from audiomem_sql.blocks.encoding import encode
 from audiomem_sql.blocks.strings import string_buffers
-from audiomem_sql.blocks.zones import Zones
+from audiomem_sql.blocks.zones import OPEN, Zones
 from audiomem_sql.columns.types import ColumnType, Kind
 from audiomem_sql.columns.views import strings, valid
 from audiomem_sql.errors import LimitError
@@ -79,6 +79,7 @@ class ColumnWriter:
         if column_type.kind is Kind.FLOAT:
             self._block_rows = max(1, min(BLOCK_ROWS, self._block_bytes // column_type.vector_bytes))
         self._compressor = Compressor(level)
+        self._without_bounds = False
         self._pending: list[pa.Array] = []
         self._places: list[tuple[int, int, int, int]] = []
         self._zones: list[tuple[int, tuple[int, Any, Any]]] = []
@@ -87,6 +88,15 @@ class ColumnWriter:
     def use_dictionary(self, dictionary: bytes) -> None:
         """Compress all blocks from now on with ``dictionary``."""
         self._compressor = Compressor(self._level, dictionary, self._block_bytes)
+
+    def cut_by_rows(self, rows: int) -> None:
+        """Cut all blocks from now on behind so many rows, whatever bytes they have."""
+        self._block_rows = min(rows, BLOCK_ROWS)
+        self._block_bytes = MAX_SHARED_BLOCK_BYTES // 2
+
+    def leave_out_bounds(self) -> None:
+        """Say nothing of the least and the greatest text of blocks from now on."""
+        self._without_bounds = True
 
     def add(self, array: pa.Array) -> list[pa.Array]:
         """Take rows; return the blocks that are full."""
@@ -141,7 +151,10 @@ class ColumnWriter:
                 "a row is over the limit of 1 GiB", place=f"column {self.name}", remedy="Divide the row."
             )
         stored = self._compressor.compress(raw) if raw else b""
-        return EncodedBlock(len(array), int(encoding), len(raw), stored, Zones.of(array, self.type))
+        zone = Zones.of(array, self.type)
+        if self._without_bounds and zone[0] < len(array):
+            zone = (zone[0], *OPEN)
+        return EncodedBlock(len(array), int(encoding), len(raw), stored, zone)
 
     def place(self, offset: int, block: EncodedBlock) -> None:
         """Note that ``block`` was stored at ``offset`` of the data stream."""

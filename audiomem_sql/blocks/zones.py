@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 
 #: Bytes of a text or blob that a zone map keeps.
 PREFIX = 16
+#: The bounds of a block of texts or blobs of which nothing is said; no text begins with the second one.
+OPEN = b"", b"\xff" * PREFIX
 
 _DTYPES = {
     Kind.INTEGER: "<i8",
@@ -57,6 +59,13 @@ class Zones:
     def filled(self) -> BoolArray:
         """Per block: some value is not NULL."""
         return self.rows > self.nulls
+
+    @property
+    def is_open(self) -> bool:
+        """Whether nothing is said of any block's least and greatest text."""
+        if self.low is None or self.high is None or self.low.dtype.kind != "S":
+            return False
+        return bool((self.low == OPEN[0]).all() and (self.high == OPEN[1]).all())
 
     def touching(self, least: Any = None, greatest: Any = None) -> BoolArray:
         """Per block: it may hold a value from ``least`` to ``greatest`` (None: without limit), bool (n,).

@@ -22,6 +22,10 @@ def vacuum(
     protection: Annotated[
         str | None, typer.Option("--protection", help="none, standard or archive, from now on.")
     ] = None,
+    layout: Annotated[
+        str | None,
+        typer.Option("--for", help="local or remote: a disk, or an object store, from now on."),
+    ] = None,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Say what would be kept, and change nothing.")
     ] = False,
@@ -48,7 +52,9 @@ def vacuum(
             return
         started = time.perf_counter()
         with bar("rows") as progress:
-            oldest = table.vacuum(retain=policy, level=level, protection=protection, progress=progress.to)
+            oldest = table.vacuum(
+                retain=policy, level=level, protection=protection, layout=layout, progress=progress.to
+            )
         after = table.files.size()
         print(
             f"{file}: {output.size(before)} before, {output.size(after)} after; "

@@ -304,18 +304,20 @@ class Table(TableReader):
         retain: Retention | str | None = None,
         level: int | None = None,
         protection: str | None = None,
+        layout: str | None = None,
         progress: Progress | None = None,
     ) -> int:
         """Make one file of base, deltas and log, compressed harder; the oldest version that is kept.
 
         retain: which versions to keep, by default all, also as text (``"30d"``); tagged ones are kept in any
         case. level: zstd, 1 to 22, by default that of the profile. protection: the level that the table has
-        from now on, by default the one that it had. progress: called with rows done and rows in all. Readers
-        go on with the files that they have open.
+        from now on, by default the one that it had. layout: whom the order of the bytes serves from now on,
+        ``local``, or ``remote``: who gets ranges of the file out of an object store. progress: called with
+        rows done and rows in all. Readers go on with the files that they have open.
         """
         with InFile(self.path):
             kept = Retention.parse(retain) if isinstance(retain, str) else retain or Retention()
-        return self._upkeep.vacuum(kept, level, protection, progress)
+        return self._upkeep.vacuum(kept, level, protection, layout, progress)
 
     def transcode(self, changes: Mapping[str, Any], *, progress: Progress | None = None) -> None:
         """Make one file that sounds otherwise.

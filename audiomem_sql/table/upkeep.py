@@ -20,7 +20,16 @@ from audiomem_sql.upkeep.repair import Repair, repair_head, repaired, table_file
 from audiomem_sql.writing.commit import now
 
 #: Options that can be changed by writing a table anew.
-TRANSCODED = ("profile", "modulation", "band_plan", "robustness", "protection", "compression_level", "deltas")
+TRANSCODED = (
+    "profile",
+    "modulation",
+    "band_plan",
+    "robustness",
+    "protection",
+    "compression_level",
+    "deltas",
+    "layout",
+)
 
 
 class Upkeep:
@@ -50,10 +59,17 @@ class Upkeep:
                 merge(opened.files, self._session.lock, opened.snapshot, opened.options, deltas)
 
     def vacuum(
-        self, retain: Retention, level: int | None, protection: str | None, progress: Progress | None
+        self,
+        retain: Retention,
+        level: int | None,
+        protection: str | None,
+        layout: str | None,
+        progress: Progress | None,
     ) -> int:
         """Make one file of base, deltas and log, compressed harder; the oldest version that is kept."""
         options = self._opened.options
+        if layout is not None:
+            options = options.changed({"layout": layout})
         if protection is not None:
             options = replace(options, protection=level_named(protection).name)
         return self._rewrite(options, retain, level, progress)

@@ -119,6 +119,7 @@ def test_catalog_keys(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         "robustness",
         "vector_codes",
         "passages",
+        "layout",
     }
     told = TableOptions(
         modulation="spectrum",
@@ -127,6 +128,7 @@ def test_catalog_keys(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         deltas="beside",
         vector_codes="fine",
         passages="on",
+        layout="remote",
     )
     assert set(told.to_catalog()) == options
     assert TableOptions.from_catalog(told.to_catalog()) == told

@@ -19,8 +19,8 @@ Other rooms import from here only.
   each ``Extent`` is.
 - ``check_copies`` and ``check_places`` verify a catalog, ``check_data`` its data; ``raw_catalog`` gives its
   bytes, ``repaired_comments`` and ``repaired_of_file`` the Vorbis comments of a damaged file.
-- ``DELTAS`` says where deltas go. ``passages_option`` reads what is said of long texts, such as ``AUTO`` and
-  ``ON``, and ``cuts_texts`` says whether they are cut.
+- ``DELTAS`` says where deltas go, ``LAYOUTS`` whom the order of bytes serves. ``passages_option`` reads what
+  is said of long texts, such as ``AUTO`` and ``ON``, and ``cuts_texts`` says whether they are cut.
 - ``BACKENDS``, ``DEFAULT_MODEL``, ``HASHING``, ``WORDLLAMA``, ``OPENAI`` and ``OLLAMA`` are what
   the options say of models; ``check_backend`` checks a choice, ``default_backend`` makes one, and
   ``has_backends`` says whether there is any.
@@ -54,6 +54,7 @@ from audiomem_sql.storage.segment.options import (
     DEFAULT_MODEL,
     DELTAS,
     HASHING,
+    LAYOUTS,
     OLLAMA,
     OPENAI,
     WORDLLAMA,
@@ -82,6 +83,7 @@ __all__ = [
     "ENDED",
     "FIRST_SEAL",
     "HASHING",
+    "LAYOUTS",
     "MAX_MIGRATIONS",
     "NEVER",
     "NO_HISTORY",

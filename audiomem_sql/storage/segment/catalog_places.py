@@ -17,14 +17,24 @@ def settled(catalog: Catalog, spool: DataSpool) -> Catalog:
     def moved(extent: Extent) -> Extent:
         return replace(extent, offset=spool.final(extent.offset))
 
+    def moved_any(extent: Extent | None) -> Extent | None:
+        return None if extent is None else moved(extent)
+
     def moved_entry(entry: ColumnEntry | None) -> ColumnEntry | None:
         if entry is None:
             return None
-        return replace(entry, blocks=replace(entry.blocks, offsets=spool.finals(entry.blocks.offsets)))
+        blocks = replace(entry.blocks, offsets=spool.finals(entry.blocks.offsets))
+        return ColumnEntry(blocks, moved_any(entry.dictionary), moved_any(entry.bloom))
 
     return replace(
         catalog,
         entries=tuple(map(moved_entry, catalog.entries)),
+        rowids=moved_entry(catalog.rowids),
+        created=moved_entry(catalog.created),
+        ended=moved_entry(catalog.ended),
+        key_blooms=tuple(map(moved_any, catalog.key_blooms)),
+        tombstones=moved_any(catalog.tombstones),
+        sources=moved_any(catalog.sources),
         vectors={
             column: VectorExtents(moved(index.header), tuple(map(moved, index.lists)), index.has_trellis)
             for column, index in catalog.vectors.items()

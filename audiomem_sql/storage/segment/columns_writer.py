@@ -22,6 +22,7 @@ from audiomem_sql.storage.segment.data_spool import Stratum
 from audiomem_sql.storage.segment.importance import importance_column, stretches
 from audiomem_sql.storage.segment.labels import Labelled
 from audiomem_sql.storage.segment.stream_writer import StreamWriter
+from audiomem_sql.storage.segment.strips import Strips, plan_strips, small_dictionaries
 from audiomem_sql.storage.segment.write_options import WriteOptions
 
 #: Bytes of values in a block of an INDEXED column of vectors. Bits hardly repeat: small blocks cost little.
@@ -46,6 +47,9 @@ class DataColumns:
         self._stretch_bytes = options.block_bytes // 8
         self._importance = importance_column(schema) if options.by_bands else None
         self._stratum = Stratum.ORDINARY
+        self._remote = options.remote
+        self._strips: Strips | None = None
+        self._rows = 0
         self._writers = {
             number: _column_writer(
                 number,
@@ -79,14 +83,18 @@ class DataColumns:
             return
         held_rows, self._held = self._held, None
         self._blocks.wait()  # so that places do not depend on the number of threads
-        for number, writer in self._writers.items():
-            check_interrupt()
-            if writer.type.kind in STRING_KINDS:
-                dictionary = choose_dictionary([arrays[number] for _, arrays in held_rows])
-                if dictionary is not None:
-                    writer.use_dictionary(dictionary)
-                    self._dictionaries[number] = self._stream.store(dictionary, Labelled.DICTIONARY, number)
-                    self._blocks.note_dictionary(number)
+        batches = [arrays for _, arrays in held_rows]
+        if self._remote:
+            for number, dictionary in small_dictionaries(self._writers, batches).items():
+                self._use_dictionary(number, dictionary, Stratum.HEAD)
+            self._strips = plan_strips(self._writers, batches)
+        else:
+            for number, writer in self._writers.items():
+                check_interrupt()
+                if writer.type.kind in STRING_KINDS:
+                    chosen = choose_dictionary([arrays[number] for arrays in batches])
+                    if chosen is not None:
+                        self._use_dictionary(number, chosen, Stratum.STRUCTURE)
         held_rows.reverse()
         while held_rows:
             self._add(*held_rows.pop())
@@ -99,7 +107,7 @@ class DataColumns:
             if number == last and self._stream.labels is not None:
                 self._blocks.wait()
                 self._stream.labels.want_signpost()
-            self._blocks.add(writer, arrays, self._stratum)
+            self._blocks.add(writer, arrays, self._stratum_of(number, self._stratum))
 
     def entries(self) -> tuple[ColumnEntry | None, ...]:
         """The catalog entries, one for each column of the schema; their Bloom filters are stored now."""
@@ -109,6 +117,18 @@ class DataColumns:
             else None
             for number in range(self._count)
         )
+
+    def _use_dictionary(self, number: int, dictionary: bytes, stratum: Stratum) -> None:
+        self._writers[number].use_dictionary(dictionary)
+        self._dictionaries[number] = self._stream.store(
+            dictionary, Labelled.DICTIONARY, number, stratum=stratum
+        )
+        self._blocks.note_dictionary(number)
+
+    def _stratum_of(self, number: int, stratum: Stratum) -> Stratum:
+        """Where blocks of a column are put whose rows are of ``stratum``."""
+        in_strip = self._strips is not None and number in self._strips.columns
+        return Stratum.STRIPS if in_strip else stratum
 
     def _strata(self, columns: Sequence[pa.Array]) -> Iterable[tuple[Stratum, int, int]]:
         """(stratum, first row, row behind the last) of rows that matter alike."""
@@ -120,11 +140,23 @@ class DataColumns:
     def _add(self, stratum: Stratum, arrays: Mapping[int, pa.Array]) -> None:
         if stratum != self._stratum:
             for writer in self._writers.values():
-                self._blocks.add(writer, writer.flush(), self._stratum)
+                if self._stratum_of(writer.number, stratum) == stratum:
+                    self._blocks.add(writer, writer.flush(), self._stratum)
             self._stratum = stratum
-        for number, writer in self._writers.items():
-            check_interrupt()
-            self._blocks.add(writer, writer.add(arrays[number]), stratum)
+        for piece in self._pieces(arrays):
+            for number, writer in self._writers.items():
+                check_interrupt()
+                self._blocks.add(writer, writer.add(piece[number]), self._stratum_of(number, stratum))
+
+    def _pieces(self, arrays: Mapping[int, pa.Array]) -> Iterable[Mapping[int, pa.Array]]:
+        """``arrays``, cut where a strip ends: then blocks of its columns come one after another."""
+        if self._strips is None or not arrays:
+            yield arrays
+            return
+        count = len(next(iter(arrays.values())))
+        for start, stop in self._strips.slices(self._rows, count):
+            yield {number: array.slice(start, stop - start) for number, array in arrays.items()}
+        self._rows += count
 
 
 class HiddenColumnWriters:

@@ -22,15 +22,18 @@ _INSIDE = (1 << _SHIFT) - 1
 class Stratum(IntEnum):
     """What a part of the data stream matters.
 
-    STRUCTURE: what no row can be read without: rowids, versions, compression dictionaries, lists, filters.
+    HEAD: what a reader far away gets with the first bytes of the file. STRUCTURE: what no row can be read
+    without: rowids, versions, compression dictionaries, lists, filters. STRIPS: blocks of small columns.
     IMPORTANT, ORDINARY, MINOR: blocks of rows. DERIVED: indexes of vectors and words, which can be made anew.
     """
 
-    STRUCTURE = 0
-    IMPORTANT = 1
-    ORDINARY = 2
-    MINOR = 3
-    DERIVED = 4
+    HEAD = 0
+    STRUCTURE = 1
+    STRIPS = 2
+    IMPORTANT = 3
+    ORDINARY = 4
+    MINOR = 5
+    DERIVED = 6
 
 
 class DataSpool:

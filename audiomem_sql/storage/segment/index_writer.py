@@ -34,8 +34,12 @@ class IndexWriter:
         codecs: Mapping[int, VectorCodec] | None,
         stream: StreamWriter,
         vector_codes: str = COMPACT,
+        *,
+        remote: bool = False,
     ) -> None:
+        """remote: put the headers of indexes in front of the data stream."""
         self._stream = stream
+        self._headers = Stratum.HEAD if remote else Stratum.DERIVED
         self._vectors = {
             number: VectorSpool(column.type.width, (codecs or {}).get(number), codes=vector_codes)
             for number, column in enumerate(schema.columns)
@@ -90,7 +94,7 @@ class IndexWriter:
         """Make and store the keyword indexes."""
         stream = self._stream
         return {
-            number: spool.finish(stream.store_derived, stream.put_derived)
+            number: spool.finish(self._store_header, stream.put_derived)
             for number, spool in self._keywords.items()
         }
 
@@ -107,13 +111,17 @@ class IndexWriter:
         for words in self._keywords.values():
             words.close()
 
+    def _store_header(self, data: bytes) -> Extent:
+        return self._stream.store(data, stratum=self._headers)
+
     def _store_parts(self, column: int) -> Callable[[bytes], Extent]:
         """A function that stores the header, then list after list, of the index of ``column``."""
         numbers = count()
 
         def store(data: bytes) -> Extent:
             number = next(numbers)
-            kind = Labelled.VECTOR_LIST if number else Labelled.VECTOR_HEADER
-            return self._stream.store(data, kind, column, max(0, number - 1), Stratum.DERIVED)
+            if not number:
+                return self._stream.store(data, Labelled.VECTOR_HEADER, column, 0, self._headers)
+            return self._stream.store(data, Labelled.VECTOR_LIST, column, number - 1, Stratum.DERIVED)
 
         return store

@@ -42,12 +42,17 @@ OPENAI, OLLAMA = "openai:", "ollama:"
 DELTAS = ("inside", "beside")
 #: How finely the vectors of texts are stored.
 VECTOR_CODES = (COMPACT, FINE)
+#: Whom the order of bytes in a segment serves: who has the file on a disk, or who gets ranges from far away.
+LAYOUTS = ("local", "remote")
+#: Bytes of values in a block with the second one.
+REMOTE_BLOCK_BYTES = 32 << 10
 _LEFT_OUT = (
     ("model_backend", BACKENDS[0]),
     ("model_digest", ""),
     ("deltas", DELTAS[0]),
     ("vector_codes", VECTOR_CODES[0]),
     ("passages", AUTO),
+    ("layout", LAYOUTS[0]),
 )
 
 
@@ -61,7 +66,8 @@ class TableOptions:
     chooses it. band_plan, robustness: names, for modulation=spectrum. deltas: inside the table's file, or
     beside it, where its bytes must not be touched by commits. vector_codes: compact or fine, for vectors of
     texts. passages: whether texts are cut that are longer than the model's window: on, off, or the tokens of
-    a window; auto: new columns as the model has it, those that are there stay as they are.
+    a window; auto: new columns as the model has it, those that are there stay as they are. layout: local, or
+    remote, for files in object stores.
     """
 
     profile: str = "desktop"
@@ -76,6 +82,7 @@ class TableOptions:
     deltas: str = DELTAS[0]
     vector_codes: str = VECTOR_CODES[0]
     passages: str = AUTO
+    layout: str = LAYOUTS[0]
 
     @classmethod
     def check_names(cls, names: Iterable[str], others: Iterable[str] = ()) -> None:
@@ -125,6 +132,7 @@ class TableOptions:
             deltas=deltas,
             vector_codes=_known("vector_codes", values.get("vector_codes", COMPACT), VECTOR_CODES),
             passages=passages_option(values.get("passages", AUTO)),
+            layout=_known("layout", values.get("layout", LAYOUTS[0]), LAYOUTS),
         )
         mode = Mode.of(plan, robustness)
         if modulation == "spectrum":
@@ -186,6 +194,7 @@ class TableOptions:
                 or options.deltas not in DELTAS
                 or options.vector_codes not in VECTOR_CODES
                 or options.passages != passages_option(options.passages)
+                or options.layout not in LAYOUTS
             ):
                 raise ValueError(f"{options}")
             return options
@@ -206,6 +215,7 @@ class TableOptions:
         avoid: names of bands to do without, if those that are left have room for a page.
         """
         mode, shape, limits = self.mode, self.audio_profile, LIMITS[self.profile]
+        remote = self.layout != LAYOUTS[0]
         if mode is not None and avoid:
             with contextlib.suppress(OptionError):
                 less = Mode.of(self.band_plan, self.robustness, avoid)
@@ -214,13 +224,14 @@ class TableOptions:
             profile=shape,
             protection=level_named(self.protection),
             level=int(self.compression_level),
-            block_bytes=limits.block_bytes,
+            block_bytes=min(limits.block_bytes, REMOTE_BLOCK_BYTES) if remote else limits.block_bytes,
             threads=min(os.cpu_count() or 1, limits.threads),
             sample_bytes=limits.sample_bytes,
             spool_bytes=limits.spool_bytes,
             parity_bytes=limits.parity_bytes,
             mode=mode,
             vector_codes=self.vector_codes,
+            remote=remote,
         )
 
 

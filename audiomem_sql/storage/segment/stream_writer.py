@@ -74,10 +74,6 @@ class StreamWriter:
         """Store a Bloom filter, if there is one."""
         return None if bloom is None else self.store(bloom.bits.tobytes())
 
-    def store_derived(self, data: bytes) -> Extent:
-        """Store a part of an index, which can be made anew."""
-        return self.store(data, stratum=Stratum.DERIVED)
-
     def put_derived(self, data: bytes) -> Extent:
         """Append a part of an index as it is, to be read in pieces."""
         extent = Extent(self.spool.place(Stratum.DERIVED), len(data), len(data))

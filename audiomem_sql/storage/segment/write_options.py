@@ -18,7 +18,8 @@ class WriteOptions:
 
     level: zstd level 1 to 22. block_bytes: bytes of values in a block before compression. threads: for
     compression. mode: of the spectrum; None for pages that are the samples. vector_codes: of the vectors of
-    texts. The others as in
+    texts. remote: for readers who get ranges of bytes from far away, see
+    :mod:`audiomem_sql.storage.segment.strips`. The others as in
     :class:`~audiomem_sql.machine.limits.Limits`.
     """
 
@@ -32,8 +33,14 @@ class WriteOptions:
     parity_bytes: int = _USUAL.parity_bytes
     mode: Mode | None = None
     vector_codes: str = COMPACT
+    remote: bool = False
 
     @property
     def by_bands(self) -> bool:
         """Whether what matters most is put into the most reliable bands."""
         return self.mode is not None and self.mode.bands != 0
+
+    @property
+    def by_strata(self) -> bool:
+        """Whether the data stream is put into an order when all is there."""
+        return self.by_bands or self.remote

@@ -80,7 +80,7 @@ class SegmentWriter:
         self._table_id = table_id
         self._segment_id = segment_id or os.urandom(8)
         self._table_options = dict(table_options or {})
-        spool = DataSpool(options.spool_bytes, divided=options.by_bands)
+        spool = DataSpool(options.spool_bytes, divided=options.by_strata)
         label_writer = None
         if labels and len(schema) <= MAX_LABELLED_COLUMNS:
             try:
@@ -93,7 +93,7 @@ class SegmentWriter:
         self._blocks = BlockWriter(self._stream, options.threads)
         self._columns = DataColumns(schema, options, self._stream, self._blocks)
         self._hidden = HiddenColumnWriters(options, self._stream, self._blocks)
-        self._indexes = IndexWriter(schema, codecs, self._stream, options.vector_codes)
+        self._indexes = IndexWriter(schema, codecs, self._stream, options.vector_codes, remote=options.remote)
         self._seal = seal
         self._file = NewFile(path, like) if placement is None else placement
         self._damage: DamagedFileError | None = None  # of other segments of the file

@@ -33,6 +33,9 @@ def saved(path: Path, **how: Any) -> Table:
     return Table(path, **{"salvage": True, "on_damage": "skip", **how})
 
 
+LAYOUTS = {**MODULATIONS, "remote": {"layout": "remote"}}
+
+
 def rows_of(table: Table) -> list[dict[str, Any]]:
     return content(table)
 
@@ -45,6 +48,8 @@ def rows_of(table: Table) -> list[dict[str, Any]]:
         ("none", "mission"),
         ("standard", "mission"),
         ("archive", "flat"),
+        ("none", "remote"),
+        ("standard", "remote"),
     ],
 )
 def test_nothing_but_the_catalog_is_lost(tmp_path: Path, protection: str, modulation: str) -> None:
@@ -56,7 +61,7 @@ def test_nothing_but_the_catalog_is_lost(tmp_path: Path, protection: str, modula
         "CHECK (n IS NULL OR n < 9e99)",
         "UNIQUE (id, code)",
     ]
-    options = {"profile": "embedded", "protection": protection, **MODULATIONS[modulation]}
+    options = {"profile": "embedded", "protection": protection, **LAYOUTS[modulation]}
     with Table.create(path, columns, options) as table:
         table.append(arrow(rows(2000)))
         truth, schema = rows_of(table), table.schema
