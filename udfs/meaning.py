@@ -1,11 +1,12 @@
 """``embed(text)``, ``embed(text, model)``, ``embed(text, model, model_backend)``: the vector of a text.
 
-SQLite has it as a blob of float32, DuckDB as ``FLOAT[]``.
+SQLite has it as a blob of float32, DuckDB as ``FLOAT[]``. ``audiomem_device('cuda')`` says where models run.
 """
 
 from __future__ import annotations
 
 from audiomem_sql.errors import DataTypeError
+from audiomem_sql.machine.device import use_device
 from audiomem_sql.search import embedder_of
 from audiomem_sql.storage.segment import DEFAULT_MODEL, check_backend, default_backend
 from audiomem_sql.udfs.function import DIRECT_ONLY, TEXT, VECTOR, Function, null_for_table
@@ -49,4 +50,17 @@ def embed_many(
     return vectors_of_rows
 
 
-FUNCTIONS = (Function(embed, (TEXT,) * 3, VECTOR, (1, 2, 3), embed_many, DIRECT_ONLY),)
+def audiomem_device(name: object = None) -> str:
+    """Where models and large comparisons of this process run from now on; of NULL, where they run.
+
+    DataTypeError for what is no text, and what :func:`audiomem_sql.machine.device.use_device` raises.
+    """
+    if name is not None and not isinstance(name, str):
+        raise DataTypeError("audiomem_device takes the name of a device, such as cpu, cuda or auto")
+    return use_device(name)
+
+
+FUNCTIONS = (
+    Function(embed, (TEXT,) * 3, VECTOR, (1, 2, 3), embed_many, DIRECT_ONLY),
+    Function(audiomem_device, (TEXT,), TEXT, (0, 1), flags=DIRECT_ONLY),
+)

@@ -108,8 +108,16 @@ def audiomem(
         bool,
         typer.Option("--version", callback=_show_version, is_eager=True, help="Print the version, and end."),
     ] = False,
+    device: Annotated[
+        str | None,
+        typer.Option(help="Where models and large comparisons run: cpu, cuda, cuda:1 or auto."),
+    ] = None,
 ) -> None:
     """Tables kept in FLAC audio files: make them, fill them, query them, check them."""
+    if device is not None:
+        from audiomem_sql.machine.device import use_device
+
+        use_device(device)
 
 
 def run(arguments: Sequence[str]) -> int:

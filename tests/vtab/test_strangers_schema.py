@@ -87,6 +87,7 @@ def test_what_each_function_may_be_called_from() -> None:
     flags = {function.name: function.flags for function in functions()}
     assert flags == {
         "audiomem_version": INNOCUOUS,
+        "audiomem_device": DIRECT_ONLY,
         "embed": DIRECT_ONLY,
         "vec_from_json": INNOCUOUS,
         "vec_to_json": INNOCUOUS,

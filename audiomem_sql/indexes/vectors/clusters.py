@@ -12,6 +12,7 @@ from __future__ import annotations
 import numpy as np
 
 from audiomem_sql.arrays import F32Array, I32Array
+from audiomem_sql.machine.device import device_for
 from audiomem_sql.machine.interrupts import check_interrupt
 from audiomem_sql.machine.spooled_arrays import ArrayRows, Rows
 
@@ -41,8 +42,13 @@ def nearest(directions: F32Array, centres: F32Array, *, spherical: bool = True) 
     """The nearest centre of each vector, int32 (n,): that with the greatest inner product, or by distance."""
     numbers = np.empty(len(directions), np.int32)
     halves = None if spherical else np.einsum("ij,ij->i", centres, centres) / 2
+    device = device_for(directions.size)
+    there = None if device is None else device.vectors(centres, halves)
     for start in range(0, len(directions), CHUNK):
         check_interrupt()
+        if there is not None:
+            numbers[start : start + CHUNK] = there.greatest(directions[start : start + CHUNK], 1)[1][:, 0]
+            continue
         products = directions[start : start + CHUNK] @ centres.T
         if halves is not None:
             products -= halves

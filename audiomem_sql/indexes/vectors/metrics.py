@@ -17,6 +17,7 @@ from audiomem_sql.arrays import F32Array, I64Array
 from audiomem_sql.columns.vector_index import COSINE, L2
 from audiomem_sql.indexes.vectors.arrays import directions_of
 from audiomem_sql.indexes.vectors.scanning import cosine_distances, products_of
+from audiomem_sql.machine.device import Device, device_for
 
 
 def distances_of(vectors: F32Array, query: F32Array, metric: str) -> F32Array:
@@ -24,6 +25,8 @@ def distances_of(vectors: F32Array, query: F32Array, metric: str) -> F32Array:
 
     By cosine 2 where a vector has no length. Raises DataTypeError for a query without one.
     """
+    if (device := device_for(vectors.size)) is not None:
+        return _distances_on(device, vectors, query, metric)
     if metric == COSINE:
         return cosine_distances(vectors, directions_of(query[np.newaxis])[0])
     if metric == L2:
@@ -33,6 +36,22 @@ def distances_of(vectors: F32Array, query: F32Array, metric: str) -> F32Array:
         return distances
     products: F32Array = -np.einsum("ij,j->i", vectors, query, dtype=np.float64).astype(np.float32)
     return products
+
+
+def _distances_on(device: Device, vectors: F32Array, query: F32Array, metric: str) -> F32Array:
+    """The same on a device, but for what rounding makes of the last digit."""
+    distances: F32Array
+    if metric == L2:
+        distances = np.sqrt(device.square_distances(vectors, query)).astype(np.float32)
+        return distances
+    if metric == COSINE:
+        query = directions_of(query[np.newaxis])[0]
+    products, squares = device.sums(vectors, query)
+    if metric != COSINE:
+        return (-products).astype(np.float32)
+    cosines = np.divide(products, np.sqrt(squares), out=np.full(len(vectors), -1.0), where=squares > 0)
+    distances = np.maximum(1 - cosines, 0).astype(np.float32)
+    return distances
 
 
 class Scores:

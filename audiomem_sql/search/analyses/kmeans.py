@@ -9,6 +9,7 @@ from __future__ import annotations
 import numpy as np
 
 from audiomem_sql.arrays import F32Array, F64Array, I64Array
+from audiomem_sql.machine.device import device_for
 from audiomem_sql.machine.interrupts import check_interrupt
 
 #: Vectors for each centre that training looks at, at least so many in all; and how often, at most.
@@ -46,8 +47,13 @@ def nearest_centres(
     count = min(count, len(centres))
     found = np.empty((len(vectors), count), np.int64)
     halves = None if spherical else np.einsum("ij,ij->i", centres, centres) / 2
+    device = device_for(vectors.size)
+    there = None if device is None else device.vectors(centres, halves)
     for start in range(0, len(vectors), _CHUNK):
         check_interrupt()
+        if there is not None:
+            found[start : start + _CHUNK] = there.greatest(vectors[start : start + _CHUNK], count)[1]
+            continue
         scores = vectors[start : start + _CHUNK] @ centres.T
         if halves is not None:
             scores -= halves

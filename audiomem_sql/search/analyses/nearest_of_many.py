@@ -14,6 +14,7 @@ import numpy as np
 from audiomem_sql.arrays import BoolArray, F32Array, F64Array, I64Array
 from audiomem_sql.columns.vector_index import COSINE, L2
 from audiomem_sql.indexes.vectors import distances_of
+from audiomem_sql.machine.device import device_for
 from audiomem_sql.machine.interrupts import check_interrupt
 
 #: Gives all rowids int64 (n,) and vectors float32 (n, d), a piece at a time, whenever it is called.
@@ -74,8 +75,14 @@ class _Candidates:
             self._longest = max(self._longest, float(lengths.max(initial=0)))
             if self._metric == L2:
                 halves = (np.square(lengths) / 2).astype(np.float32)
+        device = device_for(vectors.size)
+        there = None if device is None else device.vectors(vectors, halves)
         for start in range(0, len(self._queries), _QUERIES):
             check_interrupt()
+            if there is not None:
+                values, places = there.greatest(self._queries[start : start + _QUERIES], self._most)
+                self._keep(slice(start, start + len(values)), values, rowids[places])
+                continue
             scores = self._queries[start : start + _QUERIES] @ vectors.T
             if halves is not None:
                 scores -= halves
@@ -99,11 +106,15 @@ class _Candidates:
         columns = np.arange(len(queries)) - np.repeat(np.cumsum(counts) - counts, counts)
         found[rows, columns] = rowids[places]
         values[rows, columns] = scores[queries, places]
-        values = np.concatenate([self.scores[start + touched], values], axis=1)
-        found = np.concatenate([self.rowids[start + touched], found], axis=1)
+        self._keep(start + touched, values, found)
+
+    def _keep(self, queries: I64Array | slice, values: F32Array, found: I64Array) -> None:
+        """The best of what ``queries`` have and of some more, scores and rowids (q, n)."""
+        values = np.concatenate([self.scores[queries], values], axis=1)
+        found = np.concatenate([self.rowids[queries], found], axis=1)
         order = np.argsort(-values, axis=1, kind="stable")[:, : self._most]
-        self.scores[start + touched] = np.take_along_axis(values, order, axis=1)
-        self.rowids[start + touched] = np.take_along_axis(found, order, axis=1)
+        self.scores[queries] = np.take_along_axis(values, order, axis=1)
+        self.rowids[queries] = np.take_along_axis(found, order, axis=1)
 
     def uncertain(self, k: int) -> BoolArray:
         """bool (m,): whether a vector that is no candidate might be among the ``k`` nearest of a query."""

@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 
 from audiomem_sql.errors import OptionError, UnsupportedError
-from audiomem_sql.search.models.addresses import checked_url
+from audiomem_sql.search.models.addresses import checked_key, checked_url
 from audiomem_sql.storage.segment import DEFAULT_MODEL, HASHING, OLLAMA, OPENAI, WORDLLAMA
 
 ENVIRONMENT = "AUDIOMEM_MODELS"
@@ -38,6 +38,8 @@ def allow_model(model: str, *, url: str | None = None, key: str | None = None) -
             raise OptionError(f"the model {model:.100} is run by no server, and has no url or key")
         if url is not None:
             checked_url(url)
+        if key is not None:
+            checked_key(key)
         _places[model] = (url, key)
     _named.add(model)
 

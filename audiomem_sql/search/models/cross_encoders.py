@@ -14,6 +14,7 @@ import numpy as np
 
 from audiomem_sql.arrays import F64Array
 from audiomem_sql.errors import MissingExtraError, QueryError
+from audiomem_sql.machine.device import CPU, place_of_models, working
 from audiomem_sql.machine.interrupts import check_interrupt
 from audiomem_sql.search.models.allowed import BUILT_IN, check_allowed
 from audiomem_sql.search.models.forked import ForkedLock, check_process
@@ -42,6 +43,8 @@ class CrossEncoder:
         self.name = name
         self._lock = ForkedLock()
         self._model: Any = None
+        #: Where the model is, as torch names it.
+        self._place = CPU
 
     def __call__(self, query: str, texts: Sequence[str]) -> F64Array:
         """How well each text answers the query, float64 (n,); higher is better.
@@ -54,7 +57,7 @@ class CrossEncoder:
         for start in range(0, len(texts), _TEXTS_AT_ONCE):
             check_interrupt()
             part = texts[start : start + _TEXTS_AT_ONCE]
-            with self._lock:
+            with self._lock, working():
                 values = model.predict(
                     [(query, text) for text in part], batch_size=_TEXTS_AT_ONCE, show_progress_bar=False
                 )
@@ -69,9 +72,10 @@ class CrossEncoder:
 
     def _loaded(self) -> Any:
         with self._lock:
-            if self._model is None:
+            if self._model is None or self._place != place_of_models():
                 check_process(self.name)
-                self._model = _load(self.name)
+                self._place = place_of_models()
+                self._model = _load(self.name, self._place)
             return self._model
 
 
@@ -80,7 +84,7 @@ def _kept(name: str) -> CrossEncoder:
     return CrossEncoder(name)
 
 
-def _load(name: str) -> Any:
+def _load(name: str, device: str) -> Any:
     check_allowed(name)
     try:
         from sentence_transformers import CrossEncoder as Model
@@ -93,7 +97,7 @@ def _load(name: str) -> Any:
     place = os.path.abspath(name) if os.path.isdir(name) else name
     try:
         with no_bar():
-            return Model(place, device="cpu", trust_remote_code=False)
+            return Model(place, device=device, trust_remote_code=False)
     except (OSError, ValueError, RuntimeError) as error:
         raise MissingExtraError(
             f"the cross-encoder {name} cannot be loaded ({str(error).splitlines()[0]:.200})",

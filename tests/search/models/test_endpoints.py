@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import email.utils
 import json
 import threading
 import time
@@ -42,9 +43,8 @@ class Server:
                 answer = server.answers.pop(0) if server.answers else server.embeds(self.path)
                 status, headers, body = answer(content)
                 self.send_response(status)
-                for name, value in headers.items():
+                for name, value in {"Content-Length": str(len(body)), **headers}.items():
                     self.send_header(name, value)
-                self.send_header("Content-Length", str(len(body)))
                 self.end_headers()
                 self.wfile.write(body)
 
@@ -154,8 +154,35 @@ def test_a_server_that_is_busy_is_asked_again(model: EndpointEmbedder, server: S
     start = time.monotonic()
     model.embed(["a b"])
     assert time.monotonic() - start >= 0.3
-    server.answers.append(lambda _: given(b"", 429, Retry_After="Sat, 28 Nov 2026 18:00:00 GMT"))
-    model.embed(["a b"])
+    for told in ("Sat, 28 Nov 2020 18:00:00 GMT", "soon", "-5", "nan", "Sat, 99 Nov 2026 18:00:00 GMT"):
+        server.answers.append(lambda _, told=told: given(b"", 429, Retry_After=told))  # type: ignore[misc]
+        start = time.monotonic()
+        model.embed(["a b"])
+        assert time.monotonic() - start < 20
+
+
+def test_when_a_server_asks_to_come_again() -> None:
+    later = email.utils.formatdate(time.time() + 50, usegmt=True)
+    assert 40 < http_json._seconds(later) <= 50
+    assert http_json._seconds("7.5") == 7.5
+    assert http_json._seconds("86400") == http_json._seconds("inf") == http_json.LONGEST_WAIT >= 60
+    assert [http_json._seconds(told) for told in (None, "", "-1", "nan", "soon")] == [0.0] * 5
+
+
+@pytest.mark.parametrize("length", [10, 100_000])
+def test_a_server_that_dies_within_an_answer_is_asked_again(
+    model: EndpointEmbedder, server: Server, length: int
+) -> None:
+    def dies(content: Any) -> Answer:
+        status, headers, body = server.embeds("/api/embed" if model.name == NAMES[1] else "/")(content)
+        return status, {**headers, "Content-Length": str(len(body) + length)}, body  # whole, but not all
+
+    server.answers += [dies, dies]
+    assert np.allclose(model.embed(["a b"]), HashingEmbedder().embed(["a b"]), atol=1e-6)
+    assert len(server.requests) == 3
+    server.answers += [dies] * 5
+    with pytest.raises(UnsupportedError, match=rf"IncompleteRead.*{length} more expected.*5 times"):
+        model.embed(["a b"])
 
 
 @pytest.mark.parametrize(
@@ -348,3 +375,92 @@ def test_a_connection_that_breaks_is_made_again(model: EndpointEmbedder, server:
     server.answers += [broken, broken]
     assert np.allclose(model.embed(["a b"]), HashingEmbedder().embed(["a b"]), atol=1e-6)
     assert len(server.requests) == 3
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_server_that_dies_between_answers_leaves_a_table_as_it_was(
+    name: str, server: Server, tmp_path: Path
+) -> None:
+    path = tmp_path / "t.flac"
+    rows = [{"id": number, "body": f"text {number}"} for number in range(150)]  # three requests
+    with Table.create(path, ["id INTEGER PRIMARY KEY", "body TEXT SEMANTIC"], {"model": name}) as table:
+        table.append([{"id": 1000, "body": "before"}])
+        before, version = path.read_bytes(), table.version
+
+        def works(content: Any) -> Answer:
+            return server.embeds("/api/embed" if name == NAMES[1] else "/")(content)
+
+        for ending in (
+            given({"error": "no model"}, 404),
+            given(b"{"),
+            vectors_answer(name, [[1.0] * 9] * 64),
+        ):
+            server.answers += [works, lambda _, ending=ending: ending]  # type: ignore[misc]
+            with pytest.raises(UnsupportedError, match="gave no vectors"):
+                table.append(rows)
+            assert (path.read_bytes(), table.version, len(table)) == (before, version, 1)
+        sql = audiomem_sql.connect(path)
+        server.answers += [lambda _: given({"error": "no model"}, 404)]
+        with pytest.raises(UnsupportedError, match="gave no vectors"):
+            sql.execute("INSERT INTO t(id, body) VALUES (1, 'one'), (2, 'two')")
+        assert sql.execute("SELECT id FROM t").fetchall() == [(1000,)]
+        sql.close()
+        table.append(rows)
+        assert len(table) == 151
+
+
+def test_dimensions_that_are_asked_for(server: Server, tmp_path: Path) -> None:
+    for name in NAMES:
+        asked = f"{name}?dimensions=8"
+        allow_model(asked)
+        embedder = EndpointEmbedder(asked)
+        assert embedder.dimensions == 8
+        assert server.requests == []  # the name says it
+        assert embedder.digest != EndpointEmbedder(name).digest
+        server.answers.append(lambda _, name=name: vectors_answer(name, [[3.0] * 8]))  # type: ignore[misc]
+        assert np.allclose(embedder.embed(["a"]), np.full((1, 8), 8**-0.5))
+        content = server.requests.pop()[2]
+        assert (content["model"], content["dimensions"]) == (name.partition(":")[2], 8)
+        with pytest.raises(UnsupportedError, match="8 dimensions were asked for, its vectors have 256"):
+            embedder.embed(["b"])
+        server.requests.clear()
+        path = tmp_path / f"{name[:6]}.flac"
+        server.answers.append(lambda _, name=name: vectors_answer(name, [[3.0] * 8]))  # type: ignore[misc]
+        with Table.create(path, ["body TEXT SEMANTIC"], {"model": asked}) as table:
+            table.append([{"body": "a text"}])
+            assert table.search([1.0] * 8, k=1)["distance"].to_pylist() == [pytest.approx(0, abs=1e-6)]
+        server.requests.clear()
+        for wrong in ("", "0", "-1", "8x", "08", "65536", "1e3", "8?dimensions=8"):
+            with pytest.raises(OptionError, match="no number of dimensions"):
+                EndpointEmbedder(f"{name}?dimensions={wrong}")
+
+
+def test_what_is_secret_is_never_said(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    for url in (
+        "http://me:sekret@127.0.0.1:1/v1",
+        "http://me:sekret@[::1/v1",
+        "http:/me:sekret@host",
+        "me:sekret@host",
+        "http://sekret@127.0.0.1/?k",
+    ):
+        with pytest.raises(OptionError) as raised:
+            allow_model("openai:m", url=url)
+        assert "sekret" not in str(raised.value)
+    allow_model("ollama:m")
+    monkeypatch.setenv("OLLAMA_HOST", "me:sekret@127.0.0.1")
+    with pytest.raises(OptionError, match="a name or a password in it"):
+        EndpointEmbedder("ollama:m").embed(["a"])
+    allow_model("openai:m")
+    for key in ("sekret\nHost: evil", "sekrét", "sekret\x00"):
+        with pytest.raises(OptionError, match="characters that no key has") as raised:
+            allow_model("openai:m", key=key)
+        assert "sekr" not in str(raised.value)
+        if "\x00" in key:
+            continue
+        monkeypatch.setenv("OPENAI_API_KEY", key)
+        with pytest.raises(OptionError, match="characters that no key has"):
+            EndpointEmbedder("openai:m").embed(["a"])
+    assert server.requests == []
+    monkeypatch.setenv("OPENAI_API_KEY", "  sekret\n")  # as a file with it ends
+    EndpointEmbedder("openai:m").embed(["a"])
+    assert server.requests[0][1]["Authorization"] == "Bearer sekret"
