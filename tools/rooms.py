@@ -11,6 +11,7 @@ ROOMS = (
     "warn_once",
     "machine",
     "bytes",
+    "remote",
     "protection",
     "audio",
     "columns",
@@ -44,6 +45,7 @@ ROOMS = (
 )
 #: The same inside the rooms that have rooms; "." stands for the modules of the room itself.
 INNER = {
+    "remote": ("tiers", ".", "__init__"),
     "audio": ("flac", "spectrum", "source", "finding", "__init__"),
     "indexes": ("keys", "vectors", "words", "__init__"),
     "storage": ("pages", "segment", "log", "__init__"),

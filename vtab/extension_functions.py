@@ -39,8 +39,8 @@ class FunctionTable:
     def __init__(self, function: TableFunction, raised: Raised | None) -> None:
         self.function = function
         self._raised = raised
-        hidden = ", ".join(f"{quote(name)} HIDDEN" for name in function.parameters)
-        self.declaration = f"CREATE TABLE x({', '.join(map(quote, function.columns))}, {hidden})"
+        hidden = [f"{quote(name)} HIDDEN" for name in function.parameters]
+        self.declaration = f"CREATE TABLE x({', '.join([*map(quote, function.columns), *hidden])})"
 
     def planned(
         self, conditions: Sequence[tuple[int, int, bool, str, Any, bool]], order: Any, used: int

@@ -11,6 +11,7 @@ from audiomem_sql.columns.column import fold, quote
 from audiomem_sql.columns.timestamps import render
 from audiomem_sql.errors import AudioMemError, InFile, QueryError
 from audiomem_sql.machine.interrupts import watched
+from audiomem_sql.remote.tiers import CacheRow, cache_rows
 from audiomem_sql.scan import filters_of_text
 from audiomem_sql.search import (
     WHOLE,
@@ -110,6 +111,7 @@ def table_functions(tables: Tables, host: Callable[[], Host]) -> tuple[TableFunc
         TableFunction("audiomem_verify", VERIFY_COLUMNS, ("table",), verify),
         TableFunction("audiomem_bands", BAND_COLUMNS, ("table",), band_health),
         TableFunction("audiomem_snapshots", SNAPSHOT_COLUMNS, ("table",), snapshots),
+        TableFunction("audiomem_cache", CacheRow._fields, (), lambda: iter(cache_rows())),
         TableFunction("audiomem_changes", CHANGE_COLUMNS, ("table", "first", "last"), row_changes),
         *(
             TableFunction(*function)

@@ -24,6 +24,7 @@ def info(
     """Say what a file holds: columns, rows, versions, sizes, sound."""
     from audiomem_sql.cli import output
     from audiomem_sql.errors import OptionError
+    from audiomem_sql.remote.tiers import cache_rows
     from audiomem_sql.table.description import describe
     from audiomem_sql.table.table import Table
 
@@ -35,6 +36,7 @@ def info(
 
     with Table(file, salvage=salvage) as table:
         facts = describe(table)
+        facts["cache"] = [row._asdict() for row in cache_rows()]
     if json:
         output.print_json(facts)
     else:
@@ -106,6 +108,8 @@ def _print(facts: dict[str, Any]) -> None:
     for name, line in _lines(facts).items():
         out.print(Text(f"  {name:<11}", style="cyan") + Text(line))
     out.print(_columns(facts["columns"]))
+    if facts["cache"]:
+        out.print(_cache(facts["cache"]))
     for constraint in facts["constraints"]:
         out.print(Text(output.printable(constraint)))
     out.print(_versions(facts["versions"][-SHOWN_VERSIONS:]))
@@ -195,6 +199,22 @@ def _columns(columns: Sequence[dict[str, Any]]) -> Grid:
         ratio = f"{column['bytes'] / column['stored']:.2f}" if column["stored"] else ""
         numbers = (f"{column['bytes']:,}", f"{column['stored']:,}", ratio, f"{column['blocks']:,}")
         grid.add_row(Text(output.printable(column["definition"])), *numbers)
+    return grid
+
+
+def _cache(tiers: Sequence[dict[str, Any]]) -> Grid:
+    """The tiers of the cache in front of the file."""
+    from rich.text import Text
+
+    from audiomem_sql.cli import output
+
+    names = ("hits", "misses", "requests", "errors", "held", "capacity", "cost")
+    grid = output.grid("tier", "state", *names, right=names)
+    for tier in tiers:
+        counts = (f"{tier[name]:,}" for name in names[:4])
+        sizes = ("" if tier[name] is None else output.size(tier[name]) for name in ("held", "capacity"))
+        texts = (Text(output.printable(tier[name])) for name in ("tier", "state"))
+        grid.add_row(*texts, *counts, *sizes, f"{tier['cost']:.6f} $")
     return grid
 
 

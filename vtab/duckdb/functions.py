@@ -39,6 +39,7 @@ from audiomem_sql.vtab.duckdb.analyses import (
     audiomem_map,
 )
 from audiomem_sql.vtab.duckdb.attaching import audiomem_attach
+from audiomem_sql.vtab.duckdb.cache import audiomem_cache
 from audiomem_sql.vtab.duckdb.many_files import is_pattern, paths_of, source_of_files
 from audiomem_sql.vtab.duckdb.source import NamedTable, Source, source_of_rows, values_by_column
 from audiomem_sql.vtab.rows import rows_wanted, version_of
@@ -354,6 +355,7 @@ FUNCTIONS = (
     TableFunction(
         "audiomem_top", (_PATH, Parameter("ordering")), (_COUNT, *_VERSION, *_FILTER), audiomem_top
     ),
+    TableFunction("audiomem_cache", (), (), audiomem_cache),
     TableFunction("audiomem_snapshots", (_PATH,), (), audiomem_snapshots),
     TableFunction("audiomem_vocabulary", (_PATH,), (Parameter("kind", optional=True),), audiomem_vocabulary),
     TableFunction("audiomem_suggest", (_PATH, Parameter("word")), (_COUNT,), audiomem_suggest),

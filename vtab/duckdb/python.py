@@ -37,6 +37,8 @@ __all__ = ["OLDEST", "attach", "check_connection", "register"]
 OLDEST = (1, 4)
 #: The Python function that the macros call.
 _SOURCE = "audiomem_source"
+#: Stands where a function has no parameter.
+_UNUSED = Parameter("unused", optional=True)
 
 
 def check_connection(connection: Any) -> None:
@@ -109,8 +111,10 @@ def register(connection: Any, replace_function: Callable[[Any, str, Callable[...
 
 def _macro(function: TableFunction) -> str:
     """The statement that makes the macro of a table function."""
-    parameters = [_declared(parameter) for parameter in function.parameters]
-    arguments = [_passed(parameter) for parameter in function.parameters]
+    # DuckDB looks for the table of a macro without parameters when the macro is made.
+    taken = function.parameters or (_UNUSED,)
+    parameters = [_declared(parameter) for parameter in taken]
+    arguments = [_passed(parameter) for parameter in taken]
     return (
         f"CREATE OR REPLACE TEMP MACRO {function.name}({', '.join(parameters)}) AS TABLE "
         f"FROM query_table({_SOURCE}({', '.join([repr(function.name), *arguments])}))"
@@ -240,7 +244,8 @@ def _variable_of(*arguments: Any) -> Any:
     lets go of what Python gave it.
     """
     name, *values = (argument[0].as_py() for argument in arguments)
-    source = _BY_NAME[name].bind(*map(_value, values))
+    function = _BY_NAME[name]
+    source = function.bind(*map(_value, values[: len(function.parameters)]))
     variable = Variable(_variables_of_caller())
     variable.put(_dataset(source, variable))
     return pa.array([variable.name])

@@ -1,0 +1,1 @@
+"""Bytes that are not on this machine's disk, and what keeps copies of them nearer."""

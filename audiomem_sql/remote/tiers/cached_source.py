@@ -1,0 +1,155 @@
+"""A place of bytes behind a cache: what was read once is read from a nearer place."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Hashable, Iterable, Sequence
+from functools import lru_cache, partial
+
+from audiomem_sql.bytes import ByteSource
+from audiomem_sql.errors import StorageError
+from audiomem_sql.remote.tiers.block import (
+    BLOCK_BYTES,
+    SECTOR_BYTES,
+    Block,
+    block_key,
+    key_prefix,
+    runs_of,
+    sectors_between,
+)
+from audiomem_sql.remote.tiers.cache import Cache
+from audiomem_sql.remote.tiers.registry import STORE, Lease
+
+#: Ranges with less than so much between them are fetched as one, and what is between them is kept.
+GAP_BYTES = 16 * 1024
+
+
+class CachedSource(ByteSource):
+    """``below``, which it takes over, behind the tiers of ``lease``; ``identity`` is that of ``below``.
+
+    store: what tells the stores of one kind apart, such as an endpoint, where the name does not say it.
+    Blocks of a source whose identity is None have keys that no other source has. Raises UnsupportedError for
+    an identity that is not made of numbers, texts and bytes.
+    """
+
+    _below: ByteSource | None = None
+
+    def __init__(self, below: ByteSource, lease: Lease, store: str = "") -> None:
+        self.name, self.size = below.name, below.size
+        self.identity: Hashable = below.identity
+        identity = os.urandom(16) if below.identity is None else below.identity
+        prefix = key_prefix(store, below.name, identity, below.size)
+        self._key = lru_cache(maxsize=1024)(partial(block_key, prefix))
+        self._cache = Cache(lease.tiers)
+        self._lease, self._below = lease, below
+
+    def read(self, ranges: Sequence[tuple[int, int]]) -> list[bytes]:
+        """What the tiers have not is asked for in one read of the source below."""
+        return self._read(ranges, self._found)
+
+    def read_fresh(self, ranges: Sequence[tuple[int, int]]) -> list[bytes]:
+        """The bytes of each range past the tiers, which then have what was read.
+
+        For bytes that do not match their checksums: what is wrong may be the copy.
+        """
+        return self._read(ranges, lambda wanted: {})
+
+    def _read(
+        self, ranges: Sequence[tuple[int, int]], find: Callable[[dict[int, int]], dict[int, Block]]
+    ) -> list[bytes]:
+        if self._below is None:
+            raise StorageError("is closed", file=self.name)
+        cut = [(offset, min(offset + length, self.size)) for offset, length in ranges]
+        wanted: dict[int, int] = {}
+        for start, stop in cut:
+            _add(wanted, start, stop)
+        blocks = find(wanted)
+        missing = _runs(
+            (number, sectors & ~(blocks[number].sectors if number in blocks else 0))
+            for number, sectors in sorted(wanted.items())
+        )
+        if missing:
+            needed = [(start, min(stop, self.size) - start) for start, stop in missing]
+            answers = self._below.read(needed)
+            STORE.add(requests=len(needed), bytes_out=sum(map(len, answers)))
+            if [len(answer) for answer in answers] != [length for _, length in needed]:
+                # The bytes end before their size says so: what that means is for the source to say.
+                return self._below.read(ranges)
+            self._keep(needed, answers, blocks)
+        return [self._cut(blocks, start, stop) for start, stop in cut]
+
+    def _found(self, wanted: dict[int, int]) -> dict[int, Block]:
+        """What the tiers have of the blocks of these numbers."""
+        numbers = {self._key(number): number for number in wanted}
+        last = self.size // BLOCK_BYTES
+        lengths = {self._key(last): self.size % BLOCK_BYTES} if last in wanted else {}
+        found = self._cache.get({key: wanted[number] for key, number in numbers.items()}, lengths)
+        return {numbers[key]: block for key, block in found.items()}
+
+    def _keep(
+        self, ranges: Sequence[tuple[int, int]], answers: Sequence[bytes], blocks: dict[int, Block]
+    ) -> None:
+        """Add what was read to ``blocks``, and to the tiers."""
+        changed = set()
+        for (start, length), data in zip(ranges, answers, strict=True):
+            for number in range(start // BLOCK_BYTES, -(-(start + length) // BLOCK_BYTES)):
+                base = number * BLOCK_BYTES
+                low, high = max(start, base), min(start + length, base + BLOCK_BYTES)
+                block = Block(sectors_between(low - base, high - base), data[low - start : high - start])
+                blocks[number] = blocks[number].joined(block) if number in blocks else block
+                changed.add(number)
+        self._cache.put({self._key(number): blocks[number] for number in sorted(changed)})
+
+    @staticmethod
+    def _cut(blocks: dict[int, Block], start: int, stop: int) -> bytes:
+        """The bytes from ``start`` to ``stop``, all of which are in ``blocks``."""
+        first, last = start // BLOCK_BYTES, (stop - 1) // BLOCK_BYTES
+        if stop <= start:
+            return b""
+        if first == last:
+            return blocks[first].cut(start % BLOCK_BYTES, stop - first * BLOCK_BYTES)
+        parts = [blocks[first].cut(start % BLOCK_BYTES, BLOCK_BYTES)]
+        parts += [blocks[number].data for number in range(first + 1, last)]
+        parts.append(blocks[last].cut(0, stop - last * BLOCK_BYTES))
+        return b"".join(parts)
+
+    def reopen(self) -> CachedSource:
+        """The same bytes behind the same tiers."""
+        if self._below is None:
+            raise StorageError("is closed", file=self.name)
+        again = CachedSource.__new__(CachedSource)
+        vars(again).update(vars(self), _below=self._below.reopen(), _lease=self._lease.again())
+        return again
+
+    def __del__(self) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Let go of the source below and of the tiers; twice is harmless."""
+        below, self._below = self._below, None
+        if below is not None:
+            below.close()
+            self._lease.end()
+
+
+def _add(wanted: dict[int, int], start: int, stop: int) -> None:
+    """Add the sectors of a range, by the numbers of blocks."""
+    if stop <= start:
+        return
+    for number in range(start // BLOCK_BYTES, (stop - 1) // BLOCK_BYTES + 1):
+        base = number * BLOCK_BYTES
+        sectors = sectors_between(max(start - base, 0), min(stop - base, BLOCK_BYTES))
+        wanted[number] = wanted.get(number, 0) | sectors
+
+
+def _runs(missing: Iterable[tuple[int, int]]) -> list[tuple[int, int]]:
+    """The ranges of bytes of sectors by block, in order; those with a short gap between them are one."""
+    runs: list[tuple[int, int]] = []
+    for number, sectors in missing:
+        for start, stop in runs_of(sectors):
+            low, high = (number * BLOCK_BYTES + each * SECTOR_BYTES for each in (start, stop))
+            if runs and low - runs[-1][1] <= GAP_BYTES:
+                runs[-1] = runs[-1][0], high
+            else:
+                runs.append((low, high))
+    return runs
