@@ -115,7 +115,8 @@ class Search:
                 "how rows are ranked cannot be chosen by rank, and t('words', …) takes the words alone",
                 file=self._path,
                 remedy="Write k = 10 for a number of rows; semantic:, keyword: or hybrid: in front of the "
-                "words says what counts, and ranking = 'fusion=rrf' how both are ranked.",
+                "words says what counts, and ranking = 'fusion=rrf' how both are ranked, or "
+                "ranking = 'column_weights={\"title\": 10}' how much each column counts.",
             )
         if self.match is None and self.k is not None and query.constraints[self.k].in_list:
             self.k = None  # it is NULL without a search, and so in no list

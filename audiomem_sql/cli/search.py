@@ -12,6 +12,7 @@ import typer
 if TYPE_CHECKING:
     import pyarrow as pa
 
+    from audiomem_sql.search import RankingOptions
     from audiomem_sql.table.table import Table
 
 #: Words of a query without results that others are suggested for.
@@ -48,7 +49,11 @@ def search(
     ] = None,
     weight: Annotated[
         list[str] | None,
-        typer.Option("--weight", help="How much words, meaning or a column counts.", metavar="NAME=NUMBER"),
+        typer.Option(
+            "--weight",
+            help="How much words, meaning or a column of vectors counts, or words of an INDEXED column.",
+            metavar="NAME=NUMBER",
+        ),
     ] = None,
     json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
@@ -63,8 +68,9 @@ def search(
     with InFile(file):
         options = Ranking.parse(ranking).options
     asked = _vectors(vector or [])
-    weights = dict(_weight(text) for text in weight) if weight else None
+    given = _weights(weight or [])
     with Table(file, version=version) as table:
+        weights = _without_columns(given, table, options) or None
         if explain:
             if asked is not None or weights is not None:
                 raise OptionError("only a text is explained", remedy="Leave --vector and --weight out.")
@@ -195,14 +201,34 @@ def _vector(text: str) -> Any:
     return content
 
 
-def _weight(text: str) -> tuple[str, float]:
+def _weights(given: list[str]) -> dict[str, float]:
+    """What ``--weight`` says, by name."""
     from audiomem_sql.errors import OptionError
 
-    name, _, number = text.rpartition("=")
-    try:
-        return name, float(number)
-    except ValueError:
-        raise OptionError(f"--weight {text} is no weight", remedy="Write --weight words=2") from None
+    weights: dict[str, float] = {}
+    for text in given:
+        name, _, number = text.rpartition("=")
+        if name in weights:
+            raise OptionError(f"{name} has two weights", remedy=f"Write --weight {name}=… once.")
+        try:
+            weights[name] = float(number)
+        except ValueError:
+            raise OptionError(f"--weight {text} is no weight", remedy="Write --weight words=2") from None
+    return weights
+
+
+def _without_columns(weights: dict[str, float], table: Table, options: RankingOptions) -> dict[str, float]:
+    """The weights of words, meaning and vectors; ``options`` is given those of INDEXED columns."""
+    from audiomem_sql.columns.column import fold
+    from audiomem_sql.errors import OptionError
+
+    indexed = {fold(table.schema.columns[place].name) for place in table.schema.indexed_columns}
+    by_column = {name for name in weights if fold(name) in indexed and name not in ("words", "meaning")}
+    if by_column:
+        if "column_weights" in options:
+            raise OptionError("weights of columns are said twice", remedy="Write --weight NAME=… alone.")
+        options["column_weights"] = {name: weights[name] for name in by_column}
+    return {name: weight for name, weight in weights.items() if name not in by_column}
 
 
 def _suggested(table: Table, query: str, column: str | None) -> str | None:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -13,6 +14,7 @@ from audiomem_sql.indexes.words import Expression
 from audiomem_sql.scan import Filter, Readable, RowFilter
 from audiomem_sql.search.combined_query import MEANING, WORDS, CombinedQuery
 from audiomem_sql.search.embedding.texts import query_vector
+from audiomem_sql.search.ranking.column_weights import searched_weights
 from audiomem_sql.search.ranking.combined_search import Searched, combined
 from audiomem_sql.search.ranking.keyword_search import ranked_by_keywords
 from audiomem_sql.search.ranking.neighbours import Neighbours
@@ -40,6 +42,7 @@ def combined_results(
     *,
     row_filter: RowFilter | None,
     k: int | None,
+    column_weights: Mapping[str, float],
 ) -> Iterator[Neighbours]:
     """The rows that answer the text of ``query`` in ``column``, and its vectors in theirs."""
     parts: dict[str, tuple[float, Callable[[int], Iterator[Neighbours]], bool]] = {}
@@ -49,8 +52,11 @@ def combined_results(
             readable, vector_column, vector, filters, row_filter=row_filter, first=first
         )
 
-    if query.text is not None:
+    if query.text is None:
+        searched_weights(column_weights, (), path)
+    else:
         target = search_target(schema, column, path)
+        weights = searched_weights(column_weights, target.text_columns, path)
         mode, text = mode_of(query.text, target, path, plain=True)
         if mode in ("semantic", "hybrid"):
             assert target.vector_column is not None
@@ -58,6 +64,7 @@ def combined_results(
             parts[MEANING] = 0.65, near(target.vector_column, vector), True
         if mode != "semantic":
             expression = parsed(text, target, path) if mode == "keyword" else any_word(text, target, readable)
+            expression = replace(expression, column_weights=weights)
             parts[WORDS] = 0.35, partial(_by_words, readable, target, expression, filters, row_filter), False
     for name, value in query.vectors.items():
         searched = search_target(schema, schema.index(name), path).vector_column

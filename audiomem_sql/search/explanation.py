@@ -10,7 +10,8 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from functools import reduce
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -18,7 +19,7 @@ import numpy as np
 from audiomem_sql.arrays import F64Array, I64Array
 from audiomem_sql.columns.schema import Schema
 from audiomem_sql.columns.vector_index import COSINE
-from audiomem_sql.indexes.words import Expression, Statistics, term_frequencies, weights
+from audiomem_sql.indexes.words import Expression, Matches, Statistics, term_frequencies, weights
 from audiomem_sql.scan import fetch_rows
 from audiomem_sql.search.ranking.fusion import Share
 from audiomem_sql.search.ranking.hybrid_search import cosines
@@ -34,8 +35,9 @@ class Explained(NamedTuple):
 
     key: its primary key as text, of several columns as JSON; without one the rowid. A kind that did not hand
     the row over has no rank and no value. words: JSON, for each word of the query that the row has how often,
-    its weight (idf) and how that counts here (tf); score is repeat · idf · tf. reranked: what the reranker
-    gave.
+    its weight (idf) and how that counts here (tf); score is repeat · idf · tf. Of a search with weights of
+    columns also how often it stands in each (counts), and the sum of these, each times the weight of its
+    column (weighted), which tf is made of. reranked: what the reranker gave.
     """
 
     rank: int
@@ -207,8 +209,9 @@ def _words(asked: Asked, rowids: I64Array) -> dict[int, list[dict[str, Any]]]:
     expression = asked.expression()
     columns: Mapping[str, int] = asked.target.text_columns
     matched, statistics = matched_parts(asked.readable, columns, expression)
+    by_column = _matched_by_column(asked, expression)
     said: dict[int, list[dict[str, Any]]] = {rowid: [] for rowid in rowids.tolist()}
-    for part, matches in matched:
+    for number, (part, matches) in enumerate(matched):
         own, rows = _rows_in(part, rowids)
         held = np.isin(rows, matches.rows)
         own, rows = own[held], rows[held]
@@ -217,9 +220,22 @@ def _words(asked: Asked, rowids: I64Array) -> dict[int, list[dict[str, Any]]]:
         assert statistics is not None
         counts = matches.counts(rows)
         frequencies = term_frequencies(statistics, counts, matches.lengths[rows])
-        for column, rowid in enumerate(own.tolist()):
-            said[rowid] = _said(expression, statistics, counts[:, column], frequencies[:, column])
+        counts_by_column = {name: parts[number].counts(rows) for name, parts in by_column.items()}
+        for place, rowid in enumerate(own.tolist()):
+            in_columns = {name: own_counts[:, place] for name, own_counts in counts_by_column.items()}
+            said[rowid] = _said(expression, statistics, counts[:, place], frequencies[:, place], in_columns)
     return said
+
+
+def _matched_by_column(asked: Asked, expression: Expression) -> dict[str, list[Matches]]:
+    """What is found in each part where only one column counts, by its name; nothing without weights."""
+    names = asked.target.text_columns if expression.column_weights else ()
+    found = {}
+    for name in names:
+        alone = replace(expression, column_weights={other: float(other == name) for other in names})
+        matched, _ = matched_parts(asked.readable, asked.target.text_columns, alone)
+        found[name] = [matches for _, matches in matched]
+    return found
 
 
 def _rows_in(part: Part, rowids: I64Array) -> tuple[I64Array, I64Array]:
@@ -237,22 +253,32 @@ def _rows_in(part: Part, rowids: I64Array) -> tuple[I64Array, I64Array]:
 
 
 def _said(
-    expression: Expression, statistics: Statistics, counts: F64Array, frequencies: F64Array
+    expression: Expression,
+    statistics: Statistics,
+    counts: F64Array,
+    frequencies: F64Array,
+    by_column: Mapping[str, F64Array],
 ) -> list[dict[str, Any]]:
-    """What each phrase of the query that a row has adds to its score."""
+    """What each phrase of the query that a row has adds to its score.
+
+    counts: float64 (phrases,), with the weights of columns; by_column: without, of a search that has some.
+    """
     repeats = expression.weights or (1,) * len(expression.phrases)
+    held = reduce(np.add, by_column.values(), np.zeros(len(counts))) if by_column else counts
     said = []
     for number, ((phrase, columns), idf, repeat) in enumerate(
         zip(expression.phrases, weights(statistics), repeats, strict=True)
     ):
-        if not counts[number]:
+        if not held[number]:
             continue
         frequency = float(frequencies[number])
+        in_columns = {name: int(own[number]) for name, own in by_column.items() if own[number]}
         said.append(
             {
                 "word": " ".join(text + ("*" if is_prefix else "") for text, is_prefix in phrase.strings),
                 "columns": sorted(columns),
-                "count": int(counts[number]),
+                "count": int(held[number]),
+                **({"counts": in_columns, "weighted": float(counts[number])} if by_column else {}),
                 "rows": int(statistics.frequencies[number]),
                 "repeat": int(repeat),
                 "idf": idf,

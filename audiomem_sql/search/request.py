@@ -9,7 +9,7 @@ alone.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from audiomem_sql.arrays import F32Array, F64Array, I64Array
@@ -20,6 +20,7 @@ from audiomem_sql.scan import Filter, Readable, RowFilter
 from audiomem_sql.search.combined_request import combined_query, combined_results
 from audiomem_sql.search.embedding.found_passages import FoundPassages
 from audiomem_sql.search.embedding.texts import query_vector
+from audiomem_sql.search.ranking.column_weights import searched_weights
 from audiomem_sql.search.ranking.column_words import column_words
 from audiomem_sql.search.ranking.hybrid_search import Candidates, candidates, fused_rows
 from audiomem_sql.search.ranking.keyword_search import ranked_by_keywords
@@ -62,14 +63,23 @@ def results(
     several = combined_query(query, path)
     if several is not None:
         check_wanted(k, path)
-        if ranking != DEFAULT_RANKING:
+        if replace(ranking, column_weights={}) != DEFAULT_RANKING:
             raise QueryError(
                 "a search with vectors of its own has weights, and no ranking",
                 file=path,
                 remedy="Pass weights, or leave the vectors out.",
             )
         return combined_results(
-            readable, schema, column, several, options, path, filters, row_filter=row_filter, k=k
+            readable,
+            schema,
+            column,
+            several,
+            options,
+            path,
+            filters,
+            row_filter=row_filter,
+            k=k,
+            column_weights=ranking.column_weights,
         )
     asked = asked_for(
         readable,
@@ -136,10 +146,13 @@ class Asked:
         )
 
     def expression(self) -> Expression:
-        """The words that are looked for, for a search by words or by both."""
+        """The words that are looked for, for a search by words or by both, with the weights of columns."""
         if self.mode == "keyword":
-            return parsed(self.text, self.target, self.path)
-        return any_word(self.text, self.target, self.readable)
+            said = parsed(self.text, self.target, self.path)
+        else:
+            said = any_word(self.text, self.target, self.readable)
+        weights = searched_weights(self.ranking.column_weights, self.target.text_columns, self.path)
+        return replace(said, column_weights=weights)
 
     @property
     def text_places(self) -> list[int]:
@@ -178,6 +191,7 @@ def asked_for(
         )
     target = search_target(schema, column, path)
     mode, text = mode_of(query, target, path, plain)
+    searched_weights(ranking.column_weights, target.text_columns, path)  # wrong ones are refused at once
     return Asked(readable, schema, target, mode, text, options, path, filters, row_filter, ranking)
 
 

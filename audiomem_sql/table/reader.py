@@ -299,7 +299,10 @@ class TableReader(Analysing):
         fusion: how meaning and words are joined, where both count: ``standardised`` (the default) or ``rrf``,
         reciprocal ranks with the constant ``rank_constant`` (60). weight: the share of meaning, 0 to 1; 0.65,
         and 0.5 of ranks. rerank: what orders the best ``rerank_rows`` (100) rows anew, a callable
-        ``(query, texts) -> scores``, or the name of a cross-encoder, which this allows to be loaded.
+        ``(query, texts) -> scores``, or the name of a cross-encoder (``onnx:FOLDER``: an ONNX graph),
+        which this allows to be loaded.
+        column_weights: how much a word counts in each of several INDEXED columns, by name, such as
+        ``{"title": 10}``; 1 in the others (:mod:`audiomem_sql.search.ranking.column_weights`).
 
         vector: what to search for in ``column``, by default in the only column of vectors, alone or together
         with a text, which is then asked of the whole table; or a dict of vectors by the names of columns.

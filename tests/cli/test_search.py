@@ -113,6 +113,39 @@ def test_how_it_ranks(audiomem: Command, man: str) -> None:
     assert json.loads(audiomem("search", man, "full disks", "--explain", *ranking).out) == rows
 
 
+def test_weights_of_columns(audiomem: Command) -> None:
+    with Table.create("two.flac", ["title TEXT INDEXED", "body TEXT INDEXED", "vec FLOAT[2]"]) as table:
+        table.append(
+            [
+                {"title": "disk", "body": "a page of text", "vec": [0.0, 1.0]},
+                {"title": "page", "body": "a disk of data", "vec": [1.0, 0.0]},
+                *[{"title": "other", "body": "text", "vec": [1.0, 1.0]}] * 3,
+            ]
+        )
+        wanted = table.explain("disk", column_weights={"title": 10}).to_pylist()
+    for title, *more in (
+        ("disk", "title=10", "--vector", "[1, 1]", "--weight", "vec=0"),
+        ("page", "Body=10"),
+    ):
+        found = audiomem("search", "two.flac", "disk", "--json", "--weight", *more).out
+        assert json.loads(found)[0]["title"] == title
+    said = ["--ranking", 'column_weights={"title": 10}', "--explain", "--json"]
+    explained = audiomem("search", "two.flac", "disk", *said).out
+    assert json.loads(explained) == wanted
+    explained = audiomem("search", "two.flac", "disk", "--weight", "title=10", "--explain", "--json").out
+    assert json.loads(explained) == wanted
+    for more, message in (
+        (["--weight", "titel=2"], "titel"),
+        (["--weight", "title=-2"], "the weight -2.0 of title is no number from 0"),
+        (["--weight", "title=1", "--weight", "title=2"], "title has two weights"),
+        ([*said[:2], "--weight", "title=2"], "weights of columns are said twice"),
+    ):
+        refused = audiomem("search", "two.flac", "disk", *more)
+        assert refused.code in (1, 2)
+        assert refused.out == ""
+        assert message in " ".join(refused.err.split())
+
+
 def test_explain_for_people(audiomem: Command, man: str) -> None:
     with Table(man) as table:
         [row] = table.explain("full full disks", 1).to_pylist()

@@ -146,10 +146,6 @@ class Asked(Conditions, Grammar):
         self.keys_like = before
         return found
 
-    def _hidden(self, source: Source) -> str:
-        """A condition, of which a query may show the value: the number of a version is none of those."""
-        return f"(NOT NOT ({super()._hidden(source)}))"
-
 
 class Made(Conditions, Objects):
     """The grammar of views, triggers and statements that set them off."""

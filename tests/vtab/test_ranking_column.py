@@ -78,6 +78,28 @@ def test_it_ranks_as_in_python(sql: apsw.Connection, tmp_path: Path, ranking: st
     assert all(1 < row[0] < 9 for row in with_filter)
 
 
+def test_weights_of_columns(sql: apsw.Connection, tmp_path: Path) -> None:
+    """As bm25() weighs them, and as Python does; audiomem_explain tells of them."""
+    asked = "SELECT id, rank, bm25(t, 1, 10) FROM t WHERE t MATCH ? AND ranking = ? AND k = 20"
+    how = 'column_weights={"Title": 10}'
+    found = sql.execute(asked, ("keyword: sound OR page", how)).fetchall()
+    assert [score for _, score, _ in found] == [bm25 for _, _, bm25 in found]
+    assert found != sql.execute(asked, ("keyword: sound OR page", 'column_weights={"body": 2}')).fetchall()
+    with Table(tmp_path / "t.flac") as table:
+        for query in ("keyword: sound OR page", "sound row 3"):
+            wanted = table.search(query, k=20, column_weights={"title": 10})["id"].to_pylist()
+            found = sql.execute(asked, (query, how)).fetchall()
+            assert [row[0] for row in found] == wanted
+            both = f"{how}, weight=0.65, fusion=standardised"
+            assert [row[0] for row in sql.execute(asked, (query, both))] == wanted
+            why = "SELECT row_id, -score, words FROM audiomem_explain('t', ?, 20, ?)"
+            explained = sql.execute(why, (query, how)).fetchall()
+            assert [row[:2] for row in explained] == [row[:2] for row in found]
+            for word in json.loads(explained[0][2]):
+                counts = word["counts"]
+                assert word["weighted"] == 10 * counts.get("title", 0) + counts.get("body", 0)
+
+
 def test_rankings_differ(sql: apsw.Connection) -> None:
     found = {
         ranking: tuple(
@@ -137,6 +159,10 @@ def test_rows_that_it_found_are_updated_and_deleted(sql: apsw.Connection) -> Non
         ("'fusion=rrf, rank_constant=0'", "rank_constant = '0' is no number from 1"),
         ("'rank_constant=5'", "of reciprocal ranks only"),
         ("'wieght=1'", "no option 'wieght'. Did you mean weight"),
+        ("'column_weights={\"titel\": 2}'", "titel is not searched by its words. Did you mean title"),
+        ("'column_weights={\"title\": -2}'", "the weight -2 of title is no number from 0"),
+        ("'column_weights={\"title\"}'", "has no names of columns"),
+        ('\'column_weights={"title": 0, "body": 0}\'', "no column that is searched counts"),
         ("7", "7 says no ranking"),
         ("x'00'", "says no ranking"),
     ],
@@ -157,7 +183,7 @@ def test_what_is_refused(sql: apsw.Connection, ranking: str, message: str) -> No
 def test_there_is_no_ranking_without_match(sql: apsw.Connection) -> None:
     with pytest.raises(QueryError, match="ranking says how a MATCH ranks rows, and there is no MATCH"):
         sql.execute("SELECT id FROM t WHERE ranking = 'fusion=rrf'").fetchall()
-    with pytest.raises(QueryError, match="ranking = 'fusion=rrf'"):
+    with pytest.raises(QueryError, match=r"ranking = 'fusion=rrf' .* ranking = 'column_weights="):
         sql.execute("SELECT id FROM t WHERE t MATCH 'sound' AND rank = 'bm25(10, 5)'").fetchall()
     assert sql.execute("SELECT ranking FROM t WHERE id = 1").fetchall() == [(None,)]
 

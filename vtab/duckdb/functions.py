@@ -334,6 +334,7 @@ _RANKING = (
     Parameter("rank_constant", "ANY", optional=True),
     Parameter("rerank", optional=True),
     Parameter("rerank_rows", "ANY", optional=True),
+    Parameter("column_weights", optional=True),  # an object of JSON
 )
 #: A vector; or one for each of several columns, and what each counts, as objects of JSON.
 _VECTOR = (Parameter("vector", "ANY", optional=True), Parameter("weights", optional=True))

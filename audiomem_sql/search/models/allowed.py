@@ -14,6 +14,8 @@ from audiomem_sql.search.models.addresses import checked_key, checked_url
 from audiomem_sql.storage.segment import DEFAULT_MODEL, HASHING, OLLAMA, OPENAI, WORDLLAMA
 
 ENVIRONMENT = "AUDIOMEM_MODELS"
+#: What the name of a cross-encoder begins with that is a folder.
+ONNX = "onnx:"
 #: These need no permission: the first is code of this package, the second a table that an installed package
 #: brings along, the others are not fetched without one.
 BUILT_IN = (HASHING, WORDLLAMA, DEFAULT_MODEL, f"sentence-transformers/{DEFAULT_MODEL}")
@@ -63,7 +65,9 @@ def check_allowed(model: str, file: str | None = None) -> None:
         return
     # A path is not repeated: it is a stranger's word for something on this machine.
     is_plain = (
-        len(model) <= SHOWN_CHARACTERS and model.isprintable() and not model.startswith((".", "~", os.sep))
+        len(model) <= SHOWN_CHARACTERS
+        and model.isprintable()
+        and not model.startswith((".", "~", os.sep, ONNX))
     )
     shown = (
         f"the model {model}"

@@ -1,5 +1,6 @@
-"""Cross-encoders by name: models that score a query and a text together, loaded by sentence-transformers.
+"""Cross-encoders by name: models that score a query and a text together.
 
+sentence-transformers loads them; ``onnx:FOLDER`` is one that onnxruntime runs (``onnx_cross_encoder.py``).
 Which may be loaded is the rule for embedders, see ``allowed.py``; none is built in.
 """
 
@@ -16,8 +17,9 @@ from audiomem_sql.arrays import F64Array
 from audiomem_sql.errors import MissingExtraError, QueryError
 from audiomem_sql.machine.device import CPU, place_of_models, working
 from audiomem_sql.machine.interrupts import check_interrupt
-from audiomem_sql.search.models.allowed import BUILT_IN, check_allowed
+from audiomem_sql.search.models.allowed import BUILT_IN, ONNX, check_allowed
 from audiomem_sql.search.models.forked import ForkedLock, check_process
+from audiomem_sql.search.models.onnx_cross_encoder import OnnxCrossEncoder
 from audiomem_sql.search.models.progress_bars import no_bar
 
 #: A name that messages give.
@@ -25,7 +27,7 @@ EXAMPLE = "cross-encoder/ms-marco-MiniLM-L6-v2"
 _TEXTS_AT_ONCE = 32
 
 
-def cross_encoder(name: str) -> CrossEncoder:
+def cross_encoder(name: str) -> CrossEncoder | OnnxCrossEncoder:
     """The cross-encoder of this name. UnsupportedError for one that is not allowed, see ``allow_model``."""
     if name in BUILT_IN:
         raise QueryError(
@@ -80,8 +82,8 @@ class CrossEncoder:
 
 
 @cache
-def _kept(name: str) -> CrossEncoder:
-    return CrossEncoder(name)
+def _kept(name: str) -> CrossEncoder | OnnxCrossEncoder:
+    return OnnxCrossEncoder(name) if name.startswith(ONNX) else CrossEncoder(name)
 
 
 def _load(name: str, device: str) -> Any:

@@ -7,13 +7,14 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any, TypeAlias, TypedDict
 
 from audiomem_sql.arrays import F64Array
 from audiomem_sql.columns.arguments import parse_options
 from audiomem_sql.errors import OptionError, QueryError, did_you_mean
+from audiomem_sql.search.ranking.column_weights import column_weights_of
 
 STANDARDISED, RRF = "standardised", "rrf"
 #: The share of meaning: of a standardised sum it is that of docs/VECTORS.md; of reciprocal ranks both count
@@ -37,10 +38,14 @@ class RankingOptions(TypedDict, total=False):
     rank_constant: int | None
     rerank: Reranker | str | None
     rerank_rows: int | None
+    column_weights: Mapping[str, float] | str | None
 
 
 NAMES = tuple(RankingOptions.__annotations__)
-_PART = re.compile(r"""(?:[^,'"]|'(?:[^']|'')*'|"(?:[^"]|"")*"|['"])+""")
+_OBJECT = r"""\{(?:[^{}"]|"(?:[^"\\]|\\.)*")*\}"""
+_PART = re.compile(rf"""(?:[^,'"{{]|{_OBJECT}|'(?:[^']|'')*'|"(?:[^"]|"")*"|['"{{])+""", re.DOTALL)
+#: An option whose value is an object of JSON, without quotes around it.
+_WITH_OBJECT = re.compile(rf"(\s*\w+\s*=\s*)({_OBJECT})\s*", re.DOTALL)
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +54,8 @@ class Ranking:
 
     fusion: ``standardised`` or ``rrf``. weight: the share of meaning, 0 to 1; words have the rest.
     rank_constant: the k of reciprocal ranks. rerank: what orders the best ``rerank_rows`` rows anew: a
-    callable, or the name of a cross-encoder; None: nothing.
+    callable, or the name of a cross-encoder; None: nothing. column_weights: how much a word counts in each
+    column, by name; 1 in those that are not named.
     """
 
     fusion: str = STANDARDISED
@@ -57,6 +63,7 @@ class Ranking:
     rank_constant: int = RANK_CONSTANT
     rerank: Reranker | str | None = None
     rerank_rows: int = RERANK_ROWS
+    column_weights: Mapping[str, float] = field(default_factory=dict)
 
     @classmethod
     def of(
@@ -66,6 +73,7 @@ class Ranking:
         rank_constant: Any = None,
         rerank: Any = None,
         rerank_rows: Any = None,
+        column_weights: Any = None,
     ) -> Ranking:
         """The options that are given; None stands for the default. QueryError for what none can be."""
         fusion = STANDARDISED if fusion is None else _fusion(fusion)
@@ -89,6 +97,7 @@ class Ranking:
             RANK_CONSTANT if rank_constant is None else _count("rank_constant", rank_constant, 1_000_000),
             rerank,
             RERANK_ROWS if rerank_rows is None else _count("rerank_rows", rerank_rows, MOST_RERANKED),
+            {} if column_weights is None else column_weights_of(column_weights),
         )
 
     @classmethod
@@ -102,7 +111,7 @@ class Ranking:
         if not isinstance(text, str):
             raise QueryError(f"{text!r:.80} says no ranking", remedy=_EXAMPLE)
         try:
-            options = parse_options(part for part in _PART.findall(text) if part.strip())
+            options = parse_options(_quoted(part) for part in _PART.findall(text) if part.strip())
         except OptionError as error:
             raise QueryError(error.what, remedy=error.remedy or _EXAMPLE) from None
         for name in options:
@@ -121,10 +130,18 @@ class Ranking:
             options["rank_constant"] = self.rank_constant
         if self.rerank is not None:
             options |= RankingOptions(rerank=self.rerank, rerank_rows=self.rerank_rows)
+        if self.column_weights:
+            options["column_weights"] = self.column_weights
         return options
 
 
 _EXAMPLE = "Write a text such as 'fusion=rrf, rank_constant=20'."
+
+
+def _quoted(part: str) -> str:
+    """An option, an object of JSON in quotes."""
+    said = _WITH_OBJECT.fullmatch(part)
+    return part if said is None else said[1] + "'" + said[2].replace("'", "''") + "'"
 
 
 def _fusion(value: Any) -> str:

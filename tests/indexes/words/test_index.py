@@ -207,3 +207,51 @@ def test_the_digest_of_a_larger_index() -> None:
     first = hashlib.sha256(encoded.header + b"".join(encoded.pieces)).digest()
     encoded = encode_keywords(pa.chunked_array([sample().slice(0, 7), sample().slice(7)]), positions=True)
     assert hashlib.sha256(encoded.header + b"".join(encoded.pieces)).digest() == first
+
+
+def test_few_pieces_are_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("audiomem_sql.indexes.words.index.KEPT_PIECES", 3)
+    texts = sample(40)
+    index, memory = opened(encode_keywords(texts), len(texts)), KeywordRows(texts, words_of(UNSAID))
+    for term in memory.prefixed(b"")[::9]:
+        assert [part.tolist() for part in index.postings(term)] == [
+            part.tolist() for part in memory.postings(term)
+        ]
+        assert len(index._kept) <= 3
+
+
+def test_phrases_in_the_texts_of_many_rows(monkeypatch: pytest.MonkeyPatch) -> None:
+    """They are read a few at a time, and none is left out between."""
+    monkeypatch.setattr("audiomem_sql.indexes.words.index.TEXTS_AT_ONCE", 4)
+    texts = pa.array([("one two" if n % 3 else "two one two three") + f" {n}" for n in range(23)])
+    encoded = encode_keywords(texts)
+    index = KeywordIndex(
+        encoded.header, encoded.pieces.__getitem__, len(texts), lambda rows: texts.take(pa.array(rows))
+    )
+    memory = KeywordRows(texts, words_of(UNSAID))
+    for query, wanted in (('"one two"', 23), ("two + th*", 8), ("^one", 15)):
+        expression = parse_query(query, ["t"])
+        rows = match(expression, {"t": index}).rows.tolist()
+        assert len(rows) == wanted
+        assert rows == match(expression, {"t": memory}).rows.tolist()
+
+
+def test_the_first_texts_decide_the_language(monkeypatch: pytest.MonkeyPatch) -> None:
+    """If they do not tell it, those behind them do not either: words of one index are made alike."""
+    monkeypatch.setattr("audiomem_sql.indexes.words.batches._BATCH_BYTES", 200)
+    dull = [f"AB-{number} Häusern" for number in range(40)]
+    german = ["Die Häuser der Stadt sind alt und die Straßen sind nicht breit"] * 20
+    index = opened(encode_keywords(pa.array(dull + german), "auto"), 60)
+    assert str(index.words.tokenizer) == "auto"
+    assert index.postings(index.words.terms("Häusern")[0])[0].tolist() == list(range(40))
+    index = opened(encode_keywords(pa.array(german + dull), "auto"), 60)
+    assert str(index.words.tokenizer) == "auto german"
+    assert index.postings(index.words.terms("Häusern")[0])[0].tolist() == list(range(60))
+
+
+def test_stemmers_of_another_version(monkeypatch: pytest.MonkeyPatch) -> None:
+    stemmed, plain = (opened(encode_keywords(GOLDEN, words), 5) for words in ("auto", "unicode61"))
+    assert not stemmed.is_outdated
+    monkeypatch.setattr("audiomem_sql.indexes.words.index.stemmer_version", lambda: "99.0")
+    assert stemmed.is_outdated
+    assert not plain.is_outdated

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from dataclasses import replace
 
 import numpy as np
 import pyarrow as pa
@@ -172,3 +173,32 @@ def test_statistics_that_contradict_each_other_still_rank() -> None:
     statistics = matches.statistics
     statistics = type(statistics)(1, statistics.tokens, statistics.frequencies)
     assert matches.score(statistics)[0].tolist() == [0, 1]
+
+
+def test_statistics_of_the_rows_that_are_there() -> None:
+    """Those of deleted rows do not count: as if the others were alone."""
+    texts = ["one two", "one one one three four", "two", "five six seven", ""]
+    live = np.array([True, False, True, True, False])
+    expression = parse_query("one OR two OR nothing", ["t"])
+    words = words_of(UNSAID)
+    found = match(expression, {"t": KeywordRows(pa.array(texts), words)}).statistics_of(live)
+    kept = [text for text, stays in zip(texts, live, strict=True) if stays]
+    alone = match(expression, {"t": KeywordRows(pa.array(kept), words)}).statistics
+    assert (found.documents, found.tokens, found.frequencies.tolist()) == (3, 6, [1, 2, 0])
+    assert (alone.documents, alone.tokens, alone.frequencies.tolist()) == (3, 6, [1, 2, 0])
+
+
+def test_weights_of_columns_that_are_not_named() -> None:
+    rows = {"a": pa.array(["one", "two", "x"]), "b": pa.array(["two", "one one", "y"])}
+    sources = {name: KeywordRows(texts, words_of(UNSAID)) for name, texts in rows.items()}
+    expression = replace(parse_query("one", ["a", "b"]), column_weights={"a": 5.0})
+    assert match(expression, sources).counts(np.array([0, 1, 2])).tolist() == [[5.0, 2.0, 0.0]]
+
+
+def test_words_of_one_beginning_are_in_order() -> None:
+    """Occurrences of several words that begin alike, in the texts and in an index."""
+    texts = pa.array(["tz a ta b tm a", "ta tb tc a", "b a"])
+    for source in (KeywordRows(texts, words_of(UNSAID)), index_of(texts), index_of(texts, positions=True)):
+        [found] = source.occurrences([source.prefixed(b"t")], np.array([0, 1]))
+        assert found.tolist() == [0, 2, 4, *((1 << 32) + place for place in range(3))]
+        assert match(parse_query("t* + a", ["t"]), {"t": source}).rows.tolist() == [0, 1]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import unicodedata
+
 import apsw
 import pyarrow as pa
 import pytest
@@ -16,7 +18,7 @@ from audiomem_sql.indexes.words.matching import match
 from audiomem_sql.indexes.words.plain_words import MOST_WORDS, plain_query
 from audiomem_sql.indexes.words.porter import porter
 from audiomem_sql.indexes.words.rows_in_memory import KeywordRows
-from audiomem_sql.indexes.words.stems import stemmer
+from audiomem_sql.indexes.words.stems import Stems, stemmer
 from audiomem_sql.indexes.words.tokenizer import words_of
 
 #: Specifications, and their words.
@@ -401,3 +403,49 @@ def test_a_word_of_three_characters_is_a_trigram() -> None:
 def test_a_script_with_a_stemmer_of_its_own_has_it_in_every_language() -> None:
     assert words_of("auto german").terms("книгами Häusern") == ["книг".encode(), b"haus"]
     assert words_of("auto german").stop_words >= stop_words("russian") | stop_words("german")
+
+
+def test_the_stop_words_of_every_stemmer() -> None:
+    """Those of its language; Russian ones beside those of Latin letters, as no text has both."""
+    rows = ["и не", "дом и", "the houses", "das Haus"]
+    for tokenize in ("auto", "auto english", "snowball english", "snowball porter", "porter"):
+        assert found(tokenize, rows, "the house", plain=True) == [2], tokenize
+    assert found("auto german", rows, "das haus", plain=True) == [3]
+    assert found("auto german", rows, "и дом", plain=True) == [1]
+    assert found("snowball dutch_porter", ["de stad", "het huis"], "de huis", plain=True) == [1]
+
+
+@pytest.mark.parametrize(
+    ("others", "hits", "language"),
+    [(0, 3, None), (0, 4, "english"), (6, 4, "english"), (46, 4, "english"), (47, 4, None), (46, 3, None)],
+)
+def test_how_many_stop_words_tell_a_language(others: int, hits: int, language: str | None) -> None:
+    """At least four of them, and at least eight of a hundred words."""
+    text = " ".join(["through"] * hits + [f"x{number}" for number in range(others)])
+    assert words_of("auto").decided_by(pa.array([text])).tokenizer.language == language
+
+
+def test_all_rows_tell_the_language_together() -> None:
+    rows = pa.array(["AB-12", "Die Häuser", "und die Straßen", "nicht für alle", "sind breit"])
+    assert words_of("auto").decided_by(rows).tokenizer.language == "german"
+
+
+def test_composed_and_decomposed_letters_have_one_stem() -> None:
+    for tokenize, word in (
+        ("auto german", "Häusern"),
+        ("auto french", "créées"),
+        ("auto spanish", "canción"),
+    ):
+        written = [unicodedata.normalize(form, word) for form in ("NFC", "NFD")]
+        assert len({*words_of(tokenize).terms(written[0]), *words_of(tokenize).terms(written[1])}) == 1
+        assert found(tokenize, [written[1]], written[0], plain=True) == [0]
+
+
+def test_few_stems_are_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of a table with many different words not all stay in memory."""
+    monkeypatch.setattr("audiomem_sql.indexes.words.stems._KEPT", 20)
+    stems = Stems(parse_tokenizer("snowball english"))
+    for start in range(0, 200, 10):
+        words = [f"running{number}s".encode() for number in range(start, start + 10)]
+        assert stems(words) == [word.removesuffix(b"s") for word in words]
+        assert len(stems._kept) <= 30

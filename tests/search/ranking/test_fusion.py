@@ -136,7 +136,7 @@ def test_options_as_text() -> None:
     assert Ranking.parse(" WEIGHT = '0.3' ") == Ranking.of(weight=0.3)
     assert Ranking.parse("rerank='a, b''c', rerank_rows=7") == Ranking.of(rerank="a, b'c", rerank_rows=7)
     assert Ranking.parse("rerank=org/model-1.5").rerank == "org/model-1.5"
-    assert NAMES == ("fusion", "weight", "rank_constant", "rerank", "rerank_rows")
+    assert NAMES == ("fusion", "weight", "rank_constant", "rerank", "rerank_rows", "column_weights")
     for ranking in (
         Ranking.of("rrf", 0.1, 3),
         Ranking.of(rerank="m", rerank_rows=1, weight=0.2),

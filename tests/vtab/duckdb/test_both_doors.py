@@ -49,6 +49,9 @@ QUERIES = [
     "SELECT id FROM audiomem_search('{notes}', 'reset a disk', fusion := 'rrf', rank_constant := 3, weight := 0.2)",
     "SELECT id FROM audiomem_search('{notes}', 'reset a disk', weight := 1, fusion := NULL, rerank := NULL)",
     "SELECT id FROM audiomem_search('{notes}', 'reset a disk', weight := 0.123::DECIMAL(4, 3))",
+    "SELECT id FROM audiomem_search('{folder}/man.flac', 'disk', column_weights := '{\"title\": 10}', k := 1) WHERE id = 1",
+    "SELECT id FROM audiomem_search('{folder}/man.flac', 'disk', column_weights := '{\"Body\": 10}', k := 1) WHERE id = 2",
+    "SELECT row_id, score, words FROM audiomem_explain('{folder}/man.flac', 'keyword: disk', column_weights := '{\"title\": 10}')",
     "FROM audiomem_explain('{notes}', 'reset a disk')",
     "SELECT words, score, row_id FROM audiomem_explain('{notes}', 'reset a password', k := 2, fusion := 'rrf', filter := 'id > 1')",
     "SELECT count(*) FROM audiomem_explain('{notes}', 'dogs', version := 2) WHERE score < 100",
@@ -145,6 +148,11 @@ ERRORS = [
     ("FROM audiomem_search('{notes}', 'a', fusion := 'rrf', rank_constant := 0)", "is no number from 1"),
     ("FROM audiomem_search('{notes}', 'a', rerank := 'org/cross')", "you did not allow it"),
     ("FROM audiomem_explain('{notes}', 'a', rerank := 'org/cross', rerank_rows := 0)", "is no number from 1"),
+    ("FROM audiomem_search('{folder}/man.flac', 'a', column_weights := '{\"titel\": 10}')", "Did you mean title"),
+    ("FROM audiomem_explain('{folder}/man.flac', 'a', column_weights := '{\"id\": 10}')", "id is not searched by its words"),
+    ("FROM audiomem_search('{folder}/man.flac', 'a', column_weights := '{\"title\": -1}')", "the weight -1 of title is no number"),
+    ("FROM audiomem_search('{folder}/man.flac', 'a', column_weights := {'title': 10})", "has no names of columns"),
+    ("FROM audiomem_search('{notes}', 'a', column_weights := '{\"body\": 1}')", "Leave the weights out"),
     ("FROM audiomem_explain('{notes}', NULL)", "there is nothing to search for"),
     ("FROM audiomem_explain('{notes}', 'a', k := 0)", "k = 0 is no number of rows"),
     ("FROM audiomem_top('{notes}', 'year +')", "'year +' is no order"),
@@ -178,6 +186,10 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
             replace="id IN (2, 5)",
             message="later",
         )
+    columns = ["id INTEGER PRIMARY KEY", "title TEXT INDEXED", "body TEXT INDEXED"]
+    with am.Table.create(made / "man.flac", columns) as table:
+        texts = [("disk", "a page of words"), ("page", "a disk of data"), ("more", "text"), ("other", "text")]
+        table.append([{"id": i, "title": title, "body": body} for i, (title, body) in enumerate(texts, 1)])
     (made / "parts").mkdir()
     (made / "other").mkdir()
     for number in (1, 2):
