@@ -61,7 +61,7 @@ def search(
 
     Or those that are nearest to a vector; or both.
     """
-    from audiomem_sql.errors import InFile, OptionError
+    from audiomem_sql.errors import InFile
     from audiomem_sql.search import Ranking
     from audiomem_sql.table.table import Table
 
@@ -72,9 +72,10 @@ def search(
     with Table(file, version=version) as table:
         weights = _without_columns(given, table, options) or None
         if explain:
-            if asked is not None or weights is not None:
-                raise OptionError("only a text is explained", remedy="Leave --vector and --weight out.")
-            _explain(table.explain(query, k=k, where=where, column=column, **options), json)
+            rows = table.explain(
+                query, k=k, where=where, column=column, vector=asked, weights=weights, **options
+            )
+            _explain(rows, json)
             return
         results = table.search(
             query, k=k, where=where, column=column, vector=asked, weights=weights, **options
@@ -130,6 +131,9 @@ def _explain(rows: pa.Table, json: bool) -> None:
             for kind, value in (("meaning", "cosine"), ("words", "bm25"))
             if row[f"{kind}_part"] is not None
         ]
+        for each in loads(row["vectors"] or "[]"):
+            figures = {f"{each['column']}_{name}": each[name] for name in each}
+            lines.append(f"       {_kind(figures, each['column'], each['column'] + '_score')}")
         for word in loads(row["words"] or "[]"):
             repeat = "" if word["repeat"] == 1 else f"{word['repeat']} × "
             product = f"{repeat}idf {word['idf']:.4f} × tf {word['tf']:.4f} = {word['score']:.4f}"
@@ -140,7 +144,7 @@ def _explain(rows: pa.Table, json: bool) -> None:
 def _kind(row: dict[str, Any], kind: str, value: str) -> str:
     """What one kind adds to a score, and where that comes from."""
     place = f"{kind} {row[f'{kind}_rank'] or 'beyond'}"
-    said = f"{value} {row[value]:.4f}" if row[value] is not None else ""
+    said = f"{value.removeprefix(f'{kind}_')} {row[value]:.4f}" if row[value] is not None else ""
     if row[f"{kind}_mean"] is not None:
         said += f" (mean {row[f'{kind}_mean']:.4f}, deviation {row[f'{kind}_deviation']:.4f})"
     return f"{place}: {row[f'{kind}_weight']:.2f} × {row[f'{kind}_part']:.4f}  {said}".rstrip()

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import replace
-from functools import partial
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
-from audiomem_sql.arrays import F32Array
+import numpy as np
+
+from audiomem_sql.arrays import F32Array, F64Array
 from audiomem_sql.columns.schema import Schema
 from audiomem_sql.errors import DataTypeError, QueryError
 from audiomem_sql.indexes.words import Expression
@@ -15,12 +16,29 @@ from audiomem_sql.scan import Filter, Readable, RowFilter
 from audiomem_sql.search.combined_query import MEANING, WORDS, CombinedQuery
 from audiomem_sql.search.embedding.texts import query_vector
 from audiomem_sql.search.ranking.column_weights import searched_weights
-from audiomem_sql.search.ranking.combined_search import Searched, combined
+from audiomem_sql.search.ranking.combined_search import Searched
+from audiomem_sql.search.ranking.fusion import weights_of
 from audiomem_sql.search.ranking.keyword_search import ranked_by_keywords
 from audiomem_sql.search.ranking.neighbours import Neighbours
+from audiomem_sql.search.ranking.options import WEIGHTS, Ranking
 from audiomem_sql.search.ranking.target import SearchTarget, any_word, mode_of, parsed, search_target
-from audiomem_sql.search.ranking.vector_search import nearest
+from audiomem_sql.search.ranking.vector_search import nearest, vector_scores
 from audiomem_sql.storage.segment import TableOptions
+
+
+@dataclass(frozen=True, slots=True)
+class Combination:
+    """A search for several things at once that is possible.
+
+    target: what the text is asked of; of no column without one. text: without the word for its mode; None
+    without a text. expression: the words that count; None without any. searched: the rankings, meaning and
+    words first.
+    """
+
+    target: SearchTarget
+    text: str | None
+    expression: Expression | None
+    searched: tuple[Searched, ...]
 
 
 def combined_query(query: Any, path: str) -> CombinedQuery | None:
@@ -31,7 +49,7 @@ def combined_query(query: Any, path: str) -> CombinedQuery | None:
         raise error.at(file=path) from None
 
 
-def combined_results(
+def combination(
     readable: Readable,
     schema: Schema,
     column: int,
@@ -41,51 +59,60 @@ def combined_results(
     filters: Sequence[Filter],
     *,
     row_filter: RowFilter | None,
-    k: int | None,
-    column_weights: Mapping[str, float],
-) -> Iterator[Neighbours]:
-    """The rows that answer the text of ``query`` in ``column``, and its vectors in theirs."""
-    parts: dict[str, tuple[float, Callable[[int], Iterator[Neighbours]], bool]] = {}
+    ranking: Ranking,
+) -> Combination:
+    """The search for the text of ``query`` in ``column``, and its vectors in theirs.
 
-    def near(vector_column: int, vector: F32Array) -> Callable[[int], Iterator[Neighbours]]:
-        return lambda first: nearest(
-            readable, vector_column, vector, filters, row_filter=row_filter, first=first
-        )
+    QueryError for one that is not possible.
+    """
+    searched: dict[str, Searched] = {}
+    by_meaning, by_words = weights_of(ranking)
+    # a column of vectors counts as much as meaning usually does
+    usual = weights_of(Ranking(ranking.fusion, WEIGHTS[ranking.fusion]))[0]
 
+    def add_near(name: str, vector_column: int, vector: F32Array, weight: float, of_column: bool) -> None:
+        def rows(first: int) -> Iterator[Neighbours]:
+            return nearest(readable, vector_column, vector, filters, row_filter=row_filter, first=first)
+
+        def scores(found: Neighbours) -> F64Array:
+            return vector_scores(schema, vector_column, found.distances)
+
+        searched[name] = Searched(name, weight, rows, scores, True, of_column)
+
+    target, text, expression = SearchTarget(None, {}), query.text, None
     if query.text is None:
-        searched_weights(column_weights, (), path)
+        searched_weights(ranking.column_weights, (), path)  # refuses any
     else:
         target = search_target(schema, column, path)
-        weights = searched_weights(column_weights, target.text_columns, path)
+        weights = searched_weights(ranking.column_weights, target.text_columns, path)
         mode, text = mode_of(query.text, target, path, plain=True)
         if mode in ("semantic", "hybrid"):
             assert target.vector_column is not None
             vector = query_vector(text, schema, target.vector_column, options, path)
-            parts[MEANING] = 0.65, near(target.vector_column, vector), True
+            add_near(MEANING, target.vector_column, vector, by_meaning, False)
         if mode != "semantic":
             expression = parsed(text, target, path) if mode == "keyword" else any_word(text, target, readable)
             expression = replace(expression, column_weights=weights)
-            parts[WORDS] = 0.35, partial(_by_words, readable, target, expression, filters, row_filter), False
+            rows = _by_words(readable, target, expression, filters, row_filter)
+            searched[WORDS] = Searched(WORDS, by_words, rows, _bm25, is_near=False)
     for name, value in query.vectors.items():
-        searched = search_target(schema, schema.index(name), path).vector_column
-        if searched is None:
+        vector_column = search_target(schema, schema.index(name), path).vector_column
+        if vector_column is None:
             raise QueryError(
                 f"column {name} has no vectors", file=path, remedy="Name a column of type FLOAT[n]."
             )
-        vector = query_vector(value, schema, searched, options, path)
-        if name in parts:
+        vector = query_vector(value, schema, vector_column, options, path)
+        if name in searched:
             raise QueryError(f"{name} is searched twice", file=path, remedy="Rename the column.")
-        parts[name] = 0.65, near(searched, vector), True
-    if not parts:
+        add_near(name, vector_column, vector, usual, True)
+    if not searched:
         raise QueryError("there is nothing to search for", file=path, remedy="Pass a text, or a vector.")
     try:
-        query.check_weights(tuple(parts))
+        query.check_weights(tuple(searched))
     except QueryError as error:
         raise error.at(file=path) from None
-    searches = [
-        Searched(query.weight(name, usual), rows, is_near) for name, (usual, rows, is_near) in parts.items()
-    ]
-    return combined(searches, k)
+    weighted = (replace(each, weight=query.weight(name, each.weight)) for name, each in searched.items())
+    return Combination(target, text, expression, tuple(weighted))
 
 
 def _by_words(
@@ -94,6 +121,12 @@ def _by_words(
     expression: Expression,
     filters: Sequence[Filter],
     row_filter: RowFilter | None,
-    first: int,
-) -> Iterator[Neighbours]:
-    return ranked_by_keywords(readable, target.text_columns, expression, filters, row_filter=row_filter)
+) -> Callable[[int], Iterator[Neighbours]]:
+    return lambda _: ranked_by_keywords(
+        readable, target.text_columns, expression, filters, row_filter=row_filter
+    )
+
+
+def _bm25(found: Neighbours) -> F64Array:
+    """BM25 as a positive number, float64 (n,)."""
+    return np.empty(0) if found.ranks is None else -found.ranks

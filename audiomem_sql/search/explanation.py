@@ -1,6 +1,7 @@
 """Why a row is where it is: the figures that a score is made of, so that they add up to it.
 
-``score = meaning_weight · meaning_part + words_weight · words_part``, a part that is NULL left out. With
+``score = meaning_weight · meaning_part + words_weight · words_part``, a part that is NULL left out. A search
+for vectors of columns as well adds ``weight · part`` of each of ``vectors``, in their order. With
 ``standardised`` a part is (value - mean) / deviation of the kind, and with ``rrf`` it is 1 / (rank_constant +
 rank). A search by one kind has one part, the cosine or BM25 itself. ``bm25`` is positive, and the sum of the
 ``score`` of its words.
@@ -16,18 +17,21 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from audiomem_sql.arrays import F64Array, I64Array
+from audiomem_sql.arrays import F32Array, F64Array, I64Array
 from audiomem_sql.columns.schema import Schema
-from audiomem_sql.columns.vector_index import COSINE
 from audiomem_sql.indexes.words import Expression, Matches, Statistics, term_frequencies, weights
 from audiomem_sql.scan import fetch_rows
+from audiomem_sql.search.combined_query import MEANING, WORDS
 from audiomem_sql.search.ranking.fusion import Share
-from audiomem_sql.search.ranking.hybrid_search import cosines
 from audiomem_sql.search.ranking.keyword_search import keyword_ranking, matched_parts
 from audiomem_sql.search.ranking.neighbours import Neighbours
 from audiomem_sql.search.ranking.parts import Part
 from audiomem_sql.search.ranking.reranking import reranked
+from audiomem_sql.search.ranking.vector_search import compares_directions, vector_scores
 from audiomem_sql.search.request import Asked
+
+#: What the scores of a kind are called.
+_VALUES = {MEANING: "cosine", WORDS: "bm25"}
 
 
 class Explained(NamedTuple):
@@ -37,7 +41,9 @@ class Explained(NamedTuple):
     the row over has no rank and no value. words: JSON, for each word of the query that the row has how often,
     its weight (idf) and how that counts here (tf); score is repeat · idf · tf. Of a search with weights of
     columns also how often it stands in each (counts), and the sum of these, each times the weight of its
-    column (weighted), which tf is made of. reranked: what the reranker gave.
+    column (weighted), which tf is made of. reranked: what the reranker gave. vectors: JSON, of each column of
+    vectors that is searched beside others its name, the figures of a kind, and as ``score`` the cosine, or
+    minus a distance of another kind.
     """
 
     rank: int
@@ -60,11 +66,12 @@ class Explained(NamedTuple):
     words_weight: float | None = None
     words: str | None = None
     reranked: float | None = None
+    vectors: str | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Found:
-    """The rows of a search: scores of both kinds, each as the columns of an Explained after their prefix."""
+    """The rows of a search, and for each kind the columns of an Explained that it fills."""
 
     rowids: I64Array
     scores: F64Array
@@ -78,7 +85,7 @@ def explained(asked: Asked, k: int) -> Iterator[Explained]:
     found = _found(asked, k if asked.ranking.rerank is None else max(k, asked.ranking.rerank_rows))
     order, reranks = _order(asked, found, k)
     rowids = found.rowids[order]
-    words = _words(asked, rowids) if asked.mode != "semantic" else {}
+    words = _words(asked, rowids) if asked.has_words else {}
     there, keys = _keys(asked, rowids)
     for rank, place in enumerate(np.flatnonzero(there).tolist(), 1):
         row, rowid = order[place], int(rowids[place])
@@ -99,6 +106,8 @@ def explained(asked: Asked, k: int) -> Iterator[Explained]:
 
 
 def _found(asked: Asked, k: int) -> _Found:
+    if asked.mode == "combined":
+        return _combined(asked, k)
     if asked.mode == "hybrid":
         return _fused(asked, k)
     if asked.mode == "semantic":
@@ -123,9 +132,8 @@ def _by_meaning(asked: Asked, k: int) -> _Found:
     rowids = np.concatenate([np.empty(0, np.int64), *(run.rowids for run in runs)])
     distances = np.concatenate([np.empty(0, np.float32), *(run.distances for run in runs)])
     assert asked.target.vector_column is not None
-    options = asked.schema.vector_indexes.get(asked.target.vector_column)
-    by_angle = options is None or options.metric == COSINE
-    scores = cosines(distances) if by_angle else -distances.astype(np.float64)
+    by_angle = compares_directions(asked.schema, asked.target.vector_column)
+    scores = vector_scores(asked.schema, asked.target.vector_column, distances)
     alone = [
         {
             "meaning_rank": rank,
@@ -145,10 +153,35 @@ def _fused(asked: Asked, k: int) -> _Found:
     return _Found(
         fused.rowids[:k],
         fused.scores[:k],
-        [None if distance != distance else distance for distance in found.distances[:k].tolist()],
+        _distances(found.distances, k),
         asked.ranking.fusion,
-        {"meaning": _figures("meaning", "cosine", meaning, k), "words": _figures("words", "bm25", words, k)},
+        {
+            kind: _figures(kind, _VALUES[kind], share, k)
+            for kind, share in ((MEANING, meaning), (WORDS, words))
+        },
     )
+
+
+def _combined(asked: Asked, k: int) -> _Found:
+    found = asked.combined(k)
+    fused = found.fused
+    kinds: dict[str, list[dict[str, Any]]] = {}
+    vectors: list[list[dict[str, Any]]] = [[] for _ in fused.rowids[:k]]
+    for each, share in zip(found.searched, fused.shares, strict=True):
+        if not each.is_column:
+            kinds[each.name] = _figures(each.name, _VALUES[each.name], share, k)
+            continue
+        for said, figures in zip(vectors, _figures("", "score", share, k), strict=True):
+            said.append({"column": each.name} | {name.removeprefix("_"): figures[name] for name in figures})
+    if any(vectors):
+        kinds["vectors"] = [{"vectors": json.dumps(said, ensure_ascii=False)} for said in vectors]
+    distances = _distances(found.distances, k)
+    return _Found(fused.rowids[:k], fused.scores[:k], distances, asked.ranking.fusion, kinds)
+
+
+def _distances(distances: F32Array, k: int) -> list[float | None]:
+    """The first ``k``, None for NaN."""
+    return [None if distance != distance else distance for distance in distances[:k].tolist()]
 
 
 def _figures(kind: str, value: str, share: Share, k: int) -> list[dict[str, Any]]:

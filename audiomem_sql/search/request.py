@@ -14,14 +14,14 @@ from typing import Any
 
 from audiomem_sql.arrays import F32Array, F64Array, I64Array
 from audiomem_sql.columns.schema import Schema
-from audiomem_sql.errors import QueryError
 from audiomem_sql.indexes.words import Expression, Words, plain_query
 from audiomem_sql.scan import Filter, Readable, RowFilter
-from audiomem_sql.search.combined_request import combined_query, combined_results
+from audiomem_sql.search.combined_request import Combination, combination, combined_query
 from audiomem_sql.search.embedding.found_passages import FoundPassages
 from audiomem_sql.search.embedding.texts import query_vector
 from audiomem_sql.search.ranking.column_weights import searched_weights
 from audiomem_sql.search.ranking.column_words import column_words
+from audiomem_sql.search.ranking.combined_search import Combined, combined, combined_rows
 from audiomem_sql.search.ranking.hybrid_search import Candidates, candidates, fused_rows
 from audiomem_sql.search.ranking.keyword_search import ranked_by_keywords
 from audiomem_sql.search.ranking.neighbours import Neighbours, first_of
@@ -60,27 +60,6 @@ def results(
     plain: a query by words alone that does not say so itself is one of plain words, not of FTS5's syntax.
     ranking: how both are fused, where both count, and what orders the best rows anew.
     """
-    several = combined_query(query, path)
-    if several is not None:
-        check_wanted(k, path)
-        if replace(ranking, column_weights={}) != DEFAULT_RANKING:
-            raise QueryError(
-                "a search with vectors of its own has weights, and no ranking",
-                file=path,
-                remedy="Pass weights, or leave the vectors out.",
-            )
-        return combined_results(
-            readable,
-            schema,
-            column,
-            several,
-            options,
-            path,
-            filters,
-            row_filter=row_filter,
-            k=k,
-            column_weights=ranking.column_weights,
-        )
     asked = asked_for(
         readable,
         schema,
@@ -104,8 +83,8 @@ def results(
 class Asked:
     """A search that is possible.
 
-    mode: ``semantic``, ``keyword``, ``words`` or ``hybrid``. text: the query without the word for it, or a
-    vector.
+    mode: ``semantic``, ``keyword``, ``words`` or ``hybrid``; ``combined`` for several things at once, which
+    ``combination`` says. text: the query without the word for it, or a vector.
     """
 
     readable: Readable
@@ -118,6 +97,7 @@ class Asked:
     filters: Sequence[Filter]
     row_filter: RowFilter | None
     ranking: Ranking
+    combination: Combination | None = None
 
     def by_meaning(self, k: int | None) -> Iterator[Neighbours]:
         """The rows that are nearest, for a search by meaning alone."""
@@ -145,8 +125,23 @@ class Asked:
             ranking=self.ranking,
         )
 
+    def combined(self, k: int | None) -> Combined:
+        """The best rows of all rankings, fused, for a search for several things at once."""
+        assert self.combination is not None
+        return combined(self.combination.searched, self.ranking, k)
+
+    @property
+    def has_words(self) -> bool:
+        """Whether words count."""
+        if self.combination is not None:
+            return self.combination.expression is not None
+        return self.mode != "semantic"
+
     def expression(self) -> Expression:
-        """The words that are looked for, for a search by words or by both, with the weights of columns."""
+        """The words that are looked for, where words count, with the weights of columns."""
+        if self.combination is not None:
+            assert self.combination.expression is not None
+            return self.combination.expression
         if self.mode == "keyword":
             said = parsed(self.text, self.target, self.path)
         else:
@@ -183,22 +178,26 @@ def asked_for(
 ) -> Asked:
     """The search of ``results`` with these arguments. QueryError for one that is not possible."""
     check_wanted(k, path)
-    if combined_query(query, path) is not None:  # results has gone another way
-        raise QueryError(
-            "a search with vectors of its own is not explained",
-            file=path,
-            remedy="Pass a text, or one vector.",
+    several = combined_query(query, path)
+    if several is not None:
+        both = combination(
+            readable, schema, column, several, options, path, filters, row_filter=row_filter, ranking=ranking
         )
-    target = search_target(schema, column, path)
-    mode, text = mode_of(query, target, path, plain)
-    searched_weights(ranking.column_weights, target.text_columns, path)  # wrong ones are refused at once
-    return Asked(readable, schema, target, mode, text, options, path, filters, row_filter, ranking)
+        target, mode, text = both.target, "combined", both.text
+    else:
+        both = None
+        target = search_target(schema, column, path)
+        mode, text = mode_of(query, target, path, plain)
+        searched_weights(ranking.column_weights, target.text_columns, path)  # wrong ones are refused at once
+    return Asked(readable, schema, target, mode, text, options, path, filters, row_filter, ranking, both)
 
 
 def _found(asked: Asked, k: int | None) -> Iterator[Neighbours]:
     """The rows by the kinds that count."""
     if asked.mode == "semantic":
         return asked.by_meaning(k)
+    if asked.mode == "combined":
+        return combined_rows(asked.combined(k), k)
     if asked.mode == "hybrid":
         return first_of(fused_rows(asked.candidates()), k)
     return ranked_by_keywords(

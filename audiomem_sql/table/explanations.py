@@ -32,6 +32,7 @@ EXPLANATION = pa.schema(
         ("words_weight", pa.float64()),
         ("words", pa.string()),
         ("reranked", pa.float64()),
+        ("vectors", pa.string()),
     ]
 )
 

@@ -325,12 +325,14 @@ class TableReader(Analysing):
 
     def explain(
         self,
-        query: Any,
+        query: Any = None,
         k: int = 10,
         where: str | None = None,
         parameters: Sequence[Any] = (),
         *,
         column: str | None = None,
+        vector: Any = None,
+        weights: Mapping[str, float] | None = None,
         **ranking: Unpack[RankingOptions],
     ) -> pa.Table:
         """Why :meth:`search` gives these rows: a row for each, with the figures that its score is made of.
@@ -339,7 +341,10 @@ class TableReader(Analysing):
         """
         with InFile(self.path):
             how = named_ranking(**ranking)
-        return explanation_table(self._rows.explain(query, k, where, parameters, column=column, ranking=how))
+        rows = self._rows.explain(
+            query, k, where, parameters, column=column, vector=vector, weights=weights, ranking=how
+        )
+        return explanation_table(rows)
 
     def suggest(self, word: str, k: int = 5, *, column: str | None = None) -> list[str]:
         """The ``k`` words of the INDEXED columns, or of ``column``, that are written most like ``word``.

@@ -216,6 +216,8 @@ class Rows:
         parameters: Sequence[Any] = (),
         *,
         column: str | None = None,
+        vector: Any = None,
+        weights: Mapping[str, float] | None = None,
         ranking: Ranking = DEFAULT_RANKING,
         plain: bool = True,
     ) -> Iterator[Explained]:
@@ -223,6 +225,7 @@ class Rows:
         self._check_count(k)
         full = self.current.schema
         with InFile(self.path):
+            query, column = asked_of(full, query, column, vector, weights)
             filters, row_filter = filters_of_text(where, parameters, self.schema)
             asked = asked_for(
                 self.current,

@@ -168,16 +168,20 @@ def audiomem_explain(
     as_of: Any,
     filter: Any,
     column: Any,
+    vector: Any = None,
+    weights: Any = None,
     **ranking: Any,
 ) -> Source:
     """Why a search gives these rows: the figures that each score is made of."""
     table = NamedTable(path, version, as_of)
-    _check_search(path, query, ranking)
+    _check_search(path, query if vector is None else vector, ranking)
     count = _K if k is None else rows_wanted(k, path)
     table.bound.scan([], filter)
 
     def batches(column_indexes: list[int]) -> Iterator[pa.RecordBatch]:
-        rows = table.now().explain(query, count, filter, column=column, **ranking)
+        rows = table.now().explain(
+            query, count, filter, column=column, vector=vector, weights=weights, **ranking
+        )
         return iter(rows.select(column_indexes or [0]).combine_chunks().to_batches())
 
     return Source(lambda: EXPLANATION, batches)
@@ -350,7 +354,7 @@ FUNCTIONS = (
     TableFunction(
         "audiomem_explain",
         (_PATH, Parameter("query", "ANY")),
-        (_COUNT, *_VERSION, *_FILTER, *_COLUMN, *_RANKING),
+        (_COUNT, *_VERSION, *_FILTER, *_COLUMN, *_VECTOR, *_RANKING),
         audiomem_explain,
     ),
     TableFunction(

@@ -22,7 +22,14 @@ from audiomem_sql.indexes.vectors import VectorIndex
 from audiomem_sql.machine.interrupts import check_interrupt, wait_for
 from audiomem_sql.machine.memory import check_room
 from audiomem_sql.scan import scan
-from audiomem_sql.search.analyses.nearest_of_many import distances_of_pairs, nearest_first, nearest_of_many
+from audiomem_sql.search.analyses.long_texts import further_passages, nearest_by_passages
+from audiomem_sql.search.analyses.nearest_of_many import (
+    best_of_groups,
+    distances_of_pairs,
+    nearest_first,
+    nearest_of_many,
+)
+from audiomem_sql.search.embedding.passages import pieces_of, window_of
 from audiomem_sql.search.embedding.stored_vectors import (
     Searched,
     column_of_vectors,
@@ -65,6 +72,7 @@ def knn_join(
 ) -> Pairs:
     """The ``k`` rows of ``right`` that are nearest to each row of ``left``, as MATCH with that k finds them.
 
+    Where texts are cut, rows are as near as the nearest two of their passages.
     Rows without a vector have no neighbours, and are none. A left column of texts that has no vectors of the
     right table's model is embedded by it. QueryError, DataTypeError for columns that cannot be compared, and
     for a vector of zeros where directions count.
@@ -78,9 +86,13 @@ def knn_join(
             queries = directions(queries, rowids, left.path)
     with InFile(right.path):
         found, distances = nearest_rows(right, column, queries, k)
+        lefts, groups = np.unique(rowids, return_inverse=True)
+        if len(lefts) < len(rowids):
+            k = found.shape[1]
+            found, distances = best_of_groups(groups, found, distances, k, len(lefts))
     filled = found >= 0
     rows, places = np.nonzero(filled)
-    return Pairs(rowids[rows], found[filled], places + 1, distances[filled])
+    return Pairs(lefts[rows], found[filled], places + 1, distances[filled])
 
 
 def directions(vectors: F32Array, rowids: I64Array, path: str) -> F32Array:
@@ -101,11 +113,11 @@ def directions(vectors: F32Array, rowids: I64Array, path: str) -> F32Array:
 def _left_vectors(
     left: Searched, name: str | None, right: Searched, right_column: int
 ) -> tuple[I64Array, F32Array]:
-    """Rowids and vectors of the left rows, of the width that the right column has."""
+    """Rowids and vectors of the left rows, of the width that the right column has; one for each passage."""
     declared = right.schema.columns[right_column]
     texts = _texts_to_embed(left, name, right) if declared.is_hidden else None
     if texts is not None:
-        return _embedded(left, texts, right)
+        return _embedded(left, texts, right, right_column)
     column = column_of_vectors(left.schema, name, left.path)
     if left.schema.columns[column].is_hidden and not declared.is_hidden:
         raise QueryError(
@@ -122,7 +134,15 @@ def _left_vectors(
             place=f"column {left.schema.columns[column].name}",
             remedy="Name two columns of vectors from the same model.",
         )
-    return vectors_by_rowid(left, column)
+    rowids, vectors = vectors_by_rowid(left, column)
+    further = []
+    for piece in further_passages(left, column):
+        further.append(piece)
+        check_room(2 * sum(each.vectors.nbytes for each in further), left.path)
+    return (
+        np.concatenate([rowids, *(piece.rowids for piece in further)]),
+        np.concatenate([vectors, *(piece.vectors for piece in further)]),
+    )
 
 
 def _texts_to_embed(left: Searched, name: str | None, right: Searched) -> int | None:
@@ -139,9 +159,14 @@ def _texts_to_embed(left: Searched, name: str | None, right: Searched) -> int | 
     return None if column in schema.vectors and same and len(digests) < 2 else column
 
 
-def _embedded(left: Searched, column: int, right: Searched) -> tuple[I64Array, F32Array]:
-    """Rowids of the rows with a text, rising int64 (n,), and what the right table's model makes of these."""
+def _embedded(left: Searched, column: int, right: Searched, right_column: int) -> tuple[I64Array, F32Array]:
+    """Rowids of the rows with a text, int64 (n,), and what the right table's model makes of these.
+
+    They are cut into passages as that table's are.
+    """
     embedder = table_embedder(right.options, right.schema, right.path)
+    is_cut = right_column in right.schema.passages
+    window = window_of(right.options.passages, embedder) if is_cut else None
     rowids: list[I64Array] = [np.empty(0, np.int64)]
     vectors = [np.empty((0, embedder.dimensions), np.float32)]
     for batch in scan(left.readable, (column,), left.filters, row_filter=left.row_filter):
@@ -149,12 +174,14 @@ def _embedded(left: Searched, column: int, right: Searched) -> tuple[I64Array, F
         there = [row for row, text in enumerate(texts) if text is not None and text.strip()]
         for start in range(0, len(there), _ASKED):
             check_interrupt()
-            some = there[start : start + _ASKED]
-            vectors.append(embedder.embed([texts[row] for row in some]))
-            rowids.append(batch.rowids[some])
-    all_rowids = np.concatenate(rowids)
-    order = np.argsort(all_rowids, kind="stable")
-    return all_rowids[order], np.concatenate(vectors)[order]
+            pieces = [
+                (row, piece)
+                for row in there[start : start + _ASKED]
+                for piece in pieces_of(texts[row], window, embedder)
+            ]
+            vectors.append(embedder.embed([piece for _, piece in pieces]))
+            rowids.append(batch.rowids[[row for row, _ in pieces]])
+    return np.concatenate(rowids), np.concatenate(vectors)
 
 
 def nearest_rows(
@@ -164,8 +191,22 @@ def nearest_rows(
 
     Rowids int64 (m, k), the nearest first, -1 where there are fewer; distances float32 (m, k). By cosine
     queries have length 1. probes: lists that are looked through of a large index, by default as many as a
-    search looks through.
+    search looks through. A row that is cut is as near as the nearest of its passages.
     """
+    first = _nearest_firsts(table, column, queries, k, probes)
+    if next(further_passages(table, column), None) is None:
+        return first
+    k = first[0].shape[1]
+    further = nearest_by_passages(table, column, queries, k)
+    rowids = np.concatenate([first[0], further[0]], axis=1)
+    distances = np.concatenate([first[1], further[1]], axis=1)
+    return best_of_groups(np.arange(len(queries)), rowids, distances, k, len(queries))
+
+
+def _nearest_firsts(
+    table: Searched, column: int, queries: F32Array, k: int, probes: int | None
+) -> tuple[I64Array, F32Array]:
+    """The same by the first passage of each row."""
     readable = table.readable
     total = sum(view.live_rows for view in readable.views) + len(readable.pending or ())
     k = max(1, min(k, total))

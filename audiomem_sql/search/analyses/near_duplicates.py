@@ -1,8 +1,12 @@
 """Rows that say nearly the same: groups of rows whose vectors point the same way, or whose texts are equal.
 
 Two rows belong together if their similarity, the cosine of their vectors, reaches a threshold; a group is
-what such pairs connect. Up to ``COMPARED_IN_FULL`` different rows every pair is compared. More rows are put
-into lists by k-means, and each row is compared with the rows of the lists that are nearest to it.
+what such pairs connect. Texts that are cut must be alike as wholes: the means of their passages must reach
+the threshold, and so must the mean of the cosines of each passage with the one that is most like it in the
+other row (:meth:`~audiomem_sql.search.analyses.long_texts.RowPassages.agreements`).
+
+Up to ``COMPARED_IN_FULL`` different rows every pair is compared. More rows are put into lists by k-means, and
+each row is compared with the rows of the lists that are nearest to it.
 """
 
 from __future__ import annotations
@@ -15,12 +19,13 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from audiomem_sql.arrays import F32Array, F64Array, I64Array
+from audiomem_sql.arrays import BoolArray, F32Array, F64Array, I64Array
 from audiomem_sql.columns.types import Kind
 from audiomem_sql.errors import OptionError
 from audiomem_sql.machine.interrupts import check_interrupt
 from audiomem_sql.scan import scan
 from audiomem_sql.search.analyses.kmeans import centres_of, nearest_centres
+from audiomem_sql.search.analyses.long_texts import RowPassages, row_passages
 from audiomem_sql.search.embedding.stored_vectors import Searched, column_of_vectors, vectors_by_rowid
 
 #: The cosine of two rows from which on they are taken for the same.
@@ -71,10 +76,14 @@ def duplicates(table: Searched, name: str | None = None, threshold: float | None
             return _grouped(rowids, _first_equal(values), vectors, np.full(len(rowids), -1))
     column = column_of_vectors(schema, name, table.path)
     rowids, vectors = vectors_by_rowid(table, column)
+    passages = row_passages(table, column, rowids, vectors)
+    if passages is not None:
+        vectors = passages.means()
     lengths = np.sqrt(np.einsum("ij,ij->i", vectors, vectors, dtype=np.float64))
     directed = lengths > 0
     rowids, vectors = rowids[directed], vectors[directed]
     vectors /= lengths[directed, None].astype(np.float32)
+    passages = None if passages is None else passages.of_rows(np.flatnonzero(directed))
     texts = next((text for text, hidden in schema.vectors.items() if hidden == column), None)
     if texts is None:
         places = np.arange(len(rowids))
@@ -87,11 +96,12 @@ def duplicates(table: Searched, name: str | None = None, threshold: float | None
         text_places = np.searchsorted(rowids, text_rowids)
         roots.join(text_places, text_places[_first_equal(values)])
     roots.join(places, places[_first_alike(vectors)])
-    kept = roots.of(places) == places
-    _join_near(vectors[kept], least, places[kept], roots)
     vector_rows = np.full(len(rowids), -1)
     vector_rows[places] = np.arange(len(places))
-    return _grouped(rowids, roots.of(np.arange(len(rowids))), vectors, vector_rows)
+    kept = roots.of(places) == places
+    wholes = None if passages is None else _Wholes(passages, vector_rows, least)
+    _join_near(vectors[kept], least, places[kept], roots, wholes)
+    return _grouped(rowids, roots.of(np.arange(len(rowids))), vectors, vector_rows, passages)
 
 
 def checked_threshold(threshold: Any, path: str) -> float:
@@ -167,8 +177,42 @@ class _Roots:
             one, other = low, high
 
 
-def _join_near(vectors: F32Array, least: float, places: I64Array, roots: _Roots) -> None:
-    """Connect the rows whose vectors, float32 (n, d) of length 1, have a cosine of ``least`` or more."""
+@dataclass(frozen=True, slots=True, eq=False)
+class _Wholes:
+    """Tells whether rows that are cut are alike passage by passage.
+
+    rows: int64 (any,), which row of ``passages`` stands at a place.
+    """
+
+    passages: RowPassages
+    rows: I64Array
+    least: float
+
+    def alike(self, one: I64Array, other: I64Array, roots: _Roots) -> BoolArray:
+        """Which pairs of places are, bool (n,), by rising ``one``; all that have one passage each.
+
+        Pairs that are connected already are not looked at.
+        """
+        alike = np.ones(len(one), np.bool_)
+        is_cut = self.passages.is_cut
+        asked = np.flatnonzero(
+            (is_cut[self.rows[one]] | is_cut[self.rows[other]]) & (roots.of(one) != roots.of(other))
+        )
+        for some in np.split(asked, np.flatnonzero(np.diff(one[asked])) + 1):
+            if len(some):
+                check_interrupt()
+                found = self.passages.agreements(int(self.rows[one[some[0]]]), self.rows[other[some]])
+                alike[some] = found >= self.least - _ROUNDED
+        return alike
+
+
+def _join_near(
+    vectors: F32Array, least: float, places: I64Array, roots: _Roots, wholes: _Wholes | None = None
+) -> None:
+    """Connect the rows whose vectors, float32 (n, d) of length 1, have a cosine of ``least`` or more.
+
+    wholes: of rows that are cut, these must be alike, too.
+    """
 
     def join(rows: F32Array, row_places: I64Array, others: F32Array, other_places: I64Array) -> None:
         check_interrupt()
@@ -180,7 +224,11 @@ def _join_near(vectors: F32Array, least: float, places: I64Array, roots: _Roots)
             kept = ~near
             kept[near] = exact >= least
             one, other = one[kept], other[kept]
-        roots.join(row_places[one], other_places[other])
+        one, other = row_places[one], other_places[other]
+        if wholes is not None:
+            alike = wholes.alike(one, other, roots)
+            one, other = one[alike], other[alike]
+        roots.join(one, other)
 
     if len(vectors) <= COMPARED_IN_FULL:
         for start in range(0, len(vectors), _BLOCK):
@@ -208,7 +256,13 @@ def _by_number(numbers: I64Array, count: int) -> list[I64Array]:
     return np.split(order, np.searchsorted(numbers[order], np.arange(1, count)))
 
 
-def _grouped(rowids: I64Array, roots: I64Array, vectors: F32Array, vector_rows: I64Array) -> Duplicates:
+def _grouped(
+    rowids: I64Array,
+    roots: I64Array,
+    vectors: F32Array,
+    vector_rows: I64Array,
+    passages: RowPassages | None = None,
+) -> Duplicates:
     """The groups of two rows or more.
 
     roots: int64 (n,), the first row of the group of each. vector_rows: int64 (n,), where the vector of each
@@ -230,7 +284,10 @@ def _grouped(rowids: I64Array, roots: I64Array, vectors: F32Array, vector_rows: 
             fits = own @ own.mean(axis=0)
             place = int(np.argmax(fits >= fits.max() - 1e-9))
             middle = of_group[place]
-            similarities[start:end] = np.minimum(np.round(own @ own[place], 6), 1.0)
+            likeness = own @ own[place]
+            if passages is not None:
+                likeness = np.minimum(likeness, passages.agreements(int(numbers[place]), numbers))
+            similarities[start:end] = np.minimum(np.round(likeness, 6), 1.0)
         representatives[start:end] = rowids[middle]
     return Duplicates(runs + 1, rowids[rows], representatives, similarities)
 

@@ -193,6 +193,32 @@ def nearest_first(rowids: I64Array, distances: F32Array, k: int) -> tuple[I64Arr
     return best
 
 
+def best_of_groups(
+    groups: I64Array, rowids: I64Array, distances: F32Array, k: int, count: int
+) -> tuple[I64Array, F32Array]:
+    """The ``k`` nearest rows of each of ``count`` groups of lines, each row once with its least distance.
+
+    groups: int64 (m,), that of each line. rowids: int64 (m, n), -1 for none. distances: float32 (m, n).
+    What comes back is rowids int64 (count, k), the nearest first, equally near ones by rowid, and distances;
+    -1 and infinity where there are fewer.
+    """
+    lines, places = np.nonzero(rowids >= 0)
+    group, row, distance = groups[lines], rowids[lines, places], distances[lines, places]
+    order = np.lexsort((distance, row, group))
+    group, row, distance = group[order], row[order], distance[order]
+    first = np.ones(len(group), np.bool_)
+    first[1:] = (group[1:] != group[:-1]) | (row[1:] != row[:-1])
+    group, row, distance = group[first], row[first], distance[first]
+    order = np.lexsort((row, distance, group))
+    group, row, distance = group[order], row[order], distance[order]
+    rank = np.arange(len(group)) - np.searchsorted(group, np.arange(count))[group]
+    kept = rank < k
+    best = np.full((count, k), -1, np.int64), np.full((count, k), np.inf, np.float32)
+    best[0][group[kept], rank[kept]] = row[kept]
+    best[1][group[kept], rank[kept]] = distance[kept]
+    return best
+
+
 def distances_of_pairs(vectors: F32Array, queries: F32Array, metric: str) -> F32Array:
     """The distance of each vector, float32 (n, d), from the query beside it: float32 (n,).
 

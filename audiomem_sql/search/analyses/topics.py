@@ -24,11 +24,11 @@ from audiomem_sql.indexes.words import words_of
 from audiomem_sql.machine.interrupts import check_interrupt
 from audiomem_sql.scan import fetch_rows
 from audiomem_sql.search.analyses.kmeans import centres_of, nearest_centres
+from audiomem_sql.search.analyses.long_texts import whole_vectors
 from audiomem_sql.search.embedding.stored_vectors import (
     Searched,
     column_of_vectors,
     metric_of,
-    vectors_by_rowid,
 )
 
 #: Clusters that are made where nobody says how many: the root of half the rows, but no more than these.
@@ -80,13 +80,14 @@ class Clusters:
 def clusters(table: Searched, name: str | None = None, k: int | None = None) -> Clusters:
     """The rows with a vector in ``k`` clusters, by default as :func:`usual_count` says.
 
-    name: a column SEMANTIC or FLOAT[n], by default the only one with vectors. Vectors of zeros belong to no
-    cluster, unless the metric is l2. QueryError for a column without vectors, or another k.
+    name: a column SEMANTIC or FLOAT[n], by default the only one with vectors. A text that is cut is the mean
+    of its passages. Vectors of zeros belong to no cluster, unless the metric is l2. QueryError for a column
+    without vectors, or another k.
     """
     schema = table.schema
     column = column_of_vectors(schema, name, table.path)
     wanted = _checked_count(k, table.path)
-    rowids, vectors = vectors_by_rowid(table, column)
+    rowids, vectors = whole_vectors(table, column)
     spherical = metric_of(schema, column) != L2
     if spherical:
         lengths = np.sqrt(np.einsum("ij,ij->i", vectors, vectors, dtype=np.float64))

@@ -101,6 +101,12 @@ def cut(text: str, window: int, embedder: Embedder) -> I64Array:
     return np.array(found[:MAX_PASSAGES], np.int64)
 
 
+def pieces_of(text: str, window: int | None, embedder: Embedder) -> list[str]:
+    """The passages of a text; itself where it fits the window, or there is none."""
+    found = None if window is None else cut(text, window, embedder)
+    return [text] if found is None or len(found) == 1 else [text[start:end] for start, end in found.tolist()]
+
+
 def _end(text: str, tokens: I64Array, least: int, most: int) -> int:
     """The token before which a passage ends: the last of the best places from ``least`` to ``most``."""
     return max(range(least, most + 1), key=lambda token: (_rank(text, tokens, token), token))

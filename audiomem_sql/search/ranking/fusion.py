@@ -41,17 +41,17 @@ class ScoredRows:
 
 @dataclass(frozen=True, slots=True)
 class Scale:
-    """The scores of one kind: their mean, standard deviation, and the last of the best FUSED_ROWS."""
+    """The scores of one kind: their mean, standard deviation, and the last of the best."""
 
     mean: float
     deviation: float
     last: float
 
     @classmethod
-    def of(cls, kind: ScoredRows) -> Scale:
-        """That of the best scores of ``kind``; a row without a score of its own counts 0."""
-        best = kind.scores[:FUSED_ROWS]
-        zeros = min(kind.rows, FUSED_ROWS) - len(best)
+    def of(cls, kind: ScoredRows, depth: int = FUSED_ROWS) -> Scale:
+        """That of the best ``depth`` scores of ``kind``; a row without a score of its own counts 0."""
+        best = kind.scores[:depth]
+        zeros = min(kind.rows, depth) - len(best)
         if zeros > 0:
             best = np.concatenate([best, np.zeros(zeros)])
         if not len(best):
@@ -99,13 +99,24 @@ class FusedRows:
     shares: tuple[Share, ...]
 
 
-def fuse(kinds: Sequence[ScoredRows], weights: Sequence[float], ranking: Ranking) -> FusedRows:
-    """The best FUSED_ROWS of each kind as one ranking, highest score first; equal ones by rowid.
+def weights_of(ranking: Ranking) -> tuple[float, float]:
+    """What the parts of meaning and of words are multiplied with.
 
-    weights: one for each kind, which add up to 1. A row that only some kinds hand over has the last of the
-    best scores of the others, or no share of their ranks.
+    Those of ranks are 1 on average, so that equal ones leave the plain sum.
     """
-    cut = [(kind.rowids[:FUSED_ROWS], kind.scores[:FUSED_ROWS]) for kind in kinds]
+    average = 2 if ranking.fusion == RRF else 1
+    return average * ranking.weight, average * (1 - ranking.weight)
+
+
+def fuse(
+    kinds: Sequence[ScoredRows], weights: Sequence[float], ranking: Ranking, depth: int = FUSED_ROWS
+) -> FusedRows:
+    """The best ``depth`` rows of each kind as one ranking, highest score first; equal ones by rowid.
+
+    weights: of each kind, what its part of a score is multiplied with. A row that only some kinds hand over
+    has the last of the best scores of the others, or no share of their ranks.
+    """
+    cut = [(kind.rowids[:depth], kind.scores[:depth]) for kind in kinds]
     rowids = np.unique(np.concatenate([np.empty(0, np.int64), *(each for each, _ in cut)]))
     shares = []
     total = np.zeros(len(rowids))
@@ -115,7 +126,8 @@ def fuse(kinds: Sequence[ScoredRows], weights: Sequence[float], ranking: Ranking
         ranks[places] = np.arange(1, len(own) + 1)
         raw = np.full(len(rowids), np.nan)
         raw[places] = scores
-        share = _share(kind, ranks, raw, weight * len(kinds) if ranking.fusion == RRF else weight, ranking)
+        scale = None if ranking.fusion == RRF else Scale.of(kind, depth)
+        share = Share(ranks, raw, _parts(ranks, raw, scale, ranking), weight, scale)
         total += share.weight * share.parts
         shares.append(share)
     best = np.argsort(-total, kind="stable")
@@ -126,14 +138,8 @@ def fuse(kinds: Sequence[ScoredRows], weights: Sequence[float], ranking: Ranking
     return FusedRows(rowids[best], total[best], tuple(ordered))
 
 
-def _share(kind: ScoredRows, ranks: I64Array, raw: F64Array, weight: float, ranking: Ranking) -> Share:
-    """What ``kind`` adds.
-
-    The weights of ranks are 1 on average, so that equal ones leave the plain sum.
-    """
-    if ranking.fusion == RRF:
-        parts = np.where(ranks > 0, 1.0 / (ranking.rank_constant + ranks), 0.0)
-        return Share(ranks, raw, parts, weight, None)
-    scale = Scale.of(kind)
-    parts = scale.standardised(np.where(ranks > 0, raw, scale.last))
-    return Share(ranks, raw, parts, weight, scale)
+def _parts(ranks: I64Array, raw: F64Array, scale: Scale | None, ranking: Ranking) -> F64Array:
+    """What a kind says of each row, float64 (n,): by its score, or without a scale by its rank."""
+    if scale is None:
+        return np.where(ranks > 0, 1.0 / (ranking.rank_constant + ranks), 0.0)
+    return scale.standardised(np.where(ranks > 0, raw, scale.last))

@@ -10,7 +10,7 @@ import numpy as np
 from audiomem_sql.arrays import F32Array, F64Array
 from audiomem_sql.indexes.words import Expression
 from audiomem_sql.scan import Filter, Readable, RowFilter
-from audiomem_sql.search.ranking.fusion import FUSED_ROWS, FusedRows, ScoredRows, fuse
+from audiomem_sql.search.ranking.fusion import FUSED_ROWS, FusedRows, ScoredRows, fuse, weights_of
 from audiomem_sql.search.ranking.keyword_search import KeywordRanking, keyword_ranking
 from audiomem_sql.search.ranking.neighbours import Neighbours, in_steps
 from audiomem_sql.search.ranking.options import Ranking
@@ -51,7 +51,7 @@ def candidates(
             ScoredRows(near.rowids, cosines(near.distances), len(near)),
             ScoredRows(by_words.rowids, -by_words.scores, by_words.rows),
         ],
-        [ranking.weight, 1 - ranking.weight],
+        weights_of(ranking),
         ranking,
     )
     ranks = fused.shares[0].ranks

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import chain
+
+import numpy as np
 
 from audiomem_sql.arrays import F32Array, F64Array, I64Array
 
@@ -48,3 +51,26 @@ def first_of(rows: Iterator[Neighbours], k: int | None) -> Iterator[Neighbours]:
             run = Neighbours(run.rowids[:k], run.distances[:k], None if run.ranks is None else run.ranks[:k])
         yield run
         k = None if k is None else k - len(run)
+
+
+def parted(rows: Iterator[Neighbours], count: int) -> tuple[Neighbours, Iterator[Neighbours]]:
+    """The first ``count`` rows as one, and what comes behind them.
+
+    No more is asked for than it takes. Where runs have ranks, the first rows have them.
+    """
+    runs: list[Neighbours] = []
+    left: list[Neighbours] = []
+    wanted = count
+    while wanted and (run := next(rows, None)) is not None:
+        runs.extend(first_of(iter([run]), wanted))
+        if len(run) > wanted:
+            ranks = None if run.ranks is None else run.ranks[wanted:]
+            left.append(Neighbours(run.rowids[wanted:], run.distances[wanted:], ranks))
+        wanted -= len(runs[-1])
+    ranks_of_runs = [run.ranks for run in runs if run.ranks is not None]
+    head = Neighbours(
+        np.concatenate([np.empty(0, np.int64), *(run.rowids for run in runs)]),
+        np.concatenate([np.empty(0, np.float32), *(run.distances for run in runs)]),
+        np.concatenate(ranks_of_runs) if ranks_of_runs else None,
+    )
+    return head, chain(left, rows)

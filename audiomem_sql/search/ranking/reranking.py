@@ -16,7 +16,7 @@ from audiomem_sql.errors import AudioMemError, QueryError
 from audiomem_sql.machine.interrupts import check_interrupt
 from audiomem_sql.scan import Readable, fetch_rows
 from audiomem_sql.search.models.cross_encoders import cross_encoder
-from audiomem_sql.search.ranking.neighbours import Neighbours, first_of
+from audiomem_sql.search.ranking.neighbours import Neighbours, parted
 from audiomem_sql.search.ranking.options import Ranking, Reranker
 
 
@@ -52,7 +52,7 @@ def _reranked(
     count: int,
     path: str,
 ) -> Iterator[Neighbours]:
-    head, behind = _first(rows, count)
+    head, behind = parted(rows, count)
     lowest = None
     if len(head):
         there, texts = _texts(readable, head, columns)
@@ -67,32 +67,6 @@ def _reranked(
         ranks = run.distances.astype(np.float64) if run.ranks is None else run.ranks
         first = float(ranks[0]) if first is None else first
         yield Neighbours(run.rowids, run.distances, (ranks - first) + (lowest or 0.0))
-
-
-def _first(rows: Iterator[Neighbours], count: int) -> tuple[Neighbours, Iterator[Neighbours]]:
-    """The first ``count`` rows as one, with ranks that mean nothing, and what comes behind them."""
-    runs: list[Neighbours] = []
-    left: list[Neighbours] = []
-    wanted = count
-    while wanted:
-        run = next(rows, None)
-        if run is None:
-            break
-        runs.extend(first_of(iter([run]), wanted))
-        if len(run) > wanted:
-            ranks = None if run.ranks is None else run.ranks[wanted:]
-            left.append(Neighbours(run.rowids[wanted:], run.distances[wanted:], ranks))
-        wanted -= len(runs[-1])
-    head = Neighbours(
-        np.concatenate([np.empty(0, np.int64), *(run.rowids for run in runs)]),
-        np.concatenate([np.empty(0, np.float32), *(run.distances for run in runs)]),
-    )
-
-    def behind() -> Iterator[Neighbours]:
-        yield from left
-        yield from rows
-
-    return head, behind()
 
 
 def _texts(readable: Readable, head: Neighbours, columns: Sequence[int]) -> tuple[Any, list[str]]:

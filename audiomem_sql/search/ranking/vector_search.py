@@ -16,7 +16,8 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 import pyarrow as pa
 
-from audiomem_sql.arrays import BoolArray, F32Array, I64Array
+from audiomem_sql.arrays import BoolArray, F32Array, F64Array, I64Array
+from audiomem_sql.columns.schema import Schema
 from audiomem_sql.columns.types import BIT
 from audiomem_sql.columns.vector_index import COMPACT, COSINE, INT8, SMALL
 from audiomem_sql.columns.views import strings, valid
@@ -56,10 +57,8 @@ def nearest(
     column: one of type FLOAT[n]. query: float32 (n,). first: rows that are handed over at first.
     DataTypeError for a query of another length, or that is not finite; of zeros, where directions count.
     """
-    options = readable.schema.vector_indexes.get(column)
     width = readable.schema.columns[column].type.width
-    by_bits = readable.schema.columns[column].type.element == BIT
-    by_direction = not by_bits and (options is None or options.metric == COSINE)
+    by_direction = compares_directions(readable.schema, column)
     query = unit_vector(query, width) if by_direction else finite_vector(query, width)
     ranking = _Ranking(readable, column, query, tuple(filters), row_filter)
     yielded = np.empty(0, np.int64)
@@ -78,6 +77,19 @@ def nearest(
         yielded = np.concatenate([yielded, rowids[new]])
         remaining = None if remaining is None else remaining - len(new)
         step *= 4
+
+
+def compares_directions(schema: Schema, column: int) -> bool:
+    """Whether the distances of a column are 1 - cosine."""
+    options = schema.vector_indexes.get(column)
+    by_bits = schema.columns[column].type.element == BIT
+    return not by_bits and (options is None or options.metric == COSINE)
+
+
+def vector_scores(schema: Schema, column: int, distances: F32Array) -> F64Array:
+    """How near rows are, float64 (n,), higher is better: the cosine, or minus a distance of another kind."""
+    exact = distances.astype(np.float64)
+    return 1.0 - exact if compares_directions(schema, column) else -exact
 
 
 def finite_vector(query: F32Array, width: int) -> F32Array:

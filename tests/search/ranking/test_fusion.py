@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from audiomem_sql.errors import QueryError
-from audiomem_sql.search.ranking.fusion import FUSED_ROWS, Scale, ScoredRows, fuse
+from audiomem_sql.search.ranking.fusion import FUSED_ROWS, Scale, ScoredRows, fuse, weights_of
 from audiomem_sql.search.ranking.options import NAMES, Ranking
 
 Kind = tuple[dict[int, float], int]
@@ -46,7 +46,7 @@ def by_hand(kinds: list[Kind], weights: list[float], ranking: Ranking) -> list[t
         for rowid in all_best(kinds):
             part = 0.0
             if ranking.fusion == "rrf" and rowid in ranks:
-                part = len(kinds) / (ranking.rank_constant + ranks[rowid])
+                part = 1 / (ranking.rank_constant + ranks[rowid])
             elif ranking.fusion != "rrf" and deviation:
                 part = ((scores[rowid] if rowid in ranks else values[-1]) - mean) / deviation
             totals[rowid] = totals.get(rowid, 0.0) + weight * part
@@ -106,10 +106,10 @@ def test_equal_scores_count_nothing(value: float) -> None:
 def test_reciprocal_ranks() -> None:
     first = ScoredRows(np.array([7, 3, 9]), np.array([3.0, 2, 1]), 3)
     second = ScoredRows(np.array([3, 5]), np.array([2.0, 1]), 2)
-    fused = fuse([first, second], [0.5, 0.5], Ranking.of("rrf"))
+    fused = fuse([first, second], weights_of(Ranking.of("rrf")), Ranking.of("rrf"))
     assert fused.rowids.tolist() == [3, 7, 5, 9]
     assert fused.scores.tolist() == [1 / 62 + 1 / 61, 1 / 61, 1 / 62, 1 / 63]  # the plain sum, exactly
-    fused = fuse([first, second], [0.8, 0.2], Ranking.of("rrf", rank_constant=1))
+    fused = fuse([first, second], [1.6, 0.4], Ranking.of("rrf", rank_constant=1))
     assert fused.rowids.tolist() == [7, 3, 9, 5]
     assert fused.scores.tolist() == pytest.approx([1.6 / 2, 1.6 / 3 + 0.4 / 2, 1.6 / 4, 0.4 / 3])
 

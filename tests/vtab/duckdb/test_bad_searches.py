@@ -20,8 +20,9 @@ from audiomem_sql.connections import register
 from audiomem_sql.errors import AudioMemError
 
 NAN = [float("nan"), 1.0, 0.0]
-#: What is asked of which column, how many rows, and what the error says.
-CASES: dict[str, tuple[Any, str, int, str]] = {
+COMBINED = 'combined: {"query": "some words", "vectors": {"l2": [1, 2, 3]}'
+#: What is asked of which column (t: of the table), how many rows, what the error says, and how it is ranked.
+CASES: dict[str, tuple[Any, str, int, str] | tuple[Any, str, int, str, str]] = {
     "NaN": (NAN, "l2", 3, "finite"),
     "an infinity": ([1.0, float("inf"), 0.0], "ip", 3, "finite"),
     "a number that float32 cannot hold": ([1.0, 1e39, 0.0], "l2", 3, "finite"),
@@ -38,11 +39,39 @@ CASES: dict[str, tuple[Any, str, int, str]] = {
     "a text of a megabyte": ("word " * 220_000, "body", 3, "over the limit of 1,048,576"),
     "a vector of a megabyte": ("[" + "1, " * 350_000 + "1]", "l2", 3, "has 350001 numbers"),
     "nothing but spaces": ("semantic:   ", "body", 3, "empty"),
+    "a fusion that does not exist": ("words", "body", 3, "there is no fusion 'rff'", "fusion=rff"),
+    "a share above all": ("combined: {}", "t", 3, "weight = '1.5' is no share", "weight=1.5"),
+    "a constant without ranks": ("words", "body", 3, "is of reciprocal ranks only", "rank_constant=3"),
+    "rows for no reranker": ("words", "body", 3, "is of a reranker only", "rerank_rows=3"),
+    "nothing in several things": ("combined: {}", "t", 3, "nothing to search for", "fusion=rrf"),
+    "NaN among several things": (
+        'combined: {"vectors": {"l2": [NaN, 1, 2]}}',
+        "t",
+        3,
+        "finite",
+        "fusion=rrf",
+    ),
+    "a weight that is no number": (
+        f'{COMBINED}, "weights": {{"l2": NaN}}}}',
+        "t",
+        3,
+        "no number from 0",
+        "fusion=rrf",
+    ),
+    "a weight of nothing": (
+        f'{COMBINED}, "weights": {{"ip": 1}}}}',
+        "t",
+        3,
+        "a weight of 'ip'",
+        "weight=0.5",
+    ),
+    "no row of several things": (f"{COMBINED}}}", "t", 0, "k = 0", "fusion=rrf"),
+    "too many rows of several things": (f"{COMBINED}}}", "t", 10**9, "is over the limit", "fusion=rrf"),
 }
 COLUMNS = ["id INTEGER PRIMARY KEY", "body TEXT SEMANTIC INDEXED", "plain FLOAT[3]"]
 COLUMNS += [f"{metric} FLOAT[3] INDEXED(metric={metric})" for metric in ("cosine", "l2", "ip")]
 
-Search = Callable[[Any, str, int], Any]
+Search = Callable[..., Any]
 
 
 @pytest.fixture(scope="module")
@@ -54,48 +83,60 @@ def path(tmp_path_factory: pytest.TempPathFactory) -> str:
     return str(made)
 
 
+def options_of(ranking: str | None) -> dict[str, Any]:
+    return {} if ranking is None else dict(part.strip().split("=") for part in ranking.split(","))
+
+
 def in_sql(connection: Any) -> Search:
     """A search of either table of SQLite; vectors are blobs, or JSON where a blob says something else."""
 
-    def search(query: Any, column: str, k: int) -> Any:
+    def search(query: Any, column: str, k: int, ranking: str | None = None) -> Any:
         with np.errstate(over="ignore"):
             value = query if isinstance(query, str) else np.array(query, "<f4").tobytes()
-        return connection.execute(f"SELECT id FROM t WHERE {column} MATCH ? AND k = ?", (value, k)).fetchall()
+        asked = f"SELECT id FROM t WHERE {column} MATCH ? AND k = ?"
+        if ranking is not None:
+            return connection.execute(f"{asked} AND ranking = ?", (value, k, ranking)).fetchall()
+        return connection.execute(asked, (value, k)).fetchall()
 
     return search
 
 
 def in_duckdb(connection: Any, path: str) -> Search:
-    def search(query: Any, column: str, k: int) -> Any:
+    def search(query: Any, column: str, k: int, ranking: str | None = None) -> Any:
         as_vector = not isinstance(query, str)
         text = (
             repr(query) if isinstance(query, str) else "[" + ", ".join(f"'{n}'::DOUBLE" for n in query) + "]"
         )
         asked = f"NULL, vector := {text}" if as_vector else text
+        searched = "" if column == "t" else f", searched := '{column}'"
+        how = "".join(f", {name} := '{value}'" for name, value in options_of(ranking).items())
         return connection.execute(
-            f"FROM audiomem_search('{path}', {asked}, searched := '{column}', k := {k})"
+            f"FROM audiomem_search('{path}', {asked}{searched}, k := {k}{how})"
         ).fetchall()
 
     return search
 
 
 def in_python(path: str) -> Search:
-    def search(query: Any, column: str, k: int) -> Any:
+    def search(query: Any, column: str, k: int, ranking: str | None = None) -> Any:
         with am.Table(path) as table:
             if isinstance(query, str):
-                return table.search(query, k, column=column)
+                named = None if column == "t" else column
+                return table.search(query, k, column=named, **options_of(ranking))
             return table.search(vector=query, k=k, column=column)
 
     return search
 
 
 def in_shell(path: str, folder: Path) -> Search:
-    def search(query: Any, column: str, k: int) -> Any:
+    def search(query: Any, column: str, k: int, ranking: str | None = None) -> Any:
         (folder / "v.npy").unlink(missing_ok=True)
         if not isinstance(query, str):
             np.save(folder / "v.npy", np.array(query))
         asked = [query] if isinstance(query, str) else ["--vector", str(folder / "v.npy")]
-        result = CliRunner().invoke(app, ["search", path, *asked, "--column", column, "-k", str(k)])
+        asked += [] if column == "t" else ["--column", column]
+        asked += [] if ranking is None else ["--ranking", ranking]
+        result = CliRunner().invoke(app, ["search", path, *asked, "-k", str(k)])
         assert result.exit_code in (0, 1, 2)
         if isinstance(result.exception, AudioMemError):
             raise result.exception
@@ -137,10 +178,10 @@ def search(
 
 @pytest.mark.parametrize("case", CASES)
 def test_one_error_and_nothing_changed(search: Search, path: str, case: str) -> None:
-    query, column, k, message = CASES[case]
+    query, column, k, message, *ranking = CASES[case]
     before = {each: each.read_bytes() for each in Path(path).parent.iterdir()}
     with pytest.raises(Exception) as caught:  # noqa: PT011  the type is that of the door
-        search(query, column, k)
+        search(query, column, k, *ranking)
     said = str(caught.value)
     assert message in said or (k < 1 and "Invalid value for '-k'" in said), said[:300]
     assert path in said
