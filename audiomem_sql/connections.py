@@ -186,8 +186,9 @@ def register_duckdb(connection: Any) -> None:
 
     ``audiomem_scan('notes.flac', version := 3)``, ``audiomem_search('notes.flac', 'text', k := 10)``,
     ``audiomem_top('notes.flac', 'year DESC', k := 10)``, ``audiomem_snapshots('notes.flac')``,
-    ``audiomem_changes('notes.flac', 2)``; ``embed``, ``cosine_distance``, ``l2_distance``, ``vec_from_json``,
-    ``vec_to_json``, ``highlight``, ``snippet``, ``audiomem_version``. A cursor is a connection of its own.
+    ``audiomem_changes('notes.flac', 2)``, ``audiomem_nearest('notes.flac', vector, 5)``; ``embed``,
+    ``cosine_distance``, ``l2_distance``, ``vec_from_json``, ``vec_to_json``, ``highlight``, ``snippet``,
+    ``audiomem_version``. A cursor is a connection of its own.
     OptionError for anything but a connection of DuckDB, MissingExtraError without the package.
     """
     from audiomem_sql.udfs import duckdb_functions

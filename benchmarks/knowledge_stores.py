@@ -24,6 +24,7 @@ from audiomem_sql.search.embedding import texts as table_texts
 from audiomem_sql.storage.segment import DEFAULT_MODEL
 from audiomem_sql.table.table import Table
 from benchmarks.stores import COLUMNS
+from benchmarks.vector_stores import extension_of_duckdb
 from benchmarks.vectors import Array, K
 
 
@@ -302,8 +303,12 @@ class Chroma(KnowledgeBase):
                 documents=part["body"].to_pylist(),
                 metadatas=part.select(["source", "title", "created_at"]).to_pylist(),
             )
-        tool = Path(sys.executable).with_name("chroma")
-        subprocess.run([tool, "vacuum", "--path", self.folder, "--force"], check=True, capture_output=True)
+        tool = "import sys; from chromadb.cli.cli import app; sys.argv[0] = 'chroma'; app()"
+        subprocess.run(
+            [sys.executable, "-c", tool, "vacuum", "--path", self.folder, "--force"],
+            check=True,
+            capture_output=True,
+        )
 
     def open(self) -> None:
         self._collection = self._client().get_collection("knowledge", embedding_function=None)
@@ -315,6 +320,50 @@ class Chroma(KnowledgeBase):
         return [int(number) for number in answer["ids"][0]]
 
 
+class DuckDb(KnowledgeBase):
+    """DuckDB with its extensions for graphs of vectors and for words."""
+
+    name = "DuckDB vss + fts"
+    needs = "duckdb_extension_fts"
+
+    def load(self, rows: pa.Table, vectors: Array) -> None:
+        self.open()
+        width = vectors.shape[1]
+        flat = pa.FixedSizeListArray.from_arrays(pa.array(vectors.reshape(-1)), width)
+        loaded = rows.append_column("vec", flat)
+        sql = self._connection
+        sql.execute(f"CREATE TABLE kb AS SELECT * REPLACE (vec::FLOAT[{width}] AS vec) FROM loaded")
+        sql.execute("CREATE INDEX graph ON kb USING HNSW (vec) WITH (metric = 'cosine')")
+        sql.execute("PRAGMA create_fts_index('kb', 'id', 'body')")
+        sql.execute("CHECKPOINT")
+        del loaded
+        self.close()
+
+    def open(self) -> None:
+        import duckdb
+
+        self._connection = duckdb.connect()
+        for name in ("vss", "fts"):
+            self._connection.execute(f"LOAD {extension_of_duckdb(name)}")
+        self._connection.execute("SET hnsw_enable_experimental_persistence = true")
+        self._connection.execute(f"ATTACH '{self.folder / 'kb.duckdb'}' AS file; USE file")
+
+    def nearest(self, query: Array) -> list[int]:
+        order = f"array_cosine_distance(vec, ?::FLOAT[{len(query)}])"
+        sql = f"SELECT id, body FROM kb ORDER BY {order} LIMIT {K}"
+        return [row[0] for row in self._connection.execute(sql, [str(query.tolist())]).fetchall()]
+
+    def words(self, words: Sequence[str]) -> list[int]:
+        """The ids of the ten best rows by BM25 that hold all the words."""
+        score = "fts_main_kb.match_bm25(id, ?, conjunctive := 1)"
+        sql = f"SELECT id, body FROM (SELECT id, body, {score} AS score FROM kb) WHERE score IS NOT NULL "
+        sql += "ORDER BY score DESC LIMIT 10"
+        return [row[0] for row in self._connection.execute(sql, [" ".join(words)]).fetchall()]
+
+    def close(self) -> None:
+        self._connection.close()
+
+
 STORES: dict[str, type[KnowledgeBase]] = {
     "audiomem": Ours,
     "archive": OursArchived,
@@ -324,4 +373,5 @@ STORES: dict[str, type[KnowledgeBase]] = {
     "lancedb": Lance,
     "lancedb-ivf": LanceIvf,
     "chroma": Chroma,
+    "duckdb": DuckDb,
 }

@@ -6,6 +6,7 @@ thorough, which is one line of the table each.
 
 from __future__ import annotations
 
+import importlib
 from abc import ABC, abstractmethod
 from pathlib import Path
 from typing import Any, ClassVar
@@ -32,6 +33,8 @@ class VectorStore(ABC):
     settings: ClassVar[tuple[Any, ...]] = (None,)
     #: Rows above which making it takes hours, or a search seconds.
     most = 1 << 40
+    #: How a setting is called in the table.
+    told: ClassVar[str] = "{}"
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -54,7 +57,8 @@ class Codes(VectorStore):
     """What a SEMANTIC column keeps of the vectors of its texts."""
 
     name = "AudioMemory, vectors of texts"
-    settings = (0.1, None, 1.0)
+    settings = (0.12, None)
+    told = "{:.0%} of the lists"
 
     def make(self, vectors: Array) -> None:
         index = encode_index(vectors)
@@ -140,6 +144,7 @@ class Faiss(VectorStore):
     """An index of FAISS by its factory's text."""
 
     factory: str
+    told = "{} lists"
 
     def make(self, vectors: Array) -> None:
         import faiss
@@ -197,6 +202,7 @@ class FaissHnsw(Faiss):
     factory = "HNSW32,Flat"
     settings = (32, 128)
     most = 200_000
+    told = "{} candidates"
 
     def set(self, setting: Any) -> None:
         """Follow so many candidates."""
@@ -208,7 +214,6 @@ class SqliteVec(VectorStore):
 
     name = "sqlite-vec, float32"
     type = "float"
-    most = 200_000
 
     def make(self, vectors: Array) -> None:
         import apsw
@@ -246,6 +251,7 @@ class USearch(VectorStore):
 
     name = "USearch HNSW, f16"
     settings = (32, 128)
+    told = "{} candidates"
     most = 200_000
 
     def make(self, vectors: Array) -> None:
@@ -265,6 +271,7 @@ class LanceDb(VectorStore):
 
     name = "LanceDB IVF_PQ, refined"
     settings = ((20, 4), (40, 10))
+    told = "{0[0]} lists, {0[1]} times as many refined"
 
     def make(self, vectors: Array) -> None:
         import lancedb
@@ -301,7 +308,7 @@ class Chroma(VectorStore):
 
 
 class DuckDbVss(VectorStore):
-    """DuckDB's graph; its extension has to be installed already."""
+    """DuckDB's graph, with the extension of the package, or one that is installed already."""
 
     name = "DuckDB vss"
     most = 200_000
@@ -311,7 +318,9 @@ class DuckDbVss(VectorStore):
 
         self._sql = duckdb.connect(str(self.folder / "v.duckdb"))
         try:
-            self._sql.execute("LOAD vss; SET hnsw_enable_experimental_persistence = true")
+            self._sql.execute(
+                f"LOAD {extension_of_duckdb('vss')}; SET hnsw_enable_experimental_persistence = true"
+            )
         except duckdb.Error as error:
             raise ImportError(str(error)) from None
         width = vectors.shape[1]
@@ -325,7 +334,21 @@ class DuckDbVss(VectorStore):
     def search(self, query: Array, setting: Any) -> list[int]:
         order = f"array_cosine_distance(v, ?::FLOAT[{self._width}])"
         sql = f"SELECT id FROM v ORDER BY {order} LIMIT {K}"
-        return [row[0] for row in self._sql.execute(sql, [query.tolist()]).fetchall()]
+        asked = str(query.tolist())  # a parameter that is a list takes tens of milliseconds
+        return [row[0] for row in self._sql.execute(sql, [asked]).fetchall()]
+
+
+def extension_of_duckdb(name: str) -> str:
+    """What LOAD takes: the file of the package that has the extension, or else its name.
+
+    The packages duckdb-extension-vss and duckdb-extension-fts are of one release of DuckDB each.
+    """
+    try:
+        package = importlib.import_module(f"duckdb_extension_{name}")
+    except ImportError:
+        return name
+    folder = Path(next(iter(package.__path__)))
+    return f"'{next(folder.rglob(f'{name}.duckdb_extension'))}'"
 
 
 STORES: tuple[type[VectorStore], ...] = (

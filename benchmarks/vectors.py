@@ -4,7 +4,8 @@
 vectors (n, d), the second queries (m, d). Larger tables are made of the vectors: each again and again, with
 noise of the same covariance. Recall is the share of the ten nearest by exact cosine in float32 that a search
 finds. ``--beside`` compares size, recall and time with the libraries of the extra ``bench-vectors`` that are
-there, in one run (``benchmarks/vector_stores.py``); the queries are then 4,000 of the vectors. ``--filters``
+there, in one run (``benchmarks/vector_stores.py``); the queries are then 4,000 of the vectors, and of a
+million rows the libraries that take hours or more memory are left out. ``--filters``
 searches an INDEXED column in SQL beside conditions that leave 0.01 to 100 % of the rows. Not part of ``make
 bench``: it needs files of vectors.
 """
@@ -227,7 +228,8 @@ def beside(vectors: Array, queries: Array, names: list[str], seconds: float) -> 
             for setting in store.settings:
                 line = measured(partial(store.search, setting=setting), queries, truth, seconds)
                 size = f"{store.size() / len(vectors):,.0f}"
-                print(f"| {store.name} | {setting or ''} | {size} | {line} | {made:.0f} |", flush=True)
+                told = "default" if setting is None else store.told.format(setting)
+                print(f"| {store.name} | {told} | {size} | {line} | {made:.0f} |", flush=True)
 
 
 def filtered(vectors: Array, queries: Array, seconds: float) -> None:
@@ -269,7 +271,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("vectors", type=Path)
     parser.add_argument("queries", type=Path)
-    parser.add_argument("--rows", type=int, nargs="*", default=[100_000, 1_000_000])
+    parser.add_argument("--rows", type=int, nargs="*", help="other numbers of rows")
     parser.add_argument("--beside", action="store_true", help="compare with other libraries")
     parser.add_argument("--filters", action="store_true", help="search beside conditions")
     parser.add_argument(
@@ -279,12 +281,12 @@ def main() -> None:
     arguments = parser.parse_args()
     vectors, queries = normal(np.load(arguments.vectors)), normal(np.load(arguments.queries))
     if arguments.filters:
-        for rows in (len(vectors), *arguments.rows):
+        for rows in arguments.rows or (len(vectors),):
             filtered(vectors if rows == len(vectors) else grown(vectors, rows), queries, arguments.seconds)
         return
     if arguments.beside:
         asked = vectors[np.random.default_rng(0).permutation(len(vectors))[:4000]]
-        for rows in (len(vectors), *arguments.rows):
+        for rows in arguments.rows or (len(vectors),):
             table = vectors if rows == len(vectors) else grown(vectors, rows)
             beside(table, asked, arguments.stores, arguments.seconds)
         return
@@ -292,7 +294,7 @@ def main() -> None:
     options(vectors, queries)
     small(vectors, VectorCodec.trained(vectors))
     speeds(vectors, queries)
-    for rows in arguments.rows:
+    for rows in (100_000, 1_000_000) if arguments.rows is None else arguments.rows:
         speeds(grown(vectors, rows), queries)
 
 

@@ -48,11 +48,14 @@ def _functions() -> dict[str, tuple[Callable[..., Any], str]]:
     return made
 
 
-def replace_function(connection: Any, name: str, function: Callable[..., Any], returned: str) -> None:
+def replace_function(
+    connection: Any, name: str, function: Callable[..., Any], returned: str, *, is_volatile: bool = False
+) -> None:
     """Register a function of Arrow arrays, in place of one that was registered before.
 
     One that another connection to the same database registered stays: it belongs to all of them. Whoever
-    calls this keeps ``function`` alive, see :func:`_functions`.
+    calls this keeps ``function`` alive, see :func:`_functions`. is_volatile: the same arguments may give
+    something else the next time.
     """
     import duckdb
 
@@ -60,7 +63,7 @@ def replace_function(connection: Any, name: str, function: Callable[..., Any], r
         connection.remove_function(name)
     with contextlib.suppress(duckdb.CatalogException):
         connection.create_function(
-            name, function, None, returned, type="arrow", null_handling="special", side_effects=False
+            name, function, None, returned, type="arrow", null_handling="special", side_effects=is_volatile
         )
 
 

@@ -20,6 +20,7 @@ import typer
 import typer.main
 
 from audiomem_sql.cli import (
+    alter,
     backup,
     changes,
     clusters,
@@ -75,6 +76,7 @@ for verb in (
     restore.restore,
     vacuum.vacuum,
     backup.backup,
+    alter.alter,
     drop.drop,
     dump.dump,
     verify.verify,

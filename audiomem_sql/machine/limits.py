@@ -23,8 +23,9 @@ class Limits:
     choose dictionaries from. cache_bytes: of decoded blocks that are kept. spool_bytes: of a segment that is
     being written, before it goes to a temporary file. window_bytes: of rows that a merge or a vacuum has in
     its hands. batch_bytes: of rows that a scan decodes at once. ahead: whether it decodes the next on another
-    thread. parity_bytes: of parity that is worked out in one pass over a segment. sparing: give memory back
-    to the system early (see :mod:`audiomem_sql.machine.malloc`).
+    thread. parity_bytes: of parity that is worked out in one pass over a segment. vector_bytes: of the
+    vectors of a table that are compared with each other, before they go to a temporary file. sparing: give
+    memory back to the system early (see :mod:`audiomem_sql.machine.malloc`).
     """
 
     block_bytes: int = 128 * KIB
@@ -38,6 +39,7 @@ class Limits:
     batch_bytes: int = 1 * MIB
     ahead: bool = True
     parity_bytes: int = 256 * MIB
+    vector_bytes: int = 256 * MIB
     sparing: bool = False
 
 
@@ -54,6 +56,7 @@ LIMITS: Mapping[str, Limits] = MappingProxyType(
             spool_bytes=4 * MIB,
             window_bytes=4 * MIB,
             parity_bytes=64 * MIB,
+            vector_bytes=64 * MIB,
         ),
         "embedded": Limits(
             block_bytes=32 * KIB,
@@ -67,6 +70,7 @@ LIMITS: Mapping[str, Limits] = MappingProxyType(
             batch_bytes=256 * KIB,
             ahead=False,
             parity_bytes=4 * MIB,
+            vector_bytes=8 * MIB,
             sparing=True,
         ),
     }

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Iterator
+from itertools import pairwise
 from typing import IO, Any, Protocol
 
 import numpy as np
@@ -62,14 +63,14 @@ class ArrayRows:
 class SpooledRows:
     """Rows that are appended first and read afterwards.
 
-    Many of them are in a file without a name, which goes with the object.
+    Many of them are in a file without a name, which goes with the object; up to ``most`` bytes are not.
     """
 
-    def __init__(self, width: int, dtype: str) -> None:
+    def __init__(self, width: int, dtype: str, most: int = SPOOL_BYTES) -> None:
         self.width = width
         self._dtype = np.dtype(dtype)
         self._rows = 0
-        self._file: IO[bytes] = tempfile.SpooledTemporaryFile(max_size=SPOOL_BYTES)  # noqa: SIM115
+        self._file: IO[bytes] = tempfile.SpooledTemporaryFile(max_size=most)  # noqa: SIM115
 
     def __len__(self) -> int:
         return self._rows
@@ -103,6 +104,18 @@ class SpooledRows:
         size = self.width * self._dtype.itemsize
         self._file.seek(start * size)
         return np.frombuffer(self._file.read((stop - start) * size), self._dtype).reshape(-1, self.width)
+
+    def scattered(self, rows: I64Array) -> Array:
+        """Int64 (m,) ``rows`` in any order; those that follow on each other are read at once."""
+        taken = np.empty((len(rows), self.width), self._dtype)
+        starts = np.flatnonzero(np.diff(rows, prepend=-2) != 1).tolist()
+        size = self.width * self._dtype.itemsize
+        for start, end in pairwise([*starts, len(rows)]):
+            self._file.seek(int(rows[start]) * size)
+            taken[start:end].reshape(-1)[:] = np.frombuffer(
+                self._file.read((end - start) * size), self._dtype
+            )
+        return taken
 
     def close(self) -> None:
         """Let go of the file."""

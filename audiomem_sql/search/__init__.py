@@ -15,12 +15,14 @@ Other rooms import from here only.
   ``table_embedder``; ``with_vectors`` and ``embed_texts`` for rows on their way into a table, ``recorded``
   for its options, ``missing_vectors`` for the rows that have none yet. ``vector_of`` reads one as SQL has it.
 - Whole tables, as ``Searched``: ``knn_join`` gives the nearest rows of one for each row of another as
-  ``Pairs``, ``duplicates`` what is there twice, as ``Duplicates``, ``clusters`` what the rows are about, as
-  ``Clusters``, each a ``Cluster``; ``layout`` puts their vectors on a plane.
+  ``Pairs``, ``knn_of_given`` for rows that are ``Given`` as Arrow, ``duplicates`` what is there twice, as
+  ``Duplicates``, ``clusters`` what the rows are about, as ``Clusters``, each a ``Cluster``; ``layout`` puts
+  their vectors on a plane.
 
 It is not for what an index looks like in a file: that is in :mod:`audiomem_sql.indexes`.
 """
 
+from audiomem_sql.search.analyses.given_rows import Given, knn_of_given
 from audiomem_sql.search.analyses.knn import Pairs, knn_join
 from audiomem_sql.search.analyses.near_duplicates import Duplicates, duplicates
 from audiomem_sql.search.analyses.plane import layout
@@ -75,6 +77,7 @@ __all__ = [
     "Explained",
     "FoundPassages",
     "FoundRow",
+    "Given",
     "Kept",
     "Known",
     "Neighbours",
@@ -103,6 +106,7 @@ __all__ = [
     "highlight",
     "keyword_columns",
     "knn_join",
+    "knn_of_given",
     "layout",
     "missing_vectors",
     "passage_finder",

@@ -16,10 +16,13 @@ from audiomem_sql.errors import InFile, QueryError
 from audiomem_sql.scan import filters_of_text
 from audiomem_sql.search import (
     Clusters,
+    Given,
+    Pairs,
     Searched,
     clusters,
     duplicates,
     knn_join,
+    knn_of_given,
     layout,
 )
 from audiomem_sql.storage.segment import TableOptions
@@ -75,13 +78,12 @@ class Analysed:
         self, column: str | None, other: Analysed, other_column: str | None, k: int | None
     ) -> pa.Table:
         """The ``k`` rows of ``other`` nearest to each row: a table of ``KNN``."""
-        count = USUAL_K if k is None else k
-        if not isinstance(count, int | np.integer) or isinstance(count, bool):
-            raise QueryError(
-                f"k = {k!r:.60} is no number of rows", file=other.path, remedy="Ask for 1 or more."
-            )
-        pairs = knn_join(self.searched(), column, other.searched(), other_column, int(count))
-        return pa.table([pairs.left, pairs.right, pairs.places, pairs.distances], schema=KNN)
+        count = _count(k, other.path)
+        return _knn_table(knn_join(self.searched(), column, other.searched(), other_column, count))
+
+    def nearest_to(self, given: Given, column: str | None, k: int | None) -> pa.Table:
+        """The ``k`` rows nearest to each of those that are given, by their places from 0: of ``KNN``."""
+        return _knn_table(knn_of_given(given, self.searched(), column, _count(k, self.path)))
 
     def duplicates(self, column: str | None, threshold: float | None) -> pa.Table:
         """Rows that are nearly the same: a table of ``DUPLICATES``."""
@@ -116,3 +118,15 @@ class Analysed:
             places = layout(found.vectors, spherical=found.spherical)
         x, y = (np.ascontiguousarray(places[:, axis]) for axis in range(2))
         return pa.table([found.rowids, x, y, found.numbers], schema=MAP)
+
+
+def _count(k: Any, path: str) -> int:
+    """``k``, or the usual one. QueryError for what is no number."""
+    count = USUAL_K if k is None else k
+    if not isinstance(count, int | np.integer) or isinstance(count, bool):
+        raise QueryError(f"k = {k!r:.60} is no number of rows", file=path, remedy="Ask for 1 or more.")
+    return int(count)
+
+
+def _knn_table(pairs: Pairs) -> pa.Table:
+    return pa.table([pairs.left, pairs.right, pairs.places, pairs.distances], schema=KNN)

@@ -50,6 +50,29 @@ class Analysing:
         right = other._analysed(other_where, other_parameters)
         return self._analysed(where, parameters).neighbours(column, right, other_column, k)
 
+    def nearest_to(
+        self,
+        data: Any,
+        k: int = 10,
+        *,
+        data_column: str | None = None,
+        column: str | None = None,
+        where: str | None = None,
+        parameters: Sequence[Any] = (),
+    ) -> pa.Table:
+        """The ``k`` rows of this table that are nearest to each row of ``data``, which is no table of ours.
+
+        data: vectors as an array (n, d) or a list, an Arrow array, table, reader or dataset, a data frame of
+        pandas or polars or a column of it, a relation of DuckDB. data_column: which of its columns is meant,
+        by default the only one, or the only one of vectors. A column SEMANTIC takes texts, too, which its
+        model embeds. Gives what :meth:`knn_join` gives; ``left_row_id`` is the place in ``data``, from 0.
+        What comes in batches may be larger than memory. QueryError, DataTypeError with column and row for
+        what is no vector of the column's width.
+        """
+        from audiomem_sql.table.given_rows import given_rows
+
+        return self._analysed(where, parameters).nearest_to(given_rows(data, data_column), column, k)
+
     def duplicates(
         self,
         column: str | None = None,

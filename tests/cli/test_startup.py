@@ -22,6 +22,7 @@ VERBS = (
     "tag",
     "restore",
     "vacuum",
+    "alter",
     "verify",
     "extension-path",
 )

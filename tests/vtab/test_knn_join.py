@@ -113,6 +113,36 @@ def test_join_and_function_are_the_model(sql: apsw.Connection, column: str) -> N
     assert sql.execute(called).fetchall() == rows
 
 
+def test_the_left_side_is_any_relation(sql: apsw.Connection) -> None:
+    """A table of SQLite's own, a view, a common table expression, a sub-select, JSON: what has vectors joins."""
+    wanted = [
+        row[:2]
+        for row in sorted(sql.execute("SELECT a.id, b.id FROM a JOIN b ON b.l2 MATCH a.vec AND b.k = 3"))
+    ]
+    sql.execute("CREATE TABLE own(id INTEGER PRIMARY KEY, vec BLOB, text TEXT)")
+    sql.execute("INSERT INTO own SELECT id, vec, vec_to_json(vec) FROM a")
+    sql.execute("CREATE TEMP VIEW seen AS SELECT id, text AS vec FROM own")
+    for left in (
+        "own AS x",
+        "seen AS x",
+        "(SELECT id, vec FROM own WHERE id % 2 UNION ALL SELECT id, vec FROM own WHERE NOT id % 2) AS x",
+        "(SELECT own.id, a.vec FROM own JOIN a USING (id) WHERE a.vec IS NOT NULL) AS x",
+        "(SELECT key AS id, value AS vec FROM json_each((SELECT json_group_object(id, text) FROM own))) AS x",
+    ):
+        found = sql.execute(
+            f"SELECT x.id, b.id FROM {left} JOIN b ON b.l2 MATCH x.vec AND b.k = 3"
+        ).fetchall()
+        assert sorted((int(one), other) for one, other in found) == wanted, left
+        inner = sql.execute(
+            f"WITH y AS (SELECT * FROM {left}) SELECT y.id, b.id FROM y, b WHERE b.l2 MATCH y.vec AND b.k = 3"
+        )
+        assert sorted((int(one), other) for one, other in inner) == wanted, left
+    outer = sql.execute(
+        "SELECT x.id, b.id FROM own AS x LEFT JOIN b ON b.l2 MATCH x.vec AND b.k = 1 AND b.part = x.id % 4"
+    )
+    assert sum(row[1] is not None for row in outer) == LEFT - 1
+
+
 def test_outer_joins(sql: apsw.Connection) -> None:
     on = "b.l2 MATCH a.vec AND b.k = 2 AND b.part = a.part"
     model = expected(sql, "l2", 2)

@@ -18,7 +18,7 @@ import pyarrow.compute as pc
 
 from audiomem_sql.errors import AudioMemError, NotAudioMemoryError
 from audiomem_sql.vtab import codes
-from audiomem_sql.vtab.duckdb import pushed_filters
+from audiomem_sql.vtab.duckdb import nearest, pushed_filters
 from audiomem_sql.vtab.duckdb.attaching import AttachPragma
 from audiomem_sql.vtab.duckdb.copying import CopyFunction
 from audiomem_sql.vtab.duckdb.functions import FUNCTIONS, TableFunction
@@ -35,6 +35,7 @@ from audiomem_sql.vtab.duckdb.vectors import (
     DOUBLE,
     FLOAT,
     LIST,
+    STRUCT,
     TIMESTAMP,
     TINYINT,
     UTINYINT,
@@ -145,13 +146,15 @@ class ScalarFunction:
     overloads: tuple[tuple[int, ...], ...]
     returns: int
     call: Callable[..., list[Any]]
+    #: Whether the same arguments may give something else the next time.
+    is_volatile: bool = False
 
 
 class Door:
     """What the extension registers with a database."""
 
     def __init__(self, scalars: Sequence[Scalar]) -> None:
-        self.scalars = tuple(map(_scalar, scalars))
+        self.scalars = (*map(_scalar, scalars), _nearest())
         self.tables = tuple(map(NativeFunction, FUNCTIONS))
         #: Where the build for the release of DuckDB has registered the scan.
         self.other_tables = tuple(table for table in self.tables if table.name != "audiomem_scan")
@@ -233,3 +236,18 @@ def _scalar(function: Scalar) -> ScalarFunction:
 
     overloads = tuple(types[:count] for count in function.counts)
     return ScalarFunction(function.name, overloads, _SCALAR_NUMBERS[function.returns], call)
+
+
+def _nearest() -> ScalarFunction:
+    """``audiomem_nearest``, of vectors and of texts."""
+    rest = (BIGINT, VARCHAR, VARCHAR)
+    overloads = tuple(
+        (VARCHAR, query, *rest[: count - 2])
+        for query in (LIST, LIST | DOUBLE << 8, VARCHAR)
+        for count in nearest.COUNTS
+    )
+
+    def call(rows: int, *columns: list[Any]) -> list[Any]:
+        return nearest.of_lists(*columns)
+
+    return ScalarFunction(nearest.NAME, overloads, STRUCT, call, is_volatile=True)

@@ -28,6 +28,7 @@ from audiomem_sql.errors import MissingExtraError, OptionError, UnsupportedError
 from audiomem_sql.table.arrow_dataset import FlacDataset
 from audiomem_sql.table.open_dataset import dataset
 from audiomem_sql.table.reader import TableReader
+from audiomem_sql.vtab.duckdb import nearest
 from audiomem_sql.vtab.duckdb.functions import FUNCTIONS, Parameter, TableFunction
 from audiomem_sql.vtab.duckdb.source import Source
 
@@ -97,7 +98,7 @@ def _with_row_count(rows: FlacDataset) -> Any:
     return CountedSource(rows)
 
 
-def register(connection: Any, replace_function: Callable[[Any, str, Callable[..., Any], str], None]) -> None:
+def register(connection: Any, replace_function: Callable[..., None]) -> None:
     """Make the table functions of :mod:`~audiomem_sql.vtab.duckdb.functions` known to a connection.
 
     The macros belong to this connection; each cursor of it is registered by itself. replace_function: how an
@@ -105,6 +106,7 @@ def register(connection: Any, replace_function: Callable[[Any, str, Callable[...
     """
     check_connection(connection)
     replace_function(connection, _SOURCE, _variable_of, "VARCHAR")
+    replace_function(connection, nearest.NAME, nearest.of_arrow, nearest.RETURNED, is_volatile=True)
     for function in FUNCTIONS:
         connection.execute(_macro(function))
 

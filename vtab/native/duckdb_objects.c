@@ -52,14 +52,27 @@ const char *text_at(PyObject *values, Py_ssize_t place) {
   return cell_read(&cell, py.PyTuple_GetItem(values, place)) < 0 || cell.type != 't' ? NULL : cell.as.bytes.data;
 }
 
-/* A logical type by its number; an array of `width` items, whose type is in the second byte, or of floats; and of lists
-   only those of floats. */
+/* A list of what audiomem_nearest finds. */
+static duckdb_logical_type pairs_type(void) {
+  duckdb_logical_type items[2] = {duckdb_create_logical_type(DUCKDB_BIGINT), duckdb_create_logical_type(DUCKDB_FLOAT)};
+  const char *names[2] = {"row_id", "distance"};
+  duckdb_logical_type pair = duckdb_create_struct_type(items, names, 2), made = duckdb_create_list_type(pair);
+
+  duckdb_destroy_logical_type(&items[0]);
+  duckdb_destroy_logical_type(&items[1]);
+  duckdb_destroy_logical_type(&pair);
+  return made;
+}
+
+/* A logical type by its number; an array of `width` items, or a list, whose items have the type in the second byte, or
+   are floats; STRUCT stands for a list of what audiomem_nearest finds. */
 duckdb_logical_type logical(int type, idx_t width) {
   duckdb_logical_type item, made;
 
-  if ((type & 255) != DUCKDB_ARRAY && type != DUCKDB_LIST) return duckdb_create_logical_type(type);
+  if (type == DUCKDB_STRUCT) return pairs_type();
+  if ((type & 255) != DUCKDB_ARRAY && (type & 255) != DUCKDB_LIST) return duckdb_create_logical_type(type);
   item = duckdb_create_logical_type(type >> 8 != 0 ? type >> 8 : DUCKDB_FLOAT);
-  made = type != DUCKDB_LIST ? duckdb_create_array_type(item, width) : duckdb_create_list_type(item);
+  made = (type & 255) != DUCKDB_LIST ? duckdb_create_array_type(item, width) : duckdb_create_list_type(item);
   duckdb_destroy_logical_type(&item);
   return made;
 }

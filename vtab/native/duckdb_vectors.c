@@ -4,6 +4,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+enum { PAIR_BYTES = sizeof(int64_t) + sizeof(float) };
+
 static void set_null(duckdb_vector vector, idx_t row) {
   uint64_t *validity;
 
@@ -24,6 +26,26 @@ static void set_floats(duckdb_vector vector, idx_t row, const char *data, size_t
   entry->length = size / 4;
 }
 
+/* A list of pairs, each an integer and a float behind each other, at the end of those that are there. */
+static void set_pairs(duckdb_vector vector, idx_t row, const char *data, size_t size) {
+  duckdb_list_entry *entry = (duckdb_list_entry *)duckdb_vector_get_data(vector) + row;
+  duckdb_vector pairs = duckdb_list_vector_get_child(vector);
+  idx_t before = duckdb_list_vector_get_size(vector), count = size / PAIR_BYTES, i;
+  int64_t *integers;
+  float *floats;
+
+  duckdb_list_vector_reserve(vector, before + count);
+  duckdb_list_vector_set_size(vector, before + count);
+  integers = (int64_t *)duckdb_vector_get_data(duckdb_struct_vector_get_child(pairs, 0)) + before;
+  floats = (float *)duckdb_vector_get_data(duckdb_struct_vector_get_child(pairs, 1)) + before;
+  for (i = 0; i < count; i++) {
+    memcpy(integers + i, data + i * PAIR_BYTES, sizeof(*integers));
+    memcpy(floats + i, data + i * PAIR_BYTES + sizeof(*integers), sizeof(*floats));
+  }
+  entry->offset = before;
+  entry->length = count;
+}
+
 void set_cell(duckdb_vector vector, int type, idx_t row, const struct cell *cell) {
   void *data = duckdb_vector_get_data(vector);
 
@@ -31,6 +53,7 @@ void set_cell(duckdb_vector vector, int type, idx_t row, const struct cell *cell
     set_null(vector, row);
   } else if (cell->type == 't' || cell->type == 'b') {
     if (type == DUCKDB_LIST) set_floats(vector, row, cell->as.bytes.data, (size_t)cell->as.bytes.size);
+    else if (type == DUCKDB_STRUCT) set_pairs(vector, row, cell->as.bytes.data, (size_t)cell->as.bytes.size);
     else duckdb_vector_assign_string_element_len(vector, row, cell->as.bytes.data, (idx_t)cell->as.bytes.size);
   } else if (type == DUCKDB_DOUBLE) {
     ((double *)data)[row] = cell->type == 'f' ? cell->as.real : (double)cell->as.integer;

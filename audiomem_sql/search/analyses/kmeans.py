@@ -11,6 +11,7 @@ import numpy as np
 from audiomem_sql.arrays import F32Array, F64Array, I64Array
 from audiomem_sql.machine.device import device_for
 from audiomem_sql.machine.interrupts import check_interrupt
+from audiomem_sql.search.analyses.directions import Vectors
 
 #: Vectors for each centre that training looks at, at least so many in all; and how often, at most.
 _SAMPLE, _LEAST_SAMPLE, _ROUNDS = 256, 4096, 30
@@ -20,7 +21,7 @@ _SEED = 20
 
 
 def centres_of(
-    vectors: F32Array, k: int, *, spherical: bool = True, sample: int = _SAMPLE, rounds: int = _ROUNDS
+    vectors: Vectors, k: int, *, spherical: bool = True, sample: int = _SAMPLE, rounds: int = _ROUNDS
 ) -> F32Array:
     """``k`` centres of float32 (n, d) vectors, at most n: float32 (k, d).
 

@@ -90,19 +90,24 @@ def knn_join(
         if len(lefts) < len(rowids):
             k = found.shape[1]
             found, distances = best_of_groups(groups, found, distances, k, len(lefts))
+    return pairs_of(lefts, found, distances)
+
+
+def pairs_of(left: I64Array, found: I64Array, distances: F32Array) -> Pairs:
+    """The pairs of int64 (m,) left rows, and what :func:`nearest_rows` found for them."""
     filled = found >= 0
     rows, places = np.nonzero(filled)
-    return Pairs(lefts[rows], found[filled], places + 1, distances[filled])
+    return Pairs(left[rows], found[filled], places + 1, distances[filled])
 
 
-def directions(vectors: F32Array, rowids: I64Array, path: str) -> F32Array:
-    """float32 (n, d) with length 1. DataTypeError for zeros and what is not finite, with the row."""
+def directions(vectors: F32Array, rowids: I64Array, source: str) -> F32Array:
+    """float32 (n, d) with length 1. DataTypeError for zeros and what is not finite, with source and row."""
     lengths = np.linalg.norm(vectors.astype(np.float64), axis=1)
     wrong = np.flatnonzero(~(np.isfinite(lengths) & (lengths > 0)))
     if len(wrong):
         raise DataTypeError(
             "a vector of zeros has no direction, so nothing is near it",
-            file=path,
+            file=source,
             place=f"row {rowids[wrong[0]]}",
             remedy="Leave such rows out by a filter, or make their vector NULL.",
         )

@@ -6,12 +6,15 @@ the threshold, and so must the mean of the cosines of each passage with the one 
 other row (:meth:`~audiomem_sql.search.analyses.long_texts.RowPassages.agreements`).
 
 Up to ``COMPARED_IN_FULL`` different rows every pair is compared. More rows are put into lists by k-means, and
-each row is compared with the rows of the lists that are nearest to it.
+each row is compared with the rows of the lists that are nearest to it. Vectors beyond what the table's
+profile keeps in memory are in a temporary file meanwhile, unless there are passages of long texts.
 """
 
 from __future__ import annotations
 
+import contextlib
 import math
+from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
@@ -22,10 +25,12 @@ import pyarrow as pa
 from audiomem_sql.arrays import BoolArray, F32Array, F64Array, I64Array
 from audiomem_sql.columns.types import Kind
 from audiomem_sql.errors import OptionError
+from audiomem_sql.machine.digests import blake2b
 from audiomem_sql.machine.interrupts import check_interrupt
 from audiomem_sql.scan import scan
+from audiomem_sql.search.analyses.directions import Directions, Vectors
 from audiomem_sql.search.analyses.kmeans import centres_of, nearest_centres
-from audiomem_sql.search.analyses.long_texts import RowPassages, row_passages
+from audiomem_sql.search.analyses.long_texts import RowPassages, further_passages, row_passages
 from audiomem_sql.search.embedding.stored_vectors import Searched, column_of_vectors, vectors_by_rowid
 
 #: The cosine of two rows from which on they are taken for the same.
@@ -72,19 +77,37 @@ def duplicates(table: Searched, name: str | None = None, threshold: float | None
         texts = schema.index(name)
         if texts not in schema.vectors:
             rowids, values = _texts(table, texts)
-            vectors = np.empty((0, 1), np.float32)
-            return _grouped(rowids, _first_equal(values), vectors, np.full(len(rowids), -1))
+            return _grouped(rowids, values, np.empty((0, 1), np.float32), np.full(len(rowids), -1))
     column = column_of_vectors(schema, name, table.path)
+    if next(further_passages(table, column), None) is not None:
+        return _of_long_texts(table, column, least)
+    with contextlib.closing(Directions(table, column)) as vectors:
+        return _of_directions(table, column, vectors.rowids, vectors, least)
+
+
+def _of_long_texts(table: Searched, column: int, least: float) -> Duplicates:
+    """The groups where texts are cut. LimitError where the vectors need more memory than there is."""
     rowids, vectors = vectors_by_rowid(table, column)
     passages = row_passages(table, column, rowids, vectors)
     if passages is not None:
         vectors = passages.means()
     lengths = np.sqrt(np.einsum("ij,ij->i", vectors, vectors, dtype=np.float64))
-    directed = lengths > 0
-    rowids, vectors = rowids[directed], vectors[directed]
-    vectors /= lengths[directed, None].astype(np.float32)
-    passages = None if passages is None else passages.of_rows(np.flatnonzero(directed))
-    texts = next((text for text, hidden in schema.vectors.items() if hidden == column), None)
+    directed = np.flatnonzero(lengths > 0)
+    vectors = vectors[directed] / lengths[directed, None].astype(np.float32)
+    passages = None if passages is None else passages.of_rows(directed)
+    return _of_directions(table, column, rowids[directed], vectors, least, passages)
+
+
+def _of_directions(
+    table: Searched,
+    column: int,
+    rowids: I64Array,
+    vectors: Vectors,
+    least: float,
+    passages: RowPassages | None = None,
+) -> Duplicates:
+    """The groups of the rows that have a direction, and of those with equal texts."""
+    texts = next((text for text, hidden in table.schema.vectors.items() if hidden == column), None)
     if texts is None:
         places = np.arange(len(rowids))
         roots = _Roots(len(rowids))
@@ -94,13 +117,13 @@ def duplicates(table: Searched, name: str | None = None, threshold: float | None
         places = np.searchsorted(rowids, vector_rowids)
         roots = _Roots(len(rowids))
         text_places = np.searchsorted(rowids, text_rowids)
-        roots.join(text_places, text_places[_first_equal(values)])
+        roots.join(text_places, text_places[values])
     roots.join(places, places[_first_alike(vectors)])
     vector_rows = np.full(len(rowids), -1)
     vector_rows[places] = np.arange(len(places))
-    kept = roots.of(places) == places
+    kept = np.flatnonzero(roots.of(places) == places)
     wholes = None if passages is None else _Wholes(passages, vector_rows, least)
-    _join_near(vectors[kept], least, places[kept], roots, wholes)
+    _join_near(vectors, kept, least, places, roots, wholes)
     return _grouped(rowids, roots.of(np.arange(len(rowids))), vectors, vector_rows, passages)
 
 
@@ -118,38 +141,51 @@ def checked_threshold(threshold: Any, path: str) -> float:
     return float(threshold)
 
 
-def _texts(table: Searched, column: int) -> tuple[I64Array, pa.Array]:
-    """Rowids, rising int64 (n,), and the texts beside them, of rows that have one."""
+def _texts(table: Searched, column: int) -> tuple[I64Array, I64Array]:
+    """Rowids, rising int64 (n,), of rows that have a text, and the first place with the same one: int64 (n,).
+
+    Texts are told apart by 16 bytes of their BLAKE2b hash.
+    """
     rowids: list[I64Array] = [np.empty(0, np.int64)]
-    pieces: list[pa.Array] = [pa.array([], pa.string())]
+    digests: list[bytes] = []
     for batch in scan(table.readable, (column,), table.filters, row_filter=table.row_filter):
-        texts = batch.arrays[0].cast(pa.string())
-        there = np.asarray(texts.is_valid())
-        rowids.append(batch.rowids[there])
-        pieces.append(texts.drop_null())
+        texts = batch.arrays[0].cast(pa.large_binary())
+        rowids.append(batch.rowids[np.asarray(texts.is_valid())])
+        digests.append(b"".join(_digest(text) for text in texts.drop_null().to_pylist()))
     all_rowids = np.concatenate(rowids)
     order = np.argsort(all_rowids, kind="stable")
-    return all_rowids[order], pa.concat_arrays(pieces).take(pa.array(order))
+    pairs = np.frombuffer(b"".join(digests), "<u8").reshape(-1, 2)[order]
+    _, firsts, back = np.unique(pairs, axis=0, return_index=True, return_inverse=True)
+    return all_rowids[order], firsts[back.reshape(-1)].astype(np.int64)
 
 
-def _first_equal(values: pa.Array) -> I64Array:
-    """The first place with the same value, for each place: int64 (n,)."""
-    codes = np.asarray(values.dictionary_encode().indices).astype(np.int64)
-    _, firsts, back = np.unique(codes, return_index=True, return_inverse=True)
-    return firsts[back].astype(np.int64)
+def _digest(text: bytes) -> bytes:
+    return blake2b(text, digest_size=16).digest()
 
 
-def _first_alike(vectors: F32Array) -> I64Array:
+def _first_alike(vectors: Vectors) -> I64Array:
     """The first place of float32 (n, d) with the same vector, for each place: int64 (n,)."""
-    mixing = np.random.default_rng(1).standard_normal(vectors.shape[1])
-    _, firsts, back = np.unique(vectors @ mixing, return_index=True, return_inverse=True)
+    keys: F64Array = np.empty(len(vectors))
+    for part in _parts(np.arange(len(vectors))):
+        check_interrupt()
+        block = vectors[part]
+        keys[part] = (block * _mixing(block.shape[1])).sum(axis=1)  # in one order for each row
+    _, firsts, back = np.unique(keys, return_index=True, return_inverse=True)
     first = firsts[back].astype(np.int64)
-    places = np.arange(len(vectors))
-    differs = np.ones(len(vectors), np.bool_)
-    for start in range(0, len(vectors), _BLOCK):
-        part = slice(start, start + _BLOCK)
-        differs[part] = (vectors[part] != vectors[first[part]]).any(axis=1)
-    return np.where(differs, places, first)
+    for part in _parts(np.flatnonzero(first != np.arange(len(vectors)))):
+        differs = (vectors[part] != vectors[first[part]]).any(axis=1)
+        first[part[differs]] = part[differs]
+    return first
+
+
+def _mixing(width: int) -> F64Array:
+    """Random numbers, whose products with vectors are equal where these are, and hardly anywhere else."""
+    return np.random.default_rng(1).standard_normal(width)
+
+
+def _parts(rows: I64Array) -> Iterator[I64Array]:
+    """``rows``, as many as are compared at once."""
+    return (rows[start : start + _BLOCK] for start in range(0, len(rows), _BLOCK))
 
 
 class _Roots:
@@ -189,7 +225,7 @@ class _Wholes:
     least: float
 
     def alike(self, one: I64Array, other: I64Array, roots: _Roots) -> BoolArray:
-        """Which pairs of places are, bool (n,), by rising ``one``; all that have one passage each.
+        """Which pairs of places are, bool (n,), equal ``one`` together; all that have one passage each.
 
         Pairs that are connected already are not looked at.
         """
@@ -207,47 +243,66 @@ class _Wholes:
 
 
 def _join_near(
-    vectors: F32Array, least: float, places: I64Array, roots: _Roots, wholes: _Wholes | None = None
+    vectors: Vectors,
+    rows: I64Array,
+    least: float,
+    places: I64Array,
+    roots: _Roots,
+    wholes: _Wholes | None = None,
 ) -> None:
-    """Connect the rows whose vectors, float32 (n, d) of length 1, have a cosine of ``least`` or more.
+    """Connect those of int64 (m,) ``rows`` whose vectors, of length 1, have a cosine of ``least`` or more.
 
     wholes: of rows that are cut, these must be alike, too.
+
+    places: int64 (n,), the place of each row in ``roots``.
     """
 
-    def join(rows: F32Array, row_places: I64Array, others: F32Array, other_places: I64Array) -> None:
+    def join(one_rows: I64Array, ones: F32Array, other_rows: I64Array, others: F32Array) -> None:
         check_interrupt()
-        products = rows @ others.T
+        products = ones @ others.T
         one, other = np.nonzero(products >= np.float32(least - _ROUNDED))
         near = products[one, other] < least + _ROUNDED
         if near.any():
-            exact = np.einsum("ij,ij->i", rows[one[near]], others[other[near]], dtype=np.float64)
+            exact = np.einsum("ij,ij->i", ones[one[near]], others[other[near]], dtype=np.float64)
             kept = ~near
             kept[near] = exact >= least
             one, other = one[kept], other[kept]
-        one, other = row_places[one], other_places[other]
+        one, other = places[one_rows[one]], places[other_rows[other]]
         if wholes is not None:
             alike = wholes.alike(one, other, roots)
             one, other = one[alike], other[alike]
         roots.join(one, other)
 
-    if len(vectors) <= COMPARED_IN_FULL:
-        for start in range(0, len(vectors), _BLOCK):
-            part = slice(start, start + _BLOCK)
-            for begin in range(start, len(vectors), _BLOCK):
-                others = slice(begin, begin + _BLOCK)
-                join(vectors[part], places[part], vectors[others], places[others])
+    if len(rows) <= COMPARED_IN_FULL:
+        for number, part in enumerate(_parts(rows)):
+            ones = vectors[part]
+            for others in _parts(rows[number * _BLOCK :]):
+                join(part, ones, others, vectors[others])
         return
-    centres = centres_of(vectors, len(vectors) // _LIST_ROWS, sample=_SAMPLE, rounds=_ROUNDS)
-    lists = nearest_centres(vectors, centres, count=_LISTS)
+    some = _Some(vectors, rows)
+    centres = centres_of(some, len(rows) // _LIST_ROWS, sample=_SAMPLE, rounds=_ROUNDS)
+    lists = np.concatenate([nearest_centres(vectors[part], centres, count=_LISTS) for part in _parts(rows)])
     members = _by_number(lists[:, 0], len(centres))
     askers = _by_number(lists.ravel(), len(centres))
-    for number, rows in enumerate(members):
-        asking = askers[number] // lists.shape[1]
-        for start in range(0, len(asking), _BLOCK):
-            some = asking[start : start + _BLOCK]
-            for begin in range(0, len(rows), _BLOCK):
-                others_of_list = rows[begin : begin + _BLOCK]
-                join(vectors[some], places[some], vectors[others_of_list], places[others_of_list])
+    for number, of_list in enumerate(members):
+        for others in _parts(rows[of_list]):
+            other_vectors = vectors[others]
+            for asking in _parts(rows[askers[number] // lists.shape[1]]):
+                join(asking, vectors[asking], others, other_vectors)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Some:
+    """Some rows of vectors, as vectors."""
+
+    vectors: Vectors
+    rows: I64Array
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def __getitem__(self, places: I64Array) -> F32Array:
+        return self.vectors[self.rows[places]]
 
 
 def _by_number(numbers: I64Array, count: int) -> list[I64Array]:
@@ -259,7 +314,7 @@ def _by_number(numbers: I64Array, count: int) -> list[I64Array]:
 def _grouped(
     rowids: I64Array,
     roots: I64Array,
-    vectors: F32Array,
+    vectors: Vectors,
     vector_rows: I64Array,
     passages: RowPassages | None = None,
 ) -> Duplicates:
@@ -280,16 +335,31 @@ def _grouped(
         middle = of_group[0]
         numbers = vector_rows[of_group]
         if (numbers >= 0).all():
-            own = vectors[numbers].astype(np.float64)
-            fits = own @ own.mean(axis=0)
-            place = int(np.argmax(fits >= fits.max() - 1e-9))
+            place, similarities[start:end] = _middle(vectors, numbers)
             middle = of_group[place]
-            likeness = own @ own[place]
             if passages is not None:
-                likeness = np.minimum(likeness, passages.agreements(int(numbers[place]), numbers))
-            similarities[start:end] = np.minimum(np.round(likeness, 6), 1.0)
+                agreements = passages.agreements(int(numbers[place]), numbers)
+                similarities[start:end] = np.minimum(similarities[start:end], np.round(agreements, 6))
         representatives[start:end] = rowids[middle]
     return Duplicates(runs + 1, rowids[rows], representatives, similarities)
+
+
+def _middle(vectors: Vectors, rows: I64Array) -> tuple[int, F64Array]:
+    """The place of the row in the middle of int64 (m,) ``rows``, and the similarities of all with it."""
+    total: F64Array | None = None
+    for part in _parts(rows):
+        block = vectors[part].astype(np.float64)
+        total = block.sum(axis=0) if total is None else np.concatenate([total[None], block]).sum(axis=0)
+    assert total is not None
+    fits = _products(vectors, rows, total / len(rows))
+    place = int(np.argmax(fits >= fits.max() - 1e-9))
+    similarities = _products(vectors, rows, vectors[rows[place : place + 1]][0].astype(np.float64))
+    return place, np.minimum(np.round(similarities, 6), 1.0)
+
+
+def _products(vectors: Vectors, rows: I64Array, other: F64Array) -> F64Array:
+    """The products of the vectors of ``rows`` with one: float64 (m,)."""
+    return np.concatenate([vectors[part].astype(np.float64) @ other for part in _parts(rows)])
 
 
 def _run_numbers(values: I64Array) -> I64Array:

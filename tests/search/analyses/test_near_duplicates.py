@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tempfile
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +11,9 @@ import pytest
 
 import audiomem_sql as am
 from audiomem_sql.arrays import F32Array
-from audiomem_sql.errors import AudioMemError, OptionError, QueryError
+from audiomem_sql.errors import AudioMemError, OptionError, QueryError, StorageError
+from audiomem_sql.machine.limits import Limits
+from audiomem_sql.search.analyses import directions
 from audiomem_sql.search.analyses import near_duplicates as module
 
 WIDTH = 16
@@ -86,6 +89,33 @@ def test_groups_are_the_components(
             assert middle <= set(group)
 
 
+def test_a_pair_at_the_threshold(tmp_path: Path) -> None:
+    """The cosine of both is the threshold to the last bit, which products of float32 do not tell."""
+    least = float(np.float32(0.6))
+    vectors = np.array([[1, 0, 0], [0.6, 0.8, 0], [0, 0, 1]], np.float32)
+    with table_of(tmp_path / "t.flac", vectors) as table:
+        assert groups_of(table.duplicates(threshold=least)) == [[0, 1]]
+        assert table.duplicates(threshold=np.nextafter(least, 1)).num_rows == 0
+
+
+def test_vectors_that_only_seem_equal(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "_mixing", np.zeros)
+    vectors = drawn(60, 0.2)
+    with table_of(tmp_path / "t.flac", vectors) as table:
+        assert groups_of(table.duplicates(threshold=0.95)) == components(vectors, 0.95)
+
+
+def test_the_middle_of_a_large_group(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "_BLOCK", 16)
+    angles = np.radians(np.concatenate([np.linspace(0, 20, 40), np.linspace(20, 60, 10)]))
+    vectors = np.column_stack([np.cos(angles), np.sin(angles)]).astype(np.float32)
+    unit = vectors.astype(np.float64) / np.linalg.norm(vectors.astype(np.float64), axis=1)[:, None]
+    with table_of(tmp_path / "t.flac", vectors) as table:
+        found = table.duplicates(threshold=0.99)
+    assert set(found["representative"].to_pylist()) == {int(np.argmax(unit @ unit.mean(axis=0)))}
+    assert found.num_rows == 50
+
+
 def test_the_representative_is_in_the_middle(tmp_path: Path) -> None:
     angles = np.radians([0, 10, 20, 90, 180, 180, 180])
     vectors = np.column_stack([np.cos(angles), np.sin(angles)]).astype(np.float32)
@@ -110,6 +140,41 @@ def test_through_lists(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, least: f
     of_row = {row: number for number, group in enumerate(expected) for row in group}
     assert all(len({of_row[row] for row in group}) == 1 for group in found)
     assert sum(map(len, found)) >= 0.98 * sum(map(len, expected))
+
+
+@pytest.mark.parametrize("in_full", [module.COMPARED_IN_FULL, 100])
+def test_a_temporary_file_changes_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, in_full: int
+) -> None:
+    """Vectors beyond the limit of the profile are in a file; rows may be read in any order."""
+    monkeypatch.setattr(module, "COMPARED_IN_FULL", in_full)
+    monkeypatch.setattr(module, "_LIST_ROWS", 60)
+    monkeypatch.setattr(module, "_BLOCK", 70)
+    vectors = drawn(900, 0.12)
+    vectors[500:540] = vectors[20]  # a group larger than a block, of rows that are equal
+    vectors[600:660] = vectors[30]
+    vectors[3] = 0
+    with table_of(tmp_path / "t.flac", vectors) as table:
+        rows = [{"id": row, "vec": vectors[row].tolist()} for row in range(200)]
+        table.append(rows, replace="id < 200")
+        table.checkpoint()  # these rows are in a segment of their own, and read last
+        kept = table.duplicates(threshold=0.9)
+        monkeypatch.setattr(directions, "limits_of", lambda profile: Limits(vector_bytes=1000))
+        assert table.duplicates(threshold=0.9).equals(kept)
+        assert table.duplicates(threshold=1).num_rows >= 100
+    if in_full > len(vectors):
+        there = np.delete(np.arange(len(vectors)), 3)
+        assert groups_of(kept) == [there[group].tolist() for group in components(vectors[there], 0.9)]
+
+
+def test_no_room_for_a_temporary_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(directions, "limits_of", lambda profile: Limits(vector_bytes=1000))
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "none"))
+    with table_of(tmp_path / "t.flac", drawn(90, 0.2)) as table:
+        with pytest.raises(StorageError, match=r"t\.flac: the vectors cannot be kept .* TMPDIR"):
+            table.duplicates()
+        monkeypatch.setattr(tempfile, "tempdir", None)
+        assert table.duplicates(threshold=0.9).num_rows > 0
 
 
 def test_equal_texts(tmp_path: Path) -> None:

@@ -75,6 +75,13 @@ QUERIES = [
     "FROM audiomem_knn('{notes}', 'place', '{notes}', 'place', k := 2) WHERE place = 2",
     "SELECT left_row_id FROM audiomem_knn('{notes}', 'body', '{notes}', 'body', left_filter := 'id < 3', filter := 'id > 3', k := 1)",
     "SELECT count(*) FROM audiomem_knn('{notes}', NULL, '{notes}', NULL, version := 2, left_version := 'before')",
+    "SELECT audiomem_nearest('{notes}', [1.0, 2.0], 2, 'place'), typeof(audiomem_nearest('{notes}', 'dogs'))",
+    "SELECT q, n.row_id, n.distance FROM (VALUES (1, '[1,0]'), (2, NULL), (3, '[0,1]')) AS t(q, v), LATERAL (SELECT unnest(audiomem_nearest('{notes}', v, 2, 'place', 'year > 2020')) AS n) ORDER BY ALL",
+    "SELECT q, unnest(audiomem_nearest('{notes}', q, 2, 'body'), recursive := true) FROM (VALUES ('dogs'), ('new'), (NULL)) AS t(q)",
+    "SELECT id, audiomem_nearest('{folder}/twice.flac', place, 3) FROM audiomem_scan('{notes}') ORDER BY id",
+    "SELECT k, audiomem_nearest(if(k = 2, '{notes}', '{folder}/twice.flac'), [1, k]::DOUBLE[], k, if(k = 2, 'place', 'v'), if(k = 4, 'id > 2', NULL)) FROM range(1, 5) AS t(k)",
+    "SELECT count(*), count(DISTINCT found.row_id), min(i - found.row_id) FROM (SELECT i, audiomem_nearest('{folder}/twice.flac', [1, i]::FLOAT[2], 2)[2] AS found FROM range(5000) AS t(i))",
+    "SELECT audiomem_nearest('{folder}/twice.flac', [1, 2], NULL, NULL, 'id < 0'), audiomem_nearest('{notes}', NULL::VARCHAR, 3)",
     "FROM audiomem_duplicates('{folder}/twice.flac')",
     "FROM audiomem_duplicates('{folder}/twice.flac', searched := 'n', threshold := 0.5, filter := 'id <> 2', version := 2)",
     "SELECT size, words FROM audiomem_clusters('{notes}', k := 2, \"column\" := 'body')",
@@ -138,6 +145,16 @@ ERRORS = [
     ("FROM audiomem_knn('{notes}', 'place', NULL, 'place')", "there is no path"),
     ("FROM audiomem_knn('{notes}', 'place', '{notes}', 'place', k := 0)", "k = 0 is no number of rows"),
     ("FROM audiomem_knn('{notes}', 'place', '{notes}', 'place', left_filter := 'nix = 1')", "there is no column 'nix'"),
+    ("SELECT audiomem_nearest('{notes}', [1, 2, 3], 2, 'place')", "/notes.flac: query: this cannot be compared with the vectors of column place. It has 3 numbers, and 2 are needed"),
+    ("SELECT audiomem_nearest('{notes}', 'cats', 2, 'place')", "this cannot be compared with the vectors of column place"),
+    ("SELECT audiomem_nearest('{notes}', [0, 0], 2, 'place')", "/notes.flac: query: a vector of zeros has no direction"),
+    ("SELECT audiomem_nearest('{notes}', ['nan'::FLOAT, 0], 2, 'place')", "NaN"),
+    ("SELECT audiomem_nearest('{notes}', [1, 2], 0, 'place')", "k = 0 is no number of rows"),
+    ("SELECT audiomem_nearest('{notes}', [1, 2], 1000000000, 'place')", "over the limit"),
+    ("SELECT audiomem_nearest('{notes}', [1, 2], 1, 'year')", "column year has no vectors"),
+    ("SELECT audiomem_nearest('{notes}', [1, 2], 1, 'place', 'nix = 1')", "there is no column 'nix'"),
+    ("SELECT audiomem_nearest(NULL, [1, 2])", "there is no path"),
+    ("SELECT audiomem_nearest('{folder}/missing.flac', [1, 2])", "there is no such file"),
     ("FROM audiomem_duplicates('{notes}', threshold := 0)", "a threshold of 0"),
     ("FROM audiomem_duplicates('{notes}', threshold := 'most')", "a threshold of 'most'"),
     ("FROM audiomem_duplicates('{notes}', searched := 'year')", "column year has no vectors"),
@@ -168,6 +185,10 @@ ERRORS = [
     ("FROM audiomem_snapshots('{folder}/missing.flac')", "there is no such file"),
     ("SELECT nothing FROM audiomem_scan('{notes}')", "nothing"),
     ("SELECT cosine_distance([1], [1, 2])", "the vectors have 1 and 2 numbers"),
+    ("SELECT l2_distance([1.0, NULL], [1.0, 2.0])", "a vector is a flat list of finite numbers"),
+    ("SELECT vec_to_json([0.5, NULL])", "a vector is a flat list of finite numbers"),
+    ("SELECT audiomem_nearest('{notes}', [1.0, NULL]::DOUBLE[], 1, 'place')", "this cannot be compared with the vectors of column place"),
+    ("SELECT audiomem_nearest('{notes}', [1.0, 1e300]::DOUBLE[], 1, 'place')", "too large for float32"),
     ("SELECT vec_from_json('[1, x]')", "is no JSON array of numbers"),
     ("SELECT embed('x', NULL)", "embed takes a text, the name of a model, and that of a backend"),
 ]  # fmt: skip
@@ -234,6 +255,18 @@ def _answer(connection: Any, sql: str) -> tuple[list[tuple[str, str]], list[str]
     """(name and type of the columns, rows as text) of a query."""
     described = connection.execute(f"DESCRIBE {sql}").fetchall()
     return [column[:2] for column in described], list(map(repr, connection.execute(sql).fetchall()))
+
+
+def test_a_prepared_statement_sees_new_rows(doors: dict[str, Any], tmp_path: Path) -> None:
+    """A function of constants alone is called whenever the statement is run."""
+    for name, connection in doors.items():
+        path = tmp_path / f"{name}.flac"
+        with am.write_flac([{"id": 1, "v": [1.0, 2.0]}], path, primary_key="id") as table:
+            connection.execute(f"PREPARE nearest AS SELECT audiomem_nearest('{path}', [2, 1])[1].row_id")
+            assert connection.execute("EXECUTE nearest").fetchall() == [(1,)]
+            table.append([{"id": 2, "v": [2.0, 1.0]}])
+            assert connection.execute("EXECUTE nearest").fetchall() == [(2,)], name
+        connection.execute("DEALLOCATE nearest")
 
 
 @pytest.mark.parametrize(("query", "message"), ERRORS)
