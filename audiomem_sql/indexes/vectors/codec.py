@@ -227,7 +227,8 @@ class VectorCodec:
 
     def placed(self, codes: I8Array) -> F32Array:
         """float32 (n, d): the vectors in rotated coordinates."""
-        placed = codes * self.steps
+        placed = codes.astype(np.float32)
+        placed *= self.steps
         placed += self.offset
         return placed
 

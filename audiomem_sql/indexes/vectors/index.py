@@ -13,18 +13,19 @@ from functools import lru_cache
 
 import numpy as np
 
-from audiomem_sql.arrays import BoolArray, F32Array, I8Array, I64Array
-from audiomem_sql.columns.vector_index import COSINE, L2
+from audiomem_sql.arrays import BoolArray, F32Array, I8Array, I32Array, I64Array
+from audiomem_sql.columns.vector_index import COSINE
 from audiomem_sql.errors import DamagedFileError, DataTypeError
 from audiomem_sql.indexes.vectors.arrays import lengths_of, vectors_of
 from audiomem_sql.indexes.vectors.codec import VectorCodec
 from audiomem_sql.indexes.vectors.index_format import IndexHeader, decode_list
 from audiomem_sql.indexes.vectors.index_writing import CodedVectors
-from audiomem_sql.indexes.vectors.lists_together import LONGEST, ListsTogether, Room
+from audiomem_sql.indexes.vectors.lists_together import ListsTogether, Room
 from audiomem_sql.indexes.vectors.metrics import Scores, centre_scores, distances_of_scores, query_scale
 from audiomem_sql.indexes.vectors.nearest import Pool, until
 from audiomem_sql.indexes.vectors.scanning import FEW_VECTORS, OneThread, Scanner, faiss, scanner
 from audiomem_sql.indexes.vectors.searching_together import search_together
+from audiomem_sql.indexes.vectors.tails import Tails, head_of
 from audiomem_sql.machine.block_cache import BlockCache
 from audiomem_sql.machine.interrupts import check_interrupt
 
@@ -37,6 +38,8 @@ SEEN = 0.2
 LEAST_SEEN = 50_000
 #: It goes on until it has seen so many allowed rows, so that a narrow filter makes it exhaustive.
 LEAST_ALLOWED = 4000
+#: A filter that leaves less than one row of so many leaves few.
+_FEW_ALLOWED = 20
 
 ReadList = Callable[[int], bytes]
 
@@ -97,9 +100,8 @@ class VectorIndex:
         if parsed.metric == COSINE:
             self._centres /= np.maximum(lengths_of(self._centres), np.float32(1e-12))[:, None]
         self._few = self.count <= FEW_VECTORS
-        self._has_lengths = parsed.has_lengths
-        #: Whether some vector is too long for lists side by side.
-        self._alone = False
+        #: The rows of all lists, int32, once a filter needs them.
+        self._by_list: I32Array | None = None
         self._lock = threading.Lock()
 
     @property
@@ -177,7 +179,7 @@ class VectorIndex:
             raise DataTypeError(f"a filter of {len(allowed)} rows, of an index of {self.rows}")
         counts = self._counts
         if allowed is not None:
-            counts = np.bincount(self._header.membership[allowed], minlength=self.lists + 2)[: self.lists]
+            counts = self._allowed_counts(allowed)
         visits = self._visits(rotated, k, counts, probes)
         scaled = rotated * self.codec.steps
         shift = rotated @ self.codec.offset
@@ -205,27 +207,45 @@ class VectorIndex:
         rows, scores = pool.result()
         return rows, distances_of_scores(scores, directions, metric, scale)
 
+    def _allowed_counts(self, allowed: BoolArray) -> I64Array:
+        """int64 (lists,): the rows of each list that bool (rows,) allows.
+
+        Many rows are counted list by list: to pick them by a mask takes longer.
+        """
+        membership = self._header.membership
+        if not self.lists or np.count_nonzero(allowed) * _FEW_ALLOWED <= self.rows:
+            counts = np.bincount(membership[allowed], minlength=self.lists + 2)[: self.lists]
+            return counts.astype(np.int64)
+        if self._by_list is None:
+            self._by_list = self._order[: self.count].astype(np.int32)
+        marks = np.take(allowed.view(np.uint8), self._by_list)
+        return (
+            np.add.reduceat(marks, self._starts[: self.lists], dtype=np.int64) if self.lists else self._counts
+        )
+
     def _together(self, visited: BoolArray) -> ListsTogether | None:
-        """The lists bool (lists,) side by side; None where there is no room, or vectors have own lengths."""
-        if self._few or self._alone or (self._has_lengths and self.metric != COSINE):
+        """The lists bool (lists,) side by side; None where there is no room, or little to look at."""
+        if self._few:
             return None
         with self._lock:
             lists = TOGETHER.lists_of(self)
             if lists is None:
-                squares = self.metric == L2
-                lists = ListsTogether(self.lists, self.rows, self.dimensions, faiss(), squares=squares)
+                lists = self._empty_lists()
             missing = np.flatnonzero(visited & ~lists.held)
             if not TOGETHER.keep(self, lists, lists.bytes_of(int(self._counts[missing].sum()))):
                 return None
             for number in map(int, missing):
                 check_interrupt()
-                codes, sizes, _ = self._read(number)
-                if lists.squares and float(sizes.max()) > LONGEST:
-                    TOGETHER.forget(self)
-                    self._alone = True
-                    return None
-                lists.add(number, self._rows(number), codes, sizes)
+                codes, sizes, lengths = self._read(number)
+                lists.add(number, self._rows(number), codes, sizes, lengths)
         return lists
+
+    def _empty_lists(self) -> ListsTogether:
+        header, tails = self._header, None
+        head = head_of(self.dimensions, self.count, rotated=self.codec.axes is not None)
+        if head < self.dimensions:
+            tails = Tails(head, header.membership, header.centres)
+        return ListsTogether(self.lists, self.rows, self.dimensions, faiss(), metric=self.metric, tails=tails)
 
     def _visits(self, rotated: F32Array, k: int, counts: I64Array, probes: int | None) -> BoolArray:
         """bool (m, lists): which lists each query looks through."""

@@ -38,24 +38,30 @@ def search_together(
     """
     rows = np.full((len(scaled), k), -1, np.int64)
     scores = np.full(rows.shape, -np.inf, np.float32)
-    there = (visits * counts).sum(axis=1)
+    apart_rows, apart_scores, apart = lists.apart.nearest(scaled, shift, visits, allowed, k)
+    rows[:, : apart_rows.shape[1]] = np.where(apart_scores > -np.inf, apart_rows, -1)
+    scores[:, : apart_rows.shape[1]] = apart_scores
+    there = (visits * counts).sum(axis=1) - apart
     shortest = np.where(visits, lists.shortest, np.inf).min(axis=1, initial=np.inf)
     longest = np.where(visits, lists.longest, 0).max(axis=1, initial=0)
-    unsure, fetched = np.flatnonzero(there), k + max(8, k // 2)
+    unsure, fetched = np.flatnonzero(there), lists.first_fetch(k)
     while len(unsure):
         check_interrupt()
         most = min(fetched, int(there[unsure].max()))
-        products, found = lists.greatest(scaled[unsure], visits[unsure], most, allowed)
+        products, found, least = lists.greatest(scaled[unsure], visits[unsure], most, allowed)
         filled = found >= 0
         if (filled.sum(axis=1) != np.minimum(there[unsure], most)).any():
             raise DamagedFileError("lists of vectors have fewer than they should")
         products = np.where(filled, products, 0) + shift[unsure, None]
         values = np.where(filled, _scores(lists, metric, products, found), -np.inf)
+        values = np.concatenate([values, apart_scores[unsure]], axis=1)
+        found = np.concatenate([found, np.where(apart_scores > -np.inf, apart_rows, -1)[unsure]], axis=1)
         order = np.lexsort((found, -values), axis=1)[:, :k]
         best = np.take_along_axis(values, order, axis=1)
         rows[unsure, : order.shape[1]] = np.take_along_axis(found, order, axis=1)
         scores[unsure, : order.shape[1]] = best
-        bound = _bound(metric, products[:, -1], shortest[unsure], longest[unsure])
+        least = np.where(filled[:, -1], least, 0)
+        bound = _bound(metric, least + shift[unsure], shortest[unsure], longest[unsure])
         open_ends = there[unsure] > most
         if order.shape[1] == k:
             open_ends &= bound + ROUNDED * np.maximum(1, np.abs(bound)) >= best[:, -1]

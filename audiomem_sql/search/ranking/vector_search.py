@@ -6,7 +6,8 @@ vector are no results. Distances are cosine distances, 0 for the same direction,
 the column says otherwise (``indexes/vectors/metrics.py``).
 
 Of an INDEXED column the index only proposes: some more rows than are wanted, whose vectors are then read and
-compared as they are. So distances are exact, and only a row that the index did not propose can be missed.
+compared as they are, until the others cannot be among the nearest (``confirming.py``). So distances are
+exact, and only a row that the index did not propose, or took to be much farther than it is, can be missed.
 """
 
 from __future__ import annotations
@@ -27,6 +28,7 @@ from audiomem_sql.machine.interrupts import check_interrupt
 from audiomem_sql.predicates import Op, Predicate, bind
 from audiomem_sql.scan import Filter, Readable, RowFilter, scan
 from audiomem_sql.search.embedding.passages import best_of_both, nearest_passages
+from audiomem_sql.search.ranking.confirming import confirmed
 from audiomem_sql.search.ranking.neighbours import FIRST_ROWS, MOST_ROWS, Neighbours
 from audiomem_sql.search.ranking.parts import allowed_rows, compared_vectors, parts
 from audiomem_sql.storage.segment import ReadableSegment, matrix
@@ -221,11 +223,15 @@ class _Ranking:
         if options.metric == COSINE and not part.any():  # the numbers that the index has say nothing
             present = index.present if allowed is None else index.present & allowed
             return self._compared(segment, np.flatnonzero(present), k)
-        proposed = index.search(part, wanted, allowed)[0][0]
+        proposed, stated = (found[0] for found in index.search(part, wanted, allowed))
+        filled = proposed >= 0
+        proposed, stated = proposed[filled], stated[filled]
         undirected = index.undirected
         if allowed is not None:
             undirected = undirected[allowed[undirected]]
-        return self._compared(segment, np.concatenate([proposed[proposed >= 0], undirected]), k)
+        if options.dimensions is not None:  # what the index says is of some of the numbers
+            return self._compared(segment, np.concatenate([proposed, undirected]), k)
+        return confirmed(proposed, stated, undirected, k, lambda rows: self._distances_to(segment, rows))
 
     def _with_passages(
         self,
@@ -240,6 +246,18 @@ class _Ranking:
         if not isinstance(index, PassageIndex) or not index.count:
             return first
         return best_of_both(first, index.nearest_rows(self._query, k, allowed), k)
+
+    def _distances_to(self, segment: ReadableSegment, rows: I64Array) -> F32Array:
+        """The distances of int64 (n,) rows, float32 (n,), by their vectors as they are; infinite for NULL."""
+        distances = np.full(len(rows), np.inf, np.float32)
+        order = np.argsort(rows)
+        step = max(1, COMPARED_BYTES // (4 * len(self._query)))
+        for start in range(0, len(rows), step):
+            check_interrupt()
+            part = order[start : start + step]
+            vectors = segment.take(self._column, rows[part])
+            distances[part] = np.where(valid(vectors), self._distances_of(vectors), np.inf)
+        return distances
 
     def _compared(self, segment: ReadableSegment, rows: I64Array, k: int) -> tuple[I64Array, F32Array]:
         """The ``k`` nearest of int64 (n,) ``rows``, by their vectors as they are, without those of NULL."""

@@ -8,9 +8,10 @@ from functools import cache
 import numpy as np
 import pytest
 
+from audiomem_sql.arrays import F32Array
 from audiomem_sql.columns.vector_index import VectorIndexOptions
 from audiomem_sql.errors import DamagedFileError
-from audiomem_sql.indexes.vectors import encoded_parts, index
+from audiomem_sql.indexes.vectors import encoded_parts, index, lists_together
 from audiomem_sql.indexes.vectors.index import VectorIndex
 from audiomem_sql.indexes.vectors.lists_together import LONGEST, STEP, ListsTogether, Room
 from audiomem_sql.indexes.vectors.scanning import faiss
@@ -81,36 +82,71 @@ def test_products_less_half_the_squared_length() -> None:
     rng = np.random.default_rng(8)
     codes = rng.integers(-128, 128, (300, 5)).astype(np.int8)
     sizes = np.concatenate([rng.uniform(0, LONGEST, 298), [0, LONGEST]]).astype(np.float32)
-    lists = ListsTogether(2, 300, 5, faiss(), squares=True)
+    lists = ListsTogether(2, 300, 5, faiss(), metric="l2")
     for number, rows in enumerate((np.arange(0, 300, 2), np.arange(1, 300, 2))):
         lists.add(number, rows, codes[rows], sizes[rows])
     queries = rng.standard_normal((3, 5)).astype(np.float32) / 100
-    products, found = lists.greatest(queries, np.ones((3, 2), bool), 300, None)
+    products, found, least = lists.greatest(queries, np.ones((3, 2), bool), 300, None)
     exact = queries.astype(np.float64) @ codes.T - np.square(sizes.astype(np.float64)) / 2 + 0.5
     assert (np.sort(found, axis=1) == np.arange(300)).all()
     assert np.allclose(products, np.take_along_axis(exact, found, axis=1), atol=3e-6)
     assert np.allclose(lists.losses, np.square(sizes, dtype=np.float64) / 2 - 0.5, atol=STEP)
     assert (np.diff(products, axis=1) <= 0).all()
+    assert (least == products[:, -1]).all()
 
 
-def test_vectors_with_lengths_of_their_own_are_searched_list_by_list(room: Room) -> None:
+def uneven() -> F32Array:
+    """Vectors of which each fifth is up to nine times as long as the others."""
     vectors = clustered(ROWS)
-    vectors[::50] *= 5
-    options = VectorIndexOptions("l2")
-    parts = encoded_parts(ArrayRows(vectors), np.ones(ROWS, bool), options=options, lists=9)
-    reader = VectorIndex(parts.header, ROWS, [*parts.lists].__getitem__)
-    query = vectors[50:51]
-    assert reader.search(query, 1)[0][0] == [50]
-    assert room.bytes == 0
+    vectors[::5] *= np.random.default_rng(6).uniform(2, 9, (ROWS // 5, 1)).astype(np.float32)
+    return vectors
+
+
+@pytest.mark.parametrize("metric", ["ip", "l2"])
+def test_lengths_of_their_own(room: Room, metric: str) -> None:
+    vectors = uneven()
+    present = np.arange(ROWS) % 11 != 3
+    parts = encoded_parts(ArrayRows(vectors), present, options=VectorIndexOptions(metric), lists=9)
+    reader = VectorIndex(parts.header, ROWS, [*parts.lists].__getitem__, cache=BlockCache(64 << 20))
+    assert reader._header.has_lengths
+    queries = np.concatenate([vectors[50:53], clustered(9, seed=3)])
+    for k, share, probes in ((10, 1, 9), (1, 1, 2), (1200, 1, 9), (10, 0.5, 3), (40, 0.004, 9), (5000, 1, 9)):
+        allowed = None if share == 1 else np.random.default_rng(4).random(ROWS) < share
+        room.most = 64 << 20
+        together = reader.search(queries, k, allowed, probes)
+        assert room.bytes > 0
+        room.most = 0
+        one_by_one = reader.search(queries, k, allowed, probes)
+        found, expected = (
+            np.square(each) if metric == "l2" else each for each in (together[1], one_by_one[1])
+        )
+        assert (np.isinf(found) == np.isinf(expected)).all()
+        assert np.allclose(found, expected, rtol=1e-5, atol=2e-5)
+        assert (together[0] != one_by_one[0]).mean() < 0.01
+    assert reader.search(vectors[50:51], 1)[0][0] == [50] or metric == "ip"
+
+
+def test_a_list_of_long_vectors_alone(room: Room) -> None:
+    """FAISS has nothing of one list, and of the first search nothing at all."""
+    vectors = clustered(ROWS)
+    vectors[:40] = 30 * vectors[0]
+    parts = encoded_parts(ArrayRows(vectors), None, options=VectorIndexOptions("l2"), lists=20)
+    reader = VectorIndex(parts.header, ROWS, [*parts.lists].__getitem__, cache=BlockCache(64 << 20))
+    rows, distances = reader.search(vectors[:1], 45, probes=1)
+    assert rows[0, :40].tolist() == list(range(40))
+    assert np.isinf(distances[0, 40:]).all() == (rows[0, 40:] == -1).all()
+    assert room.bytes > 0
+    assert reader.search(vectors[:1], 45)[0][0, :40].tolist() == list(range(40))
+    assert (reader.search(vectors[60:61], 45, np.arange(ROWS) > 39)[0] > 39).all()
 
 
 def test_a_vector_too_long_to_be_said_is_found(room: Room, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(index, "LONGEST", 1.0)
+    monkeypatch.setattr(lists_together, "LONGEST", 1.0)
     reader = opened("l2")
     for _ in range(2):
         rows, _ = reader.search(clustered(ROWS)[60:61], 1, probes=30)
         assert rows[0] == [60]
-        assert room.bytes == 0
+        assert room.bytes > 0
 
 
 def test_only_the_lists_that_are_wanted_are_read() -> None:
