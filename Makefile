@@ -18,7 +18,7 @@ CORES := -n logical --maxprocesses 8 --dist worksteal
 # Which torch the model gets; 2.13.0 has builds without CUDA where pip finds them.
 TORCH ?= torch==2.13.0
 
-.PHONY: demo test quick test-model duckdb lint workflows docs bench compare fuzz crash simulate difference damage structure clean
+.PHONY: demo test quick test-model duckdb lint workflows docs bench compare fuzz crash simulate simulate-remote remote-stores difference damage structure clean
 
 demo: $(VENV)/installed-demo
 	HF_HUB_OFFLINE=1 $(BIN)/python examples/demo.py demo
@@ -78,6 +78,16 @@ crash: $(VENV)/installed-test
 # ARGS='--seed N -v' replays one seed.
 simulate: $(VENV)/installed-test
 	$(BIN)/python -m tests.simulate --seeds 0:100000 -j $(shell nproc 2>/dev/null || echo 2) $(ARGS)
+
+# Writers to one object store, from seeds; ARGS='--seed N -v' replays one.
+simulate-remote: $(VENV)/installed-test
+	$(BIN)/python -m tests.simulate_remote --seeds 0:10000 -j $(shell nproc 2>/dev/null || echo 2) $(ARGS)
+
+# Writers that are killed, to moto and SeaweedFS behind a network that fails, and how fast they are.
+remote-stores: $(VENV)/installed-test
+	AUDIOMEM_REMOTE_KILLS=$(KILLS) AUDIOMEM_REMOTE_COMMITS=$(KILLS) \
+	  $(BIN)/python -m pytest -q -s tests/remote/commits/test_real_stores.py $(ARGS)
+	$(BIN)/python -m tests.remote.commits.rate
 
 # ARGS='--case N --minimise' replays one case.
 difference: $(VENV)/installed-test

@@ -11,11 +11,11 @@ ROOMS = (
     "warn_once",
     "machine",
     "bytes",
-    "remote",
     "protection",
     "audio",
     "columns",
     "blocks",
+    "remote",
     "predicates",
     "indexes",
     "storage",
@@ -45,7 +45,7 @@ ROOMS = (
 )
 #: The same inside the rooms that have rooms; "." stands for the modules of the room itself.
 INNER = {
-    "remote": ("tiers", ".", "__init__"),
+    "remote": ("tiers", ".", "commits", "__init__"),
     "audio": ("flac", "spectrum", "source", "finding", "__init__"),
     "indexes": ("keys", "vectors", "words", "__init__"),
     "storage": ("pages", "segment", "log", "__init__"),

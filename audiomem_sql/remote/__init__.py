@@ -1,1 +1,1 @@
-"""Bytes that are not on this machine's disk, and what keeps copies of them nearer."""
+"""Tables whose bytes are elsewhere: in object stores, and what keeps copies of them nearer."""

@@ -19,6 +19,7 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 import zstandard
+from remote.commits.test_manifest_bytes import manifest as manifest_of_tests
 from samples import COLUMNS, SCHEMA, arrow, create, rows
 from sealed import Sealed
 
@@ -36,6 +37,17 @@ from audiomem_sql.indexes.words.index import KeywordIndex
 from audiomem_sql.indexes.words.matching import match
 from audiomem_sql.predicates.where import parse_where
 from audiomem_sql.protection.crc32c import crc32c
+from audiomem_sql.remote.commits.manifest_bytes import (
+    HEADER as MANIFEST_HEADER,
+)
+from audiomem_sql.remote.commits.manifest_bytes import (
+    MANIFEST_MAGIC,
+    PAGE_MAGIC,
+    pack_manifest,
+    pack_page,
+    unpack_manifest,
+    unpack_page,
+)
 from audiomem_sql.scan.plan import parse_plan
 from audiomem_sql.storage.log.reader import read_log
 from audiomem_sql.storage.log.record import LogRecord, pack_commits, unpack_commits
@@ -200,6 +212,28 @@ def _catalog_seeds() -> list[bytes]:
     return [zstandard.ZstdDecompressor().decompress(whole[CATALOG_HEADER.size :])]
 
 
+def _sealed_manifest(magic: bytes, data: bytes) -> bytes:
+    stored = zstandard.ZstdCompressor(level=1).compress(data)
+    whole = MANIFEST_HEADER.pack(1, magic, len(data), len(stored)) + stored
+    return whole + crc32c(whole).to_bytes(4, "little")
+
+
+def _manifest(data: bytes) -> None:
+    """``data`` is the MessagePack map."""
+    paged = manifest_of_tests().segments
+    read = unpack_manifest(_sealed_manifest(MANIFEST_MAGIC, data), lambda page: paged[: page.count])
+    assert unpack_manifest(pack_manifest(read), lambda page: paged[: page.count]) == read
+
+
+def _page(data: bytes) -> None:
+    read = unpack_page(_sealed_manifest(PAGE_MAGIC, data))
+    assert unpack_page(pack_page(read)) == read
+
+
+def _unsealed(whole: bytes) -> list[bytes]:
+    return [zstandard.ZstdDecompressor().decompress(whole[MANIFEST_HEADER.size : -4])]
+
+
 def _block(data: bytes) -> None:
     """``data``: encoding, type, rows and NULLs, then the block."""
     if len(data) < _BLOCK.size:
@@ -312,6 +346,8 @@ PARSERS: dict[str, Parser] = {
     "log": Parser(_log, lambda: [_table()["log"]]),
     "record": Parser(unpack_commits, _record_seeds),
     "catalog": Parser(_catalog, _catalog_seeds),
+    "manifest": Parser(_manifest, lambda: _unsealed(pack_manifest(manifest_of_tests()))),
+    "page of a manifest": Parser(_page, lambda: _unsealed(pack_page(manifest_of_tests().segments))),
     "block": Parser(_block, _block_seeds),
     "sources": Parser(unpack_sources, lambda: [pack_sources({"a.md": bytes(16), "b/ö.md": bytes(16)})]),
     "keywords": Parser(_keywords, _keyword_seeds),

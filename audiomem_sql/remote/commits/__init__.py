@@ -1,0 +1,52 @@
+"""Commits in a store of objects: immutable segments, and one manifest that is replaced on a condition.
+
+What the rooms above use:
+
+- ``open_store`` gives an ``ObjectStore``; ``check_conditions`` tells whether it can be written to
+- ``ManifestReader`` reads a ``Manifest``, and whether there is a new one
+- ``Committer`` makes a ``Commit``, ``Fold``, ``Retag``, ``Lease``; ``GroupedCommits`` those of threads
+- ``collect`` removes what is no longer needed
+"""
+
+from __future__ import annotations
+
+from audiomem_sql.remote.commits.changes import Commit, Fold, Lease, NewEpoch, NewSegment, Retag
+from audiomem_sql.remote.commits.collecting import Collected, collect
+from audiomem_sql.remote.commits.committer import Committer, Limits, UnknownOutcomeError
+from audiomem_sql.remote.commits.grouping import GroupedCommits
+from audiomem_sql.remote.commits.manifest import Footprint, Manifest
+from audiomem_sql.remote.commits.obstore_store import ObstoreStore, open_store
+from audiomem_sql.remote.commits.probing import check_conditions
+from audiomem_sql.remote.commits.reading import Head, ManifestReader
+from audiomem_sql.remote.commits.store import Mark, Missing, ObjectStore, Refused, Stored, Unanswered, Upload
+from audiomem_sql.remote.commits.waiting import Surroundings
+
+__all__ = [
+    "Collected",
+    "Commit",
+    "Committer",
+    "Fold",
+    "Footprint",
+    "GroupedCommits",
+    "Head",
+    "Lease",
+    "Limits",
+    "Manifest",
+    "ManifestReader",
+    "Mark",
+    "Missing",
+    "NewEpoch",
+    "NewSegment",
+    "ObjectStore",
+    "ObstoreStore",
+    "Refused",
+    "Retag",
+    "Stored",
+    "Surroundings",
+    "Unanswered",
+    "UnknownOutcomeError",
+    "Upload",
+    "check_conditions",
+    "collect",
+    "open_store",
+]

@@ -1,0 +1,223 @@
+"""A store of objects through ``obstore``: S3 and what speaks it, Google's and Azure's, and memory.
+
+obstore repeats a request itself whose answer did not come. So a conditional write may be ``Refused`` although
+it took place; ``audiomem_sql.remote.commits.committer`` settles that.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Callable, Iterable
+from datetime import timedelta
+from typing import Any, TypeVar
+
+from audiomem_sql.errors import AudioMemError, MissingExtraError, StorageError, UnsupportedError
+from audiomem_sql.remote.commits.store import Mark, Missing, Refused, Stored, Unanswered, Upload
+
+_T = TypeVar("_T")
+_MANIFEST_ATTRIBUTES = {"Cache-Control": "no-store"}
+_SEGMENT_ATTRIBUTES = {"Cache-Control": "public, max-age=31536000, immutable"}
+_QUERY = re.compile(r"([a-z][a-z0-9+.-]*://[^\s?\"')]+)\?[^\s\"')]+")
+#: Few and short repetitions: whoever writes a manifest must know soon whether it is still the newest.
+RETRIES = {
+    "max_retries": 2,
+    "retry_timeout": timedelta(seconds=20),
+    "backoff": {
+        "init_backoff": timedelta(milliseconds=50),
+        "max_backoff": timedelta(seconds=1),
+        "base": 2,
+    },
+}
+
+
+def open_store(url: str, **options: Any) -> ObstoreStore:
+    """The store at ``url``, such as s3://bucket/folder; what is there has keys below it.
+
+    options: as of obstore's own stores. Credentials come from each cloud's own chain. MissingExtraError
+    without obstore; UnsupportedError for a URL of another kind.
+    """
+    try:
+        from obstore.store import from_url
+    except ImportError:
+        raise MissingExtraError(
+            "tables in object stores need the package obstore",
+            remedy="Install it: pip install 'audiomem-sql[remote]'.",
+        ) from None
+    name = _without_query(url)
+    try:
+        store = from_url(url, **({"retry_config": RETRIES} | options))
+    except Exception as error:
+        raise UnsupportedError(
+            f"this is no store of objects that can be opened: {_without_query(str(error)):.300}", file=name
+        ) from None
+    return ObstoreStore(store, name)
+
+
+class ObstoreStore:
+    """One of obstore's stores. name: its URL, without a query string."""
+
+    def __init__(self, store: Any, name: str) -> None:
+        self.name = name.rstrip("/")
+        self._store = store
+        self._process = os.getpid()
+
+    def get(self, key: str) -> Stored:
+        """As the contract says, like all of these."""
+        return self._got(key, None)
+
+    def get_if_none_match(self, key: str, mark: Mark) -> Stored | None:
+        """A store without ETags answers with the object each time."""
+        from obstore.exceptions import NotModifiedError
+
+        options = {"if_none_match": mark.e_tag} if mark.e_tag else None
+        try:
+            return self._got(key, options)
+        except NotModifiedError:
+            return None
+
+    def _got(self, key: str, options: dict[str, Any] | None) -> Stored:
+        def get() -> Stored:
+            import obstore
+
+            answer = obstore.get(self._store, key, options=options)  # type: ignore[arg-type]
+            meta = answer.meta
+            return Stored(bytes(answer.bytes()), Mark(meta.get("e_tag"), meta.get("version")))
+
+        return self._answer(get)
+
+    def put_if_absent(self, key: str, data: bytes) -> Mark:
+        """By If-None-Match, or generation 0."""
+        return self._put(key, data, "create")
+
+    def put_if_match(self, key: str, data: bytes, mark: Mark) -> Mark:
+        """By If-Match, or generation."""
+        # obstore takes no None for what a store does not have.
+        condition = {part: value for part, value in mark._asdict().items() if value is not None}
+        if not condition:
+            raise UnsupportedError("the store gives objects no ETag", file=self.name)
+        try:
+            return self._put(key, data, condition)
+        except Missing as error:
+            raise Refused(error.what, file=error.file) from None
+
+    def put_parts(self, key: str, parts: Iterable[bytes]) -> Mark:
+        """As a multipart upload."""
+
+        def put() -> Mark:
+            import obstore
+
+            done = obstore.put(
+                self._store, key, iter(parts), use_multipart=True, attributes=_SEGMENT_ATTRIBUTES
+            )
+            return Mark(done.get("e_tag"), done.get("version"))
+
+        return self._answer(put)
+
+    def _put(self, key: str, data: bytes, mode: Any) -> Mark:
+        attributes = _MANIFEST_ATTRIBUTES if key.endswith("/manifest") else _SEGMENT_ATTRIBUTES
+
+        def put() -> Mark:
+            import obstore
+
+            done = obstore.put(self._store, key, data, mode=mode, attributes=attributes)
+            return Mark(done.get("e_tag"), done.get("version"))
+
+        return self._answer(put)
+
+    def delete(self, key: str) -> None:
+        """As the contract says."""
+
+        def delete() -> None:
+            import obstore
+
+            obstore.delete(self._store, key)
+
+        try:
+            self._answer(delete)
+        except Missing:
+            return
+
+    def keys(self, prefix: str) -> list[str]:
+        """As the contract says."""
+
+        def listed() -> list[str]:
+            import obstore
+
+            return [meta["path"] for page in obstore.list(self._store, prefix) for meta in page]
+
+        return self._answer(listed)
+
+    def uploads(self, prefix: str) -> list[Upload]:
+        """Those of S3, through boto3 if it is installed; elsewhere a rule of the bucket removes them."""
+        client = self._boto3()
+        if client is None:
+            return []
+        client, bucket, folder = client
+        pages = client.get_paginator("list_multipart_uploads").paginate(Bucket=bucket, Prefix=folder + prefix)
+        found = [upload for page in pages for upload in page.get("Uploads", [])]
+        return [Upload(each["Key"].removeprefix(folder), each["UploadId"]) for each in found]
+
+    def abort(self, upload: Upload) -> None:
+        """As the contract says."""
+        client = self._boto3()
+        assert client is not None
+        client, bucket, folder = client
+        try:
+            client.abort_multipart_upload(Bucket=bucket, Key=folder + upload.key, UploadId=upload.upload_id)
+        except client.exceptions.NoSuchUpload:
+            raise Missing("the upload is gone", file=self.name) from None
+
+    def _boto3(self) -> Any:
+        """(client, bucket, prefix of all keys) of the same store; None where there is none."""
+        config = getattr(self._store, "config", {})
+        if "bucket" not in config or type(self._store).__name__ != "S3Store":
+            return None
+        try:
+            import boto3
+        except ImportError:
+            return None
+        client = boto3.client(
+            "s3",
+            endpoint_url=config.get("endpoint"),
+            region_name=config.get("region"),
+            aws_access_key_id=config.get("access_key_id"),
+            aws_secret_access_key=config.get("secret_access_key"),
+            aws_session_token=config.get("session_token"),
+        )
+        folder = (self._store.prefix or "").strip("/")
+        return client, config["bucket"], f"{folder}/" if folder else ""
+
+    def _answer(self, ask: Callable[[], _T]) -> _T:
+        """What ``ask`` gives, with obstore's errors as the contract has them."""
+        from obstore import exceptions
+
+        if os.getpid() != self._process:
+            raise StorageError(
+                "the process was forked after its first request to a store",
+                file=self.name,
+                remedy="Open the table in the new process, which must be started by spawn or forkserver.",
+            )
+        try:
+            return ask()
+        except exceptions.NotModifiedError:
+            raise
+        except (exceptions.AlreadyExistsError, exceptions.PreconditionError) as error:
+            raise self._error(Refused, "the condition of a write does not hold", error) from None
+        except (FileNotFoundError, exceptions.NotFoundError) as error:
+            raise self._error(Missing, "there is no such object", error) from None
+        except (exceptions.PermissionDeniedError, exceptions.UnauthenticatedError) as error:
+            raise self._error(StorageError, "the store refuses", error) from None
+        except (NotImplementedError, exceptions.NotSupportedError) as error:
+            raise self._error(UnsupportedError, "the store cannot do this", error) from None
+        except (exceptions.BaseError, OSError) as error:
+            raise self._error(Unanswered, "the store did not answer", error) from None
+
+    def _error(self, kind: type[AudioMemError], what: str, error: BaseException) -> AudioMemError:
+        said = _without_query(str(error).split("\n\nDebug source", 1)[0]).strip()
+        return kind(f"{what} ({said:.300})", file=self.name)
+
+
+def _without_query(text: str) -> str:
+    """Signed URLs have their signature in the query string, which must not stand in a message."""
+    return _QUERY.sub(r"\1", text)
