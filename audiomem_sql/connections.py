@@ -16,6 +16,8 @@ import numpy as np
 from audiomem_sql.columns.timestamps import sql_text
 from audiomem_sql.errors import DataTypeError, StorageError, UnsupportedError
 from audiomem_sql.loadable import load_for_apsw, loadable_path
+from audiomem_sql.machine.file_names import absolute, stem
+from audiomem_sql.machine.urls import is_url
 
 if TYPE_CHECKING:
     import apsw
@@ -164,8 +166,8 @@ def connect(path: str | os.PathLike[str], table: str | None = None) -> apsw.Conn
     from audiomem_sql.columns.column import quote
     from audiomem_sql.columns.table_names import path_literal, table_name
 
-    full = os.path.abspath(os.fsdecode(path))
-    if not os.path.exists(full):
+    full = absolute(path)
+    if not is_url(full) and not os.path.exists(full):
         raise StorageError(
             "there is no such file", file=path, remedy="Check the path, or create the table first."
         )
@@ -209,6 +211,6 @@ def attach(connection: Any, table: TableReader | str | os.PathLike[str], name: s
     from audiomem_sql.vtab.duckdb import python as door
 
     path = table.path if isinstance(table, TableReader) else os.fspath(table)
-    called = name or os.path.splitext(os.path.basename(path))[0]
+    called = name or stem(path)
     door.attach(connection, table if isinstance(table, TableReader) else path, called)
     return called

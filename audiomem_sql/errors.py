@@ -32,9 +32,20 @@ from __future__ import annotations
 
 import difflib
 import os
+import re
 from collections.abc import Iterable
 from types import TracebackType
 from typing import Any, Self
+
+#: A URL: scheme and host without user and password, the path, and behind it the query.
+_URL = re.compile(r"([A-Za-z][A-Za-z0-9+.-]+://)(?:[^/?#]*@)?([^?#]*).*", re.DOTALL)
+
+
+def named(file: str | os.PathLike[str]) -> str:
+    """A path or a URL for messages: of a URL not what lets somebody in, user, password and query."""
+    name = os.fspath(file)
+    match = _URL.fullmatch(name) if isinstance(name, str) else None
+    return f"{match[1]}{match[2]}" if match else name
 
 
 class AudioMemError(Exception):
@@ -57,7 +68,7 @@ class AudioMemError(Exception):
         remedy: str | None = None,
     ) -> None:
         self.what = what
-        self.file = os.fspath(file) if file is not None else None
+        self.file = named(file) if file is not None else None
         self.place = place
         self.remedy = remedy
         super().__init__(self._message())
@@ -79,7 +90,7 @@ class AudioMemError(Exception):
                 raise
         """
         if self.file is None:
-            self.file = os.fspath(file) if file is not None else None
+            self.file = named(file) if file is not None else None
             self.place = self.place or place
             self.remedy = self.remedy or remedy
             self.args = (self._message(),)

@@ -80,6 +80,7 @@ class Indexed(VectorStore):
 
     name = "AudioMemory, FLOAT INDEXED"
     element = "FLOAT"
+    indexed = "INDEXED"
     options = ""
     #: Further columns of the definition, and what they hold.
     more: ClassVar[tuple[str, ...]] = ()
@@ -87,7 +88,11 @@ class Indexed(VectorStore):
     def make(self, vectors: Array) -> None:
         path = self.folder / "store.flac"
         width = vectors.shape[1]
-        columns = ["id INTEGER PRIMARY KEY", f"v {self.element}[{width}] INDEXED{self.options}", *self.more]
+        columns = [
+            "id INTEGER PRIMARY KEY",
+            f"v {self.element}[{width}] {self.indexed}{self.options}",
+            *self.more,
+        ]
         with Table.create(path, columns, {"protection": "none", "compression_level": 3}) as table:
             values = pa.FixedSizeListArray.from_arrays(self.stored(vectors).ravel(), width)
             table.append(pa.table({"id": np.arange(len(vectors)), "v": values, **self.others(len(vectors))}))
@@ -128,6 +133,20 @@ class IndexedSmall(Indexed):
 
     name = "AudioMemory, FLOAT INDEXED(codes=small)"
     options = "(codes=small)"
+
+
+class NotIndexed(Indexed):
+    """The same, all vectors compared."""
+
+    name = "AudioMemory, FLOAT"
+    indexed = ""
+
+
+class IndexedInt8Codes(Indexed):
+    """The same with a byte a number in the index."""
+
+    name = "AudioMemory, FLOAT INDEXED(codes=int8)"
+    options = "(codes=int8)"
 
 
 class IndexedInt8(Indexed):

@@ -5,9 +5,10 @@ vectors (n, d), the second queries (m, d). Larger tables are made of the vectors
 noise of the same covariance. Recall is the share of the ten nearest by exact cosine in float32 that a search
 finds. ``--beside`` compares size, recall and time with the libraries of the extra ``bench-vectors`` that are
 there, in one run (``benchmarks/vector_stores.py``); the queries are then 4,000 of the vectors, and of a
-million rows the libraries that take hours or more memory are left out. ``--filters``
-searches an INDEXED column in SQL beside conditions that leave 0.01 to 100 % of the rows. Not part of ``make
-bench``: it needs files of vectors.
+million rows the graphs are left out, which take longest to make. ``--filters``
+searches an INDEXED column in SQL beside conditions that leave 0.01 to 100 % of the rows. ``--speeds``,
+``--cold`` and ``--columns`` print a part each: ``--speeds --rows 1000000`` takes four minutes. Not part of
+``make bench``: it needs files of vectors.
 """
 
 from __future__ import annotations
@@ -35,6 +36,8 @@ STEPS = (0.2, 0.25, 0.3, 0.35, 0.4, 0.5)
 #: Queries among the vectors themselves, and the shares of the lists of which a cold search reads the codes.
 TEXTS = 4000
 SHARES = (0.08, 0.12, 0.16, 0.25, 0.5, 1.0)
+#: How near lists must be beside the nearest one to be read, in another way of choosing them.
+REACHES = (0.8, 0.75, 0.72, 0.7, 0.68, 0.66)
 K = 10
 
 
@@ -135,17 +138,38 @@ def options(vectors: Array, questions: Array) -> None:
             f" {name}: {index.size / len(vectors):.1f} bytes a vector, made in {made:.0f} us of the processor"
         )
         reader, _ = opened(index, len(vectors))
-        for share in SHARES:
-            probes = max(1, round(share * reader.lists))
+        for share, reach in [(share, None) for share in SHARES] + [(None, reach) for reach in REACHES]:
+            probes = None if share is None else max(1, round(share * reader.lists))
             recalls = [
-                recall(truth, reader.search(queries, K, probes=probes)[0])
+                recall(truth, reader.search(queries, K, probes=probes, reach=reach)[0])
                 for truth, queries in zip(truths, (texts, questions), strict=True)
             ]
-            visits = reader._visits(reader.codec.rotated(questions), K, reader._counts, probes)
-            read = len(index.header) + (visits @ np.array(list(map(len, index.lists)))).mean()
+            visits = reader._visits(reader.codec.rotated(questions), K, reader._counts, probes, reach)
+            read = len(index.header) + visits @ np.array(list(map(len, index.lists)))
+            chosen = f"reach {reach:.2f}" if share is None else f"{share:4.0%} of {reader.lists} lists"
             print(
-                f"  {share:4.0%} of {reader.lists} lists  texts {recalls[0]:.4f}  "
-                f"questions {recalls[1]:.4f}  {read / 1e3:7,.0f} KB cold"
+                f"  {chosen:>17}  texts {recalls[0]:.4f}  questions {recalls[1]:.4f}  "
+                f"{read.mean() / 1e3:7,.0f} KB cold, p95 {np.percentile(read, 95) / 1e3:,.0f}",
+                flush=True,
+            )
+
+
+def columns(vectors: Array, questions: Array) -> None:
+    """Bytes a vector of columns of vectors of one's own, and recall of searches in SQL."""
+    from benchmarks.vector_stores import Indexed, IndexedInt8Codes, IndexedSmall, NotIndexed
+
+    noise = np.random.default_rng(3).standard_normal(vectors.shape, np.float32)
+    vectors = vectors * (1 + noise * np.float32(2**-14))
+    truth = exact(normal(vectors), questions)
+    for kind in (NotIndexed, Indexed, IndexedSmall, IndexedInt8Codes):
+        with tempfile.TemporaryDirectory() as folder:
+            store = kind(Path(folder) / "store")
+            store.make(vectors)
+            found = np.array([store.search(query, None) for query in questions])
+            print(
+                f" {store.name}: {store.size() / len(vectors):,.0f} bytes a vector, "
+                f"recall {recall(truth, found):.4f}",
+                flush=True,
             )
 
 
@@ -273,6 +297,11 @@ def main() -> None:
     parser.add_argument("queries", type=Path)
     parser.add_argument("--rows", type=int, nargs="*", help="other numbers of rows")
     parser.add_argument("--beside", action="store_true", help="compare with other libraries")
+    parser.add_argument("--speeds", action="store_true", help="only the times of searches of --rows")
+    parser.add_argument(
+        "--cold", action="store_true", help="only sizes, recall and what a first search reads"
+    )
+    parser.add_argument("--columns", action="store_true", help="only columns of vectors of one's own")
     parser.add_argument("--filters", action="store_true", help="search beside conditions")
     parser.add_argument(
         "--stores", nargs="*", default=[], help="only those whose names have one of these words"
@@ -280,6 +309,14 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=60.0, help="of queries for each setting")
     arguments = parser.parse_args()
     vectors, queries = normal(np.load(arguments.vectors)), normal(np.load(arguments.queries))
+    if arguments.speeds or arguments.cold or arguments.columns:
+        if arguments.cold:
+            options(vectors, queries)
+        if arguments.columns:
+            columns(vectors, queries)
+        for rows in (arguments.rows or (100_000, 1_000_000)) if arguments.speeds else ():
+            speeds(grown(vectors, rows), queries)
+        return
     if arguments.filters:
         for rows in arguments.rows or (len(vectors),):
             filtered(vectors if rows == len(vectors) else grown(vectors, rows), queries, arguments.seconds)

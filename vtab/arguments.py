@@ -11,6 +11,7 @@ from audiomem_sql.columns.schema import Schema, parse_columns
 from audiomem_sql.columns.table_names import is_utf8, path_of, table_name
 from audiomem_sql.columns.tokenizers import AUTO
 from audiomem_sql.errors import InFile, OptionError, SchemaError, StorageError
+from audiomem_sql.machine import file_names
 from audiomem_sql.machine.file_names import is_there
 from audiomem_sql.search import allow_model
 from audiomem_sql.storage.segment import TableOptions
@@ -128,7 +129,7 @@ def absolute(path: str, database_file: str | None) -> str:
     """A relative path starts at the folder of the database file, so that the two travel together."""
     if path.startswith("~"):
         path = os.path.expanduser(path)
-    return os.path.abspath(os.path.join(os.path.dirname(database_file or ""), path))
+    return file_names.absolute(path, os.path.dirname(database_file or ""))
 
 
 def _resolve(host: Host, database: str, path: str) -> str:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Hashable
 from dataclasses import dataclass, field
 
+from audiomem_sql.bytes.source import ByteSource
 from audiomem_sql.machine.durable import stat_identity, storage_error
 from audiomem_sql.machine.file_access import open_with_status
 
@@ -14,13 +16,13 @@ FRONT_BYTES = 512
 
 @dataclass(frozen=True, slots=True)
 class FileState:
-    """Device and inode, size, and the bytes at the front.
+    """Device and inode (or what a place that is no disk has for them), size, and the bytes at the front.
 
     touched: when its bytes or its entry were last changed, in ns. Two states that differ in it alone are
     equal: who changed mode, owner or links did no harm. Who wrote behind the front touched it, too.
     """
 
-    identity: tuple[int, int]
+    identity: Hashable
     size: int
     front: bytes
     touched: int = field(compare=False)
@@ -44,6 +46,11 @@ class FileState:
             raise storage_error(error, path) from error
         finally:
             os.close(handle)
+
+    @classmethod
+    def of_source(cls, source: ByteSource) -> FileState:
+        """Of bytes that are open, of any kind of place. StorageError if they cannot be read."""
+        return cls(source.identity, source.size, source.read_at(0, FRONT_BYTES), 0)
 
     @classmethod
     def of_handle(cls, handle: int) -> FileState:

@@ -26,6 +26,8 @@ class ByteSource(Protocol):
     name: str
     size: int
     identity: Hashable
+    #: Whether fewer bytes are worth more care: a few cells are read rather than their page.
+    prefers_short_reads: bool = False
 
     def read(self, ranges: Sequence[tuple[int, int]]) -> list[bytes]:
         """The bytes of each range, which is an offset of 0 or more and a length.
@@ -44,6 +46,20 @@ class ByteSource(Protocol):
         """``length`` bytes from each offset on, one behind the other; zeros where the source ends."""
         parts = self.read([(offset, length) for offset in offsets])
         return b"".join(part.ljust(length, b"\0") for part in parts)
+
+    def prefetch(self, ranges: Sequence[tuple[int, int]]) -> None:
+        """Tell which ranges will be read next: a store is asked for all of them at the same time.
+
+        Nothing by default. Raises as :meth:`read`.
+        """
+        return
+
+    def read_anew(self, ranges: Sequence[tuple[int, int]]) -> bool:
+        """Whether ranges that failed their checksums may be others now: they were read past caches.
+
+        Nothing by default, and False. Raises as :meth:`read`.
+        """
+        return False
 
     def open_stream(self, offset: int) -> int | io.RawIOBase:
         """The bytes from ``offset`` on, for a decoder that reads a stream.

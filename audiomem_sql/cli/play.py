@@ -31,6 +31,8 @@ def play(
     import tempfile
 
     from audiomem_sql.errors import StorageError, UnsupportedError
+    from audiomem_sql.machine.urls import is_url
+    from audiomem_sql.remote import RemoteFile
 
     player = next((name for name in PLAYERS if shutil.which(name)), None)
     if player is None:
@@ -42,7 +44,7 @@ def play(
     import soundfile
 
     try:
-        with soundfile.SoundFile(file) as sound:
+        with soundfile.SoundFile(RemoteFile(file).open_stream(0) if is_url(file) else file) as sound:
             part = sound.read(int(seconds * sound.samplerate)) * 10 ** (gain / 20)
             rate = sound.samplerate
     except (RuntimeError, OSError) as fault:

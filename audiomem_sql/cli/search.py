@@ -49,11 +49,7 @@ def search(
     ] = None,
     weight: Annotated[
         list[str] | None,
-        typer.Option(
-            "--weight",
-            help="How much words, meaning or a column of vectors counts, or words of an INDEXED column.",
-            metavar="NAME=NUMBER",
-        ),
+        typer.Option("--weight", help="How much words, meaning or a column counts.", metavar="NAME=NUMBER"),
     ] = None,
     json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:

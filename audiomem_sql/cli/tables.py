@@ -30,7 +30,7 @@ def open_tables(files: Sequence[str], *, salvage: bool = False, on_damage: str =
     from audiomem_sql.columns.column import fold, quote
     from audiomem_sql.columns.table_names import path_literal, table_name
     from audiomem_sql.connections import register
-    from audiomem_sql.machine.file_names import is_there, resolved
+    from audiomem_sql.machine.file_names import absolute, is_there, resolved
 
     with contextlib.suppress(apsw.MisuseError):  # the log can be had only before the process has connections
         apsw.config(apsw.SQLITE_CONFIG_LOG, _noted)
@@ -53,7 +53,7 @@ def open_tables(files: Sequence[str], *, salvage: bool = False, on_damage: str =
                 f"{other} and {file} would both be the table {name}",
                 remedy="Rename one, or use them one at a time.",
             )
-        literal = path_literal(os.path.abspath(file))
+        literal = path_literal(absolute(file))
         how = (", salvage=on" if salvage else "") + (
             f", on_damage='{on_damage}'" if on_damage != "fail" else ""
         )

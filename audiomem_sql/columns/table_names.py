@@ -7,6 +7,7 @@ import os
 from audiomem_sql.columns.column import fold
 from audiomem_sql.columns.lexemes import Token, blob_of, lexeme_at, text_literal
 from audiomem_sql.errors import OptionError
+from audiomem_sql.machine.file_names import stem
 
 
 def table_name(path: str | os.PathLike[str], given: str | None = None, *, remedy: str) -> str:
@@ -14,7 +15,7 @@ def table_name(path: str | os.PathLike[str], given: str | None = None, *, remedy
 
     OptionError with ``remedy`` for a name that SQLite keeps for itself, and for one that is not UTF-8.
     """
-    name = os.path.splitext(os.path.basename(os.fspath(path)))[0] if given is None else given
+    name = stem(path) if given is None else given
     if fold(name).startswith("sqlite_"):
         raise OptionError(f"SQLite keeps the name {name} for itself", file=path, remedy=remedy)
     if not is_utf8(name):

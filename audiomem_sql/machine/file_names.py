@@ -10,8 +10,9 @@ import errno
 import os
 import stat
 
-from audiomem_sql.errors import StorageError
+from audiomem_sql.errors import StorageError, UnsupportedError
 from audiomem_sql.machine.durable import abandoned_files, stat_identity, storage_error
+from audiomem_sql.machine.urls import file_name, is_url, shown
 
 _ATTEMPTS = 100
 
@@ -19,9 +20,16 @@ _ATTEMPTS = 100
 def resolved(path: str | os.PathLike[str]) -> str:
     """The absolute path of the file that ``path`` leads to, through all symbolic links; it need not be there.
 
-    StorageError for links that lead back to themselves, and for what cannot be a path.
+    StorageError for links that lead back to themselves, and for what cannot be a path; UnsupportedError for a
+    URL: whoever reads asks :func:`place_of`.
     """
     name = os.fspath(path)
+    if is_url(name):
+        raise UnsupportedError(
+            "a URL is no place to write to: tables in stores and on web servers are only read",
+            file=shown(name),
+            remedy="Write to a file, and put that into the store.",
+        )
     try:
         full = os.path.realpath(name)
     except ValueError as error:
@@ -43,14 +51,33 @@ def resolved(path: str | os.PathLike[str]) -> str:
     return full
 
 
+def place_of(path: str | os.PathLike[str]) -> str:
+    """A URL as it is, or :func:`resolved`."""
+    return os.fspath(path) if is_url(path) else resolved(path)
+
+
+def absolute(path: str | os.PathLike[str], folder: str = "") -> str:
+    """A path as an absolute one, where it is relative from ``folder`` on; a URL as it is."""
+    name = os.fsdecode(path)
+    return name if is_url(name) else os.path.abspath(os.path.join(folder, name))
+
+
+def stem(path: str | os.PathLike[str]) -> str:
+    """The name of the file that a path or a URL leads to, without folder and extension."""
+    return os.path.splitext(file_name(path))[0]
+
+
 def readable_name(path: str) -> str:
     """A name as text, for what is stored: bytes of it that are no UTF-8 become replacement characters."""
     return os.fsencode(path).decode(errors="replace")
 
 
 def is_there(path: str | os.PathLike[str]) -> bool:
-    """Whether something stands where ``path`` leads to; StorageError as :func:`resolved`."""
-    return os.path.lexists(resolved(path))
+    """Whether something stands where ``path`` leads to; StorageError as :func:`resolved`.
+
+    Of a URL it is said without asking: what is not there, is told when it is opened.
+    """
+    return is_url(path) or os.path.lexists(resolved(path))
 
 
 def check_one_name(path: str) -> None:

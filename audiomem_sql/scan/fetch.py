@@ -57,6 +57,8 @@ def fetch_rows(
 
 def stored_values(rows: Sequence[tuple[ReadableSegment, int]], columns: Sequence[int]) -> list[list[Any]]:
     """The SQL values of each column of a few stored rows: for point queries, where arrays cost more."""
+    for segment, row in rows:
+        segment.prefetch(columns, [row])
     return [[value_at(segment, column, row) for segment, row in rows] for column in columns]
 
 
@@ -64,6 +66,7 @@ def _readable_rows(
     segment: ReadableSegment, rows: I64Array, columns: Sequence[int]
 ) -> tuple[BoolArray, list[pa.Array]]:
     """Which of ``rows``, ascending, can be read, bool (n,), and the values of ``columns`` in those."""
+    segment.prefetch(columns, rows)
     try:
         return np.full(len(rows), True), [segment.take(column, rows) for column in columns]
     except DamagedFileError:

@@ -344,6 +344,7 @@ class _Work:
         low, high = int(rows[0]), int(rows[-1]) + 1
         in_a_row = high - low == len(rows)
         arrays: list[pa.Array] = []
+        segment.prefetch((ROWID, *self.columns), rows)
         for column in (ROWID, *self.columns):
             coded = column in self.coded
             if in_a_row:

@@ -8,6 +8,7 @@ from dataclasses import asdict, replace
 from typing import Any
 
 from audiomem_sql.columns.timestamps import render
+from audiomem_sql.machine.urls import is_url
 from audiomem_sql.protection.levels import NONE
 from audiomem_sql.storage.segment import ReadableSegment, TableOptions
 from audiomem_sql.table.contract import ReadableTable
@@ -90,7 +91,8 @@ def _segments(snapshot: Snapshot) -> list[dict[str, Any]]:
     pages: dict[str, int] = {}
     for segment in snapshot.segments:
         pages[segment.path] = pages.get(segment.path, 0) + segment.file.own_pages
-    left = {path: os.path.getsize(path) for path in pages}
+    sizes = {segment.path: _bytes_of(segment) for segment in snapshot.segments}
+    left = {path: sizes[path] for path in pages}
     facts: list[dict[str, Any]] = []
     for segment in reversed(snapshot.segments):  # the oldest one gets what is left: it has the metadata
         path, own = segment.path, segment.file.own_pages
@@ -108,6 +110,11 @@ def _segments(snapshot: Snapshot) -> list[dict[str, Any]]:
             },
         )
     return facts
+
+
+def _bytes_of(segment: ReadableSegment) -> int:
+    """Bytes of the file of a segment."""
+    return segment.file.source.file.size if is_url(segment.path) else os.path.getsize(segment.path)
 
 
 def _log(snapshot: Snapshot, log_bytes: int) -> dict[str, Any] | None:

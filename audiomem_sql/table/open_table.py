@@ -9,15 +9,23 @@ from datetime import datetime
 
 from audiomem_sql.columns.schema import Schema
 from audiomem_sql.columns.timestamps import parse, render
-from audiomem_sql.errors import DamagedFileError, InFile, OptionError, QueryError, did_you_mean
+from audiomem_sql.errors import (
+    DamagedFileError,
+    InFile,
+    OptionError,
+    QueryError,
+    UnsupportedError,
+    did_you_mean,
+)
 from audiomem_sql.machine.block_cache import SHARED, BlockCache
+from audiomem_sql.machine.file_names import stem
 from audiomem_sql.machine.limits import LIMITS
 from audiomem_sql.machine.malloc import spare, trim
 from audiomem_sql.storage.segment import TableOptions
 from audiomem_sql.upkeep.mixed_file import tell_mixed_file
 from audiomem_sql.upkeep.salvage import SalvagedSnapshot, load_salvaged
 from audiomem_sql.upkeep.torn_log import tell_torn_log
-from audiomem_sql.versions import Snapshot, TableFiles, known_sources
+from audiomem_sql.versions import Snapshot, TableFiles, known_sources, table_files
 
 
 class OpenTable:
@@ -40,13 +48,21 @@ class OpenTable:
     ) -> None:
         if on_damage not in ("fail", "skip", "null"):
             raise OptionError(f"on_damage is fail, skip or null, not {on_damage!r}")
-        self.path = os.fsdecode(path)
-        self.files = TableFiles.at(self.path)
+        given = os.fsdecode(path)
+        self.files: TableFiles = table_files(given)
+        #: As it was given, for messages: of a URL without what lets somebody in.
+        self.path = self.files.base if self.files.is_remote else given
         self.cache = cache
         self.salvage = salvage
         self.on_damage = on_damage
         self.fixed = version is not None or as_of is not None
         self.closed = False
+        if salvage and self.files.is_remote:
+            raise UnsupportedError(
+                "salvage looks for the files beside a table, which a store does not show",
+                file=self.path,
+                remedy="Download all of them, and salvage that.",
+            )
         self.snapshot: Snapshot = load_salvaged(self.files, cache) if salvage else self.files.load(cache)
         try:
             self._mark_segments()
@@ -65,7 +81,7 @@ class OpenTable:
     @property
     def name(self) -> str:
         """The name of the table: the file's, without folder and extension."""
-        return os.path.splitext(os.path.basename(self.path))[0]
+        return stem(self.path)
 
     @property
     def schema(self) -> Schema:

@@ -149,7 +149,7 @@ class TableReader(Analysing):
                 remedy="Commit it first.",
             )
         version = None if self.salvage else self.version
-        return _reopened, (type(self), self.files.base, version, self.salvage, self.on_damage)
+        return _reopened, (type(self), self.files.address, version, self.salvage, self.on_damage)
 
     def __repr__(self) -> str:
         return f"<Table {self.path!r}: {len(self)} rows, {len(self.schema)} columns, version {self.version}>"

@@ -282,6 +282,7 @@ def row_at(current: Current, rowid: int) -> dict[str, Any] | None:
     for view in reversed(current.views):
         row = view.find(rowid)
         if row >= 0:
+            view.segment.prefetch(range(len(visible.names)), [row])
             return {name: value_at(view.segment, number, row) for number, name in enumerate(visible.names)}
     return None
 

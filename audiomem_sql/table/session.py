@@ -24,7 +24,7 @@ from audiomem_sql.table.commit_log import CommitLog
 from audiomem_sql.table.commit_upkeep import CommitUpkeep, tell
 from audiomem_sql.table.open_table import OpenTable
 from audiomem_sql.upkeep.compaction import checkpoint, vacuum
-from audiomem_sql.versions import Snapshot
+from audiomem_sql.versions import Snapshot, only_read
 from audiomem_sql.writing.commit import Commit, LoggedCommit, PendingCommit, write_commit
 from audiomem_sql.writing.commit_limits import check_history
 from audiomem_sql.writing.group_commit import Append
@@ -154,6 +154,8 @@ class Session:
 
     def _check_changeable(self) -> None:
         opened = self.opened
+        if opened.files.is_remote:
+            raise only_read(opened.path)
         if opened.salvage:
             raise StorageError(
                 "a table that is opened for salvage is only read",

@@ -134,7 +134,7 @@ class Table(TableReader):
         """The table as it was, to read: by number, by tag, or by time."""
         opened = self._opened
         return TableReader(
-            opened.path,
+            opened.files.address if opened.files.is_remote else opened.path,
             version=version,
             as_of=as_of,
             cache=opened.cache,

@@ -38,6 +38,7 @@ from audiomem_sql.storage.segment import (
     open_table_file,
     repaired_comments,
 )
+from audiomem_sql.upkeep.download import downloaded
 from audiomem_sql.upkeep.new_segment import (
     NewSegment,
     logged_segment,
@@ -72,6 +73,9 @@ def write_backup(
     """
     target = _free(path)
     _check_whole(files, snapshot)
+    if files.is_remote:
+        _of_store(snapshot, target, options, progress)
+        return
     if snapshot.version == snapshot.newest and _is_one_file(snapshot):
         if snapshot.logged:
             _with_log(snapshot, target, options)
@@ -127,6 +131,31 @@ def _is_one_file(snapshot: Snapshot) -> bool:
     """Whether all segments are in one file of the newest format."""
     file = snapshot.table_file
     return file is not None and len(file.segments) == len(snapshot.segments) and not snapshot.needs_upgrade
+
+
+# -- of a store ----------------------------------------------------------------------------------------------
+
+
+def _of_store(snapshot: Snapshot, target: str, options: TableOptions, progress: Progress | None) -> None:
+    """Copy an object: as it is, or an older version of what was copied."""
+    temporary = downloaded(snapshot, target, progress)
+    try:
+        file = snapshot.table_file
+        _check_copy(temporary, temporary if file is None else file.path)
+        if snapshot.version == snapshot.newest:
+            link_durably(temporary, target)
+            return
+        files = TableFiles.at(temporary)
+        copy = files.load(BlockCache(0))
+        try:
+            write_backup(files, copy.at(snapshot.version), target, options)
+        finally:
+            copy.close()
+        os.unlink(temporary)
+    except BaseException:
+        with contextlib.suppress(OSError):
+            os.unlink(temporary)
+        raise
 
 
 # -- page by page --------------------------------------------------------------------------------------------

@@ -2,6 +2,8 @@
 
 Other rooms import from here only.
 
+- ``table_files`` gives the ``TableFiles`` that a path or a URL leads to, ``only_read`` the error of who would
+  write to a URL.
 - ``TableFiles`` are the paths of a table; its ``load`` gives the newest ``Snapshot``, which has a
   ``SegmentView`` for each segment. ``check_table`` refuses a segment of another table.
 - ``head_of`` gives the ``HeadRecord`` of a state whose newest segment is known, ``read_head`` that of the
@@ -43,6 +45,7 @@ from audiomem_sql.versions.ingested import (
 )
 from audiomem_sql.versions.log_of_file import announced_session
 from audiomem_sql.versions.merge import Tombstones, VersionedBatch, kept_rows, merged_rows
+from audiomem_sql.versions.remote_files import only_read, table_files
 from audiomem_sql.versions.replaced import is_replaced
 from audiomem_sql.versions.row_changes import Change, changes
 from audiomem_sql.versions.segment_view import SegmentView
@@ -70,10 +73,12 @@ __all__ = [
     "known_sources",
     "logged_sources",
     "merged_rows",
+    "only_read",
     "pack_sources",
     "read_head",
     "read_head_file",
     "segment_sources",
+    "table_files",
     "unpack_sources",
     "write_head",
 ]

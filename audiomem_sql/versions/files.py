@@ -55,6 +55,16 @@ class TableFiles:
         return cls(resolved(path))
 
     @property
+    def address(self) -> str:
+        """What opens the table again, also in another process."""
+        return self.base
+
+    @property
+    def is_remote(self) -> bool:
+        """Whether it is in a store, to be read only."""
+        return False
+
+    @property
     def folder(self) -> str:
         """The folder of the deltas."""
         return self.base + ".d"

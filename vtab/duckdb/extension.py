@@ -17,6 +17,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from audiomem_sql.errors import AudioMemError, NotAudioMemoryError
+from audiomem_sql.machine.urls import file_name
 from audiomem_sql.vtab import codes
 from audiomem_sql.vtab.duckdb import nearest, pushed_filters
 from audiomem_sql.vtab.duckdb.attaching import AttachPragma
@@ -168,7 +169,7 @@ class Door:
 
         A damaged table is one: its error says more than DuckDB's, that there is no such table.
         """
-        if not name.lower().endswith(".flac"):
+        if not file_name(name).lower().endswith(".flac"):
             return False
         if is_pattern(name):
             return any(True for _ in tables_of(name))

@@ -17,6 +17,7 @@ import pyarrow.compute as pc
 
 from audiomem_sql.columns.column import fold
 from audiomem_sql.errors import AudioMemError, NotAudioMemoryError, QueryError, SchemaError
+from audiomem_sql.machine.urls import is_url
 from audiomem_sql.table.arrow_dataset import FlacDataset
 from audiomem_sql.vtab.duckdb.source import NamedTable, Source, open_table
 
@@ -24,8 +25,8 @@ _MAGIC = "*?["
 
 
 def is_pattern(path: str) -> bool:
-    """Whether a path is a glob, and no file is called so."""
-    return any(letter in path for letter in _MAGIC) and not os.path.lexists(path)
+    """Whether a path is a glob, and no file is called so; a URL is none."""
+    return not is_url(path) and any(letter in path for letter in _MAGIC) and not os.path.lexists(path)
 
 
 def tables_of(pattern: str) -> Iterator[tuple[str, AudioMemError | None]]:

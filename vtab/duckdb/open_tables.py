@@ -6,7 +6,7 @@ import threading
 from collections import OrderedDict
 from datetime import datetime
 
-from audiomem_sql.machine.file_names import resolved
+from audiomem_sql.machine.file_names import place_of
 from audiomem_sql.table.reader import TableReader
 
 #: Tables that are kept open; each has a file or a few, and its blocks in the cache that all tables share.
@@ -30,7 +30,7 @@ class OpenTables:
         It shares its files with others, and must not be closed: they are when nobody has them any more.
         Raises what :class:`~audiomem_sql.table.reader.TableReader` raises.
         """
-        key = resolved(path)
+        key = place_of(path)
         with self._lock:
             # taken out first: what cannot be read any more is opened anew the next time
             reader, newest = self._readers.pop(key, (None, None))

@@ -25,6 +25,7 @@ from audiomem_sql.audio.flac.frames import (
     frame_offset,
     frame_offsets,
     frame_size,
+    header_size,
     number_runs,
     parse_frame_header,
     unpack_frames,
@@ -83,16 +84,25 @@ class Geometry:
             low, stop = hit, min(stop, hit + step)
         return low
 
-    def read(self, file: ByteSource, first: int, count: int) -> tuple[Bytes, Flags]:
+    def place(self, n: int, byte: int) -> int:
+        """Byte offset in the file of ``byte`` of the page in frame ``n``."""
+        channel = byte // self.profile.channel_size
+        return self.offset(n) + header_size(self.profile, n) + byte + channel + 1
+
+    def read(
+        self, file: ByteSource, first: int, count: int, part: tuple[int, int] | None = None
+    ) -> tuple[Bytes, Flags]:
         """Pages, uint8 (count, page_size), and whether each is in its frame, bool (count,).
 
         False where header or subframe bytes are not those expected.
 
-        Zeros for what is not in the file. One ``pread``; raises only ``StorageError``.
+        Zeros for what is not in the file. One ``pread``; raises only ``StorageError``. part: the only bytes
+        of the file to be read; the others count as zeros, and the frames as not intact.
         """
         start, stop = self.offset(first), self.offset(first + count)
-        raw = np.frombuffer(file.read_at(max(start, 0), stop - max(start, 0)), dtype=np.uint8)
-        before, there = min(max(-start, 0), stop - start), len(raw)
+        low, high = part or (max(start, 0), stop)
+        raw = np.frombuffer(file.read_at(low, high - low), dtype=np.uint8)
+        before, there = min(low - start, stop - start), len(raw)
         if there < stop - start:
             raw = np.concatenate([np.zeros(before, np.uint8), raw])
             raw = np.concatenate([raw, np.zeros(stop - start - len(raw), np.uint8)])

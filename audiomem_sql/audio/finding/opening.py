@@ -91,6 +91,18 @@ class VerbatimPages(PageSource):
         """The offset in the file of the frame with ``page``."""
         return self._geometry.offset(page)
 
+    def span(self, first: int, count: int, start: int, stop: int) -> tuple[int, int]:
+        """Where pages are in the file from byte ``start`` of the first to before ``stop`` of the last."""
+        last = first + count - 1
+        return self._geometry.place(first, start), self._geometry.place(last, stop - 1) + 1
+
+    def read_part(self, first: int, count: int, start: int, stop: int) -> Bytes:
+        """Pages, uint8 (count, page_size), with zeros outside of these bytes, as in :meth:`span`.
+
+        Only ``StorageError`` is raised.
+        """
+        return self._geometry.read(self.file, first, count, self.span(first, count, start, stop))[0]
+
     def heads(self, first: int, count: int, size: int) -> Bytes:
         """The first ``size`` bytes of pages, uint8 (count, size), zeros where the file ends.
 

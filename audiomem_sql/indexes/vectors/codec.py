@@ -32,7 +32,7 @@ from audiomem_sql.machine.interrupts import apart, check_interrupt
 from audiomem_sql.machine.spooled_arrays import ArrayRows
 
 #: Mean step of a trained codec, in standard deviations of a coordinate (root mean square over coordinates).
-STEP = 0.30
+STEP = 0.31
 #: With fewer dimensions than this it shrinks, because what moves a cosine is the step against the length of
 #: the vector.
 STEP_DIMENSIONS = 384

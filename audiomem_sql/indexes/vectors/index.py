@@ -16,7 +16,7 @@ import numpy as np
 from audiomem_sql.arrays import BoolArray, F32Array, I8Array, I32Array, I64Array
 from audiomem_sql.columns.vector_index import COSINE
 from audiomem_sql.errors import DamagedFileError, DataTypeError
-from audiomem_sql.indexes.vectors.arrays import lengths_of, vectors_of
+from audiomem_sql.indexes.vectors.arrays import vectors_of
 from audiomem_sql.indexes.vectors.codec import VectorCodec
 from audiomem_sql.indexes.vectors.index_format import IndexHeader, decode_list
 from audiomem_sql.indexes.vectors.index_writing import CodedVectors
@@ -25,7 +25,7 @@ from audiomem_sql.indexes.vectors.metrics import Scores, centre_scores, distance
 from audiomem_sql.indexes.vectors.nearest import Pool, until
 from audiomem_sql.indexes.vectors.scanning import FEW_VECTORS, OneThread, Scanner, faiss, scanner
 from audiomem_sql.indexes.vectors.searching_together import search_together
-from audiomem_sql.indexes.vectors.tails import Tails, head_of
+from audiomem_sql.indexes.vectors.tails import tails_of
 from audiomem_sql.machine.block_cache import BlockCache
 from audiomem_sql.machine.interrupts import check_interrupt
 
@@ -38,6 +38,9 @@ SEEN = 0.2
 LEAST_SEEN = 50_000
 #: It goes on until it has seen so many allowed rows, so that a narrow filter makes it exhaustive.
 LEAST_ALLOWED = 4000
+#: Of a list by cosine its vectors are nearer to some queries than its centre is: by this share of how far
+#: they are from it.
+SPREAD = np.float32(0.3)
 #: A filter that leaves less than one row of so many leaves few.
 _FEW_ALLOWED = 20
 
@@ -97,8 +100,10 @@ class VectorIndex:
         if (self._counts == 0).any():
             raise DamagedFileError("a list of vectors has no row")
         self._centres = codec.placed(parsed.centres)
+        self._spreads = np.zeros(parsed.lists, np.float32)
         if parsed.metric == COSINE:
-            self._centres /= np.maximum(lengths_of(self._centres), np.float32(1e-12))[:, None]
+            squares = np.einsum("ij,ij->i", self._centres, self._centres)
+            self._spreads = SPREAD * np.sqrt(np.maximum(1 - squares, 0), dtype=np.float32)
         self._few = self.count <= FEW_VECTORS
         #: The rows of all lists, int32, once a filter needs them.
         self._by_list: I32Array | None = None
@@ -157,6 +162,7 @@ class VectorIndex:
         k: int,
         allowed: BoolArray | None = None,
         probes: int | None = None,
+        reach: float | None = None,
     ) -> tuple[I64Array, F32Array]:
         """The ``k`` rows nearest to each query by the metric of the index; of cosine, by 1 - cosine.
 
@@ -167,6 +173,9 @@ class VectorIndex:
             come back.
         probes: lists to look through; ``lists`` of them is exhaustive. By default as many as hold a fifth of
             the vectors, 50,000 vectors, and 4,000 allowed ones.
+        reach: by cosine, instead of probes: look through the lists whose nearness is at least this share, of
+            0 to 1, of the nearest one's, and through those that k rows need. So a query that is near few
+            lists reads few.
 
         Rows int64 (m, k), nearest first, equally near ones by number, -1 where there are fewer. Distances
         float32 (m, k), those of the decoded vectors, infinite there. Raises DataTypeError for queries that
@@ -175,37 +184,49 @@ class VectorIndex:
         metric, scale = self._header.metric, self._header.scale
         directions = query_scale(vectors_of(queries, self.dimensions), metric, scale)
         rotated = self.codec.rotated(directions)
+        if reach is not None and (metric != COSINE or probes is not None or not 0 <= reach <= 1):
+            raise DataTypeError("a reach is a share from 0 to 1, by cosine, and stands without probes")
         if allowed is not None and allowed.shape != (self.rows,):
             raise DataTypeError(f"a filter of {len(allowed)} rows, of an index of {self.rows}")
         counts = self._counts
         if allowed is not None:
             counts = self._allowed_counts(allowed)
-        visits = self._visits(rotated, k, counts, probes)
+        visits = self._visits(rotated, k, counts, probes, reach)
         scaled = rotated * self.codec.steps
         shift = rotated @ self.codec.offset
         visited: BoolArray = np.any(visits, axis=0)
         together = self._together(visited)
-        if together is not None:
+        if together is None:
+            rows, scores = self._one_by_one(scaled, shift, visits, counts, k, allowed)
+        else:
             with OneThread(faiss()):
                 rows, scores = search_together(together, metric, scaled, shift, visits, counts, k, allowed)
-            return rows, distances_of_scores(scores, directions, metric, scale)
-        pool = Pool(len(directions), k)
+        return rows, distances_of_scores(scores, directions, metric, scale)
+
+    def _one_by_one(
+        self,
+        scaled: F32Array,
+        shift: F32Array,
+        visits: BoolArray,
+        counts: I64Array,
+        k: int,
+        allowed: BoolArray | None,
+    ) -> tuple[I64Array, F32Array]:
+        """``search_together`` of lists that are not side by side."""
+        pool = Pool(len(scaled), k)
+        self._prefetch(np.flatnonzero(visits.any(axis=0)))
         with OneThread(None if self._few else faiss()):
             fetched = k + max(8, k // 2)
             for number in map(int, np.flatnonzero(visits.any(axis=0))):
                 check_interrupt()
-                query_rows = np.flatnonzero(visits[:, number])
-                self._search_list(
-                    number, query_rows, scaled, shift, allowed, int(counts[number]), fetched, pool
-                )
+                query_rows, count = np.flatnonzero(visits[:, number]), int(counts[number])
+                self._search_list(number, query_rows, scaled, shift, allowed, count, fetched, pool)
             while unsure := pool.unsure():
                 for number, query_rows, before in unsure:
                     check_interrupt()
-                    self._search_list(
-                        number, query_rows, scaled, shift, allowed, int(counts[number]), 4 * before, pool
-                    )
-        rows, scores = pool.result()
-        return rows, distances_of_scores(scores, directions, metric, scale)
+                    count = int(counts[number])
+                    self._search_list(number, query_rows, scaled, shift, allowed, count, 4 * before, pool)
+        return pool.result()
 
     def _allowed_counts(self, allowed: BoolArray) -> I64Array:
         """int64 (lists,): the rows of each list that bool (rows,) allows.
@@ -234,6 +255,7 @@ class VectorIndex:
             missing = np.flatnonzero(visited & ~lists.held)
             if not TOGETHER.keep(self, lists, lists.bytes_of(int(self._counts[missing].sum()))):
                 return None
+            self._prefetch(missing)
             for number in map(int, missing):
                 check_interrupt()
                 codes, sizes, lengths = self._read(number)
@@ -241,23 +263,32 @@ class VectorIndex:
         return lists
 
     def _empty_lists(self) -> ListsTogether:
-        header, tails = self._header, None
-        head = head_of(self.dimensions, self.count, rotated=self.codec.axes is not None)
-        if head < self.dimensions:
-            tails = Tails(head, header.membership, header.centres)
+        header, rotated = self._header, self.codec.axes is not None
+        tails = tails_of(header.membership, header.centres, self.count, rotated=rotated)
         return ListsTogether(self.lists, self.rows, self.dimensions, faiss(), metric=self.metric, tails=tails)
 
-    def _visits(self, rotated: F32Array, k: int, counts: I64Array, probes: int | None) -> BoolArray:
+    def _visits(
+        self,
+        rotated: F32Array,
+        k: int,
+        counts: I64Array,
+        probes: int | None,
+        reach: float | None = None,
+    ) -> BoolArray:
         """bool (m, lists): which lists each query looks through."""
         filled = np.flatnonzero(counts)
         visits = np.zeros((len(rotated), self.lists), bool)
         if len(filled) <= 1 or (probes is not None and probes >= len(filled)):
             visits[:, filled] = True
             return visits
-        nearness = centre_scores(rotated, self._centres[filled], self._header.metric)
+        nearness = centre_scores(rotated, self._centres[filled], self._header.metric) + self._spreads[filled]
         order = filled[np.argsort(-nearness, axis=1, kind="stable")]
-        visited = until(counts[order], max(k, LEAST_ALLOWED if probes is None else 0))
-        if probes is None:
+        by_default = probes is None and reach is None
+        visited = until(counts[order], max(k, LEAST_ALLOWED if by_default else 0))
+        if reach is not None:
+            least = np.float32(reach) * nearness.max(axis=1, keepdims=True)
+            visited = np.maximum(visited, (nearness >= least).sum(axis=1))
+        elif probes is None:
             visited = np.maximum(visited, until(self._counts[order], max(LEAST_SEEN, int(SEEN * self.count))))
         else:
             visited = np.maximum(visited, probes)
@@ -317,6 +348,7 @@ class VectorIndex:
         codes = np.zeros((len(rows), self.dimensions), np.int8)
         lengths = np.zeros(len(rows), np.float32)
         numbers = self._header.membership[rows]
+        self._prefetch(np.unique(numbers[numbers < self.lists]))
         for number in np.unique(numbers[numbers < self.lists]):
             check_interrupt()
             decoded = self._decoded(int(number))
@@ -332,6 +364,12 @@ class VectorIndex:
         """int64 (n,), the rows of a list, rising."""
         rows: I64Array = self._order[self._starts[number] : self._starts[number + 1]]
         return rows
+
+    def _prefetch(self, numbers: I64Array) -> None:
+        """Tell that lists will be read next, where that is of use."""
+        if getattr(self._read_list, "ahead", None) is not None:
+            missing = [each for each in numbers.tolist() if self._cache.get((id(self), each)) is None]
+            getattr(self._read_list, "prefetch")(missing)  # noqa: B009 – it may be any callable
 
     def _decoded(self, number: int) -> DecodedList:
         key = (id(self), number)

@@ -27,8 +27,8 @@ from audiomem_sql.machine.spooled_arrays import ArrayRows, Rows, SpooledRows
 MIN_CLUSTERED = 20_000
 #: Vectors of a list on average, in large indexes and, if that makes few lists, in small ones.
 LIST_VECTORS = 1000
-SMALL_LIST_VECTORS = 120
-SMALL_LISTS = 250
+SMALL_LIST_VECTORS = 66
+SMALL_LISTS = 450
 #: Centres are rounded to so many standard deviations of a code: finer ones cost more than they save.
 CENTRE_ROUNDING = 0.3
 #: Bytes of codes that one list may have before the writer makes several for that reason alone.

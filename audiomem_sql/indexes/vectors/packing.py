@@ -12,6 +12,7 @@ numbers a second, and interleaved rANS in numpy a twentieth of that.
 
 from __future__ import annotations
 
+import threading
 from itertools import pairwise
 
 import numpy as np
@@ -46,6 +47,9 @@ _PARAMETERS = zstandard.ZstdCompressionParameters(
     write_content_size=1,
     write_checksum=0,
 )
+
+
+_of_thread = threading.local()
 
 
 def pack_codes(codes: I8Array, centre: I8Array, trellis: Trellis = NO_TRELLIS) -> bytes:
@@ -93,7 +97,7 @@ def unpack_codes(data: bytes, count: int, centre: I8Array, trellis: Trellis = NO
     folded[: trellis.last] = plane[: trellis.last]
     _spread(plane[trellis.last :], content[rows * count :], folded[trellis.last :])
     numbers = _unfolded(folded)
-    numbers += trellis.numbers(centre[:, None])
+    numbers += trellis.numbers(centre)[:, None]
     trellis.restore(numbers)
     codes[:] = numbers.T
     return codes
@@ -143,14 +147,20 @@ def unpack_bytes(data: bytes, size: int) -> bytes:
     if stated != size:
         raise DamagedFileError(f"{stated} bytes are packed where {size} are expected")
     try:
-        raw: bytes = zstandard.ZstdDecompressor().decompress(
-            data, max_output_size=size, allow_extra_data=False
-        )
+        raw: bytes = _decompressor().decompress(data, max_output_size=size, allow_extra_data=False)
     except zstandard.ZstdError as error:
         raise DamagedFileError(f"packed vectors cannot be unpacked ({error})") from None
     if len(raw) != size:
         raise DamagedFileError(f"{len(raw)} bytes were packed where {size} are expected")
     return raw
+
+
+def _decompressor() -> zstandard.ZstdDecompressor:
+    """That of this thread: making one takes as long as unpacking a small list."""
+    own: zstandard.ZstdDecompressor | None = getattr(_of_thread, "decompressor", None)
+    if own is None:
+        own = _of_thread.decompressor = zstandard.ZstdDecompressor()
+    return own
 
 
 def _content_size(data: bytes) -> int:

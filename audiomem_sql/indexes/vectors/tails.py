@@ -12,6 +12,7 @@ from __future__ import annotations
 import numpy as np
 
 from audiomem_sql.arrays import BoolArray, F32Array, I8Array, I64Array, U16Array
+from audiomem_sql.indexes.vectors.scanning import products_of
 
 #: From so many vectors on an index has heads and tails: below, reading all takes a millisecond.
 LEAST_VECTORS = 50_000
@@ -71,7 +72,7 @@ class Tails:
 
     def nearness(self, queries: F32Array) -> F32Array:
         """Products float32 (m, lists) of the tails of float32 (m, d) with those of the centres."""
-        return queries[:, self.head :] @ self._centres.T
+        return products_of(queries[:, self.head :], self._centres)
 
     def doubt(self, queries: F32Array, visits: BoolArray) -> F32Array:
         """float32 (m,): how much greater a product may be than its estimate, of vectors in ``visits``."""
@@ -91,3 +92,9 @@ class Tails:
             products[query] -= nearness[query, np.minimum(self._membership[own], nearness.shape[1] - 1)]
         products += estimates
         return products
+
+
+def tails_of(membership: U16Array, centres: I8Array, vectors: int, *, rotated: bool) -> Tails | None:
+    """Room for the tails of an index of so many vectors; None for one that is read in full."""
+    head = head_of(centres.shape[1], vectors, rotated=rotated)
+    return Tails(head, membership, centres) if head < centres.shape[1] else None

@@ -67,7 +67,7 @@ class Trellis:
         return codes
 
     def numbers(self, codes: I8Array) -> I8Array:
-        """int8 (d, n) of int8 (d, n): the numbers of codes in their quantisers, coordinate by coordinate."""
+        """int8 (d, …) of int8 (d, …): the numbers of codes in their quantisers, coordinate by coordinate."""
         if not self.width:
             return codes
         numbers = codes.copy()

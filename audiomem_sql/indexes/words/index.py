@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import threading
 from bisect import bisect_right
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, TypeVar
 
 import numpy as np
@@ -46,6 +46,7 @@ class KeywordIndex:
     row_count: the rows of the segment, which bound what is believed.
     texts: gives the texts of rows (int64, ascending) as an Arrow array, for phrases in an index without
         positions.
+    ahead: tells which pieces will be read next; None where that is of no use.
 
     Raises DamagedFileError (without a place) here and later for bytes that contradict each other, and
     FormatVersionError.
@@ -57,10 +58,12 @@ class KeywordIndex:
         read: Callable[[int], bytes],
         row_count: int,
         texts: Callable[[I64Array], pa.Array] | None = None,
+        ahead: Callable[[Iterable[int]], None] | None = None,
     ) -> None:
         self.directory = directory = Directory.decode(header, row_count)
         self._read = read
         self._texts = texts
+        self._ahead = ahead
         #: How its words were made.
         self.words = words_of(directory.tokenize)
         self._lock = threading.Lock()
@@ -99,6 +102,22 @@ class KeywordIndex:
             self._lengths = lengths
         return self._lengths
 
+    @property
+    def is_planned(self) -> bool:
+        """Whether telling what will be read next is worth while."""
+        return self._ahead is not None
+
+    def prefetch(self, terms: Iterable[bytes]) -> None:
+        """Tell that postings of ``terms`` and lengths will be asked for: two steps in a store."""
+        if self._ahead is None:
+            return
+        terms = set(terms)
+        blocks = {bisect_right(self.directory.firsts, term) for term in terms} - {0}
+        self._ahead(blocks - self._kept.keys() | (set() if self._lengths is not None else {0}))
+        found = [self._find(term) for term in terms]
+        pieces = {1 + self.directory.blocks + address[0] for address in found if address is not None}
+        self._ahead(pieces - self._kept.keys())
+
     def postings(self, term: bytes) -> tuple[I64Array, I64Array]:
         """The rows that hold ``term``, ascending, and how often: int64 (df,) twice.
 
@@ -111,6 +130,7 @@ class KeywordIndex:
 
     def postings_of(self, terms: Sequence[bytes]) -> tuple[I64Array, I64Array]:
         """The postings of several terms, in no order: a row stands there once for each term that it holds."""
+        self.prefetch(terms)
         ordinals_by_piece: dict[int, list[int]] = {}
         for term in terms:
             address = self._find(term)

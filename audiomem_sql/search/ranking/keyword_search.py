@@ -17,6 +17,7 @@ from audiomem_sql.arrays import BoolArray, F64Array, I64Array
 from audiomem_sql.errors import DamagedFileError
 from audiomem_sql.indexes.words import (
     Expression,
+    KeywordIndex,
     KeywordRows,
     KeywordSource,
     Matches,
@@ -124,6 +125,10 @@ def matched_parts(
         sources = {
             name: source_of(part, column, words[name], use_indexes) for name, column in columns.items()
         }
+        for source in sources.values():
+            if isinstance(source, KeywordIndex) and source.is_planned:
+                phrases = [source.words.phrase(phrase.strings) for phrase, _ in expression.phrases]
+                source.prefetch(term for phrase in phrases for term, _ in phrase)
         matched.append((part, match(expression, sources)))
     if not matched:
         return [], None

@@ -7,8 +7,7 @@ places in that stream. Every byte that leaves it has passed a CRC-32C, or was re
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from itertools import pairwise
+from collections.abc import Callable, Iterable, Iterator
 
 import numpy as np
 
@@ -25,6 +24,7 @@ from audiomem_sql.bytes import ByteSource
 from audiomem_sql.errors import DamagedFileError
 from audiomem_sql.machine.interrupts import check_interrupt
 from audiomem_sql.protection.levels import Level
+from audiomem_sql.storage.pages.cell_spans import CellSpans, read_together
 from audiomem_sql.storage.pages.damage import PageDamage
 from audiomem_sql.storage.pages.header import MODULATION_BANDS, PageHeader, PageKind
 from audiomem_sql.storage.pages.headers import REMEDY, copies_in
@@ -38,8 +38,6 @@ from audiomem_sql.storage.pages.streams import Streams
 
 #: Pages that tell whether it was worth while to look for pages anew.
 _SAMPLED_PAGES = 64
-#: Pages that are read at once where few cells of each are wanted.
-_READ_PAGES = 64
 
 
 class PagedFile:
@@ -76,6 +74,7 @@ class PagedFile:
             assert self.source.mode is not None
             shape = spectrum_of(self.source.profile, self.source.mode).shape
             self.layout = PageLayout.banded(shape, level, header.format_version)
+        self._spans = CellSpans(self.layout, first)
         self._starts = CellStarts(
             header.segment_id, self.layout.cells, tuple((at - first, identity) for at, identity in earlier)
         )
@@ -260,35 +259,32 @@ class PagedFile:
         """Cells by their numbers in the segment: payload, and which are intact or recovered."""
         per_page = self.layout.cells
         parts = []
-        for start, stop in self._runs(numbers // per_page):
+        for start, stop in read_together(numbers // per_page, by_bands=self.by_bands):
             own = numbers[start:stop]
             first = int(own[0]) // per_page
             count = int(own[-1]) // per_page + 1 - first
             if missing_is_error:
                 missing_pages(self.source, self.first + first, count)
-            pages, _ = self.source.read_checked(self.first + first, count)
+            pages = self._spans.pages(self.source, own, first, count)
             parts.append(self._decoded(pages, own, first))
         payload, intact = parts[0]
         if len(parts) > 1:
             payload = np.concatenate([part for part, _ in parts])
             intact = np.concatenate([good for _, good in parts])
         if not intact.all():
+            if self._spans.read_anew(self.source, numbers[~intact]):
+                return self._stream_cells(numbers, missing_is_error=missing_is_error)
             self._mend(payload, intact, numbers)
             if not intact.all() and self._look_again():
                 return self._stream_cells(numbers, missing_is_error=missing_is_error)
         return payload, intact
 
-    def _runs(self, pages: I64Array) -> Iterator[tuple[int, int]]:
-        """(first, behind the last) of cells on ``pages``, int64 (n,), that are read at once."""
-        if not self.by_bands:
-            yield 0, len(pages)
+    def prefetch(self, stream: int, ranges: Iterable[tuple[int, int]]) -> None:
+        """Tell which bytes of a stream will be read next, (place, length) each: a store is asked once."""
+        if not self.source.file.prefers_short_reads:
             return
-        steps = np.diff(pages)
-        ends = [0, *(np.flatnonzero((steps < 0) | (steps > 1)) + 1).tolist(), len(pages)]
-        for start, stop in pairwise(ends):
-            limits = np.arange(pages[start], pages[stop - 1] + 1, _READ_PAGES)
-            bounds = [*(np.searchsorted(pages[start:stop], limits) + start).tolist(), stop]
-            yield from pairwise(bounds)
+        runs = self._streams.runs(stream, ranges)
+        self._spans.prefetch(self.source, runs)
 
     def _decoded(self, pages: U8Array, numbers: I64Array, first: int) -> tuple[U8Array, BoolArray]:
         """The cells ``numbers`` of ``pages``, which begin with page ``first``.

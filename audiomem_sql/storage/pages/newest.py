@@ -52,6 +52,8 @@ def find_newest(source: PageSource, below: int | None = None) -> Newest:
     front = HeadRecord.unpack(application[PAGE_HEADER.size :])
     announced: HeadRecord | None = None
     torn = below is not None
+    if below is None and (only := _only_segment(source, front)) is not None:
+        return only
     present = source.present if below is None else min(below, source.present)
     page, step, misses, left_behind = present - 1, 1, 0, 0
     while page >= 0:
@@ -83,6 +85,27 @@ def find_newest(source: PageSource, below: int | None = None) -> Newest:
     if header.format_version == 1:
         return Newest(header, 0, None, None, header.page_count)
     return Newest(header, 0, front, None, _pages(source, header, 0))
+
+
+def _only_segment(source: PageSource, front: HeadRecord | None) -> Newest | None:
+    """The segment that is all of a file in a store, by its first page, so that the last need not be read.
+
+    None where it may not be all, or a read is cheap. Objects are put in one piece. One that was put together
+    from two states all the same has cells that do not pass their checksums.
+    """
+    if not isinstance(source, VerbatimPages) or not source.file.prefers_short_reads:
+        return None
+    if front is not None and (front.is_open or front.appending):
+        return None
+    header = header_at(source, 0)
+    if header is None or header.page_number or header.kind == PageKind.ANNOUNCE:
+        return None
+    if header.format_version == 1:
+        return Newest(header, 0, None, None, header.page_count)
+    level = level_coded(header.protection)
+    if level is None or _pages(source, header, 0) != source.present:
+        return None
+    return Newest(header, 0, front, None, source.present)
 
 
 def _counted(left_behind: int, source: PageSource) -> int:

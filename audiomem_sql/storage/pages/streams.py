@@ -6,6 +6,8 @@ any cell, and its pages follow each other; in which order it fills their cells, 
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
+
 import numpy as np
 
 from audiomem_sql.arrays import BoolArray, I64Array
@@ -82,6 +84,14 @@ class Streams:
         if self._by_bands:
             numbers = self._order.places(numbers, self.pages_from(stream))
         return np.asarray(numbers + stream)
+
+    def runs(self, stream: int, ranges: Iterable[tuple[int, int]]) -> Iterator[I64Array]:
+        """The cells that hold ranges of a stream, (place, length) each; those left out that cannot be."""
+        size, room = self._layout.cell_payload, self.room(stream)
+        for start, length in ranges:
+            low, high = start // size, -(-(start + length) // size)
+            if start >= 0 and length > 0 and high <= room:
+                yield self.cells(stream, low, high - low)
 
     def page_at(self, stream: int, place: int) -> int:
         """See ``PagedFile.page_at``."""

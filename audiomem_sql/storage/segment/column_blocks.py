@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from itertools import count
 
@@ -43,6 +43,7 @@ class ColumnBlocks:
         self, stream: DataStream, catalog: Catalog, cache: BlockCache, lost: LostBlocks = _NOTHING_LOST
     ) -> None:
         self._stream = stream
+        self.is_planned = stream.is_planned
         self._catalog = catalog
         self._schema = catalog.schema
         self._rowid_column = catalog.schema.rowid_column
@@ -83,11 +84,29 @@ class ColumnBlocks:
             column = ROWID
         arrays = {number: self._cache.get(self._key(column, number, coded)) for number in numbers}
         missing = [number for number, array in arrays.items() if array is None]
+        if len(missing) > 1:
+            self.prefetch([(column, missing)])
         for run in self._runs(column, missing):
             stored = self._stored_run(column, run)
             for number in run:
                 arrays[number] = self._decode(column, number, stored.get(number), coded=coded)
         return list(arrays.values())
+
+    def prefetch(self, wanted: Iterable[tuple[int, Sequence[int]]]) -> None:
+        """Tell which blocks will be read next, by column: a store is asked for all of them at once."""
+        if not self.is_planned:
+            return
+        extents: list[tuple[int, int]] = []
+        for column, numbers in wanted:
+            entry = self.entry(column)
+            if entry is None:
+                continue
+            here = [number for number in numbers if self._cache.get(self._key(column, number, False)) is None]
+            if here and entry.dictionary is not None and column not in self._decompressors:
+                extents.append((entry.dictionary.offset, entry.dictionary.stored))
+            blocks = entry.blocks
+            extents += [(int(blocks.offsets[number]), int(blocks.stored[number])) for number in here]
+        self._stream.prefetch(extents)
 
     def forget(self) -> None:
         """Drop the segment's blocks from the cache."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
+
 import numpy as np
 import pyarrow as pa
 
@@ -24,6 +26,7 @@ class ColumnValues:
     def __init__(self, catalog: Catalog, blocks: ColumnBlocks, indexes: StoredIndexes) -> None:
         self._catalog = catalog
         self._blocks = blocks
+        self._is_planned = blocks.is_planned
         self._indexes = indexes
 
     def slice(self, column: int, start: int, stop: int, *, coded: bool = False) -> pa.Array:
@@ -44,6 +47,18 @@ class ColumnValues:
                 piece = pa.concat_arrays([piece, piece[:0]])  # a copy, so that the block can go
             pieces.append(piece)
         return self._joined(pieces, column)
+
+    def prefetch(self, columns: Iterable[int], rows: I64Array | Sequence[int]) -> None:
+        """Tell that ``columns`` will be read at ``rows``, ascending."""
+        if not self._is_planned:
+            return
+        wanted = []
+        for column in columns:
+            directory = None if self._catalog.is_index_only(column) else self._blocks.directory(column)
+            if directory is not None:
+                numbers = np.unique(np.searchsorted(directory.starts, rows, side="right") - 1)
+                wanted.append((column, numbers.tolist()))
+        self._blocks.prefetch(wanted)
 
     def take(self, column: int, rows: I64Array, *, coded: bool = False) -> pa.Array:
         """The values of ``column`` at ``rows``, ascending int64 (n,).

@@ -8,6 +8,7 @@ contract are ``tests/storage/segment/readable_segment.py``.
 
 from __future__ import annotations
 
+from collections.abc import Hashable, Iterable, Sequence
 from contextlib import AbstractContextManager
 from typing import Any, Protocol
 
@@ -34,7 +35,7 @@ class ReadableSegment(Protocol):
 
     path: str
     #: Which file this is, whatever is at ``path`` by now.
-    identity: tuple[int, int] | None
+    identity: Hashable | None
     file: PagedFile
     #: Of the stored columns; where ``schema`` has others, its entries do not match them.
     catalog: Catalog
@@ -107,6 +108,9 @@ class ReadableSegment(Protocol):
 
         Only the blocks that hold them are decoded.
         """
+
+    def prefetch(self, columns: Iterable[int], rows: I64Array | Sequence[int]) -> None:
+        """Tell that ``columns`` will be read at ``rows``, ascending: a store is asked for all at once."""
 
     def extent(self, extent: Extent) -> bytes:
         """The bytes of an extent that the catalog names, decompressed."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable
+
 from audiomem_sql.blocks.compression import Decompressor
 from audiomem_sql.errors import DamagedFileError
 from audiomem_sql.machine.memory import check_room, out_of_memory
@@ -18,10 +20,21 @@ class DataStream:
         self.path = file.path
         self._file = file
         self._first_cell = first_cell
+        #: Whether telling what will be read next is worth while.
+        self.is_planned = file.source.file.prefers_short_reads
 
     def read(self, offset: int, length: int) -> bytes:
         """The stored bytes at ``offset``. DamagedFileError if they cannot be recovered."""
         return self._file.read(self._first_cell, offset, length)
+
+    def prefetch(self, extents: Iterable[tuple[int, int]]) -> None:
+        """Tell what will be read next: offsets and lengths; see :meth:`PagedFile.prefetch`."""
+        self._file.prefetch(self._first_cell, extents)
+
+    @property
+    def ahead(self) -> Callable[[Iterable[tuple[int, int]]], None] | None:
+        """:meth:`prefetch`, where it is worth while."""
+        return self.prefetch if self.is_planned else None
 
     def frame(self, offset: int, stored: int, raw: int, decompressor: Decompressor) -> bytes:
         """The bytes of the zstd frame at ``offset``, decompressed to ``raw`` bytes.

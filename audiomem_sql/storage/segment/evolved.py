@@ -6,6 +6,7 @@ maps that say so, so that scans prune it like any other.
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
 from typing import Any
 from weakref import WeakValueDictionary
 
@@ -165,6 +166,11 @@ class EvolvedSegment:
         if stored is None:
             return self._initial_values(column).repeated(len(rows), coded=coded)
         return self.stored.take(stored, rows, coded=coded)
+
+    def prefetch(self, columns: Iterable[int], rows: I64Array | Sequence[int]) -> None:
+        """Tell that ``columns`` will be read at ``rows``, ascending."""
+        stored = (self._stored_column(column) for column in columns)
+        self.stored.prefetch([column for column in stored if column is not None], rows)
 
     # -- indexes ---------------------------------------------------------------------------------------------
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 import numpy as np
 import pyarrow as pa
@@ -43,17 +43,26 @@ def open_keywords(
     rows: int,
     read: Callable[[int, int], bytes],
     texts: Callable[[I64Array], pa.Array],
+    prefetch: Callable[[list[tuple[int, int]]], None] | None,
 ) -> KeywordIndex:
     """The index with this ``header``.
 
     read: gives bytes of the data stream by place and length. texts: gives the texts of rows, int64 (n,).
+    prefetch: tells which bytes will be read next, in the same way.
     """
     starts = np.empty(0, np.int64)
 
-    def piece(number: int) -> bytes:
-        return read(pieces.offset + int(starts[number]), int(index.directory.piece_sizes[number]))
+    def place(number: int) -> tuple[int, int]:
+        return pieces.offset + int(starts[number]), int(index.directory.piece_sizes[number])
 
-    index = KeywordIndex(header, piece, rows, texts)
+    def piece(number: int) -> bytes:
+        return read(*place(number))
+
+    def ahead(numbers: Iterable[int]) -> None:
+        assert prefetch is not None
+        prefetch([place(number) for number in numbers])
+
+    index = KeywordIndex(header, piece, rows, texts, ahead if prefetch is not None else None)
     sizes = index.directory.piece_sizes
     starts = np.cumsum(sizes) - sizes
     return index

@@ -7,6 +7,7 @@ Opening reads the catalog only.
 
 from __future__ import annotations
 
+from collections.abc import Hashable, Iterable, Sequence
 from contextlib import AbstractContextManager
 from functools import partial
 from typing import Any
@@ -59,7 +60,7 @@ class Segment:
         catalog: Catalog,
         data_cell: int,
         cache: BlockCache,
-        identity: tuple[int, int] | None = None,
+        identity: Hashable | None = None,
         lost: LostBlocks | None = None,
         digest: bytes = b"",
     ) -> None:
@@ -111,7 +112,7 @@ class Segment:
         cls,
         file: PagedFile,
         cache: BlockCache,
-        identity: tuple[int, int] | None,
+        identity: Hashable | None,
         stored: StoredCatalog | None = None,
     ) -> Segment:
         """The segment in ``file``, which is taken over unless an error is raised.
@@ -188,6 +189,10 @@ class Segment:
     def take(self, column: int, rows: I64Array, *, coded: bool = False) -> pa.Array:
         """The values of ``column`` at ``rows``, ascending int64 (n,)."""
         return self._values.take(column, rows, coded=coded)
+
+    def prefetch(self, columns: Iterable[int], rows: I64Array | Sequence[int]) -> None:
+        """Tell that ``columns`` will be read at ``rows``, ascending."""
+        self._values.prefetch(columns, rows)
 
     def extent(self, extent: Extent) -> bytes:
         """The bytes of an extent that the catalog names, decompressed."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 from dataclasses import dataclass, field, replace
 
 from audiomem_sql.errors import AudioMemError, DamagedFileError
@@ -110,7 +110,7 @@ def _newest(found: Opened, pages: SharedPages, *, covers: bool = True) -> PagedF
     return PagedFile(pages, found.header, found.level, found.first, covered)
 
 
-def _readable(file: PagedFile, cache: BlockCache, identity: tuple[int, int] | None) -> ReadableSegment:
+def _readable(file: PagedFile, cache: BlockCache, identity: Hashable | None) -> ReadableSegment:
     """The segment in ``file``, if need be without its catalog. DamagedFileError that says what was tried."""
     try:
         return Segment.of(file, cache, identity)

@@ -78,7 +78,7 @@ class StoredIndexes:
 
     def _opened(self, column: int, extents: VectorExtents) -> VectorIndex:
         header, rows = self._stream.extent(extents.header), self._catalog.rows
-        lists = ListReader(extents.lists, self._stream.extent)
+        lists = ListReader(extents.lists, self._stream.extent, self._stream.ahead)
         schema = self._catalog.schema
         if not holds_passages(schema.columns[column]):
             return VectorIndex(header, rows, lists)
@@ -117,6 +117,7 @@ class StoredIndexes:
                     self._catalog.rows,
                     self._stream.read,
                     texts,
+                    self._stream.ahead,
                 )
             except DamagedFileError as error:
                 self._stream.locate(error, extents.header)

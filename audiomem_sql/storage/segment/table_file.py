@@ -13,6 +13,7 @@ from functools import partial
 from typing import NoReturn, Protocol
 
 from audiomem_sql.audio import PageSource, VerbatimPages
+from audiomem_sql.bytes import ByteSource
 from audiomem_sql.bytes.file_state import FileState
 from audiomem_sql.errors import AudioMemError, DamagedFileError, StorageError
 from audiomem_sql.machine.block_cache import BlockCache
@@ -180,15 +181,16 @@ class TableFile:
             segment.close()
 
 
-def open_table_file(path: str, cache: BlockCache, before: TableFile | None = None) -> TableFile:
-    """Open the file at ``path``.
+def open_table_file(where: str | ByteSource, cache: BlockCache, before: TableFile | None = None) -> TableFile:
+    """Open the file at a path, or in a source, which is taken over.
 
     before: it, as it was opened before; segments of the same file at the same place are used again.
     Errors are those of ``PagedFile.open``, and DamagedFileError for a chain that is not whole.
     """
-    state = FileState.of(path)
+    path = where if isinstance(where, str) else where.name
+    state = FileState.of(path) if isinstance(where, str) else FileState.of_source(where)
     known = None if before is None else {each.catalog.segment_id: each for each in before.segments}
-    found = opened(path)  # says in our words what is wrong if there is no file
+    found = opened(where)  # says in our words what is wrong if there is no file
     pages = SharedPages(found.source).take()
     fresh: list[Segment] = []
     try:
@@ -349,7 +351,9 @@ def _mixture(found: Opened, segments: Sequence[Segment]) -> str:
     strangers = []
     for segment in segments:
         pages = segment.file.place
-        for page in dict.fromkeys((pages.first, pages.stop - 1)):
+        # each costs a request in a store, where objects are put in one piece
+        last = pages.first if source.file.prefers_short_reads else pages.stop - 1
+        for page in dict.fromkeys((pages.first, last)):
             stranger = foreign_at(source, page, pages)
             if stranger is not None:
                 strangers.append(stranger)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Hashable
+
 from audiomem_sql.columns.schema import Schema
 from audiomem_sql.errors import AudioMemError
 from audiomem_sql.machine.block_cache import SHARED, BlockCache
@@ -21,7 +23,7 @@ class UnlistedSegment:
     """
 
     def __init__(
-        self, file: PagedFile, labels: FoundLabels, cache: BlockCache, identity: tuple[int, int] | None
+        self, file: PagedFile, labels: FoundLabels, cache: BlockCache, identity: Hashable | None
     ) -> None:
         assembled = catalog_of_labels(file, labels)
         self.notes = assembled.notes
@@ -45,6 +47,7 @@ class UnlistedSegment:
             segment.take,
             segment.extent,
         )
+        self.prefetch = segment.prefetch
         self.rowids, self.rowid = segment.rowids, segment.rowid
         self.find, self.find_many = segment.find, segment.find_many
         self.created, self.ended, self.tombstones = segment.created, segment.ended, segment.tombstones

@@ -5,7 +5,7 @@ It stands for the blocks of a hidden column, and beside those of an INDEXED one.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -111,6 +111,13 @@ class ListReader:
 
     extents: tuple[Extent, ...]
     read: Callable[[Extent], bytes]
+    ahead: Callable[[list[tuple[int, int]]], None] | None = None
+
+    def prefetch(self, numbers: Sequence[int]) -> None:
+        """Tell that lists will be read next."""
+        if self.ahead is None:
+            return
+        self.ahead([(self.extents[number].offset, self.extents[number].stored) for number in numbers])
 
     def __call__(self, number: int) -> bytes:
         """The bytes of list ``number``."""

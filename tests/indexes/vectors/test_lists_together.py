@@ -10,7 +10,7 @@ import pytest
 
 from audiomem_sql.arrays import F32Array
 from audiomem_sql.columns.vector_index import VectorIndexOptions
-from audiomem_sql.errors import DamagedFileError
+from audiomem_sql.errors import DamagedFileError, DataTypeError
 from audiomem_sql.indexes.vectors import encoded_parts, index, lists_together
 from audiomem_sql.indexes.vectors.index import VectorIndex
 from audiomem_sql.indexes.vectors.lists_together import LONGEST, STEP, ListsTogether, Room
@@ -146,7 +146,9 @@ def test_a_vector_too_long_to_be_said_is_found(room: Room, monkeypatch: pytest.M
     for _ in range(2):
         rows, _ = reader.search(clustered(ROWS)[60:61], 1, probes=30)
         assert rows[0] == [60]
-        assert room.bytes > 0
+        lists = room.lists_of(reader)
+        assert lists is not None
+        assert len(lists.apart._joined()[1]) > 100
 
 
 def test_only_the_lists_that_are_wanted_are_read() -> None:
@@ -164,6 +166,37 @@ def test_only_the_lists_that_are_wanted_are_read() -> None:
     assert len(read) == 4
     reader.search(clustered(1, seed=3), 5, probes=30)
     assert sorted(read) == list(range(30))
+
+
+def test_a_reach_reads_what_is_nearly_as_near_as_the_nearest() -> None:
+    header, lists = made("cosine")
+    read: list[int] = []
+
+    def read_list(number: int) -> bytes:
+        read.append(number)
+        return lists[number]
+
+    queries = clustered(30, seed=3)
+    counts = []
+    for reach in (1.0, 0.9, 0.7, 0.4, 0.0):
+        read.clear()
+        reader = VectorIndex(header, ROWS, read_list)
+        visits = reader._visits(reader.codec.rotated(queries), 1, reader._counts, None, reach)
+        rows, _ = reader.search(queries, 10, reach=reach)
+        assert (rows >= 0).all()
+        assert sorted(read) == np.flatnonzero(visits.any(axis=0)).tolist()
+        nearness = queries @ reader.codec.decode(reader._header.centres).T
+        nearness += 0.3 * np.sqrt(1 - np.square(reader.codec.placed(reader._header.centres)).sum(axis=1))
+        expected = nearness >= reach * nearness.max(axis=1, keepdims=True)
+        assert (visits == expected).mean() > 0.999
+        counts.append(visits.sum(axis=1))
+    assert (counts[0] == 1).all()
+    assert np.ptp(counts[2]) > 0
+    assert (np.diff(counts, axis=0) >= 0).all()
+    assert reader.search(queries, 3000, reach=1.0)[0].min() >= 0
+    for metric, probes, reach in (("l2", None, 0.5), ("cosine", 3, 0.5), ("cosine", None, 1.5)):
+        with pytest.raises(DataTypeError, match="reach"):
+            opened(metric).search(queries, 1, probes=probes, reach=reach)
 
 
 def test_what_was_used_longest_ago_goes_first(room: Room) -> None:

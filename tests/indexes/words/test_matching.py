@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from audiomem_sql.columns.tokenizers import UNSAID
 from audiomem_sql.errors import UnsupportedError
+from audiomem_sql.indexes.words.bm25 import Statistics
 from audiomem_sql.indexes.words.encoder import encode_keywords
 from audiomem_sql.indexes.words.fts_query import parse_query
 from audiomem_sql.indexes.words.index import KeywordIndex
@@ -202,3 +203,9 @@ def test_words_of_one_beginning_are_in_order() -> None:
         [found] = source.occurrences([source.prefixed(b"t")], np.array([0, 1]))
         assert found.tolist() == [0, 2, 4, *((1 << 32) + place for place in range(3))]
         assert match(parse_query("t* + a", ["t"]), {"t": source}).rows.tolist() == [0, 1]
+
+
+def test_statistics_are_added_up() -> None:
+    one, two = Statistics(3, 10, np.array([1, 2])), Statistics(4, 100, np.array([0, 3]))
+    both = one + two
+    assert (both.documents, both.tokens, both.frequencies.tolist()) == (7, 110, [1, 5])

@@ -407,7 +407,7 @@ def test_a_script_with_a_stemmer_of_its_own_has_it_in_every_language() -> None:
 
 def test_the_stop_words_of_every_stemmer() -> None:
     """Those of its language; Russian ones beside those of Latin letters, as no text has both."""
-    rows = ["и не", "дом и", "the houses", "das Haus"]
+    rows = ["и не", "дом и", "the houses", "das Haus", "the flat", "das Dorf"]
     for tokenize in ("auto", "auto english", "snowball english", "snowball porter", "porter"):
         assert found(tokenize, rows, "the house", plain=True) == [2], tokenize
     assert found("auto german", rows, "das haus", plain=True) == [3]

@@ -89,6 +89,14 @@ def test_a_damaged_file_is_removed_and_never_read(tier: DiskTier) -> None:
     assert wrong > 60
 
 
+def test_a_whole_block_with_something_behind_it_is_none(tier: DiskTier) -> None:
+    [(key, block)] = some_blocks(1, BLOCK_BYTES).items()
+    tier.put_many({key: block})
+    with path_of(tier, key).open("ab") as file:
+        file.write(b"x")
+    assert tier.get_many([key]) == {}
+
+
 def test_the_file_of_another_block_is_none(tier: DiskTier) -> None:
     (one, block), (two, _) = some_blocks(2).items()
     tier.put_many({one: block})

@@ -154,6 +154,21 @@ def test_a_tier_is_there_once_in_a_process(tmp_path: Path) -> None:
     other.close()
 
 
+def test_a_tier_is_open_as_long_as_somebody_uses_it(tmp_path: Path) -> None:
+    tier = f"rocksdb:{tmp_path}/cache:2MB"
+    first = behind(MemorySource(b"some bytes"), tier)
+    second = first.reopen()
+    first.close()
+    first.close()
+    assert row_of(tier).state == "ok"
+    second.close()
+    assert row_of(tier).state == "closed"
+    third = behind(MemorySource(b"some bytes"), tier)
+    assert row_of(tier).state == "ok"
+    del third  # it closes itself
+    assert row_of(tier).state == "closed"
+
+
 def test_a_tier_that_cannot_be_opened_leaves_none_in_use(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     good = f"rocksdb:{tmp_path}/cache:2MB"

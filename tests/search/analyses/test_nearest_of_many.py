@@ -87,3 +87,13 @@ def test_distances_of_pairs(metric: str) -> None:
     for number in range(50):
         single = distances_of(vectors[number : number + 1], queries[number], metric)
         assert found[number] == pytest.approx(single[0], rel=1e-6, abs=1e-6)
+
+
+def test_long_vectors_and_short_queries() -> None:
+    """By l2 the rounding of a score grows with the squares of the lengths, however short the query is."""
+    rng = np.random.default_rng(5)
+    directions = rng.standard_normal((300, 24))
+    lengths = 1000 + rng.uniform(-2e-5, 2e-5, (300, 1))
+    vectors = (directions / np.linalg.norm(directions, axis=1)[:, None] * lengths).astype(np.float32)
+    queries = (rng.standard_normal((8, 24)) * 1e-3).astype(np.float32)
+    check(np.arange(300), vectors, queries, 3, "l2", 70)

@@ -11,6 +11,7 @@ import pytest
 import audiomem_sql as am
 from audiomem_sql.arrays import F32Array
 from audiomem_sql.errors import AudioMemError, OptionError, QueryError, StorageError
+from audiomem_sql.search.analyses import kmeans
 from audiomem_sql.search.analyses.kmeans import centres_of, nearest_centres
 from audiomem_sql.search.analyses.plane import layout
 from audiomem_sql.search.analyses.topics import usual_count
@@ -268,3 +269,11 @@ def test_labels_do_not_overlap(texts: am.Table) -> None:
 
 def test_more_clusters_than_letters() -> None:
     assert [table_map.letter_of(number) for number in (1, 26, 27, 52, 53, 99)] == list("AZaz**")
+
+
+def test_opposite_vectors_have_no_middle() -> None:
+    """The centre of vectors that cancel each other stays where it is."""
+    vectors = np.array([[1, 0], [-1, 0], [0, 2]], np.float32)
+    centres = np.array([[0.6, 0.8], [1, 0]], np.float32)
+    moved = kmeans._moved(vectors, np.array([0, 0, 1]), centres, spherical=True)
+    assert moved.tolist() == [centres[0].tolist(), [0, 1]]

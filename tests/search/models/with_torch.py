@@ -115,7 +115,7 @@ def test_a_search_of_a_table(metric: str, tmp_path: Path, used: list[str]) -> No
 
 
 @pytest.mark.parametrize("metric", METRICS)
-def test_many_queries_have_the_same_neighbours_to_the_last_bit(metric: str, used: list[str]) -> None:
+def test_many_queries_have_the_same_neighbours(metric: str, used: list[str]) -> None:
     vectors, queries = made(5000), made(1100, seed=3)
     queries = queries[np.any(queries != 0, axis=1)]
     queries[:3] = vectors[3]  # with 21 that are equally near

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import random
 import statistics
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -33,7 +34,7 @@ def all_best(kinds: list[Kind]) -> set[int]:
     }
 
 
-def by_hand(kinds: list[Kind], weights: list[float], ranking: Ranking) -> list[tuple[int, float]]:
+def by_hand(kinds: list[Kind], weights: Sequence[float], ranking: Ranking) -> list[tuple[int, float]]:
     """(rowid, score), best first, as the documentation of the fusion says."""
     totals: dict[int, float] = {}
     for (scores, rows), weight in zip(kinds, weights, strict=True):

@@ -18,6 +18,7 @@ import numpy as np
 import pytest
 
 from audiomem_sql.connections import register
+from audiomem_sql.search.ranking.fusion import weights_of
 from audiomem_sql.search.ranking.options import Ranking
 from audiomem_sql.table.reader import TableReader
 from audiomem_sql.table.table import Table
@@ -144,7 +145,7 @@ def test_it_is_the_formula_however_rows_are_stored(
             said = []
             for each in stored:
                 kinds = kinds_of(each, query, where, before)
-                wanted = dict(by_hand(kinds, [ranking.weight, 1 - ranking.weight], ranking))
+                wanted = dict(by_hand(kinds, weights_of(ranking), ranking))
                 rows = each.table.explain(query, k=10_000, where=where, **options).to_pylist()
                 assert {explained["row_id"] for explained in rows} == set(wanted)
                 for explained in rows:

@@ -1,0 +1,32 @@
+"""Whether a place is a URL, and how messages show it: without what lets somebody in."""
+
+from __future__ import annotations
+
+import os
+import re
+
+from audiomem_sql.errors import named
+
+_URL = re.compile(r"([A-Za-z][A-Za-z0-9+.-]+)://")
+
+
+def is_url(where: str | bytes | os.PathLike[str]) -> bool:
+    """Whether ``where`` names bytes in a store, such as ``s3://bucket/notes.flac``; ``file://`` does not."""
+    name = os.fspath(where)
+    if not isinstance(name, str):
+        return False
+    match = _URL.match(name)
+    return match is not None and match[1].lower() != "file"
+
+
+def shown(url: str) -> str:
+    """``url`` for messages: without user, password, query and fragment, where keys and signatures are."""
+    return named(url)
+
+
+def file_name(where: str | os.PathLike[str]) -> str:
+    """The last part of a path or of the path of a URL, such as ``notes.flac``."""
+    name = os.fspath(where)
+    if is_url(name):
+        return shown(name).rstrip("/").rpartition("/")[2]
+    return os.path.basename(name)

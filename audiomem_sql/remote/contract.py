@@ -1,0 +1,61 @@
+"""What a kind of store must do: answer one request for a range of one object, and say what went wrong."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol
+
+
+@dataclass(frozen=True, slots=True)
+class Pin:
+    """What tells one state of an object from another.
+
+    size: bytes. tag: the ETag, or what the store has in its place; empty if it has nothing.
+    """
+
+    size: int
+    tag: str
+
+
+class TransientFaultError(Exception):
+    """A request failed in a way that another try may mend; never leaves this room.
+
+    cause: in our words, without anything that the store said. brief: seldom mended, so tried for a short
+    time only.
+    """
+
+    def __init__(self, cause: str, *, brief: bool = False) -> None:
+        super().__init__(cause)
+        self.cause = cause
+        self.brief = brief
+
+
+class NoRangesError(Exception):
+    """The server answers with the whole object where a range was asked for; never leaves this room."""
+
+
+class ObjectReader(Protocol):
+    """One object of a store. Safe to use from several threads.
+
+    name: how messages name it. place: scheme, bucket and key, part of its identity. Each method raises
+    ``StorageError`` for what trying again does not mend, ``TransientFaultError`` for the rest, and
+    ``NoRangesError``.
+    """
+
+    name: str
+    place: tuple[str, ...]
+
+    def first(self, length: int) -> tuple[Pin, bytes]:
+        """The first bytes, up to ``length``, and the state of the object that they are of."""
+        ...
+
+    def get(self, start: int, stop: int, pin: Pin, *, fresh: bool = False) -> bytes:
+        """Bytes ``start`` to ``stop`` - 1 of the object in the state ``pin``.
+
+        fresh: past every cache on the way. StorageError if the object is in another state by now.
+        """
+        ...
+
+    def whole(self, pin: Pin | None, most: int) -> tuple[Pin, bytes]:
+        """All bytes, for a server without ranges. StorageError if they are more than ``most``."""
+        ...
