@@ -156,10 +156,13 @@ def install_hook() -> None:
         apsw.connection_hooks.append(register)
 
 
-def connect(path: str | os.PathLike[str], table: str | None = None) -> apsw.Connection:
+def connect(
+    path: str | os.PathLike[str], table: str | None = None, *, cache: str | Sequence[str] | None = None
+) -> apsw.Connection:
     """A connection to the table in a FLAC file; it is called ``table``, by default like the file.
 
-    Raises what :func:`audiomem_sql.open` raises, and OptionError where SQL cannot have such a name.
+    cache: of a URL, tiers of a cache as of :func:`audiomem_sql.open`. Raises what that raises, and
+    OptionError where SQL cannot have such a name.
     """
     import apsw
 
@@ -176,11 +179,21 @@ def connect(path: str | os.PathLike[str], table: str | None = None) -> apsw.Conn
     if register not in apsw.connection_hooks:
         register(connection)
     try:
-        connection.execute(f"CREATE VIRTUAL TABLE {quote(name)} USING audiomem({path_literal(full)})")
+        connection.execute(
+            f"CREATE VIRTUAL TABLE {quote(name)} USING audiomem({path_literal(full)}{_cache_option(cache)})"
+        )
     except BaseException:
         connection.close()
         raise
     return connection
+
+
+def _cache_option(cache: str | Sequence[str] | None) -> str:
+    """The option ``cache`` as an argument of the module; none for None."""
+    if cache is None:
+        return ""
+    tiers = (cache if isinstance(cache, str) else ", ".join(cache)).replace("'", "''")
+    return f", cache='{tiers}'"
 
 
 def register_duckdb(connection: Any) -> None:

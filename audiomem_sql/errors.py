@@ -30,7 +30,6 @@ next. The code that finds a fault often knows neither file nor place. Its caller
 
 from __future__ import annotations
 
-import difflib
 import os
 import re
 from collections.abc import Iterable
@@ -138,6 +137,8 @@ def did_you_mean(name: object, known: Iterable[str]) -> str:
     It goes in front of a remedy.
     """
     by_folded = {each.casefold(): each for each in known}
+    import difflib
+
     like = difflib.get_close_matches(str(name).casefold(), by_folded, 1)
     return f"Did you mean {by_folded[like[0]]}? " if like else ""
 

@@ -10,6 +10,7 @@ the rest is pages of libraries, which the system takes back when it needs them. 
 from __future__ import annotations
 
 import argparse
+import os
 import subprocess
 import sys
 import tempfile
@@ -27,14 +28,28 @@ def measured(store: str) -> dict[str, tuple[float, float]]:
     """Of each stage with ``store``, in a process of its own, the two figures in MiB over a bare Python."""
     peak, own = _figures("-c", WHAT)["bare"]
     with tempfile.TemporaryDirectory() as folder:
-        stages = _figures("-m", "benchmarks.memory_work", store, folder)
+        work = "-m", "benchmarks.memory_work", store
+        first, second, bytecode = (os.path.join(folder, name) for name in ("first", "second", "bytecode"))
+        for place in (first, second):
+            os.mkdir(place)
+        _figures(*work, first, bytecode=bytecode)  # compiles, which takes memory
+        stages = _figures(*work, second, bytecode=bytecode)
     return {name: (most - peak, anonymous - own) for name, (most, anonymous) in stages.items()}
 
 
-def _figures(*arguments: str) -> dict[str, tuple[float, float]]:
-    """What Python prints with these arguments: a name and two figures in KiB a line; here in MiB."""
+def _figures(*arguments: str, bytecode: str | None = None) -> dict[str, tuple[float, float]]:
+    """What Python prints with these arguments: a name and two figures in KiB a line; here in MiB.
+
+    bytecode: the folder where it keeps what it compiled, as an installed package has it.
+    """
     root = Path(__file__).parent.parent
-    done = subprocess.run([sys.executable, *arguments], capture_output=True, text=True, check=False, cwd=root)
+    environment = dict(os.environ)
+    if bytecode is not None:
+        environment.pop("PYTHONDONTWRITEBYTECODE", None)
+        environment["PYTHONPYCACHEPREFIX"] = bytecode
+    done = subprocess.run(
+        [sys.executable, *arguments], capture_output=True, text=True, check=False, cwd=root, env=environment
+    )
     if done.returncode:
         raise RuntimeError(f"{' '.join(arguments)}: {done.stderr}")
     lines = (line.split("\t") for line in done.stdout.splitlines())

@@ -4,7 +4,7 @@ A table lies in SeaweedFS on this machine, behind a proxy that adds 60 ms to eac
 trip is what is asked for at the same time. "Pages" reads whole pages, one after the other, and keeps nothing,
 as a local file is read; "cells" is what the package does.
 
-    python -m benchmarks.remote [--rows 100000] [--vectors 30000] [--delay 0.06]
+    python -m benchmarks.remote [--rows 100000] [--vectors 30000] [--layout remote] [--embeddings FILE]
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ def texts(count: int, words: int, seed: int) -> list[str]:
     return [" ".join(vocabulary[row]) for row in ranks]
 
 
-def make_texts(path: Path, rows: int) -> None:
+def make_texts(path: Path, rows: int, layout: str) -> None:
     """A table of texts that are searched by their words."""
     columns = [
         "id INTEGER PRIMARY KEY",
@@ -70,27 +70,30 @@ def make_texts(path: Path, rows: int) -> None:
                     for n in range(start, min(start + 20_000, rows))
                 ]
             )
-        table.vacuum()
+        table.vacuum(layout=layout)
 
 
-def make_vectors(path: Path, rows: int) -> None:
-    """A table of vectors around centres."""
+def made_vectors(rows: int) -> Any:
+    """float32 (rows, DIMENSIONS) around centres."""
     rng = np.random.default_rng(3)
     centres = rng.normal(size=(300, DIMENSIONS))
+    return (centres[rng.integers(0, 300, rows)] + rng.normal(size=(rows, DIMENSIONS))).astype("f4")
+
+
+def make_vectors(path: Path, rows: int, vectors: Any, layout: str) -> None:
+    """A table of vectors with short texts."""
     names = texts(rows, 12, 4)
     with Table.create(
         path, ["id INTEGER PRIMARY KEY", "body TEXT", f"vec FLOAT[{DIMENSIONS}] INDEXED"]
     ) as table:
         for start in range(0, rows, 10_000):
-            count = min(10_000, rows - start)
-            vectors = centres[rng.integers(0, 300, count)] + rng.normal(size=(count, DIMENSIONS))
             table.append(
                 [
-                    {"id": start + n + 1, "body": names[start + n], "vec": vectors[n].astype("f4").tolist()}
-                    for n in range(count)
+                    {"id": n + 1, "body": names[n], "vec": vectors[n].tolist()}
+                    for n in range(start, min(start + 10_000, rows))
                 ]
             )
-        table.vacuum()
+        table.vacuum(layout=layout)
 
 
 @contextlib.contextmanager
@@ -160,6 +163,9 @@ def main() -> None:
     )
     parser.add_argument("--rows", type=int, default=100_000)
     parser.add_argument("--vectors", type=int, default=30_000)
+    parser.add_argument("--embeddings", type=Path, help="a NumPy file of vectors in the place of made ones")
+    parser.add_argument("--layout", choices=("local", "remote"), default="local")
+    parser.add_argument("--cells-only", action="store_true", help="leave out the reads of whole pages")
     parser.add_argument("--delay", type=float, default=0.06)
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder, store() as port:
@@ -177,21 +183,24 @@ def main() -> None:
             secret_access_key="benchmark",
             client_options={"allow_http": True},
         )
-        for name, make, rows in (
-            ("texts.flac", make_texts, arguments.rows),
-            ("vectors.flac", make_vectors, arguments.vectors),
-        ):
-            make(Path(folder, name), rows)
+        count = arguments.vectors
+        if arguments.embeddings is None:
+            vectors = made_vectors(count + 1)
+        else:
+            vectors = np.load(arguments.embeddings, mmap_mode="r")[: count + 1].astype("f4")
+        vector, count = vectors[-1], min(count, len(vectors) - 1)
+        make_texts(Path(folder, "texts.flac"), arguments.rows, arguments.layout)
+        make_vectors(Path(folder, "vectors.flac"), count, vectors, arguments.layout)
+        for name, rows in (("texts.flac", arguments.rows), ("vectors.flac", count)):
             print(f"{name}: {rows:,} rows, {os.path.getsize(Path(folder, name)):,} bytes")
             obstore.put(direct, name, Path(folder, name).read_bytes())
-        vector = np.random.default_rng(9).normal(size=DIMENSIONS).astype("f4")
         with Table(Path(folder, "texts.flac")) as local:
             row = local.get(1)
             assert row is not None
             words = " ".join(sorted(set(row["body"].split()), key=len)[-2:])
         nearest: dict[str, Any] = {"vector": vector, "column": "vec"}
         print("| query | read by | trips | requests | KB | ms |\n|---|---|---|---|---|---|")
-        for short in (False, True):
+        for short in (True,) if arguments.cells_only else (False, True):
             measured = Measured(proxy, "texts.flac", arguments.delay, short=short)
             measured.of("open", None)
             measured.of("row by id", lambda table: table.get(arguments.rows // 2))

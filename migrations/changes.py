@@ -7,7 +7,7 @@ as a version that shows it is kept.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Protocol
+from typing import Protocol, cast
 
 from audiomem_sql.columns.checks import checks_of, with_renamed_column
 from audiomem_sql.columns.column import Column, check, fold
@@ -18,6 +18,11 @@ from audiomem_sql.columns.schema import Schema, parse_columns
 from audiomem_sql.columns.types import Kind
 from audiomem_sql.columns.vector_index import VectorIndexOptions
 from audiomem_sql.errors import SchemaError
+
+_REMEDY = (
+    "Write add column NAME TYPE, drop column NAME, rename column NAME TO NEW, "
+    "index column NAME (metric=…), or unindex column NAME."
+)
 
 
 class SchemaChange(Protocol):
@@ -173,6 +178,15 @@ def _with_index(schema: Schema, column: Column, options: str | None) -> Schema:
     return schema.changed([changed if other is column else other for other in schema.columns])
 
 
+def checked_change(change: object) -> SchemaChange:
+    """A change, or what a text describes as one. SchemaError for anything else."""
+    if isinstance(change, str):
+        return parse_change(change)
+    if isinstance(change, type) or not callable(getattr(change, "apply", None)):
+        raise SchemaError(f"{change!r:.60} is no change of the columns", remedy=_REMEDY)
+    return cast("SchemaChange", change)
+
+
 def parse_change(text: str) -> SchemaChange:
     """The change that a text describes; ``column`` may be left out, as in SQL.
 
@@ -200,8 +214,7 @@ def parse_change(text: str) -> SchemaChange:
             return change
     raise SchemaError(
         f"{text!r} is no change of the columns",
-        remedy="Write add column NAME TYPE, drop column NAME, rename column NAME TO NEW, "
-        "index column NAME (metric=…), or unindex column NAME.",
+        remedy=_REMEDY,
     )
 
 

@@ -13,6 +13,7 @@ from audiomem_sql.columns.tokenizers import AUTO
 from audiomem_sql.errors import InFile, OptionError, SchemaError, StorageError
 from audiomem_sql.machine import file_names
 from audiomem_sql.machine.file_names import is_there
+from audiomem_sql.machine.urls import is_url
 from audiomem_sql.search import allow_model
 from audiomem_sql.storage.segment import TableOptions
 from audiomem_sql.table.table import Table
@@ -20,7 +21,7 @@ from audiomem_sql.vtab.hidden_columns import HiddenColumns, only_prefixed
 from audiomem_sql.vtab.interface import Host
 
 #: Options that say how a connection has a table; the others are kept in the file.
-_OF_CONNECTION = ("hidden", "version", "as_of", "salvage", "on_damage")
+_OF_CONNECTION = ("hidden", "version", "as_of", "salvage", "on_damage", "cache")
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,6 +115,10 @@ def _parse(arguments: Sequence[str]) -> tuple[str, list[str], dict[str, str]]:
     with InFile(path):
         options = parse_options(argument for argument in arguments[1:] if is_option(argument))
         TableOptions.check_names(options, _OF_CONNECTION)
+    if options.get("cache") and not is_url(path):
+        from audiomem_sql.remote.tiers import local_file_is_not_cached  # loaded where it is needed
+
+        raise local_file_is_not_cached(path)
     return path, definitions, options
 
 
@@ -146,6 +151,7 @@ def _open_existing(
         as_of=options.pop("as_of", None),
         salvage=_salvage(options),
         on_damage=options.pop("on_damage", "fail").lower(),
+        cache=options.pop("cache", None),
     )
     try:
         changed = again and table.migrations

@@ -7,11 +7,11 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
+from audiomem_sql.bytes.cache_row import CacheRow
 from audiomem_sql.columns.column import fold, quote
 from audiomem_sql.columns.timestamps import render
 from audiomem_sql.errors import AudioMemError, InFile, QueryError
 from audiomem_sql.machine.interrupts import watched
-from audiomem_sql.remote.tiers import CacheRow, cache_rows
 from audiomem_sql.scan import filters_of_text
 from audiomem_sql.search import (
     WHOLE,
@@ -19,6 +19,7 @@ from audiomem_sql.search import (
     Ranking,
     asked_for,
     checked_kind,
+    checked_word,
     explained,
     keyword_columns,
     suggestions,
@@ -111,7 +112,7 @@ def table_functions(tables: Tables, host: Callable[[], Host]) -> tuple[TableFunc
         TableFunction("audiomem_verify", VERIFY_COLUMNS, ("table",), verify),
         TableFunction("audiomem_bands", BAND_COLUMNS, ("table",), band_health),
         TableFunction("audiomem_snapshots", SNAPSHOT_COLUMNS, ("table",), snapshots),
-        TableFunction("audiomem_cache", CacheRow._fields, (), lambda: iter(cache_rows())),
+        TableFunction("audiomem_cache", CacheRow._fields, (), _cache_rows),
         TableFunction("audiomem_changes", CHANGE_COLUMNS, ("table", "first", "last"), row_changes),
         *(
             TableFunction(*function)
@@ -192,8 +193,7 @@ def _vocabulary(table: Table, kind: Any) -> Rows:
 
 
 def _suggestions(table: Table, word: Any, k: Any) -> Rows:
-    if not isinstance(word, str):
-        raise QueryError(f"{word!r} is no word", file=table.path, remedy="Pass it as text.")
+    word = checked_word(word, table.path)
     columns = keyword_columns(table.snapshot.schema, None, table.path)
     yield from suggestions(table.readable, columns, word, 5 if k is None else rows_wanted(k, table.path))
 
@@ -249,3 +249,10 @@ def _connect(host: Host, name: str) -> None:
 
 def _json_value(value: Any) -> Any:
     return value.hex() if isinstance(value, bytes) else value
+
+
+def _cache_rows() -> Iterator[CacheRow]:
+    """Of this process. What caches are made of is loaded when somebody asks."""
+    from audiomem_sql.remote.tiers import cache_rows
+
+    return iter(cache_rows())

@@ -61,6 +61,13 @@ class ByteSource(Protocol):
         """
         return False
 
+    def is_current(self) -> bool:
+        """Whether ``name`` still leads to these bytes; a store is asked.
+
+        Yes by default: who has the path of a local file looks there. Raises as :meth:`read`.
+        """
+        return True
+
     def open_stream(self, offset: int) -> int | io.RawIOBase:
         """The bytes from ``offset`` on, for a decoder that reads a stream.
 

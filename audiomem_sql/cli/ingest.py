@@ -53,9 +53,13 @@ _ModelBackend = Annotated[
     str | None,
     typer.Option("--model-backend", help="Of a new table with a model: torch, or onnx, which is faster."),
 ]
+_Words = Annotated[
+    bool,
+    typer.Option("--words", help="Of a new table: search titles and bodies by their words, too."),
+]
 
 
-def ingest(
+def ingest(  # noqa: PLR0913  # a parameter for each option of the command
     file: _File,
     paths: _Paths,
     size: _Size = 800,
@@ -66,6 +70,7 @@ def ingest(
     option: OptionList = None,
     model: _Model = None,
     model_backend: _ModelBackend = None,
+    words: _Words = False,
     json: Annotated[bool, typer.Option("--json", help="Print the summary as JSON.")] = False,
 ) -> int:
     """Read files and folders into a table: new sources are added, changed ones replace their old rows.
@@ -94,7 +99,7 @@ def ingest(
             )
             return 1
         interrupt.armed = True
-        with _opened(file, _options(option, model, model_backend)) as table:
+        with _opened(file, _options(option, model, model_backend), words) as table:
             report = work.read_into(table, reading, commit_every, stop=lambda: interrupt.seen)
             table.checkpoint()  # closing would do it; the sizes below are those of what is left then
             facts = facts_of(table, report, work.skipped, time.perf_counter() - started)
@@ -194,24 +199,26 @@ def _options(option: list[str] | None, model: str | None, model_backend: str | N
 
 
 @contextmanager
-def _opened(file: str, options: dict[str, str]) -> Iterator[Table]:
+def _opened(file: str, options: dict[str, str], words: bool) -> Iterator[Table]:
     """The table in ``file``; one that is made here and stays without a commit is taken away again."""
     from audiomem_sql.ingest.ingestion import DEFAULT_COLUMNS
     from audiomem_sql.machine.file_names import is_there
     from audiomem_sql.table.table import Table
 
     if is_there(file):
-        if options:
+        if options or words:
             raise OptionError(
                 "options belong to a new file",
                 file=file,
-                remedy="Leave --option out: the file knows its own.",
+                remedy=f"Leave {'--option' if options else '--words'} out: the file knows its own.",
             )
         with Table(file) as table:
             yield table
         return
     columns = [
-        f"{column} SEMANTIC" if "model" in options and column.startswith("body ") else column
+        column
+        + (" SEMANTIC" if "model" in options and column == "body TEXT" else "")
+        + (" INDEXED" if words and column in ("title TEXT", "body TEXT") else "")
         for column in DEFAULT_COLUMNS
     ]
     table = Table.create(file, columns, options)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from functools import partial
 from json import loads
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -67,15 +68,11 @@ def search(
     given = _weights(weight or [])
     with Table(file, version=version) as table:
         weights = _without_columns(given, table, options) or None
+        find = partial(table.explain if explain else table.search, query, k=k, where=where, column=column)
+        results = find(vector=asked, weights=weights, **options)
         if explain:
-            rows = table.explain(
-                query, k=k, where=where, column=column, vector=asked, weights=weights, **options
-            )
-            _explain(rows, json)
+            _explain(results, json)
             return
-        results = table.search(
-            query, k=k, where=where, column=column, vector=asked, weights=weights, **options
-        )
         if json:
             _print_json(table, results)
             return

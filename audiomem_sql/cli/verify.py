@@ -100,7 +100,7 @@ def _check(file: str, *, print_problems: bool) -> _Result:
 
     result = _Result(file)
     try:
-        with Table(file) as table:
+        with Table(file, cache=[]) as table:  # an object itself, not copies of it
             segments = table.snapshot.segments
             result.files = len({segment.path for segment in segments})
             result.segments, result.rows = len(segments), len(table)

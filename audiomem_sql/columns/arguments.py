@@ -128,7 +128,8 @@ def _index_of(column_type: ColumnType, clauses: _Clauses, text: str) -> dict[str
     """What INDEXED(…) says of a column of vectors."""
     if column_type.kind is not Kind.FLOAT:
         raise clauses.refusal(
-            f"INDEXED of {column_type} has no options", "INDEXED(metric=…) belongs to FLOAT[n]; write INDEXED"
+            f"INDEXED of {column_type} has no options of vectors",
+            "INDEXED(metric=…) belongs to FLOAT[n] and INT8[n], INDEXED(tokenize='…') to TEXT",
         )
     try:
         return {"vector_index": str(VectorIndexOptions.parse(text)), "indexed": False}

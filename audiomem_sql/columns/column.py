@@ -291,7 +291,9 @@ def check(column: Column) -> None:
 def _check_vector_index(column: Column, text: str) -> None:
     if column.type.kind is not Kind.FLOAT or column.is_hidden:
         raise refusal(
-            column.name, f"{column.type} has no index of vectors", "INDEXED(metric=…) belongs to FLOAT[n]"
+            column.name,
+            f"{column.type} has no index of vectors",
+            "INDEXED(metric=…) belongs to FLOAT[n] and INT8[n]",
         )
     if column.type.element == BIT:
         raise refusal(

@@ -28,18 +28,22 @@ def open(
     as_of: str | datetime | None = None,
     salvage: bool = False,
     on_damage: str = "fail",
+    cache: str | Sequence[str] | None = None,
 ) -> Table:
     """Open the table in a FLAC file.
 
     version, as_of: the table as it was, by number, by tag or by time, with the columns that it had; to read
     only. salvage: where deltas are missing or cannot be read, read what the other files hold, and warn which
     versions are missing, instead of raising an error. Such a table cannot be written to. on_damage: ``fail``,
-    or ``skip`` to leave out rows whose bytes cannot be recovered, and warn which they are.
+    or ``skip`` to leave out rows whose bytes cannot be recovered, and warn which they are. cache: of a URL,
+    tiers of a cache, the fastest first, such as ``["memory:256MB", "disk:/var/cache/audiomem:10GB"]``
+    (docs/TIERS.md); by default those that the environment variable ``AUDIOMEM_CACHE`` names.
 
     Raises QueryError for a version that is not kept, NotAudioMemoryError for a file that is no table,
-    DamagedFileError for one that cannot be read, StorageError for a path that cannot be opened.
+    DamagedFileError for one that cannot be read, StorageError for a path that cannot be opened,
+    OptionError for what is no tier, and for tiers of a local file.
     """
-    return Table(path, version=version, as_of=as_of, salvage=salvage, on_damage=on_damage)
+    return Table(path, version=version, as_of=as_of, salvage=salvage, on_damage=on_damage, cache=cache)
 
 
 def read_flac(

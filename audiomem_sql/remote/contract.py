@@ -5,6 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Protocol
 
+#: What the tag of a state begins with that is told by the time of its change.
+MODIFIED = "modified "
+
 
 @dataclass(frozen=True, slots=True)
 class Pin:
@@ -15,6 +18,14 @@ class Pin:
 
     size: int
     tag: str
+
+    @property
+    def is_lasting(self) -> bool:
+        """Whether no other state of the object ever has this tag: an ETag, and no weak one (RFC 9110 §8.8).
+
+        The time of a change does not say so: there may be two changes within a second.
+        """
+        return bool(self.tag) and not self.tag.startswith(("W/", MODIFIED))
 
 
 class TransientFaultError(Exception):

@@ -162,6 +162,11 @@ class RemoteFile(ByteSource):
         if self._closed:
             raise StorageError("the file is closed", file=self.name, remedy="Open the table again.")
 
+    @property
+    def has_lasting_identity(self) -> bool:
+        """Whether nobody will ever find other bytes under this identity, so that copies may outlive it."""
+        return self._opened.pin.is_lasting
+
     def reopen(self) -> RemoteFile:
         """The same state of the object, without a request."""
         self._check_open()

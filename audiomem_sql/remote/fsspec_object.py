@@ -11,11 +11,13 @@ from typing import Any
 
 from audiomem_sql.errors import AudioMemError, MissingExtraError, StorageError
 from audiomem_sql.machine.urls import shown
-from audiomem_sql.remote.contract import ObjectReader, Pin, TransientFaultError
+from audiomem_sql.remote.contract import MODIFIED, ObjectReader, Pin, TransientFaultError
 from audiomem_sql.remote.faults import another_snapshot, fault_of, too_large_without_ranges
 
 #: What file systems call that which changes when a file does.
 _TAGS = ("ETag", "etag", "checksum", "md5", "mtime", "LastModified", "last_modified", "created", "ino")
+
+_LASTING_TAGS = ("ETag", "etag", "checksum", "md5")
 
 
 class FsspecObject(ObjectReader):
@@ -87,4 +89,5 @@ class FsspecObject(ObjectReader):
         except Exception as error:
             raise fault_of(error, self.name, opened=opened) from None
         tags = [f"{name}={facts[name]}" for name in _TAGS if facts.get(name) is not None]
-        return Pin(int(facts["size"]), " ".join(tags))
+        lasting = any(facts.get(name) is not None for name in _LASTING_TAGS)
+        return Pin(int(facts["size"]), ("" if lasting else MODIFIED) + " ".join(tags))

@@ -22,7 +22,8 @@ class RemoteOptions:
     budget: seconds that requests may go on failing before an error is raised. parallel: requests at the same
     time. kept: bytes of an object that stay in memory while it is open. hedge: seconds after which a second
     request is made at the earliest; 0 for never. refresh: seconds between two
-    looks for a newer state of a table.
+    looks for a newer state of a table. reach: how near the lists of vectors are that a search reads, as a
+    share of the nearest one's; 0 for nearly all.
     """
 
     head: int = 64 << 10
@@ -32,6 +33,7 @@ class RemoteOptions:
     kept: int = 32 << 20
     hedge: float = 0.05
     refresh: float = 5.0
+    reach: float = 0.68
 
     @classmethod
     def of_environment(cls) -> RemoteOptions:
@@ -44,6 +46,7 @@ class RemoteOptions:
             kept=int(_number("KEPT", 32 << 20, 0, 1 << 40)),
             refresh=_number("REFRESH", 5.0, 0, 1e9),
             hedge=_number("HEDGE", 0.05, 0, 3600),
+            reach=_number("REACH", 0.68, 0, 1),
         )
 
 

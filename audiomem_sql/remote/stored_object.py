@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
+from hashlib import sha256
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, parse_qsl, urlsplit
 
 from audiomem_sql.machine.urls import shown
-from audiomem_sql.remote.contract import ObjectReader, Pin, TransientFaultError
+from audiomem_sql.remote.contract import MODIFIED, ObjectReader, Pin, TransientFaultError
 from audiomem_sql.remote.faults import another_snapshot, fault_of, is_empty, too_large_without_ranges
-from audiomem_sql.remote.stores import client, endpoint, store_of
+from audiomem_sql.remote.stores import HTTP, client, endpoint, store_of
+
+#: Parameters of signed addresses: S3 and what speaks it, Google, Azure (SAS), CloudFront.
+_SIGNED_PREFIXES = ("x-amz-", "x-goog-")
+_SIGNED = (
+    *("awsaccesskeyid", "googleaccessid", "signature", "expires", "policy", "key-pair-id"),
+    *("sig", "se", "sp", "sv", "sr", "st", "spr", "sip", "ske", "skt", "sks", "skv", "skoid", "sktid"),
+)
 
 
 class StoredObject(ObjectReader):
@@ -16,8 +24,8 @@ class StoredObject(ObjectReader):
 
     def __init__(self, url: str, timeout: float) -> None:
         self.name = shown(url)
-        scheme = urlsplit(url).scheme.lower()
-        self.place = (endpoint(scheme), self.name)
+        parts = urlsplit(url)
+        self.place = (endpoint(parts.scheme.lower()), self.name, _chosen_by(parts))
         self._url, self._timeout = url, timeout
         self._client = client()
         self._store, self._key = store_of(url, timeout)
@@ -39,7 +47,7 @@ class StoredObject(ObjectReader):
     def get(self, start: int, stop: int, pin: Pin, *, fresh: bool = False) -> bytes:
         """A range of the object in the state ``pin``."""
         options: dict[str, Any] = {"range": (start, stop)}
-        if _is_strong(pin.tag):
+        if pin.is_lasting:
             options["if_match"] = pin.tag
         store = store_of(self._url, self._timeout, fresh=True)[0] if fresh else self._store
         try:
@@ -76,10 +84,20 @@ class StoredObject(ObjectReader):
 
 def _pin(meta: Any) -> Pin:
     """The state that an answer says it is of."""
-    tag = meta.get("e_tag") or (f"modified {meta['last_modified']}" if meta.get("last_modified") else "")
+    tag = meta.get("e_tag") or (f"{MODIFIED}{meta['last_modified']}" if meta.get("last_modified") else "")
     return Pin(int(meta["size"]), tag)
 
 
-def _is_strong(tag: str) -> bool:
-    """Whether ``tag`` may be compared by a server (RFC 9110 §13.1.1): an ETag, and no weak one."""
-    return bool(tag) and not tag.startswith(("W/", "modified "))
+def _chosen_by(parts: SplitResult) -> str:
+    """A digest of what the query of a web address chooses the object by, such as ``?file=7``; empty without.
+
+    Signatures do not count: the same object is signed anew every hour. The digest says nothing of a secret.
+    """
+    if parts.scheme.lower() not in HTTP:
+        return ""
+    chosen = [
+        each
+        for each in parse_qsl(parts.query, keep_blank_values=True)
+        if not each[0].lower().startswith(_SIGNED_PREFIXES) and each[0].lower() not in _SIGNED
+    ]
+    return sha256(repr(sorted(chosen)).encode("utf-8", "surrogatepass")).hexdigest() if chosen else ""

@@ -21,6 +21,7 @@ HTTP = ("http", "https")
 MEMORY = "memory"
 _PREFIXES = ("AWS_", "AZURE_", "GOOGLE_")
 _MOST_CLIENTS = 64
+_PROCESS = os.urandom(16).hex()
 
 _clients: dict[tuple[object, ...], Any] = {}
 _lock = threading.Lock()
@@ -89,10 +90,18 @@ def store_of(url: str, timeout: float, *, fresh: bool = False) -> tuple[Any, str
 
 
 def endpoint(scheme: str) -> str:
-    """The server that stands for a scheme, if the environment names another than the cloud's."""
+    """The server that stands for a scheme, if the environment names another than the cloud's.
+
+    Of ``memory://`` this process, and of Azure the account: its buckets are called alike in each.
+    """
+    if scheme == MEMORY:
+        return f"process {os.getpid()} {_PROCESS}"
+    names: tuple[str, ...] = ()
     if scheme.startswith("s3"):
-        return os.environ.get("AWS_ENDPOINT_URL_S3") or os.environ.get("AWS_ENDPOINT_URL") or ""
-    return ""
+        names = ("AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL", "AWS_ENDPOINT")
+    elif scheme in BUCKETS and scheme != "gs":
+        names = ("AZURE_STORAGE_ENDPOINT", "AZURE_STORAGE_ACCOUNT_NAME")
+    return next((os.environ[name] for name in names if os.environ.get(name)), "")
 
 
 def _plain_endpoint() -> bool:

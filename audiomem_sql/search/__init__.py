@@ -22,11 +22,11 @@ Other rooms import from here only.
 It is not for what an index looks like in a file: that is in :mod:`audiomem_sql.indexes`.
 """
 
-from audiomem_sql.search.analyses.given_rows import Given, knn_of_given
-from audiomem_sql.search.analyses.knn import Pairs, knn_join
-from audiomem_sql.search.analyses.near_duplicates import Duplicates, duplicates
-from audiomem_sql.search.analyses.plane import layout
-from audiomem_sql.search.analyses.topics import Cluster, Clusters, clusters
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
 from audiomem_sql.search.combined_query import asked_of
 from audiomem_sql.search.embedding.found_passages import (
     FoundPassages,
@@ -51,7 +51,14 @@ from audiomem_sql.search.embedding.vectors_in_sql import vector_of
 from audiomem_sql.search.explanation import Explained, explained
 from audiomem_sql.search.models.allowed import allow_model, check_allowed
 from audiomem_sql.search.models.cross_encoders import cross_encoder
-from audiomem_sql.search.ranking.known_words import Suggestion, Term, checked_kind, suggestions, vocabulary
+from audiomem_sql.search.ranking.known_words import (
+    Suggestion,
+    Term,
+    checked_kind,
+    checked_word,
+    suggestions,
+    vocabulary,
+)
 from audiomem_sql.search.ranking.neighbours import Neighbours
 from audiomem_sql.search.ranking.options import Ranking, RankingOptions
 from audiomem_sql.search.ranking.parts import Kept
@@ -66,6 +73,27 @@ from audiomem_sql.search.request import (
 )
 from audiomem_sql.search.row_scores import bm25
 from audiomem_sql.search.snippets import FoundRow, highlight, snippet
+
+if TYPE_CHECKING:
+    from audiomem_sql.search.analyses.given_rows import Given, knn_of_given
+    from audiomem_sql.search.analyses.knn import Pairs, knn_join
+    from audiomem_sql.search.analyses.near_duplicates import Duplicates, duplicates
+    from audiomem_sql.search.analyses.plane import layout
+    from audiomem_sql.search.analyses.topics import Cluster, Clusters, clusters
+
+#: Where the analyses are. They are loaded when the first one is asked for, as few processes ask.
+_ANALYSES = {
+    "Cluster": "topics",
+    "Clusters": "topics",
+    "Duplicates": "near_duplicates",
+    "Given": "given_rows",
+    "Pairs": "knn",
+    "clusters": "topics",
+    "duplicates": "near_duplicates",
+    "knn_join": "knn",
+    "knn_of_given": "given_rows",
+    "layout": "plane",
+}
 
 __all__ = [
     "DEFAULT_RANKING",
@@ -96,6 +124,7 @@ __all__ = [
     "bm25",
     "check_allowed",
     "checked_kind",
+    "checked_word",
     "clusters",
     "cross_encoder",
     "dimensions_of",
@@ -125,3 +154,9 @@ __all__ = [
     "vocabulary",
     "with_vectors",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _ANALYSES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(importlib.import_module(f"{__name__}.analyses.{_ANALYSES[name]}"), name)

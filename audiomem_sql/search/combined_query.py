@@ -14,9 +14,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+import numpy as np
+
+from audiomem_sql.arrays import F32Array
 from audiomem_sql.columns.schema import Schema
 from audiomem_sql.columns.types import Kind
-from audiomem_sql.errors import QueryError, did_you_mean
+from audiomem_sql.errors import DataTypeError, QueryError, did_you_mean
 from audiomem_sql.search.embedding.vectors_in_sql import vector_of
 
 #: The names of what a text is searched by, where weights are given.
@@ -63,7 +66,7 @@ class CombinedQuery:
         written = {
             name: value if isinstance(value, str) else json.dumps(value) for name, value in vectors.items()
         }
-        return cls(text, {name: vector_of(value) for name, value in written.items()}, weights)
+        return cls(text, {name: _written_vector(value, name) for name, value in written.items()}, weights)
 
     def weight(self, name: str, usual: float) -> float:
         """How much ``name`` counts; usual: where nothing is said."""
@@ -78,9 +81,24 @@ class CombinedQuery:
                     remedy=f"{did_you_mean(str(name), known)}Weights are of {', '.join(known)}.",
                 )
             if isinstance(weight, bool) or not _is_weight(weight):
-                raise QueryError(f"the weight {weight!r:.40} of {name} is no number from 0")
+                raise QueryError(
+                    f"the weight {weight!r:.40} of {name} is no number from 0",
+                    remedy="Pass a finite one: 0 for what does not count, 2 for what counts twice.",
+                )
         if known and not any(self.weight(name, 1) for name in known):
             raise QueryError("all weights are 0", remedy="Leave out what should not count.")
+
+
+def _written_vector(text: str, column: str | None) -> F32Array:
+    """float32 (n,) of a JSON array, or of bits as BIT[n] takes them: digits 0 and 1, eight to a byte."""
+    if text and len(text) % 8 == 0 and not text.strip("01"):
+        return np.array([digit == "1" for digit in text], np.float32)
+    try:
+        return vector_of(text)
+    except DataTypeError as error:
+        place = None if column is None else f"column {column}"
+        error.at(place=place, remedy="Pass a JSON array of finite numbers.")
+        raise
 
 
 def asked_of(
@@ -94,7 +112,8 @@ def asked_of(
     if isinstance(vector, str) and vector.lstrip().startswith("{"):
         vector = parsed_object(vector)
     elif isinstance(vector, str):
-        vector = vector_of(vector)  # a text would be embedded, where a column has vectors of texts
+        # a text would be embedded, where a column has vectors of texts
+        vector = _written_vector(vector, column)
     if isinstance(weights, str):
         weights = parsed_object(weights)
     if not isinstance(weights, Mapping | None):
@@ -114,7 +133,10 @@ def asked_of(
         if query is None and weights is None:
             return vector, name
         vector, column = {name: vector}, None
-    vectors = {name: vector_of(value) if isinstance(value, str) else value for name, value in vector.items()}
+    vectors = {
+        name: _written_vector(value, name) if isinstance(value, str) else value
+        for name, value in vector.items()
+    }
     return CombinedQuery(query, vectors, weights or {}), column
 
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -66,19 +67,8 @@ def combination(
     QueryError for one that is not possible.
     """
     searched: dict[str, Searched] = {}
+    near = partial(_near, readable, schema, filters, row_filter)
     by_meaning, by_words = weights_of(ranking)
-    # a column of vectors counts as much as meaning usually does
-    usual = weights_of(Ranking(ranking.fusion, WEIGHTS[ranking.fusion]))[0]
-
-    def add_near(name: str, vector_column: int, vector: F32Array, weight: float, of_column: bool) -> None:
-        def rows(first: int) -> Iterator[Neighbours]:
-            return nearest(readable, vector_column, vector, filters, row_filter=row_filter, first=first)
-
-        def scores(found: Neighbours) -> F64Array:
-            return vector_scores(schema, vector_column, found.distances)
-
-        searched[name] = Searched(name, weight, rows, scores, True, of_column)
-
     target, text, expression = SearchTarget(None, {}), query.text, None
     if query.text is None:
         searched_weights(ranking.column_weights, (), path)  # refuses any
@@ -89,12 +79,14 @@ def combination(
         if mode in ("semantic", "hybrid"):
             assert target.vector_column is not None
             vector = query_vector(text, schema, target.vector_column, options, path)
-            add_near(MEANING, target.vector_column, vector, by_meaning, False)
+            searched[MEANING] = near(MEANING, target.vector_column, vector, by_meaning, is_column=False)
         if mode != "semantic":
             expression = parsed(text, target, path) if mode == "keyword" else any_word(text, target, readable)
             expression = replace(expression, column_weights=weights)
             rows = _by_words(readable, target, expression, filters, row_filter)
             searched[WORDS] = Searched(WORDS, by_words, rows, _bm25, is_near=False)
+    # a column of vectors counts as much as meaning usually does
+    usual = weights_of(Ranking(ranking.fusion, WEIGHTS[ranking.fusion]))[0]
     for name, value in query.vectors.items():
         vector_column = search_target(schema, schema.index(name), path).vector_column
         if vector_column is None:
@@ -104,15 +96,42 @@ def combination(
         vector = query_vector(value, schema, vector_column, options, path)
         if name in searched:
             raise QueryError(f"{name} is searched twice", file=path, remedy="Rename the column.")
-        add_near(name, vector_column, vector, usual, True)
+        searched[name] = near(name, vector_column, vector, usual, is_column=True)
+    return Combination(target, text, expression, _weighted(query, searched, path))
+
+
+def _near(
+    readable: Readable,
+    schema: Schema,
+    filters: Sequence[Filter],
+    row_filter: RowFilter | None,
+    name: str,
+    column: int,
+    vector: F32Array,
+    weight: float,
+    *,
+    is_column: bool,
+) -> Searched:
+    """The ranking by the vectors of a column."""
+
+    def rows(first: int) -> Iterator[Neighbours]:
+        return nearest(readable, column, vector, filters, row_filter=row_filter, first=first)
+
+    def scores(found: Neighbours) -> F64Array:
+        return vector_scores(schema, column, found.distances)
+
+    return Searched(name, weight, rows, scores, True, is_column)
+
+
+def _weighted(query: CombinedQuery, searched: Mapping[str, Searched], path: str) -> tuple[Searched, ...]:
+    """What is searched, with the weights of the query. QueryError where there is nothing, or no such name."""
     if not searched:
         raise QueryError("there is nothing to search for", file=path, remedy="Pass a text, or a vector.")
     try:
         query.check_weights(tuple(searched))
     except QueryError as error:
         raise error.at(file=path) from None
-    weighted = (replace(each, weight=query.weight(name, each.weight)) for name, each in searched.items())
-    return Combination(target, text, expression, tuple(weighted))
+    return tuple(replace(each, weight=query.weight(name, each.weight)) for name, each in searched.items())
 
 
 def _by_words(

@@ -7,10 +7,9 @@ from __future__ import annotations
 
 import io
 import os
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import numpy.typing as npt
 
 from audiomem_sql.audio import PageSource, Picture, unpacked
 from audiomem_sql.errors import MissingExtraError, OptionError, StorageError
@@ -18,6 +17,9 @@ from audiomem_sql.sound.band_health import BandState, band_states
 from audiomem_sql.storage.pages import PageKind
 from audiomem_sql.storage.segment import ReadableSegment
 from audiomem_sql.versions import Snapshot
+
+if TYPE_CHECKING:
+    import numpy.typing as npt
 
 WINDOW = 8192
 """Samples of one column of the spectrogram."""

@@ -7,26 +7,20 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyarrow as pa
 
+from audiomem_sql import search
 from audiomem_sql.errors import InFile, QueryError
 from audiomem_sql.scan import filters_of_text
-from audiomem_sql.search import (
-    Clusters,
-    Given,
-    Pairs,
-    Searched,
-    clusters,
-    duplicates,
-    knn_join,
-    knn_of_given,
-    layout,
-)
+from audiomem_sql.search import Searched
 from audiomem_sql.storage.segment import TableOptions
 from audiomem_sql.table.rows import Current
+
+if TYPE_CHECKING:
+    from audiomem_sql.search import Clusters, Given, Pairs
 
 #: Neighbours of a row where nobody says how many.
 USUAL_K = 10
@@ -79,16 +73,16 @@ class Analysed:
     ) -> pa.Table:
         """The ``k`` rows of ``other`` nearest to each row: a table of ``KNN``."""
         count = _count(k, other.path)
-        return _knn_table(knn_join(self.searched(), column, other.searched(), other_column, count))
+        return _knn_table(search.knn_join(self.searched(), column, other.searched(), other_column, count))
 
     def nearest_to(self, given: Given, column: str | None, k: int | None) -> pa.Table:
         """The ``k`` rows nearest to each of those that are given, by their places from 0: of ``KNN``."""
-        return _knn_table(knn_of_given(given, self.searched(), column, _count(k, self.path)))
+        return _knn_table(search.knn_of_given(given, self.searched(), column, _count(k, self.path)))
 
     def duplicates(self, column: str | None, threshold: float | None) -> pa.Table:
         """Rows that are nearly the same: a table of ``DUPLICATES``."""
         with InFile(self.path):
-            found = duplicates(self.searched(), column, threshold)
+            found = search.duplicates(self.searched(), column, threshold)
         return pa.table(
             [found.groups, found.rowids, found.representatives, found.similarities], schema=DUPLICATES
         )
@@ -96,7 +90,7 @@ class Analysed:
     def clustered(self, column: str | None, k: int | None) -> Clusters:
         """The rows in clusters."""
         with InFile(self.path):
-            return clusters(self.searched(), column, k)
+            return search.clusters(self.searched(), column, k)
 
     def clusters(self, column: str | None, k: int | None) -> pa.Table:
         """The clusters and the words that name them: a table of ``CLUSTERS``."""
@@ -115,7 +109,7 @@ class Analysed:
         """Where each row is on the map: a table of ``MAP``."""
         found = self.clustered(column, k)
         with InFile(self.path):
-            places = layout(found.vectors, spherical=found.spherical)
+            places = search.layout(found.vectors, spherical=found.spherical)
         x, y = (np.ascontiguousarray(places[:, axis]) for axis in range(2))
         return pa.table([found.rowids, x, y, found.numbers], schema=MAP)
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
-from audiomem_sql.errors import QueryError
+from audiomem_sql.errors import InFile, QueryError
 from audiomem_sql.table.analyses import Analysed
 
 if TYPE_CHECKING:
@@ -71,7 +71,9 @@ class Analysing:
         """
         from audiomem_sql.table.given_rows import given_rows
 
-        return self._analysed(where, parameters).nearest_to(given_rows(data, data_column), column, k)
+        analysed = self._analysed(where, parameters)
+        with InFile(analysed.path):
+            return analysed.nearest_to(given_rows(data, data_column), column, k)
 
     def duplicates(
         self,

@@ -6,7 +6,6 @@ import base64
 import os
 import struct
 import zlib
-from html import escape
 from typing import Any
 
 import numpy as np
@@ -27,6 +26,8 @@ _QUIET_TO_LOUD = ((13, 8, 60), (98, 18, 110), (187, 55, 84), (249, 142, 9), (252
 
 def html_of(table: ReadableTable) -> str:
     """A table as HTML. What comes from the file is escaped; a table whose file is gone is its ``repr``."""
+    from html import escape  # 400 KiB of entities
+
     try:
         facts = describe(table)
     except OSError:
@@ -57,6 +58,8 @@ def html_of(table: ReadableTable) -> str:
 
 
 def _rows(names: tuple[str, ...], rows: list[tuple[Any, ...]], count: int, unit: str) -> str:
+    from html import escape  # 400 KiB of entities
+
     head = "".join(f"<th>{escape(name)}</th>" for name in names)
     body = "".join(
         "<tr>" + "".join(f'<td style="text-align:left">{escape(str(cell))}</td>' for cell in row) + "</tr>"

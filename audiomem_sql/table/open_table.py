@@ -25,7 +25,7 @@ from audiomem_sql.storage.segment import TableOptions
 from audiomem_sql.upkeep.mixed_file import tell_mixed_file
 from audiomem_sql.upkeep.salvage import SalvagedSnapshot, load_salvaged
 from audiomem_sql.upkeep.torn_log import tell_torn_log
-from audiomem_sql.versions import Snapshot, TableFiles, known_sources, table_files
+from audiomem_sql.versions import Snapshot, TableFiles, Tiers, known_sources, table_files
 
 
 class OpenTable:
@@ -42,17 +42,20 @@ class OpenTable:
         *,
         version: int | str | None = None,
         as_of: str | datetime | None = None,
-        cache: BlockCache = SHARED,
+        cache: BlockCache | Tiers | None = SHARED,
         salvage: bool = False,
         on_damage: str = "fail",
     ) -> None:
         if on_damage not in ("fail", "skip", "null"):
             raise OptionError(f"on_damage is fail, skip or null, not {on_damage!r}")
         given = os.fsdecode(path)
-        self.files: TableFiles = table_files(given)
+        blocks, tiers = (cache, None) if isinstance(cache, BlockCache) else (SHARED, cache)
+        self.files: TableFiles = table_files(given, tiers)
+        #: What opens the table again with the same caches.
+        self.cache_option = cache
         #: As it was given, for messages: of a URL without what lets somebody in.
         self.path = self.files.base if self.files.is_remote else given
-        self.cache = cache
+        self.cache = blocks
         self.salvage = salvage
         self.on_damage = on_damage
         self.fixed = version is not None or as_of is not None
@@ -63,7 +66,7 @@ class OpenTable:
                 file=self.path,
                 remedy="Download all of them, and salvage that.",
             )
-        self.snapshot: Snapshot = load_salvaged(self.files, cache) if salvage else self.files.load(cache)
+        self.snapshot: Snapshot = load_salvaged(self.files, blocks) if salvage else self.files.load(blocks)
         try:
             self._mark_segments()
             self.options = self._read_options()

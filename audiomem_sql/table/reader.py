@@ -21,7 +21,7 @@ from audiomem_sql.table.analysing import Analysing
 from audiomem_sql.table.explanations import explanation_table, named_ranking
 from audiomem_sql.table.open_table import OpenTable
 from audiomem_sql.table.rows import Current, Rows, row_at
-from audiomem_sql.versions import Snapshot, TableFiles
+from audiomem_sql.versions import Snapshot, TableFiles, Tiers
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -35,6 +35,9 @@ class TableReader(Analysing):
     ``schema``, ``version`` and ``len(table)`` speak of the snapshot that was loaded last; :meth:`refresh`
     loads a newer one, unless a version was chosen. A context manager, closing its files at the end.
 
+    cache: of decoded blocks, or the tiers of a cache in front of a URL (docs/TIERS.md), by default those that
+    ``AUDIOMEM_CACHE`` names.
+
     salvage: read what there is where files are missing, see :mod:`audiomem_sql.upkeep.salvage`; the table is
     not refreshed. on_damage: ``fail``, or ``skip`` to leave out the rows that cannot be recovered, with a
     DamageWarning that names them, or ``null`` to leave out only rows whose rowid is lost, and to put NULL
@@ -47,7 +50,7 @@ class TableReader(Analysing):
         *,
         version: int | str | None = None,
         as_of: str | datetime | None = None,
-        cache: BlockCache = SHARED,
+        cache: BlockCache | Tiers | None = SHARED,
         salvage: bool = False,
         on_damage: str = "fail",
     ) -> None:

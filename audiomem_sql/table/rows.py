@@ -23,6 +23,7 @@ from audiomem_sql.search import (
     Ranking,
     asked_for,
     asked_of,
+    checked_word,
     explained,
     keyword_columns,
     passage_finder,
@@ -244,6 +245,7 @@ class Rows:
 
     def suggest(self, word: str, k: int, column: str | None) -> list[str]:
         """The words of the columns that are written most like ``word``."""
+        word = checked_word(word, self.path)
         self._check_count(k)
         with InFile(self.path):
             columns = keyword_columns(self.current.schema, column, self.path)

@@ -9,7 +9,7 @@ import numpy as np
 from audiomem_sql.arrays import I64Array
 from audiomem_sql.errors import SchemaError
 from audiomem_sql.machine.progress import Progress
-from audiomem_sql.migrations.changes import SchemaChange, parse_change
+from audiomem_sql.migrations.changes import SchemaChange, checked_change
 from audiomem_sql.scan import scan
 from audiomem_sql.search import allow_model, embedder_of, missing_vectors
 from audiomem_sql.storage.segment import (
@@ -46,7 +46,7 @@ class SchemaChanges:
         session, opened = self._session, self._opened
         try:
             with session.writing():
-                change = parse_change(change) if isinstance(change, str) else change
+                change = checked_change(change)
                 schema = altered_schema(opened.snapshot, change, opened.options)
                 session.empty_log()
                 content = Commit(

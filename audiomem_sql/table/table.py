@@ -28,7 +28,7 @@ from audiomem_sql.table.transactions import Transactions
 from audiomem_sql.table.upkeep import Upkeep
 from audiomem_sql.upkeep.compaction import Retention
 from audiomem_sql.upkeep.repair import Repair
-from audiomem_sql.versions import Snapshot
+from audiomem_sql.versions import Snapshot, Tiers
 from audiomem_sql.writing.transaction import Transaction
 
 BUSY_TIMEOUT = 5.0
@@ -51,7 +51,7 @@ class Table(TableReader):
         *,
         version: int | str | None = None,
         as_of: str | datetime | None = None,
-        cache: BlockCache = SHARED,
+        cache: BlockCache | Tiers | None = SHARED,
         busy_timeout: float = BUSY_TIMEOUT,
         salvage: bool = False,
         on_damage: str = "fail",
@@ -137,7 +137,7 @@ class Table(TableReader):
             opened.files.address if opened.files.is_remote else opened.path,
             version=version,
             as_of=as_of,
-            cache=opened.cache,
+            cache=opened.cache_option,
             salvage=opened.salvage,
             on_damage=opened.on_damage,
         )

@@ -5,13 +5,12 @@ from __future__ import annotations
 import base64
 import os
 from dataclasses import dataclass
-from html import escape
 
 import numpy as np
 import pyarrow as pa
 
 from audiomem_sql.arrays import F64Array, I64Array
-from audiomem_sql.errors import InFile, MissingExtraError
+from audiomem_sql.errors import InFile, MissingExtraError, OptionError
 from audiomem_sql.search import Cluster, layout
 from audiomem_sql.table.analyses import MAP, Analysed
 
@@ -68,6 +67,11 @@ class TableMap:
 
     def letters(self, width: int, height: int) -> list[list[str]]:
         """A letter for each place of ``height`` lines with ``width`` characters, a blank where no row is."""
+        for name, size in (("width", width), ("height", height)):
+            if isinstance(size, bool) or not isinstance(size, int) or size < 1:
+                raise OptionError(
+                    f"{name} = {size!r:.40} is no size of a map in characters", remedy="Pass 1 or more."
+                )
         grid = [[" "] * width for _ in range(height)]
         if not len(self):
             return grid
@@ -95,6 +99,8 @@ class TableMap:
             return None
 
     def _repr_html_(self) -> str:
+        from html import escape  # 400 KiB of entities
+
         picture, shown = self._repr_png_(), ""
         if picture is not None:
             source = f"data:image/png;base64,{base64.b64encode(picture).decode()}"

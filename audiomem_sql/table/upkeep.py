@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from audiomem_sql.audio import Picture
-from audiomem_sql.errors import OptionError, StorageError
+from audiomem_sql.errors import InFile, OptionError, StorageError
 from audiomem_sql.machine.progress import Progress
 from audiomem_sql.protection.levels import level_named
 from audiomem_sql.sound.cover import covered
@@ -68,10 +68,11 @@ class Upkeep:
     ) -> int:
         """Make one file of base, deltas and log, compressed harder; the oldest version that is kept."""
         options = self._opened.options
-        if layout is not None:
-            options = options.changed({"layout": layout})
-        if protection is not None:
-            options = replace(options, protection=level_named(protection).name)
+        with InFile(self._opened.path):
+            if layout is not None:
+                options = options.changed({"layout": layout})
+            if protection is not None:
+                options = replace(options, protection=level_named(protection).name)
         return self._rewrite(options, retain, level, progress)
 
     def transcode(self, changes: Mapping[str, object], progress: Progress | None) -> None:

@@ -38,7 +38,6 @@ from audiomem_sql.storage.segment import (
     open_table_file,
     repaired_comments,
 )
-from audiomem_sql.upkeep.download import downloaded
 from audiomem_sql.upkeep.new_segment import (
     NewSegment,
     logged_segment,
@@ -138,6 +137,8 @@ def _is_one_file(snapshot: Snapshot) -> bool:
 
 def _of_store(snapshot: Snapshot, target: str, options: TableOptions, progress: Progress | None) -> None:
     """Copy an object: as it is, or an older version of what was copied."""
+    from audiomem_sql.upkeep.download import downloaded
+
     temporary = downloaded(snapshot, target, progress)
     try:
         file = snapshot.table_file

@@ -45,7 +45,7 @@ from audiomem_sql.versions.ingested import (
 )
 from audiomem_sql.versions.log_of_file import announced_session
 from audiomem_sql.versions.merge import Tombstones, VersionedBatch, kept_rows, merged_rows
-from audiomem_sql.versions.remote_files import only_read, table_files
+from audiomem_sql.versions.remote_files import Tiers, only_read, table_files
 from audiomem_sql.versions.replaced import is_replaced
 from audiomem_sql.versions.row_changes import Change, changes
 from audiomem_sql.versions.segment_view import SegmentView
@@ -59,6 +59,7 @@ __all__ = [
     "SegmentView",
     "Snapshot",
     "TableFiles",
+    "Tiers",
     "Tombstones",
     "VersionedBatch",
     "announced_session",

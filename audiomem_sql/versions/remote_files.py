@@ -4,20 +4,27 @@ from __future__ import annotations
 
 import os
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import TypeAlias
 
+from audiomem_sql.bytes import ByteSource
 from audiomem_sql.bytes.file_state import FileState
 from audiomem_sql.errors import UnsupportedError
 from audiomem_sql.machine.block_cache import BlockCache
 from audiomem_sql.machine.memory import out_of_memory
 from audiomem_sql.machine.urls import is_url, shown
-from audiomem_sql.remote import RemoteFile, RemoteOptions
 from audiomem_sql.storage.segment import TableFile, open_table_file
 from audiomem_sql.versions.chain import check_chain
 from audiomem_sql.versions.files import TableFiles
 from audiomem_sql.versions.head_file import check_links
 from audiomem_sql.versions.log_of_file import log_of_file
 from audiomem_sql.versions.snapshot import Snapshot
+
+#: What ``remote/tiers/options.py:cached`` takes.
+Tiers: TypeAlias = str | Sequence[str]
+#: The environment variable that names the tiers where nobody else does.
+CACHE_VARIABLE = "AUDIOMEM_CACHE"
 
 
 @dataclass(slots=True)
@@ -36,12 +43,14 @@ class RemoteTableFiles(TableFiles):
     """
 
     url: str = ""
+    #: Tiers of a cache, the fastest first; None for those that ``AUDIOMEM_CACHE`` names.
+    tiers: Tiers | None = None
     _looked: _Looked = field(default_factory=_Looked, compare=False)
 
     @classmethod
-    def of_url(cls, url: str) -> RemoteTableFiles:
+    def of_url(cls, url: str, tiers: Tiers | None = None) -> RemoteTableFiles:
         """The object at ``url``, which need not be there."""
-        return cls(shown(url), url)
+        return cls(shown(url), url, tiers)
 
     @property
     def address(self) -> str:
@@ -55,7 +64,7 @@ class RemoteTableFiles(TableFiles):
 
     def size(self) -> int:
         """Bytes of the object. StorageError if it cannot be asked for."""
-        return RemoteFile(self.url).size
+        return self._source().size
 
     def exists(self) -> bool:
         """Yes, as far as can be told without asking; opening it says more."""
@@ -67,7 +76,7 @@ class RemoteTableFiles(TableFiles):
 
     def load(self, cache: BlockCache, known: Snapshot | None = None) -> Snapshot:
         """The snapshot in the object as it is now; ``known`` if it is still the same."""
-        source = RemoteFile(self.url)
+        source = self._source()
         self._looked.at = time.monotonic()
         before = None if known is None else known.table_file
         if known is not None and before is not None and FileState.of_source(source) == before.state:
@@ -94,12 +103,26 @@ class RemoteTableFiles(TableFiles):
 
     def changed(self, snapshot: Snapshot) -> bool:
         """Whether the object was replaced. The store is asked once in ``AUDIOMEM_REMOTE_REFRESH`` seconds."""
+        from audiomem_sql.remote import RemoteOptions
+
         now = time.monotonic()
         if now - self._looked.at < RemoteOptions.of_environment().refresh:
             return False
         self._looked.at = now
-        source = snapshot.segments[0].file.source.file
-        return not isinstance(source, RemoteFile) or not source.is_current()
+        return not snapshot.segments[0].file.source.file.is_current()
+
+    def _source(self) -> ByteSource:
+        """The object as it is now. What reads objects is loaded when the first one is."""
+        from audiomem_sql.remote import RemoteFile
+        from audiomem_sql.remote.tiers import cached
+
+        tiers = os.environ.get(CACHE_VARIABLE, "") if self.tiers is None else self.tiers
+        source = RemoteFile(self.url)
+        if not tiers:
+            return source
+        # Copies of what cannot be told from a later state serve this table alone.
+        store = "" if source.has_lasting_identity else os.urandom(16).hex()
+        return cached(source, tiers if isinstance(tiers, str) else list(tiers), store=store)
 
     def check_writable(self) -> None:
         """UnsupportedError: it is only read."""
@@ -115,10 +138,17 @@ def only_read(url: str) -> UnsupportedError:
     )
 
 
-def table_files(path: str | os.PathLike[str]) -> TableFiles:
+def table_files(path: str | os.PathLike[str], tiers: Tiers | None = None) -> TableFiles:
     """The files of the table that a path or a URL leads to; it need not be there.
 
-    StorageError as of ``TableFiles.at``.
+    tiers: of a cache in front of a URL, the fastest first; by default those of the environment, which local
+    files do without. StorageError as of ``TableFiles.at``, OptionError for tiers of a local file.
     """
     name = os.fspath(path)
-    return RemoteTableFiles.of_url(name) if is_url(name) else TableFiles.at(name)
+    if is_url(name):
+        return RemoteTableFiles.of_url(name, tiers)
+    if tiers:
+        from audiomem_sql.remote.tiers import local_file_is_not_cached
+
+        raise local_file_is_not_cached(name)
+    return TableFiles.at(name)

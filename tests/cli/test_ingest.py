@@ -232,3 +232,17 @@ def test_progress_on_a_terminal(tmp_path: Path) -> None:
     assert b"50 new" in done.stdout
     assert b"50 sources" in os.read(ours, 1 << 16)
     os.close(ours)
+
+
+def test_words_of_documents(audiomem: Command, docs: Path) -> None:
+    (docs / "e.md").write_text("# Straße\n\nDas Paket SKU-17/b ist da.\n")
+    ingested(audiomem, "kb.flac", "docs", "--model", "hashing", "--words")
+    for query in ('keyword: body : "SKU-17/b"', "words: straße", "SKU-17/b"):
+        found = audiomem("search", "kb.flac", query, "-k", "1", "--json")
+        assert json.loads(found.out)[0]["source"].endswith("e.md")
+    ingested(audiomem, "words.flac", "docs", "--words")
+    found = audiomem("search", "words.flac", "silences", "--json")
+    assert [row["title"] for row in json.loads(found.out)] == ["Sound: Silence"]
+    before = Path("words.flac").read_bytes()
+    fails(audiomem("ingest", "words.flac", "docs", "--words"), 2, "words.flac", "Leave --words out")
+    assert Path("words.flac").read_bytes() == before

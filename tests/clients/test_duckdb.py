@@ -313,7 +313,7 @@ def test_every_scalar_function_is_there(connection: duckdb.DuckDBPyConnection) -
     names = {function.name for function in udfs.functions()}
     known = connection.execute("SELECT DISTINCT function_name FROM duckdb_functions()").fetchall()
     assert names <= {name for (name,) in known}
-    assert {scalar.name for scalar in Door(udfs.functions()).scalars} == names
+    assert {scalar.name for scalar in Door(udfs.functions()).scalars} == names | {"audiomem_nearest"}
     values = "(VALUES ('a b'), (NULL), ('a longer text than twelve bytes, with b in it 🎼')) AS t(text)"
     assert connection.execute(f"SELECT highlight(text, 'b') FROM {values}").fetchall() == [
         ("a [b]",), (None,), ("a longer text than twelve bytes, with [b] in it 🎼",),

@@ -58,7 +58,7 @@ def test_what_is_written(written: str, meant: str) -> None:
         ("vec FLOAT[8] INDEXED(dimensions=0)", "an index of 0 numbers"),
         ("vec FLOAT[8] INDEXED(dimensions=9)", "an index of 9 numbers, of vectors that have 8"),
         ("vec FLOAT[8] INDEXED(dimensions=few)", "dimensions=few is no number"),
-        ("t TEXT INDEXED(metric=l2)", "INDEXED of TEXT has no options"),
+        ("t TEXT INDEXED(metric=l2)", "INDEXED of TEXT has no options of vectors"),
         ("n INTEGER INDEXED", "INTEGER cannot be INDEXED"),
     ],
 )

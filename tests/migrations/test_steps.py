@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from audiomem_sql.columns.schema import Schema, parse_columns
-from audiomem_sql.errors import ConstraintError, SchemaError, UnsupportedError
+from audiomem_sql.errors import ConstraintError, OptionError, SchemaError, UnsupportedError
 from audiomem_sql.migrations import (
     AddColumn,
     DropColumn,
@@ -191,3 +191,14 @@ def test_an_old_version_is_not_written_to(tmp_path: Path) -> None:
             for write in (old.begin, old.checkpoint, lambda: old.alter("drop name"), old.vacuum):
                 with pytest.raises(UnsupportedError, match="version 1"):
                     write()
+
+
+@pytest.mark.parametrize("change", [5, None, b"drop a", AddColumn])
+def test_what_is_no_change(tmp_path: Path, change: object) -> None:
+    with Table.create(tmp_path / "t.flac", ["a TEXT"]) as table:
+        with pytest.raises(SchemaError, match=r"t\.flac: .*is no change of the columns"):
+            table.alter(change)  # type: ignore[arg-type]
+        for wrong in ({"layout": "mars"}, {"protection": "much"}):
+            with pytest.raises(OptionError, match=r"t\.flac: .*does not exist"):
+                table.vacuum(**wrong)  # type: ignore[arg-type]
+        assert table.version == 1

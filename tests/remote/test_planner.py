@@ -13,7 +13,7 @@ import pytest
 from obstore.store import S3Store
 
 import audiomem_sql as am
-from audiomem_sql.errors import AudioMemError, DamagedFileError
+from audiomem_sql.errors import AudioMemError, DamagedFileError, OptionError
 from audiomem_sql.machine.block_cache import BlockCache
 from audiomem_sql.remote import RemoteFile, memory_store
 from audiomem_sql.table.table import Table
@@ -83,6 +83,23 @@ def test_trips(path: Path, url: str, proxy: FaultyProxy) -> None:
             query(table)
         assert proxy.gets() == []
     local.close()
+
+
+def test_a_search_for_vectors_reads_the_lists_within_reach(
+    path: Path, url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of a file that is far away, unless the environment says otherwise."""
+    reaches = []
+    for place, reach in ((url, ""), (url, "0.9"), (path, "0.9")):
+        monkeypatch.setenv("AUDIOMEM_REMOTE_REACH", reach)
+        with Table(place) as table:
+            index = table.snapshot.segments[0].vector_index(table.schema.names.index("vec"))
+            assert index is not None
+            reaches.append(index._reach)
+    assert reaches == [0.68, 0.9, None]
+    monkeypatch.setenv("AUDIOMEM_REMOTE_REACH", "1.1")
+    with pytest.raises(OptionError, match="AUDIOMEM_REMOTE_REACH is a number from 0 to 1"):
+        am.open(url)
 
 
 def test_cells_are_read_rather_than_pages(path: Path, url: str, proxy: FaultyProxy) -> None:

@@ -202,3 +202,10 @@ def test_rows_of_later_batches_are_counted_from_the_first(table: am.Table) -> No
     reader = pa.RecordBatchReader.from_batches(batches[0].schema, batches)
     with pytest.raises(AudioMemError, match="column v, row 4: "):
         table.nearest_to(reader, column="l2")
+
+
+@pytest.mark.parametrize("data", [[[1.0]], [[float("nan")] * WIDTH], 5, np.ones(WIDTH), ["x"]])
+def test_what_is_refused_names_the_file(table: am.Table, data: object) -> None:
+    with pytest.raises(AudioMemError, match=r"b\.flac") as refused:
+        table.nearest_to(data, column="l2")
+    assert refused.value.remedy

@@ -199,8 +199,14 @@ def test_what_is_searched_and_declared_wrongly(path: str, tmp_path: Path) -> Non
             ("a", [float("nan")] * WIDTH, "finite"),
             ("p", [0] * WIDTH, "not all of them 0"),
         ):
-            with pytest.raises(AudioMemError, match=message):
+            with pytest.raises(AudioMemError, match=f"column {column}: .*{message}") as refused:
                 table.search(vector=query, column=column)
+            assert refused.value.file is not None
+            assert str(refused.value.remedy).startswith("Pass ")
+        bits = "01" * (BITS // 2)
+        by_list = table.search(vector=[int(bit) for bit in bits], column="b")
+        assert table.search(vector=bits, column="b") == by_list
+        assert table.search(vector={"b": bits})["id"] == by_list["id"]
     for declared, message in (
         ("b BIT[12]", "multiple of 8"),
         ("b BIT[8] INDEXED", "cannot be INDEXED"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import struct
 from collections.abc import Iterator
 from pathlib import Path
@@ -204,6 +205,8 @@ WRONG: list[tuple[str, str, tuple[object, ...]]] = [
     ),
     ("SELECT * FROM t WHERE cosine MATCH ? AND k = 3", "not all of them 0", (bytes(96),)),
     ("SELECT * FROM t WHERE cosine MATCH 'words' AND k = 3", "no JSON array of numbers", ()),
+    ("SELECT * FROM t WHERE l2 MATCH ? AND k = 3", "column l2: '[true, 1", (str([True] + [1] * 23).lower(),)),
+    ("SELECT * FROM t WHERE ip MATCH ? AND k = 3", "no JSON array", (json.dumps(["1"] * WIDTH),)),
     ("SELECT * FROM t WHERE cosine MATCH ? AND k = 0", "k = 0 is no number of rows", (bytes(96),)),
     ("SELECT * FROM t WHERE l2 MATCH ? AND k = 1000000000", "k = 1000000000 is over the limit", (bytes(96),)),
     ("INSERT INTO t(cosine) VALUES (?)", "no direction", (bytes(96),)),

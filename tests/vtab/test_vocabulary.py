@@ -132,3 +132,9 @@ def test_what_is_refused(con: apsw.Connection, call: str, what: str) -> None:
     con.execute("CREATE VIRTUAL TABLE bare USING audiomem('bare.flac', a TEXT)")
     with pytest.raises((QueryError, apsw.Error), match=what):
         con.execute(f"SELECT * FROM {call}").fetchall()
+
+
+def test_what_is_no_word_in_python(con: apsw.Connection, tmp_path: Path) -> None:
+    for word in (5, None, b"car"):
+        with Table(tmp_path / "ours.flac") as table, pytest.raises(QueryError, match=r"ours.*is no word"):
+            table.suggest(word)  # type: ignore[arg-type]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pyarrow as pa
 
-from audiomem_sql.remote.tiers import CacheRow, cache_rows
+from audiomem_sql.bytes.cache_row import CacheRow
 from audiomem_sql.vtab.duckdb.source import Source, source_of_rows
 
 #: The columns of CacheRow.
@@ -20,4 +20,6 @@ _CACHE = pa.schema(
 
 def audiomem_cache() -> Source:
     """What the tiers of this process hold and counted, and what was asked of the store below them."""
+    from audiomem_sql.remote.tiers import cache_rows
+
     return source_of_rows(_CACHE, lambda: [tuple(row) for row in cache_rows()])

@@ -21,6 +21,7 @@ from audiomem_sql.scan import parse_order
 from audiomem_sql.search import (
     Ranking,
     checked_kind,
+    checked_word,
     cross_encoder,
     keyword_columns,
     search_fields,
@@ -298,11 +299,12 @@ def audiomem_vocabulary(path: Any, kind: Any) -> Source:
 def audiomem_suggest(path: Any, word: Any, k: Any) -> Source:
     """The words of a table that are written like ``word``."""
     table = NamedTable(path)
-    if not isinstance(word, str):
-        raise QueryError(f"{word!r} is no word", file=path, remedy="Pass it as text.")
+    asked = checked_word(word, path)
     count = 5 if k is None else rows_wanted(k, path)
     columns = keyword_columns(table.bound.snapshot.schema, None, path)
-    return source_of_rows(_SUGGESTIONS, lambda: list(suggestions(table.now().readable, columns, word, count)))
+    return source_of_rows(
+        _SUGGESTIONS, lambda: list(suggestions(table.now().readable, columns, asked, count))
+    )
 
 
 def _free_names(names: tuple[str, ...], schema: Schema) -> list[str]:

@@ -11,9 +11,9 @@ from collections import Counter
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
-import numpy.typing as npt
 
 from audiomem_sql.audio.finding.modulated import ModulatedPages
 from audiomem_sql.audio.flac.decoder import UNKNOWN_LENGTH, Decoder
@@ -37,6 +37,9 @@ from audiomem_sql.audio.spectrum.spectrum import Spectrum, spectrum_of
 from audiomem_sql.audio.spectrum.transform import DCT, Floats, coefficient, packed, transforms
 from audiomem_sql.bytes import ByteSource
 from audiomem_sql.errors import DamagedFileError, MissingExtraError, NotAudioMemoryError, OptionError
+
+if TYPE_CHECKING:
+    import numpy.typing as npt
 
 Numbered = Callable[[bytes], "int | None"]
 """Given the first ``HEAD_BYTES`` of a page, returns its number, or None."""

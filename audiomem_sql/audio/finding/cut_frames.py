@@ -14,9 +14,9 @@ tell.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
-import numpy.typing as npt
 
 from audiomem_sql.audio.finding.locate import Geometry, complete
 from audiomem_sql.audio.flac.frames import (
@@ -31,6 +31,9 @@ from audiomem_sql.audio.flac.frames import (
     unpack_frames,
 )
 from audiomem_sql.bytes import ByteSource
+
+if TYPE_CHECKING:
+    import numpy.typing as npt
 
 CRC16_POLYNOMIAL = 0x18005
 CRC16_PERIOD = (1 << 15) - 1

@@ -9,12 +9,16 @@ the block are near levels without it, and the checksums above decide in any case
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import numpy as np
-import numpy.typing as npt
 
 from audiomem_sql.audio.spectrum.control import CONTROL
 from audiomem_sql.audio.spectrum.shape import Shape
 from audiomem_sql.audio.spectrum.transform import DCT, Floats, transforms
+
+if TYPE_CHECKING:
+    import numpy.typing as npt
 
 ROUNDING = 12**-0.5
 """Standard deviation of a coefficient whose samples were rounded."""

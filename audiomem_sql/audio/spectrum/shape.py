@@ -8,10 +8,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from math import ceil
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import numpy.typing as npt
 
 from audiomem_sql.audio.flac.profiles import MIN_PAGE_SIZE, Profile
 from audiomem_sql.audio.spectrum.bits import Words, split, stream
@@ -20,6 +19,9 @@ from audiomem_sql.audio.spectrum.plans import CODEWORD, LOWEST, Mode
 from audiomem_sql.audio.spectrum.slots import Slot
 from audiomem_sql.audio.spectrum.transform import DCT, coefficient
 from audiomem_sql.errors import OptionError
+
+if TYPE_CHECKING:
+    import numpy.typing as npt
 
 BLOCK_SIZES = (16_384, 32_768, 49_152)
 """Samples of a channel in a page: the first that makes pages large enough."""

@@ -232,6 +232,15 @@ class VectorCodec:
         placed += self.offset
         return placed
 
+    def sizes(self, codes: I8Array) -> F32Array:
+        """float32 (n,): how long the vectors are that codes int8 (n, d) stand for."""
+        sizes = np.empty(len(codes), np.float32)
+        step = max(1, (1 << 20) // codes.shape[1])
+        for start in range(0, len(codes), step):
+            placed = self.placed(codes[start : start + step])
+            sizes[start : start + step] = np.sqrt(np.einsum("ij,ij->i", placed, placed))
+        return sizes
+
     def rotated(self, vectors: F32Array) -> F32Array:
         """float32 (n, d) in rotated coordinates, a copy."""
         return vectors.copy() if self.rotation is None else vectors @ self.rotation.T

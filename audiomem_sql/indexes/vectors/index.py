@@ -38,6 +38,7 @@ SEEN = 0.2
 LEAST_SEEN = 50_000
 #: It goes on until it has seen so many allowed rows, so that a narrow filter makes it exhaustive.
 LEAST_ALLOWED = 4000
+REACHED_FOR_A_ROW = 30  # vectors, at least, in the lists that a reach chooses by default
 #: Of a list by cosine its vectors are nearer to some queries than its centre is: by this share of how far
 #: they are from it.
 SPREAD = np.float32(0.3)
@@ -69,6 +70,7 @@ class VectorIndex:
     read_list: the bytes of list i. What it raises passes through.
     find_codec: the codec of a digest, for an index that borrows its own; None if there is none.
     cache: where decoded lists are kept.
+    reach: that of a search by cosine for one query among all rows, by default: for lists that are far away.
 
     Raises DamagedFileError, here and in every method that reads, for bytes that contradict each other.
     """
@@ -80,10 +82,12 @@ class VectorIndex:
         read_list: ReadList,
         find_codec: Callable[[bytes], VectorCodec | None] | None = None,
         cache: BlockCache = DECODED_LISTS,
+        reach: float | None = None,
     ) -> None:
         self._header = parsed = IndexHeader.from_bytes(header, rows)
         self._read_list = read_list
         self._cache = cache
+        self._reach = reach if parsed.metric == COSINE else None
         codec = _read_codec(parsed.codec) if parsed.codec else None
         if codec is None and find_codec is not None:
             codec = find_codec(parsed.digest)
@@ -188,10 +192,11 @@ class VectorIndex:
             raise DataTypeError("a reach is a share from 0 to 1, by cosine, and stands without probes")
         if allowed is not None and allowed.shape != (self.rows,):
             raise DataTypeError(f"a filter of {len(allowed)} rows, of an index of {self.rows}")
-        counts = self._counts
-        if allowed is not None:
-            counts = self._allowed_counts(allowed)
-        visits = self._visits(rotated, k, counts, probes, reach)
+        counts = self._counts if allowed is None else self._allowed_counts(allowed)
+        fewest, by_default = k, probes is None and reach is None and allowed is None
+        if by_default and self._reach is not None and len(rotated) == 1:
+            reach, fewest = self._reach, REACHED_FOR_A_ROW * k
+        visits = self._visits(rotated, fewest, counts, probes, reach)
         scaled = rotated * self.codec.steps
         shift = rotated @ self.codec.offset
         visited: BoolArray = np.any(visits, axis=0)
@@ -268,12 +273,7 @@ class VectorIndex:
         return ListsTogether(self.lists, self.rows, self.dimensions, faiss(), metric=self.metric, tails=tails)
 
     def _visits(
-        self,
-        rotated: F32Array,
-        k: int,
-        counts: I64Array,
-        probes: int | None,
-        reach: float | None = None,
+        self, rotated: F32Array, k: int, counts: I64Array, probes: int | None, reach: float | None
     ) -> BoolArray:
         """bool (m, lists): which lists each query looks through."""
         filled = np.flatnonzero(counts)
@@ -362,8 +362,7 @@ class VectorIndex:
 
     def _rows(self, number: int) -> I64Array:
         """int64 (n,), the rows of a list, rising."""
-        rows: I64Array = self._order[self._starts[number] : self._starts[number + 1]]
-        return rows
+        return np.asarray(self._order[self._starts[number] : self._starts[number + 1]])
 
     def _prefetch(self, numbers: I64Array) -> None:
         """Tell that lists will be read next, where that is of use."""
@@ -387,19 +386,10 @@ class VectorIndex:
     def _read(self, number: int) -> tuple[I8Array, F32Array, F32Array | None]:
         """Codes int8 (n, d), their sizes float32 (n,), and the vectors' lengths, if the index has them."""
         count = int(self._counts[number])
-        codes, lengths = decode_list(
-            self._read_list(number),
-            number,
-            count,
-            self._header.centres[number],
-            self._header.has_lengths,
-            self.codec.trellis,
-        )
-        sizes = np.empty(count, np.float32)
-        step = max(1, (1 << 20) // self.dimensions)
-        for start in range(0, count, step):
-            placed = self.codec.placed(codes[start : start + step])
-            sizes[start : start + step] = np.sqrt(np.einsum("ij,ij->i", placed, placed))
+        stored, header = self._read_list(number), self._header
+        centre, trellis = header.centres[number], self.codec.trellis
+        codes, lengths = decode_list(stored, number, count, centre, header.has_lengths, trellis)
+        sizes = self.codec.sizes(codes)
         if self.metric == COSINE and not (sizes > 0).all():
             raise DamagedFileError(f"list {number} has a vector without a direction")
         return codes, sizes, lengths

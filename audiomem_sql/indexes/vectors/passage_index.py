@@ -98,6 +98,7 @@ class PassageIndex(VectorIndex):
     rows: rows of the segment.
     read_list: the bytes of list i.
     find_codec: the codec of a digest, which the index shares with that of the column of vectors.
+    reach: as of ``VectorIndex``.
     """
 
     def __init__(
@@ -106,9 +107,10 @@ class PassageIndex(VectorIndex):
         rows: int,
         read_list: ReadList,
         find_codec: Callable[[bytes], VectorCodec | None] | None = None,
+        reach: float | None = None,
     ) -> None:
         self.map, at = PassageMap.from_bytes(data, rows)
-        super().__init__(data[at:], self.map.entries, read_list, find_codec)
+        super().__init__(data[at:], self.map.entries, read_list, find_codec, reach=reach)
 
     def nearest_rows(self, query: F32Array, k: int, allowed: BoolArray | None) -> tuple[I64Array, F32Array]:
         """The ``k`` rows with the passages nearest to float32 (d,), each row once: int64 (n,), float32 (n,).

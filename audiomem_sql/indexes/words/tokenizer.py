@@ -170,10 +170,13 @@ class Words:
             for i in range(len(places) - _TRIGRAM + 1)
         ]
 
-    def tokenize(self, texts: pa.Array) -> TokenizedTexts:
-        """The words of an Arrow array of strings; a NULL has none."""
+    def tokenize(self, texts: pa.Array, *, stemmed: bool = True) -> TokenizedTexts:
+        """The words of an Arrow array of strings; a NULL has none.
+
+        stemmed: whether they are terms of an index; otherwise they keep letters such as ``ß`` and ``đ``.
+        """
         distinct, codes, lengths = self._distinct(texts)
-        if self._stems is not None and len(distinct):
+        if stemmed and self._stems is not None and len(distinct):
             stems = [_cut_bytes(stem) for stem in self._stems(distinct.to_pylist())]
             distinct, renumbered = ranked([pa.array(stems, pa.binary())])
             codes = renumbered[codes]

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from audiomem_sql.bytes.cache_row import CacheRow
 from audiomem_sql.remote.tiers.cached_source import CachedSource
 from audiomem_sql.remote.tiers.options import cached, local_file_is_not_cached, parse_tiers
 from audiomem_sql.remote.tiers.prices import Prices
-from audiomem_sql.remote.tiers.registry import CacheRow, cache_rows, price_store
+from audiomem_sql.remote.tiers.registry import cache_rows, price_store
 
 __all__ = [
     "CacheRow",

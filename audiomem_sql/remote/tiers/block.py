@@ -66,6 +66,12 @@ class Block:
         ]
         return Block(self.sectors | other.sectors, b"".join(parts))
 
+    def without(self, sectors: int) -> Block:
+        """The other sectors; there may be none."""
+        rest = self.sectors & ~sectors
+        parts = [self.cut(start * SECTOR_BYTES, stop * SECTOR_BYTES) for start, stop in runs_of(rest)]
+        return Block(rest, b"".join(parts))
+
 
 def runs_of(sectors: int) -> list[tuple[int, int]]:
     """The runs of ones: the number of the first, and of the zero behind the last."""

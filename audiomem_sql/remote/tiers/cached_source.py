@@ -30,6 +30,8 @@ class CachedSource(ByteSource):
     store: what tells the stores of one kind apart, such as an endpoint, where the name does not say it.
     Blocks of a source whose identity is None have keys that no other source has. Raises UnsupportedError for
     an identity that is not made of numbers, texts and bytes.
+
+    What ``below`` says of itself goes for this one. What it is asked for in advance, it keeps itself.
     """
 
     _below: ByteSource | None = None
@@ -41,6 +43,9 @@ class CachedSource(ByteSource):
         prefix = key_prefix(store, below.name, identity, below.size)
         self._key = lru_cache(maxsize=1024)(partial(block_key, prefix))
         self._cache = Cache(lease.tiers)
+        self.prefers_short_reads = below.prefers_short_reads
+        #: Sectors by block that were read again because a checksum failed.
+        self._read_anew: dict[int, int] = {}
         self._lease, self._below = lease, below
 
     def read(self, ranges: Sequence[tuple[int, int]]) -> list[bytes]:
@@ -52,29 +57,65 @@ class CachedSource(ByteSource):
 
         For bytes that do not match their checksums: what is wrong may be the copy.
         """
-        return self._read(ranges, lambda wanted: {})
+        return self._read(ranges, self._others)
 
-    def _read(
-        self, ranges: Sequence[tuple[int, int]], find: Callable[[dict[int, int]], dict[int, Block]]
-    ) -> list[bytes]:
+    def prefetch(self, ranges: Sequence[tuple[int, int]]) -> None:
+        """Tell the source below what the tiers have not."""
+        wanted = self._wanted(ranges)
+        if wanted:
+            self._open_below().prefetch(self._missing(wanted, self._found(wanted)))
+
+    def read_anew(self, ranges: Sequence[tuple[int, int]]) -> bool:
+        """Read ranges past all caches, and correct the tiers; False if that was done before."""
+        below = self._open_below()
+        wanted = self._wanted(ranges)
+        if all(sectors & ~self._read_anew.get(number, 0) == 0 for number, sectors in wanted.items()):
+            return False
+        for number, sectors in wanted.items():
+            self._read_anew[number] = self._read_anew.get(number, 0) | sectors
+        whole = self._missing(wanted, {})
+        below.read_anew(whole)
+        self.read_fresh(whole)
+        return True
+
+    def is_current(self) -> bool:
+        """What the source below says."""
+        return self._open_below().is_current()
+
+    def _open_below(self) -> ByteSource:
         if self._below is None:
             raise StorageError("is closed", file=self.name)
-        cut = [(offset, min(offset + length, self.size)) for offset, length in ranges]
+        return self._below
+
+    def _wanted(self, ranges: Sequence[tuple[int, int]]) -> dict[int, int]:
+        """The sectors of ranges, by the numbers of blocks."""
         wanted: dict[int, int] = {}
-        for start, stop in cut:
-            _add(wanted, start, stop)
-        blocks = find(wanted)
+        for offset, length in ranges:
+            _add(wanted, offset, min(offset + length, self.size))
+        return wanted
+
+    def _missing(self, wanted: dict[int, int], blocks: dict[int, Block]) -> list[tuple[int, int]]:
+        """Offset and length of what ``blocks`` lack of the sectors that are wanted."""
         missing = _runs(
             (number, sectors & ~(blocks[number].sectors if number in blocks else 0))
             for number, sectors in sorted(wanted.items())
         )
-        if missing:
-            needed = [(start, min(stop, self.size) - start) for start, stop in missing]
-            answers = self._below.read(needed)
+        return [(start, min(stop, self.size) - start) for start, stop in missing]
+
+    def _read(
+        self, ranges: Sequence[tuple[int, int]], find: Callable[[dict[int, int]], dict[int, Block]]
+    ) -> list[bytes]:
+        below = self._open_below()
+        cut = [(offset, min(offset + length, self.size)) for offset, length in ranges]
+        wanted = self._wanted(ranges)
+        blocks = find(wanted)
+        needed = self._missing(wanted, blocks)
+        if needed:
+            answers = below.read(needed)
             STORE.add(requests=len(needed), bytes_out=sum(map(len, answers)))
             if [len(answer) for answer in answers] != [length for _, length in needed]:
                 # The bytes end before their size says so: what that means is for the source to say.
-                return self._below.read(ranges)
+                return below.read(ranges)
             self._keep(needed, answers, blocks)
         return [self._cut(blocks, start, stop) for start, stop in cut]
 
@@ -85,6 +126,11 @@ class CachedSource(ByteSource):
         lengths = {self._key(last): self.size % BLOCK_BYTES} if last in wanted else {}
         found = self._cache.get({key: wanted[number] for key, number in numbers.items()}, lengths)
         return {numbers[key]: block for key, block in found.items()}
+
+    def _others(self, wanted: dict[int, int]) -> dict[int, Block]:
+        """What the tiers have of the blocks of these numbers but for the sectors: it stays there."""
+        found = self._found(wanted)
+        return {number: block.without(wanted[number]) for number, block in found.items()}
 
     def _keep(
         self, ranges: Sequence[tuple[int, int]], answers: Sequence[bytes], blocks: dict[int, Block]
@@ -115,10 +161,9 @@ class CachedSource(ByteSource):
 
     def reopen(self) -> CachedSource:
         """The same bytes behind the same tiers."""
-        if self._below is None:
-            raise StorageError("is closed", file=self.name)
+        below = self._open_below().reopen()
         again = CachedSource.__new__(CachedSource)
-        vars(again).update(vars(self), _below=self._below.reopen(), _lease=self._lease.again())
+        vars(again).update(vars(self), _below=below, _lease=self._lease.again())
         return again
 
     def __del__(self) -> None:

@@ -4,34 +4,13 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Sequence
-from typing import NamedTuple
 
+from audiomem_sql.bytes.cache_row import CacheRow
 from audiomem_sql.remote.tiers.prices import S3, Prices
 from audiomem_sql.remote.tiers.tier import Counters, PerProcess, Tier
 
 #: What is asked of the sources below all caches of the process.
 STORE = Counters()
-
-
-class CacheRow(NamedTuple):
-    """What was counted at one tier, or at the store below all of them, since the process began.
-
-    held, capacity: bytes; None where only the server knows. cost: dollars.
-    """
-
-    tier: str
-    state: str
-    hits: int
-    misses: int
-    bytes_out: int
-    bytes_in: int
-    held: int | None
-    capacity: int | None
-    requests: int
-    evictions: int
-    errors: int
-    skipped: int
-    cost: float
 
 
 class _Known:

@@ -14,7 +14,6 @@ import pyarrow as pa
 from pyarrow import types
 
 from audiomem_sql.arrays import F32Array, I64Array
-from audiomem_sql.columns.arrow_cast import cast_column
 from audiomem_sql.columns.arrow_types import is_list
 from audiomem_sql.columns.column import Column
 from audiomem_sql.columns.types import ColumnType, Kind
@@ -99,6 +98,8 @@ def _vectors(
         array = array.cast(pa.list_(pa.float64()))
     elif array.type == pa.null():
         return np.empty(0, np.int64), np.empty((0, declared.type.width), np.float32)
+    from audiomem_sql.columns.arrow_cast import cast_column  # much code, for what is seldom asked
+
     try:
         cast = cast_column(Column(name, ColumnType(Kind.FLOAT, declared.type.width)), [array])
     except AudioMemError as error:

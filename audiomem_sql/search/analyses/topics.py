@@ -190,7 +190,7 @@ def _telling_words(texts: pa.Array, numbers: I64Array, count: int) -> list[tuple
     numbers: int64 (n,), the cluster of each text, below ``count``.
     """
     stemmed = words_of("auto").decided_by(texts)
-    written = words_of(_AS_WRITTEN).tokenize(texts)
+    written = words_of(_AS_WRITTEN).tokenize(texts, stemmed=False)
     terms = [term.decode("utf-8", "replace") for term in written.terms.to_pylist()]
     stops = stemmed.stop_words
     telling = np.array([_is_telling(term, stops) for term in terms], np.bool_)

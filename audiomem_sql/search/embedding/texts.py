@@ -19,7 +19,7 @@ from audiomem_sql.machine.progress import Progress
 from audiomem_sql.predicates import Op, Predicate, bind
 from audiomem_sql.scan import Filter
 from audiomem_sql.search.embedding.passages import Embedded, Known, embedded_texts, window_of
-from audiomem_sql.search.embedding.vectors_in_sql import numbers_of, unpacked_query, vector_of
+from audiomem_sql.search.embedding.vectors_in_sql import numbers_of, query_of, unpacked_query, vector_of
 from audiomem_sql.search.models.allowed import check_allowed
 from audiomem_sql.search.models.embedders import Embedder, HashingEmbedder, embedder_named, same_weights
 from audiomem_sql.storage.segment import WORDLLAMA, TableOptions
@@ -149,13 +149,14 @@ def query_vector(query: object, schema: Schema, column: int, options: TableOptio
     if isinstance(query, (bytearray, memoryview)):
         query = bytes(query)
     column_type = schema.columns[column].type
-    if column_type.element == BIT or (
-        column_type.element == INT8 and isinstance(query, bytes) and len(query) == column_type.width
-    ):
-        return unpacked_query(query, column_type)
-    if isinstance(query, list | tuple) or hasattr(query, "__array__"):
-        return numbers_of(query)
-    return vector_of(query)
+    with query_of(schema, column):
+        if column_type.element == BIT or (
+            column_type.element == INT8 and isinstance(query, bytes) and len(query) == column_type.width
+        ):
+            return unpacked_query(query, column_type)
+        if isinstance(query, list | tuple) or hasattr(query, "__array__"):
+            return numbers_of(query)
+        return vector_of(query)
 
 
 def _query_embedded(query: str, schema: Schema, options: TableOptions, path: str) -> F32Array:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from decimal import Decimal
 from numbers import Real
 from typing import Any
@@ -11,8 +13,28 @@ import numpy as np
 
 from audiomem_sql.arrays import F32Array
 from audiomem_sql.columns.packed_vectors import packed_vector
+from audiomem_sql.columns.schema import Schema
 from audiomem_sql.columns.types import BIT, ColumnType
 from audiomem_sql.errors import DataTypeError
+
+#: What an array of numbers never has, and numpy would make numbers of.
+_NO_NUMBERS = ('"', "true", "false")
+
+
+@contextmanager
+def query_of(schema: Schema, column: int) -> Iterator[None]:
+    """An error of the body about a vector that is searched for says of which column, and what it needs."""
+    try:
+        yield
+    except DataTypeError as error:
+        searched = schema.columns[column]
+        if searched.is_hidden:
+            name = next(each.name for each in schema.columns if each.id == searched.vector_of)
+        else:
+            name = searched.name
+        numbers = "bits" if searched.type.element == BIT else "finite numbers"
+        error.at(place=f"column {name}", remedy=f"Pass {searched.type.width} {numbers}.")
+        raise
 
 
 def vector_of(value: object) -> F32Array:
@@ -29,6 +51,8 @@ def vector_of(value: object) -> F32Array:
         vector = np.frombuffer(value, "<f4")
     elif isinstance(value, str):
         try:
+            if any(other in value for other in _NO_NUMBERS):
+                raise ValueError
             with np.errstate(over="ignore"):  # infinity is refused below
                 vector = np.array(json.loads(value), np.float32)
         except (ValueError, TypeError, OverflowError, RecursionError):

@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 from functools import cache
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -19,8 +19,10 @@ from audiomem_sql.machine.device import CPU, place_of_models, working
 from audiomem_sql.machine.interrupts import check_interrupt
 from audiomem_sql.search.models.allowed import BUILT_IN, ONNX, check_allowed
 from audiomem_sql.search.models.forked import ForkedLock, check_process
-from audiomem_sql.search.models.onnx_cross_encoder import OnnxCrossEncoder
 from audiomem_sql.search.models.progress_bars import no_bar
+
+if TYPE_CHECKING:
+    from audiomem_sql.search.models.onnx_cross_encoder import OnnxCrossEncoder
 
 #: A name that messages give.
 EXAMPLE = "cross-encoder/ms-marco-MiniLM-L6-v2"
@@ -83,7 +85,11 @@ class CrossEncoder:
 
 @cache
 def _kept(name: str) -> CrossEncoder | OnnxCrossEncoder:
-    return OnnxCrossEncoder(name) if name.startswith(ONNX) else CrossEncoder(name)
+    if not name.startswith(ONNX):
+        return CrossEncoder(name)
+    from audiomem_sql.search.models.onnx_cross_encoder import OnnxCrossEncoder
+
+    return OnnxCrossEncoder(name)
 
 
 def _load(name: str, device: str) -> Any:

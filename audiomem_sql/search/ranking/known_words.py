@@ -65,6 +65,13 @@ class _Held(NamedTuple):
     counts: I64Array
 
 
+def checked_word(word: object, path: str) -> str:
+    """A word that others may be like. QueryError for what is no text."""
+    if not isinstance(word, str):
+        raise QueryError(f"{word!r:.40} is no word", file=path, remedy="Pass it as text.")
+    return word
+
+
 def checked_kind(kind: object, path: str) -> str:
     """A kind of vocabulary, ``row`` for None. QueryError for what is none."""
     if kind is None:

@@ -28,6 +28,7 @@ from audiomem_sql.machine.interrupts import check_interrupt
 from audiomem_sql.predicates import Op, Predicate, bind
 from audiomem_sql.scan import Filter, Readable, RowFilter, scan
 from audiomem_sql.search.embedding.passages import best_of_both, nearest_passages
+from audiomem_sql.search.embedding.vectors_in_sql import query_of
 from audiomem_sql.search.ranking.confirming import confirmed
 from audiomem_sql.search.ranking.neighbours import FIRST_ROWS, MOST_ROWS, Neighbours
 from audiomem_sql.search.ranking.parts import allowed_rows, compared_vectors, parts
@@ -61,7 +62,8 @@ def nearest(
     """
     width = readable.schema.columns[column].type.width
     by_direction = compares_directions(readable.schema, column)
-    query = unit_vector(query, width) if by_direction else finite_vector(query, width)
+    with query_of(readable.schema, column):
+        query = unit_vector(query, width) if by_direction else finite_vector(query, width)
     ranking = _Ranking(readable, column, query, tuple(filters), row_filter)
     yielded = np.empty(0, np.int64)
     remaining, step = k, first

@@ -81,12 +81,21 @@ class StoredIndexes:
         lists = ListReader(extents.lists, self._stream.extent, self._stream.ahead)
         schema = self._catalog.schema
         if not holds_passages(schema.columns[column]):
-            return VectorIndex(header, rows, lists)
+            return VectorIndex(header, rows, lists, reach=self._reach())
         vectors = next(place for place, passages in schema.passages.items() if passages == column)
         shared = self._vector_indexes.get(vectors)
         if shared is None and vectors in self._catalog.vectors:
             shared = self._vector_indexes[vectors] = self._opened(vectors, self._catalog.vectors[vectors])
-        return PassageIndex(header, rows, lists, lambda _: None if shared is None else shared.codec)
+        codec = None if shared is None else shared.codec
+        return PassageIndex(header, rows, lists, lambda _: codec, self._reach())
+
+    def _reach(self) -> float | None:
+        """How far a search for vectors reaches by default; None for a file that is near."""
+        if not self._stream.is_planned:
+            return None
+        from audiomem_sql.remote import RemoteOptions
+
+        return RemoteOptions.of_environment().reach
 
     def vectors(self, column: int, rows: I64Array) -> pa.Array:
         """The vectors of ``rows``, int64 (n,), as they were stored, or their passages."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 from functools import cache
+from typing import Any
 
 import numpy as np
 import pytest
@@ -194,6 +195,44 @@ def test_a_reach_reads_what_is_nearly_as_near_as_the_nearest() -> None:
     assert np.ptp(counts[2]) > 0
     assert (np.diff(counts, axis=0) >= 0).all()
     assert reader.search(queries, 3000, reach=1.0)[0].min() >= 0
+
+
+def test_a_reach_by_default_is_of_one_query_among_all_rows() -> None:
+    """And of cosine; lists for 30 vectors a row are read at least. What is told to search goes first."""
+    read: list[int] = []
+
+    def lists_read(index: VectorIndex, queries: F32Array, k: int, *more: Any, **options: Any) -> int:
+        read.clear()
+        index.search(queries, k, *more, **options)
+        return len(read)
+
+    def opened_far(metric: str = "cosine") -> VectorIndex:
+        header, lists = made(metric)
+
+        def read_list(number: int) -> bytes:
+            read.append(number)
+            return lists[number]
+
+        return VectorIndex(header, ROWS, read_list, cache=BlockCache(0), reach=1.0)
+
+    query, several = clustered(1, seed=3), clustered(2, seed=3)
+    counts = opened()._counts
+    near = lists_read(opened_far(), query, 1)
+    assert 1 <= near <= 3
+    assert near < len(counts) / 2
+    many = lists_read(opened_far(), query, ROWS // 60)
+    assert near < many < len(counts)
+    everything = lists_read(opened_far(), several, 1)
+    assert everything == len(counts)
+    assert lists_read(opened_far(), query, 1, np.arange(ROWS) % 2 == 0) == len(counts)
+    assert lists_read(opened_far(), query, 1, probes=7) == 7
+    assert lists_read(opened_far(), query, 1, reach=0.0) > near
+    for metric in ("l2", "ip"):
+        assert lists_read(opened_far(metric), query, 1) == len(counts)
+
+
+def test_a_reach_goes_with_cosine_alone() -> None:
+    queries = clustered(30, seed=3)
     for metric, probes, reach in (("l2", None, 0.5), ("cosine", 3, 0.5), ("cosine", None, 1.5)):
         with pytest.raises(DataTypeError, match="reach"):
             opened(metric).search(queries, 1, probes=probes, reach=reach)

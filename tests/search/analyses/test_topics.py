@@ -162,6 +162,13 @@ def test_chinese_words(tmp_path: Path) -> None:
         assert {"密码", "重置"} <= set(words)
 
 
+def test_words_are_spelt_as_the_texts_spell_them(tmp_path: Path) -> None:
+    spelt = ["đặt", "straße", "løber", "ışık", "łąka"]
+    with am.Table.create(tmp_path / "t.flac", ["vec FLOAT[1]", "note TEXT"]) as table:
+        table.append([{"vec": [1.0], "note": " ".join(spelt)}] * 2)
+        assert set(table.clusters(k=1)["words"].to_pylist()[0].split(", ")) == set(spelt)
+
+
 # -- the map
 # ----------------------------------------------------------------------------------------------------------
 
@@ -200,6 +207,10 @@ def test_map_of_a_table(texts: am.Table, tmp_path: Path) -> None:
     assert len(shown) == 21
     assert shown.to_arrow().column_names == ["row_id", "x", "y", "cluster"]
     assert shown.to_arrow()["cluster"].to_pylist() == shown.numbers.tolist()
+    for width, height in ((0, 3), (3, -1), (2.5, 3), (True, 3)):
+        with pytest.raises(OptionError, match="no size of a map"):
+            shown.text(width, height)  # type: ignore[arg-type]
+    assert "A" in shown.text(1, 1)
     text = shown.text(40, 12)
     lines = text.splitlines()
     assert lines[0] == "texts: 21 rows"
