@@ -2,8 +2,8 @@
 
 Other rooms import from here only.
 
-- ``table_files`` gives the ``TableFiles`` that a path or a URL leads to, ``only_read`` the error of who would
-  write to a URL.
+- ``table_files`` gives the ``TableFiles`` that a path or a URL leads to, with ``Tiers`` of a cache in front
+  of a URL; ``only_read`` is the error of who would write to one.
 - ``TableFiles`` are the paths of a table; its ``load`` gives the newest ``Snapshot``, which has a
   ``SegmentView`` for each segment. ``check_table`` refuses a segment of another table.
 - ``head_of`` gives the ``HeadRecord`` of a state whose newest segment is known, ``read_head`` that of the
