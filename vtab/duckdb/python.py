@@ -18,6 +18,7 @@ from __future__ import annotations
 import itertools
 import json
 import sys
+import threading
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -107,8 +108,14 @@ def register(connection: Any, replace_function: Callable[..., None]) -> None:
     check_connection(connection)
     replace_function(connection, _SOURCE, _variable_of, "VARCHAR")
     replace_function(connection, nearest.NAME, nearest.of_arrow, nearest.RETURNED, is_volatile=True)
-    for function in FUNCTIONS:
-        connection.execute(_macro(function))
+    _MAKING.variables = []
+    try:
+        for function in FUNCTIONS:
+            connection.execute(_macro(function))
+    finally:
+        for variable in _MAKING.variables:
+            variable.remove()
+        _MAKING.variables = None
 
 
 def _macro(function: TableFunction) -> str:
@@ -157,6 +164,15 @@ class Variable:
         """
         self._variables.pop(self.name, None)
         self._variables = {}
+
+
+class _Making(threading.local):
+    """The variables of macros that this thread makes: DuckDB 1.4 evaluates one, and asks for no schema."""
+
+    variables: list[Variable] | None = None
+
+
+_MAKING = _Making()
 
 
 class _Table(FlacDataset):
@@ -250,6 +266,8 @@ def _variable_of(*arguments: Any) -> Any:
     source = function.bind(*map(_value, values[: len(function.parameters)]))
     variable = Variable(_variables_of_caller())
     variable.put(_dataset(source, variable))
+    if _MAKING.variables is not None:
+        _MAKING.variables.append(variable)
     return pa.array([variable.name])
 
 
