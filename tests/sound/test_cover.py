@@ -17,6 +17,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from judges import check_ffmpeg
 from samples import MODULATIONS, arrow, content, create, rows, same
 
 from audiomem_sql.audio.flac.comments import Picture, is_picture, read_tags
@@ -46,11 +47,7 @@ def metaflac(*arguments: str | Path) -> str:
 def accepted(path: Path) -> None:
     """By the tools that judge our files."""
     subprocess.run(["flac", "-t", "-s", "-w", path], check=True)
-    decoded = subprocess.run(
-        ["ffmpeg", "-v", "error", "-xerror", "-i", path, "-map", "0:a", "-f", "null", "-"],
-        check=True, capture_output=True,
-    )  # fmt: skip
-    assert decoded.stderr == b""
+    check_ffmpeg(path)
     assert subprocess.run(["sox", path, "-n", "stat"], check=True, capture_output=True).returncode == 0
 
 

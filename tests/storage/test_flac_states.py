@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 import re
 import shutil
 import subprocess
@@ -10,8 +11,11 @@ from pathlib import Path
 
 import pytest
 import soundfile
+from fastcrc import crc16
 from fixtures.make_v2_chains import row, thresholds
+from judges import check_ffmpeg
 
+from audiomem_sql.audio.flac.false_headers import is_header
 from audiomem_sql.errors import DamagedFileError
 from audiomem_sql.storage.log import LogRecord
 from audiomem_sql.storage.pages import FRONT_BYTES
@@ -43,7 +47,7 @@ def output(*command: str) -> str:
 def judge(path: Path, *, md5: bool) -> int:
     """All decoders read all samples and have nothing to say; so many samples. md5: whether there is one."""
     output("flac", "-t", "-s", str(path))
-    assert output("ffmpeg", "-v", "warning", "-xerror", "-i", str(path), "-f", "null", "-") == ""
+    check_ffmpeg(path)
     told = int(output("metaflac", "--show-total-samples", str(path)))
     assert (output("metaflac", "--show-md5sum", str(path)).strip() != "0" * 32) == md5
     if md5:
@@ -165,3 +169,29 @@ def test_encoded_again(made: tuple[Path, bool, bool], how: str) -> None:
         closed.with_name("copy.flac").unlink()
     assert ids(closed) == list(range(1, 14))
     output("flac", "-t", "-s", str(closed))
+
+
+@pytest.mark.damages
+def test_the_judge_notices_what_is_wrong(tmp_path: Path) -> None:
+    """A frame that is damaged, in the middle or at the end; a false header there is another matter."""
+    path = tmp_path / "t.flac"
+    with Table.create(path, COLUMNS, {"profile": "embedded"}) as table:
+        table.append([{"id": 1, "word": "a", "n": 1, "raw": random.Random(1).randbytes(40_000)}])
+        table.checkpoint()
+    check_ffmpeg(path)
+    whole = path.read_bytes()
+    for place in (len(whole) // 2, len(whole) - 4000):
+        path.write_bytes(whole[:place] + bytes([whole[place] ^ 1]) + whole[place + 1 :])
+        with pytest.raises(AssertionError):
+            check_ffmpeg(path)
+    frame = int.from_bytes(whole[15:18], "big")
+    header = next(
+        taken
+        for code in range(256)
+        if is_header(taken := bytes([0xFF, 0xF8, 0x79, 0x18, 0x00, 0x00, 0x10, code]) + bytes(8))
+    )
+    last = whole[-frame:-4000] + header + whole[16 - 4000 : -2]
+    path.write_bytes(whole[:-frame] + last + crc16.umts(last).to_bytes(2, "big"))
+    refused = subprocess.run(["ffmpeg", "-v", "error", "-xerror", "-i", path, "-f", "null", "-"], check=False)
+    assert refused.returncode
+    check_ffmpeg(path)

@@ -27,7 +27,7 @@ from audiomem_sql.storage.segment import options as table_options
 from .grammar import queries
 from .tables import Layout, layouts
 
-EXAMPLES = 500
+EXAMPLES = 250
 QUERIES = 6
 FUZZ_SECONDS = float(os.environ.get("AUDIOMEM_FUZZ_SECONDS", "0"))
 COUNTED = {"no times": 0}

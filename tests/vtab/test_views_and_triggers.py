@@ -14,7 +14,7 @@ from .schema_objects import schemas, statements
 from .tables import Layout, layouts
 from .test_conformance import FUZZ_SECONDS, NO_CHECKS, PHASES, campaign_for_a_time, small_blocks
 
-EXAMPLES = 120
+EXAMPLES = 60
 STATEMENTS = 8
 QUERIES = 4
 _TABLES = st.lists(layouts(4, 5), min_size=1, max_size=2)
