@@ -26,6 +26,8 @@ from audiomem_sql.upkeep.verify import problems
 
 #: What a native table has instead of the types that SQLite lacks. INT is INTEGER that never names the rowid.
 _NATIVE = {"BOOLEAN": "INT", "JSON": "TEXT"}
+#: What ours says of texts that only SQLite takes, made of blobs.
+NO_UTF8 = "text that is not UTF-8"
 NO_TIME = re.compile(r": column \w.*: .* is (no timestamp|finer than a microsecond)|timestamp .* is outside")
 _PLACE = re.compile(r"\{(\w+)\}")
 #: A hidden column of table t, which the query calls s1: ``{t!s1.audiomem_rank}``.
@@ -246,8 +248,8 @@ class Twins:
             text = self.fill(sql, lambda name, ours=ours: "a" if name in ours else "n")  # type: ignore[misc]
             found = self.run(text, bindings)
             self.compared += 1
-            if found.error is UnicodeDecodeError:
-                continue  # SQLite can make texts that are not UTF-8 out of blobs, and Python cannot take them
+            if found.error is UnicodeDecodeError or NO_UTF8 in found.message:
+                continue  # SQLite makes such texts out of blobs; neither Python nor ours takes them
             if found.error is DataTypeError and NO_TIME.search(found.message):
                 self.no_times += 1
                 continue  # ours refuses to compare a time with what is none

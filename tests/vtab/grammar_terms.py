@@ -223,7 +223,7 @@ class Terms:
         if kind == 11:
             return f"({self.condition(scope, depth - 1)})"
         if kind == 12:
-            return f"(-{one})"
+            return f"(- {one})"
         return self.scalar_subquery(scope, depth - 1)
 
     def scalar_subquery(self, scope: Sequence[Source], depth: int) -> str:
