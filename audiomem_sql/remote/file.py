@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 
 from audiomem_sql.bytes import ByteSource
 from audiomem_sql.errors import NotAudioMemoryError, StorageError
-from audiomem_sql.remote.contract import NoRangesError, ObjectReader, Pin
+from audiomem_sql.remote.contract import NoRangesError, ObjectReader, Pin, TransientFaultError
 from audiomem_sql.remote.fsspec_object import FsspecObject
 from audiomem_sql.remote.kept import Kept, assembled
 from audiomem_sql.remote.options import GAP_BYTES, REQUEST_BYTES, WHOLE_BYTES, RemoteOptions
@@ -28,12 +28,30 @@ def reader_of(url: str, options: RemoteOptions) -> ObjectReader:
     return FsspecObject(url)
 
 
+class _Ask:
+    """A request for a range, which goes past caches when an answer of theirs was cut.
+
+    A cache that keeps a file in parts and finds that two of them are of different states does that.
+    """
+
+    def __init__(self, reader: ObjectReader, start: int, stop: int, pin: Pin, fresh: bool) -> None:
+        self._get = partial(reader.get, start, stop, pin)
+        self._fresh = fresh
+
+    def __call__(self) -> bytes:
+        try:
+            return self._get(fresh=self._fresh)
+        except TransientFaultError as fault:
+            self._fresh = self._fresh or fault.cut
+            raise
+
+
 class _Opened:
     """What those share that read one state of an object."""
 
     def __init__(self, reader: ObjectReader, options: RemoteOptions) -> None:
         self.reader = reader
-        self.requests = Requests(reader.name, options)
+        self.requests = Requests(reader.name, options, reader.survives_forks)
         self.kept = Kept(max(options.kept, options.head))
         self.pin, head = self._first(options)
         self.kept.put(0, head)
@@ -62,9 +80,7 @@ class _Opened:
             for start, stop in stretches
             for low in range(start, stop, REQUEST_BYTES)
         ]
-        asks: list[Callable[[], bytes]] = [
-            partial(self.reader.get, low, high, self.pin, fresh=fresh) for low, high in cut
-        ]
+        asks: list[Callable[[], bytes]] = [_Ask(self.reader, low, high, self.pin, fresh) for low, high in cut]
         if not asks:
             return []
         try:

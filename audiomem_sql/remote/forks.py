@@ -1,12 +1,14 @@
 """Processes that forked after remote objects were read.
 
-The client has threads and locks that a fork does not take along; a child that used it would wait for ever.
-So it gets an error.
+obstore has threads and locks that a fork does not take along; a child that used it would wait for ever. So
+it gets an error. What can be made anew is: locks, the threads that wait for answers, file systems of fsspec.
 """
 
 from __future__ import annotations
 
 import os
+import weakref
+from typing import Protocol
 
 from audiomem_sql.errors import StorageError
 
@@ -18,15 +20,33 @@ class _Process:
     orphaned = False
 
 
+class Renewed(Protocol):
+    """What must not go on as the parent left it: a lock that another thread held, a pool without threads."""
+
+    def renew(self) -> None:
+        """Be ready for use in a child, in which only the thread that forked goes on."""
+        ...
+
+
+_ALL: weakref.WeakSet[Renewed] = weakref.WeakSet()
+
+
+def renewed_in_children(each: Renewed) -> None:
+    """Have ``each`` renewed in every child, for as long as it is there."""
+    _ALL.add(each)
+
+
 def _forked() -> None:
     _Process.orphaned = _Process.orphaned or _Process.used
+    for each in list(_ALL):
+        each.renew()
 
 
 os.register_at_fork(after_in_child=_forked)
 
 
-def check_fork(name: str) -> None:
-    """Say that requests are about to be made. StorageError in a process that must not make any."""
+def check_orphan(name: str) -> None:
+    """StorageError in a process that must not make any requests, before a lock or a client is touched."""
     if _Process.orphaned:
         raise StorageError(
             "the process was forked after its parent read from a store, whose client cannot be used in it",
@@ -34,4 +54,9 @@ def check_fork(name: str) -> None:
             remedy="Start processes with multiprocessing's 'spawn' or 'forkserver', or fork before the first "
             "remote table is opened.",
         )
+
+
+def check_fork(name: str) -> None:
+    """Say that requests are about to be made. StorageError in a process that must not make any."""
+    check_orphan(name)
     _Process.used = True

@@ -6,6 +6,8 @@ import threading
 from bisect import bisect_right, insort
 from collections import OrderedDict
 
+from audiomem_sql.remote.forks import renewed_in_children
+
 
 class Kept:
     """Parts of one object by offset, at most ``limit`` bytes of them; those that came last are kept.
@@ -19,6 +21,13 @@ class Kept:
         #: By offset, in the order they came.
         self._parts: OrderedDict[int, bytes] = OrderedDict()
         self._bytes = 0
+        self._lock = threading.Lock()
+        renewed_in_children(self)
+
+    def renew(self) -> None:
+        """In a child: what another thread was changing when its parent forked is left out."""
+        if self._lock.locked():
+            self._starts, self._parts, self._bytes = [], OrderedDict(), 0
         self._lock = threading.Lock()
 
     def put(self, start: int, data: bytes) -> None:

@@ -18,7 +18,7 @@ from typing import Generic, TypeVar
 from audiomem_sql.machine.interrupts import check_interrupt
 from audiomem_sql.remote.contract import TransientFaultError
 from audiomem_sql.remote.faults import given_up
-from audiomem_sql.remote.forks import check_fork
+from audiomem_sql.remote.forks import check_fork, renewed_in_children
 from audiomem_sql.remote.options import RemoteOptions
 
 _Answer = TypeVar("_Answer")
@@ -37,15 +37,24 @@ _HEDGED_SHARE = 0.1
 class _Pool:
     """The threads of the process that wait for answers."""
 
-    executor: ThreadPoolExecutor | None = None
-    lock = threading.Lock()
+    def __init__(self) -> None:
+        self.renew()
+        renewed_in_children(self)
+
+    def renew(self) -> None:
+        """In a child, which has none of them."""
+        self._executor: ThreadPoolExecutor | None = None
+        self._lock = threading.Lock()
+
+    def executor(self) -> ThreadPoolExecutor:
+        """They are made when they are asked for."""
+        with self._lock:
+            if self._executor is None:
+                self._executor = ThreadPoolExecutor(_MOST_THREADS, thread_name_prefix="audiomem-remote")
+            return self._executor
 
 
-def _executor() -> ThreadPoolExecutor:
-    with _Pool.lock:
-        if _Pool.executor is None:
-            _Pool.executor = ThreadPoolExecutor(_MOST_THREADS, thread_name_prefix="audiomem-remote")
-        return _Pool.executor
+_POOL = _Pool()
 
 
 @dataclass(slots=True)
@@ -72,15 +81,21 @@ class _Job(Generic[_Answer]):
 
 
 class Requests:
-    """The requests for one object, ``name``. Safe to use from several threads."""
+    """The requests for one object, ``name``. Safe to use from several threads.
 
-    def __init__(self, name: str, options: RemoteOptions) -> None:
+    survives_forks: the client is made anew in children, so that these may go on.
+    """
+
+    def __init__(self, name: str, options: RemoteOptions, survives_forks: bool = False) -> None:
         self.name = name
+        self._survives_forks = survives_forks
         self.counts = Counts()
         self._options = options
         self._times: deque[float] = deque(maxlen=_REMEMBERED)
         #: When the requests began to fail, of which some has failed in every step since.
         self._failing_since: float | None = None
+        #: Until when the store asks to be left alone.
+        self._rest_until = 0.0
         self._lock = threading.Lock()
 
     def all(self, asks: Sequence[Callable[[], _Answer]]) -> list[_Answer]:
@@ -88,7 +103,8 @@ class Requests:
 
         StorageError if they go on failing, and what an ask raises besides TransientFaultError.
         """
-        check_fork(self.name)
+        if not self._survives_forks:
+            check_fork(self.name)
         jobs = [_Job(ask) for ask in asks]
         flying: dict[Future[_Answer], tuple[_Job[_Answer], float]] = {}
         failed = False
@@ -110,8 +126,10 @@ class Requests:
     def _start(
         self, jobs: Sequence[_Job[_Answer]], flying: dict[Future[_Answer], tuple[_Job[_Answer], float]]
     ) -> None:
-        """Begin what is due, and what is late a second time."""
+        """Begin what is due, and what is late a second time; nothing while the store is left alone."""
         now = time.monotonic()
+        if now < self._rest_until:
+            return
         for job in jobs:
             if len(flying) >= self._options.parallel:
                 return
@@ -132,7 +150,7 @@ class Requests:
     ) -> None:
         job.in_flight += 1
         self.counts.requests += 1
-        flying[_executor().submit(job.ask)] = job, now
+        flying[_POOL.executor().submit(job.ask)] = job, now
 
     def _take(self, future: Future[_Answer], job: _Job[_Answer], began: float) -> bool:
         """Take the outcome of a try; False if it failed. StorageError if that has gone on for too long."""
@@ -147,9 +165,12 @@ class Requests:
             if self._failing_since is None:
                 self._failing_since = began
             pause = min(_LONGEST_PAUSE, _FIRST_PAUSE * 2**job.tries) * random.uniform(0.5, 1)
+            pause = max(pause, fault.wait)
             budget = min(self._options.budget, _BRIEFLY) if fault.brief else self._options.budget
             if now + pause - self._failing_since > budget and not job.in_flight:
-                raise given_up(self.name, fault.cause, now - self._failing_since) from None
+                asks = f" and asks to wait for {fault.wait:.0f} s" if fault.wait else ""
+                raise given_up(self.name, f"{fault.cause}{asks}", now - self._failing_since) from None
+            self._rest_until = max(self._rest_until, now + min(fault.wait, budget))
             job.tries += 1
             job.due = now + pause
             return False
@@ -176,7 +197,8 @@ class Requests:
     ) -> float:
         """Seconds until something is due, at most those after which an interrupt is looked for."""
         now = time.monotonic()
-        dues = [job.due for job in jobs if not job.in_flight and job.due > now]
+        rest = self._rest_until
+        dues = [max(job.due, rest) for job in jobs if not job.in_flight and max(job.due, rest) > now]
         late = self._late_after()
         if late is not None:
             dues += [began + late for job, began in flying.values() if not job.hedged]

@@ -2,13 +2,22 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from hashlib import sha256
 from typing import Any
 from urllib.parse import SplitResult, parse_qsl, urlsplit
 
 from audiomem_sql.machine.urls import shown
 from audiomem_sql.remote.contract import MODIFIED, ObjectReader, Pin, TransientFaultError
-from audiomem_sql.remote.faults import another_snapshot, fault_of, is_empty, too_large_without_ranges
+from audiomem_sql.remote.faults import (
+    another_snapshot,
+    fault_of,
+    is_empty,
+    is_of_another_state,
+    too_large_without_ranges,
+)
+from audiomem_sql.remote.patience import Patience
+from audiomem_sql.remote.stale import stale_places
 from audiomem_sql.remote.stores import HTTP, client, endpoint, store_of
 
 #: Parameters of signed addresses: S3 and what speaks it, Google, Azure (SAS), CloudFront.
@@ -29,38 +38,81 @@ class StoredObject(ObjectReader):
         self._url, self._timeout = url, timeout
         self._client = client()
         self._store, self._key = store_of(url, timeout)
+        self._was_cut = False
+        self._patience = Patience(self._address, timeout, "GET" if self._is_on_the_web() else "HEAD")
 
     def first(self, length: int) -> tuple[Pin, bytes]:
-        """The first bytes and the state."""
+        """The first bytes and the state; past caches, if these were found to have an old one lately."""
+        store = self._past_caches() if self._was_cut or stale_places.has(self.place) else self._store
         try:
-            answer = self._client.get(self._store, self._key, options={"range": (0, length)})
+            return self._first(store, length)
+        except TransientFaultError as fault:
+            self._was_cut = self._was_cut or fault.cut
+            raise
+
+    def _fault(self, error: BaseException, *, opened: bool) -> Exception:
+        """The error to raise for one of the client, with what a busy store says of when to come again."""
+        fault = fault_of(error, self.name, opened=opened)
+        if isinstance(fault, TransientFaultError) and fault.busy:
+            fault.wait = self._patience.seconds()
+        return fault
+
+    def _is_on_the_web(self) -> bool:
+        return urlsplit(self._url).scheme.lower() in HTTP
+
+    def _address(self) -> str:
+        """Where everybody may ask for the headers of the object, for a minute."""
+        if self._is_on_the_web():
+            return self._url
+        return str(self._client.sign(self._store, "HEAD", self._key, timedelta(minutes=1)))
+
+    def _past_caches(self) -> Any:
+        return store_of(self._url, self._timeout, fresh=True)[0]
+
+    def _first(self, store: Any, length: int) -> tuple[Pin, bytes]:
+        try:
+            answer = self._client.get(store, self._key, options={"range": (0, length)})
             pin = _pin(answer.meta)
             data = bytes(answer.bytes())
         except Exception as error:
             if is_empty(error):
                 return Pin(0, ""), b""
-            raise fault_of(error, self.name, opened=False) from None
+            raise self._fault(error, opened=False) from None
         if len(data) != min(length, pin.size):
-            raise TransientFaultError("the answer was cut")
+            raise TransientFaultError("the answer was cut", cut=True)
         return pin, data
 
     def get(self, start: int, stop: int, pin: Pin, *, fresh: bool = False) -> bytes:
-        """A range of the object in the state ``pin``."""
+        """A range of the object in the state ``pin``.
+
+        An answer of another state may be that of a cache that keeps parts of files, and this one for too
+        long. So it is asked for once more, past caches. If there is another state, too, the object was
+        replaced, or ``pin`` is an old state that a cache still had: who opens it next must go past that.
+        """
+        data = None if fresh else self._range(self._store, start, stop, pin)
+        if data is None:
+            data = self._range(self._past_caches(), start, stop, pin)
+        if data is None:
+            stale_places.add(self.place)
+            raise another_snapshot(self.name)
+        return data
+
+    def _range(self, store: Any, start: int, stop: int, pin: Pin) -> bytes | None:
+        """Bytes of the object; None if the answer is of another state than ``pin``."""
         options: dict[str, Any] = {"range": (start, stop)}
         if pin.is_lasting:
             options["if_match"] = pin.tag
-        store = store_of(self._url, self._timeout, fresh=True)[0] if fresh else self._store
         try:
             answer = self._client.get(store, self._key, options=options)
             if _pin(answer.meta) != pin:  # a server or a cache that does not know If-Match
-                raise another_snapshot(self.name)
+                return None
             data = bytes(answer.bytes())
         except Exception as error:
-            if type(error).__module__.startswith("audiomem_sql"):
-                raise
-            raise fault_of(error, self.name, opened=True) from None
+            if is_of_another_state(error):
+                return None
+            raise self._fault(error, opened=True) from None
         if len(data) != stop - start:
-            raise TransientFaultError("the answer was cut")
+            raise TransientFaultError("the answer was cut", cut=True)
         return data
 
     def whole(self, pin: Pin | None, most: int) -> tuple[Pin, bytes]:
@@ -76,7 +128,7 @@ class StoredObject(ObjectReader):
         except Exception as error:
             if type(error).__module__.startswith("audiomem_sql"):
                 raise
-            raise fault_of(error, self.name, opened=pin is not None) from None
+            raise self._fault(error, opened=pin is not None) from None
         if len(data) != found.size:
             raise TransientFaultError("the answer was cut")
         return found, data

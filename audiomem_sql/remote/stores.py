@@ -14,12 +14,13 @@ from urllib.parse import urlsplit
 
 from audiomem_sql.errors import MissingExtraError, StorageError
 from audiomem_sql.machine.urls import shown
+from audiomem_sql.remote import clouds
+from audiomem_sql.remote.forks import check_orphan
 
 #: Schemes of buckets: the host names the bucket, the path the key.
 BUCKETS = ("s3", "s3a", "gs", "az", "azure", "abfs", "abfss", "adl")
 HTTP = ("http", "https")
 MEMORY = "memory"
-_PREFIXES = ("AWS_", "AZURE_", "GOOGLE_")
 _MOST_CLIENTS = 64
 _PROCESS = os.urandom(16).hex()
 
@@ -53,6 +54,7 @@ def store_of(url: str, timeout: float, *, fresh: bool = False) -> tuple[Any, str
 
     fresh: one that asks caches on the way to pass the request on. StorageError for what is no such URL.
     """
+    check_orphan(shown(url))
     module = client()
     parts = urlsplit(url)
     scheme = parts.scheme.lower()
@@ -61,7 +63,7 @@ def store_of(url: str, timeout: float, *, fresh: bool = False) -> tuple[Any, str
     options: dict[str, Any] = {
         "timeout": timedelta(seconds=timeout),
         "connect_timeout": timedelta(seconds=min(timeout, 5.0)),
-        "allow_http": scheme == "http" or _plain_endpoint(),
+        "allow_http": scheme == "http" or (scheme in BUCKETS and clouds.is_plain(scheme)),
     }
     if fresh:
         options["default_headers"] = {"Cache-Control": "no-cache"}
@@ -73,11 +75,10 @@ def store_of(url: str, timeout: float, *, fresh: bool = False) -> tuple[Any, str
         root, key = url.partition("#")[0], ""  # a signature is in the query, which a key cannot have
     else:
         root, key = f"{scheme}://{parts.netloc}", parts.path.strip("/")
-        if scheme.startswith("s3"):
-            chosen |= _profile()
+        chosen |= _profile() if scheme.startswith("s3") else clouds.settings_of(scheme, parts.netloc)
     if not parts.netloc or (scheme in BUCKETS and not key):
         raise StorageError("names no object", file=shown(url), remedy="Write scheme://bucket/key")
-    environment = tuple(item for item in sorted(os.environ.items()) if item[0].startswith(_PREFIXES))
+    environment = tuple(item for item in sorted(os.environ.items()) if item[0].startswith(clouds.PREFIXES))
     try:
         made = _client((root, fresh, timeout, environment), lambda: module.store.from_url(root, **chosen))
     except (ValueError, module.exceptions.BaseError) as error:
@@ -90,24 +91,10 @@ def store_of(url: str, timeout: float, *, fresh: bool = False) -> tuple[Any, str
 
 
 def endpoint(scheme: str) -> str:
-    """The server that stands for a scheme, if the environment names another than the cloud's.
-
-    Of ``memory://`` this process, and of Azure the account: its buckets are called alike in each.
-    """
+    """The server that stands for a scheme, if it is not the cloud's own; of ``memory://`` this process."""
     if scheme == MEMORY:
         return f"process {os.getpid()} {_PROCESS}"
-    names: tuple[str, ...] = ()
-    if scheme.startswith("s3"):
-        names = ("AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL", "AWS_ENDPOINT")
-    elif scheme in BUCKETS and scheme != "gs":
-        names = ("AZURE_STORAGE_ENDPOINT", "AZURE_STORAGE_ACCOUNT_NAME")
-    return next((os.environ[name] for name in names if os.environ.get(name)), "")
-
-
-def _plain_endpoint() -> bool:
-    """Whether the environment names a server without TLS."""
-    names = ("AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL", "AWS_ENDPOINT", "AZURE_STORAGE_ENDPOINT")
-    return any(os.environ.get(name, "").startswith("http://") for name in names)
+    return clouds.endpoint(scheme) if scheme in BUCKETS else ""
 
 
 def _profile() -> dict[str, Any]:

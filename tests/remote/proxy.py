@@ -19,13 +19,17 @@ class FaultyProxy:
     """Listens at ``port`` and passes GET, HEAD and PUT on to ``upstream``, a port of this machine.
 
     faults: names of what happens to the next GETs, one each, the first one first; ``always``: to all of them.
-    log: (method, path, Range or "") of each request. delay: seconds added to each.
+    log: (method, path, Range or "") of each request; authorizations: of each, or "".
+    delay: seconds added to each. busy_until: until when, by the monotonic clock, each gets a ``busy_status``
+    with ``retry_after``, seconds or a date.
     """
 
     def __init__(self, upstream: int) -> None:
         self.upstream = upstream
         self.delay = 0.0
+        self.busy_until, self.busy_status, self.retry_after = 0.0, 503, "1"
         self.log: list[tuple[str, str, str]] = []
+        self.authorizations: list[str] = []
         self.sent = 0
         self.faults: list[str] = []
         self.always = ""
@@ -50,6 +54,8 @@ class FaultyProxy:
         self.released.set()
         self.released = threading.Event()
         self.faults, self.always, self.delay, self.log, self.sent = [], "", 0.0, [], 0
+        self.authorizations = []
+        self.busy_until, self.busy_status, self.retry_after = 0.0, 503, "1"
 
     def gets(self) -> list[str]:
         """The ranges that were asked for."""
@@ -78,10 +84,14 @@ class _Handler(BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         owner = self.owner
         owner.log.append((self.command, self.path, self.headers.get("Range", "")))
+        owner.authorizations.append(self.headers.get("Authorization", ""))
         fault = owner.always
         if self.command == "GET" and owner.faults:
             fault = owner.faults.pop(0)
         time.sleep(owner.delay)
+        if time.monotonic() < owner.busy_until:
+            self.refuse(owner.busy_status)
+            return
         if fault in _INSTEAD:
             _INSTEAD[fault](self)
             return
@@ -112,7 +122,7 @@ class _Handler(BaseHTTPRequestHandler):
         if self.command != "HEAD":
             headers = {name: value for name, value in headers.items() if name.lower() != "content-length"}
             headers["Content-Length"] = str(len(data))
-        sent = data[: len(data) // 2] if cut else data
+        sent = b"" if self.command == "HEAD" else data[: len(data) // 2] if cut else data
         self.owner.sent += len(sent)
         self.send_response(status)
         for name, value in headers.items():
@@ -122,7 +132,8 @@ class _Handler(BaseHTTPRequestHandler):
         self.close_connection = cut
 
     def refuse(self, status: int) -> None:
-        self._answer(status, {"Retry-After": "1"}, b"<Error><Code>SlowDown</Code></Error>")
+        told = {"Retry-After": self.owner.retry_after} if self.owner.retry_after else {}
+        self._answer(status, told, b"<Error><Code>SlowDown</Code></Error>")
 
     def deny(self) -> None:
         """As S3 does it: what was to be signed is in the answer."""

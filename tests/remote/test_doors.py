@@ -115,6 +115,8 @@ def test_duckdb(url: str) -> None:
     assert extension.execute(f"SELECT max(id) FROM '{url}'").fetchall() == [(1001,)]
     assert am.attach(python, url) == "notes"
     assert python.execute("SELECT count(*) FROM notes").fetchall() == [(1001,)]
+    assert am.attach(python, url, url) == url  # a table's name, which DuckDB finds before it looks for a file
+    assert python.execute(f"SELECT max(id) FROM '{url}' WHERE n = 1").fetchall() == [(1001,)]
     for connection in (python, extension):
         connection.close()
 
