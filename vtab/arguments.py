@@ -10,13 +10,14 @@ from audiomem_sql.columns.arguments import is_option, parse_options
 from audiomem_sql.columns.schema import Schema, parse_columns
 from audiomem_sql.columns.table_names import is_utf8, path_of, table_name
 from audiomem_sql.columns.tokenizers import AUTO
-from audiomem_sql.errors import InFile, OptionError, SchemaError, StorageError
+from audiomem_sql.errors import InFile, OptionError, SchemaError, StorageError, UnsupportedError
 from audiomem_sql.machine import file_names
 from audiomem_sql.machine.file_names import is_there
 from audiomem_sql.machine.urls import is_url
 from audiomem_sql.search import allow_model
 from audiomem_sql.storage.segment import TableOptions
 from audiomem_sql.table.table import Table
+from audiomem_sql.versions import AlreadyThereError
 from audiomem_sql.vtab.hidden_columns import HiddenColumns, only_prefixed
 from audiomem_sql.vtab.interface import Host
 
@@ -84,6 +85,8 @@ def missing_declaration(name: str, arguments: Sequence[str]) -> str:
 
 
 def _created(path: str, definitions: list[str], options: dict[str, str]) -> Table:
+    if is_url(path) and definitions:
+        return _created_at_url(path, definitions, options)
     if is_there(path) or options.get("salvage", "off").lower() == "on":
         return _open_existing(path, definitions, options)
     if not definitions:
@@ -94,6 +97,16 @@ def _created(path: str, definitions: list[str], options: dict[str, str]) -> Tabl
             "'notes.flac', id INTEGER PRIMARY KEY, body TEXT.",
         )
     return Table.create(path, definitions, options)
+
+
+def _created_at_url(path: str, definitions: list[str], options: dict[str, str]) -> Table:
+    """A table at a URL; the one that is there, if there is one, or nothing can be written there."""
+    own = {name: value for name, value in options.items() if name not in _OF_CONNECTION}
+    try:
+        Table.create(path, definitions, own).close()
+    except (AlreadyThereError, UnsupportedError):
+        return _open_existing(path, definitions, options)
+    return _open_existing(path, [], {name: options[name] for name in options if name not in own})
 
 
 def _parse(arguments: Sequence[str]) -> tuple[str, list[str], dict[str, str]]:

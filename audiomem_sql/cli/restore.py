@@ -6,18 +6,28 @@ from typing import Annotated
 
 import typer
 
+from audiomem_sql.errors import OptionError
+
 
 def restore(
-    file: Annotated[str, typer.Argument(help="The FLAC file.", metavar="FILE")],
-    version: Annotated[str, typer.Argument(help="The version, by number or by tag.", metavar="VERSION")],
+    file: Annotated[str, typer.Argument(help="The FLAC file, or the URL of a table.", metavar="FILE")],
+    version: Annotated[
+        str | None, typer.Argument(help="The version, by number or by tag.", metavar="VERSION")
+    ] = None,
+    as_of: Annotated[
+        str | None, typer.Option("--as-of", help="The newest version at a time, such as 2026-01-31 12:00.")
+    ] = None,
 ) -> None:
     """Make the rows of an old version the newest, in a commit of its own; nothing is lost."""
     from audiomem_sql.table.table import Table
 
+    if (version is None) == (as_of is None):
+        raise OptionError("one version is restored", remedy="Name a VERSION, or a time with --as-of.")
     with Table(file) as table:
         before = table.version
-        after = table.restore(version)
+        old = table.at(version, as_of).version
+        after = table.restore(old)
         if after == before:
-            print(f"{file}: the newest version has the rows of version {version} already")
+            print(f"{file}: the newest version has the rows of version {old} already")
         else:
-            print(f"{file}: version {after} has the rows of version {version}: {len(table):,} rows")
+            print(f"{file}: version {after} has the rows of version {old}: {len(table):,} rows")

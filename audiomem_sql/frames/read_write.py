@@ -11,6 +11,7 @@ from audiomem_sql.columns.arrow_input import to_table
 from audiomem_sql.errors import InFile, StorageError
 from audiomem_sql.machine.file_names import is_there
 from audiomem_sql.machine.progress import Progress
+from audiomem_sql.machine.urls import is_url
 from audiomem_sql.storage.segment import TableOptions
 from audiomem_sql.table.table import Table
 from audiomem_sql.writing.streaming import example_of, is_stream
@@ -29,6 +30,7 @@ def open(
     salvage: bool = False,
     on_damage: str = "fail",
     cache: str | Sequence[str] | None = None,
+    durability: str = "sync",
 ) -> Table:
     """Open the table in a FLAC file.
 
@@ -37,13 +39,22 @@ def open(
     versions are missing, instead of raising an error. Such a table cannot be written to. on_damage: ``fail``,
     or ``skip`` to leave out rows whose bytes cannot be recovered, and warn which they are. cache: of a URL,
     tiers of a cache, the fastest first, such as ``["memory:256MB", "disk:/var/cache/audiomem:10GB"]``
-    (docs/TIERS.md); by default those that the environment variable ``AUDIOMEM_CACHE`` names.
+    (docs/TIERS.md); by default those that the environment variable ``AUDIOMEM_CACHE`` names. durability: of
+    appends to a table in a store: ``sync``, or ``async`` for those that nobody waits for (docs/REMOTE.md).
 
     Raises QueryError for a version that is not kept, NotAudioMemoryError for a file that is no table,
     DamagedFileError for one that cannot be read, StorageError for a path that cannot be opened,
-    OptionError for what is no tier, and for tiers of a local file.
+    OptionError for what is no tier, and for tiers of a local file, or its ``durability="async"``.
     """
-    return Table(path, version=version, as_of=as_of, salvage=salvage, on_damage=on_damage, cache=cache)
+    return Table(
+        path,
+        version=version,
+        as_of=as_of,
+        salvage=salvage,
+        on_damage=on_damage,
+        cache=cache,
+        durability=durability,
+    )
 
 
 def read_flac(
@@ -90,7 +101,7 @@ def write_flac(
     with InFile(path):
         TableOptions.check_names(options, ("primary_key", "semantic", "if_exists", "progress"))
     while True:
-        if not is_there(path):
+        if is_url(path) or not is_there(path):  # whether something is at a URL is told when it is made
             try:
                 with InFile(path):
                     return _write_new(data, path, primary_key, semantic, options, progress)

@@ -26,9 +26,10 @@ def resolved(path: str | os.PathLike[str]) -> str:
     name = os.fspath(path)
     if is_url(name):
         raise UnsupportedError(
-            "a URL is no place to write to: tables in stores and on web servers are only read",
+            "a URL is no file, and this can only be done to files",
             file=shown(name),
-            remedy="Write to a file, and put that into the store.",
+            remedy="Rows of tables in stores are written through their URL; objects are deleted by tools "
+            "of the store.",
         )
     try:
         full = os.path.realpath(name)

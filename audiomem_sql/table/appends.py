@@ -99,6 +99,9 @@ class Appends:
             table = with_vectors(table, full, embedder, progress, opened.options.passages)
             opened.options = recorded(opened.options, embedder)
         append = Append(table, schema, deleted, pack_sources(sources) if sources else None, message)
+        version = self._session.append_rows(append, progress)
+        if version is not None:
+            return version
         if table.num_rows <= log_limits.LOGGED_ROWS and table.nbytes <= log_limits.LOGGED_COMMIT_BYTES:
             version = self._append_logged(append)
             if version is not None:
@@ -127,7 +130,7 @@ class Appends:
         with session.writing():
             append.check_schema(opened.snapshot)
             deleted = append.deleted(opened.snapshot)
-            session.empty_log()
+            session.make_way()
             snapshot = opened.snapshot
             if not append.table.num_rows and not len(deleted) and append.sources is None:
                 return snapshot.version

@@ -59,7 +59,11 @@ class CommitUpkeep:
         if not is_long and log is not None:
             return
         self._session.transaction = None
-        if self.attempt(empty_log=is_long):
+        self.try_again_later(self.attempt(empty_log=is_long))
+
+    def try_again_later(self, done: bool) -> None:
+        """Say when upkeep is attempted next: soon after it was ``done``, later after each failure."""
+        if done:
             self._skipped, self._next_skip = 0, 1
         else:
             self._skipped, self._next_skip = self._next_skip, min(2 * self._next_skip, MOST_SKIPPED)

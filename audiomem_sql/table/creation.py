@@ -13,6 +13,7 @@ from audiomem_sql.errors import DamagedFileError, StorageError
 from audiomem_sql.machine.file_names import readable_name
 from audiomem_sql.machine.limits import LIMITS
 from audiomem_sql.machine.malloc import spare
+from audiomem_sql.machine.urls import is_url, shown
 from audiomem_sql.scan import in_rowid_order, scan
 from audiomem_sql.search import dimensions_of
 from audiomem_sql.storage.segment import AUTO, ON, SegmentWriter, TableOptions, Version, cuts_texts
@@ -34,17 +35,16 @@ def create_file(
     """
     schema = columns if isinstance(columns, Schema) else parse_columns(columns)
     check_definitions(schema)
+    if is_url(path):
+        from audiomem_sql.table.stored_creation import create_stored
+
+        url = os.fspath(path)
+        create_stored(url, *_completed(schema, TableOptions.parse(options), shown(url)))
+        return
     files = TableFiles.at(path)
     _check_free(files)
     chosen = TableOptions.parse(options, os.path.dirname(files.base))
-    if LIMITS[chosen.profile].sparing:
-        spare()
-    if len(schema.vectors) < len(schema.semantic_columns):
-        width = dimensions_of(chosen.model, chosen.model_backend, files.base)
-        cuts = cuts_texts(chosen.passages, chosen.model)
-        if cuts and chosen.passages == AUTO:
-            chosen = replace(chosen, passages=ON)
-        schema = schema.with_vectors(width, passages=cuts)
+    schema, chosen = _completed(schema, chosen, files.base)
     writer = SegmentWriter(
         files.base,
         schema,
@@ -59,6 +59,19 @@ def create_file(
     except BaseException:
         writer.abandon()
         raise
+
+
+def _completed(schema: Schema, chosen: TableOptions, path: str) -> tuple[Schema, TableOptions]:
+    """Columns with those of vectors, and options that say how these are made."""
+    if LIMITS[chosen.profile].sparing:
+        spare()
+    if len(schema.vectors) < len(schema.semantic_columns):
+        width = dimensions_of(chosen.model, chosen.model_backend, path)
+        cuts = cuts_texts(chosen.passages, chosen.model)
+        if cuts and chosen.passages == AUTO:
+            chosen = replace(chosen, passages=ON)
+        schema = schema.with_vectors(width, passages=cuts)
+    return schema, chosen
 
 
 def _check_free(files: TableFiles) -> None:

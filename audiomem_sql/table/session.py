@@ -23,9 +23,9 @@ from audiomem_sql.storage.segment import TableOptions
 from audiomem_sql.table.commit_log import CommitLog
 from audiomem_sql.table.commit_upkeep import CommitUpkeep, tell
 from audiomem_sql.table.open_table import OpenTable
-from audiomem_sql.upkeep.compaction import checkpoint, vacuum
+from audiomem_sql.upkeep.compaction import Retention, checkpoint, merge, vacuum
 from audiomem_sql.versions import Snapshot, only_read
-from audiomem_sql.writing.commit import Commit, LoggedCommit, PendingCommit, write_commit
+from audiomem_sql.writing.commit import AnyCommit, Commit, LoggedCommit, commit_time, now, write_commit
 from audiomem_sql.writing.commit_limits import check_history
 from audiomem_sql.writing.group_commit import Append
 from audiomem_sql.writing.transaction import Transaction
@@ -154,8 +154,7 @@ class Session:
 
     def _check_changeable(self) -> None:
         opened = self.opened
-        if opened.files.is_remote:
-            raise only_read(opened.path)
+        self._check_place()
         if opened.salvage:
             raise StorageError(
                 "a table that is opened for salvage is only read",
@@ -168,6 +167,11 @@ class Session:
                 file=opened.path,
                 remedy="Open the table without a version to write to it.",
             )
+
+    def _check_place(self) -> None:
+        """UnsupportedError for what is not in a file."""
+        if self.opened.files.is_remote:
+            raise only_read(self.opened.path)
 
     def _lock_files(self, timeout: float, *, damaged: bool = False) -> None:
         """Take the writer's lock, load the newest snapshot, and see to it that it can be built upon."""
@@ -228,7 +232,7 @@ class Session:
         """:meth:`log_writer`, and the snapshot with the log."""
         return self.log_writer(), self.opened.snapshot
 
-    def append_to_log(self, record: LogRecord) -> LoggedCommit:
+    def append_to_log(self, record: LogRecord) -> AnyCommit:
         """Write a commit as a record of the log, durably. It is not in the snapshot yet."""
         check_history(self.opened.snapshot, record.message, tags=record.tags)
         writer = self.log_writer()
@@ -250,7 +254,7 @@ class Session:
 
     def write_segment(
         self, content: Commit, options: TableOptions | None = None, progress: Progress | None = None
-    ) -> PendingCommit:
+    ) -> AnyCommit:
         """Write a commit as a segment of its own, durably. It is not in the snapshot yet.
 
         options: those that the table has from then on, by default those that it has.
@@ -287,6 +291,52 @@ class Session:
         if done or snapshot.log is not None:
             opened.reload()
         return done
+
+    def make_way(self) -> None:
+        """See to it that a segment can come behind all commits."""
+        self.empty_log()
+
+    def flush(self) -> None:
+        """Wait until everything is durable, which it is."""
+
+    def append_rows(self, append: Append, progress: Progress | None) -> int | None:
+        """Commit an append in another way than through the log; None where the log takes it."""
+        return None
+
+    def name_version(self, name: str, number: int, message: str) -> None:
+        """Name a version, by an empty commit that holds the name."""
+        snapshot, tags = self.opened.snapshot, {name: number}
+        record = LogRecord(snapshot.newest + 1, commit_time(snapshot), message=message, tags=tags)
+        self.append_to_log(record).accept()
+
+    def merge(self) -> None:
+        """Make one delta of all deltas and the log."""
+        opened = self.opened
+        self.empty_log()
+        _, *deltas = opened.snapshot.segments
+        if len(deltas) > 1:
+            merge(opened.files, self.lock, opened.snapshot, opened.options, deltas)
+
+    def rewrite(
+        self,
+        options: TableOptions,
+        retain: Retention,
+        level: int | None,
+        progress: Progress | None,
+        *,
+        heard: bool = True,
+    ) -> int:
+        """Make one file of everything; the oldest version that it keeps. heard: see ``vacuum``."""
+        opened = self.opened
+        self.empty_log()
+        snapshot, how = opened.snapshot, {"level": level, "heard": heard, "progress": progress}
+        oldest = retain.oldest(snapshot, now())
+        vacuum(opened.files, self.lock, snapshot, options, oldest, **how)  # type: ignore[arg-type]
+        opened.options = options
+        return oldest
+
+    def check_files(self, what: str) -> None:
+        """UnsupportedError if the table has no files of its own, in whose place others could be put."""
 
     def checkpoint(self) -> bool:
         """:meth:`empty_log` for whoever asks for it; many small deltas are merged."""

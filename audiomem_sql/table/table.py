@@ -23,7 +23,7 @@ from audiomem_sql.table.creation import create_file, salvaged_columns, write_sal
 from audiomem_sql.table.reader import TableReader
 from audiomem_sql.table.rows import Current
 from audiomem_sql.table.schema_changes import SchemaChanges
-from audiomem_sql.table.session import Session
+from audiomem_sql.table.sessions import session_of
 from audiomem_sql.table.transactions import Transactions
 from audiomem_sql.table.upkeep import Upkeep
 from audiomem_sql.upkeep.compaction import Retention
@@ -55,11 +55,16 @@ class Table(TableReader):
         busy_timeout: float = BUSY_TIMEOUT,
         salvage: bool = False,
         on_damage: str = "fail",
+        durability: str = "sync",
     ) -> None:
         super().__init__(
             path, version=version, as_of=as_of, cache=cache, salvage=salvage, on_damage=on_damage
         )
-        self._session = Session(self._opened, busy_timeout)
+        try:
+            self._session = session_of(self._opened, busy_timeout, durability)
+        except BaseException:
+            self._opened.close()
+            raise
         self._transactions = Transactions(self._session)
         self._appends = Appends(self._session)
         self._upkeep = Upkeep(self._session)
@@ -163,6 +168,13 @@ class Table(TableReader):
         """What a query reads now: the view of this thread's open transaction, or the snapshot."""
         return self._session.readable
 
+    def flush(self) -> None:
+        """Wait until all appends are durable; only those of ``durability="async"`` are not when they return.
+
+        Raises why one of them was refused, or is lost.
+        """
+        self._session.flush()
+
     def refresh(self) -> bool:
         """Look for commits of others; True if there were any.
 
@@ -217,9 +229,12 @@ class Table(TableReader):
         """End this thread's transaction and drop its changes."""
         self._transactions.rollback()
 
-    def restore(self, version: int | str) -> int:
-        """Make the rows of an old version the newest, in a commit of its own; the new version."""
-        return self._transactions.restore(version)
+    def restore(self, version: int | str | None = None, as_of: str | datetime | None = None) -> int:
+        """Make the rows of an old version the newest, in a commit of its own; the new version.
+
+        version: a number or a tag; as_of: the newest at a time, as in :meth:`at`.
+        """
+        return self._transactions.restore(version, as_of)
 
     def tag(self, name: str, version: int | None = None) -> None:
         """Name a version, by default the newest; vacuum keeps it. An empty commit holds the name."""

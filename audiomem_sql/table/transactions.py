@@ -5,14 +5,15 @@ Tags and restored versions are commits of their own.
 
 from __future__ import annotations
 
+from datetime import datetime
+
 from audiomem_sql.errors import OptionError, QueryError, StorageError
 from audiomem_sql.machine.progress import Progress
 from audiomem_sql.search import embed_texts, recorded, table_embedder
-from audiomem_sql.storage.log import LogRecord
 from audiomem_sql.table.session import Session
 from audiomem_sql.versions import changes
 from audiomem_sql.writing import log_limits
-from audiomem_sql.writing.commit import LoggedCommit, PendingCommit, commit_time
+from audiomem_sql.writing.commit import AnyCommit, LoggedCommit, commit_time
 from audiomem_sql.writing.commit_limits import shortened
 from audiomem_sql.writing.transaction import Transaction
 
@@ -26,7 +27,7 @@ class Transactions:
     def __init__(self, session: Session) -> None:
         self._session = session
         self._opened = session.opened
-        self._prepared: LoggedCommit | PendingCommit | None = None
+        self._prepared: AnyCommit | None = None
 
     def begin(self, *, any_thread: bool = False) -> Transaction:
         """Become the writer, and open a transaction on the newest snapshot.
@@ -73,7 +74,7 @@ class Transactions:
             record = transaction.record(snapshot.newest + 1, commit_time(snapshot), message, sources)
             self._prepared = session.append_to_log(record)
         else:
-            session.empty_log()
+            session.make_way()
             content = transaction.commit_content(message, sources)
             self._prepared = session.write_segment(content, progress=progress)
 
@@ -119,17 +120,17 @@ class Transactions:
 
     # -- commits of old versions and names -------------------------------------------------------------------
 
-    def restore(self, version: int | str) -> int:
+    def restore(self, version: int | str | None, as_of: str | datetime | None = None) -> int:
         """Make the rows of an old version the newest, in a commit of its own; the new version."""
         self._session.check_no_transaction()
-        if version is None:
+        if version is None and as_of is None:
             raise QueryError(
                 "there is no version to restore", file=self._opened.path, remedy="Pass a number or a tag."
             )
         transaction = self.begin()
         try:
             newest = self._opened.snapshot
-            old = self._opened.at(version, schema=newest.schema)
+            old = self._opened.at(version, as_of, newest.schema)
             rowids = {
                 change.rowid
                 for change in changes(newest, old.version, newest.version)
@@ -155,7 +156,4 @@ class Transactions:
         with session.writing():
             newest = opened.snapshot.newest
             number = newest if version is None else opened.snapshot.at(version).version
-            message = shortened(f"tag {name}")
-            session.append_to_log(
-                LogRecord(newest + 1, commit_time(opened.snapshot), message=message, tags={name: number})
-            ).accept()
+            session.name_version(name, number, shortened(f"tag {name}"))

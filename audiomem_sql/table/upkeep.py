@@ -10,14 +10,14 @@ from dataclasses import replace
 from audiomem_sql.audio import Picture
 from audiomem_sql.errors import InFile, OptionError, StorageError
 from audiomem_sql.machine.progress import Progress
+from audiomem_sql.machine.urls import is_url
 from audiomem_sql.protection.levels import level_named
 from audiomem_sql.sound.cover import covered
 from audiomem_sql.storage.segment import TableOptions
 from audiomem_sql.table.session import Session
-from audiomem_sql.upkeep.backup import write_backup
-from audiomem_sql.upkeep.compaction import Retention, merge, vacuum
+from audiomem_sql.upkeep.backup import check_whole, write_backup
+from audiomem_sql.upkeep.compaction import Retention
 from audiomem_sql.upkeep.repair import Repair, repair_head, repaired, table_files
-from audiomem_sql.writing.commit import now
 
 #: Options that can be changed by writing a table anew.
 TRANSCODED = (
@@ -51,12 +51,8 @@ class Upkeep:
 
     def merge(self) -> None:
         """Make one delta of all deltas and the log."""
-        opened = self._opened
         with self._session.writing():
-            self._session.empty_log()
-            _, *deltas = opened.snapshot.segments
-            if len(deltas) > 1:
-                merge(opened.files, self._session.lock, opened.snapshot, opened.options, deltas)
+            self._session.merge()
 
     def vacuum(
         self,
@@ -98,6 +94,12 @@ class Upkeep:
             )
         self._session.refresh()
         copied = opened.pinned(version)
+        if is_url(path):
+            from audiomem_sql.table.stored_creation import copy_to_store
+
+            check_whole(opened.files, copied.snapshot)
+            copy_to_store(copied.snapshot, os.fspath(path), copied.options, progress)
+            return copied.snapshot.version
         write_backup(opened.files, copied.snapshot, path, copied.options, progress)
         return copied.snapshot.version
 
@@ -110,26 +112,12 @@ class Upkeep:
         *,
         heard: bool = True,
     ) -> int:
-        session, opened = self._session, self._opened
-        with session.writing():
-            session.empty_log()
-            snapshot = opened.snapshot
-            oldest = retain.oldest(snapshot, now())
-            vacuum(
-                opened.files,
-                session.lock,
-                snapshot,
-                options,
-                oldest,
-                level=level,
-                heard=heard,
-                progress=progress,
-            )
-            opened.options = options
-            return oldest
+        with self._session.writing():
+            return self._session.rewrite(options, retain, level, progress, heard=heard)
 
     def repair(self, progress: Progress | None) -> list[Repair]:
         """Make every damaged file what it was, byte for byte; what was done, a file each."""
+        self._session.check_files("repaired")
         repairs: list[Repair] = []
         base = self._opened.files.base
         with self._session.writing(damaged=True), table_files(self._opened.snapshot) as files:
@@ -146,6 +134,7 @@ class Upkeep:
 
     def set_cover(self, cover: Picture | None) -> None:
         """Make ``cover`` the front cover of the table's file, or take the cover away."""
+        self._session.check_files("given a cover")
         base = self._opened.files.base
         with self._session.writing():
             self._session.put_in_place(covered(base, cover), base)

@@ -14,24 +14,17 @@ import time
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
-import numpy as np
-
-from audiomem_sql.columns.batch import Batch
 from audiomem_sql.columns.layouts import union
-from audiomem_sql.columns.selection import taken
 from audiomem_sql.errors import DamagedFileError, StorageError
 from audiomem_sql.machine.block_cache import BlockCache
 from audiomem_sql.machine.durable import link_durably
 from audiomem_sql.machine.progress import Progress
-from audiomem_sql.storage.log import LogRecord, commits_behind, read_log
+from audiomem_sql.storage.log import commits_behind, read_log
 from audiomem_sql.storage.segment import (
-    NEVER,
-    NO_HISTORY,
     Comments,
     Folded,
     Link,
     ReadableSegment,
-    SchemaHistory,
     Seal,
     TableOptions,
     copied_file,
@@ -43,13 +36,13 @@ from audiomem_sql.upkeep.new_segment import (
     logged_segment,
     staged_log,
 )
+from audiomem_sql.upkeep.until_version import history_until, shown_until, sources_until
 from audiomem_sql.versions import (
     Snapshot,
+    StoredSnapshot,
     TableFiles,
     VersionedBatch,
-    known_sources,
     merged_rows,
-    segment_sources,
 )
 from audiomem_sql.writing.placement import Place, place_for
 
@@ -71,7 +64,10 @@ def write_backup(
     DamagedFileError for what cannot be copied whole. After an error there is nothing at ``path``.
     """
     target = _free(path)
-    _check_whole(files, snapshot)
+    if isinstance(snapshot, StoredSnapshot):
+        _of_manifest(snapshot, target, options, progress)
+        return
+    check_whole(files, snapshot)
     if files.is_remote:
         _of_store(snapshot, target, options, progress)
         return
@@ -100,7 +96,7 @@ def _free(path: str | os.PathLike[str]) -> str:
     return target.base
 
 
-def _check_whole(files: TableFiles, snapshot: Snapshot) -> None:
+def check_whole(files: TableFiles, snapshot: Snapshot) -> None:
     """DamagedFileError if the snapshot is what damage left of a table."""
     file, log = snapshot.table_file, snapshot.log
     if file is not None and file.mixed:
@@ -156,6 +152,24 @@ def _of_store(snapshot: Snapshot, target: str, options: TableOptions, progress: 
     except BaseException:
         with contextlib.suppress(OSError):
             os.unlink(temporary)
+        raise
+
+
+def _of_manifest(
+    snapshot: StoredSnapshot, target: str, options: TableOptions, progress: Progress | None
+) -> None:
+    """Write a file of its own with all versions up to that of ``snapshot``."""
+    from audiomem_sql.upkeep.stored_segments import whole_table
+
+    oldest = snapshot.versions[0].number
+    level = options.compression_level
+    writer = whole_table(
+        snapshot, options, oldest, target, level=level, numbered=False, progress=progress
+    ).writer
+    try:
+        writer.publish(replace=False)
+    except BaseException:
+        writer.abandon()
         raise
 
 
@@ -231,7 +245,7 @@ def _as_one_segment(
     last = snapshot.version
     segments = [segment for segment in snapshot.segments if segment.catalog.first_version <= last]
     commits = [record for record in snapshot.logged if record.version <= last]
-    history = _history(snapshot)
+    history = history_until(snapshot)
     schema = union(snapshot.schema, (earlier for _, earlier in history.schemas))
     total = sum(segment.rows for segment in segments) + sum(len(record.inserted) for record in commits)
     with contextlib.ExitStack() as stack:
@@ -247,7 +261,7 @@ def _as_one_segment(
             Snapshot(segments, table_file=snapshot.table_file),
             versions=[version for version in snapshot.versions if version.number <= last],
             rows=_rows([source.with_schema(schema) for source in sources], last, total, progress),
-            sources=_sources(segments, commits, last),
+            sources=sources_until(segments, commits, last),
             tags={name: number for name, number in snapshot.tags.items() if number <= last},
             schema=schema,
             history=history,
@@ -274,30 +288,6 @@ def _place(
     return replace(place, seal=Seal(generation + 1, before, folded=None if seal is None else seal.folded))
 
 
-def _history(snapshot: Snapshot) -> SchemaHistory:
-    """How the columns changed up to the version of ``snapshot``."""
-    first, last = snapshot.versions[0].number, snapshot.version
-    schemas = tuple((max(start, first), schema) for start, schema in snapshot.schemas if start <= last)
-    migrations = tuple(step for step in snapshot.migrations if step.version <= last)
-    if len(schemas) < 2 and not migrations:
-        return NO_HISTORY
-    return SchemaHistory(schemas if len(schemas) > 1 else (), migrations, snapshot.next_column)
-
-
-def _sources(
-    segments: Sequence[ReadableSegment], commits: Sequence[LogRecord], last: int
-) -> dict[str, bytes]:
-    """What was ingested up to version ``last``.
-
-    A segment with versions on both sides of it does not say which of its sources came before: they are left
-    out, and read again when they are ingested the next time.
-    """
-    whole = [segment for segment in segments if segment.catalog.last_version <= last]
-    unclear = {name for segment in segments if segment not in whole for name in segment_sources(segment)}
-    known = known_sources(whole, commits)
-    return {name: digest for name, digest in known.items() if name not in unclear}
-
-
 def _rows(
     segments: Sequence[ReadableSegment], last: int, total: int, progress: Progress | None
 ) -> Iterator[VersionedBatch]:
@@ -307,12 +297,6 @@ def _rows(
         done += len(rows.batch)
         if progress is not None:
             progress(done, total)
-        ended = np.where(rows.ended > last, NEVER, rows.ended)
-        chosen = np.flatnonzero(rows.created <= last)
-        if len(chosen) == len(rows.created):
-            yield VersionedBatch(rows.batch, rows.created, ended)
-        elif len(chosen):
-            arrays = tuple(taken(array, chosen) for array in rows.batch.arrays)
-            yield VersionedBatch(
-                Batch(rows.batch.rowids[chosen], arrays), rows.created[chosen], ended[chosen]
-            )
+        shown = shown_until(rows, last)
+        if shown is not None:
+            yield shown

@@ -31,6 +31,7 @@ from audiomem_sql.storage.segment import (
     SegmentWriter,
     TableOptions,
     Version,
+    numbered_options,
 )
 from audiomem_sql.versions import (
     Snapshot,
@@ -51,7 +52,8 @@ class NewSegment:
     """A segment about to be written at ``place``.
 
     versions: the commits that are in it. rows: ascending by rowid, then version. tombstones: the rows of
-    segments before it that they deleted. schema: that of the rows, by default the newest.
+    segments before it that they deleted. schema: that of the rows, by default the newest. numbered: it
+    is of a table in a store, whose manifest names it. table: the id of that, if it is another one.
     """
 
     place: Place
@@ -63,6 +65,8 @@ class NewSegment:
     tombstones: Tombstones | None = None
     schema: Schema | None = None
     history: SchemaHistory = NO_HISTORY
+    numbered: bool = False
+    table: bytes | None = None
 
     def write(self, options: TableOptions, lock: WriterLock) -> None:
         """Write it, and make it part of the table.
@@ -101,9 +105,9 @@ class NewSegment:
             self.place.path,
             schema,
             self.place.write,
-            table_id=self.snapshot.segments[0].catalog.table_id,
+            table_id=self.table or self.snapshot.segments[0].catalog.table_id,
             codecs=codecs_of(self.snapshot, schema),
-            table_options=options.to_catalog(),
+            table_options=numbered_options(options.to_catalog()) if self.numbered else options.to_catalog(),
             seal=self.place.seal,
             placement=self.place.placement,
             like=self.snapshot.segments[0].path,

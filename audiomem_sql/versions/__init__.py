@@ -4,8 +4,11 @@ Other rooms import from here only.
 
 - ``table_files`` gives the ``TableFiles`` that a path or a URL leads to, with ``Tiers`` of a cache in front
   of a URL; ``only_read`` is the error of who would write to one.
+  ``AlreadyThereError`` is that of who would make a table where something is.
 - ``TableFiles`` are the paths of a table; its ``load`` gives the newest ``Snapshot``, which has a
   ``SegmentView`` for each segment. ``check_table`` refuses a segment of another table.
+- ``StoredSnapshot`` is that of a table in a store with a manifest, ``StoredTable`` has its objects;
+  ``make_table`` makes the first ones.
 - ``head_of`` gives the ``HeadRecord`` of a state whose newest segment is known, ``read_head`` that of the
   head file among the deltas, ``read_head_file`` a ``HeadFile``; ``write_head`` makes it.
 - ``broken_link`` tells whether a delta continues another segment, ``is_replaced`` whether others have it all.
@@ -50,14 +53,20 @@ from audiomem_sql.versions.replaced import is_replaced
 from audiomem_sql.versions.row_changes import Change, changes
 from audiomem_sql.versions.segment_view import SegmentView
 from audiomem_sql.versions.snapshot import Snapshot
+from audiomem_sql.versions.stored_making import AlreadyThereError, make_table
+from audiomem_sql.versions.stored_snapshot import StoredSnapshot
+from audiomem_sql.versions.stored_table import StoredTable
 
 __all__ = [
     "DIGEST_BYTES",
+    "AlreadyThereError",
     "Change",
     "HeadFile",
     "HeadRecord",
     "SegmentView",
     "Snapshot",
+    "StoredSnapshot",
+    "StoredTable",
     "TableFiles",
     "Tiers",
     "Tombstones",
@@ -73,6 +82,7 @@ __all__ = [
     "kept_rows",
     "known_sources",
     "logged_sources",
+    "make_table",
     "merged_rows",
     "only_read",
     "pack_sources",

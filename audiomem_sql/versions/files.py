@@ -11,6 +11,7 @@ import re
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from audiomem_sql.columns.stored_values import row_check
 from audiomem_sql.errors import DamagedFileError, StorageError
@@ -33,6 +34,9 @@ from audiomem_sql.versions.head_file import check_links, head_of, read_head, wit
 from audiomem_sql.versions.log_of_file import log_of_file
 from audiomem_sql.versions.replaced import is_replaced
 from audiomem_sql.versions.snapshot import Snapshot
+
+if TYPE_CHECKING:
+    from audiomem_sql.versions.stored_table import StoredTable
 
 _DELTA = re.compile(r"(\d{8,})\.flac")
 _TEMPORARY = re.compile(r"\.(\d{8,}\.flac|head)\.[a-z0-9_]{8}\.tmp")
@@ -63,6 +67,11 @@ class TableFiles:
     def is_remote(self) -> bool:
         """Whether it is in a store, to be read only."""
         return False
+
+    @property
+    def stored(self) -> StoredTable | None:
+        """The objects of a table in a store that has a manifest; None for files."""
+        return None
 
     @property
     def folder(self) -> str:

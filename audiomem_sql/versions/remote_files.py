@@ -1,4 +1,7 @@
-"""A table whose one file is an object in a store, to read: :class:`TableFiles` without a folder around it."""
+"""A table in a store or on a web server: one object, which is only read, or several with a manifest.
+
+The object at the URL says which of the two it is.
+"""
 
 from __future__ import annotations
 
@@ -6,7 +9,7 @@ import os
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import TypeAlias
+from typing import TYPE_CHECKING, TypeAlias
 
 from audiomem_sql.bytes import ByteSource
 from audiomem_sql.bytes.file_state import FileState
@@ -14,12 +17,16 @@ from audiomem_sql.errors import UnsupportedError
 from audiomem_sql.machine.block_cache import BlockCache
 from audiomem_sql.machine.memory import out_of_memory
 from audiomem_sql.machine.urls import is_url, shown
-from audiomem_sql.storage.segment import TableFile, open_table_file
+from audiomem_sql.storage.segment import NumberedElsewhereError, TableFile, open_table_file
 from audiomem_sql.versions.chain import check_chain
 from audiomem_sql.versions.files import TableFiles
 from audiomem_sql.versions.head_file import check_links
 from audiomem_sql.versions.log_of_file import log_of_file
 from audiomem_sql.versions.snapshot import Snapshot
+from audiomem_sql.versions.stored_snapshot import StoredSnapshot
+
+if TYPE_CHECKING:
+    from audiomem_sql.versions.stored_table import StoredTable
 
 #: What ``remote/tiers/options.py:cached`` takes.
 Tiers: TypeAlias = str | Sequence[str]
@@ -29,9 +36,13 @@ CACHE_VARIABLE = "AUDIOMEM_CACHE"
 
 @dataclass(slots=True)
 class _Looked:
-    """When the store was last asked for the state of the object, by ``time.monotonic``."""
+    """When the store was last asked for the state of the object, by ``time.monotonic``.
+
+    stored: the objects of the table, once it is known to have a manifest.
+    """
 
     at: float = 0.0
+    stored: StoredTable | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,9 +73,14 @@ class RemoteTableFiles(TableFiles):
         """Yes."""
         return True
 
+    @property
+    def stored(self) -> StoredTable | None:
+        """The objects of a table with a manifest; None for one object. Known when it has been loaded."""
+        return self._looked.stored
+
     def size(self) -> int:
-        """Bytes of the object. StorageError if it cannot be asked for."""
-        return self._source().size
+        """Bytes of the object, or of all. StorageError if it cannot be asked for."""
+        return self._source(self.url).size if self.stored is None else self.stored.size()
 
     def exists(self) -> bool:
         """Yes, as far as can be told without asking; opening it says more."""
@@ -76,13 +92,20 @@ class RemoteTableFiles(TableFiles):
 
     def load(self, cache: BlockCache, known: Snapshot | None = None) -> Snapshot:
         """The snapshot in the object as it is now; ``known`` if it is still the same."""
-        source = self._source()
+        if self.stored is not None:
+            return self.stored.load(cache, known if isinstance(known, StoredSnapshot) else None)
+        source = self._source(self.url)
         self._looked.at = time.monotonic()
         before = None if known is None else known.table_file
         if known is not None and before is not None and FileState.of_source(source) == before.state:
             return known
         try:
             file = open_table_file(source, cache)
+        except NumberedElsewhereError:
+            from audiomem_sql.versions.stored_table import StoredTable
+
+            self._looked.stored = StoredTable(self.url, self._source)
+            return self._looked.stored.load(cache)
         except MemoryError:
             raise out_of_memory(self.base) from None
         try:
@@ -103,6 +126,8 @@ class RemoteTableFiles(TableFiles):
 
     def changed(self, snapshot: Snapshot) -> bool:
         """Whether the object was replaced. The store is asked once in ``AUDIOMEM_REMOTE_REFRESH`` seconds."""
+        if self.stored is not None:
+            return not isinstance(snapshot, StoredSnapshot) or self.stored.changed(snapshot)
         from audiomem_sql.remote import RemoteOptions
 
         now = time.monotonic()
@@ -111,13 +136,13 @@ class RemoteTableFiles(TableFiles):
         self._looked.at = now
         return not snapshot.segments[0].file.source.file.is_current()
 
-    def _source(self) -> ByteSource:
-        """The object as it is now. What reads objects is loaded when the first one is."""
+    def _source(self, url: str) -> ByteSource:
+        """The object at ``url`` as it is now. What reads objects is loaded when the first one is."""
         from audiomem_sql.remote import RemoteFile
         from audiomem_sql.remote.tiers import cached
 
         tiers = os.environ.get(CACHE_VARIABLE, "") if self.tiers is None else self.tiers
-        source = RemoteFile(self.url)
+        source = RemoteFile(url)
         if not tiers:
             return source
         # Copies of what cannot be told from a later state serve this table alone.
@@ -125,16 +150,19 @@ class RemoteTableFiles(TableFiles):
         return cached(source, tiers if isinstance(tiers, str) else list(tiers), store=store)
 
     def check_writable(self) -> None:
-        """UnsupportedError: it is only read."""
-        raise only_read(self.base)
+        """UnsupportedError unless it has a manifest, in a store that can be written to."""
+        if self.stored is None:
+            raise only_read(self.base)
+        self.stored.check_writable()
 
 
 def only_read(url: str) -> UnsupportedError:
     """The error of a write to a URL."""
     return UnsupportedError(
-        "tables in stores and on web servers are only read",
+        "a table that is one object in a store, or on a web server, is only read",
         file=shown(url),
-        remedy="Copy it with `audiomem backup`, write to the copy, and put that in the place of the object.",
+        remedy="`audiomem backup` copies it to a table that can be written to: a local file, or another URL "
+        "of a bucket, s3://bucket/new.flac.",
     )
 
 

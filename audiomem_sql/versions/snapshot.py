@@ -118,15 +118,19 @@ class Snapshot:
             self.check_kept(version)
             while len(self._others) >= _OTHERS_KEPT:
                 self._others.pop(next(iter(self._others)), None)
-            other = self._others[key] = type(self)(
-                self.segments,
-                self.log,
-                version,
-                schema,
-                table_file=self.table_file,
-                found_log=self.found_log,
-            )
+            other = self._others[key] = self._other(version, schema)
         return other
+
+    def _other(self, version: int, schema: Schema | None) -> Snapshot:
+        """The same files at another version."""
+        return type(self)(
+            self.segments,
+            self.log,
+            version,
+            schema,
+            table_file=self.table_file,
+            found_log=self.found_log,
+        )
 
     @cached_property
     def _others(self) -> dict[tuple[int, int], Snapshot]:
@@ -257,17 +261,21 @@ class Snapshot:
         Files of earlier releases may have times that fall, as the clock did. Such a commit counts as made one
         microsecond after the one before it.
         """
+        rising: list[Version] = []
+        for version in self._known_versions():
+            if rising and version.time <= rising[-1].time:
+                version = replace(version, time=rising[-1].time + 1)
+            rising.append(version)
+        return rising
+
+    def _known_versions(self) -> list[Version]:
+        """Every commit of the files, in the order of their numbers."""
         stored = [version for segment in self.segments for version in segment.catalog.versions]
         logged = [
             Version(record.version, record.time, len(record.inserted), len(record.deleted), record.message)
             for record in self.logged
         ]
-        rising: list[Version] = []
-        for version in (*stored, *logged):
-            if rising and version.time <= rising[-1].time:
-                version = replace(version, time=rising[-1].time + 1)
-            rising.append(version)
-        return rising
+        return [*stored, *logged]
 
     @cached_property
     def newest_time(self) -> int:

@@ -97,6 +97,11 @@ def check_rows(rowids: I64Array, table: pa.Table, snapshot: Snapshot, path: str,
     repeated = np.flatnonzero(np.diff(rowids) == 0)
     if len(repeated):
         raise _not_unique(path, name, int(rowids[repeated[0]]))
+    if snapshot.own_rows:
+        own = np.array(sorted(snapshot.own_rows), np.int64)
+        present = np.setdiff1d(np.intersect1d(rowids, own), deleted)
+        if len(present):
+            raise _not_unique(path, name, int(present[0]))
     for view in snapshot.views:
         taken = np.setdiff1d(view.segment.find_many(np.setdiff1d(rowids, deleted)), view.deleted)
         if len(taken):
@@ -135,7 +140,9 @@ def _check_column(key_columns: KeyColumns, table: pa.Table, after: Transaction) 
     segments = [view.segment for view in after.snapshot.views if view.segment.rows]
     blooms = [segment.bloom(number) for segment in segments]
     if column.collation == "BINARY" and keys and all(bloom is not None for bloom in blooms):
+        logged = after.keys.logged(key_columns)
         suspects = [keys[row] for row in np.flatnonzero(_possibly_in(blooms, hash_array(array)))]
+        suspects += [key for key in keys if (key,) in logged] if logged else []
     row: list[StoredValue] = [None] * len(after.schema)
     for key in suspects:
         row[number] = key
@@ -158,9 +165,8 @@ def _check_combined(key_columns: KeyColumns, table: pa.Table, after: Transaction
         folded_keys.add(key)
     number = after.schema.combined_keys.index(key_columns)
     blooms = [view.segment.key_bloom(number) for view in after.snapshot.views if view.segment.rows]
-    possible = (
-        np.ones(len(rows), bool) if any(bloom is None for bloom in blooms) else _possibly_in(blooms, hashes)
-    )
+    unknown = bool(after.snapshot.own_rows) or any(bloom is None for bloom in blooms)
+    possible = np.ones(len(rows), bool) if unknown else _possibly_in(blooms, hashes)
     for row in rows[possible].tolist():
         values = _row(table, key_columns, row, after.schema)
         if after.keys.find(key_columns, values) is not None:

@@ -9,9 +9,9 @@ from __future__ import annotations
 import contextlib
 import os
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Protocol, TypeAlias
 
 import numpy as np
 
@@ -163,6 +163,25 @@ class PendingCommit:
             with contextlib.suppress(OSError):  # what stays is removed by the next writer's sweep
                 os.unlink(self.previous)
             self.previous = None
+
+
+@dataclass(slots=True)
+class StoredCommit:
+    """A commit that is in the manifest of a table in a store. undo: makes a commit that takes it back."""
+
+    version: int
+    undo: Callable[[int], object]
+
+    def accept(self) -> None:
+        """The commit stands, as it did since it was made."""
+
+    def take_back(self) -> None:
+        """Undo the commit by another one: others may have seen it."""
+        self.undo(self.version)
+
+
+#: A commit that is durable, and can still be taken back.
+AnyCommit: TypeAlias = LoggedCommit | PendingCommit | StoredCommit
 
 
 def now() -> int:

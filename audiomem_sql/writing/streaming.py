@@ -88,7 +88,8 @@ def _reader(relation: Any) -> pa.RecordBatchReader:
 def can_stream(snapshot: Snapshot) -> bool:
     """Whether the table is new, and a row can be checked alone, but for the order of the rowids."""
     schema = snapshot.schema
-    new = len(snapshot.segments) == 1 and not snapshot.segments[0].rows and snapshot.log is None
+    empty = len(snapshot.segments) == 1 and not snapshot.segments[0].rows
+    new = empty and snapshot.log is None and not snapshot.logged
     return new and not schema.key_columns and not schema.combined_keys and checks_of(schema) is None
 
 

@@ -21,7 +21,7 @@ from audiomem_sql.versions import SegmentView, Snapshot
 from audiomem_sql.writing.commit import Commit
 from audiomem_sql.writing.on_conflict import OnConflict, rule_of
 from audiomem_sql.writing.row_vectors import Embed, rows_with_vectors
-from audiomem_sql.writing.unique_keys import KeyColumns, UniqueKeys
+from audiomem_sql.writing.unique_keys import Folded, KeyColumns, UniqueKeys
 
 MAX_ROWID = 2**63 - 1
 #: The largest row, in bytes of text and blobs.
@@ -366,6 +366,11 @@ class Transaction:
         return LogRecord(
             version, time, sorted(self._inserted.items()), sorted(self._deleted), message, sources
         )
+
+    def written(self) -> tuple[set[int], int, set[tuple[KeyColumns, Folded]]]:
+        """The rowids of all changes, the greatest of a new row (0 for none), and the keys of the new rows."""
+        keys = {(columns, key) for columns in self.keys.all for key in self.keys.own(columns) or ()}
+        return self._deleted | self._inserted.keys(), max(self._inserted, default=0), keys
 
     def commit_content(self, message: str | None = None, sources: bytes | None = None) -> Commit:
         """What is to be written."""

@@ -109,13 +109,13 @@ class UniqueKeys:
         own = self._own[key_columns].get(key)
         if own is not None:
             return own
-        logged = self._logged_keys(key_columns).get(key)
+        logged = self.logged(key_columns).get(key)
         if logged is not None and logged not in self._deleted:
             return logged
         search = self._find_one if len(key_columns) == 1 else self._find_combined
         return next((rowid for rowid in search(key_columns, row, key) if rowid not in self._deleted), None)
 
-    def _logged_keys(self, key_columns: KeyColumns) -> dict[Folded, int]:
+    def logged(self, key_columns: KeyColumns) -> dict[Folded, int]:
         """The keys of the rows in the log."""
         rowids = self._logged.get(key_columns)
         if rowids is None:

@@ -16,12 +16,13 @@ _HOP = {"connection", "keep-alive", "transfer-encoding", "te", "upgrade"}
 
 
 class FaultyProxy:
-    """Listens at ``port`` and passes GET, HEAD and PUT on to ``upstream``, a port of this machine.
+    """Listens at ``port`` and passes requests on to ``upstream``, a port of this machine.
 
     faults: names of what happens to the next GETs, one each, the first one first; ``always``: to all of them.
     log: (method, path, Range or "") of each request; authorizations: of each, or "".
     delay: seconds added to each. busy_until: until when, by the monotonic clock, each gets a ``busy_status``
     with ``retry_after``, seconds or a date.
+    faults_of_puts: the same of PUTs; "lost": it is done, and no answer comes.
     """
 
     def __init__(self, upstream: int) -> None:
@@ -32,6 +33,7 @@ class FaultyProxy:
         self.authorizations: list[str] = []
         self.sent = 0
         self.faults: list[str] = []
+        self.faults_of_puts: list[str] = []
         self.always = ""
         self.released = threading.Event()
         proxy = self
@@ -56,6 +58,7 @@ class FaultyProxy:
         self.faults, self.always, self.delay, self.log, self.sent = [], "", 0.0, [], 0
         self.authorizations = []
         self.busy_until, self.busy_status, self.retry_after = 0.0, 503, "1"
+        self.faults_of_puts = []
 
     def gets(self) -> list[str]:
         """The ranges that were asked for."""
@@ -88,6 +91,8 @@ class _Handler(BaseHTTPRequestHandler):
         fault = owner.always
         if self.command == "GET" and owner.faults:
             fault = owner.faults.pop(0)
+        if self.command == "PUT" and owner.faults_of_puts:
+            fault = owner.faults_of_puts.pop(0)
         time.sleep(owner.delay)
         if time.monotonic() < owner.busy_until:
             self.refuse(owner.busy_status)
@@ -103,6 +108,9 @@ class _Handler(BaseHTTPRequestHandler):
         answer = upstream.getresponse()
         data = answer.read()
         upstream.close()
+        if fault == "lost":
+            self.cut()
+            return
         status, found = answer.status, dict(answer.getheaders())
         passed_on = {name: value for name, value in found.items() if name.lower() not in _HOP}
         if fault == "wrong" and headers.get("cache-control", headers.get("Cache-Control")) != "no-cache":
@@ -116,7 +124,7 @@ class _Handler(BaseHTTPRequestHandler):
             }
         self._answer(status, passed_on, data, cut=fault == "short")
 
-    do_HEAD = do_PUT = do_GET
+    do_HEAD = do_PUT = do_POST = do_DELETE = do_GET
 
     def _answer(self, status: int, headers: dict[str, str], data: bytes, *, cut: bool = False) -> None:
         if self.command != "HEAD":

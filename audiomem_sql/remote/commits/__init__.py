@@ -2,20 +2,22 @@
 
 What the rooms above use:
 
-- ``open_store`` gives an ``ObjectStore``; ``check_conditions`` tells whether it can be written to
+- ``open_store`` gives an ``ObjectStore``, ``table_store`` that of a table's URL and its key;
+  ``check_conditions`` tells whether it can be written to
 - ``ManifestReader`` reads a ``Manifest``, and whether there is a new one
-- ``Committer`` makes a ``Commit``, ``Fold``, ``Retag``, ``Lease``; ``GroupedCommits`` those of threads
+- ``Committer`` makes a ``Commit``, ``Fold``, ``Import``, ``Retag``, ``Lease``;
+  ``GroupedCommits`` those of threads
 - ``collect`` removes what is no longer needed
 """
 
 from __future__ import annotations
 
-from audiomem_sql.remote.commits.changes import Commit, Fold, Lease, NewEpoch, NewSegment, Retag
+from audiomem_sql.remote.commits.changes import Commit, Fold, Import, Lease, NewEpoch, NewSegment, Retag
 from audiomem_sql.remote.commits.collecting import Collected, collect
 from audiomem_sql.remote.commits.committer import Committer, Limits, UnknownOutcomeError
 from audiomem_sql.remote.commits.grouping import GroupedCommits
 from audiomem_sql.remote.commits.manifest import Footprint, Manifest
-from audiomem_sql.remote.commits.obstore_store import ObstoreStore, open_store
+from audiomem_sql.remote.commits.obstore_store import ObstoreStore, open_store, table_store
 from audiomem_sql.remote.commits.probing import check_conditions
 from audiomem_sql.remote.commits.reading import Head, ManifestReader
 from audiomem_sql.remote.commits.store import Mark, Missing, ObjectStore, Refused, Stored, Unanswered, Upload
@@ -29,6 +31,7 @@ __all__ = [
     "Footprint",
     "GroupedCommits",
     "Head",
+    "Import",
     "Lease",
     "Limits",
     "Manifest",
@@ -49,4 +52,5 @@ __all__ = [
     "check_conditions",
     "collect",
     "open_store",
+    "table_store",
 ]

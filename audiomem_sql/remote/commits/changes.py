@@ -240,6 +240,53 @@ def _pages_before(head: Manifest, position: int) -> tuple[PageEntry, ...]:
 
 
 @dataclass(frozen=True)
+class Import:
+    """All versions of another table, as the first segment of one that has none.
+
+    first, last: the versions; time: of the last. next_rowid: above every rowid that was given. tags: of
+    versions.
+    """
+
+    commit: bytes
+    joined: NewSegment
+    first: int
+    last: int
+    time: int
+    next_rowid: int
+    tags: Mapping[str, int] = field(default_factory=dict)
+    footprint: None = None
+    new_rows: int = 0
+
+    def check(self, head: Manifest) -> None:
+        """BusyError if the table has versions."""
+        if head.version:
+            raise BusyError("another program made the table first", remedy="Open it.")
+
+    def segment(self, head: Manifest) -> NewSegment | None:
+        """The segment with all versions."""
+        return self.joined
+
+    def apply(self, head: Manifest, uploaded: Uploaded | None) -> Manifest:
+        """``head`` with the versions."""
+        assert uploaded is not None
+        made = self.joined
+        entry = SegmentEntry(
+            uploaded.name, made.size, uploaded.mark, made.segment_id, self.first, self.last, made.rows,
+            made.low_rowid, made.high_rowid, self.time, NO_COMMIT, made.storage_class,
+        )  # fmt: skip
+        return replace(
+            head,
+            version=self.last,
+            time=self.time,
+            next_rowid=self.next_rowid,
+            schema=head.schema + 1,
+            oldest=self.first if self.first > 1 else 0,
+            segments=(entry,),
+            tags=dict(self.tags),
+        )
+
+
+@dataclass(frozen=True)
 class Retag:
     """Names for versions. tags: version by name; None removes the name."""
 

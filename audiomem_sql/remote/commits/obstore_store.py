@@ -6,18 +6,22 @@ it took place; ``audiomem_sql.remote.commits.committer`` settles that.
 
 from __future__ import annotations
 
-import os
 import re
 from collections.abc import Callable, Iterable
 from datetime import timedelta
 from typing import Any, TypeVar
+from urllib.parse import urlsplit
 
-from audiomem_sql.errors import AudioMemError, MissingExtraError, StorageError, UnsupportedError
+from audiomem_sql.errors import AudioMemError, StorageError, UnsupportedError
+from audiomem_sql.machine.urls import shown
 from audiomem_sql.remote.commits.store import Mark, Missing, Refused, Stored, Unanswered, Upload
+from audiomem_sql.remote.forks import check_fork
+from audiomem_sql.remote.stores import HTTP, client, knows, store_of
 
 _T = TypeVar("_T")
 _MANIFEST_ATTRIBUTES = {"Cache-Control": "no-store"}
 _SEGMENT_ATTRIBUTES = {"Cache-Control": "public, max-age=31536000, immutable"}
+_ELSEWHERE = "Write to a store with conditional writes; this one can be read."
 _QUERY = re.compile(r"([a-z][a-z0-9+.-]*://[^\s?\"')]+)\?[^\s\"')]+")
 #: Few and short repetitions: whoever writes a manifest must know soon whether it is still the newest.
 RETRIES = {
@@ -37,14 +41,8 @@ def open_store(url: str, **options: Any) -> ObstoreStore:
     options: as of obstore's own stores. Credentials come from each cloud's own chain. MissingExtraError
     without obstore; UnsupportedError for a URL of another kind.
     """
-    try:
-        from obstore.store import from_url
-    except ImportError:
-        raise MissingExtraError(
-            "tables in object stores need the package obstore",
-            remedy="Install it: pip install 'audiomem-sql[remote]'.",
-        ) from None
-    name = _without_query(url)
+    name = shown(url)
+    from_url = client().store.from_url
     try:
         store = from_url(url, **({"retry_config": RETRIES} | options))
     except Exception as error:
@@ -54,13 +52,33 @@ def open_store(url: str, **options: Any) -> ObstoreStore:
     return ObstoreStore(store, name)
 
 
+def table_store(url: str, timeout: float) -> tuple[ObstoreStore, str]:
+    """The store in which the table at ``url`` is, with the credentials of the environment, and the key there.
+
+    timeout: seconds of one request. UnsupportedError for a URL of a kind that obstore does not know.
+    """
+    scheme = urlsplit(url).scheme.lower()
+    if not knows(scheme):
+        raise UnsupportedError(
+            f"{scheme}:// can only be read: fsspec has no conditional writes",
+            file=shown(url),
+            remedy=_ELSEWHERE,
+        )
+    if scheme in HTTP:
+        folder, _, name = url.partition("#")[0].rpartition("/")
+        return ObstoreStore(store_of(f"{folder}/", timeout)[0], shown(folder)), name
+    store, key = store_of(url, timeout)
+    made = ObstoreStore(store, shown(url))
+    made.name = shown(url).removesuffix(key).removesuffix("/")
+    return made, key
+
+
 class ObstoreStore:
     """One of obstore's stores. name: its URL, without a query string."""
 
     def __init__(self, store: Any, name: str) -> None:
         self.name = name.rstrip("/")
         self._store = store
-        self._process = os.getpid()
 
     def get(self, key: str) -> Stored:
         """As the contract says, like all of these."""
@@ -192,12 +210,7 @@ class ObstoreStore:
         """What ``ask`` gives, with obstore's errors as the contract has them."""
         from obstore import exceptions
 
-        if os.getpid() != self._process:
-            raise StorageError(
-                "the process was forked after its first request to a store",
-                file=self.name,
-                remedy="Open the table in the new process, which must be started by spawn or forkserver.",
-            )
+        check_fork(self.name)
         try:
             return ask()
         except exceptions.NotModifiedError:

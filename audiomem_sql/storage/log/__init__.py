@@ -7,7 +7,8 @@ What the rooms above use:
   ``flawed_versions`` what damage it bears
 - ``LogWriter``: ``create`` makes a log that continues its ``Predecessor``, ``append_group`` makes commits
   durable, ``cut`` takes them back; ``quantum_for`` says what a table's log grows by;
-  ``flush_unmarked`` makes durable what a killed writer may not have flushed
+  ``flush_unmarked`` makes durable what a killed writer may not have flushed; ``unpack_commits`` reads what a
+  record holds
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from __future__ import annotations
 from audiomem_sql.storage.log.chain import Predecessor
 from audiomem_sql.storage.log.content import LogContent
 from audiomem_sql.storage.log.reader import check_rows, commits_behind, flawed_versions, has_more, read_log
-from audiomem_sql.storage.log.record import LogRecord
+from audiomem_sql.storage.log.record import LogRecord, unpack_commits
 from audiomem_sql.storage.log.writer import LogWriter, flush_unmarked, quantum_for
 
 __all__ = [
@@ -30,4 +31,5 @@ __all__ = [
     "has_more",
     "quantum_for",
     "read_log",
+    "unpack_commits",
 ]

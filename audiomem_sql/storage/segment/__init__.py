@@ -19,6 +19,8 @@ Other rooms import from here only.
   each ``Extent`` is.
 - ``check_copies`` and ``check_places`` verify a catalog, ``check_data`` its data; ``raw_catalog`` gives its
   bytes, ``repaired_comments`` and ``repaired_of_file`` the Vorbis comments of a damaged file.
+- ``NumberedElsewhereError`` is that of a segment whose numbers are in a manifest; ``numbered_options`` marks
+  one, and ``renumbered`` gives it the numbers.
 - ``DELTAS`` says where deltas go, ``LAYOUTS`` whom the order of bytes serves. ``passages_option`` reads what
   is said of long texts, such as ``AUTO`` and ``ON``, and ``cuts_texts`` says whether they are cut.
 - ``BACKENDS``, ``DEFAULT_MODEL``, ``HASHING``, ``WORDLLAMA``, ``OPENAI`` and ``OLLAMA`` are what
@@ -49,6 +51,7 @@ from audiomem_sql.storage.segment.column_numbers import CREATED, ENDED, NEVER, R
 from audiomem_sql.storage.segment.contract import ReadableSegment
 from audiomem_sql.storage.segment.file_copies import Comments, announced_copy, copied_file
 from audiomem_sql.storage.segment.new_file import NewFile, Placement
+from audiomem_sql.storage.segment.numbered import NumberedElsewhereError, numbered_options, renumbered
 from audiomem_sql.storage.segment.options import (
     BACKENDS,
     DEFAULT_MODEL,
@@ -102,6 +105,7 @@ __all__ = [
     "Link",
     "Migration",
     "NewFile",
+    "NumberedElsewhereError",
     "Placement",
     "ReadableSegment",
     "SalvagedFile",
@@ -127,9 +131,11 @@ __all__ = [
     "default_backend",
     "has_backends",
     "matrix",
+    "numbered_options",
     "open_table_file",
     "passages_option",
     "raw_catalog",
+    "renumbered",
     "repaired_comments",
     "repaired_of_file",
     "retract",

@@ -31,6 +31,10 @@ TOKENIZERS = "tokenizers"
 PASSAGES = "passages"
 #: The feature of segments with vectors of int8 or of bits.
 VECTOR_ELEMENTS = "vector-elements"
+#: The feature of segments of a table in a store: versions and rowids are those that its manifest says.
+MANIFEST_NUMBERS = "manifest-numbers"
+#: How the options of a catalog say so: name and value.
+NUMBERED_BY = ("numbers", "manifest")
 #: Features of a segment that a reader must know to read it rightly, in the order in which they are named.
 FEATURES: dict[str, Callable[[Catalog], Any]] = {
     ROW_VERSIONS: lambda catalog: catalog.created is not None,
@@ -44,4 +48,5 @@ FEATURES: dict[str, Callable[[Catalog], Any]] = {
     PASSAGES: lambda catalog: any(map(holds_passages, catalog.schema.columns)),
     VECTOR_TRELLIS: lambda catalog: any(index.has_trellis for index in catalog.vectors.values()),
     VECTOR_ELEMENTS: lambda catalog: any(column.type.element != FLOAT32 for column in catalog.schema.columns),
+    MANIFEST_NUMBERS: lambda catalog: catalog.options.get(NUMBERED_BY[0]) == NUMBERED_BY[1],
 }

@@ -34,6 +34,7 @@ from audiomem_sql.storage.pages import (
 )
 from audiomem_sql.storage.segment.believed import believed
 from audiomem_sql.storage.segment.catalog_copies import StoredCatalog, any_catalog
+from audiomem_sql.storage.segment.numbered import Numbering, numbered_catalog
 from audiomem_sql.storage.segment.reader import Segment
 from audiomem_sql.storage.segment.seal import EarlierSegment
 
@@ -181,10 +182,16 @@ class TableFile:
             segment.close()
 
 
-def open_table_file(where: str | ByteSource, cache: BlockCache, before: TableFile | None = None) -> TableFile:
+def open_table_file(
+    where: str | ByteSource,
+    cache: BlockCache,
+    before: TableFile | None = None,
+    numbering: Numbering | None = None,
+) -> TableFile:
     """Open the file at a path, or in a source, which is taken over.
 
     before: it, as it was opened before; segments of the same file at the same place are used again.
+    numbering: of the file's one segment, if it is one of a table in a store.
     Errors are those of ``PagedFile.open``, and DamagedFileError for a chain that is not whole.
     """
     path = where if isinstance(where, str) else where.name
@@ -197,7 +204,7 @@ def open_table_file(where: str | ByteSource, cache: BlockCache, before: TableFil
         assert state is not None
 
         def segment(own: PagedFile, stored: StoredCatalog | None = None) -> Segment:
-            made = Segment.of(own, cache, state.identity, stored)
+            made = Segment.of(own, cache, state.identity, numbered_catalog(own, stored, numbering))
             fresh.append(made)
             return made
 

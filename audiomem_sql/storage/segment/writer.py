@@ -260,6 +260,16 @@ class SegmentWriter:
         )
 
     @property
+    def segment_id(self) -> bytes:
+        """Names the segment for ever."""
+        return self._segment_id
+
+    @property
+    def rowid_range(self) -> tuple[int, int]:
+        """The lowest and the highest rowid so far."""
+        return self._hidden.low_rowid, self._hidden.high_rowid
+
+    @property
     def placement(self) -> Placement:
         """Where the segment is written."""
         return self._file

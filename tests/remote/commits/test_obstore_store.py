@@ -74,7 +74,7 @@ def test_a_forked_process_is_told() -> None:
     done = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60
     )
-    assert "memory:: the process was forked after its first request" in done.stdout
+    assert "memory:: the process was forked after its parent read from a store" in done.stdout
 
 
 def test_the_name_is_the_url(tmp_path: Path) -> None:

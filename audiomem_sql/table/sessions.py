@@ -1,0 +1,31 @@
+"""Which session writes to a table: one for files, or one for objects in a store."""
+
+from __future__ import annotations
+
+from audiomem_sql.errors import OptionError
+from audiomem_sql.table.open_table import OpenTable
+from audiomem_sql.table.session import Session
+
+#: When an append is durable: when it returns, or some time later.
+DURABILITIES = ("sync", "async")
+
+
+def session_of(opened: OpenTable, busy_timeout: float, durability: str = "sync") -> Session:
+    """The writing side of an open table. What writes to stores is loaded when the first one is opened.
+
+    OptionError for a durability that there is not, or not of files.
+    """
+    if durability not in DURABILITIES:
+        raise OptionError(f"durability is sync or async, not {durability!r}", file=opened.path)
+    if opened.files.stored is None:
+        if durability != "sync":
+            raise OptionError(
+                "durability=async is for tables in stores that can be written to", file=opened.path
+            )
+        return Session(opened, busy_timeout)
+    from audiomem_sql.table.stored_session import StoredSession
+
+    session = StoredSession(opened, busy_timeout)
+    if durability == "async":
+        session.defer_appends()
+    return session
