@@ -157,12 +157,16 @@ def install_hook() -> None:
 
 
 def connect(
-    path: str | os.PathLike[str], table: str | None = None, *, cache: str | Sequence[str] | None = None
+    path: str | os.PathLike[str],
+    table: str | None = None,
+    *,
+    cache: str | Sequence[str] | None = None,
+    partial: bool = False,
 ) -> apsw.Connection:
     """A connection to the table in a FLAC file; it is called ``table``, by default like the file.
 
-    cache: of a URL, tiers of a cache as of :func:`audiomem_sql.open`. Raises what that raises, and
-    OptionError where SQL cannot have such a name.
+    cache, partial: as of :func:`audiomem_sql.open`. Raises what that raises, and OptionError where SQL cannot
+    have such a name.
     """
     import apsw
 
@@ -178,9 +182,10 @@ def connect(
     connection = apsw.Connection(":memory:")
     if register not in apsw.connection_hooks:
         register(connection)
+    options = _cache_option(cache) + (", partial=on" if partial else "")
     try:
         connection.execute(
-            f"CREATE VIRTUAL TABLE {quote(name)} USING audiomem({path_literal(full)}{_cache_option(cache)})"
+            f"CREATE VIRTUAL TABLE {quote(name)} USING audiomem({path_literal(full)}{options})"
         )
     except BaseException:
         connection.close()

@@ -51,9 +51,10 @@ def test_the_pages_with_examples() -> None:
         "PYTHON",
         "ANALYSIS",
         "ORM",
+        "STREAMING",
         "TIERS",
     }
-    assert {page.stem for page in pages_with("console")} == {"README", "SHELL"}
+    assert {page.stem for page in pages_with("console")} == {"README", "SHELL", "STREAMING"}
 
 
 def test_the_readme_is_short() -> None:

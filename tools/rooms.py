@@ -46,7 +46,7 @@ ROOMS = (
 #: The same inside the rooms that have rooms; "." stands for the modules of the room itself.
 INNER = {
     "remote": ("tiers", ".", "commits", "__init__"),
-    "audio": ("flac", "spectrum", "source", "finding", "__init__"),
+    "audio": ("flac", "mp4", "spectrum", "source", "finding", "__init__"),
     "indexes": ("keys", "vectors", "words", "__init__"),
     "storage": ("pages", "segment", "log", "__init__"),
     "search": ("models", "embedding", "ranking", "analyses", "."),

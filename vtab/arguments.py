@@ -22,7 +22,8 @@ from audiomem_sql.vtab.hidden_columns import HiddenColumns, only_prefixed
 from audiomem_sql.vtab.interface import Host
 
 #: Options that say how a connection has a table; the others are kept in the file.
-_OF_CONNECTION = ("hidden", "version", "as_of", "salvage", "on_damage", "cache")
+_OF_CONNECTION = ("hidden", "version", "as_of", "salvage", "on_damage", "cache", "partial")
+_SWITCHES = {"on": True, "off": False, "1": True, "0": False}
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,9 +163,10 @@ def _open_existing(
         path,
         version=options.pop("version", None),
         as_of=options.pop("as_of", None),
-        salvage=_salvage(options),
+        salvage=_switch(options, "salvage"),
         on_damage=options.pop("on_damage", "fail").lower(),
         cache=options.pop("cache", None),
+        partial=_switch(options, "partial"),
     )
     try:
         changed = again and table.migrations
@@ -204,9 +206,9 @@ def _is_declared_by(schema: Schema, declared: Schema) -> bool:
     return declared.changed(columns) == schema
 
 
-def _salvage(options: dict[str, str]) -> bool:
-    """Take ``salvage=on`` out of the options: how the file is opened, not how it was made."""
-    chosen = options.pop("salvage", "off").lower()
-    if chosen not in ("on", "off"):
-        raise OptionError(f"salvage is on or off, not {chosen!r}")
-    return chosen == "on"
+def _switch(options: dict[str, str], name: str) -> bool:
+    """Take ``name=on`` out of the options: how the file is opened, not how it was made."""
+    chosen = options.pop(name, "off").lower()
+    if chosen not in _SWITCHES:
+        raise OptionError(f"{name} is on or off, not {chosen!r}")
+    return _SWITCHES[chosen]

@@ -10,6 +10,9 @@ What the rooms above use, and all that they may use:
 - modulation: a ``Mode`` of one of ``PLANS`` and ``ROBUSTNESS``; ``spectrum_of`` gives its ``Spectrum`` and,
   inside it, its ``Shape``; ``require_scipy`` before the first one; ``BandReading`` and ``Health`` say how
   well a band is heard
+- streams for players: ``initialisation`` and ``fragment_head`` of MP4 files with FLAC; ``media_playlist``,
+  ``index_playlist`` and ``chapters`` of each ``Part`` and ``Chapter``, and
+  ``parsed_playlist``
 - metadata that others put in: ``Tags``, ``read_tags``, ``NO_TAGS``; ``Picture``, ``with_cover``;
   ``has_blank_padding``
 - numbers: ``frame_count``, ``frame_offset``, ``frame_size``; ``unpacked`` samples of a page
@@ -22,10 +25,22 @@ from __future__ import annotations
 from audiomem_sql.audio.finding.opening import DecodedPages, ScannedPages, VerbatimPages, open_pages, rescan
 from audiomem_sql.audio.finding.was_a_table import evidence_of_a_table
 from audiomem_sql.audio.flac.comments import NO_TAGS, Picture, Tags, has_blank_padding, read_tags, with_cover
-from audiomem_sql.audio.flac.frames import frame_count, frame_offset, frame_size, pack_frames
+from audiomem_sql.audio.flac.frames import frame_count, frame_offset, frame_size, frame_sizes, pack_frames
 from audiomem_sql.audio.flac.metadata import STREAM_HEAD_BYTES, changed_streaminfo
 from audiomem_sql.audio.flac.profiles import PROFILES, Profile, resolve, small_profile
 from audiomem_sql.audio.flac.writer import FlacWriter
+from audiomem_sql.audio.mp4.boxes import fragment_head, initialisation
+from audiomem_sql.audio.mp4.playlist import (
+    CHAPTERS,
+    INDEX,
+    MOST_PLAYLIST_BYTES,
+    Chapter,
+    Part,
+    chapters,
+    index_playlist,
+    media_playlist,
+    parsed_playlist,
+)
 from audiomem_sql.audio.source import PageSource, Probe, missing_pages
 from audiomem_sql.audio.spectrum.health import BandReading, Health
 from audiomem_sql.audio.spectrum.plans import PLANS, ROBUSTNESS, Mode
@@ -34,17 +49,22 @@ from audiomem_sql.audio.spectrum.spectrum import Spectrum, spectrum_of
 from audiomem_sql.audio.spectrum.transform import require_scipy, unpacked
 
 __all__ = [
+    "CHAPTERS",
+    "INDEX",
+    "MOST_PLAYLIST_BYTES",
     "NO_TAGS",
     "PLANS",
     "PROFILES",
     "ROBUSTNESS",
     "STREAM_HEAD_BYTES",
     "BandReading",
+    "Chapter",
     "DecodedPages",
     "FlacWriter",
     "Health",
     "Mode",
     "PageSource",
+    "Part",
     "Picture",
     "Probe",
     "Profile",
@@ -54,14 +74,21 @@ __all__ = [
     "Tags",
     "VerbatimPages",
     "changed_streaminfo",
+    "chapters",
     "evidence_of_a_table",
+    "fragment_head",
     "frame_count",
     "frame_offset",
     "frame_size",
+    "frame_sizes",
     "has_blank_padding",
+    "index_playlist",
+    "initialisation",
+    "media_playlist",
     "missing_pages",
     "open_pages",
     "pack_frames",
+    "parsed_playlist",
     "read_tags",
     "require_scipy",
     "rescan",

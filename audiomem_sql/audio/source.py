@@ -106,6 +106,10 @@ class PageSource(Protocol):
         """Frames of a file of so many pages."""
         return pages
 
+    def pages_in(self, frames: int) -> int:
+        """Pages that are whole in the first ``frames`` frames of the file."""
+        return frames
+
     def band_readings(self, pages: int) -> list[BandReading]:
         """The bands of a modulation, measured on ``pages`` pages, too; none without one."""
         return []

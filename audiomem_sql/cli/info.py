@@ -17,6 +17,9 @@ def info(
     salvage: Annotated[
         bool, typer.Option("--salvage", help="Say what is left where parts of the table are missing.")
     ] = False,
+    partial: Annotated[
+        bool, typer.Option("--partial", help="Say how much has arrived of a table that is on its way.")
+    ] = False,
     hardware: Annotated[
         bool, typer.Option("--hardware", help="Say which profile fits this machine, and why, and end.")
     ] = False,
@@ -34,7 +37,7 @@ def info(
     if file is None:
         raise OptionError("FILE is missing", remedy="Name a FLAC file, or ask for --hardware.")
 
-    with Table(file, salvage=salvage) as table:
+    with Table(file, salvage=salvage, partial=partial) as table:
         facts = describe(table)
         facts["cache"] = [row._asdict() for row in cache_rows()]
     if json:
@@ -145,6 +148,12 @@ def _lines(facts: dict[str, Any]) -> dict[str, str]:
             f"{name}={value}" for name, value in options.items() if name not in ("profile", "protection")
         ),
     }
+    if facts["arrived"]:
+        arrived = facts["arrived"]
+        lines["arrived"] = (
+            f"{arrived['rows']:,} of {output.counted(arrived['rows_in_all'], 'row')}, "
+            f"{arrived['pages']:,} of {output.counted(arrived['pages_in_all'], 'page')}"
+        )
     if facts["exposed"]:
         lines["exposed"] = str(Exposure(**facts["exposed"]))
     if facts["missing"]:

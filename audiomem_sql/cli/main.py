@@ -43,6 +43,7 @@ from audiomem_sql.cli import (
     snapshots,
     spectrogram,
     sql,
+    stream,
     tag,
     transcode,
     vacuum,
@@ -76,6 +77,7 @@ for verb in (
     restore.restore,
     vacuum.vacuum,
     backup.backup,
+    stream.stream,
     alter.alter,
     drop.drop,
     dump.dump,
@@ -200,8 +202,8 @@ def _say(message: str) -> None:
 
 def main() -> None:
     """Entry point of the command."""
-    for stream in (sys.stdout, sys.stderr):
-        reconfigure = getattr(stream, "reconfigure", None)
+    for output in (sys.stdout, sys.stderr):
+        reconfigure = getattr(output, "reconfigure", None)
         if reconfigure is not None:
             reconfigure(errors="backslashreplace")
     sys.exit(run(sys.argv[1:]))

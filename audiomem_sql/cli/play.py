@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -31,8 +31,6 @@ def play(
     import tempfile
 
     from audiomem_sql.errors import StorageError, UnsupportedError
-    from audiomem_sql.machine.urls import is_url
-    from audiomem_sql.remote import RemoteFile
 
     player = next((name for name in PLAYERS if shutil.which(name)), None)
     if player is None:
@@ -44,7 +42,7 @@ def play(
     import soundfile
 
     try:
-        with soundfile.SoundFile(RemoteFile(file).open_stream(0) if is_url(file) else file) as sound:
+        with soundfile.SoundFile(_opened(file)) as sound:
             part = sound.read(int(seconds * sound.samplerate)) * 10 ** (gain / 20)
             rate = sound.samplerate
     except (RuntimeError, OSError) as fault:
@@ -63,3 +61,14 @@ def play(
             remedy="Check the sound device, or open the file in another player.",
         )
     return 0
+
+
+def _opened(file: str) -> Any:
+    """What soundfile reads: a path, or what is elsewhere as a file object."""
+    from audiomem_sql.machine.urls import is_playlist, is_url
+    from audiomem_sql.remote import RemoteFile
+    from audiomem_sql.remote.streamed_file import StreamedFile
+
+    if is_playlist(file):
+        return StreamedFile(file).open_stream(0)
+    return RemoteFile(file).open_stream(0) if is_url(file) else file

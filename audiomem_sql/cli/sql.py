@@ -36,6 +36,9 @@ def sql(
     salvage: Annotated[
         bool, typer.Option("--salvage", help="Read what is left where parts of a table are missing.")
     ] = False,
+    partial: Annotated[
+        bool, typer.Option("--partial", help="Read the rows that have arrived of a table that is on its way.")
+    ] = False,
     on_damage: Annotated[
         str, typer.Option("--on-damage", help="fail, or skip rows that cannot be recovered.", metavar="WHAT")
     ] = "fail",
@@ -56,7 +59,7 @@ def sql(
         )
     if on_damage not in ("fail", "skip"):
         raise OptionError(f"--on-damage is fail or skip, not {on_damage!r}")
-    connection = open_tables(files, salvage=salvage, on_damage=on_damage)
+    connection = open_tables(files, salvage=salvage, on_damage=on_damage, partial=partial)
     printer = output.print_json_rows if json else output.print_csv_rows if csv else output.print_rows
     try:
         _print_results(connection, text, bindings, printer, one_only=json or csv)

@@ -17,11 +17,13 @@ if TYPE_CHECKING:
 _STEPS = 1_000_000
 
 
-def open_tables(files: Sequence[str], *, salvage: bool = False, on_damage: str = "fail") -> apsw.Connection:
+def open_tables(
+    files: Sequence[str], *, salvage: bool = False, on_damage: str = "fail", partial: bool = False
+) -> apsw.Connection:
     """A connection that has each file as a table called like it, without folder and extension.
 
     salvage: of tables whose files are not all there, what is left, to be read only. on_damage: fail, or skip
-    rows.
+    rows. partial: of tables that have not arrived as a whole, the rows that are there.
 
     OptionError when two would have the same name, and what opening a table raises.
     """
@@ -54,9 +56,8 @@ def open_tables(files: Sequence[str], *, salvage: bool = False, on_damage: str =
                 remedy="Rename one, or use them one at a time.",
             )
         literal = path_literal(absolute(file))
-        how = (", salvage=on" if salvage else "") + (
-            f", on_damage='{on_damage}'" if on_damage != "fail" else ""
-        )
+        how = (", salvage=on" if salvage else "") + (", partial=on" if partial else "")
+        how += f", on_damage='{on_damage}'" if on_damage != "fail" else ""
         connection.execute(f"CREATE VIRTUAL TABLE {quote(name)} USING audiomem({literal}{how})")
     return connection
 

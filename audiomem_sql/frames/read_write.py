@@ -31,8 +31,9 @@ def open(
     on_damage: str = "fail",
     cache: str | Sequence[str] | None = None,
     durability: str = "sync",
+    partial: bool = False,
 ) -> Table:
-    """Open the table in a FLAC file.
+    """Open the table in a FLAC file, or in the stream that a playlist (``.m3u8``) leads to.
 
     version, as_of: the table as it was, by number, by tag or by time, with the columns that it had; to read
     only. salvage: where deltas are missing or cannot be read, read what the other files hold, and warn which
@@ -41,6 +42,8 @@ def open(
     tiers of a cache, the fastest first, such as ``["memory:256MB", "disk:/var/cache/audiomem:10GB"]``
     (docs/TIERS.md); by default those that the environment variable ``AUDIOMEM_CACHE`` names. durability: of
     appends to a table in a store: ``sync``, or ``async`` for those that nobody waits for (docs/REMOTE.md).
+    partial: the file or stream may not have arrived as a whole: the table has the rows that are there, and is
+    only read (docs/STREAMING.md).
 
     Raises QueryError for a version that is not kept, NotAudioMemoryError for a file that is no table,
     DamagedFileError for one that cannot be read, StorageError for a path that cannot be opened,
@@ -54,6 +57,7 @@ def open(
         on_damage=on_damage,
         cache=cache,
         durability=durability,
+        partial=partial,
     )
 
 

@@ -24,6 +24,16 @@ def shown(url: str) -> str:
     return named(url)
 
 
+def without_query(url: str) -> str:
+    """``url`` without query and fragment, and with the user and password that it may have."""
+    return re.split(r"[?#]", url, maxsplit=1)[0]
+
+
+def is_playlist(where: str | os.PathLike[str]) -> bool:
+    """Whether a path or a URL names a playlist, such as ``notes.m3u8``: a table that is a stream."""
+    return file_name(where).lower().endswith(".m3u8")
+
+
 def file_name(where: str | os.PathLike[str]) -> str:
     """The last part of a path or of the path of a URL, such as ``notes.flac``."""
     name = os.fspath(where)

@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Protocol
 
 from audiomem_sql.columns.schema import Schema
-from audiomem_sql.storage.segment import TableOptions
+from audiomem_sql.storage.segment import Arrived, TableOptions
 from audiomem_sql.versions import Snapshot, TableFiles
 
 
@@ -21,6 +21,11 @@ class ReadableTable(Protocol):
     @property
     def path(self) -> str:
         """The path that the table was opened by."""
+        ...
+
+    @property
+    def arrived(self) -> Arrived | None:
+        """What has arrived of a table that is opened in part; None if all of it has."""
         ...
 
     @property

@@ -8,7 +8,7 @@ from dataclasses import asdict, replace
 from typing import Any
 
 from audiomem_sql.columns.timestamps import render
-from audiomem_sql.machine.urls import is_url
+from audiomem_sql.machine.urls import is_playlist, is_url
 from audiomem_sql.protection.levels import NONE
 from audiomem_sql.storage.segment import ReadableSegment, TableOptions
 from audiomem_sql.table.contract import ReadableTable
@@ -37,6 +37,7 @@ def describe(table: ReadableTable) -> dict[str, Any]:
         "log": _log(snapshot, log_bytes),
         "vacuumed": _vacuumed(snapshot),
         "size": _size(snapshot, segments, log_bytes, sum(column["bytes"] for column in columns)),
+        "arrived": None if table.arrived is None else asdict(table.arrived),
         "exposed": None if exposed is None else asdict(exposed),
         "sound": _sound(snapshot.segments, table.options),
         "repaired": {
@@ -114,7 +115,8 @@ def _segments(snapshot: Snapshot) -> list[dict[str, Any]]:
 
 def _bytes_of(segment: ReadableSegment) -> int:
     """Bytes of the file of a segment."""
-    return segment.file.source.file.size if is_url(segment.path) else os.path.getsize(segment.path)
+    is_file = not is_url(segment.path) and not is_playlist(segment.path)
+    return os.path.getsize(segment.path) if is_file else segment.file.source.file.size
 
 
 def _log(snapshot: Snapshot, log_bytes: int) -> dict[str, Any] | None:

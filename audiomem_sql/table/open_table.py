@@ -21,7 +21,7 @@ from audiomem_sql.machine.block_cache import SHARED, BlockCache
 from audiomem_sql.machine.file_names import stem
 from audiomem_sql.machine.limits import LIMITS
 from audiomem_sql.machine.malloc import spare, trim
-from audiomem_sql.storage.segment import TableOptions
+from audiomem_sql.storage.segment import Arrived, Segment, TableOptions
 from audiomem_sql.upkeep.mixed_file import tell_mixed_file
 from audiomem_sql.upkeep.salvage import SalvagedSnapshot, load_salvaged
 from audiomem_sql.upkeep.torn_log import tell_torn_log
@@ -45,18 +45,22 @@ class OpenTable:
         cache: BlockCache | Tiers | None = SHARED,
         salvage: bool = False,
         on_damage: str = "fail",
+        partial: bool = False,
     ) -> None:
         if on_damage not in ("fail", "skip", "null"):
             raise OptionError(f"on_damage is fail, skip or null, not {on_damage!r}")
         given = os.fsdecode(path)
         blocks, tiers = (cache, None) if isinstance(cache, BlockCache) else (SHARED, cache)
-        self.files: TableFiles = table_files(given, tiers)
+        if salvage and partial:
+            raise OptionError("salvage and partial exclude each other", file=given)
+        self.files: TableFiles = table_files(given, tiers, partial=partial)
         #: What opens the table again with the same caches.
         self.cache_option = cache
         #: As it was given, for messages: of a URL without what lets somebody in.
         self.path = self.files.base if self.files.is_remote else given
         self.cache = blocks
         self.salvage = salvage
+        self.partial = partial
         self.on_damage = on_damage
         self.fixed = version is not None or as_of is not None
         self.closed = False
@@ -99,6 +103,12 @@ class OpenTable:
         except DamagedFileError as error:
             error.at(file=self.files.log, place="sources")
             raise
+
+    @property
+    def arrived(self) -> Arrived | None:
+        """What has arrived of a table that is opened in part; None if all of it has."""
+        parts = (segment.arrived for segment in self.snapshot.segments if isinstance(segment, Segment))
+        return next((part for part in parts if part is not None), None)
 
     def __len__(self) -> int:
         return self.snapshot.rows

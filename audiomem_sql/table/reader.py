@@ -12,14 +12,15 @@ from typing import TYPE_CHECKING, Any, Self, Unpack
 import pyarrow as pa
 
 from audiomem_sql.columns.schema import Schema
-from audiomem_sql.errors import DataTypeError, InFile, StorageError, UnsupportedError
+from audiomem_sql.errors import DataTypeError, InFile, StorageError
 from audiomem_sql.machine.block_cache import SHARED, BlockCache
 from audiomem_sql.search import RankingOptions
-from audiomem_sql.storage.segment import Migration, TableOptions, Version
+from audiomem_sql.storage.segment import Arrived, Migration, TableOptions, Version
 from audiomem_sql.table.analyses import Analysed
 from audiomem_sql.table.analysing import Analysing
 from audiomem_sql.table.explanations import explanation_table, named_ranking
 from audiomem_sql.table.open_table import OpenTable
+from audiomem_sql.table.pickling import reduced
 from audiomem_sql.table.rows import Current, Rows, row_at
 from audiomem_sql.versions import Snapshot, TableFiles, Tiers
 
@@ -42,6 +43,9 @@ class TableReader(Analysing):
     not refreshed. on_damage: ``fail``, or ``skip`` to leave out the rows that cannot be recovered, with a
     DamageWarning that names them, or ``null`` to leave out only rows whose rowid is lost, and to put NULL
     where other values are; a DamageWarning names those, too.
+
+    partial: the file may end before all of it has arrived; the table has the rows that are there, is only
+    read, and :attr:`arrived` says how many they are of how many. :meth:`refresh` looks for more.
     """
 
     def __init__(
@@ -53,9 +57,16 @@ class TableReader(Analysing):
         cache: BlockCache | Tiers | None = SHARED,
         salvage: bool = False,
         on_damage: str = "fail",
+        partial: bool = False,
     ) -> None:
         self._opened = OpenTable(
-            path, version=version, as_of=as_of, cache=cache, salvage=salvage, on_damage=on_damage
+            path,
+            version=version,
+            as_of=as_of,
+            cache=cache,
+            salvage=salvage,
+            on_damage=on_damage,
+            partial=partial,
         )
 
     @classmethod
@@ -103,6 +114,11 @@ class TableReader(Analysing):
         return self._opened.on_damage
 
     @property
+    def arrived(self) -> Arrived | None:
+        """What has arrived of a table that was opened with ``partial``; None if all of it has."""
+        return self._opened.arrived
+
+    @property
     def snapshot(self) -> Snapshot:
         """The rows and versions that were loaded last."""
         return self._opened.snapshot
@@ -145,14 +161,7 @@ class TableReader(Analysing):
 
         UnsupportedError while a transaction is open that has changed rows: nobody else can see them.
         """
-        if not isinstance(self.readable, Snapshot):
-            raise UnsupportedError(
-                "a table with an open transaction cannot be pickled",
-                file=self.path,
-                remedy="Commit it first.",
-            )
-        version = None if self.salvage else self.version
-        return _reopened, (type(self), self.files.address, version, self.salvage, self.on_damage)
+        return reduced(type(self), self.readable, self._opened)
 
     def __repr__(self) -> str:
         return f"<Table {self.path!r}: {len(self)} rows, {len(self.schema)} columns, version {self.version}>"
@@ -387,10 +396,3 @@ class TableReader(Analysing):
                 remedy="Look for other values with where=: table.to_arrow(where='name = ?', parameters=[…])",
             ) from None
         return row_at(self.readable, number)
-
-
-def _reopened(
-    kind: type[TableReader], path: str, version: int | None, salvage: bool, on_damage: str
-) -> TableReader:
-    """A table that was pickled."""
-    return kind(path, version=version, salvage=salvage, on_damage=on_damage)

@@ -161,6 +161,12 @@ class Session:
                 file=opened.path,
                 remedy="Restore the missing files, or write what is left to a new table with write_flac.",
             )
+        if opened.partial:
+            raise UnsupportedError(
+                "a table that is opened with partial is only read",
+                file=opened.path,
+                remedy="Wait until all of it is there, and open it without partial.",
+            )
         if opened.fixed:
             raise UnsupportedError(
                 f"this is version {opened.snapshot.version}, which does not change",

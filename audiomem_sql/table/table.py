@@ -19,6 +19,7 @@ from audiomem_sql.migrations.changes import SchemaChange
 from audiomem_sql.search import allow_model
 from audiomem_sql.storage.segment import DEFAULT_MODEL, default_backend
 from audiomem_sql.table.appends import Appends
+from audiomem_sql.table.copying import Copying
 from audiomem_sql.table.creation import create_file, salvaged_columns, write_salvaged
 from audiomem_sql.table.reader import TableReader
 from audiomem_sql.table.rows import Current
@@ -34,7 +35,7 @@ from audiomem_sql.writing.transaction import Transaction
 BUSY_TIMEOUT = 5.0
 
 
-class Table(TableReader):
+class Table(TableReader, Copying):
     """An open table.
 
     Use :func:`audiomem_sql.open` or :meth:`create`. Commits go to the log, and from there into segments: by
@@ -56,9 +57,16 @@ class Table(TableReader):
         salvage: bool = False,
         on_damage: str = "fail",
         durability: str = "sync",
+        partial: bool = False,
     ) -> None:
         super().__init__(
-            path, version=version, as_of=as_of, cache=cache, salvage=salvage, on_damage=on_damage
+            path,
+            version=version,
+            as_of=as_of,
+            cache=cache,
+            salvage=salvage,
+            on_damage=on_damage,
+            partial=partial,
         )
         try:
             self._session = session_of(self._opened, busy_timeout, durability)
@@ -145,6 +153,7 @@ class Table(TableReader):
             cache=opened.cache_option,
             salvage=opened.salvage,
             on_damage=opened.on_damage,
+            partial=opened.partial,
         )
 
     # -- sharing ---------------------------------------------------------------------------------------------
@@ -342,21 +351,6 @@ class Table(TableReader):
         together.
         """
         self._upkeep.transcode(changes, progress)
-
-    def backup(
-        self,
-        path: str | os.PathLike[str],
-        version: int | str | None = None,
-        *,
-        progress: Progress | None = None,
-    ) -> int:
-        """Copy the table to ``path``, which must be free, as one file; the version that the copy has.
-
-        version: a number or a tag, by default the newest; earlier versions are in the copy, later ones are
-        not. Nobody is kept from writing meanwhile. The file gets its name when it is whole and durable.
-        progress: called with work done and work in all.
-        """
-        return self._upkeep.backup(path, version, progress)
 
     def repair(self, *, progress: Progress | None = None) -> list[Repair]:
         """Make every damaged file what it was, byte for byte; what was done, a file each.

@@ -14,10 +14,12 @@ from audiomem_sql.machine.urls import is_url
 from audiomem_sql.protection.levels import level_named
 from audiomem_sql.sound.cover import covered
 from audiomem_sql.storage.segment import TableOptions
+from audiomem_sql.table.open_table import OpenTable
 from audiomem_sql.table.session import Session
 from audiomem_sql.upkeep.backup import check_whole, write_backup
 from audiomem_sql.upkeep.compaction import Retention
 from audiomem_sql.upkeep.repair import Repair, repair_head, repaired, table_files
+from audiomem_sql.upkeep.stream import Stream, write_stream
 
 #: Options that can be changed by writing a table anew.
 TRANSCODED = (
@@ -85,6 +87,37 @@ class Upkeep:
         self, path: str | os.PathLike[str], version: int | str | None, progress: Progress | None
     ) -> int:
         """Copy a version to a new file, without keeping anybody from writing; its number."""
+        copied = self._whole(version)
+        if is_url(path):
+            from audiomem_sql.table.stored_creation import copy_to_store
+
+            check_whole(copied.files, copied.snapshot)
+            copy_to_store(copied.snapshot, os.fspath(path), copied.options, progress)
+            return copied.snapshot.version
+        write_backup(copied.files, copied.snapshot, path, copied.options, progress)
+        return copied.snapshot.version
+
+    def stream(
+        self,
+        where: str | os.PathLike[str],
+        version: int | str | None,
+        seconds: float,
+        progress: Progress | None,
+    ) -> Stream:
+        """Write a version as a stream to a folder or a store, without keeping anybody from writing."""
+        copied = self._whole(version)
+        return write_stream(
+            copied.files,
+            copied.snapshot,
+            where,
+            copied.options,
+            copied.name,
+            seconds=seconds,
+            progress=progress,
+        )
+
+    def _whole(self, version: int | str | None) -> OpenTable:
+        """The table at a version, to be copied. StorageError where only a part of it is read."""
         opened = self._opened
         if opened.salvage:
             raise StorageError(
@@ -93,15 +126,13 @@ class Upkeep:
                 remedy="Write what is left to a new table with `audiomem salvage`.",
             )
         self._session.refresh()
-        copied = opened.pinned(version)
-        if is_url(path):
-            from audiomem_sql.table.stored_creation import copy_to_store
-
-            check_whole(opened.files, copied.snapshot)
-            copy_to_store(copied.snapshot, os.fspath(path), copied.options, progress)
-            return copied.snapshot.version
-        write_backup(opened.files, copied.snapshot, path, copied.options, progress)
-        return copied.snapshot.version
+        if opened.arrived is not None:
+            raise StorageError(
+                "only a part of the table has arrived, which is no version to copy",
+                file=opened.path,
+                remedy="Wait until all of it is there.",
+            )
+        return opened.pinned(version)
 
     def _rewrite(
         self,

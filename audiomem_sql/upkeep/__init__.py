@@ -5,6 +5,7 @@ What the rooms above use:
 - ``checkpoint``, ``merge`` and ``vacuum`` make fewer, larger files; ``Retention`` says which versions a
   vacuum keeps
 - ``write_backup`` copies one version to a new file, and locks nothing
+- ``write_stream`` writes one version as a ``Stream`` for players, in media segments of ``SECONDS``
 - ``problems`` gives every ``Problem`` in the files of a ``Verifiable``
 - ``repaired`` writes a file as it was made, ``repair_copy`` a table: a ``Repair`` for each file
 - ``load_salvaged`` reads what there is where files are missing; ``tell_torn_log`` warns of a log that ends
@@ -21,13 +22,16 @@ from audiomem_sql.upkeep.compaction import Retention, checkpoint, merge, vacuum
 from audiomem_sql.upkeep.mixed_file import tell_mixed_file
 from audiomem_sql.upkeep.repair import Repair, repair_copy, repaired
 from audiomem_sql.upkeep.salvage import load_salvaged
+from audiomem_sql.upkeep.stream import SECONDS, Stream, write_stream
 from audiomem_sql.upkeep.torn_log import tell_torn_log
 from audiomem_sql.upkeep.verify import Problem, Verifiable, problems
 
 __all__ = [
+    "SECONDS",
     "Problem",
     "Repair",
     "Retention",
+    "Stream",
     "Verifiable",
     "checkpoint",
     "load_salvaged",
@@ -39,4 +43,5 @@ __all__ = [
     "tell_torn_log",
     "vacuum",
     "write_backup",
+    "write_stream",
 ]

@@ -80,6 +80,19 @@ def write_backup(
         _as_one_segment(snapshot, target, options, progress)
 
 
+def write_one_segment(
+    files: TableFiles,
+    snapshot: Snapshot,
+    path: str | os.PathLike[str],
+    options: TableOptions,
+    progress: Progress | None = None,
+) -> None:
+    """The same as one segment, whatever the table is made of, with ``options``. The table is local."""
+    target = _free(path)
+    check_whole(files, snapshot)
+    _as_one_segment(snapshot, target, options, progress)
+
+
 def _free(path: str | os.PathLike[str]) -> str:
     """The absolute path of a file that can be made."""
     target = TableFiles.at(path)

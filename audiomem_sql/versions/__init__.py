@@ -27,6 +27,7 @@ It is not for writing: commits are made by ``writing``, and files are merged by 
 from __future__ import annotations
 
 from audiomem_sql.storage.pages import HeadRecord
+from audiomem_sql.versions.base_file import only_read
 from audiomem_sql.versions.chain import check_table
 from audiomem_sql.versions.column_language import decided_tokenizers, decided_words
 from audiomem_sql.versions.files import TableFiles
@@ -48,7 +49,8 @@ from audiomem_sql.versions.ingested import (
 )
 from audiomem_sql.versions.log_of_file import announced_session
 from audiomem_sql.versions.merge import Tombstones, VersionedBatch, kept_rows, merged_rows
-from audiomem_sql.versions.remote_files import Tiers, only_read, table_files
+from audiomem_sql.versions.opening import table_files
+from audiomem_sql.versions.remote_files import Tiers
 from audiomem_sql.versions.replaced import is_replaced
 from audiomem_sql.versions.row_changes import Change, changes
 from audiomem_sql.versions.segment_view import SegmentView

@@ -20,6 +20,7 @@ from audiomem_sql.machine.durable import abandoned_files, file_identity, fsync_f
 from audiomem_sql.machine.file_access import create_folder
 from audiomem_sql.machine.file_names import check_one_name, resolved
 from audiomem_sql.machine.memory import out_of_memory
+from audiomem_sql.machine.urls import is_playlist
 from audiomem_sql.storage.log import check_rows, commits_behind, has_more, read_log
 from audiomem_sql.storage.pages import HeadRecord
 from audiomem_sql.storage.segment import (
@@ -27,8 +28,8 @@ from audiomem_sql.storage.segment import (
     ReadableSegment,
     Segment,
     TableFile,
-    open_table_file,
 )
+from audiomem_sql.versions.base_file import only_read, open_base
 from audiomem_sql.versions.chain import check_chain
 from audiomem_sql.versions.head_file import check_links, head_of, read_head, with_head, write_head
 from audiomem_sql.versions.log_of_file import log_of_file
@@ -46,16 +47,23 @@ _LOAD_ATTEMPTS = 20
 
 @dataclass(frozen=True, slots=True)
 class TableFiles:
-    """Paths of a table; ``base`` is absolute, and no link leads to it."""
+    """Paths of a table; ``base`` is absolute, and no link leads to it.
+
+    partial: the base may end before all of it has arrived.
+    """
 
     base: str
+    partial: bool = False
 
     @classmethod
     def at(cls, path: str | os.PathLike[str]) -> TableFiles:
         """Those of the table that ``path`` leads to, through any symbolic links; it need not be there.
 
-        StorageError for links that lead to nowhere but themselves.
+        StorageError for links that lead to nowhere but themselves, UnsupportedError for a playlist: whoever
+        reads asks ``table_files``.
         """
+        if is_playlist(path):
+            raise only_read(path)
         return cls(resolved(path))
 
     @property
@@ -222,10 +230,10 @@ class TableFiles:
     def table_file(self, cache: BlockCache, known: Snapshot | None = None) -> TableFile:
         """The base; the one that is open if it did not change."""
         if known is None or known.table_file is None:
-            return open_table_file(self.base, cache)
+            return open_base(self.base, cache, partial=self.partial)
         if FileState.of(self.base) == known.table_file.state:
             return known.table_file
-        return open_table_file(self.base, cache, known.table_file)
+        return open_base(self.base, cache, known.table_file, partial=self.partial)
 
     def changed(self, snapshot: Snapshot) -> bool:
         """Whether something was committed since ``snapshot`` was loaded."""

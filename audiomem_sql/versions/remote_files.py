@@ -13,11 +13,11 @@ from typing import TYPE_CHECKING, TypeAlias
 
 from audiomem_sql.bytes import ByteSource
 from audiomem_sql.bytes.file_state import FileState
-from audiomem_sql.errors import UnsupportedError
 from audiomem_sql.machine.block_cache import BlockCache
 from audiomem_sql.machine.memory import out_of_memory
-from audiomem_sql.machine.urls import is_url, shown
-from audiomem_sql.storage.segment import NumberedElsewhereError, TableFile, open_table_file
+from audiomem_sql.machine.urls import shown
+from audiomem_sql.storage.segment import NumberedElsewhereError, TableFile
+from audiomem_sql.versions.base_file import only_read, open_base
 from audiomem_sql.versions.chain import check_chain
 from audiomem_sql.versions.files import TableFiles
 from audiomem_sql.versions.head_file import check_links
@@ -59,9 +59,9 @@ class RemoteTableFiles(TableFiles):
     _looked: _Looked = field(default_factory=_Looked, compare=False)
 
     @classmethod
-    def of_url(cls, url: str, tiers: Tiers | None = None) -> RemoteTableFiles:
+    def of_url(cls, url: str, tiers: Tiers | None = None, *, partial: bool = False) -> RemoteTableFiles:
         """The object at ``url``, which need not be there."""
-        return cls(shown(url), url, tiers)
+        return cls(shown(url), partial, url, tiers)
 
     @property
     def address(self) -> str:
@@ -100,7 +100,7 @@ class RemoteTableFiles(TableFiles):
         if known is not None and before is not None and FileState.of_source(source) == before.state:
             return known
         try:
-            file = open_table_file(source, cache)
+            file = open_base(source, cache, partial=self.partial)
         except NumberedElsewhereError:
             from audiomem_sql.versions.stored_table import StoredTable
 
@@ -154,29 +154,3 @@ class RemoteTableFiles(TableFiles):
         if self.stored is None:
             raise only_read(self.base)
         self.stored.check_writable()
-
-
-def only_read(url: str) -> UnsupportedError:
-    """The error of a write to a URL."""
-    return UnsupportedError(
-        "a table that is one object in a store, or on a web server, is only read",
-        file=shown(url),
-        remedy="`audiomem backup` copies it to a table that can be written to: a local file, or another URL "
-        "of a bucket, s3://bucket/new.flac.",
-    )
-
-
-def table_files(path: str | os.PathLike[str], tiers: Tiers | None = None) -> TableFiles:
-    """The files of the table that a path or a URL leads to; it need not be there.
-
-    tiers: of a cache in front of a URL, the fastest first; by default those of the environment, which local
-    files do without. StorageError as of ``TableFiles.at``, OptionError for tiers of a local file.
-    """
-    name = os.fspath(path)
-    if is_url(name):
-        return RemoteTableFiles.of_url(name, tiers)
-    if tiers:
-        from audiomem_sql.remote.tiers import local_file_is_not_cached
-
-        raise local_file_is_not_cached(name)
-    return TableFiles.at(name)

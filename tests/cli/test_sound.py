@@ -76,12 +76,15 @@ def test_play_hands_a_player_a_quiet_part(
     player.write_text(f'#!/bin/sh\n/bin/cp "$3" {tmp_path}/heard.wav\n')
     player.chmod(0o755)
     monkeypatch.setenv("PATH", str(tmp_path))
-    assert run(["play", str(table), "--seconds", "0.5"]) == 0
+    assert run(["stream", str(table), str(tmp_path / "hls")]) == 0
     import soundfile
 
-    sound, rate = soundfile.read(tmp_path / "heard.wav")
-    assert len(sound) == rate // 2
-    assert 0 < abs(sound).max() < 0.11
+    for where in (table, tmp_path / "hls" / "index.m3u8"):
+        assert run(["play", str(where), "--seconds", "0.5"]) == 0
+        sound, rate = soundfile.read(tmp_path / "heard.wav")
+        assert len(sound) == rate // 2
+        assert 0 < abs(sound).max() < 0.11
+        (tmp_path / "heard.wav").unlink()
 
 
 def test_info_tells_the_profile_for_this_machine(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -23,8 +23,8 @@ from audiomem_sql.errors import SchemaError, UnsupportedError
 from audiomem_sql.loadable import loadable_path
 from audiomem_sql.table.table import Table
 from audiomem_sql.vtab.duckdb.extension import Door
-from audiomem_sql.vtab.duckdb.functions import audiomem_scan
 from audiomem_sql.vtab.duckdb.open_tables import KEPT
+from audiomem_sql.vtab.duckdb.scanning import audiomem_scan
 
 from .conftest import ENVIRONMENT, ROOT, Said
 

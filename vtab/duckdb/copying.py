@@ -15,7 +15,7 @@ import pyarrow as pa
 from audiomem_sql.columns.column import fold
 from audiomem_sql.errors import DataTypeError, OptionError, SchemaError, UnsupportedError
 from audiomem_sql.vtab.duckdb import vectors
-from audiomem_sql.vtab.duckdb.functions import audiomem_scan
+from audiomem_sql.vtab.duckdb.scanning import audiomem_scan
 from audiomem_sql.vtab.duckdb.settings import OF_TABLES, of_tables
 from audiomem_sql.vtab.duckdb.source import Source
 from audiomem_sql.vtab.duckdb.stream import Stream

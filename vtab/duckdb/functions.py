@@ -12,7 +12,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from audiomem_sql.columns.column import fold
 from audiomem_sql.columns.schema import Schema
@@ -28,7 +27,6 @@ from audiomem_sql.search import (
     suggestions,
     vocabulary,
 )
-from audiomem_sql.table.arrow_dataset import FlacDataset
 from audiomem_sql.table.explanations import EXPLANATION
 from audiomem_sql.table.reader import TableReader
 from audiomem_sql.versions import changes
@@ -41,7 +39,7 @@ from audiomem_sql.vtab.duckdb.analyses import (
 )
 from audiomem_sql.vtab.duckdb.attaching import audiomem_attach
 from audiomem_sql.vtab.duckdb.cache import audiomem_cache
-from audiomem_sql.vtab.duckdb.many_files import is_pattern, paths_of, source_of_files
+from audiomem_sql.vtab.duckdb.scanning import audiomem_scan
 from audiomem_sql.vtab.duckdb.source import NamedTable, Source, source_of_rows, values_by_column
 from audiomem_sql.vtab.rows import rows_wanted, version_of
 
@@ -93,30 +91,6 @@ class TableFunction:
                 )
             arguments[name] = value
         return self.rows(**arguments)
-
-
-def audiomem_scan(
-    path: Any, version: Any, as_of: Any, filter: Any, union_by_name: Any = None, filename: Any = None
-) -> Source:
-    """The rows of a table, of its newest version or of another one; path: also a glob, or a list."""
-    union, named = _flag(union_by_name), _flag(filename)
-    if isinstance(path, list) or union or named or (isinstance(path, str) and is_pattern(path)):
-        return source_of_files(paths_of(path), version, as_of, filter, union=union, filename=named)
-    table = NamedTable(path, version, as_of)
-    reader = table.bound
-    names = reader.schema.names
-
-    def batches(column_indexes: list[int]) -> Iterator[pa.RecordBatch]:
-        return table.now().scan([names[index] for index in column_indexes], filter)
-
-    def filtered(column_indexes: list[int], condition: pc.Expression) -> Iterator[pa.RecordBatch]:
-        columns = [names[index] for index in column_indexes]
-        return iter(FlacDataset(table.now()).scanner(columns=columns, filter=condition).to_reader())
-
-    if filter is None:
-        return Source(reader.schema.to_arrow, batches, rows=len(reader), table=reader, filtered=filtered)
-    reader.scan([], filter)  # a filter that is wrong is refused at once
-    return Source(reader.schema.to_arrow, batches)
 
 
 def audiomem_search(
@@ -322,14 +296,10 @@ def _path_text(path: Any) -> str | None:
     return path if isinstance(path, str) else None
 
 
-def _flag(value: Any) -> bool:
-    """An argument that is true or false; the doors pass other types than theirs as text."""
-    return value is not None and str(value).lower() in ("true", "1", "t")
-
-
 _PATH = Parameter("path")
 _PATHS = Parameter("path", "ANY")
 _MANY = (Parameter("union_by_name", "ANY", optional=True), Parameter("filename", "ANY", optional=True))
+_PARTIAL = Parameter("partial", "ANY", optional=True)
 _COUNT = Parameter("k", "BIGINT", optional=True)
 _VERSION = (Parameter("version", "ANY", optional=True), Parameter("as_of", optional=True))
 _FILTER = (Parameter("filter", optional=True), Parameter("condition", optional=True))
@@ -346,7 +316,7 @@ _RANKING = (
 _VECTOR = (Parameter("vector", "ANY", optional=True), Parameter("weights", optional=True))
 
 FUNCTIONS = (
-    TableFunction("audiomem_scan", (_PATHS,), (*_VERSION, *_FILTER, *_MANY), audiomem_scan),
+    TableFunction("audiomem_scan", (_PATHS,), (*_VERSION, *_FILTER, *_MANY, _PARTIAL), audiomem_scan),
     TableFunction(
         "audiomem_search",
         (_PATH, Parameter("query", "ANY")),

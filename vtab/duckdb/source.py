@@ -60,7 +60,7 @@ class Source:
 class NamedTable:
     """A table that a statement names by its path, when it is bound and whenever it is run."""
 
-    def __init__(self, path: Any, version: Any = None, as_of: Any = None) -> None:
+    def __init__(self, path: Any, version: Any = None, as_of: Any = None, *, partial: bool = False) -> None:
         if not isinstance(path, str):
             raise QueryError("there is no path", remedy="Pass the path of a FLAC file as text.")
         if version is not None and as_of is not None:
@@ -68,15 +68,16 @@ class NamedTable:
         self.path = path
         self._version = None if version is None else version_of(version, path)
         self._as_of = as_of
+        self._partial = partial
         #: The table when the statement was bound.
-        self.bound = open_table(path, self._version, as_of)
+        self.bound = open_table(path, self._version, as_of, partial=partial)
 
     def now(self) -> TableReader:
         """The table with the commits that there are by now.
 
         SchemaError if it has other columns than it had.
         """
-        reader = open_table(self.path, self._version, self._as_of)
+        reader = open_table(self.path, self._version, self._as_of, partial=self._partial)
         if not reader.schema.is_same(self.bound.schema):
             raise SchemaError(
                 "the columns of the table were changed since the statement was prepared",
@@ -86,9 +87,11 @@ class NamedTable:
         return reader
 
 
-def open_table(path: str, version: int | str | None = None, as_of: str | None = None) -> TableReader:
+def open_table(
+    path: str, version: int | str | None = None, as_of: str | None = None, *, partial: bool = False
+) -> TableReader:
     """The table at ``path``, see :meth:`~audiomem_sql.vtab.duckdb.open_tables.OpenTables.at`."""
-    return _TABLES.at(path, version, as_of)
+    return _TABLES.at(path, version, as_of, partial=partial)
 
 
 def source_of_rows(schema: pa.Schema, rows: Callable[[], list[tuple[Any, ...]]]) -> Source:

@@ -150,6 +150,10 @@ class ModulatedPages(PageSource):
         """Frames of so many pages, with the silence before and behind them."""
         return self.shape.first_frame(pages) + self.shape.lead
 
+    def pages_in(self, frames: int) -> int:
+        """Those whose last frame is among them."""
+        return max(0, frames - self.shape.lead) // self.shape.frames
+
     def band_readings(self, pages: int) -> list[BandReading]:
         """The bands, lower ones first, with the health that reading showed so far.
 

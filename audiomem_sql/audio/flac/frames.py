@@ -104,6 +104,11 @@ def frame_offsets(profile: Profile, numbers: Numbers) -> Numbers:
     return offsets
 
 
+def frame_sizes(profile: Profile, first: int, count: int) -> Numbers:
+    """Bytes of frames ``first … first + count``: int64 (count,)."""
+    return np.diff(frame_offsets(profile, np.arange(first, first + count + 1, dtype=np.int64)))
+
+
 def frame_count(profile: Profile, audio_bytes: int) -> int:
     """Whole frames in ``audio_bytes`` bytes.
 

@@ -209,6 +209,10 @@ class PagedFile:
         """The page that holds byte ``place`` of the stream that begins at cell ``stream``."""
         return self._streams.page_at(stream, place)
 
+    def last_pages(self, stream: int, places: I64Array, lengths: I64Array) -> I64Array:
+        """The last page of stretches of a stream, by places and lengths in bytes; -1 for empty ones."""
+        return self._streams.last_pages(stream, places, lengths)
+
     def places_in(self, stream: int, cells: I64Array) -> I64Array:
         """Where cells are in the stream that begins at cell ``stream``: bytes, int64 (n,).
 

@@ -98,6 +98,18 @@ class Streams:
         cell = self.cells(stream, place // self._layout.cell_payload, 1)
         return int(cell[0]) // self._layout.cells
 
+    def last_pages(self, stream: int, places: I64Array, lengths: I64Array) -> I64Array:
+        """See ``PagedFile.last_pages``."""
+        size, cells = self._layout.cell_payload, self._layout.cells
+        low, high = places // size, -(-(places + lengths) // size)
+        if not self._by_bands:
+            return np.asarray(np.where(lengths > 0, (stream + high - 1) // cells, -1))
+        last = np.full(len(places), -1, np.int64)
+        for number in np.flatnonzero(lengths > 0).tolist():
+            own = self.cells(stream, int(low[number]), int(high[number] - low[number]))
+            last[number] = own.max() // cells
+        return last
+
     def places_in(self, stream: int, cells: I64Array) -> I64Array:
         """See ``PagedFile.places_in``."""
         own = cells - stream

@@ -13,6 +13,8 @@ Other rooms import from here only.
   ``retract`` takes that back; ``announced_copy`` and ``copied_file``, with its ``Comments``, write a file
   anew, page by page. ``Seal``, with its ``Link``, each ``EarlierSegment`` and what was ``Folded``, is what a
   segment says of those before it; ``FIRST_SEAL`` is that of the first.
+- ``Arrival`` tells which rows can be read when only the first pages are there, ``Arrived`` how many are of a
+  segment that was opened so.
 - ``salvaged_file`` opens what there is of a file that is broken, a ``SalvagedFile``.
 - ``Catalog`` says what a segment holds: each ``Version``, as many as ``check_version_count`` lets, the
   ``SchemaHistory`` (``NO_HISTORY`` for none) with each ``Migration``, at most ``MAX_MIGRATIONS``, and where
@@ -35,6 +37,7 @@ from __future__ import annotations
 
 from audiomem_sql.bytes.file_state import FileState
 from audiomem_sql.storage.segment.appended_pages import AppendedPages, announce, can_append, retract
+from audiomem_sql.storage.segment.arrival import Arrival
 from audiomem_sql.storage.segment.catalog import (
     NO_HISTORY,
     Catalog,
@@ -66,6 +69,7 @@ from audiomem_sql.storage.segment.options import (
     default_backend,
     has_backends,
 )
+from audiomem_sql.storage.segment.partial import Arrived
 from audiomem_sql.storage.segment.passage_options import AUTO, ON, cuts_texts, passages_option
 from audiomem_sql.storage.segment.reader import Segment
 from audiomem_sql.storage.segment.salvaging import SalvagedFile, salvaged_file
@@ -96,6 +100,8 @@ __all__ = [
     "ROWID",
     "WORDLLAMA",
     "AppendedPages",
+    "Arrival",
+    "Arrived",
     "Catalog",
     "Comments",
     "EarlierSegment",

@@ -6,6 +6,7 @@ import threading
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from itertools import count
+from typing import NamedTuple
 
 import pyarrow as pa
 
@@ -30,17 +31,33 @@ GAP_BYTES = 16 << 10
 LostBlocks = Mapping[int, Mapping[int, str]]
 
 _NOTHING_LOST: LostBlocks = {}
+
+
+class WholeBlock(NamedTuple):
+    """Rows and NULLs of a block of which only the first rows are shown."""
+
+    rows: int
+    nulls: int
+
+
+_NONE_IS_CUT: Mapping[tuple[int, int], WholeBlock] = {}
 _owners = count()
 
 
 class ColumnBlocks:
     """Finds, reads and decodes the blocks of one segment. Safe to use from several threads.
 
-    lost: blocks that are known to be lost. Reading one raises DamagedFileError.
+    lost: blocks that are known to be lost. Reading one raises DamagedFileError. whole: by column and number,
+    blocks that have more rows than the catalog says; the others are cut off.
     """
 
     def __init__(
-        self, stream: DataStream, catalog: Catalog, cache: BlockCache, lost: LostBlocks = _NOTHING_LOST
+        self,
+        stream: DataStream,
+        catalog: Catalog,
+        cache: BlockCache,
+        lost: LostBlocks = _NOTHING_LOST,
+        whole: Mapping[tuple[int, int], WholeBlock] = _NONE_IS_CUT,
     ) -> None:
         self._stream = stream
         self.is_planned = stream.is_planned
@@ -49,6 +66,7 @@ class ColumnBlocks:
         self._rowid_column = catalog.schema.rowid_column
         self._cache = cache
         self._lost = lost
+        self._whole = whole
         #: What the keys of the cache begin with; never used again in this process.
         self._owner = next(_owners)
         self._decompressors: dict[int, Decompressor] = {}
@@ -182,7 +200,8 @@ class ColumnBlocks:
         directory = self.directory(column)
         assert directory is not None
         raw = int(directory.raw[number])
-        rows = int(directory.starts[number + 1] - directory.starts[number])
+        shown = int(directory.starts[number + 1] - directory.starts[number])
+        rows, nulls = self._whole.get((column, number)) or (shown, int(directory.zones.nulls[number]))
         check_room(2 * raw, self._stream.path)
         try:
             data = b""
@@ -195,9 +214,11 @@ class ColumnBlocks:
                 int(directory.encodings[number]),
                 data,
                 rows,
-                int(directory.zones.nulls[number]),
+                nulls,
                 type_of_column(self._schema, column),
             )
+            if rows > shown:
+                array = array.slice(0, shown)
             if column == ROWID:
                 _check_rowids(array, directory, number, unique=self._catalog.created is None)
             return array

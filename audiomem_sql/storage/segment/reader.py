@@ -19,7 +19,7 @@ from audiomem_sql.blocks.bloom import BloomFilter, hash_keys
 from audiomem_sql.blocks.directory import BlockDirectory
 from audiomem_sql.columns.schema import Schema
 from audiomem_sql.columns.types import ColumnType
-from audiomem_sql.errors import AudioMemError, DamagedFileError
+from audiomem_sql.errors import AudioMemError, DamagedFileError, QueryError
 from audiomem_sql.indexes.vectors import VectorIndex
 from audiomem_sql.indexes.words import KeywordIndex
 from audiomem_sql.machine.block_cache import SHARED, BlockCache
@@ -43,6 +43,7 @@ from audiomem_sql.storage.segment.hidden_columns import (
     ListedHiddenColumns,
     LossyHiddenColumns,
 )
+from audiomem_sql.storage.segment.partial import ArrivedCatalog, arrived_catalog
 from audiomem_sql.storage.segment.row_lookup import RowLookup
 from audiomem_sql.storage.segment.stored_indexes import StoredIndexes
 from audiomem_sql.storage.segment.tombstones import read_tombstones
@@ -63,10 +64,12 @@ class Segment:
         identity: Hashable | None = None,
         lost: LostBlocks | None = None,
         digest: bytes = b"",
+        part: ArrivedCatalog | None = None,
     ) -> None:
         """Digest: of the stored catalog, see :class:`~audiomem_sql.storage.segment.seal.Seal`.
 
-        lost: for a catalog that was put together from labels, the blocks that cannot be read.
+        lost: for a catalog that was put together from labels, the blocks that cannot be read. part: for a
+        segment that has not arrived as a whole, where ``catalog`` comes from.
         """
         self.path = file.path
         self.identity = identity
@@ -81,7 +84,11 @@ class Segment:
         self.indexes: dict[tuple[int | tuple[int, ...], str], Any] = {}
         cache.make_room(self.limits.cache_bytes)
         self._stream = DataStream(file, data_cell)
-        self._blocks = ColumnBlocks(self._stream, catalog, cache, lost or {})
+        #: What is there of a segment that has not arrived as a whole.
+        self.arrived = None if part is None else part.arrived
+        self._missing_indexes = frozenset[int]() if part is None else part.missing
+        whole = {} if part is None else part.whole
+        self._blocks = ColumnBlocks(self._stream, catalog, cache, lost or {}, whole)
         self._stored_indexes = StoredIndexes(self._stream, catalog)
         self._values = ColumnValues(catalog, self._blocks, self._stored_indexes)
         self._hidden: HiddenColumns = (
@@ -114,15 +121,19 @@ class Segment:
         cache: BlockCache,
         identity: Hashable | None,
         stored: StoredCatalog | None = None,
+        *,
+        partial: bool = False,
     ) -> Segment:
         """The segment in ``file``, which is taken over unless an error is raised.
 
-        stored: its catalog, if that was read already.
+        stored: its catalog, if that was read already. partial: it may end before all of it has arrived.
         """
         stored = stored or any_catalog(file)
         if stored.catalog.segment_id != file.header.segment_id:
             raise DamagedFileError("the catalog belongs to another segment", file=file.path)
-        return cls(file, stored.catalog, stored.data_cell, cache, identity, digest=stored.digest)
+        part = arrived_catalog(file, stored) if partial else None
+        catalog = stored.catalog if part is None else part.catalog
+        return cls(file, catalog, stored.data_cell, cache, identity, digest=stored.digest, part=part)
 
     @property
     def limits(self) -> Limits:
@@ -250,8 +261,20 @@ class Segment:
 
     def vector_index(self, column: int) -> VectorIndex | None:
         """The index of vectors of ``column``; None if it has none."""
+        self._check_indexed(column)
         return self._stored_indexes.vector_index(column)
 
     def keyword_index(self, column: int) -> KeywordIndex | None:
         """The keyword index of ``column``; None if it has none."""
+        self._check_indexed(column)
         return self._stored_indexes.keyword_index(column, partial(self._values.take, column))
+
+    def _check_indexed(self, column: int) -> None:
+        """QueryError for an index that has not arrived."""
+        if column in self._missing_indexes:
+            raise QueryError(
+                "the index of the column has not arrived",
+                file=self.path,
+                place=f"column {self.column_name(column)}",
+                remedy="Search it when all of the table is there.",
+            )

@@ -6,10 +6,10 @@ of it and has the digests of their catalogs; what is there instead is told.
 
 from __future__ import annotations
 
+import functools
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from functools import partial
 from typing import NoReturn, Protocol
 
 from audiomem_sql.audio import PageSource, VerbatimPages
@@ -187,11 +187,14 @@ def open_table_file(
     cache: BlockCache,
     before: TableFile | None = None,
     numbering: Numbering | None = None,
+    *,
+    partial: bool = False,
 ) -> TableFile:
     """Open the file at a path, or in a source, which is taken over.
 
     before: it, as it was opened before; segments of the same file at the same place are used again.
     numbering: of the file's one segment, if it is one of a table in a store.
+    partial: it may end before all of it has arrived; then its one segment has the rows that are there.
     Errors are those of ``PagedFile.open``, and DamagedFileError for a chain that is not whole.
     """
     path = where if isinstance(where, str) else where.name
@@ -204,13 +207,14 @@ def open_table_file(
         assert state is not None
 
         def segment(own: PagedFile, stored: StoredCatalog | None = None) -> Segment:
-            made = Segment.of(own, cache, state.identity, numbered_catalog(own, stored, numbering))
+            numbered = numbered_catalog(own, stored, numbering)
+            made = Segment.of(own, cache, state.identity, numbered, partial=partial)
             fresh.append(made)
             return made
 
         last = _usable(known, found.header.segment_id, found.first, state, found.source)
         if last is None:
-            found, last = believed(found, partial(_newest_segment, pages=pages, segment=segment))
+            found, last = believed(found, functools.partial(_newest_segment, pages=pages, segment=segment))
         newest = found.newest
         seal = last.catalog.seal
         earlier = () if seal is None else seal.earlier

@@ -295,6 +295,7 @@ def test_every_argument_has_its_name_in_both(doors: dict[str, Any]) -> None:
         "as_of",
         "union_by_name",
         "filename",
+        "partial",
         "schema",
         "kind",
         "left_filter",
@@ -311,7 +312,7 @@ def test_every_argument_has_its_name_in_both(doors: dict[str, Any]) -> None:
 OWN_NAMES = [
     "snapshot_id", "row_id", "change_type", "_row_id", "snapshot_time", "inserted", "tag", "path", "query", "ordering", "filter",
     "condition", "column", "searched", "first", "last", "table", "row", "audiomem_source", "dist",
-    "distance", "rank", "k", "version", "as_of", "fusion", "weight", "words", "ranking",
+    "distance", "rank", "k", "version", "as_of", "fusion", "weight", "words", "ranking", "partial",
 ]  # fmt: skip
 
 

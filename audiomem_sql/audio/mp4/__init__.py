@@ -1,0 +1,1 @@
+"""FLAC in fragments of MP4, and the playlists that name them: what players of HLS take."""

@@ -1,0 +1,49 @@
+"""The methods of a table that copy it, while others go on writing to it."""
+
+from __future__ import annotations
+
+import os
+
+from audiomem_sql.machine.progress import Progress
+from audiomem_sql.table.upkeep import Upkeep
+from audiomem_sql.upkeep.stream import SECONDS, Stream
+
+
+class Copying:
+    """What makes a table elsewhere of one of its versions."""
+
+    _upkeep: Upkeep
+
+    def backup(
+        self,
+        path: str | os.PathLike[str],
+        version: int | str | None = None,
+        *,
+        progress: Progress | None = None,
+    ) -> int:
+        """Copy the table to ``path``, which must be free, as one file; the version that the copy has.
+
+        version: a number or a tag, by default the newest; earlier versions are in the copy, later ones are
+        not. Nobody is kept from writing meanwhile. The file gets its name when it is whole and durable.
+        progress: called with work done and work in all.
+        """
+        return self._upkeep.backup(path, version, progress)
+
+    def stream(
+        self,
+        where: str | os.PathLike[str],
+        version: int | str | None = None,
+        *,
+        seconds: float = SECONDS,
+        progress: Progress | None = None,
+    ) -> Stream:
+        """Write the table as a stream that players of HLS play, and :func:`audiomem_sql.open` reads.
+
+        where: a folder that is empty or not there, or a URL in a store, such as ``s3://bucket/kb``. version:
+        a number or a tag, by default the newest; earlier versions are in the stream, later ones are not.
+        seconds: of a media segment, about. What is streamed is one segment with ``layout=remote``, whatever
+        the table is made of; nobody is kept from writing meanwhile. progress: called with work done and work
+        in all. OptionError for impossible seconds, StorageError for a place that is not free or cannot be
+        written; then there is no stream there.
+        """
+        return self._upkeep.stream(where, version, seconds, progress)
