@@ -162,11 +162,12 @@ def connect(
     *,
     cache: str | Sequence[str] | None = None,
     partial: bool = False,
+    replicas: str | Sequence[str] | None = None,
 ) -> apsw.Connection:
     """A connection to the table in a FLAC file; it is called ``table``, by default like the file.
 
-    cache, partial: as of :func:`audiomem_sql.open`. Raises what that raises, and OptionError where SQL cannot
-    have such a name.
+    cache, partial, replicas: as of :func:`audiomem_sql.open`; no name of a tier or a place has a comma.
+    Raises what that raises, and OptionError where SQL cannot have such a name.
     """
     import apsw
 
@@ -174,7 +175,7 @@ def connect(
     from audiomem_sql.columns.table_names import path_literal, table_name
 
     full = absolute(path)
-    if not is_url(full) and not os.path.exists(full):
+    if not is_url(full) and not replicas and not os.path.exists(full):
         raise StorageError(
             "there is no such file", file=path, remedy="Check the path, or create the table first."
         )
@@ -182,8 +183,9 @@ def connect(
     connection = apsw.Connection(":memory:")
     if register not in apsw.connection_hooks:
         register(connection)
-    options = _cache_option(cache) + (", partial=on" if partial else "")
     try:
+        options = _list_option("cache", cache) + _list_option("replicas", replicas)
+        options += ", partial=on" if partial else ""
         connection.execute(
             f"CREATE VIRTUAL TABLE {quote(name)} USING audiomem({path_literal(full)}{options})"
         )
@@ -193,12 +195,12 @@ def connect(
     return connection
 
 
-def _cache_option(cache: str | Sequence[str] | None) -> str:
-    """The option ``cache`` as an argument of the module; none for None."""
-    if cache is None:
+def _list_option(name: str, value: str | Sequence[str] | None) -> str:
+    """An option that is a list as an argument of the module; none for None."""
+    if value is None:
         return ""
-    tiers = (cache if isinstance(cache, str) else ", ".join(cache)).replace("'", "''")
-    return f", cache='{tiers}'"
+    text = (value if isinstance(value, str) else ", ".join(value)).replace("'", "''")
+    return f", {name}='{text}'"
 
 
 def register_duckdb(connection: Any) -> None:

@@ -41,6 +41,7 @@ def scan_flac(
     version: int | str | None = None,
     as_of: str | datetime | None = None,
     stored_types: bool = False,
+    replicas: str | Sequence[str] | None = None,
 ) -> pl.LazyFrame:
     """A table as a lazy frame.
 
@@ -51,14 +52,14 @@ def scan_flac(
     work. Each ``collect`` sees the newest version, or the one that was asked for, and all of its rows come
     from the same.
 
-    version, as_of: as in :func:`audiomem_sql.open`. stored_types: give each column the type that it is stored
-    with; by default it has the one that it was written with, and DataTypeError says so if later values do not
-    fit it.
+    version, as_of, replicas: as in :func:`audiomem_sql.open`. stored_types: give each column the type that it
+    is stored with; by default it has the one that it was written with, and DataTypeError says so if later
+    values do not fit it.
 
     Raises what :func:`audiomem_sql.open` raises; SchemaError on ``collect``, if the columns are not the same
     any more.
     """
-    with TableReader(path, version=version, as_of=as_of) as table:
+    with TableReader(path, version=version, as_of=as_of, replicas=replicas) as table:
         frame_columns = _columns_of(table.schema, stored_types)
 
     def source(
@@ -67,7 +68,7 @@ def scan_flac(
         # polars takes the first rows before it filters them, where it asks for both.
         condition = None if predicate is None or rows is not None else condition_of(predicate, targets)
         names = list(schema) if columns is None else columns
-        with TableReader(path, version=version, as_of=as_of) as table:
+        with TableReader(path, version=version, as_of=as_of, replicas=replicas) as table:
             if _columns_of(table.schema, stored_types) != frame_columns:
                 raise SchemaError(
                     "the columns have changed since the scan was made",

@@ -29,6 +29,10 @@ USES = {
     "am.open(spectrum)": ("scipy", "sound"),
     "draw(am.open(path).snapshot, path + '.png')": ("matplotlib", "sound"),
     "am.open(vectors).map().save(path + '.png')": ("matplotlib", "sound"),
+    "import audiomem_sql.remote.archive as archive; archive.restore('s3://bucket/kb.flac')": (
+        "boto3",
+        "archive",
+    ),
     "import audiomem_sql.remote.commits as commits; commits.open_store('s3://bucket')": ("obstore", "remote"),
 }
 

@@ -22,7 +22,7 @@ from audiomem_sql.vtab.hidden_columns import HiddenColumns, only_prefixed
 from audiomem_sql.vtab.interface import Host
 
 #: Options that say how a connection has a table; the others are kept in the file.
-_OF_CONNECTION = ("hidden", "version", "as_of", "salvage", "on_damage", "cache", "partial")
+_OF_CONNECTION = ("hidden", "version", "as_of", "salvage", "on_damage", "cache", "partial", "replicas")
 _SWITCHES = {"on": True, "off": False, "1": True, "0": False}
 
 
@@ -43,6 +43,7 @@ def create(host: Host, database: str, name: str, arguments: Sequence[str]) -> De
     """A table at a new file, or at one that exists; its columns may then be left out."""
     path, definitions, options = _parse(arguments)
     file = _resolve(host, database, path)
+    _resolve_replicas(host, database, options)
     with InFile(file):
         table_name(path, name, remedy="Write the name of the table in UTF-8.")
         prefixed = only_prefixed(options)
@@ -54,6 +55,7 @@ def connect(host: Host, database: str, name: str, arguments: Sequence[str]) -> D
     """The table again, from the schema of a database that was closed meanwhile; nothing is created."""
     path, definitions, options = _parse(arguments)
     file = _resolve(host, database, path)
+    _resolve_replicas(host, database, options)
     with InFile(file):
         prefixed = only_prefixed(options)
         table = _open_existing(file, definitions, options, again=True)
@@ -69,7 +71,7 @@ def joined(table: Table, name: str, arguments: Sequence[str]) -> Declared:
 def is_missing(host: Host, database: str, arguments: Sequence[str]) -> bool:
     """Whether the file that a schema names is not there."""
     path, _, options = _parse(arguments)
-    if options.get("salvage", "off").lower() == "on":
+    if options.get("salvage", "off").lower() == "on" or options.get("replicas"):
         return False
     return not is_there(_resolve(host, database, path))
 
@@ -88,7 +90,7 @@ def missing_declaration(name: str, arguments: Sequence[str]) -> str:
 def _created(path: str, definitions: list[str], options: dict[str, str]) -> Table:
     if is_url(path) and definitions:
         return _created_at_url(path, definitions, options)
-    if is_there(path) or options.get("salvage", "off").lower() == "on":
+    if is_there(path) or options.get("salvage", "off").lower() == "on" or options.get("replicas"):
         return _open_existing(path, definitions, options)
     if not definitions:
         raise StorageError(
@@ -129,11 +131,18 @@ def _parse(arguments: Sequence[str]) -> tuple[str, list[str], dict[str, str]]:
     with InFile(path):
         options = parse_options(argument for argument in arguments[1:] if is_option(argument))
         TableOptions.check_names(options, _OF_CONNECTION)
-    if options.get("cache") and not is_url(path):
+    if options.get("cache") and not options.get("replicas") and not is_url(path):
         from audiomem_sql.remote.tiers import local_file_is_not_cached  # loaded where it is needed
 
         raise local_file_is_not_cached(path)
     return path, definitions, options
+
+
+def _resolve_replicas(host: Host, database: str, options: dict[str, str]) -> None:
+    """Let the places of the option ``replicas`` be absolute, from where the path of the table is."""
+    if options.get("replicas"):
+        places = [each.strip() for each in options["replicas"].split(",")]
+        options["replicas"] = ", ".join(_resolve(host, database, each) for each in places if each)
 
 
 def unquoted(argument: str) -> str:
@@ -167,6 +176,7 @@ def _open_existing(
         on_damage=options.pop("on_damage", "fail").lower(),
         cache=options.pop("cache", None),
         partial=_switch(options, "partial"),
+        replicas=options.pop("replicas", None),
     )
     try:
         changed = again and table.migrations

@@ -103,6 +103,14 @@ class LocalFile(ByteSource):
             os.close(descriptor)
         return super().open_stream(offset)
 
+    def is_current(self) -> bool:
+        """Whether the file that has its name is still this one, as it was opened."""
+        try:
+            status = os.stat(self.name)
+        except OSError as fault:
+            raise StorageError(f"cannot be looked at: {fault.strerror}", file=self.name) from fault
+        return self.identity == (status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns)
+
     def reopen(self) -> LocalFile:
         """The same open file, whatever has its name by now."""
         try:

@@ -6,6 +6,8 @@ from typing import Annotated
 
 import typer
 
+from audiomem_sql.cli.replica import Replicas
+
 
 def backup(
     file: Annotated[str, typer.Argument(help="The FLAC file.", metavar="FILE")],
@@ -13,6 +15,7 @@ def backup(
     version: Annotated[
         str | None, typer.Option("--version", help="A number or a tag [default: the newest].")
     ] = None,
+    replica: Replicas = None,
 ) -> None:
     """Copy a table to a new file while others go on writing to it. The copy has the version and all before
     it.
@@ -21,7 +24,7 @@ def backup(
     from audiomem_sql.cli.progress import bar
     from audiomem_sql.table.table import Table
 
-    with Table(file) as table:
+    with Table(file, replicas=replica) as table:
         with bar("work") as progress:
             number = table.backup(copy, version, progress=progress.to)
         rows = table.at(number).rows

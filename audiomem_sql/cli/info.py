@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from audiomem_sql.cli.replica import Replicas
+
 if TYPE_CHECKING:
     from rich.table import Table as Grid
 
@@ -23,6 +25,7 @@ def info(
     hardware: Annotated[
         bool, typer.Option("--hardware", help="Say which profile fits this machine, and why, and end.")
     ] = False,
+    replica: Replicas = None,
 ) -> int:
     """Say what a file holds: columns, rows, versions, sizes, sound."""
     from audiomem_sql.cli import output
@@ -37,8 +40,10 @@ def info(
     if file is None:
         raise OptionError("FILE is missing", remedy="Name a FLAC file, or ask for --hardware.")
 
-    with Table(file, salvage=salvage, partial=partial) as table:
+    with Table(file, salvage=salvage, partial=partial, replicas=replica) as table:
         facts = describe(table)
+        if table.replicas:
+            facts["replicas"] = table.replicas
         facts["cache"] = [row._asdict() for row in cache_rows()]
     if json:
         output.print_json(facts)

@@ -6,6 +6,8 @@ from typing import Annotated
 
 import typer
 
+from audiomem_sql.cli.replica import Replicas
+
 
 def repair(
     file: Annotated[str, typer.Argument(help="The FLAC file.", metavar="FILE")],
@@ -16,9 +18,10 @@ def repair(
         ),
     ] = None,
     json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
-) -> None:
+    replica: Replicas = None,
+) -> int:
     """Write every damaged file of a table again, byte for byte as it was made. The table must have
-    protection.
+    protection, or copies: with --replica, FILE and every copy that is damaged are made whole from the others.
     """  # noqa: D205 (this is the help, one paragraph)
     import dataclasses
 
@@ -28,6 +31,8 @@ def repair(
     from audiomem_sql.table.table import Table
     from audiomem_sql.upkeep.repair import repair_copy
 
+    if replica:
+        return _heal(file, replica, json, output_file)
     with Table(file) as table, bar("bytes") as progress:
         done = (
             table.repair(progress=progress.to)
@@ -36,9 +41,35 @@ def repair(
         )
     if json:
         output.print_json([dataclasses.asdict(each) for each in done])
-        return
+        return 0
     for each in done:
         cells = output.counted(each.inner + each.outer, "cell")
         said = f"repaired, {cells} brought back" if each.changed else "was whole"
         name = file if each.file == resolved(file) else each.file
         print(f"{name}: {said}")
+    return 0
+
+
+def _heal(file: str, replicas: list[str], json: bool, output_file: str | None) -> int:
+    """Make every copy whole; 1 if one is not."""
+    from dataclasses import asdict
+
+    from audiomem_sql.cli import output
+    from audiomem_sql.cli.progress import bar
+    from audiomem_sql.errors import OptionError
+    from audiomem_sql.upkeep.heal import heal
+    from audiomem_sql.versions import copy_places
+
+    if output_file is not None:
+        raise OptionError(
+            "--output and --replica exclude each other",
+            remedy="A whole copy is made by audiomem backup FILE NEW --replica PLACE.",
+        )
+    with bar("copies") as progress:
+        done = heal(copy_places(file, replicas), progress.to)
+    if json:
+        output.print_json([asdict(each) for each in done])
+    for each in done if not json else ():
+        said = f"written anew, {each.different:,} bytes were different" if each.changed else "was whole"
+        print(f"{each.place}: {f'still not whole: {each.fault}' if each.fault else said}")
+    return int(any(each.fault for each in done))

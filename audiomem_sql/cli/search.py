@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from audiomem_sql.cli.replica import Replicas
+
 if TYPE_CHECKING:
     import pyarrow as pa
 
@@ -22,7 +24,7 @@ _MOST_SUGGESTED = 8
 _NAMED = re.compile(r"([^=\[{]+)=(.+)", re.DOTALL)
 
 
-def search(
+def search(  # noqa: PLR0913  # a parameter for each option of the command
     file: Annotated[str, typer.Argument(help="The FLAC file.", metavar="FILE")],
     query: Annotated[str | None, typer.Argument(help="A question, or some words.", metavar="[QUERY]")] = None,
     k: Annotated[int, typer.Option("-k", help="Rows to show.", min=1)] = 10,
@@ -53,6 +55,7 @@ def search(
         typer.Option("--weight", help="How much words, meaning or a column counts.", metavar="NAME=NUMBER"),
     ] = None,
     json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    replica: Replicas = None,
 ) -> None:
     """Find the rows that answer QUERY best, in meaning, by their words or both, the best first.
 
@@ -66,7 +69,7 @@ def search(
         options = Ranking.parse(ranking).options
     asked = _vectors(vector or [])
     given = _weights(weight or [])
-    with Table(file, version=version) as table:
+    with Table(file, version=version, replicas=replica) as table:
         weights = _without_columns(given, table, options) or None
         find = partial(table.explain if explain else table.search, query, k=k, where=where, column=column)
         results = find(vector=asked, weights=weights, **options)

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from audiomem_sql.cli.replica import Replicas
 from audiomem_sql.errors import OptionError, QueryError, did_you_mean
 
 if TYPE_CHECKING:
@@ -42,6 +43,7 @@ def sql(
     on_damage: Annotated[
         str, typer.Option("--on-damage", help="fail, or skip rows that cannot be recovered.", metavar="WHAT")
     ] = "fail",
+    replica: Replicas = None,
 ) -> int:
     """Run SQL and print what it gives. INSERT, UPDATE and DELETE change the files."""
     import apsw
@@ -59,7 +61,9 @@ def sql(
         )
     if on_damage not in ("fail", "skip"):
         raise OptionError(f"--on-damage is fail or skip, not {on_damage!r}")
-    connection = open_tables(files, salvage=salvage, on_damage=on_damage, partial=partial)
+    connection = open_tables(
+        files, salvage=salvage, on_damage=on_damage, partial=partial, replicas=replica or ()
+    )
     printer = output.print_json_rows if json else output.print_csv_rows if csv else output.print_rows
     try:
         _print_results(connection, text, bindings, printer, one_only=json or csv)

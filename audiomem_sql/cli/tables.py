@@ -18,14 +18,21 @@ _STEPS = 1_000_000
 
 
 def open_tables(
-    files: Sequence[str], *, salvage: bool = False, on_damage: str = "fail", partial: bool = False
+    files: Sequence[str],
+    *,
+    salvage: bool = False,
+    on_damage: str = "fail",
+    partial: bool = False,
+    replicas: Sequence[str] = (),
 ) -> apsw.Connection:
     """A connection that has each file as a table called like it, without folder and extension.
 
     salvage: of tables whose files are not all there, what is left, to be read only. on_damage: fail, or skip
-    rows. partial: of tables that have not arrived as a whole, the rows that are there.
+    rows. partial: of tables that have not arrived as a whole, the rows that are there. replicas: where else
+    the one file is.
 
-    OptionError when two would have the same name, and what opening a table raises.
+    OptionError for replicas of several files, and when two would have the same name; and what opening a
+    table raises.
     """
     import apsw
 
@@ -34,6 +41,8 @@ def open_tables(
     from audiomem_sql.connections import register
     from audiomem_sql.machine.file_names import absolute, is_there, resolved
 
+    if replicas and len(files) != 1:
+        raise OptionError("--replica is for one FILE", remedy="Ask one table at a time.")
     with contextlib.suppress(apsw.MisuseError):  # the log can be had only before the process has connections
         apsw.config(apsw.SQLITE_CONFIG_LOG, _noted)
     connection = apsw.Connection(":memory:")
@@ -42,7 +51,7 @@ def open_tables(
     connection.set_progress_handler(lambda: False, _STEPS)
     files_by_name: dict[str, str] = {}
     for file in files:
-        if not is_there(file) and not (salvage and os.path.isdir(resolved(file) + ".d")):
+        if not replicas and not is_there(file) and not (salvage and os.path.isdir(resolved(file) + ".d")):
             raise StorageError(
                 "there is no such file",
                 file=file,
@@ -58,6 +67,9 @@ def open_tables(
         literal = path_literal(absolute(file))
         how = (", salvage=on" if salvage else "") + (", partial=on" if partial else "")
         how += f", on_damage='{on_damage}'" if on_damage != "fail" else ""
+        if replicas:
+            places = ", ".join(absolute(place) for place in replicas).replace("'", "''")
+            how += f", replicas='{places}'"
         connection.execute(f"CREATE VIRTUAL TABLE {quote(name)} USING audiomem({literal}{how})")
     return connection
 

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from audiomem_sql.errors import DamagedFileError
+from audiomem_sql.cli.replica import Replicas
+from audiomem_sql.errors import DamagedFileError, OptionError
 
 if TYPE_CHECKING:
     from audiomem_sql.table.exposure import Exposure
@@ -19,10 +20,19 @@ if TYPE_CHECKING:
 def verify(
     file: Annotated[str, typer.Argument(help="The FLAC file.", metavar="FILE")],
     json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    replica: Replicas = None,
+    all_replicas: Annotated[
+        bool,
+        typer.Option(
+            "--all-replicas", help="Read each copy that --replica names by itself; so does --replica alone."
+        ),
+    ] = False,
 ) -> int:
     """Read all of a table, and list everything that is damaged. The exit code is 1 if anything is."""
     from audiomem_sql.cli import output
 
+    if replica or all_replicas:
+        return _verify_copies(file, replica, json)
     started = time.perf_counter()
     result = _check(file, print_problems=not json)
     if json:
@@ -89,6 +99,39 @@ class _Result:
         if self.protected:
             return "`audiomem repair` makes the file what it was."
         return f"All of it can be read; audiomem vacuum {self.file} writes it anew."
+
+
+def _verify_copies(file: str, replicas: list[str] | None, json: bool) -> int:
+    """Read each copy of a table by itself; 1 if one of them is not whole."""
+    from audiomem_sql.cli import output
+    from audiomem_sql.cli.progress import bar
+    from audiomem_sql.upkeep.heal import copy_problems
+    from audiomem_sql.versions import check_same, copy_places, open_copies
+
+    if not replicas:
+        raise OptionError(
+            "--all-replicas needs to know where they are", remedy="Name each: --replica s3://bucket/kb.flac"
+        )
+    copies = open_copies(copy_places(file, replicas))
+    facts = []
+    try:
+        check_same(copies)
+        for copy in copies:
+            with bar("pages") as progress:
+                found = [str(problem) for problem in copy_problems(copy, progress.to)]
+            facts.append({"place": copy.name, "ok": not found, "problems": found})
+            if not json:
+                print("\n".join(found) if found else f"{copy.name}: all well")
+    finally:
+        for copy in copies:
+            copy.close()
+    damaged = sum(not each["ok"] for each in facts)
+    if json:
+        output.print_json(facts)
+    elif damaged:
+        remedy = f"`audiomem repair {file} --replica …` makes them whole, from those that are."
+        output.note(f"audiomem: {damaged} of {len(copies)} copies are not whole. {remedy}")
+    return int(bool(damaged))
 
 
 def _check(file: str, *, print_problems: bool) -> _Result:

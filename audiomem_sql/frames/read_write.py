@@ -32,6 +32,8 @@ def open(
     cache: str | Sequence[str] | None = None,
     durability: str = "sync",
     partial: bool = False,
+    replicas: str | Sequence[str] | None = None,
+    restore: bool = False,
 ) -> Table:
     """Open the table in a FLAC file, or in the stream that a playlist (``.m3u8``) leads to.
 
@@ -43,22 +45,41 @@ def open(
     (docs/TIERS.md); by default those that the environment variable ``AUDIOMEM_CACHE`` names. durability: of
     appends to a table in a store: ``sync``, or ``async`` for those that nobody waits for (docs/REMOTE.md).
     partial: the file or stream may not have arrived as a whole: the table has the rows that are there, and is
-    only read (docs/STREAMING.md).
+    only read (docs/STREAMING.md). replicas: other places, paths or URLs, that have a copy of the file; reads
+    take the fastest, and what one has not whole is read from another (docs/REPLICAS.md). Such a table is only
+    read. restore: ask for an object that is archived, and say in the StorageError when to try again
+    (docs/REMOTE.md).
 
     Raises QueryError for a version that is not kept, NotAudioMemoryError for a file that is no table,
     DamagedFileError for one that cannot be read, StorageError for a path that cannot be opened,
-    OptionError for what is no tier, and for tiers of a local file, or its ``durability="async"``.
+    OptionError for what is no tier, and for tiers of a local file, or its ``durability="async"``. With
+    replicas, StorageError for one that is no copy.
     """
-    return Table(
-        path,
-        version=version,
-        as_of=as_of,
-        salvage=salvage,
-        on_damage=on_damage,
-        cache=cache,
-        durability=durability,
-        partial=partial,
-    )
+    try:
+        return Table(
+            path,
+            version=version,
+            as_of=as_of,
+            salvage=salvage,
+            on_damage=on_damage,
+            cache=cache,
+            durability=durability,
+            partial=partial,
+            replicas=replicas,
+        )
+    except StorageError as error:
+        if restore:
+            _ask_for(error)
+        raise
+
+
+def _ask_for(error: StorageError) -> None:
+    """Ask for the object that an error says is archived: StorageError that says when to try again."""
+    from audiomem_sql.remote import ArchivedError, archive
+
+    if isinstance(error, ArchivedError) and error.file is not None:
+        restored = archive.restore(error.file)
+        raise StorageError(archive.told(restored), file=error.file) from None
 
 
 def read_flac(
@@ -70,16 +91,18 @@ def read_flac(
     dtype_backend: str | None = None,
     version: int | str | None = None,
     as_of: str | datetime | None = None,
+    replicas: str | Sequence[str] | None = None,
     **options: Any,
 ) -> pd.DataFrame:
     """Read a table, or the columns and rows asked for, into a pandas data frame.
 
     columns: names, in the order wanted. where: a filter such as ``"year > ? AND title LIKE 'a%'"``, with
     ``parameters`` for its question marks. dtype_backend: ``numpy_nullable`` or ``pyarrow``, as in pandas; by
-    default each column has the dtype that it was written with. version, as_of: as in :func:`open`. options:
-    ``categories``, names of columns that become categories, and those of ``pyarrow.Array.to_pandas``.
+    default each column has the dtype that it was written with. version, as_of, replicas: as in :func:`open`.
+    options: ``categories``, names of columns that become categories, and those of
+    ``pyarrow.Array.to_pandas``.
     """
-    with Table(path, version=version, as_of=as_of) as table:
+    with Table(path, version=version, as_of=as_of, replicas=replicas) as table:
         return table.to_pandas(columns, where, parameters, dtype_backend=dtype_backend, **options)
 
 

@@ -70,10 +70,19 @@ def not_there(name: str, *, opened: bool) -> StorageError:
     return StorageError("there is no such object", file=name, remedy="Check bucket and key.")
 
 
+class ArchivedError(StorageError):
+    """The object is in a storage class from which it must be restored before it can be read."""
+
+
 def refused(name: str, code: str = "") -> StorageError:
     """The error of a store that knows who asks, or does not, and does not answer."""
     if code == "InvalidObjectState":
-        return StorageError("is archived and must be restored first", file=name, remedy="Restore it.")
+        return ArchivedError(
+            "is archived, and must be restored before it can be read",
+            file=name,
+            remedy=f"Ask for it: audiomem tier {name} --restore, or audiomem_sql.open(url, restore=True); "
+            "it takes hours.",
+        )
     return StorageError(
         f"access was refused{f' ({code})' if code else ''}",
         file=name,

@@ -118,6 +118,11 @@ class RemoteFile(ByteSource):
         self.identity: Hashable = (*opened.reader.place, opened.pin.tag, opened.pin.size)
 
     @property
+    def pin(self) -> Pin:
+        """The state that it was opened in."""
+        return self._opened.pin
+
+    @property
     def counts(self) -> Counts:
         """What was asked of the store so far, by all that share the object."""
         return self._opened.requests.counts

@@ -5,7 +5,9 @@ from __future__ import annotations
 import copy
 import os
 from bisect import bisect_right
+from collections.abc import Sequence
 from datetime import datetime
+from typing import Any
 
 from audiomem_sql.columns.schema import Schema
 from audiomem_sql.columns.timestamps import parse, render
@@ -46,6 +48,7 @@ class OpenTable:
         salvage: bool = False,
         on_damage: str = "fail",
         partial: bool = False,
+        replicas: str | Sequence[str] | None = None,
     ) -> None:
         if on_damage not in ("fail", "skip", "null"):
             raise OptionError(f"on_damage is fail, skip or null, not {on_damage!r}")
@@ -53,9 +56,13 @@ class OpenTable:
         blocks, tiers = (cache, None) if isinstance(cache, BlockCache) else (SHARED, cache)
         if salvage and partial:
             raise OptionError("salvage and partial exclude each other", file=given)
-        self.files: TableFiles = table_files(given, tiers, partial=partial)
+        if replicas and partial:
+            raise OptionError("replicas and partial exclude each other", file=given)
+        self.files: TableFiles = table_files(given, tiers, replicas, partial=partial)
         #: What opens the table again with the same caches.
         self.cache_option = cache
+        #: Other places that have the same file.
+        self.replicas: tuple[str, ...] = getattr(self.files, "replicas", ())
         #: As it was given, for messages: of a URL without what lets somebody in.
         self.path = self.files.base if self.files.is_remote else given
         self.cache = blocks
@@ -84,6 +91,17 @@ class OpenTable:
         except BaseException:
             self.snapshot.close()
             raise
+
+    @property
+    def how(self) -> dict[str, Any]:
+        """The arguments that it was opened with, but for place and version."""
+        return {
+            "cache": self.cache_option,
+            "salvage": self.salvage,
+            "on_damage": self.on_damage,
+            "partial": self.partial,
+            "replicas": self.replicas,
+        }
 
     @property
     def name(self) -> str:

@@ -28,9 +28,17 @@ def reduced(kind: Callable[..., Any], readable: object, opened: OpenTable) -> tu
             remedy="Wait until all of it is there.",
         )
     version = None if opened.salvage else opened.snapshot.version
-    return _reopened, (kind, opened.files.address, version, opened.salvage, opened.on_damage)
+    how = opened.salvage, opened.on_damage, opened.replicas
+    return _reopened, (kind, opened.files.address, version, *how)
 
 
-def _reopened(kind: Callable[..., Any], path: str, version: int | None, salvage: bool, on_damage: str) -> Any:
+def _reopened(
+    kind: Callable[..., Any],
+    path: str,
+    version: int | None,
+    salvage: bool,
+    on_damage: str,
+    replicas: tuple[str, ...] = (),
+) -> Any:
     """A table that was pickled."""
-    return kind(path, version=version, salvage=salvage, on_damage=on_damage)
+    return kind(path, version=version, salvage=salvage, on_damage=on_damage, replicas=replicas)

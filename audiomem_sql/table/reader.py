@@ -6,6 +6,7 @@ import operator
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import datetime
+from functools import partial
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self, Unpack
 
@@ -20,7 +21,7 @@ from audiomem_sql.table.analyses import Analysed
 from audiomem_sql.table.analysing import Analysing
 from audiomem_sql.table.explanations import explanation_table, named_ranking
 from audiomem_sql.table.open_table import OpenTable
-from audiomem_sql.table.pickling import reduced
+from audiomem_sql.table.placed import Placed
 from audiomem_sql.table.rows import Current, Rows, row_at
 from audiomem_sql.versions import Snapshot, TableFiles, Tiers
 
@@ -30,14 +31,15 @@ if TYPE_CHECKING:
     from audiomem_sql.table.arrow_dataset import FlacDataset
 
 
-class TableReader(Analysing):
+class TableReader(Placed, Analysing):
     """A table opened for reading, at its newest version or at one that was chosen.
 
     ``schema``, ``version`` and ``len(table)`` speak of the snapshot that was loaded last; :meth:`refresh`
     loads a newer one, unless a version was chosen. A context manager, closing its files at the end.
 
     cache: of decoded blocks, or the tiers of a cache in front of a URL (docs/TIERS.md), by default those that
-    ``AUDIOMEM_CACHE`` names.
+    ``AUDIOMEM_CACHE`` names. replicas: other places, paths or URLs, that have the same file
+    (docs/REPLICAS.md); the table is only read then.
 
     salvage: read what there is where files are missing, see :mod:`audiomem_sql.upkeep.salvage`; the table is
     not refreshed. on_damage: ``fail``, or ``skip`` to leave out the rows that cannot be recovered, with a
@@ -58,6 +60,7 @@ class TableReader(Analysing):
         salvage: bool = False,
         on_damage: str = "fail",
         partial: bool = False,
+        replicas: str | Sequence[str] | None = None,
     ) -> None:
         self._opened = OpenTable(
             path,
@@ -67,6 +70,7 @@ class TableReader(Analysing):
             salvage=salvage,
             on_damage=on_damage,
             partial=partial,
+            replicas=replicas,
         )
 
     @classmethod
@@ -101,7 +105,8 @@ class TableReader(Analysing):
     @property
     def opener(self) -> Callable[..., TableReader]:
         """Opens a table by its path to be read; datasets take it to other processes."""
-        return TableReader
+        replicas = self._opened.replicas
+        return partial(TableReader, replicas=replicas) if replicas else TableReader
 
     @property
     def salvage(self) -> bool:
@@ -155,13 +160,6 @@ class TableReader(Analysing):
 
     def __len__(self) -> int:
         return self.readable.rows
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        """A table travels to other processes as its path and version, and is read there.
-
-        UnsupportedError while a transaction is open that has changed rows: nobody else can see them.
-        """
-        return reduced(type(self), self.readable, self._opened)
 
     def __repr__(self) -> str:
         return f"<Table {self.path!r}: {len(self)} rows, {len(self.schema)} columns, version {self.version}>"

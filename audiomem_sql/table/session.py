@@ -24,7 +24,7 @@ from audiomem_sql.table.commit_log import CommitLog
 from audiomem_sql.table.commit_upkeep import CommitUpkeep, tell
 from audiomem_sql.table.open_table import OpenTable
 from audiomem_sql.upkeep.compaction import Retention, checkpoint, merge, vacuum
-from audiomem_sql.versions import Snapshot, only_read
+from audiomem_sql.versions import Snapshot
 from audiomem_sql.writing.commit import AnyCommit, Commit, LoggedCommit, commit_time, now, write_commit
 from audiomem_sql.writing.commit_limits import check_history
 from audiomem_sql.writing.group_commit import Append
@@ -177,7 +177,7 @@ class Session:
     def _check_place(self) -> None:
         """UnsupportedError for what is not in a file."""
         if self.opened.files.is_remote:
-            raise only_read(self.opened.path)
+            self.opened.files.check_writable()
 
     def _lock_files(self, timeout: float, *, damaged: bool = False) -> None:
         """Take the writer's lock, load the newest snapshot, and see to it that it can be built upon."""
@@ -383,9 +383,8 @@ class Session:
     def close(self) -> None:
         """Fold the log into the file if this is the last session that wrote to it, and close the files.
 
-        What other threads are appending is waited for.
-
-        The log is left alone when another process is writing: it is as durable, and will be folded by that.
+        What other threads are appending is waited for. The log is left alone when another process is writing:
+        it is as durable, and will be folded by that.
         """
         self.turn.enter(threading.TIMEOUT_MAX)
         try:

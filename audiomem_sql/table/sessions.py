@@ -13,15 +13,17 @@ DURABILITIES = ("sync", "async")
 def session_of(opened: OpenTable, busy_timeout: float, durability: str = "sync") -> Session:
     """The writing side of an open table. What writes to stores is loaded when the first one is opened.
 
-    OptionError for a durability that there is not, or not of files.
+    OptionError, and it is closed, for a durability that there is not, or not of files.
     """
+    wrong = ""
     if durability not in DURABILITIES:
-        raise OptionError(f"durability is sync or async, not {durability!r}", file=opened.path)
+        wrong = f"durability is sync or async, not {durability!r}"
+    elif opened.files.stored is None and durability != "sync":
+        wrong = "durability=async is for tables in stores that can be written to"
+    if wrong:
+        opened.close()
+        raise OptionError(wrong, file=opened.path)
     if opened.files.stored is None:
-        if durability != "sync":
-            raise OptionError(
-                "durability=async is for tables in stores that can be written to", file=opened.path
-            )
         return Session(opened, busy_timeout)
     from audiomem_sql.table.stored_session import StoredSession
 

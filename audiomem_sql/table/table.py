@@ -58,6 +58,7 @@ class Table(TableReader, Copying):
         on_damage: str = "fail",
         durability: str = "sync",
         partial: bool = False,
+        replicas: str | Sequence[str] | None = None,
     ) -> None:
         super().__init__(
             path,
@@ -67,12 +68,9 @@ class Table(TableReader, Copying):
             salvage=salvage,
             on_damage=on_damage,
             partial=partial,
+            replicas=replicas,
         )
-        try:
-            self._session = session_of(self._opened, busy_timeout, durability)
-        except BaseException:
-            self._opened.close()
-            raise
+        self._session = session_of(self._opened, busy_timeout, durability)
         self._transactions = Transactions(self._session)
         self._appends = Appends(self._session)
         self._upkeep = Upkeep(self._session)
@@ -146,15 +144,8 @@ class Table(TableReader, Copying):
     def checkout(self, version: int | str | None = None, as_of: str | datetime | None = None) -> TableReader:
         """The table as it was, to read: by number, by tag, or by time."""
         opened = self._opened
-        return TableReader(
-            opened.files.address if opened.files.is_remote else opened.path,
-            version=version,
-            as_of=as_of,
-            cache=opened.cache_option,
-            salvage=opened.salvage,
-            on_damage=opened.on_damage,
-            partial=opened.partial,
-        )
+        place = opened.files.address if opened.files.is_remote else opened.path
+        return TableReader(place, version=version, as_of=as_of, **opened.how)
 
     # -- sharing ---------------------------------------------------------------------------------------------
 
@@ -178,10 +169,7 @@ class Table(TableReader, Copying):
         return self._session.readable
 
     def flush(self) -> None:
-        """Wait until all appends are durable; only those of ``durability="async"`` are not when they return.
-
-        Raises why one of them was refused, or is lost.
-        """
+        """Wait for appends of ``durability="async"``; raises why one of them was refused, or is lost."""
         self._session.flush()
 
     def refresh(self) -> bool:
@@ -239,10 +227,7 @@ class Table(TableReader, Copying):
         self._transactions.rollback()
 
     def restore(self, version: int | str | None = None, as_of: str | datetime | None = None) -> int:
-        """Make the rows of an old version the newest, in a commit of its own; the new version.
-
-        version: a number or a tag; as_of: the newest at a time, as in :meth:`at`.
-        """
+        """Make the rows of an old version, as of :meth:`at`, the newest, in a commit; the new version."""
         return self._transactions.restore(version, as_of)
 
     def tag(self, name: str, version: int | None = None) -> None:

@@ -69,7 +69,7 @@ def write_backup(
         return
     check_whole(files, snapshot)
     if files.is_remote:
-        _of_store(snapshot, target, options, progress)
+        _of_store(files, snapshot, target, options, progress)
         return
     if snapshot.version == snapshot.newest and _is_one_file(snapshot):
         if snapshot.logged:
@@ -144,11 +144,15 @@ def _is_one_file(snapshot: Snapshot) -> bool:
 # -- of a store ----------------------------------------------------------------------------------------------
 
 
-def _of_store(snapshot: Snapshot, target: str, options: TableOptions, progress: Progress | None) -> None:
+def _of_store(
+    files: TableFiles, snapshot: Snapshot, target: str, options: TableOptions, progress: Progress | None
+) -> None:
     """Copy an object: as it is, or an older version of what was copied."""
     from audiomem_sql.upkeep.download import downloaded
+    from audiomem_sql.upkeep.heal import whole_copy
 
-    temporary = downloaded(snapshot, target, progress)
+    places = getattr(files, "places", ())
+    temporary = whole_copy(places, snapshot, target) if places else downloaded(snapshot, target, progress)
     try:
         file = snapshot.table_file
         _check_copy(temporary, temporary if file is None else file.path)

@@ -55,15 +55,22 @@ class Repair:
     changed: bool
 
 
-def repaired(file: TableFile, target: str, like: str, progress: Progress | None = None) -> tuple[str, Repair]:
+def repaired(
+    file: TableFile,
+    target: str,
+    like: str,
+    progress: Progress | None = None,
+    *,
+    has_copies: bool = False,
+) -> tuple[str, Repair]:
     """Write ``file`` as it was made, with all its segments: its temporary name, and what was done.
 
-    target: the path beside which it is written. like: the base, whose mode and owner it gets.
-    UnsupportedError without protection; DamagedFileError, naming page and cell, for what cannot be recovered:
-    then nothing is written. The new file is on the disk when this returns. progress: called with pages done
-    and in all.
+    target: the path beside which it is written. like: the base, whose mode and owner it gets. has_copies: it
+    is read from several places. UnsupportedError without protection or copies; DamagedFileError, naming page
+    and cell, for what cannot be recovered: then nothing is written. The new file is on the disk when this
+    returns. progress: called with pages done and in all.
     """
-    if not all(segment.file.is_protected for segment in file.segments):
+    if not has_copies and not all(segment.file.is_protected for segment in file.segments):
         raise UnsupportedError(
             "has protection none: damage is found, but there is nothing to repair it with",
             file=file.path,
@@ -86,7 +93,7 @@ def repaired(file: TableFile, target: str, like: str, progress: Progress | None 
             file.path,
             sum(each.inner for each in corrections),
             sum(each.outer for each in corrections),
-            _is_changed(file, temporary, head),
+            has_copies or _is_changed(file, temporary, head),
         )
     except BaseException as error:
         with contextlib.suppress(OSError):

@@ -5,6 +5,9 @@ Other rooms import from here only.
 - ``table_files`` gives the ``TableFiles`` that a path or a URL leads to, with ``Tiers`` of a cache in front
   of a URL; ``only_read`` is the error of who would write to one.
   ``AlreadyThereError`` is that of who would make a table where something is.
+- ``open_copies`` opens a ``Copy`` in each of several places, which ``copy_places`` names; ``check_same``
+  refuses what is none, ``leader`` is the first that can be read, ``snapshot_of`` what one holds alone;
+  ``check_alone`` refuses a file with a log.
 - ``TableFiles`` are the paths of a table; its ``load`` gives the newest ``Snapshot``, which has a
   ``SegmentView`` for each segment. ``check_table`` refuses a segment of another table.
 - ``StoredSnapshot`` is that of a table in a store with a manifest, ``StoredTable`` has its objects;
@@ -30,6 +33,7 @@ from audiomem_sql.storage.pages import HeadRecord
 from audiomem_sql.versions.base_file import only_read
 from audiomem_sql.versions.chain import check_table
 from audiomem_sql.versions.column_language import decided_tokenizers, decided_words
+from audiomem_sql.versions.copies import Copy, check_same, leader, open_copies, snapshot_of
 from audiomem_sql.versions.files import TableFiles
 from audiomem_sql.versions.head_file import (
     HeadFile,
@@ -52,6 +56,7 @@ from audiomem_sql.versions.merge import Tombstones, VersionedBatch, kept_rows, m
 from audiomem_sql.versions.opening import table_files
 from audiomem_sql.versions.remote_files import Tiers
 from audiomem_sql.versions.replaced import is_replaced
+from audiomem_sql.versions.replicated_files import check_alone, copy_places
 from audiomem_sql.versions.row_changes import Change, changes
 from audiomem_sql.versions.segment_view import SegmentView
 from audiomem_sql.versions.snapshot import Snapshot
@@ -63,6 +68,7 @@ __all__ = [
     "DIGEST_BYTES",
     "AlreadyThereError",
     "Change",
+    "Copy",
     "HeadFile",
     "HeadRecord",
     "SegmentView",
@@ -76,21 +82,27 @@ __all__ = [
     "announced_session",
     "broken_link",
     "changes",
+    "check_alone",
+    "check_same",
     "check_table",
+    "copy_places",
     "decided_tokenizers",
     "decided_words",
     "head_of",
     "is_replaced",
     "kept_rows",
     "known_sources",
+    "leader",
     "logged_sources",
     "make_table",
     "merged_rows",
     "only_read",
+    "open_copies",
     "pack_sources",
     "read_head",
     "read_head_file",
     "segment_sources",
+    "snapshot_of",
     "table_files",
     "unpack_sources",
     "write_head",

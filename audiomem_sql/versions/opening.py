@@ -3,28 +3,47 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 
 from audiomem_sql.machine.file_names import resolved
 from audiomem_sql.machine.urls import is_playlist, is_url, shown
 from audiomem_sql.versions.files import TableFiles
 from audiomem_sql.versions.remote_files import RemoteTableFiles, Tiers
-from audiomem_sql.versions.streamed_files import StreamedTableFiles, no_tiers_of_a_stream
+from audiomem_sql.versions.replicated_files import ReplicatedTableFiles
+from audiomem_sql.versions.streamed_files import (
+    StreamedTableFiles,
+    no_replicas_of_a_stream,
+    no_tiers_of_a_stream,
+)
 
 
 def table_files(
-    path: str | os.PathLike[str], tiers: Tiers | None = None, *, partial: bool = False
+    path: str | os.PathLike[str],
+    tiers: Tiers | None = None,
+    replicas: str | Sequence[str] | None = None,
+    *,
+    partial: bool = False,
 ) -> TableFiles:
     """The files of the table that a path or a URL leads to; it need not be there.
 
     tiers: of a cache in front of a URL, the fastest first; by default those of the environment, which local
-    files and streams do without. partial: the table may not have arrived as a whole. StorageError as of
-    ``TableFiles.at``, OptionError for tiers of a local file, UnsupportedError for those of a stream.
+    files and streams do without. replicas: other places that have the same file. partial: the table may not
+    have arrived as a whole. StorageError as of ``TableFiles.at``, OptionError for tiers of a local file
+    alone, and for what is no list of places, UnsupportedError for tiers and replicas of a stream.
     """
     name = os.fspath(path)
     if is_playlist(name):
         if tiers:
             raise no_tiers_of_a_stream(shown(name))
+        if replicas:
+            raise no_replicas_of_a_stream(shown(name))
         return StreamedTableFiles.of_playlist(name, partial=partial)
+    if replicas:
+        from audiomem_sql.remote.replica_names import parse_replicas
+
+        others = parse_replicas(replicas, name)
+        if others:
+            return ReplicatedTableFiles.of(name, others, tiers)
     if is_url(name):
         return RemoteTableFiles.of_url(name, tiers, partial=partial)
     if tiers:

@@ -138,16 +138,21 @@ class RemoteTableFiles(TableFiles):
 
     def _source(self, url: str) -> ByteSource:
         """The object at ``url`` as it is now. What reads objects is loaded when the first one is."""
-        from audiomem_sql.remote import RemoteFile
         from audiomem_sql.remote.tiers import cached
 
         tiers = os.environ.get(CACHE_VARIABLE, "") if self.tiers is None else self.tiers
-        source = RemoteFile(url)
+        source = self._bytes(url)
         if not tiers:
             return source
         # Copies of what cannot be told from a later state serve this table alone.
-        store = "" if source.has_lasting_identity else os.urandom(16).hex()
+        store = "" if getattr(source, "has_lasting_identity", True) else os.urandom(16).hex()
         return cached(source, tiers if isinstance(tiers, str) else list(tiers), store=store)
+
+    def _bytes(self, url: str) -> ByteSource:
+        """The object at ``url`` itself, without what is kept of it."""
+        from audiomem_sql.remote import RemoteFile
+
+        return RemoteFile(url)
 
     def check_writable(self) -> None:
         """UnsupportedError unless it has a manifest, in a store that can be written to."""

@@ -41,3 +41,12 @@ def no_tiers_of_a_stream(where: str) -> UnsupportedError:
     return UnsupportedError(
         "the files of a stream are read without a cache", file=where, remedy="Leave cache out."
     )
+
+
+def no_replicas_of_a_stream(where: str) -> UnsupportedError:
+    """The error of other places of a stream."""
+    return UnsupportedError(
+        "the files of a stream are read from one place",
+        file=where,
+        remedy="Leave replicas out, or copy the stream to a FLAC file with `audiomem backup`.",
+    )

@@ -19,13 +19,8 @@ from audiomem_sql.errors import InFile, QueryError
 from audiomem_sql.scan import parse_order
 from audiomem_sql.search import (
     Ranking,
-    checked_kind,
-    checked_word,
     cross_encoder,
-    keyword_columns,
     search_fields,
-    suggestions,
-    vocabulary,
 )
 from audiomem_sql.table.explanations import EXPLANATION
 from audiomem_sql.table.reader import TableReader
@@ -41,6 +36,7 @@ from audiomem_sql.vtab.duckdb.attaching import audiomem_attach
 from audiomem_sql.vtab.duckdb.cache import audiomem_cache
 from audiomem_sql.vtab.duckdb.scanning import audiomem_scan
 from audiomem_sql.vtab.duckdb.source import NamedTable, Source, source_of_rows, values_by_column
+from audiomem_sql.vtab.duckdb.vocabularies import audiomem_suggest, audiomem_vocabulary
 from audiomem_sql.vtab.rows import rows_wanted, version_of
 
 _K = 10
@@ -103,10 +99,11 @@ def audiomem_search(
     column: Any,
     vector: Any = None,
     weights: Any = None,
+    replicas: Any = None,
     **ranking: Any,
 ) -> Source:
     """The rows that answer a text, are nearest to a vector or both, best first, and their distances."""
-    table = NamedTable(path, version, as_of)
+    table = NamedTable(path, version, as_of, replicas)
     _check_search(path, query if vector is None else vector, ranking)
     count = _K if k is None else rows_wanted(k, path)
     names = table.bound.schema.names
@@ -145,10 +142,11 @@ def audiomem_explain(
     column: Any,
     vector: Any = None,
     weights: Any = None,
+    replicas: Any = None,
     **ranking: Any,
 ) -> Source:
     """Why a search gives these rows: the figures that each score is made of."""
-    table = NamedTable(path, version, as_of)
+    table = NamedTable(path, version, as_of, replicas)
     _check_search(path, query if vector is None else vector, ranking)
     count = _K if k is None else rows_wanted(k, path)
     table.bound.scan([], filter)
@@ -175,9 +173,11 @@ def _check_search(path: Any, query: Any, ranking: dict[str, Any]) -> None:
             cross_encoder(ranking["rerank"])
 
 
-def audiomem_top(path: Any, ordering: Any, k: Any, version: Any, as_of: Any, filter: Any) -> Source:
+def audiomem_top(
+    path: Any, ordering: Any, k: Any, version: Any, as_of: Any, filter: Any, replicas: Any = None
+) -> Source:
     """The first rows in an order; columns that the order does not name are read of these rows only."""
-    table = NamedTable(path, version, as_of)
+    table = NamedTable(path, version, as_of, replicas)
     if ordering is None:
         raise QueryError("there is no order", file=path, remedy="Pass one as text: 'year DESC, title'.")
     count = _K if k is None else rows_wanted(k, path)
@@ -205,9 +205,9 @@ _SNAPSHOTS = pa.schema(
 _CHANGES = {"snapshot_id": pa.int64(), "row_id": pa.int64(), "change_type": pa.string()}
 
 
-def audiomem_snapshots(path: Any) -> Source:
+def audiomem_snapshots(path: Any, replicas: Any = None) -> Source:
     """The versions of a table."""
-    table = NamedTable(path)
+    table = NamedTable(path, replicas=replicas)
 
     def rows() -> list[tuple[Any, ...]]:
         reader = table.now()
@@ -222,9 +222,9 @@ def audiomem_snapshots(path: Any) -> Source:
     return source_of_rows(_SNAPSHOTS, rows)
 
 
-def audiomem_changes(path: Any, first: Any, last: Any) -> Source:
+def audiomem_changes(path: Any, first: Any, last: Any, replicas: Any = None) -> Source:
     """The rows that the commits from ``first`` to ``last`` changed, with the columns that ``last`` has."""
-    table = NamedTable(path)
+    table = NamedTable(path, replicas=replicas)
 
     def newest(reader: TableReader) -> int:
         return reader.version if last is None else reader.at(version_of(last, path)).version
@@ -250,37 +250,6 @@ def audiomem_changes(path: Any, first: Any, last: Any) -> Source:
     return source_of_rows(pa.schema([*added, *new.to_arrow().remove_metadata()]), rows)
 
 
-_VOCABULARY = pa.schema(
-    [
-        ("term", pa.string()),
-        ("col", pa.string()),
-        ("doc", pa.int64()),
-        ("cnt", pa.int64()),
-        ("offset", pa.int64()),
-    ]
-)
-_SUGGESTIONS = pa.schema([("word", pa.string()), ("edits", pa.int64()), ("doc", pa.int64())])
-
-
-def audiomem_vocabulary(path: Any, kind: Any) -> Source:
-    """The terms of a table; kind: ``row``, each once, ``col``, once a column, ``instance``, each place."""
-    table = NamedTable(path)
-    asked = checked_kind(kind, path)
-    columns = keyword_columns(table.bound.snapshot.schema, None, path)
-    return source_of_rows(_VOCABULARY, lambda: list(vocabulary(table.now().readable, columns, asked)))
-
-
-def audiomem_suggest(path: Any, word: Any, k: Any) -> Source:
-    """The words of a table that are written like ``word``."""
-    table = NamedTable(path)
-    asked = checked_word(word, path)
-    count = 5 if k is None else rows_wanted(k, path)
-    columns = keyword_columns(table.bound.snapshot.schema, None, path)
-    return source_of_rows(
-        _SUGGESTIONS, lambda: list(suggestions(table.now().readable, columns, asked, count))
-    )
-
-
 def _free_names(names: tuple[str, ...], schema: Schema) -> list[str]:
     """``names``, with underscores in front of those that columns of the table have."""
     taken = {fold(name) for name in schema.names}
@@ -303,6 +272,8 @@ _PARTIAL = Parameter("partial", "ANY", optional=True)
 _COUNT = Parameter("k", "BIGINT", optional=True)
 _VERSION = (Parameter("version", "ANY", optional=True), Parameter("as_of", optional=True))
 _FILTER = (Parameter("filter", optional=True), Parameter("condition", optional=True))
+#: Where else the file is, as text with commas.
+_REPLICAS = (Parameter("replicas", optional=True),)
 _COLUMN = (Parameter("column", optional=True), Parameter("searched", optional=True))
 _RANKING = (
     Parameter("fusion", optional=True),
@@ -316,30 +287,35 @@ _RANKING = (
 _VECTOR = (Parameter("vector", "ANY", optional=True), Parameter("weights", optional=True))
 
 FUNCTIONS = (
-    TableFunction("audiomem_scan", (_PATHS,), (*_VERSION, *_FILTER, *_MANY, _PARTIAL), audiomem_scan),
+    TableFunction(
+        "audiomem_scan", (_PATHS,), (*_VERSION, *_FILTER, *_MANY, _PARTIAL, *_REPLICAS), audiomem_scan
+    ),
     TableFunction(
         "audiomem_search",
         (_PATH, Parameter("query", "ANY")),
-        (_COUNT, *_VERSION, *_FILTER, *_COLUMN, *_VECTOR, *_RANKING),
+        (_COUNT, *_VERSION, *_FILTER, *_COLUMN, *_VECTOR, *_REPLICAS, *_RANKING),
         audiomem_search,
     ),
     TableFunction(
         "audiomem_explain",
         (_PATH, Parameter("query", "ANY")),
-        (_COUNT, *_VERSION, *_FILTER, *_COLUMN, *_VECTOR, *_RANKING),
+        (_COUNT, *_VERSION, *_FILTER, *_COLUMN, *_VECTOR, *_REPLICAS, *_RANKING),
         audiomem_explain,
     ),
     TableFunction(
-        "audiomem_top", (_PATH, Parameter("ordering")), (_COUNT, *_VERSION, *_FILTER), audiomem_top
+        "audiomem_top",
+        (_PATH, Parameter("ordering")),
+        (_COUNT, *_VERSION, *_FILTER, *_REPLICAS),
+        audiomem_top,
     ),
     TableFunction("audiomem_cache", (), (), audiomem_cache),
-    TableFunction("audiomem_snapshots", (_PATH,), (), audiomem_snapshots),
+    TableFunction("audiomem_snapshots", (_PATH,), _REPLICAS, audiomem_snapshots),
     TableFunction("audiomem_vocabulary", (_PATH,), (Parameter("kind", optional=True),), audiomem_vocabulary),
     TableFunction("audiomem_suggest", (_PATH, Parameter("word")), (_COUNT,), audiomem_suggest),
     TableFunction(
         "audiomem_changes",
         (_PATH, Parameter("first", "ANY"), Parameter("last", "ANY", optional=True)),
-        (),
+        _REPLICAS,
         audiomem_changes,
     ),
     TableFunction(

@@ -18,8 +18,8 @@ class OpenTables:
 
     def __init__(self, kept: int = KEPT) -> None:
         self._kept = kept
-        #: By path, and whether it is read in part: the reader, and the view of its newest version.
-        self._readers: OrderedDict[tuple[str, bool], tuple[TableReader, TableReader]] = OrderedDict()
+        #: By path, replicas, and whether it is read in part: the reader, and the view of its newest version.
+        self._readers: OrderedDict[tuple[str, str, bool], tuple[TableReader, TableReader]] = OrderedDict()
         self._lock = threading.Lock()
 
     def at(
@@ -27,21 +27,22 @@ class OpenTables:
         path: str,
         version: int | str | None = None,
         as_of: str | datetime | None = None,
+        replicas: str | None = None,
         *,
         partial: bool = False,
     ) -> TableReader:
         """The table at ``path`` with the commits that there are now, or at a version; it stays as it is.
 
-        partial: all of it may not have arrived. The reader shares its files with others, and must not be
-        closed: they are when nobody has them any more.
+        replicas: where else its file is, as text with commas. partial: all of it may not have arrived. The
+        reader shares its files with others, and must not be closed: they are when nobody has them any more.
         Raises what :class:`~audiomem_sql.table.reader.TableReader` raises.
         """
-        key = place_of(path), partial
+        key = place_of(path), replicas or "", partial
         with self._lock:
             # taken out first: what cannot be read any more is opened anew the next time
             reader, newest = self._readers.pop(key, (None, None))
             if reader is None:
-                reader = TableReader(path, partial=partial)
+                reader = TableReader(path, replicas=replicas, partial=partial)
                 newest = reader.pinned()
             elif reader.refresh() or newest is None:
                 newest = reader.pinned()

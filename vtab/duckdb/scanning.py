@@ -22,6 +22,7 @@ def audiomem_scan(
     union_by_name: Any = None,
     filename: Any = None,
     partial: Any = None,
+    replicas: Any = None,
 ) -> Source:
     """The rows of a table, of its newest version or of another one; path: also a glob, or a list.
 
@@ -31,8 +32,10 @@ def audiomem_scan(
     if isinstance(path, list) or union or named or (isinstance(path, str) and is_pattern(path)):
         if in_part:
             raise QueryError("partial is for one file", remedy="Name one file, or leave partial out.")
+        if replicas is not None:
+            raise QueryError("replicas belong to one table", remedy="Name one path.")
         return source_of_files(paths_of(path), version, as_of, filter, union=union, filename=named)
-    table = NamedTable(path, version, as_of, partial=in_part)
+    table = NamedTable(path, version, as_of, replicas, partial=in_part)
     reader = table.bound
     names = reader.schema.names
 

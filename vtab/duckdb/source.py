@@ -60,24 +60,31 @@ class Source:
 class NamedTable:
     """A table that a statement names by its path, when it is bound and whenever it is run."""
 
-    def __init__(self, path: Any, version: Any = None, as_of: Any = None, *, partial: bool = False) -> None:
+    def __init__(
+        self,
+        path: Any,
+        version: Any = None,
+        as_of: Any = None,
+        replicas: Any = None,
+        *,
+        partial: bool = False,
+    ) -> None:
         if not isinstance(path, str):
             raise QueryError("there is no path", remedy="Pass the path of a FLAC file as text.")
         if version is not None and as_of is not None:
             raise QueryError("version and as_of exclude each other", file=path, remedy="Pass one of them.")
         self.path = path
         self._version = None if version is None else version_of(version, path)
-        self._as_of = as_of
-        self._partial = partial
+        self._as_of, self._replicas, self._partial = as_of, replicas, partial
         #: The table when the statement was bound.
-        self.bound = open_table(path, self._version, as_of, partial=partial)
+        self.bound = open_table(path, self._version, as_of, replicas, partial=partial)
 
     def now(self) -> TableReader:
         """The table with the commits that there are by now.
 
         SchemaError if it has other columns than it had.
         """
-        reader = open_table(self.path, self._version, self._as_of, partial=self._partial)
+        reader = open_table(self.path, self._version, self._as_of, self._replicas, partial=self._partial)
         if not reader.schema.is_same(self.bound.schema):
             raise SchemaError(
                 "the columns of the table were changed since the statement was prepared",
@@ -88,10 +95,15 @@ class NamedTable:
 
 
 def open_table(
-    path: str, version: int | str | None = None, as_of: str | None = None, *, partial: bool = False
+    path: str,
+    version: int | str | None = None,
+    as_of: str | None = None,
+    replicas: str | None = None,
+    *,
+    partial: bool = False,
 ) -> TableReader:
     """The table at ``path``, see :meth:`~audiomem_sql.vtab.duckdb.open_tables.OpenTables.at`."""
-    return _TABLES.at(path, version, as_of, partial=partial)
+    return _TABLES.at(path, version, as_of, replicas, partial=partial)
 
 
 def source_of_rows(schema: pa.Schema, rows: Callable[[], list[tuple[Any, ...]]]) -> Source:

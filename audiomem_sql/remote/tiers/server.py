@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TypeVar
+from functools import partial
+from typing import ClassVar, Generic, TypeVar
 
 from audiomem_sql.errors import MissingExtraError
 from audiomem_sql.remote.tiers.block import Block, unseal
 from audiomem_sql.remote.tiers.prices import FREE, Prices
-from audiomem_sql.remote.tiers.tier import Counters, PerProcess
+from audiomem_sql.remote.tiers.tier import Counters, PerProcess, TierInfo
 
 Answer = TypeVar("Answer")
 Item = TypeVar("Item")
+Client = TypeVar("Client")
 #: Blocks that are asked for or sent at once: 8 MiB.
 AT_ONCE = 64
 
@@ -104,8 +107,98 @@ def unsealed(given: dict[bytes, bytes | None], found: dict[bytes, Block]) -> lis
 
 
 def missing_extra(package: str, extra: str) -> MissingExtraError:
-    """What to say without a client of the server."""
+    """What to say without a client of a tier."""
     return MissingExtraError(
         f"a tier needs {package}, which is not installed",
         remedy=f"Run: pip install 'audiomem-sql[{extra}]'",
     )
+
+
+class ServerTier(ABC, Generic[Client]):
+    """Blocks on a server, forgotten after a while, and earlier where its memory is full.
+
+    package, extra: of the client. Each process has a client of its own, which connects when it is used.
+    """
+
+    package: ClassVar[str]
+    extra: ClassVar[str]
+
+    def __init__(self, name: str, options: ServerOptions) -> None:
+        self.name = name
+        self.counters, self.prices = Counters(), options.prices
+        self._options = options
+        self._link = ServerLink(options, self.counters)
+        self._clients = PerProcess[list[Client]](list)
+        self._failures: tuple[type[Exception], ...] = (OSError,)
+
+    def open(self) -> None:
+        """MissingExtraError without the client. A server that does not answer is no error."""
+        try:
+            error = self._error()
+        except ImportError:
+            raise missing_extra(self.package, self.extra) from None
+        # A client that is given nonsense raises ValueError and the like: never out of a query.
+        self._failures = (error, OSError, ValueError, TypeError, IndexError, KeyError)
+
+    @abstractmethod
+    def _error(self) -> type[Exception]:
+        """The root of the client's errors. ImportError where it is not installed."""
+
+    @abstractmethod
+    def _connect(self) -> Client:
+        """A new client."""
+
+    @abstractmethod
+    def _values(self, names: list[str]) -> dict[str, bytes | None]:
+        """What the server has under names."""
+
+    @abstractmethod
+    def _remove(self, names: list[str]) -> None:
+        """Remove what is under names."""
+
+    @abstractmethod
+    def _send(self, blocks: Sequence[tuple[bytes, Block]]) -> int:
+        """Send blocks; the bytes of those that were not refused."""
+
+    @abstractmethod
+    def _close(self, client: Client) -> None:
+        """Close the connections of a client."""
+
+    def _client(self) -> Client:
+        """The client of this process."""
+        clients = self._clients.get()
+        if not clients:
+            clients.append(self._connect())
+        return clients[0]
+
+    def get_many(self, keys: Sequence[bytes]) -> dict[bytes, Block]:
+        """The blocks that are there and are what was written; others are removed."""
+        found: dict[bytes, Block] = {}
+        for some in parts(keys):
+            names = {key: server_key(key) for key in some}
+            values = self._link.ask(partial(self._values, list(names.values())), self._failures, None)
+            if values is None:
+                break
+            wrong = unsealed({key: values.get(name) for key, name in names.items()}, found)
+            if wrong:
+                self.counters.add(errors=len(wrong))
+                gone = [names[key] for key in wrong]
+                self._link.ask(partial(self._remove, gone), self._failures, None)
+        return found
+
+    def put_many(self, blocks: Mapping[bytes, Block]) -> int:
+        """Send the blocks; a server that is full, or read-only, keeps what it has."""
+        kept = 0
+        for some in parts(list(blocks.items())):
+            kept += self._link.ask(partial(self._send, some), self._failures, 0)
+        return kept
+
+    def info(self) -> TierInfo:
+        """Only the server knows what it holds."""
+        return TierInfo(None, None, self._link.state())
+
+    def close(self) -> None:
+        """Close the connections."""
+        for client in self._clients.get():
+            self._close(client)
+        self._clients.get().clear()

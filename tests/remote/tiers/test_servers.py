@@ -164,8 +164,8 @@ def test_what_is_too_large_for_memcached_is_left_out() -> None:
     with served("memcached", free_port(), "-I", "512k") as server:
         tier = made(server.tier)
         assert isinstance(tier, MemcachedTier)
-        assert 510_000 < tier._connection().limit < 512 * 1024
-        tier._connection().limit = 64 * 1024
+        assert 510_000 < tier._client().limit < 512 * 1024
+        tier._client().limit = 64 * 1024
         small, large = some_blocks(3), some_blocks(2, 100_000, start=9)
         assert tier.put_many(small | large) == 60_000
         assert tier.get_many([*small, *large]) == small

@@ -303,6 +303,7 @@ def test_every_argument_has_its_name_in_both(doors: dict[str, Any]) -> None:
         "threshold",
         "vector",
         "weights",
+        "replicas",
         *NAMES,
         *ALIASES,
     } == {parameter.name for function in FUNCTIONS for parameter in function.named}
