@@ -126,7 +126,7 @@ class Measured:
 
     def __init__(self, proxy: FaultyProxy, name: str, delay: float, *, short: bool) -> None:
         RemoteFile.prefers_short_reads = short
-        os.environ["AUDIOMEM_REMOTE_HEAD"] = str(64 << 10 if short else 1024)
+        os.environ["AUDIOMEM_REMOTE_HEAD"] = str(80 << 10 if short else 1024)
         os.environ["AUDIOMEM_REMOTE_KEPT"] = str(32 << 20 if short else 0)
         self.proxy, self.delay = proxy, delay
         self.table: Table

@@ -144,7 +144,7 @@ def options(vectors: Array, questions: Array) -> None:
                 recall(truth, reader.search(queries, K, probes=probes, reach=reach)[0])
                 for truth, queries in zip(truths, (texts, questions), strict=True)
             ]
-            visits = reader._visits(reader.codec.rotated(questions), K, reader._counts, probes, reach)
+            visits = reader._visits.of(reader.codec.rotated(questions), K, None, probes, reach)
             read = len(index.header) + visits @ np.array(list(map(len, index.lists)))
             chosen = f"reach {reach:.2f}" if share is None else f"{share:4.0%} of {reader.lists} lists"
             print(

@@ -10,7 +10,7 @@ from audiomem_sql.errors import OptionError
 #: Objects up to this size are taken whole from a server that knows no ranges.
 WHOLE_BYTES = 8 << 20
 #: Gaps up to this size are read along with what is on both sides.
-GAP_BYTES = 16 << 10
+GAP_BYTES = 8 << 10
 #: The most bytes of one request: more are several, at the same time.
 REQUEST_BYTES = 4 << 20
 
@@ -26,7 +26,7 @@ class RemoteOptions:
     share of the nearest one's; 0 for nearly all.
     """
 
-    head: int = 64 << 10
+    head: int = 80 << 10
     timeout: float = 10.0
     budget: float = 30.0
     parallel: int = 32
@@ -39,7 +39,7 @@ class RemoteOptions:
     def of_environment(cls) -> RemoteOptions:
         """Those that ``AUDIOMEM_REMOTE_HEAD``, ``…_TIMEOUT`` and so on say. OptionError for what is none."""
         return cls(
-            head=int(_number("HEAD", 64 << 10, 1024, 1 << 30)),
+            head=int(_number("HEAD", 80 << 10, 1024, 1 << 30)),
             timeout=_number("TIMEOUT", 10.0, 0.05, 3600),
             budget=_number("BUDGET", 30.0, 0, 3600),
             parallel=int(_number("PARALLEL", 32, 1, 256)),

@@ -6,12 +6,8 @@ one batch the next is decoded on another thread, from the second batch on: a LIM
 
 from __future__ import annotations
 
-import os
-from collections import deque
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
-from functools import cache
 from itertools import chain, pairwise
 
 import numpy as np
@@ -23,11 +19,12 @@ from audiomem_sql.columns.selection import taken
 from audiomem_sql.columns.stored_values import int64_view, integer_array
 from audiomem_sql.columns.types import arrow_type
 from audiomem_sql.errors import DamagedFileError
-from audiomem_sql.machine.interrupts import check_interrupt, result_of
+from audiomem_sql.machine.interrupts import check_interrupt
 from audiomem_sql.machine.memory import out_of_memory
 from audiomem_sql.scan.candidates import candidate_rows
 from audiomem_sql.scan.filters import Filter, RowFilter
 from audiomem_sql.scan.lost_rows import tell_lost_rows, tell_lost_values
+from audiomem_sql.scan.read_ahead import asked_ahead, decoded_ahead
 from audiomem_sql.scan.readable import Readable
 from audiomem_sql.storage.segment import ROWID, ReadableSegment
 from audiomem_sql.versions import SegmentView
@@ -117,35 +114,6 @@ def in_rowid_order(batches: Iterable[Batch], *, descending: bool = False, skip: 
         )
 
 
-def _ahead(tasks: Iterator[Callable[[], Iterable[Batch]]], count: int) -> Iterator[Batch]:
-    """Run the tasks in order, from the third on ``count`` of them ahead of the consumer."""
-    for _, task in zip(range(2), tasks, strict=False):
-        check_interrupt()
-        yield from task()
-    waiting: deque[Future[Iterable[Batch]]] = deque()
-    try:
-        for task in tasks:
-            check_interrupt()
-            if not count:
-                yield from task()
-                continue
-            waiting.append(_pool().submit(task))
-            if len(waiting) > count:
-                yield from result_of(waiting.popleft())
-        while waiting:
-            yield from result_of(waiting.popleft())
-    finally:
-        for task_left in waiting:
-            task_left.cancel()
-
-
-@cache
-def _pool() -> ThreadPoolExecutor:
-    pool = ThreadPoolExecutor(min(4, os.cpu_count() or 1), thread_name_prefix="audiomem-scan")
-    os.register_at_fork(after_in_child=_pool.cache_clear)
-    return pool
-
-
 @dataclass(frozen=True, slots=True)
 class _Work:
     columns: tuple[int, ...]
@@ -170,7 +138,8 @@ class _Work:
                 yield view.live_rows
             elif view.live_rows:
                 skip = 0
-                yield from _ahead(self.tasks(view), self.ahead if view.segment.limits.ahead else 0)
+                ahead = self.ahead if view.segment.limits.ahead else 0
+                yield from decoded_ahead(self.tasks(view), ahead)
         if not self.descending and readable.pending is not None:
             yield from self._pending(readable.pending)
 
@@ -203,8 +172,16 @@ class _Work:
         size = min(BATCH_BYTES, segment.limits.batch_bytes)
         rows = min(FILTER_ROWS, _rows_in(segment, ahead, size * (4 if filtered else 1)))
         first = min(rows, _rows_in(segment, self.columns, FIRST_BATCH_BYTES))
-        for start, stop in _spans(candidate_rows(segment, self.filters), first, rows, self.descending):
-            yield lambda start=start, stop=stop: self.run(view, start, stop)  # type: ignore[misc]
+        spans = _spans(candidate_rows(segment, self.filters), first, rows, self.descending)
+        for start, stop, wait in asked_ahead(segment, self.columns, ahead if filtered else None, spans):
+
+            def task(
+                start: int = start, stop: int = stop, wait: Callable[[], None] = wait
+            ) -> Iterable[Batch]:
+                wait()
+                return self.run(view, start, stop)
+
+            yield task
 
     def run(self, view: SegmentView, start: int, stop: int) -> Iterable[Batch]:
         """The batches of rows start … stop - 1; those beyond ``MOST_BYTES`` as they are asked for.

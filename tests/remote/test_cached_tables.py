@@ -60,7 +60,7 @@ def source_of(table: am.Table) -> Any:
 
 
 #: What is read of the store when a table is opened: its state, and the bytes that come along.
-HEAD = ["bytes=0-65535"]
+HEAD = ["bytes=0-81919"]
 
 
 def test_a_second_reader_asks_only_for_the_state(

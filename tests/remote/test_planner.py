@@ -13,9 +13,11 @@ import pytest
 from obstore.store import S3Store
 
 import audiomem_sql as am
-from audiomem_sql.errors import AudioMemError, DamagedFileError, OptionError
+from audiomem_sql.errors import AudioMemError, DamagedFileError, OptionError, StorageError
 from audiomem_sql.machine.block_cache import BlockCache
 from audiomem_sql.remote import RemoteFile, memory_store
+from audiomem_sql.scan import read_ahead, scanner
+from audiomem_sql.scan.scanner import scan
 from audiomem_sql.table.table import Table
 from remote.conftest import put
 from remote.proxy import FaultyProxy
@@ -72,7 +74,7 @@ def test_trips(path: Path, url: str, proxy: FaultyProxy) -> None:
         (1, lambda table: table.search(vector=vector, column="vec").to_pylist()),
     ]
     with Table(url, cache=BlockCache(64 << 20)) as table:
-        assert proxy.gets() == ["bytes=0-65535"]
+        assert proxy.gets() == ["bytes=0-81919"]
         steps = counts_of(table).counts.steps
         for trips, query in queries:
             assert query(table) == query(local)
@@ -95,11 +97,57 @@ def test_a_search_for_vectors_reads_the_lists_within_reach(
         with Table(place) as table:
             index = table.snapshot.segments[0].vector_index(table.schema.names.index("vec"))
             assert index is not None
-            reaches.append(index._reach)
+            reaches.append(index._far and index._far.reach)
     assert reaches == [0.68, 0.9, None]
     monkeypatch.setenv("AUDIOMEM_REMOTE_REACH", "1.1")
     with pytest.raises(OptionError, match="AUDIOMEM_REMOTE_REACH is a number from 0 to 1"):
         am.open(url)
+
+
+def bodies(table: am.Table, *, descending: bool = False) -> list[str]:
+    batches = scan(table.snapshot, [1], descending=descending)
+    return [body for batch in batches for body in batch.arrays[0].to_pylist()]
+
+
+def test_a_scan_asks_for_blocks_before_it_comes_to_them(
+    tmp_path: Path, store: S3Store, proxy: FaultyProxy, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In windows. A LIMIT asks for what it needs, a second scan for nothing, and what is gone is an error."""
+    monkeypatch.setattr(read_ahead, "WINDOW_BYTES", 100_000)
+    monkeypatch.setattr(scanner, "BATCH_BYTES", 64 << 10)
+    monkeypatch.setattr(scanner, "FIRST_BATCH_BYTES", 16 << 10)
+    path, rng = tmp_path / "long.flac", np.random.default_rng(4)
+    with am.Table.create(path, ["id INTEGER PRIMARY KEY", "body TEXT"]) as made:
+        made.append([{"id": n, "body": rng.bytes(600).hex()} for n in range(1, 1501)])
+        made.vacuum(level=1, layout="remote")
+    with am.open(path) as made:
+        expected, size = bodies(made), path.stat().st_size
+    url = put(store, "long.flac", path.read_bytes())
+    with Table(url, cache=BlockCache(64 << 20)) as table:
+        counts = counts_of(table).counts
+        assert next(iter(scan(table.snapshot, [1]))).arrays[0][0].as_py() == expected[0]
+        assert counts.bytes < size / 4
+        steps = counts.steps
+        assert bodies(table) == expected
+        assert size / 200_000 < counts.steps - steps < size / 70_000
+        assert counts.bytes < 1.1 * size
+        proxy.log = []
+        assert bodies(table) == expected
+        assert proxy.gets() == []
+    with Table(url, cache=BlockCache(64 << 20)) as table:
+        counts = counts_of(table).counts
+        assert table.to_arrow(["body"], "id IN (1400, 9, 700, 333, 1200)")["body"].to_pylist() == [
+            expected[n - 1] for n in (9, 333, 700, 1200, 1400)
+        ]
+        assert counts.steps == 2
+    with Table(url, cache=BlockCache(64 << 20)) as table:
+        assert bodies(table, descending=True) == expected[::-1]
+    with Table(url, cache=BlockCache(64 << 20)) as table:
+        batches = scan(table.snapshot, [1])
+        next(batches)
+        obstore.delete(store, "long.flac")
+        with pytest.raises(StorageError, match=r"long\.flac"):
+            list(batches)
 
 
 def test_cells_are_read_rather_than_pages(path: Path, url: str, proxy: FaultyProxy) -> None:

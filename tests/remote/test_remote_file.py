@@ -214,11 +214,11 @@ def test_a_server_without_ranges(proxy: FaultyProxy, store: S3Store, url: str) -
 def test_requests_of_a_step(proxy: FaultyProxy, url: str) -> None:
     """What is near each other is one request; what was read is not asked for again."""
     file = RemoteFile(url)
-    assert proxy.gets() == ["bytes=0-65535"]
+    assert proxy.gets() == ["bytes=0-81919"]
     proxy.log = []
-    ranges = [(200_000, 100), (210_000, 100), (500_000, 10), (100, 100), (65_530, 20), (200_050, 100)]
+    ranges = [(200_000, 100), (208_000, 100), (500_000, 10), (100, 100), (81_914, 20), (200_050, 100)]
     assert file.read(ranges) == [DATA[start : start + length] for start, length in ranges]
-    assert sorted(proxy.gets()) == ["bytes=200000-210099", "bytes=500000-500009", "bytes=65536-65549"]
+    assert sorted(proxy.gets()) == ["bytes=200000-208099", "bytes=500000-500009", "bytes=81920-81933"]
     proxy.log = []
     assert file.reopen().read(ranges) == [DATA[start : start + length] for start, length in ranges]
     file.prefetch([(200_000, 10), (700_000, 10), (len(DATA) - 3, 99), (len(DATA) + 9, 1)])
@@ -232,10 +232,10 @@ def test_large_reads_are_several_requests(proxy: FaultyProxy, store: S3Store) ->
     file = RemoteFile(url, RemoteOptions(kept=1 << 20))
     assert file.read_at(3, 9 << 20) == (DATA * 9)[3:]
     assert sorted(proxy.gets()) == [
-        "bytes=0-65535",
-        "bytes=4259840-8454143",
-        "bytes=65536-4259839",
-        "bytes=8454144-9437183",
+        "bytes=0-81919",
+        "bytes=4276224-8470527",
+        "bytes=81920-4276223",
+        "bytes=8470528-9437183",
     ]
     assert file.read([(0, 9 << 20)]) == [DATA * 9]
 

@@ -21,11 +21,12 @@ from audiomem_sql.indexes.vectors.codec import VectorCodec
 from audiomem_sql.indexes.vectors.index_format import IndexHeader, decode_list
 from audiomem_sql.indexes.vectors.index_writing import CodedVectors
 from audiomem_sql.indexes.vectors.lists_together import ListsTogether, Room
-from audiomem_sql.indexes.vectors.metrics import Scores, centre_scores, distances_of_scores, query_scale
-from audiomem_sql.indexes.vectors.nearest import Pool, until
+from audiomem_sql.indexes.vectors.metrics import Scores, distances_of_scores, query_scale
+from audiomem_sql.indexes.vectors.nearest import Pool
 from audiomem_sql.indexes.vectors.scanning import FEW_VECTORS, OneThread, Scanner, faiss, scanner
 from audiomem_sql.indexes.vectors.searching_together import search_together
 from audiomem_sql.indexes.vectors.tails import tails_of
+from audiomem_sql.indexes.vectors.visits import FarLists, Visits
 from audiomem_sql.machine.block_cache import BlockCache
 from audiomem_sql.machine.interrupts import check_interrupt
 
@@ -33,15 +34,6 @@ from audiomem_sql.machine.interrupts import check_interrupt
 CACHE_BYTES = 512 << 20
 DECODED_LISTS = BlockCache(CACHE_BYTES)
 TOGETHER = Room(CACHE_BYTES)
-#: By default a search looks through lists with this share of the vectors, and with so many at least.
-SEEN = 0.2
-LEAST_SEEN = 50_000
-#: It goes on until it has seen so many allowed rows, so that a narrow filter makes it exhaustive.
-LEAST_ALLOWED = 4000
-REACHED_FOR_A_ROW = 30  # vectors, at least, in the lists that a reach chooses by default
-#: Of a list by cosine its vectors are nearer to some queries than its centre is: by this share of how far
-#: they are from it.
-SPREAD = np.float32(0.3)
 #: A filter that leaves less than one row of so many leaves few.
 _FEW_ALLOWED = 20
 
@@ -70,7 +62,7 @@ class VectorIndex:
     read_list: the bytes of list i. What it raises passes through.
     find_codec: the codec of a digest, for an index that borrows its own; None if there is none.
     cache: where decoded lists are kept.
-    reach: that of a search by cosine for one query among all rows, by default: for lists that are far away.
+    far: says where the lists are, if that is far away.
 
     Raises DamagedFileError, here and in every method that reads, for bytes that contradict each other.
     """
@@ -82,12 +74,12 @@ class VectorIndex:
         read_list: ReadList,
         find_codec: Callable[[bytes], VectorCodec | None] | None = None,
         cache: BlockCache = DECODED_LISTS,
-        reach: float | None = None,
+        far: FarLists | None = None,
     ) -> None:
         self._header = parsed = IndexHeader.from_bytes(header, rows)
         self._read_list = read_list
         self._cache = cache
-        self._reach = reach if parsed.metric == COSINE else None
+        self._far = far
         codec = _read_codec(parsed.codec) if parsed.codec else None
         if codec is None and find_codec is not None:
             codec = find_codec(parsed.digest)
@@ -103,11 +95,7 @@ class VectorIndex:
         self._starts = np.concatenate(([0], np.cumsum(counts)))
         if (self._counts == 0).any():
             raise DamagedFileError("a list of vectors has no row")
-        self._centres = codec.placed(parsed.centres)
-        self._spreads = np.zeros(parsed.lists, np.float32)
-        if parsed.metric == COSINE:
-            squares = np.einsum("ij,ij->i", self._centres, self._centres)
-            self._spreads = SPREAD * np.sqrt(np.maximum(1 - squares, 0), dtype=np.float32)
+        self._visits = Visits(codec.placed(parsed.centres), self._counts, parsed.metric, far)
         self._few = self.count <= FEW_VECTORS
         #: The rows of all lists, int32, once a filter needs them.
         self._by_list: I32Array | None = None
@@ -188,15 +176,11 @@ class VectorIndex:
         metric, scale = self._header.metric, self._header.scale
         directions = query_scale(vectors_of(queries, self.dimensions), metric, scale)
         rotated = self.codec.rotated(directions)
-        if reach is not None and (metric != COSINE or probes is not None or not 0 <= reach <= 1):
-            raise DataTypeError("a reach is a share from 0 to 1, by cosine, and stands without probes")
         if allowed is not None and allowed.shape != (self.rows,):
             raise DataTypeError(f"a filter of {len(allowed)} rows, of an index of {self.rows}")
-        counts = self._counts if allowed is None else self._allowed_counts(allowed)
-        fewest, by_default = k, probes is None and reach is None and allowed is None
-        if by_default and self._reach is not None and len(rotated) == 1:
-            reach, fewest = self._reach, REACHED_FOR_A_ROW * k
-        visits = self._visits(rotated, fewest, counts, probes, reach)
+        allowed_counts = None if allowed is None else self._allowed_counts(allowed)
+        counts = self._counts if allowed_counts is None else allowed_counts
+        visits = self._visits.of(rotated, k, allowed_counts, probes, reach)
         scaled = rotated * self.codec.steps
         shift = rotated @ self.codec.offset
         visited: BoolArray = np.any(visits, axis=0)
@@ -272,30 +256,6 @@ class VectorIndex:
         tails = tails_of(header.membership, header.centres, self.count, rotated=rotated)
         return ListsTogether(self.lists, self.rows, self.dimensions, faiss(), metric=self.metric, tails=tails)
 
-    def _visits(
-        self, rotated: F32Array, k: int, counts: I64Array, probes: int | None, reach: float | None
-    ) -> BoolArray:
-        """bool (m, lists): which lists each query looks through."""
-        filled = np.flatnonzero(counts)
-        visits = np.zeros((len(rotated), self.lists), bool)
-        if len(filled) <= 1 or (probes is not None and probes >= len(filled)):
-            visits[:, filled] = True
-            return visits
-        nearness = centre_scores(rotated, self._centres[filled], self._header.metric) + self._spreads[filled]
-        order = filled[np.argsort(-nearness, axis=1, kind="stable")]
-        by_default = probes is None and reach is None
-        visited = until(counts[order], max(k, LEAST_ALLOWED if by_default else 0))
-        if reach is not None:
-            least = np.float32(reach) * nearness.max(axis=1, keepdims=True)
-            visited = np.maximum(visited, (nearness >= least).sum(axis=1))
-        elif probes is None:
-            visited = np.maximum(visited, until(self._counts[order], max(LEAST_SEEN, int(SEEN * self.count))))
-        else:
-            visited = np.maximum(visited, probes)
-        for query, last in enumerate(visited):
-            visits[query, order[query, :last]] = True
-        return visits
-
     def _search_list(
         self,
         number: int,
@@ -366,9 +326,10 @@ class VectorIndex:
 
     def _prefetch(self, numbers: I64Array) -> None:
         """Tell that lists will be read next, where that is of use."""
-        if getattr(self._read_list, "ahead", None) is not None:
-            missing = [each for each in numbers.tolist() if self._cache.get((id(self), each)) is None]
-            getattr(self._read_list, "prefetch")(missing)  # noqa: B009 – it may be any callable
+        if self._far is not None:
+            self._far.prefetch(
+                [each for each in numbers.tolist() if self._cache.get((id(self), each)) is None]
+            )
 
     def _decoded(self, number: int) -> DecodedList:
         key = (id(self), number)

@@ -20,6 +20,7 @@ from audiomem_sql.indexes.vectors.index_format import (
     IndexHeader,
     encode_list,
 )
+from audiomem_sql.indexes.vectors.tour import tour
 from audiomem_sql.machine.interrupts import check_interrupt
 from audiomem_sql.machine.spooled_arrays import ArrayRows, Rows, SpooledRows
 
@@ -339,7 +340,10 @@ def _lists(coded: _Coded, numbers: I32Array, centres: I8Array, has_lengths: bool
 
 
 def _divided(coded: _Coded, lists: int) -> tuple[I32Array, I8Array]:
-    """The list of each vector, int32 (n,), and the centres in codes, int8 (lists, d)."""
+    """The list of each vector, int32 (n,), and the centres in codes, int8 (lists, d).
+
+    Lists that follow each other are near each other.
+    """
     count, dimensions = len(coded.codes), coded.codec.dimensions
     numbers = np.zeros(count, np.int32)
     if lists > 1:
@@ -348,7 +352,11 @@ def _divided(coded: _Coded, lists: int) -> tuple[I32Array, I8Array]:
     lists = int(numbers.max(initial=-1)) + 1
     if lists > min(MAX_LISTS, MAX_CENTRE_BYTES // dimensions):
         raise LimitError(f"{count} vectors of {dimensions} numbers are too many for one index")
-    return numbers, _centres(coded.codes, numbers, lists)
+    centres = _centres(coded.codes, numbers, lists)
+    order = tour(coded.codec.placed(centres))
+    places = np.empty(lists, np.int32)
+    places[order] = np.arange(lists, dtype=np.int32)
+    return places[numbers], centres[order]
 
 
 def _centres(codes: Rows, numbers: I32Array, lists: int) -> I8Array:

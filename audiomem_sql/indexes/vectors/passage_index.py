@@ -20,6 +20,7 @@ from audiomem_sql.errors import DamagedFileError, FormatVersionError
 from audiomem_sql.indexes.vectors.codec import VectorCodec
 from audiomem_sql.indexes.vectors.index import ReadList, VectorIndex
 from audiomem_sql.indexes.vectors.packing import pack_bytes, unpack_bytes
+from audiomem_sql.indexes.vectors.visits import FarLists
 
 #: magic, version, three zeros, rows, passages, bytes of the packed counts and spans
 PASSAGE_HEADER = struct.Struct("<4s B 3s Q Q I I")
@@ -98,7 +99,7 @@ class PassageIndex(VectorIndex):
     rows: rows of the segment.
     read_list: the bytes of list i.
     find_codec: the codec of a digest, which the index shares with that of the column of vectors.
-    reach: as of ``VectorIndex``.
+    far: as of ``VectorIndex``.
     """
 
     def __init__(
@@ -107,10 +108,10 @@ class PassageIndex(VectorIndex):
         rows: int,
         read_list: ReadList,
         find_codec: Callable[[bytes], VectorCodec | None] | None = None,
-        reach: float | None = None,
+        far: FarLists | None = None,
     ) -> None:
         self.map, at = PassageMap.from_bytes(data, rows)
-        super().__init__(data[at:], self.map.entries, read_list, find_codec, reach=reach)
+        super().__init__(data[at:], self.map.entries, read_list, find_codec, far=far)
 
     def nearest_rows(self, query: F32Array, k: int, allowed: BoolArray | None) -> tuple[I64Array, F32Array]:
         """The ``k`` rows with the passages nearest to float32 (d,), each row once: int64 (n,), float32 (n,).

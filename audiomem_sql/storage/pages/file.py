@@ -152,6 +152,11 @@ class PagedFile:
         return self.page_count if self.map is None else self.map.own
 
     @property
+    def is_far(self) -> bool:
+        """Whether reading takes requests, so that it is worth while to tell what will be read next."""
+        return self.source.file.prefers_short_reads
+
+    @property
     def present(self) -> int:
         """Pages from the first one of the segment up to the end of the file."""
         return max(0, self.source.present - self.first)
@@ -285,7 +290,7 @@ class PagedFile:
 
     def prefetch(self, stream: int, ranges: Iterable[tuple[int, int]]) -> None:
         """Tell which bytes of a stream will be read next, (place, length) each: a store is asked once."""
-        if not self.source.file.prefers_short_reads:
+        if not self.is_far:
             return
         runs = self._streams.runs(stream, ranges)
         self._spans.prefetch(self.source, runs)

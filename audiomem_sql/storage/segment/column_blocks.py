@@ -102,8 +102,8 @@ class ColumnBlocks:
             column = ROWID
         arrays = {number: self._cache.get(self._key(column, number, coded)) for number in numbers}
         missing = [number for number, array in arrays.items() if array is None]
-        if len(missing) > 1:
-            self.prefetch([(column, missing)])
+        if len(missing) > 1 and self.is_planned:
+            self._ask_for([(column, missing)])
         for run in self._runs(column, missing):
             stored = self._stored_run(column, run)
             for number in run:
@@ -112,14 +112,24 @@ class ColumnBlocks:
 
     def prefetch(self, wanted: Iterable[tuple[int, Sequence[int]]]) -> None:
         """Tell which blocks will be read next, by column: a store is asked for all of them at once."""
-        if not self.is_planned:
-            return
+        if self.is_planned:
+            self._ask_for(
+                (column, [number for number in numbers if not self._is_decoded(column, number)])
+                for column, numbers in wanted
+            )
+
+    def _is_decoded(self, column: int, number: int) -> bool:
+        """Whether a block is in the cache, in either form."""
+        keys = (self._key(column, number, coded) for coded in (False, True))
+        return any(self._cache.get(key) is not None for key in keys)
+
+    def _ask_for(self, wanted: Iterable[tuple[int, Sequence[int]]]) -> None:
+        """Ask a store for blocks, by column, and the dictionaries that they need."""
         extents: list[tuple[int, int]] = []
-        for column, numbers in wanted:
+        for column, here in wanted:
             entry = self.entry(column)
             if entry is None:
                 continue
-            here = [number for number in numbers if self._cache.get(self._key(column, number, False)) is None]
             if here and entry.dictionary is not None and column not in self._decompressors:
                 extents.append((entry.dictionary.offset, entry.dictionary.stored))
             blocks = entry.blocks
@@ -141,13 +151,14 @@ class ColumnBlocks:
         """The blocks in groups that are worth one read."""
         directory = self.directory(column)
         assert directory is not None
+        most = 0 if self.is_planned else GAP_BYTES  # what was asked for has come without what is in between
         run: list[int] = []
         for number in numbers:
             if run:
                 end = int(directory.offsets[run[-1]] + directory.stored[run[-1]])
                 whole = int(directory.offsets[number] + directory.stored[number] - directory.offsets[run[0]])
                 gap = int(directory.offsets[number]) - end  # below 0: one is lost, or matters more
-                if not 0 <= gap <= GAP_BYTES or whole > RUN_BYTES:
+                if not 0 <= gap <= most or whole > RUN_BYTES:
                     yield run
                     run = []
             run.append(number)

@@ -22,18 +22,21 @@ _INSIDE = (1 << _SHIFT) - 1
 class Stratum(IntEnum):
     """What a part of the data stream matters.
 
-    HEAD: what a reader far away gets with the first bytes of the file. STRUCTURE: what no row can be read
-    without: rowids, versions, compression dictionaries, lists, filters. STRIPS: blocks of small columns.
-    IMPORTANT, ORDINARY, MINOR: blocks of rows. DERIVED: indexes of vectors and words, which can be made anew.
+    FRONT: what every search that is far away begins with, and is small: the headers of indexes of words.
+    HEAD: what else a reader far away gets with the first bytes of the file, if there is room. STRUCTURE: what
+    no row can be read without: rowids, versions, compression dictionaries, lists, filters. STRIPS: blocks of
+    small columns. IMPORTANT, ORDINARY, MINOR: blocks of rows. DERIVED: indexes of vectors and words, which
+    can be made anew.
     """
 
-    HEAD = 0
-    STRUCTURE = 1
-    STRIPS = 2
-    IMPORTANT = 3
-    ORDINARY = 4
-    MINOR = 5
-    DERIVED = 6
+    FRONT = 0
+    HEAD = 1
+    STRUCTURE = 2
+    STRIPS = 3
+    IMPORTANT = 4
+    ORDINARY = 5
+    MINOR = 6
+    DERIVED = 7
 
 
 class DataSpool:

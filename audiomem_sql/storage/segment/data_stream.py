@@ -21,7 +21,7 @@ class DataStream:
         self._file = file
         self._first_cell = first_cell
         #: Whether telling what will be read next is worth while.
-        self.is_planned = file.source.file.prefers_short_reads
+        self.is_planned = file.is_far
 
     def read(self, offset: int, length: int) -> bytes:
         """The stored bytes at ``offset``. DamagedFileError if they cannot be recovered."""

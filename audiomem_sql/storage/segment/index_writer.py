@@ -40,6 +40,7 @@ class IndexWriter:
         """remote: put the headers of indexes in front of the data stream."""
         self._stream = stream
         self._headers = Stratum.HEAD if remote else Stratum.DERIVED
+        self._words_headers = Stratum.FRONT if remote else Stratum.DERIVED
         self._vectors = {
             number: VectorSpool(column.type.width, (codecs or {}).get(number), codes=vector_codes)
             for number, column in enumerate(schema.columns)
@@ -112,7 +113,7 @@ class IndexWriter:
             words.close()
 
     def _store_header(self, data: bytes) -> Extent:
-        return self._stream.store(data, stratum=self._headers)
+        return self._stream.store(data, stratum=self._words_headers)
 
     def _store_parts(self, column: int) -> Callable[[bytes], Extent]:
         """A function that stores the header, then list after list, of the index of ``column``."""

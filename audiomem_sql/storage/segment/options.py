@@ -47,7 +47,7 @@ VECTOR_CODES = (COMPACT, FINE)
 #: Whom the order of bytes in a segment serves: who has the file on a disk, or who gets ranges from far away.
 LAYOUTS = ("local", "remote")
 #: Bytes of values in a block with the second one.
-REMOTE_BLOCK_BYTES = 32 << 10
+REMOTE_BLOCK_BYTES = 28 << 10
 _LEFT_OUT = (
     ("model_backend", BACKENDS[0]),
     ("model_digest", ""),

@@ -22,7 +22,7 @@ from audiomem_sql.storage.segment.catalog import Catalog, ColumnEntry, Extent, V
 from audiomem_sql.storage.segment.column_numbers import type_of_column
 from audiomem_sql.storage.segment.data_stream import DataStream
 from audiomem_sql.storage.segment.keyword_extents import open_keywords
-from audiomem_sql.storage.segment.vector_extents import ListReader, array_of_vectors
+from audiomem_sql.storage.segment.vector_extents import ExtentsAhead, ListReader, array_of_vectors
 
 
 class StoredIndexes:
@@ -78,24 +78,25 @@ class StoredIndexes:
 
     def _opened(self, column: int, extents: VectorExtents) -> VectorIndex:
         header, rows = self._stream.extent(extents.header), self._catalog.rows
-        lists = ListReader(extents.lists, self._stream.extent, self._stream.ahead)
+        lists, far = ListReader(extents.lists, self._stream.extent), self._far(extents)
         schema = self._catalog.schema
         if not holds_passages(schema.columns[column]):
-            return VectorIndex(header, rows, lists, reach=self._reach())
+            return VectorIndex(header, rows, lists, far=far)
         vectors = next(place for place, passages in schema.passages.items() if passages == column)
         shared = self._vector_indexes.get(vectors)
         if shared is None and vectors in self._catalog.vectors:
             shared = self._vector_indexes[vectors] = self._opened(vectors, self._catalog.vectors[vectors])
         codec = None if shared is None else shared.codec
-        return PassageIndex(header, rows, lists, lambda _: codec, self._reach())
+        return PassageIndex(header, rows, lists, lambda _: codec, far)
 
-    def _reach(self) -> float | None:
-        """How far a search for vectors reaches by default; None for a file that is near."""
-        if not self._stream.is_planned:
+    def _far(self, extents: VectorExtents) -> ExtentsAhead | None:
+        """How the lists of an index are read from far away; None for a file that is near."""
+        ahead = self._stream.ahead
+        if ahead is None:
             return None
         from audiomem_sql.remote import RemoteOptions
 
-        return RemoteOptions.of_environment().reach
+        return ExtentsAhead(extents.lists, ahead, RemoteOptions.of_environment().reach)
 
     def vectors(self, column: int, rows: I64Array) -> pa.Array:
         """The vectors of ``rows``, int64 (n,), as they were stored, or their passages."""

@@ -23,8 +23,8 @@ from audiomem_sql.machine.interrupts import check_interrupt
 #: A column is small if its values have no more bytes than this in the mean. Other texts have no bounds.
 SMALL_VALUE_BYTES = 64
 #: Bytes of a strip, about, and its least and greatest rows.
-STRIP_BYTES = 12 << 10
-LEAST_STRIP_ROWS, MOST_STRIP_ROWS = 1 << 10, BLOCK_ROWS
+STRIP_BYTES = 4 << 10
+LEAST_STRIP_ROWS, MOST_STRIP_ROWS = 256, BLOCK_ROWS
 #: Strips end at multiples of so many rows.
 _STRIP_STEP = 256
 #: Rows of the first batch by which it is judged how far the small columns can be compressed.
@@ -35,8 +35,8 @@ _LEAST_DICTIONARY_BYTES = 4 << 10
 #: Bytes of texts that a dictionary is chosen from, and the lengths, in bytes, of the pieces that it takes and
 #: of what they are found by (k and d of Liao and others, *Effective construction of relative Lempel-Ziv
 #: dictionaries*, 2016).
-_TRAINED_BYTES = 8 << 20
-_PIECE_BYTES, _FOUND_BY_BYTES = 256, 8
+_TRAINED_BYTES = 32 << 20
+_PIECE_BYTES, _FOUND_BY_BYTES = 64, 8
 _HASH_BITS = 20
 
 

@@ -5,8 +5,9 @@ It stands for the blocks of a hidden column, and beside those of an INDEXED one.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 import pyarrow as pa
@@ -22,6 +23,9 @@ from audiomem_sql.storage.segment.catalog import Extent, VectorExtents
 #: Fewer rows than this, and vectors of fewer numbers, are compared one by one, which takes no longer.
 LEAST_INDEXED_ROWS = 256
 LEAST_INDEXED_DIMENSIONS = 16
+#: Lists between two that a search reads are searched as well where they have at most so many bytes: they
+#: save a request.
+LIST_GAP_BYTES = 16 << 10
 
 
 class VectorSpool:
@@ -111,14 +115,39 @@ class ListReader:
 
     extents: tuple[Extent, ...]
     read: Callable[[Extent], bytes]
-    ahead: Callable[[list[tuple[int, int]]], None] | None = None
-
-    def prefetch(self, numbers: Sequence[int]) -> None:
-        """Tell that lists will be read next."""
-        if self.ahead is None:
-            return
-        self.ahead([(self.extents[number].offset, self.extents[number].stored) for number in numbers])
 
     def __call__(self, number: int) -> bytes:
         """The bytes of list ``number``."""
         return self.read(self.extents[number])
+
+
+class ExtentsAhead:
+    """The :class:`~audiomem_sql.indexes.vectors.FarLists` of an index in a segment that is far away.
+
+    ahead: tells which bytes of the data stream will be read next, by offset and length. reach: of searches.
+    """
+
+    def __init__(
+        self, extents: Sequence[Extent], ahead: Callable[[Iterable[tuple[int, int]]], None], reach: float
+    ) -> None:
+        self.reach = reach
+        self._ahead = ahead
+        self._offsets = np.array([extent.offset for extent in extents], np.int64)
+        self._ends = self._offsets + np.array([extent.stored for extent in extents], np.int64)
+        self._by_offset = np.argsort(self._offsets, kind="stable")
+
+    def prefetch(self, numbers: Sequence[int]) -> None:
+        """Tell that lists will be read next."""
+        self._ahead(
+            [(int(self._offsets[each]), int(self._ends[each] - self._offsets[each])) for each in numbers]
+        )
+
+    def along(self, visited: BoolArray) -> BoolArray:
+        """The lists bool (lists,), and those in gaps between them that cost less than a request."""
+        read = visited.copy()
+        places = np.flatnonzero(visited[self._by_offset])
+        for before, behind in pairwise(places.tolist()):
+            first, last = self._by_offset[before], self._by_offset[behind]
+            if self._offsets[last] - self._ends[first] <= LIST_GAP_BYTES:
+                read[self._by_offset[before:behind]] = True
+        return read

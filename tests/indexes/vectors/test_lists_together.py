@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import gc
+from collections.abc import Sequence
 from functools import cache
 from typing import Any
 
 import numpy as np
 import pytest
 
-from audiomem_sql.arrays import F32Array
+from audiomem_sql.arrays import BoolArray, F32Array
 from audiomem_sql.columns.vector_index import VectorIndexOptions
 from audiomem_sql.errors import DamagedFileError, DataTypeError
 from audiomem_sql.indexes.vectors import encoded_parts, index, lists_together
@@ -182,7 +183,7 @@ def test_a_reach_reads_what_is_nearly_as_near_as_the_nearest() -> None:
     for reach in (1.0, 0.9, 0.7, 0.4, 0.0):
         read.clear()
         reader = VectorIndex(header, ROWS, read_list)
-        visits = reader._visits(reader.codec.rotated(queries), 1, reader._counts, None, reach)
+        visits = reader._visits.of(reader.codec.rotated(queries), 1, reach=reach)
         rows, _ = reader.search(queries, 10, reach=reach)
         assert (rows >= 0).all()
         assert sorted(read) == np.flatnonzero(visits.any(axis=0)).tolist()
@@ -195,6 +196,68 @@ def test_a_reach_reads_what_is_nearly_as_near_as_the_nearest() -> None:
     assert np.ptp(counts[2]) > 0
     assert (np.diff(counts, axis=0) >= 0).all()
     assert reader.search(queries, 3000, reach=1.0)[0].min() >= 0
+
+
+class Far:
+    """Lists that are far away, of which one is read along with two that it is between."""
+
+    reach = 1.0
+
+    def __init__(self) -> None:
+        self.told: list[int] = []
+        #: Those of the last question, and how many were read along with them in all.
+        self.visited = np.empty(0, bool)
+        self.added = 0
+
+    def prefetch(self, numbers: Sequence[int]) -> None:
+        self.told += numbers
+
+    def along(self, visited: BoolArray) -> BoolArray:
+        between = np.zeros(len(visited), bool)
+        between[1:-1] = visited[:-2] & visited[2:]
+        self.visited, self.added = visited, self.added + int((between & ~visited).sum())
+        return visited | between
+
+
+def test_what_lists_that_are_far_away_are_told() -> None:
+    """All lists of a search before the first is read, and none that is decoded; those between are read."""
+    header, lists = made("cosine")
+    far = Far()
+    far.reach = 0.5
+
+    def read_list(number: int) -> bytes:
+        assert number in far.told
+        return lists[number]
+
+    reader = VectorIndex(header, ROWS, read_list, cache=BlockCache(64 << 20), far=far)
+    for query in clustered(40, seed=3):
+        visits = reader._visits.of(reader.codec.rotated(query[None]), 1)
+        assert (visits[0] == far.along(far.visited)).all()
+        reader.search(query[None], 1)
+    assert far.added > 0
+    told = list(far.told)
+    assert len(told) == len(set(told)) <= reader.lists
+    reader.vectors(np.arange(ROWS))
+    assert set(far.told) == set(range(reader.lists))
+
+
+def test_a_query_that_is_near_nothing_reaches_a_quarter() -> None:
+    """And lists for 30 vectors a row; with a reach of 0 nearly all."""
+    header, lists = made("cosine")
+    query, far = clustered(1, seed=3), Far()
+    reader = VectorIndex(header, ROWS, lists.__getitem__, cache=BlockCache(0), far=far)
+    rotated, counts = reader.codec.rotated(query), reader._counts
+    near = np.flatnonzero(reader._visits.of(rotated, 1)[0])
+    far.reach = 0.01
+    visited = reader._visits.of(rotated, 1)[0]
+    assert visited[near].all()
+    assert 0.2 * counts.sum() <= counts[visited].sum() <= 0.5 * counts.sum()
+    wanted = ROWS // 50
+    assert counts[reader._visits.of(rotated, wanted)[0]].sum() >= 30 * wanted
+    far.reach = 0.0
+    assert reader._visits.of(rotated, 1).sum() > 2 * visited.sum()
+    far.reach = 0.01
+    assert reader._visits.of(rotated, 1, reach=0.01).sum() > visited.sum()  # who says a reach has it
 
 
 def test_a_reach_by_default_is_of_one_query_among_all_rows() -> None:
@@ -213,7 +276,7 @@ def test_a_reach_by_default_is_of_one_query_among_all_rows() -> None:
             read.append(number)
             return lists[number]
 
-        return VectorIndex(header, ROWS, read_list, cache=BlockCache(0), reach=1.0)
+        return VectorIndex(header, ROWS, read_list, cache=BlockCache(0), far=Far())
 
     query, several = clustered(1, seed=3), clustered(2, seed=3)
     counts = opened()._counts
