@@ -2,17 +2,19 @@
 
     python -m benchmarks.passages --cache FOLDER
 
-The texts are those of the set ``answers`` of ``benchmarks.quality_sets``: as they are, and five joined to one
-text, in their order, so that four of five answers stand behind the beginning of a text. The five of an answer
-are answers, and the queries are the same. Needs apt-get and the extras ``semantic`` and ``onnx``.
+The texts are those of the set ``answers`` of ``benchmarks.quality_sets``: as they are, five joined to one
+text, in their order, so that four of five answers stand behind the beginning of a text, and both mixed: half
+of them joined, the others as they are. What an answer was joined to is an answer, and the queries are the
+same. Needs apt-get and the extras ``semantic`` and ``onnx``.
 """
 
 from __future__ import annotations
 
 import argparse
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from itertools import cycle, repeat
 from pathlib import Path
 
 import numpy as np
@@ -27,17 +29,31 @@ JOINED = 5
 MODES = ("semantic", "hybrid")
 
 
-def joined(judged: JudgedSet, count: int = JOINED) -> JudgedSet:
-    """The same with ``count`` texts in the place of one."""
-    long = JudgedSet(f"{judged.name}, {count} in a text")
-    for start in range(0, len(judged.texts), count):
-        long.texts.append("\n\n".join(judged.texts[start : start + count]))
+def grouped(judged: JudgedSet, name: str, counts: Iterable[int]) -> JudgedSet:
+    """The same with runs of texts joined; counts: how many each takes, as long as there are some."""
+    long = JudgedSet(name)
+    row_of: list[int] = []
+    runs = iter(counts)
+    while len(row_of) < len(judged.texts):
+        run = judged.texts[len(row_of) : len(row_of) + next(runs)]
+        row_of += [len(long.texts)] * len(run)
+        long.texts.append("\n\n".join(run))
     for query, rows in judged.queries:
         grades: dict[int, int] = {}
         for row, grade in rows.items():
-            grades[row // count] = max(grade, grades.get(row // count, 0))
+            grades[row_of[row]] = max(grade, grades.get(row_of[row], 0))
         long.queries.append((query, grades))
     return long
+
+
+def joined(judged: JudgedSet, count: int = JOINED) -> JudgedSet:
+    """The same with ``count`` texts in the place of one."""
+    return grouped(judged, f"{judged.name}, {count} in a text", repeat(count))
+
+
+def mixed(judged: JudgedSet, count: int = JOINED) -> JudgedSet:
+    """The same with half of the texts joined, ``count`` to one, and the others as they are."""
+    return grouped(judged, f"{judged.name}, half of them so", cycle([count, *[1] * count]))
 
 
 @contextmanager
@@ -70,7 +86,7 @@ def main() -> None:
     judged = answers(Packages(arguments.cache / "packages"))
     judged.texts = judged.texts[: arguments.texts]
     print("| texts | search | without passages | with | difference |\n|---|---|---|---|---|")
-    for each in (joined(judged), judged):
+    for each in (joined(judged), mixed(judged), judged):
         by_passages = {}
         for passages in ("off", "on"):
             with table_of(each.texts, passages) as table:

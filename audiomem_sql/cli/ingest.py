@@ -54,8 +54,12 @@ _ModelBackend = Annotated[
     typer.Option("--model-backend", help="Of a new table with a model: torch, or onnx, which is faster."),
 ]
 _Words = Annotated[
-    bool,
-    typer.Option("--words", help="Of a new table: search titles and bodies by their words, too."),
+    bool | None,
+    typer.Option(
+        "--words/--no-words",
+        help="Of a new table: whether titles and bodies are searched by their words; they are by default.",
+        show_default=False,
+    ),
 ]
 
 
@@ -70,7 +74,7 @@ def ingest(  # noqa: PLR0913  # a parameter for each option of the command
     option: OptionList = None,
     model: _Model = None,
     model_backend: _ModelBackend = None,
-    words: _Words = False,
+    words: _Words = None,
     json: Annotated[bool, typer.Option("--json", help="Print the summary as JSON.")] = False,
 ) -> int:
     """Read files and folders into a table: new sources are added, changed ones replace their old rows.
@@ -199,18 +203,19 @@ def _options(option: list[str] | None, model: str | None, model_backend: str | N
 
 
 @contextmanager
-def _opened(file: str, options: dict[str, str], words: bool) -> Iterator[Table]:
+def _opened(file: str, options: dict[str, str], words: bool | None) -> Iterator[Table]:
     """The table in ``file``; one that is made here and stays without a commit is taken away again."""
     from audiomem_sql.ingest.ingestion import DEFAULT_COLUMNS
     from audiomem_sql.machine.file_names import is_there
     from audiomem_sql.table.table import Table
 
     if is_there(file):
-        if options or words:
+        if options or words is not None:
+            name = "--option" if options else "--words" if words else "--no-words"
             raise OptionError(
                 "options belong to a new file",
                 file=file,
-                remedy=f"Leave {'--option' if options else '--words'} out: the file knows its own.",
+                remedy=f"Leave {name} out: the file knows its own.",
             )
         with Table(file) as table:
             yield table
@@ -218,7 +223,7 @@ def _opened(file: str, options: dict[str, str], words: bool) -> Iterator[Table]:
     columns = [
         column
         + (" SEMANTIC" if "model" in options and column == "body TEXT" else "")
-        + (" INDEXED" if words and column in ("title TEXT", "body TEXT") else "")
+        + (" INDEXED" if words is not False and column in ("title TEXT", "body TEXT") else "")
         for column in DEFAULT_COLUMNS
     ]
     table = Table.create(file, columns, options)

@@ -26,8 +26,8 @@ def restore(
     with Table(file) as table:
         before = table.version
         old = table.at(version, as_of).version
-        after = table.restore(old)
+        after, called = table.restore(old), old if version is None else version
         if after == before:
-            print(f"{file}: the newest version has the rows of version {old} already")
+            print(f"{file}: the newest version has the rows of version {called} already")
         else:
-            print(f"{file}: version {after} has the rows of version {old}: {len(table):,} rows")
+            print(f"{file}: version {after} has the rows of version {called}: {len(table):,} rows")

@@ -127,6 +127,9 @@ def _explain(rows: pa.Table, json: bool) -> None:
             for kind, value in (("meaning", "cosine"), ("words", "bm25"))
             if row[f"{kind}_part"] is not None
         ]
+        if row["passages"] is not None:
+            best = f"{row['passage']} cosine {row['passage_cosine']:.4f}"
+            lines.append(f"         best of {row['passages']} passages: {best}")
         for each in loads(row["vectors"] or "[]"):
             figures = {f"{each['column']}_{name}": each[name] for name in each}
             lines.append(f"       {_kind(figures, each['column'], each['column'] + '_score')}")

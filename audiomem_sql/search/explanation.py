@@ -22,6 +22,8 @@ from audiomem_sql.columns.schema import Schema
 from audiomem_sql.indexes.words import Expression, Matches, Statistics, term_frequencies, weights
 from audiomem_sql.scan import fetch_rows
 from audiomem_sql.search.combined_query import MEANING, WORDS
+from audiomem_sql.search.embedding.found_passages import shown
+from audiomem_sql.search.embedding.passages import BestPassage
 from audiomem_sql.search.ranking.fusion import Share
 from audiomem_sql.search.ranking.keyword_search import keyword_ranking, matched_parts
 from audiomem_sql.search.ranking.neighbours import Neighbours
@@ -43,7 +45,8 @@ class Explained(NamedTuple):
     columns also how often it stands in each (counts), and the sum of these, each times the weight of its
     column (weighted), which tf is made of. reranked: what the reranker gave. vectors: JSON, of each column of
     vectors that is searched beside others its name, the figures of a kind, and as ``score`` the cosine, or
-    minus a distance of another kind.
+    minus a distance of another kind. passage: of a text that is cut, the best passage as ``[first,behind]``,
+    passage_cosine: how near that is, and passages: how many there are; the cosine is of all of them.
     """
 
     rank: int
@@ -67,6 +70,9 @@ class Explained(NamedTuple):
     words: str | None = None
     reranked: float | None = None
     vectors: str | None = None
+    passage: str | None = None
+    passage_cosine: float | None = None
+    passages: int | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -87,6 +93,8 @@ def explained(asked: Asked, k: int) -> Iterator[Explained]:
     rowids = found.rowids[order]
     words = _words(asked, rowids) if asked.has_words else {}
     there, keys = _keys(asked, rowids)
+    passages = asked.passages
+    cut = [None] * len(rowids) if passages is None else passages.best(asked.readable, rowids)
     for rank, place in enumerate(np.flatnonzero(there).tolist(), 1):
         row, rowid = order[place], int(rowids[place])
         figures: dict[str, Any] = {}
@@ -102,7 +110,16 @@ def explained(asked: Asked, k: int) -> Iterator[Explained]:
             **figures,
             words=json.dumps(words[rowid], ensure_ascii=False) if rowid in words else None,
             reranked=None if reranks is None else reranks[place],
+            **_passage(cut[place]),
         )
+
+
+def _passage(best: BestPassage | None) -> dict[str, Any]:
+    """What an Explained says of the best passage."""
+    if best is None:
+        return {}
+    span = shown(best.start, best.end)
+    return {"passage": span, "passage_cosine": best.cosine, "passages": best.passages}
 
 
 def _found(asked: Asked, k: int) -> _Found:

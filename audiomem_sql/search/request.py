@@ -16,6 +16,7 @@ from audiomem_sql.arrays import F32Array, F64Array, I64Array
 from audiomem_sql.columns.schema import Schema
 from audiomem_sql.indexes.words import Expression, Words, plain_query
 from audiomem_sql.scan import Filter, Readable, RowFilter
+from audiomem_sql.search.combined_query import MEANING
 from audiomem_sql.search.combined_request import Combination, combination, combined_query
 from audiomem_sql.search.embedding.found_passages import FoundPassages
 from audiomem_sql.search.embedding.texts import query_vector
@@ -158,6 +159,17 @@ class Asked:
         }
         return sorted(places)
 
+    @property
+    def passages(self) -> FoundPassages | None:
+        """Tells the passages that are found; None where no text is cut, or meaning does not count."""
+        by_meaning = self.mode in ("semantic", "hybrid")
+        if self.combination is not None:
+            by_meaning = any(each.name == MEANING for each in self.combination.searched)
+        vectors = self.target.vector_column
+        if not by_meaning or vectors is None or vectors not in self.schema.passages:
+            return None
+        return _finder(self.schema, vectors, self._vector(vectors))
+
     def _vector(self, column: int) -> F32Array:
         return query_vector(self.text, self.schema, column, self.options, self.path)
 
@@ -264,6 +276,10 @@ def passage_finder(
     mode, text = mode_of(query, target, path)
     if mode in ("keyword", "words"):
         return None
+    return _finder(schema, vectors, query_vector(text, schema, vectors, options, path))
+
+
+def _finder(schema: Schema, vectors: int, vector: F32Array) -> FoundPassages:
+    """The passages of a search for ``vector``; vectors: the column of vectors of texts that are cut."""
     texts = next(place for place, own in schema.vectors.items() if own == vectors)
-    vector = query_vector(text, schema, vectors, options, path)
     return FoundPassages(texts, vectors, schema.passages[vectors], vector)

@@ -17,13 +17,11 @@ from audiomem_sql.errors import InFile, QueryError
 from audiomem_sql.scan import filters_of_text
 from audiomem_sql.search import Searched
 from audiomem_sql.storage.segment import TableOptions
-from audiomem_sql.table.rows import Current
+from audiomem_sql.table.rows import USUAL_K, Current
 
 if TYPE_CHECKING:
     from audiomem_sql.search import Clusters, Given, Pairs
 
-#: Neighbours of a row where nobody says how many.
-USUAL_K = 10
 KNN = pa.schema(
     [
         ("left_row_id", pa.int64()),

@@ -29,7 +29,7 @@ class Analysing:
     def knn_join(
         self,
         other: Analysing,
-        k: int = 10,
+        k: int | None = 10,
         *,
         column: str | None = None,
         other_column: str | None = None,
@@ -53,7 +53,7 @@ class Analysing:
     def nearest_to(
         self,
         data: Any,
-        k: int = 10,
+        k: int | None = 10,
         *,
         data_column: str | None = None,
         column: str | None = None,

@@ -33,6 +33,9 @@ EXPLANATION = pa.schema(
         ("words", pa.string()),
         ("reranked", pa.float64()),
         ("vectors", pa.string()),
+        ("passage", pa.string()),
+        ("passage_cosine", pa.float64()),
+        ("passages", pa.int64()),
     ]
 )
 

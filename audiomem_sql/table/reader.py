@@ -285,7 +285,7 @@ class TableReader(Placed, Analysing):
     def search(
         self,
         query: Any = None,
-        k: int = 10,
+        k: int | None = 10,
         where: str | None = None,
         parameters: Sequence[Any] = (),
         *,
@@ -297,7 +297,7 @@ class TableReader(Placed, Analysing):
     ) -> pa.Table:
         """The ``k`` rows that answer ``query`` best, best first, and their cosine distances.
 
-        The distances are a column ``distance``.
+        The distances are a column ``distance``. k: None is the usual number, 10, as in every method with a k.
 
         query: for a column that is searched by meaning or by its words, a text. ``semantic:``, ``words:``
         (plain words, INDEXED columns), ``keyword:`` (FTS5's syntax) or ``hybrid:`` before it chooses;
@@ -336,7 +336,7 @@ class TableReader(Placed, Analysing):
     def explain(
         self,
         query: Any = None,
-        k: int = 10,
+        k: int | None = 10,
         where: str | None = None,
         parameters: Sequence[Any] = (),
         *,
@@ -356,7 +356,7 @@ class TableReader(Placed, Analysing):
         )
         return explanation_table(rows)
 
-    def suggest(self, word: str, k: int = 5, *, column: str | None = None) -> list[str]:
+    def suggest(self, word: str, k: int | None = 5, *, column: str | None = None) -> list[str]:
         """The ``k`` words of the INDEXED columns, or of ``column``, that are written most like ``word``.
 
         It comes first itself if it is there. QueryError if nothing is searched by its words.
@@ -366,7 +366,7 @@ class TableReader(Placed, Analysing):
     def top(
         self,
         ordering: str,
-        k: int = 10,
+        k: int | None = 10,
         where: str | None = None,
         parameters: Sequence[Any] = (),
         *,

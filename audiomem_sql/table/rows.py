@@ -41,6 +41,9 @@ if TYPE_CHECKING:
 
 #: What a query reads: a snapshot, or a snapshot with the changes of an open transaction.
 Current: TypeAlias = Snapshot | Transaction
+#: Rows of a search, neighbours of a row, and words that are suggested, where it is not said how many.
+USUAL_K = 10
+USUAL_SUGGESTIONS = 5
 #: The least bytes that a value takes in Arrow; the text of strings comes on top, and others take less.
 _LEAST_WIDTHS = {
     **dict.fromkeys((Kind.INTEGER, Kind.REAL, Kind.TIMESTAMP), 8),
@@ -156,7 +159,7 @@ class Rows:
     def search(
         self,
         query: Any = None,
-        k: int = 10,
+        k: int | None = USUAL_K,
         where: str | None = None,
         parameters: Sequence[Any] = (),
         *,
@@ -171,7 +174,7 @@ class Rows:
         They are called ``distance``, or ``audiomem_distance`` where a column of the table is called so. Where
         long texts are cut, ``passage`` says where the best passage of each begins and ends.
         """
-        self._check_count(k)
+        k = self._count(k)
         full = self.current.schema
         with InFile(self.path):
             query, column = asked_of(full, query, column, vector, weights)
@@ -212,7 +215,7 @@ class Rows:
     def explain(
         self,
         query: Any,
-        k: int = 10,
+        k: int | None = USUAL_K,
         where: str | None = None,
         parameters: Sequence[Any] = (),
         *,
@@ -223,7 +226,7 @@ class Rows:
         plain: bool = True,
     ) -> Iterator[Explained]:
         """Why the ``k`` rows are those that answer ``query`` best."""
-        self._check_count(k)
+        k = self._count(k)
         full = self.current.schema
         with InFile(self.path):
             query, column = asked_of(full, query, column, vector, weights)
@@ -243,10 +246,10 @@ class Rows:
             )
             yield from explained(asked, k)
 
-    def suggest(self, word: str, k: int, column: str | None) -> list[str]:
+    def suggest(self, word: str, k: int | None, column: str | None) -> list[str]:
         """The words of the columns that are written most like ``word``."""
         word = checked_word(word, self.path)
-        self._check_count(k)
+        k = self._count(k, USUAL_SUGGESTIONS)
         with InFile(self.path):
             columns = keyword_columns(self.current.schema, column, self.path)
             return [found.word for found in suggestions(self.current, columns, word, k)]
@@ -254,14 +257,14 @@ class Rows:
     def top(
         self,
         ordering: str,
-        k: int = 10,
+        k: int | None = USUAL_K,
         where: str | None = None,
         parameters: Sequence[Any] = (),
         *,
         columns: Sequence[str] | None = None,
     ) -> pa.Table:
         """The first ``k`` rows in an order, of those that pass ``where``."""
-        self._check_count(k)
+        k = self._count(k)
         with InFile(self.path):
             filters, row_filter = filters_of_text(where, parameters, self.schema)
             numbers, schema = self._projection(columns)
@@ -269,9 +272,12 @@ class Rows:
         readable, arrays = fetch_rows(self.current, rowids, numbers)
         return pa.Table.from_arrays(arrays, schema=schema) if readable.any() else schema.empty_table()
 
-    def _check_count(self, k: Any) -> None:
-        if not isinstance(k, int | np.integer) or k < 1:
+    def _count(self, k: Any, usual: int = USUAL_K) -> int:
+        """``k``, or the usual number of rows for None. QueryError for what is no number of them."""
+        count = usual if k is None else k
+        if not isinstance(count, int | np.integer) or isinstance(count, bool) or count < 1:
             raise QueryError(f"k = {k!r} is no number of rows", file=self.path, remedy="Ask for 1 or more.")
+        return int(count)
 
 
 def row_at(current: Current, rowid: int) -> dict[str, Any] | None:

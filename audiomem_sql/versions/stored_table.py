@@ -156,19 +156,15 @@ class StoredTable:
         open_one = partial(self._open, cache=cache, table=manifest.table)
         if len(entries) < 2:
             return [open_one(entry) for entry in entries]
-        opened: list[Segment] = []
-        failed: BaseException | None = None
         with ThreadPoolExecutor(min(len(entries), _AT_ONCE), "segments") as pool:
-            for future in [pool.submit(open_one, entry) for entry in entries]:
-                try:
-                    opened.append(future.result())
-                except BaseException as error:
-                    failed = failed or error
-        if failed is not None:
-            for segment in opened:
-                segment.close()
-            raise failed
-        return opened
+            opening = [pool.submit(open_one, entry) for entry in entries]
+        try:
+            return [each.result() for each in opening]
+        except BaseException:
+            for each in opening:
+                if each.exception() is None:
+                    each.result().close()
+            raise
 
     def _open(self, entry: SegmentEntry, cache: BlockCache, table: bytes) -> Segment:
         """The segment of an entry, with the numbers that the entry says."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import pty
@@ -64,7 +65,7 @@ def test_default_table(audiomem: Command, docs: Path) -> None:
     )
     with am.open("kb.flac") as table:
         assert table.schema.sql() == (
-            "id INTEGER PRIMARY KEY, source TEXT, seq INTEGER, title TEXT, body TEXT, "
+            "id INTEGER PRIMARY KEY, source TEXT, seq INTEGER, title TEXT INDEXED, body TEXT INDEXED, "
             "created_at TIMESTAMP, importance REAL"
         )
         rows = table.to_arrow().to_pylist()
@@ -226,23 +227,47 @@ def test_progress_on_a_terminal(tmp_path: Path) -> None:
     ours, theirs = pty.openpty()
     command = [sys.executable, "-m", "audiomem_sql", "ingest", "kb.flac", "docs"]
     environment = os.environ | {"COLUMNS": "100", "TERM": "xterm"}
-    done = subprocess.run(command, cwd=tmp_path, stdout=subprocess.PIPE, stderr=theirs, env=environment)
-    os.close(theirs)
-    assert done.returncode == 0
-    assert b"50 new" in done.stdout
-    assert b"50 sources" in os.read(ours, 1 << 16)
+    with subprocess.Popen(
+        command, cwd=tmp_path, stdout=subprocess.PIPE, stderr=theirs, env=environment
+    ) as process:
+        os.close(theirs)
+        shown = b""
+        with contextlib.suppress(OSError):  # so a terminal ends on Linux
+            while part := os.read(ours, 1 << 16):
+                shown += part
+        said, _ = process.communicate()
+    assert process.returncode == 0
+    assert b"50 new" in said
+    assert b"50 sources" in shown
     os.close(ours)
 
 
 def test_words_of_documents(audiomem: Command, docs: Path) -> None:
     (docs / "e.md").write_text("# Straße\n\nDas Paket SKU-17/b ist da.\n")
-    ingested(audiomem, "kb.flac", "docs", "--model", "hashing", "--words")
+    ingested(audiomem, "kb.flac", "docs", "--model", "hashing")
     for query in ('keyword: body : "SKU-17/b"', "words: straße", "SKU-17/b"):
         found = audiomem("search", "kb.flac", query, "-k", "1", "--json")
         assert json.loads(found.out)[0]["source"].endswith("e.md")
-    ingested(audiomem, "words.flac", "docs", "--words")
+    ingested(audiomem, "words.flac", "docs")
     found = audiomem("search", "words.flac", "silences", "--json")
     assert [row["title"] for row in json.loads(found.out)] == ["Sound: Silence"]
     before = Path("words.flac").read_bytes()
-    fails(audiomem("ingest", "words.flac", "docs", "--words"), 2, "words.flac", "Leave --words out")
+    for option in ("--words", "--no-words"):
+        fails(audiomem("ingest", "words.flac", "docs", option), 2, "words.flac", f"Leave {option} out")
     assert Path("words.flac").read_bytes() == before
+    ingested(audiomem, "words.flac", "docs")
+
+
+def test_documents_without_words(audiomem: Command, docs: Path) -> None:
+    ingested(audiomem, "bare.flac", "docs", "--no-words")
+    fails(audiomem("search", "bare.flac", "silences"), 1, "bare.flac", "no column is searched")
+    ingested(audiomem, "near.flac", "docs", "--no-words", "--model", "hashing")
+    fails(
+        audiomem("search", "near.flac", "words: silences"),
+        1,
+        "near.flac",
+        "nothing here is searched by its words",
+    )
+    ingested(audiomem, "said.flac", "docs", "--words")
+    with am.open("said.flac") as table:
+        assert [column.name for column in table.schema.columns if column.indexed] == ["title", "body"]

@@ -97,7 +97,7 @@ def test_a_search_for_vectors_reads_the_lists_within_reach(
         with Table(place) as table:
             index = table.snapshot.segments[0].vector_index(table.schema.names.index("vec"))
             assert index is not None
-            reaches.append(index._far and index._far.reach)
+            reaches.append(index.reach)
     assert reaches == [0.68, 0.9, None]
     monkeypatch.setenv("AUDIOMEM_REMOTE_REACH", "1.1")
     with pytest.raises(OptionError, match="AUDIOMEM_REMOTE_REACH is a number from 0 to 1"):

@@ -14,6 +14,7 @@ from audiomem_sql.errors import UnsupportedError
 COLUMNS = "id INTEGER PRIMARY KEY, body TEXT SEMANTIC INDEXED, year INTEGER, model=hashing, passages=24"
 FILLING = "The weather was fine and nobody had anything to say. "
 FACT = "The treaty of Tordesillas divided the new world."
+QUERY = "treaty of Tordesillas divided the new world"
 LONG = FILLING * 20 + FACT + " " + FILLING * 20
 PASSAGE = "substr(body, (passage ->> 0) + 1, (passage ->> 1) - (passage ->> 0))"
 
@@ -37,7 +38,7 @@ def test_the_passage_that_was_found(t: apsw.Connection, mode: str, vacuumed: boo
     if vacuumed:
         t.execute("INSERT INTO t(t) VALUES ('vacuum')")
     sql = f"SELECT id, passage, audiomem_passage, {PASSAGE} FROM t WHERE t MATCH ? LIMIT 1"
-    ((key, passage, same, text),) = rows(t, sql, mode + "treaty of Tordesillas")
+    ((key, passage, same, text),) = rows(t, sql, mode + QUERY)
     assert (key, passage) == (1, same)
     assert "Tordesillas" in text
     start, end = json.loads(passage)
@@ -95,7 +96,7 @@ def test_changes_and_versions(t: apsw.Connection) -> None:
 
 
 def test_a_row_that_was_found_is_changed(t: apsw.Connection) -> None:
-    t.execute("UPDATE t SET year = 99 WHERE t MATCH 'semantic: treaty of Tordesillas' AND k = 1")
+    t.execute(f"UPDATE t SET year = 99 WHERE t MATCH 'semantic: {QUERY}' AND k = 1")
     assert rows(t, "SELECT id FROM t WHERE year = 99") == [(1,)]
     t.execute("UPDATE t SET year = 98 WHERE t MATCH 'treaty' AND passage IS NOT NULL")
     assert (1,) in rows(t, "SELECT id FROM t WHERE year = 98")
@@ -104,9 +105,9 @@ def test_a_row_that_was_found_is_changed(t: apsw.Connection) -> None:
 
 
 def test_k_and_joins(t: apsw.Connection) -> None:
-    sql = """SELECT q.value, t.id FROM json_each('["treaty of Tordesillas", "The treaty"]') q
+    sql = f"""SELECT q.value, t.id FROM json_each('["{QUERY}", "The treaty"]') q
              JOIN t ON t.audiomem_table MATCH 'semantic: ' || q.value AND t.k = 1 WHERE t.passage IS NOT NULL"""
-    assert ("treaty of Tordesillas", 1) in rows(t, sql)
+    assert rows(t, sql) == [(QUERY, 1)]
 
 
 def test_a_column_that_is_called_passage(con: apsw.Connection, tmp_path: Path) -> None:
@@ -117,3 +118,31 @@ def test_a_column_that_is_called_passage(con: apsw.Connection, tmp_path: Path) -
     ((text, passage),) = rows(con, sql)
     assert text == LONG
     assert "Tordesillas" in LONG[slice(*json.loads(passage))]
+
+
+@pytest.mark.parametrize("mode", ["semantic: ", "hybrid: ", 'combined: {"query": "'])
+def test_explain_tells_the_best_passage_and_the_whole(t: apsw.Connection, mode: str) -> None:
+    query = mode + QUERY + ('"}' if "{" in mode else "")
+    sql = "SELECT row_id, cosine, passage, passage_cosine, passages FROM audiomem_explain('t', ?)"
+    why = {row[0]: row[1:] for row in rows(t, sql, query)}
+    found = dict(rows(t, "SELECT id, passage FROM t WHERE t MATCH ?", query))
+    assert {key: passage for key, (_, passage, _, _) in why.items()} == found
+    assert why.keys() == {1, 2, 4}
+    assert why[2][1:] == (None, None, None)
+    for key, text in ((1, LONG), (4, FILLING * 30)):
+        whole, passage, best, count = why[key]
+        assert count > len(text.split()) // 24
+        assert whole <= best
+        ((own,),) = rows(
+            t, "SELECT 1 - cosine_distance(embed(?, 'hashing'), embed(?, 'hashing'))",
+            text[slice(*json.loads(passage))], QUERY,
+        )  # fmt: skip
+        assert best == pytest.approx(own, abs=0.02)
+    assert why[1][0] < why[1][2] - 0.05
+    assert why[4][0] == pytest.approx(why[4][2], abs=0.1), "its passages say the same"
+
+
+def test_explain_by_words_tells_no_passage(t: apsw.Connection) -> None:
+    sql = "SELECT row_id, passage, passage_cosine, passages FROM audiomem_explain('t', ?)"
+    for query in ("keyword: Tordesillas", "words: Tordesillas"):
+        assert rows(t, sql, query) == [(1, None, None, None)]

@@ -80,6 +80,8 @@ class VectorIndex:
         self._read_list = read_list
         self._cache = cache
         self._far = far
+        #: The reach of a search among all rows, where nobody says another; None if lists are near.
+        self.reach = far.reach if far is not None and parsed.metric == COSINE else None
         codec = _read_codec(parsed.codec) if parsed.codec else None
         if codec is None and find_codec is not None:
             codec = find_codec(parsed.digest)
@@ -167,7 +169,7 @@ class VectorIndex:
             the vectors, 50,000 vectors, and 4,000 allowed ones.
         reach: by cosine, instead of probes: look through the lists whose nearness is at least this share, of
             0 to 1, of the nearest one's, and through those that k rows need. So a query that is near few
-            lists reads few.
+            lists reads few. Of lists that are far away a quarter of the vectors at most, and lists between.
 
         Rows int64 (m, k), nearest first, equally near ones by number, -1 where there are fewer. Distances
         float32 (m, k), those of the decoded vectors, infinite there. Raises DataTypeError for queries that

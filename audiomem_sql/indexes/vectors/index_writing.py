@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from audiomem_sql.arrays import BoolArray, F32Array, I8Array, I32Array, I64Array, U16Array
+from audiomem_sql.arrays import BoolArray, F32Array, F64Array, I8Array, I32Array, I64Array, U16Array
 from audiomem_sql.columns.vector_index import COSINE, FINE, INT8, SMALL, VectorIndexOptions
 from audiomem_sql.errors import DataTypeError, LimitError
 from audiomem_sql.indexes.vectors.arrays import lengths_of, vectors_of
@@ -62,6 +62,16 @@ class CodedVectors:
     def decoded(self) -> F32Array:
         """float32 (n, d)."""
         return self.codec.decode(self.codes) * self.lengths[:, None]
+
+    def cosines(self, query: F32Array) -> F64Array:
+        """Those with float32 (d,), float64 (n,); -1 for a vector of zeros. Nothing is turned back for it."""
+        placed = self.codec.placed(self.codes)
+        products = placed @ self.codec.rotated(query[np.newaxis])[0]
+        sizes = np.sqrt(np.einsum("ij,ij->i", placed, placed))
+        there = (sizes > 0) & (self.lengths > 0)
+        cosines = np.full(len(sizes), -1.0)
+        np.divide(products, sizes, out=cosines, where=there)
+        return cosines
 
 
 @dataclass(frozen=True, slots=True, eq=False)

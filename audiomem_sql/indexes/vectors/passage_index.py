@@ -14,7 +14,7 @@ from functools import cached_property
 
 import numpy as np
 
-from audiomem_sql.arrays import BoolArray, F32Array, I64Array
+from audiomem_sql.arrays import I64Array
 from audiomem_sql.columns.text_vectors import MAX_PASSAGES, Passages
 from audiomem_sql.errors import DamagedFileError, FormatVersionError
 from audiomem_sql.indexes.vectors.codec import VectorCodec
@@ -53,6 +53,16 @@ class PassageMap:
     def entry_rows(self) -> I64Array:
         """The row of each entry, int64 (entries,), rising."""
         return np.repeat(np.arange(len(self.counts)), np.diff(self.entry_starts))
+
+    def entries_of(self, rows: I64Array) -> I64Array:
+        """The entries of int64 (n,) rows, one row after another."""
+        return _runs(self.entry_starts[rows], np.maximum(self.counts[rows] - 1, 0))
+
+    def lengths_of(self, rows: I64Array) -> I64Array:
+        """The characters of each passage of int64 (n,) rows, one row after another."""
+        spans = self.spans[_runs(self.starts[rows], self.counts[rows])]
+        lengths: I64Array = spans[:, 1] - spans[:, 0]
+        return lengths
 
     def to_bytes(self) -> bytes:
         """What stands before the header of the index."""
@@ -113,34 +123,10 @@ class PassageIndex(VectorIndex):
         self.map, at = PassageMap.from_bytes(data, rows)
         super().__init__(data[at:], self.map.entries, read_list, find_codec, far=far)
 
-    def nearest_rows(self, query: F32Array, k: int, allowed: BoolArray | None) -> tuple[I64Array, F32Array]:
-        """The ``k`` rows with the passages nearest to float32 (d,), each row once: int64 (n,), float32 (n,).
-
-        allowed: bool (rows of the segment,).
-        """
-        entry_rows = self.map.entry_rows
-        mask = None if allowed is None else allowed[entry_rows]
-        most = self.count if mask is None else int(np.count_nonzero(mask))
-        fetched = min(2 * k + 8, most)
-        while fetched:
-            entries, distances = self.search(query[np.newaxis], fetched, mask)
-            found = entries[0] >= 0
-            rows, first = np.unique(entry_rows[entries[0][found]], return_index=True)
-            if len(rows) >= k or fetched == most or int(found.sum()) < fetched:
-                nearest = distances[0][found][first]
-                order = np.lexsort((rows, nearest))[:k]
-                return rows[order], nearest[order]
-            fetched = min(4 * fetched, most)
-        return np.empty(0, np.int64), np.empty(0, np.float32)
-
     def values(self, rows: I64Array) -> list[bytes | None]:
         """What the column of passages holds in ``rows``, int64 (n,), rising."""
         counts = self.map.counts[rows]
-        long = rows[counts > 0]
-        starts, ends = self.map.entry_starts[long], self.map.entry_starts[long + 1]
-        entries = np.concatenate(
-            [np.empty(0, np.int64), *(np.arange(a, b) for a, b in zip(starts, ends, strict=True))]
-        )
+        entries = self.map.entries_of(rows)
         vectors = self.vectors(entries) if len(entries) else np.empty((0, self.dimensions), np.float32)
         values: list[bytes | None] = []
         at = 0
@@ -152,6 +138,13 @@ class PassageIndex(VectorIndex):
             values.append(Passages(spans, vectors[at : at + count - 1]).to_bytes())
             at += count - 1
         return values
+
+
+def _runs(starts: I64Array, counts: I64Array) -> I64Array:
+    """Runs of ``counts`` numbers, each from one of ``starts`` on."""
+    ends = np.cumsum(counts)
+    runs: I64Array = np.repeat(starts - (ends - counts), counts) + np.arange(int(counts.sum()))
+    return runs
 
 
 def _planes(numbers: I64Array, width: int) -> bytes:

@@ -73,12 +73,11 @@ class Visits:
         """
         if reach is not None and (self._metric != COSINE or probes is not None or not 0 <= reach <= 1):
             raise DataTypeError("a reach is a share from 0 to 1, by cosine, and stands without probes")
-        by_default = probes is None and reach is None and allowed_counts is None
         counts = self._counts if allowed_counts is None else allowed_counts
-        if by_default and self._far is not None and len(rotated) == 1:
-            reach = self._far.reach
+        if self._far is not None and probes is None and allowed_counts is None and len(rotated) == 1:
+            reach, fewest = (self._far.reach, REACHED_FOR_A_ROW * k) if reach is None else (reach, k)
             most = int(MOST_REACHED * counts.sum()) if reach else None
-            visits = self._nearest(rotated, REACHED_FOR_A_ROW * k, counts, None, reach, most)
+            visits = self._nearest(rotated, fewest, counts, None, reach, most)
             return self._far.along(visits[0])[np.newaxis]
         return self._nearest(rotated, k, counts, probes, reach)
 

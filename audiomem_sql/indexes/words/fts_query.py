@@ -24,6 +24,8 @@ NEAR_DISTANCE = 10
 MAX_DISTANCE = 214748363
 #: Parentheses inside parentheses, and NOT behind NOT.
 MAX_DEPTH = 100
+#: Characters of a query: some 20,000 words, which take seconds where each is sought in a large table.
+MAX_CHARACTERS = 1 << 17
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,8 +105,13 @@ def parse_query(text: str, columns: Sequence[str]) -> Expression:
     """The expression that ``text`` says, over ``columns``.
 
     Raises QueryError with FTS5's words, the place (``character 7``) and what to do, for what is no query and
-    for a column that is not there.
+    for a column that is not there. Also for a text of more than MAX_CHARACTERS, before it is looked at.
     """
+    if len(text) > MAX_CHARACTERS:
+        raise QueryError(
+            f"a query of {len(text):,} characters is over the limit of {MAX_CHARACTERS:,}",
+            remedy="Search for fewer words, or for the first ones of a text by words: and not keyword:.",
+        )
     parser = _Parser(text, columns)
     root = parser.expression(0)
     if parser.next.kind != "end":

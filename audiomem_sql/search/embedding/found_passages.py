@@ -12,10 +12,7 @@ import pyarrow as pa
 from audiomem_sql.arrays import F32Array, I64Array
 from audiomem_sql.columns.schema import Schema
 from audiomem_sql.scan import Readable, fetch_rows
-from audiomem_sql.search.embedding.passages import best_span
-
-#: The first character of a passage, and the one behind its last.
-Span = tuple[int, int]
+from audiomem_sql.search.embedding.passages import BestPassage, best_passage
 
 
 class Passage(NamedTuple):
@@ -39,23 +36,23 @@ class FoundPassages:
     passages: int
     query: F32Array
 
-    def spans(self, readable: Readable, rowids: I64Array) -> list[Span | None]:
+    def best(self, readable: Readable, rowids: I64Array) -> list[BestPassage | None]:
         """The nearest passage of each row; None where the text is not cut, or cannot be read."""
         there, arrays = fetch_rows(readable, rowids, (self.vector_column, self.passages))
-        found: list[Span | None] = [None] * len(rowids)
+        found: list[BestPassage | None] = [None] * len(rowids)
         if not there.any():
             return found
         vectors, passages = arrays[0].to_pylist(), arrays[1].to_pylist()
         for place, vector, value in zip(np.flatnonzero(there).tolist(), vectors, passages, strict=True):
             if vector is not None and value is not None:
-                found[place] = best_span(np.array(vector, np.float32), value, self.query)
+                found[place] = best_passage(np.array(vector, np.float32), value, self.query)
         return found
 
 
 def passage_of(found: FoundPassages | None, readable: Readable, rowid: int) -> Passage | None:
     """The passage of one row; None where the text is not cut."""
-    span = None if found is None else found.spans(readable, np.array([rowid], np.int64))[0]
-    return None if found is None or span is None else Passage(found.text_column, *span)
+    best = None if found is None else found.best(readable, np.array([rowid], np.int64))[0]
+    return None if found is None or best is None else Passage(found.text_column, best.start, best.end)
 
 
 def shown(start: int, end: int) -> str:
@@ -69,8 +66,8 @@ def shown_spans(
     """The passages of rows as SQL has them; NULL without any."""
     if found is None:
         return [None] * len(rowids)
-    spans = found.spans(readable, np.asarray(rowids, np.int64))
-    return [None if span is None else shown(*span) for span in spans]
+    best = found.best(readable, np.asarray(rowids, np.int64))
+    return [None if each is None else shown(each.start, each.end) for each in best]
 
 
 def search_fields(schema: Schema) -> list[pa.Field]:

@@ -12,9 +12,9 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
-import pyarrow as pa
 
 from audiomem_sql.arrays import F32Array, I64Array
 from audiomem_sql.columns.text_vectors import MAX_PASSAGES, Passages
@@ -161,38 +161,26 @@ def embedded_texts(
     return made
 
 
-def best_span(first: F32Array, passages: bytes, query: F32Array) -> tuple[int, int]:
+class BestPassage(NamedTuple):
+    """The passage of a text that is nearest to a query.
+
+    start, end: its first character, and the one behind its last. cosine: how near it is. passages: how many
+    the text has.
+    """
+
+    start: int
+    end: int
+    cosine: float
+    passages: int
+
+
+def best_passage(first: F32Array, passages: bytes, query: F32Array) -> BestPassage:
     """The passage of a row that is nearest to float32 (d,) ``query``.
 
     first: the vector of the first passage. passages: what the column of passages holds.
     """
     found = Passages.from_bytes(passages, len(first))
     distances = distances_of(np.vstack([first[np.newaxis], found.further]), query, COSINE)
-    start, end = found.spans[int(np.argmin(distances))].tolist()
-    return start, end
-
-
-def nearest_passages(passages: pa.Array, query: F32Array, distances: F32Array) -> F32Array:
-    """Cosine distances float32 (n,) of rows by the best of their passages.
-
-    passages: what their column holds in the rows. distances: those of the first passages.
-    """
-    nearest = distances.copy()
-    for row, value in enumerate(passages.to_pylist()):
-        if value is not None:
-            further = distances_of(Passages.from_bytes(value, len(query)).further, query, COSINE)
-            nearest[row] = min(nearest[row], further.min())
-    return nearest
-
-
-def best_of_both(
-    first: tuple[I64Array, F32Array], further: tuple[I64Array, F32Array], k: int
-) -> tuple[I64Array, F32Array]:
-    """The ``k`` nearest rows of two rankings, each with the less of its distances; nearest first."""
-    rows, distances = np.concatenate([first[0], further[0]]), np.concatenate([first[1], further[1]])
-    order = np.lexsort((distances, rows))
-    rows, distances = rows[order], distances[order]
-    new = np.diff(rows, prepend=-1) != 0
-    rows, distances = rows[new], distances[new]
-    order = np.lexsort((rows, distances))[:k]
-    return rows[order], distances[order]
+    best = int(np.argmin(distances))
+    start, end = found.spans[best].tolist()
+    return BestPassage(start, end, 1.0 - float(distances[best]), len(found.spans))

@@ -27,11 +27,12 @@ from audiomem_sql.indexes.vectors import PassageIndex, VectorIndex, distances_of
 from audiomem_sql.machine.interrupts import check_interrupt
 from audiomem_sql.predicates import Op, Predicate, bind
 from audiomem_sql.scan import Filter, Readable, RowFilter, scan
-from audiomem_sql.search.embedding.passages import best_of_both, nearest_passages
+from audiomem_sql.search.embedding.text_scores import text_distances
 from audiomem_sql.search.embedding.vectors_in_sql import query_of
 from audiomem_sql.search.ranking.confirming import confirmed
 from audiomem_sql.search.ranking.neighbours import FIRST_ROWS, MOST_ROWS, Neighbours
 from audiomem_sql.search.ranking.parts import allowed_rows, compared_vectors, parts
+from audiomem_sql.search.ranking.text_ranking import TextRanking
 from audiomem_sql.storage.segment import ReadableSegment, matrix
 
 #: Rows that an index proposes for each that is wanted, by how fine its codes are, and so many more.
@@ -166,7 +167,7 @@ class _Ranking:
             for batch in scan(part, read, (*filters, present), row_filter=row_filter):
                 distances = self._distances_of(batch.arrays[0])
                 if passages is not None:
-                    distances = nearest_passages(batch.arrays[1], query, distances)
+                    distances = text_distances(batch.arrays[1], query, distances)
                 rowids.append(batch.rowids)
                 compared.append(distances)
         #: The rows that were compared one by one.
@@ -213,10 +214,12 @@ class _Ranking:
         """The ``k`` nearest rows of a segment, int64 (n,), and their distances, float32 (n,)."""
         options = self._options
         if options is None:
+            further = None if self._passages is None else segment.vector_index(self._passages)
+            if isinstance(further, PassageIndex) and further.count:
+                return TextRanking(index, further, self._query, allowed).nearest(k)
             rows, values = index.search(self._query[np.newaxis], k, allowed)
             filled = rows[0] >= 0
-            first = rows[0][filled], values[0][filled]
-            return first if self._passages is None else self._with_passages(segment, first, allowed, k)
+            return rows[0][filled], values[0][filled]
         times = PROPOSED[options.codes] * (1 if options.dimensions is None else PROPOSED_OF_CUT)
         wanted = min(segment.rows, times * k + LEAST_PROPOSED)
         if allowed is not None and np.count_nonzero(allowed) <= wanted:
@@ -234,20 +237,6 @@ class _Ranking:
         if options.dimensions is not None:  # what the index says is of some of the numbers
             return self._compared(segment, np.concatenate([proposed, undirected]), k)
         return confirmed(proposed, stated, undirected, k, lambda rows: self._distances_to(segment, rows))
-
-    def _with_passages(
-        self,
-        segment: ReadableSegment,
-        first: tuple[I64Array, F32Array],
-        allowed: BoolArray | None,
-        k: int,
-    ) -> tuple[I64Array, F32Array]:
-        """The ``k`` nearest rows by their best passage; first: those by the first passage alone."""
-        assert self._passages is not None
-        index = segment.vector_index(self._passages)
-        if not isinstance(index, PassageIndex) or not index.count:
-            return first
-        return best_of_both(first, index.nearest_rows(self._query, k, allowed), k)
 
     def _distances_to(self, segment: ReadableSegment, rows: I64Array) -> F32Array:
         """The distances of int64 (n,) rows, float32 (n,), by their vectors as they are; infinite for NULL."""

@@ -290,10 +290,8 @@ class PagedFile:
 
     def prefetch(self, stream: int, ranges: Iterable[tuple[int, int]]) -> None:
         """Tell which bytes of a stream will be read next, (place, length) each: a store is asked once."""
-        if not self.is_far:
-            return
-        runs = self._streams.runs(stream, ranges)
-        self._spans.prefetch(self.source, runs)
+        if self.is_far:
+            self._spans.prefetch(self.source, self._streams.runs(stream, ranges))
 
     def _decoded(self, pages: U8Array, numbers: I64Array, first: int) -> tuple[U8Array, BoolArray]:
         """The cells ``numbers`` of ``pages``, which begin with page ``first``.
@@ -384,9 +382,7 @@ class PagedFile:
         return np.asarray((code.encode(body[:, : code.data_bytes]) != body).any(axis=1))
 
     def recover(self, cells: I64Array) -> tuple[BoolArray, BoolArray]:
-        """Whether damaged cells, by their numbers in the segment, can be recovered, and by the outer code.
-
-        Bool (n,) each.
+        """Whether cells, by their numbers in the segment, can be recovered, and by the outer code: bool (n,).
 
         Without protection, too: the code of a frequency band may have corrected what was heard.
         """

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import example, given, settings
 
 from audiomem_sql.errors import QueryError
-from audiomem_sql.indexes.words.fts_query import MAX_DEPTH, And, Near, parse_query
+from audiomem_sql.indexes.words.fts_query import MAX_CHARACTERS, MAX_DEPTH, And, Near, parse_query
 from indexes.words import queries
 from indexes.words.fts5 import Fts5
 
@@ -60,6 +60,14 @@ def test_columns_by_any_case_and_in_quotes() -> None:
 def test_depth_is_bounded(query: str) -> None:
     with pytest.raises(QueryError, match=f"maximum depth {MAX_DEPTH}"):
         parse_query(query, ["body"])
+
+
+def test_length_is_bounded() -> None:
+    """Whatever it says: the text is not looked at."""
+    for query in ("word " * 26_214 + "w", '"' + "w" * MAX_CHARACTERS, "(" * 2 * MAX_CHARACTERS):
+        with pytest.raises(QueryError, match=r"over the limit of 131,072\. Search for fewer words"):
+            parse_query(query + "w" * max(0, MAX_CHARACTERS + 1 - len(query)), ["body"])
+    assert len(parse_query("w" * MAX_CHARACTERS, ["body"]).phrases) == 1
 
 
 def test_a_query_may_be_long() -> None:

@@ -6,6 +6,7 @@ After updates, deletions, checkpoints and vacuums, and in old versions.
 from __future__ import annotations
 
 import random
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -280,3 +281,24 @@ def test_reembedding(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         pytest.raises(SchemaError, match="by meaning"),
     ):
         plain.reembed()
+
+
+def test_no_k_is_the_usual_number(tmp_path: Path) -> None:
+    """In every method that has one; what is no number of rows is an error that names the file."""
+    columns = ["id INTEGER PRIMARY KEY", "body TEXT SEMANTIC INDEXED"]
+    with Table.create(tmp_path / "t.flac", columns, {"model": "hashing"}) as table:
+        table.append([{"id": number, "body": f"word{number} other"} for number in range(20)])
+        calls: list[tuple[Callable[[Any], Any], int]] = [
+            (lambda k: table.search("other", k), 10),
+            (lambda k: table.explain("other", k), 10),
+            (lambda k: table.top("id DESC", k), 10),
+            (lambda k: table.suggest("word", k), 5),
+            (lambda k: table.nearest_to(["other"], k), 10),
+            (lambda k: table.knn_join(table, k, where="id = 1"), 10),
+        ]
+        for number, (call, usual) in enumerate(calls):
+            assert len(call(None)) == len(call(usual)) == usual, number
+            assert len(call(np.int64(3))) == 3, number
+            for wrong in (0, -1, "3", 2.5, True):
+                with pytest.raises(QueryError, match=r"t\.flac.*k = .* is no number of rows"):
+                    call(wrong)

@@ -37,6 +37,7 @@ CASES: dict[str, tuple[Any, str, int, str] | tuple[Any, str, int, str, str]] = {
     "a vector of another model": ([1.0, 0.0, 0.0], "body", 3, "the vectors have 256"),
     "a text for a vector": ("words", "l2", 3, "no JSON array"),
     "a text of a megabyte": ("word " * 220_000, "body", 3, "over the limit of 1,048,576"),
+    "FTS5's syntax of a megabyte": ("keyword: " + "or " * 350_000, "body", 3, "over the limit of 131,072"),
     "a vector of a megabyte": ("[" + "1, " * 350_000 + "1]", "l2", 3, "has 350001 numbers"),
     "nothing but spaces": ("semantic:   ", "body", 3, "empty"),
     "a fusion that does not exist": ("words", "body", 3, "there is no fusion 'rff'", "fusion=rff"),

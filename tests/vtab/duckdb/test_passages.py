@@ -54,6 +54,18 @@ def test_the_passage_is_a_column(connection: Any, path: str) -> None:
     assert FACT in connection.execute(text).fetchall()[0][0]
 
 
+def test_why_a_passage_was_found(connection: Any, path: str) -> None:
+    call = f"FROM audiomem_explain('{path}', 'treaty of Tordesillas')"
+    rows = connection.execute(f"SELECT row_id, passage, passages, passage_cosine > cosine {call}").fetchall()
+    with am.Table(path) as table:
+        why = table.explain("treaty of Tordesillas").to_pylist()
+        passage = table.search("treaty of Tordesillas", 1)["passage"][0].as_py()
+    assert rows == [(1, passage, why[0]["passages"], True), (2, None, None, None)]
+    shown = CliRunner().invoke(app, ["search", path, "treaty of Tordesillas", "--explain"]).stdout
+    assert f"best of {why[0]['passages']} passages: {passage} cosine {why[0]['passage_cosine']:.4f}" in shown
+    assert shown.count("passages:") == 1
+
+
 def test_python_and_the_shell(path: str) -> None:
     with am.Table(path) as table:
         found = table.search("treaty of Tordesillas", 1, columns=["id"])
