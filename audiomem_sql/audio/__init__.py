@@ -22,6 +22,9 @@ scipy and soundfile are imported by the first call that needs them.
 
 from __future__ import annotations
 
+import importlib
+from typing import TYPE_CHECKING, Any
+
 from audiomem_sql.audio.finding.opening import DecodedPages, ScannedPages, VerbatimPages, open_pages, rescan
 from audiomem_sql.audio.finding.was_a_table import evidence_of_a_table
 from audiomem_sql.audio.flac.comments import NO_TAGS, Picture, Tags, has_blank_padding, read_tags, with_cover
@@ -29,24 +32,41 @@ from audiomem_sql.audio.flac.frames import frame_count, frame_offset, frame_size
 from audiomem_sql.audio.flac.metadata import STREAM_HEAD_BYTES, changed_streaminfo
 from audiomem_sql.audio.flac.profiles import PROFILES, Profile, resolve, small_profile
 from audiomem_sql.audio.flac.writer import FlacWriter
-from audiomem_sql.audio.mp4.boxes import fragment_head, initialisation
-from audiomem_sql.audio.mp4.playlist import (
-    CHAPTERS,
-    INDEX,
-    MOST_PLAYLIST_BYTES,
-    Chapter,
-    Part,
-    chapters,
-    index_playlist,
-    media_playlist,
-    parsed_playlist,
-)
 from audiomem_sql.audio.source import PageSource, Probe, missing_pages
 from audiomem_sql.audio.spectrum.health import BandReading, Health
 from audiomem_sql.audio.spectrum.plans import PLANS, ROBUSTNESS, Mode
 from audiomem_sql.audio.spectrum.shape import Shape, spectrum_profile
 from audiomem_sql.audio.spectrum.spectrum import Spectrum, spectrum_of
 from audiomem_sql.audio.spectrum.transform import require_scipy, unpacked
+
+if TYPE_CHECKING:
+    from audiomem_sql.audio.mp4.boxes import fragment_head, initialisation
+    from audiomem_sql.audio.mp4.playlist import (
+        CHAPTERS,
+        INDEX,
+        MOST_PLAYLIST_BYTES,
+        Chapter,
+        Part,
+        chapters,
+        index_playlist,
+        media_playlist,
+        parsed_playlist,
+    )
+
+#: Where streams are made and read. Loaded when the first one is.
+_OF_STREAMS = {
+    "CHAPTERS": "playlist",
+    "Chapter": "playlist",
+    "INDEX": "playlist",
+    "MOST_PLAYLIST_BYTES": "playlist",
+    "Part": "playlist",
+    "chapters": "playlist",
+    "fragment_head": "boxes",
+    "index_playlist": "playlist",
+    "initialisation": "boxes",
+    "media_playlist": "playlist",
+    "parsed_playlist": "playlist",
+}
 
 __all__ = [
     "CHAPTERS",
@@ -99,3 +119,9 @@ __all__ = [
     "unpacked",
     "with_cover",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _OF_STREAMS:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(importlib.import_module(f"{__name__}.mp4.{_OF_STREAMS[name]}"), name)

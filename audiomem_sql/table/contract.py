@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import datetime
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from audiomem_sql.columns.schema import Schema
-from audiomem_sql.storage.segment import Arrived, TableOptions
+from audiomem_sql.storage.segment import TableOptions
 from audiomem_sql.versions import Snapshot, TableFiles
+
+if TYPE_CHECKING:
+    from audiomem_sql.storage.segment import Arrived
 
 
 class ReadableTable(Protocol):

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import os
+from typing import TYPE_CHECKING
 
 from audiomem_sql.machine.progress import Progress
 from audiomem_sql.table.upkeep import Upkeep
-from audiomem_sql.upkeep.stream import SECONDS, Stream
+
+if TYPE_CHECKING:
+    from audiomem_sql.upkeep import Stream
 
 
 class Copying:
@@ -34,16 +37,16 @@ class Copying:
         where: str | os.PathLike[str],
         version: int | str | None = None,
         *,
-        seconds: float = SECONDS,
+        seconds: float | None = None,
         progress: Progress | None = None,
     ) -> Stream:
         """Write the table as a stream that players of HLS play, and :func:`audiomem_sql.open` reads.
 
         where: a folder that is empty or not there, or a URL in a store, such as ``s3://bucket/kb``. version:
         a number or a tag, by default the newest; earlier versions are in the stream, later ones are not.
-        seconds: of a media segment, about. What is streamed is one segment with ``layout=remote``, whatever
-        the table is made of; nobody is kept from writing meanwhile. progress: called with work done and work
-        in all. OptionError for impossible seconds, StorageError for a place that is not free or cannot be
-        written; then there is no stream there.
+        seconds: of a media segment, about; by default six. What is streamed is one segment with
+        ``layout=remote``, whatever the table is made of; nobody is kept from writing meanwhile. progress:
+        called with work done and work in all. OptionError for impossible seconds, StorageError for a place
+        that is not free or cannot be written; then there is no stream there.
         """
         return self._upkeep.stream(where, version, seconds, progress)

@@ -7,7 +7,7 @@ import os
 from bisect import bisect_right
 from collections.abc import Sequence
 from datetime import datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from audiomem_sql.columns.schema import Schema
 from audiomem_sql.columns.timestamps import parse, render
@@ -23,11 +23,15 @@ from audiomem_sql.machine.block_cache import SHARED, BlockCache
 from audiomem_sql.machine.file_names import stem
 from audiomem_sql.machine.limits import LIMITS
 from audiomem_sql.machine.malloc import spare, trim
-from audiomem_sql.storage.segment import Arrived, Segment, TableOptions
+from audiomem_sql.storage.segment import Segment, TableOptions
 from audiomem_sql.upkeep.mixed_file import tell_mixed_file
 from audiomem_sql.upkeep.salvage import SalvagedSnapshot, load_salvaged
 from audiomem_sql.upkeep.torn_log import tell_torn_log
-from audiomem_sql.versions import Snapshot, TableFiles, Tiers, known_sources, table_files
+from audiomem_sql.versions import Snapshot, TableFiles, known_sources, table_files
+
+if TYPE_CHECKING:
+    from audiomem_sql.storage.segment import Arrived
+    from audiomem_sql.versions import Tiers
 
 
 class OpenTable:

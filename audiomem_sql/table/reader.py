@@ -16,19 +16,21 @@ from audiomem_sql.columns.schema import Schema
 from audiomem_sql.errors import DataTypeError, InFile, StorageError
 from audiomem_sql.machine.block_cache import SHARED, BlockCache
 from audiomem_sql.search import RankingOptions
-from audiomem_sql.storage.segment import Arrived, Migration, TableOptions, Version
+from audiomem_sql.storage.segment import Migration, TableOptions, Version
 from audiomem_sql.table.analyses import Analysed
 from audiomem_sql.table.analysing import Analysing
 from audiomem_sql.table.explanations import explanation_table, named_ranking
 from audiomem_sql.table.open_table import OpenTable
 from audiomem_sql.table.placed import Placed
 from audiomem_sql.table.rows import Current, Rows, row_at
-from audiomem_sql.versions import Snapshot, TableFiles, Tiers
+from audiomem_sql.versions import Snapshot, TableFiles
 
 if TYPE_CHECKING:
     import pandas as pd
 
+    from audiomem_sql.storage.segment import Arrived
     from audiomem_sql.table.arrow_dataset import FlacDataset
+    from audiomem_sql.versions import Tiers
 
 
 class TableReader(Placed, Analysing):

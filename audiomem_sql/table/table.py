@@ -6,7 +6,7 @@ import contextlib
 import os
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from audiomem_sql.arrays import I64Array
 from audiomem_sql.audio import Picture
@@ -29,8 +29,11 @@ from audiomem_sql.table.transactions import Transactions
 from audiomem_sql.table.upkeep import Upkeep
 from audiomem_sql.upkeep.compaction import Retention
 from audiomem_sql.upkeep.repair import Repair
-from audiomem_sql.versions import Snapshot, Tiers
+from audiomem_sql.versions import Snapshot
 from audiomem_sql.writing.transaction import Transaction
+
+if TYPE_CHECKING:
+    from audiomem_sql.versions import Tiers
 
 BUSY_TIMEOUT = 5.0
 

@@ -6,6 +6,7 @@ import contextlib
 import os
 from collections.abc import Mapping
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 from audiomem_sql.audio import Picture
 from audiomem_sql.errors import InFile, OptionError, StorageError
@@ -16,10 +17,11 @@ from audiomem_sql.sound.cover import covered
 from audiomem_sql.storage.segment import TableOptions
 from audiomem_sql.table.open_table import OpenTable
 from audiomem_sql.table.session import Session
-from audiomem_sql.upkeep.backup import check_whole, write_backup
 from audiomem_sql.upkeep.compaction import Retention
 from audiomem_sql.upkeep.repair import Repair, repair_head, repaired, table_files
-from audiomem_sql.upkeep.stream import Stream, write_stream
+
+if TYPE_CHECKING:
+    from audiomem_sql.upkeep.stream import Stream
 
 #: Options that can be changed by writing a table anew.
 TRANSCODED = (
@@ -87,6 +89,8 @@ class Upkeep:
         self, path: str | os.PathLike[str], version: int | str | None, progress: Progress | None
     ) -> int:
         """Copy a version to a new file, without keeping anybody from writing; its number."""
+        from audiomem_sql.upkeep.backup import check_whole, write_backup
+
         copied = self._whole(version)
         if is_url(path):
             from audiomem_sql.table.stored_creation import copy_to_store
@@ -101,10 +105,12 @@ class Upkeep:
         self,
         where: str | os.PathLike[str],
         version: int | str | None,
-        seconds: float,
+        seconds: float | None,
         progress: Progress | None,
     ) -> Stream:
         """Write a version as a stream to a folder or a store, without keeping anybody from writing."""
+        from audiomem_sql.upkeep.stream import SECONDS, write_stream
+
         copied = self._whole(version)
         return write_stream(
             copied.files,
@@ -112,7 +118,7 @@ class Upkeep:
             where,
             copied.options,
             copied.name,
-            seconds=seconds,
+            seconds=SECONDS if seconds is None else seconds,
             progress=progress,
         )
 

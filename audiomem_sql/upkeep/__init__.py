@@ -17,14 +17,22 @@ the writer's lock, but for a backup.
 
 from __future__ import annotations
 
-from audiomem_sql.upkeep.backup import write_backup
+import importlib
+from typing import TYPE_CHECKING, Any
+
 from audiomem_sql.upkeep.compaction import Retention, checkpoint, merge, vacuum
 from audiomem_sql.upkeep.mixed_file import tell_mixed_file
 from audiomem_sql.upkeep.repair import Repair, repair_copy, repaired
 from audiomem_sql.upkeep.salvage import load_salvaged
-from audiomem_sql.upkeep.stream import SECONDS, Stream, write_stream
 from audiomem_sql.upkeep.torn_log import tell_torn_log
 from audiomem_sql.upkeep.verify import Problem, Verifiable, problems
+
+if TYPE_CHECKING:
+    from audiomem_sql.upkeep.backup import write_backup
+    from audiomem_sql.upkeep.stream import SECONDS, Stream, write_stream
+
+#: Where copies and streams are written. Loaded when the first one is.
+_RARE = {"SECONDS": "stream", "Stream": "stream", "write_backup": "backup", "write_stream": "stream"}
 
 __all__ = [
     "SECONDS",
@@ -45,3 +53,9 @@ __all__ = [
     "write_backup",
     "write_stream",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _RARE:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(importlib.import_module(f"{__name__}.{_RARE[name]}"), name)

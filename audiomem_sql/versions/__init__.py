@@ -29,11 +29,13 @@ It is not for writing: commits are made by ``writing``, and files are merged by 
 
 from __future__ import annotations
 
+import importlib
+from typing import TYPE_CHECKING, Any
+
 from audiomem_sql.storage.pages import HeadRecord
 from audiomem_sql.versions.base_file import only_read
 from audiomem_sql.versions.chain import check_table
 from audiomem_sql.versions.column_language import decided_tokenizers, decided_words
-from audiomem_sql.versions.copies import Copy, check_same, leader, open_copies, snapshot_of
 from audiomem_sql.versions.files import TableFiles
 from audiomem_sql.versions.head_file import (
     HeadFile,
@@ -54,15 +56,34 @@ from audiomem_sql.versions.ingested import (
 from audiomem_sql.versions.log_of_file import announced_session
 from audiomem_sql.versions.merge import Tombstones, VersionedBatch, kept_rows, merged_rows
 from audiomem_sql.versions.opening import table_files
-from audiomem_sql.versions.remote_files import Tiers
 from audiomem_sql.versions.replaced import is_replaced
-from audiomem_sql.versions.replicated_files import check_alone, copy_places
 from audiomem_sql.versions.row_changes import Change, changes
 from audiomem_sql.versions.segment_view import SegmentView
 from audiomem_sql.versions.snapshot import Snapshot
-from audiomem_sql.versions.stored_making import AlreadyThereError, make_table
-from audiomem_sql.versions.stored_snapshot import StoredSnapshot
-from audiomem_sql.versions.stored_table import StoredTable
+
+if TYPE_CHECKING:
+    from audiomem_sql.versions.copies import Copy, check_same, leader, open_copies, snapshot_of
+    from audiomem_sql.versions.remote_files import Tiers
+    from audiomem_sql.versions.replicated_files import check_alone, copy_places
+    from audiomem_sql.versions.stored_making import AlreadyThereError, make_table
+    from audiomem_sql.versions.stored_snapshot import StoredSnapshot
+    from audiomem_sql.versions.stored_table import StoredTable
+
+#: Where copies in several places, and tables in stores, are read. Loaded when the first one is.
+_RARE = {
+    "AlreadyThereError": "stored_making",
+    "Copy": "copies",
+    "StoredSnapshot": "stored_snapshot",
+    "StoredTable": "stored_table",
+    "Tiers": "remote_files",
+    "check_alone": "replicated_files",
+    "check_same": "copies",
+    "copy_places": "replicated_files",
+    "leader": "copies",
+    "make_table": "stored_making",
+    "open_copies": "copies",
+    "snapshot_of": "copies",
+}
 
 __all__ = [
     "DIGEST_BYTES",
@@ -107,3 +128,9 @@ __all__ = [
     "unpack_sources",
     "write_head",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _RARE:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(importlib.import_module(f"{__name__}.{_RARE[name]}"), name)

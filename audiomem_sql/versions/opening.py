@@ -4,17 +4,14 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from audiomem_sql.machine.file_names import resolved
 from audiomem_sql.machine.urls import is_playlist, is_url, shown
 from audiomem_sql.versions.files import TableFiles
-from audiomem_sql.versions.remote_files import RemoteTableFiles, Tiers
-from audiomem_sql.versions.replicated_files import ReplicatedTableFiles
-from audiomem_sql.versions.streamed_files import (
-    StreamedTableFiles,
-    no_replicas_of_a_stream,
-    no_tiers_of_a_stream,
-)
+
+if TYPE_CHECKING:
+    from audiomem_sql.versions.remote_files import Tiers
 
 
 def table_files(
@@ -33,6 +30,12 @@ def table_files(
     """
     name = os.fspath(path)
     if is_playlist(name):
+        from audiomem_sql.versions.streamed_files import (
+            StreamedTableFiles,
+            no_replicas_of_a_stream,
+            no_tiers_of_a_stream,
+        )
+
         if tiers:
             raise no_tiers_of_a_stream(shown(name))
         if replicas:
@@ -40,11 +43,14 @@ def table_files(
         return StreamedTableFiles.of_playlist(name, partial=partial)
     if replicas:
         from audiomem_sql.remote.replica_names import parse_replicas
+        from audiomem_sql.versions.replicated_files import ReplicatedTableFiles
 
         others = parse_replicas(replicas, name)
         if others:
             return ReplicatedTableFiles.of(name, others, tiers)
     if is_url(name):
+        from audiomem_sql.versions.remote_files import RemoteTableFiles
+
         return RemoteTableFiles.of_url(name, tiers, partial=partial)
     if tiers:
         from audiomem_sql.remote.tiers import local_file_is_not_cached

@@ -11,7 +11,6 @@ from functools import wraps
 from typing import Any, TypeVar, cast
 
 import apsw
-import apsw.ext
 import numpy as np
 
 from audiomem_sql.arrays import I64Array
@@ -28,7 +27,7 @@ from audiomem_sql.vtab.apsw.missing_table import ApswMissingTable
 from audiomem_sql.vtab.codes import ASK, SchemaChangedError, constraint
 from audiomem_sql.vtab.index_query import FAIL, ROLLBACK
 from audiomem_sql.vtab.planning import PlannedTable
-from audiomem_sql.vtab.table_functions import table_functions
+from audiomem_sql.vtab.table_functions import TableFunction, table_functions
 from audiomem_sql.vtab.tables import Tables
 from audiomem_sql.vtab.virtual_table import MOST_ANSWERS, VirtualTable
 
@@ -336,25 +335,36 @@ def register_functions(connection: apsw.Connection, module: Module) -> None:
     """Make the table-valued functions known to ``connection``, whose tables ``module`` has."""
     connected = weakref.ref(connection)
     for function in table_functions(module, lambda: cast(apsw.Connection, connected())):
-        made = cast(Any, function.call)
-        made.columns = function.columns
-        made.column_access = apsw.ext.VTColumnAccess.By_Index
-        apsw.ext.make_virtual_module(cast(Any, _DirectOnly(connection)), function.name, made)
+        made = cast(Any, _FunctionModule(function))
+        connection.create_module(
+            function.name, made, use_bestindex_object=True, eponymous=True, read_only=True
+        )
 
 
-class _DirectOnly:
-    """A connection whose modules no view or trigger of a schema that is not trusted may read from."""
+class _FunctionModule:
+    """The module of a table-valued function, made by ``apsw.ext`` when a statement first names it.
 
-    def __init__(self, connection: apsw.Connection) -> None:
-        self._connection = connection
+    That imports what few programs use. No view or trigger of a schema that is not trusted may read from it.
+    """
+
+    def __init__(self, function: TableFunction) -> None:
+        self._function = function
+        self._made: Any = None
+
+    def Connect(self, connection: apsw.Connection, *arguments: Any) -> Any:
+        """Make the function's table."""
+        connection.vtab_config(apsw.SQLITE_VTAB_DIRECTONLY)
+        if self._made is None:
+            from apsw import ext
+
+            call = cast(Any, self._function.call)
+            call.columns = self._function.columns
+            call.column_access = ext.VTColumnAccess.By_Index
+            ext.make_virtual_module(cast(Any, self), self._function.name, call)
+        return self._made.Connect(connection, *arguments)
+
+    Create = Connect
 
     def create_module(self, name: str, module: Any, **options: Any) -> None:
-        """As of ``apsw.Connection``."""
-        connect = module.Connect
-
-        def connected(connection: apsw.Connection, *arguments: Any) -> Any:
-            connection.vtab_config(apsw.SQLITE_VTAB_DIRECTONLY)
-            return connect(connection, *arguments)
-
-        module.Create = module.Connect = connected
-        self._connection.create_module(name, module, **options)
+        """Take the module that ``apsw.ext`` makes, in the place of a connection."""
+        self._made = module

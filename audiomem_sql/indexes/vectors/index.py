@@ -18,8 +18,8 @@ from audiomem_sql.columns.vector_index import COSINE
 from audiomem_sql.errors import DamagedFileError, DataTypeError
 from audiomem_sql.indexes.vectors.arrays import vectors_of
 from audiomem_sql.indexes.vectors.codec import VectorCodec
+from audiomem_sql.indexes.vectors.coded import CodedVectors
 from audiomem_sql.indexes.vectors.index_format import IndexHeader, decode_list
-from audiomem_sql.indexes.vectors.index_writing import CodedVectors
 from audiomem_sql.indexes.vectors.lists_together import ListsTogether, Room
 from audiomem_sql.indexes.vectors.metrics import Scores, distances_of_scores, query_scale
 from audiomem_sql.indexes.vectors.nearest import Pool

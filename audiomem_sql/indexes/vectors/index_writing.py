@@ -7,12 +7,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from audiomem_sql.arrays import BoolArray, F32Array, F64Array, I8Array, I32Array, I64Array, U16Array
+from audiomem_sql.arrays import BoolArray, F32Array, I8Array, I32Array, I64Array, U16Array
 from audiomem_sql.columns.vector_index import COSINE, FINE, INT8, SMALL, VectorIndexOptions
 from audiomem_sql.errors import DataTypeError, LimitError
 from audiomem_sql.indexes.vectors.arrays import lengths_of, vectors_of
 from audiomem_sql.indexes.vectors.clusters import CHUNK, cluster, means_of
 from audiomem_sql.indexes.vectors.codec import USUAL, StepRule, VectorCodec
+from audiomem_sql.indexes.vectors.coded import CodedVectors
 from audiomem_sql.indexes.vectors.index_format import (
     MAX_CENTRE_BYTES,
     MAX_LIST_BYTES,
@@ -45,33 +46,6 @@ SMALL_STEPS = StepRule(step=1.0, shrink=0.25, least_variance=0.12, trellis=False
 #: The steps of vectors of texts that are to be found more surely.
 FINE_STEPS = StepRule(step=0.15, shrink=0.35)
 BY_COSINE = VectorIndexOptions()
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class CodedVectors:
-    """Vectors as they are stored: int8 (n, d) in the codes of ``codec``, times float32 (n,) ``lengths``.
-
-    A length of 1 means that the codes hold the length, too; 0 is a vector of zeros, whatever its codes.
-    Handed from one index to the next, they stay the same bit by bit.
-    """
-
-    codec: VectorCodec
-    codes: I8Array
-    lengths: F32Array
-
-    def decoded(self) -> F32Array:
-        """float32 (n, d)."""
-        return self.codec.decode(self.codes) * self.lengths[:, None]
-
-    def cosines(self, query: F32Array) -> F64Array:
-        """Those with float32 (d,), float64 (n,); -1 for a vector of zeros. Nothing is turned back for it."""
-        placed = self.codec.placed(self.codes)
-        products = placed @ self.codec.rotated(query[np.newaxis])[0]
-        sizes = np.sqrt(np.einsum("ij,ij->i", placed, placed))
-        there = (sizes > 0) & (self.lengths > 0)
-        cosines = np.full(len(sizes), -1.0)
-        np.divide(products, sizes, out=cosines, where=there)
-        return cosines
 
 
 @dataclass(frozen=True, slots=True, eq=False)

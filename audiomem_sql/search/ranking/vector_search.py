@@ -27,12 +27,10 @@ from audiomem_sql.indexes.vectors import PassageIndex, VectorIndex, distances_of
 from audiomem_sql.machine.interrupts import check_interrupt
 from audiomem_sql.predicates import Op, Predicate, bind
 from audiomem_sql.scan import Filter, Readable, RowFilter, scan
-from audiomem_sql.search.embedding.text_scores import text_distances
 from audiomem_sql.search.embedding.vectors_in_sql import query_of
 from audiomem_sql.search.ranking.confirming import confirmed
 from audiomem_sql.search.ranking.neighbours import FIRST_ROWS, MOST_ROWS, Neighbours
 from audiomem_sql.search.ranking.parts import allowed_rows, compared_vectors, parts
-from audiomem_sql.search.ranking.text_ranking import TextRanking
 from audiomem_sql.storage.segment import ReadableSegment, matrix
 
 #: Rows that an index proposes for each that is wanted, by how fine its codes are, and so many more.
@@ -167,6 +165,8 @@ class _Ranking:
             for batch in scan(part, read, (*filters, present), row_filter=row_filter):
                 distances = self._distances_of(batch.arrays[0])
                 if passages is not None:
+                    from audiomem_sql.search.embedding.text_scores import text_distances
+
                     distances = text_distances(batch.arrays[1], query, distances)
                 rowids.append(batch.rowids)
                 compared.append(distances)
@@ -216,6 +216,8 @@ class _Ranking:
         if options is None:
             further = None if self._passages is None else segment.vector_index(self._passages)
             if isinstance(further, PassageIndex) and further.count:
+                from audiomem_sql.search.ranking.text_ranking import TextRanking
+
                 return TextRanking(index, further, self._query, allowed).nearest(k)
             rows, values = index.search(self._query[np.newaxis], k, allowed)
             filled = rows[0] >= 0

@@ -35,9 +35,11 @@ together.
 
 from __future__ import annotations
 
+import importlib
+from typing import TYPE_CHECKING, Any
+
 from audiomem_sql.bytes.file_state import FileState
 from audiomem_sql.storage.segment.appended_pages import AppendedPages, announce, can_append, retract
-from audiomem_sql.storage.segment.arrival import Arrival
 from audiomem_sql.storage.segment.catalog import (
     NO_HISTORY,
     Catalog,
@@ -69,7 +71,6 @@ from audiomem_sql.storage.segment.options import (
     default_backend,
     has_backends,
 )
-from audiomem_sql.storage.segment.partial import Arrived
 from audiomem_sql.storage.segment.passage_options import AUTO, ON, cuts_texts, passages_option
 from audiomem_sql.storage.segment.reader import Segment
 from audiomem_sql.storage.segment.salvaging import SalvagedFile, salvaged_file
@@ -80,6 +81,13 @@ from audiomem_sql.storage.segment.vector_extents import matrix
 from audiomem_sql.storage.segment.vorbis_comments import repaired_comments, repaired_of_file
 from audiomem_sql.storage.segment.write_options import WriteOptions
 from audiomem_sql.storage.segment.writer import SegmentWriter
+
+if TYPE_CHECKING:
+    from audiomem_sql.storage.segment.arrival import Arrival
+    from audiomem_sql.storage.segment.partial import Arrived
+
+#: What is known of a file of which a part has arrived. Loaded when the first one is read.
+_RARE = {"Arrival": "arrival", "Arrived": "partial"}
 
 __all__ = [
     "AUTO",
@@ -147,3 +155,9 @@ __all__ = [
     "retract",
     "salvaged_file",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _RARE:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(importlib.import_module(f"{__name__}.{_RARE[name]}"), name)

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Hashable, Iterable, Sequence
 from contextlib import AbstractContextManager
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
@@ -43,10 +43,12 @@ from audiomem_sql.storage.segment.hidden_columns import (
     ListedHiddenColumns,
     LossyHiddenColumns,
 )
-from audiomem_sql.storage.segment.partial import ArrivedCatalog, arrived_catalog
 from audiomem_sql.storage.segment.row_lookup import RowLookup
 from audiomem_sql.storage.segment.stored_indexes import StoredIndexes
 from audiomem_sql.storage.segment.tombstones import read_tombstones
+
+if TYPE_CHECKING:
+    from audiomem_sql.storage.segment.partial import ArrivedCatalog
 
 
 class Segment:
@@ -131,7 +133,11 @@ class Segment:
         stored = stored or any_catalog(file)
         if stored.catalog.segment_id != file.header.segment_id:
             raise DamagedFileError("the catalog belongs to another segment", file=file.path)
-        part = arrived_catalog(file, stored) if partial else None
+        part = None
+        if partial:
+            from audiomem_sql.storage.segment.partial import arrived_catalog
+
+            part = arrived_catalog(file, stored)
         catalog = stored.catalog if part is None else part.catalog
         return cls(file, catalog, stored.data_cell, cache, identity, digest=stored.digest, part=part)
 

@@ -13,8 +13,9 @@ from hypothesis import strategies as st
 from audiomem_sql.errors import AudioMemError, DamagedFileError, DataTypeError, MissingExtraError
 from audiomem_sql.indexes.vectors import scanning
 from audiomem_sql.indexes.vectors.codec import VectorCodec
+from audiomem_sql.indexes.vectors.coded import CodedVectors
 from audiomem_sql.indexes.vectors.index import VectorIndex
-from audiomem_sql.indexes.vectors.index_writing import CodedVectors, EncodedIndex, encode_index
+from audiomem_sql.indexes.vectors.index_writing import EncodedIndex, encode_index
 from audiomem_sql.machine.block_cache import BlockCache
 from indexes.vectors.clustered import brute_force, clustered
 from indexes.vectors.exact import merged, search_array
