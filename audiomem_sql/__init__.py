@@ -12,7 +12,7 @@ from audiomem_sql._version import __version__
 if TYPE_CHECKING:
     from audiomem_sql.connections import attach, connect, install_hook, load, register, register_duckdb
     from audiomem_sql.errors import AudioMemError, DamageWarning, UpkeepWarning
-    from audiomem_sql.frames.read_write import open, read_flac, write_flac
+    from audiomem_sql.frames.read_write import create, open, read_flac, write_flac
     from audiomem_sql.loadable import loadable_path
     from audiomem_sql.machine.device import use_device
     from audiomem_sql.pandas import read_sql
@@ -31,6 +31,7 @@ __all__ = [
     "allow_model",
     "attach",
     "connect",
+    "create",
     "dataset",
     "drop",
     "install_hook",
@@ -54,6 +55,7 @@ _HOMES = {
     "allow_model": "search",
     "attach": "connections",
     "connect": "connections",
+    "create": "frames.read_write",
     "dataset": "table.open_dataset",
     "drop": "table.dropping",
     "install_hook": "connections",

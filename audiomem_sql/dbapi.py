@@ -20,6 +20,7 @@ from audiomem_sql import connections, errors
 from audiomem_sql.connections import Parameters, bindable
 from audiomem_sql.machine.file_access import open_regular
 from audiomem_sql.machine.file_names import is_there
+from audiomem_sql.shards import is_sharded
 
 apilevel = "2.0"
 threadsafety = 1
@@ -180,6 +181,8 @@ def is_database(path: str | os.PathLike[str]) -> bool:
     """Whether ``path`` is a database of SQLite, or the place for a new one, and not a FLAC file."""
     if os.fspath(path) in (":memory:", ""):
         return True
+    if is_sharded(path):
+        return False
     try:
         handle = open_regular(path, os.O_RDONLY, follow=True, remedy="Name a FLAC file or a database.")
         with os.fdopen(handle, "rb") as file:

@@ -53,6 +53,7 @@ def test_the_pages_with_examples() -> None:
         "ORM",
         "STREAMING",
         "TIERS",
+        "SHARDS",
     }
     assert {page.stem for page in pages_with("console")} == {"README", "SHELL", "STREAMING"}
 

@@ -182,6 +182,7 @@ def test_the_exported_surface() -> None:
         "allow_model",
         "attach",
         "connect",
+        "create",
         "dataset",
         "drop",
         "install_hook",

@@ -20,6 +20,7 @@ ROOMS = (
     "indexes",
     "storage",
     "versions",
+    "shards",
     "scan",
     "sound",
     "search",

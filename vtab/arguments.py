@@ -16,6 +16,7 @@ from audiomem_sql.machine.file_names import is_there
 from audiomem_sql.machine.urls import is_url
 from audiomem_sql.search import allow_model
 from audiomem_sql.storage.segment import TableOptions
+from audiomem_sql.table.sharded_creation import SHARD_OPTIONS, check_same_shards
 from audiomem_sql.table.table import Table
 from audiomem_sql.versions import AlreadyThereError
 from audiomem_sql.vtab.hidden_columns import HiddenColumns, only_prefixed
@@ -130,7 +131,7 @@ def _parse(arguments: Sequence[str]) -> tuple[str, list[str], dict[str, str]]:
     definitions = [argument for argument in arguments[1:] if not is_option(argument)]
     with InFile(path):
         options = parse_options(argument for argument in arguments[1:] if is_option(argument))
-        TableOptions.check_names(options, _OF_CONNECTION)
+        TableOptions.check_names(options, (*_OF_CONNECTION, *SHARD_OPTIONS))
     if options.get("cache") and not options.get("replicas") and not is_url(path):
         from audiomem_sql.remote.tiers import local_file_is_not_cached  # loaded where it is needed
 
@@ -186,6 +187,7 @@ def _open_existing(
                 file=path,
                 remedy="Leave the columns out: the file knows its own.",
             )
+        check_same_shards(table.snapshot, options)
         if options:
             parsed = TableOptions.parse(options)
             for option in options:

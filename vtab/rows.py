@@ -331,12 +331,12 @@ class Rows(Cursor):
         readable, columns = self.readable, self.plan.columns
         if isinstance(stored, ManyRows):
             self._batches = stored.batches(columns)
-            if readable.own_rowids():
+            if readable.has_own_rows:
                 self._batches = chain(self._batches, own_batches(readable, columns, filters))
             return self._next()
         self._batches = iter(())
         rowids, *values = stored_values(stored, (ROWID, *columns))
-        if readable.own_rowids():
+        if readable.has_own_rows:
             for rowid, row in own_rows(readable, filters):
                 rowids.append(rowid)
                 for column, column_values in zip(columns, values, strict=True):

@@ -1,4 +1,4 @@
-"""``audiomem create``: an empty table in a new file."""
+"""``audiomem create``: an empty table in a new file, or in a folder of several."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ OptionList = Annotated[
 
 
 def create(
-    file: Annotated[str, typer.Argument(help="The FLAC file to make.", metavar="FILE")],
+    file: Annotated[str, typer.Argument(help="The FLAC file or folder to make.", metavar="FILE")],
     columns: Annotated[
         list[str],
         typer.Argument(
@@ -34,9 +34,15 @@ def create(
         str | None, typer.Option(help="Of SEMANTIC columns, such as all-MiniLM-L6-v2, or hashing.")
     ] = None,
     model_backend: Annotated[str | None, typer.Option(help="What runs the model: torch or onnx.")] = None,
+    shards: Annotated[
+        int | None, typer.Option(help="Make a folder with so many files, whose rows are one table.")
+    ] = None,
+    shard_key: Annotated[
+        str | None, typer.Option(help="Columns whose hash says which file a row is in: a,b.")
+    ] = None,
     option: OptionList = None,
 ) -> int:
-    """Make an empty table in a new file."""
+    """Make an empty table in a new file, or in a folder of several."""
     from audiomem_sql.table.table import Table
 
     options = parse_options(option or ())
@@ -46,6 +52,8 @@ def create(
         ("compression_level", compression_level),
         ("model", model),
         ("model_backend", model_backend),
+        ("shards", shards),
+        ("shard_key", shard_key),
     ):
         if value is not None:
             if name in options:

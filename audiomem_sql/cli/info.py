@@ -159,6 +159,12 @@ def _lines(facts: dict[str, Any]) -> dict[str, str]:
             f"{arrived['rows']:,} of {output.counted(arrived['rows_in_all'], 'row')}, "
             f"{arrived['pages']:,} of {output.counted(arrived['pages_in_all'], 'page')}"
         )
+    if facts["shards"]:
+        shards = facts["shards"]
+        lines["shards"] = (
+            f"{shards['count']:,} by the hash of {', '.join(shards['key'])}, with {min(shards['rows']):,} "
+            f"to {max(shards['rows']):,} rows"
+        )
     if facts["exposed"]:
         lines["exposed"] = str(Exposure(**facts["exposed"]))
     if facts["missing"]:

@@ -207,6 +207,7 @@ def _opened(file: str, options: dict[str, str], words: bool | None) -> Iterator[
     """The table in ``file``; one that is made here and stays without a commit is taken away again."""
     from audiomem_sql.ingest.ingestion import DEFAULT_COLUMNS
     from audiomem_sql.machine.file_names import is_there
+    from audiomem_sql.table.sharded_creation import remove_new
     from audiomem_sql.table.table import Table
 
     if is_there(file):
@@ -232,7 +233,7 @@ def _opened(file: str, options: dict[str, str], words: bool | None) -> Iterator[
             yield table
     finally:
         if table.version == 1:
-            os.unlink(table.files.base)
+            remove_new(table.files)
 
 
 def _exit_code(report: Report, paths: Sequence[str]) -> int:

@@ -31,7 +31,10 @@ def play(
     import tempfile
 
     from audiomem_sql.errors import StorageError, UnsupportedError
+    from audiomem_sql.shards import is_sharded, not_on_shards
 
+    if is_sharded(file):
+        raise not_on_shards("is many files", file, f"Play one of them: {file.rstrip('/')}/shard-0000.flac")
     player = next((name for name in PLAYERS if shutil.which(name)), None)
     if player is None:
         raise UnsupportedError(

@@ -13,13 +13,25 @@ from audiomem_sql.machine.file_names import is_there
 from audiomem_sql.machine.progress import Progress
 from audiomem_sql.machine.urls import is_url
 from audiomem_sql.storage.segment import TableOptions
+from audiomem_sql.table.sharded_creation import SHARD_OPTIONS
 from audiomem_sql.table.table import Table
 from audiomem_sql.writing.streaming import example_of, is_stream
 
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["open", "read_flac", "write_flac"]
+__all__ = ["create", "open", "read_flac", "write_flac"]
+
+
+def create(path: str | os.PathLike[str], columns: Sequence[str], **options: Any) -> Table:
+    """Create an empty table at ``path``, which must be free; the open table.
+
+    columns: definitions such as ``"id INTEGER PRIMARY KEY"``. options: profile, protection, compression_level
+    … as in CREATE VIRTUAL TABLE; shards=16 makes a folder of so many files (docs/SHARDS.md).
+    """
+    with InFile(path):
+        TableOptions.check_names(options, SHARD_OPTIONS)
+    return Table.create(path, columns, options)
 
 
 def open(
@@ -35,7 +47,7 @@ def open(
     replicas: str | Sequence[str] | None = None,
     restore: bool = False,
 ) -> Table:
-    """Open the table in a FLAC file, or in the stream that a playlist (``.m3u8``) leads to.
+    """Open the table in a FLAC file, in a stream (its playlist, ``.m3u8``), or in a folder of several files.
 
     version, as_of: the table as it was, by number, by tag or by time, with the columns that it had; to read
     only. salvage: where deltas are missing or cannot be read, read what the other files hold, and warn which
@@ -123,10 +135,11 @@ def write_flac(
     written batch by batch, see ``Table.append_stream``. primary_key: a column whose values are unique; an
     INTEGER one becomes the rowid. semantic: text columns to be searched by meaning. if_exists: "fail", or
     "append" to add the rows to the table that is there. options: profile, protection, compression_level … as
-    in CREATE VIRTUAL TABLE.
+    in CREATE VIRTUAL TABLE; shards=16 makes a folder of so many files (docs/SHARDS.md).
     """
     with InFile(path):
-        TableOptions.check_names(options, ("primary_key", "semantic", "if_exists", "progress"))
+        others = ("primary_key", "semantic", "if_exists", "progress", *SHARD_OPTIONS)
+        TableOptions.check_names(options, others)
     while True:
         if is_url(path) or not is_there(path):  # whether something is at a URL is told when it is made
             try:

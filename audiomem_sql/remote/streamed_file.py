@@ -11,7 +11,7 @@ from contextlib import closing
 from itertools import accumulate
 
 from audiomem_sql.audio import MOST_PLAYLIST_BYTES, Part, parsed_playlist
-from audiomem_sql.bytes import ByteSource, LocalFile
+from audiomem_sql.bytes import ByteSource, open_source
 from audiomem_sql.errors import DamagedFileError, NotAudioMemoryError, StorageError
 from audiomem_sql.machine.digests import blake2b
 from audiomem_sql.machine.urls import is_url, shown, without_query
@@ -26,7 +26,7 @@ class StreamedFile(ByteSource):
 
     partial: files may be missing at the end, because they have not arrived yet; ``size`` ends with the last
     one that is there. Otherwise reading one that is missing is a StorageError. ``identity``: the playlist,
-    and how many files are there. Raises as ``LocalFile`` and ``RemoteFile`` do, and what
+    and how many files are there. Raises as ``open_source`` and ``RemoteFile`` do, and what
     ``audio/mp4/playlist.py:parsed_playlist`` does.
     """
 
@@ -145,7 +145,7 @@ class StreamedFile(ByteSource):
 
 
 def _source(where: str) -> ByteSource:
-    return RemoteFile(where) if is_url(where) else LocalFile(where)
+    return RemoteFile(where) if is_url(where) else open_source(where)
 
 
 def _beside(playlist: str, name: str) -> str:

@@ -3,7 +3,8 @@
 A door states what a query asks (:func:`choose` gives a :class:`Plan`), or a condition (:func:`filters_of`,
 :func:`filters_of_text`). :func:`scan` reads all rows that pass :class:`Filter` and :data:`RowFilter`;
 :func:`find_rows` finds few rows by a key; :func:`fetch_rows` gives rows by rowid; :func:`first_rows` gives
-the first in an order that :func:`parse_order` reads. All of them read a :class:`Readable`.
+the first in an order that :func:`parse_order` reads. All of them read a :class:`Readable`,
+which :func:`narrowed` makes less of where a table has many files.
 
 Filters of pyarrow are in :mod:`audiomem_sql.scan.arrow_filter`, which loads Arrow's kernels.
 """
@@ -15,7 +16,7 @@ from audiomem_sql.scan.filters import Filter, RowFilter, filters_of, filters_of_
 from audiomem_sql.scan.lookup import ManyRows, find_rows
 from audiomem_sql.scan.plan import Plan
 from audiomem_sql.scan.planner import choose
-from audiomem_sql.scan.readable import Readable
+from audiomem_sql.scan.readable import Readable, narrowed
 from audiomem_sql.scan.scanner import in_rowid_order, scan
 from audiomem_sql.scan.top_rows import first_rows, parse_order
 
@@ -32,6 +33,7 @@ __all__ = [
     "find_rows",
     "first_rows",
     "in_rowid_order",
+    "narrowed",
     "parse_order",
     "scan",
 ]

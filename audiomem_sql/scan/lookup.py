@@ -20,7 +20,7 @@ from audiomem_sql.columns.sql_values import sql_value
 from audiomem_sql.columns.types import ColumnType, Kind
 from audiomem_sql.indexes.keys.index import LOOKUPS_BEFORE_INDEX, MAX_INDEX_BYTES, SMALL_ROWS, KeyIndex
 from audiomem_sql.scan.filters import Filter
-from audiomem_sql.scan.readable import Readable
+from audiomem_sql.scan.readable import Readable, narrowed
 from audiomem_sql.scan.scanner import scan_rows
 from audiomem_sql.storage.segment import ROWID, ReadableSegment
 
@@ -72,7 +72,7 @@ def find_rows(view: Readable, filters: Sequence[Filter]) -> FoundRows | None:
     if chosen is None:
         return None
     item, collation, keys = chosen
-    rows_found = find_by_key(view, item.column, collation, keys)
+    rows_found = find_by_key(narrowed(view, filters), item.column, collation, keys)
     if rows_found is None or len(filters) == 1:
         return rows_found
     if isinstance(rows_found, ManyRows):

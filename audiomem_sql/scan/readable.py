@@ -7,7 +7,8 @@ from typing import Protocol
 
 from audiomem_sql.columns.batch import Batch
 from audiomem_sql.columns.schema import Schema
-from audiomem_sql.versions import SegmentView
+from audiomem_sql.scan.filters import Filter
+from audiomem_sql.versions import SegmentView, Snapshot
 
 
 class Readable(Protocol):
@@ -31,3 +32,14 @@ class Readable(Protocol):
     @property
     def ordered(self) -> bool:
         """Whether segments, then pending rows, are in rowid order."""
+
+
+def narrowed(readable: Readable, filters: Sequence[Filter]) -> Readable:
+    """What has all rows of ``readable`` that pass ``filters``: itself, or less where there are many files."""
+    if not filters or type(readable) is Snapshot:
+        return readable
+    narrow = getattr(readable, "narrowed", None)
+    if narrow is None:
+        return readable
+    less: Readable = narrow(filters)
+    return less

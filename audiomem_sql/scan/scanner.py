@@ -25,7 +25,7 @@ from audiomem_sql.scan.candidates import candidate_rows
 from audiomem_sql.scan.filters import Filter, RowFilter
 from audiomem_sql.scan.lost_rows import tell_lost_rows, tell_lost_values
 from audiomem_sql.scan.read_ahead import asked_ahead, decoded_ahead
-from audiomem_sql.scan.readable import Readable
+from audiomem_sql.scan.readable import Readable, narrowed
 from audiomem_sql.storage.segment import ROWID, ReadableSegment
 from audiomem_sql.versions import SegmentView
 
@@ -61,7 +61,7 @@ def scan(
     """
     ranked = tuple(sorted(filters, key=lambda f: f.bound.cost))
     work = _Work(tuple(columns), ranked, row_filter, descending, ahead, frozenset(coded))
-    for batch in work.batches(snapshot, skip if not filters and row_filter is None else 0):
+    for batch in work.batches(narrowed(snapshot, ranked), skip if not filters and row_filter is None else 0):
         if isinstance(batch, int):
             skip -= batch
         elif skip >= len(batch):

@@ -18,6 +18,7 @@ from audiomem_sql.machine.progress import Progress
 from audiomem_sql.scan import filters_of_text
 from audiomem_sql.search import recorded, table_embedder, with_vectors
 from audiomem_sql.table.session import Session
+from audiomem_sql.table.sharded_session import ShardedSession
 from audiomem_sql.versions import Snapshot, pack_sources
 from audiomem_sql.writing import log_limits
 from audiomem_sql.writing.appending import (
@@ -111,6 +112,8 @@ class Appends:
     def _append_logged(self, append: Append) -> int | None:
         """Through the log, with what other threads append meanwhile; None if it is too large after all."""
         session, opened = self._session, self._opened
+        if isinstance(session, ShardedSession):
+            return session.append_alone(append)
         if session.enter(append=append):
             with session.leaving():
                 session.upgrade()

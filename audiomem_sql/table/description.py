@@ -10,6 +10,7 @@ from typing import Any
 from audiomem_sql.columns.timestamps import render
 from audiomem_sql.machine.urls import is_playlist, is_url
 from audiomem_sql.protection.levels import NONE
+from audiomem_sql.shards import ShardedSnapshot
 from audiomem_sql.storage.segment import ReadableSegment, TableOptions
 from audiomem_sql.table.contract import ReadableTable
 from audiomem_sql.table.exposure import exposure
@@ -21,7 +22,7 @@ def describe(table: ReadableTable) -> dict[str, Any]:
     snapshot, schema = table.snapshot, table.schema
     columns = _columns(table)
     exposed = exposure(snapshot)
-    log_bytes = 0 if snapshot.log is None else os.path.getsize(table.files.log)
+    log_bytes = _log_bytes(table)
     segments = _segments(snapshot)
     return {
         "file": table.path,
@@ -34,6 +35,7 @@ def describe(table: ReadableTable) -> dict[str, Any]:
         "versions": _versions(snapshot),
         "generation": 0 if snapshot.table_file is None else snapshot.table_file.generation,
         "segments": segments,
+        "shards": _shards(snapshot),
         "log": _log(snapshot, log_bytes),
         "vacuumed": _vacuumed(snapshot),
         "size": _size(snapshot, segments, log_bytes, sum(column["bytes"] for column in columns)),
@@ -47,6 +49,28 @@ def describe(table: ReadableTable) -> dict[str, Any]:
         },
         "sources": len(table.sources),
         "options": table.options.to_catalog(),
+    }
+
+
+def _log_bytes(table: ReadableTable) -> int:
+    """Bytes of the logs; of a sharded table also of the manifest."""
+    snapshot = table.snapshot
+    if isinstance(snapshot, ShardedSnapshot):
+        logs = (file.files.log for file in snapshot.shard_files)
+        return os.path.getsize(table.files.base) + sum(map(os.path.getsize, filter(os.path.lexists, logs)))
+    return 0 if snapshot.log is None else os.path.getsize(table.files.log)
+
+
+def _shards(snapshot: Snapshot) -> dict[str, Any] | None:
+    """How the rows of a sharded table are spread; None of one file."""
+    if not isinstance(snapshot, ShardedSnapshot):
+        return None
+    names = [snapshot.schema.columns[number].name for number in snapshot.placement.columns]
+    return {
+        "count": len(snapshot.shard_files),
+        "key": names or ["rowid"],
+        "zones": [snapshot.schema.columns[number].name for number in snapshot.manifest.zones.columns],
+        "rows": [shard.rows for shard in snapshot.shards],
     }
 
 

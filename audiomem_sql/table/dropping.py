@@ -14,6 +14,7 @@ from audiomem_sql.machine.block_cache import BlockCache
 from audiomem_sql.machine.durable import fsync_folder, replace_durably, storage_error
 from audiomem_sql.machine.file_access import open_regular, renew_access
 from audiomem_sql.machine.writer_lock import WriterLock
+from audiomem_sql.shards import is_sharded, not_on_shards
 from audiomem_sql.storage.segment import Segment
 from audiomem_sql.versions import TableFiles, read_head
 
@@ -31,6 +32,8 @@ def drop(path: str | os.PathLike[str], *, busy_timeout: float = 0.0) -> list[str
     no table, StorageError for what cannot be deleted or has a hard link, DamagedFileError for a table that
     cannot be read, because it is not sure then what belongs to it. After any of them every file is as it was.
     """
+    if is_sharded(path):
+        raise not_on_shards("is not dropped", os.fsdecode(path), "Delete its folder while nobody uses it.")
     files = TableFiles.at(path)
     with _alone(files, busy_timeout) as beside:
         _delete(files.base)

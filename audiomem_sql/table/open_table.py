@@ -23,6 +23,7 @@ from audiomem_sql.machine.block_cache import SHARED, BlockCache
 from audiomem_sql.machine.file_names import stem
 from audiomem_sql.machine.limits import LIMITS
 from audiomem_sql.machine.malloc import spare, trim
+from audiomem_sql.shards import ShardedFiles, ShardedSnapshot, is_sharded, not_on_shards
 from audiomem_sql.storage.segment import Segment, TableOptions
 from audiomem_sql.upkeep.mixed_file import tell_mixed_file
 from audiomem_sql.upkeep.salvage import SalvagedSnapshot, load_salvaged
@@ -62,7 +63,7 @@ class OpenTable:
             raise OptionError("salvage and partial exclude each other", file=given)
         if replicas and partial:
             raise OptionError("replicas and partial exclude each other", file=given)
-        self.files: TableFiles = table_files(given, tiers, replicas, partial=partial)
+        self.files: TableFiles = _files_at(given, tiers, replicas, partial=partial)
         #: What opens the table again with the same caches.
         self.cache_option = cache
         #: Other places that have the same file.
@@ -81,14 +82,19 @@ class OpenTable:
                 file=self.path,
                 remedy="Download all of them, and salvage that.",
             )
+        if salvage and isinstance(self.files, ShardedFiles):
+            raise not_on_shards(
+                "is not opened for salvage", self.path, "Run `audiomem salvage` for each of its files."
+            )
         self.snapshot: Snapshot = load_salvaged(self.files, blocks) if salvage else self.files.load(blocks)
         try:
             self._mark_segments()
             self.options = self._read_options()
             if LIMITS[self.options.profile].sparing:
                 spare()
-            tell_torn_log(self.files, self.snapshot)
-            tell_mixed_file(self.files, self.snapshot)
+            if not isinstance(self.snapshot, ShardedSnapshot):
+                tell_torn_log(self.files, self.snapshot)
+                tell_mixed_file(self.files, self.snapshot)
             if self.fixed:
                 self.snapshot = self.at(version, as_of)
                 self.options = self._read_options()
@@ -120,6 +126,8 @@ class OpenTable:
     @property
     def sources(self) -> dict[str, bytes]:
         """The digest of every source that rows were ingested from, by name."""
+        if isinstance(self.snapshot, ShardedSnapshot):
+            return dict(self.snapshot.manifest.sources)
         try:
             return known_sources(self.snapshot.segments, self.snapshot.logged)
         except DamagedFileError as error:
@@ -203,16 +211,29 @@ class OpenTable:
 
     def _mark_segments(self) -> None:
         """Tell the segments what a read does about damage."""
-        for segment in self.snapshot.segments:
-            segment.skip_damage = self.on_damage != "fail"
-            segment.null_damage = self.on_damage == "null"
+        self.snapshot.mark_damage(self.on_damage)
 
     def _read_options(self) -> TableOptions:
         """The options of the newest segment that has commits up to the snapshot's version."""
         snapshot = self.snapshot
+        if isinstance(snapshot, ShardedSnapshot):
+            with InFile(self.path):
+                return TableOptions.from_catalog(snapshot.manifest.options)
         written = [s for s in snapshot.segments if s.catalog.first_version <= snapshot.version]
         try:
             return TableOptions.from_catalog((written or snapshot.segments)[-1].catalog.options)
         except DamagedFileError as error:
             error.at(file=self.path, place="catalog")
             raise
+
+
+def _files_at(
+    path: str, tiers: Tiers | None, replicas: str | Sequence[str] | None, *, partial: bool
+) -> TableFiles:
+    """The files of the table that ``path`` leads to: a folder is that of a sharded one."""
+    if tiers or not is_sharded(path):
+        return table_files(path, tiers, replicas, partial=partial)
+    if replicas or partial:
+        what = "replicas" if replicas else "partial"
+        raise not_on_shards(f"is not opened with {what}", path, f"Leave {what} out.")
+    return ShardedFiles.of_folder(path)

@@ -32,6 +32,7 @@ from audiomem_sql.search import (
     shown_spans,
     suggestions,
 )
+from audiomem_sql.shards import ShardedSnapshot
 from audiomem_sql.storage.segment import TableOptions
 from audiomem_sql.versions import Snapshot
 from audiomem_sql.writing.transaction import Transaction
@@ -283,7 +284,7 @@ class Rows:
 def row_at(current: Current, rowid: int) -> dict[str, Any] | None:
     """The row with ``rowid`` as SQL sees it, by column name; None if there is none."""
     visible = current.schema.visible
-    own = current.own_row(rowid)
+    own = current.stored_row(rowid) if isinstance(current, ShardedSnapshot) else current.own_row(rowid)
     if own is not None:
         columns = visible.columns
         return {column.name: as_sql(value, column.type) for column, value in zip(columns, own, strict=False)}

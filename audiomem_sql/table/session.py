@@ -12,49 +12,25 @@ import os
 import threading
 import time
 from collections.abc import Iterator
-from types import TracebackType
 
 from audiomem_sql.errors import AudioMemError, BusyError, StorageError, UnsupportedError
 from audiomem_sql.machine.durable import replace_durably
 from audiomem_sql.machine.progress import Progress
 from audiomem_sql.machine.writer_lock import WriterLock
+from audiomem_sql.shards import sharded_table_of
 from audiomem_sql.storage.log import LogRecord
 from audiomem_sql.storage.segment import TableOptions
 from audiomem_sql.table.commit_log import CommitLog
 from audiomem_sql.table.commit_upkeep import CommitUpkeep, tell
+from audiomem_sql.table.leaving import Leaving
 from audiomem_sql.table.open_table import OpenTable
 from audiomem_sql.upkeep.compaction import Retention, checkpoint, merge, vacuum
 from audiomem_sql.versions import Snapshot
-from audiomem_sql.writing.commit import AnyCommit, Commit, LoggedCommit, commit_time, now, write_commit
+from audiomem_sql.writing.commit import Commit, LoggedCommit, PreparedCommit, commit_time, now, write_commit
 from audiomem_sql.writing.commit_limits import check_history
 from audiomem_sql.writing.group_commit import Append
 from audiomem_sql.writing.transaction import Transaction
 from audiomem_sql.writing.writer_turn import WriterTurn
-
-
-class Leaving:
-    """The context manager of :meth:`Session.leaving`.
-
-    A class, because a generator would cost every commit a microsecond.
-    """
-
-    __slots__ = ("_session",)
-
-    def __init__(self, session: Session) -> None:
-        self._session = session
-
-    def __enter__(self) -> None:
-        pass
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        try:
-            if error is not None:
-                with contextlib.suppress(AudioMemError):  # the error of the body is the one to tell
-                    self._session.opened.reload()
-        finally:
-            self._session.leave()
 
 
 class Session:
@@ -167,6 +143,8 @@ class Session:
                 file=opened.path,
                 remedy="Wait until all of it is there, and open it without partial.",
             )
+        if not self._swept:
+            self.check_no_shard()
         if opened.fixed:
             raise UnsupportedError(
                 f"this is version {opened.snapshot.version}, which does not change",
@@ -178,6 +156,16 @@ class Session:
         """UnsupportedError for what is not in a file."""
         if self.opened.files.is_remote:
             self.opened.files.check_writable()
+
+    def check_no_shard(self) -> None:
+        """UnsupportedError if the file is a shard: its commits are those of the whole table."""
+        folder = sharded_table_of(self.opened.files.base)
+        if folder is not None:
+            raise UnsupportedError(
+                "this file is a shard of a table, and is only read by itself",
+                file=self.opened.path,
+                remedy=f"Open the table to write to it: {folder}",
+            )
 
     def _lock_files(self, timeout: float, *, damaged: bool = False) -> None:
         """Take the writer's lock, load the newest snapshot, and see to it that it can be built upon."""
@@ -238,7 +226,7 @@ class Session:
         """:meth:`log_writer`, and the snapshot with the log."""
         return self.log_writer(), self.opened.snapshot
 
-    def append_to_log(self, record: LogRecord) -> AnyCommit:
+    def append_to_log(self, record: LogRecord) -> PreparedCommit:
         """Write a commit as a record of the log, durably. It is not in the snapshot yet."""
         check_history(self.opened.snapshot, record.message, tags=record.tags)
         writer = self.log_writer()
@@ -260,7 +248,7 @@ class Session:
 
     def write_segment(
         self, content: Commit, options: TableOptions | None = None, progress: Progress | None = None
-    ) -> AnyCommit:
+    ) -> PreparedCommit:
         """Write a commit as a segment of its own, durably. It is not in the snapshot yet.
 
         options: those that the table has from then on, by default those that it has.

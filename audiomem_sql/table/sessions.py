@@ -1,10 +1,12 @@
-"""Which session writes to a table: one for files, or one for objects in a store."""
+"""Which session writes to a table: one for a file, for a folder of several, or for objects in a store."""
 
 from __future__ import annotations
 
 from audiomem_sql.errors import OptionError
+from audiomem_sql.shards import ShardedFiles
 from audiomem_sql.table.open_table import OpenTable
 from audiomem_sql.table.session import Session
+from audiomem_sql.table.sharded_session import ShardedSession
 
 #: When an append is durable: when it returns, or some time later.
 DURABILITIES = ("sync", "async")
@@ -23,6 +25,8 @@ def session_of(opened: OpenTable, busy_timeout: float, durability: str = "sync")
     if wrong:
         opened.close()
         raise OptionError(wrong, file=opened.path)
+    if isinstance(opened.files, ShardedFiles):
+        return ShardedSession(opened, busy_timeout)
     if opened.files.stored is None:
         return Session(opened, busy_timeout)
     from audiomem_sql.table.stored_session import StoredSession

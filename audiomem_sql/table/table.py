@@ -23,10 +23,10 @@ from audiomem_sql.table.copying import Copying
 from audiomem_sql.table.creation import create_file, salvaged_columns, write_salvaged
 from audiomem_sql.table.reader import TableReader
 from audiomem_sql.table.rows import Current
-from audiomem_sql.table.schema_changes import SchemaChanges
 from audiomem_sql.table.sessions import session_of
+from audiomem_sql.table.sharded_creation import create_folder, remove_new, takes_shards
+from audiomem_sql.table.sharded_upkeep import schema_changes_of, upkeep_of
 from audiomem_sql.table.transactions import Transactions
-from audiomem_sql.table.upkeep import Upkeep
 from audiomem_sql.upkeep.compaction import Retention
 from audiomem_sql.upkeep.repair import Repair
 from audiomem_sql.versions import Snapshot
@@ -76,8 +76,8 @@ class Table(TableReader, Copying):
         self._session = session_of(self._opened, busy_timeout, durability)
         self._transactions = Transactions(self._session)
         self._appends = Appends(self._session)
-        self._upkeep = Upkeep(self._session)
-        self._schema_changes = SchemaChanges(self._session, self._transactions)
+        self._upkeep = upkeep_of(self._session)
+        self._schema_changes = schema_changes_of(self._session, self._transactions)
 
     @classmethod
     def create(
@@ -90,7 +90,8 @@ class Table(TableReader, Copying):
     ) -> Table:
         """Create an empty table at ``path``, which must be free.
 
-        columns: a schema, or definitions such as ``"id INTEGER PRIMARY KEY"``. options: see TableOptions.
+        columns: a schema, or definitions such as ``"id INTEGER PRIMARY KEY"``. options: see TableOptions;
+        ``shards``, ``shard_key`` and ``shard_zones`` make it a folder of several files (docs/SHARDS.md).
         """
         chosen = options or {}
         with InFile(path):
@@ -102,7 +103,7 @@ class Table(TableReader, Copying):
             allow_model(model)
             if schema.semantic_columns and "model_backend" not in chosen:
                 chosen = {**chosen, "model_backend": default_backend(model)}
-            create_file(path, schema, chosen)
+            (create_folder if takes_shards(chosen) else create_file)(path, schema, chosen)
         return cls(path, cache=cache)
 
     @classmethod
@@ -139,7 +140,7 @@ class Table(TableReader, Copying):
             session.enter()
             try:
                 if self._opened.snapshot.newest == 1:
-                    os.unlink(self.files.base)
+                    remove_new(self.files)
             finally:
                 session.leave()
         self.close()

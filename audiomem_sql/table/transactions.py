@@ -13,7 +13,7 @@ from audiomem_sql.search import embed_texts, recorded, table_embedder
 from audiomem_sql.table.session import Session
 from audiomem_sql.versions import changes
 from audiomem_sql.writing import log_limits
-from audiomem_sql.writing.commit import AnyCommit, LoggedCommit, commit_time
+from audiomem_sql.writing.commit import LoggedCommit, PreparedCommit, commit_time
 from audiomem_sql.writing.commit_limits import shortened
 from audiomem_sql.writing.transaction import Transaction
 
@@ -27,7 +27,7 @@ class Transactions:
     def __init__(self, session: Session) -> None:
         self._session = session
         self._opened = session.opened
-        self._prepared: AnyCommit | None = None
+        self._prepared: PreparedCommit | None = None
 
     def begin(self, *, any_thread: bool = False) -> Transaction:
         """Become the writer, and open a transaction on the newest snapshot.

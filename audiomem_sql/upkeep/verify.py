@@ -15,6 +15,7 @@ from audiomem_sql.columns.stored_values import int64_view
 from audiomem_sql.errors import DamagedFileError
 from audiomem_sql.machine.interrupts import check_interrupt
 from audiomem_sql.machine.progress import Progress
+from audiomem_sql.shards import ShardedSnapshot
 from audiomem_sql.storage.pages import PageDamage, foreign_at
 from audiomem_sql.storage.segment import (
     CREATED,
@@ -28,6 +29,7 @@ from audiomem_sql.storage.segment import (
 from audiomem_sql.upkeep.file_faults import file_faults, folder_faults
 from audiomem_sql.upkeep.log_faults import log_faults
 from audiomem_sql.upkeep.repair import Loss, losses
+from audiomem_sql.upkeep.sharded_faults import sharded_faults
 from audiomem_sql.versions import SegmentView, Snapshot, TableFiles, segment_sources
 from audiomem_sql.writing.unique_keys import combined_hashes
 
@@ -75,6 +77,9 @@ def problems(table: Verifiable, progress: Progress | None = None) -> Iterator[Pr
     The log, which has no pages, comes last. progress: called with pages looked at and pages in all; a page is
     looked at twice, for its bytes and for its meaning, and counts a half each time.
     """
+    if isinstance(table.snapshot, ShardedSnapshot):
+        yield from _sharded(table.snapshot, progress)
+        return
     segments = table.snapshot.segments
     total = sum(segment.file.page_count for segment in segments)
     done, whole = 0, True
@@ -104,6 +109,33 @@ def problems(table: Verifiable, progress: Progress | None = None) -> Iterator[Pr
         yield Problem(path, None, (), fault, repair)
     for fault, repair in log_faults(table.snapshot, table.files, whole=whole):
         yield Problem(table.files.log, None, (), fault, repair)
+
+
+@dataclass(frozen=True, slots=True)
+class _Shard:
+    """A shard as a table of its own."""
+
+    snapshot: Snapshot
+    files: TableFiles
+
+
+def _sharded(snapshot: ShardedSnapshot, progress: Progress | None) -> Iterator[Problem]:
+    """Every fault of a sharded table: those of its shards, then those of the whole."""
+    counts = [sum(segment.file.page_count for segment in shard.segments) for shard in snapshot.shards]
+    sound = True
+    for number, shard in enumerate(snapshot.shards):
+        before = sum(counts[:number])
+
+        def report(done: int, _: int, before: int = before) -> None:
+            if progress is not None:
+                progress(before + done, sum(counts))
+
+        for problem in problems(_Shard(shard, snapshot.shard_files[number].files), report):
+            sound = sound and problem.repair is not None
+            yield problem
+    if sound:
+        for path, fault, repair in sharded_faults(snapshot):
+            yield Problem(path, None, (), fault, repair)
 
 
 def _missing(table: Verifiable) -> Iterator[Problem]:

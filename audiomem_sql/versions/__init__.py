@@ -18,7 +18,7 @@ Other rooms import from here only.
 - ``announced_session`` tells which log a file says that it goes with.
 - ``decided_words`` tells how the texts of a column become words, ``decided_tokenizers`` what a new segment
   follows.
-- ``changes`` tells what commits changed, one ``Change`` a row.
+- ``changes`` tells what commits changed, one ``Change`` a row; ``in_order`` makes them of rows by version.
 - ``merged_rows`` gives the rows of several segments as one, each batch a ``VersionedBatch``; ``kept_rows``
   leaves out what no kept version shows; ``Tombstones`` are the rows that segments deleted from earlier ones.
 - ``known_sources``, ``segment_sources`` and ``logged_sources`` tell what was ingested, with digests of
@@ -35,6 +35,7 @@ from typing import TYPE_CHECKING, Any
 from audiomem_sql.storage.pages import HeadRecord
 from audiomem_sql.versions.base_file import only_read
 from audiomem_sql.versions.chain import check_table
+from audiomem_sql.versions.change import Change
 from audiomem_sql.versions.column_language import decided_tokenizers, decided_words
 from audiomem_sql.versions.files import TableFiles
 from audiomem_sql.versions.head_file import (
@@ -57,7 +58,7 @@ from audiomem_sql.versions.log_of_file import announced_session
 from audiomem_sql.versions.merge import Tombstones, VersionedBatch, kept_rows, merged_rows
 from audiomem_sql.versions.opening import table_files
 from audiomem_sql.versions.replaced import is_replaced
-from audiomem_sql.versions.row_changes import Change, changes
+from audiomem_sql.versions.row_changes import changes, in_order
 from audiomem_sql.versions.segment_view import SegmentView
 from audiomem_sql.versions.snapshot import Snapshot
 
@@ -110,6 +111,7 @@ __all__ = [
     "decided_tokenizers",
     "decided_words",
     "head_of",
+    "in_order",
     "is_replaced",
     "kept_rows",
     "known_sources",

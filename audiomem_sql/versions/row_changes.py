@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -14,23 +13,11 @@ from audiomem_sql.columns.schema import Schema
 from audiomem_sql.columns.sql_values import sql_values
 from audiomem_sql.columns.stored_values import as_sql
 from audiomem_sql.storage.segment import ReadableSegment
+from audiomem_sql.versions.change import Change
 from audiomem_sql.versions.merge import Tombstones
 from audiomem_sql.versions.snapshot import Snapshot
 
 INSERT, DELETE, PREIMAGE, POSTIMAGE = "insert", "delete", "update_preimage", "update_postimage"
-
-
-@dataclass(frozen=True, slots=True)
-class Change:
-    """A row as one commit found it (delete, update_preimage) or left it (insert, update_postimage).
-
-    values: one for each column of the schema that the table had then, see Snapshot.schema_at.
-    """
-
-    version: int
-    rowid: int
-    kind: str
-    values: tuple[Any, ...]
 
 
 def changes(snapshot: Snapshot, first: int, last: int) -> list[Change]:
@@ -43,6 +30,12 @@ def changes(snapshot: Snapshot, first: int, last: int) -> list[Change]:
     """
     for version in (first, last):
         snapshot.check_kept(version)
+    own = snapshot.own_changes(first, last)
+    return list(_stored_changes(snapshot, first, last)) if own is None else own
+
+
+def _stored_changes(snapshot: Snapshot, first: int, last: int) -> Iterator[Change]:
+    """What the segments and the log say of the commits ``first`` to ``last``."""
     added: dict[tuple[int, int], tuple[Any, ...]] = {}
     removed: dict[tuple[int, int], tuple[Any, ...]] = {}
     segments = snapshot.segments
@@ -73,7 +66,7 @@ def changes(snapshot: Snapshot, first: int, last: int) -> list[Change]:
             live[rowid] = row
             if first <= record.version <= last:
                 added[record.version, rowid] = tuple(map(as_sql, row, types))
-    return list(_in_order(added, removed))
+    return in_order(added, removed)
 
 
 def _spans(snapshot: Snapshot, first: int, last: int) -> Iterator[tuple[int, int, Schema]]:
@@ -84,9 +77,10 @@ def _spans(snapshot: Snapshot, first: int, last: int) -> Iterator[tuple[int, int
             yield low, min(high - 1, last), schema
 
 
-def _in_order(
+def in_order(
     added: dict[tuple[int, int], tuple[Any, ...]], removed: dict[tuple[int, int], tuple[Any, ...]]
 ) -> Iterator[Change]:
+    """The changes that rows by version and rowid are, which commits added and removed."""
     for version, rowid in sorted(added.keys() | removed.keys()):
         key = (version, rowid)
         both = key in added and key in removed

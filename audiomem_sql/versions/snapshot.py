@@ -24,7 +24,7 @@ from audiomem_sql.columns.stored_values import stored_rows
 from audiomem_sql.errors import QueryError
 from audiomem_sql.indexes.keys.index import FEW_ROWS, KeyIndex, indexed_rowids
 from audiomem_sql.machine.memory import check_room
-from audiomem_sql.storage.log import LogContent, LogRecord
+from audiomem_sql.storage.log import LogContent
 from audiomem_sql.storage.segment import (
     NO_HISTORY,
     Migration,
@@ -33,6 +33,8 @@ from audiomem_sql.storage.segment import (
     TableFile,
     Version,
 )
+from audiomem_sql.versions.change import Change
+from audiomem_sql.versions.logged import known_versions, logged_commits, replay
 from audiomem_sql.versions.segment_view import SegmentView
 
 #: Snapshots of other versions that a snapshot remembers.
@@ -270,12 +272,7 @@ class Snapshot:
 
     def _known_versions(self) -> list[Version]:
         """Every commit of the files, in the order of their numbers."""
-        stored = [version for segment in self.segments for version in segment.catalog.versions]
-        logged = [
-            Version(record.version, record.time, len(record.inserted), len(record.deleted), record.message)
-            for record in self.logged
-        ]
-        return [*stored, *logged]
+        return known_versions(self.segments, self.logged)
 
     @cached_property
     def newest_time(self) -> int:
@@ -341,6 +338,11 @@ class Snapshot:
         """A row that is in the log only, or None."""
         return self.own_rows.get(rowid)
 
+    @property
+    def has_own_rows(self) -> bool:
+        """Whether there may be rows that are in the log only."""
+        return bool(self.own_rows)
+
     def own_rowids(self) -> Sequence[int]:
         """The rowids that are in the log only."""
         return list(self.own_rows)
@@ -361,29 +363,17 @@ class Snapshot:
         for segment in self.segments:
             segment.close()
 
+    def mark_damage(self, on_damage: str) -> None:
+        """Tell the segments what a read does about damage: ``fail``, ``skip`` or ``null``."""
+        for segment in self.segments:
+            segment.skip_damage = on_damage != "fail"
+            segment.null_damage = on_damage == "null"
+
+    def own_changes(self, first: int, last: int) -> list[Change] | None:
+        """What ``versions.changes`` gives, where the files do not have the numbers of the versions."""
+        return None
+
     def column_bytes(self, column: int) -> int:
         """Bytes of ``column`` before compression, from the catalogs alone."""
         directories = (segment.with_schema(self.schema).directory(column) for segment in self.segments)
         return sum(int(directory.raw.sum()) for directory in directories if directory is not None)
-
-
-def logged_commits(segments: Sequence[ReadableSegment], log: LogContent | None) -> list[LogRecord]:
-    """The commits in the log that are not in a segment yet."""
-    if log is None:
-        return []
-    stored = segments[-1].catalog.last_version
-    return [record for record in log.records[: log.count] if record.version > stored]
-
-
-def replay(commits: Sequence[LogRecord], version: int) -> tuple[dict[int, Row], set[int]]:
-    """(rows by rowid, rowids deleted from the segments) after the commits up to ``version``."""
-    rows: dict[int, Row] = {}
-    gone: set[int] = set()
-    for record in commits:
-        if record.version > version:
-            break
-        for rowid in record.deleted:
-            if rows.pop(rowid, None) is None:
-                gone.add(rowid)
-        rows.update(record.inserted)
-    return rows, gone

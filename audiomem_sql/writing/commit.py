@@ -9,9 +9,9 @@ from __future__ import annotations
 import contextlib
 import os
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Protocol, TypeAlias
+from typing import Protocol
 
 import numpy as np
 
@@ -19,6 +19,7 @@ from audiomem_sql.arrays import I64Array
 from audiomem_sql.columns.batch import Batch
 from audiomem_sql.columns.schema import Schema
 from audiomem_sql.errors import StorageError
+from audiomem_sql.indexes.vectors import VectorCodec
 from audiomem_sql.machine.durable import fsync_folder, storage_error
 from audiomem_sql.machine.progress import Progress
 from audiomem_sql.machine.writer_lock import WriterLock
@@ -56,7 +57,8 @@ class Commit:
 
     batches: in ascending rowid order, with an array for every column. inserted: how many rows; None when only
     the batches tell. message: for the list of versions. sources: the packed list of ingested sources. schema:
-    the columns from this commit on, which then has no rows; ``change`` says how they changed.
+    the columns from this commit on, which then has no rows; ``change`` says how they changed. codecs: what
+    vectors are stored with, by the number of their column, in the place of codecs of their own.
     """
 
     batches: Iterable[Batch]
@@ -66,6 +68,21 @@ class Commit:
     sources: bytes | None = None
     schema: Schema | None = None
     change: str = ""
+    codecs: Mapping[int, VectorCodec] | None = None
+
+
+class PreparedCommit(Protocol):
+    """A commit that is durable, and can still be taken back."""
+
+    @property
+    def version(self) -> int:
+        """The version that it makes."""
+
+    def accept(self) -> None:
+        """The commit stands."""
+
+    def take_back(self) -> None:
+        """Undo the commit."""
 
 
 class LogAppender(Protocol):
@@ -181,7 +198,6 @@ class StoredCommit:
 
 
 #: A commit that is durable, and can still be taken back.
-AnyCommit: TypeAlias = LoggedCommit | PendingCommit | StoredCommit
 
 
 def now() -> int:
@@ -223,6 +239,7 @@ def write_commit(
         table_id=snapshot.segments[0].catalog.table_id,
         table_options=options.to_catalog(),
         like=files.base,
+        codecs=commit.codecs,
         seal=place.seal,
         placement=place.placement,
     )

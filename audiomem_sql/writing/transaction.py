@@ -16,9 +16,11 @@ from audiomem_sql.columns.batch import Batch, Row, batch_of
 from audiomem_sql.columns.checks import check_failed, checks_of
 from audiomem_sql.errors import ConstraintError, LimitError
 from audiomem_sql.indexes.keys.index import FEW_ROWS, KeyIndex, indexed_rowids
+from audiomem_sql.scan import Filter, Readable
 from audiomem_sql.storage.log import LogRecord
 from audiomem_sql.versions import SegmentView, Snapshot
 from audiomem_sql.writing.commit import Commit
+from audiomem_sql.writing.narrowed import narrowed_transaction, without_rows
 from audiomem_sql.writing.on_conflict import OnConflict, rule_of
 from audiomem_sql.writing.row_vectors import Embed, rows_with_vectors
 from audiomem_sql.writing.unique_keys import Folded, KeyColumns, UniqueKeys
@@ -49,7 +51,7 @@ class Transaction:
         ] = []  # what, rowid, the row taken, the greatest rowid then
         self._marks: dict[int, int] = {}
         self._high = snapshot.high_rowid
-        self._views: tuple[SegmentView, ...] | None = snapshot.views
+        self._views: Sequence[SegmentView] | None = None
         self._pending: Batch | None = None
         self._indexes: dict[tuple[int, str], KeyIndex] = {}
         self._stale = False
@@ -77,12 +79,12 @@ class Transaction:
     def views(self) -> Sequence[SegmentView]:
         """The segments without the rows that this transaction deleted."""
         if self._views is None:
-            deleted = np.array(sorted(self._deleted), np.int64)
-            self._views = tuple(
-                SegmentView(view.segment, np.union1d(view.deleted, view.segment.find_many(deleted)))
-                for view in self.snapshot.views
-            )
+            self._views = without_rows(self.snapshot.views, self._deleted)
         return self._views
+
+    def narrowed(self, filters: Sequence[Filter]) -> Readable:
+        """What has all rows that pass ``filters``, of as few files as can be told."""
+        return narrowed_transaction(self, self.snapshot, filters, self._inserted, self._deleted)
 
     @property
     def pending(self) -> Batch | None:
@@ -117,6 +119,11 @@ class Transaction:
         if own is None and rowid not in self._deleted:
             return self.snapshot.stored_row(rowid)
         return own
+
+    @property
+    def has_own_rows(self) -> bool:
+        """Whether there may be rows outside the segments."""
+        return bool(self._inserted) or self.snapshot.has_own_rows
 
     def own_rowids(self) -> Sequence[int]:
         """The rowids outside the segments."""

@@ -20,6 +20,7 @@ from audiomem_sql.indexes.keys.index import LOOKUPS_BEFORE_INDEX, SMALL_ROWS
 from audiomem_sql.predicates import Op, Predicate, bind
 from audiomem_sql.scan import Filter, ManyRows, find_rows, scan
 from audiomem_sql.scan.lookup import value_at
+from audiomem_sql.shards import ShardedSnapshot
 from audiomem_sql.storage.segment import ReadableSegment
 from audiomem_sql.versions import SegmentView, Snapshot
 
@@ -38,12 +39,14 @@ class UniqueKeys:
         self._snapshot = snapshot
         self._schema = snapshot.schema
         self._deleted = deleted
+        #: Where a key is looked for; empty where that depends on the key.
+        self._whole = () if isinstance(snapshot, ShardedSnapshot) else (snapshot,)
         self.all: tuple[KeyColumns, ...] = (
             *((number,) for number in self._schema.key_columns),
             *self._schema.combined_keys,
         )
         self._own: dict[KeyColumns, dict[Folded, int]] = {key_columns: {} for key_columns in self.all}
-        self._logged: dict[KeyColumns, dict[Folded, int]] = {}
+        self._logged: dict[tuple[int, KeyColumns], dict[Folded, int]] = {}
 
     def put(self, rowid: int, row: Row) -> None:
         """A row is there now."""
@@ -109,18 +112,33 @@ class UniqueKeys:
         own = self._own[key_columns].get(key)
         if own is not None:
             return own
-        logged = self.logged(key_columns).get(key)
-        if logged is not None and logged not in self._deleted:
-            return logged
         search = self._find_one if len(key_columns) == 1 else self._find_combined
-        return next((rowid for rowid in search(key_columns, row, key) if rowid not in self._deleted), None)
+        for place in self._whole or self._places(key_columns, row):
+            logged = self._logged_keys(place, key_columns).get(key)
+            if logged is not None and logged not in self._deleted:
+                return logged
+            for rowid in search(place, key_columns, row, key):
+                if rowid not in self._deleted:
+                    return rowid
+        return None
+
+    def _places(self, key_columns: KeyColumns, row: Sequence[StoredValue]) -> Sequence[Snapshot]:
+        """The shards that a row with the same key may be in."""
+        snapshot = self._snapshot
+        assert isinstance(snapshot, ShardedSnapshot)
+        return [snapshot.shard(number) for number in snapshot.chosen(self._filters(key_columns, row))]
 
     def logged(self, key_columns: KeyColumns) -> dict[Folded, int]:
+        """The keys of the rows in the log of a table that has no shards."""
+        return self._logged_keys(self._snapshot, key_columns)
+
+    def _logged_keys(self, place: Snapshot, key_columns: KeyColumns) -> dict[Folded, int]:
         """The keys of the rows in the log."""
-        rowids = self._logged.get(key_columns)
+        rowids = self._logged.get((id(place), key_columns))  # as long as the snapshot lives, so does this
         if rowids is None:
-            keys = ((self.fold(key_columns, row), rowid) for rowid, row in self._snapshot.own_rows.items())
-            rowids = self._logged[key_columns] = {key: rowid for key, rowid in keys if key is not None}
+            keys = ((self.fold(key_columns, row), rowid) for rowid, row in place.own_rows.items())
+            rowids = {key: rowid for key, rowid in keys if key is not None}
+            self._logged[id(place), key_columns] = rowids
         return rowids
 
     def _filters(self, key_columns: KeyColumns, row: Sequence[StoredValue]) -> list[Filter]:
@@ -135,10 +153,12 @@ class UniqueKeys:
             for number, column in columns
         ]
 
-    def _find_one(self, key_columns: KeyColumns, row: Sequence[StoredValue], key: Folded) -> Iterator[int]:
+    def _find_one(
+        self, place: Snapshot, key_columns: KeyColumns, row: Sequence[StoredValue], key: Folded
+    ) -> Iterator[int]:
         filters = self._filters(key_columns, row)
         keys = filters[0].bound.keys
-        for view in self._snapshot.views:
+        for view in place.views:
             segment = view.segment
             if (
                 keys
@@ -149,12 +169,12 @@ class UniqueKeys:
             yield from self._in_segment(view, filters)
 
     def _find_combined(
-        self, key_columns: KeyColumns, row: Sequence[StoredValue], key: Folded
+        self, place: Snapshot, key_columns: KeyColumns, row: Sequence[StoredValue], key: Folded
     ) -> Iterator[int]:
         hashed = hash_key(key)
         number = self._schema.combined_keys.index(key_columns)
         filters: list[Filter] = []
-        for view in self._snapshot.views:
+        for view in place.views:
             segment = view.segment
             bloom = segment.key_bloom(number)
             if not segment.rows or (bloom is not None and not bloom.may_contain(hashed)[0]):

@@ -169,7 +169,7 @@ class Door:
 
         A damaged table is one: its error says more than DuckDB's, that there is no such table.
         """
-        if not file_name(name).lower().endswith(".flac"):
+        if not file_name(name).lower().endswith((".flac", ".shards")):
             return False
         if is_pattern(name):
             return any(True for _ in tables_of(name))

@@ -18,6 +18,7 @@ import pyarrow.compute as pc
 from audiomem_sql.columns.column import fold
 from audiomem_sql.errors import AudioMemError, NotAudioMemoryError, QueryError, SchemaError
 from audiomem_sql.machine.urls import is_url
+from audiomem_sql.shards import is_sharded
 from audiomem_sql.table.arrow_dataset import FlacDataset
 from audiomem_sql.vtab.duckdb.source import NamedTable, Source, open_table
 
@@ -35,7 +36,7 @@ def tables_of(pattern: str) -> Iterator[tuple[str, AudioMemError | None]]:
     Files that hold sound are left out. ``**`` stands for any number of folders.
     """
     for path in sorted(glob.glob(pattern, recursive=True)):
-        if os.path.isdir(path):
+        if os.path.isdir(path) and not is_sharded(path):
             continue
         try:
             open_table(path)

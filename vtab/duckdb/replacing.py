@@ -12,6 +12,7 @@ import os
 
 from audiomem_sql.errors import AudioMemError, BusyError, NotAudioMemoryError, StorageError
 from audiomem_sql.machine.writer_lock import WriterLock
+from audiomem_sql.shards import is_sharded, not_on_shards
 from audiomem_sql.table.table import Table
 from audiomem_sql.versions import TableFiles
 
@@ -39,6 +40,8 @@ def hold(path: str) -> Held:
 
     BusyError while somebody writes to it. StorageError if something would stay beside the new file.
     """
+    if is_sharded(path):
+        raise not_on_shards("is not replaced by another", path, "Delete its folder first, or choose another.")
     if os.path.islink(path) or not os.path.lexists(path):
         _check_nothing_beside(TableFiles(os.path.abspath(path)))  # a link is replaced, not what it leads to
         return Held()

@@ -14,7 +14,7 @@ callbacks.
 
 from audiomem_sql.indexes.vectors.codec import VectorCodec
 from audiomem_sql.indexes.vectors.index import DECODED_LISTS, VectorIndex
-from audiomem_sql.indexes.vectors.index_writing import IndexParts, encoded_parts
+from audiomem_sql.indexes.vectors.index_writing import IndexParts, encoded_parts, fitted_codec
 from audiomem_sql.indexes.vectors.metrics import distances_of
 from audiomem_sql.indexes.vectors.passage_index import PassageIndex, PassageMap
 from audiomem_sql.indexes.vectors.visits import FarLists
@@ -29,4 +29,5 @@ __all__ = [
     "VectorIndex",
     "distances_of",
     "encoded_parts",
+    "fitted_codec",
 ]

@@ -127,10 +127,35 @@ def encoded_parts(
     and how finely they are stored.
     """
     present = _mask(present, len(rows))
+    chosen, scale, lengths, units = _measured(rows, present, codec.dimensions if codec else None, options)
+    codes = _codes(codec, units()) if codec else None
+    if codec is None or codes is None:
+        embed = True
+        codec = _new_codec(units, int(chosen.sum()), rows.width, options.codes)
+        codes = _codes(codec, units())
+        assert codes is not None, "a codec holds what it was trained on"
+    coded = _Coded(codec, codes, lengths[chosen], options.metric, scale)
+    try:
+        return _encoded(coded, present, chosen, embed, lists)
+    except BaseException:
+        codes.close()
+        raise
+
+
+def fitted_codec(rows: Rows, present: BoolArray, codes: str) -> VectorCodec:
+    """The codec that :func:`encoded_parts` makes for directions, stored as finely as ``codes`` says."""
+    chosen, _, _, units = _measured(rows, present, None, BY_COSINE)
+    return _new_codec(units, int(chosen.sum()), rows.width, codes)
+
+
+def _measured(
+    rows: Rows, present: BoolArray, dimensions: int | None, options: VectorIndexOptions
+) -> tuple[BoolArray, float, F32Array, Callable[[], Iterator[F32Array]]]:
+    """Which vectors are coded, their usual length, the lengths of all, and each time the directions anew."""
     sizes = [np.empty(0, np.float32)]
     for piece, own in _pieces(rows, present):
         kept = piece if own.all() else np.where(own[:, None], piece, np.float32(0))
-        sizes.append(lengths_of(vectors_of(kept, codec.dimensions if codec else None)))
+        sizes.append(lengths_of(vectors_of(kept, dimensions)))
     lengths = np.concatenate(sizes)
     if not np.isfinite(lengths).all():
         raise DataTypeError("a vector is longer than float32 can say")
@@ -147,18 +172,7 @@ def encoded_parts(
             divisors = own_lengths if scale == 1.0 else own_lengths * np.float32(scale)
             yield piece if (divisors == 1).all() else piece / divisors[:, None]
 
-    codes = _codes(codec, units()) if codec else None
-    if codec is None or codes is None:
-        embed = True
-        codec = _new_codec(units, int(chosen.sum()), rows.width, options.codes)
-        codes = _codes(codec, units())
-        assert codes is not None, "a codec holds what it was trained on"
-    coded = _Coded(codec, codes, lengths[chosen], options.metric, scale)
-    try:
-        return _encoded(coded, present, chosen, embed, lists)
-    except BaseException:
-        codes.close()
-        raise
+    return chosen, scale, lengths, units
 
 
 def _near_one(lengths: F32Array) -> F32Array:

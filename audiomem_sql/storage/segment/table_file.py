@@ -220,9 +220,7 @@ def open_table_file(
         earlier = () if seal is None else seal.earlier
         _check_places(earlier, last)
         segments = _earlier_segments(earlier, last, pages, found.level, segment, known, state)
-        for each, one in zip(earlier, segments, strict=True):
-            if one.digest != each.digest:
-                _broken(path, f"the segment at page {each.first} is not the one that the newest continues")
+        _check_digests(earlier, segments, path)
         return TableFile(
             path,
             state,
@@ -246,6 +244,13 @@ def open_table_file(
         raise
     finally:
         pages.release()
+
+
+def _check_digests(earlier: Sequence[EarlierSegment], segments: Sequence[Segment], path: str) -> None:
+    """Segments must be those that the newest one names. DamagedFileError."""
+    for each, one in zip(earlier, segments, strict=True):
+        if one.digest != each.digest:
+            _broken(path, f"the segment at page {each.first} is not the one that the newest continues")
 
 
 def _usable(

@@ -1,0 +1,56 @@
+"""One table over many files: a folder with a manifest, and a FLAC file for each shard (docs/SHARDS.md).
+
+Other rooms import from here only.
+
+- ``is_sharded`` tells whether a path is that of one, ``sharded_table_of`` which one a file is a shard of
+- ``ShardedFiles`` has the face of ``TableFiles``, ``ShardedSnapshot`` that of ``Snapshot``;
+  ``SomeShards`` are the rows of a few shards, ``ShardFile`` is one that is opened when it is read
+- ``Manifest`` with ``ShardEntry``, ``ShardedVersion`` and ``Pin`` is what the manifest says;
+  ``read_manifest`` and ``write_manifest`` are its file, ``remember`` saves reading what was written
+- ``key_columns``, ``spread``, ``zone_columns`` and ``ShardZones`` are what a new one is made of
+- ``not_on_shards`` is the error of what does not work on one
+"""
+
+from __future__ import annotations
+
+from audiomem_sql.shards.buckets import BUCKETS, MAX_SHARDS, Placement, key_columns, spread
+from audiomem_sql.shards.files import (
+    MANIFEST,
+    ShardedFiles,
+    is_sharded,
+    not_on_shards,
+    read_manifest,
+    remember,
+    sharded_table_of,
+    write_manifest,
+)
+from audiomem_sql.shards.manifest import Manifest, ShardEntry
+from audiomem_sql.shards.shard_file import ShardFile
+from audiomem_sql.shards.snapshot import ShardedSnapshot, SomeShards
+from audiomem_sql.shards.version_bytes import Pin, ShardedVersion
+from audiomem_sql.shards.zones import ShardZones, zone_columns
+
+__all__ = [
+    "BUCKETS",
+    "MANIFEST",
+    "MAX_SHARDS",
+    "Manifest",
+    "Pin",
+    "Placement",
+    "ShardEntry",
+    "ShardFile",
+    "ShardZones",
+    "ShardedFiles",
+    "ShardedSnapshot",
+    "ShardedVersion",
+    "SomeShards",
+    "is_sharded",
+    "key_columns",
+    "not_on_shards",
+    "read_manifest",
+    "remember",
+    "sharded_table_of",
+    "spread",
+    "write_manifest",
+    "zone_columns",
+]

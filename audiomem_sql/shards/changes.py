@@ -1,0 +1,71 @@
+"""What versions of a sharded table changed: what their commits changed in the shards, put together."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from audiomem_sql.shards.manifest import Manifest
+from audiomem_sql.shards.shard_file import ShardFile
+from audiomem_sql.shards.version_bytes import ShardedVersion
+from audiomem_sql.versions import changes
+
+#: Rows by version and rowid.
+Rows = dict[tuple[int, int], tuple[Any, ...]]
+_ADDED = ("insert", "update_postimage")
+
+
+def changes_of(manifest: Manifest, files: Sequence[ShardFile], first: int, last: int) -> tuple[Rows, Rows]:
+    """The rows that each of the versions added, and those that it removed."""
+    added: Rows = {}
+    removed: Rows = {}
+    for each in manifest.versions:
+        number = each.version.number
+        if first <= number <= last and not each.moved:
+            if each is manifest.versions[0]:
+                _add_oldest(manifest, files, number, added)
+            else:
+                _add_version(manifest, files, each, added, removed)
+    return added, removed
+
+
+def _add_oldest(manifest: Manifest, files: Sequence[ShardFile], number: int, added: Rows) -> None:
+    """The oldest version that is kept counts as having inserted all that it shows."""
+    for file, pin in zip(files, manifest.pins_at(number), strict=True):
+        shard = file.at(pin)
+        for change in changes(shard, shard.versions[0].number, shard.version):
+            key = number, change.rowid
+            if change.kind in _ADDED:
+                added[key] = change.values
+            else:
+                added.pop(key, None)
+
+
+def _add_version(
+    manifest: Manifest, files: Sequence[ShardFile], each: ShardedVersion, added: Rows, removed: Rows
+) -> None:
+    """What one version changed.
+
+    A shard may have had commits in between that never were part of the table, and were taken back.
+    """
+    number = each.version.number
+    before = manifest.pins_at(number - 1)
+    for shard_number, pin in each.pins.items():
+        shard = files[shard_number].at(pin)
+        old: dict[int, tuple[Any, ...] | None] = {}
+        new: dict[int, tuple[Any, ...] | None] = {}
+        for change in changes(shard, before[shard_number].version + 1, pin.version):
+            if change.kind in _ADDED:
+                old.setdefault(change.rowid, None)
+                new[change.rowid] = change.values
+            else:
+                old.setdefault(change.rowid, change.values)
+                new[change.rowid] = None
+        taken_back = pin.version > before[shard_number].version + 1
+        for rowid, values in new.items():
+            if taken_back and values == old[rowid]:
+                continue
+            if old[rowid] is not None:
+                removed[number, rowid] = old[rowid]  # type: ignore[assignment]
+            if values is not None:
+                added[number, rowid] = values

@@ -1,0 +1,174 @@
+"""What the manifest of a sharded table says: its columns, its shards, and their commits in each version.
+
+A version of the table is a commit in some shards, and one replacement of the manifest. It names the commit of
+each shard that it shows by number and time; a commit of a shard that no version names was never acknowledged,
+and is not shown.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+
+from audiomem_sql.columns.schema import Schema
+from audiomem_sql.shards.buckets import BUCKETS, MAX_SHARDS, Placement
+from audiomem_sql.shards.version_bytes import CHUNK, Pin, ShardedVersion, pack_chunk
+from audiomem_sql.shards.zones import ShardZones
+from audiomem_sql.storage.segment import Version
+
+
+@dataclass(frozen=True, slots=True)
+class ShardEntry:
+    """A shard: the name of its file in the folder, its table id, its commit in the oldest version kept."""
+
+    file: str
+    table_id: bytes
+    oldest: Pin
+
+
+@dataclass(frozen=True, slots=True)
+class Manifest:
+    """The manifest.
+
+    table_id: 16 bytes. key: the numbers of the columns that place a row; () is the rowid. options: those of
+    the table, as its files' catalogs have them. tables: (the first version with it, the shard of each of
+    ``BUCKETS``), the newest last. target: the table that the shards are being moved to, if they are.
+    versions: those that are kept, oldest first. sources: the digest of each by name. high_rowid: the greatest
+    that was given out. rows: of the newest version.
+    """
+
+    table_id: bytes
+    schema: Schema
+    options: Mapping[str, object]
+    key: tuple[int, ...]
+    tables: tuple[tuple[int, tuple[int, ...]], ...]
+    shards: tuple[ShardEntry, ...]
+    versions: tuple[ShardedVersion, ...]
+    zones: ShardZones
+    tags: Mapping[str, int] = field(default_factory=dict)
+    sources: Mapping[str, bytes] = field(default_factory=dict)
+    high_rowid: int = 0
+    rows: int = 0
+    target: tuple[int, ...] | None = None
+    #: The first versions as they are stored, ``CHUNK`` in each: a commit packs few anew.
+    chunks: tuple[bytes, ...] = ()
+    #: The commits that the newest version shows; None until they are worked out.
+    newest_pins: tuple[Pin, ...] | None = None
+
+    @property
+    def shard_of_bucket(self) -> tuple[int, ...]:
+        """The shard of each bucket in the newest version."""
+        return self.tables[-1][1]
+
+    def placement_at(self, version: int) -> Placement:
+        """Where rows belong in a version."""
+        table = next((table for first, table in reversed(self.tables) if first <= version), self.tables[0][1])
+        return Placement(self.schema, self.key, table)
+
+    @property
+    def newest(self) -> int:
+        """The number of the newest version."""
+        return self.versions[-1].version.number
+
+    def pins_at(self, version: int) -> tuple[Pin, ...]:
+        """The commit of each shard that a version shows."""
+        if version == self.newest and self.newest_pins is not None:
+            return self.newest_pins
+        pins = [entry.oldest for entry in self.shards]
+        for each in self.versions[1:]:
+            if each.version.number > version:
+                break
+            for number, pin in each.pins.items():
+                pins[number] = pin
+        return tuple(pins)
+
+    def rows_at(self, version: int) -> int:
+        """How many rows a version has."""
+        if version == self.newest:
+            return self.rows
+        later = (each.version for each in self.versions if each.version.number > version)
+        return self.rows - sum(each.inserted - each.deleted for each in later)
+
+    def after(
+        self,
+        version: Version,
+        pins: Mapping[int, Pin],
+        *,
+        zones: ShardZones,
+        high_rowid: int,
+        tags: Mapping[str, int],
+        sources: Mapping[str, bytes],
+    ) -> Manifest:
+        """With one more version. tags, sources: those that it adds."""
+        newest_pins = list(self.pins_at(self.newest))
+        for number, pin in pins.items():
+            newest_pins[number] = pin
+        stored = CHUNK * len(self.chunks)
+        chunks = self.chunks
+        if len(self.versions) - stored >= 2 * CHUNK:
+            chunks = (*chunks, pack_chunk(self.versions[stored : stored + CHUNK]))
+        return replace(
+            self,
+            chunks=chunks,
+            newest_pins=tuple(newest_pins),
+            versions=(*self.versions, ShardedVersion(version, dict(pins))),
+            zones=zones,
+            tags={**self.tags, **tags},
+            sources={**self.sources, **sources},
+            high_rowid=high_rowid,
+            rows=self.rows + version.inserted - version.deleted,
+        )
+
+    def with_options(self, options: Mapping[str, object]) -> Manifest:
+        """With other options."""
+        return replace(self, options=dict(options))
+
+    def moved(self, table: Sequence[int]) -> Manifest:
+        """The newest version moved rows: the shard of each bucket is as in ``table`` from it on."""
+        *before, newest = self.versions
+        tables = (*self.tables, (self.newest, tuple(table)))
+        return replace(self, versions=(*before, replace(newest, moved=True)), tables=tables)
+
+    def with_target(self, target: Sequence[int] | None) -> Manifest:
+        """With a table that the shards are to be moved to."""
+        return replace(self, target=None if target is None else tuple(target))
+
+    def with_shards(self, more: Sequence[ShardEntry]) -> Manifest:
+        """With more shards, which are empty."""
+        zones = self.zones.widened(len(more))
+        return replace(self, shards=(*self.shards, *more), zones=zones, newest_pins=None)
+
+    def without(self, oldest: int) -> Manifest:
+        """Without the versions before ``oldest``."""
+        pins = self.pins_at(oldest)
+        kept = [each for each in self.versions if each.version.number >= oldest]
+        shards = tuple(replace(entry, oldest=pin) for entry, pin in zip(self.shards, pins, strict=True))
+        first = [each for each in self.tables if each[0] <= oldest][-1:]
+        tables = (*first, *(each for each in self.tables if each[0] > oldest))
+        versions = (replace(kept[0], pins={}, moved=False), *kept[1:])
+        return replace(self, versions=versions, shards=shards, tables=tables, chunks=(), newest_pins=None)
+
+    def contradiction(self) -> str | None:
+        """What in it cannot be so; None if all can."""
+        count = len(self.shards)
+        tables = [table for _, table in self.tables] + ([] if self.target is None else [self.target])
+        if not 1 <= count <= MAX_SHARDS or not self.tables or any(len(each) != BUCKETS for each in tables):
+            return f"it has {count} shards, or another number of buckets than {BUCKETS:,}"
+        if not all(0 <= shard < count for each in tables for shard in set(each)):
+            return "a bucket belongs to a shard that is not there"
+        files = [entry.file for entry in self.shards]
+        if twice := _twice(files) or _twice([entry.table_id.hex() for entry in self.shards]):
+            return f"two shards are the same: {twice}"
+        numbers = [each.version.number for each in self.versions]
+        if not numbers or numbers != list(range(numbers[0], numbers[0] + len(numbers))):
+            return "its versions do not follow each other"
+        if not all(0 <= shard < count for each in self.versions for shard in each.pins):
+            return "a version changed a shard that is not there"
+        if not all(0 <= number < len(self.schema) for number in (*self.key, *self.zones.columns)):
+            return "it names a column that is not there"
+        return None
+
+
+def _twice(names: Sequence[str]) -> str | None:
+    """One of ``names`` that is there twice."""
+    return next((name for number, name in enumerate(names) if name in names[:number]), None)

@@ -1,0 +1,122 @@
+"""A shard that is opened when something of it is read, and shown as a version of the table has it."""
+
+from __future__ import annotations
+
+import os
+import threading
+
+from audiomem_sql.columns.schema import Schema
+from audiomem_sql.errors import AudioMemError, DamagedFileError, QueryError, SchemaError, StorageError
+from audiomem_sql.machine.block_cache import BlockCache
+from audiomem_sql.shards.manifest import ShardEntry
+from audiomem_sql.shards.version_bytes import Pin
+from audiomem_sql.versions import Snapshot, TableFiles
+
+_RESTORE = "Restore the folder from a copy, all of its files together."
+
+
+class ShardFile:
+    """The file of shard ``number`` in ``folder``. Threads may share it."""
+
+    def __init__(
+        self, folder: str, number: int, entry: ShardEntry, schema: Schema, cache: BlockCache
+    ) -> None:
+        self.number = number
+        self.table_id = entry.table_id
+        self.files = TableFiles(os.path.join(folder, entry.file))
+        self.on_damage = "fail"
+        self._schema = schema
+        self._cache = cache
+        self._guard = threading.RLock()
+        self._loaded: Snapshot | None = None
+
+    @property
+    def is_open(self) -> bool:
+        """Whether something of it was read."""
+        return self._loaded is not None
+
+    def at(self, pin: Pin) -> Snapshot:
+        """Its rows with the commits up to ``pin``.
+
+        StorageError if the file is missing, DamagedFileError if it is that of another table or of another
+        state, SchemaError if it has other columns.
+        """
+        with self._guard:
+            loaded = self._loaded
+            if loaded is None or _fault(loaded, pin) is not None:
+                loaded = self._load(pin, loaded)
+            return loaded.at(pin.version)
+
+    def adopt(self, snapshot: Snapshot) -> None:
+        """Take a snapshot that was loaded elsewhere, of its newest commits."""
+        with self._guard:
+            self._loaded = snapshot
+
+    def _load(self, pin: Pin, known: Snapshot | None) -> Snapshot:
+        path = self.files.base
+        if not os.path.lexists(path):
+            raise StorageError(f"shard {self.number} is missing", file=path, remedy=_RESTORE)
+        try:
+            snapshot = self.files.load(self._cache, known)
+        except AudioMemError as error:
+            error.at(file=path)
+            raise
+        try:
+            self.check(snapshot, pin)
+        except BaseException:
+            if known is None:
+                snapshot.close()
+            raise
+        for segment in snapshot.segments:
+            segment.skip_damage = self.on_damage != "fail"
+            segment.null_damage = self.on_damage == "null"
+        self._loaded = snapshot
+        return snapshot
+
+    def check(self, snapshot: Snapshot, pin: Pin) -> None:
+        """Errors as of :meth:`at` unless ``snapshot`` is of this shard, and can show ``pin``."""
+        path = self.files.base
+        if snapshot.segments[0].catalog.table_id != self.table_id:
+            raise DamagedFileError(
+                f"another table is in the place of shard {self.number}", file=path, remedy=_RESTORE
+            )
+        fault = _fault(snapshot, pin)
+        if fault is not None:
+            if pin.version < snapshot.versions[0].number:
+                raise QueryError(
+                    f"this version is not kept any more by shard {self.number}: the table was vacuumed",
+                    file=path,
+                    remedy="Open the table again, or refresh it.",
+                )
+            raise DamagedFileError(f"shard {self.number} {fault}", file=path, remedy=_RESTORE)
+        if not snapshot.schema_at(pin.version).is_same(self._schema):
+            raise SchemaError(
+                f"shard {self.number} has other columns than the table: "
+                f"{snapshot.schema_at(pin.version).visible.sql()}",
+                file=path,
+                remedy=_RESTORE,
+            )
+
+    def close(self) -> None:
+        """Close what is open."""
+        with self._guard:
+            if self._loaded is not None:
+                self._loaded.close()
+                self._loaded = None
+
+
+def _fault(snapshot: Snapshot, pin: Pin) -> str | None:
+    """Why ``snapshot`` cannot show what a version of the table names; None if it can."""
+    if snapshot.newest < pin.version:
+        return f"is older than the manifest: it ends with its version {snapshot.newest}, not {pin.version}"
+    if snapshot.newest == pin.version:
+        time = snapshot.newest_time
+    else:
+        versions = snapshot.versions
+        place = pin.version - versions[0].number
+        if place < 0:
+            return f"does not keep its version {pin.version} any more"
+        time = versions[place].time
+    if time != pin.time:
+        return f"is of another state than the manifest: its version {pin.version} is another commit"
+    return None

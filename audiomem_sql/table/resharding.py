@@ -1,0 +1,225 @@
+"""Moves rows between the shards of a table until there are as many shards as are wanted.
+
+The manifest has a target: the shard that each bucket is to be in. A step is a commit that moves the rows of
+some buckets from one shard to another, and says so in the table of buckets: readers see the version before,
+or the one after it. Others write between two steps. What is left after a kill is what the two tables differ
+in.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from audiomem_sql.columns.batch import Batch
+from audiomem_sql.columns.selection import taken
+from audiomem_sql.errors import OptionError, UnsupportedError
+from audiomem_sql.machine.block_cache import BlockCache
+from audiomem_sql.machine.durable import fsync_folder
+from audiomem_sql.machine.progress import Progress
+from audiomem_sql.scan import in_rowid_order, scan
+from audiomem_sql.shards import BUCKETS, MAX_SHARDS, Manifest, Pin, ShardedFiles, ShardedSnapshot, ShardEntry
+from audiomem_sql.table.creation import create_file
+from audiomem_sql.table.open_table import OpenTable
+from audiomem_sql.table.shard_writer import ShardChange
+from audiomem_sql.table.sharded_creation import shard_name
+from audiomem_sql.table.sharded_session import ShardedSession
+from audiomem_sql.upkeep.new_segment import codecs_of
+from audiomem_sql.versions import Snapshot, TableFiles
+
+#: Rows that one step moves, unless a single bucket has more.
+MOST_ROWS = 100_000
+BUSY_TIMEOUT = 60.0
+
+
+@dataclass(frozen=True, slots=True)
+class Resharding:
+    """What is to be done: how many shards there are to be, how many of these are new, and what is moved.
+
+    rows: about how many are moved.
+    """
+
+    shards: int
+    new: int
+    buckets: int
+    rows: int
+
+    def __str__(self) -> str:
+        return (
+            f"{self.buckets:,} of {BUCKETS:,} buckets ({100 * self.buckets / BUCKETS:.1f} %), about "
+            f"{self.rows:,} rows, to have {self.shards:,} shards, {self.new:,} of them new"
+        )
+
+
+def balanced(table: Sequence[int], shards: int) -> tuple[int, ...]:
+    """The shard of each bucket with ``shards`` shards of as many buckets, of which as few as can be move."""
+    kept: list[list[int]] = [[] for _ in range(shards)]
+    left: list[int] = []
+    for bucket, shard in enumerate(table):
+        (kept[shard] if shard < shards else left).append(bucket)
+    least, more = divmod(BUCKETS, shards)
+    fullest = sorted(range(shards), key=lambda shard: -len(kept[shard]))
+    quotas = {shard: least + (place < more) for place, shard in enumerate(fullest)}
+    for shard, buckets in enumerate(kept):
+        left += buckets[quotas[shard] :]
+        del buckets[quotas[shard] :]
+    left.sort()
+    for shard, buckets in enumerate(kept):
+        wanted = quotas[shard] - len(buckets)
+        buckets += left[:wanted]
+        del left[:wanted]
+    target = list(table)
+    for shard, buckets in enumerate(kept):
+        for bucket in buckets:
+            target[bucket] = shard
+    return tuple(target)
+
+
+def planned(path: str | os.PathLike[str], shards: int) -> Resharding:
+    """What :func:`reshard` would do; nothing is changed. Errors as of that."""
+    opened = _opened(path, shards)
+    try:
+        return _plan(_sharded(opened), shards)
+    finally:
+        opened.close()
+
+
+def reshard(
+    path: str | os.PathLike[str], shards: int, *, progress: Progress | None = None, most_rows: int = MOST_ROWS
+) -> Resharding:
+    """Have ``shards`` shards in the table in the folder ``path``; what was done.
+
+    A reshard that was killed goes on, also to another number. With fewer shards than before the last ones
+    become empty, and their files stay for old versions. progress: called with buckets moved and buckets in
+    all. UnsupportedError for a table in one file, OptionError for a number that cannot be, BusyError while
+    others keep writing.
+    """
+    opened = _opened(path, shards)
+    session = ShardedSession(opened, BUSY_TIMEOUT)
+    try:
+        with session.writing():
+            plan = _plan(session.snapshot, shards)
+            _prepare(session, shards)
+        left = plan.buckets
+        while left:
+            with session.writing():
+                left = _step(session, most_rows)
+            if progress is not None:
+                progress(plan.buckets - left, plan.buckets)
+        return plan
+    finally:
+        session.close()
+
+
+def _opened(path: str | os.PathLike[str], shards: int) -> OpenTable:
+    if not isinstance(shards, int) or not 1 <= shards <= MAX_SHARDS:
+        raise OptionError(f"a table has 1 to {MAX_SHARDS:,} shards, not {shards!r:.60}", file=path)
+    opened = OpenTable(path)
+    if not isinstance(opened.files, ShardedFiles):
+        opened.close()
+        raise UnsupportedError(
+            "the table is one file, and has no shards",
+            file=path,
+            remedy="Write its rows to a new table: "
+            "audiomem_sql.write_flac(audiomem_sql.dataset(path), new, shards=16).",
+        )
+    return opened
+
+
+def _sharded(opened: OpenTable) -> ShardedSnapshot:
+    snapshot = opened.snapshot
+    assert isinstance(snapshot, ShardedSnapshot)
+    return snapshot
+
+
+def _plan(snapshot: ShardedSnapshot, shards: int) -> Resharding:
+    now = snapshot.manifest.shard_of_bucket
+    target = balanced(now, shards)
+    moved = [shard for shard, to in zip(now, target, strict=True) if shard != to]
+    rows = 0.0
+    for shard in set(moved):
+        rows += snapshot.shard(shard).rows * moved.count(shard) / now.count(shard)
+    new = max(0, shards - len(snapshot.manifest.shards))
+    return Resharding(shards, new, len(moved), round(rows))
+
+
+def _prepare(session: ShardedSession, shards: int) -> None:
+    """Make the new shards, and put the target into the manifest."""
+    manifest = session.snapshot.manifest
+    folder = session.opened.files.address
+    more: list[ShardEntry] = []
+    for number in range(len(manifest.shards), shards):
+        more.append(_new_shard(folder, shard_name(number), manifest))
+    if more:
+        fsync_folder(folder)
+    manifest = manifest.with_shards(more)
+    target = balanced(manifest.shard_of_bucket, shards)
+    session.replace_manifest(manifest.with_target(None if target == manifest.shard_of_bucket else target))
+
+
+def _new_shard(folder: str, name: str, manifest: Manifest) -> ShardEntry:
+    """An empty shard. A file of that name, which no manifest names, is of a reshard that was killed."""
+    path = os.path.join(folder, name)
+    if os.path.lexists(path):
+        os.unlink(path)
+    options = {name: value for name, value in manifest.options.items() if name != "model_digest"}
+    create_file(path, manifest.schema, options)
+    snapshot = TableFiles(path).load(BlockCache(0))
+    try:
+        table_id = snapshot.segments[0].catalog.table_id
+        return ShardEntry(name, table_id, Pin(snapshot.newest, snapshot.newest_time))
+    finally:
+        snapshot.close()
+
+
+def _step(session: ShardedSession, most_rows: int) -> int:
+    """Move the rows of some buckets from one shard to another; how many buckets are left."""
+    snapshot = session.snapshot
+    manifest = snapshot.manifest
+    now, target = manifest.shard_of_bucket, manifest.target or manifest.shard_of_bucket
+    different = [bucket for bucket in range(BUCKETS) if now[bucket] != target[bucket]]
+    if different:
+        source, to = now[different[0]], target[different[0]]
+        buckets = [each for each in different if (now[each], target[each]) == (source, to)]
+        buckets = _few(snapshot, source, buckets, most_rows)
+        table = list(now)
+        for bucket in buckets:
+            table[bucket] = to
+        changes = _changes(snapshot, source, to, buckets)
+        session.move(f"reshard: {len(buckets)} buckets of shard {source} to shard {to}", changes, table)
+    left = len(different) - (len(buckets) if different else 0)
+    if not left:
+        session.opened.reload()
+        session.replace_manifest(session.snapshot.manifest.with_target(None))
+    return left
+
+
+def _few(snapshot: ShardedSnapshot, source: int, buckets: list[int], most_rows: int) -> list[int]:
+    """The first of ``buckets`` that have ``most_rows`` rows at most, and at least one."""
+    counts = np.zeros(BUCKETS, np.int64)
+    for batch in scan(snapshot.shard(source), range(len(snapshot.schema))):
+        counts += np.bincount(snapshot.placement.buckets(batch.rowids, batch.arrays), minlength=BUCKETS)
+    sums = np.cumsum(counts[buckets])
+    return buckets[: max(1, int((sums <= most_rows).sum()))]
+
+
+def _changes(
+    snapshot: ShardedSnapshot, source: int, to: int, buckets: Sequence[int]
+) -> dict[int, ShardChange]:
+    """What moves the rows of ``buckets``."""
+    shard: Snapshot = snapshot.shard(source)
+    rows = scan(shard, range(len(snapshot.schema)))
+    moved: list[Batch] = []
+    for batch in rows if shard.ordered else in_rowid_order(rows):
+        chosen = np.flatnonzero(np.isin(snapshot.placement.buckets(batch.rowids, batch.arrays), buckets))
+        if len(chosen):
+            arrays = tuple(taken(array, chosen) for array in batch.arrays)
+            moved.append(Batch(batch.rowids[chosen], arrays))
+    if not moved:
+        return {}
+    deleted = np.concatenate([batch.rowids for batch in moved])
+    codecs = codecs_of(shard, snapshot.schema)  # vectors stay as they are, bit by bit
+    return {source: ShardChange(deleted=deleted), to: ShardChange(moved, codecs=codecs or None)}

@@ -1,0 +1,153 @@
+"""Writes a commit to one shard of a sharded table, durably, so that it can still be taken back."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+import pyarrow as pa
+
+from audiomem_sql.arrays import I64Array
+from audiomem_sql.columns.batch import Batch
+from audiomem_sql.columns.stored_values import stored_rows
+from audiomem_sql.errors import AudioMemError
+from audiomem_sql.indexes.vectors import VectorCodec
+from audiomem_sql.machine.progress import Progress
+from audiomem_sql.shards import Pin, ShardFile
+from audiomem_sql.storage.log import LogRecord
+from audiomem_sql.storage.segment import TableOptions
+from audiomem_sql.table.open_table import OpenTable
+from audiomem_sql.table.session import Session
+from audiomem_sql.table.transactions import Transactions
+from audiomem_sql.versions import Snapshot
+from audiomem_sql.writing import log_limits
+from audiomem_sql.writing.commit import Commit, LoggedCommit, PreparedCommit, commit_time
+
+_NO_ROWIDS: I64Array = np.empty(0, np.int64)
+
+
+@dataclass(slots=True)
+class ShardChange:
+    """What a commit changes in one shard: rows, in ascending order of rowids, and rowids that are deleted.
+
+    codecs: those of all shards, for a commit that is a segment in each of them.
+    """
+
+    batches: list[Batch] = field(default_factory=list)
+    deleted: I64Array = field(default_factory=lambda: _NO_ROWIDS)
+    codecs: Mapping[int, VectorCodec] | None = None
+
+    @property
+    def is_small(self) -> bool:
+        """Whether it goes into the log."""
+        rows = sum(map(len, self.batches))
+        size = sum(batch.nbytes for batch in self.batches) + 9 * len(self.deleted)
+        if self.codecs is not None and rows:
+            return False
+        return rows <= log_limits.LOGGED_ROWS and size <= log_limits.LOGGED_COMMIT_BYTES
+
+    def record(self, snapshot: Snapshot) -> LogRecord:
+        """It as a record of the log of the shard, whose rows are ``snapshot``."""
+        schema = snapshot.schema
+        inserted = [
+            (rowid, row)
+            for batch in self.batches
+            for rowid, row in zip(
+                batch.rowids.tolist(),
+                stored_rows(pa.Table.from_arrays(list(batch.arrays), list(schema.names)), schema),
+                strict=True,
+            )
+        ]
+        time = commit_time(snapshot)
+        return LogRecord(snapshot.newest + 1, time, inserted, self.deleted.tolist())
+
+    def content(self) -> Commit:
+        """It as the content of a segment."""
+        return Commit(self.batches, sum(map(len, self.batches)), self.deleted, codecs=self.codecs)
+
+
+class ShardSession(Session):
+    """The session of a shard, which belongs to that of its sharded table."""
+
+    def check_no_shard(self) -> None:
+        """Its table is the one that writes."""
+
+
+class ShardWriter:
+    """The writing side of a shard: :meth:`begin`, :meth:`write`, then one of the two ends."""
+
+    def __init__(self, file: ShardFile, busy_timeout: float) -> None:
+        self.file = file
+        self.session = ShardSession(OpenTable(file.files.base), busy_timeout)
+        self._pending: PreparedCommit | None = None
+        self._began = False
+
+    @property
+    def snapshot(self) -> Snapshot:
+        """The newest rows."""
+        return self.session.opened.snapshot
+
+    def begin(self, pin: Pin, options: TableOptions) -> None:
+        """Become the writer. Commits behind ``pin``, of a writer that died, are undone by another commit."""
+        session = self.session
+        session.refresh()
+        self.file.check(self.snapshot, pin)
+        if self.snapshot.newest > pin.version:
+            Transactions(session).restore(pin.version)
+        session.enter()
+        session.turn.lend()
+        session.opened.options = options
+        self._began = True
+
+    def write(self, change: ShardChange, progress: Progress | None = None) -> Pin:
+        """Write a commit, durably; its place among the shard's."""
+        session = self.session
+        if change.is_small:
+            record = change.record(self.snapshot)
+            self._pending = session.append_to_log(record)
+            return Pin(record.version, record.time)
+        session.empty_log()
+        self._pending = session.write_segment(change.content(), progress=progress)
+        session.opened.reload()
+        return Pin(self.snapshot.newest, self.snapshot.newest_time)
+
+    def accept(self) -> None:
+        """The commit stands."""
+        session, pending = self.session, self._pending
+        self._pending, self._began = None, False
+        with session.leaving():
+            if pending is not None:
+                pending.accept()
+            if isinstance(pending, LoggedCommit):
+                session.opened.snapshot = self.snapshot.after(pending.after)
+            session.upkeep.after_commit()
+
+    def take_back(self) -> None:
+        """Undo what was begun or written. What fails of it is undone by the next writer."""
+        session, pending = self.session, self._pending
+        self._pending = None
+        if not self._began:
+            return
+        self._began = False
+        with contextlib.suppress(AudioMemError), session.leaving():
+            if pending is not None:
+                pending.take_back()
+                session.opened.reload()
+
+    def close(self) -> None:
+        """Fold the log of the shard, and close its files."""
+        self.session.close()
+
+
+def split_rows(batches: Sequence[Batch], shards: Sequence[I64Array], changes: dict[int, ShardChange]) -> None:
+    """Give each row of ``batches`` to the change of its shard. shards: those of the rows of each batch."""
+    for batch, numbers in zip(batches, shards, strict=True):
+        for number in np.unique(numbers).tolist():
+            rows = np.flatnonzero(numbers == number)
+            part = batch
+            if len(rows) < len(batch):
+                indices = pa.array(rows)
+                part = Batch(batch.rowids[rows], tuple(array.take(indices) for array in batch.arrays))
+            changes.setdefault(number, ShardChange()).batches.append(part)

@@ -1,0 +1,167 @@
+"""New sharded tables: a folder that gets its name when all that is in it is durable."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Mapping, MutableMapping, Sequence
+from typing import Any
+
+from audiomem_sql.columns.schema import Schema
+from audiomem_sql.errors import InFile, OptionError, StorageError
+from audiomem_sql.machine.block_cache import BlockCache
+from audiomem_sql.machine.durable import fsync_folder, storage_error
+from audiomem_sql.machine.file_names import resolved
+from audiomem_sql.shards import (
+    MANIFEST,
+    MAX_SHARDS,
+    Manifest,
+    Pin,
+    ShardedFiles,
+    ShardedSnapshot,
+    ShardedVersion,
+    ShardEntry,
+    ShardZones,
+    key_columns,
+    spread,
+    write_manifest,
+    zone_columns,
+)
+from audiomem_sql.storage.segment import TableOptions, Version
+from audiomem_sql.table.creation import create_file
+from audiomem_sql.versions import Snapshot, TableFiles
+
+#: Options of a sharded table alone: how many shards, the columns that place rows, those with zone maps.
+SHARD_OPTIONS = ("shards", "shard_key", "shard_zones")
+
+
+def takes_shards(options: Mapping[str, Any]) -> bool:
+    """Whether the options are those of a sharded table. OptionError for some of them without ``shards``."""
+    given = [name for name in SHARD_OPTIONS if name in options]
+    if given and "shards" not in options:
+        raise OptionError(f"{given[0]} is for sharded tables", remedy="Say how many: shards=16.")
+    return bool(given)
+
+
+def create_folder(path: str | os.PathLike[str], schema: Schema, options: Mapping[str, Any]) -> None:
+    """Make an empty sharded table at ``path``, which must be free.
+
+    options: those of ``SHARD_OPTIONS``, and of the table.
+    """
+    with InFile(path):
+        count = _count(options["shards"])
+        key = key_columns(schema, _names(options.get("shard_key")))
+        zones = zone_columns(schema, _names(options.get("shard_zones")))
+    chosen = {name: value for name, value in options.items() if name not in SHARD_OPTIONS}
+    folder = resolved(path)
+    parent = os.path.dirname(folder)
+    if os.path.lexists(folder):
+        raise StorageError("the file exists already", file=folder, remedy="Open it, or choose another name.")
+    if not os.path.isdir(parent):
+        raise StorageError(
+            "there is no such folder", file=parent, remedy="Create it first, or choose another path."
+        )
+    temporary = os.path.join(parent, f".{os.path.basename(folder)}.{os.urandom(4).hex()}.tmp")
+    try:
+        os.mkdir(temporary)
+        _fill(temporary, folder, count, schema, chosen, key, zones)
+        fsync_folder(temporary)
+        os.rename(temporary, folder)  # fails where somebody made a folder that is not empty meanwhile
+        fsync_folder(parent)
+    except OSError as error:
+        shutil.rmtree(temporary, ignore_errors=True)
+        raise storage_error(error, folder) from error
+    except BaseException:
+        shutil.rmtree(temporary, ignore_errors=True)
+        raise
+
+
+def shard_name(number: int) -> str:
+    """What the file of a shard is called."""
+    return f"shard-{number:04d}.flac"
+
+
+def check_same_shards(snapshot: Snapshot, options: MutableMapping[str, Any]) -> None:
+    """Take the options of shards out of ``options``. OptionError unless the table was made with these."""
+    given = {name: options.pop(name) for name in SHARD_OPTIONS if name in options}
+    if not given:
+        return
+    manifest = snapshot.manifest if isinstance(snapshot, ShardedSnapshot) else None
+    if takes_shards(given) and manifest is not None:
+        schema = manifest.schema
+        same = {
+            "shards": len(manifest.shards) == _count(given["shards"]),
+            "shard_key": key_columns(schema, _names(given.get("shard_key"))) == manifest.key
+            or "shard_key" not in given,
+            "shard_zones": set(zone_columns(schema, _names(given.get("shard_zones"))))
+            == set(manifest.zones.columns)
+            or "shard_zones" not in given,
+        }
+        wrong = [name for name in SHARD_OPTIONS if not same[name]]
+    else:
+        wrong = ["shards"]
+    if wrong:
+        raise OptionError(
+            f"the table was made with another {wrong[0]}",
+            remedy="Leave the option out: the table knows its own.",
+        )
+
+
+def remove_new(files: TableFiles) -> None:
+    """Delete the files of a table that was just created, and is empty."""
+    os.unlink(files.base)
+    if isinstance(files, ShardedFiles):
+        shutil.rmtree(files.address)
+
+
+def _fill(
+    temporary: str,
+    folder: str,
+    count: int,
+    schema: Schema,
+    options: Mapping[str, Any],
+    key: tuple[int, ...],
+    zones: tuple[int, ...],
+) -> None:
+    """Write the shards and the manifest."""
+    shards: list[ShardEntry] = []
+    cache = BlockCache(0)
+    stored, kept = schema, TableOptions.parse(dict(options), os.path.dirname(folder))
+    for number in range(count):
+        name = shard_name(number)
+        create_file(os.path.join(temporary, name), schema, options)
+        snapshot = TableFiles(os.path.join(temporary, name)).load(cache)
+        catalog = snapshot.segments[0].catalog
+        stored, kept = snapshot.schema, TableOptions.from_catalog(catalog.options)
+        shards.append(ShardEntry(name, catalog.table_id, Pin(snapshot.newest, snapshot.newest_time)))
+        snapshot.close()
+    manifest = Manifest(
+        table_id=os.urandom(16),
+        schema=stored,
+        options=kept.to_catalog(),
+        key=key,
+        tables=((1, spread(count)),),
+        shards=tuple(shards),
+        versions=(ShardedVersion(Version(1, max(shard.oldest.time for shard in shards), 0, 0)),),
+        zones=ShardZones.empty(stored, zones, count),
+    )
+    path = os.path.join(temporary, MANIFEST)
+    os.rename(write_manifest(path, manifest), path)
+
+
+def _count(given: Any) -> int:
+    try:
+        count = int(given)
+    except (TypeError, ValueError):
+        count = 0
+    if not 1 <= count <= MAX_SHARDS:
+        raise OptionError(f"shards is a number from 1 to {MAX_SHARDS:,}, not {given!r:.60}")
+    return count
+
+
+def _names(given: Any) -> Sequence[str] | None:
+    """The columns that an option names: a list, or text with commas."""
+    if given is None:
+        return None
+    names = given.split(",") if isinstance(given, str) else given
+    return [str(name).strip() for name in names]

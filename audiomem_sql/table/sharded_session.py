@@ -1,0 +1,242 @@
+"""Who writes to a sharded table: one at a time, all shards in one commit.
+
+A commit is made durable in each shard that it changes; then the manifest that names these commits takes the
+place of the one before, and that is the commit of the table. Whoever dies before leaves commits that no
+manifest names: they are not shown, and the next commit in such a shard undoes them first.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from audiomem_sql.bytes.file_state import FileState
+from audiomem_sql.columns.batch import batch_of
+from audiomem_sql.errors import StorageError
+from audiomem_sql.machine.progress import Progress
+from audiomem_sql.shards import Manifest, Pin, ShardedSnapshot, remember, write_manifest
+from audiomem_sql.storage.log import LogRecord
+from audiomem_sql.storage.segment import TableOptions, Version
+from audiomem_sql.table.commit_upkeep import CommitUpkeep
+from audiomem_sql.table.open_table import OpenTable
+from audiomem_sql.table.session import Session
+from audiomem_sql.table.shard_codecs import codecs_for
+from audiomem_sql.table.shard_writer import ShardChange, ShardWriter, split_rows
+from audiomem_sql.versions import unpack_sources
+from audiomem_sql.writing import log_limits
+from audiomem_sql.writing.commit import Commit, PreparedCommit, commit_time
+from audiomem_sql.writing.commit_limits import check_history
+from audiomem_sql.writing.group_commit import Append
+
+
+@dataclass(slots=True)
+class ShardedCommit:
+    """A commit that is in the shards of ``writers`` and in the manifest. before: the manifest without it."""
+
+    version: int
+    session: ShardedSession
+    before: Manifest
+    writers: Mapping[int, ShardWriter]
+
+    def accept(self) -> None:
+        """The commit stands."""
+        with contextlib.ExitStack() as stack:  # each, also where another one fails
+            for number, writer in self.writers.items():
+                stack.callback(self.session.adopt, number, writer)
+                stack.callback(writer.accept)
+
+    def take_back(self) -> None:
+        """Undo the commit: the manifest before it is the newest again."""
+        try:
+            self.session.replace_manifest(self.before)
+        finally:
+            for writer in self.writers.values():
+                writer.take_back()
+
+
+class _NoUpkeep(CommitUpkeep):
+    """Shards have upkeep of their own."""
+
+    def after_commit(self) -> None:
+        """Nothing."""
+
+    def merge_small(self) -> None:
+        """Nothing."""
+
+
+class ShardedSession(Session):
+    """The writing side of an open sharded table."""
+
+    def __init__(self, opened: OpenTable, busy_timeout: float) -> None:
+        super().__init__(opened, busy_timeout)
+        self.upkeep = _NoUpkeep(self)
+        self._writers: dict[int, ShardWriter] = {}
+
+    @property
+    def snapshot(self) -> ShardedSnapshot:
+        """The newest version that was loaded."""
+        snapshot = self.opened.snapshot
+        assert isinstance(snapshot, ShardedSnapshot)
+        return snapshot
+
+    def check_no_shard(self) -> None:
+        """It is the table of the shards."""
+
+    def _lock_files(self, timeout: float, *, damaged: bool = False) -> None:
+        """Take the writer's lock, and load the newest version."""
+        opened, files = self.opened, self.opened.files
+        files.check_writable()
+        self.lock.acquire(timeout)
+        files.check_one_name()
+        known = self.snapshot
+        with self._refreshing:
+            opened.refresh()
+        if self.snapshot.newest < known.newest - 1:  # one may have been taken back
+            opened.snapshot = known
+            raise StorageError(
+                f"the manifest was replaced by an older state, while the table was open with version "
+                f"{known.newest}",
+                file=files.base,
+                remedy="Close the table, and open it again if that is the state to go on with.",
+            )
+        files.sweep()
+        files.settle()
+
+    # -- commits ---------------------------------------------------------------------------------------------
+
+    def upgrade(self) -> None:
+        """Shards see to it."""
+
+    def empty_log(self) -> bool:
+        """Shards have logs of their own: nothing."""
+        return False
+
+    def append_to_log(self, record: LogRecord) -> PreparedCommit:
+        """Write a commit, durably. It is not in the snapshot yet."""
+        snapshot = self.snapshot
+        check_history(snapshot, record.message, tags=record.tags)
+        changes: dict[int, ShardChange] = {}
+        inserted = sorted(record.inserted)
+        if inserted:
+            batch = batch_of(inserted, snapshot.schema)
+            split_rows([batch], [snapshot.placement.of_rows(batch.rowids, batch.arrays)], changes)
+        self._split_deleted(record.deleted, changes)
+        version = Version(record.version, record.time, len(inserted), len(record.deleted), record.message)
+        sources = {} if record.sources is None else unpack_sources(record.sources)
+        return self._commit(version, changes, self.opened.options, record.tags, sources, None)
+
+    def write_segment(
+        self, content: Commit, options: TableOptions | None = None, progress: Progress | None = None
+    ) -> PreparedCommit:
+        """Write a commit of many rows, durably. It is not in the snapshot yet."""
+        snapshot = self.snapshot
+        check_history(snapshot, content.message, change=content.change)
+        changes: dict[int, ShardChange] = {}
+        batches = list(content.batches)
+        count = sum(map(len, batches))
+        shards = [snapshot.placement.of_rows(batch.rowids, batch.arrays) for batch in batches]
+        split_rows(batches, shards, changes)
+        codecs = codecs_for(batches, snapshot.schema, self.opened.options.vector_codes) if batches else {}
+        for change in changes.values():
+            change.codecs = codecs or None
+        self._split_deleted(content.deleted.tolist(), changes)
+        number, time = snapshot.newest + 1, commit_time(snapshot)
+        version = Version(number, time, count, len(content.deleted), content.message)
+        sources = {} if content.sources is None else unpack_sources(content.sources)
+        return self._commit(version, changes, options or self.opened.options, {}, sources, progress)
+
+    def _split_deleted(self, rowids: Sequence[int], changes: dict[int, ShardChange]) -> None:
+        deleted = np.array(sorted(rowids), np.int64)
+        if not len(deleted):
+            return
+        numbers = self.snapshot.shards_of(deleted)
+        for number in np.unique(numbers[numbers >= 0]).tolist():
+            changes.setdefault(number, ShardChange()).deleted = deleted[numbers == number]
+
+    def _commit(
+        self,
+        version: Version,
+        changes: Mapping[int, ShardChange],
+        options: TableOptions,
+        tags: Mapping[str, int],
+        sources: Mapping[str, bytes],
+        progress: Progress | None,
+        table: Sequence[int] | None = None,
+    ) -> ShardedCommit:
+        """Write the changes to their shards, then the manifest. table: of buckets, if rows are moved."""
+        snapshot = self.snapshot
+        newest = snapshot.at(snapshot.newest)
+        assert isinstance(newest, ShardedSnapshot)
+        before, pins = snapshot.manifest, dict[int, Pin]()
+        begun: dict[int, ShardWriter] = {}
+        zones, high = before.zones, before.high_rowid
+        try:
+            for number in sorted(changes):
+                newest.shard(number)  # what is wrong with it is told before anything is written
+                writer = begun[number] = self.writer(number)
+                writer.begin(newest.pins[number], options)
+            for number, change in sorted(changes.items()):
+                pins[number] = begun[number].write(change, progress)
+                for batch in change.batches:
+                    zones = zones.grown(number, before.schema, batch.arrays)
+                    high = max(high, int(batch.rowids[-1]))
+            manifest = before.after(
+                version, pins, zones=zones, high_rowid=high, tags=tags, sources=sources
+            ).with_options(options.to_catalog())
+            self.replace_manifest(manifest if table is None else manifest.moved(table))
+        except BaseException:
+            for writer in begun.values():
+                writer.take_back()
+            raise
+        return ShardedCommit(version.number, self, before, begun)
+
+    def move(self, message: str, changes: Mapping[int, ShardChange], table: Sequence[int]) -> None:
+        """Move rows between shards, which are those of ``table`` by their buckets from then on."""
+        snapshot = self.snapshot
+        check_history(snapshot, message)
+        version = Version(snapshot.newest + 1, commit_time(snapshot), 0, 0, message)
+        self._commit(version, changes, self.opened.options, {}, {}, None, table).accept()
+        self._committed = True
+
+    def replace_manifest(self, manifest: Manifest) -> None:
+        """Put ``manifest`` in the place of the one that is there, durably."""
+        self.lock.check_in_place()
+        base = self.opened.files.base
+        self.put_in_place(write_manifest(base, manifest), base)
+        remember(base, FileState.of(base), manifest)
+
+    def writer(self, number: int) -> ShardWriter:
+        """The one of shard ``number``."""
+        writer = self._writers.get(number)
+        if writer is None:
+            file = self.snapshot.shard_files[number]
+            writer = self._writers[number] = ShardWriter(file, self.busy_timeout)
+        return writer
+
+    def adopt(self, number: int, writer: ShardWriter) -> None:
+        """Show what was written to a shard, without opening it again."""
+        self.snapshot.shard_files[number].adopt(writer.snapshot)
+
+    def append_alone(self, append: Append) -> int | None:
+        """Make a commit of few rows; its version, or None if it is too large for a log after all."""
+        with self.writing():
+            record = append.record(self.opened.path, self.snapshot, log_limits.LOGGED_COMMIT_BYTES)
+            if record is None:
+                return append.outcome()
+            self.append_to_log(record).accept()
+            self._committed = True
+            return record.version
+
+    # -- the end ---------------------------------------------------------------------------------------------
+
+    def close(self) -> None:
+        """Close all files; the logs of shards that were written to are folded."""
+        try:
+            for writer in self._writers.values():
+                writer.close()
+            self._writers.clear()
+        finally:
+            super().close()

@@ -1,0 +1,103 @@
+"""Searches of a sharded table give the rows and the distances of the same table in one file."""
+
+from __future__ import annotations
+
+import random
+from typing import Any
+
+import numpy as np
+import pytest
+
+from audiomem_sql.connections import connect
+from audiomem_sql.table.table import Table
+
+WORDS = [
+    f"{first}{second}" for first in ("ka", "lo", "mi", "nu") for second in ("ra", "se", "ti", "vo", "xu")
+]
+COLUMNS = ["id INTEGER PRIMARY KEY", "body TEXT SEMANTIC INDEXED", "year INTEGER", "vec FLOAT[8]"]
+
+
+def _rows(rng: random.Random, count: int) -> list[dict[str, Any]]:
+    vectors = np.random.default_rng(7)
+    return [
+        {
+            "id": number,
+            "body": " ".join(rng.choices(WORDS, k=rng.randint(2, 9))),
+            "year": rng.randrange(50),
+            "vec": vectors.normal(size=8).astype(np.float32).tolist(),
+        }
+        for number in range(count)
+    ]
+
+
+@pytest.fixture(scope="module")
+def tables(tmp_path_factory: pytest.TempPathFactory) -> list[Table]:
+    """One file, and four shards: the same rows, some deleted, and some in the log."""
+    folder = tmp_path_factory.mktemp("made")
+    rows = _rows(random.Random(1), 2200)
+    made = []
+    for name, options in (("one.flac", {}), ("many.shards", {"shards": 4})):
+        table = Table.create(folder / name, COLUMNS, {"profile": "embedded", "model": "hashing", **options})
+        table.append(rows[:2150])
+        transaction = table.begin()
+        for number in range(0, 2150, 7):
+            transaction.delete(number)
+        table.commit()
+        table.append(rows[2150:])
+        made.append(table)
+    return made
+
+
+def test_100_random_searches(tables: list[Table]) -> None:
+    rng = random.Random(2)
+    vectors = np.random.default_rng(3)
+    for number in range(100):
+        words = " ".join(rng.choices(WORDS, k=rng.randint(1, 3)))
+        where = (None, f"year < {rng.randrange(1, 50)}", f"id % 3 = 1 AND year > {rng.randrange(40)}")[
+            number % 3
+        ]
+        vector = vectors.normal(size=8).astype(np.float32)
+        asked: dict[str, Any] = [
+            {"query": f"words:{words}", "column": "body"},
+            {"query": f"keyword:{words.replace(' ', ' OR ')}", "column": "body"},
+            {"query": f"semantic:{words}", "column": "body"},
+            {"query": f"hybrid:{words}", "column": "body"},
+            {"query": words, "column": "body", "fusion": "rrf"},
+            {"query": vector, "column": "vec"},
+            {"query": words, "vector": vector},
+        ][number % 7]
+        k = rng.choice((1, 10, 40))
+        one, many = (table.search(k=k, where=where, **asked).to_pylist() for table in tables)
+        assert one == many, (number, asked, where)
+
+
+def test_explanations_and_suggestions(tables: list[Table]) -> None:
+    one, many = tables
+    assert one.explain("words:kara lose", 5, column="body") == many.explain(
+        "words:kara lose", 5, column="body"
+    )
+    assert one.suggest("karra") == many.suggest("karra")
+    counts = [table.duplicates("body").num_rows for table in tables]
+    assert counts[0] == counts[1]
+
+
+def test_match_in_sql(tables: list[Table]) -> None:
+    found = []
+    for table in tables:
+        table.checkpoint()
+        connection = connect(table.path, "t")
+        found.append(
+            [
+                connection.execute(sql).fetchall()
+                for sql in (
+                    "SELECT id, distance FROM t WHERE t MATCH 'words:kara' AND year < 20 AND k = 9",
+                    "SELECT id FROM t WHERE t MATCH 'keyword:kara AND lose' ORDER BY id",
+                    "SELECT id, round(distance, 6) FROM t WHERE body MATCH 'semantic:lose mise' AND k = 7",
+                    "SELECT id, highlight(t, 0, '[', ']') FROM t WHERE t MATCH 'words:nuxu' AND k = 3",
+                )
+            ]
+        )
+        connection.close()
+    assert found[0][:2] == found[1][:2]
+    assert [row[0] for row in found[0][3]] == [row[0] for row in found[1][3]]
+    assert len(found[1][2]) == 7
