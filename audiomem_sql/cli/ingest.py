@@ -205,12 +205,12 @@ def _options(option: list[str] | None, model: str | None, model_backend: str | N
 @contextmanager
 def _opened(file: str, options: dict[str, str], words: bool | None) -> Iterator[Table]:
     """The table in ``file``; one that is made here and stays without a commit is taken away again."""
-    from audiomem_sql.ingest.ingestion import DEFAULT_COLUMNS
-    from audiomem_sql.machine.file_names import is_there
+    from audiomem_sql.machine.urls import is_url
     from audiomem_sql.table.sharded_creation import remove_new
     from audiomem_sql.table.table import Table
 
-    if is_there(file):
+    table = _made(file, options, words)
+    if table is None:
         if options or words is not None:
             name = "--option" if options else "--words" if words else "--no-words"
             raise OptionError(
@@ -221,19 +221,34 @@ def _opened(file: str, options: dict[str, str], words: bool | None) -> Iterator[
         with Table(file) as table:
             yield table
         return
+    try:
+        with table:
+            yield table
+    finally:
+        if table.version == 1 and not is_url(file):
+            remove_new(table.files)
+
+
+def _made(file: str, options: dict[str, str], words: bool | None) -> Table | None:
+    """A new table; None if something is there, which of a URL is told when the table is made."""
+    from audiomem_sql.ingest.ingestion import DEFAULT_COLUMNS
+    from audiomem_sql.machine.file_names import is_there
+    from audiomem_sql.machine.urls import is_url
+    from audiomem_sql.table.table import Table
+    from audiomem_sql.versions import AlreadyThereError
+
+    if not is_url(file) and is_there(file):
+        return None
     columns = [
         column
         + (" SEMANTIC" if "model" in options and column == "body TEXT" else "")
         + (" INDEXED" if words is not False and column in ("title TEXT", "body TEXT") else "")
         for column in DEFAULT_COLUMNS
     ]
-    table = Table.create(file, columns, options)
     try:
-        with table:
-            yield table
-    finally:
-        if table.version == 1:
-            remove_new(table.files)
+        return Table.create(file, columns, options)
+    except AlreadyThereError:
+        return None
 
 
 def _exit_code(report: Report, paths: Sequence[str]) -> int:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -21,7 +20,6 @@ def facts_of(
     table: Table, report: Report, skipped: Sequence[tuple[str, str]], duration: float
 ) -> dict[str, Any]:
     """What ``--json`` prints. skipped: (source, reason) of all that was not read. duration: in seconds."""
-    segments = table.snapshot.segments
     return {
         "file": table.path,
         "version": table.version,
@@ -37,7 +35,7 @@ def facts_of(
         "rows_removed": report.rows_removed,
         "text_bytes": report.text_bytes,
         "value_bytes": sum(table.snapshot.column_bytes(column) for column in range(len(table.schema))),
-        "file_bytes": sum(os.path.getsize(segment.path) for segment in segments),
+        "file_bytes": table.files.size(),
         "commits": report.commits,
         "interrupted": report.stopped,
         "seconds": round(duration, 3),

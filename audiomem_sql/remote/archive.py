@@ -17,6 +17,9 @@ from audiomem_sql.errors import MissingExtraError, OptionError, StorageError, Un
 from audiomem_sql.machine.urls import shown
 
 _T = TypeVar("_T")
+_NAMES = "Check bucket and key."
+_RIGHTS = "Check bucket and credentials (docs/REMOTE.md), and what they may do there."
+_REACH = "Check the network, AWS_ENDPOINT_URL and AWS_REGION, and try again."
 #: Classes that an object can be moved to.
 CLASSES = (
     "STANDARD",
@@ -169,14 +172,17 @@ class Bucket:
         except self._errors.ClientError as error:
             code = str(error.response.get("Error", {}).get("Code", ""))[:60]
             if code in ("404", "NoSuchKey", "NoSuchBucket"):
-                raise StorageError("there is no such object", file=name) from None
+                there = "bucket" if code == "NoSuchBucket" else "object"
+                raise StorageError(f"there is no such {there}", file=name, remedy=_NAMES) from None
             if code in ("PreconditionFailed", "412"):
                 raise StorageError(
                     "the object was replaced meanwhile", file=name, remedy="Try again."
                 ) from None
-            raise StorageError(f"the store refuses ({code})", file=name) from None
+            raise StorageError(f"the store refuses ({code})", file=name, remedy=_RIGHTS) from None
         except self._errors.BotoCoreError as error:
-            raise StorageError(f"the store cannot be asked ({type(error).__name__})", file=name) from None
+            kind = type(error).__name__
+            remedy = _RIGHTS if "Credential" in kind else _REACH
+            raise StorageError(f"the store cannot be asked ({kind})", file=name, remedy=remedy) from None
         except ValueError:  # an endpoint that is none
             raise StorageError("the store cannot be asked: look at AWS_ENDPOINT_URL", file=name) from None
 

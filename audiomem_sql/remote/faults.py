@@ -41,7 +41,7 @@ _FOR_CREDENTIALS = re.compile(
     r"error: Error performing token request|'az account get-access-token' command failed"
     r"|Error performing [A-Z]+ http://[^/\s]+/latest/(?:api/token|meta-data)"
 )
-_NO_CREDENTIALS = "there are no credentials, neither in the environment nor from a service of the cloud"
+NO_CREDENTIALS = "there are no credentials, neither in the environment nor from a service of the cloud"
 _AGAIN = "Check the network and the store, and try again."
 
 
@@ -103,6 +103,19 @@ def is_of_another_state(error: BaseException) -> bool:
     return type(error).__name__ == "PreconditionError" or status in ("412", "416")
 
 
+def told(error: BaseException) -> str:
+    """Why the client failed, in our words: the status and the code that S3 lists, or a kind of failure."""
+    text = str(error)
+    if _FOR_CREDENTIALS.search(text):
+        return NO_CREDENTIALS
+    found, code = _STATUS.search(text), _CODE.search(text)
+    if found:
+        status = next(group for group in found.groups() if group)
+        return f"status {status}{f', {code[1]}' if code else ''}"
+    lowered = _SETTINGS.sub("", text.lower())
+    return next((said for mark, said in _KINDS if mark in lowered), type(error).__name__)
+
+
 def fault_of(error: BaseException, name: str, *, opened: bool) -> Exception:
     """The error to raise for one of the client: ours, or that another try may help.
 
@@ -116,7 +129,7 @@ def fault_of(error: BaseException, name: str, *, opened: bool) -> Exception:
     if _FOR_CREDENTIALS.search(text):  # a 404 is not of the object
         if 400 <= status < 500 and status != 429:
             return refused(name, code_name)
-        return TransientFaultError(_NO_CREDENTIALS, brief=True)
+        return TransientFaultError(NO_CREDENTIALS, brief=True)
     if kind in ("PermissionDeniedError", "UnauthenticatedError", "PermissionError") or status in (401, 403):
         return refused(name, code_name)
     if isinstance(error, FileNotFoundError) or kind == "NotFoundError" or status in (404, 410):
@@ -144,5 +157,5 @@ def fault_of(error: BaseException, name: str, *, opened: bool) -> Exception:
 
 def given_up(name: str, cause: str, seconds: float) -> StorageError:
     """The error of requests that went on failing."""
-    remedy = "Check the credentials (docs/REMOTE.md)." if cause == _NO_CREDENTIALS else _AGAIN
+    remedy = "Check the credentials (docs/REMOTE.md)." if cause == NO_CREDENTIALS else _AGAIN
     return StorageError(f"cannot be read: {cause}, for {seconds:.1f} s", file=name, remedy=remedy)

@@ -76,7 +76,7 @@ class ShardedSnapshot(Snapshot):
         state: FileState | None,
         version: int | None = None,
     ) -> None:
-        self.path = path
+        self._path = path
         self.manifest = manifest
         self.shard_files = tuple(files)
         self.state = state
@@ -90,6 +90,11 @@ class ShardedSnapshot(Snapshot):
         self.rows = manifest.rows_at(self.version)
         self.placement: Placement = manifest.placement_at(self.version)
         self._opened: dict[int, Snapshot] = {}
+
+    @property
+    def path(self) -> str:
+        """What messages call the table: its folder."""
+        return self._path
 
     # -- shards ----------------------------------------------------------------------------------------------
 

@@ -14,7 +14,7 @@ from audiomem_sql.shards import ShardedSnapshot
 from audiomem_sql.storage.segment import ReadableSegment, TableOptions
 from audiomem_sql.table.contract import ReadableTable
 from audiomem_sql.table.exposure import exposure
-from audiomem_sql.versions import Snapshot
+from audiomem_sql.versions import Snapshot, StoredSnapshot
 
 
 def describe(table: ReadableTable) -> dict[str, Any]:
@@ -53,8 +53,10 @@ def describe(table: ReadableTable) -> dict[str, Any]:
 
 
 def _log_bytes(table: ReadableTable) -> int:
-    """Bytes of the logs; of a sharded table also of the manifest."""
+    """Bytes of the log, or the records in a manifest; of a sharded table of the logs and the manifest."""
     snapshot = table.snapshot
+    if isinstance(snapshot, StoredSnapshot):
+        return snapshot.manifest.inline_bytes
     if isinstance(snapshot, ShardedSnapshot):
         logs = (file.files.log for file in snapshot.shard_files)
         return os.path.getsize(table.files.base) + sum(map(os.path.getsize, filter(os.path.lexists, logs)))
@@ -144,7 +146,10 @@ def _bytes_of(segment: ReadableSegment) -> int:
 
 
 def _log(snapshot: Snapshot, log_bytes: int) -> dict[str, Any] | None:
-    """The log that goes with the file: its session, and the versions that are only there."""
+    """The log that goes with the file, or the manifest: its session, and the versions that are only there."""
+    if isinstance(snapshot, StoredSnapshot):
+        held = [record.version for record in snapshot.records]
+        return {"session": None, "versions": [held[0], held[-1]], "bytes": log_bytes} if held else None
     log = snapshot.log
     if log is None:
         return None

@@ -179,7 +179,8 @@ class Table(TableReader, Copying):
     def refresh(self) -> bool:
         """Look for commits of others; True if there were any.
 
-        Nothing happens while a thread writes through this table.
+        Nothing happens while a thread writes through this table. A store is asked at most once in
+        ``AUDIOMEM_REMOTE_REFRESH`` seconds; in between there are none.
         """
         return self._session.refresh()
 

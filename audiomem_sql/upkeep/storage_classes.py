@@ -121,16 +121,20 @@ def _copies(found: Sequence[StoredAs]) -> Iterator[StoredAs]:
 
 
 def _manifest(bucket: Bucket, place: str) -> Manifest:
-    """The manifest of the table at ``place``. UnsupportedError where there is none."""
+    """The manifest of the table at ``place``. UnsupportedError for a file, StorageError where nothing is."""
     from audiomem_sql.remote.commits import ManifestReader, Missing, ObstoreStore
     from audiomem_sql.remote.options import RemoteOptions
     from audiomem_sql.remote.stores import store_of
 
     options = RemoteOptions.of_environment()
     store = ObstoreStore(store_of(place, options.timeout)[0], f"s3://{bucket.bucket}")
+    reader = ManifestReader(store, bucket.key, seconds=options.budget)
     try:
-        return ManifestReader(store, bucket.key, seconds=options.budget).load().manifest
+        return reader.load().manifest
     except Missing:
+        bucket.look(bucket.key)  # raises if nothing is there
+        if reader.has_segments():
+            raise
         raise UnsupportedError(
             "is one object, which its newest version is read from: nothing of it can be moved",
             file=bucket.name,

@@ -182,12 +182,17 @@ class Snapshot:
         if not self.versions[0].number <= version <= self.newest:
             raise self.not_kept(f"version {version} is not kept")
 
+    @property
+    def path(self) -> str:
+        """What messages call the table: its base file."""
+        return self.segments[0].path
+
     def not_kept(self, reason: str) -> QueryError:
         """The error for ``reason``, with the versions and tags that are kept."""
         tags = ", ".join(f"{name} ({number})" for name, number in sorted(self.tags.items())) or "none"
         return QueryError(
             reason,
-            file=self.segments[0].path,
+            file=self.path,
             remedy=f"Versions {self.versions[0].number} to {self.newest} are kept; tags: {tags}.",
         )
 

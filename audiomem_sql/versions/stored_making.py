@@ -71,6 +71,9 @@ def make_table(url: str, marker: bytes, begin: Callable[[Committer, bytes], obje
             unfinished, table = manifest.version == 0, manifest.table
         except Missing:  # whoever began was killed, or an answer was lost
             unfinished = _is_marker(url)
+            if unfinished and reader.has_segments():
+                reader.load()  # raises if it was lost: an empty table in its place would hide the rows
+                unfinished = False  # somebody else is making it
         if not unfinished:
             raise AlreadyThereError(
                 "the file exists already", file=shown(url), remedy="Open it, or choose another name."

@@ -101,6 +101,11 @@ class StoredSnapshot(Snapshot):
         ]
         return sorted([*stored, *recorded], key=lambda version: version.number)
 
+    @property
+    def path(self) -> str:
+        """What messages call the table: its URL, as nobody knows the names of its segments."""
+        return self.segments[0].path.rpartition(".d/seg/")[0] or self.segments[0].path
+
     @cached_property
     def files(self) -> tuple[object, ...]:
         """What names the state."""

@@ -45,7 +45,7 @@ def check_history(
                 remedy="Write its rows to a new table.",
             )
     except (LimitError, DataTypeError) as error:
-        error.at(file=snapshot.segments[0].path)
+        error.at(file=snapshot.path)
         raise
 
 

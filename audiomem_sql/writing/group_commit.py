@@ -71,7 +71,7 @@ class Append:
         if not self.schema.is_same(snapshot.schema.visible):
             raise SchemaError(
                 f"the columns of the table were changed meanwhile, they are {snapshot.schema.visible.sql()}",
-                file=snapshot.segments[0].path,
+                file=snapshot.path,
                 remedy="Append the rows again.",
             )
 

@@ -24,7 +24,7 @@ from audiomem_sql.storage.segment.seal import MAX_EARLIER, Seal
 from audiomem_sql.table.rows import Rows
 from audiomem_sql.table.table import Table
 from audiomem_sql.upkeep.verify import _shared_rowid, problems
-from audiomem_sql.versions import SegmentView, files
+from audiomem_sql.versions import SegmentView, base_file
 from fuzz.hostile import RELABELS, Base, announced, log_files, page_files, room_for, seal_files, through
 from fuzz.huge import huge_files
 
@@ -212,7 +212,7 @@ def test_a_memory_error_is_an_error_of_ours(base: Base, monkeypatch: pytest.Monk
             use(table)
         monkeypatch.undo()
         table.close()
-    monkeypatch.setattr(files, "open_table_file", fails)
+    monkeypatch.setattr(base_file, "open_table_file", fails)
     with pytest.raises(LimitError, match=r"none\.flac: there is not enough memory"):
         Table(base.path)
 

@@ -135,17 +135,24 @@ def test_what_cannot_be_moved(s3: Any, table: bytes, tmp_path: Path, monkeypatch
         (str(tmp_path / "kb.flac"), "GLACIER", UnsupportedError, "local file"),
         ("gs://bucket/backups/", "GLACIER", UnsupportedError, "storage classes are changed in S3"),
         (url, "GLACIAR", OptionError, "GLACIER"),
-        ("s3://nobody-has-this/backups/", "GLACIER", StorageError, "no such object"),
+        ("s3://nobody-has-this/backups/", "GLACIER", StorageError, "no such bucket"),
+        ("s3://nobody-has-this/kb.flac", "GLACIER", StorageError, "no such object"),
+        ("s3://tables/nobody.flac", "GLACIER", StorageError, "no such object"),
     ]
     for place, kind, error, what in cases:
-        with pytest.raises(error, match=what):
+        with pytest.raises(error, match=what) as raised:
             move_old(place, DAY, kind)
+        assert raised.value.remedy
+    put(s3, "lost.flac", table)
+    put(s3, "lost.flac.d/seg/00000001-" + "0" * 32 + ".flac", table)
+    with pytest.raises(StorageError, match=r"lost\.flac\.d/manifest, is not there"):
+        move_old("s3://tables/lost.flac", DAY, "GLACIER")
     for age in ("90", "d", "-1d", "90y"):
         with pytest.raises(OptionError, match="no age"):
             parse_age(age)
     assert parse_age("2w") == 14 * DAY
     monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:1")
-    with pytest.raises(StorageError, match="cannot be asked"):
+    with pytest.raises(StorageError, match=r"cannot be asked .*AWS_ENDPOINT_URL"):
         archive.restore("s3://tables/kb.flac")
 
 

@@ -604,6 +604,7 @@ def test_commands_that_write(
         (("sql", url, "DELETE FROM kb WHERE v = 'one'"), ""),
         (("sql", url, "SELECT count(*) AS c FROM kb"), "1"),
         (("restore", url, "two"), "2 rows"),
+        (("info", url), "versions 2 to 4 only there"),
         (("vacuum", url), ""),
         (("info", url), "2 rows"),
         (("verify", url), "all well"),
@@ -647,7 +648,7 @@ def test_what_nobody_waits_for_may_be_lost(proxy: FaultyProxy) -> None:
 
 def test_web_servers_show_it(proxy: FaultyProxy) -> None:
     """Read over http, with its manifest; a signed URL lets nobody in but to one object."""
-    key = f"{BUCKET}/web/kb.flac"
+    key = f"{BUCKET}/served/kb.flac"
     with am.Table.create(f"s3://{key}", COLUMNS) as table:
         table.append([{"name": "one"}, {"name": "two", "body": "b" * 100_000}])
         table.append([{"name": "three"}])
@@ -678,3 +679,92 @@ def test_a_lost_reply(proxy: FaultyProxy, monkeypatch: pytest.MonkeyPatch) -> No
         proxy.log = []
         assert not reader.refresh()
         assert [method for method, _, _ in proxy.log] == ["GET"]
+
+
+def test_ingest_by_url(
+    proxy: FaultyProxy, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A new table, the same again, and a changed source; sizes are those of the objects."""
+    monkeypatch.chdir(tmp_path)
+    url = f"s3://{BUCKET}/ingested/kb.flac"
+    Path("a.md").write_text("# Tiers\n\nHot blocks are promoted.\n")
+    for text, said in (
+        ("", "1 new, 0 changed, 0 unchanged"),
+        ("", "0 new, 0 changed, 1 unchanged"),
+        ("# Tiers\n\nCold blocks age.\n", "0 new, 1 changed, 0 unchanged"),
+    ):
+        if text:
+            Path("a.md").write_text(text)
+        code, told = run(["ingest", url, "a.md"]), capsys.readouterr()
+        assert code == 0, told.err
+        assert said in told.out
+    assert run(["ingest", url, "a.md", "--no-words"]) == 2
+    assert "options belong to a new file" in capsys.readouterr().err
+    with am.open(url) as table:
+        assert [row["body"] for row in rows_of(table).values()] == ["Cold blocks age."]
+        assert table.search("cold", k=1).num_rows == 1
+
+
+def test_refusals_are_told_in_our_words(
+    proxy: FaultyProxy, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Whatever a store says, a message has its status and its code, and what can be done."""
+    with am.Table.create(tmp_path / "kb.flac", COLUMNS) as local:
+        local.append([{"name": "one"}])
+    for arguments in (
+        ["create", "s3://nobody-has-this/kb.flac", "v TEXT"],
+        ["backup", str(tmp_path / "kb.flac"), "s3://nobody-has-this/kb.flac"],
+    ):
+        assert run(arguments) == 1
+        told = capsys.readouterr().err
+        assert "s3://nobody-has-this: access was refused (status 403, AccessDenied). Check bucket" in told
+    url = f"s3://{BUCKET}/refusals/kb.flac"
+    with am.Table.create(url, COLUMNS) as table:
+        table.busy_timeout = 0
+        proxy.always = "reset"
+        with pytest.raises(StorageError) as raised:
+            table.append([{"name": "one"}])
+        proxy.always = ""
+    for told in (str(raised.value), raised.value.remedy or ""):
+        assert not any(word in told for word in ("<", "http://", "performing", "probe", "DO-NOT-TELL"))
+
+
+def test_no_segment_in_messages_about_the_table(url: str) -> None:
+    with am.Table.create(url, COLUMNS) as table:
+        table.append([{"name": "one"}])
+        for choice in ({"as_of": "2000-01-01"}, {"version": 9}, {"version": "nobody"}):
+            with pytest.raises(QueryError, match=r"are kept; tags: none") as raised:
+                am.open(url, **choice)
+            assert raised.value.file == url
+
+
+def test_a_manifest_that_is_lost(url: str) -> None:
+    """Deleted or overwritten by hand: told with a remedy, and never an empty table in its place."""
+    store, key = memory_store(), url.removeprefix("memory://")
+    manifest = f"{key}.d/manifest"
+    table = am.Table.create(url, COLUMNS)
+    table.append([{"name": "one"}])
+    whole = bytes(obstore.get(store, manifest).bytes())
+    tries: list[Callable[[], Any]] = [
+        lambda: am.open(url),
+        table.refresh,
+        lambda: table.append([{"name": "two"}]),
+        lambda: am.connect(url),
+    ]
+    for data in (None, b"", b"text", whole[:-9], whole[:40] + b"!" + whole[41:]):
+        if data is None:
+            obstore.delete(store, manifest)
+        else:
+            obstore.put(store, manifest, data)
+        for each in tries:
+            with pytest.raises(AudioMemError, match=f"{url}.*{manifest}.* restore a backup"):
+                each()
+        with pytest.raises(AudioMemError):
+            am.Table.create(url, COLUMNS)
+        with pytest.raises(dbapi.OperationalError):
+            dbapi.connect(":memory:").execute(f"CREATE VIRTUAL TABLE t USING audiomem('{url}', a TEXT)")
+        kept = [meta["path"] for page in obstore.list(store, f"{key}.d") for meta in page]
+        assert (manifest in kept) == (data is not None)
+    obstore.put(store, manifest, whole)
+    table.append([{"name": "two"}])
+    assert [row["name"] for row in rows_of(table).values()] == ["one", "two"]

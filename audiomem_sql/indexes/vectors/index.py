@@ -157,6 +157,7 @@ class VectorIndex:
         allowed: BoolArray | None = None,
         probes: int | None = None,
         reach: float | None = None,
+        reached: int | None = None,
     ) -> tuple[I64Array, F32Array]:
         """The ``k`` rows nearest to each query by the metric of the index; of cosine, by 1 - cosine.
 
@@ -169,7 +170,8 @@ class VectorIndex:
             the vectors, 50,000 vectors, and 4,000 allowed ones.
         reach: by cosine, instead of probes: look through the lists whose nearness is at least this share, of
             0 to 1, of the nearest one's, and through those that k rows need. So a query that is near few
-            lists reads few. Of lists that are far away a quarter of the vectors at most, and lists between.
+            lists reads few.
+        reached: of lists that are far away, how many vectors those have at least that are read by default.
 
         Rows int64 (m, k), nearest first, equally near ones by number, -1 where there are fewer. Distances
         float32 (m, k), those of the decoded vectors, infinite there. Raises DataTypeError for queries that
@@ -182,7 +184,7 @@ class VectorIndex:
             raise DataTypeError(f"a filter of {len(allowed)} rows, of an index of {self.rows}")
         allowed_counts = None if allowed is None else self._allowed_counts(allowed)
         counts = self._counts if allowed_counts is None else allowed_counts
-        visits = self._visits.of(rotated, k, allowed_counts, probes, reach)
+        visits = self._visits.of(rotated, k, allowed_counts, probes, reach, reached)
         scaled = rotated * self.codec.steps
         shift = rotated @ self.codec.offset
         visited: BoolArray = np.any(visits, axis=0)

@@ -65,6 +65,7 @@ class Visits:
         allowed_counts: I64Array | None = None,
         probes: int | None = None,
         reach: float | None = None,
+        reached: int | None = None,
     ) -> BoolArray:
         """bool (m, lists): which lists each of float32 (m, d) queries looks through.
 
@@ -74,8 +75,9 @@ class Visits:
         if reach is not None and (self._metric != COSINE or probes is not None or not 0 <= reach <= 1):
             raise DataTypeError("a reach is a share from 0 to 1, by cosine, and stands without probes")
         counts = self._counts if allowed_counts is None else allowed_counts
-        if self._far is not None and probes is None and allowed_counts is None and len(rotated) == 1:
-            reach, fewest = (self._far.reach, REACHED_FOR_A_ROW * k) if reach is None else (reach, k)
+        by_default = probes is None and reach is None and allowed_counts is None
+        if by_default and self._far is not None and len(rotated) == 1:
+            reach, fewest = self._far.reach, REACHED_FOR_A_ROW * k if reached is None else reached
             most = int(MOST_REACHED * counts.sum()) if reach else None
             visits = self._nearest(rotated, fewest, counts, None, reach, most)
             return self._far.along(visits[0])[np.newaxis]

@@ -5,8 +5,9 @@ https://sqlite.org/fts5.html, sections 5.1.2 and 5.1.3.
 
 from __future__ import annotations
 
+import re
+from bisect import bisect_right
 from collections.abc import Mapping
-from itertools import pairwise
 from typing import NamedTuple
 
 import numpy as np
@@ -21,6 +22,9 @@ from audiomem_sql.indexes.words.tokenizer import PAIR, Token, Words, words_of
 #: What a snippet is given for being the beginning of a text, or of a sentence; a phrase not seen yet, and one
 #: seen.
 _AT_BEGINNING, _AT_SENTENCE, _NEW_PHRASE, _SEEN_PHRASE = 120, 100, 1000, 1
+
+#: What FTS5 takes for the end of a sentence.
+_BETWEEN_SENTENCES = re.compile(r"[.:][ \t\n\r]+")
 
 
 class Instance(NamedTuple):
@@ -232,11 +236,13 @@ def _score(marks: list[Instance], start: int, size: int, total: int) -> tuple[in
 
 
 def _sentence_starts(text: str, tokens: list[Token]) -> list[int]:
-    """The tokens that begin the text, or stand behind a full stop or a colon and white space."""
-    starts = [0]
-    for number, (before, token) in enumerate(pairwise(tokens), 1):
-        between = text[before.end : token.start]
-        rest = between.rstrip(" \t\n\r")
-        if len(rest) < len(between) and rest.endswith((".", ":")):
-            starts.append(number)
-    return starts
+    """The tokens that begin the text, or stand behind a full stop or a colon and white space.
+
+    Those characters may be part of tokens before it: trigrams overlap, and ``tokenchars`` may name them.
+    """
+    starts = [token.start for token in tokens]
+    found = [0]
+    for gap in _BETWEEN_SENTENCES.finditer(text):
+        behind = range(bisect_right(starts, gap.start() + 1), bisect_right(starts, gap.end()))
+        found += [number for number in behind if number > 0]
+    return found

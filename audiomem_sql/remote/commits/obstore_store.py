@@ -15,6 +15,7 @@ from urllib.parse import urlsplit
 from audiomem_sql.errors import AudioMemError, StorageError, UnsupportedError
 from audiomem_sql.machine.urls import shown
 from audiomem_sql.remote.commits.store import Mark, Missing, Refused, Stored, Unanswered, Upload
+from audiomem_sql.remote.faults import NO_CREDENTIALS, told
 from audiomem_sql.remote.forks import check_fork
 from audiomem_sql.remote.stores import HTTP, client, knows, store_of
 
@@ -22,6 +23,9 @@ _T = TypeVar("_T")
 _MANIFEST_ATTRIBUTES = {"Cache-Control": "no-store"}
 _SEGMENT_ATTRIBUTES = {"Cache-Control": "public, max-age=31536000, immutable"}
 _ELSEWHERE = "Write to a store with conditional writes; this one can be read."
+_NAMES = "Check bucket and key."
+_RIGHTS = "Check bucket and credentials (docs/REMOTE.md), and what they may do there."
+_AGAIN = "Check the network and the store, and try again."
 _QUERY = re.compile(r"([a-z][a-z0-9+.-]*://[^\s?\"')]+)\?[^\s\"')]+")
 #: Few and short repetitions: whoever writes a manifest must know soon whether it is still the newest.
 RETRIES = {
@@ -218,17 +222,20 @@ class ObstoreStore:
         except (exceptions.AlreadyExistsError, exceptions.PreconditionError) as error:
             raise self._error(Refused, "the condition of a write does not hold", error) from None
         except (FileNotFoundError, exceptions.NotFoundError) as error:
-            raise self._error(Missing, "there is no such object", error) from None
+            there = "bucket" if "<Code>NoSuchBucket</Code>" in str(error) else "object"
+            raise self._error(Missing, f"there is no such {there}", error, _NAMES) from None
         except (exceptions.PermissionDeniedError, exceptions.UnauthenticatedError) as error:
-            raise self._error(StorageError, "the store refuses", error) from None
+            raise self._error(StorageError, "access was refused", error, _RIGHTS) from None
         except (NotImplementedError, exceptions.NotSupportedError) as error:
-            raise self._error(UnsupportedError, "the store cannot do this", error) from None
+            raise self._error(UnsupportedError, "the store cannot do this", error, _ELSEWHERE) from None
         except (exceptions.BaseError, OSError) as error:
-            raise self._error(Unanswered, "the store did not answer", error) from None
+            remedy = _RIGHTS if told(error) == NO_CREDENTIALS else _AGAIN
+            raise self._error(Unanswered, "the store did not answer", error, remedy) from None
 
-    def _error(self, kind: type[AudioMemError], what: str, error: BaseException) -> AudioMemError:
-        said = _without_query(str(error).split("\n\nDebug source", 1)[0]).strip()
-        return kind(f"{what} ({said:.300})", file=self.name)
+    def _error(
+        self, kind: type[AudioMemError], what: str, error: BaseException, remedy: str | None = None
+    ) -> AudioMemError:
+        return kind(f"{what} ({told(error)})", file=self.name, remedy=remedy)
 
 
 def _without_query(text: str) -> str:

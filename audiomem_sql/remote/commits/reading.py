@@ -16,6 +16,7 @@ from audiomem_sql.remote.commits.waiting import Patience, Surroundings
 _T = TypeVar("_T")
 #: How often a manifest is read anew whose pages are gone, because it was replaced meanwhile.
 _ATTEMPTS = 5
+_BACK = "Bring the object {} back from an older version that the store keeps, or restore a backup."
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,13 +47,20 @@ class ManifestReader:
     def load(self) -> Head:
         """The newest manifest. Missing if there is none, Unanswered if the store does not answer."""
         with InFile(self.where):
-            return self._parsed(self.answered(lambda: self.store.get(self.paths.manifest)))
+            try:
+                stored = self.answered(lambda: self.store.get(self.paths.manifest))
+            except Missing as error:
+                raise self._gone() from error
+            return self._parsed(stored)
 
     def refresh(self, head: Head) -> Head:
         """The newest manifest: ``head`` itself if it still is."""
         with InFile(self.where):
             key, mark = self.paths.manifest, head.mark
-            stored = self.answered(lambda: self.store.get_if_none_match(key, mark))
+            try:
+                stored = self.answered(lambda: self.store.get_if_none_match(key, mark))
+            except Missing as error:
+                raise self._gone() from error
             newer = head if stored is None else self._parsed(stored)
             check_goes_on(head.manifest, newer.manifest)
             return newer
@@ -85,12 +93,28 @@ class ManifestReader:
                 named = {page.name for page in manifest.pages}
                 self._pages = {name: page for name, page in self._pages.items() if name in named}
                 return Head(manifest, stored.mark)
+            except DamagedFileError as error:
+                error.at(remedy=_BACK.format(self.paths.manifest))
+                raise
             except Missing:  # a page, which was removed: the manifest was replaced meanwhile
                 newer = self.answered(lambda: self.store.get(self.paths.manifest))
                 if newer.mark == stored.mark:
                     break
                 stored = newer
         raise DamagedFileError("the manifest names a page that is not there", remedy="Restore a backup.")
+
+    def _gone(self) -> Missing:
+        """The error of a manifest that is not there."""
+        return Missing(
+            f"its manifest, {self.paths.manifest}, is not there",
+            file=self.where,
+            remedy="If the table was never finished, create it again; if the object was deleted, "
+            "bring it back from an older version that the store keeps, or restore a backup.",
+        )
+
+    def has_segments(self) -> bool:
+        """Whether there are objects of a table; no segment comes before the first manifest."""
+        return bool(self.answered(lambda: self.store.keys(self.paths.segments)))
 
     def _page(self, entry: PageEntry) -> tuple[SegmentEntry, ...]:
         if entry.name not in self._pages:

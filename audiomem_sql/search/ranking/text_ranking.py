@@ -96,7 +96,7 @@ class TextRanking:
     ) -> tuple[I64Array, F64Array, float]:
         """The nearest passages of one index, their cosines, and the greatest one that another can have."""
         asked = max(1, min(wanted, index.count))
-        found = index.search(self._query[np.newaxis], asked, allowed, reach=self._reach)
+        found = index.search(self._query[np.newaxis], asked, allowed, reached=asked)
         places, distances = (each[0] for each in found)
         filled = places >= 0
         cosines = 1.0 - distances[filled].astype(np.float64)

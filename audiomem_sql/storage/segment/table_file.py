@@ -233,14 +233,11 @@ def open_table_file(
             _mixture(found, (*segments, last)),
             _headers=_HeadersRead() if before is None else before.headers_of_successor((*segments, last)[0]),
         )
-    except AudioMemError as error:
+    except BaseException as error:
         for made in fresh:
             made.close()
-        error.at(file=path, place="catalog")
-        raise
-    except BaseException:
-        for made in fresh:
-            made.close()
+        if isinstance(error, AudioMemError):
+            error.at(file=path, place="catalog")
         raise
     finally:
         pages.release()

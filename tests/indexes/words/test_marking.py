@@ -40,6 +40,13 @@ def test_one_column(text: str, query: str, size: int) -> None:
 
 @settings(max_examples=80, deadline=None)
 @given(queries.texts, queries.queries(), st.sampled_from(OTHERS), st.integers(1, 8))
+@example(". one one", "one", "trigram", 3)  # the full stop is part of the token before the sentence
+@example(": one two one", "two OR one", "trigram case_sensitive 1", 4)
+@example("x1 on. one two three on one", "two + three", "unicode61 tokenchars '.-'", 3)
+@example("x1 on.- one two three on one", "two + three", "unicode61 tokenchars '.-'", 3)
+@example("x1 on. - one two three on one", "two + three", "unicode61 tokenchars '.-'", 3)
+@example(". \n one two. x1", "one x1", "trigram", 5)
+@example("  one two one", "one", "trigram", 3)
 def test_other_tokenizers(text: str, query: str, tokenize: str, size: int) -> None:
     if queries.counts_more(query):
         return

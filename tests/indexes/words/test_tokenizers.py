@@ -256,6 +256,16 @@ def test_what_is_found_in_every_script(query: str) -> None:
     assert found("auto", ROWS, query) == LOOKED_FOR[query]
 
 
+def test_half_width_katakana_are_letters_of_their_own() -> None:
+    """As docs/SQL.md says; Unicode's NFKC makes full-width ones of them."""
+    half = "\uff76\uff9e\uff72\uff84\uff9e"
+    full = unicodedata.normalize("NFKC", half)
+    assert full == "ガイド"
+    for tokenize in ("auto", "bigram"):
+        assert found(tokenize, [half, full], half) == [0]
+        assert found(tokenize, [half, full], full) == [1]
+
+
 @pytest.mark.parametrize(
     ("query", "rows"),
     [

@@ -116,6 +116,15 @@ def test_the_middle_of_a_large_group(tmp_path: Path, monkeypatch: pytest.MonkeyP
     assert found.num_rows == 50
 
 
+def test_the_first_of_two_stands_for_both() -> None:
+    """Both are equally near their mean, however sums are rounded."""
+    for vector in drawn(60, 0.3):
+        unit = vector / np.linalg.norm(vector)
+        place, similarities = module._middle(np.stack([unit, unit[::-1]]), np.arange(2))
+        assert place == 0
+        assert similarities[0] == 1
+
+
 def test_the_representative_is_in_the_middle(tmp_path: Path) -> None:
     angles = np.radians([0, 10, 20, 90, 180, 180, 180])
     vectors = np.column_stack([np.cos(angles), np.sin(angles)]).astype(np.float32)

@@ -6,12 +6,13 @@ import sys
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
 import pytest
 
 import audiomem_sql as am
 from audiomem_sql.arrays import F32Array
 from audiomem_sql.errors import AudioMemError, OptionError, QueryError, StorageError
-from audiomem_sql.search.analyses import kmeans
+from audiomem_sql.search.analyses import kmeans, topics
 from audiomem_sql.search.analyses.kmeans import centres_of, nearest_centres
 from audiomem_sql.search.analyses.plane import layout
 from audiomem_sql.search.analyses.topics import usual_count
@@ -155,6 +156,25 @@ def test_no_vectors(texts: am.Table, column: str) -> None:
         texts.map(column)
 
 
+def test_clusters_of_one_size_are_numbered_by_their_first_rows(tmp_path: Path) -> None:
+    with am.Table.create(tmp_path / "t.flac", ["vec FLOAT[4]"]) as table:
+        table.append([{"vec": [float(axis == row % 4) for axis in range(4)]} for row in range(12)])
+        assert table.cluster_rows(k=4)["cluster"].to_pylist() == [1, 2, 3, 4] * 3
+
+
+def test_what_names_a_cluster() -> None:
+    """No word of one text among ten; of words with one stem the most frequent; of a text its beginning."""
+    texts = (
+        ["connections apples"] * 7 + ["connection apples"] * 2 + ["connection apples quirk", *["pears"] * 9]
+    )
+    found = topics._telling_words(pa.array(texts), np.repeat([0, 1], [10, 9]), 2)
+    assert found == [("apples", "connections"), ("pears",)]
+    few = topics._telling_words(pa.array(texts[1:]), np.repeat([0, 1], [9, 9]), 2)
+    assert set(few[0]) == {"apples", "connections", "quirk"}
+    joined = topics._joined([pa.array(["a" * 3000, None]), pa.array(["b", "c" * 2001])])
+    assert joined.to_pylist() == ["a" * 2000 + " b", "c" * 2000]
+
+
 def test_chinese_words(tmp_path: Path) -> None:
     with am.Table.create(tmp_path / "t.flac", ["body TEXT SEMANTIC"], {"model": "hashing"}) as table:
         table.append([{"body": body} for body in ["重置密码", "猫和狗"] * 4])
@@ -186,6 +206,7 @@ def test_what_is_near_is_near_on_the_map(
     assert np.array_equal(places, layout(vectors, spherical=spherical))
     assert np.abs(places).max() <= 1
     assert np.ptp(places, axis=0).max() > 1
+    assert (np.abs(places).max(axis=1) <= 0.9).mean() > 0.94
     away = np.linalg.norm(places[:, None] - places[None], axis=2)
     np.fill_diagonal(away, np.inf)
     groups = np.array(numbers)

@@ -6,9 +6,11 @@ import math
 import random
 
 import numpy as np
+import pyarrow as pa
 import pytest
 
-from audiomem_sql.search.embedding.text_scores import text_cosines
+from audiomem_sql.columns.text_vectors import Passages
+from audiomem_sql.search.embedding.text_scores import text_cosines, text_distances
 
 
 def one(cosines: list[float], lengths: list[int]) -> float:
@@ -19,7 +21,7 @@ def one(cosines: list[float], lengths: list[int]) -> float:
 
 def test_a_text_of_one_passage_has_its_cosine() -> None:
     for cosine in (-1.0, -0.3, 0.0, 0.123456789, 1.0):
-        assert one([cosine], [1]) == one([cosine], [900]) == cosine
+        assert one([cosine], [1]) == one([cosine], [900]) == one([cosine], [0]) == cosine
 
 
 def test_equal_passages_are_one() -> None:
@@ -74,3 +76,16 @@ def test_what_a_damaged_file_may_say_is_a_number() -> None:
         min(0.5, math.log((math.exp(10) + math.exp(8)) / 12) / 20), abs=1e-12
     )
     assert one([1.0, -1.0], [1, 1 << 31]) == pytest.approx(1 - math.log(12) / 20, abs=1e-6)
+
+
+def test_distances_of_rows_of_which_some_are_cut() -> None:
+    """What is handed over stays as it was."""
+    query = np.array([1, 0, 0], np.float32)
+    further = np.array([[0.6, 0.8, 0], [0, 3, 4]], np.float32)
+    cut = Passages(np.array([[0, 100], [50, 350], [350, 400]]), further).to_bytes()
+    firsts = np.array([0.3, 0.9, 0.7], np.float32)
+    found = text_distances(pa.array([None, cut, None], pa.binary()), query, firsts)
+    assert found.dtype == np.float32
+    assert firsts.tolist() == np.array([0.3, 0.9, 0.7], np.float32).tolist()
+    assert found[[0, 2]].tolist() == firsts[[0, 2]].tolist()
+    assert found[1] == pytest.approx(1 - one([0.1, 0.6, 0.0], [100, 300, 50]), abs=1e-6)

@@ -156,3 +156,34 @@ def test_passages_that_were_not_proposed_count_for_what_they_may_be(
     rows, distances = TextRanking(firsts, index, at([1.0])[0], None).nearest(1)
     assert rows.tolist() == [0]
     assert distances[0] < 0.455
+
+
+def segment(firsts: F32Array, further: F32Array, counts: list[int]) -> tuple[VectorIndex, PassageIndex]:
+    """Indexes of rows whose passages are 100 characters each."""
+    written, entries = encode_index(firsts, embed=True), encode_index(further, embed=True)
+    ends = 100 * np.arange(1, sum(counts) + 1)
+    places = PassageMap(np.array(counts), np.stack([ends - 100, ends], axis=1))
+    return (
+        VectorIndex(written.header, len(counts), written.lists.__getitem__),
+        PassageIndex(places.to_bytes() + entries.header, len(counts), entries.lists.__getitem__),
+    )
+
+
+def test_rows_of_one_passage_that_were_not_proposed_count(monkeypatch: pytest.MonkeyPatch) -> None:
+    """All further passages are proposed, and of the first ones only that of a text that is about more."""
+    monkeypatch.setattr(text_ranking, "PROPOSED", 1)
+    monkeypatch.setattr(text_ranking, "MORE_PROPOSED", 0)
+    indexes = segment(at([0.1, 0.2, 0.95, 0.93]), at([-0.9]), [0, 0, 2, 0])
+    query, allowed = at([1.0])[0], np.ones(4, np.bool_)
+    for k in (1, 2, 3, 4):
+        rows, _ = TextRanking(*indexes, query, allowed).nearest(k)
+        assert rows.tolist() == [3, 2, 1, 0][:k]
+
+
+def test_no_distance_is_below_0() -> None:
+    """Also where a query that is rounded is longer than 1."""
+    indexes = segment(at([1.0, 0.5]), at([1.0]), [2, 0])
+    query = at([1.0])[0] * np.float32(1.00001)
+    rows, distances = TextRanking(*indexes, query, None).nearest(2)
+    assert rows.tolist() == [0, 1]
+    assert distances[0] == 0
