@@ -67,9 +67,7 @@ class ShardFile:
             if known is None:
                 snapshot.close()
             raise
-        for segment in snapshot.segments:
-            segment.skip_damage = self.on_damage != "fail"
-            segment.null_damage = self.on_damage == "null"
+        snapshot.mark_damage(self.on_damage)
         self._loaded = snapshot
         return snapshot
 

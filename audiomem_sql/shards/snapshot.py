@@ -18,7 +18,6 @@ from audiomem_sql.bytes.file_state import FileState
 from audiomem_sql.columns.batch import Batch, Row, batch_of
 from audiomem_sql.columns.schema import Schema
 from audiomem_sql.columns.stored_values import int64_view
-from audiomem_sql.errors import QueryError
 from audiomem_sql.shards.buckets import BoundColumn, Placement
 from audiomem_sql.shards.changes import changes_of
 from audiomem_sql.shards.manifest import Manifest
@@ -254,15 +253,6 @@ class ShardedSnapshot(Snapshot):
     def migrations(self) -> tuple[Migration, ...]:
         """None."""
         return ()
-
-    def not_kept(self, reason: str) -> QueryError:
-        """The error for ``reason``, with the versions and tags that are kept."""
-        tags = ", ".join(f"{name} ({number})" for name, number in sorted(self.tags.items())) or "none"
-        return QueryError(
-            reason,
-            file=self.path,
-            remedy=f"Versions {self.versions[0].number} to {self.newest} are kept; tags: {tags}.",
-        )
 
     @property
     def files(self) -> tuple[object, ...]:

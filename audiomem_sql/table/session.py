@@ -323,9 +323,9 @@ class Session:
         """Make one file of everything; the oldest version that it keeps. heard: see ``vacuum``."""
         opened = self.opened
         self.empty_log()
-        snapshot, how = opened.snapshot, {"level": level, "heard": heard, "progress": progress}
+        files, snapshot = opened.files, opened.snapshot
         oldest = retain.oldest(snapshot, now())
-        vacuum(opened.files, self.lock, snapshot, options, oldest, **how)  # type: ignore[arg-type]
+        vacuum(files, self.lock, snapshot, options, oldest, level=level, heard=heard, progress=progress)
         opened.options = options
         return oldest
 

@@ -15,9 +15,9 @@ import numpy as np
 
 from audiomem_sql.bytes.file_state import FileState
 from audiomem_sql.columns.batch import batch_of
-from audiomem_sql.errors import StorageError
+from audiomem_sql.errors import AudioMemError, StorageError
 from audiomem_sql.machine.progress import Progress
-from audiomem_sql.shards import Manifest, Pin, ShardedSnapshot, remember, write_manifest
+from audiomem_sql.shards import Manifest, Pin, ShardedSnapshot, read_manifest, remember, write_manifest
 from audiomem_sql.storage.log import LogRecord
 from audiomem_sql.storage.segment import TableOptions, Version
 from audiomem_sql.table.commit_upkeep import CommitUpkeep
@@ -49,12 +49,17 @@ class ShardedCommit:
                 stack.callback(writer.accept)
 
     def take_back(self) -> None:
-        """Undo the commit: the manifest before it is the newest again."""
+        """Undo the commit: the manifest before it is the newest again.
+
+        Where that is not sure to last, the parts stay: a manifest that names them may come back.
+        """
         try:
             self.session.replace_manifest(self.before)
-        finally:
-            for writer in self.writers.values():
-                writer.take_back()
+        except BaseException:
+            self.accept()
+            raise
+        for writer in self.writers.values():
+            writer.take_back()
 
 
 class _NoUpkeep(CommitUpkeep):
@@ -188,8 +193,12 @@ class ShardedSession(Session):
             ).with_options(options.to_catalog())
             self.replace_manifest(manifest if table is None else manifest.moved(table))
         except BaseException:
+            stands = self._stands(version.number)  # the folder's fsync may have failed behind the rename
             for writer in begun.values():
-                writer.take_back()
+                if stands:
+                    writer.accept()
+                else:
+                    writer.take_back()
             raise
         return ShardedCommit(version.number, self, before, begun)
 
@@ -200,6 +209,13 @@ class ShardedSession(Session):
         version = Version(snapshot.newest + 1, commit_time(snapshot), 0, 0, message)
         self._commit(version, changes, self.opened.options, {}, {}, None, table).accept()
         self._committed = True
+
+    def _stands(self, version: int) -> bool:
+        """Whether the manifest in place has ``version``; also if that cannot be told."""
+        try:
+            return read_manifest(self.opened.files.base)[0].newest >= version
+        except AudioMemError:
+            return True
 
     def replace_manifest(self, manifest: Manifest) -> None:
         """Put ``manifest`` in the place of the one that is there, durably."""
