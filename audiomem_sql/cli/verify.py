@@ -94,7 +94,11 @@ class _Result:
 
     def remedy(self) -> str:
         """What the user can do about the problems."""
+        from audiomem_sql.shards import is_sharded
+
         if not all(problem.repair for problem in self.problems):
+            if is_sharded(self.file):
+                return "Restore the folder from a copy, all of its files together."
             return f"Restore the file from a copy, or save what is left: audiomem salvage {self.file} -o NEW"
         if self.protected:
             return "`audiomem repair` makes the file what it was."

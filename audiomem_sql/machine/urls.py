@@ -39,4 +39,4 @@ def file_name(where: str | os.PathLike[str]) -> str:
     name = os.fspath(where)
     if is_url(name):
         return shown(name).rstrip("/").rpartition("/")[2]
-    return os.path.basename(name)
+    return os.path.basename(os.fsdecode(name).rstrip(os.sep))

@@ -2,7 +2,8 @@
 
 Other rooms import from here only.
 
-- ``is_sharded`` tells whether a path is that of one, ``sharded_table_of`` which one a file is a shard of
+- ``is_sharded`` tells whether a path is that of one, ``sharded_table_of`` which one a file is a shard of;
+  ``check_no_shard`` refuses such a file
 - ``ShardedFiles`` has the face of ``TableFiles``, ``ShardedSnapshot`` that of ``Snapshot``;
   ``SomeShards`` are the rows of a few shards, ``ShardFile`` is one that is opened when it is read
 - ``Manifest`` with ``ShardEntry``, ``ShardedVersion`` and ``Pin`` is what the manifest says;
@@ -17,6 +18,7 @@ from audiomem_sql.shards.buckets import BUCKETS, MAX_SHARDS, Placement, key_colu
 from audiomem_sql.shards.files import (
     MANIFEST,
     ShardedFiles,
+    check_no_shard,
     is_sharded,
     not_on_shards,
     read_manifest,
@@ -44,6 +46,7 @@ __all__ = [
     "ShardedSnapshot",
     "ShardedVersion",
     "SomeShards",
+    "check_no_shard",
     "is_sharded",
     "key_columns",
     "not_on_shards",

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import os
+import re
 from contextlib import suppress
 from dataclasses import dataclass
 
@@ -27,6 +28,8 @@ _KNOWN: dict[str, tuple[FileState, Manifest]] = {}
 _MOST_KNOWN = 16
 #: What folders of sharded tables are called by.
 EXTENSION = ".shards"
+#: What the file of a shard is called.
+_SHARD_NAME = re.compile(r"shard-\d{4}\.flac")
 
 
 def is_sharded(path: str | os.PathLike[str]) -> bool:
@@ -38,14 +41,17 @@ def is_sharded(path: str | os.PathLike[str]) -> bool:
 
 
 def sharded_table_of(path: str) -> str | None:
-    """The folder of the sharded table whose shard the file at ``path`` is; None if it is none."""
+    """The folder of the sharded table whose shard the file at ``path`` is; None if it is none.
+
+    Where the manifest cannot be read, a file that is called like a shard is one.
+    """
     folder, name = os.path.split(path)
     if not os.path.lexists(os.path.join(folder, MANIFEST)):
         return None
     try:
         manifest, _ = read_manifest(os.path.join(folder, MANIFEST))
     except AudioMemError:
-        return None
+        return folder if _SHARD_NAME.fullmatch(name) else None
     return folder if any(entry.file == name for entry in manifest.shards) else None
 
 
@@ -185,6 +191,17 @@ class ShardedFiles(TableFiles):
                     file=path,
                     remedy="Check the permissions of the folder and files.",
                 )
+
+
+def check_no_shard(base: str, path: str) -> None:
+    """UnsupportedError if the file ``base``, opened as ``path``, is a shard of a table."""
+    folder = sharded_table_of(base)
+    if folder is not None:
+        raise UnsupportedError(
+            "this file is a shard of a table, and is only read by itself",
+            file=path,
+            remedy=f"Open the table to write to it: {folder}",
+        )
 
 
 def not_on_shards(what: str, path: str, remedy: str) -> UnsupportedError:

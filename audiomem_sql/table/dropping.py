@@ -14,7 +14,7 @@ from audiomem_sql.machine.block_cache import BlockCache
 from audiomem_sql.machine.durable import fsync_folder, replace_durably, storage_error
 from audiomem_sql.machine.file_access import open_regular, renew_access
 from audiomem_sql.machine.writer_lock import WriterLock
-from audiomem_sql.shards import is_sharded, not_on_shards
+from audiomem_sql.shards import check_no_shard, is_sharded, not_on_shards
 from audiomem_sql.storage.segment import Segment
 from audiomem_sql.versions import TableFiles, read_head
 
@@ -26,7 +26,7 @@ def drop(path: str | os.PathLike[str], *, busy_timeout: float = 0.0) -> list[str
 
     What is of another table, or none, stays. So does a symbolic link at ``path``, by which a table can be
     created again. Whoever has the table open reads on. The file goes first: a crash before the end leaves no
-    table, never an older one.
+    table, never an older one. A shard is not deleted by itself: UnsupportedError.
 
     busy_timeout: seconds to wait while somebody writes to it; then BusyError. NotAudioMemoryError for what is
     no table, StorageError for what cannot be deleted or has a hard link, DamagedFileError for a table that
@@ -66,6 +66,7 @@ def _alone(files: TableFiles, busy_timeout: float) -> Iterator[list[str]]:
     """The paths of what stands beside the base and is of its table, while nobody else writes to that."""
     cache = BlockCache(0)
     files.load(cache).close()  # what is no table has no lock, either
+    check_no_shard(files.base, files.base)
     lock = WriterLock(files.base)
     try:
         files.check_writable()

@@ -17,7 +17,7 @@ from audiomem_sql.errors import AudioMemError, BusyError, StorageError, Unsuppor
 from audiomem_sql.machine.durable import replace_durably
 from audiomem_sql.machine.progress import Progress
 from audiomem_sql.machine.writer_lock import WriterLock
-from audiomem_sql.shards import sharded_table_of
+from audiomem_sql.shards import check_no_shard
 from audiomem_sql.storage.log import LogRecord
 from audiomem_sql.storage.segment import TableOptions
 from audiomem_sql.table.commit_log import CommitLog
@@ -159,13 +159,7 @@ class Session:
 
     def check_no_shard(self) -> None:
         """UnsupportedError if the file is a shard: its commits are those of the whole table."""
-        folder = sharded_table_of(self.opened.files.base)
-        if folder is not None:
-            raise UnsupportedError(
-                "this file is a shard of a table, and is only read by itself",
-                file=self.opened.path,
-                remedy=f"Open the table to write to it: {folder}",
-            )
+        check_no_shard(self.opened.files.base, self.opened.path)
 
     def _lock_files(self, timeout: float, *, damaged: bool = False) -> None:
         """Take the writer's lock, load the newest snapshot, and see to it that it can be built upon."""

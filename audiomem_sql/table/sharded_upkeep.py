@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 from audiomem_sql.audio import Picture
 from audiomem_sql.errors import InFile
@@ -21,6 +22,9 @@ from audiomem_sql.table.upkeep import Upkeep
 from audiomem_sql.upkeep.compaction import Retention, vacuum
 from audiomem_sql.upkeep.repair import Repair
 from audiomem_sql.writing.commit import now
+
+if TYPE_CHECKING:
+    from audiomem_sql.upkeep.stream import Stream
 
 _COPY_ROWS = "Write its rows to a new table: audiomem_sql.write_flac(audiomem_sql.dataset(path), …)."
 
@@ -126,6 +130,16 @@ class ShardedUpkeep(Upkeep):
             self._opened.path,
             f"Copy its folder while nobody writes. {_COPY_ROWS}",
         )
+
+    def stream(
+        self,
+        where: str | os.PathLike[str],
+        version: int | str | None,
+        seconds: float | None,
+        progress: Progress | None,
+    ) -> Stream:
+        """Not done."""
+        raise not_on_shards("is not streamed", self._opened.path, _COPY_ROWS)
 
     def set_cover(self, cover: Picture | None) -> None:
         """Not done."""

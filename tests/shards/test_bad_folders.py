@@ -11,15 +11,21 @@ from pathlib import Path
 
 import pytest
 
+from audiomem_sql.cli.main import run
+from audiomem_sql.cli.tables import open_tables
+from audiomem_sql.connections import connect
 from audiomem_sql.errors import (
     AudioMemError,
     DamagedFileError,
     FormatVersionError,
     SchemaError,
     StorageError,
+    UnsupportedError,
 )
 from audiomem_sql.shards import Manifest, Pin, read_manifest, write_manifest
 from audiomem_sql.shards.manifest_bytes import pack_manifest, unpack_manifest
+from audiomem_sql.table import dropping
+from audiomem_sql.table.dropping import drop
 from audiomem_sql.table.table import Table
 from audiomem_sql.upkeep.verify import problems
 from shards.sharded import check, codes, create, digests, row
@@ -243,3 +249,57 @@ def test_an_older_manifest_while_the_table_is_open(tmp_path: Path, made: Path) -
         assert codes(again) == {f"c{number}" for number in range(40)}
         again.append([row(500)])  # the state to go on with; what it does not know is undone
         check(again)
+
+
+def test_a_shard_is_neither_dropped_nor_replaced_by_itself(tmp_path: Path) -> None:
+    create(tmp_path / "t.shards", 40).close()
+    Table.create(tmp_path / "new.flac", ["a TEXT"], {"profile": "embedded"}).close()
+    link = tmp_path / "link.flac"
+    link.symlink_to(tmp_path / "t.shards" / "shard-0002.flac")
+    before = digests(tmp_path)
+    for shard in (tmp_path / "t.shards" / "shard-0002.flac", link):
+        with pytest.raises(UnsupportedError, match="is a shard of a table"):
+            drop(shard)
+        with pytest.raises(UnsupportedError, match="is a shard of a table"):
+            dropping.replace(shard, str(tmp_path / "new.flac"))
+    assert digests(tmp_path) == before
+    with Table(tmp_path / "t.shards") as table:
+        assert len(table) == 40
+
+
+@pytest.mark.parametrize("content", [b"", b"\0" * 5000], ids=["empty", "zeros"])
+def test_a_shard_is_not_written_to_by_itself_when_the_manifest_cannot_be_read(
+    tmp_path: Path, content: bytes
+) -> None:
+    create(tmp_path / "t.shards", 40).close()
+    (tmp_path / "t.shards" / "manifest").write_bytes(content)
+    before = digests(tmp_path)
+    shard = tmp_path / "t.shards" / "shard-0000.flac"
+    with Table(shard) as table, pytest.raises(UnsupportedError, match="is a shard of a table"):
+        table.append([row(99)])
+    with pytest.raises(UnsupportedError, match="is a shard of a table"):
+        drop(shard)
+    assert digests(tmp_path) == before
+
+
+def test_a_table_is_not_streamed(tmp_path: Path) -> None:
+    with create(tmp_path / "t.shards", 40) as table:
+        with pytest.raises(UnsupportedError, match="is not streamed"):
+            table.stream(tmp_path / "hls")
+        assert not (tmp_path / "hls").exists()
+
+
+def test_a_folder_may_end_with_a_slash(tmp_path: Path) -> None:
+    create(tmp_path / "t.shards", 40).close()
+    assert connect(f"{tmp_path}/t.shards/").execute("SELECT count(*) FROM t").fetchall() == [(40,)]
+    with open_tables([f"{tmp_path}/t.shards//"]) as connection:
+        assert connection.execute("SELECT count(*) FROM t").fetchall() == [(40,)]
+
+
+def test_verify_names_no_remedy_that_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    create(tmp_path / "t.shards", 40).close()
+    (tmp_path / "t.shards" / "manifest").write_bytes(b"")
+    assert run(["verify", str(tmp_path / "t.shards")]) == 1
+    said = capsys.readouterr().err
+    assert "Restore the folder from a copy" in said
+    assert "salvage" not in said
