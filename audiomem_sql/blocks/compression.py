@@ -7,8 +7,10 @@ once, gives 128 KiB blocks nearly the ratio of the whole column in one frame (do
 from __future__ import annotations
 
 import threading
+from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
 import zstandard
 
 from audiomem_sql.errors import DamagedFileError
@@ -64,9 +66,9 @@ class Decompressor:
         self._local = threading.local()
         self._dictionary = dictionary
 
-    def decompress(self, data: bytes | memoryview, size: int) -> bytes:
-        """``size`` bytes from one zstd frame; DamagedFileError (without a place) if it is anything else."""
-        decompressor = getattr(self._local, "decompressor", None)
+    def _own(self) -> zstandard.ZstdDecompressor:
+        """That of this thread."""
+        decompressor: zstandard.ZstdDecompressor | None = getattr(self._local, "decompressor", None)
         if decompressor is None:
             shared = None
             if self._dictionary:
@@ -74,6 +76,31 @@ class Decompressor:
                     self._dictionary, dict_type=zstandard.DICT_TYPE_RAWCONTENT
                 )
             decompressor = self._local.decompressor = zstandard.ZstdDecompressor(dict_data=shared)
+        return decompressor
+
+    def decompress_many(
+        self, frames: Sequence[bytes | memoryview], sizes: Sequence[int]
+    ) -> list[bytes] | None:
+        """``sizes`` bytes from each of several frames, in one call without the interpreter's lock.
+
+        Threads that decompress small frames one by one wait for that lock at each. None if some frame is
+        anything else, or this build of zstandard has no such call: then :meth:`decompress` says which.
+        """
+        many = getattr(self._own(), "multi_decompress_to_buffer", None)
+        try:
+            if many is None or [zstandard.frame_content_size(each) for each in frames] != list(sizes):
+                return None
+            whole = many(list(frames), decompressed_sizes=np.array(sizes, np.uint64).tobytes())
+        except (zstandard.ZstdError, ValueError):
+            return None
+        if len(whole) != len(sizes):
+            return None
+        found = [each.tobytes() for each in whole]
+        return found if [len(each) for each in found] == list(sizes) else None
+
+    def decompress(self, data: bytes | memoryview, size: int) -> bytes:
+        """``size`` bytes from one zstd frame; DamagedFileError (without a place) if it is anything else."""
+        decompressor = self._own()
         try:
             if zstandard.frame_content_size(data) != size:
                 raise DamagedFileError("a compressed block states another size than the catalog")

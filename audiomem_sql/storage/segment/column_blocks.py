@@ -27,6 +27,9 @@ from audiomem_sql.storage.segment.data_stream import REMEDY, DataStream
 RUN_BYTES = 1 << 20
 GAP_BYTES = 16 << 10
 
+#: Blocks up to this size are decompressed together: what they hold is in memory twice for a moment.
+_SMALL_BLOCK_BYTES = 256 << 10
+
 #: Why blocks cannot be read, by column and block number.
 LostBlocks = Mapping[int, Mapping[int, str]]
 
@@ -106,8 +109,11 @@ class ColumnBlocks:
             self._ask_for([(column, missing)])
         for run in self._runs(column, missing):
             stored = self._stored_run(column, run)
+            whole = self._decompressed_run(column, stored)
             for number in run:
-                arrays[number] = self._decode(column, number, stored.get(number), coded=coded)
+                arrays[number] = self._decode(
+                    column, number, stored.get(number), whole.get(number), coded=coded
+                )
         return list(arrays.values())
 
     def prefetch(self, wanted: Iterable[tuple[int, Sequence[int]]]) -> None:
@@ -133,7 +139,7 @@ class ColumnBlocks:
             if here and entry.dictionary is not None and column not in self._decompressors:
                 extents.append((entry.dictionary.offset, entry.dictionary.stored))
             blocks = entry.blocks
-            extents += [(int(blocks.offsets[number]), int(blocks.stored[number])) for number in here]
+            extents += _joined(zip(blocks.offsets[here].tolist(), blocks.stored[here].tolist(), strict=True))
         self._stream.prefetch(extents)
 
     def forget(self) -> None:
@@ -184,17 +190,39 @@ class ColumnBlocks:
             number: view[start : start + int(directory.stored[number])] for number, start in starts.items()
         }
 
+    def _decompressed_run(self, column: int, stored: dict[int, memoryview]) -> dict[int, bytes]:
+        """The bytes of the blocks of a run. Empty where each is better decompressed alone."""
+        directory = self.directory(column)
+        assert directory is not None
+        sizes = {number: int(directory.raw[number]) for number in stored}
+        if len(sizes) < 2 or not all(sizes.values()) or max(sizes.values()) > _SMALL_BLOCK_BYTES:
+            return {}
+        check_interrupt()
+        check_room(2 * sum(sizes.values()), self._stream.path)
+        decompressor = self._decompressor(column)
+        try:  # what is damaged or too large is told of its block
+            found = decompressor.decompress_many(list(stored.values()), list(sizes.values()))
+        except MemoryError:
+            return {}
+        return {} if found is None else dict(zip(sizes, found, strict=True))
+
     def _decode(
-        self, column: int, number: int, stored: memoryview | None = None, *, coded: bool = False
+        self,
+        column: int,
+        number: int,
+        stored: memoryview | None = None,
+        whole: bytes | None = None,
+        *,
+        coded: bool = False,
     ) -> pa.Array:
         """Block ``number``, decoded and put into the cache.
 
-        stored: its stored bytes, if they were read already.
+        stored: its stored bytes, if they were read already. whole: these, decompressed already.
         """
         check_interrupt()
         if self._lost:
             self._check_present(column, number)
-        array = self._decoded(column, number, stored, coded)
+        array = self._decoded(column, number, stored, whole, coded)
         self._cache.put(self._key(column, number, coded), array, array.nbytes)
         return array
 
@@ -207,7 +235,9 @@ class ColumnBlocks:
                 place=f"column {name_of_column(self._schema, column)}",
             )
 
-    def _decoded(self, column: int, number: int, stored: memoryview | None, coded: bool) -> pa.Array:
+    def _decoded(
+        self, column: int, number: int, stored: memoryview | None, whole: bytes | None, coded: bool
+    ) -> pa.Array:
         directory = self.directory(column)
         assert directory is not None
         raw = int(directory.raw[number])
@@ -216,7 +246,9 @@ class ColumnBlocks:
         check_room(2 * raw, self._stream.path)
         try:
             data = b""
-            if raw and stored is not None:
+            if whole is not None:
+                data = whole
+            elif raw and stored is not None:
                 data = self._decompressor(column).decompress(stored, raw)
             elif raw:
                 start, length = int(directory.offsets[number]), int(directory.stored[number])
@@ -253,6 +285,17 @@ class ColumnBlocks:
                     dictionary = None if extent is None else self._stream.extent(extent)
                     decompressor = self._decompressors[column] = Decompressor(dictionary)
         return decompressor
+
+
+def _joined(extents: Iterable[tuple[int, int]]) -> list[tuple[int, int]]:
+    """Offsets and lengths; those that lie one behind the other, in this order, are one."""
+    joined: list[tuple[int, int]] = []
+    for offset, length in extents:
+        if joined and sum(joined[-1]) == offset:
+            joined[-1] = joined[-1][0], joined[-1][1] + length
+        else:
+            joined.append((offset, length))
+    return joined
 
 
 def _check_rowids(array: pa.Array, directory: BlockDirectory, number: int, *, unique: bool) -> None:
