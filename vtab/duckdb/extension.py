@@ -33,6 +33,7 @@ from audiomem_sql.vtab.duckdb.vectors import (
     BIGINT,
     BLOB,
     BOOLEAN,
+    DATE,
     DOUBLE,
     FLOAT,
     LIST,
@@ -50,6 +51,7 @@ _TYPES: dict[pa.DataType, int] = {
     pa.float32(): FLOAT,
     pa.float64(): DOUBLE,
     pa.timestamp("us"): TIMESTAMP,
+    pa.date32(): DATE,
     pa.string(): VARCHAR,
     pa.large_string(): VARCHAR,
     pa.binary(): BLOB,
@@ -98,6 +100,8 @@ class NativeSource:
     def __init__(self, source: Source) -> None:
         self._source = source
         self._condition: pc.Expression | None = None
+        #: What it says of columns that files have, where others have one value for each file.
+        self._on_files: tuple[pc.Expression | None, ...] = ()
         self.columns = tuple(_column(field) for field in source.schema)
         #: How many rows there are; None: not known.
         self.rows = source.rows
@@ -110,7 +114,7 @@ class NativeSource:
         batches = (
             self._source.batches(indexes)
             if condition is None or filtered is None
-            else filtered(indexes, condition)
+            else filtered(indexes, condition, *self._on_files)
         )
         return Stream(batches, order)
 
@@ -119,7 +123,10 @@ class NativeSource:
 
         It may say them again, and then those of before do not count.
         """
-        self._condition = pushed_filters.condition(conditions, self._source.schema)
+        schema, constant = self._source.schema, self._source.constant_columns
+        self._condition = pushed_filters.condition(conditions, schema)
+        if constant:
+            self._on_files = (pushed_filters.condition(conditions, schema, constant),)
 
 
 class NativeFunction:

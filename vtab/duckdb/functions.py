@@ -268,6 +268,10 @@ def _path_text(path: Any) -> str | None:
 _PATH = Parameter("path")
 _PATHS = Parameter("path", "ANY")
 _MANY = (Parameter("union_by_name", "ANY", optional=True), Parameter("filename", "ANY", optional=True))
+_HIVE = (
+    Parameter("hive_partitioning", "ANY", optional=True),
+    Parameter("hive_types_autocast", "ANY", optional=True),
+)
 _PARTIAL = Parameter("partial", "ANY", optional=True)
 _COUNT = Parameter("k", "BIGINT", optional=True)
 _VERSION = (Parameter("version", "ANY", optional=True), Parameter("as_of", optional=True))
@@ -288,7 +292,10 @@ _VECTOR = (Parameter("vector", "ANY", optional=True), Parameter("weights", optio
 
 FUNCTIONS = (
     TableFunction(
-        "audiomem_scan", (_PATHS,), (*_VERSION, *_FILTER, *_MANY, _PARTIAL, *_REPLICAS), audiomem_scan
+        "audiomem_scan",
+        (_PATHS,),
+        (*_VERSION, *_FILTER, *_MANY, _PARTIAL, *_REPLICAS, *_HIVE),
+        audiomem_scan,
     ),
     TableFunction(
         "audiomem_search",

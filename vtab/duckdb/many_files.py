@@ -1,7 +1,9 @@
-"""Several files as one table: globs and lists of paths, ``union_by_name`` and ``filename``.
+"""Several files as one table: globs, lists of paths, folders, ``union_by_name`` and ``filename``.
 
 The columns are those of the first file. Each other one must have them, with the same types; what it has more
-is left out. With ``union_by_name`` they are those of all files, with NULL where a file has none.
+is left out. With ``union_by_name`` they are those of all files, with NULL where a file has none. Behind them
+come the name of the file and the keys of its folders, see :mod:`~audiomem_sql.vtab.duckdb.hive`; files of
+which these say that they have no row for a condition are not read.
 """
 
 from __future__ import annotations
@@ -14,29 +16,42 @@ from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
+import pyarrow.dataset as ds
+import pyarrow.fs as fs
 
 from audiomem_sql.columns.column import fold
 from audiomem_sql.errors import AudioMemError, NotAudioMemoryError, QueryError, SchemaError
 from audiomem_sql.machine.urls import is_url
+from audiomem_sql.scan.arrow_expression import names_in, parse_expression
 from audiomem_sql.shards import is_sharded
 from audiomem_sql.table.arrow_dataset import FlacDataset
+from audiomem_sql.vtab.duckdb.hive import hive_columns
 from audiomem_sql.vtab.duckdb.source import NamedTable, Source, open_table
 
 _MAGIC = "*?["
 
 
 def is_pattern(path: str) -> bool:
-    """Whether a path is a glob, and no file is called so; a URL is none."""
-    return not is_url(path) and any(letter in path for letter in _MAGIC) and not os.path.lexists(path)
+    """Whether a path is a glob, and no file is called so; or a folder that is no table. A URL is neither."""
+    if is_url(path):
+        return False
+    if os.path.lexists(path):
+        return os.path.isdir(path) and not is_sharded(path)
+    return any(letter in path for letter in _MAGIC)
 
 
 def tables_of(pattern: str) -> Iterator[tuple[str, AudioMemError | None]]:
     """The tables that a glob finds, sorted by their paths, and why each cannot be opened, if it cannot.
 
-    Files that hold sound are left out. ``**`` stands for any number of folders.
+    Files that hold sound are left out. ``**`` stands for any number of folders. A folder stands for all
+    tables in it and in the folders below it. What is part of a table is then none of its own.
     """
-    for path in sorted(glob.glob(pattern, recursive=True)):
+    is_folder = os.path.isdir(pattern)
+    found = _below(pattern) if is_folder else glob.glob(pattern, recursive=True)
+    for path in sorted(found):
         if os.path.isdir(path) and not is_sharded(path):
+            continue
+        if "**" in pattern and _is_part(path):
             continue
         try:
             open_table(path)
@@ -46,6 +61,19 @@ def tables_of(pattern: str) -> Iterator[tuple[str, AudioMemError | None]]:
             yield path, error
         else:
             yield path, None
+
+
+def _below(folder: str) -> list[str]:
+    """What may be tables in a folder and below it; what is part of a table is not."""
+    names = os.path.join(glob.escape(folder), "**", "*")
+    paths = [path for ending in ("flac", "shards") for path in glob.glob(f"{names}.{ending}", recursive=True)]
+    return [path for path in paths if not _is_part(path)]
+
+
+def _is_part(path: str) -> bool:
+    """Whether a path is that of a shard, or of a delta of a table beside its folder."""
+    folder = os.path.dirname(path)
+    return is_sharded(folder) or (folder.endswith(".d") and os.path.lexists(folder.removesuffix(".d")))
 
 
 def matching(pattern: str) -> list[str]:
@@ -77,31 +105,52 @@ def paths_of(given: Any) -> list[str]:
 
 
 def source_of_files(
-    paths: Sequence[str], version: Any, as_of: Any, filter: str | None, *, union: bool, filename: bool
+    paths: Sequence[str],
+    version: Any,
+    as_of: Any,
+    filter: str | None,
+    *,
+    union: bool,
+    filename: bool,
+    hive: bool | None = None,
+    hive_types: bool = True,
 ) -> Source:
     """The rows of several tables, one after the other.
 
-    union, filename: the arguments ``union_by_name`` and ``filename``.
+    union, filename, hive, hive_types: the arguments ``union_by_name``, ``filename``, ``hive_partitioning``
+    and ``hive_types_autocast``.
     """
+    keys = hive_columns(paths, hive, typed=hive_types)
     tables = [NamedTable(path, version, as_of) for path in paths]
     fields = _fields(tables, union=union)
     for table in tables:
         table.bound.scan([], filter)  # a filter that is wrong is refused at once
-    schema = pa.schema(fields)
+    count = len(fields)
+    constants: dict[int, list[pa.Scalar[Any]]] = {}
     if filename:
+        taken = {fold(each.name) for each in fields} | {fold(key) for key in keys}
         name = "filename"
-        while fold(name) in {fold(each) for each in schema.names}:
+        while fold(name) in taken:
             name = f"_{name}"
-        schema = schema.append(pa.field(name, pa.string()))
-    files = _Files(tables, schema, len(fields), filter)
+        constants[len(fields)] = [pa.scalar(path) for path in paths]
+        fields.append(pa.field(name, pa.string()))
+    places = {fold(each.name): place for place, each in enumerate(fields[:count])}
+    for key, values in keys.items():  # one takes the place of a column of the files
+        place = places.get(fold(key), len(fields))
+        fields[place : place + 1] = [
+            pa.field(fields[place].name if place < len(fields) else key, values[0].type)
+        ]
+        constants[place] = values
+    files = _Files(tables, pa.schema(fields), constants, filter)
     rows = sum(len(table.bound) for table in tables) if filter is None else None
-    same = not filename and all(_same_columns(table, fields) for table in tables)
+    same = not constants and all(_same_columns(table, fields) for table in tables)
     return Source(
-        lambda: schema,
+        lambda: files.schema,
         files.batches,
         rows=rows,
         tables=tuple(table.bound for table in tables) if same and filter is None else (),
-        filtered=files.filtered if same and filter is None else None,
+        filtered=files.filtered,
+        constant_columns=frozenset(constants),
     )
 
 
@@ -109,39 +158,101 @@ def source_of_files(
 class _Files:
     tables: Sequence[NamedTable]
     schema: pa.Schema
-    #: Columns that may come from a file; behind them stands the one for its name.
-    count: int
+    #: By the index of a column that no file has: its value for each.
+    constants: dict[int, list[pa.Scalar[Any]]]
     filter: str | None
 
     def batches(self, column_indexes: list[int]) -> Iterator[pa.RecordBatch]:
-        for table in self.tables:
-            reader = table.now()
-            names = {fold(name): name for name in reader.schema.names}
-            wanted = [index for index in column_indexes if index < self.count]
-            present = [index for index in wanted if fold(self.schema.names[index]) in names]
-            scanned = [names[fold(self.schema.names[index])] for index in present]
-            for batch in reader.scan(scanned, self.filter):
-                if not column_indexes:
-                    yield batch
-                    continue
-                arrays = [self._array(index, present, batch, table.path) for index in column_indexes]
-                yield pa.RecordBatch.from_arrays(
-                    arrays, schema=pa.schema([self.schema.field(index) for index in column_indexes])
-                )
+        for number in range(len(self.tables)):
+            yield from self._of(number, column_indexes, None)
 
-    def filtered(self, column_indexes: list[int], condition: pc.Expression) -> Iterator[pa.RecordBatch]:
-        columns = [self.schema.names[index] for index in column_indexes]
-        for table in self.tables:
-            yield from FlacDataset(table.now()).scanner(columns=columns, filter=condition).to_reader()
+    def filtered(
+        self, column_indexes: list[int], condition: pc.Expression, on_files: pc.Expression | None = None
+    ) -> Iterator[pa.RecordBatch]:
+        """The batches of files that may have rows for which ``condition`` is true.
 
-    def _array(self, index: int, present: list[int], batch: pa.RecordBatch, path: str) -> pa.Array:
+        on_files: a condition that is true wherever that one is, and speaks of columns of files only.
+        """
+        if on_files is None and self._is_of_files(condition):
+            on_files = condition
+        for number in self._files_for(condition):
+            yield from self._of(number, column_indexes, on_files)
+
+    def _of(
+        self, number: int, column_indexes: list[int], condition: pc.Expression | None
+    ) -> Iterator[pa.RecordBatch]:
+        """The rows of one file that may pass a condition on columns of its own."""
+        reader = self.tables[number].now()
+        names = {fold(name): name for name in reader.schema.names}
+        present = [
+            index
+            for index in column_indexes
+            if index not in self.constants and fold(self.schema.names[index]) in names
+        ]
+        scanned = [names[fold(self.schema.names[index])] for index in present]
+        if (
+            condition is None
+            or self.filter is not None
+            or not self._applies(condition, reader.schema.to_arrow())
+        ):
+            batches: Iterator[pa.RecordBatch] = reader.scan(scanned, self.filter)
+        else:
+            batches = FlacDataset(reader).scanner(columns=scanned, filter=condition).to_batches()
+        schema = pa.schema([self.schema.field(index) for index in column_indexes])
+        for batch in batches:
+            if column_indexes:
+                arrays = [self._array(index, present, batch, number) for index in column_indexes]
+                batch = pa.RecordBatch.from_arrays(arrays, schema=schema)
+            yield batch
+
+    def _array(self, index: int, present: list[int], batch: pa.RecordBatch, number: int) -> pa.Array:
         kind = self.schema.field(index).type
-        if index >= self.count:
-            return pa.repeat(pa.scalar(path, kind), batch.num_rows)
+        if index in self.constants:
+            return pa.repeat(self.constants[index][number], batch.num_rows)
         if index not in present:
             return pa.nulls(batch.num_rows, kind)
         values = batch.column(present.index(index))
         return values if values.type == kind else values.cast(kind)
+
+    def _is_of_files(self, condition: pc.Expression) -> bool:
+        """Whether a condition is known to speak of columns of files only."""
+        names = self._names(condition)
+        given = {self.schema.names[index] for index in self.constants}
+        return names is not None and not names & given
+
+    def _applies(self, condition: pc.Expression, own: pa.Schema) -> bool:
+        """Whether a condition means the same for the columns of a file as for those of all."""
+        names = self._names(condition) or set()
+        return bool(names) and all(
+            name in own.names and own.field(name).type == self.schema.field(name).type for name in names
+        )
+
+    @staticmethod
+    def _names(condition: pc.Expression) -> set[str] | None:
+        node = parse_expression(condition)
+        return None if node is None else names_in(node)
+
+    def _files_for(self, condition: pc.Expression) -> list[int]:
+        """The numbers of the files that may have rows for a condition: Arrow knows it of its partitions."""
+        everything = list(range(len(self.tables)))
+        names = self._names(condition)
+        known = {self.schema.names[index]: values for index, values in self.constants.items()}
+        if names is not None and not names & known.keys():
+            return everything
+        layout, here = ds.IpcFileFormat(), fs.LocalFileSystem()
+        fragments = []
+        for number in everything:
+            partition = pc.scalar(True)
+            for name, values in known.items():
+                value = values[number]
+                equal = pc.field(name) == value if value.is_valid else pc.field(name).is_null()
+                partition = partition & equal
+            fragments.append(layout.make_fragment(str(number), here, partition))
+        partitioned = ds.FileSystemDataset(fragments, self.schema, layout, here)
+        try:
+            return [int(each.path) for each in partitioned.get_fragments(filter=condition)]
+        except (pa.ArrowException, NotImplementedError):
+            return everything
 
 
 def _fields(tables: Sequence[NamedTable], *, union: bool) -> list[pa.Field]:

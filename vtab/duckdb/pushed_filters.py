@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
+from datetime import date
 from typing import Any
 
 import pyarrow as pa
@@ -21,7 +22,7 @@ from audiomem_sql.columns.timestamps import MAX_MICROS, MIN_MICROS
 NOT, IS_NULL, IS_NOT_NULL = 13, 14, 15
 EQUAL, NOT_EQUAL, LESS, GREATER, LESS_OR_EQUAL, GREATER_OR_EQUAL = range(25, 31)
 IN, NOT_IN, BETWEEN, AND, OR, CONSTANT, FUNCTION, COLUMN = 35, 36, 38, 50, 51, 75, 141, 228
-_BOOLEAN, _TIMESTAMP, _UBIGINT, _HUGEINT = 10, 19, 31, 50
+_BOOLEAN, _DATE, _TIMESTAMP, _UBIGINT, _HUGEINT = 10, 15, 19, 31, 50
 
 Node = tuple[int, Any, Sequence[Any]]
 
@@ -42,8 +43,15 @@ class _UnknownError(Exception):
     """Nothing is known that says exactly what a node says. It never leaves this module."""
 
 
-def condition(nodes: Sequence[Node | None], schema: pa.Schema) -> pc.Expression | None:
-    """What is true for all rows that pass all conditions; None if nothing is known of them."""
+def condition(
+    nodes: Sequence[Node | None], schema: pa.Schema, ignored: frozenset[int] = frozenset()
+) -> pc.Expression | None:
+    """What is true for all rows that pass all conditions; None if nothing is known of them.
+
+    ignored: indexes of columns of which nothing is to be said.
+    """
+    for index in ignored:
+        schema = schema.set(index, schema.field(index).with_type(pa.null()))
     return _all(_weak(node, schema) for node in nodes if node is not None)
 
 
@@ -154,7 +162,7 @@ def _above(beginning: str) -> str | None:
 
 def _column(node: Node, schema: pa.Schema) -> tuple[pc.Expression, pa.DataType]:
     kind, index, _ = node
-    if kind != COLUMN or not 0 <= index < len(schema):
+    if kind != COLUMN or not 0 <= index < len(schema) or pa.types.is_null(schema.field(index).type):
         raise _UnknownError
     return pc.field(schema.names[index]), schema.field(index).type
 
@@ -189,6 +197,13 @@ def _time(number: int | None, value: Any) -> int | None:
     return value if number == _TIMESTAMP and MIN_MICROS <= value <= MAX_MICROS else None
 
 
+def _date(number: int | None, value: Any) -> date | None:
+    try:
+        return date.fromisoformat(value) if number == _DATE else None
+    except ValueError:  # infinity, and years of five digits
+        return None
+
+
 def _flag(number: int | None, value: Any) -> bool | None:
     return value == "true" if number == _BOOLEAN else None
 
@@ -201,6 +216,7 @@ _CONVERTERS: tuple[tuple[Callable[[pa.DataType], bool], Callable[[int | None, An
     (pa.types.is_int64, _integer),
     (pa.types.is_float64, _real),
     (pa.types.is_timestamp, _time),
+    (pa.types.is_date32, _date),
     (pa.types.is_boolean, _flag),
     (pa.types.is_string, _text),
     (pa.types.is_large_string, _text),

@@ -237,7 +237,13 @@ class _Rows(ds.Dataset):  # type: ignore[misc]
         if filter is not None and not _can_filter(schema, indexes, filter):
             indexes = list(range(len(schema)))
         read = pa.schema([schema.field(index) for index in indexes])
-        batches = pa.RecordBatchReader.from_batches(read, self._source.batches(indexes))
+        filtered = self._source.filtered
+        rows = (
+            self._source.batches(indexes)
+            if filter is None or filtered is None
+            else filtered(indexes, filter)  # with rows more than pass it, maybe
+        )
+        batches = pa.RecordBatchReader.from_batches(read, rows)
         return ds.Scanner.from_batches(batches, columns=names, filter=filter)
 
 

@@ -23,18 +23,31 @@ def audiomem_scan(
     filename: Any = None,
     partial: Any = None,
     replicas: Any = None,
+    hive_partitioning: Any = None,
+    hive_types_autocast: Any = None,
 ) -> Source:
-    """The rows of a table, of its newest version or of another one; path: also a glob, or a list.
+    """The rows of a table, of its newest version or of another one; path: also a glob, a folder, or a list.
 
     partial: those that have arrived of one table that is on its way.
     """
     union, named, in_part = _flag(union_by_name), _flag(filename), _flag(partial)
-    if isinstance(path, list) or union or named or (isinstance(path, str) and is_pattern(path)):
+    hive = None if hive_partitioning is None else _flag(hive_partitioning)
+    many = isinstance(path, list) or (isinstance(path, str) and is_pattern(path))
+    if many or union or named or hive:
         if in_part:
             raise QueryError("partial is for one file", remedy="Name one file, or leave partial out.")
         if replicas is not None:
             raise QueryError("replicas belong to one table", remedy="Name one path.")
-        return source_of_files(paths_of(path), version, as_of, filter, union=union, filename=named)
+        return source_of_files(
+            paths_of(path),
+            version,
+            as_of,
+            filter,
+            union=union,
+            filename=named,
+            hive=hive if many or hive else False,
+            hive_types=hive_types_autocast is None or _flag(hive_types_autocast),
+        )
     table = NamedTable(path, version, as_of, replicas, partial=in_part)
     reader = table.bound
     names = reader.schema.names

@@ -7,7 +7,6 @@ from functools import cached_property
 from typing import Any
 
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from audiomem_sql.columns.schema import Schema
 from audiomem_sql.columns.stored_values import array_of
@@ -21,8 +20,8 @@ from audiomem_sql.vtab.rows import version_of
 #: Makes the batches of a source, with the columns whose indexes are given, ascending.
 Batches = Callable[[list[int]], Iterator[pa.RecordBatch]]
 
-#: The same, without rows for which a condition is not true.
-FilteredBatches = Callable[[list[int], pc.Expression], Iterator[pa.RecordBatch]]
+#: The same, with fewer of the rows for which a condition is not true.
+FilteredBatches = Callable[..., Iterator[pa.RecordBatch]]
 
 _TABLES = OpenTables()
 
@@ -39,6 +38,7 @@ class Source:
         table: TableReader | None = None,
         tables: Sequence[TableReader] = (),
         filtered: FilteredBatches | None = None,
+        constant_columns: frozenset[int] = frozenset(),
     ) -> None:
         self._schema = schema
         self.batches = batches
@@ -50,6 +50,8 @@ class Source:
         self.tables = tuple(tables)
         #: Makes the batches of the rows that an expression may be true for; None where nothing is pruned.
         self.filtered = filtered
+        #: The columns with one value in each file: ``filtered`` takes what a condition says of others.
+        self.constant_columns = constant_columns
 
     @cached_property
     def schema(self) -> pa.Schema:

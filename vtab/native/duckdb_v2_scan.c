@@ -33,6 +33,7 @@ static const struct arguments GIVEN = {1, argument_at, argument_called}; /* the 
 static const char *const NAMES[] = {
     [DUCKDB_BOOLEAN] = "BOOLEAN",     [DUCKDB_BIGINT] = "BIGINT",   [DUCKDB_FLOAT] = "FLOAT", [DUCKDB_DOUBLE] = "DOUBLE",
     [DUCKDB_TIMESTAMP] = "TIMESTAMP", [DUCKDB_VARCHAR] = "VARCHAR", [DUCKDB_BLOB] = "BLOB",
+    [DUCKDB_DATE] = "DATE",
 };
 
 struct declaring {

@@ -295,6 +295,8 @@ def test_every_argument_has_its_name_in_both(doors: dict[str, Any]) -> None:
         "as_of",
         "union_by_name",
         "filename",
+        "hive_partitioning",
+        "hive_types_autocast",
         "partial",
         "schema",
         "kind",
