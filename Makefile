@@ -18,7 +18,7 @@ CORES := -n logical --maxprocesses 8 --dist worksteal
 # Which torch the model gets; 2.13.0 has builds without CUDA where pip finds them.
 TORCH ?= torch==2.13.0
 
-.PHONY: demo test quick test-model test-ray duckdb lint workflows docs bench compare fuzz crash simulate simulate-remote remote-stores difference damage structure clean
+.PHONY: demo test quick test-model test-ray duckdb lint workflows docs bench compare fuzz crash simulate simulate-remote remote-stores sharded-stores difference damage structure clean
 
 demo: $(VENV)/installed-demo
 	HF_HUB_OFFLINE=1 $(BIN)/python examples/demo.py demo
@@ -87,6 +87,10 @@ simulate: $(VENV)/installed-test
 # Writers to one object store, from seeds; ARGS='--seed N -v' replays one.
 simulate-remote: $(VENV)/installed-test
 	$(BIN)/python -m tests.simulate_remote --seeds 0:10000 -j $(shell nproc 2>/dev/null || echo 2) $(ARGS)
+
+# Copies of a sharded table that are killed, to moto and SeaweedFS behind a network that fails.
+sharded-stores: $(VENV)/installed-test
+	AUDIOMEM_SHARDED_KILLS=$(KILLS) $(BIN)/python -m pytest -q tests/remote/test_sharded_tables.py -k killed $(ARGS)
 
 # Writers that are killed, to moto and SeaweedFS behind a network that fails, and how fast they are.
 remote-stores: $(VENV)/installed-test

@@ -29,6 +29,12 @@ def without_query(url: str) -> str:
     return re.split(r"[?#]", url, maxsplit=1)[0]
 
 
+def below(url: str, name: str) -> str:
+    """The URL of what is called ``name`` in the folder at ``url``, whose query it keeps."""
+    path = without_query(url)
+    return f"{path.rstrip('/')}/{name}{url[len(path) :]}"
+
+
 def is_playlist(where: str | os.PathLike[str]) -> bool:
     """Whether a path or a URL names a playlist, such as ``notes.m3u8``: a table that is a stream."""
     return file_name(where).lower().endswith(".m3u8")

@@ -45,9 +45,13 @@ NO_CREDENTIALS = "there are no credentials, neither in the environment nor from 
 _AGAIN = "Check the network and the store, and try again."
 
 
+class AnotherStateError(StorageError):
+    """The object was replaced since it was opened."""
+
+
 def another_snapshot(name: str) -> StorageError:
     """The error of an object that was replaced since it was opened."""
-    return StorageError(
+    return AnotherStateError(
         "the object was replaced since it was opened: what is there now is another snapshot",
         file=name,
         remedy="Refresh the table, or open it again, to read that.",
@@ -63,11 +67,15 @@ def too_large_without_ranges(name: str, most: int) -> StorageError:
     )
 
 
+class NoObjectError(StorageError):
+    """There is no object with this key."""
+
+
 def not_there(name: str, *, opened: bool) -> StorageError:
     """The error of an object that is not there."""
     if opened:
         return StorageError("the object was deleted since it was opened", file=name, remedy="Restore it.")
-    return StorageError("there is no such object", file=name, remedy="Check bucket and key.")
+    return NoObjectError("there is no such object", file=name, remedy="Check bucket and key.")
 
 
 class ArchivedError(StorageError):

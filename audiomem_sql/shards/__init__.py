@@ -2,12 +2,13 @@
 
 Other rooms import from here only.
 
-- ``is_sharded`` tells whether a path is that of one, ``sharded_table_of`` which one a file is a shard of;
-  ``check_no_shard`` refuses such a file
+- ``is_sharded`` tells whether a path is that of one, ``sharded_table_of`` which one a file is a shard of,
+  ``check_no_shard`` refuses such a file, ``sharded_files`` gives the files of one
 - ``ShardedFiles`` has the face of ``TableFiles``, ``ShardedSnapshot`` that of ``Snapshot``;
   ``SomeShards`` are the rows of a few shards, ``ShardFile`` is one that is opened when it is read
 - ``Manifest`` with ``ShardEntry``, ``ShardedVersion`` and ``Pin`` is what the manifest says;
-  ``read_manifest`` and ``write_manifest`` are its file, ``remember`` saves reading what was written
+  ``manifest_at``, ``read_manifest`` and ``write_manifest`` are its file,
+  ``pack_manifest`` and ``unpack_manifest`` its bytes, ``remember`` saves reading what was written
 - ``key_columns``, ``spread``, ``zone_columns`` and ``ShardZones`` are what a new one is made of
 - ``not_on_shards`` is the error of what does not work on one
 """
@@ -23,10 +24,13 @@ from audiomem_sql.shards.files import (
     not_on_shards,
     read_manifest,
     remember,
+    shard_name,
     sharded_table_of,
     write_manifest,
 )
 from audiomem_sql.shards.manifest import Manifest, ShardEntry
+from audiomem_sql.shards.manifest_bytes import pack_manifest, unpack_manifest
+from audiomem_sql.shards.opening import manifest_at, sharded_files
 from audiomem_sql.shards.shard_file import ShardFile
 from audiomem_sql.shards.snapshot import ShardedSnapshot, SomeShards
 from audiomem_sql.shards.version_bytes import Pin, ShardedVersion
@@ -49,11 +53,16 @@ __all__ = [
     "check_no_shard",
     "is_sharded",
     "key_columns",
+    "manifest_at",
     "not_on_shards",
+    "pack_manifest",
     "read_manifest",
     "remember",
+    "shard_name",
+    "sharded_files",
     "sharded_table_of",
     "spread",
+    "unpack_manifest",
     "write_manifest",
     "zone_columns",
 ]

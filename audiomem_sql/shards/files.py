@@ -11,12 +11,13 @@ from contextlib import suppress
 from dataclasses import dataclass
 
 from audiomem_sql.bytes.file_state import FileState
+from audiomem_sql.columns.schema import Schema
 from audiomem_sql.errors import AudioMemError, DamagedFileError, InFile, StorageError, UnsupportedError
 from audiomem_sql.machine.block_cache import BlockCache
 from audiomem_sql.machine.durable import flush, storage_error, temporary_file
 from audiomem_sql.machine.file_names import resolved
-from audiomem_sql.machine.urls import is_url
-from audiomem_sql.shards.manifest import Manifest
+from audiomem_sql.machine.urls import file_name, is_url
+from audiomem_sql.shards.manifest import Manifest, ShardEntry
 from audiomem_sql.shards.manifest_bytes import pack_manifest, unpack_manifest
 from audiomem_sql.shards.shard_file import ShardFile
 from audiomem_sql.shards.snapshot import ShardedSnapshot
@@ -33,11 +34,21 @@ _SHARD_NAME = re.compile(r"shard-\d{4}\.flac")
 
 
 def is_sharded(path: str | os.PathLike[str]) -> bool:
-    """Whether ``path`` leads to the folder of a sharded table: one with a manifest, or called so."""
-    if is_url(path) or not os.path.isdir(path):
+    """Whether ``path`` leads to the folder of a sharded table: one with a manifest, or called so.
+
+    Of a URL the name says it: nothing is asked of the store.
+    """
+    if is_url(path):
+        return file_name(path).lower().endswith(EXTENSION)
+    if not os.path.isdir(path):
         return False
     called = os.fsdecode(path).rstrip(os.sep).lower().endswith(EXTENSION)
     return called or os.path.lexists(os.path.join(os.fsdecode(path), MANIFEST))
+
+
+def shard_name(number: int) -> str:
+    """What the file of a shard is called."""
+    return f"shard-{number:04d}.flac"
 
 
 def sharded_table_of(path: str) -> str | None:
@@ -151,6 +162,10 @@ class ShardedFiles(TableFiles):
                     break
                 state = now
             remember(self.base, state, manifest)
+        return ShardedSnapshot(self.base, manifest, self._shards(known, manifest, cache), state)
+
+    def _shards(self, known: Snapshot | None, manifest: Manifest, cache: BlockCache) -> list[ShardFile]:
+        """The file of each shard. DamagedFileError if the manifest is not that of the table of ``known``."""
         before = known if isinstance(known, ShardedSnapshot) else None
         if before is not None and before.manifest.table_id != manifest.table_id:
             raise DamagedFileError(
@@ -158,8 +173,7 @@ class ShardedFiles(TableFiles):
                 file=self.base,
                 remedy="Close the table, and open the one that you want.",
             )
-        files = [self._shard(number, before, manifest, cache) for number in range(len(manifest.shards))]
-        return ShardedSnapshot(self.base, manifest, files, state)
+        return [self._shard(number, before, manifest, cache) for number in range(len(manifest.shards))]
 
     def _shard(
         self, number: int, known: ShardedSnapshot | None, manifest: Manifest, cache: BlockCache
@@ -170,7 +184,11 @@ class ShardedFiles(TableFiles):
             file = known.shard_files[number]
             if (os.path.basename(file.files.base), file.table_id) == (entry.file, entry.table_id):
                 return file
-        return ShardFile(self.address, number, entry, manifest.schema, cache)
+        return self._shard_file(number, entry, manifest.schema, cache)
+
+    def _shard_file(self, number: int, entry: ShardEntry, schema: Schema, cache: BlockCache) -> ShardFile:
+        files = TableFiles(os.path.join(self.address, entry.file))
+        return ShardFile(files, number, entry, schema, cache)
 
     def changed(self, snapshot: Snapshot) -> bool:
         """Whether something was committed since ``snapshot`` was loaded."""

@@ -34,7 +34,8 @@ class Manifest:
     the table, as its files' catalogs have them. tables: (the first version with it, the shard of each of
     ``BUCKETS``), the newest last. target: the table that the shards are being moved to, if they are.
     versions: those that are kept, oldest first. sources: the digest of each by name. high_rowid: the greatest
-    that was given out. rows: of the newest version.
+    that was given out. rows: of the newest version. copies: how often the table was copied to where the
+    manifest is; 0 where it is written to.
     """
 
     table_id: bytes
@@ -50,6 +51,7 @@ class Manifest:
     high_rowid: int = 0
     rows: int = 0
     target: tuple[int, ...] | None = None
+    copies: int = 0
     #: The first versions as they are stored, ``CHUNK`` in each: a commit packs few anew.
     chunks: tuple[bytes, ...] = ()
     #: The commits that the newest version shows; None until they are worked out.

@@ -59,6 +59,8 @@ def pack_manifest(manifest: Manifest) -> bytes:
         "high_rowid": manifest.high_rowid,
         "rows": manifest.rows,
     }
+    if manifest.copies:
+        content["copies"] = manifest.copies
     raw = msgpack.packb(content)
     if len(raw) > MAX_RAW_BYTES:
         raise LimitError(
@@ -180,6 +182,7 @@ def _manifest_of(content: Any) -> Manifest:
         sources={str(name): bytes(digest) for name, digest in content["sources"].items()},
         high_rowid=int(content["high_rowid"]),
         rows=int(content["rows"]),
+        copies=int(content.get("copies", 0)),
     )
 
 

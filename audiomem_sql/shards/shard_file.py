@@ -16,14 +16,14 @@ _RESTORE = "Restore the folder from a copy, all of its files together."
 
 
 class ShardFile:
-    """The file of shard ``number`` in ``folder``. Threads may share it."""
+    """The file of shard ``number``. Threads may share it."""
 
     def __init__(
-        self, folder: str, number: int, entry: ShardEntry, schema: Schema, cache: BlockCache
+        self, files: TableFiles, number: int, entry: ShardEntry, schema: Schema, cache: BlockCache
     ) -> None:
         self.number = number
         self.table_id = entry.table_id
-        self.files = TableFiles(os.path.join(folder, entry.file))
+        self.files = files
         self.on_damage = "fail"
         self._schema = schema
         self._cache = cache
@@ -54,10 +54,8 @@ class ShardFile:
 
     def _load(self, pin: Pin, known: Snapshot | None) -> Snapshot:
         path = self.files.base
-        if not os.path.lexists(path):
-            raise StorageError(f"shard {self.number} is missing", file=path, remedy=_RESTORE)
         try:
-            snapshot = self.files.load(self._cache, known)
+            snapshot = self._read(known)
         except AudioMemError as error:
             error.at(file=path)
             raise
@@ -70,6 +68,16 @@ class ShardFile:
         snapshot.mark_damage(self.on_damage)
         self._loaded = snapshot
         return snapshot
+
+    def _read(self, known: Snapshot | None) -> Snapshot:
+        """The newest snapshot in the file. StorageError if there is none."""
+        if not os.path.lexists(self.files.base):
+            raise self.missing()
+        return self.files.load(self._cache, known)
+
+    def missing(self) -> StorageError:
+        """The error of a shard that is not there."""
+        return StorageError(f"shard {self.number} is missing", file=self.files.base, remedy=_RESTORE)
 
     def check(self, snapshot: Snapshot, pin: Pin) -> None:
         """Errors as of :meth:`at` unless ``snapshot`` is of this shard, and can show ``pin``."""

@@ -6,8 +6,8 @@ conditions leave out those whose zone maps have no such rows.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from functools import cached_property
 from typing import Any
 
@@ -28,6 +28,8 @@ from audiomem_sql.versions import Change, SegmentView, Snapshot, in_order
 
 #: Snapshots of other versions that a snapshot remembers.
 _OTHERS_KEPT = 8
+#: Shards in a store that are opened at the same time.
+_OPENED_AT_ONCE = 16
 
 
 class SomeShards:
@@ -64,7 +66,7 @@ class ShardedSnapshot(Snapshot):
     """The rows of one version of the table that ``manifest`` describes.
 
     files: one a shard, which snapshots of other versions share. state: of the manifest's file. version: the
-    one to see, by default the newest.
+    one to see, by default the newest. place: what reads the manifest again, by default path.
     """
 
     def __init__(
@@ -74,8 +76,11 @@ class ShardedSnapshot(Snapshot):
         files: Sequence[ShardFile],
         state: FileState | None,
         version: int | None = None,
+        *,
+        place: str | None = None,
     ) -> None:
         self._path = path
+        self.place = place or path
         self.manifest = manifest
         self.shard_files = tuple(files)
         self.state = state
@@ -107,7 +112,15 @@ class ShardedSnapshot(Snapshot):
     @property
     def shards(self) -> Iterator[Snapshot]:
         """The rows of each shard."""
+        self.open(range(len(self.shard_files)))
         return (self.shard(number) for number in range(len(self.shard_files)))
+
+    def open(self, numbers: Sequence[int]) -> None:
+        """Open the shards with these numbers that are far away, at the same time: each takes round trips."""
+        closed = [number for number in numbers if number not in self._opened]
+        if len(closed) > 1 and self.shard_files[closed[0]].files.is_remote:
+            with ThreadPoolExecutor(min(len(closed), _OPENED_AT_ONCE)) as threads:
+                list(threads.map(self.shard, closed))
 
     def chosen(self, filters: Sequence[BoundColumn]) -> list[int]:
         """The numbers of the shards that may have rows for which all ``filters`` are true."""
@@ -120,6 +133,7 @@ class ShardedSnapshot(Snapshot):
         numbers = self.chosen(filters)
         if len(numbers) == len(self.shard_files):
             return self
+        self.open(numbers)
         return SomeShards(self.schema, [self.shard(number) for number in numbers])
 
     def _with_rowid(self, rowid: int) -> Iterator[Snapshot]:
@@ -236,7 +250,9 @@ class ShardedSnapshot(Snapshot):
             self.check_kept(version)
             while len(self._others) >= _OTHERS_KEPT:
                 self._others.pop(next(iter(self._others)), None)
-            other = ShardedSnapshot(self.path, self.manifest, self.shard_files, self.state, version)
+            other = ShardedSnapshot(
+                self.path, self.manifest, self.shard_files, self.state, version, place=self.place
+            )
             self._others[version, 0] = other
         return other
 
@@ -287,7 +303,7 @@ class ShardedSnapshot(Snapshot):
     @property
     def file_size(self) -> int:
         """Bytes of the manifest."""
-        return os.path.getsize(self.path)
+        return 0 if self.state is None else self.state.size
 
     def own_changes(self, first: int, last: int) -> list[Change] | None:
         """What the versions ``first`` to ``last`` changed, see ``versions.changes``."""

@@ -59,7 +59,7 @@ def _log_bytes(table: ReadableTable) -> int:
         return snapshot.manifest.inline_bytes
     if isinstance(snapshot, ShardedSnapshot):
         logs = (file.files.log for file in snapshot.shard_files)
-        return os.path.getsize(table.files.base) + sum(map(os.path.getsize, filter(os.path.lexists, logs)))
+        return snapshot.file_size + sum(map(os.path.getsize, filter(os.path.lexists, logs)))
     return 0 if snapshot.log is None else os.path.getsize(table.files.log)
 
 

@@ -23,7 +23,8 @@ from audiomem_sql.machine.block_cache import SHARED, BlockCache
 from audiomem_sql.machine.file_names import stem
 from audiomem_sql.machine.limits import LIMITS
 from audiomem_sql.machine.malloc import spare, trim
-from audiomem_sql.shards import ShardedFiles, ShardedSnapshot, is_sharded, not_on_shards
+from audiomem_sql.machine.urls import is_url, shown
+from audiomem_sql.shards import ShardedFiles, ShardedSnapshot, is_sharded, not_on_shards, sharded_files
 from audiomem_sql.storage.segment import Segment, TableOptions
 from audiomem_sql.upkeep.mixed_file import tell_mixed_file
 from audiomem_sql.upkeep.salvage import SalvagedSnapshot, load_salvaged
@@ -70,6 +71,8 @@ class OpenTable:
         self.replicas: tuple[str, ...] = getattr(self.files, "replicas", ())
         #: As it was given, for messages: of a URL without what lets somebody in.
         self.path = self.files.base if self.files.is_remote else given
+        if isinstance(self.files, ShardedFiles) and self.files.is_remote:
+            self.path = shown(self.files.address)
         self.cache = blocks
         self.salvage = salvage
         self.partial = partial
@@ -231,9 +234,9 @@ def _files_at(
     path: str, tiers: Tiers | None, replicas: str | Sequence[str] | None, *, partial: bool
 ) -> TableFiles:
     """The files of the table that ``path`` leads to: a folder is that of a sharded one."""
-    if tiers or not is_sharded(path):
+    if (tiers and not is_url(path)) or not is_sharded(path):
         return table_files(path, tiers, replicas, partial=partial)
     if replicas or partial:
         what = "replicas" if replicas else "partial"
         raise not_on_shards(f"is not opened with {what}", path, f"Leave {what} out.")
-    return ShardedFiles.of_folder(path)
+    return sharded_files(path, tiers)

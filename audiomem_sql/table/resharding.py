@@ -21,11 +21,19 @@ from audiomem_sql.machine.block_cache import BlockCache
 from audiomem_sql.machine.durable import fsync_folder
 from audiomem_sql.machine.progress import Progress
 from audiomem_sql.scan import in_rowid_order, scan
-from audiomem_sql.shards import BUCKETS, MAX_SHARDS, Manifest, Pin, ShardedFiles, ShardedSnapshot, ShardEntry
+from audiomem_sql.shards import (
+    BUCKETS,
+    MAX_SHARDS,
+    Manifest,
+    Pin,
+    ShardedFiles,
+    ShardedSnapshot,
+    ShardEntry,
+    shard_name,
+)
 from audiomem_sql.table.creation import create_file
 from audiomem_sql.table.open_table import OpenTable
 from audiomem_sql.table.shard_writer import ShardChange
-from audiomem_sql.table.sharded_creation import shard_name
 from audiomem_sql.table.sharded_session import ShardedSession
 from audiomem_sql.upkeep.new_segment import codecs_of
 from audiomem_sql.versions import Snapshot, TableFiles

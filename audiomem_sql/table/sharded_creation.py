@@ -12,6 +12,7 @@ from audiomem_sql.errors import InFile, OptionError, StorageError
 from audiomem_sql.machine.block_cache import BlockCache
 from audiomem_sql.machine.durable import fsync_folder, storage_error
 from audiomem_sql.machine.file_names import resolved
+from audiomem_sql.machine.urls import is_url, shown
 from audiomem_sql.shards import (
     MANIFEST,
     MAX_SHARDS,
@@ -23,6 +24,8 @@ from audiomem_sql.shards import (
     ShardEntry,
     ShardZones,
     key_columns,
+    not_on_shards,
+    shard_name,
     spread,
     write_manifest,
     zone_columns,
@@ -48,6 +51,12 @@ def create_folder(path: str | os.PathLike[str], schema: Schema, options: Mapping
 
     options: those of ``SHARD_OPTIONS``, and of the table.
     """
+    if is_url(path):
+        raise not_on_shards(
+            "is made in a folder",
+            shown(os.fsdecode(path)),
+            "Make it there, and copy it to the URL: audiomem backup kb.shards s3://bucket/kb.shards",
+        )
     with InFile(path):
         count = _count(options["shards"])
         key = key_columns(schema, _names(options.get("shard_key")))
@@ -74,11 +83,6 @@ def create_folder(path: str | os.PathLike[str], schema: Schema, options: Mapping
     except BaseException:
         shutil.rmtree(temporary, ignore_errors=True)
         raise
-
-
-def shard_name(number: int) -> str:
-    """What the file of a shard is called."""
-    return f"shard-{number:04d}.flac"
 
 
 def check_same_shards(snapshot: Snapshot, options: MutableMapping[str, Any]) -> None:

@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING
 from audiomem_sql.audio import Picture
 from audiomem_sql.errors import InFile
 from audiomem_sql.machine.progress import Progress
+from audiomem_sql.machine.urls import is_url
 from audiomem_sql.migrations.changes import SchemaChange
 from audiomem_sql.protection.levels import level_named
-from audiomem_sql.shards import not_on_shards, read_manifest
+from audiomem_sql.shards import ShardedSnapshot, not_on_shards, read_manifest
 from audiomem_sql.table.schema_changes import SchemaChanges
 from audiomem_sql.table.session import Session
 from audiomem_sql.table.shard_writer import ShardWriter
@@ -124,12 +125,23 @@ class ShardedUpkeep(Upkeep):
     def backup(
         self, path: str | os.PathLike[str], version: int | str | None, progress: Progress | None
     ) -> int:
-        """Not done."""
-        raise not_on_shards(
-            "is not copied to one file",
-            self._opened.path,
-            f"Copy its folder while nobody writes. {_COPY_ROWS}",
-        )
+        """Copy the newest version between a folder and a store; its number."""
+        from audiomem_sql.table.sharded_copies import copy_to_folder, copy_to_store
+
+        opened, snapshot = self._opened, self._sharded.snapshot
+        if version is not None and opened.at(version).version != snapshot.newest:
+            raise not_on_shards("is copied as it is now", opened.path, f"Leave the version out. {_COPY_ROWS}")
+        newest = snapshot.at(snapshot.newest)
+        assert isinstance(newest, ShardedSnapshot)
+        if is_url(path):
+            copy_to_store(newest, os.fspath(path), opened.options, progress)
+        elif opened.files.is_remote:
+            copy_to_folder(newest, path, opened.options, progress)
+        else:
+            raise not_on_shards(
+                "is not copied to one file", opened.path, f"Copy its folder while nobody writes. {_COPY_ROWS}"
+            )
+        return newest.version
 
     def stream(
         self,

@@ -6,7 +6,10 @@ import os
 from typing import TYPE_CHECKING
 
 from audiomem_sql.columns.schema import Schema
+from audiomem_sql.errors import OptionError
 from audiomem_sql.machine.progress import Progress
+from audiomem_sql.machine.urls import shown
+from audiomem_sql.shards import is_sharded
 from audiomem_sql.storage.segment import SegmentWriter, TableOptions, Version
 from audiomem_sql.upkeep.stored_segments import whole_file
 from audiomem_sql.versions import Snapshot, make_table
@@ -21,6 +24,7 @@ def create_stored(url: str, schema: Schema, options: TableOptions) -> None:
     """An empty table at ``url``, where nothing is. Errors as of ``make_table``."""
     from audiomem_sql.remote.commits import Commit, Footprint
 
+    _check_name(url)
     time = now()
     with SegmentFiles() as files:
 
@@ -44,6 +48,7 @@ def copy_to_store(
     """A table at ``url``, where nothing is, with all versions up to that of ``snapshot``."""
     from audiomem_sql.remote.commits import Import
 
+    _check_name(url)
     with SegmentFiles() as files:
 
         def begin(committer: Committer, table: bytes) -> None:
@@ -63,6 +68,16 @@ def copy_to_store(
             )
 
         make_table(url, _marker(files, snapshot.schema, options), begin)
+
+
+def _check_name(url: str) -> None:
+    """OptionError for the name of a sharded table: it would be taken for one."""
+    if is_sharded(url):
+        raise OptionError(
+            "only sharded tables are called .shards",
+            file=shown(url),
+            remedy="Choose another name, such as kb.flac.",
+        )
 
 
 def _marker(files: SegmentFiles, schema: Schema, options: TableOptions) -> bytes:

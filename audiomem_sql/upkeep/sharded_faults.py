@@ -11,12 +11,12 @@ from audiomem_sql.arrays import I64Array
 from audiomem_sql.blocks.zones import Zones
 from audiomem_sql.columns.batch import Batch
 from audiomem_sql.scan import scan
-from audiomem_sql.shards import ShardedSnapshot, read_manifest
+from audiomem_sql.shards import ShardedSnapshot, manifest_at
 
 
 def sharded_faults(snapshot: ShardedSnapshot) -> Iterator[tuple[str, str, str | None]]:
     """Every fault, once each shard by itself is sound: the file, what it is, and what brings it back."""
-    _, damage = read_manifest(snapshot.path)  # also where it is known what it says
+    _, damage = manifest_at(snapshot.place)  # also where it is known what it says
     if damage is not None:
         yield snapshot.path, f"one of its two copies is damaged: {damage}", "file"
     rows = sum(shard.rows for shard in snapshot.shards)

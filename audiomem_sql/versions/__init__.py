@@ -66,7 +66,7 @@ if TYPE_CHECKING:
     from audiomem_sql.versions.copies import Copy, check_same, leader, open_copies, snapshot_of
     from audiomem_sql.versions.remote_files import Tiers
     from audiomem_sql.versions.replicated_files import check_alone, copy_places
-    from audiomem_sql.versions.stored_making import AlreadyThereError, make_table
+    from audiomem_sql.versions.stored_making import AlreadyThereError, check_keeps_conditions, make_table
     from audiomem_sql.versions.stored_snapshot import StoredSnapshot
     from audiomem_sql.versions.stored_table import StoredTable
 
@@ -78,6 +78,7 @@ _RARE = {
     "StoredTable": "stored_table",
     "Tiers": "remote_files",
     "check_alone": "replicated_files",
+    "check_keeps_conditions": "stored_making",
     "check_same": "copies",
     "copy_places": "replicated_files",
     "leader": "copies",
@@ -105,6 +106,7 @@ __all__ = [
     "broken_link",
     "changes",
     "check_alone",
+    "check_keeps_conditions",
     "check_same",
     "check_table",
     "copy_places",
