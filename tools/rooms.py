@@ -40,6 +40,7 @@ ROOMS = (
     "polars",
     "dask",
     "ray",
+    "spark",
     "sqlalchemy",
     "django",
     "cli",

@@ -129,6 +129,7 @@ def _print(facts: dict[str, Any]) -> None:
 def _lines(facts: dict[str, Any]) -> dict[str, str]:
     """The facts that are one line each, by their names."""
     from audiomem_sql.cli import output
+    from audiomem_sql.machine.urls import is_url
     from audiomem_sql.table.exposure import Exposure
 
     size, sound, options = facts["size"], facts["sound"], facts["options"]
@@ -139,9 +140,10 @@ def _lines(facts: dict[str, Any]) -> dict[str, str]:
     if size["protection"]:
         share = 100 * size["protection"] / (size["total"] - size["log"] - size["protection"])
         protection += f", {output.size(size['protection'])} (+ {share:.1f} %)"
+    where = "in the store" if is_url(facts["file"]) else "on disk"
     lines = {
         "table": f"{facts['table']}: {output.counted(facts['rows'], 'row')}, version {facts['version']}",
-        "size": f"{output.size(size['total'])} on disk: base {output.size(size['base'])}, {deltas}{log}",
+        "size": f"{output.size(size['total'])} {where}: base {output.size(size['base'])}, {deltas}{log}",
         "segments": _segments(facts),
         "log": _log(facts["log"]),
         "values": f"{output.size(size['values'])} before compression, ratio {size['ratio']:.2f}",

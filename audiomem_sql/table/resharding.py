@@ -18,7 +18,7 @@ from audiomem_sql.columns.batch import Batch
 from audiomem_sql.columns.selection import taken
 from audiomem_sql.errors import OptionError, UnsupportedError
 from audiomem_sql.machine.block_cache import BlockCache
-from audiomem_sql.machine.durable import fsync_folder
+from audiomem_sql.machine.durable import fsync_folder, storage_error
 from audiomem_sql.machine.progress import Progress
 from audiomem_sql.scan import in_rowid_order, scan
 from audiomem_sql.shards import (
@@ -162,7 +162,10 @@ def _prepare(session: ShardedSession, shards: int) -> None:
     for number in range(len(manifest.shards), shards):
         more.append(_new_shard(folder, shard_name(number), manifest))
     if more:
-        fsync_folder(folder)
+        try:
+            fsync_folder(folder)
+        except OSError as error:
+            raise storage_error(error, folder) from error
     manifest = manifest.with_shards(more)
     target = balanced(manifest.shard_of_bucket, shards)
     session.replace_manifest(manifest.with_target(None if target == manifest.shard_of_bucket else target))

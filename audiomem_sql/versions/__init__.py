@@ -11,7 +11,7 @@ Other rooms import from here only.
 - ``TableFiles`` are the paths of a table; its ``load`` gives the newest ``Snapshot``, which has a
   ``SegmentView`` for each segment. ``check_table`` refuses a segment of another table.
 - ``StoredSnapshot`` is that of a table in a store with a manifest, ``StoredTable`` has its objects;
-  ``make_table`` makes the first ones.
+  ``make_table`` makes the first ones, ``check_keeps_conditions`` refuses a store where that cannot be done.
 - ``head_of`` gives the ``HeadRecord`` of a state whose newest segment is known, ``read_head`` that of the
   head file among the deltas, ``read_head_file`` a ``HeadFile``; ``write_head`` makes it.
 - ``broken_link`` tells whether a delta continues another segment, ``is_replaced`` whether others have it all.

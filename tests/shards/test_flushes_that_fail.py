@@ -9,6 +9,7 @@ import pytest
 import audiomem_sql as am
 from audiomem_sql.errors import StorageError
 from audiomem_sql.machine import durable
+from audiomem_sql.table import resharding
 
 
 def test_a_folder_that_cannot_be_flushed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -30,3 +31,21 @@ def test_a_folder_that_cannot_be_flushed(tmp_path: Path, monkeypatch: pytest.Mon
         table.append([{"id": 100}])
     with am.open(folder) as table:
         assert sorted(table.to_arrow()["id"].to_pylist()) == [*range(80), 100]
+
+
+def test_new_shards_whose_folder_cannot_be_flushed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = tmp_path / "kb.shards"
+
+    def fails(path: str) -> None:
+        raise OSError(5, "Input/output error")
+
+    with am.Table.create(folder, ["id INTEGER PRIMARY KEY"], {"shards": "2"}) as table:
+        table.append([{"id": number} for number in range(40)])
+    with monkeypatch.context() as patch:
+        patch.setattr(resharding, "fsync_folder", fails)
+        with pytest.raises(StorageError, match="Input/output error") as caught:
+            resharding.reshard(folder, 3)
+    assert caught.value.file == str(folder)
+    resharding.reshard(folder, 3)
+    with am.open(folder) as table:
+        assert sorted(table.to_arrow()["id"].to_pylist()) == [*range(40)]

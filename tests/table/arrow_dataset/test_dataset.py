@@ -73,9 +73,9 @@ def test_a_filter_reads_only_the_blocks_that_may_match(tmp_path: Path) -> None:
         blocks = segment._blocks
         decode = blocks._decode
 
-        def noted(column: int, number: int, given: Any = None, **how: bool) -> pa.Array:
+        def noted(column: int, number: int, *given: Any, **how: bool) -> pa.Array:
             read.append((column, number))
-            return decode(column, number, given, **how)
+            return decode(column, number, *given, **how)
 
         blocks._decode = noted
         with duckdb.connect() as connection:
