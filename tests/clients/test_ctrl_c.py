@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import time
 from collections.abc import Callable
@@ -70,11 +71,19 @@ def is_whole(path: Path, *counts: int) -> None:
     assert {each.name for each in path.parent.iterdir()} <= {"home", "library.db", "t.flac"}
 
 
+def open_files(process_id: int) -> set[str]:
+    """The names of the files that a process has open; it may close some while they are listed."""
+    names = set()
+    for each in Path(f"/proc/{process_id}/fd").iterdir():
+        with contextlib.suppress(FileNotFoundError):
+            names.add(Path(os.readlink(each)).name)
+    return names
+
+
 def opened(session: Terminal, path: Path) -> None:
     """Wait until the program has the file open."""
     end = time.monotonic() + PATIENCE
-    files = Path(f"/proc/{session.process_id}/fd")
-    while path.name not in {Path(os.path.realpath(each)).name for each in files.iterdir()}:
+    while path.name not in open_files(session.process_id):
         assert time.monotonic() < end, session.text
         assert not session.sees("^audiomem: ", 0.01), session.text
 
