@@ -14,15 +14,14 @@ from __future__ import annotations
 import contextlib
 import os
 import re
-import shutil
 import tempfile
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from audiomem_sql.errors import BusyError, InFile, StorageError
-from audiomem_sql.machine.durable import fsync_folder, storage_error
 from audiomem_sql.machine.file_names import resolved
+from audiomem_sql.machine.new_folder import new_folder
 from audiomem_sql.machine.progress import Progress
 from audiomem_sql.machine.urls import below, shown
 from audiomem_sql.shards import (
@@ -62,29 +61,13 @@ def copy_to_folder(
     StorageError if there is something at ``path``; after an error nothing is there.
     """
     folder = resolved(path)
-    parent = os.path.dirname(folder)
-    if os.path.lexists(folder):
-        raise StorageError("the file exists already", file=folder, remedy="Choose another name.")
-    if not os.path.isdir(parent):
-        raise StorageError("there is no such folder", file=parent, remedy="Create it first.")
-    temporary = os.path.join(parent, f".{os.path.basename(folder)}.{os.urandom(4).hex()}.tmp")
     shards = [replace(e, file=shard_name(n)) for n, e in enumerate(snapshot.manifest.shards)]
-    try:
-        os.mkdir(temporary)
+    with new_folder(folder) as temporary:
         for number, entry in enumerate(shards):
             _copy_shard(snapshot, number, os.path.join(temporary, entry.file), options)
             _tell(progress, number + 1, len(shards))
         name = os.path.join(temporary, MANIFEST)
         os.rename(write_manifest(name, replace(snapshot.manifest, shards=tuple(shards), copies=0)), name)
-        fsync_folder(temporary)
-        os.rename(temporary, folder)  # fails where somebody made a folder that is not empty meanwhile
-        fsync_folder(parent)
-    except OSError as error:
-        shutil.rmtree(temporary, ignore_errors=True)
-        raise storage_error(error, folder) from error
-    except BaseException:
-        shutil.rmtree(temporary, ignore_errors=True)
-        raise
 
 
 def copy_to_store(

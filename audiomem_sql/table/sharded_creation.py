@@ -8,10 +8,10 @@ from collections.abc import Mapping, MutableMapping, Sequence
 from typing import Any
 
 from audiomem_sql.columns.schema import Schema
-from audiomem_sql.errors import InFile, OptionError, StorageError
+from audiomem_sql.errors import InFile, OptionError
 from audiomem_sql.machine.block_cache import BlockCache
-from audiomem_sql.machine.durable import fsync_folder, storage_error
 from audiomem_sql.machine.file_names import resolved
+from audiomem_sql.machine.new_folder import new_folder
 from audiomem_sql.machine.urls import is_url, shown
 from audiomem_sql.shards import (
     MANIFEST,
@@ -63,26 +63,8 @@ def create_folder(path: str | os.PathLike[str], schema: Schema, options: Mapping
         zones = zone_columns(schema, _names(options.get("shard_zones")))
     chosen = {name: value for name, value in options.items() if name not in SHARD_OPTIONS}
     folder = resolved(path)
-    parent = os.path.dirname(folder)
-    if os.path.lexists(folder):
-        raise StorageError("the file exists already", file=folder, remedy="Open it, or choose another name.")
-    if not os.path.isdir(parent):
-        raise StorageError(
-            "there is no such folder", file=parent, remedy="Create it first, or choose another path."
-        )
-    temporary = os.path.join(parent, f".{os.path.basename(folder)}.{os.urandom(4).hex()}.tmp")
-    try:
-        os.mkdir(temporary)
+    with new_folder(folder) as temporary:
         _fill(temporary, folder, count, schema, chosen, key, zones)
-        fsync_folder(temporary)
-        os.rename(temporary, folder)  # fails where somebody made a folder that is not empty meanwhile
-        fsync_folder(parent)
-    except OSError as error:
-        shutil.rmtree(temporary, ignore_errors=True)
-        raise storage_error(error, folder) from error
-    except BaseException:
-        shutil.rmtree(temporary, ignore_errors=True)
-        raise
 
 
 def check_same_shards(snapshot: Snapshot, options: MutableMapping[str, Any]) -> None:
