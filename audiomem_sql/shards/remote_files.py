@@ -44,7 +44,7 @@ def read_remote_manifest(url: str) -> tuple[Manifest, str | None, FileState]:
             if attempt == _ATTEMPTS - 1:
                 raise
         except NoObjectError:
-            raise StorageError(
+            raise NoObjectError(
                 "there is no sharded table here: there is no manifest",
                 file=shown(url),
                 remedy="Check bucket and key. Tables of one file are not called .shards.",

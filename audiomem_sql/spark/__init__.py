@@ -7,12 +7,13 @@ df.write.format("audiomem").mode("append").save("kb.shards")
 
 from __future__ import annotations
 
+import importlib
 from typing import TYPE_CHECKING
 
 from audiomem_sql.errors import MissingExtraError
 
 try:
-    import pyspark.sql.datasource  # noqa: F401
+    importlib.import_module("pyspark.sql.datasource")  # PySpark 3 has none
 except ImportError:
     raise MissingExtraError(
         "pyspark is not installed, or is too old", remedy="Run: pip install 'audiomem-sql[spark]'"

@@ -7,9 +7,10 @@ from collections.abc import Iterator, Sequence
 import pyarrow as pa
 from pyspark.sql.datasource import DataSourceReader, InputPartition
 
-from audiomem_sql.errors import UnsupportedError
+from audiomem_sql.errors import InFile, UnsupportedError
 from audiomem_sql.spark.options import SourceOptions
 from audiomem_sql.spark.spark_types import spark_batch
+from audiomem_sql.table.partition_columns import chosen
 from audiomem_sql.table.partitions import PARTITION_ROWS, Partition, plan_partitions, table_paths
 from audiomem_sql.table.reader import TableReader
 
@@ -88,24 +89,14 @@ def columns_of(options: SourceOptions) -> pa.Schema:
         return found.schema
     if columns is None:
         return plan_schema
-    return pa.schema([plan_schema.field(name) for name in _checked(columns, plan_schema, options.path)])
+    with InFile(options.path):
+        return chosen(plan_schema, columns)
 
 
 def _schema(options: SourceOptions) -> pa.Schema:
     path = table_paths(options.path)[0]
     with TableReader(path, version=options.version, as_of=options.text("as_of")) as table:
         return table.snapshot.schema.visible.to_arrow()
-
-
-def _checked(columns: Sequence[str], schema: pa.Schema, path: str) -> Sequence[str]:
-    from audiomem_sql.errors import SchemaError, did_you_mean
-
-    for name in columns:
-        if name not in schema.names:
-            raise SchemaError(
-                f"there is no column {name}", file=path, remedy=did_you_mean(name, schema.names) or None
-            )
-    return columns
 
 
 def _distance(columns: Sequence[str]) -> str:

@@ -14,7 +14,7 @@ from pyspark.sql.types import StructType
 
 from audiomem_sql.columns.arrow_input import to_table
 from audiomem_sql.columns.schema import Schema, parse_columns
-from audiomem_sql.errors import InFile, OptionError, StorageError
+from audiomem_sql.errors import InFile, OptionError
 from audiomem_sql.machine.file_names import is_there
 from audiomem_sql.machine.urls import is_url
 from audiomem_sql.spark.options import SourceOptions
@@ -43,7 +43,7 @@ class _Target:
         self.rows = StagedRows.begin(
             path,
             schema,
-            overwrite=overwrite and not self.is_new,
+            overwrite=overwrite,  # also of a table that somebody else makes meanwhile
             where=options.text("replacewhere"),
             staging=options.text("staging"),
         )
@@ -124,9 +124,11 @@ class StreamWriter(DataSourceStreamArrowWriter):
 def _exists(path: str) -> bool:
     if not is_url(path):
         return is_there(path)
+    from audiomem_sql.remote import NoObjectError
+
     try:
         TableReader(path).close()
-    except StorageError:
+    except NoObjectError:
         return False
     return True
 

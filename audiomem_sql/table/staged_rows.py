@@ -148,16 +148,20 @@ class StagedRows:
     ) -> int | None:
         """Add the rows of the files ``paths``, in one version; None if ``batch`` was committed before."""
         rows = self.schema.to_arrow().empty_table()
-        parts = [pa.memory_map(path) for path in paths]
-        try:
-            tables = [pa.ipc.open_file(part).read_all() for part in parts]
+        with contextlib.ExitStack() as stack:
+            tables = []
+            for path in paths:
+                try:
+                    tables.append(pa.ipc.open_file(stack.enter_context(pa.memory_map(path))).read_all())
+                except (OSError, pa.ArrowInvalid) as error:
+                    raise StorageError(
+                        f"rows that a task staged cannot be read ({error})",
+                        file=path,
+                        remedy="Write them again.",
+                    ) from error
             whole = pa.concat_tables([rows.cast(tables[0].schema), *tables]) if tables else rows
             with Table(self.path) as table:
                 return _commit(table, whole, self, batch, message)
-        finally:
-            for part in parts:
-                with contextlib.suppress(OSError):
-                    part.close()
 
     def remove(self) -> None:
         """Remove what is staged."""

@@ -5,9 +5,14 @@ from __future__ import annotations
 import shutil
 from pathlib import Path
 
+import pytest
 from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql.types import LongType, StructType
 
 import audiomem_sql
+from audiomem_sql.errors import StorageError
+from audiomem_sql.spark.options import SourceOptions
+from audiomem_sql.spark.writing import Writer
 from audiomem_sql.table.staged_rows import Batch, StagedRows
 from audiomem_sql.table.table import Table
 
@@ -70,3 +75,32 @@ def test_two_writers(spark: SparkSession, tmp_path: Path) -> None:
     assert again.commit([], batch=Batch("app", 0)) is None
     again.remove()
     shutil.rmtree(tmp_path / "kb.shards")
+
+
+def test_an_overwrite_of_a_table_that_somebody_makes_meanwhile(spark: SparkSession, tmp_path: Path) -> None:
+    path = tmp_path / "kb.shards"
+    columns = StructType().add("id", LongType())
+    options = {"path": str(path), "definitions": "id INTEGER PRIMARY KEY", "shards": "2"}
+    writer = Writer(SourceOptions.of(options), columns, overwrite=True)
+    staged = writer.write(iter(spark.range(5, 8).toArrow().to_batches()))
+    with Table.create(path, ["id INTEGER PRIMARY KEY"], {"shards": 2}) as table:
+        table.append([{"id": 1}])
+    writer.commit([staged])
+    assert _ids(path) == [5, 6, 7]
+
+
+def test_a_store_that_does_not_answer_is_not_an_absent_table(tmp_path: Path) -> None:
+    options = {"path": "http://127.0.0.1:9/kb.shards", "definitions": "id INTEGER", "staging": str(tmp_path)}
+    with pytest.raises(StorageError):
+        Writer(SourceOptions.of(options), StructType().add("id", LongType()), overwrite=True)
+
+
+def test_a_staged_file_that_is_gone(tmp_path: Path) -> None:
+    path = tmp_path / "kb.shards"
+    _table(path, 1, 2)
+    with audiomem_sql.open(path) as table:
+        write = StagedRows.begin(str(path), table.schema)
+    with pytest.raises(StorageError, match="cannot be read"):
+        write.commit([str(tmp_path / "gone.arrow")])
+    write.remove()
+    assert _ids(path) == [1]

@@ -251,7 +251,7 @@ class _Files:
         partitioned = ds.FileSystemDataset(fragments, self.schema, layout, here)
         try:
             return [int(each.path) for each in partitioned.get_fragments(filter=condition)]
-        except (pa.ArrowException, NotImplementedError):
+        except pa.ArrowException:
             return everything
 
 
