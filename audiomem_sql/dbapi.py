@@ -19,8 +19,8 @@ import apsw
 from audiomem_sql import connections, errors
 from audiomem_sql.connections import Parameters, bindable
 from audiomem_sql.machine.file_access import open_regular
-from audiomem_sql.machine.file_names import is_there
 from audiomem_sql.shards import is_sharded
+from audiomem_sql.table.existence import table_is_there
 
 apilevel = "2.0"
 threadsafety = 1
@@ -167,7 +167,7 @@ def connect(
     create: the FLAC file need not be there yet.
     """
     with translated():
-        if is_database(path) or (create and not is_there(path)):
+        if is_database(path) or (create and not table_is_there(os.fspath(path))):
             connection = apsw.Connection(os.fspath(path) if is_database(path) else ":memory:")
             if connections.register not in apsw.connection_hooks:
                 connections.register(connection)

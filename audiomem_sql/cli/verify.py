@@ -13,6 +13,8 @@ from audiomem_sql.cli.replica import Replicas
 from audiomem_sql.errors import DamagedFileError, OptionError
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from audiomem_sql.table.exposure import Exposure
     from audiomem_sql.upkeep.verify import Problem
 
@@ -109,33 +111,50 @@ def _verify_copies(file: str, replicas: list[str] | None, json: bool) -> int:
     """Read each copy of a table by itself; 1 if one of them is not whole."""
     from audiomem_sql.cli import output
     from audiomem_sql.cli.progress import bar
-    from audiomem_sql.upkeep.heal import copy_problems
-    from audiomem_sql.versions import check_same, copy_places, open_copies
+    from audiomem_sql.storage.segment import NumberedElsewhereError
+    from audiomem_sql.versions import copy_places
 
     if not replicas:
         raise OptionError(
             "--all-replicas needs to know where they are", remedy="Name each: --replica s3://bucket/kb.flac"
         )
-    copies = open_copies(copy_places(file, replicas))
-    facts = []
+    places = copy_places(file, replicas)
     try:
-        check_same(copies)
-        for copy in copies:
-            with bar("pages") as progress:
-                found = [str(problem) for problem in copy_problems(copy, progress.to)]
-            facts.append({"place": copy.name, "ok": not found, "problems": found})
-            if not json:
-                print("\n".join(found) if found else f"{copy.name}: all well")
-    finally:
-        for copy in copies:
-            copy.close()
+        found = _file_problems(places)
+    except NumberedElsewhereError:
+        from audiomem_sql.upkeep.heal_stored import stored_problems
+
+        with bar("places") as progress:
+            found = list(stored_problems(places, progress.to))
+    facts = [{"place": place, "ok": not faults, "problems": faults} for place, faults in found]
+    for place, faults in found if not json else ():
+        print("\n".join(faults) if faults else f"{place}: all well")
     damaged = sum(not each["ok"] for each in facts)
     if json:
         output.print_json(facts)
     elif damaged:
         remedy = f"`audiomem repair {file} --replica …` makes them whole, from those that are."
-        output.note(f"audiomem: {damaged} of {len(copies)} copies are not whole. {remedy}")
+        output.note(f"audiomem: {damaged} of {len(found)} copies are not whole. {remedy}")
     return int(bool(damaged))
+
+
+def _file_problems(places: Sequence[str]) -> list[tuple[str, list[str]]]:
+    """For each place of a file, what is damaged there."""
+    from audiomem_sql.cli.progress import bar
+    from audiomem_sql.upkeep.heal import copy_problems
+    from audiomem_sql.versions import check_same, open_copies
+
+    found = []
+    copies = open_copies(places)
+    try:
+        check_same(copies)
+        for copy in copies:
+            with bar("pages") as progress:
+                found.append((copy.name, [str(problem) for problem in copy_problems(copy, progress.to)]))
+    finally:
+        for copy in copies:
+            copy.close()
+    return found
 
 
 def _check(file: str, *, print_problems: bool) -> _Result:

@@ -16,8 +16,10 @@ from audiomem_sql.dbapi import Connection, translated
 from audiomem_sql.errors import StorageError
 from audiomem_sql.machine.durable import link_durably
 from audiomem_sql.machine.file_names import is_there, resolved
+from audiomem_sql.machine.urls import is_url
 from audiomem_sql.orm import table_files
 from audiomem_sql.table import dropping
+from audiomem_sql.table.existence import table_is_there
 
 
 @dataclass
@@ -46,8 +48,14 @@ class FileOfEngine:
 
     def follow(self) -> None:
         """Take up what other connections of the engine did: the table goes and comes with the file."""
+        if self._connection.apsw.in_transaction:
+            return
         has_table = self._has_table()
-        if self._connection.apsw.in_transaction or has_table == is_there(self._path):
+        if is_url(self._path):  # a store is asked once
+            there = has_table or (self._file.may_be_missing and table_is_there(self._path))
+        else:
+            there = is_there(self._path)
+        if has_table == there:
             return
         with translated():
             if not has_table:
@@ -59,7 +67,8 @@ class FileOfEngine:
         """Run CREATE VIRTUAL TABLE, whose file is ``path``, or another beside it until COMMIT."""
         apsw = self._connection.apsw
         if not self._is_dropped or not is_there(path):
-            table_files.check_free(path)
+            if not is_url(path):  # a store says it itself
+                table_files.check_free(path)
             apsw.execute(statement)
             self._made = path if apsw.in_transaction else None
             self._file.may_be_missing = False
@@ -75,6 +84,8 @@ class FileOfEngine:
         if not self._has_table() or table_files.file_of(apsw.execute, table, database) is None:
             apsw.execute(statement)
             return
+        with translated():
+            resolved(self._path)  # objects in stores are not deleted
         alone = not apsw.in_transaction
         if alone:
             apsw.execute("BEGIN")

@@ -55,6 +55,7 @@ class Placed:
 
         healed = heal(places, progress)
         if any(each.changed for each in healed) and not self._opened.fixed:
+            getattr(self._opened.files, "forget", lambda: None)()
             self._opened.reload()
         return healed
 

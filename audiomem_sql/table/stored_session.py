@@ -72,7 +72,7 @@ class StoredSession(Session):
 
     def _check_place(self) -> None:
         """UnsupportedError where the store does not keep the conditions of writes."""
-        self.table.check_writable()
+        self.opened.files.check_writable()
 
     def _lock_files(self, timeout: float, *, damaged: bool = False) -> None:
         """Look for commits of others: a commit is made on the newest state."""

@@ -6,18 +6,18 @@ import contextlib
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 from audiomem_sql.bytes import ByteSource, open_source
-from audiomem_sql.errors import AudioMemError, DamagedFileError, StorageError
+from audiomem_sql.errors import AudioMemError, DamagedFileError, NotAudioMemoryError, StorageError
 from audiomem_sql.machine.block_cache import BlockCache
 from audiomem_sql.machine.durable import flush, replace_durably, storage_error, temporary_file
 from audiomem_sql.machine.interrupts import check_interrupt
 from audiomem_sql.machine.progress import Progress
 from audiomem_sql.machine.urls import is_url
 from audiomem_sql.machine.writer_lock import WriterLock
-from audiomem_sql.storage.segment import open_table_file
+from audiomem_sql.storage.segment import NumberedElsewhereError, open_table_file
 from audiomem_sql.upkeep.repair import repaired
 from audiomem_sql.upkeep.verify import Problem, problems
 from audiomem_sql.versions import (
@@ -80,12 +80,25 @@ def heal(places: Sequence[str], progress: Progress | None = None) -> list[Healed
 
     What is written is a copy without a fault, or, if there is none, the file as it was made, out of all
     copies and their parity. It is verified before anything is written. A place where nothing is, or nobody
-    answers, is told, and not filled. StorageError if the places are no copies of one file, DamagedFileError
-    if all together are not whole; then nothing is written. progress: called with places done and in all.
+    answers, is told, and not filled; but objects of a table with a manifest are put where they are missing.
+    StorageError if the places are no copies of one file, DamagedFileError if all together are not whole; then
+    nothing is written. progress: called with places done and in all.
     """
     for place in places:
         check_alone(place)
-    copies = open_copies(places)
+    try:
+        copies = open_copies(places)
+    except NumberedElsewhereError:
+        from audiomem_sql.upkeep.heal_stored import heal_stored
+
+        return heal_stored(places, progress)
+    return heal_copies(copies, progress)
+
+
+def heal_copies(
+    copies: Sequence[Copy], progress: Progress | None = None, fill: Callable[[str, str], None] | None = None
+) -> list[Healed]:
+    """The same with copies that are open, which are closed. fill: puts a file where there is no object."""
     try:
         check_same(copies)
         leader(copies)
@@ -100,7 +113,7 @@ def heal(places: Sequence[str], progress: Progress | None = None) -> list[Healed
                 raise storage_error(error, image) from error
             done = []
             for copy in copies:
-                done.append(_healed(copy, image, is_sound=copy in sound))
+                done.append(_healed(copy, image, fill, is_sound=copy in sound))
                 if progress is not None:
                     progress(len(done), len(copies))
             return done
@@ -150,7 +163,7 @@ def _make_image(image: str, copies: Sequence[Copy], sound: Sequence[Copy]) -> No
                 file.write(data)
     else:
         _join(image, copies)
-    made = open_copies([image])
+    made = open_copies([image], copies[0].numbering)
     try:
         check_same([leader(copies), *made] if sound else made)
         problem = next(copy_problems(made[0]), None)
@@ -177,7 +190,8 @@ def _join(image: str, copies: Sequence[Copy]) -> None:
     readable = [each.source for each in copies if each.signature is not None]
     sources = [each.reopen() for each in readable if each is not None]
     source = ReplicatedSource(sources, paces=InOrder(len(sources)))
-    file = open_table_file(source, BlockCache(0))
+    numbering = copies[0].numbering
+    file = open_table_file(source, BlockCache(0), numbering=numbering)
     try:
         for segment in file.segments:
             for damage in segment.file.damage():
@@ -188,7 +202,7 @@ def _join(image: str, copies: Sequence[Copy]) -> None:
                 joined.write(data)
     finally:
         file.close()
-    local = open_table_file(image, BlockCache(0))
+    local = open_table_file(image, BlockCache(0), numbering=numbering)
     try:
         temporary, _ = repaired(local, image, image, has_copies=True)
     finally:
@@ -207,11 +221,17 @@ def _parts(source: ByteSource, step: int = _STEP_BYTES) -> Iterator[tuple[int, b
         yield start, data
 
 
-def _healed(copy: Copy, image: str, *, is_sound: bool) -> Healed:
-    """Write one copy anew if it is damaged; a sound one is left as it is."""
+def _healed(copy: Copy, image: str, fill: Callable[[str, str], None] | None, *, is_sound: bool) -> Healed:
+    """Write one copy anew if it is damaged; a sound one is left as it is. fill: what is missing, too."""
     if copy.source is None:
         assert copy.fault is not None
-        return Healed(copy.name, changed=False, different=0, fault=copy.fault.what)
+        if fill is None or not is_missing(copy):
+            return Healed(copy.name, changed=False, different=0, fault=copy.fault.what)
+        try:
+            fill(copy.address, image)
+        except AudioMemError as error:
+            return Healed(copy.name, changed=False, different=0, fault=error.what)
+        return Healed(copy.name, changed=True, different=os.path.getsize(image))
     if is_sound:
         return Healed(copy.name, changed=False, different=0)
     different = _different(copy.source, image)
@@ -223,6 +243,13 @@ def _healed(copy: Copy, image: str, *, is_sound: bool) -> Healed:
     except AudioMemError as error:
         return Healed(copy.name, changed=False, different=different, fault=error.what)
     return Healed(copy.name, changed=True, different=different)
+
+
+def is_missing(copy: Copy) -> bool:
+    """Whether there is no object where a copy should be, or an empty one."""
+    from audiomem_sql.remote import NoObjectError
+
+    return isinstance(copy.fault, (NoObjectError, NotAudioMemoryError)) and copy.source is None
 
 
 def _different(source: ByteSource, image: str) -> int:

@@ -7,7 +7,8 @@ Other rooms import from here only.
   ``AlreadyThereError`` is that of who would make a table where something is.
 - ``open_copies`` opens a ``Copy`` in each of several places, which ``copy_places`` names; ``check_same``
   refuses what is none, ``leader`` is the first that can be read, ``snapshot_of`` what one holds alone;
-  ``check_alone`` refuses a file with a log.
+  ``check_alone`` refuses a file with a log. ``stored_tables`` are those of a table with a manifest, whose
+  segments are opened ``as_numbered``.
 - ``TableFiles`` are the paths of a table; its ``load`` gives the newest ``Snapshot``, which has a
   ``SegmentView`` for each segment. ``check_table`` refuses a segment of another table.
 - ``StoredSnapshot`` is that of a table in a store with a manifest, ``StoredTable`` has its objects;
@@ -65,7 +66,7 @@ from audiomem_sql.versions.snapshot import Snapshot
 if TYPE_CHECKING:
     from audiomem_sql.versions.copies import Copy, check_same, leader, open_copies, snapshot_of
     from audiomem_sql.versions.remote_files import Tiers
-    from audiomem_sql.versions.replicated_files import check_alone, copy_places
+    from audiomem_sql.versions.replicated_files import as_numbered, check_alone, copy_places, stored_tables
     from audiomem_sql.versions.stored_making import AlreadyThereError, check_keeps_conditions, make_table
     from audiomem_sql.versions.stored_snapshot import StoredSnapshot
     from audiomem_sql.versions.stored_table import StoredTable
@@ -77,6 +78,7 @@ _RARE = {
     "StoredSnapshot": "stored_snapshot",
     "StoredTable": "stored_table",
     "Tiers": "remote_files",
+    "as_numbered": "replicated_files",
     "check_alone": "replicated_files",
     "check_keeps_conditions": "stored_making",
     "check_same": "copies",
@@ -85,6 +87,7 @@ _RARE = {
     "make_table": "stored_making",
     "open_copies": "copies",
     "snapshot_of": "copies",
+    "stored_tables": "replicated_files",
 }
 
 __all__ = [
@@ -103,6 +106,7 @@ __all__ = [
     "Tombstones",
     "VersionedBatch",
     "announced_session",
+    "as_numbered",
     "broken_link",
     "changes",
     "check_alone",
@@ -128,6 +132,7 @@ __all__ = [
     "read_head_file",
     "segment_sources",
     "snapshot_of",
+    "stored_tables",
     "table_files",
     "unpack_sources",
     "write_head",

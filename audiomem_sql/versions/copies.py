@@ -7,16 +7,10 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 
 from audiomem_sql.bytes import ByteSource, open_source
-from audiomem_sql.errors import (
-    AudioMemError,
-    DamagedFileError,
-    NotAudioMemoryError,
-    StorageError,
-    UnsupportedError,
-)
+from audiomem_sql.errors import AudioMemError, DamagedFileError, NotAudioMemoryError, StorageError
 from audiomem_sql.machine.block_cache import BlockCache
 from audiomem_sql.machine.urls import is_url, shown
-from audiomem_sql.storage.segment import NumberedElsewhereError, open_table_file
+from audiomem_sql.storage.segment import Numbering, open_table_file
 from audiomem_sql.versions.files import TableFiles
 from audiomem_sql.versions.remote_files import RemoteTableFiles
 from audiomem_sql.versions.snapshot import Snapshot
@@ -41,13 +35,15 @@ class Signature:
 class Copy:
     """One place. address: what opens it. source: its bytes, None if they cannot be had.
 
-    signature: None if it cannot be read; fault: why, or what else is wrong with it.
+    signature: None if it cannot be read; fault: why, or what else is wrong with it. numbering: of a segment
+    that a manifest numbers.
     """
 
     address: str
     source: ByteSource | None = None
     signature: Signature | None = None
     fault: AudioMemError | None = None
+    numbering: Numbering | None = None
 
     @property
     def name(self) -> str:
@@ -61,14 +57,14 @@ class Copy:
             self.source = None
 
 
-def open_copies(addresses: Sequence[str]) -> list[Copy]:
-    """What is in each place; those in stores are asked at the same time.
+def open_copies(addresses: Sequence[str], numbering: Numbering | None = None) -> list[Copy]:
+    """What is in each place; those in stores are asked at the same time. numbering: of segments.
 
-    Raises what says that a place can never be read, such as MissingExtraError; that there is nothing, or
-    nobody answers, is the ``fault`` of a copy.
+    Raises what says that a place can never be read, such as MissingExtraError, and NumberedElsewhereError for
+    a table with a manifest; that there is nothing, or nobody answers, is the ``fault`` of a copy.
     """
     with ThreadPoolExecutor(len(addresses), thread_name_prefix="audiomem-copies") as executor:
-        opening = [executor.submit(_opened, address) for address in addresses]
+        opening = [executor.submit(_opened, address, numbering) for address in addresses]
     copies: list[Copy] = []
     try:
         copies.extend(each.result() for each in opening)
@@ -91,25 +87,32 @@ class _AloneFiles(RemoteTableFiles):
     """One copy as the files of a table, without what may be beside it."""
 
     source: ByteSource | None = None
+    numbering: Numbering | None = None
 
     @classmethod
     def of_copy(cls, copy: Copy) -> _AloneFiles:
-        return cls(copy.name, url=copy.address, tiers=[], source=copy.source)
+        return cls(copy.name, url=copy.address, tiers=[], source=copy.source, numbering=copy.numbering)
+
+    def load(self, cache: BlockCache, known: Snapshot | None = None) -> Snapshot:
+        if self.numbering is None:
+            return RemoteTableFiles.load(self, cache, known)
+        file = open_table_file(self._bytes(self.url), cache, numbering=self.numbering)
+        return Snapshot(file.segments, None, table_file=file)
 
     def _bytes(self, url: str) -> ByteSource:
         assert self.source is not None
         return self.source.reopen()
 
 
-def _opened(address: str) -> Copy:
-    copy = Copy(address)
+def _opened(address: str, numbering: Numbering | None) -> Copy:
+    copy = Copy(address, numbering=numbering)
     try:
         copy.source = _source(address)
     except (StorageError, NotAudioMemoryError) as error:  # the latter: it is empty
         copy.fault = error
         return copy
     try:
-        copy.signature = _signature(copy.source)
+        copy.signature = _signature(copy.source, numbering)
     except (DamagedFileError, NotAudioMemoryError, StorageError) as error:
         copy.fault = error
     except BaseException:
@@ -127,16 +130,9 @@ def _source(address: str) -> ByteSource:
     return RemoteFile(address, replace(options, budget=min(options.budget, BUDGET_SECONDS)))
 
 
-def _signature(source: ByteSource) -> Signature:
+def _signature(source: ByteSource, numbering: Numbering | None) -> Signature:
     """What the file says that it is. Raises as ``open_table_file``, and for a file that was cut."""
-    try:
-        file = open_table_file(source.reopen(), BlockCache(0))
-    except NumberedElsewhereError:
-        raise UnsupportedError(
-            "the commits of this table are in a manifest beside it, so it is not read with replicas",
-            file=source.name,
-            remedy="Open it without them, or compare with a copy that `audiomem backup` makes.",
-        ) from None
+    file = open_table_file(source.reopen(), BlockCache(0), numbering=numbering)
     try:
         if any(segment.file.truncated for segment in file.segments):
             raise DamagedFileError("pages are missing at the end", file=source.name)

@@ -1,32 +1,56 @@
-"""A table whose one file is in several places, to read: :class:`RemoteTableFiles` over all of them."""
+"""A table that is in several places, to read: :class:`RemoteTableFiles` over all of them.
+
+Of a table with a manifest each object that the manifest names is read from all places. The manifest itself is
+that of the first place; another place's is read where that fails, which is told, as it may be an older one.
+"""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 from audiomem_sql.bytes import ByteSource
-from audiomem_sql.errors import StorageError, UnsupportedError
+from audiomem_sql.errors import AudioMemError, DamagedFileError, InFile, StorageError, UnsupportedError
 from audiomem_sql.machine.block_cache import BlockCache
 from audiomem_sql.machine.file_names import place_of
 from audiomem_sql.machine.urls import is_url, shown
+from audiomem_sql.storage.segment import Catalog, NumberedElsewhereError
 from audiomem_sql.versions.copies import Copy, check_same, leader, open_copies
 from audiomem_sql.versions.files import TableFiles
 from audiomem_sql.versions.remote_files import RemoteTableFiles, Tiers
 from audiomem_sql.versions.snapshot import Snapshot
+from audiomem_sql.versions.stored_snapshot import StoredSnapshot
 from audiomem_sql.warn_once import warn_once
+
+if TYPE_CHECKING:
+    from audiomem_sql.versions.stored_table import StoredTable
+
+
+#: Seconds in which a first place whose manifest could not be read is not asked again.
+_AWAY_SECONDS = 30.0
+
+
+@dataclass(slots=True)
+class _Manifests:
+    """Those of a table in several places. tables: one a place. failed: when the first did not answer."""
+
+    tables: list[StoredTable] = field(default_factory=list)
+    failed: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class ReplicatedTableFiles(RemoteTableFiles):
-    """The file at ``url``, which may be a path, and its copies at ``replicas``.
+    """The table at ``url``, which may be a path, and its copies at ``replicas``.
 
     left_out: copies that are not read from since the table was loaded, with the reason.
     """
 
     replicas: tuple[str, ...] = ()
     left_out: list[tuple[str, str]] = field(default_factory=list, compare=False)
+    _manifests: _Manifests = field(default_factory=_Manifests, compare=False)
 
     @classmethod
     def of(cls, path: str, replicas: Sequence[str], tiers: Tiers | None) -> ReplicatedTableFiles:
@@ -45,12 +69,64 @@ class ReplicatedTableFiles(RemoteTableFiles):
         Copies are replaced one after the other. Until all are the same again, and one still is what ``known``
         was read from, that stays. StorageError if they are not the same.
         """
+        if not self._manifests.tables:
+            try:
+                return RemoteTableFiles.load(self, cache)
+            except NumberedElsewhereError:
+                self._manifests.tables[:] = stored_tables(self.places, self._source)
+                self._looked.stored = self._manifests.tables[0]
+            except StorageError:
+                if known is None or not self._has_some(known):
+                    raise
+                return known
+            known = None
+        return self._load_stored(cache, known if isinstance(known, StoredSnapshot) else None)
+
+    def _load_stored(self, cache: BlockCache, known: StoredSnapshot | None) -> StoredSnapshot:
+        """The snapshot that the manifest of the first place says, or that of another place."""
+        first, *others = self._manifests.tables
+        self._manifests.failed = None
         try:
-            return RemoteTableFiles.load(self, cache)
-        except StorageError:
-            if known is None or not self._has_some(known):
+            return first.load(cache, known)
+        except (StorageError, DamagedFileError) as fault:
+            self._manifests.failed = time.monotonic()
+            for table in others:
+                try:
+                    found = table.load(cache, known)
+                except AudioMemError:
+                    continue
+                if known is not None and known.manifest.seq >= found.manifest.seq:
+                    _check_same_history(found, known)
+                    return known
+                self._warn(fault, f"version {found.version} is shown as {shown(table.url)} has it")
+                return found
+            raise
+
+    def _warn(self, fault: AudioMemError, what: str) -> None:
+        warn_once(
+            ("manifest", self.base, fault.what, what),
+            f"the manifest of {self.base} cannot be read ({fault.what}): {what}; there may be newer ones",
+        )
+
+    def changed(self, snapshot: Snapshot) -> bool:
+        """Whether there is another state; no, with a warning, where the first place does not answer."""
+        failed = self._manifests.failed
+        if failed is not None and time.monotonic() - failed < _AWAY_SECONDS:
+            return False
+        try:
+            return RemoteTableFiles.changed(self, snapshot)
+        except (StorageError, DamagedFileError) as fault:
+            if self.stored is None:
                 raise
-            return known
+            self._manifests.failed = time.monotonic()
+            self._warn(fault, f"version {snapshot.version} goes on being shown")
+            return False
+
+    def forget(self) -> None:
+        """Open everything anew at the next load: objects were replaced by what they should be."""
+        self.left_out.clear()
+        self._manifests.tables.clear()
+        self._looked.stored = None
 
     def _has_some(self, known: Snapshot) -> bool:
         """Whether bytes of ``known`` can still be read from some place, past what is in memory."""
@@ -65,10 +141,10 @@ class ReplicatedTableFiles(RemoteTableFiles):
         """All copies that can be read, as one place. StorageError if one is of another file."""
         from audiomem_sql.remote.replicas import ReplicatedSource
 
-        places = url, *self.replicas
-        for place in places:
+        addresses = self._addresses(url)
+        for place in addresses:
             check_alone(place)
-        copies = open_copies(places)
+        copies = open_copies(addresses, as_numbered if url != self.url else None)
         try:
             check_same(copies)
             first = leader(copies)
@@ -78,25 +154,42 @@ class ReplicatedTableFiles(RemoteTableFiles):
                 copy.close()
             raise
         kept = [copy.source for copy in copies if copy.signature is not None and copy.source is not None]
-        self._leave_out([copy for copy in copies if copy.signature is None])
+        if url == self.url:
+            self.left_out.clear()
+        for copy in copies:
+            if copy.signature is None:
+                self._leave_out(copy, url.removeprefix(self._own(url)))
         signature = first.signature
         identity = ("copies", signature.table, signature.size, *signature.segments)
         source = ReplicatedSource(kept, identity=identity)
-        source.name = self.base
+        source.name = shown(url)
         return source
 
-    def _leave_out(self, copies: Sequence[Copy]) -> None:
-        """Note copies that cannot be read, and warn of each once."""
-        self.left_out.clear()
-        for copy in copies:
-            assert copy.fault is not None
-            self.left_out.append((copy.name, copy.fault.what))
-            copy.close()
-            warn_once(
-                ("replica", self.base, copy.name, copy.fault.what),
-                f"{copy.name} is left out of the replicas of {self.base}: {copy.fault.what}. "
-                f"audiomem repair {self.base} --replica … makes damaged copies whole",
-            )
+    def _own(self, url: str) -> str:
+        """The place that an object is in."""
+        return max((place for place in self.places if url.startswith(place)), key=len)
+
+    def _addresses(self, url: str) -> tuple[str, ...]:
+        """Where the object at ``url`` is in each place, its own first."""
+        own = self._own(url)
+        return url, *(place + url.removeprefix(own) for place in self.places if place != own)
+
+    def _leave_out(self, copy: Copy, inside: str) -> None:
+        """Note a copy that cannot be read, and warn of its place once.
+
+        inside: what stands behind the place, for one of several objects of the table.
+        """
+        assert copy.fault is not None
+        name, what, where = shown(copy.address.removesuffix(inside)), copy.fault.what, ""
+        if inside:
+            what, where = f"{inside.rpartition('/')[2]}: {what}", ", where that lacks something"
+        self.left_out.append((name, what))
+        copy.close()
+        warn_once(
+            ("replica", self.base, name, "" if inside else what),
+            f"{name} is left out of the replicas of {self.base}{where}: "
+            f"{what}. audiomem repair {self.base} --replica … makes damaged copies whole",
+        )
 
     def check_writable(self) -> None:
         """UnsupportedError: it is only read."""
@@ -105,6 +198,33 @@ class ReplicatedTableFiles(RemoteTableFiles):
             file=self.base,
             remedy="Write to its file without them, and copy that to the other places.",
         )
+
+
+def _check_same_history(one: StoredSnapshot, other: StoredSnapshot) -> None:
+    """StorageError if ``one`` is no state of the table of ``other``, or up to that one."""
+    from audiomem_sql.remote.commits.reading import check_goes_on
+
+    with InFile(one.path):
+        check_goes_on(one.manifest, other.manifest)
+
+
+def as_numbered(catalog: Catalog) -> Catalog:
+    """A segment of a table in a store as it is, without the numbers of the manifest."""
+    return catalog
+
+
+def stored_tables(places: Sequence[str], source_of: Callable[[str], ByteSource]) -> list[StoredTable]:
+    """A table with a manifest in several places. UnsupportedError for one that cannot have a manifest."""
+    from audiomem_sql.versions.stored_table import StoredTable
+
+    for place in places:
+        if not is_url(place):
+            raise UnsupportedError(
+                "is one file, and the table at another place has a manifest",
+                file=place,
+                remedy="Name URLs to which all objects of the table are copied.",
+            )
+    return [StoredTable(place, source_of) for place in places]
 
 
 def copy_places(path: str, replicas: Sequence[str]) -> tuple[str, ...]:

@@ -17,7 +17,14 @@ from urllib.parse import urlsplit
 from audiomem_sql.bytes import ByteSource
 from audiomem_sql.columns.schema import Schema
 from audiomem_sql.columns.stored_values import row_check
-from audiomem_sql.errors import DamagedFileError, InFile, StorageError, UnsupportedError
+from audiomem_sql.errors import (
+    DamagedFileError,
+    InFile,
+    NotAudioMemoryError,
+    StorageError,
+    TruncatedFileError,
+    UnsupportedError,
+)
 from audiomem_sql.machine.block_cache import BlockCache
 from audiomem_sql.machine.urls import shown
 from audiomem_sql.storage.log import LogRecord, unpack_commits
@@ -178,11 +185,31 @@ class StoredTable:
                 raise DamagedFileError("has other versions than the manifest says")
             return catalog
 
-        file = open_table_file(self._source_of(self.url_of(entry.name)), cache, numbering=numbering)
+        file = open_table_file(self._source_as_named(entry), cache, numbering=numbering)
         if len(file.segments) != 1:
             file.close()
             raise DamagedFileError("holds several segments, where one belongs", file=file.path)
         return file.segments[0]
+
+    def _source_as_named(self, entry: SegmentEntry) -> ByteSource:
+        """The object of an entry, which must have as many bytes as that says."""
+        from audiomem_sql.remote import NoObjectError
+
+        remedy = self.reader.remedy_of(entry.name)
+        try:
+            source = self._source_of(self.url_of(entry.name))
+        except (NoObjectError, NotAudioMemoryError) as error:  # gone, or empty
+            raise type(error)(
+                f"a segment of the table: {error.what}", file=error.file, remedy=remedy
+            ) from None
+        if source.size != entry.size:
+            source.close()
+            raise TruncatedFileError(
+                f"a segment of the table has {source.size} bytes, and the manifest says {entry.size}",
+                file=source.name,
+                remedy=remedy,
+            )
+        return source
 
     def url_of(self, name: str) -> str:
         """The URL of an object that the manifest names."""

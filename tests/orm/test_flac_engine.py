@@ -211,3 +211,23 @@ def test_replace_deletes_what_stands_beside_the_old_table(tmp_path: Path) -> Non
     assert files(tmp_path) == ["old.flac"]
     old.close()
     assert am.read_flac(tmp_path / "old.flac")["a"].tolist() == [9]
+
+
+def test_an_engine_for_a_table_in_a_store(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AUDIOMEM_REMOTE_REFRESH", "0")
+    url = "memory://of-an-engine/notes.flac"
+    engine = sa.create_engine(f"audiomem:///{url}?create=1")
+    assert sa.inspect(engine).get_table_names() == []
+    NOTES.metadata.create_all(engine)
+    FRAME.to_sql("notes", engine, if_exists="append", index=False)
+    assert rows(engine) == [(5, "new")]
+    other = sa.create_engine(f"audiomem:///{url}")
+    with other.begin() as connection:
+        connection.execute(NOTES.update().values(u="newer"))
+    assert rows(engine) == [(5, "newer")]
+    with pytest.raises(sa.exc.NotSupportedError, match="a URL is no file"):
+        NOTES.drop(engine)
+    assert rows(engine) == [(5, "newer")]
+    absent = sa.create_engine("audiomem:///memory://of-an-engine/absent.flac")
+    with pytest.raises(sa.exc.OperationalError, match="there is no such object"):
+        rows(absent)

@@ -768,3 +768,23 @@ def test_a_manifest_that_is_lost(url: str) -> None:
     obstore.put(store, manifest, whole)
     table.append([{"name": "two"}])
     assert [row["name"] for row in rows_of(table).values()] == ["one", "two"]
+
+
+@pytest.mark.parametrize("harm", ["gone", "cut", "empty", "of another size"])
+def test_a_segment_that_is_not_what_it_was(url: str, harm: str) -> None:
+    """The remedy is to bring that object back: there is nothing wrong with the URL, and nothing to repair."""
+    store, key = memory_store(), url.removeprefix("memory://")
+    table = am.Table.create(url, COLUMNS)
+    table.append([{"name": f"n{number}", "body": "text" * 99} for number in range(300)])
+    table.vacuum()
+    (name,) = (f"{key}.d/seg/{entry.name}" for entry in manifest_of(url).segments)
+    whole = bytes(obstore.get(store, name).bytes())
+    if harm == "gone":
+        obstore.delete(store, name)
+    else:
+        obstore.put(store, name, {"cut": whole[:-5000], "empty": b"", "of another size": whole * 2}[harm])
+    for door in (lambda: am.open(url).to_arrow(), lambda: am.connect(url).execute("SELECT count(*) FROM t")):
+        with pytest.raises(AudioMemError, match=f"a segment of the table.*Bring the object {name} back"):
+            door()
+    obstore.put(store, name, whole)
+    assert len(am.open(url)) == 300

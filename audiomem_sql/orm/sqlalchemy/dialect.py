@@ -13,6 +13,7 @@ from sqlalchemy.sql import ddl
 from audiomem_sql.columns.table_names import path_literal
 from audiomem_sql.dbapi import translated
 from audiomem_sql.errors import UnsupportedError
+from audiomem_sql.machine import file_names
 from audiomem_sql.orm import table_files
 from audiomem_sql.orm.file_of_engine import FileOfEngine, FlacFile
 from audiomem_sql.orm.files_of_database import FilesOfDatabase
@@ -70,9 +71,9 @@ class AudioMemDialect(SQLiteDialect):
         path = url.database or _MEMORY
         self.is_memory = path == _MEMORY
         if not self.is_memory:
-            path = os.path.abspath(path)
+            path = file_names.absolute(path)
             if not self.import_dbapi().is_database(path):
-                name = options.get("table") or os.path.splitext(os.path.basename(path))[0]
+                name = options.get("table") or file_names.stem(path)
                 self.flac = FlacFile(path, name, may_be_missing=options.get("create", False))
         return [path], options
 

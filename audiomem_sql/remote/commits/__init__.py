@@ -5,8 +5,7 @@ What the rooms above use:
 - ``open_store`` gives an ``ObjectStore``, ``table_store`` that of a table's URL and its key;
   ``check_conditions`` tells whether it can be written to
 - ``ManifestReader`` reads a ``Manifest``, and whether there is a new one
-- ``Committer`` makes a ``Commit``, ``Fold``, ``Import``, ``Retag``, ``Lease``;
-  ``GroupedCommits`` those of threads
+- ``Committer`` makes a ``Commit``, ``Fold``, ``Import``, ``Retag``, ``Lease``
 - ``collect`` removes what is no longer needed
 """
 
@@ -15,7 +14,6 @@ from __future__ import annotations
 from audiomem_sql.remote.commits.changes import Commit, Fold, Import, Lease, NewEpoch, NewSegment, Retag
 from audiomem_sql.remote.commits.collecting import Collected, collect
 from audiomem_sql.remote.commits.committer import Committer, Limits, UnknownOutcomeError
-from audiomem_sql.remote.commits.grouping import GroupedCommits
 from audiomem_sql.remote.commits.manifest import Footprint, Manifest
 from audiomem_sql.remote.commits.obstore_store import ObstoreStore, open_store, table_store
 from audiomem_sql.remote.commits.probing import check_conditions
@@ -29,7 +27,6 @@ __all__ = [
     "Committer",
     "Fold",
     "Footprint",
-    "GroupedCommits",
     "Head",
     "Import",
     "Lease",

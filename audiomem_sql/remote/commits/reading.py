@@ -51,7 +51,7 @@ class ManifestReader:
                 stored = self.answered(lambda: self.store.get(self.paths.manifest))
             except Missing as error:
                 raise self._gone() from error
-            return self._parsed(stored)
+            return self.parsed(stored)
 
     def refresh(self, head: Head) -> Head:
         """The newest manifest: ``head`` itself if it still is."""
@@ -61,7 +61,7 @@ class ManifestReader:
                 stored = self.answered(lambda: self.store.get_if_none_match(key, mark))
             except Missing as error:
                 raise self._gone() from error
-            newer = head if stored is None else self._parsed(stored)
+            newer = head if stored is None else self.parsed(stored)
             check_goes_on(head.manifest, newer.manifest)
             return newer
 
@@ -76,6 +76,10 @@ class ManifestReader:
                     remedy="Open the newest version.",
                 ) from error
 
+    def remedy_of(self, name: str) -> str:
+        """What to do where an object is gone, or is not what it was."""
+        return _BACK.format(self.paths.object(name))
+
     def answered(self, ask: Callable[[], _T]) -> _T:
         """What ``ask`` gives, which may be asked again. Unanswered in the end."""
         patience = Patience(self.seconds, self.surroundings)
@@ -86,7 +90,8 @@ class ManifestReader:
                 if not patience.wait():
                     raise
 
-    def _parsed(self, stored: Stored) -> Head:
+    def parsed(self, stored: Stored) -> Head:
+        """What a manifest says that was read; a newer one if that is gone by now. DamagedFileError."""
         for _ in range(_ATTEMPTS):
             try:
                 manifest = unpack_manifest(stored.data, self._page)

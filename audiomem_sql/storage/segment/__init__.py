@@ -22,7 +22,7 @@ Other rooms import from here only.
 - ``check_copies`` and ``check_places`` verify a catalog, ``check_data`` its data; ``raw_catalog`` gives its
   bytes, ``repaired_comments`` and ``repaired_of_file`` the Vorbis comments of a damaged file.
 - ``NumberedElsewhereError`` is that of a segment whose numbers are in a manifest; ``numbered_options`` marks
-  one, and ``renumbered`` gives it the numbers.
+  one, and ``renumbered`` gives it the numbers, as a ``Numbering`` does when a file is opened.
 - ``DELTAS`` says where deltas go, ``LAYOUTS`` whom the order of bytes serves. ``passages_option`` reads what
   is said of long texts, such as ``AUTO`` and ``ON``, and ``cuts_texts`` says whether they are cut.
 - ``BACKENDS``, ``DEFAULT_MODEL``, ``HASHING``, ``WORDLLAMA``, ``OPENAI`` and ``OLLAMA`` are what
@@ -56,7 +56,12 @@ from audiomem_sql.storage.segment.column_numbers import CREATED, ENDED, NEVER, R
 from audiomem_sql.storage.segment.contract import ReadableSegment
 from audiomem_sql.storage.segment.file_copies import Comments, announced_copy, copied_file
 from audiomem_sql.storage.segment.new_file import NewFile, Placement
-from audiomem_sql.storage.segment.numbered import NumberedElsewhereError, numbered_options, renumbered
+from audiomem_sql.storage.segment.numbered import (
+    NumberedElsewhereError,
+    Numbering,
+    numbered_options,
+    renumbered,
+)
 from audiomem_sql.storage.segment.options import (
     BACKENDS,
     DEFAULT_MODEL,
@@ -120,6 +125,7 @@ __all__ = [
     "Migration",
     "NewFile",
     "NumberedElsewhereError",
+    "Numbering",
     "Placement",
     "ReadableSegment",
     "SalvagedFile",

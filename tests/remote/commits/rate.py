@@ -13,7 +13,8 @@ from typing import Literal
 
 sys.path.insert(0, str(Path(__file__).parents[2]))
 
-from audiomem_sql.remote.commits import Commit, Committer, GroupedCommits, open_store
+import audiomem_sql as am
+from audiomem_sql.remote.commits import Commit, Committer, open_store
 from remote.commits.proxy import Proxy, proxied
 from remote.commits.servers import BUCKET, OPTIONS, seaweed
 
@@ -53,13 +54,21 @@ def racing(proxy: Proxy, count: int, folder: Path) -> float:
 
 
 def together(proxy: Proxy, count: int, durability: Literal["sync", "async"]) -> float:
-    """Sixteen threads of one process, in groups."""
-    one = committer(proxy, durability)
-    changes = [small(one) for _ in range(count)]
-    started = time.monotonic()
-    with GroupedCommits(one, durability=durability) as grouped, ThreadPoolExecutor(16) as pool:
-        list(pool.map(grouped.submit, changes))
-    return count / (time.monotonic() - started)
+    """Sixteen threads of one process that append a row each, in groups."""
+    os.environ.update(
+        AWS_ENDPOINT_URL=proxy.endpoint,
+        AWS_ALLOW_HTTP="true",
+        AWS_REGION=OPTIONS["region"],
+        AWS_ACCESS_KEY_ID=OPTIONS["access_key_id"],
+        AWS_SECRET_ACCESS_KEY=OPTIONS["secret_access_key"],
+    )
+    url = f"s3://{BUCKET}/{durability}/kb.flac"
+    am.create(url, ["id INTEGER PRIMARY KEY", "v TEXT"]).close()
+    with am.open(url, durability=durability) as table, ThreadPoolExecutor(16) as pool:
+        started = time.monotonic()
+        list(pool.map(lambda number: table.append([{"id": number, "v": "x" * 90}]), range(count)))
+        table.flush()
+        return count / (time.monotonic() - started)
 
 
 def main() -> None:
