@@ -18,10 +18,13 @@ def backup(
     replica: Replicas = None,
 ) -> None:
     """Copy a table to a new file while others go on writing to it. The copy has the version and all before
-    it.
+    it. A folder of shards is copied to a folder; if COPY ends in .flac, one version of it to one file.
     """  # noqa: D205 (this is the help, one paragraph)
+    import os
+
     from audiomem_sql.cli import output
     from audiomem_sql.cli.progress import bar
+    from audiomem_sql.shards import ShardedSnapshot
     from audiomem_sql.table.table import Table
 
     with Table(file, replicas=replica) as table:
@@ -29,3 +32,7 @@ def backup(
             number = table.backup(copy, version, progress=progress.to)
         rows = table.at(number).rows
         print(f"{copy}: version {number} of {file}, {output.counted(rows, 'row')}")
+        before = sum(each.number < number for each in table.versions)
+        if before and isinstance(table.snapshot, ShardedSnapshot) and os.path.isfile(copy):
+            left = output.counted(before, "version")
+            output.note(f"audiomem: {copy}: has this version alone, and not the {left} before it.")

@@ -27,7 +27,10 @@ def info(
     ] = False,
     replica: Replicas = None,
 ) -> int:
-    """Say what a file holds: columns, rows, versions, sizes, sound."""
+    """Say what a file holds: columns, rows, versions, sizes, sound.
+
+    The exit code is 1 if a shard of it cannot be read; the others are described.
+    """
     from audiomem_sql.cli import output
     from audiomem_sql.errors import OptionError
     from audiomem_sql.remote.tiers import cache_rows
@@ -49,7 +52,10 @@ def info(
         output.print_json(facts)
     else:
         _print(facts)
-    return 0
+    faults = facts["shards"]["faults"] if facts["shards"] else []
+    for fault in faults:
+        output.note(f"audiomem: {fault['fault']}")
+    return int(bool(faults))
 
 
 def _hardware(file: str | None, json: bool) -> None:

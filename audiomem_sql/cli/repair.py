@@ -28,8 +28,8 @@ def repair(
     from audiomem_sql.cli import output
     from audiomem_sql.cli.progress import bar
     from audiomem_sql.machine.file_names import resolved
+    from audiomem_sql.table.copying import repair_copy
     from audiomem_sql.table.table import Table
-    from audiomem_sql.upkeep.repair import repair_copy
 
     if replica:
         return _heal(file, replica, json, output_file)

@@ -76,6 +76,7 @@ class _Result:
         problems = [
             {
                 "file": problem.file,
+                "shard": problem.shard,
                 "page": problem.page,
                 "cells": list(problem.cells),
                 "problem": problem.what,
@@ -100,11 +101,21 @@ class _Result:
 
         if not all(problem.repair for problem in self.problems):
             if is_sharded(self.file):
-                return "Restore the folder from a copy, all of its files together."
+                return self._remedy_of_shards()
             return f"Restore the file from a copy, or save what is left: audiomem salvage {self.file} -o NEW"
         if self.protected:
             return "`audiomem repair` makes the file what it was."
         return f"All of it can be read; audiomem vacuum {self.file} writes it anew."
+
+    def _remedy_of_shards(self) -> str:
+        from audiomem_sql.machine.urls import file_name
+        from audiomem_sql.shards import restoring
+
+        beyond = {p.shard: file_name(p.file) for p in self.problems if p.repair is None}
+        remedy = restoring(*([] if None in beyond else beyond.values()))
+        if len(beyond) < len({problem.shard for problem in self.problems}):
+            remedy += " `audiomem repair` makes the others what they were."
+        return remedy
 
 
 def _verify_copies(file: str, replicas: list[str] | None, json: bool) -> int:
@@ -167,7 +178,7 @@ def _check(file: str, *, print_problems: bool) -> _Result:
     result = _Result(file)
     try:
         with Table(file, cache=[]) as table:  # an object itself, not copies of it
-            segments = table.snapshot.segments
+            segments = table.snapshot.readable().segments
             result.files = len({segment.path for segment in segments})
             result.segments, result.rows = len(segments), len(table)
             result.protected = all(segment.file.is_protected for segment in segments)

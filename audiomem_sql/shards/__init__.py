@@ -3,23 +3,28 @@
 Other rooms import from here only.
 
 - ``is_sharded`` tells whether a path is that of one, ``sharded_table_of`` which one a file is a shard of,
-  ``check_no_shard`` refuses such a file, ``sharded_files`` gives the files of one
+  ``check_no_shard`` refuses such a file, ``sharded_files`` gives the files of one,
+  ``is_half_dropped`` tells whether one is being deleted
 - ``ShardedFiles`` has the face of ``TableFiles``, ``ShardedSnapshot`` that of ``Snapshot``;
   ``SomeShards`` are the rows of a few shards, ``ShardFile`` is one that is opened when it is read
 - ``Manifest`` with ``ShardEntry``, ``ShardedVersion`` and ``Pin`` is what the manifest says;
   ``manifest_at``, ``read_manifest`` and ``write_manifest`` are its file,
   ``pack_manifest`` and ``unpack_manifest`` its bytes, ``remember`` saves reading what was written
 - ``key_columns``, ``spread``, ``zone_columns`` and ``ShardZones`` are what a new one is made of
-- ``not_on_shards`` is the error of what does not work on one
+- ``not_on_shards`` is the error of what does not work on one, ``restoring`` says what brings its files back
 """
 
 from __future__ import annotations
 
-from audiomem_sql.shards.buckets import BUCKETS, MAX_SHARDS, Placement, key_columns, spread
+from audiomem_sql.shards.buckets import BUCKETS, MAX_SHARDS, BoundColumn, Placement, key_columns, spread
 from audiomem_sql.shards.files import (
+    DROPPED,
+    EXTENSION,
     MANIFEST,
     ShardedFiles,
     check_no_shard,
+    is_half_dropped,
+    is_shard_name,
     is_sharded,
     not_on_shards,
     read_manifest,
@@ -31,15 +36,18 @@ from audiomem_sql.shards.files import (
 from audiomem_sql.shards.manifest import Manifest, ShardEntry
 from audiomem_sql.shards.manifest_bytes import pack_manifest, unpack_manifest
 from audiomem_sql.shards.opening import manifest_at, sharded_files
-from audiomem_sql.shards.shard_file import ShardFile
+from audiomem_sql.shards.shard_file import ShardFile, restoring
 from audiomem_sql.shards.snapshot import ShardedSnapshot, SomeShards
 from audiomem_sql.shards.version_bytes import Pin, ShardedVersion
 from audiomem_sql.shards.zones import ShardZones, zone_columns
 
 __all__ = [
     "BUCKETS",
+    "DROPPED",
+    "EXTENSION",
     "MANIFEST",
     "MAX_SHARDS",
+    "BoundColumn",
     "Manifest",
     "Pin",
     "Placement",
@@ -51,6 +59,8 @@ __all__ = [
     "ShardedVersion",
     "SomeShards",
     "check_no_shard",
+    "is_half_dropped",
+    "is_shard_name",
     "is_sharded",
     "key_columns",
     "manifest_at",
@@ -58,6 +68,7 @@ __all__ = [
     "pack_manifest",
     "read_manifest",
     "remember",
+    "restoring",
     "shard_name",
     "sharded_files",
     "sharded_table_of",

@@ -5,6 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from audiomem_sql.columns.defaults import constant
+from audiomem_sql.columns.schema import Schema
+from audiomem_sql.columns.stored_values import as_sql
 from audiomem_sql.shards.manifest import Manifest
 from audiomem_sql.shards.shard_file import ShardFile
 from audiomem_sql.shards.version_bytes import ShardedVersion
@@ -32,13 +35,25 @@ def changes_of(manifest: Manifest, files: Sequence[ShardFile], first: int, last:
 def _add_oldest(manifest: Manifest, files: Sequence[ShardFile], number: int, added: Rows) -> None:
     """The oldest version that is kept counts as having inserted all that it shows."""
     for file, pin in zip(files, manifest.pins_at(number), strict=True):
-        shard = file.at(pin)
+        schema = manifest.layout_at(number).schema
+        shard = file.at(pin, schema)
         for change in changes(shard, shard.versions[0].number, shard.version):
             key = number, change.rowid
             if change.kind in _ADDED:
-                added[key] = change.values
+                added[key] = _with_columns(change.values, shard.schema_at(change.version), schema)
             else:
                 added.pop(key, None)
+
+
+def _with_columns(values: tuple[Any, ...], before: Schema, after: Schema) -> tuple[Any, ...]:
+    """A row with other columns; one that it does not have has its DEFAULT."""
+    if before.is_same(after):
+        return values
+    known = dict(zip(before.visible.ids, values, strict=True))
+    return tuple(
+        known[column.id] if column.id in known else as_sql(constant(column), column.type)
+        for column in after.visible.columns
+    )
 
 
 def _add_version(
@@ -51,7 +66,7 @@ def _add_version(
     number = each.version.number
     before = manifest.pins_at(number - 1)
     for shard_number, pin in each.pins.items():
-        shard = files[shard_number].at(pin)
+        shard = files[shard_number].at(pin, manifest.layout_at(number).schema)
         old: dict[int, tuple[Any, ...] | None] = {}
         new: dict[int, tuple[Any, ...] | None] = {}
         for change in changes(shard, before[shard_number].version + 1, pin.version):

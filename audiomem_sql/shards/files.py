@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import re
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 
@@ -24,6 +25,8 @@ from audiomem_sql.shards.snapshot import ShardedSnapshot
 from audiomem_sql.versions import Snapshot, TableFiles
 
 MANIFEST = "manifest"
+#: What the manifest of a table is called that is being deleted.
+DROPPED = "manifest.dropped"
 #: Manifests that were read or written last, with the state of their file, by its path.
 _KNOWN: dict[str, tuple[FileState, Manifest]] = {}
 _MOST_KNOWN = 16
@@ -43,7 +46,15 @@ def is_sharded(path: str | os.PathLike[str]) -> bool:
     if not os.path.isdir(path):
         return False
     called = os.fsdecode(path).rstrip(os.sep).lower().endswith(EXTENSION)
-    return called or os.path.lexists(os.path.join(os.fsdecode(path), MANIFEST))
+    return called or any(
+        os.path.lexists(os.path.join(os.fsdecode(path), name)) for name in (MANIFEST, DROPPED)
+    )
+
+
+def is_half_dropped(path: str | os.PathLike[str]) -> bool:
+    """Whether the table in the folder at ``path`` was being deleted by somebody who died."""
+    there = [os.path.lexists(os.path.join(os.fsdecode(path), name)) for name in (MANIFEST, DROPPED)]
+    return there == [False, True]
 
 
 def shard_name(number: int) -> str:
@@ -54,16 +65,23 @@ def shard_name(number: int) -> str:
 def sharded_table_of(path: str) -> str | None:
     """The folder of the sharded table whose shard the file at ``path`` is; None if it is none.
 
-    Where the manifest cannot be read, a file that is called like a shard is one.
+    Where the manifest cannot be read, a file that is called like a shard is one. Where there is none,
+    it is if the folder is called like that of a sharded table.
     """
     folder, name = os.path.split(path)
     if not os.path.lexists(os.path.join(folder, MANIFEST)):
-        return None
+        called = folder.lower().endswith(EXTENSION) or is_half_dropped(folder)
+        return folder if called and _SHARD_NAME.fullmatch(name) else None
     try:
         manifest, _ = read_manifest(os.path.join(folder, MANIFEST))
     except AudioMemError:
         return folder if _SHARD_NAME.fullmatch(name) else None
     return folder if any(entry.file == name for entry in manifest.shards) else None
+
+
+def is_shard_name(name: str) -> bool:
+    """Whether a file is called like a shard."""
+    return _SHARD_NAME.fullmatch(name) is not None
 
 
 def read_manifest(path: str) -> tuple[Manifest, str | None]:
@@ -75,15 +93,36 @@ def read_manifest(path: str) -> tuple[Manifest, str | None]:
         with open(path, "rb") as file:
             data = file.read()
     except FileNotFoundError:
-        raise StorageError(
-            "this folder holds no sharded table: there is no manifest in it",
-            file=os.path.dirname(path),
-            remedy="Name a FLAC file, or the folder of a table that was made with shards=…",
-        ) from None
+        raise _no_manifest(os.path.dirname(path)) from None
     except OSError as error:
         raise storage_error(error, path) from error
     with InFile(path):
         return unpack_manifest(data)
+
+
+def _no_manifest(folder: str) -> StorageError:
+    """The error of a folder without a manifest: shards that are there are named."""
+    if is_half_dropped(folder):
+        return StorageError(
+            "the table is deleted, but for files that stayed when that was interrupted",
+            file=folder,
+            remedy=f"Delete these, too: audiomem drop {folder}",
+        )
+    try:
+        shards = sorted(name for name in os.listdir(folder) if _SHARD_NAME.fullmatch(name))
+    except OSError:
+        shards = []
+    if not shards:
+        return StorageError(
+            "this folder holds no sharded table: there is no manifest in it",
+            file=folder,
+            remedy="Name a FLAC file, or the folder of a table that was made with shards=…",
+        )
+    return StorageError(
+        f"the manifest is missing, and the files of shards are there, {shards[0]} to {shards[-1]}",
+        file=os.path.join(folder, MANIFEST),
+        remedy="Restore it from a copy, as new as the shards are. Each of them can be read by its own path.",
+    )
 
 
 def write_manifest(path: str, manifest: Manifest) -> str:
@@ -179,16 +218,19 @@ class ShardedFiles(TableFiles):
         self, number: int, known: ShardedSnapshot | None, manifest: Manifest, cache: BlockCache
     ) -> ShardFile:
         """The file of a shard: that of ``known`` if it is the same."""
-        entry = manifest.shards[number]
+        entry, schemas = manifest.shards[number], [schema for _, schema in manifest.schemas]
         if known is not None and number < len(known.shard_files):
             file = known.shard_files[number]
             if (os.path.basename(file.files.base), file.table_id) == (entry.file, entry.table_id):
+                file.know(schemas)
                 return file
-        return self._shard_file(number, entry, manifest.schema, cache)
+        return self._shard_file(number, entry, schemas, cache)
 
-    def _shard_file(self, number: int, entry: ShardEntry, schema: Schema, cache: BlockCache) -> ShardFile:
+    def _shard_file(
+        self, number: int, entry: ShardEntry, schemas: Sequence[Schema], cache: BlockCache
+    ) -> ShardFile:
         files = TableFiles(os.path.join(self.address, entry.file))
-        return ShardFile(files, number, entry, schema, cache)
+        return ShardFile(files, number, entry, schemas, cache)
 
     def changed(self, snapshot: Snapshot) -> bool:
         """Whether something was committed since ``snapshot`` was loaded."""
@@ -214,12 +256,16 @@ class ShardedFiles(TableFiles):
 def check_no_shard(base: str, path: str) -> None:
     """UnsupportedError if the file ``base``, opened as ``path``, is a shard of a table."""
     folder = sharded_table_of(base)
-    if folder is not None:
-        raise UnsupportedError(
-            "this file is a shard of a table, and is only read by itself",
-            file=path,
-            remedy=f"Open the table to write to it: {folder}",
-        )
+    if folder is None:
+        return
+    if os.path.lexists(os.path.join(folder, MANIFEST)):
+        what, remedy = "", f"Open the table to write to it: {folder}"
+    else:
+        what = ". The manifest of that is missing"
+        remedy = "Restore it, or move this file to another folder, to have a table of its own."
+    raise UnsupportedError(
+        f"this file is a shard of a table, and is only read by itself{what}", file=path, remedy=remedy
+    )
 
 
 def not_on_shards(what: str, path: str, remedy: str) -> UnsupportedError:

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import re
 import struct
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import msgpack
@@ -22,9 +22,10 @@ from audiomem_sql.blocks.whole_values import check_whole
 from audiomem_sql.columns.schema import Schema
 from audiomem_sql.errors import AudioMemError, DamagedFileError, FormatVersionError, LimitError
 from audiomem_sql.protection.crc32c import CRC_BYTES, crc32c
-from audiomem_sql.shards.manifest import Manifest, ShardEntry
+from audiomem_sql.shards.manifest import Layout, Manifest, ShardEntry
 from audiomem_sql.shards.version_bytes import CHUNK, Pin, ShardedVersion, unpack_chunk
 from audiomem_sql.shards.zones import ShardZones
+from audiomem_sql.storage.segment import Migration
 
 FORMAT = 1
 MAGIC = b"AMSHRD"
@@ -32,21 +33,19 @@ HEADER = struct.Struct("<H6sII")
 #: The largest that is written or read, before compression.
 MAX_RAW_BYTES = 256 << 20
 #: Features that this version knows, of those that a manifest may require.
-FEATURES: frozenset[str] = frozenset()
+FEATURES: frozenset[str] = frozenset({"columns"})
 _ID_BYTES = 16
+#: What a manifest without ``columns`` says there.
+_UNCHANGED: dict[str, Any] = {"earlier": [], "migrations": [], "next": 0}
 _FILE_NAME = re.compile(r"[A-Za-z0-9_-]{1,100}\.flac")
 
 
 def pack_manifest(manifest: Manifest) -> bytes:
     """Its bytes. LimitError if they are too many."""
-    schema = manifest.schema
-    content = {
-        "requires": sorted(FEATURES),
+    content: dict[str, Any] = {
+        "requires": sorted(FEATURES - {"columns"} if not manifest.migrations else FEATURES),
         "table": manifest.table_id,
-        "schema": schema.to_catalog(),
-        "checks": [check.to_catalog() for check in schema.checks],
-        "keys": [key.to_catalog() for key in schema.keys],
-        "options": dict(manifest.options),
+        **_pack_layout(manifest.schema, manifest.options),
         "key": list(manifest.key),
         "buckets": [[first, _pack_table(table)] for first, table in manifest.tables],
         "target": None if manifest.target is None else _pack_table(manifest.target),
@@ -61,6 +60,12 @@ def pack_manifest(manifest: Manifest) -> bytes:
     }
     if manifest.copies:
         content["copies"] = manifest.copies
+    if manifest.migrations:
+        content["columns"] = {
+            "earlier": [[e.last, _pack_layout(e.schema, e.options)] for e in manifest.earlier],
+            "migrations": [[step.number, step.version, step.text] for step in manifest.migrations],
+            "next": manifest.next_column,
+        }
     raw = msgpack.packb(content)
     if len(raw) > MAX_RAW_BYTES:
         raise LimitError(
@@ -147,6 +152,20 @@ def _not_understood(error: Exception) -> DamagedFileError:
     return DamagedFileError(f"the manifest cannot be understood ({type(error).__name__}: {error!s:.200})")
 
 
+def _pack_layout(schema: Schema, options: Mapping[str, object]) -> dict[str, Any]:
+    return {
+        "schema": schema.to_catalog(),
+        "checks": [check.to_catalog() for check in schema.checks],
+        "keys": [key.to_catalog() for key in schema.keys],
+        "options": dict(options),
+    }
+
+
+def _layout(content: Any, last: int = 0) -> Layout:
+    schema = Schema.from_catalog(content["schema"], content["checks"], content["keys"])
+    return Layout(last, schema, {str(name): value for name, value in content["options"].items()})
+
+
 def _pack_table(table: Sequence[int]) -> bytes:
     return np.asarray(table, "<u2").tobytes()
 
@@ -156,7 +175,7 @@ def _table(packed: Any) -> tuple[int, ...]:
 
 
 def _manifest_of(content: Any) -> Manifest:
-    schema = Schema.from_catalog(content["schema"], content["checks"], content["keys"])
+    layout, columns = _layout(content), content.get("columns", _UNCHANGED)
     shards = tuple(
         ShardEntry(_file_name(name), _id(table_id), Pin(int(version), int(time)))
         for name, table_id, version, time in content["shards"]
@@ -169,20 +188,25 @@ def _manifest_of(content: Any) -> Manifest:
     tags = {str(name): int(number) for name, number in content["tags"].items()}
     return Manifest(
         table_id=_id(content["table"]),
-        schema=schema,
-        options={str(name): value for name, value in content["options"].items()},
+        schema=layout.schema,
+        options=layout.options,
         key=tuple(int(number) for number in content["key"]),
         tables=tuple((int(first), _table(packed)) for first, packed in content["buckets"]),
         target=None if content["target"] is None else _table(content["target"]),
         shards=shards,
         versions=versions,
         chunks=chunks,
-        zones=ShardZones.unpack(content["zones"], schema, len(shards)),
+        zones=ShardZones.unpack(content["zones"], layout.schema, len(shards)),
         tags=tags,
         sources={str(name): bytes(digest) for name, digest in content["sources"].items()},
         high_rowid=int(content["high_rowid"]),
         rows=int(content["rows"]),
         copies=int(content.get("copies", 0)),
+        earlier=tuple(_layout(packed, int(last)) for last, packed in columns["earlier"]),
+        migrations=tuple(
+            Migration(int(number), int(version), str(text)) for number, version, text in columns["migrations"]
+        ),
+        next_column=int(columns["next"]),
     )
 
 

@@ -7,6 +7,7 @@ since is shown at that commit, or is an error that says so. So nobody sees rows 
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from audiomem_sql.bytes.file_state import FileState
@@ -62,10 +63,10 @@ class RemoteShard(ShardFile):
         tiers: Tiers | None,
         number: int,
         entry: ShardEntry,
-        schema: Schema,
+        schemas: Sequence[Schema],
         cache: BlockCache,
     ) -> None:
-        super().__init__(table_files(below(folder, entry.file), tiers), number, entry, schema, cache)
+        super().__init__(table_files(below(folder, entry.file), tiers), number, entry, schemas, cache)
         self._folder = folder
         self._name = entry.file
 
@@ -138,8 +139,10 @@ class RemoteShardedFiles(ShardedFiles):
             return known
         return ShardedSnapshot(self.base, manifest, self._shards(known, manifest, cache), state, place=url)
 
-    def _shard_file(self, number: int, entry: ShardEntry, schema: Schema, cache: BlockCache) -> ShardFile:
-        return RemoteShard(self.url, self.tiers, number, entry, schema, cache)
+    def _shard_file(
+        self, number: int, entry: ShardEntry, schemas: Sequence[Schema], cache: BlockCache
+    ) -> ShardFile:
+        return RemoteShard(self.url, self.tiers, number, entry, schemas, cache)
 
     def changed(self, snapshot: Snapshot) -> bool:
         """Whether the manifest was replaced; asked for once in ``AUDIOMEM_REMOTE_REFRESH`` seconds."""

@@ -4,28 +4,43 @@ from __future__ import annotations
 
 import os
 import threading
+from collections.abc import Sequence
 
 from audiomem_sql.columns.schema import Schema
-from audiomem_sql.errors import AudioMemError, DamagedFileError, QueryError, SchemaError, StorageError
+from audiomem_sql.errors import (
+    AudioMemError,
+    DamagedFileError,
+    NotAudioMemoryError,
+    QueryError,
+    SchemaError,
+    StorageError,
+)
 from audiomem_sql.machine.block_cache import BlockCache
+from audiomem_sql.machine.urls import file_name
 from audiomem_sql.shards.manifest import ShardEntry
 from audiomem_sql.shards.version_bytes import Pin
 from audiomem_sql.versions import Snapshot, TableFiles
 
-_RESTORE = "Restore the folder from a copy, all of its files together."
+
+def restoring(*names: str) -> str:
+    """What to do about files of a folder that nothing else brings back; () for all of them."""
+    whole = "the folder from a copy, all of its files together."
+    if not names:
+        return f"Restore {whole}"
+    return f"Restore {', '.join(names)} from a copy that was made after its last change, or {whole}"
 
 
 class ShardFile:
     """The file of shard ``number``. Threads may share it."""
 
     def __init__(
-        self, files: TableFiles, number: int, entry: ShardEntry, schema: Schema, cache: BlockCache
+        self, files: TableFiles, number: int, entry: ShardEntry, schemas: Sequence[Schema], cache: BlockCache
     ) -> None:
         self.number = number
         self.table_id = entry.table_id
         self.files = files
         self.on_damage = "fail"
-        self._schema = schema
+        self._schemas = list(schemas)
         self._cache = cache
         self._guard = threading.RLock()
         self._loaded: Snapshot | None = None
@@ -35,8 +50,15 @@ class ShardFile:
         """Whether something of it was read."""
         return self._loaded is not None
 
-    def at(self, pin: Pin) -> Snapshot:
-        """Its rows with the commits up to ``pin``.
+    def know(self, schemas: Sequence[Schema]) -> None:
+        """Take the columns that the table has in its versions: a shard that has others is not its."""
+        with self._guard:
+            for schema in schemas:
+                if not any(schema.is_same(known) for known in self._schemas):
+                    self._schemas.append(schema)
+
+    def at(self, pin: Pin, schema: Schema) -> Snapshot:
+        """Its rows with the commits up to ``pin``, with the columns of ``schema``.
 
         StorageError if the file is missing, DamagedFileError if it is that of another table or of another
         state, SchemaError if it has other columns.
@@ -45,7 +67,8 @@ class ShardFile:
             loaded = self._loaded
             if loaded is None or _fault(loaded, pin) is not None:
                 loaded = self._load(pin, loaded)
-            return loaded.at(pin.version)
+            same = loaded.schema_at(pin.version).is_same(schema)
+            return loaded.at(pin.version, None if same else schema)
 
     def adopt(self, snapshot: Snapshot) -> None:
         """Take a snapshot that was loaded elsewhere, of its newest commits."""
@@ -56,6 +79,14 @@ class ShardFile:
         path = self.files.base
         try:
             snapshot = self._read(known)
+        except (NotAudioMemoryError, DamagedFileError) as error:
+            kind = DamagedFileError if isinstance(error, NotAudioMemoryError) else type(error)
+            raise kind(
+                f"shard {self.number} cannot be read: {error.what}",
+                file=error.file or path,
+                place=error.place,
+                remedy=self._restoring,
+            ) from error
         except AudioMemError as error:
             error.at(file=path)
             raise
@@ -77,14 +108,18 @@ class ShardFile:
 
     def missing(self) -> StorageError:
         """The error of a shard that is not there."""
-        return StorageError(f"shard {self.number} is missing", file=self.files.base, remedy=_RESTORE)
+        return StorageError(f"shard {self.number} is missing", file=self.files.base, remedy=self._restoring)
+
+    @property
+    def _restoring(self) -> str:
+        return restoring(file_name(self.files.base))
 
     def check(self, snapshot: Snapshot, pin: Pin) -> None:
         """Errors as of :meth:`at` unless ``snapshot`` is of this shard, and can show ``pin``."""
         path = self.files.base
         if snapshot.segments[0].catalog.table_id != self.table_id:
             raise DamagedFileError(
-                f"another table is in the place of shard {self.number}", file=path, remedy=_RESTORE
+                f"another table is in the place of shard {self.number}", file=path, remedy=self._restoring
             )
         fault = _fault(snapshot, pin)
         if fault is not None:
@@ -94,13 +129,13 @@ class ShardFile:
                     file=path,
                     remedy="Open the table again, or refresh it.",
                 )
-            raise DamagedFileError(f"shard {self.number} {fault}", file=path, remedy=_RESTORE)
-        if not snapshot.schema_at(pin.version).is_same(self._schema):
+            raise DamagedFileError(f"shard {self.number} {fault}", file=path, remedy=self._restoring)
+        if not any(snapshot.schema_at(pin.version).is_same(schema) for schema in self._schemas):
             raise SchemaError(
                 f"shard {self.number} has other columns than the table: "
                 f"{snapshot.schema_at(pin.version).visible.sql()}",
                 file=path,
-                remedy=_RESTORE,
+                remedy=self._restoring,
             )
 
     def close(self) -> None:

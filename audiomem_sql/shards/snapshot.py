@@ -6,8 +6,10 @@ conditions leave out those whose zone maps have no such rows.
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from functools import cached_property
 from typing import Any
 
@@ -18,11 +20,13 @@ from audiomem_sql.bytes.file_state import FileState
 from audiomem_sql.columns.batch import Batch, Row, batch_of
 from audiomem_sql.columns.schema import Schema
 from audiomem_sql.columns.stored_values import int64_view
+from audiomem_sql.errors import AudioMemError
 from audiomem_sql.shards.buckets import BoundColumn, Placement
 from audiomem_sql.shards.changes import changes_of
 from audiomem_sql.shards.manifest import Manifest
 from audiomem_sql.shards.shard_file import ShardFile
 from audiomem_sql.shards.version_bytes import Pin
+from audiomem_sql.shards.zones import ShardZones
 from audiomem_sql.storage.segment import ROWID, Migration, ReadableSegment, Version
 from audiomem_sql.versions import Change, SegmentView, Snapshot, in_order
 
@@ -66,7 +70,8 @@ class ShardedSnapshot(Snapshot):
     """The rows of one version of the table that ``manifest`` describes.
 
     files: one a shard, which snapshots of other versions share. state: of the manifest's file. version: the
-    one to see, by default the newest. place: what reads the manifest again, by default path.
+    one to see, by default the newest. schema: the columns to see, by default those of that version. place:
+    what reads the manifest again, by default path. left_out: the numbers of shards that are not shown.
     """
 
     def __init__(
@@ -76,6 +81,7 @@ class ShardedSnapshot(Snapshot):
         files: Sequence[ShardFile],
         state: FileState | None,
         version: int | None = None,
+        schema: Schema | None = None,
         *,
         place: str | None = None,
     ) -> None:
@@ -89,11 +95,13 @@ class ShardedSnapshot(Snapshot):
         self.logged = []
         self.newest = manifest.newest
         self.version = self.newest if version is None else version
-        self.schema = manifest.schema
+        self.schema = manifest.layout_at(self.version).schema if schema is None else schema
         self.pins: tuple[Pin, ...] = manifest.pins_at(self.version)
         self.rows = manifest.rows_at(self.version)
-        self.placement: Placement = manifest.placement_at(self.version)
+        self.placement: Placement = manifest.placement_at(self.version, self.schema)
+        self.zones: ShardZones = manifest.zones_of(self.schema)
         self._opened: dict[int, Snapshot] = {}
+        self.left_out: frozenset[int] = frozenset()
 
     @property
     def path(self) -> str:
@@ -106,14 +114,41 @@ class ShardedSnapshot(Snapshot):
         """The rows of one shard: always the same segments and log, also when these are merged meanwhile."""
         shard = self._opened.get(number)
         if shard is None:
-            shard = self._opened.setdefault(number, self.shard_files[number].at(self.pins[number]))
+            file = self.shard_files[number]
+            shard = self._opened.setdefault(number, file.at(self.pins[number], self.schema))
         return shard
 
     @property
     def shards(self) -> Iterator[Snapshot]:
         """The rows of each shard."""
-        self.open(range(len(self.shard_files)))
-        return (self.shard(number) for number in range(len(self.shard_files)))
+        numbers = [number for number in range(len(self.shard_files)) if number not in self.left_out]
+        self.open(numbers)
+        return (self.shard(number) for number in numbers)
+
+    def tried(self) -> list[Snapshot | AudioMemError]:
+        """The rows of each shard, or why there are none."""
+        with suppress(AudioMemError):
+            self.open(range(len(self.shard_files)))
+        return [self._tried(number) for number in range(len(self.shard_files))]
+
+    def _tried(self, number: int) -> Snapshot | AudioMemError:
+        try:
+            return self.shard(number)
+        except AudioMemError as error:
+            return error
+
+    def readable(self) -> Snapshot:
+        """Itself without the shards that cannot be opened; the error of the first one if none can."""
+        tried = self.tried()
+        faults = [number for number, shard in enumerate(tried) if isinstance(shard, AudioMemError)]
+        if len(faults) == len(tried):
+            self.shard(0)
+        if not faults:
+            return self
+        other = copy.copy(self)
+        other.left_out = frozenset(faults)
+        other.__dict__.pop("_all", None)
+        return other
 
     def open(self, numbers: Sequence[int]) -> None:
         """Open the shards with these numbers that are far away, at the same time: each takes round trips."""
@@ -124,7 +159,7 @@ class ShardedSnapshot(Snapshot):
 
     def chosen(self, filters: Sequence[BoundColumn]) -> list[int]:
         """The numbers of the shards that may have rows for which all ``filters`` are true."""
-        keep = self.manifest.zones.may_pass(filters, len(self.shard_files))
+        keep = self.zones.may_pass(filters, len(self.shard_files))
         placed = self.placement.of_filters(filters)
         return [number for number in np.flatnonzero(keep).tolist() if placed is None or number in placed]
 
@@ -242,33 +277,50 @@ class ShardedSnapshot(Snapshot):
     # -- the face of a snapshot: versions --------------------------------------------------------------------
 
     def at(self, version: int, schema: Schema | None = None) -> Snapshot:
-        """The same files as they were at ``version``; QueryError if that version is not kept."""
-        if version == self.version:
+        """The same files as they were at ``version``; QueryError if that version is not kept.
+
+        schema: columns to see it with, instead of those that it had.
+        """
+        if version == self.version and (schema is None or schema is self.schema):
             return self
-        other = self._others.get((version, 0))
+        key = (version, 0 if schema is None else id(schema))  # alive as long as the snapshot that has it
+        other = self._others.get(key)
         if other is None:
             self.check_kept(version)
             while len(self._others) >= _OTHERS_KEPT:
                 self._others.pop(next(iter(self._others)), None)
             other = ShardedSnapshot(
-                self.path, self.manifest, self.shard_files, self.state, version, place=self.place
+                self.path, self.manifest, self.shard_files, self.state, version, schema, place=self.place
             )
-            self._others[version, 0] = other
+            self._others[key] = other
         return other
 
+    def as_newest(self) -> ShardedSnapshot:
+        """The same version of a manifest that ends with it."""
+        if self.version == self.newest:
+            return self
+        manifest = self.manifest.until(self.version)
+        files = self.shard_files[: len(manifest.shards)]
+        return ShardedSnapshot(self.path, manifest, files, self.state, place=self.place)
+
     def schema_at(self, version: int) -> Schema:
-        """The columns, which never change."""
-        return self.manifest.schema
+        """The columns that the table had at ``version``."""
+        return self.manifest.layout_at(version).schema
 
     @property
     def schemas(self) -> tuple[tuple[int, Schema], ...]:
-        """(the oldest version, the columns)."""
-        return ((self.versions[0].number, self.manifest.schema),)
+        """(first version with it, schema), for every change of the columns that is kept, oldest first."""
+        return self.manifest.schemas
 
     @property
     def migrations(self) -> tuple[Migration, ...]:
-        """None."""
-        return ()
+        """Every change of the columns that the table went through, oldest first."""
+        return self.manifest.migrations
+
+    @property
+    def next_column(self) -> int:
+        """The id for a new column: above every one that a version had."""
+        return max(self.manifest.next_column, *(column + 1 for column in self.manifest.schema.ids))
 
     @property
     def files(self) -> tuple[object, ...]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import msgpack
@@ -36,6 +36,10 @@ class ShardedVersion:
     version: Version
     pins: Mapping[int, Pin] = field(default_factory=dict)
     moved: bool = False
+
+    def of(self, shards: int) -> ShardedVersion:
+        """It without what it changed in others than the first ``shards``."""
+        return replace(self, pins={number: pin for number, pin in self.pins.items() if number < shards})
 
     def pack(self) -> list[Any]:
         """It as MessagePack has it."""

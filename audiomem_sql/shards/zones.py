@@ -66,6 +66,11 @@ class ShardZones:
         """With ``more`` shards without rows behind the others."""
         return ShardZones({number: _widened(zones, more) for number, zones in self.columns.items()})
 
+    def of(self, shards: int) -> ShardZones:
+        """Of the first ``shards`` alone."""
+        first = np.arange(shards)
+        return ShardZones({number: zones.take(first) for number, zones in self.columns.items()})
+
     def may_pass(self, filters: Sequence[BoundColumn], shards: int) -> BoolArray:
         """Which shards may have rows for which all of ``filters`` are true, bool (shards,)."""
         keep = np.ones(shards, bool)

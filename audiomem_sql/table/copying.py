@@ -6,10 +6,25 @@ import os
 from typing import TYPE_CHECKING
 
 from audiomem_sql.machine.progress import Progress
+from audiomem_sql.shards import ShardedSnapshot
 from audiomem_sql.table.upkeep import Upkeep
+from audiomem_sql.upkeep import repair
+from audiomem_sql.upkeep.repair import Repair
+from audiomem_sql.versions import Snapshot, TableFiles
 
 if TYPE_CHECKING:
     from audiomem_sql.upkeep import Stream
+
+
+def repair_copy(
+    snapshot: Snapshot, files: TableFiles, target: str, progress: Progress | None = None
+) -> list[Repair]:
+    """Write a table as it was made to ``target``, which must be free; what was done, a file each."""
+    if isinstance(snapshot, ShardedSnapshot):
+        from audiomem_sql.table.sharded_copies import repaired_copy
+
+        return repaired_copy(snapshot, target, progress)
+    return repair.repair_copy(snapshot, files, target, progress)
 
 
 class Copying:
@@ -26,9 +41,10 @@ class Copying:
     ) -> int:
         """Copy the table to ``path``, which must be free, as one file; the version that the copy has.
 
-        version: a number or a tag, by default the newest; earlier versions are in the copy, later ones are
-        not. Nobody is kept from writing meanwhile. The file gets its name when it is whole and durable.
-        progress: called with work done and work in all.
+        A sharded table is copied to a folder of as many shards; to a file, without the versions before, if
+        ``path`` ends in ``.flac``. version: a number or a tag, by default the newest; earlier versions are in
+        the copy, later ones are not. Nobody is kept from writing meanwhile. The file gets its name when it is
+        whole and durable. progress: called with work done and work in all.
         """
         return self._upkeep.backup(path, version, progress)
 

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
+import numpy as np
+
+from audiomem_sql.columns.batch import Batch
 from audiomem_sql.columns.creation import check_definitions
 from audiomem_sql.columns.schema import Schema, parse_columns
+from audiomem_sql.columns.selection import taken
 from audiomem_sql.errors import DamagedFileError, StorageError
 from audiomem_sql.machine.file_names import readable_name
 from audiomem_sql.machine.limits import LIMITS
@@ -16,6 +20,7 @@ from audiomem_sql.machine.malloc import spare
 from audiomem_sql.machine.urls import is_url, shown
 from audiomem_sql.scan import in_rowid_order, scan
 from audiomem_sql.search import dimensions_of
+from audiomem_sql.shards import ShardedSnapshot, check_no_shard
 from audiomem_sql.storage.segment import AUTO, ON, SegmentWriter, TableOptions, Version, cuts_texts
 from audiomem_sql.table.reader import TableReader
 from audiomem_sql.table.session import Session
@@ -80,6 +85,7 @@ def _check_free(files: TableFiles) -> None:
         raise StorageError(
             "the file exists already", file=files.base, remedy="Open it, or choose another name."
         )
+    check_no_shard(files.base, files.base)
     folder = os.path.dirname(files.base)
     if not os.path.isdir(folder):
         raise StorageError(
@@ -119,7 +125,8 @@ def write_salvaged(session: Session, broken: TableReader, model_digest: str) -> 
     snapshot = broken.snapshot
     columns = range(len(snapshot.schema))
     with session.writing():
-        count = sum(len(batch) for batch in scan(snapshot, columns))
+        sharded = isinstance(snapshot, ShardedSnapshot)
+        count: int | None = sum(len(batch) for batch in scan(snapshot, columns))
         if not count and len(broken):
             raise DamagedFileError(
                 f"not one of {len(broken):,} rows can be read as a whole",
@@ -130,5 +137,18 @@ def write_salvaged(session: Session, broken: TableReader, model_digest: str) -> 
             )
         rows = scan(snapshot, columns)
         ordered = rows if snapshot.ordered else in_rowid_order(rows)
+        if sharded:  # a row that was being moved may be in two shards
+            ordered, count = _once(ordered), None
         content = Commit(ordered, count, message=f"salvaged from {readable_name(broken.path)}")
         session.commit_segment(content, replace(session.opened.options, model_digest=model_digest))
+
+
+def _once(batches: Iterable[Batch]) -> Iterator[Batch]:
+    """Batches by rowid, with one row of each."""
+    last = None
+    for batch in batches:
+        new = np.diff(batch.rowids, prepend=batch.rowids[0] - 1 if last is None else last) > 0
+        if len(batch):
+            last = int(batch.rowids[-1])
+        rows = np.flatnonzero(new)
+        yield batch if new.all() else Batch(batch.rowids[rows], tuple(taken(a, rows) for a in batch.arrays))

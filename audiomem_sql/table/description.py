@@ -7,7 +7,9 @@ from collections.abc import Sequence
 from dataclasses import asdict, replace
 from typing import Any
 
+from audiomem_sql.columns.schema import Schema
 from audiomem_sql.columns.timestamps import render
+from audiomem_sql.errors import AudioMemError
 from audiomem_sql.machine.urls import is_playlist, is_url
 from audiomem_sql.protection.levels import NONE
 from audiomem_sql.shards import ShardedSnapshot
@@ -19,8 +21,8 @@ from audiomem_sql.versions import Snapshot, StoredSnapshot
 
 def describe(table: ReadableTable) -> dict[str, Any]:
     """What is known of a table without reading its rows; sizes in bytes."""
-    snapshot, schema = table.snapshot, table.schema
-    columns = _columns(table)
+    snapshot, schema = table.snapshot.readable(), table.schema
+    columns = _columns(snapshot, schema)
     exposed = exposure(snapshot)
     log_bytes = _log_bytes(table)
     segments = _segments(snapshot)
@@ -71,14 +73,18 @@ def _shards(snapshot: Snapshot) -> dict[str, Any] | None:
     return {
         "count": len(snapshot.shard_files),
         "key": names or ["rowid"],
-        "zones": [snapshot.schema.columns[number].name for number in snapshot.manifest.zones.columns],
+        "zones": [snapshot.schema.columns[number].name for number in snapshot.zones.columns],
         "rows": [shard.rows for shard in snapshot.shards],
+        "faults": [
+            {"shard": number, "file": snapshot.shard_files[number].files.base, "fault": str(error)}
+            for number, error in enumerate(snapshot.tried())
+            if isinstance(error, AudioMemError)
+        ],
     }
 
 
-def _columns(table: ReadableTable) -> list[dict[str, Any]]:
+def _columns(snapshot: Snapshot, schema: Schema) -> list[dict[str, Any]]:
     """Every column that users see: its definition, and its size before and after compression."""
-    snapshot = table.snapshot
     segments = [segment.with_schema(snapshot.schema) for segment in snapshot.segments]
     return [
         {
@@ -88,7 +94,7 @@ def _columns(table: ReadableTable) -> list[dict[str, Any]]:
             "stored": sum(_stored_bytes(segment, number) for segment in segments),
             "blocks": sum(_block_count(segment, number) for segment in segments),
         }
-        for number, column in enumerate(table.schema.columns)
+        for number, column in enumerate(schema.columns)
     ]
 
 

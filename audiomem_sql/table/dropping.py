@@ -13,6 +13,7 @@ from audiomem_sql.errors import AudioMemError, StorageError
 from audiomem_sql.machine.block_cache import BlockCache
 from audiomem_sql.machine.durable import fsync_folder, replace_durably, storage_error
 from audiomem_sql.machine.file_access import open_regular, renew_access
+from audiomem_sql.machine.urls import is_url, shown
 from audiomem_sql.machine.writer_lock import WriterLock
 from audiomem_sql.shards import check_no_shard, is_sharded, not_on_shards
 from audiomem_sql.storage.segment import Segment
@@ -26,14 +27,20 @@ def drop(path: str | os.PathLike[str], *, busy_timeout: float = 0.0) -> list[str
 
     What is of another table, or none, stays. So does a symbolic link at ``path``, by which a table can be
     created again. Whoever has the table open reads on. The file goes first: a crash before the end leaves no
-    table, never an older one. A shard is not deleted by itself: UnsupportedError.
+    table, never an older one. A shard is not deleted by itself: UnsupportedError. Of a sharded table the
+    files that the manifest names go, and the folder if nothing else is in it; where that is interrupted, drop
+    it again.
 
     busy_timeout: seconds to wait while somebody writes to it; then BusyError. NotAudioMemoryError for what is
     no table, StorageError for what cannot be deleted or has a hard link, DamagedFileError for a table that
     cannot be read, because it is not sure then what belongs to it. After any of them every file is as it was.
     """
     if is_sharded(path):
-        raise not_on_shards("is not dropped", os.fsdecode(path), "Delete its folder while nobody uses it.")
+        if is_url(path):
+            raise not_on_shards("is not dropped in a store", shown(os.fsdecode(path)), "Delete its objects.")
+        from audiomem_sql.table.sharded_dropping import drop_folder
+
+        return drop_folder(path, busy_timeout)
     files = TableFiles.at(path)
     with _alone(files, busy_timeout) as beside:
         _delete(files.base)

@@ -85,11 +85,7 @@ class OpenTable:
                 file=self.path,
                 remedy="Download all of them, and salvage that.",
             )
-        if salvage and isinstance(self.files, ShardedFiles):
-            raise not_on_shards(
-                "is not opened for salvage", self.path, "Run `audiomem salvage` for each of its files."
-            )
-        self.snapshot: Snapshot = load_salvaged(self.files, blocks) if salvage else self.files.load(blocks)
+        self.snapshot: Snapshot = _salvaged(self.files, blocks) if salvage else self.files.load(blocks)
         try:
             self._mark_segments()
             self.options = self._read_options()
@@ -140,6 +136,8 @@ class OpenTable:
     @property
     def arrived(self) -> Arrived | None:
         """What has arrived of a table that is opened in part; None if all of it has."""
+        if isinstance(self.snapshot, ShardedSnapshot):
+            return None
         parts = (segment.arrived for segment in self.snapshot.segments if isinstance(segment, Segment))
         return next((part for part in parts if part is not None), None)
 
@@ -221,13 +219,22 @@ class OpenTable:
         snapshot = self.snapshot
         if isinstance(snapshot, ShardedSnapshot):
             with InFile(self.path):
-                return TableOptions.from_catalog(snapshot.manifest.options)
+                return TableOptions.from_catalog(snapshot.manifest.layout_at(snapshot.version).options)
         written = [s for s in snapshot.segments if s.catalog.first_version <= snapshot.version]
         try:
             return TableOptions.from_catalog((written or snapshot.segments)[-1].catalog.options)
         except DamagedFileError as error:
             error.at(file=self.path, place="catalog")
             raise
+
+
+def _salvaged(files: TableFiles, blocks: BlockCache) -> Snapshot:
+    """All that can be read of a table."""
+    if isinstance(files, ShardedFiles):
+        from audiomem_sql.upkeep.salvaged_shards import load_salvaged_shards
+
+        return load_salvaged_shards(files, blocks)
+    return load_salvaged(files, blocks)
 
 
 def _files_at(

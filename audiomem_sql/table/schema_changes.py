@@ -47,7 +47,7 @@ class SchemaChanges:
         try:
             with session.writing():
                 change = checked_change(change)
-                schema = altered_schema(opened.snapshot, change, opened.options)
+                schema = altered_schema(opened.snapshot, change, opened.options, session.next_column())
                 session.empty_log()
                 content = Commit(
                     (), 0, message=message or shortened(str(change)), schema=schema, change=str(change)
@@ -103,7 +103,7 @@ class SchemaChanges:
         session, opened = self._session, self._opened
         with session.writing():
             before = opened.snapshot.schema
-            schema = before.visible.with_vectors(width, opened.snapshot.next_column, passages=cuts)
+            schema = before.visible.with_vectors(width, session.next_column(), passages=cuts)
             session.empty_log()
             migrations = opened.snapshot.migrations
             resumed = (

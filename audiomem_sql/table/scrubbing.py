@@ -22,7 +22,7 @@ def scrub(
 
     sleep: called with seconds; what it raises ends the search.
     """
-    page = max(segment.file.layout.page_size for segment in table.snapshot.segments)
+    page = max(segment.file.layout.page_size for segment in table.snapshot.readable().segments)
     started, slept = time.monotonic(), 0.0
 
     def pace(pages: int, _: int) -> None:

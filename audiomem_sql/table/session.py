@@ -280,6 +280,10 @@ class Session:
             opened.reload()
         return done
 
+    def next_column(self) -> int:
+        """The id for a new column."""
+        return self.opened.snapshot.next_column
+
     def make_way(self) -> None:
         """See to it that a segment can come behind all commits."""
         self.empty_log()

@@ -11,6 +11,7 @@ import pyarrow as pa
 
 from audiomem_sql.arrays import I64Array
 from audiomem_sql.columns.batch import Batch
+from audiomem_sql.columns.schema import Schema
 from audiomem_sql.columns.stored_values import stored_rows
 from audiomem_sql.errors import AudioMemError
 from audiomem_sql.indexes.vectors import VectorCodec
@@ -32,19 +33,22 @@ _NO_ROWIDS: I64Array = np.empty(0, np.int64)
 class ShardChange:
     """What a commit changes in one shard: rows, in ascending order of rowids, and rowids that are deleted.
 
-    codecs: those of all shards, for a commit that is a segment in each of them.
+    codecs: those of all shards, for a commit that is a segment in each of them. schema: the columns from
+    then on; change says how they changed.
     """
 
     batches: list[Batch] = field(default_factory=list)
     deleted: I64Array = field(default_factory=lambda: _NO_ROWIDS)
     codecs: Mapping[int, VectorCodec] | None = None
+    schema: Schema | None = None
+    change: str = ""
 
     @property
     def is_small(self) -> bool:
         """Whether it goes into the log."""
         rows = sum(map(len, self.batches))
         size = sum(batch.nbytes for batch in self.batches) + 9 * len(self.deleted)
-        if self.codecs is not None and rows:
+        if self.schema is not None or (self.codecs is not None and rows):
             return False
         return rows <= log_limits.LOGGED_ROWS and size <= log_limits.LOGGED_COMMIT_BYTES
 
@@ -65,7 +69,14 @@ class ShardChange:
 
     def content(self) -> Commit:
         """It as the content of a segment."""
-        return Commit(self.batches, sum(map(len, self.batches)), self.deleted, codecs=self.codecs)
+        return Commit(
+            self.batches,
+            sum(map(len, self.batches)),
+            self.deleted,
+            schema=self.schema,
+            change=self.change,
+            codecs=self.codecs,
+        )
 
 
 class ShardSession(Session):
@@ -95,11 +106,25 @@ class ShardWriter:
         session.refresh()
         self.file.check(self.snapshot, pin)
         if self.snapshot.newest > pin.version:
-            Transactions(session).restore(pin.version)
+            self._undo(pin)
         session.enter()
         session.turn.lend()
         session.opened.options = options
         self._began = True
+
+    def _undo(self, pin: Pin) -> None:
+        """Make columns and rows what they were at ``pin``, by commits."""
+        before = self.snapshot.schema_at(pin.version)
+        if not self.snapshot.schema_at(self.snapshot.newest).is_same(before):
+            self.take_columns_back(pin, before)
+        Transactions(self.session).restore(pin.version)
+
+    def take_columns_back(self, pin: Pin, schema: Schema) -> None:
+        """Have the columns of ``pin`` again."""
+        change = f"back to the columns of version {pin.version}"
+        with self.session.writing():
+            self.session.empty_log()
+            self.session.commit_segment(Commit((), 0, message=change, schema=schema, change=change))
 
     def write(self, change: ShardChange, progress: Progress | None = None) -> Pin:
         """Write a commit, durably; its place among the shard's."""

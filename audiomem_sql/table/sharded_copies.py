@@ -37,6 +37,7 @@ from audiomem_sql.shards import (
 )
 from audiomem_sql.storage.segment import TableOptions
 from audiomem_sql.upkeep.backup import write_backup
+from audiomem_sql.upkeep.repair import Repair, repair_copy
 from audiomem_sql.versions import check_keeps_conditions
 
 if TYPE_CHECKING:
@@ -58,6 +59,8 @@ def copy_to_folder(
 ) -> None:
     """Copy the newest version, and all before it, to a new folder at ``path``, durably.
 
+    Others may be writing: a shard is copied with the commits that the snapshot shows.
+
     StorageError if there is something at ``path``; after an error nothing is there.
     """
     folder = resolved(path)
@@ -68,6 +71,25 @@ def copy_to_folder(
             _tell(progress, number + 1, len(shards))
         name = os.path.join(temporary, MANIFEST)
         os.rename(write_manifest(name, replace(snapshot.manifest, shards=tuple(shards), copies=0)), name)
+
+
+def repaired_copy(
+    snapshot: ShardedSnapshot, path: str | os.PathLike[str], progress: Progress | None = None
+) -> list[Repair]:
+    """Write the table as it was made to a new folder at ``path``; what was done, a file each.
+
+    DamagedFileError for what cannot be recovered: then nothing is there.
+    """
+    done: list[Repair] = []
+    with new_folder(resolved(path)) as temporary:
+        for number, (file, entry) in enumerate(
+            zip(snapshot.shard_files, snapshot.manifest.shards, strict=True)
+        ):
+            target = os.path.join(temporary, entry.file)
+            done += repair_copy(snapshot.shard(number), file.files, target, progress)
+        name = os.path.join(temporary, MANIFEST)
+        os.rename(write_manifest(name, snapshot.manifest), name)
+    return done
 
 
 def copy_to_store(

@@ -14,6 +14,7 @@ from audiomem_sql.machine.file_names import resolved
 from audiomem_sql.machine.new_folder import new_folder
 from audiomem_sql.machine.urls import is_url, shown
 from audiomem_sql.shards import (
+    EXTENSION,
     MANIFEST,
     MAX_SHARDS,
     Manifest,
@@ -32,6 +33,7 @@ from audiomem_sql.shards import (
 )
 from audiomem_sql.storage.segment import TableOptions, Version
 from audiomem_sql.table.creation import create_file
+from audiomem_sql.table.reader import TableReader
 from audiomem_sql.versions import Snapshot, TableFiles
 
 #: Options of a sharded table alone: how many shards, the columns that place rows, those with zone maps.
@@ -91,6 +93,19 @@ def check_same_shards(snapshot: Snapshot, options: MutableMapping[str, Any]) -> 
             f"the table was made with another {wrong[0]}",
             remedy="Leave the option out: the table knows its own.",
         )
+
+
+def is_folder_name(path: str | os.PathLike[str]) -> bool:
+    """Whether a new table at ``path`` is to be sharded: it is called ``.shards``."""
+    return os.fsdecode(path).rstrip(os.sep).lower().endswith(EXTENSION)
+
+
+def salvaged_shards(broken: TableReader) -> dict[str, Any]:
+    """The options of shards of a table that takes the rows of ``broken``."""
+    if not isinstance(broken.snapshot, ShardedSnapshot):
+        return {"shards": 1}
+    key = [broken.schema.columns[number].name for number in broken.snapshot.placement.columns]
+    return {"shards": len(broken.snapshot.shard_files), **({"shard_key": key} if key else {})}
 
 
 def remove_new(files: TableFiles) -> None:

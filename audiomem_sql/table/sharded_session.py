@@ -15,7 +15,8 @@ import numpy as np
 
 from audiomem_sql.bytes.file_state import FileState
 from audiomem_sql.columns.batch import batch_of
-from audiomem_sql.errors import AudioMemError, StorageError
+from audiomem_sql.columns.schema import Schema
+from audiomem_sql.errors import AudioMemError, SchemaError, StorageError
 from audiomem_sql.machine.progress import Progress
 from audiomem_sql.shards import Manifest, Pin, ShardedSnapshot, read_manifest, remember, write_manifest
 from audiomem_sql.storage.log import LogRecord
@@ -60,6 +61,16 @@ class ShardedCommit:
             raise
         for writer in self.writers.values():
             writer.take_back()
+
+
+def _check_key(snapshot: ShardedSnapshot, schema: Schema) -> None:
+    """SchemaError if a column that places rows in shards is not in ``schema``."""
+    for number in snapshot.placement.columns:
+        column = snapshot.schema.columns[number]
+        if column.id not in schema.ids:
+            raise SchemaError(
+                "it places rows in the shards, so it cannot be dropped", place=f"column {column.name}"
+            )
 
 
 class _NoUpkeep(CommitUpkeep):
@@ -148,6 +159,10 @@ class ShardedSession(Session):
         for change in changes.values():
             change.codecs = codecs or None
         self._split_deleted(content.deleted.tolist(), changes)
+        if content.schema is not None:
+            _check_key(snapshot, content.schema)
+            for each in range(len(snapshot.shard_files)):
+                changes[each] = ShardChange(schema=content.schema, change=content.change)
         number, time = snapshot.newest + 1, commit_time(snapshot)
         version = Version(number, time, count, len(content.deleted), content.message)
         sources = {} if content.sources is None else unpack_sources(content.sources)
@@ -188,9 +203,11 @@ class ShardedSession(Session):
                 for batch in change.batches:
                     zones = zones.grown(number, before.schema, batch.arrays)
                     high = max(high, int(batch.rowids[-1]))
-            manifest = before.after(
-                version, pins, zones=zones, high_rowid=high, tags=tags, sources=sources
-            ).with_options(options.to_catalog())
+            manifest = before.after(version, pins, zones=zones, high_rowid=high, tags=tags, sources=sources)
+            altered = {change.change: change.schema for change in changes.values() if change.schema}
+            for text, schema in altered.items():  # of all shards it is one
+                manifest = manifest.altered(schema, text)
+            manifest = manifest.with_options(options.to_catalog())
             self.replace_manifest(manifest if table is None else manifest.moved(table))
         except BaseException:
             stands = self._stands(version.number)  # the folder's fsync may have failed behind the rename
@@ -232,9 +249,26 @@ class ShardedSession(Session):
             writer = self._writers[number] = ShardWriter(file, self.busy_timeout)
         return writer
 
+    def next_column(self) -> int:
+        """The id for a new column: above those of commits in shards that were never acknowledged, too."""
+        used = [self.snapshot.next_column]
+        for number in range(len(self.snapshot.shard_files)):
+            self.snapshot.shard(number)  # what is wrong with it is told
+            writer = self.writer(number)
+            writer.session.refresh()
+            used.append(writer.snapshot.next_column)
+        return max(used)
+
     def adopt(self, number: int, writer: ShardWriter) -> None:
         """Show what was written to a shard, without opening it again."""
         self.snapshot.shard_files[number].adopt(writer.snapshot)
+
+    def show_anew(self) -> None:
+        """Show the files of shards that took the place of others which say the same."""
+        snapshot = self.snapshot
+        self.opened.snapshot = ShardedSnapshot(
+            snapshot.path, snapshot.manifest, snapshot.shard_files, snapshot.state, place=snapshot.place
+        )
 
     def append_alone(self, append: Append) -> int | None:
         """Make a commit of few rows; its version, or None if it is too large for a log after all."""

@@ -8,26 +8,36 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from audiomem_sql.audio import Picture
-from audiomem_sql.errors import InFile
+from audiomem_sql.errors import (
+    AudioMemError,
+    DamagedFileError,
+    InFile,
+    SchemaError,
+    StorageError,
+    UnsupportedError,
+)
 from audiomem_sql.machine.progress import Progress
 from audiomem_sql.machine.urls import is_url
-from audiomem_sql.migrations.changes import SchemaChange
 from audiomem_sql.protection.levels import level_named
 from audiomem_sql.shards import ShardedSnapshot, not_on_shards, read_manifest
-from audiomem_sql.table.schema_changes import SchemaChanges
 from audiomem_sql.table.session import Session
 from audiomem_sql.table.shard_writer import ShardWriter
 from audiomem_sql.table.sharded_session import ShardedSession
-from audiomem_sql.table.transactions import Transactions
 from audiomem_sql.table.upkeep import Upkeep
 from audiomem_sql.upkeep.compaction import Retention, vacuum
 from audiomem_sql.upkeep.repair import Repair
+from audiomem_sql.upkeep.sharded_faults import beyond_repair
 from audiomem_sql.writing.commit import now
 
 if TYPE_CHECKING:
     from audiomem_sql.upkeep.stream import Stream
 
 _COPY_ROWS = "Write its rows to a new table: audiomem_sql.write_flac(audiomem_sql.dataset(path), …)."
+
+
+def is_one_file(path: str | os.PathLike[str]) -> bool:
+    """Whether a copy at ``path`` is to be one file: it is called ``.flac``."""
+    return os.fsdecode(path).lower().endswith(".flac")
 
 
 class ShardedUpkeep(Upkeep):
@@ -108,14 +118,29 @@ class ShardedUpkeep(Upkeep):
             return oldest
 
     def repair(self, progress: Progress | None) -> list[Repair]:
-        """Make every damaged file of the shards what it was; what was done, a file each."""
+        """Make every damaged file of the shards what it was; what was done, a file each.
+
+        A shard that cannot be repaired keeps nobody from repairing the others; then an error tells of it.
+        """
         repairs: list[Repair] = []
         session = self._sharded
+        beyond: dict[int, AudioMemError] = {}
         with session.writing(damaged=True):
-            if read_manifest(session.opened.files.base)[1] is not None:
-                session.replace_manifest(session.snapshot.manifest)
-            for number in range(len(session.snapshot.pins)):
-                repairs += Upkeep(session.writer(number).session).repair(progress)
+            base, snapshot = session.opened.files.base, session.snapshot
+            if read_manifest(base)[1] is not None:
+                session.replace_manifest(snapshot.manifest)
+                repairs.append(Repair(base, 0, 0, changed=True))
+            for number, pin in enumerate(snapshot.pins):
+                try:
+                    snapshot.shard_files[number].at(pin, snapshot.schema)
+                    writer = session.writer(number)
+                    repairs += Upkeep(writer.session).repair(progress)
+                    session.adopt(number, writer)
+                except (DamagedFileError, SchemaError, StorageError, UnsupportedError) as error:
+                    beyond[number] = error
+            session.show_anew()
+        if beyond:
+            raise beyond_repair(session.snapshot, beyond)
         return repairs
 
     def transcode(self, changes: Mapping[str, object], progress: Progress | None) -> None:
@@ -125,23 +150,21 @@ class ShardedUpkeep(Upkeep):
     def backup(
         self, path: str | os.PathLike[str], version: int | str | None, progress: Progress | None
     ) -> int:
-        """Copy the newest version between a folder and a store; its number."""
+        """Copy a version to a folder or a store, or alone to one file, called ``.flac``; its number."""
+        from audiomem_sql.table.one_file_copy import copy_to_file
         from audiomem_sql.table.sharded_copies import copy_to_folder, copy_to_store
 
-        opened, snapshot = self._opened, self._sharded.snapshot
-        if version is not None and opened.at(version).version != snapshot.newest:
-            raise not_on_shards("is copied as it is now", opened.path, f"Leave the version out. {_COPY_ROWS}")
-        newest = snapshot.at(snapshot.newest)
-        assert isinstance(newest, ShardedSnapshot)
+        self._session.refresh()
+        opened = self._opened.pinned(version)
+        copied, options = opened.snapshot, opened.options
+        assert isinstance(copied, ShardedSnapshot)
         if is_url(path):
-            copy_to_store(newest, os.fspath(path), opened.options, progress)
-        elif opened.files.is_remote:
-            copy_to_folder(newest, path, opened.options, progress)
+            copy_to_store(copied.as_newest(), os.fspath(path), options, progress)
+        elif is_one_file(path):
+            copy_to_file(copied, path, options, progress)
         else:
-            raise not_on_shards(
-                "is not copied to one file", opened.path, f"Copy its folder while nobody writes. {_COPY_ROWS}"
-            )
-        return newest.version
+            copy_to_folder(copied.as_newest(), path, options, progress)
+        return copied.version
 
     def stream(
         self,
@@ -158,30 +181,6 @@ class ShardedUpkeep(Upkeep):
         raise not_on_shards("has no cover", self._opened.path, "Give one to each of its files.")
 
 
-class ShardedSchemaChanges(SchemaChanges):
-    """No changes of columns."""
-
-    def alter(self, change: SchemaChange | str, message: str | None) -> int:
-        """Not done."""
-        raise not_on_shards("keeps its columns", self._opened.path, _COPY_ROWS)
-
-    def reembed(
-        self,
-        model: str | None,
-        model_backend: str | None,
-        progress: Progress | None,
-        passages: str | None = None,
-    ) -> int:
-        """Not done."""
-        raise not_on_shards("keeps its vectors", self._opened.path, _COPY_ROWS)
-
-
 def upkeep_of(session: Session) -> Upkeep:
     """The upkeep of a session's table."""
     return ShardedUpkeep(session) if isinstance(session, ShardedSession) else Upkeep(session)
-
-
-def schema_changes_of(session: Session, transactions: Transactions) -> SchemaChanges:
-    """The changes of the columns of a session's table."""
-    sharded = isinstance(session, ShardedSession)
-    return (ShardedSchemaChanges if sharded else SchemaChanges)(session, transactions)

@@ -23,9 +23,16 @@ from audiomem_sql.table.copying import Copying
 from audiomem_sql.table.creation import create_file, salvaged_columns, write_salvaged
 from audiomem_sql.table.reader import TableReader
 from audiomem_sql.table.rows import Current
+from audiomem_sql.table.schema_changes import SchemaChanges
 from audiomem_sql.table.sessions import session_of
-from audiomem_sql.table.sharded_creation import create_folder, remove_new, takes_shards
-from audiomem_sql.table.sharded_upkeep import schema_changes_of, upkeep_of
+from audiomem_sql.table.sharded_creation import (
+    create_folder,
+    is_folder_name,
+    remove_new,
+    salvaged_shards,
+    takes_shards,
+)
+from audiomem_sql.table.sharded_upkeep import upkeep_of
 from audiomem_sql.table.transactions import Transactions
 from audiomem_sql.upkeep.compaction import Retention
 from audiomem_sql.upkeep.repair import Repair
@@ -77,7 +84,7 @@ class Table(TableReader, Copying):
         self._transactions = Transactions(self._session)
         self._appends = Appends(self._session)
         self._upkeep = upkeep_of(self._session)
-        self._schema_changes = schema_changes_of(self._session, self._transactions)
+        self._schema_changes = SchemaChanges(self._session, self._transactions)
 
     @classmethod
     def create(
@@ -112,24 +119,27 @@ class Table(TableReader, Copying):
     ) -> Table:
         """A new table of the rows that can be read of ``broken``, with their rowids, and as private.
 
-        path: must be free. With ``on_damage="null"`` also of the rows that can be read in part; columns that
-        lost values may then be NULL, and are no longer a primary key. Vectors are kept as they are. options:
-        instead of those that it had, but for the model. DamagedFileError if there are rows, and not one of
-        them can be read; then, as after any other error, there is no new table.
+        path: must be free; one that ends in ``.shards`` becomes as many shards as ``broken`` has. With
+        ``on_damage="null"`` also of the rows that can be read in part; columns that lost values may then be
+        NULL, and are no longer a primary key. Vectors are kept as they are. options: instead of those that it
+        had, but for the model. DamagedFileError if there are rows, and not one of them can be read; then, as
+        after any other error, there is no new table.
         """
         kept = broken.options.to_catalog() | dict(options or {})
         model_digest = str(kept.pop("model_digest", ""))
         like = broken.snapshot.segments[0].path  # a delta, where the base is lost
-        create_file(
-            path, salvaged_columns(broken), kept, like
-        )  # its model is the file's word, not the user's
+        # its model is the file's word, not the user's
+        if is_folder_name(path):
+            create_folder(path, salvaged_columns(broken), {**kept, **salvaged_shards(broken)})
+        else:
+            create_file(path, salvaged_columns(broken), kept, like)
         table = cls(path)
         try:
             write_salvaged(table._session, broken, model_digest)
         except BaseException:
             table.close()
             with contextlib.suppress(OSError):
-                os.unlink(table.files.base)  # created above, and empty
+                remove_new(table.files)  # created above, and empty
             raise
         return table
 

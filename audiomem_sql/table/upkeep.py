@@ -9,7 +9,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from audiomem_sql.audio import Picture
-from audiomem_sql.errors import InFile, OptionError, StorageError
+from audiomem_sql.errors import InFile, OptionError, StorageError, UnsupportedError
 from audiomem_sql.machine.progress import Progress
 from audiomem_sql.machine.urls import is_url
 from audiomem_sql.protection.levels import level_named
@@ -17,6 +17,7 @@ from audiomem_sql.sound.cover import covered
 from audiomem_sql.storage.segment import TableOptions
 from audiomem_sql.table.open_table import OpenTable
 from audiomem_sql.table.session import Session
+from audiomem_sql.table.sharded_creation import is_folder_name
 from audiomem_sql.upkeep.compaction import Retention
 from audiomem_sql.upkeep.repair import Repair, repair_head, repaired, table_files
 
@@ -98,6 +99,13 @@ class Upkeep:
             check_whole(copied.files, copied.snapshot)
             copy_to_store(copied.snapshot, os.fspath(path), copied.options, progress)
             return copied.snapshot.version
+        if is_folder_name(path):
+            raise UnsupportedError(
+                "a table of one file is not copied to shards",
+                file=os.fsdecode(path),
+                remedy="Call the copy .flac, or write the rows to a sharded table: "
+                "audiomem_sql.write_flac(audiomem_sql.dataset(path), copy, shards=16).",
+            )
         write_backup(copied.files, copied.snapshot, path, copied.options, progress)
         return copied.snapshot.version
 

@@ -63,7 +63,7 @@ def write_backup(
     StorageError if there is something at ``path``, or beside it what would be taken for its log or deltas;
     DamagedFileError for what cannot be copied whole. After an error there is nothing at ``path``.
     """
-    target = _free(path)
+    target = free_file(path)
     if isinstance(snapshot, StoredSnapshot):
         _of_manifest(snapshot, target, options, progress)
         return
@@ -88,12 +88,12 @@ def write_one_segment(
     progress: Progress | None = None,
 ) -> None:
     """The same as one segment, whatever the table is made of, with ``options``. The table is local."""
-    target = _free(path)
+    target = free_file(path)
     check_whole(files, snapshot)
     _as_one_segment(snapshot, target, options, progress)
 
 
-def _free(path: str | os.PathLike[str]) -> str:
+def free_file(path: str | os.PathLike[str]) -> str:
     """The absolute path of a file that can be made."""
     target = TableFiles.at(path)
     for taken_path in (os.fspath(path), target.base):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Protocol
 
@@ -12,7 +12,7 @@ import numpy as np
 from audiomem_sql.blocks.bloom import hash_array
 from audiomem_sql.blocks.zones import Zones
 from audiomem_sql.columns.stored_values import int64_view
-from audiomem_sql.errors import DamagedFileError
+from audiomem_sql.errors import AudioMemError, DamagedFileError, StorageError
 from audiomem_sql.machine.interrupts import check_interrupt
 from audiomem_sql.machine.progress import Progress
 from audiomem_sql.shards import ShardedSnapshot
@@ -43,7 +43,8 @@ class Problem:
 
     repair: what brings the cells back, ``page`` (the parity in their page), ``parity`` (other cells of the
     file) or, in a file without protection, ``band`` (the code of a frequency band); None if nothing does,
-    ``file`` if no cell is concerned and writing the file again is enough.
+    ``file`` if no cell is concerned and writing the file again is enough. shard: the number of that of a
+    sharded table whose file it is.
     """
 
     file: str
@@ -51,10 +52,12 @@ class Problem:
     cells: tuple[int, ...]
     what: str
     repair: str | None = None
+    shard: int | None = None
 
     def __str__(self) -> str:
+        shard = "" if self.shard is None else f"shard {self.shard}: "
         place = "" if self.page is None else f"page {self.page}: "
-        return f"{self.file}: {place}{self.what}"
+        return f"{self.file}: {shard}{place}{self.what}"
 
 
 class Verifiable(Protocol):
@@ -81,7 +84,7 @@ def problems(table: Verifiable, progress: Progress | None = None) -> Iterator[Pr
         yield from _sharded(table.snapshot, progress)
         return
     segments = table.snapshot.segments
-    total = sum(segment.file.page_count for segment in segments)
+    total = _pages_of(table.snapshot)
     done, whole = 0, True
 
     def report(pages: float) -> None:
@@ -121,21 +124,41 @@ class _Shard:
 
 def _sharded(snapshot: ShardedSnapshot, progress: Progress | None) -> Iterator[Problem]:
     """Every fault of a sharded table: those of its shards, then those of the whole."""
-    counts = [sum(segment.file.page_count for segment in shard.segments) for shard in snapshot.shards]
-    sound = True
-    for number, shard in enumerate(snapshot.shards):
+    tried = snapshot.tried()
+    counts = [0 if isinstance(shard, AudioMemError) else _pages_of(shard) for shard in tried]
+    sound = set(range(len(tried)))
+    for number, shard in enumerate(tried):
         before = sum(counts[:number])
 
         def report(done: int, _: int, before: int = before) -> None:
             if progress is not None:
                 progress(before + done, sum(counts))
 
-        for problem in problems(_Shard(shard, snapshot.shard_files[number].files), report):
-            sound = sound and problem.repair is not None
-            yield problem
-    if sound:
-        for path, fault, repair in sharded_faults(snapshot):
-            yield Problem(path, None, (), fault, repair)
+        for problem in _of_shard(shard, snapshot.shard_files[number].files, number, report):
+            if problem.repair is None:
+                sound.discard(number)
+            yield replace(problem, shard=number)
+    for path, fault, repair in sharded_faults(snapshot, sorted(sound)):
+        yield Problem(path, None, (), fault, repair)
+
+
+def _pages_of(snapshot: Snapshot) -> int:
+    return sum(segment.file.page_count for segment in snapshot.segments)
+
+
+def _of_shard(
+    shard: Snapshot | AudioMemError, files: TableFiles, number: int, report: Progress
+) -> Iterator[Problem]:
+    """Every fault of a shard. What keeps it from being read is one, too."""
+    error = shard if isinstance(shard, AudioMemError) else None
+    if not isinstance(shard, AudioMemError):
+        try:
+            yield from problems(_Shard(shard, files), report)
+        except (DamagedFileError, StorageError) as fault:
+            error = fault
+    if error is not None:
+        what = error.what.removeprefix(f"shard {number} ")
+        yield Problem(error.file or files.base, None, (), f"{error.place}: {what}" if error.place else what)
 
 
 def _missing(table: Verifiable) -> Iterator[Problem]:

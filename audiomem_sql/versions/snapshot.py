@@ -374,6 +374,10 @@ class Snapshot:
             segment.skip_damage = on_damage != "fail"
             segment.null_damage = on_damage == "null"
 
+    def readable(self) -> Snapshot:
+        """What of it can be opened: all."""
+        return self
+
     def own_changes(self, first: int, last: int) -> list[Change] | None:
         """What ``versions.changes`` gives, where the files do not have the numbers of the versions."""
         return None

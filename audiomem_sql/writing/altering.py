@@ -17,8 +17,10 @@ from audiomem_sql.storage.segment import AUTO, TableOptions, cuts_texts, matrix
 from audiomem_sql.versions import Snapshot
 
 
-def altered_schema(snapshot: Snapshot, change: SchemaChange, options: TableOptions) -> Schema:
-    """The columns after ``change``.
+def altered_schema(
+    snapshot: Snapshot, change: SchemaChange, options: TableOptions, next_column: int
+) -> Schema:
+    """The columns after ``change``. next_column: the id of a new one.
 
     A change that brings a column that is searched by meaning brings one for its vectors, too. SchemaError for
     what cannot be done, ConstraintError when a row of ``snapshot`` violates a CHECK that comes with it, or
@@ -26,7 +28,7 @@ def altered_schema(snapshot: Snapshot, change: SchemaChange, options: TableOptio
     the vectors of the table's model are.
     """
     before = snapshot.schema
-    schema = change.apply(before, snapshot.next_column)
+    schema = change.apply(before, next_column)
     check_definitions(schema)
     if len(schema.semantic_columns) > len(schema.vectors):
         width = dimensions_of(options.model, options.model_backend)
@@ -34,7 +36,7 @@ def altered_schema(snapshot: Snapshot, change: SchemaChange, options: TableOptio
         cuts = cuts_texts(options.passages, options.model) and not (
             options.passages == AUTO and before.vectors and not before.passages
         )
-        following = max(snapshot.next_column, *schema.ids) + 1
+        following = max(next_column, *schema.ids) + 1
         schema = schema.with_vectors(width, following, passages=cuts)
     _check_directions(snapshot, schema)
     checks = checks_of(schema) if len(schema.checks) > len(before.checks) else None

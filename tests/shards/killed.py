@@ -27,13 +27,12 @@ POINTS = {
     "first shard accepted": (ShardWriter, "accept", 1),
     "third shard accepted": (ShardWriter, "accept", 3),
     "taken back": (shard_writer.Transactions, "restore", 1),
+    "columns taken back": (ShardWriter, "take_columns_back", 1),
 }
 
 
-def write(path: str, point: str, many: bool) -> None:
-    """Add 30 rows, replace five, and stop at ``point``."""
-    if many:
-        log_limits.LOGGED_ROWS = 2  # parts of shards become segments
+def stop_at(point: str) -> None:
+    """Stop at ``point``, and say so."""
     owner, name, times = POINTS[point]
     original = getattr(owner, name)
     count = 0
@@ -48,9 +47,23 @@ def write(path: str, point: str, many: bool) -> None:
         return answer
 
     setattr(owner, name, stopping)
+
+
+def write(path: str, point: str, many: bool) -> None:
+    """Add 30 rows, replace five, and stop at ``point``."""
+    if many:
+        log_limits.LOGGED_ROWS = 2  # parts of shards become segments
+    stop_at(point)
     with Table(path) as table:
         rows = [{"code": f"new{number}", "year": number, "body": None} for number in range(30)]
         table.append(rows, replace="year < 5")
+
+
+def alter(path: str, point: str, change: str) -> None:
+    """Change the columns, and stop at ``point``."""
+    stop_at(point)
+    with Table(path) as table:
+        table.alter(change)
 
 
 if __name__ == "__main__" and SERVE in sys.argv:

@@ -70,8 +70,8 @@ def _forked(folder: Path, made: Path) -> None:
 
 def _columns(folder: Path, made: Path) -> None:
     manifest, _ = read_manifest(str(folder / "manifest"))
-    shard = folder / "shard-0002.flac"
-    os.rename(folder / "manifest", folder / "kept")
+    shard = folder.parent / "shard-0002.flac"
+    os.rename(folder / "shard-0002.flac", shard)
     with Table(shard) as table:
         version = table.alter("ADD COLUMN more TEXT")
         time = table.versions[-1].time
@@ -79,7 +79,7 @@ def _columns(folder: Path, made: Path) -> None:
     pins = {**last.pins, 2: Pin(version, time)}
     changed = replace(manifest, versions=(*manifest.versions[:-1], replace(last, pins=pins)))
     os.rename(write_manifest(str(folder / "manifest"), changed), folder / "manifest")
-    os.unlink(folder / "kept")
+    os.rename(shard, folder / "shard-0002.flac")
 
 
 BAD: dict[str, tuple[Callable[[Path, Path], None], type[AudioMemError], str]] = {
