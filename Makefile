@@ -93,9 +93,10 @@ simulate: $(VENV)/installed-test
 simulate-remote: $(VENV)/installed-test
 	$(BIN)/python -m tests.simulate_remote --seeds 0:10000 -j $(shell nproc 2>/dev/null || echo 2) $(ARGS)
 
-# Copies of a sharded table that are killed, to moto and SeaweedFS behind a network that fails.
+# Copies of a sharded table, and writers of one, that are killed: on moto and SeaweedFS behind a network that fails.
 sharded-stores: $(VENV)/installed-test
-	AUDIOMEM_SHARDED_KILLS=$(KILLS) $(BIN)/python -m pytest -q tests/remote/test_sharded_tables.py -k killed $(ARGS)
+	AUDIOMEM_SHARDED_KILLS=$(KILLS) $(BIN)/python -m pytest -q tests/remote/test_sharded_tables.py tests/remote/test_stored_crash.py -k "killed and not kb.flac" $(ARGS)
+	AUDIOMEM_SHARDED_SEEDS=$(KILLS) $(BIN)/python -m pytest -q tests/remote/test_stored_shards_races.py $(ARGS)
 
 # Writers that are killed, to moto and SeaweedFS behind a network that fails, and how fast they are.
 remote-stores: $(VENV)/installed-test

@@ -11,10 +11,15 @@ Other rooms import from here only.
   ``manifest_at``, ``read_manifest`` and ``write_manifest`` are its file,
   ``pack_manifest`` and ``unpack_manifest`` its bytes, ``remember`` saves reading what was written
 - ``key_columns``, ``spread``, ``zone_columns`` and ``ShardZones`` are what a new one is made of
+- ``StoredShardedSnapshot`` is that of a table that is written to in a store; ``content_of`` is what
+  its manifest says of its shards, ``with_content`` a manifest that says something else
 - ``not_on_shards`` is the error of what does not work on one, ``restoring`` says what brings its files back
 """
 
 from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
 
 from audiomem_sql.shards.buckets import BUCKETS, MAX_SHARDS, BoundColumn, Placement, key_columns, spread
 from audiomem_sql.shards.files import (
@@ -41,6 +46,16 @@ from audiomem_sql.shards.snapshot import ShardedSnapshot, SomeShards
 from audiomem_sql.shards.version_bytes import Pin, ShardedVersion
 from audiomem_sql.shards.zones import ShardZones, zone_columns
 
+if TYPE_CHECKING:
+    from audiomem_sql.shards.stored_shards import StoredShardedSnapshot, content_of, with_content
+
+#: What tables that are written to in stores need. Loaded when the first one is opened.
+_RARE = {
+    "StoredShardedSnapshot": "stored_shards",
+    "content_of": "stored_shards",
+    "with_content": "stored_shards",
+}
+
 __all__ = [
     "BUCKETS",
     "DROPPED",
@@ -58,7 +73,9 @@ __all__ = [
     "ShardedSnapshot",
     "ShardedVersion",
     "SomeShards",
+    "StoredShardedSnapshot",
     "check_no_shard",
+    "content_of",
     "is_half_dropped",
     "is_shard_name",
     "is_sharded",
@@ -74,6 +91,14 @@ __all__ = [
     "sharded_table_of",
     "spread",
     "unpack_manifest",
+    "with_content",
     "write_manifest",
     "zone_columns",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    """What is loaded only where it is used."""
+    if name not in _RARE:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(importlib.import_module(f"{__name__}.{_RARE[name]}"), name)

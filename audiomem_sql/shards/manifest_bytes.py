@@ -40,8 +40,21 @@ _UNCHANGED: dict[str, Any] = {"earlier": [], "migrations": [], "next": 0}
 _FILE_NAME = re.compile(r"[A-Za-z0-9_-]{1,100}\.flac")
 
 
-def pack_manifest(manifest: Manifest) -> bytes:
-    """Its bytes. LimitError if they are too many."""
+def pack_content(manifest: Manifest) -> bytes:
+    """What it says, as the manifest of a table that is written to in a store has it. LimitError."""
+    return _packed(manifest)
+
+
+def unpack_content(raw: bytes) -> Manifest:
+    """The inverse; errors as of ``unpack_manifest``."""
+    try:
+        check_whole(raw)
+    except ValueError as error:
+        raise _not_understood(error) from None
+    return _unpacked(raw)
+
+
+def _packed(manifest: Manifest) -> bytes:
     content: dict[str, Any] = {
         "requires": sorted(FEATURES - {"columns"} if not manifest.migrations else FEATURES),
         "table": manifest.table_id,
@@ -66,12 +79,18 @@ def pack_manifest(manifest: Manifest) -> bytes:
             "migrations": [[step.number, step.version, step.text] for step in manifest.migrations],
             "next": manifest.next_column,
         }
-    raw = msgpack.packb(content)
+    raw: bytes = msgpack.packb(content)
     if len(raw) > MAX_RAW_BYTES:
         raise LimitError(
             f"a manifest of {len(raw):,} bytes is over the limit of {MAX_RAW_BYTES:,}",
             remedy="Vacuum the table, and keep fewer versions.",
         )
+    return raw
+
+
+def pack_manifest(manifest: Manifest) -> bytes:
+    """Its bytes. LimitError if they are too many."""
+    raw = _packed(manifest)
     stored = zstandard.ZstdCompressor(level=3).compress(raw)
     body = HEADER.pack(FORMAT, MAGIC, len(raw), len(stored)) + stored
     return 2 * (crc32c(body).to_bytes(CRC_BYTES, "little") + body)
@@ -92,6 +111,10 @@ def unpack_manifest(data: bytes) -> tuple[Manifest, str | None]:
             faults.append(error)
     if raw is None:
         raise faults[0]
+    return _unpacked(raw), faults[0].what if faults else None
+
+
+def _unpacked(raw: bytes) -> Manifest:
     try:
         content = msgpack.unpackb(raw, strict_map_key=False)
         unknown = sorted({str(name) for name in content["requires"]} - FEATURES)
@@ -114,7 +137,7 @@ def unpack_manifest(data: bytes) -> tuple[Manifest, str | None]:
         raise _not_understood(error) from None
     if contradiction:
         raise DamagedFileError(f"the manifest contradicts itself: {contradiction}")
-    return manifest, faults[0].what if faults else None
+    return manifest
 
 
 def _raw(copy: bytes) -> bytes:

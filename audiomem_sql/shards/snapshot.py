@@ -289,11 +289,13 @@ class ShardedSnapshot(Snapshot):
             self.check_kept(version)
             while len(self._others) >= _OTHERS_KEPT:
                 self._others.pop(next(iter(self._others)), None)
-            other = ShardedSnapshot(
-                self.path, self.manifest, self.shard_files, self.state, version, schema, place=self.place
-            )
-            self._others[key] = other
+            other = self._others[key] = self._of_version(version, schema)
         return other
+
+    def _of_version(self, version: int, schema: Schema | None) -> ShardedSnapshot:
+        return ShardedSnapshot(
+            self.path, self.manifest, self.shard_files, self.state, version, schema, place=self.place
+        )
 
     def as_newest(self) -> ShardedSnapshot:
         """The same version of a manifest that ends with it."""

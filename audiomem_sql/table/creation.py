@@ -44,12 +44,12 @@ def create_file(
         from audiomem_sql.table.stored_creation import create_stored
 
         url = os.fspath(path)
-        create_stored(url, *_completed(schema, TableOptions.parse(options), shown(url)))
+        create_stored(url, *completed(schema, TableOptions.parse(options), shown(url)))
         return
     files = TableFiles.at(path)
     _check_free(files)
     chosen = TableOptions.parse(options, os.path.dirname(files.base))
-    schema, chosen = _completed(schema, chosen, files.base)
+    schema, chosen = completed(schema, chosen, files.base)
     writer = SegmentWriter(
         files.base,
         schema,
@@ -66,7 +66,7 @@ def create_file(
         raise
 
 
-def _completed(schema: Schema, chosen: TableOptions, path: str) -> tuple[Schema, TableOptions]:
+def completed(schema: Schema, chosen: TableOptions, path: str) -> tuple[Schema, TableOptions]:
     """Columns with those of vectors, and options that say how these are made."""
     if LIMITS[chosen.profile].sparing:
         spare()

@@ -9,14 +9,17 @@ in.
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+import time
+from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 
 from audiomem_sql.columns.batch import Batch
 from audiomem_sql.columns.selection import taken
-from audiomem_sql.errors import OptionError, UnsupportedError
+from audiomem_sql.errors import BusyError, OptionError, UnsupportedError
 from audiomem_sql.machine.block_cache import BlockCache
 from audiomem_sql.machine.durable import fsync_folder, storage_error
 from audiomem_sql.machine.progress import Progress
@@ -33,6 +36,7 @@ from audiomem_sql.shards import (
 )
 from audiomem_sql.table.creation import create_file
 from audiomem_sql.table.open_table import OpenTable
+from audiomem_sql.table.sessions import session_of
 from audiomem_sql.table.shard_writer import ShardChange
 from audiomem_sql.table.sharded_session import ShardedSession
 from audiomem_sql.upkeep.new_segment import codecs_of
@@ -41,6 +45,23 @@ from audiomem_sql.versions import Snapshot, TableFiles
 #: Rows that one step moves, unless a single bucket has more.
 MOST_ROWS = 100_000
 BUSY_TIMEOUT = 60.0
+
+
+@runtime_checkable
+class Moving(Protocol):
+    """A session that moves rows between shards."""
+
+    opened: OpenTable
+
+    @property
+    def snapshot(self) -> ShardedSnapshot:
+        """The newest snapshot."""
+
+    def writing(self) -> AbstractContextManager[None]:
+        """Be the writer for the body."""
+
+    def move(self, message: str, changes: Mapping[int, ShardChange], table: Sequence[int]) -> None:
+        """Move rows between shards, which are those of ``table`` by their buckets from then on."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,15 +127,15 @@ def reshard(
     others keep writing.
     """
     opened = _opened(path, shards)
-    session = ShardedSession(opened, BUSY_TIMEOUT)
+    session = session_of(opened, BUSY_TIMEOUT)
+    assert isinstance(session, Moving)
     try:
         with session.writing():
             plan = _plan(session.snapshot, shards)
             _prepare(session, shards)
         left = plan.buckets
         while left:
-            with session.writing():
-                left = _step(session, most_rows)
+            left = _patient_step(session, most_rows)
             if progress is not None:
                 progress(plan.buckets - left, plan.buckets)
         return plan
@@ -154,8 +175,21 @@ def _plan(snapshot: ShardedSnapshot, shards: int) -> Resharding:
     return Resharding(shards, new, len(moved), round(rows))
 
 
-def _prepare(session: ShardedSession, shards: int) -> None:
+def _target(manifest: Manifest, shards: int) -> tuple[int, ...] | None:
+    """The shard that each bucket is to be in; None if all are there."""
+    target = balanced(manifest.shard_of_bucket, shards)
+    return None if target == manifest.shard_of_bucket else target
+
+
+def _prepare(session: Moving, shards: int) -> None:
     """Make the new shards, and put the target into the manifest."""
+    if not isinstance(session, ShardedSession):
+        from audiomem_sql.table.stored_resharding import aim
+        from audiomem_sql.table.stored_sharded_session import StoredShardedSession
+
+        assert isinstance(session, StoredShardedSession)
+        aim(session, shards, lambda manifest: _target(manifest, shards))
+        return
     manifest = session.snapshot.manifest
     folder = session.opened.files.address
     more: list[ShardEntry] = []
@@ -167,8 +201,7 @@ def _prepare(session: ShardedSession, shards: int) -> None:
         except OSError as error:
             raise storage_error(error, folder) from error
     manifest = manifest.with_shards(more)
-    target = balanced(manifest.shard_of_bucket, shards)
-    session.replace_manifest(manifest.with_target(None if target == manifest.shard_of_bucket else target))
+    session.replace_manifest(manifest.with_target(_target(manifest, shards)))
 
 
 def _new_shard(folder: str, name: str, manifest: Manifest) -> ShardEntry:
@@ -186,7 +219,32 @@ def _new_shard(folder: str, name: str, manifest: Manifest) -> ShardEntry:
         snapshot.close()
 
 
-def _step(session: ShardedSession, most_rows: int) -> int:
+def _patient_step(session: Moving, most_rows: int) -> int:
+    """:func:`_step`, again where another commit came first, which no lock keeps away in a store."""
+    deadline = time.monotonic() + BUSY_TIMEOUT
+    while True:
+        try:
+            with session.writing():
+                return _step(session, most_rows)
+        except BusyError:
+            if time.monotonic() > deadline:
+                raise
+
+
+def _done(session: Moving) -> None:
+    """Say that all rows are where they are to be."""
+    session.opened.reload()
+    if isinstance(session, ShardedSession):
+        session.replace_manifest(session.snapshot.manifest.with_target(None))
+        return
+    from audiomem_sql.table.stored_resharding import aim
+    from audiomem_sql.table.stored_sharded_session import StoredShardedSession
+
+    assert isinstance(session, StoredShardedSession)
+    aim(session, 0, lambda manifest: None)
+
+
+def _step(session: Moving, most_rows: int) -> int:
     """Move the rows of some buckets from one shard to another; how many buckets are left."""
     snapshot = session.snapshot
     manifest = snapshot.manifest
@@ -203,8 +261,7 @@ def _step(session: ShardedSession, most_rows: int) -> int:
         session.move(f"reshard: {len(buckets)} buckets of shard {source} to shard {to}", changes, table)
     left = len(different) - (len(buckets) if different else 0)
     if not left:
-        session.opened.reload()
-        session.replace_manifest(session.snapshot.manifest.with_target(None))
+        _done(session)
     return left
 
 

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from audiomem_sql.errors import OptionError
 from audiomem_sql.shards import ShardedFiles
 from audiomem_sql.table.open_table import OpenTable
 from audiomem_sql.table.session import Session
 from audiomem_sql.table.sharded_session import ShardedSession
+
+if TYPE_CHECKING:
+    from audiomem_sql.table.stored_session import StoredSession
 
 #: When an append is durable: when it returns, or some time later.
 DURABILITIES = ("sync", "async")
@@ -25,13 +30,18 @@ def session_of(opened: OpenTable, busy_timeout: float, durability: str = "sync")
     if wrong:
         opened.close()
         raise OptionError(wrong, file=opened.path)
-    if isinstance(opened.files, ShardedFiles):
-        return ShardedSession(opened, busy_timeout)
+    sharded = isinstance(opened.files, ShardedFiles)
     if opened.files.stored is None:
-        return Session(opened, busy_timeout)
-    from audiomem_sql.table.stored_session import StoredSession
+        return (ShardedSession if sharded else Session)(opened, busy_timeout)
+    session: StoredSession
+    if sharded:
+        from audiomem_sql.table.stored_sharded_session import StoredShardedSession
 
-    session = StoredSession(opened, busy_timeout)
+        session = StoredShardedSession(opened, busy_timeout)
+    else:
+        from audiomem_sql.table.stored_session import StoredSession
+
+        session = StoredSession(opened, busy_timeout)
     if durability == "async":
         session.defer_appends()
     return session

@@ -10,7 +10,7 @@ import numpy as np
 import pyarrow as pa
 
 from audiomem_sql.arrays import I64Array
-from audiomem_sql.columns.batch import Batch
+from audiomem_sql.columns.batch import Batch, Row
 from audiomem_sql.columns.schema import Schema
 from audiomem_sql.columns.stored_values import stored_rows
 from audiomem_sql.errors import AudioMemError
@@ -54,8 +54,15 @@ class ShardChange:
 
     def record(self, snapshot: Snapshot) -> LogRecord:
         """It as a record of the log of the shard, whose rows are ``snapshot``."""
-        schema = snapshot.schema
-        inserted = [
+        time = commit_time(snapshot)
+        return LogRecord(snapshot.newest + 1, time, self._inserted(snapshot.schema), self.deleted.tolist())
+
+    def packed(self, schema: Schema) -> bytes:
+        """It as a record that a manifest numbers."""
+        return LogRecord(0, 0, self._inserted(schema), self.deleted.tolist()).pack()
+
+    def _inserted(self, schema: Schema) -> list[tuple[int, Row]]:
+        return [
             (rowid, row)
             for batch in self.batches
             for rowid, row in zip(
@@ -64,8 +71,6 @@ class ShardChange:
                 strict=True,
             )
         ]
-        time = commit_time(snapshot)
-        return LogRecord(snapshot.newest + 1, time, inserted, self.deleted.tolist())
 
     def content(self) -> Commit:
         """It as the content of a segment."""

@@ -19,7 +19,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from audiomem_sql.errors import BusyError, InFile, StorageError
+from audiomem_sql.errors import BusyError, InFile, StorageError, UnsupportedError
 from audiomem_sql.machine.file_names import resolved
 from audiomem_sql.machine.new_folder import new_folder
 from audiomem_sql.machine.progress import Progress
@@ -184,7 +184,16 @@ class ShardedTarget:
             self._collect({*names, *(() if before is None else (entry.file for entry in before.shards))})
 
     def _manifest_before(self) -> Manifest | None:
-        return None if self._before is None else unpack_manifest(self._before.data)[0]
+        from audiomem_sql.remote.commits.manifest_bytes import is_manifest
+
+        if self._before is None:
+            return None
+        if is_manifest(self._before.data):
+            raise UnsupportedError(
+                "a sharded table that is written to in the store is there",
+                remedy="Choose another name, such as copy.shards.",
+            )
+        return unpack_manifest(self._before.data)[0]
 
     def _stored(self) -> Stored | None:
         from audiomem_sql.remote.commits import Missing

@@ -7,6 +7,7 @@ import shutil
 from collections.abc import Mapping, MutableMapping, Sequence
 from typing import Any
 
+from audiomem_sql.columns.creation import check_definitions
 from audiomem_sql.columns.schema import Schema
 from audiomem_sql.errors import InFile, OptionError
 from audiomem_sql.machine.block_cache import BlockCache
@@ -24,15 +25,15 @@ from audiomem_sql.shards import (
     ShardedVersion,
     ShardEntry,
     ShardZones,
+    is_sharded,
     key_columns,
-    not_on_shards,
     shard_name,
     spread,
     write_manifest,
     zone_columns,
 )
 from audiomem_sql.storage.segment import TableOptions, Version
-from audiomem_sql.table.creation import create_file
+from audiomem_sql.table.creation import completed, create_file
 from audiomem_sql.table.reader import TableReader
 from audiomem_sql.versions import Snapshot, TableFiles
 
@@ -53,17 +54,25 @@ def create_folder(path: str | os.PathLike[str], schema: Schema, options: Mapping
 
     options: those of ``SHARD_OPTIONS``, and of the table.
     """
-    if is_url(path):
-        raise not_on_shards(
-            "is made in a folder",
-            shown(os.fsdecode(path)),
-            "Make it there, and copy it to the URL: audiomem backup kb.shards s3://bucket/kb.shards",
-        )
     with InFile(path):
         count = _count(options["shards"])
         key = key_columns(schema, _names(options.get("shard_key")))
         zones = zone_columns(schema, _names(options.get("shard_zones")))
     chosen = {name: value for name, value in options.items() if name not in SHARD_OPTIONS}
+    if is_url(path):
+        from audiomem_sql.table.stored_sharded_creation import create_stored_shards
+
+        url = os.fsdecode(path)
+        if not is_sharded(url):
+            raise OptionError(
+                "the name of a sharded table in a store ends in .shards",
+                file=shown(url),
+                remedy="Choose such a name: s3://bucket/kb.shards.",
+            )
+        check_definitions(schema)
+        stored, kept = completed(schema, TableOptions.parse(chosen), shown(url))
+        create_stored_shards(url, count, stored, kept, key, zones)
+        return
     folder = resolved(path)
     with new_folder(folder) as temporary:
         _fill(temporary, folder, count, schema, chosen, key, zones)
@@ -109,7 +118,9 @@ def salvaged_shards(broken: TableReader) -> dict[str, Any]:
 
 
 def remove_new(files: TableFiles) -> None:
-    """Delete the files of a table that was just created, and is empty."""
+    """Delete the files of a table that was just created, and is empty. Objects in a store stay."""
+    if files.is_remote:
+        return
     os.unlink(files.base)
     if isinstance(files, ShardedFiles):
         shutil.rmtree(files.address)

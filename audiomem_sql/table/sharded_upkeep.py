@@ -19,7 +19,8 @@ from audiomem_sql.errors import (
 from audiomem_sql.machine.progress import Progress
 from audiomem_sql.machine.urls import is_url
 from audiomem_sql.protection.levels import level_named
-from audiomem_sql.shards import ShardedSnapshot, not_on_shards, read_manifest
+from audiomem_sql.shards import ShardedFiles, ShardedSnapshot, not_on_shards, read_manifest
+from audiomem_sql.table.schema_changes import SchemaChanges
 from audiomem_sql.table.session import Session
 from audiomem_sql.table.shard_writer import ShardWriter
 from audiomem_sql.table.sharded_session import ShardedSession
@@ -30,6 +31,8 @@ from audiomem_sql.upkeep.sharded_faults import beyond_repair
 from audiomem_sql.writing.commit import now
 
 if TYPE_CHECKING:
+    from audiomem_sql.migrations.changes import SchemaChange
+    from audiomem_sql.table.transactions import Transactions
     from audiomem_sql.upkeep.stream import Stream
 
 _COPY_ROWS = "Write its rows to a new table: audiomem_sql.write_flac(audiomem_sql.dataset(path), …)."
@@ -181,6 +184,54 @@ class ShardedUpkeep(Upkeep):
         raise not_on_shards("has no cover", self._opened.path, "Give one to each of its files.")
 
 
+class StoredShardedUpkeep(ShardedUpkeep):
+    """The upkeep of the shards of a table that is written to in a store: that of its one manifest."""
+
+    def __init__(self, session: Session) -> None:
+        Upkeep.__init__(self, session)
+
+    checkpoint = Upkeep.checkpoint
+    merge = Upkeep.merge
+    vacuum = Upkeep.vacuum
+    repair = Upkeep.repair
+
+    def set_cover(self, cover: Picture | None) -> None:
+        """Not done."""
+        raise not_on_shards("has no cover", self._opened.path, "Copy it to a folder with audiomem backup.")
+
+
+def is_stored_and_sharded(session: Session) -> bool:
+    """Whether the table is a sharded one that is written to in a store."""
+    files = session.opened.files
+    return isinstance(files, ShardedFiles) and files.stored is not None
+
+
+class StoredShardedSchemaChanges(SchemaChanges):
+    """No changes of the columns of a table that is written to in a store."""
+
+    def alter(self, change: SchemaChange | str, message: str | None) -> int:
+        """Not done."""
+        raise not_on_shards("keeps its columns", self._opened.path, _COPY_ROWS)
+
+    def reembed(
+        self,
+        model: str | None,
+        model_backend: str | None,
+        progress: Progress | None,
+        passages: str | None = None,
+    ) -> int:
+        """Not done."""
+        raise not_on_shards("keeps its vectors", self._opened.path, _COPY_ROWS)
+
+
 def upkeep_of(session: Session) -> Upkeep:
     """The upkeep of a session's table."""
-    return ShardedUpkeep(session) if isinstance(session, ShardedSession) else Upkeep(session)
+    if isinstance(session, ShardedSession):
+        return ShardedUpkeep(session)
+    return StoredShardedUpkeep(session) if is_stored_and_sharded(session) else Upkeep(session)
+
+
+def schema_changes_of(session: Session, transactions: Transactions) -> SchemaChanges:
+    """The changes of the columns of a session's table."""
+    changes = StoredShardedSchemaChanges if is_stored_and_sharded(session) else SchemaChanges
+    return changes(session, transactions)

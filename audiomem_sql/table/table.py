@@ -23,7 +23,6 @@ from audiomem_sql.table.copying import Copying
 from audiomem_sql.table.creation import create_file, salvaged_columns, write_salvaged
 from audiomem_sql.table.reader import TableReader
 from audiomem_sql.table.rows import Current
-from audiomem_sql.table.schema_changes import SchemaChanges
 from audiomem_sql.table.sessions import session_of
 from audiomem_sql.table.sharded_creation import (
     create_folder,
@@ -32,7 +31,7 @@ from audiomem_sql.table.sharded_creation import (
     salvaged_shards,
     takes_shards,
 )
-from audiomem_sql.table.sharded_upkeep import upkeep_of
+from audiomem_sql.table.sharded_upkeep import schema_changes_of, upkeep_of
 from audiomem_sql.table.transactions import Transactions
 from audiomem_sql.upkeep.compaction import Retention
 from audiomem_sql.upkeep.repair import Repair
@@ -84,7 +83,7 @@ class Table(TableReader, Copying):
         self._transactions = Transactions(self._session)
         self._appends = Appends(self._session)
         self._upkeep = upkeep_of(self._session)
-        self._schema_changes = SchemaChanges(self._session, self._transactions)
+        self._schema_changes = schema_changes_of(self._session, self._transactions)
 
     @classmethod
     def create(

@@ -131,8 +131,10 @@ def _is_merged_with_log(
     return True
 
 
-def small_deltas(snapshot: Snapshot, unreadable: Set[bytes] = frozenset()) -> list[ReadableSegment]:
-    """The newest deltas that are small, oldest first; none until there are enough of them to be merged.
+def small_deltas(
+    snapshot: Snapshot, unreadable: Set[bytes] = frozenset(), least: int = SMALL_DELTAS
+) -> list[ReadableSegment]:
+    """The newest deltas that are small, oldest first; none until there are ``least`` of them to be merged.
 
     unreadable: ids of segments that are left alone.
     """
@@ -147,7 +149,7 @@ def small_deltas(snapshot: Snapshot, unreadable: Set[bytes] = frozenset()) -> li
         if not _has_model(segment, snapshot):
             break
         deltas.append(segment)
-    return deltas[::-1] if len(deltas) >= SMALL_DELTAS else []
+    return deltas[::-1] if len(deltas) >= least else []
 
 
 def _merged_with_log(snapshot: Snapshot, options: TableOptions) -> list[ReadableSegment]:

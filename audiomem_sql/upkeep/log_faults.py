@@ -7,8 +7,8 @@ from collections.abc import Iterator
 
 from audiomem_sql.columns.stored_values import row_check
 from audiomem_sql.errors import DamagedFileError
-from audiomem_sql.storage.log import check_rows, commits_behind, flawed_versions, read_log
-from audiomem_sql.versions import Snapshot, TableFiles, logged_sources
+from audiomem_sql.storage.log import LogRecord, check_rows, commits_behind, flawed_versions, read_log
+from audiomem_sql.versions import Snapshot, StoredSnapshot, TableFiles, logged_sources
 
 #: What it is, and what brings it back, as in :class:`audiomem_sql.upkeep.verify.Problem`.
 Fault = tuple[str, str | None]
@@ -73,6 +73,9 @@ def _logged(snapshot: Snapshot, *, whole: bool) -> Iterator[str]:
     """
     if not snapshot.logged:
         return
+    if isinstance(snapshot, StoredSnapshot):
+        yield from _recorded(snapshot, whole=whole)
+        return
     stored = snapshot.at(snapshot.segments[-1].catalog.last_version)
     live: set[int] = set()
     deleted: set[int] = set()
@@ -88,7 +91,26 @@ def _logged(snapshot: Snapshot, *, whole: bool) -> Iterator[str]:
             if rowid in live or (whole and rowid not in deleted and stored.contains(rowid)):
                 yield f"{place}row {rowid} is there twice"
             live.add(rowid)
-        try:
-            logged_sources([record])
-        except DamagedFileError as error:
-            yield f"{place}{error.what}"
+        yield from _sources(record)
+
+
+def _recorded(snapshot: StoredSnapshot, *, whole: bool) -> Iterator[str]:
+    """The same of the records in a manifest, which stand between the segments."""
+    oldest = snapshot.versions[0].number
+    for record in snapshot.records:
+        if whole and record.version > oldest:
+            before, place = snapshot.at(record.version - 1), f"version {record.version}: "
+            for rowid in record.deleted:
+                if not before.contains(rowid):
+                    yield f"{place}row {rowid} is deleted, but was not there"
+            for rowid, _ in record.inserted:
+                if rowid not in record.deleted and before.contains(rowid):
+                    yield f"{place}row {rowid} is there twice"
+        yield from _sources(record)
+
+
+def _sources(record: LogRecord) -> Iterator[str]:
+    try:
+        logged_sources([record])
+    except DamagedFileError as error:
+        yield f"version {record.version}: {error.what}"

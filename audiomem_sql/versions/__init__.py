@@ -65,7 +65,7 @@ from audiomem_sql.versions.snapshot import Snapshot
 
 if TYPE_CHECKING:
     from audiomem_sql.versions.copies import Copy, check_same, leader, open_copies, snapshot_of
-    from audiomem_sql.versions.remote_files import Tiers
+    from audiomem_sql.versions.remote_files import RemoteTableFiles, Tiers
     from audiomem_sql.versions.replicated_files import as_numbered, check_alone, copy_places, stored_tables
     from audiomem_sql.versions.stored_making import AlreadyThereError, check_keeps_conditions, make_table
     from audiomem_sql.versions.stored_snapshot import StoredSnapshot
@@ -75,6 +75,7 @@ if TYPE_CHECKING:
 _RARE = {
     "AlreadyThereError": "stored_making",
     "Copy": "copies",
+    "RemoteTableFiles": "remote_files",
     "StoredSnapshot": "stored_snapshot",
     "StoredTable": "stored_table",
     "Tiers": "remote_files",
@@ -97,6 +98,7 @@ __all__ = [
     "Copy",
     "HeadFile",
     "HeadRecord",
+    "RemoteTableFiles",
     "SegmentView",
     "Snapshot",
     "StoredSnapshot",

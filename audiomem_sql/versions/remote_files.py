@@ -127,7 +127,7 @@ class RemoteTableFiles(TableFiles):
     def changed(self, snapshot: Snapshot) -> bool:
         """Whether the object was replaced. The store is asked once in ``AUDIOMEM_REMOTE_REFRESH`` seconds."""
         if self.stored is not None:
-            return not isinstance(snapshot, StoredSnapshot) or self.stored.changed(snapshot)
+            return not isinstance(snapshot, StoredSnapshot) or self.stored.changed(snapshot.manifest.seq)
         from audiomem_sql.remote import RemoteOptions
 
         now = time.monotonic()
@@ -147,6 +147,10 @@ class RemoteTableFiles(TableFiles):
         # Copies of what cannot be told from a later state serve this table alone.
         store = "" if getattr(source, "has_lasting_identity", True) else os.urandom(16).hex()
         return cached(source, tiers if isinstance(tiers, str) else list(tiers), store=store)
+
+    def source_of(self, url: str) -> ByteSource:
+        """An object of the same table, behind the same tiers."""
+        return self._source(url)
 
     def _bytes(self, url: str) -> ByteSource:
         """The object at ``url`` itself, without what is kept of it."""

@@ -81,24 +81,27 @@ class StoredTable:
     def load(self, cache: BlockCache, known: StoredSnapshot | None = None) -> StoredSnapshot:
         """The newest snapshot; ``known`` if it still is. Segments that it has open are used again."""
         for attempt in range(_ATTEMPTS):
-            head = self._newest()
+            head = self.newest()
             if known is not None and known.manifest.seq == head.manifest.seq:
                 return known
             try:
                 with InFile(shown(self.url)):
-                    return self._snapshot(head.manifest, cache, known)
+                    return self.snapshot_of(head.manifest, cache, known)
             except StorageError:
                 # A vacuum may have removed what an older manifest named.
                 self._head = None
-                if attempt + 1 == _ATTEMPTS or self._newest().manifest.seq == head.manifest.seq:
+                if attempt + 1 == _ATTEMPTS or self.newest().manifest.seq == head.manifest.seq:
                     raise
         raise AssertionError("the last attempt returns or raises")
 
-    def changed(self, snapshot: StoredSnapshot) -> bool:
-        """Whether there is a newer state. The store is asked once in ``AUDIOMEM_REMOTE_REFRESH`` seconds."""
+    def changed(self, seq: int) -> bool:
+        """Whether there is a newer manifest than that with ``seq``.
+
+        The store is asked once in ``AUDIOMEM_REMOTE_REFRESH`` seconds.
+        """
         if time.monotonic() - self._asked >= self._refresh:
             self._head = None if self._head is None else self._refreshed(self._head)
-        return self._head is None or self._head.manifest.seq != snapshot.manifest.seq
+        return self._head is None or self._head.manifest.seq != seq
 
     def look(self) -> None:
         """See to it that the next load asks the store."""
@@ -117,10 +120,17 @@ class StoredTable:
 
     def size(self) -> int:
         """Bytes of all segments and records that the newest manifest names."""
-        manifest = self._newest().manifest
-        return sum(entry.size for entry in manifest.segments) + manifest.inline_bytes
+        manifest = self.newest().manifest
+        segments = [entry for each in (manifest, *manifest.shards) for entry in each.segments]
+        return sum(entry.size for entry in segments) + manifest.inline_bytes
 
-    def _newest(self) -> Head:
+    def take(self, head: Head) -> None:
+        """Go on from a manifest that was read elsewhere."""
+        self._asked = time.monotonic()
+        self._head = head
+
+    def newest(self) -> Head:
+        """The newest manifest that is known; it is read if none is."""
         if self._head is None:
             self._asked = time.monotonic()
             self._head = self.reader.load()
@@ -130,9 +140,10 @@ class StoredTable:
         self._asked = time.monotonic()
         return self.reader.refresh(head)
 
-    def _snapshot(
+    def snapshot_of(
         self, manifest: Manifest, cache: BlockCache, known: StoredSnapshot | None
     ) -> StoredSnapshot:
+        """The rows of ``manifest``, or of a shard of it. Open segments of ``known`` are used again."""
         if not manifest.segments:
             raise StorageError(
                 "the table was not finished when it was created", remedy="Create it again at the same URL."

@@ -97,15 +97,8 @@ def check_rows(rowids: I64Array, table: pa.Table, snapshot: Snapshot, path: str,
     repeated = np.flatnonzero(np.diff(rowids) == 0)
     if len(repeated):
         raise _not_unique(path, name, int(rowids[repeated[0]]))
-    if snapshot.own_rows:
-        own = np.array(sorted(snapshot.own_rows), np.int64)
-        present = np.setdiff1d(np.intersect1d(rowids, own), deleted)
-        if len(present):
-            raise _not_unique(path, name, int(present[0]))
-    for view in snapshot.views:
-        taken = np.setdiff1d(view.segment.find_many(np.setdiff1d(rowids, deleted)), view.deleted)
-        if len(taken):
-            raise _not_unique(path, name, view.segment.rowid(int(taken[0])))
+    if len(rowids) and rowids[0] <= snapshot.high_rowid:  # those above were never given to a row
+        _check_rowids(rowids, snapshot, path, deleted, name)
     checks = checks_of(schema)
     if checks is not None:
         checks.check_table(rowids, table)
@@ -119,6 +112,19 @@ def check_rows(rowids: I64Array, table: pa.Table, snapshot: Snapshot, path: str,
             _check_column(key_columns, table, after)
         else:
             _check_combined(key_columns, table, after)
+
+
+def _check_rowids(rowids: I64Array, snapshot: Snapshot, path: str, deleted: I64Array, name: str) -> None:
+    """ConstraintError if a row has one of ``rowids`` already."""
+    if snapshot.own_rows:
+        own = np.array(sorted(snapshot.own_rows), np.int64)
+        present = np.setdiff1d(np.intersect1d(rowids, own), deleted)
+        if len(present):
+            raise _not_unique(path, name, int(present[0]))
+    for view in snapshot.views:
+        taken = np.setdiff1d(view.segment.find_many(np.setdiff1d(rowids, deleted)), view.deleted)
+        if len(taken):
+            raise _not_unique(path, name, view.segment.rowid(int(taken[0])))
 
 
 def _check_column(key_columns: KeyColumns, table: pa.Table, after: Transaction) -> None:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import os
 import tempfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from hashlib import blake2b
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
 from audiomem_sql.columns.schema import Schema
 from audiomem_sql.errors import StorageError
+from audiomem_sql.indexes.vectors import VectorCodec
 from audiomem_sql.machine.durable import storage_error
 from audiomem_sql.machine.progress import Progress
 from audiomem_sql.storage.segment import (
@@ -66,7 +67,7 @@ def commit_file(
     schema = commit.schema or snapshot.schema
     check_ids(schema, target)
     number = snapshot.newest + 1
-    writer = new_writer(target, schema, options, snapshot.manifest.table)
+    writer = new_writer(target, schema, options, snapshot.manifest.table, commit.codecs)
     try:
         writer.follow(decided_tokenizers(snapshot.segments, schema))
         for batch in commit.batches:
@@ -86,14 +87,21 @@ def commit_file(
     return writer
 
 
-def new_writer(target: str, schema: Schema, options: TableOptions, table_id: bytes) -> SegmentWriter:
-    """Writes a segment that a manifest numbers."""
+def new_writer(
+    target: str,
+    schema: Schema,
+    options: TableOptions,
+    table_id: bytes,
+    codecs: Mapping[int, VectorCodec] | None = None,
+) -> SegmentWriter:
+    """Writes a segment that a manifest numbers. codecs: see ``Commit``."""
     return SegmentWriter(
         target,
         schema,
         options.write_options(),
         table_id=table_id,
         table_options=numbered_options(options.to_catalog()),
+        codecs=codecs,
         placement=NewFile(target),
     )
 

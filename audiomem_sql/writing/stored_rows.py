@@ -9,7 +9,7 @@ import pyarrow as pa
 from audiomem_sql.arrays import I64Array
 from audiomem_sql.columns.stored_values import stored_rows
 from audiomem_sql.storage.log import LogRecord
-from audiomem_sql.versions import StoredSnapshot
+from audiomem_sql.versions import Snapshot
 from audiomem_sql.writing.unique_keys import Folded, KeyColumns, UniqueKeys
 
 #: Rows, and bytes before compression, that are tried as a record.
@@ -27,7 +27,7 @@ class StoredRows:
 
     def __init__(
         self,
-        snapshot: StoredSnapshot,
+        snapshot: Snapshot,
         given: pa.Table,
         table: pa.Table,
         rowids: I64Array,

@@ -20,7 +20,8 @@ import audiomem_sql as am
 from audiomem_sql.errors import AudioMemError, BusyError
 from audiomem_sql.remote import RemoteFile  # noqa: F401
 from audiomem_sql.remote.commits import Committer  # noqa: F401
-from audiomem_sql.table import stored_session  # noqa: F401
+from audiomem_sql.shards import remote_files  # noqa: F401
+from audiomem_sql.table import stored_session, stored_sharded_session  # noqa: F401
 
 WRITERS = 2
 
@@ -85,12 +86,23 @@ def started(url: str, folder: Path, number: int) -> int:
     os._exit(1)
 
 
+def wait_for_one(journal: Path) -> None:
+    """Until one commit was acknowledged, which a busy machine may take its time for."""
+    for _ in range(500):
+        if journal.exists() and "\ndone" in journal.read_text():
+            return
+        time.sleep(0.01)
+
+
 def main(url: str, folder: Path, kills: int) -> None:
     chance, numbers = random.Random(1), iter(range(1 << 30))
     crew = [started(url, folder, next(numbers)) for _ in range(WRITERS)]
-    for _ in range(kills):
-        time.sleep(chance.uniform(0.2, 0.9))
+    newest = list(range(WRITERS))
+    for number in range(WRITERS, WRITERS + kills):
         place = chance.randrange(WRITERS)
+        wait_for_one(folder / f"journal{newest[place]}")
+        time.sleep(chance.uniform(0, 0.5))
+        newest[place] = number
         os.kill(crew[place], signal.SIGKILL)
         os.waitpid(crew[place], 0)
         crew[place] = started(url, folder, next(numbers))

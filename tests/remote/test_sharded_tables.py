@@ -124,8 +124,8 @@ def test_refused_writes(store: S3Store, proxy: FaultyProxy, tmp_path: Path) -> N
     for write in writes:
         with pytest.raises(UnsupportedError, match=r"kb\.shards: a sharded table"):
             write()
-    with pytest.raises(UnsupportedError, match="is made in a folder"):
-        am.create(f"s3://{BUCKET}/sharded/refused/new.shards", COLUMNS, shards=2)
+    with pytest.raises(StorageError, match="is there already"):
+        am.create(url, COLUMNS, shards=2)
     with pytest.raises(OptionError, match=r"only sharded tables are called \.shards"):
         am.create(f"s3://{BUCKET}/sharded/refused/new.shards", COLUMNS)
     assert objects(store, "sharded/refused/kb.shards") == before

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from collections import Counter
 from pathlib import Path
+
+import pytest
 
 import audiomem_sql as am
 from remote.conftest import BUCKET
@@ -13,16 +16,29 @@ from remote.proxy import FaultyProxy
 
 COLUMNS = ["id INTEGER PRIMARY KEY", "token TEXT", "kind TEXT", "n INTEGER"]
 KILLS = 10
+SHARDED_KILLS = int(os.environ.get("AUDIOMEM_SHARDED_KILLS", "3"))
 
 
-def test_killed_writers(proxy: FaultyProxy, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("name", "options", "kills"),
+    [
+        ("kb.flac", {}, KILLS),
+        ("kb.shards", {"shards": 3, "shard_key": "token", "profile": "embedded"}, SHARDED_KILLS),
+    ],
+)
+def test_killed_writers(
+    proxy: FaultyProxy, tmp_path: Path, name: str, options: dict[str, object], kills: int
+) -> None:
     """Nothing acknowledged is lost or there twice; what was refused is not there; no count is lost."""
-    url = f"s3://{BUCKET}/crash/kb.flac"
-    with am.Table.create(url, COLUMNS) as table:
+    url = f"s3://{BUCKET}/crash/{name}"
+    with am.Table.create(url, COLUMNS, options) as table:
         table.append([{"id": 1, "token": "count", "kind": "", "n": 0}])
     crew = Path(__file__).with_name("stored_crew.py")
     done = subprocess.run(
-        [sys.executable, crew, url, tmp_path, str(KILLS)], capture_output=True, text=True, timeout=120
+        [sys.executable, crew, url, tmp_path, str(kills)],
+        capture_output=True,
+        text=True,
+        timeout=120 + 3 * kills,
     )
     assert done.returncode == 0, done.stderr
     lines = [line for path in tmp_path.glob("journal*") for line in path.read_text().splitlines()]
@@ -46,6 +62,6 @@ def test_killed_writers(proxy: FaultyProxy, tmp_path: Path) -> None:
             same = messages[token] == int(version)
             assert same or (kind == "count" and messages[token] < int(version))
         assert [version.number for version in table.versions] == list(range(1, table.version + 1))
-        assert len(acknowledged) >= KILLS
+        assert len(acknowledged) >= kills
         table.vacuum()
         assert sorted(table.to_arrow().to_pylist(), key=str) == sorted(rows, key=str)

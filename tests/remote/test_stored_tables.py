@@ -63,10 +63,10 @@ def rows_of(table: Any) -> dict[int, dict[str, Any]]:
 class Model:
     """What every version of the table shows, told by plain dictionaries."""
 
-    def __init__(self, url: str, seed: int) -> None:
+    def __init__(self, url: str, seed: int, **options: Any) -> None:
         self.url = url
         self.chance = random.Random(seed)
-        self.tables = [am.Table.create(url, COLUMNS), am.open(url)]
+        self.tables = [am.Table.create(url, COLUMNS, options), am.open(url)]
         self.rows: dict[int, dict[str, Any]] = {}
         self.versions: dict[int, dict[int, dict[str, Any]]] = {1: {}}
         self.oldest, self.high, self.made = 1, 0, 0
@@ -215,7 +215,7 @@ def test_appends_go_together(url: str) -> None:
     """A race that was lost: the manifest gives other rowids, and nothing is encoded again."""
     one, other = am.Table.create(url, COLUMNS), am.Table(url)
     for body in ("small", "large" * 30_000):
-        head = one.files.stored._newest()  # type: ignore[union-attr]
+        head = one.files.stored.newest()  # type: ignore[union-attr]
         assert other.append([{"name": f"other {body[:5]}", "body": body}]) == head.manifest.version + 1
         before = one.version
         one.files.stored.look = lambda: None  # type: ignore[method-assign, union-attr]

@@ -5,7 +5,8 @@ What the rooms above use:
 - ``open_store`` gives an ``ObjectStore``, ``table_store`` that of a table's URL and its key;
   ``check_conditions`` tells whether it can be written to
 - ``ManifestReader`` reads a ``Manifest``, and whether there is a new one
-- ``Committer`` makes a ``Commit``, ``Fold``, ``Import``, ``Retag``, ``Lease``
+- ``Committer`` makes a ``Commit``, ``Fold``, ``Import``, ``Retag``, ``Lease``; ``SplitChange`` is one of a
+  sharded table, such as ``SplitFold`` and ``Reserve``
 - ``collect`` removes what is no longer needed
 """
 
@@ -18,6 +19,7 @@ from audiomem_sql.remote.commits.manifest import Footprint, Manifest
 from audiomem_sql.remote.commits.obstore_store import ObstoreStore, open_store, table_store
 from audiomem_sql.remote.commits.probing import check_conditions
 from audiomem_sql.remote.commits.reading import Head, ManifestReader
+from audiomem_sql.remote.commits.splitting import Reserve, SplitChange, SplitFold
 from audiomem_sql.remote.commits.store import Mark, Missing, ObjectStore, Refused, Stored, Unanswered, Upload
 from audiomem_sql.remote.commits.waiting import Surroundings
 
@@ -40,7 +42,10 @@ __all__ = [
     "ObjectStore",
     "ObstoreStore",
     "Refused",
+    "Reserve",
     "Retag",
+    "SplitChange",
+    "SplitFold",
     "Stored",
     "Surroundings",
     "Unanswered",

@@ -7,16 +7,18 @@ made again on the new manifest unless the two do not go together.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Hashable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from itertools import accumulate
 
 from audiomem_sql.errors import AudioMemError, BusyError, InFile, StorageError
-from audiomem_sql.remote.commits.changes import Change, Lease, NewEpoch, Uploaded
+from audiomem_sql.remote.commits.changes import Change, Lease, NewEpoch, NewSegment, Uploaded
 from audiomem_sql.remote.commits.manifest import RECENT, RETENTION, Done, Manifest, PageEntry
 from audiomem_sql.remote.commits.manifest_bytes import MANIFEST_BYTES, pack_manifest, pack_page
 from audiomem_sql.remote.commits.paths import epoch_of, new_name
 from audiomem_sql.remote.commits.reading import Head, ManifestReader, check_goes_on
+from audiomem_sql.remote.commits.splitting import SplitChange
 from audiomem_sql.remote.commits.store import Mark, Missing, ObjectStore, Refused, Unanswered
 from audiomem_sql.remote.commits.waiting import Patience, Surroundings
 
@@ -24,6 +26,8 @@ from audiomem_sql.remote.commits.waiting import Patience, Surroundings
 MOST_AT_ONCE = 32
 #: A segment that is larger is uploaded in parts.
 PARTS_ABOVE = 16 << 20
+#: Segments of one change of a sharded table that are uploaded at the same time.
+UPLOADS_AT_ONCE = 8
 
 #: What became of a change: the version that it made or found, or why it was refused.
 Outcome = int | AudioMemError
@@ -131,7 +135,8 @@ class _Attempt:
         self.store, self.reader = committer.store, committer.reader
         self.left = list(changes)
         self.outcomes: dict[bytes, Outcome] = {}
-        self._uploads: dict[bytes, Uploaded] = {}
+        #: By the id of a change, or that and more for each part of one.
+        self._uploads: dict[Hashable, Uploaded] = {}
         #: The oldest manifest that a replacement of ours may have taken the place of, if that is in doubt.
         self._doubt: Manifest | None = None
 
@@ -230,8 +235,7 @@ class _Attempt:
         for change in tuple(self.left):
             try:
                 change.check(newer)
-                uploaded = self._uploaded(change, newer, head.manifest.epoch, patience)
-                newer = change.apply(newer, uploaded)
+                newer = self._applied(change, newer, head.manifest.epoch, patience)
             except AudioMemError as error:
                 if isinstance(error, Unanswered):
                     raise
@@ -259,23 +263,58 @@ class _Attempt:
                 remedy="Wait until it gives the lease back, or take it over.",
             )
 
-    def _uploaded(self, change: Change, head: Manifest, epoch: int, patience: Patience) -> Uploaded | None:
-        """The segment of ``change`` in the store, under ``epoch``: that of the manifest that is replaced."""
+    def _applied(self, change: Change, head: Manifest, epoch: int, patience: Patience) -> Manifest:
+        """``head`` with the change. Its segments go to ``epoch``, which is that of the old manifest."""
+        if isinstance(change, SplitChange):
+            return self._applied_to_shards(change, head, epoch, patience)
         known = self._uploads.get(change.commit)
-        if known is not None and epoch_of(known.name) == epoch:
-            return known
-        made = change.segment(head) if known is None else known.made
-        if made is None:
-            return None
+        if known is None or epoch_of(known.name) != epoch:
+            made = change.segment(head) if known is None else known.made
+            known = None if made is None else self._put(made, epoch, patience)
+            if known is not None:
+                self._uploads[change.commit] = known
+        return change.apply(head, known)
+
+    def _applied_to_shards(
+        self, change: SplitChange, head: Manifest, epoch: int, patience: Patience
+    ) -> Manifest:
+        """The same for a change with parts, whose segments are uploaded together."""
+        numbering = change.numbering(head)
+
+        def known(number: int) -> Uploaded | None:
+            return self._uploads.get((change.commit, number, numbering))
+
+        wanted = change.segments(head, lambda number: known(number) is not None)
+        uploads: dict[int, Uploaded] = {}
+        for number in change.parts(head):
+            if (upload := known(number)) is not None:
+                if epoch_of(upload.name) == epoch:
+                    uploads[number] = upload
+                else:
+                    wanted[number] = upload.made
+        if len(wanted) < 2:
+            done = [self._put(made, epoch, patience) for made in wanted.values()]
+        else:
+            seconds, surroundings = self.committer.seconds, self.committer.surroundings
+            with ThreadPoolExecutor(min(len(wanted), UPLOADS_AT_ONCE), "uploads") as pool:
+                done = list(
+                    pool.map(
+                        lambda made: self._put(made, epoch, Patience(seconds, surroundings)), wanted.values()
+                    )
+                )
+        for number, upload in zip(wanted, done, strict=True):
+            uploads[number] = self._uploads[change.commit, number, numbering] = upload
+        return change.applied(head, uploads)
+
+    def _put(self, made: NewSegment, epoch: int, patience: Patience) -> Uploaded:
+        """Put a segment into the store, where no manifest names it yet."""
 
         def put(key: str) -> Mark:
             if made.size > PARTS_ABOVE:
                 return self.store.put_parts(key, made.parts())
             return self.store.put_if_absent(key, b"".join(made.parts()))
 
-        name, mark = self._upload("flac", epoch, put, patience)
-        uploaded = self._uploads[change.commit] = Uploaded(made, name, mark)
-        return uploaded
+        return Uploaded(made, *self._upload("flac", epoch, put, patience))
 
     def _upload(
         self, kind: str, epoch: int, put: Callable[[str], Mark], patience: Patience

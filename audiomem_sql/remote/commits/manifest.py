@@ -150,6 +150,9 @@ class Manifest:
     seq: one more with each replacement. epoch: one more with each collection. schema: how often the columns
     changed. oldest: the oldest version that is kept. segments: all, also those in ``pages``, which hold the
     first ones. writer: who alone may write, if anyone. retention: see ``Retired``, in versions.
+
+    shards: of a sharded table, which has no segments and records of its own: those of each shard, with
+    versions of its own. content: what else the manifest of a sharded table says, see ``shards/manifest.py``.
     """
 
     table: bytes
@@ -168,6 +171,8 @@ class Manifest:
     retired: tuple[Retired, ...] = ()
     pages: tuple[PageEntry, ...] = ()
     writer: bytes | None = None
+    shards: tuple[Manifest, ...] = ()
+    content: bytes = b""
 
     @property
     def paged(self) -> int:
@@ -177,7 +182,8 @@ class Manifest:
     @property
     def inline_bytes(self) -> int:
         """Bytes of all records."""
-        return sum(len(entry.record) for entry in self.inline)
+        own = sum(len(entry.record) for entry in self.inline)
+        return own + sum(shard.inline_bytes for shard in self.shards)
 
     @cached_property
     def names(self) -> frozenset[str]:
@@ -186,7 +192,8 @@ class Manifest:
 
     def _all_names(self) -> list[str]:
         segments = [entry.name for entry in self.segments]
-        return segments + [entry.name for entry in self.retired] + [page.name for page in self.pages]
+        names = segments + [entry.name for entry in self.retired] + [page.name for page in self.pages]
+        return names + [name for shard in self.shards for name in shard._all_names()]
 
     def version_of(self, commit: bytes) -> int | None:
         """The version that ``commit`` made, or found, as far as the manifest remembers."""
@@ -205,6 +212,8 @@ class Manifest:
         """Whether it has the id of every commit that was made after ``seq``, and after ``version``."""
         if self.recent and self.recent[0].seq <= seq:
             return True
+        if self.shards:  # their segments and records have versions of their own
+            return False
         joined = [segment for segment in self.segments if segment.last_version > version]
         return all(any(segment.commit) for segment in joined)
 
@@ -220,6 +229,8 @@ class Manifest:
 
     def contradiction(self) -> str:
         """What is wrong with it, in words; "" if nothing is."""
+        if self.shards:
+            return self._contradiction_of_shards()
         runs = self.runs()
         if any(first > last for first, last in runs):
             return "a segment ends before it begins"
@@ -234,4 +245,17 @@ class Manifest:
             return "segments are out of order"
         if any(not 0 < version <= self.version for version in self.tags.values()):
             return "a tag names a version that there is not"
+        return self._named_twice()
+
+    def _contradiction_of_shards(self) -> str:
+        if self.segments or self.inline or self.pages or not self.content:
+            return "rows are in no shard, or it does not say where they belong"
+        for number, shard in enumerate(self.shards):
+            if shard.shards or shard.retired or (what := shard.contradiction()):
+                return f"of shard {number}: {what or 'it has what belongs to the table'}"
+        if any(not 0 < version <= self.version for version in self.tags.values()):
+            return "a tag names a version that there is not"
+        return self._named_twice()
+
+    def _named_twice(self) -> str:
         return "" if len(self.names) == len(self._all_names()) else "an object is named twice"

@@ -35,7 +35,7 @@ MAX_RAW_BYTES = 16 << 20
 #: A manifest that would be larger than this puts its older segments into a page.
 MANIFEST_BYTES = 256 << 10
 #: Features that this version knows, of those that a manifest may require.
-FEATURES = frozenset({"manifest-numbers"})
+FEATURES = frozenset({"manifest-numbers", "shards"})
 ID_BYTES = 16
 _MOST = (1 << 63) - 1
 _SHORT = 1 << 10
@@ -43,8 +43,8 @@ _SHORT = 1 << 10
 
 def pack_manifest(manifest: Manifest) -> bytes:
     """Its bytes, without the segments that are in pages. LimitError if they are too many."""
-    content = {
-        "requires": sorted(FEATURES),
+    content: dict[str, Any] = {
+        "requires": ["manifest-numbers", "shards"] if manifest.shards else ["manifest-numbers"],
         "table": manifest.table,
         "seq": manifest.seq,
         "epoch": manifest.epoch,
@@ -58,16 +58,22 @@ def pack_manifest(manifest: Manifest) -> bytes:
         "tags": dict(sorted(manifest.tags.items())),
         "pages": [[page.name, page.size, page.count] for page in manifest.pages],
         "segments": [_segment_list(entry) for entry in manifest.segments[manifest.paged :]],
-        "inline": [
-            [e.version, e.time, e.first_rowid, e.new_rows, e.commit, e.record] for e in manifest.inline
-        ],
+        "inline": [_record_list(entry) for entry in manifest.inline],
         "recent": [
             [d.commit, d.seq, d.version, _footprint_list(d.footprint), d.first_rowid, d.new_rows]
             for d in manifest.recent
         ],
         "retired": [[entry.name, entry.size, entry.version] for entry in manifest.retired],
     }
+    if manifest.shards:
+        content["shards"] = [_shard_list(shard) for shard in manifest.shards]
+        content["content"] = manifest.content
     return _pack(MANIFEST_MAGIC, content)
+
+
+def is_manifest(data: bytes) -> bool:
+    """Whether the first bytes of an object are those of such a manifest."""
+    return data[2:8] == MANIFEST_MAGIC
 
 
 def unpack_manifest(data: bytes, page: Callable[[PageEntry], Sequence[SegmentEntry]]) -> Manifest:
@@ -173,15 +179,48 @@ def _manifest_of(content: Any) -> Manifest:
             PageEntry(_name(v[0]), _count(v[1]), _number(v[2], 1)) for v in _listed(content["pages"])
         ),
         segments=tuple(_segment_of(value) for value in _listed(content["segments"])),
-        inline=tuple(
-            InlineEntry(_count(v[0]), _number(v[1]), _number(v[2]), _count(v[3]), _id(v[4]), _bytes(v[5]))
-            for v in _listed(content["inline"])
-        ),
+        inline=tuple(_record_of(value) for value in _listed(content["inline"])),
         recent=tuple(
             Done(_id(v[0]), _count(v[1]), _count(v[2]), _footprint_of(v[3]), _number(v[4]), _count(v[5]))
             for v in _listed(content["recent"])
         ),
         retired=tuple(Retired(_name(v[0]), _count(v[1]), _count(v[2])) for v in _listed(content["retired"])),
+        shards=tuple(_shard_of(value) for value in _listed(content.get("shards", []))),
+        content=_bytes(content.get("content", b"")),
+    )
+
+
+def _shard_list(shard: Manifest) -> list[Any]:
+    return [
+        shard.table,
+        shard.version,
+        shard.time,
+        shard.oldest,
+        [_segment_list(entry) for entry in shard.segments],
+        [_record_list(entry) for entry in shard.inline],
+    ]
+
+
+def _shard_of(value: Any) -> Manifest:
+    table, version, time, oldest, segments, records = value[:6]
+    return Manifest(
+        table=_id(table),
+        version=_count(version),
+        time=_number(time),
+        oldest=_count(oldest),
+        segments=tuple(_segment_of(each) for each in _listed(segments)),
+        inline=tuple(_record_of(each) for each in _listed(records)),
+    )
+
+
+def _record_list(entry: InlineEntry) -> list[Any]:
+    return [entry.version, entry.time, entry.first_rowid, entry.new_rows, entry.commit, entry.record]
+
+
+def _record_of(value: Any) -> InlineEntry:
+    version, time, first, new_rows, commit, record = value[:6]
+    return InlineEntry(
+        _count(version), _number(time), _number(first), _count(new_rows), _id(commit), _bytes(record)
     )
 
 

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 
 #: The name, in a manifest, of the object that has the table's own key.
 BASE = "base"
+#: What the keys of sharded tables end with, whose objects are all below the key.
+SHARDED = ".shards"
 _NAME = re.compile(r"([0-9a-f]{8})-[0-9a-f]{32}\.(?:flac|page)")
 #: The last epoch that a name can say.
 MAX_EPOCH = (1 << 32) - 1
@@ -30,14 +32,14 @@ def epoch_of(name: str) -> int | None:
 
 @dataclass(frozen=True, slots=True)
 class TablePaths:
-    """The keys of the table ``key``, such as ``data/kb.flac``."""
+    """The keys of the table ``key``, such as ``data/kb.flac``, or ``data/kb.shards``, which has no object."""
 
     key: str
 
     @property
     def folder(self) -> str:
         """What all other keys of the table begin with."""
-        return f"{self.key}.d/"
+        return f"{self.key}/" if self.key.lower().endswith(SHARDED) else f"{self.key}.d/"
 
     @property
     def manifest(self) -> str:
