@@ -12,6 +12,7 @@ Where the schema has a view or trigger that may have written the text, it reads 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -193,12 +194,12 @@ def failed(error: Exception, condition: str, path: str) -> Exception:
 
 def in_rows(rowids: I64Array) -> RowFilter:
     """The filter that lets through the rows with one of ``rowids``, ascending int64 (n,)."""
+    return partial(_in_rows, rowids)  # which can be pickled: other processes search with it, too
 
-    def passes(load: Callable[[int], pa.Array]) -> BoolArray:
-        loaded = int64_view(load(ROWID))
-        if not len(rowids):
-            return np.zeros(len(loaded), bool)
-        places = np.minimum(np.searchsorted(rowids, loaded), len(rowids) - 1)
-        return np.asarray(rowids[places] == loaded, bool)
 
-    return passes
+def _in_rows(rowids: I64Array, load: Callable[[int], pa.Array]) -> BoolArray:
+    loaded = int64_view(load(ROWID))
+    if not len(rowids):
+        return np.zeros(len(loaded), bool)
+    places = np.minimum(np.searchsorted(rowids, loaded), len(rowids) - 1)
+    return np.asarray(rowids[places] == loaded, bool)

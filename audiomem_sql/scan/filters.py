@@ -65,7 +65,7 @@ def filters_of(
             raise
 
     filters: list[Filter] = []
-    mixed: list[tuple[Condition, dict[int, Filter | SqlRows]]] = []
+    mixed: list[tuple[Condition, list[tuple[Predicate, Filter | SqlRows]]]] = []
     for part in conjuncts(condition):
         predicates = predicates_of(part)
         if isinstance(part, Predicate) and not isinstance(part, SqlPredicate):
@@ -73,14 +73,14 @@ def filters_of(
         elif isinstance(part, And | Or | Not) and _on_one_column(predicates):
             filters.append(Filter(predicates[0].column, combine(part, bind_predicate)))
         else:
-            bound = {
-                id(predicate): SqlRows(predicate, schema, whole)
+            bound: list[Filter | SqlRows] = [
+                SqlRows(predicate, schema, whole)
                 if isinstance(predicate, SqlPredicate)
                 else Filter(predicate.column, bind_predicate(predicate))
                 for predicate in predicates
-            }
-            mixed.append((part, bound))
-    return filters, _row_filter(mixed) if mixed else None
+            ]
+            mixed.append((part, list(zip(predicates, bound, strict=True))))
+    return filters, _MixedFilter(mixed) if mixed else None
 
 
 def _on_one_column(predicates: Sequence[Predicate]) -> bool:
@@ -112,15 +112,27 @@ def filters_of_text(
         raise
 
 
-def _row_filter(conditions: Sequence[tuple[Condition, Mapping[int, Filter | SqlRows]]]) -> RowFilter:
-    def passes(load: Callable[[int], pa.Array[Any]]) -> BoolArray:
-        masks = [_mask(condition, filters, load) for condition, filters in conditions]
+class _MixedFilter:
+    """A RowFilter of conditions on several columns, each with what its predicates are bound to.
+
+    It can be pickled: other processes search with it, too.
+    """
+
+    def __init__(
+        self, conditions: Sequence[tuple[Condition, Sequence[tuple[Predicate, Filter | SqlRows]]]]
+    ) -> None:
+        self._conditions = conditions
+
+    def __call__(self, load: Callable[[int], pa.Array[Any]]) -> BoolArray:
+        """The rows for which all conditions are true, bool (n,)."""
+        masks = [
+            _mask(condition, {id(predicate): item for predicate, item in bound}, load)
+            for condition, bound in self._conditions
+        ]
         mask = masks[0]
         for other in masks[1:]:
             mask = mask & other
         return mask
-
-    return passes
 
 
 def _mask(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Sequence
+from typing import Any
 
 from audiomem_sql.columns.schema import Schema
 from audiomem_sql.errors import (
@@ -40,6 +41,8 @@ class ShardFile:
         self.table_id = entry.table_id
         self.files = files
         self.on_damage = "fail"
+        #: Of the first shard of a table: the processes that search it beside this one, and end with it.
+        self.workers: Any = None
         self._schemas = list(schemas)
         self._cache = cache
         self._guard = threading.RLock()
@@ -140,6 +143,9 @@ class ShardFile:
 
     def close(self) -> None:
         """Close what is open."""
+        workers, self.workers = self.workers, None
+        if workers is not None:
+            workers.close()
         with self._guard:
             if self._loaded is not None:
                 self._loaded.close()

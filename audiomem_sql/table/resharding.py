@@ -1,4 +1,4 @@
-"""Moves rows between the shards of a table until there are as many shards as are wanted.
+"""Moves rows between the shards of a table until these are as they are wanted (``bucket_plans.py``).
 
 The manifest has a target: the shard that each bucket is to be in. A step is a commit that moves the rows of
 some buckets from one shard to another, and says so in the table of buckets: readers see the version before,
@@ -19,14 +19,13 @@ import numpy as np
 
 from audiomem_sql.columns.batch import Batch
 from audiomem_sql.columns.selection import taken
-from audiomem_sql.errors import BusyError, OptionError, UnsupportedError
+from audiomem_sql.errors import BusyError, InFile, UnsupportedError
 from audiomem_sql.machine.block_cache import BlockCache
 from audiomem_sql.machine.durable import fsync_folder, storage_error
 from audiomem_sql.machine.progress import Progress
 from audiomem_sql.scan import in_rowid_order, scan
 from audiomem_sql.shards import (
     BUCKETS,
-    MAX_SHARDS,
     Manifest,
     Pin,
     ShardedFiles,
@@ -34,6 +33,7 @@ from audiomem_sql.shards import (
     ShardEntry,
     shard_name,
 )
+from audiomem_sql.table.bucket_plans import Wish
 from audiomem_sql.table.creation import create_file
 from audiomem_sql.table.open_table import OpenTable
 from audiomem_sql.table.sessions import session_of
@@ -83,56 +83,50 @@ class Resharding:
         )
 
 
-def balanced(table: Sequence[int], shards: int) -> tuple[int, ...]:
-    """The shard of each bucket with ``shards`` shards of as many buckets, of which as few as can be move."""
-    kept: list[list[int]] = [[] for _ in range(shards)]
-    left: list[int] = []
-    for bucket, shard in enumerate(table):
-        (kept[shard] if shard < shards else left).append(bucket)
-    least, more = divmod(BUCKETS, shards)
-    fullest = sorted(range(shards), key=lambda shard: -len(kept[shard]))
-    quotas = {shard: least + (place < more) for place, shard in enumerate(fullest)}
-    for shard, buckets in enumerate(kept):
-        left += buckets[quotas[shard] :]
-        del buckets[quotas[shard] :]
-    left.sort()
-    for shard, buckets in enumerate(kept):
-        wanted = quotas[shard] - len(buckets)
-        buckets += left[:wanted]
-        del left[:wanted]
-    target = list(table)
-    for shard, buckets in enumerate(kept):
-        for bucket in buckets:
-            target[bucket] = shard
-    return tuple(target)
-
-
-def planned(path: str | os.PathLike[str], shards: int) -> Resharding:
+def planned(
+    path: str | os.PathLike[str],
+    to: int | None = None,
+    *,
+    weights: Sequence[float] | None = None,
+    split: int | None = None,
+) -> Resharding:
     """What :func:`reshard` would do; nothing is changed. Errors as of that."""
-    opened = _opened(path, shards)
+    opened = _opened(path)
     try:
-        return _plan(_sharded(opened), shards)
+        with InFile(path):
+            return _plan(_sharded(opened), Wish.of(to, weights, split))
     finally:
         opened.close()
 
 
 def reshard(
-    path: str | os.PathLike[str], shards: int, *, progress: Progress | None = None, most_rows: int = MOST_ROWS
+    path: str | os.PathLike[str],
+    to: int | None = None,
+    *,
+    weights: Sequence[float] | None = None,
+    split: int | None = None,
+    progress: Progress | None = None,
+    most_rows: int = MOST_ROWS,
 ) -> Resharding:
-    """Have ``shards`` shards in the table in the folder ``path``; what was done.
+    """Have other shards in the table in the folder ``path``; what was done.
 
-    A reshard that was killed goes on, also to another number. With fewer shards than before the last ones
-    become empty, and their files stay for old versions. progress: called with buckets moved and buckets in
-    all. UnsupportedError for a table in one file, OptionError for a number that cannot be, BusyError while
-    others keep writing.
+    to: so many of as many buckets each. weights: as many as these, with buckets in proportion. split: half of
+    the buckets of the shard with this number go to a new one. Without any, what was begun goes on.
+
+    A reshard that was killed goes on when it is asked for again, and what is asked for may be another one.
+    With fewer shards than before the last ones become empty, and their files stay for old versions. progress:
+    called with buckets moved and buckets in all. UnsupportedError for a table in one file, OptionError for
+    what cannot be, BusyError while others keep writing.
     """
-    opened = _opened(path, shards)
+    with InFile(path):
+        wish = Wish.of(to, weights, split)
+    opened = _opened(path)
     session = session_of(opened, BUSY_TIMEOUT)
     assert isinstance(session, Moving)
     try:
-        with session.writing():
-            plan = _plan(session.snapshot, shards)
-            _prepare(session, shards)
+        with session.writing(), InFile(path):
+            plan = _plan(session.snapshot, wish)
+            _prepare(session, wish)
         left = plan.buckets
         while left:
             left = _patient_step(session, most_rows)
@@ -143,9 +137,7 @@ def reshard(
         session.close()
 
 
-def _opened(path: str | os.PathLike[str], shards: int) -> OpenTable:
-    if not isinstance(shards, int) or not 1 <= shards <= MAX_SHARDS:
-        raise OptionError(f"a table has 1 to {MAX_SHARDS:,} shards, not {shards!r:.60}", file=path)
+def _opened(path: str | os.PathLike[str]) -> OpenTable:
     opened = OpenTable(path)
     if not isinstance(opened.files, ShardedFiles):
         opened.close()
@@ -164,36 +156,43 @@ def _sharded(opened: OpenTable) -> ShardedSnapshot:
     return snapshot
 
 
-def _plan(snapshot: ShardedSnapshot, shards: int) -> Resharding:
-    now = snapshot.manifest.shard_of_bucket
-    target = balanced(now, shards)
+def _plan(snapshot: ShardedSnapshot, wish: Wish) -> Resharding:
+    manifest = snapshot.manifest
+    now, target = manifest.shard_of_bucket, wish.target(manifest)
     moved = [shard for shard, to in zip(now, target, strict=True) if shard != to]
     rows = 0.0
     for shard in set(moved):
         rows += snapshot.shard(shard).rows * moved.count(shard) / now.count(shard)
-    new = max(0, shards - len(snapshot.manifest.shards))
-    return Resharding(shards, new, len(moved), round(rows))
+    shards = _count(wish, target)
+    return Resharding(shards, max(0, shards - len(manifest.shards)), len(moved), round(rows))
 
 
-def _target(manifest: Manifest, shards: int) -> tuple[int, ...] | None:
+def _count(wish: Wish, target: Sequence[int]) -> int:
+    """How many shards there are to be."""
+    return 1 + max(target) if wish.to is None else wish.to
+
+
+def _target(manifest: Manifest, wish: Wish) -> Sequence[int] | None:
     """The shard that each bucket is to be in; None if all are there."""
-    target = balanced(manifest.shard_of_bucket, shards)
+    target = wish.target(manifest)
     return None if target == manifest.shard_of_bucket else target
 
 
-def _prepare(session: Moving, shards: int) -> None:
+def _prepare(session: Moving, wish: Wish) -> None:
     """Make the new shards, and put the target into the manifest."""
     if not isinstance(session, ShardedSession):
         from audiomem_sql.table.stored_resharding import aim
         from audiomem_sql.table.stored_sharded_session import StoredShardedSession
 
         assert isinstance(session, StoredShardedSession)
-        aim(session, shards, lambda manifest: _target(manifest, shards))
+        count = _count(wish, wish.target(session.snapshot.manifest))
+        aim(session, count, lambda manifest: _target(manifest, wish))
         return
     manifest = session.snapshot.manifest
+    target = wish.target(manifest)
     folder = session.opened.files.address
     more: list[ShardEntry] = []
-    for number in range(len(manifest.shards), shards):
+    for number in range(len(manifest.shards), _count(wish, target)):
         more.append(_new_shard(folder, shard_name(number), manifest))
     if more:
         try:
@@ -201,7 +200,7 @@ def _prepare(session: Moving, shards: int) -> None:
         except OSError as error:
             raise storage_error(error, folder) from error
     manifest = manifest.with_shards(more)
-    session.replace_manifest(manifest.with_target(_target(manifest, shards)))
+    session.replace_manifest(manifest.with_target(None if target == manifest.shard_of_bucket else target))
 
 
 def _new_shard(folder: str, name: str, manifest: Manifest) -> ShardEntry:

@@ -33,7 +33,7 @@ from audiomem_sql.shards import (
     zone_columns,
 )
 from audiomem_sql.storage.segment import TableOptions, Version
-from audiomem_sql.table.creation import completed, create_file
+from audiomem_sql.table.creation import completed, create_file, salvaged_columns
 from audiomem_sql.table.reader import TableReader
 from audiomem_sql.versions import Snapshot, TableFiles
 
@@ -109,7 +109,21 @@ def is_folder_name(path: str | os.PathLike[str]) -> bool:
     return os.fsdecode(path).rstrip(os.sep).lower().endswith(EXTENSION)
 
 
-def salvaged_shards(broken: TableReader) -> dict[str, Any]:
+def create_salvaged(
+    path: str | os.PathLike[str], broken: TableReader, options: Mapping[str, Any], like: str
+) -> None:
+    """Make an empty table at ``path``, which must be free, for the rows of ``broken``.
+
+    like: the file whose mode and owner it gets.
+    """
+    columns = salvaged_columns(broken)
+    if is_folder_name(path):
+        create_folder(path, columns, {**options, **_salvaged_shards(broken)})
+    else:
+        create_file(path, columns, options, like)
+
+
+def _salvaged_shards(broken: TableReader) -> dict[str, Any]:
     """The options of shards of a table that takes the rows of ``broken``."""
     if not isinstance(broken.snapshot, ShardedSnapshot):
         return {"shards": 1}

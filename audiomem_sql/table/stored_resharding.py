@@ -51,13 +51,14 @@ class Aim(SplitChange):
 
     def joined(self, head: Manifest, shards: Sequence[Manifest]) -> Manifest:
         """``head`` with the shards, and the target."""
-        manifest = content_of(head).with_shards(
+        before = content_of(head)
+        manifest = before.with_shards(
             [
                 ShardEntry(shard_name(number), shards[number].table, Pin(1, shards[number].time))
                 for number in range(self._before, len(shards))
             ]
         )
-        return with_content(head, manifest.with_target(self._target(manifest)), shards)
+        return with_content(head, manifest.with_target(self._target(before)), shards)
 
 
 def aim(session: StoredShardedSession, shards: int, target: Target) -> None:

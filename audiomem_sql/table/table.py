@@ -20,15 +20,14 @@ from audiomem_sql.search import allow_model
 from audiomem_sql.storage.segment import DEFAULT_MODEL, default_backend
 from audiomem_sql.table.appends import Appends
 from audiomem_sql.table.copying import Copying
-from audiomem_sql.table.creation import create_file, salvaged_columns, write_salvaged
+from audiomem_sql.table.creation import create_file, write_salvaged
 from audiomem_sql.table.reader import TableReader
 from audiomem_sql.table.rows import Current
 from audiomem_sql.table.sessions import session_of
 from audiomem_sql.table.sharded_creation import (
     create_folder,
-    is_folder_name,
+    create_salvaged,
     remove_new,
-    salvaged_shards,
     takes_shards,
 )
 from audiomem_sql.table.sharded_upkeep import schema_changes_of, upkeep_of
@@ -127,11 +126,7 @@ class Table(TableReader, Copying):
         kept = broken.options.to_catalog() | dict(options or {})
         model_digest = str(kept.pop("model_digest", ""))
         like = broken.snapshot.segments[0].path  # a delta, where the base is lost
-        # its model is the file's word, not the user's
-        if is_folder_name(path):
-            create_folder(path, salvaged_columns(broken), {**kept, **salvaged_shards(broken)})
-        else:
-            create_file(path, salvaged_columns(broken), kept, like)
+        create_salvaged(path, broken, kept, like)  # its model is the file's word, not the user's
         table = cls(path)
         try:
             write_salvaged(table._session, broken, model_digest)

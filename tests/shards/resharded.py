@@ -27,8 +27,8 @@ POINTS = {
 
 
 def write(path: str, point: str) -> None:
-    """Have four shards, and stop at ``point``."""
-    owner, name, times = POINTS[point]
+    """Have four shards, or split the first one, and stop at ``point``."""
+    owner, name, times = POINTS[point.removeprefix("split ")]
     original = getattr(owner, name)
     count = 0
 
@@ -42,7 +42,10 @@ def write(path: str, point: str) -> None:
         return answer
 
     setattr(owner, name, stopping)
-    resharding.reshard(path, 4, most_rows=10)
+    if point.startswith("split "):
+        resharding.reshard(path, split=0, most_rows=10)
+    else:
+        resharding.reshard(path, 4, most_rows=10)
 
 
 if __name__ == "__main__" and SERVE in sys.argv:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,10 @@ import pytest
 
 import audiomem_sql as am
 from audiomem_sql.cli.main import run
+from audiomem_sql.columns.batch import Batch
 from audiomem_sql.errors import DamagedFileError, StorageError, UnsupportedError
+from audiomem_sql.shards import ShardedSnapshot
+from audiomem_sql.table import one_file_copy
 from audiomem_sql.table.table import Table
 from shards.sharded import check, codes, create, digests, row
 
@@ -187,3 +191,25 @@ def test_an_empty_table(tmp_path: Path) -> None:
             check(copy)
             copy.append([row(1)])
             assert codes(copy) == {"c1"}
+
+
+def test_rows_come_by_rowid(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also where each shard gives several batches, of which some are empty."""
+    real = one_file_copy.scan
+
+    def in_parts(*given: Any) -> Iterator[Batch]:
+        for batch in real(*given):
+            for start in (*range(0, len(batch), 3), len(batch)):
+                arrays = tuple(array.slice(start, 3) for array in batch.arrays)
+                yield Batch(batch.rowids[start : start + 3], arrays)
+
+    monkeypatch.setattr(one_file_copy, "scan", in_parts)
+    with Table(folder) as table:
+        assert isinstance(table.snapshot, ShardedSnapshot)
+        batches = list(one_file_copy.rows_by_rowid(table.snapshot))
+        rowids = np.concatenate([batch.rowids for batch in batches])
+        assert len(batches) > 4
+        assert (np.diff(rowids) > 0).all()
+        assert len(rowids) == len(table)
+        found = [code for batch in batches for code in batch.arrays[0].to_pylist()]
+        assert {value.decode() if isinstance(value, bytes) else value for value in found} == codes(table)

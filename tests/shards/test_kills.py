@@ -34,7 +34,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.mark.parametrize("many", [False, True])
-@pytest.mark.parametrize("point", [point for point in killed.POINTS if point != "taken back"])
+@pytest.mark.parametrize("point", [point for point in killed.POINTS if "taken back" not in point])
 def test_a_kill(tmp_path: Path, made: Path, writers: Writers, point: str, many: bool) -> None:
     path = tmp_path / "t.shards"
     shutil.copytree(made, path)

@@ -10,11 +10,19 @@ import pytest
 
 from audiomem_sql.connections import connect
 from audiomem_sql.table.table import Table
+from shards.search_processes import started
 
 WORDS = [
     f"{first}{second}" for first in ("ka", "lo", "mi", "nu") for second in ("ra", "se", "ti", "vo", "xu")
 ]
 COLUMNS = ["id INTEGER PRIMARY KEY", "body TEXT SEMANTIC INDEXED", "year INTEGER", "vec FLOAT[8]"]
+COLUMNS += [
+    "near FLOAT[24] INDEXED",
+    "far FLOAT[24] INDEXED (metric=l2, codes=small)",
+    "cut FLOAT[24] INDEXED (dimensions=16)",
+]
+#: Of vectors that are cut the first numbers say nearly all.
+CUT = np.repeat([1.0, 0.02], [16, 8])
 
 
 def _rows(rng: random.Random, count: int) -> list[dict[str, Any]]:
@@ -25,6 +33,9 @@ def _rows(rng: random.Random, count: int) -> list[dict[str, Any]]:
             "body": " ".join(rng.choices(WORDS, k=rng.randint(2, 9))),
             "year": rng.randrange(50),
             "vec": vectors.normal(size=8).astype(np.float32).tolist(),
+            "near": None if number % 11 == 0 else vectors.normal(size=24).astype(np.float32).tolist(),
+            "far": (vectors.normal(size=24) * (1 + number % 3)).astype(np.float32).tolist(),
+            "cut": (vectors.normal(size=24) * CUT).astype(np.float32).tolist(),
         }
         for number in range(count)
     ]
@@ -48,7 +59,12 @@ def tables(tmp_path_factory: pytest.TempPathFactory) -> list[Table]:
     return made
 
 
-def test_100_random_searches(tables: list[Table]) -> None:
+def test_100_random_searches(tables: list[Table], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of one file, of its shards, and of these by two processes."""
+    monkeypatch.setenv("AUDIOMEM_SEARCH_PROCESSES", "2")
+    several = Table(tables[1].path)
+    workers = started(several)
+    monkeypatch.delenv("AUDIOMEM_SEARCH_PROCESSES")
     rng = random.Random(2)
     vectors = np.random.default_rng(3)
     for number in range(100):
@@ -56,7 +72,9 @@ def test_100_random_searches(tables: list[Table]) -> None:
         where = (None, f"year < {rng.randrange(1, 50)}", f"id % 3 = 1 AND year > {rng.randrange(40)}")[
             number % 3
         ]
+        where = where if number % 5 else f"year > 40 OR abs(id) % 7 = {number % 7}"
         vector = vectors.normal(size=8).astype(np.float32)
+        longer = vectors.normal(size=24).astype(np.float32)
         asked: dict[str, Any] = [
             {"query": f"words:{words}", "column": "body"},
             {"query": f"keyword:{words.replace(' ', ' OR ')}", "column": "body"},
@@ -64,11 +82,19 @@ def test_100_random_searches(tables: list[Table]) -> None:
             {"query": f"hybrid:{words}", "column": "body"},
             {"query": words, "column": "body", "fusion": "rrf"},
             {"query": vector, "column": "vec"},
-            {"query": words, "vector": vector},
-        ][number % 7]
+            {"query": words, "vector": vector, "column": "vec"},
+            {"query": longer, "column": "near"},
+            {"query": longer, "column": "far"},
+            {"query": longer * CUT, "column": "cut"},
+            {"query": words, "vector": {"near": longer, "vec": vector}},
+        ][number % 11]
         k = rng.choice((1, 10, 40))
         one, many = (table.search(k=k, where=where, **asked).to_pylist() for table in tables)
         assert one == many, (number, asked, where)
+        before = workers.searches
+        assert several.search(k=k, where=where, **asked).to_pylist() == one, (number, asked, where)
+        assert workers.searches > before
+    several.close()
 
 
 def test_explanations_and_suggestions(tables: list[Table]) -> None:

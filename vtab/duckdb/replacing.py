@@ -41,7 +41,7 @@ def hold(path: str) -> Held:
     BusyError while somebody writes to it. StorageError if something would stay beside the new file.
     """
     if is_sharded(path):
-        raise not_on_shards("is not replaced by another", path, "Delete its folder first, or choose another.")
+        raise not_on_shards("is not replaced by another", path, "Drop it first, or choose another place.")
     if os.path.islink(path) or not os.path.lexists(path):
         _check_nothing_beside(TableFiles(os.path.abspath(path)))  # a link is replaced, not what it leads to
         return Held()

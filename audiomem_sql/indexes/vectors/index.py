@@ -129,6 +129,11 @@ class VectorIndex:
         return self._header.metric
 
     @property
+    def scale(self) -> float:
+        """How long its vectors are, about; 1 by cosine."""
+        return self._header.scale
+
+    @property
     def undirected(self) -> I64Array:
         """int64 (n,), the rows whose vector is zeros, which no search by cosine finds."""
         return np.flatnonzero(self._header.membership == self.lists + 1)

@@ -3,7 +3,7 @@
 Other rooms import from here only.
 
 - ``KeywordWriter`` writes the index of one column, ``KeywordIndex`` reads it. ``KeywordRows`` gives the same
-  answers for texts in memory. Both are a ``KeywordSource``.
+  answers for texts in memory. Both are a ``KeywordSource``, and ``JoinedSources`` are several as one.
 - ``words_of`` gives the ``Words`` of a tokenizer: how texts and queries become words.
 - ``parse_query`` makes an ``Expression`` of a query in FTS5's syntax, ``plain_query`` one of plain words.
 - ``match`` says which rows fulfil an expression; ``Matches`` scores them by ``Statistics``, and ``weights``
@@ -17,6 +17,7 @@ from audiomem_sql.indexes.words.bm25 import Statistics, term_frequencies, weight
 from audiomem_sql.indexes.words.encoder import KeywordWriter
 from audiomem_sql.indexes.words.fts_query import Expression, parse_query
 from audiomem_sql.indexes.words.index import KeywordIndex
+from audiomem_sql.indexes.words.joined import JoinedSources
 from audiomem_sql.indexes.words.marking import best_column, highlight, instances, snippet
 from audiomem_sql.indexes.words.matching import ROW_SHIFT, KeywordSource, Matches, match
 from audiomem_sql.indexes.words.plain_words import plain_query
@@ -26,6 +27,7 @@ from audiomem_sql.indexes.words.tokenizer import Words, words_of
 __all__ = [
     "ROW_SHIFT",
     "Expression",
+    "JoinedSources",
     "KeywordIndex",
     "KeywordRows",
     "KeywordSource",

@@ -117,14 +117,15 @@ class Matches:
     def score(
         self, statistics: Statistics, k: int | None = None, allowed: BoolArray | None = None
     ) -> tuple[I64Array, F64Array]:
-        """The best ``k`` rows and their scores, best (lowest, as FTS5 has it) first; equal ones by row.
-
-        ``allowed``, bool (row_count,), is the filter, and applies before the choice of the best.
-        """
-        rows = self.rows if allowed is None else self.rows[allowed[self.rows]]
-        scores = bm25(statistics, self.counts(rows), self.lengths[rows], self.weights)
+        """The best ``k`` of ``scores``, best (lowest, as FTS5 has it) first; equal ones by row."""
+        rows, scores = self.scores(statistics, allowed)
         best = top(scores, k)
         return rows[best], scores[best]
+
+    def scores(self, statistics: Statistics, allowed: BoolArray | None = None) -> tuple[I64Array, F64Array]:
+        """The rows that the filter ``allowed``, bool (row_count,), lets through, and their scores."""
+        rows = self.rows if allowed is None else self.rows[allowed[self.rows]]
+        return rows, bm25(statistics, self.counts(rows), self.lengths[rows], self.weights)
 
 
 def match(

@@ -40,7 +40,7 @@ from audiomem_sql.search.embedding.stored_vectors import (
 from audiomem_sql.search.embedding.texts import table_embedder
 from audiomem_sql.search.ranking.parts import Part, allowed_rows, parts
 from audiomem_sql.search.ranking.target import check_wanted
-from audiomem_sql.search.ranking.vector_search import LEAST_PROPOSED, PROPOSED, PROPOSED_OF_CUT
+from audiomem_sql.search.ranking.vector_ranking import LEAST_PROPOSED, PROPOSED, PROPOSED_OF_CUT
 from audiomem_sql.storage.segment import ReadableSegment, matrix
 
 #: Up to so many rows of a segment a search looks through all of its index.

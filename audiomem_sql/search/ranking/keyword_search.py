@@ -17,6 +17,7 @@ from audiomem_sql.arrays import BoolArray, F64Array, I64Array
 from audiomem_sql.errors import DamagedFileError
 from audiomem_sql.indexes.words import (
     Expression,
+    JoinedSources,
     KeywordIndex,
     KeywordRows,
     KeywordSource,
@@ -30,6 +31,7 @@ from audiomem_sql.scan import Filter, Readable, RowFilter, scan
 from audiomem_sql.search.ranking.column_words import column_words
 from audiomem_sql.search.ranking.neighbours import Neighbours, in_steps
 from audiomem_sql.search.ranking.parts import Part, allowed_rows, live_rows, parts
+from audiomem_sql.search.ranking.processes import Session, answered, new_number
 from audiomem_sql.warn_once import warn_once
 
 
@@ -96,30 +98,130 @@ def _ranking(
     use_indexes: bool,
 ) -> KeywordRanking:
     """The ranking by the indexes of the segments, or by their texts. The results are the same."""
-    matched, statistics = matched_parts(readable, columns, expression, use_indexes)
-    if statistics is None:
+    words = column_words(readable, columns)
+    passing = tuple(filters), row_filter
+
+    def alone() -> list[KeywordRanking]:
+        groups = matched_groups(readable, columns, expression, words, use_indexes)
+        statistics = statistics_of(groups)
+        return [] if statistics is None else [group.scored(statistics, *passing) for group in groups]
+
+    def together(session: Session) -> list[KeywordRanking]:
+        number = new_number()
+        tokenizers = {name: str(own.tokenizer) for name, own in words.items()}
+        session.ask("words", number, dict(columns), tokenizers, expression)
+        groups = matched_groups(session.own, columns, expression, words)
+        found = [each for each in (statistics_of(groups), *session.answers()) if each is not None]
+        if not found:
+            return []
+        statistics = reduce(add, found)
+        session.ask("scores", number, statistics, *passing)
+        scored = [group.scored(statistics, *passing) for group in groups]
+        return [*scored, *(KeywordRanking(*each) for answer in session.answers() for each in answer)]
+
+    scored = answered(readable, together, alone) if use_indexes else alone()
+    if not scored:
         return KeywordRanking(np.empty(0, np.int64), np.empty(0), 0)
-    passing = 0
-    rowids: list[I64Array] = []
-    scores: list[F64Array] = []
-    for part, matches in matched:
+    rowids, scores = (np.concatenate([each[place] for each in scored]) for place in (0, 1))
+    order = np.lexsort((rowids, scores))
+    return KeywordRanking(rowids[order], scores[order], sum(each.rows for each in scored))
+
+
+class Group(NamedTuple):
+    """Parts whose texts become words in the same way, and what the expression finds in all of them."""
+
+    parts: list[Part]
+    starts: I64Array
+    matches: Matches
+
+    @property
+    def statistics(self) -> Statistics:
+        """Those of the rows that are there."""
+        return self.matches.statistics_of(self._joined([live_rows(part) for part in self.parts]))
+
+    def scored(
+        self, statistics: Statistics, filters: Sequence[Filter], row_filter: RowFilter | None
+    ) -> KeywordRanking:
+        """The rows that pass the filters, in no order."""
+        rowids, allowed = [], []
+        for part in self.parts:
+            check_interrupt()
+            part_rowids, part_allowed = _rows_of(part, filters, row_filter)
+            rowids.append(part_rowids)
+            allowed.append(part_allowed)
+        joined = self._joined(allowed)
+        rows, scores = self.matches.scores(statistics, joined)
+        ends = np.searchsorted(rows, self.starts)
+        found = [
+            part_rowids[rows[low:high] - start]
+            for part_rowids, start, low, high in zip(
+                rowids, self.starts[:-1], ends[:-1], ends[1:], strict=True
+            )
+        ]
+        passing = int(self.starts[-1]) if joined is None else int(np.count_nonzero(joined))
+        return KeywordRanking(np.concatenate(found), scores, passing)
+
+    def _joined(self, masks: Sequence[BoolArray | None]) -> BoolArray | None:
+        """Masks of the parts, None for all rows, as one."""
+        if all(mask is None for mask in masks):
+            return None
+        sizes = np.diff(self.starts).tolist()
+        return np.concatenate(
+            [
+                np.ones(size, np.bool_) if mask is None else mask
+                for mask, size in zip(masks, sizes, strict=True)
+            ]
+        )
+
+
+def statistics_of(groups: Sequence[Group]) -> Statistics | None:
+    """Those of all rows that are there; None without a group."""
+    return reduce(add, (group.statistics for group in groups)) if groups else None
+
+
+def matched_groups(
+    readable: Readable,
+    columns: Mapping[str, int],
+    expression: Expression,
+    words: Mapping[str, Words],
+    use_indexes: bool = True,
+) -> list[Group]:
+    """What the expression finds, in as few groups of parts as can be. words: of the columns, by name."""
+    alike: dict[tuple[Words, ...], list[tuple[Part, dict[str, KeywordSource]]]] = {}
+    for part, sources in _sources_of_parts(readable, columns, expression, words, use_indexes):
+        alike.setdefault(tuple(source.words for source in sources.values()), []).append((part, sources))
+    groups = []
+    for members in alike.values():
         check_interrupt()
-        part_rowids, allowed = _rows_of(part, filters, row_filter)
-        rows, values = matches.score(statistics, None, allowed)
-        rowids.append(part_rowids[rows])
-        scores.append(values)
-        passing += len(part_rowids) if allowed is None else int(np.count_nonzero(allowed))
-    all_rowids, all_scores = np.concatenate(rowids), np.concatenate(scores)
-    order = np.lexsort((all_rowids, all_scores))
-    return KeywordRanking(all_rowids[order], all_scores[order], passing)
+        joined = {name: JoinedSources([sources[name] for _, sources in members]) for name in columns}
+        starts = next(iter(joined.values())).starts
+        own = members[0][1] if len(members) == 1 else joined
+        groups.append(Group([part for part, _ in members], starts, match(expression, own)))
+    return groups
 
 
 def matched_parts(
-    readable: Readable, columns: Mapping[str, int], expression: Expression, use_indexes: bool = True
+    readable: Readable, columns: Mapping[str, int], expression: Expression
 ) -> tuple[list[tuple[Part, Matches]], Statistics | None]:
     """What the expression finds in each part, and the statistics of all of them; None without a part."""
-    matched: list[tuple[Part, Matches]] = []
     words = column_words(readable, columns)
+    matched = [
+        (part, match(expression, sources))
+        for part, sources in _sources_of_parts(readable, columns, expression, words)
+    ]
+    if not matched:
+        return [], None
+    return matched, reduce(add, (matches.statistics_of(live_rows(part)) for part, matches in matched))
+
+
+def _sources_of_parts(
+    readable: Readable,
+    columns: Mapping[str, int],
+    expression: Expression,
+    words: Mapping[str, Words],
+    use_indexes: bool = True,
+) -> Iterator[tuple[Part, dict[str, KeywordSource]]]:
+    """Each part, and where the words of each column are looked up in it."""
     for part in parts(readable):
         check_interrupt()
         sources = {
@@ -129,10 +231,7 @@ def matched_parts(
             if isinstance(source, KeywordIndex) and source.is_planned:
                 phrases = [source.words.phrase(phrase.strings) for phrase, _ in expression.phrases]
                 source.prefetch(term for phrase in phrases for term, _ in phrase)
-        matched.append((part, match(expression, sources)))
-    if not matched:
-        return [], None
-    return matched, reduce(add, (matches.statistics_of(live_rows(part)) for part, matches in matched))
+        yield part, sources
 
 
 def source_of(part: Part, column: int, words: Words, use_index: bool) -> KeywordSource:

@@ -52,6 +52,8 @@ class Kept:
         self.views = readable.views
         self.pending = readable.pending
         self.ordered = readable.ordered
+        #: What is searched.
+        self.searched = readable
         self.memory = _Memory()
 
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from audiomem_sql.arrays import F32Array, I64Array
-from audiomem_sql.search.ranking.confirming import LEAST_MORE, SURE, confirmed
+from audiomem_sql.search.ranking.confirming import LEAST_MORE, SURE, Several, confirmed
 
 
 class Exact:
@@ -98,3 +98,51 @@ def test_equally_near_rows_by_their_number() -> None:
     stated = np.zeros(30, np.float32)
     rows, _ = confirmed(np.arange(29, -1, -1), stated, NONE, 4, Exact(stated))
     assert rows.tolist() == [0, 1, 2, 3]
+
+
+def _several(sources: list[int] | I64Array, scales: list[float], others: tuple[float, ...] = ()) -> Several:
+    return Several(np.asarray(sources, np.int64), np.array(scales), np.array(others, np.float32))
+
+
+def test_proposals_of_several_indexes_are_compared_once() -> None:
+    distances = np.random.default_rng(1).permutation(np.linspace(0.2, 0.8, 320)).astype(np.float32)
+    exact = Exact(distances)
+    rows, stated = proposals(distances, 0.0001)
+    found, _ = confirmed(rows, stated, NONE, 10, exact, _several(rows % 16, [1.0] * 16))
+    assert found.tolist() == np.argsort(distances)[:10].tolist()
+    assert len(exact.read) == 16
+
+
+def test_an_index_of_longer_vectors_errs_more() -> None:
+    """The rows from 20 on are of an index that says 3 more than it is; nothing of it is compared at first."""
+    stated = np.concatenate([np.arange(20), np.arange(20, 24)]).astype(np.float32)
+    distances = np.concatenate([np.arange(20) + 0.1, [0.05, 1.05, 30, 30]]).astype(np.float32)
+    rows = np.arange(24)
+    alike = _several([0] * 20 + [1] * 4, [1.0, 1.0])
+    assert confirmed(rows, stated, NONE, 10, Exact(distances), alike)[0].tolist() == list(range(10))
+    longer = _several([0] * 20 + [1] * 4, [1.0, 40.0])
+    found = confirmed(rows, stated, NONE, 10, Exact(distances), longer)[0]
+    assert found.tolist() == [20, 0, 21, *range(1, 8)]
+    # one that two rows are known of says so itself
+    mixed = _several([0] * 5 + [1] * 2 + [0] * 13 + [1] * 4, [1.0, 1.0])
+    distances[5:7] += 20
+    found = confirmed(rows, stated, NONE, 10, Exact(distances), mixed)[0]
+    assert found.tolist()[:3] == [20, 0, 21]
+
+
+def test_what_is_known_without_the_indexes_counts() -> None:
+    stated = np.arange(60, dtype=np.float32)
+    exact = Exact(stated + 3)
+    rows, _ = confirmed(np.arange(60), stated, NONE, 10, exact, _several([0] * 60, [1.0]))
+    assert len(exact.read) == 9 + 3 + SURE * 3 + 1
+    exact = Exact(stated + 3)
+    known = (0.5,) * 7
+    rows, _ = confirmed(np.arange(60), stated, NONE, 10, exact, _several([0] * 60, [1.0], known))
+    assert len(exact.read) == 2 + 3 + SURE * 3 + 1
+    assert rows.tolist()[:3] == [0, 1, 2]
+
+
+def test_equally_near_rows_by_what_is_said() -> None:
+    stated = np.zeros(30, np.float32)
+    rows, _ = confirmed(np.arange(30), stated, NONE, 4, Exact(stated), ties=lambda rows: -rows)
+    assert rows.tolist() == [29, 28, 27, 26]
