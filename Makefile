@@ -52,6 +52,7 @@ duckdb: $(VENV)/installed-test
 spark: $(VENV)/installed-test $(VENV)/installed-spark
 	@command -v java >/dev/null || { echo "Spark needs Java 17 or later: apt-get install openjdk-17-jre-headless"; exit 1; }
 	$(BIN)/python -m pytest -q -n 0 -W default tests/spark/with_spark_batches.py tests/spark/with_spark_streams.py $(ARGS)
+	$(BIN)/python -m pytest -q -n 0 -W default tests/spark/with_spark_kills.py $(ARGS)
 
 lint: $(VENV)/installed-test
 	$(BIN)/ruff check .

@@ -86,10 +86,11 @@ class Checks:
         # Where no CHECK asks for the rowid, all rows have the same one, and each takes the place of the one
         # before. It has no name where columns took all three.
         rowid = next((name for name in ROWID_NAMES if name not in schema), None)
-        self._by_rowid = rowid is not None and "ROWID" in named
+        #: Whether a CHECK asks for the rowid.
+        self.by_rowid = rowid is not None and "ROWID" in named
         marks = ["?"] * len(names)
         if rowid is not None:
-            names, marks = [rowid, *names], ["?" if self._by_rowid else "1", *marks]
+            names, marks = [rowid, *names], ["?" if self.by_rowid else "1", *marks]
         values = f"({', '.join(names)}) VALUES ({', '.join(marks)})" if names else "DEFAULT VALUES"
         # a CHECK that fails stops OR REPLACE as well
         self._insert = f'INSERT OR REPLACE INTO "{_TABLE}" {values}'
@@ -180,7 +181,7 @@ class Checks:
     def _counted(self, rows: Iterable[tuple[Any, ...]]) -> Iterator[tuple[Any, ...]]:
         for row in rows:
             self._rowid = row[0]
-            yield row if self._by_rowid else row[1:]
+            yield row if self.by_rowid else row[1:]
 
 
 def with_renamed_column(schema: Schema, name: str, new: str) -> tuple[Check, ...]:

@@ -62,6 +62,12 @@ class ShardZones:
             }
         )
 
+    def joined(self, shard: int, others: ShardZones) -> ShardZones:
+        """With more rows in a shard, of which ``others`` has the zones, in its only entry."""
+        return ShardZones(
+            {number: _joined(zones, shard, others.columns[number]) for number, zones in self.columns.items()}
+        )
+
     def widened(self, more: int) -> ShardZones:
         """With ``more`` shards without rows behind the others."""
         return ShardZones({number: _widened(zones, more) for number, zones in self.columns.items()})
@@ -107,12 +113,23 @@ def _widened(zones: Zones, more: int) -> Zones:
 
 def _grown(zones: Zones, shard: int, array: pa.Array, column_type: Any) -> Zones:
     """The zones of a column with the values of ``array`` in a shard."""
+    return _with(zones, shard, len(array), Zones.of(array, column_type))
+
+
+def _joined(zones: Zones, shard: int, other: Zones) -> Zones:
+    """The zones of a column with the rows of the only entry of ``other`` in a shard."""
+    low, high = (None if bound is None else bound[0] for bound in (other.low, other.high))
+    return _with(zones, shard, int(other.rows[0]), (int(other.nulls[0]), low, high))
+
+
+def _with(zones: Zones, shard: int, count: int, more: tuple[int, Any, Any]) -> Zones:
+    """The zones of a column with ``count`` rows more in a shard. more: how many NULLs, the bounds."""
     rows, nulls = zones.rows.copy(), zones.nulls.copy()
-    more_nulls, low, high = Zones.of(array, column_type)
+    more_nulls, low, high = more
     was_filled = rows[shard] > nulls[shard]
-    rows[shard] += len(array)
+    rows[shard] += count
     nulls[shard] += more_nulls
-    if zones.low is None or zones.high is None or more_nulls == len(array):
+    if zones.low is None or zones.high is None or more_nulls == count:
         return Zones(rows, nulls, zones.low, zones.high)
     lows, highs = zones.low.copy(), zones.high.copy()
     lows[shard] = min(lows[shard], lows.dtype.type(low)) if was_filled else low

@@ -20,12 +20,13 @@ except ImportError:
     ) from None
 
 from audiomem_sql.spark.functions import embed, search
+from audiomem_sql.spark.placing import by_shard
 from audiomem_sql.spark.source import AudiomemSource
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
 
-__all__ = ["AudiomemSource", "embed", "register", "search"]
+__all__ = ["AudiomemSource", "by_shard", "embed", "register", "search"]
 
 
 def register(spark: SparkSession) -> None:

@@ -15,19 +15,17 @@ from pyspark.sql.types import StructType
 from audiomem_sql.columns.arrow_input import to_table
 from audiomem_sql.columns.schema import Schema, parse_columns
 from audiomem_sql.errors import InFile, OptionError
-from audiomem_sql.machine.file_names import is_there
-from audiomem_sql.machine.urls import is_url
 from audiomem_sql.spark.options import SourceOptions
+from audiomem_sql.table.existence import table_is_there
 from audiomem_sql.table.reader import TableReader
 from audiomem_sql.table.staged_rows import Batch, StagedRows
-from audiomem_sql.table.table import Table
 
 
 @dataclass
 class Staged(WriterCommitMessage):
-    """The file that a task staged, or None without rows."""
+    """The files that a task staged."""
 
-    name: str | None
+    names: list[str]
 
 
 class _Target:
@@ -36,27 +34,32 @@ class _Target:
     def __init__(self, options: SourceOptions, given: StructType, overwrite: bool) -> None:
         path = options.path
         self.options = options
-        self.is_new = not _exists(path)
+        self.is_new = not table_is_there(path)
         with InFile(path):
-            schema = _new_schema(options, given) if self.is_new else _schema_of(path)
+            schema = new_schema(options, given) if self.is_new else _schema_of(path)
         self.schema = schema
-        self.rows = StagedRows.begin(
+        rows = StagedRows.begin(
             path,
             schema,
             overwrite=overwrite,  # also of a table that somebody else makes meanwhile
             where=options.text("replacewhere"),
             staging=options.text("staging"),
         )
+        try:
+            self.rows = rows.encoding(options.of_table if self.is_new else None)
+        except BaseException:
+            rows.remove()
+            raise
 
     def stage(self, iterator: Iterator[pa.RecordBatch]) -> Staged:
         return Staged(self.rows.stage(iterator))
 
     def commit(self, messages: Sequence[Staged | None], batch: Batch | None = None) -> None:
-        names = [message.name for message in messages if message is not None and message.name is not None]
+        names = [name for message in messages if message is not None for name in message.names]
         made = None
         try:
-            if self.is_new and not _exists(self.rows.path):
-                made = Table.create(self.rows.path, self.schema, self.options.of_table)
+            if self.is_new and not table_is_there(self.rows.path):
+                made = self.rows.create(self.options.of_table, names)
             self.rows.commit(names, batch=batch, message=self.options.text("message"))
         except BaseException:
             if made is not None:
@@ -121,24 +124,13 @@ class StreamWriter(DataSourceStreamArrowWriter):
         self.target.rows.remove()
 
 
-def _exists(path: str) -> bool:
-    if not is_url(path):
-        return is_there(path)
-    from audiomem_sql.remote import NoObjectError
-
-    try:
-        TableReader(path).close()
-    except NoObjectError:
-        return False
-    return True
-
-
 def _schema_of(path: str) -> Schema:
     with TableReader(path) as table:
         return table.schema
 
 
-def _new_schema(options: SourceOptions, given: StructType) -> Schema:
+def new_schema(options: SourceOptions, given: StructType) -> Schema:
+    """The columns of a new table for a data frame."""
     definitions = options.definitions
     if definitions is not None:
         return parse_columns(definitions)

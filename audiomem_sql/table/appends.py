@@ -74,19 +74,46 @@ class Appends:
         sources: Mapping[str, bytes] | None = None,
         message: str | None = None,
         progress: Progress | None = None,
+        encoded: Sequence[str] = (),
     ) -> int:
         """Add and delete rows in one commit; the new version."""
         with InFile(self._opened.path):
-            return self._exchange(data, deleted, sources, message, progress)
+            if encoded and isinstance(self._session, ShardedSession):
+                return self._exchange_encoded(data, deleted, sources, message, encoded)
+            append = self._converted(data, deleted, sources, message, progress)
+            return self._made(append, progress)
 
-    def _exchange(
+    def _exchange_encoded(
+        self,
+        data: Any,
+        deleted: Deleted,
+        sources: Mapping[str, bytes] | None,
+        message: str | None,
+        encoded: Sequence[str],
+    ) -> int:
+        """With rows that are encoded; they are read and encoded again if they do not fit the table."""
+        from audiomem_sql.table.encoded_part import EncodedPart
+        from audiomem_sql.table.encoded_rows import commit_parts, rows_of
+
+        session, schema = self._session, self._opened.schema
+        assert isinstance(session, ShardedSession)
+        parts = [EncodedPart.read(path) for path in encoded]
+        append = self._converted(data, deleted, sources, message, None)
+        version = commit_parts(session, append, parts)
+        if version is None:
+            rows = append.table.select(list(schema.names))
+            whole = pa.concat_tables([rows, *(rows_of(part).cast(rows.schema) for part in parts)])
+            version = self._made(self._converted(whole, deleted, sources, message, None), None)
+        return version
+
+    def _converted(
         self,
         data: Any,
         deleted: Deleted,
         sources: Mapping[str, bytes] | None,
         message: str | None,
         progress: Progress | None,
-    ) -> int:
+    ) -> Append:
         from audiomem_sql.columns.arrow_input import to_table
 
         opened = self._opened
@@ -99,7 +126,10 @@ class Appends:
             embedder = table_embedder(opened.options, full, opened.path)
             table = with_vectors(table, full, embedder, progress, opened.options.passages)
             opened.options = recorded(opened.options, embedder)
-        append = Append(table, schema, deleted, pack_sources(sources) if sources else None, message)
+        return Append(table, schema, deleted, pack_sources(sources) if sources else None, message)
+
+    def _made(self, append: Append, progress: Progress | None) -> int:
+        table = append.table
         version = self._session.append_rows(append, progress)
         if version is not None:
             return version

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import pyarrow as pa
@@ -24,7 +24,7 @@ from audiomem_sql.table.session import Session
 from audiomem_sql.table.transactions import Transactions
 from audiomem_sql.versions import Snapshot
 from audiomem_sql.writing import log_limits
-from audiomem_sql.writing.commit import Commit, LoggedCommit, PreparedCommit, commit_time
+from audiomem_sql.writing.commit import Commit, EncodedRows, LoggedCommit, PreparedCommit, commit_time
 
 _NO_ROWIDS: I64Array = np.empty(0, np.int64)
 
@@ -34,7 +34,8 @@ class ShardChange:
     """What a commit changes in one shard: rows, in ascending order of rowids, and rowids that are deleted.
 
     codecs: those of all shards, for a commit that is a segment in each of them. schema: the columns from
-    then on; change says how they changed.
+    then on; change says how they changed. encoded: rows that are segments already, which come before the
+    others.
     """
 
     batches: list[Batch] = field(default_factory=list)
@@ -42,13 +43,14 @@ class ShardChange:
     codecs: Mapping[int, VectorCodec] | None = None
     schema: Schema | None = None
     change: str = ""
+    encoded: list[EncodedRows] = field(default_factory=list)
 
     @property
     def is_small(self) -> bool:
         """Whether it goes into the log."""
         rows = sum(map(len, self.batches))
         size = sum(batch.nbytes for batch in self.batches) + 9 * len(self.deleted)
-        if self.schema is not None or (self.codecs is not None and rows):
+        if self.schema is not None or self.encoded or (self.codecs is not None and rows):
             return False
         return rows <= log_limits.LOGGED_ROWS and size <= log_limits.LOGGED_COMMIT_BYTES
 
@@ -83,6 +85,15 @@ class ShardChange:
             codecs=self.codecs,
         )
 
+    def contents(self) -> Iterator[Commit]:
+        """It as the contents of segments: deletions are in the first."""
+        deleted = self.deleted
+        for rows in self.encoded:
+            yield Commit([], rows.segment.catalog.rows, deleted, encoded=rows)
+            deleted = _NO_ROWIDS
+        if self.batches or len(deleted) or not self.encoded:
+            yield replace(self.content(), deleted=deleted)
+
 
 class ShardSession(Session):
     """The session of a shard, which belongs to that of its sharded table."""
@@ -97,7 +108,7 @@ class ShardWriter:
     def __init__(self, file: ShardFile, busy_timeout: float) -> None:
         self.file = file
         self.session = ShardSession(OpenTable(file.files.base), busy_timeout)
-        self._pending: PreparedCommit | None = None
+        self._pending: list[PreparedCommit] = []
         self._began = False
 
     @property
@@ -132,38 +143,43 @@ class ShardWriter:
             self.session.commit_segment(Commit((), 0, message=change, schema=schema, change=change))
 
     def write(self, change: ShardChange, progress: Progress | None = None) -> Pin:
-        """Write a commit, durably; its place among the shard's."""
+        """Write a commit, durably; its place among the shard's.
+
+        Each segment is a commit of the shard, the last of which is the place.
+        """
         session = self.session
         if change.is_small:
             record = change.record(self.snapshot)
-            self._pending = session.append_to_log(record)
+            self._pending.append(session.append_to_log(record))
             return Pin(record.version, record.time)
         session.empty_log()
-        self._pending = session.write_segment(change.content(), progress=progress)
-        session.opened.reload()
+        for content in change.contents():
+            self._pending.append(session.write_segment(content, progress=progress))
+            session.opened.reload()
         return Pin(self.snapshot.newest, self.snapshot.newest_time)
 
     def accept(self) -> None:
         """The commit stands."""
-        session, pending = self.session, self._pending
-        self._pending, self._began = None, False
+        session, parts = self.session, self._pending
+        self._pending, self._began = [], False
         with session.leaving():
-            if pending is not None:
+            for pending in parts:
                 pending.accept()
-            if isinstance(pending, LoggedCommit):
-                session.opened.snapshot = self.snapshot.after(pending.after)
+                if isinstance(pending, LoggedCommit):
+                    session.opened.snapshot = self.snapshot.after(pending.after)
             session.upkeep.after_commit()
 
     def take_back(self) -> None:
         """Undo what was begun or written. What fails of it is undone by the next writer."""
-        session, pending = self.session, self._pending
-        self._pending = None
+        session, parts = self.session, self._pending
+        self._pending = []
         if not self._began:
             return
         self._began = False
         with contextlib.suppress(AudioMemError), session.leaving():
-            if pending is not None:
+            for pending in reversed(parts):
                 pending.take_back()
+            if parts:
                 session.opened.reload()
 
     def close(self) -> None:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -17,6 +18,7 @@ from audiomem_sql.bytes.file_state import FileState
 from audiomem_sql.columns.batch import batch_of
 from audiomem_sql.columns.schema import Schema
 from audiomem_sql.errors import AudioMemError, SchemaError, StorageError
+from audiomem_sql.indexes.vectors import VectorCodec
 from audiomem_sql.machine.progress import Progress
 from audiomem_sql.shards import Manifest, Pin, ShardedSnapshot, read_manifest, remember, write_manifest
 from audiomem_sql.storage.log import LogRecord
@@ -26,11 +28,15 @@ from audiomem_sql.table.open_table import OpenTable
 from audiomem_sql.table.session import Session
 from audiomem_sql.table.shard_codecs import codecs_for
 from audiomem_sql.table.shard_writer import ShardChange, ShardWriter, split_rows
+from audiomem_sql.upkeep.new_segment import codecs_of
 from audiomem_sql.versions import unpack_sources
 from audiomem_sql.writing import log_limits
-from audiomem_sql.writing.commit import Commit, PreparedCommit, commit_time
+from audiomem_sql.writing.commit import Commit, EncodedRows, PreparedCommit, commit_time
 from audiomem_sql.writing.commit_limits import check_history
 from audiomem_sql.writing.group_commit import Append
+
+if TYPE_CHECKING:
+    from audiomem_sql.table.encoded_part import EncodedPart
 
 
 @dataclass(slots=True)
@@ -148,14 +154,31 @@ class ShardedSession(Session):
         self, content: Commit, options: TableOptions | None = None, progress: Progress | None = None
     ) -> PreparedCommit:
         """Write a commit of many rows, durably. It is not in the snapshot yet."""
+        return self.write_parts(content, (), options, progress)
+
+    def write_parts(
+        self,
+        content: Commit,
+        parts: Sequence[EncodedPart],
+        options: TableOptions | None = None,
+        progress: Progress | None = None,
+    ) -> PreparedCommit:
+        """:meth:`write_segment` with more rows, which are encoded and have their rowids."""
         snapshot = self.snapshot
         check_history(snapshot, content.message, change=content.change)
         changes: dict[int, ShardChange] = {}
+        for part in parts:
+            encoded = changes.setdefault(part.shard, ShardChange()).encoded
+            encoded.append(EncodedRows(part.segment, part.first_rowid, further=bool(encoded)))
         batches = list(content.batches)
-        count = sum(map(len, batches))
+        count = sum(map(len, batches)) + sum(part.rows for part in parts)
         shards = [snapshot.placement.of_rows(batch.rowids, batch.arrays) for batch in batches]
         split_rows(batches, shards, changes)
-        codecs = codecs_for(batches, snapshot.schema, self.opened.options.vector_codes) if batches else {}
+        codecs: Mapping[int, VectorCodec] = {}
+        if batches:
+            codecs = codecs_for(batches, snapshot.schema, self.opened.options.vector_codes)
+        if codecs and parts:
+            codecs = codecs_of(snapshot, snapshot.schema)  # as the parts
         for change in changes.values():
             change.codecs = codecs or None
         self._split_deleted(content.deleted.tolist(), changes)
@@ -166,7 +189,15 @@ class ShardedSession(Session):
         number, time = snapshot.newest + 1, commit_time(snapshot)
         version = Version(number, time, count, len(content.deleted), content.message)
         sources = {} if content.sources is None else unpack_sources(content.sources)
-        return self._commit(version, changes, options or self.opened.options, {}, sources, progress)
+        options = options or self.opened.options
+        return self._commit(version, changes, options, {}, sources, progress, parts=parts)
+
+    def commit_parts(self, content: Commit, parts: Sequence[EncodedPart]) -> int:
+        """:meth:`write_parts`, for good; the new version."""
+        commit = self.write_parts(content, parts)
+        commit.accept()
+        self._committed = True
+        return commit.version
 
     def _split_deleted(self, rowids: Sequence[int], changes: dict[int, ShardChange]) -> None:
         deleted = np.array(sorted(rowids), np.int64)
@@ -185,14 +216,21 @@ class ShardedSession(Session):
         sources: Mapping[str, bytes],
         progress: Progress | None,
         table: Sequence[int] | None = None,
+        parts: Sequence[EncodedPart] = (),
     ) -> ShardedCommit:
-        """Write the changes to their shards, then the manifest. table: of buckets, if rows are moved."""
+        """Write the changes to their shards, then the manifest.
+
+        table: of buckets, if rows are moved. parts: what is encoded in the changes.
+        """
         snapshot = self.snapshot
         newest = snapshot.at(snapshot.newest)
         assert isinstance(newest, ShardedSnapshot)
         before, pins = snapshot.manifest, dict[int, Pin]()
         begun: dict[int, ShardWriter] = {}
         zones, high = before.zones, before.high_rowid
+        for part in parts:
+            zones = zones.joined(part.shard, part.zones)
+            high = max(high, part.high_rowid)
         try:
             for number in sorted(changes):
                 newest.shard(number)  # what is wrong with it is told before anything is written

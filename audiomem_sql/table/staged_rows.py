@@ -1,8 +1,9 @@
 """Rows that several processes write to one commit: each stages files of its own, and one commits them all.
 
-What is staged lies in a folder beside the table, as Arrow files, and is no part of the table. The commit
-takes the files that are named to it; the folder is removed with those of processes that failed. What a commit
-that never came left behind is removed by a later write, or by :func:`remove_staged`.
+What is staged lies in a folder beside the table, and is no part of it: encoded segments of the shards of a
+sharded table, and Arrow files of what the commit encodes. The commit takes the files that are named to it;
+the folder is removed with those of processes that failed. What a commit that never came left behind is
+removed by a later write, a vacuum, or ``remove_staged``.
 """
 
 from __future__ import annotations
@@ -11,9 +12,10 @@ import contextlib
 import os
 import shutil
 import tempfile
-import time
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from types import TracebackType
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -22,17 +24,21 @@ from audiomem_sql.arrays import I64Array
 from audiomem_sql.columns.arrow_input import to_table
 from audiomem_sql.columns.schema import Schema
 from audiomem_sql.errors import AudioMemError, ConstraintError, InFile, OptionError, StorageError
-from audiomem_sql.machine.durable import storage_error
+from audiomem_sql.machine.durable import fsync_folder, storage_error
 from audiomem_sql.machine.urls import is_url
 from audiomem_sql.scan import filters_of_text
-from audiomem_sql.shards import ShardedSnapshot
+from audiomem_sql.shards import ShardedSnapshot, is_sharded
 from audiomem_sql.storage.segment import ROWID
+from audiomem_sql.table.reader import TableReader
+from audiomem_sql.table.shard_encoder import EXTENSION, ShardEncoder
+from audiomem_sql.table.sharded_creation import takes_shards
+from audiomem_sql.table.staging import ABANDONED_SECONDS, remove_staged, staging_folder
 from audiomem_sql.table.table import Table
 from audiomem_sql.versions import Snapshot, known_sources
 from audiomem_sql.writing.appending import NO_ROWIDS, matching_rowids
 
-#: Seconds after which a folder of staged rows that nobody writes to belongs to nobody.
-ABANDONED_SECONDS = 24 * 3600
+#: Bytes of values that a task holds before it encodes them.
+HELD_BYTES = 256 << 20
 #: The sources that keep which batch of an application was committed last.
 _APPLICATION = "application:"
 
@@ -55,7 +61,7 @@ class StagedRows:
     """A write that has begun: to the table at ``path``, with files in ``folder``.
 
     schema: the columns of the table. overwrite: rows are replaced, all of them, or those that ``where``
-    passes; it must pass the new ones, too.
+    passes; it must pass the new ones, too. encoder: encodes rows as they are staged, see :meth:`encoding`.
     """
 
     path: str
@@ -63,6 +69,7 @@ class StagedRows:
     schema: Schema
     overwrite: bool = False
     where: str | None = None
+    encoder: ShardEncoder | None = None
 
     @classmethod
     def begin(
@@ -95,31 +102,74 @@ class StagedRows:
             raise storage_error(error, parent) from error
         return cls(path, folder, schema, overwrite, where)
 
-    def stage(self, batches: Iterable[pa.RecordBatch]) -> str | None:
-        """Write rows to a file of the folder; its path, or None without rows.
+    def encoding(self, options: Mapping[str, Any] | None = None) -> StagedRows:
+        """The same, with rows encoded where they are staged, if the table has shards and lets it.
+
+        options: of a new table. It is made in the folder, and gets its name by :meth:`create`.
+        """
+        if options is None:
+            if is_url(self.path) or not is_sharded(self.path):
+                return self
+            return replace(self, encoder=_encoder(self.path, self.path))
+        if not takes_shards(options):
+            return self
+        draft = self._draft(self.folder)
+        try:
+            Table.create(draft, self.schema, options).close()
+        except AudioMemError as error:
+            error.file = None  # that of the draft
+            error.at(file=self.path)
+            raise
+        return replace(self, encoder=_encoder(draft, self.path))
+
+    def create(self, options: Mapping[str, Any], files: Sequence[str]) -> Table:
+        """Make the table, in the state for which ``files`` were encoded if that can be."""
+        for folder in dict.fromkeys([self.folder, *map(os.path.dirname, files)]):
+            draft = self._draft(folder)
+            if os.path.isdir(draft) and not os.path.lexists(self.path):
+                try:
+                    os.rename(draft, self.path)
+                    fsync_folder(os.path.dirname(os.path.abspath(self.path)))
+                except OSError:  # another disk, or another table is there
+                    continue
+                return Table(self.path)
+        return Table.create(self.path, self.schema, options)
+
+    def _draft(self, folder: str) -> str:
+        """The path of a new table in a folder of staged rows."""
+        return os.path.join(folder, os.path.basename(self.path.rstrip(os.sep)))
+
+    def stage(self, batches: Iterable[pa.RecordBatch]) -> list[str]:
+        """Write rows to files of the folder; their paths.
 
         Values are converted and checked as an append does it; the error names the row of the batch.
         """
-        target = os.path.join(self.folder, f"{os.urandom(8).hex()}.arrow")
-        writer: pa.ipc.RecordBatchFileWriter | None = None
-        try:
-            options = pa.ipc.IpcWriteOptions(compression="lz4")
+        files: list[str] = []
+        held: list[pa.Table] = []
+        with _ArrowFile(self.folder) as others:
             for batch in batches:
                 if not batch.num_rows:
                     continue
                 with InFile(self.path):
                     table, _ = to_table(batch, self.schema)
                     self._check(table)
-                if writer is None:
-                    writer = pa.ipc.new_file(target + ".part", table.schema, options=options)
-                writer.write_table(table)
-            if writer is None:
-                return None
-            writer.close()
-            os.rename(target + ".part", target)
-        except OSError as error:
-            raise storage_error(error, target) from error
-        return target
+                held.append(table)
+                if self.encoder is None or sum(each.nbytes for each in held) >= HELD_BYTES:
+                    files += self._put(held, others)
+                    held = []
+            if held:
+                files += self._put(held, others)
+        return files + others.paths
+
+    def _put(self, held: list[pa.Table], others: _ArrowFile) -> list[str]:
+        """Encode rows, and put what is left to the commit to ``others``; the files of the former."""
+        rows, files = pa.concat_tables(held), list[str]()
+        if self.encoder is not None:
+            with InFile(self.path):
+                files, rows = self.encoder.encode(rows, self.folder)
+        if rows.num_rows:
+            others.add(rows)
+        return files
 
     def _check(self, table: pa.Table) -> None:
         """ConstraintError for a row that the rows it replaces would not have had."""
@@ -148,9 +198,12 @@ class StagedRows:
     ) -> int | None:
         """Add the rows of the files ``paths``, in one version; None if ``batch`` was committed before."""
         rows = self.schema.to_arrow().empty_table()
+        encoded = [path for path in paths if path.endswith(EXTENSION)]
         with contextlib.ExitStack() as stack:
             tables = []
             for path in paths:
+                if path in encoded:
+                    continue
                 try:
                     tables.append(pa.ipc.open_file(stack.enter_context(pa.memory_map(path))).read_all())
                 except (OSError, pa.ArrowInvalid) as error:
@@ -161,7 +214,7 @@ class StagedRows:
                     ) from error
             whole = pa.concat_tables([rows.cast(tables[0].schema), *tables]) if tables else rows
             with Table(self.path) as table:
-                return _commit(table, whole, self, batch, message)
+                return _commit(table, whole, encoded, self, batch, message)
 
     def remove(self) -> None:
         """Remove what is staged."""
@@ -170,12 +223,60 @@ class StagedRows:
             os.rmdir(os.path.dirname(self.folder))
 
 
+class _ArrowFile(contextlib.AbstractContextManager["_ArrowFile"]):
+    """An Arrow file in a folder, which is made when the first rows come, and has its name at the end.
+
+    paths: of itself, if there is one.
+    """
+
+    def __init__(self, folder: str) -> None:
+        self.paths: list[str] = []
+        self._target = os.path.join(folder, f"{os.urandom(8).hex()}.arrow")
+        self._writer: pa.ipc.RecordBatchFileWriter | None = None
+
+    def add(self, rows: pa.Table) -> None:
+        """Append rows. StorageError if that cannot be done."""
+        try:
+            if self._writer is None:
+                options = pa.ipc.IpcWriteOptions(compression="lz4")
+                self._writer = pa.ipc.new_file(self._target + ".part", rows.schema, options=options)
+            self._writer.write_table(rows)
+        except OSError as error:
+            raise storage_error(error, self._target) from error
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._writer is None:
+            return
+        try:
+            self._writer.close()
+            if kind is None:
+                os.rename(self._target + ".part", self._target)
+                self.paths.append(self._target)
+        except OSError as failure:
+            raise storage_error(failure, self._target) from failure
+
+
 class _Repeated(AudioMemError):
     """The batch is in the table. It never leaves the module."""
 
 
+def _encoder(place: str, path: str) -> ShardEncoder | None:
+    """What encodes for the table at ``place``, which is to be at ``path``; None if nothing can."""
+    with TableReader(place) as table:
+        snapshot = table.snapshot
+        assert isinstance(snapshot, ShardedSnapshot)
+        return ShardEncoder.of(snapshot, path)
+
+
 def _commit(
-    table: Table, rows: pa.Table, staged: StagedRows, batch: Batch | None, message: str | None
+    table: Table,
+    rows: pa.Table,
+    encoded: Sequence[str],
+    staged: StagedRows,
+    batch: Batch | None,
+    message: str | None,
 ) -> int | None:
     def deleted(snapshot: Snapshot) -> I64Array:
         if batch is not None and committed(_sources(snapshot), batch):
@@ -188,7 +289,7 @@ def _commit(
     if batch is not None:
         sources = {batch.source: batch.number.to_bytes(16, "big")}
     try:
-        return table.exchange(rows, deleted, sources=sources, message=message)
+        return table.exchange(rows, deleted, sources=sources, message=message, encoded=encoded)
     except _Repeated:
         return None
 
@@ -203,37 +304,3 @@ def _sources(snapshot: Snapshot) -> Mapping[str, bytes]:
     if isinstance(snapshot, ShardedSnapshot):
         return snapshot.manifest.sources
     return known_sources(snapshot.segments, snapshot.logged)
-
-
-def staging_folder(path: str) -> str:
-    """Where rows for the table at ``path`` are staged; for a URL a folder of the machine's."""
-    if is_url(path):
-        raise StorageError(
-            "rows for a table at a URL are staged in a folder that all processes see",
-            file=path,
-            remedy="Name one: option staging.",
-        )
-    folder, name = os.path.split(os.path.abspath(path))
-    return os.path.join(folder, f".{name}.staged")
-
-
-def remove_staged(path: str, seconds: float = 0) -> int:
-    """Remove what writes to the table at ``path`` left behind, if nobody wrote to it for ``seconds``."""
-    parent, removed = staging_folder(path), 0
-    with contextlib.suppress(OSError):
-        for name in os.listdir(parent):
-            folder = os.path.join(parent, name)
-            if _newest(folder) <= time.time() - seconds:
-                shutil.rmtree(folder, ignore_errors=True)
-                removed += 1
-        os.rmdir(parent)
-    return removed
-
-
-def _newest(folder: str) -> float:
-    """When something in a folder was last written."""
-    times = [os.stat(folder).st_mtime]
-    for name in os.listdir(folder):
-        with contextlib.suppress(OSError):
-            times.append(os.stat(os.path.join(folder, name)).st_mtime)
-    return max(times)

@@ -31,6 +31,7 @@ from audiomem_sql.table.sharded_creation import (
     takes_shards,
 )
 from audiomem_sql.table.sharded_upkeep import schema_changes_of, upkeep_of
+from audiomem_sql.table.staging import ABANDONED_SECONDS, remove_staged
 from audiomem_sql.table.transactions import Transactions
 from audiomem_sql.upkeep.compaction import Retention
 from audiomem_sql.upkeep.repair import Repair
@@ -292,13 +293,17 @@ class Table(TableReader, Copying):
         sources: Mapping[str, bytes] | None = None,
         message: str | None = None,
         progress: Progress | None = None,
+        encoded: Sequence[str] = (),
     ) -> int:
         """Add and delete rows in one commit, as :meth:`append`; the new version.
 
         deleted: given the snapshot that the commit is made on, the rowids to delete from it, int64 (n,),
-        ascending. It is called when nobody else can write, by whichever thread does the writing.
+        ascending. It is called when nobody else can write, by whichever thread does the writing. encoded:
+        files of more rows for a sharded table, see :class:`~audiomem_sql.table.shard_encoder.ShardEncoder`.
         """
-        return self._appends.exchange(data, deleted, sources=sources, message=message, progress=progress)
+        return self._appends.exchange(
+            data, deleted, sources=sources, message=message, progress=progress, encoded=encoded
+        )
 
     # -- upkeep ----------------------------------------------------------------------------------------------
 
@@ -335,7 +340,10 @@ class Table(TableReader, Copying):
         """
         with InFile(self.path):
             kept = Retention.parse(retain) if isinstance(retain, str) else retain or Retention()
-        return self._upkeep.vacuum(kept, level, protection, layout, progress)
+        oldest = self._upkeep.vacuum(kept, level, protection, layout, progress)
+        if not self.files.is_remote:
+            remove_staged(self.files.address, ABANDONED_SECONDS)
+        return oldest
 
     def transcode(self, changes: Mapping[str, Any], *, progress: Progress | None = None) -> None:
         """Make one file that sounds otherwise.

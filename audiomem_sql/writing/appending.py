@@ -48,23 +48,23 @@ def check_sizes(table: pa.Table, path: str) -> None:
         )
 
 
-def number_rows(table: pa.Table, snapshot: Snapshot) -> tuple[I64Array, pa.Table]:
+def number_rows(table: pa.Table, snapshot: Snapshot, high: int = 0) -> tuple[I64Array, pa.Table]:
     """Rowids for new rows, int64 (n,), ascending, and the rows in that order.
 
     They are the INTEGER PRIMARY KEY's values where the table has one and they are not NULL; otherwise they
-    follow the greatest rowid so far.
+    follow the greatest rowid so far. high: one that is given beside these.
     """
     key_column, count = snapshot.schema.rowid_column, table.num_rows
-    following = max(snapshot.high_rowid, 0) + 1
+    following = max(snapshot.high_rowid, high, 0) + 1
     keys = None if key_column is None else table.column(key_column).combine_chunks()
     if keys is None or keys.null_count == count:
-        rowids = _following(following, count)
+        rowids = following_rowids(following, count)
     else:
         missing = ~valid(keys)
         rowids = np.where(missing, 0, integers(keys))
         if missing.any():
             following = max(following, int(rowids[~missing].max()) + 1)
-            rowids[missing] = _following(following, int(missing.sum()))
+            rowids[missing] = following_rowids(following, int(missing.sum()))
         if (np.diff(rowids) <= 0).any():
             order = np.argsort(rowids, kind="stable")
             rowids, table = rowids[order], table.take(integer_array(order))
@@ -73,7 +73,8 @@ def number_rows(table: pa.Table, snapshot: Snapshot) -> tuple[I64Array, pa.Table
     return rowids, table
 
 
-def _following(first: int, count: int) -> I64Array:
+def following_rowids(first: int, count: int) -> I64Array:
+    """Rowids from ``first`` on, int64 (count,). LimitError if there are not so many."""
     if first + count - 1 > MAX_ROWID:
         raise LimitError(
             "the greatest rowid there can be is taken", remedy="Give the rows keys of their own."
@@ -92,16 +93,49 @@ def check_rows(rowids: I64Array, table: pa.Table, snapshot: Snapshot, path: str,
 
     deleted: rowids that the same commit deletes, int64 (n,); their keys are free.
     """
-    schema = snapshot.schema
-    name = "rowid" if schema.rowid_column is None else schema.columns[schema.rowid_column].name
-    repeated = np.flatnonzero(np.diff(rowids) == 0)
-    if len(repeated):
-        raise _not_unique(path, name, int(rowids[repeated[0]]))
-    if len(rowids) and rowids[0] <= snapshot.high_rowid:  # those above were never given to a row
-        _check_rowids(rowids, snapshot, path, deleted, name)
-    checks = checks_of(schema)
+    check_rowids(rowids, snapshot, path, deleted)
+    checks = checks_of(snapshot.schema)
     if checks is not None:
         checks.check_table(rowids, table)
+    check_keys(table, snapshot, path, deleted)
+
+
+def check_rowids(rowids: I64Array, snapshot: Snapshot, path: str, deleted: I64Array) -> None:
+    """ConstraintError if one of ``rowids``, int64 (n,), ascending, is taken, or there twice."""
+    check_rowids_differ(rowids, snapshot.schema, path)
+    if not len(rowids) or rowids[0] > snapshot.high_rowid:
+        return  # those above were never given to a row
+    name = _name_of_rowid(snapshot.schema)
+    if snapshot.own_rows:
+        own = np.array(sorted(snapshot.own_rows), np.int64)
+        present = np.setdiff1d(np.intersect1d(rowids, own), deleted)
+        if len(present):
+            raise _not_unique(path, name, int(present[0]))
+    new = np.setdiff1d(rowids, deleted, assume_unique=True) if len(deleted) else rowids
+    for view in snapshot.views:
+        if not view.segment.rows:
+            continue
+        taken = np.setdiff1d(view.segment.find_many(new), view.deleted, assume_unique=True)
+        if len(taken):
+            raise _not_unique(path, name, view.segment.rowid(int(taken[0])))
+
+
+def check_rowids_differ(rowids: I64Array, schema: Schema, path: str) -> None:
+    """ConstraintError if one of ``rowids``, int64 (n,), ascending, is there twice."""
+    repeated = np.flatnonzero(np.diff(rowids) == 0)
+    if len(repeated):
+        raise _not_unique(path, _name_of_rowid(schema), int(rowids[repeated[0]]))
+
+
+def _name_of_rowid(schema: Schema) -> str:
+    return "rowid" if schema.rowid_column is None else schema.columns[schema.rowid_column].name
+
+
+def check_keys(table: pa.Table, snapshot: Snapshot, path: str, deleted: I64Array) -> None:
+    """ConstraintError if a key of the new rows is there already, or twice among them.
+
+    Only columns of keys are looked at.
+    """
     after = Transaction(path, snapshot)
     if not after.keys.all:
         return
@@ -112,19 +146,6 @@ def check_rows(rowids: I64Array, table: pa.Table, snapshot: Snapshot, path: str,
             _check_column(key_columns, table, after)
         else:
             _check_combined(key_columns, table, after)
-
-
-def _check_rowids(rowids: I64Array, snapshot: Snapshot, path: str, deleted: I64Array, name: str) -> None:
-    """ConstraintError if a row has one of ``rowids`` already."""
-    if snapshot.own_rows:
-        own = np.array(sorted(snapshot.own_rows), np.int64)
-        present = np.setdiff1d(np.intersect1d(rowids, own), deleted)
-        if len(present):
-            raise _not_unique(path, name, int(present[0]))
-    for view in snapshot.views:
-        taken = np.setdiff1d(view.segment.find_many(np.setdiff1d(rowids, deleted)), view.deleted)
-        if len(taken):
-            raise _not_unique(path, name, view.segment.rowid(int(taken[0])))
 
 
 def _check_column(key_columns: KeyColumns, table: pa.Table, after: Transaction) -> None:

@@ -30,6 +30,8 @@ from audiomem_sql.storage.segment import (
     DELTAS,
     NO_HISTORY,
     AppendedPages,
+    EncodedSegment,
+    EncodedWriter,
     Migration,
     SchemaHistory,
     SegmentWriter,
@@ -58,7 +60,8 @@ class Commit:
     batches: in ascending rowid order, with an array for every column. inserted: how many rows; None when only
     the batches tell. message: for the list of versions. sources: the packed list of ingested sources. schema:
     the columns from this commit on, which then has no rows; ``change`` says how they changed. codecs: what
-    vectors are stored with, by the number of their column, in the place of codecs of their own.
+    vectors are stored with, by the number of their column, in the place of codecs of their own. encoded: the
+    rows, if they are a segment already; there are no batches then.
     """
 
     batches: Iterable[Batch]
@@ -69,6 +72,20 @@ class Commit:
     schema: Schema | None = None
     change: str = ""
     codecs: Mapping[int, VectorCodec] | None = None
+    encoded: EncodedRows | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class EncodedRows:
+    """Rows that were encoded elsewhere.
+
+    first_rowid: where their run of rowids begins; None for rowids that they brought. further: another
+    segment of the same commit of several files was written before: it is appended, whatever the size.
+    """
+
+    segment: EncodedSegment
+    first_rowid: int | None = None
+    further: bool = False
 
 
 class PreparedCommit(Protocol):
@@ -231,18 +248,9 @@ def write_commit(
     number = snapshot.newest + 1
     is_first = is_empty(snapshot)
     beside = options.deltas != DELTAS[0] and not is_first
-    place = _place(files, snapshot, file, options, beside=beside)
-    writer = SegmentWriter(
-        place.path,
-        commit.schema or snapshot.schema,
-        place.write,
-        table_id=snapshot.segments[0].catalog.table_id,
-        table_options=options.to_catalog(),
-        like=files.base,
-        codecs=commit.codecs,
-        seal=place.seal,
-        placement=place.placement,
-    )
+    further = commit.encoded is not None and commit.encoded.further
+    place = _place(files, snapshot, file, options, beside=beside, append=further)
+    writer = _writer(files, place, snapshot, options, commit)
     pending = PendingCommit(number, place.path, beside=files if beside else None)
     pending.newest = head_of(snapshot.segments[-1])
     pending.copies = level_named(options.protection).log_copies
@@ -272,20 +280,55 @@ def write_commit(
     return pending
 
 
-def _fill(writer: SegmentWriter, snapshot: Snapshot, commit: Commit) -> None:
+def _writer(
+    files: TableFiles, place: Place, snapshot: Snapshot, options: TableOptions, commit: Commit
+) -> SegmentWriter | EncodedWriter:
+    """What writes the segment of ``commit``."""
+    if commit.encoded is not None:
+        return EncodedWriter(
+            place.path,
+            commit.encoded.segment,
+            place.write,
+            commit.encoded.first_rowid,
+            like=files.base,
+            seal=place.seal,
+            placement=place.placement,
+        )
+    return SegmentWriter(
+        place.path,
+        commit.schema or snapshot.schema,
+        place.write,
+        table_id=snapshot.segments[0].catalog.table_id,
+        table_options=options.to_catalog(),
+        like=files.base,
+        codecs=commit.codecs,
+        seal=place.seal,
+        placement=place.placement,
+    )
+
+
+def _fill(writer: SegmentWriter | EncodedWriter, snapshot: Snapshot, commit: Commit) -> None:
     """Give the rows of ``commit`` to the segment; their words are made as in the segments that are there."""
+    if isinstance(writer, EncodedWriter):
+        return
     writer.follow(decided_tokenizers(snapshot.segments, writer.schema))
     for batch in commit.batches:
         writer.add(batch.rowids, batch.arrays)
 
 
 def _place(
-    files: TableFiles, snapshot: Snapshot, file: TableFile, options: TableOptions, *, beside: bool
+    files: TableFiles,
+    snapshot: Snapshot,
+    file: TableFile,
+    options: TableOptions,
+    *,
+    beside: bool,
+    append: bool = False,
 ) -> Place:
     """Where the segment of the next commit goes."""
     write = options.write_options(unhealthy(snapshot))
     if not beside:
-        return place_for(file, () if is_empty(snapshot) else snapshot.segments, write)
+        return place_for(file, () if is_empty(snapshot) else snapshot.segments, write, append=append)
     files.make_folder()
     newest = snapshot.segments[-1]
     path = files.delta(snapshot.newest + 1)
@@ -293,7 +336,7 @@ def _place(
 
 
 def _finish(
-    writer: SegmentWriter,
+    writer: SegmentWriter | EncodedWriter,
     snapshot: Snapshot,
     commit: Commit,
     number: int,

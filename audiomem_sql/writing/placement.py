@@ -60,13 +60,15 @@ def place_for(
     folded: Folded | None = None,
     target: str | None = None,
     newest: ReadableSegment | None = None,
+    *,
+    append: bool = False,
 ) -> Place:
     """Where the next segment of ``file`` goes.
 
     kept: the segments of the file that stay in front of it; what is in the others is in the new one. folded:
     the log that becomes the segment. target: the path of a copy with the segment, while the file stays as it
     is; by default the segment becomes part of the file. newest: the segment that
-    it continues, if that is a delta beside the file.
+    it continues, if that is a delta beside the file. append: also to a small file, where that can be.
     """
     replaces = target is None
     target = target or file.path
@@ -91,7 +93,7 @@ def place_for(
     if replaces and can_append(file) and not _leaves_uncovered(file, kept):
         earlier = tuple(_earlier(segment, segment.file.first) for segment in kept)
         appended = Seal(generation, before, earlier, folded), AppendedPages(file)
-    if appended is not None and file.state.size > limit:
+    if appended is not None and (append or file.state.size > limit):
         return Place(file.path, appended[1], appended[0], like, replaces=False)
     places, first = [], 0
     for segment in kept:

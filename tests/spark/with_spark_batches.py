@@ -17,7 +17,11 @@ from pyspark.sql import DataFrame, SparkSession
 
 import audiomem_sql
 import audiomem_sql.spark
+from audiomem_sql.errors import AudioMemError, StorageError
+from audiomem_sql.spark.options import SourceOptions
+from audiomem_sql.spark.writing import Writer
 from audiomem_sql.table.table import Table
+from audiomem_sql.upkeep.verify import problems
 
 ROWS = 200_000
 DEFINITIONS = "id INTEGER PRIMARY KEY, topic TEXT, year INTEGER, body TEXT INDEXED"
@@ -54,7 +58,8 @@ def built(spark: SparkSession, tmp_path_factory: pytest.TempPathFactory) -> tupl
     folder = tmp_path_factory.mktemp("built")
     sharded, single = folder / "kb.shards", folder / "kb.flac"
     frame = _frame(spark)
-    write(frame, sharded, definitions=DEFINITIONS, shards=16, compression_level=3)
+    options = {"definitions": DEFINITIONS, "shards": 16, "compression_level": 3}
+    write(audiomem_sql.spark.by_shard(frame, str(sharded), **options), sharded, **options)
     with Table.create(single, DEFINITIONS.split(", "), {"compression_level": 3}) as table:
         table.append(frame.toArrow())
     for path in (sharded, single):
@@ -67,14 +72,28 @@ def built(spark: SparkSession, tmp_path_factory: pytest.TempPathFactory) -> tupl
     return sharded, single
 
 
+@pytest.fixture(scope="module")
+def meant(spark: SparkSession, built: tuple[Path, Path]) -> tuple[Path, Path]:
+    """The first rows of both, with vectors of their texts."""
+    folder = built[0].parent / "meant"
+    folder.mkdir()
+    sharded, single = folder / "kb.shards", folder / "kb.flac"
+    columns = DEFINITIONS.replace("INDEXED", "SEMANTIC INDEXED")
+    frame = _frame(spark, 3000).coalesce(1)
+    write(frame, sharded, definitions=columns, shards=4, model="hashing")
+    with Table.create(single, columns.split(", "), {"model": "hashing"}) as table:
+        table.append(frame.toArrow())
+    return sharded, single
+
+
 def _rows(answer: Any) -> list[tuple[Any, ...]]:
     return sorted(tuple(row) for row in answer)
 
 
 def _questions(newest: int) -> Iterator[tuple[dict[str, Any], str]]:
-    """(options of a read, the same in SQL), 40 of them."""
+    """(options of a read, the same in SQL), 32 of them."""
     choose = random.Random(19)
-    for number in range(40):
+    for number in range(32):
         year, key, word = choose.randrange(1990, 2030), choose.randrange(1, ROWS), choose.choice(WORDS)
         other = choose.choice(WORDS)
         kind = number % 5
@@ -112,6 +131,23 @@ def test_questions_have_the_answers_of_one_file(spark: SparkSession, built: tupl
         assert _rows(read(spark, sharded, **options).collect()) == expected, sql
         found += len(expected)
     assert found > 500
+
+
+def test_hybrid_questions_have_the_answers_of_one_file(spark: SparkSession, meant: tuple[Path, Path]) -> None:
+    """8 of 40, of words and meaning."""
+    sharded, single = meant
+    shards, one = audiomem_sql.connect(sharded), audiomem_sql.connect(single)
+    choose = random.Random(20)
+    for _ in range(8):
+        query, year = " ".join(choose.choices(WORDS, k=3)), choose.randrange(1995, 2030)
+        where = f"kb MATCH 'hybrid:{query}' AND year < {year} AND k = 6"
+        sql = f"SELECT id, round(distance, 4) FROM kb WHERE {where}"
+        expected = _rows(one.execute(sql))
+        assert len(expected) == 6
+        assert _rows(shards.execute(sql)) == expected
+        options = {"match": f"hybrid:{query}", "k": 6, "columns": "id", "filter": f"year < {year}"}
+        found = read(spark, sharded, **options).collect()
+        assert sorted((row.id, round(row.distance, 4)) for row in found) == expected
 
 
 def test_counts_and_groups(spark: SparkSession, built: tuple[Path, Path]) -> None:
@@ -199,6 +235,70 @@ def test_a_job_that_fails_changes_nothing(spark: SparkSession, tmp_path: Path) -
         assert (table.version, len(table)) == (2, 100)
 
 
+def test_tasks_encode(spark: SparkSession, built: tuple[Path, Path], tmp_path: Path) -> None:
+    """Each shard has one segment of a write whose rows are put together by shard."""
+    with audiomem_sql.open(built[0]) as table:
+        assert len(table.snapshot.segments) == 16
+    path = tmp_path / "kb.shards"
+    options = {"definitions": DEFINITIONS, "shards": 8}
+    frame = audiomem_sql.spark.by_shard(_frame(spark, 60_000), str(path), **options)
+    assert 1 < frame.rdd.getNumPartitions() <= 8
+    write(frame, path, **options)
+    more = _frame(spark, 120_000).filter("id > 60000")
+    write(audiomem_sql.spark.by_shard(more, str(path), 2), path)
+    with audiomem_sql.open(path) as table:
+        assert len(table) == 120_000
+        assert len(table.snapshot.segments) == 16
+        assert [str(problem) for problem in problems(table)] == []
+    assert nothing_staged(path)
+    with pytest.raises(AudioMemError, match="no column says"):
+        audiomem_sql.spark.by_shard(frame, str(tmp_path / "x.shards"), definitions="body TEXT", shards=2)
+
+
+def test_a_key_of_texts(spark: SparkSession, tmp_path: Path) -> None:
+    """Rowids are given by the commit; rows of a shard are in one task."""
+    path = tmp_path / "kb.shards"
+    options = {"definitions": "code TEXT PRIMARY KEY, year INTEGER, body TEXT", "shards": 2}
+    frame = _frame(spark, 20_000).selectExpr("concat('c', id) AS code", "year", "body")
+    write(audiomem_sql.spark.by_shard(frame, str(path), **options), path, **options)
+    connection = audiomem_sql.connect(path)
+    count = "SELECT count(*), count(DISTINCT rowid), max(rowid), count(DISTINCT code) FROM kb"
+    assert connection.execute(count).fetchall() == [(20_000,) * 4]
+    with audiomem_sql.open(path) as table:
+        assert len(table.snapshot.segments) == 2
+    with pytest.raises(Exception, match="UNIQUE constraint failed: code"):
+        write(frame.filter("code > 'c1'"), path)
+    assert nothing_staged(path)
+
+
+def test_attempts_that_run_twice(spark: SparkSession, tmp_path: Path) -> None:
+    """Spark does not speculate on one machine, so both attempts are made here; one comes after the commit."""
+    path = tmp_path / "kb.shards"
+    options = {"path": str(path), "definitions": DEFINITIONS, "shards": "2"}
+    frame = _frame(spark, 12_000)
+    batches = frame.toArrow().to_batches()
+    writer = Writer(SourceOptions.of(options), frame.schema, overwrite=False)
+    first, second = (writer.write(iter(batches)) for _ in range(2))
+    assert any(name.endswith(".segment") for name in first.names)
+    writer.commit([second])
+    with pytest.raises(StorageError):
+        writer.write(iter(batches))
+    assert nothing_staged(path)
+    with audiomem_sql.open(path) as table:
+        assert (table.version, len(table)) == (2, 12_000)
+
+
+def test_many_queries_at_once(spark: SparkSession, meant: tuple[Path, Path]) -> None:
+    path = str(meant[0])
+    texts = [" ".join(random.Random(number).choices(WORDS, k=3)) for number in range(12)]
+    asked = spark.createDataFrame([*enumerate(texts), (12, None)], "n INT, query STRING")
+    with audiomem_sql.open(path) as table:
+        expected = {n: table.search(text, 4)["id"].to_pylist() for n, text in enumerate(texts)}
+    found = audiomem_sql.spark.search(asked, path, 4, columns=["id"]).orderBy("n", "answer").collect()
+    assert {n: [row.id for row in found if row.n == n] for n in range(12)} == expected
+    assert not [row for row in found if row.n == 12]
+
+
 def test_functions(spark: SparkSession, tmp_path: Path) -> None:
     path = tmp_path / "v.shards"
     vectors = np.random.default_rng(3).normal(size=(500, 8)).astype(np.float32)
@@ -220,12 +320,13 @@ def test_functions(spark: SparkSession, tmp_path: Path) -> None:
 
 def test_the_example_of_the_docs(spark: SparkSession, tmp_path: Path) -> None:
     page = (Path(__file__).parents[2] / "docs/SPARK.md").read_text()
-    example = page.split("```python\n")[1].split("```")[0]
+    example = "".join(part.split("```")[0] for part in page.split("```python\n")[1:])
     rows = [{"id": n, "body": f"amber birch {n}", "year": 2018 + n} for n in range(6)]
     columns = ["id INTEGER PRIMARY KEY", "body TEXT INDEXED", "year INTEGER"]
     for name in ("kb.shards", "other.shards"):
         with Table.create(tmp_path / name, columns, {"shards": 2}) as table:
             table.append(rows if name == "kb.shards" else rows[:1])
+    for name in ("kb.shards", "other.shards", "new.shards"):
         example = example.replace(f'"{name}"', repr(str(tmp_path / name)))  # Spark has a folder of its own
     names: dict[str, Any] = {"spark": spark}
     exec(example, names)
@@ -233,3 +334,5 @@ def test_the_example_of_the_docs(spark: SparkSession, tmp_path: Path) -> None:
     assert names["answers"].count() == 5
     with audiomem_sql.open(tmp_path / "other.shards") as table:
         assert sorted(table.to_arrow()["id"].to_pylist()) == [0, 3, 4, 5]
+    with audiomem_sql.open(tmp_path / "new.shards") as table:
+        assert sorted(table.to_arrow()["id"].to_pylist()) == [3, 4, 5]

@@ -62,13 +62,13 @@ def test_two_writers(spark: SparkSession, tmp_path: Path) -> None:
     with audiomem_sql.open(path) as table:
         schema = table.schema
     writes = [StagedRows.begin(str(path), schema) for _ in range(2)]
-    names = []
+    names: list[list[str]] = []
     for number, write in enumerate(writes):
         frame = spark.range(100 * (number + 1), 100 * (number + 2)).selectExpr("id", "string(id) AS body")
         names.append(write.stage(frame.toArrow().to_batches()))
     for write, name in zip(writes, names, strict=True):
-        assert name is not None
-        write.commit([name], batch=Batch("app", 0) if write is writes[0] else None)
+        assert len(name) == 1
+        write.commit(name, batch=Batch("app", 0) if write is writes[0] else None)
         write.remove()
     assert _ids(path) == [1, *range(100, 300)]
     again = StagedRows.begin(str(path), schema)

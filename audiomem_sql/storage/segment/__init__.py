@@ -13,6 +13,7 @@ Other rooms import from here only.
   ``retract`` takes that back; ``announced_copy`` and ``copied_file``, with its ``Comments``, write a file
   anew, page by page. ``Seal``, with its ``Link``, each ``EarlierSegment`` and what was ``Folded``, is what a
   segment says of those before it; ``FIRST_SEAL`` is that of the first.
+- ``EncodedSegment`` is one that was encoded before its place is known, ``EncodedWriter`` places it.
 - ``Arrival`` tells which rows can be read when only the first pages are there, ``Arrived`` how many are of a
   segment that was opened so.
 - ``salvaged_file`` opens what there is of a file that is broken, a ``SalvagedFile``.
@@ -54,6 +55,7 @@ from audiomem_sql.storage.segment.catalog_history import MAX_MIGRATIONS
 from audiomem_sql.storage.segment.catalog_packing import check_version_count
 from audiomem_sql.storage.segment.column_numbers import CREATED, ENDED, NEVER, ROWID
 from audiomem_sql.storage.segment.contract import ReadableSegment
+from audiomem_sql.storage.segment.encoded import EncodedSegment, EncodedWriter
 from audiomem_sql.storage.segment.file_copies import Comments, announced_copy, copied_file
 from audiomem_sql.storage.segment.new_file import NewFile, Placement
 from audiomem_sql.storage.segment.numbered import (
@@ -118,6 +120,8 @@ __all__ = [
     "Catalog",
     "Comments",
     "EarlierSegment",
+    "EncodedSegment",
+    "EncodedWriter",
     "Extent",
     "FileState",
     "Folded",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -33,11 +33,13 @@ class LabelWriter:
         segment_id: bytes,
         schema: Schema,
         options: Mapping[str, Any],
+        signposts: Sequence[int] = (),
     ) -> None:
+        """signposts: the places of those that are there already, in a stream that is not divided."""
         self._spool = spool
         self._seed = crc32c(segment_id)
         self._map = pack_map(table_id, schema, options)
-        self._signposts: list[int] = []
+        self._signposts = list(signposts)
         self._moving: list[Label] = []
         self._least = SIGNPOST_SHARE * (SIGNPOST.size + len(self._map))
         self._due = 0
@@ -58,11 +60,15 @@ class LabelWriter:
         """Put one behind the next label."""
         self._due = 0
 
-    def finish(self, facts: Facts) -> None:
-        """Write all signposts, and labels whose place was not known, into the data stream."""
+    def finish(self, facts: Facts) -> list[int]:
+        """Write all signposts, and labels whose place was not known, into the data stream.
+
+        Where the signposts are in the stream.
+        """
         for label in self._moving:
             moved = replace(label, place=self._spool.final(label.place))
             self._spool.overwrite(label.place + label.stored, moved.pack(self._seed))
         for place in self._signposts:
             signpost = Signpost(self._spool.final(place), len(self._map), crc32c(self._map), facts)
             self._spool.overwrite(place, signpost.pack(self._seed))
+        return [self._spool.final(place) for place in self._signposts]

@@ -10,44 +10,36 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import Any
+from typing import Any, BinaryIO
 
 import pyarrow as pa
 
 from audiomem_sql.arrays import I64Array
-from audiomem_sql.audio import Tags, read_tags
+from audiomem_sql.audio import read_tags
 from audiomem_sql.columns.schema import Schema
-from audiomem_sql.errors import DamagedFileError, LimitError, StorageError
+from audiomem_sql.errors import LimitError
 from audiomem_sql.indexes.vectors import VectorCodec
-from audiomem_sql.machine.digests import blake2b
-from audiomem_sql.machine.interrupts import check_interrupt
 from audiomem_sql.machine.progress import Progress
-from audiomem_sql.storage.pages import DIGEST_BYTES, FileSpec, HeadRecord
 from audiomem_sql.storage.segment.block_writer import BlockWriter
 from audiomem_sql.storage.segment.catalog import NO_HISTORY, Catalog, Extent, SchemaHistory, Version
-from audiomem_sql.storage.segment.catalog_packing import pack_catalog
 from audiomem_sql.storage.segment.catalog_places import facts_of, settled
 from audiomem_sql.storage.segment.columns_writer import DataColumns, HiddenColumnWriters
 from audiomem_sql.storage.segment.data_spool import DataSpool
+from audiomem_sql.storage.segment.encoded import write_encoded
 from audiomem_sql.storage.segment.index_writer import IndexWriter
 from audiomem_sql.storage.segment.label_writer import LabelWriter
 from audiomem_sql.storage.segment.labels import MAX_LABELLED_COLUMNS, Labelled
-from audiomem_sql.storage.segment.new_file import NewFile, Placement
-from audiomem_sql.storage.segment.seal import FIRST_SEAL, Seal, digest_of
+from audiomem_sql.storage.segment.new_file import Placement
+from audiomem_sql.storage.segment.placing import PlacedSegment
+from audiomem_sql.storage.segment.seal import FIRST_SEAL, Seal
 from audiomem_sql.storage.segment.stream_writer import StreamWriter
 from audiomem_sql.storage.segment.tombstones import pack_tombstones
-from audiomem_sql.storage.segment.vorbis_comments import carried_comments, own_comments
+from audiomem_sql.storage.segment.vorbis_comments import own_comments
 from audiomem_sql.storage.segment.write_options import WriteOptions
-from audiomem_sql.warn_once import warn_or_log
-
-_READ_AT_ONCE = 1 << 20
 
 
-class SegmentWriter:
-    """Collects rows for one segment; ``finish`` makes the file, ``publish`` gives it its name.
-
-    After any error call ``abandon``: nothing is left behind, and a file already at ``path`` stays as it was.
-    """
+class SegmentWriter(PlacedSegment):
+    """Collects rows for one segment; ``finish`` makes the file, ``publish`` gives it its name."""
 
     def __init__(
         self,
@@ -72,13 +64,11 @@ class SegmentWriter:
         at ``path``. seal: what the segment continues; the digest of its data is added. placement: where it is
         written; by default a file at ``path`` with no other segment.
         """
-        self.path = path
+        super().__init__(
+            path, options, segment_id or os.urandom(8), like=like, seal=seal, placement=placement
+        )
         self.schema = schema
-        self.options = options
-        self.rows = 0
-        self.head: HeadRecord | None = None  # of the file with the segment, once it is laid out
         self._table_id = table_id
-        self._segment_id = segment_id or os.urandom(8)
         self._table_options = dict(table_options or {})
         spool = DataSpool(options.spool_bytes, divided=options.by_strata)
         label_writer = None
@@ -94,9 +84,6 @@ class SegmentWriter:
         self._columns = DataColumns(schema, options, self._stream, self._blocks)
         self._hidden = HiddenColumnWriters(options, self._stream, self._blocks)
         self._indexes = IndexWriter(schema, codecs, self._stream, options.vector_codes, remote=options.remote)
-        self._seal = seal
-        self._file = NewFile(path, like) if placement is None else placement
-        self._damage: DamagedFileError | None = None  # of other segments of the file
 
     def follow(self, tokenizers: Mapping[int, str]) -> None:
         """Make the words of columns as other segments did, by column number; before the first row."""
@@ -148,10 +135,43 @@ class SegmentWriter:
         if tombstone_versions is not None:
             self._hidden.versioned = True
         self._flush()
-        vectors, keywords = self._indexes.store_vectors(), self._indexes.store_keywords()
         earlier = read_tags(self.path)
         comments = own_comments(self.path, earlier)
-        catalog = Catalog(
+        catalog = replace(
+            self._collected(versions),
+            tombstones=self._store_tombstones(tombstones, tombstone_versions),
+            tags=tags or {},
+            sources=None if sources is None else self._stream.store(sources),
+            history=history,
+            given_rowid=given_rowid,
+            comments={} if self.options.protection.share is None else comments,
+        )
+        spool = self._stream.spool
+        catalog = settled(replace(catalog, data_bytes=spool.length), spool)
+        if self._stream.labels is not None:
+            self._stream.labels.finish(facts_of(catalog))
+        self._place(catalog, spool, comments, earlier, progress)
+        self._close()
+
+    def encode(self, file: BinaryIO, extra: bytes) -> None:
+        """Write what was added to ``file``, to be placed later, see ``EncodedSegment``.
+
+        extra: what whoever places it wants to know. OSErrors are the caller's.
+        """
+        self._flush()
+        spool = self._stream.spool
+        collected = self._collected([Version(1, 1, self.rows, 0)])
+        catalog = settled(replace(collected, data_bytes=spool.length), spool)
+        signposts: list[int] = []
+        if self._stream.labels is not None:
+            signposts = self._stream.labels.finish(facts_of(catalog))
+        write_encoded(file, catalog, spool, signposts, extra)
+        self._close()
+
+    def _collected(self, versions: Sequence[Version]) -> Catalog:
+        """The catalog of what was added; places are those in the strata."""
+        vectors, keywords = self._indexes.store_vectors(), self._indexes.store_keywords()
+        return Catalog(
             table_id=self._table_id,
             segment_id=self._segment_id,
             schema=self.schema,
@@ -165,18 +185,11 @@ class SegmentWriter:
             created=self._hidden.created_entry(),
             ended=self._hidden.ended_entry(),
             key_blooms=self._indexes.store_key_filters(),
-            tombstones=self._store_tombstones(tombstones, tombstone_versions),
-            tags=tags or {},
-            sources=None if sources is None else self._stream.store(sources),
-            data_bytes=self._stream.spool.length,
+            data_bytes=0,
             options=self._table_options,
-            history=history,
             vectors=vectors,
             keywords=keywords,
-            given_rowid=given_rowid,
-            comments={} if self.options.protection.share is None else comments,
         )
-        self._lay_out(settled(catalog, self._stream.spool), comments, earlier, progress)
 
     def _flush(self) -> None:
         """Store all blocks. Those of ended versions come first where their labels may wait for others."""
@@ -195,111 +208,10 @@ class SegmentWriter:
             return None
         return self._stream.store(pack_tombstones(rowids, versions, self.path), Labelled.TOMBSTONES)
 
-    def _lay_out(
-        self,
-        catalog: Catalog,
-        comments: dict[str, str],
-        earlier: Tags,
-        progress: Progress | None,
-    ) -> None:
-        """Write the file. earlier: the comments and pictures of the file whose place it takes."""
-        if self._stream.labels is not None:
-            self._stream.labels.finish(facts_of(catalog))
-        options = self.options
-        spec = FileSpec(
-            options.profile,
-            options.protection,
-            self._segment_id,
-            comments,
-            carried_comments(earlier, comments),
-            options.mode,
-            options.by_bands,
-        )
-        data_digest = self._data_digest()
-        try:
-            try:
-                self._put(catalog, data_digest, spec, progress)
-            except DamagedFileError as error:
-                otherwise = self._file.otherwise if isinstance(self._file, NewFile) else None
-                if otherwise is None:
-                    raise
-                self._damage = error.with_traceback(None)
-                self._file.abandon()
-                self._seal, self._file = otherwise
-                self._put(catalog, data_digest, spec, progress)
-        except StorageError:
-            self.abandon()
-            raise
-        self._close()
-
-    def _put(self, catalog: Catalog, data_digest: bytes, spec: FileSpec, progress: Progress | None) -> None:
-        """Write the segment where it belongs. DamagedFileError if pages in front of it are lost."""
-        packed = pack_catalog(replace(catalog, seal=replace(self._seal, data_digest=data_digest)))
-        self.head = self._head(catalog, packed)
-        spec = replace(spec, head=self.head)
-        self._file.lay_out(spec, packed, self._stream.spool, self.options.parity_bytes, progress)
-
-    def _data_digest(self) -> bytes:
-        """The digest of the data stream."""
-        digest, spool = blake2b(digest_size=DIGEST_BYTES), self._stream.spool
-        spool.seek(0)
-        while part := spool.read(_READ_AT_ONCE):
-            check_interrupt()
-            digest.update(part)
-        return digest.digest()
-
-    def _head(self, catalog: Catalog, packed: bytes) -> HeadRecord:
-        """The head record of the file once the segment is its newest."""
-        return HeadRecord(
-            self._seal.generation,
-            self._table_id,
-            0,
-            self._segment_id,
-            digest_of(packed),
-            catalog.last_version,
-        )
-
-    @property
-    def segment_id(self) -> bytes:
-        """Names the segment for ever."""
-        return self._segment_id
-
     @property
     def rowid_range(self) -> tuple[int, int]:
         """The lowest and the highest rowid so far."""
         return self._hidden.low_rowid, self._hidden.high_rowid
-
-    @property
-    def placement(self) -> Placement:
-        """Where the segment is written."""
-        return self._file
-
-    @property
-    def temporary(self) -> str:
-        """The name of the finished file until ``publish``. StorageError if it has no file of its own."""
-        if not isinstance(self._file, NewFile):
-            raise StorageError("the segment is appended to a file", file=self.path)
-        return self._file.temporary
-
-    def publish(self, *, replace: bool = True) -> None:
-        """Give the finished file its name, durably.
-
-        StorageError if ``replace`` is False and the name is taken.
-        """
-        self._file.publish(replace=replace)
-        if self._damage is not None:
-            place = f"{self.path}: {self._damage.place}"
-            warn_or_log(
-                ("damaged", place),
-                f"{place}: is damaged beyond what the parity of the file brings back. So new commits are "
-                "appended, with parity of their own, and what is lost stays lost. Restore the file from a "
-                "copy: `audiomem verify` lists the damage, `audiomem salvage` saves the rest.",
-            )
-
-    def abandon(self) -> None:
-        """Drop everything; a file already at ``path`` stays as it was."""
-        self._close()
-        self._file.abandon()
 
     def _close(self) -> None:
         self._blocks.close()
