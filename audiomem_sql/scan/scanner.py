@@ -132,14 +132,15 @@ class _Work:
             for batch in self._pending(readable.pending):
                 skip = max(skip - len(batch), 0)
                 yield batch
-        for view in reversed(readable.views) if self.descending else readable.views:
-            if 0 < view.live_rows <= skip:
-                skip -= view.live_rows
-                yield view.live_rows
-            elif view.live_rows:
-                skip = 0
-                ahead = self.ahead if view.segment.limits.ahead else 0
-                yield from decoded_ahead(self.tasks(view), ahead)
+        views = [view for view in readable.views if view.live_rows]
+        if self.descending:
+            views.reverse()
+        while views and 0 < views[0].live_rows <= skip:
+            skip -= views[0].live_rows
+            yield views.pop(0).live_rows
+        # one after the other without a pause: the first rows of a segment are decoded behind the last before
+        ahead = self.ahead if all(view.segment.limits.ahead for view in views) else 0
+        yield from decoded_ahead(chain.from_iterable(map(self.tasks, views)), ahead)
         if not self.descending and readable.pending is not None:
             yield from self._pending(readable.pending)
 

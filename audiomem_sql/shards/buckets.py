@@ -44,9 +44,9 @@ class BoundColumn(Protocol):
         """The condition."""
 
 
-def spread(shards: int) -> tuple[int, ...]:
+def spread(shards: int, buckets: int = BUCKETS) -> tuple[int, ...]:
     """The shard of each bucket, where ``shards`` of them have as many buckets each as can be."""
-    return tuple(bucket * shards // BUCKETS for bucket in range(BUCKETS))
+    return tuple(bucket * shards // buckets for bucket in range(buckets))
 
 
 def key_columns(schema: Schema, names: Sequence[str] | None) -> tuple[int, ...]:

@@ -10,8 +10,9 @@ from __future__ import annotations
 
 import glob
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import pyarrow as pa
@@ -25,6 +26,7 @@ from audiomem_sql.machine.urls import is_url
 from audiomem_sql.scan.arrow_expression import names_in, parse_expression
 from audiomem_sql.shards import is_sharded
 from audiomem_sql.table.arrow_dataset import FlacDataset
+from audiomem_sql.vtab.duckdb.files_ahead import may_read_ahead, one_after_another
 from audiomem_sql.vtab.duckdb.hive import hive_columns
 from audiomem_sql.vtab.duckdb.source import NamedTable, Source, open_table
 
@@ -163,8 +165,7 @@ class _Files:
     filter: str | None
 
     def batches(self, column_indexes: list[int]) -> Iterator[pa.RecordBatch]:
-        for number in range(len(self.tables)):
-            yield from self._of(number, column_indexes, None)
+        return self._of_all(range(len(self.tables)), column_indexes, None)
 
     def filtered(
         self, column_indexes: list[int], condition: pc.Expression, on_files: pc.Expression | None = None
@@ -175,8 +176,13 @@ class _Files:
         """
         if on_files is None and self._is_of_files(condition):
             on_files = condition
-        for number in self._files_for(condition):
-            yield from self._of(number, column_indexes, on_files)
+        return self._of_all(self._files_for(condition), column_indexes, on_files)
+
+    def _of_all(
+        self, numbers: Iterable[int], column_indexes: list[int], condition: pc.Expression | None
+    ) -> Iterator[pa.RecordBatch]:
+        files = [partial(self._of, number, column_indexes, condition) for number in numbers]
+        return one_after_another(files, ahead=may_read_ahead(table.bound for table in self.tables))
 
     def _of(
         self, number: int, column_indexes: list[int], condition: pc.Expression | None

@@ -30,6 +30,7 @@ from audiomem_sql.table.arrow_dataset import FlacDataset
 from audiomem_sql.table.open_dataset import dataset
 from audiomem_sql.table.reader import TableReader
 from audiomem_sql.vtab.duckdb import nearest
+from audiomem_sql.vtab.duckdb.files_ahead import may_read_ahead, one_after_another
 from audiomem_sql.vtab.duckdb.functions import FUNCTIONS, Parameter, TableFunction
 from audiomem_sql.vtab.duckdb.source import Source
 
@@ -195,6 +196,7 @@ class _Tables(ds.Dataset):  # type: ignore[misc]
     def __init__(self, tables: Sequence[TableReader], variable: Variable) -> None:
         # Dataset.__init__ refuses everybody; what it would set up is used by none of the methods here
         self._datasets = [FlacDataset(table) for table in tables]
+        self._ahead = may_read_ahead(tables)
         self._variable = variable
 
     @property
@@ -205,11 +207,10 @@ class _Tables(ds.Dataset):  # type: ignore[misc]
 
     def scanner(self, columns: Sequence[str] | None = None, filter: Any = None, **options: Any) -> ds.Scanner:
         """What reads ``columns`` of the rows for which ``filter`` is true."""
-        readers = [
-            each.scanner(columns=columns, filter=filter, **options).to_reader() for each in self._datasets
-        ]
-        batches = (batch for reader in readers for batch in reader)
-        return ds.Scanner.from_batches(pa.RecordBatchReader.from_batches(readers[0].schema, batches))
+        scanners = [each.scanner(columns=columns, filter=filter, **options) for each in self._datasets]
+        batches = one_after_another([each.to_batches for each in scanners], ahead=self._ahead)
+        schema = scanners[0].projected_schema
+        return ds.Scanner.from_batches(pa.RecordBatchReader.from_batches(schema, batches))
 
 
 class _Rows(ds.Dataset):  # type: ignore[misc]
