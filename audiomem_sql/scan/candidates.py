@@ -29,10 +29,9 @@ def candidate_rows(segment: ReadableSegment, filters: Sequence[Filter]) -> list[
                 and not any(segment.may_contain(item.column, key) for key in keys)
             ):
                 return []
-            keep = item.bound.prune(directory.zones)
-            if not keep.all():
-                edges = np.flatnonzero(np.diff(np.concatenate([[False], keep, [False]]).astype(np.int8)))
-                spans = _intersect(spans, directory.starts[edges].reshape(-1, 2))
+            passing = directory.passing(item.bound.prune)
+            if passing is not None:
+                spans = _intersect(spans, passing)
         if not len(spans):
             return []
     return [(int(start), int(stop)) for start, stop in spans]

@@ -147,7 +147,7 @@ def key_index(segment: ReadableSegment, column: int, collation: str = "BINARY") 
     if count < LOOKUPS_BEFORE_INDEX and segment.rows > SMALL_ROWS:
         return None
     directory = segment.directory(column)
-    if directory is not None and int(directory.raw.sum()) > MAX_INDEX_BYTES:
+    if directory is not None and directory.raw_bytes > MAX_INDEX_BYTES:
         return None
     made = KeyIndex(segment.slice(column, 0, segment.rows), segment.column_type(column), collation)
     segment.indexes[column, collation] = made
@@ -167,7 +167,8 @@ def value_at(segment: ReadableSegment, column: int, row: int) -> Any:
         first = segment.catalog.first_rowid
         assert first is not None
         return first + row
-    number = int(directory.starts.searchsorted(row, side="right")) - 1
+    directory = directory.around((row,))
+    number = directory.find(row)
     return scalar(
         segment.block(column, number), row - int(directory.starts[number]), segment.column_type(column)
     )

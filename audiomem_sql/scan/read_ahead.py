@@ -96,7 +96,7 @@ def _nothing() -> None:
 
 def _rows_of_a_window(segment: ReadableSegment, columns: Sequence[int]) -> int:
     directories = filter(None, map(segment.directory, columns))
-    stored = sum(int(directory.stored.sum()) for directory in directories)
+    stored = sum(directory.stored_bytes for directory in directories)
     return min(_WINDOW_ROWS, WINDOW_BYTES * max(segment.rows, 1) // max(stored, 1))
 
 

@@ -212,6 +212,7 @@ class _Work:
         for column in [*range(len(segment.schema)), ROWID]:
             directory = segment.directory(column)
             if directory is not None:
+                directory = directory.across(start, stop)
                 edges |= {edge for edge in directory.starts.tolist() if start < edge < stop}
         batches: list[Batch] = []
         for low, high in pairwise(sorted(edges)) if not self.descending else pairwise(sorted(edges)[::-1]):
@@ -366,13 +367,5 @@ def _rows_in(segment: ReadableSegment, columns: Sequence[int], size: int) -> int
     for column in columns:
         directory = segment.directory(column)
         if directory is not None and directory.count and segment.rows:
-            widest = max(
-                widest, float(directory.raw.sum()) / segment.rows, float(_densest(segment, column)) / 64
-            )
+            widest = max(widest, directory.raw_bytes / segment.rows, directory.densest / 64)
     return max(1, min(FILTER_ROWS, int(size / widest)))
-
-
-def _densest(segment: ReadableSegment, column: int) -> float:
-    directory = segment.directory(column)
-    assert directory is not None
-    return float((directory.raw / np.diff(directory.starts)).max())

@@ -10,7 +10,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
-import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.dataset as ds
@@ -299,7 +298,6 @@ def _repeats(snapshot: Snapshot, position: int) -> bool:
     for view in snapshot.views:
         directory = view.segment.directory(position)
         if directory is not None:
-            counts = np.diff(directory.starts)
-            coded += int(counts[np.isin(directory.encodings, _CODED)].sum())
-            rows += int(counts.sum())
+            own, stored = directory.rows_encoded(_CODED)
+            coded, rows = coded + own, rows + stored
     return rows > 0 and coded >= 0.9 * rows

@@ -219,7 +219,7 @@ def _stored_bytes(segment: ReadableSegment, column: int) -> int:
     if entry is None:
         return 0
     extents = [extent.stored for extent in (entry.dictionary, entry.bloom) if extent is not None]
-    return int(entry.blocks.stored.sum()) + sum(extents)
+    return entry.blocks.stored_bytes + sum(extents)
 
 
 def _protection_bytes(segment: ReadableSegment) -> int:

@@ -274,7 +274,8 @@ def losses(segment: ReadableSegment, cells: Sequence[int]) -> Iterator[Loss]:
         hit = np.searchsorted(starts, blocks.offsets - size, side="right") < np.searchsorted(
             starts, ends, side="left"
         )
-        for number in np.flatnonzero(hit & (blocks.stored > 0)).tolist():
+        touched = {*np.flatnonzero(hit & (blocks.stored > 0)).tolist(), *blocks.lost}
+        for number in sorted(touched):
             with contextlib.suppress(DamagedFileError):
                 segment.block(column, number)
                 continue  # only the label behind it is lost

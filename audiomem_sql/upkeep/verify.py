@@ -292,11 +292,18 @@ def _check_block(segment: ReadableSegment, column: int, number: int) -> None:
     stated = directory.zones.take(np.array([number]))
     name = segment.column_name(column)
     place = f"column {name}, block {number}"
-    if true.filled[0] and (true.low, true.high) != (stated.low, stated.high) and not stated.is_open:
+    if true.filled[0] and not stated.is_open and not _tells(stated, true, number in directory.of_labels):
         raise DamagedFileError("the zone map has another least or greatest value", place=place)
     bloom = segment.bloom(column)
     if bloom is not None and not bloom.may_contain(hash_array(array)).all():
         raise DamagedFileError("the Bloom filter lacks a key", place=place)
+
+
+def _tells(stated: Zones, true: Zones, of_group: bool) -> bool:
+    """Whether a zone map tells the truth of a block. of_group: it is of several blocks."""
+    if not of_group or stated.low is None or stated.high is None:
+        return bool((true.low, true.high) == (stated.low, stated.high))
+    return bool(stated.low[0] <= true.low[0] and true.high[0] <= stated.high[0])  # type: ignore[index]
 
 
 def _check_key(segment: ReadableSegment, number: int, start: int) -> None:

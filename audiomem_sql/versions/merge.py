@@ -91,7 +91,7 @@ def merged_rows(segments: Sequence[ReadableSegment]) -> Iterator[VersionedBatch]
 
 def _bytes_per_row(segment: ReadableSegment) -> float:
     catalog = segment.catalog
-    raw = sum(int(entry.blocks.raw.sum()) for entry in catalog.entries if entry is not None)
+    raw = sum(entry.blocks.raw_bytes for entry in catalog.entries if entry is not None)
     columns = catalog.schema.columns
     vectors = sum(4 * columns[place].type.width for place in catalog.vectors if catalog.is_index_only(place))
     passages = [place for place in catalog.schema.passages.values() if place in catalog.vectors]

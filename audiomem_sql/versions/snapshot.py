@@ -385,4 +385,4 @@ class Snapshot:
     def column_bytes(self, column: int) -> int:
         """Bytes of ``column`` before compression, from the catalogs alone."""
         directories = (segment.with_schema(self.schema).directory(column) for segment in self.segments)
-        return sum(int(directory.raw.sum()) for directory in directories if directory is not None)
+        return sum(directory.raw_bytes for directory in directories if directory is not None)

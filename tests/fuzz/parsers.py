@@ -70,6 +70,7 @@ from audiomem_sql.storage.segment.labels import (
 from audiomem_sql.table.table import Table
 from audiomem_sql.upkeep.compaction import Retention
 from audiomem_sql.versions import pack_sources, unpack_sources
+from fuzz.directories import DIRECTORIES
 
 _TYPES = [column.type for column in SCHEMA.columns]
 _BLOCK = struct.Struct("<BBHH")
@@ -378,5 +379,6 @@ PARSERS: dict[str, Parser] = {
             "OFFSET ?3 VERSION ?4 FILTER ?7 MATCH vec ?5 RANKING ?8 K ?6 BEFORE OTHER CONDITIONS"
         ),
     ),
+    **{name: Parser(*functions) for name, functions in DIRECTORIES.items()},
     "retention": Parser(_text(Retention.parse), _encoded("30d", "all", "17", "12h")),
 }

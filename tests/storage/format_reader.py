@@ -9,7 +9,7 @@ import hashlib
 import struct
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgpack
 import numpy as np
@@ -107,6 +107,42 @@ class Header:
         return b"".join(parts)
 
 
+class Block(NamedTuple):
+    """What a block directory says of a block."""
+
+    rows: int
+    nulls: int
+    place: int
+    stored: int
+    raw: int
+    encoding: int
+
+
+def planes(data: bytes, element: str) -> np.ndarray[Any, Any]:
+    """Numbers from byte planes."""
+    size = np.dtype(element).itemsize
+    return np.frombuffer(np.frombuffer(data, np.uint8).reshape(size, -1).T.tobytes(), element)
+
+
+def read_page(
+    page: bytes, count: int, place: int, bound: str | None
+) -> tuple[list[Block], list[tuple[Any, Any]]]:
+    """The blocks of a directory page, the first of which is at ``place``, and their bounds."""
+    at, arrays = 0, list[Any]()
+    for element in ("<u4", "<u4", "<i8", "<u4", "<u4", "u1", *((bound, bound) if bound else ())):
+        size = count * np.dtype(element).itemsize
+        part = page[at : at + size]
+        arrays.append(np.frombuffer(part, element) if element in ("u1", "S16") else planes(part, element))
+        at += size
+    assert at == len(page)
+    rows, nulls, steps, stored, raw, encodings, *bounds = (array.tolist() for array in arrays)
+    places = (place + np.cumsum(steps)).tolist()
+    return (
+        [Block(*each) for each in zip(rows, nulls, places, stored, raw, encodings, strict=True)],
+        list(zip(*bounds, strict=True)) if bounds else [],
+    )
+
+
 @dataclass
 class ReadSegment:
     """A segment: its catalog, its digest, its data stream."""
@@ -138,21 +174,71 @@ class ReadSegment:
     def extent(self, place: list[int]) -> bytes:
         return zstd(self.data[place[0] : place[0] + place[1]])
 
+    def directory(self, entry: dict[str, Any], bound: str | None = "<i8") -> list[Block]:
+        """The blocks of a column, whose bounds are of type ``bound``; None if they have none."""
+        blocks = entry["blocks"]
+        if "groups" in blocks:
+            return self.paged(blocks["groups"], bound)
+        places = np.cumsum(np.frombuffer(blocks["offsets"], "<i8"))
+        zones = blocks["zones"]
+        arrays = [np.frombuffer(zones[name], "<i8") for name in ("rows", "nulls")]
+        arrays += [places, *(np.frombuffer(blocks[name], "<u4") for name in ("stored", "raw"))]
+        return [
+            Block(*map(int, numbers), code)
+            for *numbers, code in zip(*arrays, blocks["encodings"], strict=True)
+        ]
+
+    def paged(self, groups: dict[str, Any], bound: str | None) -> list[Block]:
+        """The same of a directory in two levels; all that the catalog says of a group is compared."""
+        names = ["offsets", "lengths", "stored", "raw", "densest", "before", "after", "pages", "copies"]
+        said = {name: np.frombuffer(groups[name], "<i8") for name in names}
+        said |= {name: np.cumsum(said[name]) for name in ("offsets", "pages", "copies")}
+        said["page"] = np.frombuffer(groups["pages_stored"], "<u4")
+        zones, found = groups["zones"], list[Block]()
+        said |= {name: np.frombuffer(zones[name], "<i8") for name in ("rows", "nulls")}
+        assert len(said["rows"]) == -(-groups["blocks"] // groups["size"])
+        bounds = [np.frombuffer(zones[name], bound) for name in ("low", "high")] if bound else []
+        end = 0
+        for group in range(len(said["rows"])):
+            of = {name: int(values[group]) for name, values in said.items()}
+            count = min(groups["size"], groups["blocks"] - group * groups["size"])
+            page = zstd(self.data[of["pages"] : of["pages"] + of["page"]])
+            assert page == zstd(self.data[of["copies"] : of["copies"] + of["page"]])
+            blocks, ends = read_page(page, count, of["offsets"], bound)
+            if bounds and (
+                some := [end for end, block in zip(ends, blocks, strict=True) if block.rows > block.nulls]
+            ):
+                assert (min(low for low, _ in some), max(high for _, high in some)) == tuple(
+                    values[group] for values in bounds
+                )
+            assert of["offsets"] >= end
+            assert of["offsets"] == blocks[0].place
+            end = blocks[-1].place + blocks[-1].stored
+            assert of["lengths"] == end - of["offsets"]
+            for name in ("rows", "nulls", "stored", "raw"):
+                assert of[name] == sum(getattr(block, name) for block in blocks)
+            assert of["densest"] == max(-(-block.raw // block.rows) for block in blocks)
+            step, row = of["lengths"] * 65_536 // of["rows"], 0
+            for block in blocks:
+                for each in range(row, row + block.rows):
+                    at = of["offsets"] + each * step // 65_536
+                    assert at - of["before"] <= block.place
+                    assert block.place + block.stored <= at + of["after"]
+                row += block.rows
+            found += blocks
+        return found
+
     def values(self, entry: dict[str, Any]) -> list[int | None]:
         """A column of integers."""
-        blocks, found, at = entry["blocks"], list[int | None](), 0
-        rows = np.frombuffer(blocks["zones"]["rows"], "<i8").tolist()
-        nulls = np.frombuffer(blocks["zones"]["nulls"], "<i8").tolist()
-        lengths = np.frombuffer(blocks["stored"], "<u4").tolist()
-        steps = np.frombuffer(blocks["offsets"], "<i8").tolist()
-        for block, count in enumerate(rows):
-            at += steps[block]
-            if nulls[block] == count:
+        found = list[int | None]()
+        for block in self.directory(entry):
+            count = block.rows
+            if block.nulls == count:
                 found += [None] * count
                 continue
-            content = zstd(self.data[at : at + lengths[block]])
+            content = zstd(self.data[block.place : block.place + block.stored])
             valid = [True] * count
-            if nulls[block]:
+            if block.nulls:
                 bits = np.frombuffer(content[: -(-count // 8)], np.uint8)
                 valid = np.unpackbits(bits, bitorder="little")[:count].astype(bool).tolist()
                 content = content[-(-count // 8) :]

@@ -28,6 +28,7 @@ from audiomem_sql.storage.segment import (
     catalog_features,
     catalog_history,
     catalog_packing,
+    directory_groups,
     seal,
     tombstones,
 )
@@ -53,6 +54,7 @@ def test_limits() -> None:
                 tombstones,
                 bloom,
                 seal,
+                directory_groups,
             )
             if name in vars(module)
         }
@@ -60,7 +62,16 @@ def test_limits() -> None:
     for row in table("Limits", 2):
         assert vars(commit_limits)[row["constant"].strip("`")] == int(row["value"])
     told = {row["constant"].strip("`") for row in table("Limits")}
-    for module in (catalog, catalog_history, catalog_packing, blocks, tombstones, bloom, seal):
+    for module in (
+        catalog,
+        catalog_history,
+        catalog_packing,
+        blocks,
+        tombstones,
+        bloom,
+        seal,
+        directory_groups,
+    ):
         assert {name for name in vars(module) if name.startswith("MAX_")} <= told
     assert f"{MAX_BLOCKS:,}; a writer keeps {MAX_PICTURES:,} pictures" in TEXT
     assert f"at the end | {MOST_LEFT_BEHIND} |" in TEXT

@@ -41,11 +41,11 @@ class Arrival:
         return rows
 
     def _needed(self, entry: ColumnEntry) -> tuple[I64Array, I64Array]:
-        blocks = entry.blocks
-        pages = self._file.last_pages(self._data_cell, blocks.offsets, blocks.stored)
+        starts, needed = entry.blocks.stretches()
+        pages = np.max([self._file.last_pages(self._data_cell, *places) for places in needed], axis=0)
         if entry.dictionary is not None and len(pages):
             pages[0] = max(int(pages[0]), self._last_page(entry.dictionary))
-        return blocks.starts, np.maximum.accumulate(pages) if len(pages) else pages
+        return starts, np.maximum.accumulate(pages) if len(pages) else pages
 
     def _last_page(self, extent: Extent) -> int:
         places = np.array([extent.offset], np.int64), np.array([extent.stored], np.int64)

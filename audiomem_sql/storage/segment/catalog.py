@@ -147,6 +147,12 @@ class Catalog:
         """(first version with it, schema), oldest first; at least one."""
         return self.history.schemas or ((self.first_version, self.schema),)
 
+    def bind(self, reader: Any) -> None:
+        """Read pages of block directories with ``reader``, a ``PageReader``, from now on."""
+        for number, entry in enumerate(self.entries):
+            if entry is not None:
+                entry.blocks.bind(reader, number)
+
     def is_index_only(self, column: int) -> bool:
         """Whether an index of vectors stands for the blocks of ``column``."""
         return column in self.vectors and self.schema.columns[column].vector_index is None

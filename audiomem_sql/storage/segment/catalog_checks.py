@@ -40,7 +40,13 @@ def check_data(segment: ReadableSegment) -> None:
 
 
 def check_places(segment: ReadableSegment) -> None:
-    """DamagedFileError unless everything in the data stream has its own place, without gaps."""
+    """DamagedFileError unless everything in the data stream has its own place, without gaps.
+
+    It is not known of blocks whose directory page is lost.
+    """
+    entries = segment.catalog.entries
+    if any(entry is not None and entry.blocks.of_labels for entry in entries):
+        return
     places = _places(segment.catalog)
     places = places[np.lexsort((places[:, 1], places[:, 0]))]
     ends = np.concatenate([np.zeros(1, np.int64), places.sum(axis=1)])
@@ -69,6 +75,6 @@ def _places_of_column(entry: ColumnEntry | None) -> list[I64Array]:
         return []
     extents = [extent for extent in (entry.dictionary, entry.bloom) if extent is not None]
     return [
-        np.stack([entry.blocks.offsets, entry.blocks.stored], axis=1),
+        entry.blocks.places(),
         *(np.array([[extent.offset, extent.stored]], np.int64) for extent in extents),
     ]

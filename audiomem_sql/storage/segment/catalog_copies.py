@@ -14,6 +14,7 @@ from audiomem_sql.storage.segment.catalog_packing import (
     parse_header,
     unpack_catalog,
 )
+from audiomem_sql.storage.segment.data_stream import DataStream
 from audiomem_sql.storage.segment.seal import digest_of
 
 #: Catalogs of a file may have so many bytes together, and for each byte of the file so many more: two of the
@@ -64,6 +65,7 @@ def _read_catalog(file: PagedFile, first_cell: int) -> StoredCatalog:
         )
     cells = file.data_cells()
     start = file.layout.catalog_pages_for(len(data)) * file.layout.cells if cells is None else cells.start
+    catalog.bind(DataStream(file, start))
     return StoredCatalog(catalog, start, digest_of(data))
 
 

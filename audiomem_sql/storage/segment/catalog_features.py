@@ -9,6 +9,7 @@ from audiomem_sql.columns.text_vectors import holds_passages
 from audiomem_sql.columns.tokenizers import UNSAID
 from audiomem_sql.columns.types import FLOAT32
 from audiomem_sql.storage.segment.catalog import NO_HISTORY, Catalog
+from audiomem_sql.storage.segment.grouped_directory import GroupedDirectory
 
 #: The feature of segments that hold several commits: every row has the version that made it.
 ROW_VERSIONS = "row-versions"
@@ -31,6 +32,8 @@ TOKENIZERS = "tokenizers"
 PASSAGES = "passages"
 #: The feature of segments with vectors of int8 or of bits.
 VECTOR_ELEMENTS = "vector-elements"
+#: The feature of segments whose block directories have pages in the data stream.
+DIRECTORY_PAGES = "directory-pages"
 #: The feature of segments of a table in a store: versions and rowids are those that its manifest says.
 MANIFEST_NUMBERS = "manifest-numbers"
 #: How the options of a catalog say so: name and value.
@@ -49,4 +52,7 @@ FEATURES: dict[str, Callable[[Catalog], Any]] = {
     VECTOR_TRELLIS: lambda catalog: any(index.has_trellis for index in catalog.vectors.values()),
     VECTOR_ELEMENTS: lambda catalog: any(column.type.element != FLOAT32 for column in catalog.schema.columns),
     MANIFEST_NUMBERS: lambda catalog: catalog.options.get(NUMBERED_BY[0]) == NUMBERED_BY[1],
+    DIRECTORY_PAGES: lambda catalog: any(
+        entry is not None and isinstance(entry.blocks, GroupedDirectory) for entry in catalog.entries
+    ),
 }

@@ -207,7 +207,7 @@ def _check_bytes(catalog: Catalog) -> None:
     for entry in entries:
         if entry is not None:
             extents += entry.dictionary, entry.bloom
-            named += int(entry.blocks.stored.sum())
+            named += entry.blocks.stored_bytes
     for vectors in catalog.vectors.values():
         extents += vectors.header, *vectors.lists
     for keywords in catalog.keywords.values():

@@ -23,7 +23,7 @@ def settled(catalog: Catalog, spool: DataSpool) -> Catalog:
     def moved_entry(entry: ColumnEntry | None) -> ColumnEntry | None:
         if entry is None:
             return None
-        blocks = replace(entry.blocks, offsets=spool.finals(entry.blocks.offsets))
+        blocks = entry.blocks.moved(spool.finals)
         return ColumnEntry(blocks, moved_any(entry.dictionary), moved_any(entry.bloom))
 
     return replace(

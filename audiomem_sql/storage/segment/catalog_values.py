@@ -10,6 +10,7 @@ from audiomem_sql.columns.types import ColumnType
 from audiomem_sql.errors import DamagedFileError
 from audiomem_sql.storage.segment.catalog import ColumnEntry, Extent, fits_an_extent
 from audiomem_sql.storage.segment.checked_values import count
+from audiomem_sql.storage.segment.grouped_directory import GroupedDirectory
 
 
 def pack_extent(extent: Extent | None) -> list[int] | None:
@@ -45,7 +46,9 @@ def pack_entry(entry: ColumnEntry | None) -> dict[str, Any] | None:
 
 def unpack_entry(value: Any, column_type: ColumnType, rows: int, data_bytes: int) -> ColumnEntry:
     """The inverse, of a column of ``rows`` rows in a data stream of ``data_bytes``."""
-    blocks = BlockDirectory.from_catalog(value["blocks"], column_type, rows, data_bytes)
+    packed = value["blocks"]
+    kind = GroupedDirectory if "groups" in packed else BlockDirectory
+    blocks = kind.from_catalog(packed, column_type, rows, data_bytes)
     return ColumnEntry(
         blocks,
         unpack_extent(value["dictionary"], data_bytes, MAX_DICTIONARY_BYTES),

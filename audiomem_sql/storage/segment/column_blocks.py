@@ -10,6 +10,7 @@ from typing import NamedTuple
 
 import pyarrow as pa
 
+from audiomem_sql.arrays import I64Array
 from audiomem_sql.blocks.compression import Decompressor
 from audiomem_sql.blocks.directory import BlockDirectory
 from audiomem_sql.blocks.encoding import decode, decode_coded
@@ -88,6 +89,12 @@ class ColumnBlocks:
         entry = self.entry(column)
         return None if entry is None else entry.blocks
 
+    def _directory(self, column: int, numbers: Sequence[int]) -> BlockDirectory:
+        """One that is right for the blocks ``numbers`` of ``column``."""
+        directory = self.directory(column)
+        assert directory is not None
+        return directory.among(numbers)
+
     def block(self, column: int, number: int) -> pa.Array:
         """Block ``number`` of ``column``, decoded."""
         if column == self._rowid_column:
@@ -124,6 +131,24 @@ class ColumnBlocks:
                 for column, numbers in wanted
             )
 
+    def expect(
+        self, directories: Iterable[tuple[int, BlockDirectory]], rows: I64Array | Sequence[int]
+    ) -> None:
+        """Tell, before it is known which blocks ``rows`` are in, what will be read to know it.
+
+        A store is asked for the dictionaries of these columns at the same time.
+        """
+        extents: list[tuple[int, int]] = []
+        for column, directory in directories:
+            expected = directory.expected(rows)
+            entry = self.entry(column)
+            dictionary = None if entry is None or column in self._decompressors else entry.dictionary
+            if expected and dictionary is not None:
+                extents.append((dictionary.offset, dictionary.stored))
+            extents += expected
+        if extents:
+            self._stream.prefetch(extents)
+
     def _is_decoded(self, column: int, number: int) -> bool:
         """Whether a block is in the cache, in either form."""
         keys = (self._key(column, number, coded) for coded in (False, True))
@@ -138,7 +163,7 @@ class ColumnBlocks:
                 continue
             if here and entry.dictionary is not None and column not in self._decompressors:
                 extents.append((entry.dictionary.offset, entry.dictionary.stored))
-            blocks = entry.blocks
+            blocks = entry.blocks.among(here)
             extents += _joined(zip(blocks.offsets[here].tolist(), blocks.stored[here].tolist(), strict=True))
         self._stream.prefetch(extents)
 
@@ -155,8 +180,7 @@ class ColumnBlocks:
 
     def _runs(self, column: int, numbers: list[int]) -> Iterator[list[int]]:
         """The blocks in groups that are worth one read."""
-        directory = self.directory(column)
-        assert directory is not None
+        directory = self._directory(column, numbers)
         most = 0 if self.is_planned else GAP_BYTES  # what was asked for has come without what is in between
         run: list[int] = []
         for number in numbers:
@@ -173,10 +197,9 @@ class ColumnBlocks:
 
     def _stored_run(self, column: int, run: list[int]) -> dict[int, memoryview]:
         """The stored bytes of the blocks of a run. Empty where damage makes each block be read alone."""
-        directory = self.directory(column)
-        assert directory is not None
         if len(run) == 1:
             return {}
+        directory = self._directory(column, run)
         first = int(directory.offsets[run[0]])
         try:
             data = self._stream.read(
@@ -192,10 +215,11 @@ class ColumnBlocks:
 
     def _decompressed_run(self, column: int, stored: dict[int, memoryview]) -> dict[int, bytes]:
         """The bytes of the blocks of a run. Empty where each is better decompressed alone."""
-        directory = self.directory(column)
-        assert directory is not None
+        if len(stored) < 2:
+            return {}
+        directory = self._directory(column, list(stored))
         sizes = {number: int(directory.raw[number]) for number in stored}
-        if len(sizes) < 2 or not all(sizes.values()) or max(sizes.values()) > _SMALL_BLOCK_BYTES:
+        if not all(sizes.values()) or max(sizes.values()) > _SMALL_BLOCK_BYTES:
             return {}
         check_interrupt()
         check_room(2 * sum(sizes.values()), self._stream.path)
@@ -229,17 +253,21 @@ class ColumnBlocks:
     def _check_present(self, column: int, number: int) -> None:
         reason = self._lost.get(column, {}).get(number)
         if reason is not None:
-            raise DamagedFileError(
-                f"block {number} is lost: {reason}",
-                file=self._stream.path,
-                place=f"column {name_of_column(self._schema, column)}",
-            )
+            raise self._lost_block(column, number, reason)
+
+    def _lost_block(self, column: int, number: int, reason: str) -> DamagedFileError:
+        return DamagedFileError(
+            f"block {number} is lost: {reason}",
+            file=self._stream.path,
+            place=f"column {name_of_column(self._schema, column)}",
+        )
 
     def _decoded(
         self, column: int, number: int, stored: memoryview | None, whole: bytes | None, coded: bool
     ) -> pa.Array:
-        directory = self.directory(column)
-        assert directory is not None
+        directory = self._directory(column, (number,))
+        if number in directory.lost:
+            raise self._lost_block(column, number, directory.lost[number])
         raw = int(directory.raw[number])
         shown = int(directory.starts[number + 1] - directory.starts[number])
         rows, nulls = self._whole.get((column, number)) or (shown, int(directory.zones.nulls[number]))

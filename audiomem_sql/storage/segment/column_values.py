@@ -39,6 +39,7 @@ class ColumnValues:
             assert first is not None
             return integer_array(np.arange(first + start, first + stop, dtype=np.int64))
         pieces = []
+        directory = directory.across(start, stop)
         span = directory.span(start, stop)
         for number, array in zip(span, self._blocks.blocks(column, span, coded=coded), strict=True):
             low = int(directory.starts[number])
@@ -52,12 +53,16 @@ class ColumnValues:
         """Tell that ``columns`` will be read at ``rows``, ascending."""
         if not self._is_planned:
             return
-        wanted = []
+        wanted, directories = [], []
         for column in columns:
             directory = None if self._catalog.is_index_only(column) else self._blocks.directory(column)
             if directory is not None:
-                numbers = np.unique(np.searchsorted(directory.starts, rows, side="right") - 1)
-                wanted.append((column, numbers.tolist()))
+                directories.append((column, directory))
+        self._blocks.expect(directories, rows)
+        for column, directory in directories:
+            starts = directory.around(rows).starts
+            numbers = np.unique(np.searchsorted(starts, rows, side="right") - 1)
+            wanted.append((column, numbers.tolist()))
         self._blocks.prefetch(wanted)
 
     def take(self, column: int, rows: I64Array, *, coded: bool = False) -> pa.Array:
@@ -72,6 +77,7 @@ class ColumnValues:
             first = self._catalog.first_rowid
             assert first is not None
             return integer_array(rows + first)
+        directory = directory.around(rows)
         numbers = np.searchsorted(directory.starts, rows, side="right") - 1
         pieces = []
         needed = np.unique(numbers).tolist()

@@ -3,13 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING
 
 from audiomem_sql.blocks.compression import Decompressor
 from audiomem_sql.errors import DamagedFileError
 from audiomem_sql.machine.memory import check_room, out_of_memory
-from audiomem_sql.storage.pages import PagedFile
+from audiomem_sql.storage.pages import PagedFile, cell_seed
 from audiomem_sql.storage.segment.catalog import Extent
 
+if TYPE_CHECKING:
+    from audiomem_sql.blocks.directory import BlockDirectory
+    from audiomem_sql.storage.segment.directory_groups import Groups
+    from audiomem_sql.storage.segment.labels import Label
+
+#: Bytes that are searched for labels at once.
+_SEARCHED_AT_ONCE = 4 << 20
 REMEDY = "Restore it from a copy. `audiomem verify` lists all damage, `audiomem salvage` saves the rest."
 
 
@@ -61,6 +69,36 @@ class DataStream:
         if not intact.all():
             cells = cells[: int(intact.argmin())]
         return cells.reshape(-1)[offset - first * size :][:length].tobytes()
+
+    def lost_page(
+        self, groups: Groups, group: int, column: int, error: DamagedFileError, *, labels: bool
+    ) -> BlockDirectory:
+        """See :class:`~audiomem_sql.storage.segment.grouped_directory.PageReader`."""
+        from audiomem_sql.storage.segment.lost_page import page_of_labels
+
+        place = int(groups.offsets[group]), int(groups.lengths[group])
+        return page_of_labels(groups, group, column, self.labels(*place) if labels else [], error)
+
+    def labels(self, offset: int, length: int) -> list[Label]:
+        """The labels in ``length`` bytes at ``offset`` that can be read."""
+        from audiomem_sql.storage.segment.labels import LABEL, LABEL_MAGIC, Label
+
+        size, seed = self._file.layout.cell_payload, cell_seed(self._file.header.segment_id)
+        found, stop = [], -(-(offset + length) // size)
+        step = _SEARCHED_AT_ONCE // size
+        for first in range(offset // size, stop, step):
+            more = -(-LABEL.size // size)  # a label may lie across two of the pieces
+            try:
+                cells, _ = self._file.stream_cells(self._first_cell, first, min(step + more, stop - first))
+            except DamagedFileError:  # the file ends before
+                continue
+            data, at = cells.tobytes(), 0
+            while 0 <= (at := data.find(LABEL_MAGIC, at)) < step * size:
+                label = Label.unpack(data, at, seed)
+                if label is not None and label.place + label.stored == first * size + at:
+                    found.append(label)
+                at += 1
+        return found
 
     def extent(self, extent: Extent) -> bytes:
         """The bytes of an extent, decompressed. DamagedFileError with its place if they cannot be read."""

@@ -146,6 +146,7 @@ class _Cut:
         return replace(entry, blocks=self._directory(column, entry.blocks), bloom=self._if_there(entry.bloom))
 
     def _directory(self, column: int, blocks: BlockDirectory) -> BlockDirectory:
+        blocks = blocks.across(0, self._rows) if self._rows else blocks.none()
         count = int(np.searchsorted(blocks.starts, self._rows)) if self._rows else 0
         starts = np.minimum(blocks.starts[: count + 1], self._rows)
         zones = blocks.zones.take(np.arange(count))

@@ -86,6 +86,7 @@ class Segment:
         self.indexes: dict[tuple[int | tuple[int, ...], str], Any] = {}
         cache.make_room(self.limits.cache_bytes)
         self._stream = DataStream(file, data_cell)
+        catalog.bind(self._stream)
         #: What is there of a segment that has not arrived as a whole.
         self.arrived = None if part is None else part.arrived
         self._missing_indexes = frozenset[int]() if part is None else part.missing

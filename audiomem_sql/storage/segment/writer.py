@@ -25,6 +25,7 @@ from audiomem_sql.storage.segment.catalog import NO_HISTORY, Catalog, Extent, Sc
 from audiomem_sql.storage.segment.catalog_places import facts_of, settled
 from audiomem_sql.storage.segment.columns_writer import DataColumns, HiddenColumnWriters
 from audiomem_sql.storage.segment.data_spool import DataSpool
+from audiomem_sql.storage.segment.directory_levels import in_two_levels
 from audiomem_sql.storage.segment.encoded import write_encoded
 from audiomem_sql.storage.segment.index_writer import IndexWriter
 from audiomem_sql.storage.segment.label_writer import LabelWriter
@@ -138,7 +139,7 @@ class SegmentWriter(PlacedSegment):
         earlier = read_tags(self.path)
         comments = own_comments(self.path, earlier)
         catalog = replace(
-            self._collected(versions),
+            self._collected(versions, may_have_levels=True),
             tombstones=self._store_tombstones(tombstones, tombstone_versions),
             tags=tags or {},
             sources=None if sources is None else self._stream.store(sources),
@@ -160,7 +161,7 @@ class SegmentWriter(PlacedSegment):
         """
         self._flush()
         spool = self._stream.spool
-        collected = self._collected([Version(1, 1, self.rows, 0)])
+        collected = self._collected([Version(1, 1, self.rows, 0)], may_have_levels=False)
         catalog = settled(replace(collected, data_bytes=spool.length), spool)
         signposts: list[int] = []
         if self._stream.labels is not None:
@@ -168,16 +169,19 @@ class SegmentWriter(PlacedSegment):
         write_encoded(file, catalog, spool, signposts, extra)
         self._close()
 
-    def _collected(self, versions: Sequence[Version]) -> Catalog:
+    def _collected(self, versions: Sequence[Version], *, may_have_levels: bool) -> Catalog:
         """The catalog of what was added; places are those in the strata."""
         vectors, keywords = self._indexes.store_vectors(), self._indexes.store_keywords()
+        entries = self._columns.entries()
+        if may_have_levels:
+            entries = in_two_levels(entries, self.schema, self._stream, self.options)
         return Catalog(
             table_id=self._table_id,
             segment_id=self._segment_id,
             schema=self.schema,
             rows=self.rows,
             versions=tuple(versions),
-            entries=self._columns.entries(),
+            entries=entries,
             first_rowid=self._hidden.first_rowid,
             rowids=self._hidden.rowids_entry(),
             low_rowid=self._hidden.low_rowid,
